@@ -1,0 +1,45 @@
+# make up | make test | make check      (PYTHON=python3.12 make … chooses another Python)
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+ARGS ?=
+
+.PHONY: help up test check coverage
+
+help:
+	@echo "make up      start the bank: name server, witness, servers, menu (creates $(VENV) if needed)"
+	@echo "make test    run the tests; ARGS='-k menu' chooses"
+	@echo "make check   ruff, mypy --strict, import-linter"
+
+up: $(INSTALLED)
+	@$(RUN) -m bankrmi up $(ARGS)
+
+# pytest says 5 when it found nothing to run.
+test: $(INSTALLED)
+	@$(RUN) -m pytest -n 2 $(ARGS) || { code=$$?; [ $$code -eq 5 ] && echo "no tests were found" || exit $$code; }
+
+check: $(INSTALLED)
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+	@$(VENV)/bin/lint-imports
+
+coverage: $(INSTALLED)
+	@$(RUN) -m coverage run -m pytest $(ARGS)
+	@$(RUN) -m coverage combine -q
+	@$(RUN) -m coverage report
+
+# Made anew when what it installs has changed; an existing environment is completed, never deleted.
+$(INSTALLED): setup.cfg pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "bankrmi needs Python 3.11 or newer, and there is no '$(PYTHON)': install python3 (apt install python3 python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "bankrmi needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version): make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	@$(RUN) -m pip --version >/dev/null 2>&1 || $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "Python's venv module is missing: install the package python3-venv (apt install python3-venv)" >&2; exit 1; }
+	@$(RUN) -m pip --version >/dev/null 2>&1 || { echo "creating $(VENV) …" >&2; $(PYTHON) -m venv $(VENV); }
+	@echo "installing bankrmi and what it needs into $(VENV) …" >&2
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[test,check]'
+	@touch $@

@@ -1,0 +1,282 @@
+"""What a bank is told: `config.yaml` and the environment, checked in full before anything starts.
+
+Rule 1: every mistake is reported, all at once, each with its place and what would be right.
+Rule 2: what cannot work is refused here, so that no other room checks settings again.
+Rule 3: `BANKRMI_<KEY>` in the environment overrides a scalar setting, `BANKRMI_CONFIG` names the file.
+Assumption: host names are not looked up, so two names of one machine count as two addresses.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bankrmi.config_source import Key, Mistake, Source, mistake_of, read_source
+from bankrmi.errors import ConfigurationError
+
+__all__ = [
+    "Address",
+    "ClientSettings",
+    "Configuration",
+    "LimitSettings",
+    "Settings",
+    "load",
+    "split_address",
+]
+
+Address = str
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,9})")
+# Folders and logs of these names stand beside those of the servers.
+_TAKEN_NAMES = frozenset({"log", "nameserver", "witness"})
+_LONGEST_MS = 3_600_000
+# In the place of what is missing or broken, while the rest is looked at.
+_STAND_INS = {"nameserver": "localhost:1", "servers": {"stand-in": "localhost:2"}}
+
+
+def split_address(address: Address) -> tuple[str, int]:
+    """Return host and port of `host:port` or `[IPv6]:port`; raise ValueError, saying what is wrong."""
+    found = _ADDRESS.fullmatch(address)
+    if found is None:
+        raise ValueError(f"{address!r} is not an address: write host:port, like 127.0.0.1:9101")
+    port = int(found["port"])
+    if not 1 <= port <= 65535:
+        raise ValueError(f"{address} has a port that is not between 1 and 65535")
+    return found["ipv6"] or found["host"], port
+
+
+def _checked_address(address: Address) -> Address:
+    host, _ = split_address(address)
+    try:
+        unspecified = ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        if ":" in host or host.replace(".", "").isdigit():
+            raise ValueError(f"{host} in {address} is not an IP address") from None
+        return address
+    if unspecified:
+        raise ValueError(f"{address} is no address that others could call: write the machine's own")
+    return address
+
+
+def _checked_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not a name: letters, digits, - and _ are allowed")
+    return name
+
+
+def _checked_server_name(name: str) -> str:
+    if name in _TAKEN_NAMES:
+        raise ValueError(
+            f"a server cannot be called {name}: the data directory has another use for that name"
+        )
+    return _checked_name(name)
+
+
+def _is_loopback(address: Address) -> bool:
+    host, _ = split_address(address)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _endpoint(address: Address) -> tuple[str, int]:
+    """Return what two spellings of one address have in common, as far as known without a look-up."""
+    host, port = split_address(address)
+    try:
+        return str(ipaddress.ip_address(host)), port
+    except ValueError:
+        return "127.0.0.1" if host == "localhost" else host.lower(), port
+
+
+_Address = Annotated[str, AfterValidator(_checked_address)]
+_Name = Annotated[str, AfterValidator(_checked_name)]
+_ServerName = Annotated[str, AfterValidator(_checked_server_name)]
+_Duration = Annotated[int, Field(ge=1, le=_LONGEST_MS)]
+_Margin = Annotated[int, Field(ge=0, le=_LONGEST_MS)]
+_Count = Annotated[int, Field(ge=1, le=1_000_000)]
+_Bytes = Annotated[int, Field(ge=256, le=1 << 30)]
+_File = Annotated[Path, Field(strict=False)]
+
+
+class _Checked(BaseModel):
+    """Frozen, no unknown keys, no conversions: `lease_ms: "1000"` and `lease_ms: true` are mistakes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ClientSettings(_Checked):
+    """What a client does unless it is told otherwise."""
+
+    timeout_ms: _Duration = 10_000
+    """An operation ends after this, with `InDoubt` or `Unreached` if nothing else."""
+    patience_ms: _Duration = 300
+    """A server that is silent for so long is not waited for alone: the others are asked too."""
+
+
+class LimitSettings(_Checked):
+    """What a server takes from others (design.md section 5: nobody is trusted before the handshake)."""
+
+    connections: _Count = 1000
+    unfinished_per_address: _Count = 64
+    handshake_bytes: _Bytes = 4096
+    serpent_bytes: _Bytes = 1 << 16
+    message_bytes: _Bytes = 1 << 20
+    server_message_bytes: _Bytes = 64 << 20
+    message_deadline_ms: _Duration = 5000
+    operations_per_request: _Count = 8192
+    group_bytes: _Bytes = 1 << 20
+
+
+class Settings(_Checked):
+    """The content of `config.yaml`; the shipped file explains each key."""
+
+    service: _Name = "account"
+    nameserver: _Address
+    witness: _Address = Field(default_factory=lambda known: known.get("nameserver", ""))
+    servers: Annotated[dict[_ServerName, _Address], Field(min_length=1)]
+    ledger: _File = Path("ledger.csv")
+    data_dir: _File = Path("data")
+    lease_ms: _Margin = 1000
+    beacon_ms: _Duration = 100
+    checkpoint_timeout_ms: _Duration = 500
+    drift_ms: _Margin = 20
+    copies_min: int = 1
+    refused_means_gone: bool = True
+    client: ClientSettings = ClientSettings()
+    limits: LimitSettings = LimitSettings()
+
+
+class Configuration(Settings):
+    """Settings that work together, with paths resolved relative to the file they came from."""
+
+    path: Path
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        mistakes = [mistake.message for mistake in _impossible(self)]
+        if mistakes:
+            raise ConfigurationError("\n".join(f"{self.path}: {mistake}" for mistake in mistakes))
+        return self
+
+    def beyond_loopback(self) -> list[Address]:
+        """Return the addresses that other machines can reach; `load` wants `--insecure` for them."""
+        return list(dict.fromkeys(address for _, address in _exposed(self)))
+
+
+def load(path: Path | None = None, *, insecure: bool = False) -> Configuration:
+    """Return the configuration of `path`, else of `BANKRMI_CONFIG`, else of `./config.yaml`."""
+    file = Path(path or os.environ.get("BANKRMI_CONFIG") or "config.yaml")
+    source = read_source(file, Settings, os.environ)
+    settings = _settings_of(source, insecure=insecure)
+    folder = file.absolute().parent
+    resolved = {
+        "path": file.absolute(),
+        "ledger": folder / settings.ledger.expanduser(),
+        "data_dir": folder / settings.data_dir.expanduser(),
+    }
+    return Configuration.model_validate(dict(settings) | resolved)
+
+
+def _settings_of(source: Source, *, insecure: bool) -> Settings:
+    """Return the settings if nothing at all is wrong with them."""
+    mistakes: list[Mistake] = []
+    settings: Settings | None = None
+    try:
+        settings = Settings.model_validate(source.values)
+    except ValidationError as error:
+        # A default that could not be derived is the fault of what it is derived from.
+        own = [details for details in error.errors() if details["type"] != "default_factory_not_called"]
+        mistakes = [mistake_of(details, Settings) for details in own]
+        settings = _settings_without(source, [mistake.key for mistake in mistakes])
+    if settings is not None:
+        found = [*_impossible(settings), *([] if insecure else _reached_by_others(settings))]
+        mistakes += [new for new in found if not any(new.touches(known.key) for known in mistakes)]
+    if mistakes or settings is None:
+        raise source.refusal(mistakes)
+    return settings
+
+
+def _settings_without(source: Source, broken: list[Key]) -> Settings | None:
+    """Return what the rest says, so that its mistakes are told too; None if that is not enough to go by."""
+    try:
+        return Settings.model_validate(_STAND_INS | source.without(broken))
+    except ValidationError:
+        return None
+
+
+def _impossible(settings: Settings) -> Iterator[Mistake]:
+    """Yield what is fine one by one and cannot work together."""
+    yield from _impossible_times(settings)
+    yield from _shared_addresses(settings)
+    if not 1 <= settings.copies_min <= len(settings.servers):
+        yield Mistake(
+            key=("copies_min",),
+            others=(("servers",),),
+            message=f"copies_min is {settings.copies_min}, and must be between 1 and the number of servers "
+            f"({len(settings.servers)}), or nothing could ever be acknowledged",
+        )
+    if settings.limits.group_bytes > settings.limits.server_message_bytes:
+        yield Mistake(
+            key=("limits", "group_bytes"),
+            others=(("limits", "server_message_bytes"),),
+            message="group_bytes exceeds server_message_bytes, so a group could not be sent to a standby",
+        )
+
+
+def _impossible_times(settings: Settings) -> Iterator[Mistake]:
+    margin_ms = 2 * settings.drift_ms + 2 * settings.beacon_ms
+    if 0 < settings.lease_ms <= margin_ms:
+        yield Mistake(
+            key=("lease_ms",),
+            others=(("drift_ms",), ("beacon_ms",)),
+            message=f"lease_ms is {settings.lease_ms}, and must be over {margin_ms} (twice drift_ms plus "
+            "twice beacon_ms), or it would run out between two beacons; 0 does without a lease",
+        )
+    if settings.beacon_ms >= settings.checkpoint_timeout_ms:
+        yield Mistake(
+            key=("beacon_ms",),
+            others=(("checkpoint_timeout_ms",),),
+            message=f"beacon_ms is {settings.beacon_ms}, and must be under checkpoint_timeout_ms "
+            f"({settings.checkpoint_timeout_ms}), or an idle standby would count as silent",
+        )
+
+
+def _shared_addresses(settings: Settings) -> Iterator[Mistake]:
+    taken: dict[tuple[str, int], tuple[Key, str]] = {
+        _endpoint(settings.witness): (("witness",), "the witness"),
+        _endpoint(settings.nameserver): (("nameserver",), "the name server"),
+    }
+    for name, address in settings.servers.items():
+        key = ("servers", name)
+        taken_by, whose = taken.setdefault(_endpoint(address), (key, f"server {name}"))
+        if taken_by != key:
+            yield Mistake(
+                key=key,
+                others=(taken_by,),
+                message=f"server {name} has the address of {whose}, {address}: only one can listen there",
+            )
+
+
+def _exposed(settings: Settings) -> Iterator[tuple[Key, Address]]:
+    addresses: dict[Key, Address] = {("nameserver",): settings.nameserver}
+    if settings.witness != settings.nameserver:
+        addresses["witness",] = settings.witness
+    addresses.update({("servers", name): address for name, address in settings.servers.items()})
+    return ((key, address) for key, address in addresses.items() if not _is_loopback(address))
+
+
+def _reached_by_others(settings: Settings) -> Iterator[Mistake]:
+    for key, address in _exposed(settings):
+        yield Mistake(
+            key=key,
+            message=f"{address} can be reached by others, and nobody there has to prove who they are: "
+            "say --insecure if that is meant",
+        )

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+# Two cores, many processes: a deadline for each example would test the machine, not the code.
+settings.register_profile("bankrmi", deadline=None, print_blob=True)
+settings.load_profile("bankrmi")
+
+
+@pytest.fixture(autouse=True)
+def _environment_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on the BANKRMI_* variables of whoever runs it."""
+    import os
+
+    for variable in [name for name in os.environ if name.startswith("BANKRMI_")]:
+        monkeypatch.delenv(variable)

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import string
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bankrmi.config import Configuration, load, split_address
+from bankrmi.errors import ConfigurationError
+
+PLAIN = """\
+nameserver: 127.0.0.1:9090
+servers:
+  s1: 127.0.0.1:9101
+  s2: 127.0.0.1:9102
+"""
+SHIPPED = Path(__file__).parent.parent / "config.yaml"
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "config.yaml"
+    file.write_text(text)
+    return file
+
+
+def refusal(folder: Path, text: str) -> list[str]:
+    """Return the lines of the refusal, without the folder's name."""
+    with pytest.raises(ConfigurationError) as refused:
+        load(written(folder, text))
+    return refused.value.message.replace(f"{folder}/", "").splitlines()
+
+
+def test_the_shipped_file_says_what_holds_without_it(tmp_path: Path) -> None:
+    """Each default is written down in config.yaml, so that nobody has to look for it in the code."""
+    shipped, plain = load(SHIPPED), load(written(tmp_path, PLAIN))
+    paths = {"path", "ledger", "data_dir"}
+    assert shipped.model_dump(exclude=paths) == plain.model_dump(exclude=paths)
+    for key in Configuration.model_fields:
+        assert f"\n{key}:" in SHIPPED.read_text() or key == "path"
+
+
+def test_the_witness_is_in_the_name_servers_process_unless_said_otherwise(tmp_path: Path) -> None:
+    assert load(written(tmp_path, PLAIN)).witness == "127.0.0.1:9090"
+    assert load(written(tmp_path, PLAIN + "witness: 127.0.0.1:9091\n")).witness == "127.0.0.1:9091"
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path, PLAIN + "ledger: accounts/ledger.csv\ndata_dir: /var/lib/bank\n")
+    monkeypatch.chdir("/")
+    configuration = load(file)
+    assert configuration.ledger == tmp_path / "accounts" / "ledger.csv"
+    assert configuration.data_dir == Path("/var/lib/bank")
+
+
+def test_servers_keep_the_order_of_the_file(tmp_path: Path) -> None:
+    text = "nameserver: localhost:9090\nservers: {z: 'localhost:1', a: 'localhost:2', m: '[::1]:2'}\n"
+    assert list(load(written(tmp_path, text)).servers) == ["z", "a", "m"]
+
+
+def test_every_mistake_is_reported_at_once_with_its_line(tmp_path: Path) -> None:
+    text = """\
+nameserver: 127.0.0.1:99090
+servers:
+  s1: 127.0.0.1:9101
+  s/2: 127.0.0.1
+leese_ms: 400
+beacon_ms: "100"
+drift_ms: 2.5
+copies_min: 3
+client:
+  timeout: 5
+limits: many
+"""
+    assert refusal(tmp_path, text) == [
+        "config.yaml line 1: 127.0.0.1:99090 has a port that is not between 1 and 65535",
+        "config.yaml line 4: 's/2' is not a name: letters, digits, - and _ are allowed",
+        "config.yaml line 4: '127.0.0.1' is not an address: write host:port, like 127.0.0.1:9101",
+        "config.yaml line 5: unknown key 'leese_ms': did you mean lease_ms?",
+        "config.yaml line 6: beacon_ms must be a whole number, not '100'",
+        "config.yaml line 7: drift_ms must be a whole number, not 2.5",
+        "config.yaml line 10: unknown key 'timeout': did you mean timeout_ms?",
+        "config.yaml line 11: limits must hold lines like 'key: value', indented below it",
+    ]
+
+
+def test_what_does_not_fit_together_is_reported_with_what_is_wrong_by_itself(tmp_path: Path) -> None:
+    text = PLAIN + "copies_min: 3\nclient:\n  patience_ms: 0\nlease_ms: 240\n"
+    assert refusal(tmp_path, text) == [
+        (
+            "config.yaml line 5: copies_min is 3, and must be between 1 and the number of servers (2), "
+            "or nothing could ever be acknowledged"
+        ),
+        "config.yaml line 7: patience_ms is 0, and must be at least 1",
+        (
+            "config.yaml line 8: lease_ms is 240, and must be over 240 (twice drift_ms plus twice "
+            "beacon_ms), or it would run out between two beacons; 0 does without a lease"
+        ),
+    ]
+
+
+def test_a_mistake_is_not_blamed_on_its_neighbours(tmp_path: Path) -> None:
+    """Where s2 is misspelt, two copies of two servers are no mistake; nor is a lease that fits no default."""
+    text = "nameserver: localhost:9090\nservers:\n  s1: localhost:9101\n  s2: localhost\ncopies_min: 2\n"
+    text += "lease_ms: 150\nbeacon_ms: x\n"
+    assert [line.split(":")[0] for line in refusal(tmp_path, text)] == [
+        "config.yaml line 4",
+        "config.yaml line 7",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ("lease_ms: 500\nbeacon_ms: 200\ndrift_ms: 50\n", "line 5: lease_ms is 500, and must be over 500"),
+        (
+            "beacon_ms: 500\nlease_ms: 5000\n",
+            "line 5: beacon_ms is 500, and must be under checkpoint_timeout_ms",
+        ),
+        ("copies_min: 0\n", "line 5: copies_min is 0"),
+        ("  s3: localhost:9102\n", "line 5: server s3 has the address of server s2"),
+        ("  s3: 127.0.0.1:9090\n", "line 5: server s3 has the address of the name server"),
+        (
+            "  s3: 127.0.0.1:9099\nwitness: localhost:9099\n",
+            "line 5: server s3 has the address of the witness",
+        ),
+        ("  s3: 127.0.0.1:0\n", "line 5: 127.0.0.1:0 has a port that is not between 1 and 65535"),
+        ("  s3: 0.0.0.0:9103\n", "line 5: 0.0.0.0:9103 is no address that others could call"),
+        ("  s3: 127.0.1:9103\n", "line 5: 127.0.1 in 127.0.1:9103 is not an IP address"),
+        ("  s3: 192.0.2.7:9103\n", "line 5: 192.0.2.7:9103 can be reached by others"),
+        ("  log: 127.0.0.1:9103\n", "line 5: a server cannot be called log"),
+        ("  3: 127.0.0.1:9103\n", "line 5: 3 must be text, not 3"),
+        ("path: elsewhere\n", "line 5: unknown key 'path'"),
+        ("refused_means_gone: 1\n", "line 5: refused_means_gone must be true or false, not 1"),
+        ("lease_ms: true\n", "line 5: lease_ms must be a whole number, not True"),
+        ("ledger: 5\n", "line 5: ledger must be text, not 5"),
+        ("lease_ms: 1000\nlease_ms: 2000\n", "line 6: found duplicate key"),
+        ("lease_ms: [1\n", "line 6: "),
+        ("limits:\n  group_bytes: 4096\n  server_message_bytes: 2048\n", "line 6: group_bytes exceeds"),
+    ],
+)
+def test_what_cannot_work_is_refused_and_says_where(tmp_path: Path, more: str, what: str) -> None:
+    (line,) = refusal(tmp_path, PLAIN + more)
+    assert line.startswith(f"config.yaml {what}")
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", "config.yaml: settings are expected, lines like 'lease_ms: 1000'"),
+        ("- a\n", "config.yaml: settings are expected, lines like 'lease_ms: 1000'"),
+        ("nameserver: localhost:9090\n", "config.yaml: servers is missing"),
+        ("nameserver: localhost:9090\nservers: {}\n", "config.yaml line 2: servers must name at least one"),
+        ("servers:\n  s1: localhost:1\n", "config.yaml: nameserver is missing"),
+    ],
+)
+def test_what_is_missing_is_named(tmp_path: Path, text: str, what: str) -> None:
+    assert refusal(tmp_path, text) == [what]
+
+
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="there is no configuration"):
+        load(tmp_path / "none.yaml")
+    with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
+        load(tmp_path)
+    (tmp_path / "latin.yaml").write_bytes(b"service: caf\xe9\n")
+    with pytest.raises(ConfigurationError, match="is not text in UTF-8"):
+        load(tmp_path / "latin.yaml")
+
+
+def test_no_lease_at_all_fits_everything(tmp_path: Path) -> None:
+    """lease_ms: 0 has no margins to be shorter than; every read is confirmed."""
+    assert load(written(tmp_path, PLAIN + "lease_ms: 0\ndrift_ms: 1000\n")).lease_ms == 0
+
+
+def test_the_flag_comes_before_the_environment_and_that_before_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {}
+    for name in ("here", "variable", "flag"):
+        (tmp_path / name).mkdir()
+        files[name] = written(tmp_path / name, PLAIN + f"service: {name}\n")
+    monkeypatch.chdir(tmp_path / "here")
+    assert load().service == "here"
+    monkeypatch.setenv("BANKRMI_CONFIG", str(files["variable"]))
+    assert load().service == "variable"
+    assert load(files["flag"]).service == "flag"
+
+
+def test_every_scalar_setting_has_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BANKRMI_LEASE_MS", "700")
+    monkeypatch.setenv("BANKRMI_DATA_DIR", "elsewhere")
+    monkeypatch.setenv("BANKRMI_SERVICE", "2")
+    monkeypatch.setenv("BANKRMI_REFUSED_MEANS_GONE", "false")
+    monkeypatch.setenv("BANKRMI_CLIENT_TIMEOUT_MS", "50")
+    monkeypatch.setenv("BANKRMI_LIMITS_CONNECTIONS", "9")
+    monkeypatch.setenv("BANKRMI_NAMESERVER", "127.0.0.1:7")
+    monkeypatch.setenv("BANKRMI_BEACON_MS", "")  # As good as not set.
+    told = load(written(tmp_path, PLAIN + "client:\n  patience_ms: 77\n"))
+    assert (told.lease_ms, told.data_dir, told.service) == (700, tmp_path / "elsewhere", "2")
+    assert (told.refused_means_gone, told.limits.connections, told.beacon_ms) == (False, 9, 100)
+    assert (told.client.timeout_ms, told.client.patience_ms) == (50, 77)
+    assert (told.nameserver, told.witness) == ("127.0.0.1:7", "127.0.0.1:7")
+
+
+def test_a_mistake_in_the_environment_names_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BANKRMI_LEASE_MS", "100")
+    monkeypatch.setenv("BANKRMI_CLIENT_TIMEOUT_MS", "soon")
+    assert refusal(tmp_path, PLAIN + "lease_ms: 5000\n") == [
+        "BANKRMI_CLIENT_TIMEOUT_MS: timeout_ms must be a whole number, not 'soon'",
+        (
+            "BANKRMI_LEASE_MS: lease_ms is 100, and must be over 240 (twice drift_ms plus twice "
+            "beacon_ms), or it would run out between two beacons; 0 does without a lease"
+        ),
+    ]
+
+
+def test_other_machines_reach_a_bank_only_where_that_is_meant(tmp_path: Path) -> None:
+    text = "nameserver: bank.example:9090\nservers:\n  s1: 127.8.8.8:9101\n  s2: '[2001:db8::2]:9102'\n"
+    assert [line[:18] for line in refusal(tmp_path, text)] == ["config.yaml line 1", "config.yaml line 4"]
+    meant = load(written(tmp_path, text), insecure=True)
+    assert meant.beyond_loopback() == ["bank.example:9090", "[2001:db8::2]:9102"]
+
+
+def test_a_configuration_made_in_code_is_checked_too(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="copies_min"):
+        Configuration(
+            path=tmp_path / "none", nameserver="localhost:1", servers={"s1": "localhost:2"}, copies_min=2
+        )
+
+
+@given(host=st.text(string.ascii_letters + string.digits, min_size=1), port=st.integers(1, 65535))
+def test_an_address_is_split_where_it_was_joined(host: str, port: int) -> None:
+    assert split_address(f"{host}:{port}") == (host, port)
+    assert split_address(f"[::1]:{port}") == ("::1", port)
+
+
+@given(address=st.text())
+def test_what_is_no_address_is_a_value_error(address: str) -> None:
+    try:
+        host, port = split_address(address)
+    except ValueError as error:
+        assert str(error)
+    else:
+        assert address in (f"{host}:{address.rpartition(':')[2]}", f"[{host}]:{address.rpartition(':')[2]}")
+        assert 1 <= port <= 65535
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(alphabet="abs:{}[]-#&*!|>'\"%@`\n 1.<", max_size=60) | st.binary().map(repr))
+def test_whatever_the_file_holds_the_answer_is_a_configuration_or_sentences(
+    tmp_path: Path, text: str
+) -> None:
+    file = written(tmp_path, PLAIN + text)
+    try:
+        load(file)
+    except ConfigurationError as error:
+        assert all(line.startswith(str(file)) for line in error.message.splitlines())

@@ -1,0 +1,51 @@
+"""May this view follow that one?  What the witness checks before it lets a proposal win.  Pure.
+
+The servers' own rules (V1 to V9) make only legal proposals; this is the second lock on the door, for a server
+that is wrong, and for whatever else may speak to the witness.
+
+Rule 1: within a history, the epoch grows by one. Another history begins only with the first view (epoch 1)
+        or by force: a forced takeover (V7), or a restore, which needs a witness that holds nothing.
+Rule 2: a history that ended never comes back.
+Rule 3: who leads was in sync before, on the same disk; and only a primary that stays lets others in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from bankrmi.replication.view import View
+
+__all__ = ["objection"]
+
+
+def objection(current: View | None, proposed: View, past_histories: Container[str] = ()) -> str | None:
+    """Return why `proposed` can never follow `current`, None if it can."""
+    if current is None:
+        return _objection_to_a_first(proposed)
+    if proposed.epoch != current.epoch + 1:
+        return f"epoch {proposed.epoch} cannot follow epoch {current.epoch}"
+    if proposed.forced:
+        if proposed.history in past_histories or proposed.history == current.history:
+            return "a forced takeover begins a history of its own"
+        return None
+    if proposed.history != current.history:
+        return "only a forced takeover begins another history"
+    return _objection_to_members(current, proposed)
+
+
+def _objection_to_a_first(proposed: View) -> str | None:
+    if proposed.epoch < 1:
+        return "epochs count from 1"
+    if proposed.epoch > 1 and not proposed.forced:
+        return "the witness holds no view: the first one has epoch 1, and a restored one is marked as forced"
+    return None
+
+
+def _objection_to_members(current: View, proposed: View) -> str | None:
+    leads = proposed.primary
+    if current.incarnations.get(leads) != proposed.incarnations[leads]:
+        return f"{leads}, on the disk that it has now, is not in sync, and leads only by force"
+    kept = proposed.incarnations.items() & current.incarnations.items()
+    if leads != current.primary and len(kept) < len(proposed.in_sync):
+        return "only the primary lets servers in"
+    return None

@@ -1,0 +1,30 @@
+"""Rule R5 on the client's side: what it has seen only grows, within one history."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bankrmi.client.seen import Seen
+
+
+def test_before_the_first_answer_nothing_was_seen() -> None:
+    assert Seen().on_wire() is None
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1))
+def test_within_a_history_only_the_newest_counts(action_ids: list[int]) -> None:
+    seen = Seen()
+    for action_id in action_ids:
+        seen.learn("h", action_id)
+    assert seen.on_wire() == ("h", max(action_ids))
+
+
+def test_a_new_history_is_followed_and_the_left_one_is_not_gone_back_to() -> None:
+    """A late answer of the deposed primary may arrive after the first of the new one."""
+    seen = Seen()
+    seen.learn("old", 90)
+    seen.learn("new", 70)
+    assert seen.on_wire() == ("new", 70)
+    seen.learn("old", 95)
+    assert seen.on_wire() == ("new", 70)

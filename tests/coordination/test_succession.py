@@ -1,0 +1,64 @@
+"""Which view may follow which: every legal change passes, and the illegal ones are told apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bankrmi.coordination.succession import objection
+from bankrmi.replication.view import View
+from tests.coordination.views import both, first, forced
+
+LEGAL = {
+    "V9 first": (None, first()),
+    "V3 let in": (first(), both()),
+    "V1 take over": (both(), both().taken_over_by("s2", "start-s2")),
+    "V2 go on alone": (both(), both().without(frozenset({"s2"}))),
+    "V4 start again": (both(), both().started_again("another start")),
+    "V5 hand over": (both(), both().handed_over_to("s2", "start-s2")),
+    "V7 forced": (both(), forced(both(), server="s3")),
+    "restored": (None, forced(None, epoch=9)),
+    "V8 let in on a new disk": (both(), both().letting_in("s2", "another disk")),
+}
+
+
+@pytest.mark.parametrize("change", LEGAL.values(), ids=LEGAL.keys())
+def test_every_change_of_the_rules_is_legal(change: tuple[View | None, View]) -> None:
+    assert objection(*change) is None
+
+
+ILLEGAL = {
+    "a first view of epoch 2": (None, both(), "first one has epoch 1"),
+    "an epoch left out": (first(), replace(both(), epoch=3), "cannot follow epoch 1"),
+    "an epoch again": (both(), both(), "cannot follow epoch 2"),
+    "another history": (first(), replace(both(), history="h9"), "begins another history"),
+    "a stranger leads": (
+        both(),
+        replace(forced(both(), server="s3", history="h1"), forced=False),
+        "not in sync",
+    ),
+    "a wiped disk leads": (
+        both(),
+        replace(both().started_again("x"), incarnations={"s1": "new disk", "s2": "disk-s2"}),
+        "not in sync",
+    ),
+    "a new primary lets in": (
+        both(),
+        replace(
+            both().handed_over_to("s2", "x"),
+            in_sync=frozenset({"s2", "s3"}),
+            incarnations={"s2": "disk-s2", "s3": "disk-s3"},
+        ),
+        "only the primary lets",
+    ),
+    "a forced view of the same history": (both(), forced(both(), history="h1"), "a history of its own"),
+    "a forced view of a past history": (both(), forced(both(), history="h0"), "a history of its own"),
+    "epoch 0": (None, replace(first(), epoch=0), "from 1"),
+}
+
+
+@pytest.mark.parametrize("change", ILLEGAL.values(), ids=ILLEGAL.keys())
+def test_what_no_rule_allows_is_refused_and_says_why(change: tuple[View | None, View, str]) -> None:
+    current, proposed, words = change
+    assert words in (objection(current, proposed, {"h0", "h1"}) or "no objection")

@@ -1,0 +1,177 @@
+"""What the rules want done.  The order of the list is the order of duty.
+
+Rule 1: the caller carries out all effects of a step, one after the other, before the next step.
+Rule 2: `Commit` is a barrier: if it fails, nothing behind it is carried out, and the process stops (F1).
+        So whatever stands behind a `Commit` may rest on it.
+Rule 3: everything else is asked for and not waited for; what comes of it arrives as an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bankrmi.replication.entry import Entry
+from bankrmi.replication.journal import Adopted
+from bankrmi.replication.messages import (
+    CheckpointAnswer,
+    Holdings,
+    JoinAnswer,
+    Message,
+)
+from bankrmi.replication.view import View
+
+__all__ = [
+    "Answer",
+    "Commit",
+    "Decided",
+    "Effect",
+    "FetchCopy",
+    "Handed",
+    "IsBehind",
+    "IsStale",
+    "NotLeading",
+    "Probe",
+    "Propose",
+    "Read",
+    "ReadView",
+    "Refusal",
+    "Report",
+    "Send",
+    "Stop",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Say `message` to another server; drop it if there is no connection."""
+
+    to: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Make everything written durable.  `purpose` is "group", "checkpoint", "lead" or "open"."""
+
+    purpose: str
+
+
+# -- what an `Answer` may carry -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The acknowledged entries of the caller's request."""
+
+    history: str
+    entries: Sequence[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What the state machine says, true at the acknowledged `action_id`."""
+
+    history: str
+    action_id: int
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class NotLeading:
+    """Ask `primary` (None: nobody is known to lead)."""
+
+    primary: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class IsStale:
+    """A newer request of the session was acknowledged before this one came (O2)."""
+
+    newest_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class IsBehind:
+    """The caller has seen more than this copy holds (R5)."""
+
+    action_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A switchover is done: the views before and after."""
+
+    before: View
+    after: View
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An operator's wish that cannot be done, and why."""
+
+    why: str
+
+
+Reply = (
+    Decided | Read | NotLeading | IsStale | IsBehind | Handed | Refusal | CheckpointAnswer | JoinAnswer | Holdings | None
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer what arrived with this token."""
+
+    token: Any
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class ReadView:
+    """Read the view; `since_epoch` comes back with it."""
+
+    since_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Propose:
+    """Propose `view`, to follow the epoch before it (None: to be the first)."""
+
+    view: View
+    expected: tuple[str, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Look whether a process lives at the server's address; `epoch` comes back with what is found."""
+
+    server: str
+    epoch: int
+    delay_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FetchCopy:
+    """Get a copy of the primary's database; put it in place with this adopted epoch."""
+
+    primary: str
+    adopted: Adopted
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A sentence for the log: what changed, or why nothing can."""
+
+    event: str
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the process; `why` is empty when it was asked to."""
+
+    why: str = ""
+
+
+Effect = Send | Commit | Answer | ReadView | Propose | Probe | FetchCopy | Report | Stop

@@ -1,0 +1,175 @@
+"""What can happen to a server: the only way into the rules.  Past tense; times are the caller's, in ms.
+
+A `token` is the caller's name for something to be answered exactly once, with an `Answer` effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bankrmi.replication.journal import Journal
+from bankrmi.replication.messages import CheckpointAnswer, Holdings, JoinAnswer, Message
+from bankrmi.replication.view import View
+
+__all__ = [
+    "AnswerArrived",
+    "CoordinatorSilent",
+    "CopyEnded",
+    "Event",
+    "LinkChanged",
+    "MessageArrived",
+    "OutcomeAsked",
+    "Probed",
+    "Proceed",
+    "Proposed",
+    "ReadArrived",
+    "RequestArrived",
+    "StopAsked",
+    "SwitchoverAsked",
+    "Tick",
+    "ViewRead",
+]
+
+Token = Any
+Seen = tuple[str, int]
+"""(history, action id): the newest acknowledged entry that a client has seen (R5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestArrived:
+    """A client wants operations done, all of them one request."""
+
+    token: Token
+    request: tuple[str, int]
+    operations: Sequence[bytes]
+    seen: Seen | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeAsked:
+    """A client wants to know, for good, what became of a request (O4)."""
+
+    token: Token
+    request: tuple[str, int]
+    seen: Seen | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadArrived:
+    """A client asks the state machine, and wants the newest acknowledged answer."""
+
+    token: Token
+    query: Any
+    seen: Seen | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proceed:
+    """All that was ready to be read has been read: form the next group."""
+
+    time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed; comes every few milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkChanged:
+    """The connection that we keep to another server is up (and answers as `start_id`), or lost."""
+
+    server: str
+    up: bool
+    start_id: str | None = None
+    begun_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """A connection attempt begun at `begun_ms` while `epoch` was adopted: refused, answered, or neither."""
+
+    server: str
+    begun_ms: float
+    epoch: int
+    refused: bool = False
+    start_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageArrived:
+    """Another server says something and waits for the answer."""
+
+    token: Token
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerArrived:
+    """The answer to something that we said."""
+
+    answer: CheckpointAnswer | JoinAnswer | Holdings | None
+    server: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRead:
+    """The answer to `ReadView`; `since_epoch` is the epoch adopted when the reading began."""
+
+    view: View | None
+    since_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """The answer to `Propose`: the view as it is now, whoever won."""
+
+    view: View | None
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorSilent:
+    """A reading or a proposal got no answer; a proposal may have won, or may still win (V6)."""
+
+    proposal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CopyEnded:
+    """A copy of the primary's database is in place, as `journal`; or it failed (None)."""
+
+    journal: Journal | None
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchoverAsked:
+    """An operator wants another primary: `target`, or any member."""
+
+    token: Token
+    target: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StopAsked:
+    """This server is about to stop, alone (V10); `Stop` follows when the others can go on without it."""
+
+
+Event = (
+    RequestArrived
+    | OutcomeAsked
+    | ReadArrived
+    | Proceed
+    | Tick
+    | LinkChanged
+    | Probed
+    | MessageArrived
+    | AnswerArrived
+    | ViewRead
+    | Proposed
+    | CoordinatorSilent
+    | CopyEnded
+    | SwitchoverAsked
+    | StopAsked
+)

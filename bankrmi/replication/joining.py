@@ -1,0 +1,129 @@
+"""Coming back: a server outside `in_sync` shows its tail, and the primary finds what both have.
+
+Rule 1: the tail thins out (1, 2, 4, 8, ... entries apart) and always ends at action id 0, so it is short
+        however long the journal is; the checkpoints that follow find the exact place (A3).
+Rule 2: nothing in common, or an empty disk: a copy of the database, never an empty start.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bankrmi.replication.effects import Answer, FetchCopy, Send
+from bankrmi.replication.entry import Position
+from bankrmi.replication.journal import Adopted, Journal
+from bankrmi.replication.messages import JoinAnswer, JoinRequest
+from bankrmi.replication.peers import Standing
+from bankrmi.replication.primary import Primary
+
+if TYPE_CHECKING:
+    from bankrmi.replication.replica import Replica
+
+__all__ = ["Joiner", "admit", "newest_common", "tail_of"]
+
+
+def tail_of(journal: Journal) -> list[Position]:
+    """Return positions from the tip down, thinning out, to action id 0; nothing if the copy is empty."""
+    if journal.adopted is None:
+        return []
+    tail = []
+    action_id, step = journal.tip.action_id, 1
+    while action_id > 0:
+        position = journal.position(action_id)
+        assert position is not None
+        tail.append(position)
+        action_id, step = action_id - step, step * 2
+    opening = journal.position(0)
+    assert opening is not None
+    return [*tail, opening]
+
+
+def newest_common(journal: Journal, tail: list[Position]) -> int | None:
+    """Return the newest action id of the tail at which both journals are the same; None if there is none."""
+    for position in tail:
+        if journal.position(position.action_id) == position:
+            return position.action_id
+    return None
+
+
+def admit(primary: Primary, token: Any, request: JoinRequest) -> None:
+    """Answer a joiner, as the primary: checkpoints will come, or it needs a copy, or it has to wait."""
+    replica = primary.replica
+    peer = primary.peers.get(request.server)
+
+    def answer(outcome: str) -> None:
+        reply = JoinAnswer(server=replica.settings.server, history=primary.view.history, outcome=outcome)
+        replica.effects.append(Answer(token, reply))
+
+    if peer is None:
+        answer("unknown")
+        return
+    peer.start_id = request.start_id
+    if peer.standing is Standing.MEMBER and peer.incarnation != request.incarnation:
+        peer.leaving = True  # It lost its disk: the member that the view names is no more (V8).
+        answer("wait")
+        return
+    common = newest_common(replica.journal, list(request.tail))
+    if common is None:
+        answer("copy")
+        return
+    if peer.standing is Standing.OUTSIDE or peer.incarnation != request.incarnation:
+        peer.incarnation = request.incarnation
+        peer.matched = 0
+        peer.resume_id = common + 1
+        peer.begin_epoch(Standing.CATCHING_UP, replica.journal.tip.action_id)
+        primary.joined(peer)
+    answer("checkpoints")
+
+
+class Joiner:
+    """A server outside `in_sync`, on its way back in."""
+
+    def __init__(self, replica: Replica) -> None:
+        self.replica = replica
+        self._asked_ms = float("-inf")
+        self._copying = False
+
+    def tick(self) -> None:
+        """Ask the primary to be let in, while nothing is heard from it."""
+        replica = self.replica
+        view = replica.view
+        if self._copying or view is None or view.primary not in replica.links:
+            return
+        hearing = replica.following_epoch() and not replica.standby.is_silent()
+        if hearing or replica.now_ms - self._asked_ms < replica.settings.beacon_ms:
+            return
+        self._asked_ms = replica.now_ms
+        adopted = replica.journal.adopted
+        request = JoinRequest(
+            server=replica.settings.server,
+            incarnation=replica.journal.incarnation,
+            start_id=replica.start_id,
+            history=adopted.history if adopted is not None else None,
+            tail=tail_of(replica.journal),
+        )
+        replica.effects.append(Send(view.primary, request))
+
+    def answered(self, answer: JoinAnswer) -> None:
+        """The primary answered: fetch a copy, or wait for checkpoints, or look who leads now."""
+        replica = self.replica
+        view = replica.view
+        if answer.outcome == "not_primary":
+            replica.read_view()
+        elif answer.outcome == "copy" and view is not None and view.primary == answer.server and not self._copying:
+            self._copying = True
+            replica.effects.append(FetchCopy(view.primary, self._adopted_by_copy(view.history, view.epoch)))
+
+    def _adopted_by_copy(self, history: str, epoch: int) -> Adopted:
+        """The epoch that goes with a copy: the view's, never less than our own before."""
+        view = self.replica.view
+        assert view is not None
+        own = self.replica.journal.adopted
+        if own is not None and own.history == history and own.epoch > epoch:
+            return own
+        return Adopted(history=history, epoch=epoch, primary=view.primary, start_id=view.start_id)
+
+    def copy_ended(self) -> None:
+        """The copy is in place, or failed: ask again."""
+        self._copying = False
+        self._asked_ms = float("-inf")

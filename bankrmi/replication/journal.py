@@ -1,0 +1,75 @@
+"""What the rules need of a disk.  `storage` keeps it in SQLite; the rules know only this.
+
+Rule 1: everything written since the last commit is in one open transaction; `commit` makes it durable,
+        all of it or nothing.  The rules never commit by themselves: they ask for it with an effect.
+Rule 2: reading sees what was written, committed or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bankrmi.replication.entry import Entry, Position
+
+__all__ = ["Adopted", "Journal"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """The newest epoch that this server has acted in, and who led it; durable before it acted."""
+
+    history: str
+    epoch: int
+    primary: str
+    start_id: str
+
+
+class Journal(Protocol):
+    """One server's durable state: the journal, what it adds up to, the adopted epoch, the incarnation."""
+
+    @property
+    def incarnation(self) -> str:
+        """Id of this disk; a wiped disk has another one."""
+
+    @property
+    def adopted(self) -> Adopted | None:
+        """The newest epoch adopted, or None while this copy is empty."""
+
+    @property
+    def tip(self) -> Position:
+        """The newest entry."""
+
+    def open(self, adopted: Adopted) -> None:
+        """Write the opening state, its history and its first epoch (rule V9)."""
+
+    def adopt(self, adopted: Adopted) -> None:
+        """Write a newer epoch, or a new history of the same journal (after a restore)."""
+
+    def position(self, action_id: int) -> Position | None:
+        """Return the entry at `action_id`, None if there is none."""
+
+    def entries(self, after: int, limit: int) -> list[Entry]:
+        """Return about `limit` entries above `after`, up to the end of a request (rule A4)."""
+
+    def decide(self, epoch: int, request: tuple[str, int], operations: Sequence[bytes], time_us: int) -> list[Entry]:
+        """Apply a new request and journal what became of each of its operations."""
+
+    def cancel(self, epoch: int, request: tuple[str, int], time_us: int) -> list[Entry]:
+        """Journal that this request never happens (rule O4)."""
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Apply entries decided elsewhere; raise BrokenInvariant if they come out differently here."""
+
+    def roll_back(self, to: int) -> list[Entry]:
+        """Undo every entry above action id `to`, keep a record of them beside the database, return them."""
+
+    def newest(self, session: str) -> tuple[int, int] | None:
+        """Return (sequence number, last action id) of the newest request of a session."""
+
+    def recorded(self, session: str, sequence: int) -> list[Entry]:
+        """Return the entries of a request; empty if it is not in the journal."""
+
+    def read(self, query: Any) -> Any:
+        """Ask the state machine."""

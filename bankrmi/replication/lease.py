@@ -1,0 +1,82 @@
+"""Who may read, and who may lead.  Pure arithmetic; the caller brings the time.
+
+Rule 1: every line that compares a lease with a clock lives in this file.
+Rule 2: nothing here reads a clock, so nothing here can be flaky.
+Rule 3: a primary counts its lease from the *sending* of what was acknowledged; the one who acknowledged
+        counts from the arrival, which is later.  So the primary always stops first.
+Assumption: two clocks (CLOCK_BOOTTIME) drift apart by less than `drift_ms` within one lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["Grants", "holds_read_lease", "read_lease_left_ms"]
+
+
+def read_lease_left_ms(now_ms: float, lease_ms: float, drift_ms: float, confirmed_at_ms: Iterable[float]) -> float:
+    """Return for how long a primary may still answer from its own copy (R2); 0 or less: not any more.
+
+    `confirmed_at_ms` holds, for every other member, the sending time of the newest message that it
+    acknowledged in this epoch.
+    """
+    if lease_ms <= 0:
+        return 0.0
+    return min(confirmed_at_ms, default=now_ms) + lease_ms - drift_ms - now_ms
+
+
+def holds_read_lease(now_ms: float, lease_ms: float, drift_ms: float, confirmed_at_ms: Iterable[float]) -> bool:
+    """Return whether every other member acknowledged something sent less than a lease ago (R2)."""
+    return read_lease_left_ms(now_ms, lease_ms, drift_ms, confirmed_at_ms) > 0
+
+
+@dataclass(slots=True)
+class _Grant:
+    start_id: str | None  # None: which process it was is not known, because we have started since.
+    at_ms: float
+
+
+class Grants:
+    """The leases that this server has granted by acknowledging; it leads when all are over (R3)."""
+
+    def __init__(self, *, lease_ms: float, drift_ms: float) -> None:
+        self._length_ms = lease_ms + drift_ms
+        self._granted: dict[str, _Grant] = {}
+
+    def acknowledged(self, server: str, start_id: str, now_ms: float) -> None:
+        """Something of an epoch led by this process arrived at `now_ms` and is being acknowledged."""
+        self._granted[server] = _Grant(start_id, now_ms)
+
+    def started(self, servers: Iterable[str], now_ms: float, *, last_primary: str, last_start_id: str) -> None:
+        """This process is new: what the one before it acknowledged, and when, is forgotten.
+
+        Only of the newest adopted epoch is it known which process led it.
+        """
+        for server in servers:
+            self._granted[server] = _Grant(last_start_id if server == last_primary else None, now_ms)
+
+    def refused(self, server: str, begun_ms: float) -> None:
+        """A connection tried at `begun_ms` was refused: no process of that server lives (R3)."""
+        grant = self._granted.get(server)
+        if grant is not None and grant.at_ms <= begun_ms:
+            del self._granted[server]
+
+    def answered(self, server: str, start_id: str, begun_ms: float) -> None:
+        """Asked at `begun_ms`, the server answered as the process `start_id`: any other one is gone."""
+        grant = self._granted.get(server)
+        if (
+            grant is not None
+            and grant.at_ms <= begun_ms
+            and grant.start_id is not None
+            and grant.start_id != start_id
+        ):
+            del self._granted[server]
+
+    def handed_over(self, server: str) -> None:
+        """The server gave the lead away; it had stopped answering before it proposed to (V5)."""
+        self._granted.pop(server, None)
+
+    def over_at_ms(self) -> float:
+        """Return when every lease granted is over."""
+        return max((grant.at_ms + self._length_ms for grant in self._granted.values()), default=float("-inf"))

@@ -1,0 +1,185 @@
+"""What servers say to each other.  Each message has an answer; what gets lost is asked again.
+
+The plain forms (`to_wire`, `from_wire`) are lists in the order of the fields, for msgpack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bankrmi.replication.entry import Entry, Position
+from bankrmi.replication.view import View
+
+__all__ = [
+    "Acknowledged",
+    "Census",
+    "Checkpoint",
+    "CheckpointAnswer",
+    "HoldStill",
+    "Holdings",
+    "JoinAnswer",
+    "JoinRequest",
+    "LeaveRequest",
+    "Message",
+    "Mismatch",
+    "Superseded",
+    "ViewNews",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """From a primary: what precedes, entries (none: the beacon), and how far is acknowledged.
+
+    `base` is the tip of the primary's journal when it began to lead this epoch.
+    """
+
+    history: str
+    epoch: int
+    primary: str
+    start_id: str
+    number: int
+    previous: Position
+    base: Position
+    acknowledged: int
+    entries: Sequence[Entry] = ()
+
+    def to_wire(self) -> list[Any]:
+        """Return the plain form."""
+        return [
+            self.history,
+            self.epoch,
+            self.primary,
+            self.start_id,
+            self.number,
+            self.previous,
+            self.base,
+            self.acknowledged,
+            self.entries,
+        ]
+
+    @classmethod
+    def from_wire(cls, form: Sequence[Any]) -> Checkpoint:
+        """Return the message of a plain form."""
+        history, epoch, primary, start_id, number, previous, base, acknowledged, entries = form
+        return cls(
+            history=history,
+            epoch=epoch,
+            primary=primary,
+            start_id=start_id,
+            number=number,
+            previous=Position._make(previous),
+            base=Position._make(base),
+            acknowledged=acknowledged,
+            entries=[Entry._make(entry) for entry in entries],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledged:
+    """All up to `matched`, the last entry known to be the same as the primary's, is durable here (A5)."""
+
+    server: str
+    history: str
+    epoch: int
+    incarnation: str
+    start_id: str
+    number: int
+    matched: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """What precedes the entries is not in this journal; `tip` is its newest action id (A3)."""
+
+    server: str
+    epoch: int
+    number: int
+    tip: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Superseded:
+    """This server has adopted, or won, a newer epoch, or is of another history (A2)."""
+
+    server: str
+    history: str
+    epoch: int
+    number: int
+
+
+CheckpointAnswer = Acknowledged | Mismatch | Superseded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinRequest:
+    """From a server outside `in_sync`: the tail of its journal, newest first, thinning out to action id 0."""
+
+    server: str
+    incarnation: str
+    start_id: str
+    history: str | None
+    tail: Sequence[Position]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinAnswer:
+    """`outcome` is "checkpoints" (they will come), "copy" (nothing in common: fetch a copy) or "not_primary"."""
+
+    server: str
+    history: str | None
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaveRequest:
+    """From a member that is about to stop: take me out of `in_sync` (V10)."""
+
+    server: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewNews:
+    """A view that has been won; whoever gets this may believe it as if it had read it."""
+
+    view: View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Census:
+    """Asked of all before the first view is made: are you empty? (V9).  `view` is what the asker knows."""
+
+    server: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldStill:
+    """From an operator who restores the witness: look whether there is a view, and if not, stop and tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """What a server holds; the answer to `Census` and `HoldStill`.
+
+    `still` says that it has seen the witness without a view, and answers nobody until there is one.
+    """
+
+    server: str
+    incarnation: str
+    start_id: str
+    history: str | None
+    epoch: int
+    primary: str | None
+    tip: Position
+    still: bool
+
+    @property
+    def empty(self) -> bool:
+        """Whether this copy has never held anything."""
+        return self.history is None
+
+
+Message = Checkpoint | JoinRequest | LeaveRequest | ViewNews | Census | HoldStill

@@ -1,0 +1,121 @@
+"""What a primary knows about another server's copy: how far it matches, when it last confirmed, whether it counts.
+
+Rule 1: only acknowledgements of the epoch being led change `matched` (A5).
+Rule 2: a lease is confirmed by the time at which the acknowledged message was *sent* (R2).
+Rule 3: nothing here sends; it says what to send next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+__all__ = ["UNANSWERED_LIMIT", "Peer", "Standing"]
+
+UNANSWERED_LIMIT = 16
+"""Checkpoints that may be on their way to one server; beyond that it is silent, and gets no more."""
+
+
+class Standing(Enum):
+    """How much a copy counts."""
+
+    OUTSIDE = "outside"
+    CATCHING_UP = "catching up"
+    MANDATORY = "mandatory"  # Not in the view yet, but nothing is acknowledged without it (V3).
+    MEMBER = "member"
+
+
+@dataclass(slots=True)
+class Peer:
+    """Another server, as its primary sees it."""
+
+    server: str
+    standing: Standing = Standing.OUTSIDE
+    incarnation: str | None = None
+    start_id: str | None = None
+    linked: bool = False
+    gone: bool = False  # Its address refused a connection: worth no waiting.
+    leaving: bool = False
+
+    matched: int = 0  # Durable there and known to be the same as here, in this epoch.
+    next_id: int = 1  # The first entry not sent yet.
+    resume_id: int = 1  # Where to begin again when what was sent may be lost.
+    backward: int = 1  # How far the next mismatch goes back.
+
+    unanswered: dict[int, float] = field(default_factory=dict)  # Message number: sent at.
+    confirmed_number: int = 0
+    confirmed_at_ms: float = float("-inf")
+    waiting_since_ms: float | None = None
+    last_sent_ms: float = float("-inf")
+
+    @property
+    def counts(self) -> bool:
+        """Whether nothing is acknowledged without this copy."""
+        return self.standing in (Standing.MEMBER, Standing.MANDATORY)
+
+    @property
+    def tracked(self) -> bool:
+        """Whether this copy gets checkpoints."""
+        return self.standing is not Standing.OUTSIDE
+
+    def begin_epoch(self, standing: Standing, tip: int) -> None:
+        """A new epoch is led: what was confirmed before does not count in it."""
+        if standing is Standing.MEMBER and self.standing is Standing.OUTSIDE:
+            self.resume_id = tip + 1
+        elif self.matched:
+            self.resume_id = self.matched + 1
+        self.standing = standing
+        self.next_id = min(self.resume_id, tip + 1)
+        self.matched = self.confirmed_number = 0
+        self.confirmed_at_ms = float("-inf")
+        self.unanswered.clear()
+        self.waiting_since_ms = None
+        self.leaving = False
+        self.backward = 1
+
+    def sent(self, number: int, entries: int, now_ms: float) -> None:
+        """A checkpoint with so many entries was sent."""
+        self.unanswered[number] = now_ms
+        self.next_id += entries
+        self.last_sent_ms = now_ms
+        if self.waiting_since_ms is None:
+            self.waiting_since_ms = now_ms
+
+    def acknowledged(self, number: int, matched: int) -> None:
+        """A checkpoint was acknowledged; acknowledgements arrive late and twice, too."""
+        sent_at_ms = self.unanswered.get(number)
+        if sent_at_ms is not None:
+            self.confirmed_at_ms = max(self.confirmed_at_ms, sent_at_ms)
+        self.confirmed_number = max(self.confirmed_number, number)
+        self.answered(number)
+        self.matched = max(self.matched, matched)
+        self.resume_id = max(self.resume_id, self.matched + 1)
+        self.next_id = max(self.next_id, self.resume_id)
+        self.gone = False
+        self.backward = 1
+
+    def answered(self, number: int) -> None:
+        """The server answered this message: it is not silent; what was sent before is answered, or lost."""
+        for older in [sent for sent in self.unanswered if sent <= number]:
+            del self.unanswered[older]
+        self.waiting_since_ms = next(iter(self.unanswered.values()), None)
+
+    def mismatched(self, number: int, tip: int) -> None:
+        """What preceded the entries is not there: begin further back, faster each time."""
+        self.answered(number)
+        back = min(self.next_id, self.resume_id) - self.backward
+        self.backward *= 2
+        self.resume_id = self.next_id = max(self.matched + 1, 1, min(tip + 1, back))
+
+    def lost(self, now_ms: float) -> None:
+        """The connection is gone, and with it perhaps what was on its way."""
+        self.linked = False
+        self.unanswered.clear()
+        self.next_id = self.resume_id
+        if self.waiting_since_ms is None:
+            self.waiting_since_ms = now_ms
+
+    def is_silent(self, now_ms: float, timeout_ms: float) -> bool:
+        """Whether it has owed an answer for too long, or is known to be gone, or wants to leave."""
+        overdue = self.waiting_since_ms is not None and now_ms - self.waiting_since_ms >= timeout_ms
+        return overdue or self.leaving or (self.gone and not self.linked)

@@ -1,0 +1,55 @@
+"""What this server has proposed and does not know the end of (V6).
+
+Rule 1: one proposal is on its way at a time.
+Rule 2: a proposal whose answer was lost is unsettled until the epoch has moved on: it may still win.
+        The way to settle it is another proposal from the same epoch, never a guess.
+"""
+
+from __future__ import annotations
+
+from bankrmi.replication.view import View
+
+__all__ = ["Proposals"]
+
+RETRY_MS = (20.0, 50.0, 100.0, 200.0, 500.0)
+"""Waits after the first, second, ... unanswered proposal; the last one repeats."""
+
+
+class Proposals:
+    """The proposals of one server from one epoch."""
+
+    def __init__(self) -> None:
+        self._epoch = 0
+        self._under_way = False
+        self._unanswered = 0
+        self._next_ms = 0.0
+
+    @property
+    def settled(self) -> bool:
+        """Whether no proposal of ours can still win."""
+        return not self._under_way and not self._unanswered
+
+    def may_propose(self, now_ms: float) -> bool:
+        """Whether it is time for a proposal, the first or another one."""
+        return not self._under_way and now_ms >= self._next_ms
+
+    def proposed(self, view: View) -> None:
+        """A proposal was sent."""
+        self._epoch = view.epoch
+        self._under_way = True
+
+    def answered(self) -> None:
+        """The keeper of the view answered the proposal; what it says is learned as a view."""
+        self._under_way = False
+
+    def unanswered(self, now_ms: float) -> None:
+        """The answer was lost, or did not come in time."""
+        self._under_way = False
+        self._next_ms = now_ms + RETRY_MS[min(self._unanswered, len(RETRY_MS) - 1)]
+        self._unanswered += 1
+
+    def epoch_moved(self, epoch: int) -> None:
+        """A view of this epoch exists: proposals to become it, or an older one, are settled."""
+        if epoch >= self._epoch:
+            self._unanswered = 0
+            self._next_ms = 0.0

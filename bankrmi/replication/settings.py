@@ -1,0 +1,35 @@
+"""What the rules are told by the configuration.  Times in milliseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One server's settings; `servers` are all of the configuration, in its order, this one included."""
+
+    server: str
+    servers: tuple[str, ...]
+    lease_ms: float = 1000
+    drift_ms: float = 20
+    beacon_ms: float = 100
+    checkpoint_timeout_ms: float = 500
+    copies_min: int = 1
+    refused_means_gone: bool = True
+    first: bool = False
+    group_operations: int = 8192
+    catch_up_operations: int = 4096
+    switchover_timeout_ms: float = 2000
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """All servers but this one."""
+        return tuple(name for name in self.servers if name != self.server)
+
+    @property
+    def silence_ms(self) -> float:
+        """After how long without a word from the primary a standby believes it gone."""
+        return self.lease_ms or 2 * self.checkpoint_timeout_ms

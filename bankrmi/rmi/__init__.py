@@ -1,0 +1,79 @@
+"""How objects talk: Pyro5's wire protocol, served and spoken without trust in strangers.
+
+Serving: a `Daemon` with `RemoteObject`s (or `PlainObject`s) registered; each `Call` is answered once.
+Calling: a `Link` in the event loop, a `Connection` (by `connect`) elsewhere. Unmodified Pyro5 clients can
+call our daemon, and our callers an unmodified Pyro5 daemon.
+
+Rule: nothing outside of this room looks at frames, serializers or URIs.
+Assumption: who comes with our handshake is who he says he is, until certificates say so.
+"""
+
+from __future__ import annotations
+
+from .addresses import Address, host_and_port
+from .connection import Connection, connect
+from .daemon import Daemon
+from .failures import (
+    AnswerOverdue,
+    ConnectDenied,
+    ConnectFailed,
+    ConnectionLost,
+    ConnectRefused,
+    Failure,
+    LostAfterSending,
+    NotConnected,
+    RemoteError,
+)
+from .handshake import PROTOCOL_VERSION, handshake
+from .limits import Limits
+from .link import Link, open_link
+from .names import (
+    NAMESERVER_NAME,
+    NamedObject,
+    look_up,
+    look_up_async,
+    register_name,
+    register_name_async,
+    remove_name_async,
+    uri_of,
+)
+from .objects import Call, Exposed, Guard, Peer, PlainObject, RemoteObject
+from .probe import ProbeAnswer, probe
+
+__all__ = [
+    "NAMESERVER_NAME",
+    "PROTOCOL_VERSION",
+    "Address",
+    "AnswerOverdue",
+    "Call",
+    "ConnectDenied",
+    "ConnectFailed",
+    "ConnectRefused",
+    "Connection",
+    "ConnectionLost",
+    "Daemon",
+    "Exposed",
+    "Failure",
+    "Guard",
+    "Limits",
+    "Link",
+    "LostAfterSending",
+    "NamedObject",
+    "NotConnected",
+    "Peer",
+    "PlainObject",
+    "ProbeAnswer",
+    "RemoteError",
+    "RemoteObject",
+    "connect",
+    "handshake",
+    "host_and_port",
+    "look_up",
+    "look_up_async",
+    "open_link",
+    "probe",
+    "register_name",
+    "register_name_async",
+    "remove_name_async",
+    "uri_of",
+]

@@ -1,0 +1,197 @@
+"""A connection for callers without an event loop: blocking, one call at a time, each with a deadline.
+
+Rule 1: the deadline covers the whole call, not each piece of it that trickles in.
+Rule 2: what is raised tells whether anything was sent (see `failures`).
+Rule 3: after a failure the connection is closed: an answer that comes late is never taken for another's.
+Assumption: one thread at a time; two calls at once are the caller's mistake.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .addresses import Address, host_and_port
+from .failures import (
+    AnswerOverdue,
+    ConnectDenied,
+    ConnectFailed,
+    ConnectionLost,
+    ConnectRefused,
+    NotConnected,
+)
+from .frames import (
+    CONNECT,
+    CONNECT_OK,
+    INVOKE,
+    MSGPACK,
+    RESULT,
+    Frame,
+    FrameReader,
+    FrameRefused,
+    frame_bytes,
+)
+from .limits import Limits, calling_rules, greeting_rules
+from .link import read_answer
+from .values import ValueRefused, read_value, write_call, write_value
+
+__all__ = ["Connection", "connect"]
+
+_LIMITS = Limits()
+_READ_BYTES = 1 << 16
+
+
+def connect(
+    address: Address,
+    object_id: str,
+    handshake: Mapping[str, object],
+    timeout: float,
+    limits: Limits = _LIMITS,
+) -> Connection:
+    """Return a connection to the object, handshake done. Raises a NotConnected in `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    connection = Connection(_connected_socket(address, deadline), address, object_id, limits)
+    try:
+        connection.greet(handshake, deadline)
+    except NotConnected:
+        connection.close()
+        raise
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class Connection:
+    """Calls one remote object. Made by `connect`."""
+
+    def __init__(self, connected: socket.socket, address: Address, object_id: str, limits: Limits) -> None:
+        self.address = address
+        self.object_id = object_id
+        self.greeting: Mapping[str, Any] = {}
+        """What the server said of itself in the handshake."""
+        self._socket: socket.socket | None = connected
+        self._limits = limits
+        self._reader = FrameReader(greeting_rules(limits))
+        self._sequence = 0
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is of no use any more."""
+        return self._socket is None
+
+    def close(self) -> None:
+        """Close it; again does nothing."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def call(
+        self,
+        method: str,
+        args: tuple[object, ...] | list[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+        *,
+        timeout: float,
+    ) -> Any:
+        """Return what the call is answered with, in `timeout` seconds.
+
+        Raises the error that it was answered with (`bankrmi.errors`, RemoteError), NotConnected if
+        the connection was closed before, ConnectionLost, or AnswerOverdue.
+        """
+        if self._socket is None:
+            raise NotConnected(f"not connected to {self.address}")
+        deadline = time.monotonic() + timeout
+        payload = write_call(self.object_id, method, args, kwargs or {})
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        try:
+            frame = self._exchange(INVOKE, payload, deadline)
+            if frame.kind != RESULT or frame.sequence != self._sequence:
+                raise FrameRefused("not the answer to what was asked")
+            answer = read_answer(frame, self._limits)
+        except TimeoutError:
+            self.close()
+            raise AnswerOverdue(f"no answer from {self.address} in {timeout:g} s") from None
+        except (OSError, FrameRefused, ValueRefused) as error:
+            self.close()
+            raise ConnectionLost(f"connection to {self.address} lost: {error}") from error
+        except BaseException:
+            self.close()  # interrupted: the answer is still to come
+            raise
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def greet(self, handshake: Mapping[str, object], deadline: float) -> None:
+        """Do the handshake; raises NotConnected. (Called by `connect`.)"""
+        request = {"handshake": dict(handshake), "object": self.object_id}
+        try:
+            frame = self._exchange(CONNECT, write_value(MSGPACK, request), deadline)
+            value = read_value(frame.serializer, frame.payload)
+        except TimeoutError:
+            raise ConnectFailed(f"no answer from {self.address}").because("timeout") from None
+        except (OSError, FrameRefused, ValueRefused) as error:
+            raise ConnectFailed(f"no handshake with {self.address}: {error}").because("reset") from error
+        if frame.kind != CONNECT_OK:
+            raise ConnectDenied(f"{self.address} denied the connection: {value}")
+        greeting = value.get("handshake") if isinstance(value, dict) else None
+        self.greeting = greeting if isinstance(greeting, dict) else {}
+        self._reader.rules = calling_rules(self._limits)
+
+    def _exchange(self, kind: int, payload: bytes, deadline: float) -> Frame:
+        connected, reader = self._socket, self._reader
+        assert connected is not None
+        connected.settimeout(_left(deadline))
+        connected.sendall(frame_bytes(kind, MSGPACK, 0, self._sequence, payload))
+        while True:
+            connected.settimeout(_left(deadline))
+            data = connected.recv(_READ_BYTES)
+            if not data:
+                raise ConnectionResetError(errno.ECONNRESET, "closed by the other side")
+            reader.feed(data)
+            frame = reader.take()
+            if frame is not None:
+                return frame
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _connected_socket(address: Address, deadline: float) -> socket.socket:
+    """Return a socket connected to the first address of the host that accepts, or raise NotConnected."""
+    host, port = host_and_port(address)
+    failures: list[OSError] = []
+    try:
+        for family, kind, protocol, _, where in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            trying = socket.socket(family, kind, protocol)
+            try:
+                trying.settimeout(_left(deadline))
+                trying.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                trying.connect(where)
+            except OSError as error:
+                trying.close()
+                failures.append(error)
+            else:
+                return trying
+    except (OSError, UnicodeError) as unresolved:
+        raise ConnectFailed(f"cannot connect to {address}: {unresolved}") from unresolved
+    # The least certain one speaks for all: "refused" is a proof only if nobody else may be there.
+    for failure in failures:
+        if isinstance(failure, TimeoutError):
+            raise ConnectFailed(f"no answer from {address}").because("timeout")
+        if not isinstance(failure, ConnectionRefusedError):
+            raise ConnectFailed(f"cannot connect to {address}: {failure}")
+    raise ConnectRefused(f"nobody listens at {address}")

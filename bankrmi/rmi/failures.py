@@ -1,0 +1,160 @@
+"""How a call can fail on its way, and what an error looks like on the wire.
+
+    Pyro5.errors.CommunicationError
+    └── Failure                 `kind` is one word for logs and decisions
+        ├── NotConnected        nothing of a call was sent
+        │   ├── ConnectRefused      "refused": ECONNREFUSED and nothing else; nobody listens there
+        │   ├── ConnectFailed       "unreachable", "timeout", "reset": may be there, may be not
+        │   └── ConnectDenied       "denied": the other side says why it does not want us
+        └── LostAfterSending    the call may have been executed
+            ├── ConnectionLost      "reset": closed or reset before the answer came
+            └── AnswerOverdue       "timeout": the deadline came before the answer
+    Pyro5.errors.PyroError
+    └── RemoteError             the other side answered with an error that is none of ours
+
+Our own errors (`bankrmi.errors`) cross the wire as a PyroError with attributes `code` and `happened`.
+That is what a stock client gets to see in every serializer; `read_error` makes our classes of it again.
+
+Rule 1: no traceback, path or source line leaves; of an unexpected error not even its words.
+Rule 2: an answer is never a CommunicationError, so whoever switches servers on those, is right to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from Pyro5.errors import CommunicationError, DaemonError, NamingError, PyroError, SecurityError
+
+from bankrmi.errors import BankError, error_of
+
+__all__ = [
+    "AnswerOverdue",
+    "ConnectDenied",
+    "ConnectFailed",
+    "ConnectRefused",
+    "ConnectionLost",
+    "Failure",
+    "LostAfterSending",
+    "NotConnected",
+    "NotExposed",
+    "RemoteError",
+    "read_error",
+    "write_error",
+    "write_shown_error",
+    "write_unexpected_error",
+]
+
+
+class Failure(CommunicationError):  # type: ignore[misc]  # Pyro5 comes without types
+    """The connection failed, not the call."""
+
+    kind: ClassVar[str] = "failed"
+
+    @property
+    def reason(self) -> str:
+        """One word: refused, unreachable, timeout, reset, denied or closed."""
+        return str(getattr(self, "_reason", self.kind))
+
+    def because(self, reason: str) -> Failure:
+        self._reason = reason
+        return self
+
+
+class NotConnected(Failure):
+    """Nothing of a call was sent."""
+
+    kind = "closed"
+
+
+class ConnectRefused(NotConnected):
+    """Nobody listens at that address (ECONNREFUSED, nothing else)."""
+
+    kind = "refused"
+
+
+class ConnectFailed(NotConnected):
+    """No connection came about; whether anybody lives there is open."""
+
+    kind = "unreachable"
+
+
+class ConnectDenied(NotConnected):
+    """Somebody is there and refused the handshake; the message says why."""
+
+    kind = "denied"
+
+
+class LostAfterSending(Failure):
+    """The call was sent, at least in part; it may have been executed."""
+
+
+class ConnectionLost(LostAfterSending):
+    """The connection ended before the answer came."""
+
+    kind = "reset"
+
+
+class AnswerOverdue(LostAfterSending):
+    """The deadline came before the answer."""
+
+    kind = "timeout"
+
+
+class RemoteError(PyroError):  # type: ignore[misc]  # Pyro5 comes without types
+    """The other side answered with an error of its own; `class_name` is what it calls it."""
+
+    def __init__(self, message: str, class_name: str = "") -> None:
+        super().__init__(message)
+        self.class_name = class_name
+
+
+class NotExposed(AttributeError):
+    """The object has no such method or attribute, or does not show it; to callers an AttributeError."""
+
+
+_PYRO_ERRORS = (NamingError, DaemonError, SecurityError)
+_WENT_WRONG = "something went wrong in the server; its log tells what"
+
+
+def write_error(error: Exception) -> dict[str, object] | None:
+    """Return the error as it crosses the wire, or None if it is one that nobody expected."""
+    if isinstance(error, BankError):
+        attributes = {"code": error.code, "happened": error.happened, **error.details}
+        return _form("Pyro5.errors.PyroError", error.message, attributes)
+    if type(error) in _PYRO_ERRORS:
+        return write_shown_error(error)
+    if isinstance(error, NotExposed):
+        return _form("builtins.AttributeError", str(error), {})
+    return None
+
+
+def write_shown_error(error: Exception) -> dict[str, object]:
+    """Return an error under its own name and with its own words: for those known to be harmless."""
+    kind = type(error)
+    return _form(f"{kind.__module__}.{kind.__name__}", str(error), {})
+
+
+def write_unexpected_error() -> dict[str, object]:
+    """Return what a caller is told of an error that should not have been: that it was."""
+    return _form("Pyro5.errors.PyroError", _WENT_WRONG, {})
+
+
+def _form(class_name: str, message: str, attributes: Mapping[str, object]) -> dict[str, object]:
+    return {"__class__": class_name, "__exception__": True, "args": [message], "attributes": dict(attributes)}
+
+
+def read_error(form: object) -> Exception:
+    """Return the error that `form` stands for: one of ours by its code, else a RemoteError."""
+    match form:
+        case {"attributes": {"code": str(code), **details}, "args": [message, *_]}:
+            plain = {
+                str(name): value
+                for name, value in details.items()
+                if name not in ("happened", "message") and isinstance(value, str | int | None)
+            }
+            return error_of(code, str(message), plain)
+        case {"__class__": str(class_name), "args": [*words]}:
+            return RemoteError(" ".join(map(str, words)), class_name)
+        case _:
+            return RemoteError(str(form))

@@ -1,0 +1,99 @@
+"""Who may connect to what: the version of our protocol, the role, the object.
+
+A stock Pyro client says "hello", or whatever its owner likes; it may use what is open to everybody.
+Our own say {"protocol": 1, "role": "client" | "server" | "operator", ...}.
+
+Rule: all checks of a handshake's content are in this file, and each ends in a sentence for the caller.
+Assumption: without certificates a role is what the caller says it is (design, section 9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .addresses import Address
+from .objects import Peer, RemoteObject
+
+__all__ = [
+    "PROTOCOL_VERSION",
+    "ROLES",
+    "Admission",
+    "HandshakeDenied",
+    "Registered",
+    "admission",
+    "handshake",
+]
+
+PROTOCOL_VERSION = 1
+ROLES = frozenset({"client", "server", "operator"})
+
+
+class HandshakeDenied(Exception):
+    """The message tells the caller why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """An object of the daemon and who may use it; no roles means everybody, stock clients too."""
+
+    target: RemoteObject
+    roles: frozenset[str] = frozenset()
+    for_servers: bool = False
+    """Between servers messages are larger, and several calls may be in progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """What a caller got by its handshake."""
+
+    peer: Peer
+    object_id: str
+    target: RemoteObject
+    for_servers: bool
+    greeting: Mapping[str, object]
+
+
+def handshake(role: str, **more: object) -> dict[str, object]:
+    """Return the handshake of one of our own."""
+    assert role in ROLES, f"{role!r} is not a role"
+    return {"protocol": PROTOCOL_VERSION, "role": role, **more}
+
+
+def admission(
+    request: object, address: Address, objects: Mapping[str, Registered], greeting: Mapping[str, object]
+) -> Admission:
+    """Return what the caller may use, or raise HandshakeDenied."""
+    match request:
+        case {"object": str(object_id), **rest}:
+            peer = _peer(rest.get("handshake"), address)
+        case _:
+            raise HandshakeDenied("a handshake names the object it is for")
+    registered = objects.get(object_id)
+    if registered is None:
+        raise HandshakeDenied("unknown object")
+    if registered.roles and peer.role not in registered.roles:
+        allowed = " and ".join(f"{role}s" for role in sorted(registered.roles))
+        raise HandshakeDenied(f"{object_id} is for {allowed} only")
+    return Admission(
+        peer=peer,
+        object_id=object_id,
+        target=registered.target,
+        for_servers=registered.for_servers,
+        greeting=greeting,
+    )
+
+
+def _peer(said: object, address: Address) -> Peer:
+    if not isinstance(said, dict) or "protocol" not in said:
+        return Peer(address=address)
+    version, role = said["protocol"], said.get("role")
+    if version != PROTOCOL_VERSION:
+        older = "the caller" if isinstance(version, int) and version < PROTOCOL_VERSION else "this server"
+        raise HandshakeDenied(
+            f"this server speaks bankrmi protocol {PROTOCOL_VERSION}, "
+            f"the caller speaks {str(version)[:20]}: upgrade {older}"
+        )
+    if role not in ROLES:
+        raise HandshakeDenied(f"{str(role)[:20]!r} is not a role: it is one of {', '.join(sorted(ROLES))}")
+    return Peer(address=address, our_protocol=True, role=str(role), handshake=said)

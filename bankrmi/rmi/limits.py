@@ -1,0 +1,84 @@
+"""How much a stranger may cost us: every queue, size and wait of this room has its limit here.
+
+Rule: a limit is enforced where the cost would arise, before it arises, and each has a test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .frames import CONNECT, CONNECT_FAIL, CONNECT_OK, INVOKE, JSON, MSGPACK, PING, RESULT, SERPENT, Rules
+from .values import ITEMS_AT_MOST
+
+__all__ = ["Limits", "calling_rules", "greeting_rules", "handshake_rules", "serving_rules"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Of one daemon. Sizes in bytes, times in milliseconds."""
+
+    connections: int = 1000
+    """Of clients. Servers get in when clients have used these up."""
+    server_connections: int = 64
+    unfinished: int = 256
+    """Connections without a handshake yet; over it the oldest one has to go."""
+    unfinished_per_address: int = 64
+    handshake_bytes: int = 4096
+    serpent_bytes: int = 1 << 16
+    message_bytes: int = 1 << 20
+    server_message_bytes: int = 64 << 20
+    annotation_bytes: int = 4096
+    message_deadline_ms: int = 5000
+    """For one message to arrive from its first byte on, for a handshake from connecting on, and for
+    an answer to be read once it has filled the socket's buffers."""
+    server_message_deadline_ms: int = 30000
+    sweep_ms: int = 250
+    """How often deadlines are looked at."""
+    piled_bytes: int = 1 << 16
+    """Of further messages of one connection while a call is in progress; over it, it is not read."""
+    unsent_bytes: int = 1 << 18
+    """Of answers that a caller has not read; over it, its calls wait."""
+    discarded_bytes: int = 4 << 20
+    """Read and thrown away after a refusal, so that the caller gets to read why."""
+    batched_calls: int = 1024
+    items: int = ITEMS_AT_MOST
+    server_items: int = 1 << 20
+    server_calls_in_progress: int = 64
+    """A server may have several calls on their way on one connection; everybody else one."""
+
+
+def handshake_rules(limits: Limits) -> Rules:
+    """Return the rules for whoever has not said yet who he is."""
+    return Rules(
+        kinds=frozenset({CONNECT}),
+        payload_bytes=dict.fromkeys((SERPENT, JSON, MSGPACK), limits.handshake_bytes),
+        annotation_bytes=limits.annotation_bytes,
+    )
+
+
+def serving_rules(limits: Limits, *, for_servers: bool) -> Rules:
+    """Return the rules for calls after the handshake."""
+    large = limits.server_message_bytes if for_servers else limits.message_bytes
+    return Rules(
+        kinds=frozenset({INVOKE, PING}),
+        payload_bytes={SERPENT: limits.serpent_bytes, JSON: limits.message_bytes, MSGPACK: large},
+        annotation_bytes=limits.annotation_bytes,
+    )
+
+
+def greeting_rules(limits: Limits) -> Rules:
+    """Return the rules for the answer to our own handshake (a denial may come in any serializer)."""
+    return Rules(
+        kinds=frozenset({CONNECT_OK, CONNECT_FAIL}),
+        payload_bytes=dict.fromkeys((SERPENT, JSON, MSGPACK), limits.serpent_bytes),
+        annotation_bytes=limits.annotation_bytes,
+    )
+
+
+def calling_rules(limits: Limits) -> Rules:
+    """Return the rules for answers to our own calls, which go out in msgpack."""
+    return Rules(
+        kinds=frozenset({RESULT, PING}),
+        payload_bytes={MSGPACK: limits.server_message_bytes},
+        annotation_bytes=limits.annotation_bytes,
+    )

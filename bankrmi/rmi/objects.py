@@ -1,0 +1,228 @@
+"""What a remote object is to the daemon, and what a call is to the object.
+
+An object is asked in the event loop and answers whenever it can: at once, or after a group of calls was
+committed. Nothing waits in between but the `Call`, which is answered exactly once.
+
+Rule 1: an object is only asked for what its `Exposed` names; the daemon sees to that.
+Rule 2: an error that nobody expected is logged here and reaches the caller without its words.
+Assumption: `invoke` does not block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+
+from bankrmi.errors import BrokenInvariant, InvalidRequest
+
+from .addresses import Address
+from .failures import NotExposed, write_error, write_shown_error, write_unexpected_error
+
+__all__ = [
+    "READ_ATTRIBUTE",
+    "Call",
+    "Exposed",
+    "Guard",
+    "Peer",
+    "PlainObject",
+    "RemoteObject",
+    "begin",
+    "check_exposed",
+]
+
+READ_ATTRIBUTE = "__getattr__"
+"""The method under which Pyro's proxies read a property; its one argument is the name."""
+
+log = structlog.get_logger("bankrmi.rmi")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposed:
+    """What may be asked of an object; proxies are told so in the handshake."""
+
+    methods: frozenset[str]
+    oneway: frozenset[str] = frozenset()
+    attributes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Who is at the other end of a connection."""
+
+    address: Address
+    our_protocol: bool = False
+    """Whether its handshake was one of ours; else it is a stock Pyro client."""
+    role: str = ""
+    """"client", "server" or "operator" as it said of itself; nothing for a stock client."""
+    handshake: Mapping[str, object] = field(default_factory=dict)
+
+
+class Caller(Protocol):
+    """The connection that a call came on, or the batch that it is a part of."""
+
+    @property
+    def lost(self) -> bool: ...
+
+    def answered(self, call: Call, value: object, *, is_error: bool) -> None: ...
+
+
+class Call:
+    """One remote call in progress. Not a dataclass: one is made for every call."""
+
+    __slots__ = (
+        "_caller",
+        "args",
+        "correlation",
+        "done",
+        "flags",
+        "kwargs",
+        "method",
+        "peer",
+        "sequence",
+        "serializer",
+    )
+
+    def __init__(
+        self,
+        caller: Caller,
+        peer: Peer,
+        method: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        serializer: int = 0,
+        flags: int = 0,
+        sequence: int = 0,
+        correlation: bytes = b"",
+    ) -> None:
+        self._caller = caller
+        self.peer = peer
+        self.method = method
+        self.args = args
+        self.kwargs = kwargs
+        self.serializer = serializer
+        self.flags = flags
+        self.sequence = sequence
+        self.correlation = correlation
+        self.done = False
+
+    @property
+    def connection_lost(self) -> bool:
+        """Whether nobody is left to read the answer."""
+        return self._caller.lost
+
+    def answer(self, value: object) -> None:
+        """Answer with a plain value. Never raises for a caller that is gone."""
+        self._finish(value, is_error=False)
+
+    def fail(self, error: Exception, *, in_its_own_words: bool = False) -> None:
+        """Answer with an error: one of ours goes by its code, of an unexpected one only that it was.
+
+        `in_its_own_words`: the error is known to tell nothing that a stranger should not read.
+        """
+        form = write_shown_error(error) if in_its_own_words else write_error(error)
+        if form is None:
+            log.error("call failed unexpectedly", method=self.method, peer=self.peer.address, exc_info=error)
+            form = write_unexpected_error()
+        self._finish(form, is_error=True)
+
+    def _finish(self, value: object, *, is_error: bool) -> None:
+        assert not self.done, f"{self.method} was answered twice"
+        self.done = True
+        self._caller.answered(self, value, is_error=is_error)
+
+
+class RemoteObject(Protocol):
+    """What can be registered with a daemon."""
+
+    @property
+    def exposed(self) -> Exposed: ...
+
+    def invoke(self, call: Call) -> None:
+        """Begin to execute the call; called in the event loop, must not block, may answer later."""
+        ...
+
+
+def begin(target: RemoteObject, call: Call) -> None:
+    """Have the call executed, if the object shows such a method; whatever it raises is the answer.
+
+    But for a broken invariant: that goes on to the event loop's exception handler, unanswered.
+    """
+    try:
+        if call.method not in target.exposed.methods:
+            check_exposed(target.exposed, call.method, call.args)
+        target.invoke(call)
+    except BrokenInvariant:
+        raise
+    except Exception as error:
+        if call.done:
+            log.error("failed after the answer", method=call.method, exc_info=error)
+        else:
+            call.fail(error)
+
+
+def check_exposed(exposed: Exposed, method: str, args: Sequence[object]) -> None:
+    """Raise NotExposed unless it is a method, or the reading of an attribute, that is shown."""
+    if method in exposed.methods:
+        return
+    if method == READ_ATTRIBUTE and len(args) == 1 and args[0] in exposed.attributes:
+        return
+    if method in (READ_ATTRIBUTE, "__setattr__"):
+        raise NotExposed("attributes of this object cannot be set or are not exposed")
+    raise NotExposed(f"the object has no exposed method {method[:80]!r}")
+
+
+Guard = Callable[..., None]
+"""Called with the arguments of a call before the method is; raises to refuse it."""
+
+
+class PlainObject:
+    """Makes a remote object of an ordinary one, whose methods answer at once.
+
+    `guards` are asked before a method of that name is called, and refuse by raising an error of
+    ours, as for the regular expressions that Pyro's name server would run for anybody. `shown` are the
+    exceptions whose own words are fit for strangers.
+    """
+
+    def __init__(
+        self,
+        target: object,
+        exposed: Exposed | Iterable[str],
+        *,
+        guards: Mapping[str, Guard] | None = None,
+        shown: tuple[type[Exception], ...] = (),
+    ) -> None:
+        self.exposed = exposed if isinstance(exposed, Exposed) else Exposed(methods=frozenset(exposed))
+        self._target = target
+        self._guards = dict(guards or {})
+        self._shown = shown
+        unknown = self._guards.keys() - self.exposed.methods
+        assert not unknown, f"guards for methods that are not exposed: {sorted(unknown)}"
+
+    def invoke(self, call: Call) -> None:
+        if call.method == READ_ATTRIBUTE:
+            call.answer(getattr(self._target, call.args[0]))
+            return
+        try:
+            guard = self._guards.get(call.method)
+            if guard is not None:
+                _call(guard, call)
+            value = _call(getattr(self._target, call.method), call)
+        except Exception as error:  # whatever the object raises is for `fail` to judge
+            call.fail(error, in_its_own_words=type(error) in self._shown)
+            return
+        call.answer(value)
+
+
+def _call(method: Callable[..., object], call: Call) -> object:
+    """Call it; wrong arguments are the caller's mistake, and said in a sentence."""
+    try:
+        return method(*call.args, **call.kwargs)
+    except TypeError as error:
+        # Raised by the call itself, not inside the method: there is no frame below this one.
+        traceback = error.__traceback__
+        if traceback is not None and traceback.tb_next is None:
+            raise InvalidRequest(f"{call.method} does not take these arguments") from error
+        raise

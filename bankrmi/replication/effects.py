@@ -115,7 +115,17 @@ class Refusal:
 
 
 Reply = (
-    Decided | Read | NotLeading | IsStale | IsBehind | Handed | Refusal | CheckpointAnswer | JoinAnswer | Holdings | None
+    Decided
+    | Read
+    | NotLeading
+    | IsStale
+    | IsBehind
+    | Handed
+    | Refusal
+    | CheckpointAnswer
+    | JoinAnswer
+    | Holdings
+    | None
 )
 
 

@@ -35,13 +35,13 @@ class Position(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One decided operation; `index` is its place in its request, `time_us` the primary's wall clock."""
+    """One decided operation; `place` counts within its request, `time_us` the primary's wall clock."""
 
     action_id: int
     epoch: int
     session: str
     sequence: int
-    index: int
+    place: int
     operation: bytes
     status: str
     result: Scalar
@@ -58,17 +58,17 @@ def chained(
     before: Position,
     epoch: int,
     request: tuple[str, int],
-    index: int,
+    place: int,
     decided: tuple[bytes, str, Scalar],
     time_us: int,
 ) -> Entry:
     """Return the entry that follows `before`; `decided` is (operation, status, result)."""
     session, sequence = request
     operation, status, result = decided
-    content = _pack((epoch, session, sequence, index, operation, status, result, time_us))
+    content = _pack((epoch, session, sequence, place, operation, status, result, time_us))
     digest = blake2b(before.digest + content, digest_size=DIGEST_BYTES).digest()
     return Entry(
-        before.action_id + 1, epoch, session, sequence, index, operation, status, result, time_us, digest
+        before.action_id + 1, epoch, session, sequence, place, operation, status, result, time_us, digest
     )
 
 

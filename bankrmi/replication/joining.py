@@ -110,7 +110,12 @@ class Joiner:
         view = replica.view
         if answer.outcome == "not_primary":
             replica.read_view()
-        elif answer.outcome == "copy" and view is not None and view.primary == answer.server and not self._copying:
+        elif (
+            answer.outcome == "copy"
+            and view is not None
+            and view.primary == answer.server
+            and not self._copying
+        ):
             self._copying = True
             replica.effects.append(FetchCopy(view.primary, self._adopted_by_copy(view.history, view.epoch)))
 

@@ -53,7 +53,9 @@ class Journal(Protocol):
     def entries(self, after: int, limit: int) -> list[Entry]:
         """Return about `limit` entries above `after`, up to the end of a request (rule A4)."""
 
-    def decide(self, epoch: int, request: tuple[str, int], operations: Sequence[bytes], time_us: int) -> list[Entry]:
+    def decide(
+        self, epoch: int, request: tuple[str, int], operations: Sequence[bytes], time_us: int
+    ) -> list[Entry]:
         """Apply a new request and journal what became of each of its operations."""
 
     def cancel(self, epoch: int, request: tuple[str, int], time_us: int) -> list[Entry]:
@@ -65,8 +67,8 @@ class Journal(Protocol):
     def roll_back(self, to: int) -> list[Entry]:
         """Undo every entry above action id `to`, keep a record of them beside the database, return them."""
 
-    def newest(self, session: str) -> tuple[int, int] | None:
-        """Return (sequence number, last action id) of the newest request of a session."""
+    def newest(self, session: str) -> int | None:
+        """Return the sequence number of the newest request of a session."""
 
     def recorded(self, session: str, sequence: int) -> list[Entry]:
         """Return the entries of a request; empty if it is not in the journal."""

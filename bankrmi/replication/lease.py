@@ -15,7 +15,9 @@ from dataclasses import dataclass
 __all__ = ["Grants", "holds_read_lease", "read_lease_left_ms"]
 
 
-def read_lease_left_ms(now_ms: float, lease_ms: float, drift_ms: float, confirmed_at_ms: Iterable[float]) -> float:
+def read_lease_left_ms(
+    now_ms: float, lease_ms: float, drift_ms: float, confirmed_at_ms: Iterable[float]
+) -> float:
     """Return for how long a primary may still answer from its own copy (R2); 0 or less: not any more.
 
     `confirmed_at_ms` holds, for every other member, the sending time of the newest message that it
@@ -26,7 +28,9 @@ def read_lease_left_ms(now_ms: float, lease_ms: float, drift_ms: float, confirme
     return min(confirmed_at_ms, default=now_ms) + lease_ms - drift_ms - now_ms
 
 
-def holds_read_lease(now_ms: float, lease_ms: float, drift_ms: float, confirmed_at_ms: Iterable[float]) -> bool:
+def holds_read_lease(
+    now_ms: float, lease_ms: float, drift_ms: float, confirmed_at_ms: Iterable[float]
+) -> bool:
     """Return whether every other member acknowledged something sent less than a lease ago (R2)."""
     return read_lease_left_ms(now_ms, lease_ms, drift_ms, confirmed_at_ms) > 0
 
@@ -48,7 +52,9 @@ class Grants:
         """Something of an epoch led by this process arrived at `now_ms` and is being acknowledged."""
         self._granted[server] = _Grant(start_id, now_ms)
 
-    def started(self, servers: Iterable[str], now_ms: float, *, last_primary: str, last_start_id: str) -> None:
+    def started(
+        self, servers: Iterable[str], now_ms: float, *, last_primary: str, last_start_id: str
+    ) -> None:
         """This process is new: what the one before it acknowledged, and when, is forgotten.
 
         Only of the newest adopted epoch is it known which process led it.

@@ -27,7 +27,15 @@ from bankrmi.replication.effects import (
     Send,
 )
 from bankrmi.replication.entry import Entry, Position
-from bankrmi.replication.events import LinkChanged, OutcomeAsked, Probed, ReadArrived, RequestArrived, Seen, SwitchoverAsked
+from bankrmi.replication.events import (
+    LinkChanged,
+    OutcomeAsked,
+    Probed,
+    ReadArrived,
+    RequestArrived,
+    Seen,
+    SwitchoverAsked,
+)
 from bankrmi.replication.lease import holds_read_lease, read_lease_left_ms
 from bankrmi.replication.messages import Acknowledged, Checkpoint, Mismatch, ViewNews
 from bankrmi.replication.peers import UNANSWERED_LIMIT, Peer, Standing
@@ -163,12 +171,13 @@ class Primary:
         journal = self.replica.journal
         session, sequence = event.request
         newest = journal.newest(session)
-        if newest is not None and newest[0] >= sequence:
+        if newest is not None and newest >= sequence:
             recorded = journal.recorded(session, sequence)
             if recorded:
                 self._wait(recorded[-1].action_id, event.token, self._recorded(event, recorded))
             else:
-                self._wait(newest[1], event.token, IsStale(newest[0]))
+                newer = journal.recorded(session, newest)
+                self._wait(newer[-1].action_id, event.token, IsStale(newest))
             return []
         if isinstance(event, OutcomeAsked):
             entries = journal.cancel(self.view.epoch, event.request, time_us)
@@ -272,7 +281,9 @@ class Primary:
             return
         own = self.replica.journal.position(answer.matched)
         if own is None or own.digest != answer.digest:
-            raise BrokenInvariant(f"{answer.server} holds another entry than ours at action id {answer.matched}")
+            raise BrokenInvariant(
+                f"{answer.server} holds another entry than ours at action id {answer.matched}"
+            )
         peer.start_id = answer.start_id
         peer.acknowledged(answer.number, answer.matched)
         tip = self.replica.journal.tip.action_id
@@ -286,7 +297,12 @@ class Primary:
     def take_mismatch(self, answer: Mismatch) -> None:
         """A3: the standby asks from further back."""
         peer = self.peers.get(answer.server)
-        if peer is None or not peer.tracked or answer.epoch != self.view.epoch or answer.number not in peer.unanswered:
+        if (
+            peer is None
+            or not peer.tracked
+            or answer.epoch != self.view.epoch
+            or answer.number not in peer.unanswered
+        ):
             return
         peer.mismatched(answer.number, answer.tip)
         self._send(peer)

@@ -20,6 +20,7 @@ class Proposals:
 
     def __init__(self) -> None:
         self._epoch = 0
+        self._moved_to = 0
         self._under_way = False
         self._unanswered = 0
         self._next_ms = 0.0
@@ -38,18 +39,26 @@ class Proposals:
         self._epoch = view.epoch
         self._under_way = True
 
-    def answered(self) -> None:
-        """The keeper of the view answered the proposal; what it says is learned as a view."""
+    def answered(self, epoch: int) -> bool:
+        """The keeper of the view answered, with the epoch it holds; return whether that makes sense.
+
+        It held the epoch before the proposed one when that was learned; if it holds less now, it has
+        lost its memory (V9).
+        """
         self._under_way = False
+        return epoch >= self._epoch - 1
 
     def unanswered(self, now_ms: float) -> None:
         """The answer was lost, or did not come in time."""
         self._under_way = False
+        if self._moved_to >= self._epoch:
+            return
         self._next_ms = now_ms + RETRY_MS[min(self._unanswered, len(RETRY_MS) - 1)]
         self._unanswered += 1
 
     def epoch_moved(self, epoch: int) -> None:
         """A view of this epoch exists: proposals to become it, or an older one, are settled."""
+        self._moved_to = epoch
         if epoch >= self._epoch:
             self._unanswered = 0
             self._next_ms = 0.0

@@ -18,8 +18,18 @@ from typing import Any
 
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication import joining
-from bankrmi.replication.effects import Answer, Commit, Effect, NotLeading, Propose, ReadView, Refusal, Report
-from bankrmi.replication.effects import Send, Stop
+from bankrmi.replication.effects import (
+    Answer,
+    Commit,
+    Effect,
+    NotLeading,
+    Propose,
+    ReadView,
+    Refusal,
+    Report,
+    Send,
+    Stop,
+)
 from bankrmi.replication.events import (
     AnswerArrived,
     CoordinatorSilent,
@@ -249,9 +259,7 @@ class Replica:
 
     def _leave_asked(self, token: Any, server: str) -> None:
         peer = self.primary.peers.get(server) if self.primary is not None else None
-        can_go = (
-            self.primary is not None and len(self.primary.view.in_sync) > self.settings.copies_min
-        )
+        can_go = self.primary is not None and len(self.primary.view.in_sync) > self.settings.copies_min
         if self.primary is None or peer is None or server not in self.primary.view.in_sync or not can_go:
             self.effects.append(Answer(token, None))
             return
@@ -365,11 +373,11 @@ class Replica:
         self._answer_hold_still()
 
     def _proposed(self, event: Proposed) -> None:
-        self.proposals.answered()
-        if event.view is not None:
+        sound = self.proposals.answered(event.view.epoch if event.view is not None else 0)
+        if event.view is not None and sound:
             self._learn(event.view)
         elif self.journal.adopted is not None:
-            self._hold_still("the witness holds no view: it has lost its memory")
+            self._hold_still("the witness no longer holds the view: it has lost its memory")
 
     def _coordinator_silent(self, event: CoordinatorSilent) -> None:
         if event.proposal:
@@ -385,6 +393,7 @@ class Replica:
         self._won = None
         if not self.still:
             self.still = True
+            self.view = None
             self._set_role(Role.STARTING)
             remedy = "run `bankrmi witness restore`"
             self.effects.append(Report("nobody can lead", {"why": why, "remedy": remedy}))
@@ -441,7 +450,10 @@ class Replica:
         self.standby.heard_ms = self.now_ms
         member = view.names(self.settings.server, self.journal.incarnation)
         self._set_role(Role.STANDBY if member else Role.JOINING)
-        if view.primary not in self.links:
+        if view.primary == self.settings.server and not member:
+            why = "the view names the disk that this server has lost as the primary's; another member has to take over"
+            self.effects.append(Report("waiting", {"for": sorted(view.in_sync - {view.primary}), "why": why}))
+        elif view.primary not in self.links:
             self.standby.look(at_once=True)
 
     # -- leading ---------------------------------------------------------------------------------
@@ -464,7 +476,11 @@ class Replica:
         if self.primary is None:
             self.primary = Primary(self, view)
         self._set_role(Role.PRIMARY)
-        details = {"epoch": view.epoch, "in_sync": sorted(view.in_sync), "action_id": self.journal.tip.action_id}
+        details = {
+            "epoch": view.epoch,
+            "in_sync": sorted(view.in_sync),
+            "action_id": self.journal.tip.action_id,
+        }
         self.effects.append(Report("view changed" if again else "leading", details))
         for server in self.links:
             self.effects.append(Send(server, ViewNews(view=view)))
@@ -563,5 +579,3 @@ class Replica:
         if event.journal is not None:
             self.journal = event.journal
         self.joiner.copy_ended()
-
-

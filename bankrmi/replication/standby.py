@@ -11,11 +11,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from bankrmi.errors import BrokenInvariant
-from bankrmi.replication.effects import Answer, Commit, Probe, Report
+from bankrmi.replication.effects import Answer, Probe, Report
 from bankrmi.replication.entry import Entry
 from bankrmi.replication.events import OutcomeAsked, Probed, ReadArrived, RequestArrived
 from bankrmi.replication.journal import Adopted
-from bankrmi.replication.messages import Acknowledged, Checkpoint, Mismatch, Superseded
+from bankrmi.replication.messages import Acknowledged, Checkpoint, Mismatch
 
 if TYPE_CHECKING:
     from bankrmi.replication.replica import Replica
@@ -52,7 +52,9 @@ class Standby:
             replica.effects.append(
                 Answer(
                     token,
-                    Mismatch(server=replica.settings.server, epoch=message.epoch, number=message.number, tip=tip),
+                    Mismatch(
+                        server=replica.settings.server, epoch=message.epoch, number=message.number, tip=tip
+                    ),
                 )
             )
             return
@@ -166,9 +168,7 @@ class Standby:
         """A client asks here: perhaps it knows that the primary is gone.  Look before answering."""
         replica = self.replica
         view = replica.view
-        if view is None or not view.names(replica.settings.server, replica.journal.incarnation):
-            replica.answer_not_leading(event.token)
-        elif len(self._held) >= HELD_LIMIT:
+        if view is None or not view.names(replica.settings.server, replica.journal.incarnation) or len(self._held) >= HELD_LIMIT:
             replica.answer_not_leading(event.token)
         else:
             self._held.append((replica.now_ms, event))

@@ -1,6 +1,6 @@
 """The view: who leads, and which copies hold every acknowledged entry.  Values and legal changes only.
 
-Rule 1: a view changes only into one whose epoch is one higher, and the keeper of the view lets exactly one win.
+Rule 1: a view changes only into one whose epoch is one higher, and exactly one proposal wins.
 Rule 2: every way to change it is a function of this file, named after its rule (V1 to V9 in design.md).
 Rule 3: a member is named together with its incarnation; a server with a wiped disk is another member (V8).
 """

@@ -1,0 +1,126 @@
+"""Accounts as a replicated state machine: what a withdrawal or a deposit does, decided in one place.
+
+Rule 1: a balance is never negative, and never over 2^63-1; an operation that would make it so is declined.
+Rule 2: balances that were used are kept in memory; what changed is written once for a group (`flush`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import apsw
+import msgpack
+
+from bankrmi.bank.operations import LARGEST, Deposit, Operation
+from bankrmi.replication.entry import Scalar
+
+__all__ = ["DONE", "INSUFFICIENT", "NO_ACCOUNT", "TOO_LARGE", "Accounts", "packed"]
+
+DONE = "done"
+INSUFFICIENT = "insufficient"
+NO_ACCOUNT = "no_account"
+TOO_LARGE = "too_large"
+
+_WITHDRAW, _DEPOSIT = 0, 1
+_pack = msgpack.Packer(autoreset=True).pack
+_unpack = msgpack.unpackb
+
+
+def packed(operation: Operation) -> bytes:
+    """Return an operation as the journal keeps it."""
+    kind = _DEPOSIT if type(operation) is Deposit else _WITHDRAW
+    packed_operation: bytes = _pack((kind, operation.account, operation.amount))
+    return packed_operation
+
+
+class Accounts:
+    """All accounts of one copy (see `storage.state_machine.StateMachine`)."""
+
+    def __init__(self, opening: Mapping[int, int]) -> None:
+        """`opening` is the ledger that an empty copy opens with: balances by account id."""
+        self._opening = opening
+        self._balances: dict[int, int] = {}
+        self._changed: set[int] = set()
+
+    def attach(self, database: apsw.Connection) -> None:
+        """Use this database from now on; make the table if there is none."""
+        self._database = database
+        self.forget()
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS accounts (id INTEGER PRIMARY KEY, balance INTEGER NOT NULL) STRICT"
+        )
+
+    def open(self) -> bytes:
+        """Write the ledger; return its fingerprint."""
+        self._database.executemany("INSERT INTO accounts VALUES (?,?)", sorted(self._opening.items()))
+        return fingerprint(self._opening)
+
+    def _balance(self, account: int) -> int | None:
+        balance = self._balances.get(account)
+        if balance is None:
+            balance = self._database.execute("SELECT balance FROM accounts WHERE id = ?", (account,)).get
+            if balance is not None:
+                self._balances[account] = balance
+        return balance
+
+    def apply(self, operation: bytes) -> tuple[str, Scalar]:
+        """Withdraw or deposit, or decline; the result is the balance after it."""
+        kind, account, amount = _unpack(operation)
+        balance = self._balance(account)
+        if balance is None:
+            return NO_ACCOUNT, None
+        if kind == _WITHDRAW:
+            if amount > balance:
+                return INSUFFICIENT, balance
+            balance -= amount
+        else:
+            if amount > LARGEST - balance:
+                return TOO_LARGE, balance
+            balance += amount
+        self._balances[account] = balance
+        self._changed.add(account)
+        return DONE, balance
+
+    def undo(self, operation: bytes, status: str, result: Scalar) -> None:
+        """Put back what a withdrawal took, take back what a deposit put; the declined did nothing."""
+        if status != DONE:
+            return
+        kind, account, amount = _unpack(operation)
+        balance = self._balance(account)
+        assert balance is not None and balance == result
+        self._balances[account] = balance + amount if kind == _WITHDRAW else balance - amount
+        self._changed.add(account)
+
+    def read(self, query: int) -> int | None:
+        """Return the balance of an account, None if there is no such account."""
+        return self._balance(query)
+
+    def flush(self) -> None:
+        """Write every balance that changed since the last commit."""
+        if self._changed:
+            rows = [(self._balances[account], account) for account in self._changed]
+            self._database.executemany("UPDATE accounts SET balance = ? WHERE id = ?", rows)
+            self._changed.clear()
+
+    def forget(self) -> None:
+        """Read everything anew from the database."""
+        self._balances.clear()
+        self._changed.clear()
+
+    def describe(self, operation: bytes) -> dict[str, Any]:
+        """Return the operation in words."""
+        kind, account, amount = _unpack(operation)
+        return {"kind": "withdraw" if kind == _WITHDRAW else "deposit", "account": account, "amount": amount}
+
+    def export(self) -> Iterator[tuple[int, int]]:
+        """Return (account id, balance) in the order of the ids."""
+        self.flush()
+        return self._database.execute("SELECT id, balance FROM accounts ORDER BY id")
+
+
+def fingerprint(balances: Mapping[int, int]) -> bytes:
+    """Return bytes that identify a ledger, whatever the order of its lines."""
+    content = "".join(f"{account},{balance}\n" for account, balance in sorted(balances.items()))
+    return hashlib.blake2b(content.encode(), digest_size=16).digest()

@@ -1,0 +1,100 @@
+"""One SQLite file, opened the way a bank needs it.
+
+Rule 1: one connection a file, and one process: a second one is refused when it opens.
+Rule 2: a commit is on the disk when it returns (WAL, synchronous=FULL).
+Rule 3: a flipped bit is an error, not a wrong balance (page checksums, SQLite's cksumvfs).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+import apsw
+import apsw.sqlite_extra
+
+from bankrmi.errors import ConfigurationError
+
+__all__ = ["DiskFailed", "open_database", "open_in_memory", "own_directory"]
+
+_CHECKSUM_VFS = "cksmvfs"
+_CHECKSUM_BYTES = 8
+
+
+class DiskFailed(Exception):
+    """The disk did not do what it was told; what was asked of it is open (rule F1)."""
+
+
+def own_directory(directory: Path) -> IO[str]:
+    """Make the directory, and take it for this process alone until the file returned is closed.
+
+    Raises ConfigurationError if it cannot be written, or another process has it.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / "lock").open("a+")
+    except OSError as error:
+        raise ConfigurationError(
+            f"the data directory {directory} cannot be written ({error.strerror}): "
+            f"make it writable, or set another data_dir in the configuration"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        owner = lock.read().strip() or "unknown"
+        lock.close()
+        raise ConfigurationError(
+            f"the data directory {directory} is in use by the running process {owner}: "
+            f"stop it first, or give this server a name and a directory of its own"
+        ) from None
+    try:
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+    except OSError as error:
+        lock.close()
+        raise ConfigurationError(
+            f"the data directory {directory} cannot be written ({error.strerror}): free some space"
+        ) from error
+    return lock
+
+
+def open_database(path: Path) -> apsw.Connection:
+    """Open, or make, a database file with checksums; raises ConfigurationError if it cannot be used."""
+    try:
+        if _CHECKSUM_VFS not in apsw.vfs_names():
+            apsw.sqlite_extra.load(apsw.Connection(":memory:"), "cksumvfs")
+        new = not path.exists()
+        database = apsw.Connection(str(path), vfs=_CHECKSUM_VFS)
+        if new:
+            database.reserve_bytes(reserve=_CHECKSUM_BYTES)
+        database.pragma("locking_mode", "exclusive")
+        database.pragma("journal_mode", "wal")
+        database.pragma("synchronous", "full")
+        database.pragma("wal_autocheckpoint", 4000)
+        database.pragma("cache_size", -64_000)
+        database.execute("BEGIN IMMEDIATE; COMMIT")
+    except apsw.Error as error:
+        raise ConfigurationError(
+            f"the database {path} cannot be opened: {error}; if the disk is damaged, move the directory "
+            f"away and let the server join again from the other copy"
+        ) from error
+    _sync_directory(path.parent)
+    return database
+
+
+def open_in_memory() -> apsw.Connection:
+    """Return a database that lives as long as the connection; for the simulator and for tests."""
+    return apsw.Connection(":memory:")
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make new names in the directory survive a power loss."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,13 +1,101 @@
-"""The group of all commands: what they share, and how errors become exit codes."""
+"""The group of all commands, and the one place where an error becomes a sentence and an exit code."""
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import click
 
-__all__ = ["main"]
+import bankrmi
+from bankrmi.cli import menu, operations, overview, processes
+from bankrmi.cli.exit_codes import ExitCode, exit_code_of
+from bankrmi.cli.invocation import Invocation, say
+from bankrmi.cli.sentences import sentence_of
+from bankrmi.errors import BankError
+
+__all__ = ["commands", "main"]
+
+_EPILOG = """\b
+Exit codes: 0 done, 1 error, 2 usage or invalid input, 3 account not found,
+4 declined (insufficient balance, balance too large), 5 nobody could be reached
+and nothing was done, 6 outcome unknown (the request id is printed),
+130 interrupted.
+
+\b
+Shell completion (bash; zsh and fish alike):
+  eval "$(_BANKRMI_COMPLETE=bash_source bankrmi)"
+
+NO_COLOR=1 turns colours off."""
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=_EPILOG,
+)
+@click.option(
+    "--config",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="The configuration; else that of BANKRMI_CONFIG, else ./config.yaml.",
+)
+@click.option(
+    "--insecure",
+    is_flag=True,
+    envvar="BANKRMI_INSECURE",
+    help="Allow addresses that other machines can reach, though nobody has to prove who they are.",
+)
+@click.option("--log-json", is_flag=True, envvar="BANKRMI_LOG_JSON", help="Log one JSON object a line.")
+@click.version_option(bankrmi.__version__, prog_name="bankrmi")
+@click.pass_context
+def commands(context: click.Context, config: Path | None, insecure: bool, log_json: bool) -> None:
+    """A bank whose accounts survive the loss of a machine.
+
+    Data goes to standard output, chatter to standard error.
+    """
+    context.obj = Invocation(path=config, insecure=insecure, log_json=log_json)
+
+
+for room in (processes, operations, overview, menu):
+    for command in room.COMMANDS:
+        commands.add_command(command)
 
 
 def main(arguments: list[str]) -> int:
     """Run one command line; return its exit code."""
-    click.echo(f"not yet: {arguments}", err=True)
-    return 1
+    try:
+        result = commands.main(arguments, prog_name="bankrmi", standalone_mode=False)
+        sys.stdout.flush()
+    except BankError as error:
+        say(_told(error))
+        return exit_code_of(error)
+    except click.ClickException as error:
+        say(_usage(error))
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:  # Whoever read our output has enough, as `head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.ERROR
+    except OSError as error:
+        say(f"{error.filename or 'bankrmi'}: {error.strerror or error}")
+        return ExitCode.ERROR
+    except Exception as error:  # A bug of ours; a sentence for the user, the rest for those who ask for it.
+        if os.environ.get("BANKRMI_TRACEBACK"):
+            raise
+        say(
+            f"This is a mistake in bankrmi: {type(error).__name__}: {error} (BANKRMI_TRACEBACK=1 shows where)"
+        )
+        return ExitCode.ERROR
+    return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _told(error: BankError) -> str:
+    return sentence_of(error) or type(error).__name__
+
+
+def _usage(error: click.ClickException) -> str:
+    message = error.format_message().rstrip(".")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{message} (see {context.command_path} --help)" if context else message

@@ -1,0 +1,42 @@
+"""What a script learns from how a command ended.  One table, and the only one."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from bankrmi import errors
+
+__all__ = ["TABLE", "ExitCode", "exit_code_of"]
+
+
+class ExitCode(IntEnum):
+    """How a command ended."""
+
+    DONE = 0
+    ERROR = 1
+    USAGE = 2
+    """Invalid input: of the command line, of the configuration, of the ledger."""
+    ACCOUNT_NOT_FOUND = 3
+    DECLINED = 4
+    UNREACHED = 5
+    """Nobody could be reached, and nothing was done."""
+    UNKNOWN = 6
+    """It may or may not have happened; the request id is printed."""
+    INTERRUPTED = 130
+
+
+TABLE: dict[type[errors.BankError], ExitCode] = {
+    errors.InvalidRequest: ExitCode.USAGE,
+    errors.ConfigurationError: ExitCode.USAGE,
+    errors.AccountNotFound: ExitCode.ACCOUNT_NOT_FOUND,
+    errors.InsufficientFunds: ExitCode.DECLINED,
+    errors.BalanceTooLarge: ExitCode.DECLINED,
+    errors.Unreached: ExitCode.UNREACHED,
+    errors.Unsettled: ExitCode.UNKNOWN,
+    errors.BankError: ExitCode.ERROR,
+}
+
+
+def exit_code_of(error: errors.BankError) -> ExitCode:
+    """Return the code of the nearest class that the table knows."""
+    return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)

@@ -1,0 +1,90 @@
+"""What all commands share: the options before the command, and the way to the bank."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bankrmi import config
+from bankrmi.config import Configuration
+from bankrmi.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from bankrmi.client import BankClient
+
+__all__ = ["Invocation", "complete_server", "confirm", "say", "show_json"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """The options before the command."""
+
+    path: Path | None
+    insecure: bool
+    log_json: bool
+
+    def configuration(self) -> Configuration:
+        """Return the configuration; read anew each time, and once a command."""
+        return config.load(self.path, insecure=self.insecure)
+
+    def connect(
+        self,
+        *,
+        timeout: float | None = None,
+        session: str | None = None,
+        on_waiting: Callable[[], None] | None = None,
+    ) -> BankClient:
+        """Return a client of the bank; nothing is sent before the first operation."""
+        from bankrmi import client  # Pyro5 is loaded by those commands that need it.
+
+        return client.connect(
+            self.configuration(), timeout=timeout, session=session, on_waiting=on_waiting or _say_connecting()
+        )
+
+
+def _say_connecting() -> Callable[[], None]:
+    """Return what tells a person, once, that it takes longer than usual; scripts are told nothing."""
+    said = False
+
+    def on_waiting() -> None:
+        nonlocal said
+        if not said and sys.stderr.isatty():
+            say("connecting…")
+        said = True
+
+    return on_waiting
+
+
+def say(text: str) -> None:
+    """Print chatter, which is on standard error."""
+    click.echo(text, err=True)
+
+
+def show_json(value: Any) -> None:
+    """Print data for a program."""
+    click.echo(json.dumps(value))
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on if the person says so; without a terminal only `--yes` says so."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("say --yes: there is no terminal to ask on")
+    click.confirm(question, abort=True, err=True)
+
+
+def complete_server(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the servers of the configuration, for the shell to complete."""
+    options = context.find_root().params
+    try:
+        servers = config.load(options.get("config"), insecure=True).servers
+    except ConfigurationError:
+        return []
+    return [name for name in servers if name.startswith(incomplete)]

@@ -1,0 +1,146 @@
+"""The menu: look up, withdraw, save, until 4, the end of the input, or Ctrl-C.
+
+Rule 1: its texts are fixed (`sentences` has the answers).
+Rule 2: whatever happens, a person gets a sentence; nothing but 4, the end of the input and Ctrl-C ends it.
+Rule 3: an unknown outcome is never passed over: it is said, and asking again is offered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import click
+
+from bankrmi.bank.operations import LARGEST, Receipt
+from bankrmi.cli.invocation import Invocation
+from bankrmi.cli.screen import Screen
+from bankrmi.cli.sentences import result_of, sentence_of
+from bankrmi.cli.whole_numbers import whole_number
+from bankrmi.errors import BankError, Cancelled, Refused, Unsettled
+
+__all__ = ["COMMANDS", "Bank", "Menu"]
+
+WELCOME = """\
+Welcome to Distributed Bank!
+-----------------------------------
+* Enter your operation:           *
+*   1: Look up balance            *
+*   2: Withdraw an amount of money*
+*   3: Save an amount of money    *
+*   4: Terminating program        *
+-----------------------------------
+"""
+
+
+class Bank(Protocol):
+    """What the menu needs of a client."""
+
+    def balance(self, account: int, /) -> Receipt: ...
+    def withdraw(self, account: int, amount: int, /) -> Receipt: ...
+    def deposit(self, account: int, amount: int, /) -> Receipt: ...
+    def outcome(self, request_id: str, /) -> list[Receipt | Refused]: ...
+
+
+class Menu:
+    """One person in front of one screen."""
+
+    def __init__(self, bank: Bank, screen: Screen) -> None:
+        self._bank = bank
+        self._screen = screen
+
+    def run(self) -> None:
+        """Show the menu again and again, until 4 or the end of the input."""
+        choices = {"1": self._look_up, "2": self._withdraw, "3": self._save}
+        try:
+            while True:
+                self._screen.write(WELCOME)
+                choice = self._choice()
+                if choice == "4":
+                    return
+                choices[choice]()
+                self._screen.turn_page()
+        except EOFError:
+            return
+
+    def _choice(self) -> str:
+        while (choice := self._screen.ask("Your choice: ")) not in {"1", "2", "3", "4"}:
+            self._screen.write("Please enter 1, 2, 3 or 4.")
+        return choice
+
+    def _account(self) -> int:
+        return self._number("Enter your account ID: ", "An account ID is a whole number, like 2.")
+
+    def _number(self, prompt: str, mistake: str) -> int:
+        while True:
+            number = whole_number(self._screen.ask(prompt))
+            if isinstance(number, int) and number <= LARGEST:
+                return number
+            self._screen.write(mistake)
+
+    def _amount(self, prompt: str) -> int:
+        return self._number(prompt, "An amount is a whole number that is not negative, like 10.")
+
+    def _look_up(self) -> None:
+        account = self._account()
+        self._answer(lambda: self._bank.balance(account))
+
+    def _withdraw(self) -> None:
+        account = self._account()
+        amount = self._amount("Enter amount you want to withdraw: ")
+        self._answer(lambda: self._bank.withdraw(account, amount))
+
+    def _save(self) -> None:
+        account = self._account()
+        amount = self._amount("Enter amount you want to deposit: ")
+        self._answer(lambda: self._bank.deposit(account, amount))
+
+    def _answer(self, operation: Callable[[], Receipt]) -> None:
+        try:
+            self._screen.write(sentence_of(operation()))
+        except Unsettled as error:
+            request_id = error.details.get("request_id")
+            if isinstance(request_id, str):
+                self._settle(request_id)
+            else:
+                self._screen.write(sentence_of(error))
+        except BankError as error:
+            self._screen.write(sentence_of(error))
+
+    def _settle(self, request_id: str) -> None:
+        """Ask what became of a request, as often as the person wants to."""
+        self._screen.write(
+            f"Nobody answered in time: it is not known whether request {request_id} was carried out."
+        )
+        while self._screen.ask("Ask again? (y/n): ").lower() in {"y", "yes"}:
+            try:
+                for result in self._bank.outcome(request_id):
+                    self._screen.write(sentence_of(result))
+            except Cancelled as cancelled:
+                self._screen.write(result_of(cancelled).capitalize())
+            except BankError as error:
+                self._screen.write(f"{error.message}. It is still not known.")
+                continue
+            return
+        self._screen.write(f"Later, 'bankrmi outcome {request_id}' will say what became of it.")
+
+
+@click.command()
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True, max=3600),
+    help="When to give up an operation; else the client's timeout_ms of the configuration.",
+)
+@click.pass_obj
+def menu(invocation: Invocation, timeout: float | None) -> None:
+    """Look up, withdraw and save money.
+
+    Works with piped input, too.
+    """
+    screen = Screen()
+    with invocation.connect(timeout=timeout, on_waiting=screen.show_waiting) as bank:
+        Menu(bank, screen).run()
+
+
+COMMANDS = (menu,)

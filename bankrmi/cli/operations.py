@@ -1,0 +1,192 @@
+"""Commands on accounts: one operation each, what became of one, and the ledger as it is now."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bankrmi.bank.ledger_file import write_ledger
+from bankrmi.bank.operations import Receipt, check_account, check_amount, parse_request_id
+from bankrmi.cli.invocation import Invocation, complete_server, say, show_json
+from bankrmi.cli.sentences import result_of, sentence_of
+from bankrmi.cli.whole_numbers import whole_number
+from bankrmi.errors import Cancelled, Refused
+
+__all__ = ["COMMANDS"]
+
+_Command = Callable[..., Any]
+
+# `withdraw 2 -5` is refused for its amount, not for an option -5 that does not exist.
+_NEGATIVE_NUMBERS = {"ignore_unknown_options": True}
+
+
+def _json_option(command: _Command) -> _Command:
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
+
+
+def _timeout_option(command: _Command) -> _Command:
+    return click.option(
+        "--timeout",
+        metavar="SECONDS",
+        type=click.FloatRange(min=0, min_open=True, max=3600),
+        help="When to give up; else the client's timeout_ms of the configuration.",
+    )(command)
+
+
+def _request_id_option(command: _Command) -> _Command:
+    return click.option(
+        "--request-id",
+        metavar="SESSION:SEQ",
+        help="Makes it safe to run the same command again: what was done is not done twice.",
+    )(command)
+
+
+@click.command(context_settings=_NEGATIVE_NUMBERS)
+@click.argument("account", metavar="ID")
+@_json_option
+@_timeout_option
+@click.pass_obj
+def balance(invocation: Invocation, account: str, as_json: bool, timeout: float | None) -> None:
+    """Look up the balance of account ID."""
+    number = check_account(whole_number(account))
+    with invocation.connect(timeout=timeout) as bank:
+        _show(bank.balance(number), as_json=as_json)
+
+
+@click.command(context_settings=_NEGATIVE_NUMBERS)
+@click.argument("account", metavar="ID")
+@click.argument("amount")
+@_request_id_option
+@_json_option
+@_timeout_option
+@click.pass_obj
+def withdraw(
+    invocation: Invocation,
+    account: str,
+    amount: str,
+    request_id: str | None,
+    as_json: bool,
+    timeout: float | None,
+) -> None:
+    """Take AMOUNT off account ID, unless it exceeds the balance."""
+    numbers = check_account(whole_number(account)), check_amount(whole_number(amount))
+    session = _session_of(request_id)
+    with invocation.connect(timeout=timeout, session=session) as bank:
+        _show(bank.withdraw(*numbers, request_id=request_id), as_json=as_json)
+
+
+@click.command(context_settings=_NEGATIVE_NUMBERS)
+@click.argument("account", metavar="ID")
+@click.argument("amount")
+@_request_id_option
+@_json_option
+@_timeout_option
+@click.pass_obj
+def deposit(
+    invocation: Invocation,
+    account: str,
+    amount: str,
+    request_id: str | None,
+    as_json: bool,
+    timeout: float | None,
+) -> None:
+    """Put AMOUNT on account ID."""
+    numbers = check_account(whole_number(account)), check_amount(whole_number(amount))
+    session = _session_of(request_id)
+    with invocation.connect(timeout=timeout, session=session) as bank:
+        _show(bank.deposit(*numbers, request_id=request_id), as_json=as_json)
+
+
+@click.command()
+@click.argument("request_id", metavar="SESSION:SEQ")
+@_json_option
+@_timeout_option
+@click.pass_obj
+def outcome(invocation: Invocation, request_id: str, as_json: bool, timeout: float | None) -> None:
+    """Say what became of a request, for good.
+
+    A request that has not arrived by now is cancelled: it did not happen, and never will.
+    Every answer is exit code 0, a declined or cancelled request included.
+    """
+    parse_request_id(request_id)
+    with invocation.connect(timeout=timeout) as bank:
+        try:
+            results = bank.outcome(request_id)
+        except Cancelled as cancelled:
+            results = [cancelled]
+    if as_json:
+        show_json({"request_id": request_id, "results": [_plain(result) for result in results]})
+        return
+    for result in results:
+        click.echo(result_of(result))
+
+
+@click.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.option(
+    "--server",
+    metavar="NAME",
+    shell_complete=complete_server,
+    help="Export this server's copy, to compare copies; else the primary's.",
+)
+@click.pass_obj
+def export(invocation: Invocation, file: Path | None, server: str | None) -> None:
+    """Write the ledger as it is now.
+
+    CSV, to FILE or standard output. It is one consistent state; its action id is printed on standard error.
+    """
+    from bankrmi import client
+
+    copy = client.export(invocation.configuration(), server)
+    content = io.StringIO()
+    write_ledger(content, dict(copy["balances"]))
+    if file is None or str(file) == "-":
+        click.echo(content.getvalue(), nl=False)
+    else:
+        _write_whole(file, content.getvalue())
+    say(f"action id {copy['action_id']}, history {copy['history']}")
+
+
+def _write_whole(file: Path, content: str) -> None:
+    """Put the whole file in place at once: half a ledger must never look like one."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with beside.open("x", encoding="utf-8", newline="\n") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _session_of(request_id: str | None) -> str | None:
+    return parse_request_id(request_id)[0] if request_id is not None else None
+
+
+def _show(receipt: Receipt, *, as_json: bool) -> None:
+    if as_json:
+        show_json(_plain(receipt))
+    else:
+        click.echo(sentence_of(receipt))
+
+
+def _plain(result: Receipt | Refused) -> dict[str, str | int]:
+    if isinstance(result, Refused):
+        return {"code": result.code, "message": sentence_of(result)}
+    plain: dict[str, str | int] = {
+        "account": result.account,
+        "balance": result.balance,
+        "action_id": result.action_id,
+    }
+    if result.request_id is not None:
+        plain["request_id"] = result.request_id
+    return plain
+
+
+COMMANDS = (balance, withdraw, deposit, outcome, export)

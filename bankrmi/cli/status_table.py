@@ -1,0 +1,110 @@
+"""The status as a person reads it: the view in a sentence, a line for each server, what is out of reach.
+
+Rule: everything shown is in the dictionary of `client.overview`; nothing is asked for here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["Status", "status_table"]
+
+Status = Mapping[str, Any]
+
+_CHANGED = "bold reverse"
+
+
+def _text(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+def _yes(value: object) -> str:
+    return "-" if value is None else "yes" if value else "no"
+
+
+def _milliseconds(value: object) -> str:
+    return f"{value} ms" if isinstance(value, int | float) else "-"
+
+
+def _duration(value: object) -> str:
+    if not isinstance(value, int | float):
+        return "-"
+    seconds = int(value) // 1000
+    minutes, hours = seconds // 60, seconds // 3600
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
+
+
+_COLUMNS: tuple[tuple[str, str, Callable[[object], str]], ...] = (
+    ("server", "server", _text),
+    ("role", "role", _text),
+    ("pid", "pid", _text),
+    ("address", "address", _text),
+    ("epoch", "epoch", _text),
+    ("action_id", "action id", _text),
+    ("acknowledged", "acknowledged", _text),
+    ("lag", "lag", _text),
+    ("in_sync", "in sync", _yes),
+    ("read_lease_ms", "read lease", _milliseconds),
+    ("role_for_ms", "in role for", _duration),
+)
+# They change all the time, so that their changes say nothing.
+_RESTLESS = {"read_lease_ms", "role_for_ms"}
+
+
+def status_table(status: Status, before: Status | None = None) -> Group:
+    """Return the status for rich to print; what differs from `before` stands out."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for key, title, _ in _COLUMNS:
+        table.add_column(
+            title, justify="left" if key in {"server", "role", "address"} else "right", no_wrap=True
+        )
+    former = {server["server"]: server for server in before["servers"]} if before else {}
+    for server in status["servers"]:
+        table.add_row(*_cells(server, former.get(server["server"])))
+    return Group(_headline(status, before), table, *_remarks(status))
+
+
+def _cells(server: Status, former: Status | None) -> list[Text]:
+    cells = []
+    for key, _, shown in _COLUMNS:
+        changed = former is not None and key not in _RESTLESS and server.get(key) != former.get(key)
+        value = server.get(key)
+        if key == "role" and not server["reachable"]:
+            value = "unreachable"
+        cells.append(Text(shown(value), style=_CHANGED if changed else ""))
+    return cells
+
+
+def _headline(status: Status, before: Status | None) -> Text:
+    view = status["view"]
+    if view is None:
+        return Text(f"service {status['service']}: no view is known")
+    in_sync = ", ".join(view["in_sync"])
+    changed = before is not None and before["view"] != view
+    return Text(f"service {status['service']}: ").append(
+        f"epoch {view['epoch']}, primary {view['primary']}, in sync {in_sync}, history {view['history']}",
+        style=_CHANGED if changed else "",
+    )
+
+
+def _remarks(status: Status) -> list[Text]:
+    remarks = []
+    if status["view"] is not None:
+        copies = len(status["view"]["in_sync"])
+        remarks.append(
+            f"{copies} copies hold every acknowledged entry"
+            if copies > 1
+            else f"ONE COPY ONLY: what {status['view']['primary']} holds is all there is"
+        )
+    if not status["witness"]["reachable"]:
+        remarks.append("the witness cannot be reached: no change of primary until it can")
+    if not status["nameserver"]["reachable"]:
+        remarks.append("the name server cannot be reached: clients use the addresses of the configuration")
+    return [Text(remark) for remark in remarks]

@@ -1,0 +1,271 @@
+"""Child processes kept alive: started, watched, started again, stopped in order.
+
+Rule 1: a child that dies is reported, with its pid and how it ended, before anything else is done about it.
+Rule 2: it is started again after a growing pause, but not after a configuration error: it would end the same.
+Rule 3: the first group stops before the second. So the witness is gone when the servers stop, and what they
+        leave behind is the view as it was (rule V10).
+Rule 4: nothing is left behind. Children have sessions of their own, so that a Ctrl-C on the terminal reaches
+        only us; and the kernel ends them when our thread ends, however that comes about (`parent_death`).
+Assumption: the thread that starts children lives as long as they do; hence it also waits for their end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bankrmi.cli.exit_codes import ExitCode
+
+__all__ = ["Child", "Supervisor", "how_it_ended", "next_pause_s"]
+
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
+GOOD_LIFE_S = 10.0
+"""A child that lived for so long died of something new."""
+
+STOP_S = 3.0
+"""What a child gets to stop by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """What to run: `{parent_pid}` and `{ready_fd}` are filled into the command."""
+
+    title: str
+    command: tuple[str, ...]
+    stop_signal: signal.Signals
+    log: Path | None
+    """Where its output goes; None: to our standard error."""
+
+
+def next_pause_s(pause_s: float, lived_s: float) -> float:
+    """Return how long to wait after a life of `lived_s` that began after `pause_s` (0 at first)."""
+    if pause_s == 0 or lived_s >= GOOD_LIFE_S:
+        return FIRST_PAUSE_S
+    return min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+def how_it_ended(returncode: int) -> str:
+    """Return it as the end of a sentence."""
+    if returncode < 0:
+        return f"was killed by {signal.Signals(-returncode).name}"
+    if returncode == ExitCode.USAGE:
+        return "cannot run as configured"
+    return "ended" if returncode == 0 else f"ended with exit code {returncode}"
+
+
+class _Kept:
+    """One child, and its process of the moment."""
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+        self.process: asyncio.subprocess.Process | None = None
+        self.given_up_with: int | None = None
+        self.settled = asyncio.Event()
+        """It was ready once, or is given up."""
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.process is not None and self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(number)
+
+
+class Supervisor:
+    """A thread that keeps groups of children; the second group is started when the first has settled."""
+
+    def __init__(
+        self, groups: Sequence[Sequence[Child]], *, restart: bool, report: Callable[[str], None]
+    ) -> None:
+        self._groups = groups
+        self._restart = restart
+        self._report = report
+        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._kept: list[list[_Kept]] = []
+        self._settled = threading.Event()
+        self._over = threading.Event()
+
+    def __enter__(self) -> Supervisor:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def wait_until_settled(self, timeout_s: float) -> bool:
+        """Return whether every child was ready once, or is given up."""
+        return self._settled.wait(timeout_s)
+
+    def wait_until_over(self) -> None:
+        """Return when no child is left and none will be started."""
+        self._over.wait()
+
+    def given_up(self) -> list[int]:
+        """Return the exit codes of the children that are not started again."""
+        return [
+            kept.given_up_with for group in self._kept for kept in group if kept.given_up_with is not None
+        ]
+
+    def stop(self) -> None:
+        """Stop all children, in order; return when they are gone."""
+        self._tell(self._stopping.set)
+        self._thread.join()
+
+    def kill(self) -> None:
+        """End all children at once. May be called from a signal handler, while `stop` waits."""
+        self._tell(self._kill_all)
+
+    def _tell(self, what: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # The loop is closed: nothing is left to be told.
+            self._loop.call_soon_threadsafe(what)
+
+    def _kill_all(self) -> None:
+        self._stopping.set()
+        for kept in self._all():
+            kept.signal(signal.SIGKILL)
+
+    def _all(self) -> list[_Kept]:
+        return [kept for group in self._kept for kept in group]
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._supervise())
+        finally:
+            self._loop.close()
+            self._settled.set()
+            self._over.set()
+
+    async def _supervise(self) -> None:
+        keeping: list[asyncio.Task[None]] = []
+        for group in self._groups:
+            kept_group = [_Kept(child) for child in group]
+            self._kept.append(kept_group)
+            keeping += [asyncio.create_task(self._keep(kept)) for kept in kept_group]
+            await self._unless_stopped(kept.settled.wait() for kept in kept_group)
+        self._settled.set()
+        await self._unless_stopped(asyncio.shield(task) for task in keeping)
+        if self._stopping.is_set():
+            await self._stop_in_order()
+        await asyncio.gather(*keeping)
+
+    async def _unless_stopped(self, awaited: Iterable[Awaitable[object]]) -> None:
+        """Return when all of these are done, or when everything shall stop."""
+        either: tuple[asyncio.Future[Any], ...] = (
+            asyncio.gather(*awaited),
+            asyncio.ensure_future(self._stopping.wait()),
+        )
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        for future in either:
+            future.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await future
+
+    async def _stop_in_order(self) -> None:
+        for group in self._kept:
+            for kept in group:
+                kept.signal(kept.child.stop_signal)
+            running = [kept.process.wait() for kept in group if kept.process is not None]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_S):
+                    await asyncio.gather(*running)
+            for kept in group:
+                kept.signal(signal.SIGKILL)
+
+    async def _keep(self, kept: _Kept) -> None:
+        pause_s = 0.0
+        while not self._stopping.is_set():
+            began_s = self._loop.time()
+            returncode = await self._live(kept)
+            if self._stopping.is_set():
+                break
+            pause_s = next_pause_s(pause_s, self._loop.time() - began_s)
+            if not self._goes_on(kept, returncode, pause_s):
+                break
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._stopping.wait()
+        kept.settled.set()
+
+    async def _live(self, kept: _Kept) -> int:
+        """Start the child once; return how its process ended."""
+        ready_end, child_end = os.pipe()
+        with os.fdopen(ready_end, "rb", buffering=0) as ready:
+            try:
+                kept.process = await self._spawn(kept.child, child_end)
+            except OSError as error:
+                self._report(f"{kept.child.title} could not be started: {error.strerror}")
+                return ExitCode.ERROR
+            finally:
+                os.close(child_end)
+            if self._stopping.is_set():  # It was too late to be told.
+                kept.signal(signal.SIGKILL)
+            reading = asyncio.create_task(self._read_readiness(kept, ready))
+            returncode = await kept.process.wait()
+            reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reading
+        return returncode
+
+    @staticmethod
+    async def _spawn(child: Child, ready_fd: int) -> asyncio.subprocess.Process:
+        blanks = {"parent_pid": os.getpid(), "ready_fd": ready_fd}
+        command = [part.format_map(blanks) if part.startswith("{") else part for part in child.command]
+        with contextlib.ExitStack() as open_files:
+            output = open_files.enter_context(child.log.open("ab")) if child.log is not None else sys.stderr
+            return await asyncio.create_subprocess_exec(
+                *command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=(ready_fd,),
+                start_new_session=True,
+            )
+
+    async def _read_readiness(self, kept: _Kept, ready: io.RawIOBase) -> None:
+        """Wait for the line by which a child says that it is ready; no line if it ends first."""
+        reader = asyncio.StreamReader()
+        transport, _ = await self._loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), ready)
+        try:
+            line = await reader.readline()
+        finally:
+            transport.close()
+        if line:
+            told = json.loads(line)
+            role = f"{told['role']}, " if told.get("role") else ""
+            self._report(f"{kept.child.title} is ready: {role}pid {told['pid']}, {told['address']}")
+            kept.settled.set()
+
+    def _goes_on(self, kept: _Kept, returncode: int, pause_s: float) -> bool:
+        """Report the end of a child; return whether it shall be started again."""
+        pid = kept.process.pid if kept.process is not None else None
+        ended = (
+            f"{kept.child.title} (pid {pid}) {how_it_ended(returncode)}{_last_words(kept.child, returncode)}"
+        )
+        if self._restart and returncode != ExitCode.USAGE:
+            self._report(f"{ended}; it is started again in {pause_s:g} s")
+            return True
+        self._report(f"{ended}; it is not started again")
+        kept.given_up_with = returncode
+        return False
+
+
+def _last_words(child: Child, returncode: int) -> str:
+    """Return what a child that ended by itself said last, which is why, and where there is more."""
+    if child.log is None or returncode <= 0:
+        return ""
+    with child.log.open("rb") as log:
+        log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
+        lines = log.read().decode(errors="replace").splitlines()
+    return f": {lines[-1].strip()} ({child.log})" if lines else ""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import resource
 import socket
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -39,6 +40,8 @@ _ACCEPTED_AT_ONCE = 8
 """Accepted before what those connections sent is read: of a crowd that arrives at once, few are ever
 without a handshake, and only who idles runs into the limits for those."""
 _CLOSING_SECONDS = 0.5
+_OTHER_FILES = 128
+"""Open files that are not connections of callers."""
 
 
 class Daemon:
@@ -77,6 +80,7 @@ class Daemon:
         """Begin to serve. Raises ConfigurationError if the address cannot be had."""
         self.loop = asyncio.get_running_loop()
         listening = await _listening_socket(address)
+        _allow_files(self.limits.connections + self.limits.server_connections + self.limits.unfinished)
         self._server = await self.loop.create_server(
             lambda: ServedConnection(self), sock=listening, backlog=_ACCEPTED_AT_ONCE
         )
@@ -167,6 +171,17 @@ class Daemon:
                 log.info("connection cut: its message is overdue", peer=connection.address)
                 connection.abort()
         self._sweep_timer = self.loop.call_later(self.limits.sweep_ms / 1000, self._sweep)
+
+
+def _allow_files(sockets: int) -> None:
+    """Raise this process's limit of open files, as far as it may, so that the sockets fit in."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = sockets + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        granted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+        if granted < wanted:
+            log.warning("fewer connections than configured: open files are limited", files=granted)
 
 
 async def _listening_socket(address: Address) -> socket.socket:

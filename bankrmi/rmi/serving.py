@@ -54,6 +54,8 @@ log = structlog.get_logger("bankrmi.rmi")
 
 _SERIALIZERS = (SERPENT, JSON, MSGPACK)
 _FOR_EVERYBODY = ("get_metadata", "ping")
+_FRAMES_AT_ONCE = 32
+"""Of one caller, before it is everybody else's turn."""
 _STRANGER = Peer(address="")
 
 
@@ -136,9 +138,8 @@ class ServedConnection(asyncio.Protocol):
         reader.feed(data)
         if self._in_progress < self._allowed and not self._stalled:
             self._work()
-        elif reader.pending > self._piled and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
+        else:
+            self._pile()
 
     def pause_writing(self) -> None:
         """The caller does not read its answers: no more calls for now, and the sweep counts the time."""
@@ -147,7 +148,8 @@ class ServedConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._stalled = False
-        self.waiting_since = 0.0
+        if not self._draining:
+            self.waiting_since = 0.0
         self._work_soon()
 
     def eof_received(self) -> bool:
@@ -164,7 +166,9 @@ class ServedConnection(asyncio.Protocol):
         reader = self._reader
         self._working = True
         try:
-            while self._in_progress < self._allowed and not (self._stalled or self._draining or self.lost):
+            for _ in range(_FRAMES_AT_ONCE):
+                if self._in_progress >= self._allowed or self._stalled or self._draining or self.lost:
+                    return
                 frame = reader.take()
                 if frame is None:
                     self._wait_for_the_rest()
@@ -176,10 +180,18 @@ class ServedConnection(asyncio.Protocol):
                     self._send(PING, frame.serializer, 0, frame.sequence, b"pong", frame.correlation)
                 else:
                     self._greet(frame)
+            self._pile()
+            self._work_soon()
         except FrameRefused as refusal:
             self._refuse(refusal)
         finally:
             self._working = False
+
+    def _pile(self) -> None:
+        """Keep what waits for its turn; when it is much, leave the rest to the caller's side."""
+        if self._reader.pending > self._piled and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
 
     def _wait_for_the_rest(self) -> None:
         """One deadline for the whole message: more of it arriving does not move it."""

@@ -1,0 +1,1 @@
+"""Tests of bankrmi.rmi, on real sockets."""

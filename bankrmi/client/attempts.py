@@ -35,7 +35,6 @@ __all__ = [
     "Attempts",
     "Candidate",
     "Decision",
-    "Denied",
     "Failed",
     "Finish",
     "Lost",
@@ -69,17 +68,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Unconnected:
-    """There was no connection, so nothing was sent; `refused` if the address refused it (nobody is there)."""
+    """There was no connection, so nothing was sent.
+
+    `silent` if that took time: nobody refused it (the address), denied it (the server) or broke it.
+    A server denies connections while it stops or has too many; so it is asked again.
+    """
 
     reason: str
-    refused: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Denied:
-    """The server greeted us and would not have us, so it was sent nothing; it will not change its mind."""
-
-    error: BankError
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +104,7 @@ class Answered:
     value: object
 
 
-Outcome = Unconnected | Denied | Lost | TimedOut | Failed | Answered
+Outcome = Unconnected | Lost | TimedOut | Failed | Answered
 
 
 # What is to be done next.
@@ -198,6 +194,11 @@ class Attempts:
         """Who is believed to lead, as far as this call has learned."""
         return self._preferred
 
+    @property
+    def ended(self) -> bool:
+        """Whether there is a result or a final error."""
+        return self._finish is not None
+
     def decide(self, now_ms: int) -> Decision:
         """Return what to do now."""
         if self._finish is not None:
@@ -227,12 +228,9 @@ class Attempts:
                 self._preferred = asked
                 self._finish = Finish(value=value)
             case Failed(error=error):
-                self._sent = True
                 self._take_failure(asked, error)
-            case Denied(error=error):
-                self._exclude(asked, error)
-            case Unconnected(reason=reason, refused=refused):
-                self._suspect(asked, reason, silent=not refused)
+            case Unconnected(reason=reason, silent=silent):
+                self._suspect(asked, reason, silent=silent)
             case Lost(reason=reason):
                 self._sent = True
                 self._suspect(asked, reason, silent=False)
@@ -249,6 +247,7 @@ class Attempts:
             self._preferred = asked
             self._finish = Finish(error=error)
         else:
+            self._sent = True
             self._last_reason = f"{asked.server}: {error.message}"
             self._silences.pop(asked, None)
             if isinstance(error, NotPrimary):

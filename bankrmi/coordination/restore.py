@@ -1,0 +1,175 @@
+"""The witness lost its disk: which view is safe, judged by what the servers hold?  Pure; or none is.
+
+Everything here rests on one sentence of the design: whoever acts in an epoch has adopted it durably before,
+its primary first. So, E being the highest epoch that any server has adopted, nothing was ever acknowledged in
+an epoch above E; and *the primary of E holds everything that was ever acknowledged*, on any server, in any
+epoch: what was acknowledged before E it held as a member that was in sync (V1 to V5 let nobody else lead),
+and in E nothing is acknowledged that is not durable on it. The same holds for every other member of view E,
+by the definition of "in sync", as long as it still has the disk that the view names.
+
+The longest journal, or the newest by Raft's comparison, is *not* safe here. The primary of e1 journals x,
+which reaches the standby; it dies before its own commit, starts again in e2, journals y in x's place, and is
+silent again; the standby takes over in e3 and acknowledges x, which it inherited, without writing anything
+new. Now the newest entry is y, of e2, and x, of e1, is the acknowledged one. (Raft never acknowledges an
+inherited entry by itself; we do.) What tells the two apart is who has adopted e3.
+
+So there is a safe view if
+- every configured server answers: one that cannot be asked may have led, alone, in a higher epoch. So may one
+  that is empty, if it was not always empty. The operator can give such servers up, with what only they held;
+- all of them hold still, for they found no view, and will answer nobody until there is one; or what they hold
+  could change behind our back;
+- all that hold something are of one history;
+- a server is left that is known to hold everything by the rule above: the primary of E if it has adopted E,
+  else a member of the newest view that any server remembers, if nobody adopted a higher epoch, on the disk
+  that is named in it. Of several, one is as safe as another; the primary is taken, or else the newest copy.
+
+The new view: a history of its own (what is still on its way under the old one then fits nothing, and old and
+new action ids are never compared), epoch E+1, and that one server alone in sync: the others join it, roll
+back to what they have in common, and only then count again.
+Assumption: the rules were kept until the loss. A server put back from a backup breaks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bankrmi.replication.entry import Position
+from bankrmi.replication.view import View
+
+__all__ = ["Holding", "NoSafeView", "SafeView", "decide"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """What a server says that it holds.  An empty one has no history.
+
+    `epoch` and `primary` are what it has adopted, `last_view` is the newest view that it remembers, if any.
+    """
+
+    server: str
+    incarnation: str
+    start_id: str
+    history: str | None
+    epoch: int
+    primary: str | None
+    tip: Position
+    still: bool
+    last_view: View | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafeView:
+    """The view to propose, and in one sentence why."""
+
+    view: View
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoSafeView:
+    """There is none, and in one sentence why."""
+
+    why: str
+
+
+def decide(
+    configured: Sequence[str],
+    answers: Mapping[str, Holding | str],
+    *,
+    new_history: str,
+    given_up: Collection[str] = (),
+) -> SafeView | NoSafeView:
+    """Return the only safe view, or why there is none.
+
+    `answers` has a holding for each server that answered, the reason (a text) for each that did not.
+    `given_up` names the servers that the operator declares lost, with everything that only they held.
+    """
+    asked = [name for name in configured if name not in given_up]
+    why = _unheard(asked, answers) or _not_still(asked, answers) or _wiped(asked, answers)
+    if why is not None:
+        return NoSafeView(why=why)
+    everyone = [one for name in asked if isinstance(one := answers[name], Holding)]
+    holdings = [one for one in everyone if one.history is not None]
+    if not holdings:
+        return NoSafeView(why="no server holds anything: a new bank makes its first view by itself")
+    histories = sorted({str(one.history) for one in holdings})
+    if len(histories) > 1:
+        which = ", ".join(histories)
+        return NoSafeView(why=f"the servers are of different histories ({which}): nothing tells which counts")
+    return _chosen(holdings, new_history)
+
+
+def _unheard(asked: Iterable[str], answers: Mapping[str, Holding | str]) -> str | None:
+    for name in asked:
+        answer = answers.get(name, "it was not asked")
+        if isinstance(answer, str):
+            return f"{name} cannot be asked ({answer}), and may hold more than the others: start it first"
+    return None
+
+
+def _not_still(asked: Iterable[str], answers: Mapping[str, Holding | str]) -> str | None:
+    for name in asked:
+        answer = answers[name]
+        if isinstance(answer, Holding) and not answer.still:
+            return f"{name} has not seen yet that the witness holds no view: ask again in a moment"
+    return None
+
+
+def _wiped(asked: Iterable[str], answers: Mapping[str, Holding | str]) -> str | None:
+    """Return why an empty server stands in the way: others know it as one that was not empty."""
+    holdings = [one for name in asked if isinstance(one := answers[name], Holding)]
+    for empty in holdings:
+        others = [one for one in holdings if one.history is not None]
+        if empty.history is None and others and not all(_never_knew(empty.server, one) for one in others):
+            return f"{empty.server} holds nothing; if it lost its disk, it may have held more than the others"
+    return None
+
+
+def _never_knew(server: str, witness: Holding) -> bool:
+    """Return whether `witness` remembers the view it acted in, and that `server` was no member of it."""
+    view = witness.last_view
+    return view is not None and view.epoch >= witness.epoch and server not in view.in_sync
+
+
+def _chosen(holdings: Sequence[Holding], new_history: str) -> SafeView | NoSafeView:
+    newest = max(one.epoch for one in holdings)
+    leaders = {one.primary for one in holdings if one.epoch == newest}
+    if len(leaders) > 1:
+        return NoSafeView(why=f"the servers disagree on who led epoch {newest}: the rules were not kept")
+    remembered = _newest_view(holdings)
+    known = newest if remembered is None else max(newest, remembered.epoch)
+    led = [one for one in holdings if one.epoch == newest and one.server in leaders]
+    members = _members(holdings, remembered, newest)
+    if not led and not members:
+        return NoSafeView(
+            why=f"{', '.join(map(str, leaders))} led epoch {newest} and does not hold it any more, "
+            "and nobody else is known to hold everything"
+        )
+    best = max(led or members, key=lambda one: (one.tip.epoch, one.tip.action_id))
+    led_newest = f"led epoch {newest}, the newest that any server acted in"
+    role = led_newest if led else f"was in sync in epoch {known}"
+    return SafeView(
+        view=View(
+            history=new_history,
+            epoch=known + 1,
+            primary=best.server,
+            start_id=best.start_id,
+            in_sync=frozenset({best.server}),
+            incarnations={best.server: best.incarnation},
+            forced=True,
+        ),
+        why=f"{best.server} {role}, so it holds everything that was ever acknowledged, "
+        f"up to action id {best.tip.action_id}",
+    )
+
+
+def _newest_view(holdings: Iterable[Holding]) -> View | None:
+    views = [one.last_view for one in holdings if one.last_view and one.last_view.history == one.history]
+    return max(views, key=lambda view: view.epoch, default=None)
+
+
+def _members(holdings: Iterable[Holding], remembered: View | None, newest: int) -> list[Holding]:
+    if remembered is None or remembered.epoch < newest:
+        return []
+    return [one for one in holdings if remembered.names(one.server, one.incarnation)]

@@ -1,0 +1,144 @@
+"""Servers that do as a test tells them, on real sockets: our own daemon, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bankrmi.config import ClientSettings, Configuration
+from bankrmi.rmi import Call, Daemon, Exposed, Limits, RemoteObject
+
+METHODS = frozenset({"balance", "withdraw", "deposit", "submit", "outcome", "status"})
+Answering = Callable[[Call], None]
+
+
+def free_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+class Account:
+    """A remote object that answers as told; `asked` lists (method, args) of all calls."""
+
+    exposed = Exposed(methods=METHODS)
+
+    def __init__(self, answering: Answering) -> None:
+        self.answering = answering
+        self.asked: list[tuple[str, tuple[Any, ...]]] = []
+
+    def invoke(self, call: Call) -> None:
+        self.asked.append((call.method, tuple(call.args)))
+        self.answering(call)
+
+
+class Running:
+    """A daemon in a thread; stopping it closes its connections and its port."""
+
+    def __init__(self, address: str, objects: Mapping[str, RemoteObject]) -> None:
+        self.address = address
+        self._objects = objects
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+        self._thread.start()
+        assert self._started.wait(5)
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        daemon = Daemon(Limits(), lambda: {"protocol": 1})
+        for object_id, one in self._objects.items():
+            daemon.register(object_id, one)
+        await daemon.listen(self.address)
+        self._started.set()
+        await self._stop.wait()
+        await daemon.close()
+
+    def stop(self) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(5)
+
+
+class DoubleBank:
+    """Two servers of one bank, each with an account object to be told what to answer."""
+
+    def __init__(self, folder: Path, *, patience_ms: int = 300, timeout_ms: int = 5000) -> None:
+        self.accounts: dict[str, Account] = {}
+        self._running: dict[str, Running] = {}
+        self.configuration = Configuration(
+            path=folder / "config.yaml",
+            nameserver=free_address(),
+            servers={"s1": free_address(), "s2": free_address()},
+            client=ClientSettings(timeout_ms=timeout_ms, patience_ms=patience_ms),
+        )
+
+    def start(self, server: str, answering: Answering) -> Account:
+        account = self.accounts[server] = Account(answering)
+        objects = {f"bankrmi.account.{server}": account}
+        self._running[server] = Running(self.configuration.servers[server], objects)
+        return account
+
+    def stop(self, server: str) -> None:
+        self._running.pop(server).stop()
+
+    def close(self) -> None:
+        for server in list(self._running):
+            self.stop(server)
+
+
+@contextmanager
+def double_bank(folder: Path, **settings: int) -> Iterator[DoubleBank]:
+    bank = DoubleBank(folder, **settings)
+    try:
+        yield bank
+    finally:
+        bank.close()
+
+
+class Ledger:
+    """A primary that remembers outcomes by request id, as the rules say; answers at once."""
+
+    def __init__(self, balances: dict[int, int], *, history: str = "h1") -> None:
+        self.balances = balances
+        self.history = history
+        self.done: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, call: Call) -> None:
+        call.answer(self.decided(call))
+
+    def decided(self, call: Call) -> dict[str, Any]:
+        if call.method == "balance":
+            account = call.args[0]
+            return self._news(account=account, balance=self.balances[account])
+        if call.method == "status":
+            return {"server": "s1", "role": "primary"}
+        if call.method == "outcome":
+            return self._news(request_id=call.args[0], results=[self.done[call.args[0]]])
+        if call.method == "submit":
+            operations, request_id, _ = call.args
+            results = [self._done(f"{request_id}/{index}", *one) for index, one in enumerate(operations)]
+            return self._news(request_id=request_id, results=results)
+        account, amount, request_id, _ = call.args
+        return {**self._done(request_id, call.method, account, amount), "history": self.history}
+
+    def _done(self, request_id: str, kind: str, account: int, amount: int) -> dict[str, Any]:
+        if request_id not in self.done:
+            change = amount if kind == "deposit" else -amount
+            if account not in self.balances:
+                return {"code": "account_not_found", "message": "no such account", "account": account}
+            self.balances[account] += change
+            self.done[request_id] = {
+                "account": account,
+                "balance": self.balances[account],
+                "action_id": len(self.done) + 1,
+                "request_id": request_id,
+            }
+        return self.done[request_id]
+
+    def _news(self, **answer: Any) -> dict[str, Any]:
+        return {"history": self.history, "action_id": len(self.done), **answer}

@@ -1,0 +1,247 @@
+"""The blocking client against servers that answer, refuse, name another, fall silent and die."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import bankrmi
+from bankrmi.bank.operations import Deposit, Receipt, Withdraw
+from bankrmi.client import BankClient
+from bankrmi.errors import (
+    AccountNotFound,
+    BrokenInvariant,
+    Cancelled,
+    InDoubt,
+    InsufficientFunds,
+    InvalidRequest,
+    NotPrimary,
+    OperationFailed,
+    Stale,
+    Unreached,
+)
+from bankrmi.rmi import Call, Exposed
+from tests.client.doubles import DoubleBank, Ledger, Running, double_bank
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> Iterator[DoubleBank]:
+    with double_bank(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(bank: DoubleBank) -> Iterator[BankClient]:
+    with bankrmi.connect(bank.configuration) as opened:
+        yield opened
+
+
+def never(call: Call) -> None:
+    """Keep the caller waiting."""
+
+
+def not_primary(primary: str) -> object:
+    return lambda call: call.fail(NotPrimary(f"{primary} leads", primary=primary))
+
+
+def test_the_operations_and_their_answers(bank: DoubleBank, client: BankClient) -> None:
+    bank.start("s1", Ledger({2: 300, 3: 450}))
+    assert client.balance(2) == Receipt(2, 300, 0)
+    withdrawn = client.withdraw(2, 10)
+    assert (withdrawn.balance, withdrawn.action_id) == (290, 1)
+    assert client.outcome(str(withdrawn.request_id)) == [withdrawn]
+    assert client.deposit(3, 50, request_id="script:1") == Receipt(3, 500, 2, "script:1")
+    assert client.status()["role"] == "primary"
+
+
+def test_a_batch_is_one_request_and_each_operation_has_its_own_answer(
+    bank: DoubleBank, client: BankClient
+) -> None:
+    account = bank.start("s1", Ledger({2: 300}))
+    done, refused = client.submit([Withdraw(2, 10), Deposit(50, 1)], request_id="script:7")
+    assert done == Receipt(2, 290, 1, "script:7")
+    assert isinstance(refused, AccountNotFound)
+    assert (refused.account, refused.request_id) == (50, "script:7")
+    assert len(account.asked) == 1
+
+
+def test_every_request_has_an_id_of_its_own_in_one_session(bank: DoubleBank, client: BankClient) -> None:
+    account = bank.start("s1", Ledger({2: 300}))
+    for _ in range(3):
+        client.withdraw(2, 1)
+    sessions, sequences = zip(*(args[2].split(":") for _, args in account.asked), strict=True)
+    assert len(set(sessions)) == 1
+    assert sequences == ("1", "2", "3")
+
+
+def test_the_newest_that_was_seen_is_sent_along(bank: DoubleBank, client: BankClient) -> None:
+    account = bank.start("s1", Ledger({2: 300}))
+    client.withdraw(2, 1)
+    client.balance(2)
+    assert [args[-1] for _, args in account.asked] == [None, ["h1", 1]]
+
+
+def test_with_one_server_dead_the_other_is_asked(bank: DoubleBank, client: BankClient) -> None:
+    bank.start("s2", Ledger({2: 300}))
+    assert client.withdraw(2, 10).balance == 290
+
+
+def test_the_named_primary_is_followed_and_remembered(bank: DoubleBank, client: BankClient) -> None:
+    first = bank.start("s1", not_primary("s2"))  # type: ignore[arg-type]
+    bank.start("s2", Ledger({2: 300}))
+    client.withdraw(2, 10)
+    client.withdraw(2, 10)
+    assert len(first.asked) == 1
+
+
+def test_a_server_that_dies_under_a_request_costs_only_the_time_to_ask_the_other(
+    bank: DoubleBank, client: BankClient
+) -> None:
+    """The same request under the same id, so that it is done once whoever had it already."""
+    first = bank.start("s1", lambda call: threading.Thread(target=bank.stop, args=["s1"]).start())
+    second = bank.start("s2", Ledger({2: 300}))
+    began = time.monotonic()
+    assert client.withdraw(2, 10).balance == 290
+    assert time.monotonic() - began < 1.5
+    assert first.asked == second.asked
+
+
+def test_a_silent_server_is_given_up_after_the_patience(tmp_path: Path) -> None:
+    with double_bank(tmp_path, patience_ms=100) as bank, bankrmi.connect(bank.configuration) as client:
+        bank.start("s1", never)
+        bank.start("s2", Ledger({2: 300}))
+        waited: list[int] = []
+        client._memory.on_waiting = lambda: waited.append(1)
+        assert client.withdraw(2, 10).balance == 290
+        assert client.balance(2).balance == 290
+        assert waited == [1]
+
+
+@pytest.mark.parametrize("kind", [InsufficientFunds, AccountNotFound, Stale, Cancelled])
+def test_what_is_refused_is_refused_and_not_sent_again(
+    bank: DoubleBank, client: BankClient, kind: type[bankrmi.errors.Refused]
+) -> None:
+    """Stock Pyro makes a CommunicationError of an unknown class, and a naive wrapper would send it again."""
+    first = bank.start("s1", lambda call: call.fail(kind("no", account=2)))
+    second = bank.start("s2", Ledger({2: 300}))
+    with pytest.raises(kind) as raised:
+        client.withdraw(2, 10)
+    assert raised.value.account == 2
+    assert (len(first.asked), len(second.asked)) == (1, 0)
+
+
+def test_nobody_there_means_it_did_not_happen(bank: DoubleBank) -> None:
+    with bankrmi.connect(bank.configuration, timeout=0.2) as client:
+        with pytest.raises(Unreached):
+            client.withdraw(2, 10)
+        with pytest.raises(Unreached):
+            client.balance(2)
+
+
+def test_reaching_nobody_leaves_an_id_of_ones_own_and_an_outcome_open(bank: DoubleBank) -> None:
+    with bankrmi.connect(bank.configuration, timeout=0.2) as client:
+        for ask in (lambda: client.withdraw(2, 10, request_id="a:1"), lambda: client.outcome("a:1")):
+            with pytest.raises(InDoubt) as raised:
+                ask()
+            assert raised.value.request_id == "a:1"
+
+
+@pytest.mark.parametrize("answering", [never, lambda call: call.fail(BrokenInvariant("I stop"))])
+def test_sent_and_unanswered_is_in_doubt_and_the_session_is_left(bank: DoubleBank, answering: object) -> None:
+    """Whoever has the id can still repeat the request, because nothing newer of its session follows."""
+    account = bank.start("s1", answering)  # type: ignore[arg-type]
+    with bankrmi.connect(bank.configuration, timeout=0.3) as client:
+        with pytest.raises(InDoubt) as raised:
+            client.withdraw(2, 10)
+        session = str(raised.value.request_id).split(":")[0]
+        ledger = account.answering = Ledger({2: 300})
+        assert client.withdraw(2, 5).request_id != f"{session}:2"
+        assert client.withdraw(2, 10, request_id=str(raised.value.request_id)).balance == 285
+        assert len(ledger.done) == 2
+
+
+def test_what_is_malformed_is_never_sent(bank: DoubleBank, client: BankClient) -> None:
+    account = bank.start("s1", Ledger({2: 300}))
+    for wrong in (
+        lambda: client.withdraw(2, -1),
+        lambda: client.withdraw(2, 1.5),  # type: ignore[arg-type]
+        lambda: client.balance("2"),  # type: ignore[arg-type]
+        lambda: client.deposit(2, 2**63),
+        lambda: client.withdraw(2, 1, request_id="no id"),
+        lambda: client.outcome("no id"),
+        lambda: client.submit([]),
+        lambda: client.submit([("withdraw", 2, 1)]),  # type: ignore[list-item]
+        lambda: client.submit([Withdraw(2, 1)] * 8193),
+    ):
+        with pytest.raises(InvalidRequest):
+            wrong()
+    assert account.asked == []
+
+
+def test_an_answer_that_cannot_be_read_settles_nothing(bank: DoubleBank, client: BankClient) -> None:
+    bank.start("s1", lambda call: call.answer({"balance": "much"}))
+    with pytest.raises(InDoubt) as raised:
+        client.withdraw(2, 10)
+    assert raised.value.request_id
+
+
+def test_threads_have_sessions_of_their_own(bank: DoubleBank, client: BankClient) -> None:
+    account = bank.start("s1", Ledger({2: 300}))
+    meeting = threading.Barrier(4)
+
+    def pay() -> None:
+        meeting.wait()
+        for _ in range(20):
+            client.withdraw(2, 1)
+
+    threads = [threading.Thread(target=pay) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert client.balance(2).balance == 220
+    request_ids = [args[2] for method, args in account.asked if method == "withdraw"]
+    assert len(set(request_ids)) == 80
+
+
+def test_the_name_server_tells_who_leads(bank: DoubleBank, client: BankClient) -> None:
+    class Names:
+        exposed = Exposed(methods=frozenset({"yplookup"}))
+
+        def invoke(self, call: Call) -> None:
+            assert set(call.args[0]) == {"service:account", "role:primary"}
+            call.answer({"bankrmi.account.s2": f"PYRO:bankrmi.account.s2@{bank.configuration.servers['s2']}"})
+
+    names = Running(bank.configuration.nameserver, {"Pyro.NameServer": Names()})
+    first = bank.start("s1", not_primary("s2"))  # type: ignore[arg-type]
+    bank.start("s2", Ledger({2: 300}))
+    assert client.withdraw(2, 10).balance == 290
+    assert first.asked == []
+    names.stop()
+
+
+def test_closing_twice_is_fine_and_a_closed_client_says_so(bank: DoubleBank, client: BankClient) -> None:
+    bank.start("s1", Ledger({2: 300}))
+    client.balance(2)
+    client.close()
+    client.close()
+    with pytest.raises(OperationFailed, match="closed"):
+        client.balance(2)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_does_not_use_its_parents_session(bank: DoubleBank, client: BankClient) -> None:
+    account = bank.start("s1", Ledger({2: 300}))
+    client.withdraw(2, 1)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if client.withdraw(2, 1).balance == 298 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    client.withdraw(2, 1)
+    sessions = [args[2].split(":")[0] for _, args in account.asked]
+    assert sessions[0] == sessions[2] != sessions[1]

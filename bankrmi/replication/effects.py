@@ -29,6 +29,7 @@ __all__ = [
     "Effect",
     "FetchCopy",
     "Handed",
+    "InstallCopy",
     "IsBehind",
     "IsStale",
     "NotLeading",
@@ -163,10 +164,20 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class FetchCopy:
-    """Get a copy of the primary's database; put it in place with this adopted epoch."""
+    """Get a copy of the primary's database and verify it; `CopyEnded` follows."""
 
     primary: str
-    adopted: Adopted
+
+
+@dataclass(frozen=True, slots=True)
+class InstallCopy:
+    """Put the copy that was fetched in the journal's place, or (None) throw it away.
+
+    Before it is in place, durably, it gets an incarnation of its own and this adopted epoch (V8).
+    `CopyInstalled` has to be the next event.
+    """
+
+    adopted: Adopted | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,4 +195,4 @@ class Stop:
     why: str = ""
 
 
-Effect = Send | Commit | Answer | ReadView | Propose | Probe | FetchCopy | Report | Stop
+Effect = Send | Commit | Answer | ReadView | Propose | Probe | FetchCopy | InstallCopy | Report | Stop

@@ -17,6 +17,7 @@ __all__ = [
     "AnswerArrived",
     "CoordinatorSilent",
     "CopyEnded",
+    "CopyInstalled",
     "Event",
     "LinkChanged",
     "MessageArrived",
@@ -138,9 +139,16 @@ class CoordinatorSilent:
 
 @dataclass(frozen=True, slots=True)
 class CopyEnded:
-    """A copy of the primary's database is in place, as `journal`; or it failed (None)."""
+    """A copy of the primary's database is here and verified, not in place yet; or there is none."""
 
-    journal: Journal | None
+    fetched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CopyInstalled:
+    """The copy is in place: from now on this is the journal.  Follows `InstallCopy` before anything else."""
+
+    journal: Journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +178,7 @@ Event = (
     | Proposed
     | CoordinatorSilent
     | CopyEnded
+    | CopyInstalled
     | SwitchoverAsked
     | StopAsked
 )

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bankrmi.replication.effects import Answer, FetchCopy, Send
+from bankrmi.replication.effects import Answer, FetchCopy, InstallCopy, Send
 from bankrmi.replication.entry import Position
 from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.messages import JoinAnswer, JoinRequest
 from bankrmi.replication.peers import Standing
 from bankrmi.replication.primary import Primary
+from bankrmi.replication.view import View
 
 if TYPE_CHECKING:
     from bankrmi.replication.replica import Replica
@@ -83,6 +84,7 @@ class Joiner:
         self.replica = replica
         self._asked_ms = float("-inf")
         self._copying = False
+        self._copied_view: View | None = None
 
     def tick(self) -> None:
         """Ask the primary to be let in, while nothing is heard from it."""
@@ -117,18 +119,22 @@ class Joiner:
             and not self._copying
         ):
             self._copying = True
-            replica.effects.append(FetchCopy(view.primary, self._adopted_by_copy(view.history, view.epoch)))
+            self._copied_view = view
+            replica.effects.append(FetchCopy(view.primary))
 
-    def _adopted_by_copy(self, history: str, epoch: int) -> Adopted:
-        """The epoch that goes with a copy: the view's, never less than our own before."""
-        view = self.replica.view
-        assert view is not None
-        own = self.replica.journal.adopted
-        if own is not None and own.history == history and own.epoch > epoch:
-            return own
-        return Adopted(history=history, epoch=epoch, primary=view.primary, start_id=view.start_id)
+    def copy_ended(self, *, fetched: bool) -> None:
+        """A copy is here, or none: install it if it is still what we need; ask again in any case.
 
-    def copy_ended(self) -> None:
-        """The copy is in place, or failed: ask again."""
+        Meanwhile another server may lead, and may have let us in with the journal that we have:
+        then the copy, which is older, must not take its place.
+        """
+        view, own = self._copied_view, self.replica.journal.adopted
         self._copying = False
         self._asked_ms = float("-inf")
+        if not fetched or view is None:
+            return
+        still_wanted = self.replica.view == view and (own is None or own.epoch <= view.epoch)
+        adopted = Adopted(
+            history=view.history, epoch=view.epoch, primary=view.primary, start_id=view.start_id
+        )
+        self.replica.effects.append(InstallCopy(adopted if still_wanted else None))

@@ -34,6 +34,7 @@ from bankrmi.replication.events import (
     AnswerArrived,
     CoordinatorSilent,
     CopyEnded,
+    CopyInstalled,
     Event,
     LinkChanged,
     MessageArrived,
@@ -147,6 +148,7 @@ class Replica:
             Proposed: self._proposed,
             CoordinatorSilent: self._coordinator_silent,
             CopyEnded: self._copy_ended,
+            CopyInstalled: self._copy_installed,
             SwitchoverAsked: self._switchover_asked,
             StopAsked: self._stop_asked,
         }
@@ -576,6 +578,7 @@ class Replica:
             self.effects.append(Stop())
 
     def _copy_ended(self, event: CopyEnded) -> None:
-        if event.journal is not None:
-            self.journal = event.journal
-        self.joiner.copy_ended()
+        self.joiner.copy_ended(fetched=event.fetched)
+
+    def _copy_installed(self, event: CopyInstalled) -> None:
+        self.journal = event.journal

@@ -123,6 +123,12 @@ class SqliteJournal:
         self._machine.forget()
         self._load()
 
+    def copied_to(self, target: apsw.Connection) -> apsw.Connection:
+        """Copy the committed database, in one go, into an empty one; return that."""
+        with target.backup("main", self._database, "main") as backup:
+            backup.step()
+        return target
+
     def close(self) -> None:
         """Close the database; what was not committed is gone."""
         self._database.close()

@@ -1,0 +1,1 @@
+"""Production code under every fault that we can make, with a verdict."""

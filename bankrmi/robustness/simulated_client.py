@@ -1,0 +1,202 @@
+"""A client, simulated: the production retry rules, one session, and a memory of all that it was told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bankrmi.bank.accounts import packed
+from bankrmi.bank.operations import Deposit, Operation, Withdraw
+from bankrmi.client.attempts import (
+    Answered,
+    Attempts,
+    Candidate,
+    Failed,
+    Finish,
+    Lost,
+    TimedOut,
+    Try,
+    Unconnected,
+    Wait,
+)
+from bankrmi.errors import BankError, Behind, NotPrimary, Refused, Stale
+from bankrmi.replication.effects import Decided, IsBehind, IsStale, NotLeading, Read, Refusal, Reply
+from bankrmi.replication.events import Event, OutcomeAsked, ReadArrived, RequestArrived
+
+if TYPE_CHECKING:
+    from bankrmi.robustness.simulation import Simulation
+
+__all__ = ["Asked", "SimulatedClient"]
+
+DEADLINE_MS = 4000
+PATIENCE_MS = 300
+GREETING_TIMEOUT_MS = 100
+
+
+@dataclass(slots=True)
+class Asked:
+    """One call of a client, from invocation to completion."""
+
+    client: str
+    invoked_ms: float
+    floor: int  # The highest action id that any client had been told when this call was invoked.
+    request: tuple[str, int] | None
+    operations: Sequence[Operation] = ()
+    account: int = 0
+    reply: Reply = None
+    error: BankError | None = None
+    completed_ms: float | None = None
+
+
+@dataclass(slots=True)
+class _Attempt:
+    asked: Asked
+    server: str
+    boot: int
+    over: bool = False
+
+
+@dataclass(slots=True)
+class SimulatedClient:
+    """One client; `calls` is its history."""
+
+    simulation: Simulation
+    name: str
+    calls: list[Asked] = field(default_factory=list)
+    preferred: Candidate | None = None
+    seen: tuple[str, int] | None = None
+    _session: int = 0
+    _sequence: int = 0
+    _attempts: Attempts | None = None
+    _asked: Asked | None = None
+    _attempt: _Attempt | None = None
+
+    def begin(self) -> None:
+        """Make the next call, after a pause for thought."""
+        world = self.simulation.world
+        world.after(world.chance.uniform(0, 400), self._call)
+
+    def _call(self) -> None:
+        if self.simulation.calls_left <= 0:
+            return
+        self.simulation.calls_left -= 1
+        world, chance = self.simulation.world, self.simulation.world.chance
+        asked = Asked(self.name, world.now_ms, self.simulation.told, None)
+        kind = chance.random()
+        if kind < 0.3:
+            asked.account = chance.choice(list(self.simulation.ledger))
+        elif kind < 0.35 and self.calls and self._earlier() is not None:
+            asked.request = self._earlier()
+        else:
+            self._sequence += 1
+            asked.request = (f"{self.name}.{self._session}", self._sequence)
+            asked.operations = [self._operation() for _ in range(1 if kind < 0.85 else chance.randint(2, 9))]
+        self.calls.append(asked)
+        self._asked = asked
+        self._attempts = Attempts(
+            [Candidate(server, server) for server in self.simulation.servers],
+            deadline_ms=int(world.now_ms) + DEADLINE_MS,
+            patience_ms=PATIENCE_MS,
+            preferred=self.preferred,
+            request_id=None if asked.request is None else f"{asked.request[0]}:{asked.request[1]}",
+            may_be_under_way=asked.request is not None and not asked.operations,
+        )
+        self._go_on()
+
+    def _earlier(self) -> tuple[str, int] | None:
+        """A request of this session that was not answered, or the next one that never will be sent."""
+        doubtful = [call for call in self.calls if call.operations and call.reply is None]
+        if doubtful:
+            return doubtful[-1].request
+        self._sequence += 1
+        return (f"{self.name}.{self._session}", self._sequence)
+
+    def _operation(self) -> Operation:
+        chance = self.simulation.world.chance
+        account = chance.choice([*self.simulation.ledger, 404])
+        amount = chance.choice([0, 1, 10, 50, 1000])
+        return Withdraw(account, amount) if chance.random() < 0.5 else Deposit(account, amount)
+
+    def _go_on(self) -> None:
+        world = self.simulation.world
+        assert self._attempts is not None
+        match self._attempts.decide(int(world.now_ms)):
+            case Finish(value=value, error=error):
+                self._finish(value, error)
+            case Wait(wait_ms=wait_ms):
+                world.after(wait_ms, self._go_on)
+            case Try(candidate=candidate, connect_ms=connect_ms, timeout_ms=timeout_ms):
+                self._try(candidate, connect_ms, timeout_ms)
+
+    def _try(self, candidate: Candidate, connect_ms: int, timeout_ms: int) -> None:
+        world, server = self.simulation.world, self.simulation.servers[candidate.server]
+        asked = self._asked
+        assert asked is not None
+        attempt = self._attempt = _Attempt(asked, candidate.server, server.boot)
+        cut = world.is_cut(self.name, server.name) or world.is_cut(server.name, self.name)
+        if not cut and not server.alive:
+            world.after(0.3, lambda: self._end(attempt, Unconnected("refused")))
+            return
+        if not server.greets(self.name):
+            world.after(connect_ms, lambda: self._end(attempt, Unconnected("no greeting", silent=True)))
+            return
+        event = self._event(asked, attempt)
+        world.send(self.name, server.name, lambda: server.take_for(attempt.boot, event))
+        world.after(timeout_ms, lambda: self._end(attempt, TimedOut()))
+
+    def _event(self, asked: Asked, attempt: _Attempt) -> Event:
+        if asked.request is None:
+            return ReadArrived(attempt, asked.account, self.seen)
+        if not asked.operations:
+            return OutcomeAsked(attempt, asked.request, self.seen)
+        return RequestArrived(attempt, asked.request, [packed(one) for one in asked.operations], self.seen)
+
+    def connection_lost(self, server: str) -> None:
+        """The server's process died."""
+        attempt = self._attempt
+        if attempt is not None and attempt.server == server:
+            self._end(attempt, Lost("connection reset"))
+
+    def answer(self, attempt: Any, reply: Reply) -> None:
+        """An answer arrived."""
+        match reply:
+            case NotLeading(primary=primary):
+                self._end(attempt, Failed(NotPrimary("another server leads", primary=primary)))
+            case IsBehind():
+                self._end(attempt, Failed(Behind("this copy is older")))
+            case IsStale():
+                self._end(attempt, Failed(Stale("a newer request was decided")))
+            case Refusal(why=why):
+                self._end(attempt, Failed(Refused(why)))
+            case _:
+                self._end(attempt, Answered(reply))
+
+    def _end(self, attempt: _Attempt, outcome: Any) -> None:
+        if attempt.over or attempt is not self._attempt:
+            return
+        attempt.over = True
+        assert self._attempts is not None
+        self._attempts.observe(outcome)
+        self._go_on()
+
+    def _finish(self, value: Any, error: BankError | None) -> None:
+        asked, self._attempt = self._asked, None
+        assert asked is not None
+        assert self._attempts is not None
+        self.preferred = self._attempts.preferred
+        asked.completed_ms = self.simulation.world.now_ms
+        asked.reply, asked.error = value, error
+        if isinstance(value, Decided):
+            self._saw(value.history, value.entries[-1].action_id)
+        elif isinstance(value, Read):
+            self._saw(value.history, value.action_id)
+        if error is not None and asked.operations:
+            self._session += 1  # What is in doubt stays settleable: nothing newer overtakes it.
+            self._sequence = 0
+        self.simulation.completed(asked)
+        self.begin()
+
+    def _saw(self, history: str, action_id: int) -> None:
+        if self.seen is None or self.seen[0] != history or self.seen[1] < action_id:
+            self.seen = (history, action_id)

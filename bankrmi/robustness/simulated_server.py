@@ -1,0 +1,317 @@
+"""A server process, simulated: the production rules and storage; its life, disk, links and clock are ours.
+
+Rule 1: effects are carried out in order; a crash or a pause may come between any two.
+Rule 2: a crash loses memory and what was not committed; the disk stays, unless it is wiped.
+Rule 3: a connection is refused only in a dead process's name.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import apsw
+
+from bankrmi.bank.accounts import Accounts
+from bankrmi.replication.effects import (
+    Answer,
+    Commit,
+    Effect,
+    FetchCopy,
+    InstallCopy,
+    Probe,
+    Propose,
+    ReadView,
+    Report,
+    Send,
+    Stop,
+)
+from bankrmi.replication.events import (
+    AnswerArrived,
+    CopyEnded,
+    CopyInstalled,
+    Event,
+    LinkChanged,
+    MessageArrived,
+    Probed,
+    Proceed,
+    Tick,
+)
+from bankrmi.replication.journal import Adopted
+from bankrmi.replication.replica import Replica
+from bankrmi.replication.settings import Settings
+from bankrmi.storage.database import open_in_memory
+from bankrmi.storage.journal import SqliteJournal
+
+if TYPE_CHECKING:
+    from bankrmi.robustness.simulation import Simulation
+
+__all__ = ["ServerToken", "SimulatedServer"]
+
+TICK_MS = 25.0
+RECONNECT_MS = 15.0
+PROBE_TIMEOUT_MS = 200.0
+
+
+class ServerToken:
+    """Where the answer to another server's message goes."""
+
+    __slots__ = ("boot", "sender")
+
+    def __init__(self, sender: SimulatedServer) -> None:
+        self.sender = sender
+        self.boot = sender.boot
+
+
+class SimulatedServer:
+    """One machine with one server on it."""
+
+    def __init__(self, simulation: Simulation, settings: Settings) -> None:
+        self.simulation = simulation
+        self.world = simulation.world
+        self.settings = settings
+        self.name = settings.server
+        self.boot = 0
+        self.alive = False
+        self.paused = False
+        self.uncommitted = False
+        self.journal = self._empty_disk()
+        self.replica: Replica | None = None
+        self.links: set[str] = set()
+        self._inbox: deque[Event] = deque()
+        self._duties: deque[Effect] = deque()
+        self._busy = False
+        self._proceeding = False
+        self._copy: SqliteJournal | None = None
+
+    def _empty_disk(self) -> SqliteJournal:
+        return self._journal_on(open_in_memory())
+
+    def _journal_on(self, database: apsw.Connection) -> SqliteJournal:
+        machine = Accounts(self.simulation.ledger)
+        return SqliteJournal(database, machine, new_incarnation=self.world.new_id)
+
+    @property
+    def start_id(self) -> str:
+        """Id of the running process."""
+        return f"{self.name}#{self.boot}"
+
+    # -- life ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start a process on the disk as it is."""
+        self.boot += 1
+        self.alive = True
+        self.paused = self._busy = self._proceeding = False
+        self.links = set()
+        self._inbox.clear()
+        self._duties.clear()
+        self.world.note(f"{self.name}: starts as {self.start_id}")
+        self.replica = Replica(
+            self.settings,
+            self.journal,
+            start_id=self.start_id,
+            now_ms=self.world.now_ms,
+            new_id=self.world.new_id,
+        )
+        self._every(TICK_MS, self._tick)
+        self._every(RECONNECT_MS, self._reconnect)
+
+    def _every(self, interval_ms: float, action: Callable[[], None]) -> None:
+        boot = self.boot
+
+        def again() -> None:
+            if self.alive and self.boot == boot:
+                action()
+                self.world.after(interval_ms, again)
+
+        self.world.after(self.world.chance.uniform(0, interval_ms), again)
+
+    def _tick(self) -> None:
+        if not self.paused and not any(isinstance(event, Tick) for event in self._inbox):
+            self.take(Tick())
+
+    def crash(self, *, wipe: bool = False) -> None:
+        """Kill the process; its neighbours' kernels say so, unless they are cut off."""
+        if not self.alive:
+            return
+        self.world.note(f"{self.name}: dies{', its disk is lost' if wipe else ''}")
+        self.alive = False
+        self.replica = None
+        self.journal.discard()
+        if wipe:
+            self.journal = self._empty_disk()
+        self.simulation.died(self)
+
+    def pause(self) -> None:
+        """SIGSTOP: nothing is done, connections stay."""
+        if self.alive and not self.paused:
+            self.world.note(f"{self.name}: pauses")
+            self.paused = True
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        if self.alive and self.paused:
+            self.world.note(f"{self.name}: resumes")
+            self.paused = False
+            self._go_on()
+
+    # -- the loop --------------------------------------------------------------------------------
+
+    def take(self, event: Event) -> None:
+        """Something happened to this process."""
+        if self.alive:
+            self._inbox.append(event)
+            self._go_on()
+
+    def take_for(self, boot: int, event: Event) -> None:
+        """Something happened that only the process of this boot has to do with."""
+        if self.boot == boot:
+            self.take(event)
+
+    def _go_on(self) -> None:
+        while self.alive and not self.paused and not self._busy:
+            if self._duties:
+                self._carry_out(self._duties.popleft())
+            elif self._inbox:
+                self._step(self._inbox.popleft())
+            else:
+                break
+
+    def _step(self, event: Event) -> None:
+        assert self.replica is not None
+        effects = self.replica.step(event, now_ms=self.world.now_ms)
+        self.uncommitted = any(isinstance(effect, Commit) for effect in effects)
+        self._duties.extend(effects)
+        if self.replica.has_work and not self._proceeding and not isinstance(event, Proceed):
+            self._proceeding = True
+            self.world.after(0.02, self._proceed)
+        self.simulation.stepped(self)
+
+    def _proceed(self) -> None:
+        self._proceeding = False
+        self.take(Proceed(int(self.world.now_ms * 1000)))
+
+    def _carry_out(self, effect: Effect) -> None:
+        if self.world.happens(self.world.faults.crash_between_effects):
+            self.crash(wipe=self.simulation.may_wipe(self))
+            return
+        match effect:
+            case Commit():
+                self._commit()
+            case Send(to=to, message=message):
+                self._send(to, message)
+            case Answer(token=token, reply=reply):
+                if isinstance(token, ServerToken):
+                    answer = AnswerArrived(reply, self.name)  # type: ignore[arg-type]
+                    self.world.send(
+                        self.name, token.sender.name, lambda: token.sender.take_for(token.boot, answer)
+                    )
+                elif token is not None:
+                    self.simulation.answered(self, token, reply)
+            case ReadView(since_epoch=epoch):
+                boot = self.boot
+                self.simulation.witness.read(self.name, epoch, lambda event: self.take_for(boot, event))
+            case Propose(view=view, expected=expected):
+                boot = self.boot
+                self.simulation.witness.propose(
+                    self.name, view, expected, lambda event: self.take_for(boot, event)
+                )
+            case Probe():
+                self._probe(effect)
+            case FetchCopy():
+                self._fetch_copy(effect)
+            case InstallCopy(adopted=adopted):
+                self._install_copy(adopted)
+            case Report(event=event, details=details):
+                self.world.note(f"{self.name}: {event} {details}")
+            case Stop():
+                self.crash()
+
+    def _install_copy(self, adopted: Adopted | None) -> None:
+        copy, self._copy = self._copy, None
+        if copy is None or adopted is None:
+            return
+        copy.rename(self.world.new_id())
+        copy.adopt(adopted)
+        copy.commit()
+        self.journal = copy
+        self._inbox.appendleft(CopyInstalled(copy))
+
+    def _commit(self) -> None:
+        boot = self.boot
+        self._busy = True
+        stalled = self.world.happens(self.world.faults.stall)
+        took_ms = self.world.chance.uniform(200, 2000) if stalled else self.world.chance.uniform(0.1, 1.0)
+
+        def done() -> None:
+            if self.alive and self.boot == boot:
+                self.journal.commit()
+                self.uncommitted = False
+                self._busy = False
+                self.simulation.stepped(self)
+                self._go_on()
+
+        self.world.after(took_ms, done)
+
+    # -- the network -----------------------------------------------------------------------------
+
+    def _send(self, to: str, message: Any) -> None:
+        if to in self.links:
+            receiver = self.simulation.servers[to]
+            token = ServerToken(self)
+            self.world.send(self.name, to, lambda: receiver.take(MessageArrived(token, message)))
+
+    def _reconnect(self) -> None:
+        if self.paused:
+            return
+        for name, other in self.simulation.servers.items():
+            if name != self.name and name not in self.links and other.greets(self.name):
+                self.links.add(name)
+                begun_ms = self.world.now_ms
+                self.take(LinkChanged(server=name, up=True, start_id=other.start_id, begun_ms=begun_ms))
+
+    def greets(self, caller: str) -> bool:
+        """Whether a connection of this caller would be answered now."""
+        cut = self.world.is_cut(caller, self.name) or self.world.is_cut(self.name, caller)
+        return self.alive and not self.paused and not cut
+
+    def lose_link(self, name: str) -> None:
+        """The connection to another server broke."""
+        if name in self.links:
+            self.links.discard(name)
+            self.take(LinkChanged(server=name, up=False))
+
+    def _probe(self, effect: Probe) -> None:
+        boot, other = self.boot, self.simulation.servers[effect.server]
+
+        def look() -> None:
+            begun_ms = self.world.now_ms
+            cut = self.world.is_cut(self.name, other.name) or self.world.is_cut(other.name, self.name)
+            refused = not cut and not other.alive
+            start_id = other.start_id if other.greets(self.name) else None
+            found = Probed(
+                server=other.name, begun_ms=begun_ms, epoch=effect.epoch, refused=refused, start_id=start_id
+            )
+            known = refused or start_id is not None
+            wait_ms = self.world.delay_ms() if known else PROBE_TIMEOUT_MS
+            self.world.after(wait_ms, lambda: self.take_for(boot, found))
+
+        self.world.after(effect.delay_ms, look)
+
+    def _fetch_copy(self, effect: FetchCopy) -> None:
+        boot, source = self.boot, self.simulation.servers[effect.primary]
+
+        def arrive() -> None:
+            if not self.alive or self.boot != boot:
+                return
+            leads = source.alive and source.replica is not None and source.replica.primary is not None
+            if not leads or source.uncommitted or not source.greets(self.name):
+                self.take(CopyEnded(fetched=False))
+                return
+            self.world.note(f"{self.name}: has a copy of {source.name} at {source.journal.tip.action_id}")
+            self._copy = self._journal_on(source.journal.copied_to(open_in_memory()))
+            self.take(CopyEnded(fetched=True))
+
+        self.world.after(self.world.chance.uniform(5, 100), arrive)

@@ -1,0 +1,64 @@
+"""The keeper of the view, simulated: late, lost, down; and honest about who won."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bankrmi.replication.events import CoordinatorSilent, Event, Proposed, ViewRead
+from bankrmi.replication.view import View
+from bankrmi.robustness.world import World
+
+__all__ = ["SimulatedWitness"]
+
+TIMEOUT_MS = 150.0
+
+
+class SimulatedWitness:
+    """One compare-and-set record."""
+
+    name = "witness"
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.view: View | None = None
+        self.up = True
+        self.on_change: Callable[[], None] = lambda: None
+
+    def read(self, server: str, since_epoch: int, answer: Callable[[Event], None]) -> None:
+        """Answer a reading, or never."""
+        self._serve(server, answer, lambda: ViewRead(self.view, since_epoch), CoordinatorSilent(proposal=False))
+
+    def propose(
+        self, server: str, view: View, expected: tuple[str, int] | None, answer: Callable[[Event], None]
+    ) -> None:
+        """Decide a proposal, perhaps long after the proposer has given up; answer, or never."""
+
+        def decide() -> Event:
+            known = (self.view.history, self.view.epoch) if self.view is not None else None
+            if known == expected:
+                self.view = view
+                self.world.note(f"witness: epoch {view.epoch} is {view.primary}'s, in sync {sorted(view.in_sync)}")
+                self.on_change()
+            return Proposed(self.view)
+
+        self._serve(server, answer, decide, CoordinatorSilent(proposal=True))
+
+    def _serve(
+        self, server: str, answer: Callable[[Event], None], decide: Callable[[], Event], silent: Event
+    ) -> None:
+        over = False
+
+        def end(event: Event) -> None:
+            nonlocal over
+            if not over:
+                over = True
+                answer(event)
+
+        def arrive() -> None:
+            if not self.up:
+                return
+            reply = decide()
+            self.world.send(self.name, server, lambda: end(reply))
+
+        self.world.send(server, self.name, arrive)
+        self.world.after(TIMEOUT_MS, lambda: end(silent))

@@ -58,6 +58,7 @@ class Daemon:
         self._unfinished: dict[ServedConnection, str] = {}  # in order of arrival, with the host
         self._clients: set[ServedConnection] = set()
         self._servers: set[ServedConnection] = set()
+        self._leaving: set[ServedConnection] = set()
         self._refusing = False
         self._server: asyncio.Server | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
@@ -112,7 +113,7 @@ class Daemon:
     @property
     def connections(self) -> int:
         """How many connections there are."""
-        return len(self._unfinished) + len(self._clients) + len(self._servers)
+        return len(self._connections())
 
     # --- called by the connections --------------------------------------------------------------------
 
@@ -120,13 +121,13 @@ class Daemon:
         """Note a new connection; False if it is not wanted."""
         host = connection.address.rpartition(":")[0]
         if self._refusing:
-            self._unfinished[connection] = host
+            self._leaving.add(connection)
             return False
         of_this_host = [other for other, its_host in self._unfinished.items() if its_host == host]
         if len(of_this_host) >= self.limits.unfinished_per_address:
-            of_this_host[0].abort()
+            self._evict(of_this_host[0])
         elif len(self._unfinished) >= self.limits.unfinished:
-            next(iter(self._unfinished)).abort()
+            self._evict(next(iter(self._unfinished)))
         self._unfinished[connection] = host
         return True
 
@@ -149,13 +150,20 @@ class Daemon:
         self._unfinished.pop(connection, None)
         self._clients.discard(connection)
         self._servers.discard(connection)
+        self._leaving.discard(connection)
         if self._refusing and not self.connections:
             self._all_closed.set()
 
     # --- within -----------------------------------------------------------------------------------------
 
+    def _evict(self, connection: ServedConnection) -> None:
+        """Cut it, and count it no more at once: the loop may tell only after the next one has come."""
+        del self._unfinished[connection]
+        self._leaving.add(connection)
+        connection.abort()
+
     def _connections(self) -> list[ServedConnection]:
-        return [*self._unfinished, *self._clients, *self._servers]
+        return [*self._unfinished, *self._clients, *self._servers, *self._leaving]
 
     async def _wait_until_alone(self) -> None:
         while self.connections:

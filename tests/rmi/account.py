@@ -77,7 +77,9 @@ class RawCaller:
     def __exit__(self, *_: object) -> None:
         self.socket.close()
 
-    def send(self, kind: int, payload: bytes, serializer: int = MSGPACK, flags: int = 0, seq: int = 7) -> None:
+    def send(
+        self, kind: int, payload: bytes, serializer: int = MSGPACK, flags: int = 0, seq: int = 7
+    ) -> None:
         self.socket.sendall(frame_bytes(kind, serializer, flags, seq, payload))
 
     def call(self, method: str, *args: object, seq: int = 7) -> None:

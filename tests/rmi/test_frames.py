@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,7 +49,7 @@ def wire(frame: Frame) -> bytes:
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     marks = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
-    return [data[start:end] for start, end in zip(marks, marks[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(marks)]
 
 
 def read_all(reader: FrameReader, pieces: list[bytes]) -> list[Frame]:
@@ -71,7 +73,9 @@ def test_arbitrary_bytes_are_read_or_refused_and_alike_in_every_split(data: byte
     assert outcome([data]) == outcome(cut(data, places))
 
 
-@given(st.binary(min_size=34, max_size=34), st.binary(max_size=400), st.lists(st.integers(0, 500), max_size=5))
+@given(
+    st.binary(min_size=34, max_size=34), st.binary(max_size=400), st.lists(st.integers(0, 500), max_size=5)
+)
 def test_arbitrary_headers_are_read_or_refused_and_alike_in_every_split(
     header: bytes, rest: bytes, places: list[int]
 ) -> None:

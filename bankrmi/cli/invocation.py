@@ -18,7 +18,7 @@ from bankrmi.errors import ConfigurationError
 if TYPE_CHECKING:
     from bankrmi.client import BankClient
 
-__all__ = ["Invocation", "complete_server", "confirm", "say", "show_json"]
+__all__ = ["Invocation", "check_server", "complete_server", "confirm", "say", "show_json"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,28 +37,18 @@ class Invocation:
         self,
         *,
         timeout: float | None = None,
-        session: str | None = None,
         on_waiting: Callable[[], None] | None = None,
     ) -> BankClient:
         """Return a client of the bank; nothing is sent before the first operation."""
         from bankrmi import client  # Pyro5 is loaded by those commands that need it.
 
-        return client.connect(
-            self.configuration(), timeout=timeout, session=session, on_waiting=on_waiting or _say_connecting()
-        )
+        return client.connect(self.configuration(), timeout=timeout, on_waiting=on_waiting or _say_connecting)
 
 
-def _say_connecting() -> Callable[[], None]:
-    """Return what tells a person, once, that it takes longer than usual; scripts are told nothing."""
-    said = False
-
-    def on_waiting() -> None:
-        nonlocal said
-        if not said and sys.stderr.isatty():
-            say("connecting…")
-        said = True
-
-    return on_waiting
+def _say_connecting() -> None:
+    """Tell a person that it takes longer than usual; scripts are told nothing."""
+    if sys.stderr.isatty():
+        say("connecting…")
 
 
 def say(text: str) -> None:
@@ -78,6 +68,13 @@ def confirm(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError("say --yes: there is no terminal to ask on")
     click.confirm(question, abort=True, err=True)
+
+
+def check_server(configuration: Configuration, name: str) -> None:
+    """Raise ConfigurationError if there is no such server."""
+    if name not in configuration.servers:
+        known = ", ".join(configuration.servers)
+        raise ConfigurationError(f"{configuration.path} has no server {name}: there are {known}")
 
 
 def complete_server(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:

@@ -17,7 +17,7 @@ from bankrmi.cli.invocation import Invocation
 from bankrmi.cli.screen import Screen
 from bankrmi.cli.sentences import result_of, sentence_of
 from bankrmi.cli.whole_numbers import whole_number
-from bankrmi.errors import BankError, Cancelled, Refused, Unsettled
+from bankrmi.errors import BankError, Cancelled, Refused, Unreached, Unsettled
 
 __all__ = ["COMMANDS", "Bank", "Menu"]
 
@@ -119,7 +119,8 @@ class Menu:
             except Cancelled as cancelled:
                 self._screen.write(result_of(cancelled).capitalize())
             except BankError as error:
-                self._screen.write(f"{error.message}. It is still not known.")
+                silent = isinstance(error, Unsettled | Unreached)
+                self._screen.write("Nobody answered this time either." if silent else sentence_of(error))
                 continue
             return
         self._screen.write(f"Later, 'bankrmi outcome {request_id}' will say what became of it.")

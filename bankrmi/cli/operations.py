@@ -12,7 +12,7 @@ import click
 
 from bankrmi.bank.ledger_file import write_ledger
 from bankrmi.bank.operations import Receipt, check_account, check_amount, parse_request_id
-from bankrmi.cli.invocation import Invocation, complete_server, say, show_json
+from bankrmi.cli.invocation import Invocation, check_server, complete_server, say, show_json
 from bankrmi.cli.sentences import result_of, sentence_of
 from bankrmi.cli.whole_numbers import whole_number
 from bankrmi.errors import Cancelled, Refused
@@ -75,8 +75,7 @@ def withdraw(
 ) -> None:
     """Take AMOUNT off account ID, unless it exceeds the balance."""
     numbers = check_account(whole_number(account)), check_amount(whole_number(amount))
-    session = _session_of(request_id)
-    with invocation.connect(timeout=timeout, session=session) as bank:
+    with invocation.connect(timeout=timeout) as bank:
         _show(bank.withdraw(*numbers, request_id=request_id), as_json=as_json)
 
 
@@ -97,8 +96,7 @@ def deposit(
 ) -> None:
     """Put AMOUNT on account ID."""
     numbers = check_account(whole_number(account)), check_amount(whole_number(amount))
-    session = _session_of(request_id)
-    with invocation.connect(timeout=timeout, session=session) as bank:
+    with invocation.connect(timeout=timeout) as bank:
         _show(bank.deposit(*numbers, request_id=request_id), as_json=as_json)
 
 
@@ -142,7 +140,10 @@ def export(invocation: Invocation, file: Path | None, server: str | None) -> Non
     """
     from bankrmi import client
 
-    copy = client.export(invocation.configuration(), server)
+    configuration = invocation.configuration()
+    if server is not None:
+        check_server(configuration, server)
+    copy = client.export(configuration, server)
     content = io.StringIO()
     write_ledger(content, dict(copy["balances"]))
     if file is None or str(file) == "-":
@@ -163,10 +164,6 @@ def _write_whole(file: Path, content: str) -> None:
         beside.replace(file)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def _session_of(request_id: str | None) -> str | None:
-    return parse_request_id(request_id)[0] if request_id is not None else None
 
 
 def _show(receipt: Receipt, *, as_json: bool) -> None:

@@ -9,10 +9,13 @@ from typing import Any
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
-from bankrmi.cli.invocation import Invocation, complete_server, confirm, say, show_json
+from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say, show_json
 from bankrmi.config import Configuration
 
 __all__ = ["COMMANDS", "print_status"]
+
+_PIPE_COLUMNS = 200
+"""A pipe has no edge to break lines at."""
 
 
 def print_status(configuration: Configuration) -> None:
@@ -67,7 +70,10 @@ def _print_table(found: dict[str, Any]) -> None:
 
     from bankrmi.cli.status_table import status_table
 
-    Console(soft_wrap=True).print(status_table(found))
+    console = Console()
+    if not console.is_terminal:
+        console.width = _PIPE_COLUMNS
+    console.print(status_table(found))
 
 
 def _watch(ask: Callable[[], dict[str, Any]], every_s: float, *, as_json: bool) -> None:
@@ -103,8 +109,8 @@ def switchover(invocation: Invocation, to: str | None, yes: bool) -> None:
     from bankrmi import client
 
     configuration = invocation.configuration()
-    if to is not None and to not in configuration.servers:
-        raise click.UsageError(f"there is no server {to}: {', '.join(configuration.servers)}")
+    if to is not None:
+        check_server(configuration, to)
     confirm(f"Hand over to {to or 'a standby that is in sync'}?", yes=yes)
     changed = client.switchover(configuration, to)
     click.echo(f"before: {_sentence(changed['before'])}")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-
 import click
 
-from bankrmi.cli.invocation import Invocation, complete_server, say
+from bankrmi.cli.invocation import Invocation, check_server, complete_server, say
 from bankrmi.config import Configuration
-from bankrmi.errors import ConfigurationError
 
 __all__ = ["COMMANDS"]
 
@@ -70,12 +67,11 @@ def server(
     invocation: Invocation, name: str, first: bool, parent_pid: int | None, ready_fd: int | None
 ) -> int:
     """Run the server NAME of the configuration, in the foreground."""
+    configuration = invocation.configuration()
+    check_server(configuration, name)
+    _warn(configuration)
     from bankrmi.server import run
 
-    configuration = invocation.configuration()
-    if name not in configuration.servers:
-        raise ConfigurationError(_unknown_server(configuration, name))
-    _warn(configuration)
     return run(
         configuration,
         name,
@@ -84,12 +80,6 @@ def server(
         parent_pid=parent_pid,
         ready_fd=ready_fd,
     )
-
-
-def _unknown_server(configuration: Configuration, name: str) -> str:
-    close = difflib.get_close_matches(name, configuration.servers, n=1)
-    known = f"did you mean {close[0]}?" if close else f"there are {', '.join(configuration.servers)}"
-    return f"{configuration.path} has no server {name}: {known}"
 
 
 COMMANDS = (up, nameserver, server)

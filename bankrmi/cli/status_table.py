@@ -27,32 +27,29 @@ def _yes(value: object) -> str:
     return "-" if value is None else "yes" if value else "no"
 
 
-def _milliseconds(value: object) -> str:
-    return f"{value} ms" if isinstance(value, int | float) else "-"
-
-
 def _duration(value: object) -> str:
     if not isinstance(value, int | float):
         return "-"
     seconds = int(value) // 1000
-    minutes, hours = seconds // 60, seconds // 3600
-    if hours:
-        return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
 
 
+# Titles are broken so that the table fits into 80 columns.
 _COLUMNS: tuple[tuple[str, str, Callable[[object], str]], ...] = (
     ("server", "server", _text),
     ("role", "role", _text),
     ("pid", "pid", _text),
     ("address", "address", _text),
     ("epoch", "epoch", _text),
-    ("action_id", "action id", _text),
-    ("acknowledged", "acknowledged", _text),
+    ("action_id", "action\nid", _text),
+    ("acknowledged", "acknow-\nledged", _text),
     ("lag", "lag", _text),
-    ("in_sync", "in sync", _yes),
-    ("read_lease_ms", "read lease", _milliseconds),
-    ("role_for_ms", "in role for", _duration),
+    ("in_sync", "in\nsync", _yes),
+    ("read_lease_ms", "lease\n(ms)", _text),
+    ("role_for_ms", "in\nrole", _duration),
 )
 # They change all the time, so that their changes say nothing.
 _RESTLESS = {"read_lease_ms", "role_for_ms"}
@@ -60,10 +57,10 @@ _RESTLESS = {"read_lease_ms", "role_for_ms"}
 
 def status_table(status: Status, before: Status | None = None) -> Group:
     """Return the status for rich to print; what differs from `before` stands out."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     for key, title, _ in _COLUMNS:
         table.add_column(
-            title, justify="left" if key in {"server", "role", "address"} else "right", no_wrap=True
+            title, justify="left" if key in {"server", "role", "address"} else "right", overflow="fold"
         )
     former = {server["server"]: server for server in before["servers"]} if before else {}
     for server in status["servers"]:
@@ -77,7 +74,7 @@ def _cells(server: Status, former: Status | None) -> list[Text]:
         changed = former is not None and key not in _RESTLESS and server.get(key) != former.get(key)
         value = server.get(key)
         if key == "role" and not server["reachable"]:
-            value = "unreachable"
+            value = "away"
         cells.append(Text(shown(value), style=_CHANGED if changed else ""))
     return cells
 

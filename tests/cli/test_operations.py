@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bankrmi import client
+from bankrmi.bank.ledger_file import read_ledger
+from bankrmi.bank.operations import Receipt
+from bankrmi.cli import run
+from bankrmi.config import Configuration
+from bankrmi.errors import AccessDenied, Cancelled, InDoubt, InsufficientFunds, Unreached
+from tests.cli.fake_bank import FakeBank
+
+CONFIGURATION = "nameserver: 127.0.0.1:9090\nservers: {s1: '127.0.0.1:9101', s2: '127.0.0.1:9102'}\n"
+
+
+@pytest.fixture(autouse=True)
+def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeBank:
+    """Commands find a configuration here, and this bank behind it."""
+    (tmp_path / "config.yaml").write_text(CONFIGURATION)
+    monkeypatch.chdir(tmp_path)
+    fake = FakeBank()
+
+    def connect(configuration: Configuration, *, timeout: float | None, on_waiting: Any) -> FakeBank:
+        assert isinstance(configuration, Configuration)
+        fake.timeout, fake.on_waiting = timeout, on_waiting
+        return fake
+
+    monkeypatch.setattr(client, "connect", connect, raising=False)
+    return fake
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = run(list(arguments))
+    return code, *capsys.readouterr()
+
+
+def test_each_operation_prints_the_balance(capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(capsys, "balance", "2") == (0, "Current balance: 300\n", "")
+    assert told(capsys, "withdraw", "2", "10") == (0, "Current balance: 290\n", "")
+    assert told(capsys, "deposit", "2", "5") == (0, "Current balance: 295\n", "")
+
+
+def test_each_operation_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = told(capsys, "balance", "2", "--json")
+    assert (code, json.loads(out)) == (0, {"account": 2, "balance": 300, "action_id": 7})
+    code, out, _ = told(capsys, "withdraw", "2", "10", "--json", "--request-id", "me:3")
+    assert json.loads(out) == {"account": 2, "balance": 290, "action_id": 7, "request_id": "me:3"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("balance", "50"), 3, "Account not found"),
+        (("withdraw", "2", "301"), 4, "Withdraw amount must be less than balance"),
+        (("balance", "two"), 2, "not an account id: 'two' (a whole number from 0 to 9223372036854775807)"),
+        (("withdraw", "2", "-5"), 2, "not an amount: '-5' (a whole number from 0 to 9223372036854775807)"),
+        (("balance", "2", "3"), 2, "Got unexpected extra argument (3) (see bankrmi balance --help)"),
+        (("withdraw", "2"), 2, "Missing argument 'AMOUNT' (see bankrmi withdraw --help)"),
+        (("balnce", "2"), 2, "No such command 'balnce'"),
+        (("outcome", "x"), 2, "not a request id: 'x'"),
+        (("--config", "none.yaml", "balance", "2"), 2, "there is no configuration none.yaml in "),
+        (("server", "s9"), 2, "config.yaml has no server s9: there are s1, s2"),
+    ],
+)
+def test_what_does_not_work_is_one_sentence_and_a_code(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, ...], code: int, sentence: str
+) -> None:
+    found, out, err = told(capsys, *arguments)
+    assert (found, out) == (code, "")
+    assert err.replace(f"{tmp_path}/", "").startswith(sentence)
+    assert err.count("\n") == 1
+
+
+def test_errors_of_the_bank_have_their_codes(capsys: pytest.CaptureFixture[str], bank: FakeBank) -> None:
+    bank.errors = [Unreached("x"), InDoubt("x", request_id="me:3"), AccessDenied("s1 lets nobody in")]
+    assert told(capsys, "withdraw", "2", "1") == (5, "", "Nobody could be reached, and nothing was done\n")
+    code, out, err = told(capsys, "withdraw", "2", "1")
+    assert (code, out) == (6, "")
+    assert "'bankrmi outcome me:3'" in err
+    assert told(capsys, "balance", "2") == (1, "", "s1 lets nobody in\n")
+
+
+def test_a_mistake_of_ours_is_a_sentence_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, bank: FakeBank
+) -> None:
+    def mistaken(_: int) -> Receipt:
+        raise RuntimeError("of ours")
+
+    monkeypatch.setattr(bank, "balance", mistaken)
+    code, _, err = told(capsys, "balance", "2")
+    assert code == 1
+    assert err.startswith("This is a mistake in bankrmi: RuntimeError: of ours (")
+    monkeypatch.setenv("BANKRMI_TRACEBACK", "1")
+    with pytest.raises(RuntimeError):
+        run(["balance", "2"])
+
+
+def test_control_c_is_130(monkeypatch: pytest.MonkeyPatch, bank: FakeBank) -> None:
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bank, "balance", interrupted)
+    assert run(["balance", "2"]) == 130
+
+
+def test_the_timeout_is_the_clients(bank: FakeBank) -> None:
+    run(["balance", "2"])
+    assert bank.timeout is None
+    run(["balance", "2", "--timeout", "0.5"])
+    assert bank.timeout == 0.5
+    assert run(["balance", "2", "--timeout", "0"]) == 2
+
+
+def test_an_outcome_is_told_for_good(capsys: pytest.CaptureFixture[str], bank: FakeBank) -> None:
+    bank.outcomes["me:3"] = [Receipt(2, 290, 8, "me:3"), InsufficientFunds("no")]
+    assert told(capsys, "outcome", "me:3") == (
+        0,
+        "done: account 2, balance 290, action id 8\ndeclined: Withdraw amount must be less than balance\n",
+        "",
+    )
+    _, out, _ = told(capsys, "outcome", "me:3", "--json")
+    assert json.loads(out) == {
+        "request_id": "me:3",
+        "results": [
+            {"account": 2, "balance": 290, "action_id": 8, "request_id": "me:3"},
+            {"code": "insufficient_funds", "message": "Withdraw amount must be less than balance"},
+        ],
+    }
+    bank.errors = [Cancelled("never"), InDoubt("x", request_id="me:3")]
+    assert told(capsys, "outcome", "me:3") == (0, "cancelled: it did not happen, and never will\n", "")
+    assert told(capsys, "outcome", "me:3")[0] == 6
+
+
+def test_the_export_can_be_read_as_a_ledger(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str | None] = []
+
+    def export(_: Configuration, server: str | None) -> dict[str, Any]:
+        asked.append(server)
+        return {"action_id": 12, "history": "h1", "balances": [[3, 30], [1, 10]]}
+
+    monkeypatch.setattr(client, "export", export, raising=False)
+    code, out, err = told(capsys, "export")
+    assert (code, out, err) == (0, "account-id,balance\n1,10\n3,30\n", "action id 12, history h1\n")
+    assert told(capsys, "export", "copy.csv", "--server", "s2")[:2] == (0, "")
+    assert read_ledger(tmp_path / "copy.csv") == {1: 10, 3: 30}
+    assert told(capsys, "export", "no/copy.csv")[0] == 1
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["config.yaml", "copy.csv"]
+    assert asked == [None, "s2", None]
+
+
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    from bankrmi.cli.main import commands
+
+    for name in commands.commands:
+        for flag in ("-h", "--help"):
+            code, out, _ = told(capsys, name, flag)
+            assert code == 0
+            assert out.startswith(f"Usage: bankrmi {name} ")
+    assert "_BANKRMI_COMPLETE=bash_source" in told(capsys, "--help")[1]

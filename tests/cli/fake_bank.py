@@ -17,7 +17,7 @@ class FakeBank:
         self.requests: list[str | None] = []
         self.waits = False
         self.on_waiting: Callable[[], None] | None = None
-        self.timeout: float | None = None
+        self.timeouts: list[float | None] = []
 
     def __enter__(self) -> FakeBank:
         return self

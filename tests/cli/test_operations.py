@@ -26,7 +26,8 @@ def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeBank:
 
     def connect(configuration: Configuration, *, timeout: float | None, on_waiting: Any) -> FakeBank:
         assert isinstance(configuration, Configuration)
-        fake.timeout, fake.on_waiting = timeout, on_waiting
+        fake.timeouts.append(timeout)
+        fake.on_waiting = on_waiting
         return fake
 
     monkeypatch.setattr(client, "connect", connect, raising=False)
@@ -108,10 +109,9 @@ def test_control_c_is_130(monkeypatch: pytest.MonkeyPatch, bank: FakeBank) -> No
 
 
 def test_the_timeout_is_the_clients(bank: FakeBank) -> None:
-    run(["balance", "2"])
-    assert bank.timeout is None
-    run(["balance", "2", "--timeout", "0.5"])
-    assert bank.timeout == 0.5
+    for arguments in ([], ["--timeout", "0.5"]):
+        run(["balance", "2", *arguments])
+    assert bank.timeouts == [None, 0.5]
     assert run(["balance", "2", "--timeout", "0"]) == 2
 
 

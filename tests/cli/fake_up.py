@@ -1,0 +1,61 @@
+"""`up` with children that only say that they are ready: python -m tests.cli.fake_up FOLDER [OPTION...]."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bankrmi import client
+from bankrmi.cli import run, up
+from bankrmi.cli.supervisor import Child
+from bankrmi.config import Configuration
+from tests.cli.fake_bank import FakeBank
+from tests.cli.test_status import STATUS
+
+CHILD = """
+import json, os, signal, sys
+from bankrmi.parent_death import end_with_parent
+title, fd, parent = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+end_with_parent(parent)
+print("this is the log of", title, flush=True)
+if title == os.environ.get("BANKRMI_TEST_BROKEN"):
+    print("port 9101 is taken", flush=True)
+    sys.exit(2)
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *_: sys.exit(0))
+os.write(fd, json.dumps({"pid": os.getpid(), "address": "127.0.0.1:1", "role": None}).encode() + b"\\n")
+while True:
+    signal.pause()
+"""
+
+
+def children_of(_: object, configuration: Configuration, *, logs: Path | None) -> list[list[Child]]:
+    def child(name: str) -> Child:
+        command = (sys.executable, "-c", CHILD, name, "{ready_fd}", "{parent_pid}")
+        return Child(
+            title=name,
+            command=command,
+            stop_signal=signal.SIGTERM,
+            log=logs / f"{name}.log" if logs else None,
+        )
+
+    return [[child("ns")], [child(name) for name in configuration.servers]]
+
+
+def connect(_: Configuration, **__: Any) -> FakeBank:
+    return FakeBank()
+
+
+if __name__ == "__main__":
+    folder, *options = sys.argv[1:]
+    os.chdir(folder)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(up, "children_of", children_of)
+    patch.setattr(client, "connect", connect, raising=False)
+    patch.setattr(client, "overview", lambda _: STATUS, raising=False)
+    sys.exit(run(["up", *options]))

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+DEADLINE_S = 20
+FAKE_UP = [sys.executable, "-m", "tests.cli.fake_up"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "config.yaml").write_text(
+        "nameserver: 127.0.0.1:9090\nservers: {s1: '127.0.0.1:9101', s2: '127.0.0.1:9102'}\n"
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def terminal(folder: Path) -> Iterator[pexpect.spawn]:
+    """Return `up` on a terminal of its own, as far as the menu."""
+    up = pexpect.spawn(FAKE_UP[0], [*FAKE_UP[1:], str(folder)], timeout=DEADLINE_S, encoding="utf-8")
+    yield up
+    up.close(force=True)
+
+
+def pids_until_menu(up: pexpect.spawn) -> list[int]:
+    up.expect_exact("Your choice: ")
+    return [int(pid) for pid in re.findall(r"is ready: pid (\d+)", up.before)]
+
+
+def assert_gone(pids: list[int]) -> None:
+    """Wait for the end of each process, with a deadline."""
+    for pid in pids:
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        ended = poll.poll(DEADLINE_S * 1000)
+        os.close(pidfd)
+        assert ended, f"process {pid} is still there"
+
+
+def test_up_shows_each_child_with_its_pid_then_the_status_then_the_menu(
+    terminal: pexpect.spawn, folder: Path
+) -> None:
+    terminal.expect(r"ns is ready: pid \d+")
+    terminal.expect(r"s\d is ready: pid \d+")
+    terminal.expect_exact("service account: epoch 7, primary s1")
+    terminal.expect_exact("Welcome to Distributed Bank!")
+    terminal.expect_exact("Your choice: ")
+    assert (folder / "data/log/s1.log").read_text() == "this is the log of s1\n"
+
+
+def test_4_stops_the_whole_bank(terminal: pexpect.spawn) -> None:
+    pids = pids_until_menu(terminal)
+    assert len(pids) == 3
+    terminal.sendline("4")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    assert_gone(pids)
+
+
+@pytest.mark.parametrize("how", ["control-c", "end of input", "SIGTERM", "SIGHUP"])
+def test_ctrl_c_and_the_signals_stop_the_whole_bank(terminal: pexpect.spawn, how: str) -> None:
+    pids = pids_until_menu(terminal)
+    match how:
+        case "control-c":
+            terminal.sendintr()
+        case "end of input":
+            terminal.sendeof()
+        case _:
+            terminal.kill(signal.Signals[how])
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    assert_gone(pids)
+
+
+def test_no_process_is_left_behind_when_up_is_killed(terminal: pexpect.spawn) -> None:
+    pids = pids_until_menu(terminal)
+    terminal.kill(signal.SIGKILL)
+    assert_gone(pids)
+
+
+def test_a_child_that_dies_is_reported_above_the_prompt(terminal: pexpect.spawn) -> None:
+    victim = pids_until_menu(terminal)[-1]
+    os.kill(victim, signal.SIGKILL)
+    terminal.expect_exact(
+        f"(pid {victim}) was killed by SIGKILL; it is started again in 0.2 s\r\nYour choice: "
+    )
+    terminal.expect(r"is ready: pid \d+")
+
+
+def test_up_reads_its_menu_from_a_pipe_too(folder: Path) -> None:
+    ended = subprocess.run(
+        [*FAKE_UP, str(folder)],
+        input="1\n2\n4\n",
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=True,
+    )
+    assert "Current balance: 300\n" in ended.stdout
+    assert ended.stderr.count("is ready: pid") == 3
+
+
+def test_without_a_menu_it_stays_until_it_is_told_to_stop(folder: Path) -> None:
+    with subprocess.Popen(
+        [*FAKE_UP, str(folder), "--no-menu"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as up:
+        assert up.stderr is not None
+        said = ""
+        while "The bank is running" not in said:
+            said += (line := up.stderr.readline())
+            assert line
+        up.terminate()
+        said += up.communicate(timeout=DEADLINE_S)[1]
+    assert up.returncode == 0
+    assert "this is the log of s2" in said
+    assert_gone([int(pid) for pid in re.findall(r"is ready: pid (\d+)", said)])
+
+
+def test_a_bank_that_cannot_run_as_configured_is_not_started_by_half(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BANKRMI_TEST_BROKEN", "s2")
+    ended = subprocess.run(
+        [*FAKE_UP, str(folder)], input="4\n", capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
+    assert ended.returncode == 2
+    assert "cannot run as configured: port 9101 is taken (" in ended.stderr
+    assert "Welcome" not in ended.stdout
+    assert_gone([int(pid) for pid in re.findall(r"is ready: pid (\d+)", ended.stderr)])
+
+
+def test_a_data_directory_that_cannot_be_made_is_one_sentence(folder: Path) -> None:
+    (folder / "data").write_text("a file in its place")
+    ended = subprocess.run(
+        [*FAKE_UP, str(folder)], input="4\n", capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == f"the data directory {folder}/data/log cannot be made: Not a directory\n"

@@ -108,7 +108,8 @@ class Connection:
         Raises the error that it was answered with (`bankrmi.errors`, RemoteError), NotConnected if
         the connection was closed before, ConnectionLost, or AnswerOverdue.
         """
-        if self._socket is None:
+        if self._socket is None or self._reader.pending:
+            self.close()  # a server that answers before it is asked is of no use
             raise NotConnected(f"not connected to {self.address}")
         deadline = time.monotonic() + timeout
         payload = write_call(self.object_id, method, args, kwargs or {})

@@ -92,8 +92,8 @@ def _peer(said: object, address: Address) -> Peer:
         older = "the caller" if isinstance(version, int) and version < PROTOCOL_VERSION else "this server"
         raise HandshakeDenied(
             f"this server speaks bankrmi protocol {PROTOCOL_VERSION}, "
-            f"the caller speaks {str(version)[:20]}: upgrade {older}"
+            f"the caller speaks {version!r:.20}: upgrade {older}"
         )
     if role not in ROLES:
-        raise HandshakeDenied(f"{str(role)[:20]!r} is not a role: it is one of {', '.join(sorted(ROLES))}")
+        raise HandshakeDenied(f"{role!r:.20} is not a role: it is one of {', '.join(sorted(ROLES))}")
     return Peer(address=address, our_protocol=True, role=str(role), handshake=said)

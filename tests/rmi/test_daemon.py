@@ -1,0 +1,246 @@
+"""The daemon: who may connect, and the order in which it opens and closes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+
+from bankrmi.errors import BrokenInvariant, ConfigurationError
+from bankrmi.rmi import (
+    Call,
+    ConnectDenied,
+    ConnectRefused,
+    Daemon,
+    Exposed,
+    Limits,
+    Link,
+    connect,
+    handshake,
+    open_link,
+    probe,
+)
+from bankrmi.rmi.serving import ServedConnection
+
+from .account import Account, RawCaller, until
+from .conftest import Serving
+from .strange_servers import free_address
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        (
+            {"protocol": 2, "role": "client"},
+            "speaks bankrmi protocol 1, the caller speaks 2: upgrade this server",
+        ),
+        (
+            {"protocol": 0, "role": "client"},
+            "speaks bankrmi protocol 1, the caller speaks 0: upgrade the caller",
+        ),
+        ({"protocol": "x\ny", "role": "client"}, "the caller speaks 'x.{2}y'"),
+        ({"protocol": 1, "role": "king"}, "'king' is not a role"),
+        ({"protocol": 1}, "None is not a role"),
+    ],
+)
+def test_a_handshake_that_is_not_known_is_denied_in_one_line(daemon: Daemon, said: Any, answer: str) -> None:
+    with pytest.raises(ConnectDenied, match=answer) as caught:
+        connect(daemon.address, "acc", said, 5)
+    assert "\n" not in str(caught.value)
+
+
+def test_roles_decide_who_may_use_an_object(serving: Serving) -> None:
+    daemon = serving.daemon()
+    daemon.register("standby", Account(), for_servers=True)
+    daemon.register("operator", Account(), roles={"operator"})
+    daemon.register("witness", Account(), roles={"server", "operator"})
+    allowed = {
+        "acc": {"client", "server", "operator"},
+        "standby": {"server"},
+        "operator": {"operator"},
+        "witness": {"server", "operator"},
+    }
+    for object_id, roles in allowed.items():
+        for role in ("client", "server", "operator"):
+            if role in roles:
+                connect(daemon.address, object_id, handshake(role), 5).close()
+            else:
+                with pytest.raises(ConnectDenied, match=f"{object_id} is for .* only"):
+                    connect(daemon.address, object_id, handshake(role), 5)
+
+
+def test_a_stranger_learns_of_no_object_that_is_not_for_him(serving: Serving) -> None:
+    daemon = serving.daemon()
+    daemon.register("standby", Account(), for_servers=True)
+    with connect(daemon.address, "Pyro.Daemon", {}, 5) as stranger:
+        assert stranger.call("registered", timeout=5) == ["Pyro.Daemon", "acc"]
+    with connect(daemon.address, "Pyro.Daemon", handshake("server"), 5) as server:
+        assert "standby" in server.call("registered", timeout=5)
+
+
+def test_the_peer_is_told_with_the_call(serving: Serving) -> None:
+    peers: list[object] = []
+
+    class Curious:
+        def __init__(self) -> None:
+            self.exposed = Exposed(methods=frozenset({"ask"}))
+
+        def invoke(self, call: Call) -> None:
+            peers.append((call.peer.our_protocol, call.peer.role, call.peer.handshake.get("session")))
+            call.answer(call.peer.address)
+
+    daemon = serving.daemon(objects={"curious": Curious()})
+    for said in (handshake("client", session="abc"), {}):
+        with connect(daemon.address, "curious", said, 5) as connection:
+            assert connection.call("ask", timeout=5).startswith("127.0.0.1:")
+    assert peers == [(True, "client", "abc"), (False, "", None)]
+
+
+def test_a_port_that_is_taken_is_one_clear_sentence(serving: Serving, daemon: Daemon) -> None:
+    second = Daemon(Limits(), dict)
+    with pytest.raises(ConfigurationError, match=f"cannot listen on {daemon.address}: another process"):
+        serving.run(second.listen(daemon.address))
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("192.0.2.1:4711", "this machine does not have that address"),
+        ("no.such.host.invalid:4711", "there is no host"),
+        ("127.0.0.1", "not an address of the form host:port"),
+        ("127.0.0.1:99999", "not an address of the form host:port"),
+    ],
+)
+def test_an_address_that_cannot_be_had_is_one_clear_sentence(
+    serving: Serving, address: str, reason: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
+        serving.run(Daemon(Limits(), dict).listen(address))
+
+
+def test_a_port_can_be_taken_again_at_once(serving: Serving) -> None:
+    address = free_address()
+    for _ in range(3):
+        daemon = Daemon(Limits(), dict)
+        daemon.register("acc", Account())
+        serving.run(daemon.listen(address))
+        with connect(address, "acc", {}, 5) as connection:
+            assert connection.call("echo", (1,), timeout=5) == 1
+            serving.run(daemon.close())
+
+
+def test_answers_given_before_closing_arrive(serving: Serving) -> None:
+    daemon = serving.daemon()
+    account = daemon._objects["acc"].target
+    assert isinstance(account, Account)
+    with RawCaller(daemon) as caller:
+        caller.call("keep")
+        until(lambda: account.kept)
+
+        async def answer_and_close() -> None:
+            account.kept.pop().answer(bytes(1 << 20))
+            await daemon.close()
+
+        serving.run(answer_and_close())
+        assert caller.answer() == bytes(1 << 20)
+
+
+def test_the_listening_socket_closes_after_the_last_connection(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R3: while anybody could still be answered, the port does not refuse."""
+    daemon = serving.daemon()
+
+    async def work() -> None:
+        link = await open_link(daemon.address, "acc", handshake("client"), 5)
+        closed_when_lost: list[bool] = []
+        server = daemon._server
+        assert server is not None
+        note = daemon.closed
+
+        def closed(connection: ServedConnection) -> None:
+            closed_when_lost.append(not server.is_serving())
+            note(connection)
+
+        monkeypatch.setattr(daemon, "closed", closed)
+        await daemon.close()
+        assert closed_when_lost == [False]
+        assert not server.is_serving()
+        link.close()
+
+    serving.run(work())
+    with pytest.raises(ConnectRefused):
+        connect(daemon.address, "acc", {}, 5)
+
+
+def test_a_caller_that_does_not_read_does_not_keep_the_daemon_from_closing(serving: Serving) -> None:
+    daemon = serving.daemon()
+    with RawCaller(daemon) as caller:
+        caller.call("large", 64 << 20)
+        until(lambda: serving.do(lambda: daemon._connections()[0]._stalled))
+        serving.run(daemon.close())
+
+
+def test_a_daemon_that_refuses_new_ones_serves_those_it_has_and_does_not_look_gone(serving: Serving) -> None:
+    daemon = serving.daemon()
+    with connect(daemon.address, "acc", {}, 5) as connection:
+        serving.do(daemon.refuse_new)
+        assert connection.call("echo", (1,), timeout=5) == 1
+
+        async def probed() -> object:
+            answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            probe(daemon.address, "acc", handshake("server"), answer.set_result, 5)
+            return await answer
+
+        assert serving.run(probed()) == "unknown"
+
+
+def test_a_broken_invariant_is_not_answered_but_goes_to_the_event_loop(serving: Serving) -> None:
+    class Broken:
+        def __init__(self) -> None:
+            self.exposed = Exposed(methods=frozenset({"ask"}))
+
+        def invoke(self, call: Call) -> None:
+            raise BrokenInvariant("two entries at one action id")
+
+    daemon = serving.daemon(objects={"broken": Broken()})
+
+    async def work() -> list[str]:
+        lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        link = Link(daemon.address, "broken", handshake("client"), lambda _: None, lost.set_result)
+        answers: list[str] = []
+        link._on_up = lambda _: link.call("ask", (), lambda answer: answers.append(type(answer).__name__))
+        link.open()
+        await lost
+        return answers
+
+    assert serving.run(work()) == ["ConnectionLost"]
+    (complaint,) = serving.complaints
+    assert isinstance(complaint["exception"], BrokenInvariant)
+    serving.complaints.clear()
+
+
+def test_an_object_that_fails_after_its_answer_is_logged(serving: Serving, capsys: Any) -> None:
+    class Twice:
+        def __init__(self) -> None:
+            self.exposed = Exposed(methods=frozenset({"ask"}))
+
+        def invoke(self, call: Call) -> None:
+            call.answer(1)
+            call.answer(2)
+
+    daemon = serving.daemon(objects={"twice": Twice()})
+    with connect(daemon.address, "twice", {}, 5) as connection:
+        assert [connection.call("ask", timeout=5) for _ in range(2)] == [1, 1]
+    assert "answered twice" in capsys.readouterr().out
+
+
+def test_small_messages_are_not_held_back(serving: Serving, daemon: Daemon) -> None:
+    with RawCaller(daemon):
+        until(lambda: serving.do(lambda: daemon.connections))
+        (connection,) = serving.do(daemon._connections)
+        served = connection._transport.get_extra_info("socket")
+        assert served.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert served.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)

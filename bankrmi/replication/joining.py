@@ -61,14 +61,18 @@ def admit(primary: Primary, token: Any, request: JoinRequest) -> None:
         return
     peer.start_id = request.start_id
     if peer.standing is Standing.MEMBER and peer.incarnation != request.incarnation:
-        peer.leaving = True  # It lost its disk: the member that the view names is no more (V8).
-        answer("wait")
-        return
+        # It lost its disk: the member that the view names is no more (V8).  Where the view can do without,
+        # it is taken out first; else (`copies_min`) nothing is acknowledged until the new one replaces it.
+        if len(primary.view.in_sync) > replica.settings.copies_min:
+            peer.leaving = True
+            answer("wait")
+            return
+        peer.lost_disk = True
     common = newest_common(replica.journal, list(request.tail))
     if common is None:
         answer("copy")
         return
-    if peer.standing is Standing.OUTSIDE or peer.incarnation != request.incarnation:
+    if not peer.tracked or peer.incarnation != request.incarnation:
         peer.incarnation = request.incarnation
         peer.matched = 0
         peer.resume_id = common + 1

@@ -36,6 +36,7 @@ class Peer:
     linked: bool = False
     gone: bool = False  # Its address refused a connection: worth no waiting.
     leaving: bool = False
+    lost_disk: bool = False  # The view names another disk of this server: that member confirms nothing.
 
     matched: int = 0  # Durable there and known to be the same as here, in this epoch.
     next_id: int = 1  # The first entry not sent yet.

@@ -109,7 +109,8 @@ class Primary:
 
     def _begin_peer(self, peer: Peer, tip: int) -> None:
         incarnation = self.view.incarnations.get(peer.server)
-        if incarnation is not None:
+        peer.lost_disk = peer.lost_disk and incarnation not in (None, peer.incarnation)
+        if incarnation is not None and not peer.lost_disk:
             peer.incarnation = incarnation
             peer.begin_epoch(Standing.MEMBER, tip)
         elif peer.standing in (Standing.CATCHING_UP, Standing.MANDATORY):
@@ -215,6 +216,8 @@ class Primary:
             self._waiting.append(waiting)
 
     def _may_read(self) -> bool:
+        if self._somebody_lost_a_disk():
+            return False
         if not self._required:
             return self.replica.proposals.settled  # R1
         settings = self.replica.settings
@@ -241,7 +244,12 @@ class Primary:
             self._unconfirmed = []
 
     def _may_confirm(self) -> bool:
-        return bool(self._required) and not any(waiting.number for waiting in self._waiting)
+        if not self._required or self._somebody_lost_a_disk():
+            return False
+        return not any(waiting.number for waiting in self._waiting)
+
+    def _somebody_lost_a_disk(self) -> bool:
+        return any(peer.lost_disk for peer in self.peers.values())
 
     # -- acknowledging ---------------------------------------------------------------------------
 
@@ -250,7 +258,7 @@ class Primary:
 
     def advance(self) -> None:
         """Find out what is acknowledged now; called only when all that is written is committed, too."""
-        if len(self.view.in_sync) < self.replica.settings.copies_min:
+        if len(self.view.in_sync) < self.replica.settings.copies_min or self._somebody_lost_a_disk():
             return
         known = min([self.replica.journal.tip.action_id, *(peer.matched for peer in self._required)])
         if known > self.acknowledged:

@@ -233,8 +233,7 @@ class SimulatedServer:
         copy, self._copy = self._copy, None
         if copy is None or adopted is None:
             return
-        copy.rename(self.world.new_id())
-        copy.adopt(adopted)
+        copy.make_own(self.world.new_id(), adopted)
         copy.commit()
         self.journal = copy
         self._inbox.appendleft(CopyInstalled(copy))

@@ -185,11 +185,16 @@ class SqliteJournal:
         )
         self._adopted = adopted
 
-    def rename(self, incarnation: str) -> None:
-        """Give a copied database an incarnation of its own (rule V8)."""
+    def make_own(self, incarnation: str, adopted: Adopted) -> None:
+        """Make a copied database this server's: an incarnation of its own (V8), and an adopted epoch.
+
+        The copied epoch stays if it is newer: adopting more than one knows of is always safe.
+        """
         self._begin()
         self._set(incarnation=incarnation)
         self._incarnation = incarnation
+        if self._adopted is None or adopted.epoch >= self._adopted.epoch:
+            self.adopt(adopted)
 
     # -- reading ---------------------------------------------------------------------------------
 

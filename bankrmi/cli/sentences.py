@@ -13,7 +13,6 @@ from bankrmi.errors import (
     Cancelled,
     InsufficientFunds,
     InvalidRequest,
-    Unreached,
     Unsettled,
 )
 
@@ -31,22 +30,18 @@ def sentence_of(result: Receipt | BankError) -> str:
             return "Withdraw amount must be less than balance"
         case BalanceTooLarge():
             return f"The balance would be over {LARGEST}, the largest there can be"
-        case Unreached():
-            return "Nobody could be reached, and nothing was done"
         case Unsettled():
-            return _unsettled(result)
+            return _with_request_id(result)
         case _:
             return result.message
 
 
-def _unsettled(error: Unsettled) -> str:
+def _with_request_id(error: Unsettled) -> str:
+    """Return the message; who reads it must be able to ask again."""
     request_id = error.details.get("request_id")
-    if request_id is None:
-        return "Nobody answered in time"
-    return (
-        "Nobody answered in time, and it may or may not have happened: "
-        f"'bankrmi outcome {request_id}' will say"
-    )
+    if request_id is None or str(request_id) in error.message:
+        return error.message
+    return f"{error.message} (request id {request_id})"
 
 
 def result_of(result: Receipt | BankError) -> str:

@@ -102,6 +102,10 @@ def _remarks(status: Status) -> list[Text]:
         )
     if not status["witness"]["reachable"]:
         remarks.append("the witness cannot be reached: no change of primary until it can")
+        if status.get("view_from"):
+            remarks.append(f"the view is what {status['view_from']} says")
     if not status["nameserver"]["reachable"]:
         remarks.append("the name server cannot be reached: clients use the addresses of the configuration")
+    away = [server for server in status["servers"] if not server["reachable"] and server.get("reason")]
+    remarks += [f"{server['server']} is away: {server['reason']}" for server in away]
     return [Text(remark) for remark in remarks]

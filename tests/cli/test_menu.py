@@ -100,8 +100,8 @@ def test_a_choice_that_there_is_not_gets_a_sentence_and_is_asked_again() -> None
     ("error", "sentence"),
     [
         (BalanceTooLarge("no"), "The balance would be over 9223372036854775807, the largest there can be"),
-        (Unreached("no"), "Nobody could be reached, and nothing was done"),
-        (NotPrimary("no"), "Nobody answered in time"),
+        (Unreached("no server could be reached"), "no server could be reached"),
+        (NotPrimary("another leads"), "another leads"),
     ],
 )
 def test_what_goes_wrong_is_a_sentence_and_the_menu_goes_on(error: Exception, sentence: str) -> None:

@@ -35,7 +35,7 @@ STATUS: dict[str, Any] = {
             "read_lease_ms": 812,
             "role_for_ms": 3_725_000,
         },
-        {"server": "s2", "reachable": False, "address": "127.0.0.1:9102"},
+        {"server": "s2", "reachable": False, "address": "127.0.0.1:9102", "reason": "refused"},
     ],
     "witness": {"reachable": True},
     "nameserver": {"reachable": True},
@@ -69,7 +69,7 @@ def test_there_is_a_line_for_each_server() -> None:
     assert lines[3].split()[7:] == ["0", "yes", "812", "62", "min"]
     assert lines[4].split() == ["s2", "away", "-", "127.0.0.1:9102", *["-"] * 7]
     assert lines[5].rstrip() == "2 copies hold every acknowledged entry"
-    assert len(lines) == 6
+    assert lines[6].rstrip() == "s2 is away: refused"
 
 
 def test_a_bank_on_one_copy_says_so() -> None:

@@ -20,8 +20,8 @@ from .failures import (
     ConnectDenied,
     ConnectFailed,
     ConnectionLost,
-    ConnectRefused,
     NotConnected,
+    connect_failure,
 )
 from .frames import (
     CONNECT,
@@ -188,11 +188,5 @@ def _connected_socket(address: Address, deadline: float) -> socket.socket:
             else:
                 return trying
     except (OSError, UnicodeError) as unresolved:
-        raise ConnectFailed(f"cannot connect to {address}: {unresolved}") from unresolved
-    # The least certain one speaks for all: "refused" is a proof only if nobody else may be there.
-    for failure in failures:
-        if isinstance(failure, TimeoutError):
-            raise ConnectFailed(f"no answer from {address}").because("timeout")
-        if not isinstance(failure, ConnectionRefusedError):
-            raise ConnectFailed(f"cannot connect to {address}: {failure}")
-    raise ConnectRefused(f"nobody listens at {address}")
+        raise connect_failure(address, [unresolved]) from unresolved
+    raise connect_failure(address, failures)

@@ -21,7 +21,8 @@ Rule 2: an answer is never a CommunicationError, so whoever switches servers on 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import errno
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from Pyro5.errors import CommunicationError, DaemonError, NamingError, PyroError, SecurityError
@@ -39,6 +40,7 @@ __all__ = [
     "NotConnected",
     "NotExposed",
     "RemoteError",
+    "connect_failure",
     "read_error",
     "write_error",
     "write_shown_error",
@@ -111,6 +113,23 @@ class RemoteError(PyroError):  # type: ignore[misc]  # Pyro5 comes without types
 
 class NotExposed(AttributeError):
     """The object has no such method or attribute, or does not show it; to callers an AttributeError."""
+
+
+def connect_failure(address: str, errors: Sequence[OSError | UnicodeError]) -> NotConnected:
+    """Return what these errors, one for each address of the host, amount to.
+
+    The least certain one speaks for all: "refused" is a proof only if nobody else may be there.
+    """
+    for error in errors:
+        failed = ConnectFailed(f"cannot connect to {address}: {error}")
+        if isinstance(error, ConnectionRefusedError):
+            continue
+        if isinstance(error, TimeoutError):
+            failed.because("timeout")
+        elif isinstance(error, ConnectionError) or getattr(error, "errno", None) == errno.ENOTCONN:
+            failed.because("reset")  # accepted, and gone before we looked
+        return failed
+    return ConnectRefused(f"nobody listens at {address}")
 
 
 _PYRO_ERRORS = (NamingError, DaemonError, SecurityError)

@@ -26,8 +26,8 @@ from .failures import (
     ConnectDenied,
     ConnectFailed,
     ConnectionLost,
-    ConnectRefused,
     NotConnected,
+    connect_failure,
     read_error,
 )
 from .frames import (
@@ -158,10 +158,10 @@ class Link(asyncio.Protocol):
                 connected.close()
                 return
             await loop.create_connection(lambda: self, sock=connected)
-        except ConnectionRefusedError as error:
-            self._end(ConnectRefused(f"nobody listens at {self.address}: {error.strerror}"))
+        except NotConnected as failure:
+            self._end(failure)
         except (OSError, UnicodeError) as error:
-            self._end(ConnectFailed(f"cannot connect to {self.address}: {error}"))
+            self._end(connect_failure(self.address, [error]))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a TCP transport is one
@@ -302,8 +302,7 @@ async def _connected_socket(address: Address) -> socket.socket:
             raise
         else:
             return trying
-    # The least certain one speaks for all: "refused" is a proof only if nobody else may be there.
-    raise next((error for error in failures if not isinstance(error, ConnectionRefusedError)), failures[0])
+    raise connect_failure(address, failures)
 
 
 async def _resolved(host: str, port: int) -> list[Any]:

@@ -7,10 +7,21 @@
     bank_client   blocking, for threads
     aio_client    the same for asyncio (`bankrmi.aio`)
     overview      what every server, the witness and the name server say of themselves
+    operating     what operators do: switchover, export, restoring the witness
 """
 
 from __future__ import annotations
 
 from bankrmi.client.bank_client import BankClient, connect
+from bankrmi.client.operating import export, plan_witness_restore, restore_witness, switchover
+from bankrmi.client.overview import overview
 
-__all__ = ["BankClient", "connect"]
+__all__ = [
+    "BankClient",
+    "connect",
+    "export",
+    "overview",
+    "plan_witness_restore",
+    "restore_witness",
+    "switchover",
+]

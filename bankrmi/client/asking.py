@@ -1,0 +1,35 @@
+"""One question to one object of one server, with a deadline: what operators' commands are made of.
+
+Rule: no retries, no other server: an operator asks the one that he means, and is told what it said.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from bankrmi.errors import OperationFailed, Unreached
+from bankrmi.rmi import Failure, NotConnected, RemoteError, connect, handshake
+
+__all__ = ["ask_once"]
+
+
+def ask_once(
+    address: str,
+    object_id: str,
+    method: str,
+    args: Sequence[object] = (),
+    *,
+    seconds: float,
+    role: str = "operator",
+) -> Any:
+    """Return the answer; raises an error of ours, `Unreached` if nothing was sent."""
+    deadline = time.monotonic() + seconds
+    try:
+        with connect(address, object_id, handshake(role), seconds) as connection:
+            return connection.call(method, list(args), timeout=max(deadline - time.monotonic(), 0.001))
+    except NotConnected as failure:
+        raise Unreached(str(failure)) from failure
+    except (Failure, RemoteError) as failure:
+        raise OperationFailed(f"{address} did not answer {method}: {failure}") from failure

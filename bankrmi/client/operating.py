@@ -1,0 +1,82 @@
+"""What operators do: hand over, compare copies, give the witness its memory back.  Plain values for the CLI.
+
+Rule: each of these either did what it says, or raises and says why it did not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bankrmi.client.asking import ask_once
+from bankrmi.client.overview import overview
+from bankrmi.config import Configuration
+from bankrmi.coordination import restoring
+from bankrmi.coordination.restore import Holding, NoSafeView
+from bankrmi.errors import OperationFailed, Unreached
+from bankrmi.replication.view import View
+
+__all__ = ["export", "plan_witness_restore", "restore_witness", "switchover"]
+
+_SECONDS = 30.0
+
+
+def switchover(configuration: Configuration, target: str | None) -> dict[str, Any]:
+    """Have the primary hand over to `target`, or to any server in sync; return the views before and after."""
+    return dict(_ask_operator(configuration, _primary(configuration), "switchover", target))
+
+
+def export(configuration: Configuration, server: str | None) -> dict[str, Any]:
+    """Return the accounts of a server, the primary unless named: {"action_id", "history", "balances"}.
+
+    A large ledger comes in pages ("next" in one asks for the following), all of them of one state.
+    """
+    name = server or _primary(configuration)
+    page = dict(_ask_operator(configuration, name, "export"))
+    whole = {key: page[key] for key in ("action_id", "history")}
+    balances = list(page["balances"])
+    while page.get("next") is not None:
+        page = dict(_ask_operator(configuration, name, "export", page["next"]))
+        if any(page[key] != value for key, value in whole.items()):
+            raise OperationFailed(f"{name} gave pages of different states: export again")
+        balances += page["balances"]
+    return {**whole, "balances": balances}
+
+
+def plan_witness_restore(configuration: Configuration) -> dict[str, Any]:
+    """Return what each server holds (`found`, a line for each) and the only safe view (`view`).
+
+    Raises OperationFailed, with the same lines and the reason, if no view is safe.
+    """
+    findings = restoring.gather(configuration)
+    found = [_line(name, answer) for name, answer in findings.answers.items()]
+    if isinstance(findings.verdict, NoSafeView):
+        raise OperationFailed("\n".join([*found, f"no view is safe: {findings.verdict.why}"]))
+    return {"found": [*found, findings.verdict.why], "view": findings.verdict.view.to_wire()}
+
+
+def restore_witness(configuration: Configuration, view: dict[str, Any]) -> dict[str, Any]:
+    """Propose the view that `plan_witness_restore` found; return it."""
+    return restoring.apply(configuration, View.from_wire(view)).to_wire()
+
+
+def _line(name: str, answer: Holding | str) -> str:
+    if isinstance(answer, str):
+        return f"{name}: cannot be asked ({answer})"
+    if answer.history is None:
+        return f"{name}: holds nothing"
+    return (
+        f"{name}: epoch {answer.epoch} led by {answer.primary}, newest entry {answer.tip.action_id} "
+        f"(of epoch {answer.tip.epoch}), history {answer.history}"
+    )
+
+
+def _primary(configuration: Configuration) -> str:
+    view = overview(configuration)["view"]
+    if view is None or view["primary"] not in configuration.servers:
+        raise Unreached("nobody knows of a primary; `bankrmi status` shows who can be reached")
+    return str(view["primary"])
+
+
+def _ask_operator(configuration: Configuration, server: str, method: str, *args: object) -> Any:
+    address = configuration.servers[server]
+    return ask_once(address, restoring.OPERATOR_ID + server, method, args, seconds=_SECONDS)

@@ -1,0 +1,177 @@
+"""A server's side of the witness: the three verbs over one link, with a deadline for each call.
+
+Rule 1: no answer in time, a lost connection and an error are all silence. A call that was overdue drops the
+        connection, so its answer, should it still come, reaches nobody.
+Rule 2: there is no connection until something is asked; one that is lost is made anew by the next call.
+Assumption: lives in one event loop; calls are rare (a view changes when a server fails, joins or leaves).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from bankrmi.coordination.coordinator import Expected, OnSilence
+from bankrmi.coordination.witness import WITNESS_ID
+from bankrmi.errors import Refused
+from bankrmi.replication.view import View
+from bankrmi.rmi import Link, NotConnected
+
+__all__ = ["WitnessClient"]
+
+log = structlog.get_logger("bankrmi.coordination")
+
+_NOT_AN_ANSWER = (KeyError, TypeError, ValueError)
+
+
+class _Ask:
+    """A call that is not answered yet."""
+
+    __slots__ = ("args", "deadline", "method", "on_answer", "on_silence")
+
+    def __init__(
+        self, method: str, args: list[object], on_answer: Callable[[Any], None], on_silence: OnSilence
+    ) -> None:
+        self.method = method
+        self.args = args
+        self.on_answer: Callable[[Any], None] | None = on_answer
+        self.on_silence = on_silence
+        self.deadline: asyncio.TimerHandle | None = None
+
+    def settle(self, value: object) -> None:
+        """Hand over the answer, or the reason why there is none; only the first one counts."""
+        on_answer, self.on_answer = self.on_answer, None
+        if on_answer is None:
+            return
+        if self.deadline is not None:
+            self.deadline.cancel()
+        if isinstance(value, Refused):
+            log.error("the witness refused", method=self.method, reason=value.message)
+        if isinstance(value, Exception):
+            self.on_silence(str(value))
+            return
+        on_answer(value)
+
+    def forget(self) -> None:
+        """Say nothing any more."""
+        self.on_answer = None
+        if self.deadline is not None:
+            self.deadline.cancel()
+
+
+class WitnessClient:
+    """A `Coordinator`: the view of `service`, kept by the witness at `address`."""
+
+    def __init__(
+        self, address: str, service: str, *, handshake: Mapping[str, object], timeout_ms: int = 500
+    ) -> None:
+        self._address = address
+        self._service = service
+        self._handshake = handshake
+        self._timeout = timeout_ms / 1000
+        self._link: Link | None = None
+        self._asked: set[_Ask] = set()
+
+    def read(self, on_answer: Callable[[View | None], None], on_silence: OnSilence) -> None:
+        """Ask for the view."""
+        self._ask("read", [self._service], _view, on_answer, on_silence)
+
+    def propose(
+        self,
+        expected: Expected,
+        view: View,
+        on_answer: Callable[[View | None, bool], None],
+        on_silence: OnSilence,
+    ) -> None:
+        """Propose `view` to follow `expected`."""
+        args: list[object] = [self._service, expected, view.to_wire()]
+        self._ask("propose", args, _decision, lambda answer: on_answer(*answer), on_silence)
+
+    def history(self, on_answer: Callable[[list[View]], None], on_silence: OnSilence) -> None:
+        """Ask for every view there ever was."""
+        self._ask("history", [self._service], _views, on_answer, on_silence)
+
+    def close(self) -> None:
+        """Forget all that is under way, without a word."""
+        asked, self._asked = self._asked, set()
+        for ask in asked:
+            ask.forget()
+        self._drop()
+
+    def _ask(
+        self,
+        method: str,
+        args: list[object],
+        read: Callable[[Any], Any],
+        on_answer: Callable[[Any], None],
+        on_silence: OnSilence,
+    ) -> None:
+        def take(value: object) -> None:
+            try:
+                answer = read(value)
+            except _NOT_AN_ANSWER:
+                on_silence(f"the witness answered {method} with what cannot be read")
+                return
+            on_answer(answer)
+
+        ask = _Ask(method, args, take, on_silence)
+        ask.deadline = asyncio.get_running_loop().call_later(self._timeout, self._overdue, ask)
+        self._asked.add(ask)
+        if self._link is None:
+            self._open()
+        elif self._link.up:
+            self._send(ask)
+
+    def _open(self) -> None:
+        def up(_: object) -> None:
+            if self._link is link:
+                for ask in list(self._asked):
+                    self._send(ask)
+
+        def lost(_: str) -> None:
+            if self._link is link:
+                self._link = None
+                self._fail_all(link.failure or NotConnected("the witness is gone"))
+
+        link = self._link = Link(self._address, WITNESS_ID, self._handshake, up, lost)
+        link.open(self._timeout)
+
+    def _send(self, ask: _Ask) -> None:
+        def answered(value: object) -> None:
+            self._asked.discard(ask)
+            ask.settle(value)
+
+        assert self._link is not None
+        self._link.call(ask.method, ask.args, answered)
+
+    def _overdue(self, ask: _Ask) -> None:
+        self._asked.discard(ask)
+        self._drop()
+        ask.settle(TimeoutError(f"no answer from the witness at {self._address}"))
+
+    def _drop(self) -> None:
+        """Close the link; what else was asked on it has no answer either."""
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
+            self._fail_all(NotConnected("the connection to the witness was dropped"))
+
+    def _fail_all(self, reason: Exception) -> None:
+        asked, self._asked = self._asked, set()
+        for ask in asked:
+            ask.settle(reason)
+
+
+def _view(value: Any) -> View | None:
+    return None if value is None else View.from_wire(value)
+
+
+def _decision(value: Any) -> tuple[View | None, bool]:
+    return _view(value["view"]), bool(value["won"])
+
+
+def _views(value: Any) -> list[View]:
+    return [View.from_wire(form) for form in value]

@@ -1,0 +1,11 @@
+"""The name server's process: Pyro5's name server object, with roles from the view, and the witness.
+
+    names      the name server object
+    process    both of them served, from start to end
+"""
+
+from __future__ import annotations
+
+from bankrmi.nameserver.process import run
+
+__all__ = ["run"]

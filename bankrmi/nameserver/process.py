@@ -1,0 +1,221 @@
+"""The process of the name server and the witness: put together, run, ended in good order.
+
+Each of the two is served if its address is this machine's; at one address, by one daemon. Where the witness
+is another machine's, it is asked every now and then, for the tags.
+
+Rule 1: the witness's disk is locked and read before anything listens.
+Rule 2: when that disk fails, the process ends at once (exit code 1): what it would answer is not certain.
+Rule 3: SIGTERM and SIGINT end it in good order; a second one, at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import socket
+from contextlib import suppress
+
+import structlog
+
+from bankrmi.config import Configuration, split_address
+from bankrmi.coordination.view_store import ViewStore
+from bankrmi.coordination.witness import WITNESS_ID, Witness
+from bankrmi.coordination.witness_client import WitnessClient
+from bankrmi.errors import BankError, ConfigurationError, OperationFailed
+from bankrmi.logging_setup import configure
+from bankrmi.nameserver.names import TaggedNames, remote_names
+from bankrmi.parent_death import end_with_parent
+from bankrmi.replication.view import View
+from bankrmi.rmi import NAMESERVER_NAME, PROTOCOL_VERSION, Daemon, Limits, PlainObject, handshake
+
+__all__ = ["run"]
+
+log = structlog.get_logger("bankrmi.nameserver")
+
+_DONE, _ERROR, _USAGE = 0, 1, 2
+_POLL_SECONDS = 0.25
+
+
+def run(
+    configuration: Configuration,
+    *,
+    log_json: bool = False,
+    parent_pid: int | None = None,
+    ready_fd: int | None = None,
+) -> int:
+    """Serve until told to stop; return the exit code."""
+    end_with_parent(parent_pid)
+    configure(log_json, "nameserver")
+    try:
+        asyncio.run(_Process(configuration).serve(ready_fd))
+    except ConfigurationError as error:
+        log.error(error.message)
+        return _USAGE
+    except BankError as error:
+        log.error(error.message)
+        return _ERROR
+    return _DONE
+
+
+class _Process:
+    """What is served here, from start to end."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        self._start_id = secrets.token_hex(8)
+        self._names = TaggedNames(configuration.service)
+        self._daemons: dict[str, Daemon] = {}
+        self._store: ViewStore | None = None
+        self._elsewhere: WitnessClient | None = None
+        self._polling: asyncio.TimerHandle | None = None
+        self._failure: BankError | None = None
+        self._stop = asyncio.Event()
+
+    async def serve(self, ready_fd: int | None) -> None:
+        """Serve until a signal, or a failed disk, says stop; raise what went wrong."""
+        self._catch_signals()
+        self._prepare()
+        try:
+            for address, daemon in self._daemons.items():
+                await _listen(daemon, address)
+            self._say_ready(ready_fd)
+            await self._stop.wait()
+        finally:
+            await self._close()
+        if self._failure is not None:
+            raise self._failure
+        log.info("stopped")
+
+    def _prepare(self) -> None:
+        settings = self._configuration
+        if _is_here(settings.witness):
+            self._serve_witness()
+        if _is_here(settings.nameserver):
+            daemon = self._daemon_at(settings.nameserver)
+            daemon.register(NAMESERVER_NAME, remote_names(self._names))
+            self._names.register_itself(settings.nameserver)
+            if self._store is None:
+                self._follow_from_afar()
+        if not self._daemons:
+            raise ConfigurationError(
+                f"neither {settings.nameserver} nor {settings.witness} is an address of this machine"
+            )
+
+    def _serve_witness(self) -> None:
+        settings = self._configuration
+        self._store = ViewStore(settings.data_dir / "witness")
+        witness = Witness(self._store, on_view=self._view_changed, on_disk_failure=self._disk_failed)
+        roles = ("server", "operator")
+        self._daemon_at(settings.witness).register(
+            WITNESS_ID, PlainObject(witness, ("read", "propose", "history")), for_servers=True, roles=roles
+        )
+        self._names.follow(self._store.current(settings.service))
+
+    def _daemon_at(self, address: str) -> Daemon:
+        if address not in self._daemons:
+            self._daemons[address] = Daemon(_limits(self._configuration), self._greeting)
+        return self._daemons[address]
+
+    def _greeting(self) -> dict[str, object]:
+        return {"protocol": PROTOCOL_VERSION, "server": "nameserver", "start_id": self._start_id}
+
+    # -- the view ----------------------------------------------------------------------------------
+
+    def _view_changed(self, service: str, view: View) -> None:
+        in_sync = sorted(view.in_sync)
+        log.info("view", service=service, epoch=view.epoch, primary=view.primary, in_sync=in_sync)
+        if service == self._configuration.service:
+            self._names.follow(view)
+
+    def _follow_from_afar(self) -> None:
+        settings = self._configuration
+        self._elsewhere = WitnessClient(settings.witness, settings.service, handshake=handshake("operator"))
+        self._poll()
+
+    def _poll(self) -> None:
+        """Ask for the view, again and again; while there is no answer the tags stay as they are."""
+        loop = asyncio.get_running_loop()
+        assert self._elsewhere is not None
+
+        def again(_: object) -> None:
+            self._polling = loop.call_later(_POLL_SECONDS, self._poll)
+
+        def follow(view: View | None) -> None:
+            self._names.follow(view)
+            again(view)
+
+        self._elsewhere.read(follow, again)
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def _disk_failed(self, sentence: str) -> None:
+        self._failure = OperationFailed(sentence)
+        self._stop.set()
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            self._stop.set()
+            for each in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(each)
+                signal.signal(each, signal.SIG_DFL)
+
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, stop)
+
+    async def _close(self) -> None:
+        if self._polling is not None:
+            self._polling.cancel()
+        if self._elsewhere is not None:
+            self._elsewhere.close()
+        for daemon in self._daemons.values():
+            await daemon.close()
+        if self._store is not None:
+            self._store.close()
+
+    def _say_ready(self, ready_fd: int | None) -> None:
+        address = next(iter(self._daemons))
+        serving = sorted(self._daemons)
+        log.info("ready", addresses=serving, witness="here" if self._store is not None else "elsewhere")
+        if ready_fd is not None:
+            line = json.dumps({"pid": os.getpid(), "server": "nameserver", "address": address})
+            with suppress(OSError):
+                os.write(ready_fd, line.encode() + b"\n")
+                os.close(ready_fd)
+
+
+async def _listen(daemon: Daemon, address: str) -> None:
+    try:
+        await daemon.listen(address)
+    except ConfigurationError as error:
+        # The port may be free the next time: not a mistake that only an editor can mend.
+        raise OperationFailed(error.message) from error
+
+
+def _is_here(address: str) -> bool:
+    """Return whether a process on this machine can listen at the address's host."""
+    host, _ = split_address(address)
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as trying:
+            trying.bind(where)
+    except OSError:
+        return False
+    return True
+
+
+def _limits(configuration: Configuration) -> Limits:
+    limits = configuration.limits
+    return Limits(
+        connections=limits.connections,
+        unfinished_per_address=limits.unfinished_per_address,
+        handshake_bytes=limits.handshake_bytes,
+        serpent_bytes=limits.serpent_bytes,
+        message_bytes=limits.message_bytes,
+        server_message_bytes=limits.server_message_bytes,
+        message_deadline_ms=limits.message_deadline_ms,
+    )

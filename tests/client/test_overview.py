@@ -1,0 +1,181 @@
+"""The overview works with everything up, with anything down, and with nothing up at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bankrmi.client import export, overview, switchover
+from bankrmi.config import Configuration
+from bankrmi.coordination.witness import WITNESS_ID
+from bankrmi.errors import OperationFailed, Unreached
+from bankrmi.replication.view import View
+from bankrmi.rmi import Call, Exposed, PlainObject, RemoteObject
+from tests.client.doubles import Account, Running, free_address
+
+VIEW = View.first(history="h1", server="s1", start_id="a", incarnation="disk-s1").letting_in("s2", "disk-s2")
+
+
+def status(server: str, **more: object) -> dict[str, object]:
+    return {
+        "server": server,
+        "role": "primary" if server == "s1" else "standby",
+        "pid": 7,
+        "history": "h1",
+        "epoch": 2,
+        "action_id": 5,
+        "primary": "s1",
+        "in_sync": ["s1", "s2"],
+        "address": "where it believes to be",
+        **more,
+    }
+
+
+class Witness:
+    def read(self, service: str) -> dict[str, Any] | None:
+        return VIEW.to_wire() if service == "account" else None
+
+
+class Names:
+    def ping(self) -> None:
+        pass
+
+
+class Operator:
+    """Hands over; gives its ledger in two pages."""
+
+    def __init__(self) -> None:
+        self.action_ids = [5, 5]
+
+    def switchover(self, target: str | None) -> dict[str, Any]:
+        return {"before": VIEW.to_wire(), "after": VIEW.handed_over_to(target or "s2", "b").to_wire()}
+
+    def export(self, cursor: object = None) -> dict[str, Any]:
+        page = 0 if cursor is None else 1
+        balances = [[[1, 100]], [[2, 300]]][page]
+        following = "next" if page == 0 else None
+        return {"action_id": self.action_ids[page], "history": "h1", "balances": balances, "next": following}
+
+
+class Parts:
+    """Each part of a bank, started where it is wanted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.configuration = Configuration(
+            path=folder / "config.yaml",
+            nameserver=free_address(),
+            witness=free_address(),
+            servers={"s1": free_address(), "s2": free_address()},
+        )
+        self.operator = Operator()
+        self._running: list[Running] = []
+
+    def start(self, *parts: str) -> None:
+        settings = self.configuration
+        for part in parts:
+            if part == "witness":
+                self._run(settings.witness, {WITNESS_ID: PlainObject(Witness(), ("read",))})
+            elif part == "nameserver":
+                self._run(settings.nameserver, {"Pyro.NameServer": PlainObject(Names(), ("ping",))})
+            else:
+                self._run(settings.servers[part], self._server(part))
+
+    def _server(self, name: str) -> dict[str, RemoteObject]:
+        return {
+            f"bankrmi.account.{name}": Account(lambda call: call.answer(status(name))),
+            f"bankrmi.operator.{name}": PlainObject(self.operator, ("switchover", "export")),
+        }
+
+    def _run(self, address: str, objects: dict[str, RemoteObject]) -> None:
+        self._running.append(Running(address, objects))
+
+    def run_silent(self, address: str, object_id: str) -> None:
+        class Silent:
+            exposed = Exposed(methods=frozenset({"status"}))
+
+            def invoke(self, call: Call) -> None:
+                pass
+
+        self._run(address, {object_id: Silent()})
+
+    def close(self) -> None:
+        for one in self._running:
+            one.stop()
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    parts = Parts(tmp_path)
+    yield parts
+    parts.close()
+
+
+def test_with_everything_up_the_view_is_the_witnesss(parts: Parts) -> None:
+    parts.start("witness", "nameserver", "s1", "s2")
+    found = overview(parts.configuration)
+    assert found["service"] == "account"
+    assert found["view"] == {"history": "h1", "epoch": 2, "primary": "s1", "in_sync": ["s1", "s2"]}
+    assert found["view_from"] == "witness"
+    assert [(one["server"], one["reachable"], one["role"]) for one in found["servers"]] == [
+        ("s1", True, "primary"),
+        ("s2", True, "standby"),
+    ]
+    assert [one["in_sync"] for one in found["servers"]] == [True, True]
+    assert found["servers"][0]["address"] == parts.configuration.servers["s1"]
+    assert found["witness"]["reachable"]
+    assert found["nameserver"]["reachable"]
+
+
+def test_without_witness_and_names_the_primary_tells_the_view(parts: Parts) -> None:
+    parts.start("s1")
+    found = overview(parts.configuration)
+    assert found["view"] == {"history": "h1", "epoch": 2, "primary": "s1", "in_sync": ["s1", "s2"]}
+    assert found["view_from"] == "s1"
+    assert not found["witness"]["reachable"]
+    assert not found["nameserver"]["reachable"]
+    away = found["servers"][1]
+    assert (away["reachable"], away["role"], away["in_sync"]) == (False, None, True)
+    assert "nobody listens" in away["reason"]
+
+
+def test_with_nothing_up_it_says_so_at_once(parts: Parts) -> None:
+    found = overview(parts.configuration)
+    assert found["view"] is None
+    assert not any(one["reachable"] for one in found["servers"])
+    assert {one["in_sync"] for one in found["servers"]} == {None}
+
+
+def test_a_silent_server_keeps_nobody_waiting(parts: Parts) -> None:
+    parts.start("witness", "nameserver", "s1")
+    parts.run_silent(parts.configuration.servers["s2"], "bankrmi.account.s2")
+    began = time.monotonic()
+    found = overview(parts.configuration)
+    assert time.monotonic() - began < 1.5
+    assert [one["reachable"] for one in found["servers"]] == [True, False]
+
+
+def test_the_primary_is_asked_to_hand_over(parts: Parts) -> None:
+    parts.start("witness", "s1", "s2")
+    changed = switchover(parts.configuration, "s2")
+    assert (changed["before"]["primary"], changed["after"]["primary"]) == ("s1", "s2")
+
+
+def test_an_export_is_all_pages_of_one_state(parts: Parts) -> None:
+    parts.start("witness", "s1", "s2")
+    whole = {"action_id": 5, "history": "h1", "balances": [[1, 100], [2, 300]]}
+    assert export(parts.configuration, None) == whole
+    assert export(parts.configuration, "s2") == whole
+    parts.operator.action_ids = [5, 6]
+    with pytest.raises(OperationFailed, match="different states"):
+        export(parts.configuration, "s1")
+
+
+def test_without_a_primary_there_is_nobody_to_ask(parts: Parts) -> None:
+    with pytest.raises(Unreached, match="nobody knows of a primary"):
+        switchover(parts.configuration, None)
+    with pytest.raises(Unreached):
+        export(parts.configuration, "s1")

@@ -1,0 +1,156 @@
+"""A server's side of the witness: answers, and silence in every form."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from bankrmi.coordination.coordinator import Coordinator
+from bankrmi.coordination.view_store import ViewStore
+from bankrmi.coordination.witness import WITNESS_ID, Witness
+from bankrmi.coordination.witness_client import WitnessClient
+from bankrmi.rmi import Call, Daemon, Exposed, Limits, PlainObject, RemoteObject, handshake
+from tests.coordination.views import both, first
+
+
+@asynccontextmanager
+async def served(witness: RemoteObject) -> AsyncIterator[tuple[Daemon, WitnessClient]]:
+    daemon = Daemon(Limits(), dict)
+    daemon.register(WITNESS_ID, witness, for_servers=True)
+    await daemon.listen("127.0.0.1:0")
+    client = WitnessClient(daemon.address, "account", handshake=handshake("server"), timeout_ms=300)
+    yield daemon, client
+    client.close()
+    await daemon.close()
+
+
+async def told(ask: Callable[..., None], *args: Any) -> Any:
+    """Return what an ask is answered with; silence as ("silence", reason)."""
+    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def silent(reason: str) -> None:
+        answer.set_result(("silence", reason))
+
+    ask(*args, lambda *values: answer.set_result(values), silent)
+    return await asyncio.wait_for(answer, 5)
+
+
+class Mute:
+    """Takes calls and answers when told to."""
+
+    exposed = Exposed(methods=frozenset({"read"}))
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+
+    def invoke(self, call: Call) -> None:
+        self.calls.append(call)
+
+
+def test_the_three_verbs(tmp_path: Path) -> None:
+    async def work() -> None:
+        witness = PlainObject(Witness(store), ("read", "propose", "history"))
+        async with served(witness) as (_, client):
+            coordinator: Coordinator = client
+            assert await told(coordinator.read) == (None,)
+            assert await told(coordinator.propose, None, first()) == (first(), True)
+            assert await told(coordinator.propose, ("h1", 1), both()) == (both(), True)
+            assert await told(coordinator.propose, ("h1", 1), first()) == (both(), False)
+            assert await told(coordinator.read) == (both(),)
+            assert await told(coordinator.history) == ([first(), both()],)
+
+    store = ViewStore(tmp_path)
+    asyncio.run(work())
+    store.close()
+
+
+def test_a_refused_proposal_is_silence_and_says_why(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with served(PlainObject(Witness(store), ("propose",))) as (_, client):
+            silence, reason = await told(client.propose, None, both())
+            assert silence == "silence"
+            assert "epoch 1" in reason
+
+    store = ViewStore(tmp_path)
+    asyncio.run(work())
+    store.close()
+
+
+def test_no_answer_in_time_is_silence_and_a_late_one_reaches_nobody() -> None:
+    async def work() -> None:
+        mute = Mute()
+        async with served(mute) as (_, client):
+            assert (await told(client.read))[0] == "silence"
+            again = asyncio.ensure_future(told(client.read))
+            while len(mute.calls) < 2:
+                await asyncio.sleep(0)
+            mute.calls[0].answer(first().to_wire())
+            mute.calls[1].answer(both().to_wire())
+            assert await again == (both(),)
+
+    asyncio.run(work())
+
+
+def test_a_lost_connection_is_silence_at_once_and_the_next_call_makes_a_new_one() -> None:
+    async def work() -> None:
+        mute = Mute()
+        async with served(mute) as (daemon, client):
+            address = daemon.address
+            lost = asyncio.ensure_future(told(client.read))
+            while not mute.calls:
+                await asyncio.sleep(0)
+            await daemon.close()
+            assert (await lost)[0] == "silence"
+            assert "nobody listens" in (await told(client.read))[1]
+            again = Daemon(Limits(), dict)
+            again.register(WITNESS_ID, PlainObject(NoView(), ("read",)), for_servers=True)
+            await again.listen(address)
+            assert await told(client.read) == (None,)
+            await again.close()
+
+    class NoView:
+        def read(self, service: str) -> None:
+            assert service == "account"
+
+    asyncio.run(work())
+
+
+def test_calls_that_are_made_at_once_share_the_connection(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with served(PlainObject(Witness(store), ("read", "history"))) as (daemon, client):
+            answers = await asyncio.gather(*(told(client.read) for _ in range(5)), told(client.history))
+            assert answers == [(None,)] * 5 + [([],)]
+            assert daemon.connections == 1
+
+    store = ViewStore(tmp_path)
+    asyncio.run(work())
+    store.close()
+
+
+def test_nonsense_is_silence() -> None:
+    class Nonsense:
+        def read(self, service: str) -> object:
+            return {"epoch": service}
+
+    async def work() -> None:
+        async with served(PlainObject(Nonsense(), ("read",))) as (_, client):
+            assert "cannot be read" in (await told(client.read))[1]
+
+    asyncio.run(work())
+
+
+def test_after_closing_nothing_is_said() -> None:
+    async def work() -> None:
+        said: list[object] = []
+        mute = Mute()
+        async with served(mute) as (_, client):
+            client.read(said.append, said.append)
+            while not mute.calls:
+                await asyncio.sleep(0)
+            client.close()
+        assert said == []
+
+    asyncio.run(work())

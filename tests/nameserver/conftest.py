@@ -1,0 +1,109 @@
+"""The real process of name server and witness, on ports of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from bankrmi import config
+from bankrmi.nameserver import process, run
+if sys.argv[3]:  # As if on a machine of its own: this address is another's.
+    process._is_here = lambda address: address != sys.argv[3]
+sys.exit(run(config.load(Path(sys.argv[1])), ready_fd=int(sys.argv[2])))
+"""
+
+
+def free_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+@dataclass
+class NameServerProcess:
+    """One process; `ready` is what it said when it was."""
+
+    process: subprocess.Popen[str]
+    ready: dict[str, Any] | None
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.wait()
+
+    def terminate(self) -> tuple[int, str]:
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> tuple[int, str]:
+        _, log = self.process.communicate(timeout=20)
+        return self.process.returncode, log
+
+
+@dataclass
+class Place:
+    """A configuration in a folder, and the processes started with it."""
+
+    config: Path
+    nameserver: str
+    witness: str
+    started: list[NameServerProcess] = field(default_factory=list)
+
+    def start(self, *, elsewhere: str = "") -> NameServerProcess:
+        ours, theirs = os.pipe()
+        process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(self.config), str(theirs), elsewhere],
+            pass_fds=(theirs,),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        os.close(theirs)
+        with os.fdopen(ours) as ready:
+            assert select.select([ready], [], [], 20)[0], "it said nothing"
+            line = ready.readline()
+        self.started.append(NameServerProcess(process, json.loads(line) if line else None))
+        return self.started[-1]
+
+
+PlaceMaker = Callable[..., Place]
+
+
+@pytest.fixture
+def make_place(tmp_path: Path) -> Iterator[PlaceMaker]:
+    places: list[Place] = []
+
+    def make(*, nameserver: str | None = None, witness: str | None = None, name: str = "one") -> Place:
+        folder = tmp_path / name
+        folder.mkdir()
+        nameserver = nameserver or free_address()
+        place = Place(folder / "config.yaml", nameserver, witness or nameserver)
+        place.config.write_text(
+            f"nameserver: {place.nameserver}\nwitness: {place.witness}\n"
+            f"servers:\n  s1: {free_address()}\n  s2: {free_address()}\n"
+        )
+        places.append(place)
+        return place
+
+    yield make
+    for place in places:
+        for one in place.started:
+            if one.process.poll() is None:
+                one.kill()
+
+
+@pytest.fixture
+def place(make_place: PlaceMaker) -> Place:
+    return make_place()

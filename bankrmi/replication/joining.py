@@ -89,15 +89,19 @@ class Joiner:
         self._asked_ms = float("-inf")
         self._copying = False
         self._copied_view: View | None = None
+        self._admitted: tuple[str, int] | None = None
 
     def tick(self) -> None:
-        """Ask the primary to be let in, while nothing is heard from it."""
+        """Ask the primary to be let in, until it has admitted us in its epoch, and whenever it falls silent.
+
+        Hearing it is not enough: it may speak to the disk that this server has lost.
+        """
         replica = self.replica
         view = replica.view
         if self._copying or view is None or view.primary not in replica.links:
             return
-        hearing = replica.following_epoch() and not replica.standby.is_silent()
-        if hearing or replica.now_ms - self._asked_ms < replica.settings.beacon_ms:
+        admitted = self._admitted == (view.history, view.epoch) and not replica.standby.is_silent()
+        if admitted or replica.now_ms - self._asked_ms < replica.settings.beacon_ms:
             return
         self._asked_ms = replica.now_ms
         adopted = replica.journal.adopted
@@ -116,6 +120,8 @@ class Joiner:
         view = replica.view
         if answer.outcome == "not_primary":
             replica.read_view()
+        elif answer.outcome == "checkpoints" and view is not None and view.primary == answer.server:
+            self._admitted = (view.history, view.epoch)
         elif (
             answer.outcome == "copy"
             and view is not None

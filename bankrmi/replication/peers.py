@@ -108,11 +108,20 @@ class Peer:
         self.backward *= 2
         self.resume_id = self.next_id = max(self.matched + 1, 1, min(tip + 1, back))
 
+    def give_up_waiting(self, now_ms: float, timeout_ms: float) -> None:
+        """Take what was not answered in time for lost, so that it is sent again."""
+        oldest_ms = next(iter(self.unanswered.values()), now_ms)
+        if now_ms - oldest_ms >= timeout_ms:
+            self._send_again()
+
+    def _send_again(self) -> None:
+        self.unanswered.clear()
+        self.next_id = self.resume_id
+
     def lost(self, now_ms: float) -> None:
         """The connection is gone, and with it perhaps what was on its way."""
         self.linked = False
-        self.unanswered.clear()
-        self.next_id = self.resume_id
+        self._send_again()
         if self.waiting_since_ms is None:
             self.waiting_since_ms = now_ms
 

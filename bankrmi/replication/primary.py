@@ -348,14 +348,18 @@ class Primary:
     def tick(self) -> None:
         """Send the beacon; give up joiners that are silent and whose let-in is not under way (V3)."""
         now_ms, settings = self.replica.now_ms, self.replica.settings
+        timeout_ms = settings.checkpoint_timeout_ms
+        if any(peer.is_silent(now_ms, timeout_ms) for peer in self._required):
+            self.replica.poll_view(5 * settings.beacon_ms)  # Perhaps it is we who are alone.
         for peer in self.peers.values():
+            peer.give_up_waiting(now_ms, timeout_ms)
             if peer.tracked and now_ms - peer.last_sent_ms >= settings.beacon_ms:
                 self._send(peer)
             joining = peer.standing in (Standing.CATCHING_UP, Standing.MANDATORY)
             if (
                 joining
                 and self.replica.proposals.settled
-                and peer.is_silent(now_ms, settings.checkpoint_timeout_ms)
+                and peer.is_silent(now_ms, timeout_ms)
             ):
                 peer.standing = Standing.OUTSIDE
                 self._count_required()

@@ -330,11 +330,11 @@ class Replica:
             return
         self.standby.tick()
         if self.still:
-            self._poll_view(5 * self.settings.beacon_ms)
+            self.poll_view(5 * self.settings.beacon_ms)
         elif self.journal.adopted is None and self.view is None:
             self.first_view.tick()
         elif self.role is Role.STARTING or self.standby.is_silent() or not self.following_epoch():
-            self._poll_view(self.settings.beacon_ms)
+            self.poll_view(self.settings.beacon_ms)
         if self.role is Role.JOINING:
             self.joiner.tick()
 
@@ -343,7 +343,8 @@ class Replica:
         adopted, view = self.journal.adopted, self.view
         return adopted is not None and view is not None and adopted.epoch >= view.epoch
 
-    def _poll_view(self, every_ms: float) -> None:
+    def poll_view(self, every_ms: float) -> None:
+        """Ask the coordinator, unless it was asked a moment ago."""
         if self.now_ms - self._read_ms >= every_ms:
             self.read_view()
 

@@ -75,7 +75,7 @@ class SimulatedClient:
     def begin(self) -> None:
         """Make the next call, after a pause for thought."""
         world = self.simulation.world
-        world.after(world.chance.uniform(0, 400), self._call)
+        world.after(world.chance.choice([0, 5, 50, 400]) * world.chance.random(), self._call)
 
     def _call(self) -> None:
         if self.simulation.calls_left <= 0:

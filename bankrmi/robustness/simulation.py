@@ -53,7 +53,7 @@ class Result:
 class Simulation:
     """One seed."""
 
-    def __init__(self, seed: int, *, servers: int = 2, calls: int = 150) -> None:
+    def __init__(self, seed: int, *, servers: int = 2, calls: int = 300) -> None:
         self.world = World(seed)
         self.ledger = LEDGER
         self.calls_left = calls
@@ -273,7 +273,7 @@ class Simulation:
             raise Failure("safety", sentence)
 
 
-def simulate(seed: int, *, servers: int = 2, calls: int = 150) -> Result:
+def simulate(seed: int, *, servers: int = 2, calls: int = 300) -> Result:
     """Run one seed to its end; the result says what went wrong, if anything did."""
     simulation = Simulation(seed, servers=servers, calls=calls)
     failure = None

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 import bankrmi
-from bankrmi.cli import menu, operations, overview, processes
+from bankrmi.cli import menu, operations, overview, processes, simulate
 from bankrmi.cli.exit_codes import ExitCode, exit_code_of
 from bankrmi.cli.invocation import Invocation, say
 from bankrmi.cli.sentences import sentence_of
@@ -57,7 +57,7 @@ def commands(context: click.Context, config: Path | None, insecure: bool, log_js
     context.obj = Invocation(path=config, insecure=insecure, log_json=log_json)
 
 
-for room in (processes, operations, overview, menu):
+for room in (processes, operations, overview, menu, simulate):
     for command in room.COMMANDS:
         commands.add_command(command)
 

@@ -1,13 +1,15 @@
-"""Addresses are text, "host:port"; the sockets' pairs exist in this room only.
+"""Addresses are text, "host:port"; the sockets' pairs exist in this room only. So do socket options.
 
 Rule: a broken address is a ConfigurationError, for an address comes from a configuration.
 """
 
 from __future__ import annotations
 
+import socket
+
 from bankrmi.errors import ConfigurationError
 
-__all__ = ["Address", "host_and_port", "joined"]
+__all__ = ["Address", "host_and_port", "joined", "notice_silent_deaths"]
 
 Address = str
 
@@ -23,3 +25,12 @@ def host_and_port(address: Address) -> tuple[str, int]:
 def joined(host: str, port: int) -> Address:
     """Return the address of host and port."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def notice_silent_deaths(connected: socket.socket) -> None:
+    """Have the system find out within a minute that the other machine is gone: its place is needed."""
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # By name: not every system lets these be set.
+    for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, option):
+            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

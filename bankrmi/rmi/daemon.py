@@ -25,6 +25,7 @@ from Pyro5.core import DAEMON_NAME
 from bankrmi.errors import ConfigurationError
 
 from .addresses import Address, host_and_port, joined
+from .complaints import complaints
 from .daemon_object import DaemonObject
 from .handshake import Admission, HandshakeDenied, Registered, admission
 from .limits import Limits
@@ -156,6 +157,19 @@ class Daemon:
 
     # --- within -----------------------------------------------------------------------------------------
 
+    def _free_memory(self) -> None:
+        """Many large messages that nobody finishes must not add up; servers may send what they need."""
+        holders = sorted([*self._unfinished, *self._clients], key=lambda one: one.held_bytes)
+        held = sum(one.held_bytes for one in holders)
+        while held > self.limits.held_bytes:
+            largest = holders.pop()
+            held -= largest.held_bytes
+            self._cut(largest, "too much is held for callers")
+
+    def _cut(self, connection: ServedConnection, reason: str) -> None:
+        complaints.note("connection cut", peer=connection.address, reason=reason)
+        connection.abort()
+
     def _evict(self, connection: ServedConnection) -> None:
         """Cut it, and count it no more at once: the loop may tell only after the next one has come."""
         del self._unfinished[connection]
@@ -176,8 +190,8 @@ class Daemon:
         for connection in self._connections():
             since = connection.waiting_since
             if since and now - since > connection.deadline:
-                log.info("connection cut: its message is overdue", peer=connection.address)
-                connection.abort()
+                self._cut(connection, "its message is overdue")
+        self._free_memory()
         self._sweep_timer = self.loop.call_later(self.limits.sweep_ms / 1000, self._sweep)
 
 

@@ -161,7 +161,8 @@ class FrameReader:
         data, start = self._data, self._start
         available = len(data) - start
         if available < HEADER_BYTES:
-            self._check_prefix(bytes(data[start : start + 6]))
+            if available:
+                self._check_prefix(bytes(data[start : start + 6]))
             return None
         header = _header_of(data, start)
         tag, version, kind, serializer, flags, sequence, size, annotations, correlation, _, magic = header

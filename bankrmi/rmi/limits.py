@@ -36,6 +36,8 @@ class Limits:
     """How often deadlines are looked at."""
     piled_bytes: int = 1 << 16
     """Of further messages of one connection while a call is in progress; over it, it is not read."""
+    held_bytes: int = 128 << 20
+    """Of incomplete messages of all clients together; over it, who holds most is cut."""
     unsent_bytes: int = 1 << 18
     """Of answers that a caller has not read; over it, its calls wait."""
     discarded_bytes: int = 4 << 20

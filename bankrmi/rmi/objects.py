@@ -14,11 +14,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import structlog
-
 from bankrmi.errors import BrokenInvariant, InvalidRequest
 
 from .addresses import Address
+from .complaints import complaints
 from .failures import NotExposed, write_error, write_shown_error, write_unexpected_error
 
 __all__ = [
@@ -35,8 +34,6 @@ __all__ = [
 
 READ_ATTRIBUTE = "__getattr__"
 """The method under which Pyro's proxies read a property; its one argument is the name."""
-
-log = structlog.get_logger("bankrmi.rmi")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +121,7 @@ class Call:
         """
         form = write_shown_error(error) if in_its_own_words else write_error(error)
         if form is None:
-            log.error("call failed unexpectedly", method=self.method, peer=self.peer.address, exc_info=error)
+            complaints.error("call failed", error, method=self.method, peer=self.peer.address)
             form = write_unexpected_error()
         self._finish(form, is_error=True)
 
@@ -158,7 +155,7 @@ def begin(target: RemoteObject, call: Call) -> None:
         raise
     except Exception as error:
         if call.done:
-            log.error("failed after the answer", method=call.method, exc_info=error)
+            complaints.error("failed after the answer", error, method=call.method)
         else:
             call.fail(error)
 

@@ -13,16 +13,15 @@ Rule 4: no timers; the daemon's sweep compares `waiting_since` with the clock.
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import Protocol
 
-import structlog
 from Pyro5.core import DAEMON_NAME
 
 from bankrmi.errors import AccessDenied, InvalidRequest
 
-from .addresses import joined
+from .addresses import joined, notice_silent_deaths
 from .batch import Batch
+from .complaints import complaints
 from .failures import write_error, write_unexpected_error
 from .frames import (
     BATCH,
@@ -49,8 +48,6 @@ from .objects import Call, Exposed, Peer, RemoteObject, begin
 from .values import ValueRefused, read_call, read_value, write_value
 
 __all__ = ["Host", "ServedConnection", "metadata"]
-
-log = structlog.get_logger("bankrmi.rmi")
 
 _SERIALIZERS = (SERPENT, JSON, MSGPACK)
 _FOR_EVERYBODY = ("get_metadata", "ping")
@@ -115,6 +112,11 @@ class ServedConnection(asyncio.Protocol):
         self.waiting_since = host.loop.time()
 
     @property
+    def held_bytes(self) -> int:
+        """How much of its messages we keep and cannot use yet."""
+        return self._reader.pending
+
+    @property
     def greeted(self) -> bool:
         """Whether the handshake is done."""
         return self._object is not None
@@ -124,7 +126,7 @@ class ServedConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a TCP transport is one
         self._transport.set_write_buffer_limits(high=self._host.limits.unsent_bytes)
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        notice_silent_deaths(transport.get_extra_info("socket"))
         host, port, *_ = transport.get_extra_info("peername") or ("?", 0)
         self.address = joined(host, port)
         if not self._host.opened(self):
@@ -233,7 +235,7 @@ class ServedConnection(asyncio.Protocol):
             self.deadline = limits.server_message_deadline_ms / 1000
 
     def _deny(self, frame: Frame, reason: str) -> None:
-        log.info("handshake denied", peer=self.address, reason=reason)
+        complaints.note("handshake denied", peer=self.address, reason=reason)
         self._send(
             CONNECT_FAIL,
             frame.serializer,
@@ -276,7 +278,7 @@ class ServedConnection(asyncio.Protocol):
             try:
                 payload = write_value(call.serializer, value)
             except (TypeError, ValueError, OverflowError, RecursionError) as error:
-                log.error("an answer cannot be sent", method=call.method, exc_info=error)
+                complaints.error("an answer cannot be sent", error, method=call.method)
                 payload, flags = write_value(call.serializer, write_unexpected_error()), EXCEPTION
             self._send(RESULT, call.serializer, flags, call.sequence, payload, call.correlation)
         if not self._working:
@@ -291,7 +293,7 @@ class ServedConnection(asyncio.Protocol):
 
     def _refuse(self, refusal: FrameRefused) -> None:
         """Say why, if there is somebody to be told; then read no more of it."""
-        log.info("message refused", peer=self.address, reason=str(refusal))
+        complaints.note("message refused", peer=self.address, reason=str(refusal))
         serializer = refusal.serializer if refusal.serializer in _SERIALIZERS else SERPENT
         if refusal.kind == CONNECT and not self.greeted:
             kind, flags, answer = CONNECT_FAIL, 0, write_value(serializer, str(refusal))

@@ -225,6 +225,27 @@ def test_an_idle_connection_and_a_long_call_are_not_cut(serving: Serving) -> Non
         assert idle.answer() == 1
 
 
+def test_large_messages_that_nobody_finishes_do_not_add_up(serving: Serving) -> None:
+    daemon = serving.daemon(Limits(held_bytes=1 << 20, sweep_ms=20))
+    with ExitStack() as holders, RawCaller(daemon) as innocent:
+        for _ in range(5):
+            holder = holders.enter_context(RawCaller(daemon))
+            holder.socket.sendall(announced(INVOKE, MSGPACK, 600_000) + bytes(500_000))
+        until(lambda: serving.do(lambda: daemon.connections) == 3)
+        innocent.call("echo", 1)
+        assert innocent.answer() == 1
+
+
+def test_a_flood_of_refusals_does_not_flood_the_log(
+    daemon: Daemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(100):
+        with RawCaller(daemon, greet=False) as caller:
+            caller.socket.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert caller.is_cut()
+    assert capsys.readouterr().out.count("message refused") < 100
+
+
 def test_who_does_not_read_its_answers_is_cut(serving: Serving) -> None:
     daemon = serving.daemon(Limits(message_deadline_ms=200, sweep_ms=20, unsent_bytes=1 << 16))
     with RawCaller(daemon) as caller:

@@ -2,25 +2,35 @@
 
     with bankrmi.connect("config.yaml", timeout=10) as bank:
         bank.withdraw(2, 10)
+        bank.submit([bankrmi.Withdraw(2, 10), bankrmi.Deposit(3, 100)])
 
-Rule: importing `bankrmi` is cheap; Pyro5 and the rest are loaded by the first `connect`.
+The errors are in `bankrmi.errors`, the same for asyncio in `bankrmi.aio`.
+Rule: importing `bankrmi` is cheap; Pyro5 and the rest are loaded by the first use of a name.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bankrmi.client import connect as connect
+    from bankrmi.bank.operations import Deposit, Receipt, Withdraw
+    from bankrmi.client import BankClient, connect
 
-__all__ = ["__version__", "connect"]
+__all__ = ["BankClient", "Deposit", "Receipt", "Withdraw", "__version__", "connect"]
 
 __version__ = "0.1.0"
 
+_HOMES = {
+    "BankClient": "bankrmi.client",
+    "Deposit": "bankrmi.bank.operations",
+    "Receipt": "bankrmi.bank.operations",
+    "Withdraw": "bankrmi.bank.operations",
+    "connect": "bankrmi.client",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name == "connect":
-        from bankrmi.client import connect
-
-        return connect
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'bankrmi' has no attribute {name!r}")

@@ -73,7 +73,9 @@ def main(arguments: list[str]) -> int:
     except click.ClickException as error:
         say(_usage(error))
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as interrupted:
+        for note in getattr(interrupted.__cause__ or interrupted, "__notes__", ()):
+            say(note)  # The client's word on what was under way.
         return ExitCode.INTERRUPTED
     except BrokenPipeError:  # Whoever read our output has enough, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

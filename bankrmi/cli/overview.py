@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -76,7 +76,7 @@ def _print_table(found: dict[str, Any]) -> None:
     console.print(status_table(found))
 
 
-def _watch(ask: Callable[[], dict[str, Any]], every_s: float, *, as_json: bool) -> None:
+def _watch(ask: Callable[[], dict[str, Any]], every_s: float, *, as_json: bool) -> NoReturn:
     """Show the status again and again; Ctrl-C ends it."""
     if as_json:
         while True:

@@ -6,6 +6,7 @@ Rule 2: what comes through a pipe is written after its prompt, so that the trans
 
 from __future__ import annotations
 
+import io
 import sys
 import threading
 from typing import TextIO
@@ -24,6 +25,9 @@ class Screen:
     def __init__(self, source: TextIO | None = None, sink: TextIO | None = None) -> None:
         self._source = source or sys.stdin
         self._sink = sink or sys.stdout
+        for stream in (self._source, self._sink):
+            if isinstance(stream, io.TextIOWrapper):  # Nobody is thrown out for a byte that is no letter.
+                stream.reconfigure(errors="replace")
         self.is_terminal = self._source.isatty() and self._sink.isatty()
         self._asking = ""
         self._waiting = False
@@ -38,10 +42,7 @@ class Screen:
 
     def ask(self, prompt: str) -> str:
         """Return what is entered after the prompt; raise EOFError at the end of the input."""
-        with self._one_at_a_time:
-            self._asking = prompt
-            self._sink.write(self._start_of_line() + prompt)
-            self._sink.flush()
+        self._prompt(prompt)
         try:
             line = self._source.readline()
         finally:
@@ -75,11 +76,19 @@ class Screen:
         if not self.is_terminal:
             self.write("")
             return
-        self._sink.write("Press any key to go on ")
-        self._sink.flush()
-        click.getchar()
+        self._prompt("Press any key to go on ")
+        try:
+            click.getchar()
+        finally:
+            self._asking = ""
         self._sink.write(_CLEAR_SCREEN)
         self._sink.flush()
+
+    def _prompt(self, prompt: str) -> None:
+        with self._one_at_a_time:
+            self._asking = prompt
+            self._sink.write(self._start_of_line() + prompt)
+            self._sink.flush()
 
     def _start_of_line(self) -> str:
         waiting, self._waiting = self._waiting, False

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
@@ -160,6 +161,18 @@ def test_whatever_is_piped_in_the_menu_ends_with_the_input(lines: list[str]) -> 
     shown = transcript("\n".join(lines), bank)
     assert all(balance >= 0 for balance in bank.balances.values())
     assert shown
+
+
+def test_bytes_that_are_no_text_get_a_sentence_too() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "tests.cli.fake_menu"],
+        input=b"1\n\xff\n2\n4\n",
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    assert (
+        "An account ID is a whole number, like 2.\nEnter your account ID: 2\nCurrent balance: 300\n" in shown
+    )
 
 
 # On a pseudo-terminal.

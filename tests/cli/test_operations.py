@@ -104,12 +104,17 @@ def test_a_mistake_of_ours_is_a_sentence_too(
         run(["balance", "2"])
 
 
-def test_control_c_is_130(monkeypatch: pytest.MonkeyPatch, bank: FakeBank) -> None:
-    def interrupted(_: int) -> None:
-        raise KeyboardInterrupt
+def test_control_c_is_130_and_says_what_was_under_way(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, bank: FakeBank
+) -> None:
+    def interrupted(*_: int, **__: str | None) -> None:
+        interruption = KeyboardInterrupt()
+        interruption.add_note("the outcome of me:3 is unknown")
+        raise interruption
 
-    monkeypatch.setattr(bank, "balance", interrupted)
-    assert run(["balance", "2"]) == 130
+    monkeypatch.setattr(bank, "withdraw", interrupted)
+    assert run(["withdraw", "2", "1"]) == 130
+    assert capsys.readouterr().err.strip() == "the outcome of me:3 is unknown"
 
 
 def test_the_timeout_is_the_clients(bank: FakeBank) -> None:

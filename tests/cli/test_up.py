@@ -132,6 +132,24 @@ def test_without_a_menu_it_stays_until_it_is_told_to_stop(folder: Path) -> None:
     assert_gone([int(pid) for pid in re.findall(r"is ready: pid (\d+)", said)])
 
 
+def test_what_nohup_has_it_ignore_it_ignores(folder: Path) -> None:
+    with subprocess.Popen(
+        ["nohup", *FAKE_UP, str(folder), "--no-menu"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as up:
+        assert up.stderr is not None
+        while "The bank is running" not in (line := up.stderr.readline()):
+            assert line
+        up.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            up.wait(0.3)
+        up.terminate()
+        up.communicate(timeout=DEADLINE_S)
+    assert up.returncode == 0
+
+
 def test_a_bank_that_cannot_run_as_configured_is_not_started_by_half(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

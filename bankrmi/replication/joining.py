@@ -59,6 +59,10 @@ def admit(primary: Primary, token: Any, request: JoinRequest) -> None:
     if peer is None:
         answer("unknown")
         return
+    if replica.links.get(request.server) != request.start_id or request.number <= peer.join_number:
+        answer("wait")
+        return
+    peer.join_number = request.number
     peer.start_id = request.start_id
     if peer.standing is Standing.MEMBER and peer.incarnation != request.incarnation:
         # It lost its disk: the member that the view names is no more (V8).  Where the view can do without,
@@ -87,6 +91,7 @@ class Joiner:
     def __init__(self, replica: Replica) -> None:
         self.replica = replica
         self._asked_ms = float("-inf")
+        self._asked = 0
         self._copying = False
         self._copied_view: View | None = None
         self._admitted: tuple[str, int] | None = None
@@ -104,11 +109,13 @@ class Joiner:
         if admitted or replica.now_ms - self._asked_ms < replica.settings.beacon_ms:
             return
         self._asked_ms = replica.now_ms
+        self._asked += 1
         adopted = replica.journal.adopted
         request = JoinRequest(
             server=replica.settings.server,
             incarnation=replica.journal.incarnation,
             start_id=replica.start_id,
+            number=self._asked,
             history=adopted.history if adopted is not None else None,
             tail=tail_of(replica.journal),
         )

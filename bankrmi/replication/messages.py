@@ -116,11 +116,15 @@ CheckpointAnswer = Acknowledged | Mismatch | Superseded
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinRequest:
-    """From a server outside `in_sync`: the tail of its journal, newest first, thinning out to action id 0."""
+    """From a server outside `in_sync`: the tail of its journal, newest first, thinning out to action id 0.
+
+    `number` counts the requests of one process: a late one speaks of a disk that has been replaced since.
+    """
 
     server: str
     incarnation: str
     start_id: str
+    number: int
     history: str | None
     tail: Sequence[Position]
 

@@ -38,6 +38,7 @@ class Peer:
     leaving: bool = False
     lost_disk: bool = False  # The view names another disk of this server: that member confirms nothing.
 
+    join_number: int = 0  # Of the newest request to be let in that its running process has made.
     matched: int = 0  # Durable there and known to be the same as here, in this epoch.
     next_id: int = 1  # The first entry not sent yet.
     resume_id: int = 1  # Where to begin again when what was sent may be lost.

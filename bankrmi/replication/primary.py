@@ -292,7 +292,6 @@ class Primary:
             raise BrokenInvariant(
                 f"{answer.server} holds another entry than ours at action id {answer.matched}"
             )
-        peer.start_id = answer.start_id
         peer.acknowledged(answer.number, answer.matched)
         tip = self.replica.journal.tip.action_id
         if peer.next_id <= tip and not peer.unanswered:
@@ -377,6 +376,8 @@ class Primary:
         if peer is None:
             return
         if event.up:
+            if peer.start_id != event.start_id:
+                peer.join_number = 0
             peer.linked, peer.gone, peer.start_id = True, False, event.start_id
             self.replica.effects.append(Send(peer.server, ViewNews(view=self.view)))
             if peer.tracked:

@@ -56,9 +56,6 @@ def connect(
     connection = Connection(_connected_socket(address, deadline), address, object_id, limits)
     try:
         connection.greet(handshake, deadline)
-    except NotConnected:
-        connection.close()
-        raise
     except BaseException:
         connection.close()
         raise

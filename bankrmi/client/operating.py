@@ -5,6 +5,7 @@ Rule: each of these either did what it says, or raises and says why it did not.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from bankrmi.client.asking import ask_once
@@ -42,12 +43,15 @@ def export(configuration: Configuration, server: str | None) -> dict[str, Any]:
     return {**whole, "balances": balances}
 
 
-def plan_witness_restore(configuration: Configuration) -> dict[str, Any]:
+def plan_witness_restore(
+    configuration: Configuration, *, given_up: Collection[str] = ()
+) -> dict[str, Any]:
     """Return what each server holds (`found`, a line for each) and the only safe view (`view`).
 
-    Raises OperationFailed, with the same lines and the reason, if no view is safe.
+    Raises OperationFailed, with the same lines and the reason, if no view is safe. `given_up` names servers
+    that are lost, machine or disk: the operator's word, and the loss of what only they held.
     """
-    findings = restoring.gather(configuration)
+    findings = restoring.gather(configuration, given_up=given_up)
     found = [_line(name, answer) for name, answer in findings.answers.items()]
     if isinstance(findings.verdict, NoSafeView):
         raise OperationFailed("\n".join([*found, f"no view is safe: {findings.verdict.why}"]))

@@ -334,3 +334,37 @@ def test_while_time_remains_every_server_is_asked_again_and_again(
     for start in range(0, len(driven.asked) - len(servers), len(servers)):
         assert set(driven.asked[start : start + len(servers)]) == set(servers)
     assert len(driven.asked) >= 2 * len(servers)
+
+
+def found_at(now_ms: int, takeover_ms: int, silent: bool) -> int:
+    """Return when a call that began at 0 is answered, by s2, which leads from `takeover_ms` on.
+
+    s1 is stopped (`silent`) or dead; s2 names it as the primary until then.
+    """
+    attempts = attempts_of(preferred=S1)
+    while True:
+        match attempts.decide(now_ms):
+            case Finish(error=None):
+                return now_ms
+            case Wait(wait_ms=wait_ms):
+                now_ms += wait_ms
+            case Try(candidate=candidate, connect_ms=connect_ms) if candidate == S1:
+                now_ms += connect_ms if silent else 0
+                attempts.observe(SILENT if silent else REFUSED)
+            case Try():
+                leads = now_ms >= takeover_ms
+                attempts.observe(Answered(1) if leads else Failed(NotPrimary("s1 leads", primary="s1")))
+            case other:
+                pytest.fail(f"{other}")
+
+
+@given(takeover_ms=st.integers(0, 38))
+def test_the_successor_of_a_dead_primary_is_found_at_once(takeover_ms: int) -> None:
+    """The pauses are short while a takeover after a crash takes: no more than 20 ms are lost."""
+    assert found_at(0, takeover_ms, silent=False) <= takeover_ms + 20
+
+
+@given(takeover_ms=st.integers(300, 5000))
+def test_the_successor_of_a_stopped_primary_is_found_within_a_greetings_time(takeover_ms: int) -> None:
+    """A third of the patience is lost on the stopped one in each round (the aim is lease + 250 ms)."""
+    assert found_at(0, takeover_ms, silent=True) <= takeover_ms + 105

@@ -1,7 +1,8 @@
 """Child processes kept alive: started, watched, started again, stopped in order.
 
 Rule 1: a child that dies is reported, with its pid and how it ended, before anything else is done about it.
-Rule 2: it is started again after a growing pause, but not after a configuration error: it would end the same.
+Rule 2: it is started again after a growing pause; but not after a configuration error, nor when it was never
+        ready and has failed `FIRST_TRIES` times: it would only end the same.
 Rule 3: the first group stops before the second. So the witness is gone when the servers stop, and what they
         leave behind is the view as it was (rule V10).
 Rule 4: nothing is left behind. Children have sessions of their own, so that a Ctrl-C on the terminal reaches
@@ -33,6 +34,12 @@ FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 GOOD_LIFE_S = 10.0
 """A child that lived for so long died of something new."""
+
+FIRST_TRIES = 3
+"""What is in the way of a first start may go away by itself, as a port that was just left does."""
+
+LAST_LINE_S = 1.0
+"""What a child said before it ended is read; that nobody else holds its end of the pipe is likely, not sure."""
 
 STOP_S = 3.0
 """What a child gets to stop by itself."""
@@ -71,6 +78,8 @@ class _Kept:
     def __init__(self, child: Child) -> None:
         self.child = child
         self.process: asyncio.subprocess.Process | None = None
+        self.was_ready = False
+        self.failures = 0
         self.given_up_with: int | None = None
         self.settled = asyncio.Event()
         """It was ready once, or is given up."""
@@ -112,11 +121,9 @@ class Supervisor:
         """Return when no child is left and none will be started."""
         self._over.wait()
 
-    def given_up(self) -> list[int]:
-        """Return the exit codes of the children that are not started again."""
-        return [
-            kept.given_up_with for group in self._kept for kept in group if kept.given_up_with is not None
-        ]
+    def never_started(self) -> list[int]:
+        """Return the exit codes of the children that were given up before they were ever ready."""
+        return [kept.given_up_with for kept in self._all() if kept.given_up_with and not kept.was_ready]
 
     def stop(self) -> None:
         """Stop all children, in order; return when they are gone."""
@@ -154,6 +161,8 @@ class Supervisor:
             self._kept.append(kept_group)
             keeping += [asyncio.create_task(self._keep(kept)) for kept in kept_group]
             await self._unless_stopped(kept.settled.wait() for kept in kept_group)
+            if self.never_started():  # Those to come would only look in vain for these.
+                break
         self._settled.set()
         await self._unless_stopped(asyncio.shield(task) for task in keeping)
         if self._stopping.is_set():
@@ -213,6 +222,7 @@ class Supervisor:
                 kept.signal(signal.SIGKILL)
             reading = asyncio.create_task(self._read_readiness(kept, ready))
             returncode = await kept.process.wait()
+            await asyncio.wait({reading}, timeout=LAST_LINE_S)
             reading.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await reading
@@ -245,6 +255,7 @@ class Supervisor:
             told = json.loads(line)
             role = f"{told['role']}, " if told.get("role") else ""
             self._report(f"{kept.child.title} is ready: {role}pid {told['pid']}, {told['address']}")
+            kept.was_ready = True
             kept.settled.set()
 
     def _goes_on(self, kept: _Kept, returncode: int, pause_s: float) -> bool:
@@ -253,7 +264,9 @@ class Supervisor:
         ended = (
             f"{kept.child.title} (pid {pid}) {how_it_ended(returncode)}{_last_words(kept.child, returncode)}"
         )
-        if self._restart and returncode != ExitCode.USAGE:
+        kept.failures += returncode > 0
+        hopeless = returncode == ExitCode.USAGE or (kept.failures >= FIRST_TRIES and not kept.was_ready)
+        if self._restart and not hopeless:
             self._report(f"{ended}; it is started again in {pause_s:g} s")
             return True
         self._report(f"{ended}; it is not started again")

@@ -65,8 +65,9 @@ def _stay(
     supervisor: Supervisor, invocation: Invocation, configuration: Configuration, screen: Screen | None
 ) -> ExitCode:
     all_ready = supervisor.wait_until_settled(START_S)
-    if ExitCode.USAGE in supervisor.given_up():
-        return ExitCode.USAGE  # Half a bank is not what was asked for; the reason is on the screen.
+    if failures := supervisor.never_started():
+        # Half a bank is not what was asked for; the reasons are on the screen.
+        return ExitCode.USAGE if ExitCode.USAGE in failures else ExitCode.ERROR
     if not all_ready:
         say("Not every process is ready yet; 'bankrmi status' and the logs say what it waits for.")
     print_status(configuration)

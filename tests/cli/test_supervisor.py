@@ -110,9 +110,38 @@ def test_a_child_that_cannot_run_as_configured_is_not_started_again(tmp_path: Pa
     )
     with Supervisor([[broken]], restart=True, report=reports) as supervisor:
         assert supervisor.wait_until_settled(DEADLINE_S)
-        assert supervisor.given_up() == [2]
+        assert supervisor.never_started() == [2]
     (line,) = reports.lines
     assert line.endswith(f"cannot run as configured: port taken ({tmp_path / 'l'}); it is not started again")
+
+
+def test_a_group_is_not_started_when_the_one_before_it_cannot_be() -> None:
+    reports = Reports()
+    with Supervisor(
+        [[child("ns", "sys.exit(2)")], [child("s1", "ready()")]], restart=True, report=reports
+    ) as both:
+        assert both.wait_until_settled(DEADLINE_S)
+        assert both.never_started() == [2]
+    assert len(reports.lines) == 1
+
+
+def test_a_child_that_was_never_ready_is_tried_three_times() -> None:
+    """What is in its way may go away by itself; after that a person has to."""
+    reports = Reports()
+    with Supervisor([[child("s1", "sys.exit(1)")]], restart=True, report=reports) as supervisor:
+        supervisor.wait_until_over()
+        assert supervisor.never_started() == [1]
+    assert [line.partition("; ")[2] for line in reports.lines] == [
+        "it is started again in 0.2 s",
+        "it is started again in 0.4 s",
+        "it is not started again",
+    ]
+
+
+def test_a_child_that_was_ready_once_is_started_again_however_often_it_fails() -> None:
+    reports = Reports()
+    with Supervisor([[child("s1", "ready()\nsys.exit(1)")]], restart=True, report=reports):
+        assert reports.wait_for("it is started again", times=4)
 
 
 def test_without_restart_a_death_is_reported_and_all_deaths_are_the_end() -> None:
@@ -120,7 +149,7 @@ def test_without_restart_a_death_is_reported_and_all_deaths_are_the_end() -> Non
     children = [child(title, f"ready()\nsys.exit({code})") for title, code in (("a", 0), ("b", 7))]
     with Supervisor([children], restart=False, report=reports) as supervisor:
         supervisor.wait_until_over()
-        assert sorted(supervisor.given_up()) == [0, 7]
+        assert supervisor.never_started() == []
     assert reports.wait_for("a (pid", ") ended; it is not started again")
     assert reports.wait_for("b (pid", ") ended with exit code 7; it is not started again")
 

@@ -39,7 +39,7 @@ FIRST_TRIES = 3
 """What is in the way of a first start may go away by itself, as a port that was just left does."""
 
 LAST_LINE_S = 1.0
-"""What a child said before it ended is read; that nobody else holds its end of the pipe is likely, not sure."""
+"""What a child said before it ended is read, for so long: somebody else may hold its end of the pipe."""
 
 STOP_S = 3.0
 """What a child gets to stop by itself."""

@@ -296,10 +296,10 @@ class Attempts:
         return self._finish
 
     def _given_up(self) -> BankError:
-        if self.request_id is None:
-            return Unreached(f"no server answered in time, and nothing was changed ({self._last_reason})")
         if not self._sent:
             return Unreached(f"no server could be reached, and nothing was done ({self._last_reason})")
+        if self.request_id is None:
+            return Unreached(f"no server answered in time, and nothing was changed ({self._last_reason})")
         return InDoubt(
             f"the outcome of {self.request_id} is unknown ({self._last_reason}); ask for it by this id",
             request_id=self.request_id,

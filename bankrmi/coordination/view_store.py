@@ -58,9 +58,12 @@ class ViewStore:
         try:
             self._database = apsw.Connection(str(self._file))
             self._prepare()
-        except apsw.Error as error:
+        except (apsw.Error, OSError) as error:
             os.close(self._lock)
             raise OperationFailed(f"the witness cannot use {self._file}: {error}") from error
+        except DiskFailed:
+            os.close(self._lock)
+            raise
 
     def _prepare(self) -> None:
         self._database.set_busy_timeout(0)
@@ -151,7 +154,8 @@ def _only_user_of(folder: Path) -> int:
     except OSError as error:
         holder = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
         os.close(lock)
-        raise OperationFailed(f"another witness (pid {holder}) uses {folder} already") from error
+        taken = f"another witness (pid {holder}) uses {folder} already: is the bank up?"
+        raise OperationFailed(taken) from error
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
     return lock

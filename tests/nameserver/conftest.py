@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 
 SCRIPT = """
-import sys
+import resource, sys
 from pathlib import Path
 from bankrmi import config
+if sys.argv[4]:  # A disk that is full: no file grows beyond this.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]), int(sys.argv[4])))
 from bankrmi.nameserver import process, run
 if sys.argv[3]:  # As if on a machine of its own: this address is another's.
     process._is_here = lambda address: address != sys.argv[3]
@@ -62,10 +64,10 @@ class Place:
     witness: str
     started: list[NameServerProcess] = field(default_factory=list)
 
-    def start(self, *, elsewhere: str = "") -> NameServerProcess:
+    def start(self, *, elsewhere: str = "", file_limit: str = "") -> NameServerProcess:
         ours, theirs = os.pipe()
         process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(self.config), str(theirs), elsewhere],
+            [sys.executable, "-c", SCRIPT, str(self.config), str(theirs), elsewhere, file_limit],
             pass_fds=(theirs,),
             stderr=subprocess.PIPE,
             text=True,

@@ -16,7 +16,7 @@ import pytest
 
 from bankrmi.client.asking import ask_once
 from bankrmi.coordination.witness import WITNESS_ID
-from bankrmi.errors import InvalidRequest, Unreached
+from bankrmi.errors import BrokenInvariant, InvalidRequest, OperationFailed, Unreached
 from bankrmi.replication.view import View
 from bankrmi.rmi import look_up, register_name, uri_of
 from tests.nameserver.conftest import Place, PlaceMaker, free_address
@@ -179,6 +179,31 @@ def test_a_data_directory_that_cannot_be_is_exit_code_2(place: Place) -> None:
     code, log = place.start().wait()
     assert code == 2
     assert len(log.splitlines()) == 1
+
+
+def test_a_full_disk_ends_the_process_and_takes_nothing_back(place: Place) -> None:
+    """What was answered stays; the proposal that failed is open, and the restarted witness settles it."""
+    server = place.start(file_limit="32768")
+    told: list[Any] = []
+
+    def fill_the_disk() -> None:
+        before, view = None, FIRST
+        while True:
+            told.append(propose(place, before, view)["view"])
+            before, view = view, view.started_again(f"start {view.epoch}")
+
+    with pytest.raises((BrokenInvariant, OperationFailed, Unreached)):
+        fill_the_disk()
+    code, log = server.wait()
+    assert code == 1
+    assert "the witness cannot use" in log.splitlines()[-1]
+    assert "Traceback" not in log
+    place.start()
+    history = ask_witness(place, "history")
+    assert history[: len(told)] == told
+    assert len(history) - len(told) in (0, 1)
+    newest = View.from_wire(history[-1])
+    assert propose(place, newest, newest.started_again("x"))["won"]
 
 
 # -- unmodified Pyro5 -------------------------------------------------------------------------------

@@ -16,7 +16,16 @@ import msgpack
 from bankrmi.bank.operations import LARGEST, Deposit, Operation
 from bankrmi.replication.entry import Scalar
 
-__all__ = ["DONE", "INSUFFICIENT", "NO_ACCOUNT", "TOO_LARGE", "Accounts", "packed"]
+__all__ = [
+    "DONE",
+    "INSUFFICIENT",
+    "NO_ACCOUNT",
+    "TOO_LARGE",
+    "Accounts",
+    "described",
+    "fingerprint",
+    "packed",
+]
 
 DONE = "done"
 INSUFFICIENT = "insufficient"
@@ -33,6 +42,12 @@ def packed(operation: Operation) -> bytes:
     kind = _DEPOSIT if type(operation) is Deposit else _WITHDRAW
     packed_operation: bytes = _pack((kind, operation.account, operation.amount))
     return packed_operation
+
+
+def described(operation: bytes) -> dict[str, Any]:
+    """Return an operation of the journal in words: kind, account, amount."""
+    kind, account, amount = _unpack(operation)
+    return {"kind": "withdraw" if kind == _WITHDRAW else "deposit", "account": account, "amount": amount}
 
 
 class Accounts:
@@ -111,8 +126,7 @@ class Accounts:
 
     def describe(self, operation: bytes) -> dict[str, Any]:
         """Return the operation in words."""
-        kind, account, amount = _unpack(operation)
-        return {"kind": "withdraw" if kind == _WITHDRAW else "deposit", "account": account, "amount": amount}
+        return described(operation)
 
     def export(self) -> Iterator[tuple[int, int]]:
         """Return (account id, balance) in the order of the ids."""

@@ -179,6 +179,7 @@ class Holdings:
     primary: str | None
     tip: Position
     still: bool
+    last_view: View | None = None
 
     @property
     def empty(self) -> bool:

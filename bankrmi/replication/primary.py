@@ -355,11 +355,7 @@ class Primary:
             if peer.tracked and now_ms - peer.last_sent_ms >= settings.beacon_ms:
                 self._send(peer)
             joining = peer.standing in (Standing.CATCHING_UP, Standing.MANDATORY)
-            if (
-                joining
-                and self.replica.proposals.settled
-                and peer.is_silent(now_ms, timeout_ms)
-            ):
+            if joining and self.replica.proposals.settled and peer.is_silent(now_ms, timeout_ms):
                 peer.standing = Standing.OUTSIDE
                 self._count_required()
                 self.advance()

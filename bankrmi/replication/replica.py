@@ -115,6 +115,7 @@ class Replica:
         self.role = Role.STARTING
         self.role_since_ms = now_ms
         self.view: View | None = None
+        self.last_view: View | None = None  # What it was when the witness lost its memory.
         self.links: dict[str, str] = {}
         self.grants = Grants(lease_ms=settings.lease_ms, drift_ms=settings.drift_ms)
         self.proposals = Proposals()
@@ -396,7 +397,7 @@ class Replica:
         self._won = None
         if not self.still:
             self.still = True
-            self.view = None
+            self.last_view, self.view = self.view, None
             self._set_role(Role.STARTING)
             remedy = "run `bankrmi witness restore`"
             self.effects.append(Report("nobody can lead", {"why": why, "remedy": remedy}))
@@ -418,6 +419,7 @@ class Replica:
             primary=adopted.primary if adopted is not None else None,
             tip=self.journal.tip,
             still=self.still,
+            last_view=self.last_view,
         )
 
     def _learn(self, view: View) -> None:

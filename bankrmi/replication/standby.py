@@ -168,7 +168,11 @@ class Standby:
         """A client asks here: perhaps it knows that the primary is gone.  Look before answering."""
         replica = self.replica
         view = replica.view
-        if view is None or not view.names(replica.settings.server, replica.journal.incarnation) or len(self._held) >= HELD_LIMIT:
+        if (
+            view is None
+            or not view.names(replica.settings.server, replica.journal.incarnation)
+            or len(self._held) >= HELD_LIMIT
+        ):
             replica.answer_not_leading(event.token)
         else:
             self._held.append((replica.now_ms, event))

@@ -17,7 +17,7 @@ import apsw.sqlite_extra
 
 from bankrmi.errors import ConfigurationError
 
-__all__ = ["DiskFailed", "open_database", "open_in_memory", "own_directory"]
+__all__ = ["DiskFailed", "open_database", "open_in_memory", "own_directory", "sync_directory"]
 
 _CHECKSUM_VFS = "cksmvfs"
 _CHECKSUM_BYTES = 8
@@ -62,8 +62,11 @@ def own_directory(directory: Path) -> IO[str]:
     return lock
 
 
-def open_database(path: Path) -> apsw.Connection:
-    """Open, or make, a database file with checksums; raises ConfigurationError if it cannot be used."""
+def open_database(path: Path, *, as_copy: bool = False) -> apsw.Connection:
+    """Open, or make, a database file with checksums; raises ConfigurationError if it cannot be used.
+
+    A copy (`as_copy`) is not durable by itself, and has no write-ahead log.
+    """
     try:
         if _CHECKSUM_VFS not in apsw.vfs_names():
             apsw.sqlite_extra.load(apsw.Connection(":memory:"), "cksumvfs")
@@ -71,6 +74,9 @@ def open_database(path: Path) -> apsw.Connection:
         database = apsw.Connection(str(path), vfs=_CHECKSUM_VFS)
         if new:
             database.reserve_bytes(reserve=_CHECKSUM_BYTES)
+        if as_copy:
+            database.pragma("synchronous", "off")
+            return database
         database.pragma("locking_mode", "exclusive")
         database.pragma("journal_mode", "wal")
         database.pragma("synchronous", "full")
@@ -82,7 +88,7 @@ def open_database(path: Path) -> apsw.Connection:
             f"the database {path} cannot be opened: {error}; if the disk is damaged, move the directory "
             f"away and let the server join again from the other copy"
         ) from error
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
     return database
 
 
@@ -91,7 +97,7 @@ def open_in_memory() -> apsw.Connection:
     return apsw.Connection(":memory:")
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make new names in the directory survive a power loss."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:

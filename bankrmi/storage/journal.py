@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,15 @@ class SqliteJournal:
             backup.step()
         return target
 
+    @property
+    def database(self) -> apsw.Connection:
+        """The connection, for whoever copies the database."""
+        return self._database
+
+    def export(self) -> Iterable[tuple[Any, ...]]:
+        """Return the state machine's whole state, in a fixed order."""
+        return self._machine.export()
+
     def close(self) -> None:
         """Close the database; what was not committed is gone."""
         self._database.close()
@@ -151,9 +160,10 @@ class SqliteJournal:
         return self._tip
 
     @property
-    def opening_digest(self) -> bytes | None:
+    def opened_with(self) -> bytes | None:
         """Identifies the opening state; None while this copy is empty."""
-        return self._opening.digest if self._opening is not None else None
+        opened_with: bytes | None = self._execute("SELECT value FROM about WHERE name = 'opened_with'").get
+        return opened_with
 
     def open(self, adopted: Adopted) -> None:
         """Write the opening state, its history and its first epoch (rule V9)."""
@@ -164,7 +174,7 @@ class SqliteJournal:
         digest = hashlib.blake2b(
             adopted.history.encode() + b"\0" + identity, digest_size=DIGEST_BYTES
         ).digest()
-        self._set(opening=digest)
+        self._set(opening=digest, opened_with=identity)
         self._opening = self._tip = Position(0, 0, digest)
         self.adopt(adopted)
 

@@ -1,0 +1,169 @@
+"""A copy of the primary's database, for a server that has nothing in common with it.
+
+Rule 1: the primary copies a few pages whenever it has nothing else to do: nobody waits for a joiner.
+Rule 2: the joiner verifies what it got before it tells the rules that it has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import apsw
+import structlog
+
+from bankrmi.errors import InvalidRequest, OperationFailed
+from bankrmi.replication.events import CopyEnded, Event
+from bankrmi.replication.journal import Adopted
+from bankrmi.rmi import Call, Failure, RemoteError, handshake, open_link
+from bankrmi.server.peer_links import STANDBY_ID
+from bankrmi.storage.copying import CopyMaker, put_in_place, verify_copy
+from bankrmi.storage.journal import SqliteJournal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["CopyFetcher", "CopyServer"]
+
+log = structlog.get_logger("bankrmi.server")
+
+CHUNK_BYTES = 1 << 20
+SECONDS = 30.0
+STEP_PAUSE_SECONDS = 0.0005
+
+
+class CopyServer:
+    """Makes copies of this server's database, one at a time, and hands them out in chunks."""
+
+    def __init__(self, source: Callable[[], apsw.Connection], directory: Path) -> None:
+        self._source = source
+        self._directory = directory
+        self._made: dict[str, Path] = {}
+        self._making: CopyMaker | None = None
+        for leftover in directory.glob("copy-*.db"):
+            leftover.unlink(missing_ok=True)
+
+    def begin(self, call: Call) -> None:
+        """Answer (name, size in bytes) when a copy is made."""
+        if self._making is not None:
+            raise OperationFailed("another copy is being made")
+        for name in list(self._made):
+            self.end(name)
+        name = secrets.token_hex(4)
+        self._making = CopyMaker(self._source(), self._directory / f"copy-{name}.db")
+        self._step(name, self._making, call)
+
+    def _step(self, name: str, making: CopyMaker, call: Call) -> None:
+        try:
+            done = making.step()
+        except apsw.Error as error:
+            self._making = None
+            making.abandon()
+            call.fail(OperationFailed(f"the copy failed: {error}"))
+            return
+        if not done and not call.connection_lost:
+            asyncio.get_running_loop().call_later(STEP_PAUSE_SECONDS, self._step, name, making, call)
+            return
+        self._making = None
+        if not done:
+            making.abandon()
+            return
+        self._made[name] = making.path
+        call.answer([name, making.path.stat().st_size])
+
+    def read(self, name: str, offset: int) -> bytes:
+        """Return a chunk of a copy; empty at its end."""
+        path = self._made.get(name)
+        if path is None:
+            raise InvalidRequest("there is no such copy any more: begin again")
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(CHUNK_BYTES)
+
+    def end(self, name: str) -> None:
+        """Throw a copy away."""
+        path = self._made.pop(name, None)
+        if path is not None:
+            path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Throw everything away."""
+        if self._making is not None:
+            self._making.abandon()
+        for name in list(self._made):
+            self.end(name)
+
+
+class CopyFetcher:
+    """Gets a copy from the primary, and puts it in the place of this server's database."""
+
+    def __init__(
+        self,
+        server: str,
+        addresses: Mapping[str, str],
+        database: Path,
+        take: Callable[[Event], None],
+        reopen: Callable[[], SqliteJournal],
+        open_copy: Callable[[Path], SqliteJournal],
+        current: Callable[[], SqliteJournal],
+    ) -> None:
+        self._handshake = handshake("server", server=server)
+        self._addresses = addresses
+        self._database = database
+        self._path = database.with_name("fetched.db")
+        self._take = take
+        self._reopen = reopen
+        self._open_copy = open_copy
+        self._current = current
+        self._task: asyncio.Task[None] | None = None
+
+    def fetch(self, primary: str) -> None:
+        """Begin; `CopyEnded` is taken when it is done."""
+        self._task = asyncio.get_running_loop().create_task(self._fetch(primary))
+
+    async def _fetch(self, primary: str) -> None:
+        fetched = False
+        try:
+            size = await self._download(primary)
+            wrong = await asyncio.to_thread(verify_copy, self._path)
+            if wrong:
+                log.warning("the copy is damaged, and is fetched again", reason=wrong)
+            else:
+                fetched = True
+                log.info("copy fetched", source=primary, bytes=size)
+        except (Failure, RemoteError, OperationFailed, InvalidRequest, OSError) as error:
+            log.warning("no copy", source=primary, reason=str(error))
+        self._take(CopyEnded(fetched=fetched))
+
+    async def _download(self, primary: str) -> int:
+        link = await open_link(self._addresses[primary], STANDBY_ID + primary, self._handshake, SECONDS)
+        try:
+            name, size = await link.ask("begin_copy", [], 10 * SECONDS)
+            with self._path.open("wb") as file:
+                while chunk := await link.ask("read_copy", [name, file.tell()], SECONDS):
+                    file.write(chunk)
+            await link.ask("end_copy", [name], SECONDS)
+        finally:
+            link.close()
+        return int(size)
+
+    def install(self, adopted: Adopted | None) -> SqliteJournal | None:
+        """Put what was fetched in place and return it opened; or (None) throw it away."""
+        if adopted is None:
+            self._path.unlink(missing_ok=True)
+            return None
+        copy = self._open_copy(self._path)
+        copy.make_own(secrets.token_hex(8), adopted)
+        copy.commit()
+        copy.close()
+        self._current().close()
+        put_in_place(self._path, self._database)
+        return self._reopen()
+
+    def close(self) -> None:
+        """Give up."""
+        if self._task is not None:
+            self._task.cancel()

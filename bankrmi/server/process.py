@@ -1,0 +1,295 @@
+"""The server process: put together, run, ended in good order.
+
+Rule 1: configuration, ledger and disk are checked before anything listens; a server listens before it leads.
+Rule 2: SIGTERM leaves the bank in good order first (V10), within 2 s; SIGINT, or a second SIGTERM, ends at
+        once and leaves the view as it is.
+Rule 3: the listening socket is closed last, when nobody is answered any more (R3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import secrets
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+import structlog
+
+from bankrmi.bank.accounts import Accounts, fingerprint
+from bankrmi.bank.ledger_file import read_ledger
+from bankrmi.config import Configuration
+from bankrmi.coordination.witness_client import WitnessClient
+from bankrmi.errors import BankError, ConfigurationError, OperationFailed
+from bankrmi.logging_setup import configure
+from bankrmi.parent_death import end_with_parent
+from bankrmi.replication.events import StopAsked
+from bankrmi.replication.replica import Replica, Role
+from bankrmi.replication.settings import Settings
+from bankrmi.rmi import PROTOCOL_VERSION, Daemon, Limits, handshake
+from bankrmi.server.account import ACCOUNT_ID, AccountObject
+from bankrmi.server.clock import now_ms
+from bankrmi.server.copying import CopyFetcher, CopyServer
+from bankrmi.server.driver import Driver
+from bankrmi.server.naming import Naming
+from bankrmi.server.operator_object import OPERATOR_ID, OperatorObject
+from bankrmi.server.peer_links import STANDBY_ID, PeerLinks
+from bankrmi.server.standby_object import StandbyObject
+from bankrmi.server.status import status_of
+from bankrmi.storage.database import DiskFailed, open_database, own_directory
+from bankrmi.storage.journal import SqliteJournal
+
+__all__ = ["run"]
+
+log = structlog.get_logger("bankrmi.server")
+
+_DONE, _ERROR, _USAGE = 0, 1, 2
+LEAVE_SECONDS = 1.5
+DATABASE = "bank.db"
+
+
+def run(
+    configuration: Configuration,
+    name: str,
+    *,
+    first: bool = False,
+    log_json: bool = False,
+    parent_pid: int | None = None,
+    ready_fd: int | None = None,
+) -> int:
+    """Run one server until told to stop; return the exit code."""
+    end_with_parent(parent_pid)
+    configure(log_json, name)
+    try:
+        process = _Process(configuration, name, first=first)
+        asyncio.run(process.serve(ready_fd))
+    except ConfigurationError as error:
+        log.error(error.message)
+        return _USAGE
+    except BankError as error:
+        log.error(error.message)
+        return _ERROR
+    except DiskFailed as error:
+        log.error(str(error))
+        return _ERROR
+    return _DONE
+
+
+class _Process:
+    """All parts of one server."""
+
+    def __init__(self, configuration: Configuration, name: str, *, first: bool) -> None:
+        if name not in configuration.servers:
+            known = ", ".join(configuration.servers)
+            raise ConfigurationError(f"there is no server {name} in {configuration.path}: it names {known}")
+        self._configuration = configuration
+        self._name = name
+        self._directory = configuration.data_dir / name
+        self._lock: IO[str] = own_directory(self._directory)
+        self._start_id = secrets.token_hex(8)
+        self._journal = self._open_journal()
+        self._settings = _settings(configuration, name, first=first)
+        self._copy_server = CopyServer(lambda: self._driver.journal.database, self._directory)
+
+    # -- the disk --------------------------------------------------------------------------------
+
+    @property
+    def _database(self) -> Path:
+        return self._directory / DATABASE
+
+    def _open_journal(self) -> SqliteJournal:
+        """Open the database; an empty one needs a sound ledger, any other ignores what it has become."""
+        journal = self._journal_at(self._database, {})
+        if journal.adopted is None:
+            journal.close()
+            return self._journal_at(self._database, read_ledger(self._configuration.ledger))
+        self._compare_ledger(journal)
+        return journal
+
+    def _journal_at(self, path: Path, ledger: dict[int, int], *, as_copy: bool = False) -> SqliteJournal:
+        try:
+            return SqliteJournal(
+                open_database(path, as_copy=as_copy),
+                Accounts(ledger),
+                new_incarnation=lambda: secrets.token_hex(8),
+                rolled_back_to=self._directory,
+            )
+        except DiskFailed as error:
+            raise OperationFailed(f"{error} ({path}); free some space, or repair the disk") from error
+
+    def _compare_ledger(self, journal: SqliteJournal) -> None:
+        """Say so if the ledger was edited after the bank opened with it: that changes nothing."""
+        path = self._configuration.ledger
+        with suppress(ConfigurationError):
+            if journal.opened_with != fingerprint(read_ledger(path)):
+                log.warning(
+                    "the ledger was edited since the bank opened with it; that changes nothing",
+                    ledger=str(path),
+                    remedy="use deposits and withdrawals; `bankrmi export` writes the current ledger",
+                )
+
+    # -- serving ---------------------------------------------------------------------------------
+
+    async def serve(self, ready_fd: int | None) -> None:
+        """Serve until a signal or a failure; raise what went wrong."""
+        configuration, name = self._configuration, self._name
+        daemon = Daemon(_limits(configuration), self._greeting)
+        replica = Replica(self._settings, self._journal, start_id=self._start_id, now_ms=now_ms())
+        coordinator = WitnessClient(
+            configuration.witness, configuration.service, handshake=handshake("server", server=name)
+        )
+        driver = self._driver = Driver(replica, self._journal, coordinator)
+        driver.links = PeerLinks(name, self._start_id, configuration.servers, driver.take)
+        driver.copies = fetcher = self._fetcher()
+        naming = Naming(configuration, name, configuration.servers[name])
+        account = self._register_objects(daemon)
+        self._catch_signals()
+        try:
+            await _listen(daemon, configuration.servers[name])
+            log.info("listening", address=configuration.servers[name])
+            driver.links.open()
+            naming.open()
+            driver.on_tick = _ReadyLine(replica, account, ready_fd, configuration.servers[name])
+            driver.start(max(5.0, self._settings.beacon_ms / 4))
+            _keep_collector_quiet()
+            why = await driver.stopped
+        finally:
+            naming.close()
+            fetcher.close()
+            if hasattr(driver, "links"):
+                driver.links.close()
+            coordinator.close()
+            await daemon.close()
+            self._copy_server.close()
+            self._lock.close()
+        if why:
+            raise OperationFailed(f"stopped: {why}")
+        driver.journal.close()
+        log.info("stopped")
+
+    def _fetcher(self) -> CopyFetcher:
+        return CopyFetcher(
+            self._name,
+            self._configuration.servers,
+            self._database,
+            take=self._driver.take,
+            reopen=lambda: self._journal_at(self._database, {}),
+            open_copy=lambda path: self._journal_at(path, {}, as_copy=True),
+            current=lambda: self._driver.journal,
+        )
+
+    def _register_objects(self, daemon: Daemon) -> AccountObject:
+        configuration, name, driver = self._configuration, self._name, self._driver
+        account = AccountObject(
+            driver.take,
+            lambda: status_of(driver.replica, configuration),
+            now_ms=now_ms,
+            operations_per_request=configuration.limits.operations_per_request,
+            timeout_ms=configuration.client.timeout_ms,
+        )
+        daemon.register(ACCOUNT_ID + name, account)
+        daemon.register(STANDBY_ID + name, StandbyObject(driver.take, self._copy_server), for_servers=True)
+        daemon.register(OPERATOR_ID + name, OperatorObject(driver.take, self._exported), roles={"operator"})
+        return account
+
+    def _greeting(self) -> dict[str, object]:
+        return {"protocol": PROTOCOL_VERSION, "server": self._name, "start_id": self._start_id}
+
+    def _exported(self) -> tuple[dict[str, Any], list[tuple[int, int]]]:
+        journal = self._driver.journal
+        adopted = journal.adopted
+        if adopted is None:
+            raise OperationFailed(f"{self._name} holds nothing yet")
+        return {"action_id": journal.tip.action_id, "history": adopted.history}, list(journal.export())
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def _catch_signals(self) -> None:
+        loop, driver = asyncio.get_running_loop(), self._driver
+        asked = False
+
+        def terminate() -> None:
+            nonlocal asked
+            if asked:
+                driver.stop("")
+                return
+            asked = True
+            log.info("stopping: the others are told first")
+            loop.call_later(LEAVE_SECONDS, driver.stop, "")
+            driver.take(StopAsked())
+
+        loop.add_signal_handler(signal.SIGTERM, terminate)
+        loop.add_signal_handler(signal.SIGINT, driver.stop, "")
+
+
+class _ReadyLine:
+    """Says once, to whoever started the process, that it has a role; and looks for overdue calls."""
+
+    def __init__(self, replica: Replica, account: AccountObject, ready_fd: int | None, address: str) -> None:
+        self._replica = replica
+        self._account = account
+        self._ready_fd = ready_fd
+        self._address = address
+        self._ready = False
+
+    def __call__(self) -> None:
+        """Look at every tick."""
+        self._account.give_up_overdue()
+        role = self._replica.role
+        if self._ready or role not in (Role.PRIMARY, Role.STANDBY):
+            return
+        self._ready = True
+        log.info("ready", role=role.value, address=self._address)
+        if self._ready_fd is not None:
+            server = self._replica.settings.server
+            line = json.dumps(
+                {"pid": os.getpid(), "server": server, "address": self._address, "role": role.value}
+            )
+            with suppress(OSError):
+                os.write(self._ready_fd, line.encode() + b"\n")
+                os.close(self._ready_fd)
+
+
+async def _listen(daemon: Daemon, address: str) -> None:
+    try:
+        await daemon.listen(address)
+    except ConfigurationError as error:
+        # The port may be free the next time: not a mistake that only an editor can mend.
+        raise OperationFailed(error.message) from error
+
+
+def _keep_collector_quiet() -> None:
+    """Take what lives as long as the process out of the garbage collector's rounds."""
+    gc.collect()
+    gc.freeze()
+
+
+def _settings(configuration: Configuration, name: str, *, first: bool) -> Settings:
+    return Settings(
+        server=name,
+        servers=tuple(configuration.servers),
+        lease_ms=configuration.lease_ms,
+        drift_ms=configuration.drift_ms,
+        beacon_ms=configuration.beacon_ms,
+        checkpoint_timeout_ms=configuration.checkpoint_timeout_ms,
+        copies_min=configuration.copies_min,
+        refused_means_gone=configuration.refused_means_gone,
+        first=first,
+    )
+
+
+def _limits(configuration: Configuration) -> Limits:
+    limits = configuration.limits
+    return Limits(
+        connections=limits.connections,
+        unfinished_per_address=limits.unfinished_per_address,
+        handshake_bytes=limits.handshake_bytes,
+        serpent_bytes=limits.serpent_bytes,
+        message_bytes=limits.message_bytes,
+        server_message_bytes=limits.server_message_bytes,
+        message_deadline_ms=limits.message_deadline_ms,
+    )

@@ -1,0 +1,76 @@
+"""A copy of a live database: made a few pages at a time, verified, and put in place in one step.
+
+Rule 1: while it is made, the database goes on being written, by the same connection: SQLite keeps the
+        copy up to date with what was copied already.
+Rule 2: a copy is in place only when it is whole, verified, durable, and has an incarnation of its own.
+Rule 3: the old database is closed, and with it its write-ahead log gone, before the new one takes its name.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import apsw
+
+from bankrmi.storage.database import open_database, sync_directory
+
+__all__ = ["CopyMaker", "put_in_place", "verify_copy"]
+
+PAGES_AT_ONCE = 128
+
+
+class CopyMaker:
+    """Makes one copy, step by step, between the groups of a server that goes on working."""
+
+    def __init__(self, source: apsw.Connection, path: Path) -> None:
+        """Begin a copy of `source` at `path`, which is overwritten."""
+        path.unlink(missing_ok=True)
+        self.path = path
+        self._target = open_database(path, as_copy=True)
+        self._backup = self._target.backup("main", source, "main")
+
+    def step(self) -> bool:
+        """Copy some pages; return whether the copy is whole."""
+        done = self._backup.step(PAGES_AT_ONCE)
+        if done:
+            self._backup.finish()
+            self._target.close()
+        return done
+
+    def abandon(self) -> None:
+        """Throw away what has been copied."""
+        self._backup.close(True)
+        self._target.close()
+        self.path.unlink(missing_ok=True)
+
+
+def verify_copy(path: Path) -> str:
+    """Return what is wrong with a copy, nothing if it is sound.  Takes a second for a million entries."""
+    try:
+        database = open_database(path, as_copy=True)
+    except Exception as error:  # Whatever a damaged file makes SQLite say.
+        return str(error)
+    try:
+        found = database.execute("PRAGMA integrity_check(1)").get
+        if found != "ok":
+            return str(found)
+        [(count, newest)] = database.execute("SELECT count(*), max(action_id) FROM journal")
+        return "" if count == (newest or 0) else f"of {newest} entries there are {count}"
+    except apsw.Error as error:
+        return str(error)
+    finally:
+        database.close()
+
+
+def put_in_place(copy: Path, path: Path) -> None:
+    """Give a closed copy the name of a closed database, durably."""
+    descriptor = os.open(copy, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    for leftover in (path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        leftover.unlink(missing_ok=True)
+    copy.replace(path)
+    sync_directory(path.parent)

@@ -53,7 +53,7 @@ def admit(primary: Primary, token: Any, request: JoinRequest) -> None:
     peer = primary.peers.get(request.server)
 
     def answer(outcome: str) -> None:
-        reply = JoinAnswer(server=replica.settings.server, history=primary.view.history, outcome=outcome)
+        reply = JoinAnswer(server=replica.settings.server, number=request.number, outcome=outcome)
         replica.effects.append(Answer(token, reply))
 
     if peer is None:
@@ -122,9 +122,14 @@ class Joiner:
         replica.effects.append(Send(view.primary, request))
 
     def answered(self, answer: JoinAnswer) -> None:
-        """The primary answered: fetch a copy, or wait for checkpoints, or look who leads now."""
+        """The primary answered: fetch a copy, or wait for checkpoints, or look who leads now.
+
+        A late answer to an older request, or to one of a server that is a member by now, is none.
+        """
         replica = self.replica
         view = replica.view
+        if answer.number != self._asked or not self._outside():
+            return
         if answer.outcome == "not_primary":
             replica.read_view()
         elif answer.outcome == "checkpoints" and view is not None and view.primary == answer.server:
@@ -139,6 +144,11 @@ class Joiner:
             self._copied_view = view
             replica.effects.append(FetchCopy(view.primary))
 
+    def _outside(self) -> bool:
+        view = self.replica.view
+        own = (self.replica.settings.server, self.replica.journal.incarnation)
+        return view is not None and not view.names(*own)
+
     def copy_ended(self, *, fetched: bool) -> None:
         """A copy is here, or none: install it if it is still what we need; ask again in any case.
 
@@ -150,7 +160,8 @@ class Joiner:
         self._asked_ms = float("-inf")
         if not fetched or view is None:
             return
-        still_wanted = self.replica.view == view and (own is None or own.epoch <= view.epoch)
+        same_view = self.replica.view == view and (own is None or own.epoch <= view.epoch)
+        still_wanted = same_view and self._outside()
         adopted = Adopted(
             history=view.history, epoch=view.epoch, primary=view.primary, start_id=view.start_id
         )

@@ -131,10 +131,10 @@ class JoinRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinAnswer:
-    """`outcome` is "checkpoints" (they will come), "copy" (nothing in common: fetch a copy) or "not_primary"."""
+    """To the join request `number`: `outcome` is "checkpoints" (they will come), "copy" (nothing in common: fetch a copy) or "not_primary"."""
 
     server: str
-    history: str | None
+    number: int
     outcome: str
 
 

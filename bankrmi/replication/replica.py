@@ -256,8 +256,7 @@ class Replica:
         if self.primary is not None:
             joining.admit(self.primary, token, request)
         else:
-            history = self.view.history if self.view is not None else None
-            answer = JoinAnswer(server=self.settings.server, history=history, outcome="not_primary")
+            answer = JoinAnswer(server=self.settings.server, number=request.number, outcome="not_primary")
             self.effects.append(Answer(token, answer))
 
     def _leave_asked(self, token: Any, server: str) -> None:

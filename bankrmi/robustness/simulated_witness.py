@@ -23,28 +23,36 @@ class SimulatedWitness:
         self.view: View | None = None
         self.up = True
         self.on_change: Callable[[], None] = lambda: None
+        self.loses: Callable[[View], bool] = lambda view: False
+        """Whether a proposal gets lost on its way, as seen from outside: see `Simulation`."""
 
     def read(self, server: str, since_epoch: int, answer: Callable[[Event], None]) -> None:
         """Answer a reading, or never."""
-        self._serve(server, answer, lambda: ViewRead(self.view, since_epoch), CoordinatorSilent(proposal=False))
+        self._serve(
+            server, answer, lambda: ViewRead(self.view, since_epoch), CoordinatorSilent(proposal=False)
+        )
 
     def propose(
         self, server: str, view: View, expected: tuple[str, int] | None, answer: Callable[[Event], None]
     ) -> None:
         """Decide a proposal, perhaps long after the proposer has given up; answer, or never."""
 
-        def decide() -> Event:
+        def decide() -> Event | None:
+            if self.loses(view):
+                return None
             known = (self.view.history, self.view.epoch) if self.view is not None else None
             if known == expected:
                 self.view = view
-                self.world.note(f"witness: epoch {view.epoch} is {view.primary}'s, in sync {sorted(view.in_sync)}")
+                self.world.note(
+                    f"witness: epoch {view.epoch} is {view.primary}'s, in sync {sorted(view.in_sync)}"
+                )
                 self.on_change()
             return Proposed(self.view)
 
         self._serve(server, answer, decide, CoordinatorSilent(proposal=True))
 
     def _serve(
-        self, server: str, answer: Callable[[Event], None], decide: Callable[[], Event], silent: Event
+        self, server: str, answer: Callable[[Event], None], decide: Callable[[], Event | None], silent: Event
     ) -> None:
         over = False
 
@@ -58,7 +66,8 @@ class SimulatedWitness:
             if not self.up:
                 return
             reply = decide()
-            self.world.send(self.name, server, lambda: end(reply))
+            if reply is not None:
+                self.world.send(self.name, server, lambda: end(reply))
 
         self.world.send(server, self.name, arrive)
         self.world.after(TIMEOUT_MS, lambda: end(silent))

@@ -15,6 +15,7 @@ from bankrmi.replication.effects import Decided, Read, Reply
 from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.events import StopAsked, SwitchoverAsked
 from bankrmi.replication.settings import Settings
+from bankrmi.replication.view import View
 from bankrmi.robustness.simulated_client import Asked, SimulatedClient
 from bankrmi.robustness.simulated_server import SimulatedServer
 from bankrmi.robustness.simulated_witness import SimulatedWitness
@@ -62,6 +63,7 @@ class Simulation:
         self.newest = Position(0, 0, b"")
         self.witness = SimulatedWitness(self.world)
         self.witness.on_change = self._view_changed
+        self.witness.loses = self._would_lose_everything
         names = tuple(f"s{number}" for number in range(1, servers + 1))
         copies_min = 2 if self.world.chance.random() < 0.15 else 1
         lease_ms = self.world.chance.choice([0, 300, 1000])
@@ -129,6 +131,10 @@ class Simulation:
             if name != server.name and view.names(name, self.servers[name].journal.incarnation)
         ]
         return bool(holders)
+
+    def _would_lose_everything(self, view: View) -> bool:
+        """Whether all disks that this view names are lost: nobody can promise anything then."""
+        return not any(view.names(name, server.journal.incarnation) for name, server in self.servers.items())
 
     def _pause_one(self) -> None:
         server = self._some_server()
@@ -269,7 +275,10 @@ class Simulation:
             if action_id > len(entries) or entries[action_id - 1].digest != digest:
                 raise Failure("safety", f"the acknowledged entry at action id {action_id} is gone")
         calls = [call for client in self.clients for call in client.calls]
-        for sentence in (*check_journal(entries, self.ledger, journal.read), *check_calls(calls, entries, self.ledger)):
+        for sentence in (
+            *check_journal(entries, self.ledger, journal.read),
+            *check_calls(calls, entries, self.ledger),
+        ):
             raise Failure("safety", sentence)
 
 
@@ -294,5 +303,3 @@ def simulate(seed: int, *, servers: int = 2, calls: int = 300) -> Result:
         trace=list(world.trace),
         views=view.epoch if view else 0,
     )
-
-

@@ -148,7 +148,8 @@ def _refuse_cancelled(waiting: _Waiting, reply: Decided) -> None:
     entry = reply.entries[0]
     if entry.status == CANCELLED:
         raise Cancelled(
-            f"request {waiting.request_id} never happened, and never will: its outcome was asked before it came",
+            f"request {waiting.request_id} never happened, and never will: "
+            "its outcome was asked before it came",
             request_id=waiting.request_id,
             action_id=entry.action_id,
             history=reply.history,

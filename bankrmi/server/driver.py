@@ -20,6 +20,7 @@ from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.effects import (
     Answer,
     Commit,
+    Decided,
     FetchCopy,
     InstallCopy,
     Probe,
@@ -40,10 +41,11 @@ from bankrmi.replication.events import (
     ViewRead,
 )
 from bankrmi.replication.journal import Adopted
+from bankrmi.replication.messages import Checkpoint
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.view import View
 from bankrmi.server.clock import now_ms, wall_us
-from bankrmi.server.failpoints import failpoint
+from bankrmi.server.failpoints import failpoint, kind_of_proposal
 from bankrmi.server.peer_links import PeerLinks
 from bankrmi.storage.database import DiskFailed
 from bankrmi.storage.journal import SqliteJournal
@@ -140,7 +142,7 @@ class Driver:
 
     def _proceed(self) -> None:
         self._proceeding = False
-        failpoint("before-apply")
+        failpoint("before-apply", "")
         self.take(Proceed(wall_us()))
 
     def stop(self, why: str) -> None:
@@ -153,17 +155,20 @@ class Driver:
     # -- effects ---------------------------------------------------------------------------------
 
     def _answer(self, effect: Answer) -> None:
+        if type(effect.reply) is Decided:
+            failpoint("before-answer", "")
         if effect.token is not None:
             effect.token.reply(effect.reply)
 
     def _commit(self, effect: Commit) -> None:
-        failpoint(f"before-commit:{effect.purpose}")
+        failpoint("before-commit", effect.purpose)
         self.journal.commit()
-        failpoint(f"after-commit:{effect.purpose}")
+        failpoint("after-commit", effect.purpose)
 
     def _send(self, effect: Send) -> None:
         self.links.send(effect.to, effect.message)
-        failpoint("after-send")
+        if type(effect.message) is Checkpoint and effect.message.entries:
+            failpoint("checkpoint-sent", "")
 
     def _read_view(self, effect: ReadView) -> None:
         def answered(view: View | None) -> None:
@@ -172,17 +177,19 @@ class Driver:
         self._coordinator.read(answered, lambda _: self.take(CoordinatorSilent(proposal=False)))
 
     def _propose(self, effect: Propose) -> None:
+        kind = kind_of_proposal(self.replica.view, effect.view)
+
         def answered(view: View | None, _: bool) -> None:
-            failpoint("after-proposal")
+            failpoint("after-proposal", kind)
             self.take(Proposed(view))
 
         def silent(why: str) -> None:
             log.warning("a change of view has to wait", epoch=effect.view.epoch, why=why)
             self.take(CoordinatorSilent(proposal=True))
 
-        failpoint("before-proposal")
+        failpoint("before-proposal", kind)
         self._coordinator.propose(effect.expected, effect.view, answered, silent)
-        failpoint("proposal-sent")
+        failpoint("proposal-sent", kind)
 
     def _probe(self, effect: Probe) -> None:
         self.links.probe(effect.server, effect.epoch, effect.delay_ms)
@@ -191,7 +198,9 @@ class Driver:
         self.copies.fetch(effect.primary)
 
     def _install_copy(self, effect: InstallCopy) -> None:
+        failpoint("before-install", "")
         journal = self.copies.install(effect.adopted)
+        failpoint("after-install", "")
         if journal is not None:
             self.journal = journal
             self._events.appendleft(CopyInstalled(journal))

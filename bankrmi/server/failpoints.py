@@ -2,7 +2,28 @@
 
     BANKRMI_FAILPOINT=before-commit:group:3      kill -9 at the third time that place is reached
 
-Rule: without the variable, a failpoint costs one comparison, and does nothing.
+Places, in the order in which one withdrawal passes them:
+
+    before-apply                 the primary is about to decide a group of requests
+    checkpoint-sent              the primary has sent entries to a standby (committed: neither here nor there)
+    before-commit:group          the primary is about to make a group durable
+    after-commit:group           it is durable, and the answer has not left
+    before-commit:checkpoint     a standby is about to make durable what it got
+    after-commit:checkpoint      it is durable, and the acknowledgement has not left
+    before-answer                everything is acknowledged, and the client has not been told
+
+and around each change of view, of every kind (first, start-again, take-over, go-alone, let-in, switchover):
+
+    before-proposal:KIND         the witness has not been asked
+    proposal-sent:KIND           it has been, and may have said yes
+    after-proposal:KIND          it has answered; nobody acts on it yet
+    before-commit:lead           the epoch was won, and is about to be adopted durably
+    after-commit:lead            it is adopted; nothing was done in it
+
+and when a joiner has fetched a copy of the database: before-install, after-install.
+
+Rule 1: without the variable, a failpoint costs one call of an empty function, and does nothing.
+Rule 2: a place that does not exist is refused when the process starts, or a test would wait for ever.
 """
 
 from __future__ import annotations
@@ -11,18 +32,52 @@ import os
 import signal
 from collections.abc import Callable
 
-__all__ = ["VARIABLE", "failpoint"]
+from bankrmi.errors import ConfigurationError
+from bankrmi.replication.view import View
+
+__all__ = ["PLACES", "PROPOSALS", "VARIABLE", "failpoint", "kind_of_proposal"]
 
 VARIABLE = "BANKRMI_FAILPOINT"
 
+PROPOSALS = ("first", "start-again", "take-over", "go-alone", "let-in", "switchover")
+_COMMITS = ("group", "checkpoint", "lead")
 
-def _armed(wanted: str) -> Callable[[str], None]:
+PLACES = frozenset(
+    {
+        *("before-apply", "checkpoint-sent", "before-answer", "before-install", "after-install"),
+        *(f"{place}:{purpose}" for place in ("before-commit", "after-commit") for purpose in _COMMITS),
+        *(
+            f"{place}:{kind}"
+            for place in ("before-proposal", "proposal-sent", "after-proposal")
+            for kind in PROPOSALS
+        ),
+    }
+)
+"""The names that the variable may carry, each followed by a colon and a count."""
+
+
+def kind_of_proposal(before: View | None, proposed: View) -> str:
+    """Return what changes if `proposed` follows `before`, in a word of `PROPOSALS`."""
+    if before is None:
+        return "first"
+    if proposed.handed_over_by is not None:
+        return "switchover"
+    if proposed.primary != before.primary:
+        return "take-over"
+    if proposed.in_sync == before.in_sync and proposed.incarnations == before.incarnations:
+        return "start-again"
+    return "go-alone" if proposed.in_sync < before.in_sync else "let-in"
+
+
+def _armed(wanted: str) -> Callable[[str, str], None]:
     place, _, count = wanted.rpartition(":")
+    if place not in PLACES or not count.isdecimal() or int(count) < 1:
+        raise ConfigurationError(f"{VARIABLE}={wanted}: there is no such place (PLACE:COUNT, a count from 1)")
     left = int(count)
 
-    def reach(name: str) -> None:
+    def reach(name: str, kind: str) -> None:
         nonlocal left
-        if name == place:
+        if place == (f"{name}:{kind}" if kind else name):
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -30,9 +85,11 @@ def _armed(wanted: str) -> Callable[[str], None]:
     return reach
 
 
-def _nothing(name: str) -> None:
+def _nothing(_name: str, _kind: str) -> None:
     """Go on."""
 
 
-failpoint: Callable[[str], None] = _armed(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else _nothing
-"""Called with the name of the place that was reached."""
+failpoint: Callable[[str, str], None] = (
+    _armed(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else _nothing
+)
+"""Called with the name of the place that was reached, and what it is about ("" where there is one kind)."""

@@ -67,7 +67,7 @@ class PeerLinks:
             log.debug("connected", to=name)
             self._take(LinkChanged(server=name, up=True, start_id=start_id, begun_ms=begun_ms))
 
-        def lost(reason: str) -> None:
+        def lost(_: str) -> None:
             was_up = self._failures.get(name) == 0
             self._links.pop(name, None)
             failures = self._failures[name] = self._failures.get(name, 0) + 1

@@ -89,7 +89,5 @@ def _nothing(_name: str, _kind: str) -> None:
     """Go on."""
 
 
-failpoint: Callable[[str, str], None] = (
-    _armed(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else _nothing
-)
+failpoint: Callable[[str, str], None] = _armed(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else _nothing
 """Called with the name of the place that was reached, and what it is about ("" where there is one kind)."""

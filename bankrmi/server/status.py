@@ -32,7 +32,7 @@ def status_of(replica: Replica, configuration: Configuration) -> dict[str, Any]:
         "digest": tip.digest.hex(),
         "in_sync": sorted(view.in_sync) if view is not None else [],
         "lag": max(0, tip.action_id - acknowledged),
-        "read_lease_ms": None if left_ms is None else max(0, round(left_ms)),
+        "read_lease_ms": None if left_ms is None else round(max(0.0, left_ms)),
         "role_for_ms": round(now_ms() - replica.role_since_ms),
         "primary": view.primary if view is not None else None,
         "copies": len(view.in_sync) if view is not None else 0,

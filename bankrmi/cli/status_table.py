@@ -100,6 +100,11 @@ def _remarks(status: Status) -> list[Text]:
             if copies > 1
             else f"ONE COPY ONLY: what {status['view']['primary']} holds is all there is"
         )
+    elif status["witness"]["reachable"] and any(server.get("epoch") for server in status["servers"]):
+        remarks.append(
+            "the witness holds no view, though the servers hold accounts: it has lost its memory, and nobody "
+            "can take over; run `bankrmi witness restore`"
+        )
     if not status["witness"]["reachable"]:
         remarks.append("the witness cannot be reached: no change of primary until it can")
         if status.get("view_from"):

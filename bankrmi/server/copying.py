@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import apsw
 import structlog
 
-from bankrmi.errors import InvalidRequest, OperationFailed
+from bankrmi.errors import BankError, InvalidRequest, OperationFailed
 from bankrmi.replication.events import CopyEnded, Event
 from bankrmi.replication.journal import Adopted
 from bankrmi.rmi import Call, Failure, RemoteError, handshake, open_link
 from bankrmi.server.peer_links import STANDBY_ID
 from bankrmi.storage.copying import CopyMaker, put_in_place, verify_copy
+from bankrmi.storage.database import DiskFailed
 from bankrmi.storage.journal import SqliteJournal
 
 if TYPE_CHECKING:
@@ -53,7 +54,10 @@ class CopyServer:
         for name in list(self._made):
             self.end(name)
         name = secrets.token_hex(4)
-        self._making = CopyMaker(self._source(), self._directory / f"copy-{name}.db")
+        try:
+            self._making = CopyMaker(self._source(), self._directory / f"copy-{name}.db")
+        except (apsw.Error, DiskFailed, BankError) as error:
+            raise OperationFailed(f"no copy can be made: {error}") from error
         self._step(name, self._making, call)
 
     def _step(self, name: str, making: CopyMaker, call: Call) -> None:

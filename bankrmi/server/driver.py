@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import apsw
 import structlog
 
 from bankrmi.coordination.coordinator import Coordinator
@@ -127,6 +128,11 @@ class Driver:
             self.stop(f"a rule that cannot be broken was: {broken}")
         except DiskFailed as failed:
             self.stop(str(failed))
+        except apsw.Error as failed:
+            self.stop(f"the database failed: {failed}")
+        except Exception as unforeseen:  # What was half done is nothing to go on from (F3).
+            log.exception("a mistake in bankrmi")
+            self.stop(f"this is a mistake in bankrmi: {type(unforeseen).__name__}: {unforeseen}")
         finally:
             self._taking = False
         if self.replica.has_work and not self._proceeding:

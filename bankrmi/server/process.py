@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+import apsw
 import structlog
 
 from bankrmi.bank.accounts import Accounts, fingerprint
@@ -118,8 +119,13 @@ class _Process:
                 new_incarnation=lambda: secrets.token_hex(8),
                 rolled_back_to=self._directory,
             )
-        except DiskFailed as error:
+        except (DiskFailed, apsw.FullError) as error:
             raise OperationFailed(f"{error} ({path}); free some space, or repair the disk") from error
+        except apsw.Error as error:
+            raise OperationFailed(
+                f"the database {path} cannot be read: {error}; if the disk is damaged, move the directory "
+                f"away and let the server join again from the other copy"
+            ) from error
 
     def _compare_ledger(self, journal: SqliteJournal) -> None:
         """Say so if the ledger was edited after the bank opened with it: that changes nothing."""

@@ -18,7 +18,7 @@ def status_of(replica: Replica, configuration: Configuration) -> dict[str, Any]:
     view, primary, tip = replica.view, replica.primary, replica.journal.tip
     adopted = replica.journal.adopted
     acknowledged = primary.ever_acknowledged if primary is not None else replica.standby.acknowledged
-    left_ms = primary.read_lease_left_ms() if primary is not None else None
+    left_ms = primary.reads.lease_left_ms() if primary is not None else None
     return {
         "server": server,
         "service": configuration.service,

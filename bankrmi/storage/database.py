@@ -7,6 +7,7 @@ Rule 3: a flipped bit is an error, not a wrong balance (page checksums, SQLite's
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -15,12 +16,13 @@ from typing import IO
 import apsw
 import apsw.sqlite_extra
 
-from bankrmi.errors import ConfigurationError
+from bankrmi.errors import ConfigurationError, OperationFailed
 
 __all__ = ["DiskFailed", "open_database", "open_in_memory", "own_directory", "sync_directory"]
 
 _CHECKSUM_VFS = "cksmvfs"
 _CHECKSUM_BYTES = 8
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class DiskFailed(Exception):
@@ -30,12 +32,15 @@ class DiskFailed(Exception):
 def own_directory(directory: Path) -> IO[str]:
     """Make the directory, and take it for this process alone until the file returned is closed.
 
-    Raises ConfigurationError if it cannot be written, or another process has it.
+    Raises ConfigurationError if it cannot be written; OperationFailed if that may pass by itself: another
+    process has it (perhaps one that is just ending), or there is no space.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock = (directory / "lock").open("a+")
     except OSError as error:
+        if error.errno in _FULL:
+            raise _no_space(directory, error) from error
         raise ConfigurationError(
             f"the data directory {directory} cannot be written ({error.strerror}): "
             f"make it writable, or set another data_dir in the configuration"
@@ -46,7 +51,7 @@ def own_directory(directory: Path) -> IO[str]:
         lock.seek(0)
         owner = lock.read().strip() or "unknown"
         lock.close()
-        raise ConfigurationError(
+        raise OperationFailed(
             f"the data directory {directory} is in use by the running process {owner}: "
             f"stop it first, or give this server a name and a directory of its own"
         ) from None
@@ -56,15 +61,20 @@ def own_directory(directory: Path) -> IO[str]:
         lock.flush()
     except OSError as error:
         lock.close()
-        raise ConfigurationError(
-            f"the data directory {directory} cannot be written ({error.strerror}): free some space"
-        ) from error
+        raise _no_space(directory, error) from error
     return lock
 
 
-def open_database(path: Path, *, as_copy: bool = False) -> apsw.Connection:
-    """Open, or make, a database file with checksums; raises ConfigurationError if it cannot be used.
+def _no_space(directory: Path, error: OSError) -> OperationFailed:
+    return OperationFailed(
+        f"the data directory {directory} cannot be written ({error.strerror}): free some space"
+    )
 
+
+def open_database(path: Path, *, as_copy: bool = False) -> apsw.Connection:
+    """Open, or make, a database file with checksums.
+
+    Raises DiskFailed if the disk is full, ConfigurationError if the file cannot be used for another reason.
     A copy (`as_copy`) is not durable by itself, and has no write-ahead log.
     """
     try:
@@ -83,6 +93,8 @@ def open_database(path: Path, *, as_copy: bool = False) -> apsw.Connection:
         database.pragma("wal_autocheckpoint", 4000)
         database.pragma("cache_size", -64_000)
         database.execute("BEGIN IMMEDIATE; COMMIT")
+    except apsw.FullError as error:
+        raise DiskFailed(f"the database cannot be opened: {error}") from error
     except apsw.Error as error:
         raise ConfigurationError(
             f"the database {path} cannot be opened: {error}; if the disk is damaged, move the directory "

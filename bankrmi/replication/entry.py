@@ -27,7 +27,7 @@ _pack = msgpack.Packer(autoreset=True).pack
 
 
 class Position(NamedTuple):
-    """A place in a journal, and with its digest all that came before it.  Action id 0 is the opening state."""
+    """A place in a journal, and by its digest all that came before.  Action id 0 is the opening state."""
 
     action_id: int
     epoch: int

@@ -41,7 +41,7 @@ class FirstView:
         for server in missing:
             if server in replica.links:
                 replica.effects.append(Send(server, Census(server=replica.settings.server)))
-        replica.read_view()
+        replica.viewing.read()
         self._report(missing)
 
     def _report(self, missing: tuple[str, ...]) -> None:

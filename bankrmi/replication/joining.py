@@ -131,7 +131,7 @@ class Joiner:
         if answer.number != self._asked or not self._outside():
             return
         if answer.outcome == "not_primary":
-            replica.read_view()
+            replica.viewing.read()
         elif answer.outcome == "checkpoints" and view is not None and view.primary == answer.server:
             self._admitted = (view.history, view.epoch)
         elif (

@@ -131,7 +131,11 @@ class JoinRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinAnswer:
-    """To the join request `number`: `outcome` is "checkpoints" (they will come), "copy" (nothing in common: fetch a copy) or "not_primary"."""
+    """To the join request `number`.
+
+    `outcome` is "checkpoints" (they will come), "copy" (nothing in common: fetch one), "wait" (ask again),
+    "not_primary", or "unknown" (the primary's configuration does not name this server).
+    """
 
     server: str
     number: int

@@ -1,4 +1,4 @@
-"""What a primary knows about another server's copy: how far it matches, when it last confirmed, whether it counts.
+"""What a primary knows about another server's copy: how far it matches, and whether it counts.
 
 Rule 1: only acknowledgements of the epoch being led change `matched` (A5).
 Rule 2: a lease is confirmed by the time at which the acknowledged message was *sent* (R2).

@@ -20,8 +20,8 @@ class Settings:
     copies_min: int = 1
     refused_means_gone: bool = True
     first: bool = False
-    group_operations: int = 8192
-    catch_up_operations: int = 4096
+    group_bytes: int = 1 << 20
+    catch_up_operations: int = 2048
     switchover_timeout_ms: float = 2000
 
     @property

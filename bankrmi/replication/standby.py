@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.effects import Answer, Probe, Report
 from bankrmi.replication.entry import Entry
-from bankrmi.replication.events import OutcomeAsked, Probed, ReadArrived, RequestArrived
-from bankrmi.replication.journal import Adopted
+from bankrmi.replication.events import LinkChanged, OutcomeAsked, Probed, ReadArrived, RequestArrived
 from bankrmi.replication.messages import Acknowledged, Checkpoint, Mismatch
+from bankrmi.replication.view import View
 
 if TYPE_CHECKING:
     from bankrmi.replication.replica import Replica
@@ -123,6 +123,22 @@ class Standby:
             Report("rolled back", {"entries": len(removed), "after_action_id": to, "why": why})
         )
 
+    def begin_following(self, view: View) -> None:
+        """A new view: its primary has as long as any to be heard; look at it if it cannot be spoken to."""
+        self.heard_ms = self.replica.now_ms
+        if view.primary != self.replica.settings.server and view.primary not in self.replica.links:
+            self.look(at_once=True)
+
+    def link_changed(self, event: LinkChanged) -> None:
+        """The connection to another server is up or lost; the primary's says something about the primary."""
+        view = self.replica.view
+        if view is None or event.server != view.primary:
+            return
+        if event.up and event.start_id != view.start_id:
+            self.proven_gone = (view.history, view.epoch)
+        elif not event.up:
+            self.look(at_once=True)
+
     # -- is the primary gone? --------------------------------------------------------------------
 
     def primary_is_gone(self) -> bool:
@@ -201,10 +217,3 @@ class Standby:
             self.look()
         elif self._held:
             self.look(at_once=True)
-
-
-def adopted_from(message: Checkpoint) -> Adopted:
-    """Return the epoch that taking this checkpoint adopts."""
-    return Adopted(
-        history=message.history, epoch=message.epoch, primary=message.primary, start_id=message.start_id
-    )

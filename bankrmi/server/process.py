@@ -285,6 +285,7 @@ def _settings(configuration: Configuration, name: str, *, first: bool) -> Settin
         copies_min=configuration.copies_min,
         refused_means_gone=configuration.refused_means_gone,
         first=first,
+        group_bytes=configuration.limits.group_bytes,
     )
 
 

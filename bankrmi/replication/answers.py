@@ -1,0 +1,56 @@
+"""Answers that wait until what they rest on is acknowledged, and confirmed for a read.  Rules A1, R2, R4."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from bankrmi.replication.effects import Answer, Reply
+
+__all__ = ["Answers", "Waiting"]
+
+
+class Waiting(NamedTuple):
+    """An answer that rests on the entry `action_id`, and on the confirmation of message `number`."""
+
+    action_id: int
+    number: int
+    token: Any
+    reply: Reply
+
+
+class Answers:
+    """The answers of a primary that may not leave yet."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Waiting] = []
+
+    def add(self, action_id: int, token: Any, reply: Reply, *, number: int = 0) -> None:
+        """Keep an answer until `action_id` is acknowledged, and message `number` confirmed."""
+        self._waiting.append(Waiting(action_id, number, token, reply))
+
+    def released(self, acknowledged: int, confirmed: int) -> Iterator[Answer]:
+        """Take out, in their order, the answers that may leave now."""
+        still: list[Waiting] = []
+        for waiting in self._waiting:
+            if waiting.action_id <= acknowledged and waiting.number <= confirmed:
+                yield Answer(waiting.token, waiting.reply)
+            else:
+                still.append(waiting)
+        self._waiting = still
+
+    @property
+    def await_confirmation(self) -> bool:
+        """Whether a round of confirmation is on its way."""
+        return any(waiting.number for waiting in self._waiting)
+
+    def take_unconfirmed(self) -> list[Waiting]:
+        """Take out those whose confirmation was asked for in an epoch that is over."""
+        unconfirmed = [waiting for waiting in self._waiting if waiting.number]
+        self._waiting = [waiting for waiting in self._waiting if not waiting.number]
+        return unconfirmed
+
+    def take_all(self) -> list[Waiting]:
+        """Take out everything."""
+        waiting, self._waiting = self._waiting, []
+        return waiting

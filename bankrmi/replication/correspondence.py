@@ -1,0 +1,171 @@
+"""What other servers say, and what they answer: who may say it, and to whom it goes.  Rule A2.
+
+Rule 1: a checkpoint of an epoch below the adopted one, or below one that this server has won, is answered
+        with the newer epoch; its sender stops answering.
+Rule 2: a newer epoch is adopted in the same transaction as what it brings, and durable before the answer.
+Rule 3: epochs are compared within one history; on another one, the view tells which counts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bankrmi.errors import BrokenInvariant
+from bankrmi.replication import joining
+from bankrmi.replication.effects import Answer, Stop
+from bankrmi.replication.events import AnswerArrived, MessageArrived
+from bankrmi.replication.journal import Adopted
+from bankrmi.replication.messages import (
+    Acknowledged,
+    Census,
+    Checkpoint,
+    Holdings,
+    HoldStill,
+    JoinAnswer,
+    JoinRequest,
+    LeaveRequest,
+    Mismatch,
+    Superseded,
+    ViewNews,
+)
+
+if TYPE_CHECKING:
+    from bankrmi.replication.replica import Replica
+
+__all__ = ["Correspondence"]
+
+
+class Correspondence:
+    """The messages of one server."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._leavers: list[Any] = []
+
+    # -- messages --------------------------------------------------------------------------------
+
+    def take_message(self, event: MessageArrived) -> None:
+        """Another server says something and waits for the answer."""
+        replica, token = self._replica, event.token
+        match event.message:
+            case Checkpoint():
+                self._take_checkpoint(token, event.message)
+            case JoinRequest():
+                self._take_join(token, event.message)
+            case LeaveRequest(server=server):
+                self._take_leave(token, server)
+            case ViewNews(view=view):
+                replica.viewing.learn(view)
+                replica.effects.append(Answer(token, None))
+            case Census():
+                replica.effects.append(Answer(token, replica.viewing.holdings()))
+            case HoldStill():
+                replica.viewing.hold_still_asked(token)
+
+    def _take_checkpoint(self, token: Any, message: Checkpoint) -> None:
+        replica = self._replica
+        adopted = replica.journal.adopted
+        if adopted is None:
+            replica.effects.append(Answer(token, None))  # Empty: a copy has to come first.
+            return
+        view = replica.viewing.view
+        if message.history != adopted.history and (view is None or view.history != message.history):
+            replica.viewing.read()
+            self._supersede(token, message, adopted.history, adopted.epoch)
+            return
+        floor = max(adopted.epoch, replica.won.epoch if replica.won is not None else 0)
+        if message.epoch < floor:
+            self._supersede(token, message, adopted.history, floor)
+            return
+        if message.epoch == floor:
+            self._check_one_leader(message, adopted)
+        else:
+            self._adopt(message)
+        replica.viewing.heard_leader()
+        replica.standby.take(token, message)
+        if replica.is_starting or view is None or view.epoch < message.epoch:
+            replica.viewing.read()
+
+    def _check_one_leader(self, message: Checkpoint, adopted: Adopted) -> None:
+        ours = self._replica.won is not None or self._replica.primary is not None
+        if ours or (message.primary, message.start_id) != (adopted.primary, adopted.start_id):
+            raise BrokenInvariant(f"two processes lead epoch {message.epoch}: one is {message.primary}")
+
+    def _adopt(self, message: Checkpoint) -> None:
+        """A2: act in a newer epoch only after it is adopted; the commit comes with what it brings."""
+        self._replica.give_way(f"{message.primary} leads epoch {message.epoch}")
+        self._replica.journal.adopt(
+            Adopted(
+                history=message.history,
+                epoch=message.epoch,
+                primary=message.primary,
+                start_id=message.start_id,
+            )
+        )
+        self._replica.changed = True
+
+    def _supersede(self, token: Any, message: Checkpoint, history: str, epoch: int) -> None:
+        server = self._replica.settings.server
+        reply = Superseded(server=server, history=history, epoch=epoch, number=message.number)
+        self._replica.effects.append(Answer(token, reply))
+
+    def _take_join(self, token: Any, request: JoinRequest) -> None:
+        replica = self._replica
+        if replica.primary is not None:
+            joining.admit(replica.primary, token, request)
+            return
+        reply = JoinAnswer(server=replica.settings.server, number=request.number, outcome="not_primary")
+        replica.effects.append(Answer(token, reply))
+
+    def _take_leave(self, token: Any, server: str) -> None:
+        """V10: take a member out that is about to stop, if the view can do without it."""
+        primary = self._replica.primary
+        if primary is not None and self._can_do_without(server):
+            primary.peers[server].leaving = True
+            self._leavers.append(token)
+        else:
+            self._replica.effects.append(Answer(token, None))
+
+    def _can_do_without(self, server: str) -> bool:
+        primary = self._replica.primary
+        assert primary is not None
+        members = primary.view.in_sync
+        return (
+            server in primary.peers and server in members and len(members) > self._replica.settings.copies_min
+        )
+
+    def view_moved(self) -> None:
+        """Tell those who asked to be taken out that the view has moved, whatever became of it."""
+        leavers, self._leavers = self._leavers, []
+        for token in leavers:
+            self._replica.effects.append(Answer(token, None))
+
+    # -- answers ---------------------------------------------------------------------------------
+
+    def take_answer(self, event: AnswerArrived) -> None:
+        """The answer to something that this server said."""
+        replica = self._replica
+        match event.answer:
+            case Acknowledged() if replica.primary is not None:
+                replica.primary.take_acknowledgement(event.answer)
+            case Mismatch() if replica.primary is not None:
+                replica.primary.take_mismatch(event.answer)
+            case Superseded() if replica.primary is not None:
+                self._take_superseded(event.answer)
+            case JoinAnswer():
+                replica.joiner.answered(event.answer)
+            case Holdings():
+                replica.first_view.told(event.answer)
+            case None if replica.stopping and replica.primary is None:
+                replica.effects.append(Stop())  # The answer to our leaving.
+            case _:
+                pass  # An answer to what this server was before it stepped down.
+
+    def _take_superseded(self, answer: Superseded) -> None:
+        """A2: stop answering at once, then look; lead again only if this server won there."""
+        replica = self._replica
+        assert replica.primary is not None
+        view = replica.primary.view
+        if answer.history == view.history and answer.epoch > view.epoch:
+            replica.give_way(f"{answer.server} knows a newer epoch, {answer.epoch}")
+        replica.viewing.read()

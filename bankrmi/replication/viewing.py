@@ -1,0 +1,141 @@
+"""Reading and following the view.  Rules V6 and V9.
+
+Rule 1: the view is followed as it is learned; what a proposal was meant to do does not matter (V6).
+Rule 2: only a reading that began after an epoch was adopted says anything about that epoch.
+Rule 3: a server that holds something and finds no view, or an older one, holds still: the witness has
+        lost its memory, and nobody knows who may lead.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bankrmi.replication.effects import Answer, ReadView, Report
+from bankrmi.replication.events import CoordinatorSilent, Proposed, ViewRead
+from bankrmi.replication.messages import Holdings
+from bankrmi.replication.view import View
+
+if TYPE_CHECKING:
+    from bankrmi.replication.replica import Replica
+
+__all__ = ["Viewing"]
+
+REMEDY = "run `bankrmi witness restore`"
+
+
+class Viewing:
+    """What one server knows of the view."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self.view: View | None = None
+        self.last_view: View | None = None  # What it was when the witness lost its memory.
+        self.still = False
+        self._reading = False
+        self._read_ms = float("-inf")
+        self._asked_to_hold_still: list[Any] = []
+
+    # -- asking ----------------------------------------------------------------------------------
+
+    def poll(self, every_ms: float) -> None:
+        """Ask the coordinator, unless it was asked a moment ago."""
+        if self._replica.now_ms - self._read_ms >= every_ms:
+            self.read()
+
+    def read(self) -> None:
+        """Ask the coordinator, unless a reading is on its way."""
+        if self._reading:
+            return
+        self._reading = True
+        self._read_ms = self._replica.now_ms
+        adopted = self._replica.journal.adopted
+        self._replica.effects.append(ReadView(adopted.epoch if adopted is not None else 0))
+
+    # -- learning --------------------------------------------------------------------------------
+
+    def take_reading(self, event: ViewRead) -> None:
+        """The coordinator answered a reading."""
+        self._reading = False
+        adopted = self._replica.journal.adopted
+        current = adopted is None or event.since_epoch >= adopted.epoch
+        if event.view is None:
+            if adopted is None:
+                self._replica.first_view.seen_no_view = True
+            elif current:
+                self._hold_still("the witness holds no view: it has lost its memory")
+        elif adopted is not None and event.view.epoch < adopted.epoch:
+            if current:
+                self._hold_still(f"the witness holds epoch {event.view.epoch}, older than {adopted.epoch}")
+        else:
+            self.learn(event.view)
+        self._answer_hold_still()
+
+    def take_decision(self, event: Proposed) -> None:
+        """The coordinator answered a proposal, with the view as it is now."""
+        epoch = event.view.epoch if event.view is not None else 0
+        sound = self._replica.proposals.answered(epoch)
+        if event.view is not None and sound:
+            self.learn(event.view)
+        elif self._replica.journal.adopted is not None:
+            self._hold_still("the witness no longer holds the view: it has lost its memory")
+
+    def take_silence(self, event: CoordinatorSilent) -> None:
+        """The coordinator did not answer: that says nothing."""
+        if event.proposal:
+            self._replica.proposals.unanswered(self._replica.now_ms)
+        else:
+            self._reading = False
+            self._answer_hold_still()
+
+    def learn(self, view: View) -> None:
+        """Follow a view that is newer than the one known; whoever won it, for whatever reason."""
+        adopted = self._replica.journal.adopted
+        if self.view is not None and view.epoch <= self.view.epoch:
+            return
+        if adopted is not None and view.epoch < adopted.epoch:
+            return
+        self.view = view
+        self.still = False
+        self._replica.proposals.epoch_moved(view.epoch)
+        self._replica.follow(view)
+
+    # -- holding still (V9) ----------------------------------------------------------------------
+
+    def _hold_still(self, why: str) -> None:
+        """Answer nobody until there is a view again."""
+        if self.still:
+            return
+        self.still = True
+        self._replica.stand_down(why)
+        self.last_view, self.view = self.view, None
+        self._replica.effects.append(Report("nobody can lead", {"why": why, "remedy": REMEDY}))
+
+    def heard_leader(self) -> None:
+        """Somebody leads an epoch that is not superseded: no reason to hold still."""
+        self.still = False
+
+    def hold_still_asked(self, token: Any) -> None:
+        """An operator is about to restore the witness: look for a view, and tell what this server holds."""
+        self._asked_to_hold_still.append(token)
+        self.read()
+
+    def _answer_hold_still(self) -> None:
+        tokens, self._asked_to_hold_still = self._asked_to_hold_still, []
+        for token in tokens:
+            self._replica.effects.append(Answer(token, self.holdings()))
+
+    def holdings(self) -> Holdings:
+        """Return what this server holds, for those who look for the newest copy."""
+        replica = self._replica
+        adopted = replica.journal.adopted
+        return Holdings(
+            server=replica.settings.server,
+            incarnation=replica.journal.incarnation,
+            start_id=replica.start_id,
+            history=adopted.history if adopted is not None else None,
+            epoch=adopted.epoch if adopted is not None else 0,
+            primary=adopted.primary if adopted is not None else None,
+            tip=replica.journal.tip,
+            still=self.still,
+            last_view=self.last_view,
+        )

@@ -210,11 +210,9 @@ class Cluster:
     def status(self, name: str) -> dict[str, Any] | None:
         """Return what a server says of itself; None if it does not answer."""
         try:
-            address = self.configuration.servers[name]
-            told = ask_once(address, f"bankrmi.account.{name}", "status", seconds=1.0)
+            return dict(self.ask(name, "status", seconds=1.0))
         except BankError:
             return None
-        return dict(told)
 
     def view(self) -> dict[str, Any] | None:
         """Return the witness's view; None if there is none, or nobody to ask."""
@@ -265,6 +263,11 @@ class Cluster:
         self.until(in_sync, f"{', '.join(wanted)} are in sync")
 
     # -- clients and disks -----------------------------------------------------------------------
+
+    def ask(self, server: str, method: str, *args: object, seconds: float = DEADLINE_S) -> Any:
+        """Call the account object of this server and no other, once; no retry, nothing is added."""
+        address = self.configuration.servers[server]
+        return ask_once(address, f"bankrmi.account.{server}", method, args, seconds=seconds, role="client")
 
     def client(self, *, timeout: float = DEADLINE_S) -> BankClient:
         """Return a client, closed at the end."""

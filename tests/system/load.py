@@ -29,7 +29,7 @@ from bankrmi.errors import (
     Refused,
 )
 from tests.system.cluster import Cluster
-from tests.system.copies import Copy
+from tests.system.copies import Copy, check_agreement, check_copy
 
 __all__ = ["Answered", "Load"]
 
@@ -139,6 +139,20 @@ class Load:
         )
 
     # -- the verdict -----------------------------------------------------------------------------
+
+    def check_disks(self) -> list[Copy]:
+        """Wait until all servers are in sync, kill them, and judge their disks; return these."""
+        self.stop()
+        cluster = self._cluster
+        cluster.wait_until_in_sync()
+        cluster.kill(*cluster.servers)
+        copies = [cluster.copy(name) for name in cluster.servers]
+        for copy in copies:
+            check_copy(copy, cluster.ledger)
+            self.check(copy)
+        check_agreement(*copies)
+        assert len({copy.tip for copy in copies}) == 1
+        return copies
 
     def check(self, copy: Copy) -> None:
         """Everything that was answered stands in this journal, once, and in an order that clients saw."""

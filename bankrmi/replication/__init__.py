@@ -1,1 +1,1 @@
-"""The rules of replication, pure: events and the time in, effects out.  Knows nothing of accounts or sockets."""
+"""The rules of replication, pure: events and the time in, effects out.  Knows no accounts, no sockets."""

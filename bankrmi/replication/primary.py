@@ -75,9 +75,16 @@ class Primary:
         self.reads.begin_epoch()
         self.membership.begin_epoch()
         for peer in self.peers.values():
-            if peer.tracked:
+            if peer.tracked and peer.linked:
                 self.send(peer)
+            elif peer.tracked:
+                self._look_for(peer)
         self.advance()
+
+    def _look_for(self, peer: Peer) -> None:
+        """A copy that counts cannot be spoken to: it is silent from now on, unless its process is gone."""
+        peer.lost(self.replica.now_ms)
+        self.replica.effects.append(Probe(peer.server, self.view.epoch))
 
     def _begin_peer(self, peer: Peer, tip: int) -> None:
         incarnation = self.view.incarnations.get(peer.server)
@@ -295,10 +302,10 @@ class Primary:
             self.replica.effects.append(Send(peer.server, ViewNews(view=self.view)))
             if peer.tracked:
                 self.send(peer)
+        elif peer.tracked:
+            self._look_for(peer)
         else:
             peer.lost(self.replica.now_ms)
-            if peer.tracked:
-                self.replica.effects.append(Probe(peer.server, self.view.epoch))
 
     def probed(self, event: Probed) -> None:
         """A server whose connection was lost is gone if its address refuses a new one."""

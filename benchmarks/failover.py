@@ -15,11 +15,15 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 from running_bank import Bank, running_bank
 
 from bankrmi import connect
 from bankrmi.client import switchover
+
+
+_Step = Callable[[str], None]
 
 
 def _summary(name: str, times_ms: list[float]) -> str:
@@ -31,7 +35,7 @@ def _summary(name: str, times_ms: list[float]) -> str:
     )
 
 
-def _after(bank: Bank, disturb: Callable[[str], None], restore: Callable[[str], None], rounds: int) -> list[float]:
+def _after(bank: Bank, disturb: _Step, restore: _Step, rounds: int) -> list[float]:
     """Return, for each round, the time from the disturbance to the next acknowledged withdrawal."""
     times_ms = []
     with connect(bank.configuration) as client:
@@ -59,9 +63,13 @@ def _again(bank: Bank, name: str) -> None:
 
 
 def _stops(bank: Bank, rounds: int) -> list[float]:
-    return _after(
-        bank, lambda name: bank.kill(name, signal.SIGSTOP), lambda name: bank.kill(name, signal.SIGCONT), rounds
-    )
+    def stop(name: str) -> None:
+        bank.kill(name, signal.SIGSTOP)
+
+    def go_on(name: str) -> None:
+        bank.kill(name, signal.SIGCONT)
+
+    return _after(bank, stop, go_on, rounds)
 
 
 def _switchovers(bank: Bank, rounds: int) -> list[float]:
@@ -86,7 +94,7 @@ def _switchovers(bank: Bank, rounds: int) -> list[float]:
         while len(acknowledged) < ended + 5:
             time.sleep(0.001)
         window = acknowledged[max(0, begun - 1) :]
-        gaps_ms.append(max(later - earlier for earlier, later in zip(window, window[1:], strict=False)) * 1000)
+        gaps_ms.append(max(later - earlier for earlier, later in pairwise(window)) * 1000)
     over.set()
     worker.join()
     return gaps_ms

@@ -21,6 +21,7 @@ from bankrmi.config import Configuration
 from bankrmi.rmi import Link, handshake, open_link
 
 ACCOUNTS = 10
+SHAPES = ["1x1", "8x1", "32x1", "128x1", "1x100", "2x1000", "1x8000"]
 
 
 async def _client(link: Link, operations: int, until: float, latencies: list[float]) -> None:
@@ -63,7 +64,7 @@ async def _measure(configuration: Configuration, primary: str, shape: str, secon
 def main() -> None:
     """Measure every shape on one bank."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("shapes", nargs="*", default=["1x1", "8x1", "32x1", "128x1", "1x100", "2x1000", "1x8000"])
+    parser.add_argument("shapes", nargs="*", default=SHAPES)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--servers", type=int, default=2)
     options = parser.parse_args()

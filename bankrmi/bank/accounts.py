@@ -14,6 +14,7 @@ import apsw
 import msgpack
 
 from bankrmi.bank.operations import LARGEST, Deposit, Operation
+from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.entry import Scalar
 
 __all__ = [
@@ -104,7 +105,8 @@ class Accounts:
             return
         kind, account, amount = _unpack(operation)
         balance = self._balance(account)
-        assert balance is not None and balance == result
+        if balance is None or balance != result:
+            raise BrokenInvariant(f"account {account} holds {balance}, and its newest entry says {result}")
         self._balances[account] = balance + amount if kind == _WITHDRAW else balance - amount
         self._changed.add(account)
 

@@ -108,11 +108,11 @@ def operation_from_wire(form: object) -> Operation:
             return Withdraw(account, amount)
         if kind == "deposit":
             return Deposit(account, amount)
-    raise InvalidRequest('not an operation: send ["withdraw", account, amount] or ["deposit", account, amount]')
+    raise InvalidRequest('not an operation: ["withdraw", account, amount] or ["deposit", account, amount] is')
 
 
 def parse_request_id(text: object) -> tuple[str, int]:
-    """Return (session, sequence number) of a request id `SESSION:SEQ`; raise InvalidRequest for anything else."""
+    """Return (session, sequence number) of a `SESSION:SEQ`; raise InvalidRequest for anything else."""
     found = _REQUEST_ID.fullmatch(text) if isinstance(text, str) else None
     if found is None:
         raise InvalidRequest(

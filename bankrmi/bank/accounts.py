@@ -106,7 +106,7 @@ class Accounts:
         kind, account, amount = _unpack(operation)
         balance = self._balance(account)
         if balance is None or balance != result:
-            raise BrokenInvariant(f"account {account} holds {balance}, and its newest entry says {result}")
+            raise BrokenInvariant(f"account {account} holds {balance}, and its newest entry says {result!r}")
         self._balances[account] = balance + amount if kind == _WITHDRAW else balance - amount
         self._changed.add(account)
 

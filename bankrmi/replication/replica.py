@@ -293,13 +293,14 @@ class Replica:
         again = self.primary is not None
         if self.primary is None:
             self.primary = Primary(self, view)
-        self._set_role(Role.PRIMARY)
         details = {
             "epoch": view.epoch,
             "in_sync": sorted(view.in_sync),
             "action_id": self.journal.tip.action_id,
         }
-        self.effects.append(Report("view changed" if again else "leading", details))
+        if again:
+            self.effects.append(Report("view changed", details))
+        self._set_role(Role.PRIMARY, **details)
         for other in self.links:
             self.effects.append(Send(other, ViewNews(view=view)))
         self.primary.begin_epoch(view)
@@ -323,18 +324,18 @@ class Replica:
         self.primary = None
         self.standby = Standby(self)
         self.standby.acknowledged = primary.ever_acknowledged
-        self.effects.append(Report("stepping down", {"epoch": primary.view.epoch, "why": why}))
-        self._set_role(Role.STANDBY)
+        self._set_role(Role.STANDBY, led_epoch=primary.view.epoch, why=why)
         primary.end(view)
         self.correspondence.view_moved()
         self.viewing.read()
 
-    def _set_role(self, role: Role) -> None:
+    def _set_role(self, role: Role, **details: Any) -> None:
+        """Change the role, if it is another one; that is one line in the log."""
         if role is self.role:
             return
         if role not in LEGAL_ROLE_CHANGES[self.role]:
             raise BrokenInvariant(f"{self.settings.server} cannot go from {self.role.value} to {role.value}")
-        self.effects.append(Report("role", {"was": self.role.value, "role": role.value}))
+        self.effects.append(Report(role.value, {"was": self.role.value, **details}))
         self.role = role
         self.role_since_ms = self.now_ms
 

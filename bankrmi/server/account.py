@@ -7,7 +7,7 @@ Rule 2: what is malformed is refused before the rules see it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bankrmi.bank.accounts import DONE, INSUFFICIENT, NO_ACCOUNT, TOO_LARGE, described, packed
@@ -50,29 +50,28 @@ _DECLINES: dict[str, tuple[type[BankError], str]] = {
 class _Waiting:
     """A call that the rules have to answer."""
 
-    __slots__ = ("account", "answer", "call", "request_id", "since_ms", "unanswered")
+    __slots__ = ("account", "answer", "call", "owner", "request_id", "since_ms")
 
     def __init__(
         self,
         call: Call,
         answer: Callable[[_Waiting, Decided], Any],
-        unanswered: dict[_Waiting, None],
-        since_ms: float,
+        owner: AccountObject,
         *,
         account: int = 0,
         request_id: str | None = None,
     ) -> None:
         self.call = call
         self.answer = answer
-        self.unanswered = unanswered
-        self.since_ms = since_ms
+        self.owner = owner
+        self.since_ms = owner.now_ms()
         self.account = account
         self.request_id = request_id
-        unanswered[self] = None
+        owner.unanswered[self] = None
 
     def reply(self, reply: Reply) -> None:
         """Answer the call with what the rules say, unless it has been given up."""
-        if self.unanswered.pop(self, self) is self:
+        if self.owner.unanswered.pop(self, self) is self:
             return
         try:
             self.call.answer(self._value(reply))
@@ -86,8 +85,9 @@ class _Waiting:
             case Read():
                 return _read_answer(self.account, reply)
             case NotLeading(primary=primary):
-                names = f"{primary} leads" if primary is not None else "nobody is known to lead"
-                raise NotPrimary(f"this server does not lead: {names}", primary=primary)
+                address = self.owner.addresses.get(primary) if primary is not None else None
+                names = f"{primary} at {address} leads" if primary is not None else "nobody is known to lead"
+                raise NotPrimary(f"this server does not lead: {names}", primary=primary, address=address)
             case IsBehind(action_id=action_id):
                 raise Behind(
                     f"this copy ends at action id {action_id}, and you have seen more of it", newest=action_id
@@ -189,16 +189,18 @@ class AccountObject:
         take: Callable[[Event], None],
         status: Callable[[], dict[str, Any]],
         *,
+        addresses: Mapping[str, str],
         now_ms: Callable[[], float],
         operations_per_request: int,
         timeout_ms: float,
     ) -> None:
         self._take = take
         self._status = status
-        self._now_ms = now_ms
+        self.now_ms = now_ms
+        self.addresses = addresses
         self._at_most = operations_per_request
         self._timeout_ms = timeout_ms
-        self._unanswered: dict[_Waiting, None] = {}
+        self.unanswered: dict[_Waiting, None] = {}
         self._methods: dict[str, Callable[..., None]] = {
             "withdraw": self._withdraw,
             "deposit": self._deposit,
@@ -233,9 +235,7 @@ class AccountObject:
     def _change(self, call: Call, operation: Operation, request_id: Any, seen: Any) -> None:
         request, text = _request(request_id)
         checked = _seen(seen)
-        waiting = _Waiting(
-            call, _one, self._unanswered, self._now_ms(), account=operation.account, request_id=text
-        )
+        waiting = _Waiting(call, _one, self, account=operation.account, request_id=text)
         self._take(RequestArrived(waiting, request, (packed(operation),), checked))
 
     def _submit(self, call: Call, operations: Any, request_id: Any = None, seen: Any = None) -> None:
@@ -248,18 +248,18 @@ class AccountObject:
         work = [packed(operation_from_wire(form)) for form in operations]
         request, text = _request(request_id)
         checked = _seen(seen)
-        waiting = _Waiting(call, _many, self._unanswered, self._now_ms(), request_id=text)
+        waiting = _Waiting(call, _many, self, request_id=text)
         self._take(RequestArrived(waiting, request, work, checked))
 
     def _outcome(self, call: Call, request_id: Any, seen: Any = None) -> None:
         request = parse_request_id(request_id)
         checked = _seen(seen)
-        waiting = _Waiting(call, _many, self._unanswered, self._now_ms(), request_id=request_id)
+        waiting = _Waiting(call, _many, self, request_id=request_id)
         self._take(OutcomeAsked(waiting, request, checked))
 
     def _balance(self, call: Call, account: Any, seen: Any = None) -> None:
         checked = _seen(seen)
-        waiting = _Waiting(call, _many, self._unanswered, self._now_ms(), account=check_account(account))
+        waiting = _Waiting(call, _many, self, account=check_account(account))
         self._take(ReadArrived(waiting, account, checked))
 
     def _tell_status(self, call: Call) -> None:
@@ -270,12 +270,12 @@ class AccountObject:
 
     def give_up_overdue(self) -> None:
         """Answer what has waited too long: promise 6, every call ends."""
-        limit_ms = self._now_ms() - self._timeout_ms
-        while self._unanswered:
-            waiting = next(iter(self._unanswered))
+        limit_ms = self.now_ms() - self._timeout_ms
+        while self.unanswered:
+            waiting = next(iter(self.unanswered))
             if waiting.since_ms > limit_ms:
                 break
-            del self._unanswered[waiting]
+            del self.unanswered[waiting]
             waiting.call.fail(_too_late(waiting.request_id))
 
 

@@ -163,7 +163,12 @@ class CopyFetcher:
         copy.make_own(secrets.token_hex(8), adopted)
         copy.commit()
         copy.close()
-        self._current().close()
+        old = self._current()
+        keep_as = f"replaced-{old.incarnation}.db" if old.tip.action_id else None
+        old.close()
+        if keep_as is not None:
+            log.warning("this server held another history; it is kept beside the database", file=keep_as)
+            self._database.replace(self._database.with_name(keep_as))
         put_in_place(self._path, self._database)
         return self._reopen()
 

@@ -62,6 +62,10 @@ class PeerLinks:
         begun_ms = now_ms()
 
         def up(greeting: Mapping[str, Any]) -> None:
+            if greeting.get("server") != name:
+                log.error("another server answers there", at=self._addresses[name], expected=name)
+                link.close()
+                return
             self._failures[name] = 0
             start_id = str(greeting.get("start_id"))
             log.debug("connected", to=name)
@@ -111,7 +115,9 @@ class PeerLinks:
 
         def found(answer: ProbeAnswer) -> None:
             self._probes.discard(link)
-            start_id = None if isinstance(answer, str) else str(answer.get("start_id"))
+            start_id = None
+            if not isinstance(answer, str) and answer.get("server") == server:
+                start_id = str(answer.get("start_id"))
             self._take(
                 Probed(
                     server=server,

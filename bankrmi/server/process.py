@@ -193,6 +193,7 @@ class _Process:
         account = AccountObject(
             driver.take,
             lambda: status_of(driver.replica, configuration),
+            addresses=configuration.servers,
             now_ms=now_ms,
             operations_per_request=configuration.limits.operations_per_request,
             timeout_ms=configuration.client.timeout_ms,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -341,6 +342,7 @@ class SqliteJournal:
                 for entry in removed:
                     file.write(json.dumps(self._in_words(entry)) + "\n")
                 file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             raise DiskFailed(f"the disk refused the record of what is rolled back: {error}") from error
 

@@ -80,7 +80,7 @@ class _Process:
         self._prepare()
         try:
             for address, daemon in self._daemons.items():
-                await _listen(daemon, address)
+                await daemon.listen(address)
             self._say_ready(ready_fd)
             await self._stop.wait()
         finally:
@@ -188,14 +188,6 @@ class _Process:
                 os.close(ready_fd)
 
 
-async def _listen(daemon: Daemon, address: str) -> None:
-    try:
-        await daemon.listen(address)
-    except ConfigurationError as error:
-        # The port may be free the next time: not a mistake that only an editor can mend.
-        raise OperationFailed(error.message) from error
-
-
 def _is_here(address: str) -> bool:
     """Return whether a process on this machine can listen at the address's host."""
     host, _ = split_address(address)
@@ -209,13 +201,5 @@ def _is_here(address: str) -> bool:
 
 
 def _limits(configuration: Configuration) -> Limits:
-    limits = configuration.limits
-    return Limits(
-        connections=limits.connections,
-        unfinished_per_address=limits.unfinished_per_address,
-        handshake_bytes=limits.handshake_bytes,
-        serpent_bytes=limits.serpent_bytes,
-        message_bytes=limits.message_bytes,
-        server_message_bytes=limits.server_message_bytes,
-        message_deadline_ms=limits.message_deadline_ms,
-    )
+    not_the_daemons = {"operations_per_request", "group_bytes"}
+    return Limits(**configuration.limits.model_dump(exclude=not_the_daemons))

@@ -22,7 +22,7 @@ from contextlib import suppress
 import structlog
 from Pyro5.core import DAEMON_NAME
 
-from bankrmi.errors import ConfigurationError
+from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 
 from .addresses import Address, host_and_port, joined
 from .complaints import complaints
@@ -79,7 +79,8 @@ class Daemon:
         self._objects[object_id] = Registered(target=obj, roles=allowed, for_servers=for_servers)
 
     async def listen(self, address: Address) -> None:
-        """Begin to serve. Raises ConfigurationError if the address cannot be had."""
+        """Begin to serve. Raises OperationFailed if the port is taken, ConfigurationError if the
+        address cannot be had."""
         self.loop = asyncio.get_running_loop()
         listening = await _listening_socket(address)
         _allow_files(self.limits.connections + self.limits.server_connections + self.limits.unfinished)
@@ -224,8 +225,14 @@ async def _listening_socket(address: Address) -> socket.socket:
         listening.listen(_BACKLOG)
     except OSError as error:
         listening.close()
-        raise ConfigurationError(f"cannot listen on {address}: {_reason(error)}") from error
+        raise _refusal(address, error) from error
     return listening
+
+
+def _refusal(address: Address, error: OSError) -> BankError:
+    """A port may be free the next time; an address that is not this machine's will not become so."""
+    kind = OperationFailed if error.errno == errno.EADDRINUSE else ConfigurationError
+    return kind(f"cannot listen on {address}: {_reason(error)}")
 
 
 def _reason(error: OSError) -> str:

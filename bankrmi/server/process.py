@@ -155,7 +155,7 @@ class _Process:
         account = self._register_objects(daemon)
         self._catch_signals()
         try:
-            await _listen(daemon, configuration.servers[name])
+            await daemon.listen(configuration.servers[name])
             log.info("listening", address=configuration.servers[name])
             driver.links.open()
             naming.open()
@@ -261,14 +261,6 @@ class _ReadyLine:
                 os.close(self._ready_fd)
 
 
-async def _listen(daemon: Daemon, address: str) -> None:
-    try:
-        await daemon.listen(address)
-    except ConfigurationError as error:
-        # The port may be free the next time: not a mistake that only an editor can mend.
-        raise OperationFailed(error.message) from error
-
-
 def _keep_collector_quiet() -> None:
     """Take what lives as long as the process out of the garbage collector's rounds."""
     gc.collect()
@@ -291,13 +283,5 @@ def _settings(configuration: Configuration, name: str, *, first: bool) -> Settin
 
 
 def _limits(configuration: Configuration) -> Limits:
-    limits = configuration.limits
-    return Limits(
-        connections=limits.connections,
-        unfinished_per_address=limits.unfinished_per_address,
-        handshake_bytes=limits.handshake_bytes,
-        serpent_bytes=limits.serpent_bytes,
-        message_bytes=limits.message_bytes,
-        server_message_bytes=limits.server_message_bytes,
-        message_deadline_ms=limits.message_deadline_ms,
-    )
+    not_the_daemons = {"operations_per_request", "group_bytes"}
+    return Limits(**configuration.limits.model_dump(exclude=not_the_daemons))

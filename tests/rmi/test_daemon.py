@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bankrmi.errors import BrokenInvariant, ConfigurationError
+from bankrmi.errors import BrokenInvariant, ConfigurationError, OperationFailed
 from bankrmi.rmi import (
     Call,
     ConnectDenied,
@@ -100,7 +100,7 @@ def test_the_peer_is_told_with_the_call(serving: Serving) -> None:
 
 def test_a_port_that_is_taken_is_one_clear_sentence(serving: Serving, daemon: Daemon) -> None:
     second = Daemon(Limits(), dict)
-    with pytest.raises(ConfigurationError, match=f"cannot listen on {daemon.address}: another process"):
+    with pytest.raises(OperationFailed, match=f"cannot listen on {daemon.address}: another process"):
         serving.run(second.listen(daemon.address))
 
 

@@ -238,6 +238,8 @@ class Replica:
             self.first_view.tick()
         elif self.is_starting or self.standby.is_silent() or not self._follows_view():
             self.viewing.poll(self.settings.beacon_ms)
+        elif not self.proposals.settled:
+            self.viewing.poll(5 * self.settings.beacon_ms)  # V6: it may have won, or win yet, unheard.
         if self.role is Role.JOINING:
             self.joiner.tick()
 

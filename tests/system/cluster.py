@@ -269,6 +269,13 @@ class Cluster:
         address = self.configuration.servers[server]
         return ask_once(address, f"bankrmi.account.{server}", method, args, seconds=seconds, role="client")
 
+    def switch_over(self, *, to: str | None = None) -> dict[str, Any]:
+        """Have the primary hand over, as an operator does; return the view before and after."""
+        primary = self.primary()
+        address = self.configuration.servers[primary]
+        operator = f"bankrmi.operator.{primary}"
+        return dict(ask_once(address, operator, "switchover", [to], seconds=DEADLINE_S))
+
     def client(self, *, timeout: float = DEADLINE_S) -> BankClient:
         """Return a client, closed at the end."""
         return self._open.enter_context(connect(self.configuration, timeout=timeout))

@@ -91,13 +91,13 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def wait_for(self, answers: int) -> None:
-        """Wait for so many more answers; an error of a client ends the waiting."""
+    def wait_for(self, answers: int, *, at_most: float | None = None) -> None:
+        """Wait for so many more answers; with `at_most` (seconds) they need not come. No error may come."""
         with self._news:
             goal = len(self.answered) + answers
-            there = self._news.wait_for(lambda: len(self.answered) >= goal or self.errors, _WAIT_S)
+            there = self._news.wait_for(lambda: len(self.answered) >= goal or self.errors, at_most or _WAIT_S)
         assert not self.errors, f"a client got an error: {self.errors[0]!r}"
-        assert there, f"in {_WAIT_S:g} s there were not {answers} more answers"
+        assert there or at_most is not None, f"in {_WAIT_S:g} s there were not {answers} more answers"
 
     # -- clients ---------------------------------------------------------------------------------
 

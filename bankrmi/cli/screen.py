@@ -68,7 +68,8 @@ class Screen:
             click.echo(text, err=True)
             return
         with self._one_at_a_time:
-            self._sink.write(f"{_CLEAR_LINE}{text}\n{self._asking}")
+            # While a key is awaited, the terminal does not return the carriage by itself.
+            self._sink.write(f"{_CLEAR_LINE}{text}\r\n{self._asking}")
             self._sink.flush()
 
     def turn_page(self) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bankrmi.bank.accounts import packed
-from bankrmi.bank.operations import Deposit, Operation, Withdraw
 from bankrmi.client.attempts import (
     Answered,
     Attempts,
@@ -25,6 +23,7 @@ from bankrmi.replication.effects import Decided, IsBehind, IsStale, NotLeading, 
 from bankrmi.replication.events import Event, OutcomeAsked, ReadArrived, RequestArrived
 
 if TYPE_CHECKING:
+    from bankrmi.robustness.simulated_server import SimulatedServer
     from bankrmi.robustness.simulation import Simulation
 
 __all__ = ["Asked", "SimulatedClient"]
@@ -42,8 +41,8 @@ class Asked:
     invoked_ms: float
     floor: int  # The highest action id that any client had been told when this call was invoked.
     request: tuple[str, int] | None
-    operations: Sequence[Operation] = ()
-    account: int = 0
+    operations: Sequence[bytes] = ()
+    query: Any = None
     reply: Reply = None
     error: BankError | None = None
     completed_ms: float | None = None
@@ -66,16 +65,32 @@ class SimulatedClient:
     calls: list[Asked] = field(default_factory=list)
     preferred: Candidate | None = None
     seen: tuple[str, int] | None = None
+    _reads: float = 0.0
+    _pauses_ms: Sequence[float] = ()
+    _stuck: float = 0.0
+    _connected: tuple[str, int] | None = None  # The server and its boot.
     _session: int = 0
     _sequence: int = 0
     _attempts: Attempts | None = None
     _asked: Asked | None = None
     _attempt: _Attempt | None = None
 
+    def __post_init__(self) -> None:
+        """Draw a temperament: writer or reader, hasty or slow, and how stuck to the server it knows."""
+        chance = self.simulation.world.chance
+        self._reads = 0.95 if self.name == "c1" else chance.choice([0.1, 0.3, 0.3, 0.95])
+        self._pauses_ms = chance.choice([(0, 5, 50, 400), (0, 5, 50), (100, 1500)])
+        self._stuck = chance.choice([0, 0.1, 0.9])
+
+    @property
+    def mostly_reads(self) -> bool:
+        """Whether it would hardly notice that its server acknowledges nothing."""
+        return self._reads > 0.9
+
     def begin(self) -> None:
         """Make the next call, after a pause for thought."""
         world = self.simulation.world
-        world.after(world.chance.choice([0, 5, 50, 400]) * world.chance.random(), self._call)
+        world.after(world.chance.choice(self._pauses_ms) * world.chance.random(), self._call)
 
     def _call(self) -> None:
         if self.simulation.calls_left <= 0:
@@ -84,18 +99,19 @@ class SimulatedClient:
         world, chance = self.simulation.world, self.simulation.world.chance
         asked = Asked(self.name, world.now_ms, self.simulation.told, None)
         kind = chance.random()
-        if kind < 0.3:
-            asked.account = chance.choice(list(self.simulation.ledger))
-        elif kind < 0.35 and self.calls and self._earlier() is not None:
+        if kind < self._reads:
+            asked.query = self.simulation.workload.query(chance)
+        elif kind < self._reads + 0.05 and self.calls and self._earlier() is not None:
             asked.request = self._earlier()
         else:
             self._sequence += 1
             asked.request = (f"{self.name}.{self._session}", self._sequence)
-            asked.operations = [self._operation() for _ in range(1 if kind < 0.85 else chance.randint(2, 9))]
+            operations = 1 if chance.random() < 0.8 else chance.randint(2, 9)
+            asked.operations = [self.simulation.workload.operation(chance) for _ in range(operations)]
         self.calls.append(asked)
         self._asked = asked
         self._attempts = Attempts(
-            [Candidate(server, server) for server in self.simulation.servers],
+            self._candidates(asked),
             deadline_ms=int(world.now_ms) + DEADLINE_MS,
             patience_ms=PATIENCE_MS,
             preferred=self.preferred,
@@ -104,6 +120,12 @@ class SimulatedClient:
         )
         self._go_on()
 
+    def _candidates(self, asked: Asked) -> list[Candidate]:
+        """All servers; or, like a proxy that was resolved once, the one that answered last and no other."""
+        if not asked.operations and self.preferred and self.simulation.world.happens(self._stuck):
+            return [self.preferred]
+        return [Candidate(server, server) for server in self.simulation.servers]
+
     def _earlier(self) -> tuple[str, int] | None:
         """A request of this session that was not answered, or the next one that never will be sent."""
         doubtful = [call for call in self.calls if call.operations and call.reply is None]
@@ -111,12 +133,6 @@ class SimulatedClient:
             return doubtful[-1].request
         self._sequence += 1
         return (f"{self.name}.{self._session}", self._sequence)
-
-    def _operation(self) -> Operation:
-        chance = self.simulation.world.chance
-        account = chance.choice([*self.simulation.ledger, 404])
-        amount = chance.choice([0, 1, 10, 50, 1000])
-        return Withdraw(account, amount) if chance.random() < 0.5 else Deposit(account, amount)
 
     def _go_on(self) -> None:
         world = self.simulation.world
@@ -135,22 +151,29 @@ class SimulatedClient:
         assert asked is not None
         attempt = self._attempt = _Attempt(asked, candidate.server, server.boot)
         cut = world.is_cut(self.name, server.name) or world.is_cut(server.name, self.name)
+        if self._connected == (server.name, server.boot) and server.alive:
+            self._send(attempt, server, timeout_ms)
+            return
         if not cut and not server.alive:
             world.after(0.3, lambda: self._end(attempt, Unconnected("refused")))
             return
         if not server.greets(self.name):
             world.after(connect_ms, lambda: self._end(attempt, Unconnected("no greeting", silent=True)))
             return
-        event = self._event(asked, attempt)
+        self._connected = (server.name, server.boot)
+        self._send(attempt, server, timeout_ms)
+
+    def _send(self, attempt: _Attempt, server: SimulatedServer, timeout_ms: int) -> None:
+        world, event = self.simulation.world, self._event(attempt.asked, attempt)
         world.send(self.name, server.name, lambda: server.take_for(attempt.boot, event))
         world.after(timeout_ms, lambda: self._end(attempt, TimedOut()))
 
     def _event(self, asked: Asked, attempt: _Attempt) -> Event:
         if asked.request is None:
-            return ReadArrived(attempt, asked.account, self.seen)
+            return ReadArrived(attempt, asked.query, self.seen)
         if not asked.operations:
             return OutcomeAsked(attempt, asked.request, self.seen)
-        return RequestArrived(attempt, asked.request, [packed(one) for one in asked.operations], self.seen)
+        return RequestArrived(attempt, asked.request, asked.operations, self.seen)
 
     def connection_lost(self, server: str) -> None:
         """The server's process died."""
@@ -176,6 +199,8 @@ class SimulatedClient:
         if attempt.over or attempt is not self._attempt:
             return
         attempt.over = True
+        if isinstance(outcome, (TimedOut, Lost, Unconnected)):
+            self._connected = None
         assert self._attempts is not None
         self._attempts.observe(outcome)
         self._go_on()

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from bankrmi.bank.accounts import Accounts
 from bankrmi.replication.effects import (
     Answer,
     Commit,
@@ -84,13 +83,22 @@ class SimulatedServer:
         self._busy = False
         self._proceeding = False
         self._copy: SqliteJournal | None = None
+        self._connecting: set[str] = set()
+        off = 0.9 * settings.drift_ms / (settings.lease_ms or 1000)
+        self._clock_rate = 1 + self.world.chance.choice([-off, off])
+        self._clock_began_ms = self.world.chance.uniform(0, 1e6)
 
     def _empty_disk(self) -> SqliteJournal:
         return self._journal_on(open_in_memory())
 
     def _journal_on(self, database: apsw.Connection) -> SqliteJournal:
-        machine = Accounts(self.simulation.ledger)
+        machine = self.simulation.workload.machine()
         return SqliteJournal(database, machine, new_incarnation=self.world.new_id)
+
+    @property
+    def now_ms(self) -> float:
+        """What this machine's clock says: it started when it wanted, and runs a little wrong."""
+        return self._clock_began_ms + self.world.now_ms * self._clock_rate
 
     @property
     def start_id(self) -> str:
@@ -104,7 +112,7 @@ class SimulatedServer:
         self.boot += 1
         self.alive = True
         self.paused = self._busy = self._proceeding = False
-        self.links = set()
+        self.links, self._connecting = set(), set()
         self._inbox.clear()
         self._duties.clear()
         self.world.note(f"{self.name}: starts as {self.start_id}")
@@ -112,7 +120,7 @@ class SimulatedServer:
             self.settings,
             self.journal,
             start_id=self.start_id,
-            now_ms=self.world.now_ms,
+            now_ms=self.now_ms,
             new_id=self.world.new_id,
         )
         self._every(TICK_MS, self._tick)
@@ -140,6 +148,7 @@ class SimulatedServer:
         self.alive = False
         self.replica = None
         self.journal.discard()
+        self.uncommitted = False
         if wipe:
             self.journal = self._empty_disk()
         self.simulation.died(self)
@@ -181,7 +190,7 @@ class SimulatedServer:
 
     def _step(self, event: Event) -> None:
         assert self.replica is not None
-        effects = self.replica.step(event, now_ms=self.world.now_ms)
+        effects = self.replica.step(event, now_ms=self.now_ms)
         self.uncommitted = any(isinstance(effect, Commit) for effect in effects)
         self._duties.extend(effects)
         if self.replica.has_work and not self._proceeding and not isinstance(event, Proceed):
@@ -191,11 +200,11 @@ class SimulatedServer:
 
     def _proceed(self) -> None:
         self._proceeding = False
-        self.take(Proceed(int(self.world.now_ms * 1000)))
+        self.take(Proceed(int(self.now_ms * 1000)))
 
     def _carry_out(self, effect: Effect) -> None:
         if self.world.happens(self.world.faults.crash_between_effects):
-            self.crash(wipe=self.simulation.may_wipe(self))
+            self.crash(wipe=self.simulation.misfortune.may_wipe(self))
             return
         match effect:
             case Commit():
@@ -266,10 +275,24 @@ class SimulatedServer:
         if self.paused:
             return
         for name, other in self.simulation.servers.items():
-            if name != self.name and name not in self.links and other.greets(self.name):
-                self.links.add(name)
-                begun_ms = self.world.now_ms
-                self.take(LinkChanged(server=name, up=True, start_id=other.start_id, begun_ms=begun_ms))
+            if name != self.name and name not in self.links | self._connecting and other.greets(self.name):
+                self._connect(other)
+
+    def _connect(self, other: SimulatedServer) -> None:
+        """The other process has greeted us; until we hear that, it may die, and another take its place."""
+        self._connecting.add(other.name)
+        begun_ms, boot, other_boot, start_id = self.now_ms, self.boot, other.boot, other.start_id
+
+        def greeted() -> None:
+            if self.boot != boot or not self.alive:
+                return
+            self._connecting.discard(other.name)
+            self.links.add(other.name)
+            self.take(LinkChanged(server=other.name, up=True, start_id=start_id, begun_ms=begun_ms))
+            if other.boot != other_boot or not other.alive:
+                self.world.after(0.1, lambda: self.lose_link(other.name))
+
+        self.world.after(self.world.delay_ms(), greeted)
 
     def greets(self, caller: str) -> bool:
         """Whether a connection of this caller would be answered now."""
@@ -286,7 +309,7 @@ class SimulatedServer:
         boot, other = self.boot, self.simulation.servers[effect.server]
 
         def look() -> None:
-            begun_ms = self.world.now_ms
+            begun_ms = self.now_ms
             cut = self.world.is_cut(self.name, other.name) or self.world.is_cut(other.name, self.name)
             refused = not cut and not other.alive
             start_id = other.start_id if other.greets(self.name) else None

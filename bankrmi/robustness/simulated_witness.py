@@ -23,7 +23,7 @@ class SimulatedWitness:
         self.view: View | None = None
         self.up = True
         self.on_change: Callable[[], None] = lambda: None
-        self.loses: Callable[[View], bool] = lambda view: False
+        self.loses: Callable[[View], bool] = lambda _: False
         """Whether a proposal gets lost on its way, as seen from outside: see `Simulation`."""
 
     def read(self, server: str, since_epoch: int, answer: Callable[[Event], None]) -> None:

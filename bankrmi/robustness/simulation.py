@@ -2,7 +2,7 @@
 
 Rule 1: the rules, the storage and the clients' retry module are the production ones, unchanged.
 Rule 2: after every step: nothing acknowledged is missing from an in-sync journal; one entry an action id.
-Rule 3: at the end the faults stop, and everyone is answered and everything in sync, or that is a failure, too.
+Rule 3: at the end the faults stop, and everyone is answered and everything in sync, or that is a failure.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ from typing import Any
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.effects import Decided, Read, Reply
 from bankrmi.replication.entry import Entry, Position
-from bankrmi.replication.events import StopAsked, SwitchoverAsked
 from bankrmi.replication.settings import Settings
-from bankrmi.replication.view import View
+from bankrmi.robustness.faults import Misfortune
 from bankrmi.robustness.simulated_client import Asked, SimulatedClient
 from bankrmi.robustness.simulated_server import SimulatedServer
 from bankrmi.robustness.simulated_witness import SimulatedWitness
 from bankrmi.robustness.verdict import check_calls, check_journal
+from bankrmi.robustness.workload import BankWorkload, Workload
 from bankrmi.robustness.world import World
 
 __all__ = ["Failure", "Result", "Simulation", "simulate"]
 
-LEDGER = {1: 100, 2: 300, 3: 450}
 QUIET_AT_MOST_MS = 20_000.0
 CLIENTS = 4
 
@@ -54,27 +53,33 @@ class Result:
 class Simulation:
     """One seed."""
 
-    def __init__(self, seed: int, *, servers: int = 2, calls: int = 300) -> None:
+    def __init__(
+        self, seed: int, *, servers: int = 2, calls: int = 300, workload: Workload | None = None
+    ) -> None:
         self.world = World(seed)
-        self.ledger = LEDGER
+        self.workload = workload or BankWorkload()
         self.calls_left = calls
         self.told = 0  # The highest action id that any client has been told.
         self.acknowledged: dict[int, bytes] = {}  # Digests, as answers left a server.
+        self.leaders: dict[tuple[str, int], str] = {}  # By history and epoch.
         self.newest = Position(0, 0, b"")
         self.witness = SimulatedWitness(self.world)
         self.witness.on_change = self._view_changed
-        self.witness.loses = self._would_lose_everything
         names = tuple(f"s{number}" for number in range(1, servers + 1))
         copies_min = 2 if self.world.chance.random() < 0.15 else 1
-        lease_ms = self.world.chance.choice([0, 300, 1000])
+        lease_ms, drift_ms = self.world.chance.choice([(0, 20), (200, 20), (400, 160), (1000, 20)])
         self.servers = {
             name: SimulatedServer(
                 self,
-                Settings(server=name, servers=names, lease_ms=lease_ms, drift_ms=20, copies_min=copies_min),
+                Settings(
+                    server=name, servers=names, lease_ms=lease_ms, drift_ms=drift_ms, copies_min=copies_min
+                ),
             )
             for name in names
         }
         self.clients = [SimulatedClient(self, f"c{number}") for number in range(1, CLIENTS + 1)]
+        self.misfortune = Misfortune(self)
+        self.witness.loses = self.misfortune.would_lose_everything
 
     # -- running ---------------------------------------------------------------------------------
 
@@ -85,94 +90,13 @@ class Simulation:
             world.after(world.chance.uniform(0, 200), server.start)
         for client in self.clients:
             client.begin()
-        self._arrange_faults()
+        self.misfortune.arrange()
         world.run_until(30_000, stop=lambda: self.calls_left <= 0)
         self._calm_down()
         world.run_until(world.now_ms + QUIET_AT_MOST_MS, stop=self._all_is_well)
         if not self._all_is_well():
             raise Failure("liveness", f"the faults stopped, and still: {self._what_is_wrong()}")
         self._final_verdict()
-
-    def _arrange_faults(self) -> None:
-        faults = self.world.faults
-        self._now_and_then(faults.crash_every_ms, self._crash_one)
-        self._now_and_then(faults.pause_every_ms, self._pause_one)
-        self._now_and_then(faults.cut_every_ms, self._cut_some)
-        self._now_and_then(faults.witness_down_every_ms, self._witness_down)
-        self._now_and_then(faults.switchover_every_ms, self._switch_over)
-        self._now_and_then(faults.crash_every_ms * 4, self._stop_one)
-
-    def _now_and_then(self, every_ms: float, action: Any) -> None:
-        if every_ms == float("inf"):
-            return
-
-        def again() -> None:
-            if not self.world.quiet:
-                action()
-                self.world.after(self.world.chance.uniform(0.1, 2) * every_ms, again)
-
-        self.world.after(self.world.chance.uniform(0, 2) * every_ms, again)
-
-    def _some_server(self) -> SimulatedServer:
-        return self.world.chance.choice(list(self.servers.values()))
-
-    def _crash_one(self) -> None:
-        server = self._some_server()
-        server.crash(wipe=self.may_wipe(server))
-
-    def may_wipe(self, server: SimulatedServer) -> bool:
-        """Draw whether a crash loses the disk; never the last one that holds everything."""
-        view = self.witness.view
-        if view is None or not self.world.happens(self.world.faults.wipe):
-            return False
-        holders = [
-            name
-            for name in view.in_sync
-            if name != server.name and view.names(name, self.servers[name].journal.incarnation)
-        ]
-        return bool(holders)
-
-    def _would_lose_everything(self, view: View) -> bool:
-        """Whether all disks that this view names are lost: nobody can promise anything then."""
-        return not any(view.names(name, server.journal.incarnation) for name, server in self.servers.items())
-
-    def _pause_one(self) -> None:
-        server = self._some_server()
-        server.pause()
-        self.world.after(self.world.chance.choice([20, 200, 1500, 3000]), server.resume)
-
-    def _cut_some(self) -> None:
-        chance = self.world.chance
-        names = [*self.servers, "witness", *(client.name for client in self.clients)]
-        one, other = chance.sample(names, 2)
-        pairs = {(one, other)} if chance.random() < 0.4 else {(one, other), (other, one)}
-        if chance.random() < 0.2:
-            pairs = {pair for name in names if name != one for pair in ((one, name), (name, one))}
-        self.world.note(f"cut {sorted(pairs)[:3]}")
-        self.world.cut(pairs)
-        self.world.after(chance.choice([50, 500, 2500]), lambda: self.world.heal(pairs))
-
-    def _witness_down(self) -> None:
-        self.witness.up = False
-        self.world.note("witness: down")
-        self.world.after(self.world.chance.choice([100, 1000, 3000]), self._witness_up)
-
-    def _witness_up(self) -> None:
-        self.witness.up = True
-
-    def _switch_over(self) -> None:
-        leading = [server for server in self.servers.values() if server.replica and server.replica.primary]
-        if leading:
-            self.world.note(f"{leading[0].name}: asked to switch over")
-            leading[0].take(SwitchoverAsked(None, None))
-
-    def _stop_one(self) -> None:
-        server = self._some_server()
-        if server.alive and not server.paused:
-            self.world.note(f"{server.name}: asked to stop")
-            boot = server.boot
-            server.take(StopAsked())
-            self.world.after(1500, lambda: server.crash() if server.boot == boot else None)
 
     def _calm_down(self) -> None:
         self.world.note("the faults stop")
@@ -205,11 +129,11 @@ class Simulation:
         """An answer leaves a server: from here on, what it says is acknowledged."""
         if isinstance(reply, Decided):
             for entry in reply.entries:
-                self._acknowledge(server, entry)
+                self._acknowledge(entry)
         client = next(one for one in self.clients if one.name == token.asked.client)
         self.world.send(server.name, client.name, lambda: client.answer(token, reply))
 
-    def _acknowledge(self, server: SimulatedServer, entry: Entry) -> None:
+    def _acknowledge(self, entry: Entry) -> None:
         known = self.acknowledged.setdefault(entry.action_id, entry.digest)
         if known != entry.digest:
             raise Failure("safety", f"two different entries were acknowledged at action id {entry.action_id}")
@@ -225,6 +149,11 @@ class Simulation:
         """A server has changed."""
         if not server.uncommitted:
             self._check_holds_all(server)
+        primary = server.replica.primary if server.replica is not None else None
+        if primary is not None:
+            epoch = (primary.view.history, primary.view.epoch)
+            if self.leaders.setdefault(epoch, server.start_id) != server.start_id:
+                raise Failure("safety", f"{self.leaders[epoch]} and {server.start_id} lead epoch {epoch[1]}")
 
     def _check_holds_all(self, server: SimulatedServer) -> None:
         view = self.witness.view
@@ -269,22 +198,25 @@ class Simulation:
         return ""
 
     def _final_verdict(self) -> None:
-        journal = next(iter(self.servers.values())).journal
-        entries = journal.entries(0, 1_000_000)
+        first, *others = [server.journal for server in self.servers.values()]
+        entries = first.entries(0, 1_000_000)
         for action_id, digest in self.acknowledged.items():
             if action_id > len(entries) or entries[action_id - 1].digest != digest:
                 raise Failure("safety", f"the acknowledged entry at action id {action_id} is gone")
+        state = list(first.export())
+        if any(list(other.export()) != state for other in others):
+            raise Failure("safety", "equal journals add up to different states")
         calls = [call for client in self.clients for call in client.calls]
         for sentence in (
-            *check_journal(entries, self.ledger, journal.read),
-            *check_calls(calls, entries, self.ledger),
+            *check_journal(entries, self.workload.model(), first.read),
+            *check_calls(calls, entries, self.workload.model()),
         ):
             raise Failure("safety", sentence)
 
 
-def simulate(seed: int, *, servers: int = 2, calls: int = 300) -> Result:
+def simulate(seed: int, *, servers: int = 2, calls: int = 300, workload: Workload | None = None) -> Result:
     """Run one seed to its end; the result says what went wrong, if anything did."""
-    simulation = Simulation(seed, servers=servers, calls=calls)
+    simulation = Simulation(seed, servers=servers, calls=calls, workload=workload)
     failure = None
     try:
         simulation.run()

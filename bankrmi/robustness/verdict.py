@@ -1,45 +1,26 @@
 """The verdict over a finished history: what clients were told against the final journal.
 
 Rule 1: every reply carries its action id, so real time is checked by comparing ids.
-Rule 2: the journal is replayed with a plain dictionary, not with the production state machine.
+Rule 2: the journal is replayed with a plain model, not with the production state machine.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-import msgpack
-
-from bankrmi.bank.accounts import DONE, INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
-from bankrmi.bank.operations import LARGEST
 from bankrmi.errors import Stale
 from bankrmi.replication.effects import Decided, Read
 from bankrmi.replication.entry import CANCELLED, Entry
 from bankrmi.robustness.simulated_client import Asked
+from bankrmi.robustness.workload import Model
 
 __all__ = ["check_calls", "check_journal"]
 
 
-def _expected(balances: dict[int, int], operation: bytes) -> tuple[str, int | None]:
-    """What this operation must come to, by the issue's words and nobody's code."""
-    deposit, account, amount = msgpack.unpackb(operation)
-    if account not in balances:
-        return NO_ACCOUNT, None
-    balance = balances[account]
-    if deposit and balance + amount > LARGEST:
-        return TOO_LARGE, balance
-    if not deposit and amount > balance:
-        return INSUFFICIENT, balance
-    balances[account] = balance + amount if deposit else balance - amount
-    return DONE, balances[account]
-
-
-def check_journal(
-    entries: Sequence[Entry], ledger: Mapping[int, int], read: Callable[[int], int | None]
-) -> Iterator[str]:
-    """Yield what is wrong with a journal and the accounts beside it."""
-    balances = dict(ledger)
+def check_journal(entries: Sequence[Entry], model: Model, read: Callable[[Any], Any]) -> Iterator[str]:
+    """Yield what is wrong with a journal and the state beside it; `model` is the opening state."""
     requests: dict[tuple[str, int], int] = {}
     for number, entry in enumerate(entries, 1):
         if entry.action_id != number:
@@ -48,17 +29,17 @@ def check_journal(
             yield f"request {entry.session}:{entry.sequence} is in the journal twice"
         if entry.status == CANCELLED:
             continue
-        expected = _expected(balances, entry.operation)
+        expected = model.apply(entry.operation)
         if (entry.status, entry.result) != expected:
             yield f"action id {number} says {(entry.status, entry.result)}, and replay says {expected}"
-    for account, balance in balances.items():
-        if balance < 0 or read(account) != balance:
-            yield f"account {account} holds {read(account)}, and the journal adds up to {balance}"
+    for key, value in model.values.items():
+        if read(key) != value:
+            yield f"{key} holds {read(key)}, and the journal adds up to {value}"
 
 
-def check_calls(calls: Sequence[Asked], entries: Sequence[Entry], ledger: Mapping[int, int]) -> Iterator[str]:
+def check_calls(calls: Sequence[Asked], entries: Sequence[Entry], model: Model) -> Iterator[str]:
     """Yield every call whose reply the journal does not bear out, or that real time contradicts."""
-    changes = _balances_over_time(entries, ledger)
+    changes = _values_over_time(entries, model)
     by_request: dict[tuple[str, int], list[Entry]] = {}
     for entry in entries:
         by_request.setdefault((entry.session, entry.sequence), []).append(entry)
@@ -71,7 +52,7 @@ def check_calls(calls: Sequence[Asked], entries: Sequence[Entry], ledger: Mappin
             elif call.operations and recorded and recorded[0].action_id <= call.floor:
                 yield f"{who} was decided at action id {recorded[0].action_id}, before it was asked"
         elif isinstance(call.reply, Read):
-            ids, values = changes.get(call.account, ([], []))
+            ids, values = changes.get(call.query, ([], []))
             true = values[bisect_right(ids, call.reply.action_id) - 1] if ids else None
             if call.reply.value != true:
                 yield f"{who} read {call.reply.value} at action id {call.reply.action_id}; it was {true}"
@@ -81,15 +62,16 @@ def check_calls(calls: Sequence[Asked], entries: Sequence[Entry], ledger: Mappin
             yield f"{who} was told that {call.request} is stale, and it is in the journal"
 
 
-def _balances_over_time(
-    entries: Sequence[Entry], ledger: Mapping[int, int]
-) -> dict[int, tuple[list[int], list[int]]]:
-    """For each account: the action ids at which its balance changed, and the balance from there on."""
-    changes = {account: ([0], [balance]) for account, balance in ledger.items()}
+def _values_over_time(entries: Sequence[Entry], model: Model) -> dict[Any, tuple[list[int], list[Any]]]:
+    """For each key: the action ids at which its value may have changed, and the value from there on."""
+    changes = {key: ([0], [value]) for key, value in model.values.items()}
     for entry in entries:
-        if entry.status == DONE:
-            account = msgpack.unpackb(entry.operation)[1]
-            assert isinstance(entry.result, int)
-            changes[account][0].append(entry.action_id)
-            changes[account][1].append(entry.result)
+        if entry.status == CANCELLED:
+            continue
+        model.apply(entry.operation)
+        key = model.key(entry.operation)
+        if key in model.values:
+            ids, values = changes.setdefault(key, ([0], [None]))
+            ids.append(entry.action_id)
+            values.append(model.values[key])
     return changes

@@ -10,50 +10,12 @@ import heapq
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
-__all__ = ["Faults", "World"]
+from bankrmi.robustness.faults import Faults
+
+__all__ = ["World"]
 
 TRACE_LENGTH = 400
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Faults:
-    """How often what goes wrong; each seed draws its own (probabilities; times in ms)."""
-
-    loss: float
-    doubling: float
-    slow: float
-    crash_between_effects: float
-    crash_every_ms: float
-    pause_every_ms: float
-    cut_every_ms: float
-    witness_down_every_ms: float
-    wipe: float
-    switchover_every_ms: float
-    stall: float
-
-    @classmethod
-    def drawn(cls, chance: random.Random) -> Faults:
-        """Draw each fault on or off, with a rate of its own (swarm testing)."""
-
-        def sometimes(low: float, high: float, *, off: float) -> float:
-            return off if chance.random() < 0.4 else chance.uniform(low, high)
-
-        never = float("inf")
-        return cls(
-            loss=sometimes(0.001, 0.05, off=0.0),
-            doubling=sometimes(0.01, 0.1, off=0.0),
-            slow=sometimes(0.001, 0.05, off=0.0),
-            crash_between_effects=sometimes(0.0002, 0.003, off=0.0),
-            crash_every_ms=sometimes(500, 4000, off=never),
-            pause_every_ms=sometimes(500, 4000, off=never),
-            cut_every_ms=sometimes(500, 4000, off=never),
-            witness_down_every_ms=sometimes(1000, 5000, off=never),
-            wipe=sometimes(0.05, 0.3, off=0.0),
-            switchover_every_ms=sometimes(700, 4000, off=never),
-            stall=sometimes(0.0005, 0.01, off=0.0),
-        )
 
 
 class World:
@@ -70,6 +32,7 @@ class World:
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._order = 0
         self._cuts: set[tuple[str, str]] = set()
+        self._lags: dict[tuple[str, str], float] = {}
         self._ids = 0
 
     def after(self, delay_ms: float, action: Callable[[], None]) -> None:
@@ -113,9 +76,18 @@ class World:
         """Carry a message; it may be lost, doubled, overtaken."""
         if self.is_cut(sender, receiver) or self.happens(self.faults.loss):
             return
-        self.after(self.delay_ms(), deliver)
+        lag_ms = self._lags.get((sender, receiver), 0.0) if self._lags else 0.0
+        self.after(self.delay_ms() + lag_ms, deliver)
         if self.happens(self.faults.doubling):
-            self.after(self.delay_ms() + self.chance.uniform(0, 300), deliver)
+            self.after(self.delay_ms() + lag_ms + self.chance.uniform(0, 300), deliver)
+
+    def lag(self, pairs: set[tuple[str, str]], lag_ms: float) -> None:
+        """Let messages in these directions take so much longer from now on."""
+        for pair in pairs:
+            if lag_ms:
+                self._lags[pair] = lag_ms
+            else:
+                self._lags.pop(pair, None)
 
     def cut(self, pairs: set[tuple[str, str]]) -> None:
         """Lose every message in these directions from now on."""
@@ -124,3 +96,5 @@ class World:
     def heal(self, pairs: set[tuple[str, str]] | None = None) -> None:
         """Let messages through again."""
         self._cuts = self._cuts - pairs if pairs is not None else set()
+        if pairs is None:
+            self._lags.clear()

@@ -30,6 +30,7 @@ class Screen:
                 stream.reconfigure(errors="replace")
         self.is_terminal = self._source.isatty() and self._sink.isatty()
         self._asking = ""
+        self._end_of_line = "\n"
         self._waiting = False
         # Reports about child processes come from another thread.
         self._one_at_a_time = threading.Lock()
@@ -68,8 +69,7 @@ class Screen:
             click.echo(text, err=True)
             return
         with self._one_at_a_time:
-            # While a key is awaited, the terminal does not return the carriage by itself.
-            self._sink.write(f"{_CLEAR_LINE}{text}\r\n{self._asking}")
+            self._sink.write(f"{_CLEAR_LINE}{text}{self._end_of_line}{self._asking}")
             self._sink.flush()
 
     def turn_page(self) -> None:
@@ -78,10 +78,11 @@ class Screen:
             self.write("")
             return
         self._prompt("Press any key to go on ")
+        self._end_of_line = "\r\n"  # Until then the terminal does not return the carriage by itself.
         try:
             click.getchar()
         finally:
-            self._asking = ""
+            self._asking, self._end_of_line = "", "\n"
         self._sink.write(_CLEAR_SCREEN)
         self._sink.flush()
 

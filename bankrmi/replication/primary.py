@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Primary"]
 
+QUEUE_LIMIT = 65_536
+"""Requests that may wait for the next group: more come together only while nothing can be acknowledged."""
+
 ENTRY_BYTES = 128
 """What an entry costs on the wire beside its operation, generously."""
 
@@ -111,6 +114,8 @@ class Primary:
         """Take a client's request into the next group."""
         if self.is_behind(event.seen):
             self.replica.effects.append(Answer(event.token, IsBehind(self.replica.journal.tip.action_id)))
+        elif len(self._queue) >= QUEUE_LIMIT:
+            self.replica.answer_not_leading(event.token)
         else:
             self._queue.append(event)
 

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import apsw
+import pytest
+
+from bankrmi.errors import ConfigurationError
+from bankrmi.storage import copying
+from bankrmi.storage.copying import CopyMaker, put_in_place, verify_copy
+from bankrmi.storage.database import open_database, own_directory
+from tests.storage.journals import adopted, deposit, journal_on, opened
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_a_directory_belongs_to_one_process(tmp_path: Path) -> None:
+    lock = own_directory(tmp_path / "s1")
+    program = (
+        "import sys, pathlib\n"
+        "from bankrmi.errors import BankError\n"
+        "from bankrmi.storage.database import own_directory\n"
+        "try: own_directory(pathlib.Path(sys.argv[1]))\n"
+        "except BankError as error: print(error)\n"
+    )
+    refused = run(program, str(tmp_path / "s1")).stdout
+    assert refused == (
+        f"the data directory {tmp_path / 's1'} is in use by the running process "
+        f"{os.getpid()}: stop it first, or give this server a name and a directory of its own\n"
+    )
+    lock.close()
+    assert run(program, str(tmp_path / "s1")).stdout == ""
+
+
+def test_a_directory_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match=r"cannot be written .*: make it writable, or set another"):
+        own_directory(tmp_path / "file" / "s1")
+
+
+def test_a_second_connection_to_the_same_file_is_refused(tmp_path: Path) -> None:
+    first = opened(tmp_path / "bank.db")
+    with pytest.raises(ConfigurationError, match=r"bank\.db cannot be opened: .*locked"):
+        open_database(tmp_path / "bank.db")
+    first.close()
+    open_database(tmp_path / "bank.db").close()
+
+
+def test_what_is_not_a_database_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "bank.db").write_bytes(b"not a database at all" * 1000)
+    with pytest.raises(ConfigurationError, match="let the server join again from the other copy"):
+        open_database(tmp_path / "bank.db")
+
+
+def read_everything(path: Path) -> None:
+    journal = journal_on(path)
+    journal.entries(0, 1000)
+    journal.recorded("a", 1)
+    list(journal.export())
+    for damaged in journal.database.execute("PRAGMA integrity_check"):
+        assert damaged == ("ok",)
+
+
+@pytest.mark.parametrize("page", range(1, 8))
+def test_a_flipped_bit_is_an_error_and_not_a_wrong_balance(tmp_path: Path, page: int) -> None:
+    """Whatever page it hits, whoever reads it gets an error."""
+    path = tmp_path / "bank.db"
+    journal = opened(path)
+    for number in range(1, 400):
+        journal.decide(1, ("a", number), [deposit(1, 1)], 1)
+    journal.commit()
+    journal.close()
+    content = bytearray(path.read_bytes())
+    assert len(content) >= 8 * 4096
+    content[page * 4096 + 2000] ^= 0x10
+    path.write_bytes(content)
+    assert verify_copy(path) != ""
+    with pytest.raises((apsw.Error, ConfigurationError), match=r"(?i)i/o|checksum|malformed"):
+        read_everything(path)
+
+
+def test_a_copy_made_while_the_bank_goes_on_is_the_same_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copying, "PAGES_AT_ONCE", 8)
+    source = opened(tmp_path / "bank.db")
+    number = 0
+
+    def work(operations: int) -> None:
+        nonlocal number
+        number += 1
+        source.decide(1, ("a", number), [deposit(1 + number % 3, 1)] * operations, 1)
+        source.commit()
+
+    for _ in range(10):
+        work(500)
+    maker = CopyMaker(source.database, tmp_path / "copy.db")
+    steps = 0
+    while not maker.step():
+        steps += 1
+        work(3)
+    assert steps > 5, "it was not made a few pages at a time"
+    assert verify_copy(tmp_path / "copy.db") == ""
+    copy = journal_on(tmp_path / "copy.db")
+    assert copy.tip == source.tip
+    assert copy.entries(0, 100_000) == source.entries(0, 100_000)
+    assert list(copy.export()) == list(source.export())
+
+
+def test_a_copy_that_is_given_up_leaves_nothing_and_harms_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copying, "PAGES_AT_ONCE", 8)
+    source = opened(tmp_path / "bank.db")
+    source.decide(1, ("a", 1), [deposit(1, 1)] * 8000, 1)
+    source.commit()
+    maker = CopyMaker(source.database, tmp_path / "copy.db")
+    assert not maker.step()
+    maker.abandon()
+    assert not (tmp_path / "copy.db").exists()
+    source.decide(1, ("a", 2), [deposit(1, 1)], 1)
+    source.commit()
+
+
+def test_half_a_copy_is_found_out(tmp_path: Path) -> None:
+    source = opened(tmp_path / "bank.db")
+    source.decide(1, ("a", 1), [deposit(1, 1)] * 2000, 1)
+    source.commit()
+    source.close()
+    content = (tmp_path / "bank.db").read_bytes()
+    (tmp_path / "half.db").write_bytes(content[: len(content) // 2])
+    assert verify_copy(tmp_path / "half.db") != ""
+    (tmp_path / "none.db").write_bytes(b"")
+    assert verify_copy(tmp_path / "none.db") != ""
+
+
+def test_a_copy_takes_the_place_of_the_old_database(tmp_path: Path) -> None:
+    source = opened(tmp_path / "bank.db")
+    source.decide(1, ("a", 1), [deposit(1, 11)], 1)
+    source.commit()
+    maker = CopyMaker(source.database, tmp_path / "copy.db")
+    while not maker.step():
+        pass
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    old = opened(mine / "bank.db")
+    old.decide(1, ("other", 1), [deposit(2, 22)], 1)
+    old.commit()
+    (mine / "bank.db-wal").touch()
+    copy = journal_on(tmp_path / "copy.db")
+    copy.make_own("mine", adopted(9))
+    copy.commit()
+    copy.close()
+    old.close()
+    put_in_place(tmp_path / "copy.db", mine / "bank.db")
+    assert not (tmp_path / "copy.db").exists()
+    journal = journal_on(mine / "bank.db")
+    assert (journal.incarnation, journal.adopted, journal.tip) == ("mine", adopted(9), source.tip)
+    assert dict(journal.export()) == dict(source.export())
+
+
+FULL = """
+import pathlib, resource, signal, sys
+from bankrmi.storage.database import DiskFailed
+from tests.storage.journals import deposit, opened
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+journal = opened(pathlib.Path(sys.argv[1]) / "bank.db")
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+committed = 0
+try:
+    for number in range(1, 10_000):
+        journal.decide(1, ("a", number), [deposit(1, 1)] * 50, 1)
+        journal.commit()
+        committed = number
+except DiskFailed as failed:
+    print(committed)
+    print(failed)
+"""
+
+
+def test_a_commit_that_fails_says_so_and_takes_nothing_back(tmp_path: Path) -> None:
+    """The disk is full (here: the file may not grow); what was committed before is all there (F1)."""
+    ended = run(FULL, str(tmp_path))
+    assert ended.stderr == ""
+    committed, sentence = ended.stdout.splitlines()
+    assert sentence.startswith("the disk refused a commit: ")
+    journal = journal_on(tmp_path / "bank.db")
+    assert int(committed) > 0
+    assert journal.newest("a") in (int(committed), int(committed) + 1)
+    assert len(journal.recorded("a", int(committed))) == 50

@@ -1,6 +1,7 @@
 """Places at which a test can make the process kill itself, as a power cut would.
 
-    BANKRMI_FAILPOINT=before-commit:group:3      kill -9 at the third time that place is reached
+    BANKRMI_FAILPOINT=before-commit:group:3             kill -9 at the third time that place is reached
+    BANKRMI_FAILPOINT=on-signal:before-commit:group:1   ... counted from the first SIGUSR1 on
 
 Places, in the order in which one withdrawal passes them:
 
@@ -39,6 +40,7 @@ __all__ = ["PLACES", "PROPOSALS", "VARIABLE", "failpoint", "kind_of_proposal"]
 
 VARIABLE = "BANKRMI_FAILPOINT"
 
+_ON_SIGNAL = "on-signal:"
 PROPOSALS = ("first", "start-again", "take-over", "go-alone", "let-in", "switchover")
 _COMMITS = ("group", "checkpoint", "lead")
 
@@ -70,14 +72,22 @@ def kind_of_proposal(before: View | None, proposed: View) -> str:
 
 
 def _armed(wanted: str) -> Callable[[str, str], None]:
-    place, _, count = wanted.rpartition(":")
+    place, _, count = wanted.removeprefix(_ON_SIGNAL).rpartition(":")
     if place not in PLACES or not count.isdecimal() or int(count) < 1:
         raise ConfigurationError(f"{VARIABLE}={wanted}: there is no such place (PLACE:COUNT, a count from 1)")
     left = int(count)
+    counting = not wanted.startswith(_ON_SIGNAL)
+
+    def begin(*_: object) -> None:
+        nonlocal counting
+        counting = True
+
+    if not counting:
+        signal.signal(signal.SIGUSR1, begin)
 
     def reach(name: str, kind: str) -> None:
         nonlocal left
-        if place == (f"{name}:{kind}" if kind else name):
+        if counting and place == (f"{name}:{kind}" if kind else name):
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,395 @@
+"""Two or three servers in one hand: the test delivers each message itself, in whatever order it likes.
+
+Rule 1: nothing happens by itself: no clock, no socket, no chance.  What a server sends lies in `mail`
+        until it is delivered, dropped, or delivered twice.
+Rule 2: every effect is a sentence of the trace, in the order of duty; `told()` returns the new ones.
+Rule 3: a commit succeeds at once; a crash forgets what was not committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bankrmi.bank.accounts import Accounts, packed
+from bankrmi.bank.operations import Deposit, Withdraw
+from bankrmi.replication import effects as do
+from bankrmi.replication import messages as say
+from bankrmi.replication.events import (
+    AnswerArrived,
+    CoordinatorSilent,
+    CopyEnded,
+    CopyInstalled,
+    Event,
+    LinkChanged,
+    MessageArrived,
+    OutcomeAsked,
+    Probed,
+    Proceed,
+    Proposed,
+    ReadArrived,
+    RequestArrived,
+    StopAsked,
+    SwitchoverAsked,
+    Tick,
+    ViewRead,
+)
+from bankrmi.replication.replica import Replica
+from bankrmi.replication.settings import Settings
+from bankrmi.replication.view import View
+from bankrmi.storage.database import open_in_memory
+from bankrmi.storage.journal import SqliteJournal
+
+LEDGER = {1: 100, 2: 300}
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Something on its way; `arrive` is what happens when it does."""
+
+    text: str
+    arrive: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who waits for the answer to a message: a server, as the process that it was."""
+
+    server: str
+    start: int
+
+
+class Bank:
+    """The servers, their disks, the witness's record, and the mail between them."""
+
+    def __init__(self, *servers: str, **settings: Any) -> None:
+        self.now_ms = 0.0
+        self.mail: list[Letter] = []
+        self.trace: list[str] = []
+        self.view: View | None = None
+        self.starts = dict.fromkeys(servers, 0)
+        self.settings = {name: Settings(server=name, servers=servers, **settings) for name in servers}
+        self.journals = {name: self._disk(name) for name in servers}
+        self.replicas: dict[str, Replica] = {}
+        self._copies: dict[str, SqliteJournal] = {}
+        self._disks = 0
+
+    def _disk(self, name: str) -> SqliteJournal:
+        self._disks = getattr(self, "_disks", 0) + 1
+        number = self._disks
+        return self._journal(open_in_memory(), f"{name}-disk{number}")
+
+    def _journal(self, database: Any, incarnation: str) -> SqliteJournal:
+        return SqliteJournal(database, Accounts(LEDGER), new_incarnation=lambda: incarnation)
+
+    # -- what happens to servers -----------------------------------------------------------------
+
+    def start(self, name: str) -> None:
+        """Start a process; it has no links yet."""
+        self.starts[name] += 1
+        self.replicas[name] = Replica(
+            self.settings[name],
+            self.journals[name],
+            start_id=f"{name}#{self.starts[name]}",
+            now_ms=self.now_ms,
+            new_id=lambda: "history",
+        )
+
+    def crash(self, name: str, *, wipe: bool = False) -> None:
+        """End a process; nobody is told."""
+        del self.replicas[name]
+        self.journals[name].discard()
+        if wipe:
+            self.journals[name] = self._disk(name)
+
+    def take(self, name: str, event: Event) -> None:
+        """Let a server take an event, and carry out what it wants."""
+        if name not in self.replicas:
+            return
+        events = [event]
+        while events:
+            for effect in self.replicas[name].step(events.pop(0), now_ms=self.now_ms):
+                self._carry_out(name, effect, events)
+                if name not in self.replicas:
+                    return
+            if self.replicas[name].has_work and not events:
+                events.append(Proceed(1))
+
+    def tick(self, *names: str) -> None:
+        """Let servers notice the time."""
+        for name in names or list(self.replicas):
+            self.take(name, Tick())
+
+    def wait(self, ms: float) -> None:
+        """Let time pass; nobody notices before the next event."""
+        self.now_ms += ms
+
+    def link(self, one: str, other: str) -> None:
+        """Connect two servers, both ways."""
+        for caller, called in ((one, other), (other, one)):
+            start_id = self.replicas[called].start_id
+            self.take(caller, LinkChanged(server=called, up=True, start_id=start_id, begun_ms=self.now_ms))
+
+    def cut(self, one: str, other: str) -> None:
+        """Let both servers notice that their connection is lost, and lose what was on its way."""
+        for caller, called in ((one, other), (other, one)):
+            self.take(caller, LinkChanged(server=called, up=False))
+            self.drop(f"{caller} -> {called}")
+
+    # -- mail ------------------------------------------------------------------------------------
+
+    def find(self, start: str) -> Letter:
+        """Return the oldest letter that begins so."""
+        found = [letter for letter in self.mail if letter.text.startswith(start)]
+        assert found, f"no letter begins {start!r}: {[letter.text for letter in self.mail]}"
+        return found[0]
+
+    def deliver(self, *starts: str, keep: bool = False) -> None:
+        """Deliver the oldest letter that begins so; `keep` leaves another one of it on its way."""
+        for start in starts:
+            letter = self.find(start)
+            if not keep:
+                self.mail.remove(letter)
+            letter.arrive()
+
+    def drop(self, start: str = "") -> None:
+        """Lose every letter that begins so."""
+        self.mail = [letter for letter in self.mail if not letter.text.startswith(start)]
+
+    def deliver_all(self) -> None:
+        """Deliver whatever is on its way, and what comes of it, in order."""
+        for _ in range(1000):
+            if not self.mail:
+                return
+            self.mail.pop(0).arrive()
+        raise AssertionError(f"the mail never ends: {[letter.text for letter in self.mail]}")
+
+    def settle(self, done: Callable[[], bool]) -> None:
+        """Let time pass and everything arrive, until it is so."""
+        for _ in range(400):
+            self.deliver_all()
+            if done():
+                return
+            self.wait(25)
+            self.tick()
+        raise AssertionError("it never came to that: " + "; ".join(self.trace[-12:]))
+
+    def told(self) -> list[str]:
+        """Return what has been done since this was asked last."""
+        told, self.trace = self.trace, []
+        return told
+
+    # -- clients and operators -------------------------------------------------------------------
+
+    def withdraw(self, name: str, request: str, amount: int, account: int = 1) -> None:
+        self.request(name, request, Withdraw(account, amount))
+
+    def request(self, name: str, request: str, *operations: Withdraw | Deposit) -> None:
+        """A client asks a server; `request` is SESSION:SEQ, and names the caller in the trace."""
+        session, number = request.split(":")
+        forms = [packed(operation) for operation in operations]
+        self.take(name, RequestArrived(request, (session, int(number)), forms))
+
+    def outcome(self, name: str, request: str) -> None:
+        session, number = request.split(":")
+        self.take(name, OutcomeAsked(f"outcome of {request}", (session, int(number))))
+
+    def read(self, name: str, account: int = 1, seen: tuple[str, int] | None = None) -> None:
+        self.take(name, ReadArrived("reader", account, seen))
+
+    def switch_over(self, name: str, target: str | None = None) -> None:
+        self.take(name, SwitchoverAsked("operator", target))
+
+    def stop(self, name: str) -> None:
+        self.take(name, StopAsked())
+
+    def balances(self) -> dict[str, int]:
+        """Return account 1 of every disk."""
+        return {name: journal.read(1) for name, journal in self.journals.items()}
+
+    def tips(self) -> dict[str, tuple[int, int]]:
+        """Return (action id, epoch) of the newest entry of every disk."""
+        return {name: journal.tip[:2] for name, journal in self.journals.items()}
+
+    def holdings(self, name: str) -> say.Holdings:
+        """Ask a server what it holds."""
+        asked = MessageArrived("census", say.Census(server="somebody"))
+        for effect in self.replicas[name].step(asked, now_ms=self.now_ms):
+            if isinstance(effect, do.Answer) and isinstance(effect.reply, say.Holdings):
+                return effect.reply
+        raise AssertionError(f"{name} does not say what it holds")
+
+    # -- effects ---------------------------------------------------------------------------------
+
+    def _carry_out(self, name: str, effect: do.Effect, events: list[Event]) -> None:
+        sentence = in_words(name, effect)
+        if sentence:
+            self.trace.append(sentence)
+        match effect:
+            case do.Commit():
+                self.journals[name].commit()
+            case do.Send(to=to, message=message):
+                caller = Caller(name, self.starts[name])
+                self._post(sentence, lambda: self.take(to, MessageArrived(caller, message)))
+            case do.Answer(token=Caller(server=server, start=start), reply=reply):
+                self._post(sentence, lambda: self._take_for(server, start, AnswerArrived(reply, name)))  # type: ignore[arg-type]
+            case do.ReadView(since_epoch=epoch):
+                self._ask_witness(name, sentence, lambda: ViewRead(self.view, epoch))
+            case do.Propose(view=view, expected=expected):
+                self._ask_witness(name, sentence, lambda: self._decide(view, expected))
+            case do.Probe():
+                start = self.starts[name]
+                self._post(sentence, lambda: self._take_for(name, start, self._probed(effect)))
+            case do.FetchCopy(primary=primary):
+                self._post(sentence, lambda: self._copy(name, primary))
+            case do.InstallCopy(adopted=adopted) if adopted is not None:
+                copy = self.journals[name] = self._copies.pop(name)
+                self._disks += 1
+                copy.make_own(f"{name}-disk{self._disks}", adopted)
+                copy.commit()
+                events.insert(0, CopyInstalled(copy))
+            case do.Stop():
+                self.crash(name)
+
+    def _post(self, text: str, arrive: Callable[[], None]) -> None:
+        self.mail.append(Letter(text, arrive))
+
+    def _take_for(self, name: str, start: int, event: Event) -> None:
+        if self.starts[name] == start:
+            self.take(name, event)
+
+    def _ask_witness(self, name: str, text: str, decide: Callable[[], Event]) -> None:
+        """Two letters: the question, and when that has arrived, the answer."""
+        start = self.starts[name]
+
+        def arrive() -> None:
+            answer = decide()
+            self._post(f"witness -> {name}", lambda: self._take_for(name, start, answer))
+
+        self._post(text, arrive)
+
+    def witness_silent(self, name: str, *, proposal: bool) -> None:
+        """The server gives up waiting for the witness; its question may still be on its way."""
+        self.take(name, CoordinatorSilent(proposal=proposal))
+
+    def _decide(self, view: View, expected: tuple[str, int] | None) -> Event:
+        known = (self.view.history, self.view.epoch) if self.view is not None else None
+        if known == expected:
+            self.view = view
+            self.trace.append(f"witness: {view_in_words(view)}")
+        return Proposed(self.view)
+
+    def _probed(self, effect: do.Probe) -> Probed:
+        other = self.replicas.get(effect.server)
+        return Probed(
+            server=effect.server,
+            begun_ms=self.now_ms,
+            epoch=effect.epoch,
+            refused=other is None,
+            start_id=other.start_id if other else None,
+        )
+
+    def _copy(self, name: str, primary: str) -> None:
+        self._copies[name] = self._journal(self.journals[primary].copied_to(open_in_memory()), "")
+        self.take(name, CopyEnded(fetched=True))
+
+
+def view_in_words(view: View) -> str:
+    """Return `epoch 3 is s1's {s1, s2}`."""
+    return f"epoch {view.epoch} is {view.primary}'s {{{', '.join(sorted(view.in_sync))}}}"
+
+
+def in_words(name: str, effect: do.Effect) -> str:
+    """Return an effect as a sentence; reports are for people, and left out."""
+    match effect:
+        case do.Commit(purpose=purpose):
+            return f"{name} commits {purpose}"
+        case do.Send(to=to, message=message):
+            return f"{name} -> {to}: {message_in_words(message)}"
+        case do.Answer(token=Caller(server=server), reply=reply):
+            return f"{name} -> {server}: {reply_in_words(reply)}"
+        case do.Answer(token=token, reply=reply):
+            return f"{name} answers {token}: {reply_in_words(reply)}"
+        case do.ReadView():
+            return f"{name} reads the view"
+        case do.Propose(view=view):
+            return f"{name} proposes {view_in_words(view)}"
+        case do.Probe(server=server):
+            return f"{name} looks at {server}"
+        case do.FetchCopy(primary=primary):
+            return f"{name} fetches a copy of {primary}"
+        case do.InstallCopy(adopted=adopted):
+            return f"{name} {'throws the copy away' if adopted is None else 'puts the copy in place'}"
+        case do.Stop(why=why):
+            return f"{name} stops{': ' + why if why else ''}"
+        case do.Report():
+            return ""
+
+
+def message_in_words(message: say.Message) -> str:
+    match message:
+        case say.Checkpoint(epoch=epoch, previous=previous, entries=[]):
+            return f"beacon in {epoch} after {previous.action_id}"
+        case say.Checkpoint(epoch=epoch, entries=entries):
+            return f"checkpoint in {epoch} of {entries[0].action_id}-{entries[-1].action_id}"
+        case say.ViewNews(view=view):
+            return f"news: {view_in_words(view)}"
+        case say.JoinRequest(tail=tail):
+            return f"let me in, I have {[position.action_id for position in tail]}"
+        case say.LeaveRequest():
+            return "let me go"
+        case say.Census():
+            return "are you empty?"
+        case say.HoldStill():
+            return "hold still"
+
+
+def reply_in_words(reply: do.Reply) -> str:
+    match reply:
+        case say.Acknowledged(epoch=epoch, matched=matched):
+            return f"acknowledged in {epoch} up to {matched}"
+        case say.Mismatch(epoch=epoch, tip=tip):
+            return f"mismatch in {epoch}, my tip is {tip}"
+        case say.Superseded(epoch=epoch):
+            return f"superseded, I know {epoch}"
+        case say.JoinAnswer(outcome=outcome):
+            return f"join: {outcome}"
+        case say.Holdings():
+            return "empty" if reply.empty else f"I hold {reply.tip.action_id} in {reply.epoch}"
+        case do.Decided(entries=entries):
+            return ", ".join(f"{entry.status} {entry.result!r} at {entry.action_id}" for entry in entries)
+        case do.Read(value=value, action_id=action_id):
+            return f"{value} at {action_id}"
+        case do.NotLeading(primary=primary):
+            return f"ask {primary or 'somebody else'}"
+        case do.IsStale(newest_sequence=newest):
+            return f"stale, {newest} was decided"
+        case do.IsBehind(action_id=action_id):
+            return f"I only have {action_id}"
+        case do.Handed(after=after):
+            return f"handed over, {view_in_words(after)}"
+        case do.Refusal(why=why):
+            return f"refused, {why}"
+        case None:
+            return "noted"
+
+
+def running(*servers: str, **settings: Any) -> Bank:
+    """Return a bank whose servers are all in sync, the first one leading; nothing is on its way."""
+    bank = Bank(*servers, **settings)
+    for name in servers:
+        bank.start(name)
+    for place, name in enumerate(servers):
+        for other in servers[place + 1 :]:
+            bank.link(name, other)
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == set(servers) and _follows(bank))
+    bank.told()
+    return bank
+
+
+def _follows(bank: Bank) -> bool:
+    assert bank.view is not None
+    primary = bank.replicas[bank.view.primary].primary
+    everyone_knows = all(replica.view == bank.view for replica in bank.replicas.values())
+    return primary is not None and primary.view == bank.view and everyone_knows

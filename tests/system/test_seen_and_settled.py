@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
 from bankrmi.client import BankClient
-from bankrmi.errors import BankError, Behind, Cancelled, Refused, Stale
+from bankrmi.errors import BankError, Behind, Cancelled, InDoubt, Refused, Stale, Unreached
 from tests.system.cluster import Cluster
 from tests.system.copies import check_agreement, check_copy
 
@@ -58,6 +59,35 @@ def test_a_client_that_has_seen_more_waits_for_the_copy_that_has_it(tmp_path: Pa
             bank.deposit(2, 1)
             assert withdrawal.result().action_id == 4
         assert bank.balance(2) == Receipt(2, 197, 4)
+
+
+def test_a_bank_on_older_disks_refuses_whoever_has_seen_more(tmp_path: Path) -> None:
+    """Both disks set back to what they once were: who knows better is told no old balance as the newest."""
+    with Cluster(tmp_path) as cluster:
+        cluster.start_all()
+        cluster.wait_until_in_sync()
+        bank = cluster.client()
+        bank.deposit(2, 5)
+        cluster.kill(*cluster.servers)
+        for name in cluster.servers:
+            shutil.copytree(cluster.data(name), tmp_path / "older" / name)
+        cluster.start(*cluster.servers)
+        bank.withdraw(2, 100)
+        hasty = cluster.client(timeout=1.0)
+        assert hasty.balance(2) == Receipt(2, 105, 2)
+
+        cluster.kill(*cluster.servers)
+        for name in cluster.servers:
+            shutil.rmtree(cluster.data(name))
+            shutil.copytree(tmp_path / "older" / name, cluster.data(name))
+        cluster.start(*cluster.servers)
+        cluster.wait_until_in_sync()
+
+        with pytest.raises(Unreached):
+            hasty.balance(2)
+        with pytest.raises(InDoubt):
+            hasty.withdraw(2, 1)
+        assert cluster.client().balance(2) == Receipt(2, 205, 1)
 
 
 def test_another_history_is_not_compared_with(tmp_path: Path) -> None:

@@ -146,7 +146,8 @@ class Shell:
 
     def run(self, command: str) -> list[str]:
         """Return the lines that the command prints, chatter included."""
-        assert self._shell.stdin is not None and self._shell.stdout is not None
+        assert self._shell.stdin is not None
+        assert self._shell.stdout is not None
         end = "--- the end ---"
         self._shell.stdin.write(f"{command}\n__code=$?; echo '{end}'; (exit $__code)\n".encode())
         printed, deadline = b"", time.monotonic() + DEADLINE_S
@@ -302,7 +303,7 @@ class Reader(doctest.OutputChecker):
         if not examples or reports:
             raise Different("".join(reports) or "a block of Python without an example")
 
-    def check_output(self, want: str, got: str, optionflags: int) -> bool:  # noqa: ARG002 - as doctest calls it
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
         try:
             self._compare(want.splitlines(), got.splitlines())
         except Different:
@@ -322,6 +323,14 @@ def _in_order_of_names(lines: Sequence[str]) -> list[str]:
     return ordered
 
 
+def _patient(shipped: str) -> str:
+    """On a busy machine nobody may be left behind for being late: that would be another epoch."""
+    for key, milliseconds in (("lease_ms", 6000), ("checkpoint_timeout_ms", 5000)):
+        shipped, count = re.subn(rf"^{key}: \d+", f"{key}: {milliseconds}", shipped, flags=re.MULTILINE)
+        assert count == 1
+    return shipped
+
+
 def test_everything_shown_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with own_addresses(len(ADDRESSES)) as addresses, Reader(tmp_path, addresses) as reader:
@@ -329,7 +338,7 @@ def test_everything_shown_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         for theirs, ours in zip(ADDRESSES, addresses, strict=True):
             assert theirs in shipped
             shipped = shipped.replace(theirs, ours)
-        (tmp_path / "config.yaml").write_text(shipped)
+        (tmp_path / "config.yaml").write_text(_patient(shipped))
         (tmp_path / "ledger.csv").write_text((ROOT / "ledger.csv").read_text())
         for block in blocks_of(README):
             try:

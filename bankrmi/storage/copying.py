@@ -28,6 +28,9 @@ class CopyMaker:
         path.unlink(missing_ok=True)
         self.path = path
         self._target = open_database(path, as_copy=True)
+        # The checksum VFS computes checksums for a file once it has seen its first page.  What a large copy
+        # wrote before that would keep those of the source's cache, which are stale after a change.
+        self._target.pragma("user_version", 1)
         self._backup = self._target.backup("main", source, "main")
 
     def step(self) -> bool:

@@ -97,10 +97,11 @@ class Cluster:
         self._open.close()
         broken = [name for name in self._processes if _BROKEN.search(self.log(name))]
         if failure is not None or broken:
-            self._show_logs()
+            self.show_logs()
         assert failure is not None or not broken, f"{', '.join(broken)} broke (see the log)"
 
-    def _show_logs(self) -> None:
+    def show_logs(self) -> None:
+        """Print the end of all logs; pytest shows it if the test failed."""
         for name in self._processes:
             tail = "\n".join(self.log(name).splitlines()[-_LOG_LINES:])
             sys.stderr.write(f"---- the end of what {name} logged ----\n{tail}\n")

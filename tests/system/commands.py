@@ -1,0 +1,47 @@
+"""The command line, as a person or a script calls it.
+
+Rule: what a command prints, on which of the two outputs, and its exit code are all that is looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.system.cluster import DEADLINE_S, Cluster
+
+__all__ = ["BANKRMI", "bankrmi", "exported", "status_json"]
+
+BANKRMI = (sys.executable, "-m", "bankrmi")
+
+
+def bankrmi(
+    config: Cluster | Path, *arguments: str, typed: str = "", env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    path = config.config if isinstance(config, Cluster) else config
+    return subprocess.run(
+        [*BANKRMI, "--config", str(path), *arguments],
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=2 * DEADLINE_S,
+        check=False,
+        env=env,
+    )
+
+
+def exported(cluster: Cluster, server: str) -> tuple[str, str]:
+    """Return the ledger that `export` prints of one copy, and what it says about it."""
+    ended = bankrmi(cluster, "export", "--server", server)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout, ended.stderr
+
+
+def status_json(cluster: Cluster) -> dict[str, Any]:
+    """Return what `status --json` prints."""
+    status: dict[str, Any] = json.loads(bankrmi(cluster, "status", "--json").stdout)
+    return status

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bankrmi.replication.joining import newest_common, tail_of
+from tests.storage.journals import adopted, deposit, journal_on, opened
+
+
+@settings(max_examples=40)
+@given(length=st.integers(0, 300))
+def test_a_tail_thins_out_and_always_ends_at_the_opening(length: int) -> None:
+    journal = opened()
+    if length:
+        journal.decide(1, ("a", 1), [deposit(1, 1)] * length, 1)
+    tail = [position.action_id for position in tail_of(journal)]
+    assert tail[0] == length
+    assert tail[-1] == 0
+    assert tail == sorted(set(tail), reverse=True)
+    gaps = [newer - older for newer, older in pairwise(tail[:-1])]
+    assert gaps == [2**place for place in range(len(gaps))]
+    assert len(tail) <= length.bit_length() + 2
+
+
+def test_an_empty_copy_has_no_tail() -> None:
+    assert tail_of(journal_on(None)) == []
+    assert newest_common(opened(), []) is None
+
+
+@settings(max_examples=40)
+@given(same=st.integers(0, 60), ours=st.integers(0, 20), theirs=st.integers(0, 20))
+def test_what_both_have_is_found_by_epoch_and_digest(same: int, ours: int, theirs: int) -> None:
+    """Never above what is the same; and as near as the tail allows."""
+    one, other = opened(), opened()
+    for journal in (one, other):
+        for number in range(same):
+            journal.decide(1, ("both", number + 1), [deposit(1, 1)], 1)
+    for number in range(ours):
+        one.decide(2, ("ours", number + 1), [deposit(1, 1)], 1)
+    for number in range(theirs):
+        other.decide(3, ("theirs", number + 1), [deposit(1, 1)], 1)
+    tail = tail_of(other)
+    ids = [position.action_id for position in tail]
+    assert newest_common(one, tail) == max(number for number in ids if number <= same)
+
+
+def test_banks_that_opened_differently_have_nothing_in_common() -> None:
+    one, other = opened(), journal_on(None)
+    other.open(adopted(history="another"))
+    assert newest_common(one, tail_of(other)) is None

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from bankrmi.replication.lease import Grants, holds_read_lease, read_lease_left_ms
+from bankrmi.replication.peers import Peer
+
+LEASE_MS, DRIFT_MS = 1000.0, 20.0
+TIMES = st.integers(0, 10_000)
+FOR_EVER = float("-inf")
+
+
+@given(sent_ms=TIMES, delay_ms=TIMES, now_ms=TIMES)
+def test_a_late_answer_never_lengthens_a_lease(sent_ms: int, delay_ms: int, now_ms: int) -> None:
+    """However long the answer sat in a queue, the end is counted from the sending."""
+    at_once, late = Peer("s2"), Peer("s2")
+    for peer in (at_once, late):
+        peer.sent(1, 0, sent_ms)
+    at_once.acknowledged(1, 0)
+    late.acknowledged(1, 0)
+    assert late.confirmed_at_ms == at_once.confirmed_at_ms == sent_ms
+    held = holds_read_lease(now_ms, LEASE_MS, DRIFT_MS, [late.confirmed_at_ms])
+    assert held == (now_ms < sent_ms + LEASE_MS - DRIFT_MS)
+
+
+@given(sent=st.lists(st.tuples(TIMES, st.booleans()), min_size=1, max_size=20), data=st.data())
+def test_the_newest_acknowledged_sending_counts_in_whatever_order_answers_come(
+    sent: list[tuple[int, bool]], data: st.DataObject
+) -> None:
+    peer = Peer("s2")
+    times = sorted(time for time, _ in sent)
+    for number, time in enumerate(times, 1):
+        peer.sent(number, 0, time)
+    answered = [number for number, (_, arrives) in enumerate(sent, 1) if arrives]
+    for number in data.draw(st.permutations(answered)):
+        peer.acknowledged(number, 0)
+    newest = max((times[number - 1] for number in answered), default=FOR_EVER)
+    assert peer.confirmed_at_ms == newest
+
+
+@given(confirmed=st.lists(TIMES, min_size=1, max_size=4), now_ms=TIMES)
+def test_the_lease_is_as_long_as_the_shortest_confirmation(confirmed: list[int], now_ms: int) -> None:
+    left = read_lease_left_ms(now_ms, LEASE_MS, DRIFT_MS, confirmed)
+    assert left == min(confirmed) + 980 - now_ms
+    assert holds_read_lease(now_ms, LEASE_MS, DRIFT_MS, confirmed) == (left > 0)
+
+
+@given(confirmed=st.lists(TIMES, max_size=4), now_ms=TIMES)
+def test_without_leases_nobody_holds_one(confirmed: list[int], now_ms: int) -> None:
+    assert not holds_read_lease(now_ms, 0, DRIFT_MS, confirmed)
+
+
+def test_who_never_confirmed_gives_no_lease() -> None:
+    assert not holds_read_lease(5, LEASE_MS, DRIFT_MS, [5, FOR_EVER])
+
+
+@given(sent_ms=TIMES, transit_ms=TIMES)
+def test_the_primary_always_stops_before_the_standby_leads(sent_ms: int, transit_ms: int) -> None:
+    """Even if their clocks drift apart by `drift` twice in a lease."""
+    grants = Grants(lease_ms=LEASE_MS, drift_ms=DRIFT_MS)
+    grants.acknowledged("s1", "s1#1", sent_ms + transit_ms)
+    stops_ms = sent_ms + LEASE_MS - DRIFT_MS
+    assert grants.over_at_ms() - stops_ms >= 2 * DRIFT_MS
+
+
+class GrantsAgainstHistory(RuleBasedStateMachine):
+    """Whatever is learned in whatever order: a grant ends by time, or by a proof that followed it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grants = Grants(lease_ms=LEASE_MS, drift_ms=DRIFT_MS)
+        self.now_ms = 0
+        self.live: dict[str, tuple[str | None, int]] = {}  # By server: the process, and when.
+
+    @rule(ms=st.integers(0, 400))
+    def time_passes(self, ms: int) -> None:
+        self.now_ms += ms
+
+    @rule(server=st.sampled_from(["s1", "s3"]), start=st.sampled_from(["A", "B"]))
+    def acknowledge(self, server: str, start: str) -> None:
+        self.grants.acknowledged(server, start, self.now_ms)
+        self.live[server] = (start, self.now_ms)
+
+    @rule(server=st.sampled_from(["s1", "s3"]), ago_ms=st.integers(-50, 2000))
+    def refused(self, server: str, ago_ms: int) -> None:
+        """A proof counts only against what was granted before the probe began."""
+        begun_ms = self.now_ms - ago_ms
+        self.grants.refused(server, begun_ms)
+        if server in self.live and self.live[server][1] <= begun_ms:
+            del self.live[server]
+
+    @rule(
+        server=st.sampled_from(["s1", "s3"]),
+        start=st.sampled_from(["A", "B", "C"]),
+        ago_ms=st.integers(-50, 2000),
+    )
+    def answered(self, server: str, start: str, ago_ms: int) -> None:
+        """Another process at the address proves that the one granted to is gone."""
+        begun_ms = self.now_ms - ago_ms
+        self.grants.answered(server, start, begun_ms)
+        if server in self.live:
+            granted_to, at_ms = self.live[server]
+            if at_ms <= begun_ms and granted_to is not None and granted_to != start:
+                del self.live[server]
+
+    @rule(server=st.sampled_from(["s1", "s3"]))
+    def handed_over(self, server: str) -> None:
+        self.grants.handed_over(server)
+        self.live.pop(server, None)
+
+    @rule(last=st.sampled_from(["s1", "s3"]))
+    def started(self, last: str) -> None:
+        """A new process knows only who led the newest adopted epoch; it waits for all."""
+        self.grants = Grants(lease_ms=LEASE_MS, drift_ms=DRIFT_MS)
+        self.grants.started(["s1", "s3"], self.now_ms, last_primary=last, last_start_id="A")
+        self.live = {server: ("A" if server == last else None, self.now_ms) for server in ("s1", "s3")}
+
+    @invariant()
+    def nobody_leads_before_every_lease_is_over(self) -> None:
+        ends = [at_ms + LEASE_MS + DRIFT_MS for _, at_ms in self.live.values()]
+        assert self.grants.over_at_ms() == max(ends, default=FOR_EVER)
+
+
+TestGrants = GrantsAgainstHistory.TestCase

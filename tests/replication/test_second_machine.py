@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import pytest
+
+from bankrmi.robustness.simulation import simulate
+from tests.replication.second_machine import SetsWorkload
+
+
+@pytest.mark.parametrize("servers", [2, 3])
+def test_what_is_no_bank_is_replicated_by_the_same_rules(servers: int) -> None:
+    """Equal digests and equal sets on all servers at the end of each seed, whatever happened."""
+    acknowledged = 0
+    for seed in range(25):
+        result = simulate(seed, servers=servers, workload=SetsWorkload())
+        assert result.failure is None, f"seed {seed}: {result.failure}"
+        acknowledged += result.acknowledged
+    assert acknowledged > 1000

@@ -113,4 +113,12 @@ def _remarks(status: Status) -> list[Text]:
         remarks.append("the name server cannot be reached: clients use the addresses of the configuration")
     away = [server for server in status["servers"] if not server["reachable"] and server.get("reason")]
     remarks += [f"{server['server']} is away: {server['reason']}" for server in away]
+    waited_for = [server["server"] for server in status["servers"] if _is_missed(server)]
+    if waited_for:
+        remarks.append(f"nothing is acknowledged without {', '.join(waited_for)}, until the view changes")
     return [Text(remark) for remark in remarks]
+
+
+def _is_missed(server: Status) -> bool:
+    """Whether a copy counts and cannot be reached: for a moment, or for as long as the witness is away."""
+    return bool(server.get("in_sync")) and not server["reachable"]

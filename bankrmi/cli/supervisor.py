@@ -17,6 +17,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -40,6 +41,9 @@ FIRST_TRIES = 3
 
 LAST_LINE_S = 1.0
 """What a child said before it ended is read, for so long: somebody else may hold its end of the pipe."""
+
+_SIGNATURE = re.compile(r"^\S+Z \w+ +\S+\[\d+\] ")
+"""Of a line of a log (`logging_setup`): when, how bad, who. All of that is said beside it."""
 
 STOP_S = 3.0
 """What a child gets to stop by itself."""
@@ -281,4 +285,4 @@ def _last_words(child: Child, returncode: int) -> str:
     with child.log.open("rb") as log:
         log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
         lines = log.read().decode(errors="replace").splitlines()
-    return f": {lines[-1].strip()} ({child.log})" if lines else ""
+    return f": {_SIGNATURE.sub('', lines[-1]).strip()} ({child.log})" if lines else ""

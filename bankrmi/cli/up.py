@@ -67,6 +67,7 @@ def _stay(
     all_ready = supervisor.wait_until_settled(START_S)
     if failures := supervisor.never_started():
         # Half a bank is not what was asked for; the reasons are on the screen.
+        say("The bank did not start. If it runs already, 'bankrmi menu' opens another menu.")
         return ExitCode.USAGE if ExitCode.USAGE in failures else ExitCode.ERROR
     if not all_ready:
         say("Not every process is ready yet; 'bankrmi status' and the logs say what it waits for.")

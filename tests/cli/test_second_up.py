@@ -23,7 +23,7 @@ def test_nobody_waits_for_who_does_not_count() -> None:
 
 
 def test_the_reason_of_a_child_is_repeated_without_its_signature(tmp_path: Path) -> None:
-    line = "2026-01-31T12:00:00.123Z error nameserver[4711] another witness uses it already"
+    line = "2026-01-31T12:00:00.123Z error nameserver[4711] it is in use"
     child = Child(
         title="a",
         command=("sh", "-c", f"echo '{line}'; exit 1"),
@@ -34,5 +34,5 @@ def test_the_reason_of_a_child_is_repeated_without_its_signature(tmp_path: Path)
     with Supervisor([[child]], restart=False, report=reports.append) as supervisor:
         supervisor.wait_until_over()
     assert reports[-1].endswith(
-        f"ended with exit code 1: another witness uses it already ({tmp_path / 'log'}); it is not started again"
+        f"ended with exit code 1: it is in use ({tmp_path / 'log'}); it is not started again"
     )

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 import bankrmi
 from bankrmi.cli import menu, operations, overview, processes, simulate
@@ -100,4 +101,13 @@ def _told(error: BankError) -> str:
 def _usage(error: click.ClickException) -> str:
     message = error.format_message().rstrip(".")
     context = error.ctx if isinstance(error, click.UsageError) else None
-    return f"{message} (see {context.command_path} --help)" if context else message
+    if context is None or isinstance(error, NoArgsIsHelpError):
+        return message
+    if isinstance(error, click.NoSuchOption) and _is_of_all_commands(error.option_name):
+        program, _, command = context.command_path.partition(" ")
+        return f"Write {error.option_name} before the command: {program} {error.option_name} ... {command}"
+    return f"{message} (see {context.command_path} --help)"
+
+
+def _is_of_all_commands(option: str) -> bool:
+    return any(option in parameter.opts for parameter in commands.params)

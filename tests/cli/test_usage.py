@@ -1,0 +1,29 @@
+"""Mistakes that a newcomer makes on the command line, and what is said to that."""
+
+from __future__ import annotations
+
+import pytest
+
+from bankrmi.cli import run
+
+
+@pytest.mark.parametrize("option", ["--insecure", "--log-json"])
+def test_an_option_of_all_commands_comes_before_the_command(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["status", option]) == 2
+    assert capsys.readouterr().err == f"Write {option} before the command: bankrmi {option} ... status\n"
+
+
+def test_any_other_unknown_option_is_told_with_the_way_to_the_help(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["status", "--wach"]) == 2
+    assert "(see bankrmi status --help)" in capsys.readouterr().err
+
+
+def test_without_a_command_there_is_the_help_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("Usage: bankrmi")
+    assert said.rstrip(".\n").endswith("NO_COLOR=1 turns colours off")

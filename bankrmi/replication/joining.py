@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Joiner", "admit", "newest_common", "tail_of"]
 
+COPY_AGAIN_MS = 500.0
+"""A pause after a copy that failed: what made it fail (a full disk, say) is likely still there."""
+
 
 def tail_of(journal: Journal) -> list[Position]:
     """Return positions from the tip down, thinning out, to action id 0; nothing if the copy is empty."""
@@ -157,9 +160,10 @@ class Joiner:
         """
         view, own = self._copied_view, self.replica.journal.adopted
         self._copying = False
-        self._asked_ms = float("-inf")
         if not fetched or view is None:
+            self._asked_ms = self.replica.now_ms + COPY_AGAIN_MS
             return
+        self._asked_ms = float("-inf")
         same_view = self.replica.view == view and (own is None or own.epoch <= view.epoch)
         still_wanted = same_view and self._outside()
         adopted = Adopted(

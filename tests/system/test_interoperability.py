@@ -150,7 +150,7 @@ def test_a_server_is_found_by_its_name(names: str) -> None:
 def test_a_standby_names_the_primary(names: str) -> None:
     with (
         stock(f"PYROMETA:service:account,role:standby@{names}") as account,
-        pytest.raises(Pyro5.errors.PyroError, match="s1 .*leads") as caught,
+        pytest.raises(Pyro5.errors.PyroError, match=r"s1 .*leads") as caught,
     ):
         account.withdraw(2, 10)
     assert (caught.value.code, caught.value.happened, caught.value.primary) == ("not_primary", None, "s1")

@@ -1,0 +1,87 @@
+"""A bank that `bankrmi up` runs.
+
+    with Cluster(tmp_path) as cluster, Up(cluster) as up:   # the cluster lends its folder
+        up.wait_until_running()
+
+Rule: what it says is collected in a file, so that nothing waits for a reader.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from types import TracebackType
+
+from tests.system.cluster import DEADLINE_S, Cluster
+from tests.system.commands import BANKRMI
+
+__all__ = ["Up", "lives"]
+
+_READY = re.compile(r"^(.+) is ready: .*pid (\d+)", re.MULTILINE)
+
+
+class Up:
+    """One `bankrmi up --no-menu`; its end, and that of its children, is the end of the `with`."""
+
+    def __init__(self, cluster: Cluster, *options: str) -> None:
+        self._cluster = cluster
+        self._options = options
+        self._log = cluster.directory / "up.log"
+        self.process: subprocess.Popen[bytes]
+
+    def __enter__(self) -> Up:
+        command = [*BANKRMI, "--config", str(self._cluster.config), "up", "--no-menu", *self._options]
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.wait_until_nobody_is_left()
+        if failure is not None:
+            print(self.said)  # noqa: T201  pytest shows it
+
+    @property
+    def said(self) -> str:
+        """What it and its children have said so far."""
+        return self._log.read_text(errors="replace")
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The newest process of each that was ever ready: "server s1", "name server and witness"."""
+        return {title: int(pid) for title, pid in _READY.findall(self.said)}
+
+    def wait_until_running(self) -> None:
+        self._cluster.until(lambda: "The bank is running" in self.said, "up says that the bank is running")
+
+    def wait_until_in_sync(self) -> None:
+        """Wait until every server answers and is in sync."""
+
+        def in_sync() -> bool:
+            servers = self._cluster.overview()["servers"]
+            return all(server["reachable"] and server["in_sync"] for server in servers)
+
+        self._cluster.until(in_sync, "all are in sync")
+
+    def stop(self, number: signal.Signals) -> int:
+        """Send a signal; return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(DEADLINE_S)
+
+    def wait_until_nobody_is_left(self) -> None:
+        pids = [int(pid) for _, pid in _READY.findall(self.said)]
+        self._cluster.until(lambda: not any(lives(pid) for pid in pids), "no process is left behind")
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process, be it of somebody else."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import Pyro5.api
 import pytest
 from pydantic import BaseModel
 
@@ -213,9 +214,8 @@ class Reader(doctest.OutputChecker):
 
     def __exit__(self, *_: object) -> None:
         for value in self._names.values():
-            release = getattr(value, "_pyroRelease", None)
-            if release is not None and not isinstance(value, type):
-                release()
+            if isinstance(value, Pyro5.api.Proxy):
+                value._pyroRelease()
         self._open.close()
 
     def follow(self, block: Block) -> None:
@@ -331,6 +331,7 @@ def _patient(shipped: str) -> str:
     return shipped
 
 
+@pytest.mark.timeout(300)  # It takes ten seconds, on a machine that does nothing else.
 def test_everything_shown_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with own_addresses(len(ADDRESSES)) as addresses, Reader(tmp_path, addresses) as reader:
@@ -421,6 +422,15 @@ def test_the_configuration_for_three_machines_works_and_is_guarded(tmp_path: Pat
     assert load(file, insecure=True).witness == "10.0.0.10:9090"
     with pytest.raises(ConfigurationError, match="--insecure"):
         load(file)
+
+
+def test_the_shipped_configuration_holds_the_defaults() -> None:
+    shipped = load(ROOT / "config.yaml")
+    needed = {name: getattr(shipped, name) for name in ("nameserver", "servers")}
+    assert Settings(**needed).model_dump(exclude={"ledger", "data_dir"}) == shipped.model_dump(
+        exclude={"path", "ledger", "data_dir"}
+    )
+    assert list(load(ROOT / "config.yaml").servers.values()) == list(ADDRESSES[1:])
 
 
 def test_what_the_page_points_to_is_there() -> None:

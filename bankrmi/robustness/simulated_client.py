@@ -65,6 +65,7 @@ class SimulatedClient:
     calls: list[Asked] = field(default_factory=list)
     preferred: Candidate | None = None
     seen: tuple[str, int] | None = None
+    last_calls: int = 0  # To be made when all is well again.
     _reads: float = 0.0
     _pauses_ms: Sequence[float] = ()
     _stuck: float = 0.0
@@ -93,9 +94,12 @@ class SimulatedClient:
         world.after(world.chance.choice(self._pauses_ms) * world.chance.random(), self._call)
 
     def _call(self) -> None:
-        if self.simulation.calls_left <= 0:
+        if self.simulation.world.quiet and self.last_calls > 0 and self._idle:
+            self.last_calls -= 1
+        elif self.simulation.calls_left > 0 and self._idle:
+            self.simulation.calls_left -= 1
+        else:
             return
-        self.simulation.calls_left -= 1
         world, chance = self.simulation.world, self.simulation.world.chance
         asked = Asked(self.name, world.now_ms, self.simulation.told, None)
         kind = chance.random()
@@ -119,6 +123,15 @@ class SimulatedClient:
             may_be_under_way=asked.request is not None and not asked.operations,
         )
         self._go_on()
+
+    @property
+    def _idle(self) -> bool:
+        return not self.calls or self.calls[-1].completed_ms is not None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has made its last calls, and they are answered."""
+        return self.last_calls == 0 and self._idle
 
     def _candidates(self, asked: Asked) -> list[Candidate]:
         """All servers; or, like a proxy that was resolved once, the one that answered last and no other."""

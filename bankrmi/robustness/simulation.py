@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from bankrmi.errors import BrokenInvariant
+from bankrmi.errors import BrokenInvariant, Unreached, Unsettled
 from bankrmi.replication.effects import Decided, Read, Reply
 from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.settings import Settings
@@ -26,6 +26,7 @@ __all__ = ["Failure", "Result", "Simulation", "simulate"]
 
 QUIET_AT_MOST_MS = 20_000.0
 CLIENTS = 4
+LAST_CALLS = 2
 
 
 class Failure(Exception):
@@ -96,7 +97,25 @@ class Simulation:
         world.run_until(world.now_ms + QUIET_AT_MOST_MS, stop=self._all_is_well)
         if not self._all_is_well():
             raise Failure("liveness", f"the faults stopped, and still: {self._what_is_wrong()}")
+        self._call_once_more()
         self._final_verdict()
+
+    def _call_once_more(self) -> None:
+        """A call that ends with an honest error is answered, too; but now there is no reason for one."""
+        before = {client.name: len(client.calls) for client in self.clients}
+        for client in self.clients:
+            client.last_calls = LAST_CALLS
+            client.begin()
+        self.world.run_until(
+            self.world.now_ms + QUIET_AT_MOST_MS,
+            stop=lambda: all(client.is_done for client in self.clients) and self._all_is_well(),
+        )
+        if not self._all_is_well():
+            raise Failure("liveness", f"all was well, and then: {self._what_is_wrong()}")
+        for client in self.clients:
+            for call in client.calls[before[client.name] :]:
+                if isinstance(call.error, (Unsettled, Unreached)):
+                    raise Failure("liveness", f"all is well, and {client.name} is told: {call.error}")
 
     def _calm_down(self) -> None:
         self.world.note("the faults stop")

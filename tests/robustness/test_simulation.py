@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bankrmi.cli import run
+from bankrmi.replication.primary import Primary
+from bankrmi.robustness.simulation import simulate
+from bankrmi.robustness.world import World
+
+ROOT = Path(__file__).parent.parent.parent
+SHOW = """
+import sys
+from bankrmi.robustness.simulation import simulate
+result = simulate(int(sys.argv[1]), servers=int(sys.argv[2]))
+print(result.events, result.acknowledged, result.views, result.simulated_ms, *result.trace, sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("servers", [2, 3])
+def test_the_same_seed_is_the_same_history_in_another_process(servers: int) -> None:
+    """Whatever order that process gives to what it hashes."""
+    shown = []
+    for hash_seed in ("1", "2"):
+        program = [sys.executable, "-c", SHOW, "7", str(servers)]
+        environment = {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
+        ended = subprocess.run(program, capture_output=True, text=True, env=environment, timeout=60)
+        assert ended.stderr == ""
+        shown.append(ended.stdout)
+    assert shown[0] == shown[1]
+    assert len(shown[0].splitlines()) > 100
+
+
+def test_different_seeds_are_different_histories() -> None:
+    assert len({simulate(seed).events for seed in range(5)}) == 5
+
+
+def test_what_was_planned_for_a_time_happens_then_in_the_order_of_planning() -> None:
+    world, happened = World(1), list[str]()
+    world.after(5, lambda: happened.append("second"))
+    world.after(5, lambda: happened.append("third"))
+    world.after(1, lambda: happened.append("first"))
+    world.after(9, lambda: happened.append("too late"))
+    world.run_until(8)
+    assert happened == ["first", "second", "third"]
+    assert world.now_ms == 5
+
+
+def test_a_cut_stops_one_direction_and_a_lag_delays_one() -> None:
+    world, arrived = World(1), list[tuple[str, float]]()
+    world.quiet = True
+    world.cut({("a", "b")})
+    world.lag({("b", "a")}, 100)
+    world.send("a", "b", lambda: arrived.append(("a", world.now_ms)))
+    world.send("b", "a", lambda: arrived.append(("b", world.now_ms)))
+    world.send("c", "b", lambda: arrived.append(("c", world.now_ms)))
+    world.run_until(1000)
+    assert [sender for sender, _ in arrived] == ["c", "b"]
+    assert arrived[0][1] < 5
+    assert arrived[1][1] >= 100
+    world.heal()
+    world.send("a", "b", lambda: arrived.append(("a", world.now_ms)))
+    world.run_until(2000)
+    assert arrived[-1][0] == "a"
+
+
+def test_a_failing_seed_says_which_rule_it_broke_and_how_to_see_it_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def too_early(self: Primary) -> None:
+        self.acknowledged = self.replica.journal.tip.action_id
+        self.release()
+
+    monkeypatch.setattr(Primary, "advance", too_early)
+    assert run(["simulate", "--seeds", "3", "--seed", "0", "--servers", "3"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "is missing from its journal" in lines[0]
+    assert lines[0].startswith("seed ")
+    seed = lines[0].split()[1]
+    assert f"again: bankrmi simulate --seeds 1 --seed {seed} --servers 3" in lines
+    assert sum(line.startswith("  ") for line in lines) > 5, "what happened last"
+    assert lines[-1].startswith("3 seeds, ")
+
+
+def test_seeds_that_hold_say_so_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["simulate", "--seeds", "2", "--seed", "11"]) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    assert line.startswith("2 seeds, 0 failed; ")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ def found(rule: str, *, servers: int = 2, seeds: int, first: int = 0) -> int:
     `first` saves time: it found the bug when this was written. All `seeds` are tried if it finds it no more.
     """
     others = []
-    for seed in [first, *range(seeds)]:
+    for seed in chain([first], range(seeds)):
         failure = simulate(seed, servers=servers).failure
         if failure is not None and re.search(rule, failure.rule):
             return seed

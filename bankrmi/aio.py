@@ -1,7 +1,7 @@
 """The bank for asyncio programs.
 
-    async with await bankrmi.aio.connect("config.yaml", timeout=10) as bank:
-        await bank.withdraw(2, 10)
+async with await bankrmi.aio.connect("config.yaml", timeout=10) as bank:
+    await bank.withdraw(2, 10)
 """
 
 from __future__ import annotations

@@ -22,7 +22,6 @@ from running_bank import Bank, running_bank
 from bankrmi import connect
 from bankrmi.client import switchover
 
-
 _Step = Callable[[str], None]
 
 

@@ -33,6 +33,7 @@ class Viewing:
         self.still = False
         self._reading = False
         self._read_ms = float("-inf")
+        self._waits_for_witness = False
         self._asked_to_hold_still: list[Any] = []
 
     # -- asking ----------------------------------------------------------------------------------
@@ -85,7 +86,15 @@ class Viewing:
             self._replica.proposals.unanswered(self._replica.now_ms)
         else:
             self._reading = False
+            self._report_silence()
             self._answer_hold_still()
+
+    def _report_silence(self) -> None:
+        """Say once that a server that just started waits for the witness."""
+        if self._replica.is_starting and not self.still and not self._waits_for_witness:
+            self._waits_for_witness = True
+            why = "nobody may lead before the view is known"
+            self._replica.effects.append(Report("waiting", {"for": ["the witness"], "why": why}))
 
     def learn(self, view: View) -> None:
         """Follow a view that is newer than the one known; whoever won it, for whatever reason."""

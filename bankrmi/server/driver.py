@@ -55,6 +55,9 @@ __all__ = ["Copies", "Driver", "Token"]
 
 log = structlog.get_logger("bankrmi.server")
 
+COMPLAIN_FIRST_MS = 1_000.0
+COMPLAIN_AT_MOST_EVERY_MS = 300_000.0
+
 
 class Token(Protocol):
     """Something that is waiting for a reply of the rules."""
@@ -90,6 +93,8 @@ class Driver:
         self._taking = False
         self._proceeding = False
         self._ticker: asyncio.TimerHandle | None = None
+        self._complain_next_ms = 0.0
+        self._complain_pause_ms = COMPLAIN_FIRST_MS
         self._carriers: dict[type, Callable[[Any], None]] = {
             Answer: self._answer,
             Commit: self._commit,
@@ -187,15 +192,29 @@ class Driver:
 
         def answered(view: View | None, _: bool) -> None:
             failpoint("after-proposal", kind)
+            self._witness_answered()
             self.take(Proposed(view))
 
         def silent(why: str) -> None:
-            log.warning("a change of view has to wait", epoch=effect.view.epoch, why=why)
+            self._witness_silent(effect.view.epoch, why)
             self.take(CoordinatorSilent(proposal=True))
 
         failpoint("before-proposal", kind)
         self._coordinator.propose(effect.expected, effect.view, answered, silent)
         failpoint("proposal-sent", kind)
+
+    def _witness_silent(self, epoch: int, why: str) -> None:
+        """Say that a change of view has to wait: the first time, then after pauses that grow."""
+        now = now_ms()
+        if now >= self._complain_next_ms:
+            log.warning("a change of view has to wait", epoch=epoch, why=why)
+            self._complain_pause_ms = min(2 * self._complain_pause_ms, COMPLAIN_AT_MOST_EVERY_MS)
+            self._complain_next_ms = now + self._complain_pause_ms
+
+    def _witness_answered(self) -> None:
+        if self._complain_next_ms:
+            log.info("the witness answers again")
+        self._complain_next_ms, self._complain_pause_ms = 0.0, COMPLAIN_FIRST_MS
 
     def _probe(self, effect: Probe) -> None:
         self.links.probe(effect.server, effect.epoch, effect.delay_ms)

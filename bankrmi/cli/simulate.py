@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -37,16 +38,25 @@ def simulate(seeds: int, seed: int, servers: str) -> ExitCode:
     failed: list[int] = []
     events = acknowledged = 0
     for number in range(seed, seed + seeds):
+        _show_progress(f"seed {number}, {len(failed)} failed")
         result = run_seed(number, servers=int(servers))
         events += result.events
         acknowledged += result.acknowledged
         if result.failure is not None:
             failed.append(number)
+            _show_progress("")
             _tell(result, servers)
+    _show_progress("")
     click.echo(f"{seeds} seeds, {len(failed)} failed; {events} events, {acknowledged} acknowledged entries")
     if failed:
         say(f"failed: {' '.join(map(str, failed))}")
     return ExitCode.ERROR if failed else ExitCode.DONE
+
+
+def _show_progress(line: str) -> None:
+    """Write over the line before, for a person who waits; nothing where nobody watches."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\033[K{line}", err=True, nl=False)
 
 
 def _tell(result: Result, servers: str) -> None:

@@ -1,7 +1,7 @@
 """The name server's process: Pyro5's name server object, with roles from the view, and the witness.
 
-    names      the name server object
-    process    both of them served, from start to end
+names      the name server object
+process    both of them served, from start to end
 """
 
 from __future__ import annotations

@@ -100,9 +100,8 @@ class _Process:
             if self._store is None:
                 self._follow_from_afar()
         if not self._daemons:
-            raise ConfigurationError(
-                f"neither {settings.nameserver} nor {settings.witness} is an address of this machine"
-            )
+            addresses = " or ".join(dict.fromkeys((settings.nameserver, settings.witness)))
+            raise ConfigurationError(f"nothing to serve here: {addresses} is not an address of this machine")
 
     def _serve_witness(self) -> None:
         settings = self._configuration

@@ -209,7 +209,7 @@ def test_a_message_that_trickles_in_has_one_deadline(serving: Serving) -> None:
             return False
 
         until(is_cut_while_trickling)
-        assert 40 < sent < len(message)
+        assert 0 < sent < len(message), "each byte came in time, and the message did not"
 
 
 def test_an_idle_connection_and_a_long_call_are_not_cut(serving: Serving) -> None:

@@ -1,13 +1,13 @@
 """What a program uses of the bank: the blocking client, the asyncio one, and the overview of all servers.
 
-    attempts      what to try next, how long to wait, when to give up: pure, shared by both clients
-    requests      what is sent, what is read from the answers: pure, shared
-    finding       who may be asked, who probably leads, what a failed attempt means: shared
-    seen          how new the newest answer was (rule R5)
-    bank_client   blocking, for threads
-    aio_client    the same for asyncio (`bankrmi.aio`)
-    overview      what every server, the witness and the name server say of themselves
-    operating     what operators do: switchover, export, restoring the witness
+attempts      what to try next, how long to wait, when to give up: pure, shared by both clients
+requests      what is sent, what is read from the answers: pure, shared
+finding       who may be asked, who probably leads, what a failed attempt means: shared
+seen          how new the newest answer was (rule R5)
+bank_client   blocking, for threads
+aio_client    the same for asyncio (`bankrmi.aio`)
+overview      what every server, the witness and the name server say of themselves
+operating     what operators do: switchover, export, restoring the witness
 """
 
 from __future__ import annotations

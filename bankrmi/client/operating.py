@@ -43,9 +43,7 @@ def export(configuration: Configuration, server: str | None) -> dict[str, Any]:
     return {**whole, "balances": balances}
 
 
-def plan_witness_restore(
-    configuration: Configuration, *, given_up: Collection[str] = ()
-) -> dict[str, Any]:
+def plan_witness_restore(configuration: Configuration, *, given_up: Collection[str] = ()) -> dict[str, Any]:
     """Return what each server holds (`found`, a line for each) and the only safe view (`view`).
 
     Raises OperationFailed, with the same lines and the reason, if no view is safe. `given_up` names servers

@@ -1,0 +1,297 @@
+"""How the view changes: rules V1 to V8; each message delivered by hand."""
+
+from __future__ import annotations
+
+from bankrmi.replication.events import LinkChanged
+from tests.replication.histories import alone, taken_over, until_proposed
+from tests.replication.scenario import running
+
+
+def test_a_crash_is_taken_over_at_once() -> None:
+    """V1, R3: a refused address proves it; no lease is waited for."""
+    bank = running("s1", "s2")
+    bank.crash("s1")
+    bank.take("s2", LinkChanged(server="s1", up=False))
+    assert bank.told() == ["s2 looks at s1"]
+    bank.deliver("s2 looks")
+    assert bank.told() == ["s2 proposes epoch 3 is s2's {s2}"]
+    bank.deliver("s2 proposes", "witness -> s2")
+    assert bank.told() == ["witness: epoch 3 is s2's {s2}", "s2 commits lead"]
+    bank.withdraw("s2", "c:1", 10)
+    assert bank.told() == ["s2 commits group", "s2 answers c:1: done 90 at 1"]
+
+
+def test_a_silence_is_taken_over_after_the_lease_and_led_after_the_drift() -> None:
+    """V1, R3: believing costs nothing but a proposal; to lead waits for lease and drift."""
+    bank = running("s1", "s2")
+    bank.wait(999)
+    bank.tick("s2")
+    assert bank.told() == ["s2 looks at s1", "s2 reads the view"]
+    bank.drop()
+    bank.wait(1)
+    bank.tick("s2")
+    assert bank.told() == ["s2 proposes epoch 3 is s2's {s2}"]
+    bank.deliver("s2 proposes", "witness -> s2")
+    bank.wait(19)
+    bank.tick("s2")
+    assert bank.told() == ["witness: epoch 3 is s2's {s2}"]
+    bank.wait(1)
+    bank.tick("s2")
+    assert bank.told() == ["s2 commits lead", "s2 -> s1: news: epoch 3 is s2's {s2}"]
+
+
+def test_a_standby_that_has_won_acknowledges_nothing_older_while_it_waits() -> None:
+    """R3."""
+    bank = running("s1", "s2")
+    bank.wait(1000)
+    bank.tick("s2")
+    bank.deliver("s2 proposes", "witness -> s2")
+    bank.withdraw("s1", "c:1", 10)
+    bank.told()
+    bank.deliver("s1 -> s2")
+    assert bank.told() == ["s2 -> s1: superseded, I know 3"]
+
+
+def test_a_primary_goes_on_alone_only_after_the_view_says_so() -> None:
+    """V2."""
+    bank = running("s1", "s2")
+    bank.withdraw("s1", "c:1", 10)
+    bank.drop()
+    bank.wait(499)
+    bank.tick("s1")
+    assert "s1 proposes epoch 3 is s1's {s1}" not in bank.told()
+    bank.wait(1)
+    bank.tick("s1")
+    assert "s1 proposes epoch 3 is s1's {s1}" in bank.told()
+    bank.deliver("s1 proposes")
+    assert bank.told() == ["witness: epoch 3 is s1's {s1}"]
+    bank.deliver("witness -> s1")
+    assert bank.told() == [
+        "s1 commits lead",
+        "s1 -> s2: news: epoch 3 is s1's {s1}",
+        "s1 answers c:1: done 90 at 1",
+    ]
+
+
+def test_a_primary_never_goes_below_copies_min() -> None:
+    bank = running("s1", "s2", copies_min=2)
+    bank.withdraw("s1", "c:1", 10)
+    bank.drop()
+    for _ in range(20):
+        bank.wait(500)
+        bank.tick("s1")
+        bank.drop()
+    assert not [line for line in bank.told() if "proposes" in line or "answers" in line]
+
+
+def test_a_server_below_copies_min_takes_over_and_acknowledges_nothing() -> None:
+    """V1."""
+    bank = running("s1", "s2", copies_min=2)
+    bank.crash("s1")
+    taken_over(bank, "s2", "s1")
+    bank.told()
+    bank.withdraw("s2", "c:1", 10)
+    assert bank.told() == ["s2 commits group"]
+    bank.start("s1")
+    bank.link("s1", "s2")
+    bank.settle(lambda: "s2 answers c:1: done 90 at 1" in bank.trace)
+    told = bank.told()
+    assert told.index("witness: epoch 4 is s2's {s1, s2}") < told.index("s2 answers c:1: done 90 at 1")
+
+
+def test_a_joiner_is_let_in_only_when_caught_up_and_is_mandatory_until_that_is_settled() -> None:
+    """V3."""
+    bank = running("s1", "s2")
+    bank.cut("s1", "s2")
+    bank.drop()
+    alone(bank, "s1")
+    bank.withdraw("s1", "c:1", 10)
+    bank.link("s1", "s2")
+    bank.told()
+    until_proposed(bank, "s1")
+    assert bank.told()[-1] == "s1 proposes epoch 4 is s1's {s1, s2}"
+    # It has everything: from here on nothing is acknowledged without it, though the view does not name it.
+    bank.withdraw("s1", "c:2", 10)
+    assert bank.told() == ["s1 -> s2: checkpoint in 3 of 2-2", "s1 commits group"]
+    bank.deliver("s1 proposes")
+    bank.drop("witness -> s1")
+    bank.witness_silent("s1", proposal=True)
+    assert bank.told() == ["witness: epoch 4 is s1's {s1, s2}"]
+    bank.deliver("s1 -> s2: checkpoint", "s2 -> s1: acknowledged in 3 up to 2")
+    assert bank.told()[-1] == "s1 answers c:2: done 80 at 2"
+
+
+def test_a_restarted_primary_leads_only_after_a_fresh_epoch() -> None:
+    """V4; and it listens first: what it granted before it started, and to whom, it has forgotten."""
+    bank = running("s1", "s2")
+    bank.withdraw("s1", "c:1", 10)
+    bank.crash("s1")
+    bank.drop()
+    bank.start("s1")
+    bank.tick("s1")
+    assert bank.told()[2:] == ["s1 reads the view"]
+    bank.deliver("s1 reads", "witness -> s1")
+    assert bank.told() == ["s1 proposes epoch 3 is s1's {s1, s2}"]
+    bank.withdraw("s1", "c:1", 10)
+    assert bank.told() == []
+    bank.deliver("s1 proposes", "witness -> s1")
+    assert bank.told()[:2] == ["witness: epoch 3 is s1's {s1, s2}", "s1 commits lead"]
+    bank.link("s1", "s2")
+    bank.deliver_all()
+    told = bank.told()
+    assert told[-1] == "s1 answers c:1: done 90 at 1"
+    assert bank.tips() == {"s1": (1, 2), "s2": (1, 2)}
+
+
+def test_what_was_inherited_is_acknowledged_anew_before_it_is_answered() -> None:
+    """A1, O1: a new primary knows nothing to be acknowledged; the recorded outcome waits for it, too."""
+    bank = running("s1", "s2", "s3")
+    bank.withdraw("s1", "c:1", 10)
+    bank.deliver("s1 -> s2")
+    bank.crash("s1")
+    bank.drop()
+    taken_over(bank, "s2", "s1")
+    bank.told()
+    bank.withdraw("s2", "c:1", 10)
+    assert bank.told() == []
+    bank.deliver("s2 -> s3", "s2 -> s3", "s3 -> s2", "s3 -> s2", "s2 -> s3", "s3 -> s2")
+    told = bank.told()
+    assert told[-1] == "s2 answers c:1: done 90 at 1"
+    assert "s3 -> s2: acknowledged in 4 up to 1" in told
+    assert bank.balances() == {"s1": 90, "s2": 90, "s3": 90}
+
+
+def test_in_a_switchover_nothing_is_answered_until_the_epoch_has_moved() -> None:
+    """V5."""
+    bank = running("s1", "s2")
+    bank.switch_over("s1", "s2")
+    assert bank.told() == ["s1 proposes epoch 3 is s2's {s1, s2}"]
+    bank.withdraw("s1", "c:1", 10)
+    bank.read("s1")
+    bank.deliver("s1 proposes")
+    assert bank.told() == ["witness: epoch 3 is s2's {s1, s2}"]
+    bank.deliver("witness -> s1")
+    assert bank.told() == [
+        "s1 -> s2: news: epoch 3 is s2's {s1, s2}",
+        "s1 answers operator: handed over, epoch 3 is s2's {s1, s2}",
+        "s1 answers c:1: ask s2",
+        "s1 answers reader: ask s2",
+        "s1 reads the view",
+    ]
+    bank.deliver("s1 -> s2")
+    assert bank.told()[1:3] == ["s2 commits lead", "s2 -> s1: news: epoch 3 is s2's {s1, s2}"]
+
+
+def test_a_switchover_whose_answer_is_lost_is_resumed_only_by_winning() -> None:
+    """V5, V6: the target is gone, the proposal may still win; so the lead has to be won again first."""
+    bank = running("s1", "s2")
+    bank.switch_over("s1", "s2")
+    bank.witness_silent("s1", proposal=True)
+    bank.cut("s1", "s2")
+    bank.wait(100)
+    bank.told()
+    bank.tick("s1")
+    assert [line for line in bank.told() if "proposes" in line] == ["s1 proposes epoch 3 is s1's {s1, s2}"]
+    bank.read("s1")
+    assert bank.told() == []
+    late = bank.find("s1 proposes epoch 3 is s2's")
+    bank.deliver("s1 proposes epoch 3 is s1's", "witness -> s1")
+    assert "witness: epoch 3 is s1's {s1, s2}" in bank.told()
+    late.arrive()
+    assert bank.told() == []
+
+
+def test_a_lost_proposal_is_settled_by_another_one_and_the_late_one_loses() -> None:
+    """V6."""
+    bank = running("s1", "s2")
+    bank.cut("s1", "s2")
+    bank.withdraw("s1", "c:1", 10)
+    bank.wait(600)
+    bank.tick("s1")
+    bank.witness_silent("s1", proposal=True)
+    bank.told()
+    bank.wait(19)
+    bank.tick("s1")
+    assert "s1 proposes epoch 3 is s1's {s1}" not in bank.told()
+    bank.wait(1)
+    bank.tick("s1")
+    assert "s1 proposes epoch 3 is s1's {s1}" in bank.told()
+    bank.deliver("s1 proposes", "witness -> s1")
+    assert bank.told()[-1] == "s1 answers c:1: done 90 at 1"
+    bank.deliver("s1 proposes")
+    assert bank.told() == []
+    assert bank.view is not None
+    assert bank.view.epoch == 3
+
+
+def test_a_takeover_that_won_unheard_is_settled_though_the_old_primary_is_heard_again() -> None:
+    """V6 (found by the simulator, seed 92 of three servers): the winner must not forget that it asked."""
+    bank = running("s1", "s2")
+    bank.wait(1000)
+    bank.tick("s2")
+    bank.deliver("s2 proposes")
+    bank.drop()
+    bank.witness_silent("s2", proposal=True)
+    bank.witness_silent("s2", proposal=False)
+    bank.tick("s1")
+    bank.deliver("s1 -> s2", "s2 -> s1")
+    bank.settle(lambda: bank.replicas["s2"].primary is not None)
+    assert bank.view is not None
+    assert bank.view.primary == "s2"
+
+
+def test_a_server_outside_in_sync_never_takes_over() -> None:
+    """V7."""
+    bank = running("s1", "s2")
+    bank.cut("s1", "s2")
+    alone(bank, "s1")
+    bank.drop()
+    bank.take("s2", LinkChanged(server="s1", up=True, start_id="s1#1", begun_ms=bank.now_ms))
+    bank.tick("s2")
+    bank.deliver_all()
+    bank.crash("s1")
+    bank.take("s2", LinkChanged(server="s1", up=False))
+    bank.told()
+    for _ in range(100):
+        bank.wait(100)
+        bank.tick("s2")
+        bank.deliver_all()
+    assert not [line for line in bank.told() if "proposes" in line]
+    assert bank.replicas["s2"].primary is None
+
+
+def test_a_server_that_lost_its_disk_is_a_new_member_and_joins_from_a_copy() -> None:
+    """V8."""
+    bank = running("s1", "s2")
+    bank.withdraw("s1", "c:1", 10)
+    bank.deliver_all()
+    bank.crash("s2", wipe=True)
+    bank.drop()
+    bank.take("s1", LinkChanged(server="s2", up=False))
+    bank.start("s2")
+    bank.link("s1", "s2")
+    bank.told()
+    bank.settle(lambda: bank.view is not None and bank.view.incarnations.get("s2", "s2-disk1") != "s2-disk1")
+    told = bank.told()
+    assert "s2 -> s1: let me in, I have []" in told
+    assert told.index("s2 fetches a copy of s1") < told.index("s2 puts the copy in place")
+    assert "s2 -> s1: let me in, I have [1, 0]" in told
+    assert bank.balances() == {"s1": 90, "s2": 90}
+
+
+def test_a_primary_that_lost_its_disk_may_not_lead() -> None:
+    """V8: alone it waits for ever; the member takes over."""
+    bank = running("s1", "s2")
+    bank.withdraw("s1", "c:1", 10)
+    bank.deliver_all()
+    bank.crash("s1", wipe=True)
+    bank.start("s1")
+    bank.told()
+    for _ in range(50):
+        bank.wait(100)
+        bank.tick("s1")
+        bank.deliver_all()
+    assert not [line for line in bank.told() if "proposes" in line or "commits" in line]
+    bank.link("s1", "s2")
+    bank.settle(lambda: bank.view is not None and bank.view.primary == "s2" and len(bank.view.in_sync) == 2)
+    assert bank.balances() == {"s1": 90, "s2": 90}

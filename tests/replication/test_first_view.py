@@ -1,0 +1,83 @@
+"""The first view, and the loss of the witness's memory: rule V9; each message delivered by hand."""
+
+from __future__ import annotations
+
+from tests.replication.scenario import Bank, running
+
+
+def test_the_first_view_is_made_only_when_all_are_empty() -> None:
+    """V9."""
+    bank = Bank("s1", "s2")
+    bank.start("s1")
+    for _ in range(30):
+        bank.wait(100)
+        bank.tick()
+        bank.deliver_all()
+    assert not [line for line in bank.told() if "proposes" in line]
+    bank.start("s2")
+    bank.link("s1", "s2")
+    bank.settle(lambda: bank.view is not None)
+    told = bank.told()
+    assert told.index("s2 -> s1: empty") < told.index("s1 proposes epoch 1 is s1's {s1}")
+    assert not [line for line in told if line.startswith("s2 proposes")]
+
+
+def test_no_first_view_is_made_where_somebody_holds_accounts() -> None:
+    """V9: the witness lost its memory while everybody was down, and one server its disk."""
+    bank = running("s1", "s2")
+    bank.crash("s1", wipe=True)
+    bank.crash("s2")
+    bank.drop()
+    bank.view = None
+    bank.start("s1")
+    bank.start("s2")
+    bank.link("s1", "s2")
+    for _ in range(30):
+        bank.wait(100)
+        bank.tick()
+        bank.deliver_all()
+    assert not [line for line in bank.told() if "proposes" in line]
+
+
+def test_an_operator_may_make_the_first_view_without_the_others() -> None:
+    bank = Bank("s1", "s2", first=True)
+    bank.start("s1")
+    bank.settle(lambda: bank.replicas["s1"].primary is not None)
+    assert bank.told()[-2:] == ["witness: epoch 1 is s1's {s1}", "s1 commits lead"]
+
+
+def test_all_hold_still_when_the_witness_lost_its_memory() -> None:
+    """V9: also the primary, as soon as it sees it."""
+    bank = running("s1", "s2")
+    bank.view = None
+    bank.cut("s1", "s2")
+    bank.wait(600)
+    bank.withdraw("s1", "c:1", 10)
+    bank.tick()
+    bank.told()
+    bank.deliver_all()
+    told = bank.told()
+    assert "s1 answers c:1: ask somebody else" in told
+    assert bank.holdings("s1").still
+    for _ in range(30):
+        bank.wait(100)
+        bank.tick()
+        bank.deliver_all()
+    assert bank.holdings("s2").still
+    assert bank.view is None
+    assert not [line for line in bank.told() if line.startswith("witness:") or "done" in line]
+
+
+def test_a_view_older_than_the_adopted_epoch_is_lost_memory_too() -> None:
+    bank = running("s1", "s2")
+    old = bank.view
+    bank.switch_over("s1", "s2")
+    bank.settle(lambda: bank.replicas["s2"].primary is not None)
+    bank.deliver_all()
+    bank.view = old
+    bank.crash("s1")
+    bank.crash("s2")
+    bank.start("s2")
+    bank.tick("s2")
+    bank.deliver_all()
+    assert bank.holdings("s2").still

@@ -1,0 +1,97 @@
+"""Who may read: rules R1 to R5; each message delivered by hand."""
+
+from __future__ import annotations
+
+from tests.replication.histories import alone, until_proposed
+from tests.replication.scenario import running
+
+
+def test_a_primary_alone_reads_from_its_own_copy_for_ever() -> None:
+    """R1."""
+    bank = running("s1", "s2")
+    bank.cut("s1", "s2")
+    alone(bank, "s1")
+    bank.wait(100_000)
+    bank.told()
+    bank.read("s1")
+    assert bank.told() == ["s1 answers reader: 100 at 0"]
+
+
+def test_a_primary_alone_reads_nothing_while_a_proposal_of_its_own_is_unsettled() -> None:
+    """R1: it may have let somebody in, who may have been promoted since."""
+    bank = running("s1", "s2")
+    bank.cut("s1", "s2")
+    alone(bank, "s1")
+    bank.link("s1", "s2")
+    until_proposed(bank, "s1")
+    bank.witness_silent("s1", proposal=True)
+    bank.wait(5000)
+    bank.told()
+    bank.read("s1")
+    assert not [line for line in bank.told() if "answers" in line]
+
+
+def test_a_read_lease_counts_from_the_sending() -> None:
+    """R2: however long the acknowledgement was on its way."""
+    bank = running("s1", "s2")
+    bank.wait(100)
+    bank.tick("s1")
+    bank.deliver("s1 -> s2")
+    bank.wait(400)
+    bank.deliver("s2 -> s1")
+    bank.wait(579)
+    bank.told()
+    bank.read("s1")
+    assert bank.told() == ["s1 answers reader: 100 at 0"]
+    bank.wait(1)
+    bank.read("s1")
+    assert bank.told() == ["s1 -> s2: beacon in 2 after 0"]
+    bank.deliver("s1 -> s2", "s2 -> s1")
+    assert bank.told()[-1] == "s1 answers reader: 100 at 0"
+
+
+def test_without_leases_every_read_is_confirmed_by_a_round_trip_begun_after_it() -> None:
+    """R2, `lease_ms: 0`: the round trip under way when a read arrives does not confirm it."""
+    bank = running("s1", "s2", lease_ms=0)
+    bank.read("s1")
+    assert bank.told() == ["s1 -> s2: beacon in 2 after 0"]
+    bank.read("s1", account=2)
+    assert bank.told() == []
+    bank.deliver("s1 -> s2", "s2 -> s1")
+    assert bank.told()[1:] == ["s1 answers reader: 100 at 0", "s1 -> s2: beacon in 2 after 0"]
+    bank.deliver("s1 -> s2", "s2 -> s1")
+    assert bank.told()[1:] == ["s1 answers reader: 300 at 0"]
+
+
+def test_a_read_that_saw_what_is_not_acknowledged_waits_for_it() -> None:
+    """R4."""
+    bank = running("s1", "s2")
+    bank.withdraw("s1", "c:1", 10)
+    bank.read("s1")
+    bank.told()
+    bank.deliver("s1 -> s2", "s2 -> s1")
+    assert bank.told()[2:] == ["s1 answers c:1: done 90 at 1", "s1 answers reader: 90 at 1"]
+
+
+def test_a_copy_older_than_what_the_client_has_seen_refuses() -> None:
+    """R5; of another history nothing is compared."""
+    bank = running("s1", "s2")
+    bank.read("s1", seen=("history", 7))
+    bank.read("s1", seen=("another", 7))
+    assert bank.told() == ["s1 answers reader: I only have 0", "s1 answers reader: 100 at 0"]
+
+
+def test_a_standby_that_is_asked_looks_whether_the_primary_lives_and_names_it() -> None:
+    bank = running("s1", "s2")
+    bank.withdraw("s2", "c:1", 10)
+    assert bank.told() == ["s2 looks at s1"]
+    bank.deliver("s2 looks")
+    assert bank.told() == ["s2 answers c:1: ask s1"]
+
+
+def test_a_standby_that_is_asked_and_finds_the_primary_gone_takes_over_and_answers() -> None:
+    bank = running("s1", "s2")
+    bank.crash("s1")
+    bank.withdraw("s2", "c:1", 10)
+    bank.deliver("s2 looks", "s2 proposes", "witness -> s2")
+    assert bank.told()[-2:] == ["s2 commits group", "s2 answers c:1: done 90 at 1"]

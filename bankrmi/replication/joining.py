@@ -59,7 +59,7 @@ def admit(primary: Primary, token: Any, request: JoinRequest) -> None:
         reply = JoinAnswer(server=replica.settings.server, number=request.number, outcome=outcome)
         replica.effects.append(Answer(token, reply))
 
-    if peer is None:
+    if peer is None or request.server not in replica.settings.others:
         answer("unknown")
         return
     if replica.links.get(request.server) != request.start_id or request.number <= peer.join_number:

@@ -72,6 +72,9 @@ class Primary:
         self.base = tip = self.replica.journal.tip
         self.acknowledged = 0
         self._group = []
+        for stranger in view.in_sync - self.peers.keys() - {self.replica.settings.server}:
+            # In sync, and not in our configuration: it counts (A1) until the view can do without it.
+            self.peers[stranger] = Peer(stranger, gone=True)
         for peer in self.peers.values():
             self._begin_peer(peer, tip.action_id)
         self.count_required()
@@ -87,7 +90,8 @@ class Primary:
     def _look_for(self, peer: Peer) -> None:
         """A copy that counts cannot be spoken to: it is silent from now on, unless its process is gone."""
         peer.lost(self.replica.now_ms)
-        self.replica.effects.append(Probe(peer.server, self.view.epoch))
+        if peer.server in self.replica.settings.others:
+            self.replica.effects.append(Probe(peer.server, self.view.epoch))
 
     def _begin_peer(self, peer: Peer, tip: int) -> None:
         incarnation = self.view.incarnations.get(peer.server)
@@ -200,7 +204,8 @@ class Primary:
 
     def release(self) -> None:
         """Let the answers go that rest on nothing more than what is acknowledged, and confirmed."""
-        confirmed = min((peer.confirmed_number for peer in self.required), default=self._number)
+        everything = self._number + 1  # Nobody else counts any more: not even what could not be sent waits.
+        confirmed = min((peer.confirmed_number for peer in self.required), default=everything)
         self.replica.effects.extend(self.answers.released(self.acknowledged, confirmed))
 
     def take_acknowledgement(self, answer: Acknowledged) -> None:

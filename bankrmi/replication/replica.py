@@ -253,7 +253,7 @@ class Replica:
     def follow(self, view: View) -> None:
         """Become what a new view makes of this server."""
         won = (view.primary, view.start_id) == (self.settings.server, self.start_id)
-        if won and self.is_member(view):
+        if won and self.is_member(view) and not self._has_led(view):
             if view.handed_over_by is not None:
                 self.grants.handed_over(view.handed_over_by)
             self.won = view
@@ -264,6 +264,18 @@ class Replica:
         else:
             self._follow_another(view)
         self.correspondence.view_moved()
+
+    def _has_led(self, view: View) -> bool:
+        """Whether this process led that epoch, and held still since: it has to win another one (V4).
+
+        Else a late answer to what it said then would confirm a read that arrived now.
+        """
+        adopted = self.journal.adopted
+        return adopted is not None and (adopted.history, adopted.epoch, adopted.start_id) == (
+            view.history,
+            view.epoch,
+            self.start_id,
+        )
 
     def _follow_another(self, view: View) -> None:
         if self.primary is not None:

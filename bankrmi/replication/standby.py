@@ -159,7 +159,7 @@ class Standby:
         """Probe the primary, unless a probe is on its way."""
         replica = self.replica
         view = replica.view
-        if self._probing or view is None or view.primary == replica.settings.server:
+        if self._probing or view is None or view.primary not in replica.settings.others:
             return
         delay = 0.0 if at_once else PROBE_AGAIN_MS[min(self._probes, len(PROBE_AGAIN_MS) - 1)]
         self._probes += 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bankrmi.replication.events import LinkChanged
+from bankrmi.replication.events import LinkChanged, ViewRead
+from bankrmi.replication.peers import Standing
+from bankrmi.replication.settings import Settings
 from tests.replication.histories import alone, taken_over, until_proposed
 from tests.replication.scenario import running
 
@@ -295,3 +297,68 @@ def test_a_primary_that_lost_its_disk_may_not_lead() -> None:
     bank.link("s1", "s2")
     bank.settle(lambda: bank.view is not None and bank.view.primary == "s2" and len(bank.view.in_sync) == 2)
     assert bank.balances() == {"s1": 90, "s2": 90}
+
+
+def test_a_disk_that_is_lost_for_good_is_taken_out_as_soon_as_another_copy_is_in() -> None:
+    """V2, V8: with `copies_min` it had to be waited for; with a third copy nobody need wait for it."""
+    bank = running("s1", "s2", "s3", copies_min=2)
+    primary = bank.replicas["s1"].primary
+    assert primary is not None
+    bank.crash("s3")
+    for name in ("s1", "s2"):
+        bank.take(name, LinkChanged(server="s3", up=False))
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"})
+    bank.crash("s2", wipe=True)
+    bank.take("s1", LinkChanged(server="s2", up=False))
+    bank.deliver_all()
+    bank.start("s2")
+    bank.link("s1", "s2")
+    lost = primary.peers["s2"]
+    while not (lost.lost_disk and lost.standing is Standing.CATCHING_UP):
+        if bank.mail:
+            bank.mail.pop(0).arrive()
+        else:
+            bank.wait(25)
+            bank.tick()
+    bank.crash("s2")
+    bank.take("s1", LinkChanged(server="s2", up=False))
+    bank.start("s3")
+    bank.link("s1", "s3")
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s3"})
+    bank.withdraw("s1", "c:1", 10)
+    bank.deliver_all()
+    assert "s1 answers c:1: done 90 at 1" in bank.told()
+
+
+def test_a_member_that_the_configuration_does_not_name_counts_until_it_is_taken_out() -> None:
+    """A1, V2: it may take over, so nothing is acknowledged without it before the view says so."""
+    bank = running("s1", "s2", "s3")
+    bank.crash("s1")
+    bank.settings["s1"] = Settings(server="s1", servers=("s1", "s2"))
+    bank.start("s1")
+    bank.link("s1", "s2")
+    bank.drop()
+    bank.take("s1", ViewRead(bank.view, 3))
+    bank.deliver("s1 proposes", "witness -> s1")
+    bank.withdraw("s1", "c:1", 10)
+    assert "s1 proposes epoch 5 is s1's {s1, s2}" in bank.told()
+    bank.deliver("s1 -> s2: news", "s1 -> s2", "s2 -> s1: noted", "s2 -> s1: ack")
+    assert not [line for line in bank.told() if "answers" in line]
+    bank.deliver("s1 proposes", "witness -> s1")
+    bank.deliver_all()
+    told = bank.told()
+    assert told.index("witness: epoch 5 is s1's {s1, s2}") < told.index("s1 answers c:1: done 90 at 1")
+
+
+def test_a_primary_that_the_configuration_does_not_name_is_not_looked_at() -> None:
+    """Its address is not known; its silence is enough."""
+    bank = running("s1", "s2", "s3")
+    bank.crash("s3")
+    bank.settings["s3"] = Settings(server="s3", servers=("s2", "s3"))
+    bank.start("s3")
+    bank.take("s3", ViewRead(bank.view, 3))
+    bank.wait(1000)
+    bank.tick("s3")
+    told = bank.told()
+    assert "s3 looks at s1" not in told
+    assert "s3 proposes epoch 4 is s3's {s2, s3}" in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bankrmi.replication.events import ViewRead
 from tests.replication.scenario import Bank, running
 
 
@@ -81,3 +82,26 @@ def test_a_view_older_than_the_adopted_epoch_is_lost_memory_too() -> None:
     bank.tick("s2")
     bank.deliver_all()
     assert bank.holdings("s2").still
+
+
+def test_a_primary_that_held_still_leads_again_only_after_a_fresh_epoch() -> None:
+    """V4: else an acknowledgement of what it said before would confirm a read that arrived since (R2)."""
+    bank = running("s1", "s2", lease_ms=0)
+    view = bank.view
+    bank.wait(100)
+    bank.tick("s1")
+    bank.deliver("s1 -> s2")
+    late = bank.find("s2 -> s1")
+    bank.drop()
+    bank.take("s1", ViewRead(None, 2))
+    assert bank.holdings("s1").still
+    bank.drop()
+    bank.wait(500)
+    bank.tick("s1")
+    bank.take("s1", ViewRead(view, 2))
+    assert bank.told()[-1] == "s1 proposes epoch 3 is s1's {s1, s2}"
+    bank.deliver("s1 proposes", "witness -> s1")
+    bank.read("s1")
+    bank.told()
+    late.arrive()
+    assert bank.told() == []

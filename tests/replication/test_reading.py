@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bankrmi.replication.peers import Standing
 from tests.replication.histories import alone, until_proposed
 from tests.replication.scenario import running
 
@@ -95,3 +96,22 @@ def test_a_standby_that_is_asked_and_finds_the_primary_gone_takes_over_and_answe
     bank.withdraw("s2", "c:1", 10)
     bank.deliver("s2 looks", "s2 proposes", "witness -> s2")
     assert bank.told()[-2:] == ["s2 commits group", "s2 answers c:1: done 90 at 1"]
+
+
+def test_a_read_does_not_wait_for_a_joiner_that_counts_no_more() -> None:
+    """R1, V3: it was asked while the joiner was mandatory and could not be spoken to."""
+    bank = running("s1", "s2", lease_ms=0)
+    bank.cut("s1", "s2")
+    alone(bank, "s1")
+    primary = bank.replicas["s1"].primary
+    assert primary is not None
+    joiner = primary.peers["s2"]
+    joiner.standing = Standing.MANDATORY
+    primary.count_required()
+    bank.told()
+    bank.read("s1")
+    assert bank.told() == []
+    joiner.gone = True
+    bank.wait(500)
+    bank.tick("s1")
+    assert "s1 answers reader: 100 at 0" in bank.told()

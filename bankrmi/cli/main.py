@@ -65,6 +65,7 @@ for room in (processes, operations, overview, menu, simulate):
 
 def main(arguments: list[str]) -> int:
     """Run one command line; return its exit code."""
+    _open_what_is_closed()
     try:
         result = commands.main(arguments, prog_name="bankrmi", standalone_mode=False)
         sys.stdout.flush()
@@ -92,6 +93,13 @@ def main(arguments: list[str]) -> int:
         )
         return ExitCode.ERROR
     return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _open_what_is_closed() -> None:
+    """Stand in for a standard stream that the caller closed (`>&-`): nothing comes in, nothing goes out."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 (stays open)
 
 
 def _told(error: BankError) -> str:

@@ -162,6 +162,8 @@ def _write_whole(file: Path, content: str) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         beside.replace(file)
+    except OSError as error:  # It is about the file that was asked for, not about the one beside it.
+        raise OSError(error.errno, error.strerror, str(file)) from error
     finally:
         beside.unlink(missing_ok=True)
 

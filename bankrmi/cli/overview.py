@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -87,6 +88,11 @@ def _watch(ask: Callable[[], dict[str, Any]], every_s: float, *, as_json: bool) 
     from bankrmi.cli.status_table import status_table
 
     before = ask()
+    while not sys.stdout.isatty():  # A pipe or a file gets one table after the other.
+        _print_table(before)
+        sys.stdout.flush()
+        time.sleep(every_s)
+        before = ask()
     with Live(status_table(before), auto_refresh=False) as live:
         while True:
             time.sleep(every_s)

@@ -158,7 +158,8 @@ def test_the_export_can_be_read_as_a_ledger(
     assert (code, out, err) == (0, "account-id,balance\n1,10\n3,30\n", "action id 12, history h1\n")
     assert told(capsys, "export", "copy.csv", "--server", "s2")[:2] == (0, "")
     assert read_ledger(tmp_path / "copy.csv") == {1: 10, 3: 30}
-    assert told(capsys, "export", "no/copy.csv")[0] == 1
+    code, _, err = told(capsys, "export", "no/copy.csv")
+    assert (code, err) == (1, "no/copy.csv: No such file or directory\n")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["config.yaml", "copy.csv"]
     assert asked == [None, "s2", None]
 

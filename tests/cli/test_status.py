@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +125,24 @@ def test_watching_goes_on_until_control_c(
         return overview
 
     monkeypatch.setattr(client, "overview", ask)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert run(["status", *option]) == 130
     assert next(asked, None) is None
+
+
+def test_watching_into_a_pipe_prints_a_table_each_time(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, overview: dict[str, Any]
+) -> None:
+    answers = iter([overview, overview])
+
+    def ask(_: Configuration) -> dict[str, Any]:
+        if (answer := next(answers, None)) is None:
+            raise KeyboardInterrupt
+        return answer
+
+    monkeypatch.setattr(client, "overview", ask)
+    assert run(["status", "-w", "0.1"]) == 130
+    assert capsys.readouterr().out.count("service account: epoch 7") == 2
 
 
 def test_a_switchover_shows_before_and_after(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from bankrmi.cli import run
@@ -27,3 +31,11 @@ def test_without_a_command_there_is_the_help_and_nothing_else(capsys: pytest.Cap
     said = capsys.readouterr().err
     assert said.startswith("Usage: bankrmi")
     assert said.rstrip(".\n").endswith("NO_COLOR=1 turns colours off")
+
+
+@pytest.mark.parametrize("line", ["--version >&-", "--version 2>&-", "menu <&-", "menu <&- >&- 2>&-"])
+def test_a_closed_standard_stream_is_no_mistake(tmp_path: Path, line: str) -> None:
+    (tmp_path / "config.yaml").write_text("nameserver: 127.0.0.1:1\nservers: {s1: 127.0.0.1:2}\n")
+    shell = f'exec "{sys.executable}" -m bankrmi {line}'
+    done = subprocess.run(["sh", "-c", shell], cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -176,6 +176,8 @@ class _Process:
             raise OperationFailed(f"stopped: {why}")
         driver.journal.close()
         log.info("stopped")
+        # It is over in a moment, in good order: one more signal must not turn that into a death.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
 
     def _fetcher(self) -> CopyFetcher:
         return CopyFetcher(

@@ -47,7 +47,7 @@ def test_every_room_is_in_the_table() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_every_file_is_named_in_its_room(file: Path) -> None:
     """In the architecture's table, or in the docstring of the room."""
-    room = file.parent.name if file.parent != PACKAGE else "–"
+    room = file.relative_to(PACKAGE).parts[0] if file.parent != PACKAGE else "–"
     [row] = [row for row in table_below("## Rooms") if row[0].strip("`") == room]
     face = (file.parent / "__init__.py").read_text().partition("from __future__")[0]
     named = f"`{file.stem}`" in row[2] or re.search(rf"^ +{file.stem} ", face, re.MULTILINE)

@@ -11,7 +11,7 @@ from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.invocation import say
 
 if TYPE_CHECKING:
-    from bankrmi.robustness.simulation import Result
+    from bankrmi.robustness.simulator.simulation import Result
 
 __all__ = ["COMMANDS"]
 
@@ -33,7 +33,7 @@ def simulate(seeds: int, seed: int, servers: str) -> ExitCode:
     every step the promises are checked. One seed is one history: a failing one prints itself, the rule that
     was broken, and the last events.
     """
-    from bankrmi.robustness.simulation import simulate as run_seed
+    from bankrmi.robustness.simulator.simulation import simulate as run_seed
 
     failed: list[int] = []
     events = acknowledged = 0

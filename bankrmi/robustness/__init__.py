@@ -1,1 +1,4 @@
-"""Production code under every fault that we can make, with a verdict."""
+"""Production code under every fault that we can make, with a verdict.
+
+simulator    whole banks in one process: simulated network, clock, disk and life of processes
+"""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bankrmi.cli import run
-from bankrmi.robustness import simulation
+from bankrmi.robustness.simulator import simulation
 
 
 def result_of(seed: int, *, servers: int = 2) -> simulation.Result:

@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 
 from bankrmi.replication.entry import Scalar
-from bankrmi.robustness.workload import Model
+from bankrmi.robustness.simulator.workload import Model
 
 
 class NamedSets:

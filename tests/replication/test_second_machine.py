@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bankrmi.robustness.simulation import simulate
+from bankrmi.robustness.simulator.simulation import simulate
 from tests.replication.second_machine import SetsWorkload
 
 

@@ -27,7 +27,7 @@ from bankrmi.replication.proposals import Proposals
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.standby import Standby
 from bankrmi.replication.view import View
-from bankrmi.robustness.simulation import Failure, Simulation, simulate
+from bankrmi.robustness.simulator.simulation import Failure, Simulation, simulate
 from bankrmi.storage import journal as storage
 from bankrmi.storage.journal import SqliteJournal
 
@@ -116,7 +116,7 @@ def test_a_wrong_balance_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wrong_look_up_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     read = Accounts.read
     monkeypatch.setattr(Accounts, "read", lambda self, account: (read(self, account) or 0) + 1)
-    monkeypatch.setattr("bankrmi.robustness.simulation.check_journal", lambda *_: ())
+    monkeypatch.setattr("bankrmi.robustness.simulator.simulation.check_journal", lambda *_: ())
     found(r"read .* at action id .*; it was", seeds=3)
 
 

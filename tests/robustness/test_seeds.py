@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bankrmi.robustness.simulation import simulate
+from bankrmi.robustness.simulator.simulation import simulate
 
 CHUNK = 50
 CHUNKS = [(2, first) for first in range(0, 600, CHUNK)] + [(3, first) for first in range(0, 400, CHUNK)]

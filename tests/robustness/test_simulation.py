@@ -8,13 +8,13 @@ import pytest
 
 from bankrmi.cli import run
 from bankrmi.replication.primary import Primary
-from bankrmi.robustness.simulation import simulate
-from bankrmi.robustness.world import World
+from bankrmi.robustness.simulator.simulation import simulate
+from bankrmi.robustness.simulator.world import World
 
 ROOT = Path(__file__).parent.parent.parent
 SHOW = """
 import sys
-from bankrmi.robustness.simulation import simulate
+from bankrmi.robustness.simulator.simulation import simulate
 result = simulate(int(sys.argv[1]), servers=int(sys.argv[2]))
 print(result.events, result.acknowledged, result.views, result.simulated_ms, *result.trace, sep="\\n")
 """

@@ -16,8 +16,8 @@ from bankrmi.replication.events import StopAsked, SwitchoverAsked
 
 if TYPE_CHECKING:
     from bankrmi.replication.view import View
-    from bankrmi.robustness.simulated_server import SimulatedServer
-    from bankrmi.robustness.simulation import Simulation
+    from bankrmi.robustness.simulator.server import SimulatedServer
+    from bankrmi.robustness.simulator.simulation import Simulation
 
 __all__ = ["Faults", "Misfortune"]
 

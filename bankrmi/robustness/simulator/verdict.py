@@ -13,8 +13,8 @@ from typing import Any
 from bankrmi.errors import Stale
 from bankrmi.replication.effects import Decided, Read
 from bankrmi.replication.entry import CANCELLED, Entry
-from bankrmi.robustness.simulated_client import Asked
-from bankrmi.robustness.workload import Model
+from bankrmi.robustness.simulator.client import Asked
+from bankrmi.robustness.simulator.workload import Model
 
 __all__ = ["check_calls", "check_journal"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from bankrmi.replication.events import CoordinatorSilent, Event, Proposed, ViewRead
 from bankrmi.replication.view import View
-from bankrmi.robustness.world import World
+from bankrmi.robustness.simulator.world import World
 
 __all__ = ["SimulatedWitness"]
 

@@ -44,7 +44,7 @@ from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.journal import SqliteJournal
 
 if TYPE_CHECKING:
-    from bankrmi.robustness.simulation import Simulation
+    from bankrmi.robustness.simulator.simulation import Simulation
 
 __all__ = ["ServerToken", "SimulatedServer"]
 

@@ -11,7 +11,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 
-from bankrmi.robustness.faults import Faults
+from bankrmi.robustness.simulator.faults import Faults
 
 __all__ = ["World"]
 

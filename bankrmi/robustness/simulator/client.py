@@ -23,8 +23,8 @@ from bankrmi.replication.effects import Decided, IsBehind, IsStale, NotLeading, 
 from bankrmi.replication.events import Event, OutcomeAsked, ReadArrived, RequestArrived
 
 if TYPE_CHECKING:
-    from bankrmi.robustness.simulated_server import SimulatedServer
-    from bankrmi.robustness.simulation import Simulation
+    from bankrmi.robustness.simulator.server import SimulatedServer
+    from bankrmi.robustness.simulator.simulation import Simulation
 
 __all__ = ["Asked", "SimulatedClient"]
 

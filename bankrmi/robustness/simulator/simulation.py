@@ -14,13 +14,13 @@ from bankrmi.errors import BrokenInvariant, Unreached, Unsettled
 from bankrmi.replication.effects import Decided, Read, Reply
 from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.settings import Settings
-from bankrmi.robustness.faults import Misfortune
-from bankrmi.robustness.simulated_client import Asked, SimulatedClient
-from bankrmi.robustness.simulated_server import SimulatedServer
-from bankrmi.robustness.simulated_witness import SimulatedWitness
-from bankrmi.robustness.verdict import check_calls, check_journal
-from bankrmi.robustness.workload import BankWorkload, Workload
-from bankrmi.robustness.world import World
+from bankrmi.robustness.simulator.client import Asked, SimulatedClient
+from bankrmi.robustness.simulator.faults import Misfortune
+from bankrmi.robustness.simulator.server import SimulatedServer
+from bankrmi.robustness.simulator.verdict import check_calls, check_journal
+from bankrmi.robustness.simulator.witness import SimulatedWitness
+from bankrmi.robustness.simulator.workload import BankWorkload, Workload
+from bankrmi.robustness.simulator.world import World
 
 __all__ = ["Failure", "Result", "Simulation", "simulate"]
 

@@ -1,4 +1,5 @@
 """Production code under every fault that we can make, with a verdict.
 
+checker      what clients were told, held against the journals: the verdict
 simulator    whole banks in one process: simulated network, clock, disk and life of processes
 """

@@ -10,6 +10,7 @@
     real_time      did anything come before what was over when it began?
     sentences      violations in words
     verdict        all of it together
+    without_collector   a pause for Python's collector of cycles
 
 Rule: only `recording`, `history_file` and `disks` touch files; the rest is pure.
 """

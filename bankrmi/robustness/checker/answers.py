@@ -30,6 +30,10 @@ from bankrmi.robustness.checker.sentences import (
 __all__ = ["Answers", "Became"]
 
 
+_MAY_HAVE_HAPPENED = (Answered, Unknown)
+_DEFINITE = (Answered, Refused)
+
+
 class Became(Enum):
     """What became of a request whose clients were told nothing definite."""
 
@@ -52,12 +56,12 @@ class Answers:
 
     def check(self, calls: Iterable[Call]) -> None:
         """Check every call, and that every request in the journal has one."""
-        by_request: dict[RequestId, list[Call]] = {}
+        by_request: dict[RequestId, tuple[Call, ...]] = {}
         for call in calls:
             if call.request is None:
                 self._check_read(call)
             else:
-                by_request.setdefault(call.request, []).append(call)
+                by_request[call.request] = (*by_request.get(call.request, ()), call)
         begins = self._replay.requests
         for request, group in by_request.items():
             first = begins.get(request)
@@ -125,7 +129,7 @@ class Answers:
         causes = []
         for call in group:
             asked_for_this = call.is_question if cancelled else tuple(call.operations) == operations
-            if asked_for_this and isinstance(call.outcome, Answered | Unknown):
+            if asked_for_this and isinstance(call.outcome, _MAY_HAVE_HAPPENED):
                 causes.append(call)
             if isinstance(call.outcome, Answered):
                 self._check_answer(call, true, right=cancelled or call.is_question or asked_for_this)
@@ -166,7 +170,7 @@ class Answers:
     def _resolve(self, group: Sequence[Call], first: int | None) -> None:
         """Count what became of a request of which nobody was told."""
         outcomes = [call.outcome for call in group]
-        if any(isinstance(outcome, Answered | Refused) for outcome in outcomes):
+        if any(isinstance(outcome, _DEFINITE) for outcome in outcomes):
             return
         if not any(isinstance(outcome, Unknown) for outcome in outcomes):
             return

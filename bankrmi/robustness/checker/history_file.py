@@ -39,6 +39,7 @@ from bankrmi.robustness.checker.history import (
     Unreached,
 )
 from bankrmi.robustness.checker.recording import CLOCK, FORMAT
+from bankrmi.robustness.checker.without_collector import without_collector
 
 __all__ = ["read_history"]
 
@@ -50,9 +51,10 @@ _UNREACHED = Unreached()
 def read_history(paths: Iterable[Path]) -> History:
     """Return the history in these files and folders; raise ConfigurationError if anything is wrong."""
     reader = _Reader()
-    for file in _files(paths):
-        reader.read(file)
-    return reader.history()
+    with without_collector():
+        for file in _files(paths):
+            reader.read(file)
+        return reader.history()
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -125,7 +127,7 @@ class _Reader:
             raise _Malformed(f"{missing.args[0]!r} is missing") from None
         if type(key[0]) is not str or type(key[1]) is not int or type(at_ns) is not int:
             raise _Malformed("'client' is a text, 'call' and 'at_ns' are whole numbers")
-        if self._clients.setdefault(key[0], path) != path:
+        if self._clients.setdefault(key[0], path) is not path:
             raise _Malformed(f"client {key[0]} is in {self._clients[key[0]]} already: names are used once")
         try:
             if event == "invoke":

@@ -22,6 +22,7 @@ from bankrmi.robustness.checker.model import Model
 from bankrmi.robustness.checker.real_time import Times
 from bankrmi.robustness.checker.replay import Replay
 from bankrmi.robustness.checker.sentences import Sentences, Violations
+from bankrmi.robustness.checker.without_collector import without_collector
 
 __all__ = ["Copy", "Verdict", "judge"]
 
@@ -56,6 +57,7 @@ class Verdict:
     unknown_not_done: int
 
 
+@without_collector()
 def judge(
     calls: Sequence[Call],
     copies: Sequence[Copy],

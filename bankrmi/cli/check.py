@@ -52,8 +52,8 @@ def tell(verdict: Verdict) -> None:
     unknown = verdict.unknown_done + verdict.unknown_cancelled + verdict.unknown_not_done
     click.echo(
         f"{verdict.calls} calls: {verdict.operations} operations, {verdict.reads} reads\n"
-        f"{unknown} requests of unknown outcome: {verdict.unknown_done} were done, "
-        f"{verdict.unknown_cancelled} cancelled, {verdict.unknown_not_done} not done\n"
+        f"requests of unknown outcome: {unknown} ({verdict.unknown_done} done, "
+        f"{verdict.unknown_cancelled} cancelled, {verdict.unknown_not_done} not done)\n"
         f"{verdict.entries} entries on {len(verdict.copies)} copies: {', '.join(verdict.copies)}"
     )
     for sentence in verdict.violations[:_SHOWN]:

@@ -302,9 +302,9 @@ def test_a_result_that_is_not_what_comes_of_the_operation_is_found() -> None:
 def test_an_overdraft_is_found_though_journal_and_table_agree_on_it() -> None:
     entries = chain((("a", 1), 0, TOO_MUCH, "done", -900))
     overdrawn = [replace(TOOK, operations=(TOO_MUCH,), outcome=told((1, "done", -900)))]
+    replayed = "action id 1 says ('done', -900), and replay says ('insufficient', 100)"
     assert judged(entries, {1: -900, 2: 300}, calls=overdrawn).violations == (
-        "action id 1 says ('done', -900), and replay says ('insufficient', 100): "
-        "withdraw 1000 from account 1",
+        f"{replayed}: withdraw 1000 from account 1",
         "on s1, 1 holds -900, and the journal adds up to 100",
         "on s1, account 1 holds -900, and a balance is never negative",
         "on s1, all accounts hold -600, and the opening 400 with 0 deposited and 0 withdrawn is 400",

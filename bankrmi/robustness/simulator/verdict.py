@@ -37,27 +37,41 @@ def check_journal(entries: Sequence[Entry], model: Model, read: Callable[[Any], 
             yield f"{key} holds {read(key)}, and the journal adds up to {value}"
 
 
-def check_calls(calls: Sequence[Asked], entries: Sequence[Entry], model: Model) -> Iterator[str]:
-    """Yield every call whose reply the journal does not bear out, or that real time contradicts."""
+def check_calls(
+    calls: Sequence[Asked], entries: Sequence[Entry], model: Model, *, fresh_reads: bool = True
+) -> Iterator[str]:
+    """Yield every call whose reply the journal does not bear out, or that real time contradicts.
+
+    Without `fresh_reads` a read may be older than what others were told, but not than what this client was.
+    """
     changes = _values_over_time(entries, model)
     by_request: dict[tuple[str, int], list[Entry]] = {}
     for entry in entries:
         by_request.setdefault((entry.session, entry.sequence), []).append(entry)
+    floors: dict[tuple[str, int], int] = {}  # When each request was asked for first.
+    for call in calls:
+        if call.request is not None and call.operations:
+            floors[call.request] = min(call.floor, floors.get(call.request, call.floor))
     for call in calls:
         who = f"{call.client} at {call.invoked_ms:.1f} ms"
         recorded = by_request.get(call.request) if call.request else None
         if isinstance(call.reply, Decided):
             if recorded != list(call.reply.entries):
                 yield f"{who} was told another outcome of {call.request} than the journal holds"
-            elif call.operations and recorded and recorded[0].action_id <= call.floor:
+            elif (
+                call.operations
+                and recorded
+                and recorded[0].action_id <= floors[recorded[0].session, recorded[0].sequence]
+            ):
                 yield f"{who} was decided at action id {recorded[0].action_id}, before it was asked"
         elif isinstance(call.reply, Read):
             ids, values = changes.get(call.query, ([], []))
             true = values[bisect_right(ids, call.reply.action_id) - 1] if ids else None
             if call.reply.value != true:
                 yield f"{who} read {call.reply.value} at action id {call.reply.action_id}; it was {true}"
-            if call.reply.action_id < call.floor:
-                yield f"{who} read at action id {call.reply.action_id}; {call.floor} was acknowledged before"
+            floor = call.floor if fresh_reads else call.seen
+            if call.reply.action_id < floor:
+                yield f"{who} read at action id {call.reply.action_id}; {floor} was acknowledged before"
         elif isinstance(call.error, Stale) and recorded:
             yield f"{who} was told that {call.request} is stale, and it is in the journal"
 

@@ -9,10 +9,10 @@
     disk         its disk
     client       a client: what it asks, and all that it was told
     witness      the keeper of the view
-    workload     what clients ask for, and what must come of it, reckoned without production code
+    workload     what clients ask for
     promises     what must never be seen, watched after every step
     recovery     the last phase: faults stop, and all must be well soon
-    verdict      what clients were told, against the final journal
+    history      the clients' calls and the servers' disks, for the checker
     failure      what a broken promise is
     trace        what happened, as values
     chart        what happened, as a sequence chart in text

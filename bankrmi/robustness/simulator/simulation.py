@@ -16,14 +16,15 @@ from typing import Any
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.effects import Decided, Read, Reply
 from bankrmi.replication.settings import Settings
+from bankrmi.robustness.checker.verdict import judge
 from bankrmi.robustness.simulator.chart import chart
 from bankrmi.robustness.simulator.client import Asked, SimulatedClient
 from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.history import calls_of, copy_of
 from bankrmi.robustness.simulator.misfortune import Misfortune
 from bankrmi.robustness.simulator.promises import Promises
 from bankrmi.robustness.simulator.recovery import Recovery
 from bankrmi.robustness.simulator.server import SimulatedServer
-from bankrmi.robustness.simulator.verdict import check_calls, check_journal
 from bankrmi.robustness.simulator.witness import SimulatedWitness
 from bankrmi.robustness.simulator.workload import BankWorkload, Workload
 from bankrmi.robustness.simulator.world import TRACE_LENGTH, World
@@ -169,11 +170,11 @@ class Simulation:
         state = list(first.export())
         if any(list(other.export()) != state for other in others):
             raise Failure("safety", "equal journals add up to different states")
-        calls = [call for client in self.clients for call in client.calls]
-        for sentence in (
-            *check_journal(entries, self.workload.model(), first.read),
-            *check_calls(calls, entries, self.workload.model(), fresh_reads=not self.clocks_apart),
-        ):
+        model = self.workload.model()
+        copies = [copy_of(server.name, server.journal, model) for server in survivors]
+        calls = calls_of(call for client in self.clients for call in client.calls)
+        verdict = judge(calls, copies, model, begin_ns=0, fresh_reads=not self.clocks_apart)
+        for sentence in verdict.violations:
             raise Failure("safety", sentence)
 
 

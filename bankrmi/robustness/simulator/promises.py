@@ -50,7 +50,7 @@ class Promises:
             epoch = (primary.view.history, primary.view.epoch)
             if self._leaders.setdefault(epoch, server.start_id) != server.start_id:
                 raise Failure("safety", f"{self._leaders[epoch]} and {server.start_id} lead epoch {epoch[1]}")
-            self._check_one_can_acknowledge()
+            self._check_one_can_acknowledge(server)
 
     def committed(self, server: SimulatedServer) -> None:
         """What a server has written is durable, or a copy is in place."""
@@ -62,6 +62,7 @@ class Promises:
             )
         server.acted_in = epoch
         self._check_holds_all(server)
+        self._check_one_can_acknowledge(server)
 
     def view_changed(self) -> None:
         """The witness holds another view."""
@@ -150,8 +151,12 @@ class Promises:
                 f"{self.newest.action_id} is missing from its journal",
             )
 
-    def _check_one_can_acknowledge(self) -> None:
-        able = [one for one in self._simulation.servers.values() if self._can_acknowledge(one)]
+    def _check_one_can_acknowledge(self, server: SimulatedServer) -> None:
+        servers = self._simulation.servers.values()
+        leading = [one for one in servers if one.replica is not None and one.replica.primary is not None]
+        if len(leading) < 2 or not self._can_acknowledge(server):
+            return
+        able = [one for one in leading if self._can_acknowledge(one)]
         if len(able) > 1:
             epochs = [one.replica.primary.view.epoch for one in able if one.replica and one.replica.primary]
             names = " and ".join(one.name for one in able)

@@ -89,6 +89,7 @@ class SimulatedServer:
         self._duties: deque[Effect] = deque()
         self._busy = False
         self._proceeding = False
+        self._reconnecting = False
         self._copy: SqliteJournal | None = None
         self._connecting: set[str] = set()
         self._clock_rate = simulation.clock_rate(settings)
@@ -137,7 +138,8 @@ class SimulatedServer:
             new_id=self.world.new_id,
         )
         self._every(TICK_MS, self._tick)
-        self._every(RECONNECT_MS, self._reconnect)
+        self._reconnecting = False
+        self._reconnect_soon()
 
     def start_again(self, boot: int) -> None:
         """Start, unless it was started since that boot, or is never to come back."""
@@ -216,8 +218,11 @@ class SimulatedServer:
     def _step(self, event: Event) -> None:
         assert self.replica is not None
         effects = self.replica.step(event, now_ms=self.now_ms)
-        self.uncommitted = any(isinstance(effect, Commit) for effect in effects)
-        self._duties.extend(effects)
+        if effects:
+            self.uncommitted = any(type(effect) is Commit for effect in effects)
+            self._duties.extend(effects)
+        else:
+            self.uncommitted = False
         if self.replica.has_work and not self._proceeding and not isinstance(event, Proceed):
             self._proceeding = True
             self.world.after(0.02, self._proceed)
@@ -310,9 +315,24 @@ class SimulatedServer:
             token = ServerToken(self)
             self.world.send(self.name, to, message, lambda: receiver.take(MessageArrived(token, message)))
 
+    def _reconnect_soon(self) -> None:
+        """Try again and again, as long as a link is missing."""
+        boot = self.boot
+
+        def again() -> None:
+            if not self.alive or self.boot != boot:
+                return
+            if not self.paused:
+                self._reconnect()
+            self._reconnecting = len(self.links) < len(self.settings.others)
+            if self._reconnecting:
+                self.world.after(RECONNECT_MS, again)
+
+        if not self._reconnecting:
+            self._reconnecting = True
+            self.world.after(self.world.chance.uniform(0, RECONNECT_MS), again)
+
     def _reconnect(self) -> None:
-        if self.paused:
-            return
         for name, other in self.simulation.servers.items():
             if name != self.name and name not in self.links | self._connecting and other.greets(self.name):
                 self._connect(other)
@@ -343,6 +363,7 @@ class SimulatedServer:
         if name in self.links:
             self.links.discard(name)
             self.take(LinkChanged(server=name, up=False))
+            self._reconnect_soon()
 
     def _probe(self, effect: Probe) -> None:
         boot, other = self.boot, self.simulation.servers[effect.server]

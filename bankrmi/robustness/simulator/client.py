@@ -69,9 +69,8 @@ class SimulatedClient:
     last_calls: int = 0  # To be made when all is well again.
     _reads: float = 0.0
     _stuck: float = 0.0
-    _stubborn: bool = (
-        False  # It goes on in its session after a request that it gave up, as stock clients may.
-    )
+    _fickle: float = 0.0
+    _stubborn: bool = False  # It goes on in its session after a request that it gave up.
     _rest_ms: float = 0.0
     _burst: int = 1
     _burst_left: int = 0
@@ -89,6 +88,7 @@ class SimulatedClient:
         self._burst = chance.choice([1, 10, 30])
         self._rest_ms = chance.choice([300, 2000, 6000])
         self._stuck = chance.choice([0, 0.1, 0.9])
+        self._fickle = chance.choice([0, 0.05, 0.3])
         self._stubborn = chance.random() < 0.3
 
     @property
@@ -119,7 +119,7 @@ class SimulatedClient:
             self._candidates(asked),
             deadline_ms=int(world.now_ms) + DEADLINE_MS,
             patience_ms=PATIENCE_MS,
-            preferred=self.preferred,
+            preferred=self._believed_to_lead(),
             request_id=None if asked.request is None else f"{asked.request[0]}:{asked.request[1]}",
             may_be_under_way=asked.request is not None and not asked.operations,
         )
@@ -165,6 +165,14 @@ class SimulatedClient:
     def is_done(self) -> bool:
         """Whether it has made its last calls, and they are answered."""
         return self.last_calls == 0 and self.is_idle
+
+    def _believed_to_lead(self) -> Candidate | None:
+        """Whoever answered last; now and then whom the name server names, which may be late to know."""
+        world = self.simulation.world
+        if not world.happens(self._fickle):
+            return self.preferred
+        name = world.chance.choice(list(self.simulation.servers))
+        return Candidate(name, name)
 
     def _candidates(self, asked: Asked) -> list[Candidate]:
         """All servers; or, like a proxy that was resolved once, the one that answered last and no other."""

@@ -72,6 +72,7 @@ class Viewing:
         current = adopted is None or (event.since_epoch >= adopted.epoch and not self._only_for_news)
         if event.view is None:
             if adopted is None:
+                self._forget()
                 self._replica.first_view.seen_no_view = True
             elif current:
                 self._hold_still("the witness holds no view: it has lost its memory")
@@ -79,6 +80,8 @@ class Viewing:
             if current:
                 self._hold_still(f"the witness holds epoch {event.view.epoch}, older than {adopted.epoch}")
         else:
+            if adopted is None and self.view is not None and event.view.history != self.view.history:
+                self._forget()  # Restored meanwhile, perhaps with the epoch of a view that nobody adopted.
             self.learn(event.view)
         self._answer_hold_still()
 
@@ -120,6 +123,12 @@ class Viewing:
         self._replica.follow(view)
 
     # -- holding still (V9) ----------------------------------------------------------------------
+
+    def _forget(self) -> None:
+        """An empty server: what it has heard of a view counts no more than what the witness says now."""
+        if self.view is not None:
+            self.view = None
+            self._replica.stand_down("the view that it knew is gone")
 
     def _hold_still(self, why: str) -> None:
         """Answer nobody until there is a view again."""

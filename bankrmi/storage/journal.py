@@ -199,12 +199,14 @@ class SqliteJournal:
     def make_own(self, incarnation: str, adopted: Adopted) -> None:
         """Make a copied database this server's: an incarnation of its own (V8), and an adopted epoch.
 
-        The copied epoch stays if it is newer: adopting more than one knows of is always safe.
+        The copied epoch stays if it is newer: adopting more than one knows of is always safe. And if it is of
+        another history: the copy shows which one its source is of, a view may be out of date.
         """
         self._begin()
         self._set(incarnation=incarnation)
         self._incarnation = incarnation
-        if self._adopted is None or adopted.epoch >= self._adopted.epoch:
+        copied = self._adopted
+        if copied is None or (copied.history == adopted.history and adopted.epoch >= copied.epoch):
             self.adopt(adopted)
 
     # -- reading ---------------------------------------------------------------------------------

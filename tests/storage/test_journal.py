@@ -78,6 +78,7 @@ def test_a_copy_gets_an_incarnation_of_its_own_and_never_an_older_epoch(tmp_path
     journal.commit()
     assert (journal.incarnation, journal.adopted) == ("mine", adopted(7))
     journal.make_own("mine too", adopted(3))
+    journal.make_own("mine too", adopted(9, history="of a view that is out of date"))
     journal.commit()
     journal.close()
     again = journal_on(tmp_path / "bank.db")

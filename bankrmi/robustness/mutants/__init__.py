@@ -1,4 +1,4 @@
-"""A check that cannot fail is worthless: bugs to be planted in the product while it runs, and how they are found.
+"""A check that cannot fail is worthless: bugs, planted in the product while it runs, that have to be found.
 
 mutant              what a planted bug is: functions exchanged, and put back
 acknowledging       bugs in what is acknowledged and kept (A1 to A5)

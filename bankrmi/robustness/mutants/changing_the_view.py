@@ -68,7 +68,7 @@ MUTANTS = (
     Mutant(
         name="take-over-without-winning",
         rule="V1",
-        goes_wrong="a standby leads because it asked to, while the primary won the same epoch and leads it too",
+        goes_wrong="a standby leads because it asked to, while the primary won that epoch, and leads it too",
         patches=(Patch(Replica, "_propose", _propose_and_believe),),
     ),
     Mutant(

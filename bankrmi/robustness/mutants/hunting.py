@@ -1,7 +1,7 @@
 """How many seeds does it take to find a planted bug?
 
 Rule 1: a seed counts only if a promise is broken with the bug, and none without it.
-Rule 2: that a bank with a bug comes to rest too late says nothing: only what is wrong counts, not what is slow.
+Rule 2: only what is wrong counts (safety), not that a bank with a bug comes to rest late.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ class Found:
 def mutant_named(name: str) -> Mutant:
     """Return the planted bug of this name; raises InvalidRequest if there is none."""
     if name not in MUTANTS:
-        raise InvalidRequest(f"there is no planted bug named {name}: the names are {', '.join(sorted(MUTANTS))}")
+        raise InvalidRequest(
+            f"there is no planted bug named {name}: the names are {', '.join(sorted(MUTANTS))}"
+        )
     return MUTANTS[name]
 
 

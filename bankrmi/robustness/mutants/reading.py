@@ -106,7 +106,7 @@ MUTANTS = (
     Mutant(
         name="lead-right-after-winning",
         rule="R3",
-        goes_wrong="a server leads when it hears that it won, though it granted the old primary a lease since",
+        goes_wrong="a server leads when it hears that it won, though the old primary still holds its lease",
         patches=(Patch(Grants, "over_at_ms", _over_already),),
     ),
     Mutant(

@@ -160,7 +160,7 @@ def test_half_a_copy_is_found_out(tmp_path: Path) -> None:
 
 
 def test_a_copy_of_a_database_that_was_never_opened_is_found_out(tmp_path: Path) -> None:
-    """The primary lost its disk after it had offered a copy: nobody may take its new, empty one for a bank."""
+    """The primary lost its disk after it had offered a copy: nobody takes its new, empty one for a bank."""
     source = journal_on(tmp_path / "bank.db")
     maker = CopyMaker(source.database, tmp_path / "copy.db")
     while not maker.step():

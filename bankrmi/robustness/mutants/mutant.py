@@ -51,8 +51,9 @@ def in_place(patches: tuple[Patch, ...]) -> Iterator[None]:
     before: list[tuple[Patch, Any]] = []
     try:
         for patch in patches:
-            before.append((patch, vars(patch.owner).get(patch.name, _ABSENT)))
+            value = vars(patch.owner).get(patch.name, _ABSENT)
             setattr(patch.owner, patch.name, patch.instead)
+            before.append((patch, value))
         yield
     finally:
         for patch, value in reversed(before):

@@ -21,7 +21,8 @@ MARK = "<!-- mutants -->"
 _DETAILS = (
     (r"View\(.*", "a view"),
     (r"\bc\d+(\.\d+)?:\d+", "S:N"),
-    (r"\bc\d+ at [\d.]+ ms", "a client"),
+    (r"\bc\d+ at [\d.]+ s, [a-z]+ \d+:", "a client:"),
+    (r" \(to c\d+ at [\d.]+ s\)", ""),
     (r"\bs\d+(#\d+)?\b", "a server"),
     (r"-?\b\d+(\.\d+)?\b", "N"),
 )

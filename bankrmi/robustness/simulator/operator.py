@@ -1,7 +1,8 @@
 """An operator, simulated: restores the view after the witness has lost its memory, as `witness restore` does.
 
 Rule 1: which view is safe is decided by the production code, from what the servers say that they hold (V9).
-Rule 2: the operator gives up only servers whose disks are empty: lost while others held everything.
+Rule 2: the operator gives up only servers that cannot hold more than the others: those with empty disks, lost
+        while others held everything, and those that have not followed the last restored history yet.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Operator:
         self._world = simulation.world
         self._round = 0
         self._holdings: dict[str, Holding | str] = {}
+        self._histories: list[str] = []  # Proposed, in this order; one that is held somewhere has won.
 
     def call(self) -> None:
         """Tell the operator that the witness has lost its memory."""
@@ -85,16 +87,26 @@ class Operator:
 
     def _restore(self) -> None:
         holdings = self._holdings
-        lost = [one.server for one in holdings.values() if isinstance(one, Holding) and one.history is None]
-        verdict = decide(
-            list(self._simulation.servers), holdings, new_history=self._world.new_id(), given_up=lost
-        )
+        names, history = list(self._simulation.servers), self._world.new_id()
+        verdict = decide(names, holdings, new_history=history, given_up=self._behind())
         if isinstance(verdict, NoSafeView):
             self._world.note(self.name, "no view is safe:", verdict.why)
         else:
             self._world.note(self.name, "restores:", verdict.why)
+            self._histories.append(history)
             self._simulation.witness.propose(self.name, verdict.view, None, self._proposed)
         self._world.after(AGAIN_MS, self._ask)
+
+    def _behind(self) -> list[str]:
+        """Servers with an empty disk, or of a history that was restored away."""
+        held = [one for one in self._holdings.values() if isinstance(one, Holding)]
+        histories = {one.history for one in held}
+        newest = next((one for one in reversed(self._histories) if one in histories), None)
+        return [
+            one.server
+            for one in held
+            if one.history is None or (newest is not None and one.history != newest)
+        ]
 
     def _proposed(self, event: Event) -> None:
         """Whatever became of it: the operator looks again."""

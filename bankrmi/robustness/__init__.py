@@ -2,5 +2,6 @@
 
 Its folders:
     checker      what clients were told, held against the journals: the verdict
+    mutants      bugs to be planted in the product while it runs, and how many seeds find each
     simulator    whole banks in one process: simulated network, clock, disk and life of processes
 """

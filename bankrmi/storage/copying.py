@@ -58,6 +58,8 @@ def verify_copy(path: Path) -> str:
         found = database.execute("PRAGMA integrity_check(1)").get
         if found != "ok":
             return str(found)
+        if not database.execute("SELECT 1 FROM about WHERE name = 'opening'").get:
+            return "it is empty: its source has lost its disk"
         [(count, newest)] = database.execute("SELECT count(*), max(action_id) FROM journal")
         return "" if count == (newest or 0) else f"of {newest} entries there are {count}"
     except apsw.Error as error:

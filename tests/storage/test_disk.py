@@ -159,6 +159,15 @@ def test_half_a_copy_is_found_out(tmp_path: Path) -> None:
     assert verify_copy(tmp_path / "none.db") != ""
 
 
+def test_a_copy_of_a_database_that_was_never_opened_is_found_out(tmp_path: Path) -> None:
+    """The primary lost its disk after it had offered a copy: nobody takes its new, empty one for a bank."""
+    source = journal_on(tmp_path / "bank.db")
+    maker = CopyMaker(source.database, tmp_path / "copy.db")
+    while not maker.step():
+        pass
+    assert verify_copy(tmp_path / "copy.db") == "it is empty: its source has lost its disk"
+
+
 def test_a_copy_takes_the_place_of_the_old_database(tmp_path: Path) -> None:
     source = opened(tmp_path / "bank.db")
     source.decide(1, ("a", 1), [deposit(1, 11)], 1)

@@ -62,6 +62,12 @@ class _Tally:
         )
 
 
+def _complete_bug(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    from bankrmi.robustness.mutants import MUTANTS
+
+    return [name for name in MUTANTS if name.startswith(incomplete)]
+
+
 @click.command(epilog=_EPILOG)
 @click.option(
     "--seeds",
@@ -83,14 +89,35 @@ class _Tally:
     show_default=True,
     help="Processes that run seeds at a time.",
 )
-@click.option("--servers", type=click.Choice(["2", "3"]), default="2", show_default=True)
+@click.option(
+    "--servers", type=click.Choice(["2", "3"]), help="In each bank.  [default: 2, or what --break needs]"
+)
 @click.option(
     "--clocks-apart",
     is_flag=True,
     help="Clocks run apart by more than drift_ms: a read may be stale then, everything else must hold.",
 )
+@click.option(
+    "--break",
+    "bug",
+    metavar="BUG",
+    shell_complete=_complete_bug,
+    help="Plant a bug in the rules, and show the first history that goes wrong; `--break list` names them.",
+)
+@click.option(
+    "--exhaustive",
+    is_flag=True,
+    help="Instead of seeds: every order of events of a very small bank, for --minutes (10 if not said).",
+)
 def simulate(
-    seeds: int | None, seed: int, minutes: float | None, jobs: int, servers: str, clocks_apart: bool
+    seeds: int | None,
+    seed: int,
+    minutes: float | None,
+    jobs: int,
+    servers: str | None,
+    clocks_apart: bool,
+    bug: str | None,
+    exhaustive: bool,
 ) -> int:
     """Run N simulated banks under faults.
 
@@ -99,6 +126,26 @@ def simulate(
     checked; in the end, all that clients were told is. A failing seed prints itself, the rule that was
     broken, and what happened last.
     """
+    if exhaustive:
+        if bug is not None or seeds is not None or clocks_apart or servers is not None:
+            raise click.UsageError("--exhaustive has no seeds, and goes with --minutes only")
+        from bankrmi.cli.exhaustive import run
+
+        return run(minutes if minutes is not None else 10)
+    if bug == "list":
+        return _list_bugs()
+    if bug is not None:
+        if jobs != 1 or minutes is not None:
+            raise click.UsageError(
+                "--break stops at the first seed that goes wrong: leave --jobs and --minutes out"
+            )
+        return _break(bug, seed, seeds or 1000, servers, clocks_apart)
+    return _try(seed, seeds, minutes, jobs, int(servers or "2"), clocks_apart)
+
+
+def _try(
+    seed: int, seeds: int | None, minutes: float | None, jobs: int, servers: int, clocks_apart: bool
+) -> int:
     from bankrmi.robustness.simulator.many import simulate_many
 
     ends = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
@@ -107,7 +154,7 @@ def simulate(
     results = simulate_many(
         seed,
         wanted,
-        servers=int(servers),
+        servers=servers,
         clocks_apart=clocks_apart,
         jobs=jobs,
         go_on=lambda: time.monotonic() < ends,
@@ -121,6 +168,38 @@ def simulate(
     click.echo(str(tally))
     if tally.failed:
         say(f"failed: {' '.join(str(result.seed) for result in tally.failed)}")
+    return _exit_code(tally.failed)
+
+
+def _list_bugs() -> int:
+    from bankrmi.robustness.mutants import MUTANTS
+
+    for mutant in MUTANTS.values():
+        click.echo(f"{mutant.name}  ({mutant.rule})")
+        click.echo(f"    {mutant.goes_wrong}")
+    return ExitCode.DONE
+
+
+def _break(bug: str, seed: int, seeds: int, servers: str | None, clocks_apart: bool) -> int:
+    """Plant a bug, and show the first of so many seeds that something goes wrong in."""
+    from bankrmi.robustness.mutants import planted
+    from bankrmi.robustness.simulator.simulation import simulate as run_seed
+
+    with planted(bug) as mutant:
+        apart = clocks_apart or mutant.clocks_apart
+        click.echo(f"planted: {mutant.name}, rule {mutant.rule}: {mutant.goes_wrong}")
+        tally = _Tally()
+        with _progress(seeds) as show:
+            for number in range(seed, seed + seeds):
+                size = int(servers) if servers is not None else mutant.servers_for(number)
+                result = run_seed(number, servers=size, clocks_apart=apart)
+                tally.add(result)
+                show(tally)
+                if result.failure is not None:
+                    break
+        for result in tally.failed:
+            _tell(result, in_full=True, bug=bug)
+    click.echo(str(tally))
     return _exit_code(tally.failed)
 
 
@@ -160,7 +239,7 @@ def _progress(wanted: int | None) -> Iterator[Callable[[_Tally], None]]:
         yield show
 
 
-def _tell(result: Result, *, in_full: bool) -> None:
+def _tell(result: Result, *, in_full: bool, bug: str = "") -> None:
     failure = result.failure
     assert failure is not None
     click.echo(f"seed {result.seed} failed ({failure.kind}): {failure}")
@@ -168,8 +247,8 @@ def _tell(result: Result, *, in_full: bool) -> None:
         head, *lines = result.chart or [""]
         for line in [head, *lines[-_LAST_HAPPENINGS:]]:
             click.echo(f"  {line}".rstrip())
-    apart = " --clocks-apart" if result.clocks_apart else ""
-    click.echo(f"again: bankrmi simulate --seeds 1 --seed {result.seed} --servers {result.servers}{apart}")
+    more = (" --clocks-apart" if result.clocks_apart else "") + (f" --break {bug}" if bug else "")
+    click.echo(f"again: bankrmi simulate --seeds 1 --seed {result.seed} --servers {result.servers}{more}")
 
 
 def _count(number: int, noun: str) -> str:

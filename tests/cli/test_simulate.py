@@ -66,3 +66,38 @@ def test_minutes_end_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert ", no violation in " in capsys.readouterr().out
     assert run(["simulate", "--minutes", "0"]) == 2
     capsys.readouterr()
+
+
+def test_a_planted_bug_is_shown_with_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["simulate", "--break", "take-over-without-winning", "--seed", "5", "--servers", "2"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("planted: take-over-without-winning, rule V1")
+    assert lines[1] == "seed 6 failed (safety): an entry is gone"
+    assert lines[-2] == (
+        "again: bankrmi simulate --seeds 1 --seed 6 --servers 2 --break take-over-without-winning"
+    )
+
+
+def test_the_planted_bugs_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["simulate", "--break", "list"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) >= 2 * 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--break", "nothing"], "there is no planted bug named nothing: the names are "),
+        (["--break", "read-without-lease", "--jobs", "2"], "--break stops at the first seed"),
+        (["--exhaustive", "--seeds", "3"], "--exhaustive has no seeds"),
+        (["--seeds", "0"], "--seeds"),
+        (["--servers", "4"], "--servers"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_sentence(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    assert run(["simulate", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+    assert len(err.splitlines()) == 1

@@ -1,4 +1,5 @@
 """Production code under every fault that we can make, with a verdict.
 
+chaos        real processes, killed, paused and cut off; the report of such a run
 simulator    whole banks in one process: simulated network, clock, disk and life of processes
 """

@@ -1,4 +1,5 @@
 """Real processes under real faults, with a verdict and a report.
 
-recorded        the values that a finished run consists of
+Its files:
+    recorded        the values that a finished run consists of
 """

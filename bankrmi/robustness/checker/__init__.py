@@ -1,0 +1,6 @@
+"""Was the bank what it promises to be?  What clients were told, held against the journals at the end.
+
+history      values: a call, from invocation to completion, and what its client was told
+recording    a client's side: writes down what it asks, and what it is told
+history_file a history as JSON Lines: how it is read
+"""

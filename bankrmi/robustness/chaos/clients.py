@@ -37,6 +37,7 @@ class Clients:
         if self._bank.processes.is_alive(name):
             return
         self._starts[name] += 1
+        self.progress()
         if name in self._now:
             self._before.append(self._now.pop(name))
         client = name if self._starts[name] == 1 else f"{name}b{self._starts[name]}"

@@ -28,6 +28,7 @@ _TICK_S = 0.02
 _CALM_AT_MOST_S = 6.0
 _LEAVE_AT_MOST_S = 5.0
 _TAKEN_OUT_AT_MOST_S = 3.0
+_BETWEEN_READINGS_S = 0.1
 
 
 class Nemesis:
@@ -178,14 +179,20 @@ class Nemesis:
                 await asyncio.sleep(planned.for_ms / 1000)
 
     async def _may_be_lost(self, name: str, *, quiet: bool) -> bool:
-        """Rule 2; `quiet` says whether all was, before this process was killed."""
-        for _ in range(round(_TAKEN_OUT_AT_MOST_S / 0.1)):
+        """Rule 2; `quiet` says whether all was, before this process was killed.
+
+        Two readings that agree: a proposal that was on its way to the witness has arrived before the second.
+        """
+        epoch_before = 0
+        for _ in range(round(_TAKEN_OUT_AT_MOST_S / _BETWEEN_READINGS_S)):
             situation = await self._situation()
             primary = situation.primary
             known = situation.from_witness and primary not in (None, name) and primary not in self._wiped
-            if known and (quiet or name not in situation.in_sync):
+            safe = known and (quiet or name not in situation.in_sync)
+            if safe and situation.epoch == epoch_before:
                 return True
-            await asyncio.sleep(0.1)
+            epoch_before = situation.epoch if safe else 0
+            await asyncio.sleep(_BETWEEN_READINGS_S)
         return False
 
     # -- links -----------------------------------------------------------------------------------

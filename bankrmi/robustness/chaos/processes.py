@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -38,7 +38,6 @@ class _Started:
     process: subprocess.Popen[bytes]
     paused: bool = False
     asked_to_end: bool = False
-    output: bytearray = field(default_factory=bytearray)
 
 
 class Processes:
@@ -48,6 +47,7 @@ class Processes:
         self._network = network
         self._logs = logs
         self._started: dict[str, _Started] = {}
+        self._output: dict[str, bytearray] = {}  # Kept when a process ends, until the next one starts.
         self.ended_by_themselves: list[Ended] = []
 
     def start(self, name: str, module: Sequence[str], *, reports: bool = False) -> None:
@@ -67,6 +67,7 @@ class Processes:
             )
         if process.stdout is not None:
             os.set_blocking(process.stdout.fileno(), False)
+        self._output[name] = bytearray()
         self._started[name] = _Started(process=process)
 
     def log(self, name: str) -> Path:
@@ -89,7 +90,7 @@ class Processes:
         return False
 
     def _gone(self, name: str, started: _Started, exit_code: int) -> None:
-        self._drain(started)
+        self._drain(name)
         del self._started[name]
         self._network.has_ended(name)
         if not started.asked_to_end or exit_code not in _AS_ASKED:
@@ -128,19 +129,16 @@ class Processes:
 
     def output(self, name: str) -> list[str]:
         """Return the lines that it has written since the last time."""
-        started = self._started.get(name)
-        if started is None:
-            return []
-        self._drain(started)
-        *lines, rest = bytes(started.output).split(b"\n")
-        started.output[:] = rest
+        self._drain(name)
+        *lines, rest = bytes(self._output.get(name, b"")).split(b"\n")
+        self._output[name] = bytearray(rest)
         return [line.decode() for line in lines]
 
-    @staticmethod
-    def _drain(started: _Started) -> None:
-        source: IO[bytes] | None = started.process.stdout
+    def _drain(self, name: str) -> None:
+        started = self._started.get(name)
+        source: IO[bytes] | None = started.process.stdout if started is not None else None
         while source is not None and (data := source.read(1 << 16)):
-            started.output += data
+            self._output[name] += data
 
     def kill_all(self) -> None:
         """End everything at once; whatever happened before."""

@@ -1,0 +1,231 @@
+"""One run of chaos: the bank comes up, clients work, the nemesis rages; all is healed, and comes to rest.
+
+Rule 1: a run ends early if somebody says so, or if a process ends by itself; it is healed all the same.
+Rule 2: after healing, all copies have to be in sync and every client answered, within a deadline: liveness.
+Rule 3: clients stop first, then the servers, once all copies hold the same and everything is acknowledged.
+Rule 4: whatever happens, no process is left when this returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from bankrmi.errors import OperationFailed
+from bankrmi.robustness.chaos.bank import WITNESS, Bank, Situation, is_whole
+from bankrmi.robustness.chaos.client_process import Progress
+from bankrmi.robustness.chaos.clients import Clients
+from bankrmi.robustness.chaos.fault_log import FaultLog
+from bankrmi.robustness.chaos.nemesis import Nemesis
+
+__all__ = ["Course", "Finished", "run_course"]
+
+_UP_S = 60.0
+_HEALED_S = 150.0
+_ANSWERED_S = 60.0
+_AT_REST_S = 60.0
+_ENDED_S = 20.0
+_POLL_S = 0.1
+_LINE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """How a run went, before anybody has looked at what is on the disks."""
+
+    started_ns: int
+    ended_ns: int
+    violations: tuple[str, ...]
+    interrupted: bool
+    at_rest: bool
+    """Whether all copies held the same at the end: else their disks are no evidence of that."""
+
+
+class Course:
+    """One run, from the start to the end of its processes."""
+
+    def __init__(
+        self, bank: Bank, clients: Clients, faults: FaultLog, *, seed: int, show: Callable[[str], None]
+    ) -> None:
+        self._bank = bank
+        self._clients = clients
+        self._faults = faults
+        self._nemesis = Nemesis(bank, clients, faults, seed=seed)
+        self._show = show
+        self._violations: list[str] = []
+        self._stop = asyncio.Event()
+        self._interrupted = False
+        self._phase = "starting"
+        self._ends_at = 0.0
+
+    async def run(self, seconds: float) -> Finished:
+        """Run for so long; then heal, and have all come to rest."""
+        self._catch_signals()
+        watching = asyncio.create_task(self._watch())
+        try:
+            started_ns = time.monotonic_ns()
+            await self._come_up()
+            await self._rage(seconds)
+            await self._heal()
+            at_rest = await self._come_to_rest()
+            ended_ns = time.monotonic_ns()
+        finally:
+            watching.cancel()
+            self._bank.processes.kill_all()
+            self._show("")
+        self._note_ends()
+        return Finished(
+            started_ns=started_ns,
+            ended_ns=ended_ns,
+            violations=tuple(self._violations),
+            interrupted=self._interrupted,
+            at_rest=at_rest,
+        )
+
+    def _catch_signals(self) -> None:
+        """The first one ends the run early, the next one at once."""
+        loop, whole = asyncio.get_running_loop(), asyncio.current_task()
+        assert whole is not None
+
+        def interrupted() -> None:
+            if self._interrupted:
+                whole.cancel()
+            self._interrupted = True
+            self._stop.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, interrupted)
+
+    # -- the phases ------------------------------------------------------------------------------
+
+    async def _come_up(self) -> None:
+        self._bank.start(WITNESS)
+        for server in self._bank.servers:
+            self._bank.start(server)
+        if await self._until_whole(_UP_S) is None:
+            raise OperationFailed(
+                f"the bank did not come up in {_UP_S:g} s; the logs in {self._bank.directory / 'log'} say why"
+            )
+        for client in self._clients.names:
+            self._clients.start(client)
+
+    async def _rage(self, seconds: float) -> None:
+        self._phase, self._ends_at = "", time.monotonic() + seconds
+        raging = asyncio.create_task(self._nemesis.rage())
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({raging, stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        raging.cancel()
+        with suppress(asyncio.CancelledError):
+            await raging
+
+    async def _heal(self) -> None:
+        self._phase = "healing"
+        for process in (WITNESS, *self._bank.servers, *self._clients.names):
+            self._nemesis.start(process)
+        situation = await self._until_whole(_HEALED_S)
+        if situation is None:
+            last = await asyncio.to_thread(self._bank.situation)
+            self._violations.append(
+                f"liveness: {_HEALED_S:g} s after everything was healed not all copies were in sync "
+                f"({_in_words(last)})"
+            )
+            return
+        before = self._clients.progress()
+        if not await self._until(lambda: self._all_went_on(before), _ANSWERED_S):
+            self._violations.append(
+                f"liveness: {_ANSWERED_S:g} s after all copies were in sync not every client had its answers"
+            )
+
+    def _all_went_on(self, before: dict[str, Progress]) -> bool:
+        now = self._clients.progress()
+        return all(
+            name in now and now[name].operations > (before[name].operations if name in before else 0)
+            for name in self._clients.names
+        )
+
+    async def _come_to_rest(self) -> bool:
+        """Stop the clients, then the servers; return whether all copies held the same when they stopped."""
+        self._phase = "coming to rest"
+        processes = self._bank.processes
+        self._clients.ask_to_end()
+        patience_s = self._bank.configuration.client.timeout_ms / 1000 + _ENDED_S
+        if not await self._until(lambda: not any(map(processes.is_alive, self._clients.names)), patience_s):
+            self._violations.append(f"a call of a client did not end, though its deadline was {patience_s:g} s ago")
+        at_rest = await self._until_at_rest()
+        if not at_rest and not self._violations:
+            self._violations.append(
+                f"liveness: {_AT_REST_S:g} s after the last client had stopped the copies did not hold the same"
+            )
+        for process in (*self._bank.servers, WITNESS):
+            self._bank.stop(process)
+            if not await self._until(lambda process=process: not processes.is_alive(process), _ENDED_S):
+                self._violations.append(f"{process} did not end in {_ENDED_S:g} s though it was asked to")
+        return at_rest
+
+    async def _until_at_rest(self) -> bool:
+        deadline = time.monotonic() + _AT_REST_S
+        while time.monotonic() < deadline:
+            situation = await asyncio.to_thread(self._bank.situation)
+            tips = {(one["action_id"], one["digest"]) for one in situation.servers.values()}
+            leads = [one for one in situation.servers.values() if one["role"] == "primary"]
+            if is_whole(situation, self._bank.servers) and len(tips) == 1 and leads[0]["lag"] == 0:
+                return True
+            await asyncio.sleep(_POLL_S)
+        return False
+
+    # -- waiting and watching ----------------------------------------------------------------------
+
+    async def _until_whole(self, seconds: float) -> Situation | None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            situation = await asyncio.to_thread(self._bank.situation)
+            if is_whole(situation, self._bank.servers):
+                return situation
+            await asyncio.sleep(_POLL_S)
+        return None
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(_POLL_S)
+        return True
+
+    async def _watch(self) -> None:
+        """Show how far the run is; notice whoever ended by himself."""
+        while True:
+            for name in self._bank.processes.names():
+                self._bank.processes.is_alive(name)
+            if self._bank.processes.ended_by_themselves:
+                self._stop.set()
+            self._show(self._line())
+            await asyncio.sleep(_LINE_S)
+
+    def _line(self) -> str:
+        left_s = max(0, round(self._ends_at - time.monotonic()))
+        phase = self._phase or f"{left_s // 60}:{left_s % 60:02} left"
+        done = self._clients.whole_progress()
+        return f"{phase}, {done.operations} operations, {done.unknown} in doubt, {self._faults.count} faults"
+
+    def _note_ends(self) -> None:
+        for ended in self._bank.processes.ended_by_themselves:
+            how = f"exit code {ended.exit_code}" if ended.exit_code >= 0 else f"signal {-ended.exit_code}"
+            log = self._bank.processes.log(ended.name)
+            self._violations.append(f"{ended.name} ended by itself, with {how}; {log} says why")
+
+
+def _in_words(situation: Situation) -> str:
+    roles = ", ".join(f"{name} {one['role']}" for name, one in sorted(situation.servers.items()))
+    return f"epoch {situation.epoch}, in sync: {', '.join(situation.in_sync) or 'nobody'}; {roles or 'no answers'}"
+
+
+def run_course(course: Course, seconds: float) -> Finished:
+    """Run in an event loop of its own, in this thread, to which all processes are tied."""
+    return asyncio.run(course.run(seconds))

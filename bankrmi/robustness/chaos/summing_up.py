@@ -1,0 +1,156 @@
+"""From the files of a run to what was found: the verdict, and everything that a report shows.
+
+Rule 1: nothing is assumed of an unknown outcome: the checker finds it in the final journals.
+Rule 2: a run with a violation of any kind is a bad run, whoever found it: the checker, the course of the run
+        (liveness), or a log in which a process says that a rule was broken.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+import bankrmi
+from bankrmi.robustness.chaos.measures import Acknowledged, fault_counts, failovers, made_calls
+from bankrmi.robustness.chaos.recorded import (
+    Environment,
+    Fault,
+    Outcome,
+    Process,
+    ProcessKind,
+    Recorded,
+    RoleSpan,
+    columns,
+)
+from bankrmi.robustness.chaos.roles import leads, role_spans, said_by, serving_spans
+from bankrmi.robustness.chaos.run import Finished
+from bankrmi.robustness.checker.history import Call
+from bankrmi.robustness.checker.history_file import read_history
+
+__all__ = ["RunFacts", "sum_up"]
+
+_BROKEN = re.compile(r"Traceback|cannot be broken was|BrokenInvariant|mistake in bankrmi|exception was never")
+_PLURALS = {"balance": "reads", "withdraw": "withdrawals", "deposit": "deposits", "batch": "batches", "outcome": "questions for an outcome"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What is known of a run when its processes are gone."""
+
+    directory: Path
+    seed: int
+    command: str
+    servers: tuple[str, ...]
+    clients: tuple[str, ...]
+    witness: str
+    cuts_by: str
+    started_unix: float
+    unix_ns_at_zero: int
+    finished: Finished
+    faults: tuple[Fault, ...]
+
+    def to_form(self) -> dict[str, Any]:
+        """Return what stands in no other file, as plain values."""
+        form = asdict(self)
+        del form["faults"]
+        return form | {"directory": str(self.directory), "version": bankrmi.__version__}
+
+
+def sum_up(facts: RunFacts) -> Recorded:
+    """Judge a run; return all of it."""
+    history = read_history([facts.directory / "history"])
+    violations, checked = [*facts.finished.violations, *_broken_logs(facts)], []
+    epochs: dict[int, int] = {}
+    spans = {server: _spans(facts, server) for server in facts.servers}
+    acknowledged = Acknowledged(history.calls, epochs)
+    all_spans = [span for one in spans.values() for span in one]
+    return Recorded(
+        seed=facts.seed,
+        command=facts.command,
+        version=bankrmi.__version__,
+        servers=len(facts.servers),
+        started_ns=facts.finished.started_ns,
+        ended_ns=facts.finished.ended_ns,
+        started_unix=facts.started_unix,
+        environment=_environment(facts),
+        violations=tuple(violations),
+        checked=tuple(checked),
+        counts=tuple(_counts(history.calls, facts.faults)),
+        processes=tuple(_processes(facts)),
+        roles=tuple(all_spans + [span for name in (facts.witness, *facts.clients) for span in _serving(facts, name)]),
+        faults=facts.faults,
+        failovers=tuple(failovers(leads(all_spans), facts.faults, acknowledged)),
+        calls=columns(made_calls(history.calls)),
+        files=tuple(_files(facts.directory)),
+    )
+
+
+def _broken_logs(facts: RunFacts) -> Iterator[str]:
+    """Say which process wrote that a rule was broken; any log of the run."""
+    for log in sorted((facts.directory / "log").glob("*.log")):
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            for number, line in enumerate(lines, 1):
+                if _BROKEN.search(line):
+                    yield f"{log} line {number}: {line.strip()[:300]}"
+                    break
+
+
+def _spans(facts: RunFacts, server: str) -> list[RoleSpan]:
+    said = said_by(facts.directory / "log" / f"{server}.log", unix_ns_at_zero=facts.unix_ns_at_zero)
+    return list(role_spans(server, said, facts.faults, ended_ns=facts.finished.ended_ns))
+
+
+def _serving(facts: RunFacts, process: str) -> Iterator[RoleSpan]:
+    finished = facts.finished
+    return serving_spans(process, facts.faults, started_ns=finished.started_ns, ended_ns=finished.ended_ns)
+
+
+def _processes(facts: RunFacts) -> Iterator[Process]:
+    for server in facts.servers:
+        yield Process(name=server, kind=ProcessKind.SERVER)
+    yield Process(name=facts.witness, kind=ProcessKind.WITNESS)
+    for client in facts.clients:
+        yield Process(name=client, kind=ProcessKind.CLIENT)
+
+
+def _environment(facts: RunFacts) -> Environment:
+    described = (
+        ("machine", f"{os.cpu_count()} processors, {platform.machine()}"),
+        ("kernel", f"{platform.system()} {platform.release()}"),
+        ("Python", platform.python_version()),
+        ("SQLite", apsw.sqlite_lib_version()),
+    )
+    return Environment(cuts_by=facts.cuts_by, facts=described)
+
+
+def _counts(calls: Sequence[Call], faults: Sequence[Fault]) -> Iterator[tuple[str, int]]:
+    kinds = Counter(call.kind for call in calls)
+    outcomes = Counter(made.outcome for made in made_calls(calls))
+    yield "operations", sum(max(1, len(call.operations)) for call in calls)
+    yield "calls", len(calls)
+    for kind, plural in _PLURALS.items():
+        yield plural, kinds[kind]
+    for outcome in Outcome:
+        yield f"calls {outcome.value}", outcomes[outcome]
+    yield "calls never answered", sum(call.completed_ns is None for call in calls)
+    for kind, count in fault_counts(faults).items():
+        yield f"faults: {kind}", count
+
+
+def _files(directory: Path) -> Iterator[tuple[str, str]]:
+    for name, what in (
+        ("history", "history"),
+        ("data", "journals"),
+        ("faults.jsonl", "faults"),
+        ("log", "logs"),
+        ("run.json", "run"),
+    ):
+        yield what, str(directory / name)

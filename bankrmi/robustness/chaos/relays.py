@@ -40,7 +40,7 @@ class Relays:
     def __init__(self, links: tuple[tuple[str, str], ...]) -> None:
         """`links` are (who connects, to whom)."""
         self._own = {process: HeldPort() for process in dict.fromkeys(end for link in links for end in link)}
-        self._nobody = HeldPort()
+        self._nowhere = {process: HeldPort() for process in self._own}  # For whom there is no link.
         self._hindered = Hindered()
         self._loop = asyncio.new_event_loop()
         weather = _Weather()
@@ -57,7 +57,7 @@ class Relays:
         if seen_by in (of, OPERATOR):
             return self._own[of].address
         relay = self._relays.get((seen_by, of))
-        return self._nobody.address if relay is None else relay.held.address
+        return self._nowhere[of].address if relay is None else relay.held.address
 
     def command(self, process: str, command: list[str]) -> list[str]:  # noqa: ARG002 (all at one place)
         return command
@@ -93,8 +93,10 @@ class Relays:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        for port in (*self._own.values(), self._nobody, *(relay.held for relay in self._relays.values())):
-            port.close()
+        for held in (*self._own.values(), *self._nowhere.values()):
+            held.close()
+        for relay in self._relays.values():
+            relay.held.close()
 
     async def _close(self) -> None:
         for relay in self._relays.values():

@@ -3,4 +3,10 @@
 history      values: a call, from invocation to completion, and what its client was told
 recording    a client's side: writes down what it asks, and what it is told
 history_file a history as JSON Lines: how it is read
+model        what must come of operations, reckoned without production code
+replay       the final journal: is it sound, and what should clients have been told?
+answers      what each client was told, against the journal
+real_time    did anything come before what was over when it began?
+sentences    violations in words
+verdict      all of it together
 """

@@ -189,7 +189,7 @@ class Recorded:
 
 
 def made_calls(calls: Iterable[Call]) -> Iterator[MadeCall]:
-    """Yield what is drawn of a history; a call whose client died before it ended has no latency, and is left out."""
+    """Yield what is drawn of a history; not the calls that never ended, because their client was killed."""
     for call in calls:
         if call.completed_ns is not None:
             yield MadeCall(

@@ -68,7 +68,7 @@ def made_up_run(*, seconds: int, calls_per_second: int = 300, servers: int = 2, 
         ended_ns=START + seconds * SECOND,
         environment=Environment(
             cuts_by="network namespaces",
-            facts=(("processor", "2 x AMD EPYC"), ("kernel", "Linux 6.1"), ("Python", "3.11"), ("SQLite", "3.54")),
+            facts=(("processor", "2 x AMD EPYC"), ("kernel", "Linux 6.1"), ("SQLite", "3.54")),
         ),
         checked=(
             f"every one of {len(calls)} acknowledged calls is in the final journal, once",
@@ -102,7 +102,7 @@ class _Story:
         self.faults: list[Fault] = []
         self.failovers: list[Failover] = []
         self.outages: list[tuple[int, int]] = []
-        self.since = {name: (START, Role.STARTING, 0) for name in self.names}
+        self.since = dict.fromkeys(self.names, (START, Role.STARTING, 0))
         self.primary, self.epoch = "s1", 1
 
     def become(self, name: str, role: Role, at: int) -> None:

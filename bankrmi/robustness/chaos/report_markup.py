@@ -1,7 +1,7 @@
 """HTML out of plain values; what is text stays text.
 
 Rule: every text and every attribute is escaped here, and nowhere else. `Markup` is what has been made by
-      `element`, or is written in our own code (style, script, drawings); nothing that a run brings may become it.
+      `element`, or is written in our own code (style, script, drawings), and never what a run brings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Markup(str):
     __slots__ = ()
 
 
-Content = str | Iterable[str]
+Content = str | Iterable[str | Iterable[str]]
 
 
 def joined(content: Content) -> Markup:
@@ -33,7 +33,7 @@ def joined(content: Content) -> Markup:
 
 
 def element(name: str, *content: Content, **attributes: str | int | bool) -> Markup:
-    """Return an element; `class_` is its class, `data_from` the attribute data-from, True one without a value."""
+    """Return an element; `class_` is its class, `data_from` is data-from, True has no value, False no attribute."""
     opening = name + "".join(
         f" {_spelled(key)}" if value is True else f' {_spelled(key)}="{escape(str(value))}"'
         for key, value in attributes.items()
@@ -41,7 +41,7 @@ def element(name: str, *content: Content, **attributes: str | int | bool) -> Mar
     )
     if name in _VOID:
         return Markup(f"<{opening}>")
-    return Markup(f"<{opening}>{joined(content)}</{name}>")
+    return Markup(f"<{opening}>{joined(map(joined, content))}</{name}>")
 
 
 def _spelled(key: str) -> str:

@@ -6,15 +6,11 @@ import secrets
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.invocation import say
-
-if TYPE_CHECKING:
-    from bankrmi.robustness.chaos.recorded import Recorded
 
 __all__ = ["COMMANDS"]
 
@@ -67,6 +63,7 @@ def chaos(
     """
     from bankrmi.robustness.chaos.chaos import ChaosOrder, directory_for
     from bankrmi.robustness.chaos.chaos import chaos as run
+    from bankrmi.robustness.chaos.telling import told
 
     place = directory_for(directory)
     order = ChaosOrder(
@@ -79,8 +76,10 @@ def chaos(
         directory=place,
     )
     recorded = run(order, say=say, show=_show_progress)
-    _tell(recorded)
-    if directory is None and not recorded.violations:
+    kept = directory is not None or bool(recorded.violations)
+    for line in told(recorded, kept=kept):
+        click.echo(line)
+    if not kept:
         shutil.rmtree(place)
     return ExitCode.ERROR if recorded.violations else ExitCode.DONE
 
@@ -89,15 +88,6 @@ def _show_progress(line: str) -> None:
     """Write over the line before, for a person who waits; nothing where nobody watches."""
     if sys.stderr.isatty():
         click.echo(f"\r\033[K{line}", err=True, nl=False)
-
-
-def _tell(recorded: Recorded) -> None:
-    for violation in recorded.violations:
-        click.echo(violation)
-    for what, count in recorded.counts:
-        click.echo(f"{count:>10} {what}")
-    for failover in recorded.failovers:
-        click.echo(str(failover))
 
 
 COMMANDS = (chaos,)

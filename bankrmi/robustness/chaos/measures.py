@@ -22,6 +22,19 @@ _KINDS = {"balance": "read", "withdraw": "withdrawal"}
 _MOMENT_NS = 20_000_000
 """So long an answer may be on its way when a fault hits whoever sent it."""
 
+_APART_NS = 200_000_000
+"""Links that are cut one after the other, each within so long of the last, are cut by one fault."""
+
+_PLURALS = {
+    FaultKind.KILL: "kills",
+    FaultKind.PAUSE: "pauses",
+    FaultKind.CUT: "cuts",
+    FaultKind.SLOW: "slow links",
+    FaultKind.STOP: "stops in good order",
+    FaultKind.WIPE: "lost disks",
+    FaultKind.SWITCHOVER: "switchovers",
+}
+
 
 def made_calls(calls: Iterable[Call]) -> Iterator[MadeCall]:
     """Yield the calls that ended, as they are drawn."""
@@ -118,14 +131,12 @@ def _cause(old: Lead, new: Lead, faults: Sequence[Fault], last_told_ns: int | No
     return hits[-1] if hits else None
 
 
-def fault_counts(faults: Sequence[Fault]) -> dict[str, int]:
-    """Return how many there were of each kind; links that were cut at one instant are one cut."""
-    counts: Counter[str] = Counter()
-    moments: set[tuple[FaultKind, int]] = set()
-    for fault in faults:
-        moment = (fault.kind, fault.from_ns // _MOMENT_NS)
-        if not fault.toward or not {moment, (fault.kind, moment[1] - 1)} & moments:
-            counts[fault.kind.value] += 1
+def fault_counts(faults: Sequence[Fault]) -> Iterator[tuple[str, int]]:
+    """Yield how many there were of each kind; links that one fault has cut are one cut."""
+    counts = Counter(_PLURALS[fault.kind] for fault in faults if not fault.toward)
+    begun: dict[FaultKind, int] = {}
+    for fault in sorted(faults, key=lambda fault: fault.from_ns):
         if fault.toward:
-            moments.add(moment)
-    return dict(counts)
+            counts[_PLURALS[fault.kind]] += fault.from_ns - begun.get(fault.kind, -_APART_NS) >= _APART_NS
+            begun[fault.kind] = fault.from_ns
+    yield from ((name, counts[name]) for name in _PLURALS.values() if counts[name])

@@ -28,6 +28,7 @@ _UP_S = 60.0
 _HEALED_S = 150.0
 _ANSWERED_S = 60.0
 _AT_REST_S = 60.0
+_NO_TIME_S = 5.0
 _ENDED_S = 20.0
 _POLL_S = 0.1
 _LINE_S = 0.5
@@ -41,8 +42,8 @@ class Finished:
     ended_ns: int
     violations: tuple[str, ...]
     interrupted: bool
-    at_rest: bool
-    """Whether all copies held the same at the end: else their disks are no evidence of that."""
+    evidence: tuple[str, ...]
+    """The servers whose disks tell what was acknowledged: all, if all was at rest; else who led, if known."""
 
 
 class Course:
@@ -71,7 +72,7 @@ class Course:
             await self._come_up()
             await self._rage(seconds)
             await self._heal()
-            at_rest = await self._come_to_rest()
+            evidence = await self._come_to_rest()
             ended_ns = time.monotonic_ns()
         finally:
             watching.cancel()
@@ -83,7 +84,7 @@ class Course:
             ended_ns=ended_ns,
             violations=tuple(self._violations),
             interrupted=self._interrupted,
-            at_rest=at_rest,
+            evidence=evidence,
         )
 
     def _catch_signals(self) -> None:
@@ -149,35 +150,33 @@ class Course:
             for name in self._clients.names
         )
 
-    async def _come_to_rest(self) -> bool:
-        """Stop the clients, then the servers; return whether all copies held the same when they stopped."""
+    async def _come_to_rest(self) -> tuple[str, ...]:
+        """Stop the clients, then the servers; return whose disks are evidence."""
         self._phase = "coming to rest"
         processes = self._bank.processes
         self._clients.ask_to_end()
         patience_s = self._bank.configuration.client.timeout_ms / 1000 + _ENDED_S
         if not await self._until(lambda: not any(map(processes.is_alive, self._clients.names)), patience_s):
             self._violations.append(f"a call of a client did not end, though its deadline was {patience_s:g} s ago")
-        at_rest = await self._until_at_rest()
-        if not at_rest and not self._violations:
-            self._violations.append(
-                f"liveness: {_AT_REST_S:g} s after the last client had stopped the copies did not hold the same"
-            )
+        evidence = await self._until_at_rest()
         for process in (*self._bank.servers, WITNESS):
             self._bank.stop(process)
             if not await self._until(lambda process=process: not processes.is_alive(process), _ENDED_S):
                 self._violations.append(f"{process} did not end in {_ENDED_S:g} s though it was asked to")
-        return at_rest
+        return evidence
 
-    async def _until_at_rest(self) -> bool:
-        deadline = time.monotonic() + _AT_REST_S
+    async def _until_at_rest(self) -> tuple[str, ...]:
+        deadline = time.monotonic() + (_NO_TIME_S if self._violations else _AT_REST_S)
         while time.monotonic() < deadline:
             situation = await asyncio.to_thread(self._bank.situation)
             tips = {(one["action_id"], one["digest"]) for one in situation.servers.values()}
             leads = [one for one in situation.servers.values() if one["role"] == "primary"]
             if is_whole(situation, self._bank.servers) and len(tips) == 1 and leads[0]["lag"] == 0:
-                return True
+                return self._bank.servers
             await asyncio.sleep(_POLL_S)
-        return False
+        self._violations.append("liveness: when the last client had stopped the copies did not come to hold the same")
+        situation = await asyncio.to_thread(self._bank.situation)
+        return (situation.primary,) if situation.primary is not None else ()
 
     # -- waiting and watching ----------------------------------------------------------------------
 

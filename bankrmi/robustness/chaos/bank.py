@@ -57,7 +57,12 @@ class Bank:
     """The witness and the servers of one run."""
 
     def __init__(
-        self, directory: Path, servers: Sequence[str], clients: Sequence[str], network: Network, timing: Timing
+        self,
+        directory: Path,
+        servers: Sequence[str],
+        clients: Sequence[str],
+        network: Network,
+        timing: Timing,
     ) -> None:
         """Write the files that the bank needs; the directory is there, and empty."""
         self.directory = directory
@@ -87,7 +92,9 @@ class Bank:
         lines = [f"nameserver: {address(WITNESS, seen_by=process)}", "servers:"]
         lines += [f"  {server}: {address(server, seen_by=process)}" for server in self.servers]
         lines += ["ledger: ../ledger.csv", "data_dir: ../data"]
-        lines += [f"{key}: {getattr(timing, key)}" for key in ("lease_ms", "beacon_ms", "checkpoint_timeout_ms")]
+        lines += [
+            f"{key}: {getattr(timing, key)}" for key in ("lease_ms", "beacon_ms", "checkpoint_timeout_ms")
+        ]
         lines += [f"client: {{timeout_ms: {timing.client_timeout_ms}, patience_ms: {timing.patience_ms}}}"]
         return "\n".join(lines) + "\n"
 

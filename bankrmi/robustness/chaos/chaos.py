@@ -1,7 +1,6 @@
-"""`bankrmi chaos` from the order to the verdict: makes a directory, runs, judges, and says where everything is.
+"""`bankrmi chaos` from the order to the verdict: makes a directory, runs a bank in it, and judges.
 
-Rule 1: a directory that is given is empty, or not there yet; one of our own is kept only if something was
-        found, or if nobody had the time to look.
+Rule 1: a directory that is given is empty, or not there yet: nothing of anybody else's is touched.
 Rule 2: the seed decides what is done and what is asked for; real processes take their own time, so two runs of
         a seed are not alike to the millisecond.
 """
@@ -29,7 +28,7 @@ from bankrmi.robustness.chaos.run import Course, run_course
 from bankrmi.robustness.chaos.schedule import timing
 from bankrmi.robustness.chaos.summing_up import RunFacts, sum_up
 
-__all__ = ["ChaosOrder", "Outcome", "chaos", "directory_for"]
+__all__ = ["ChaosOrder", "chaos", "directory_for"]
 
 FAULTS = "faults.jsonl"
 RUN = "run.json"
@@ -51,7 +50,8 @@ class ChaosOrder:
     def command(self) -> str:
         """Return the command that does it again."""
         words = ["bankrmi", "chaos", "--minutes", f"{self.seconds / 60:g}", "--seed", str(self.seed)]
-        words += ["--servers", str(self.servers), "--clients", str(self.clients), "--pause-ms", f"{self.pause_ms:g}"]
+        words += ["--servers", str(self.servers)]
+        words += ["--clients", str(self.clients), "--pause-ms", f"{self.pause_ms:g}"]
         return shlex.join([*words, *(["--relays"] if self.relays else [])])
 
 

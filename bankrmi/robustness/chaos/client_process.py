@@ -151,8 +151,8 @@ class _Session:
 
 async def _work(order: Order) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, stop.set)
     header = Header(opening=OPENING, seed=order.seed, command=order.command, servers=order.servers)
     recorder = Recorder(Path(order.history), header)
     configuration = config.load(Path(order.configuration), insecure=order.insecure)

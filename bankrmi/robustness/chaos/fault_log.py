@@ -33,7 +33,7 @@ class FaultLog:
 
     @contextmanager
     def fault(self, kind: FaultKind, target: str, **more: Any) -> Iterator[dict[str, Any]]:
-        """Note a fault that lasts as long as the context; `more` are fields of it, and can be changed in it."""
+        """Note a fault that lasts as long as the context; `more` are fields of it, to be changed in it."""
         from_ns = time.monotonic_ns()
         self._begun += 1
         self.under_way += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from bankrmi.bank.accounts import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
 from bankrmi.replication.entry import CANCELLED
@@ -15,7 +16,7 @@ from bankrmi.robustness.chaos.recorded import Failover, Fault, FaultKind, MadeCa
 from bankrmi.robustness.chaos.roles import Lead
 from bankrmi.robustness.checker.history import SHOWN, Answered, Call, Unknown
 
-__all__ = ["Acknowledged", "fault_counts", "failovers", "made_calls"]
+__all__ = ["Acknowledged", "failovers", "fault_counts", "made_calls"]
 
 _DECLINES = frozenset({INSUFFICIENT, NO_ACCOUNT, TOO_LARGE})
 _KINDS = {"balance": "read", "withdraw": "withdrawal"}
@@ -71,11 +72,7 @@ class Acknowledged:
         begins = sorted((action_id, epoch) for epoch, action_id in epochs.items())
         self._first: dict[int, int] = {}
         self._last: dict[int, int] = {}
-        told = [
-            (call.completed_ns, call.outcome.action_id)
-            for call in calls
-            if call.completed_ns is not None and isinstance(call.outcome, Answered) and _is_update(call.outcome)
-        ]
+        told = list(_told(calls))
         ids = [action_id for action_id, _ in begins]
         for completed_ns, action_id in sorted(told):
             place = bisect_right(ids, action_id) - 1
@@ -96,18 +93,26 @@ class Acknowledged:
         return self._last[self._epochs[at - 1]] if at else None
 
 
-def _is_update(outcome: Answered) -> bool:
-    return all(result.status != SHOWN and result.action_id > 0 for result in outcome.results)
+def _told(calls: Iterable[Call]) -> Iterator[tuple[int, int]]:
+    """Yield when a client was told of an update, and its action id."""
+    for call in calls:
+        outcome = call.outcome
+        if call.completed_ns is not None and isinstance(outcome, Answered):
+            if outcome.action_id > 0 and outcome.results[0].status != SHOWN:
+                yield call.completed_ns, outcome.action_id
 
 
-def failovers(leads: Sequence[Lead], faults: Sequence[Fault], acknowledged: Acknowledged) -> Iterator[Failover]:
+def failovers(
+    leads: Sequence[Lead], faults: Sequence[Fault], acknowledged: Acknowledged
+) -> Iterator[Failover]:
     """Yield every change of the primary that a fault brought about, and how long it took."""
-    for old, new in zip(leads, leads[1:], strict=False):
+    for old, new in pairwise(leads):
         first, last = acknowledged.first_since(new.epoch), acknowledged.last_before(new.epoch)
         cause = _cause(old, new, faults, last)
         if cause is not None and first is not None and first > cause.from_ns:
+            of_whom = "" if cause.kind is FaultKind.SWITCHOVER else " of the primary"
             yield Failover(
-                cause=cause.kind.value if cause.kind is FaultKind.SWITCHOVER else f"{cause.kind.value} of the primary",
+                cause=f"{cause.kind.value}{of_whom}",
                 at_ns=cause.from_ns,
                 took_ns=first - cause.from_ns,
                 old_primary=old.server,

@@ -27,6 +27,7 @@ __all__ = ["Namespaces"]
 
 _CLONE_NEWNET = 0x40000000
 _TOOLS = {"ip": "iproute2", "nft": "nftables", "nsenter": "util-linux"}
+_OWN = "/proc/thread-self/ns/net"
 _NET = "10.77.0"
 _PORT = 9090
 _LOST_PERCENT = {20: 3, 80: 10, 250: 25}
@@ -52,17 +53,28 @@ class Namespaces:
     insecure = True
 
     def __init__(self, processes: tuple[str, ...]) -> None:
-        """Enter a namespace of our own, and make one for each process; raises NoNamespaces, saying why not."""
+        """Enter a namespace of our own, and make one for each process.
+
+        Raises NoNamespaces, saying why not; then all is as it was.
+        """
         _check_tools()
         self._hosts = {process: f"{_NET}.{number}" for number, process in enumerate(processes, start=2)}
         self._cut = Hindered()
         self._slow: dict[int, Hindered] = {late_ms: Hindered() for late_ms in _LOST_PERCENT}
+        self._namespaces: dict[str, int] = {}
+        self._home = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
         _enter_new_namespace()
-        self._namespaces = {process: _new_namespace() for process in processes}
-        self._build()
+        try:
+            for process in processes:
+                self._namespaces[process] = _new_namespace()
+            self._build()
+        except NoNamespaces:
+            self.close()
+            raise
 
     def _build(self) -> None:
-        lines = ["link set lo up", "link add hub type bridge", f"addr add {_NET}.1/24 dev hub", "link set hub up"]
+        lines = ["link set lo up", "link add hub type bridge"]
+        lines += [f"addr add {_NET}.1/24 dev hub", "link set hub up"]
         for number, process in enumerate(self._hosts):
             other_end = f"/proc/{os.getpid()}/fd/{self._namespaces[process]}"
             lines.append(f"link add port{number} type veth peer name eth0 netns {other_end}")
@@ -70,9 +82,8 @@ class Namespaces:
         _run(["ip", "-batch", "-"], "\n".join(lines))
         for process, host in self._hosts.items():
             inside = ["link set lo up", f"addr add {host}/24 dev eth0", "link set eth0 up"]
-            _run(
-                self.command(process, ["ip", "-batch", "-"]), "\n".join(inside), pass_fds=self.inherited(process)
-            )
+            command = self.command(process, ["ip", "-batch", "-"])
+            _run(command, "\n".join(inside), pass_fds=self.inherited(process))
         sets = [f"set lossy{late_ms} {{ type ipv4_addr . ipv4_addr; }}" for late_ms in _LOST_PERCENT]
         rules = [
             f"ip saddr . ip daddr @lossy{late_ms} numgen random mod 100 < {percent} drop"
@@ -117,9 +128,13 @@ class Namespaces:
         _run(["nft", verb, "element", "bridge", "chaos", which, pair], "")
 
     def close(self) -> None:
+        """Leave our namespaces; they are gone when the last process is."""
         for descriptor in self._namespaces.values():
             os.close(descriptor)
         self._namespaces.clear()
+        if _libc().setns(self._home, _CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "this process cannot go back to its network")
+        os.close(self._home)
 
 
 def _check_tools() -> None:
@@ -130,9 +145,12 @@ def _check_tools() -> None:
         raise NoNamespaces(f"to cut a network for real, install {' and '.join(missing)}")
 
 
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def _enter_new_namespace() -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_NEWNET) != 0:
+    if _libc().unshare(_CLONE_NEWNET) != 0:
         reason = os.strerror(ctypes.get_errno())
         raise NoNamespaces(f"this machine allows no network namespace of our own ({reason})")
 
@@ -143,11 +161,13 @@ def _new_namespace() -> int:
 
     def make() -> None:
         _enter_new_namespace()
-        made.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+        made.append(os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC))
 
     thread = threading.Thread(target=make)
     thread.start()
     thread.join()
+    if not made:
+        raise NoNamespaces("this machine allows no more network namespaces")
     return made[0]
 
 
@@ -156,4 +176,5 @@ def _run(command: list[str], stdin: str, pass_fds: tuple[int, ...] = ()) -> None
         command, input=stdin, capture_output=True, text=True, pass_fds=pass_fds, check=False, timeout=30
     )
     if done.returncode != 0:
-        raise NoNamespaces(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
+        what = (done.stderr.strip() or done.stdout.strip()).partition("\n")[0]
+        raise NoNamespaces(f"{' '.join(command)} failed ({what})")

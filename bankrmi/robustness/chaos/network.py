@@ -1,6 +1,6 @@
-"""What lies between the processes of a run, so that it can be taken away: asked for by name, never by address.
+"""What lies between the processes of a run, so that it can be taken away: asked for by name, not by address.
 
-    namespaces      with root: a network of its own for each process, and packets that are dropped between them
+    namespaces      with root: a network of its own for each process, and packets dropped between them
     relays          without: a small relay on each link, that holds back what it should have passed on
 
 Rule 1: nothing between two processes ever refuses a connection in the name of a live one (R3 builds on it).

@@ -1,13 +1,13 @@
-"""A small relay on each link, for machines where nobody may cut a network: it holds back what it should pass on.
+"""A small relay on each link, where nobody may cut a network: it holds back what it should pass on.
 
-    client1 ──> relay ──> s1        each process is told, as the address of another, that of its own relay to it
+    client1 ──> relay ──> s1        as the address of another, each process is told that of its own relay to it
 
-A cut is a relay that reads and passes nothing on. What it holds goes out when the link is healed, as TCP does
-it; connections that begin meanwhile are taken, and get no answer. A slow link passes everything on later.
+A cut is a relay that passes nothing on. What it holds goes out when the link is healed, as TCP does it;
+connections that begin meanwhile are taken, and get no answer. A slow link passes everything on later.
 
-Rule 1: a relay is honest about death, and only about death (R3): it listens while its target may be alive, and
-        refuses only when the target is surely gone and the link is whole. In between it takes connections that
-        come to nothing, which proves nothing to anybody.
+Rule 1: a relay is honest about death, and only about death (R3): it listens while its target may be alive,
+        and refuses only when the target is surely gone and the link is whole. In between it takes connections
+        that come to nothing, which proves nothing to anybody.
 Rule 2: nothing is lost, changed or reordered on a connection; it may only be late, or never arrive.
 Assumption: clients look for no name server here: names would lead them past the relays.
 """

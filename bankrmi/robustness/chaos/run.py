@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -153,15 +153,16 @@ class Course:
     async def _come_to_rest(self) -> tuple[str, ...]:
         """Stop the clients, then the servers; return whose disks are evidence."""
         self._phase = "coming to rest"
-        processes = self._bank.processes
         self._clients.ask_to_end()
         patience_s = self._bank.configuration.client.timeout_ms / 1000 + _ENDED_S
-        if not await self._until(lambda: not any(map(processes.is_alive, self._clients.names)), patience_s):
-            self._violations.append(f"a call of a client did not end, though its deadline was {patience_s:g} s ago")
+        if not await self._until_gone(self._clients.names, patience_s):
+            self._violations.append(
+                f"a call of a client did not end in {patience_s:g} s, its deadline long over"
+            )
         evidence = await self._until_at_rest()
         for process in (*self._bank.servers, WITNESS):
             self._bank.stop(process)
-            if not await self._until(lambda process=process: not processes.is_alive(process), _ENDED_S):
+            if not await self._until_gone([process], _ENDED_S):
                 self._violations.append(f"{process} did not end in {_ENDED_S:g} s though it was asked to")
         return evidence
 
@@ -174,7 +175,7 @@ class Course:
             if is_whole(situation, self._bank.servers) and len(tips) == 1 and leads[0]["lag"] == 0:
                 return self._bank.servers
             await asyncio.sleep(_POLL_S)
-        self._violations.append("liveness: when the last client had stopped the copies did not come to hold the same")
+        self._violations.append("liveness: the copies did not come to hold the same when clients had stopped")
         situation = await asyncio.to_thread(self._bank.situation)
         return (situation.primary,) if situation.primary is not None else ()
 
@@ -196,6 +197,9 @@ class Course:
                 return False
             await asyncio.sleep(_POLL_S)
         return True
+
+    async def _until_gone(self, names: Sequence[str], seconds: float) -> bool:
+        return await self._until(lambda: not any(map(self._bank.processes.is_alive, names)), seconds)
 
     async def _watch(self) -> None:
         """Show how far the run is; notice whoever ended by himself."""
@@ -222,7 +226,8 @@ class Course:
 
 def _in_words(situation: Situation) -> str:
     roles = ", ".join(f"{name} {one['role']}" for name, one in sorted(situation.servers.items()))
-    return f"epoch {situation.epoch}, in sync: {', '.join(situation.in_sync) or 'nobody'}; {roles or 'no answers'}"
+    in_sync = ", ".join(situation.in_sync) or "nobody"
+    return f"epoch {situation.epoch}, in sync: {in_sync}; {roles or 'no answers'}"
 
 
 def run_course(course: Course, seconds: float) -> Finished:

@@ -109,7 +109,7 @@ def timing(seed: int) -> Timing:
         lease_ms=chance.choice(_LEASES_MS),
         beacon_ms=chance.choice((100, 50)),
         checkpoint_timeout_ms=chance.choice((500, 300)),
-        client_timeout_ms=chance.choice((1500, 3000, 5000)),
+        client_timeout_ms=chance.choice((500, 1200, 3000)),
         patience_ms=chance.choice((300, 150)),
     )
 

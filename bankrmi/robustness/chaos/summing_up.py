@@ -21,7 +21,7 @@ import apsw
 import bankrmi
 from bankrmi.errors import BankError
 from bankrmi.replication.entry import Entry
-from bankrmi.robustness.chaos.measures import Acknowledged, fault_counts, failovers, made_calls
+from bankrmi.robustness.chaos.measures import Acknowledged, failovers, fault_counts, made_calls
 from bankrmi.robustness.chaos.recorded import (
     Environment,
     Fault,

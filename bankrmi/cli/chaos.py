@@ -58,8 +58,9 @@ def chaos(
     restarts its processes, loses disks, cuts and slows their links, hands over. Then all is healed, and what
     clients were told is held against what is on the disks. Exit code 1 if anything is wrong.
 
-    As root, each process gets a network of its own, and packets are dropped; else small relays hold them back.
-    Ctrl-C ends the faults early and still judges; a second one ends at once.
+    As root, each process gets a network of its own, and packets are dropped; else small relays hold them
+    back. Ctrl-C ends the faults early and still judges; a second one ends at once. A seed draws the same
+    faults and calls again; real processes take their own time, so what comes of them differs.
     """
     from bankrmi.robustness.chaos.chaos import ChaosOrder, directory_for
     from bankrmi.robustness.chaos.chaos import chaos as run
@@ -75,7 +76,11 @@ def chaos(
         relays=relays,
         directory=place,
     )
-    recorded = run(order, say=say, show=_show_progress)
+    try:
+        recorded = run(order, say=say, show=_show_progress)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(f"Nothing was judged; everything is still in {place}.")
+        raise
     kept = directory is not None or bool(recorded.violations)
     for line in told(recorded, kept=kept):
         click.echo(line)

@@ -1,8 +1,8 @@
 """`bankrmi chaos` from the order to the verdict: makes a directory, runs a bank in it, and judges.
 
 Rule 1: a directory that is given is empty, or not there yet: nothing of anybody else's is touched.
-Rule 2: the seed decides what is done and what is asked for; real processes take their own time, so two runs of
-        a seed are not alike to the millisecond.
+Rule 2: the seed decides what is done and what is asked for; real processes take their own time, so two runs
+        of a seed are not alike to the millisecond.
 """
 
 from __future__ import annotations

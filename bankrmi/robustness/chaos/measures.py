@@ -97,9 +97,10 @@ def _told(calls: Iterable[Call]) -> Iterator[tuple[int, int]]:
     """Yield when a client was told of an update, and its action id."""
     for call in calls:
         outcome = call.outcome
-        if call.completed_ns is not None and isinstance(outcome, Answered):
-            if outcome.action_id > 0 and outcome.results[0].status != SHOWN:
-                yield call.completed_ns, outcome.action_id
+        if call.completed_ns is None or not isinstance(outcome, Answered) or outcome.action_id == 0:
+            continue
+        if outcome.results[0].status != SHOWN:
+            yield call.completed_ns, outcome.action_id
 
 
 def failovers(

@@ -173,7 +173,13 @@ def _new_namespace() -> int:
 
 def _run(command: list[str], stdin: str, pass_fds: tuple[int, ...] = ()) -> None:
     done = subprocess.run(
-        command, input=stdin, capture_output=True, text=True, pass_fds=pass_fds, check=False, timeout=30
+        command,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        pass_fds=pass_fds,
+        check=False,
+        start_new_session=True,  # The terminal's Ctrl-C is not meant for it.
     )
     if done.returncode != 0:
         what = (done.stderr.strip() or done.stdout.strip()).partition("\n")[0]

@@ -1,6 +1,6 @@
 """A small relay on each link, where nobody may cut a network: it holds back what it should pass on.
 
-    client1 ──> relay ──> s1        as the address of another, each process is told that of its own relay to it
+    client1 ──> relay ──> s1        the address that client1 is told for s1 is that of its own relay to it
 
 A cut is a relay that passes nothing on. What it holds goes out when the link is healed, as TCP does it;
 connections that begin meanwhile are taken, and get no answer. A slow link passes everything on later.

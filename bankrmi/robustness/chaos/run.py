@@ -231,5 +231,11 @@ def _in_words(situation: Situation) -> str:
 
 
 def run_course(course: Course, seconds: float) -> Finished:
-    """Run in an event loop of its own, in this thread, to which all processes are tied."""
-    return asyncio.run(course.run(seconds))
+    """Run in an event loop of its own, in this thread, to which all processes are tied.
+
+    Raises KeyboardInterrupt if somebody would not wait for the end.
+    """
+    try:
+        return asyncio.run(course.run(seconds))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None

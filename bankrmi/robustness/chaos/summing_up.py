@@ -158,7 +158,7 @@ def _checked(verdict: Verdict) -> Iterator[str]:
     )
     yield f"No entry of {verdict.entries} without somebody who asked for it; a replay gives every result."
     yield "Nothing older than what had been told before it was asked for (linearizable)."
-    yield f"The copies of {copies}: equal to the last digest; accounts and the sum of money as the journal says."
+    yield f"{copies}: equal to the last digest; accounts and the sum of money as the journal says."
 
 
 def _broken_logs(facts: RunFacts) -> Iterator[str]:

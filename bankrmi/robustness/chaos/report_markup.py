@@ -33,7 +33,7 @@ def joined(content: Content) -> Markup:
 
 
 def element(name: str, *content: Content, **attributes: str | int | bool) -> Markup:
-    """Return an element; `data_from` means data-from, `class_` class; True has no value, False is left out."""
+    """Return an element; `data_x` is data-x, `class_` class; True has no value, False is left out."""
     opening = name + "".join(
         f" {_spelled(key)}" if value is True else f' {_spelled(key)}="{escape(str(value))}"'
         for key, value in attributes.items()

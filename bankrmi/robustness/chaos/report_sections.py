@@ -1,4 +1,4 @@
-"""The sections of a report: verdict, figures, closer looks, failover times, slowest calls, faults, evidence."""
+"""The sections of a report: verdict, figures, failover times, slowest calls, faults, evidence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, floor, log10
 
-from bankrmi.robustness.chaos.recorded import Failover, Fault, FaultKind, MadeCall, Recorded
+from bankrmi.robustness.chaos.recorded import Failover, Fault, MadeCall, Recorded
 from bankrmi.robustness.chaos.report_figures import (
     Silence,
     Spread,
@@ -97,8 +97,9 @@ def _rests_on(summary: Summary) -> str:
         f"{number(hits.total())} {fault_noun(kind, hits.total())}" for kind, hits in summary.faults.items()
     )
     faults = counted(len(summary.recorded.faults), "fault")
+    length = duration(summary.length_ns)
     return (
-        f"{summary.recorded.servers} servers and a witness ran for {duration(summary.length_ns)} under {faults}"
+        f"{summary.recorded.servers} servers and a witness ran for {length} under {faults}"
         f"{': ' if kinds else ''}{kinds}. This says what this run has found, and not what can never happen."
     )
 

@@ -60,7 +60,7 @@ class Stretch:
 
 
 def timeline(stretch: Stretch, *, each_call: bool, zoomed: bool, label: str) -> Markup:
-    """Return a timeline: with a dot for `each_call`, if it is short; and `zoomed` by the script, if that runs."""
+    """Return a timeline: with a dot for `each_call` if it is short; `zoomed` by the script if that runs."""
     scale, from_ns, to_ns = stretch.scale, stretch.from_ns, stretch.to_ns
     rates = scale.rate_drawing(stretch.bins, from_ns, to_ns, stretch.width_ns)
     if each_call:

@@ -45,7 +45,7 @@
   function draw(svg, name, path) {
     let drawn = svg.querySelector(`.drawn.${name}`);
     if (!drawn) {
-      drawn = document.createElementNS("http" + "://www.w3.org/2000/svg", "path");
+      drawn = document.createElementNS(svg.namespaceURI, "path");
       drawn.setAttribute("class", `drawn ${name}`);
       svg.append(drawn);
     }

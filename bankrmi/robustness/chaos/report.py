@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.chaos.recorded import Recorded
-from bankrmi.robustness.chaos.report_figures import Bin, binned, windows
+from bankrmi.robustness.chaos.report_figures import binned, windows
 from bankrmi.robustness.chaos.report_markup import Markup, element
 from bankrmi.robustness.chaos.report_plots import Scale, scale_of
 from bankrmi.robustness.chaos.report_sections import (
@@ -105,9 +105,9 @@ def _sections(summary: Summary) -> Iterator[Markup]:
 
 def _plots_key(whole: Stretch) -> str:
     return (
-        f"Latency: the band goes from the median to the 99th percentile of each {whole.width_ns / 1e9:g} s, the dash "
-        "is the slowest call; a mark at the top edge is a call in doubt. Calls stand where they ended. Where there "
-        "is no band, nothing was answered."
+        f"Latency: the band goes from the median to the 99th percentile of each {whole.width_ns / 1e9:g} s, "
+        "the dash is the slowest call; a mark at the top edge is a call in doubt. Calls stand where they ended. "
+        "Where there is no band, nothing was answered."
     )
 
 
@@ -127,7 +127,7 @@ def _closer_looks(summary: Summary, whole: Stretch) -> Iterator[Markup]:
 
 
 def _fine(summary: Summary, scale: Scale) -> Markup:
-    """Return the figures by which the script draws a closer look; latencies in hundredths of a millisecond."""
+    """Return the figures by which the script draws a closer look; latencies in 10 µs."""
     recorded = summary.recorded
     width = _width(summary.length_ns, _MOST_FINE)
     bins = list(binned(recorded.calls, recorded.started_ns, recorded.ended_ns, width))

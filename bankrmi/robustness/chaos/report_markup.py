@@ -32,7 +32,7 @@ def joined(content: Content) -> Markup:
     return Markup("".join(map(joined, content)))
 
 
-def element(name: str, *content: Content, **attributes: str | int | bool) -> Markup:
+def element(name: str, /, *content: Content, **attributes: str | int | bool) -> Markup:
     """Return an element; `data_x` is data-x, `class_` class; True has no value, False is left out."""
     opening = name + "".join(
         f" {_spelled(key)}" if value is True else f' {_spelled(key)}="{escape(str(value))}"'

@@ -32,8 +32,8 @@ def joined(content: Content) -> Markup:
     return Markup("".join(map(joined, content)))
 
 
-def element(name: str, *content: Content, **attributes: str | int | bool) -> Markup:
-    """Return an element; `class_` is its class, `data_from` is data-from, True has no value, False no attribute."""
+def element(name: str, /, *content: Content, **attributes: str | int | bool) -> Markup:
+    """Return an element; `data_x` is data-x, `class_` class; True has no value, False is left out."""
     opening = name + "".join(
         f" {_spelled(key)}" if value is True else f' {_spelled(key)}="{escape(str(value))}"'
         for key, value in attributes.items()
@@ -45,4 +45,4 @@ def element(name: str, *content: Content, **attributes: str | int | bool) -> Mar
 
 
 def _spelled(key: str) -> str:
-    return key if key == "viewBox" else key.rstrip("_").replace("_", "-")
+    return key.rstrip("_").replace("_", "-")

@@ -173,7 +173,7 @@ def _thinned(calls: CallColumns, places: Sequence[int]) -> Sequence[int]:
 
 def _round_up(value: int) -> int:
     """Return the next of 10, 20, 40, 50, 60, 80, 100, 200, …"""
-    size = 10 ** max(1, floor(log10(max(value, 1))))
+    size = int(10 ** max(1, floor(log10(max(value, 1)))))
     return next(step * size for step in (1, 2, 4, 5, 6, 8, 10) if step * size >= value)
 
 

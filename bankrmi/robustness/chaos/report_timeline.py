@@ -52,15 +52,15 @@ class Stretch:
         return mark.from_ns < self.to_ns and mark.to_ns >= self.from_ns
 
     def style(self, from_ns: int, to_ns: int) -> str:
-        seconds = self.scale.seconds
-        return f"--t:{seconds(from_ns)};--d:{seconds(to_ns - from_ns + self.scale.start_ns)}"
+        length = f"{(to_ns - from_ns) / 1_000_000_000:.3f}".rstrip("0").rstrip(".")
+        return f"--t:{self.scale.seconds(from_ns)};--d:{length}"
 
     def clock(self, at_ns: int) -> str:
         return clock_time(at_ns - self.scale.start_ns, 2)
 
 
 def timeline(stretch: Stretch, *, each_call: bool, zoomed: bool, label: str) -> Markup:
-    """Return a timeline; a dot for `each_call` if it is short; with what the script needs if it can be `zoomed`."""
+    """Return a timeline: with a dot for `each_call` if it is short; `zoomed` by the script if that runs."""
     scale, from_ns, to_ns = stretch.scale, stretch.from_ns, stretch.to_ns
     rates = scale.rate_drawing(stretch.bins, from_ns, to_ns, stretch.width_ns)
     if each_call:
@@ -154,13 +154,13 @@ def _track(stretch: Stretch, processes: Iterable[Process]) -> Markup:
 def _role(stretch: Stretch, span: RoleSpan) -> Markup:
     epoch = f"epoch {span.epoch}" if span.epoch else ""
     length = duration(span.to_ns - span.from_ns)
-    title = f"{span.process} {span.role.value}{', ' if epoch else ''}{epoch}, {length} from {stretch.clock(span.from_ns)}"
+    what = f"{span.role.value}, {epoch}" if epoch else span.role.value
     return element(
         "span",
         element("b", f"{span.role.value} ", element("i", epoch) if epoch else ""),
         class_=f"role {span.role.value}",
         style=stretch.style(span.from_ns, span.to_ns),
-        title=title,
+        title=f"{span.process} {what}, {length} from {stretch.clock(span.from_ns)}",
     )
 
 
@@ -177,7 +177,7 @@ def _fault(stretch: Stretch, fault: Fault, kind: str) -> Markup:
 
 
 def _links(stretch: Stretch) -> Iterator[Markup]:
-    """Yield a row for each pair whose link was hit anywhere in this stretch; clients are one end, together."""
+    """Yield a row for each pair whose link was hit in this stretch; all clients are one end."""
     order = {process.name: place for place, process in enumerate(stretch.recorded.processes)}
     clients = {process.name for process in stretch.recorded.processes if process.kind is ProcessKind.CLIENT}
     rows: dict[tuple[str, str], list[Markup]] = {}

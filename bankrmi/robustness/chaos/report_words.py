@@ -8,6 +8,7 @@ __all__ = [
     "clock_time",
     "counted",
     "duration",
+    "fault_noun",
     "fault_sentence",
     "fault_verb",
     "number",
@@ -69,6 +70,10 @@ def rate(operations: int, nanoseconds: int) -> int:
 
 def fault_verb(kind: FaultKind) -> str:
     return _VERBS[kind]
+
+
+def fault_noun(kind: FaultKind, count: int) -> str:
+    return plural(count, "slow link" if kind is FaultKind.SLOW else kind.value)
 
 
 def fault_sentence(fault: Fault) -> str:

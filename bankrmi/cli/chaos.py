@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.invocation import say
+from bankrmi.errors import ConfigurationError
 
 __all__ = ["COMMANDS"]
 
@@ -64,8 +66,11 @@ def chaos(
     """
     from bankrmi.robustness.chaos.chaos import ChaosOrder, directory_for
     from bankrmi.robustness.chaos.chaos import chaos as run
+    from bankrmi.robustness.chaos.report import write_report
     from bankrmi.robustness.chaos.telling import told
 
+    if report is not None and not report.absolute().parent.is_dir():
+        raise ConfigurationError(f"the report {report} cannot be written: there is no such folder")
     place = directory_for(directory)
     order = ChaosOrder(
         seconds=minutes * 60,
@@ -82,10 +87,14 @@ def chaos(
         interrupt.add_note(f"Nothing was judged; everything is still in {place}.")
         raise
     kept = directory is not None or bool(recorded.violations)
-    for line in told(recorded, kept=kept):
-        click.echo(line)
     if not kept:
         shutil.rmtree(place)
+        recorded = replace(recorded, files=())
+    for line in told(recorded):
+        click.echo(line)
+    if report is not None:
+        write_report(recorded, report)
+        click.echo(f"report: {report}")
     return ExitCode.ERROR if recorded.violations else ExitCode.DONE
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bankrmi.robustness.chaos.measures import Acknowledged, fault_counts, failovers, made_calls
+from typing import Any
+
+from bankrmi.robustness.chaos.measures import Acknowledged, failovers, fault_counts, made_calls
 from bankrmi.robustness.chaos.recorded import Fault, FaultKind, Outcome, Role, RoleSpan
 from bankrmi.robustness.chaos.roles import Lead, leads, role_spans, serving_spans
 from bankrmi.robustness.checker.history import Answered, Call, Refused, Result, Unknown
@@ -42,8 +44,8 @@ UPDATES = Acknowledged(
 )  # fmt: skip
 
 
-def test_a_failover_lasts_from_the_fault_to_the_first_update_of_the_new_primary_that_a_client_was_told() -> None:
-    """Reads do not end it, and when the new primary began to lead does not either."""
+def test_a_failover_lasts_from_the_fault_to_the_first_update_that_a_client_was_told_of() -> None:
+    """Of the new primary. Reads do not end it, and when the new primary began to lead does not either."""
     (found,) = failovers([FIRST, SECOND], [fault(FaultKind.KILL, "s1", 100, 300)], UPDATES)
     assert (found.cause, found.at_ns, found.took_ns) == ("kill of the primary", 100 * MS, 65 * MS)
     assert (found.old_primary, found.new_primary, found.epoch) == ("s1", "s2", 3)
@@ -78,7 +80,7 @@ def test_links_that_one_fault_cuts_are_one_cut() -> None:
 
 def test_every_call_that_ended_is_drawn_with_what_it_came_to() -> None:
     """A decline is not an error, cancelled is refused, and what never ended cannot be drawn."""
-    outcomes = {
+    outcomes: dict[Told, Outcome] = {
         told(1): Outcome.DONE,
         told(1, "insufficient"): Outcome.DECLINED,
         told(1, "cancelled"): Outcome.REFUSED,
@@ -92,7 +94,7 @@ def test_every_call_that_ended_is_drawn_with_what_it_came_to() -> None:
 
 def test_a_server_is_what_it_says_until_its_process_is_killed() -> None:
     """Down from the kill to the start; starting until it says something else."""
-    said = [
+    said: list[tuple[int, dict[str, Any]]] = [
         (10 * MS, {"event": "listening"}),
         (20 * MS, {"event": "standby", "was": "starting"}),
         (30 * MS, {"event": "primary", "epoch": 4}),

@@ -107,12 +107,12 @@ def test_a_cut_drops_and_never_refuses_and_only_the_dead_refuse() -> None:
 @in_a_thread
 def test_nobody_outside_sees_anything_of_it() -> None:
     """The machine's own network has nothing new, while it lasts and after it."""
-    devices_before, home = own_devices(), os.stat("/proc/thread-self/ns/net").st_ino
+    devices_before, home = own_devices(), Path("/proc/thread-self/ns/net").stat().st_ino
     network = Namespaces(("s1", "s2"))
     assert "hub" in own_devices()
     assert "hub" not in Path(f"/proc/{os.getpid()}/net/dev").read_text(), "the main thread sees it"
     network.close()
-    assert os.stat("/proc/thread-self/ns/net").st_ino == home
+    assert Path("/proc/thread-self/ns/net").stat().st_ino == home
     assert own_devices() == devices_before
 
 

@@ -12,7 +12,7 @@ import shlex
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bankrmi.errors import ConfigurationError
@@ -75,6 +75,7 @@ def chaos(order: ChaosOrder, *, say: Callable[[str], None], show: Callable[[str]
     servers = tuple(f"s{number}" for number in range(1, order.servers + 1))
     clients = tuple(f"client{number}" for number in range(1, order.clients + 1))
     network = _network(order, servers, clients, say)
+    order = replace(order, relays=network.cuts_by == Relays.cuts_by)
     try:
         bank = Bank(order.directory, servers, clients, network, timing(order.seed))
         faults = FaultLog(order.directory / FAULTS)

@@ -18,7 +18,6 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Coroutine
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from bankrmi.robustness.chaos.network import OPERATOR, Hindered
@@ -105,6 +104,7 @@ class Relays:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)  # What was aborted is closed in the next round.
 
     def _change_weather(self) -> None:
         cut = {
@@ -177,35 +177,35 @@ class _Relay:
             self._server = None
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers = [writer]
         try:
             await self._weather.passage(self._there, self._back)
             if reader.at_eof():
                 return  # Whoever called has given up: the call never arrived anywhere.
-            with suppress(OSError):
-                target = await asyncio.open_connection("127.0.0.1", self._port)
-                await asyncio.gather(
-                    self._pass_on(reader, target[1], self._there),
-                    self._pass_on(target[0], writer, self._back),
-                )
+            target = await asyncio.open_connection("127.0.0.1", self._port)
+            writers.append(target[1])
+            await asyncio.gather(
+                self._pass_on(reader, target[1], self._there),
+                self._pass_on(target[0], writer, self._back),
+            )
+        except OSError:
+            pass  # The target is dead, or one end was reset: the other end sees its connection end.
         finally:
-            writer.transport.abort()
+            for each in writers:
+                each.transport.abort()
 
     async def _pass_on(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: tuple[str, str]
     ) -> None:
-        """Pass on what comes from one end to the other, its end included."""
-        chunk = b"some"
-        try:
-            while chunk:
-                chunk = await _read(reader)
-                await self._weather.lateness(way)
-                await self._weather.passage(way)
-                writer.write(chunk)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.transport.abort() if writer.transport.is_closing() else writer.close()
+        """Pass on what comes from one end to the other, and at last that it has ended."""
+        while chunk := await _read(reader):
+            await self._weather.lateness(way)
+            await self._weather.passage(way)
+            writer.write(chunk)
+            await writer.drain()
+        await self._weather.passage(way)
+        writer.close()
+        await writer.wait_closed()
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes:

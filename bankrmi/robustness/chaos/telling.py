@@ -13,8 +13,8 @@ __all__ = ["told"]
 _SHOWN = 20
 
 
-def told(recorded: Recorded, *, kept: bool) -> Iterator[str]:
-    """Yield the lines; `kept` says whether its files are still there."""
+def told(recorded: Recorded) -> Iterator[str]:
+    """Yield the lines."""
     yield _verdict(recorded)
     yield from (f"  {sentence}" for sentence in recorded.violations[:_SHOWN])
     if len(recorded.violations) > _SHOWN:
@@ -25,9 +25,8 @@ def told(recorded: Recorded, *, kept: bool) -> Iterator[str]:
     yield from (f"{count:>12,}  {what}" for what, count in recorded.counts)
     yield from _failovers(recorded)
     yield ""
-    if kept:
-        width = max((len(what) for what, _ in recorded.files), default=0)
-        yield from (f"{what:<{width}}  {path}" for what, path in recorded.files)
+    width = max((len(what) for what, _ in recorded.files), default=0)
+    yield from (f"{what:<{width}}  {path}" for what, path in recorded.files)
     yield f"again: {recorded.command}"
 
 

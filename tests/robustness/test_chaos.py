@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from bankrmi.cli.main import main
+from bankrmi.storage.database import open_database
 
 DEADLINE_S = 100.0
 
@@ -53,10 +57,10 @@ def processes_of(directory: Path) -> list[int]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """One run for several tests; of a third of a minute."""
+    """One run for several tests."""
     directory = tmp_path_factory.mktemp("chaos") / "run"
     report = directory.parent / "report.html"
-    arguments = ("--minutes", 0.35, "--seed", 4, "--directory", directory, "--report", report)
+    arguments = ("--minutes", 0.3, "--seed", 4, "--directory", directory, "--report", report)
     return directory, bankrmi("chaos", *arguments)
 
 
@@ -75,25 +79,20 @@ def test_a_bank_under_real_faults_keeps_its_promises(
     assert "</html>" in (directory.parent / "report.html").read_text()
 
 
-def test_the_verdict_can_be_had_again_from_the_files_and_notices_a_single_wrong_entry(
+def test_the_same_check_notices_a_single_wrong_entry(
     finished: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     """A checker that finds nothing has to be able to find something."""
     directory, _ = finished
-    data = directory / "data" / "s1"
-    assert bankrmi("check", directory / "history", "--data", data).returncode == 0
-    ours = directory.parent / "wrong"
-    ours.mkdir()
-    subprocess.run(["cp", "-r", data, ours], check=True)
-    _forge(ours / "s1" / "bank.db")
-    again = bankrmi("check", directory / "history", "--data", ours / "s1")
-    assert again.returncode == 1, again.stdout + again.stderr
+    assert main(["check", str(directory / "history"), "--data", str(directory / "data" / "s1")]) == 0
+    wrong = directory.parent / "wrong" / "s1"
+    shutil.copytree(directory / "data" / "s1", wrong)
+    _forge(wrong / "bank.db")
+    assert main(["check", str(directory / "history"), "--data", str(wrong)]) == 1
 
 
 def _forge(database: Path) -> None:
     """Change what one withdrawal came to, in the middle of the journal."""
-    from bankrmi.storage.database import open_database
-
     opened = open_database(database)
     middle = opened.execute("SELECT max(action_id) / 2 FROM journal").get
     opened.execute("UPDATE journal SET result = result + 1 WHERE action_id = ?", (middle,))
@@ -109,7 +108,7 @@ def test_ctrl_c_ends_a_run_early_and_still_gives_the_verdict(tmp_path: Path) -> 
         text=True,
     )
     try:
-        until(lambda: len(lines(directory / "faults.jsonl")) >= 2, "two faults are over")
+        until(lambda: len(lines(directory / "faults.jsonl")) >= 1, "a fault is over")
         running.send_signal(signal.SIGINT)
         told, _ = running.communicate(timeout=DEADLINE_S)
     finally:
@@ -138,17 +137,17 @@ def test_a_chaos_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None
     until(lambda: not processes_of(directory), "all processes are gone")
 
 
-def test_a_directory_that_is_not_empty_is_refused(tmp_path: Path) -> None:
+def test_a_directory_that_is_not_empty_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Chaos touches nothing that it has not made."""
     (tmp_path / "somebody's").write_text("own")
-    refused = bankrmi("chaos", "--minutes", 1, "--directory", tmp_path)
-    assert refused.returncode == 2
-    assert "is not empty" in refused.stderr
+    assert main(["chaos", "--minutes", "1", "--directory", str(tmp_path)]) == 2
+    assert "is not empty" in capsys.readouterr().err
     assert [file.name for file in tmp_path.iterdir()] == ["somebody's"]
 
 
-def test_a_report_that_could_not_be_written_is_refused_before_the_run(tmp_path: Path) -> None:
+def test_a_report_that_could_not_be_written_is_refused_before_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Nobody waits half an hour for that."""
-    refused = bankrmi("chaos", "--minutes", 30, "--report", tmp_path / "no" / "report.html")
-    assert refused.returncode == 2
-    assert "there is no such folder" in refused.stderr
+    assert main(["chaos", "--minutes", "30", "--report", str(tmp_path / "no" / "report.html")]) == 2
+    assert "there is no such folder" in capsys.readouterr().err

@@ -20,8 +20,9 @@ import os
 import shutil
 import subprocess
 import threading
+from collections.abc import Sequence
 
-from bankrmi.robustness.chaos.network import Hindered, NoNamespaces
+from bankrmi.robustness.chaos.network import Hindered, NoNamespaces, Way
 
 __all__ = ["Namespaces"]
 
@@ -106,26 +107,23 @@ class Namespaces:
     def has_ended(self, process: str) -> None:
         pass
 
-    def cut(self, source: str, destination: str) -> None:
-        if self._cut.hold((source, destination)):
-            self._change("add", "cut", source, destination)
+    def cut(self, *ways: Way) -> None:
+        self._change("add", "cut", self._cut.hold(*ways))
 
-    def heal(self, source: str, destination: str) -> None:
-        if self._cut.release((source, destination)):
-            self._change("delete", "cut", source, destination)
+    def heal(self, *ways: Way) -> None:
+        self._change("delete", "cut", self._cut.release(*ways))
 
-    def slow(self, source: str, destination: str, late_ms: int) -> str:
-        if self._slow[late_ms].hold((source, destination)):
-            self._change("add", f"lossy{late_ms}", source, destination)
+    def slow(self, late_ms: int, *ways: Way) -> str:
+        self._change("add", f"lossy{late_ms}", self._slow[late_ms].hold(*ways))
         return f"{_LOST_PERCENT[late_ms]} % of the packets lost"
 
-    def hasten(self, source: str, destination: str, late_ms: int) -> None:
-        if self._slow[late_ms].release((source, destination)):
-            self._change("delete", f"lossy{late_ms}", source, destination)
+    def hasten(self, late_ms: int, *ways: Way) -> None:
+        self._change("delete", f"lossy{late_ms}", self._slow[late_ms].release(*ways))
 
-    def _change(self, verb: str, which: str, source: str, destination: str) -> None:
-        pair = f"{{ {self._hosts[source]} . {self._hosts[destination]} }}"
-        _run(["nft", verb, "element", "bridge", "chaos", which, pair], "")
+    def _change(self, verb: str, which: str, ways: Sequence[Way]) -> None:
+        if ways:
+            pairs = ", ".join(f"{self._hosts[source]} . {self._hosts[to]}" for source, to in ways)
+            _run(["nft", verb, "element", "bridge", "chaos", which, f"{{ {pairs} }}"], "")
 
     def close(self) -> None:
         """Leave our namespaces; they are gone when the last process is."""

@@ -14,11 +14,13 @@ import asyncio
 import random
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from typing import Any
 
 from bankrmi.robustness.chaos.bank import WITNESS, Bank, Situation, is_whole
 from bankrmi.robustness.chaos.clients import Clients
 from bankrmi.robustness.chaos.fault_log import FaultLog
+from bankrmi.robustness.chaos.network import Way
 from bankrmi.robustness.chaos.recorded import FaultKind
 from bankrmi.robustness.chaos.schedule import Aim, Direction, Planned, storms
 
@@ -107,9 +109,8 @@ class Nemesis:
                 return self._clients.names
             case Aim.PEERS:
                 return (*servers, WITNESS)
-            case Aim.ALL_BUT_READER:
-                writers = [name for name in self._clients.names if name != self._clients.reader]
-                return (*servers, WITNESS, *writers)
+            case Aim.WRITERS:
+                return tuple(name for name in self._clients.names if name != self._clients.reader)
             case Aim.OTHERS:
                 return (*servers, WITNESS, *self._clients.names)
 
@@ -210,38 +211,31 @@ class Nemesis:
             for other in self._aimed(planned.second, situation)
             if one != other
         ]
+        ways = [way for one, other in links for way in self._ways(one, other, planned.direction)]
         with ExitStack() as held:
-            for one, other in links:
-                held.enter_context(self._hindered(one, other, planned, situation))
+            noted = [held.enter_context(self._noted(one, other, planned, situation)) for one, other in links]
+            if planned.kind is FaultKind.CUT:
+                self._bank.network.cut(*ways)
+                held.callback(self._bank.network.heal, *ways)
+            else:
+                how = self._bank.network.slow(planned.late_ms, *ways)
+                held.callback(self._bank.network.hasten, planned.late_ms, *ways)
+                for one_of_them in noted:
+                    one_of_them["note"] = how
             await asyncio.sleep(planned.for_ms / 1000)
 
     @staticmethod
-    def _ways(one: str, other: str, direction: Direction) -> Sequence[tuple[str, str]]:
+    def _ways(one: str, other: str, direction: Direction) -> Sequence[Way]:
         there, back = (one, other), (other, one)
         return {Direction.BOTH: (there, back), Direction.THERE: (there,), Direction.BACK: (back,)}[direction]
 
-    def _hindered(self, one: str, other: str, planned: Planned, situation: Situation) -> ExitStack:
-        """Cut or slow a link as long as the context lasts."""
-        network, ways = self._bank.network, self._ways(one, other, planned.direction)
+    def _noted(
+        self, one: str, other: str, planned: Planned, situation: Situation
+    ) -> AbstractContextManager[dict[str, Any]]:
+        ways = self._ways(one, other, planned.direction)
         target, toward = ways[0]
-        held = ExitStack()
-        noted = held.enter_context(
-            self._faults.fault(
-                planned.kind,
-                target,
-                toward=toward,
-                both_ways=len(ways) == 2,
-                was=situation.role(target),
-            )
-        )
-        for source, destination in ways:
-            if planned.kind is FaultKind.CUT:
-                network.cut(source, destination)
-                held.callback(network.heal, source, destination)
-            else:
-                noted["note"] = network.slow(source, destination, planned.late_ms)
-                held.callback(network.hasten, source, destination, planned.late_ms)
-        return held
+        was = situation.role(target)
+        return self._faults.fault(planned.kind, target, toward=toward, both_ways=len(ways) == 2, was=was)
 
     # -- operators -------------------------------------------------------------------------------
 

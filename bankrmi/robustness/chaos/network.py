@@ -13,7 +13,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Protocol
 
-__all__ = ["OPERATOR", "Hindered", "Network", "NoNamespaces"]
+__all__ = ["OPERATOR", "Hindered", "Network", "NoNamespaces", "Way"]
+
+Way = tuple[str, str]
+"""From whom, to whom."""
 
 OPERATOR = "operator"
 """Who sees every process directly, whatever is cut: chaos itself."""
@@ -47,16 +50,16 @@ class Network(Protocol):
     def has_ended(self, process: str) -> None:
         """Be told that a process is gone, and surely so."""
 
-    def cut(self, source: str, destination: str) -> None:
-        """From now on nothing that `source` sends arrives at `destination`."""
+    def cut(self, *ways: Way) -> None:
+        """From now on nothing passes these ways; all at once."""
 
-    def heal(self, source: str, destination: str) -> None:
+    def heal(self, *ways: Way) -> None:
         """Take back one `cut`."""
 
-    def slow(self, source: str, destination: str, late_ms: int) -> str:
-        """Be slow in this direction, about so much; return in a few words what was done."""
+    def slow(self, late_ms: int, *ways: Way) -> str:
+        """Be slow these ways, about so much; return in a few words what was done."""
 
-    def hasten(self, source: str, destination: str, late_ms: int) -> None:
+    def hasten(self, late_ms: int, *ways: Way) -> None:
         """Take back one `slow`."""
 
     def close(self) -> None:
@@ -64,20 +67,20 @@ class Network(Protocol):
 
 
 class Hindered:
-    """How many faults hold each direction of each link."""
+    """How many faults hold each way of each link."""
 
     def __init__(self) -> None:
-        self._held: Counter[tuple[str, str]] = Counter()
+        self._held: Counter[Way] = Counter()
 
-    def __contains__(self, link: tuple[str, str]) -> bool:
-        return self._held[link] > 0
+    def __contains__(self, way: Way) -> bool:
+        return self._held[way] > 0
 
-    def hold(self, link: tuple[str, str]) -> bool:
-        """Count one more; return whether it is the first."""
-        self._held[link] += 1
-        return self._held[link] == 1
+    def hold(self, *ways: Way) -> list[Way]:
+        """Count one more for each; return those that were free before."""
+        self._held.update(ways)
+        return [way for way in ways if self._held[way] == 1]
 
-    def release(self, link: tuple[str, str]) -> bool:
-        """Count one less; return whether none is left."""
-        self._held[link] -= 1
-        return self._held[link] == 0
+    def release(self, *ways: Way) -> list[Way]:
+        """Count one less for each; return those that are free now."""
+        self._held.subtract(ways)
+        return [way for way in ways if self._held[way] == 0]

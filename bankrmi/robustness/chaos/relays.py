@@ -17,10 +17,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
-from bankrmi.robustness.chaos.network import OPERATOR, Hindered
+from bankrmi.robustness.chaos.network import OPERATOR, Hindered, Way
 from bankrmi.robustness.chaos.ports import HeldPort
 
 __all__ = ["Relays"]
@@ -28,6 +28,8 @@ __all__ = ["Relays"]
 Value = TypeVar("Value")
 
 _CHUNK = 1 << 16
+_ROUNDS = 8
+"""Of the event loop: more than asyncio needs to finish what it has begun with a connection."""
 
 
 class Relays:
@@ -36,7 +38,7 @@ class Relays:
     cuts_by = "relays"
     insecure = False
 
-    def __init__(self, links: tuple[tuple[str, str], ...]) -> None:
+    def __init__(self, links: tuple[Way, ...]) -> None:
         """`links` are (who connects, to whom)."""
         self._own = {process: HeldPort() for process in dict.fromkeys(end for link in links for end in link)}
         self._nowhere = {process: HeldPort() for process in self._own}  # For whom there is no link.
@@ -72,20 +74,20 @@ class Relays:
         self._alive.discard(process)
         self._listen_where_due()
 
-    def cut(self, source: str, destination: str) -> None:
-        self._hindered.hold((source, destination))
+    def cut(self, *ways: Way) -> None:
+        self._hindered.hold(*ways)
         self._change_weather()
 
-    def heal(self, source: str, destination: str) -> None:
-        self._hindered.release((source, destination))
+    def heal(self, *ways: Way) -> None:
+        self._hindered.release(*ways)
         self._change_weather()
 
-    def slow(self, source: str, destination: str, late_ms: int) -> str:
-        self._do(self._weather.slow((source, destination), late_ms))
+    def slow(self, late_ms: int, *ways: Way) -> str:
+        self._do(self._weather.slow(late_ms, ways))
         return f"{late_ms} ms late"
 
-    def hasten(self, source: str, destination: str, late_ms: int) -> None:
-        self._do(self._weather.slow((source, destination), -late_ms))
+    def hasten(self, late_ms: int, *ways: Way) -> None:
+        self._do(self._weather.slow(-late_ms, ways))
 
     def close(self) -> None:
         self._do(self._close())
@@ -100,11 +102,17 @@ class Relays:
     async def _close(self) -> None:
         for relay in self._relays.values():
             await relay.refuse()
+        await self._some_rounds()  # Whoever was just taken in becomes a connection.
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        await asyncio.sleep(0)  # What was aborted is closed in the next round.
+        await self._some_rounds()  # What was aborted is closed.
+
+    @staticmethod
+    async def _some_rounds() -> None:
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
 
     def _change_weather(self) -> None:
         cut = {
@@ -129,26 +137,27 @@ class _Weather:
     """What passes at the moment; only ever used in the relays' event loop."""
 
     def __init__(self) -> None:
-        self._cut: set[tuple[str, str]] = set()
-        self._late_ms: Counter[tuple[str, str]] = Counter()
+        self._cut: set[Way] = set()
+        self._late_ms: Counter[Way] = Counter()
         self._changed = asyncio.Event()
 
-    async def cut(self, ways: set[tuple[str, str]]) -> None:
+    async def cut(self, ways: set[Way]) -> None:
         """Cut exactly these from now on."""
         self._cut = ways
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def slow(self, way: tuple[str, str], by_ms: int) -> None:
-        """Let everything be so much later from now on."""
-        self._late_ms[way] += by_ms
+    async def slow(self, by_ms: int, ways: Iterable[Way]) -> None:
+        """Let everything be so much later these ways, from now on."""
+        for way in ways:
+            self._late_ms[way] += by_ms
 
-    async def passage(self, *ways: tuple[str, str]) -> None:
+    async def passage(self, *ways: Way) -> None:
         """Return when something may pass, all of these ways."""
         while any(way in self._cut for way in ways):
             await self._changed.wait()
 
-    async def lateness(self, way: tuple[str, str]) -> None:
+    async def lateness(self, way: Way) -> None:
         """Return when something that begins its way now has arrived."""
         if self._late_ms[way]:
             await asyncio.sleep(self._late_ms[way] / 1000)
@@ -194,9 +203,7 @@ class _Relay:
             for each in writers:
                 each.transport.abort()
 
-    async def _pass_on(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: tuple[str, str]
-    ) -> None:
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way) -> None:
         """Pass on what comes from one end to the other, and at last that it has ended."""
         while chunk := await _read(reader):
             await self._weather.lateness(way)

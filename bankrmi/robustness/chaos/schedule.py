@@ -2,7 +2,7 @@
 
 A run is a row of storms. A storm is a few faults that may overlap; after it the bank is left alone, either
 for a moment only or until every copy is in sync again. Whom a fault hits is an aim ("the primary"), since
-nobody knows beforehand who that will be.
+nobody knows beforehand who that will be. Some storms are plots: two faults that belong together.
 
 Rule 1: the same seed gives the same storms and the same settings, on every machine. (Real processes take
         their own time, so what comes of them differs from run to run.)
@@ -34,7 +34,7 @@ class Aim(Enum):
     CLIENT = "a client"
     CLIENTS = "all clients"
     PEERS = "the other servers and the witness"
-    ALL_BUT_READER = "everybody but the client that only reads"
+    WRITERS = "all clients but the one that only reads"
     OTHERS = "everybody else"
 
 
@@ -98,14 +98,10 @@ _LINKS = {
     (Aim.CLIENT, Aim.PRIMARY): 2,
     (Aim.CLIENTS, Aim.PRIMARY): 2,
     (Aim.CLIENTS, Aim.STANDBY): 1,
-    (Aim.PRIMARY, Aim.ALL_BUT_READER): 3,  # Nothing waits there: reads are all that could go wrong.
     (Aim.PRIMARY, Aim.PEERS): 4,  # Clients still reach it: whom it answers now, it must not.
     (Aim.PRIMARY, Aim.OTHERS): 2,
     (Aim.STANDBY, Aim.OTHERS): 1,
 }
-_LONG = (Aim.PEERS, Aim.ALL_BUT_READER)
-"""From these a primary is cut off for longer than a lease: before that nothing could go wrong."""
-
 _LEASES_MS = (1000, 1000, 500, 300, 0)
 
 
@@ -126,14 +122,12 @@ def storms(seed: int) -> Iterator[Storm]:
     chance = random.Random(f"storms/{seed}")
     deck: list[FaultKind] = []
     while True:
-        faults = []
-        for _ in range(chance.choice((1, 2, 2, 3, 4))):
+        faults = list(chance.choice(_PLOTS)(chance)) if chance.random() < 0.3 else []
+        for _ in range(chance.choice((1, 2, 2, 3, 4)) if not faults else chance.choice((0, 0, 1, 2))):
             if not deck:
                 deck = list(_DECK)
                 chance.shuffle(deck)
             faults.append(_planned(chance, deck.pop()))
-        if chance.random() < 0.25:
-            faults += _blow_while_nobody_looks(chance)
         until_in_sync = chance.random() < 0.6
         calm_ms = chance.randint(100, 700) if until_in_sync else chance.randint(200, 1500)
         faults.sort(key=lambda fault: fault.after_ms)
@@ -162,13 +156,16 @@ def _planned(chance: random.Random, kind: FaultKind) -> Planned:
         second=second,
         direction=direction,
         after_ms=chance.randint(0, 1500),
-        for_ms=_length_ms(chance) if second not in _LONG else chance.randint(1000, 3500),
+        for_ms=_length_ms(chance),
         late_ms=chance.choice((20, 80, 250)),
     )
 
 
-def _blow_while_nobody_looks(chance: random.Random) -> list[Planned]:
-    """Return two faults: a standby hears nothing, and before it is given up, the primary is gone."""
+# Two faults that mean little by themselves.
+
+
+def _blow_while_nobody_looks(chance: random.Random) -> tuple[Planned, Planned]:
+    """A standby hears nothing, and before it is given up, the primary is gone."""
     kind = chance.choice((FaultKind.PAUSE, FaultKind.CUT))
     second = Aim.PRIMARY if kind is FaultKind.CUT else None
     after_ms = chance.randint(0, 800)
@@ -176,7 +173,23 @@ def _blow_while_nobody_looks(chance: random.Random) -> list[Planned]:
     deaf = Planned(kind=kind, aim=Aim.STANDBY, second=second, after_ms=after_ms, for_ms=deaf_ms)
     blow_ms = after_ms + chance.randint(50, deaf_ms)
     gone = Planned(kind=FaultKind.KILL, aim=Aim.PRIMARY, after_ms=blow_ms, for_ms=chance.randint(1000, 2500))
-    return [deaf, gone]
+    return deaf, gone
+
+
+def _leave_it_alone_with_readers(chance: random.Random) -> tuple[Planned, Planned]:
+    """A primary gets no more updates, then nobody else hears it: who reads there is told old news."""
+    after_ms = chance.randint(0, 800)
+    for_ms = chance.randint(2000, 3500)
+    idle = Planned(
+        kind=FaultKind.CUT, aim=Aim.WRITERS, second=Aim.PRIMARY, after_ms=after_ms, for_ms=for_ms + 100
+    )
+    alone = Planned(
+        kind=FaultKind.CUT, aim=Aim.PRIMARY, second=Aim.PEERS, after_ms=after_ms + 100, for_ms=for_ms
+    )
+    return idle, alone
+
+
+_PLOTS = (_blow_while_nobody_looks, _leave_it_alone_with_readers)
 
 
 def _one_of(chance: random.Random, weights: Mapping[Choice, int]) -> Choice:

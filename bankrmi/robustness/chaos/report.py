@@ -33,9 +33,9 @@ from bankrmi.robustness.chaos.report_words import rate
 __all__ = ["report", "write_report"]
 
 _CLOSER_LOOKS = 6
-_MOST_COARSE, _MOST_FINE = 700, 18_000
+_MOST_COARSE, _MOST_FINE = 900, 18_000
 _WIDTHS_MS = (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
-_CLOSE_WIDTH_NS = 50_000_000
+_COARSE_NS, _CLOSE_NS = 200_000_000, 50_000_000
 _STYLE = Path(__file__).with_name("report.css")
 _SCRIPT = Path(__file__).with_name("report.js")
 
@@ -75,7 +75,7 @@ def _policy(script: str) -> str:
 def _sections(summary: Summary) -> Iterator[Markup]:
     recorded = summary.recorded
     start, end = recorded.started_ns, recorded.ended_ns
-    width = _width(end - start, _MOST_COARSE)
+    width = max(_COARSE_NS, _width(end - start, _MOST_COARSE))
     coarse = list(binned(recorded.calls, start, end, width))
     scale = scale_of(recorded.calls, coarse, start, width)
     whole = Stretch(
@@ -106,17 +106,17 @@ def _sections(summary: Summary) -> Iterator[Markup]:
 def _plots_key(whole: Stretch) -> str:
     return (
         f"Latency: the band goes from the median to the 99th percentile of each {whole.width_ns / 1e9:g} s, "
-        "the dash is the slowest call; a mark at the top edge is a call in doubt. Calls stand where they ended. "
-        "Where there is no band, nothing was answered."
+        "the dash is the slowest call; a mark at the top edge is a call in doubt. Calls stand where they "
+        "ended. Where there is no band, nothing was answered."
     )
 
 
 def _closer_looks(summary: Summary, whole: Stretch) -> Iterator[Markup]:
     for window in windows(summary.recorded, _CLOSER_LOOKS):
-        bins = list(binned(summary.recorded.calls, window.from_ns, window.to_ns, _CLOSE_WIDTH_NS))
+        bins = list(binned(summary.recorded.calls, window.from_ns, window.to_ns, _CLOSE_NS))
         stretch = Stretch(
             recorded=summary.recorded, scale=whole.scale, from_ns=window.from_ns, to_ns=window.to_ns,
-            bins=bins, width_ns=_CLOSE_WIDTH_NS, silences=summary.silences,
+            bins=bins, width_ns=_CLOSE_NS, silences=summary.silences,
         )  # fmt: skip
         heading, sentence = window_words(summary, window)
         yield element(

@@ -162,16 +162,20 @@ def latencies(calls: CallColumns) -> list[int]:
     )
 
 
-def silences(calls: CallColumns, from_ns: int, to_ns: int, at_least_ns: int) -> list[Silence]:
-    """Return when no client was answered for so long, in order of time."""
+def silences(calls: CallColumns, at_least_ns: int) -> list[Silence]:
+    """Return when no client was answered for so long, in order of time.
+
+    From the first answer, before which the bank was not yet there, to the end of the last call, whatever
+    came of it: a bank that no longer answers is silent, but not one that is no longer asked.
+    """
     answers = [
         completed
         for completed, outcome in zip(calls.completed_ns, calls.outcomes, strict=True)
-        if outcome in ANSWERED and from_ns <= completed <= to_ns
+        if outcome in ANSWERED
     ]
     return [
         Silence(from_ns=before, to_ns=after)
-        for before, after in pairwise([from_ns, *answers, to_ns])
+        for before, after in pairwise([*answers, *calls.completed_ns[-1:]])
         if after - before >= at_least_ns
     ]
 

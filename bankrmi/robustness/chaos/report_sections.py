@@ -52,7 +52,7 @@ class Summary:
         self.latencies = latencies(recorded.calls)
         self.faults = faults_by_kind(recorded)
         self.spreads = spreads(recorded.failovers)
-        self.silences = silences(recorded.calls, recorded.started_ns, recorded.ended_ns, SILENCE_NS)
+        self.silences = silences(recorded.calls, SILENCE_NS)
 
     def clock(self, at_ns: int, decimals: int = 1) -> str:
         return clock_time(at_ns - self.recorded.started_ns, decimals)
@@ -114,6 +114,9 @@ def _tiles(summary: Summary) -> Iterator[Markup]:
         "latency of a call", duration(at_percent(summary.latencies, 50)),
         f"median; 99 % within {duration(at_percent(summary.latencies, 99))}",
     )  # fmt: skip
+    faults = len(summary.recorded.faults)
+    often = f"one in {duration(length // faults)}" if faults else "an undisturbed run"
+    yield _tile(plural(faults, "fault"), number(faults), often)
     took = sorted(failover.took_ns for failover in summary.recorded.failovers)
     spread = f"median {duration(at_percent(took, 50))}, longest {duration(took[-1])}" if took else "none"
     yield _tile(plural(len(took), "failover"), number(len(took)), spread)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from bankrmi.robustness.chaos.recorded import Fault, FaultKind, Process, ProcessKind, Recorded, Role, RoleSpan
 from bankrmi.robustness.chaos.report_figures import Bin, Silence
-from bankrmi.robustness.chaos.report_markup import Markup, element
+from bankrmi.robustness.chaos.report_markup import Content, Markup, element
 from bankrmi.robustness.chaos.report_plots import Scale
 from bankrmi.robustness.chaos.report_words import clock_time, duration, fault_sentence, fault_verb
 
@@ -73,8 +73,8 @@ def timeline(stretch: Stretch, *, each_call: bool, zoomed: bool, label: str) -> 
         element("div", _silences(stretch), class_="over", aria_hidden="true"),
         _lanes(stretch),
         _links(stretch),
-        _plot("operations /s", rates, scale.rate_marks()),
-        _plot("latency", latency, scale.latency_marks(), tall=True),
+        _plot("operations per second", rates, scale.rate_marks()),
+        _plot(f"latency{' of each call' if each_call else ''}", latency, scale.latency_marks(), tall=True),
         _row("", element("div", _ticks(stretch), class_="track"), "axis"),
         class_="timeline" + (" dense" if span_s > 150 else ""),
         style=f"--from:{scale.seconds(from_ns)};--span:{span_s:.3f}",
@@ -118,8 +118,8 @@ def key(recorded: Recorded) -> Markup:
     return element("ul", roles, faults, silent, more, class_="key")
 
 
-def _row(name: str, track: Markup, kind: str, *more: Markup) -> Markup:
-    return element("div", element("div", name, *more, class_="name"), track, class_=f"row {kind}")
+def _row(name: Content, track: Markup, kind: str, *, before: Content = ()) -> Markup:
+    return element("div", before, element("div", name, class_="name"), track, class_=f"row {kind}")
 
 
 def _lanes(stretch: Stretch) -> Iterator[Markup]:
@@ -206,7 +206,7 @@ def _silences(stretch: Stretch) -> list[Markup]:
     return [
         element(
             "span",
-            element("b", f"nobody answered {duration(silence.length_ns)}"),
+            element("b", element("i", "nobody answered "), duration(silence.length_ns)),
             class_="silence",
             style=stretch.style(silence.from_ns, silence.to_ns),
         )
@@ -221,10 +221,9 @@ def _plot(name: str, drawing: Markup, marks: Iterable[tuple[float, str]], *, tal
         lines.append(element("i", class_="line", style=f"top:{down:.1f}%"))
         labels.append(element("i", label, class_="mark", style=f"top:{down:.1f}%"))
     scale = element("span", labels, class_="marks")
-    return _row(
-        "", element("div", lines, drawing, class_="track"), f"plot{' tall' if tall else ''}",
-        element("b", name), scale,
-    )  # fmt: skip
+    caption = element("div", name, class_="caption")
+    track = element("div", lines, drawing, class_="track")
+    return _row(scale, track, f"plot{' tall' if tall else ''}", before=caption)
 
 
 def _ticks(stretch: Stretch) -> Iterator[Markup]:

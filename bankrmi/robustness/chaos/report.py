@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
 from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.chaos.recorded import Recorded
-from bankrmi.robustness.chaos.report_figures import binned, windows
+from bankrmi.robustness.chaos.report_figures import Bin, binned, windows
 from bankrmi.robustness.chaos.report_markup import Markup, element
 from bankrmi.robustness.chaos.report_plots import Scale, scale_of
 from bankrmi.robustness.chaos.report_sections import (
@@ -34,8 +34,8 @@ __all__ = ["report", "write_report"]
 
 _CLOSER_LOOKS = 6
 _MOST_COARSE, _MOST_FINE = 900, 18_000
-_WIDTHS_MS = (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
-_COARSE_NS, _CLOSE_NS = 200_000_000, 50_000_000
+_WIDTHS_MS = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
+_COARSE_NS, _FINE_NS = 200_000_000, 100_000_000
 _STYLE = Path(__file__).with_name("report.css")
 _SCRIPT = Path(__file__).with_name("report.js")
 
@@ -61,9 +61,15 @@ def report(recorded: Recorded) -> str:
         element("title", f"{summary.verdict} – bankrmi chaos, seed {recorded.seed}"),
         element("style", Markup(_STYLE.read_text(encoding="utf-8"))),
     )
-    body = element("body", glyphs(), headline(summary), element("main", _sections(summary)), _foot(recorded))
-    code = element("script", Markup(script))
-    return f'<!doctype html>\n<html lang="en">\n{head}\n{body}\n{code}</html>\n'
+    body = element(
+        "body",
+        glyphs(),
+        headline(summary),
+        element("main", _sections(summary)),
+        _foot(recorded),
+        element("script", Markup(script)),
+    )
+    return f'<!doctype html>\n<html lang="en">\n{head}\n{body}\n</html>\n'
 
 
 def _policy(script: str) -> str:
@@ -77,7 +83,9 @@ def _sections(summary: Summary) -> Iterator[Markup]:
     start, end = recorded.started_ns, recorded.ended_ns
     width = max(_COARSE_NS, _width(end - start, _MOST_COARSE))
     coarse = list(binned(recorded.calls, start, end, width))
-    scale = scale_of(recorded.calls, coarse, start, width)
+    fine_width = _width(end - start, _MOST_FINE)
+    fine = list(binned(recorded.calls, start, end, fine_width))
+    scale = scale_of(recorded.calls, fine, start, fine_width)
     whole = Stretch(
         recorded=recorded, scale=scale, from_ns=start, to_ns=end,
         bins=coarse, width_ns=width, silences=summary.silences,
@@ -85,10 +93,10 @@ def _sections(summary: Summary) -> Iterator[Markup]:
     yield element(
         "section",
         element("h2", "The whole run"),
-        key(recorded),
+        key(recorded, summary.silences),
         timeline(whole, each_call=False, zoomed=True, label="Timeline of the whole run"),
         element("p", _plots_key(whole), class_="note"),
-        _fine(summary, scale),
+        _fine(fine, fine_width, scale),
         id="timeline",
     )
     looks = list(_closer_looks(summary, whole))
@@ -113,10 +121,10 @@ def _plots_key(whole: Stretch) -> str:
 
 def _closer_looks(summary: Summary, whole: Stretch) -> Iterator[Markup]:
     for window in windows(summary.recorded, _CLOSER_LOOKS):
-        bins = list(binned(summary.recorded.calls, window.from_ns, window.to_ns, _CLOSE_NS))
+        bins = list(binned(summary.recorded.calls, window.from_ns, window.to_ns, _FINE_NS))
         stretch = Stretch(
             recorded=summary.recorded, scale=whole.scale, from_ns=window.from_ns, to_ns=window.to_ns,
-            bins=bins, width_ns=_CLOSE_NS, silences=summary.silences,
+            bins=bins, width_ns=_FINE_NS, silences=summary.silences,
         )  # fmt: skip
         heading, sentence = window_words(summary, window)
         yield element(
@@ -126,11 +134,8 @@ def _closer_looks(summary: Summary, whole: Stretch) -> Iterator[Markup]:
         )
 
 
-def _fine(summary: Summary, scale: Scale) -> Markup:
+def _fine(bins: Sequence[Bin], width: int, scale: Scale) -> Markup:
     """Return the figures by which the script draws a closer look; latencies in 10 µs."""
-    recorded = summary.recorded
-    width = _width(summary.length_ns, _MOST_FINE)
-    bins = list(binned(recorded.calls, recorded.started_ns, recorded.ended_ns, width))
     values = {
         "width": width / 1e9,
         "low": scale.low_ns / 1e9,

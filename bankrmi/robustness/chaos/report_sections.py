@@ -110,10 +110,9 @@ def _tiles(summary: Summary) -> Iterator[Markup]:
         "operations answered", number(summary.operations),
         f"{number(rate(summary.operations, length))} a second, in {counted(answered_calls(calls), 'call')}",
     )  # fmt: skip
-    yield _tile(
-        "latency of a call", duration(at_percent(summary.latencies, 50)),
-        f"median; 99 % within {duration(at_percent(summary.latencies, 99))}",
-    )  # fmt: skip
+    if summary.latencies:
+        median, p99 = (duration(at_percent(summary.latencies, percent)) for percent in (50, 99))
+        yield _tile("latency of a call", median, f"median; 99 % within {p99}")
     faults = len(summary.recorded.faults)
     often = f"one in {duration(length // faults)}" if faults else "an undisturbed run"
     yield _tile(plural(faults, "fault"), number(faults), often)
@@ -121,9 +120,9 @@ def _tiles(summary: Summary) -> Iterator[Markup]:
     spread = f"median {duration(at_percent(took, 50))}, longest {duration(took[-1])}" if took else "none"
     yield _tile(plural(len(took), "failover"), number(len(took)), spread)
     longest = max(summary.silences, key=lambda silence: silence.length_ns, default=None)
-    if longest is None:
+    if longest is None and summary.operations:
         yield _tile("longest silence", f"< {duration(SILENCE_NS)}", "somebody was always answered")
-    else:
+    elif longest is not None:
         yield _tile("longest silence", duration(longest.length_ns), _silence(summary, longest))
     doubts = in_doubt_calls(calls)
     share = (

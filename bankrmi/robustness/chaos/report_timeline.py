@@ -98,7 +98,7 @@ def glyphs() -> Markup:
     return element("svg", symbols, class_="symbols", aria_hidden="true")
 
 
-def key(recorded: Recorded) -> Markup:
+def key(recorded: Recorded, silences: Sequence[Silence]) -> Markup:
     """Return what the marks mean: only those that are used."""
     used = {span.role for span in recorded.roles}
     roles = [
@@ -114,7 +114,7 @@ def key(recorded: Recorded) -> Markup:
     ]
     links = "of a link: the upper half is what the first sends, the lower half what the second sends"
     more = [element("li", links, class_="wide")] if any(fault.toward for fault in recorded.faults) else []
-    silent = element("li", element("i", class_="silence"), "nobody was answered")
+    silent = [element("li", element("i", class_="silence"), "nobody was answered")] if silences else []
     return element("ul", roles, faults, silent, more, class_="key")
 
 

@@ -16,17 +16,12 @@ from pathlib import Path
 
 from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.chaos.recorded import Recorded
+from bankrmi.robustness.chaos.report_failovers import failover_times
 from bankrmi.robustness.chaos.report_figures import Bin, binned, windows
+from bankrmi.robustness.chaos.report_headline import Summary, headline, window_words
 from bankrmi.robustness.chaos.report_markup import Markup, element
 from bankrmi.robustness.chaos.report_plots import Scale, scale_of
-from bankrmi.robustness.chaos.report_sections import (
-    Summary,
-    evidence,
-    failover_times,
-    headline,
-    slowest,
-    window_words,
-)
+from bankrmi.robustness.chaos.report_tables import evidence, slowest
 from bankrmi.robustness.chaos.report_timeline import Stretch, glyphs, key, timeline
 from bankrmi.robustness.chaos.report_words import rate
 
@@ -105,7 +100,7 @@ def _sections(summary: Summary) -> Iterator[Markup]:
             "section", element("h2", "Failovers, closer"), element("div", looks, class_="looks"), id="looks"
         )
     yield element(
-        "section", element("h2", "How long failovers took"), failover_times(summary), id="failovers"
+        "section", element("h2", "How long failovers took"), failover_times(summary.spreads), id="failovers"
     )
     yield element("section", element("h2", "The slowest calls"), slowest(summary), id="slowest")
     yield from evidence(summary)

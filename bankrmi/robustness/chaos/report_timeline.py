@@ -52,6 +52,8 @@ class Stretch:
         return mark.from_ns < self.to_ns and mark.to_ns >= self.from_ns
 
     def style(self, from_ns: int, to_ns: int) -> str:
+        """Return the place of a mark; it is cut off at the edges, so that its name can be read."""
+        from_ns, to_ns = max(from_ns, self.from_ns), min(to_ns, self.to_ns)
         length = f"{(to_ns - from_ns) / 1_000_000_000:.3f}".rstrip("0").rstrip(".")
         return f"--t:{self.scale.seconds(from_ns)};--d:{length}"
 

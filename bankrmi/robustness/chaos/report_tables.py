@@ -1,4 +1,4 @@
-"""The tables of a report: the slowest calls, the faults, what was looked at, how to do it again, and where."""
+"""The tables of a report: the slowest calls, the faults, what was looked at, how to do it again."""
 
 from __future__ import annotations
 

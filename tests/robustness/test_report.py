@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.chaos.recorded import CallColumns, FaultKind, MadeCall, Outcome, Recorded, columns
 from bankrmi.robustness.chaos.report import report, write_report
+from bankrmi.robustness.chaos.report_figures import answered_operations
 from bankrmi.robustness.chaos.report_markup import Markup, element
 from tests.robustness.made_up_runs import MS, SECOND, START, made_up_run, no_run
 from tests.robustness.pages import Page
@@ -124,6 +127,15 @@ def test_every_role_and_every_kind_of_fault_has_its_mark() -> None:
         classes[f"role {role}"] for role in ("primary", "standby", "joining", "starting", "down")
     ) >= len([span for span in run.roles if span.process != "witness"])
     assert set(page.values("href")) >= {f"#{kind.value}" for kind in FaultKind}
+
+
+def test_the_script_is_given_the_whole_run_in_its_finest_bins(short: Recorded) -> None:
+    [embedded] = re.findall(r'id="fine">(.*?)</script>', report(short))
+    fine = json.loads(embedded)
+    kept = (fine["rates"], fine["medians"], fine["p99s"], fine["longests"])
+    assert {len(values) for values in kept} == {round(30 / fine["width"])}
+    assert round(sum(fine["rates"]) * fine["width"]) == answered_operations(short.calls)
+    assert max(fine["longests"]) * 10_000 >= max(short.calls.latency_ns)
 
 
 def test_half_an_hour_under_hundreds_of_faults_stays_below_three_megabytes() -> None:

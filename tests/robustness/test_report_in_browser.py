@@ -140,7 +140,7 @@ def check_boxes(seen: Seen) -> None:
             assert height > 0, kind
             assert left >= 0, kind
             assert left + width <= found["room"] or kind == "dots", kind  # Tables may be scrolled.
-    assert all(width > 100 for _, _, width, _ in found["lanes"])
+    assert all(width > 100 and height >= 20 for _, _, width, height in found["lanes"])
     assert sum(width > 3 for _, _, width, _ in found["roles"]) > 5
     assert seen.busy > 0.01, "the picture is blank"
 

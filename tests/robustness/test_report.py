@@ -14,7 +14,7 @@ import pytest
 from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.chaos.recorded import CallColumns, FaultKind, MadeCall, Outcome, Recorded, columns
 from bankrmi.robustness.chaos.report import report, write_report
-from bankrmi.robustness.chaos.report_figures import answered_operations
+from bankrmi.robustness.chaos.report_figures import answered_operations, binned
 from bankrmi.robustness.chaos.report_markup import Markup, element
 from tests.robustness.made_up_runs import MS, SECOND, START, made_up_run, no_run
 from tests.robustness.pages import Page
@@ -102,6 +102,13 @@ def test_a_run_in_which_nothing_was_answered_is_not_called_good() -> None:
         assert "somebody was always answered" not in text
 
 
+def test_a_run_that_was_not_judged_is_not_called_good(short: Recorded) -> None:
+    text = report(replace(short, checked=()))
+    assert "Nothing was judged in 23\u202f534 operations" in Page(text).text()
+    assert "verdict empty" in Page(text).values("class")
+    assert "No violation" not in text
+
+
 def test_never_is_anything_called_proved(short: Recorded) -> None:
     text = Page(report(short)).text().lower()
     assert "prove" not in text
@@ -134,7 +141,11 @@ def test_the_script_is_given_the_whole_run_in_its_finest_bins(short: Recorded) -
     fine = json.loads(embedded)
     kept = (fine["rates"], fine["medians"], fine["p99s"], fine["longests"])
     assert {len(values) for values in kept} == {round(30 / fine["width"])}
-    assert round(sum(fine["rates"]) * fine["width"]) == answered_operations(short.calls)
+    drawn = sum(
+        stretch.operations for stretch in binned(short.calls, short.started_ns, short.ended_ns, SECOND)
+    )
+    assert 0 <= answered_operations(short.calls) - drawn < 10  # What ends after the run is not drawn.
+    assert round(sum(fine["rates"]) * fine["width"]) == drawn
     assert max(fine["longests"]) * 10_000 >= max(short.calls.latency_ns)
 
 

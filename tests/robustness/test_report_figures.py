@@ -13,7 +13,6 @@ from bankrmi.robustness.chaos.recorded import (
     MadeCall,
     Outcome,
     columns,
-    made_calls,
 )
 from bankrmi.robustness.chaos.report_figures import (
     Silence,
@@ -27,8 +26,6 @@ from bankrmi.robustness.chaos.report_figures import (
 )
 from bankrmi.robustness.chaos.report_plots import scale_of
 from bankrmi.robustness.chaos.report_words import clock_time, duration, fault_sentence, number
-from bankrmi.robustness.checker.history import SHOWN, Answered, Call, Refused, Result, Unknown, Unreached
-from bankrmi.robustness.checker.history import Outcome as ToldOutcome
 from tests.robustness.made_up_runs import MS, SECOND, START, made_up_run, no_run, overlapping
 
 
@@ -44,13 +41,6 @@ def failover(at_ms: int, took_ms: int, cause: str = "kill of the primary") -> Fa
     return Failover(
         cause=cause, at_ns=START + at_ms * MS, took_ns=took_ms * MS,
         old_primary="s1", new_primary="s2", epoch=2,
-    )  # fmt: skip
-
-
-def told(outcome: ToldOutcome, completed_ns: int | None = 9, operations: tuple[bytes, ...] = ()) -> Call:
-    return Call(
-        client="c1", number=3, kind="batch", invoked_ns=4, completed_ns=completed_ns, request=("a", 7),
-        operations=operations, query=None, outcome=outcome,
     )  # fmt: skip
 
 
@@ -168,22 +158,6 @@ def test_faults_are_counted_by_whom_they_hit() -> None:
     assert list(counted) == [kill, FaultKind.CUT]
     assert counted[kill] == {"primary": 2, "the witness": 1, "a client": 1, "a server": 1}
     assert counted[FaultKind.CUT] == {"a link": 1}
-
-
-def test_a_call_of_a_history_is_drawn_as_it_ended() -> None:
-    done, short = Result(1, "done", 5), Result(2, "insufficient", 5)
-    outcomes: dict[ToldOutcome, Outcome] = {
-        Answered(None, (short, done)): Outcome.DONE,
-        Answered(None, (short, short)): Outcome.DECLINED,
-        Answered(None, (Result(1, SHOWN, 5),)): Outcome.DONE,
-        Refused("stale"): Outcome.REFUSED,
-        Unreached(): Outcome.REFUSED,
-        Unknown(): Outcome.IN_DOUBT,
-    }
-    made = list(made_calls([told(outcome, operations=(b"", b"")) for outcome in outcomes]))
-    assert [one.outcome for one in made] == list(outcomes.values())
-    assert {(one.request, one.operations, one.latency_ns) for one in made} == {("a:7", 2, 5)}
-    assert list(made_calls([told(Unknown(), completed_ns=None)])) == []
 
 
 def test_a_scale_has_room_for_every_latency() -> None:

@@ -60,13 +60,15 @@ class Summary:
             return f"{found} in {counted(self.operations, 'operation')}"
         if not self.operations:
             return "Nothing was judged: no operation was answered"
+        if not self.recorded.checked:
+            return f"Nothing was judged in {counted(self.operations, 'operation')}"
         return f"No violation in {counted(self.operations, 'operation')}"
 
     @property
     def verdict_kind(self) -> str:
         if self.recorded.violations:
             return "bad"
-        return "good" if self.operations else "empty"
+        return "good" if self.operations and self.recorded.checked else "empty"
 
 
 def headline(summary: Summary) -> Markup:

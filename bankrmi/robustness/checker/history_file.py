@@ -26,6 +26,7 @@ from bankrmi.bank.accounts import packed
 from bankrmi.bank.operations import check_account, operation_from_wire, parse_request_id
 from bankrmi.errors import ConfigurationError, InvalidRequest
 from bankrmi.robustness.checker.history import (
+    SHOWN,
     Answered,
     Call,
     Header,
@@ -247,6 +248,8 @@ def _results(asked: dict[str, Any], forms: Sequence[Any]) -> tuple[Result, ...]:
         for action_id, status, value in results
     ):
         results = ()
-    if not results or (asked["kind"] == "balance" and len(results) != 1):
+    if not results:
         raise _Malformed("'results' is a list of [action id, status, balance], one for each operation")
+    if asked["kind"] == "balance" and (len(results) != 1 or results[0].status != SHOWN):
+        raise _Malformed(f"a balance is answered with one result of status {SHOWN!r}")
     return results

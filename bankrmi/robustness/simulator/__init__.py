@@ -6,6 +6,6 @@ faults       what goes wrong, how often, and to whom
 server       a server's process, disk, links and clock
 client       a client: what it asks, and all that it was told
 witness      the keeper of the view
-workload     what clients ask for, and what must come of it, reckoned without production code
-verdict      what clients were told, against the final journal
+workload     what clients ask for
+history      the clients' calls and the servers' disks, for the checker
 """

@@ -14,10 +14,11 @@ from bankrmi.errors import BrokenInvariant, Unreached, Unsettled
 from bankrmi.replication.effects import Decided, Read, Reply
 from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.settings import Settings
+from bankrmi.robustness.checker.verdict import judge
 from bankrmi.robustness.simulator.client import Asked, SimulatedClient
 from bankrmi.robustness.simulator.faults import Misfortune
+from bankrmi.robustness.simulator.history import calls_of, copy_of
 from bankrmi.robustness.simulator.server import SimulatedServer
-from bankrmi.robustness.simulator.verdict import check_calls, check_journal
 from bankrmi.robustness.simulator.witness import SimulatedWitness
 from bankrmi.robustness.simulator.workload import BankWorkload, Workload
 from bankrmi.robustness.simulator.world import World
@@ -225,11 +226,10 @@ class Simulation:
         state = list(first.export())
         if any(list(other.export()) != state for other in others):
             raise Failure("safety", "equal journals add up to different states")
-        calls = [call for client in self.clients for call in client.calls]
-        for sentence in (
-            *check_journal(entries, self.workload.model(), first.read),
-            *check_calls(calls, entries, self.workload.model()),
-        ):
+        model = self.workload.model()
+        copies = [copy_of(server.name, server.journal, model) for server in self.servers.values()]
+        calls = calls_of(call for client in self.clients for call in client.calls)
+        for sentence in judge(calls, copies, model, begin_ns=0).violations:
             raise Failure("safety", sentence)
 
 

@@ -117,8 +117,8 @@ def test_never_is_anything_called_proved(short: Recorded) -> None:
 
 def test_every_fault_failover_and_figure_is_there_in_words(short: Recorded) -> None:
     text = Page(report(short)).text()
-    assert f"All {len(short.faults)} faults" in text
-    assert f"All {len(short.failovers)} failovers" in text
+    assert f"All faults, link by link: {len(short.faults)}" in text
+    assert f"All failovers: {len(short.failovers)}" in text
     for said in (short.command, *short.checked, *short.notes, *(path for _, path in short.files)):
         assert said in text
     for failover in short.failovers:

@@ -12,15 +12,20 @@ from bankrmi.robustness.chaos.recorded import (
     FaultKind,
     MadeCall,
     Outcome,
+    Role,
+    RoleSpan,
     columns,
 )
 from bankrmi.robustness.chaos.report_figures import (
     Silence,
     at_percent,
     binned,
+    failovers_within,
     faults_by_kind,
-    going_on,
+    faults_within,
+    separate,
     silences,
+    somebody_led,
     spreads,
     windows,
 )
@@ -105,19 +110,26 @@ def test_failover_times_are_told_by_cause_the_most_frequent_first() -> None:
     assert (found[0].median_ns, found[0].p90_ns, found[0].longest_ns) == (7 * MS, 50 * MS, 50 * MS)
 
 
-def test_a_typical_failover_and_the_slowest_are_shown_closer_and_none_twice() -> None:
+def test_a_typical_failover_the_slowest_and_the_longest_silences_are_shown_closer_and_none_twice() -> None:
     run = no_run(
         ended_ns=START + 100 * SECOND,
         failovers=(failover(1_000, 30), failover(30_000, 40), failover(60_000, 900), failover(60_950, 800)),
     )
-    looks = windows(run, 3)
-    assert [(look.failover.took_ns // MS, look.why) for look in looks] == [
-        (40, "a typical one"),
-        (900, "the slowest"),
-        (30, "number 4"),
+    quiet = [
+        Silence(from_ns=START + at * MS, to_ns=START + (at + length) * MS)
+        for at, length in ((60_000, 890), (80_000, 300), (90_000, 5000), (98_500, 400))
     ]
-    assert looks[2].from_ns == START  # Not before the run.
-    assert windows(no_run(), 3) == []
+    looks = windows(run, quiet, count=4, failovers=2)
+    assert [(look.shown, look.why) for look in looks] == [
+        (run.failovers[1], "a typical failover"),
+        (run.failovers[2], "the slowest failover"),
+        (quiet[2], "the longest silence"),
+        (quiet[3], "the third longest silence"),
+    ]
+    assert [look.to_ns - START for look in looks[2:]] == [97 * SECOND, 100 * SECOND]  # Not after the run.
+    more = windows(run, [], count=9, failovers=9)
+    assert [look.why for look in more][2:] == ["number 4 of the slowest failovers"]
+    assert windows(no_run(), [], count=6, failovers=4) == []
 
 
 def test_the_slowest_calls_are_kept_in_full_whatever_their_order() -> None:
@@ -137,10 +149,28 @@ def test_what_was_going_on_overlaps_with_the_call() -> None:
         faults=(fault(0, 99), fault(90, 100), fault(200, 300), fault(301, 400)),
         failovers=(failover(150, 20),),
     )
-    faults, failovers = going_on(run, call(300, took_ms=200))
-    assert faults == list(run.faults[1:3])
-    assert failovers == list(run.failovers)
-    assert going_on(run, call(900))[1] == []
+    assert faults_within(run, START + 100 * MS, START + 300 * MS) == list(run.faults[1:3])
+    assert failovers_within(run, START + 170 * MS, START + 300 * MS) == list(run.failovers)
+    assert failovers_within(run, START + 171 * MS, START + 300 * MS) == []
+
+
+def test_somebody_led_only_if_there_was_a_primary_all_the_time() -> None:
+    def led(from_ms: int, to_ms: int, role: Role = Role.PRIMARY) -> RoleSpan:
+        return RoleSpan(process="s1", role=role, from_ns=START + from_ms * MS, to_ns=START + to_ms * MS)
+
+    run = no_run(roles=(led(200, 300), led(0, 200), led(300, 400, Role.STANDBY), led(400, 500)))
+    asked = {(0, 300): True, (50, 250): True, (50, 301): False, (299, 401): False, (450, 501): False}
+    for (from_ms, to_ms), said in asked.items():
+        assert somebody_led(run, START + from_ms * MS, START + to_ms * MS) is said
+
+
+def test_links_that_one_fault_cuts_are_one_cut() -> None:
+    def cut(at_ms: int, toward: str) -> Fault:
+        at = START + at_ms * MS
+        return Fault(kind=FaultKind.CUT, target="s1", toward=toward, from_ns=at, to_ns=at)
+
+    faults = (cut(0, "s2"), cut(150, "c1"), cut(300, "c2"), cut(500, "s2"), cut(501, ""))
+    assert separate(faults) == [faults[0], faults[3], faults[4]]
 
 
 def test_faults_are_counted_by_whom_they_hit() -> None:

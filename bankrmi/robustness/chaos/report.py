@@ -27,7 +27,7 @@ from bankrmi.robustness.chaos.report_words import rate
 
 __all__ = ["report", "write_report"]
 
-_CLOSER_LOOKS = 6
+_CLOSER_LOOKS, _FAILOVERS_CLOSER = 6, 4
 _MOST_COARSE, _MOST_FINE = 900, 18_000
 _WIDTHS_MS = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
 _COARSE_NS, _FINE_NS = 200_000_000, 100_000_000
@@ -97,7 +97,7 @@ def _sections(summary: Summary) -> Iterator[Markup]:
     looks = list(_closer_looks(summary, whole))
     if looks:
         yield element(
-            "section", element("h2", "Failovers, closer"), element("div", looks, class_="looks"), id="looks"
+            "section", element("h2", "A closer look"), element("div", looks, class_="looks"), id="looks"
         )
     yield element(
         "section", element("h2", "How long failovers took"), failover_times(summary.spreads), id="failovers"
@@ -115,7 +115,9 @@ def _plots_key(whole: Stretch) -> str:
 
 
 def _closer_looks(summary: Summary, whole: Stretch) -> Iterator[Markup]:
-    for window in windows(summary.recorded, _CLOSER_LOOKS):
+    for window in windows(
+        summary.recorded, summary.silences, count=_CLOSER_LOOKS, failovers=_FAILOVERS_CLOSER
+    ):
         bins = list(binned(summary.recorded.calls, window.from_ns, window.to_ns, _FINE_NS))
         stretch = Stretch(
             recorded=summary.recorded, scale=whole.scale, from_ns=window.from_ns, to_ns=window.to_ns,

@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 
-from bankrmi.robustness.chaos.recorded import Recorded
+from bankrmi.robustness.chaos.recorded import Failover, Recorded
 from bankrmi.robustness.chaos.report_figures import (
     Silence,
     Window,
     answered_calls,
     answered_operations,
     at_percent,
+    failovers_within,
     faults_by_kind,
+    faults_within,
     in_doubt_calls,
     latencies,
     silences,
+    somebody_led,
     spreads,
 )
 from bankrmi.robustness.chaos.report_markup import Markup, element
@@ -27,14 +30,16 @@ from bankrmi.robustness.chaos.report_words import (
     counted,
     duration,
     fault_noun,
+    fault_sentence,
     number,
     plural,
     rate,
 )
 
-__all__ = ["SILENCE_NS", "Summary", "headline", "window_words"]
+__all__ = ["SILENCE_NS", "Summary", "going_on", "headline", "window_words"]
 
 SILENCE_NS = 250_000_000
+_MOST_REASONS = 4
 
 
 class Summary:
@@ -48,6 +53,10 @@ class Summary:
         self.faults = faults_by_kind(recorded)
         self.spreads = spreads(recorded.failovers)
         self.silences = silences(recorded.calls, SILENCE_NS)
+
+    @property
+    def fault_count(self) -> int:
+        return sum(hits.total() for hits in self.faults.values())
 
     def clock(self, at_ns: int, decimals: int = 1) -> str:
         return clock_time(at_ns - self.recorded.started_ns, decimals)
@@ -93,7 +102,7 @@ def _rests_on(summary: Summary) -> str:
     kinds = ", ".join(
         f"{number(hits.total())} {fault_noun(kind, hits.total())}" for kind, hits in summary.faults.items()
     )
-    faults = counted(len(summary.recorded.faults), "fault")
+    faults = counted(summary.fault_count, "fault")
     length = duration(summary.length_ns)
     return (
         f"{summary.recorded.servers} servers and a witness ran for {length} under {faults}"
@@ -110,7 +119,7 @@ def _tiles(summary: Summary) -> Iterator[Markup]:
     if summary.latencies:
         median, p99 = (duration(at_percent(summary.latencies, percent)) for percent in (50, 99))
         yield _tile("latency of a call", median, f"median; 99 % within {p99}")
-    faults = len(summary.recorded.faults)
+    faults = summary.fault_count
     often = f"one in {duration(length // faults)}" if faults else "an undisturbed run"
     yield _tile(plural(faults, "fault"), number(faults), often)
     took = sorted(failover.took_ns for failover in summary.recorded.failovers)
@@ -138,20 +147,36 @@ def _tile(name: str, figure: str, more: str) -> Markup:
 
 
 def window_words(summary: Summary, window: Window) -> tuple[str, str]:
-    """Return a heading and a sentence about one failover."""
-    failover = window.failover
-    heading = (
-        f"{failover.cause.capitalize()} at {summary.clock(failover.at_ns)}: {duration(failover.took_ns)}"
-    )
-    silent = [
-        silence.length_ns
-        for silence in summary.silences
-        if silence.from_ns < failover.at_ns + failover.took_ns and silence.to_ns > failover.at_ns
-    ]
+    """Return a heading and a sentence about what is shown closer."""
+    shown = window.shown
+    if isinstance(shown, Silence):
+        heading = f"Nobody answered for {duration(shown.length_ns)}, from {summary.clock(shown.from_ns)}"
+        meanwhile = going_on(summary.recorded, shown.from_ns, shown.to_ns)
+        return heading, f"{window.why.capitalize()}. Meanwhile: {meanwhile}."
+    heading = f"{shown.cause.capitalize()} at {summary.clock(shown.at_ns)}: {duration(shown.took_ns)}"
+    return heading, f"{window.why.capitalize()}. {_told_of(summary, shown)}"
+
+
+def _told_of(summary: Summary, failover: Failover) -> str:
+    end_ns = failover.at_ns + failover.took_ns
+    silent = [one.length_ns for one in summary.silences if one.overlaps(failover.at_ns, end_ns)]
     sentence = (
-        f"{window.why.capitalize()}. {failover.old_primary} led; {duration(failover.took_ns)} later "
+        f"{failover.old_primary} led; {duration(failover.took_ns)} later "
         f"{failover.new_primary} acknowledged the first update of epoch {failover.epoch}."
     )
     if silent:
         sentence += f" Nobody was answered for {duration(max(silent))}."
-    return heading, sentence
+    return sentence
+
+
+def going_on(recorded: Recorded, from_ns: int, to_ns: int) -> str:
+    """Return in words what else went on in a stretch of time."""
+    faults = faults_within(recorded, from_ns, to_ns)
+    reasons = [fault_sentence(fault) for fault in faults[:_MOST_REASONS]]
+    if len(faults) > _MOST_REASONS:
+        reasons.append(f"{counted(len(faults) - _MOST_REASONS, 'fault')} more")
+    if not somebody_led(recorded, from_ns, to_ns):
+        reasons.append("for a time nobody led")
+    led = failovers_within(recorded, from_ns, to_ns)
+    reasons += [f"{failover.new_primary} took the lead (epoch {failover.epoch})" for failover in led]
+    return "; ".join(reasons) or "no fault"

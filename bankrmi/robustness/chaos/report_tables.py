@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from bankrmi.robustness.chaos.recorded import Failover, Fault, MadeCall, Recorded
-from bankrmi.robustness.chaos.report_figures import going_on
-from bankrmi.robustness.chaos.report_headline import Summary
+from bankrmi.robustness.chaos.recorded import Failover, Fault, MadeCall
+from bankrmi.robustness.chaos.report_headline import Summary, going_on
 from bankrmi.robustness.chaos.report_markup import Content, Markup, element
 from bankrmi.robustness.chaos.report_timeline import glyph
-from bankrmi.robustness.chaos.report_words import counted, duration, fault_noun, fault_sentence, number
+from bankrmi.robustness.chaos.report_words import duration, fault_noun, fault_sentence, number
 
 __all__ = ["cells", "evidence", "scrolled", "slowest"]
 
 _SHOWN_SLOWEST = 15
-_MOST_REASONS = 4
 _WHOM = ("primary", "standby", "a server", "the witness", "a client", "a link")
 
 
@@ -37,17 +35,8 @@ def _slow_call(summary: Summary, call: MadeCall) -> Markup:
         element("td", what),
         element("td", call.outcome.value),
         element("td", f"{call.client} ", element("code", call.request)),
-        element("td", _meanwhile(summary.recorded, call), class_="long"),
+        element("td", going_on(summary.recorded, call.invoked_ns, call.completed_ns), class_="long"),
     )
-
-
-def _meanwhile(recorded: Recorded, call: MadeCall) -> str:
-    faults, failovers = going_on(recorded, call)
-    reasons = [fault_sentence(fault) for fault in faults[:_MOST_REASONS]]
-    if len(faults) > _MOST_REASONS:
-        reasons.append(f"{counted(len(faults) - _MOST_REASONS, 'fault')} more")
-    reasons += [f"{failover.new_primary} took the lead (epoch {failover.epoch})" for failover in failovers]
-    return "; ".join(reasons) or "no fault"
 
 
 def _link(summary: Summary, from_ns: int, to_ns: int) -> Markup:
@@ -127,7 +116,7 @@ def _all_failovers(summary: Summary, failovers: Sequence[Failover]) -> Markup:
         for one in failovers
     ]
     head = cells("th", "until", "cause", "lead", "epoch", "took", scope="col")
-    return _folded(f"All {counted(len(failovers), 'failover')}", head, rows)
+    return _folded(f"All failovers: {number(len(failovers))}", head, rows)
 
 
 def _all_faults(summary: Summary, faults: Sequence[Fault]) -> Markup:
@@ -141,7 +130,9 @@ def _all_faults(summary: Summary, faults: Sequence[Fault]) -> Markup:
         for one in sorted(faults, key=lambda fault: fault.from_ns)
     ]
     return _folded(
-        f"All {counted(len(faults), 'fault')}", cells("th", "until", "what", "lasted", scope="col"), rows
+        f"All faults, link by link: {number(len(faults))}",
+        cells("th", "until", "what", "lasted", scope="col"),
+        rows,
     )
 
 

@@ -183,6 +183,7 @@ def _links(stretch: Stretch) -> Iterator[Markup]:
     order = {process.name: place for place, process in enumerate(stretch.recorded.processes)}
     clients = {process.name for process in stretch.recorded.processes if process.kind is ProcessKind.CLIENT}
     rows: dict[tuple[str, str], list[Markup]] = {}
+    named: dict[tuple[tuple[str, str], str], int] = {}
     for fault in sorted(stretch.recorded.faults, key=lambda fault: fault.from_ns):
         if fault.toward and stretch.overlaps(fault):
             first, second = sorted((fault.target, fault.toward), key=lambda name: order.get(name, len(order)))
@@ -194,7 +195,10 @@ def _links(stretch: Stretch) -> Iterator[Markup]:
                 if _shown_as(fault.target, clients) == pair[0]
                 else "back"
             )
-            rows.setdefault(pair, []).append(_fault(stretch, fault, f"{fault.kind.value} {ways}"))
+            kind = f"{fault.kind.value} {ways}"
+            again = fault.from_ns < named.get((pair, kind), 0)  # Another client's, at the same time.
+            rows.setdefault(pair, []).append(_fault(stretch, fault, f"{kind} again" if again else kind))
+            named[pair, kind] = max(fault.to_ns, named.get((pair, kind), 0))
     for pair in sorted(rows, key=lambda pair: (CLIENTS in pair, pair)):
         track = element("div", rows[pair], class_="track", aria_hidden="true")
         yield _row(f"{pair[0]} – {pair[1]}", track, "link")

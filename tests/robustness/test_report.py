@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 from bankrmi.errors import ConfigurationError
-from bankrmi.robustness.chaos.recorded import CallColumns, FaultKind, MadeCall, Outcome, Recorded, columns
+from bankrmi.robustness.chaos.recorded import (
+    CallColumns,
+    Fault,
+    FaultKind,
+    MadeCall,
+    Outcome,
+    Recorded,
+    columns,
+)
 from bankrmi.robustness.chaos.report import report, write_report
 from bankrmi.robustness.chaos.report_figures import answered_operations, binned
 from bankrmi.robustness.chaos.report_markup import Markup, element
@@ -134,6 +142,22 @@ def test_every_role_and_every_kind_of_fault_has_its_mark() -> None:
         classes[f"role {role}"] for role in ("primary", "standby", "joining", "starting", "down")
     ) >= len([span for span in run.roles if span.process != "witness"])
     assert set(page.values("href")) >= {f"#{kind.value}" for kind in FaultKind}
+
+
+def test_a_link_is_one_row_and_its_halves_are_the_two_directions() -> None:
+    def cut(target: str, toward: str, *, both_ways: bool = False) -> Fault:
+        at = START + SECOND
+        return Fault(
+            kind=FaultKind.CUT, target=target, toward=toward, both_ways=both_ways,
+            from_ns=at, to_ns=at + SECOND,
+        )  # fmt: skip
+
+    faults = (cut("s1", "s2"), cut("s2", "s1"), cut("s1", "witness", both_ways=True), cut("s2", "c1"))
+    page = Page(report(no_run(faults=faults)))
+    kinds = Counter(value for value in page.values("class") if value.startswith("fault cut "))
+    assert kinds == {"fault cut there": 1, "fault cut back": 2, "fault cut both": 1}
+    for row in ("s1 – s2", "witness – s1", "clients – s2"):
+        assert page.texts.count(row) == 1
 
 
 def test_the_script_is_given_the_whole_run_in_its_finest_bins(short: Recorded) -> None:

@@ -180,32 +180,26 @@ def _fault(stretch: Stretch, fault: Fault, kind: str) -> Markup:
 
 def _links(stretch: Stretch) -> Iterator[Markup]:
     """Yield a row for each pair whose link was hit in this stretch; all clients are one end."""
-    order = {process.name: place for place, process in enumerate(stretch.recorded.processes)}
-    clients = {process.name for process in stretch.recorded.processes if process.kind is ProcessKind.CLIENT}
     rows: dict[tuple[str, str], list[Markup]] = {}
     named: dict[tuple[tuple[str, str], str], int] = {}
+    shown = {
+        process.name: CLIENTS if process.kind is ProcessKind.CLIENT else process.name
+        for process in stretch.recorded.processes
+    }
+    order = {name: place for place, name in enumerate([CLIENTS, *shown])}
     for fault in sorted(stretch.recorded.faults, key=lambda fault: fault.from_ns):
         if fault.toward and stretch.overlaps(fault):
-            first, second = sorted((fault.target, fault.toward), key=lambda name: order.get(name, len(order)))
-            pair = (CLIENTS, first) if second in clients else (first, second)
-            ways = (
-                "both"
-                if fault.both_ways
-                else "there"
-                if _shown_as(fault.target, clients) == pair[0]
-                else "back"
-            )
-            kind = f"{fault.kind.value} {ways}"
-            again = fault.from_ns < named.get((pair, kind), 0)  # Another client's, at the same time.
-            rows.setdefault(pair, []).append(_fault(stretch, fault, f"{kind} again" if again else kind))
-            named[pair, kind] = max(fault.to_ns, named.get((pair, kind), 0))
+            sender, receiver = (shown.get(name, name) for name in (fault.target, fault.toward))
+            first, second = sorted((sender, receiver), key=lambda name: order.get(name, len(order)))
+            one_way = "there" if sender == first else "back"
+            kind = f"{fault.kind.value} {'both' if fault.both_ways else one_way}"
+            until = named.get(((first, second), kind), 0)
+            again = " again" if fault.from_ns < until else ""  # Another client's, at the same time.
+            named[(first, second), kind] = max(fault.to_ns, until)
+            rows.setdefault((first, second), []).append(_fault(stretch, fault, kind + again))
     for pair in sorted(rows, key=lambda pair: (CLIENTS in pair, pair)):
         track = element("div", rows[pair], class_="track", aria_hidden="true")
         yield _row(f"{pair[0]} – {pair[1]}", track, "link")
-
-
-def _shown_as(name: str, clients: set[str]) -> str:
-    return CLIENTS if name in clients else name
 
 
 def _silences(stretch: Stretch) -> list[Markup]:

@@ -36,7 +36,13 @@ __all__ = ["COMMANDS"]
     help="An empty directory for everything; it is kept. Else a temporary one, kept if anything is found.",
 )
 @click.option("--relays", is_flag=True, help="Cut links by relays, though the network itself could be cut.")
-@click.option("--clients", type=click.IntRange(1, 16), default=2, show_default=True, help="Client processes.")
+@click.option(
+    "--clients",
+    type=click.IntRange(1, 16),
+    default=3,
+    show_default=True,
+    help="Client processes; the last of several only looks up balances.",
+)
 @click.option(
     "--pause-ms",
     type=click.FloatRange(0, 10_000),

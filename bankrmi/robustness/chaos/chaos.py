@@ -134,6 +134,7 @@ def _order_for_clients(order: ChaosOrder, servers: tuple[str, ...], network: Net
         command=order.command(),
         servers=servers,
         sessions=_SESSIONS,
+        reads_only=False,
         pause_ms=order.pause_ms,
         parent_pid=0,
     )

@@ -50,6 +50,7 @@ class Order:
     command: str
     servers: tuple[str, ...]
     sessions: int
+    reads_only: bool
     pause_ms: float
     parent_pid: int
 
@@ -160,7 +161,7 @@ async def _work(order: Order) -> None:
         sessions = []
         for number in range(1, order.sessions + 1):
             name = f"{order.client}.{number}"
-            workload = Workload(f"{order.seed}/{name}", pause_ms=order.pause_ms)
+            workload = Workload(f"{order.seed}/{name}", pause_ms=order.pause_ms, reads_only=order.reads_only)
             sessions.append(_Session(name, bank, recorder, workload))
         reporting = asyncio.create_task(_report_again_and_again(sessions))
         await asyncio.gather(*(session.work(stop) for session in sessions))

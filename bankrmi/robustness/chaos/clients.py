@@ -1,5 +1,8 @@
 """The client processes of a run, as chaos sees them: started, asked how far they are, stopped.
 
+The last of several only looks up balances. What it is told rests on nothing that it has asked for itself, so
+a deposed primary that still answers is found out by it, if by anybody.
+
 Rule: each start has a client name of its own (`client1`, `client1b2`, …) and a history file of its own, since
 what a killed process asked for stays in its file.
 """
@@ -26,6 +29,7 @@ class Clients:
     def __init__(self, bank: Bank, names: tuple[str, ...], order: Order) -> None:
         """`order` is what all are told; its client, configuration and history are filled in for each."""
         self.names = names
+        self.reader = names[-1] if len(names) > 1 else None
         self._bank = bank
         self._order = order
         self._starts: Counter[str] = Counter()
@@ -45,6 +49,7 @@ class Clients:
             self._order,
             client=client,
             configuration=str(self._bank.configuration_of(name)),
+            reads_only=name == self.reader,
             history=str(self._bank.directory / "history" / f"{client}.jsonl"),
             parent_pid=os.getpid(),
         )

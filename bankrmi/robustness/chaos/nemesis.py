@@ -105,6 +105,11 @@ class Nemesis:
                 return (self._chance.choice(self._clients.names),)
             case Aim.CLIENTS:
                 return self._clients.names
+            case Aim.PEERS:
+                return (*servers, WITNESS)
+            case Aim.ALL_BUT_READER:
+                writers = [name for name in self._clients.names if name != self._clients.reader]
+                return (*servers, WITNESS, *writers)
             case Aim.OTHERS:
                 return (*servers, WITNESS, *self._clients.names)
 

@@ -33,6 +33,8 @@ class Aim(Enum):
     WITNESS = "the witness"
     CLIENT = "a client"
     CLIENTS = "all clients"
+    PEERS = "the other servers and the witness"
+    ALL_BUT_READER = "everybody but the client that only reads"
     OTHERS = "everybody else"
 
 
@@ -96,9 +98,14 @@ _LINKS = {
     (Aim.CLIENT, Aim.PRIMARY): 2,
     (Aim.CLIENTS, Aim.PRIMARY): 2,
     (Aim.CLIENTS, Aim.STANDBY): 1,
-    (Aim.PRIMARY, Aim.OTHERS): 3,
+    (Aim.PRIMARY, Aim.ALL_BUT_READER): 3,  # Nothing waits there: reads are all that could go wrong.
+    (Aim.PRIMARY, Aim.PEERS): 4,  # Clients still reach it: whom it answers now, it must not.
+    (Aim.PRIMARY, Aim.OTHERS): 2,
     (Aim.STANDBY, Aim.OTHERS): 1,
 }
+_LONG = (Aim.PEERS, Aim.ALL_BUT_READER)
+"""From these a primary is cut off for longer than a lease: before that nothing could go wrong."""
+
 _LEASES_MS = (1000, 1000, 500, 300, 0)
 
 
@@ -125,6 +132,8 @@ def storms(seed: int) -> Iterator[Storm]:
                 deck = list(_DECK)
                 chance.shuffle(deck)
             faults.append(_planned(chance, deck.pop()))
+        if chance.random() < 0.25:
+            faults += _blow_while_nobody_looks(chance)
         until_in_sync = chance.random() < 0.6
         calm_ms = chance.randint(100, 700) if until_in_sync else chance.randint(200, 1500)
         faults.sort(key=lambda fault: fault.after_ms)
@@ -153,9 +162,21 @@ def _planned(chance: random.Random, kind: FaultKind) -> Planned:
         second=second,
         direction=direction,
         after_ms=chance.randint(0, 1500),
-        for_ms=_length_ms(chance),
+        for_ms=_length_ms(chance) if second not in _LONG else chance.randint(1000, 3500),
         late_ms=chance.choice((20, 80, 250)),
     )
+
+
+def _blow_while_nobody_looks(chance: random.Random) -> list[Planned]:
+    """Return two faults: a standby hears nothing, and before it is given up, the primary is gone."""
+    kind = chance.choice((FaultKind.PAUSE, FaultKind.CUT))
+    second = Aim.PRIMARY if kind is FaultKind.CUT else None
+    after_ms = chance.randint(0, 800)
+    deaf_ms = chance.randint(150, 500)
+    deaf = Planned(kind=kind, aim=Aim.STANDBY, second=second, after_ms=after_ms, for_ms=deaf_ms)
+    blow_ms = after_ms + chance.randint(50, deaf_ms)
+    gone = Planned(kind=FaultKind.KILL, aim=Aim.PRIMARY, after_ms=blow_ms, for_ms=chance.randint(1000, 2500))
+    return [deaf, gone]
 
 
 def _one_of(chance: random.Random, weights: Mapping[Choice, int]) -> Choice:

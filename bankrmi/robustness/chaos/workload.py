@@ -43,15 +43,16 @@ class Wanted:
 class Workload:
     """What one session of one client wants, call after call."""
 
-    def __init__(self, seed: str, *, pause_ms: float) -> None:
+    def __init__(self, seed: str, *, pause_ms: float, reads_only: bool = False) -> None:
         """`pause_ms` is how long it pauses between calls, on average."""
+        self._reads_only = reads_only
         self._chance = random.Random(seed)
         self._pause_ms = pause_ms
 
     def wanted(self) -> Wanted:
         """Return the next call."""
         chance = self._chance
-        what = chance.random()
+        what = 0.0 if self._reads_only else chance.random()
         count = 0 if what < 0.25 else 1 if what < 0.6 else chance.choice(_BATCHES)
         return Wanted(
             account=chance.choice(tuple(OPENING)),

@@ -13,6 +13,7 @@ from itertools import pairwise
 from bankrmi.bank.accounts import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
 from bankrmi.replication.entry import CANCELLED
 from bankrmi.robustness.chaos.recorded import Failover, Fault, FaultKind, MadeCall, Outcome
+from bankrmi.robustness.chaos.report_figures import separate
 from bankrmi.robustness.chaos.roles import Lead
 from bankrmi.robustness.checker.history import SHOWN, Answered, Call, Unknown
 
@@ -22,9 +23,6 @@ _DECLINES = frozenset({INSUFFICIENT, NO_ACCOUNT, TOO_LARGE})
 _KINDS = {"balance": "read", "withdraw": "withdrawal"}
 _MOMENT_NS = 20_000_000
 """So long an answer may be on its way when a fault hits whoever sent it."""
-
-_APART_NS = 200_000_000
-"""Links that are cut one after the other, each within so long of the last, are cut by one fault."""
 
 _PLURALS = {
     FaultKind.KILL: "kills",
@@ -139,10 +137,5 @@ def _cause(old: Lead, new: Lead, faults: Sequence[Fault], last_told_ns: int | No
 
 def fault_counts(faults: Sequence[Fault]) -> Iterator[tuple[str, int]]:
     """Yield how many there were of each kind; links that one fault has cut are one cut."""
-    counts = Counter(_PLURALS[fault.kind] for fault in faults if not fault.toward)
-    begun: dict[FaultKind, int] = {}
-    for fault in sorted(faults, key=lambda fault: fault.from_ns):
-        if fault.toward:
-            counts[_PLURALS[fault.kind]] += fault.from_ns - begun.get(fault.kind, -_APART_NS) >= _APART_NS
-            begun[fault.kind] = fault.from_ns
+    counts = Counter(_PLURALS[fault.kind] for fault in separate(faults))
     yield from ((name, counts[name]) for name in _PLURALS.values() if counts[name])

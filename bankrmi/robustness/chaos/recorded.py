@@ -8,12 +8,10 @@ Rule 3: calls are kept as columns: a million of them are 23 MB, and no objects.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from heapq import nsmallest
-
-from bankrmi.robustness.checker.history import SHOWN, Answered, Call, Refused, Unknown, Unreached
 
 __all__ = [
     "KEPT_SLOWEST",
@@ -30,7 +28,6 @@ __all__ = [
     "Role",
     "RoleSpan",
     "columns",
-    "made_calls",
 ]
 
 KEPT_SLOWEST = 50
@@ -186,37 +183,6 @@ class Recorded:
     calls: CallColumns
     files: tuple[tuple[str, str], ...] = ()  # ("history", "/tmp/…/history.jsonl"), …
     notes: tuple[str, ...] = ()  # what a reader of the verdict must know: what was left out, and why
-
-
-def made_calls(calls: Iterable[Call]) -> Iterator[MadeCall]:
-    """Yield what is drawn of a history; not the calls that never ended, because their client was killed."""
-    for call in calls:
-        if call.completed_ns is not None:
-            yield MadeCall(
-                client=call.client,
-                request=_request(call),
-                kind=call.kind,
-                outcome=_outcome(call),
-                invoked_ns=call.invoked_ns,
-                completed_ns=call.completed_ns,
-                operations=max(1, len(call.operations)),
-            )
-
-
-def _request(call: Call) -> str:
-    return f"{call.request[0]}:{call.request[1]}" if call.request else f"call {call.number}"
-
-
-def _outcome(call: Call) -> Outcome:
-    """Return how a call ended; of a batch, whether anything was done."""
-    match call.outcome:
-        case Answered(results=results):
-            done = any(result.status in ("done", SHOWN) for result in results)
-            return Outcome.DONE if done else Outcome.DECLINED
-        case Refused() | Unreached():
-            return Outcome.REFUSED
-        case Unknown():
-            return Outcome.IN_DOUBT
 
 
 def columns(calls: Iterable[MadeCall]) -> CallColumns:

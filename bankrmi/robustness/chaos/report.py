@@ -9,33 +9,28 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
 from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.chaos.recorded import Recorded
-from bankrmi.robustness.chaos.report_figures import binned, windows
+from bankrmi.robustness.chaos.report_failovers import failover_times
+from bankrmi.robustness.chaos.report_figures import Bin, binned, windows
+from bankrmi.robustness.chaos.report_headline import Summary, headline, window_words
 from bankrmi.robustness.chaos.report_markup import Markup, element
 from bankrmi.robustness.chaos.report_plots import Scale, scale_of
-from bankrmi.robustness.chaos.report_sections import (
-    Summary,
-    evidence,
-    failover_times,
-    headline,
-    slowest,
-    window_words,
-)
+from bankrmi.robustness.chaos.report_tables import evidence, slowest
 from bankrmi.robustness.chaos.report_timeline import Stretch, glyphs, key, timeline
 from bankrmi.robustness.chaos.report_words import rate
 
 __all__ = ["report", "write_report"]
 
-_CLOSER_LOOKS = 6
-_MOST_COARSE, _MOST_FINE = 700, 18_000
-_WIDTHS_MS = (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
-_CLOSE_WIDTH_NS = 50_000_000
+_CLOSER_LOOKS, _FAILOVERS_CLOSER = 6, 4
+_MOST_COARSE, _MOST_FINE = 900, 18_000
+_WIDTHS_MS = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
+_COARSE_NS, _FINE_NS = 200_000_000, 100_000_000
 _STYLE = Path(__file__).with_name("report.css")
 _SCRIPT = Path(__file__).with_name("report.js")
 
@@ -61,9 +56,15 @@ def report(recorded: Recorded) -> str:
         element("title", f"{summary.verdict} – bankrmi chaos, seed {recorded.seed}"),
         element("style", Markup(_STYLE.read_text(encoding="utf-8"))),
     )
-    body = element("body", glyphs(), headline(summary), element("main", _sections(summary)), _foot(recorded))
-    code = element("script", Markup(script))
-    return f'<!doctype html>\n<html lang="en">\n{head}\n{body}\n{code}</html>\n'
+    body = element(
+        "body",
+        glyphs(),
+        headline(summary),
+        element("main", _sections(summary)),
+        _foot(recorded),
+        element("script", Markup(script)),
+    )
+    return f'<!doctype html>\n<html lang="en">\n{head}\n{body}\n</html>\n'
 
 
 def _policy(script: str) -> str:
@@ -75,9 +76,11 @@ def _policy(script: str) -> str:
 def _sections(summary: Summary) -> Iterator[Markup]:
     recorded = summary.recorded
     start, end = recorded.started_ns, recorded.ended_ns
-    width = _width(end - start, _MOST_COARSE)
+    width = max(_COARSE_NS, _width(end - start, _MOST_COARSE))
     coarse = list(binned(recorded.calls, start, end, width))
-    scale = scale_of(recorded.calls, coarse, start, width)
+    fine_width = _width(end - start, _MOST_FINE)
+    fine = list(binned(recorded.calls, start, end, fine_width))
+    scale = scale_of(recorded.calls, fine, start, fine_width)
     whole = Stretch(
         recorded=recorded, scale=scale, from_ns=start, to_ns=end,
         bins=coarse, width_ns=width, silences=summary.silences,
@@ -85,19 +88,19 @@ def _sections(summary: Summary) -> Iterator[Markup]:
     yield element(
         "section",
         element("h2", "The whole run"),
-        key(recorded),
+        key(recorded, summary.silences),
         timeline(whole, each_call=False, zoomed=True, label="Timeline of the whole run"),
         element("p", _plots_key(whole), class_="note"),
-        _fine(summary, scale),
+        _fine(fine, fine_width, scale),
         id="timeline",
     )
     looks = list(_closer_looks(summary, whole))
     if looks:
         yield element(
-            "section", element("h2", "Failovers, closer"), element("div", looks, class_="looks"), id="looks"
+            "section", element("h2", "A closer look"), element("div", looks, class_="looks"), id="looks"
         )
     yield element(
-        "section", element("h2", "How long failovers took"), failover_times(summary), id="failovers"
+        "section", element("h2", "How long failovers took"), failover_times(summary.spreads), id="failovers"
     )
     yield element("section", element("h2", "The slowest calls"), slowest(summary), id="slowest")
     yield from evidence(summary)
@@ -106,17 +109,19 @@ def _sections(summary: Summary) -> Iterator[Markup]:
 def _plots_key(whole: Stretch) -> str:
     return (
         f"Latency: the band goes from the median to the 99th percentile of each {whole.width_ns / 1e9:g} s, "
-        "the dash is the slowest call; a mark at the top edge is a call in doubt. Calls stand where they ended. "
-        "Where there is no band, nothing was answered."
+        "the dash is the slowest call; a mark at the top edge is a call in doubt. Calls stand where they "
+        "ended. Where there is no band, nothing was answered."
     )
 
 
 def _closer_looks(summary: Summary, whole: Stretch) -> Iterator[Markup]:
-    for window in windows(summary.recorded, _CLOSER_LOOKS):
-        bins = list(binned(summary.recorded.calls, window.from_ns, window.to_ns, _CLOSE_WIDTH_NS))
+    for window in windows(
+        summary.recorded, summary.silences, count=_CLOSER_LOOKS, failovers=_FAILOVERS_CLOSER
+    ):
+        bins = list(binned(summary.recorded.calls, window.from_ns, window.to_ns, _FINE_NS))
         stretch = Stretch(
             recorded=summary.recorded, scale=whole.scale, from_ns=window.from_ns, to_ns=window.to_ns,
-            bins=bins, width_ns=_CLOSE_WIDTH_NS, silences=summary.silences,
+            bins=bins, width_ns=_FINE_NS, silences=summary.silences,
         )  # fmt: skip
         heading, sentence = window_words(summary, window)
         yield element(
@@ -126,11 +131,8 @@ def _closer_looks(summary: Summary, whole: Stretch) -> Iterator[Markup]:
         )
 
 
-def _fine(summary: Summary, scale: Scale) -> Markup:
+def _fine(bins: Sequence[Bin], width: int, scale: Scale) -> Markup:
     """Return the figures by which the script draws a closer look; latencies in 10 µs."""
-    recorded = summary.recorded
-    width = _width(summary.length_ns, _MOST_FINE)
-    bins = list(binned(recorded.calls, recorded.started_ns, recorded.ended_ns, width))
     values = {
         "width": width / 1e9,
         "low": scale.low_ns / 1e9,

@@ -18,10 +18,10 @@ from bankrmi.robustness.chaos.recorded import (
     Failover,
     Fault,
     FaultKind,
-    MadeCall,
     Outcome,
     ProcessKind,
     Recorded,
+    Role,
 )
 
 __all__ = [
@@ -35,11 +35,14 @@ __all__ = [
     "answered_operations",
     "at_percent",
     "binned",
+    "failovers_within",
     "faults_by_kind",
-    "going_on",
+    "faults_within",
     "in_doubt_calls",
     "latencies",
+    "separate",
     "silences",
+    "somebody_led",
     "spreads",
     "windows",
 ]
@@ -48,6 +51,8 @@ SECOND_NS = 1_000_000_000
 ANSWERED = frozenset(
     number for number, outcome in enumerate(Outcome) if outcome in (Outcome.DONE, Outcome.DECLINED)
 )
+_APART_NS = 200_000_000
+"""Links that are hit one after the other, each within so long of the last, are hit by one fault."""
 _IN_DOUBT = tuple(Outcome).index(Outcome.IN_DOUBT)
 
 
@@ -75,6 +80,9 @@ class Silence:
     def length_ns(self) -> int:
         return self.to_ns - self.from_ns
 
+    def overlaps(self, from_ns: int, to_ns: int) -> bool:
+        return self.from_ns < to_ns and self.to_ns > from_ns
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
@@ -98,9 +106,9 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A failover worth a closer look, and how much time around it."""
+    """A failover or a silence that is worth a closer look, and some time around it."""
 
-    failover: Failover
+    shown: Failover | Silence
     from_ns: int
     to_ns: int
     why: str
@@ -162,16 +170,20 @@ def latencies(calls: CallColumns) -> list[int]:
     )
 
 
-def silences(calls: CallColumns, from_ns: int, to_ns: int, at_least_ns: int) -> list[Silence]:
-    """Return when no client was answered for so long, in order of time."""
+def silences(calls: CallColumns, at_least_ns: int) -> list[Silence]:
+    """Return when no client was answered for so long, in order of time.
+
+    From the first answer, before which the bank was not yet there, to the end of the last call, whatever
+    came of it: a bank that no longer answers is silent, but not one that is no longer asked.
+    """
     answers = [
         completed
         for completed, outcome in zip(calls.completed_ns, calls.outcomes, strict=True)
-        if outcome in ANSWERED and from_ns <= completed <= to_ns
+        if outcome in ANSWERED
     ]
     return [
         Silence(from_ns=before, to_ns=after)
-        for before, after in pairwise([from_ns, *answers, to_ns])
+        for before, after in pairwise([*answers, *calls.completed_ns[-1:]])
         if after - before >= at_least_ns
     ]
 
@@ -185,59 +197,94 @@ def spreads(failovers: Iterable[Failover]) -> list[Spread]:
     return [Spread(cause=cause, took_ns=tuple(sorted(took))) for cause, took in ordered]
 
 
-def windows(recorded: Recorded, count: int) -> list[Window]:
-    """Return the failovers worth a closer look: a typical one, and the slowest; none is shown twice."""
-    by_length = sorted(recorded.failovers, key=lambda failover: (failover.took_ns, failover.at_ns))
-    if not by_length:
-        return []
-    typical = by_length[(len(by_length) - 1) // 2]
-    chosen = [_window(recorded, typical, "a typical one")]
-    for place, failover in enumerate(reversed(by_length), 1):
-        if len(chosen) == count:
-            break
-        if all(not _shows(window, failover) for window in chosen):
-            chosen.append(_window(recorded, failover, _place(place)))
+def windows(recorded: Recorded, quiet: Sequence[Silence], *, count: int, failovers: int) -> list[Window]:
+    """Return what is worth a closer look: a typical failover, the slowest, then the longest silences.
+
+    Nothing is shown twice; at most so many are `failovers`.
+    """
+    slowest = sorted(recorded.failovers, key=lambda failover: (-failover.took_ns, failover.at_ns))
+    longest = sorted(quiet, key=lambda silence: (-silence.length_ns, silence.from_ns))
+    chosen: list[Window] = []
+    if slowest:
+        chosen.append(_around(recorded, slowest[len(slowest) // 2], "a typical failover"))
+    for place, failover in enumerate(slowest, 1):
+        if len(chosen) < failovers:
+            _add(chosen, _around(recorded, failover, _place(place, "slowest failover")))
+    for place, silence in enumerate(longest, 1):
+        if len(chosen) < count:
+            _add(chosen, _around(recorded, silence, _place(place, "longest silence")))
     return chosen
 
 
-def _place(place: int) -> str:
-    return {1: "the slowest", 2: "the second slowest", 3: "the third slowest"}.get(place, f"number {place}")
+def _add(chosen: list[Window], window: Window) -> None:
+    """Add a window, unless what it is about is to be seen already."""
+    from_ns, to_ns = _span(window.shown)
+    if all(from_ns < other.from_ns or other.to_ns < to_ns for other in chosen):
+        chosen.append(window)
 
 
-def _shows(window: Window, failover: Failover) -> bool:
-    return window.from_ns <= failover.at_ns and failover.at_ns + failover.took_ns <= window.to_ns
+def _span(shown: Failover | Silence) -> tuple[int, int]:
+    if isinstance(shown, Silence):
+        return shown.from_ns, shown.to_ns
+    return shown.at_ns, shown.at_ns + shown.took_ns
 
 
-def _window(recorded: Recorded, failover: Failover, why: str) -> Window:
+def _place(place: int, name: str) -> str:
+    if place > 3:
+        return f"number {place} of the {name}s"
+    return f"the {('', 'second ', 'third ')[place - 1]}{name}"
+
+
+def _around(recorded: Recorded, shown: Failover | Silence, why: str) -> Window:
     """Return two seconds before to two seconds after, or as much as there is."""
+    from_ns, to_ns = _span(shown)
     return Window(
-        failover=failover,
-        from_ns=max(recorded.started_ns, failover.at_ns - 2 * SECOND_NS),
-        to_ns=min(recorded.ended_ns, failover.at_ns + failover.took_ns + 2 * SECOND_NS),
+        shown=shown,
+        from_ns=max(recorded.started_ns, from_ns - 2 * SECOND_NS),
+        to_ns=min(recorded.ended_ns, to_ns + 2 * SECOND_NS),
         why=why,
     )
 
 
-def going_on(recorded: Recorded, call: MadeCall) -> tuple[list[Fault], list[Failover]]:
-    """Return the faults and the failovers that overlap with a call."""
-    faults = [
-        fault
-        for fault in recorded.faults
-        if fault.from_ns <= call.completed_ns and fault.to_ns >= call.invoked_ns
-    ]
-    failovers = [
-        failover
-        for failover in recorded.failovers
-        if failover.at_ns <= call.completed_ns and failover.at_ns + failover.took_ns >= call.invoked_ns
-    ]
-    return faults, failovers
+def faults_within(recorded: Recorded, from_ns: int, to_ns: int) -> list[Fault]:
+    return [fault for fault in recorded.faults if fault.from_ns <= to_ns and fault.to_ns >= from_ns]
+
+
+def failovers_within(recorded: Recorded, from_ns: int, to_ns: int) -> list[Failover]:
+    return [one for one in recorded.failovers if one.at_ns <= to_ns and one.at_ns + one.took_ns >= from_ns]
+
+
+def somebody_led(recorded: Recorded, from_ns: int, to_ns: int) -> bool:
+    """Return whether there was a primary all the time, as far as the servers knew."""
+    led = sorted(
+        (span.from_ns, span.to_ns)
+        for span in recorded.roles
+        if span.role is Role.PRIMARY and span.from_ns <= to_ns and span.to_ns >= from_ns
+    )
+    until = from_ns
+    for begin, end in led:
+        if begin > until:
+            return False
+        until = max(until, end)
+    return until >= to_ns
+
+
+def separate(faults: Iterable[Fault]) -> list[Fault]:
+    """Return the first of those that were one: to cut somebody off from all others hits several links."""
+    kept, begun = [], dict[FaultKind, int]()
+    for fault in sorted(faults, key=lambda fault: fault.from_ns):
+        if not fault.toward or fault.from_ns - begun.get(fault.kind, -_APART_NS) >= _APART_NS:
+            kept.append(fault)
+        if fault.toward:
+            begun[fault.kind] = fault.from_ns
+    return kept
 
 
 def faults_by_kind(recorded: Recorded) -> dict[FaultKind, Counter[str]]:
-    """Return how often each kind of fault hit whom: "primary", "standby", "witness", "clients", "a link"."""
+    """Return how often each kind hit whom: "primary", "standby", "the witness", "a client", "a link"."""
     kinds = {process.name: process.kind for process in recorded.processes}
     table: dict[FaultKind, Counter[str]] = {}
-    for fault in recorded.faults:
+    for fault in separate(recorded.faults):
         table.setdefault(fault.kind, Counter())[_whom(fault, kinds.get(fault.target))] += 1
     return {kind: table[kind] for kind in FaultKind if kind in table}
 

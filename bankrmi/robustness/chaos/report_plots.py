@@ -148,14 +148,14 @@ class Scale:
 
 
 def scale_of(calls: CallColumns, bins: Sequence[Bin], start_ns: int, width_ns: int) -> Scale:
-    """Return a scale on which every rate but single peaks, and every latency, has its place."""
+    """Return a scale on which every rate but single peaks, and nearly every latency, has its place."""
     rates = sorted(rate(stretch.operations, width_ns) for stretch in bins)
     ordered = latencies(calls)
     low, high = at_percent(ordered, 1) or 1_000_000, ordered[-1] if ordered else 1_000_000
     low_power, high_power = floor(log10(max(low, 1_000))), ceil(log10(max(high, 1_000)))
     return Scale(
         start_ns=start_ns,
-        highest_rate=_round_up(rates[-1] if rates else 1),
+        highest_rate=_round_up(at_percent(rates, 99)),
         low_ns=10 ** min(low_power, 9),
         high_ns=10 ** max(high_power, low_power + 1),
     )

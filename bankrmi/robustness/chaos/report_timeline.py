@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from bankrmi.robustness.chaos.recorded import Fault, FaultKind, Process, ProcessKind, Recorded, Role, RoleSpan
 from bankrmi.robustness.chaos.report_figures import Bin, Silence
-from bankrmi.robustness.chaos.report_markup import Markup, element
+from bankrmi.robustness.chaos.report_markup import Content, Markup, element
 from bankrmi.robustness.chaos.report_plots import Scale
 from bankrmi.robustness.chaos.report_words import clock_time, duration, fault_sentence, fault_verb
 
@@ -52,6 +52,8 @@ class Stretch:
         return mark.from_ns < self.to_ns and mark.to_ns >= self.from_ns
 
     def style(self, from_ns: int, to_ns: int) -> str:
+        """Return the place of a mark; it is cut off at the edges, so that its name can be read."""
+        from_ns, to_ns = max(from_ns, self.from_ns), min(to_ns, self.to_ns)
         length = f"{(to_ns - from_ns) / 1_000_000_000:.3f}".rstrip("0").rstrip(".")
         return f"--t:{self.scale.seconds(from_ns)};--d:{length}"
 
@@ -73,8 +75,8 @@ def timeline(stretch: Stretch, *, each_call: bool, zoomed: bool, label: str) -> 
         element("div", _silences(stretch), class_="over", aria_hidden="true"),
         _lanes(stretch),
         _links(stretch),
-        _plot("operations /s", rates, scale.rate_marks()),
-        _plot("latency", latency, scale.latency_marks(), tall=True),
+        _plot("operations per second", rates, scale.rate_marks()),
+        _plot(f"latency{' of each call' if each_call else ''}", latency, scale.latency_marks(), tall=True),
         _row("", element("div", _ticks(stretch), class_="track"), "axis"),
         class_="timeline" + (" dense" if span_s > 150 else ""),
         style=f"--from:{scale.seconds(from_ns)};--span:{span_s:.3f}",
@@ -98,7 +100,7 @@ def glyphs() -> Markup:
     return element("svg", symbols, class_="symbols", aria_hidden="true")
 
 
-def key(recorded: Recorded) -> Markup:
+def key(recorded: Recorded, silences: Sequence[Silence]) -> Markup:
     """Return what the marks mean: only those that are used."""
     used = {span.role for span in recorded.roles}
     roles = [
@@ -114,12 +116,12 @@ def key(recorded: Recorded) -> Markup:
     ]
     links = "of a link: the upper half is what the first sends, the lower half what the second sends"
     more = [element("li", links, class_="wide")] if any(fault.toward for fault in recorded.faults) else []
-    silent = element("li", element("i", class_="silence"), "nobody was answered")
+    silent = [element("li", element("i", class_="silence"), "nobody was answered")] if silences else []
     return element("ul", roles, faults, silent, more, class_="key")
 
 
-def _row(name: str, track: Markup, kind: str, *more: Markup) -> Markup:
-    return element("div", element("div", name, *more, class_="name"), track, class_=f"row {kind}")
+def _row(name: Content, track: Markup, kind: str, *, before: Content = ()) -> Markup:
+    return element("div", before, element("div", name, class_="name"), track, class_=f"row {kind}")
 
 
 def _lanes(stretch: Stretch) -> Iterator[Markup]:
@@ -178,35 +180,33 @@ def _fault(stretch: Stretch, fault: Fault, kind: str) -> Markup:
 
 def _links(stretch: Stretch) -> Iterator[Markup]:
     """Yield a row for each pair whose link was hit in this stretch; all clients are one end."""
-    order = {process.name: place for place, process in enumerate(stretch.recorded.processes)}
-    clients = {process.name for process in stretch.recorded.processes if process.kind is ProcessKind.CLIENT}
     rows: dict[tuple[str, str], list[Markup]] = {}
+    named: dict[tuple[tuple[str, str], str], int] = {}
+    shown = {
+        process.name: CLIENTS if process.kind is ProcessKind.CLIENT else process.name
+        for process in stretch.recorded.processes
+    }
+    order = {name: place for place, name in enumerate([CLIENTS, *shown])}
     for fault in sorted(stretch.recorded.faults, key=lambda fault: fault.from_ns):
         if fault.toward and stretch.overlaps(fault):
-            first, second = sorted((fault.target, fault.toward), key=lambda name: order.get(name, len(order)))
-            pair = (CLIENTS, first) if second in clients else (first, second)
-            ways = (
-                "both"
-                if fault.both_ways
-                else "there"
-                if _shown_as(fault.target, clients) == pair[0]
-                else "back"
-            )
-            rows.setdefault(pair, []).append(_fault(stretch, fault, f"{fault.kind.value} {ways}"))
+            sender, receiver = (shown.get(name, name) for name in (fault.target, fault.toward))
+            first, second = sorted((sender, receiver), key=lambda name: order.get(name, len(order)))
+            one_way = "there" if sender == first else "back"
+            kind = f"{fault.kind.value} {'both' if fault.both_ways else one_way}"
+            until = named.get(((first, second), kind), 0)
+            again = " again" if fault.from_ns < until else ""  # Another client's, at the same time.
+            named[(first, second), kind] = max(fault.to_ns, until)
+            rows.setdefault((first, second), []).append(_fault(stretch, fault, kind + again))
     for pair in sorted(rows, key=lambda pair: (CLIENTS in pair, pair)):
         track = element("div", rows[pair], class_="track", aria_hidden="true")
         yield _row(f"{pair[0]} – {pair[1]}", track, "link")
-
-
-def _shown_as(name: str, clients: set[str]) -> str:
-    return CLIENTS if name in clients else name
 
 
 def _silences(stretch: Stretch) -> list[Markup]:
     return [
         element(
             "span",
-            element("b", f"nobody answered {duration(silence.length_ns)}"),
+            element("b", element("i", "nobody answered "), duration(silence.length_ns)),
             class_="silence",
             style=stretch.style(silence.from_ns, silence.to_ns),
         )
@@ -221,10 +221,9 @@ def _plot(name: str, drawing: Markup, marks: Iterable[tuple[float, str]], *, tal
         lines.append(element("i", class_="line", style=f"top:{down:.1f}%"))
         labels.append(element("i", label, class_="mark", style=f"top:{down:.1f}%"))
     scale = element("span", labels, class_="marks")
-    return _row(
-        "", element("div", lines, drawing, class_="track"), f"plot{' tall' if tall else ''}",
-        element("b", name), scale,
-    )  # fmt: skip
+    caption = element("div", name, class_="caption")
+    track = element("div", lines, drawing, class_="track")
+    return _row(scale, track, f"plot{' tall' if tall else ''}", before=caption)
 
 
 def _ticks(stretch: Stretch) -> Iterator[Markup]:

@@ -29,11 +29,12 @@ class HeldPort:
         return f"{_HOST}:{self.port}"
 
     def listener(self) -> socket.socket:
-        """Return a socket that listens there."""
+        """Return a socket that listens there, and never blocks."""
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((_HOST, self.port))
         listening.listen(128)
+        listening.setblocking(False)
         return listening
 
     def close(self) -> None:

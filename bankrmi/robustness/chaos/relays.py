@@ -15,6 +15,7 @@ Assumption: clients look for no name server here: names would lead them past the
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections import Counter
 from collections.abc import Coroutine, Iterable
@@ -102,7 +103,6 @@ class Relays:
     async def _close(self) -> None:
         for relay in self._relays.values():
             await relay.refuse()
-        await self._some_rounds()  # Whoever was just taken in becomes a connection.
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
@@ -172,20 +172,36 @@ class _Relay:
         self._back = (destination, source)
         self._port = port
         self._weather = weather
-        self._server: asyncio.Server | None = None
+        self._listening: socket.socket | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def listen(self) -> None:
         """Take connections."""
-        if self._server is None:
-            self._server = await asyncio.start_server(self._connected, sock=self.held.listener())
+        if self._listening is None:
+            self._listening = self.held.listener()
+            asyncio.get_running_loop().add_reader(self._listening, self._take, self._listening)
 
     async def refuse(self) -> None:
         """Refuse connections; those that there are go on."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._listening is not None:
+            asyncio.get_running_loop().remove_reader(self._listening)
+            self._listening.close()
+            self._listening = None
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _take(self, listening: socket.socket) -> None:
+        """Not by a server of asyncio's: one that is closed just then forgets whom it has accepted."""
+        try:
+            connection, _ = listening.accept()
+        except OSError:
+            return  # Whoever called has gone already.
+        connection.setblocking(False)
+        task = asyncio.get_running_loop().create_task(self._connected(connection))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: connection.close())
+
+    async def _connected(self, connection: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=connection)
         writers = [writer]
         try:
             await self._weather.passage(self._there, self._back)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-RUNS = 6
+RUNS = 5
 MINUTES = 0.7
 
 BUGS = {

@@ -12,13 +12,14 @@ import fcntl
 import os
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 import apsw
 import apsw.sqlite_extra
 
 from bankrmi.errors import ConfigurationError, OperationFailed
 
-__all__ = ["DiskFailed", "open_database", "open_in_memory", "own_directory", "sync_directory"]
+__all__ = ["DiskFailed", "open_database", "open_in_memory", "open_to_read", "own_directory", "sync_directory"]
 
 _CHECKSUM_VFS = "cksmvfs"
 _CHECKSUM_BYTES = 8
@@ -78,8 +79,7 @@ def open_database(path: Path, *, as_copy: bool = False) -> apsw.Connection:
     A copy (`as_copy`) is not durable by itself, and has no write-ahead log.
     """
     try:
-        if _CHECKSUM_VFS not in apsw.vfs_names():
-            apsw.sqlite_extra.load(apsw.Connection(":memory:"), "cksumvfs")
+        _load_checksums()
         new = not path.exists()
         database = apsw.Connection(str(path), vfs=_CHECKSUM_VFS)
         if new:
@@ -102,6 +102,21 @@ def open_database(path: Path, *, as_copy: bool = False) -> apsw.Connection:
         ) from error
     sync_directory(path.parent)
     return database
+
+
+def open_to_read(path: Path) -> apsw.Connection:
+    """Open a whole database that nobody uses; nothing is written, and nothing is made beside it.
+
+    It must have no log beside it: that would be left out.  Raises apsw.Error.
+    """
+    _load_checksums()
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    return apsw.Connection(f"file:{quote(str(path.absolute()))}?immutable=1", flags=flags, vfs=_CHECKSUM_VFS)
+
+
+def _load_checksums() -> None:
+    if _CHECKSUM_VFS not in apsw.vfs_names():
+        apsw.sqlite_extra.load(apsw.Connection(":memory:"), "cksumvfs")
 
 
 def open_in_memory() -> apsw.Connection:

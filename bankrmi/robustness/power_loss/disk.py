@@ -33,16 +33,12 @@ from bankrmi.robustness.power_loss.operations import (
     ToldView,
     Unnamed,
     Written,
+    above,
 )
 
-__all__ = ["Disk", "Interval", "above", "content_changes", "intervals"]
+__all__ = ["Disk", "Interval", "content_changes", "intervals"]
 
 content_changes = (Written, Resized)
-
-
-def above(path: str) -> str:
-    """Return the directory that a path is in."""
-    return path.rpartition("/")[0]
 
 
 @dataclass(slots=True)

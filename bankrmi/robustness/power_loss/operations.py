@@ -25,6 +25,7 @@ __all__ = [
     "ToldView",
     "Unnamed",
     "Written",
+    "above",
 ]
 
 
@@ -121,3 +122,8 @@ Change = Written | Resized | Named | Unnamed | Renamed | MadeDirectory
 """What a power loss can undo until it is synced."""
 
 Operation = Change | FileSynced | DirectorySynced | Told
+
+
+def above(path: str) -> str:
+    """Return the directory that a path is in; the root is empty."""
+    return path.rpartition("/")[0]

@@ -21,6 +21,7 @@ from bankrmi.robustness.power_loss.operations import (
     Resized,
     Unnamed,
     Written,
+    above,
 )
 from bankrmi.robustness.power_loss.strace import Call, fd_path, strings
 from bankrmi.robustness.power_loss.told import Listener
@@ -48,14 +49,17 @@ class Recorder:
 
     def lies_there(self, path: str, content: bytes) -> None:
         """Begin with this file on the disk, synced."""
-        above = path.rpartition("/")[0]
-        if above not in self._directories:
-            self._take(MadeDirectory(above))
-            self._directories.add(above)
-            self.operations.append(DirectorySynced(above.rpartition("/")[0]))
+        self._make_directory(above(path))
         file = self._make(path)
         self._take(Written(file, 0, content))
-        self.operations += [FileSynced(file), DirectorySynced(above)]
+        self.operations += [FileSynced(file), DirectorySynced(above(path))]
+
+    def _make_directory(self, path: str) -> None:
+        if path not in self._directories:
+            self._make_directory(above(path))
+            self._directories.add(path)
+            self._take(MadeDirectory(path))
+            self.operations.append(DirectorySynced(above(path)))
 
     def take_process(self, calls: Iterable[Call]) -> None:
         """Take all calls of one process."""

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from bankrmi.robustness.power_loss.disk import Disk, Interval, above, apply_to_content, apply_to_names
-from bankrmi.robustness.power_loss.operations import Change, Resized, Written
+from bankrmi.robustness.power_loss.disk import Disk, Interval, apply_to_content, apply_to_names
+from bankrmi.robustness.power_loss.operations import Change, Resized, Written, above
 
 __all__ = ["SECTOR_BYTES", "WAYS", "Fate", "State", "Surviving", "build", "draw"]
 

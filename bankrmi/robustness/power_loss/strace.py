@@ -49,7 +49,7 @@ def without_strace() -> str | None:
     return None
 
 
-def recording(command: list[str], output: Path) -> list[str]:
+def recording(output: Path, command: list[str]) -> list[str]:
     """Return the command that runs `command` and writes down what it does to files and sockets."""
     _check()
     traced = f"trace={_FILES},{_NAMES},{_SYNCS},{_SOCKETS}"
@@ -57,7 +57,7 @@ def recording(command: list[str], output: Path) -> list[str]:
     return ["strace", *how, "-e", "signal=none", "-e", traced, "-o", str(output), *command]
 
 
-def failing(command: list[str], output: Path, calls: str, error: str, first: int) -> list[str]:
+def failing(output: Path, calls: str, error: str, first: int, command: list[str]) -> list[str]:
     """Return the command that runs `command` and has these calls fail from the `first` one on."""
     _check()
     how = ["-D", "-ff", "-f", "--seccomp-bpf", "-qqq", "-y", "-s", "16", "-e", "signal=none"]

@@ -22,6 +22,7 @@ _ANY = frames.Rules(
     kinds=frozenset(range(1, 7)),
     payload_bytes=dict.fromkeys((frames.SERPENT, frames.MARSHAL, frames.JSON, frames.MSGPACK), 1 << 30),
 )
+_BEGINNING = b"PYRO"
 _ACKNOWLEDGED = "ok"
 _MOST_ITEMS = 1 << 24
 
@@ -35,6 +36,8 @@ class Listener:
 
     def hears(self, connection: str, data: bytes) -> Iterator[Told]:
         """Take what was sent on a connection; give what it says, as soon as a message is whole."""
+        if connection not in self._connections and not data.startswith(_BEGINNING):
+            return  # Not the bank's wire: an event loop that wakes itself up, say.
         reader = self._connections.setdefault(connection, frames.FrameReader(_ANY))
         reader.feed(data)
         while (frame := reader.take()) is not None:

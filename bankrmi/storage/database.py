@@ -19,7 +19,15 @@ import apsw.sqlite_extra
 
 from bankrmi.errors import ConfigurationError, OperationFailed
 
-__all__ = ["DiskFailed", "open_database", "open_in_memory", "open_to_read", "own_directory", "sync_directory"]
+__all__ = [
+    "DiskFailed",
+    "make_directory",
+    "open_database",
+    "open_in_memory",
+    "open_to_read",
+    "own_directory",
+    "sync_directory",
+]
 
 _CHECKSUM_VFS = "cksmvfs"
 _CHECKSUM_BYTES = 8
@@ -37,7 +45,7 @@ def own_directory(directory: Path) -> IO[str]:
     process has it (perhaps one that is just ending), or there is no space.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_directory(directory)
         lock = (directory / "lock").open("a+")
     except OSError as error:
         if error.errno in _FULL:
@@ -80,14 +88,14 @@ def open_database(path: Path, *, as_copy: bool = False) -> apsw.Connection:
     """
     try:
         _load_checksums()
-        new = not path.exists()
         database = apsw.Connection(str(path), vfs=_CHECKSUM_VFS)
-        if new:
+        if not as_copy:
+            database.pragma("locking_mode", "exclusive")
+        if not database.pragma("page_count"):  # A file may be there: an empty one, after a crash.
             database.reserve_bytes(reserve=_CHECKSUM_BYTES)
         if as_copy:
             database.pragma("synchronous", "off")
             return database
-        database.pragma("locking_mode", "exclusive")
         database.pragma("journal_mode", "wal")
         database.pragma("synchronous", "full")
         database.pragma("wal_autocheckpoint", 4000)
@@ -122,6 +130,17 @@ def _load_checksums() -> None:
 def open_in_memory() -> apsw.Connection:
     """Return a database that lives as long as the connection; for the simulator and for tests."""
     return apsw.Connection(":memory:")
+
+
+def make_directory(directory: Path) -> None:
+    """Make a directory, and what is above it; a power loss does not take it away with all that is in it.
+
+    One that is there already may have been made by a process that was killed before it could sync.
+    """
+    made = [one for one in directory.parents if not one.is_dir()]
+    directory.mkdir(parents=True, exist_ok=True)
+    for one in (directory, *made):
+        sync_directory(one.parent)
 
 
 def sync_directory(directory: Path) -> None:

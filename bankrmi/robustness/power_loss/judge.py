@@ -132,7 +132,7 @@ class ServerJudge:
             raise Fault(f"at action id {newest} there is another entry than it told of")
 
     def _check_content(self, journal: SqliteJournal, entries: list[Entry]) -> None:
-        if not journal.database.execute("PRAGMA checksum_verification").get:
+        if journal.database.pragma("checksum_verification") != "1":
             raise Fault("its pages have no checksums")
         balances = dict(journal.export())
         if not entries and journal.adopted is None:

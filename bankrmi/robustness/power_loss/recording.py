@@ -38,6 +38,8 @@ class Recorder:
 
     def __init__(self, root: Path, *, witness: bool = False) -> None:
         self.operations: list[Operation] = []
+        self.lay_there = 0
+        """How many syncs stand for what was on the disk before."""
         self._root = f"{root}/"
         self._witness = witness
         self._names: dict[str, int] = {}
@@ -53,6 +55,7 @@ class Recorder:
         file = self._make(path)
         self._take(Written(file, 0, content))
         self.operations += [FileSynced(file), DirectorySynced(above(path))]
+        self.lay_there = sum(isinstance(one, FileSynced | DirectorySynced) for one in self.operations)
 
     def _make_directory(self, path: str) -> None:
         if path not in self._directories:

@@ -131,6 +131,7 @@ def _moments(disk: DiskStory) -> list[_Moment]:
             answers=interval.answers,
         )
         for interval in intervals(disk.operations)
+        if interval.number >= disk.begins_after
     ]
 
 

@@ -56,6 +56,8 @@ class DiskStory:
     operations: list[Operation]
     foreign: bool = False
     """Whether it began with another bank's database."""
+    begins_after: int = 0
+    """So many syncs belong to what lay there when the recording began."""
 
     @property
     def is_witness(self) -> bool:
@@ -127,7 +129,12 @@ class _Telling:
                 file.unlink()
         del self._recorders[name]
         self.story.disks.append(
-            DiskStory(name=name, operations=recorder.operations, foreign=name in self._foreign)
+            DiskStory(
+                name=name,
+                operations=recorder.operations,
+                foreign=name in self._foreign,
+                begins_after=recorder.lay_there,
+            )
         )
         self._foreign.discard(name)
 

@@ -56,7 +56,7 @@ def _check_pages(database: apsw.Connection) -> None:
     found = [row[0] for row in database.execute("PRAGMA integrity_check(5)")]
     if found != ["ok"]:
         raise Fault("; ".join(str(line) for line in found))
-    if database.execute("PRAGMA page_count").get and not database.execute("PRAGMA checksum_verification").get:
+    if database.pragma("page_count") and database.pragma("checksum_verification") != "1":
         raise Fault("its pages have no checksums: a flipped bit would not be noticed")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
@@ -140,7 +141,8 @@ def make_directory(directory: Path) -> None:
     made = [one for one in directory.parents if not one.is_dir()]
     directory.mkdir(parents=True, exist_ok=True)
     for one in (directory, *made):
-        sync_directory(one.parent)
+        with suppress(PermissionError):  # One that we may use and not read: whoever made it has seen to it.
+            sync_directory(one.parent)
 
 
 def sync_directory(directory: Path) -> None:

@@ -187,10 +187,10 @@ class Processes:
 
         self.until(in_sync, f"{', '.join(names)} are in sync")
 
-    def switch_over(self, primary: str) -> None:
+    def switch_over(self, primary: str, *, seconds: float = DEADLINE_S) -> None:
         """Have the primary hand over to the other one."""
         address = self.configuration().servers[primary]
-        ask_once(address, f"bankrmi.operator.{primary}", "switchover", [None], seconds=DEADLINE_S)
+        ask_once(address, f"bankrmi.operator.{primary}", "switchover", [None], seconds=seconds)
 
 
 def _environment() -> dict[str, str]:

@@ -57,12 +57,16 @@ def recording(output: Path, command: list[str]) -> list[str]:
     return ["strace", *how, "-e", "signal=none", "-e", traced, "-o", str(output), *command]
 
 
-def failing(output: Path, calls: str, error: str, first: int, command: list[str]) -> list[str]:
-    """Return the command that runs `command` and has these calls fail from the `first` one on."""
+def failing(output: Path, names: str, error: str, when: str, command: list[str]) -> list[str]:
+    """Return the command that runs `command` and has the calls of these names fail.
+
+    `when` is "7" for the seventh call of each name alone, "7+" for that and all later ones. What goes out on
+    sockets is written down, too.
+    """
     _check()
-    how = ["-D", "-ff", "-f", "--seccomp-bpf", "-qqq", "-y", "-s", "16", "-e", "signal=none"]
-    inject = ["-e", f"trace={calls}", "-e", f"inject={calls}:error={error}:when={first}+"]
-    return ["strace", *how, *inject, "-o", str(output), *command]
+    how = ["-D", "-ff", "-f", "--seccomp-bpf", "-qqq", "-ttt", "-T", "-y", "-xx", "-s", str(_LONGEST)]
+    inject = ["-e", f"trace={names},{_SOCKETS}", "-e", f"inject={names}:error={error}:when={when}"]
+    return ["strace", *how, "-e", "signal=none", *inject, "-o", str(output), *command]
 
 
 def _check() -> None:

@@ -92,9 +92,7 @@ class _Trial:
             self._wait_for_failure()
             code = processes.wait_for_end(victim)
             say(f"{self._case}: {victim} ended with exit code {code}")
-            if (
-                victim != WITNESS
-            ):  # Without it the open change of view keeps all waiting.
+            if victim != WITNESS:  # Without it the open change of view keeps all waiting.
                 self._load.wait_for(_ANSWERS)
             processes.start(victim)
             processes.wait_until_in_sync("s1", "s2")

@@ -17,11 +17,12 @@ from bankrmi.errors import OperationFailed, Refused
 
 __all__ = ["ACCOUNTS", "LEDGER", "Load"]
 
-ACCOUNTS = 4_000
+ACCOUNTS = 12_000
 LEDGER = {account: 1_000 + account % 7 for account in range(1, ACCOUNTS + 1)}
 """Many accounts: so that a batch touches many pages, and the log fills fast."""
 
 _TIMEOUT_S = 60.0
+_LONGEST_PAUSE_S = 0.008
 
 
 class Load:
@@ -72,7 +73,7 @@ class Load:
         try:
             with connect(self._configuration, timeout=_TIMEOUT_S) as bank:
                 sequence = 0
-                while not self._stop.is_set():
+                while not self._stop.wait(chance.random() * _LONGEST_PAUSE_S):
                     sequence += 1
                     self._one_call(bank, f"client{number}:{sequence}", chance)
         except BaseException as failure:

@@ -44,8 +44,8 @@ class Length:
     turns: bool
 
 
-SHORT = Length(clients=3, batch=20, answers=25, first_answers=60, turns=False)
-LONG = Length(clients=4, batch=60, answers=150, first_answers=600, turns=True)
+SHORT = Length(clients=3, batch=12, answers=15, first_answers=60, turns=False)
+LONG = Length(clients=4, batch=12, answers=100, first_answers=1_200, turns=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

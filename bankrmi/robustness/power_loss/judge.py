@@ -15,7 +15,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
+
+from structlog.testing import capture_logs
 
 from bankrmi.bank.accounts import packed
 from bankrmi.bank.operations import Deposit
@@ -47,15 +48,17 @@ class _Machine:
     """A folder in memory that becomes one disk after the other."""
 
     def __init__(self) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="bankrmi-power-", dir=_MEMORY if _MEMORY.is_dir() else None))
+        self._folder = Path(
+            tempfile.mkdtemp(prefix="bankrmi-power-", dir=_MEMORY if _MEMORY.is_dir() else None)
+        )
+        self.root = self._folder / "disk"
+        self.root.mkdir()
+        self.ledger = self._folder / "ledger.csv"
+        self.ledger.write_text("1,1\n")  # A short one: every start reads it, and only compares.
 
-    def __enter__(self) -> _Machine:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        shutil.rmtree(self.root, ignore_errors=True)
+    def close(self) -> None:
+        """Leave nothing behind."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def becomes(self, state: State) -> None:
         """Put this disk in the place of the one before."""
@@ -77,12 +80,14 @@ class ServerJudge:
         self._name = name
         self._foreign = foreign
         self._machine = _Machine()
-        self._configuration = configuration.model_copy(update={"data_dir": self._machine.root / "data"})
+        self._configuration = configuration.model_copy(
+            update={"data_dir": self._machine.root / "data", "ledger": self._machine.ledger}
+        )
         self._reference = reference
 
     def close(self) -> None:
         """Leave nothing behind."""
-        self._machine.__exit__(None, None, None)
+        self._machine.close()
 
     def judge(
         self, state: State, told: Sequence[Told], *, removed: Sequence[Removed] = (), thorough: bool = False
@@ -92,6 +97,12 @@ class ServerJudge:
         `removed` are entries that were rolled back, or are about to be.
         """
         self._machine.becomes(state)
+        with capture_logs():  # What a start has to say of another bank's ledger is not for here.
+            return self._opened_and_judged(told, removed, thorough=thorough)
+
+    def _opened_and_judged(
+        self, told: Sequence[Told], removed: Sequence[Removed], *, thorough: bool
+    ) -> str | None:
         try:
             directory = DataDirectory(self._configuration, self._name)
             try:
@@ -213,7 +224,7 @@ class WitnessJudge:
 
     def close(self) -> None:
         """Leave nothing behind."""
-        self._machine.__exit__(None, None, None)
+        self._machine.close()
 
     def judge(
         self, state: State, told: Sequence[Told], *, removed: Sequence[Removed] = (), thorough: bool = False

@@ -26,7 +26,7 @@ from bankrmi.robustness.power_loss.operations import (
 from bankrmi.robustness.power_loss.strace import Call, fd_path, strings
 from bankrmi.robustness.power_loss.told import Listener
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "cut_writes_done"]
 
 _HARMLESS = frozenset({"sync_file_range", "lseek", "mmap"})
 _SHARED_MEMORY = "-shm"
@@ -64,13 +64,13 @@ class Recorder:
             self._take(MadeDirectory(path))
             self.operations.append(DirectorySynced(above(path)))
 
-    def take_process(self, calls: Iterable[Call]) -> None:
-        """Take all calls of one process."""
+    def take_process(self, calls: Iterable[Call], cut_done: frozenset[float] = frozenset()) -> None:
+        """Take all calls of one process; `cut_done` says which of those it was killed in were done."""
         self._places = {}
         self._listener = Listener(witness=self._witness)
         for call in calls:
-            done = call.returned is not None and call.returned >= 0
-            if done or (call.returned is None and call.name.startswith(("write", "pwrite"))):
+            done = call.began in cut_done if call.returned is None else call.returned >= 0
+            if done:
                 self._take_call(call)
 
     def _take_call(self, call: Call) -> None:
@@ -231,6 +231,23 @@ class Recorder:
             self.operations += self._listener.hears(found[1], data)
 
     _sendmsg = _sendto
+
+
+def cut_writes_done(calls: Iterable[Call]) -> frozenset[float]:
+    """Return when those writes began that were done, though their process was killed in them.
+
+    To be asked before anybody else writes there.
+    """
+    done = set()
+    for call in calls:
+        found = fd_path(call.arguments)
+        if call.name == "pwrite64" and found is not None and not found[2]:
+            data, offset = strings(call.arguments)[0], int(call.arguments.rpartition(",")[2])
+            with Path(found[1]).open("rb") as file:
+                file.seek(offset)
+                if file.read(len(data)) == data:
+                    done.add(call.began)
+    return frozenset(done)
 
 
 def _paths(call: Call) -> Iterator[str]:

@@ -20,7 +20,7 @@ from bankrmi.robustness.power_loss.judge import Removed, ServerJudge, WitnessJud
 from bankrmi.robustness.power_loss.operations import Named, Resized, Written
 from bankrmi.robustness.power_loss.reference import Reference, read_reference
 from bankrmi.robustness.power_loss.states import WAYS, Fate, State, Surviving, build, draw
-from bankrmi.robustness.power_loss.story import DiskStory, Story
+from bankrmi.robustness.power_loss.story import DiskStory, Story, end_of
 
 __all__ = ["Findings", "Violation", "reference_of", "search"]
 
@@ -107,19 +107,11 @@ def search(
 def reference_of(story: Story, ledger: Mapping[int, int]) -> Reference:
     """Return what the servers agreed on at the end."""
     found = [
-        read_reference(_end(disk), disk.name, ledger, story.told)
+        read_reference(end_of(disk.operations), disk.name, ledger, story.told)
         for disk in {disk.name: disk for disk in story.disks if not disk.is_witness}.values()
     ]
     assert all(each.entries == found[0].entries for each in found), "the servers do not agree at the end"
     return found[0]
-
-
-def _end(disk: DiskStory) -> State:
-    interval = None
-    for interval in intervals(disk.operations):  # noqa: B007 (the last one is used)
-        pass
-    assert interval is not None
-    return build(interval, draw(interval, "everything", ""))
 
 
 def _moments(disk: DiskStory) -> list[_Moment]:
@@ -203,6 +195,6 @@ def _rolled_back(disk: DiskStory) -> tuple[list[Removed], int]:
     """Return what was rolled back on this disk, and the first interval in which the record is begun."""
     for interval in intervals(disk.operations):
         if any(isinstance(one, Named) and "/rolled-back-" in one.path for one in interval.pending):
-            records = {Path(path).name: content for path, content in _end(disk).files.items()}
+            records = {Path(path).name: content for path, content in end_of(disk.operations).files.items()}
             return rolled_back(records), interval.number
     return [], 0

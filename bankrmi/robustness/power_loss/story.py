@@ -17,18 +17,21 @@ from pathlib import Path
 
 from bankrmi.bank.accounts import Accounts, packed
 from bankrmi.bank.operations import Deposit
+from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.journal import Adopted
+from bankrmi.robustness.power_loss.disk import intervals
 from bankrmi.robustness.power_loss.judge import FOREIGN_HISTORY
 from bankrmi.robustness.power_loss.load import LEDGER, Load
 from bankrmi.robustness.power_loss.operations import Operation
 from bankrmi.robustness.power_loss.processes import WITNESS, Processes
-from bankrmi.robustness.power_loss.recording import Recorder
-from bankrmi.robustness.power_loss.strace import calls, recording
+from bankrmi.robustness.power_loss.recording import Recorder, cut_writes_done
+from bankrmi.robustness.power_loss.states import State, build, draw
+from bankrmi.robustness.power_loss.strace import calls, cut_off, recording
 from bankrmi.server.data_directory import DATABASE
 from bankrmi.storage.database import open_database
 from bankrmi.storage.journal import SqliteJournal
 
-__all__ = ["LONG", "SHORT", "DiskStory", "Length", "Story", "record"]
+__all__ = ["LONG", "SHORT", "DiskStory", "Length", "Story", "check_end", "end_of", "record"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +86,7 @@ class _Telling:
         self.say = say
         self._lives: dict[str, list[Path]] = {}
         self._recorders: dict[str, Recorder] = {}
+        self._cut_done: dict[Path, frozenset[float]] = {}
         self._foreign: set[str] = set()
 
     def start(self, *names: str, wait: bool = True) -> None:
@@ -99,8 +103,14 @@ class _Telling:
     def restart(self, name: str) -> None:
         """`kill -9`, and start again."""
         self.say(f"{name} is killed, and starts again")
-        self.processes.kill(name)
+        self.kill(name)
         self.start(name)
+
+    def kill(self, name: str) -> None:
+        """`kill -9`; find out at once what became of the write that was under way, if any."""
+        self.processes.kill(name)
+        output = self._lives[name][-1]
+        self._cut_done[output] = cut_writes_done(cut_off(output))
 
     def new_disk(self, name: str) -> None:
         """Give a process that does not run another, empty disk; what the old one went through is kept."""
@@ -124,10 +134,11 @@ class _Telling:
     def _end(self, name: str) -> None:
         recorder = self._recorder(name)
         for output in self._lives.pop(name, []):
-            recorder.take_process(calls(output))
+            recorder.take_process(calls(output), self._cut_done.get(output, frozenset()))
             for file in output.parent.glob(f"{output.name}.*"):
                 file.unlink()
         del self._recorders[name]
+        check_end(recorder.operations, self.processes.machine(name))
         self.story.disks.append(
             DiskStory(
                 name=name,
@@ -143,6 +154,30 @@ class _Telling:
         for name in list(self._lives):
             self.say(f"what {name} did is read")
             self._end(name)
+
+
+def check_end(operations: list[Operation], machine: Path) -> None:
+    """If everything survives, the model's disk is the real one; else something was not seen."""
+    modelled = {path: content for path, content in end_of(operations).files.items() if _counts(path)}
+    real = {
+        str(file.relative_to(machine)): file.read_bytes()
+        for file in machine.rglob("*")
+        if file.is_file() and _counts(file.name)
+    }
+    differing = sorted(path for path in {*modelled, *real} if modelled.get(path) != real.get(path))
+    if differing:
+        raise BrokenInvariant(f"the recording does not lead to what is on the disk: {', '.join(differing)}")
+
+
+def _counts(path: str) -> bool:
+    return not path.endswith("-shm")
+
+
+def end_of(operations: list[Operation]) -> State:
+    """Return the disk at the end of a recording, with everything on it."""
+    for interval in intervals(operations):
+        last = interval
+    return build(last, draw(last, "everything", ""))
 
 
 def record(folder: Path, length: Length, *, seed: str, say: Callable[[str], None] = lambda _: None) -> Story:
@@ -241,7 +276,7 @@ def _switch_over(telling: _Telling) -> None:
 def _empty_disk(telling: _Telling) -> None:
     standby = _leader(telling.processes)[1]
     telling.say(f"{standby} has lost its disk, and joins")
-    telling.processes.kill(standby)
+    telling.kill(standby)
     telling.new_disk(standby)
     telling.start(standby)
 
@@ -249,7 +284,7 @@ def _empty_disk(telling: _Telling) -> None:
 def _foreign_disk(telling: _Telling) -> None:
     standby = _leader(telling.processes)[1]
     telling.say(f"{standby} has another bank's disk, and joins")
-    telling.processes.kill(standby)
+    telling.kill(standby)
     telling.foreign_disk(standby)
     telling.start(standby)
 

@@ -10,19 +10,21 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from bankrmi.errors import OperationFailed
 
-__all__ = ["Call", "calls", "failing", "fd_path", "recording", "strings", "without_strace"]
+__all__ = ["Call", "calls", "cut_off", "failing", "fd_path", "recording", "strings", "without_strace"]
 
 _FILES = "openat,open,creat,lseek,write,writev,pwrite64,pwritev,pwritev2,ftruncate,truncate,fallocate"
 _NAMES = "rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,link,linkat,symlink,symlinkat"
 _SYNCS = "fsync,fdatasync,sync_file_range,syncfs,sync,mmap,copy_file_range,sendfile,splice,io_uring_setup"
 _SOCKETS = "sendto,sendmsg,sendmmsg"
 _LONGEST = 1 << 27
+_TAIL_BYTES, _TAIL_LINES = 1 << 20, 3
+"""Where the last calls of a thread are found; longer lines are those of sockets."""
 
 _LINE = re.compile(r"(\d+\.\d+) (\w+)\((.*)\) += (-?\d+|0x[0-9a-f]+|\?)(.*?)(?: <(\d+\.\d+)>)?\n?")
 _UNFINISHED = re.compile(r"(\d+\.\d+) (\w+)\((.*?)(?: <unfinished \.\.\.>|\)? += \?.*)\n?")
@@ -84,7 +86,18 @@ def calls(output: Path) -> list[Call]:
     return sorted(found, key=lambda call: call.ended if call.name in _SYNCS else call.began)
 
 
-def _calls(lines: Iterator[str]) -> Iterator[Call]:
+def cut_off(output: Path) -> list[Call]:
+    """Return the calls in which the threads of a process were when it was killed."""
+    found: list[Call] = []
+    for file in sorted(output.parent.glob(f"{output.name}.*")):
+        with file.open("rb") as lines:
+            lines.seek(max(0, file.stat().st_size - _TAIL_BYTES))
+            tail = lines.read().decode("ascii").split("\n")[-_TAIL_LINES:]
+        found += [call for call in _calls(tail) if call.returned is None]
+    return found
+
+
+def _calls(lines: Iterable[str]) -> Iterator[Call]:
     for line in lines:
         whole = _LINE.fullmatch(line)
         if whole is not None and whole[4] != "?":
@@ -97,7 +110,7 @@ def _calls(lines: Iterator[str]) -> Iterator[Call]:
                 returned=int(whole[4], 0),
                 rest=whole[5],
             )
-        elif " exited with " in line or "killed by" in line or " resumed>" in line:
+        elif not line.strip() or " exited with " in line or "killed by" in line or " resumed>" in line:
             continue
         else:
             cut = _UNFINISHED.fullmatch(line)

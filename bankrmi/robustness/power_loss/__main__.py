@@ -19,7 +19,7 @@ from bankrmi.robustness.power_loss.bit_flips import Flips, flip_bits
 from bankrmi.robustness.power_loss.disk_failures import CASES, run
 from bankrmi.robustness.power_loss.load import LEDGER
 from bankrmi.robustness.power_loss.processes import WITNESS
-from bankrmi.robustness.power_loss.search import Findings, Violation, search
+from bankrmi.robustness.power_loss.search import Findings, Violation, reference_of, search
 from bankrmi.robustness.power_loss.story import LONG, SHORT, record
 from bankrmi.robustness.power_loss.strace import without_strace
 
@@ -77,7 +77,8 @@ def _states(states: int, seed: str, keep: Path, *, short: bool) -> int:
             f"{len(story.told)} requests answered"
         )
         configuration = load(Path(folder) / f"{WITNESS}.yaml")
-        findings = search(story, configuration, LEDGER, states=states, seed=seed, say=_progress)
+        reference = reference_of(story, LEDGER)
+        findings = search(story.disks, reference, configuration, states=states, seed=seed, say=_progress)
     _progress("")
     _tell_states(findings)
     for number, violation in enumerate(findings.violations[:_SHOWN], 1):

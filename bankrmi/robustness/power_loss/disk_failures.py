@@ -24,7 +24,7 @@ from bankrmi.robustness.verifying.directories import verify
 from bankrmi.robustness.verifying.stopped_directory import opened_unchanged
 from bankrmi.server.data_directory import DATABASE
 
-__all__ = ["CASES", "DiskFailure", "run"]
+__all__ = ["CASES", "DiskFailure", "run", "told_after_failure"]
 
 SYNCS = "fsync,fdatasync"
 WRITES = "pwrite64"
@@ -146,7 +146,7 @@ class _Trial:
         broken = _BROKEN.search(log)
         if broken is not None:
             wrong.append(f"its log says {broken[0]!r}")
-        return [*wrong, *_told_after_failure(calls(self._output), witness=self._victim == WITNESS)]
+        return [*wrong, *told_after_failure(calls(self._output), witness=self._victim == WITNESS)]
 
     def _judge_disks(self) -> Sequence[str]:
         wrong = []
@@ -159,7 +159,7 @@ class _Trial:
         return wrong
 
 
-def _told_after_failure(trace: list[Call], *, witness: bool) -> list[str]:
+def told_after_failure(trace: list[Call], *, witness: bool) -> list[str]:
     """Return what the process said after its disk had failed that it could not know."""
     listener, failed, known = Listener(witness=witness), False, 0
     for call in trace:

@@ -74,20 +74,19 @@ class _Moment:
 
 
 def search(
-    story: Story,
+    disks: Sequence[DiskStory],
+    reference: Reference,
     configuration: Configuration,
-    ledger: Mapping[int, int],
     *,
     states: int,
     seed: str,
     say: Callable[[str], None] = lambda _: None,
 ) -> Findings:
-    """Judge about so many states of all disks of a story."""
+    """Judge about so many states of these disks."""
     findings, began = Findings(), time.monotonic()
-    reference = reference_of(story, ledger)
-    moments = [_moments(disk) for disk in story.disks]
+    moments = [_moments(disk) for disk in disks]
     plans = _plans(moments, states, random.Random(seed))
-    for disk, known, plan in zip(story.disks, moments, plans, strict=True):
+    for disk, known, plan in zip(disks, moments, plans, strict=True):
         findings.intervals += len(known)
         findings.answers += sum(moment.answers for moment in known)
         judge: ServerJudge | WitnessJudge

@@ -36,7 +36,7 @@ def verify_database(path: Path, progress: Callable[[str], None] = lambda _: None
             holds = _check_content(database, progress)
     except Fault as fault:
         faults.append(str(fault))
-    except apsw.Error as error:
+    except (apsw.Error, UnicodeDecodeError) as error:
         faults.append(f"{path.name} cannot be read: {error}")
     return Verdict(path=path, holds=holds, faults=tuple(faults))
 

@@ -30,7 +30,7 @@ def verify_views(path: Path) -> Verdict:
             holds = _check_views(database)
     except Fault as fault:
         faults.append(str(fault))
-    except apsw.Error as error:
+    except (apsw.Error, UnicodeDecodeError) as error:
         faults.append(f"{path.name} cannot be read: {error}")
     return Verdict(path=path, holds=holds, faults=tuple(faults))
 

@@ -27,7 +27,9 @@ from bankrmi.replication.proposals import Proposals
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.standby import Standby
 from bankrmi.replication.view import View
-from bankrmi.robustness.simulator.simulation import Failure, Simulation, simulate
+from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.promises import Promises
+from bankrmi.robustness.simulator.simulation import simulate
 from bankrmi.storage import journal as storage
 from bankrmi.storage.journal import SqliteJournal
 
@@ -75,16 +77,16 @@ def test_an_acknowledged_entry_that_an_in_sync_server_misses_is_found(
 def test_two_entries_acknowledged_at_one_action_id_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the check before it switched off."""
     acknowledge_too_early(monkeypatch)
-    monkeypatch.setattr(Simulation, "_check_holds_all", lambda *_: None)
-    found("two different entries were acknowledged at action id", seeds=40)
+    monkeypatch.setattr(Promises, "_check_holds_all", lambda *_: None)
+    found("two different entries were acknowledged at action id", seeds=200)
 
 
 def test_an_acknowledged_entry_that_is_gone_in_the_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With both checks before it switched off."""
+    """With all checks before it switched off."""
     acknowledge_too_early(monkeypatch)
-    monkeypatch.setattr(Simulation, "_check_holds_all", lambda *_: None)
-    first_wins = lambda self, entry: self.acknowledged.setdefault(entry.action_id, entry.digest)  # noqa: E731
-    monkeypatch.setattr(Simulation, "_acknowledge", first_wins)
+    for check in ("_check_holds_all", "_check_is_acknowledged", "_check_state"):
+        monkeypatch.setattr(Promises, check, lambda *_: None)
+    monkeypatch.setattr(Promises, "_reckon", lambda self, entry: self.acknowledged.append(entry.digest))
     found("the acknowledged entry at action id .* is gone", seeds=40)
 
 
@@ -116,7 +118,8 @@ def test_a_wrong_balance_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wrong_look_up_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     read = Accounts.read
     monkeypatch.setattr(Accounts, "read", lambda self, account: (read(self, account) or 0) + 1)
-    monkeypatch.setattr("bankrmi.robustness.simulator.simulation.check_journal", lambda *_: ())
+    found(r"holds .*, and the journal adds up to", seeds=3)
+    monkeypatch.setattr(Promises, "_check_state", lambda *_: None)
     found(r"read .* at action id .*; it was", seeds=3)
 
 

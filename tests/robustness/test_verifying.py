@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from bankrmi.coordination.view_store import ViewStore
-from bankrmi.errors import InvalidRequest
+from bankrmi.errors import ConfigurationError, InvalidRequest
 from bankrmi.replication.entry import Entry, chained
 from bankrmi.replication.view import View
 from bankrmi.robustness.verifying.directories import directories_in, verify
@@ -77,7 +77,7 @@ def test_a_server_that_never_held_anything_is_sound(tmp_path: Path) -> None:
 def test_a_running_process_is_not_looked_at(tmp_path: Path) -> None:
     filled(tmp_path / "s1").close()
     lock = own_directory(tmp_path / "s1")
-    with pytest.raises(InvalidRequest, match=r"is in use by the running process [0-9]+: stop it first"):
+    with pytest.raises(ConfigurationError, match=r"is in use by the running process [0-9]+: stop it first"):
         verify(tmp_path / "s1")
     lock.close()
     assert only(tmp_path / "s1").sound

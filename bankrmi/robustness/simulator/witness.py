@@ -28,9 +28,8 @@ class SimulatedWitness:
 
     def read(self, server: str, since_epoch: int, answer: Callable[[Event], None]) -> None:
         """Answer a reading, or never."""
-        self._serve(
-            server, answer, lambda: ViewRead(self.view, since_epoch), CoordinatorSilent(proposal=False)
-        )
+        silent = CoordinatorSilent(proposal=False)
+        self._serve(server, "read the view", answer, lambda: ViewRead(self.view, since_epoch), silent)
 
     def propose(
         self, server: str, view: View, expected: tuple[str, int] | None, answer: Callable[[Event], None]
@@ -43,16 +42,20 @@ class SimulatedWitness:
             known = (self.view.history, self.view.epoch) if self.view is not None else None
             if known == expected:
                 self.view = view
-                self.world.note(
-                    f"witness: epoch {view.epoch} is {view.primary}'s, in sync {sorted(view.in_sync)}"
-                )
+                who = f"epoch {view.epoch} is {view.primary}'s, in sync"
+                self.world.note(self.name, who, sorted(view.in_sync))
                 self.on_change()
             return Proposed(self.view)
 
-        self._serve(server, answer, decide, CoordinatorSilent(proposal=True))
+        self._serve(server, view, answer, decide, CoordinatorSilent(proposal=True))
 
     def _serve(
-        self, server: str, answer: Callable[[Event], None], decide: Callable[[], Event | None], silent: Event
+        self,
+        server: str,
+        asked: object,
+        answer: Callable[[Event], None],
+        decide: Callable[[], Event | None],
+        silent: Event,
     ) -> None:
         over = False
 
@@ -66,8 +69,8 @@ class SimulatedWitness:
             if not self.up:
                 return
             reply = decide()
-            if reply is not None:
-                self.world.send(self.name, server, lambda: end(reply))
+            if reply is not None and not self.world.happens(self.world.faults.witness_loss):
+                self.world.send(self.name, server, reply, lambda: end(reply))
 
-        self.world.send(server, self.name, arrive)
+        self.world.send(server, self.name, asked, arrive)
         self.world.after(TIMEOUT_MS, lambda: end(silent))

@@ -1,6 +1,6 @@
 """Is a copy's content in itself sound?  Every entry, in one pass, replayed by a plain dictionary.
 
-Rule 1: nothing of the bank's own deciding code is used here: what an operation does is written down anew.
+Rule 1: none of the bank's own deciding code is used: what an operation does, the checker's model says.
 Rule 2: what the bank opened with need not be known: each account's opening balance follows from its first
         entry, and all of them together must give the fingerprint that was written then.
 Rule 3: the first fault found is the one told; what follows it is no news.
@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import chain
 
-from bankrmi.bank.accounts import described, fingerprint
+from bankrmi.bank.accounts import DONE, described, fingerprint
 from bankrmi.replication.entry import CANCELLED, Entry, Position, chained
 from bankrmi.replication.journal import Adopted
+from bankrmi.robustness.checker.model import BankModel
 
 __all__ = ["Fault", "JournalCheck"]
-
-_LARGEST_BALANCE = 2**63 - 1
 
 
 class Fault(Exception):
@@ -31,7 +30,7 @@ class JournalCheck:
         """`opening` is action id 0, `balances` the accounts as they are beside the whole journal."""
         self.tip = opening
         self._accounts = balances
-        self._replayed: dict[int, int] = {}
+        self._model = BankModel({})
         self._opened_with: dict[int, int] = {}
         self._newest: dict[str, int] = {}
         self._before: Entry | None = None
@@ -46,7 +45,7 @@ class JournalCheck:
 
     def finish(self, opened_with: bytes | None, adopted: Adopted | None) -> None:
         """Check accounts, opening ledger and adopted epoch against all that was taken; raises Fault."""
-        for account, balance in self._replayed.items():
+        for account, balance in self._model.values.items():
             if self._accounts.get(account) != balance:
                 raise Fault(
                     f"account {account} holds {self._accounts.get(account)}, "
@@ -94,11 +93,9 @@ class JournalCheck:
                 raise Fault(f"action id {entry.action_id} was cancelled, and did something")
             return
         try:
-            what = described(entry.operation)
-            found = self._outcome(
-                entry, what["account"], what["amount"], withdraws=what["kind"] == "withdraw"
-            )
-        except (ValueError, TypeError, KeyError) as error:
+            self._meet(entry)
+            found = self._model.apply(entry.operation)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
             raise Fault(f"the operation at action id {entry.action_id} cannot be read") from error
         if found != (entry.status, entry.result):
             raise Fault(
@@ -106,30 +103,23 @@ class JournalCheck:
                 f"{found[0]} {found[1]!r}"
             )
 
-    def _outcome(self, entry: Entry, account: int, amount: int, *, withdraws: bool) -> tuple[str, int | None]:
-        if account not in self._accounts:
-            return "no_account", None
-        balance = self._replayed.get(account)
-        if balance is None:
-            balance = self._opened_with[account] = _before_first(entry, amount, withdraws=withdraws)
-        after = balance - amount if withdraws else balance + amount
-        if after < 0:
-            status, after = "insufficient", balance
-        elif after > _LARGEST_BALANCE:
-            status, after = "too_large", balance
-        else:
-            status = "done"
-        self._replayed[account] = after
-        return status, after
+    def _meet(self, entry: Entry) -> None:
+        """Have the model know the account of this entry, if there is such an account."""
+        account = self._model.key(entry.operation)
+        if account in self._accounts and account not in self._model.values:
+            balance = _before_first(entry)
+            self._model.values[account] = self._opened_with[account] = balance
 
 
-def _before_first(entry: Entry, amount: int, *, withdraws: bool) -> int:
+def _before_first(entry: Entry) -> int:
     """Return what an account held before its first entry; `finish` finds out whether that is true."""
     if not isinstance(entry.result, int):
         raise Fault(f"action id {entry.action_id} has no balance after it")
-    if entry.status != "done":
+    if entry.status != DONE:
         return entry.result
-    return entry.result + amount if withdraws else entry.result - amount
+    what = described(entry.operation)
+    amount: int = what["amount"]
+    return entry.result + amount if what["kind"] == "withdraw" else entry.result - amount
 
 
 def check_all(

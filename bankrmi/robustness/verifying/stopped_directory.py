@@ -16,7 +16,7 @@ from pathlib import Path
 
 import apsw
 
-from bankrmi.errors import ConfigurationError, InvalidRequest
+from bankrmi.errors import ConfigurationError
 from bankrmi.storage.database import open_to_read
 
 __all__ = ["alone_in", "opened_unchanged"]
@@ -27,7 +27,7 @@ _LOGS = ("-wal", "-journal")
 
 @contextmanager
 def alone_in(directory: Path) -> Iterator[None]:
-    """Keep everybody else out of the directory; raise InvalidRequest if somebody is in it."""
+    """Keep everybody else out of the directory; raise ConfigurationError if somebody is in it."""
     path = directory / _LOCK
     if not path.exists():
         yield
@@ -41,7 +41,7 @@ def alone_in(directory: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             owner = lock.read().strip() or "unknown"
-            raise InvalidRequest(
+            raise ConfigurationError(
                 f"{directory} is in use by the running process {owner}: stop it first"
             ) from None
         yield

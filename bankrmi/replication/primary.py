@@ -39,6 +39,9 @@ __all__ = ["Primary"]
 QUEUE_LIMIT = 65_536
 """Requests that may wait for the next group: more come together only while nothing can be acknowledged."""
 
+NEWS_BEACONS = 20
+"""A primary that is well reads the view once in so many beacons (V6)."""
+
 ENTRY_BYTES = 128
 """What an entry costs on the wire beside its operation, generously."""
 
@@ -282,6 +285,8 @@ class Primary:
         timeout_ms = settings.checkpoint_timeout_ms
         if any(peer.is_silent(now_ms, timeout_ms) for peer in self.required):
             self.replica.viewing.poll(5 * settings.beacon_ms)
+        else:
+            self.replica.viewing.look_for_news(NEWS_BEACONS * settings.beacon_ms)
         for peer in self.peers.values():
             peer.give_up_waiting(now_ms, timeout_ms)
             if peer.tracked and now_ms - peer.last_sent_ms >= settings.beacon_ms:

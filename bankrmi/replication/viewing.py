@@ -32,6 +32,7 @@ class Viewing:
         self.last_view: View | None = None  # What it was when the witness lost its memory.
         self.still = False
         self._reading = False
+        self._only_for_news = False  # The reading on its way was begun without a reason to doubt the view.
         self._read_ms = float("-inf")
         self._waits_for_witness = False
         self._asked_to_hold_still: list[Any] = []
@@ -43,8 +44,18 @@ class Viewing:
         if self._replica.now_ms - self._read_ms >= every_ms:
             self.read()
 
+    def look_for_news(self, every_ms: float) -> None:
+        """Ask now and then though all is well: a proposal of a process that died may have won since, unheard.
+
+        No view, or an older one, is no news: the witness lost its memory, and a bank that is well goes on.
+        """
+        if not self._reading and self._replica.now_ms - self._read_ms >= every_ms:
+            self.read()
+            self._only_for_news = True
+
     def read(self) -> None:
         """Ask the coordinator, unless a reading is on its way."""
+        self._only_for_news = False
         if self._reading:
             return
         self._reading = True
@@ -58,7 +69,7 @@ class Viewing:
         """The coordinator answered a reading."""
         self._reading = False
         adopted = self._replica.journal.adopted
-        current = adopted is None or event.since_epoch >= adopted.epoch
+        current = adopted is None or (event.since_epoch >= adopted.epoch and not self._only_for_news)
         if event.view is None:
             if adopted is None:
                 self._replica.first_view.seen_no_view = True

@@ -15,10 +15,10 @@ def test_arrows_go_from_column_to_column_and_what_gets_lost_ends_half_way() -> N
         Note(1306.0, "", "a cut begins", ([("s1", "s2")],)),
     ]
     assert chart(["c1", "s1", "s2"], happenings) == [
-        "   time ms  c1    s1    s2",
-        "  1203.118  o----------->       request c1.0:7, 1 operation",
-        "  1303.000  <-----------o       an answer (sent 100 ms before)",
-        "  1304.000        o--x          a secret (lost)",
-        "  1305.500              *       pauses",
-        "  1306.000                      a cut begins s1, s2",
+        "   time ms  c1      s1      s2",
+        "  1203.118  o--------------->         request c1.0:7, 1 operation",
+        "  1303.000  <---------------o         an answer (sent 100 ms before)",
+        "  1304.000          o---x             a secret (lost)",
+        "  1305.500                  *         pauses",
+        "  1306.000                            a cut begins s1, s2",
     ]

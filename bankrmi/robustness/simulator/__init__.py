@@ -9,6 +9,7 @@
     disk         its disk
     client       a client: what it asks, and all that it was told
     witness      the keeper of the view
+    operator     restores the view when the witness has lost its memory
     workload     what clients ask for
     promises     what must never be seen, watched after every step
     recovery     the last phase: faults stop, and all must be well soon

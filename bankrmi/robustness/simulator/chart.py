@@ -33,7 +33,7 @@ from bankrmi.robustness.simulator.trace import Arrival, Happening, Loss, Note
 
 __all__ = ["chart"]
 
-_WIDTH = 6
+_WIDTH = 8
 _LATE_MS = 5.0
 
 

@@ -37,6 +37,7 @@ class Faults:
     pause_every_ms: float
     stop_every_ms: float
     witness_down_every_ms: float
+    witness_forgets_every_ms: float
     switchover_every_ms: float
 
     # Disks.
@@ -73,6 +74,7 @@ class Faults:
             pause_every_ms=every(700, 12000),
             stop_every_ms=every(3000, 20000),
             witness_down_every_ms=every(1000, 12000),
+            witness_forgets_every_ms=every(8000, 100000),
             switchover_every_ms=every(700, 12000),
             wipe=share(0.05, 0.4),
             stall=share(0.0005, 0.01),

@@ -45,6 +45,7 @@ class Misfortune:
         self._now_and_then(faults.cut_every_ms, self._cut_some)
         self._now_and_then(faults.deafen_every_ms, self._deafen_the_primary)
         self._now_and_then(faults.witness_down_every_ms, self._witness_down)
+        self._now_and_then(faults.witness_forgets_every_ms, self._witness_forgets)
 
     def _now_and_then(self, every_ms: float, action: Callable[[], None]) -> None:
         if every_ms == NEVER:
@@ -193,6 +194,15 @@ class Misfortune:
         self.simulation.witness.up = False
         self.world.note("witness", "is down")
         self.world.after(self.world.chance.choice([100, 1000, 3000]), self._witness_up)
+
+    def _witness_forgets(self) -> None:
+        """Not while a disk that the view names is lost, too: only one of the two can be restored."""
+        view, servers = self.simulation.witness.view, self.simulation.servers
+        if view is None or view.epoch < 2:
+            return
+        if all(view.names(name, servers[name].journal.incarnation) for name in view.in_sync):
+            self.simulation.witness.lose_memory()
+            self.simulation.operator.call()
 
     def _witness_up(self) -> None:
         self.simulation.witness.up = True

@@ -42,6 +42,7 @@ from bankrmi.replication.journal import Adopted
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from bankrmi.robustness.simulator.disk import Disk
+from bankrmi.robustness.simulator.operator import OperatorToken
 from bankrmi.storage.database import DiskFailed, open_in_memory
 from bankrmi.storage.journal import SqliteJournal
 
@@ -252,6 +253,8 @@ class SimulatedServer:
                     self.world.send(
                         self.name, token.sender.name, reply, lambda: token.sender.take_for(token.boot, answer)
                     )
+                elif isinstance(token, OperatorToken):
+                    self.world.send(self.name, "operator", reply, lambda: token.reply(self.name, reply))
                 elif token is not None:
                     self.simulation.answered(self, token, reply)
             case ReadView(since_epoch=epoch):

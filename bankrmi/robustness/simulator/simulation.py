@@ -22,6 +22,7 @@ from bankrmi.robustness.simulator.client import Asked, SimulatedClient
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.history import calls_of, copy_of
 from bankrmi.robustness.simulator.misfortune import Misfortune
+from bankrmi.robustness.simulator.operator import Operator
 from bankrmi.robustness.simulator.promises import Promises
 from bankrmi.robustness.simulator.recovery import Recovery
 from bankrmi.robustness.simulator.server import SimulatedServer
@@ -80,6 +81,7 @@ class Simulation:
         self.witness.on_change = self._view_changed
         self.servers = {settings.server: SimulatedServer(self, settings) for settings in self._drawn(servers)}
         self.clients = [SimulatedClient(self, f"c{number}") for number in range(1, CLIENTS + 1)]
+        self.operator = Operator(self)
         self.misfortune = Misfortune(self)
         self.witness.loses = self.misfortune.would_lose_everything
 
@@ -113,7 +115,12 @@ class Simulation:
     @property
     def parties(self) -> list[str]:
         """Everybody who sends and gets messages."""
-        return [*(client.name for client in self.clients), *self.servers, self.witness.name]
+        return [
+            *(client.name for client in self.clients),
+            *self.servers,
+            self.witness.name,
+            self.operator.name,
+        ]
 
     # -- running ---------------------------------------------------------------------------------
 

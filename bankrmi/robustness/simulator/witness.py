@@ -22,9 +22,16 @@ class SimulatedWitness:
         self.world = world
         self.view: View | None = None
         self.up = True
+        self._life = 0
         self.on_change: Callable[[], None] = lambda: None
         self.loses: Callable[[View], bool] = lambda _: False
         """Whether a proposal gets lost on its way, as seen from outside: see `Simulation`."""
+
+    def lose_memory(self) -> None:
+        """Its disk is gone: another process, with another one, takes its place."""
+        self.world.note(self.name, "has lost its memory")
+        self._life += 1
+        self.view = None
 
     def read(self, server: str, since_epoch: int, answer: Callable[[Event], None]) -> None:
         """Answer a reading, or never."""
@@ -57,7 +64,7 @@ class SimulatedWitness:
         decide: Callable[[], Event | None],
         silent: Event,
     ) -> None:
-        over = False
+        over, life = False, self._life
 
         def end(event: Event) -> None:
             nonlocal over
@@ -66,7 +73,7 @@ class SimulatedWitness:
                 answer(event)
 
         def arrive() -> None:
-            if not self.up:
+            if not self.up or self._life != life:
                 return
             reply = decide()
             if reply is not None and not self.world.happens(self.world.faults.witness_loss):

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from structlog.testing import capture_logs
 
@@ -35,6 +36,11 @@ from bankrmi.storage.journal import SqliteJournal
 __all__ = ["FOREIGN_HISTORY", "Removed", "ServerJudge", "WitnessJudge", "rolled_back"]
 
 FOREIGN_HISTORY = "of-another-bank"
+
+_ALL_ENTRIES = "SELECT * FROM journal ORDER BY action_id"
+
+Row = tuple[Any, ...]
+"""An entry as SQLite gives it: there are many, and to compare them no more is needed."""
 
 Removed = tuple[int, str]
 """Action id and digest of an entry that was rolled back."""
@@ -109,7 +115,7 @@ class ServerJudge:
                 journal = directory.open_journal()
                 try:
                     CopyServer(lambda: journal.database, directory.path)
-                    entries = journal.entries(0, 1 << 62)
+                    entries = list(journal.database.execute(_ALL_ENTRIES))
                     self._check_told(journal, entries, told)
                     self._check_content(journal, entries)
                     _check_kept(directory.path, journal, entries, removed, foreign=self._foreign)
@@ -127,7 +133,7 @@ class ServerJudge:
             return f"it cannot be opened: {type(error).__name__}: {error}"
         return None
 
-    def _check_told(self, journal: SqliteJournal, entries: list[Entry], told: Sequence[Told]) -> None:
+    def _check_told(self, journal: SqliteJournal, entries: Sequence[Row], told: Sequence[Told]) -> None:
         reference, adopted = self._reference, journal.adopted
         newest = epoch = 0
         for each in told:
@@ -139,10 +145,10 @@ class ServerJudge:
             raise Fault(f"it acted in epoch {epoch}, and has adopted {adopted}")
         if newest > len(entries):
             raise Fault(f"it told of action id {newest}, and ends at {len(entries)}")
-        if newest and entries[newest - 1].digest != reference.entries[newest - 1].digest:
+        if newest and entries[newest - 1] != reference.entries[newest - 1]:
             raise Fault(f"at action id {newest} there is another entry than it told of")
 
-    def _check_content(self, journal: SqliteJournal, entries: list[Entry]) -> None:
+    def _check_content(self, journal: SqliteJournal, entries: list[Row]) -> None:
         if journal.database.pragma("checksum_verification") != "1":
             raise Fault("its pages have no checksums")
         balances = dict(journal.export())
@@ -155,13 +161,15 @@ class ServerJudge:
             return
         opening = journal.position(0)
         assert opening is not None
-        check_all(Position(*opening), entries, balances, journal.opened_with, journal.adopted)
+        check_all(
+            Position(*opening), map(Entry._make, entries), balances, journal.opened_with, journal.adopted
+        )
 
 
 def _check_kept(
     directory: Path,
     journal: SqliteJournal,
-    entries: Sequence[Entry],
+    entries: Sequence[Row],
     removed: Sequence[Removed],
     *,
     foreign: bool,
@@ -170,10 +178,10 @@ def _check_kept(
     leftovers = [file.name for file in directory.glob("copy-*")]
     if leftovers:
         raise Fault(f"{leftovers[0]} is left behind, and nobody will ever remove it")
-    held = {(entry.action_id, entry.digest.hex()) for entry in entries}
     recorded = set(rolled_back({file.name: file.read_bytes() for file in directory.glob("rolled-back-*")}))
     for action_id, digest in removed:
-        if (action_id, digest) not in held and (action_id, digest) not in recorded:
+        held = action_id <= len(entries) and entries[action_id - 1][-1].hex() == digest
+        if not held and (action_id, digest) not in recorded:
             raise Fault(f"action id {action_id} was rolled back, and is not on record")
     if foreign and (journal.adopted is None or journal.adopted.history != FOREIGN_HISTORY):
         kept = list(directory.glob("replaced-*.db"))

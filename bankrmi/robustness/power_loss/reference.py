@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bankrmi.bank.accounts import Accounts, described
 from bankrmi.errors import BrokenInvariant
@@ -42,13 +43,13 @@ class Reference:
             return False
         return digest is None or self.entries[action_id - 1].digest == digest
 
-    def balances_after(self, entries: Sequence[Entry]) -> dict[int, int] | None:
+    def balances_after(self, entries: list[tuple[Any, ...]]) -> dict[int, int] | None:
         """Return what the accounts hold after these entries; None if they are not a beginning of ours."""
         if self.entries[: len(entries)] != entries:
             return None
         kept = len(entries) // _KEPT_EVERY
         balances = dict(self._kept[kept])
-        for entry in entries[kept * _KEPT_EVERY :]:
+        for entry in self.entries[kept * _KEPT_EVERY : len(entries)]:
             _follow(balances, entry)
         return balances
 

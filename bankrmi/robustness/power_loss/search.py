@@ -1,7 +1,7 @@
 """Builds states of recorded disks, opens each, and counts what was found.
 
-Rule 1: half of the states are directed: right after each answer nothing unsynced survives; and wherever names
-        are pending, every way is tried. The rest is drawn from the seed.
+Rule 1: up to three quarters of the states are directed: right after each answer nothing unsynced survives;
+        and wherever names are pending, every way is tried. The rest is drawn from the seed.
 Rule 2: no state is judged twice; a moment at which nothing is pending has one.
 """
 
@@ -26,6 +26,7 @@ __all__ = ["Findings", "Violation", "reference_of", "search"]
 
 _THOROUGH_EVERY = 4
 _SEEDS_FOR_NAMES = 3
+_MOST_DIRECTED = 0.75
 
 Plan = dict[int, list[tuple[str, str]]]
 """Ways and seeds by the number of the interval."""
@@ -73,6 +74,17 @@ class _Moment:
     answers: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trial:
+    """One disk, and what of it was tried."""
+
+    disk: DiskStory
+    judge: ServerJudge | WitnessJudge
+    moments: Sequence[_Moment]
+    removals: Sequence[tuple[int, list[Removed]]]
+    seen: set[tuple[int, tuple[object, ...]]] = field(default_factory=set)
+
+
 def search(
     disks: Sequence[DiskStory],
     reference: Reference,
@@ -82,25 +94,38 @@ def search(
     seed: str,
     say: Callable[[str], None] = lambda _: None,
 ) -> Findings:
-    """Judge about so many states of these disks."""
+    """Judge so many states of these disks (fewer if there are no more)."""
     findings, began = Findings(), time.monotonic()
-    moments = [_moments(disk) for disk in disks]
-    plans = _plans(moments, states, random.Random(seed))
-    for disk, known, plan in zip(disks, moments, plans, strict=True):
-        findings.intervals += len(known)
-        findings.answers += sum(moment.answers for moment in known)
+    trials = []
+    for disk in disks:
         judge: ServerJudge | WitnessJudge
         if disk.is_witness:
             judge = WitnessJudge(configuration.service)
         else:
             judge = ServerJudge(disk.name, configuration, reference, foreign=disk.foreign)
-        try:
-            for _ in _judge_disk(disk, plan, judge, findings):
-                say(f"{findings.states} states, {len(findings.violations)} violations ({disk.name})")
-        finally:
-            judge.close()
+        trials.append(_Trial(disk=disk, judge=judge, moments=_moments(disk), removals=_removals(disk)))
+    try:
+        for plans in _rounds(trials, findings, states, random.Random(seed)):
+            for trial, plan in zip(trials, plans, strict=True):
+                for _ in _judge_disk(trial, plan, findings):
+                    say(
+                        f"{findings.states} states, {len(findings.violations)} violations ({trial.disk.name})"
+                    )
+    finally:
+        for trial in trials:
+            trial.judge.close()
+    _count(trials, findings)
     findings.seconds = time.monotonic() - began
     return findings
+
+
+def _count(trials: Sequence[_Trial], findings: Findings) -> None:
+    for trial in trials:
+        tried = {number for number, _ in trial.seen}
+        findings.intervals += len(trial.moments)
+        findings.intervals_tried += len(tried)
+        findings.answers += sum(moment.answers for moment in trial.moments)
+        findings.answers_covered += sum(moment.answers for moment in trial.moments if moment.number in tried)
 
 
 def reference_of(story: Story, ledger: Mapping[int, int]) -> Reference:
@@ -129,18 +154,26 @@ def _moments(disk: DiskStory) -> list[_Moment]:
 # -- which states ------------------------------------------------------------------------------------
 
 
-def _plans(moments: Sequence[Sequence[_Moment]], states: int, chance: random.Random) -> list[Plan]:
-    plans: list[Plan] = [defaultdict(list) for _ in moments]
-    directed = list(_directed(moments))
-    if len(directed) > states // 2:
-        directed = chance.sample(directed, states // 2)
-    for disk, number, way, seed in directed:
-        plans[disk][number].append((way, seed))
-    busy = [[moment.number for moment in known if moment.pending] for known in moments]
-    for index in range(states - len(directed)):
-        disk = chance.choice([number for number, one in enumerate(busy) if one])
-        plans[disk][chance.choice(busy[disk])].append((chance.choice(list(WAYS)), f"{index}"))
-    return plans
+def _rounds(
+    trials: Sequence[_Trial], findings: Findings, states: int, chance: random.Random
+) -> Iterator[list[Plan]]:
+    """Give plans until there are as many states, or no new ones are found: those drawn twice count once."""
+    directed = list(_directed([trial.moments for trial in trials]))
+    if len(directed) > _MOST_DIRECTED * states:
+        directed = chance.sample(directed, int(_MOST_DIRECTED * states))
+    busy = [[moment.number for moment in trial.moments if moment.pending] for trial in trials]
+    before = -1
+    while before < findings.states < states:
+        before = findings.states
+        plans: list[Plan] = [defaultdict(list) for _ in trials]
+        for disk, number, way, seed in directed:
+            plans[disk][number].append((way, seed))
+        for _ in range(states - before - len(directed)):
+            disk = chance.choice([number for number, one in enumerate(busy) if one])
+            drawn = (chance.choice(list(WAYS)), str(chance.randrange(1 << 32)))
+            plans[disk][chance.choice(busy[disk])].append(drawn)
+        yield plans
+        directed = []
 
 
 def _directed(moments: Sequence[Sequence[_Moment]]) -> Iterator[tuple[int, int, str, str]]:
@@ -157,31 +190,27 @@ def _directed(moments: Sequence[Sequence[_Moment]]) -> Iterator[tuple[int, int, 
 # -- judging -----------------------------------------------------------------------------------------
 
 
-def _judge_disk(
-    disk: DiskStory, plan: Plan, judge: ServerJudge | WitnessJudge, findings: Findings
-) -> Iterator[None]:
-    removed, since = _rolled_back(disk)
-    for interval in intervals(disk.operations):
-        seen: set[tuple[Fate, ...]] = set()
+def _judge_disk(trial: _Trial, plan: Plan, findings: Findings) -> Iterator[None]:
+    for interval in intervals(trial.disk.operations):
         for way, seed in plan.get(interval.number, ()):
             surviving = draw(interval, way, seed)
-            if surviving.fates in seen and Fate.TORN not in surviving.fates:
+            # Two states that are torn differ in where they are torn.
+            drawn = (*surviving.fates, seed) if Fate.TORN in surviving.fates else surviving.fates
+            if (interval.number, drawn) in trial.seen:
                 continue
-            seen.add(surviving.fates)
+            trial.seen.add((interval.number, drawn))
             findings.states += 1
             findings.ways[way] += 1
             state = build(interval, surviving)
-            what = judge.judge(
-                state,
-                interval.told,
-                removed=removed if interval.number >= since else (),
-                thorough=findings.states % _THOROUGH_EVERY == 0,
+            removed = [
+                one for since, entries in trial.removals if since <= interval.number for one in entries
+            ]
+            what = trial.judge.judge(
+                state, interval.told, removed=removed, thorough=findings.states % _THOROUGH_EVERY == 0
             )
             if what is not None:
-                findings.violations.append(_violation(disk, interval, surviving, what, state))
+                findings.violations.append(_violation(trial.disk, interval, surviving, what, state))
             yield
-        findings.intervals_tried += bool(seen)
-        findings.answers_covered += interval.answers if seen else 0
 
 
 def _violation(
@@ -190,10 +219,14 @@ def _violation(
     return Violation(disk=disk.name, interval=interval.number, surviving=surviving, what=what, state=state)
 
 
-def _rolled_back(disk: DiskStory) -> tuple[list[Removed], int]:
-    """Return what was rolled back on this disk, and the first interval in which the record is begun."""
+def _removals(disk: DiskStory) -> list[tuple[int, list[Removed]]]:
+    """Return what each record of what was rolled back holds at the end, and where it begins."""
+    found = []
+    begun: set[str] = set()
     for interval in intervals(disk.operations):
-        if any(isinstance(one, Named) and "/rolled-back-" in one.path for one in interval.pending):
-            records = {Path(path).name: content for path, content in end_of(disk.operations).files.items()}
-            return rolled_back(records), interval.number
-    return [], 0
+        for one in interval.pending:
+            if isinstance(one, Named) and "/rolled-back-" in one.path and one.path not in begun:
+                begun.add(one.path)
+                content = end_of(disk.operations).files[one.path]
+                found.append((interval.number, rolled_back({Path(one.path).name: content})))
+    return found

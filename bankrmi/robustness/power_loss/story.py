@@ -51,7 +51,7 @@ class Length:
 
 
 SHORT = Length(clients=3, batch=12, answers=15, first_answers=60, turns=False)
-LONG = Length(clients=4, batch=12, answers=100, first_answers=1_200, turns=True)
+LONG = Length(clients=4, batch=8, answers=100, first_answers=1_200, turns=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

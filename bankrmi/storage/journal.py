@@ -21,7 +21,7 @@ import apsw
 from bankrmi.errors import BrokenInvariant, ConfigurationError
 from bankrmi.replication.entry import CANCELLED, DIGEST_BYTES, Entry, Position, Scalar, chained, same_request
 from bankrmi.replication.journal import Adopted
-from bankrmi.storage.database import DiskFailed
+from bankrmi.storage.database import DiskFailed, sync_directory
 from bankrmi.storage.state_machine import StateMachine
 
 __all__ = ["SqliteJournal"]
@@ -345,6 +345,7 @@ class SqliteJournal:
                     file.write(json.dumps(self._in_words(entry)) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
+            sync_directory(path.parent)
         except OSError as error:
             raise DiskFailed(f"the disk refused the record of what is rolled back: {error}") from error
 

@@ -111,7 +111,7 @@ class Answers:
     def _check_stale(self, call: Call) -> None:
         if call.outcome == Refused(Stale.code) and call.request is not None:
             session, sequence = call.request
-            if self._replay.newest.get(session, 0) <= sequence:
+            if self._replay.newest.get(session, 0) < sequence:
                 self._add(
                     f"{self._who(call)}: told that it is stale, and nothing newer of its session was done"
                 )

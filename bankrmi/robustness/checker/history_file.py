@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from bankrmi.bank.accounts import packed
@@ -75,8 +76,9 @@ class _Reader:
     def __init__(self) -> None:
         self._header: Header | None = None
         self._header_of: Path | None = None
-        self._calls: dict[tuple[str, int], Call] = {}
+        self._calls: list[Call] = []
         self._open: dict[tuple[str, int], dict[str, Any]] = {}
+        self._newest: dict[str, int] = {}  # The number of each client's newest call.
         self._clients: dict[str, Path] = {}
         self._operations: dict[tuple[str, int, int], bytes] = {}
         self._read: set[Path] = set()
@@ -84,9 +86,8 @@ class _Reader:
     def history(self) -> History:
         if self._header is None:
             raise ConfigurationError("the history is empty: not even a header was written")
-        for form in self._open.values():
-            self._calls[form["client"], form["call"]] = self._call(form, None, _UNKNOWN)
-        return History(header=self._header, calls=list(self._calls.values()))
+        unanswered = [_call(form, None, _UNKNOWN) for form in self._open.values()]
+        return History(header=self._header, calls=[*self._calls, *unanswered])
 
     def read(self, path: Path) -> None:
         """Take in a file."""
@@ -139,8 +140,10 @@ class _Reader:
             raise _Malformed(mistake.message) from None
 
     def _invoke(self, key: tuple[str, int], form: dict[str, Any]) -> None:
-        if key in self._open or key in self._calls:
-            raise _Malformed(f"call {key[1]} of {key[0]} was invoked before")
+        client, number = key
+        if number <= self._newest.get(client, 0):
+            raise _Malformed(f"call {number} of {client} comes after call {self._newest[client]}")
+        self._newest[client] = number
         kind = form["kind"]
         if kind in _CHANGES:
             form["operations"] = self._packed(form["operations"])
@@ -175,21 +178,22 @@ class _Reader:
             raise _Malformed(f"call {key[1]} of {key[0]} was not invoked before, or is completed twice")
         if form["at_ns"] < asked["at_ns"]:
             raise _Malformed(f"call {key[1]} of {key[0]} is completed before it was invoked")
-        self._calls[key] = self._call(asked, form["at_ns"], _outcome(asked, form))
+        self._calls.append(_call(asked, form["at_ns"], _outcome(asked, form)))
 
-    @staticmethod
-    def _call(form: dict[str, Any], completed_ns: int | None, outcome: Outcome) -> Call:
-        return Call(
-            client=form["client"],
-            number=form["call"],
-            kind=form["kind"],
-            invoked_ns=form["at_ns"],
-            completed_ns=completed_ns,
-            request=form.get("request"),
-            operations=form.get("operations", ()),
-            query=form.get("account"),
-            outcome=outcome,
-        )
+
+def _call(form: dict[str, Any], completed_ns: int | None, outcome: Outcome) -> Call:
+    request = form.get("request")
+    return Call(
+        client=intern(form["client"]),  # A million calls are of a few clients.
+        number=form["call"],
+        kind=intern(form["kind"]),
+        invoked_ns=form["at_ns"],
+        completed_ns=completed_ns,
+        request=None if request is None else (intern(request[0]), request[1]),
+        operations=form.get("operations", ()),
+        query=form.get("account"),
+        outcome=outcome,
+    )
 
 
 def _parsed(line: str) -> dict[str, Any] | None:
@@ -240,13 +244,10 @@ def _outcome(asked: dict[str, Any], form: dict[str, Any]) -> Outcome:
 
 def _results(asked: dict[str, Any], forms: Sequence[Any]) -> tuple[Result, ...]:
     try:
-        results = tuple([Result(*form) for form in forms])
-    except TypeError:
+        results = tuple([Result(action_id, intern(status), value) for action_id, status, value in forms])
+    except (TypeError, ValueError):
         results = ()
-    if not all(
-        type(action_id) is int and type(status) is str and (value is None or type(value) is int)
-        for action_id, status, value in results
-    ):
+    if not all(type(one[0]) is int and (one[2] is None or type(one[2]) is int) for one in results):
         results = ()
     if not results:
         raise _Malformed("'results' is a list of [action id, status, balance], one for each operation")

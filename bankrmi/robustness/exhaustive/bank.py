@@ -1,0 +1,417 @@
+"""A whole bank as one value, and everything that can happen to it next.
+
+Two servers, the witness, a client, and what is on its way between them.  A server stands in the value as the
+number of its state, a message as the number of its content, so two banks are the same if the values are.
+
+Rule 1: each connection keeps its order; what was sent on one that broke may still arrive, whenever it likes,
+        between what is sent on the next one, or never. Its answers reach nobody.
+Rule 2: answers of the witness are as late as they like: a reading tells any view there was since it began, a
+        proposal may be decided long after its sender gave up.
+Rule 3: what costs nothing is always possible; crashes, losses and retries are taken from what is left of them.
+
+Steps that only wait are joined, where every order stays possible: a connection is up when both sides know;
+a look at an address sees any state of it since the look began; a request arrives when it is asked (being
+late on the way is the same as being asked late), unless the client gives it up for late and asks elsewhere;
+an answer to the client arrives when it leaves, or is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from bankrmi.coordination.succession import objection as objection_to_view
+from bankrmi.replication.view import View
+from bankrmi.robustness.exhaustive import client
+from bankrmi.robustness.exhaustive.server import Deed, Happening, Servers
+
+__all__ = ["Bank", "BrokenPromise", "Label", "State"]
+
+State = tuple[Any, ...]
+Label = tuple[Any, ...]
+"""What happened, for the trace: a word, the place of the server, and what it is about."""
+
+SERVER = (0, 1)
+REQUESTS = (2, 3)  # On their way from this server to the other one.
+LATE_REQUESTS = (4, 5)  # The same, on a connection that is no more.
+ANSWERS = (6, 7)  # On their way to this server.
+LINK = (8, 9)  # From this server to the other one.
+READING = (10, 11)  # None, or (since epoch, views that the answer may tell).
+PROPOSAL = (12, 13)  # None, ("asked", view, expected), or ("decided", view).
+LOOKS = (14, 15)  # For each probe of this server: what it may have seen.
+VIEW = 16
+LATE_PROPOSALS = 17  # Of senders that hear nothing any more.
+REQUEST = 18  # How many requests are answered.
+ASKED = 19  # The place of the server that the client waits for, or None.
+COPIES = 20  # Late requests of the client: (request, place).
+ACKNOWLEDGED = 21
+CRASHES, LOSSES, RETRIES, SWITCHOVERS = 22, 23, 24, 25
+SCRIPT = 26
+
+DOWN, UP, BROKEN = 0, 1, 2
+"""A broken link is down, and its server has not been told."""
+
+
+class BrokenPromise(Exception):
+    """What happened breaks a promise."""
+
+    def __init__(self, label: Label, sentence: str) -> None:
+        super().__init__(sentence)
+        self.label = label
+        self.sentence = sentence
+
+
+class Bank:
+    """What can happen to a bank."""
+
+    def __init__(self, servers: Servers) -> None:
+        self.servers = servers
+        self._kept = servers.kept
+        self._objections: dict[tuple[int, int, int], tuple[int, str]] = {}
+        self._checked: dict[tuple[Any, ...], str] = {}
+
+    # -- what can happen -------------------------------------------------------------------------
+
+    def successors(self, state: State) -> list[tuple[Label, State]]:
+        """Return every event that needs no time to pass, and the bank after it; raise BrokenPromise."""
+        found: list[tuple[Label, State]] = []
+        for place in (0, 1):
+            if self.servers.glances[state[SERVER[place]]].alive:
+                self._messages(found, state, place)
+                self._connections(found, state, place)
+                self._witness_answers(found, state, place)
+                self._own_steps(found, state, place)
+            else:
+                found.append((("starts", place), self._started(state, place)))
+        self._witness(found, state)
+        self._client(found, state)
+        if state[LOSSES]:
+            self._losses(found, state)
+        return found
+
+    def _happen(
+        self,
+        found: list[tuple[Label, State]],
+        state: State,
+        place: int,
+        happening: Happening,
+        changes: Iterable[tuple[int, Any]] = (),
+        *,
+        answered: bool = True,
+    ) -> None:
+        """Let something happen to a server: it does all that it wants, or crashes on the way."""
+        outcome = self.servers.step(state[SERVER[place]], happening)
+        label: Label = (place, happening)
+        if outcome.broken:
+            raise BrokenPromise(label, outcome.broken)
+        before = list(state)
+        for field, value in changes:
+            before[field] = value
+        after = before.copy()
+        after[SERVER[place]] = outcome.server
+        heard = self._do(after, place, outcome.deeds, label, answered=answered)
+        found.append((label, tuple(after)))
+        if heard and state[LOSSES]:
+            after[REQUEST] = state[REQUEST]
+            after[LOSSES] -= 1
+            found.append(((*label, "and the client does not hear the answer"), tuple(after)))
+        if state[CRASHES]:
+            for dead, deeds in outcome.crashes:
+                after = before.copy()
+                crash: Label = (*label, f"and crashes after {len(deeds)} effects")
+                self._do(after, place, deeds, crash, answered=answered)
+                self._crash(after, place, dead)
+                found.append((crash, tuple(after)))
+
+    def _messages(self, found: list[tuple[Label, State]], state: State, place: int) -> None:
+        """What the other server sent."""
+        other = 1 - place
+        field = REQUESTS[other]
+        waiting = state[field]
+        if waiting:
+            self._happen(found, state, place, ("message", waiting[0]), ((field, waiting[1:]),))
+        field = LATE_REQUESTS[other]
+        waiting = state[field]
+        if waiting:
+            rest = ((field, waiting[1:]),)
+            self._happen(found, state, place, ("message", waiting[0]), rest, answered=False)
+        field = ANSWERS[place]
+        waiting = state[field]
+        if waiting:
+            self._happen(found, state, place, ("answer", waiting[0]), ((field, waiting[1:]),))
+
+    def _connections(self, found: list[tuple[Label, State]], state: State, place: int) -> None:
+        link, other = state[LINK[place]], 1 - place
+        glance = self.servers.glances[state[SERVER[other]]]
+        if link == BROKEN:
+            lost = ((LINK[place], DOWN), (ANSWERS[place], ()))
+            self._happen(found, state, place, ("link down",), lost)
+        elif link == DOWN and glance.alive:
+            self._happen(found, state, place, ("link up", glance.boot), ((LINK[place], UP),))
+        looks = state[LOOKS[place]]
+        for index, sights in enumerate(looks):
+            rest = ((LOOKS[place], looks[:index] + looks[index + 1 :]),)
+            for sight in sights:
+                self._happen(found, state, place, ("probed", index, sight), rest)
+
+    def _witness_answers(self, found: list[tuple[Label, State]], state: State, place: int) -> None:
+        reading = state[READING[place]]
+        if reading is not None:
+            since_epoch, views = reading
+            for view in views:
+                self._happen(found, state, place, ("view", view, since_epoch), ((READING[place], None),))
+        proposal = state[PROPOSAL[place]]
+        if proposal is not None and proposal[0] == "decided":
+            self._happen(found, state, place, ("proposed", proposal[1]), ((PROPOSAL[place], None),))
+
+    def _own_steps(self, found: list[tuple[Label, State]], state: State, place: int) -> None:
+        glance = self.servers.glances[state[SERVER[place]]]
+        if glance.has_work:
+            self._happen(found, state, place, ("proceed",))
+        if glance.due:
+            self._happen(found, state, place, ("tick", 0.001))
+        if state[CRASHES]:
+            after = list(state)
+            self._crash(after, place, glance.idle_crash)
+            found.append((("crashes", place), tuple(after)))
+        if state[SWITCHOVERS] and glance.leads >= 0:
+            self._happen(found, state, place, ("switch over",), ((SWITCHOVERS, state[SWITCHOVERS] - 1),))
+
+    def tick(self, state: State, place: int, ms: float) -> list[tuple[Label, State]]:
+        """Let time pass at one server, which notices at once."""
+        found: list[tuple[Label, State]] = []
+        if self.servers.glances[state[SERVER[place]]].alive:
+            self._happen(found, state, place, ("tick", ms))
+        return found
+
+    def wait(self, state: State, ms: float) -> tuple[Label, State]:
+        """Let time pass everywhere."""
+        after = list(state)
+        for field in SERVER:
+            after[field] = self.servers.wait(state[field], ms)
+        return ("time passes", None, ms), tuple(after)
+
+    # -- the witness -----------------------------------------------------------------------------
+
+    def _witness(self, found: list[tuple[Label, State]], state: State) -> None:
+        for place in (0, 1):
+            proposal = state[PROPOSAL[place]]
+            if proposal is not None and proposal[0] == "asked":
+                label: Label = ("the witness decides", place, proposal[1])
+                after = self._decided(state, label, proposal[1], proposal[2])
+                after[PROPOSAL[place]] = ("decided", after[VIEW])
+                found.append((label, tuple(after)))
+        for proposal in state[LATE_PROPOSALS]:
+            label = ("the witness decides late", None, proposal[0])
+            after = self._decided(state, label, *proposal)
+            after[LATE_PROPOSALS] = tuple(one for one in after[LATE_PROPOSALS] if one != proposal)
+            found.append((label, tuple(after)))
+
+    def _decided(self, state: State, label: Label, number: int, expected: tuple[str, int]) -> list[Any]:
+        after = list(state)
+        current: View = self._kept[state[VIEW]]
+        if (current.history, current.epoch) != expected:
+            return after
+        proposed: View = self._kept[number]
+        why = objection_to_view(current, proposed)
+        if why is not None:
+            raise BrokenPromise(label, f"the witness has to refuse: {why}")
+        after[VIEW] = number
+        for field in READING:
+            if after[field] is not None:
+                since_epoch, views = after[field]
+                after[field] = (since_epoch, (*views, number))
+        # What can win no more, and has nobody to tell, is as if it were lost.
+        after[LATE_PROPOSALS] = tuple(one for one in after[LATE_PROPOSALS] if one[1][1] >= proposed.epoch)
+        return after
+
+    # -- the client ------------------------------------------------------------------------------
+
+    def _client(self, found: list[tuple[Label, State]], state: State) -> None:
+        script = client.SCRIPTS[state[SCRIPT]]
+        glances = self.servers.glances
+        for copy in state[COPIES]:
+            request, place = copy
+            rest = list(state[COPIES])
+            rest.remove(copy)
+            self._happen(found, state, place, ("ask", request), ((COPIES, tuple(rest)),))
+        if state[REQUEST] == len(script):
+            return
+        request = script[state[REQUEST]]
+        if state[ASKED] is None:
+            for place in (0, 1):
+                if glances[state[SERVER[place]]].alive:
+                    self._happen(found, state, place, ("ask", request), ((ASKED, place),))
+                    if state[RETRIES]:
+                        after = list(state)
+                        after[RETRIES] -= 1
+                        after[COPIES] = tuple(sorted((*state[COPIES], (request, place))))
+                        found.append((("the request is late", place, request), tuple(after)))
+        elif state[RETRIES]:
+            after = list(state)
+            after[RETRIES] -= 1
+            after[ASKED] = None
+            found.append((("the client waits no longer", state[ASKED], request), tuple(after)))
+
+    # -- losses ----------------------------------------------------------------------------------
+
+    def _losses(self, found: list[tuple[Label, State]], state: State) -> None:
+        for place in (0, 1):
+            for field in (REQUESTS[place], ANSWERS[place]):
+                if state[field]:
+                    after = list(state)
+                    after[field] = state[field][1:]
+                    after[LOSSES] -= 1
+                    found.append((("lost", place, state[field][0]), tuple(after)))
+            if state[LINK[place]] == UP:
+                after = list(state)
+                self._break(after, place)
+                after[LOSSES] -= 1
+                found.append((("the connection breaks", place), tuple(after)))
+            self._silences(found, state, place)
+
+    def _silences(self, found: list[tuple[Label, State]], state: State, place: int) -> None:
+        """What a server asked, and never hears the answer of."""
+        if not self.servers.glances[state[SERVER[place]]].alive:
+            return
+        once = (LOSSES, state[LOSSES] - 1)
+        if state[READING[place]] is not None:
+            self._happen(found, state, place, ("silence", False), (once, (READING[place], None)))
+        proposal = state[PROPOSAL[place]]
+        if proposal is not None:
+            changes = [once, (PROPOSAL[place], None)]
+            if proposal[0] == "asked":
+                changes.append((LATE_PROPOSALS, _with(state[LATE_PROPOSALS], proposal[1:])))
+            self._happen(found, state, place, ("silence", True), changes)
+        looks = state[LOOKS[place]]
+        for index in range(len(looks)):
+            rest = (LOOKS[place], looks[:index] + looks[index + 1 :])
+            self._happen(found, state, place, ("probed", index, "nothing"), (once, rest))
+
+    # -- what servers do -------------------------------------------------------------------------
+
+    def _do(
+        self, after: list[Any], place: int, deeds: tuple[Deed, ...], label: Label, *, answered: bool
+    ) -> bool:
+        """Carry out effects; return whether the client was told what it waits for."""
+        heard, other = False, 1 - place
+        for deed in deeds:
+            kind = deed[0]
+            if kind == "send":
+                if after[LINK[place]] == UP:
+                    after[REQUESTS[place]] += (deed[1],)
+            elif kind == "answer":
+                if deed[1] >= 0 and answered and after[LINK[other]] == UP:
+                    after[ANSWERS[other]] += (deed[1],)
+            elif kind == "reply":
+                heard = self._reply(after, deed[1], deed[2], label) or heard
+            elif kind == "read":
+                after[READING[place]] = (deed[1], (after[VIEW],))
+            elif kind == "propose":
+                after[PROPOSAL[place]] = ("asked", deed[1], deed[2])
+            else:
+                after[LOOKS[place]] += ((self._sight(after, other),),)
+        return heard
+
+    def _sight(self, state: list[Any], place: int) -> int | str:
+        glance = self.servers.glances[state[SERVER[place]]]
+        return glance.boot if glance.alive else "refused"
+
+    def _reply(self, after: list[Any], token: Any, number: int, label: Label) -> bool:
+        if not isinstance(token, int):
+            return False  # An operator's.
+        reply = self._kept[number]
+        key = (token, number, after[ACKNOWLEDGED])
+        known = self._objections.get(key)
+        if known is None:
+            acknowledged = self._kept[after[ACKNOWLEDGED]]
+            why = client.objection(token, reply, acknowledged)
+            told = tuple(sorted({*acknowledged, *getattr(reply, "entries", ())}))
+            known = self._objections[key] = (self._kept.number(told), why)
+        after[ACKNOWLEDGED], why = known
+        if why:
+            raise BrokenPromise(label, why)
+        script = client.SCRIPTS[after[SCRIPT]]
+        if after[REQUEST] < len(script) and script[after[REQUEST]] == token:
+            after[ASKED] = None
+            if client.is_answer(reply):
+                after[REQUEST] += 1
+                return True
+        return False
+
+    def _break(self, after: list[Any], place: int) -> None:
+        """The connection of a server to the other one is no more; it has not been told."""
+        after[LINK[place]] = BROKEN
+        after[LATE_REQUESTS[place]] += after[REQUESTS[place]]
+        after[REQUESTS[place]] = ()
+
+    def _crash(self, after: list[Any], place: int, dead: int | None) -> None:
+        other = 1 - place
+        after[SERVER[place]] = dead
+        after[CRASHES] -= 1
+        after[LATE_REQUESTS[place]] += after[REQUESTS[place]]
+        after[REQUESTS[place]] = after[ANSWERS[place]] = ()
+        after[REQUESTS[other]] = after[LATE_REQUESTS[other]] = ()
+        after[LINK[place]] = DOWN
+        if after[LINK[other]] == UP:
+            after[LINK[other]] = BROKEN
+        after[READING[place]] = None
+        proposal = after[PROPOSAL[place]]
+        if proposal is not None and proposal[0] == "asked":
+            after[LATE_PROPOSALS] = _with(after[LATE_PROPOSALS], proposal[1:])
+        after[PROPOSAL[place]] = None
+        after[LOOKS[place]] = ()
+        after[LOOKS[other]] = tuple(_seen(sights, "refused") for sights in after[LOOKS[other]])
+        if after[ASKED] == place:
+            after[ASKED] = None
+        after[COPIES] = tuple(copy for copy in after[COPIES] if copy[1] != place)
+
+    def _started(self, state: State, place: int) -> State:
+        after = list(state)
+        after[SERVER[place]] = self.servers.start(state[SERVER[place]])
+        boot = self.servers.glances[after[SERVER[place]]].boot
+        looks = LOOKS[1 - place]
+        after[looks] = tuple(_seen(sights, boot) for sights in state[looks])
+        return tuple(after)
+
+    # -- promises --------------------------------------------------------------------------------
+
+    def broken_promise(self, state: State) -> str:
+        """Return which promise does not hold in this state; or nothing."""
+        glances = self.servers.glances
+        one, two = glances[state[0]], glances[state[1]]
+        key = (one.disk, two.disk, one.leads, two.leads, one.sound and two.sound, state[VIEW], state[ACKNOWLEDGED])
+        known = self._checked.get(key)
+        if known is None:
+            known = self._checked[key] = self._broken_promise(state)
+        return known
+
+    def _broken_promise(self, state: State) -> str:
+        view: View = self._kept[state[VIEW]]
+        for field in SERVER:
+            server, glance = self.servers[state[field]], self.servers.glances[state[field]]
+            name = ("s1", "s2")[server.place]
+            content = self.servers.disks[server.disk]
+            if view.names(name, content.incarnation):
+                for entry in self._kept[state[ACKNOWLEDGED]]:
+                    if content.entries[entry.action_id - 1 : entry.action_id] != (entry,):
+                        return (
+                            f"{name} is in sync in epoch {view.epoch}, and the acknowledged entry at action id "
+                            f"{entry.action_id} is missing from its disk"
+                        )
+            if glance.leads >= 0:
+                led: View = self._kept[glance.leads]
+                if not glance.sound:
+                    return f"{name} leads epoch {led.epoch}, which another process won"
+                if led.epoch > view.epoch or (led.epoch == view.epoch and led != view):
+                    return f"{name} leads epoch {led.epoch}, which it has not won"
+        return ""
+
+
+def _with(proposals: tuple[Any, ...], proposal: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the late proposals with one more; one that arrives twice is decided once."""
+    return tuple(sorted({*proposals, proposal}))
+
+
+def _seen(sights: tuple[Any, ...], sight: int | str) -> tuple[Any, ...]:
+    return sights if sight in sights else (*sights, sight)

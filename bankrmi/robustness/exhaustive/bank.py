@@ -18,18 +18,19 @@ an answer to the client arrives when it leaves, or is lost.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from bankrmi.coordination.succession import objection as objection_to_view
 from bankrmi.replication.view import View
 from bankrmi.robustness.exhaustive import client
 from bankrmi.robustness.exhaustive.server import Deed, Happening, Servers
 
-__all__ = ["Bank", "BrokenPromise", "Label", "State"]
+__all__ = ["Bank", "BrokenPromise", "Label", "Move", "Pace", "State"]
 
 State = tuple[Any, ...]
 Label = tuple[Any, ...]
 """What happened, for the trace: a word, the place of the server, and what it is about."""
+Move = tuple[Label, State]
 
 SERVER = (0, 1)
 REQUESTS = (2, 3)  # On their way from this server to the other one.
@@ -41,15 +42,25 @@ PROPOSAL = (12, 13)  # None, ("asked", view, expected), or ("decided", view).
 LOOKS = (14, 15)  # For each probe of this server: what it may have seen.
 VIEW = 16
 LATE_PROPOSALS = 17  # Of senders that hear nothing any more.
-REQUEST = 18  # How many requests are answered.
-ASKED = 19  # The place of the server that the client waits for, or None.
+ANSWERED = 18  # How many of the client's requests are answered.
+ASKED = 19  # None, or (request, place of the server that the client waits for).
 COPIES = 20  # Late requests of the client: (request, place).
 ACKNOWLEDGED = 21
-CRASHES, LOSSES, RETRIES, SWITCHOVERS = 22, 23, 24, 25
-SCRIPT = 26
+CRASHES, LOSSES, RETRIES, SWITCHOVERS = 22, 23, 24, 25  # How many of these may still come.
+FIELDS = 26
+
+_NOTHING = (None, None, None, None, (), ())
 
 DOWN, UP, BROKEN = 0, 1, 2
 """A broken link is down, and its server has not been told."""
+
+
+class Pace(NamedTuple):
+    """How time passes: at each server by itself, a moment or long; or everywhere, by a part of a lease."""
+
+    everywhere: bool
+    moment_ms: float
+    long_ms: float = 0.0
 
 
 class BrokenPromise(Exception):
@@ -64,17 +75,43 @@ class BrokenPromise(Exception):
 class Bank:
     """What can happen to a bank."""
 
-    def __init__(self, servers: Servers) -> None:
+    def __init__(self, servers: Servers, pace: Pace) -> None:
         self.servers = servers
+        self.pace = pace
         self._kept = servers.kept
         self._objections: dict[tuple[int, int, int], tuple[int, str]] = {}
         self._checked: dict[tuple[Any, ...], str] = {}
 
     # -- what can happen -------------------------------------------------------------------------
 
-    def successors(self, state: State) -> list[tuple[Label, State]]:
-        """Return every event that needs no time to pass, and the bank after it; raise BrokenPromise."""
-        found: list[tuple[Label, State]] = []
+    def moves(self, state: State) -> list[Move]:
+        """Return everything that can happen without haste, and the bank after it; raise BrokenPromise."""
+        return self.without_time(state) + (self.time_passes(state) if self._is_quiet(state) else [])
+
+    def hasty_moves(self, state: State) -> list[Move]:
+        """Return what happens in haste: time runs out that should have been enough."""
+        found = [] if self._is_quiet(state) else self.time_passes(state)
+        if not self.pace.everywhere:
+            self._ticks(found, state, self.pace.long_ms)
+        return found
+
+    def time_passes(self, state: State) -> list[Move]:
+        """Let a moment pass, at one server or at all."""
+        found: list[Move] = []
+        if self.pace.everywhere:
+            found.append(self._wait(state, self.pace.moment_ms))
+        else:
+            self._ticks(found, state, self.pace.moment_ms)
+        return found
+
+    def _ticks(self, found: list[Move], state: State, ms: float) -> None:
+        for place in (0, 1):
+            if self.servers.glances[state[SERVER[place]]].alive:
+                self._happen(found, state, place, ("tick", ms))
+
+    def without_time(self, state: State) -> list[Move]:
+        """Return what can happen without any time passing."""
+        found: list[Move] = []
         for place in (0, 1):
             if self.servers.glances[state[SERVER[place]]].alive:
                 self._messages(found, state, place)
@@ -91,7 +128,7 @@ class Bank:
 
     def _happen(
         self,
-        found: list[tuple[Label, State]],
+        found: list[Move],
         state: State,
         place: int,
         happening: Happening,
@@ -110,20 +147,20 @@ class Bank:
         after = before.copy()
         after[SERVER[place]] = outcome.server
         heard = self._do(after, place, outcome.deeds, label, answered=answered)
-        found.append((label, tuple(after)))
+        found.append((label, self._settled(after)))
         if heard and state[LOSSES]:
-            after[REQUEST] = state[REQUEST]
+            after[ANSWERED] = state[ANSWERED]
             after[LOSSES] -= 1
-            found.append(((*label, "and the client does not hear the answer"), tuple(after)))
+            found.append(((*label, "and the client does not hear the answer"), self._settled(after)))
         if state[CRASHES]:
             for dead, deeds in outcome.crashes:
                 after = before.copy()
                 crash: Label = (*label, f"and crashes after {len(deeds)} effects")
                 self._do(after, place, deeds, crash, answered=answered)
                 self._crash(after, place, dead)
-                found.append((crash, tuple(after)))
+                found.append((crash, self._settled(after)))
 
-    def _messages(self, found: list[tuple[Label, State]], state: State, place: int) -> None:
+    def _messages(self, found: list[Move], state: State, place: int) -> None:
         """What the other server sent."""
         other = 1 - place
         field = REQUESTS[other]
@@ -140,7 +177,7 @@ class Bank:
         if waiting:
             self._happen(found, state, place, ("answer", waiting[0]), ((field, waiting[1:]),))
 
-    def _connections(self, found: list[tuple[Label, State]], state: State, place: int) -> None:
+    def _connections(self, found: list[Move], state: State, place: int) -> None:
         link, other = state[LINK[place]], 1 - place
         glance = self.servers.glances[state[SERVER[other]]]
         if link == BROKEN:
@@ -154,7 +191,7 @@ class Bank:
             for sight in sights:
                 self._happen(found, state, place, ("probed", index, sight), rest)
 
-    def _witness_answers(self, found: list[tuple[Label, State]], state: State, place: int) -> None:
+    def _witness_answers(self, found: list[Move], state: State, place: int) -> None:
         reading = state[READING[place]]
         if reading is not None:
             since_epoch, views = reading
@@ -164,7 +201,7 @@ class Bank:
         if proposal is not None and proposal[0] == "decided":
             self._happen(found, state, place, ("proposed", proposal[1]), ((PROPOSAL[place], None),))
 
-    def _own_steps(self, found: list[tuple[Label, State]], state: State, place: int) -> None:
+    def _own_steps(self, found: list[Move], state: State, place: int) -> None:
         glance = self.servers.glances[state[SERVER[place]]]
         if glance.has_work:
             self._happen(found, state, place, ("proceed",))
@@ -173,39 +210,42 @@ class Bank:
         if state[CRASHES]:
             after = list(state)
             self._crash(after, place, glance.idle_crash)
-            found.append((("crashes", place), tuple(after)))
+            found.append((("crashes", place), self._settled(after)))
         if state[SWITCHOVERS] and glance.leads >= 0:
             self._happen(found, state, place, ("switch over",), ((SWITCHOVERS, state[SWITCHOVERS] - 1),))
 
-    def tick(self, state: State, place: int, ms: float) -> list[tuple[Label, State]]:
-        """Let time pass at one server, which notices at once."""
-        found: list[tuple[Label, State]] = []
-        if self.servers.glances[state[SERVER[place]]].alive:
-            self._happen(found, state, place, ("tick", ms))
-        return found
-
-    def wait(self, state: State, ms: float) -> tuple[Label, State]:
-        """Let time pass everywhere."""
+    def _wait(self, state: State, ms: float) -> Move:
+        """Let time pass everywhere; each server notices when it gets to it."""
         after = list(state)
         for field in SERVER:
             after[field] = self.servers.wait(state[field], ms)
-        return ("time passes", None, ms), tuple(after)
+        return ("time passes",), tuple(after)
+
+    def _is_quiet(self, state: State) -> bool:
+        """Whether nothing is under way that a server waits for, so that time passes before anything else."""
+        return not (
+            any(state[REQUESTS[0] : LATE_REQUESTS[0]])
+            or any(state[ANSWERS[0] : LINK[0]])
+            or BROKEN in state[LINK[0] : READING[0]]
+            or state[READING[0] : VIEW] != _NOTHING
+            or any(self.servers.glances[state[field]].due for field in SERVER)
+        )
 
     # -- the witness -----------------------------------------------------------------------------
 
-    def _witness(self, found: list[tuple[Label, State]], state: State) -> None:
+    def _witness(self, found: list[Move], state: State) -> None:
         for place in (0, 1):
             proposal = state[PROPOSAL[place]]
             if proposal is not None and proposal[0] == "asked":
                 label: Label = ("the witness decides", place, proposal[1])
                 after = self._decided(state, label, proposal[1], proposal[2])
                 after[PROPOSAL[place]] = ("decided", after[VIEW])
-                found.append((label, tuple(after)))
+                found.append((label, self._settled(after)))
         for proposal in state[LATE_PROPOSALS]:
             label = ("the witness decides late", None, proposal[0])
             after = self._decided(state, label, *proposal)
             after[LATE_PROPOSALS] = tuple(one for one in after[LATE_PROPOSALS] if one != proposal)
-            found.append((label, tuple(after)))
+            found.append((label, self._settled(after)))
 
     def _decided(self, state: State, label: Label, number: int, expected: tuple[str, int]) -> list[Any]:
         after = list(state)
@@ -227,50 +267,50 @@ class Bank:
 
     # -- the client ------------------------------------------------------------------------------
 
-    def _client(self, found: list[tuple[Label, State]], state: State) -> None:
-        script = client.SCRIPTS[state[SCRIPT]]
-        glances = self.servers.glances
+    def _client(self, found: list[Move], state: State) -> None:
         for copy in state[COPIES]:
             request, place = copy
             rest = list(state[COPIES])
             rest.remove(copy)
             self._happen(found, state, place, ("ask", request), ((COPIES, tuple(rest)),))
-        if state[REQUEST] == len(script):
-            return
-        request = script[state[REQUEST]]
-        if state[ASKED] is None:
-            for place in (0, 1):
-                if glances[state[SERVER[place]]].alive:
-                    self._happen(found, state, place, ("ask", request), ((ASKED, place),))
-                    if state[RETRIES]:
-                        after = list(state)
-                        after[RETRIES] -= 1
-                        after[COPIES] = tuple(sorted((*state[COPIES], (request, place))))
-                        found.append((("the request is late", place, request), tuple(after)))
+        asked = state[ASKED]
+        if asked is None:
+            for request in client.WANTED[state[ANSWERED]]:
+                self._asks(found, state, request)
         elif state[RETRIES]:
             after = list(state)
             after[RETRIES] -= 1
             after[ASKED] = None
-            found.append((("the client waits no longer", state[ASKED], request), tuple(after)))
+            found.append((("the client waits no longer", asked[1], asked[0]), tuple(after)))
+
+    def _asks(self, found: list[Move], state: State, request: int) -> None:
+        for place in (0, 1):
+            if self.servers.glances[state[SERVER[place]]].alive:
+                self._happen(found, state, place, ("ask", request), ((ASKED, (request, place)),))
+                if state[RETRIES]:
+                    after = list(state)
+                    after[RETRIES] -= 1
+                    after[COPIES] = tuple(sorted((*state[COPIES], (request, place))))
+                    found.append((("the request is late", place, request), tuple(after)))
 
     # -- losses ----------------------------------------------------------------------------------
 
-    def _losses(self, found: list[tuple[Label, State]], state: State) -> None:
+    def _losses(self, found: list[Move], state: State) -> None:
         for place in (0, 1):
             for field in (REQUESTS[place], ANSWERS[place]):
                 if state[field]:
                     after = list(state)
                     after[field] = state[field][1:]
                     after[LOSSES] -= 1
-                    found.append((("lost", place, state[field][0]), tuple(after)))
+                    found.append((("lost", place, state[field][0]), self._settled(after)))
             if state[LINK[place]] == UP:
                 after = list(state)
                 self._break(after, place)
                 after[LOSSES] -= 1
-                found.append((("the connection breaks", place), tuple(after)))
+                found.append((("the connection breaks", place), self._settled(after)))
             self._silences(found, state, place)
 
-    def _silences(self, found: list[tuple[Label, State]], state: State, place: int) -> None:
+    def _silences(self, found: list[Move], state: State, place: int) -> None:
         """What a server asked, and never hears the answer of."""
         if not self.servers.glances[state[SERVER[place]]].alive:
             return
@@ -313,6 +353,26 @@ class Bank:
                 after[LOOKS[place]] += ((self._sight(after, other),),)
         return heard
 
+    def _settled(self, after: list[Any]) -> State:
+        """Return the bank without what can make no difference any more."""
+        one = two = 0
+        for place in (0, 1):
+            late = after[LATE_REQUESTS[place]]
+            if late:
+                late = after[LATE_REQUESTS[place]] = self.servers.in_time(after[SERVER[1 - place]], late)
+        if not after[2] and not after[6]:
+            one = 1
+            if not after[4]:
+                one, two = 3, 4
+        if not after[3] and not after[7]:
+            two |= 1
+            if not after[5]:
+                two |= 2
+                one |= 4
+        after[0] = self.servers.calm(after[0], one)
+        after[1] = self.servers.calm(after[1], two)
+        return tuple(after)
+
     def _sight(self, state: list[Any], place: int) -> int | str:
         glance = self.servers.glances[state[SERVER[place]]]
         return glance.boot if glance.alive else "refused"
@@ -331,13 +391,13 @@ class Bank:
         after[ACKNOWLEDGED], why = known
         if why:
             raise BrokenPromise(label, why)
-        script = client.SCRIPTS[after[SCRIPT]]
-        if after[REQUEST] < len(script) and script[after[REQUEST]] == token:
-            after[ASKED] = None
-            if client.is_answer(reply):
-                after[REQUEST] += 1
-                return True
-        return False
+        if after[ASKED] is None or after[ASKED][0] != token:
+            return False
+        after[ASKED] = None
+        if not client.is_answer(reply):
+            return False
+        after[ANSWERED] += 1
+        return True
 
     def _break(self, after: list[Any], place: int) -> None:
         """The connection of a server to the other one is no more; it has not been told."""
@@ -362,7 +422,7 @@ class Bank:
         after[PROPOSAL[place]] = None
         after[LOOKS[place]] = ()
         after[LOOKS[other]] = tuple(_seen(sights, "refused") for sights in after[LOOKS[other]])
-        if after[ASKED] == place:
+        if after[ASKED] is not None and after[ASKED][1] == place:
             after[ASKED] = None
         after[COPIES] = tuple(copy for copy in after[COPIES] if copy[1] != place)
 

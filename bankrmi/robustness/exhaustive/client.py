@@ -15,12 +15,12 @@ from bankrmi.replication.events import ReadArrived, RequestArrived
 from bankrmi.robustness.exhaustive.disks import LEDGER
 from bankrmi.robustness.simulator.workload import BankModel
 
-__all__ = ["READ", "SCRIPTS", "WITHDRAW", "WITHDRAW_AGAIN", "asked", "in_words", "is_answer", "objection"]
+__all__ = ["READ", "WANTED", "WITHDRAW", "WITHDRAW_AGAIN", "asked", "in_words", "is_answer", "objection"]
 
 WITHDRAW, WITHDRAW_AGAIN, READ = 1, 2, 3
 
-SCRIPTS = ((WITHDRAW, WITHDRAW_AGAIN), (WITHDRAW, READ))
-"""What the client may want; the second withdrawal finds too little money."""
+WANTED = ((WITHDRAW,), (WITHDRAW_AGAIN, READ), ())
+"""What the client may want first, second, and then; the second withdrawal finds too little money."""
 
 _SESSION, _ACCOUNT, _AMOUNT = "c", 1, 60
 

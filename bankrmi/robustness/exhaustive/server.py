@@ -41,7 +41,9 @@ from bankrmi.replication.events import (
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from bankrmi.robustness.exhaustive.disks import Content, Disks
-from bankrmi.robustness.exhaustive.memory import NOW_MS, Kept, Memory
+from bankrmi.robustness.exhaustive.forgetting import comes_too_late, forget, renumber, renumber_joins
+from bankrmi.robustness.exhaustive.kept import Kept
+from bankrmi.robustness.exhaustive.memory import NOW_MS, Memory
 
 __all__ = ["NAMES", "Happening", "Outcome", "Server", "Servers", "start_id"]
 
@@ -55,6 +57,9 @@ Deed = tuple[Any, ...]
 
 _A_MOMENT_LATER_MS = 0.001
 """Between two events time passes, though nothing falls due: what came later has a later time."""
+
+QUIET_CHECKPOINTS, QUIET_OWN_JOINING, QUIET_OTHERS_JOINING = 1, 2, 4
+"""None of this server's checkpoints, requests to be let in, or the other's such requests is on its way."""
 
 _PEER, _OPERATOR = "peer", "operator"
 
@@ -112,11 +117,14 @@ class Servers:
         self.steps = 0
         """How often production's `step` was called."""
         self._settings = [Settings(server=name, servers=NAMES, **settings) for name in NAMES]
-        self._memory = Memory(self.kept, landmarks_ms)
+        binds_ms = self._settings[0].lease_ms + self._settings[0].drift_ms
+        self._memory = Memory(self.kept, landmarks_ms, lease_length_ms=binds_ms)
         self._client = client  # Turns the number of a request into the event that it is.
         self._servers: list[Server] = []
         self._number_of: dict[Server, int] = {}
         self._known: list[dict[Happening, Outcome]] = []
+        self._calm: list[dict[int, int]] = []
+        self._in_time: list[dict[tuple[int, ...], tuple[int, ...]]] = []
         self.glances: list[Glance] = []
 
     def __len__(self) -> int:
@@ -135,6 +143,8 @@ class Servers:
             number = self._number_of[server] = len(self._servers)
             self._servers.append(server)
             self._known.append({})
+            self._calm.append({})
+            self._in_time.append({})
             self.glances.append(glance)
         return number
 
@@ -180,6 +190,33 @@ class Servers:
         if server.memory is None:
             return number
         return self._after(server, self._woken(server), server.disk, NOW_MS + ms, due=True)
+
+    def calm(self, number: int, quiet: int) -> int:
+        """Return the same server, counting anew what nothing is on its way of: see QUIET_..."""
+        calm = self._calm[number].get(quiet)
+        if calm is None:
+            server, calm = self._servers[number], number
+            if server.memory is not None:
+                replica = self._woken(server)
+                changed = bool(quiet & QUIET_CHECKPOINTS) and renumber(replica)
+                own, others = bool(quiet & QUIET_OWN_JOINING), bool(quiet & QUIET_OTHERS_JOINING)
+                changed = renumber_joins(replica, own=own, others=others) or changed
+                if changed:
+                    calm = self._after(server, replica, server.disk, NOW_MS, due=server.due)
+            self._calm[number][quiet] = calm
+        return calm
+
+    def in_time(self, number: int, messages: tuple[int, ...]) -> tuple[int, ...]:
+        """Return those of the messages that are still worth arriving; none of them will be answered."""
+        known = self._in_time[number].get(messages)
+        if known is None:
+            server = self._servers[number]
+            known = ()
+            if server.memory is not None:
+                replica = self._woken(server)
+                known = tuple(one for one in messages if not comes_too_late(replica, self.kept[one]))
+            self._in_time[number][messages] = known
+        return known
 
     # -- steps -----------------------------------------------------------------------------------
 
@@ -240,8 +277,9 @@ class Servers:
             probes = [(epoch, NOW_MS - age) for epoch, age in server.probes]
         other = NAMES[1 - server.place]
         ages = tuple((epoch, self._probe_age(replica, other, begun_ms, now_ms)) for epoch, begun_ms in probes)
-        memory = self._memory.value_of(replica, now_ms)
         replica.journal = self.disks.journal(disk)
+        forget(replica)
+        memory = self._memory.value_of(replica, now_ms)
         return self.number(Server(server.place, server.boot, disk, memory, ages, due), replica)
 
     def _probe_age(self, replica: Replica, other: str, begun_ms: float, now_ms: float) -> float:

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from bankrmi.coordination.succession import objection as objection_to_view
 from bankrmi.replication.view import View
 from bankrmi.robustness.exhaustive import client
+from bankrmi.robustness.exhaustive.forgetting import CHECKPOINTS, OTHERS_JOINING, OWN_JOINING
 from bankrmi.robustness.exhaustive.server import Deed, Happening, Servers
 
 __all__ = ["Bank", "BrokenPromise", "Label", "Move", "Pace", "State"]
@@ -355,22 +356,18 @@ class Bank:
 
     def _settled(self, after: list[Any]) -> State:
         """Return the bank without what can make no difference any more."""
-        one = two = 0
-        for place in (0, 1):
+        quiet = [0, 0]
+        for place, other in ((0, 1), (1, 0)):
             late = after[LATE_REQUESTS[place]]
             if late:
-                late = after[LATE_REQUESTS[place]] = self.servers.in_time(after[SERVER[1 - place]], late)
-        if not after[2] and not after[6]:
-            one = 1
-            if not after[4]:
-                one, two = 3, 4
-        if not after[3] and not after[7]:
-            two |= 1
-            if not after[5]:
-                two |= 2
-                one |= 4
-        after[0] = self.servers.calm(after[0], one)
-        after[1] = self.servers.calm(after[1], two)
+                late = after[LATE_REQUESTS[place]] = self.servers.in_time(after[SERVER[other]], late)
+            if not after[REQUESTS[place]] and not after[ANSWERS[place]]:
+                quiet[place] |= CHECKPOINTS
+                if not late:
+                    quiet[place] |= OWN_JOINING
+                    quiet[other] |= OTHERS_JOINING
+        for place in (0, 1):
+            after[SERVER[place]] = self.servers.calm(after[SERVER[place]], quiet[place])
         return tuple(after)
 
     def _sight(self, state: list[Any], place: int) -> int | str:

@@ -12,7 +12,15 @@ from bankrmi.replication.primary import Primary
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.standby import Standby
 
-__all__ = ["comes_too_late", "forget", "renumber", "renumber_joins"]
+__all__ = [
+    "CHECKPOINTS",
+    "OTHERS_JOINING",
+    "OWN_JOINING",
+    "comes_too_late",
+    "forget",
+    "renumber",
+    "surplus",
+]
 
 
 def forget(replica: Replica) -> None:
@@ -38,46 +46,47 @@ def _forget_outsider(peer: Peer) -> None:
     peer.last_sent_ms = float("-inf")
 
 
-def renumber_joins(replica: Replica, *, own: bool, others: bool) -> bool:
-    """Count requests to be let in from 1 again: the own ones, or the other's, of which none is on its way.
-
-    The next one of the same process has a higher number in any case.
-    """
-    changed = False
-    if own and replica.joiner._asked:
-        replica.joiner._asked, changed = 0, True
-    if others and replica.primary is not None:
-        for peer in replica.primary.peers.values():
-            if peer.join_number:
-                peer.join_number, changed = 0, True
-    return changed
+CHECKPOINTS, OWN_JOINING, OTHERS_JOINING = 1, 2, 4
+"""What is counted: a primary's checkpoints, the requests to be let in of this server, those of the other."""
 
 
-def renumber(replica: Replica) -> bool:
-    """Count messages from 1 again, as far as no number is waited for; return whether that changes anything.
-
-    Nothing of this primary may be on its way.  Numbers are only ever compared with each other.
-    """
+def surplus(replica: Replica) -> int:
+    """Return what can be counted anew as soon as none of it is on its way: a sum of the numbers above."""
+    counted = OWN_JOINING if replica.joiner._asked else 0
     primary = replica.primary
-    if primary is None:
-        return False
+    if primary is not None:
+        counted += CHECKPOINTS if _surplus(primary) > 0 else 0
+        counted += OTHERS_JOINING if any(peer.join_number for peer in primary.peers.values()) else 0
+    return counted
+
+
+def renumber(replica: Replica, counted: int) -> None:
+    """Count anew.  Numbers are only ever compared with each other, and the next one is higher in any case."""
+    primary = replica.primary
+    if counted & OWN_JOINING:
+        replica.joiner._asked = 0
+    if counted & OTHERS_JOINING and primary is not None:
+        for peer in primary.peers.values():
+            peer.join_number = 0
+    if counted & CHECKPOINTS and primary is not None:
+        _subtract(primary, _surplus(primary))
+
+
+def _surplus(primary: Primary) -> int:
+    """Return by how much a primary's numbers are higher than they need be: 1 is for what was confirmed."""
     waited = [number for peer in primary.peers.values() for number in peer.unanswered]
     waited += [waiting.number for waiting in primary.answers._waiting if waiting.number]
-    surplus = min([*waited, primary._number + 1]) - 2
-    if surplus <= 0:
-        return False
-    _subtract(primary, surplus)
-    return True
+    return min([*waited, primary._number + 1]) - 2
 
 
-def _subtract(primary: Primary, surplus: int) -> None:
-    primary._number -= surplus
+def _subtract(primary: Primary, by: int) -> None:
+    primary._number -= by
     for peer in primary.peers.values():
-        peer.unanswered = {number - surplus: at_ms for number, at_ms in peer.unanswered.items()}
+        peer.unanswered = {number - by: at_ms for number, at_ms in peer.unanswered.items()}
         if peer.confirmed_number:
-            peer.confirmed_number = max(1, peer.confirmed_number - surplus)
+            peer.confirmed_number = max(1, peer.confirmed_number - by)
     primary.answers._waiting = [
-        waiting._replace(number=waiting.number - surplus) if waiting.number else waiting
+        waiting._replace(number=waiting.number - by) if waiting.number else waiting
         for waiting in primary.answers._waiting
     ]
 

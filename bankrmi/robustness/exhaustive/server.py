@@ -41,7 +41,7 @@ from bankrmi.replication.events import (
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from bankrmi.robustness.exhaustive.disks import Content, Disks
-from bankrmi.robustness.exhaustive.forgetting import comes_too_late, forget, renumber, renumber_joins
+from bankrmi.robustness.exhaustive.forgetting import comes_too_late, forget, renumber, surplus
 from bankrmi.robustness.exhaustive.kept import Kept
 from bankrmi.robustness.exhaustive.memory import NOW_MS, Memory
 
@@ -57,9 +57,6 @@ Deed = tuple[Any, ...]
 
 _A_MOMENT_LATER_MS = 0.001
 """Between two events time passes, though nothing falls due: what came later has a later time."""
-
-QUIET_CHECKPOINTS, QUIET_OWN_JOINING, QUIET_OTHERS_JOINING = 1, 2, 4
-"""None of this server's checkpoints, requests to be let in, or the other's such requests is on its way."""
 
 _PEER, _OPERATOR = "peer", "operator"
 
@@ -99,7 +96,7 @@ class Glance(NamedTuple):
     has_work: bool
     leads: int  # The view, as a kept number; -1: none.
     sound: bool  # If it leads, the view names this very process.
-    probes: int
+    surplus: int  # What can be counted anew.
     idle_crash: int | None
 
 
@@ -163,7 +160,7 @@ class Servers:
             has_work=replica is not None and replica.has_work,
             leads=self.kept.number(primary.view) if primary is not None else -1,
             sound=primary is None or primary.view.start_id == start_id(server.place, server.boot),
-            probes=len(server.probes),
+            surplus=surplus(replica) if replica is not None else 0,
             idle_crash=dead,
         )
 
@@ -192,18 +189,17 @@ class Servers:
         return self._after(server, self._woken(server), server.disk, NOW_MS + ms, due=True)
 
     def calm(self, number: int, quiet: int) -> int:
-        """Return the same server, counting anew what nothing is on its way of: see QUIET_..."""
-        calm = self._calm[number].get(quiet)
+        """Return the same server, counting anew what none of is on its way (`quiet`; see `forgetting`)."""
+        counted = quiet & self.glances[number].surplus
+        if not counted:
+            return number
+        calm = self._calm[number].get(counted)
         if calm is None:
-            server, calm = self._servers[number], number
-            if server.memory is not None:
-                replica = self._woken(server)
-                changed = bool(quiet & QUIET_CHECKPOINTS) and renumber(replica)
-                own, others = bool(quiet & QUIET_OWN_JOINING), bool(quiet & QUIET_OTHERS_JOINING)
-                changed = renumber_joins(replica, own=own, others=others) or changed
-                if changed:
-                    calm = self._after(server, replica, server.disk, NOW_MS, due=server.due)
-            self._calm[number][quiet] = calm
+            server = self._servers[number]
+            replica = self._woken(server)
+            renumber(replica, counted)
+            calm = self._after(server, replica, server.disk, NOW_MS, due=server.due)
+            self._calm[number][counted] = calm
         return calm
 
     def in_time(self, number: int, messages: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""What `bankrmi simulate --exhaustive` does: search every order of events of a small bank, and tell how far."""
+"""What `bankrmi simulate --exhaustive` does: search every order of events of a small bank."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def run(minutes: float) -> ExitCode:
 def _how_far(explored: Explored) -> str:
     rate = explored.states / max(explored.seconds, 0.001)
     figures = (
-        f"{explored.states} states, {explored.transitions} transitions, up to {explored.depth} events in a row, "
-        f"{explored.seconds:.0f} s, {rate:.0f} states/s"
+        f"{explored.states} states, {explored.transitions} transitions, "
+        f"up to {explored.depth} events in a row, {explored.seconds:.0f} s, {rate:.0f} states/s"
     )
     if explored.violation is not None:
         return f"a promise is broken; {figures}"

@@ -14,15 +14,17 @@ ends.  While all is quiet, moments pass freely; a moment while something is unde
 haste, and bounded: everything below is complete only together with that bound.  With leases, all clocks go
 together, by half a lease.
 
-search        breadth first, to the end or until the time is over
-bounds        which troubles may come, how often; how time passes
-bank          a whole bank as one value, and everything that can happen to it next
-server        one server as a function, each step known after the first time
-memory        what a server's process remembers, as a value, and back
-kept          things that never change, by number
-disks         production's journal, by content
-forgetting    what can make no difference any more
-client        what the client wants, and whether what it is told can be true
-beginning     the settled bank where a search begins
-words         a trace in words
+    search        breadth first, to the end or until the time is over
+    bounds        which troubles may come, how often; how time passes
+    state         a whole bank as one value
+    bank          everything that can happen to it next
+    promises      what holds in every state
+    server        one server as a function, each step known after the first time
+    memory        what a server's process remembers, as a value, and back
+    kept          things that never change, by number
+    disks         production's journal, by content
+    forgetting    what can make no difference any more
+    client        what the client wants, and whether what it is told can be true
+    beginning     the settled bank where a search begins
+    words         a trace in words
 """

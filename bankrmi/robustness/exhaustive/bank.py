@@ -1,13 +1,10 @@
-"""A whole bank as one value, and everything that can happen to it next.
-
-Two servers, the witness, a client, and what is on its way between them.  A server stands in the value as the
-number of its state, a message as the number of its content, so two banks are the same if the values are.
+"""Everything that can happen next to a bank.
 
 Rule 1: each connection keeps its order; what was sent on one that broke may still arrive, whenever it likes,
         between what is sent on the next one, or never. Its answers reach nobody.
 Rule 2: answers of the witness are as late as they like: a reading tells any view there was since it began, a
         proposal may be decided long after its sender gave up.
-Rule 3: what costs nothing is always possible; crashes, losses and retries are taken from what is left of them.
+Rule 3: crashes, losses and retries are taken from what is left of them; all else is always possible.
 
 Steps that only wait are joined, where every order stays possible: a connection is up when both sides know;
 a look at an address sees any state of it since the look began; a request arrives when it is asked (being
@@ -18,59 +15,44 @@ an answer to the client arrives when it leaves, or is lost.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from bankrmi.coordination.succession import objection as objection_to_view
 from bankrmi.replication.view import View
 from bankrmi.robustness.exhaustive import client
 from bankrmi.robustness.exhaustive.forgetting import CHECKPOINTS, OTHERS_JOINING, OWN_JOINING
 from bankrmi.robustness.exhaustive.server import Deed, Happening, Servers
+from bankrmi.robustness.exhaustive.state import (
+    ACKNOWLEDGED,
+    ANSWERED,
+    ANSWERS,
+    ASKED,
+    BROKEN,
+    COPIES,
+    CRASHES,
+    DOWN,
+    IDLE,
+    LATE_PROPOSALS,
+    LATE_REQUESTS,
+    LINK,
+    LOOKS,
+    LOSSES,
+    PROPOSAL,
+    READING,
+    REQUESTS,
+    RETRIES,
+    SERVER,
+    SWITCHOVERS,
+    UP,
+    VIEW,
+    BrokenPromise,
+    Label,
+    Move,
+    Pace,
+    State,
+)
 
-__all__ = ["Bank", "BrokenPromise", "Label", "Move", "Pace", "State"]
-
-State = tuple[Any, ...]
-Label = tuple[Any, ...]
-"""What happened, for the trace: a word, the place of the server, and what it is about."""
-Move = tuple[Label, State]
-
-SERVER = (0, 1)
-REQUESTS = (2, 3)  # On their way from this server to the other one.
-LATE_REQUESTS = (4, 5)  # The same, on a connection that is no more.
-ANSWERS = (6, 7)  # On their way to this server.
-LINK = (8, 9)  # From this server to the other one.
-READING = (10, 11)  # None, or (since epoch, views that the answer may tell).
-PROPOSAL = (12, 13)  # None, ("asked", view, expected), or ("decided", view).
-LOOKS = (14, 15)  # For each probe of this server: what it may have seen.
-VIEW = 16
-LATE_PROPOSALS = 17  # Of senders that hear nothing any more.
-ANSWERED = 18  # How many of the client's requests are answered.
-ASKED = 19  # None, or (request, place of the server that the client waits for).
-COPIES = 20  # Late requests of the client: (request, place).
-ACKNOWLEDGED = 21
-CRASHES, LOSSES, RETRIES, SWITCHOVERS = 22, 23, 24, 25  # How many of these may still come.
-FIELDS = 26
-
-_NOTHING = (None, None, None, None, (), ())
-
-DOWN, UP, BROKEN = 0, 1, 2
-"""A broken link is down, and its server has not been told."""
-
-
-class Pace(NamedTuple):
-    """How time passes: at each server by itself, a moment or long; or everywhere, by a part of a lease."""
-
-    everywhere: bool
-    moment_ms: float
-    long_ms: float = 0.0
-
-
-class BrokenPromise(Exception):
-    """What happened breaks a promise."""
-
-    def __init__(self, label: Label, sentence: str) -> None:
-        super().__init__(sentence)
-        self.label = label
-        self.sentence = sentence
+__all__ = ["Bank"]
 
 
 class Bank:
@@ -81,7 +63,6 @@ class Bank:
         self.pace = pace
         self._kept = servers.kept
         self._objections: dict[tuple[int, int, int], tuple[int, str]] = {}
-        self._checked: dict[tuple[Any, ...], str] = {}
 
     # -- what can happen -------------------------------------------------------------------------
 
@@ -149,8 +130,8 @@ class Bank:
         after[SERVER[place]] = outcome.server
         heard = self._do(after, place, outcome.deeds, label, answered=answered)
         found.append((label, self._settled(after)))
-        if heard and state[LOSSES]:
-            after[ANSWERED] = state[ANSWERED]
+        if heard and after[LOSSES]:
+            after[ANSWERED], after[ASKED] = before[ANSWERED], (before[ASKED][0], None)
             after[LOSSES] -= 1
             found.append(((*label, "and the client does not hear the answer"), self._settled(after)))
         if state[CRASHES]:
@@ -228,7 +209,7 @@ class Bank:
             any(state[REQUESTS[0] : LATE_REQUESTS[0]])
             or any(state[ANSWERS[0] : LINK[0]])
             or BROKEN in state[LINK[0] : READING[0]]
-            or state[READING[0] : VIEW] != _NOTHING
+            or state[READING[0] : VIEW] != IDLE
             or any(self.servers.glances[state[field]].due for field in SERVER)
         )
 
@@ -278,10 +259,12 @@ class Bank:
         if asked is None:
             for request in client.WANTED[state[ANSWERED]]:
                 self._asks(found, state, request)
+        elif asked[1] is None:
+            self._asks(found, state, asked[0])
         elif state[RETRIES]:
             after = list(state)
             after[RETRIES] -= 1
-            after[ASKED] = None
+            after[ASKED] = (asked[0], None)
             found.append((("the client waits no longer", asked[1], asked[0]), tuple(after)))
 
     def _asks(self, found: list[Move], state: State, request: int) -> None:
@@ -291,6 +274,7 @@ class Bank:
                 if state[RETRIES]:
                     after = list(state)
                     after[RETRIES] -= 1
+                    after[ASKED] = (request, None)
                     after[COPIES] = tuple(sorted((*state[COPIES], (request, place))))
                     found.append((("the request is late", place, request), tuple(after)))
 
@@ -390,9 +374,10 @@ class Bank:
             raise BrokenPromise(label, why)
         if after[ASKED] is None or after[ASKED][0] != token:
             return False
-        after[ASKED] = None
         if not client.is_answer(reply):
+            after[ASKED] = (token, None)
             return False
+        after[ASKED] = None
         after[ANSWERED] += 1
         return True
 
@@ -420,7 +405,7 @@ class Bank:
         after[LOOKS[place]] = ()
         after[LOOKS[other]] = tuple(_seen(sights, "refused") for sights in after[LOOKS[other]])
         if after[ASKED] is not None and after[ASKED][1] == place:
-            after[ASKED] = None
+            after[ASKED] = (after[ASKED][0], None)
         after[COPIES] = tuple(copy for copy in after[COPIES] if copy[1] != place)
 
     def _started(self, state: State, place: int) -> State:
@@ -430,39 +415,6 @@ class Bank:
         looks = LOOKS[1 - place]
         after[looks] = tuple(_seen(sights, boot) for sights in state[looks])
         return tuple(after)
-
-    # -- promises --------------------------------------------------------------------------------
-
-    def broken_promise(self, state: State) -> str:
-        """Return which promise does not hold in this state; or nothing."""
-        glances = self.servers.glances
-        one, two = glances[state[0]], glances[state[1]]
-        key = (one.disk, two.disk, one.leads, two.leads, one.sound and two.sound, state[VIEW], state[ACKNOWLEDGED])
-        known = self._checked.get(key)
-        if known is None:
-            known = self._checked[key] = self._broken_promise(state)
-        return known
-
-    def _broken_promise(self, state: State) -> str:
-        view: View = self._kept[state[VIEW]]
-        for field in SERVER:
-            server, glance = self.servers[state[field]], self.servers.glances[state[field]]
-            name = ("s1", "s2")[server.place]
-            content = self.servers.disks[server.disk]
-            if view.names(name, content.incarnation):
-                for entry in self._kept[state[ACKNOWLEDGED]]:
-                    if content.entries[entry.action_id - 1 : entry.action_id] != (entry,):
-                        return (
-                            f"{name} is in sync in epoch {view.epoch}, and the acknowledged entry at action id "
-                            f"{entry.action_id} is missing from its disk"
-                        )
-            if glance.leads >= 0:
-                led: View = self._kept[glance.leads]
-                if not glance.sound:
-                    return f"{name} leads epoch {led.epoch}, which another process won"
-                if led.epoch > view.epoch or (led.epoch == view.epoch and led != view):
-                    return f"{name} leads epoch {led.epoch}, which it has not won"
-        return ""
 
 
 def _with(proposals: tuple[Any, ...], proposal: tuple[Any, ...]) -> tuple[Any, ...]:

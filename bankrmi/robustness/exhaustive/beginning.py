@@ -9,14 +9,15 @@ from typing import Any
 
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.view import View
-from bankrmi.robustness.exhaustive import bank as at
-from bankrmi.robustness.exhaustive.bank import Bank, State
+from bankrmi.robustness.exhaustive import state as at
+from bankrmi.robustness.exhaustive.bank import Bank
 from bankrmi.robustness.exhaustive.bounds import Bounds
 from bankrmi.robustness.exhaustive.client import WANTED
 from bankrmi.robustness.exhaustive.disks import Content
 from bankrmi.robustness.exhaustive.server import NAMES, start_id
+from bankrmi.robustness.exhaustive.state import State
 
-__all__ = ["settled_bank"]
+__all__ = ["just_started", "settled_bank"]
 
 _ROUNDS = 12
 """How often time passes until nothing is new: it has to be waited for, learned, proposed, won, led, heard."""
@@ -24,7 +25,7 @@ _ROUNDS = 12
 
 def settled_bank(bank: Bank, bounds: Bounds) -> State:
     """Return a bank in which all is well."""
-    state = _all_done(bank, _started(bank))
+    state = _all_done(bank, just_started(bank))
     for _ in range(_ROUNDS):
         # The standby's time first, so that it has just heard its primary when all is done.
         for turn in (-1, 0):
@@ -43,7 +44,8 @@ def _all_done(bank: Bank, state: State) -> State:
     return state
 
 
-def _started(bank: Bank) -> State:
+def just_started(bank: Bank) -> State:
+    """Return a bank whose processes have just started on disks that are in sync; it has nobody to answer."""
     servers = bank.servers
     before = start_id(0, 0)
     incarnations = {name: f"{name}-disk" for name in NAMES}

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bankrmi.robustness.exhaustive.bank import Pace
+from bankrmi.robustness.exhaustive.state import Pace
 
 __all__ = ["LADDER", "Bounds"]
 
 _MOMENT_MS, _LONG_MS = 600.0, 30_000.0
 _LANDMARKS_MS = (0.0, _MOMENT_MS, _LONG_MS)
-_EACH_BY_ITSELF = {"lease_ms": 0, "drift_ms": 0, "checkpoint_timeout_ms": 5_000, "switchover_timeout_ms": 5_000}
+_EACH_BY_ITSELF = {
+    "lease_ms": 0,
+    "drift_ms": 0,
+    "checkpoint_timeout_ms": 5_000,
+    "switchover_timeout_ms": 5_000,
+}
 
 _HALF_LEASE_MS = 500.0
 _HALF_LEASES_MS = tuple(count * _HALF_LEASE_MS for count in range(6))
@@ -49,7 +54,9 @@ class Bounds:
             (self.switchovers, "switchover", "switchovers"),
         ]
         troubles = [f"{number} {one if number == 1 else many}" for number, one, many in count if number]
-        clocks = "leases, clocks that go together" if self.leases else "no leases, clocks that go by themselves"
+        clocks = (
+            "leases, clocks that go together" if self.leases else "no leases, clocks that go by themselves"
+        )
         return f"{', '.join(troubles) or 'no trouble'}; {clocks}"
 
 

@@ -85,7 +85,10 @@ class Memory:
             if kind is list:
                 return (_LIST, *[one if type(one) in _PLAIN else value(one) for one in thing])
             if kind is dict:
-                return (_DICT, *[(key, one if type(one) in _PLAIN else value(one)) for key, one in thing.items()])
+                return (
+                    _DICT,
+                    *[(key, one if type(one) in _PLAIN else value(one)) for key, one in thing.items()],
+                )
             if kind is deque:
                 return (_DEQUE, *map(value, thing))
             if kind is tuple:
@@ -136,7 +139,7 @@ class Memory:
             return tuple([thing(one) for one in value[1:]])
 
         def an_object(kind: _Class, value: tuple[Any, ...]) -> Any:
-            made_now = kind.new(kind.kind)
+            made_now = kind.kind.__new__(kind.kind)
             made.append(made_now)
             held = [one if type(one) in _PLAIN else thing(one) for one in value[1:]]
             kind.fill(made_now, held)
@@ -151,11 +154,10 @@ class Memory:
 class _Class:
     """How to take an object of one class apart, and make it again."""
 
-    __slots__ = ("_defaults", "_names", "_slotted", "get", "kind", "new")
+    __slots__ = ("_defaults", "_names", "_slotted", "get", "kind")
 
     def __init__(self, example: Any, left_out: dict[str, Any]) -> None:
-        self.kind = type(example)
-        self.new: Callable[[type], Any] = self.kind.__new__
+        self.kind: Any = type(example)
         self._slotted = not hasattr(example, "__dict__")
         names: Sequence[str] = self.kind.__slots__ if self._slotted else list(vars(example))
         self._names = [name for name in names if name not in left_out]

@@ -11,13 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from bankrmi.robustness.exhaustive import client
-from bankrmi.robustness.exhaustive.bank import Bank, BrokenPromise, Label, Pace, State
+from bankrmi.robustness.exhaustive.bank import Bank
 from bankrmi.robustness.exhaustive.beginning import settled_bank
 from bankrmi.robustness.exhaustive.bounds import Bounds
+from bankrmi.robustness.exhaustive.promises import Promises
 from bankrmi.robustness.exhaustive.server import Servers
+from bankrmi.robustness.exhaustive.state import BrokenPromise, Label, State
 from bankrmi.robustness.exhaustive.words import in_words
 
 __all__ = ["Explored", "Violation", "explore"]
@@ -75,11 +76,13 @@ class _Search:
     later: dict[int, tuple[State, int]] = field(default_factory=dict)  # What comes in haste, and its parent.
     servers: Servers = field(init=False)
     bank: Bank = field(init=False)
+    promises: Promises = field(init=False)
 
     def __post_init__(self) -> None:
         settings, landmarks_ms, pace = self.bounds.timing()
         self.servers = Servers(settings, landmarks_ms, client.asked)
         self.bank = Bank(self.servers, pace)
+        self.promises = Promises(self.servers)
 
     def run(self) -> Explored:
         first = settled_bank(self.bank, self.bounds)
@@ -136,13 +139,15 @@ class _Search:
 
     def _begin_haste(self) -> list[State]:
         later, self.later = self.later, {}
-        fresh = [(known, state, parent) for known, (state, parent) in later.items() if known not in self.parents]
+        fresh = [
+            (known, state, parent) for known, (state, parent) in later.items() if known not in self.parents
+        ]
         for known, _, parent in fresh:
             self.parents[known] = parent
         return [state for _, state, _ in fresh]
 
     def _check(self, parent: int, label: Label, after: State) -> None:
-        why = self.bank.broken_promise(after)
+        why = self.promises.broken(after)
         if why:
             raise _Found(parent, label, why)
 

@@ -58,7 +58,8 @@ Deed = tuple[Any, ...]
 _A_MOMENT_LATER_MS = 0.001
 """Between two events time passes, though nothing falls due: what came later has a later time."""
 
-_PEER, _OPERATOR = "peer", "operator"
+_PEER = "peer"
+"""The other server, as a token: the answer goes to where the message came from."""
 
 
 class Server(NamedTuple):
@@ -272,13 +273,13 @@ class Servers:
         if probes is None:
             probes = [(epoch, NOW_MS - age) for epoch, age in server.probes]
         other = NAMES[1 - server.place]
-        ages = tuple((epoch, self._probe_age(replica, other, begun_ms, now_ms)) for epoch, begun_ms in probes)
+        ages = tuple((epoch, self._probe_age(replica, other, begun_ms)) for epoch, begun_ms in probes)
         replica.journal = self.disks.journal(disk)
         forget(replica)
         memory = self._memory.value_of(replica, now_ms)
         return self.number(Server(server.place, server.boot, disk, memory, ages, due), replica)
 
-    def _probe_age(self, replica: Replica, other: str, begun_ms: float, now_ms: float) -> float:
+    def _probe_age(self, replica: Replica, other: str, begun_ms: float) -> float:
         """A probe's beginning matters only against the newest lease granted to that server (R3)."""
         granted = replica.grants._granted.get(other)
         if granted is None or granted.at_ms <= begun_ms:

@@ -17,8 +17,8 @@ from bankrmi.replication.messages import (
 )
 from bankrmi.replication.view import View
 from bankrmi.robustness.exhaustive import client
-from bankrmi.robustness.exhaustive.bank import Label
 from bankrmi.robustness.exhaustive.server import NAMES, Servers, start_id
+from bankrmi.robustness.exhaustive.state import Label
 
 __all__ = ["in_words"]
 
@@ -61,7 +61,9 @@ def _happening(servers: Servers, place: int, happening: tuple[Any, ...]) -> str:
         case ("link down",):
             return f"is told that its connection to {other} is lost"
         case ("probed", _, found):
-            return f"finds at the address of {other}: {found if isinstance(found, str) else f'process {found}'}"
+            return (
+                f"finds at the address of {other}: {found if isinstance(found, str) else f'process {found}'}"
+            )
         case ("view", number, _):
             return f"reads the view: {_view(kept[number])}"
         case ("proposed", number):
@@ -72,7 +74,9 @@ def _happening(servers: Servers, place: int, happening: tuple[Any, ...]) -> str:
 
 
 def _view(view: View) -> str:
-    return f"epoch {view.epoch} is {view.primary}'s ({view.start_id}), in sync {', '.join(sorted(view.in_sync))}"
+    return (
+        f"epoch {view.epoch} is {view.primary}'s ({view.start_id}), in sync {', '.join(sorted(view.in_sync))}"
+    )
 
 
 def _message(message: Message | Reply) -> str:

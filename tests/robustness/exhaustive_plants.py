@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from bankrmi.replication import reading
+from bankrmi.replication.correspondence import Correspondence
 from bankrmi.replication.effects import Decided, Propose
-from bankrmi.replication.events import CoordinatorSilent, Event, OutcomeAsked, RequestArrived
 from bankrmi.replication.entry import Entry
-from bankrmi.replication.messages import Acknowledged, Checkpoint
+from bankrmi.replication.events import CoordinatorSilent, Event, OutcomeAsked, Probed, RequestArrived
 from bankrmi.replication.membership import Membership
+from bankrmi.replication.messages import Checkpoint
 from bankrmi.replication.peers import Peer, Standing
 from bankrmi.replication.primary import Primary
 from bankrmi.replication.proposals import Proposals
@@ -21,6 +23,8 @@ from bankrmi.replication.view import View
 from bankrmi.replication.viewing import Viewing
 from bankrmi.storage import journal as storage
 from bankrmi.storage.journal import SqliteJournal
+
+Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 def acknowledge_before_the_standby(patch: pytest.MonkeyPatch) -> None:
@@ -63,13 +67,13 @@ def take_over_without_winning(patch: pytest.MonkeyPatch) -> None:
 
 def go_on_alone_before_the_view_says_so(patch: pytest.MonkeyPatch) -> None:
     """V2 off: who is silent, or gone, is not waited for."""
-    count_required, tick, probed = Primary.count_required, Primary.tick, Primary.probed
+    count_required, probed = Primary.count_required, Primary.probed
 
     def without_the_gone(self: Primary) -> None:
         count_required(self)
         self.required = [peer for peer in self.required if not peer.gone]
 
-    def and_count(self: Primary, event: Any) -> None:
+    def and_count(self: Primary, event: Probed) -> None:
         probed(self, event)
         self.count_required()
         self.advance()
@@ -80,7 +84,7 @@ def go_on_alone_before_the_view_says_so(patch: pytest.MonkeyPatch) -> None:
 
 def guess_that_a_lost_proposal_won(patch: pytest.MonkeyPatch) -> None:
     """V6 off: silence is taken for consent."""
-    wanted = {}
+    wanted: dict[tuple[int, str], View] = {}
     proposed, take_silence = Proposals.proposed, Viewing.take_silence
 
     def remember(self: Proposals, view: View) -> None:
@@ -172,7 +176,6 @@ def read_without_a_lease(patch: pytest.MonkeyPatch) -> None:
 
 def take_checkpoints_of_epochs_that_are_over(patch: pytest.MonkeyPatch) -> None:
     """A2 off: who was superseded is acknowledged all the same."""
-    from bankrmi.replication.correspondence import Correspondence
     take = Correspondence._take_checkpoint
 
     def tolerant(self: Correspondence, token: Any, message: Checkpoint) -> None:
@@ -183,6 +186,3 @@ def take_checkpoints_of_epochs_that_are_over(patch: pytest.MonkeyPatch) -> None:
             take(self, token, message)
 
     patch.setattr(Correspondence, "_take_checkpoint", tolerant)
-
-
-PLANTED = [value for name, value in list(globals().items()) if getattr(value, "__module__", "") == __name__]

@@ -8,9 +8,9 @@ from bankrmi.robustness.simulator.simulation import simulate
 
 CHUNK = 20
 CHUNKS = [
-    *((2, first, False) for first in range(0, 140, CHUNK)),
-    *((3, first, False) for first in range(0, 80, CHUNK)),
-    *((2, first, True) for first in range(0, 40, CHUNK)),
+    *((2, first, False) for first in range(0, 80, CHUNK)),
+    *((3, first, False) for first in range(0, 40, CHUNK)),
+    *((2, first, True) for first in range(0, 20, CHUNK)),
 ]
 
 

@@ -23,7 +23,7 @@ from bankrmi.robustness.checker.real_time import Times
 from bankrmi.robustness.checker.replay import Replay
 from bankrmi.robustness.checker.sentences import Sentences, Violations
 
-__all__ = ["Copy", "Verdict", "judge"]
+__all__ = ["Copy", "Verdict", "judge", "unsound"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +91,14 @@ def judge(
         unknown_cancelled=answers.resolved[Became.CANCELLED],
         unknown_not_done=answers.resolved[Became.NOT_DONE],
     )
+
+
+def unsound(copy: Copy, model: Model) -> tuple[str, ...]:
+    """Return what is wrong with a disk by itself, whatever clients were told; `model` is the opening state."""
+    violations = Violations()
+    _replay([copy], model, violations)
+    _check_values(copy, model, violations)
+    return tuple(violations.sentences)
 
 
 def _too_old(times: Times, sentences: Sentences, *, fresh_reads: bool) -> Iterator[str]:

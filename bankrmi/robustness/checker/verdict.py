@@ -94,7 +94,7 @@ def judge(
 
 
 def unsound(copy: Copy, model: Model) -> tuple[str, ...]:
-    """Return what is wrong with a disk by itself, whatever clients were told; `model` is the opening state."""
+    """Return what is wrong with a disk by itself, whoever was told what; `model` is the opening state."""
     violations = Violations()
     _replay([copy], model, violations)
     _check_values(copy, model, violations)

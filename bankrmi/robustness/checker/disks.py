@@ -8,7 +8,6 @@ Assumption: what is in a data directory belongs to a bank of this version.
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from bankrmi.bank.accounts import Accounts, fingerprint
 from bankrmi.errors import ConfigurationError, OperationFailed
 from bankrmi.replication.entry import Entry
 from bankrmi.robustness.checker.verdict import Copy
+from bankrmi.robustness.verifying.stopped_directory import alone_in
 from bankrmi.storage.database import open_database
 from bankrmi.storage.journal import SqliteJournal
 
@@ -80,32 +80,13 @@ def _copy_files(directory: Path, scratch: Path) -> None:
             f"{directory} is not the data directory of a server: there is no {_DATABASE} in it"
         )
     try:
-        with _no_server(directory):
+        with alone_in(directory):
             for file in directory.glob(f"{_DATABASE}*"):
                 shutil.copy(file, scratch)
     except OSError as error:
         raise ConfigurationError(
             f"the data directory {directory} cannot be read: {error.strerror or error}"
         ) from error
-
-
-@contextmanager
-def _no_server(directory: Path) -> Iterator[None]:
-    """Keep servers out; raise OperationFailed if there is one."""
-    lock = directory / "lock"
-    if not lock.exists():
-        yield
-        return
-    with lock.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = file.read().strip() or "unknown"
-            raise ConfigurationError(
-                f"the server of {directory} is running (process {owner}): stop it first, when nobody asks it "
-                f"anything any more"
-            ) from None
-        yield
 
 
 def _entries(journal: SqliteJournal, directory: Path) -> Iterator[Entry]:

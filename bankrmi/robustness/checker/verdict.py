@@ -24,7 +24,7 @@ from bankrmi.robustness.checker.replay import Replay
 from bankrmi.robustness.checker.sentences import Sentences, Violations
 from bankrmi.robustness.checker.without_collector import without_collector
 
-__all__ = ["Copy", "Verdict", "judge"]
+__all__ = ["Copy", "Verdict", "judge", "unsound"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +93,14 @@ def judge(
         unknown_cancelled=answers.resolved[Became.CANCELLED],
         unknown_not_done=answers.resolved[Became.NOT_DONE],
     )
+
+
+def unsound(copy: Copy, model: Model) -> tuple[str, ...]:
+    """Return what is wrong with a disk by itself, whoever was told what; `model` is the opening state."""
+    violations = Violations()
+    _replay([copy], model, violations)
+    _check_values(copy, model, violations)
+    return tuple(violations.sentences)
 
 
 def _too_old(times: Times, sentences: Sentences, *, fresh_reads: bool) -> Iterator[str]:

@@ -1,0 +1,73 @@
+"""How far a search goes: which troubles may come, how often, and how time passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bankrmi.robustness.exhaustive.state import Pace
+
+__all__ = ["LADDER", "Bounds"]
+
+_MOMENT_MS, _LONG_MS = 600.0, 30_000.0
+_LANDMARKS_MS = (0.0, _MOMENT_MS, _LONG_MS)
+_BEACON_MS = 20
+"""Whatever is counted in beacons (the longest: looking for news, 20 of them) is over in a moment."""
+
+_EACH_BY_ITSELF = {
+    "beacon_ms": _BEACON_MS,
+    "lease_ms": 0,
+    "drift_ms": 0,
+    "checkpoint_timeout_ms": 5_000,
+    "switchover_timeout_ms": 5_000,
+}
+
+_HALF_LEASE_MS = 500.0
+_HALF_LEASES_MS = tuple(count * _HALF_LEASE_MS for count in range(6))
+_TOGETHER = {"beacon_ms": _BEACON_MS, "lease_ms": 1000, "drift_ms": 20}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What may happen at most.
+
+    `losses`: a message that is lost, a connection that breaks, an answer of the witness, of a probe or to the
+    client that never comes. `retries`: requests that the client takes for lost though they are not. `haste`:
+    times that a server's time runs out while something is under way that it waits for, or a long timeout
+    ends. With `leases`, all clocks go on together, by half a lease; without, each by itself.
+    """
+
+    crashes: int = 1
+    losses: int = 1
+    retries: int = 1
+    switchovers: int = 0
+    haste: int = 0
+    leases: bool = False
+
+    def timing(self) -> tuple[dict[str, Any], tuple[float, ...], Pace]:
+        """Return the servers' settings, the ages that make a difference in them, and how time passes."""
+        if self.leases:
+            return _TOGETHER, _HALF_LEASES_MS, Pace(everywhere=True, moment_ms=_HALF_LEASE_MS)
+        return _EACH_BY_ITSELF, _LANDMARKS_MS, Pace(everywhere=False, moment_ms=_MOMENT_MS, long_ms=_LONG_MS)
+
+    def __str__(self) -> str:
+        count = [
+            (self.crashes, "crash and restart", "crashes and restarts"),
+            (self.losses, "loss", "losses"),
+            (self.retries, "early retry", "early retries"),
+            (self.switchovers, "switchover", "switchovers"),
+        ]
+        troubles = [f"{number} {one if number == 1 else many}" for number, one, many in count if number]
+        clocks = (
+            "leases, clocks that go together" if self.leases else "no leases, clocks that go by themselves"
+        )
+        return f"{', '.join(troubles) or 'no trouble'}; {clocks}"
+
+
+LADDER = (
+    Bounds(losses=0, retries=0),
+    Bounds(losses=0, retries=0, leases=True),
+    Bounds(retries=0),
+    Bounds(),
+)
+"""Searched one after the other; the third is what the issue asks for, the last one is as far as it goes."""

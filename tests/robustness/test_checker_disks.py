@@ -13,6 +13,7 @@ from bankrmi.bank.operations import Deposit, Operation, Withdraw
 from bankrmi.cli import run
 from bankrmi.errors import BankError
 from bankrmi.replication.journal import Adopted
+from bankrmi.robustness.checker import disks
 from bankrmi.robustness.checker.history import Answered, Header, Result
 from bankrmi.robustness.checker.recording import Recorder
 from bankrmi.storage.database import open_database, own_directory
@@ -67,6 +68,15 @@ def test_a_sound_run_is_told_in_numbers(tmp_path: Path, capsys: pytest.CaptureFi
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+def test_a_journal_longer_than_a_piece_is_read_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disks, "_PIECE", 1)
+    make_run(tmp_path)
+    assert check(tmp_path, "s1", "s2") == 0
+    assert "4 entries on 2 copies: s1, s2" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("statement", "sentence"),
     [
@@ -111,7 +121,7 @@ def test_a_running_server_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFi
     make_run(tmp_path)
     with own_directory(tmp_path / "s2"):
         assert check(tmp_path, "s1", "s2") == 2
-    assert f"the server of {tmp_path / 's2'} is running (process " in refusal(capsys)
+    assert f"{tmp_path / 's2'} is in use by the running process " in refusal(capsys)
     assert check(tmp_path, "s1", "s2") == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from bankrmi.bank.accounts import packed
-from bankrmi.bank.operations import Deposit, Withdraw
+from bankrmi.bank.operations import LARGEST, Deposit, Operation, Withdraw
 from bankrmi.replication.entry import Entry, Position, chained
 from bankrmi.robustness.checker.history import (
     SHOWN,
@@ -299,6 +300,32 @@ def test_a_result_that_is_not_what_comes_of_the_operation_is_found() -> None:
     )
 
 
+def test_a_status_that_is_not_what_comes_of_the_operation_is_found() -> None:
+    entries = chain((("a", 1), 0, TAKE, "insufficient", 90))
+    lie = [replace(TOOK, outcome=told((1, "insufficient", 90)))]
+    assert "says ('insufficient', 90), and replay says ('done', 90)" in only(judged(entries, calls=lie))
+
+
+@pytest.mark.parametrize(
+    ("operation", "expected"),
+    [
+        (Withdraw(1, 100), ("done", 0)),
+        (Withdraw(1, 101), ("insufficient", 100)),
+        (Deposit(1, LARGEST - 100), ("done", LARGEST)),
+        (Deposit(1, LARGEST - 99), ("too_large", 100)),
+        (Withdraw(1, 0), ("done", 100)),
+        (Deposit(9, 1), ("no_account", None)),
+    ],
+    ids=str,
+)
+def test_the_model_says_what_the_specification_says(
+    operation: Operation, expected: tuple[str, int | None]
+) -> None:
+    model = BankModel(LEDGER)
+    assert model.apply(packed(operation)) == expected
+    assert list(model.audit(model.values)) == []
+
+
 def test_an_overdraft_is_found_though_journal_and_table_agree_on_it() -> None:
     entries = chain((("a", 1), 0, TOO_MUCH, "done", -900))
     overdrawn = [replace(TOOK, operations=(TOO_MUCH,), outcome=told((1, "done", -900)))]
@@ -398,6 +425,17 @@ def test_accounts_that_are_not_what_the_journal_adds_up_to_are_found() -> None:
     assert "on s2, 9 holds 1, and was never opened" in (
         judged_together(one, replace(other, values={1: 90, 2: 305, 9: 1})).violations
     )
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_collector_of_cycles_is_afterwards_as_it_was(enabled: bool) -> None:
+    was_enabled = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        verdict(GOOD)
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if was_enabled else gc.disable)()
 
 
 def test_a_run_that_went_all_wrong_is_told_in_a_thousand_sentences_and_counted_whole() -> None:

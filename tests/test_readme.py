@@ -78,7 +78,7 @@ def commands_of(block: Block) -> list[tuple[str, list[str]]]:
 
 _IDS = re.compile(r"(?<=pid )\d+|(?<=\[)\d{2,}(?=\])|(?<=kill -9 )\d+|\b[0-9a-f]{16,32}\b")
 _STATUS = re.compile(r"^(s\d+ (?:primary|standby|joining)) (\d+) (\S+) (.*) (?:\d+|-) \d+ (?:s|min)$")
-_SIMULATED = re.compile(r"\d+ events, \d+ acknowledged entries")
+_SIMULATED = re.compile(r"\d+ acknowledged operations \(.*")
 _SET = re.compile(r"\{('[^'{}]*'(?:, '[^'{}]*')*)\}")
 
 
@@ -89,7 +89,7 @@ class Different(AssertionError):
 def comparable(line: str) -> tuple[str, list[str]]:
     """Return a line without what may be another one every time, and what was left out that has a meaning."""
     line = " ".join(line.split())
-    line = _SIMULATED.sub("N events, N acknowledged entries", line)
+    line = _SIMULATED.sub("N acknowledged operations", line)
     line = _SET.sub(lambda found: "{" + ", ".join(sorted(found[1].split(", "))) + "}", line)
     row = _STATUS.match(line)
     if row:

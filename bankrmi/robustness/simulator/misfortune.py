@@ -196,9 +196,9 @@ class Misfortune:
         self.world.after(self.world.chance.choice([100, 1000, 3000]), self._witness_up)
 
     def _witness_forgets(self) -> None:
-        """Not while a disk that the view names is lost, too: only one of the two can be restored."""
+        """Not while a disk that this view or the last one names is lost: one of the two can be restored."""
         view, servers = self.simulation.witness.view, self.simulation.servers
-        if view is None or view.epoch < 2:
+        if view is None or view.epoch < 2 or servers[view.primary].acted_in < view.epoch:
             return
         if all(view.names(name, servers[name].journal.incarnation) for name in view.in_sync):
             self.simulation.witness.lose_memory()

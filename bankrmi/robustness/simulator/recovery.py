@@ -85,6 +85,7 @@ class Recovery:
             server.stays_down = True
             server.crash()
         elif fate == "stopped":
+            server.stays_down = True  # Whoever kills it now does not start it again.
             server.pause_for_good()
         else:
             self._world.cut(both_ways({server.name}, set(self._simulation.parties) - {server.name}))

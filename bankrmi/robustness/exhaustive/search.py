@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from bankrmi.robustness.exhaustive import client
 from bankrmi.robustness.exhaustive.bank import Bank
-from bankrmi.robustness.exhaustive.beginning import settled_bank
+from bankrmi.robustness.exhaustive.beginning import first_state
 from bankrmi.robustness.exhaustive.bounds import Bounds
 from bankrmi.robustness.exhaustive.promises import Promises
 from bankrmi.robustness.exhaustive.server import Servers
@@ -85,7 +85,7 @@ class _Search:
         self.promises = Promises(self.servers)
 
     def run(self) -> Explored:
-        first = settled_bank(self.bank, self.bounds)
+        first = first_state(self.bank, self.bounds)
         self.parents[hash(first)] = hash(first)
         layer = [first]
         try:

@@ -6,12 +6,20 @@ RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help up test check coverage
+# What `make robustness` takes: seeds, minutes of chaos, states of a disk after a power loss, processes.
+SEEDS ?= 10000
+MINUTES ?= 10
+STATES ?= 10000
+JOBS ?= $(shell nproc)
+
+.PHONY: help up test check coverage robustness mutants
 
 help:
 	@echo "make up      start the bank: name server, witness, servers, menu (creates $(VENV) if needed)"
 	@echo "make test    run the tests; ARGS='-k menu' chooses"
 	@echo "make check   ruff, mypy --strict, import-linter"
+	@echo "make robustness   try for an hour or two to break every promise (SEEDS=, MINUTES=, STATES=, JOBS=)"
+	@echo "make mutants      plant every known bug, and count the seeds until it is found"
 
 up: $(INSTALLED)
 	@$(RUN) -m bankrmi up $(ARGS)
@@ -25,6 +33,17 @@ check: $(INSTALLED)
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports
+
+robustness: $(INSTALLED) mutants
+	$(RUN) -m bankrmi simulate --seeds $(SEEDS) --jobs $(JOBS)
+	$(RUN) -m bankrmi simulate --seeds $$(( $(SEEDS) / 4 )) --jobs $(JOBS) --servers 3
+	$(RUN) -m bankrmi simulate --seeds $$(( $(SEEDS) / 10 )) --jobs $(JOBS) --clocks-apart
+	$(RUN) -m bankrmi simulate --exhaustive --minutes 10
+	$(RUN) -m bankrmi.robustness.power_loss --states $(STATES)
+	$(RUN) -m bankrmi chaos --minutes $(MINUTES) --report chaos.html
+
+mutants: $(INSTALLED)
+	@$(RUN) -m bankrmi.robustness.mutants --jobs $(JOBS) --write docs/robustness.md
 
 coverage: $(INSTALLED)
 	@$(RUN) -m coverage run -m pytest $(ARGS)

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from bankrmi import errors
 
-__all__ = ["TABLE", "ExitCode", "exit_code_of"]
+__all__ = ["TABLE", "ExitCode", "SimulationCode", "exit_code_of"]
 
 
 class ExitCode(IntEnum):
@@ -23,6 +23,17 @@ class ExitCode(IntEnum):
     UNKNOWN = 6
     """It may or may not have happened; the request id is printed."""
     INTERRUPTED = 130
+
+
+class SimulationCode(IntEnum):
+    """How `simulate` ended, where it found something; the numbers mean other things elsewhere."""
+
+    SAFETY = 1
+    """Something happened that never may."""
+    LIVENESS = 2
+    """Nothing happened, though it should have."""
+    CRASH = 3
+    """The code itself failed."""
 
 
 TABLE: dict[type[errors.BankError], ExitCode] = {

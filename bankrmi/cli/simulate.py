@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import click
 
-from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.cli.exit_codes import ExitCode, SimulationCode
 from bankrmi.cli.invocation import say
 
 if TYPE_CHECKING:
@@ -15,55 +19,240 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
-_LAST_EVENTS = 40
+_LAST_HAPPENINGS = 40
+_TOLD_IN_FULL = 3
+_CODES = {"safety": SimulationCode.SAFETY, "liveness": SimulationCode.LIVENESS, "crash": SimulationCode.CRASH}
+
+_EPILOG = """\b
+Exit codes: 0 nothing was found, 1 something happened that never may (safety),
+2 nothing happened, though it should have (liveness), or wrong usage,
+3 the code itself failed, 130 interrupted."""
 
 
-@click.command()
+@dataclass(slots=True)
+class _Tally:
+    """What all seeds so far came to."""
+
+    began: float = field(default_factory=time.monotonic)
+    seeds: int = 0
+    events: int = 0
+    calls: int = 0
+    acknowledged: int = 0
+    simulated_ms: float = 0.0
+    failed: list[Result] = field(default_factory=list)
+
+    def add(self, result: Result) -> None:
+        """Count one more."""
+        self.seeds += 1
+        self.events += result.events
+        self.calls += result.calls
+        self.acknowledged += result.acknowledged
+        self.simulated_ms += result.simulated_ms
+        if result.failure is not None:
+            self.failed.append(result)
+
+    def __str__(self) -> str:
+        seconds = max(time.monotonic() - self.began, 0.001)
+        found = f"{len(self.failed)} failed" if self.failed else "no violation"
+        return (
+            f"{_count(self.seeds, 'seed')}, {found} in {self.acknowledged} acknowledged operations "
+            f"({self.calls} calls, {self.simulated_ms / 60_000:.0f} simulated minutes); "
+            f"{self.events} events in {seconds:.1f} s: {self.events / seconds:.0f} events/s, "
+            f"{self.acknowledged / seconds:.0f} operations/s"
+        )
+
+
+def _complete_bug(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    from bankrmi.robustness.mutants import MUTANTS
+
+    return [name for name in MUTANTS if name.startswith(incomplete)]
+
+
+@click.command(epilog=_EPILOG)
 @click.option(
-    "--seeds", metavar="N", type=click.IntRange(min=1), default=100, show_default=True, help="How many."
+    "--seeds",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="How many.  [default: 100, or as many as --minutes allow]",
 )
 @click.option(
     "--seed", metavar="S", type=click.IntRange(min=0), default=0, show_default=True, help="The first."
 )
-@click.option("--servers", type=click.Choice(["2", "3"]), default="2", show_default=True)
-def simulate(seeds: int, seed: int, servers: str) -> ExitCode:
+@click.option(
+    "--minutes", metavar="M", type=click.FloatRange(min=0, min_open=True), help="Stop after so long."
+)
+@click.option(
+    "--jobs",
+    metavar="J",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that run seeds at a time.",
+)
+@click.option(
+    "--servers", type=click.Choice(["2", "3"]), help="In each bank.  [default: 2, or what --break needs]"
+)
+@click.option(
+    "--clocks-apart",
+    is_flag=True,
+    help="Clocks run apart by more than drift_ms: a read may be stale then, everything else must hold.",
+)
+@click.option(
+    "--break",
+    "bug",
+    metavar="BUG",
+    shell_complete=_complete_bug,
+    help="Plant a bug in the rules, and show the first history that goes wrong; `--break list` names them.",
+)
+@click.option(
+    "--exhaustive",
+    is_flag=True,
+    help="Instead of seeds: every order of events of a very small bank, for --minutes (10 if not said).",
+)
+def simulate(
+    seeds: int | None,
+    seed: int,
+    minutes: float | None,
+    jobs: int,
+    servers: str | None,
+    clocks_apart: bool,
+    bug: str | None,
+    exhaustive: bool,
+) -> int:
     """Run N simulated banks under faults.
 
-    Messages are delayed, lost and cut, servers crash, pause and start again, the witness goes away; after
-    every step the promises are checked. One seed is one history: a failing one prints itself, the rule that
-    was broken, and the last events.
+    Each seed is half a minute of one bank's life: messages are delayed, lost, doubled and cut off, servers
+    crash, pause, fill their disks and start again, the witness goes away. After every step the promises are
+    checked; in the end, all that clients were told is. A failing seed prints itself, the rule that was
+    broken, and what happened last.
     """
+    if exhaustive:
+        if bug is not None or seeds is not None or clocks_apart or servers is not None:
+            raise click.UsageError("--exhaustive has no seeds, and goes with --minutes only")
+        from bankrmi.cli.exhaustive import run
+
+        return run(minutes if minutes is not None else 10)
+    if bug == "list":
+        return _list_bugs()
+    if bug is not None:
+        if jobs != 1 or minutes is not None:
+            raise click.UsageError(
+                "--break stops at the first seed that goes wrong: leave --jobs and --minutes out"
+            )
+        return _break(bug, seed, seeds or 1000, servers, clocks_apart)
+    return _try(seed, seeds, minutes, jobs, int(servers or "2"), clocks_apart)
+
+
+def _try(
+    seed: int, seeds: int | None, minutes: float | None, jobs: int, servers: int, clocks_apart: bool
+) -> int:
+    from bankrmi.robustness.simulator.many import simulate_many
+
+    ends = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
+    wanted = 100 if seeds is None and minutes is None else seeds
+    tally = _Tally()
+    results = simulate_many(
+        seed,
+        wanted,
+        servers=servers,
+        clocks_apart=clocks_apart,
+        jobs=jobs,
+        go_on=lambda: time.monotonic() < ends,
+    )
+    try:
+        _run(results, tally, wanted)
+    except KeyboardInterrupt:
+        results.close()
+        say(str(tally))
+        raise
+    click.echo(str(tally))
+    if tally.failed:
+        say(f"failed: {' '.join(str(result.seed) for result in tally.failed)}")
+    return _exit_code(tally.failed)
+
+
+def _list_bugs() -> int:
+    from bankrmi.robustness.mutants import MUTANTS
+
+    for mutant in MUTANTS.values():
+        click.echo(f"{mutant.name}  ({mutant.rule})")
+        click.echo(f"    {mutant.goes_wrong}")
+    return ExitCode.DONE
+
+
+def _break(bug: str, seed: int, seeds: int, servers: str | None, clocks_apart: bool) -> int:
+    """Plant a bug, and show the first of so many seeds that something goes wrong in."""
+    from bankrmi.robustness.mutants import planted
     from bankrmi.robustness.simulator.simulation import simulate as run_seed
 
-    failed: list[int] = []
-    events = acknowledged = 0
-    for number in range(seed, seed + seeds):
-        _show_progress(f"seed {number}, {len(failed)} failed")
-        result = run_seed(number, servers=int(servers))
-        events += result.events
-        acknowledged += result.acknowledged
-        if result.failure is not None:
-            failed.append(number)
-            _show_progress("")
-            _tell(result, servers)
-    _show_progress("")
-    click.echo(f"{seeds} seeds, {len(failed)} failed; {events} events, {acknowledged} acknowledged entries")
-    if failed:
-        say(f"failed: {' '.join(map(str, failed))}")
-    return ExitCode.ERROR if failed else ExitCode.DONE
+    with planted(bug) as mutant:
+        apart = clocks_apart or mutant.clocks_apart
+        click.echo(f"planted: {mutant.name}, rule {mutant.rule}: {mutant.goes_wrong}")
+        tally = _Tally()
+        with _progress(seeds) as show:
+            for number in range(seed, seed + seeds):
+                size = int(servers) if servers is not None else mutant.servers_for(number)
+                result = run_seed(number, servers=size, clocks_apart=apart)
+                tally.add(result)
+                show(tally)
+                if result.failure is not None:
+                    break
+        for result in tally.failed:
+            _tell(result, in_full=True, bug=bug)
+    click.echo(str(tally))
+    return _exit_code(tally.failed)
 
 
-def _show_progress(line: str) -> None:
-    """Write over the line before, for a person who waits; nothing where nobody watches."""
-    if sys.stderr.isatty():
-        click.echo(f"\r\033[K{line}", err=True, nl=False)
+def _run(results: Iterator[Result], tally: _Tally, wanted: int | None) -> None:
+    with _progress(wanted) as show:
+        for result in results:
+            tally.add(result)
+            show(tally)
+            if result.failure is not None:
+                _tell(result, in_full=len(tally.failed) <= _TOLD_IN_FULL)
 
 
-def _tell(result: Result, servers: str) -> None:
-    click.echo(f"seed {result.seed} failed: {result.failure}")
-    for event in result.trace[-_LAST_EVENTS:]:
-        click.echo(f"  {event}")
-    click.echo(f"again: bankrmi simulate --seeds 1 --seed {result.seed} --servers {servers}")
+def _exit_code(failed: list[Result]) -> int:
+    """Return the code of the worst: what never may happen, then what should have, then mistakes."""
+    kinds = {result.failure.kind for result in failed if result.failure is not None}
+    return next((_CODES[kind] for kind in _CODES if kind in kinds), ExitCode.DONE)
+
+
+@contextmanager
+def _progress(wanted: int | None) -> Iterator[Callable[[_Tally], None]]:
+    """Show a bar to a person who waits; nothing where nobody watches."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=wanted)
+
+        def show(tally: _Tally) -> None:
+            rate = tally.events / max(time.monotonic() - tally.began, 0.001)
+            words = f"{len(tally.failed)} failed, {tally.acknowledged} operations, {rate:.0f} events/s"
+            progress.update(task, completed=tally.seeds, description=words)
+
+        yield show
+
+
+def _tell(result: Result, *, in_full: bool, bug: str = "") -> None:
+    failure = result.failure
+    assert failure is not None
+    click.echo(f"seed {result.seed} failed ({failure.kind}): {failure}")
+    if in_full:
+        head, *lines = result.chart or [""]
+        for line in [head, *lines[-_LAST_HAPPENINGS:]]:
+            click.echo(f"  {line}".rstrip())
+    more = (" --clocks-apart" if result.clocks_apart else "") + (f" --break {bug}" if bug else "")
+    click.echo(f"again: bankrmi simulate --seeds 1 --seed {result.seed} --servers {result.servers}{more}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 COMMANDS = (simulate,)

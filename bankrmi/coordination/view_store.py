@@ -24,6 +24,7 @@ from bankrmi.coordination.coordinator import Expected
 from bankrmi.coordination.succession import objection
 from bankrmi.errors import BrokenInvariant, ConfigurationError, InvalidRequest, OperationFailed
 from bankrmi.replication.view import View
+from bankrmi.storage.database import make_directory, sync_directory
 
 __all__ = ["DiskFailed", "ViewStore"]
 
@@ -70,7 +71,7 @@ class ViewStore:
         for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=DELETE", "synchronous=EXTRA"):
             self._database.pragma(*pragma.split("="))
         self._database.execute(_SCHEMA)
-        _sync_folder(self._file.parent)
+        sync_directory(self._file.parent)
         for (service,) in list(self._database.execute("SELECT DISTINCT service FROM views")):
             self.history(service)
 
@@ -145,7 +146,7 @@ def _checksum(text: str) -> str:
 def _only_user_of(folder: Path) -> int:
     """Return the descriptor of the lock file of `folder`, locked; the folder is made if it is not there."""
     try:
-        _make_durably(folder)
+        make_directory(folder)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise ConfigurationError(f"the witness cannot use {folder}: {error.strerror}") from error
@@ -159,20 +160,3 @@ def _only_user_of(folder: Path) -> int:
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
     return lock
-
-
-def _make_durably(folder: Path) -> None:
-    """Make `folder` and what is above it; a power cut does not take a folder away that held a view."""
-    if folder.is_dir():
-        return
-    _make_durably(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

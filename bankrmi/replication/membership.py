@@ -139,12 +139,19 @@ class Membership:
         primary = self._primary
         if self._switchover is not None:
             return None
-        enough = max(primary.ever_acknowledged, primary.base.action_id)
         for peer in primary.peers.values():
-            if peer.standing is Standing.MANDATORY and peer.confirmed_number and peer.matched >= enough:
+            if self._has_everything(peer):
                 assert peer.incarnation is not None
                 return primary.view.letting_in(peer.server, peer.incarnation)
         return None
+
+    def _has_everything(self, peer: Peer) -> bool:
+        enough = max(self._primary.ever_acknowledged, self._primary.base.action_id)
+        return (
+            peer.standing is Standing.MANDATORY
+            and peer.confirmed_number > 0  # In this epoch.
+            and peer.matched >= enough
+        )
 
     def _settling(self) -> View | None:
         """V6: what is unsettled, and wanted no more, is settled by another proposal from the same epoch."""

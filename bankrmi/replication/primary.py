@@ -39,6 +39,9 @@ __all__ = ["Primary"]
 QUEUE_LIMIT = 65_536
 """Requests that may wait for the next group: more come together only while nothing can be acknowledged."""
 
+NEWS_BEACONS = 20
+"""A primary that is well reads the view once in so many beacons (V6)."""
+
 ENTRY_BYTES = 128
 """What an entry costs on the wire beside its operation, generously."""
 
@@ -165,15 +168,9 @@ class Primary:
     def _decide(self, event: RequestArrived | OutcomeAsked, time_us: int) -> list[Entry]:
         """Return the new entries of a request; none if it was decided before (O1) or is stale (O2)."""
         journal = self.replica.journal
-        session, sequence = event.request
-        newest = journal.newest(session)
-        if newest is not None and newest >= sequence:
-            recorded = journal.recorded(session, sequence)
-            if recorded:
-                self.answers.add(recorded[-1].action_id, event.token, self._recorded(event, recorded))
-            else:
-                newer = journal.recorded(session, newest)
-                self.answers.add(newer[-1].action_id, event.token, IsStale(newest))
+        decided = self._decided_before(event)
+        if decided is not None:
+            self.answers.add(*decided)
             return []
         if isinstance(event, OutcomeAsked):
             entries = journal.cancel(self.view.epoch, event.request, time_us)
@@ -181,6 +178,19 @@ class Primary:
             entries = journal.decide(self.view.epoch, event.request, event.operations, time_us)
         self.answers.add(entries[-1].action_id, event.token, Decided(self.view.history, entries))
         return entries
+
+    def _decided_before(self, event: RequestArrived | OutcomeAsked) -> tuple[int, Any, Reply] | None:
+        """Return what to answer if the journal decides it: the entry it rests on, whom, what."""
+        journal = self.replica.journal
+        session, sequence = event.request
+        newest = journal.newest(session)
+        if newest is None or newest < sequence:
+            return None
+        recorded = journal.recorded(session, sequence)
+        if recorded:
+            return recorded[-1].action_id, event.token, self._recorded(event, recorded)
+        newer = journal.recorded(session, newest)
+        return newer[-1].action_id, event.token, IsStale(newest)
 
     def _recorded(self, event: RequestArrived | OutcomeAsked, recorded: list[Entry]) -> Reply:
         """The recorded outcome is the answer; but an id that is used for something else is a mistake."""
@@ -196,11 +206,15 @@ class Primary:
         """Find out what is acknowledged now; called only when all that is written is committed, too."""
         if len(self.view.in_sync) < self.replica.settings.copies_min or self.somebody_lost_a_disk():
             return
-        known = min([self.replica.journal.tip.action_id, *(peer.matched for peer in self.required)])
+        known = self._durable_everywhere()
         if known > self.acknowledged:
             self.acknowledged = known
             self.ever_acknowledged = max(self.ever_acknowledged, known)
         self.release()
+
+    def _durable_everywhere(self) -> int:
+        """Return the newest action id that every copy that counts holds durably, this one included."""
+        return min([self.replica.journal.tip.action_id, *(peer.matched for peer in self.required)])
 
     def release(self) -> None:
         """Let the answers go that rest on nothing more than what is acknowledged, and confirmed."""
@@ -211,8 +225,9 @@ class Primary:
     def take_acknowledgement(self, answer: Acknowledged) -> None:
         """A5: it counts only in this epoch, and only from the disk that the view or the let-in names."""
         peer = self.peers.get(answer.server)
-        of_this_epoch = (answer.history, answer.epoch) == (self.view.history, self.view.epoch)
-        if peer is None or not peer.tracked or not of_this_epoch or answer.incarnation != peer.incarnation:
+        if peer is None or not peer.tracked or not self._is_of_this_epoch(answer):
+            return
+        if answer.incarnation != peer.incarnation:
             return
         own = self.replica.journal.position(answer.matched)
         if own is None or own.digest != answer.digest:
@@ -227,6 +242,9 @@ class Primary:
             peer.standing = Standing.MANDATORY
             self.count_required()
         self.advance()
+
+    def _is_of_this_epoch(self, answer: Acknowledged) -> bool:
+        return (answer.history, answer.epoch) == (self.view.history, self.view.epoch)
 
     def take_mismatch(self, answer: Mismatch) -> None:
         """A3: the standby asks from further back."""
@@ -282,6 +300,8 @@ class Primary:
         timeout_ms = settings.checkpoint_timeout_ms
         if any(peer.is_silent(now_ms, timeout_ms) for peer in self.required):
             self.replica.viewing.poll(5 * settings.beacon_ms)
+        else:
+            self.replica.viewing.look_for_news(NEWS_BEACONS * settings.beacon_ms)
         for peer in self.peers.values():
             peer.give_up_waiting(now_ms, timeout_ms)
             if peer.tracked and now_ms - peer.last_sent_ms >= settings.beacon_ms:

@@ -252,8 +252,7 @@ class Replica:
 
     def follow(self, view: View) -> None:
         """Become what a new view makes of this server."""
-        won = (view.primary, view.start_id) == (self.settings.server, self.start_id)
-        if won and self.is_member(view) and not self._has_led(view):
+        if self._has_won(view) and self.is_member(view) and not self._has_led(view):
             if view.handed_over_by is not None:
                 self.grants.handed_over(view.handed_over_by)
             self.won = view
@@ -264,6 +263,10 @@ class Replica:
         else:
             self._follow_another(view)
         self.correspondence.view_moved()
+
+    def _has_won(self, view: View) -> bool:
+        """Whether it was this process that won, not one before it (V4)."""
+        return (view.primary, view.start_id) == (self.settings.server, self.start_id)
 
     def _has_led(self, view: View) -> bool:
         """Whether this process led that epoch, and held still since: it has to win another one (V4).
@@ -361,12 +364,15 @@ class Replica:
             self._lead(self.won)
         wanted = self._wanted_view()
         if wanted is not None and self.proposals.may_propose(self.now_ms):
-            self.proposals.proposed(wanted)
-            known = self.view
-            expected = (known.history, known.epoch) if known is not None else None
-            self.effects.append(Propose(wanted, expected))
+            self._propose(wanted)
         if self.stopping:
             self._stop_if_done()
+
+    def _propose(self, wanted: View) -> None:
+        self.proposals.proposed(wanted)
+        known = self.view
+        expected = (known.history, known.epoch) if known is not None else None
+        self.effects.append(Propose(wanted, expected))
 
     def _wanted_view(self) -> View | None:
         if self.primary is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.effects import Answer, Probe, Report
-from bankrmi.replication.entry import Entry
+from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.events import LinkChanged, OutcomeAsked, Probed, ReadArrived, RequestArrived
 from bankrmi.replication.messages import Acknowledged, Checkpoint, Mismatch
 from bankrmi.replication.view import View
@@ -46,7 +46,7 @@ class Standby:
     def take(self, token: Any, message: Checkpoint) -> None:
         """Take a checkpoint of an epoch that is not superseded (A2); answer it."""
         replica, journal = self.replica, self.replica.journal
-        if journal.position(message.previous.action_id) != message.previous:
+        if not self._holds(message.previous):
             replica.commit_if_changed("checkpoint")
             tip = journal.tip.action_id
             replica.effects.append(
@@ -80,6 +80,10 @@ class Standby:
                 ),
             )
         )
+
+    def _holds(self, position: Position) -> bool:
+        """Whether this journal is the same as another one up to there."""
+        return self.replica.journal.position(position.action_id) == position
 
     def _heard(self) -> None:
         self.heard_ms = self.replica.now_ms

@@ -32,6 +32,7 @@ class Viewing:
         self.last_view: View | None = None  # What it was when the witness lost its memory.
         self.still = False
         self._reading = False
+        self._only_for_news = False  # The reading on its way was begun without a reason to doubt the view.
         self._read_ms = float("-inf")
         self._waits_for_witness = False
         self._asked_to_hold_still: list[Any] = []
@@ -43,8 +44,18 @@ class Viewing:
         if self._replica.now_ms - self._read_ms >= every_ms:
             self.read()
 
+    def look_for_news(self, every_ms: float) -> None:
+        """Ask now and then though all is well: a proposal of a process that died may have won since, unheard.
+
+        No view, or an older one, is no news: the witness lost its memory, and a bank that is well goes on.
+        """
+        if not self._reading and self._replica.now_ms - self._read_ms >= every_ms:
+            self.read()
+            self._only_for_news = True
+
     def read(self) -> None:
         """Ask the coordinator, unless a reading is on its way."""
+        self._only_for_news = False
         if self._reading:
             return
         self._reading = True
@@ -58,9 +69,10 @@ class Viewing:
         """The coordinator answered a reading."""
         self._reading = False
         adopted = self._replica.journal.adopted
-        current = adopted is None or event.since_epoch >= adopted.epoch
+        current = adopted is None or (event.since_epoch >= adopted.epoch and not self._only_for_news)
         if event.view is None:
             if adopted is None:
+                self._forget()
                 self._replica.first_view.seen_no_view = True
             elif current:
                 self._hold_still("the witness holds no view: it has lost its memory")
@@ -68,6 +80,8 @@ class Viewing:
             if current:
                 self._hold_still(f"the witness holds epoch {event.view.epoch}, older than {adopted.epoch}")
         else:
+            if adopted is None and self.view is not None and event.view.history != self.view.history:
+                self._forget()  # Restored meanwhile, perhaps with the epoch of a view that nobody adopted.
             self.learn(event.view)
         self._answer_hold_still()
 
@@ -109,6 +123,12 @@ class Viewing:
         self._replica.follow(view)
 
     # -- holding still (V9) ----------------------------------------------------------------------
+
+    def _forget(self) -> None:
+        """An empty server: what it has heard of a view counts no more than what the witness says now."""
+        if self.view is not None:
+            self.view = None
+            self._replica.stand_down("the view that it knew is gone")
 
     def _hold_still(self, why: str) -> None:
         """Answer nobody until there is a view again."""

@@ -20,7 +20,7 @@ from bankrmi.replication.events import CopyEnded, Event
 from bankrmi.replication.journal import Adopted
 from bankrmi.rmi import Call, Failure, RemoteError, handshake, open_link
 from bankrmi.server.peer_links import STANDBY_ID
-from bankrmi.storage.copying import CopyMaker, put_in_place, verify_copy
+from bankrmi.storage.copying import CopyMaker, put_in_place, remove_logs, verify_copy
 from bankrmi.storage.database import DiskFailed
 from bankrmi.storage.journal import SqliteJournal
 
@@ -44,7 +44,7 @@ class CopyServer:
         self._directory = directory
         self._made: dict[str, Path] = {}
         self._making: CopyMaker | None = None
-        for leftover in directory.glob("copy-*.db"):
+        for leftover in directory.glob("copy-*"):
             leftover.unlink(missing_ok=True)
 
     def begin(self, call: Call) -> None:
@@ -146,6 +146,7 @@ class CopyFetcher:
         link = await open_link(self._addresses[primary], STANDBY_ID + primary, self._handshake, SECONDS)
         try:
             name, size = await link.ask("begin_copy", [], 10 * SECONDS)
+            remove_logs(self._path)  # Of a copy before it, if a crash left them: they would be brought in.
             with self._path.open("wb") as file:
                 while chunk := await link.ask("read_copy", [name, file.tell()], SECONDS):
                     file.write(chunk)
@@ -168,8 +169,11 @@ class CopyFetcher:
         old.close()
         if keep_as is not None:
             log.warning("this server held another history; it is kept beside the database", file=keep_as)
-            self._database.replace(self._database.with_name(keep_as))
-        put_in_place(self._path, self._database)
+        put_in_place(
+            self._path,
+            self._database,
+            keep_as=None if keep_as is None else self._database.with_name(keep_as),
+        )
         return self._reopen()
 
     def close(self) -> None:

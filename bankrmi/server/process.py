@@ -15,14 +15,10 @@ import os
 import secrets
 import signal
 from contextlib import suppress
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import apsw
 import structlog
 
-from bankrmi.bank.accounts import Accounts, fingerprint
-from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.config import Configuration
 from bankrmi.coordination.witness_client import WitnessClient
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
@@ -35,14 +31,14 @@ from bankrmi.rmi import PROTOCOL_VERSION, Daemon, Limits, handshake
 from bankrmi.server.account import ACCOUNT_ID, AccountObject
 from bankrmi.server.clock import now_ms
 from bankrmi.server.copying import CopyFetcher, CopyServer
+from bankrmi.server.data_directory import DataDirectory
 from bankrmi.server.driver import Driver
 from bankrmi.server.naming import Naming
 from bankrmi.server.operator_object import OPERATOR_ID, OperatorObject
 from bankrmi.server.peer_links import STANDBY_ID, PeerLinks
 from bankrmi.server.standby_object import StandbyObject
 from bankrmi.server.status import status_of
-from bankrmi.storage.database import DiskFailed, open_database, own_directory
-from bankrmi.storage.journal import SqliteJournal
+from bankrmi.storage.database import DiskFailed
 
 __all__ = ["run"]
 
@@ -50,7 +46,6 @@ log = structlog.get_logger("bankrmi.server")
 
 _DONE, _ERROR, _USAGE = 0, 1, 2
 LEAVE_SECONDS = 1.5
-DATABASE = "bank.db"
 
 
 def run(
@@ -89,54 +84,11 @@ class _Process:
             raise ConfigurationError(f"there is no server {name} in {configuration.path}: it names {known}")
         self._configuration = configuration
         self._name = name
-        self._directory = configuration.data_dir / name
-        self._lock: IO[str] = own_directory(self._directory)
+        self._disk = DataDirectory(configuration, name)
+        self._journal = self._disk.open_journal()
         self._start_id = secrets.token_hex(8)
-        self._journal = self._open_journal()
         self._settings = _settings(configuration, name, first=first)
-        self._copy_server = CopyServer(lambda: self._driver.journal.database, self._directory)
-
-    # -- the disk --------------------------------------------------------------------------------
-
-    @property
-    def _database(self) -> Path:
-        return self._directory / DATABASE
-
-    def _open_journal(self) -> SqliteJournal:
-        """Open the database; an empty one needs a sound ledger, any other ignores what it has become."""
-        journal = self._journal_at(self._database, {})
-        if journal.adopted is None:
-            journal.close()
-            return self._journal_at(self._database, read_ledger(self._configuration.ledger))
-        self._compare_ledger(journal)
-        return journal
-
-    def _journal_at(self, path: Path, ledger: dict[int, int], *, as_copy: bool = False) -> SqliteJournal:
-        try:
-            return SqliteJournal(
-                open_database(path, as_copy=as_copy),
-                Accounts(ledger),
-                new_incarnation=lambda: secrets.token_hex(8),
-                rolled_back_to=self._directory,
-            )
-        except (DiskFailed, apsw.FullError) as error:
-            raise OperationFailed(f"{error} ({path}); free some space, or repair the disk") from error
-        except apsw.Error as error:
-            raise OperationFailed(
-                f"the database {path} cannot be read: {error}; if the disk is damaged, move the directory "
-                f"away and let the server join again from the other copy"
-            ) from error
-
-    def _compare_ledger(self, journal: SqliteJournal) -> None:
-        """Say so if the ledger was edited after the bank opened with it: that changes nothing."""
-        path = self._configuration.ledger
-        with suppress(ConfigurationError):
-            if journal.opened_with != fingerprint(read_ledger(path)):
-                log.warning(
-                    "the ledger was edited since the bank opened with it; that changes nothing",
-                    ledger=str(path),
-                    remedy="use deposits and withdrawals; `bankrmi export` writes the current ledger",
-                )
+        self._copy_server = CopyServer(lambda: self._driver.journal.database, self._disk.path)
 
     # -- serving ---------------------------------------------------------------------------------
 
@@ -171,7 +123,7 @@ class _Process:
             coordinator.close()
             await daemon.close()
             self._copy_server.close()
-            self._lock.close()
+            self._disk.release()
         if why:
             raise OperationFailed(f"stopped: {why}")
         driver.journal.close()
@@ -183,10 +135,10 @@ class _Process:
         return CopyFetcher(
             self._name,
             self._configuration.servers,
-            self._database,
+            self._disk.database,
             take=self._driver.take,
-            reopen=lambda: self._journal_at(self._database, {}),
-            open_copy=lambda path: self._journal_at(path, {}, as_copy=True),
+            reopen=lambda: self._disk.journal_at(self._disk.database),
+            open_copy=lambda path: self._disk.journal_at(path, as_copy=True),
             current=lambda: self._driver.journal,
         )
 

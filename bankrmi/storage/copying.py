@@ -15,7 +15,7 @@ import apsw
 
 from bankrmi.storage.database import open_database, sync_directory
 
-__all__ = ["CopyMaker", "put_in_place", "verify_copy"]
+__all__ = ["CopyMaker", "put_in_place", "remove_logs", "verify_copy"]
 
 PAGES_AT_ONCE = 128
 
@@ -58,6 +58,8 @@ def verify_copy(path: Path) -> str:
         found = database.execute("PRAGMA integrity_check(1)").get
         if found != "ok":
             return str(found)
+        if not database.execute("SELECT 1 FROM about WHERE name = 'opening'").get:
+            return "it is empty: its source has lost its disk"
         [(count, newest)] = database.execute("SELECT count(*), max(action_id) FROM journal")
         return "" if count == (newest or 0) else f"of {newest} entries there are {count}"
     except apsw.Error as error:
@@ -66,14 +68,27 @@ def verify_copy(path: Path) -> str:
         database.close()
 
 
-def put_in_place(copy: Path, path: Path) -> None:
-    """Give a closed copy the name of a closed database, durably."""
+def put_in_place(copy: Path, path: Path, *, keep_as: Path | None = None) -> None:
+    """Give a closed copy the name of a closed database, durably; `keep_as` is the new name of the old one.
+
+    Between the two syncs of the folder the old database is certainly under its new name, and certainly
+    without a log: a power loss that undid the removal of the log, but not the change of names, would have
+    SQLite bring the old log into the copy.
+    """
     descriptor = os.open(copy, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    for leftover in (path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-        leftover.unlink(missing_ok=True)
+    if keep_as is not None:
+        path.replace(keep_as)
+    remove_logs(path)
+    sync_directory(path.parent)
     copy.replace(path)
     sync_directory(path.parent)
+
+
+def remove_logs(path: Path) -> None:
+    """Remove what SQLite kept beside a database that is to be made anew."""
+    for end in ("-wal", "-shm", "-journal"):
+        path.with_name(path.name + end).unlink(missing_ok=True)

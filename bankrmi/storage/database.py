@@ -10,15 +10,25 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 import apsw
 import apsw.sqlite_extra
 
 from bankrmi.errors import ConfigurationError, OperationFailed
 
-__all__ = ["DiskFailed", "open_database", "open_in_memory", "own_directory", "sync_directory"]
+__all__ = [
+    "DiskFailed",
+    "make_directory",
+    "open_database",
+    "open_in_memory",
+    "open_to_read",
+    "own_directory",
+    "sync_directory",
+]
 
 _CHECKSUM_VFS = "cksmvfs"
 _CHECKSUM_BYTES = 8
@@ -36,7 +46,7 @@ def own_directory(directory: Path) -> IO[str]:
     process has it (perhaps one that is just ending), or there is no space.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_directory(directory)
         lock = (directory / "lock").open("a+")
     except OSError as error:
         if error.errno in _FULL:
@@ -78,16 +88,15 @@ def open_database(path: Path, *, as_copy: bool = False) -> apsw.Connection:
     A copy (`as_copy`) is not durable by itself, and has no write-ahead log.
     """
     try:
-        if _CHECKSUM_VFS not in apsw.vfs_names():
-            apsw.sqlite_extra.load(apsw.Connection(":memory:"), "cksumvfs")
-        new = not path.exists()
+        _load_checksums()
         database = apsw.Connection(str(path), vfs=_CHECKSUM_VFS)
-        if new:
+        if not as_copy:
+            database.pragma("locking_mode", "exclusive")
+        if not database.pragma("page_count"):  # A file may be there: an empty one, after a crash.
             database.reserve_bytes(reserve=_CHECKSUM_BYTES)
         if as_copy:
             database.pragma("synchronous", "off")
             return database
-        database.pragma("locking_mode", "exclusive")
         database.pragma("journal_mode", "wal")
         database.pragma("synchronous", "full")
         database.pragma("wal_autocheckpoint", 4000)
@@ -104,9 +113,36 @@ def open_database(path: Path, *, as_copy: bool = False) -> apsw.Connection:
     return database
 
 
+def open_to_read(path: Path) -> apsw.Connection:
+    """Open a whole database that nobody uses; nothing is written, and nothing is made beside it.
+
+    It must have no log beside it: that would be left out.  Raises apsw.Error.
+    """
+    _load_checksums()
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    return apsw.Connection(f"file:{quote(str(path.absolute()))}?immutable=1", flags=flags, vfs=_CHECKSUM_VFS)
+
+
+def _load_checksums() -> None:
+    if _CHECKSUM_VFS not in apsw.vfs_names():
+        apsw.sqlite_extra.load(apsw.Connection(":memory:"), "cksumvfs")
+
+
 def open_in_memory() -> apsw.Connection:
     """Return a database that lives as long as the connection; for the simulator and for tests."""
     return apsw.Connection(":memory:")
+
+
+def make_directory(directory: Path) -> None:
+    """Make a directory, and what is above it; a power loss does not take it away with all that is in it.
+
+    One that is there already may have been made by a process that was killed before it could sync.
+    """
+    made = [one for one in directory.parents if not one.is_dir()]
+    directory.mkdir(parents=True, exist_ok=True)
+    for one in (directory, *made):
+        with suppress(PermissionError):  # One that we may use and not read: whoever made it has seen to it.
+            sync_directory(one.parent)
 
 
 def sync_directory(directory: Path) -> None:

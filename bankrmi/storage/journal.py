@@ -21,7 +21,7 @@ import apsw
 from bankrmi.errors import BrokenInvariant, ConfigurationError
 from bankrmi.replication.entry import CANCELLED, DIGEST_BYTES, Entry, Position, Scalar, chained, same_request
 from bankrmi.replication.journal import Adopted
-from bankrmi.storage.database import DiskFailed
+from bankrmi.storage.database import DiskFailed, sync_directory
 from bankrmi.storage.state_machine import StateMachine
 
 __all__ = ["SqliteJournal"]
@@ -199,12 +199,14 @@ class SqliteJournal:
     def make_own(self, incarnation: str, adopted: Adopted) -> None:
         """Make a copied database this server's: an incarnation of its own (V8), and an adopted epoch.
 
-        The copied epoch stays if it is newer: adopting more than one knows of is always safe.
+        The copied epoch stays if it is newer: adopting more than one knows of is always safe. And if it is of
+        another history: the copy shows which one its source is of, a view may be out of date.
         """
         self._begin()
         self._set(incarnation=incarnation)
         self._incarnation = incarnation
-        if self._adopted is None or adopted.epoch >= self._adopted.epoch:
+        copied = self._adopted
+        if copied is None or (copied.history == adopted.history and adopted.epoch >= copied.epoch):
             self.adopt(adopted)
 
     # -- reading ---------------------------------------------------------------------------------
@@ -343,6 +345,7 @@ class SqliteJournal:
                     file.write(json.dumps(self._in_words(entry)) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
+            sync_directory(path.parent)
         except OSError as error:
             raise DiskFailed(f"the disk refused the record of what is rolled back: {error}") from error
 

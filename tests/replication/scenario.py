@@ -383,12 +383,13 @@ def running(*servers: str, **settings: Any) -> Bank:
     for place, name in enumerate(servers):
         for other in servers[place + 1 :]:
             bank.link(name, other)
-    bank.settle(lambda: bank.view is not None and bank.view.in_sync == set(servers) and _follows(bank))
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == set(servers) and follows(bank))
     bank.told()
     return bank
 
 
-def _follows(bank: Bank) -> bool:
+def follows(bank: Bank) -> bool:
+    """Whether the primary of the view leads it, and everyone knows."""
     assert bank.view is not None
     primary = bank.replicas[bank.view.primary].primary
     everyone_knows = all(replica.view == bank.view for replica in bank.replicas.values())

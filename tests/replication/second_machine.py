@@ -6,13 +6,13 @@ Named sets of words; the result of an operation says whether it changed anything
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import apsw
 
 from bankrmi.replication.entry import Scalar
-from bankrmi.robustness.simulator.workload import Model
+from bankrmi.robustness.checker.model import Model
 
 
 class NamedSets:
@@ -83,6 +83,16 @@ class SetsModel:
         before = self.values[name]
         (self._sets[name].add if sign == "+" else self._sets[name].discard)(word)
         return "same" if self.values[name] == before else "done", self.values[name]
+
+    def in_words(self, operation: bytes) -> str:
+        return operation.decode()
+
+    def audit(self, values: Mapping[str, str]) -> Iterator[str]:
+        return (
+            f"{name} is out of order"
+            for name in values
+            if values[name].split() != sorted(values[name].split())
+        )
 
 
 class SetsWorkload:

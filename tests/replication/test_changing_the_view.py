@@ -6,7 +6,7 @@ from bankrmi.replication.events import LinkChanged, ViewRead
 from bankrmi.replication.peers import Standing
 from bankrmi.replication.settings import Settings
 from tests.replication.histories import alone, taken_over, until_proposed
-from tests.replication.scenario import running
+from tests.replication.scenario import follows, running
 
 
 def test_a_crash_is_taken_over_at_once() -> None:
@@ -362,3 +362,33 @@ def test_a_primary_that_the_configuration_does_not_name_is_not_looked_at() -> No
     told = bank.told()
     assert "s3 looks at s1" not in told
     assert "s3 proposes epoch 4 is s3's {s2, s3}" in told
+
+
+def test_a_proposal_that_wins_long_after_its_process_died_is_noticed_though_all_seem_well() -> None:
+    """V6: else the view names one copy, and the other one could not take over if that one were lost."""
+    bank = running("s1", "s2")
+    bank.wait(1000)
+    bank.tick("s2")
+    late = bank.find("s2 proposes")
+    bank.mail.remove(late)
+    bank.crash("s2")
+    bank.start("s2")
+    bank.link("s1", "s2")
+    bank.settle(lambda: follows(bank))
+    late.arrive()
+    assert "is s2's {s2}" in bank.told()[-1]
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"} and follows(bank))
+
+
+def test_a_bank_that_is_well_goes_on_though_the_witness_has_lost_its_memory() -> None:
+    """V9: only a server that needs the view holds still; looking for news is no need."""
+    bank = running("s1", "s2")
+    bank.view = None
+    for _ in range(200):
+        bank.wait(25)
+        bank.tick()
+        bank.deliver_all()
+    assert "s1 reads the view" in bank.told()
+    bank.withdraw("s1", "c:1", 10)
+    bank.deliver_all()
+    assert "s1 answers c:1: done 90 at 1" in bank.told()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from bankrmi.replication.events import ViewRead
-from tests.replication.scenario import Bank, running
+from tests.replication.scenario import Bank, follows, running
 
 
 def test_the_first_view_is_made_only_when_all_are_empty() -> None:
@@ -105,3 +109,33 @@ def test_a_primary_that_held_still_leads_again_only_after_a_fresh_epoch() -> Non
     bank.told()
     late.arrive()
     assert bank.told() == []
+
+
+@pytest.mark.parametrize("saw_the_loss", [True, False])
+def test_an_empty_server_follows_a_restored_view_of_the_same_epoch_as_one_that_nobody_adopted(
+    saw_the_loss: bool,
+) -> None:
+    """V9: epochs are compared within one history; what an empty server has heard binds it to none."""
+    bank = running("s1", "s2")
+    bank.crash("s2", wipe=True)
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1"})
+    bank.crash("s1")
+    bank.start("s1")
+    bank.tick("s1")
+    bank.deliver("s1 reads", "witness -> s1", "s1 proposes")
+    unheard = bank.view
+    bank.crash("s1")
+    bank.start("s2")
+    bank.take("s2", ViewRead(unheard, 0))
+    bank.view = None
+    bank.drop()
+    bank.start("s1")
+    bank.tick("s1", *(["s2"] if saw_the_loss else []))
+    bank.deliver_all()
+    assert bank.holdings("s1").still
+    assert unheard is not None
+    start_id = bank.replicas["s1"].start_id
+    bank.view = replace(unheard, history="restored", start_id=start_id, forced=True)
+    bank.link("s1", "s2")
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"} and follows(bank))
+    assert {bank.holdings(name).history for name in ("s1", "s2")} == {"restored"}

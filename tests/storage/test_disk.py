@@ -10,6 +10,7 @@ import pytest
 
 from bankrmi.errors import ConfigurationError
 from bankrmi.storage import copying
+from bankrmi.storage import database as database_module
 from bankrmi.storage.copying import CopyMaker, put_in_place, verify_copy
 from bankrmi.storage.database import open_database, own_directory
 from tests.storage.journals import adopted, deposit, journal_on, opened
@@ -159,6 +160,15 @@ def test_half_a_copy_is_found_out(tmp_path: Path) -> None:
     assert verify_copy(tmp_path / "none.db") != ""
 
 
+def test_a_copy_of_a_database_that_was_never_opened_is_found_out(tmp_path: Path) -> None:
+    """The primary lost its disk after it had offered a copy: nobody takes its new, empty one for a bank."""
+    source = journal_on(tmp_path / "bank.db")
+    maker = CopyMaker(source.database, tmp_path / "copy.db")
+    while not maker.step():
+        pass
+    assert verify_copy(tmp_path / "copy.db") == "it is empty: its source has lost its disk"
+
+
 def test_a_copy_takes_the_place_of_the_old_database(tmp_path: Path) -> None:
     source = opened(tmp_path / "bank.db")
     source.decide(1, ("a", 1), [deposit(1, 11)], 1)
@@ -213,3 +223,47 @@ def test_a_commit_that_fails_says_so_and_takes_nothing_back(tmp_path: Path) -> N
     assert int(committed) > 0
     assert journal.newest("a") in (int(committed), int(committed) + 1)
     assert len(journal.recorded("a", int(committed))) == 50
+
+
+def test_a_power_loss_does_not_take_a_new_directory_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each directory that was made is synced in the one above it, and so is one that lay there."""
+    synced: list[Path] = []
+    monkeypatch.setattr(database_module, "sync_directory", synced.append)
+    own_directory(tmp_path / "data" / "s1").close()
+    assert set(synced) == {tmp_path, tmp_path / "data"}
+    synced.clear()
+    own_directory(tmp_path / "data" / "s1").close()
+    assert synced == [tmp_path / "data"], "a process that was killed may have made it, and not have synced it"
+
+
+def test_an_empty_file_that_a_crash_left_becomes_a_database_with_checksums(tmp_path: Path) -> None:
+    (tmp_path / "bank.db").write_bytes(b"")
+    journal = opened(tmp_path / "bank.db")
+    assert journal.database.pragma("checksum_verification") == "1"
+    journal.close()
+    content = bytearray((tmp_path / "bank.db").read_bytes())
+    content[-100] ^= 1
+    (tmp_path / "bank.db").write_bytes(content)
+    assert verify_copy(tmp_path / "bank.db") != ""
+
+
+def test_a_copy_takes_its_name_only_when_the_old_log_is_gone_for_certain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power loss could keep the change of names, and bring the old log back into the copy."""
+    moments: list[dict[str, bytes]] = []
+    monkeypatch.setattr(
+        copying,
+        "sync_directory",
+        lambda folder: moments.append({file.name: file.read_bytes() for file in folder.iterdir()}),
+    )
+    (tmp_path / "bank.db").write_bytes(b"old")
+    (tmp_path / "bank.db-wal").write_bytes(b"log of old")
+    (tmp_path / "copy.db").write_bytes(b"new")
+    put_in_place(tmp_path / "copy.db", tmp_path / "bank.db", keep_as=tmp_path / "replaced.db")
+    assert moments == [
+        {"copy.db": b"new", "replaced.db": b"old"},
+        {"bank.db": b"new", "replaced.db": b"old"},
+    ]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bankrmi.errors import BrokenInvariant, ConfigurationError
 from bankrmi.replication.entry import chained
+from bankrmi.storage import journal as journal_module
 from tests.storage.journals import LEDGER, adopted, deposit, journal_on, opened, withdraw
 
 
@@ -78,6 +79,7 @@ def test_a_copy_gets_an_incarnation_of_its_own_and_never_an_older_epoch(tmp_path
     journal.commit()
     assert (journal.incarnation, journal.adopted) == ("mine", adopted(7))
     journal.make_own("mine too", adopted(3))
+    journal.make_own("mine too", adopted(9, history="of a view that is out of date"))
     journal.commit()
     journal.close()
     again = journal_on(tmp_path / "bank.db")
@@ -102,6 +104,17 @@ def test_entries_never_splits_a_request(sizes: list[int], after: st.DataObject) 
     ends = [sum(sizes[: cut + 1]) for cut in range(len(sizes))]
     wanted = min((end for end in ends if end >= begin + limit), default=ends[-1])
     assert [entry.action_id for entry in entries] == list(range(begin + 1, wanted + 1))
+
+
+def test_the_name_of_the_record_survives_a_power_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(journal_module, "sync_directory", synced.append)
+    journal = opened(tmp_path / "bank.db", tmp_path)
+    journal.decide(3, ("a", 1), [deposit(1, 1)], 1)
+    journal.roll_back(0)
+    assert synced == [tmp_path]
 
 
 def test_what_is_rolled_back_is_written_down_for_whoever_has_to_explain_it(tmp_path: Path) -> None:

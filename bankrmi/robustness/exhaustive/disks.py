@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 from bankrmi.bank.accounts import Accounts
 from bankrmi.replication.entry import Entry
 from bankrmi.replication.journal import Adopted
-from bankrmi.robustness.simulator.verdict import check_journal
-from bankrmi.robustness.simulator.workload import BankModel
+from bankrmi.robustness.checker.model import BankModel
+from bankrmi.robustness.checker.verdict import unsound
+from bankrmi.robustness.simulator.history import copy_of
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.journal import SqliteJournal
 
@@ -64,7 +65,8 @@ class Disks:
             number = self._number_of[key, content.entries] = len(self._contents)
             self._contents.append(content)
             self._live.append(self._written(content))
-            for sentence in check_journal(content.entries, BankModel(LEDGER), self._live[number].read):
+            model = BankModel(LEDGER)
+            for sentence in unsound(copy_of("it", self._live[number], model), model):
                 self.broken.setdefault(number, sentence)
         return number
 

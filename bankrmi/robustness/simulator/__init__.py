@@ -1,11 +1,22 @@
 """Whole banks in one process, under faults drawn from a seed; rules, storage and retries are production's.
 
-simulation   one seed, from its first event to its verdict
-world        time, chance and the network
-faults       what goes wrong, how often, and to whom
-server       a server's process, disk, links and clock
-client       a client: what it asks, and all that it was told
-witness      the keeper of the view
-workload     what clients ask for, and what must come of it, reckoned without production code
-verdict      what clients were told, against the final journal
+    simulation   one seed, from its first event to its verdict
+    many         many seeds, on several processes
+    world        time, chance and the network
+    faults       what goes wrong in one seed, and how often
+    misfortune   makes it go wrong: processes, disks, network
+    server       a server's process, links and clock
+    disk         its disk
+    client       a client: what it asks, and all that it was told
+    witness      the keeper of the view
+    operator     restores the view when the witness has lost its memory
+    workload     what clients ask for
+    promises     what must never be seen, watched after every step
+    recovery     the last phase: faults stop, and all must be well soon
+    history      the clients' calls and the servers' disks, for the checker
+    failure      what a broken promise is
+    trace        what happened, as values
+    chart        what happened, as a sequence chart in text
+
+One seed is one history, to the byte: whatever is drawn is drawn from the seed, and nothing reads a clock.
 """

@@ -40,6 +40,7 @@ class Asked:
     client: str
     invoked_ms: float
     floor: int  # The highest action id that any client had been told when this call was invoked.
+    seen: int  # The highest that this client had been told.
     request: tuple[str, int] | None
     operations: Sequence[bytes] = ()
     query: Any = None
@@ -67,8 +68,12 @@ class SimulatedClient:
     seen: tuple[str, int] | None = None
     last_calls: int = 0  # To be made when all is well again.
     _reads: float = 0.0
-    _pauses_ms: Sequence[float] = ()
     _stuck: float = 0.0
+    _fickle: float = 0.0
+    _stubborn: bool = False  # It goes on in its session after a request that it gave up.
+    _rest_ms: float = 0.0
+    _burst: int = 1
+    _burst_left: int = 0
     _connected: tuple[str, int] | None = None  # The server and its boot.
     _session: int = 0
     _sequence: int = 0
@@ -80,8 +85,11 @@ class SimulatedClient:
         """Draw a temperament: writer or reader, hasty or slow, and how stuck to the server it knows."""
         chance = self.simulation.world.chance
         self._reads = 0.95 if self.name == "c1" else chance.choice([0.1, 0.3, 0.3, 0.95])
-        self._pauses_ms = chance.choice([(0, 5, 50, 400), (0, 5, 50), (100, 1500)])
+        self._burst = chance.choice([1, 10, 30])
+        self._rest_ms = chance.choice([300, 2000, 6000])
         self._stuck = chance.choice([0, 0.1, 0.9])
+        self._fickle = chance.choice([0, 0.05, 0.3])
+        self._stubborn = chance.random() < 0.3
 
     @property
     def mostly_reads(self) -> bool:
@@ -89,63 +97,88 @@ class SimulatedClient:
         return self._reads > 0.9
 
     def begin(self) -> None:
-        """Make the next call, after a pause for thought."""
-        world = self.simulation.world
-        world.after(world.chance.choice(self._pauses_ms) * world.chance.random(), self._call)
+        """Make the next call, after a pause for thought; calls come in bursts, with a rest between them."""
+        chance = self.simulation.world.chance
+        pause_ms: float = chance.choice((0, 2, 20))
+        self._burst_left -= 1
+        if self._burst_left < 0 and not self.simulation.world.quiet:
+            self._burst_left = chance.randint(1, self._burst)
+            pause_ms = self._rest_ms
+        self.simulation.world.after(pause_ms * chance.random(), self._call)
 
     def _call(self) -> None:
-        if self.simulation.world.quiet and self.last_calls > 0 and self._idle:
-            self.last_calls -= 1
-        elif self.simulation.calls_left > 0 and self._idle:
-            self.simulation.calls_left -= 1
-        else:
+        world = self.simulation.world
+        if not self.is_idle or (world.quiet and self.last_calls <= 0):
             return
-        world, chance = self.simulation.world, self.simulation.world.chance
-        asked = Asked(self.name, world.now_ms, self.simulation.told, None)
-        kind = chance.random()
-        if kind < self._reads:
-            asked.query = self.simulation.workload.query(chance)
-        elif kind < self._reads + 0.05 and self.calls and self._earlier() is not None:
-            asked.request = self._earlier()
-        else:
-            self._sequence += 1
-            asked.request = (f"{self.name}.{self._session}", self._sequence)
-            operations = 1 if chance.random() < 0.8 else chance.randint(2, 9)
-            asked.operations = [self.simulation.workload.operation(chance) for _ in range(operations)]
+        if world.quiet:
+            self.last_calls -= 1
+        asked = self._drawn()
         self.calls.append(asked)
         self._asked = asked
         self._attempts = Attempts(
             self._candidates(asked),
             deadline_ms=int(world.now_ms) + DEADLINE_MS,
             patience_ms=PATIENCE_MS,
-            preferred=self.preferred,
+            preferred=self._believed_to_lead(),
             request_id=None if asked.request is None else f"{asked.request[0]}:{asked.request[1]}",
             may_be_under_way=asked.request is not None and not asked.operations,
         )
         self._go_on()
 
+    def _drawn(self) -> Asked:
+        """Draw a look-up, a question about an earlier request, the repetition of one, or a new one."""
+        world, chance = self.simulation.world, self.simulation.world.chance
+        seen = self.seen[1] if self.seen is not None else 0
+        asked = Asked(self.name, world.now_ms, self.simulation.told, seen, None)
+        kind = chance.random()
+        if kind < self._reads:
+            asked.query = self.simulation.workload.query(chance)
+            return asked
+        doubtful = self._doubtful()
+        if doubtful is not None and kind > 0.96:
+            asked.request, asked.operations = doubtful.request, doubtful.operations
+        elif kind > 0.9:
+            asked.request = doubtful.request if doubtful is not None else self._new_request()
+        else:
+            asked.request = self._new_request()
+            operations = 1 if chance.random() < 0.8 else chance.randint(2, 9)
+            asked.operations = [self.simulation.workload.operation(chance) for _ in range(operations)]
+        return asked
+
+    def _doubtful(self) -> Asked | None:
+        """A request without an answer: one of somebody's that is under way, or one that was given up."""
+        chance = self.simulation.world.chance
+        client = chance.choice(self.simulation.clients) if chance.random() < 0.5 else self
+        recent = [call for call in client.calls[-20:] if call.operations and call.reply is None]
+        return chance.choice(recent) if recent else None
+
+    def _new_request(self) -> tuple[str, int]:
+        self._sequence += 1
+        return (f"{self.name}.{self._session}", self._sequence)
+
     @property
-    def _idle(self) -> bool:
+    def is_idle(self) -> bool:
+        """Whether no call of it is under way."""
         return not self.calls or self.calls[-1].completed_ms is not None
 
     @property
     def is_done(self) -> bool:
         """Whether it has made its last calls, and they are answered."""
-        return self.last_calls == 0 and self._idle
+        return self.last_calls == 0 and self.is_idle
+
+    def _believed_to_lead(self) -> Candidate | None:
+        """Whoever answered last; now and then whom the name server names, which may be late to know."""
+        world = self.simulation.world
+        if not world.happens(self._fickle):
+            return self.preferred
+        name = world.chance.choice(list(self.simulation.servers))
+        return Candidate(name, name)
 
     def _candidates(self, asked: Asked) -> list[Candidate]:
         """All servers; or, like a proxy that was resolved once, the one that answered last and no other."""
         if not asked.operations and self.preferred and self.simulation.world.happens(self._stuck):
             return [self.preferred]
         return [Candidate(server, server) for server in self.simulation.servers]
-
-    def _earlier(self) -> tuple[str, int] | None:
-        """A request of this session that was not answered, or the next one that never will be sent."""
-        doubtful = [call for call in self.calls if call.operations and call.reply is None]
-        if doubtful:
-            return doubtful[-1].request
-        self._sequence += 1
-        return (f"{self.name}.{self._session}", self._sequence)
 
     def _go_on(self) -> None:
         world = self.simulation.world
@@ -178,7 +211,7 @@ class SimulatedClient:
 
     def _send(self, attempt: _Attempt, server: SimulatedServer, timeout_ms: int) -> None:
         world, event = self.simulation.world, self._event(attempt.asked, attempt)
-        world.send(self.name, server.name, lambda: server.take_for(attempt.boot, event))
+        world.send(self.name, server.name, event, lambda: server.take_for(attempt.boot, event))
         world.after(timeout_ms, lambda: self._end(attempt, TimedOut()))
 
     def _event(self, asked: Asked, attempt: _Attempt) -> Event:
@@ -229,7 +262,7 @@ class SimulatedClient:
             self._saw(value.history, value.entries[-1].action_id)
         elif isinstance(value, Read):
             self._saw(value.history, value.action_id)
-        if error is not None and asked.operations:
+        if error is not None and asked.operations and not self._stubborn:
             self._session += 1  # What is in doubt stays settleable: nothing newer overtakes it.
             self._sequence = 0
         self.simulation.completed(asked)

@@ -2,7 +2,8 @@
 
 Rule 1: effects are carried out in order; a crash or a pause may come between any two.
 Rule 2: a crash loses memory and what was not committed; the disk stays, unless it is wiped.
-Rule 3: a connection is refused only in a dead process's name.
+Rule 3: a commit that fails stops the process (F1); whether it is on the disk nobody can tell, so either.
+Rule 4: a connection is refused only in a dead process's name.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ from bankrmi.replication.events import (
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
-from bankrmi.storage.database import open_in_memory
+from bankrmi.robustness.simulator.disk import Disk
+from bankrmi.robustness.simulator.operator import OperatorToken
+from bankrmi.storage.database import DiskFailed, open_in_memory
 from bankrmi.storage.journal import SqliteJournal
 
 if TYPE_CHECKING:
@@ -51,6 +54,7 @@ __all__ = ["ServerToken", "SimulatedServer"]
 TICK_MS = 25.0
 RECONNECT_MS = 15.0
 PROBE_TIMEOUT_MS = 200.0
+PAUSES_MS = (5, 50, 200, 400, 1500, 3000)
 
 
 class ServerToken:
@@ -74,22 +78,33 @@ class SimulatedServer:
         self.boot = 0
         self.alive = False
         self.paused = False
+        self.stays_down = False
+        self._for_good = False  # It is paused, and stays so.
         self.uncommitted = False
+        self.disk = Disk(self.world)
         self.journal = self._empty_disk()
+        self.acted_in = 0  # The highest epoch that is adopted durably on this disk.
         self.replica: Replica | None = None
         self.links: set[str] = set()
         self._inbox: deque[Event] = deque()
         self._duties: deque[Effect] = deque()
         self._busy = False
         self._proceeding = False
+        self._reconnecting = False
         self._copy: SqliteJournal | None = None
         self._connecting: set[str] = set()
-        off = 0.9 * settings.drift_ms / (settings.lease_ms or 1000)
-        self._clock_rate = 1 + self.world.chance.choice([-off, off])
+        self._clock_rate = simulation.clock_rate(settings)
         self._clock_began_ms = self.world.chance.uniform(0, 1e6)
 
     def _empty_disk(self) -> SqliteJournal:
         return self._journal_on(open_in_memory())
+
+    def _reopened(self) -> SqliteJournal:
+        """What the next process will find: everything committed, and nothing else."""
+        database = self.journal.database
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        return self._journal_on(database)
 
     def _journal_on(self, database: apsw.Connection) -> SqliteJournal:
         machine = self.simulation.workload.machine()
@@ -115,7 +130,7 @@ class SimulatedServer:
         self.links, self._connecting = set(), set()
         self._inbox.clear()
         self._duties.clear()
-        self.world.note(f"{self.name}: starts as {self.start_id}")
+        self.world.note(self.name, "starts as", self.start_id)
         self.replica = Replica(
             self.settings,
             self.journal,
@@ -124,7 +139,13 @@ class SimulatedServer:
             new_id=self.world.new_id,
         )
         self._every(TICK_MS, self._tick)
-        self._every(RECONNECT_MS, self._reconnect)
+        self._reconnecting = False
+        self._reconnect_soon()
+
+    def start_again(self, boot: int) -> None:
+        """Start, unless it was started since that boot, or is never to come back."""
+        if not self.alive and self.boot == boot and not self.stays_down:
+            self.start()
 
     def _every(self, interval_ms: float, action: Callable[[], None]) -> None:
         boot = self.boot
@@ -144,25 +165,32 @@ class SimulatedServer:
         """Kill the process; its neighbours' kernels say so, unless they are cut off."""
         if not self.alive:
             return
-        self.world.note(f"{self.name}: dies{', its disk is lost' if wipe else ''}")
+        self.world.note(self.name, "dies, its disk is lost" if wipe else "dies")
         self.alive = False
         self.replica = None
-        self.journal.discard()
         self.uncommitted = False
         if wipe:
             self.journal = self._empty_disk()
+            self.acted_in = 0
+        else:
+            self.journal = self._reopened()
         self.simulation.died(self)
 
     def pause(self) -> None:
         """SIGSTOP: nothing is done, connections stay."""
         if self.alive and not self.paused:
-            self.world.note(f"{self.name}: pauses")
+            self.world.note(self.name, "pauses")
             self.paused = True
+
+    def pause_for_good(self) -> None:
+        """SIGSTOP, and nobody ever says SIGCONT."""
+        self.pause()
+        self._for_good = True
 
     def resume(self) -> None:
         """SIGCONT."""
-        if self.alive and self.paused:
-            self.world.note(f"{self.name}: resumes")
+        if self.alive and self.paused and not self._for_good:
+            self.world.note(self.name, "resumes")
             self.paused = False
             self._go_on()
 
@@ -191,12 +219,15 @@ class SimulatedServer:
     def _step(self, event: Event) -> None:
         assert self.replica is not None
         effects = self.replica.step(event, now_ms=self.now_ms)
-        self.uncommitted = any(isinstance(effect, Commit) for effect in effects)
-        self._duties.extend(effects)
+        if effects:
+            self.uncommitted = any(type(effect) is Commit for effect in effects)
+            self._duties.extend(effects)
+        else:
+            self.uncommitted = False
         if self.replica.has_work and not self._proceeding and not isinstance(event, Proceed):
             self._proceeding = True
             self.world.after(0.02, self._proceed)
-        self.simulation.stepped(self)
+        self.simulation.promises.stepped(self)
 
     def _proceed(self) -> None:
         self._proceeding = False
@@ -205,6 +236,11 @@ class SimulatedServer:
     def _carry_out(self, effect: Effect) -> None:
         if self.world.happens(self.world.faults.crash_between_effects):
             self.crash(wipe=self.simulation.misfortune.may_wipe(self))
+            return
+        if self.world.happens(self.world.faults.pause_between_effects):
+            self._duties.appendleft(effect)
+            self.pause()
+            self.world.after(self.world.chance.choice(PAUSES_MS), self.resume)
             return
         match effect:
             case Commit():
@@ -215,8 +251,10 @@ class SimulatedServer:
                 if isinstance(token, ServerToken):
                     answer = AnswerArrived(reply, self.name)  # type: ignore[arg-type]
                     self.world.send(
-                        self.name, token.sender.name, lambda: token.sender.take_for(token.boot, answer)
+                        self.name, token.sender.name, reply, lambda: token.sender.take_for(token.boot, answer)
                     )
+                elif isinstance(token, OperatorToken):
+                    self.world.send(self.name, "operator", reply, lambda: token.reply(self.name, reply))
                 elif token is not None:
                     self.simulation.answered(self, token, reply)
             case ReadView(since_epoch=epoch):
@@ -234,7 +272,7 @@ class SimulatedServer:
             case InstallCopy(adopted=adopted):
                 self._install_copy(adopted)
             case Report(event=event, details=details):
-                self.world.note(f"{self.name}: {event} {details}")
+                self.world.note(self.name, event, details)
             case Stop():
                 self.crash()
 
@@ -245,23 +283,32 @@ class SimulatedServer:
         copy.make_own(self.world.new_id(), adopted)
         copy.commit()
         self.journal = copy
+        self.acted_in = max(self.acted_in, adopted.epoch)
         self._inbox.appendleft(CopyInstalled(copy))
+        self.simulation.promises.committed(self)
 
     def _commit(self) -> None:
         boot = self.boot
         self._busy = True
-        stalled = self.world.happens(self.world.faults.stall)
-        took_ms = self.world.chance.uniform(200, 2000) if stalled else self.world.chance.uniform(0.1, 1.0)
 
         def done() -> None:
             if self.alive and self.boot == boot:
-                self.journal.commit()
-                self.uncommitted = False
-                self._busy = False
-                self.simulation.stepped(self)
-                self._go_on()
+                self._end_commit()
 
-        self.world.after(took_ms, done)
+        self.world.after(self.disk.commit_ms(), done)
+
+    def _end_commit(self) -> None:
+        """As production's driver does: what stands behind a commit that failed is not carried out (F1)."""
+        try:
+            self.disk.commit(self.journal)
+        except DiskFailed as failed:
+            self.world.note(self.name, str(failed))
+            self.crash()
+            return
+        self.uncommitted = False
+        self._busy = False
+        self.simulation.promises.committed(self)
+        self._go_on()
 
     # -- the network -----------------------------------------------------------------------------
 
@@ -269,11 +316,26 @@ class SimulatedServer:
         if to in self.links:
             receiver = self.simulation.servers[to]
             token = ServerToken(self)
-            self.world.send(self.name, to, lambda: receiver.take(MessageArrived(token, message)))
+            self.world.send(self.name, to, message, lambda: receiver.take(MessageArrived(token, message)))
+
+    def _reconnect_soon(self) -> None:
+        """Try again and again, as long as a link is missing."""
+        boot = self.boot
+
+        def again() -> None:
+            if not self.alive or self.boot != boot:
+                return
+            if not self.paused:
+                self._reconnect()
+            self._reconnecting = len(self.links) < len(self.settings.others)
+            if self._reconnecting:
+                self.world.after(RECONNECT_MS, again)
+
+        if not self._reconnecting:
+            self._reconnecting = True
+            self.world.after(self.world.chance.uniform(0, RECONNECT_MS), again)
 
     def _reconnect(self) -> None:
-        if self.paused:
-            return
         for name, other in self.simulation.servers.items():
             if name != self.name and name not in self.links | self._connecting and other.greets(self.name):
                 self._connect(other)
@@ -304,6 +366,7 @@ class SimulatedServer:
         if name in self.links:
             self.links.discard(name)
             self.take(LinkChanged(server=name, up=False))
+            self._reconnect_soon()
 
     def _probe(self, effect: Probe) -> None:
         boot, other = self.boot, self.simulation.servers[effect.server]
@@ -323,17 +386,20 @@ class SimulatedServer:
         self.world.after(effect.delay_ms, look)
 
     def _fetch_copy(self, effect: FetchCopy) -> None:
-        boot, source = self.boot, self.simulation.servers[effect.primary]
+        """Get a copy of whatever the process that lives there holds then; it takes a while to arrive."""
+        boot, source, chance = self.boot, self.simulation.servers[effect.primary], self.world.chance
 
-        def arrive() -> None:
-            if not self.alive or self.boot != boot:
+        def begin() -> None:
+            if not source.greets(self.name) or source.uncommitted or source.journal.adopted is None:
+                self.take_for(boot, CopyEnded(fetched=False))
                 return
-            leads = source.alive and source.replica is not None and source.replica.primary is not None
-            if not leads or source.uncommitted or not source.greets(self.name):
-                self.take(CopyEnded(fetched=False))
-                return
-            self.world.note(f"{self.name}: has a copy of {source.name} at {source.journal.tip.action_id}")
-            self._copy = self._journal_on(source.journal.copied_to(open_in_memory()))
-            self.take(CopyEnded(fetched=True))
+            self.world.note(self.name, "gets a copy of", source.name, source.journal.tip.action_id)
+            copy = self._journal_on(source.journal.copied_to(open_in_memory()))
+            self.world.after(chance.choice([1, 50, 1000]) * chance.random(), lambda: arrive(copy))
 
-        self.world.after(self.world.chance.uniform(5, 100), arrive)
+        def arrive(copy: SqliteJournal) -> None:
+            if self.alive and self.boot == boot:
+                self._copy = copy
+                self.take(CopyEnded(fetched=True))
+
+        self.world.after(chance.uniform(5, 100), begin)

@@ -1,86 +1,126 @@
-"""A whole cluster in one process: servers, witness, clients, faults; checked after every step.
+"""A whole cluster in one process: servers, witness, clients, faults; watched after every step.
 
 Rule 1: the rules, the storage and the clients' retry module are the production ones, unchanged.
-Rule 2: after every step: nothing acknowledged is missing from an in-sync journal; one entry an action id.
-Rule 3: at the end the faults stop, and everyone is answered and everything in sync, or that is a failure.
+Rule 2: the promises are watched all the time (`promises`); what clients were told is judged at the end.
+Rule 3: at last the faults stop for as many copies as the bank needs, for the witness and the clients; then
+        everyone is answered, and all servers that are up are in sync, or that is a failure (`recovery`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bankrmi.errors import BrokenInvariant, Unreached, Unsettled
+from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.effects import Decided, Read, Reply
-from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.settings import Settings
+from bankrmi.robustness.checker.verdict import judge
+from bankrmi.robustness.simulator.chart import chart
 from bankrmi.robustness.simulator.client import Asked, SimulatedClient
-from bankrmi.robustness.simulator.faults import Misfortune
+from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.history import calls_of, copy_of
+from bankrmi.robustness.simulator.misfortune import Misfortune
+from bankrmi.robustness.simulator.operator import Operator
+from bankrmi.robustness.simulator.promises import Promises
+from bankrmi.robustness.simulator.recovery import Recovery
 from bankrmi.robustness.simulator.server import SimulatedServer
-from bankrmi.robustness.simulator.verdict import check_calls, check_journal
 from bankrmi.robustness.simulator.witness import SimulatedWitness
 from bankrmi.robustness.simulator.workload import BankWorkload, Workload
-from bankrmi.robustness.simulator.world import World
+from bankrmi.robustness.simulator.world import TRACE_LENGTH, World
 
-__all__ = ["Failure", "Result", "Simulation", "simulate"]
+__all__ = ["DURATION_MS", "Result", "Simulation", "simulate"]
 
-QUIET_AT_MOST_MS = 20_000.0
+DURATION_MS = 30_000.0
 CLIENTS = 4
-LAST_CALLS = 2
+LEASES_MS = ((0, 20), (200, 20), (400, 160), (1000, 20))
+"""Leases and drifts that a seed may have."""
 
 
-class Failure(Exception):
-    """A rule was broken; the message says which."""
-
-    def __init__(self, kind: str, rule: str) -> None:
-        super().__init__(rule)
-        self.kind = kind
-        self.rule = rule
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Result:
-    """What became of one seed."""
+    """What became of one seed.  `chart` shows what happened last, if it failed or that was asked for."""
 
     seed: int
+    servers: int
+    clocks_apart: bool = False
     events: int
     acknowledged: int
+    calls: int
     simulated_ms: float
-    failure: Failure | None = None
-    trace: list[str] = field(default_factory=list)
     views: int = 0
+    failure: Failure | None = None
+    chart: Sequence[str] = ()
 
 
 class Simulation:
-    """One seed."""
+    """One seed.
+
+    With `clocks_apart`, clocks run apart by more than `drift_ms`: then a read may be stale, and everything
+    else must hold all the same.
+    """
 
     def __init__(
-        self, seed: int, *, servers: int = 2, calls: int = 300, workload: Workload | None = None
+        self,
+        seed: int,
+        *,
+        servers: int = 2,
+        clocks_apart: bool = False,
+        workload: Workload | None = None,
+        duration_ms: float = DURATION_MS,
+        trace_length: int | None = TRACE_LENGTH,
     ) -> None:
-        self.world = World(seed)
+        self.world = World(seed, trace_length=trace_length)
         self.workload = workload or BankWorkload()
-        self.calls_left = calls
+        self.clocks_apart = clocks_apart
+        self.duration_ms = duration_ms
         self.told = 0  # The highest action id that any client has been told.
-        self.acknowledged: dict[int, bytes] = {}  # Digests, as answers left a server.
-        self.leaders: dict[tuple[str, int], str] = {}  # By history and epoch.
-        self.newest = Position(0, 0, b"")
+        self.promises = Promises(self)
         self.witness = SimulatedWitness(self.world)
         self.witness.on_change = self._view_changed
-        names = tuple(f"s{number}" for number in range(1, servers + 1))
-        copies_min = 2 if self.world.chance.random() < 0.15 else 1
-        lease_ms, drift_ms = self.world.chance.choice([(0, 20), (200, 20), (400, 160), (1000, 20)])
-        self.servers = {
-            name: SimulatedServer(
-                self,
-                Settings(
-                    server=name, servers=names, lease_ms=lease_ms, drift_ms=drift_ms, copies_min=copies_min
-                ),
-            )
-            for name in names
-        }
+        self.servers = {settings.server: SimulatedServer(self, settings) for settings in self._drawn(servers)}
         self.clients = [SimulatedClient(self, f"c{number}") for number in range(1, CLIENTS + 1)]
+        self.operator = Operator(self)
         self.misfortune = Misfortune(self)
         self.witness.loses = self.misfortune.would_lose_everything
+
+    def _drawn(self, servers: int) -> list[Settings]:
+        names = tuple(f"s{number}" for number in range(1, servers + 1))
+        chance = self.world.chance
+        copies_min = 2 if chance.random() < 0.15 else 1
+        lease_ms, drift_ms = chance.choice(LEASES_MS)
+        hasty = chance.random() < 0.3
+        first = Settings(
+            server=names[0],
+            servers=names,
+            lease_ms=lease_ms,
+            drift_ms=drift_ms,
+            copies_min=copies_min,
+            beacon_ms=25 if hasty else 100,
+            checkpoint_timeout_ms=chance.choice([60, 150]) if hasty else 500,
+            switchover_timeout_ms=chance.choice([50, 300, 2000]),
+            catch_up_operations=chance.choice([2048, 2048, 1, 3, 8]),
+            group_bytes=chance.choice([1 << 20, 200]),
+        )
+        return [replace(first, server=name) for name in names]
+
+    def clock_rate(self, settings: Settings) -> float:
+        """Draw how fast a server's clock runs."""
+        if self.clocks_apart:
+            return self.world.chance.choice([0.25, 0.5, 0.8, 1.0, 1.25, 2.0, 4.0])
+        off = 0.9 * settings.drift_ms / (settings.lease_ms or 1000)
+        return 1 + self.world.chance.choice([-off, off])
+
+    @property
+    def parties(self) -> list[str]:
+        """Everybody who sends and gets messages."""
+        return [
+            *(client.name for client in self.clients),
+            *self.servers,
+            self.witness.name,
+            self.operator.name,
+        ]
 
     # -- running ---------------------------------------------------------------------------------
 
@@ -92,100 +132,31 @@ class Simulation:
         for client in self.clients:
             client.begin()
         self.misfortune.arrange()
-        world.run_until(30_000, stop=lambda: self.calls_left <= 0)
-        self._calm_down()
-        world.run_until(world.now_ms + QUIET_AT_MOST_MS, stop=self._all_is_well)
-        if not self._all_is_well():
-            raise Failure("liveness", f"the faults stopped, and still: {self._what_is_wrong()}")
-        self._call_once_more()
-        self._final_verdict()
+        world.run_until(self.duration_ms)
+        survivors = Recovery(self).run()
+        self._final_verdict(survivors)
 
-    def _call_once_more(self) -> None:
-        """A call that ends with an honest error is answered, too; but now there is no reason for one."""
-        before = {client.name: len(client.calls) for client in self.clients}
-        for client in self.clients:
-            client.last_calls = LAST_CALLS
-            client.begin()
-        self.world.run_until(
-            self.world.now_ms + QUIET_AT_MOST_MS,
-            stop=lambda: all(client.is_done for client in self.clients) and self._all_is_well(),
-        )
-        if not self._all_is_well():
-            raise Failure("liveness", f"all was well, and then: {self._what_is_wrong()}")
-        for client in self.clients:
-            for call in client.calls[before[client.name] :]:
-                if isinstance(call.error, (Unsettled, Unreached)):
-                    raise Failure("liveness", f"all is well, and {client.name} is told: {call.error}")
-
-    def _calm_down(self) -> None:
-        self.world.note("the faults stop")
-        self.world.quiet = True
-        self.world.heal()
-        self.witness.up = True
-        for server in self.servers.values():
-            if not server.alive:
-                server.start()
-            server.resume()
+    def _view_changed(self) -> None:
+        self.promises.view_changed()
+        self.misfortune.view_changed()
 
     def died(self, server: SimulatedServer) -> None:
         """A process died: tell its neighbours, and start it again some time."""
         world = self.world
         for other in self.servers.values():
-            if not world.is_cut(server.name, other.name):
-                world.after(world.chance.uniform(0.1, 2), lambda other=other: other.lose_link(server.name))  # type: ignore[misc]
-            else:
-                world.after(2500, lambda other=other: other.lose_link(server.name))  # type: ignore[misc]
+            wait_ms = 2500 if world.is_cut(server.name, other.name) else world.chance.uniform(0.1, 2)
+            world.after(wait_ms, lambda other=other: other.lose_link(server.name))  # type: ignore[misc]
         for client in self.clients:
             if not world.is_cut(server.name, client.name):
                 world.after(0.5, lambda client=client: client.connection_lost(server.name))  # type: ignore[misc]
-        boot = server.boot
         again_ms = 5.0 if world.quiet else world.chance.choice([2, 20, 300, 2500])
-        world.after(again_ms, lambda: server.start() if not server.alive and server.boot == boot else None)
-
-    # -- checks ----------------------------------------------------------------------------------
+        world.after(again_ms, lambda boot=server.boot: server.start_again(boot))  # type: ignore[misc]
 
     def answered(self, server: SimulatedServer, token: Any, reply: Reply) -> None:
-        """An answer leaves a server: from here on, what it says is acknowledged."""
-        if isinstance(reply, Decided):
-            for entry in reply.entries:
-                self._acknowledge(entry)
+        """An answer leaves a server."""
+        self.promises.answered(server, token.asked.request, reply)
         client = next(one for one in self.clients if one.name == token.asked.client)
-        self.world.send(server.name, client.name, lambda: client.answer(token, reply))
-
-    def _acknowledge(self, entry: Entry) -> None:
-        known = self.acknowledged.setdefault(entry.action_id, entry.digest)
-        if known != entry.digest:
-            raise Failure("safety", f"two different entries were acknowledged at action id {entry.action_id}")
-        if entry.action_id > self.newest.action_id:
-            self.newest = entry.position
-            self._view_changed()
-
-    def _view_changed(self) -> None:
-        for server in self.servers.values():
-            self._check_holds_all(server)
-
-    def stepped(self, server: SimulatedServer) -> None:
-        """A server has changed."""
-        if not server.uncommitted:
-            self._check_holds_all(server)
-        primary = server.replica.primary if server.replica is not None else None
-        if primary is not None:
-            epoch = (primary.view.history, primary.view.epoch)
-            if self.leaders.setdefault(epoch, server.start_id) != server.start_id:
-                raise Failure("safety", f"{self.leaders[epoch]} and {server.start_id} lead epoch {epoch[1]}")
-
-    def _check_holds_all(self, server: SimulatedServer) -> None:
-        view = self.witness.view
-        if view is None or not self.newest.action_id or server.uncommitted:
-            return
-        if not view.names(server.name, server.journal.incarnation):
-            return
-        if server.journal.position(self.newest.action_id) != self.newest:
-            raise Failure(
-                "safety",
-                f"{server.name} is in sync in epoch {view.epoch}, and the acknowledged entry at action id "
-                f"{self.newest.action_id} is missing from its journal",
-            )
+        self.world.send(server.name, client.name, reply, lambda: client.answer(token, reply))
 
     def completed(self, asked: Asked) -> None:
         """A client was told something."""
@@ -195,62 +166,66 @@ class Simulation:
         elif isinstance(reply, Read):
             self.told = max(self.told, reply.action_id)
 
-    def _all_is_well(self) -> bool:
-        return not self._what_is_wrong()
+    # -- the end ---------------------------------------------------------------------------------
 
-    def _what_is_wrong(self) -> str:
-        view = self.witness.view
-        if view is None:
-            return "there is no view"
-        open_calls = [call for client in self.clients for call in client.calls if call.completed_ms is None]
-        if open_calls:
-            return f"{len(open_calls)} calls have no answer"
-        outside = [name for name in self.servers if name not in view.in_sync]
-        if outside:
-            return f"{outside} not in sync (epoch {view.epoch}, in sync {sorted(view.in_sync)})"
-        primary = self.servers[view.primary].replica
-        if primary is None or primary.primary is None or primary.primary.view != view:
-            return f"{view.primary} does not lead epoch {view.epoch}"
-        tip = primary.journal.tip
-        if any(server.journal.tip != tip for server in self.servers.values()):
-            return f"journals differ: {[server.journal.tip[:2] for server in self.servers.values()]}"
-        return ""
-
-    def _final_verdict(self) -> None:
-        first, *others = [server.journal for server in self.servers.values()]
+    def _final_verdict(self, survivors: Sequence[SimulatedServer]) -> None:
+        first, *others = [server.journal for server in survivors]
         entries = first.entries(0, 1_000_000)
-        for action_id, digest in self.acknowledged.items():
+        for action_id, digest in enumerate(self.promises.acknowledged, 1):
             if action_id > len(entries) or entries[action_id - 1].digest != digest:
                 raise Failure("safety", f"the acknowledged entry at action id {action_id} is gone")
         state = list(first.export())
         if any(list(other.export()) != state for other in others):
             raise Failure("safety", "equal journals add up to different states")
-        calls = [call for client in self.clients for call in client.calls]
-        for sentence in (
-            *check_journal(entries, self.workload.model(), first.read),
-            *check_calls(calls, entries, self.workload.model()),
-        ):
+        model = self.workload.model()
+        copies = [copy_of(server.name, server.journal, model) for server in survivors]
+        calls = calls_of(call for client in self.clients for call in client.calls)
+        verdict = judge(calls, copies, model, begin_ns=0, fresh_reads=not self.clocks_apart)
+        for sentence in verdict.violations:
             raise Failure("safety", sentence)
 
 
-def simulate(seed: int, *, servers: int = 2, calls: int = 300, workload: Workload | None = None) -> Result:
-    """Run one seed to its end; the result says what went wrong, if anything did."""
-    simulation = Simulation(seed, servers=servers, calls=calls, workload=workload)
+def simulate(
+    seed: int,
+    *,
+    servers: int = 2,
+    clocks_apart: bool = False,
+    workload: Workload | None = None,
+    duration_ms: float = DURATION_MS,
+    whole_chart: bool = False,
+) -> Result:
+    """Run one seed to its end; the result says what went wrong, if anything did.
+
+    With `whole_chart` it shows all that happened, whether anything went wrong or not.
+    """
+    simulation = Simulation(
+        seed,
+        servers=servers,
+        clocks_apart=clocks_apart,
+        workload=workload,
+        duration_ms=duration_ms,
+        trace_length=None if whole_chart else TRACE_LENGTH,
+    )
     failure = None
     try:
         simulation.run()
     except Failure as broken:
         failure = broken
     except BrokenInvariant as broken:
-        failure = Failure("safety", f"BrokenInvariant: {broken}")
-    world = simulation.world
-    view = simulation.witness.view
+        failure = Failure("safety", f"a server stopped, for what cannot be was: {broken}")
+    except Exception as mistake:
+        where = "".join(traceback.format_exception(mistake))
+        failure = Failure("crash", f"{type(mistake).__name__}: {mistake}\n{where}")
+    world, view = simulation.world, simulation.witness.view
     return Result(
         seed=seed,
+        servers=servers,
+        clocks_apart=clocks_apart,
         events=world.events,
-        acknowledged=len(simulation.acknowledged),
+        acknowledged=len(simulation.promises.acknowledged),
+        calls=sum(len(client.calls) for client in simulation.clients),
         simulated_ms=world.now_ms,
+        views=view.epoch if view is not None else 0,
         failure=failure,
-        trace=list(world.trace),
-        views=view.epoch if view else 0,
+        chart=chart(simulation.parties, world.trace) if failure is not None or whole_chart else (),
     )

@@ -22,15 +22,21 @@ class SimulatedWitness:
         self.world = world
         self.view: View | None = None
         self.up = True
+        self._life = 0
         self.on_change: Callable[[], None] = lambda: None
         self.loses: Callable[[View], bool] = lambda _: False
         """Whether a proposal gets lost on its way, as seen from outside: see `Simulation`."""
 
+    def lose_memory(self) -> None:
+        """Its disk is gone: another process, with another one, takes its place."""
+        self.world.note(self.name, "has lost its memory")
+        self._life += 1
+        self.view = None
+
     def read(self, server: str, since_epoch: int, answer: Callable[[Event], None]) -> None:
         """Answer a reading, or never."""
-        self._serve(
-            server, answer, lambda: ViewRead(self.view, since_epoch), CoordinatorSilent(proposal=False)
-        )
+        silent = CoordinatorSilent(proposal=False)
+        self._serve(server, "read the view", answer, lambda: ViewRead(self.view, since_epoch), silent)
 
     def propose(
         self, server: str, view: View, expected: tuple[str, int] | None, answer: Callable[[Event], None]
@@ -43,18 +49,22 @@ class SimulatedWitness:
             known = (self.view.history, self.view.epoch) if self.view is not None else None
             if known == expected:
                 self.view = view
-                self.world.note(
-                    f"witness: epoch {view.epoch} is {view.primary}'s, in sync {sorted(view.in_sync)}"
-                )
+                who = f"epoch {view.epoch} is {view.primary}'s, in sync"
+                self.world.note(self.name, who, sorted(view.in_sync))
                 self.on_change()
             return Proposed(self.view)
 
-        self._serve(server, answer, decide, CoordinatorSilent(proposal=True))
+        self._serve(server, view, answer, decide, CoordinatorSilent(proposal=True))
 
     def _serve(
-        self, server: str, answer: Callable[[Event], None], decide: Callable[[], Event | None], silent: Event
+        self,
+        server: str,
+        asked: object,
+        answer: Callable[[Event], None],
+        decide: Callable[[], Event | None],
+        silent: Event,
     ) -> None:
-        over = False
+        over, life = False, self._life
 
         def end(event: Event) -> None:
             nonlocal over
@@ -63,11 +73,11 @@ class SimulatedWitness:
                 answer(event)
 
         def arrive() -> None:
-            if not self.up:
+            if not self.up or self._life != life:
                 return
             reply = decide()
-            if reply is not None:
-                self.world.send(self.name, server, lambda: end(reply))
+            if reply is not None and not self.world.happens(self.world.faults.witness_loss):
+                self.world.send(self.name, server, reply, lambda: end(reply))
 
-        self.world.send(server, self.name, arrive)
+        self.world.send(server, self.name, asked, arrive)
         self.world.after(TIMEOUT_MS, lambda: end(silent))

@@ -2,54 +2,64 @@
 
 Rule 1: everything that happens is an event of this heap; the same seed and code give the same events.
 Rule 2: a message is delayed, and may be lost, doubled or overtaken; a cut stops one direction.
+Rule 3: what happens leaves a trace of values; it becomes text only when somebody wants to read it.
 """
 
 from __future__ import annotations
 
 import heapq
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
+from typing import Any
 
 from bankrmi.robustness.simulator.faults import Faults
+from bankrmi.robustness.simulator.trace import Arrival, Happening, Loss, Note
 
-__all__ = ["World"]
+__all__ = ["TRACE_LENGTH", "World"]
 
 TRACE_LENGTH = 400
+
+LATE_AT_MOST_MS = 8000.0
+"""How late a duplicate may come: long after whoever sent it has given up."""
 
 
 class World:
     """The simulated time and network."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, trace_length: int | None = TRACE_LENGTH) -> None:
         self.seed = seed
         self.chance = random.Random(seed)
         self.faults = Faults.drawn(self.chance)
         self.now_ms = 0.0
         self.events = 0
         self.quiet = False  # Faults have stopped.
-        self.trace: deque[str] = deque(maxlen=TRACE_LENGTH)
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self.trace: deque[Happening] = deque(maxlen=trace_length)
+        self._heap: list[tuple[float, int, Callable[[], None], Happening | None]] = []
         self._order = 0
-        self._cuts: set[tuple[str, str]] = set()
+        self._cuts: Counter[tuple[str, str]] = Counter()
+        self._cuts_made: set[int] = set()
         self._lags: dict[tuple[str, str], float] = {}
         self._ids = 0
 
-    def after(self, delay_ms: float, action: Callable[[], None]) -> None:
-        """Do something later."""
+    def after(self, delay_ms: float, action: Callable[[], None], happening: Happening | None = None) -> None:
+        """Do something later; `happening` is what the trace says of it then."""
         self._order += 1
-        heapq.heappush(self._heap, (self.now_ms + delay_ms, self._order, action))
+        heapq.heappush(self._heap, (self.now_ms + delay_ms, self._order, action, happening))
 
-    def run_until(self, end_ms: float, stop: Callable[[], bool] = lambda: False) -> None:
+    def run_until(self, end_ms: float, stop: Callable[[], bool] | None = None) -> None:
         """Let events happen until the time is over, or `stop` says so."""
-        while self._heap and self._heap[0][0] <= end_ms and not stop():
-            self.now_ms, _, action = heapq.heappop(self._heap)
+        heap, pop = self._heap, heapq.heappop
+        while heap and heap[0][0] <= end_ms and not (stop is not None and stop()):
+            self.now_ms, _, action, happening = pop(heap)
             self.events += 1
+            if happening is not None:
+                self.trace.append(happening.at(self.now_ms))
             action()
 
-    def note(self, sentence: str) -> None:
-        """Add a line to the trace."""
-        self.trace.append(f"{self.now_ms:10.3f}  {sentence}")
+    def note(self, who: str, sentence: str, *details: Any) -> None:
+        """Add what happened to somebody to the trace."""
+        self.trace.append(Note(self.now_ms, who, sentence, details))
 
     def new_id(self) -> str:
         """Return an id of this world."""
@@ -58,7 +68,7 @@ class World:
 
     def happens(self, probability: float) -> bool:
         """Draw, unless faults have stopped."""
-        return not self.quiet and probability > 0 and self.chance.random() < probability
+        return probability > 0 and not self.quiet and self.chance.random() < probability
 
     # -- network ---------------------------------------------------------------------------------
 
@@ -66,20 +76,26 @@ class World:
         """Draw how long a message takes."""
         if self.happens(self.faults.slow):
             return self.chance.uniform(5, 1500)
-        return self.chance.uniform(0.05, 1.0)
+        return 0.05 + 0.95 * self.chance.random()
 
     def is_cut(self, sender: str, receiver: str) -> bool:
         """Whether messages in this direction get lost now."""
-        return (sender, receiver) in self._cuts
+        return self._cuts[sender, receiver] > 0
 
-    def send(self, sender: str, receiver: str, deliver: Callable[[], None]) -> None:
-        """Carry a message; it may be lost, doubled, overtaken."""
-        if self.is_cut(sender, receiver) or self.happens(self.faults.loss):
+    def send(self, sender: str, receiver: str, what: Any, deliver: Callable[[], None]) -> None:
+        """Carry a message; it may be lost, doubled, overtaken.  `what` is for the trace."""
+        if (self._cuts and self.is_cut(sender, receiver)) or self.happens(self.faults.loss):
+            self.trace.append(Loss(self.now_ms, sender, receiver, what))
             return
+        arrival = Arrival(self.now_ms, self.now_ms, sender, receiver, what)
         lag_ms = self._lags.get((sender, receiver), 0.0) if self._lags else 0.0
-        self.after(self.delay_ms() + lag_ms, deliver)
+        self.after(self.delay_ms() + lag_ms, deliver, arrival)
         if self.happens(self.faults.doubling):
-            self.after(self.delay_ms() + lag_ms + self.chance.uniform(0, 300), deliver)
+            self.after(self.delay_ms() + lag_ms + self._lateness_ms(), deliver, arrival)
+
+    def _lateness_ms(self) -> float:
+        late = self.faults.late_doubles and self.chance.random() < self.faults.late_doubles
+        return self.chance.uniform(0, LATE_AT_MOST_MS if late else 300)
 
     def lag(self, pairs: set[tuple[str, str]], lag_ms: float) -> None:
         """Let messages in these directions take so much longer from now on."""
@@ -89,12 +105,22 @@ class World:
             else:
                 self._lags.pop(pair, None)
 
-    def cut(self, pairs: set[tuple[str, str]]) -> None:
-        """Lose every message in these directions from now on."""
-        self._cuts |= pairs
+    def cut(self, pairs: set[tuple[str, str]]) -> Callable[[], None]:
+        """Lose every message in these directions from now on; return what heals this cut and no other."""
+        self._order += 1
+        number = self._order
+        self._cuts_made.add(number)
+        self._cuts.update(pairs)
 
-    def heal(self, pairs: set[tuple[str, str]] | None = None) -> None:
-        """Let messages through again."""
-        self._cuts = self._cuts - pairs if pairs is not None else set()
-        if pairs is None:
-            self._lags.clear()
+        def heal() -> None:
+            if number in self._cuts_made:
+                self._cuts_made.discard(number)
+                self._cuts.subtract(pairs)
+
+        return heal
+
+    def heal_all(self) -> None:
+        """Let every message through again."""
+        self._cuts.clear()
+        self._cuts_made.clear()
+        self._lags.clear()

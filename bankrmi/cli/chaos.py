@@ -1,0 +1,113 @@
+"""The command that runs a bank of real processes under real faults, and judges it."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.cli.invocation import say
+from bankrmi.errors import ConfigurationError
+
+__all__ = ["COMMANDS"]
+
+
+@click.command()
+@click.option(
+    "--minutes", metavar="M", type=click.FloatRange(min=0.05), required=True, help="How long faults go on."
+)
+@click.option("--seed", metavar="S", type=click.IntRange(min=0), help="What is done and asked for; else any.")
+@click.option("--servers", type=click.Choice(["2", "3"]), default="2", show_default=True)
+@click.option(
+    "--report",
+    metavar="FILE.html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a report for a browser there.",
+)
+@click.option(
+    "--directory",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="An empty directory for everything; it is kept. Else a temporary one, kept if anything is found.",
+)
+@click.option("--relays", is_flag=True, help="Cut links by relays, though the network itself could be cut.")
+@click.option(
+    "--clients",
+    type=click.IntRange(1, 16),
+    default=3,
+    show_default=True,
+    help="Client processes; the last of several only looks up balances.",
+)
+@click.option(
+    "--pause-ms",
+    type=click.FloatRange(0, 10_000),
+    default=25.0,
+    show_default=True,
+    help="How long each of a client's six sessions waits between calls, on average.",
+)
+def chaos(
+    minutes: float,
+    seed: int | None,
+    servers: str,
+    report: Path | None,
+    directory: Path | None,
+    relays: bool,
+    clients: int,
+    pause_ms: float,
+) -> ExitCode:
+    """Break a real bank for M minutes, and see whether it keeps its promises.
+
+    Starts a bank of its own in a directory of its own, with clients that never rest; kills, pauses and
+    restarts its processes, loses disks, cuts and slows their links, hands over. Then all is healed, and what
+    clients were told is held against what is on the disks. Exit code 1 if anything is wrong.
+
+    As root, each process gets a network of its own, and packets are dropped; else small relays hold them
+    back. Ctrl-C ends the faults early and still judges; a second one ends at once. A seed draws the same
+    faults and calls again; real processes take their own time, so what comes of them differs.
+    """
+    from bankrmi.robustness.chaos.chaos import ChaosOrder, directory_for
+    from bankrmi.robustness.chaos.chaos import chaos as run
+    from bankrmi.robustness.chaos.report import write_report
+    from bankrmi.robustness.chaos.telling import told
+
+    if report is not None and not report.absolute().parent.is_dir():
+        raise ConfigurationError(f"the report {report} cannot be written: there is no such folder")
+    place = directory_for(directory)
+    order = ChaosOrder(
+        seconds=minutes * 60,
+        seed=secrets.randbelow(1_000_000) if seed is None else seed,
+        servers=int(servers),
+        clients=clients,
+        pause_ms=pause_ms,
+        relays=relays,
+        directory=place,
+    )
+    try:
+        recorded = run(order, say=say, show=_show_progress)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(f"Nothing was judged; everything is still in {place}.")
+        raise
+    kept = directory is not None or bool(recorded.violations)
+    if not kept:
+        shutil.rmtree(place)
+        recorded = replace(recorded, files=())
+    for line in told(recorded):
+        click.echo(line)
+    if report is not None:
+        write_report(recorded, report)
+        click.echo(f"report: {report}")
+    return ExitCode.ERROR if recorded.violations else ExitCode.DONE
+
+
+def _show_progress(line: str) -> None:
+    """Write over the line before, for a person who waits; nothing where nobody watches."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\033[K{line}", err=True, nl=False)
+
+
+COMMANDS = (chaos,)

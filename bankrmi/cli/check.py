@@ -1,0 +1,67 @@
+"""The command that judges what clients were told: their history against the disks at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bankrmi.cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from bankrmi.robustness.checker.verdict import Verdict
+
+__all__ = ["COMMANDS", "tell"]
+
+_SHOWN = 20
+
+
+@click.command()
+@click.argument("history", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--data",
+    metavar="DIR",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="The data directory of a stopped server; once for each server.",
+)
+def check(history: tuple[Path, ...], data: tuple[Path, ...]) -> ExitCode:
+    """Judge a recorded HISTORY (files, or folders with *.jsonl) by the journals at the end.
+
+    Every answer has to stand in the journal, every balance to be what the journal adds up to, and nothing may
+    be older than what had been told before it. The servers must have been in sync and at rest when they were
+    stopped: leave out one that was not. The directories are read, never written.
+    """
+    from bankrmi.robustness.checker.disks import read_copies
+    from bankrmi.robustness.checker.history_file import read_history
+    from bankrmi.robustness.checker.model import BankModel
+    from bankrmi.robustness.checker.verdict import judge
+
+    recorded = read_history(history)
+    ledger = recorded.header.opening
+    with read_copies(data, ledger) as copies:
+        verdict = judge(recorded.calls, copies, BankModel(ledger))
+    tell(verdict)
+    return ExitCode.ERROR if verdict.violation_count else ExitCode.DONE
+
+
+def tell(verdict: Verdict) -> None:
+    """Print a verdict."""
+    unknown = verdict.unknown_done + verdict.unknown_cancelled + verdict.unknown_not_done
+    click.echo(
+        f"{verdict.calls} calls: {verdict.operations} operations, {verdict.reads} reads\n"
+        f"{unknown} requests of unknown outcome: {verdict.unknown_done} were done, "
+        f"{verdict.unknown_cancelled} cancelled, {verdict.unknown_not_done} not done\n"
+        f"{verdict.entries} entries on {len(verdict.copies)} copies: {', '.join(verdict.copies)}"
+    )
+    for sentence in verdict.violations[:_SHOWN]:
+        click.echo(f"violation: {sentence}")
+    if verdict.violation_count > _SHOWN:
+        click.echo(f"and {verdict.violation_count - _SHOWN} more")
+    found = f"{verdict.violation_count} violations" if verdict.violation_count else "no violation"
+    click.echo(f"{found} in {verdict.operations + verdict.reads} operations")
+
+
+COMMANDS = (check,)

@@ -1,0 +1,50 @@
+"""The command that looks at the disks of a stopped bank."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+
+from bankrmi.cli.exit_codes import ExitCode
+
+__all__ = ["COMMANDS"]
+
+
+@click.command()
+@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+def verify(directories: tuple[Path, ...]) -> ExitCode:
+    """Check the data directories DIR of stopped servers, or of the witness.
+
+    All pages and their checksums, the log beside the database, the digest of every entry, each request once,
+    the accounts against the journal, the adopted epoch; the witness's views and their order. Nothing is
+    changed. Exit code 0: sound, 1: damaged, 2: not a data directory, or one that a running process uses.
+    """
+    from bankrmi.robustness.verifying.directories import directories_in
+    from bankrmi.robustness.verifying.directories import verify as verdicts_on
+
+    sound = True
+    for directory in [each for folder in directories for each in directories_in(folder)]:
+        for verdict in verdicts_on(directory, partial(_show_progress, directory)):
+            sound = sound and verdict.sound
+            _clear_progress()
+            click.echo(f"{verdict.path}: {'sound' if verdict.sound else 'damaged'}, holds {verdict.holds}")
+            for fault in verdict.faults:
+                click.echo(f"  {fault}")
+    return ExitCode.DONE if sound else ExitCode.ERROR
+
+
+def _show_progress(directory: Path, what: str) -> None:
+    """Write over the line before, for a person who waits; nothing where nobody watches."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\033[K{directory}: {what}", err=True, nl=False)
+
+
+def _clear_progress() -> None:
+    if sys.stderr.isatty():
+        click.echo("\r\033[K", err=True, nl=False)
+
+
+COMMANDS = (verify,)

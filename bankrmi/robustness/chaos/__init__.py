@@ -1,0 +1,42 @@
+"""Real processes under real faults, with a verdict and a report.
+
+Before the run, and between its processes:
+
+    schedule        what the nemesis is going to do, and the timing of the bank: drawn from a seed
+    workload        what clients want of the bank: drawn from a seed
+    network         what lies between processes, and can be taken away: what both kinds of it can do
+    namespaces      with root: networks of their own, and packets that are dropped between them
+    relays          without: a relay on each link
+    ports           ports of this machine that are ours while a run lasts
+
+The run:
+
+    chaos           from the order to the verdict
+    run             up, storms, healing, rest: the course of a run
+    bank            the directory, the configurations, and what can be asked of the bank
+    processes       started, killed, paused, and never touched unless they are ours
+    clients         the client processes, as chaos sees them
+    client_process  one of them: calls, and what comes of them, written down
+    nemesis         carries out the schedule, and takes everything back
+    fault_log       what was done, from when to when
+
+After it:
+
+    summing_up      from the files of a run to all that was found
+    measures        calls, failovers and counts, as clients saw it
+    roles           what each process was, and when
+    telling         a run in words, for a terminal
+    recorded        the values that a finished run consists of
+    report          the same as one HTML file; its style is report.css, its script report.js
+
+In that file:
+
+    report_headline   the verdict, and the figures one asks for first
+    report_timeline   roles and faults as lanes over time
+    report_plots      operations per second and latency over time
+    report_failovers  how long failovers took, every one a dot
+    report_tables     the slowest calls, the faults, what was looked at
+    report_figures    all of that in figures; pure
+    report_words      figures and faults in words
+    report_markup     HTML out of plain values, escaped
+"""

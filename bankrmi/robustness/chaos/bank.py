@@ -1,0 +1,147 @@
+"""The bank under test: a directory, a configuration for each process, and what can be asked of it.
+
+    DIR/config/…  ledger.csv  data/s1, …, data/witness  log/…  history/…  faults.jsonl  run.json
+
+Rule 1: everything is in this directory, which is made for the run: no file of anybody else is touched.
+Rule 2: who asks here is an operator, who is not cut off; whoever does not answer is not waited for.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bankrmi import config
+from bankrmi.client.asking import ask_once
+from bankrmi.client.overview import overview
+from bankrmi.config import Configuration
+from bankrmi.coordination.restoring import OPERATOR_ID
+from bankrmi.errors import BankError
+from bankrmi.robustness.chaos.network import OPERATOR, Network
+from bankrmi.robustness.chaos.processes import Processes
+from bankrmi.robustness.chaos.schedule import Timing
+from bankrmi.robustness.chaos.workload import OPENING
+
+__all__ = ["WITNESS", "Bank", "Situation", "is_whole"]
+
+WITNESS = "witness"
+"""The process of the name server and the witness."""
+
+_SWITCHOVER_S = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the bank said of itself a moment ago."""
+
+    primary: str | None
+    in_sync: tuple[str, ...]
+    epoch: int
+    from_witness: bool
+    servers: dict[str, dict[str, Any]]
+    """What each server that answered said."""
+
+    def role(self, server: str) -> str:
+        """Return what a server is by the view."""
+        if server == self.primary:
+            return "primary"
+        return "standby" if server in self.in_sync else ""
+
+
+class Bank:
+    """The witness and the servers of one run."""
+
+    def __init__(
+        self,
+        directory: Path,
+        servers: Sequence[str],
+        clients: Sequence[str],
+        network: Network,
+        timing: Timing,
+    ) -> None:
+        """Write the files that the bank needs; the directory is there, and empty."""
+        self.directory = directory
+        self.servers = tuple(servers)
+        self.network = network
+        for folder in ("config", "log", "history"):
+            (directory / folder).mkdir()
+        self.processes = Processes(network, directory / "log")
+        ledger = "".join(f"{account},{balance}\n" for account, balance in OPENING.items())
+        (directory / "ledger.csv").write_text(ledger)
+        for process in (WITNESS, *self.servers, *clients, OPERATOR):
+            self.configuration_of(process).write_text(self._configuration(process, timing))
+        self.configuration: Configuration = config.load(
+            self.configuration_of(OPERATOR), insecure=network.insecure
+        )
+
+    def configuration_of(self, process: str) -> Path:
+        """Return the file that tells a process where it finds the others."""
+        return self.directory / "config" / f"{process}.yaml"
+
+    def data(self, server: str) -> Path:
+        """Return the data directory of a server."""
+        return self.directory / "data" / server
+
+    def _configuration(self, process: str, timing: Timing) -> str:
+        address = self.network.address
+        lines = [f"nameserver: {address(WITNESS, seen_by=process)}", "servers:"]
+        lines += [f"  {server}: {address(server, seen_by=process)}" for server in self.servers]
+        lines += ["ledger: ../ledger.csv", "data_dir: ../data"]
+        lines += [
+            f"{key}: {getattr(timing, key)}" for key in ("lease_ms", "beacon_ms", "checkpoint_timeout_ms")
+        ]
+        lines += [f"client: {{timeout_ms: {timing.client_timeout_ms}, patience_ms: {timing.patience_ms}}}"]
+        return "\n".join(lines) + "\n"
+
+    # -- processes -------------------------------------------------------------------------------
+
+    def start(self, process: str) -> None:
+        """Start the witness or a server, if it does not run."""
+        if not self.processes.is_alive(process):
+            what = ["nameserver"] if process == WITNESS else ["server", process]
+            options = ["--config", str(self.configuration_of(process)), "--log-json"]
+            options += ["--insecure"] if self.network.insecure else []
+            self.processes.start(process, ["bankrmi", *options, *what, "--parent-pid", str(os.getpid())])
+
+    def stop(self, process: str) -> None:
+        """Have it end at once in good order, and the view stay as it is (V10)."""
+        self.processes.ask_to_end(process, signal.SIGTERM if process == WITNESS else signal.SIGINT)
+
+    def delete_data(self, server: str) -> None:
+        """Lose the disk of a server that does not run."""
+        assert not self.processes.is_alive(server)
+        shutil.rmtree(self.data(server))
+
+    # -- questions; each takes its time, at most half a second -------------------------------------
+
+    def situation(self) -> Situation:
+        """Ask everybody."""
+        told = overview(self.configuration)
+        view = told["view"] or {"primary": None, "in_sync": (), "epoch": 0}
+        return Situation(
+            primary=view["primary"],
+            in_sync=tuple(view["in_sync"]),
+            epoch=int(view["epoch"] or 0),
+            from_witness=told["view_from"] == "witness",
+            servers={one["server"]: one for one in told["servers"] if one["reachable"]},
+        )
+
+    def switch_over(self, primary: str) -> str:
+        """Have the primary hand over, as an operator does; return what came of it, in a sentence."""
+        address = self.configuration.servers[primary]
+        try:
+            views = ask_once(address, OPERATOR_ID + primary, "switchover", [None], seconds=_SWITCHOVER_S)
+        except BankError as error:
+            return error.message
+        return f"{views['after']['primary']} leads"
+
+
+def is_whole(situation: Situation, servers: Sequence[str]) -> bool:
+    """Whether a primary leads and every server is in sync."""
+    roles = sorted(str(one["role"]) for one in situation.servers.values())
+    return set(situation.in_sync) == set(servers) and roles == ["primary", *["standby"] * (len(servers) - 1)]

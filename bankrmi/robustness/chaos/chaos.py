@@ -1,0 +1,140 @@
+"""`bankrmi chaos` from the order to the verdict: makes a directory, runs a bank in it, and judges.
+
+Rule 1: a directory that is given is empty, or not there yet: nothing of anybody else's is touched.
+Rule 2: the seed decides what is done and what is asked for; real processes take their own time, so two runs
+        of a seed are not alike to the millisecond.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bankrmi.errors import ConfigurationError
+from bankrmi.robustness.chaos.bank import WITNESS, Bank
+from bankrmi.robustness.chaos.client_process import Order
+from bankrmi.robustness.chaos.clients import Clients
+from bankrmi.robustness.chaos.fault_log import FaultLog
+from bankrmi.robustness.chaos.namespaces import Namespaces
+from bankrmi.robustness.chaos.network import Network, NoNamespaces
+from bankrmi.robustness.chaos.recorded import Recorded
+from bankrmi.robustness.chaos.relays import Relays
+from bankrmi.robustness.chaos.run import Course, run_course
+from bankrmi.robustness.chaos.schedule import timing
+from bankrmi.robustness.chaos.summing_up import RunFacts, sum_up
+
+__all__ = ["ChaosOrder", "chaos", "directory_for"]
+
+FAULTS = "faults.jsonl"
+RUN = "run.json"
+_SESSIONS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChaosOrder:
+    """What the command line asks for."""
+
+    seconds: float
+    seed: int
+    servers: int
+    clients: int
+    pause_ms: float
+    relays: bool
+    directory: Path
+
+    def command(self) -> str:
+        """Return the command that does it again."""
+        words = ["bankrmi", "chaos", "--minutes", f"{self.seconds / 60:g}", "--seed", str(self.seed)]
+        words += ["--servers", str(self.servers)]
+        words += ["--clients", str(self.clients), "--pause-ms", f"{self.pause_ms:g}"]
+        return shlex.join([*words, *(["--relays"] if self.relays else [])])
+
+
+def directory_for(given: Path | None) -> Path:
+    """Return the directory of a run: made, and empty."""
+    if given is None:
+        return Path(tempfile.mkdtemp(prefix="bankrmi-chaos-"))
+    try:
+        given.mkdir(parents=True, exist_ok=True)
+        if any(given.iterdir()):
+            raise ConfigurationError(
+                f"the directory {given} is not empty: name one that is, or that is not there yet"
+            )
+    except OSError as error:
+        raise ConfigurationError(f"the directory {given} cannot be used: {error.strerror}") from None
+    return given.absolute()
+
+
+def chaos(order: ChaosOrder, *, say: Callable[[str], None], show: Callable[[str], None]) -> Recorded:
+    """Run, judge, and return all that was recorded; `say` is for sentences, `show` for a line of progress."""
+    servers = tuple(f"s{number}" for number in range(1, order.servers + 1))
+    clients = tuple(f"client{number}" for number in range(1, order.clients + 1))
+    network = _network(order, servers, clients, say)
+    order = replace(order, relays=network.cuts_by == Relays.cuts_by)
+    try:
+        bank = Bank(order.directory, servers, clients, network, timing(order.seed))
+        faults = FaultLog(order.directory / FAULTS)
+        course = Course(
+            bank,
+            Clients(bank, clients, _order_for_clients(order, servers, network)),
+            faults,
+            seed=order.seed,
+            show=show,
+        )
+        started_unix, unix_ns_at_zero = time.time(), time.time_ns() - time.monotonic_ns()
+        finished = run_course(course, order.seconds)
+        faults.close()
+    finally:
+        network.close()
+    show("judging")
+    facts = RunFacts(
+        directory=order.directory,
+        seed=order.seed,
+        command=order.command(),
+        servers=servers,
+        clients=clients,
+        witness=WITNESS,
+        cuts_by=network.cuts_by,
+        started_unix=started_unix,
+        unix_ns_at_zero=unix_ns_at_zero,
+        finished=finished,
+        faults=tuple(faults.faults),
+    )
+    (order.directory / RUN).write_text(json.dumps(facts.to_form(), indent=1) + "\n")
+    recorded = sum_up(facts)
+    show("")
+    return recorded
+
+
+def _network(
+    order: ChaosOrder, servers: tuple[str, ...], clients: tuple[str, ...], say: Callable[[str], None]
+) -> Network:
+    if not order.relays:
+        try:
+            return Namespaces((WITNESS, *servers, *clients))
+        except NoNamespaces as missing:
+            say(f"Links are cut by relays, not in the network: {missing}.")
+    links = [(server, other) for server in servers for other in (*servers, WITNESS) if server != other]
+    links += [(client, server) for client in clients for server in servers]
+    return Relays(tuple(links))
+
+
+def _order_for_clients(order: ChaosOrder, servers: tuple[str, ...], network: Network) -> Order:
+    return Order(
+        client="",
+        configuration="",
+        insecure=network.insecure,
+        history="",
+        seed=order.seed,
+        command=order.command(),
+        servers=servers,
+        sessions=_SESSIONS,
+        reads_only=False,
+        pause_ms=order.pause_ms,
+        parent_pid=0,
+    )

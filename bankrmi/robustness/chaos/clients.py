@@ -1,0 +1,77 @@
+"""The client processes of a run, as chaos sees them: started, asked how far they are, stopped.
+
+The last of several only looks up balances. What it is told rests on nothing that it has asked for itself, so
+a deposed primary that still answers is found out by it, if by anybody.
+
+Rule: each start has a client name of its own (`client1`, `client1b2`, …) and a history file of its own, since
+what a killed process asked for stays in its file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections import Counter
+from dataclasses import replace
+
+from bankrmi.robustness.chaos.bank import Bank
+from bankrmi.robustness.chaos.client_process import Order, Progress
+
+__all__ = ["Clients"]
+
+_MODULE = "bankrmi.robustness.chaos.client_process"
+
+
+class Clients:
+    """All client processes: `client1`, `client2`, …"""
+
+    def __init__(self, bank: Bank, names: tuple[str, ...], order: Order) -> None:
+        """`order` is what all are told; its client, configuration and history are filled in for each."""
+        self.names = names
+        self.reader = names[-1] if len(names) > 1 else None
+        self._bank = bank
+        self._order = order
+        self._starts: Counter[str] = Counter()
+        self._before: list[Progress] = []  # What processes had done that are no more.
+        self._now: dict[str, Progress] = {}
+
+    def start(self, name: str) -> None:
+        """Start one, if it does not run."""
+        if self._bank.processes.is_alive(name):
+            return
+        self._starts[name] += 1
+        self.progress()
+        if name in self._now:
+            self._before.append(self._now.pop(name))
+        client = name if self._starts[name] == 1 else f"{name}b{self._starts[name]}"
+        order = replace(
+            self._order,
+            client=client,
+            configuration=str(self._bank.configuration_of(name)),
+            reads_only=name == self.reader,
+            history=str(self._bank.directory / "history" / f"{client}.jsonl"),
+            parent_pid=os.getpid(),
+        )
+        self._bank.processes.start(name, [_MODULE, order.to_text()], reports=True)
+
+    def ask_to_end(self) -> None:
+        """Have them make no new calls; those on their way end as they do."""
+        for name in self.names:
+            self._bank.processes.ask_to_end(name, signal.SIGTERM)
+
+    def progress(self) -> dict[str, Progress]:
+        """Return how far each process that runs is."""
+        for name in self.names:
+            for line in self._bank.processes.output(name):
+                self._now[name] = Progress(**json.loads(line))
+        return dict(self._now)
+
+    def whole_progress(self) -> Progress:
+        """Return how far all are together, those that were killed included."""
+        whole = Progress()
+        for one in (*self._before, *self.progress().values()):
+            whole.calls += one.calls
+            whole.operations += one.operations
+            whole.unknown += one.unknown
+        return whole

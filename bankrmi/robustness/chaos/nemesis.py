@@ -1,0 +1,246 @@
+"""Does to the processes of a run what the schedule says, and takes it back.
+
+Rule 1: whatever a fault did is taken back when its time is over, or when the run ends, whichever is first.
+Rule 2: a disk is lost only if another copy holds everything, and nothing on its way can make the view name
+        the lost one as leader: it is a standby's, its process is dead, the view was read after that, from
+        the witness, and names another primary; and the view names this copy no more, or all has been quiet
+        for so long that no proposal of it can be on its way.
+Rule 3: a fault that finds nobody to hit hits nobody: it is not counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from typing import Any
+
+from bankrmi.robustness.chaos.bank import WITNESS, Bank, Situation, is_whole
+from bankrmi.robustness.chaos.clients import Clients
+from bankrmi.robustness.chaos.fault_log import FaultLog
+from bankrmi.robustness.chaos.network import Way
+from bankrmi.robustness.chaos.recorded import FaultKind
+from bankrmi.robustness.chaos.schedule import Aim, Direction, Planned, storms
+
+__all__ = ["Nemesis"]
+
+_TICK_S = 0.02
+_CALM_AT_MOST_S = 6.0
+_LEAVE_AT_MOST_S = 5.0
+_TAKEN_OUT_AT_MOST_S = 3.0
+_BETWEEN_READINGS_S = 0.1
+
+
+class Nemesis:
+    """One run's misfortune."""
+
+    def __init__(self, bank: Bank, clients: Clients, faults: FaultLog, *, seed: int) -> None:
+        self._bank = bank
+        self._clients = clients
+        self._processes = bank.processes
+        self._faults = faults
+        self._seed = seed
+        self._chance = random.Random(f"nemesis/{seed}")
+        self._down: set[str] = set()  # Ended by a fault that will start them again.
+        self._wiped: set[str] = set()  # Their disks were lost, and they were not seen in sync since.
+
+    async def rage(self) -> None:
+        """Go on until cancelled; everything is taken back then."""
+        for storm in storms(self._seed):
+            async with asyncio.TaskGroup() as group:
+                for planned in storm.faults:
+                    group.create_task(self._carry_out(planned))
+            if storm.until_in_sync:
+                await self._whole_again()
+            await asyncio.sleep(storm.calm_ms / 1000)
+
+    async def _whole_again(self) -> None:
+        for _ in range(int(_CALM_AT_MOST_S / 0.2)):
+            if is_whole(await self._situation(), self._bank.servers):
+                return
+            await asyncio.sleep(0.2)
+
+    async def _situation(self) -> Situation:
+        situation = await asyncio.to_thread(self._bank.situation)
+        self._wiped.difference_update(situation.in_sync if is_whole(situation, self._bank.servers) else ())
+        return situation
+
+    async def _carry_out(self, planned: Planned) -> None:
+        await asyncio.sleep(planned.after_ms / 1000)
+        situation = await self._situation()
+        match planned.kind:
+            case FaultKind.KILL:
+                victims = [name for name in self._aimed(planned.aim, situation) if self._is_up(name)]
+                await asyncio.gather(*(self._kill(name, planned, situation) for name in victims))
+            case FaultKind.PAUSE:
+                victims = [name for name in self._aimed(planned.aim, situation) if self._moves(name)]
+                await asyncio.gather(*(self._pause(name, planned, situation) for name in victims))
+            case FaultKind.STOP:
+                for name in filter(self._moves, self._aimed(planned.aim, situation)):
+                    await self._stop(name, planned, situation)
+            case FaultKind.WIPE:
+                for name in filter(self._is_up, self._aimed(planned.aim, situation)):
+                    await self._wipe(name, planned)
+            case FaultKind.CUT | FaultKind.SLOW:
+                await self._hinder(planned, situation)
+            case FaultKind.SWITCHOVER:
+                await self._switch_over(situation)
+
+    # -- whom it hits ----------------------------------------------------------------------------
+
+    def _aimed(self, aim: Aim, situation: Situation) -> tuple[str, ...]:
+        servers, primary = self._bank.servers, situation.primary
+        others = tuple(server for server in servers if server != primary)
+        match aim:
+            case Aim.PRIMARY:
+                return (primary,) if primary is not None else ()
+            case Aim.STANDBY:
+                in_sync = [server for server in others if server in situation.in_sync]
+                return (self._chance.choice(in_sync or others),)
+            case Aim.SERVERS:
+                return servers
+            case Aim.WITNESS:
+                return (WITNESS,)
+            case Aim.CLIENT:
+                return (self._chance.choice(self._clients.names),)
+            case Aim.CLIENTS:
+                return self._clients.names
+            case Aim.PEERS:
+                return (*servers, WITNESS)
+            case Aim.WRITERS:
+                return tuple(name for name in self._clients.names if name != self._clients.reader)
+            case Aim.OTHERS:
+                return (*servers, WITNESS, *self._clients.names)
+
+    def _is_up(self, name: str) -> bool:
+        return name not in self._down and self._processes.is_alive(name)
+
+    def _moves(self, name: str) -> bool:
+        return self._is_up(name) and not self._processes.is_paused(name)
+
+    # -- processes -------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _downtime(self, name: str) -> AsyncIterator[None]:
+        """Nobody else touches it; at the end it is started again."""
+        self._down.add(name)
+        try:
+            yield
+        finally:
+            self._down.discard(name)
+            self.start(name)
+
+    def start(self, name: str) -> None:
+        """Start a process of the run, if it does not run."""
+        if name in self._clients.names:
+            self._clients.start(name)
+        else:
+            self._bank.start(name)
+
+    async def _kill(self, name: str, planned: Planned, situation: Situation) -> None:
+        with self._faults.fault(FaultKind.KILL, name, was=situation.role(name)):
+            async with self._downtime(name):
+                self._processes.kill(name)
+                await asyncio.sleep(planned.for_ms / 1000)
+
+    async def _pause(self, name: str, planned: Planned, situation: Situation) -> None:
+        with self._faults.fault(FaultKind.PAUSE, name, was=situation.role(name)):
+            self._processes.pause(name)
+            try:
+                for _ in range(max(1, round(planned.for_ms / 1000 / _TICK_S))):
+                    await asyncio.sleep(_TICK_S)
+                    if not self._processes.is_paused(name):
+                        return  # Another fault has killed it.
+            finally:
+                if self._processes.is_paused(name):
+                    self._processes.resume(name)
+
+    async def _stop(self, name: str, planned: Planned, situation: Situation) -> None:
+        with self._faults.fault(FaultKind.STOP, name, was=situation.role(name)):
+            async with self._downtime(name):
+                self._processes.ask_to_end(name, signal.SIGTERM)
+                if not await self._until(lambda: not self._processes.is_alive(name), _LEAVE_AT_MOST_S):
+                    self._processes.kill(name)
+                await asyncio.sleep(planned.for_ms / 1000)
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        for _ in range(round(seconds / _TICK_S)):
+            if condition():
+                return True
+            await asyncio.sleep(_TICK_S)
+        return condition()
+
+    async def _wipe(self, name: str, planned: Planned) -> None:
+        quiet = self._faults.is_quiet()
+        with self._faults.fault(FaultKind.WIPE, name, was="standby") as noted:
+            async with self._downtime(name):
+                self._processes.kill(name)
+                if await self._may_be_lost(name, quiet=quiet):
+                    self._bank.delete_data(name)
+                    self._wiped.add(name)
+                else:
+                    noted["note"] = "killed only: its disk might have been needed"
+                await asyncio.sleep(planned.for_ms / 1000)
+
+    async def _may_be_lost(self, name: str, *, quiet: bool) -> bool:
+        """Rule 2; `quiet` says whether all was, before this process was killed.
+
+        Two readings that agree: a proposal that was on its way to the witness has arrived before the second.
+        """
+        epoch_before = 0
+        for _ in range(round(_TAKEN_OUT_AT_MOST_S / _BETWEEN_READINGS_S)):
+            situation = await self._situation()
+            primary = situation.primary
+            known = situation.from_witness and primary not in (None, name) and primary not in self._wiped
+            safe = known and (quiet or name not in situation.in_sync)
+            if safe and situation.epoch == epoch_before:
+                return True
+            epoch_before = situation.epoch if safe else 0
+            await asyncio.sleep(_BETWEEN_READINGS_S)
+        return False
+
+    # -- links -----------------------------------------------------------------------------------
+
+    async def _hinder(self, planned: Planned, situation: Situation) -> None:
+        assert planned.second is not None
+        links = [
+            (one, other)
+            for one in self._aimed(planned.aim, situation)
+            for other in self._aimed(planned.second, situation)
+            if one != other
+        ]
+        ways = [way for one, other in links for way in self._ways(one, other, planned.direction)]
+        with ExitStack() as held:
+            noted = [held.enter_context(self._noted(one, other, planned, situation)) for one, other in links]
+            if planned.kind is FaultKind.CUT:
+                self._bank.network.cut(*ways)
+                held.callback(self._bank.network.heal, *ways)
+            else:
+                how = self._bank.network.slow(planned.late_ms, *ways)
+                held.callback(self._bank.network.hasten, planned.late_ms, *ways)
+                for one_of_them in noted:
+                    one_of_them["note"] = how
+            await asyncio.sleep(planned.for_ms / 1000)
+
+    @staticmethod
+    def _ways(one: str, other: str, direction: Direction) -> Sequence[Way]:
+        there, back = (one, other), (other, one)
+        return {Direction.BOTH: (there, back), Direction.THERE: (there,), Direction.BACK: (back,)}[direction]
+
+    def _noted(
+        self, one: str, other: str, planned: Planned, situation: Situation
+    ) -> AbstractContextManager[dict[str, Any]]:
+        ways = self._ways(one, other, planned.direction)
+        target, toward = ways[0]
+        was = situation.role(target)
+        return self._faults.fault(planned.kind, target, toward=toward, both_ways=len(ways) == 2, was=was)
+
+    # -- operators -------------------------------------------------------------------------------
+
+    async def _switch_over(self, situation: Situation) -> None:
+        primary = situation.primary
+        if primary is not None:
+            with self._faults.fault(FaultKind.SWITCHOVER, primary, was="primary") as noted:
+                noted["note"] = await asyncio.to_thread(self._bank.switch_over, primary)

@@ -1,0 +1,86 @@
+"""What lies between the processes of a run, so that it can be taken away: asked for by name, not by address.
+
+    namespaces      with root: a network of its own for each process, and packets dropped between them
+    relays          without: a small relay on each link, that holds back what it should have passed on
+
+Rule 1: nothing between two processes ever refuses a connection in the name of a live one (R3 builds on it).
+Rule 2: a link has two directions, and each is cut or slow by itself; it is whole again when the last of the
+        faults that hit it is over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Protocol
+
+__all__ = ["OPERATOR", "Hindered", "Network", "NoNamespaces", "Way"]
+
+Way = tuple[str, str]
+"""From whom, to whom."""
+
+OPERATOR = "operator"
+"""Who sees every process directly, whatever is cut: chaos itself."""
+
+
+class NoNamespaces(Exception):
+    """There can be no network namespaces here; the message says what is missing."""
+
+
+class Network(Protocol):
+    """The ways between the processes of one run."""
+
+    cuts_by: str
+    """What does it, for people."""
+
+    insecure: bool
+    """Whether the addresses are such that bankrmi wants --insecure for them."""
+
+    def address(self, of: str, *, seen_by: str) -> str:
+        """Return the address under which one process finds another, or itself."""
+
+    def command(self, process: str, command: list[str]) -> list[str]:
+        """Return the command that runs `command` where the process belongs."""
+
+    def inherited(self, process: str) -> tuple[int, ...]:
+        """Return the descriptors that this command needs."""
+
+    def begins(self, process: str) -> None:
+        """Be told that a process is about to be started."""
+
+    def has_ended(self, process: str) -> None:
+        """Be told that a process is gone, and surely so."""
+
+    def cut(self, *ways: Way) -> None:
+        """From now on nothing passes these ways; all at once."""
+
+    def heal(self, *ways: Way) -> None:
+        """Take back one `cut`."""
+
+    def slow(self, late_ms: int, *ways: Way) -> str:
+        """Be slow these ways, about so much; return in a few words what was done."""
+
+    def hasten(self, late_ms: int, *ways: Way) -> None:
+        """Take back one `slow`."""
+
+    def close(self) -> None:
+        """Take everything down."""
+
+
+class Hindered:
+    """How many faults hold each way of each link."""
+
+    def __init__(self) -> None:
+        self._held: Counter[Way] = Counter()
+
+    def __contains__(self, way: Way) -> bool:
+        return self._held[way] > 0
+
+    def hold(self, *ways: Way) -> list[Way]:
+        """Count one more for each; return those that were free before."""
+        self._held.update(ways)
+        return [way for way in ways if self._held[way] == 1]
+
+    def release(self, *ways: Way) -> list[Way]:
+        """Count one less for each; return those that are free now."""
+        self._held.subtract(ways)
+        return [way for way in ways if self._held[way] == 0]

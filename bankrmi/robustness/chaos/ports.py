@@ -1,0 +1,55 @@
+"""Ports of this machine that are ours for as long as the run takes, whether somebody listens there or not.
+
+Rule 1: a port is held by a socket that is bound and never listens: the kernel refuses connections to it, as
+        it should while its process is dead, and gives it to nobody else.
+Rule 2: below the range from which the kernel takes ports for outgoing connections, so nobody who looks for a
+        dead process connects to itself.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+
+__all__ = ["HeldPort"]
+
+_LOWEST, _HIGHEST = 12_000, 32_000
+_HOST = "127.0.0.1"
+
+
+class HeldPort:
+    """One port of the loopback; whoever listens there has to reuse the address, as asyncio's servers do."""
+
+    def __init__(self) -> None:
+        self._holder, self.port = _held()
+
+    @property
+    def address(self) -> str:
+        """Return it as `host:port`."""
+        return f"{_HOST}:{self.port}"
+
+    def listener(self) -> socket.socket:
+        """Return a socket that listens there, and never blocks."""
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((_HOST, self.port))
+        listening.listen(128)
+        listening.setblocking(False)
+        return listening
+
+    def close(self) -> None:
+        """Give it back."""
+        self._holder.close()
+
+
+def _held() -> tuple[socket.socket, int]:
+    while True:
+        port = random.randrange(_LOWEST, _HIGHEST)
+        holder = socket.socket()
+        try:
+            holder.bind((_HOST, port))  # Fails if anybody else has it, in whatever way.
+        except OSError:
+            holder.close()
+            continue
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return holder, port

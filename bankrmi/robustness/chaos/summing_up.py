@@ -1,0 +1,222 @@
+"""From the files of a run to what was found: the verdict, and everything that a report shows.
+
+Rule 1: nothing is assumed of an unknown outcome: the checker finds it in the final journals.
+Rule 2: a run with a violation of any kind is a bad run, whoever found it: the checker, the course of the run
+        (liveness), or a log in which a process says that a rule was broken.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+import bankrmi
+from bankrmi.errors import BankError
+from bankrmi.replication.entry import Entry
+from bankrmi.robustness.chaos.measures import Acknowledged, failovers, fault_counts, made_calls
+from bankrmi.robustness.chaos.recorded import (
+    Environment,
+    Fault,
+    Outcome,
+    Process,
+    ProcessKind,
+    Recorded,
+    RoleSpan,
+    columns,
+)
+from bankrmi.robustness.chaos.roles import leads, role_spans, said_by, serving_spans
+from bankrmi.robustness.chaos.run import Finished
+from bankrmi.robustness.checker.disks import read_copies
+from bankrmi.robustness.checker.history import Call, History
+from bankrmi.robustness.checker.history_file import read_history
+from bankrmi.robustness.checker.model import BankModel
+from bankrmi.robustness.checker.verdict import Verdict, judge
+
+__all__ = ["RunFacts", "sum_up"]
+
+_BROKEN = re.compile(r"Traceback|cannot be broken was|BrokenInvariant|mistake in bankrmi|exception was never")
+_PLURALS = {
+    "balance": "reads",
+    "withdraw": "withdrawals",
+    "deposit": "deposits",
+    "batch": "batches",
+    "outcome": "questions for an outcome",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What is known of a run when its processes are gone."""
+
+    directory: Path
+    seed: int
+    command: str
+    servers: tuple[str, ...]
+    clients: tuple[str, ...]
+    witness: str
+    cuts_by: str
+    started_unix: float
+    unix_ns_at_zero: int
+    finished: Finished
+    faults: tuple[Fault, ...]
+
+    def to_form(self) -> dict[str, Any]:
+        """Return what stands in no other file, as plain values."""
+        form = asdict(self)
+        del form["faults"]
+        return form | {"directory": str(self.directory), "version": bankrmi.__version__}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """What came of holding the history against the disks."""
+
+    violations: tuple[str, ...] = ()
+    checked: tuple[str, ...] = ()
+    counts: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
+    epochs: dict[int, int] = field(default_factory=dict)
+    """At which action id each epoch begins."""
+
+
+def sum_up(facts: RunFacts) -> Recorded:
+    """Judge a run; return all of it."""
+    history = read_history([facts.directory / "history"])
+    judged = _judged(facts, history)
+    finished = facts.finished
+    of_servers = [span for server in facts.servers for span in _spans(facts, server)]
+    of_others = [span for name in (facts.witness, *facts.clients) for span in _serving(facts, name)]
+    acknowledged = Acknowledged(history.calls, judged.epochs)
+    return Recorded(
+        seed=facts.seed,
+        command=facts.command,
+        version=bankrmi.__version__,
+        servers=len(facts.servers),
+        started_ns=finished.started_ns,
+        ended_ns=finished.ended_ns,
+        started_unix=facts.started_unix,
+        environment=_environment(facts),
+        violations=(*finished.violations, *_broken_logs(facts), *judged.violations),
+        checked=judged.checked,
+        counts=(*_counts(history.calls), *judged.counts, *fault_counts(facts.faults)),
+        processes=tuple(_processes(facts)),
+        roles=(*of_servers, *of_others),
+        faults=facts.faults,
+        failovers=tuple(failovers(leads(of_servers), facts.faults, acknowledged)),
+        calls=columns(made_calls(history.calls)),
+        files=tuple(_files(facts.directory)),
+        notes=judged.notes,
+    )
+
+
+def _judged(facts: RunFacts, history: History) -> _Judged:
+    """Hold the history against the copies that are evidence."""
+    names, opening, epochs = facts.finished.evidence, history.header.opening, dict[int, int]()
+    if not names:
+        return _Judged(notes=("No copy could be judged: nobody knew who leads when the run ended.",))
+    try:
+        with read_copies([facts.directory / "data" / name for name in names], opening) as copies:
+            copies[0] = replace(copies[0], entries=_noting_epochs(copies[0].entries, epochs))
+            verdict = judge(history.calls, copies, BankModel(opening), begin_ns=facts.finished.started_ns)
+    except BankError as error:
+        return _Judged(violations=(error.message,))
+    more = verdict.violation_count - len(verdict.violations)
+    return _Judged(
+        violations=(*verdict.violations, *([f"and {more} more of these"] if more else [])),
+        checked=tuple(_checked(verdict)),
+        counts=(
+            ("in doubt, then found done", verdict.unknown_done),
+            ("in doubt, then found cancelled", verdict.unknown_cancelled),
+            ("in doubt, then found not done", verdict.unknown_not_done),
+            ("entries in the journal", verdict.entries),
+        ),
+        notes=() if len(names) == len(facts.servers) else (f"Only the disk of {names[0]} was judged.",),
+        epochs=epochs,
+    )
+
+
+def _noting_epochs(entries: Iterable[Entry], epochs: dict[int, int]) -> Iterator[Entry]:
+    for entry in entries:
+        if entry.epoch not in epochs:
+            epochs[entry.epoch] = entry.action_id
+        yield entry
+
+
+def _checked(verdict: Verdict) -> Iterator[str]:
+    copies = ", ".join(verdict.copies)
+    yield (
+        f"Each of {verdict.operations} operations and {verdict.reads} reads in {verdict.calls} calls against "
+        f"the journal: what was answered stands there once, as it was told."
+    )
+    yield f"No entry of {verdict.entries} without somebody who asked for it; a replay gives every result."
+    yield "Nothing older than what had been told before it was asked for (linearizable)."
+    yield f"{copies}: equal to the last digest; accounts and the sum of money as the journal says."
+
+
+def _broken_logs(facts: RunFacts) -> Iterator[str]:
+    """Say which process wrote that a rule was broken; any log of the run."""
+    for log in sorted((facts.directory / "log").glob("*.log")):
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            for number, line in enumerate(lines, 1):
+                if _BROKEN.search(line):
+                    yield f"{log} line {number}: {line.strip()[:300]}"
+                    break
+
+
+def _spans(facts: RunFacts, server: str) -> list[RoleSpan]:
+    said = said_by(facts.directory / "log" / f"{server}.log", unix_ns_at_zero=facts.unix_ns_at_zero)
+    return list(role_spans(server, said, facts.faults, ended_ns=facts.finished.ended_ns))
+
+
+def _serving(facts: RunFacts, process: str) -> Iterator[RoleSpan]:
+    finished = facts.finished
+    return serving_spans(process, facts.faults, started_ns=finished.started_ns, ended_ns=finished.ended_ns)
+
+
+def _processes(facts: RunFacts) -> Iterator[Process]:
+    for server in facts.servers:
+        yield Process(name=server, kind=ProcessKind.SERVER)
+    yield Process(name=facts.witness, kind=ProcessKind.WITNESS)
+    for client in facts.clients:
+        yield Process(name=client, kind=ProcessKind.CLIENT)
+
+
+def _environment(facts: RunFacts) -> Environment:
+    described = (
+        ("machine", f"{os.cpu_count()} processors, {platform.machine()}"),
+        ("kernel", f"{platform.system()} {platform.release()}"),
+        ("Python", platform.python_version()),
+        ("SQLite", apsw.sqlite_lib_version()),
+    )
+    return Environment(cuts_by=facts.cuts_by, facts=described)
+
+
+def _counts(calls: Sequence[Call]) -> Iterator[tuple[str, int]]:
+    kinds = Counter(call.kind for call in calls)
+    outcomes = Counter(made.outcome for made in made_calls(calls))
+    yield "operations and reads", sum(max(1, len(call.operations)) for call in calls)
+    yield "calls", len(calls)
+    for kind, plural in _PLURALS.items():
+        yield plural, kinds[kind]
+    for outcome in Outcome:
+        yield f"calls {outcome.value}", outcomes[outcome]
+    yield "calls never completed", sum(call.completed_ns is None for call in calls)
+
+
+def _files(directory: Path) -> Iterator[tuple[str, str]]:
+    for name, what in (
+        ("history", "history"),
+        ("data", "journals"),
+        ("faults.jsonl", "faults"),
+        ("log", "logs"),
+        ("run.json", "run"),
+    ):
+        yield what, str(directory / name)

@@ -1,0 +1,51 @@
+"""A run in words, for a terminal: the verdict first, then what it rests on.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bankrmi.robustness.chaos.recorded import Recorded
+from bankrmi.robustness.chaos.report_figures import at_percent, spreads
+from bankrmi.robustness.chaos.report_words import counted, duration
+
+__all__ = ["told"]
+
+_SHOWN = 20
+
+
+def told(recorded: Recorded) -> Iterator[str]:
+    """Yield the lines."""
+    yield _verdict(recorded)
+    yield from (f"  {sentence}" for sentence in recorded.violations[:_SHOWN])
+    if len(recorded.violations) > _SHOWN:
+        yield f"  and {len(recorded.violations) - _SHOWN} more"
+    for sentence in (*recorded.checked, *recorded.notes):
+        yield f"  {sentence}"
+    yield ""
+    yield from (f"{count:>12,}  {what}" for what, count in recorded.counts)
+    yield from _failovers(recorded)
+    yield ""
+    width = max((len(what) for what, _ in recorded.files), default=0)
+    yield from (f"{what:<{width}}  {path}" for what, path in recorded.files)
+    yield f"again: {recorded.command}"
+
+
+def _verdict(recorded: Recorded) -> str:
+    found = counted(len(recorded.violations), "violation") if recorded.violations else "no violation"
+    length = duration(recorded.ended_ns - recorded.started_ns)
+    operations = dict(recorded.counts).get("operations and reads", 0)
+    return (
+        f"{found} in {operations:,} operations and reads: {counted(recorded.servers, 'server')}, {length}, "
+        f"cuts by {recorded.environment.cuts_by}, seed {recorded.seed}"
+    )
+
+
+def _failovers(recorded: Recorded) -> Iterator[str]:
+    if not recorded.failovers:
+        return
+    yield ""
+    yield "failover, from the fault to the next update that a client was told of   median      p99    worst"
+    for spread in spreads(recorded.failovers):
+        figures = (spread.median_ns, at_percent(spread.took_ns, 99), spread.longest_ns)
+        shown = "".join(f"{duration(figure):>9}" for figure in figures)
+        yield f"{len(spread.took_ns):>12,}  {spread.cause:<57}{shown}"

@@ -1,0 +1,69 @@
+"""What clients want of the bank: drawn from a seed, and meant to be declined now and then.  Pure.
+
+Rule: the same seed gives the same calls in the same order for each session of each client; when they are
+made, and what is repeated because nobody answered, real time decides.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from enum import Enum
+
+from bankrmi.bank.operations import LARGEST, Deposit, Operation, Withdraw
+
+__all__ = ["OPENING", "Doubt", "Wanted", "Workload"]
+
+OPENING = {1: 0, 2: 50, 3: 1_000, 4: 1_000, 5: 5_000, 6: 100_000, 7: 7, 8: 80_000, 9: 900, 10: LARGEST - 500}
+"""What the bank opens with: few accounts, so that clients meet; some too small, one nearly too large."""
+
+_NO_SUCH_ACCOUNT = 404
+_BATCHES = (2, 4, 8, 16, 32)
+
+
+class Doubt(Enum):
+    """What a client does about a request without an answer."""
+
+    ASK = "ask for its outcome"
+    REPEAT = "send it again, under the same id"
+    LEAVE = "leave it at that"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One call: a look-up if there are no operations."""
+
+    account: int
+    operations: tuple[Operation, ...]
+    doubt: Doubt
+    ask_meanwhile: bool  # Ask for the outcome while the request is on its way: that may cancel it.
+    pause_ms: float  # Before the next call.
+
+
+class Workload:
+    """What one session of one client wants, call after call."""
+
+    def __init__(self, seed: str, *, pause_ms: float, reads_only: bool = False) -> None:
+        """`pause_ms` is how long it pauses between calls, on average."""
+        self._reads_only = reads_only
+        self._chance = random.Random(seed)
+        self._pause_ms = pause_ms
+
+    def wanted(self) -> Wanted:
+        """Return the next call."""
+        chance = self._chance
+        what = 0.0 if self._reads_only else chance.random()
+        count = 0 if what < 0.25 else 1 if what < 0.6 else chance.choice(_BATCHES)
+        return Wanted(
+            account=chance.choice(tuple(OPENING)),
+            operations=tuple(self._operation() for _ in range(count)),
+            doubt=chance.choices(tuple(Doubt), (5, 4, 1))[0],
+            ask_meanwhile=count > 0 and chance.random() < 0.004,
+            pause_ms=chance.uniform(0, 2 * self._pause_ms),
+        )
+
+    def _operation(self) -> Operation:
+        chance = self._chance
+        account = _NO_SUCH_ACCOUNT if chance.random() < 0.02 else chance.choice(tuple(OPENING))
+        kind = Withdraw if chance.random() < 0.5 else Deposit
+        return kind(account, chance.choice((0, 1, chance.randint(1, 100), chance.randint(1, 3_000))))

@@ -1,0 +1,177 @@
+"""What each client was told, against what the journal says.
+
+Rule 1: an answer, a decline or a cancellation included, is in the journal exactly as it was told, and all
+        calls of one request were told the same.
+Rule 2: a definite refusal stays true: what was refused is not in the journal. `stale` says besides that
+        something newer of its session is.
+Rule 3: nothing is in the journal that nobody asked for; `cancelled` only where somebody asked for an outcome.
+Rule 4: what is unknown is resolved by the journal, and by nothing else.
+Rule 5: a read saw the state after some whole request.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from enum import Enum, auto
+
+from bankrmi.errors import Stale
+from bankrmi.robustness.checker.history import Answered, Call, Refused, RequestId, Unknown, Unreached
+from bankrmi.robustness.checker.real_time import Times
+from bankrmi.robustness.checker.replay import Replay
+from bankrmi.robustness.checker.sentences import (
+    Sentences,
+    Violations,
+    request_in_words,
+    result_in_words,
+    results_in_words,
+)
+
+__all__ = ["Answers", "Became"]
+
+
+class Became(Enum):
+    """What became of a request whose clients were told nothing definite."""
+
+    DONE = auto()
+    CANCELLED = auto()
+    NOT_DONE = auto()
+
+
+class Answers:
+    """Goes through all calls, once; notes on the way when everything began and was told."""
+
+    def __init__(self, replay: Replay, sentences: Sentences, violations: Violations) -> None:
+        self.times = Times()
+        self.resolved: Counter[Became] = Counter()
+        self.operations = 0
+        self.reads = 0
+        self._replay = replay
+        self._who = sentences.who
+        self._add = violations.add
+
+    def check(self, calls: Iterable[Call]) -> None:
+        """Check every call, and that every request in the journal has one."""
+        by_request: dict[RequestId, list[Call]] = {}
+        for call in calls:
+            if call.request is None:
+                self._check_read(call)
+            else:
+                by_request.setdefault(call.request, []).append(call)
+        begins = self._replay.requests
+        for request, group in by_request.items():
+            first = begins.get(request)
+            changes = next((call for call in group if call.operations), None)
+            self.operations += len(changes.operations) if changes is not None else 0
+            if first is None:
+                self._check_absent(group)
+            else:
+                self._check_present(group, first)
+            self._resolve(group, first)
+        for request, first in begins.items():
+            if request not in by_request:
+                self._add(f"request {request_in_words(request)} at action id {first} was never asked for")
+
+    # -- reads -----------------------------------------------------------------------------------
+
+    def _check_read(self, call: Call) -> None:
+        outcome = call.outcome
+        if not isinstance(outcome, Answered):
+            return
+        self.reads += 1
+        replay, action_id, value = self._replay, outcome.action_id, outcome.results[-1].value
+        if not 0 <= action_id <= replay.newest_action_id:
+            end = replay.newest_action_id
+            self._add(f"{self._who(call)}: read at action id {action_id}, and the journal ends at {end}")
+            return
+        true = replay.value_at(call.query, action_id)
+        if value != true:
+            self._add(f"{self._who(call)}: read {value} at action id {action_id}; it was {true}")
+        end = replay.end_of(action_id)
+        if end != action_id:
+            self._add(
+                f"{self._who(call)}: read at action id {action_id}, within a request that ends at {end}"
+            )
+        self.times.reads_begun.append((call.invoked_ns, action_id, call))
+        self._note_told(call, action_id)
+
+    def _note_told(self, call: Call, action_id: int) -> None:
+        assert call.completed_ns is not None, "an answer without a time"
+        self.times.told.append((call.completed_ns, action_id, call))
+
+    # -- requests --------------------------------------------------------------------------------
+
+    def _check_absent(self, group: Sequence[Call]) -> None:
+        for call in group:
+            if isinstance(call.outcome, Answered):
+                told = result_in_words(call.outcome.results[0])
+                self._add(f"{self._who(call)}: told {told}, and the request is not in the journal")
+            self._check_stale(call)
+
+    def _check_stale(self, call: Call) -> None:
+        if call.outcome == Refused(Stale.code) and call.request is not None:
+            session, sequence = call.request
+            if self._replay.newest.get(session, 0) < sequence:
+                self._add(
+                    f"{self._who(call)}: told that it is stale, and nothing newer of its session was done"
+                )
+
+    def _check_present(self, group: Sequence[Call], first: int) -> None:
+        replay = self._replay
+        last = replay.end_of(first)
+        cancelled = replay.is_cancelled(first)
+        operations = tuple(replay.operations[first - 1 : last])
+        true = replay.results(first, last)
+        causes = []
+        for call in group:
+            asked_for_this = call.is_question if cancelled else tuple(call.operations) == operations
+            if asked_for_this and isinstance(call.outcome, Answered | Unknown):
+                causes.append(call)
+            if isinstance(call.outcome, Answered):
+                self._check_answer(call, true, right=cancelled or call.is_question or asked_for_this)
+            elif isinstance(call.outcome, Refused):
+                self._check_refusal(call, first, never=asked_for_this or call.is_question)
+        if causes:
+            cause = min(causes, key=lambda call: call.invoked_ns)
+            self.times.requests_begun.append((cause.invoked_ns, first, cause))
+        else:
+            self._add(self._never_asked(group, first, cancelled))
+
+    def _check_answer(self, call: Call, true: Sequence[tuple[int, str, object]], *, right: bool) -> None:
+        assert isinstance(call.outcome, Answered)
+        if call.outcome.results != true:
+            told, held = results_in_words(call.outcome.results, true)
+            self._add(f"{self._who(call)}: told {told}, and the journal holds {held}")
+        elif not right:
+            self._add(f"{self._who(call)}: told the outcome of other operations, at action id {true[0][0]}")
+        self._note_told(call, call.outcome.action_id)
+
+    def _check_refusal(self, call: Call, first: int, *, never: bool) -> None:
+        assert isinstance(call.outcome, Refused)
+        if never or call.outcome.code == Stale.code:
+            self._add(
+                f"{self._who(call)}: refused ({call.outcome.code}), and the request is at action id {first}"
+            )
+
+    def _never_asked(self, group: Sequence[Call], first: int, cancelled: bool) -> str:
+        request = group[0].request
+        assert request is not None
+        where = f"request {request_in_words(request)} at action id {first}"
+        if cancelled:
+            return f"{where} is cancelled, and nobody was asking for its outcome"
+        if all(isinstance(call.outcome, Unreached) for call in group if call.operations):
+            return f"{where} was never sent: {self._who(group[0])}"
+        return f"{where} is not what was asked for: {self._who(group[0])}"
+
+    def _resolve(self, group: Sequence[Call], first: int | None) -> None:
+        """Count what became of a request of which nobody was told."""
+        outcomes = [call.outcome for call in group]
+        if any(isinstance(outcome, Answered | Refused) for outcome in outcomes):
+            return
+        if not any(isinstance(outcome, Unknown) for outcome in outcomes):
+            return
+        if first is None:
+            self.resolved[Became.NOT_DONE] += 1
+        else:
+            cancelled = self._replay.is_cancelled(first)
+            self.resolved[Became.CANCELLED if cancelled else Became.DONE] += 1

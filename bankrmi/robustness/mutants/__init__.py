@@ -1,0 +1,17 @@
+"""A check that cannot fail is worthless: bugs, planted in the product while it runs, that have to be found.
+
+Its files:
+    mutant              what a planted bug is: functions exchanged, and put back
+    acknowledging       bugs in what is acknowledged and kept (A1 to A5)
+    changing_the_view   bugs in who leads and who is in sync (V1 to V8)
+    reading             bugs in who may read, and when a server may lead (R1 to R5)
+    once_only           bugs in doing each request once, and in failing (O1, O2, F1)
+    hunting             seed after seed, until a bug is found
+    table               the table of all bugs, for a person and for the documents
+    __main__            `python -m bankrmi.robustness.mutants`
+"""
+
+from bankrmi.robustness.mutants.hunting import MUTANTS, Found, hunt, mutant_named, planted
+from bankrmi.robustness.mutants.mutant import Mutant
+
+__all__ = ["MUTANTS", "Found", "Mutant", "hunt", "mutant_named", "planted"]

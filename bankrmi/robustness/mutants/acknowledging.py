@@ -1,0 +1,169 @@
+"""Planted bugs in what is acknowledged, and in what a standby keeps.  Rules A1, A2, A3, A5."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bankrmi.replication import joining
+from bankrmi.replication.correspondence import Correspondence
+from bankrmi.replication.effects import Commit, Effect, Reply
+from bankrmi.replication.entry import Entry, Position
+from bankrmi.replication.events import Event, OutcomeAsked, ReadArrived, RequestArrived
+from bankrmi.replication.journal import Journal
+from bankrmi.replication.messages import Acknowledged, Checkpoint
+from bankrmi.replication.primary import Primary
+from bankrmi.replication.reading import Reads
+from bankrmi.replication.replica import Replica
+from bankrmi.replication.standby import Standby
+from bankrmi.robustness.mutants.mutant import Mutant, Patch
+
+__all__ = ["MUTANTS"]
+
+# -- A1 --------------------------------------------------------------------------------------------
+
+
+def _durable_here(self: Primary) -> int:
+    return self.replica.journal.tip.action_id
+
+
+def _commit_last(self: Replica, event: Event, *, now_ms: float) -> list[Effect]:
+    effects = _step(self, event, now_ms=now_ms)
+    return sorted(effects, key=lambda effect: isinstance(effect, Commit))
+
+
+def _decided_and_given(
+    self: Primary, event: RequestArrived | OutcomeAsked
+) -> tuple[int, object, Reply] | None:
+    decided = _decided_before(self, event)
+    return None if decided is None else (0, *decided[1:])
+
+
+def _newest_is_acknowledged(self: Reads, event: ReadArrived) -> None:
+    primary = self._primary
+    acknowledged, primary.acknowledged = primary.acknowledged, self._replica.journal.tip.action_id
+    _take_read(self, event)
+    primary.acknowledged = acknowledged
+
+
+_step = Replica.step
+_decided_before = Primary._decided_before
+_take_read = Reads.take
+
+# -- A2 --------------------------------------------------------------------------------------------
+
+
+def _adopt_nothing(self: Correspondence, message: Checkpoint) -> None:
+    self._replica.give_way(f"{message.primary} leads epoch {message.epoch}")
+
+
+# -- A3 --------------------------------------------------------------------------------------------
+
+
+def _keep(self: Standby, to: int, why: str) -> None:
+    pass
+
+
+def _keep_what_is_known_acknowledged(self: Correspondence, message: Checkpoint) -> None:
+    _adopt(self, message)
+    standby, tip = self._replica.standby, self._replica.journal.tip
+    if 0 < standby.acknowledged < tip.action_id:
+        standby._roll_back(standby.acknowledged, "nobody said that it was acknowledged")
+
+
+def _shorten(self: Standby, message: Checkpoint) -> None:
+    _bring_in(self, message)
+    through = message.previous.action_id + len(message.entries)
+    if self.replica.journal.tip.action_id > through:
+        self._roll_back(through, "the primary's message ends here")
+
+
+def _holds_that_id(self: Standby, position: Position) -> bool:
+    return position.action_id <= self.replica.journal.tip.action_id
+
+
+def _without_known_ids(self: Standby, entries: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in entries if entry.action_id > self.replica.journal.tip.action_id]
+
+
+def _newest_common_id(journal: Journal, tail: list[Position]) -> int | None:
+    common = [position.action_id for position in tail if position.action_id <= journal.tip.action_id]
+    return common[0] if common else None
+
+
+_adopt = Correspondence._adopt
+_bring_in = Standby._bring_in
+
+# -- A5 --------------------------------------------------------------------------------------------
+
+
+def _of_any_epoch(self: Primary, answer: Acknowledged) -> bool:
+    return answer.history == self.view.history
+
+
+MUTANTS = (
+    Mutant(
+        name="acknowledge-before-standby",
+        rule="A1",
+        goes_wrong="a withdrawal is confirmed, the primary dies, and the standby never heard of it",
+        patches=(Patch(Primary, "_durable_everywhere", _durable_here),),
+    ),
+    Mutant(
+        name="commit-after-answering",
+        rule="A1",
+        goes_wrong="a copy says that it has an entry, and loses power before the entry is on its disk",
+        patches=(Patch(Replica, "step", _commit_last),),
+    ),
+    Mutant(
+        name="give-recorded-outcome-before-acknowledged",
+        rule="A1",
+        goes_wrong="a retry is told an outcome that only the primary holds, and that dies with it",
+        patches=(Patch(Primary, "_decided_before", _decided_and_given),),
+    ),
+    Mutant(
+        name="answer-with-highest-unacknowledged-id",
+        rule="R4",
+        goes_wrong="a client sees a balance, and an action id, that are rolled back after a takeover",
+        patches=(Patch(Reads, "take", _newest_is_acknowledged),),
+    ),
+    Mutant(
+        name="adopt-no-epoch",
+        rule="A2",
+        goes_wrong="a standby takes entries of a primary that was deposed, over those of the one that leads",
+        patches=(Patch(Correspondence, "_adopt", _adopt_nothing),),
+        sizes=(3,),
+    ),
+    Mutant(
+        name="no-roll-back",
+        rule="A3",
+        goes_wrong="a deposed primary keeps what it alone had, and its copy is another history",
+        patches=(Patch(Standby, "_roll_back", _keep),),
+    ),
+    Mutant(
+        name="roll-back-too-far",
+        rule="A3",
+        goes_wrong="in a new epoch a standby cuts off all that it was not told is acknowledged, though it is",
+        patches=(Patch(Correspondence, "_adopt", _keep_what_is_known_acknowledged),),
+    ),
+    Mutant(
+        name="roll-back-on-late-message",
+        rule="A3",
+        goes_wrong="a checkpoint comes late, ends earlier than the journal, and acknowledged entries go",
+        patches=(Patch(Standby, "_bring_in", _shorten),),
+    ),
+    Mutant(
+        name="compare-ids-without-epoch",
+        rule="A3",
+        goes_wrong="two different entries with the same action id count as one, and the copies part for good",
+        patches=(
+            Patch(Standby, "_holds", _holds_that_id),
+            Patch(Standby, "_without_known", _without_known_ids),
+            Patch(joining, "newest_common", _newest_common_id),
+        ),
+    ),
+    Mutant(
+        name="count-another-epochs-acknowledgements",
+        rule="A5",
+        goes_wrong="what a standby confirmed long ago confirms what a primary says now, and a read is stale",
+        patches=(Patch(Primary, "_is_of_this_epoch", _of_any_epoch),),
+    ),
+)

@@ -1,0 +1,122 @@
+"""Planted bugs in how the view changes: who leads, and who is in sync.  Rules V1 to V8."""
+
+from __future__ import annotations
+
+from bankrmi.replication.journal import Adopted
+from bankrmi.replication.membership import Membership
+from bankrmi.replication.peers import Peer, Standing
+from bankrmi.replication.proposals import Proposals
+from bankrmi.replication.replica import Replica
+from bankrmi.replication.view import View
+from bankrmi.robustness.mutants.mutant import Mutant, Patch
+from bankrmi.storage.journal import SqliteJournal
+
+__all__ = ["MUTANTS"]
+
+
+def _propose_and_believe(self: Replica, wanted: View) -> None:
+    takes_over = self.primary is None and self.view is not None and self.view.primary != wanted.primary
+    _propose(self, wanted)
+    if takes_over:
+        self.viewing.learn(wanted)
+
+
+def _go_on_at_once(self: Membership) -> View | None:
+    wanted = _going_on_alone(self)
+    if wanted is not None:
+        primary = self._primary
+        primary.required = [peer for peer in primary.required if peer.server in wanted.in_sync]
+        primary.advance()
+    return wanted
+
+
+def _has_begun(self: Membership, peer: Peer) -> bool:
+    return peer.standing in (Standing.CATCHING_UP, Standing.MANDATORY) and peer.incarnation is not None
+
+
+def _has_what_we_acknowledged(self: Membership, peer: Peer) -> bool:
+    enough = self._primary.ever_acknowledged
+    return peer.standing is Standing.MANDATORY and peer.confirmed_number > 0 and peer.matched >= enough
+
+
+def _is_ours(self: Replica, view: View) -> bool:
+    return view.primary == self.settings.server
+
+
+def _take_back(self: Membership, why: str) -> None:
+    self._resume(why)
+
+
+def _nothing_under_way(self: Proposals) -> bool:
+    return not self._under_way
+
+
+def _is_named(self: Replica, view: View | None) -> bool:
+    return view is not None and self.settings.server in view.in_sync
+
+
+def _make_own_as_it_is(self: SqliteJournal, incarnation: str, adopted: Adopted) -> None:
+    self._begin()
+    self._set(incarnation=incarnation)
+    self._incarnation = incarnation
+
+
+_propose = Replica._propose
+_going_on_alone = Membership._going_on_alone
+
+MUTANTS = (
+    Mutant(
+        name="take-over-without-winning",
+        rule="V1",
+        goes_wrong="a standby leads because it asked to, while the primary won that epoch, and leads it too",
+        patches=(Patch(Replica, "_propose", _propose_and_believe),),
+    ),
+    Mutant(
+        name="go-on-alone-before-the-view",
+        rule="V2",
+        goes_wrong="a primary confirms without its silent standby, which takes over and never heard of it",
+        patches=(Patch(Membership, "_going_on_alone", _go_on_at_once),),
+    ),
+    Mutant(
+        name="let-in-before-caught-up",
+        rule="V3",
+        goes_wrong="a server may take over that has not got everything yet",
+        patches=(Patch(Membership, "_has_everything", _has_begun),),
+    ),
+    Mutant(
+        name="let-in-by-own-acknowledgements-only",
+        rule="V3",
+        goes_wrong="a primary that has just begun lets in who lacks what the one before it acknowledged",
+        patches=(Patch(Membership, "_has_everything", _has_what_we_acknowledged),),
+    ),
+    Mutant(
+        name="lead-again-without-fresh-epoch",
+        rule="V4",
+        goes_wrong="a primary that starts again goes on in its epoch, which names two different entries then",
+        patches=(Patch(Replica, "_has_won", _is_ours),),
+    ),
+    Mutant(
+        name="resume-after-switchover-that-may-win",
+        rule="V5",
+        goes_wrong="a primary takes the lead back while its gift is still on the way, and reads what is old",
+        patches=(Patch(Membership, "_give_up", _take_back),),
+    ),
+    Mutant(
+        name="settle-lost-proposal-by-guessing",
+        rule="V6",
+        goes_wrong="a proposal without an answer counts as lost, and wins",
+        patches=(Patch(Proposals, "settled", property(_nothing_under_way)),),
+    ),
+    Mutant(
+        name="trust-wiped-disk",
+        rule="V8",
+        goes_wrong="a server that lost its disk takes the place of the member it was, and holds nothing",
+        patches=(Patch(Replica, "is_member", _is_named),),
+    ),
+    Mutant(
+        name="install-copy-without-views-epoch",
+        rule="V8",
+        goes_wrong="a server with a fetched copy listens again to primaries that were deposed long ago",
+        patches=(Patch(SqliteJournal, "make_own", _make_own_as_it_is),),
+    ),
+)

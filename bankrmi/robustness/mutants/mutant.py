@@ -1,0 +1,63 @@
+"""A planted bug: a few functions of the product, exchanged while it is planted, and put back exactly.
+
+Rule 1: a bug is the smallest change that is really the bug of its name: one decision, made wrongly.
+Rule 2: what is patched is the product and never the simulator: who judges is not touched.
+Rule 3: whatever happens meanwhile, every function is back in its place afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+__all__ = ["Mutant", "Patch", "in_place"]
+
+_ABSENT = object()
+
+
+class Patch(NamedTuple):
+    """`owner` (a class or a module) has `instead` under this name."""
+
+    owner: Any
+    name: str
+    instead: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """One planted bug.
+
+    `goes_wrong` says in a sentence what happens in the world. `sizes` are the numbers of servers of the banks
+    in which it can happen; with `clocks_apart` it needs clocks that run apart by more than the rules assume.
+    """
+
+    name: str
+    rule: str
+    goes_wrong: str
+    patches: tuple[Patch, ...]
+    sizes: tuple[int, ...] = (2, 3)
+    clocks_apart: bool = False
+
+    def servers_for(self, seed: int) -> int:
+        """Return how many servers the bank of this seed has: each size in turn."""
+        return self.sizes[seed % len(self.sizes)]
+
+
+@contextmanager
+def in_place(patches: tuple[Patch, ...]) -> Iterator[None]:
+    """Exchange what the patches name; put it back at the end."""
+    before: list[tuple[Patch, Any]] = []
+    try:
+        for patch in patches:
+            value = vars(patch.owner).get(patch.name, _ABSENT)
+            setattr(patch.owner, patch.name, patch.instead)
+            before.append((patch, value))
+        yield
+    finally:
+        for patch, value in reversed(before):
+            if value is _ABSENT:
+                delattr(patch.owner, patch.name)
+            else:
+                setattr(patch.owner, patch.name, value)

@@ -1,0 +1,99 @@
+"""Planted bugs in doing each request once, and in what a failing disk may mean.  Rules O1, O2, F1."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from bankrmi.bank.accounts import DONE
+from bankrmi.replication.effects import Reply
+from bankrmi.replication.entry import Entry
+from bankrmi.replication.events import OutcomeAsked, RequestArrived
+from bankrmi.replication.primary import Primary
+from bankrmi.replication.replica import Replica
+from bankrmi.replication.view import View
+from bankrmi.robustness.mutants.mutant import Mutant, Patch
+from bankrmi.storage import journal as storage
+from bankrmi.storage.database import DiskFailed
+from bankrmi.storage.journal import SqliteJournal
+
+__all__ = ["MUTANTS"]
+
+_Decided = tuple[int, Any, Reply]
+
+_inherited: WeakKeyDictionary[Primary, int] = WeakKeyDictionary()
+"""By primary: the newest action id that it did not decide itself."""
+
+
+def _begin_as_if_new(self: Primary, replica: Replica, view: View) -> None:
+    _begin(self, replica, view)
+    _inherited[self] = self.base.action_id
+
+
+def _recorded(self: Primary, event: RequestArrived | OutcomeAsked) -> list[Entry]:
+    return self.replica.journal.recorded(*event.request)
+
+
+def _decided_by_us(self: Primary, event: RequestArrived | OutcomeAsked) -> _Decided | None:
+    recorded = _recorded(self, event)
+    if recorded and recorded[-1].action_id <= _inherited[self]:
+        return None
+    return _decided_before(self, event)
+
+
+def _done_before(self: Primary, event: RequestArrived | OutcomeAsked) -> _Decided | None:
+    recorded = _recorded(self, event)
+    if recorded and all(entry.status != DONE for entry in recorded):
+        return None
+    return _decided_before(self, event)
+
+
+def _never_stale(self: Primary, event: RequestArrived | OutcomeAsked) -> _Decided | None:
+    return _decided_before(self, event) if _recorded(self, event) else None
+
+
+def _commit_again(self: SqliteJournal) -> None:
+    """What the kernel could not write it has dropped: the second fsync has nothing to do, and says so."""
+    try:
+        _commit(self)
+    except DiskFailed:
+        self._open_transaction = False
+
+
+_begin = Primary.__init__
+_decided_before = Primary._decided_before
+_commit = SqliteJournal.commit
+
+_ids_are_not_unique = Patch(storage, "_TABLES", storage._TABLES.replace("UNIQUE ", ""))
+"""The index is a second memory of request ids."""
+
+MUTANTS = (
+    Mutant(
+        name="forget-request-ids-after-failover",
+        rule="O1",
+        goes_wrong="the answer was lost with the primary, the client retries, and the money is taken twice",
+        patches=(
+            Patch(Primary, "__init__", _begin_as_if_new),
+            Patch(Primary, "_decided_before", _decided_by_us),
+            _ids_are_not_unique,
+        ),
+    ),
+    Mutant(
+        name="remember-only-successes",
+        rule="O1",
+        goes_wrong="what was declined, or settled as never to happen, happens when a late duplicate comes",
+        patches=(Patch(Primary, "_decided_before", _done_before), _ids_are_not_unique),
+    ),
+    Mutant(
+        name="apply-stale-requests",
+        rule="O2",
+        goes_wrong="a client gave a request up and went on, and years later a duplicate of it is done",
+        patches=(Patch(Primary, "_decided_before", _never_stale),),
+    ),
+    Mutant(
+        name="retry-failed-fsync",
+        rule="F1",
+        goes_wrong="the disk loses a commit, the second fsync says that all is well, and entries are gone",
+        patches=(Patch(SqliteJournal, "commit", _commit_again),),
+    ),
+)

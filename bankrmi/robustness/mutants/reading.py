@@ -1,0 +1,129 @@
+"""Planted bugs in who may read, and in when a server may lead.  Rules R1, R2, R3, R5."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+
+from bankrmi.replication import reading
+from bankrmi.replication.events import Probed, Seen
+from bankrmi.replication.lease import Grants
+from bankrmi.replication.messages import Acknowledged
+from bankrmi.replication.primary import Primary
+from bankrmi.replication.reading import Reads
+from bankrmi.replication.standby import Standby
+from bankrmi.robustness.mutants.mutant import Mutant, Patch
+
+__all__ = ["MUTANTS"]
+
+# -- R1, R2 ----------------------------------------------------------------------------------------
+
+
+def _alone_by_the_view(self: Reads) -> bool:
+    alone = self._primary.view.in_sync == {self._replica.settings.server}
+    return alone or _may_read(self)
+
+
+def _always(*_: object) -> bool:
+    return True
+
+
+def _count_from_now(self: Primary, answer: Acknowledged) -> None:
+    peer = self.peers.get(answer.server)
+    before = peer.confirmed_at_ms if peer is not None else inf
+    _take_acknowledgement(self, answer)
+    if peer is not None and peer.confirmed_at_ms > before:
+        peer.confirmed_at_ms = self.replica.now_ms
+
+
+_may_read = Reads._may_read
+_take_acknowledgement = Primary.take_acknowledgement
+
+# -- R3 --------------------------------------------------------------------------------------------
+
+
+def _over_already(self: Grants) -> float:
+    return -inf
+
+
+def _gone_when_silent(self: Standby) -> bool:
+    return _primary_is_gone(self) or self.is_silent()
+
+
+def _prove_for_any_epoch(self: Standby, event: Probed) -> None:
+    view = self.replica.view
+    _probed(self, event if view is None else replace(event, epoch=view.epoch))
+
+
+def _refused_whenever(self: Grants, server: str, begun_ms: float) -> None:
+    _refused(self, server, inf)
+
+
+def _answered_whenever(self: Grants, server: str, start_id: str, begun_ms: float) -> None:
+    _answered(self, server, start_id, inf)
+
+
+_primary_is_gone = Standby.primary_is_gone
+_probed = Standby.probed
+_refused = Grants.refused
+_answered = Grants.answered
+
+# -- R5 --------------------------------------------------------------------------------------------
+
+
+def _never_behind(self: Primary, seen: Seen | None) -> bool:
+    return False
+
+
+MUTANTS = (
+    Mutant(
+        name="read-without-lease",
+        rule="R2",
+        goes_wrong="a primary that is cut off shows a balance that its successor has changed",
+        patches=(Patch(reading, "holds_read_lease", _always),),
+    ),
+    Mutant(
+        name="count-lease-from-answer",
+        rule="R2",
+        goes_wrong="an acknowledgement that was long on its way gives a lease that is over at its giver's",
+        patches=(Patch(Primary, "take_acknowledgement", _count_from_now),),
+    ),
+    Mutant(
+        name="read-alone-while-let-in-unsettled",
+        rule="R1",
+        goes_wrong="who was let in unheard has taken over, and the old primary reads as if it were alone",
+        patches=(Patch(Reads, "_may_read", _alone_by_the_view),),
+    ),
+    Mutant(
+        name="take-over-before-lease-ended",
+        rule="R3",
+        goes_wrong="after a few missed beacons a standby leads, while the primary still reads by its lease",
+        patches=(
+            Patch(Standby, "primary_is_gone", _gone_when_silent),
+            Patch(Grants, "over_at_ms", _over_already),
+        ),
+    ),
+    Mutant(
+        name="lead-right-after-winning",
+        rule="R3",
+        goes_wrong="a server leads when it hears that it won, though the old primary still holds its lease",
+        patches=(Patch(Grants, "over_at_ms", _over_already),),
+    ),
+    Mutant(
+        name="proof-of-death-against-later-epoch",
+        rule="R3",
+        goes_wrong="that a process was dead counts against the one that started since, and holds a lease",
+        patches=(
+            Patch(Standby, "probed", _prove_for_any_epoch),
+            Patch(Grants, "refused", _refused_whenever),
+            Patch(Grants, "answered", _answered_whenever),
+        ),
+    ),
+    Mutant(
+        name="ignore-behind",
+        rule="R5",
+        goes_wrong="a client whose lease was betrayed by a clock sees a balance older than one it has seen",
+        patches=(Patch(Primary, "is_behind", _never_behind),),
+        clocks_apart=True,
+    ),
+)

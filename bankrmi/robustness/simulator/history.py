@@ -1,0 +1,58 @@
+"""What the checker wants to see of a simulation: its clients' calls, its servers' disks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bankrmi.replication.effects import Decided, Read
+from bankrmi.robustness.checker.history import SHOWN, Answered, Call, Outcome, Result, Unknown
+from bankrmi.robustness.checker.model import Model
+from bankrmi.robustness.checker.recording import outcome_of_error
+from bankrmi.robustness.checker.verdict import Copy
+from bankrmi.robustness.simulator.client import Asked
+from bankrmi.storage.journal import SqliteJournal
+
+__all__ = ["calls_of", "copy_of"]
+
+_ALL = 1 << 62
+
+
+def calls_of(asked: Iterable[Asked]) -> list[Call]:
+    """Return the history of simulated clients; the clock is the simulation's."""
+    return [_call(number, one) for number, one in enumerate(asked, 1)]
+
+
+def _call(number: int, asked: Asked) -> Call:
+    kind = "read" if asked.request is None else "change" if asked.operations else "outcome"
+    return Call(
+        client=asked.client,
+        number=number,
+        kind=kind,
+        invoked_ns=_ns(asked.invoked_ms),
+        completed_ns=None if asked.completed_ms is None else _ns(asked.completed_ms),
+        request=asked.request,
+        operations=asked.operations,
+        query=asked.query,
+        outcome=_outcome(asked),
+    )
+
+
+def _ns(simulated_ms: float) -> int:
+    return round(simulated_ms * 1_000_000)
+
+
+def _outcome(asked: Asked) -> Outcome:
+    match asked.reply:
+        case Decided(history=history, entries=entries):
+            return Answered(history, tuple(Result(one.action_id, one.status, one.result) for one in entries))
+        case Read(history=history, action_id=action_id, value=value):
+            return Answered(history, (Result(action_id, SHOWN, value),))
+    return Unknown() if asked.error is None else outcome_of_error(asked.error)
+
+
+def copy_of(name: str, journal: SqliteJournal, model: Model) -> Copy:
+    """Return a server's disk."""
+    opening = journal.position(0)
+    assert opening is not None, f"{name} was never opened"
+    values = {key: journal.read(key) for key in model.values}
+    return Copy(name=name, opening=opening, entries=journal.entries(0, _ALL), values=values)

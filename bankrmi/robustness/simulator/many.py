@@ -1,0 +1,72 @@
+"""Many seeds, on as many processes as wanted, their results in the order of the seeds.
+
+Rule: which seeds are run, and what each comes to, does not depend on how many processes run them; only how
+      far they get within a time does.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import count
+
+from bankrmi.robustness.simulator import simulation
+from bankrmi.robustness.simulator.simulation import Result
+
+__all__ = ["simulate_many"]
+
+CHUNK = 5
+"""Seeds that a process gets at a time: long enough to be worth sending, short enough to stop soon."""
+
+
+def simulate_many(
+    first: int,
+    seeds: int | None,
+    *,
+    servers: int,
+    clocks_apart: bool = False,
+    jobs: int = 1,
+    go_on: Callable[[], bool] = lambda: True,
+) -> Generator[Result, None, None]:
+    """Yield the results of `seeds` seeds from `first` on (None: no end), as long as `go_on` says so."""
+    numbers = count(first) if seeds is None else range(first, first + seeds)
+    if jobs == 1:
+        for seed in numbers:
+            if not go_on():
+                return
+            yield simulation.simulate(seed, servers=servers, clocks_apart=clocks_apart)
+        return
+    yield from _on_processes(iter(numbers), servers, clocks_apart, jobs, go_on)
+
+
+def _on_processes(
+    numbers: Iterator[int], servers: int, clocks_apart: bool, jobs: int, go_on: Callable[[], bool]
+) -> Iterator[Result]:
+    # Forked, so that a planted bug is planted there, too.
+    context = multiprocessing.get_context("fork")
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_ignore_interrupts)
+    waiting: deque[Future[list[Result]]] = deque()
+    try:
+        more = True
+        while more or waiting:
+            while more and len(waiting) < 2 * jobs:
+                chunk = [seed for _, seed in zip(range(CHUNK), numbers, strict=False)] if go_on() else []
+                more = len(chunk) == CHUNK
+                if chunk:
+                    waiting.append(pool.submit(_run, chunk, servers, clocks_apart))
+            if waiting:
+                yield from waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _run(seeds: list[int], servers: int, clocks_apart: bool) -> list[Result]:
+    return [simulation.simulate(seed, servers=servers, clocks_apart=clocks_apart) for seed in seeds]
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C is for the process that waits for the results."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

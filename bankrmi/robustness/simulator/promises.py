@@ -1,0 +1,177 @@
+"""The promises, watched all the time: what must never be seen, whatever goes wrong.
+
+After every step and every commit of a server, and whenever an answer leaves one:
+
+- two servers can never acknowledge at the same moment; one process leads an epoch;
+- what was acknowledged is in the journal of every server that the view names, and is never another entry;
+- no request is decided twice, or after a newer one of its session;
+- every entry is what a plain model comes to, and so are the accounts;
+- an epoch that was adopted durably is never forgotten by the disk that adopted it.
+
+Rule 1: what an answer rests on counts as acknowledged when the answer leaves, be it a decline, a read, or the
+        refusal of a stale request (A1).
+Rule 2: nothing here asks the code under test whether it is right; journals are read, and reckoned anew.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bankrmi.replication.effects import Decided, IsStale, Read, Reply
+from bankrmi.replication.entry import CANCELLED, Entry, Position
+from bankrmi.robustness.simulator.failure import Failure
+
+if TYPE_CHECKING:
+    from bankrmi.robustness.simulator.server import SimulatedServer
+    from bankrmi.robustness.simulator.simulation import Simulation
+
+__all__ = ["Promises"]
+
+
+class Promises:
+    """What one simulation has seen, and may not see."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._leaders: dict[tuple[str, int], str] = {}  # By history and epoch.
+        self._model = simulation.workload.model()
+        self._sequences: dict[str, int] = {}  # Of each session, the newest request that was decided.
+        self.acknowledged: list[bytes] = []  # Digests; action id 1 comes first.
+        self.newest = Position(0, 0, b"")
+
+    # -- what happened ---------------------------------------------------------------------------
+
+    def stepped(self, server: SimulatedServer) -> None:
+        """A server has taken an event; its effects are not carried out yet."""
+        if not server.uncommitted:
+            self._check_holds_all(server)
+        primary = server.replica.primary if server.replica is not None else None
+        if primary is not None:
+            epoch = (primary.view.history, primary.view.epoch)
+            if self._leaders.setdefault(epoch, server.start_id) != server.start_id:
+                raise Failure("safety", f"{self._leaders[epoch]} and {server.start_id} lead epoch {epoch[1]}")
+            self._check_one_can_acknowledge(server)
+
+    def committed(self, server: SimulatedServer) -> None:
+        """What a server has written is durable, or a copy is in place."""
+        adopted = server.journal.adopted
+        epoch = adopted.epoch if adopted is not None else 0
+        if epoch < server.acted_in:
+            raise Failure(
+                "safety", f"{server.name} adopted epoch {server.acted_in}, and its disk says {epoch} now"
+            )
+        server.acted_in = epoch
+        self._check_holds_all(server)
+        self._check_one_can_acknowledge(server)
+
+    def view_changed(self) -> None:
+        """The witness holds another view."""
+        for server in self._simulation.servers.values():
+            self._check_holds_all(server)
+
+    def answered(self, server: SimulatedServer, request: tuple[str, int] | None, reply: Reply) -> None:
+        """An answer leaves a server: from here on, what it rests on is acknowledged."""
+        match reply:
+            case Decided(entries=entries):
+                for entry in entries:
+                    self._check_is_acknowledged(entry)
+                self._acknowledge(server, entries[-1].position)
+            case Read(action_id=action_id) if action_id > self.newest.action_id:
+                self._acknowledge(server, server.journal.position(action_id))
+            case IsStale(newest_sequence=newest) if request is not None:
+                recorded = server.journal.recorded(request[0], newest)
+                self._acknowledge(server, recorded[-1].position if recorded else None)
+
+    # -- what must hold --------------------------------------------------------------------------
+
+    def _check_is_acknowledged(self, entry: Entry) -> None:
+        known = self.acknowledged[entry.action_id - 1 : entry.action_id]
+        if known and known[0] != entry.digest:
+            raise Failure("safety", f"two different entries were acknowledged at action id {entry.action_id}")
+
+    def _acknowledge(self, server: SimulatedServer, position: Position | None) -> None:
+        if position is None:
+            raise Failure("safety", f"{server.name} answered from what is not in its own journal")
+        if position.action_id <= self.newest.action_id:
+            return
+        for entry in server.journal.entries(self.newest.action_id, position.action_id):
+            if entry.action_id <= position.action_id:
+                self._reckon(entry)
+        self.newest = position
+        self.view_changed()
+        for other in self._simulation.servers.values():
+            self._check_state(other)
+
+    def _reckon(self, entry: Entry) -> None:
+        """Do what the entry says to a plain model, and compare."""
+        if entry.action_id != len(self.acknowledged) + 1:
+            raise Failure("safety", f"action id {len(self.acknowledged) + 1} is missing from the journal")
+        self.acknowledged.append(entry.digest)
+        self._check_order(entry)
+        if entry.status == CANCELLED:
+            return
+        expected = self._model.apply(entry.operation)
+        if (entry.status, entry.result) != expected:
+            said = (entry.status, entry.result)
+            raise Failure("safety", f"action id {entry.action_id} says {said}, and replay says {expected}")
+
+    def _check_order(self, entry: Entry) -> None:
+        """The requests of a session are decided in their order, each of them once (O1, O2)."""
+        if entry.place:
+            return
+        newest = self._sequences.get(entry.session, 0)
+        request = f"request {entry.session}:{entry.sequence}"
+        if entry.sequence == newest:
+            raise Failure("safety", f"{request} is in the journal twice")
+        if entry.sequence < newest:
+            raise Failure("safety", f"{request} was decided after a newer one of its session, {newest}")
+        self._sequences[entry.session] = entry.sequence
+
+    def _check_state(self, server: SimulatedServer) -> None:
+        """Compare the accounts of a copy that holds just what is acknowledged."""
+        if server.uncommitted or server.journal.tip != self.newest:
+            return
+        for key, value in self._model.values.items():
+            held = server.journal.read(key)
+            if held != value:
+                raise Failure(
+                    "safety", f"{key} holds {held} on {server.name}, and the journal adds up to {value}"
+                )
+
+    def _check_holds_all(self, server: SimulatedServer) -> None:
+        view = self._simulation.witness.view
+        if view is None or not self.newest.action_id or server.uncommitted:
+            return
+        if not view.names(server.name, server.journal.incarnation):
+            return
+        if server.journal.position(self.newest.action_id) != self.newest:
+            raise Failure(
+                "safety",
+                f"{server.name} is in sync in epoch {view.epoch}, and the acknowledged entry at action id "
+                f"{self.newest.action_id} is missing from its journal",
+            )
+
+    def _check_one_can_acknowledge(self, server: SimulatedServer) -> None:
+        servers = self._simulation.servers.values()
+        leading = [one for one in servers if one.replica is not None and one.replica.primary is not None]
+        if len(leading) < 2 or not self._can_acknowledge(server):
+            return
+        able = [one for one in leading if self._can_acknowledge(one)]
+        if len(able) > 1:
+            epochs = [one.replica.primary.view.epoch for one in able if one.replica and one.replica.primary]
+            names = " and ".join(one.name for one in able)
+            raise Failure("safety", f"{names} can acknowledge at the same moment (epochs {epochs})")
+
+    def _can_acknowledge(self, server: SimulatedServer) -> bool:
+        """Whether this server acts in an epoch, and nobody whom it would need has moved on to a newer one."""
+        replica, servers = server.replica, self._simulation.servers
+        primary = replica.primary if replica is not None else None
+        if primary is None or server.acted_in != primary.view.epoch or primary.somebody_lost_a_disk():
+            return False
+        if len(primary.view.in_sync) < server.settings.copies_min:
+            return False
+        return all(
+            servers[peer.server].acted_in <= server.acted_in
+            and servers[peer.server].journal.incarnation == peer.incarnation
+            for peer in primary.required
+        )

@@ -1,0 +1,127 @@
+"""The last phase of a simulation: faults stop, for enough of the bank, and then all must be well soon.
+
+Rule 1: it is enough that `copies_min` members of the view live and can speak to each other, the witness and
+        the clients; of the other servers each comes back, stays dead, or stays cut off.
+Rule 2: well means: every call has been answered, all servers that are up are in sync, and a call that is made
+        now is not answered with an excuse.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bankrmi.errors import Unreached, Unsettled
+from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.misfortune import both_ways
+
+if TYPE_CHECKING:
+    from bankrmi.robustness.simulator.server import SimulatedServer
+    from bankrmi.robustness.simulator.simulation import Simulation
+
+__all__ = ["Recovery"]
+
+WELL_WITHIN_MS = 20_000.0
+LAST_CALLS = 2
+
+
+class Recovery:
+    """The end of one simulation."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._world = simulation.world
+        self._survivors = self._drawn()
+
+    def _drawn(self) -> list[SimulatedServer]:
+        """Draw who comes back: everybody, or enough members of the view and perhaps others."""
+        servers, view, chance = self._simulation.servers, self._simulation.witness.view, self._world.chance
+        needed = next(iter(servers.values())).settings.copies_min
+        members = [
+            server
+            for name, server in servers.items()
+            if view is not None and view.names(name, server.journal.incarnation)
+        ]
+        if chance.random() < 0.5 or view is None or len(members) < len(view.in_sync):
+            return list(servers.values())
+        if len(members) < needed:
+            return list(servers.values())
+        kept = chance.sample(members, needed)
+        kept += [one for one in servers.values() if one not in kept and chance.random() < 0.2]
+        return [one for one in servers.values() if one in kept]
+
+    def run(self) -> list[SimulatedServer]:
+        """Let all become well, and see that it stays so; return who came back.  Raises Failure."""
+        self._calm_down()
+        within_ms = self._world.now_ms + WELL_WITHIN_MS
+        self._world.run_until(within_ms, stop=lambda: not self._what_is_wrong())
+        wrong = self._what_is_wrong()
+        if wrong:
+            raise Failure("liveness", f"the faults stopped, and still: {wrong}")
+        self._call_once_more()
+        return self._survivors
+
+    def _calm_down(self) -> None:
+        world, survivors = self._world, self._survivors
+        names = [server.name for server in survivors]
+        world.note("", "the faults stop, and these are well again:", [*names, "witness"])
+        world.quiet = True
+        world.heal_all()
+        self._simulation.witness.up = True
+        for server in survivors:
+            server.disk.recover()
+            server.start_again(server.boot)
+            server.resume()
+        for server in self._simulation.servers.values():
+            if server not in survivors:
+                self._lose(server)
+
+    def _lose(self, server: SimulatedServer) -> None:
+        """It never comes back: dead, stopped, or cut off from everybody."""
+        fate = self._world.chance.choice(["dead", "stopped", "cut off"])
+        if fate == "stopped" and not server.alive:
+            fate = "dead"
+        self._world.note(server.name, "stays", fate)
+        if fate == "dead":
+            server.stays_down = True
+            server.crash()
+        elif fate == "stopped":
+            server.pause_for_good()
+        else:
+            self._world.cut(both_ways({server.name}, set(self._simulation.parties) - {server.name}))
+
+    def _call_once_more(self) -> None:
+        """A call that ends with an honest error is answered, too; but now there is no reason for one."""
+        clients = self._simulation.clients
+        before = {client.name: len(client.calls) for client in clients}
+        for client in clients:
+            client.last_calls = LAST_CALLS
+            client.begin()
+        self._world.run_until(
+            self._world.now_ms + WELL_WITHIN_MS,
+            stop=lambda: all(client.is_done for client in clients) and not self._what_is_wrong(),
+        )
+        wrong = self._what_is_wrong()
+        if wrong:
+            raise Failure("liveness", f"all was well, and then: {wrong}")
+        for client in clients:
+            for call in client.calls[before[client.name] :]:
+                if isinstance(call.error, (Unsettled, Unreached)):
+                    raise Failure("liveness", f"all is well, and {client.name} is told: {call.error}")
+
+    def _what_is_wrong(self) -> str:
+        view = self._simulation.witness.view
+        if view is None:
+            return "there is no view"
+        open_calls = [one.calls[-1] for one in self._simulation.clients if one.calls and not one.is_idle]
+        if open_calls:
+            return f"{len(open_calls)} calls have no answer"
+        names = {server.name for server in self._survivors}
+        if view.in_sync != names:
+            return f"in sync are {sorted(view.in_sync)}, up are {sorted(names)} (epoch {view.epoch})"
+        primary = self._simulation.servers[view.primary].replica
+        if primary is None or primary.primary is None or primary.primary.view != view:
+            return f"{view.primary} does not lead epoch {view.epoch}"
+        tip = primary.journal.tip
+        if any(server.journal.tip != tip for server in self._survivors):
+            return f"journals differ: {[server.journal.tip[:2] for server in self._survivors]}"
+        return ""

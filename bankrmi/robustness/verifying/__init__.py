@@ -1,0 +1,12 @@
+"""What a stopped process left on its disk: is it whole, and does it agree with itself?
+
+Its files:
+
+    directories        which databases there are below a folder, each judged with its directory locked
+    stopped_directory  a directory that nobody uses, read without a change
+    server_directory   a server's database: pages, log, journal, accounts, adopted epoch
+    witness_directory  the witness's: pages, checksums, the order of the views
+    journal_check      every entry in one pass: digests, requests, and a replay by a plain dictionary
+    write_ahead_log    what the bytes of SQLite's log prove
+    verdict            what came of it
+"""

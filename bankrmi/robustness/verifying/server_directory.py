@@ -1,0 +1,95 @@
+"""Is a stopped server's data directory sound?  SQLite's own check, page checksums, log, and all the content.
+
+Rule: the first fault of each kind of check is told; what needs that which is damaged is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import apsw
+
+from bankrmi.replication.entry import Entry, Position
+from bankrmi.replication.journal import Adopted
+from bankrmi.robustness.verifying.journal_check import Fault, JournalCheck
+from bankrmi.robustness.verifying.stopped_directory import opened_unchanged
+from bankrmi.robustness.verifying.verdict import Verdict
+from bankrmi.robustness.verifying.write_ahead_log import read_log
+
+__all__ = ["DATABASE", "verify_database"]
+
+DATABASE = "bank.db"
+_FORMAT = 1
+_PROGRESS_EVERY = 20_000
+
+
+def verify_database(path: Path, progress: Callable[[str], None] = lambda _: None) -> Verdict:
+    """Judge a server's database, and the log beside it."""
+    faults = list(_faults_of_log(path))
+    holds = "nothing that can be read"
+    try:
+        with opened_unchanged(path) as database:
+            progress("the pages")
+            _check_pages(database)
+            holds = _check_content(database, progress)
+    except Fault as fault:
+        faults.append(str(fault))
+    except (apsw.Error, UnicodeDecodeError) as error:
+        faults.append(f"{path.name} cannot be read: {error}")
+    return Verdict(path=path, holds=holds, faults=tuple(faults))
+
+
+def _faults_of_log(path: Path) -> Iterator[str]:
+    log = path.with_name(f"{path.name}-wal")
+    found = read_log(log)
+    if found.damaged_at is not None:
+        place = f"frame {found.damaged_at}" if found.damaged_at else "its beginning"
+        yield (
+            f"{log.name} is damaged at {place}: commits from there on are lost, though they were synced; "
+            f"if the other copy is sound, let this server join again from it"
+        )
+
+
+def _check_pages(database: apsw.Connection) -> None:
+    found = [row[0] for row in database.execute("PRAGMA integrity_check(5)")]
+    if found != ["ok"]:
+        raise Fault("; ".join(str(line) for line in found))
+    if database.pragma("page_count") and database.pragma("checksum_verification") != "1":
+        raise Fault("its pages have no checksums: a flipped bit would not be noticed")
+
+
+def _check_content(database: apsw.Connection, progress: Callable[[str], None]) -> str:
+    if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'about'").get:
+        return "nothing yet"
+    about = dict(database.execute("SELECT name, value FROM about"))
+    if about.get("format") != _FORMAT:
+        raise Fault(f"it is of format {about.get('format')}, and this version reads format {_FORMAT}")
+    adopted = _adopted(about.get("adopted"))
+    if adopted is not None and "opening" not in about:
+        raise Fault("an epoch was adopted, and there is no opening state")
+    opening = Position(0, 0, about.get("opening", b""))
+    check = JournalCheck(opening, dict(database.execute("SELECT id, balance FROM accounts")))
+    check.take(_entries(database, progress))
+    check.finish(about.get("opened_with"), adopted)
+    if adopted is None:
+        return "nothing yet"
+    return f"{check.tip.action_id} entries, epoch {adopted.epoch} of history {adopted.history}"
+
+
+def _adopted(text: object) -> Adopted | None:
+    if text is None:
+        return None
+    try:
+        return Adopted(**json.loads(str(text)))
+    except (ValueError, TypeError) as error:
+        raise Fault("the adopted epoch cannot be read") from error
+
+
+def _entries(database: apsw.Connection, progress: Callable[[str], None]) -> Iterator[Entry]:
+    count = database.execute("SELECT count(*) FROM journal").get
+    for number, row in enumerate(database.execute("SELECT * FROM journal ORDER BY action_id")):
+        if number % _PROGRESS_EVERY == 0:
+            progress(f"entry {number} of {count}")
+        yield Entry._make(row)

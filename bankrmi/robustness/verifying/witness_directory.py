@@ -1,0 +1,68 @@
+"""Is a stopped witness's data directory sound?  SQLite's own check, each view's checksum, and their order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import apsw
+
+from bankrmi.coordination.succession import objection
+from bankrmi.replication.view import View
+from bankrmi.robustness.verifying.journal_check import Fault
+from bankrmi.robustness.verifying.stopped_directory import opened_unchanged
+from bankrmi.robustness.verifying.verdict import Verdict
+
+__all__ = ["VIEWS", "verify_views"]
+
+VIEWS = "view.db"
+
+
+def verify_views(path: Path) -> Verdict:
+    """Judge the witness's database."""
+    holds, faults = "nothing that can be read", []
+    try:
+        with opened_unchanged(path) as database:
+            found = [row[0] for row in database.execute("PRAGMA integrity_check(5)")]
+            if found != ["ok"]:
+                raise Fault("; ".join(str(line) for line in found))
+            holds = _check_views(database)
+    except Fault as fault:
+        faults.append(str(fault))
+    except (apsw.Error, UnicodeDecodeError) as error:
+        faults.append(f"{path.name} cannot be read: {error}")
+    return Verdict(path=path, holds=holds, faults=tuple(faults))
+
+
+def _check_views(database: apsw.Connection) -> str:
+    if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'views'").get:
+        return "no view yet"
+    newest: dict[str, View] = {}
+    past: dict[str, set[str]] = {}
+    rows = "SELECT number, service, history, epoch, view, checksum FROM views ORDER BY number"
+    for number, service, history, epoch, text, checksum in database.execute(rows):
+        view = _view(number, text, checksum)
+        if (view.history, view.epoch) != (history, epoch):
+            raise Fault(f"view {number} says epoch {view.epoch} of {view.history}, and stands as another")
+        reason = objection(newest.get(service), view, past.setdefault(service, set()))
+        if reason is not None:
+            raise Fault(f"view {number} cannot follow the one before: {reason}")
+        newest[service] = view
+        past[service].add(history)
+    if not newest:
+        return "no view yet"
+    return "; ".join(
+        f"{service}: epoch {view.epoch} of history {view.history}, primary {view.primary}, "
+        f"in sync {', '.join(sorted(view.in_sync))}"
+        for service, view in sorted(newest.items())
+    )
+
+
+def _view(number: int, text: str, checksum: str) -> View:
+    if hashlib.blake2b(text.encode(), digest_size=16).hexdigest() != checksum:
+        raise Fault(f"view {number} does not match its checksum")
+    try:
+        return View.from_wire(json.loads(text))
+    except (ValueError, KeyError, TypeError) as error:
+        raise Fault(f"view {number} cannot be read") from error

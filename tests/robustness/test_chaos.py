@@ -1,0 +1,153 @@
+"""Chaos from the command line: a real bank under real faults; and what must not be left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bankrmi.cli.main import main
+from bankrmi.storage.database import open_database
+
+DEADLINE_S = 100.0
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "bankrmi", *map(str, arguments)]
+
+
+def bankrmi(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, check=False, timeout=DEADLINE_S
+    )
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not come about that {what}"
+        time.sleep(0.02)
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def processes_of(directory: Path) -> list[int]:
+    """Return the processes that have this directory in their command line: all that chaos has started."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(directory) + b"/" in words:
+            found.append(int(process.name))
+    return found
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """One run for several tests."""
+    directory = tmp_path_factory.mktemp("chaos") / "run"
+    report = directory.parent / "report.html"
+    arguments = ("--minutes", 0.3, "--seed", 4, "--directory", directory, "--report", report)
+    return directory, bankrmi("chaos", *arguments)
+
+
+def test_a_bank_under_real_faults_keeps_its_promises(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    """Kills, pauses and cuts really happened, clients were answered all the same, and nothing is wrong."""
+    directory, run = finished
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.startswith("no violation in "), run.stdout
+    kinds = Counter(str(fault["kind"]) for fault in lines(directory / "faults.jsonl"))
+    assert {"kill", "pause", "cut"} <= kinds.keys()
+    calls = [line for file in (directory / "history").glob("*.jsonl") for line in lines(file)]
+    answered = [line for line in calls if line.get("outcome") == "answered"]
+    assert len(answered) > 200
+    assert "</html>" in (directory.parent / "report.html").read_text()
+
+
+def test_the_same_check_notices_a_single_wrong_entry(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    """A checker that finds nothing has to be able to find something."""
+    directory, _ = finished
+    assert main(["check", str(directory / "history"), "--data", str(directory / "data" / "s1")]) == 0
+    wrong = directory.parent / "wrong" / "s1"
+    shutil.copytree(directory / "data" / "s1", wrong)
+    _forge(wrong / "bank.db")
+    assert main(["check", str(directory / "history"), "--data", str(wrong)]) == 1
+
+
+def _forge(database: Path) -> None:
+    """Change what one withdrawal came to, in the middle of the journal."""
+    opened = open_database(database)
+    middle = opened.execute("SELECT max(action_id) / 2 FROM journal").get
+    opened.execute("UPDATE journal SET result = result + 1 WHERE action_id = ?", (middle,))
+    opened.close()
+
+
+def test_ctrl_c_ends_a_run_early_and_still_gives_the_verdict(tmp_path: Path) -> None:
+    """Everything is healed, comes to rest, and is judged."""
+    directory = tmp_path / "run"
+    running = subprocess.Popen(
+        command("chaos", "--minutes", 10, "--seed", 11, "--directory", directory, "--relays"),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until(lambda: len(lines(directory / "faults.jsonl")) >= 1, "a fault is over")
+        running.send_signal(signal.SIGINT)
+        told, _ = running.communicate(timeout=DEADLINE_S)
+    finally:
+        running.kill()
+    assert running.returncode == 0, told
+    assert told.startswith("no violation in "), told
+    assert not processes_of(directory)
+
+
+def test_a_chaos_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
+    """Not even one that is paused at that moment."""
+    directory = tmp_path / "run"
+    running = subprocess.Popen(
+        command("chaos", "--minutes", 10, "--seed", 12, "--directory", directory),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until(lambda: list((directory / "history").glob("*.jsonl")), "clients are at work")
+        ours = [process for process in processes_of(directory) if process != running.pid]
+        assert len(ours) >= 4
+        os.kill(ours[0], signal.SIGSTOP)
+    finally:
+        running.kill()
+        running.wait()
+    until(lambda: not processes_of(directory), "all processes are gone")
+
+
+def test_a_directory_that_is_not_empty_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Chaos touches nothing that it has not made."""
+    (tmp_path / "somebody's").write_text("own")
+    assert main(["chaos", "--minutes", "1", "--directory", str(tmp_path)]) == 2
+    assert "is not empty" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["somebody's"]
+
+
+def test_a_report_that_could_not_be_written_is_refused_before_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody waits half an hour for that."""
+    assert main(["chaos", "--minutes", "30", "--report", str(tmp_path / "no" / "report.html")]) == 2
+    assert "there is no such folder" in capsys.readouterr().err

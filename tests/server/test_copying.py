@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bankrmi.replication.events import Event
+from bankrmi.server import copying
+from bankrmi.server.copying import CopyFetcher, CopyServer
+from bankrmi.storage.copying import CopyMaker
+from bankrmi.storage.journal import SqliteJournal
+from tests.storage.journals import adopted, deposit, journal_on, opened
+
+
+class _Link:
+    """Hands out one file, as a primary does."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def ask(self, method: str, args: list[object], _: float) -> object:
+        if method == "begin_copy":
+            return ["copy", len(self._content)]
+        if method == "read_copy":
+            assert isinstance(args[1], int)
+            return self._content[args[1] :]
+        return None
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def copy_of(journal: SqliteJournal, path: Path) -> bytes:
+    maker = CopyMaker(journal.database, path)
+    while not maker.step():
+        pass
+    return path.read_bytes()
+
+
+def test_the_log_of_a_copy_that_a_crash_interrupted_is_not_brought_into_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`fetched.db` is overwritten; to SQLite, a `fetched.db-wal` beside it has the newest of its pages."""
+    old = opened(tmp_path / "old.db")
+    old.decide(1, ("old", 1), [deposit(1, 1)], 1)
+    old.commit()
+    (tmp_path / "fetched.db-wal").write_bytes((tmp_path / "old.db-wal").read_bytes())
+    new = opened(tmp_path / "new.db")
+    for number in range(1, 4):
+        new.decide(1, ("new", number), [deposit(2, 2)], 1)
+    new.commit()
+    content = copy_of(new, tmp_path / "copy.db")
+
+    async def open_link(*_: object) -> _Link:
+        return _Link(content)
+
+    monkeypatch.setattr(copying, "open_link", open_link)
+    taken: list[Event] = []
+
+    async def fetch() -> None:
+        fetcher = CopyFetcher(
+            "s2",
+            {"s1": "127.0.0.1:1"},
+            tmp_path / "bank.db",
+            taken.append,
+            reopen=lambda: journal_on(tmp_path / "bank.db"),
+            open_copy=journal_on,
+            current=lambda: journal_on(tmp_path / "bank.db"),
+        )
+        fetcher.fetch("s1")
+        while not taken:
+            await asyncio.sleep(0.001)
+        fetcher.install(adopted(9)).close()  # type: ignore[union-attr]
+
+    asyncio.run(fetch())
+    journal = journal_on(tmp_path / "bank.db")
+    assert journal.tip == new.tip
+    assert [entry.session for entry in journal.entries(0, 10)] == ["new"] * 3
+
+
+def test_a_start_leaves_nothing_of_copies_that_were_being_made(tmp_path: Path) -> None:
+    """Nor of their journals, which would stay for ever: a copy never has the same name again."""
+    for name in ("copy-1234.db", "copy-1234.db-journal", "bank.db"):
+        (tmp_path / name).touch()
+    CopyServer(lambda: opened().database, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["bank.db"]

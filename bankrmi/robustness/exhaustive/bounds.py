@@ -29,9 +29,9 @@ class Bounds:
 
     `losses`: a message that is lost, a connection that breaks, an answer of the witness, of a probe or to the
     client that never comes. `retries`: requests that the client takes for lost though they are not. `haste`:
-    times that a server's time runs out while something is under way that it waits for, or a long timeout
-    ends. With `leases`, all clocks go on together, by half a lease; without, each by itself. `joining`: it begins with two processes that have
-    just started, one of them outside `in_sync`; else with a bank in which all is well.
+    times that a server's time runs out while something is under way that it waits for, or that a long timeout
+    ends. With `leases`, all clocks go on together, by half a lease; without, each by itself. `joining`: it
+    begins with two processes that have just started, one of them outside `in_sync`; else with a settled bank.
     """
 
     crashes: int = 1

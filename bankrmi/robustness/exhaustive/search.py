@@ -85,7 +85,11 @@ class _Search:
         self.promises = Promises(self.servers)
 
     def run(self) -> Explored:
-        first = first_state(self.bank, self.bounds)
+        try:
+            first = first_state(self.bank, self.bounds)
+        except BrokenPromise as broken:
+            line = in_words(self.servers, broken.label)
+            return self._explored(Violation(sentence=broken.sentence, trace=("while it begins:", line)))
         self.parents[hash(first)] = hash(first)
         layer = [first]
         try:

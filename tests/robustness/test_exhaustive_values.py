@@ -13,7 +13,7 @@ from bankrmi.robustness.exhaustive import client
 from bankrmi.robustness.exhaustive import server as room
 from bankrmi.robustness.exhaustive import state as at
 from bankrmi.robustness.exhaustive.bank import Bank
-from bankrmi.robustness.exhaustive.beginning import just_started, settled_bank
+from bankrmi.robustness.exhaustive.beginning import first_state, just_started
 from bankrmi.robustness.exhaustive.bounds import Bounds
 from bankrmi.robustness.exhaustive.disks import Content, Disks
 from bankrmi.robustness.exhaustive.memory import NOW_MS
@@ -28,7 +28,7 @@ DEPTH = 7
 def bank_of(bounds: Bounds) -> tuple[Bank, State]:
     settings, landmarks_ms, pace = bounds.timing()
     bank = Bank(Servers(settings, landmarks_ms, client.asked), pace)
-    return bank, settled_bank(bank, bounds)
+    return bank, first_state(bank, bounds)
 
 
 def reached(bounds: Bounds, depth: int) -> set[Any]:
@@ -135,7 +135,7 @@ def test_a_server_that_is_never_a_value_does_the_same(monkeypatch: pytest.Monkey
 
 
 def _just_started(bank: Bank) -> tuple[State, list[Shadow]]:
-    started = list(just_started(bank))
+    started = list(just_started(bank, NAMES))
     started[at.ANSWERED] = 0
     started[at.CRASHES], started[at.LOSSES], started[at.RETRIES] = 3, 2, 2
     shadows = [Shadow(place, bank.servers, started[at.SERVER[place]]) for place in range(len(NAMES))]

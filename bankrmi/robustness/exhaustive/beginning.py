@@ -1,10 +1,12 @@
-"""Where every search begins: a bank that has run for a while, two in sync, nothing under way, nothing asked.
+"""Where a search begins: a bank that has run for a while, two in sync, nothing under way, nothing asked.
 
 Rule 1: it gets there by itself, as banks do: two processes start on disks that are in sync.
+Rule 2: or it begins before that, with two processes that have just started and one server outside `in_sync`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bankrmi.replication.journal import Adopted
@@ -17,24 +19,32 @@ from bankrmi.robustness.exhaustive.disks import Content
 from bankrmi.robustness.exhaustive.server import NAMES, start_id
 from bankrmi.robustness.exhaustive.state import State
 
-__all__ = ["just_started", "settled_bank"]
+__all__ = ["first_state", "just_started"]
 
 _ROUNDS = 12
 """How often time passes until nothing is new: it has to be waited for, learned, proposed, won, led, heard."""
 
 
-def settled_bank(bank: Bank, bounds: Bounds) -> State:
-    """Return a bank in which all is well."""
-    state = _all_done(bank, just_started(bank))
+def first_state(bank: Bank, bounds: Bounds) -> State:
+    """Return the state in which a search begins."""
+    if bounds.joining:
+        first = list(just_started(bank, NAMES[:1]))
+    else:
+        first = list(_settled(bank, just_started(bank, NAMES)))
+    first[at.ANSWERED] = 0
+    first[at.CRASHES], first[at.LOSSES] = bounds.crashes, bounds.losses
+    first[at.RETRIES], first[at.SWITCHOVERS] = bounds.retries, bounds.switchovers
+    return tuple(first)
+
+
+def _settled(bank: Bank, state: State) -> State:
+    """Let time pass until all is well."""
+    state = _all_done(bank, state)
     for _ in range(_ROUNDS):
         # The standby's time first, so that it has just heard its primary when all is done.
         for turn in (-1, 0):
             state = _all_done(bank, bank.time_passes(state)[turn][1])
-    settled = list(state)
-    settled[at.ANSWERED] = 0
-    settled[at.CRASHES], settled[at.LOSSES] = bounds.crashes, bounds.losses
-    settled[at.RETRIES], settled[at.SWITCHOVERS] = bounds.retries, bounds.switchovers
-    return tuple(settled)
+    return state
 
 
 def _all_done(bank: Bank, state: State) -> State:
@@ -44,18 +54,19 @@ def _all_done(bank: Bank, state: State) -> State:
     return state
 
 
-def just_started(bank: Bank) -> State:
-    """Return a bank whose processes have just started on disks that are in sync; it has nobody to answer."""
+def just_started(bank: Bank, in_sync: Sequence[str]) -> State:
+    """Return a bank whose processes have just started; nobody asks it anything."""
     servers = bank.servers
     before = start_id(0, 0)
     incarnations = {name: f"{name}-disk" for name in NAMES}
+    members = {name: incarnations[name] for name in in_sync}
     view = View(
         history="h",
         epoch=1,
         primary=NAMES[0],
         start_id=before,
-        in_sync=frozenset(NAMES),
-        incarnations=incarnations,
+        in_sync=frozenset(in_sync),
+        incarnations=members,
     )
     adopted = Adopted(history=view.history, epoch=view.epoch, primary=view.primary, start_id=before)
     state: list[Any] = [()] * at.FIELDS

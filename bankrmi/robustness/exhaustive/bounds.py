@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bankrmi.robustness.exhaustive.state import Pace
 
-__all__ = ["LADDER", "Bounds"]
+__all__ = ["LADDER", "THE_ISSUE_S", "Bounds"]
 
 _MOMENT_MS, _LONG_MS = 600.0, 30_000.0
 _LANDMARKS_MS = (0.0, _MOMENT_MS, _LONG_MS)
@@ -33,8 +33,9 @@ class Bounds:
 
     `losses`: a message that is lost, a connection that breaks, an answer of the witness, of a probe or to the
     client that never comes. `retries`: requests that the client takes for lost though they are not. `haste`:
-    times that a server's time runs out while something is under way that it waits for, or a long timeout
-    ends. With `leases`, all clocks go on together, by half a lease; without, each by itself.
+    times that a server's time runs out while something is under way that it waits for, or that a long timeout
+    ends. With `leases`, all clocks go on together, by half a lease; without, each by itself. `joining`: it
+    begins with two processes that have just started, one of them outside `in_sync`; else with a settled bank.
     """
 
     crashes: int = 1
@@ -43,6 +44,7 @@ class Bounds:
     switchovers: int = 0
     haste: int = 0
     leases: bool = False
+    joining: bool = False
 
     def timing(self) -> tuple[dict[str, Any], tuple[float, ...], Pace]:
         """Return the servers' settings, the ages that make a difference in them, and how time passes."""
@@ -61,13 +63,24 @@ class Bounds:
         clocks = (
             "leases, clocks that go together" if self.leases else "no leases, clocks that go by themselves"
         )
-        return f"{', '.join(troubles) or 'no trouble'}; {clocks}"
+        began = "; two processes just started, one to be let in" if self.joining else ""
+        haste = f"; haste up to {self.haste}" if self.haste else ""
+        return f"{', '.join(troubles) or 'no trouble'}; {clocks}{began}{haste}"
 
+
+_NO_TROUBLE = Bounds(crashes=0, losses=0, retries=0)
+
+THE_ISSUE_S = Bounds(retries=0)
+"""One crash-and-restart and one lost message, whatever their order, and everything else in any order."""
 
 LADDER = (
-    Bounds(losses=0, retries=0),
-    Bounds(losses=0, retries=0, leases=True),
-    Bounds(retries=0),
+    replace(_NO_TROUBLE, losses=1),
+    replace(_NO_TROUBLE, joining=True),
+    replace(_NO_TROUBLE, leases=True),
+    replace(_NO_TROUBLE, retries=1, switchovers=1),
+    replace(_NO_TROUBLE, haste=1),
+    replace(_NO_TROUBLE, crashes=1),
+    THE_ISSUE_S,
     Bounds(),
 )
-"""Searched one after the other; the third is what the issue asks for, the last one is as far as it goes."""
+"""Searched one after the other, what ends soon first; the last one is for those who have a night."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from bankrmi.robustness.exhaustive import client
 from bankrmi.robustness.exhaustive.bank import Bank
-from bankrmi.robustness.exhaustive.beginning import settled_bank
+from bankrmi.robustness.exhaustive.beginning import first_state
 from bankrmi.robustness.exhaustive.bounds import Bounds
 from bankrmi.robustness.exhaustive.promises import Promises
 from bankrmi.robustness.exhaustive.server import Servers
@@ -85,7 +85,11 @@ class _Search:
         self.promises = Promises(self.servers)
 
     def run(self) -> Explored:
-        first = settled_bank(self.bank, self.bounds)
+        try:
+            first = first_state(self.bank, self.bounds)
+        except BrokenPromise as broken:
+            line = in_words(self.servers, broken.label)
+            return self._explored(Violation(sentence=broken.sentence, trace=("while it begins:", line)))
         self.parents[hash(first)] = hash(first)
         layer = [first]
         try:

@@ -4,6 +4,8 @@ Rule 1: the function is production's `Replica.step`, on production's journal; no
 Rule 2: it is called once for each pair of a server's state and an event, however many states of the whole
         bank share that pair. That is what makes the search fast: the bank is a combination of few parts.
 Rule 3: a crash may come between any two effects; a `Commit` that was not carried out never happened.
+Assumption: all that the rules remember hangs on the `Replica` and its journal. What is kept elsewhere (a
+            planted bug's own notes, a class variable) would be mixed up among the states.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from bankrmi.replication.standby import Standby
 from bankrmi.robustness.mutants import MUTANTS, Found, Mutant, hunt, hunting, planted
 from bankrmi.robustness.mutants.__main__ import main
 from bankrmi.robustness.mutants.mutant import Patch, in_place
-from bankrmi.robustness.mutants.table import MARK, as_markdown, write_between_marks
+from bankrmi.robustness.mutants.table import BEGIN, END, as_markdown, write_between_marks
 from bankrmi.robustness.simulator.simulation import simulate
 
 pytestmark = pytest.mark.timeout(300)
@@ -124,9 +124,10 @@ FOUND = Found(
 
 def test_the_table_stands_between_its_marks_and_nothing_else_changes(tmp_path: Path) -> None:
     document = tmp_path / "robustness.md"
-    document.write_text(f"# Title\n\n{MARK}\nold\n{MARK}\n\nThe end.\n")
+    document.write_text(f"# Title\n\n{BEGIN}\nold\n{END}\n\nThe end.\n")
     write_between_marks(document, as_markdown([("no-roll-back", FOUND), ("ignore-behind", None)], 1000))
-    head, table, tail = document.read_text().split(MARK)
+    head, table = document.read_text().split(BEGIN)
+    table, tail = table.split(END)
     assert (head, tail) == ("# Title\n\n", "\n\nThe end.\n")
     [_, _, first, second] = table.strip().splitlines()
     assert first.startswith("| `no-roll-back` | A3 | a deposed primary keeps")
@@ -137,14 +138,14 @@ def test_the_table_stands_between_its_marks_and_nothing_else_changes(tmp_path: P
 def test_a_document_without_marks_is_left_alone(tmp_path: Path) -> None:
     document = tmp_path / "robustness.md"
     document.write_text("nothing\n")
-    with pytest.raises(InvalidRequest, match="has to hold the line"):
+    with pytest.raises(InvalidRequest, match="has to hold the lines"):
         write_between_marks(document, "table\n")
     assert document.read_text() == "nothing\n"
 
 
 def test_the_command_hunts_and_keeps_the_table(tmp_path: Path) -> None:
     document = tmp_path / "robustness.md"
-    document.write_text(f"{MARK}\n{MARK}\n")
+    document.write_text(f"{BEGIN}\n{END}\n")
     ended = CliRunner().invoke(main, ["acknowledge-before-standby", "--seeds", "5", "--write", str(document)])
     assert ended.exit_code == 0, ended.output
     assert ended.output.endswith("1 planted bugs, 1 found within 5 seeds each\n")

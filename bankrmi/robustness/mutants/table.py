@@ -1,6 +1,6 @@
 """All planted bugs, how many seeds each one took, and what saw it: for a person, and kept in a document.
 
-Rule: in the document the table stands between two lines `<!-- mutants -->`, and nothing else is touched.
+Rule: in the document the table stands between `<!-- mutants -->` and `<!-- /mutants -->`, and only there.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from pathlib import Path
 from bankrmi.errors import InvalidRequest
 from bankrmi.robustness.mutants.hunting import MUTANTS, SEEDS, Found, hunt
 
-__all__ = ["MARK", "as_markdown", "hunt_all", "line", "write_between_marks"]
+__all__ = ["BEGIN", "END", "as_markdown", "hunt_all", "line", "write_between_marks"]
 
-MARK = "<!-- mutants -->"
+BEGIN = "<!-- mutants -->"
+END = "<!-- /mutants -->"
 
 _DETAILS = (
     (r"View\(.*", "a view"),
@@ -72,7 +73,9 @@ def _without_details(sentence: str) -> str:
 
 def write_between_marks(path: Path, table: str) -> None:
     """Put the table in the place of the one that the document holds; raises InvalidRequest if it has none."""
-    parts = path.read_text(encoding="utf-8").split(MARK)
-    if len(parts) != 3:
-        raise InvalidRequest(f"{path} has to hold the line {MARK} twice: before the table, and after it")
-    path.write_text(f"{parts[0]}{MARK}\n{table}{MARK}{parts[2]}", encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
+    before, begun, rest = text.partition(f"{BEGIN}\n")
+    _, ended, after = rest.partition(END)
+    if not begun or not ended:
+        raise InvalidRequest(f"{path} has to hold the lines {BEGIN} and {END}: the table goes between them")
+    path.write_text(f"{before}{begun}{table}{ended}{after}", encoding="utf-8")

@@ -71,6 +71,7 @@ class _Moment:
     number: int
     pending: int
     names: bool
+    """Whether a change of names has come to those that are pending; some stay so for ever."""
     answers: int
 
 
@@ -139,16 +140,19 @@ def reference_of(story: Story, ledger: Mapping[int, int]) -> Reference:
 
 
 def _moments(disk: DiskStory) -> list[_Moment]:
-    return [
-        _Moment(
-            number=interval.number,
-            pending=len(interval.pending),
-            names=any(not isinstance(change, Written | Resized) for change in interval.pending),
-            answers=interval.answers,
+    moments, known = [], set[int]()
+    for interval in intervals(disk.operations):
+        names = {id(one) for one in interval.pending if not isinstance(one, Written | Resized)}
+        moments.append(
+            _Moment(
+                number=interval.number,
+                pending=len(interval.pending),
+                names=not names <= known,
+                answers=interval.answers,
+            )
         )
-        for interval in intervals(disk.operations)
-        if interval.number >= disk.begins_after
-    ]
+        known = names
+    return moments[disk.begins_after :]
 
 
 # -- which states ------------------------------------------------------------------------------------
@@ -158,9 +162,7 @@ def _rounds(
     trials: Sequence[_Trial], findings: Findings, states: int, chance: random.Random
 ) -> Iterator[list[Plan]]:
     """Give plans until there are as many states, or no new ones are found: those drawn twice count once."""
-    directed = list(_directed([trial.moments for trial in trials]))
-    if len(directed) > _MOST_DIRECTED * states:
-        directed = chance.sample(directed, int(_MOST_DIRECTED * states))
+    directed = _directed(trials, int(_MOST_DIRECTED * states), chance)
     busy = [[moment.number for moment in trial.moments if moment.pending] for trial in trials]
     before = -1
     while before < findings.states < states:
@@ -176,15 +178,27 @@ def _rounds(
         directed = []
 
 
-def _directed(moments: Sequence[Sequence[_Moment]]) -> Iterator[tuple[int, int, str, str]]:
-    for disk, known in enumerate(moments):
-        for moment in known:
+Choice = tuple[int, int, str, str]
+"""Number of the disk, of the interval, way and seed."""
+
+
+def _directed(trials: Sequence[_Trial], limit: int, chance: random.Random) -> list[Choice]:
+    """Return all that is to be tried in any case; where there is no room for all, some of each kind."""
+    answers: list[Choice] = []
+    names: list[Choice] = []
+    for disk, trial in enumerate(trials):
+        for moment in trial.moments:
             if moment.answers:
-                yield disk, moment.number, "nothing", ""
+                answers.append((disk, moment.number, "nothing", ""))
             if moment.names:
-                for way in WAYS:
-                    for seed in range(_SEEDS_FOR_NAMES):
-                        yield disk, moment.number, way, f"names{seed}"
+                names += [
+                    (disk, moment.number, way, f"names{seed}")
+                    for way in WAYS
+                    for seed in range(_SEEDS_FOR_NAMES)
+                ]
+    for_answers = min(len(answers), max(limit // 2, limit - len(names)))
+    for_names = min(len(names), limit - for_answers)
+    return chance.sample(answers, for_answers) + chance.sample(names, for_names)
 
 
 # -- judging -----------------------------------------------------------------------------------------

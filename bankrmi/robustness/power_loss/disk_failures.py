@@ -92,7 +92,8 @@ class _Trial:
             self._wait_for_failure()
             code = processes.wait_for_end(victim)
             say(f"{self._case}: {victim} ended with exit code {code}")
-            if victim != WITNESS:  # Without it the open change of view keeps all waiting.
+            # Without the witness the open change of view keeps all waiting.
+            if victim != WITNESS and processes.leads_after_loss("s2"):
                 self._load.wait_for(_ANSWERS)
             processes.start(victim)
             processes.wait_until_in_sync("s1", "s2")

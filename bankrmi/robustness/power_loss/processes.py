@@ -178,6 +178,19 @@ class Processes:
         """Wait until this server leads."""
         self.until(lambda: (self.status(name) or {}).get("role") == "primary", f"{name} leads")
 
+    def leads_after_loss(self, name: str) -> bool:
+        """Wait for what becomes of a server whose primary is gone: return whether it leads.
+
+        It does not if the primary had gone on without it before: where a machine is slow, that may be.
+        """
+
+        def known() -> str:
+            status = self.status(name) or {}
+            out = name not in (status.get("in_sync") or [name])
+            return "leads" if status.get("role") == "primary" else "is out" if out else ""
+
+        return self.until(known, f"{name} leads, or may not") == "leads"
+
     def wait_until_in_sync(self, *names: str) -> None:
         """Wait until one of these servers leads and exactly these are in sync."""
 

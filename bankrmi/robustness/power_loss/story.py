@@ -263,17 +263,18 @@ def _decide_alone(telling: _Telling) -> str:
     primary, standby = _leader(processes)
     telling.say(f"{primary} decides alone, is taken over, and rolls back")
     processes.pause(standby)
-    processes.until(lambda: (processes.status(primary) or {}).get("lag"), f"{primary} is ahead")
+
+    def is_ahead_or_alone() -> bool:
+        """Alone: we were slow, and it has gone on without the other one."""
+        status = processes.status(primary) or {}
+        return status.get("lag", 0) > 0 or standby not in status.get("in_sync", [standby])
+
+    processes.until(is_ahead_or_alone, f"{primary} is ahead")
     processes.pause(primary)
     telling.kill(standby)
     telling.start(standby, wait=False)
 
-    def leads_or_is_out() -> bool:
-        """Out: before it was stopped, the primary had gone on alone already."""
-        status = processes.status(standby) or {}
-        return status.get("role") == "primary" or standby not in (status.get("in_sync") or [standby])
-
-    processes.until(leads_or_is_out, f"{standby} leads, or may not")
+    processes.leads_after_loss(standby)
     processes.resume(primary)
     return primary
 

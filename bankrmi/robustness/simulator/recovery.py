@@ -76,7 +76,11 @@ class Recovery:
                 self._lose(server)
 
     def _lose(self, server: SimulatedServer) -> None:
-        """It never comes back: dead, stopped, or cut off from everybody."""
+        """It never comes back: dead, stopped, or cut off from everybody.
+
+        What it has proposed is lost, too: else it might win, and then none of the view's members survives.
+        """
+        self._simulation.witness.lost.add(server.name)
         fate = self._world.chance.choice(["dead", "stopped", "cut off"])
         if fate == "stopped" and not server.alive:
             fate = "dead"

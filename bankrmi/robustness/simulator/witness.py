@@ -23,6 +23,7 @@ class SimulatedWitness:
         self.view: View | None = None
         self.up = True
         self._life = 0
+        self.lost: set[str] = set()  # Servers that are never heard again, not even what is on its way.
         self.on_change: Callable[[], None] = lambda: None
         self.loses: Callable[[View], bool] = lambda _: False
         """Whether a proposal gets lost on its way, as seen from outside: see `Simulation`."""
@@ -73,7 +74,7 @@ class SimulatedWitness:
                 answer(event)
 
         def arrive() -> None:
-            if not self.up or self._life != life:
+            if not self.up or self._life != life or server in self.lost:
                 return
             reply = decide()
             if reply is not None and not self.world.happens(self.world.faults.witness_loss):

@@ -86,7 +86,7 @@ class SimulatedClient:
         chance = self.simulation.world.chance
         self._reads = 0.95 if self.name == "c1" else chance.choice([0.1, 0.3, 0.3, 0.95])
         self._burst = chance.choice([1, 10, 30])
-        self._rest_ms = chance.choice([300, 2000, 6000])
+        self._rest_ms = chance.choice([50, 200, 1000] if self.mostly_reads else [300, 2000, 6000])
         self._stuck = chance.choice([0, 0.1, 0.9])
         self._fickle = chance.choice([0, 0.05, 0.3])
         self._stubborn = chance.random() < 0.3

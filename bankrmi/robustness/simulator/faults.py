@@ -25,6 +25,7 @@ class Faults:
     late_doubles: float  # Of the duplicates, how many come seconds late.
     slow: float
     witness_loss: float  # Of the witness's answers.
+    late_probe: float  # Of the looks whether a process lives: what was seen is told long after.
     reset_every_ms: float  # A connection between two servers that live breaks.
     cut_every_ms: float
     cut_at_change: float  # Of the changes of view, at how many the leader is cut off just then.
@@ -64,9 +65,10 @@ class Faults:
             late_doubles=share(0.02, 0.8),
             slow=share(0.001, 0.05),
             witness_loss=share(0.02, 0.5),
+            late_probe=share(0.02, 0.5),
             reset_every_ms=every(300, 8000),
             cut_every_ms=every(700, 12000),
-            cut_at_change=share(0.05, 0.5),
+            cut_at_change=share(0.1, 0.9),
             deafen_every_ms=every(1000, 8000),
             crash_between_effects=share(0.0001, 0.003),
             pause_between_effects=share(0.0001, 0.003),

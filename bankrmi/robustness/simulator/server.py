@@ -54,6 +54,7 @@ __all__ = ["ServerToken", "SimulatedServer"]
 TICK_MS = 25.0
 RECONNECT_MS = 15.0
 PROBE_TIMEOUT_MS = 200.0
+LATE_PROBES_MS = (40, 200, 1500)
 PAUSES_MS = (5, 50, 200, 400, 1500, 3000)
 
 
@@ -381,6 +382,8 @@ class SimulatedServer:
             )
             known = refused or start_id is not None
             wait_ms = self.world.delay_ms() if known else PROBE_TIMEOUT_MS
+            if self.world.happens(self.world.faults.late_probe):
+                wait_ms += self.world.chance.choice(LATE_PROBES_MS) * self.world.chance.random()
             self.world.after(wait_ms, lambda: self.take_for(boot, found))
 
         self.world.after(effect.delay_ms, look)

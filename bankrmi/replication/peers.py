@@ -93,14 +93,18 @@ class Peer:
         self.matched = max(self.matched, matched)
         self.resume_id = max(self.resume_id, self.matched + 1)
         self.next_id = max(self.next_id, self.resume_id)
-        self.gone = False
+        self.gone = self.gone and not self.linked  # An answer that was long on its way says nothing of now.
         self.backward = 1
 
     def answered(self, number: int) -> None:
-        """The server answered this message: it is not silent; what was sent before is answered, or lost."""
+        """The server answered this message: it is not silent; what was sent before is answered, or lost.
+
+        Unless the connection is gone: what comes late says nothing of now, and waiting goes on from the loss.
+        """
         for older in [sent for sent in self.unanswered if sent <= number]:
             del self.unanswered[older]
-        self.waiting_since_ms = next(iter(self.unanswered.values()), None)
+        if self.linked:
+            self.waiting_since_ms = next(iter(self.unanswered.values()), None)
 
     def mismatched(self, number: int, tip: int) -> None:
         """What preceded the entries is not there: begin further back, faster each time."""

@@ -392,3 +392,17 @@ def test_a_bank_that_is_well_goes_on_though_the_witness_has_lost_its_memory() ->
     bank.withdraw("s1", "c:1", 10)
     bank.deliver_all()
     assert "s1 answers c:1: done 90 at 1" in bank.told()
+
+
+def test_a_late_acknowledgement_does_not_hide_that_its_sender_is_gone() -> None:
+    """V2: found by the simulator (seed 1009672)."""
+    bank = running("s1", "s2")
+    bank.wait(100)
+    bank.tick("s1")
+    bank.deliver("s1 -> s2")
+    late = bank.find("s2 -> s1: acknowledged")
+    bank.cut("s1", "s2")
+    bank.deliver("s1 looks at s2")
+    late.arrive()
+    bank.crash("s2")
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1"})

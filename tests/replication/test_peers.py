@@ -113,3 +113,14 @@ def test_what_is_not_answered_in_time_is_sent_again() -> None:
 def test_only_members_and_mandatory_joiners_count() -> None:
     counting = [standing for standing in Standing if Peer("s2", standing=standing).counts]
     assert counting == [Standing.MANDATORY, Standing.MEMBER]
+
+
+def test_an_answer_that_comes_after_the_connection_was_lost_does_not_end_the_waiting() -> None:
+    """V2: else a member that died a moment later would be waited for without end."""
+    peer = member()
+    peer.sent(1, 3, 5.0)
+    peer.lost(7.0)
+    peer.gone = True
+    peer.acknowledged(1, 3)
+    assert (peer.waiting_since_ms, peer.gone) == (5.0, True)
+    assert peer.is_silent(7.0, 500)

@@ -114,7 +114,8 @@ class Correspondence:
         if replica.primary is not None:
             joining.admit(replica.primary, token, request)
             return
-        reply = JoinAnswer(server=replica.settings.server, number=request.number, outcome="not_primary")
+        server, number = replica.settings.server, request.number
+        reply = JoinAnswer(server=server, number=number, outcome="not_primary", epoch=0)
         replica.effects.append(Answer(token, reply))
 
     def _take_leave(self, token: Any, server: str) -> None:

@@ -56,7 +56,12 @@ def admit(primary: Primary, token: Any, request: JoinRequest) -> None:
     peer = primary.peers.get(request.server)
 
     def answer(outcome: str) -> None:
-        reply = JoinAnswer(server=replica.settings.server, number=request.number, outcome=outcome)
+        reply = JoinAnswer(
+            server=replica.settings.server,
+            number=request.number,
+            outcome=outcome,
+            epoch=primary.view.epoch,
+        )
         replica.effects.append(Answer(token, reply))
 
     if peer is None or request.server not in replica.settings.others:
@@ -136,7 +141,7 @@ class Joiner:
         if answer.outcome == "not_primary":
             replica.viewing.read()
         elif answer.outcome == "checkpoints" and view is not None and view.primary == answer.server:
-            self._admitted = (view.history, view.epoch)
+            self._admitted = (view.history, answer.epoch)
         elif (
             answer.outcome == "copy"
             and view is not None

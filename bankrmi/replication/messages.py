@@ -134,12 +134,14 @@ class JoinAnswer:
     """To the join request `number`.
 
     `outcome` is "checkpoints" (they will come), "copy" (nothing in common: fetch one), "wait" (ask again),
-    "not_primary", or "unknown" (the primary's configuration does not name this server).
+    "not_primary", or "unknown" (the primary's configuration does not name this server). `epoch` is the one
+    that the primary leads, 0 if it leads none: what it promises, it may forget with the epoch.
     """
 
     server: str
     number: int
     outcome: str
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

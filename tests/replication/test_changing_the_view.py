@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bankrmi.replication.events import LinkChanged, ViewRead
+from bankrmi.replication.events import AnswerArrived, LinkChanged, ViewRead
+from bankrmi.replication.messages import JoinAnswer
 from bankrmi.replication.peers import Standing
 from bankrmi.replication.settings import Settings
 from tests.replication.histories import alone, taken_over, until_proposed
@@ -406,3 +407,26 @@ def test_a_late_acknowledgement_does_not_hide_that_its_sender_is_gone() -> None:
     late.arrive()
     bank.crash("s2")
     bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1"})
+
+
+def test_a_joiner_that_was_admitted_in_an_epoch_before_asks_again() -> None:
+    """V3, V8: in its next epoch the primary goes by the view, which may name a disk that is lost.
+
+    Found by the simulator (seed 2006654): the joiner knew of the new epoch already, and waited for ever.
+    """
+    bank = running("s1", "s2")
+    bank.crash("s2")
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1"})
+    assert bank.view is not None
+    epoch = bank.view.epoch
+    bank.start("s2")
+    bank.link("s1", "s2")
+    bank.take("s2", ViewRead(bank.view, epoch))
+    asked = []
+    for number, admitted_in in ((1, epoch - 1), (2, epoch), (3, epoch)):
+        bank.wait(95 if number == 1 else 101)
+        bank.tick("s2")
+        asked.append(bool([line for line in bank.told() if "let me in" in line]))
+        answer = JoinAnswer(server="s1", number=number, outcome="checkpoints", epoch=admitted_in)
+        bank.take("s2", AnswerArrived(answer, "s1"))
+    assert asked == [True, True, False]

@@ -236,13 +236,14 @@ class Recorder:
 def cut_writes_done(calls: Iterable[Call]) -> frozenset[float]:
     """Return when those writes began that were done, though their process was killed in them.
 
-    To be asked before anybody else writes there.
+    To be asked before anybody else writes there. Of a write that strace came too late to read the data of, rule 4
+    of the module strace holds.
     """
     done = set()
     for call in calls:
-        found = fd_path(call.arguments)
-        if call.name == "pwrite64" and found is not None and not found[2]:
-            data, offset = strings(call.arguments)[0], int(call.arguments.rpartition(",")[2])
+        found, texts = fd_path(call.arguments), strings(call.arguments)
+        if call.name == "pwrite64" and found is not None and not found[2] and texts:
+            data, offset = texts[0], int(call.arguments.rpartition(",")[2])
             with Path(found[1]).open("rb") as file:
                 file.seek(offset)
                 if file.read(len(data)) == data:

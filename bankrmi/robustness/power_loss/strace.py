@@ -3,6 +3,8 @@
 Rule 1: with `-D` the process that we start is the one recorded: signals and exit codes are its own.
 Rule 2: one file a thread (`-ff`): each line is a whole call, with the time when it began and its duration.
 Rule 3: a line that cannot be read is an error, never skipped.
+Rule 4: a thread killed at the door of a call did not make it: Linux skips a call at whose beginning a tracer is
+    told if the thread is being killed. There strace comes too late to read the data, or even which call (`???`).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ _TAIL_BYTES, _TAIL_LINES = 1 << 20, 3
 
 _LINE = re.compile(r"(\d+\.\d+) (\w+)\((.*)\) += (-?\d+|0x[0-9a-f]+|\?)(.*?)(?: <(\d+\.\d+)>)?\n?")
 _UNFINISHED = re.compile(r"(\d+\.\d+) (\w+)\((.*?)(?: <unfinished \.\.\.>|\)? += \?.*)\n?")
+_NOT_MADE = re.compile(r"\d+\.\d+ \?\?\?\(\) += \?\n?")
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
 _DESCRIPTOR = re.compile(r"(\d+)<((?:\\x[0-9a-f]{2})*)>(\(deleted\))?")
 
@@ -111,6 +114,8 @@ def _calls(lines: Iterable[str]) -> Iterator[Call]:
                 rest=whole[5],
             )
         elif not line.strip() or " exited with " in line or "killed by" in line or " resumed>" in line:
+            continue
+        elif _NOT_MADE.fullmatch(line):
             continue
         else:
             cut = _UNFINISHED.fullmatch(line)

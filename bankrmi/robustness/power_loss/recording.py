@@ -236,8 +236,8 @@ class Recorder:
 def cut_writes_done(calls: Iterable[Call]) -> frozenset[float]:
     """Return when those writes began that were done, though their process was killed in them.
 
-    To be asked before anybody else writes there. Of a write that strace came too late to read the data of, rule 4
-    of the module strace holds.
+    To be asked before anybody else writes there. A write whose data strace came too late to read was not done
+    (rule 4 of the module strace).
     """
     done = set()
     for call in calls:

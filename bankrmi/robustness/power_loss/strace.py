@@ -3,8 +3,9 @@
 Rule 1: with `-D` the process that we start is the one recorded: signals and exit codes are its own.
 Rule 2: one file a thread (`-ff`): each line is a whole call, with the time when it began and its duration.
 Rule 3: a line that cannot be read is an error, never skipped.
-Rule 4: a thread killed at the door of a call did not make it: Linux skips a call at whose beginning a tracer is
-    told if the thread is being killed. There strace comes too late to read the data, or even which call (`???`).
+Rule 4: a thread killed at the door of a call did not make it: Linux skips a call at whose beginning a tracer
+    is told if the thread is being killed. There strace comes too late to read the data, or even which call it
+    is (`???`).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _TAIL_BYTES, _TAIL_LINES = 1 << 20, 3
 
 _LINE = re.compile(r"(\d+\.\d+) (\w+)\((.*)\) += (-?\d+|0x[0-9a-f]+|\?)(.*?)(?: <(\d+\.\d+)>)?\n?")
 _UNFINISHED = re.compile(r"(\d+\.\d+) (\w+)\((.*?)(?: <unfinished \.\.\.>|\)? += \?.*)\n?")
-_NOT_MADE = re.compile(r"\d+\.\d+ \?\?\?\(\) += \?\n?")
+_WITHOUT_CALL = re.compile(r"^\s*$| exited with |killed by| resumed>|^\d+\.\d+ \?\?\?\(\) += \?$")
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
 _DESCRIPTOR = re.compile(r"(\d+)<((?:\\x[0-9a-f]{2})*)>(\(deleted\))?")
 
@@ -113,11 +114,7 @@ def _calls(lines: Iterable[str]) -> Iterator[Call]:
                 returned=int(whole[4], 0),
                 rest=whole[5],
             )
-        elif not line.strip() or " exited with " in line or "killed by" in line or " resumed>" in line:
-            continue
-        elif _NOT_MADE.fullmatch(line):
-            continue
-        else:
+        elif _WITHOUT_CALL.search(line) is None:
             cut = _UNFINISHED.fullmatch(line)
             if cut is None:
                 raise ValueError(f"a line of strace that cannot be read: {line[:200]!r}")

@@ -69,7 +69,10 @@ class Membership:
 
     def _handing_over(self) -> View | None:
         move = self._switchover
-        if move is None or move.cancelled:
+        if move is None:
+            return None
+        if move.cancelled:
+            self._give_up(move.cancelled)
             return None
         primary, target = self._primary, self._primary.peers[move.target]
         tip = self._replica.journal.tip.action_id
@@ -82,7 +85,7 @@ class Membership:
         return None
 
     def _give_up(self, why: str) -> None:
-        """If nothing was proposed yet, go on; else the lead has to be won again before it is used."""
+        """If no proposal can still win, go on; else that has to be settled, by winning again if need be."""
         assert self._switchover is not None
         if self._replica.proposals.settled:
             self._resume(why)

@@ -204,6 +204,31 @@ def test_a_switchover_whose_answer_is_lost_is_resumed_only_by_winning() -> None:
     assert bank.told() == []
 
 
+def test_a_switchover_given_up_goes_on_when_the_proposal_before_it_is_settled() -> None:
+    """V5, V6, seed 10020996: the let-in has won, but its answer was lost when the switchover was too late."""
+    bank = running("s1", "s2", switchover_timeout_ms=100)
+    bank.crash("s2")
+    bank.take("s1", LinkChanged(server="s2", up=False))
+    bank.deliver_all()
+    bank.start("s2")
+    bank.link("s1", "s2")
+    until_proposed(bank, "s1")
+    bank.deliver("s1 proposes epoch 4 is s1's {s1, s2}")
+    bank.drop("witness -> s1")
+    bank.take("s1", ViewRead(bank.view, 3))
+    bank.switch_over("s1", "s2")
+    bank.wait(101)
+    bank.tick("s1")
+    bank.withdraw("s1", "c:1", 10)
+    bank.told()
+    bank.witness_silent("s1", proposal=True)
+    assert bank.told() == [
+        "s1 answers operator: refused, s2 did not catch up in time",
+        "s1 -> s2: checkpoint in 4 of 1-1",
+        "s1 commits group",
+    ]
+
+
 def test_a_lost_proposal_is_settled_by_another_one_and_the_late_one_loses() -> None:
     """V6."""
     bank = running("s1", "s2")

@@ -41,6 +41,7 @@ robustness: $(INSTALLED) mutants
 	$(RUN) -m bankrmi simulate --exhaustive --minutes 10
 	$(RUN) -m bankrmi.robustness.power_loss --states $(STATES)
 	$(RUN) -m bankrmi chaos --minutes $(MINUTES) --report chaos.html
+	ROBUSTNESS=1 $(RUN) -m pytest tests/robustness/test_chaos_finds.py
 
 mutants: $(INSTALLED)
 	@$(RUN) -m bankrmi.robustness.mutants --jobs $(JOBS) --write docs/robustness.md

@@ -12,6 +12,7 @@ import click
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.invocation import say
+from bankrmi.cli.written_numbers import RealRange
 from bankrmi.errors import ConfigurationError
 
 __all__ = ["COMMANDS"]
@@ -19,7 +20,7 @@ __all__ = ["COMMANDS"]
 
 @click.command()
 @click.option(
-    "--minutes", metavar="M", type=click.FloatRange(min=0.05), required=True, help="How long faults go on."
+    "--minutes", metavar="M", type=RealRange(min=0.05), required=True, help="How long faults go on."
 )
 @click.option("--seed", metavar="S", type=click.IntRange(min=0), help="What is done and asked for; else any.")
 @click.option("--servers", type=click.Choice(["2", "3"]), default="2", show_default=True)
@@ -45,7 +46,7 @@ __all__ = ["COMMANDS"]
 )
 @click.option(
     "--pause-ms",
-    type=click.FloatRange(0, 10_000),
+    type=RealRange(0, 10_000),
     default=25.0,
     show_default=True,
     help="How long each of a client's six sessions waits between calls, on average.",

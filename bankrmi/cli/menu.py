@@ -16,7 +16,7 @@ from bankrmi.bank.operations import LARGEST, Receipt
 from bankrmi.cli.invocation import Invocation
 from bankrmi.cli.screen import Screen
 from bankrmi.cli.sentences import result_of, sentence_of
-from bankrmi.cli.whole_numbers import whole_number
+from bankrmi.cli.written_numbers import RealRange, whole_number
 from bankrmi.errors import BankError, Cancelled, Refused, Unreached, Unsettled
 
 __all__ = ["COMMANDS", "Bank", "Menu"]
@@ -130,7 +130,7 @@ class Menu:
 @click.option(
     "--timeout",
     metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True, max=3600),
+    type=RealRange(min=0, min_open=True, max=3600),
     help="When to give up an operation; else the client's timeout_ms of the configuration.",
 )
 @click.pass_obj

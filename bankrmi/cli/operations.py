@@ -14,7 +14,7 @@ from bankrmi.bank.ledger_file import write_ledger
 from bankrmi.bank.operations import Receipt, check_account, check_amount, parse_request_id
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, say, show_json
 from bankrmi.cli.sentences import result_of, sentence_of
-from bankrmi.cli.whole_numbers import whole_number
+from bankrmi.cli.written_numbers import RealRange, whole_number
 from bankrmi.errors import Cancelled, Refused
 
 __all__ = ["COMMANDS"]
@@ -33,7 +33,7 @@ def _timeout_option(command: _Command) -> _Command:
     return click.option(
         "--timeout",
         metavar="SECONDS",
-        type=click.FloatRange(min=0, min_open=True, max=3600),
+        type=RealRange(min=0, min_open=True, max=3600),
         help="When to give up; else the client's timeout_ms of the configuration.",
     )(command)
 

@@ -11,6 +11,7 @@ import click
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say, show_json
+from bankrmi.cli.written_numbers import RealRange
 from bankrmi.config import Configuration
 
 __all__ = ["COMMANDS", "print_status"]
@@ -31,7 +32,7 @@ def print_status(configuration: Configuration) -> None:
     "-w",
     "--watch",
     metavar="[SECONDS]",
-    type=click.FloatRange(min=0.1, max=3600),
+    type=RealRange(min=0.1, max=3600),
     is_flag=False,
     flag_value=1.0,
     default=None,

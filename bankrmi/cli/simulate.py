@@ -13,6 +13,7 @@ import click
 
 from bankrmi.cli.exit_codes import ExitCode, SimulationCode
 from bankrmi.cli.invocation import say
+from bankrmi.cli.written_numbers import RealRange
 
 if TYPE_CHECKING:
     from bankrmi.robustness.simulator.simulation import Result
@@ -78,9 +79,7 @@ def _complete_bug(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 @click.option(
     "--seed", metavar="S", type=click.IntRange(min=0), default=0, show_default=True, help="The first."
 )
-@click.option(
-    "--minutes", metavar="M", type=click.FloatRange(min=0, min_open=True), help="Stop after so long."
-)
+@click.option("--minutes", metavar="M", type=RealRange(min=0, min_open=True), help="Stop after so long.")
 @click.option(
     "--jobs",
     metavar="J",

@@ -26,6 +26,17 @@ def test_any_other_unknown_option_is_told_with_the_way_to_the_help(
     assert "(see bankrmi status --help)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "line", ["simulate --minutes nan", "simulate --minutes inf", "chaos --minutes nan", "menu --timeout nan"]
+)
+def test_what_is_no_number_of_minutes_or_seconds_is_refused(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`nan` lies in every range; a run of so many minutes would never end, or find nothing in no seeds."""
+    assert run(line.split()) == 2
+    assert "is not a finite number" in capsys.readouterr().err
+
+
 def test_without_a_command_there_is_the_help_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 2
     said = capsys.readouterr().err

@@ -24,8 +24,10 @@ So there is a safe view if
   that is named in it. Of several, one is as safe as another; the primary is taken, or else the newest copy.
 
 The new view: a history of its own (what is still on its way under the old one then fits nothing, and old and
-new action ids are never compared), epoch E+1, and that one server alone in sync: the others join it, roll
-back to what they have in common, and only then count again.
+new action ids are never compared), an epoch far above E, and that one server alone in sync: the others join
+it, roll back to what they have in common, and only then count again. Far above: epochs may have been won in
+which nobody acted, and news of them may be on its way; a server follows what is newer, of whatever history,
+so none of them may be as high as the new one.
 Assumption: the rules were kept until the loss. A server put back from a backup breaks it.
 """
 
@@ -37,7 +39,11 @@ from dataclasses import dataclass
 from bankrmi.replication.entry import Position
 from bankrmi.replication.view import View
 
-__all__ = ["Holding", "NoSafeView", "SafeView", "decide"]
+__all__ = ["EPOCHS_UNHEARD", "Holding", "NoSafeView", "SafeView", "decide"]
+
+EPOCHS_UNHEARD = 1000
+"""More epochs than are ever won one after the other with nobody acting in any: each takes a process that
+proposes it, and ends before it has adopted it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +158,7 @@ def _chosen(holdings: Sequence[Holding], new_history: str) -> SafeView | NoSafeV
     return SafeView(
         view=View(
             history=new_history,
-            epoch=known + 1,
+            epoch=known + EPOCHS_UNHEARD,
             primary=best.server,
             start_id=best.start_id,
             in_sync=frozenset({best.server}),

@@ -25,6 +25,9 @@ __all__ = ["Joiner", "admit", "newest_common", "tail_of"]
 COPY_AGAIN_MS = 500.0
 """A pause after a copy that failed: what made it fail (a full disk, say) is likely still there."""
 
+LONGEST_PAUSE_BEACONS = 16
+"""An answer that takes longer finds nobody who waits for it: a round trip like that would end every lease."""
+
 
 def tail_of(journal: Journal) -> list[Position]:
     """Return positions from the tip down, thinning out, to action id 0; nothing if the copy is empty."""
@@ -100,6 +103,7 @@ class Joiner:
         self.replica = replica
         self._asked_ms = float("-inf")
         self._asked = 0
+        self._pause_ms = replica.settings.beacon_ms
         self._copying = False
         self._copied_view: View | None = None
         self._admitted: tuple[str, int] | None = None
@@ -107,16 +111,19 @@ class Joiner:
     def tick(self) -> None:
         """Ask the primary to be let in, until it has admitted us in its epoch, and whenever it falls silent.
 
-        Hearing it is not enough: it may speak to the disk that this server has lost.
+        Hearing it is not enough: it may speak to the disk that this server has lost. Only the answer to the
+        newest request counts, so the pause grows until an answer fits into it.
         """
         replica = self.replica
         view = replica.view
         if self._copying or view is None or view.primary not in replica.links:
             return
         admitted = self._admitted == (view.history, view.epoch) and not replica.standby.is_silent()
-        if admitted or replica.now_ms - self._asked_ms < replica.settings.beacon_ms:
+        if admitted or replica.now_ms - self._asked_ms < self._pause_ms:
             return
         self._asked_ms = replica.now_ms
+        if self._asked:
+            self._pause_ms = min(2 * self._pause_ms, LONGEST_PAUSE_BEACONS * replica.settings.beacon_ms)
         self._asked += 1
         adopted = replica.journal.adopted
         request = JoinRequest(
@@ -138,6 +145,7 @@ class Joiner:
         view = replica.view
         if answer.number != self._asked or not self._outside():
             return
+        self._pause_ms = replica.settings.beacon_ms
         if answer.outcome == "not_primary":
             replica.viewing.read()
         elif answer.outcome == "checkpoints" and view is not None and view.primary == answer.server:

@@ -153,6 +153,11 @@ class Viewing:
         for token in tokens:
             self._replica.effects.append(Answer(token, self.holdings()))
 
+    def _is_empty_and_without_view(self) -> bool:
+        """It has seen that there is no view; empty, it does not lead while others hold something."""
+        replica = self._replica
+        return replica.journal.adopted is None and self.view is None and replica.first_view.seen_no_view
+
     def holdings(self) -> Holdings:
         """Return what this server holds, for those who look for the newest copy."""
         replica = self._replica
@@ -165,6 +170,6 @@ class Viewing:
             epoch=adopted.epoch if adopted is not None else 0,
             primary=adopted.primary if adopted is not None else None,
             tip=replica.journal.tip,
-            still=self.still,
+            still=self.still or self._is_empty_and_without_view(),
             last_view=self.last_view,
         )

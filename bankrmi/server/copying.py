@@ -35,6 +35,10 @@ CHUNK_BYTES = 1 << 20
 SECONDS = 30.0
 STEP_PAUSE_SECONDS = 0.0005
 
+NAME_BYTES = 4
+OWN_NAMES = f"copy-{'[0-9a-f]' * 2 * NAME_BYTES}.db*"
+"""What a process that was killed may have left; other names are somebody else's."""
+
 
 class CopyServer:
     """Makes copies of this server's database, one at a time, and hands them out in chunks."""
@@ -44,8 +48,9 @@ class CopyServer:
         self._directory = directory
         self._made: dict[str, Path] = {}
         self._making: CopyMaker | None = None
-        for leftover in directory.glob("copy-*"):
-            leftover.unlink(missing_ok=True)
+        for leftover in directory.glob(OWN_NAMES):
+            if leftover.is_file():
+                leftover.unlink(missing_ok=True)
 
     def begin(self, call: Call) -> None:
         """Answer (name, size in bytes) when a copy is made."""
@@ -53,7 +58,7 @@ class CopyServer:
             raise OperationFailed("another copy is being made")
         for name in list(self._made):
             self.end(name)
-        name = secrets.token_hex(4)
+        name = secrets.token_hex(NAME_BYTES)
         try:
             self._making = CopyMaker(self._source(), self._directory / f"copy-{name}.db")
         except (apsw.Error, DiskFailed, BankError) as error:

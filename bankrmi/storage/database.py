@@ -136,19 +136,21 @@ def open_in_memory() -> apsw.Connection:
 def make_directory(directory: Path) -> None:
     """Make a directory, and what is above it; a power loss does not take it away with all that is in it.
 
-    One that is there already may have been made by a process that was killed before it could sync.
+    Whatever is there already may have been made by a process that was killed before it could sync.
     """
-    made = [one for one in directory.parents if not one.is_dir()]
     directory.mkdir(parents=True, exist_ok=True)
-    for one in (directory, *made):
+    for above in directory.parents:
         with suppress(PermissionError):  # One that we may use and not read: whoever made it has seen to it.
-            sync_directory(one.parent)
+            sync_directory(above)
 
 
 def sync_directory(directory: Path) -> None:
-    """Make new names in the directory survive a power loss."""
+    """Make new names in the directory survive a power loss, where the file system knows how to."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # fsync(2): this file system has none for directories.
+            raise
     finally:
         os.close(descriptor)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bankrmi.coordination.restore import Holding, NoSafeView, SafeView, decide
+from bankrmi.coordination.restore import EPOCHS_UNHEARD, Holding, NoSafeView, SafeView, decide
 from bankrmi.replication.entry import Position
 from bankrmi.replication.view import View
 
@@ -48,7 +48,7 @@ def test_the_primary_of_the_newest_epoch_alone_begins_a_new_history() -> None:
     assert isinstance(safe, SafeView)
     assert safe.view == View(
         history="h2",
-        epoch=4,
+        epoch=3 + EPOCHS_UNHEARD,
         primary="s1",
         start_id="start-s1",
         in_sync=frozenset({"s1"}),

@@ -10,6 +10,7 @@ import pytest
 
 from bankrmi.client import plan_witness_restore, restore_witness
 from bankrmi.config import Configuration
+from bankrmi.coordination.restore import EPOCHS_UNHEARD
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.coordination.witness import WITNESS_ID, Witness
 from bankrmi.errors import OperationFailed
@@ -78,7 +79,12 @@ def test_the_safe_view_is_found_shown_and_taken(bank: Bank) -> None:
     assert plan["found"][2].startswith("s2 led epoch 5")
     restored = restore_witness(bank.configuration, plan["view"])
     view = View.from_wire(restored)
-    assert (view.primary, view.epoch, view.in_sync, view.forced) == ("s2", 6, frozenset({"s2"}), True)
+    assert (view.primary, view.epoch, view.in_sync, view.forced) == (
+        "s2",
+        5 + EPOCHS_UNHEARD,
+        frozenset({"s2"}),
+        True,
+    )
     assert view.history != "h1"
     assert bank.store.current("account") == view
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bankrmi.replication.joining import newest_common, tail_of
+from tests.replication.scenario import Letter, running
 from tests.storage.journals import adopted, deposit, journal_on, opened
 
 
@@ -50,3 +51,26 @@ def test_banks_that_opened_differently_have_nothing_in_common() -> None:
     one, other = opened(), journal_on(None)
     other.open(adopted(history="another"))
     assert newest_common(one, tail_of(other)) is None
+
+
+def test_a_joiner_is_answered_though_the_answer_takes_longer_than_a_beacon() -> None:
+    """It asks again, and only the answer to the newest request counts."""
+    bank = running("s1", "s2")
+    bank.crash("s2", wipe=True)
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1"})
+    bank.start("s2")
+    bank.link("s1", "s2")
+    posted: list[tuple[float, Letter]] = []
+    for _ in range(500):
+        bank.wait(10)
+        bank.tick()
+        known = [letter for _, letter in posted]
+        posted += [(bank.now_ms, letter) for letter in bank.mail if letter not in known]
+        for at_ms, letter in list(posted):
+            if bank.now_ms - at_ms >= 150:
+                posted.remove((at_ms, letter))
+                bank.mail.remove(letter)
+                letter.arrive()
+        if "s2 fetches a copy of s1" in bank.trace:
+            return
+    raise AssertionError(bank.trace[-12:])

@@ -81,7 +81,17 @@ def test_the_log_of_a_copy_that_a_crash_interrupted_is_not_brought_into_the_next
 
 def test_a_start_leaves_nothing_of_copies_that_were_being_made(tmp_path: Path) -> None:
     """Nor of their journals, which would stay for ever: a copy never has the same name again."""
-    for name in ("copy-1234.db", "copy-1234.db-journal", "bank.db"):
+    for name in ("copy-12ab34cd.db", "copy-12ab34cd.db-journal", "bank.db"):
         (tmp_path / name).touch()
     CopyServer(lambda: opened().database, tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["bank.db"]
+
+
+def test_a_start_leaves_everything_that_it_did_not_make(tmp_path: Path) -> None:
+    for name in ("copy-of-last-year.db", "copy-notes"):
+        (tmp_path / name).touch()
+    for name in ("copy-12ab34cd.db", "copy-before-upgrade"):
+        (tmp_path / name).mkdir()
+    before = set(tmp_path.iterdir())
+    CopyServer(lambda: opened().database, tmp_path)
+    assert set(tmp_path.iterdir()) == before

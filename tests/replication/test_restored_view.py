@@ -1,0 +1,95 @@
+"""A restored view, and what was left of the history before it.  Rule V9."""
+
+from __future__ import annotations
+
+from bankrmi.coordination.restore import Holding, NoSafeView, SafeView, decide
+from bankrmi.replication.events import LinkChanged, MessageArrived
+from bankrmi.replication.messages import HoldStill
+from tests.replication.scenario import Bank, running
+
+
+def lose_the_view(bank: Bank) -> None:
+    """The witness loses its memory, and all that is on its way is lost too."""
+    bank.view = None
+    bank.drop()
+
+
+def decided(bank: Bank) -> SafeView | NoSafeView:
+    """Ask every server to hold still, as `witness restore` does."""
+    answers: dict[str, Holding | str] = {}
+    for name in bank.replicas:
+        bank.take(name, MessageArrived("operator", HoldStill()))
+        bank.deliver(f"{name} reads the view", f"witness -> {name}")
+        holds = bank.holdings(name)
+        answers[name] = Holding(
+            server=holds.server,
+            incarnation=holds.incarnation,
+            start_id=holds.start_id,
+            history=holds.history,
+            epoch=holds.epoch,
+            primary=holds.primary,
+            tip=holds.tip,
+            still=holds.still,
+            last_view=holds.last_view,
+        )
+    return decide(list(bank.replicas), answers, new_history="restored")
+
+
+def restore(bank: Bank) -> None:
+    safe = decided(bank)
+    assert isinstance(safe, SafeView), safe
+    bank.view = safe.view
+
+
+def test_late_news_of_an_epoch_that_nobody_acted_in_does_not_pass_for_the_restored_view() -> None:
+    """s1 hands over to s2, and dies with the witness's memory before s2 hears of it.
+
+    s2 would else lead the lost history in an epoch as high as the restored one, with a witness that has never
+    heard of it; and could not go on without s1.
+    """
+    bank = running("s1", "s2")
+    bank.switch_over("s1", "s2")
+    bank.deliver("s1 proposes", "witness -> s1")
+    late = bank.find("s1 -> s2: news: epoch 3 is s2's")
+    bank.mail.remove(late)
+    bank.crash("s1")
+    lose_the_view(bank)
+    bank.start("s1")
+    restore(bank)
+    late.arrive()
+    bank.link("s1", "s2")
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"})
+    adopted = [replica.journal.adopted for replica in bank.replicas.values()]
+    assert [one.history for one in adopted if one is not None] == ["restored", "restored"]
+    bank.withdraw("s1", "c:1", 10)
+    bank.settle(lambda: any("answers c:1: done" in line for line in bank.trace))
+    bank.crash("s1", wipe=True)
+    bank.take("s2", LinkChanged(server="s1", up=False))
+    bank.withdraw("s2", "c:2", 10)
+    bank.settle(lambda: any("s2 answers c:2: done" in line for line in bank.trace))
+
+
+def test_a_server_that_was_always_empty_does_not_stand_in_the_way() -> None:
+    """It waits for a view like the others, and leads nothing meanwhile; s1 knows that it was no member."""
+    bank = running("s1", "s2")
+    bank.crash("s2", wipe=True)
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1"})
+    bank.crash("s1")
+    bank.start("s1")
+    bank.start("s2")
+    bank.settle(lambda: bank.replicas["s1"].primary is not None)
+    lose_the_view(bank)
+    bank.wait(3000)
+    restore(bank)
+
+
+def test_an_empty_server_that_may_have_held_more_does() -> None:
+    bank = running("s1", "s2")
+    bank.crash("s2", wipe=True)
+    bank.crash("s1")
+    lose_the_view(bank)
+    bank.start("s1")
+    bank.start("s2")
+    safe = decided(bank)
+    assert isinstance(safe, NoSafeView)
+    assert "if it lost its disk, it may have held more" in safe.why

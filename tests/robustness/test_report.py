@@ -24,6 +24,7 @@ from bankrmi.robustness.chaos.recorded import (
 from bankrmi.robustness.chaos.report import report, write_report
 from bankrmi.robustness.chaos.report_figures import answered_operations, binned
 from bankrmi.robustness.chaos.report_markup import Markup, element
+from bankrmi.robustness.chaos.telling import told
 from tests.robustness.made_up_runs import MS, SECOND, START, made_up_run, no_run
 from tests.robustness.pages import Page
 
@@ -96,6 +97,16 @@ def test_the_verdict_comes_first_in_plain_words(short: Recorded) -> None:
     assert "1 violation in 23\u202f534 operations" in broken
     assert "client c1 read 100; it was 99" in broken
     assert "No violation" not in broken
+
+
+def test_violations_that_are_too_many_to_tell_are_counted(short: Recorded) -> None:
+    run = replace(short, violations=tuple(f"violation {number}" for number in range(25)), untold=1975)
+    page = Page(report(run)).text()
+    assert "2\u202f000 violations in 23\u202f534 operations" in page
+    assert "and 1\u202f975 more" in page
+    verdict, *sentences = told(run)
+    assert verdict.startswith("2,000 violations in ")
+    assert sentences[19:21] == ["  violation 19", "  and 1,980 more"]
 
 
 def test_a_run_in_which_nothing_was_answered_is_not_called_good() -> None:

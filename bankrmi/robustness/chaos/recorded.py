@@ -181,8 +181,14 @@ class Recorded:
     faults: tuple[Fault, ...]
     failovers: tuple[Failover, ...]
     calls: CallColumns
+    untold: int = 0  # violations beyond those with a sentence
     files: tuple[tuple[str, str], ...] = ()  # ("history", "/tmp/…/history.jsonl"), …
     notes: tuple[str, ...] = ()  # what a reader of the verdict must know: what was left out, and why
+
+    @property
+    def violation_count(self) -> int:
+        """All that were found, told or not."""
+        return len(self.violations) + self.untold
 
 
 def columns(calls: Iterable[MadeCall]) -> CallColumns:

@@ -65,7 +65,7 @@ class Summary:
     def verdict(self) -> str:
         """Return the verdict in a line; what was not looked at is not called good."""
         if self.recorded.violations:
-            found = counted(len(self.recorded.violations), "violation")
+            found = counted(self.recorded.violation_count, "violation")
             return f"{found} in {counted(self.operations, 'operation')}"
         if not self.operations:
             return "Nothing was judged: no operation was answered"
@@ -84,6 +84,7 @@ def headline(summary: Summary) -> Markup:
     """Return the verdict, what it rests on, and the figures one asks for first."""
     recorded = summary.recorded
     violations = element("ol", (element("li", one) for one in recorded.violations), class_="violations")
+    untold = element("p", f"and {number(recorded.untold)} more", class_="note") if recorded.untold else ""
     return element(
         "header",
         element(
@@ -91,6 +92,7 @@ def headline(summary: Summary) -> Markup:
         ),
         element("h1", element("span", class_="seal", aria_hidden="true"), summary.verdict),
         violations if recorded.violations else "",
+        untold,
         element("p", _rests_on(summary), class_="lead"),
         element("p", (f"{note} " for note in recorded.notes), class_="note") if recorded.notes else "",
         element("dl", _tiles(summary), class_="tiles"),

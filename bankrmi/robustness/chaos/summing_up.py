@@ -80,6 +80,7 @@ class _Judged:
     """What came of holding the history against the disks."""
 
     violations: tuple[str, ...] = ()
+    untold: int = 0
     checked: tuple[str, ...] = ()
     counts: tuple[tuple[str, int], ...] = ()
     notes: tuple[str, ...] = ()
@@ -112,6 +113,7 @@ def sum_up(facts: RunFacts) -> Recorded:
         faults=facts.faults,
         failovers=tuple(failovers(leads(of_servers), facts.faults, acknowledged)),
         calls=columns(made_calls(history.calls)),
+        untold=judged.untold,
         files=tuple(_files(facts.directory)),
         notes=judged.notes,
     )
@@ -128,9 +130,9 @@ def _judged(facts: RunFacts, history: History) -> _Judged:
             verdict = judge(history.calls, copies, BankModel(opening), begin_ns=facts.finished.started_ns)
     except BankError as error:
         return _Judged(violations=(error.message,))
-    more = verdict.violation_count - len(verdict.violations)
     return _Judged(
-        violations=(*verdict.violations, *([f"and {more} more of these"] if more else [])),
+        violations=verdict.violations,
+        untold=verdict.violation_count - len(verdict.violations),
         checked=tuple(_checked(verdict)),
         counts=(
             ("in doubt, then found done", verdict.unknown_done),

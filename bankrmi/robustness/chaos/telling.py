@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bankrmi.robustness.chaos.recorded import Recorded
 from bankrmi.robustness.chaos.report_figures import at_percent, spreads
-from bankrmi.robustness.chaos.report_words import counted, duration
+from bankrmi.robustness.chaos.report_words import counted, duration, plural
 
 __all__ = ["told"]
 
@@ -17,8 +17,8 @@ def told(recorded: Recorded) -> Iterator[str]:
     """Yield the lines."""
     yield _verdict(recorded)
     yield from (f"  {sentence}" for sentence in recorded.violations[:_SHOWN])
-    if len(recorded.violations) > _SHOWN:
-        yield f"  and {len(recorded.violations) - _SHOWN} more"
+    if untold := recorded.violation_count - len(recorded.violations[:_SHOWN]):
+        yield f"  and {untold:,} more"
     for sentence in (*recorded.checked, *recorded.notes):
         yield f"  {sentence}"
     yield ""
@@ -31,7 +31,8 @@ def told(recorded: Recorded) -> Iterator[str]:
 
 
 def _verdict(recorded: Recorded) -> str:
-    found = counted(len(recorded.violations), "violation") if recorded.violations else "no violation"
+    count = recorded.violation_count
+    found = f"{count:,} {plural(count, 'violation')}" if count else "no violation"
     length = duration(recorded.ended_ns - recorded.started_ns)
     operations = dict(recorded.counts).get("operations and reads", 0)
     return (

@@ -86,6 +86,24 @@ def test_a_cut_stops_one_direction_and_a_lag_delays_one() -> None:
     assert arrived[-1][0] == "a"
 
 
+def test_a_distance_stays_when_everything_is_healed() -> None:
+    world, took = World(1), list[float]()
+    world.quiet = True
+    world.place_far({("a", "b")}, 60)
+    world.lag({("a", "b")}, 100)
+    world.send("a", "b", "late", lambda: took.append(world.now_ms))
+    world.run_until(1000)
+    world.heal_all()
+    sent_ms = world.now_ms
+    world.send("a", "b", "far", lambda: took.append(world.now_ms - sent_ms))
+    world.send("b", "a", "near", lambda: took.append(world.now_ms - sent_ms))
+    world.run_until(2000)
+    late, near, far = took
+    assert late >= 160
+    assert near < 5
+    assert 60 <= far < 65
+
+
 def test_healing_one_cut_leaves_another_of_the_same_pair() -> None:
     world = World(1)
     heal, heal_other = world.cut({("a", "b")}), world.cut({("a", "b"), ("b", "a")})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bankrmi.replication import joining
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.membership import Membership
 from bankrmi.replication.peers import Peer, Standing
@@ -88,6 +89,12 @@ MUTANTS = (
         rule="V3",
         goes_wrong="a primary that has just begun lets in who lacks what the one before it acknowledged",
         patches=(Patch(Membership, "_has_everything", _has_what_we_acknowledged),),
+    ),
+    Mutant(
+        name="ask-to-join-every-beacon",
+        rule="V3",
+        goes_wrong="a server whose answers take longer never hears the one to its newest question in time",
+        patches=(Patch(joining, "LONGEST_PAUSE_BEACONS", 1),),
     ),
     Mutant(
         name="lead-again-without-fresh-epoch",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bankrmi.robustness.simulator.server import SimulatedServer
     from bankrmi.robustness.simulator.simulation import Simulation
 
-__all__ = ["Misfortune"]
+__all__ = ["Misfortune", "both_ways"]
 
 FULL_MS = (100, 1000, 4000)
 SLOW_DISK_MS = (5, 40, 150, 600)

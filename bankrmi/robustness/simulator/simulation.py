@@ -8,6 +8,7 @@ Rule 3: at last the faults stop for as many copies as the bank needs, for the wi
 
 from __future__ import annotations
 
+import random
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from bankrmi.robustness.simulator.chart import chart
 from bankrmi.robustness.simulator.client import Asked, SimulatedClient
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.history import calls_of, copy_of
-from bankrmi.robustness.simulator.misfortune import Misfortune
+from bankrmi.robustness.simulator.misfortune import Misfortune, both_ways
 from bankrmi.robustness.simulator.operator import Operator
 from bankrmi.robustness.simulator.promises import Promises
 from bankrmi.robustness.simulator.recovery import Recovery
@@ -36,6 +37,9 @@ DURATION_MS = 30_000.0
 CLIENTS = 4
 LEASES_MS = ((0, 20), (200, 20), (400, 160), (1000, 20))
 """Leases and drifts that a seed may have."""
+CATCH_UP_OPERATIONS = (2048, 2048, 1, 3, 8)
+FARTHEST_MS = 65.0
+"""One way. An answer of the witness that takes longer comes too late."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,6 +87,7 @@ class Simulation:
         self.clients = [SimulatedClient(self, f"c{number}") for number in range(1, CLIENTS + 1)]
         self.operator = Operator(self)
         self.misfortune = Misfortune(self)
+        self._place_far()
         self.witness.loses = self.misfortune.would_lose_everything
 
     def _drawn(self, servers: int) -> list[Settings]:
@@ -100,10 +105,23 @@ class Simulation:
             beacon_ms=25 if hasty else 100,
             checkpoint_timeout_ms=chance.choice([60, 150]) if hasty else 500,
             switchover_timeout_ms=chance.choice([50, 300, 2000]),
-            catch_up_operations=chance.choice([2048, 2048, 1, 3, 8]),
+            catch_up_operations=chance.choice(CATCH_UP_OPERATIONS),
             group_bytes=chance.choice([1 << 20, 200]),
         )
         return [replace(first, server=name) for name in names]
+
+    def _place_far(self) -> None:
+        """Now and then have a server so far from all others that an answer may take more than a beacon.
+
+        Drawn apart, so that all other seeds are what they were without. Not if a joiner gets a few entries a
+        round trip: it could be slower than the bank, for ever.
+        """
+        chance = random.Random(f"distance of seed {self.world.seed}")
+        server = self.servers[chance.choice(sorted(self.servers))]
+        if server.settings.catch_up_operations == max(CATCH_UP_OPERATIONS) and chance.random() < 0.25:
+            longest_ms = min(0.3 * server.settings.checkpoint_timeout_ms, FARTHEST_MS)
+            others = {name for name in self.parties if name != server.name}
+            self.world.place_far(both_ways({server.name}, others), longest_ms * chance.uniform(0.5, 1))
 
     def clock_rate(self, settings: Settings) -> float:
         """Draw how fast a server's clock runs."""

@@ -39,6 +39,7 @@ class World:
         self._order = 0
         self._cuts: Counter[tuple[str, str]] = Counter()
         self._cuts_made: set[int] = set()
+        self._distances: dict[tuple[str, str], float] = {}
         self._lags: dict[tuple[str, str], float] = {}
         self._ids = 0
 
@@ -72,8 +73,13 @@ class World:
 
     # -- network ---------------------------------------------------------------------------------
 
+    def place_far(self, pairs: set[tuple[str, str]], distance_ms: float) -> None:
+        """Let messages in these directions take so much longer for ever: nothing is wrong with that."""
+        self._distances.update(dict.fromkeys(pairs, distance_ms))
+        self.lag(pairs, 0)
+
     def delay_ms(self) -> float:
-        """Draw how long a message takes."""
+        """Draw how long a message takes, besides the distance."""
         if self.happens(self.faults.slow):
             return self.chance.uniform(5, 1500)
         return 0.05 + 0.95 * self.chance.random()
@@ -98,10 +104,10 @@ class World:
         return self.chance.uniform(0, LATE_AT_MOST_MS if late else 300)
 
     def lag(self, pairs: set[tuple[str, str]], lag_ms: float) -> None:
-        """Let messages in these directions take so much longer from now on."""
+        """Let messages in these directions take so much longer from now on, besides the distance."""
         for pair in pairs:
-            if lag_ms:
-                self._lags[pair] = lag_ms
+            if later_ms := lag_ms + self._distances.get(pair, 0.0):
+                self._lags[pair] = later_ms
             else:
                 self._lags.pop(pair, None)
 
@@ -123,4 +129,4 @@ class World:
         """Let every message through again."""
         self._cuts.clear()
         self._cuts_made.clear()
-        self._lags.clear()
+        self._lags = dict(self._distances)

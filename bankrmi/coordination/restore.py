@@ -15,7 +15,8 @@ inherited entry by itself; we do.) What tells the two apart is who has adopted e
 
 So there is a safe view if
 - every configured server answers: one that cannot be asked may have led, alone, in a higher epoch. So may one
-  that is empty, if it was not always empty. The operator can give such servers up, with what only they held;
+  that is empty, if it was not always empty; it was, if all others remember the view that they acted in, and
+  it is not in that, and they proposed nothing since. The operator can give servers up, with what only they had;
 - all of them hold still, for they found no view, and will answer nobody until there is one; or what they hold
   could change behind our back;
 - all that hold something are of one history;
@@ -50,7 +51,8 @@ proposes it, and ends before it has adopted it."""
 class Holding:
     """What a server says that it holds.  An empty one has no history.
 
-    `epoch` and `primary` are what it has adopted, `last_view` is the newest view that it remembers, if any.
+    `epoch` and `primary` are what it has adopted, `last_view` is the newest view that it remembers, if any;
+    `may_have_moved_on`: a proposal of its own, or of a process before it, may have won since, unheard.
     """
 
     server: str
@@ -62,6 +64,7 @@ class Holding:
     tip: Position
     still: bool
     last_view: View | None = None
+    may_have_moved_on: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,17 +128,23 @@ def _not_still(asked: Iterable[str], answers: Mapping[str, Holding | str]) -> st
 def _wiped(asked: Iterable[str], answers: Mapping[str, Holding | str]) -> str | None:
     """Return why an empty server stands in the way: others know it as one that was not empty."""
     holdings = [one for name in asked if isinstance(one := answers[name], Holding)]
+    full = [one for one in holdings if one.history is not None]
+    names = {one.server for one in full}
     for empty in holdings:
-        others = [one for one in holdings if one.history is not None]
-        if empty.history is None and others and not all(_never_knew(empty.server, one) for one in others):
+        if empty.history is None and full and not all(_never_knew(empty.server, one, names) for one in full):
             return f"{empty.server} holds nothing; if it lost its disk, it may have held more than the others"
     return None
 
 
-def _never_knew(server: str, witness: Holding) -> bool:
-    """Return whether `witness` remembers the view it acted in, and that `server` was no member of it."""
+def _never_knew(server: str, witness: Holding, full: Collection[str]) -> bool:
+    """Return whether `witness` knows that `server` was no member when the newest view was made.
+
+    It remembers the view it acted in; whoever may have changed that view is one of the `full` ones, which say
+    so of themselves, too; and none of them has proposed anything that may have won unheard.
+    """
     view = witness.last_view
-    return view is not None and view.epoch >= witness.epoch and server not in view.in_sync
+    acted = view is not None and view.epoch >= witness.epoch and not witness.may_have_moved_on
+    return acted and view is not None and view.in_sync <= set(full) and server not in view.in_sync
 
 
 def _chosen(holdings: Sequence[Holding], new_history: str) -> SafeView | NoSafeView:

@@ -90,4 +90,5 @@ def _read(form: Any) -> Holding:
         tip=Position(int(action_id), int(epoch), digest),
         still=bool(form["still"]),
         last_view=None if last_view is None else View.from_wire(last_view),
+        may_have_moved_on=bool(form["may_have_moved_on"]),
     )

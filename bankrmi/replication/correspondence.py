@@ -55,7 +55,7 @@ class Correspondence:
             case LeaveRequest(server=server):
                 self._take_leave(token, server)
             case ViewNews(view=view):
-                replica.viewing.learn(view)
+                replica.viewing.take_news(view)
                 replica.effects.append(Answer(token, None))
             case Census():
                 replica.effects.append(Answer(token, replica.viewing.holdings()))

@@ -32,17 +32,20 @@ class FirstView:
         self._reported: tuple[str, ...] | None = None
 
     def tick(self) -> None:
-        """Ask every server that has not said yet that it is empty."""
+        """Ask every server whether it is empty; what it said before counts only until the next round.
+
+        It may have joined a bank since, or made one, of which the witness has lost its memory.
+        """
         replica = self.replica
         if replica.now_ms - self._asked_ms < ASK_AGAIN_MS:
             return
         self._asked_ms = replica.now_ms
-        missing = tuple(name for name in replica.settings.others if name not in self._holdings)
-        for server in missing:
+        self._report(tuple(name for name in replica.settings.others if name not in self._holdings))
+        self._holdings.clear()
+        for server in replica.settings.others:
             if server in replica.links:
                 replica.effects.append(Send(server, Census(server=replica.settings.server)))
         replica.viewing.read()
-        self._report(missing)
 
     def _report(self, missing: tuple[str, ...]) -> None:
         """Say once what the first start waits for."""
@@ -65,18 +68,27 @@ class FirstView:
         """Another server said what it holds."""
         self._holdings[holdings.server] = holdings
 
-    def wanted_view(self) -> View | None:
-        """Return the first view, if it may be made and it is this server's turn to make it."""
+    def forget(self) -> None:
+        """There was a view: who was empty before may not be empty now."""
+        self._holdings.clear()
+
+    @property
+    def may_be_made(self) -> bool:
+        """Whether a first view may be made, and it is this server's turn to make it."""
         settings = self.replica.settings
         everyone = all(
             server in self._holdings and self._holdings[server].empty for server in settings.others
         )
         turn = settings.server == settings.servers[0]
-        if not self.seen_no_view or not (settings.first or (everyone and turn)):
+        return self.seen_no_view and (settings.first or (everyone and turn))
+
+    def wanted_view(self) -> View | None:
+        """Return the first view, if this server is to make it."""
+        if not self.may_be_made:
             return None
         return View.first(
             history=self.replica.new_id(),
-            server=settings.server,
+            server=self.replica.settings.server,
             start_id=self.replica.start_id,
             incarnation=self.replica.journal.incarnation,
         )

@@ -136,6 +136,10 @@ class Joiner:
         )
         replica.effects.append(Send(view.primary, request))
 
+    def begin_again(self) -> None:
+        """Another primary, or another connection to it: how long it takes to answer is not known."""
+        self._pause_ms = self.replica.settings.beacon_ms
+
     def answered(self, answer: JoinAnswer) -> None:
         """The primary answered: fetch a copy, or wait for checkpoints, or look who leads now.
 
@@ -145,7 +149,7 @@ class Joiner:
         view = replica.view
         if answer.number != self._asked or not self._outside():
             return
-        self._pause_ms = replica.settings.beacon_ms
+        self.begin_again()
         if answer.outcome == "not_primary":
             replica.viewing.read()
         elif answer.outcome == "checkpoints" and view is not None and view.primary == answer.server:

@@ -175,6 +175,8 @@ class Holdings:
     """What a server holds; the answer to `Census` and `HoldStill`.
 
     `still` says that it has seen the witness without a view, and answers nobody until there is one.
+    `may_have_moved_on` says that a proposal of its own, or of a process before it, may have won after
+    `last_view`, unheard.
     """
 
     server: str
@@ -186,6 +188,7 @@ class Holdings:
     tip: Position
     still: bool
     last_view: View | None = None
+    may_have_moved_on: bool = True
 
     @property
     def empty(self) -> bool:

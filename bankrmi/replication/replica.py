@@ -211,6 +211,8 @@ class Replica:
         if event.up and event.start_id is not None:
             self.links[event.server] = event.start_id
             self.grants.answered(event.server, event.start_id, event.begun_ms)
+            if self.view is not None and self.view.primary == event.server:
+                self.joiner.begin_again()
         else:
             self.links.pop(event.server, None)
         if self.primary is not None:
@@ -293,6 +295,7 @@ class Replica:
             why = "the view names the disk that this server has lost as the primary's"
             self.effects.append(Report("waiting", {"for": sorted(view.in_sync - {view.primary}), "why": why}))
         self.standby.begin_following(view)
+        self.joiner.begin_again()
 
     def _lead(self, view: View) -> None:
         """Adopt the epoch that was won, durably, and begin."""

@@ -30,6 +30,7 @@ class Viewing:
         self._replica = replica
         self.view: View | None = None
         self.last_view: View | None = None  # What it was when the witness lost its memory.
+        self._may_have_moved_on = True  # From there, by a proposal that won unheard.
         self.still = False
         self._reading = False
         self._only_for_news = False  # The reading on its way was begun without a reason to doubt the view.
@@ -110,6 +111,17 @@ class Viewing:
             why = "nobody may lead before the view is known"
             self._replica.effects.append(Report("waiting", {"for": ["the witness"], "why": why}))
 
+    def take_news(self, view: View) -> None:
+        """Another server says that it leads, or who does.
+
+        An empty server believes nobody but the witness: on the disk that it lost it may have gone on alone,
+        and the primary before does not know that it was deposed. Its copy would hide that there was more.
+        """
+        if self._replica.journal.adopted is None:
+            self.read()
+        else:
+            self.learn(view)
+
     def learn(self, view: View) -> None:
         """Follow a view that is newer than the one known; whoever won it, for whatever reason."""
         adopted = self._replica.journal.adopted
@@ -128,6 +140,7 @@ class Viewing:
         """An empty server: what it has heard of a view counts no more than what the witness says now."""
         if self.view is not None:
             self.view = None
+            self._replica.first_view.forget()
             self._replica.stand_down("the view that it knew is gone")
 
     def _hold_still(self, why: str) -> None:
@@ -135,9 +148,20 @@ class Viewing:
         if self.still:
             return
         self.still = True
+        self._may_have_moved_on = not self._proposed_nothing_since(self.view)
         self._replica.stand_down(why)
         self.last_view, self.view = self.view, None
         self._replica.effects.append(Report("nobody can lead", {"why": why, "remedy": REMEDY}))
+
+    def _proposed_nothing_since(self, view: View | None) -> bool:
+        """Whether neither this process nor one before it has proposed anything from this view that may win.
+
+        A process before this one can have led only an epoch that was not won by this one.
+        """
+        replica = self._replica
+        led_before = view is not None and view.primary == replica.settings.server
+        won_by_us = view is not None and view.start_id == replica.start_id
+        return replica.proposals.settled and (won_by_us or not led_before)
 
     def heard_leader(self) -> None:
         """Somebody leads an epoch that is not superseded: no reason to hold still."""
@@ -153,10 +177,11 @@ class Viewing:
         for token in tokens:
             self._replica.effects.append(Answer(token, self.holdings()))
 
-    def _is_empty_and_without_view(self) -> bool:
-        """It has seen that there is no view; empty, it does not lead while others hold something."""
+    def _waits_for_a_first_view(self) -> bool:
+        """It is empty, has seen that there is no view, and makes none while others hold something."""
         replica = self._replica
-        return replica.journal.adopted is None and self.view is None and replica.first_view.seen_no_view
+        empty = replica.journal.adopted is None and self.view is None
+        return empty and replica.first_view.seen_no_view and not replica.first_view.may_be_made
 
     def holdings(self) -> Holdings:
         """Return what this server holds, for those who look for the newest copy."""
@@ -170,6 +195,7 @@ class Viewing:
             epoch=adopted.epoch if adopted is not None else 0,
             primary=adopted.primary if adopted is not None else None,
             tip=replica.journal.tip,
-            still=self.still or self._is_empty_and_without_view(),
+            still=self.still or self._waits_for_a_first_view(),
             last_view=self.last_view,
+            may_have_moved_on=self._may_have_moved_on,
         )

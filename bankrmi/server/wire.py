@@ -112,6 +112,7 @@ def answer_to_wire(answer: Answer) -> Any:
                 "tip": answer.tip,
                 "still": answer.still,
                 "last_view": None if answer.last_view is None else answer.last_view.to_wire(),
+                "may_have_moved_on": answer.may_have_moved_on,
             }
         case _:
             return [_NAMES[type(answer)], *(getattr(answer, field.name) for field in fields(answer))]

@@ -32,6 +32,7 @@ class Operator:
             "primary": server,
             "tip": [*tip, b"digest"],
             "still": True,
+            "may_have_moved_on": False,
         }
 
     def hold_still(self) -> dict[str, Any]:

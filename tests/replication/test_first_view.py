@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bankrmi.replication.events import ViewRead
+from bankrmi.replication.events import LinkChanged, ViewRead
 from tests.replication.scenario import Bank, follows, running
 
 
@@ -39,6 +39,37 @@ def test_no_first_view_is_made_where_somebody_holds_accounts() -> None:
     bank.link("s1", "s2")
     for _ in range(30):
         bank.wait(100)
+        bank.tick()
+        bank.deliver_all()
+    assert not [line for line in bank.told() if "proposes" in line]
+
+
+def test_who_was_empty_once_is_asked_again_before_a_first_view_is_made() -> None:
+    """s2 made a bank meanwhile, of which the witness has lost its memory, and s1 hears nothing of it."""
+    bank = Bank("s1", "s2", "s3")
+    bank.start("s1")
+    bank.start("s2")
+    bank.link("s1", "s2")
+    for _ in range(20):
+        bank.wait(25)
+        bank.tick()
+        bank.deliver_all()
+    assert "s2 -> s1: empty" in bank.told()
+    bank.crash("s2")
+    bank.take("s1", LinkChanged(server="s2", up=False))
+    bank.settings["s2"] = replace(bank.settings["s2"], first=True)
+    bank.start("s2")
+    bank.drop()
+    bank.tick("s2")
+    bank.deliver_all()
+    assert bank.replicas["s2"].primary is not None
+    bank.view = None
+    bank.start("s3")
+    bank.link("s1", "s3")
+    bank.told()
+    for _ in range(40):
+        bank.drop("s1 fetches")
+        bank.wait(25)
         bank.tick()
         bank.deliver_all()
     assert not [line for line in bank.told() if "proposes" in line]

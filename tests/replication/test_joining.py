@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bankrmi.replication.joining import newest_common, tail_of
+from tests.replication.histories import taken_over
 from tests.replication.scenario import Letter, running
 from tests.storage.journals import adopted, deposit, journal_on, opened
 
@@ -74,3 +76,31 @@ def test_a_joiner_is_answered_though_the_answer_takes_longer_than_a_beacon() -> 
         if "s2 fetches a copy of s1" in bank.trace:
             return
     raise AssertionError(bank.trace[-12:])
+
+
+@pytest.mark.parametrize("another", ["connection", "primary"])
+def test_a_joiner_is_as_quick_as_ever_with_another_primary_or_connection(another: str) -> None:
+    bank = running("s1", "s2", "s3")
+    bank.crash("s3")
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"})
+    bank.start("s3")
+    for other in ("s1", "s2"):
+        bank.link(other, "s3")
+    for _ in range(200):
+        bank.drop("s1 -> s3")
+        bank.drop("s3 -> s1")
+        bank.deliver_all()
+        bank.wait(10)
+        bank.tick()
+    if another == "connection":
+        bank.cut("s1", "s3")
+        bank.link("s1", "s3")
+    else:
+        bank.crash("s1")
+        taken_over(bank, "s2", "s1")
+    bank.told()
+    for _ in range(20):
+        bank.deliver_all()
+        bank.wait(10)
+        bank.tick()
+    assert any(line.endswith("-> s3: join: checkpoints") for line in bank.told()), bank.trace

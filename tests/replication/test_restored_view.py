@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from bankrmi.coordination.restore import Holding, NoSafeView, SafeView, decide
 from bankrmi.replication.events import LinkChanged, MessageArrived
-from bankrmi.replication.messages import HoldStill
+from bankrmi.replication.messages import HoldStill, ViewNews
+from tests.replication.histories import takes_over_unheard, until_proposed
 from tests.replication.scenario import Bank, running
 
 
@@ -31,6 +36,7 @@ def decided(bank: Bank) -> SafeView | NoSafeView:
             tip=holds.tip,
             still=holds.still,
             last_view=holds.last_view,
+            may_have_moved_on=holds.may_have_moved_on,
         )
     return decide(list(bank.replicas), answers, new_history="restored")
 
@@ -93,3 +99,69 @@ def test_an_empty_server_that_may_have_held_more_does() -> None:
     safe = decided(bank)
     assert isinstance(safe, NoSafeView)
     assert "if it lost its disk, it may have held more" in safe.why
+
+
+@pytest.mark.parametrize("started_again", [False, True])
+def test_one_that_was_let_in_unheard_does_too(started_again: bool) -> None:
+    """s1 lets s2 in, and never hears so; s2 goes on alone, acknowledges, and loses its disk."""
+    bank = running("s1", "s2")
+    bank.crash("s2", wipe=True)
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1"})
+    bank.start("s2")
+    bank.link("s1", "s2")
+    until_proposed(bank, "s1")
+    letting_in = leading_again = bank.find("s1 proposes")
+    bank.mail.remove(letting_in)
+    if started_again:
+        bank.crash("s1")
+        bank.drop()
+        bank.start("s1")
+        bank.tick("s1")
+        bank.deliver("s1 reads the view", "witness -> s1")
+        leading_again = bank.find("s1 proposes")
+        bank.drop()
+    letting_in.arrive()
+    bank.cut("s1", "s2")
+    takes_over_unheard(bank, "s2")
+    bank.drop()
+    bank.withdraw("s2", "c:1", 10)
+    assert "s2 answers c:1: done 90 at 1" in bank.told()
+    bank.crash("s2", wipe=True)
+    lose_the_view(bank)
+    if started_again:
+        leading_again.arrive()
+        bank.deliver("witness -> s1")
+    bank.start("s2")
+    bank.wait(3000)
+    verdict = decided(bank)
+    assert isinstance(verdict, NoSafeView), verdict
+    assert "if it lost its disk, it may have held more" in verdict.why
+
+
+def test_one_that_is_about_to_make_a_first_view_does_not_hold_still() -> None:
+    bank = running("s1", "s2")
+    bank.crash("s2", wipe=True)
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1"})
+    bank.settings["s2"] = replace(bank.settings["s2"], first=True)
+    bank.start("s2")
+    lose_the_view(bank)
+    verdict = decided(bank)
+    assert isinstance(verdict, NoSafeView)
+    assert "s2 has not seen yet" in verdict.why
+
+
+def test_an_empty_server_believes_only_the_witness() -> None:
+    """s2 went on alone and lost its disk; s1 does not know, and says that it leads, with s2 in sync.
+
+    A copy of s1 would hide from the operator that s2 may have held more.
+    """
+    bank = running("s1", "s2")
+    deposed = bank.view
+    assert deposed is not None
+    takes_over_unheard(bank, "s2")
+    bank.crash("s2", wipe=True)
+    bank.start("s2")
+    bank.told()
+    bank.take("s2", MessageArrived("s1", ViewNews(view=deposed)))
+    assert bank.told() == ["s2 reads the view", "s2 answers s1: noted"]
+    assert bank.replicas["s2"].view is None

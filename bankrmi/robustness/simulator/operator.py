@@ -83,6 +83,7 @@ class Operator:
                 tip=reply.tip,
                 still=reply.still,
                 last_view=reply.last_view,
+                may_have_moved_on=reply.may_have_moved_on,
             )
 
     def _restore(self) -> None:

@@ -15,8 +15,8 @@ inherited entry by itself; we do.) What tells the two apart is who has adopted e
 
 So there is a safe view if
 - every configured server answers: one that cannot be asked may have led, alone, in a higher epoch. So may one
-  that is empty, if it was not always empty; it was, if all others remember the view that they acted in, and
-  it is not in that, and they proposed nothing since. The operator can give servers up, with what only they had;
+  that is empty, if it was not always empty; it was, if all others remember the view that they acted in, it is
+  not in it, and they proposed nothing since. The operator can give servers up, with all that only they had;
 - all of them hold still, for they found no view, and will answer nobody until there is one; or what they hold
   could change behind our back;
 - all that hold something are of one history;

@@ -74,8 +74,12 @@ def admit(primary: Primary, token: Any, request: JoinRequest) -> None:
         answer("wait")
         return
     peer.join_number = request.number
+    another_disk = peer.incarnation != request.incarnation
+    if peer.standing is Standing.MANDATORY and another_disk and not replica.proposals.settled:
+        answer("wait")  # V3: the disk that the view may name by now counts until that is settled.
+        return
     peer.start_id = request.start_id
-    if peer.standing is Standing.MEMBER and peer.incarnation != request.incarnation:
+    if peer.standing is Standing.MEMBER and another_disk:
         # It lost its disk: the member that the view names is no more (V8).  Where the view can do without,
         # it is taken out first; else (`copies_min`) nothing is acknowledged until the new one replaces it.
         if len(primary.view.in_sync) > replica.settings.copies_min:
@@ -87,7 +91,7 @@ def admit(primary: Primary, token: Any, request: JoinRequest) -> None:
     if common is None:
         answer("copy")
         return
-    if not peer.tracked or peer.incarnation != request.incarnation:
+    if not peer.tracked or another_disk:
         peer.incarnation = request.incarnation
         peer.matched = 0
         peer.resume_id = common + 1

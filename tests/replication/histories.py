@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bankrmi.replication.events import LinkChanged
-from tests.replication.scenario import Bank
+from tests.replication.scenario import Bank, Letter
 
 
 def alone(bank: Bank, name: str) -> None:
@@ -45,3 +47,31 @@ def takes_over_unheard(bank: Bank, name: str) -> None:
         if bank.replicas[name].primary is not None:
             return
     raise AssertionError(f"{name} never took over")
+
+
+def settle_among(bank: Bank, some: set[str], done: Callable[[], bool], rounds: int = 0) -> None:
+    """Let time pass and arrive whatever these say to each other, until it is so, or for so many rounds.
+
+    The others stand still.
+    """
+    for _ in range(rounds or 400):
+        bank.tick(*(some - {"witness"}))
+        for letter in list(bank.mail):
+            if letter in bank.mail and ends_of(letter) <= some:
+                bank.mail.remove(letter)
+                letter.arrive()
+        if done():
+            return
+        bank.wait(25)
+    assert rounds, "it never came to that: " + "; ".join(bank.trace[-12:])
+
+
+def ends_of(letter: Letter) -> set[str]:
+    """Return who sends a letter, and who gets it."""
+    sender, _, rest = letter.text.partition(" ")
+    verb, _, receiver = rest.partition(" ")
+    if verb == "->":
+        return {sender, receiver.partition(":")[0].partition(" ")[0]}
+    if verb in ("looks", "fetches"):
+        return {sender, receiver.rpartition(" ")[2]}
+    return {sender, "witness"}

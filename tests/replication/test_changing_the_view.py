@@ -6,8 +6,8 @@ from bankrmi.replication.events import AnswerArrived, LinkChanged, ViewRead
 from bankrmi.replication.messages import JoinAnswer
 from bankrmi.replication.peers import Standing
 from bankrmi.replication.settings import Settings
-from tests.replication.histories import alone, taken_over, until_proposed
-from tests.replication.scenario import follows, running
+from tests.replication.histories import alone, settle_among, taken_over, until_proposed
+from tests.replication.scenario import Bank, follows, running
 
 
 def test_a_crash_is_taken_over_at_once() -> None:
@@ -455,3 +455,63 @@ def test_a_joiner_that_was_admitted_in_an_epoch_before_asks_again() -> None:
         answer = JoinAnswer(server="s1", number=number, outcome="checkpoints", epoch=admitted_in)
         bank.take("s2", AnswerArrived(answer, "s1"))
     assert asked == [True, True, False]
+
+
+def test_a_mandatory_joiner_that_loses_its_disk_is_mandatory_all_the_same() -> None:
+    """V3, seed 70010142: s1 never hears that it let s2 in; s2 leads, lets s3 in, and loses its disk.
+
+    Empty, s2 believed s1 that it leads, came in from its copy, and passed for the joiner that it had let in:
+    s1 read, and acknowledged, in an epoch that had long been superseded.
+    """
+    bank = letting_in()
+    bank.deliver("s1 proposes")
+    bank.drop("witness -> s1")
+    assert bank.view is not None
+    assert bank.view.in_sync == {"s1", "s2"}
+    between = {"s2", "s3", "witness"}
+    bank.cut("s1", "s2")
+    settle_among(bank, between, lambda: bank.replicas["s2"].primary is not None)
+    bank.link("s2", "s3")
+    settle_among(bank, between, lambda: bank.view is not None and bank.view.in_sync == {"s2", "s3"})
+    bank.withdraw("s2", "c:1", 10)
+    settle_among(bank, between, lambda: "s2 answers c:1: done 90 at 1" in bank.trace)
+    bank.crash("s2", wipe=True)
+    bank.start("s2")
+    bank.link("s1", "s2")
+    bank.told()
+    bank.read("s1")
+    bank.withdraw("s1", "c:2", 20)
+    settle_among(bank, {"s1", "s2"}, lambda: False, rounds=200)
+    assert not [line for line in bank.told() if line.startswith("s1 answers")]
+
+
+def test_another_disk_of_a_mandatory_joiner_waits_until_the_let_in_is_settled() -> None:
+    """V3: the disk before may still run elsewhere; once it is in the view, it may take over.
+
+    Then the view names a disk that is another one, and it is replaced (V8).
+    """
+    bank = letting_in()
+    bank.crash("s2", wipe=True)
+    bank.start("s2")
+    bank.tick("s2")
+    bank.deliver("s2 reads the view", "witness -> s2")
+    bank.link("s1", "s2")
+    settle_among(bank, {"s1", "s2"}, lambda: "s1 -> s2: join: wait" in bank.trace)
+    bank.told()
+    bank.withdraw("s1", "c:1", 10)
+    settle_among(bank, {"s1", "s2"}, lambda: False, rounds=100)
+    assert not [line for line in bank.told() if line.startswith("s1 answers")]
+    bank.settle(lambda: bank.view is not None and bank.view.names("s2", bank.journals["s2"].incarnation))
+    bank.settle(lambda: "s1 answers c:1: done 90 at 1" in bank.trace)
+
+
+def letting_in() -> Bank:
+    """s1 was alone, and asks the witness to let s2 in."""
+    bank = running("s1", "s2", "s3")
+    for one, other in (("s1", "s2"), ("s1", "s3"), ("s2", "s3")):
+        bank.cut(one, other)
+    bank.drop()
+    alone(bank, "s1")
+    bank.link("s1", "s2")
+    until_proposed(bank, "s1")
+    return bank

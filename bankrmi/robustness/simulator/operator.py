@@ -48,15 +48,20 @@ class Operator:
         self._simulation = simulation
         self._world = simulation.world
         self._round = 0
+        self._called = False
         self._holdings: dict[str, Holding | str] = {}
         self._histories: list[str] = []  # Proposed, in this order; one that is held somewhere has won.
 
     def call(self) -> None:
         """Tell the operator that the witness has lost its memory."""
-        self._world.after(self._world.chance.choice(LOOK_AFTER_MS), self._ask)
+        look_after_ms = self._world.chance.choice(LOOK_AFTER_MS)
+        if not self._called:
+            self._called = True
+            self._world.after(look_after_ms, self._ask)
 
     def _ask(self) -> None:
         if self._simulation.witness.view is not None:
+            self._called = False
             return
         self._round += 1
         self._holdings = dict.fromkeys(self._simulation.servers, "it does not answer")

@@ -111,17 +111,17 @@ class Simulation:
         return [replace(first, server=name) for name in names]
 
     def _place_far(self) -> None:
-        """Now and then have a server so far from all others that an answer may take more than a beacon.
+        """Now and then have a server so far from the others that an answer may take more than a beacon.
 
         Drawn apart, so that all other seeds are what they were without. Not if a joiner gets a few entries a
-        round trip: it could be slower than the bank, for ever; nor if clocks run apart, and timeouts with them.
+        round trip: it could be slower than the bank, for ever. Nor if clocks run apart: timeouts do, too.
         """
         chance = random.Random(f"distance of seed {self.world.seed}")
         server = self.servers[chance.choice(sorted(self.servers))]
         quick = server.settings.catch_up_operations == max(CATCH_UP_OPERATIONS) and not self.clocks_apart
         if quick and chance.random() < 0.25:
             longest_ms = min(0.3 * server.settings.checkpoint_timeout_ms, FARTHEST_MS)
-            others = {name for name in self.parties if name != server.name}
+            others = {*self.servers, self.witness.name} - {server.name}
             self.world.place_far(both_ways({server.name}, others), longest_ms * chance.uniform(0.5, 1))
 
     def clock_rate(self, settings: Settings) -> float:

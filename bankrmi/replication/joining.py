@@ -25,9 +25,6 @@ __all__ = ["Joiner", "admit", "newest_common", "tail_of"]
 COPY_AGAIN_MS = 500.0
 """A pause after a copy that failed: what made it fail (a full disk, say) is likely still there."""
 
-LONGEST_PAUSE_BEACONS = 16
-"""An answer that takes longer finds nobody who waits for it: a round trip like that would end every lease."""
-
 
 def tail_of(journal: Journal) -> list[Position]:
     """Return positions from the tip down, thinning out, to action id 0; nothing if the copy is empty."""
@@ -127,7 +124,7 @@ class Joiner:
             return
         self._asked_ms = replica.now_ms
         if self._asked:
-            self._pause_ms = min(2 * self._pause_ms, LONGEST_PAUSE_BEACONS * replica.settings.beacon_ms)
+            self._wait_longer()
         self._asked += 1
         adopted = replica.journal.adopted
         request = JoinRequest(
@@ -139,6 +136,10 @@ class Joiner:
             tail=tail_of(replica.journal),
         )
         replica.effects.append(Send(view.primary, request))
+
+    def _wait_longer(self) -> None:
+        """Up to what a checkpoint's answer may take: a server that is farther away counts as silent."""
+        self._pause_ms = min(2 * self._pause_ms, self.replica.settings.checkpoint_timeout_ms)
 
     def begin_again(self) -> None:
         """Another primary, or another connection to it: how long it takes to answer is not known."""

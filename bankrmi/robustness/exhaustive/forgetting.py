@@ -27,7 +27,7 @@ def forget(replica: Replica) -> None:
     """Forget what can make no difference, whatever happens next."""
     replica.standby.acknowledged = 0  # Only shown to people.
     settings, primary = replica.settings, replica.primary
-    replica.joiner._pause_ms = settings.beacon_ms  # The shortest and the longest are both over in a moment.
+    replica.joiner._pause_ms = settings.beacon_ms  # A moment or two later: other orders hold that, too.
     if settings.lease_ms + settings.drift_ms == 0:
         replica.grants._granted.clear()  # Every lease is over as it is granted.
     if primary is None:

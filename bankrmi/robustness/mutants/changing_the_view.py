@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bankrmi.replication import joining
+from bankrmi.replication.joining import Joiner
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.membership import Membership
 from bankrmi.replication.peers import Peer, Standing
@@ -38,6 +38,10 @@ def _has_begun(self: Membership, peer: Peer) -> bool:
 def _has_what_we_acknowledged(self: Membership, peer: Peer) -> bool:
     enough = self._primary.ever_acknowledged
     return peer.standing is Standing.MANDATORY and peer.confirmed_number > 0 and peer.matched >= enough
+
+
+def _wait_no_longer(_: Joiner) -> None:
+    pass
 
 
 def _is_ours(self: Replica, view: View) -> bool:
@@ -94,7 +98,7 @@ MUTANTS = (
         name="ask-to-join-every-beacon",
         rule="V3",
         goes_wrong="a server whose answers take longer never hears the one to its newest question in time",
-        patches=(Patch(joining, "LONGEST_PAUSE_BEACONS", 1),),
+        patches=(Patch(Joiner, "_wait_longer", _wait_no_longer),),
     ),
     Mutant(
         name="lead-again-without-fresh-epoch",

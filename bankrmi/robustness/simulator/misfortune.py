@@ -153,8 +153,9 @@ class Misfortune:
         self._cut_for_a_while(pairs)
 
     def _cut_for_a_while(self, pairs: set[tuple[str, str]]) -> None:
-        self.world.note("", "a cut begins", sorted(pairs))
-        self.world.after(self.world.chance.choice(CUTS_MS), self.world.cut(pairs))
+        if not self.world.quiet:
+            self.world.note("", "a cut begins", sorted(pairs))
+            self.world.after(self.world.chance.choice(CUTS_MS), self.world.cut(pairs))
 
     def _deafen_the_primary(self) -> None:
         """Acknowledgements come later and later, then nothing that it says arrives; readers do not notice.

@@ -145,7 +145,7 @@ class Server:
     led_by: str = ""
     leads: bool = False
     remembers: View | None = None
-    let_in: frozenset[str] = frozenset()
+    let_in: dict[str, str] = field(default_factory=dict)  # Mandatory: servers, and on which disk.
     disks: int = 1
     unsettled: bool = False
     started_since: bool = False
@@ -175,7 +175,7 @@ class Server:
     def adopt(self, view: View) -> None:
         self.epoch, self.led_by, self.remembers = view.epoch, view.primary, view
         self.leads = view.primary == self.name
-        self.let_in = frozenset()
+        self.let_in = {}
         self.unsettled = self.started_since = False
 
 
@@ -212,10 +212,11 @@ class Bank:
         """Everything that is durable on all of `in_sync`, each of which still follows this epoch (A1, A5)."""
         view = primary.remembers
         if primary.leads and view:
-            members = [self.servers[name] for name in view.in_sync | primary.let_in]
-            lost = [name for name in view.in_sync - primary.let_in if not self.is_member(name, view)]
-            if not lost and all(one.epoch == primary.epoch for one in members):
+            disks = {**view.incarnations, **primary.let_in}
+            members = [self.servers[name] for name in disks]
+            if all(one.epoch == primary.epoch and one.disk == disks[one.name] for one in members):
                 copies = [set(one.journal[: one.durable]) for one in members]
+                assert self.acknowledged <= set(primary.journal), f"{primary.name} leads beside another"
                 self.acknowledged |= set.intersection(*copies)
 
     def is_member(self, name: str, view: View) -> bool:
@@ -256,10 +257,12 @@ class Bank:
         outside = [name for name in sorted(self.servers) if not self.is_member(name, self.view)]
         for name in outside[:1]:
             joiner = self.servers[name]
+            if primary.unsettled and primary.let_in.get(name, joiner.disk) != joiner.disk:
+                return None
             self.learn(joiner)
             self.replicate(primary, joiner)
             if joiner.epoch == primary.epoch and primary.durable == len(primary.journal):
-                primary.let_in |= {name}  # Mandatory until the proposal is settled.
+                primary.let_in[name] = joiner.disk  # Mandatory until the proposal is settled.
                 return self.view.letting_in(name, joiner.disk)
         return None
 

@@ -99,6 +99,7 @@ MUTANTS = (
         rule="V3",
         goes_wrong="a server whose answers take longer never hears the one to its newest question in time",
         patches=(Patch(Joiner, "_wait_longer", _wait_no_longer),),
+        kind="liveness",
     ),
     Mutant(
         name="lead-again-without-fresh-epoch",

@@ -1,7 +1,8 @@
 """How many seeds does it take to find a planted bug?
 
 Rule 1: a seed counts only if a promise is broken with the bug, and none without it.
-Rule 2: only what is wrong counts (safety), not that a bank with a bug comes to rest late.
+Rule 2: only what is wrong counts (safety), not that a bank with a bug comes to rest late; unless that is what
+        the bug does.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def hunt(name: str, *, seeds: int = SEEDS, first: Iterable[int] = (), begin: int
         with planted(name) as mutant:
             result = _simulate(mutant, seed)
         failure = result.failure
-        if failure is not None and failure.kind == "safety" and _simulate(mutant, seed).failure is None:
+        if failure is not None and failure.kind == mutant.kind and _simulate(mutant, seed).failure is None:
             return Found(
                 name=name,
                 seed=seed,

@@ -31,6 +31,7 @@ class Mutant:
 
     `goes_wrong` says in a sentence what happens in the world. `sizes` are the numbers of servers of the banks
     in which it can happen; with `clocks_apart` it needs clocks that run apart by more than the rules assume.
+    `kind` is what it breaks: "safety", or "liveness" if it is the bug of a bank that waits for ever.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Mutant:
     patches: tuple[Patch, ...]
     sizes: tuple[int, ...] = (2, 3)
     clocks_apart: bool = False
+    kind: str = "safety"
 
     def servers_for(self, seed: int) -> int:
         """Return how many servers the bank of this seed has: each size in turn."""

@@ -62,7 +62,7 @@ class Faults:
         return cls(
             loss=share(0.001, 0.1),
             doubling=share(0.005, 0.2),
-            late_doubles=share(0.02, 0.8),
+            late_doubles=share(0.02, 0.8) or 0.1,
             slow=share(0.001, 0.05),
             witness_loss=share(0.02, 0.5),
             late_probe=share(0.02, 0.5),

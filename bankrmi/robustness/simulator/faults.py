@@ -14,6 +14,9 @@ __all__ = ["NEVER", "Faults"]
 
 NEVER = float("inf")
 
+RARELY_OFF = 0.2
+"""How often what is only dangerous together with something else is off."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
@@ -52,12 +55,12 @@ class Faults:
     def drawn(cls, chance: random.Random) -> Faults:
         """Draw each fault on or off."""
 
-        def share(low: float, high: float) -> float:
+        def share(low: float, high: float, off: float = 0.45) -> float:
             """Off every other time; else anything between, small ones as often as large ones."""
-            return 0.0 if chance.random() < 0.45 else exp(chance.uniform(log(low), log(high)))
+            return 0.0 if chance.random() < off else exp(chance.uniform(log(low), log(high)))
 
-        def every(low_ms: float, high_ms: float) -> float:
-            return share(low_ms, high_ms) or NEVER
+        def every(low_ms: float, high_ms: float, off: float = 0.45) -> float:
+            return share(low_ms, high_ms, off) or NEVER
 
         return cls(
             loss=share(0.001, 0.1),
@@ -65,10 +68,10 @@ class Faults:
             late_doubles=share(0.02, 0.8) or 0.1,
             slow=share(0.001, 0.05),
             witness_loss=share(0.02, 0.5),
-            late_probe=share(0.02, 0.5),
+            late_probe=share(0.1, 0.8, RARELY_OFF),
             reset_every_ms=every(300, 8000),
             cut_every_ms=every(700, 12000),
-            cut_at_change=share(0.1, 0.9),
+            cut_at_change=share(0.1, 0.9, RARELY_OFF),
             deafen_every_ms=every(1000, 8000),
             crash_between_effects=share(0.0001, 0.003),
             pause_between_effects=share(0.0001, 0.003),
@@ -77,7 +80,7 @@ class Faults:
             stop_every_ms=every(3000, 20000),
             witness_down_every_ms=every(1000, 12000),
             witness_forgets_every_ms=every(8000, 100000),
-            switchover_every_ms=every(700, 12000),
+            switchover_every_ms=every(500, 9000, RARELY_OFF),
             wipe=share(0.05, 0.4),
             stall=share(0.0005, 0.01),
             slow_disk_every_ms=every(2000, 15000),

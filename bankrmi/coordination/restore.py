@@ -143,8 +143,9 @@ def _never_knew(server: str, witness: Holding, full: Collection[str]) -> bool:
     so of themselves, too; and none of them has proposed anything that may have won unheard.
     """
     view = witness.last_view
-    acted = view is not None and view.epoch >= witness.epoch and not witness.may_have_moved_on
-    return acted and view is not None and view.in_sync <= set(full) and server not in view.in_sync
+    if view is None or view.epoch < witness.epoch or witness.may_have_moved_on:
+        return False
+    return view.in_sync <= set(full) and server not in view.in_sync
 
 
 def _chosen(holdings: Sequence[Holding], new_history: str) -> SafeView | NoSafeView:

@@ -138,7 +138,7 @@ class Joiner:
         replica.effects.append(Send(view.primary, request))
 
     def _wait_longer(self) -> None:
-        """Up to what a checkpoint's answer may take: a server that is farther away counts as silent."""
+        """Up to the time in which a checkpoint has to be answered: who is farther away counts as silent."""
         self._pause_ms = min(2 * self._pause_ms, self.replica.settings.checkpoint_timeout_ms)
 
     def begin_again(self) -> None:

@@ -156,7 +156,7 @@ class Viewing:
     def _proposed_nothing_since(self, view: View | None) -> bool:
         """Whether neither this process nor one before it has proposed anything from this view that may win.
 
-        A process before this one can have led only an epoch that was not won by this one.
+        One before it can have led in this view only if this one did not win it.
         """
         replica = self._replica
         led_before = view is not None and view.primary == replica.settings.server

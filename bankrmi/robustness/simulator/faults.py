@@ -56,7 +56,7 @@ class Faults:
         """Draw each fault on or off."""
 
         def share(low: float, high: float, off: float = 0.45) -> float:
-            """Off every other time; else anything between, small ones as often as large ones."""
+            """Off in so many of the seeds; else anything between, small ones as often as large ones."""
             return 0.0 if chance.random() < off else exp(chance.uniform(log(low), log(high)))
 
         def every(low_ms: float, high_ms: float, off: float = 0.45) -> float:

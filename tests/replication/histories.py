@@ -36,17 +36,7 @@ def until_proposed(bank: Bank, name: str) -> None:
 
 def takes_over_unheard(bank: Bank, name: str) -> None:
     """Let a standby that hears nobody but the witness take over after the lease, and lead."""
-    for _ in range(300):
-        bank.wait(25)
-        bank.tick(name)
-        own = [letter for letter in bank.mail if letter.text.startswith((f"{name} ", f"witness -> {name}"))]
-        for letter in own:
-            bank.mail.remove(letter)
-            if "->" not in letter.text or letter.text.startswith("witness"):
-                letter.arrive()
-        if bank.replicas[name].primary is not None:
-            return
-    raise AssertionError(f"{name} never took over")
+    settle_among(bank, {name, "witness"}, lambda: bank.replicas[name].primary is not None)
 
 
 def settle_among(bank: Bank, some: set[str], done: Callable[[], bool], rounds: int = 0) -> None:

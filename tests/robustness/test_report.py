@@ -105,7 +105,7 @@ def test_violations_that_are_too_many_to_tell_are_counted(short: Recorded) -> No
     assert "2\u202f000 violations in 23\u202f534 operations" in page
     assert "and 1\u202f975 more" in page
     verdict, *sentences = told(run)
-    assert verdict.startswith("2,000 violations in ")
+    assert verdict.startswith("2,000 violations in 23,534 operations: ")
     assert sentences[19:21] == ["  violation 19", "  and 1,980 more"]
 
 
@@ -119,6 +119,7 @@ def test_a_run_in_which_nothing_was_answered_is_not_called_good() -> None:
         assert "Nothing was judged: no operation was answered" in text
         assert "No violation" not in text
         assert "somebody was always answered" not in text
+        assert next(told(run)).startswith("nothing was judged: no operation was answered")
 
 
 def test_a_run_that_was_not_judged_is_not_called_good(short: Recorded) -> None:

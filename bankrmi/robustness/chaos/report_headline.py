@@ -34,6 +34,7 @@ from bankrmi.robustness.chaos.report_words import (
     number,
     plural,
     rate,
+    verdict_words,
 )
 
 __all__ = ["SILENCE_NS", "Summary", "going_on", "headline", "window_words"]
@@ -63,15 +64,8 @@ class Summary:
 
     @cached_property
     def verdict(self) -> str:
-        """Return the verdict in a line; what was not looked at is not called good."""
-        if self.recorded.violations:
-            found = counted(self.recorded.violation_count, "violation")
-            return f"{found} in {counted(self.operations, 'operation')}"
-        if not self.operations:
-            return "Nothing was judged: no operation was answered"
-        if not self.recorded.checked:
-            return f"Nothing was judged in {counted(self.operations, 'operation')}"
-        return f"No violation in {counted(self.operations, 'operation')}"
+        words = verdict_words(self.recorded, self.operations)
+        return words[0].upper() + words[1:]
 
     @property
     def verdict_kind(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bankrmi.robustness.chaos.recorded import Fault, FaultKind
+from bankrmi.robustness.chaos.recorded import Fault, FaultKind, Recorded
 
 __all__ = [
     "clock_time",
@@ -14,6 +14,7 @@ __all__ = [
     "number",
     "plural",
     "rate",
+    "verdict_words",
 ]
 
 _NARROW = "\u202f"  # A narrow space that does not break: 1 204 331.
@@ -28,13 +29,13 @@ _VERBS = {
 }
 
 
-def number(value: int) -> str:
-    return f"{value:,}".replace(",", _NARROW)
+def number(value: int, separator: str = _NARROW) -> str:
+    return f"{value:,}".replace(",", separator)
 
 
-def counted(value: int, noun: str, several: str = "") -> str:
+def counted(value: int, noun: str, several: str = "", *, separator: str = _NARROW) -> str:
     """Return "1 fault", "2 faults"."""
-    return f"{number(value)} {plural(value, noun, several)}"
+    return f"{number(value, separator)} {plural(value, noun, several)}"
 
 
 def plural(value: int, noun: str, several: str = "") -> str:
@@ -84,3 +85,13 @@ def fault_sentence(fault: Fault) -> str:
     role = f" ({fault.was})" if fault.was else ""
     note = f", {fault.note}" if fault.note else ""
     return f"{whom}{role} {fault_verb(fault.kind)}{note}"
+
+
+def verdict_words(recorded: Recorded, answered: int, *, separator: str = _NARROW) -> str:
+    """Return the verdict on so many answered operations; what was not looked at is not called good."""
+    operations = counted(answered, "operation", separator=separator)
+    if recorded.violations:
+        return f"{counted(recorded.violation_count, 'violation', separator=separator)} in {operations}"
+    if not answered:
+        return "nothing was judged: no operation was answered"
+    return f"{'no violation' if recorded.checked else 'nothing was judged'} in {operations}"

@@ -204,7 +204,7 @@ def _environment(facts: RunFacts) -> Environment:
 def _counts(calls: Sequence[Call]) -> Iterator[tuple[str, int]]:
     kinds = Counter(call.kind for call in calls)
     outcomes = Counter(made.outcome for made in made_calls(calls))
-    yield "operations and reads", sum(max(1, len(call.operations)) for call in calls)
+    yield "operations and reads asked for", sum(max(1, len(call.operations)) for call in calls)
     yield "calls", len(calls)
     for kind, plural in _PLURALS.items():
         yield plural, kinds[kind]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bankrmi.robustness.chaos.recorded import Recorded
-from bankrmi.robustness.chaos.report_figures import at_percent, spreads
-from bankrmi.robustness.chaos.report_words import counted, duration, plural
+from bankrmi.robustness.chaos.report_figures import answered_operations, at_percent, spreads
+from bankrmi.robustness.chaos.report_words import counted, duration, verdict_words
 
 __all__ = ["told"]
 
@@ -31,12 +31,10 @@ def told(recorded: Recorded) -> Iterator[str]:
 
 
 def _verdict(recorded: Recorded) -> str:
-    count = recorded.violation_count
-    found = f"{count:,} {plural(count, 'violation')}" if count else "no violation"
+    words = verdict_words(recorded, answered_operations(recorded.calls), separator=",")
     length = duration(recorded.ended_ns - recorded.started_ns)
-    operations = dict(recorded.counts).get("operations and reads", 0)
     return (
-        f"{found} in {operations:,} operations and reads: {counted(recorded.servers, 'server')}, {length}, "
+        f"{words}: {counted(recorded.servers, 'server')}, {length}, "
         f"cuts by {recorded.environment.cuts_by}, seed {recorded.seed}"
     )
 

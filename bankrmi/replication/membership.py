@@ -42,6 +42,13 @@ class Membership:
         """Whether the lead is being given away: no request is taken and no read answered (V5)."""
         return self._switchover is not None
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether nothing is acknowledged before the view changes, and the coordinator is silent (V2)."""
+        if self._replica.viewing.unanswered_ms < self._replica.settings.silence_ms:
+            return False
+        return self.switching_over or self._going_on_alone() is not None or self._waits_for_joiner()
+
     def wanted_view(self) -> View | None:
         """Return the next view to propose, if any (V5, V2, V3, V6)."""
         return self._handing_over() or self._going_on_alone() or self._letting_in() or self._settling()
@@ -147,6 +154,14 @@ class Membership:
                 assert peer.incarnation is not None
                 return primary.view.letting_in(peer.server, peer.incarnation)
         return None
+
+    def _waits_for_joiner(self) -> bool:
+        """V3: a silent one that may have been let in unheard."""
+        timeout_ms = self._replica.settings.checkpoint_timeout_ms
+        return not self._replica.proposals.settled and any(
+            peer.standing is Standing.MANDATORY and peer.is_silent(self._replica.now_ms, timeout_ms)
+            for peer in self._primary.required
+        )
 
     def _has_everything(self, peer: Peer) -> bool:
         enough = max(self._primary.ever_acknowledged, self._primary.base.action_id)

@@ -295,16 +295,23 @@ class Primary:
         return self.replica.journal.entries(action_id - 1, self.replica.settings.catch_up_operations)
 
     def tick(self) -> None:
-        """Send the beacon; look whether it is we who are alone; give up joiners that are silent."""
+        """Send the beacon; look whether it is we who are alone; give up joiners that are silent.
+
+        No beacon goes to a copy that could lead, while this server is stuck without the witness: perhaps the
+        witness answers that copy (V2).
+        """
         now_ms, settings = self.replica.now_ms, self.replica.settings
         timeout_ms = settings.checkpoint_timeout_ms
         if any(peer.is_silent(now_ms, timeout_ms) for peer in self.required):
             self.replica.viewing.poll(5 * settings.beacon_ms)
         else:
             self.replica.viewing.look_for_news(NEWS_BEACONS * settings.beacon_ms)
+        stuck = self.membership.is_stuck
         for peer in self.peers.values():
             peer.give_up_waiting(now_ms, timeout_ms)
-            if peer.tracked and now_ms - peer.last_sent_ms >= settings.beacon_ms:
+            could_lead = peer.counts and not peer.is_silent(now_ms, timeout_ms)
+            due = peer.tracked and now_ms - peer.last_sent_ms >= settings.beacon_ms
+            if due and not (stuck and could_lead):
                 self.send(peer)
             joining = peer.standing in (Standing.CATCHING_UP, Standing.MANDATORY)
             if joining and self.replica.proposals.settled and peer.is_silent(now_ms, timeout_ms):

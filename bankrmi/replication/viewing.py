@@ -35,6 +35,7 @@ class Viewing:
         self._reading = False
         self._only_for_news = False  # The reading on its way was begun without a reason to doubt the view.
         self._read_ms = float("-inf")
+        self._unanswered_since_ms: float | None = None
         self._waits_for_witness = False
         self._asked_to_hold_still: list[Any] = []
 
@@ -64,11 +65,18 @@ class Viewing:
         adopted = self._replica.journal.adopted
         self._replica.effects.append(ReadView(adopted.epoch if adopted is not None else 0))
 
+    @property
+    def unanswered_ms(self) -> float:
+        """For how long the coordinator has answered nothing that it was asked."""
+        since_ms = self._unanswered_since_ms
+        return 0.0 if since_ms is None else self._replica.now_ms - since_ms
+
     # -- learning --------------------------------------------------------------------------------
 
     def take_reading(self, event: ViewRead) -> None:
         """The coordinator answered a reading."""
         self._reading = False
+        self._unanswered_since_ms = None
         adopted = self._replica.journal.adopted
         current = adopted is None or (event.since_epoch >= adopted.epoch and not self._only_for_news)
         if event.view is None:
@@ -88,6 +96,7 @@ class Viewing:
 
     def take_decision(self, event: Proposed) -> None:
         """The coordinator answered a proposal, with the view as it is now."""
+        self._unanswered_since_ms = None
         epoch = event.view.epoch if event.view is not None else 0
         sound = self._replica.proposals.answered(epoch)
         if event.view is not None and sound:
@@ -96,7 +105,9 @@ class Viewing:
             self._hold_still("the witness no longer holds the view: it has lost its memory")
 
     def take_silence(self, event: CoordinatorSilent) -> None:
-        """The coordinator did not answer: that says nothing."""
+        """The coordinator did not answer: that says nothing about the view."""
+        if self._unanswered_since_ms is None:
+            self._unanswered_since_ms = self._replica.now_ms
         if event.proposal:
             self._replica.proposals.unanswered(self._replica.now_ms)
         else:

@@ -83,7 +83,7 @@ def admit(primary: Primary, token: Any, request: JoinRequest) -> None:
             peer.leaving = True
             answer("wait")
             return
-        peer.lost_disk = True
+        primary.lost_its_disk(peer)
     common = newest_common(replica.journal, list(request.tail))
     if common is None:
         answer("copy")

@@ -37,6 +37,7 @@ class Peer:
     gone: bool = False  # Its address refused a connection: worth no waiting.
     leaving: bool = False
     lost_disk: bool = False  # The view names another disk of this server: that member confirms nothing.
+    lost_disk_number: int = 0  # Of the newest message when that was heard.
 
     join_number: int = 0  # Of the newest request to be let in that its running process has made.
     matched: int = 0  # Durable there and known to be the same as here, in this epoch.

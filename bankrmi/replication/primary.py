@@ -229,6 +229,8 @@ class Primary:
             return
         if answer.incarnation != peer.incarnation:
             return
+        if peer.lost_disk and peer.standing is Standing.MEMBER and answer.number > peer.lost_disk_number:
+            peer.lost_disk = False  # The disk that the view names confirms what was sent since: it was away.
         own = self.replica.journal.position(answer.matched)
         if own is None or own.digest != answer.digest:
             raise BrokenInvariant(
@@ -242,6 +244,10 @@ class Primary:
             peer.standing = Standing.MANDATORY
             self.count_required()
         self.advance()
+
+    def lost_its_disk(self, peer: Peer) -> None:
+        """A member says that it has another disk than the view names (V8)."""
+        peer.lost_disk, peer.lost_disk_number = True, self._number
 
     def _is_of_this_epoch(self, answer: Acknowledged) -> bool:
         return (answer.history, answer.epoch) == (self.view.history, self.view.epoch)

@@ -124,6 +124,74 @@ def test_another_disk_of_a_mandatory_joiner_waits_until_the_let_in_is_settled() 
     bank.settle(lambda: "s1 answers c:1: done 90 at 1" in bank.trace)
 
 
+def test_a_disk_that_was_only_away_counts_again() -> None:
+    """V8, `copies_min`: s2 ran once while its disk was not mounted, and said that it was lost."""
+    bank = running("s1", "s2", copies_min=2)
+    own = bank.journals["s2"]
+    bank.crash("s2", wipe=True)
+    bank.take("s1", LinkChanged(server="s2", up=False))
+    bank.deliver_all()
+    bank.start("s2")
+    bank.link("s1", "s2")
+    bank.settle(lambda: "s1 -> s2: join: copy" in bank.trace)
+    bank.crash("s2")
+    bank.journals["s2"] = own
+    bank.take("s1", LinkChanged(server="s2", up=False))
+    bank.drop()
+    bank.start("s2")
+    bank.link("s1", "s2")
+    bank.withdraw("s1", "c:1", 10)
+    bank.settle(lambda: "s1 answers c:1: done 90 at 1" in bank.trace)
+    assert bank.view is not None
+    assert (bank.view.epoch, bank.view.incarnations["s2"]) == (2, own.incarnation)
+
+
+def test_a_late_word_of_a_disk_before_does_not_stop_the_one_that_counts() -> None:
+    """V8, `copies_min`: who leads anew does not know how old a wish to be let in is."""
+    bank = running("s1", "s2", copies_min=2)
+    bank.crash("s2", wipe=True)
+    bank.take("s1", LinkChanged(server="s2", up=False))
+    bank.deliver_all()
+    bank.start("s2")
+    bank.link("s1", "s2")
+    while not any(letter.text == "s2 -> s1: let me in, I have []" for letter in bank.mail):
+        bank.wait(25)
+        bank.tick("s2")
+        for letter in [one for one in bank.mail if "witness" in one.text or "reads" in one.text]:
+            bank.mail.remove(letter)
+            letter.arrive()
+    late = bank.find("s2 -> s1: let me in, I have []")
+    bank.mail.remove(late)
+    bank.settle(lambda: bank.view is not None and bank.view.names("s2", bank.journals["s2"].incarnation))
+    for name, other in (("s1", "s2"), ("s2", "s1")):
+        bank.settle(lambda name=name: bank.replicas[name].primary is not None)  # type: ignore[misc]
+        bank.switch_over(name, other)
+    bank.settle(lambda: bank.replicas["s1"].primary is not None)
+    late.arrive()
+    bank.withdraw("s1", "c:1", 10)
+    bank.settle(lambda: "s1 answers c:1: done 90 at 1" in bank.trace)
+
+
+def test_what_the_disk_before_confirmed_before_it_was_lost_does_not_bring_it_back() -> None:
+    """V8: a late acknowledgement says nothing of now."""
+    bank = running("s1", "s2", copies_min=2)
+    bank.wait(100)
+    bank.tick("s1")
+    bank.deliver("s1 -> s2: beacon")
+    late = bank.find("s2 -> s1: acknowledged")
+    bank.mail.remove(late)
+    bank.crash("s2", wipe=True)
+    bank.take("s1", LinkChanged(server="s2", up=False))
+    bank.deliver_all()
+    bank.start("s2")
+    bank.link("s1", "s2")
+    bank.settle(lambda: "s1 -> s2: join: copy" in bank.trace)
+    late.arrive()
+    primary = bank.replicas["s1"].primary
+    assert primary is not None
+    assert primary.peers["s2"].lost_disk
+
+
 def letting_in() -> Bank:
     """s1 was alone, and asks the witness to let s2 in."""
     bank = running("s1", "s2", "s3")

@@ -70,6 +70,9 @@ class SimulatedClient:
     _reads: float = 0.0
     _stuck: float = 0.0
     _fickle: float = 0.0
+    _batches: float = 0.0
+    _repeats: float = 0.0  # Of its updates: earlier ones without an answer, once more.
+    _asks: float = 0.0  # Instead of an update: what became of one.
     _stubborn: bool = False  # It goes on in its session after a request that it gave up.
     _rest_ms: float = 0.0
     _burst: int = 1
@@ -90,6 +93,9 @@ class SimulatedClient:
         self._stuck = chance.choice([0, 0.1, 0.9])
         self._fickle = chance.choice([0, 0.05, 0.3])
         self._stubborn = chance.random() < 0.3
+        self._batches = chance.choice([0, 0.2, 0.6])
+        self._repeats = chance.choice([0, 0.06, 0.2])
+        self._asks = chance.choice([0, 0.08, 0.3])
 
     @property
     def mostly_reads(self) -> bool:
@@ -130,18 +136,17 @@ class SimulatedClient:
         world, chance = self.simulation.world, self.simulation.world.chance
         seen = self.seen[1] if self.seen is not None else 0
         asked = Asked(self.name, world.now_ms, self.simulation.told, seen, None)
-        kind = chance.random()
-        if kind < self._reads:
+        if chance.random() < self._reads:
             asked.query = self.simulation.workload.query(chance)
             return asked
-        doubtful = self._doubtful()
-        if doubtful is not None and kind > 0.96:
+        doubtful, kind = self._doubtful(), chance.random()
+        if doubtful is not None and kind < self._repeats:
             asked.request, asked.operations = doubtful.request, doubtful.operations
-        elif kind > 0.9:
+        elif kind < self._repeats + self._asks:
             asked.request = doubtful.request if doubtful is not None else self._new_request()
         else:
             asked.request = self._new_request()
-            operations = 1 if chance.random() < 0.8 else chance.randint(2, 9)
+            operations = chance.randint(2, 9) if chance.random() < self._batches else 1
             asked.operations = [self.simulation.workload.operation(chance) for _ in range(operations)]
         return asked
 

@@ -28,6 +28,7 @@ class Faults:
     late_doubles: float  # Of the duplicates, how many come seconds late.
     slow: float
     witness_loss: float  # Of the witness's answers.
+    late_proposal: float  # Of the proposals: decided long after, whatever the proposer has come to think.
     late_probe: float  # Of the looks whether a process lives: what was seen is told long after.
     reset_every_ms: float  # A connection between two servers that live breaks.
     cut_every_ms: float
@@ -38,6 +39,7 @@ class Faults:
     crash_between_effects: float
     pause_between_effects: float
     crash_every_ms: float
+    silent_death: float  # Of the crashes: the machine's, which ends no connection.
     pause_every_ms: float
     stop_every_ms: float
     witness_down_every_ms: float
@@ -46,6 +48,7 @@ class Faults:
 
     # Disks.
     wipe: float  # Of the crashes, how many lose the disk.
+    found_disk_every_ms: float  # One that was lost turns up again.
     stall: float
     slow_disk_every_ms: float
     io_error: float
@@ -68,13 +71,15 @@ class Faults:
             late_doubles=share(0.02, 0.8) or 0.1,
             slow=share(0.001, 0.05),
             witness_loss=share(0.02, 0.5),
+            late_proposal=share(0.05, 0.8, RARELY_OFF),
             late_probe=share(0.1, 0.8, RARELY_OFF),
             reset_every_ms=every(300, 8000),
             cut_every_ms=every(700, 12000),
             cut_at_change=share(0.1, 0.9, RARELY_OFF),
-            deafen_every_ms=every(1000, 8000),
+            deafen_every_ms=every(500, 8000, RARELY_OFF),
             crash_between_effects=share(0.0001, 0.003),
             pause_between_effects=share(0.0001, 0.003),
+            silent_death=share(0.05, 0.8),
             crash_every_ms=every(700, 12000),
             pause_every_ms=every(700, 12000),
             stop_every_ms=every(3000, 20000),
@@ -82,6 +87,7 @@ class Faults:
             witness_forgets_every_ms=every(8000, 100000),
             switchover_every_ms=every(500, 9000, RARELY_OFF),
             wipe=share(0.05, 0.4),
+            found_disk_every_ms=every(500, 5000),
             stall=share(0.0005, 0.01),
             slow_disk_every_ms=every(2000, 15000),
             io_error=share(0.0003, 0.005),

@@ -41,6 +41,7 @@ class Misfortune:
         self._now_and_then(faults.switchover_every_ms, self._switch_over)
         self._now_and_then(faults.slow_disk_every_ms, self._slow_disk)
         self._now_and_then(faults.disk_full_every_ms, self._disk_full)
+        self._now_and_then(faults.found_disk_every_ms, self._find_disk)
         self._now_and_then(faults.reset_every_ms, self._reset_one)
         self._now_and_then(faults.cut_every_ms, self._cut_some)
         self._now_and_then(faults.deafen_every_ms, self._deafen_the_primary)
@@ -82,8 +83,11 @@ class Misfortune:
 
     def may_wipe(self, server: SimulatedServer) -> bool:
         """Draw whether a crash loses the disk; never the last one that holds everything."""
+        return self._others_hold_all(server) and self.world.happens(self.faults.wipe)
+
+    def _others_hold_all(self, server: SimulatedServer) -> bool:
         view = self.simulation.witness.view
-        if view is None or not self.world.happens(self.faults.wipe):
+        if view is None:
             return False
         others = [name for name in view.in_sync if name != server.name]
         return any(view.names(name, self.simulation.servers[name].journal.incarnation) for name in others)
@@ -99,9 +103,11 @@ class Misfortune:
         self.world.after(self.world.chance.choice([20, 200, 400, 1500, 3000]), server.resume)
 
     def _switch_over(self) -> None:
+        """Ask whoever leads to give the lead away: to any, or to one that may not be fit."""
         for server in self._leading()[:1]:
-            self.world.note(server.name, "is asked to switch over")
-            server.take(SwitchoverAsked(None, None))
+            target = self.world.chance.choice([None, *server.settings.others])
+            self.world.note(server.name, "is asked to switch over to", target or "any")
+            server.take(SwitchoverAsked(None, target))
 
     def _stop_one(self) -> None:
         server = self._some_server()
@@ -126,6 +132,12 @@ class Misfortune:
         server.disk.full = True
         self.world.note(server.name, "has no space left on its disk")
         self.world.after(self.world.chance.choice(FULL_MS), server.disk.recover)
+
+    def _find_disk(self) -> None:
+        """A server that was started on an empty disk by mistake is started on its own again."""
+        for server in self.simulation.servers.values():
+            if server.has_lost_a_disk and self._others_hold_all(server):
+                server.find_disk()
 
     # -- network ---------------------------------------------------------------------------------
 

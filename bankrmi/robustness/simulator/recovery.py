@@ -1,9 +1,11 @@
 """The last phase of a simulation: faults stop, for enough of the bank, and then all must be well soon.
 
 Rule 1: it is enough that `copies_min` members of the view live and can speak to each other, the witness and
-        the clients; of the other servers each comes back, stays dead, or stays cut off.
+        the clients; of the other servers each comes back, stays dead, stopped or cut off from all, or cannot
+        speak to the witness.
 Rule 2: well means: every call has been answered, all servers that are up are in sync, and a call that is made
-        now is not answered with an excuse.
+        now is not answered with an excuse.  Who cannot speak to the witness may be in sync, and may lead; but
+        then nobody else is let in, and the view may be one that it has won unheard.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bankrmi.errors import Unreached, Unsettled
+from bankrmi.replication.events import SwitchoverAsked
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.misfortune import both_ways
 
@@ -31,6 +34,7 @@ class Recovery:
         self._simulation = simulation
         self._world = simulation.world
         self._survivors = self._drawn()
+        self._without_witness: set[str] = set()
 
     def _drawn(self) -> list[SimulatedServer]:
         """Draw who comes back: everybody, or enough members of the view and perhaps others."""
@@ -58,7 +62,9 @@ class Recovery:
         if wrong:
             raise Failure("liveness", f"the faults stopped, and still: {wrong}")
         self._call_once_more()
-        return self._survivors
+        view = self._simulation.witness.view
+        assert view is not None
+        return [server for server in self._survivors if server.name in view.in_sync]
 
     def _calm_down(self) -> None:
         world, survivors = self._world, self._survivors
@@ -76,12 +82,12 @@ class Recovery:
                 self._lose(server)
 
     def _lose(self, server: SimulatedServer) -> None:
-        """It never comes back: dead, stopped, or cut off from everybody.
+        """It never comes back: dead, stopped, or cut off from everybody, or from the witness alone.
 
         What it has proposed is lost, too: else it might win, and then none of the view's members survives.
         """
         self._simulation.witness.lost.add(server.name)
-        fate = self._world.chance.choice(["dead", "stopped", "cut off"])
+        fate = self._world.chance.choice(["dead", "stopped", "cut off", "without the witness"])
         if fate == "stopped" and not server.alive:
             fate = "dead"
         self._world.note(server.name, "stays", fate)
@@ -91,8 +97,20 @@ class Recovery:
         elif fate == "stopped":
             server.stays_down = True  # Whoever kills it now does not start it again.
             server.pause_for_good()
+        elif fate == "without the witness":
+            self._part_from_witness(server)
         else:
             self._world.cut(both_ways({server.name}, set(self._simulation.parties) - {server.name}))
+
+    def _part_from_witness(self, server: SimulatedServer) -> None:
+        """It lives, and does not hear the witness; perhaps it is to give the lead away just then."""
+        self._without_witness.add(server.name)
+        self._world.cut(both_ways({server.name}, {self._simulation.witness.name}))
+        server.disk.recover()
+        server.start_again(server.boot)
+        server.resume()
+        if self._world.chance.random() < 0.5:
+            server.take(SwitchoverAsked(None, None))
 
     def _call_once_more(self) -> None:
         """A call that ends with an honest error is answered, too; but now there is no reason for one."""
@@ -121,12 +139,15 @@ class Recovery:
         if open_calls:
             return f"{len(open_calls)} calls have no answer"
         names = {server.name for server in self._survivors}
-        if view.in_sync != names:
+        lets_nobody_in = view.primary in self._without_witness
+        missing = names - view.in_sync and not lets_nobody_in
+        if missing or not view.in_sync <= names | self._without_witness:
             return f"in sync are {sorted(view.in_sync)}, up are {sorted(names)} (epoch {view.epoch})"
         primary = self._simulation.servers[view.primary].replica
-        if primary is None or primary.primary is None or primary.primary.view != view:
+        if primary is None or primary.primary is None or not (primary.primary.view == view or lets_nobody_in):
             return f"{view.primary} does not lead epoch {view.epoch}"
         tip = primary.journal.tip
-        if any(server.journal.tip != tip for server in self._survivors):
-            return f"journals differ: {[server.journal.tip[:2] for server in self._survivors]}"
+        in_sync = [server for server in self._survivors if server.name in view.in_sync]
+        if any(server.journal.tip != tip for server in in_sync):
+            return f"journals differ: {[server.journal.tip[:2] for server in in_sync]}"
         return ""

@@ -86,7 +86,7 @@ class SimulatedServer:
         self.journal = self._empty_disk()
         self.acted_in = 0  # The highest epoch that is adopted durably on this disk.
         self.replica: Replica | None = None
-        self.links: set[str] = set()
+        self.links: dict[str, int] = {}  # And of which boot the other process was.
         self._inbox: deque[Event] = deque()
         self._duties: deque[Effect] = deque()
         self._busy = False
@@ -94,6 +94,7 @@ class SimulatedServer:
         self._reconnecting = False
         self._copy: SqliteJournal | None = None
         self._connecting: set[str] = set()
+        self._lost_disk: tuple[SqliteJournal, int] | None = None
         self._clock_rate = simulation.clock_rate(settings)
         self._clock_began_ms = self.world.chance.uniform(0, 1e6)
 
@@ -128,7 +129,7 @@ class SimulatedServer:
         self.boot += 1
         self.alive = True
         self.paused = self._busy = self._proceeding = False
-        self.links, self._connecting = set(), set()
+        self.links, self._connecting = {}, set()
         self._inbox.clear()
         self._duties.clear()
         self.world.note(self.name, "starts as", self.start_id)
@@ -170,12 +171,24 @@ class SimulatedServer:
         self.alive = False
         self.replica = None
         self.uncommitted = False
+        self.journal = self._reopened()
         if wipe:
-            self.journal = self._empty_disk()
-            self.acted_in = 0
-        else:
-            self.journal = self._reopened()
+            self._lost_disk = (self.journal, self.acted_in)
+            self.journal, self.acted_in = self._empty_disk(), 0
         self.simulation.died(self)
+
+    @property
+    def has_lost_a_disk(self) -> bool:
+        """Whether there is a disk that may be found again."""
+        return self._lost_disk is not None
+
+    def find_disk(self) -> None:
+        """The disk that was lost was only not mounted; what has been put in its place since is gone."""
+        self.crash()
+        self.world.note(self.name, "finds the disk that it had lost")
+        assert self._lost_disk is not None
+        self.journal, self.acted_in = self._lost_disk
+        self._lost_disk = None
 
     def pause(self) -> None:
         """SIGSTOP: nothing is done, connections stay."""
@@ -314,10 +327,17 @@ class SimulatedServer:
     # -- the network -----------------------------------------------------------------------------
 
     def _send(self, to: str, message: Any) -> None:
-        if to in self.links:
-            receiver = self.simulation.servers[to]
-            token = ServerToken(self)
-            self.world.send(self.name, to, message, lambda: receiver.take(MessageArrived(token, message)))
+        if to not in self.links:
+            return
+        receiver, boot, token = self.simulation.servers[to], self.links[to], ServerToken(self)
+
+        def arrive() -> None:
+            if receiver.boot == boot:
+                receiver.take(MessageArrived(token, message))
+            else:  # That process is gone, and its machine, which is there again, says so.
+                self.world.after(0.1, lambda: self.lose_link(to, boot))
+
+        self.world.send(self.name, to, message, arrive)
 
     def _reconnect_soon(self) -> None:
         """Try again and again, as long as a link is missing."""
@@ -338,7 +358,11 @@ class SimulatedServer:
 
     def _reconnect(self) -> None:
         for name, other in self.simulation.servers.items():
-            if name != self.name and name not in self.links | self._connecting and other.greets(self.name):
+            if (
+                name != self.name
+                and name not in self.links.keys() | self._connecting
+                and other.greets(self.name)
+            ):
                 self._connect(other)
 
     def _connect(self, other: SimulatedServer) -> None:
@@ -350,10 +374,10 @@ class SimulatedServer:
             if self.boot != boot or not self.alive:
                 return
             self._connecting.discard(other.name)
-            self.links.add(other.name)
+            self.links[other.name] = other_boot
             self.take(LinkChanged(server=other.name, up=True, start_id=start_id, begun_ms=begun_ms))
             if other.boot != other_boot or not other.alive:
-                self.world.after(0.1, lambda: self.lose_link(other.name))
+                self.world.after(0.1, lambda: self.lose_link(other.name, other_boot))
 
         self.world.after(self.world.delay_ms(), greeted)
 
@@ -362,10 +386,10 @@ class SimulatedServer:
         cut = self.world.is_cut(caller, self.name) or self.world.is_cut(self.name, caller)
         return self.alive and not self.paused and not cut
 
-    def lose_link(self, name: str) -> None:
-        """The connection to another server broke."""
-        if name in self.links:
-            self.links.discard(name)
+    def lose_link(self, name: str, boot: int | None = None) -> None:
+        """The connection to another server broke; to its process of that boot, if one is named."""
+        if name in self.links and boot in (None, self.links[name]):
+            del self.links[name]
             self.take(LinkChanged(server=name, up=False))
             self._reconnect_soon()
 

@@ -35,9 +35,11 @@ __all__ = ["DURATION_MS", "Result", "Simulation", "simulate"]
 
 DURATION_MS = 30_000.0
 CLIENTS = 4
-LEASES_MS = ((0, 20), (200, 20), (400, 160), (1000, 20))
+LEASES_MS = ((0, 20), (200, 20), (400, 160), (400, 160), (1000, 20))
 """Leases and drifts that a seed may have."""
 CATCH_UP_OPERATIONS = (2048, 2048, 1, 3, 8)
+SILENT_MS = 8000.0
+"""After so long the system notices that the machine at the other end is gone, though nothing is sent."""
 FARTHEST_MS = 65.0
 """One way. An answer of the witness that takes longer comes too late."""
 
@@ -162,14 +164,16 @@ class Simulation:
     def died(self, server: SimulatedServer) -> None:
         """A process died: tell its neighbours, and start it again some time."""
         world = self.world
+        boot, silent = server.boot, world.happens(world.faults.silent_death)
         for other in self.servers.values():
             wait_ms = 2500 if world.is_cut(server.name, other.name) else world.chance.uniform(0.1, 2)
-            world.after(wait_ms, lambda other=other: other.lose_link(server.name))  # type: ignore[misc]
+            wait_ms = SILENT_MS if silent else wait_ms
+            world.after(wait_ms, lambda other=other: other.lose_link(server.name, boot))  # type: ignore[misc]
         for client in self.clients:
             if not world.is_cut(server.name, client.name):
                 world.after(0.5, lambda client=client: client.connection_lost(server.name))  # type: ignore[misc]
         again_ms = 5.0 if world.quiet else world.chance.choice([2, 20, 300, 2500])
-        world.after(again_ms, lambda boot=server.boot: server.start_again(boot))  # type: ignore[misc]
+        world.after(again_ms, lambda: server.start_again(boot))
 
     def answered(self, server: SimulatedServer, token: Any, reply: Reply) -> None:
         """An answer leaves a server."""

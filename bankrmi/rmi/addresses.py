@@ -27,10 +27,15 @@ def joined(host: str, port: int) -> Address:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def notice_silent_deaths(connected: socket.socket) -> None:
-    """Have the system find out within a minute that the other machine is gone: its place is needed."""
+def notice_silent_deaths(connected: socket.socket, *, within_seconds: int) -> None:
+    """Have the system find out in time that the other machine is gone, whatever was said last."""
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     # By name: not every system lets these be set.
-    for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+    for option, value in (
+        ("TCP_KEEPIDLE", within_seconds // 2),
+        ("TCP_KEEPINTVL", max(1, within_seconds // 6)),
+        ("TCP_KEEPCNT", 3),
+        ("TCP_USER_TIMEOUT", 1000 * within_seconds),  # What was sent, and is not received, in ms.
+    ):
         if hasattr(socket, option):
             connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

@@ -20,7 +20,7 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .addresses import Address, host_and_port
+from .addresses import Address, host_and_port, notice_silent_deaths
 from .failures import (
     AnswerOverdue,
     ConnectDenied,
@@ -53,6 +53,9 @@ Answered = Callable[[object], None]
 
 _LIMITS = Limits()
 _SEQUENCES = 1 << 16
+
+SILENT_SECONDS = 8
+"""Within so long a link to a machine that lost its power is lost, too: whoever comes back there waits."""
 
 
 class Link(asyncio.Protocol):
@@ -293,6 +296,7 @@ async def _connected_socket(address: Address) -> socket.socket:
         try:
             trying.setblocking(False)
             trying.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            notice_silent_deaths(trying, within_seconds=SILENT_SECONDS)
             await loop.sock_connect(trying, where)
         except OSError as error:
             trying.close()

@@ -52,6 +52,7 @@ __all__ = ["Host", "ServedConnection", "metadata"]
 _SERIALIZERS = (SERPENT, JSON, MSGPACK)
 _FOR_EVERYBODY = ("get_metadata", "ping")
 _FRAMES_AT_ONCE = 32
+_SILENT_SECONDS = 60
 """Of one caller, before it is everybody else's turn."""
 _STRANGER = Peer(address="")
 
@@ -126,7 +127,7 @@ class ServedConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a TCP transport is one
         self._transport.set_write_buffer_limits(high=self._host.limits.unsent_bytes)
-        notice_silent_deaths(transport.get_extra_info("socket"))
+        notice_silent_deaths(transport.get_extra_info("socket"), within_seconds=_SILENT_SECONDS)
         host, port, *_ = transport.get_extra_info("peername") or ("?", 0)
         self.address = joined(host, port)
         if not self._host.opened(self):

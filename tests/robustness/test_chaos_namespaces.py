@@ -6,14 +6,10 @@ import os
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from bankrmi.robustness.chaos.namespaces import Namespaces
-from bankrmi.robustness.chaos.network import NoNamespaces
+from tests.robustness.networks import in_a_thread
 
 LISTEN = """
 import socket, sys
@@ -34,36 +30,6 @@ try:
 except OSError as error:
     print(type(error).__name__)
 """
-
-
-def in_a_thread(test: Callable[[], None]) -> Callable[[], None]:
-    """Run a test in a thread of its own: only that one leaves the network of the others."""
-
-    def run() -> None:
-        failures: list[BaseException] = []
-        missing_here: list[str] = []
-
-        def body() -> None:
-            try:
-                test()
-            except NoNamespaces as missing:
-                if os.environ.get("CI"):
-                    failures.append(missing)
-                else:
-                    missing_here.append(str(missing))
-            except BaseException as failure:
-                failures.append(failure)
-
-        thread = threading.Thread(target=body)
-        thread.start()
-        thread.join()
-        if failures:
-            raise failures[0]
-        if missing_here:
-            pytest.skip(missing_here[0])
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
 
 
 def ask(network: Namespaces, source: str, destination: str, seconds: float = 20.0) -> str:

@@ -86,6 +86,7 @@ def _subtract(primary: Primary, by: int) -> None:
         peer.unanswered = {number - by: at_ms for number, at_ms in peer.unanswered.items()}
         if peer.confirmed_number:
             peer.confirmed_number = max(1, peer.confirmed_number - by)
+        peer.lost_disk_number = max(0, peer.lost_disk_number - by)
     primary.answers._waiting = [
         waiting._replace(number=waiting.number - by) if waiting.number else waiting
         for waiting in primary.answers._waiting

@@ -52,8 +52,8 @@ class Correspondence:
                 self._take_checkpoint(token, event.message)
             case JoinRequest():
                 self._take_join(token, event.message)
-            case LeaveRequest(server=server):
-                self._take_leave(token, server)
+            case LeaveRequest():
+                self._take_leave(token, event.message)
             case ViewNews(view=view):
                 replica.viewing.take_news(view)
                 replica.effects.append(Answer(token, None))
@@ -118,11 +118,15 @@ class Correspondence:
         reply = JoinAnswer(server=server, number=number, outcome="not_primary", epoch=0)
         replica.effects.append(Answer(token, reply))
 
-    def _take_leave(self, token: Any, server: str) -> None:
-        """V10: take a member out that is about to stop, if the view can do without it."""
+    def _take_leave(self, token: Any, request: LeaveRequest) -> None:
+        """V10: take a member out that is about to stop, if the view can do without it.
+
+        Not for the word of a process that is gone already: whoever is there now wants to stay.
+        """
         primary = self._replica.primary
-        if primary is not None and self._can_do_without(server):
-            primary.peers[server].leaving = True
+        is_there = self._replica.links.get(request.server) == request.start_id
+        if primary is not None and is_there and self._can_do_without(request.server):
+            primary.peers[request.server].leaving = True
             self._leavers.append(token)
         else:
             self._replica.effects.append(Answer(token, None))

@@ -146,9 +146,10 @@ class JoinAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaveRequest:
-    """From a member that is about to stop: take me out of `in_sync` (V10)."""
+    """From a member whose process is about to stop: take me out of `in_sync` (V10)."""
 
     server: str
+    start_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -340,7 +340,7 @@ class Primary:
             return
         if event.up:
             if peer.start_id != event.start_id:
-                peer.join_number = 0
+                peer.join_number, peer.leaving = 0, False
             peer.linked, peer.gone, peer.start_id = True, False, event.start_id
             self.replica.effects.append(Send(peer.server, ViewNews(view=self.view)))
             if peer.tracked:

@@ -408,7 +408,9 @@ class Replica:
         if self.primary is not None:
             self.primary.membership.begin_switchover(SwitchoverAsked(None, None))
         elif view is not None and self.role is Role.STANDBY and view.primary in self.links:
-            self.effects.append(Send(view.primary, LeaveRequest(server=self.settings.server)))
+            self.effects.append(
+                Send(view.primary, LeaveRequest(server=self.settings.server, start_id=self.start_id))
+            )
 
     def _stop_if_done(self) -> None:
         view = self.view

@@ -62,7 +62,9 @@ def message_to_wire(message: Message) -> list[Any]:
                 message.history,
                 message.tail,
             ]
-        case LeaveRequest(server=server) | Census(server=server):
+        case LeaveRequest():
+            return [message.server, message.start_id]
+        case Census(server=server):
             return [server]
         case ViewNews(view=view):
             return [view.to_wire()]
@@ -86,7 +88,8 @@ def message_from_wire(method: str, form: Sequence[Any]) -> Message:
                 tail=[Position._make(position) for position in tail],
             )
         case "leave":
-            return LeaveRequest(server=form[0])
+            server, start_id = form
+            return LeaveRequest(server=server, start_id=start_id)
         case "view_news":
             return ViewNews(view=View.from_wire(form[0]))
         case "census":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bankrmi.replication.events import LinkChanged
 from tests.replication.histories import alone
 from tests.replication.scenario import running
 
@@ -20,6 +21,24 @@ def test_a_standby_that_stops_is_taken_out_first() -> None:
     assert "s2" not in bank.replicas
     bank.withdraw("s1", "c:1", 10)
     assert bank.told()[-1] == "s1 answers c:1: done 90 at 1"
+
+
+def test_a_process_that_is_there_anew_is_not_about_to_stop() -> None:
+    """V10, seed 210011679: the one before was; s1, whom the witness did not answer, counted s2 as silent."""
+    bank = running("s1", "s2")
+    bank.stop("s2")
+    bank.deliver("s2 -> s1: let me go", keep=True)
+    assert bank.told()[-1] == "s1 proposes epoch 3 is s1's {s1}"
+    bank.drop("s1 proposes")
+    late = bank.find("s2 -> s1: let me go")
+    bank.crash("s2")
+    bank.take("s1", LinkChanged(server="s2", up=False))
+    bank.start("s2")
+    bank.link("s1", "s2")
+    late.arrive()
+    primary = bank.replicas["s1"].primary
+    assert primary is not None
+    assert not primary.peers["s2"].is_silent(bank.now_ms, 500)
 
 
 def test_a_primary_that_stops_hands_over_first() -> None:

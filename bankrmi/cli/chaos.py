@@ -13,7 +13,6 @@ import click
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.invocation import say
 from bankrmi.cli.written_numbers import RealRange
-from bankrmi.errors import ConfigurationError
 
 __all__ = ["COMMANDS"]
 
@@ -73,11 +72,11 @@ def chaos(
     """
     from bankrmi.robustness.chaos.chaos import ChaosOrder, directory_for
     from bankrmi.robustness.chaos.chaos import chaos as run
-    from bankrmi.robustness.chaos.report import write_report
+    from bankrmi.robustness.chaos.report import check_writable, write_report
     from bankrmi.robustness.chaos.telling import told
 
-    if report is not None and not report.absolute().parent.is_dir():
-        raise ConfigurationError(f"the report {report} cannot be written: there is no such folder")
+    if report is not None:
+        check_writable(report)
     place = directory_for(directory)
     order = ChaosOrder(
         seconds=minutes * 60,
@@ -95,13 +94,14 @@ def chaos(
         raise
     kept = directory is not None or bool(recorded.violations)
     if not kept:
-        shutil.rmtree(place)
         recorded = replace(recorded, files=())
     for line in told(recorded):
         click.echo(line)
     if report is not None:
         write_report(recorded, report)
         click.echo(f"report: {report}")
+    if not kept:
+        shutil.rmtree(place)
     return ExitCode.ERROR if recorded.violations else ExitCode.DONE
 
 

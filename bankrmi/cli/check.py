@@ -25,7 +25,7 @@ _SHOWN = 20
     multiple=True,
     required=True,
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="The data directory of a stopped server; once for each server.",
+    help="The data directory of a stopped server; --data again for each server.",
 )
 def check(history: tuple[Path, ...], data: tuple[Path, ...]) -> ExitCode:
     """Judge a recorded HISTORY (files, or folders with *.jsonl) by the journals at the end.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from bankrmi.cli.exit_codes import ExitCode, SimulationCode
 from bankrmi.cli.invocation import say
@@ -57,7 +59,7 @@ class _Tally:
         found = f"{len(self.failed)} failed" if self.failed else "no violation"
         return (
             f"{_count(self.seeds, 'seed')}, {found} in {self.acknowledged} acknowledged operations "
-            f"({self.calls} calls, {self.simulated_ms / 60_000:.0f} simulated minutes); "
+            f"({self.calls} calls, {_count(round(self.simulated_ms / 60_000), 'simulated minute')}); "
             f"{self.events} events in {seconds:.1f} s: {self.events / seconds:.0f} events/s, "
             f"{self.acknowledged / seconds:.0f} operations/s"
         )
@@ -126,7 +128,7 @@ def simulate(
     broken, and what happened last.
     """
     if exhaustive:
-        if bug is not None or seeds is not None or clocks_apart or servers is not None:
+        if _given("seeds", "seed", "jobs", "servers", "clocks_apart", "bug"):
             raise click.UsageError("--exhaustive has no seeds, and goes with --minutes only")
         from bankrmi.cli.exhaustive import run
 
@@ -140,6 +142,12 @@ def simulate(
             )
         return _break(bug, seed, seeds or 1000, servers, clocks_apart)
     return _try(seed, seeds, minutes, jobs, int(servers or "2"), clocks_apart)
+
+
+def _given(*names: str) -> bool:
+    """Whether any of these options was written."""
+    source_of = click.get_current_context().get_parameter_source
+    return any(source_of(name) is not ParameterSource.DEFAULT for name in names)
 
 
 def _try(
@@ -160,6 +168,10 @@ def _try(
     )
     try:
         _run(results, tally, wanted)
+    except BrokenProcessPool:
+        say(str(tally))
+        say("A process that ran seeds was killed, perhaps for want of memory: try again with fewer --jobs.")
+        return SimulationCode.CRASH
     except KeyboardInterrupt:
         results.close()
         say(str(tally))
@@ -180,7 +192,10 @@ def _list_bugs() -> int:
 
 
 def _break(bug: str, seed: int, seeds: int, servers: str | None, clocks_apart: bool) -> int:
-    """Plant a bug, and show the first of so many seeds that something goes wrong in."""
+    """Plant a bug, and show the first of so many seeds in which goes wrong what the bug does.
+
+    What else a bank with a bug does, waiting for ever for example, would only lead astray.
+    """
     from bankrmi.robustness.mutants import planted
     from bankrmi.robustness.simulator.simulation import simulate as run_seed
 
@@ -192,6 +207,8 @@ def _break(bug: str, seed: int, seeds: int, servers: str | None, clocks_apart: b
             for number in range(seed, seed + seeds):
                 size = int(servers) if servers is not None else mutant.servers_for(number)
                 result = run_seed(number, servers=size, clocks_apart=apart)
+                if result.failure is not None and result.failure.kind != mutant.kind:
+                    result = replace(result, failure=None)
                 tally.add(result)
                 show(tally)
                 if result.failure is not None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import re
+import signal
 
 import pytest
 
@@ -12,6 +14,8 @@ KINDS = {6: "safety", 8: "liveness", 9: "crash"}
 
 
 def result_of(seed: int, *, servers: int = 2, clocks_apart: bool = False) -> simulation.Result:
+    if seed >= 1000:
+        os.kill(os.getpid(), signal.SIGKILL)
     failure = Failure(KINDS[seed], "an entry is gone") if seed in KINDS else None
     return simulation.Result(
         seed=seed,
@@ -78,6 +82,18 @@ def test_a_planted_bug_is_shown_with_what_it_does(capsys: pytest.CaptureFixture[
     )
 
 
+def test_of_a_planted_bug_only_what_it_does_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """That a bank with a bug comes to rest late is looked past."""
+    assert run(["simulate", "--break", "read-without-lease", "--seed", "8", "--seeds", "1"]) == 0
+    assert "1 seed, no violation in " in capsys.readouterr().out
+
+
+def test_a_process_that_is_killed_is_no_violation(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 3: the seeds say nothing then."""
+    assert run(["simulate", "--seeds", "20", "--seed", "1000", "--jobs", "2"]) == 3
+    assert "A process that ran seeds was killed" in capsys.readouterr().err
+
+
 def test_the_planted_bugs_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["simulate", "--break", "list"]) == 0
     assert len(capsys.readouterr().out.splitlines()) >= 2 * 20
@@ -86,9 +102,12 @@ def test_the_planted_bugs_can_be_listed(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--break", "nothing"], "there is no planted bug named nothing: the names are "),
+        (["--break", "nothing"], "there is no planted bug named 'nothing'; `bankrmi simulate --break list`"),
+        (["--break", ""], "there is no planted bug named ''"),
         (["--break", "read-without-lease", "--jobs", "2"], "--break stops at the first seed"),
         (["--exhaustive", "--seeds", "3"], "--exhaustive has no seeds"),
+        (["--exhaustive", "--seed", "3"], "--exhaustive has no seeds"),
+        (["--exhaustive", "--jobs", "2"], "--exhaustive has no seeds"),
         (["--seeds", "0"], "--seeds"),
         (["--servers", "4"], "--servers"),
     ],

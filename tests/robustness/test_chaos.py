@@ -149,5 +149,12 @@ def test_a_report_that_could_not_be_written_is_refused_before_the_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nobody waits half an hour for that."""
-    assert main(["chaos", "--minutes", "30", "--report", str(tmp_path / "no" / "report.html")]) == 2
-    assert "there is no such folder" in capsys.readouterr().err
+    for report, why in (
+        (tmp_path / "no" / "report.html", "there is no such folder"),
+        (tmp_path, "is a directory"),
+        ("", "Is a directory"),
+        ("/proc/report.html", "cannot be written"),
+    ):
+        assert main(["chaos", "--minutes", "30", "--report", str(report)]) == 2
+        assert why in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

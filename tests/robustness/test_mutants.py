@@ -23,6 +23,8 @@ from bankrmi.robustness.simulator.simulation import simulate
 
 pytestmark = pytest.mark.timeout(300)
 
+ROOT = Path(__file__).parents[2]
+
 QUICK = {
     "acknowledge-before-standby": 5,
     "commit-after-answering": 5,
@@ -109,8 +111,21 @@ def test_believing_a_primary_gone_too_early_is_harmless_while_leases_are_waited_
 
 
 def test_a_bug_that_nobody_knows_is_a_mistake() -> None:
-    with pytest.raises(InvalidRequest, match="no planted bug named nonsense: the names are ack"):
+    with pytest.raises(
+        InvalidRequest, match="no planted bug named 'nonsense'; `bankrmi simulate --break list`"
+    ):
         hunt("nonsense")
+
+
+def test_the_documents_name_the_planted_bugs_that_there_are() -> None:
+    """The table all of them, in their order; and what readers are told to type can be typed."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    texts = [page.read_text(encoding="utf-8") for page in pages]
+    [table] = [text.partition(BEGIN)[2].partition(END)[0] for text in texts if BEGIN in text]
+    assert re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE) == list(MUTANTS)
+    to_type = {name for text in texts for name in re.findall(r"--break ([a-z][\w-]+)", text)}
+    assert len(to_type) > 2
+    assert to_type <= {"list", *MUTANTS}
 
 
 FOUND = Found(

@@ -25,7 +25,7 @@ from bankrmi.robustness.chaos.report_tables import evidence, slowest
 from bankrmi.robustness.chaos.report_timeline import Stretch, glyphs, key, timeline
 from bankrmi.robustness.chaos.report_words import rate
 
-__all__ = ["report", "write_report"]
+__all__ = ["check_writable", "report", "write_report"]
 
 _CLOSER_LOOKS, _FAILOVERS_CLOSER = 6, 4
 _MOST_COARSE, _MOST_FINE = 900, 18_000
@@ -33,6 +33,19 @@ _WIDTHS_MS = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
 _COARSE_NS, _FINE_NS = 200_000_000, 100_000_000
 _STYLE = Path(__file__).with_name("report.css")
 _SCRIPT = Path(__file__).with_name("report.js")
+
+
+def check_writable(path: Path) -> None:
+    """See that a report can be written there, before a run; raise ConfigurationError, saying why not."""
+    there = path.exists()
+    try:
+        path.open("a").close()
+    except FileNotFoundError:
+        raise ConfigurationError(f"the report {path} cannot be written: there is no such folder") from None
+    except OSError as error:
+        raise ConfigurationError(f"the report {path} cannot be written: {error.strerror}") from None
+    if not there:
+        path.unlink()
 
 
 def write_report(recorded: Recorded, path: Path) -> None:

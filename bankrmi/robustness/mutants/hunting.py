@@ -43,7 +43,7 @@ def mutant_named(name: str) -> Mutant:
     """Return the planted bug of this name; raises InvalidRequest if there is none."""
     if name not in MUTANTS:
         raise InvalidRequest(
-            f"there is no planted bug named {name}: the names are {', '.join(sorted(MUTANTS))}"
+            f"there is no planted bug named '{name}'; `bankrmi simulate --break list` names them all"
         )
     return MUTANTS[name]
 

@@ -5,7 +5,7 @@ Rule 1: it is enough that `copies_min` members of the view live and can speak to
         speak to the witness.
 Rule 2: well means: every call has been answered, all servers that are up are in sync, and a call that is made
         now is not answered with an excuse.  Who cannot speak to the witness may be in sync, and may lead; but
-        then nobody else is let in, and the view may be one that it has won unheard.
+        then nobody else is let in, and the view may be a newer one, won unheard, that nobody acts in.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.misfortune import both_ways
 
 if TYPE_CHECKING:
+    from bankrmi.replication.replica import Replica
+    from bankrmi.replication.view import View
     from bankrmi.robustness.simulator.server import SimulatedServer
     from bankrmi.robustness.simulator.simulation import Simulation
 
@@ -138,16 +140,24 @@ class Recovery:
         open_calls = [one.calls[-1] for one in self._simulation.clients if one.calls and not one.is_idle]
         if open_calls:
             return f"{len(open_calls)} calls have no answer"
+        leader = self._leader(view)
+        if leader is None:
+            return f"{view.primary} does not lead epoch {view.epoch}"
         names = {server.name for server in self._survivors}
-        lets_nobody_in = view.primary in self._without_witness
-        missing = names - view.in_sync and not lets_nobody_in
+        missing = names - view.in_sync and leader.settings.server not in self._without_witness
         if missing or not view.in_sync <= names | self._without_witness:
             return f"in sync are {sorted(view.in_sync)}, up are {sorted(names)} (epoch {view.epoch})"
-        primary = self._simulation.servers[view.primary].replica
-        if primary is None or primary.primary is None or not (primary.primary.view == view or lets_nobody_in):
-            return f"{view.primary} does not lead epoch {view.epoch}"
-        tip = primary.journal.tip
-        in_sync = [server for server in self._survivors if server.name in view.in_sync]
-        if any(server.journal.tip != tip for server in in_sync):
-            return f"journals differ: {[server.journal.tip[:2] for server in in_sync]}"
+        tips = [leader.journal.tip]
+        tips += [server.journal.tip for server in self._survivors if server.name in view.in_sync]
+        if len(set(tips)) > 1:
+            return f"journals differ: {[tip[:2] for tip in tips]}"
         return ""
+
+    def _leader(self, view: View) -> Replica | None:
+        """Whoever leads the view; else who cannot hear of it, and goes on in an epoch before."""
+        replicas = [server.replica for server in self._simulation.servers.values()]
+        leading = [replica for replica in replicas if replica is not None and replica.primary is not None]
+        for replica in leading:
+            if replica.primary is not None and replica.primary.view == view:
+                return replica
+        return next((one for one in leading if one.settings.server in self._without_witness), None)

@@ -124,7 +124,7 @@ class Correspondence:
         Not for the word of a process that is gone already: whoever is there now wants to stay.
         """
         primary = self._replica.primary
-        is_there = self._replica.links.get(request.server) == request.start_id
+        is_there = self._replica.links.get(request.server, request.start_id) == request.start_id
         if primary is not None and is_there and self._can_do_without(request.server):
             primary.peers[request.server].leaving = True
             self._leavers.append(token)

@@ -47,7 +47,9 @@ class Membership:
         """Whether nothing is acknowledged before the view changes, and the coordinator is silent (V2)."""
         if self._replica.viewing.unanswered_ms < self._replica.settings.silence_ms:
             return False
-        return self.switching_over or self._going_on_alone() is not None or self._waits_for_joiner()
+        return self.switching_over or (
+            not self._replica.proposals.settled and self._primary.nothing_is_acknowledged()
+        )
 
     def wanted_view(self) -> View | None:
         """Return the next view to propose, if any (V5, V2, V3, V6)."""
@@ -154,14 +156,6 @@ class Membership:
                 assert peer.incarnation is not None
                 return primary.view.letting_in(peer.server, peer.incarnation)
         return None
-
-    def _waits_for_joiner(self) -> bool:
-        """V3: a silent one that may have been let in unheard."""
-        timeout_ms = self._replica.settings.checkpoint_timeout_ms
-        return not self._replica.proposals.settled and any(
-            peer.standing is Standing.MANDATORY and peer.is_silent(self._replica.now_ms, timeout_ms)
-            for peer in self._primary.required
-        )
 
     def _has_everything(self, peer: Peer) -> bool:
         enough = max(self._primary.ever_acknowledged, self._primary.base.action_id)

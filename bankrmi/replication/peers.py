@@ -133,5 +133,9 @@ class Peer:
 
     def is_silent(self, now_ms: float, timeout_ms: float) -> bool:
         """Whether it has owed an answer for too long, or is known to be gone, or wants to leave."""
+        return self.leaving or self.owes_an_answer(now_ms, timeout_ms)
+
+    def owes_an_answer(self, now_ms: float, timeout_ms: float) -> bool:
+        """Whether it has confirmed nothing for too long, or is known to be gone; who wants to leave does."""
         overdue = self.waiting_since_ms is not None and now_ms - self.waiting_since_ms >= timeout_ms
-        return overdue or self.leaving or (self.gone and not self.linked)
+        return overdue or (self.gone and not self.linked)

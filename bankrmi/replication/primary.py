@@ -39,6 +39,9 @@ __all__ = ["Primary"]
 QUEUE_LIMIT = 65_536
 """Requests that may wait for the next group: more come together only while nothing can be acknowledged."""
 
+STUCK_SILENCES = 3
+"""A primary that is stuck without the witness sends something once in so many silences of a takeover."""
+
 NEWS_BEACONS = 20
 """A primary that is well reads the view once in so many beacons (V6)."""
 
@@ -114,6 +117,14 @@ class Primary:
     def somebody_lost_a_disk(self) -> bool:
         """Whether a member that the view names can confirm nothing any more."""
         return any(peer.lost_disk for peer in self.peers.values())
+
+    def nothing_is_acknowledged(self) -> bool:
+        """Whether there are too few copies, or one that counts confirms nothing."""
+        settings, now_ms = self.replica.settings, self.replica.now_ms
+        too_few = len(self.view.in_sync) < settings.copies_min or self.somebody_lost_a_disk()
+        return too_few or any(
+            peer.owes_an_answer(now_ms, settings.checkpoint_timeout_ms) for peer in self.required
+        )
 
     # -- requests --------------------------------------------------------------------------------
 
@@ -303,8 +314,8 @@ class Primary:
     def tick(self) -> None:
         """Send the beacon; look whether it is we who are alone; give up joiners that are silent.
 
-        No beacon goes to a copy that could lead, while this server is stuck without the witness: perhaps the
-        witness answers that copy (V2).
+        Stuck without the witness it sends few: whoever the witness answers may lead then (V2). But some, to
+        hear from those who follow another one already.
         """
         now_ms, settings = self.replica.now_ms, self.replica.settings
         timeout_ms = settings.checkpoint_timeout_ms
@@ -315,15 +326,25 @@ class Primary:
         stuck = self.membership.is_stuck
         for peer in self.peers.values():
             peer.give_up_waiting(now_ms, timeout_ms)
-            could_lead = peer.counts and not peer.is_silent(now_ms, timeout_ms)
-            due = peer.tracked and now_ms - peer.last_sent_ms >= settings.beacon_ms
-            if due and not (stuck and could_lead):
+            every_ms = STUCK_SILENCES * settings.silence_ms if stuck and peer.counts else settings.beacon_ms
+            if peer.tracked and now_ms - peer.last_sent_ms >= every_ms:
                 self.send(peer)
             joining = peer.standing in (Standing.CATCHING_UP, Standing.MANDATORY)
             if joining and self.replica.proposals.settled and peer.is_silent(now_ms, timeout_ms):
-                peer.standing = Standing.OUTSIDE  # V3: mandatory until the let-in is settled, not longer.
-                self.count_required()
-                self.advance()
+                self._give_up_joiner(peer)
+
+    def _give_up_joiner(self, peer: Peer) -> None:
+        """V3: mandatory until the let-in is settled, not longer.
+
+        If it was to take the place of a disk that the view names, that one is waited for again (V8).
+        """
+        peer.standing = Standing.OUTSIDE
+        if peer.lost_disk:
+            peer.incarnation, peer.matched = self.view.incarnations[peer.server], 0
+            peer.begin_epoch(Standing.MEMBER, self.replica.journal.tip.action_id)
+            peer.lost_disk_number = self._number
+        self.count_required()
+        self.advance()
 
     # -- other servers ---------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ Rule: a broken address is a ConfigurationError, for an address comes from a conf
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 
 from bankrmi.errors import ConfigurationError
 
@@ -28,14 +29,18 @@ def joined(host: str, port: int) -> Address:
 
 
 def notice_silent_deaths(connected: socket.socket, *, within_seconds: int) -> None:
-    """Have the system find out in time that the other machine is gone, whatever was said last."""
+    """Have the system find out in time that the other machine is gone, whatever was said last.
+
+    Whoever reads nothing for so long, though he lives, counts as gone, too.
+    """
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    # By name: not every system lets these be set.
+    # Not every system lets these be set, or knows their names.
     for option, value in (
         ("TCP_KEEPIDLE", within_seconds // 2),
         ("TCP_KEEPINTVL", max(1, within_seconds // 6)),
         ("TCP_KEEPCNT", 3),
-        ("TCP_USER_TIMEOUT", 1000 * within_seconds),  # What was sent, and is not received, in ms.
+        ("TCP_USER_TIMEOUT", 1000 * within_seconds),  # What was sent, and is not taken, in ms.
     ):
         if hasattr(socket, option):
-            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+            with suppress(OSError):
+                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

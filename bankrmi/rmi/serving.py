@@ -51,8 +51,8 @@ __all__ = ["Host", "ServedConnection", "metadata"]
 
 _SERIALIZERS = (SERPENT, JSON, MSGPACK)
 _FOR_EVERYBODY = ("get_metadata", "ping")
-_FRAMES_AT_ONCE = 32
 _SILENT_SECONDS = 60
+_FRAMES_AT_ONCE = 32
 """Of one caller, before it is everybody else's turn."""
 _STRANGER = Peer(address="")
 

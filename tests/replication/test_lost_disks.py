@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bankrmi.replication.events import LinkChanged
 from bankrmi.replication.peers import Standing
-from tests.replication.histories import alone, settle_among, until_proposed
+from tests.replication.histories import alone, settle_among, settle_without_witness, until_proposed
 from tests.replication.scenario import Bank, running
 
 
@@ -144,6 +144,29 @@ def test_a_disk_that_was_only_away_counts_again() -> None:
     bank.settle(lambda: "s1 answers c:1: done 90 at 1" in bank.trace)
     assert bank.view is not None
     assert (bank.view.epoch, bank.view.incarnations["s2"]) == (2, own.incarnation)
+
+
+def test_a_disk_that_was_away_is_waited_for_again_when_what_took_its_place_is_gone() -> None:
+    """V8, `copies_min`: the witness is away for all, so no view can help; and both copies are well."""
+    bank = running("s1", "s2", copies_min=2)
+    own = bank.journals["s2"]
+    bank.crash("s2", wipe=True)
+    bank.take("s1", LinkChanged(server="s2", up=False))
+    bank.deliver_all()
+    bank.start("s2")
+    bank.link("s1", "s2")
+    primary = bank.replicas["s1"].primary
+    assert primary is not None
+    settle_without_witness(bank, "s1", lambda: primary.peers["s2"].standing is Standing.CATCHING_UP)
+    bank.crash("s2")
+    bank.journals["s2"] = own
+    bank.take("s1", LinkChanged(server="s2", up=False))
+    bank.drop()
+    settle_without_witness(bank, "s1", lambda: False, rounds=100)
+    bank.start("s2")
+    bank.link("s1", "s2")
+    bank.withdraw("s1", "c:1", 10)
+    settle_without_witness(bank, "s1 s2", lambda: "s1 answers c:1: done 90 at 1" in bank.trace)
 
 
 def test_a_late_word_of_a_disk_before_does_not_stop_the_one_that_counts() -> None:

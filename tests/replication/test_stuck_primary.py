@@ -2,29 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from bankrmi.replication.events import LinkChanged
-from tests.replication.histories import until_proposed
+from tests.replication.histories import settle_without_witness, until_proposed
 from tests.replication.scenario import Bank, running
-
-
-def settle(bank: Bank, deaf: str, done: Callable[[], bool], rounds: int = 0) -> None:
-    """Let time pass and everything arrive, but for what these servers ask the witness."""
-    for _ in range(rounds or 400):
-        bank.tick()
-        for letter in list(bank.mail):
-            if letter in bank.mail:
-                bank.mail.remove(letter)
-                sender, _, what = letter.text.partition(" ")
-                if sender in deaf.split() and what.startswith(("proposes", "reads the view")):
-                    bank.witness_silent(sender, proposal=what.startswith("proposes"))
-                else:
-                    letter.arrive()
-        if done():
-            return
-        bank.wait(25)
-    assert rounds, "it never came to that: " + "; ".join(bank.trace[-12:])
 
 
 def test_a_primary_that_cannot_give_the_lead_away_lets_it_be_taken() -> None:
@@ -32,10 +12,10 @@ def test_a_primary_that_cannot_give_the_lead_away_lets_it_be_taken() -> None:
     bank = running("s1", "s2")
     bank.switch_over("s1", "s2")
     bank.withdraw("s1", "c:1", 10)
-    settle(bank, "s1", lambda: "s1 answers c:1: ask s2" in bank.trace)
+    settle_without_witness(bank, "s1", lambda: "s1 answers c:1: ask s2" in bank.trace)
     bank.withdraw("s2", "c:1", 10)
-    settle(bank, "s1", lambda: "s2 answers c:1: done 90 at 1" in bank.trace)
-    settle(bank, "s1", lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"})
+    settle_without_witness(bank, "s1", lambda: "s2 answers c:1: done 90 at 1" in bank.trace)
+    settle_without_witness(bank, "s1", lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"})
 
 
 def test_a_switchover_that_has_won_unheard_is_heard_of_by_its_target() -> None:
@@ -45,7 +25,7 @@ def test_a_switchover_that_has_won_unheard_is_heard_of_by_its_target() -> None:
     bank.deliver("s1 proposes")
     bank.drop("witness -> s1")
     bank.witness_silent("s1", proposal=True)
-    settle(bank, "s1", lambda: bank.replicas["s2"].primary is not None)
+    settle_without_witness(bank, "s1", lambda: bank.replicas["s2"].primary is not None)
     assert bank.view is not None
     assert bank.view.epoch == 3
 
@@ -57,10 +37,10 @@ def test_a_primary_that_cannot_go_on_without_a_dead_member_lets_another_lead() -
     for name in ("s1", "s2"):
         bank.take(name, LinkChanged(server="s3", up=False))
     bank.withdraw("s1", "c:1", 10)
-    settle(bank, "s1", lambda: bank.replicas["s2"].primary is not None)
+    settle_without_witness(bank, "s1", lambda: bank.replicas["s2"].primary is not None)
     bank.withdraw("s2", "c:1", 10)
-    settle(bank, "s1", lambda: "s2 answers c:1: done 90 at 1" in bank.trace)
-    settle(bank, "s1", lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"})
+    settle_without_witness(bank, "s1", lambda: "s2 answers c:1: done 90 at 1" in bank.trace)
+    settle_without_witness(bank, "s1", lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"})
 
 
 def test_a_primary_that_is_stuck_speaks_to_whom_it_is_stuck_for() -> None:
@@ -70,17 +50,17 @@ def test_a_primary_that_is_stuck_speaks_to_whom_it_is_stuck_for() -> None:
     for name in ("s1", "s2"):
         bank.take(name, LinkChanged(server="s3", up=False))
     bank.withdraw("s1", "c:1", 10)
-    settle(bank, "s1 s2 s3", lambda: False, rounds=200)
+    settle_without_witness(bank, "s1 s2 s3", lambda: False, rounds=200)
     bank.start("s3")
     bank.link("s1", "s3")
     bank.link("s2", "s3")
-    settle(bank, "s1 s2 s3", lambda: "s1 answers c:1: done 90 at 1" in bank.trace)
+    settle_without_witness(bank, "s1 s2 s3", lambda: "s1 answers c:1: done 90 at 1" in bank.trace)
 
 
 def test_a_primary_that_goes_on_without_the_witness_sends_its_beacons() -> None:
     """Nobody needs another view: nothing is stuck, and nobody need look for one."""
     bank = running("s1", "s2")
-    settle(bank, "s1", lambda: False, rounds=400)
+    settle_without_witness(bank, "s1", lambda: False, rounds=400)
     assert bank.view is not None
     assert (bank.view.primary, bank.view.epoch) == ("s1", 2)
     assert not [line for line in bank.told() if line.startswith("s2 reads")]
@@ -104,6 +84,68 @@ def test_a_primary_that_waits_for_a_dead_joiner_lets_another_lead() -> None:
     for name in ("s1", "s2"):
         bank.take(name, LinkChanged(server="s3", up=False))
     bank.withdraw("s1", "c:1", 10)
-    settle(bank, "s1", lambda: "s1 answers c:1: ask s2" in bank.trace)
+    settle_without_witness(bank, "s1", lambda: "s1 answers c:1: ask s2" in bank.trace)
     bank.withdraw("s2", "c:1", 10)
-    settle(bank, "s1", lambda: "s2 answers c:1: done 90 at 1" in bank.trace)
+    settle_without_witness(bank, "s1", lambda: "s2 answers c:1: done 90 at 1" in bank.trace)
+
+
+def test_a_primary_that_is_stuck_hears_that_another_one_leads() -> None:
+    """V2: it cannot hear the witness, nor the new primary; whoever follows that one tells it."""
+    bank = running("s1", "s2", "s3")
+    settle_without_witness(bank, "s1", lambda: False, rounds=100)
+    bank.cut("s1", "s3")
+    bank.withdraw("s1", "c:1", 10)
+    settle_without_witness(bank, "s1", lambda: "s1 answers c:1: ask somebody else" in bank.trace)
+    assert bank.view is not None
+    assert bank.view.primary == "s3"
+
+
+def test_a_primary_with_too_few_copies_lets_another_let_one_in() -> None:
+    """V3, `copies_min`: a server is back that would be enough, and the witness would have to be told."""
+    bank = running("s3", "s1", "s2", copies_min=3)
+    bank.crash("s3")
+    for name in ("s1", "s2"):
+        bank.take(name, LinkChanged(server="s3", up=False))
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"} and leads(bank))
+    assert bank.view is not None
+    deaf = bank.view.primary
+    bank.start("s3")
+    bank.link("s1", "s3")
+    bank.link("s2", "s3")
+    settle_without_witness(
+        bank, deaf, lambda: bank.view is not None and bank.view.primary != deaf and leads(bank)
+    )
+    assert bank.view is not None
+    other = bank.view.primary
+    bank.withdraw(other, "c:1", 10)
+    settle_without_witness(bank, deaf, lambda: f"{other} answers c:1: done 90 at 1" in bank.trace)
+
+
+def test_a_primary_that_let_one_in_unheard_and_lost_the_other_lets_that_one_lead() -> None:
+    """V3, `copies_min`: by the view that it knows there is nobody whom it could do without."""
+    bank = running("s1", "s2", "s3", copies_min=2)
+    bank.crash("s3")
+    for name in ("s1", "s2"):
+        bank.take(name, LinkChanged(server="s3", up=False))
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"} and leads(bank))
+    bank.start("s3")
+    bank.link("s1", "s3")
+    bank.link("s2", "s3")
+    until_proposed(bank, "s1")
+    bank.deliver("s1 proposes")
+    bank.drop("witness -> s1")
+    bank.witness_silent("s1", proposal=True)
+    bank.crash("s2")
+    for name in ("s1", "s3"):
+        bank.take(name, LinkChanged(server="s2", up=False))
+    bank.withdraw("s1", "c:1", 10)
+    settle_without_witness(bank, "s1", lambda: bank.replicas["s3"].primary is not None)
+    bank.withdraw("s3", "c:1", 10)
+    settle_without_witness(bank, "s1", lambda: "s3 answers c:1: done 90 at 1" in bank.trace)
+
+
+def leads(bank: Bank) -> bool:
+    """Whether the view's primary leads it."""
+    view = bank.view
+    primary = bank.replicas[view.primary].primary if view is not None else None
+    return primary is not None and primary.view == view

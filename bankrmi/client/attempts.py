@@ -10,7 +10,9 @@ One `Attempts` is one call. The driver (blocking or asyncio) asks `decide`, does
 Rule 1: a `Refused` that a server answered is final, and so is a result; nothing is sent after it.
 Rule 2: `Unreached` ("it did not happen") is said only while nothing was ever sent, or of a read, which
         changes nothing wherever it got to. Anything else that ends without an answer is `InDoubt`.
-Rule 3: being denied access by one server says nothing about what another one was sent before.
+Rule 3: being denied access by one server, or told that the request is none (its limits may be others), says
+        nothing about what another one was sent before.  That an id was used for something else (the error
+        names it) is what the journal says, and final.
 Rule 4: nothing here reads a clock, opens a socket or draws a number; the caller brings the time.
 Assumption: the servers treat requests of one id as one request (rule O1), so asking again is harmless.
 
@@ -27,7 +29,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from bankrmi.errors import AccessDenied, BankError, InDoubt, NotPrimary, Refused, Unreached
+from bankrmi.errors import AccessDenied, BankError, InDoubt, InvalidRequest, NotPrimary, Refused, Unreached
 
 __all__ = [
     "BACKOFF_MS",
@@ -241,7 +243,7 @@ class Attempts:
                 assert_never(outcome)
 
     def _take_failure(self, asked: Candidate, error: BankError) -> None:
-        if isinstance(error, AccessDenied):
+        if isinstance(error, AccessDenied) or (self._sent and self._is_an_opinion(error)):
             self._exclude(asked, error)
         elif isinstance(error, Refused):
             self._preferred = asked
@@ -252,6 +254,11 @@ class Attempts:
             self._silences.pop(asked, None)
             if isinstance(error, NotPrimary):
                 self._follow_hint(asked, error.details.get("primary"))
+
+    def _is_an_opinion(self, error: BankError) -> bool:
+        """Whether a server refused an update before it looked into the journal."""
+        changes = self.request_id is not None
+        return changes and isinstance(error, InvalidRequest) and "request_id" not in error.details
 
     def _follow_hint(self, asked: Candidate, primary: object) -> None:
         named = next((one for one in self._candidates if one.server == primary), None)

@@ -4,7 +4,7 @@ Rule 1: of all proposals that expect one view, at most one wins; it is on disk b
 Rule 2: an answer says what the view is *now*; nobody learns from a lost answer whether a proposal won (V6).
 Rule 3: each call is answered exactly once, later or at once, by one of its two callbacks, in the event loop.
         Silence (no connection, no answer in time, a keeper that fails) is an answer like the others: it
-        says nothing, and above all not "no".
+        says nothing, and above all not "no", unless nothing was sent.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ __all__ = ["Coordinator", "Expected", "OnSilence"]
 Expected = tuple[str, int] | None
 """(history, epoch) of the view that a proposal is to follow; None for the first."""
 
-OnSilence = Callable[[str], None]
-"""Called with the reason if there was no answer."""
+OnSilence = Callable[[str, bool], None]
+"""Called if there was no answer, with the reason, and whether anything was sent that may still be decided."""
 
 
 class Coordinator(Protocol):

@@ -30,7 +30,7 @@ _NOT_AN_ANSWER = (KeyError, TypeError, ValueError)
 class _Ask:
     """A call that is not answered yet."""
 
-    __slots__ = ("args", "deadline", "method", "on_answer", "on_silence")
+    __slots__ = ("args", "deadline", "method", "on_answer", "on_silence", "sent")
 
     def __init__(
         self, method: str, args: list[object], on_answer: Callable[[Any], None], on_silence: OnSilence
@@ -40,6 +40,7 @@ class _Ask:
         self.on_answer: Callable[[Any], None] | None = on_answer
         self.on_silence = on_silence
         self.deadline: asyncio.TimerHandle | None = None
+        self.sent = False
 
     def settle(self, value: object) -> None:
         """Hand over the answer, or the reason why there is none; only the first one counts."""
@@ -51,7 +52,7 @@ class _Ask:
         if isinstance(value, Refused):
             log.error("the witness refused", method=self.method, reason=value.message)
         if isinstance(value, Exception):
-            self.on_silence(str(value))
+            self.on_silence(str(value), self.sent)
             return
         on_answer(value)
 
@@ -113,7 +114,7 @@ class WitnessClient:
             try:
                 answer = read(value)
             except _NOT_AN_ANSWER:
-                on_silence(f"the witness answered {method} with what cannot be read")
+                on_silence(f"the witness answered {method} with what cannot be read", ask.sent)
                 return
             on_answer(answer)
 
@@ -145,6 +146,7 @@ class WitnessClient:
             ask.settle(value)
 
         assert self._link is not None
+        ask.sent = True
         self._link.call(ask.method, ask.args, answered)
 
     def _overdue(self, ask: _Ask) -> None:
@@ -156,8 +158,10 @@ class WitnessClient:
         """Close the link; what else was asked on it has no answer either."""
         link, self._link = self._link, None
         if link is not None:
+            asked, self._asked = self._asked, set()  # Not what is asked anew when a link is closed.
             link.close()
-            self._fail_all(NotConnected("the connection to the witness was dropped"))
+            for ask in asked:
+                ask.settle(NotConnected("the connection to the witness was dropped"))
 
     def _fail_all(self, reason: Exception) -> None:
         asked, self._asked = self._asked, set()

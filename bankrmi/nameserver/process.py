@@ -139,7 +139,7 @@ class _Process:
         loop = asyncio.get_running_loop()
         assert self._elsewhere is not None
 
-        def again(_: object) -> None:
+        def again(*_: object) -> None:
             self._polling = loop.call_later(_POLL_SECONDS, self._poll)
 
         def follow(view: View | None) -> None:

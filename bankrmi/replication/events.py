@@ -132,9 +132,10 @@ class Proposed:
 
 @dataclass(frozen=True, slots=True)
 class CoordinatorSilent:
-    """A reading or a proposal got no answer; a proposal may have won, or may still win (V6)."""
+    """A reading or a proposal got no answer; a proposal that was sent may have won, or may still win (V6)."""
 
     proposal: bool
+    sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,9 +47,8 @@ class Membership:
         """Whether nothing is acknowledged before the view changes, and the coordinator is silent (V2)."""
         if self._replica.viewing.unanswered_ms < self._replica.settings.silence_ms:
             return False
-        return self.switching_over or (
-            not self._replica.proposals.settled and self._primary.nothing_is_acknowledged()
-        )
+        wants_a_view = self._replica.proposals.unheard and self._primary.nothing_is_acknowledged()
+        return self.switching_over or wants_a_view
 
     def wanted_view(self) -> View | None:
         """Return the next view to propose, if any (V5, V2, V3, V6)."""

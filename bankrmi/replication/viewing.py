@@ -109,7 +109,7 @@ class Viewing:
         if self._unanswered_since_ms is None:
             self._unanswered_since_ms = self._replica.now_ms
         if event.proposal:
-            self._replica.proposals.unanswered(self._replica.now_ms)
+            self._replica.proposals.unanswered(self._replica.now_ms, sent=event.sent)
         else:
             self._reading = False
             self._report_silence()

@@ -185,7 +185,7 @@ class Driver:
         def answered(view: View | None) -> None:
             self.take(ViewRead(view, effect.since_epoch))
 
-        self._coordinator.read(answered, lambda _: self.take(CoordinatorSilent(proposal=False)))
+        self._coordinator.read(answered, lambda *_: self.take(CoordinatorSilent(proposal=False)))
 
     def _propose(self, effect: Propose) -> None:
         kind = kind_of_proposal(self.replica.view, effect.view)
@@ -195,9 +195,9 @@ class Driver:
             self._witness_answered()
             self.take(Proposed(view))
 
-        def silent(why: str) -> None:
+        def silent(why: str, sent: bool) -> None:
             self._witness_silent(effect.view.epoch, why)
-            self.take(CoordinatorSilent(proposal=True))
+            self.take(CoordinatorSilent(proposal=True, sent=sent))
 
         failpoint("before-proposal", kind)
         self._coordinator.propose(effect.expected, effect.view, answered, silent)

@@ -231,6 +231,34 @@ def test_access_denied_by_all_is_final_if_nothing_was_sent_and_in_doubt_otherwis
         assert isinstance(ended(attempts, 1).error, kind)
 
 
+def test_that_one_server_takes_no_such_request_says_nothing_about_what_another_one_was_sent() -> None:
+    """Its limits are others, say; the one that died may have done it.  What the journal says is final."""
+    too_many = Failed(InvalidRequest("20 operations are too many: at most 10 in a request"))
+    attempts = attempts_of()
+    assert tried(attempts) == S1
+    attempts.observe(Lost("reset"))
+    assert tried(attempts) == S2
+    attempts.observe(too_many)
+    assert attempts.decide(0) == Wait(1)
+    assert tried(attempts, 1) == S1
+    attempts.observe(too_many)
+    assert isinstance(ended(attempts, 1).error, InDoubt)
+
+    attempts = attempts_of()
+    tried(attempts)
+    attempts.observe(Lost("reset"))
+    tried(attempts)
+    attempts.observe(Failed(InvalidRequest("used before, for another operation", request_id="a:1")))
+    assert isinstance(ended(attempts).error, InvalidRequest)
+
+    attempts = attempts_of(request_id=None)
+    tried(attempts)
+    attempts.observe(Lost("reset"))
+    tried(attempts)
+    attempts.observe(Failed(InvalidRequest("not an account id")))
+    assert isinstance(ended(attempts).error, InvalidRequest)
+
+
 def test_an_answer_is_the_end_and_its_server_the_one_to_ask_first_next_time() -> None:
     attempts = attempts_of()
     assert tried(attempts) == S1

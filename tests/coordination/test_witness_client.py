@@ -28,11 +28,11 @@ async def served(witness: RemoteObject) -> AsyncIterator[tuple[Daemon, WitnessCl
 
 
 async def told(ask: Callable[..., None], *args: Any) -> Any:
-    """Return what an ask is answered with; silence as ("silence", reason)."""
+    """Return what an ask is answered with; silence as ("silence", reason, whether anything was sent)."""
     answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
-    def silent(reason: str) -> None:
-        answer.set_result(("silence", reason))
+    def silent(reason: str, sent: bool) -> None:
+        answer.set_result(("silence", reason, sent))
 
     ask(*args, lambda *values: answer.set_result(values), silent)
     return await asyncio.wait_for(answer, 5)
@@ -70,8 +70,8 @@ def test_the_three_verbs(tmp_path: Path) -> None:
 def test_a_refused_proposal_is_silence_and_says_why(tmp_path: Path) -> None:
     async def work() -> None:
         async with served(PlainObject(Witness(store), ("propose",))) as (_, client):
-            silence, reason = await told(client.propose, None, both())
-            assert silence == "silence"
+            silence, reason, sent = await told(client.propose, None, both())
+            assert (silence, sent) == ("silence", True)
             assert "epoch 1" in reason
 
     store = ViewStore(tmp_path)
@@ -83,7 +83,7 @@ def test_no_answer_in_time_is_silence_and_a_late_one_reaches_nobody() -> None:
     async def work() -> None:
         mute = Mute()
         async with served(mute) as (_, client):
-            assert (await told(client.read))[0] == "silence"
+            assert (await told(client.read))[::2] == ("silence", True)
             again = asyncio.ensure_future(told(client.read))
             while len(mute.calls) < 2:
                 await asyncio.sleep(0)
@@ -103,8 +103,10 @@ def test_a_lost_connection_is_silence_at_once_and_the_next_call_makes_a_new_one(
             while not mute.calls:
                 await asyncio.sleep(0)
             await daemon.close()
-            assert (await lost)[0] == "silence"
-            assert "nobody listens" in (await told(client.read))[1]
+            assert (await lost)[::2] == ("silence", True)
+            silence, reason, sent = await told(client.read)
+            assert (silence, sent) == ("silence", False)
+            assert "nobody listens" in reason
             again = Daemon(Limits(), dict)
             again.register(WITNESS_ID, PlainObject(NoView(), ("read",)), for_servers=True)
             await again.listen(address)
@@ -147,7 +149,7 @@ def test_after_closing_nothing_is_said() -> None:
         said: list[object] = []
         mute = Mute()
         async with served(mute) as (_, client):
-            client.read(said.append, said.append)
+            client.read(said.append, lambda *silence: said.append(silence))
             while not mute.calls:
                 await asyncio.sleep(0)
             client.close()

@@ -56,8 +56,10 @@ def settle_among(bank: Bank, some: set[str], done: Callable[[], bool], rounds: i
     assert rounds, "it never came to that: " + "; ".join(bank.trace[-12:])
 
 
-def settle_without_witness(bank: Bank, deaf: str, done: Callable[[], bool], rounds: int = 0) -> None:
-    """Let time pass and everything arrive, but for what these servers ask the witness."""
+def settle_without_witness(
+    bank: Bank, deaf: str, done: Callable[[], bool], rounds: int = 0, *, sent: bool = True
+) -> None:
+    """Let time pass and everything arrive, but for what these servers ask the witness, or cannot even ask."""
     for _ in range(rounds or 400):
         bank.tick()
         for letter in list(bank.mail):
@@ -65,7 +67,7 @@ def settle_without_witness(bank: Bank, deaf: str, done: Callable[[], bool], roun
                 bank.mail.remove(letter)
                 sender, _, what = letter.text.partition(" ")
                 if sender in deaf.split() and what.startswith(("proposes", "reads the view")):
-                    bank.witness_silent(sender, proposal=what.startswith("proposes"))
+                    bank.witness_silent(sender, proposal=what.startswith("proposes"), sent=sent)
                 else:
                     letter.arrive()
         if done():

@@ -269,9 +269,9 @@ class Bank:
 
         self._post(text, arrive)
 
-    def witness_silent(self, name: str, *, proposal: bool) -> None:
-        """The server gives up waiting for the witness; its question may still be on its way."""
-        self.take(name, CoordinatorSilent(proposal=proposal))
+    def witness_silent(self, name: str, *, proposal: bool, sent: bool = True) -> None:
+        """The server gives up waiting for the witness; its question, if sent, may still be on its way."""
+        self.take(name, CoordinatorSilent(proposal=proposal, sent=sent))
 
     def _decide(self, view: View, expected: tuple[str, int] | None) -> Event:
         known = (self.view.history, self.view.epoch) if self.view is not None else None

@@ -43,6 +43,20 @@ def test_a_lost_answer_settles_nothing_until_the_epoch_has_moved() -> None:
     assert is_settled(proposals)
 
 
+def test_what_was_never_sent_settles_itself_and_nothing_that_was_sent_before() -> None:
+    """V6: it can win nothing."""
+    proposals = proposed()
+    proposals.unanswered(0, sent=False)
+    assert is_settled(proposals)
+    assert proposals.unheard
+    assert not proposals.may_propose(RETRY_MS[0] - 1)
+    proposals.proposed(FIRST.started_again("s1#1"))
+    proposals.unanswered(0)
+    proposals.proposed(FIRST.started_again("s1#1"))
+    proposals.unanswered(0, sent=False)
+    assert not is_settled(proposals)
+
+
 def test_another_proposal_may_follow_a_lost_one_later_and_later() -> None:
     proposals, now_ms = proposed(), 0.0
     for wait_ms in (*RETRY_MS, RETRY_MS[-1]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bankrmi.replication.events import LinkChanged
 from tests.replication.histories import settle_without_witness, until_proposed
 from tests.replication.scenario import Bank, running
@@ -30,17 +32,20 @@ def test_a_switchover_that_has_won_unheard_is_heard_of_by_its_target() -> None:
     assert bank.view.epoch == 3
 
 
-def test_a_primary_that_cannot_go_on_without_a_dead_member_lets_another_lead() -> None:
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_primary_that_cannot_go_on_without_a_dead_member_lets_another_lead(*, sent: bool) -> None:
     """V2: the dead one counts until the view says otherwise, and only the other one can ask for that."""
     bank = running("s1", "s2", "s3")
     bank.crash("s3")
     for name in ("s1", "s2"):
         bank.take(name, LinkChanged(server="s3", up=False))
     bank.withdraw("s1", "c:1", 10)
-    settle_without_witness(bank, "s1", lambda: bank.replicas["s2"].primary is not None)
+    settle_without_witness(bank, "s1", lambda: bank.replicas["s2"].primary is not None, sent=sent)
     bank.withdraw("s2", "c:1", 10)
-    settle_without_witness(bank, "s1", lambda: "s2 answers c:1: done 90 at 1" in bank.trace)
-    settle_without_witness(bank, "s1", lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"})
+    settle_without_witness(bank, "s1", lambda: "s2 answers c:1: done 90 at 1" in bank.trace, sent=sent)
+    settle_without_witness(
+        bank, "s1", lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"}, sent=sent
+    )
 
 
 def test_a_primary_that_is_stuck_speaks_to_whom_it_is_stuck_for() -> None:
@@ -149,3 +154,18 @@ def leads(bank: Bank) -> bool:
     view = bank.view
     primary = bank.replicas[view.primary].primary if view is not None else None
     return primary is not None and primary.view == view
+
+
+def test_a_primary_that_is_alone_waits_for_no_joiner_whom_it_could_not_even_propose() -> None:
+    """V3, V6: the witness's process is gone, so no let-in can have won; and the joiner is gone again."""
+    bank = running("s1", "s2")
+    bank.crash("s2")
+    bank.take("s1", LinkChanged(server="s2", up=False))
+    bank.deliver_all()
+    bank.start("s2")
+    bank.link("s1", "s2")
+    settle_without_witness(bank, "s1", lambda: False, rounds=40, sent=False)
+    bank.crash("s2")
+    bank.take("s1", LinkChanged(server="s2", up=False))
+    bank.withdraw("s1", "c:1", 10)
+    settle_without_witness(bank, "s1", lambda: "s1 answers c:1: done 90 at 1" in bank.trace, sent=False)

@@ -26,6 +26,7 @@ class Faults:
     loss: float
     doubling: float
     late_doubles: float  # Of the duplicates, how many come seconds late.
+    late_answer: float  # Of what servers answer each other: comes once more when the view has changed.
     slow: float
     witness_loss: float  # Of the witness's answers.
     late_proposal: float  # Of the proposals: decided long after, whatever the proposer has come to think.
@@ -69,6 +70,7 @@ class Faults:
             loss=share(0.001, 0.1),
             doubling=share(0.005, 0.2),
             late_doubles=share(0.02, 0.8) or 0.1,
+            late_answer=share(0.003, 0.1, RARELY_OFF),
             slow=share(0.001, 0.05),
             witness_loss=share(0.02, 0.5),
             late_proposal=share(0.05, 0.8, RARELY_OFF),
@@ -85,7 +87,7 @@ class Faults:
             stop_every_ms=every(3000, 20000),
             witness_down_every_ms=every(1000, 12000),
             witness_forgets_every_ms=every(8000, 100000),
-            switchover_every_ms=every(500, 9000, RARELY_OFF),
+            switchover_every_ms=every(400, 6000, RARELY_OFF),
             wipe=share(0.05, 0.4),
             found_disk_every_ms=every(500, 5000),
             stall=share(0.0005, 0.01),

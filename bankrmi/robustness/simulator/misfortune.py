@@ -21,6 +21,7 @@ __all__ = ["Misfortune", "both_ways"]
 
 FULL_MS = (100, 1000, 4000)
 SLOW_DISK_MS = (5, 40, 150, 600)
+ARRIVES_WITHIN_MS = 500
 CUTS_MS = (50, 500, 1000, 2500)
 
 
@@ -31,6 +32,7 @@ class Misfortune:
         self.simulation = simulation
         self.world = simulation.world
         self.faults = simulation.world.faults
+        self._delayed: list[tuple[int, Callable[[], None]]] = []  # Until the view has changed so often.
 
     def arrange(self) -> None:
         """Let every fault happen now and then."""
@@ -190,7 +192,19 @@ class Misfortune:
         world.after(chance.uniform(0, 1200), lambda: self._cut_for_a_while(outward))
         world.after(chance.uniform(1200, 2500), lambda: world.lag(inward, 0))
 
+    def delay_until_the_view_changes(self, deliver: Callable[[], None]) -> None:
+        """Deliver something once more when another epoch is led, or the one after; see `view_changed`."""
+        self._delayed.append((self.world.chance.randint(1, 3), deliver))
+
     def view_changed(self) -> None:
+        """What was delayed until now arrives soon; and somebody may be cut off."""
+        due = [deliver for changes, deliver in self._delayed if changes == 1]
+        self._delayed = [(changes - 1, deliver) for changes, deliver in self._delayed if changes > 1]
+        for deliver in due:
+            self.world.after(self.world.chance.uniform(0, ARRIVES_WITHIN_MS), deliver)
+        self._cut_at_change()
+
+    def _cut_at_change(self) -> None:
         """Now and then whoever leads, or led, hears nothing any more just when the view changes.
 
         Its proposal has won, or another's, and it does not know; some of its clients still reach it.

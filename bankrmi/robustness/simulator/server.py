@@ -23,6 +23,7 @@ from bankrmi.replication.effects import (
     Probe,
     Propose,
     ReadView,
+    Reply,
     Report,
     Send,
     Stop,
@@ -263,10 +264,7 @@ class SimulatedServer:
                 self._send(to, message)
             case Answer(token=token, reply=reply):
                 if isinstance(token, ServerToken):
-                    answer = AnswerArrived(reply, self.name)  # type: ignore[arg-type]
-                    self.world.send(
-                        self.name, token.sender.name, reply, lambda: token.sender.take_for(token.boot, answer)
-                    )
+                    self._answer_server(token, reply)
                 elif isinstance(token, OperatorToken):
                     self.world.send(self.name, "operator", reply, lambda: token.reply(self.name, reply))
                 elif token is not None:
@@ -289,6 +287,16 @@ class SimulatedServer:
                 self.world.note(self.name, event, details)
             case Stop():
                 self.crash()
+
+    def _answer_server(self, token: ServerToken, reply: Reply) -> None:
+        answer = AnswerArrived(reply, self.name)  # type: ignore[arg-type]
+
+        def arrive() -> None:
+            token.sender.take_for(token.boot, answer)
+
+        self.world.send(self.name, token.sender.name, reply, arrive)
+        if self.world.happens(self.world.faults.late_answer):
+            self.simulation.misfortune.delay_until_the_view_changes(arrive)
 
     def _install_copy(self, adopted: Adopted | None) -> None:
         copy, self._copy = self._copy, None

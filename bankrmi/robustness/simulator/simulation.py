@@ -35,7 +35,7 @@ __all__ = ["DURATION_MS", "Result", "Simulation", "simulate"]
 
 DURATION_MS = 30_000.0
 CLIENTS = 4
-LEASES_MS = ((0, 20), (200, 20), (400, 160), (400, 160), (1000, 20))
+LEASES_MS = ((0, 20), (0, 20), (200, 20), (400, 160), (400, 160), (1000, 20))
 """Leases and drifts that a seed may have."""
 CATCH_UP_OPERATIONS = (2048, 2048, 1, 3, 8)
 SILENT_MS = 8000.0

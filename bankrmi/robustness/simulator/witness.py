@@ -64,9 +64,17 @@ class SimulatedWitness:
             return Proposed(self.view)
 
         world, late_ms = self.world, 0.0
+        if self._cannot_be_reached(server) and world.chance.random() < 0.5:
+            world.after(TIMEOUT_MS, lambda: answer(CoordinatorSilent(proposal=True, sent=False)))
+            return
         if world.happens(world.faults.late_proposal):
             late_ms = world.chance.choice(LATE_PROPOSALS_MS) * world.chance.random()
         self._serve(server, view, answer, decide, CoordinatorSilent(proposal=True), late_ms)
+
+    def _cannot_be_reached(self, server: str) -> bool:
+        """Whether nobody would answer a new connection; one that was there before carries what is sent."""
+        cut = self.world.is_cut(server, self.name) or self.world.is_cut(self.name, server)
+        return cut or not self.up
 
     def _follow(self, view: View) -> None:
         why = objection(self.view, view, self._past_histories)

@@ -137,7 +137,14 @@ def test_a_mistake_is_not_blamed_on_its_neighbours(tmp_path: Path) -> None:
         ("ledger: 5\n", "line 5: ledger must be text, not 5"),
         ("lease_ms: 1000\nlease_ms: 2000\n", "line 6: found duplicate key"),
         ("lease_ms: [1\n", "line 6: "),
-        ("limits:\n  group_bytes: 4096\n  server_message_bytes: 2048\n", "line 6: group_bytes exceeds"),
+        (
+            "limits:\n  server_message_bytes: 2097152\n",
+            "line 6: server_message_bytes is 2097152, and must be at least 3145728",
+        ),
+        (
+            "limits:\n  operations_per_request: 300000\n",
+            "line 5: server_message_bytes is 67108864, and must be at least 77848576",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_and_says_where(tmp_path: Path, more: str, what: str) -> None:

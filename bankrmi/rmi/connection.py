@@ -12,6 +12,9 @@ import errno
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 
 from .addresses import Address, host_and_port
@@ -168,12 +171,34 @@ def _left(deadline: float) -> float:
     return left
 
 
+def _resolved(host: str, port: int, deadline: float) -> list[Any]:
+    """Return what the host's name stands for, in time: the system itself knows no deadline for that."""
+    with suppress(socket.gaierror):  # A numeric address is known at once.
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    found: SimpleQueue[list[Any] | OSError | UnicodeError] = SimpleQueue()
+
+    def resolve() -> None:
+        try:
+            found.put(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+        except (OSError, UnicodeError) as unresolved:
+            found.put(unresolved)
+
+    Thread(target=resolve, name="resolver", daemon=True).start()
+    try:
+        answer = found.get(timeout=_left(deadline))
+    except Empty:
+        raise TimeoutError(f"{host} was not resolved in time") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
 def _connected_socket(address: Address, deadline: float) -> socket.socket:
     """Return a socket connected to the first address of the host that accepts, or raise NotConnected."""
     host, port = host_and_port(address)
     failures: list[OSError] = []
     try:
-        for family, kind, protocol, _, where in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        for family, kind, protocol, _, where in _resolved(host, port, deadline):
             trying = socket.socket(family, kind, protocol)
             try:
                 trying.settimeout(_left(deadline))

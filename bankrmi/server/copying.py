@@ -2,6 +2,8 @@
 
 Rule 1: the primary copies a few pages whenever it has nothing else to do: nobody waits for a joiner.
 Rule 2: the joiner verifies what it got before it tells the rules that it has it.
+Rule 3: one joiner at a time: a copy is its own until it has it, is gone, or has read nothing for too long.
+Rule 4: no copy stays on a disk that is of no use to anybody any more.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,11 +37,22 @@ log = structlog.get_logger("bankrmi.server")
 
 CHUNK_BYTES = 1 << 20
 SECONDS = 30.0
+WATCH_SECONDS = 0.5
 STEP_PAUSE_SECONDS = 0.0005
 
 NAME_BYTES = 4
 OWN_NAMES = f"copy-{'[0-9a-f]' * 2 * NAME_BYTES}.db*"
 """What a process that was killed may have left; other names are somebody else's."""
+
+
+@dataclass(slots=True)
+class _Made:
+    """A copy that is being handed out."""
+
+    name: str
+    path: Path
+    call: Call
+    read_at: float
 
 
 class CopyServer:
@@ -46,7 +61,7 @@ class CopyServer:
     def __init__(self, source: Callable[[], apsw.Connection], directory: Path) -> None:
         self._source = source
         self._directory = directory
-        self._made: dict[str, Path] = {}
+        self._made: _Made | None = None
         self._making: CopyMaker | None = None
         for leftover in directory.glob(OWN_NAMES):
             if leftover.is_file():
@@ -54,10 +69,9 @@ class CopyServer:
 
     def begin(self, call: Call) -> None:
         """Answer (name, size in bytes) when a copy is made."""
-        if self._making is not None:
-            raise OperationFailed("another copy is being made")
-        for name in list(self._made):
-            self.end(name)
+        self._drop_if_unwanted()
+        if self._making is not None or self._made is not None:
+            raise OperationFailed("another server is getting a copy")
         name = secrets.token_hex(NAME_BYTES)
         try:
             self._making = CopyMaker(self._source(), self._directory / f"copy-{name}.db")
@@ -80,30 +94,45 @@ class CopyServer:
         if not done:
             making.abandon()
             return
-        self._made[name] = making.path
+        self._made = _Made(name, making.path, call, asyncio.get_running_loop().time())
         call.answer([name, making.path.stat().st_size])
+        self._watch()
+
+    def _watch(self) -> None:
+        """Look now and then whether whoever asked for a copy still wants it."""
+        self._drop_if_unwanted()
+        if self._made is not None:
+            asyncio.get_running_loop().call_later(WATCH_SECONDS, self._watch)
+
+    def _drop_if_unwanted(self) -> None:
+        made = self._made
+        if made is not None:
+            idle_s = asyncio.get_running_loop().time() - made.read_at
+            if made.call.connection_lost or idle_s > SECONDS:
+                self.end(made.name)
 
     def read(self, name: str, offset: int) -> bytes:
         """Return a chunk of a copy; empty at its end."""
-        path = self._made.get(name)
-        if path is None:
+        made = self._made
+        if made is None or made.name != name:
             raise InvalidRequest("there is no such copy any more: begin again")
-        with path.open("rb") as file:
+        made.read_at = asyncio.get_running_loop().time()
+        with made.path.open("rb") as file:
             file.seek(offset)
             return file.read(CHUNK_BYTES)
 
     def end(self, name: str) -> None:
         """Throw a copy away."""
-        path = self._made.pop(name, None)
-        if path is not None:
-            path.unlink(missing_ok=True)
+        if self._made is not None and self._made.name == name:
+            self._made.path.unlink(missing_ok=True)
+            self._made = None
 
     def close(self) -> None:
         """Throw everything away."""
         if self._making is not None:
             self._making.abandon()
-        for name in list(self._made):
-            self.end(name)
+        if self._made is not None:
+            self.end(self._made.name)
 
 
 class CopyFetcher:
@@ -123,6 +152,7 @@ class CopyFetcher:
         self._addresses = addresses
         self._database = database
         self._path = database.with_name("fetched.db")
+        self._throw_away()  # What a process that was killed had fetched is fetched anew.
         self._take = take
         self._reopen = reopen
         self._open_copy = open_copy
@@ -143,9 +173,18 @@ class CopyFetcher:
             else:
                 fetched = True
                 log.info("copy fetched", source=primary, bytes=size)
-        except (Failure, RemoteError, OperationFailed, InvalidRequest, OSError) as error:
+        except (Failure, RemoteError, BankError, OSError) as error:
             log.warning("no copy", source=primary, reason=str(error))
+        except Exception:  # Whatever it was, the rules have to hear that there is none.
+            log.exception("no copy", source=primary)
+        if not fetched:
+            self._throw_away()
         self._take(CopyEnded(fetched=fetched))
+
+    def _throw_away(self) -> None:
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+            remove_logs(self._path)
 
     async def _download(self, primary: str) -> int:
         link = await open_link(self._addresses[primary], STANDBY_ID + primary, self._handshake, SECONDS)
@@ -163,7 +202,7 @@ class CopyFetcher:
     def install(self, adopted: Adopted | None) -> SqliteJournal | None:
         """Put what was fetched in place and return it opened; or (None) throw it away."""
         if adopted is None:
-            self._path.unlink(missing_ok=True)
+            self._throw_away()
             return None
         copy = self._open_copy(self._path)
         copy.make_own(secrets.token_hex(8), adopted)

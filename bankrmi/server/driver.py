@@ -136,8 +136,8 @@ class Driver:
         except apsw.Error as failed:
             self.stop(f"the database failed: {failed}")
         except Exception as unforeseen:  # What was half done is nothing to go on from (F3).
-            log.exception("a mistake in bankrmi")
             self.stop(f"this is a mistake in bankrmi: {type(unforeseen).__name__}: {unforeseen}")
+            log.exception("a mistake in bankrmi")
         finally:
             self._taking = False
         if self.replica.has_work and not self._proceeding:

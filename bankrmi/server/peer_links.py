@@ -95,7 +95,7 @@ class PeerLinks:
         def answered(form: object) -> None:
             if isinstance(form, Exception):
                 if not isinstance(form, NotConnected) and link.up:
-                    log.warning("refused by another server", server=to, reason=str(form))
+                    log.warning("refused by another server", by=to, reason=str(form))
                 return
             self._take(AnswerArrived(answer_from_wire(form), to))
 

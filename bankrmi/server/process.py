@@ -123,10 +123,10 @@ class _Process:
             coordinator.close()
             await daemon.close()
             self._copy_server.close()
-            self._disk.release()
         if why:
-            raise OperationFailed(f"stopped: {why}")
+            raise OperationFailed(f"stopped: {why}")  # The end of the process releases the directory.
         driver.journal.close()
+        self._disk.release()  # Not before: whoever comes next finds the database unlocked.
         log.info("stopped")
         # It is over in a moment, in good order: one more signal must not turn that into a death.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})

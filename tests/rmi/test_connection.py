@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import Pyro5.api
 import Pyro5.errors
@@ -198,3 +199,20 @@ def test_a_stock_daemon_can_be_called() -> None:
                     connection.call("fail", timeout=5)
         finally:
             theirs.shutdown()
+
+
+def test_a_name_that_is_not_resolved_in_time_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's resolver tries for longer than any caller wants to wait, and knows no deadline."""
+    resolve, over = socket.getaddrinfo, Event()
+
+    def hangs(host: str, port: int, **options: int) -> object:
+        if not options.get("flags"):
+            over.wait(30)
+        return resolve(host, port, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+    began = time.monotonic()
+    with pytest.raises(ConnectFailed, match="not resolved in time"):
+        connect("localhost:1", "account", CLIENT, 0.2)
+    assert time.monotonic() - began < 10
+    over.set()

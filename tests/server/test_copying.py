@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bankrmi.replication.events import Event
+from bankrmi.errors import OperationFailed
+from bankrmi.replication.events import CopyEnded, Event
 from bankrmi.server import copying
 from bankrmi.server.copying import CopyFetcher, CopyServer
 from bankrmi.storage.copying import CopyMaker
@@ -95,3 +96,99 @@ def test_a_start_leaves_everything_that_it_did_not_make(tmp_path: Path) -> None:
     before = set(tmp_path.iterdir())
     CopyServer(lambda: opened().database, tmp_path)
     assert set(tmp_path.iterdir()) == before
+
+
+class _Call:
+    """Somebody who asks for a copy."""
+
+    def __init__(self) -> None:
+        self.connection_lost = False
+        self.answered: list[tuple[str, int] | Exception] = []
+
+    def answer(self, value: tuple[str, int]) -> None:
+        self.answered.append(value)
+
+    def fail(self, error: Exception) -> None:
+        self.answered.append(error)
+
+
+async def begun(server: CopyServer) -> tuple[_Call, str]:
+    """Ask for a copy, and wait until it is made; return who asked, and its name."""
+    call = _Call()
+    server.begin(call)  # type: ignore[arg-type]
+    async with asyncio.timeout(10):
+        while not call.answered:
+            await asyncio.sleep(0.001)
+    [made] = call.answered
+    assert not isinstance(made, Exception)
+    return call, made[0]
+
+
+def test_a_copy_is_not_taken_from_who_is_reading_it(tmp_path: Path) -> None:
+    """Two joiners would begin again and again, and none would ever have its own."""
+    journal = opened(tmp_path / "bank.db")
+
+    async def work() -> None:
+        server = CopyServer(lambda: journal.database, tmp_path)
+        _, name = await begun(server)
+        with pytest.raises(OperationFailed, match="another server is getting a copy"):
+            server.begin(_Call())  # type: ignore[arg-type]
+        assert server.read(name, 0)
+        server.end(name)
+        _, name = await begun(server)
+        server.end(name)
+
+    asyncio.run(work())
+
+
+def test_a_copy_that_nobody_wants_any_more_does_not_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is as large as the database: on a full disk, the server itself would have to stop."""
+    journal = opened(tmp_path / "bank.db")
+    monkeypatch.setattr(copying, "WATCH_SECONDS", 0.001)
+
+    async def is_gone() -> None:
+        async with asyncio.timeout(10):
+            while list(tmp_path.glob("copy-*")):
+                await asyncio.sleep(0.001)
+
+    async def work() -> None:
+        server = CopyServer(lambda: journal.database, tmp_path)
+        call, _ = await begun(server)
+        assert list(tmp_path.glob("copy-*"))
+        call.connection_lost = True
+        await is_gone()
+        monkeypatch.setattr(copying, "SECONDS", 0.05)
+        await begun(server)
+        await is_gone()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), RuntimeError("no more threads")])
+def test_whatever_fails_the_rules_hear_that_there_is_no_copy_and_nothing_of_it_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    class Failing(_Link):
+        async def ask(self, method: str, args: list[object], seconds: float) -> object:
+            if method == "read_copy" and args[1]:
+                raise failure
+            return await super().ask(method, args, seconds)
+
+    async def open_link(*_: object) -> _Link:
+        return Failing(b"some pages")
+
+    monkeypatch.setattr(copying, "open_link", open_link)
+    taken: list[Event] = []
+
+    async def fetch() -> None:
+        nothing = {"reopen": opened, "open_copy": journal_on, "current": opened}
+        fetcher = CopyFetcher("s2", {"s1": ""}, tmp_path / "bank.db", taken.append, **nothing)  # type: ignore[arg-type]
+        fetcher.fetch("s1")
+        while not taken:
+            await asyncio.sleep(0.001)
+
+    asyncio.run(fetch())
+    assert taken == [CopyEnded(fetched=False)]
+    assert not list(tmp_path.glob("fetched*"))

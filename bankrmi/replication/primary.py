@@ -39,8 +39,9 @@ __all__ = ["Primary"]
 QUEUE_LIMIT = 65_536
 """Requests that may wait for the next group: more come together only while nothing can be acknowledged."""
 
-STUCK_SILENCES = 3
-"""A primary that is stuck without the witness sends something once in so many silences of a takeover."""
+STUCK_SILENCES = 20
+"""A primary that is stuck without the witness sends something once in so many silences of a takeover: seldom
+enough for others to take over, however wrong the clocks are."""
 
 NEWS_BEACONS = 20
 """A primary that is well reads the view once in so many beacons (V6)."""

@@ -60,7 +60,7 @@ def settle_without_witness(
     bank: Bank, deaf: str, done: Callable[[], bool], rounds: int = 0, *, sent: bool = True
 ) -> None:
     """Let time pass and everything arrive, but for what these servers ask the witness, or cannot even ask."""
-    for _ in range(rounds or 400):
+    for _ in range(rounds or 1200):
         bank.tick()
         for letter in list(bank.mail):
             if letter in bank.mail:

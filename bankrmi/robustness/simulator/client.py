@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "SimulatedClient"]
 
 DEADLINE_MS = 4000
-PATIENCE_MS = 300
-GREETING_TIMEOUT_MS = 100
+PATIENCE_MS = (100, 300)
+STIRRED_CALLS = 30
 
 
 @dataclass(slots=True)
@@ -70,6 +70,7 @@ class SimulatedClient:
     _reads: float = 0.0
     _stuck: float = 0.0
     _fickle: float = 0.0
+    _patience_ms: int = 0
     _batches: float = 0.0
     _repeats: float = 0.0  # Of its updates: earlier ones without an answer, once more.
     _asks: float = 0.0  # Instead of an update: what became of one.
@@ -93,6 +94,7 @@ class SimulatedClient:
         self._stuck = chance.choice([0, 0.1, 0.9])
         self._fickle = chance.choice([0, 0.05, 0.3])
         self._stubborn = chance.random() < 0.3
+        self._patience_ms = chance.choice(PATIENCE_MS)
         self._batches = chance.choice([0, 0.2, 0.6])
         self._repeats = chance.choice([0, 0.06, 0.2])
         self._asks = chance.choice([0, 0.08, 0.3])
@@ -112,6 +114,12 @@ class SimulatedClient:
             pause_ms = self._rest_ms
         self.simulation.world.after(pause_ms * chance.random(), self._call)
 
+    def stir(self) -> None:
+        """Break off the rest: something happens, and everybody wants to know."""
+        if self.is_idle and not self.simulation.world.quiet:
+            self._burst_left = STIRRED_CALLS
+            self.simulation.world.after(20 * self.simulation.world.chance.random(), self._call)
+
     def _call(self) -> None:
         world = self.simulation.world
         if not self.is_idle or (world.quiet and self.last_calls <= 0):
@@ -124,7 +132,7 @@ class SimulatedClient:
         self._attempts = Attempts(
             self._candidates(asked),
             deadline_ms=int(world.now_ms) + DEADLINE_MS,
-            patience_ms=PATIENCE_MS,
+            patience_ms=self._patience_ms,
             preferred=self._believed_to_lead(),
             request_id=None if asked.request is None else f"{asked.request[0]}:{asked.request[1]}",
             may_be_under_way=asked.request is not None and not asked.operations,

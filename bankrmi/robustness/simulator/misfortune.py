@@ -99,6 +99,13 @@ class Misfortune:
         servers = self.simulation.servers.items()
         return not any(view.names(name, server.journal.incarnation) for name, server in servers)
 
+    def leads_and_is_heard(self, name: str) -> bool:
+        """Whether a server leads, and the others hear it."""
+        server = self.simulation.servers[name]
+        leads = server.replica is not None and server.replica.primary is not None
+        cut = any(self.world.is_cut(name, other) or self.world.is_cut(other, name) for other in server.links)
+        return leads and not server.paused and bool(server.links) and not cut
+
     def _pause_one(self) -> None:
         server = self._some_server()
         server.pause()
@@ -216,6 +223,8 @@ class Misfortune:
             if chance.random() < 0.5:
                 others |= {client.name for client in self.simulation.clients if not client.mostly_reads}
             self._cut_for_a_while(both_ways({server.name}, others))
+            for client in self.simulation.clients:
+                client.stir()
 
     def _witness_down(self) -> None:
         self.simulation.witness.up = False

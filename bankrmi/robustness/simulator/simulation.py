@@ -35,7 +35,7 @@ __all__ = ["DURATION_MS", "Result", "Simulation", "simulate"]
 
 DURATION_MS = 30_000.0
 CLIENTS = 4
-LEASES_MS = ((0, 20), (0, 20), (200, 20), (400, 160), (400, 160), (1000, 20))
+LEASES_MS = ((0, 20), (200, 20), (400, 160), (1000, 20), (1000, 160))
 """Leases and drifts that a seed may have."""
 CATCH_UP_OPERATIONS = (2048, 2048, 1, 3, 8)
 SILENT_MS = 8000.0
@@ -91,6 +91,7 @@ class Simulation:
         self.misfortune = Misfortune(self)
         self._place_far()
         self.witness.loses = self.misfortune.would_lose_everything
+        self.witness.is_well = self.misfortune.leads_and_is_heard
 
     def _drawn(self, servers: int) -> list[Settings]:
         names = tuple(f"s{number}" for number in range(1, servers + 1))

@@ -5,6 +5,7 @@ Rule: production's witness refuses a view that can never follow; here nobody may
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from bankrmi.coordination.succession import objection
@@ -17,6 +18,11 @@ __all__ = ["SimulatedWitness"]
 
 TIMEOUT_MS = 150.0
 LATE_PROPOSALS_MS = (200, 1000, 3000)
+LOOK_MS = 20.0
+SOON_MS = 200.0
+
+Carry = Callable[[Callable[[], None]], None]
+"""Lets what is given happen when a message arrives, if it does."""
 
 
 class SimulatedWitness:
@@ -32,6 +38,8 @@ class SimulatedWitness:
         self._past_histories: set[str] = set()
         self.lost: set[str] = set()  # Servers that are never heard again, not even what is on its way.
         self.on_change: Callable[[], None] = lambda: None
+        self.is_well: Callable[[str], bool] = lambda _: True
+        """Whether a server leads, and can be heard; to be late just when that matters."""
         self.loses: Callable[[View], bool] = lambda _: False
         """Whether a proposal gets lost on its way, as seen from outside: see `Simulation`."""
 
@@ -63,13 +71,34 @@ class SimulatedWitness:
                 self.on_change()
             return Proposed(self.view)
 
-        world, late_ms = self.world, 0.0
+        world = self.world
         if self._cannot_be_reached(server) and world.chance.random() < 0.5:
             world.after(TIMEOUT_MS, lambda: answer(CoordinatorSilent(proposal=True, sent=False)))
             return
+        carry: Carry = functools.partial(world.send, server, self.name, view)
         if world.happens(world.faults.late_proposal):
-            late_ms = world.chance.choice(LATE_PROPOSALS_MS) * world.chance.random()
-        self._serve(server, view, answer, decide, CoordinatorSilent(proposal=True), late_ms)
+            carry = functools.partial(self._carry_late, carry, view)
+        self._serve(server, view, answer, decide, CoordinatorSilent(proposal=True), carry)
+
+    def _carry_late(self, carry: Carry, view: View, arrive: Callable[[], None]) -> None:
+        """Carry a proposal after a while; a takeover soon after the primary that was silent is well again."""
+        chance = self.world.chance
+        wait_ms = chance.choice(LATE_PROPOSALS_MS) * chance.random()
+        taken_over = self.view is not None and view.primary != self.view.primary and not view.handed_over_by
+        if self.view is None or not taken_over or chance.random() < 0.5:
+            self.world.after(wait_ms, lambda: carry(arrive))
+            return
+        primary, ends_ms = self.view.primary, self.world.now_ms + LATE_PROPOSALS_MS[-1]
+
+        def look() -> None:
+            if self.world.now_ms >= ends_ms:
+                carry(arrive)
+            elif self.is_well(primary):
+                self.world.after(SOON_MS * chance.random(), lambda: carry(arrive))
+            else:
+                self.world.after(LOOK_MS, look)
+
+        look()
 
     def _cannot_be_reached(self, server: str) -> bool:
         """Whether nobody would answer a new connection; one that was there before carries what is sent."""
@@ -91,7 +120,7 @@ class SimulatedWitness:
         answer: Callable[[Event], None],
         decide: Callable[[], Event | None],
         silent: Event,
-        late_ms: float = 0.0,
+        carry: Carry | None = None,
     ) -> None:
         over, life = False, self._life
 
@@ -108,5 +137,8 @@ class SimulatedWitness:
             if reply is not None and not self.world.happens(self.world.faults.witness_loss):
                 self.world.send(self.name, server, reply, lambda: end(reply))
 
-        self.world.send(server, self.name, asked, arrive, late_ms)
+        if carry is None:
+            self.world.send(server, self.name, asked, arrive)
+        else:
+            carry(arrive)
         self.world.after(TIMEOUT_MS, lambda: end(silent))

@@ -88,15 +88,13 @@ class World:
         """Whether messages in this direction get lost now."""
         return self._cuts[sender, receiver] > 0
 
-    def send(
-        self, sender: str, receiver: str, what: Any, deliver: Callable[[], None], late_ms: float = 0.0
-    ) -> None:
+    def send(self, sender: str, receiver: str, what: Any, deliver: Callable[[], None]) -> None:
         """Carry a message; it may be lost, doubled, overtaken.  `what` is for the trace."""
         if (self._cuts and self.is_cut(sender, receiver)) or self.happens(self.faults.loss):
             self.trace.append(Loss(self.now_ms, sender, receiver, what))
             return
         arrival = Arrival(self.now_ms, self.now_ms, sender, receiver, what)
-        lag_ms = late_ms + (self._lags.get((sender, receiver), 0.0) if self._lags else 0.0)
+        lag_ms = self._lags.get((sender, receiver), 0.0) if self._lags else 0.0
         self.after(self.delay_ms() + lag_ms, deliver, arrival)
         if self.happens(self.faults.doubling):
             self.after(self.delay_ms() + lag_ms + self._lateness_ms(), deliver, arrival)

@@ -27,6 +27,7 @@ __all__ = ["Findings", "Violation", "reference_of", "search"]
 _THOROUGH_EVERY = 4
 _SEEDS_FOR_NAMES = 3
 _MOST_DIRECTED = 0.75
+_BARREN_ROUNDS = 5
 
 Plan = dict[int, list[tuple[str, str]]]
 """Ways and seeds by the number of the interval."""
@@ -164,8 +165,8 @@ def _rounds(
     """Give plans until there are as many states, or no new ones are found: those drawn twice count once."""
     directed = _directed(trials, int(_MOST_DIRECTED * states), chance)
     busy = [[moment.number for moment in trial.moments if moment.pending] for trial in trials]
-    before = -1
-    while before < findings.states < states:
+    barren = 0
+    while findings.states < states and barren < _BARREN_ROUNDS:
         before = findings.states
         plans: list[Plan] = [defaultdict(list) for _ in trials]
         for disk, number, way, seed in directed:
@@ -176,6 +177,7 @@ def _rounds(
             plans[disk][chance.choice(busy[disk])].append(drawn)
         yield plans
         directed = []
+        barren = barren + 1 if findings.states == before else 0
 
 
 Choice = tuple[int, int, str, str]

@@ -37,6 +37,14 @@ def test_a_call_in_which_a_thread_was_killed_has_no_result(tmp_path: Path) -> No
     assert [call.began for call in cut_off(trace)] == [13.0]
 
 
+@pytest.mark.parametrize("end", ["unfinished", "detached"])
+def test_a_call_of_which_strace_heard_no_end_has_no_result(tmp_path: Path, end: str) -> None:
+    """Killed while it was in it; or gone before strace could look again (once in some hundred runs)."""
+    trace = written(tmp_path, DONE, f'13.0 pwrite64(3<{FILE}>, "\\x42", 1, 0 <{end} ...>\n')
+    assert [call.returned for call in calls(trace)] == [1, None]
+    assert [call.began for call in cut_off(trace)] == [13.0]
+
+
 @pytest.mark.parametrize("line", ["13.0 ???() = 0\n", "13.0 pwrite64\n", "nonsense\n"])
 def test_a_line_that_cannot_be_read_is_an_error(tmp_path: Path, line: str) -> None:
     with pytest.raises(ValueError, match="cannot be read"):

@@ -30,7 +30,7 @@ _TAIL_BYTES, _TAIL_LINES = 1 << 20, 3
 """Where the last calls of a thread are found; longer lines are those of sockets."""
 
 _LINE = re.compile(r"(\d+\.\d+) (\w+)\((.*)\) += (-?\d+|0x[0-9a-f]+|\?)(.*?)(?: <(\d+\.\d+)>)?\n?")
-_UNFINISHED = re.compile(r"(\d+\.\d+) (\w+)\((.*?)(?: <unfinished \.\.\.>|\)? += \?.*)\n?")
+_UNFINISHED = re.compile(r"(\d+\.\d+) (\w+)\((.*?)(?: <(?:unfinished|detached) \.\.\.>|\)? += \?.*)\n?")
 _WITHOUT_CALL = re.compile(r"^\s*$| exited with |killed by| resumed>|^\d+\.\d+ \?\?\?\(\) += \?$")
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
 _DESCRIPTOR = re.compile(r"(\d+)<((?:\\x[0-9a-f]{2})*)>(\(deleted\))?")

@@ -7,8 +7,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bankrmi import config
+from bankrmi.bank.accounts import packed
+from bankrmi.bank.operations import Deposit
 from bankrmi.config import Configuration, load, split_address
 from bankrmi.errors import ConfigurationError
+from bankrmi.replication.entry import Entry, Position
+from bankrmi.replication.messages import Checkpoint
+from bankrmi.replication.primary import ENTRY_BYTES
+from bankrmi.replication.settings import Settings
+from bankrmi.rmi.values import write_call
+from bankrmi.server.wire import message_to_wire
 
 PLAIN = """\
 nameserver: 127.0.0.1:9090
@@ -139,11 +148,11 @@ def test_a_mistake_is_not_blamed_on_its_neighbours(tmp_path: Path) -> None:
         ("lease_ms: [1\n", "line 6: "),
         (
             "limits:\n  server_message_bytes: 2097152\n",
-            "line 6: server_message_bytes is 2097152, and must be at least 3145728",
+            "line 6: server_message_bytes is 2097152, and must be at least 4194304",
         ),
         (
             "limits:\n  operations_per_request: 300000\n",
-            "line 5: server_message_bytes is 67108864, and must be at least 77848576",
+            "line 5: server_message_bytes is 67108864, and must be at least 78897152",
         ),
     ],
 )
@@ -266,3 +275,21 @@ def test_whatever_the_file_holds_the_answer_is_a_configuration_or_sentences(
         load(file)
     except ConfigurationError as error:
         assert all(line.startswith(str(file)) for line in error.message.splitlines())
+
+
+def test_what_is_sent_between_servers_is_as_large_as_the_limits_take_it_to_be() -> None:
+    """The configuration stands below replication, and cannot ask it."""
+    assert Settings(server="s1", servers=("s1",)).catch_up_operations == config._ENTRIES_AT_ONCE
+    most, operation = (1 << 63) - 1, packed(Deposit((1 << 63) - 1, (1 << 63) - 1))
+    entry = Entry(most, most, "s" * 64, 10**18 - 1, 8191, operation, "insufficient", most, most, b"d" * 32)
+
+    def size(count: int) -> int:
+        message = Checkpoint(
+            history="h", epoch=1, primary="s1", start_id="s1#1", number=1, acknowledged=0,
+            previous=Position(0, 0, b""), base=Position(0, 0, b""), entries=[entry] * count,
+        )  # fmt: skip
+        return len(write_call("standby", "checkpoint", message_to_wire(message), {}))
+
+    each = (size(1000) - size(0)) / 1000
+    assert each < config._ENTRY_BYTES
+    assert each < config._GROUP_TAKES * (len(operation) + ENTRY_BYTES)

@@ -7,12 +7,16 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.invocation import say
 from bankrmi.cli.written_numbers import RealRange
+
+if TYPE_CHECKING:
+    from bankrmi.robustness.chaos.recorded import Recorded
 
 __all__ = ["COMMANDS"]
 
@@ -72,8 +76,7 @@ def chaos(
     """
     from bankrmi.robustness.chaos.chaos import ChaosOrder, directory_for
     from bankrmi.robustness.chaos.chaos import chaos as run
-    from bankrmi.robustness.chaos.report import check_writable, write_report
-    from bankrmi.robustness.chaos.telling import told
+    from bankrmi.robustness.chaos.report import check_writable
 
     if report is not None:
         check_writable(report)
@@ -93,16 +96,21 @@ def chaos(
         interrupt.add_note(f"Nothing was judged; everything is still in {place}.")
         raise
     kept = directory is not None or bool(recorded.violations)
+    _tell(recorded if kept else replace(recorded, files=()), report)
     if not kept:
-        recorded = replace(recorded, files=())
+        shutil.rmtree(place)
+    return ExitCode.ERROR if recorded.violations else ExitCode.DONE
+
+
+def _tell(recorded: Recorded, report: Path | None) -> None:
+    from bankrmi.robustness.chaos.report import write_report
+    from bankrmi.robustness.chaos.telling import told
+
     for line in told(recorded):
         click.echo(line)
     if report is not None:
         write_report(recorded, report)
         click.echo(f"report: {report}")
-    if not kept:
-        shutil.rmtree(place)
-    return ExitCode.ERROR if recorded.violations else ExitCode.DONE
 
 
 def _show_progress(line: str) -> None:

@@ -158,10 +158,8 @@ class WitnessClient:
         """Close the link; what else was asked on it has no answer either."""
         link, self._link = self._link, None
         if link is not None:
-            asked, self._asked = self._asked, set()  # Not what is asked anew when a link is closed.
+            self._fail_all(NotConnected("the connection to the witness was dropped"))
             link.close()
-            for ask in asked:
-                ask.settle(NotConnected("the connection to the witness was dropped"))
 
     def _fail_all(self, reason: Exception) -> None:
         asked, self._asked = self._asked, set()

@@ -121,11 +121,13 @@ class Primary:
 
     def nothing_is_acknowledged(self) -> bool:
         """Whether there are too few copies, or one that counts confirms nothing."""
-        settings, now_ms = self.replica.settings, self.replica.now_ms
-        too_few = len(self.view.in_sync) < settings.copies_min or self.somebody_lost_a_disk()
-        return too_few or any(
-            peer.owes_an_answer(now_ms, settings.checkpoint_timeout_ms) for peer in self.required
+        now_ms, timeout_ms = self.replica.now_ms, self.replica.settings.checkpoint_timeout_ms
+        return self._has_too_few_copies() or any(
+            peer.owes_an_answer(now_ms, timeout_ms) for peer in self.required
         )
+
+    def _has_too_few_copies(self) -> bool:
+        return len(self.view.in_sync) < self.replica.settings.copies_min or self.somebody_lost_a_disk()
 
     # -- requests --------------------------------------------------------------------------------
 
@@ -216,7 +218,7 @@ class Primary:
 
     def advance(self) -> None:
         """Find out what is acknowledged now; called only when all that is written is committed, too."""
-        if len(self.view.in_sync) < self.replica.settings.copies_min or self.somebody_lost_a_disk():
+        if self._has_too_few_copies():
             return
         known = self._durable_everywhere()
         if known > self.acknowledged:

@@ -8,6 +8,21 @@ from bankrmi.replication.events import LinkChanged
 from tests.replication.scenario import Bank, Letter
 
 
+def dies(bank: Bank, name: str, *, wipe: bool = False) -> None:
+    """End a process, with its disk or not; the others notice that their connections are lost."""
+    bank.crash(name, wipe=wipe)
+    for other in list(bank.replicas):
+        bank.take(other, LinkChanged(server=name, up=False))
+
+
+def comes_back(bank: Bank, name: str) -> None:
+    """Start a process, and connect it to all that run."""
+    others = list(bank.replicas)
+    bank.start(name)
+    for other in others:
+        bank.link(other, name)
+
+
 def alone(bank: Bank, name: str) -> None:
     """Let a primary go on without those that are silent."""
     bank.wait(600)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from bankrmi.replication.events import LinkChanged
 from bankrmi.replication.peers import Standing
-from tests.replication.histories import alone, settle_among, settle_without_witness, until_proposed
+from tests.replication.histories import (
+    alone,
+    comes_back,
+    dies,
+    settle_among,
+    settle_without_witness,
+    until_proposed,
+)
 from tests.replication.scenario import Bank, running
 
 
@@ -54,11 +61,7 @@ def test_a_disk_that_is_lost_for_good_is_taken_out_as_soon_as_another_copy_is_in
     for name in ("s1", "s2"):
         bank.take(name, LinkChanged(server="s3", up=False))
     bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"})
-    bank.crash("s2", wipe=True)
-    bank.take("s1", LinkChanged(server="s2", up=False))
-    bank.deliver_all()
-    bank.start("s2")
-    bank.link("s1", "s2")
+    on_another_disk(bank, "s2")
     lost = primary.peers["s2"]
     while not (lost.lost_disk and lost.standing is Standing.CATCHING_UP):
         if bank.mail:
@@ -128,15 +131,10 @@ def test_a_disk_that_was_only_away_counts_again() -> None:
     """V8, `copies_min`: s2 ran once while its disk was not mounted, and said that it was lost."""
     bank = running("s1", "s2", copies_min=2)
     own = bank.journals["s2"]
-    bank.crash("s2", wipe=True)
-    bank.take("s1", LinkChanged(server="s2", up=False))
-    bank.deliver_all()
-    bank.start("s2")
-    bank.link("s1", "s2")
+    on_another_disk(bank, "s2")
     bank.settle(lambda: "s1 -> s2: join: copy" in bank.trace)
-    bank.crash("s2")
+    dies(bank, "s2")
     bank.journals["s2"] = own
-    bank.take("s1", LinkChanged(server="s2", up=False))
     bank.drop()
     bank.start("s2")
     bank.link("s1", "s2")
@@ -150,17 +148,12 @@ def test_a_disk_that_was_away_is_waited_for_again_when_what_took_its_place_is_go
     """V8, `copies_min`: the witness is away for all, so no view can help; and both copies are well."""
     bank = running("s1", "s2", copies_min=2)
     own = bank.journals["s2"]
-    bank.crash("s2", wipe=True)
-    bank.take("s1", LinkChanged(server="s2", up=False))
-    bank.deliver_all()
-    bank.start("s2")
-    bank.link("s1", "s2")
+    on_another_disk(bank, "s2")
     primary = bank.replicas["s1"].primary
     assert primary is not None
     settle_without_witness(bank, "s1", lambda: primary.peers["s2"].standing is Standing.CATCHING_UP)
-    bank.crash("s2")
+    dies(bank, "s2")
     bank.journals["s2"] = own
-    bank.take("s1", LinkChanged(server="s2", up=False))
     bank.drop()
     settle_without_witness(bank, "s1", lambda: False, rounds=100)
     bank.start("s2")
@@ -172,11 +165,7 @@ def test_a_disk_that_was_away_is_waited_for_again_when_what_took_its_place_is_go
 def test_a_late_word_of_a_disk_before_does_not_stop_the_one_that_counts() -> None:
     """V8, `copies_min`: who leads anew does not know how old a wish to be let in is."""
     bank = running("s1", "s2", copies_min=2)
-    bank.crash("s2", wipe=True)
-    bank.take("s1", LinkChanged(server="s2", up=False))
-    bank.deliver_all()
-    bank.start("s2")
-    bank.link("s1", "s2")
+    on_another_disk(bank, "s2")
     while not any(letter.text == "s2 -> s1: let me in, I have []" for letter in bank.mail):
         bank.wait(25)
         bank.tick("s2")
@@ -203,16 +192,19 @@ def test_what_the_disk_before_confirmed_before_it_was_lost_does_not_bring_it_bac
     bank.deliver("s1 -> s2: beacon")
     late = bank.find("s2 -> s1: acknowledged")
     bank.mail.remove(late)
-    bank.crash("s2", wipe=True)
-    bank.take("s1", LinkChanged(server="s2", up=False))
-    bank.deliver_all()
-    bank.start("s2")
-    bank.link("s1", "s2")
+    on_another_disk(bank, "s2")
     bank.settle(lambda: "s1 -> s2: join: copy" in bank.trace)
     late.arrive()
     primary = bank.replicas["s1"].primary
     assert primary is not None
     assert primary.peers["s2"].lost_disk
+
+
+def on_another_disk(bank: Bank, name: str) -> None:
+    """A server is gone, and there is a process with an empty disk in its place."""
+    dies(bank, name, wipe=True)
+    bank.deliver_all()
+    comes_back(bank, name)
 
 
 def letting_in() -> Bank:

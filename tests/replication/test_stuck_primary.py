@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bankrmi.replication.events import LinkChanged
-from tests.replication.histories import settle_without_witness, until_proposed
+from tests.replication.histories import comes_back, dies, settle_without_witness, until_proposed
 from tests.replication.scenario import Bank, running
 
 
@@ -36,9 +35,7 @@ def test_a_switchover_that_has_won_unheard_is_heard_of_by_its_target() -> None:
 def test_a_primary_that_cannot_go_on_without_a_dead_member_lets_another_lead(*, sent: bool) -> None:
     """V2: the dead one counts until the view says otherwise, and only the other one can ask for that."""
     bank = running("s1", "s2", "s3")
-    bank.crash("s3")
-    for name in ("s1", "s2"):
-        bank.take(name, LinkChanged(server="s3", up=False))
+    dies(bank, "s3")
     bank.withdraw("s1", "c:1", 10)
     settle_without_witness(bank, "s1", lambda: bank.replicas["s2"].primary is not None, sent=sent)
     bank.withdraw("s2", "c:1", 10)
@@ -51,14 +48,10 @@ def test_a_primary_that_cannot_go_on_without_a_dead_member_lets_another_lead(*, 
 def test_a_primary_that_is_stuck_speaks_to_whom_it_is_stuck_for() -> None:
     """With the witness away for all, the bank goes on as soon as the dead member is back."""
     bank = running("s1", "s2", "s3")
-    bank.crash("s3")
-    for name in ("s1", "s2"):
-        bank.take(name, LinkChanged(server="s3", up=False))
+    dies(bank, "s3")
     bank.withdraw("s1", "c:1", 10)
     settle_without_witness(bank, "s1 s2 s3", lambda: False, rounds=200)
-    bank.start("s3")
-    bank.link("s1", "s3")
-    bank.link("s2", "s3")
+    comes_back(bank, "s3")
     settle_without_witness(bank, "s1 s2 s3", lambda: "s1 answers c:1: done 90 at 1" in bank.trace)
 
 
@@ -73,21 +66,8 @@ def test_a_primary_that_goes_on_without_the_witness_sends_its_beacons() -> None:
 
 def test_a_primary_that_waits_for_a_dead_joiner_lets_another_lead() -> None:
     """V3, seed 1046: the let-in of s3 has won unheard, and s3 is dead."""
-    bank = running("s1", "s2", "s3")
-    bank.crash("s3")
-    for name in ("s1", "s2"):
-        bank.take(name, LinkChanged(server="s3", up=False))
-    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"})
-    bank.start("s3")
-    bank.link("s1", "s3")
-    bank.link("s2", "s3")
-    until_proposed(bank, "s1")
-    bank.deliver("s1 proposes")
-    bank.drop("witness -> s1")
-    bank.witness_silent("s1", proposal=True)
-    bank.crash("s3")
-    for name in ("s1", "s2"):
-        bank.take(name, LinkChanged(server="s3", up=False))
+    bank = let_in_unheard()
+    dies(bank, "s3")
     bank.withdraw("s1", "c:1", 10)
     settle_without_witness(bank, "s1", lambda: "s1 answers c:1: ask s2" in bank.trace)
     bank.withdraw("s2", "c:1", 10)
@@ -108,15 +88,11 @@ def test_a_primary_that_is_stuck_hears_that_another_one_leads() -> None:
 def test_a_primary_with_too_few_copies_lets_another_let_one_in() -> None:
     """V3, `copies_min`: a server is back that would be enough, and the witness would have to be told."""
     bank = running("s3", "s1", "s2", copies_min=3)
-    bank.crash("s3")
-    for name in ("s1", "s2"):
-        bank.take(name, LinkChanged(server="s3", up=False))
+    dies(bank, "s3")
     bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"} and leads(bank))
     assert bank.view is not None
     deaf = bank.view.primary
-    bank.start("s3")
-    bank.link("s1", "s3")
-    bank.link("s2", "s3")
+    comes_back(bank, "s3")
     settle_without_witness(
         bank, deaf, lambda: bank.view is not None and bank.view.primary != deaf and leads(bank)
     )
@@ -128,25 +104,25 @@ def test_a_primary_with_too_few_copies_lets_another_let_one_in() -> None:
 
 def test_a_primary_that_let_one_in_unheard_and_lost_the_other_lets_that_one_lead() -> None:
     """V3, `copies_min`: by the view that it knows there is nobody whom it could do without."""
-    bank = running("s1", "s2", "s3", copies_min=2)
-    bank.crash("s3")
-    for name in ("s1", "s2"):
-        bank.take(name, LinkChanged(server="s3", up=False))
-    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"} and leads(bank))
-    bank.start("s3")
-    bank.link("s1", "s3")
-    bank.link("s2", "s3")
-    until_proposed(bank, "s1")
-    bank.deliver("s1 proposes")
-    bank.drop("witness -> s1")
-    bank.witness_silent("s1", proposal=True)
-    bank.crash("s2")
-    for name in ("s1", "s3"):
-        bank.take(name, LinkChanged(server="s2", up=False))
+    bank = let_in_unheard(copies_min=2)
+    dies(bank, "s2")
     bank.withdraw("s1", "c:1", 10)
     settle_without_witness(bank, "s1", lambda: bank.replicas["s3"].primary is not None)
     bank.withdraw("s3", "c:1", 10)
     settle_without_witness(bank, "s1", lambda: "s3 answers c:1: done 90 at 1" in bank.trace)
+
+
+def let_in_unheard(**settings: int) -> Bank:
+    """s3 died, came back, and was let in; s1, which leads, did not hear that it was."""
+    bank = running("s1", "s2", "s3", **settings)
+    dies(bank, "s3")
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"} and leads(bank))
+    comes_back(bank, "s3")
+    until_proposed(bank, "s1")
+    bank.deliver("s1 proposes")
+    bank.drop("witness -> s1")
+    bank.witness_silent("s1", proposal=True)
+    return bank
 
 
 def leads(bank: Bank) -> bool:
@@ -159,13 +135,10 @@ def leads(bank: Bank) -> bool:
 def test_a_primary_that_is_alone_waits_for_no_joiner_whom_it_could_not_even_propose() -> None:
     """V3, V6: the witness's process is gone, so no let-in can have won; and the joiner is gone again."""
     bank = running("s1", "s2")
-    bank.crash("s2")
-    bank.take("s1", LinkChanged(server="s2", up=False))
+    dies(bank, "s2")
     bank.deliver_all()
-    bank.start("s2")
-    bank.link("s1", "s2")
+    comes_back(bank, "s2")
     settle_without_witness(bank, "s1", lambda: False, rounds=40, sent=False)
-    bank.crash("s2")
-    bank.take("s1", LinkChanged(server="s2", up=False))
+    dies(bank, "s2")
     bank.withdraw("s1", "c:1", 10)
     settle_without_witness(bank, "s1", lambda: "s1 answers c:1: done 90 at 1" in bank.trace, sent=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain
 
 import pytest
@@ -16,6 +17,7 @@ from bankrmi.client.attempts import Attempts, Decision, Wait
 from bankrmi.replication.answers import Answers
 from bankrmi.replication.entry import Scalar
 from bankrmi.replication.primary import Primary
+from bankrmi.replication.view import View
 from bankrmi.robustness.mutants import planted
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.promises import Promises
@@ -62,6 +64,18 @@ def test_an_acknowledged_entry_that_an_in_sync_server_misses_is_found(
 ) -> None:
     acknowledge_too_early(monkeypatch)
     found("the acknowledged entry at action id .* is missing from its journal", seeds=5)
+
+
+def test_a_proposal_that_the_witness_has_to_refuse_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Production's would not let it win; but nobody may come to ask for it."""
+    started_again = View.started_again
+
+    def skips_an_epoch(self: View, start_id: str) -> View:
+        view = started_again(self, start_id)
+        return replace(view, epoch=view.epoch + 1)
+
+    monkeypatch.setattr(View, "started_again", skips_an_epoch)
+    found("the witness has to refuse what s. proposes: epoch .* cannot follow epoch", seeds=10)
 
 
 def test_two_entries_acknowledged_at_one_action_id_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

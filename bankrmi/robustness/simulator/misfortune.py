@@ -101,10 +101,10 @@ class Misfortune:
 
     def leads_and_is_heard(self, name: str) -> bool:
         """Whether a server leads, and the others hear it."""
-        server = self.simulation.servers[name]
+        server, is_cut = self.simulation.servers[name], self.world.is_cut
         leads = server.replica is not None and server.replica.primary is not None
-        cut = any(self.world.is_cut(name, other) or self.world.is_cut(other, name) for other in server.links)
-        return leads and not server.paused and bool(server.links) and not cut
+        heard = [other for other in server.links.up if not (is_cut(name, other) or is_cut(other, name))]
+        return leads and not server.paused and bool(heard) and len(heard) == len(server.links.up)
 
     def _pause_one(self) -> None:
         server = self._some_server()
@@ -153,8 +153,8 @@ class Misfortune:
     def _reset_one(self) -> None:
         """Break a connection; what is on its way may still arrive, and overtake what the next one brings."""
         server = self._some_server()
-        if server.links:
-            server.lose_link(self.world.chance.choice(sorted(server.links)))
+        if server.links.up:
+            server.links.lose(self.world.chance.choice(sorted(server.links.up)))
 
     def _cut_some(self) -> None:
         """Cut a pair, one server off from all, or the world in two."""

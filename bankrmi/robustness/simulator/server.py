@@ -3,14 +3,13 @@
 Rule 1: effects are carried out in order; a crash or a pause may come between any two.
 Rule 2: a crash loses memory and what was not committed; the disk stays, unless it is wiped.
 Rule 3: a commit that fails stops the process (F1); whether it is on the disk nobody can tell, so either.
-Rule 4: a connection is refused only in a dead process's name.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import apsw
 
@@ -33,9 +32,6 @@ from bankrmi.replication.events import (
     CopyEnded,
     CopyInstalled,
     Event,
-    LinkChanged,
-    MessageArrived,
-    Probed,
     Proceed,
     Tick,
 )
@@ -43,6 +39,7 @@ from bankrmi.replication.journal import Adopted
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from bankrmi.robustness.simulator.disk import Disk
+from bankrmi.robustness.simulator.links import ServerToken, SimulatedLinks
 from bankrmi.robustness.simulator.operator import OperatorToken
 from bankrmi.storage.database import DiskFailed, open_in_memory
 from bankrmi.storage.journal import SqliteJournal
@@ -50,23 +47,10 @@ from bankrmi.storage.journal import SqliteJournal
 if TYPE_CHECKING:
     from bankrmi.robustness.simulator.simulation import Simulation
 
-__all__ = ["ServerToken", "SimulatedServer"]
+__all__ = ["SimulatedServer"]
 
 TICK_MS = 25.0
-RECONNECT_MS = 15.0
-PROBE_TIMEOUT_MS = 200.0
-LATE_PROBES_MS = (40, 200, 1500)
 PAUSES_MS = (5, 50, 200, 400, 1500, 3000)
-
-
-class ServerToken:
-    """Where the answer to another server's message goes."""
-
-    __slots__ = ("boot", "sender")
-
-    def __init__(self, sender: SimulatedServer) -> None:
-        self.sender = sender
-        self.boot = sender.boot
 
 
 class SimulatedServer:
@@ -87,14 +71,12 @@ class SimulatedServer:
         self.journal = self._empty_disk()
         self.acted_in = 0  # The highest epoch that is adopted durably on this disk.
         self.replica: Replica | None = None
-        self.links: dict[str, int] = {}  # And of which boot the other process was.
+        self.links = SimulatedLinks(self)
         self._inbox: deque[Event] = deque()
         self._duties: deque[Effect] = deque()
         self._busy = False
         self._proceeding = False
-        self._reconnecting = False
         self._copy: SqliteJournal | None = None
-        self._connecting: set[str] = set()
         self._lost_disk: tuple[SqliteJournal, int] | None = None
         self._clock_rate = simulation.clock_rate(settings)
         self._clock_began_ms = self.world.chance.uniform(0, 1e6)
@@ -130,7 +112,7 @@ class SimulatedServer:
         self.boot += 1
         self.alive = True
         self.paused = self._busy = self._proceeding = False
-        self.links, self._connecting = {}, set()
+        self.links = SimulatedLinks(self)
         self._inbox.clear()
         self._duties.clear()
         self.world.note(self.name, "starts as", self.start_id)
@@ -142,8 +124,7 @@ class SimulatedServer:
             new_id=self.world.new_id,
         )
         self._every(TICK_MS, self._tick)
-        self._reconnecting = False
-        self._reconnect_soon()
+        self.links.open()
 
     def start_again(self, boot: int) -> None:
         """Start, unless it was started since that boot, or is never to come back."""
@@ -261,7 +242,7 @@ class SimulatedServer:
             case Commit():
                 self._commit()
             case Send(to=to, message=message):
-                self._send(to, message)
+                self.links.send(to, message)
             case Answer(token=token, reply=reply):
                 if isinstance(token, ServerToken):
                     self._answer_server(token, reply)
@@ -278,7 +259,7 @@ class SimulatedServer:
                     self.name, view, expected, lambda event: self.take_for(boot, event)
                 )
             case Probe():
-                self._probe(effect)
+                self.links.probe(effect)
             case FetchCopy():
                 self._fetch_copy(effect)
             case InstallCopy(adopted=adopted):
@@ -334,91 +315,10 @@ class SimulatedServer:
 
     # -- the network -----------------------------------------------------------------------------
 
-    def _send(self, to: str, message: Any) -> None:
-        if to not in self.links:
-            return
-        receiver, boot, token = self.simulation.servers[to], self.links[to], ServerToken(self)
-
-        def arrive() -> None:
-            if receiver.boot == boot:
-                receiver.take(MessageArrived(token, message))
-            else:  # That process is gone, and its machine, which is there again, says so.
-                self.world.after(0.1, lambda: self.lose_link(to, boot))
-
-        self.world.send(self.name, to, message, arrive)
-
-    def _reconnect_soon(self) -> None:
-        """Try again and again, as long as a link is missing."""
-        boot = self.boot
-
-        def again() -> None:
-            if not self.alive or self.boot != boot:
-                return
-            if not self.paused:
-                self._reconnect()
-            self._reconnecting = len(self.links) < len(self.settings.others)
-            if self._reconnecting:
-                self.world.after(RECONNECT_MS, again)
-
-        if not self._reconnecting:
-            self._reconnecting = True
-            self.world.after(self.world.chance.uniform(0, RECONNECT_MS), again)
-
-    def _reconnect(self) -> None:
-        for name, other in self.simulation.servers.items():
-            if (
-                name != self.name
-                and name not in self.links.keys() | self._connecting
-                and other.greets(self.name)
-            ):
-                self._connect(other)
-
-    def _connect(self, other: SimulatedServer) -> None:
-        """The other process has greeted us; until we hear that, it may die, and another take its place."""
-        self._connecting.add(other.name)
-        begun_ms, boot, other_boot, start_id = self.now_ms, self.boot, other.boot, other.start_id
-
-        def greeted() -> None:
-            if self.boot != boot or not self.alive:
-                return
-            self._connecting.discard(other.name)
-            self.links[other.name] = other_boot
-            self.take(LinkChanged(server=other.name, up=True, start_id=start_id, begun_ms=begun_ms))
-            if other.boot != other_boot or not other.alive:
-                self.world.after(0.1, lambda: self.lose_link(other.name, other_boot))
-
-        self.world.after(self.world.delay_ms(), greeted)
-
     def greets(self, caller: str) -> bool:
         """Whether a connection of this caller would be answered now."""
         cut = self.world.is_cut(caller, self.name) or self.world.is_cut(self.name, caller)
         return self.alive and not self.paused and not cut
-
-    def lose_link(self, name: str, boot: int | None = None) -> None:
-        """The connection to another server broke; to its process of that boot, if one is named."""
-        if name in self.links and boot in (None, self.links[name]):
-            del self.links[name]
-            self.take(LinkChanged(server=name, up=False))
-            self._reconnect_soon()
-
-    def _probe(self, effect: Probe) -> None:
-        boot, other = self.boot, self.simulation.servers[effect.server]
-
-        def look() -> None:
-            begun_ms = self.now_ms
-            cut = self.world.is_cut(self.name, other.name) or self.world.is_cut(other.name, self.name)
-            refused = not cut and not other.alive
-            start_id = other.start_id if other.greets(self.name) else None
-            found = Probed(
-                server=other.name, begun_ms=begun_ms, epoch=effect.epoch, refused=refused, start_id=start_id
-            )
-            known = refused or start_id is not None
-            wait_ms = self.world.delay_ms() if known else PROBE_TIMEOUT_MS
-            if self.world.happens(self.world.faults.late_probe):
-                wait_ms += self.world.chance.choice(LATE_PROBES_MS) * self.world.chance.random()
-            self.world.after(wait_ms, lambda: self.take_for(boot, found))
-
-        self.world.after(effect.delay_ms, look)
 
     def _fetch_copy(self, effect: FetchCopy) -> None:
         """Get a copy of whatever the process that lives there holds then; it takes a while to arrive."""

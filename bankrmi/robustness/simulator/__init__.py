@@ -5,7 +5,8 @@
     world        time, chance and the network
     faults       what goes wrong in one seed, and how often
     misfortune   makes it go wrong: processes, disks, network
-    server       a server's process, links and clock
+    server       a server's process and clock
+    links        its connections to the others
     disk         its disk
     client       a client: what it asks, and all that it was told
     witness      the keeper of the view

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import settings
 
 # Two cores, many processes: a deadline for each example would test the machine, not the code.
 settings.register_profile("bankrmi", deadline=None, print_blob=True)
 settings.load_profile("bankrmi")
+
+# In the background of a script (`make test &`) Ctrl-C is ignored, also by all that is started from there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Some hundred careers of a bank; each one that ever failed is a history of its own in tests/replication."""
+"""A hundred careers of a bank; each one that ever failed is a history of its own in tests/replication."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from bankrmi.robustness.simulator.simulation import simulate
 
 CHUNK = 20
 CHUNKS = [
-    *((2, first, False) for first in range(0, 80, CHUNK)),
-    *((3, first, False) for first in range(0, 40, CHUNK)),
+    *((2, first, False) for first in range(0, 60, CHUNK)),
+    *((3, first, False) for first in range(0, 20, CHUNK)),
     *((2, first, True) for first in range(0, 20, CHUNK)),
 ]
 

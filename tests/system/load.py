@@ -61,15 +61,14 @@ class Answered:
 class Load:
     """Clients in threads of their own."""
 
-    def __init__(self, cluster: Cluster, *, clients: int = 4, seed: int = 1, timeout: float = 60.0) -> None:
+    def __init__(self, cluster: Cluster, *, clients: int = 4) -> None:
         self.answered: list[Answered] = []
         self.errors: list[BaseException] = []
         self._cluster = cluster
-        self._timeout = timeout
         self._stop = threading.Event()
         self._news = threading.Condition()
         self._threads = [
-            threading.Thread(target=self._work, args=(number, random.Random(f"{seed}/{number}")))
+            threading.Thread(target=self._work, args=(number, random.Random(number)))
             for number in range(1, clients + 1)
         ]
 
@@ -102,7 +101,7 @@ class Load:
     # -- clients ---------------------------------------------------------------------------------
 
     def _work(self, number: int, chance: random.Random) -> None:
-        bank = self._cluster.client(timeout=self._timeout)
+        bank = self._cluster.client(timeout=_WAIT_S)
         try:
             sequence = 0
             while not self._stop.wait(chance.random() * 0.004):

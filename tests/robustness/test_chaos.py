@@ -100,15 +100,15 @@ def _forge(database: Path) -> None:
 
 
 def test_ctrl_c_ends_a_run_early_and_still_gives_the_verdict(tmp_path: Path) -> None:
-    """Everything is healed, comes to rest, and is judged."""
+    """Three servers this time: everything is healed, comes to rest, and is judged."""
     directory = tmp_path / "run"
     running = subprocess.Popen(
-        command("chaos", "--minutes", 10, "--seed", 11, "--directory", directory, "--relays"),
+        command("chaos", "--minutes", 10, "--seed", 11, "--servers", 3, "--directory", directory, "--relays"),
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
-        until(lambda: len(lines(directory / "faults.jsonl")) >= 1, "a fault is over")
+        until(lambda: len(lines(directory / "faults.jsonl")) >= 6, "some faults are over")
         running.send_signal(signal.SIGINT)
         told, _ = running.communicate(timeout=DEADLINE_S)
     finally:

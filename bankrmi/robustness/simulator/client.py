@@ -209,7 +209,7 @@ class SimulatedClient:
         asked = self._asked
         assert asked is not None
         attempt = self._attempt = _Attempt(asked, candidate.server, server.boot)
-        cut = world.is_cut(self.name, server.name) or world.is_cut(server.name, self.name)
+        cut = world.are_apart(self.name, server.name)
         if self._connected == (server.name, server.boot) and server.alive:
             self._send(attempt, server, timeout_ms)
             return

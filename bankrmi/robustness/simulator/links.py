@@ -115,8 +115,7 @@ class SimulatedLinks:
 
         def look() -> None:
             begun_ms = server.now_ms
-            cut = world.is_cut(server.name, other.name) or world.is_cut(other.name, server.name)
-            refused = not cut and not other.alive
+            refused = not other.alive and not world.are_apart(server.name, other.name)
             start_id = other.start_id if other.greets(server.name) else None
             found = Probed(
                 server=other.name, begun_ms=begun_ms, epoch=effect.epoch, refused=refused, start_id=start_id

@@ -101,9 +101,9 @@ class Misfortune:
 
     def leads_and_is_heard(self, name: str) -> bool:
         """Whether a server leads, and the others hear it."""
-        server, is_cut = self.simulation.servers[name], self.world.is_cut
+        server = self.simulation.servers[name]
         leads = server.replica is not None and server.replica.primary is not None
-        heard = [other for other in server.links.up if not (is_cut(name, other) or is_cut(other, name))]
+        heard = [other for other in server.links.up if not self.world.are_apart(name, other)]
         return leads and not server.paused and bool(heard) and len(heard) == len(server.links.up)
 
     def _pause_one(self) -> None:

@@ -317,8 +317,7 @@ class SimulatedServer:
 
     def greets(self, caller: str) -> bool:
         """Whether a connection of this caller would be answered now."""
-        cut = self.world.is_cut(caller, self.name) or self.world.is_cut(self.name, caller)
-        return self.alive and not self.paused and not cut
+        return self.alive and not self.paused and not self.world.are_apart(caller, self.name)
 
     def _fetch_copy(self, effect: FetchCopy) -> None:
         """Get a copy of whatever the process that lives there holds then; it takes a while to arrive."""

@@ -102,8 +102,7 @@ class SimulatedWitness:
 
     def _cannot_be_reached(self, server: str) -> bool:
         """Whether nobody would answer a new connection; one that was there before carries what is sent."""
-        cut = self.world.is_cut(server, self.name) or self.world.is_cut(self.name, server)
-        return cut or not self.up
+        return self.world.are_apart(server, self.name) or not self.up
 
     def _follow(self, view: View) -> None:
         why = objection(self.view, view, self._past_histories)

@@ -88,6 +88,10 @@ class World:
         """Whether messages in this direction get lost now."""
         return self._cuts[sender, receiver] > 0
 
+    def are_apart(self, one: str, other: str) -> bool:
+        """Whether a question or its answer gets lost between these two now."""
+        return self.is_cut(one, other) or self.is_cut(other, one)
+
     def send(self, sender: str, receiver: str, what: Any, deliver: Callable[[], None]) -> None:
         """Carry a message; it may be lost, doubled, overtaken.  `what` is for the trace."""
         if (self._cuts and self.is_cut(sender, receiver)) or self.happens(self.faults.loss):

@@ -5,15 +5,14 @@ from __future__ import annotations
 from bankrmi.replication.events import AnswerArrived, LinkChanged, ViewRead
 from bankrmi.replication.messages import JoinAnswer
 from bankrmi.replication.settings import Settings
-from tests.replication.histories import alone, taken_over, until_proposed
+from tests.replication.histories import alone, dies, taken_over, until_proposed
 from tests.replication.scenario import follows, running
 
 
 def test_a_crash_is_taken_over_at_once() -> None:
     """V1, R3: a refused address proves it; no lease is waited for."""
     bank = running("s1", "s2")
-    bank.crash("s1")
-    bank.take("s2", LinkChanged(server="s1", up=False))
+    dies(bank, "s1")
     assert bank.told() == ["s2 looks at s1"]
     bank.deliver("s2 looks")
     assert bank.told() == ["s2 proposes epoch 3 is s2's {s2}"]
@@ -206,8 +205,7 @@ def test_a_switchover_whose_answer_is_lost_is_resumed_only_by_winning() -> None:
 def test_a_switchover_given_up_goes_on_when_the_proposal_before_it_is_settled() -> None:
     """V5, V6, seed 10020996: the let-in has won, but its answer was lost when the switchover was too late."""
     bank = running("s1", "s2", switchover_timeout_ms=100)
-    bank.crash("s2")
-    bank.take("s1", LinkChanged(server="s2", up=False))
+    dies(bank, "s2")
     bank.deliver_all()
     bank.start("s2")
     bank.link("s1", "s2")
@@ -276,8 +274,7 @@ def test_a_server_outside_in_sync_never_takes_over() -> None:
     bank.take("s2", LinkChanged(server="s1", up=True, start_id="s1#1", begun_ms=bank.now_ms))
     bank.tick("s2")
     bank.deliver_all()
-    bank.crash("s1")
-    bank.take("s2", LinkChanged(server="s1", up=False))
+    dies(bank, "s1")
     bank.told()
     for _ in range(100):
         bank.wait(100)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bankrmi.replication.events import LinkChanged, ViewRead
+from bankrmi.replication.events import ViewRead
+from tests.replication.histories import comes_back, dies
 from tests.replication.scenario import Bank, follows, running
 
 
@@ -19,8 +20,7 @@ def test_the_first_view_is_made_only_when_all_are_empty() -> None:
         bank.tick()
         bank.deliver_all()
     assert not [line for line in bank.told() if "proposes" in line]
-    bank.start("s2")
-    bank.link("s1", "s2")
+    comes_back(bank, "s2")
     bank.settle(lambda: bank.view is not None)
     told = bank.told()
     assert told.index("s2 -> s1: empty") < told.index("s1 proposes epoch 1 is s1's {s1}")
@@ -35,8 +35,7 @@ def test_no_first_view_is_made_where_somebody_holds_accounts() -> None:
     bank.drop()
     bank.view = None
     bank.start("s1")
-    bank.start("s2")
-    bank.link("s1", "s2")
+    comes_back(bank, "s2")
     for _ in range(30):
         bank.wait(100)
         bank.tick()
@@ -48,15 +47,13 @@ def test_who_was_empty_once_is_asked_again_before_a_first_view_is_made() -> None
     """s2 made a bank meanwhile, of which the witness has lost its memory, and s1 hears nothing of it."""
     bank = Bank("s1", "s2", "s3")
     bank.start("s1")
-    bank.start("s2")
-    bank.link("s1", "s2")
+    comes_back(bank, "s2")
     for _ in range(20):
         bank.wait(25)
         bank.tick()
         bank.deliver_all()
     assert "s2 -> s1: empty" in bank.told()
-    bank.crash("s2")
-    bank.take("s1", LinkChanged(server="s2", up=False))
+    dies(bank, "s2")
     bank.settings["s2"] = replace(bank.settings["s2"], first=True)
     bank.start("s2")
     bank.drop()

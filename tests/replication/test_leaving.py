@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bankrmi.replication.events import LinkChanged
-from tests.replication.histories import alone
+from tests.replication.histories import alone, comes_back, dies
 from tests.replication.scenario import running
 
 
@@ -31,10 +30,8 @@ def test_a_process_that_is_there_anew_is_not_about_to_stop() -> None:
     assert bank.told()[-1] == "s1 proposes epoch 3 is s1's {s1}"
     bank.drop("s1 proposes")
     late = bank.find("s2 -> s1: let me go")
-    bank.crash("s2")
-    bank.take("s1", LinkChanged(server="s2", up=False))
-    bank.start("s2")
-    bank.link("s1", "s2")
+    dies(bank, "s2")
+    comes_back(bank, "s2")
     late.arrive()
     primary = bank.replicas["s1"].primary
     assert primary is not None

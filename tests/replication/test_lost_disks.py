@@ -57,9 +57,7 @@ def test_a_disk_that_is_lost_for_good_is_taken_out_as_soon_as_another_copy_is_in
     bank = running("s1", "s2", "s3", copies_min=2)
     primary = bank.replicas["s1"].primary
     assert primary is not None
-    bank.crash("s3")
-    for name in ("s1", "s2"):
-        bank.take(name, LinkChanged(server="s3", up=False))
+    dies(bank, "s3")
     bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"})
     on_another_disk(bank, "s2")
     lost = primary.peers["s2"]
@@ -69,8 +67,7 @@ def test_a_disk_that_is_lost_for_good_is_taken_out_as_soon_as_another_copy_is_in
         else:
             bank.wait(25)
             bank.tick()
-    bank.crash("s2")
-    bank.take("s1", LinkChanged(server="s2", up=False))
+    dies(bank, "s2")
     bank.start("s3")
     bank.link("s1", "s3")
     bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s3"})

@@ -9,7 +9,8 @@
     │   ├── Stale                older than a newer request of its session
     │   ├── Cancelled            `outcome` asked for it before it arrived, and settled it
     │   ├── AccessDenied
-    │   └── Unreached            nothing was sent at all
+    │   ├── Unreached            nothing was sent at all
+    │   └── Busy                 a server had too much to do and did not take it; ask again, with the same id
     ├── Unsettled            it may or may not have happened: ask again with the same id
     │   ├── NotPrimary           harmless: another server leads
     │   ├── Behind               harmless: this copy is older than what the caller has seen
@@ -33,6 +34,7 @@ __all__ = [
     "BankError",
     "Behind",
     "BrokenInvariant",
+    "Busy",
     "Cancelled",
     "ConfigurationError",
     "InDoubt",
@@ -123,6 +125,12 @@ class Unreached(Refused):
     """No server could be reached before the deadline, and nothing was sent."""
 
     code = "unreached"
+
+
+class Busy(Refused):
+    """The server had too much to do and did not take the request; it may be sent again, with the same id."""
+
+    code = "busy"
 
 
 class Unsettled(BankError):

@@ -22,6 +22,7 @@ __all__ = [
     "LinkChanged",
     "MessageArrived",
     "OutcomeAsked",
+    "PeerAnswer",
     "Probed",
     "Proceed",
     "Proposed",
@@ -34,6 +35,9 @@ __all__ = [
 ]
 
 Token = Any
+PeerAnswer = CheckpointAnswer | JoinAnswer | Holdings | None
+"""What another server may answer; None where it is only said that the message was taken."""
+
 Seen = tuple[str, int]
 """(history, action id): the newest acknowledged entry that a client has seen (R5)."""
 
@@ -111,7 +115,7 @@ class MessageArrived:
 class AnswerArrived:
     """The answer to something that we said."""
 
-    answer: CheckpointAnswer | JoinAnswer | Holdings | None
+    answer: PeerAnswer
     server: str = ""
 
 

@@ -33,3 +33,8 @@ class Settings:
     def silence_ms(self) -> float:
         """After how long without a word from the primary a standby believes it gone."""
         return self.lease_ms or 2 * self.checkpoint_timeout_ms
+
+    @property
+    def tick_ms(self) -> float:
+        """How often this server looks at the time: a few times in a heartbeat."""
+        return max(5.0, self.beacon_ms / 4)

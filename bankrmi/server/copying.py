@@ -23,7 +23,7 @@ from bankrmi.errors import BankError, InvalidRequest, OperationFailed
 from bankrmi.replication.events import CopyEnded, Event
 from bankrmi.replication.journal import Adopted
 from bankrmi.rmi import Call, Failure, RemoteError, handshake, open_link
-from bankrmi.server.peer_links import STANDBY_ID
+from bankrmi.server.peer_network import STANDBY_ID
 from bankrmi.storage.copying import CopyMaker, put_in_place, remove_logs, verify_copy
 from bankrmi.storage.database import DiskFailed
 from bankrmi.storage.journal import SqliteJournal

@@ -23,7 +23,7 @@ and around each change of view, of every kind (first, start-again, take-over, go
 
 and when a joiner has fetched a copy of the database: before-install, after-install.
 
-Rule 1: without the variable, a failpoint costs one call of an empty function, and does nothing.
+Rule 1: without the variable there is nobody who watches for places, and they cost nothing.
 Rule 2: a place that does not exist is refused when the process starts, or a test would wait for ever.
 """
 
@@ -31,12 +31,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bankrmi.errors import ConfigurationError
+from bankrmi.replication.effects import Answer, Commit, Decided, Effect, InstallCopy, Propose, Send
+from bankrmi.replication.events import Event, Proceed, Proposed
+from bankrmi.replication.messages import Checkpoint
 from bankrmi.replication.view import View
 
-__all__ = ["PLACES", "PROPOSALS", "VARIABLE", "failpoint", "kind_of_proposal"]
+__all__ = ["PLACES", "PROPOSALS", "VARIABLE", "Failpoints", "kind_of_proposal"]
 
 VARIABLE = "BANKRMI_FAILPOINT"
 
@@ -95,9 +98,50 @@ def _armed(wanted: str) -> Callable[[str, str], None]:
     return reach
 
 
-def _nothing(_name: str, _kind: str) -> None:
-    """Go on."""
+class Failpoints:
+    """Reaches the places, as a carrier gets to them (see `ports.Watcher`)."""
 
+    def __init__(self, reach: Callable[[str, str], None], view: Callable[[], View | None]) -> None:
+        self._reach = reach
+        self._view = view
+        self._proposed = ""
 
-failpoint: Callable[[str, str], None] = _armed(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else _nothing
-"""Called with the name of the place that was reached, and what it is about ("" where there is one kind)."""
+    @classmethod
+    def armed(cls, view: Callable[[], View | None]) -> Failpoints | None:
+        """Return what the variable asks for; None without it.  `view` tells the newest view known."""
+        wanted = os.environ.get(VARIABLE)
+        return cls(_armed(wanted), view) if wanted else None
+
+    def taking(self, event: Event) -> None:
+        match event:
+            case Proceed():
+                self._reach("before-apply", "")
+            case Proposed():
+                self._reach("after-proposal", self._proposed)
+
+    def taken(self, event: Event, effects: Sequence[Effect]) -> None:
+        """No place is here."""
+
+    def doing(self, effect: Effect) -> bool:
+        match effect:
+            case Commit(purpose=purpose):
+                self._reach("before-commit", purpose)
+            case Answer(reply=Decided()):
+                self._reach("before-answer", "")
+            case Propose(view=view):
+                self._proposed = kind_of_proposal(self._view(), view)
+                self._reach("before-proposal", self._proposed)
+            case InstallCopy():
+                self._reach("before-install", "")
+        return True
+
+    def done(self, effect: Effect) -> None:
+        match effect:
+            case Commit(purpose=purpose):
+                self._reach("after-commit", purpose)
+            case Send(message=Checkpoint(entries=entries)) if entries:
+                self._reach("checkpoint-sent", "")
+            case Propose():
+                self._reach("proposal-sent", self._proposed)
+            case InstallCopy():
+                self._reach("after-install", "")

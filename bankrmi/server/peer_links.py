@@ -2,131 +2,172 @@
 
 Rule 1: a lost connection is tried again at once, then with growing pauses.
 Rule 2: what cannot be sent now is dropped; the rules send it again when it matters.
+Rule 3: a link leads to the process that it was opened to, and to no other: once that is gone, so is the link.
+Rule 4: no sockets and no clock here: `Network` opens links, on real ones or on the simulator's.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
 
-import structlog
-
-from bankrmi.replication.events import AnswerArrived, Event, LinkChanged, Probed
+from bankrmi.replication.events import AnswerArrived, Event, LinkChanged, PeerAnswer, Probed
 from bankrmi.replication.messages import Message
-from bankrmi.rmi import Link, NotConnected, ProbeAnswer, handshake, probe
-from bankrmi.server.clock import now_ms
-from bankrmi.server.wire import METHODS, answer_from_wire, message_to_wire
+from bankrmi.server.ports import Clock
 
-__all__ = ["STANDBY_ID", "PeerLinks"]
+__all__ = ["Found", "Greeting", "Network", "PeerLink", "PeerLinks"]
 
-log = structlog.get_logger("bankrmi.server")
+RETRY_MS = (0.0, 5.0, 20.0, 50.0, 100.0, 200.0)
+"""Pauses before the first, second, ... new try after a connection was lost or did not come about."""
 
-STANDBY_ID = "bankrmi.standby."
-"""What the ids of standby objects begin with; the name of the server follows."""
-
-RETRY_SECONDS = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2)
-CONNECT_SECONDS = 1.0
-PROBE_SECONDS = 0.25
 UNSENT_LIMIT_BYTES = 64 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """Who answers at an address: which server it says that it is, and as which process."""
+
+    server: str
+    start_id: str
+
+
+Found = Greeting | bool
+"""What a look at an address finds: a greeting; True, nobody, for it refuses; False, nothing is known."""
+
+
+class PeerLink(Protocol):
+    """A connection to another server, on its way up, up, or lost."""
+
+    @property
+    def up(self) -> bool:
+        """Whether it has been greeted, and not lost yet."""
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How much the other side has not taken yet."""
+
+    def send(self, message: Message, on_answer: Callable[[PeerAnswer], None]) -> None:
+        """Say something; `on_answer` is called when an answer comes that can be read."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+class Network(Protocol):
+    """Where the other servers are reached."""
+
+    def connect(
+        self, server: str, on_up: Callable[[Greeting], None], on_lost: Callable[[], None]
+    ) -> PeerLink:
+        """Open a link; `on_up` may be called once, `on_lost` is called once, after that or instead."""
+
+    def look(self, server: str, on_found: Callable[[Found], None]) -> None:
+        """Try a connection that is given up again at once; `on_found` is called once."""
+
+    def warn(self, event: str, **details: str) -> None:
+        """Note in the log what should not be."""
+
+
 class PeerLinks:
-    """One link to each other server."""
+    """One link to each other server (see `ports.Links`)."""
 
     def __init__(
-        self, server: str, start_id: str, addresses: Mapping[str, str], take: Callable[[Event], None]
+        self, servers: Iterable[str], network: Network, clock: Clock, take: Callable[[Event], None]
     ) -> None:
+        """`servers` are the others; `take` is given what becomes of the links, and what comes on them."""
+        self._servers = tuple(servers)
+        self._network = network
+        self._clock = clock
         self._take = take
-        self._addresses = {name: address for name, address in addresses.items() if name != server}
-        self._handshake = handshake("server", server=server, start_id=start_id)
-        self._links: dict[str, Link] = {}
-        self._failures: dict[str, int] = {}
-        self._probes: set[Link] = set()
+        self._links: dict[str, PeerLink] = {}
+        self._was_up: set[str] = set()
+        self._failures = dict.fromkeys(self._servers, 0)
         self._closed = False
 
     def open(self) -> None:
         """Begin to connect to all."""
-        for name in self._addresses:
-            self._connect(name)
+        for server in self._servers:
+            self._connect(server)
 
     def close(self) -> None:
         """Close all, and tell nobody."""
         self._closed = True
-        for link in [*self._links.values(), *self._probes]:
+        for link in list(self._links.values()):
             link.close()
 
-    def _connect(self, name: str) -> None:
+    @property
+    def up(self) -> list[str]:
+        """The servers that can be spoken to."""
+        return sorted(server for server, link in self._links.items() if link.up)
+
+    def lose(self, server: str) -> None:
+        """Break the link to a server, as a reset of the connection does."""
+        link = self._links.get(server)
+        if link is not None:
+            link.close()
+
+    # -- keeping them up -------------------------------------------------------------------------
+
+    def _connect(self, server: str) -> None:
         if self._closed:
             return
-        begun_ms = now_ms()
+        begun_ms = self._clock.now_ms()
 
-        def up(greeting: Mapping[str, Any]) -> None:
-            if greeting.get("server") != name:
-                log.error("another server answers there", at=self._addresses[name], expected=name)
-                link.close()
+        def up(greeting: Greeting) -> None:
+            if greeting.server != server:
+                self._network.warn("another server answers there", expected=server, answers=greeting.server)
+                self._links[server].close()
                 return
-            self._failures[name] = 0
-            start_id = str(greeting.get("start_id"))
-            log.debug("connected", to=name)
-            self._take(LinkChanged(server=name, up=True, start_id=start_id, begun_ms=begun_ms))
+            self._failures[server] = 0
+            self._was_up.add(server)
+            self._take(LinkChanged(server=server, up=True, start_id=greeting.start_id, begun_ms=begun_ms))
 
-        def lost(_: str) -> None:
-            was_up = self._failures.get(name) == 0
-            self._links.pop(name, None)
-            failures = self._failures[name] = self._failures.get(name, 0) + 1
-            if self._closed:
-                return
-            if was_up:
-                self._take(LinkChanged(server=name, up=False))
-            pause = RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1]
-            asyncio.get_running_loop().call_later(pause, self._connect, name)
+        self._links[server] = self._network.connect(server, up, lambda: self._lost(server))
 
-        self._failures.setdefault(name, 1)
-        link = self._links[name] = Link(self._addresses[name], STANDBY_ID + name, self._handshake, up, lost)
-        link.open(CONNECT_SECONDS)
+    def _lost(self, server: str) -> None:
+        self._links.pop(server, None)
+        was_up = server in self._was_up
+        self._was_up.discard(server)
+        failures = self._failures[server]
+        self._failures[server] += 1
+        if self._closed:
+            return
+        if was_up:
+            self._take(LinkChanged(server=server, up=False))
+        pause_ms = RETRY_MS[min(failures, len(RETRY_MS) - 1)]
+        self._clock.after(pause_ms, lambda: self._connect(server))
+
+    # -- speaking --------------------------------------------------------------------------------
 
     def send(self, to: str, message: Message) -> None:
         """Say something to another server; its answer arrives as an event."""
         link = self._links.get(to)
-        if link is None or not link.up or link.unsent_bytes > UNSENT_LIMIT_BYTES:
-            return
-
-        def answered(form: object) -> None:
-            if isinstance(form, Exception):
-                if not isinstance(form, NotConnected) and link.up:
-                    log.warning("refused by another server", by=to, reason=str(form))
-                return
-            self._take(AnswerArrived(answer_from_wire(form), to))
-
-        link.call(METHODS[type(message)], message_to_wire(message), answered)
+        if link is not None and link.up and link.unsent_bytes <= UNSENT_LIMIT_BYTES:
+            link.send(message, lambda answer: self._take(AnswerArrived(answer, to)))
 
     def probe(self, server: str, epoch: int, delay_ms: float) -> None:
         """Look whether a process lives at the server's address; what is found arrives as an event."""
         if delay_ms > 0:
-            asyncio.get_running_loop().call_later(delay_ms / 1000, self._probe, server, epoch)
+            self._clock.after(delay_ms, lambda: self._look(server, epoch))
         else:
-            self._probe(server, epoch)
+            self._look(server, epoch)
 
-    def _probe(self, server: str, epoch: int) -> None:
+    def _look(self, server: str, epoch: int) -> None:
         if self._closed:
             return
-        begun_ms = now_ms()
+        begun_ms = self._clock.now_ms()
 
-        def found(answer: ProbeAnswer) -> None:
-            self._probes.discard(link)
-            start_id = None
-            if not isinstance(answer, str) and answer.get("server") == server:
-                start_id = str(answer.get("start_id"))
+        def found(what: Found) -> None:
+            greeting = what if isinstance(what, Greeting) and what.server == server else None
             self._take(
                 Probed(
                     server=server,
                     begun_ms=begun_ms,
                     epoch=epoch,
-                    refused=answer == "refused",
-                    start_id=start_id,
+                    refused=what is True,
+                    start_id=greeting.start_id if greeting is not None else None,
                 )
             )
 
-        link = probe(self._addresses[server], STANDBY_ID + server, self._handshake, found, PROBE_SECONDS)
-        self._probes.add(link)
+        self._network.look(server, found)

@@ -35,7 +35,8 @@ from bankrmi.server.data_directory import DataDirectory
 from bankrmi.server.driver import Driver
 from bankrmi.server.naming import Naming
 from bankrmi.server.operator_object import OPERATOR_ID, OperatorObject
-from bankrmi.server.peer_links import STANDBY_ID, PeerLinks
+from bankrmi.server.peer_links import PeerLinks
+from bankrmi.server.peer_network import STANDBY_ID, PeerNetwork
 from bankrmi.server.standby_object import StandbyObject
 from bankrmi.server.status import status_of
 from bankrmi.storage.database import DiskFailed
@@ -101,25 +102,27 @@ class _Process:
             configuration.witness, configuration.service, handshake=handshake("server", server=name)
         )
         driver = self._driver = Driver(replica, self._journal, coordinator)
-        driver.links = PeerLinks(name, self._start_id, configuration.servers, driver.take)
-        driver.copies = fetcher = self._fetcher()
+        network = PeerNetwork(name, self._start_id, configuration.servers)
+        links = PeerLinks(self._settings.others, network, driver.clock, driver.take)
+        fetcher = self._fetcher()
+        driver.start(links, fetcher)
         naming = Naming(configuration, name, configuration.servers[name])
         account = self._register_objects(daemon)
         self._catch_signals()
         try:
             await daemon.listen(configuration.servers[name])
             log.info("listening", address=configuration.servers[name])
-            driver.links.open()
+            links.open()
             naming.open()
-            driver.on_tick = _ReadyLine(replica, account, ready_fd, configuration.servers[name])
-            driver.start(max(5.0, self._settings.beacon_ms / 4))
+            on_tick = _ReadyLine(replica, account, ready_fd, configuration.servers[name])
+            driver.tick_every(self._settings.tick_ms, on_tick)
             _keep_collector_quiet()
             why = await driver.stopped
         finally:
             naming.close()
             fetcher.close()
-            if hasattr(driver, "links"):
-                driver.links.close()
+            links.close()
+            network.close()
             coordinator.close()
             await daemon.close()
             self._copy_server.close()

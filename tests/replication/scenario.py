@@ -8,36 +8,35 @@ Rule 3: a commit succeeds at once; a crash forgets what was not committed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from bankrmi.bank.accounts import Accounts, packed
 from bankrmi.bank.operations import Deposit, Withdraw
+from bankrmi.coordination.coordinator import Expected, OnSilence
 from bankrmi.replication import effects as do
 from bankrmi.replication import messages as say
 from bankrmi.replication.events import (
     AnswerArrived,
     CoordinatorSilent,
     CopyEnded,
-    CopyInstalled,
     Event,
     LinkChanged,
     MessageArrived,
     OutcomeAsked,
     Probed,
-    Proceed,
-    Proposed,
     ReadArrived,
     RequestArrived,
     StopAsked,
     SwitchoverAsked,
     Tick,
-    ViewRead,
 )
+from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from bankrmi.replication.view import View
+from bankrmi.server.carrier import Carrier
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.journal import SqliteJournal
 
@@ -72,6 +71,7 @@ class Bank:
         self.settings = {name: Settings(server=name, servers=servers, **settings) for name in servers}
         self.journals = {name: self._disk(name) for name in servers}
         self.replicas: dict[str, Replica] = {}
+        self._hands: dict[str, _Hand] = {}
         self._copies: dict[str, SqliteJournal] = {}
         self._disks = 0
 
@@ -88,33 +88,27 @@ class Bank:
     def start(self, name: str) -> None:
         """Start a process; it has no links yet."""
         self.starts[name] += 1
-        self.replicas[name] = Replica(
+        replica = self.replicas[name] = Replica(
             self.settings[name],
             self.journals[name],
             start_id=f"{name}#{self.starts[name]}",
             now_ms=self.now_ms,
             new_id=lambda: "history",
         )
+        self._hands[name] = _Hand(self, name, replica)
 
     def crash(self, name: str, *, wipe: bool = False) -> None:
         """End a process; nobody is told."""
         del self.replicas[name]
+        self._hands.pop(name).carrier.end()
         self.journals[name].discard()
         if wipe:
             self.journals[name] = self._disk(name)
 
     def take(self, name: str, event: Event) -> None:
         """Let a server take an event, and carry out what it wants."""
-        if name not in self.replicas:
-            return
-        events = [event]
-        while events:
-            for effect in self.replicas[name].step(events.pop(0), now_ms=self.now_ms):
-                self._carry_out(name, effect, events)
-                if name not in self.replicas:
-                    return
-            if self.replicas[name].has_work and not events:
-                events.append(Proceed(1))
+        if name in self._hands:
+            self._hands[name].take(event)
 
     def tick(self, *names: str) -> None:
         """Let servers notice the time."""
@@ -220,79 +214,171 @@ class Bank:
                 return effect.reply
         raise AssertionError(f"{name} does not say what it holds")
 
-    # -- effects ---------------------------------------------------------------------------------
+    # -- the mail and the witness ----------------------------------------------------------------
 
-    def _carry_out(self, name: str, effect: do.Effect, events: list[Event]) -> None:
-        sentence = in_words(name, effect)
-        if sentence:
-            self.trace.append(sentence)
-        match effect:
-            case do.Commit():
-                self.journals[name].commit()
-            case do.Send(to=to, message=message):
-                caller = Caller(name, self.starts[name])
-                self._post(sentence, lambda: self.take(to, MessageArrived(caller, message)))
-            case do.Answer(token=Caller(server=server, start=start), reply=reply):
-                self._post(sentence, lambda: self._take_for(server, start, AnswerArrived(reply, name)))  # type: ignore[arg-type]
-            case do.ReadView(since_epoch=epoch):
-                self._ask_witness(name, sentence, lambda: ViewRead(self.view, epoch))
-            case do.Propose(view=view, expected=expected):
-                self._ask_witness(name, sentence, lambda: self._decide(view, expected))
-            case do.Probe():
-                start = self.starts[name]
-                self._post(sentence, lambda: self._take_for(name, start, self._probed(effect)))
-            case do.FetchCopy(primary=primary):
-                self._post(sentence, lambda: self._copy(name, primary))
-            case do.InstallCopy(adopted=adopted) if adopted is not None:
-                copy = self.journals[name] = self._copies.pop(name)
-                self._disks += 1
-                copy.make_own(f"{name}-disk{self._disks}", adopted)
-                copy.commit()
-                events.insert(0, CopyInstalled(copy))
-            case do.Stop():
-                self.crash(name)
-
-    def _post(self, text: str, arrive: Callable[[], None]) -> None:
+    def post(self, text: str, arrive: Callable[[], None]) -> None:
         self.mail.append(Letter(text, arrive))
 
-    def _take_for(self, name: str, start: int, event: Event) -> None:
+    def take_for(self, name: str, start: int, event: Event) -> None:
         if self.starts[name] == start:
             self.take(name, event)
 
-    def _ask_witness(self, name: str, text: str, decide: Callable[[], Event]) -> None:
+    def ask_witness(
+        self, name: str, text: str, decide: Callable[[], Any], answer: Callable[[Any], None]
+    ) -> None:
         """Two letters: the question, and when that has arrived, the answer."""
-        start = self.starts[name]
 
         def arrive() -> None:
-            answer = decide()
-            self._post(f"witness -> {name}", lambda: self._take_for(name, start, answer))
+            decided = decide()
+            self.post(f"witness -> {name}", lambda: answer(decided))
 
-        self._post(text, arrive)
+        self.post(text, arrive)
 
     def witness_silent(self, name: str, *, proposal: bool, sent: bool = True) -> None:
         """The server gives up waiting for the witness; its question, if sent, may still be on its way."""
         self.take(name, CoordinatorSilent(proposal=proposal, sent=sent))
 
-    def _decide(self, view: View, expected: tuple[str, int] | None) -> Event:
+    def decide(self, view: View, expected: tuple[str, int] | None) -> View | None:
+        """Let a proposal win, or not; return the view as it is then."""
         known = (self.view.history, self.view.epoch) if self.view is not None else None
         if known == expected:
             self.view = view
             self.trace.append(f"witness: {view_in_words(view)}")
-        return Proposed(self.view)
+        return self.view
 
-    def _probed(self, effect: do.Probe) -> Probed:
-        other = self.replicas.get(effect.server)
+    def probed(self, server: str, epoch: int) -> Probed:
+        """Return what a look at a server finds now."""
+        other = self.replicas.get(server)
         return Probed(
-            server=effect.server,
+            server=server,
             begun_ms=self.now_ms,
-            epoch=effect.epoch,
+            epoch=epoch,
             refused=other is None,
             start_id=other.start_id if other else None,
         )
 
-    def _copy(self, name: str, primary: str) -> None:
+    def put_in_place(self, name: str, adopted: Adopted) -> SqliteJournal:
+        """Let the copy that a server has fetched be its disk."""
+        copy = self.journals[name] = self._copies.pop(name)
+        self._disks += 1
+        copy.make_own(f"{name}-disk{self._disks}", adopted)
+        copy.commit()
+        return copy
+
+    def fetch(self, name: str, primary: str) -> None:
+        """Give a server a copy of what the primary holds now."""
         self._copies[name] = self._journal(self.journals[primary].copied_to(open_in_memory()), "")
         self.take(name, CopyEnded(fetched=True))
+
+
+class _Hand:
+    """What one server's carrier reaches the world with: the test (see `server.ports`)."""
+
+    def __init__(self, bank: Bank, name: str, replica: Replica) -> None:
+        self._bank = bank
+        self._name = name
+        self._start = bank.starts[name]
+        self._soon: list[Callable[[], None]] = []
+        self._sentence = ""
+        self.carrier = Carrier(
+            replica, clock=self, disk=self, keeper=self, callers=self, life=self, watcher=self
+        )
+        self.carrier.links = self.carrier.copies = self
+
+    def take(self, event: Event) -> None:
+        """Take an event, and go on as long as there is work."""
+        self.carrier.take(event)
+        self._finish()
+
+    def _finish(self) -> None:
+        while self._soon:
+            self._soon.pop(0)()
+
+    def now_ms(self) -> float:
+        return self._bank.now_ms
+
+    def wall_us(self) -> int:
+        return 1
+
+    def after(self, _delay_ms: float, _action: Callable[[], None]) -> NoReturn:
+        raise AssertionError("nothing happens by itself")
+
+    def soon(self, action: Callable[[], None]) -> None:
+        self._soon.append(action)
+
+    def commit(self, _purpose: str, done: Callable[[], None]) -> None:
+        self._bank.journals[self._name].commit()
+        done()
+
+    def use(self, journal: Journal) -> None:
+        """The bank knows already."""
+
+    def read(self, on_answer: Callable[[View | None], None], _: OnSilence) -> None:
+        self._ask_witness(lambda: self._bank.view, on_answer)
+
+    def propose(
+        self,
+        expected: Expected,
+        view: View,
+        on_answer: Callable[[View | None, bool], None],
+        _: OnSilence,
+    ) -> None:
+        self._ask_witness(
+            lambda: self._bank.decide(view, expected),
+            lambda current: on_answer(current, current == view),
+        )
+
+    def _ask_witness(
+        self, decide: Callable[[], View | None], on_answer: Callable[[View | None], None]
+    ) -> None:
+        def answered(view: View | None) -> None:
+            on_answer(view)
+            self._finish()
+
+        self._bank.ask_witness(self._name, self._sentence, decide, answered)
+
+    def answer(self, token: Any, reply: do.Reply) -> None:
+        if isinstance(token, Caller):
+            answer = AnswerArrived(reply, self._name)  # type: ignore[arg-type]  # Servers get such replies only.
+            self._bank.post(self._sentence, lambda: self._bank.take_for(token.server, token.start, answer))
+
+    def send(self, to: str, message: say.Message) -> None:
+        caller = Caller(self._name, self._start)
+        self._bank.post(self._sentence, lambda: self._bank.take(to, MessageArrived(caller, message)))
+
+    def probe(self, server: str, epoch: int, _delay_ms: float) -> None:
+        bank, name, start = self._bank, self._name, self._start
+        bank.post(self._sentence, lambda: bank.take_for(name, start, bank.probed(server, epoch)))
+
+    def fetch(self, primary: str) -> None:
+        self._bank.post(self._sentence, lambda: self._bank.fetch(self._name, primary))
+
+    def install(self, adopted: Adopted | None) -> Journal | None:
+        return None if adopted is None else self._bank.put_in_place(self._name, adopted)
+
+    def report(self, event: str, details: dict[str, Any]) -> None:
+        """For people."""
+
+    def stop(self, _why: str) -> None:
+        self._bank.crash(self._name)
+
+    def failed(self, error: Exception) -> None:
+        raise error
+
+    def taking(self, event: Event) -> None:
+        """Nothing to tell yet."""
+
+    def taken(self, event: Event, effects: Sequence[do.Effect]) -> None:
+        """Nothing to tell yet."""
+
+    def doing(self, effect: do.Effect) -> bool:
+        self._sentence = in_words(self._name, effect)
+        if self._sentence:
+            self._bank.trace.append(self._sentence)
+        return True
+
+    def done(self, effect: do.Effect) -> None:
+        """It was told."""
 
 
 def view_in_words(view: View) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from bankrmi.replication.effects import Commit, Report
 from bankrmi.replication.replica import Replica
 from bankrmi.robustness.exhaustive import client
 from bankrmi.robustness.exhaustive import server as room
@@ -17,6 +16,7 @@ from bankrmi.robustness.exhaustive.beginning import first_state, just_started
 from bankrmi.robustness.exhaustive.bounds import Bounds
 from bankrmi.robustness.exhaustive.disks import Content, Disks
 from bankrmi.robustness.exhaustive.memory import NOW_MS
+from bankrmi.robustness.exhaustive.scribe import deeds_of
 from bankrmi.robustness.exhaustive.server import NAMES, Servers, start_id
 from bankrmi.robustness.exhaustive.state import Label, State
 from bankrmi.storage.journal import SqliteJournal
@@ -111,13 +111,8 @@ class Shadow:
         server = self.servers[before]
         self.now_ms += happening[1] if happening[0] == "tick" else 0.001
         event = self.servers._event(server, happening, list(server.probes))
-        deeds = []
-        for effect in self.replica.step(event, now_ms=self.now_ms):
-            if isinstance(effect, Commit):
-                self.journal.commit()
-            elif not isinstance(effect, Report):
-                deeds.append(self.servers._deed(effect))
-        return deeds
+        deeds = deeds_of(self.replica, event, self.now_ms, self.servers.kept, self.journal.commit)
+        return [deed for deed in deeds if deed]
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -20,6 +20,7 @@ together, by half a lease.
     bank          everything that can happen to it next
     promises      what holds in every state
     server        one server as a function, each step known after the first time
+    scribe        what a server does in one step, written down through production's carrier
     memory        what a server's process remembers, as a value, and back
     kept          things that never change, by number
     disks         production's journal, by content

@@ -21,7 +21,8 @@ from bankrmi.coordination.succession import objection as objection_to_view
 from bankrmi.replication.view import View
 from bankrmi.robustness.exhaustive import client
 from bankrmi.robustness.exhaustive.forgetting import CHECKPOINTS, OTHERS_JOINING, OWN_JOINING
-from bankrmi.robustness.exhaustive.server import Deed, Happening, Servers
+from bankrmi.robustness.exhaustive.scribe import Deed
+from bankrmi.robustness.exhaustive.server import Happening, Servers
 from bankrmi.robustness.exhaustive.state import (
     ACKNOWLEDGED,
     ANSWERED,

@@ -1,6 +1,6 @@
 """One server as a function: what it is and what happens to it in, what it becomes and what it does out.
 
-Rule 1: the function is production's `Replica.step`, on production's journal; nothing of it is written here.
+Rule 1: the function is production's `Carrier` around `Replica.step`, on production's journal.
 Rule 2: it is called once for each pair of a server's state and an event, however many states of the whole
         bank share that pair. That is what makes the search fast: the bank is a combination of few parts.
 Rule 3: a crash may come between any two effects; a `Commit` that was not carried out never happened.
@@ -15,16 +15,6 @@ from typing import Any, NamedTuple
 import apsw
 
 from bankrmi.errors import BrokenInvariant
-from bankrmi.replication.effects import (
-    Answer,
-    Commit,
-    Effect,
-    Probe,
-    Propose,
-    ReadView,
-    Report,
-    Send,
-)
 from bankrmi.replication.events import (
     AnswerArrived,
     CoordinatorSilent,
@@ -46,6 +36,7 @@ from bankrmi.robustness.exhaustive.disks import Content, Disks
 from bankrmi.robustness.exhaustive.forgetting import comes_too_late, forget, renumber, surplus
 from bankrmi.robustness.exhaustive.kept import Kept
 from bankrmi.robustness.exhaustive.memory import NOW_MS, Memory
+from bankrmi.robustness.exhaustive.scribe import PEER, Deed, deeds_of
 
 __all__ = ["NAMES", "Happening", "Outcome", "Server", "Servers", "start_id"]
 
@@ -54,14 +45,8 @@ NAMES = ("s1", "s2")
 Happening = tuple[Any, ...]
 """What happens to a server: a word, and what it is about as plain values and numbers of kept things."""
 
-Deed = tuple[Any, ...]
-"""What a server does to the world, in the same manner."""
-
 _A_MOMENT_LATER_MS = 0.001
 """Between two events time passes, though nothing falls due: what came later has a later time."""
-
-_PEER = "peer"
-"""The other server, as a token: the answer goes to where the message came from."""
 
 
 class Server(NamedTuple):
@@ -243,15 +228,14 @@ class Servers:
         replica = self._woken(server)
         event = self._event(server, happening, probes)
         try:
-            effects = [e for e in replica.step(event, now_ms=now_ms) if not isinstance(e, Report)]
+            deeds = deeds_of(replica, event, now_ms, self.kept)
         except (BrokenInvariant, apsw.Error, AssertionError) as broken:
             self.disks.journal(server.disk).discard()
             return Outcome(-1, (), broken=f"{type(broken).__name__} at {NAMES[server.place]}: {broken}")
         after = self.disks.after_step(server.disk)
-        commits = sum(isinstance(effect, Commit) for effect in effects)
+        commits = deeds.count(None)
         if commits > 1 or (after != server.disk and not commits):
             return Outcome(-1, (), broken=f"{NAMES[server.place]} wrote, and {commits} commits follow")
-        deeds = [self._deed(effect) for effect in effects]
         begun = [(deed[2], now_ms) for deed in deeds if deed and deed[0] == "probe"]
         ages = [(epoch, NOW_MS - age) for epoch, age in probes] + begun
         state = self._after(server, replica, after, now_ms, probes=ages, due=due)
@@ -309,7 +293,7 @@ class Servers:
         kept, other = self.kept, 1 - server.place
         match happening:
             case ("message", number):
-                return MessageArrived(_PEER, kept[number])
+                return MessageArrived(PEER, kept[number])
             case ("answer", number):
                 return AnswerArrived(kept[number], NAMES[other])
             case ("ask", request):
@@ -343,23 +327,3 @@ class Servers:
             case ("switch over",):
                 return SwitchoverAsked(None, None)
         raise ValueError(f"nobody knows what {happening!r} is")
-
-    def _deed(self, effect: Effect) -> Deed | None:
-        """Return what an effect does to the world; None for a commit."""
-        number = self.kept.number
-        match effect:
-            case Commit():
-                return None
-            case Send(message=message):
-                return ("send", number(message))
-            case Answer(token=token, reply=reply) if token == _PEER:
-                return ("answer", -1 if reply is None else number(reply))
-            case Answer(token=token, reply=reply):
-                return ("reply", token, number(reply))
-            case ReadView(since_epoch=epoch):
-                return ("read", epoch)
-            case Propose(view=view, expected=expected):
-                return ("propose", number(view), expected)
-            case Probe(epoch=epoch, server=server):
-                return ("probe", server, epoch)
-        raise ValueError(f"beyond the bound of this search: {effect!r}")

@@ -1,12 +1,14 @@
-"""Whole banks in one process, under faults drawn from a seed; rules, storage and retries are production's.
+"""Whole banks in one process, under faults drawn from a seed; rules, their carrier, links, storage and retries
+are production's.
 
     simulation   one seed, from its first event to its verdict
     many         many seeds, on several processes
     world        time, chance and the network
     faults       what goes wrong in one seed, and how often
     misfortune   makes it go wrong: processes, disks, network
-    server       a server's process and clock
-    links        its connections to the others
+    server       a machine with a server on it: its life and its clock
+    process      one process of it: production's carrier and links, on simulated ports
+    network      its connections to the others
     disk         its disk
     client       a client: what it asks, and all that it was told
     witness      the keeper of the view

@@ -51,10 +51,15 @@ class Asked:
 
 @dataclass(slots=True)
 class _Attempt:
+    simulation: Simulation
     asked: Asked
     server: str
     boot: int
     over: bool = False
+
+    def reply(self, reply: Reply) -> None:
+        """The server answers (see `ports.Token`)."""
+        self.simulation.answered(self.simulation.servers[self.server], self, reply)
 
 
 @dataclass(slots=True)
@@ -208,7 +213,7 @@ class SimulatedClient:
         world, server = self.simulation.world, self.simulation.servers[candidate.server]
         asked = self._asked
         assert asked is not None
-        attempt = self._attempt = _Attempt(asked, candidate.server, server.boot)
+        attempt = self._attempt = _Attempt(self.simulation, asked, candidate.server, server.boot)
         cut = world.are_apart(self.name, server.name)
         if self._connected == (server.name, server.boot) and server.alive:
             self._send(attempt, server, timeout_ms)

@@ -103,8 +103,9 @@ class Misfortune:
         """Whether a server leads, and the others hear it."""
         server = self.simulation.servers[name]
         leads = server.replica is not None and server.replica.primary is not None
-        heard = [other for other in server.links.up if not self.world.are_apart(name, other)]
-        return leads and not server.paused and bool(heard) and len(heard) == len(server.links.up)
+        linked = server.links.up if server.links is not None else []
+        heard = [other for other in linked if not self.world.are_apart(name, other)]
+        return leads and not server.paused and bool(heard) and len(heard) == len(linked)
 
     def _pause_one(self) -> None:
         server = self._some_server()
@@ -152,9 +153,9 @@ class Misfortune:
 
     def _reset_one(self) -> None:
         """Break a connection; what is on its way may still arrive, and overtake what the next one brings."""
-        server = self._some_server()
-        if server.links.up:
-            server.links.lose(self.world.chance.choice(sorted(server.links.up)))
+        links = self._some_server().links
+        if links is not None and links.up:
+            links.lose(self.world.chance.choice(links.up))
 
     def _cut_some(self) -> None:
         """Cut a pair, one server off from all, or the world in two."""

@@ -28,15 +28,18 @@ AGAIN_MS = 300.0
 class OperatorToken:
     """Where the answer to an operator's question goes."""
 
-    __slots__ = ("_round", "operator")
+    __slots__ = ("_operator", "_round", "_server", "_world")
 
-    def __init__(self, operator: Operator, of_round: int) -> None:
-        self.operator = operator
+    def __init__(self, operator: Operator, of_round: int, server: SimulatedServer) -> None:
+        self._operator = operator
         self._round = of_round
+        self._server = server.name
+        self._world = server.world
 
-    def reply(self, server: str, reply: Reply) -> None:
+    def reply(self, reply: Reply) -> None:
         """Hand it over."""
-        self.operator.told(server, self._round, reply)
+        told, server = self._operator.told, self._server
+        self._world.send(server, Operator.name, reply, lambda: told(server, self._round, reply))
 
 
 class Operator:
@@ -70,7 +73,7 @@ class Operator:
         self._world.after(ANSWERS_WITHIN_MS, self._restore)
 
     def _send(self, server: SimulatedServer) -> None:
-        message, token = HoldStill(), OperatorToken(self, self._round)
+        message, token = HoldStill(), OperatorToken(self, self._round, server)
         if server.greets(self.name):
             arrived = MessageArrived(token, message)
             self._world.send(self.name, server.name, message, lambda: server.take(arrived))

@@ -169,7 +169,7 @@ class Simulation:
         for other in self.servers.values():
             wait_ms = 2500 if world.is_cut(server.name, other.name) else world.chance.uniform(0.1, 2)
             wait_ms = SILENT_MS if silent else wait_ms
-            world.after(wait_ms, lambda other=other: other.links.lose(server.name, boot))  # type: ignore[misc]
+            world.after(wait_ms, lambda other=other: other.lose_link(server.name, boot))  # type: ignore[misc]
         for client in self.clients:
             if not world.is_cut(server.name, client.name):
                 world.after(0.5, lambda client=client: client.connection_lost(server.name))  # type: ignore[misc]

@@ -50,10 +50,10 @@ class SimulatedWitness:
         self._past_histories.clear()
         self.view = None
 
-    def read(self, server: str, since_epoch: int, answer: Callable[[Event], None]) -> None:
+    def read(self, server: str, answer: Callable[[Event], None]) -> None:
         """Answer a reading, or never."""
         silent = CoordinatorSilent(proposal=False)
-        self._serve(server, "read the view", answer, lambda: ViewRead(self.view, since_epoch), silent)
+        self._serve(server, "read the view", answer, lambda: ViewRead(self.view, 0), silent)
 
     def propose(
         self, server: str, view: View, expected: tuple[str, int] | None, answer: Callable[[Event], None]

@@ -1,0 +1,264 @@
+"""One process of a simulated server: production's carrier and links; clock, disk and witness are ours.
+
+Rule 1: a crash or a pause may come before any effect; what is behind it is not carried out, or later.
+Rule 2: timers that fall due while a process stands still go off when it goes on.
+Rule 3: a commit that fails stops the process (F1); whether it is on the disk nobody can tell, so either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bankrmi.coordination.coordinator import Expected, OnSilence
+from bankrmi.replication.effects import Commit, Effect, Reply
+from bankrmi.replication.events import CoordinatorSilent, CopyEnded, Event, Proposed, ViewRead
+from bankrmi.replication.journal import Adopted, Journal
+from bankrmi.replication.replica import Replica
+from bankrmi.replication.view import View
+from bankrmi.robustness.simulator.network import SimulatedNetwork
+from bankrmi.server.carrier import Carrier
+from bankrmi.server.peer_links import PeerLinks
+from bankrmi.server.ports import Token
+from bankrmi.storage.database import DiskFailed, open_in_memory
+from bankrmi.storage.journal import SqliteJournal
+
+if TYPE_CHECKING:
+    from bankrmi.robustness.simulator.server import SimulatedServer
+    from bankrmi.robustness.simulator.witness import SimulatedWitness
+    from bankrmi.robustness.simulator.world import World
+
+__all__ = ["SimulatedProcess"]
+
+SOON_MS = 0.02
+PAUSES_MS = (5, 50, 200, 400, 1500, 3000)
+NO_DELAY_MS = 0.0
+
+
+class SimulatedProcess:
+    """A process, from its start to its death; all ports of its carrier (see `server.ports`)."""
+
+    def __init__(self, server: SimulatedServer) -> None:
+        self.server = server
+        self.simulation = server.simulation
+        self.world: World = server.world
+        self.name = server.name
+        self.alive = True
+        self._overdue: list[Callable[[], None]] = []
+        self._copy: SqliteJournal | None = None
+        self.replica = Replica(
+            server.settings,
+            server.journal,
+            start_id=server.start_id,
+            now_ms=server.now_ms,
+            new_id=self.world.new_id,
+        )
+        self.carrier = Carrier(
+            self.replica,
+            clock=self,
+            disk=self,
+            keeper=_Keeper(self.name, self.simulation.witness),
+            callers=self,
+            life=self,
+            watcher=self,
+        )
+        self.network = SimulatedNetwork(self)
+        self.links = PeerLinks(server.settings.others, self.network, self, self.carrier.take)
+        self.carrier.links, self.carrier.copies = self.links, self
+
+    def begin(self) -> None:
+        """Connect to the others, and begin to tick."""
+        tick_ms = self.server.settings.tick_ms
+        self.after(self.world.chance.uniform(0, tick_ms), lambda: self.carrier.tick_every(tick_ms))
+        self.links.open()
+
+    def die(self) -> None:
+        """Do nothing any more."""
+        self.alive = False
+        self.carrier.end()
+
+    def hold(self) -> None:
+        """Stand still."""
+        self.carrier.hold()
+
+    def go_on(self) -> None:
+        """Go on: first with what fell due meanwhile."""
+        overdue, self._overdue = self._overdue, []
+        for action in overdue:
+            self._go_off(action)
+        if self.alive:
+            self.carrier.release()
+
+    # -- the clock -------------------------------------------------------------------------------
+
+    def now_ms(self) -> float:
+        """Return what this machine's clock says."""
+        return self.server.now_ms
+
+    def wall_us(self) -> int:
+        """Return the time of day, as this machine believes."""
+        return int(self.server.now_ms * 1000)
+
+    def after(self, delay_ms: float, action: Callable[[], None]) -> _Timer:
+        """Let something happen later, if this process still lives."""
+        timer = _Timer(action)
+        self.world.after(delay_ms, lambda: self._go_off(timer.go_off))
+        return timer
+
+    def _go_off(self, action: Callable[[], None]) -> None:
+        if self.alive and self.server.paused:
+            self._overdue.append(action)
+        elif self.alive:
+            action()
+
+    def soon(self, action: Callable[[], None]) -> None:
+        """Let something happen in a moment."""
+        self.after(SOON_MS, action)
+
+    # -- the disk --------------------------------------------------------------------------------
+
+    def commit(self, _purpose: str, done: Callable[[], None]) -> None:
+        """Begin a commit; the disk works on while its process stands still."""
+        self.world.after(self.server.disk.commit_ms(), lambda: self._end_commit(done))
+
+    def _end_commit(self, done: Callable[[], None]) -> None:
+        if not self.alive:
+            return
+        try:
+            self.server.disk.commit(self.server.journal)
+        except DiskFailed as failed:
+            self.world.note(self.name, str(failed))
+            self.server.crash()
+            return
+        self.server.uncommitted = False
+        self.simulation.promises.committed(self.server)
+        done()
+
+    def use(self, journal: Journal) -> None:
+        """The copy is in place."""
+
+    # -- callers ---------------------------------------------------------------------------------
+
+    def answer(self, token: Token, reply: Reply) -> None:
+        """Hand over an answer."""
+        token.reply(reply)
+
+    # -- copies ----------------------------------------------------------------------------------
+
+    def fetch(self, primary: str) -> None:
+        """Get a copy of whatever the process that lives there holds then; it takes a while to arrive."""
+        source, chance = self.simulation.servers[primary], self.world.chance
+
+        def begin() -> None:
+            if not source.greets(self.name) or source.uncommitted or source.journal.adopted is None:
+                self.carrier.take(CopyEnded(fetched=False))
+                return
+            self.world.note(self.name, "gets a copy of", source.name, source.journal.tip.action_id)
+            copy = self.server.journal_on(source.journal.copied_to(open_in_memory()))
+            self.after(chance.choice([1, 50, 1000]) * chance.random(), lambda: arrive(copy))
+
+        def arrive(copy: SqliteJournal) -> None:
+            self._copy = copy
+            self.carrier.take(CopyEnded(fetched=True))
+
+        self.after(chance.uniform(5, 100), begin)
+
+    def install(self, adopted: Adopted | None) -> SqliteJournal | None:
+        """Put the copy in place of the disk's content; or throw it away."""
+        copy, self._copy = self._copy, None
+        if copy is None or adopted is None:
+            return None
+        copy.make_own(self.world.new_id(), adopted)
+        copy.commit()
+        self.server.journal = copy
+        self.server.acted_in = max(self.server.acted_in, adopted.epoch)
+        self.simulation.promises.committed(self.server)
+        return copy
+
+    # -- life ------------------------------------------------------------------------------------
+
+    def report(self, event: str, details: dict[str, Any]) -> None:
+        """Note a sentence in the trace."""
+        self.world.note(self.name, event, details)
+
+    def stop(self, _why: str) -> None:
+        """The process ends, as it was asked to."""
+        self.server.crash()
+
+    def failed(self, error: Exception) -> None:
+        """What must not happen has happened: it ends the simulation."""
+        raise error
+
+    # -- what is seen of it ----------------------------------------------------------------------
+
+    def taking(self, event: Event) -> None:
+        """Nothing is to be seen yet."""
+
+    def taken(self, _event: Event, effects: Sequence[Effect]) -> None:
+        """A step was made: the promises are looked at."""
+        self.server.uncommitted = any(type(effect) is Commit for effect in effects)
+        self.simulation.promises.stepped(self.server)
+
+    def doing(self, _effect: Effect) -> bool:
+        """A crash or a pause may come between any two effects."""
+        world = self.world
+        if world.happens(world.faults.crash_between_effects):
+            self.server.crash(wipe=self.simulation.misfortune.may_wipe(self.server))
+            return False
+        if world.happens(world.faults.pause_between_effects):
+            self.server.pause()
+            world.after(world.chance.choice(PAUSES_MS), self.server.resume)
+            return False
+        return True
+
+    def done(self, effect: Effect) -> None:
+        """Nothing is to be seen."""
+
+
+class _Timer:
+    """Something that happens unless it is called off (see `ports.Timer`)."""
+
+    __slots__ = ("_action",)
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action: Callable[[], None] | None = action
+
+    def cancel(self) -> None:
+        self._action = None
+
+    def go_off(self) -> None:
+        action, self._action = self._action, None
+        if action is not None:
+            action()
+
+
+class _Keeper:
+    """The simulated witness, as one server asks it (see `ports.Keeper`)."""
+
+    def __init__(self, server: str, witness: SimulatedWitness) -> None:
+        self._server = server
+        self._witness = witness
+
+    def read(self, on_answer: Callable[[View | None], None], on_silence: OnSilence) -> None:
+        def answered(event: Event) -> None:
+            if isinstance(event, ViewRead):
+                on_answer(event.view)
+            else:
+                on_silence("no answer", True)
+
+        self._witness.read(self._server, answered)
+
+    def propose(
+        self,
+        expected: Expected,
+        view: View,
+        on_answer: Callable[[View | None, bool], None],
+        on_silence: OnSilence,
+    ) -> None:
+        def answered(event: Event) -> None:
+            if isinstance(event, Proposed):
+                on_answer(event.view, event.view == view)
+            elif isinstance(event, CoordinatorSilent):
+                on_silence("no answer", event.sent)
+
+        self._witness.propose(self._server, view, expected, answered)

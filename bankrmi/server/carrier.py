@@ -1,0 +1,226 @@
+"""Carries out what the rules want: one piece, for production, the simulator, the searches and the scenarios.
+
+    event ──> Replica.step ──> effects, in order ──> ports
+
+Rule 1: all effects of a step are carried out, one after the other, before the next event is taken; what
+        happens meanwhile waits in its order.
+Rule 2: nothing behind a `Commit` is carried out before the disk has said that it is durable, and nothing at
+        all once it has failed (F1).
+Rule 3: every effect has its line here; one without is a type error.
+Rule 4: no clock, no socket, no file, no chance: those are ports (`ports`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import assert_never
+
+from bankrmi.replication.effects import (
+    Answer,
+    Commit,
+    Effect,
+    FetchCopy,
+    InstallCopy,
+    Probe,
+    Propose,
+    ReadView,
+    Report,
+    Send,
+    Stop,
+)
+from bankrmi.replication.events import (
+    CoordinatorSilent,
+    CopyInstalled,
+    Event,
+    Proceed,
+    Proposed,
+    Tick,
+    ViewRead,
+)
+from bankrmi.replication.replica import Replica
+from bankrmi.server.ports import Callers, Clock, Copies, Disk, Keeper, Life, Links, Timer, Watcher
+
+__all__ = ["Carrier"]
+
+
+class Carrier:
+    """Drives one `Replica`.  `links` and `copies` are set before the first event."""
+
+    links: Links
+    copies: Copies
+
+    def __init__(
+        self,
+        replica: Replica,
+        *,
+        clock: Clock,
+        disk: Disk,
+        keeper: Keeper,
+        callers: Callers,
+        life: Life,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self.replica = replica
+        self.over = False
+        self.held = False
+        self._clock = clock
+        self._disk = disk
+        self._keeper = keeper
+        self._callers = callers
+        self._life = life
+        self._watcher = watcher
+        self._events: deque[Event] = deque()
+        self._duties: deque[Effect] = deque()
+        self._running = self._committing = self._proceeding = False
+        self._tick_waits = False
+        self._ticker: Timer | None = None
+
+    # -- the process -----------------------------------------------------------------------------
+
+    def tick_every(self, tick_ms: float) -> None:
+        """Begin to tick: now, and then every so many milliseconds."""
+        self._ticker = self._clock.after(tick_ms, lambda: self.tick_every(tick_ms))
+        if not self._tick_waits:
+            self._tick_waits = True
+            self.take(Tick())
+
+    def end(self) -> None:
+        """Take nothing and do nothing any more."""
+        self.over = True
+        self._events.clear()
+        self._duties.clear()
+        if self._ticker is not None:
+            self._ticker.cancel()
+
+    def hold(self) -> None:
+        """Stand still: what arrives waits."""
+        self.held = True
+
+    def release(self) -> None:
+        """Go on after `hold`, or after a watcher left an effect for later."""
+        self.held = False
+        self._go_on()
+
+    @property
+    def is_between_steps(self) -> bool:
+        """Whether all that the rules have wanted so far is carried out."""
+        return not self._duties and not self._committing
+
+    # -- events ----------------------------------------------------------------------------------
+
+    def take(self, event: Event) -> None:
+        """Give an event to the rules and carry out what they want; at once, unless something is under way."""
+        if not self.over:
+            self._events.append(event)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._running:
+            return
+        self._running = True
+        try:
+            self._carry_on()
+        except Exception as error:  # Whatever was half done is nothing to go on from (F1, F3).
+            self.end()
+            self._life.failed(error)
+        finally:
+            self._running = False
+
+    def _carry_on(self) -> None:
+        duties, events, watcher = self._duties, self._events, self._watcher
+        while not (self.held or self._committing or self.over):
+            if duties:
+                effect = duties.popleft()
+                if watcher is None:
+                    self._carry_out(effect)
+                elif not watcher.doing(effect):
+                    duties.appendleft(effect)
+                    return
+                elif not self.over:
+                    self._carry_out(effect)
+            elif events:
+                self._step(events.popleft())
+            else:
+                self._proceed_if_there_is_work()
+                return
+
+    def _step(self, event: Event) -> None:
+        watcher = self._watcher
+        if type(event) is Tick:
+            self._tick_waits = False
+        if watcher is not None:
+            watcher.taking(event)
+        effects = self.replica.step(event, now_ms=self._clock.now_ms())
+        self._duties.extend(effects)
+        if watcher is not None:
+            watcher.taken(event, effects)
+
+    def _proceed_if_there_is_work(self) -> None:
+        if not self._proceeding and self.replica.has_work:
+            self._proceeding = True
+            self._clock.soon(self._proceed)
+
+    def _proceed(self) -> None:
+        self._proceeding = False
+        self.take(Proceed(self._clock.wall_us()))
+
+    # -- effects ---------------------------------------------------------------------------------
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Answer(token=token, reply=reply):
+                if token is not None:
+                    self._callers.answer(token, reply)
+            case Send(to=to, message=message):
+                self.links.send(to, message)
+            case Commit(purpose=purpose):
+                self._committing = True
+                self._disk.commit(purpose, lambda: self._committed(effect))
+                return
+            case ReadView():
+                self._read_view(effect)
+            case Propose():
+                self._propose(effect)
+            case Probe(server=server, epoch=epoch, delay_ms=delay_ms):
+                self.links.probe(server, epoch, delay_ms)
+            case FetchCopy(primary=primary):
+                self.copies.fetch(primary)
+            case InstallCopy():
+                self._install_copy(effect)
+            case Report(event=event, details=details):
+                self._life.report(event, details)
+            case Stop(why=why):
+                self.end()
+                self._life.stop(why)
+            case _:
+                assert_never(effect)
+        if self._watcher is not None:
+            self._watcher.done(effect)
+
+    def _committed(self, effect: Commit) -> None:
+        if self.over:
+            return
+        self._committing = False
+        if self._watcher is not None:
+            self._watcher.done(effect)
+        self._go_on()
+
+    def _read_view(self, effect: ReadView) -> None:
+        self._keeper.read(
+            lambda view: self.take(ViewRead(view, effect.since_epoch)),
+            lambda _why, _sent: self.take(CoordinatorSilent(proposal=False)),
+        )
+
+    def _propose(self, effect: Propose) -> None:
+        self._keeper.propose(
+            effect.expected,
+            effect.view,
+            lambda view, _won: self.take(Proposed(view)),
+            lambda _why, sent: self.take(CoordinatorSilent(proposal=True, sent=sent)),
+        )
+
+    def _install_copy(self, effect: InstallCopy) -> None:
+        journal = self.copies.install(effect.adopted)
+        if journal is not None:
+            self._disk.use(journal)
+            self._events.appendleft(CopyInstalled(journal))

@@ -1,5 +1,5 @@
-"""Whole banks in one process, under faults drawn from a seed; rules, carrier, links, storage, retries are real.
-(The network, clocks, disks and the life of processes are simulated.)
+"""Whole banks in one process, under faults drawn from a seed: rules, carrier, links, storage and retries are
+production's; the network, clocks, disks and the life of processes are simulated.
 
     simulation   one seed, from its first event to its verdict
     many         many seeds, on several processes

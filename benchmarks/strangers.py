@@ -1,0 +1,258 @@
+"""Traffic of strangers: within every limit on size, as costly as it can be made; bounded in time.
+
+    python benchmarks/strangers.py HOST:PORT=OBJECT ... [--connections 16] [--seconds 60]
+
+Each connection repeats one kind of traffic, the kinds dealt out in turn.  Who is cut off comes back.
+Everything goes to loopback addresses; nothing is imported from bankrmi: a stranger would not either.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import os
+import struct
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import msgpack
+
+__all__ = ["KINDS", "run"]
+
+SERPENT, JSON, MSGPACK = 1, 3, 4
+CONNECT, INVOKE, PING = 1, 4, 6
+ONEWAY, BATCH = 4, 8
+BACK_SECONDS = 0.02
+
+
+def _frame(kind: int, data: bytes, serializer: int = MSGPACK, flags: int = 0) -> bytes:
+    head = (b"PYRO", 502, kind, serializer, flags, 1, len(data), 0, bytes(16), 0, 0x4DC5)
+    return struct.pack("!4sHBBHHII16sHH", *head) + data
+
+
+@dataclass(slots=True)
+class Stranger:
+    """One connection after the other to one object."""
+
+    port: int
+    object_id: str
+    until: float
+    done: Counter[str]
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def call(self, method: str, args: list[object], flags: int = 0) -> bytes:
+        """Return a call in msgpack."""
+        return _frame(INVOKE, msgpack.packb((self.object_id, method, args, {})), MSGPACK, flags)
+
+    async def ask(self, message: bytes) -> bytes:
+        """Send a message and wait for the answer."""
+        self.writer.write(message)
+        await self.writer.drain()
+        head = await self.reader.readexactly(40)
+        return await self.reader.readexactly(struct.unpack("!I", head[12:16])[0])
+
+    async def greet(self) -> None:
+        """Introduce oneself as a stock client does."""
+        request = json.dumps({"object": self.object_id, "handshake": "hello"}).encode()
+        await self.ask(_frame(CONNECT, request, JSON))
+
+    @property
+    def is_time(self) -> bool:
+        """Whether to go on."""
+        return time.monotonic() < self.until
+
+
+async def _again_and_again(stranger: Stranger, kind: str, message: bytes) -> None:
+    await stranger.greet()
+    while stranger.is_time:
+        await stranger.ask(message)
+        stranger.done[kind] += 1
+
+
+async def _nested_json(stranger: Stranger) -> None:
+    nest = b"[" * 900 + b"]" * 900
+    data = b'{"object":"x","method":"m","kwargs":{},"params":[' + b",".join([nest] * 560) + b"]}"
+    await _again_and_again(stranger, "nested json", _frame(INVOKE, data, JSON))
+
+
+async def _json_numbers(stranger: Stranger) -> None:
+    data = b'{"object":"x","method":"m","kwargs":{},"params":[' + b",".join([b"1"] * 30_000) + b"]}"
+    await _again_and_again(stranger, "json numbers", _frame(INVOKE, data, JSON))
+
+
+async def _serpent_numbers(stranger: Stranger) -> None:
+    for count in (31_000, 2_000, 1_000):
+        data = b"('x','balance',[[" + b"1," * count + b"]],{})"
+        await _again_and_again(stranger, f"{count} serpent numbers", _frame(INVOKE, data, SERPENT))
+
+
+async def _lists_in_msgpack(stranger: Stranger) -> None:
+    data = msgpack.packb(("x", "m", [[]] * 16_000, {}))
+    await _again_and_again(stranger, "empty lists", _frame(INVOKE, data))
+
+
+async def _batches(stranger: Stranger) -> None:
+    await stranger.greet()
+    for number in itertools.count(1):
+        if not stranger.is_time:
+            return
+        request = f"{os.urandom(8).hex()}:{number}"
+        await stranger.ask(stranger.call("submit", [[["withdraw", 1, 0]] * 8192, request]))
+        await stranger.ask(stranger.call("outcome", [request]))
+        stranger.done["batches of 8192, and their outcomes"] += 1
+
+
+async def _json_batches(stranger: Stranger) -> None:
+    call = {
+        "object": stranger.object_id,
+        "method": "submit",
+        "params": [[["deposit", 404, 1]] * 8192],
+        "kwargs": {},
+    }
+    await _again_and_again(stranger, "json batches", _frame(INVOKE, json.dumps(call).encode(), JSON))
+
+
+async def _batched_calls(stranger: Stranger) -> None:
+    part = ["balance", [1], {}]
+    message = stranger.call("<batch>", [part] * 1000, BATCH)
+    await _again_and_again(stranger, "batched calls", message)
+
+
+async def _big_answers(stranger: Stranger) -> None:
+    await stranger.greet()
+    request = f"{os.urandom(8).hex()}:1"
+    await stranger.ask(stranger.call("submit", [[["withdraw", 0, 1]] * 8192, request]))
+    while stranger.is_time:
+        await stranger.ask(stranger.call("<batch>", [["outcome", [request], {}]] * 100, BATCH))
+        stranger.done["a hundred outcomes in one"] += 1
+
+
+async def _names(stranger: Stranger) -> None:
+    await stranger.greet()
+    for number in itertools.count():
+        if not stranger.is_time:
+            return
+        name = f"{os.urandom(8).hex()}{'n' * 150}"
+        tags = [f"{number}:{tag}:{'t' * 150}" for tag in range(32)]
+        await stranger.ask(stranger.call("register", [name, "PYRO:x@127.0.0.1:1", False, tags]))
+        await stranger.ask(stranger.call("list", [None, None, True]))
+        stranger.done["names"] += 1
+
+
+async def _never_reads(stranger: Stranger) -> None:
+    await stranger.greet()
+    message = stranger.call("balance", [1]) + _frame(PING, b"x" * 4000)
+    stranger.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    while stranger.is_time:
+        stranger.writer.write(message)
+        await asyncio.wait_for(stranger.writer.drain(), 5)
+        stranger.done["calls whose answers nobody reads"] += 1
+
+
+async def _oneway(stranger: Stranger) -> None:
+    await stranger.greet()
+    message = stranger.call("deposit", [1, 0], ONEWAY)
+    while stranger.is_time:
+        stranger.writer.write(message * 50)
+        await stranger.writer.drain()
+        stranger.done["oneway deposits"] += 50
+
+
+async def _slow(stranger: Stranger) -> None:
+    await stranger.greet()
+    for byte in stranger.call("balance", [1]):
+        stranger.writer.write(bytes([byte]))
+        await asyncio.sleep(0.5)
+        stranger.done["bytes sent slowly"] += 1
+        if not stranger.is_time:
+            return
+
+
+async def _idle(stranger: Stranger) -> None:
+    await stranger.greet()
+    stranger.done["idle connections"] += 1
+    await stranger.reader.read(1)
+
+
+async def _says_nothing(stranger: Stranger) -> None:
+    stranger.done["connections without a word"] += 1
+    await stranger.reader.read(1)
+
+
+async def _comes_and_goes(stranger: Stranger) -> None:
+    await stranger.greet()
+    stranger.done["greetings"] += 1
+
+
+KINDS: tuple[Callable[[Stranger], Awaitable[None]], ...] = (
+    _nested_json,
+    _serpent_numbers,
+    _batches,
+    _batched_calls,
+    _big_answers,
+    _json_batches,
+    _never_reads,
+    _names,
+    _json_numbers,
+    _lists_in_msgpack,
+    _oneway,
+    _slow,
+    _idle,
+    _says_nothing,
+    _comes_and_goes,
+    _serpent_numbers,
+)
+
+
+async def _connection(
+    port: int, object_id: str, kind: Callable[[Stranger], Awaitable[None]], until: float, done: Counter[str]
+) -> None:
+    while time.monotonic() < until:
+        writer = None
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            stranger = Stranger(port, object_id, until, done, reader, writer)
+            await asyncio.wait_for(kind(stranger), max(0.1, until - time.monotonic()))
+        except (OSError, EOFError, asyncio.IncompleteReadError, TimeoutError):
+            done["came back"] += 1
+        finally:
+            if writer is not None:
+                writer.transport.abort()
+        await asyncio.sleep(BACK_SECONDS)
+
+
+async def run(targets: dict[int, str], connections: int, seconds: float) -> Counter[str]:
+    """Let so many connections to each target (port, object) do their worst; return what they did."""
+    until = time.monotonic() + seconds
+    done: Counter[str] = Counter()
+    kinds = itertools.cycle(KINDS)
+    await asyncio.gather(
+        *(
+            _connection(port, object_id, next(kinds), until, done)
+            for port, object_id in targets.items()
+            for _ in range(connections)
+        )
+    )
+    return done
+
+
+def main() -> None:
+    """Run from the command line; strangers live on other machines, so these give way to who is at work."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("targets", nargs="+", metavar="PORT=OBJECT")
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=60)
+    options = parser.parse_args()
+    os.nice(10)
+    targets = {int(port): name for port, _, name in (target.partition("=") for target in options.targets)}
+    done = asyncio.run(run(targets, options.connections, options.seconds))
+    print(json.dumps(dict(done)))
+
+
+if __name__ == "__main__":
+    main()

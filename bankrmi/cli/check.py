@@ -36,8 +36,8 @@ def check(history: tuple[Path, ...], data: tuple[Path, ...]) -> ExitCode:
     """
     from bankrmi.robustness.checker.disks import read_copies
     from bankrmi.robustness.checker.history_file import read_history
-    from bankrmi.robustness.checker.model import BankModel
     from bankrmi.robustness.checker.verdict import judge
+    from bankrmi.verifying.model import BankModel
 
     recorded = read_history(history)
     ledger = recorded.header.opening

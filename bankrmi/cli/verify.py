@@ -22,8 +22,8 @@ def verify(directories: tuple[Path, ...]) -> ExitCode:
     the accounts against the journal, the adopted epoch; the witness's views and their order. Nothing is
     changed. Exit code 0: sound, 1: damaged, 2: not a data directory, or one that a running process uses.
     """
-    from bankrmi.robustness.verifying.directories import directories_in
-    from bankrmi.robustness.verifying.directories import verify as verdicts_on
+    from bankrmi.verifying.directories import directories_in
+    from bankrmi.verifying.directories import verify as verdicts_on
 
     sound = True
     for directory in [each for folder in directories for each in directories_in(folder)]:

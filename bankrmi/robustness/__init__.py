@@ -7,5 +7,4 @@ Its folders:
     mutants     bugs to be planted in the product while it runs, and how many seeds find each
     power_loss  what a power loss, a failing disk, a flipped bit can leave; is anything lost?
     simulator   whole banks in one process: simulated network, clock, disk and life of processes
-    verifying   what stopped processes left on their disks: is it whole?
 """

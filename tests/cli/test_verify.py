@@ -6,7 +6,7 @@ import pytest
 
 from bankrmi.cli.main import main
 from bankrmi.storage.database import own_directory
-from tests.robustness.test_verifying import change, filled, views
+from tests.verifying.test_verifying import change, filled, views
 
 
 def test_sound_directories_are_listed_with_what_they_hold(

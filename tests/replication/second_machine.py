@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 
 from bankrmi.replication.entry import Scalar
-from bankrmi.robustness.checker.model import Model
+from bankrmi.verifying.model import Model
 
 
 class NamedSets:

@@ -26,8 +26,8 @@ from bankrmi.robustness.checker.history import (
     Unknown,
     Unreached,
 )
-from bankrmi.robustness.checker.model import BankModel
 from bankrmi.robustness.checker.verdict import Copy, Verdict, judge
+from bankrmi.verifying.model import BankModel
 
 __all__ = [
     "BREAKAGES",

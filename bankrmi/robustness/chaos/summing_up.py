@@ -37,8 +37,8 @@ from bankrmi.robustness.chaos.run import Finished
 from bankrmi.robustness.checker.disks import read_copies
 from bankrmi.robustness.checker.history import Call, History
 from bankrmi.robustness.checker.history_file import read_history
-from bankrmi.robustness.checker.model import BankModel
 from bankrmi.robustness.checker.verdict import Verdict, judge
+from bankrmi.verifying.model import BankModel
 
 __all__ = ["RunFacts", "sum_up"]
 

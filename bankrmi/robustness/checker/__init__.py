@@ -4,7 +4,6 @@
     recording      a client's side: writes down what it asks, and what it is told
     history_file   a history as JSON Lines: how it is read
     disks          the data directories of stopped servers
-    model          what must come of operations, reckoned without production code
     replay         the final journal: is it sound, and what should clients have been told?
     answers        what each client was told, against the journal
     real_time      did anything come before what was over when it began?

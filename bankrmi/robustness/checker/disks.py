@@ -20,9 +20,9 @@ from bankrmi.bank.accounts import Accounts, fingerprint
 from bankrmi.errors import ConfigurationError, OperationFailed
 from bankrmi.replication.entry import Entry
 from bankrmi.robustness.checker.verdict import Copy
-from bankrmi.robustness.verifying.stopped_directory import alone_in
 from bankrmi.storage.database import open_database
 from bankrmi.storage.journal import SqliteJournal
+from bankrmi.verifying.stopped_directory import alone_in
 
 __all__ = ["read_copies"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from bankrmi.replication.entry import CANCELLED
 from bankrmi.robustness.checker.history import SHOWN, Call, RequestId
-from bankrmi.robustness.checker.model import Model
+from bankrmi.verifying.model import Model
 
 __all__ = ["Sentences", "Violations", "request_in_words", "result_in_words", "results_in_words"]
 

@@ -18,11 +18,11 @@ from typing import Any
 from bankrmi.replication.entry import Entry, Position
 from bankrmi.robustness.checker.answers import Answers, Became
 from bankrmi.robustness.checker.history import Call
-from bankrmi.robustness.checker.model import Model
 from bankrmi.robustness.checker.real_time import Times
 from bankrmi.robustness.checker.replay import Replay
 from bankrmi.robustness.checker.sentences import Sentences, Violations
 from bankrmi.robustness.checker.without_collector import without_collector
+from bankrmi.verifying.model import Model
 
 __all__ = ["Copy", "Verdict", "judge", "unsound"]
 

@@ -12,8 +12,8 @@ from bankrmi.bank.operations import Withdraw
 from bankrmi.replication.effects import Decided, IsBehind, IsStale, NotLeading, Read, Reply
 from bankrmi.replication.entry import Entry
 from bankrmi.replication.events import ReadArrived, RequestArrived
-from bankrmi.robustness.checker.model import BankModel
 from bankrmi.robustness.exhaustive.disks import LEDGER
+from bankrmi.verifying.model import BankModel
 
 __all__ = ["READ", "WANTED", "WITHDRAW", "WITHDRAW_AGAIN", "asked", "in_words", "is_answer", "objection"]
 

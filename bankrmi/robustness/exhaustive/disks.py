@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 from bankrmi.bank.accounts import Accounts
 from bankrmi.replication.entry import Entry
 from bankrmi.replication.journal import Adopted
-from bankrmi.robustness.checker.model import BankModel
 from bankrmi.robustness.checker.verdict import unsound
 from bankrmi.robustness.simulator.history import copy_of
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.journal import SqliteJournal
+from bankrmi.verifying.model import BankModel
 
 __all__ = ["LEDGER", "Content", "Disks"]
 

@@ -22,9 +22,9 @@ import apsw
 from bankrmi.bank.accounts import Accounts, packed
 from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.replication.journal import Adopted
-from bankrmi.robustness.verifying.server_directory import DATABASE, verify_database
 from bankrmi.storage.database import open_database
 from bankrmi.storage.journal import SqliteJournal
+from bankrmi.verifying.server_directory import DATABASE, verify_database
 
 __all__ = ["Flips", "flip_bits", "make_files"]
 

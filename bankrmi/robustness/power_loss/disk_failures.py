@@ -20,9 +20,9 @@ from bankrmi.robustness.power_loss.operations import ToldEntry, ToldView
 from bankrmi.robustness.power_loss.processes import WITNESS, Processes
 from bankrmi.robustness.power_loss.strace import Call, calls, failing, fd_path, strings
 from bankrmi.robustness.power_loss.told import Listener
-from bankrmi.robustness.verifying.directories import verify
-from bankrmi.robustness.verifying.stopped_directory import opened_unchanged
 from bankrmi.server.data_directory import DATABASE
+from bankrmi.verifying.directories import verify
+from bankrmi.verifying.stopped_directory import opened_unchanged
 
 __all__ = ["CASES", "DiskFailure", "run", "told_after_failure"]
 

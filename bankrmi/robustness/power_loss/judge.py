@@ -27,11 +27,11 @@ from bankrmi.replication.entry import Entry, Position
 from bankrmi.robustness.power_loss.operations import Told, ToldEntry, ToldEpoch, ToldView
 from bankrmi.robustness.power_loss.reference import Reference
 from bankrmi.robustness.power_loss.states import State
-from bankrmi.robustness.verifying.journal_check import Fault, check_all
-from bankrmi.robustness.verifying.server_directory import verify_database
 from bankrmi.server.copying import CopyServer
 from bankrmi.server.data_directory import DATABASE, DataDirectory
 from bankrmi.storage.journal import SqliteJournal
+from bankrmi.verifying.journal_check import Fault, check_all
+from bankrmi.verifying.server_directory import verify_database
 
 __all__ = ["FOREIGN_HISTORY", "Removed", "ServerJudge", "WitnessJudge", "rolled_back"]
 

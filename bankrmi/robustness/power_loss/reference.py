@@ -14,10 +14,10 @@ from bankrmi.bank.accounts import Accounts, described
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.entry import Entry, Position
 from bankrmi.robustness.power_loss.states import State
-from bankrmi.robustness.verifying.journal_check import check_all
 from bankrmi.server.data_directory import DATABASE
 from bankrmi.storage.database import open_database
 from bankrmi.storage.journal import SqliteJournal
+from bankrmi.verifying.journal_check import check_all
 
 __all__ = ["Reference", "read_reference"]
 

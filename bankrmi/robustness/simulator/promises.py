@@ -18,8 +18,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bankrmi.replication.effects import Decided, IsStale, Read, Reply
-from bankrmi.replication.entry import CANCELLED, Entry, Position
+from bankrmi.replication.entry import Entry, Position
 from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.verifying.entry_check import EntryCheck
 
 if TYPE_CHECKING:
     from bankrmi.robustness.simulator.server import SimulatedServer
@@ -35,7 +36,7 @@ class Promises:
         self._simulation = simulation
         self._leaders: dict[tuple[str, int], str] = {}  # By history and epoch.
         self._model = simulation.workload.model()
-        self._sequences: dict[str, int] = {}  # Of each session, the newest request that was decided.
+        self._entries: EntryCheck | None = None
         self.acknowledged: list[bytes] = []  # Digests; action id 1 comes first.
         self.newest = Position(0, 0, b"")
 
@@ -96,36 +97,20 @@ class Promises:
             return
         for entry in server.journal.entries(self.newest.action_id, position.action_id):
             if entry.action_id <= position.action_id:
-                self._reckon(entry)
+                self.acknowledged.append(entry.digest)
+                self._check_entry(server, entry)
         self.newest = position
         self.view_changed()
         for other in self._simulation.servers.values():
             self._check_state(other)
 
-    def _reckon(self, entry: Entry) -> None:
-        """Do what the entry says to a plain model, and compare."""
-        if entry.action_id != len(self.acknowledged) + 1:
-            raise Failure("safety", f"action id {len(self.acknowledged) + 1} is missing from the journal")
-        self.acknowledged.append(entry.digest)
-        self._check_order(entry)
-        if entry.status == CANCELLED:
-            return
-        expected = self._model.apply(entry.operation)
-        if (entry.status, entry.result) != expected:
-            said = (entry.status, entry.result)
-            raise Failure("safety", f"action id {entry.action_id} says {said}, and replay says {expected}")
-
-    def _check_order(self, entry: Entry) -> None:
-        """The requests of a session are decided in their order, each of them once (O1, O2)."""
-        if entry.place:
-            return
-        newest = self._sequences.get(entry.session, 0)
-        request = f"request {entry.session}:{entry.sequence}"
-        if entry.sequence == newest:
-            raise Failure("safety", f"{request} is in the journal twice")
-        if entry.sequence < newest:
-            raise Failure("safety", f"{request} was decided after a newer one of its session, {newest}")
-        self._sequences[entry.session] = entry.sequence
+    def _check_entry(self, server: SimulatedServer, entry: Entry) -> None:
+        """The entry has to follow from all that was acknowledged before, and say what a plain model says."""
+        if self._entries is None:
+            opening = server.journal.position(0)
+            assert opening is not None, "an entry was acknowledged by a server that was never opened"
+            self._entries = EntryCheck(opening, self._model, _broken)
+        self._entries.take(entry)
 
     def _check_state(self, server: SimulatedServer) -> None:
         """Compare the accounts of a copy that holds just what is acknowledged."""
@@ -175,3 +160,7 @@ class Promises:
             and servers[peer.server].journal.incarnation == peer.incarnation
             for peer in primary.required
         )
+
+
+def _broken(sentence: str) -> None:
+    raise Failure("safety", sentence)

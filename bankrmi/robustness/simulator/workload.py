@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from bankrmi.bank.accounts import Accounts, packed
 from bankrmi.bank.operations import Deposit, Withdraw
-from bankrmi.robustness.checker.model import BankModel, Model
 from bankrmi.storage.state_machine import StateMachine
+from bankrmi.verifying.model import BankModel, Model
 
 __all__ = ["LEDGER", "BankWorkload", "Workload"]
 

@@ -10,9 +10,9 @@ import apsw
 
 from bankrmi.coordination.succession import objection
 from bankrmi.replication.view import View
-from bankrmi.robustness.verifying.journal_check import Fault
-from bankrmi.robustness.verifying.stopped_directory import opened_unchanged
-from bankrmi.robustness.verifying.verdict import Verdict
+from bankrmi.verifying.journal_check import Fault
+from bankrmi.verifying.stopped_directory import opened_unchanged
+from bankrmi.verifying.verdict import Verdict
 
 __all__ = ["VIEWS", "verify_views"]
 

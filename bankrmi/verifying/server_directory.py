@@ -13,10 +13,10 @@ import apsw
 
 from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.journal import Adopted
-from bankrmi.robustness.verifying.journal_check import Fault, JournalCheck
-from bankrmi.robustness.verifying.stopped_directory import opened_unchanged
-from bankrmi.robustness.verifying.verdict import Verdict
-from bankrmi.robustness.verifying.write_ahead_log import read_log
+from bankrmi.verifying.journal_check import Fault, JournalCheck
+from bankrmi.verifying.stopped_directory import opened_unchanged
+from bankrmi.verifying.verdict import Verdict
+from bankrmi.verifying.write_ahead_log import read_log
 
 __all__ = ["DATABASE", "verify_database"]
 

@@ -6,7 +6,9 @@ Its files:
     stopped_directory  a directory that nobody uses, read without a change
     server_directory   a server's database: pages, log, journal, accounts, adopted epoch
     witness_directory  the witness's: pages, checksums, the order of the views
-    journal_check      every entry in one pass: digests, requests, and a replay by a plain dictionary
+    entry_check        the one check of entries: digests, requests, outcomes
+    model              what must come of operations: a plain dictionary
+    journal_check      a whole copy: its entries, and the accounts beside them
     write_ahead_log    what the bytes of SQLite's log prove
     verdict            what came of it
 """

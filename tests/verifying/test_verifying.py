@@ -12,11 +12,11 @@ from bankrmi.coordination.view_store import ViewStore
 from bankrmi.errors import ConfigurationError, InvalidRequest
 from bankrmi.replication.entry import Entry, chained
 from bankrmi.replication.view import View
-from bankrmi.robustness.verifying.directories import directories_in, verify
-from bankrmi.robustness.verifying.verdict import Verdict
-from bankrmi.robustness.verifying.write_ahead_log import read_log
 from bankrmi.storage.database import own_directory
 from bankrmi.storage.journal import SqliteJournal
+from bankrmi.verifying.directories import directories_in, verify
+from bankrmi.verifying.verdict import Verdict
+from bankrmi.verifying.write_ahead_log import read_log
 from tests.storage.journals import adopted, deposit, opened, withdraw
 
 
@@ -145,7 +145,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "an account less": (
         lambda folder: change(folder, "DELETE FROM accounts WHERE id = 1"),
-        "action id 1 says done 105, and should say no_account None",
+        "action id 1 says ('done', 105), and replay says ('no_account', None)",
     ),
     "a negative balance": (
         lambda folder: change(folder, "UPDATE accounts SET balance = -1 WHERE id = 3"),
@@ -153,15 +153,15 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "an entry": (
         lambda folder: change(folder, "UPDATE journal SET time_us = 0 WHERE action_id = 40"),
-        "the digest of action id 40 does not follow",
+        "the digest at action id 40 is not that of the entry and all before it",
     ),
     "a digest": (
         lambda folder: change(folder, "UPDATE journal SET digest = ? WHERE action_id = 91", bytes(16)),
-        "the digest of action id 91 does not follow",
+        "the digest at action id 91 is not that of the entry and all before it",
     ),
     "an entry gone": (
         lambda folder: change(folder, "DELETE FROM journal WHERE action_id = 50"),
-        "after action id 49 comes 51",
+        "action id 50 is missing from the journal: 51 is there",
     ),
     "the newest entry gone": (
         lambda folder: change(folder, "DELETE FROM journal WHERE action_id >= 88"),
@@ -169,7 +169,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "the opening state": (
         lambda folder: change(folder, "UPDATE about SET value = ? WHERE name = 'opening'", bytes(16)),
-        "the digest of action id 1 does not follow",
+        "the digest at action id 1 is not that of the entry and all before it",
     ),
     "the adopted epoch gone": (
         lambda folder: change(folder, "DELETE FROM about WHERE name = 'adopted'"),
@@ -185,7 +185,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "an old epoch": (
         lambda folder: rewrite(folder, 60, epoch=0),
-        "action id 61 is of epoch 0, after one of 1",
+        "epoch 0 at action id 61 comes after epoch 1",
     ),
     "an epoch that was never adopted": (
         lambda folder: rewrite(folder, 90, epoch=5),
@@ -193,20 +193,20 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "an outcome": (
         lambda folder: rewrite(folder, 59, status="done", result=1),
-        "says done 1, and should say",
+        "says ('done', 1), and replay says",
     ),
     "a request twice": (
         lambda folder: rewrite(folder, 60, sequence=1, place=1),
-        "request a:1 is there twice, or in pieces, or late",
+        "operation 2 of request a:1 is at action id 61, apart from the one before it",
     ),
     "a request in pieces": (
         lambda folder: rewrite(folder, 61, sequence=99, place=1),
-        "request a:99 is there twice, or in pieces, or late",
+        "operation 2 of request a:99 is at action id 62, apart from the one before it",
     ),
     "an operation": (lambda folder: rewrite(folder, 60, operation=b"\xff"), "action id 61 cannot be read"),
     "a cancelled request that did something": (
         lambda folder: rewrite(folder, 90, result=3),
-        "action id 91 was cancelled, and did something",
+        "what is cancelled at action id 91 is not a whole request",
     ),
 }
 

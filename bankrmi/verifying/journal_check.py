@@ -1,6 +1,6 @@
 """Is a copy's content in itself sound?  Every entry, in one pass, replayed by a plain dictionary.
 
-Rule 1: none of the bank's own deciding code is used: what an operation does, the checker's model says.
+Rule 1: none of the bank's own deciding code is used: what an operation does, the model says.
 Rule 2: what the bank opened with need not be known: each account's opening balance follows from its first
         entry, and all of them together must give the fingerprint that was written then.
 Rule 3: the first fault found is the one told; what follows it is no news.
@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 
 from bankrmi.bank.accounts import DONE, described, fingerprint
-from bankrmi.replication.entry import CANCELLED, Entry, Position, chained
+from bankrmi.replication.entry import CANCELLED, Entry, Position
 from bankrmi.replication.journal import Adopted
-from bankrmi.robustness.checker.model import BankModel
+from bankrmi.verifying.entry_check import EntryCheck
+from bankrmi.verifying.model import BankModel
 
 __all__ = ["Fault", "JournalCheck"]
 
@@ -28,20 +29,23 @@ class JournalCheck:
 
     def __init__(self, opening: Position, balances: Mapping[int, int]) -> None:
         """`opening` is action id 0, `balances` the accounts as they are beside the whole journal."""
-        self.tip = opening
         self._accounts = balances
         self._model = BankModel({})
         self._opened_with: dict[int, int] = {}
-        self._newest: dict[str, int] = {}
-        self._before: Entry | None = None
+        self._check = EntryCheck(opening, self._model, _raise)
+
+    @property
+    def tip(self) -> Position:
+        """The newest entry that was taken."""
+        return self._check.tip
 
     def take(self, entries: Iterable[Entry]) -> None:
         """Check the next entries; raises Fault."""
         for entry in entries:
-            self._check_chain(entry)
-            self._check_request(entry)
-            self._check_outcome(entry)
-            self.tip, self._before = entry.position, entry
+            self._check.take_place(entry)
+            if entry.status != CANCELLED:
+                self._meet(entry)
+            self._check.take_outcome(entry)
 
     def finish(self, opened_with: bytes | None, adopted: Adopted | None) -> None:
         """Check accounts, opening ledger and adopted epoch against all that was taken; raises Fault."""
@@ -64,51 +68,19 @@ class JournalCheck:
                 f"the adopted epoch is {adopted.epoch}, older than epoch {self.tip.epoch} of the newest entry"
             )
 
-    def _check_chain(self, entry: Entry) -> None:
-        if entry.action_id != self.tip.action_id + 1:
-            raise Fault(f"after action id {self.tip.action_id} comes {entry.action_id}")
-        if entry.epoch < self.tip.epoch:
-            raise Fault(
-                f"action id {entry.action_id} is of epoch {entry.epoch}, after one of {self.tip.epoch}"
-            )
-        decided = (entry.operation, entry.status, entry.result)
-        request = (entry.session, entry.sequence)
-        if chained(self.tip, entry.epoch, request, entry.place, decided, entry.time_us) != entry:
-            raise Fault(f"the digest of action id {entry.action_id} does not follow from what is before it")
-
-    def _check_request(self, entry: Entry) -> None:
-        before = self._before
-        if before is not None and (before.session, before.sequence) == (entry.session, entry.sequence):
-            if entry.place != before.place + 1:
-                raise Fault(f"request {entry.session}:{entry.sequence} is there twice")
-            return
-        newest = self._newest.get(entry.session)
-        if entry.place or (newest is not None and entry.sequence <= newest):
-            raise Fault(f"request {entry.session}:{entry.sequence} is there twice, or in pieces, or late")
-        self._newest[entry.session] = entry.sequence
-
-    def _check_outcome(self, entry: Entry) -> None:
-        if entry.status == CANCELLED:
-            if entry.operation or entry.result is not None:
-                raise Fault(f"action id {entry.action_id} was cancelled, and did something")
-            return
-        try:
-            self._meet(entry)
-            found = self._model.apply(entry.operation)
-        except (ValueError, TypeError, KeyError, IndexError) as error:
-            raise Fault(f"the operation at action id {entry.action_id} cannot be read") from error
-        if found != (entry.status, entry.result):
-            raise Fault(
-                f"action id {entry.action_id} says {entry.status} {entry.result!r}, and should say "
-                f"{found[0]} {found[1]!r}"
-            )
-
     def _meet(self, entry: Entry) -> None:
         """Have the model know the account of this entry, if there is such an account."""
-        account = self._model.key(entry.operation)
+        try:
+            account = self._model.key(entry.operation)
+        except (ValueError, TypeError, IndexError) as error:
+            raise Fault(f"the operation at action id {entry.action_id} cannot be read") from error
         if account in self._accounts and account not in self._model.values:
             balance = _before_first(entry)
             self._model.values[account] = self._opened_with[account] = balance
+
+
+def _raise(sentence: str) -> None:
+    raise Fault(sentence)
 
 
 def _before_first(entry: Entry) -> int:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bankrmi.errors import InvalidRequest
-from bankrmi.robustness.verifying.server_directory import DATABASE, verify_database
-from bankrmi.robustness.verifying.stopped_directory import alone_in
-from bankrmi.robustness.verifying.verdict import Verdict
-from bankrmi.robustness.verifying.witness_directory import VIEWS, verify_views
+from bankrmi.verifying.server_directory import DATABASE, verify_database
+from bankrmi.verifying.stopped_directory import alone_in
+from bankrmi.verifying.verdict import Verdict
+from bankrmi.verifying.witness_directory import VIEWS, verify_views
 
 __all__ = ["directories_in", "verify"]
 

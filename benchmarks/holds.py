@@ -34,7 +34,6 @@ from bankrmi.config import Configuration
 from bankrmi.errors import BankError
 from bankrmi.rmi import Link, handshake, open_link
 
-HERE = Path(__file__).parent
 CONNECTIONS = 16
 MEGABYTE = 1 << 20
 
@@ -106,15 +105,11 @@ def _line(row: str, text: object) -> None:
 def _strangers(bank: Bank, seconds: float) -> subprocess.Popen[str]:
     """Send them off, in processes of their own, as they come from other machines."""
     settings = bank.configuration
-    targets = [f"{_port(address)}=bankrmi.account.{name}" for name, address in settings.servers.items()]
-    targets.append(f"{_port(settings.nameserver)}=Pyro.NameServer")
-    command = [sys.executable, str(HERE / "strangers.py"), *targets]
+    targets = [f"bankrmi.account.{name}@{address}" for name, address in settings.servers.items()]
+    targets.append(f"Pyro.NameServer@{settings.nameserver}")
+    command = [sys.executable, "-m", "bankrmi.robustness.chaos.strangers", *targets]
     command += ["--seconds", str(seconds), "--connections", str(CONNECTIONS)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-def _port(address: str) -> str:
-    return address.rpartition(":")[2]
 
 
 class _Idlers:

@@ -17,6 +17,9 @@ The run:
     processes       started, killed, paused, and never touched unless they are ours
     clients         the client processes, as chaos sees them
     client_process  one of them: calls, and what comes of them, written down
+    crowds          strangers, and rushes of our own clients: come and go
+    strangers       traffic of strangers, as costly as every limit allows
+    slow_disk       a disk that takes its time, by strace
     nemesis         carries out the schedule, and takes everything back
     fault_log       what was done, from when to when
 

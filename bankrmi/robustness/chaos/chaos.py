@@ -19,6 +19,7 @@ from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.chaos.bank import WITNESS, Bank
 from bankrmi.robustness.chaos.client_process import Order
 from bankrmi.robustness.chaos.clients import Clients
+from bankrmi.robustness.chaos.crowds import RUSH, STRANGERS
 from bankrmi.robustness.chaos.fault_log import FaultLog
 from bankrmi.robustness.chaos.namespaces import Namespaces
 from bankrmi.robustness.chaos.network import Network, NoNamespaces
@@ -77,7 +78,7 @@ def chaos(order: ChaosOrder, *, say: Callable[[str], None], show: Callable[[str]
     network = _network(order, servers, clients, say)
     order = replace(order, relays=network.cuts_by == Relays.cuts_by)
     try:
-        bank = Bank(order.directory, servers, clients, network, timing(order.seed))
+        bank = Bank(order.directory, servers, (*clients, RUSH), network, timing(order.seed))
         faults = FaultLog(order.directory / FAULTS)
         course = Course(
             bank,
@@ -116,11 +117,12 @@ def _network(
 ) -> Network:
     if not order.relays:
         try:
-            return Namespaces((WITNESS, *servers, *clients))
+            return Namespaces((WITNESS, *servers, *clients, RUSH, STRANGERS))
         except NoNamespaces as missing:
             say(f"Links are cut by relays, not in the network: {missing}.")
     links = [(server, other) for server in servers for other in (*servers, WITNESS) if server != other]
-    links += [(client, server) for client in clients for server in servers]
+    links += [(client, server) for client in (*clients, RUSH, STRANGERS) for server in servers]
+    links += [(STRANGERS, WITNESS)]
     return Relays(tuple(links))
 
 

@@ -45,14 +45,25 @@ class Clients:
         if name in self._now:
             self._before.append(self._now.pop(name))
         client = name if self._starts[name] == 1 else f"{name}b{self._starts[name]}"
-        order = replace(
+        order = self._filled_in(client, name)
+        self._start(name, replace(order, reads_only=name == self.reader))
+
+    def start_crowd(self, name: str, sessions: int) -> None:
+        """Start a process of so many sessions that never pause; nobody waits for its progress."""
+        self._starts[name] += 1
+        order = self._filled_in(f"{name}b{self._starts[name]}", name)
+        self._start(name, replace(order, sessions=sessions, pause_ms=0.0))
+
+    def _filled_in(self, client: str, process: str) -> Order:
+        return replace(
             self._order,
             client=client,
-            configuration=str(self._bank.configuration_of(name)),
-            reads_only=name == self.reader,
+            configuration=str(self._bank.configuration_of(process)),
             history=str(self._bank.directory / "history" / f"{client}.jsonl"),
             parent_pid=os.getpid(),
         )
+
+    def _start(self, name: str, order: Order) -> None:
         self._bank.processes.start(name, [_MODULE, order.to_text()], reports=True)
 
     def ask_to_end(self) -> None:

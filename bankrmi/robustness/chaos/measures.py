@@ -32,6 +32,9 @@ _PLURALS = {
     FaultKind.STOP: "stops in good order",
     FaultKind.WIPE: "lost disks",
     FaultKind.SWITCHOVER: "switchovers",
+    FaultKind.STRANGERS: "crowds of strangers",
+    FaultKind.RUSH: "rushes of own clients",
+    FaultKind.SLOW_DISK: "slow disks",
 }
 
 

@@ -14,15 +14,17 @@ import asyncio
 import random
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, asynccontextmanager
+from typing import Any, assert_never
 
 from bankrmi.robustness.chaos.bank import WITNESS, Bank, Situation, is_whole
 from bankrmi.robustness.chaos.clients import Clients
+from bankrmi.robustness.chaos.crowds import Crowds
 from bankrmi.robustness.chaos.fault_log import FaultLog
 from bankrmi.robustness.chaos.network import Way
 from bankrmi.robustness.chaos.recorded import FaultKind
 from bankrmi.robustness.chaos.schedule import Aim, Direction, Planned, storms
+from bankrmi.robustness.chaos.slow_disk import slow_disk
 
 __all__ = ["Nemesis"]
 
@@ -31,6 +33,8 @@ _CALM_AT_MOST_S = 6.0
 _LEAVE_AT_MOST_S = 5.0
 _TAKEN_OUT_AT_MOST_S = 3.0
 _BETWEEN_READINGS_S = 0.1
+_CROWD_AT_LEAST_MS = 500
+_SLOWEST_DISK_MS = 80
 
 
 class Nemesis:
@@ -41,6 +45,7 @@ class Nemesis:
         self._clients = clients
         self._processes = bank.processes
         self._faults = faults
+        self._crowds = Crowds(bank, clients)
         self._seed = seed
         self._chance = random.Random(f"nemesis/{seed}")
         self._down: set[str] = set()  # Ended by a fault that will start them again.
@@ -87,6 +92,15 @@ class Nemesis:
                 await self._hinder(planned, situation)
             case FaultKind.SWITCHOVER:
                 await self._switch_over(situation)
+            case FaultKind.STRANGERS:
+                await self._crowd(planned, self._crowds.strangers)
+            case FaultKind.RUSH:
+                await self._crowd(planned, self._crowds.rush)
+            case FaultKind.SLOW_DISK:
+                victims = [name for name in self._aimed(planned.aim, situation) if self._moves(name)]
+                await asyncio.gather(*(self._slow_disk(name, planned, situation) for name in victims))
+            case _:
+                assert_never(planned.kind)
 
     # -- whom it hits ----------------------------------------------------------------------------
 
@@ -200,6 +214,23 @@ class Nemesis:
             epoch_before = situation.epoch if safe else 0
             await asyncio.sleep(_BETWEEN_READINGS_S)
         return False
+
+    # -- load ------------------------------------------------------------------------------------
+
+    async def _crowd(self, planned: Planned, come: Callable[[], AbstractAsyncContextManager[bool]]) -> None:
+        """A crowd comes and goes; not if it is here already."""
+        async with come() as here:
+            if here:
+                with self._faults.fault(planned.kind, "all servers"):
+                    await asyncio.sleep(max(planned.for_ms, _CROWD_AT_LEAST_MS) / 1000)
+
+    async def _slow_disk(self, name: str, planned: Planned, situation: Situation) -> None:
+        late_ms = min(planned.late_ms, _SLOWEST_DISK_MS)
+        with slow_disk(self._processes.pid(name), late_ms) as slowed:
+            if slowed:
+                note = f"{late_ms} ms an fsync"
+                with self._faults.fault(planned.kind, name, was=situation.role(name), note=note):
+                    await asyncio.sleep(planned.for_ms / 1000)
 
     # -- links -----------------------------------------------------------------------------------
 

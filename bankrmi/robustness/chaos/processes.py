@@ -96,6 +96,10 @@ class Processes:
         if not started.asked_to_end or exit_code not in _AS_ASKED:
             self.ended_by_themselves.append(Ended(name=name, exit_code=exit_code))
 
+    def pid(self, name: str) -> int:
+        """Return the number of a process that runs; by nothing else is it ever touched."""
+        return self._started[name].process.pid
+
     def is_paused(self, name: str) -> bool:
         """Whether it stands still, by us."""
         return self.is_alive(name) and self._started[name].paused

@@ -62,6 +62,9 @@ class FaultKind(Enum):
     CUT = "cut"  # Nothing passes on a link, until healed
     SLOW = "slow"  # Everything on a link is late, until healed
     SWITCHOVER = "switchover"  # Asked of the bank, until it answers
+    STRANGERS = "strangers"  # Costly traffic to servers and witness, within every limit
+    RUSH = "rush"  # A crowd of our own clients that never pause
+    SLOW_DISK = "slow disk"  # Every fsync takes longer
 
 
 class Outcome(Enum):

@@ -26,6 +26,9 @@ _VERBS = {
     FaultKind.CUT: "cut",
     FaultKind.SLOW: "slow",
     FaultKind.SWITCHOVER: "switchover",
+    FaultKind.STRANGERS: "beset by strangers",
+    FaultKind.RUSH: "rushed by own clients",
+    FaultKind.SLOW_DISK: "slow disk",
 }
 
 
@@ -74,7 +77,9 @@ def fault_verb(kind: FaultKind) -> str:
 
 
 def fault_noun(kind: FaultKind, count: int) -> str:
-    return plural(count, "slow link" if kind is FaultKind.SLOW else kind.value)
+    nouns = {FaultKind.SLOW: "slow link", FaultKind.STRANGERS: "crowd of strangers"}
+    several = {FaultKind.RUSH: "rushes", FaultKind.STRANGERS: "crowds of strangers"}
+    return plural(count, nouns.get(kind, kind.value), several.get(kind, ""))
 
 
 def fault_sentence(fault: Fault) -> str:

@@ -87,10 +87,14 @@ _DECK = (
     FaultKind.SLOW,
     FaultKind.STOP,
     FaultKind.WIPE,
+    FaultKind.STRANGERS,
+    FaultKind.RUSH,
+    FaultKind.SLOW_DISK,
 )
 _KILLED = {Aim.PRIMARY: 9, Aim.STANDBY: 5, Aim.SERVERS: 2, Aim.WITNESS: 3, Aim.CLIENT: 1}
 _PAUSED = {Aim.PRIMARY: 9, Aim.STANDBY: 5, Aim.SERVERS: 1, Aim.WITNESS: 3, Aim.CLIENT: 2}
 _STOPPED = {Aim.PRIMARY: 2, Aim.STANDBY: 1}
+_SLOW_DISKS = {Aim.PRIMARY: 2, Aim.STANDBY: 2, Aim.SERVERS: 1}
 _LINKS = {
     (Aim.PRIMARY, Aim.STANDBY): 6,
     (Aim.PRIMARY, Aim.WITNESS): 3,
@@ -148,6 +152,10 @@ def _planned(chance: random.Random, kind: FaultKind) -> Planned:
         case FaultKind.CUT | FaultKind.SLOW:
             aim, second = _one_of(chance, _LINKS)
             direction = chance.choice((Direction.BOTH, Direction.BOTH, Direction.THERE, Direction.BACK))
+        case FaultKind.STRANGERS | FaultKind.RUSH:
+            aim = Aim.SERVERS
+        case FaultKind.SLOW_DISK:
+            aim = _one_of(chance, _SLOW_DISKS)
         case FaultKind.SWITCHOVER:
             pass
     return Planned(

@@ -111,13 +111,14 @@ class Driver:
     def start(self, tick_ms: float) -> None:
         """Begin to tick."""
 
-        def tick() -> None:
+        def tick(due_ms: float) -> None:
             if not self.stopped.done():
-                self._ticker = self._loop.call_later(tick_ms / 1000, tick)
-                self.take(Tick())
+                late_ms = max(0.0, now_ms() - due_ms)
+                self._ticker = self._loop.call_later(tick_ms / 1000, tick, now_ms() + tick_ms)
+                self.take(Tick(late_ms))
                 self.on_tick()
 
-        tick()
+        tick(now_ms())
 
     def take(self, event: Event) -> None:
         """Give an event to the rules and carry out what they want."""

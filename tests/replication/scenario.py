@@ -367,6 +367,8 @@ def reply_in_words(reply: do.Reply) -> str:
             return f"stale, {newest} was decided"
         case do.IsBehind(action_id=action_id):
             return f"I only have {action_id}"
+        case do.IsBusy():
+            return "busy"
         case do.Handed(after=after):
             return f"handed over, {view_in_words(after)}"
         case do.Refusal(why=why):

@@ -41,6 +41,10 @@ class Journal(Protocol):
     def tip(self) -> Position:
         """The newest entry."""
 
+    @property
+    def size_bytes(self) -> int:
+        """About how much a copy of all this would be."""
+
     def open(self, adopted: Adopted) -> None:
         """Write the opening state, its history and its first epoch (rule V9)."""
 

@@ -39,6 +39,7 @@ class Peer:
     lost_disk: bool = False  # The view names another disk of this server: that member confirms nothing.
     lost_disk_number: int = 0  # Of the newest message when that was heard.
 
+    copy_offered_to: str | None = None  # The process that was told to fetch a copy because that is faster.
     join_number: int = 0  # Of the newest request to be let in that its running process has made.
     matched: int = 0  # Durable there and known to be the same as here, in this epoch.
     next_id: int = 1  # The first entry not sent yet.

@@ -345,8 +345,12 @@ class Primary:
             acknowledged=self.acknowledged,
             entries=entries,
         )
-        peer.sent(self._number, len(entries), self.replica.now_ms, size=sum(map(size_of, entries)))
+        peer.sent(self._number, len(entries), self.replica.now_ms, size=self._size_of(entries))
         self.replica.effects.append(Send(peer.server, message))
+
+    def _size_of(self, entries: list[Entry]) -> int:
+        """Return the bytes of a message; roughly, if it is the group: that is bounded, and everybody waits."""
+        return ENTRY_BYTES * len(entries) if entries is self._group else sum(map(size_of, entries))
 
     def _entries_from(self, action_id: int) -> list[Entry]:
         if action_id > self.replica.journal.tip.action_id:

@@ -23,6 +23,7 @@ class Settings:
     group_bytes: int = 1 << 20
     catch_up_operations: int = 2048
     catch_up_bytes: int = 1 << 18
+    copy_from_operations: int = 500_000
     switchover_timeout_ms: float = 2000
 
     @property

@@ -163,6 +163,13 @@ class SqliteJournal:
         return self._tip
 
     @property
+    def size_bytes(self) -> int:
+        """How large the database is."""
+        pages: int = self._database.pragma("page_count")
+        size: int = self._database.pragma("page_size")
+        return pages * size
+
+    @property
     def opened_with(self) -> bytes | None:
         """Identifies the opening state; None while this copy is empty."""
         opened_with: bytes | None = self._execute("SELECT value FROM about WHERE name = 'opened_with'").get

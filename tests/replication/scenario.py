@@ -18,6 +18,7 @@ from bankrmi.replication import effects as do
 from bankrmi.replication import messages as say
 from bankrmi.replication.events import (
     AnswerArrived,
+    CallersGone,
     CoordinatorSilent,
     CopyEnded,
     CopyInstalled,
@@ -116,10 +117,14 @@ class Bank:
             if self.replicas[name].has_work and not events:
                 events.append(Proceed(1))
 
-    def tick(self, *names: str) -> None:
-        """Let servers notice the time."""
+    def tick(self, *names: str, late_ms: float = 0.0) -> None:
+        """Let servers notice the time; late, if they were busy for so long, and could read nothing."""
         for name in names or list(self.replicas):
-            self.take(name, Tick())
+            self.take(name, Tick(late_ms))
+
+    def forget(self, name: str, *tokens: str) -> None:
+        """Nobody waits for these answers any more."""
+        self.take(name, CallersGone(frozenset(tokens)))
 
     def wait(self, ms: float) -> None:
         """Let time pass; nobody notices before the next event."""

@@ -1,4 +1,4 @@
-"""A standby is killed and started again while clients go on: how long until it is in sync, at what throughput?
+"""A standby is killed and started again under load: how long until it is in sync, at what throughput?
 
     python benchmarks/catching_up.py [100x100] [--away 5] [--limit 30]
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
+from collections.abc import Callable
 
 from running_bank import Bank, running_bank
 from throughput import client
@@ -50,9 +51,8 @@ class _Load:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def _phase(load: _Load, name: str, until: float, limit: float, ended: object) -> float:
+async def _phase(load: _Load, name: str, limit: float, ended: Callable[[], bool]) -> float:
     """Measure until a condition holds; return how long that took."""
-    assert callable(ended)
     begun, done = time.perf_counter(), load.done
     while time.perf_counter() - begun < limit and not await asyncio.to_thread(ended):
         await asyncio.sleep(0.05)
@@ -74,12 +74,12 @@ async def _measure(bank: Bank, clients: int, operations: int, away: float, limit
         view = bank.status()["view"]
         return bool(view and sorted(view["in_sync"]) == sorted(bank.configuration.servers))
 
-    await _phase(load, "both in sync", 0, 5, lambda: False)
+    await _phase(load, "both in sync", 5, lambda: False)
     bank.kill(standby)
-    await _phase(load, "alone", 0, away, lambda: False)
+    await _phase(load, "alone", away, lambda: False)
     bank.start(standby)
-    took = await _phase(load, "until in sync again", 0, limit, in_sync)
-    await _phase(load, "both in sync", 0, 5, lambda: False)
+    took = await _phase(load, "until in sync again", limit, in_sync)
+    await _phase(load, "both in sync", 5, lambda: False)
     view = bank.status()["view"]
     await load.end()
     print(f"epoch {epoch} -> {view['epoch']} (2 changes are right), primary {primary} -> {view['primary']}")

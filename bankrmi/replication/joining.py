@@ -97,11 +97,11 @@ def admit(primary: Primary, token: Any, request: JoinRequest) -> None:
     if common is None:
         answer("copy")
         return
-    if not peer.tracked and _copy_is_faster(primary, request, common):
-        if peer.copy_offered_to != request.start_id:
-            peer.copy_offered_to = request.start_id
-            answer("copy")
-            return
+    offered = peer.tracked or peer.copy_offered_to == request.start_id
+    if not offered and _copy_is_faster(primary, request, common):
+        peer.copy_offered_to = request.start_id
+        answer("copy")
+        return
     if not peer.tracked or another_disk:
         peer.incarnation = request.incarnation
         peer.matched = 0

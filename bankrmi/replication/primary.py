@@ -349,7 +349,7 @@ class Primary:
         self.replica.effects.append(Send(peer.server, message))
 
     def _size_of(self, entries: list[Entry]) -> int:
-        """Return the bytes of a message; roughly, if it is the group: that is bounded, and everybody waits."""
+        """Return the bytes of a message; roughly, if it is the group: that is bounded anyway."""
         return ENTRY_BYTES * len(entries) if entries is self._group else sum(map(size_of, entries))
 
     def _entries_from(self, action_id: int) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""A joiner catches up and wins: several messages on the way, room left for it, a copy where that is faster."""
+"""A joiner catches up and wins: messages in a pipeline, room left for it, a copy where that is faster."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ def test_a_retry_does_not_count_as_growth() -> None:
 
 @pytest.mark.parametrize("operations", [0, 1, 8192])
 def test_what_waits_costs_no_more_than_is_counted(operations: int) -> None:
-    """Measured: the longest operations there are, a request id of the longest session; what the call said too."""
+    """Measured: the longest operations there are, the longest request id, and what is left of the call."""
     many = 20 if operations > 1 else 500
     counter = Counter(waiting_bytes=1 << 30)
     counter.account._at_most = 8192

@@ -2,7 +2,8 @@
 
 Pure; the caller brings the time.
 
-Rule 1: a bucket holds two full batches at most, so nobody is told to wait who asks now and then.
+Rule 1: a bucket holds two full batches, so nobody is told to wait who asks now and then; of our own clients
+        it holds two seconds' worth, so that many of them may begin together.
 Rule 2: who asks for too much is told when it will fit, and has used up nothing.
 Rule 3: buckets are few, however many addresses come and go: a full one says no more than none.
 """
@@ -18,7 +19,7 @@ BUCKETS_AT_MOST = 4096
 """Over it the one that was used least recently is forgotten: it has had the most time to fill."""
 
 BURST = 2
-"""Full batches that a bucket holds."""
+"""Full batches that a bucket holds; of our own clients, seconds of their rate."""
 
 
 class Buckets:
@@ -61,8 +62,9 @@ class EntryRates:
     """What callers that speak our protocol may add, and what all others may."""
 
     def __init__(self, ours: Rate, strangers: Rate, *, full_batch: int) -> None:
-        self._ours = _both(ours, BURST * full_batch)
-        self._strangers = _both(strangers, BURST * full_batch)
+        batches = BURST * full_batch
+        self._ours = _both(ours, batches, seconds=BURST)
+        self._strangers = _both(strangers, batches)
 
     def wait_ms(self, caller: str, entries: int, now_ms: float, *, ours: bool) -> float:
         """Take so many entries for a caller (host:port) if they fit, and return 0; else how long to wait."""
@@ -79,9 +81,10 @@ class EntryRates:
         return wait_ms
 
 
-def _both(rate: Rate, burst: int) -> tuple[Buckets | None, Buckets | None]:
-    caller, address = (
-        Buckets(per_second, burst) if per_second else None
-        for per_second in (rate.per_caller, rate.per_address)
-    )
-    return caller, address
+def _both(rate: Rate, batches: int, *, seconds: int = 0) -> tuple[Buckets | None, Buckets | None]:
+    """Return the buckets of callers and of addresses; None is without limit."""
+
+    def buckets(per_second: int) -> Buckets | None:
+        return Buckets(per_second, max(batches, seconds * per_second)) if per_second else None
+
+    return buckets(rate.per_caller), buckets(rate.per_address)

@@ -77,3 +77,12 @@ def test_however_many_addresses_come_and_go_buckets_are_few() -> None:
     for number in range(3 * rates.BUCKETS_AT_MOST):
         buckets.take(f"host{number}", 1, number)
     assert len(buckets) == rates.BUCKETS_AT_MOST
+
+
+def test_many_of_our_own_clients_may_begin_together() -> None:
+    """64 with a full batch each: less than two seconds of what they may add anyway."""
+    ours = Rate(per_caller=200_000, per_address=500_000)
+    entry_rates = EntryRates(ours, ours, full_batch=BATCH)
+    assert all(entry_rates.wait_ms(f"h:{port}", BATCH, 0, ours=True) == 0 for port in range(64))
+    assert entry_rates.wait_ms("h:1", BATCH, 0, ours=False) == 0
+    assert sum(entry_rates.wait_ms(f"h:{port}", BATCH, 0, ours=False) == 0 for port in range(64)) == 1

@@ -21,6 +21,7 @@ from bankrmi.config_source import Key, Mistake, Source, mistake_of, read_source
 from bankrmi.errors import ConfigurationError
 
 __all__ = [
+    "NOT_THE_DAEMONS",
     "Address",
     "ClientSettings",
     "Configuration",
@@ -41,6 +42,9 @@ _LONGEST_MS = 3_600_000
 _ENTRIES_AT_ONCE = 2048  # A standby that catches up is sent so many, and the rest of a request.
 _ENTRY_BYTES = 256  # The most that an operation takes between servers, be its session's name ever so long.
 _GROUP_TAKES = 2  # A group is measured generously, but short names are assumed.
+# What a server's waiting room counts, likewise.
+_QUESTION_BYTES = 2048
+_OPERATION_BYTES = 80
 # In the place of what is missing or broken, while the rest is looked at.
 _STAND_INS = {"nameserver": "localhost:1", "servers": {"stand-in": "localhost:2"}}
 
@@ -107,6 +111,7 @@ _Duration = Annotated[int, Field(ge=1, le=_LONGEST_MS)]
 _Margin = Annotated[int, Field(ge=0, le=_LONGEST_MS)]
 _Count = Annotated[int, Field(ge=1, le=1_000_000)]
 _Bytes = Annotated[int, Field(ge=256, le=1 << 30)]
+_Rate = Annotated[int, Field(ge=0, le=1_000_000_000)]
 _File = Annotated[Path, Field(strict=False)]
 
 
@@ -137,6 +142,28 @@ class LimitSettings(_Checked):
     message_deadline_ms: _Duration = 5000
     operations_per_request: _Count = 8192
     group_bytes: _Bytes = 1 << 20
+    waiting_bytes: _Bytes = 64 << 20
+    """Of all that waits in a server, counted as memory; over it callers are told `busy`."""
+    entries_per_second: _Rate = 200_000
+    """That one caller may add to the journals; 0 is without limit."""
+    entries_per_second_per_address: _Rate = 500_000
+    stranger_entries_per_second: _Rate = 10_000
+    """Of a caller that does not speak our protocol: a stock Pyro client."""
+    stranger_entries_per_second_per_address: _Rate = 20_000
+
+
+NOT_THE_DAEMONS = frozenset(
+    {
+        "operations_per_request",
+        "group_bytes",
+        "waiting_bytes",
+        "entries_per_second",
+        "entries_per_second_per_address",
+        "stranger_entries_per_second",
+        "stranger_entries_per_second_per_address",
+    }
+)
+"""Those of `LimitSettings` that are for servers of the bank, not for every daemon."""
 
 
 class Settings(_Checked):
@@ -228,6 +255,30 @@ def _impossible(settings: Settings) -> Iterator[Mistake]:
             f"({len(settings.servers)}), or nothing could ever be acknowledged",
         )
     yield from _impossible_sizes(settings.limits)
+    yield from _impossible_loads(settings.limits)
+
+
+def _impossible_loads(limits: LimitSettings) -> Iterator[Mistake]:
+    needed = _QUESTION_BYTES + _OPERATION_BYTES * limits.operations_per_request
+    if limits.waiting_bytes < needed:
+        yield Mistake(
+            key=("limits", "waiting_bytes"),
+            others=(("limits", "operations_per_request"),),
+            message=f"waiting_bytes is {limits.waiting_bytes}, and must be at least {needed} "
+            f"({_OPERATION_BYTES} bytes for each of operations_per_request, and {_QUESTION_BYTES}), "
+            "or a full batch could never be taken",
+        )
+    for whose in ("", "stranger_"):
+        own, all_together = f"{whose}entries_per_second", f"{whose}entries_per_second_per_address"
+        one, address = getattr(limits, own), getattr(limits, all_together)
+        if address and not address >= one > 0:
+            yield Mistake(
+                key=("limits", all_together),
+                others=(("limits", own),),
+                message=f"{all_together} is {address}, and must be at least {own} "
+                f"({one or 'without limit'}), or no caller could ever have what is its own; "
+                "0 is without limit",
+            )
 
 
 def _impossible_sizes(limits: LimitSettings) -> Iterator[Mistake]:

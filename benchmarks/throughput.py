@@ -24,7 +24,7 @@ ACCOUNTS = 10
 SHAPES = ["1x1", "8x1", "32x1", "128x1", "1x100", "2x1000", "1x8000"]
 
 
-async def _client(link: Link, operations: int, until: float, latencies: list[float]) -> None:
+async def client(link: Link, operations: int, until: float, latencies: list[float]) -> None:
     """Withdraw and deposit in turn, so that nothing is ever declined."""
     session, sequence = secrets.token_hex(8), 0
     while time.perf_counter() < until:
@@ -49,10 +49,10 @@ async def _measure(configuration: Configuration, primary: str, shape: str, secon
         await open_link(address, f"bankrmi.account.{primary}", handshake("client"), 5) for _ in range(clients)
     ]
     warm = time.perf_counter() + min(1.0, seconds / 3)
-    await asyncio.gather(*(_client(link, operations, warm, []) for link in links))
+    await asyncio.gather(*(client(link, operations, warm, []) for link in links))
     latencies: list[float] = []
     begun = time.perf_counter()
-    await asyncio.gather(*(_client(link, operations, begun + seconds, latencies) for link in links))
+    await asyncio.gather(*(client(link, operations, begun + seconds, latencies) for link in links))
     took = time.perf_counter() - begun
     for link in links:
         link.close()

@@ -14,7 +14,7 @@ from bankrmi.config import Configuration, load, split_address
 from bankrmi.errors import ConfigurationError
 from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.messages import Checkpoint
-from bankrmi.replication.primary import ENTRY_BYTES
+from bankrmi.replication.queue import ENTRY_BYTES
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi.values import write_call
 from bankrmi.server.wire import message_to_wire

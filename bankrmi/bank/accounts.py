@@ -13,7 +13,7 @@ from typing import Any
 import apsw
 import msgpack
 
-from bankrmi.bank.operations import LARGEST, Deposit, Operation
+from bankrmi.bank.operations import LARGEST, Deposit, Operation, operation_from_wire
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.entry import Scalar
 
@@ -23,9 +23,11 @@ __all__ = [
     "NO_ACCOUNT",
     "TOO_LARGE",
     "Accounts",
+    "account_of",
     "described",
     "fingerprint",
     "packed",
+    "packed_form",
 ]
 
 DONE = "done"
@@ -34,6 +36,7 @@ NO_ACCOUNT = "no_account"
 TOO_LARGE = "too_large"
 
 _WITHDRAW, _DEPOSIT = 0, 1
+_KINDS = {"withdraw": _WITHDRAW, "deposit": _DEPOSIT}
 _pack = msgpack.Packer(autoreset=True).pack
 _unpack = msgpack.unpackb
 
@@ -43,6 +46,27 @@ def packed(operation: Operation) -> bytes:
     kind = _DEPOSIT if type(operation) is Deposit else _WITHDRAW
     packed_operation: bytes = _pack((kind, operation.account, operation.amount))
     return packed_operation
+
+
+def packed_form(form: Any) -> bytes:
+    """Return `[kind, account, amount]` as the journal keeps it; raises InvalidRequest if it is no operation.
+
+    Batches have thousands of these: what is right is packed at once, only what is not is looked at closely.
+    """
+    if type(form) in (list, tuple) and len(form) == 3:
+        name, account, amount = form
+        kind = _KINDS.get(name) if type(name) is str else None
+        plain = kind is not None and type(account) is int and type(amount) is int
+        if plain and 0 <= account <= LARGEST and 0 <= amount <= LARGEST:
+            packed_operation: bytes = _pack((kind, account, amount))
+            return packed_operation
+    return packed(operation_from_wire(form))
+
+
+def account_of(operation: bytes) -> int:
+    """Return the account that an operation of the journal is about."""
+    account: int = _unpack(operation)[1]
+    return account
 
 
 def described(operation: bytes) -> dict[str, Any]:

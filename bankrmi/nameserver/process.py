@@ -20,7 +20,7 @@ from contextlib import suppress
 
 import structlog
 
-from bankrmi.config import Configuration, split_address
+from bankrmi.config import NOT_THE_DAEMONS, Configuration, split_address
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.coordination.witness import WITNESS_ID, Witness
 from bankrmi.coordination.witness_client import WitnessClient
@@ -200,5 +200,4 @@ def _is_here(address: str) -> bool:
 
 
 def _limits(configuration: Configuration) -> Limits:
-    not_the_daemons = {"operations_per_request", "group_bytes"}
-    return Limits(**configuration.limits.model_dump(exclude=not_the_daemons))
+    return Limits(**configuration.limits.model_dump(exclude=set(NOT_THE_DAEMONS)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from bankrmi.replication.effects import Answer, Reply
@@ -38,6 +38,10 @@ class Answers:
             else:
                 still.append(waiting)
         self._waiting = still
+
+    def drop(self, tokens: Collection[Any]) -> None:
+        """Nobody waits for these answers any more."""
+        self._waiting = [waiting for waiting in self._waiting if waiting.token not in tokens]
 
     @property
     def await_confirmation(self) -> bool:

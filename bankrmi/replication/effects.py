@@ -31,6 +31,7 @@ __all__ = [
     "Handed",
     "InstallCopy",
     "IsBehind",
+    "IsBusy",
     "IsStale",
     "NotLeading",
     "Probe",
@@ -101,6 +102,11 @@ class IsBehind:
 
 
 @dataclass(frozen=True, slots=True)
+class IsBusy:
+    """Too much waits here already; nothing of this was taken."""
+
+
+@dataclass(frozen=True, slots=True)
 class Handed:
     """A switchover is done: the views before and after."""
 
@@ -121,6 +127,7 @@ Reply = (
     | NotLeading
     | IsStale
     | IsBehind
+    | IsBusy
     | Handed
     | Refusal
     | CheckpointAnswer

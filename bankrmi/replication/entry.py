@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgpack
 
-__all__ = ["CANCELLED", "DIGEST_BYTES", "Entry", "Position", "Scalar", "chained", "same_request"]
+__all__ = ["CANCELLED", "DIGEST_BYTES", "Entry", "Position", "Scalar", "chained", "size_of"]
 
 Scalar = int | str | bytes | None
 """What a state machine may give as the result of an operation."""
@@ -72,6 +72,12 @@ def chained(
     )
 
 
-def same_request(one: Entry, other: Entry) -> bool:
-    """Return whether two neighbours in a journal belong to one request."""
-    return one.sequence == other.sequence and one.session == other.session
+def size_of(entry: Entry) -> int:
+    """Return the bytes that an entry takes on the wire, generously."""
+    result = entry.result
+    return (
+        72
+        + len(entry.session)
+        + len(entry.operation)
+        + (len(result) if isinstance(result, str | bytes) else 0)
+    )

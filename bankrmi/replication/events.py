@@ -15,6 +15,7 @@ from bankrmi.replication.view import View
 
 __all__ = [
     "AnswerArrived",
+    "CallersGone",
     "CoordinatorSilent",
     "CopyEnded",
     "CopyInstalled",
@@ -50,6 +51,7 @@ class RequestArrived:
     request: tuple[str, int]
     operations: Sequence[bytes]
     seen: Seen | None = None
+    caller: str = ""  # Whose turn it is; empty: its session's.
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,14 @@ class OutcomeAsked:
     token: Token
     request: tuple[str, int]
     seen: Seen | None = None
+    caller: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallersGone:
+    """Nobody waits for the answers to these tokens any more: what is not decided yet never will be."""
+
+    tokens: frozenset[Token]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +89,12 @@ class Proceed:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time has passed; comes every few milliseconds."""
+    """Time has passed; comes every few milliseconds.
+
+    `late_ms` is by how much later than it was due: what has arrived since may lie unread in the sockets.
+    """
+
+    late_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +187,7 @@ class StopAsked:
 Event = (
     RequestArrived
     | OutcomeAsked
+    | CallersGone
     | ReadArrived
     | Proceed
     | Tick

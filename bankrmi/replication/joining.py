@@ -3,6 +3,8 @@
 Rule 1: the tail thins out (1, 2, 4, 8, ... entries apart) and always ends at action id 0, so it is short
         however long the journal is; the checkpoints that follow find the exact place (A3).
 Rule 2: nothing in common, or an empty disk: a copy of the database, never an empty start.
+Rule 3: a copy as well where it is faster, if nothing is lost by it; offered once to a process, since a copy
+        may fail for reasons of its own, and entries are always another way.
 """
 
 from __future__ import annotations
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
     from bankrmi.replication.replica import Replica
 
 __all__ = ["Joiner", "admit", "newest_common", "tail_of"]
+
+COPY_IS_FASTER = 8
+"""A byte of the database is copied and verified in an eighth of the time that an entry's byte takes to be
+applied, or less (measured: a twelfth)."""
+
+GAP_BYTES = 72
+"""What an entry takes in the database."""
 
 COPY_AGAIN_MS = 500.0
 """A pause after a copy that failed: what made it fail (a full disk, say) is likely still there."""
@@ -88,6 +97,11 @@ def admit(primary: Primary, token: Any, request: JoinRequest) -> None:
     if common is None:
         answer("copy")
         return
+    offered = peer.tracked or peer.copy_offered_to == request.start_id
+    if not offered and _copy_is_faster(primary, request, common):
+        peer.copy_offered_to = request.start_id
+        answer("copy")
+        return
     if not peer.tracked or another_disk:
         peer.incarnation = request.incarnation
         peer.matched = 0
@@ -95,6 +109,15 @@ def admit(primary: Primary, token: Any, request: JoinRequest) -> None:
         peer.begin_epoch(Standing.CATCHING_UP, replica.journal.tip.action_id)
         primary.joined(peer)
     answer("checkpoints")
+
+
+def _copy_is_faster(primary: Primary, request: JoinRequest, common: int) -> bool:
+    """Whether so much is missing that the whole database is there sooner; and nothing there would be lost."""
+    journal, settings = primary.replica.journal, primary.replica.settings
+    gap = journal.tip.action_id - common
+    if gap < settings.copy_from_operations or request.tail[0].action_id != common:
+        return False
+    return COPY_IS_FASTER * GAP_BYTES * gap > journal.size_bytes
 
 
 class Joiner:

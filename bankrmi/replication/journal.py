@@ -41,6 +41,10 @@ class Journal(Protocol):
     def tip(self) -> Position:
         """The newest entry."""
 
+    @property
+    def size_bytes(self) -> int:
+        """About how much a copy of all this would be."""
+
     def open(self, adopted: Adopted) -> None:
         """Write the opening state, its history and its first epoch (rule V9)."""
 
@@ -50,8 +54,8 @@ class Journal(Protocol):
     def position(self, action_id: int) -> Position | None:
         """Return the entry at `action_id`, None if there is none."""
 
-    def entries(self, after: int, limit: int) -> list[Entry]:
-        """Return about `limit` entries above `after`, up to the end of a request (rule A4)."""
+    def entries(self, after: int, limit: int, *, at_most_bytes: int | None = None) -> list[Entry]:
+        """Return about `limit` entries above `after`, fewer if they are long; to a request's end (A4)."""
 
     def decide(
         self, epoch: int, request: tuple[str, int], operations: Sequence[bytes], time_us: int

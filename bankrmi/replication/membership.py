@@ -135,10 +135,13 @@ class Membership:
 
     def _going_on_alone(self) -> View | None:
         """V2, but never below `copies_min`."""
-        settings, now_ms, view = self._replica.settings, self._replica.now_ms, self._primary.view
+        settings, view = self._replica.settings, self._primary.view
+        listened_ms = self._replica.listened_ms
         # A disk that is lost confirms nothing, however well its server does with another one.
         silent = [peer for peer in self._primary.peers.values() if peer.lost_disk]
-        silent += [peer for peer in self._members() if peer.is_silent(now_ms, settings.checkpoint_timeout_ms)]
+        silent += [
+            peer for peer in self._members() if peer.is_silent(listened_ms, settings.checkpoint_timeout_ms)
+        ]
         silent = [peer for place, peer in enumerate(silent) if peer not in silent[:place]]
         allowed = len(view.in_sync) - settings.copies_min
         if not silent or allowed <= 0:

@@ -39,6 +39,7 @@ class Peer:
     lost_disk: bool = False  # The view names another disk of this server: that member confirms nothing.
     lost_disk_number: int = 0  # Of the newest message when that was heard.
 
+    copy_offered_to: str | None = None  # The process that was told to fetch a copy because that is faster.
     join_number: int = 0  # Of the newest request to be let in that its running process has made.
     matched: int = 0  # Durable there and known to be the same as here, in this epoch.
     next_id: int = 1  # The first entry not sent yet.
@@ -46,6 +47,7 @@ class Peer:
     backward: int = 1  # How far the next mismatch goes back.
 
     unanswered: dict[int, float] = field(default_factory=dict)  # Message number: sent at.
+    on_the_way: dict[int, int] = field(default_factory=dict)  # Message number: bytes of entries.
     confirmed_number: int = 0
     confirmed_at_ms: float = float("-inf")
     waiting_since_ms: float | None = None
@@ -71,21 +73,37 @@ class Peer:
         self.next_id = min(self.resume_id, tip + 1)
         self.matched = self.confirmed_number = 0
         self.confirmed_at_ms = float("-inf")
-        self.unanswered.clear()
+        self._forget_sent()
         self.waiting_since_ms = None
         self.leaving = False
         self.backward = 1
 
-    def sent(self, number: int, entries: int, now_ms: float) -> None:
-        """A checkpoint with so many entries was sent."""
+    def lag(self, tip: int) -> int:
+        """Return how many entries this copy lacks, or may lack."""
+        return tip + 1 - self.resume_id
+
+    def has_room(self, window_bytes: int) -> bool:
+        """Whether more may be sent: one message while it is not known how far the journals match."""
+        if not self.confirmed_number:
+            return not self.unanswered
+        return sum(self.on_the_way.values()) < window_bytes
+
+    def sent(self, number: int, entries: int, now_ms: float, *, size: int = 0) -> None:
+        """A checkpoint with so many entries, of so many bytes, was sent."""
         self.unanswered[number] = now_ms
+        if size:
+            self.on_the_way[number] = size
         self.next_id += entries
         self.last_sent_ms = now_ms
         if self.waiting_since_ms is None:
             self.waiting_since_ms = now_ms
 
-    def acknowledged(self, number: int, matched: int) -> None:
-        """A checkpoint was acknowledged; acknowledgements arrive late and twice, too."""
+    def acknowledged(self, number: int, matched: int) -> int:
+        """A checkpoint was acknowledged; return how many entries are new.
+
+        Acknowledgements arrive late and twice, too.
+        """
+        known = self.matched or self.resume_id - 1
         sent_at_ms = self.unanswered.get(number)
         if sent_at_ms is not None:
             self.confirmed_at_ms = max(self.confirmed_at_ms, sent_at_ms)
@@ -96,6 +114,7 @@ class Peer:
         self.next_id = max(self.next_id, self.resume_id)
         self.gone = self.gone and not self.linked  # An answer that was long on its way says nothing of now.
         self.backward = 1
+        return max(0, self.matched - known)
 
     def answered(self, number: int) -> None:
         """The server answered this message: it is not silent; what was sent before is answered, or lost.
@@ -104,12 +123,18 @@ class Peer:
         """
         for older in [sent for sent in self.unanswered if sent <= number]:
             del self.unanswered[older]
+            self.on_the_way.pop(older, None)
         if self.linked:
             self.waiting_since_ms = next(iter(self.unanswered.values()), None)
 
     def mismatched(self, number: int, tip: int) -> None:
-        """What preceded the entries is not there: begin further back, faster each time."""
+        """What preceded the entries is not there: begin further back, faster each time.
+
+        What was sent after them cannot be there either, and its answers would only repeat that.
+        """
         self.answered(number)
+        self._forget_sent()
+        self.waiting_since_ms = None
         back = min(self.next_id, self.resume_id) - self.backward
         self.backward *= 2
         self.resume_id = self.next_id = max(self.matched + 1, 1, min(tip + 1, back))
@@ -121,8 +146,12 @@ class Peer:
             self._send_again()
 
     def _send_again(self) -> None:
-        self.unanswered.clear()
+        self._forget_sent()
         self.next_id = self.resume_id
+
+    def _forget_sent(self) -> None:
+        self.unanswered.clear()
+        self.on_the_way.clear()
 
     def lost(self, now_ms: float) -> None:
         """The connection is gone, and with it perhaps what was on its way."""

@@ -7,7 +7,7 @@ Rule 3: in one step, answers come after the `Commit` of what they rest on.
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from bankrmi.errors import BrokenInvariant
@@ -17,17 +17,20 @@ from bankrmi.replication.effects import (
     Commit,
     Decided,
     IsBehind,
+    IsBusy,
     IsStale,
     Probe,
     Refusal,
     Reply,
     Send,
 )
-from bankrmi.replication.entry import CANCELLED, Entry, Position
+from bankrmi.replication.entry import CANCELLED, Entry, Position, size_of
 from bankrmi.replication.events import LinkChanged, OutcomeAsked, Probed, RequestArrived, Seen
 from bankrmi.replication.membership import Membership
 from bankrmi.replication.messages import Acknowledged, Checkpoint, Mismatch, ViewNews
+from bankrmi.replication.pace import Pace
 from bankrmi.replication.peers import UNANSWERED_LIMIT, Peer, Standing
+from bankrmi.replication.queue import ENTRY_BYTES, RequestQueue
 from bankrmi.replication.reading import Reads
 from bankrmi.replication.view import View
 
@@ -37,17 +40,23 @@ if TYPE_CHECKING:
 __all__ = ["Primary"]
 
 QUEUE_LIMIT = 65_536
-"""Requests that may wait for the next group: more come together only while nothing can be acknowledged."""
+"""Requests that may wait for the next group, whatever they cost; who counts their bytes stands before us."""
 
 STUCK_SILENCES = 20
 """A primary that is stuck without the witness sends something once in so many silences of a takeover: seldom
 enough for others to take over, however wrong the clocks are."""
 
+CATCH_UP_WINDOW_BYTES = 1 << 20
+"""Of older entries that may be on their way to one server; the message that exceeds it is the last one."""
+
+SENT_AT_ONCE = 2
+"""Messages of older entries that one answer calls forth: they are read from the disk, and others wait."""
+
+LAG_NOTICED = 8192
+"""Entries that a joiner may lag without anybody else being slowed down."""
+
 NEWS_BEACONS = 20
 """A primary that is well reads the view once in so many beacons (V6)."""
-
-ENTRY_BYTES = 128
-"""What an entry costs on the wire beside its operation, generously."""
 
 
 class Primary:
@@ -67,7 +76,9 @@ class Primary:
         self.answers = Answers()
         self.membership = Membership(self)
         self.reads = Reads(self)
-        self._queue: deque[RequestArrived | OutcomeAsked] = deque()
+        self._queue = RequestQueue()
+        self._pace = Pace(replica.now_ms)
+        self._lagging = False  # A joiner does, so far that groups leave it room.
         self._group: list[Entry] = []
         self._number = 0
 
@@ -121,9 +132,9 @@ class Primary:
 
     def nothing_is_acknowledged(self) -> bool:
         """Whether there are too few copies, or one that counts confirms nothing."""
-        now_ms, timeout_ms = self.replica.now_ms, self.replica.settings.checkpoint_timeout_ms
+        listened_ms, timeout_ms = self.replica.listened_ms, self.replica.settings.checkpoint_timeout_ms
         return self._has_too_few_copies() or any(
-            peer.owes_an_answer(now_ms, timeout_ms) for peer in self.required
+            peer.owes_an_answer(listened_ms, timeout_ms) for peer in self.required
         )
 
     def _has_too_few_copies(self) -> bool:
@@ -136,9 +147,15 @@ class Primary:
         if self.is_behind(event.seen):
             self.replica.effects.append(Answer(event.token, IsBehind(self.replica.journal.tip.action_id)))
         elif len(self._queue) >= QUEUE_LIMIT:
-            self.replica.answer_not_leading(event.token)
+            self.replica.effects.append(Answer(event.token, IsBusy()))
         else:
-            self._queue.append(event)
+            self._queue.put(event)
+
+    def forget(self, tokens: Collection[Any]) -> None:
+        """Nobody waits for these answers: what is not decided yet never will be."""
+        self._queue.drop(tokens)
+        self.answers.drop(tokens)
+        self.reads.drop(tokens)
 
     def is_behind(self, seen: Seen | None) -> bool:
         """R5: has the caller seen more of this history than this copy holds?"""
@@ -154,7 +171,19 @@ class Primary:
         return self._may_form_group() or self.reads.have_work
 
     def _may_form_group(self) -> bool:
-        return bool(self._queue) and self.acknowledged >= self.replica.journal.tip.action_id
+        if not self._queue or self.acknowledged < self.replica.journal.tip.action_id:
+            return False
+        return not self._lagging or self._pace.may_decide(self.replica.now_ms)
+
+    def _look_who_lags(self) -> None:
+        """Note whether a joiner lags so far that groups have to leave it room."""
+        tip = self.replica.journal.tip.action_id
+        self._lagging = any(
+            peer.linked and peer.standing is Standing.CATCHING_UP and peer.lag(tip) > LAG_NOTICED
+            for peer in self.peers.values()
+        )
+        if not self._lagging:
+            self._pace.nobody_lags(self.replica.now_ms)
 
     def proceed(self, time_us: int) -> None:
         """Form the next group of all that has arrived, unless one is on its way; confirm reads."""
@@ -167,12 +196,20 @@ class Primary:
     def _form_group(self, time_us: int) -> None:
         group: list[Entry] = []
         room = self.replica.settings.group_bytes
-        while self._queue and room > 0:
-            entries = self._decide(self._queue.popleft(), time_us)
-            room -= sum(len(entry.operation) + ENTRY_BYTES for entry in entries)
-            group += entries
+        requests = self._queue.take(room)
+        for place, request in enumerate(requests):
+            decided = self._decided_before(request)
+            if decided is None:
+                group += self._decide(request, time_us)
+                continue
+            self.answers.add(*decided)
+            room -= _read_for(decided[2])
+            if room <= 0:  # What was decided before costs reading, and nobody knew how much.
+                self._queue.put_back(requests[place + 1 :])
+                break
         if group:
             self._group = group
+            self._pace.decided(len(group))
             for peer in self.peers.values():
                 if peer.counts or (peer.tracked and not peer.unanswered):
                     self.send(peer)
@@ -180,12 +217,8 @@ class Primary:
         self.advance()
 
     def _decide(self, event: RequestArrived | OutcomeAsked, time_us: int) -> list[Entry]:
-        """Return the new entries of a request; none if it was decided before (O1) or is stale (O2)."""
+        """Return the entries of a request that is new."""
         journal = self.replica.journal
-        decided = self._decided_before(event)
-        if decided is not None:
-            self.answers.add(*decided)
-            return []
         if isinstance(event, OutcomeAsked):
             entries = journal.cancel(self.view.epoch, event.request, time_us)
         else:
@@ -250,13 +283,14 @@ class Primary:
             raise BrokenInvariant(
                 f"{answer.server} holds another entry than ours at action id {answer.matched}"
             )
-        peer.acknowledged(answer.number, answer.matched)
-        tip = self.replica.journal.tip.action_id
-        if peer.next_id <= tip and not peer.unanswered:
-            self.send(peer)
-        if peer.standing is Standing.CATCHING_UP and peer.next_id > tip:
+        gained = peer.acknowledged(answer.number, answer.matched)
+        if self._lagging and not peer.counts:
+            self._pace.gained(gained)
+        self._send_more(peer)
+        if peer.standing is Standing.CATCHING_UP and peer.next_id > self.replica.journal.tip.action_id:
             peer.standing = Standing.MANDATORY
             self.count_required()
+            self._look_who_lags()
         self.advance()
 
     def lost_its_disk(self, peer: Peer) -> None:
@@ -284,6 +318,13 @@ class Primary:
             self.send(peer)
         return number
 
+    def _send_more(self, peer: Peer) -> None:
+        """Keep a copy that lags supplied: a few messages are on the way, and few are read at a time."""
+        for _ in range(SENT_AT_ONCE):
+            if peer.next_id > self.replica.journal.tip.action_id or not peer.has_room(CATCH_UP_WINDOW_BYTES):
+                return
+            self.send(peer)
+
     def send(self, peer: Peer) -> None:
         """Send what the server does not have yet; nothing new makes it a beacon."""
         if not peer.linked or len(peer.unanswered) >= UNANSWERED_LIMIT:
@@ -304,15 +345,22 @@ class Primary:
             acknowledged=self.acknowledged,
             entries=entries,
         )
-        peer.sent(self._number, len(entries), self.replica.now_ms)
+        peer.sent(self._number, len(entries), self.replica.now_ms, size=self._size_of(entries))
         self.replica.effects.append(Send(peer.server, message))
+
+    def _size_of(self, entries: list[Entry]) -> int:
+        """Return the bytes of a message; roughly, if it is the group: that is bounded anyway."""
+        return ENTRY_BYTES * len(entries) if entries is self._group else sum(map(size_of, entries))
 
     def _entries_from(self, action_id: int) -> list[Entry]:
         if action_id > self.replica.journal.tip.action_id:
             return []
         if self._group and self._group[0].action_id == action_id:
             return self._group
-        return self.replica.journal.entries(action_id - 1, self.replica.settings.catch_up_operations)
+        settings = self.replica.settings
+        return self.replica.journal.entries(
+            action_id - 1, settings.catch_up_operations, at_most_bytes=settings.catch_up_bytes
+        )
 
     def tick(self) -> None:
         """Send the beacon; look whether it is we who are alone; give up joiners that are silent.
@@ -321,19 +369,20 @@ class Primary:
         hear from those who follow another one already.
         """
         now_ms, settings = self.replica.now_ms, self.replica.settings
-        timeout_ms = settings.checkpoint_timeout_ms
-        if any(peer.is_silent(now_ms, timeout_ms) for peer in self.required):
+        listened_ms, timeout_ms = self.replica.listened_ms, settings.checkpoint_timeout_ms
+        self._look_who_lags()
+        if any(peer.is_silent(listened_ms, timeout_ms) for peer in self.required):
             self.replica.viewing.poll(5 * settings.beacon_ms)
         else:
             self.replica.viewing.look_for_news(NEWS_BEACONS * settings.beacon_ms)
         stuck = self.membership.is_stuck
         for peer in self.peers.values():
-            peer.give_up_waiting(now_ms, timeout_ms)
+            peer.give_up_waiting(listened_ms, timeout_ms)
             every_ms = STUCK_SILENCES * settings.silence_ms if stuck and peer.counts else settings.beacon_ms
             if peer.tracked and now_ms - peer.last_sent_ms >= every_ms:
                 self.send(peer)
             joining = peer.standing in (Standing.CATCHING_UP, Standing.MANDATORY)
-            if joining and self.replica.proposals.settled and peer.is_silent(now_ms, timeout_ms):
+            if joining and self.replica.proposals.settled and peer.is_silent(listened_ms, timeout_ms):
                 self._give_up_joiner(peer)
 
     def _give_up_joiner(self, peer: Peer) -> None:
@@ -383,9 +432,13 @@ class Primary:
     def end(self, view: View | None) -> None:
         """Step down: everyone is sent to whoever leads now, with the same request ids."""
         self.membership.end(view)
-        tokens: list[Any] = [event.token for event in self._queue]
+        tokens: list[Any] = self._queue.take_tokens()
         tokens += [waiting.token for waiting in self.answers.take_all()]
         tokens += self.reads.take_tokens()
-        self._queue.clear()
         for token in tokens:
             self.replica.answer_not_leading(token)
+
+
+def _read_for(reply: Reply) -> int:
+    """Return the bytes of older entries that were read for an answer."""
+    return ENTRY_BYTES * len(reply.entries) if isinstance(reply, Decided) else ENTRY_BYTES

@@ -7,6 +7,7 @@ Rule 2: without the lease it leaves only after every member has confirmed a mess
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from bankrmi.replication.answers import Waiting
@@ -102,6 +103,11 @@ class Reads:
         held, self._held = self._held, []
         for event in held:
             self.take(event)
+
+    def drop(self, tokens: Collection[Any]) -> None:
+        """Nobody waits for these answers any more."""
+        self._unconfirmed = [waiting for waiting in self._unconfirmed if waiting.token not in tokens]
+        self._held = [event for event in self._held if event.token not in tokens]
 
     def take_tokens(self) -> list[Any]:
         """Give up every read that waits here; return whom to tell."""

@@ -30,6 +30,7 @@ from bankrmi.replication.effects import (
 )
 from bankrmi.replication.events import (
     AnswerArrived,
+    CallersGone,
     CoordinatorSilent,
     CopyEnded,
     CopyInstalled,
@@ -97,6 +98,7 @@ class Replica:
         self.start_id = start_id
         self.new_id = new_id
         self.now_ms = now_ms
+        self.listened_ms = now_ms  # All that had arrived by then was read: nobody is silent beyond it.
         self.effects: list[Effect] = []
         self.changed = False  # Something was written since the last `Commit`.
         self.role = Role.STARTING
@@ -132,6 +134,7 @@ class Replica:
             RequestArrived: self._request_arrived,
             OutcomeAsked: self._request_arrived,
             ReadArrived: self._read_arrived,
+            CallersGone: self._callers_gone,
             Proceed: self._proceed,
             AnswerArrived: self.correspondence.take_answer,
             MessageArrived: self.correspondence.take_message,
@@ -195,6 +198,11 @@ class Replica:
         else:
             self.standby.hold(event)
 
+    def _callers_gone(self, event: CallersGone) -> None:
+        if self.primary is not None:
+            self.primary.forget(event.tokens)
+        self.standby.forget(event.tokens)
+
     def _proceed(self, event: Proceed) -> None:
         if self.primary is not None:
             self.primary.proceed(event.time_us)
@@ -229,7 +237,9 @@ class Replica:
             self.primary.probed(event)
         self.standby.probed(event)
 
-    def _tick(self, _: Tick) -> None:
+    def _tick(self, event: Tick) -> None:
+        """Own lateness is not the others' silence: what came meanwhile is read before the next tick."""
+        self.listened_ms = self.now_ms - event.late_ms
         if self.primary is not None:
             self.primary.tick()
             return
@@ -429,4 +439,4 @@ class Replica:
         self.journal = event.journal
 
 
-_CHANGES_NO_ROLE = frozenset({RequestArrived, OutcomeAsked, ReadArrived, Proceed})
+_CHANGES_NO_ROLE = frozenset({RequestArrived, OutcomeAsked, CallersGone, ReadArrived, Proceed})

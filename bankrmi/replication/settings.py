@@ -22,6 +22,8 @@ class Settings:
     first: bool = False
     group_bytes: int = 1 << 20
     catch_up_operations: int = 2048
+    catch_up_bytes: int = 1 << 18
+    copy_from_operations: int = 500_000
     switchover_timeout_ms: float = 2000
 
     @property

@@ -8,10 +8,11 @@ Rule 3: believing the primary gone costs nothing but a proposal; only `lease` de
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from bankrmi.errors import BrokenInvariant
-from bankrmi.replication.effects import Answer, Probe, Report
+from bankrmi.replication.effects import Answer, IsBusy, Probe, Report
 from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.events import LinkChanged, OutcomeAsked, Probed, ReadArrived, RequestArrived
 from bankrmi.replication.messages import Acknowledged, Checkpoint, Mismatch
@@ -153,11 +154,11 @@ class Standby:
             return False
         if self.proven_gone == (view.history, view.epoch):
             return True
-        return replica.now_ms - self.heard_ms >= replica.settings.silence_ms
+        return replica.listened_ms - self.heard_ms >= replica.settings.silence_ms
 
     def is_silent(self) -> bool:
         """Whether the primary missed a few beacons: worth looking at it, and at the view."""
-        return self.replica.now_ms - self.heard_ms >= 3 * self.replica.settings.beacon_ms
+        return self.replica.listened_ms - self.heard_ms >= 3 * self.replica.settings.beacon_ms
 
     def look(self, *, at_once: bool = False) -> None:
         """Probe the primary, unless a probe is on its way."""
@@ -188,15 +189,17 @@ class Standby:
         """A client asks here: perhaps it knows that the primary is gone.  Look before answering."""
         replica = self.replica
         view = replica.view
-        if (
-            view is None
-            or not view.names(replica.settings.server, replica.journal.incarnation)
-            or len(self._held) >= HELD_LIMIT
-        ):
+        if view is None or not view.names(replica.settings.server, replica.journal.incarnation):
             replica.answer_not_leading(event.token)
+        elif len(self._held) >= HELD_LIMIT:
+            replica.effects.append(Answer(event.token, IsBusy()))
         else:
             self._held.append((replica.now_ms, event))
             self.look(at_once=True)
+
+    def forget(self, tokens: Collection[Any]) -> None:
+        """Nobody waits for these answers any more."""
+        self._held = deque(one for one in self._held if one[1].token not in tokens)
 
     def _send_on_held(self) -> None:
         for event in self.take_held():

@@ -1,179 +1,40 @@
-"""The account object: what clients call, turned into events, and what the rules say, turned into answers.
+"""The account object: what clients call, turned into events for the rules.
 
 Rule 1: a call is answered exactly once, by the rules or, when it has waited too long, with `InDoubt`.
-Rule 2: what is malformed is refused before the rules see it.
+Rule 2: what is malformed is refused before the rules see it; what is too much is told `Busy` before it costs.
+Rule 3: a retry joins the request that it repeats (see `waiting`).
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from math import ceil
 from typing import Any
 
-from bankrmi.bank.accounts import DONE, INSUFFICIENT, NO_ACCOUNT, TOO_LARGE, described, packed
-from bankrmi.bank.operations import (
-    Deposit,
-    Operation,
-    Withdraw,
-    check_account,
-    operation_from_wire,
-    parse_request_id,
+from bankrmi.bank.accounts import packed, packed_form
+from bankrmi.bank.operations import Deposit, Operation, Withdraw, check_account, parse_request_id
+from bankrmi.errors import InvalidRequest
+from bankrmi.replication.effects import Reply
+from bankrmi.replication.events import (
+    CallersGone,
+    Event,
+    OutcomeAsked,
+    ReadArrived,
+    RequestArrived,
+    Seen,
 )
-from bankrmi.errors import (
-    AccountNotFound,
-    BalanceTooLarge,
-    BankError,
-    Behind,
-    Cancelled,
-    InDoubt,
-    InsufficientFunds,
-    InvalidRequest,
-    NotPrimary,
-    Stale,
-)
-from bankrmi.replication.effects import Decided, IsBehind, IsStale, NotLeading, Read, Refusal, Reply
-from bankrmi.replication.entry import CANCELLED, Entry
-from bankrmi.replication.events import Event, OutcomeAsked, ReadArrived, RequestArrived, Seen
 from bankrmi.rmi import Call, Exposed
+from bankrmi.server.answering import Asked, busy, many, one
+from bankrmi.server.rates import EntryRates
+from bankrmi.server.waiting import Waiting, WaitingRoom, cost_of
 
 __all__ = ["ACCOUNT_ID", "AccountObject"]
 
 ACCOUNT_ID = "bankrmi.account."
 
-_DECLINES: dict[str, tuple[type[BankError], str]] = {
-    INSUFFICIENT: (InsufficientFunds, "the amount exceeds the balance of account {account}"),
-    NO_ACCOUNT: (AccountNotFound, "there is no account {account}"),
-    TOO_LARGE: (BalanceTooLarge, "the balance of account {account} would exceed 2^63-1"),
-}
-
-
-class _Waiting:
-    """A call that the rules have to answer."""
-
-    __slots__ = ("account", "answer", "call", "owner", "request_id", "since_ms")
-
-    def __init__(
-        self,
-        call: Call,
-        answer: Callable[[_Waiting, Decided], Any],
-        owner: AccountObject,
-        *,
-        account: int = 0,
-        request_id: str | None = None,
-    ) -> None:
-        self.call = call
-        self.answer = answer
-        self.owner = owner
-        self.since_ms = owner.now_ms()
-        self.account = account
-        self.request_id = request_id
-        owner.unanswered[self] = None
-
-    def reply(self, reply: Reply) -> None:
-        """Answer the call with what the rules say, unless it has been given up."""
-        if self.owner.unanswered.pop(self, self) is self:
-            return
-        try:
-            self.call.answer(self._value(reply))
-        except BankError as error:
-            self.call.fail(error)
-
-    def _value(self, reply: Reply) -> Any:
-        match reply:
-            case Decided():
-                return self.answer(self, reply)
-            case Read():
-                return _read_answer(self.account, reply)
-            case NotLeading(primary=primary):
-                address = self.owner.addresses.get(primary) if primary is not None else None
-                names = f"{primary} at {address} leads" if primary is not None else "nobody is known to lead"
-                raise NotPrimary(f"this server does not lead: {names}", primary=primary, address=address)
-            case IsBehind(action_id=action_id):
-                raise Behind(
-                    f"this copy ends at action id {action_id}, and you have seen more of it", newest=action_id
-                )
-            case IsStale(newest_sequence=newest):
-                raise Stale(
-                    f"request {self.request_id} came after number {newest} of its session was decided",
-                    request_id=self.request_id,
-                )
-            case Refusal(why=why):
-                raise InvalidRequest(why, request_id=self.request_id)
-        raise AssertionError(f"no answer for {reply!r}")
-
-
-def _read_answer(account: int, reply: Read) -> dict[str, Any]:
-    if reply.value is None:
-        raise AccountNotFound(
-            f"there is no account {account}",
-            account=account,
-            action_id=reply.action_id,
-            history=reply.history,
-        )
-    return {
-        "account": account,
-        "balance": reply.value,
-        "action_id": reply.action_id,
-        "history": reply.history,
-    }
-
-
-def _one(waiting: _Waiting, reply: Decided) -> dict[str, Any]:
-    """The answer to a single withdrawal or deposit."""
-    entry = reply.entries[0]
-    if entry.status == DONE and len(reply.entries) == 1:
-        return {
-            "account": waiting.account,
-            "balance": entry.result,
-            "action_id": entry.action_id,
-            "request_id": waiting.request_id,
-            "history": reply.history,
-        }
-    _refuse_cancelled(waiting, reply)
-    raise _declined(waiting.account, entry, request_id=waiting.request_id, history=reply.history)
-
-
-def _many(waiting: _Waiting, reply: Decided) -> dict[str, Any]:
-    """The answer to `submit` and `outcome`: what became of each operation."""
-    _refuse_cancelled(waiting, reply)
-    return {
-        "request_id": waiting.request_id,
-        "history": reply.history,
-        "action_id": reply.entries[-1].action_id,
-        "results": [_result(entry) for entry in reply.entries],
-    }
-
-
-def _refuse_cancelled(waiting: _Waiting, reply: Decided) -> None:
-    entry = reply.entries[0]
-    if entry.status == CANCELLED:
-        raise Cancelled(
-            f"request {waiting.request_id} never happened, and never will: "
-            "its outcome was asked before it came",
-            request_id=waiting.request_id,
-            action_id=entry.action_id,
-            history=reply.history,
-        )
-
-
-def _result(entry: Entry) -> dict[str, Any]:
-    account = described(entry.operation)["account"]
-    if entry.status == DONE:
-        return {"account": account, "balance": entry.result, "action_id": entry.action_id}
-    error = _declined(account, entry)
-    return {"code": error.code, "message": error.message, **error.details}
-
-
-def _declined(account: int, entry: Entry, **more: str | None) -> BankError:
-    kind, sentence = _DECLINES[entry.status]
-    balance = entry.result if isinstance(entry.result, int) else None
-    return kind(
-        sentence.format(account=account),
-        account=account,
-        balance=balance,
-        action_id=entry.action_id,
-        **more,
-    )
+LOOK_MS = 100.0
+"""How often it is looked who has waited too long, or is gone."""
 
 
 class AccountObject:
@@ -191,16 +52,20 @@ class AccountObject:
         *,
         addresses: Mapping[str, str],
         now_ms: Callable[[], float],
+        room: WaitingRoom,
+        rates: EntryRates,
         operations_per_request: int,
         timeout_ms: float,
     ) -> None:
         self._take = take
         self._status = status
-        self.now_ms = now_ms
-        self.addresses = addresses
+        self._now_ms = now_ms
+        self._addresses = addresses
+        self._room = room
+        self._rates = rates
         self._at_most = operations_per_request
         self._timeout_ms = timeout_ms
-        self.unanswered: dict[_Waiting, None] = {}
+        self._looked_ms = float("-inf")
         self._methods: dict[str, Callable[..., None]] = {
             "withdraw": self._withdraw,
             "deposit": self._deposit,
@@ -222,6 +87,8 @@ class AccountObject:
                 raise InvalidRequest(f"{call.method} does not take these arguments") from error
             raise
 
+    # -- what may be asked -----------------------------------------------------------------------
+
     def _withdraw(
         self, call: Call, account: Any, amount: Any, request_id: Any = None, seen: Any = None
     ) -> None:
@@ -235,8 +102,8 @@ class AccountObject:
     def _change(self, call: Call, operation: Operation, request_id: Any, seen: Any) -> None:
         request, text = _request(request_id)
         checked = _seen(seen)
-        waiting = _Waiting(call, _one, self, account=operation.account, request_id=text)
-        self._take(RequestArrived(waiting, request, (packed(operation),), checked))
+        asked = Asked(call, one, self._addresses, account=operation.account, request_id=text)
+        self._request(asked, request, lambda: [packed(operation)], 1, checked)
 
     def _submit(self, call: Call, operations: Any, request_id: Any = None, seen: Any = None) -> None:
         if not isinstance(operations, Sequence) or isinstance(operations, str | bytes) or not operations:
@@ -245,22 +112,26 @@ class AccountObject:
             raise InvalidRequest(
                 f"{len(operations)} operations are too many: at most {self._at_most} in a request"
             )
-        work = [packed(operation_from_wire(form)) for form in operations]
         request, text = _request(request_id)
         checked = _seen(seen)
-        waiting = _Waiting(call, _many, self, request_id=text)
-        self._take(RequestArrived(waiting, request, work, checked))
+        asked = Asked(call, many, self._addresses, request_id=text)
+        self._request(asked, request, lambda: list(map(packed_form, operations)), len(operations), checked)
 
     def _outcome(self, call: Call, request_id: Any, seen: Any = None) -> None:
         request = parse_request_id(request_id)
         checked = _seen(seen)
-        waiting = _Waiting(call, _many, self, request_id=request_id)
-        self._take(OutcomeAsked(waiting, request, checked))
+        asked = Asked(call, many, self._addresses, request_id=request_id)
+        key = ("outcome", *request)
+        if not self._joins(asked, key, None):
+            self._check_load(asked, 0, entries=1)
+            waiting = self._let_in(asked, key, None, 0)
+            self._take(OutcomeAsked(waiting, request, checked, call.peer.address))
 
     def _balance(self, call: Call, account: Any, seen: Any = None) -> None:
         checked = _seen(seen)
-        waiting = _Waiting(call, _many, self, account=check_account(account))
-        self._take(ReadArrived(waiting, account, checked))
+        asked = Asked(call, many, self._addresses, account=check_account(account))
+        self._check_load(asked, 0, entries=0)
+        self._take(ReadArrived(self._let_in(asked, None, None, 0), account, checked))
 
     def _tell_status(self, call: Call) -> None:
         call.answer(self._status())
@@ -268,23 +139,77 @@ class AccountObject:
     def _attribute(self, call: Call, name: str) -> None:
         call.answer(self._status()[name])
 
+    # -- waiting ---------------------------------------------------------------------------------
+
+    def _request(
+        self,
+        asked: Asked,
+        request: tuple[str, int],
+        work: Callable[[], list[bytes]],
+        count: int,
+        seen: Seen | None,
+    ) -> None:
+        """Have a request decided; `work` makes its operations, once it is known that there is room."""
+        key = ("request", *request)
+        if self._room.find(key) is not None:
+            self._joins(asked, key, work())
+            return
+        self._check_load(asked, count, entries=count)
+        operations = work()
+        waiting = self._let_in(asked, key, operations, count)
+        self._take(RequestArrived(waiting, request, operations, seen, asked.call.peer.address))
+
+    def _joins(self, asked: Asked, key: Hashable, content: Any) -> bool:
+        """Attach a retry to what waits under its id, if anything does."""
+        waiting = self._room.find(key)
+        if waiting is None:
+            return False
+        if waiting.content != content:
+            raise InvalidRequest(
+                "this request id was used before, for another operation", request_id=asked.request_id
+            )
+        self._forget_arguments(asked.call)
+        self._room.join(waiting, asked, self._now_ms())
+        return True
+
+    def _check_load(self, asked: Asked, operations: int, *, entries: int) -> None:
+        """Raise Busy if too much waits here, or if this caller makes the journals grow too fast."""
+        if not self._room.has_room(cost_of(operations)):
+            raise busy(asked.request_id)
+        if entries:
+            peer = asked.call.peer
+            wait_ms = self._rates.wait_ms(peer.address, entries, self._now_ms(), ours=peer.our_protocol)
+            if wait_ms > 0:
+                raise busy(asked.request_id, retry_ms=ceil(wait_ms))
+
+    def _let_in(self, asked: Asked, key: Hashable | None, content: Any, operations: int) -> Waiting:
+        self._forget_arguments(asked.call)
+        waiting = Waiting(self._answer, cost_of(operations), key, content)
+        self._room.enter(waiting, asked, self._now_ms())
+        return waiting
+
+    def _forget_arguments(self, call: Call) -> None:
+        """What a call said costs several times what is kept of it."""
+        call.args, call.kwargs = (), {}
+
+    def _answer(self, waiting: Waiting, reply: Reply) -> None:
+        for asked in self._room.leave(waiting):
+            asked.answer(reply)  # type: ignore[attr-defined]  # Only these were let in.
+
     def give_up_overdue(self) -> None:
-        """Answer what has waited too long: promise 6, every call ends."""
-        limit_ms = self.now_ms() - self._timeout_ms
-        while self.unanswered:
-            waiting = next(iter(self.unanswered))
-            if waiting.since_ms > limit_ms:
-                break
-            del self.unanswered[waiting]
-            waiting.call.fail(_too_late(waiting.request_id))
+        """Answer what has waited too long (promise 6, every call ends), and forget who is gone.
 
-
-def _too_late(request_id: str | None) -> BankError:
-    if request_id is None:
-        return NotPrimary("this server could not make sure in time that it leads", primary=None)
-    return InDoubt(
-        f"the outcome of {request_id} is not known yet: ask for it by this id", request_id=request_id
-    )
+        What nobody waits for any more is not decided, if it is not yet.
+        """
+        now_ms = self._now_ms()
+        if now_ms - self._looked_ms < LOOK_MS:
+            return
+        self._looked_ms = now_ms
+        left, late = self._room.give_up(now_ms - self._timeout_ms)
+        if left:
+            self._take(CallersGone(frozenset(left)))
+        for _, asked in late:
+            asked.give_up()  # type: ignore[attr-defined]
 
 
 def _request(request_id: Any) -> tuple[tuple[str, int], str]:

@@ -79,10 +79,14 @@ class Carrier:
 
     def tick_every(self, tick_ms: float) -> None:
         """Begin to tick: now, and then every so many milliseconds."""
-        self._ticker = self._clock.after(tick_ms, lambda: self.tick_every(tick_ms))
+        self._tick(tick_ms, self._clock.now_ms())
+
+    def _tick(self, tick_ms: float, due_ms: float) -> None:
+        now_ms = self._clock.now_ms()
+        self._ticker = self._clock.after(tick_ms, lambda: self._tick(tick_ms, now_ms + tick_ms))
         if not self._tick_waits:
             self._tick_waits = True
-            self.take(Tick())
+            self.take(Tick(max(0.0, now_ms - due_ms)))
 
     def end(self) -> None:
         """Take nothing and do nothing any more."""

@@ -35,7 +35,7 @@ __all__ = ["CopyFetcher", "CopyServer"]
 
 log = structlog.get_logger("bankrmi.server")
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 4 << 20
 SECONDS = 30.0
 WATCH_SECONDS = 0.5
 STEP_PAUSE_SECONDS = 0.0005
@@ -207,9 +207,10 @@ class CopyFetcher:
         copy = self._open_copy(self._path)
         copy.make_own(secrets.token_hex(8), adopted)
         copy.commit()
-        copy.close()
         old = self._current()
-        keep_as = f"replaced-{old.incarnation}.db" if old.tip.action_id else None
+        continues = copy.position(old.tip.action_id) == old.tip  # Nothing is here that is not there.
+        copy.close()
+        keep_as = f"replaced-{old.incarnation}.db" if old.tip.action_id and not continues else None
         old.close()
         if keep_as is not None:
             log.warning("this server held another history; it is kept beside the database", file=keep_as)

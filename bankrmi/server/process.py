@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from bankrmi.config import Configuration
+from bankrmi.config import NOT_THE_DAEMONS, Configuration
 from bankrmi.coordination.witness_client import WitnessClient
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.logging_setup import configure
@@ -37,8 +37,10 @@ from bankrmi.server.naming import Naming
 from bankrmi.server.operator_object import OPERATOR_ID, OperatorObject
 from bankrmi.server.peer_links import PeerLinks
 from bankrmi.server.peer_network import STANDBY_ID, PeerNetwork
+from bankrmi.server.rates import EntryRates, Rate
 from bankrmi.server.standby_object import StandbyObject
 from bankrmi.server.status import status_of
+from bankrmi.server.waiting import WaitingRoom
 from bankrmi.storage.database import DiskFailed
 
 __all__ = ["run"]
@@ -152,6 +154,8 @@ class _Process:
             lambda: status_of(driver.replica, configuration),
             addresses=configuration.servers,
             now_ms=now_ms,
+            room=WaitingRoom(configuration.limits.waiting_bytes),
+            rates=_rates(configuration),
             operations_per_request=configuration.limits.operations_per_request,
             timeout_ms=configuration.client.timeout_ms,
         )
@@ -240,5 +244,16 @@ def _settings(configuration: Configuration, name: str, *, first: bool) -> Settin
 
 
 def _limits(configuration: Configuration) -> Limits:
-    not_the_daemons = {"operations_per_request", "group_bytes"}
-    return Limits(**configuration.limits.model_dump(exclude=not_the_daemons))
+    return Limits(**configuration.limits.model_dump(exclude=set(NOT_THE_DAEMONS)))
+
+
+def _rates(configuration: Configuration) -> EntryRates:
+    limits = configuration.limits
+    return EntryRates(
+        Rate(per_caller=limits.entries_per_second, per_address=limits.entries_per_second_per_address),
+        Rate(
+            per_caller=limits.stranger_entries_per_second,
+            per_address=limits.stranger_entries_per_second_per_address,
+        ),
+        full_batch=limits.operations_per_request,
+    )

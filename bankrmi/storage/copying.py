@@ -17,7 +17,7 @@ from bankrmi.storage.database import open_database, sync_directory
 
 __all__ = ["CopyMaker", "put_in_place", "remove_logs", "verify_copy"]
 
-PAGES_AT_ONCE = 128
+PAGES_AT_ONCE = 1024
 
 
 class CopyMaker:

@@ -12,14 +12,16 @@ import hashlib
 import json
 import os
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from bankrmi.errors import BrokenInvariant, ConfigurationError
-from bankrmi.replication.entry import CANCELLED, DIGEST_BYTES, Entry, Position, Scalar, chained, same_request
+from bankrmi.replication.entry import CANCELLED, DIGEST_BYTES, Entry, Position, Scalar, chained, size_of
 from bankrmi.replication.journal import Adopted
 from bankrmi.storage.database import DiskFailed, sync_directory
 from bankrmi.storage.state_machine import StateMachine
@@ -161,6 +163,13 @@ class SqliteJournal:
         return self._tip
 
     @property
+    def size_bytes(self) -> int:
+        """How large the database is."""
+        pages: int = self._database.pragma("page_count")
+        size: int = self._database.pragma("page_size")
+        return pages * size
+
+    @property
     def opened_with(self) -> bytes | None:
         """Identifies the opening state; None while this copy is empty."""
         opened_with: bytes | None = self._execute("SELECT value FROM about WHERE name = 'opened_with'").get
@@ -220,26 +229,30 @@ class SqliteJournal:
         found = self._execute("SELECT epoch, digest FROM journal WHERE action_id = ?", (action_id,)).get
         return Position(action_id, *found) if found else None
 
-    def entries(self, after: int, limit: int) -> list[Entry]:
-        """Return about `limit` entries above `after`, up to the end of a request (rule A4)."""
-        rows = self._execute(
-            "SELECT * FROM journal WHERE action_id > ? ORDER BY action_id LIMIT ?", (after, limit)
-        )
-        entries = [Entry._make(row) for row in rows]
-        if len(entries) == limit:
-            entries += self._rest_of_request(entries[-1])
+    def entries(self, after: int, limit: int, *, at_most_bytes: int | None = None) -> list[Entry]:
+        """Return about `limit` entries above `after`, fewer if they are long; to a request's end (A4)."""
+        entries = self._range(after + 1, after + limit)
+        if at_most_bytes is not None:
+            sizes = accumulate(map(size_of, entries))
+            del entries[1 + bisect_left(list(sizes), at_most_bytes) :]
+        if entries:
+            entries += self._range(entries[-1].action_id + 1, self._end_of_request(entries[-1].action_id))
         return entries
 
-    def _rest_of_request(self, entry: Entry) -> list[Entry]:
-        rest = []
-        for row in self._execute(
-            "SELECT * FROM journal WHERE action_id > ? ORDER BY action_id", (entry.action_id,)
-        ):
-            following = Entry._make(row)
-            if not same_request(entry, following):
-                break
-            rest.append(following)
-        return rest
+    def _range(self, first: int, last: int) -> list[Entry]:
+        rows = self._execute(
+            "SELECT * FROM journal WHERE action_id BETWEEN ? AND ? ORDER BY action_id", (first, last)
+        )
+        return list(map(Entry._make, rows))
+
+    def _end_of_request(self, action_id: int) -> int:
+        """Return the last action id of this entry's request: the next request begins at place 0."""
+        following: int | None = self._execute(
+            "SELECT action_id FROM journal NOT INDEXED"
+            " WHERE action_id > ? AND place = 0 ORDER BY action_id LIMIT 1",
+            (action_id,),
+        ).get
+        return self._tip.action_id if following is None else following - 1
 
     def newest(self, session: str) -> int | None:
         """Return the sequence number of the newest request of a session."""
@@ -254,11 +267,7 @@ class SqliteJournal:
             "SELECT action_id FROM journal WHERE place = 0 AND session = ? AND sequence = ?",
             (session, sequence),
         ).get
-        return self._request_from(first) if first else []
-
-    def _request_from(self, action_id: int) -> list[Entry]:
-        first = Entry._make(self._execute("SELECT * FROM journal WHERE action_id = ?", (action_id,)).get)
-        return [first, *self._rest_of_request(first)]
+        return self._range(first, self._end_of_request(first)) if first else []
 
     def read(self, query: Any) -> Any:
         """Ask the state machine."""

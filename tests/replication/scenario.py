@@ -19,6 +19,7 @@ from bankrmi.replication import effects as do
 from bankrmi.replication import messages as say
 from bankrmi.replication.events import (
     AnswerArrived,
+    CallersGone,
     CoordinatorSilent,
     CopyEnded,
     Event,
@@ -110,10 +111,14 @@ class Bank:
         if name in self._hands:
             self._hands[name].take(event)
 
-    def tick(self, *names: str) -> None:
-        """Let servers notice the time."""
+    def tick(self, *names: str, late_ms: float = 0.0) -> None:
+        """Let servers notice the time; late, if they were busy for so long, and could read nothing."""
         for name in names or list(self.replicas):
-            self.take(name, Tick())
+            self.take(name, Tick(late_ms))
+
+    def forget(self, name: str, *tokens: str) -> None:
+        """Nobody waits for these answers any more."""
+        self.take(name, CallersGone(frozenset(tokens)))
 
     def wait(self, ms: float) -> None:
         """Let time pass; nobody notices before the next event."""
@@ -453,6 +458,8 @@ def reply_in_words(reply: do.Reply) -> str:
             return f"stale, {newest} was decided"
         case do.IsBehind(action_id=action_id):
             return f"I only have {action_id}"
+        case do.IsBusy():
+            return "busy"
         case do.Handed(after=after):
             return f"handed over, {view_in_words(after)}"
         case do.Refusal(why=why):

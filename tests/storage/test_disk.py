@@ -117,8 +117,11 @@ def test_a_copy_made_while_the_bank_goes_on_is_the_same_afterwards(
     assert list(copy.export()) == list(source.export())
 
 
-def test_a_copy_larger_than_its_cache_is_sound_though_the_bank_went_on(tmp_path: Path) -> None:
+def test_a_copy_larger_than_its_cache_is_sound_though_the_bank_went_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Found with a million entries: pages were written with checksums from before the last change."""
+    monkeypatch.setattr(copying, "PAGES_AT_ONCE", 128)
     source = opened(tmp_path / "bank.db")
     for number in range(1, 41):
         source.decide(1, ("a", number), [deposit(1, 1)] * 8000, 1)

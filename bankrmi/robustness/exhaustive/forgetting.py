@@ -43,6 +43,7 @@ def forget(replica: Replica) -> None:
 def _forget_outsider(peer: Peer) -> None:
     """It gets no checkpoints and nobody waits for it; `begin_epoch` begins all of this anew."""
     peer.unanswered.clear()
+    peer.on_the_way.clear()
     peer.waiting_since_ms = None
     peer.last_sent_ms = float("-inf")
 
@@ -84,6 +85,7 @@ def _subtract(primary: Primary, by: int) -> None:
     primary._number -= by
     for peer in primary.peers.values():
         peer.unanswered = {number - by: at_ms for number, at_ms in peer.unanswered.items()}
+        peer.on_the_way = {number - by: size for number, size in peer.on_the_way.items()}
         if peer.confirmed_number:
             peer.confirmed_number = max(1, peer.confirmed_number - by)
         peer.lost_disk_number = max(0, peer.lost_disk_number - by)

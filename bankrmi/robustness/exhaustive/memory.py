@@ -18,6 +18,7 @@ from enum import Enum
 from operator import attrgetter
 from typing import Any
 
+from bankrmi.replication.pace import Pace
 from bankrmi.replication.replica import Replica
 from bankrmi.robustness.exhaustive.kept import Kept
 
@@ -32,6 +33,8 @@ _LEFT_OUT: dict[str, Any] = {
     "new_id": None,  # A function.
     "_handlers": None,  # Functions.
     "now_ms": NOW_MS,  # Set by the next step.
+    "listened_ms": NOW_MS,  # Nobody is ever late here.
+    "_pace": Pace(NOW_MS),  # Only a lag of thousands of entries slows anybody down.
     "effects": None,  # Of the step that is over.
     "role_since_ms": NOW_MS,  # For people.
     "_probes": 0,  # Only how long to wait before the next look; here it may take any time.

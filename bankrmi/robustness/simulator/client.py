@@ -18,8 +18,8 @@ from bankrmi.client.attempts import (
     Unconnected,
     Wait,
 )
-from bankrmi.errors import BankError, Behind, NotPrimary, Refused, Stale
-from bankrmi.replication.effects import Decided, IsBehind, IsStale, NotLeading, Read, Refusal, Reply
+from bankrmi.errors import BankError, Behind, Busy, NotPrimary, Refused, Stale
+from bankrmi.replication.effects import Decided, IsBehind, IsBusy, IsStale, NotLeading, Read, Refusal, Reply
 from bankrmi.replication.events import Event, OutcomeAsked, ReadArrived, RequestArrived
 
 if TYPE_CHECKING:
@@ -252,6 +252,8 @@ class SimulatedClient:
                 self._end(attempt, Failed(NotPrimary("another server leads", primary=primary)))
             case IsBehind():
                 self._end(attempt, Failed(Behind("this copy is older")))
+            case IsBusy():
+                self._end(attempt, Failed(Busy("too much waits here already")))
             case IsStale():
                 self._end(attempt, Failed(Stale("a newer request was decided")))
             case Refusal(why=why):

@@ -1,0 +1,109 @@
+"""Requests that wait for a group, dealt out fairly.  Pure; what a request costs is reckoned here.
+
+Rule 1: the oldest request is in the next group, whatever it costs: nobody waits for ever.
+Rule 2: the rest of a group goes round the callers, one request each, the cheapest first; a share of it stays
+        theirs when the oldest one alone fills the group, so a light caller never waits behind many batches.
+Rule 3: a request is never split (A4), and those of one session stay in the order in which they came.
+Rule 4: who is dropped leaves nothing behind, and was not decided.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from heapq import heappop, heappush
+from typing import Any
+
+from bankrmi.replication.events import OutcomeAsked, RequestArrived
+
+__all__ = ["ENTRY_BYTES", "RequestQueue", "cost_of"]
+
+ENTRY_BYTES = 128
+"""What an entry costs on the wire beside its operation, generously."""
+
+SHARE = 4
+"""One part in so many of a group is for the others, when the oldest request alone fills it."""
+
+_Request = RequestArrived | OutcomeAsked
+
+
+def cost_of(event: _Request) -> int:
+    """Return the bytes that the entries of a request will take; for an outcome nobody knows yet."""
+    if isinstance(event, OutcomeAsked):
+        return ENTRY_BYTES
+    return ENTRY_BYTES * len(event.operations) + sum(map(len, event.operations))
+
+
+class RequestQueue:
+    """The requests that one primary has not decided yet."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[_Request, int]] = deque()  # With what each costs.
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, event: _Request) -> None:
+        """Wait behind all others."""
+        self._waiting.append((event, cost_of(event)))
+
+    def put_back(self, events: Iterable[_Request]) -> None:
+        """What was taken and not decided waits before all others, in the order in which it was taken."""
+        self._waiting.extendleft([(event, cost_of(event)) for event in events][::-1])
+
+    def take(self, room: int) -> list[_Request]:
+        """Take out what the next group decides, in the order in which it came."""
+        everything = [event for event, _ in self._waiting]
+        costs = [cost for _, cost in self._waiting]
+        if sum(costs) <= room or len(everything) == 1:
+            self._waiting.clear()
+            return everything
+        chosen = _dealt(everything, costs, room)
+        self._waiting = deque(one for place, one in enumerate(self._waiting) if place not in chosen)
+        return [everything[place] for place in sorted(chosen)]
+
+    def drop(self, tokens: Collection[Any]) -> None:
+        """Nobody waits for these any more: they are not decided."""
+        self._waiting = deque(one for one in self._waiting if one[0].token not in tokens)
+
+    def take_tokens(self) -> list[Any]:
+        """Give up every request; return whom to tell."""
+        tokens = [event.token for event, _ in self._waiting]
+        self._waiting.clear()
+        return tokens
+
+
+def _dealt(events: list[_Request], costs: list[int], room: int) -> set[int]:
+    """Return the places of those that go into a group which has no room for all."""
+    chosen = {0}
+    room = max(room - costs[0], room // SHARE)
+    heads: list[tuple[int, int, int, Iterator[int]]] = []  # Turn, cost, place: the first one is next.
+
+    def take_turn(turn: int, lane: Iterator[int]) -> None:
+        place = next(lane, None)
+        if place is not None:
+            heappush(heads, (turn, costs[place], place, lane))
+
+    first, *others = _lanes(events)
+    next(first)  # The oldest one is in already: its caller's next one waits for the others.
+    take_turn(1, first)
+    for lane in others:
+        take_turn(0, lane)
+    while heads:
+        turn, cost, place, lane = heappop(heads)
+        if cost <= room:  # Else this caller's next one waits, and those behind it with it.
+            room -= cost
+            chosen.add(place)
+            take_turn(turn + 1, lane)
+    return chosen
+
+
+def _lanes(events: list[_Request]) -> list[Iterator[int]]:
+    """Return the places of each caller's requests; a session stays with its first caller."""
+    lanes: dict[str, list[int]] = {}
+    lane_of_session: dict[str, str] = {}
+    for place, event in enumerate(events):
+        session = event.request[0]
+        lane = lane_of_session.setdefault(session, event.caller or session)
+        lanes.setdefault(lane, []).append(place)
+    return [iter(places) for places in lanes.values()]

@@ -1,0 +1,90 @@
+"""How fast a caller may make the journals grow: token buckets, for each caller and each address.
+
+Pure; the caller brings the time.
+
+Rule 1: a bucket holds two full batches, so nobody is told to wait who asks now and then; of our own clients
+        it holds two seconds' worth, so that many of them may begin together.
+Rule 2: who asks for too much is told when it will fit, and has used up nothing.
+Rule 3: buckets are few, however many addresses come and go: a full one says no more than none.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+__all__ = ["Buckets", "EntryRates", "Rate"]
+
+BUCKETS_AT_MOST = 4096
+"""Over it the one that was used least recently is forgotten: it has had the most time to fill."""
+
+BURST = 2
+"""Full batches that a bucket holds; of our own clients, seconds of their rate."""
+
+
+class Buckets:
+    """Buckets of one kind, by name."""
+
+    def __init__(self, per_second: int, burst: int) -> None:
+        self._per_ms = per_second / 1_000
+        self._burst = float(burst)
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # Entries left, and since when.
+
+    def __len__(self) -> int:
+        return len(self._left)
+
+    def wait_ms(self, name: str, entries: int, now_ms: float) -> float:
+        """Return how long to wait until so many entries fit; 0 is now."""
+        missing = min(float(entries), self._burst) - self._now_in(name, now_ms)
+        return max(0.0, missing / self._per_ms)
+
+    def take(self, name: str, entries: int, now_ms: float) -> None:
+        """Use up so many; `wait_ms` was asked before."""
+        self._left[name] = (self._now_in(name, now_ms) - entries, now_ms)
+        self._left.move_to_end(name)
+        if len(self._left) > BUCKETS_AT_MOST:
+            self._left.popitem(last=False)
+
+    def _now_in(self, name: str, now_ms: float) -> float:
+        left, since_ms = self._left.get(name, (self._burst, now_ms))
+        return min(self._burst, left + self._per_ms * (now_ms - since_ms))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """Entries a second; 0 is without limit."""
+
+    per_caller: int
+    per_address: int
+
+
+class EntryRates:
+    """What callers that speak our protocol may add, and what all others may."""
+
+    def __init__(self, ours: Rate, strangers: Rate, *, full_batch: int) -> None:
+        batches = BURST * full_batch
+        self._ours = _both(ours, batches, seconds=BURST)
+        self._strangers = _both(strangers, batches)
+
+    def wait_ms(self, caller: str, entries: int, now_ms: float, *, ours: bool) -> float:
+        """Take so many entries for a caller (host:port) if they fit, and return 0; else how long to wait."""
+        buckets = self._ours if ours else self._strangers
+        names = (caller, caller.rpartition(":")[0])
+        wait_ms = 0.0
+        for kind, name in zip(buckets, names, strict=True):
+            if kind is not None:
+                wait_ms = max(wait_ms, kind.wait_ms(name, entries, now_ms))
+        if wait_ms == 0:
+            for kind, name in zip(buckets, names, strict=True):
+                if kind is not None:
+                    kind.take(name, entries, now_ms)
+        return wait_ms
+
+
+def _both(rate: Rate, batches: int, *, seconds: int = 0) -> tuple[Buckets | None, Buckets | None]:
+    """Return the buckets of callers and of addresses; None is without limit."""
+
+    def buckets(per_second: int) -> Buckets | None:
+        return Buckets(per_second, max(batches, seconds * per_second)) if per_second else None
+
+    return buckets(rate.per_caller), buckets(rate.per_address)

@@ -1,0 +1,127 @@
+"""Whoever waits in a server for the rules: let in within one budget of bytes, or told at once.
+
+Pure: no clock, no event loop, no wire; the caller brings the time. Requests, reads and questions for an
+outcome are counted alike, from arrival to answer, wherever they are meanwhile: queued, under way, held.
+
+Rule 1: over the budget nothing is taken, and that is said at once; nobody is put out for others.
+Rule 2: a request of an id that waits already joins it: one entry, one decision, an answer for each caller.
+Rule 3: whoever is answered, has given up or is gone costs nothing any more.
+Assumption: a connection has one call in progress, so those who wait are about as many as connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+__all__ = ["OPERATION_BYTES", "QUESTION_BYTES", "Caller", "Waiting", "WaitingRoom", "cost_of"]
+
+QUESTION_BYTES = 2048
+"""What a call costs in memory while it waits, beside its operations; measured, and rounded up."""
+
+OPERATION_BYTES = 80
+"""What an operation costs in the queue, the longest there is; measured, and rounded up."""
+
+
+def cost_of(operations: int) -> int:
+    """Return the bytes that a request with so many operations, or a read, takes while it waits."""
+    return QUESTION_BYTES + OPERATION_BYTES * operations
+
+
+class Caller(Protocol):
+    """One call that wants the answer."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody is left to read it."""
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """One request or read, and all calls that want its answer; the rules know it as a token."""
+
+    answer: Callable[[Waiting, Any], None]
+    cost: int
+    key: Hashable | None  # What makes two the same; None: nothing is the same as this one.
+    content: Any
+    callers: list[tuple[Caller, float]] = field(default_factory=list)  # With the time since when it waits.
+
+    def reply(self, reply: Any) -> None:
+        """Hand over what the rules say."""
+        self.answer(self, reply)
+
+
+class WaitingRoom:
+    """All that waits in one server."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget = budget_bytes
+        self._held = 0
+        self._waiting: dict[Waiting, None] = {}
+        self._by_key: dict[Hashable, Waiting] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __contains__(self, waiting: object) -> bool:
+        return waiting in self._waiting
+
+    @property
+    def held_bytes(self) -> int:
+        """How much of the budget is used."""
+        return self._held
+
+    def has_room(self, cost: int) -> bool:
+        """Whether so much more may wait."""
+        return self._held + cost <= self._budget
+
+    def find(self, key: Hashable | None) -> Waiting | None:
+        """Return the one of this key that waits already."""
+        return None if key is None else self._by_key.get(key)
+
+    def enter(self, waiting: Waiting, caller: Caller, now_ms: float) -> None:
+        """Let it wait; `has_room` was asked before."""
+        self._waiting[waiting] = None
+        self._held += waiting.cost
+        if waiting.key is not None:
+            self._by_key[waiting.key] = waiting
+        waiting.callers.append((caller, now_ms))
+
+    def join(self, waiting: Waiting, caller: Caller, now_ms: float) -> None:
+        """Wait for the same answer.  Never refused: the request was taken, and costs no more for it."""
+        waiting.cost += QUESTION_BYTES
+        self._held += QUESTION_BYTES
+        waiting.callers.append((caller, now_ms))
+
+    def leave(self, waiting: Waiting) -> list[Caller]:
+        """It is answered, or given up: forget it; return who wanted to know, nobody if it had left."""
+        if waiting not in self._waiting:
+            return []
+        del self._waiting[waiting]
+        self._held -= waiting.cost
+        if waiting.key is not None:
+            del self._by_key[waiting.key]
+        return [caller for caller, _ in waiting.callers]
+
+    def give_up(self, overdue_since_ms: float) -> tuple[list[Waiting], list[tuple[Waiting, Caller]]]:
+        """Let go of all callers that are gone, or have waited since before then.
+
+        Return what nobody waits for any more, and has left; and whom to tell that it took too long.
+        """
+        left: list[Waiting] = []
+        late: list[tuple[Waiting, Caller]] = []
+        for waiting in list(self._waiting):
+            still = []
+            for caller, since_ms in waiting.callers:
+                if caller.gone:
+                    continue
+                if since_ms <= overdue_since_ms:
+                    late.append((waiting, caller))
+                else:
+                    still.append((caller, since_ms))
+            waiting.callers = still
+            if not still:
+                self.leave(waiting)
+                left.append(waiting)
+        return left, late

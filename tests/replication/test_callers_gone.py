@@ -1,0 +1,141 @@
+"""Who waits no longer costs nothing, and what was not decided yet never is.  O1, A1."""
+
+from __future__ import annotations
+
+import pytest
+
+from bankrmi.bank.operations import Withdraw
+from bankrmi.replication import primary, standby
+from tests.replication.histories import taken_over
+from tests.replication.scenario import running
+
+
+def test_what_is_queued_for_nobody_is_never_decided() -> None:
+    bank = running("s1", "s2")
+    bank.withdraw("s1", "a:1", 1)
+    bank.withdraw("s1", "b:1", 10)
+    bank.withdraw("s1", "c:1", 1)
+    bank.forget("s1", "b:1")
+    bank.deliver_all()
+    assert "s1 answers c:1: done 98 at 2" in bank.told()
+    assert bank.journals["s1"].recorded("b", 1) == []
+    assert bank.balances() == {"s1": 98, "s2": 98}
+
+
+def test_what_is_decided_stays_decided_though_nobody_waits_and_a_retry_finds_it() -> None:
+    bank = running("s1", "s2")
+    bank.withdraw("s1", "a:1", 10)
+    bank.forget("s1", "a:1")
+    bank.deliver_all()
+    assert not [line for line in bank.told() if line.startswith("s1 answers")]
+    bank.withdraw("s1", "a:1", 10)
+    assert bank.told() == ["s1 answers a:1: done 90 at 1"]
+
+
+def test_a_retry_of_what_was_dropped_is_decided_once() -> None:
+    """As if it had never arrived: no promise was made about it."""
+    bank = running("s1", "s2")
+    bank.withdraw("s1", "other:1", 1)
+    bank.withdraw("s1", "a:1", 10)
+    bank.forget("s1", "a:1")
+    bank.withdraw("s1", "a:1", 10)
+    bank.deliver_all()
+    assert bank.told()[-1] == "s1 answers a:1: done 89 at 2"
+
+
+def test_an_outcome_settles_what_was_dropped() -> None:
+    """O4: it was in doubt, and now it never happens."""
+    bank = running("s1", "s2")
+    bank.withdraw("s1", "other:1", 1)
+    bank.withdraw("s1", "a:1", 10)
+    bank.forget("s1", "a:1")
+    bank.outcome("s1", "a:1")
+    bank.deliver_all()
+    assert "s1 answers outcome of a:1: cancelled None at 2" in bank.told()
+    bank.withdraw("s1", "a:1", 10)
+    assert bank.told()[-1] == "s1 answers a:1: cancelled None at 2"
+
+
+def test_an_outcome_asked_behind_a_queued_request_does_not_overtake_it() -> None:
+    """However the group is dealt: the question is cheap, and of another caller."""
+    bank = running("s1", "s2", group_bytes=200)
+    bank.withdraw("s1", "other:1", 1)
+    bank.request("s1", "a:1", *[Withdraw(1, 1)] * 9)
+    bank.outcome("s1", "a:1")
+    bank.deliver_all()
+    told = bank.told()
+    assert [line for line in told if line.startswith("s1 answers outcome of a:1: done 98 at 2")]
+
+
+def test_reads_that_nobody_waits_for_are_forgotten_too() -> None:
+    bank = running("s1", "s2", lease_ms=0)
+    bank.read("s1")
+    bank.forget("s1", "reader")
+    bank.deliver_all()
+    assert not [line for line in bank.told() if line.startswith("s1 answers")]
+
+
+def test_who_waits_at_a_standby_and_goes_is_not_served_when_it_leads() -> None:
+    bank = running("s1", "s2")
+    bank.withdraw("s2", "a:1", 10)
+    bank.forget("s2", "a:1")
+    bank.crash("s1")
+    bank.drop("s1 ")
+    taken_over(bank, "s2", "s1")
+    bank.deliver_all()
+    assert bank.balances()["s2"] == 100
+
+
+def test_too_many_are_told_that_the_server_is_busy_and_nothing_of_theirs_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not that somebody else leads: they would go and look for him."""
+    monkeypatch.setattr(primary, "QUEUE_LIMIT", 1)
+    bank = running("s1", "s2")
+    bank.withdraw("s1", "a:1", 1)
+    bank.withdraw("s1", "b:1", 1)
+    bank.told()
+    bank.withdraw("s1", "c:1", 1)
+    assert bank.told() == ["s1 answers c:1: busy"]
+    bank.deliver_all()
+    assert bank.journals["s1"].recorded("c", 1) == []
+
+
+def test_too_many_at_a_standby_are_told_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standby, "HELD_LIMIT", 1)
+    bank = running("s1", "s2")
+    bank.withdraw("s2", "a:1", 1)
+    bank.told()
+    bank.withdraw("s2", "b:1", 1)
+    assert bank.told() == ["s2 answers b:1: busy"]
+
+
+def test_recorded_outcomes_are_read_a_few_at_a_time() -> None:
+    """Nobody knows what a question costs before it is read: a group stops when it was much."""
+    bank = running("s1", "s2", group_bytes=600)
+    bank.request("s1", "a:1", *[Withdraw(1, 1)] * 10)
+    bank.deliver_all()
+    bank.withdraw("s1", "b:1", 1)
+    for _ in range(3):
+        bank.outcome("s1", "a:1")
+    bank.told()
+    leader = bank.replicas["s1"].primary
+    assert leader is not None
+    read_at_once: list[int] = []
+    recorded = bank.journals["s1"].recorded
+
+    def counted(session: str, sequence: int) -> object:
+        read_at_once[-1] += 1
+        return recorded(session, sequence)
+
+    bank.journals["s1"].recorded = counted  # type: ignore[assignment,method-assign]
+    form = leader._form_group
+
+    def one_group(time_us: int) -> None:
+        read_at_once.append(0)
+        form(time_us)
+
+    leader._form_group = one_group  # type: ignore[method-assign]
+    bank.deliver_all()
+    assert len([line for line in bank.told() if line.startswith("s1 answers outcome of a:1: done")]) == 3
+    assert read_at_once == [1, 1, 1]

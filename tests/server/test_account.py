@@ -1,0 +1,270 @@
+"""What the account object lets in, joins, refuses and forgets; the rules are played by the test."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from typing import Any
+
+import pytest
+
+from bankrmi.bank.accounts import packed
+from bankrmi.bank.operations import LARGEST, Deposit, Withdraw
+from bankrmi.errors import Busy, InDoubt, InvalidRequest, NotPrimary
+from bankrmi.replication.effects import Decided, IsBusy, Read
+from bankrmi.replication.entry import Entry, Position, chained
+from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, RequestArrived
+from bankrmi.rmi.failures import read_error
+from bankrmi.rmi.objects import Call, Peer, begin
+from bankrmi.server.account import AccountObject
+from bankrmi.server.rates import EntryRates, Rate
+from bankrmi.server.waiting import WaitingRoom, cost_of
+
+BATCH = 100
+
+
+class Caller:
+    """A connection; remembers what it was answered."""
+
+    def __init__(self, port: int = 1, *, ours: bool = True) -> None:
+        self.peer = Peer(address=f"127.0.0.1:{port}", our_protocol=ours)
+        self.lost = False
+        self.answers: list[Any] = []
+
+    def answered(self, call: Call, value: object, *, is_error: bool) -> None:
+        self.answers.append(read_error(value) if is_error else value)
+
+
+class Counter:
+    """An account object at a counter: events, time, and the calls that come."""
+
+    def __init__(self, *, waiting_bytes: int = 1 << 20, stranger_rate: int = 0) -> None:
+        self.now_ms = 0.0
+        self.events: list[Event] = []
+        none = Rate(per_caller=0, per_address=0)
+        self.room = WaitingRoom(waiting_bytes)
+        self.account = AccountObject(
+            self.events.append,
+            dict,
+            addresses={"s2": "there:1"},
+            now_ms=lambda: self.now_ms,
+            room=self.room,
+            rates=EntryRates(
+                none, Rate(per_caller=stranger_rate, per_address=2 * stranger_rate), full_batch=BATCH
+            ),
+            operations_per_request=BATCH,
+            timeout_ms=1000,
+        )
+
+    def call(self, caller: Caller, method: str, *args: Any) -> Call:
+        call = Call(caller, caller.peer, method, args, {})
+        begin(self.account, call)
+        return call
+
+    def asked(self) -> list[Event]:
+        events, self.events[:] = list(self.events), []
+        return events
+
+
+def decided(event: Event, status: str = "done") -> Decided:
+    assert isinstance(event, RequestArrived)
+    entries: list[Entry] = []
+    before = Position(0, 0, b"")
+    for place, operation in enumerate(event.operations):
+        entries.append(chained(before, 1, event.request, place, (operation, status, 5), 1))
+        before = entries[-1].position
+    return Decided("h", entries)
+
+
+def batch(operations: int = BATCH) -> list[list[Any]]:
+    return [["withdraw", 1, 1]] * operations
+
+
+def test_a_retry_joins_what_is_queued_and_both_get_the_answer() -> None:
+    counter, one, other = Counter(), Caller(1), Caller(2)
+    counter.call(one, "withdraw", 1, 10, "c:1")
+    counter.call(other, "withdraw", 1, 10, "c:1")
+    [event] = counter.asked()
+    event.token.reply(decided(event))  # type: ignore[union-attr]
+    assert one.answers == other.answers
+    assert one.answers[0]["balance"] == 5
+    assert len(counter.room) == 0
+
+
+def test_a_retry_in_another_form_is_answered_in_its_own() -> None:
+    counter, one, other = Counter(), Caller(1), Caller(2)
+    counter.call(one, "withdraw", 1, 10, "c:1")
+    counter.call(other, "submit", [["withdraw", 1, 10]], "c:1")
+    [event] = counter.asked()
+    event.token.reply(decided(event))  # type: ignore[union-attr]
+    assert one.answers[0]["balance"] == 5
+    assert other.answers[0]["results"] == [{"account": 1, "balance": 5, "action_id": 1}]
+
+
+def test_another_operation_under_an_id_that_waits_is_refused() -> None:
+    counter, one, other = Counter(), Caller(1), Caller(2)
+    counter.call(one, "withdraw", 1, 10, "c:1")
+    counter.call(other, "withdraw", 1, 11, "c:1")
+    assert len(counter.asked()) == 1
+    [error] = other.answers
+    assert isinstance(error, InvalidRequest)
+    assert error.request_id == "c:1"
+
+
+def test_an_outcome_does_not_join_the_request_but_another_outcome_does() -> None:
+    counter = Counter()
+    for number, method in enumerate(["withdraw", "outcome", "outcome"]):
+        args = (1, 10, "c:1") if method == "withdraw" else ("c:1",)
+        counter.call(Caller(number), method, *args)
+    assert [type(event) for event in counter.asked()] == [RequestArrived, OutcomeAsked]
+
+
+def test_over_the_budget_callers_are_told_busy_at_once_and_later_there_is_room_again() -> None:
+    counter, caller = Counter(waiting_bytes=2 * cost_of(BATCH)), Caller()
+    for number in (1, 2):
+        counter.call(Caller(number), "submit", batch(), f"s{number}:1")
+    events = counter.asked()
+    counter.call(caller, "submit", batch(), "c:1")
+    counter.call(caller, "balance", 1)
+    assert [type(error) for error in caller.answers] == [Busy, Busy]
+    assert caller.answers[0].happened is False
+    assert caller.answers[0].retry_ms > 0
+    assert counter.asked() == []
+    for event in events:
+        event.token.reply(decided(event))  # type: ignore[union-attr]
+    counter.call(caller, "submit", batch(), "c:1")
+    assert len(counter.asked()) == 1
+
+
+def test_a_retry_of_what_waits_is_never_told_busy() -> None:
+    """It was taken: to say that it was not would not be true."""
+    counter, one, other = Counter(waiting_bytes=cost_of(BATCH)), Caller(1), Caller(2)
+    counter.call(one, "submit", batch(), "c:1")
+    counter.call(other, "submit", batch(), "c:1")
+    assert other.answers == []
+
+
+def test_busy_costs_next_to_nothing() -> None:
+    """Overload is told before the operations are looked at."""
+    counter, caller = Counter(waiting_bytes=cost_of(1)), Caller()
+    counter.call(caller, "submit", ["nonsense"] * BATCH, "c:1")
+    assert isinstance(caller.answers[0], Busy)
+
+
+def test_what_the_rules_have_too_much_of_is_told_busy_too() -> None:
+    counter, caller = Counter(), Caller()
+    counter.call(caller, "balance", 1)
+    [event] = counter.asked()
+    event.token.reply(IsBusy())  # type: ignore[union-attr]
+    assert isinstance(caller.answers[0], Busy)
+
+
+def test_what_has_waited_too_long_is_in_doubt_and_leaves_the_queue() -> None:
+    counter, caller, reader = Counter(), Caller(1), Caller(2)
+    counter.call(caller, "withdraw", 1, 10, "c:1")
+    counter.call(reader, "balance", 1)
+    events = counter.asked()
+    counter.now_ms = 1000
+    counter.account.give_up_overdue()
+    assert counter.asked() == [CallersGone(frozenset(event.token for event in events))]  # type: ignore[union-attr]
+    [error] = caller.answers
+    assert isinstance(error, InDoubt)
+    assert isinstance(reader.answers[0], NotPrimary)
+    assert counter.room.held_bytes == 0
+    events[0].token.reply(decided(events[0]))  # type: ignore[union-attr]
+    assert len(caller.answers) == 1, "answered twice"
+
+
+def test_who_is_gone_is_not_decided() -> None:
+    counter, caller, other = Counter(), Caller(1), Caller(2)
+    counter.call(caller, "withdraw", 1, 10, "c:1")
+    counter.call(other, "withdraw", 1, 10, "d:1")
+    lost, _ = counter.asked()
+    caller.lost = True
+    counter.account.give_up_overdue()
+    assert counter.asked() == [CallersGone(frozenset({lost.token}))]  # type: ignore[union-attr]
+
+
+def test_an_answer_for_a_lost_connection_is_never_built() -> None:
+    counter, caller = Counter(), Caller()
+    counter.call(caller, "outcome", "c:1")
+    [event] = counter.asked()
+    caller.lost = True
+    broken = Decided("h", "no entries at all")  # type: ignore[arg-type]
+    event.token.reply(broken)  # type: ignore[union-attr]
+
+
+def test_strangers_may_add_less_and_are_told_when_to_come_again() -> None:
+    counter, stranger, ours = Counter(stranger_rate=1000), Caller(1, ours=False), Caller(2)
+    for number in range(3):
+        counter.call(stranger, "submit", batch(), f"c:{number + 1}")
+        counter.call(ours, "submit", batch(), f"d:{number + 1}")
+    assert len(counter.asked()) == 5
+    [error] = stranger.answers
+    assert isinstance(error, Busy)
+    assert error.retry_ms == 100
+    counter.now_ms = 100
+    counter.call(stranger, "submit", batch(), "c:3")
+    counter.call(stranger, "balance", 1)
+    assert len(counter.asked()) == 2
+
+
+def test_a_retry_does_not_count_as_growth() -> None:
+    counter = Counter(stranger_rate=1000)
+    for number in range(10):
+        counter.call(Caller(number, ours=False), "submit", batch(), "c:1")
+    assert len(counter.asked()) == 1
+
+
+@pytest.mark.parametrize("operations", [0, 1, 8192])
+def test_what_waits_costs_no_more_than_is_counted(operations: int) -> None:
+    """Measured: the longest operations there are, the longest request id, and what is left of the call."""
+    many = 20 if operations > 1 else 500
+    counter = Counter(waiting_bytes=1 << 30)
+    counter.account._at_most = 8192
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        kept = []
+        for number in range(many):
+            caller = Caller(number)
+            session = f"{number:0>64}"
+            if operations:
+                work = [["withdraw", LARGEST - n, LARGEST] for n in range(operations)]
+                kept.append(counter.call(caller, "submit", work, f"{session}:1", ["h" * 16, number]))
+                del work
+            else:
+                kept.append(counter.call(caller, "balance", number, ["h" * 16, number]))
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(counter.asked()) == many
+    assert (after - before) / many < cost_of(operations)
+
+
+def test_a_read_is_answered() -> None:
+    counter, caller = Counter(), Caller()
+    counter.call(caller, "balance", 1)
+    [event] = counter.asked()
+    event.token.reply(Read("h", 3, 7))  # type: ignore[union-attr]
+    assert caller.answers == [{"account": 1, "balance": 7, "action_id": 3, "history": "h"}]
+
+
+def test_a_batch_is_packed_as_its_operations_are_one_by_one() -> None:
+    counter, caller = Counter(), Caller()
+    counter.call(caller, "submit", [["withdraw", 1, 10], ("deposit", LARGEST, 0)], "c:1")
+    [event] = counter.asked()
+    assert isinstance(event, RequestArrived)
+    assert event.operations == [packed(Withdraw(1, 10)), packed(Deposit(LARGEST, 0))]
+    for wrong in (
+        ["take", 1, 1],
+        ["withdraw", True, 1],
+        ["withdraw", 1, -1],
+        ["withdraw", 1],
+        "abc",
+        [[], 1, 1],
+    ):
+        counter.call(caller, "submit", [wrong], "c:2")
+        assert isinstance(caller.answers[-1], InvalidRequest), wrong

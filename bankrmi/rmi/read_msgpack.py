@@ -13,7 +13,15 @@ from typing import Any
 
 import msgpack
 
-from .plain import INTEGER_DIGITS_AT_MOST, LIST_ITEMS, SMALL_BYTES, ValueRefused, read_class, too_deep, too_many
+from .plain import (
+    INTEGER_DIGITS_AT_MOST,
+    LIST_ITEMS,
+    SMALL_BYTES,
+    ValueRefused,
+    read_class,
+    too_deep,
+    too_many,
+)
 
 __all__ = ["LONG_INTEGER", "read_msgpack"]
 

@@ -30,6 +30,7 @@ from .read_serpent import read_serpent
 __all__ = [
     "ITEMS_AT_MOST",
     "ValueRefused",
+    "join_values",
     "read_call",
     "read_form",
     "read_value",
@@ -39,6 +40,8 @@ __all__ = [
 
 _SCALARS = frozenset({int, str, float, bool, bytes, type(None)})
 _UNREADABLE = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, OverflowError, KeyError)
+_SERPENT_HEADER: bytes = serpent.dumps(None).partition(b"None")[0]
+_pack_list_header = msgpack.Packer().pack_array_header
 
 Call = tuple[str, str, list[object] | tuple[object, ...], dict[str, object]]
 
@@ -94,6 +97,16 @@ def write_value(serializer: int, value: object) -> bytes:
     if serializer == JSON:
         return json.dumps(value, ensure_ascii=False, default=_write_special).encode()
     return serpent.dumps(_plain_for_serpent(value), module_in_classname=True)  # type: ignore[no-any-return]
+
+
+def join_values(serializer: int, written: list[bytes]) -> bytes:
+    """Return the list of values that were written one by one."""
+    if serializer == MSGPACK:
+        header: bytes = _pack_list_header(len(written))
+        return header + b"".join(written)
+    if serializer == JSON:
+        return b"[" + b",".join(written) + b"]"
+    return _SERPENT_HEADER + b"[" + b",".join(one.removeprefix(_SERPENT_HEADER) for one in written) + b"]"
 
 
 def write_call(

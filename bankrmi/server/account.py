@@ -40,6 +40,11 @@ __all__ = ["ACCOUNT_ID", "AccountObject"]
 
 ACCOUNT_ID = "bankrmi.account."
 
+_ANSWERED_AT_ONCE = 32
+"""Entries; an answer about more is made when it is the caller's turn."""
+_OPERATION_MS, _ENTRY_MS = 0.012, 0.003
+"""About what it takes to decide an operation and to look up an entry, outside of the turns of callers."""
+
 _DECLINES: dict[str, tuple[type[BankError], str]] = {
     INSUFFICIENT: (InsufficientFunds, "the amount exceeds the balance of account {account}"),
     NO_ACCOUNT: (AccountNotFound, "there is no account {account}"),
@@ -72,6 +77,10 @@ class _Waiting:
     def reply(self, reply: Reply) -> None:
         """Answer the call with what the rules say, unless it has been given up."""
         if self.owner.unanswered.pop(self, self) is self:
+            return
+        if type(reply) is Decided and len(reply.entries) > _ANSWERED_AT_ONCE:
+            self.call.charge(len(reply.entries) * _ENTRY_MS)
+            self.call.answer_with(lambda: self._value(reply))
             return
         try:
             self.call.answer(self._value(reply))
@@ -236,6 +245,7 @@ class AccountObject:
         request, text = _request(request_id)
         checked = _seen(seen)
         waiting = _Waiting(call, _one, self, account=operation.account, request_id=text)
+        call.charge(_OPERATION_MS)
         self._take(RequestArrived(waiting, request, (packed(operation),), checked))
 
     def _submit(self, call: Call, operations: Any, request_id: Any = None, seen: Any = None) -> None:
@@ -249,6 +259,7 @@ class AccountObject:
         request, text = _request(request_id)
         checked = _seen(seen)
         waiting = _Waiting(call, _many, self, request_id=text)
+        call.charge(len(work) * _OPERATION_MS)
         self._take(RequestArrived(waiting, request, work, checked))
 
     def _outcome(self, call: Call, request_id: Any, seen: Any = None) -> None:

@@ -46,6 +46,8 @@ log = structlog.get_logger("bankrmi.server")
 
 _DONE, _ERROR, _USAGE = 0, 1, 2
 LEAVE_SECONDS = 1.5
+_ITEMS_PER_OPERATION, _ITEMS_PER_ENTRY = 6, 14
+"""Values that an operation of a request and an entry of a checkpoint take in a message."""
 
 
 def run(
@@ -238,4 +240,10 @@ def _settings(configuration: Configuration, name: str, *, first: bool) -> Settin
 
 def _limits(configuration: Configuration) -> Limits:
     not_the_daemons = {"operations_per_request", "group_bytes"}
-    return Limits(**configuration.limits.model_dump(exclude=not_the_daemons))
+    limits, least = configuration.limits, Limits()
+    operations, entries = limits.operations_per_request, limits.group_bytes // 32
+    return Limits(
+        **limits.model_dump(exclude=not_the_daemons),
+        items=max(least.items, _ITEMS_PER_OPERATION * operations + 1000),
+        server_items=max(least.server_items, _ITEMS_PER_ENTRY * (operations + entries)),
+    )

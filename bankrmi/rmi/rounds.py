@@ -16,9 +16,12 @@ from .turn import Line, Turn
 __all__ = ["Rounds", "Served", "now_ms"]
 
 
+_seconds = time.monotonic
+
+
 def now_ms() -> float:
     """Return the time, in milliseconds, that only goes forward."""
-    return time.monotonic() * 1000
+    return _seconds() * 1000
 
 
 class Served(Protocol):
@@ -48,10 +51,10 @@ class Rounds:
 
     def arrived(self, caller: Served) -> None:
         """The caller has something to be done: do it at once if nobody waits, else put him in line."""
-        if not (self._is_serving or caller.is_in_line) and self.turn.is_free(caller.line):
-            self._serve(caller)
-        else:
+        if self._is_serving or caller.is_in_line or not self.turn.is_free(caller.line):
             self.wait(caller)
+        elif self._serve(caller):
+            self._come_again(0.0)
 
     def wait(self, caller: Served) -> None:
         """Put the caller in line, unless he stands there."""
@@ -60,19 +63,18 @@ class Rounds:
             self.turn.wait(caller, caller.line)
             self._come_again(0.0)
 
-    def _serve(self, caller: Served) -> None:
-        line, begun_ms = caller.line, now_ms()
+    def _serve(self, caller: Served) -> bool:
+        """Do one thing for the caller; return whether half of this turn is over."""
+        line, begun = caller.line, _seconds()
         self._is_serving = True
         try:
             caller.work()
         finally:
             self._is_serving = False
-            turn = self.turn
-            turn.spent(caller, line, now_ms() - begun_ms)
+            is_half_spent = self.turn.spent(caller, line, (_seconds() - begun) * 1000)
             if caller.has_work:
                 self.wait(caller)
-            elif turn.is_half_spent:
-                self._come_again(0.0)
+        return is_half_spent
 
     def _go(self) -> None:
         self._coming = None

@@ -167,12 +167,10 @@ class ServedConnection(asyncio.Protocol):
         self._reader.feed(data)
         if self._for_servers:
             self._work_through()
-        elif self._may_take:
-            self._take()
-            if self._frame is not None:
-                self._host.rounds.arrived(self)
-        else:
+        elif self._frame is not None or self._in_progress or self._stalled:
             self._pile()
+        elif self._take():
+            self._host.rounds.arrived(self)
 
     def pause_writing(self) -> None:
         """The caller does not read its answers: no more calls for now, and the sweep counts the time."""
@@ -210,7 +208,7 @@ class ServedConnection(asyncio.Protocol):
             elif self._frame is not None:
                 frame, self._frame = self._frame, None
                 self._handle(frame)
-            if self._may_take:
+            if (self._paused or self._reader.pending) and self._may_take:
                 self._take()
         finally:
             self._working = False
@@ -237,17 +235,18 @@ class ServedConnection(asyncio.Protocol):
             and not (self._stalled or self._draining or self.lost)
         )
 
-    def _take(self) -> None:
-        """Take the next frame out of what has arrived; it is not looked into yet."""
+    def _take(self) -> bool:
+        """Take the next frame out of what has arrived, if it is whole; it is not looked into yet."""
         try:
             frame = self._frame = self._reader.take()
         except FrameRefused as refusal:
             self._refuse(refusal)
-            return
+            return False
         if frame is None:
             self._wait_for_the_rest()
-        else:
-            self.waiting_since = 0.0
+            return False
+        self.waiting_since = 0.0
+        return True
 
     def _work_through(self) -> None:
         """Handle frames as they come, as long as calls may begin. (For servers.)"""
@@ -370,7 +369,7 @@ class ServedConnection(asyncio.Protocol):
             self.in_turn(partial(self._answer, call, value, is_error=is_error))
 
     def _answer(self, call: Call, value: object, *, is_error: bool) -> None:
-        if call.flags & ONEWAY or self.lost or self._draining:
+        if call.flags & ONEWAY:
             self._end_call()
             return
         try:

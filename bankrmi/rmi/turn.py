@@ -39,6 +39,7 @@ class Line(IntEnum):
     STRANGERS = 2
 
 
+_OURS = Line.OURS
 _GREETINGS_SHARE = 0.5
 """Handshakes are small and cost little each; servers that come back are among them."""
 _SAVED_MS = 20.0
@@ -76,19 +77,13 @@ class Turn(Generic[Caller]):
         """Begin the next turn."""
         self._spent_ms = 0.0
 
-    @property
-    def is_half_spent(self) -> bool:
-        """Whether it is time to arrange for the next turn to begin."""
-        return self._spent_ms * 2 >= self._budget_ms
-
     def is_free(self, line: Line) -> bool:
         """Whether one of this line who arrives now is served at once."""
         if self._spent_ms >= self._budget_ms:
             return False
-        here = self._lines[line]
-        if line is Line.OURS:
-            return not here.count
-        return not self._waiting and here.may_be_served()
+        if line is _OURS:
+            return not self._waiting or not self._lines[line].count
+        return not self._waiting and self._lines[line].may_be_served()
 
     def wait(self, caller: Caller, line: Line) -> None:
         """Put the caller into line; once, until `next` has given him out."""
@@ -103,7 +98,7 @@ class Turn(Generic[Caller]):
             line = self._lines[self._place]
             if line.count and line.may_be_served():
                 caller = line.take()
-                if self._place != Line.OURS or line.round_is_over:
+                if self._place != _OURS or line.round_is_over:
                     self._move_on()
                 self._waiting -= 1
                 return caller
@@ -117,15 +112,19 @@ class Turn(Generic[Caller]):
 
     # --- what it cost ---------------------------------------------------------------------------------
 
-    def spent(self, caller: Caller, line: Line, ms: float) -> None:
-        """Note what serving the caller took."""
+    def spent(self, caller: Caller, line: Line, ms: float) -> bool:
+        """Note what serving the caller took; return whether half of this turn is over.
+
+        Then it is time to arrange for the next one to begin.
+        """
         self._spent_ms += ms
-        if line is not Line.OURS:
+        if line is not _OURS:
             self._lines[line].charge(ms)
         if ms > self._dear_ms:
             self._dear.add(caller)
         elif self._dear:
             self._dear.discard(caller)
+        return self._spent_ms * 2 >= self._budget_ms
 
     def charge(self, line: Line, ms: float) -> None:
         """Note what the caller's message will still cost, outside of the turns of callers."""

@@ -191,8 +191,10 @@ def check_exposed(exposed: Exposed, method: str, args: Sequence[object]) -> None
     """Raise NotExposed unless it is a method, or the reading of an attribute, that is shown."""
     if method in exposed.methods:
         return
-    if method == READ_ATTRIBUTE and len(args) == 1 and args[0] in exposed.attributes:
-        return
+    if method == READ_ATTRIBUTE and len(args) == 1:
+        name = args[0]
+        if isinstance(name, str) and name in exposed.attributes:
+            return
     if method in (READ_ATTRIBUTE, "__setattr__"):
         raise NotExposed("attributes of this object cannot be set or are not exposed")
     raise NotExposed(f"the object has no exposed method {method[:80]!r}")

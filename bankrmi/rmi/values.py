@@ -138,8 +138,10 @@ def _plain_for_serpent(value: object) -> object:
         return value
     if kind is dict:
         return {key: _plain_for_serpent(item) for key, item in value.items()}  # type: ignore[attr-defined]
-    if kind in (list, tuple):
-        return kind(map(_plain_for_serpent, value))  # type: ignore[call-overload]
+    if kind is list:
+        return [_plain_for_serpent(item) for item in value]  # type: ignore[attr-defined]
+    if isinstance(value, tuple):  # one with names for its places, too
+        return tuple(map(_plain_for_serpent, value))
     if kind in (set, frozenset):
         return set(value)  # type: ignore[call-overload]
     if isinstance(value, URI):

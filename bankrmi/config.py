@@ -41,6 +41,8 @@ _LONGEST_MS = 3_600_000
 # What replication does, which this room does not know; tests hold these against it.
 _ENTRIES_AT_ONCE = 2048  # A standby that catches up is sent so many, and the rest of a request.
 _ENTRY_BYTES = 256  # The most that an operation takes between servers, be its session's name ever so long.
+_RESULT_BYTES = 256  # The most that the outcome of one operation takes in an answer, in any serializer.
+_ANSWER_BYTES_AT_MOST = 16 << 20  # Clients take no larger ones, whoever sends them.
 _GROUP_TAKES = 2  # A group is measured generously, but short names are assumed.
 # What a server's waiting room counts, likewise.
 _QUESTION_BYTES = 2048
@@ -150,6 +152,8 @@ class LimitSettings(_Checked):
     stranger_entries_per_second: _Rate = 10_000
     """Of a caller that does not speak our protocol: a stock Pyro client."""
     stranger_entries_per_second_per_address: _Rate = 20_000
+    answer_bytes: Annotated[int, Field(ge=1 << 16, le=_ANSWER_BYTES_AT_MOST)] = 4 << 20
+    strangers_percent: Annotated[int, Field(ge=1, le=100)] = 25
 
 
 NOT_THE_DAEMONS = frozenset(
@@ -256,6 +260,7 @@ def _impossible(settings: Settings) -> Iterator[Mistake]:
         )
     yield from _impossible_sizes(settings.limits)
     yield from _impossible_loads(settings.limits)
+    yield from _impossible_answers(settings.limits)
 
 
 def _impossible_loads(limits: LimitSettings) -> Iterator[Mistake]:
@@ -292,6 +297,19 @@ def _impossible_sizes(limits: LimitSettings) -> Iterator[Mistake]:
             message=f"server_message_bytes is {limits.server_message_bytes}, and must be at least {needed} "
             f"({_GROUP_TAKES} * group_bytes, or {_ENTRIES_AT_ONCE} entries, and one request more; "
             f"{_ENTRY_BYTES} bytes an operation), or a standby could not be sent what it has to hold",
+        )
+
+
+def _impossible_answers(limits: LimitSettings) -> Iterator[Mistake]:
+    """What was done has to be told: an answer that is refused for its size must be to a mere question."""
+    needed = _RESULT_BYTES * limits.operations_per_request
+    if limits.answer_bytes < needed:
+        yield Mistake(
+            key=("limits", "answer_bytes"),
+            others=(("limits", "operations_per_request"),),
+            message=f"answer_bytes is {limits.answer_bytes}, and must be at least {needed} "
+            f"({_RESULT_BYTES} bytes for each of operations_per_request), or a caller could not be told "
+            "what became of its operations",
         )
 
 

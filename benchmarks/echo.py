@@ -25,7 +25,7 @@ import Pyro5.api
 import Pyro5.server
 from Pyro5 import config
 
-from bankrmi.rmi import Call, Daemon, Exposed, Limits
+from bankrmi.rmi import Call, Daemon, Exposed, Limits, handshake
 from bankrmi.rmi.frames import CONNECT, INVOKE, MSGPACK, frame_bytes
 from bankrmi.rmi.values import write_call, write_value
 
@@ -78,7 +78,7 @@ def _report(pipe: Pipe) -> None:
 
 def call_for(port: int, connections: int, seconds: float) -> int:
     """Return how many calls were answered."""
-    hello = write_value(MSGPACK, {"handshake": "hello", "object": OBJECT})
+    hello = write_value(MSGPACK, {"handshake": handshake("client"), "object": OBJECT})
     call = frame_bytes(INVOKE, MSGPACK, 0, 1, write_call(OBJECT, "echo", (2, 10, "session:12"), {}))
     epoll, callers = select.epoll(), {}
     for _ in range(connections):

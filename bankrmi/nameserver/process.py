@@ -29,7 +29,7 @@ from bankrmi.logging_setup import configure
 from bankrmi.nameserver.names import TaggedNames, remote_names
 from bankrmi.parent_death import end_with_parent
 from bankrmi.replication.view import View
-from bankrmi.rmi import NAMESERVER_NAME, PROTOCOL_VERSION, Daemon, Limits, PlainObject, handshake
+from bankrmi.rmi import NAMESERVER_NAME, PROTOCOL_VERSION, Daemon, Limits, PlainObject, handshake, rounds_of
 
 __all__ = ["run"]
 
@@ -68,6 +68,7 @@ class _Process:
         self._start_id = secrets.token_hex(8)
         self._names = TaggedNames(configuration.service)
         self._daemons: dict[str, Daemon] = {}
+        self._rounds = rounds_of(_limits(configuration))
         self._store: ViewStore | None = None
         self._elsewhere: WitnessClient | None = None
         self._polling: asyncio.TimerHandle | None = None
@@ -115,7 +116,7 @@ class _Process:
 
     def _daemon_at(self, address: str) -> Daemon:
         if address not in self._daemons:
-            self._daemons[address] = Daemon(_limits(self._configuration), self._greeting)
+            self._daemons[address] = Daemon(_limits(self._configuration), self._greeting, self._rounds)
         return self._daemons[address]
 
     def _greeting(self) -> dict[str, object]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from .addresses import Address, host_and_port
 from .connection import Connection, connect
-from .daemon import Daemon
+from .daemon import Daemon, rounds_of
 from .failures import (
     AnswerOverdue,
     ConnectDenied,
@@ -75,5 +75,6 @@ __all__ = [
     "register_name",
     "register_name_async",
     "remove_name_async",
+    "rounds_of",
     "uri_of",
 ]

@@ -2,29 +2,46 @@
 
 Rule 1: the first error ends the batch; the caller gets the results before it, and it.
 Rule 2: a batch that asks for anything that is not exposed, or for too much, is refused before it begins.
+Rule 3: between two parts others get their turn.
+Rule 4: results are packed as they come, and counted. When they have used up the budget of an answer, the
+        next part is not begun, and its error says so: it did not happen. A part that was begun is answered.
 """
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
+from typing import Protocol
 
 from bankrmi.errors import InvalidRequest
 
-from .failures import NotExposed
+from .complaints import complaints
+from .failures import NotExposed, write_error, write_unexpected_error
 from .objects import Call, RemoteObject, begin, check_exposed
+from .values import join_values, write_value
 
 __all__ = ["Batch"]
+
+
+class _Connection(Protocol):
+    packed_bytes: int
+
+    def in_turn(self, work: Callable[[], None]) -> None: ...
+    def charge(self, ms: float) -> None: ...
+    def send_answer(self, call: Call, payload: bytes, *, is_error: bool) -> None: ...
 
 
 class Batch:
     """One batched call in progress. To the calls that it is made of, it is the caller."""
 
-    def __init__(self, call: Call, target: RemoteObject) -> None:
+    def __init__(
+        self, call: Call, target: RemoteObject, connection: _Connection, *, answer_bytes: int
+    ) -> None:
         self._call = call
         self._target = target
+        self._connection = connection
+        self._answer_bytes = answer_bytes
         self._calls: list[Call] = []
-        self._results: list[object] = []
-        self._running = False
+        self._packed: list[bytes] = []
 
     @property
     def lost(self) -> bool:
@@ -41,7 +58,7 @@ class Batch:
         except (InvalidRequest, NotExposed) as error:
             whole.fail(error)
             return
-        self._run()
+        self._go_on()
 
     def _checked(self, part: object) -> Call:
         match part:
@@ -51,25 +68,58 @@ class Batch:
             case _:
                 raise InvalidRequest("a batch is a list of method names with their arguments")
 
-    def _run(self) -> None:
-        """Begin calls as long as each is answered at once."""
-        self._running = True
-        while len(self._results) < len(self._calls):
-            begin(self._target, call := self._calls[len(self._results)])
-            if not call.done:
-                break
-            if self._call.done:
-                return
-        self._running = False
-        if len(self._results) == len(self._calls):
-            self._call.answer(self._results)
+    def _go_on(self) -> None:
+        """Begin the next part, or answer if there is none, or nobody to be answered."""
+        if len(self._packed) == len(self._calls) or self.lost:
+            self._end()
+        elif self._connection.packed_bytes > self._answer_bytes:
+            self._add(_ending(write_error(_no_room(len(self._packed), self._answer_bytes))))
+            self._end()
+        else:
+            begin(self._target, self._calls[len(self._packed)])
 
-    def answered(self, call: Call, value: object, *, is_error: bool) -> None:  # noqa: ARG002 - in order
+    def answered(self, call: Call, value: object, *, is_error: bool) -> None:
         """Take the result. (Called by the call.)"""
+        self._connection.in_turn(lambda: self._take(call, value, is_error=is_error))
+
+    def in_turn(self, work: Callable[[], None]) -> None:
+        """Have a part go on when it is the caller's turn."""
+        self._connection.in_turn(work)
+
+    def charge(self, ms: float) -> None:
+        """Note what a part will cost."""
+        self._connection.charge(ms)
+
+    def _take(self, call: Call, value: object, *, is_error: bool) -> None:
+        try:
+            self._add(_ending(value) if is_error else value)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            complaints.error("an answer cannot be sent", error, method=call.method)
+            self._add(_ending(write_unexpected_error()))
+            is_error = True
         if is_error:
-            self._results.append({"__class__": "Pyro5.core._ExceptionWrapper", "exception": value})
-            self._call.answer(self._results)
-            return
-        self._results.append(value)
-        if not self._running:
-            asyncio.get_running_loop().call_soon(self._run)
+            self._end()
+        else:
+            self._go_on()
+
+    def _add(self, value: object) -> None:
+        packed = write_value(self._call.serializer, value)
+        self._packed.append(packed)
+        self._connection.packed_bytes += len(packed)
+
+    def _end(self) -> None:
+        packed, self._packed, self._connection.packed_bytes = self._packed, [], 0
+        self._call.done = True
+        answer = join_values(self._call.serializer, packed)
+        self._connection.send_answer(self._call, answer, is_error=False)
+
+
+def _ending(error: object) -> dict[str, object]:
+    return {"__class__": "Pyro5.core._ExceptionWrapper", "exception": error}
+
+
+def _no_room(answered: int, limit: int) -> InvalidRequest:
+    return InvalidRequest(
+        f"the first {answered} answers of this batch take more than {limit} bytes: "
+        "this call and those after it were not executed"
+    )

@@ -37,7 +37,7 @@ from .frames import (
     FrameRefused,
     frame_bytes,
 )
-from .limits import Limits, calling_rules, greeting_rules
+from .limits import HANDSHAKE_ITEMS, Limits, calling_rules, greeting_rules
 from .link import read_answer
 from .values import ValueRefused, read_value, write_call, write_value
 
@@ -137,7 +137,7 @@ class Connection:
         request = {"handshake": dict(handshake), "object": self.object_id}
         try:
             frame = self._exchange(CONNECT, write_value(MSGPACK, request), deadline)
-            value = read_value(frame.serializer, frame.payload)
+            value = read_value(frame.serializer, frame.payload, HANDSHAKE_ITEMS)
         except TimeoutError:
             raise ConnectFailed(f"no answer from {self.address}").because("timeout") from None
         except (OSError, FrameRefused, ValueRefused) as error:
@@ -146,7 +146,8 @@ class Connection:
             raise ConnectDenied(f"{self.address} denied the connection: {value}")
         greeting = value.get("handshake") if isinstance(value, dict) else None
         self.greeting = greeting if isinstance(greeting, dict) else {}
-        self._reader.rules = calling_rules(self._limits)
+        for_servers = handshake.get("role") == "server"
+        self._reader.rules = calling_rules(self._limits, for_servers=for_servers)
 
     def _exchange(self, kind: int, payload: bytes, deadline: float) -> Frame:
         connected, reader = self._socket, self._reader

@@ -30,9 +30,10 @@ from .daemon_object import DaemonObject
 from .handshake import Admission, HandshakeDenied, Registered, admission
 from .limits import Limits
 from .objects import RemoteObject
+from .rounds import Rounds
 from .serving import ServedConnection
 
-__all__ = ["Daemon"]
+__all__ = ["Daemon", "rounds_of"]
 
 log = structlog.get_logger("bankrmi.rmi")
 
@@ -48,8 +49,12 @@ _OTHER_FILES = 128
 class Daemon:
     """Serves objects at one address. `greeting()` is what callers are answered in the handshake."""
 
-    def __init__(self, limits: Limits, greeting: Callable[[], Mapping[str, object]]) -> None:
+    def __init__(
+        self, limits: Limits, greeting: Callable[[], Mapping[str, object]], rounds: Rounds | None = None
+    ) -> None:
         self.limits = limits
+        self.rounds = rounds_of(limits) if rounds is None else rounds
+        """By which callers take turns; shared with the other daemons of this event loop."""
         self.address: Address = ""
         """Where it listens; with port 0 asked for, the port that it got."""
         self._greeting = greeting
@@ -82,6 +87,7 @@ class Daemon:
         """Begin to serve. Raises OperationFailed if the port is taken, ConfigurationError if the
         address cannot be had."""
         self.loop = asyncio.get_running_loop()
+        self.rounds.use(self.loop)
         listening = await _listening_socket(address)
         _allow_files(self.limits.connections + self.limits.server_connections + self.limits.unfinished)
         self._server = await self.loop.create_server(
@@ -156,16 +162,17 @@ class Daemon:
         if self._refusing and not self.connections:
             self._all_closed.set()
 
-    # --- within -----------------------------------------------------------------------------------------
-
-    def _free_memory(self) -> None:
-        """Many large messages that nobody finishes must not add up; servers may send what they need."""
-        holders = sorted([*self._unfinished, *self._clients], key=lambda one: one.held_bytes)
+    def free_memory(self) -> None:
+        """Cut who holds most, as long as too much is held for all together: messages that nobody
+        finishes, answers that nobody takes. Servers may hold more, and are cut when it is they."""
+        holders = sorted(self._connections(), key=lambda one: one.held_bytes)
         held = sum(one.held_bytes for one in holders)
         while held > self.limits.held_bytes:
             largest = holders.pop()
             held -= largest.held_bytes
             self._cut(largest, "too much is held for callers")
+
+    # --- within -----------------------------------------------------------------------------------------
 
     def _cut(self, connection: ServedConnection, reason: str) -> None:
         complaints.note("connection cut", peer=connection.address, reason=reason)
@@ -192,8 +199,13 @@ class Daemon:
             since = connection.waiting_since
             if since and now - since > connection.deadline:
                 self._cut(connection, "its message is overdue")
-        self._free_memory()
+        self.free_memory()
         self._sweep_timer = self.loop.call_later(self.limits.sweep_ms / 1000, self._sweep)
+
+
+def rounds_of(limits: Limits) -> Rounds:
+    """Return the turns by which the callers of one event loop are served."""
+    return Rounds(strangers_share=limits.strangers_percent / 100)
 
 
 def _allow_files(sockets: int) -> None:

@@ -94,6 +94,6 @@ def _peer(said: object, address: Address) -> Peer:
             f"this server speaks bankrmi protocol {PROTOCOL_VERSION}, "
             f"the caller speaks {version!r:.20}: upgrade {older}"
         )
-    if role not in ROLES:
+    if not isinstance(role, str) or role not in ROLES:
         raise HandshakeDenied(f"{role!r:.20} is not a role: it is one of {', '.join(sorted(ROLES))}")
-    return Peer(address=address, our_protocol=True, role=str(role), handshake=said)
+    return Peer(address=address, our_protocol=True, role=role, handshake=said)

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from .frames import CONNECT, CONNECT_FAIL, CONNECT_OK, INVOKE, JSON, MSGPACK, PING, RESULT, SERPENT, Rules
 from .values import ITEMS_AT_MOST
 
-__all__ = ["Limits", "calling_rules", "greeting_rules", "handshake_rules", "serving_rules"]
+__all__ = ["HANDSHAKE_ITEMS", "Limits", "calling_rules", "greeting_rules", "handshake_rules", "serving_rules"]
+
+HANDSHAKE_ITEMS = 512
+"""Values in a message of somebody who has not said yet who he is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +45,17 @@ class Limits:
     """Of answers that a caller has not read; over it, its calls wait."""
     discarded_bytes: int = 4 << 20
     """Read and thrown away after a refusal, so that the caller gets to read why."""
+    strangers_percent: int = 25
+    """Of the time of one core, for all callers together that do not come with our handshake."""
     batched_calls: int = 1024
+    answer_bytes: int = 4 << 20
+    """Of one answer; of a batched call no further part is begun when its answers have so many."""
+    taken_answer_bytes: int = 16 << 20
+    """Of an answer that we take from others, who may have been told another limit; servers take more."""
+    error_bytes: int = 1 << 16
+    """Of an error that we take from others."""
     items: int = ITEMS_AT_MOST
+    """Values in a message, all lists together; a list counts three."""
     server_items: int = 1 << 20
     server_calls_in_progress: int = 64
     """A server may have several calls on their way on one connection; everybody else one."""
@@ -77,10 +89,10 @@ def greeting_rules(limits: Limits) -> Rules:
     )
 
 
-def calling_rules(limits: Limits) -> Rules:
+def calling_rules(limits: Limits, *, for_servers: bool = False) -> Rules:
     """Return the rules for answers to our own calls, which go out in msgpack."""
     return Rules(
         kinds=frozenset({RESULT, PING}),
-        payload_bytes={MSGPACK: limits.server_message_bytes},
+        payload_bytes={MSGPACK: limits.server_message_bytes if for_servers else limits.taken_answer_bytes},
         annotation_bytes=limits.annotation_bytes,
     )

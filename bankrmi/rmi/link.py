@@ -43,7 +43,7 @@ from .frames import (
     FrameRefused,
     frame_bytes,
 )
-from .limits import Limits, calling_rules, greeting_rules
+from .limits import HANDSHAKE_ITEMS, Limits, calling_rules, greeting_rules
 from .values import ValueRefused, read_form, read_value, write_call, write_value
 
 __all__ = ["Answered", "Link", "open_link"]
@@ -80,6 +80,7 @@ class Link(asyncio.Protocol):
         self._on_up = on_up
         self._on_lost = on_lost
         self._limits = limits
+        self._for_servers = handshake.get("role") == "server"
         self._reader = FrameReader(greeting_rules(limits))
         self._transport: asyncio.Transport | None = None
         self._pending: dict[int, Answered] = {}
@@ -194,14 +195,14 @@ class Link(asyncio.Protocol):
     # --- within ---------------------------------------------------------------------------------------
 
     def _take_greeting(self, frame: Frame) -> None:
-        value = read_value(frame.serializer, frame.payload)
+        value = read_value(frame.serializer, frame.payload, HANDSHAKE_ITEMS)
         if frame.kind != CONNECT_OK:
             self._end(ConnectDenied(f"{self.address} denied the connection: {value}"))
             return
         greeting = value.get("handshake") if isinstance(value, dict) else None
         if self._deadline is not None:
             self._deadline.cancel()
-        self._reader.rules = calling_rules(self._limits)
+        self._reader.rules = calling_rules(self._limits, for_servers=self._for_servers)
         self.up = True
         self._on_up(greeting if isinstance(greeting, dict) else {})
 
@@ -248,7 +249,9 @@ class Link(asyncio.Protocol):
 def read_answer(frame: Frame, limits: Limits) -> object:
     """Return the value in a result, or the exception that it stands for. Raises ValueRefused."""
     if frame.flags & EXCEPTION:
-        return read_error(read_form(frame.payload))
+        if len(frame.payload) > limits.error_bytes:
+            raise ValueRefused(f"an error of {len(frame.payload)} bytes is over {limits.error_bytes}")
+        return read_error(read_form(frame.payload, HANDSHAKE_ITEMS))
     return read_value(frame.serializer, frame.payload, limits.server_items)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from bankrmi.errors import BrokenInvariant, InvalidRequest
@@ -64,6 +65,8 @@ class Caller(Protocol):
     def lost(self) -> bool: ...
 
     def answered(self, call: Call, value: object, *, is_error: bool) -> None: ...
+    def in_turn(self, work: Callable[[], None]) -> None: ...
+    def charge(self, ms: float) -> None: ...
 
 
 class Call:
@@ -114,16 +117,40 @@ class Call:
         """Answer with a plain value. Never raises for a caller that is gone."""
         self._finish(value, is_error=False)
 
+    def answer_with(self, make: Callable[[], object]) -> None:
+        """Answer with what `make` returns or raises, when it is the caller's turn.
+
+        For an answer that takes time to make. If nobody is left to read it, it is not made.
+        """
+        assert not self.done, f"{self.method} was answered twice"
+        self.done = True
+        self._caller.in_turn(partial(self._make, make))
+
+    def _make(self, make: Callable[[], object]) -> None:
+        try:
+            value = None if self._caller.lost else make()
+        except Exception as error:
+            self._caller.answered(self, self._form(error), is_error=True)
+        else:
+            self._caller.answered(self, value, is_error=False)
+
+    def charge(self, ms: float) -> None:
+        """Say what this call will cost later, in milliseconds: nothing that is done at once."""
+        self._caller.charge(ms)
+
     def fail(self, error: Exception, *, in_its_own_words: bool = False) -> None:
         """Answer with an error: one of ours goes by its code, of an unexpected one only that it was.
 
         `in_its_own_words`: the error is known to tell nothing that a stranger should not read.
         """
-        form = write_shown_error(error) if in_its_own_words else write_error(error)
+        self._finish(write_shown_error(error) if in_its_own_words else self._form(error), is_error=True)
+
+    def _form(self, error: Exception) -> dict[str, object]:
+        form = write_error(error)
         if form is None:
             complaints.error("call failed", error, method=self.method, peer=self.peer.address)
             form = write_unexpected_error()
-        self._finish(form, is_error=True)
+        return form
 
     def _finish(self, value: object, *, is_error: bool) -> None:
         assert not self.done, f"{self.method} was answered twice"
@@ -164,8 +191,10 @@ def check_exposed(exposed: Exposed, method: str, args: Sequence[object]) -> None
     """Raise NotExposed unless it is a method, or the reading of an attribute, that is shown."""
     if method in exposed.methods:
         return
-    if method == READ_ATTRIBUTE and len(args) == 1 and args[0] in exposed.attributes:
-        return
+    if method == READ_ATTRIBUTE and len(args) == 1:
+        name = args[0]
+        if isinstance(name, str) and name in exposed.attributes:
+            return
     if method in (READ_ATTRIBUTE, "__setattr__"):
         raise NotExposed("attributes of this object cannot be set or are not exposed")
     raise NotExposed(f"the object has no exposed method {method[:80]!r}")

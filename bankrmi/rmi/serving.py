@@ -8,11 +8,16 @@ Rule 1: nothing is believed before the handshake; after it the connection is bou
 Rule 2: a caller has one call in progress; what it sends meanwhile waits, unread if it is much.
 Rule 3: an answer never leads straight into the next call: the object may be in the middle of something.
 Rule 4: no timers; the daemon's sweep compares `waiting_since` with the clock.
+Rule 5: a message is read, and an answer that takes time is made, when it is the caller's turn (see `turn`);
+        links of servers are served as their messages come, and ask nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from Pyro5.core import DAEMON_NAME
@@ -43,8 +48,10 @@ from .frames import (
     frame_bytes,
 )
 from .handshake import Admission, HandshakeDenied
-from .limits import Limits, handshake_rules, serving_rules
+from .limits import HANDSHAKE_ITEMS, Limits, handshake_rules, serving_rules
 from .objects import Call, Exposed, Peer, RemoteObject, begin
+from .rounds import Rounds
+from .turn import Line
 from .values import ValueRefused, read_call, read_value, write_value
 
 __all__ = ["Host", "ServedConnection", "metadata"]
@@ -53,7 +60,9 @@ _SERIALIZERS = (SERPENT, JSON, MSGPACK)
 _FOR_EVERYBODY = ("get_metadata", "ping")
 _SILENT_SECONDS = 60
 _FRAMES_AT_ONCE = 32
-"""Of one caller, before it is everybody else's turn."""
+"""Of one server, before it is everybody else's turn."""
+_LARGE_ANSWER_BYTES = 1 << 18
+"""After one of these the memory of all callers is looked at, and not only at the next sweep."""
 _STRANGER = Peer(address="")
 
 
@@ -63,10 +72,12 @@ class Host(Protocol):
     limits: Limits
     loop: asyncio.AbstractEventLoop
     daemon_object: RemoteObject
+    rounds: Rounds
 
     def opened(self, connection: ServedConnection) -> bool: ...
     def admit(self, connection: ServedConnection, request: object) -> Admission: ...
     def closed(self, connection: ServedConnection) -> None: ...
+    def free_memory(self) -> None: ...
 
 
 class ServedConnection(asyncio.Protocol):
@@ -74,7 +85,10 @@ class ServedConnection(asyncio.Protocol):
 
     __slots__ = (
         "_allowed",
+        "_answer_bytes",
         "_draining",
+        "_for_servers",
+        "_frame",
         "_host",
         "_in_progress",
         "_items",
@@ -84,11 +98,15 @@ class ServedConnection(asyncio.Protocol):
         "_piled",
         "_reader",
         "_stalled",
+        "_tasks",
         "_transport",
         "_working",
         "address",
         "deadline",
+        "is_in_line",
+        "line",
         "lost",
+        "packed_bytes",
         "peer",
         "waiting_since",
     )
@@ -100,13 +118,21 @@ class ServedConnection(asyncio.Protocol):
         self._object: RemoteObject | None = None
         self._object_id = ""
         self._transport: asyncio.Transport
+        self._frame: Frame | None = None  # whole, and waits for its turn
+        self._tasks: deque[Callable[[], None]] = deque()  # what goes on with a call, in its turn
+        self._for_servers = False
         self._allowed = 1
+        self._answer_bytes = limits.answer_bytes
         self._items = limits.items
         self._in_progress = 0
         self._draining = 0
         self._piled = limits.piled_bytes
         self._paused = self._stalled = self._working = False
         self.deadline = limits.message_deadline_ms / 1000
+        self.line = Line.GREETINGS
+        self.is_in_line = False
+        self.packed_bytes = 0
+        """Of answers that are not complete yet."""
         self.address = ""
         self.peer = _STRANGER
         self.lost = False
@@ -114,8 +140,9 @@ class ServedConnection(asyncio.Protocol):
 
     @property
     def held_bytes(self) -> int:
-        """How much of its messages we keep and cannot use yet."""
-        return self._reader.pending
+        """How much we keep for it: messages that are not complete, answers that are not, or not taken."""
+        unsent = 0 if self.lost else self._transport.get_write_buffer_size()
+        return self._reader.pending + self.packed_bytes + unsent
 
     @property
     def greeted(self) -> bool:
@@ -137,12 +164,13 @@ class ServedConnection(asyncio.Protocol):
         if self._draining:
             self._drain(len(data))
             return
-        reader = self._reader
-        reader.feed(data)
-        if self._in_progress < self._allowed and not self._stalled:
-            self._work()
-        else:
+        self._reader.feed(data)
+        if self._for_servers:
+            self._work_through()
+        elif self._frame is not None or self._in_progress or self._stalled:
             self._pile()
+        elif self._take():
+            self._host.rounds.arrived(self)
 
     def pause_writing(self) -> None:
         """The caller does not read its answers: no more calls for now, and the sweep counts the time."""
@@ -160,35 +188,84 @@ class ServedConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - how does not matter
         self.lost = True
+        self._frame = None
+        self._host.rounds.turn.forget(self)
         self._host.closed(self)
+
+    # --- its turn -------------------------------------------------------------------------------------
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something to do when its turn comes."""
+        return self._frame is not None or bool(self._tasks)
+
+    def work(self) -> None:
+        """Do one thing: go on with a call, or begin the next one."""
+        self._working = True
+        try:
+            if self._tasks:
+                self._tasks.popleft()()
+            elif self._frame is not None:
+                frame, self._frame = self._frame, None
+                self._handle(frame)
+            if (self._paused or self._reader.pending) and self._may_take:
+                self._take()
+        finally:
+            self._working = False
+
+    def in_turn(self, work: Callable[[], None]) -> None:
+        """Do it when it is this caller's turn; for servers that is soon."""
+        if self._for_servers:
+            self._host.loop.call_soon(work)
+            return
+        self._tasks.append(work)
+        self._host.rounds.arrived(self)
+
+    def charge(self, ms: float) -> None:
+        """Note what a call will cost that is not done in the caller's turn."""
+        self._host.rounds.turn.charge(self.line, ms)
 
     # --- frames ---------------------------------------------------------------------------------------
 
-    def _work(self) -> None:
-        """Take frames as long as calls may begin."""
-        reader = self._reader
-        self._working = True
+    @property
+    def _may_take(self) -> bool:
+        return (
+            self._frame is None
+            and self._in_progress < self._allowed
+            and not (self._stalled or self._draining or self.lost)
+        )
+
+    def _take(self) -> bool:
+        """Take the next frame out of what has arrived, if it is whole; it is not looked into yet."""
         try:
-            for _ in range(_FRAMES_AT_ONCE):
-                if self._in_progress >= self._allowed or self._stalled or self._draining or self.lost:
-                    return
-                frame = reader.take()
-                if frame is None:
-                    self._wait_for_the_rest()
-                    return
-                self.waiting_since = 0.0
-                if frame.kind == INVOKE:
-                    self._invoke(frame)
-                elif frame.kind == PING:
-                    self._send(PING, frame.serializer, 0, frame.sequence, b"pong", frame.correlation)
-                else:
-                    self._greet(frame)
-            self._pile()
-            self._work_soon()
+            frame = self._frame = self._reader.take()
         except FrameRefused as refusal:
             self._refuse(refusal)
-        finally:
-            self._working = False
+            return False
+        if frame is None:
+            self._wait_for_the_rest()
+            return False
+        self.waiting_since = 0.0
+        return True
+
+    def _work_through(self) -> None:
+        """Handle frames as they come, as long as calls may begin. (For servers.)"""
+        for _ in range(_FRAMES_AT_ONCE):
+            if self._may_take:
+                self._take()
+            if self._frame is None:
+                return
+            self.work()
+        self._pile()
+        self._work_soon()
+
+    def _handle(self, frame: Frame) -> None:
+        if frame.kind == INVOKE:
+            self._invoke(frame)
+        elif frame.kind == PING:
+            self._send(PING, frame.serializer, 0, frame.sequence, b"pong", frame.correlation)
+        else:
+            self._greet(frame)
 
     def _pile(self) -> None:
         """Keep what waits for its turn; when it is much, leave the rest to the caller's side."""
@@ -205,15 +282,22 @@ class ServedConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _work_soon(self) -> None:
-        if (self._reader.pending or self._paused) and not self.lost:
-            self._host.loop.call_soon(self._work)
+        """Go on with what waits, but not in the middle of whatever goes on now."""
+        if self._for_servers:
+            if (self._reader.pending or self._paused) and not self.lost:
+                self._host.loop.call_soon(self._work_through)
+            return
+        if self._may_take:
+            self._take()
+        if self.has_work:
+            self._host.rounds.wait(self)
 
     # --- handshake ------------------------------------------------------------------------------------
 
     def _greet(self, frame: Frame) -> None:
         assert frame.kind == CONNECT
         try:
-            request = read_value(frame.serializer, frame.payload, self._host.limits.items)
+            request = read_value(frame.serializer, frame.payload, HANDSHAKE_ITEMS)
             admission = self._host.admit(self, request)
         except (HandshakeDenied, ValueRefused) as error:
             self._deny(frame, str(error))
@@ -226,10 +310,13 @@ class ServedConnection(asyncio.Protocol):
     def _bind(self, admission: Admission) -> None:
         limits = self._host.limits
         self.peer = admission.peer
+        self.line = Line.OURS if admission.peer.our_protocol else Line.STRANGERS
         self._object = admission.target
         self._object_id = admission.object_id
         self._reader.rules = serving_rules(limits, for_servers=admission.for_servers)
         if admission.for_servers:
+            self._for_servers = True
+            self._answer_bytes = limits.server_message_bytes
             self._allowed = limits.server_calls_in_progress
             self._items = limits.server_items
             self._piled = limits.server_message_bytes
@@ -255,8 +342,10 @@ class ServedConnection(asyncio.Protocol):
         try:
             object_id, method, args, kwargs = read_call(serializer, payload, self._items)
         except ValueRefused as refused:
-            call = Call(self, self.peer, "", (), {}, serializer, flags, sequence, correlation)
-            call.fail(InvalidRequest(str(refused)))
+            self._in_progress -= 1
+            self._refuse(
+                FrameRefused(str(refused), kind=INVOKE, serializer=serializer, flags=flags, sequence=sequence)
+            )
             return
         call = Call(self, self.peer, method, tuple(args), kwargs, serializer, flags, sequence, correlation)
         target = self._object
@@ -267,21 +356,43 @@ class ServedConnection(asyncio.Protocol):
             target = self._host.daemon_object
         assert target is not None, "a call was taken before the handshake"
         if flags & BATCH:
-            Batch(call, target).start(at_most=self._host.limits.batched_calls)
+            batch = Batch(call, target, self, answer_bytes=self._answer_bytes)
+            batch.start(at_most=self._host.limits.batched_calls)
         else:
             begin(target, call)
 
     def answered(self, call: Call, value: object, *, is_error: bool) -> None:
-        """Send the answer, and go on with what came meanwhile. (Called by the call.)"""
-        self._in_progress -= 1
+        """Send the answer, in this caller's turn. (Called by the call.)"""
+        if self._working or self._for_servers:
+            self._answer(call, value, is_error=is_error)
+        else:
+            self.in_turn(partial(self._answer, call, value, is_error=is_error))
+
+    def _answer(self, call: Call, value: object, *, is_error: bool) -> None:
+        if call.flags & ONEWAY:
+            self._end_call()
+            return
+        try:
+            payload = write_value(call.serializer, value)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            complaints.error("an answer cannot be sent", error, method=call.method)
+            payload, is_error = write_value(call.serializer, write_unexpected_error()), True
+        self.send_answer(call, payload, is_error=is_error)
+
+    def send_answer(self, call: Call, payload: bytes, *, is_error: bool) -> None:
+        """Send an answer that is packed already; what is over the budget of an answer is refused."""
         if not (call.flags & ONEWAY or self.lost or self._draining):
+            if len(payload) > self._answer_bytes and not call.flags & BATCH:
+                form = write_error(_too_large(len(payload), self._answer_bytes))
+                payload, is_error = write_value(call.serializer, form), True
             flags = EXCEPTION if is_error else call.flags & BATCH
-            try:
-                payload = write_value(call.serializer, value)
-            except (TypeError, ValueError, OverflowError, RecursionError) as error:
-                complaints.error("an answer cannot be sent", error, method=call.method)
-                payload, flags = write_value(call.serializer, write_unexpected_error()), EXCEPTION
             self._send(RESULT, call.serializer, flags, call.sequence, payload, call.correlation)
+            if len(payload) > _LARGE_ANSWER_BYTES:
+                self._host.free_memory()
+        self._end_call()
+
+    def _end_call(self) -> None:
+        self._in_progress -= 1
         if not self._working:
             self._work_soon()
 
@@ -309,6 +420,7 @@ class ServedConnection(asyncio.Protocol):
 
     def _close_after_draining(self) -> None:
         """Let the caller finish its sentence: closing on unread bytes would reset what we said."""
+        self._frame = None
         self._draining = self._host.limits.discarded_bytes
         self.waiting_since = self._host.loop.time()
         if self._transport.can_write_eof():
@@ -327,6 +439,10 @@ class ServedConnection(asyncio.Protocol):
         """Close at once."""
         self.lost = True
         self._transport.abort()
+
+
+def _too_large(size: int, limit: int) -> InvalidRequest:
+    return InvalidRequest(f"the answer would take {size} bytes, and at most {limit} are sent: ask for less")
 
 
 def metadata(exposed: Exposed, serializer: int) -> dict[str, object]:

@@ -1,21 +1,19 @@
 """What may be inside a message: plain values, and nothing that becomes a class.
 
-Plain are None, bool, int, float, str, bytes, list, tuple, set and dict of those. Pyro's serializers build
-exceptions, proxies and whatever was registered out of a dict with "__class__" in it; here such a dict is
-refused, with one exception: a `Pyro5.core.URI` becomes its text, so that a stock
+Pyro's serializers build exceptions, proxies and whatever was registered out of a dict with "__class__" in
+it; here such a dict is refused, with one exception (see `plain`), so that a stock
 `ns.register(name, daemon.register(obj))` works.
 
 Rule 1: reading raises `ValueRefused` and nothing else, whatever the bytes.
 Rule 2: what was read can be written again in every serializer: no lone surrogates, no endless integers.
 Rule 3: writing raises `TypeError` or `ValueError` for what is not plain; it never takes an object apart.
-Assumption: the frame's size was limited before (literal_eval takes a second a megabyte).
+Rule 4: what a message may contain is bounded before it is built: values over all its lists, and nesting.
+Assumption: the frame's size was limited before.
 """
 
 from __future__ import annotations
 
-import ast
 import json
-import warnings
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -23,11 +21,16 @@ import msgpack
 import serpent
 from Pyro5.core import URI
 
-from .frames import JSON, MSGPACK, SERPENT
+from .frames import JSON, MSGPACK
+from .plain import ITEMS_AT_MOST, ValueRefused
+from .read_json import read_json
+from .read_msgpack import LONG_INTEGER, read_msgpack
+from .read_serpent import read_serpent
 
 __all__ = [
     "ITEMS_AT_MOST",
     "ValueRefused",
+    "join_values",
     "read_call",
     "read_form",
     "read_value",
@@ -35,21 +38,12 @@ __all__ = [
     "write_value",
 ]
 
-ITEMS_AT_MOST = 1 << 14
-"""Items in one msgpack list of a stranger. The parser reserves the space that a list announces, and lists
-can be nested 500 deep: without a limit 1 MiB makes it reserve 4 GiB."""
-
-_INTEGER_DIGITS_AT_MOST = 4300  # more of them Python does not turn into text, nor back
-_INTEGER_BITS_AT_MOST = 14000
-_LONG_INTEGER = 0x31  # Pyro's msgpack extension for integers of more than 64 bits
 _SCALARS = frozenset({int, str, float, bool, bytes, type(None)})
 _UNREADABLE = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, OverflowError, KeyError)
+_SERPENT_HEADER: bytes = serpent.dumps(None).partition(b"None")[0]
+_pack_list_header = msgpack.Packer().pack_array_header
 
 Call = tuple[str, str, list[object] | tuple[object, ...], dict[str, object]]
-
-
-class ValueRefused(Exception):
-    """The payload is broken, or holds something that is not a plain value."""
 
 
 def read_call(serializer: int, payload: bytes | bytearray, items: int = ITEMS_AT_MOST) -> Call:
@@ -75,21 +69,23 @@ def read_call(serializer: int, payload: bytes | bytearray, items: int = ITEMS_AT
 
 
 def read_value(serializer: int, payload: bytes | bytearray, items: int = ITEMS_AT_MOST) -> object:
-    """Return the one value in the payload."""
+    """Return the one value in the payload, if it holds no more than so many values."""
     try:
         if serializer == MSGPACK:
-            return _read_msgpack(payload, items)
-        return _READERS[serializer](payload)
+            return read_msgpack(payload, items)
+        return read_json(payload, items) if serializer == JSON else read_serpent(payload, items)
     except ValueRefused:
         raise
     except _UNREADABLE as error:
         raise ValueRefused("the message cannot be read") from error
 
 
-def read_form(payload: bytes | bytearray) -> object:
+def read_form(payload: bytes | bytearray, items: int = ITEMS_AT_MOST) -> object:
     """Return what an answer in msgpack holds, dicts that stand for errors left as they are."""
     try:
-        return msgpack.unpackb(payload, ext_hook=_read_extension, timestamp=2)
+        return read_msgpack(payload, items, classes=False)
+    except ValueRefused:
+        raise
     except _UNREADABLE as error:
         raise ValueRefused("the answer cannot be read") from error
 
@@ -103,35 +99,21 @@ def write_value(serializer: int, value: object) -> bytes:
     return serpent.dumps(_plain_for_serpent(value), module_in_classname=True)  # type: ignore[no-any-return]
 
 
+def join_values(serializer: int, written: list[bytes]) -> bytes:
+    """Return the list of values that were written one by one."""
+    if serializer == MSGPACK:
+        header: bytes = _pack_list_header(len(written))
+        return header + b"".join(written)
+    if serializer == JSON:
+        return b"[" + b",".join(written) + b"]"
+    return _SERPENT_HEADER + b"[" + b",".join(one.removeprefix(_SERPENT_HEADER) for one in written) + b"]"
+
+
 def write_call(
     object_id: str, method: str, args: tuple[object, ...] | list[object], kwargs: Mapping[str, object]
 ) -> bytes:
     """Return a call in msgpack, the serializer between our own parties."""
     return msgpack.packb((object_id, method, args, kwargs), default=_write_special)  # type: ignore[no-any-return]
-
-
-# --- msgpack ------------------------------------------------------------------------------------------
-
-
-def _read_msgpack(payload: bytes | bytearray, items: int) -> object:
-    # A key is on the wire as it is, so where these bytes do not occur, there is no such dict, and
-    # the parser needs not call back for each.
-    hook = _read_class if b"__class__" in payload else None
-    # Timestamps (ext -1) are read as integers: the only ones that the parser makes classes of by itself.
-    return msgpack.unpackb(
-        payload,
-        object_hook=hook,
-        ext_hook=_read_extension,
-        timestamp=2,
-        max_array_len=items,
-        max_map_len=items,
-    )
-
-
-def _read_extension(code: int, data: bytes) -> int:
-    if code == _LONG_INTEGER and len(data) <= _INTEGER_DIGITS_AT_MOST:
-        return int(data)
-    raise ValueRefused(f"a msgpack extension of type {code} is not a plain value")
 
 
 def _write_special(value: object) -> object:
@@ -141,67 +123,8 @@ def _write_special(value: object) -> object:
     if isinstance(value, URI):
         return _uri_form(value)
     if type(value) is int:
-        return msgpack.ExtType(_LONG_INTEGER, str(value).encode())
+        return msgpack.ExtType(LONG_INTEGER, str(value).encode())
     raise TypeError(f"{type(value).__name__} is not a plain value")
-
-
-# --- json and serpent ---------------------------------------------------------------------------------
-
-
-def _read_json(payload: bytes | bytearray) -> object:
-    # Counted before it is parsed: a megabyte of empty lists would keep us for a tenth of a second.
-    if payload.count(b",") > 4 * ITEMS_AT_MOST:
-        raise ValueRefused("too many values in one message")
-    return _checked(json.loads(payload.decode()))
-
-
-def _read_serpent(payload: bytes | bytearray) -> object:
-    # Not serpent.loads: it switches the garbage collector on, also where the process runs without.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a strange backslash in a stranger's text is not our warning
-        return _checked(ast.literal_eval(payload.decode()))
-
-
-_READERS = {JSON: _read_json, SERPENT: _read_serpent}
-
-
-def _checked(value: object) -> object:
-    """Return the value with URIs as text; raise ValueRefused for what is not plain."""
-    kind = type(value)
-    if kind is str:
-        if not value.isascii():  # type: ignore[attr-defined]
-            value.encode()  # type: ignore[attr-defined]  # a lone surrogate raises; it could never be sent on
-        return value
-    if kind is int:
-        if value.bit_length() > _INTEGER_BITS_AT_MOST:  # type: ignore[attr-defined]
-            raise ValueRefused("an integer is too long")
-        return value
-    if kind in _SCALARS:
-        return value
-    if kind is dict:
-        return _read_class({_checked(key): _checked(item) for key, item in value.items()})  # type: ignore[attr-defined]
-    if kind in (list, tuple, set):
-        return kind(map(_checked, value))  # type: ignore[call-overload]
-    raise ValueRefused(f"{kind.__name__} is not a plain value")
-
-
-def _read_class(value: dict[object, object]) -> object:
-    if "__class__" not in value:
-        return value
-    if value["__class__"] == "Pyro5.core.URI":
-        return _uri_text(value.get("state"))
-    raise ValueRefused("objects of classes are not accepted, only plain values")
-
-
-def _uri_text(state: object) -> str:
-    """Return the URI as text, without Pyro's own parser: it is a regular expression."""
-    match state:
-        case (str(protocol), str(name), None, str(host), int(port)):
-            return f"{protocol}:{name}@{host}:{port}"
-        case (str(protocol), str(name), str(path), None, None):
-            return f"{protocol}:{name}@./u:{path}"
-        case _:
-            raise ValueRefused("this is not a URI")
 
 
 def _uri_form(uri: URI) -> dict[str, object]:
@@ -215,8 +138,10 @@ def _plain_for_serpent(value: object) -> object:
         return value
     if kind is dict:
         return {key: _plain_for_serpent(item) for key, item in value.items()}  # type: ignore[attr-defined]
-    if kind in (list, tuple):
-        return kind(map(_plain_for_serpent, value))  # type: ignore[call-overload]
+    if kind is list:
+        return [_plain_for_serpent(item) for item in value]  # type: ignore[attr-defined]
+    if isinstance(value, tuple):  # one with names for its places, too
+        return tuple(map(_plain_for_serpent, value))
     if kind in (set, frozenset):
         return set(value)  # type: ignore[call-overload]
     if isinstance(value, URI):

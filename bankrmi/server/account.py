@@ -33,6 +33,9 @@ __all__ = ["ACCOUNT_ID", "AccountObject"]
 
 ACCOUNT_ID = "bankrmi.account."
 
+OPERATION_MS = 0.012
+"""About what it takes to decide an operation, outside of the turns of callers."""
+
 LOOK_MS = 100.0
 """How often it is looked who has waited too long, or is gone."""
 
@@ -156,6 +159,7 @@ class AccountObject:
             return
         self._check_load(asked, count, entries=count)
         operations = work()
+        asked.call.charge(count * OPERATION_MS)
         waiting = self._let_in(asked, key, operations, count)
         self._take(RequestArrived(waiting, request, operations, seen, asked.call.peer.address))
 

@@ -43,6 +43,12 @@ _DECLINES: dict[str, tuple[type[BankError], str]] = {
     TOO_LARGE: (BalanceTooLarge, "the balance of account {account} would exceed 2^63-1"),
 }
 
+ANSWERED_AT_ONCE = 32
+"""Entries; an answer about more is made when it is the caller's turn."""
+
+ENTRY_MS = 0.003
+"""About what it takes to look up an entry, outside of the turns of callers."""
+
 BUSY_RETRY_MS = 100
 """After so long it is worth asking a server again that has too much to do."""
 
@@ -79,6 +85,10 @@ class Asked:
         """Answer with what the rules say; for a caller that is gone, without making the form of it."""
         if self.gone:
             self.call.answer(None)
+            return
+        if type(reply) is Decided and len(reply.entries) > ANSWERED_AT_ONCE:
+            self.call.charge(len(reply.entries) * ENTRY_MS)
+            self.call.answer_with(lambda: self._value(reply))
             return
         try:
             self.call.answer(self._value(reply))

@@ -49,6 +49,8 @@ log = structlog.get_logger("bankrmi.server")
 
 _DONE, _ERROR, _USAGE = 0, 1, 2
 LEAVE_SECONDS = 1.5
+_ITEMS_PER_OPERATION, _ITEMS_PER_ENTRY = 6, 14
+"""Values that an operation of a request and an entry of a checkpoint take in a message."""
 
 
 def run(
@@ -244,7 +246,13 @@ def _settings(configuration: Configuration, name: str, *, first: bool) -> Settin
 
 
 def _limits(configuration: Configuration) -> Limits:
-    return Limits(**configuration.limits.model_dump(exclude=set(NOT_THE_DAEMONS)))
+    limits, least = configuration.limits, Limits()
+    operations, entries = limits.operations_per_request, limits.group_bytes // 32
+    return Limits(
+        **limits.model_dump(exclude=set(NOT_THE_DAEMONS)),
+        items=max(least.items, _ITEMS_PER_OPERATION * operations + 1000),
+        server_items=max(least.server_items, _ITEMS_PER_ENTRY * (operations + entries)),
+    )
 
 
 def _rates(configuration: Configuration) -> EntryRates:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -30,6 +31,12 @@ class Caller:
         self.peer = Peer(address=f"127.0.0.1:{port}", our_protocol=ours)
         self.lost = False
         self.answers: list[Any] = []
+
+    def in_turn(self, work: Callable[[], None]) -> None:
+        work()
+
+    def charge(self, ms: float) -> None:
+        """Nothing is owed here."""
 
     def answered(self, call: Call, value: object, *, is_error: bool) -> None:
         self.answers.append(read_error(value) if is_error else value)

@@ -42,7 +42,7 @@ class Listener:
         reader.feed(data)
         while (frame := reader.take()) is not None:
             if frame.serializer == frames.MSGPACK and frame.kind == frames.RESULT:
-                yield from self._in_answer(read_form(frame.payload))
+                yield from self._in_answer(read_form(frame.payload, _MOST_ITEMS))
             elif frame.serializer == frames.MSGPACK and frame.kind == frames.INVOKE:
                 yield from self._in_request(frame)
 

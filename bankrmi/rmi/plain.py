@@ -1,0 +1,70 @@
+"""What counts as a plain value, and what a message may contain at most; for the readers of all serializers.
+
+Plain are None, bool, int, float, str, bytes, list, tuple, set and dict of those. A dict with "__class__" in
+it stands for an object and is refused, with one exception: a `Pyro5.core.URI` becomes its text.
+
+Rule: a message costs no more than its bounds allow, and they are looked at before anything is built.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "INTEGER_DIGITS_AT_MOST",
+    "ITEMS_AT_MOST",
+    "LIST_ITEMS",
+    "NESTING_AT_MOST",
+    "SMALL_BYTES",
+    "ValueRefused",
+    "read_class",
+    "too_deep",
+    "too_many",
+]
+
+ITEMS_AT_MOST = 52_000
+"""Values in one message of a caller, all lists and dicts together: a batch of 8 192 operations has 49 200."""
+
+LIST_ITEMS = 3
+"""As how many values a list or a dict counts: it takes as long to be built, and longer to be collected."""
+
+NESTING_AT_MOST = 64
+"""Lists and dicts within each other."""
+
+INTEGER_DIGITS_AT_MOST = 640
+"""Python takes a time for an integer's text that grows with its square: 0.1 ms for 4 300 digits."""
+
+SMALL_BYTES = 512
+"""So few bytes cost little, whatever they are, and nothing is looked at before they are read."""
+
+
+class ValueRefused(Exception):
+    """The payload is broken, holds too much, or holds something that is not a plain value."""
+
+
+def too_many(items: int) -> ValueRefused:
+    """Return the refusal of a message that holds more values than that."""
+    return ValueRefused(f"too many values in one message: at most {items} are read")
+
+
+def too_deep() -> ValueRefused:
+    """Return the refusal of lists within lists within lists."""
+    return ValueRefused(f"the message cannot be read: its lists are nested deeper than {NESTING_AT_MOST}")
+
+
+def read_class(value: dict[object, object]) -> object:
+    """Return the dict, or what it stands for; raise ValueRefused if that is an object."""
+    if "__class__" not in value:
+        return value
+    if value["__class__"] == "Pyro5.core.URI":
+        return _uri_text(value.get("state"))
+    raise ValueRefused("objects of classes are not accepted, only plain values")
+
+
+def _uri_text(state: object) -> str:
+    """Return the URI as text, without Pyro's own parser: it is a regular expression."""
+    match state:
+        case (str(protocol), str(name), None, str(host), int(port)):
+            return f"{protocol}:{name}@{host}:{port}"
+        case (str(protocol), str(name), str(path), None, None):
+            return f"{protocol}:{name}@./u:{path}"
+        case _:
+            raise ValueRefused("this is not a URI")

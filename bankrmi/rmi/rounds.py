@@ -1,0 +1,102 @@
+"""Carries out in the event loop what `turn` says: serves callers, and lets the loop go round in between.
+
+Rule 1: one call of `_go` is one turn of callers; everything else that is ready runs before the next.
+Rule 2: nobody is served in the middle of somebody else's call: what comes up there waits for the next turn.
+Assumption: all daemons of one event loop share one of these.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+from .turn import Line, Turn
+
+__all__ = ["Rounds", "Served", "now_ms"]
+
+
+_seconds = time.monotonic
+
+
+def now_ms() -> float:
+    """Return the time, in milliseconds, that only goes forward."""
+    return _seconds() * 1000
+
+
+class Served(Protocol):
+    """A connection, as its turn sees it."""
+
+    line: Line
+    is_in_line: bool
+
+    @property
+    def has_work(self) -> bool: ...
+
+    def work(self) -> None: ...
+
+
+class Rounds:
+    """The turns of one event loop."""
+
+    def __init__(self, *, strangers_share: float) -> None:
+        self.turn: Turn[Served] = Turn(now_ms, strangers_share=strangers_share)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._coming: asyncio.Handle | None = None
+        self._is_serving = False
+
+    def use(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Belong to this loop from now on."""
+        self._loop = loop
+
+    def arrived(self, caller: Served) -> None:
+        """The caller has something to be done: do it at once if nobody waits, else put him in line."""
+        if self._is_serving or caller.is_in_line or not self.turn.is_free(caller.line):
+            self.wait(caller)
+        elif self._serve(caller):
+            self._come_again(0.0)
+
+    def wait(self, caller: Served) -> None:
+        """Put the caller in line, unless he stands there."""
+        if not caller.is_in_line:
+            caller.is_in_line = True
+            self.turn.wait(caller, caller.line)
+            self._come_again(0.0)
+
+    def _serve(self, caller: Served) -> bool:
+        """Do one thing for the caller; return whether half of this turn is over."""
+        line, begun = caller.line, _seconds()
+        self._is_serving = True
+        try:
+            caller.work()
+        finally:
+            self._is_serving = False
+            is_half_spent = self.turn.spent(caller, line, (_seconds() - begun) * 1000)
+            if caller.has_work:
+                self.wait(caller)
+        return is_half_spent
+
+    def _go(self) -> None:
+        self._coming = None
+        turn = self.turn
+        turn.begin()
+        try:
+            while (caller := turn.next()) is not None:
+                caller.is_in_line = False
+                self._serve(caller)
+        finally:
+            pause_ms = turn.pause_ms()
+            if pause_ms is not None:
+                self._come_again(pause_ms)
+
+    def _come_again(self, pause_ms: float) -> None:
+        """Have a turn begin after so long; an earlier one that is coming already will do."""
+        assert self._loop is not None
+        if self._coming is not None:
+            if pause_ms or not isinstance(self._coming, asyncio.TimerHandle):
+                return
+            self._coming.cancel()
+        if pause_ms:
+            self._coming = self._loop.call_later(pause_ms / 1000, self._go)
+        else:
+            self._coming = self._loop.call_soon(self._go)

@@ -1,0 +1,206 @@
+"""Whose message is served next, and when it is somebody else's turn. Pure: no loop, no clock of its own.
+
+Whoever sends decides how much work there is, so callers share a few milliseconds of each turn of the event
+loop. Links of servers, the witness, timers and the server's own work are not asked here: they come in
+between, however many callers wait.
+
+Rule 1: in one turn callers are served until `budget_ms` is spent; then the loop goes round once.
+        A message is never cut in two: one that is dearer than the budget runs, as the last of its turn.
+Rule 2: callers stand in three lines. Our own are served in rounds: each that waits, once; then one of those
+        whose last message was dear (over `dear_ms`). So a light caller, or a new one, waits for at most one
+        dear message, and a dear one, in its order, for one round of the others.
+Rule 3: after each round comes one handshake, and then one stranger's message: a caller is a stranger unless
+        his handshake was one of ours.
+Rule 4: handshakes and strangers each have a bounded share of the time. Time that they took beyond it is owed,
+        by all in that line together, and until it is paid off by waiting none of them is served: a connection
+        thrown away and opened anew owes as much as before.
+Rule 5: what a message costs later (an operation that has to be decided, an entry to be stored) is charged as
+        soon as it is known; that counts for what is owed, and not for the turn in which it was said.
+Assumption: what nobody waits for is served at once (`is_free`); whoever waits stands in line once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Generic, TypeVar
+
+__all__ = ["Line", "Turn"]
+
+Caller = TypeVar("Caller")
+
+
+class Line(IntEnum):
+    """Where a caller stands."""
+
+    OURS = 0
+    GREETINGS = 1
+    STRANGERS = 2
+
+
+_OURS = Line.OURS
+_GREETINGS_SHARE = 0.5
+"""Handshakes are small and cost little each; servers that come back are among them."""
+_SAVED_MS = 20.0
+"""Of a share that was not used, so much is kept for later."""
+
+
+class Turn(Generic[Caller]):
+    """The lines, and what of this turn is spent. `now_ms` is asked for the time, only ever forward."""
+
+    __slots__ = ("_budget_ms", "_dear", "_dear_ms", "_lines", "_place", "_spent_ms", "_waiting")
+
+    def __init__(
+        self,
+        now_ms: Callable[[], float],
+        *,
+        budget_ms: float = 4.0,
+        dear_ms: float = 1.0,
+        strangers_share: float = 0.25,
+    ) -> None:
+        self._budget_ms = budget_ms
+        self._dear_ms = dear_ms
+        self._lines: tuple[_Waiting[Caller], ...] = (
+            _Waiting(None),
+            _Waiting(_Share(_GREETINGS_SHARE, now_ms)),
+            _Waiting(_Share(strangers_share, now_ms)),
+        )
+        self._place = 0
+        self._dear: set[Caller] = set()
+        self._spent_ms = 0.0
+        self._waiting = 0
+
+    # --- for whoever drives the loop ------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Begin the next turn."""
+        self._spent_ms = 0.0
+
+    def is_free(self, line: Line) -> bool:
+        """Whether one of this line who arrives now is served at once."""
+        if self._spent_ms >= self._budget_ms:
+            return False
+        if line is _OURS:
+            return not self._waiting or not self._lines[line].count
+        return not self._waiting and self._lines[line].may_be_served()
+
+    def wait(self, caller: Caller, line: Line) -> None:
+        """Put the caller into line; once, until `next` has given him out."""
+        self._lines[line].add(caller, dear=caller in self._dear)
+        self._waiting += 1
+
+    def next(self) -> Caller | None:
+        """Return who is served now; None if nobody waits, or may be served in this turn."""
+        if self._spent_ms >= self._budget_ms:
+            return None
+        for _ in self._lines:
+            line = self._lines[self._place]
+            if line.count and line.may_be_served():
+                caller = line.take()
+                if self._place != _OURS or line.round_is_over:
+                    self._move_on()
+                self._waiting -= 1
+                return caller
+            self._move_on()
+        return None
+
+    def pause_ms(self) -> float | None:
+        """Return after what time to look again: 0 for the next turn, None if nobody waits."""
+        pauses = [line.pause_ms() for line in self._lines if line.count]
+        return min(pauses) if pauses else None
+
+    # --- what it cost ---------------------------------------------------------------------------------
+
+    def spent(self, caller: Caller, line: Line, ms: float) -> bool:
+        """Note what serving the caller took; return whether half of this turn is over.
+
+        Then it is time to arrange for the next one to begin.
+        """
+        self._spent_ms += ms
+        if line is not _OURS:
+            self._lines[line].charge(ms)
+        if ms > self._dear_ms:
+            self._dear.add(caller)
+        elif self._dear:
+            self._dear.discard(caller)
+        return self._spent_ms * 2 >= self._budget_ms
+
+    def charge(self, line: Line, ms: float) -> None:
+        """Note what the caller's message will still cost, outside of the turns of callers."""
+        self._lines[line].charge(ms)
+
+    def forget(self, caller: Caller) -> None:
+        """The caller is gone. If he waits, he is still given out by `next`; what he owes stays owed."""
+        self._dear.discard(caller)
+
+    def _move_on(self) -> None:
+        self._place = (self._place + 1) % len(self._lines)
+
+
+class _Share:
+    """A part of all time, and how much of it is left; less than nothing is owed."""
+
+    __slots__ = ("_left_ms", "_now_ms", "_seen_ms", "_share")
+
+    def __init__(self, share: float, now_ms: Callable[[], float]) -> None:
+        self._share = share
+        self._now_ms = now_ms
+        self._seen_ms = now_ms()
+        self._left_ms = _SAVED_MS
+
+    def left_ms(self) -> float:
+        now_ms = self._now_ms()
+        self._left_ms = min(_SAVED_MS, self._left_ms + (now_ms - self._seen_ms) * self._share)
+        self._seen_ms = now_ms
+        return self._left_ms
+
+    def take(self, ms: float) -> None:
+        self._left_ms -= ms
+
+    def pause_ms(self) -> float:
+        return max(0.0, -self.left_ms() / self._share)
+
+
+class _Waiting(Generic[Caller]):
+    """One line: who is served in rounds, and who waits for the end of one."""
+
+    __slots__ = ("_dear", "_in_round", "_light", "_share")
+
+    def __init__(self, share: _Share | None) -> None:
+        self._share = share
+        self._light: deque[Caller] = deque()
+        self._dear: deque[Caller] = deque()
+        self._in_round = 0
+
+    @property
+    def count(self) -> int:
+        return len(self._light) + len(self._dear)
+
+    @property
+    def round_is_over(self) -> bool:
+        return self._in_round == 0
+
+    def add(self, caller: Caller, *, dear: bool) -> None:
+        (self._dear if dear else self._light).append(caller)
+
+    def may_be_served(self) -> bool:
+        return self._share is None or self._share.left_ms() > 0
+
+    def take(self) -> Caller:
+        if self._in_round:
+            self._in_round -= 1
+            if self._light:
+                return self._light.popleft()
+        self._in_round = len(self._light)
+        if self._dear:
+            return self._dear.popleft()
+        self._in_round -= 1
+        return self._light.popleft()
+
+    def charge(self, ms: float) -> None:
+        if self._share is not None:
+            self._share.take(ms)
+
+    def pause_ms(self) -> float:
+        return 0.0 if self._share is None else self._share.pause_ms()

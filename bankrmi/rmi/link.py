@@ -16,7 +16,10 @@ Assumption: whoever waits, counts the time; only connecting has a deadline here.
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
+import warnings
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,6 +31,7 @@ from .failures import (
     ConnectionLost,
     NotConnected,
     connect_failure,
+    in_few_words,
     read_error,
 )
 from .frames import (
@@ -37,6 +41,7 @@ from .frames import (
     INVOKE,
     MSGPACK,
     ONEWAY,
+    PING,
     RESULT,
     Frame,
     FrameReader,
@@ -83,6 +88,8 @@ class Link(asyncio.Protocol):
         self._reader = FrameReader(greeting_rules(limits))
         self._transport: asyncio.Transport | None = None
         self._pending: dict[int, Answered] = {}
+        self._pings: deque[Callable[[], None]] = deque()
+        self._socket: socket.socket | None = None
         self._sequence = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -119,6 +126,13 @@ class Link(asyncio.Protocol):
         self._next_sequence()
         self._send(INVOKE, payload, ONEWAY)
 
+    def ping(self, on_pong: Callable[[], None]) -> None:
+        """Ask for a sign of life; it comes even while calls wait for their answers. Raises NotConnected."""
+        if not self.up:
+            raise NotConnected(f"not connected to {self.address}")
+        self._pings.append(on_pong)
+        self._send(PING, b"ping")
+
     async def ask(self, method: str, args: tuple[object, ...] | list[object], timeout: float) -> Any:
         """Call and wait for the value; raises what the call was answered with, or AnswerOverdue."""
         answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
@@ -141,6 +155,29 @@ class Link(asyncio.Protocol):
         """Close the connection; pending calls are answered with ConnectionLost, on_lost("closed")."""
         self._end(NotConnected("closed on this side"))
 
+    def abandon(self) -> None:
+        """Let go of it without a word to its event loop, which is no more, or another process's.
+
+        Nobody is told anything; the connection is closed, but for what another process holds of it.
+        """
+        self._lost, self.up = True, False
+        self._pending, self._deadline, self._connecting = {}, None, None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # a transport whose loop could not close it
+            self._transport = None
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something has arrived that was not read yet: on an idle link, that it is of no use."""
+        if self._socket is None or self._socket.fileno() < 0:
+            return True
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
+
     @property
     def pending(self) -> int:
         """How many calls have no answer yet."""
@@ -160,11 +197,14 @@ class Link(asyncio.Protocol):
             if self._lost:
                 connected.close()
                 return
+            self._socket = connected
             await loop.create_connection(lambda: self, sock=connected)
         except NotConnected as failure:
             self._end(failure)
         except (OSError, UnicodeError) as error:
             self._end(connect_failure(self.address, [error]))
+        except Exception as error:  # no thread left to resolve a name in, say
+            self._end(ConnectFailed(f"cannot connect to {self.address}: {error}"))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a TCP transport is one
@@ -185,6 +225,8 @@ class Link(asyncio.Protocol):
                     self._take_result(frame)
                 elif not self.up:
                     self._take_greeting(frame)
+                elif self._pings:
+                    self._pings.popleft()()
         except (FrameRefused, ValueRefused) as error:
             self._end(self._broken(f"{self.address} sent what cannot be read: {error}"))
 
@@ -196,7 +238,7 @@ class Link(asyncio.Protocol):
     def _take_greeting(self, frame: Frame) -> None:
         value = read_value(frame.serializer, frame.payload)
         if frame.kind != CONNECT_OK:
-            self._end(ConnectDenied(f"{self.address} denied the connection: {value}"))
+            self._end(ConnectDenied(f"{self.address} denied the connection: {in_few_words(value)}"))
             return
         greeting = value.get("handshake") if isinstance(value, dict) else None
         if self._deadline is not None:
@@ -248,7 +290,7 @@ class Link(asyncio.Protocol):
 def read_answer(frame: Frame, limits: Limits) -> object:
     """Return the value in a result, or the exception that it stands for. Raises ValueRefused."""
     if frame.flags & EXCEPTION:
-        return read_error(read_form(frame.payload))
+        return read_error(read_form(frame.payload, limits.server_items))
     return read_value(frame.serializer, frame.payload, limits.server_items)
 
 

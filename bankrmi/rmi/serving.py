@@ -5,7 +5,8 @@
 
 Rule 1: nothing is believed before the handshake; after it the connection is bound to the object that
         the handshake named, and can reach nothing else but what `Pyro.Daemon` tells everybody.
-Rule 2: a caller has one call in progress; what it sends meanwhile waits, unread if it is much.
+Rule 2: a caller has one call in progress; what it sends meanwhile waits, unread if it is much. Only a ping
+        that stands first is answered meanwhile: that is how a caller tells slow from dead.
 Rule 3: an answer never leads straight into the next call: the object may be in the middle of something.
 Rule 4: no timers; the daemon's sweep compares `waiting_since` with the clock.
 """
@@ -142,6 +143,7 @@ class ServedConnection(asyncio.Protocol):
         if self._in_progress < self._allowed and not self._stalled:
             self._work()
         else:
+            self._answer_ping()
             self._pile()
 
     def pause_writing(self) -> None:
@@ -189,6 +191,17 @@ class ServedConnection(asyncio.Protocol):
             self._refuse(refusal)
         finally:
             self._working = False
+
+    def _answer_ping(self) -> None:
+        """A caller that waits for its answer may ask whether anybody is there."""
+        if not self._stalled and self._reader.is_next(PING):
+            try:
+                frame = self._reader.take()
+            except FrameRefused as refusal:
+                self._refuse(refusal)
+                return
+            if frame is not None:
+                self._send(PING, frame.serializer, 0, frame.sequence, b"pong", frame.correlation)
 
     def _pile(self) -> None:
         """Keep what waits for its turn; when it is much, leave the rest to the caller's side."""

@@ -86,10 +86,12 @@ def read_value(serializer: int, payload: bytes | bytearray, items: int = ITEMS_A
         raise ValueRefused("the message cannot be read") from error
 
 
-def read_form(payload: bytes | bytearray) -> object:
+def read_form(payload: bytes | bytearray, items: int = ITEMS_AT_MOST) -> object:
     """Return what an answer in msgpack holds, dicts that stand for errors left as they are."""
     try:
-        return msgpack.unpackb(payload, ext_hook=_read_extension, timestamp=2)
+        return msgpack.unpackb(
+            payload, ext_hook=_read_extension, timestamp=2, max_array_len=items, max_map_len=items
+        )
     except _UNREADABLE as error:
         raise ValueRefused("the answer cannot be read") from error
 

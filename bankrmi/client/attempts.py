@@ -12,7 +12,8 @@ Rule 3: being denied access by one server, or told that the request is none (its
         names it) is what the journal says, and final.
 Rule 4: slow is not dead. A connection that has the request stays until the call ends, and its answer counts
         whenever it comes. As long as a server that has the request shows signs of life, nobody else gets it;
-        another is asked, seldom, whether it leads.
+        another is asked, seldom, whether it leads. While any server has it, whoever said `NotPrimary` before
+        is only asked whether it leads now, and no server gets it twice unless its connection is broken.
 Rule 5: nothing here reads a clock, opens a socket or draws a number; the caller brings the time and `draw`.
 Assumption: the servers treat requests of one id as one request (rule O1), so asking again is harmless.
 
@@ -20,8 +21,9 @@ A server is *silent* when there was no sign of life for the patience: no greetin
 ping at half of it. Then the next one is asked: first who is believed to lead (last known, or named by
 `NotPrimary`), then the others as configured, and last those that were silent. A broken or refused connection
 costs no wait. When all have been asked in this round, there is a pause, and another round, without those
-that still have the request; a silent one gets a second connection from time to time, for the first may be the
-one that is broken. A server that is `Busy` has not taken the request: it gets it again after a pause.
+that still have the request. To a silent one a second connection is made from time to time: if the server
+greets there, and still is not heard on the first, the first is broken, and the request goes out again.
+A server that is `Busy` has not taken the request: it gets it again after a pause.
 """
 
 from __future__ import annotations
@@ -72,7 +74,7 @@ _RETRY_AT_MOST_MS = 1000
 """Longer than this no server can make a caller wait."""
 
 _DOUBLINGS = 2
-"""A server that answers pings is pinged after half the patience, after the whole, after twice; no seldomer."""
+"""A server that answers pings is pinged after half the patience, the whole, and then twice the patience."""
 
 _OWN_PATIENCES = 8
 """So many patiences may pass without a sign of life on a connection, if others hear the same server."""
@@ -127,6 +129,7 @@ class Attempts:
         "_candidates",
         "_deadline_ms",
         "_denied",
+        "_disclaimed",
         "_draw",
         "_enquire_at_ms",
         "_enquire_in_ms",
@@ -183,6 +186,7 @@ class Attempts:
         self._paused = True
         self._denied: dict[Candidate, BankError] = {}
         self._quiet: set[Candidate] = set()
+        self._disclaimed: set[Candidate] = set()  # Said `NotPrimary`.
         self._busy: dict[Candidate, int] = {}  # When each is to be asked again.
         self._refusals = 0  # How often we heard `Busy`.
         self._renewals = 0
@@ -206,11 +210,11 @@ class Attempts:
     @property
     def may_have_been_taken(self) -> bool:
         """Whether some server may have taken the request."""
-        return self._sent or any(attempt.has_the_request for attempt in self._open.values())
+        return self._sent or self._is_under_way
 
     @property
     def all_are_behind(self) -> bool:
-        """Whether the last word of every server is that it does not lead, or is `Behind`; of one at least this."""
+        """Whether the last word of every server is `Behind`, or `NotPrimary` of some of them."""
         words = [self._last_words.get(candidate) for candidate in self._candidates]
         return Behind in words and all(word in (Behind, NotPrimary) for word in words)
 
@@ -225,7 +229,9 @@ class Attempts:
         patient = False
         for attempt in self._open.values():
             if attempt.stage is _Stage.GREETED:
-                return self._send(attempt, now_ms)
+                if now_ms >= self._send_at_ms(attempt):
+                    return self._send(attempt, now_ms)
+                continue
             if attempt.enquires:
                 continue
             if now_ms >= self._silent_at_ms(attempt):
@@ -240,8 +246,21 @@ class Attempts:
             elif not patient:
                 del self._busy[candidate]
                 return self._connect(candidate, now_ms)
-        decision = self._look_elsewhere(now_ms) if patient else self._ask_the_next(now_ms)
+        decision = self._follow_the_leader(now_ms)
+        if decision is None:
+            decision = self._look_elsewhere(now_ms) if patient else self._ask_the_next(now_ms)
         return decision if decision is not None else self._wait(now_ms, patient=patient)
+
+    def _send_at_ms(self, attempt: _Attempt) -> int:
+        """Return when to send: now; or, if the server has the request, when that connection is broken."""
+        if attempt.enquires:
+            return attempt.heard_ms
+        for other in self._asked(attempt.candidate):
+            if other.has_the_request:
+                if other.heard_ms >= attempt.heard_ms:
+                    return self._deadline_ms
+                return attempt.heard_ms + self._patience_ms
+        return attempt.heard_ms
 
     def _send(self, attempt: _Attempt, now_ms: int) -> Send:
         attempt.stage = _Stage.ASKED
@@ -255,14 +274,22 @@ class Attempts:
         self._signs.ping(attempt.candidate, now_ms)
         return Ping(attempt.number)
 
+    def _follow_the_leader(self, now_ms: int) -> Connect | None:
+        """Somebody was found to lead since anybody was asked: by this call, or another one of this client."""
+        signs, leader = self._signs, self._signs.leader
+        if (
+            leader is not None
+            and self._leader_answers
+            and signs.leading_since_ms > self._last_asked_ms
+            and self._is_free(leader)
+        ):
+            return self._connect(leader, now_ms)
+        return None
+
     def _look_elsewhere(self, now_ms: int) -> Connect | None:
         """Somebody has the request and is only slow: has another begun to lead meanwhile?"""
-        signs = self._signs
-        leader = signs.leader
         if not self._leader_answers:
             return None
-        if leader is not None and signs.leading_since_ms > self._last_asked_ms and self._is_free(leader):
-            return self._connect(leader, now_ms)
         if self._enquire_at_ms is None:
             self._enquire_at_ms = now_ms + self._jittered(self._enquire_in_ms)
         if now_ms < self._enquire_at_ms:
@@ -271,10 +298,16 @@ class Attempts:
         self._enquire_in_ms = min(2 * interval_ms, longest_ms)
         self._enquire_at_ms = now_ms + self._jittered(self._enquire_in_ms)
         for candidate in self._candidates:
-            if self._is_free(candidate) and now_ms - signs.enquired_ms(candidate) >= interval_ms // 2:
-                signs.enquire(candidate, now_ms)
-                return self._connect(candidate, now_ms, enquires=True)
+            if self._is_free(candidate) and (asking := self._enquire(candidate, now_ms, interval_ms // 2)):
+                return asking
         return None
+
+    def _enquire(self, candidate: Candidate, now_ms: int, interval_ms: int) -> Connect | None:
+        """Ask whether it leads, unless a call of this client has just done so."""
+        if now_ms - self._signs.enquired_ms(candidate) < interval_ms:
+            return None
+        self._signs.enquire(candidate, now_ms)
+        return self._connect(candidate, now_ms, enquires=True)
 
     def _is_free(self, candidate: Candidate) -> bool:
         """Whether nothing of this call is under way there, and may be."""
@@ -296,9 +329,17 @@ class Attempts:
             self._begin_round(now_ms)
         while self._queue:
             candidate = self._queue.pop(0)
-            if self._renewal_at_ms(candidate) <= now_ms:
+            if self._renewal_at_ms(candidate) > now_ms:
+                continue
+            if candidate not in self._disclaimed or not self._is_under_way:
                 return self._connect(candidate, now_ms)
+            if self._is_free(candidate) and (asking := self._enquire(candidate, now_ms, BACKOFF_MS[-1] // 2)):
+                return asking
         return None
+
+    @property
+    def _is_under_way(self) -> bool:
+        return any(attempt.has_the_request for attempt in self._open.values())
 
     def _begin_round(self, now_ms: int) -> None:
         self._queue = [one for one in self._candidates if self._renewal_at_ms(one) <= now_ms]
@@ -312,8 +353,13 @@ class Attempts:
         """Return from when on it may be asked (again)."""
         if candidate in self._denied or candidate in self._busy:
             return self._deadline_ms
-        begun = [one.begun_ms for one in self._asked(candidate)]
-        return max(begun) + (self._patience_ms << min(1 + self._renewals, _RENEWALS)) if begun else 0
+        asked = self._asked(candidate)
+        if not asked:
+            return 0
+        if len(asked) > 1 and any(one.stage is _Stage.GREETED for one in asked):
+            return self._deadline_ms  # Its second connection is ready.
+        heard_ms = max(one.heard_ms for one in asked)
+        return heard_ms + (self._patience_ms << min(1 + self._renewals, _RENEWALS))
 
     def _asked(self, candidate: Candidate) -> list[_Attempt]:
         return [one for one in self._open.values() if one.candidate == candidate and not one.enquires]
@@ -332,7 +378,9 @@ class Attempts:
         """Two connections to a server are enough: return the number of the one that has to go."""
         there = [one for one in self._open.values() if one.candidate == candidate]
         self._renewals += any(not one.enquires for one in there)
-        oldest = next((one for one in there if one.enquires), there[0] if len(there) > 1 else None)
+        oldest = next((one for one in there if one.enquires), None)
+        if oldest is None and len(there) > 1:
+            oldest = next((one for one in there if not one.has_the_request), there[0])
         if oldest is None:
             return None
         self._sent = self._sent or oldest.has_the_request
@@ -347,7 +395,9 @@ class Attempts:
     def _wait(self, now_ms: int, *, patient: bool) -> Wait:
         until_ms = self._deadline_ms
         for attempt in self._open.values():
-            if not attempt.enquires:
+            if attempt.stage is _Stage.GREETED:
+                until_ms = min(until_ms, self._send_at_ms(attempt))
+            elif not attempt.enquires:
                 silent_at_ms = self._silent_at_ms(attempt)
                 if now_ms < silent_at_ms:
                     until_ms = min(until_ms, silent_at_ms, self._ping_at_ms(attempt))
@@ -472,6 +522,7 @@ class Attempts:
         else:
             self._sent = True
             if isinstance(error, NotPrimary):
+                self._disclaimed.add(asked)
                 self._follow_hint(asked, error.details.get("primary"))
 
     def _is_an_opinion(self, error: BankError) -> bool:

@@ -36,4 +36,3 @@ def with_named_primary(
             primary = Candidate(named.object_id.removeprefix(ACCOUNT_ID), named.address)
             return (candidates if primary in candidates else (*candidates, primary)), primary
     return candidates, None
-

@@ -9,9 +9,9 @@ Rule 2: an answer is believed only if it can be the answer to what was asked: th
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from bankrmi.bank.operations import LARGEST, Deposit, Receipt, Withdraw, check_account, parse_request_id
 from bankrmi.errors import BankError, InvalidRequest, Refused, error_of
@@ -127,9 +127,7 @@ def changed(operation: Operation, request_id: str | None) -> Request:
 
 def submitted(operations: Sequence[Operation], request_id: str | None, *, at_most: int) -> Request:
     """Return the request of many operations."""
-    if not isinstance(operations, Iterable) or isinstance(operations, str | bytes):
-        raise InvalidRequest(f"not a list of operations: a {type(operations).__name__}")
-    given: list[object] = list(operations)
+    given = _listed(operations)
     if not given:
         raise InvalidRequest("there is no operation to submit")
     if len(given) > at_most:
@@ -147,6 +145,13 @@ def submitted(operations: Sequence[Operation], request_id: str | None, *, at_mos
         request_id,
         lambda answer, sent_as: read_results(answer, str(sent_as), accounts),
     )
+
+
+def _listed(operations: object) -> list[object]:
+    try:
+        return list(operations)  # type: ignore[call-overload, no-any-return]  # that is what is tried
+    except TypeError:
+        raise InvalidRequest(f"not a list of operations: a {type(operations).__name__}") from None
 
 
 def _change(
@@ -256,11 +261,11 @@ def _status(answer: Any) -> dict[str, Any]:
     return dict(answer)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 <= value <= LARGEST
 
 
-def _is_history(value: object) -> bool:
+def _is_history(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and 0 < len(value) <= _HISTORY_AT_MOST
 
 

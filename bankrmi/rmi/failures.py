@@ -24,7 +24,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import ClassVar
+from typing import ClassVar, TypeGuard
 
 from Pyro5.errors import CommunicationError, DaemonError, NamingError, PyroError, SecurityError
 
@@ -176,7 +176,7 @@ def read_error(form: object) -> Exception:
     """
     match form:
         case {"attributes": {"code": str(code), **details}, "args": [message, *_]}:
-            plain = {
+            plain: dict[str, str | int | None] = {
                 name: value
                 for name, value in details.items()
                 if name not in _NO_DETAILS and isinstance(name, str) and _is_plain(value)
@@ -190,7 +190,7 @@ def read_error(form: object) -> Exception:
             return RemoteError(in_few_words(form))
 
 
-def _is_plain(value: object) -> bool:
+def _is_plain(value: object) -> TypeGuard[str | int | None]:
     if isinstance(value, int):
         return value.bit_length() <= 64
     return value is None or (isinstance(value, str) and len(value) <= _TEXT_AT_MOST)

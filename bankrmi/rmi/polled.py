@@ -56,9 +56,9 @@ class PolledLinks:
         if unpolled:
             seconds = min(seconds, _SLICE_SECONDS if self._unpolled else 0)
         for number, events in self._poll.poll(max(0, seconds * 1000)):
-            link = self._links.get(number)
-            if link is not None:
-                link.turn(events)
+            watched = self._links.get(number)
+            if watched is not None:
+                watched.turn(events)
 
     # --- called by the links ------------------------------------------------------------------------
 
@@ -269,4 +269,3 @@ class _PolledTransport:
         self._link.let_go()
 
     close = abort
-

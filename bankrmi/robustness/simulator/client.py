@@ -28,7 +28,6 @@ from bankrmi.replication.effects import Decided, IsBehind, IsStale, NotLeading, 
 from bankrmi.replication.events import Event, OutcomeAsked, ReadArrived, RequestArrived
 
 if TYPE_CHECKING:
-    from bankrmi.robustness.simulator.server import SimulatedServer
     from bankrmi.robustness.simulator.simulation import Simulation
 
 __all__ = ["Asked", "SimulatedClient"]
@@ -215,8 +214,7 @@ class SimulatedClient:
                     self._finish(value, error)
                     return
                 case Wait(wait_ms=wait_ms):
-                    turn = self._turns
-                    world.after(wait_ms, lambda: self._go_on() if self._turns == turn else None)
+                    self._go_on_after(wait_ms)
                     return
                 case Connect(number=number, candidate=candidate, drops=drops):
                     if drops is not None:
@@ -226,6 +224,11 @@ class SimulatedClient:
                     self._send(number, enquires=enquires)
                 case Ping(number=number):
                     self._ping(number)
+
+    def _go_on_after(self, wait_ms: int) -> None:
+        """Unless there is news before."""
+        turn = self._turns
+        self.simulation.world.after(wait_ms, lambda: self._go_on() if self._turns == turn else None)
 
     def _connect(self, number: int, name: str) -> None:
         world, server = self.simulation.world, self.simulation.servers[name]

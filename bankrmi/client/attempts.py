@@ -60,6 +60,7 @@ from bankrmi.errors import (
     NotPrimary,
     Refused,
     Unreached,
+    Unsettled,
 )
 
 __all__ = ["BACKOFF_MS", "BUSY_MS", "Attempts"]
@@ -236,7 +237,7 @@ class Attempts:
                 continue
             if now_ms >= self._silent_at_ms(attempt):
                 self._take_silence(attempt)
-            else:
+            elif attempt.stage is _Stage.ASKED or attempt.candidate not in self._quiet:
                 patient = True
                 if attempt.stage is _Stage.ASKED and now_ms >= self._ping_at_ms(attempt):
                     return self._ping(attempt, now_ms)
@@ -569,6 +570,8 @@ class Attempts:
             )
         if self._refusals:
             return Busy(f"the bank has too much to do, and nothing was done ({reason})")
+        if Unsettled in self._last_words.values():
+            return Unsettled(f"no server gave an answer that can be used ({reason})")
         if self.may_have_been_taken:
             return Unreached(f"no server answered in time, and nothing was changed ({reason})")
         return Unreached(f"no server could be reached, and nothing was done ({reason})")

@@ -18,9 +18,9 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
-import warnings
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from .addresses import Address, host_and_port, notice_silent_deaths
@@ -165,8 +165,9 @@ class Link(asyncio.Protocol):
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)  # a transport whose loop could not close it
+        if self._transport is not None:
+            with suppress(AttributeError):  # Else it complains, when it is collected, that nobody closed it.
+                self._transport._sock = None  # type: ignore[attr-defined]
             self._transport = None
 
     @property

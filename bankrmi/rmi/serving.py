@@ -55,6 +55,8 @@ _FOR_EVERYBODY = ("get_metadata", "ping")
 _SILENT_SECONDS = 60
 _FRAMES_AT_ONCE = 32
 """Of one caller, before it is everybody else's turn."""
+_PINGS_AT_ONCE = 4
+"""Of one caller that waits for an answer; what it sends beyond that waits, too."""
 _STRANGER = Peer(address="")
 
 
@@ -143,7 +145,7 @@ class ServedConnection(asyncio.Protocol):
         if self._in_progress < self._allowed and not self._stalled:
             self._work()
         else:
-            self._answer_ping()
+            self._answer_pings()
             self._pile()
 
     def pause_writing(self) -> None:
@@ -173,6 +175,7 @@ class ServedConnection(asyncio.Protocol):
         try:
             for _ in range(_FRAMES_AT_ONCE):
                 if self._in_progress >= self._allowed or self._stalled or self._draining or self.lost:
+                    self._answer_pings()
                     return
                 frame = reader.take()
                 if frame is None:
@@ -192,16 +195,19 @@ class ServedConnection(asyncio.Protocol):
         finally:
             self._working = False
 
-    def _answer_ping(self) -> None:
+    def _answer_pings(self) -> None:
         """A caller that waits for its answer may ask whether anybody is there."""
-        if not self._stalled and self._reader.is_next(PING):
+        for _ in range(_PINGS_AT_ONCE):
+            if self._stalled or self._draining or self.lost or not self._reader.is_next(PING):
+                return
             try:
                 frame = self._reader.take()
             except FrameRefused as refusal:
                 self._refuse(refusal)
                 return
-            if frame is not None:
-                self._send(PING, frame.serializer, 0, frame.sequence, b"pong", frame.correlation)
+            if frame is None:
+                return
+            self._send(PING, frame.serializer, 0, frame.sequence, b"pong", frame.correlation)
 
     def _pile(self) -> None:
         """Keep what waits for its turn; when it is much, leave the rest to the caller's side."""

@@ -726,6 +726,8 @@ def test_every_call_ends_by_its_deadline_with_an_honest_answer(
         assert driven.end.value == 1 or isinstance(error, InsufficientFunds | Stale)
     elif isinstance(error, Unreached | AccessDenied | Busy):
         assert read or not (driven.taken or True in driven.open.values())
+    elif read:
+        assert type(error) is Unsettled
     else:
         assert isinstance(error, InDoubt)
         assert error.request_id == "a:1"

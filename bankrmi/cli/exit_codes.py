@@ -19,7 +19,7 @@ class ExitCode(IntEnum):
     ACCOUNT_NOT_FOUND = 3
     DECLINED = 4
     UNREACHED = 5
-    """Nobody could be reached, and nothing was done."""
+    """Nobody could be reached, or all were busy, and nothing was done."""
     UNKNOWN = 6
     """It may or may not have happened; the request id is printed."""
     INTERRUPTED = 130
@@ -43,6 +43,7 @@ TABLE: dict[type[errors.BankError], ExitCode] = {
     errors.InsufficientFunds: ExitCode.DECLINED,
     errors.BalanceTooLarge: ExitCode.DECLINED,
     errors.Unreached: ExitCode.UNREACHED,
+    errors.Busy: ExitCode.UNREACHED,
     errors.Unsettled: ExitCode.UNKNOWN,
     errors.BankError: ExitCode.ERROR,
 }

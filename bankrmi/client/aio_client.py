@@ -1,46 +1,43 @@
 """The asyncio client: `async with await bankrmi.aio.connect("config.yaml") as bank:`, and what follows.
 
-The same as `bank_client`, rule for rule; what to do next is decided in `attempts`, for both. Usable from many
-tasks of one event loop: each call takes a channel for itself, so their requests go out side by side.
+The same as `bank_client`, rule for rule; what to do next is decided in `attempts`, for both, and done by a
+`Channel`. Usable from many tasks: each call takes a channel for itself, so requests go out side by side.
 
-Rule: a call that is cancelled leaves nothing behind: its channel starts afresh, its request id is in a note.
-Assumption: one client belongs to one event loop.
+Rule 1: a call that is cancelled leaves nothing behind: its channel starts afresh, its request id is an
+        attribute (`request_id`) of the CancelledError, which is the cause of a TimeoutError.
+Rule 2: a client outlives its event loop: in another one, and after a fork, it begins with new connections.
+Assumption: one event loop is used in one thread; which loop it is, is looked at with every call.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
-from bankrmi.client.attempts import Answered, Candidate, Finish, Outcome, Try, Wait
-from bankrmi.client.calls import Call, Memory
-from bankrmi.client.finding import outcome_of
+from bankrmi.client.calls import Call, Memory, failed_before
+from bankrmi.client.channel import LIMITS, Channel, now_ms
+from bankrmi.client.decisions import Finish, Wait
+from bankrmi.client.gate import Gate
+from bankrmi.client.idle import IDLE_MS, Idle
 from bankrmi.client.requests import (
-    ACCOUNT_ID,
     Operation,
     Request,
-    Session,
     asked_balance,
     asked_outcome,
     asked_status,
     changed,
-    read_receipt,
-    read_results,
     submitted,
 )
 from bankrmi.config import Configuration, load
 from bankrmi.errors import BankError, OperationFailed, Refused
-from bankrmi.rmi import Failure, Link, RemoteError, handshake, look_up_async, open_link
+from bankrmi.rmi import Link, look_up_async
 
 __all__ = ["AsyncBankClient", "connect"]
-
-_IDLE_CHANNELS = 32
-_HANDSHAKE = handshake("client")
 
 
 async def connect(
@@ -57,52 +54,85 @@ async def connect(
     return AsyncBankClient(configuration, timeout=timeout, on_waiting=on_waiting)
 
 
-class _Channel:
-    """A session and a connection, used by one call at a time."""
+class _LoopChannel(Channel):
+    """A channel for one task at a time of one event loop."""
 
-    __slots__ = ("_asks", "_link", "session")
+    def __init__(self, loop: asyncio.AbstractEventLoop, gate: Gate) -> None:
+        super().__init__(_linked, gate, self._call_back)
+        self._loop = loop
+        self._waiter: asyncio.Future[None] | None = None
 
-    def __init__(self) -> None:
-        self.session = Session()
-        self._link: Link | None = None
-        self._asks: Candidate | None = None
+    def _call_back(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
-    async def ask(self, attempt: Try, method: str, args: tuple[object, ...]) -> Outcome:
-        """Make one attempt."""
-        began = time.monotonic()
+    async def wait(self, seconds: float) -> None:
+        """Return when there is news, or after so many seconds at the latest."""
+        if self.has_news:
+            return
+        self._waiter = self._loop.create_future()
+        timer = self._loop.call_later(seconds, self._call_back)
         try:
-            link = self._link
-            if link is None or not link.up or self._asks != attempt.candidate:
-                link = await self._connect(attempt)
-            timeout = attempt.timeout_ms / 1000 - (time.monotonic() - began)
-            return Answered(await link.ask(method, args, max(timeout, 0.001)))
-        except Exception as error:  # outcome_of raises what is not for it to judge
-            self.close_after(error)
-            return outcome_of(error)
+            if self.is_queueing:
+                self.turn()
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
 
-    async def _connect(self, attempt: Try) -> Link:
-        self.close()
-        candidate = attempt.candidate
-        self._link = await open_link(
-            candidate.address, ACCOUNT_ID + candidate.server, _HANDSHAKE, attempt.connect_ms / 1000
-        )
-        self._asks = candidate
-        return self._link
 
-    def close_after(self, error: Exception) -> None:
-        """Drop a connection that failed: an answer that comes late on it is nobody's."""
-        if isinstance(error, Failure):
-            self.close()
+def _linked(
+    address: str,
+    object_id: str,
+    handshake: Mapping[str, object],
+    on_up: Callable[[Mapping[str, Any]], None],
+    on_lost: Callable[[str], None],
+) -> Link:
+    return Link(address, object_id, handshake, on_up, on_lost, limits=LIMITS)
 
-    def start_afresh(self) -> None:
-        """Go on with nothing of what was."""
-        self.close()
-        self.session = Session()
+
+class _Home:
+    """What a client keeps in one event loop of one process."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, patience_ms: int) -> None:
+        self.process = os.getpid()
+        self.loop = loop
+        self.gate = Gate(patience_ms)
+        self.idle = Idle()
+        self.looking_up: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing can be said to its connections any more."""
+        return self.loop.is_closed() or self.process != os.getpid()
+
+    def take(self) -> _LoopChannel:
+        """Return a channel for one call."""
+        channel = self.idle.take()
+        return channel if isinstance(channel, _LoopChannel) else _LoopChannel(self.loop, self.gate)
+
+    def give_back(self, channel: _LoopChannel) -> None:
+        """Keep it, for a while."""
+        self.idle.give_back(channel, now_ms())
+        if self._timer is None:
+            self._timer = self.loop.call_later(IDLE_MS / 1000, self._close_unused)
+
+    def _close_unused(self) -> None:
+        self.idle.close_unused(now_ms())
+        again = len(self.idle) > 0
+        self._timer = self.loop.call_later(IDLE_MS / 1000, self._close_unused) if again else None
 
     def close(self) -> None:
-        if self._link is not None:
-            self._link.close()
-            self._link = None
+        """Close what no call uses."""
+        if self.is_gone:
+            self.idle.abandon()
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.idle.close()
 
 
 class AsyncBankClient:
@@ -117,7 +147,8 @@ class AsyncBankClient:
     ) -> None:
         self._memory = Memory(configuration, timeout, on_waiting)
         self._most_operations = configuration.limits.operations_per_request
-        self._idle: list[_Channel] = []
+        self._homes: dict[asyncio.AbstractEventLoop, _Home] = {}
+        self._process = os.getpid()
         self._closed = False
 
     async def __aenter__(self) -> AsyncBankClient:
@@ -129,101 +160,132 @@ class AsyncBankClient:
     async def close(self) -> None:
         """Close all connections; again does nothing. Calls in progress end as usual."""
         self._closed = True
-        self._close_idle()
+        here = asyncio.get_running_loop()
+        for loop, home in list(self._homes.items()):
+            if loop is here or home.is_gone:
+                home.close()
+            else:  # It lives in another thread.
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(home.close)
 
     # -- what a bank's client can do; see `BankClient` ---------------------------------------------
 
     async def balance(self, account: int) -> Receipt:
         """Return the balance, the newest that anybody was told of."""
-        return await self._receipt(asked_balance(account))
+        receipt: Receipt = await self._perform(asked_balance(account))
+        return receipt
 
     async def withdraw(self, account: int, amount: int, *, request_id: str | None = None) -> Receipt:
         """Take money off; raises `InsufficientFunds` or `AccountNotFound` if that cannot be."""
-        return await self._receipt(changed(Withdraw(account, amount), request_id))
+        receipt: Receipt = await self._perform(changed(Withdraw(account, amount), request_id))
+        return receipt
 
     async def deposit(self, account: int, amount: int, *, request_id: str | None = None) -> Receipt:
         """Put money on; raises `BalanceTooLarge` or `AccountNotFound` if that cannot be."""
-        return await self._receipt(changed(Deposit(account, amount), request_id))
+        receipt: Receipt = await self._perform(changed(Deposit(account, amount), request_id))
+        return receipt
 
     async def submit(
         self, operations: Sequence[Operation], *, request_id: str | None = None
     ) -> list[Receipt | Refused]:
         """Do many operations in one request, each decided on its own, in their order."""
         request = submitted(operations, request_id, at_most=self._most_operations)
-        answer, sent_as = await self._perform(request)
-        return read_results(answer, str(sent_as))
+        results: list[Receipt | Refused] = await self._perform(request)
+        return results
 
     async def outcome(self, request_id: str) -> list[Receipt | Refused]:
         """Return what became of a request, for good; `Cancelled` if it never arrived, and now never will."""
-        return read_results(await self._answered(asked_outcome(request_id)), request_id)
+        results: list[Receipt | Refused] = await self._perform(asked_outcome(request_id))
+        return results
 
     async def status(self) -> dict[str, Any]:
         """Return what the server that is asked first says of itself."""
-        return dict(await self._answered(asked_status()))
+        status: dict[str, Any] = await self._perform(asked_status())
+        return status
 
     # -- how it is done ----------------------------------------------------------------------------
 
-    async def _receipt(self, request: Request) -> Receipt:
-        return read_receipt(*await self._perform(request))
-
-    async def _answered(self, request: Request) -> Any:
-        answer, _ = await self._perform(request)
-        return answer
-
-    async def _perform(self, request: Request) -> tuple[Any, str | None]:
-        """Return the answer, and the request id that it was sent under."""
-        memory, channel = self._memory, self._take()
-        deadline_ms = _now_ms() + memory.timeout_ms
-        try:
-            if memory.primary is None:
-                await self._look_up(deadline_ms)
-            call = Call(request, memory, channel.session, deadline_ms)
-            return await self._carry_out(call, channel), call.request_id
-        finally:
-            self._give_back(channel)
-
-    async def _carry_out(self, call: Call, channel: _Channel) -> Any:
-        try:
-            while True:
-                match call.decide(_now_ms()):
-                    case Try() as attempt:
-                        call.observe(await channel.ask(attempt, call.method, call.args()))
-                    case Wait(wait_ms=wait_ms):
-                        await asyncio.sleep(wait_ms / 1000)
-                    case Finish() as end:
-                        return call.finish(end)
-        except Refused:
-            raise
-        except BaseException as failure:
-            channel.start_afresh()
-            if not isinstance(failure, BankError):
-                call.note_on(failure)
-            raise
-
-    async def _look_up(self, deadline_ms: int) -> None:
-        """Ask the name server who leads; without an answer, begin with whom the configuration names first."""
-        memory = self._memory
-        seconds = memory.look_up_seconds(deadline_ms, _now_ms())
-        if seconds > 0:
-            with suppress(Failure, RemoteError):
-                memory.take_hint(await look_up_async(memory.nameserver, memory.tags, seconds))
-
-    def _take(self) -> _Channel:
+    async def _perform(self, request: Request) -> Any:
+        """Return what the caller is to get, or raise one of our errors."""
         if self._closed:
             raise OperationFailed("this client is closed")
-        return self._idle.pop() if self._idle else _Channel()
+        try:
+            home = self._home()
+            channel = home.take()
+        except Exception as error:
+            raise failed_before(error) from error
+        call = Call(request, self._memory, channel.session, now_ms() + self._memory.timeout_ms)
+        try:
+            await self._look_up(home, call.deadline_ms)
+            call.begin()
+            return await self._carry_out(call, channel)
+        except Refused:
+            raise  # The session goes on: what became of its request is known.
+        except BaseException as failure:
+            channel.start_afresh()
+            if isinstance(failure, BankError):
+                raise
+            if isinstance(failure, Exception):
+                raise call.broken_off(failure) from failure
+            call.note_on(failure)
+            raise
+        finally:
+            self._give_back(home, channel, call)
 
-    def _give_back(self, channel: _Channel) -> None:
-        self._idle.append(channel)
-        if len(self._idle) > _IDLE_CHANNELS:
-            self._idle.pop().close()
+    async def _carry_out(self, call: Call, channel: _LoopChannel) -> Any:
+        while True:
+            channel.tell(call)
+            match call.decide(now_ms()):
+                case Wait(wait_ms=wait_ms):
+                    await channel.wait(wait_ms / 1000)
+                case Finish() as end:
+                    return call.finish(end)
+                case decision:
+                    channel.carry_out(decision, call)
+
+    async def _look_up(self, home: _Home, deadline_ms: int) -> None:
+        """Ask the name server who leads; without an answer, begin with whom the configuration names first.
+
+        One task asks, and all that need it wait for that.
+        """
+        if home.looking_up is None:
+            seconds = self._memory.look_up_seconds(deadline_ms, now_ms())
+            if seconds <= 0:
+                return
+            home.looking_up = home.loop.create_task(self._ask_for_the_primary(home, seconds))
+        if self._memory.primary is None:
+            await asyncio.wait([home.looking_up], timeout=max(0, deadline_ms - now_ms()) / 1000)
+
+    async def _ask_for_the_primary(self, home: _Home, seconds: float) -> None:
+        memory = self._memory
+        try:
+            with suppress(Exception):  # Names are hints: no error of theirs is the result of anything.
+                memory.take_hint(await look_up_async(memory.nameserver, memory.tags, seconds))
+        finally:
+            home.looking_up = None
+
+    def _home(self) -> _Home:
+        loop = asyncio.get_running_loop()
+        home = self._homes.get(loop)
+        if home is None or home.is_gone:
+            self._leave_homes_that_are_gone()
+            home = self._homes[loop] = _Home(loop, self._memory.patience_ms)
+        return home
+
+    def _leave_homes_that_are_gone(self) -> None:
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._memory.after_fork()
+        for loop, home in list(self._homes.items()):
+            if home.is_gone:
+                del self._homes[loop]
+                home.close()
+
+    def _give_back(self, home: _Home, channel: _LoopChannel, call: Call) -> None:
+        if home.is_gone:  # A call that nobody waited for, thrown away after its loop.
+            channel.abandon()
+            return
+        channel.end_call(call.preferred)
+        home.give_back(channel)
         if self._closed:
-            self._close_idle()
-
-    def _close_idle(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
-
-
-def _now_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
+            home.close()

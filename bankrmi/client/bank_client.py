@@ -1,51 +1,49 @@
 """The blocking client: `with connect("config.yaml") as bank: bank.withdraw(2, 10)`.
 
 It finds the primary by the name of the service, and when that fails goes on with the other servers, the same
-request, the same id, until there is an answer or the deadline. What to do next is decided in `attempts`;
-here it is only done.
+request, the same id, until there is an answer or the deadline. What to do next is decided in `attempts`; a
+`Channel` does it; here is only how one waits: for several connections at once, with poll(2).
 
-Rule 1: usable from several threads. Each call takes a channel (a session and a connection) for itself and
+Rule 1: usable from several threads. Each call takes a channel (a session and connections) for itself and
         gives it back, so a session has one request at a time (O3), and nobody waits for another's answer.
-Rule 2: a channel whose request has no certain outcome gets a new session and a new connection.
-Rule 3: every call ends by its deadline, with a result or an error of `bankrmi.errors`.
+Rule 2: a channel whose request has no certain outcome gets a new session and new connections.
+Rule 3: every call ends by its deadline, with a result or an error of `bankrmi.errors`. What else may leave a
+        call (KeyboardInterrupt) carries `request_id`, with which the outcome can be asked.
 Assumption: after a fork, parent and child go on with channels of their own (looked after here).
 """
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
-from bankrmi.client.attempts import Answered, Candidate, Finish, Outcome, Try, Wait
-from bankrmi.client.calls import Call, Memory
-from bankrmi.client.finding import outcome_of
+from bankrmi.client.calls import Call, Memory, failed_before
+from bankrmi.client.channel import LIMITS, Channel, now_ms
+from bankrmi.client.decisions import Finish, Wait
+from bankrmi.client.gate import Gate
+from bankrmi.client.idle import Idle
 from bankrmi.client.requests import (
-    ACCOUNT_ID,
     Operation,
     Request,
-    Session,
     asked_balance,
     asked_outcome,
     asked_status,
     changed,
-    read_receipt,
-    read_results,
     submitted,
 )
 from bankrmi.config import Configuration, load
 from bankrmi.errors import BankError, OperationFailed, Refused
-from bankrmi.rmi import Connection, Failure, RemoteError, handshake, look_up
-from bankrmi.rmi import connect as open_connection
+from bankrmi.rmi import Link, PolledLink, PolledLinks, look_up
 
 __all__ = ["BankClient", "connect"]
 
-_IDLE_CHANNELS = 32
-_HANDSHAKE = handshake("client")
+_SLICE_SECONDS = 0.005
+"""How often to look whether it is one's turn to connect: other threads tell, but wake nobody."""
 
 
 def connect(
@@ -66,46 +64,40 @@ def connect(
     return BankClient(configuration, timeout=timeout, on_waiting=on_waiting)
 
 
-class _Channel:
-    """A session and a connection, used by one call at a time."""
+class _PolledChannel(Channel):
+    """A channel for one thread at a time."""
 
-    __slots__ = ("_asks", "_connection", "session")
+    def __init__(self, gate: Gate) -> None:
+        super().__init__(self._linked, gate, lambda: None)
+        self._links = PolledLinks()
 
-    def __init__(self) -> None:
-        self.session = Session()
-        self._connection: Connection | None = None
-        self._asks: Candidate | None = None
+    def _linked(
+        self,
+        address: str,
+        object_id: str,
+        handshake: Mapping[str, object],
+        on_up: Callable[[Mapping[str, Any]], None],
+        on_lost: Callable[[str], None],
+    ) -> Link:
+        return PolledLink(self._links, address, object_id, handshake, on_up, on_lost, limits=LIMITS)
 
-    def ask(self, attempt: Try, method: str, args: tuple[object, ...]) -> Outcome:
-        """Make one attempt."""
-        began = time.monotonic()
-        try:
-            connection = self._connection
-            if connection is None or connection.closed or self._asks != attempt.candidate:
-                connection = self._connect(attempt)
-            timeout = attempt.timeout_ms / 1000 - (time.monotonic() - began)
-            return Answered(connection.call(method, args, timeout=max(timeout, 0.001)))
-        except Exception as error:  # outcome_of raises what is not for it to judge
-            return outcome_of(error)
+    def wait(self, seconds: float) -> None:
+        """Return when there is news, or after so many seconds at the latest; perhaps before."""
+        if not self.has_news:
+            self.turn()
+            self._links.wait(min(seconds, _SLICE_SECONDS) if self.is_queueing else seconds)
 
-    def _connect(self, attempt: Try) -> Connection:
-        self.close()
-        candidate = attempt.candidate
-        self._connection = open_connection(
-            candidate.address, ACCOUNT_ID + candidate.server, _HANDSHAKE, attempt.connect_ms / 1000
-        )
-        self._asks = candidate
-        return self._connection
 
-    def start_afresh(self) -> None:
-        """Go on with nothing of what was (rule 2)."""
-        self.close()
-        self.session = Session()
+class _Kept:
+    """What a client keeps in one process; a child after a fork begins with another."""
 
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+    __slots__ = ("gate", "idle", "looking_up", "process")
+
+    def __init__(self, patience_ms: int) -> None:
+        self.process = os.getpid()
+        self.gate = Gate(patience_ms)
+        self.idle = Idle()
+        self.looking_up = Lock()
 
 
 class BankClient:
@@ -120,8 +112,7 @@ class BankClient:
     ) -> None:
         self._memory = Memory(configuration, timeout, on_waiting)
         self._most_operations = configuration.limits.operations_per_request
-        self._idle: list[_Channel] = []
-        self._process = os.getpid()
+        self._kept = _Kept(self._memory.patience_ms)
         self._closed = False
 
     def __enter__(self) -> BankClient:
@@ -133,110 +124,116 @@ class BankClient:
     def close(self) -> None:
         """Close all connections; again does nothing. Calls in progress end as usual."""
         self._closed = True
-        self._close_idle()
+        if self._kept.process == os.getpid():
+            self._kept.idle.close()
 
     # -- what a bank's client can do ---------------------------------------------------------------
 
     def balance(self, account: int) -> Receipt:
         """Return the balance, the newest that anybody was told of."""
-        return self._receipt(asked_balance(account))
+        receipt: Receipt = self._perform(asked_balance(account))
+        return receipt
 
     def withdraw(self, account: int, amount: int, *, request_id: str | None = None) -> Receipt:
         """Take money off; raises `InsufficientFunds` or `AccountNotFound` if that cannot be.
 
         A `request_id` of one's own ("SESSION:SEQ") makes it safe to repeat the whole call: it is done once.
         """
-        return self._receipt(changed(Withdraw(account, amount), request_id))
+        receipt: Receipt = self._perform(changed(Withdraw(account, amount), request_id))
+        return receipt
 
     def deposit(self, account: int, amount: int, *, request_id: str | None = None) -> Receipt:
         """Put money on; raises `BalanceTooLarge` or `AccountNotFound` if that cannot be."""
-        return self._receipt(changed(Deposit(account, amount), request_id))
+        receipt: Receipt = self._perform(changed(Deposit(account, amount), request_id))
+        return receipt
 
     def submit(
         self, operations: Sequence[Operation], *, request_id: str | None = None
     ) -> list[Receipt | Refused]:
         """Do many operations in one request, each decided on its own, in their order."""
         request = submitted(operations, request_id, at_most=self._most_operations)
-        answer, sent_as = self._perform(request)
-        return read_results(answer, str(sent_as))
+        results: list[Receipt | Refused] = self._perform(request)
+        return results
 
     def outcome(self, request_id: str) -> list[Receipt | Refused]:
         """Return what became of a request, for good; `Cancelled` if it never arrived, and now never will."""
-        return read_results(self._answered(asked_outcome(request_id)), request_id)
+        results: list[Receipt | Refused] = self._perform(asked_outcome(request_id))
+        return results
 
     def status(self) -> dict[str, Any]:
         """Return what the server that is asked first says of itself; see `overview` for all of them."""
-        return dict(self._answered(asked_status()))
+        status: dict[str, Any] = self._perform(asked_status())
+        return status
 
     # -- how it is done ----------------------------------------------------------------------------
 
-    def _receipt(self, request: Request) -> Receipt:
-        return read_receipt(*self._perform(request))
-
-    def _answered(self, request: Request) -> Any:
-        answer, _ = self._perform(request)
-        return answer
-
-    def _perform(self, request: Request) -> tuple[Any, str | None]:
-        """Return the answer, and the request id that it was sent under."""
-        memory, channel = self._memory, self._take()
-        deadline_ms = _now_ms() + memory.timeout_ms
+    def _perform(self, request: Request) -> Any:
+        """Return what the caller is to get, or raise one of our errors."""
+        channel = self._take()
+        call = Call(request, self._memory, channel.session, now_ms() + self._memory.timeout_ms)
         try:
-            if memory.primary is None:
-                self._look_up(deadline_ms)
-            call = Call(request, memory, channel.session, deadline_ms)
-            return self._carry_out(call, channel), call.request_id
-        finally:
-            self._give_back(channel)
-
-    def _carry_out(self, call: Call, channel: _Channel) -> Any:
-        try:
-            while True:
-                match call.decide(_now_ms()):
-                    case Try() as attempt:
-                        call.observe(channel.ask(attempt, call.method, call.args()))
-                    case Wait(wait_ms=wait_ms):
-                        time.sleep(wait_ms / 1000)
-                    case Finish() as end:
-                        return call.finish(end)
+            self._look_up(call.deadline_ms)
+            call.begin()
+            return self._carry_out(call, channel)
         except Refused:
-            raise
+            raise  # The session goes on: what became of its request is known.
         except BaseException as failure:
             channel.start_afresh()
-            if not isinstance(failure, BankError):
-                call.note_on(failure)
+            if isinstance(failure, BankError):
+                raise
+            if isinstance(failure, Exception):
+                raise call.broken_off(failure) from failure
+            call.note_on(failure)
             raise
+        finally:
+            self._give_back(channel, call)
+
+    def _carry_out(self, call: Call, channel: _PolledChannel) -> Any:
+        while True:
+            channel.tell(call)
+            match call.decide(now_ms()):
+                case Wait(wait_ms=wait_ms):
+                    channel.wait(wait_ms / 1000)
+                case Finish() as end:
+                    return call.finish(end)
+                case decision:
+                    channel.carry_out(decision, call)
 
     def _look_up(self, deadline_ms: int) -> None:
-        """Ask the name server who leads; without an answer, begin with whom the configuration names first."""
-        memory = self._memory
-        seconds = memory.look_up_seconds(deadline_ms, _now_ms())
-        if seconds > 0:
-            with suppress(Failure, RemoteError):
-                memory.take_hint(look_up(memory.nameserver, memory.tags, seconds))
+        """Ask the name server who leads; without an answer, begin with whom the configuration names first.
 
-    def _take(self) -> _Channel:
+        One thread asks, and the others wait for it, no longer than it may.
+        """
+        memory = self._memory
+        if memory.primary is not None or not self._kept.looking_up.acquire(timeout=memory.look_up_at_most):
+            return
+        try:
+            seconds = memory.look_up_seconds(deadline_ms, now_ms())
+            if seconds > 0:
+                with suppress(Exception):  # Names are hints: no error of theirs is the result of anything.
+                    memory.take_hint(look_up(memory.nameserver, memory.tags, seconds))
+        finally:
+            self._kept.looking_up.release()
+
+    def _take(self) -> _PolledChannel:
         if self._closed:
             raise OperationFailed("this client is closed")
-        if os.getpid() != self._process:
-            # The parent goes on with those sessions and connections.
-            self._idle, self._process = [], os.getpid()
         try:
-            return self._idle.pop()
-        except IndexError:
-            return _Channel()
+            if self._kept.process != os.getpid():
+                self._begin_in_child()
+            channel = self._kept.idle.take()
+            return channel if isinstance(channel, _PolledChannel) else _PolledChannel(self._kept.gate)
+        except Exception as error:
+            raise failed_before(error) from error
 
-    def _give_back(self, channel: _Channel) -> None:
-        self._idle.append(channel)
-        if len(self._idle) > _IDLE_CHANNELS:
-            self._idle.pop().close()
+    def _begin_in_child(self) -> None:
+        """The parent goes on with those sessions and connections; what it knows is known here, too."""
+        idle, self._kept = self._kept.idle, _Kept(self._memory.patience_ms)
+        self._memory.after_fork()
+        idle.abandon()
+
+    def _give_back(self, channel: _PolledChannel, call: Call) -> None:
+        channel.end_call(call.preferred)
+        self._kept.idle.give_back(channel, now_ms())
         if self._closed:
-            self._close_idle()
-
-    def _close_idle(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
-
-
-def _now_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
+            self._kept.idle.close()

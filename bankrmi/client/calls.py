@@ -1,109 +1,231 @@
 """One call from its beginning to its end, and what a client remembers from one call to the next.
 
-Between the decisions (`attempts`) and the two drivers (`bank_client`, `aio_client`), which only carry out.
+Between the decisions (`attempts`) and the channels, which only carry out.
 
 Rule 1: whatever attempt it is, the request is the same, with the same id; only `seen` may have grown.
-Rule 2: what was learned in a call (who leads, how new the state is) serves the next one.
+Rule 2: what was learned in a call (who leads, how new the state is) serves the next one; from an answer that
+        cannot be believed nothing is learned.
+Rule 3: whatever ends a call is a result, one of our errors, or an interruption that carries `request_id`.
 Assumption: several threads may begin and end calls at once; each thing remembered is replaced as a whole.
 """
 
 from __future__ import annotations
 
+import math
+import random
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from bankrmi.client.attempts import Answered, Attempts, Candidate, Decision, Finish, Outcome
+from bankrmi.client.attempts import Attempts
+from bankrmi.client.decisions import (
+    Answered,
+    Candidate,
+    Connect,
+    Decision,
+    Failed,
+    Finish,
+    Lost,
+    News,
+    Send,
+    Unconnected,
+)
 from bankrmi.client.finding import configured, primary_tags, with_named_primary
-from bankrmi.client.requests import Request, Session, news_of
+from bankrmi.client.requests import Request, Session, check_error, news_of
 from bankrmi.client.seen import Seen
+from bankrmi.client.signs import LONG_AGO_MS, Signs
 from bankrmi.config import Configuration
+from bankrmi.errors import BankError, ConfigurationError, Unreached, Unsettled
 from bankrmi.rmi import NamedObject
 
-__all__ = ["Call", "Memory"]
+__all__ = ["Call", "Memory", "failed_before"]
 
 _LOOK_UP_MS = 300
 """Longer than this nobody waits for a hint."""
 
+_LOOK_UP_AGAIN_MS = 1000
+"""So long a name server that gave no hint is left alone."""
+
 
 class Memory:
-    """What a client knows: the servers, who led last, how new the newest answer was."""
+    """What a client knows: the servers, who led last, how new the newest answer was, who was heard when."""
 
     def __init__(
         self, configuration: Configuration, timeout: float | None, on_waiting: Callable[[], None] | None
     ) -> None:
         settings = configuration.client
-        self.timeout_ms = settings.timeout_ms if timeout is None else max(0, int(timeout * 1000))
+        self.timeout_ms = settings.timeout_ms if timeout is None else _milliseconds(timeout)
         self.patience_ms = settings.patience_ms
         self.on_waiting = on_waiting
         self.seen = Seen()
+        self.signs = Signs()
         self.nameserver = configuration.nameserver
         self.tags = primary_tags(configuration.service)
         self.primary: Candidate | None = None
         self.candidates = self._configured = configured(configuration.servers)
+        self._looked_up_ms = LONG_AGO_MS
+
+    @property
+    def look_up_at_most(self) -> float:
+        """How long to wait for another call of this client that asks the name server, in seconds."""
+        return min(_LOOK_UP_MS, self.timeout_ms) / 1000
 
     def look_up_seconds(self, deadline_ms: int, now_ms: int) -> float:
-        """Return how long to wait for the name server; 0 if it need not be asked."""
-        if self.primary is not None:
+        """Return how long to wait for the name server; 0 if it need not be asked (again)."""
+        if self.primary is not None or now_ms - self._looked_up_ms < _LOOK_UP_AGAIN_MS:
             return 0.0
+        self._looked_up_ms = now_ms
         return max(0, min(_LOOK_UP_MS, deadline_ms - now_ms)) / 1000
+
+    def after_fork(self) -> None:
+        """In the child: go on with what is known."""
+        self.seen.after_fork()
 
     def take_hint(self, found: Iterable[NamedObject]) -> None:
         """Take in what the name server says."""
         self.candidates, self.primary = with_named_primary(self._configured, found)
 
+    def take_primary(self, found: Candidate | None, was: Candidate | None) -> None:
+        """Take in whom a call found to lead, or that `was`, with whom it began, does not."""
+        if found is not None or self.primary == was:
+            self.primary = found
+
+
+def _milliseconds(timeout: float) -> int:
+    if not math.isfinite(timeout) or timeout < 0:
+        raise ConfigurationError(f"not a timeout: {timeout!r:.40} (seconds, from 0 on)")
+    return int(timeout * 1000)
+
 
 class Call:
     """A request on its way."""
 
-    __slots__ = ("_args", "_attempts", "_memory", "_takes_seen", "_waiting", "method", "request_id")
+    __slots__ = (
+        "_args",
+        "_attempts",
+        "_began_with",
+        "_enquiries",
+        "_memory",
+        "_news",
+        "_request",
+        "_waiting",
+        "deadline_ms",
+        "method",
+        "request_id",
+    )
 
     def __init__(self, request: Request, memory: Memory, session: Session, deadline_ms: int) -> None:
         self.method = request.method
         self.request_id = request.request_id
+        self.deadline_ms = deadline_ms
+        self._request = request
         self._args = request.args
-        self._takes_seen = request.takes_seen
         self._memory = memory
         self._waiting = False
+        self._enquiries: set[int] = set()
+        self._news: tuple[str, int] | None = None
+        self._began_with: Candidate | None = None
+        self._attempts: Attempts | None = None
         if request.changes:
             self.request_id = request.request_id or session.next_request_id()
             self._args = (*request.args, self.request_id)
+
+    def begin(self) -> None:
+        """Begin, with what is known by now of who leads."""
+        memory, request = self._memory, self._request
+        self._began_with = memory.primary
         self._attempts = Attempts(
             memory.candidates,
-            deadline_ms=deadline_ms,
+            deadline_ms=self.deadline_ms,
             patience_ms=memory.patience_ms,
+            signs=memory.signs,
+            draw=random.random,
             preferred=memory.primary,
             request_id=self.request_id,
             may_be_under_way=request.request_id is not None,
+            leader_answers=request.takes_seen,
         )
+
+    @property
+    def preferred(self) -> Candidate | None:
+        """Who is believed to lead."""
+        return self._attempts.preferred if self._attempts is not None else None
 
     def args(self) -> tuple[object, ...]:
         """Return the arguments of the next attempt."""
-        return (*self._args, self._memory.seen.on_wire()) if self._takes_seen else self._args
+        return (*self._args, self._memory.seen.on_wire()) if self._request.takes_seen else self._args
 
     def decide(self, now_ms: int) -> Decision:
         """Return what to do now."""
-        return self._attempts.decide(now_ms)
+        assert self._attempts is not None
+        decision = self._attempts.decide(now_ms)
+        if type(decision) is Send and decision.enquires:
+            self._enquiries.add(decision.number)
+        elif type(decision) is Connect and decision.number > 1:
+            self._tell_whoever_waits()
+        return decision
 
-    def observe(self, outcome: Outcome) -> None:
-        """Take in what came of an attempt; the first that does not end the call is told to whoever waits."""
-        self._attempts.observe(outcome)
-        if type(outcome) is not Answered and not self._waiting and not self._attempts.ended:
+    def observe(self, number: int, news: News, now_ms: int) -> bool:
+        """Take in what came of an attempt; return whether the server can be believed."""
+        assert self._attempts is not None
+        believed = True
+        if number not in self._enquiries:
+            try:
+                news = self._checked(news)
+            except Exception as why:  # Unbelievable, and whatever else a stranger's values lead to
+                believed = False
+                news = Failed(Unsettled(f"its answer cannot be believed: {why}"))
+        self._attempts.observe(number, news, now_ms)
+        if isinstance(news, Unconnected | Lost | Failed) and not self._attempts.ended:
+            self._tell_whoever_waits()
+        return believed
+
+    def _checked(self, news: News) -> News:
+        match news:
+            case Answered(value=answer):
+                read = self._request.read(answer, self.request_id)
+                self._news = news_of(answer)
+                return Answered(read)
+            case Failed(error=error):
+                check_error(error, self._request, self.request_id)
+        return news
+
+    def _tell_whoever_waits(self) -> None:
+        """The first that does not end the call is told, once."""
+        if not self._waiting:
             self._waiting = True
             if self._memory.on_waiting is not None:
                 self._memory.on_waiting()
 
     def finish(self, end: Finish) -> Any:
         """Remember what was learned; return the answer, or raise the error."""
-        memory = self._memory
-        memory.primary = self._attempts.preferred
-        news = news_of(end.value if end.error is None else end.error)
+        memory, attempts = self._memory, self._attempts
+        assert attempts is not None
+        memory.take_primary(attempts.preferred, self._began_with)
+        news = self._news if end.error is None else news_of(end.error)
         if news is not None:
             memory.seen.learn(*news)
-        if end.error is not None:
-            raise end.error
-        return end.value
+        if end.error is None:
+            return end.value
+        if attempts.all_are_behind:
+            memory.seen.forget()
+        raise end.error
+
+    def broken_off(self, error: Exception) -> BankError:
+        """Return the error of ours that says what is true after one that is none of ours."""
+        why = f"{type(error).__name__}: {error!s:.200}"
+        if self._attempts is None:
+            return failed_before(error)
+        return self._attempts.given_up(why)
 
     def note_on(self, interruption: BaseException) -> None:
         """Leave the request id with an exception that is none of ours (Ctrl-C, a cancelled task)."""
+        interruption.request_id = self.request_id  # type: ignore[attr-defined]
         if self.request_id is not None:
-            interruption.add_note(f"the outcome of {self.request_id} is unknown")
+            taken = self._attempts is not None and self._attempts.may_have_been_taken
+            asked = self.request_id
+            interruption.add_note(f"the outcome of {asked} is unknown" if taken else f"{asked} was not sent")
+
+
+def failed_before(error: Exception) -> BankError:
+    """Return the error for a call that failed before anything could be sent."""
+    return Unreached(f"nothing was sent: {type(error).__name__}: {error!s:.200}")

@@ -1,4 +1,4 @@
-"""Who may be asked, who probably leads, and what a failed attempt means: shared by both clients.
+"""Who may be asked, and who probably leads: shared by both clients.
 
 Rule 1: names are a hint. Without the name server the client begins with the first server configured.
 Rule 2: the configured servers are always candidates; a primary that only the name server knows is one more.
@@ -8,19 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from bankrmi.client.attempts import Candidate, Failed, Lost, Outcome, TimedOut, Unconnected
+from bankrmi.client.decisions import Candidate
 from bankrmi.client.requests import ACCOUNT_ID
-from bankrmi.errors import BankError, Unsettled
-from bankrmi.rmi import (
-    AnswerOverdue,
-    ConnectFailed,
-    LostAfterSending,
-    NamedObject,
-    NotConnected,
-    RemoteError,
-)
+from bankrmi.rmi import NamedObject
 
-__all__ = ["Candidates", "configured", "outcome_of", "primary_tags", "with_named_primary"]
+__all__ = ["Candidates", "configured", "primary_tags", "with_named_primary"]
 
 Candidates = tuple[Candidate, ...]
 
@@ -44,21 +36,3 @@ def with_named_primary(
             primary = Candidate(named.object_id.removeprefix(ACCOUNT_ID), named.address)
             return (candidates if primary in candidates else (*candidates, primary)), primary
     return candidates, None
-
-
-def outcome_of(error: Exception) -> Outcome:
-    """Return what a failed attempt means; an error that is none of a call's is raised again."""
-    match error:
-        case BankError():
-            return Failed(error)
-        case NotConnected():
-            silent = isinstance(error, ConnectFailed) and error.reason != "reset"
-            return Unconnected(str(error), silent=silent)
-        case AnswerOverdue():
-            return TimedOut()
-        case LostAfterSending():
-            return Lost(str(error))
-        case RemoteError():
-            return Failed(Unsettled(f"the server could not say what became of it: {error}"))
-        case _:
-            raise error

@@ -1,7 +1,9 @@
-"""What goes to the account object and what comes back: forms and values, the same for both clients.  Pure.
+"""What goes to the account object, and how its answers are read: the same for both clients.  Pure.
 
 Rule 1: what is malformed is refused here (`InvalidRequest`), before anything is sent.
-Rule 2: an answer that cannot be read settles nothing: it is `InDoubt` for a change, `Unsettled` for a read.
+Rule 2: an answer is believed only if it can be the answer to what was asked: the same account, the same
+        request id, as many results as operations, numbers within their range. What cannot (`Unbelievable`)
+        settles nothing and teaches nothing: another server is asked, and in the end it is `InDoubt`.
 """
 
 from __future__ import annotations
@@ -9,20 +11,22 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeGuard
 
-from bankrmi.bank.operations import Deposit, Receipt, Withdraw, check_account, parse_request_id
-from bankrmi.errors import BankError, InDoubt, InvalidRequest, Refused, Unsettled, error_of
+from bankrmi.bank.operations import LARGEST, Deposit, Receipt, Withdraw, check_account, parse_request_id
+from bankrmi.errors import BankError, InvalidRequest, Refused, error_of
 
 __all__ = [
     "ACCOUNT_ID",
     "Operation",
     "Request",
     "Session",
+    "Unbelievable",
     "asked_balance",
     "asked_outcome",
     "asked_status",
     "changed",
+    "check_error",
     "news_of",
     "read_receipt",
     "read_results",
@@ -33,9 +37,14 @@ ACCOUNT_ID = "bankrmi.account."
 """What the ids of account objects begin with; the name of the server follows."""
 
 Operation = Withdraw | Deposit
-Value = TypeVar("Value")
 
-_NO_DETAILS = frozenset({"code", "message", "happened"})
+_HISTORY_AT_MOST = 200
+_MESSAGE_AT_MOST = 1000
+_NO_DETAILS = frozenset({"code", "message", "happened", "self"})
+
+
+class Unbelievable(Exception):
+    """It cannot be the answer to what was asked; the message says why."""
 
 
 class Session:
@@ -64,56 +73,101 @@ class Request:
     """What a caller wants: a change, a look-up, or to know what became of a change.
 
     `request_id` is the caller's own, or what `outcome` asks for; None if the client is to choose one for a
-    change, and for a look-up, which has none.
+    change, and for a look-up, which has none. `read` makes of an answer, and the id that it was sent under,
+    what the caller gets; it raises Unbelievable. `account` is the one that it is about, if it is about one.
     """
 
     method: str
     args: tuple[object, ...]
+    read: Callable[[Any, str | None], Any]
     changes: bool = False
     request_id: str | None = None
     takes_seen: bool = True
+    account: int | None = None
 
 
 def asked_balance(account: int) -> Request:
     """Return the look-up of a balance."""
-    return Request(method="balance", args=(check_account(account),))
+    check_account(account)
+    return Request(
+        method="balance",
+        args=(account,),
+        read=lambda answer, _: read_receipt(answer, None, account),
+        account=account,
+    )
 
 
 def asked_outcome(request_id: str) -> Request:
     """Return the question what became of a request."""
     parse_request_id(request_id)
-    return Request(method="outcome", args=(request_id,), request_id=request_id)
+    return Request(
+        method="outcome",
+        args=(request_id,),
+        read=lambda answer, asked: read_results(answer, str(asked), None),
+        request_id=request_id,
+    )
 
 
 def asked_status() -> Request:
     """Return the question how the primary is."""
-    return Request(method="status", args=(), takes_seen=False)
+    return Request(method="status", args=(), read=lambda answer, _: _status(answer), takes_seen=False)
 
 
 def changed(operation: Operation, request_id: str | None) -> Request:
     """Return the request of one operation."""
     method, account, amount = operation.to_wire()
-    return _change(method, (account, amount), request_id)
+    return _change(
+        method,
+        (account, amount),
+        request_id,
+        lambda answer, sent_as: read_receipt(answer, sent_as, account),
+        account=account,
+    )
 
 
 def submitted(operations: Sequence[Operation], request_id: str | None, *, at_most: int) -> Request:
     """Return the request of many operations."""
-    if not operations:
+    given = _listed(operations)
+    if not given:
         raise InvalidRequest("there is no operation to submit")
-    if len(operations) > at_most:
-        raise InvalidRequest(f"{len(operations)} operations are too many: at most {at_most} in a request")
-    given: Sequence[object] = operations
+    if len(given) > at_most:
+        raise InvalidRequest(f"{len(given)} operations are too many: at most {at_most} in a request")
+    forms, accounts = [], []
     for operation in given:
         if not isinstance(operation, Withdraw | Deposit):
             kind = type(operation).__name__
             raise InvalidRequest(f"not an operation: a {kind} (make a Withdraw or a Deposit)")
-    return _change("submit", ([operation.to_wire() for operation in operations],), request_id)
+        forms.append(operation.to_wire())
+        accounts.append(operation.account)
+    return _change(
+        "submit",
+        (forms,),
+        request_id,
+        lambda answer, sent_as: read_results(answer, str(sent_as), accounts),
+    )
 
 
-def _change(method: str, args: tuple[object, ...], request_id: str | None) -> Request:
+def _listed(operations: object) -> list[object]:
+    try:
+        return list(operations)  # type: ignore[call-overload, no-any-return]  # that is what is tried
+    except TypeError:
+        raise InvalidRequest(f"not a list of operations: a {type(operations).__name__}") from None
+
+
+def _change(
+    method: str,
+    args: tuple[object, ...],
+    request_id: str | None,
+    read: Callable[[Any, str | None], Any],
+    *,
+    account: int | None = None,
+) -> Request:
     if request_id is not None:
         parse_request_id(request_id)
-    return Request(method=method, args=args, changes=True, request_id=request_id)
+    return Request(method=method, args=args, read=read, changes=True, request_id=request_id, account=account)
+
+
+# --- what is believed of an answer ----------------------------------------------------------------------
 
 
 def news_of(answer: object) -> tuple[str, int] | None:
@@ -121,45 +175,101 @@ def news_of(answer: object) -> tuple[str, int] | None:
     carried = answer.details if isinstance(answer, BankError) else answer
     if isinstance(carried, dict):
         history, action_id = carried.get("history"), carried.get("action_id")
-        if isinstance(history, str) and type(action_id) is int:
+        if _is_history(history) and _is_number(action_id):
             return history, action_id
     return None
 
 
-def read_receipt(answer: Any, request_id: str | None) -> Receipt:
-    """Return the receipt of an answered operation or look-up."""
-    return _read(lambda: _receipt(answer, request_id), request_id)
+def read_receipt(answer: Any, request_id: str | None, account: int) -> Receipt:
+    """Return the receipt of an answered operation (or look-up, without id) on this account."""
+    _check_answer(answer, request_id)
+    return _receipt(answer, request_id, account, after=-1 if request_id is None else 0)
 
 
-def read_results(answer: Any, request_id: str) -> list[Receipt | Refused]:
-    """Return what became of each operation of a request, in their order."""
-    return _read(lambda: [_result(one, request_id) for one in answer["results"]], request_id)
+def read_results(answer: Any, request_id: str, accounts: Sequence[int] | None) -> list[Receipt | Refused]:
+    """Return what became of each operation, in their order; `accounts` is None if it is not known which."""
+    _check_answer(answer, request_id)
+    forms = answer.get("results")
+    _check(isinstance(forms, list | tuple) and len(forms) > 0, "there are no results")
+    _check(accounts is None or len(accounts) == len(forms), f"it has {len(forms)} results")
+    results: list[Receipt | Refused] = []
+    after = 0
+    for index, form in enumerate(forms):
+        _check(isinstance(form, dict), "a result is not one")
+        account = form.get("account") if accounts is None else accounts[index]
+        if "code" in form:
+            results.append(_refusal(form, request_id, account, after))
+        else:
+            results.append(_receipt(form, request_id, account, after))
+        after = form["action_id"]
+    _check(answer.get("action_id") == after, "the answer is not as new as its last result")
+    return results
 
 
-def _receipt(form: Any, request_id: str | None) -> Receipt:
-    receipt = Receipt(form["account"], form["balance"], form["action_id"], request_id)
-    if not type(receipt.account) is type(receipt.balance) is type(receipt.action_id) is int:
-        raise TypeError("a receipt is made of whole numbers")
-    return receipt
+def check_error(error: BankError, request: Request, request_id: str | None) -> None:
+    """Raise Unbelievable if the error says something that cannot be true of what was asked."""
+    said = error.details
+    for name, expected in (("request_id", request_id), ("account", request.account)):
+        if said.get(name) is not None and expected is not None:
+            _check(said[name] == expected, f"it speaks of {name} {said[name]!r:.80}")
+    for name in ("action_id", "balance"):
+        _check(said.get(name) is None or _is_number(said[name]), f"its {name} is none")
+    _check(said.get("history") is None or _is_history(said["history"]), "its history is none")
 
 
-def _result(form: Any, request_id: str) -> Receipt | Refused:
-    if "code" not in form:
-        return _receipt(form, request_id)
-    details = {name: value for name, value in form.items() if name not in _NO_DETAILS}
-    details.setdefault("request_id", request_id)
-    error = error_of(form["code"], str(form.get("message", form["code"])), details)
+def _check(true: bool, otherwise: str) -> None:
+    if not true:
+        raise Unbelievable(otherwise)
+
+
+def _check_answer(answer: Any, request_id: str | None) -> None:
+    _check(isinstance(answer, dict), f"it is a {type(answer).__name__}")
+    _check(_is_history(answer.get("history")), "it names no history")
+    if request_id is not None:
+        _check(answer.get("request_id") == request_id, "it answers another request")
+
+
+def _receipt(form: Any, request_id: str | None, account: Any, after: int) -> Receipt:
+    balance, action_id = form.get("balance"), form.get("action_id")
+    _check(_is_number(account) and form.get("account") == account, "it is about another account")
+    _check(_is_number(balance), "its balance is none")
+    _check(_is_number(action_id) and action_id > after, "its action id is none, or out of order")
+    return Receipt(account, balance, action_id, request_id)
+
+
+def _refusal(form: Any, request_id: str, account: Any, after: int) -> Refused:
+    code, message, action_id = form["code"], form.get("message"), form.get("action_id")
+    _check(isinstance(code, str), "its code is none")
+    _check(_is_number(account) and form.get("account") == account, "it is about another account")
+    _check(_is_number(action_id) and action_id > after, "its action id is none, or out of order")
+    _check(form.get("balance") is None or _is_number(form["balance"]), "its balance is none")
+    _check(form.get("request_id") in (None, request_id), "it answers another request")
+    details = {
+        name: value
+        for name, value in form.items()
+        if isinstance(name, str) and name not in _NO_DETAILS and _is_detail(value)
+    }
+    details["request_id"] = request_id
+    error = error_of(code, str(message)[:_MESSAGE_AT_MOST] if message else code, details)
     if not isinstance(error, Refused):
-        raise TypeError("an operation was done, or refused")
+        raise Unbelievable("an operation was done, or refused")
     return error
 
 
-def _read(read: Callable[[], Value], request_id: str | None) -> Value:
-    try:
-        return read()
-    except (KeyError, TypeError, ValueError) as error:
-        if request_id is None:
-            raise Unsettled("the server answered what cannot be read") from error
-        raise InDoubt(
-            f"the server answered {request_id} with what cannot be read", request_id=request_id
-        ) from error
+def _status(answer: Any) -> dict[str, Any]:
+    _check(isinstance(answer, dict) and all(isinstance(name, str) for name in answer), "it is no status")
+    return dict(answer)
+
+
+def _is_number(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value <= LARGEST
+
+
+def _is_history(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and 0 < len(value) <= _HISTORY_AT_MOST
+
+
+def _is_detail(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= _MESSAGE_AT_MOST
+    return value is None or (isinstance(value, int) and abs(value) <= LARGEST)

@@ -38,6 +38,7 @@ from .names import (
     uri_of,
 )
 from .objects import Call, Exposed, Guard, Peer, PlainObject, RemoteObject
+from .polled import PolledLink, PolledLinks
 from .probe import ProbeAnswer, probe
 
 __all__ = [
@@ -62,6 +63,8 @@ __all__ = [
     "NotConnected",
     "Peer",
     "PlainObject",
+    "PolledLink",
+    "PolledLinks",
     "ProbeAnswer",
     "RemoteError",
     "RemoteObject",

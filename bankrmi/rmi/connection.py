@@ -25,6 +25,7 @@ from .failures import (
     ConnectionLost,
     NotConnected,
     connect_failure,
+    in_few_words,
 )
 from .frames import (
     CONNECT,
@@ -143,7 +144,7 @@ class Connection:
         except (OSError, FrameRefused, ValueRefused) as error:
             raise ConnectFailed(f"no handshake with {self.address}: {error}").because("reset") from error
         if frame.kind != CONNECT_OK:
-            raise ConnectDenied(f"{self.address} denied the connection: {value}")
+            raise ConnectDenied(f"{self.address} denied the connection: {in_few_words(value)}")
         greeting = value.get("handshake") if isinstance(value, dict) else None
         self.greeting = greeting if isinstance(greeting, dict) else {}
         for_servers = handshake.get("role") == "server"

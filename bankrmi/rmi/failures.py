@@ -23,7 +23,8 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from itertools import islice
+from typing import ClassVar, TypeGuard
 
 from Pyro5.errors import CommunicationError, DaemonError, NamingError, PyroError, SecurityError
 
@@ -41,6 +42,7 @@ __all__ = [
     "NotExposed",
     "RemoteError",
     "connect_failure",
+    "in_few_words",
     "read_error",
     "write_error",
     "write_shown_error",
@@ -132,6 +134,10 @@ def connect_failure(address: str, errors: Sequence[OSError | UnicodeError]) -> N
     return ConnectRefused(f"nobody listens at {address}")
 
 
+_TEXT_AT_MOST = 1000
+_DETAILS_AT_MOST = 16
+_NO_DETAILS = ("happened", "message", "self")
+
 _PYRO_ERRORS = (NamingError, DaemonError, SecurityError)
 _WENT_WRONG = "something went wrong in the server; its log tells what"
 
@@ -164,16 +170,37 @@ def _form(class_name: str, message: str, attributes: Mapping[str, object]) -> di
 
 
 def read_error(form: object) -> Exception:
-    """Return the error that `form` stands for: one of ours by its code, else a RemoteError."""
+    """Return the error that `form` stands for: one of ours by its code, else a RemoteError.
+
+    Whatever is in it, the error has a message of bounded length and a few details, plain and bounded, too.
+    """
     match form:
         case {"attributes": {"code": str(code), **details}, "args": [message, *_]}:
-            plain = {
-                str(name): value
+            plain: dict[str, str | int | None] = {
+                name: value
                 for name, value in details.items()
-                if name not in ("happened", "message") and isinstance(value, str | int | None)
+                if name not in _NO_DETAILS and isinstance(name, str) and _is_plain(value)
             }
-            return error_of(code, str(message), plain)
+            few = dict(islice(plain.items(), _DETAILS_AT_MOST))
+            return error_of(code, in_few_words(message), few)
         case {"__class__": str(class_name), "args": [*words]}:
-            return RemoteError(" ".join(map(str, words)), class_name)
+            said = " ".join(in_few_words(word) for word in words[:_DETAILS_AT_MOST])
+            return RemoteError(in_few_words(said), class_name[:_TEXT_AT_MOST])
         case _:
-            return RemoteError(str(form))
+            return RemoteError(in_few_words(form))
+
+
+def _is_plain(value: object) -> TypeGuard[str | int | None]:
+    if isinstance(value, int):
+        return value.bit_length() <= 64
+    return value is None or (isinstance(value, str) and len(value) <= _TEXT_AT_MOST)
+
+
+def in_few_words(value: object) -> str:
+    """Return what the other side sent, as text of bounded length."""
+    if not isinstance(value, str):
+        try:
+            value = repr(value)
+        except (ValueError, RecursionError, MemoryError):  # endless digits, lists in lists in lists
+            value = type(value).__name__
+    return value if len(value) <= _TEXT_AT_MOST else value[: _TEXT_AT_MOST - 3] + "..."

@@ -156,6 +156,11 @@ class FrameReader:
         self._start = 0
         held += data
 
+    def is_next(self, kind: int) -> bool:
+        """Whether what was fed begins with a header of this kind."""
+        data, start = self._data, self._start
+        return len(data) - start >= HEADER_BYTES and _header_of(data, start)[2] == kind
+
     def take(self) -> Frame | None:
         """Return the next frame, or None until more was fed. Raises FrameRefused."""
         data, start = self._data, self._start

@@ -16,8 +16,11 @@ Assumption: whoever waits, counts the time; only connecting has a deadline here.
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
+from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from .addresses import Address, host_and_port, notice_silent_deaths
@@ -28,6 +31,7 @@ from .failures import (
     ConnectionLost,
     NotConnected,
     connect_failure,
+    in_few_words,
     read_error,
 )
 from .frames import (
@@ -37,6 +41,7 @@ from .frames import (
     INVOKE,
     MSGPACK,
     ONEWAY,
+    PING,
     RESULT,
     Frame,
     FrameReader,
@@ -84,6 +89,8 @@ class Link(asyncio.Protocol):
         self._reader = FrameReader(greeting_rules(limits))
         self._transport: asyncio.Transport | None = None
         self._pending: dict[int, Answered] = {}
+        self._pings: deque[Callable[[], None]] = deque()
+        self._socket: socket.socket | None = None
         self._sequence = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -120,6 +127,13 @@ class Link(asyncio.Protocol):
         self._next_sequence()
         self._send(INVOKE, payload, ONEWAY)
 
+    def ping(self, on_pong: Callable[[], None]) -> None:
+        """Ask for a sign of life; it comes even while calls wait for their answers. Raises NotConnected."""
+        if not self.up:
+            raise NotConnected(f"not connected to {self.address}")
+        self._pings.append(on_pong)
+        self._send(PING, b"ping")
+
     async def ask(self, method: str, args: tuple[object, ...] | list[object], timeout: float) -> Any:
         """Call and wait for the value; raises what the call was answered with, or AnswerOverdue."""
         answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
@@ -142,6 +156,30 @@ class Link(asyncio.Protocol):
         """Close the connection; pending calls are answered with ConnectionLost, on_lost("closed")."""
         self._end(NotConnected("closed on this side"))
 
+    def abandon(self) -> None:
+        """Let go of it without a word to its event loop, which is no more, or another process's.
+
+        Nobody is told anything; the connection is closed, but for what another process holds of it.
+        """
+        self._lost, self.up = True, False
+        self._pending, self._deadline, self._connecting = {}, None, None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if self._transport is not None:
+            with suppress(AttributeError):  # Else it complains, when it is collected, that nobody closed it.
+                self._transport._sock = None  # type: ignore[attr-defined]
+            self._transport = None
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something has arrived that was not read yet: on an idle link, that it is of no use."""
+        if self._socket is None or self._socket.fileno() < 0:
+            return True
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
+
     @property
     def pending(self) -> int:
         """How many calls have no answer yet."""
@@ -161,11 +199,14 @@ class Link(asyncio.Protocol):
             if self._lost:
                 connected.close()
                 return
+            self._socket = connected
             await loop.create_connection(lambda: self, sock=connected)
         except NotConnected as failure:
             self._end(failure)
         except (OSError, UnicodeError) as error:
             self._end(connect_failure(self.address, [error]))
+        except Exception as error:  # no thread left to resolve a name in, say
+            self._end(ConnectFailed(f"cannot connect to {self.address}: {error}"))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a TCP transport is one
@@ -186,6 +227,8 @@ class Link(asyncio.Protocol):
                     self._take_result(frame)
                 elif not self.up:
                     self._take_greeting(frame)
+                elif self._pings:
+                    self._pings.popleft()()
         except (FrameRefused, ValueRefused) as error:
             self._end(self._broken(f"{self.address} sent what cannot be read: {error}"))
 
@@ -197,7 +240,7 @@ class Link(asyncio.Protocol):
     def _take_greeting(self, frame: Frame) -> None:
         value = read_value(frame.serializer, frame.payload, HANDSHAKE_ITEMS)
         if frame.kind != CONNECT_OK:
-            self._end(ConnectDenied(f"{self.address} denied the connection: {value}"))
+            self._end(ConnectDenied(f"{self.address} denied the connection: {in_few_words(value)}"))
             return
         greeting = value.get("handshake") if isinstance(value, dict) else None
         if self._deadline is not None:

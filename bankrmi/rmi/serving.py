@@ -5,7 +5,8 @@
 
 Rule 1: nothing is believed before the handshake; after it the connection is bound to the object that
         the handshake named, and can reach nothing else but what `Pyro.Daemon` tells everybody.
-Rule 2: a caller has one call in progress; what it sends meanwhile waits, unread if it is much.
+Rule 2: a caller has one call in progress; what it sends meanwhile waits, unread if it is much. Only a ping
+        that stands first is answered meanwhile: that is how a caller tells slow from dead.
 Rule 3: an answer never leads straight into the next call: the object may be in the middle of something.
 Rule 4: no timers; the daemon's sweep compares `waiting_since` with the clock.
 Rule 5: a message is read, and an answer that takes time is made, when it is the caller's turn (see `turn`);
@@ -63,6 +64,8 @@ _FRAMES_AT_ONCE = 32
 """Of one server, before it is everybody else's turn."""
 _LARGE_ANSWER_BYTES = 1 << 18
 """After one of these the memory of all callers is looked at, and not only at the next sweep."""
+_PINGS_AT_ONCE = 4
+"""Of one caller that waits for an answer; what it sends beyond that waits, too."""
 _STRANGER = Peer(address="")
 
 
@@ -168,6 +171,7 @@ class ServedConnection(asyncio.Protocol):
         if self._for_servers:
             self._work_through()
         elif self._frame is not None or self._in_progress or self._stalled:
+            self._answer_pings()
             self._pile()
         elif self._take():
             self._host.rounds.arrived(self)
@@ -208,8 +212,11 @@ class ServedConnection(asyncio.Protocol):
             elif self._frame is not None:
                 frame, self._frame = self._frame, None
                 self._handle(frame)
-            if (self._paused or self._reader.pending) and self._may_take:
-                self._take()
+            if self._paused or self._reader.pending:
+                if self._may_take:
+                    self._take()
+                else:
+                    self._answer_pings()
         finally:
             self._working = False
 
@@ -266,6 +273,22 @@ class ServedConnection(asyncio.Protocol):
             self._send(PING, frame.serializer, 0, frame.sequence, b"pong", frame.correlation)
         else:
             self._greet(frame)
+
+    def _answer_pings(self) -> None:
+        """A caller that waits for its answer may ask whether anybody is there, if he is one of ours."""
+        if not self.peer.our_protocol:
+            return
+        for _ in range(_PINGS_AT_ONCE):
+            if self._stalled or self._draining or self.lost or not self._reader.is_next(PING):
+                return
+            try:
+                frame = self._reader.take()
+            except FrameRefused as refusal:
+                self._refuse(refusal)
+                return
+            if frame is None:
+                return
+            self._send(PING, frame.serializer, 0, frame.sequence, b"pong", frame.correlation)
 
     def _pile(self) -> None:
         """Keep what waits for its turn; when it is much, leave the rest to the caller's side."""

@@ -122,6 +122,8 @@ class Ledger:
         if call.method == "submit":
             operations, request_id, _ = call.args
             results = [self._done(f"{request_id}/{index}", *one) for index, one in enumerate(operations)]
+            for result in results:
+                result.pop("request_id", None)
             return self._news(request_id=request_id, results=results)
         account, amount, request_id, _ = call.args
         return {**self._done(request_id, call.method, account, amount), "history": self.history}
@@ -129,15 +131,13 @@ class Ledger:
     def _done(self, request_id: str, kind: str, account: int, amount: int) -> dict[str, Any]:
         if request_id not in self.done:
             change = amount if kind == "deposit" else -amount
-            if account not in self.balances:
-                return {"code": "account_not_found", "message": "no such account", "account": account}
-            self.balances[account] += change
-            self.done[request_id] = {
-                "account": account,
-                "balance": self.balances[account],
-                "action_id": len(self.done) + 1,
-                "request_id": request_id,
-            }
+            action_id = len(self.done) + 1
+            self.done[request_id] = {"account": account, "action_id": action_id, "request_id": request_id}
+            if account in self.balances:
+                self.balances[account] += change
+                self.done[request_id]["balance"] = self.balances[account]
+            else:
+                self.done[request_id] |= {"code": "account_not_found", "message": "no such account"}
         return self.done[request_id]
 
     def _news(self, **answer: Any) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,9 @@ import pytest
 
 import bankrmi.aio
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
+from bankrmi.client import aio_client, idle
+from bankrmi.client.channel import Channel
+from bankrmi.client.gate import AT_ONCE
 from bankrmi.errors import AccountNotFound, InDoubt, InsufficientFunds, NotPrimary, OperationFailed, Unreached
 from bankrmi.rmi import Call
 from tests.client.doubles import Ledger, double_bank
@@ -98,7 +103,7 @@ def test_refused_is_final_and_unanswered_is_in_doubt_and_unsent_did_not_happen(t
         run(work())
 
 
-def test_a_cancelled_call_leaves_its_id_in_a_note_and_its_session_behind(tmp_path: Path) -> None:
+def test_a_cancelled_call_leaves_its_id_as_an_attribute_and_its_session_behind(tmp_path: Path) -> None:
     async def work() -> None:
         loop, asked = asyncio.get_running_loop(), asyncio.Event()
 
@@ -113,6 +118,7 @@ def test_a_cancelled_call_leaves_its_id_in_a_note_and_its_session_behind(tmp_pat
             with pytest.raises(asyncio.CancelledError) as raised:
                 await call
             request_id = account.asked[0][1][2]
+            assert raised.value.request_id == request_id  # type: ignore[attr-defined]
             assert raised.value.__notes__ == [f"the outcome of {request_id} is unknown"]
             account.answering = Ledger({2: 300})
             await client.withdraw(2, 10)
@@ -120,3 +126,132 @@ def test_a_cancelled_call_leaves_its_id_in_a_note_and_its_session_behind(tmp_pat
 
     with double_bank(tmp_path, patience_ms=5000) as bank:
         run(work())
+
+
+def test_a_call_that_ran_into_a_timeout_of_asyncio_leaves_its_id_in_the_cause(tmp_path: Path) -> None:
+    async def work() -> None:
+        account = bank.start("s1", lambda call: None)
+        async with await bankrmi.aio.connect(bank.configuration) as client:
+            with pytest.raises(TimeoutError) as raised:
+                async with asyncio.timeout(0.3):
+                    await client.withdraw(2, 10)
+            cause: Any = raised.value.__cause__
+            assert cause.request_id == account.asked[0][1][2]
+
+    with double_bank(tmp_path, patience_ms=5000) as bank:
+        run(work())
+
+
+def test_a_client_outlives_its_event_loop(tmp_path: Path) -> None:
+    """Four withdrawals by four `asyncio.run`: four receipts, each done once."""
+    with double_bank(tmp_path) as bank:
+        account = bank.start("s1", Ledger({2: 300}))
+        client = run(bankrmi.aio.connect(bank.configuration))
+        receipts = [run(client.withdraw(2, 10)) for _ in range(4)]
+        assert [receipt.balance for receipt in receipts] == [290, 280, 270, 260]
+        assert len(account.asked) == 4
+        run(client.close())
+        gc.collect()
+
+
+def test_two_event_loops_in_two_threads_may_share_a_client(tmp_path: Path) -> None:
+    with double_bank(tmp_path) as bank:
+        account = bank.start("s1", Ledger({2: 300}))
+        client = run(bankrmi.aio.connect(bank.configuration))
+
+        async def pay() -> None:
+            await asyncio.gather(*(client.withdraw(2, 1) for _ in range(20)))
+
+        threads = [threading.Thread(target=run, args=[pay()]) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert len({args[2] for _, args in account.asked}) == 60
+        run(client.close())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_begins_with_connections_of_its_own(tmp_path: Path) -> None:
+    with double_bank(tmp_path) as bank:
+        account = bank.start("s1", Ledger({2: 300}))
+
+        async def work() -> None:
+            async with await bankrmi.aio.connect(bank.configuration) as client:
+                await client.withdraw(2, 1)
+                child = os.fork()
+                if child == 0:
+                    asyncio.events._set_running_loop(None)
+                    os._exit(0 if asyncio.run(client.withdraw(2, 1)).balance == 298 else 1)
+                assert os.waitpid(child, 0)[1] == 0
+                assert (await client.withdraw(2, 1)).balance == 297
+
+        run(work())
+        sessions = [args[2].split(":")[0] for _, args in account.asked]
+        assert sessions[0] == sessions[2] != sessions[1]
+
+
+def test_a_crowd_connects_a_few_at_a_time_and_keeps_its_connections_for_the_next_burst(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, most = 0, 0
+    begin = Channel._begin
+
+    def counted(channel: Channel, number: int) -> None:
+        nonlocal begun, most
+        begun += 1
+        most = max(most, sum(map(len, channel._gate._begun.values())))
+        begin(channel, number)
+
+    monkeypatch.setattr(Channel, "_begin", counted)
+
+    async def work() -> None:
+        async with await bankrmi.aio.connect(bank.configuration) as client:
+            for _ in range(3):
+                await asyncio.gather(*(client.withdraw(2, 1) for _ in range(150)))
+
+    with double_bank(tmp_path, patience_ms=20_000, timeout_ms=60_000) as bank:
+        bank.start("s1", Ledger({2: 1000}))
+        run(work())
+    assert begun == 150
+    assert most == AT_ONCE
+
+
+def test_connections_that_nobody_uses_for_long_are_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idle, "IDLE_MS", 50)
+    monkeypatch.setattr(aio_client, "IDLE_MS", 50)
+
+    async def work() -> None:
+        async with await bankrmi.aio.connect(bank.configuration) as client:
+            await asyncio.gather(*(client.withdraw(2, 1) for _ in range(10)))
+            (home,) = client._homes.values()
+            async with asyncio.timeout(10):
+                while len(home.idle):
+                    await asyncio.sleep(0.01)
+            assert (await client.balance(2)).balance == 290
+
+    with double_bank(tmp_path) as bank:
+        bank.start("s1", Ledger({2: 300}))
+        run(work())
+
+
+def test_of_many_tasks_one_asks_the_name_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    async def look_up(*args: object) -> list[object]:
+        asked.append(args)
+        await asyncio.sleep(0)
+        return []
+
+    monkeypatch.setattr(aio_client, "look_up_async", look_up)
+
+    async def work() -> None:
+        async with await bankrmi.aio.connect(bank.configuration) as client:
+            await asyncio.gather(*(client.withdraw(2, 1) for _ in range(50)))
+
+    with double_bank(tmp_path) as bank:
+        bank.start("s1", Ledger({2: 300}))
+        run(work())
+    assert len(asked) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from bankrmi.errors import (
     AccountNotFound,
     BrokenInvariant,
     Cancelled,
+    ConfigurationError,
     InDoubt,
     InsufficientFunds,
     InvalidRequest,
@@ -245,3 +247,49 @@ def test_a_forked_child_does_not_use_its_parents_session(bank: DoubleBank, clien
     client.withdraw(2, 1)
     sessions = [args[2].split(":")[0] for _, args in account.asked]
     assert sessions[0] == sessions[2] != sessions[1]
+
+
+def test_an_interrupted_call_leaves_its_id_as_an_attribute(bank: DoubleBank, client: BankClient) -> None:
+    account = bank.start("s1", never)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt) as raised:
+            client.withdraw(2, 10)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert raised.value.request_id == account.asked[0][1][2]  # type: ignore[attr-defined]
+
+
+def test_threads_connect_a_few_at_a_time(bank: DoubleBank, client: BankClient) -> None:
+    bank.start("s1", Ledger({2: 300}))
+    threads = [threading.Thread(target=client.withdraw, args=(2, 1)) for _ in range(60)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert client.balance(2).balance == 240
+    assert len(client._kept.idle) > 1
+
+
+def test_a_callback_of_the_callers_that_fails_is_no_stranger_among_our_errors(bank: DoubleBank) -> None:
+    def fails() -> None:
+        raise RecursionError("in the callback")
+
+    with bankrmi.connect(bank.configuration, timeout=0.3, on_waiting=fails) as client:
+        with pytest.raises(Unreached, match="in the callback"):
+            client.withdraw(2, 10)
+        bank.start("s1", lambda call: call.fail(NotPrimary("nobody leads")))
+        with pytest.raises(InDoubt, match="in the callback"):
+            client.withdraw(2, 10)
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf")])
+def test_a_timeout_that_is_none_is_refused(bank: DoubleBank, timeout: float) -> None:
+    with pytest.raises(ConfigurationError, match="not a timeout"):
+        bankrmi.connect(bank.configuration, timeout=timeout)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,14 +12,16 @@ from hypothesis import strategies as st
 from bankrmi.bank.operations import Receipt, Withdraw
 from bankrmi.client.requests import (
     Session,
+    Unbelievable,
     asked_outcome,
     changed,
+    check_error,
     news_of,
     read_receipt,
     read_results,
     submitted,
 )
-from bankrmi.errors import Cancelled, InDoubt, InsufficientFunds, InvalidRequest, Unsettled
+from bankrmi.errors import Cancelled, InsufficientFunds, InvalidRequest
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -50,7 +55,8 @@ def test_results_are_receipts_and_refusals_with_their_details() -> None:
         {"account": 2, "balance": 290, "action_id": 7},
         {"code": "insufficient_funds", "message": "no", "account": 3, "action_id": 8, "happened": False},
     ]
-    done, refused = read_results({"results": forms}, "a:1")
+    answer = {"results": forms, "request_id": "a:1", "history": "h", "action_id": 8}
+    done, refused = read_results(answer, "a:1", [2, 3])
     assert done == Receipt(2, 290, 7, "a:1")
     assert isinstance(refused, InsufficientFunds)
     assert refused.details == {"account": 3, "action_id": 8, "request_id": "a:1"}
@@ -64,13 +70,87 @@ def test_every_answer_and_every_refusal_tells_how_new_it_is() -> None:
 
 
 @given(answer=PLAIN)
-def test_whatever_is_answered_becomes_a_value_or_an_honest_error(answer: object) -> None:
-    for request_id, kind in (("a:1", InDoubt), (None, Unsettled)):
-        try:
-            read_receipt(answer, request_id)
-        except Unsettled as error:
-            assert type(error) is kind
-    try:
-        read_results(answer, "a:1")
-    except InDoubt as error:
-        assert error.request_id == "a:1"
+def test_whatever_is_answered_becomes_a_value_or_is_not_believed(answer: object) -> None:
+    readers: tuple[Callable[[], object], ...] = (
+        lambda: read_receipt(answer, "a:1", 2),
+        lambda: read_receipt(answer, None, 2),
+        lambda: read_results(answer, "a:1", [2]),
+        lambda: read_results(answer, "a:1", None),
+    )
+    for read in readers:
+        with pytest.raises(Unbelievable):
+            read()
+
+
+RECEIPT: dict[str, Any] = {"account": 2, "balance": 290, "action_id": 7, "request_id": "a:1", "history": "h"}
+RESULTS: dict[str, Any] = {
+    "request_id": "a:1",
+    "history": "h",
+    "action_id": 8,
+    "results": [
+        {"account": 2, "balance": 290, "action_id": 7},
+        {"account": 3, "balance": 0, "action_id": 8, "code": "insufficient_funds", "message": "no"},
+    ],
+}
+WRONG: dict[str, list[Any]] = {
+    "account": [3, -1, True, "2", None],
+    "balance": [-1, 2**63, 2.0, "290", None, True],
+    "action_id": [0, -1, 2**63, 7.0, None, True],
+    "request_id": ["a:2", None, 1],
+    "history": ["", None, 5, "h" * 201],
+}
+
+
+@pytest.mark.parametrize(("name", "wrong"), [(name, wrong) for name in WRONG for wrong in WRONG[name]])
+def test_a_receipt_with_anything_wrong_is_not_believed(name: str, wrong: object) -> None:
+    assert read_receipt(RECEIPT, "a:1", 2) == Receipt(2, 290, 7, "a:1")
+    with pytest.raises(Unbelievable):
+        read_receipt(RECEIPT | {name: wrong}, "a:1", 2)
+
+
+@pytest.mark.parametrize(("name", "wrong"), [(name, wrong) for name in WRONG for wrong in WRONG[name]])
+def test_results_with_anything_wrong_are_not_believed(name: str, wrong: object) -> None:
+    assert len(read_results(RESULTS, "a:1", [2, 3])) == 2
+    first, second = RESULTS["results"]
+    if name in ("request_id", "history"):
+        answers = [RESULTS | {name: wrong}]
+    else:
+        answers = [RESULTS | {"results": [first | {name: wrong}, second]}]
+        if (name, wrong) not in (("balance", None), ("account", 3)):
+            answers.append(RESULTS | {"results": [first, second | {name: wrong}]})
+    for answer in answers:
+        with pytest.raises(Unbelievable):
+            read_results(answer, "a:1", [2, 3])
+
+
+@pytest.mark.parametrize("results", [[], RESULTS["results"][:1], RESULTS["results"][::-1], "ab", None])
+def test_too_few_results_or_in_another_order_are_not_believed(results: object) -> None:
+    with pytest.raises(Unbelievable):
+        read_results(RESULTS | {"results": results}, "a:1", [2, 3])
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {"account": 3},
+        {"request_id": "a:2"},
+        {"action_id": 2**63},
+        {"action_id": "8"},
+        {"balance": -1},
+        {"history": ""},
+        {"history": "h" * 201},
+    ],
+)
+def test_an_error_that_speaks_of_something_else_is_not_believed(details: dict[str, Any]) -> None:
+    request = changed(Withdraw(2, 10), "a:1")
+    check_error(
+        InsufficientFunds("no", account=2, request_id="a:1", action_id=8, history="h"), request, "a:1"
+    )
+    with pytest.raises(Unbelievable):
+        check_error(InsufficientFunds("no", **details), request, "a:1")
+
+
+def test_what_is_not_a_list_of_operations_is_refused_in_a_sentence() -> None:
+    for wrong in (5, None, object()):
+        with pytest.raises(InvalidRequest, match="not a list of operations"):
+            submitted(wrong, None, at_most=3)  # type: ignore[arg-type]

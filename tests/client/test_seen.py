@@ -28,3 +28,19 @@ def test_a_new_history_is_followed_and_the_left_one_is_not_gone_back_to() -> Non
     assert seen.on_wire() == ("new", 70)
     seen.learn("old", 95)
     assert seen.on_wire() == ("new", 70)
+
+
+def test_histories_that_somebody_invents_do_not_pile_up() -> None:
+    seen = Seen()
+    for number in range(1000):
+        seen.learn(f"h{number}", 1)
+    assert len(seen._left) <= 8
+
+
+def test_what_is_forgotten_is_learned_anew() -> None:
+    seen = Seen()
+    seen.learn("false", 2**62)
+    seen.forget()
+    assert seen.on_wire() is None
+    seen.learn("true", 7)
+    assert seen.on_wire() == ("true", 7)

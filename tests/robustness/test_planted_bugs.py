@@ -13,7 +13,8 @@ from itertools import chain
 import pytest
 
 from bankrmi.bank.accounts import Accounts
-from bankrmi.client.attempts import Attempts, Decision, Wait
+from bankrmi.client.attempts import Attempts
+from bankrmi.client.decisions import Decision, Wait
 from bankrmi.replication.answers import Answers
 from bankrmi.replication.entry import Scalar
 from bankrmi.replication.primary import Primary

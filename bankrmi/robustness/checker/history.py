@@ -69,7 +69,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Unreached:
-    """Nothing was sent at all in this call."""
+    """Nothing was sent in this call, or whoever got it was too busy to take it."""
 
 
 @dataclass(frozen=True, slots=True)

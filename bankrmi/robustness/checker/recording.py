@@ -96,8 +96,8 @@ def outcome_of_error(error: BaseException, *, is_read: bool = False) -> Outcome:
         status = SHOWN if is_read else _DECIDED[type(error)]
         result = Result(_action_id(error), status, error.details.get("balance"))
         return Answered(history if isinstance(history, str) else None, (result,))
-    if isinstance(error, errors.Unreached | errors.AccessDenied):
-        return Unreached()  # The client says so only if nothing was sent to anyone.
+    if isinstance(error, errors.Unreached | errors.AccessDenied | errors.Busy):
+        return Unreached()  # The client says so only if nobody has taken anything, in the whole call.
     return Refused(error.code) if isinstance(error, errors.Refused) else Unknown()
 
 

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bankrmi.client.attempts import (
+from bankrmi.client.attempts import Attempts
+from bankrmi.client.decisions import (
     Answered,
-    Attempts,
     Candidate,
+    Connect,
     Failed,
     Finish,
+    Greeted,
+    Heard,
     Lost,
-    TimedOut,
-    Try,
+    News,
+    Ping,
+    Send,
     Unconnected,
     Wait,
 )
+from bankrmi.client.signs import Signs
 from bankrmi.errors import BankError, Behind, Busy, NotPrimary, Refused, Stale
 from bankrmi.replication.effects import Decided, IsBehind, IsBusy, IsStale, NotLeading, Read, Refusal, Reply
 from bankrmi.replication.events import Event, OutcomeAsked, ReadArrived, RequestArrived
 
 if TYPE_CHECKING:
-    from bankrmi.robustness.simulator.server import SimulatedServer
     from bankrmi.robustness.simulator.simulation import Simulation
 
 __all__ = ["Asked", "SimulatedClient"]
@@ -31,6 +35,7 @@ __all__ = ["Asked", "SimulatedClient"]
 DEADLINE_MS = 4000
 PATIENCE_MS = (100, 300)
 STIRRED_CALLS = 30
+_GREETING_LOOK_MS = 20
 
 
 @dataclass(slots=True)
@@ -49,17 +54,21 @@ class Asked:
     completed_ms: float | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Attempt:
-    simulation: Simulation
+    """One connection of one call."""
+
+    owner: SimulatedClient
     asked: Asked
+    number: int
     server: str
     boot: int
-    over: bool = False
+    is_asked: bool = False
 
     def reply(self, reply: Reply) -> None:
         """The server answers (see `ports.Token`)."""
-        self.simulation.answered(self.simulation.servers[self.server], self, reply)
+        simulation = self.owner.simulation
+        simulation.answered(simulation.servers[self.server], self, reply)
 
 
 @dataclass(slots=True)
@@ -83,12 +92,14 @@ class SimulatedClient:
     _rest_ms: float = 0.0
     _burst: int = 1
     _burst_left: int = 0
-    _connected: tuple[str, int] | None = None  # The server and its boot.
+    _connected: set[tuple[str, int]] = field(default_factory=set)  # The servers, and their boots.
+    _signs: Signs = field(default_factory=Signs)
+    _turns: int = 0  # How often it went on; a wait that is overtaken by news is over.
     _session: int = 0
     _sequence: int = 0
     _attempts: Attempts | None = None
     _asked: Asked | None = None
-    _attempt: _Attempt | None = None
+    _open: dict[int, _Attempt] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Draw a temperament: writer or reader, hasty or slow, and how stuck to the server it knows."""
@@ -138,6 +149,8 @@ class SimulatedClient:
             self._candidates(asked),
             deadline_ms=int(world.now_ms) + DEADLINE_MS,
             patience_ms=self._patience_ms,
+            signs=self._signs,
+            draw=world.chance.random,
             preferred=self._believed_to_lead(),
             request_id=None if asked.request is None else f"{asked.request[0]}:{asked.request[1]}",
             may_be_under_way=asked.request is not None and not asked.operations,
@@ -200,37 +213,81 @@ class SimulatedClient:
 
     def _go_on(self) -> None:
         world = self.simulation.world
-        assert self._attempts is not None
-        match self._attempts.decide(int(world.now_ms)):
-            case Finish(value=value, error=error):
-                self._finish(value, error)
-            case Wait(wait_ms=wait_ms):
-                world.after(wait_ms, self._go_on)
-            case Try(candidate=candidate, connect_ms=connect_ms, timeout_ms=timeout_ms):
-                self._try(candidate, connect_ms, timeout_ms)
+        self._turns += 1
+        while self._attempts is not None:
+            match self._attempts.decide(int(world.now_ms)):
+                case Finish(value=value, error=error):
+                    self._finish(value, error)
+                    return
+                case Wait(wait_ms=wait_ms):
+                    self._go_on_after(wait_ms)
+                    return
+                case Connect(number=number, candidate=candidate, drops=drops):
+                    if drops is not None:
+                        self._close(drops)
+                    self._connect(number, candidate.server)
+                case Send(number=number, enquires=enquires):
+                    self._send(number, enquires=enquires)
+                case Ping(number=number):
+                    self._ping(number)
 
-    def _try(self, candidate: Candidate, connect_ms: int, timeout_ms: int) -> None:
-        world, server = self.simulation.world, self.simulation.servers[candidate.server]
-        asked = self._asked
-        assert asked is not None
-        attempt = self._attempt = _Attempt(self.simulation, asked, candidate.server, server.boot)
-        cut = world.are_apart(self.name, server.name)
-        if self._connected == (server.name, server.boot) and server.alive:
-            self._send(attempt, server, timeout_ms)
-            return
-        if not cut and not server.alive:
-            world.after(0.3, lambda: self._end(attempt, Unconnected("refused")))
-            return
-        if not server.greets(self.name):
-            world.after(connect_ms, lambda: self._end(attempt, Unconnected("no greeting", silent=True)))
-            return
-        self._connected = (server.name, server.boot)
-        self._send(attempt, server, timeout_ms)
+    def _go_on_after(self, wait_ms: int) -> None:
+        """Unless there is news before."""
+        turn = self._turns
+        self.simulation.world.after(wait_ms, lambda: self._go_on() if self._turns == turn else None)
 
-    def _send(self, attempt: _Attempt, server: SimulatedServer, timeout_ms: int) -> None:
-        world, event = self.simulation.world, self._event(attempt.asked, attempt)
+    def _connect(self, number: int, name: str) -> None:
+        world, server = self.simulation.world, self.simulation.servers[name]
+        assert self._asked is not None
+        attempt = self._open[number] = _Attempt(self, self._asked, number, name, server.boot)
+        there = (name, server.boot)
+        if there in self._connected and server.alive:
+            self._connected.discard(there)
+            world.after(0, lambda: self._tell(attempt, Greeted()))
+        elif world.are_apart(self.name, name):
+            pass  # Nobody will ever hear of it.
+        elif not server.alive:
+            world.after(0.3, lambda: self._tell(attempt, Unconnected("refused")))
+        else:
+            self._await_greeting(attempt)
+
+    def _await_greeting(self, attempt: _Attempt) -> None:
+        """A process that is paused greets when it goes on."""
+        world, server = self.simulation.world, self.simulation.servers[attempt.server]
+        if self._open.get(attempt.number) is not attempt or server.boot != attempt.boot or not server.alive:
+            return  # That it died is told by `connection_lost`.
+        if server.greets(self.name):
+            world.after(0, lambda: self._tell(attempt, Greeted()))
+        else:
+            world.after(_GREETING_LOOK_MS, lambda: self._await_greeting(attempt))
+
+    def _send(self, number: int, *, enquires: bool) -> None:
+        world, attempt = self.simulation.world, self._open[number]
+        server = self.simulation.servers[attempt.server]
+        attempt.is_asked = True
+        if enquires:
+            self._ask_back(attempt, "who leads?", lambda: Answered({"role": self._role(attempt)}))
+            return
+        event = self._event(attempt.asked, attempt)
         world.send(self.name, server.name, event, lambda: server.take_for(attempt.boot, event))
-        world.after(timeout_ms, lambda: self._end(attempt, TimedOut()))
+
+    def _ping(self, number: int) -> None:
+        self._ask_back(self._open[number], "ping", Heard)
+
+    def _ask_back(self, attempt: _Attempt, what: str, answer: Callable[[], News]) -> None:
+        """Ask something that the server's shell answers: what it is, there and then."""
+        world, server = self.simulation.world, self.simulation.servers[attempt.server]
+
+        def arrived() -> None:
+            if server.boot == attempt.boot and server.alive and not server.paused:
+                news = answer()
+                world.send(server.name, self.name, news, lambda: self._tell(attempt, news))
+
+        world.send(self.name, server.name, what, arrived)
+
+    def _role(self, attempt: _Attempt) -> str:
+        replica = self.simulation.servers[attempt.server].replica
+        return replica.role.value if replica is not None else ""
 
     def _event(self, asked: Asked, attempt: _Attempt) -> Event:
         if asked.request is None:
@@ -241,41 +298,49 @@ class SimulatedClient:
 
     def connection_lost(self, server: str) -> None:
         """The server's process died."""
-        attempt = self._attempt
-        if attempt is not None and attempt.server == server:
-            self._end(attempt, Lost("connection reset"))
+        self._connected = {there for there in self._connected if there[0] != server}
+        for attempt in [one for one in self._open.values() if one.server == server]:
+            lost = Lost("connection reset") if attempt.is_asked else Unconnected("connection reset")
+            self._tell(attempt, lost)
 
     def answer(self, attempt: Any, reply: Reply) -> None:
         """An answer arrived."""
         match reply:
             case NotLeading(primary=primary):
-                self._end(attempt, Failed(NotPrimary("another server leads", primary=primary)))
+                self._tell(attempt, Failed(NotPrimary("another server leads", primary=primary)))
             case IsBehind():
-                self._end(attempt, Failed(Behind("this copy is older")))
+                self._tell(attempt, Failed(Behind("this copy is older")))
             case IsBusy():
-                self._end(attempt, Failed(Busy("too much waits here already")))
+                self._tell(attempt, Failed(Busy("too much waits here already")))
             case IsStale():
-                self._end(attempt, Failed(Stale("a newer request was decided")))
+                self._tell(attempt, Failed(Stale("a newer request was decided")))
             case Refusal(why=why):
-                self._end(attempt, Failed(Refused(why)))
+                self._tell(attempt, Failed(Refused(why)))
             case _:
-                self._end(attempt, Answered(reply))
+                self._tell(attempt, Answered(reply))
 
-    def _end(self, attempt: _Attempt, outcome: Any) -> None:
-        if attempt.over or attempt is not self._attempt:
-            return
-        attempt.over = True
-        if isinstance(outcome, (TimedOut, Lost, Unconnected)):
-            self._connected = None
-        assert self._attempts is not None
-        self._attempts.observe(outcome)
+    def _tell(self, attempt: _Attempt, news: News) -> None:
+        if self._open.get(attempt.number) is not attempt or self._attempts is None:
+            return  # It was dropped, or its call is over.
+        if isinstance(news, (Failed, Answered)):
+            self._connected.add((attempt.server, attempt.boot))
+        if not isinstance(news, (Greeted, Heard)):
+            self._close(attempt.number)
+        self._attempts.observe(attempt.number, news, int(self.simulation.world.now_ms))
         self._go_on()
 
+    def _close(self, number: int) -> None:
+        self._open.pop(number, None)
+
     def _finish(self, value: Any, error: BankError | None) -> None:
-        asked, self._attempt = self._asked, None
+        asked, attempts = self._asked, self._attempts
         assert asked is not None
-        assert self._attempts is not None
-        self.preferred = self._attempts.preferred
+        assert attempts is not None
+        self._attempts = None
+        self._open.clear()
+        self.preferred = attempts.preferred
+        if attempts.all_are_behind:
+            self.seen = None
         asked.completed_ms = self.simulation.world.now_ms
         asked.reply, asked.error = value, error
         if isinstance(value, Decided):

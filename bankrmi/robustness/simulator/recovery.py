@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bankrmi.errors import Unreached, Unsettled
+from bankrmi.errors import Busy, Unreached, Unsettled
 from bankrmi.replication.events import SwitchoverAsked
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.misfortune import both_ways
@@ -130,7 +130,7 @@ class Recovery:
             raise Failure("liveness", f"all was well, and then: {wrong}")
         for client in clients:
             for call in client.calls[before[client.name] :]:
-                if isinstance(call.error, (Unsettled, Unreached)):
+                if isinstance(call.error, (Unsettled, Unreached, Busy)):
                     raise Failure("liveness", f"all is well, and {client.name} is told: {call.error}")
 
     def _what_is_wrong(self) -> str:

@@ -1,0 +1,260 @@
+"""A channel: a session, its connections, and the attempts of one call.  The same for both clients.
+
+It does what `attempts` decides, and keeps what came of it until the driver asks for it (`tell`). What differs
+between the clients is how a link is made, and how one waits for news: theirs to bring.
+
+Rule 1: one call at a time (O3). Between two calls it keeps the connection that answered last, and no other.
+Rule 2: a connection on which an answer is still to come is closed when the call ends: it is nobody's.
+Rule 3: a kept connection is looked at before it is used: one that the server has closed meanwhile is
+        replaced, and nothing was sent.
+Rule 4: whatever goes wrong here is news of the attempt, never an exception.
+Assumption: the gate may let somebody in from another thread; all else happens in the caller's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from bankrmi.client.calls import Call
+from bankrmi.client.decisions import (
+    Answered,
+    Begun,
+    Candidate,
+    Connect,
+    Failed,
+    Greeted,
+    Heard,
+    News,
+    Ping,
+    Send,
+    Unconnected,
+)
+from bankrmi.client.failing import news_of_failure
+from bankrmi.client.gate import Gate
+from bankrmi.client.requests import ACCOUNT_ID, Session
+from bankrmi.rmi import Limits, Link, handshake
+
+__all__ = ["LIMITS", "Channel", "NewLink", "now_ms"]
+
+NewLink = Callable[
+    [str, str, Mapping[str, object], Callable[[Mapping[str, Any]], None], Callable[[str], None]], Link
+]
+"""Makes a link of an address, an object id, a handshake, `on_up` and `on_lost`."""
+
+LIMITS = Limits(server_message_bytes=16 << 20, server_items=1 << 17)
+"""What a server's answer may cost a client: ten times a full batch."""
+
+_HANDSHAKE = handshake("client")
+_CONNECTING_SECONDS = 3600.0
+"""`attempts` gives up; the link does not."""
+
+
+class _Line:
+    """The connection of one attempt."""
+
+    __slots__ = ("candidate", "is_asked", "link", "number")
+
+    def __init__(self, number: int, candidate: Candidate) -> None:
+        self.number = number
+        self.candidate = candidate
+        self.link: Link | None = None
+        self.is_asked = False  # An answer is to come on it.
+
+
+class Channel:
+    """Used by one call at a time."""
+
+    def __init__(self, new_link: NewLink, gate: Gate, wake: Callable[[], None]) -> None:
+        self.session = Session()
+        self.used_ms = 0
+        """When it was last given back."""
+        self._new_link = new_link
+        self._gate = gate
+        self._wake = wake
+        self._lines: dict[int, _Line] = {}
+        self._kept: dict[Candidate, Link] = {}
+        self._news: deque[tuple[int, News]] = deque()
+        self._admitted: deque[int] = deque()
+
+    @property
+    def is_queueing(self) -> bool:
+        """Whether a connection waits for others of this client to be made."""
+        return any(line.link is None for line in self._lines.values())
+
+    def tell(self, call: Call) -> None:
+        """Tell the call what came of its attempts; free the connections of those that are over."""
+        while self._admitted:
+            self._begin(self._admitted.popleft())
+        while self._news:
+            number, news = self._news.popleft()
+            believed = call.observe(number, news, now_ms())
+            if not believed:
+                self.drop(number)
+            elif type(news) is Answered or type(news) is Failed:
+                self._release(number)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to tell."""
+        return bool(self._news or self._admitted)
+
+    def turn(self) -> None:
+        """See whose turn it is to connect: who waits for a silent server gives way in time."""
+        for line in list(self._lines.values()):
+            if line.link is None:
+                self._gate.turn(line.candidate, now_ms())
+
+    # --- what `attempts` decides ------------------------------------------------------------------------
+
+    def carry_out(self, decision: Connect | Send | Ping, call: Call) -> None:
+        """Do it."""
+        match decision:
+            case Connect(number=number, candidate=candidate, drops=drops):
+                if drops is not None:
+                    self.drop(drops)
+                self._connect(number, candidate)
+            case Send(number=number, enquires=enquires):
+                if enquires:
+                    self._send(number, "status", ())
+                else:
+                    self._send(number, call.method, call.args())
+            case Ping(number=number):
+                self._ping(number)
+
+    def _connect(self, number: int, candidate: Candidate) -> None:
+        line = self._lines[number] = _Line(number, candidate)
+        kept = self._kept.pop(candidate, None)
+        if kept is not None:
+            if kept.up and not kept.has_news:
+                line.link = kept
+                self._tell(number, Greeted())
+                return
+            _close(kept)
+        self._gate.enter(candidate, line, lambda: self._admit(number), now_ms())
+
+    def _admit(self, number: int) -> None:
+        self._admitted.append(number)
+        self._wake()
+
+    def _begin(self, number: int) -> None:
+        line = self._lines.get(number)
+        if line is None or line.link is not None:
+            return
+        candidate = line.candidate
+        self._tell(number, Begun())
+
+        def up(_: Mapping[str, Any]) -> None:
+            self._gate.leave(candidate, line, now_ms())
+            self._tell(number, Greeted())
+
+        def lost(_: str) -> None:
+            self._gate.leave(candidate, line, now_ms())
+            if self._lines.get(number) is line:
+                self._end(line, news_of_failure(link.failure))
+
+        try:
+            link = line.link = self._new_link(
+                candidate.address, ACCOUNT_ID + candidate.server, _HANDSHAKE, up, lost
+            )
+            link.open(_CONNECTING_SECONDS)
+        except Exception as error:  # An address that is none, say: nothing was sent.
+            self._gate.leave(candidate, line, now_ms())
+            self._end(line, Unconnected(str(error)))
+
+    def _send(self, number: int, method: str, args: tuple[object, ...]) -> None:
+        line = self._lines.get(number)
+        if line is None or line.link is None:
+            return  # Its end is among the news.
+
+        def answered(value: object) -> None:
+            if self._lines.get(number) is line:
+                line.is_asked = False
+                news = news_of_failure(value) if isinstance(value, Exception) else None
+                self._tell(number, news or Answered(value))
+
+        try:
+            line.is_asked = True
+            line.link.call(method, args, answered)
+        except Exception as error:  # It broke since it greeted: nothing was sent.
+            self._end(line, Unconnected(str(error)))
+
+    def _ping(self, number: int) -> None:
+        line = self._lines.get(number)
+        if line is not None and line.link is not None:
+            with suppress(Exception):  # That it is broken is among the news, or will be.
+                line.link.ping(lambda: self._tell(number, Heard()))
+
+    # --- afterwards -------------------------------------------------------------------------------------
+
+    def _release(self, number: int) -> None:
+        """An attempt is over, its connection is not: keep it for the next one to the same server."""
+        line = self._lines.get(number)
+        if line is None or line.is_asked or line.link is None or not line.link.up:
+            self.drop(number)
+            return
+        del self._lines[number]
+        previous = self._kept.get(line.candidate)
+        if previous is not None and previous is not line.link:
+            _close(previous)
+        self._kept[line.candidate] = line.link
+
+    def drop(self, number: int) -> None:
+        """Close the connection of an attempt."""
+        line = self._lines.pop(number, None)
+        if line is None:
+            return
+        self._gate.leave(line.candidate, line, now_ms())
+        if line.link is not None:
+            _close(line.link)
+
+    def end_call(self, keep: Candidate | None) -> None:
+        """The call is over: keep the connection to this server, close the others."""
+        for number in list(self._lines):
+            self._release(number)
+        for candidate in list(self._kept):
+            if candidate != keep:
+                _close(self._kept.pop(candidate))
+        self._news.clear()
+        self._admitted.clear()
+
+    def start_afresh(self) -> None:
+        """Go on with nothing of what was: no connection, and another session."""
+        self.close()
+        self.session = Session()
+
+    def close(self) -> None:
+        """Close all connections."""
+        for number in list(self._lines):
+            self.drop(number)
+        self.end_call(None)
+
+    def abandon(self) -> None:
+        """Let go of everything without a word to an event loop that is no more."""
+        for link in [*self._kept.values(), *(line.link for line in self._lines.values())]:
+            if link is not None:
+                link.abandon()
+        self._kept.clear()
+        self._lines.clear()
+
+    def _end(self, line: _Line, news: News) -> None:
+        """The attempt has come to nothing."""
+        self._lines.pop(line.number, None)
+        self._tell(line.number, news)
+
+    def _tell(self, number: int, news: News) -> None:
+        self._news.append((number, news))
+        self._wake()
+
+
+def _close(link: Link) -> None:
+    with suppress(Exception):  # Its event loop may be closed already.
+        link.close()
+
+
+def now_ms() -> int:
+    """Return the time that calls go by, in milliseconds."""
+    return time.monotonic_ns() // 1_000_000

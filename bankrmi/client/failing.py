@@ -1,0 +1,26 @@
+"""What a failure on the way means for an attempt: was anything sent?  For both clients.
+
+Rule: whatever is not known to have left nothing behind, may have been taken.
+"""
+
+from __future__ import annotations
+
+from bankrmi.client.decisions import Failed, Lost, Unconnected
+from bankrmi.errors import BankError, Unsettled
+from bankrmi.rmi import ConnectFailed, LostAfterSending, NotConnected
+
+__all__ = ["news_of_failure"]
+
+
+def news_of_failure(error: Exception | None) -> Failed | Lost | Unconnected:
+    """Return what a link's failure, or the error that it answered with, means."""
+    match error:
+        case BankError():
+            return Failed(error)
+        case NotConnected():
+            silent = isinstance(error, ConnectFailed) and error.reason != "reset"
+            return Unconnected(str(error), silent=silent)
+        case LostAfterSending():
+            return Lost(str(error))
+        case _:
+            return Failed(Unsettled(f"the server could not say what became of it: {error}"))

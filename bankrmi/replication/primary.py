@@ -195,7 +195,7 @@ class Primary:
 
     def _form_group(self, time_us: int) -> None:
         group: list[Entry] = []
-        room = self.replica.settings.group_bytes
+        room = self.replica.settings.group_room
         requests = self._queue.take(room)
         for place, request in enumerate(requests):
             decided = self._decided_before(request)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 __all__ = ["Settings"]
 
+GROUP_SHARE = 0.3
+"""Of the time after which a standby that has not answered is left behind."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -21,6 +24,7 @@ class Settings:
     refused_means_gone: bool = True
     first: bool = False
     group_bytes: int = 1 << 20
+    group_bytes_per_ms: float = 7_500
     catch_up_operations: int = 2048
     catch_up_bytes: int = 1 << 18
     copy_from_operations: int = 500_000
@@ -40,3 +44,13 @@ class Settings:
     def tick_ms(self) -> float:
         """How often this server looks at the time: a few times in a heartbeat."""
         return max(5.0, self.beacon_ms / 4)
+
+    @property
+    def group_room(self) -> int:
+        """How many bytes of entries a group may have: done by both copies well before one counts as silent.
+
+        `group_bytes_per_ms` is what they get done in a millisecond, one after the other, on a small machine.
+        A request is never split (A4), so one alone may be larger.
+        """
+        in_time = GROUP_SHARE * self.checkpoint_timeout_ms * self.group_bytes_per_ms
+        return max(1, min(self.group_bytes, int(in_time)))

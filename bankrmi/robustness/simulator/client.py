@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,16 +26,19 @@ from bankrmi.client.decisions import (
 from bankrmi.client.signs import Signs
 from bankrmi.errors import BankError, Behind, Busy, NotPrimary, Refused, Stale
 from bankrmi.replication.effects import Decided, IsBehind, IsBusy, IsStale, NotLeading, Read, Refusal, Reply
-from bankrmi.replication.events import Event, OutcomeAsked, ReadArrived, RequestArrived
+from bankrmi.replication.events import OutcomeAsked, ReadArrived, RequestArrived
+from bankrmi.robustness.simulator.desk import Asking
 
 if TYPE_CHECKING:
     from bankrmi.robustness.simulator.simulation import Simulation
 
-__all__ = ["Asked", "SimulatedClient"]
+__all__ = ["DEADLINE_MS", "OPERATIONS_AT_MOST", "Asked", "Attempt", "SimulatedClient"]
 
 DEADLINE_MS = 4000
 PATIENCE_MS = (100, 300)
 STIRRED_CALLS = 30
+OPERATIONS_AT_MOST = 9
+PRESSED_CALLS = 1_000_000
 _GREETING_LOOK_MS = 20
 
 
@@ -55,7 +59,7 @@ class Asked:
 
 
 @dataclass(slots=True, eq=False)
-class _Attempt:
+class Attempt:
     """One connection of one call."""
 
     owner: SimulatedClient
@@ -69,6 +73,20 @@ class _Attempt:
         """The server answers (see `ports.Token`)."""
         simulation = self.owner.simulation
         simulation.answered(simulation.servers[self.server], self, reply)
+
+    @property
+    def client(self) -> str:
+        """Who asks."""
+        return self.owner.name
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return not self.owner.waits_on(self)
+
+    def fail(self, error: BankError) -> None:
+        """The server's error arrives."""
+        self.owner.failed(self, error)
 
 
 @dataclass(slots=True)
@@ -99,7 +117,7 @@ class SimulatedClient:
     _sequence: int = 0
     _attempts: Attempts | None = None
     _asked: Asked | None = None
-    _open: dict[int, _Attempt] = field(default_factory=dict)
+    _open: dict[int, Attempt] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Draw a temperament: writer or reader, hasty or slow, and how stuck to the server it knows."""
@@ -114,6 +132,14 @@ class SimulatedClient:
         self._batches = chance.choice([0, 0.2, 0.6])
         self._repeats = chance.choice([0, 0.06, 0.2])
         self._asks = chance.choice([0, 0.08, 0.3])
+
+    def press(self, chance: random.Random) -> None:
+        """From now on make one call after the other, most of them batches, and repeat nothing needlessly."""
+        self._reads = chance.choice([0.0, 0.1, 0.5])
+        self._batches = chance.choice([0.2, 0.9])
+        self._stuck = self._fickle = self._repeats = self._asks = self._rest_ms = 0.0
+        self._burst = self._burst_left = PRESSED_CALLS
+        self._stubborn = False
 
     @property
     def mostly_reads(self) -> bool:
@@ -172,7 +198,7 @@ class SimulatedClient:
             asked.request = doubtful.request if doubtful is not None else self._new_request()
         else:
             asked.request = self._new_request()
-            operations = chance.randint(2, 9) if chance.random() < self._batches else 1
+            operations = chance.randint(2, OPERATIONS_AT_MOST) if chance.random() < self._batches else 1
             asked.operations = [self.simulation.workload.operation(chance) for _ in range(operations)]
         return asked
 
@@ -239,7 +265,7 @@ class SimulatedClient:
     def _connect(self, number: int, name: str) -> None:
         world, server = self.simulation.world, self.simulation.servers[name]
         assert self._asked is not None
-        attempt = self._open[number] = _Attempt(self, self._asked, number, name, server.boot)
+        attempt = self._open[number] = Attempt(self, self._asked, number, name, server.boot)
         there = (name, server.boot)
         if there in self._connected and server.alive:
             self._connected.discard(there)
@@ -251,7 +277,7 @@ class SimulatedClient:
         else:
             self._await_greeting(attempt)
 
-    def _await_greeting(self, attempt: _Attempt) -> None:
+    def _await_greeting(self, attempt: Attempt) -> None:
         """A process that is paused greets when it goes on."""
         world, server = self.simulation.world, self.simulation.servers[attempt.server]
         if self._open.get(attempt.number) is not attempt or server.boot != attempt.boot or not server.alive:
@@ -269,32 +295,31 @@ class SimulatedClient:
             self._ask_back(attempt, "who leads?", lambda: Answered({"role": self._role(attempt)}))
             return
         event = self._event(attempt.asked, attempt)
-        world.send(self.name, server.name, event, lambda: server.take_for(attempt.boot, event))
+        world.send(self.name, server.name, event, lambda: server.called(attempt.boot, self.name, event))
 
     def _ping(self, number: int) -> None:
         self._ask_back(self._open[number], "ping", Heard)
 
-    def _ask_back(self, attempt: _Attempt, what: str, answer: Callable[[], News]) -> None:
+    def _ask_back(self, attempt: Attempt, what: str, answer: Callable[[], News]) -> None:
         """Ask something that the server's shell answers: what it is, there and then."""
         world, server = self.simulation.world, self.simulation.servers[attempt.server]
 
         def arrived() -> None:
-            if server.boot == attempt.boot and server.alive and not server.paused:
-                news = answer()
-                world.send(server.name, self.name, news, lambda: self._tell(attempt, news))
+            news = answer()
+            world.send(server.name, self.name, news, lambda: self._tell(attempt, news))
 
-        world.send(self.name, server.name, what, arrived)
+        world.send(self.name, server.name, what, lambda: server.when_free(attempt.boot, arrived))
 
-    def _role(self, attempt: _Attempt) -> str:
+    def _role(self, attempt: Attempt) -> str:
         replica = self.simulation.servers[attempt.server].replica
         return replica.role.value if replica is not None else ""
 
-    def _event(self, asked: Asked, attempt: _Attempt) -> Event:
+    def _event(self, asked: Asked, attempt: Attempt) -> Asking:
         if asked.request is None:
             return ReadArrived(attempt, asked.query, self.seen)
         if not asked.operations:
-            return OutcomeAsked(attempt, asked.request, self.seen)
-        return RequestArrived(attempt, asked.request, asked.operations, self.seen)
+            return OutcomeAsked(attempt, asked.request, self.seen, self.name)
+        return RequestArrived(attempt, asked.request, asked.operations, self.seen, self.name)
 
     def connection_lost(self, server: str) -> None:
         """The server's process died."""
@@ -319,7 +344,15 @@ class SimulatedClient:
             case _:
                 self._tell(attempt, Answered(reply))
 
-    def _tell(self, attempt: _Attempt, news: News) -> None:
+    def waits_on(self, attempt: Attempt) -> bool:
+        """Whether an answer on this connection would still be taken."""
+        return self._open.get(attempt.number) is attempt
+
+    def failed(self, attempt: Attempt, error: BankError) -> None:
+        """The server answered with an error."""
+        self._tell(attempt, Failed(error))
+
+    def _tell(self, attempt: Attempt, news: News) -> None:
         if self._open.get(attempt.number) is not attempt or self._attempts is None:
             return  # It was dropped, or its call is over.
         if isinstance(news, (Failed, Answered)):

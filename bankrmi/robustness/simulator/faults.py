@@ -7,7 +7,7 @@ faults, and what they have ranges over two orders of magnitude.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import exp, log
 
 __all__ = ["NEVER", "Faults"]
@@ -54,6 +54,11 @@ class Faults:
     slow_disk_every_ms: float
     io_error: float
     disk_full_every_ms: float
+
+    @classmethod
+    def none(cls) -> Faults:
+        """Return a world in which nothing goes wrong."""
+        return cls(**{one.name: NEVER if one.name.endswith("_every_ms") else 0.0 for one in fields(cls)})
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Faults:

@@ -154,7 +154,7 @@ class _ServerToken:
         world = self._asking.world
 
         def arrive() -> None:
-            self._on_answer(reply)
+            self._asking.arrive(lambda: self._on_answer(reply))
 
         world.send(self._asked.name, self._asking.name, reply, arrive)
         if world.happens(world.faults.late_answer):

@@ -1,7 +1,7 @@
 """One process of a simulated server: production's carrier and links; clock, disk and witness are ours.
 
 Rule 1: a crash or a pause may come before any effect; what is behind it is not carried out, or later.
-Rule 2: timers that fall due while a process stands still go off when it goes on.
+Rule 2: what comes while a process stands still, is busy, or waits for its disk, waits.
 Rule 3: a commit that fails stops the process (F1); whether it is on the disk nobody can tell, so either.
 """
 
@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from bankrmi.coordination.coordinator import Expected, OnSilence
 from bankrmi.replication.effects import Commit, Effect, Reply
-from bankrmi.replication.events import CoordinatorSilent, CopyEnded, Event, Proposed, ViewRead
+from bankrmi.replication.events import CoordinatorSilent, CopyEnded, Event, Proceed, Proposed, ViewRead
 from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.view import View
+from bankrmi.rmi.turn import Line
+from bankrmi.robustness.simulator.desk import Desk
+from bankrmi.robustness.simulator.loop import Loop
 from bankrmi.robustness.simulator.network import SimulatedNetwork
 from bankrmi.server.carrier import Carrier
 from bankrmi.server.peer_links import PeerLinks
@@ -25,7 +28,6 @@ from bankrmi.storage.journal import SqliteJournal
 
 if TYPE_CHECKING:
     from bankrmi.robustness.simulator.server import SimulatedServer
-    from bankrmi.robustness.simulator.witness import SimulatedWitness
     from bankrmi.robustness.simulator.world import World
 
 __all__ = ["SimulatedProcess"]
@@ -44,7 +46,8 @@ class SimulatedProcess:
         self.world: World = server.world
         self.name = server.name
         self.alive = True
-        self._overdue: list[Callable[[], None]] = []
+        self._tip_before = 0
+        self.loop = Loop(self.world, self._may_go_on, self._free)
         self._copy: SqliteJournal | None = None
         self.replica = Replica(
             server.settings,
@@ -57,7 +60,7 @@ class SimulatedProcess:
             self.replica,
             clock=self,
             disk=self,
-            keeper=_Keeper(self.name, self.simulation.witness),
+            keeper=_Keeper(self),
             callers=self,
             life=self,
             watcher=self,
@@ -65,12 +68,14 @@ class SimulatedProcess:
         self.network = SimulatedNetwork(self)
         self.links = PeerLinks(server.settings.others, self.network, self, self.carrier.take)
         self.carrier.links, self.carrier.copies = self.links, self
+        self.desk = Desk(self, self.simulation.waiting_bytes)
 
     def begin(self) -> None:
         """Connect to the others, and begin to tick."""
         tick_ms = self.server.settings.tick_ms
         self.after(self.world.chance.uniform(0, tick_ms), lambda: self.carrier.tick_every(tick_ms))
         self.links.open()
+        self.desk.open()
 
     def die(self) -> None:
         """Do nothing any more."""
@@ -82,12 +87,31 @@ class SimulatedProcess:
         self.carrier.hold()
 
     def go_on(self) -> None:
-        """Go on: first with what fell due meanwhile."""
-        overdue, self._overdue = self._overdue, []
-        for action in overdue:
-            self._go_off(action)
-        if self.alive:
+        """Move, after standing still or being busy: do what is left to be done, then take what came."""
+        if self.alive and not self.server.paused and not self.loop.is_busy:
             self.carrier.release()
+            self.loop.go_on()
+
+    def _free(self) -> None:
+        self.go_on()
+
+    def _may_go_on(self) -> bool:
+        return self.alive and not self.carrier.held and self.carrier.is_between_steps
+
+    # -- what reaches it -------------------------------------------------------------------------
+
+    def arrive(self, action: Callable[[], None]) -> None:
+        """Something of this process's own, or from another server, wants to be dealt with."""
+        if self.alive:
+            self.loop.arrive(action)
+
+    def take(self, event: Event) -> None:
+        """Something happened that the rules have to know."""
+        self.arrive(lambda: self.carrier.take(event))
+
+    def called(self, caller: str, line: Line, cost_ms: float, action: Callable[[], None]) -> None:
+        """A caller's message is here: it takes so long to read, and then this is to be done."""
+        self.loop.call(caller, line, cost_ms, action)
 
     # -- the clock -------------------------------------------------------------------------------
 
@@ -102,14 +126,8 @@ class SimulatedProcess:
     def after(self, delay_ms: float, action: Callable[[], None]) -> _Timer:
         """Let something happen later, if this process still lives."""
         timer = _Timer(action)
-        self.world.after(delay_ms, lambda: self._go_off(timer.go_off))
+        self.world.after(delay_ms, lambda: self.arrive(timer.go_off))
         return timer
-
-    def _go_off(self, action: Callable[[], None]) -> None:
-        if self.alive and self.server.paused:
-            self._overdue.append(action)
-        elif self.alive:
-            action()
 
     def soon(self, action: Callable[[], None]) -> None:
         """Let something happen in a moment."""
@@ -133,6 +151,7 @@ class SimulatedProcess:
         self.server.uncommitted = False
         self.simulation.promises.committed(self.server)
         done()
+        self.loop.go_on()
 
     def use(self, journal: Journal) -> None:
         """The copy is in place."""
@@ -191,13 +210,18 @@ class SimulatedProcess:
 
     # -- what is seen of it ----------------------------------------------------------------------
 
-    def taking(self, event: Event) -> None:
-        """Nothing is to be seen yet."""
+    def taking(self, _event: Event) -> None:
+        """What is written from now on is this event's work."""
+        self._tip_before = self.replica.journal.tip.action_id
 
-    def taken(self, _event: Event, effects: Sequence[Effect]) -> None:
-        """A step was made: the promises are looked at."""
+    def taken(self, event: Event, effects: Sequence[Effect]) -> None:
+        """A step was made: the promises are looked at; what it wants is carried out when its work is done."""
         self.server.uncommitted = any(type(effect) is Commit for effect in effects)
         self.simulation.promises.stepped(self.server)
+        decided = self.replica.journal.tip.action_id - self._tip_before if type(event) is Proceed else 0
+        self.loop.spend(self.simulation.work.step_ms(event, effects, decided))
+        if self.loop.is_busy:
+            self.carrier.hold()
 
     def doing(self, _effect: Effect) -> bool:
         """A crash or a pause may come between any two effects."""
@@ -235,9 +259,10 @@ class _Timer:
 class _Keeper:
     """The simulated witness, as one server asks it (see `ports.Keeper`)."""
 
-    def __init__(self, server: str, witness: SimulatedWitness) -> None:
-        self._server = server
-        self._witness = witness
+    def __init__(self, process: SimulatedProcess) -> None:
+        self._process = process
+        self._server = process.name
+        self._witness = process.simulation.witness
 
     def read(self, on_answer: Callable[[View | None], None], on_silence: OnSilence) -> None:
         def answered(event: Event) -> None:
@@ -246,7 +271,7 @@ class _Keeper:
             else:
                 on_silence("no answer", True)
 
-        self._witness.read(self._server, answered)
+        self._witness.read(self._server, lambda event: self._process.arrive(lambda: answered(event)))
 
     def propose(
         self,
@@ -261,4 +286,6 @@ class _Keeper:
             elif isinstance(event, CoordinatorSilent):
                 on_silence("no answer", event.sent)
 
-        self._witness.propose(self._server, view, expected, answered)
+        self._witness.propose(
+            self._server, view, expected, lambda event: self._process.arrive(lambda: answered(event))
+        )

@@ -5,6 +5,7 @@ Rule: a crash loses memory and what was not committed; the disk stays, unless it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import apsw
@@ -12,6 +13,8 @@ import apsw
 from bankrmi.replication.events import Event
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
+from bankrmi.rmi.turn import Line
+from bankrmi.robustness.simulator.desk import Asking
 from bankrmi.robustness.simulator.disk import Disk
 from bankrmi.robustness.simulator.process import SimulatedProcess
 from bankrmi.server.peer_links import PeerLinks
@@ -151,17 +154,32 @@ class SimulatedServer:
     def take(self, event: Event) -> None:
         """Something happened to the running process."""
         if self._process is not None:
-            self._process.carrier.take(event)
+            self._process.take(event)
 
-    def take_for(self, boot: int, event: Event) -> None:
-        """Something happened that only the process of this boot has to do with."""
-        if self.boot == boot:
-            self.take(event)
+    def called(self, boot: int, caller: str, event: Asking) -> None:
+        """A client's message arrives, for the process of that boot."""
+        process = self._process
+        if process is not None and self.boot == boot:
+            cost_ms = self.simulation.work.call_ms(event)
+            process.called(caller, Line.OURS, cost_ms, lambda: process.desk.ask(event))
+
+    def when_free(self, boot: int, action: Callable[[], None]) -> None:
+        """Something small is asked of the shell of that boot's process: it is done as soon as it may be."""
+        if self._process is not None and self.boot == boot:
+            self._process.arrive(action)
+
+    def called_by_stranger(self, boot: int, caller: str, cost_ms: float, served: Callable[[], None]) -> bool:
+        """Somebody's message arrives that costs only time; False if nobody is there."""
+        if self._process is None or self.boot != boot:
+            return False
+        self._process.called(caller, Line.STRANGERS, cost_ms, served)
+        return True
 
     def lose_link(self, other: str, boot: int) -> None:
         """The process of another server is gone, and this machine hears of it."""
         if self._process is not None:
-            self._process.network.lose(other, boot)
+            network = self._process.network
+            self._process.arrive(lambda: network.lose(other, boot))
 
     def greets(self, caller: str) -> bool:
         """Whether a connection of this caller would be answered now."""

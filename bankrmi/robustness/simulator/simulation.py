@@ -14,20 +14,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bankrmi.config import LimitSettings
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.effects import Decided, Read, Reply
 from bankrmi.replication.settings import Settings
 from bankrmi.robustness.checker.verdict import judge
 from bankrmi.robustness.simulator.chart import chart
-from bankrmi.robustness.simulator.client import Asked, SimulatedClient
+from bankrmi.robustness.simulator.client import OPERATIONS_AT_MOST, Asked, SimulatedClient
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.history import calls_of, copy_of
+from bankrmi.robustness.simulator.load import Load
 from bankrmi.robustness.simulator.misfortune import Misfortune, both_ways
 from bankrmi.robustness.simulator.operator import Operator
 from bankrmi.robustness.simulator.promises import Promises
 from bankrmi.robustness.simulator.recovery import Recovery
 from bankrmi.robustness.simulator.server import SimulatedServer
 from bankrmi.robustness.simulator.witness import SimulatedWitness
+from bankrmi.robustness.simulator.work import Work, longest_request_ms
 from bankrmi.robustness.simulator.workload import BankWorkload, Workload
 from bankrmi.robustness.simulator.world import TRACE_LENGTH, World
 
@@ -40,6 +43,8 @@ LEASES_MS = ((0, 20), (200, 20), (400, 160), (1000, 20), (1000, 160))
 CATCH_UP_OPERATIONS = (2048, 2048, 1, 3, 8)
 SILENT_MS = 8000.0
 """After so long the system notices that the machine at the other end is gone, though nothing is sent."""
+WORK_SHARE = 0.2
+"""Of the shortest timeout: the heaviest request takes no longer than that."""
 FARTHEST_MS = 65.0
 """One way. An answer of the witness that takes longer comes too late."""
 
@@ -51,6 +56,7 @@ class Result:
     seed: int
     servers: int
     clocks_apart: bool = False
+    under_load: bool = False
     events: int
     acknowledged: int
     calls: int
@@ -64,7 +70,7 @@ class Simulation:
     """One seed.
 
     With `clocks_apart`, clocks run apart by more than `drift_ms`: then a read may be stale, and everything
-    else must hold all the same.
+    else must hold all the same.  `under_load` nothing goes wrong, and there is much to do (see `load`).
     """
 
     def __init__(
@@ -73,11 +79,13 @@ class Simulation:
         *,
         servers: int = 2,
         clocks_apart: bool = False,
+        under_load: bool = False,
         workload: Workload | None = None,
         duration_ms: float = DURATION_MS,
         trace_length: int | None = TRACE_LENGTH,
     ) -> None:
-        self.world = World(seed, trace_length=trace_length)
+        self.world = World(seed, trace_length=trace_length, faultless=under_load)
+        self.load = Load(self) if under_load else None
         self.workload = workload or BankWorkload()
         self.clocks_apart = clocks_apart
         self.duration_ms = duration_ms
@@ -85,8 +93,14 @@ class Simulation:
         self.promises = Promises(self)
         self.witness = SimulatedWitness(self.world)
         self.witness.on_change = self._view_changed
-        self.servers = {settings.server: SimulatedServer(self, settings) for settings in self._drawn(servers)}
-        self.clients = [SimulatedClient(self, f"c{number}") for number in range(1, CLIENTS + 1)]
+        drawn = self._drawn(servers)
+        self.work = self._drawn_work(drawn[0])
+        self.waiting_bytes = LimitSettings().waiting_bytes
+        if self.load is not None:
+            self.work, self.waiting_bytes = self.load.drawn(drawn[0])
+        self.servers = {one.server: SimulatedServer(self, self.work.scaled(one)) for one in drawn}
+        count = CLIENTS if self.load is None else self.load.clients
+        self.clients = [SimulatedClient(self, f"c{number}") for number in range(1, count + 1)]
         self.operator = Operator(self)
         self.misfortune = Misfortune(self)
         self._place_far()
@@ -112,6 +126,16 @@ class Simulation:
             group_bytes=chance.choice([1 << 20, 200]),
         )
         return [replace(first, server=name) for name in names]
+
+    def _drawn_work(self, settings: Settings) -> Work:
+        """In most worlds work costs time: as much as a server can do without being taken for gone.
+
+        Drawn apart, as distances are.
+        """
+        chance = random.Random(f"work of seed {self.world.seed}")
+        shortest_ms = min(settings.checkpoint_timeout_ms, settings.silence_ms)
+        heaviest = round(WORK_SHARE * shortest_ms / longest_request_ms(OPERATIONS_AT_MOST))
+        return Work(0 if chance.random() < 0.3 else round(heaviest ** chance.random()))
 
     def _place_far(self) -> None:
         """Now and then have a server so far from the others that an answer may take more than a beacon.
@@ -151,10 +175,13 @@ class Simulation:
         world = self.world
         for server in self.servers.values():
             world.after(world.chance.uniform(0, 200), server.start)
-        for client in self.clients:
-            client.begin()
-        self.misfortune.arrange()
-        world.run_until(self.duration_ms)
+        if self.load is not None:
+            self.load.run()
+        else:
+            for client in self.clients:
+                client.begin()
+            self.misfortune.arrange()
+            world.run_until(self.duration_ms)
         survivors = Recovery(self).run()
         self._final_verdict(survivors)
 
@@ -214,6 +241,7 @@ def simulate(
     *,
     servers: int = 2,
     clocks_apart: bool = False,
+    under_load: bool = False,
     workload: Workload | None = None,
     duration_ms: float = DURATION_MS,
     whole_chart: bool = False,
@@ -226,6 +254,7 @@ def simulate(
         seed,
         servers=servers,
         clocks_apart=clocks_apart,
+        under_load=under_load,
         workload=workload,
         duration_ms=duration_ms,
         trace_length=None if whole_chart else TRACE_LENGTH,
@@ -245,6 +274,7 @@ def simulate(
         seed=seed,
         servers=servers,
         clocks_apart=clocks_apart,
+        under_load=under_load,
         events=world.events,
         acknowledged=len(simulation.promises.acknowledged),
         calls=sum(len(client.calls) for client in simulation.clients),

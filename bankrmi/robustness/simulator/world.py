@@ -27,10 +27,12 @@ LATE_AT_MOST_MS = 8000.0
 class World:
     """The simulated time and network."""
 
-    def __init__(self, seed: int, *, trace_length: int | None = TRACE_LENGTH) -> None:
+    def __init__(
+        self, seed: int, *, trace_length: int | None = TRACE_LENGTH, faultless: bool = False
+    ) -> None:
         self.seed = seed
         self.chance = random.Random(seed)
-        self.faults = Faults.drawn(self.chance)
+        self.faults = Faults.none() if faultless else Faults.drawn(self.chance)
         self.now_ms = 0.0
         self.events = 0
         self.quiet = False  # Faults have stopped.

@@ -1,0 +1,122 @@
+"""A simulated process's event loop: one thing after the other, each for as long as its work takes.
+
+What callers send is dealt with in production's turns (`rmi.turn`): they share a few milliseconds of each
+pass, while links of servers, timers and the process's own work come first.
+
+Rule 1: while the process is busy, or waits for its disk, or stands still, whatever comes waits.
+Rule 2: with nothing to do, what comes is done at once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bankrmi.rmi.turn import Line, Turn
+from bankrmi.robustness.simulator.world import World
+
+__all__ = ["Loop"]
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """A caller's message: who sent it, what reading it costs, and what to do with it then."""
+
+    caller: str
+    line: Line
+    cost_ms: float
+    action: Callable[[], None]
+
+
+class Loop:
+    """Does what arrives, when there is time."""
+
+    def __init__(self, world: World, may_go_on: Callable[[], bool], on_free: Callable[[], None]) -> None:
+        """`may_go_on` says whether the process lives, moves, and is between two steps.
+
+        `on_free` is called when the work that was under way is done: then the process carries out what it
+        came to, and calls `go_on`.
+        """
+        self._world = world
+        self._may_go_on = may_go_on
+        self._on_free = on_free
+        self._own: deque[Callable[[], None]] = deque()
+        self._turn: Turn[_Call] = Turn(lambda: world.now_ms)
+        self._calls = 0
+        self._busy_until_ms = 0.0
+        self._running = False
+        self._looking = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether work is under way."""
+        return self._world.now_ms < self._busy_until_ms
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait for their turn."""
+        return len(self._own) + self._calls
+
+    def spend(self, cost_ms: float) -> None:
+        """Be busy for so much longer; `go_on` comes by itself."""
+        if cost_ms > 0:
+            self._busy_until_ms = max(self._busy_until_ms, self._world.now_ms) + cost_ms
+            self._world.after(self._busy_until_ms - self._world.now_ms, self._free)
+
+    def _free(self) -> None:
+        if not self.is_busy:
+            self._on_free()
+
+    def arrive(self, action: Callable[[], None]) -> None:
+        """Something of the process's own, or from another server."""
+        self._own.append(action)
+        self.go_on()
+
+    def call(self, caller: str, line: Line, cost_ms: float, action: Callable[[], None]) -> None:
+        """A caller has sent something."""
+        self._turn.wait(_Call(caller, line, cost_ms, action), line)
+        self._calls += 1
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Do what waits, as far as there is time now."""
+        if self._running:
+            return
+        self._running = True
+        try:
+            while self._may_go_on() and not self.is_busy and self._do_one():
+                pass
+        finally:
+            self._running = False
+
+    def _do_one(self) -> bool:
+        if self._own:
+            self._own.popleft()()
+            return True
+        if not self._calls:
+            return False
+        call = self._turn.next()
+        if call is None:
+            self._turn.begin()
+            call = self._turn.next()
+        if call is None:
+            self._look_again()
+            return False
+        self._calls -= 1
+        self._turn.spent(call, call.line, call.cost_ms)
+        self.spend(call.cost_ms)
+        call.action()
+        return True
+
+    def _look_again(self) -> None:
+        """All who wait owe time: come back when they have paid."""
+        pause_ms = self._turn.pause_ms()
+        if pause_ms is not None and not self._looking:
+            self._looking = True
+
+            def look() -> None:
+                self._looking = False
+                self.go_on()
+
+            self._world.after(max(0.1, pause_ms), look)

@@ -152,7 +152,11 @@ def test_a_mistake_is_not_blamed_on_its_neighbours(tmp_path: Path) -> None:
         ),
         (
             "limits:\n  operations_per_request: 300000\n",
-            "line 5: server_message_bytes is 67108864, and must be at least 78897152",
+            "line 5: server_message_bytes is 16777216, and must be at least 78897152",
+        ),
+        (
+            "limits:\n  held_bytes: 1048576\n",
+            "line 6: held_bytes is 1048576, and must be at least 33554432 (twice the largest message",
         ),
     ],
 )

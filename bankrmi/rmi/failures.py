@@ -28,6 +28,7 @@ from typing import ClassVar
 from Pyro5.errors import CommunicationError, DaemonError, NamingError, PyroError, SecurityError
 
 from bankrmi.errors import BankError, error_of
+from bankrmi.foreign_text import foreign
 
 __all__ = [
     "AnswerOverdue",
@@ -133,6 +134,7 @@ def connect_failure(address: str, errors: Sequence[OSError | UnicodeError]) -> N
 
 
 _PYRO_ERRORS = (NamingError, DaemonError, SecurityError)
+_MESSAGE_CUT_AT = 2_000
 _WENT_WRONG = "something went wrong in the server; its log tells what"
 
 
@@ -164,16 +166,19 @@ def _form(class_name: str, message: str, attributes: Mapping[str, object]) -> di
 
 
 def read_error(form: object) -> Exception:
-    """Return the error that `form` stands for: one of ours by its code, else a RemoteError."""
+    """Return the error that `form` stands for: one of ours by its code, else a RemoteError.
+
+    Its words are somebody else's, and end in logs and on terminals: what they may do there is seen to here.
+    """
     match form:
         case {"attributes": {"code": str(code), **details}, "args": [message, *_]}:
             plain = {
-                str(name): value
+                foreign(name): foreign(value) if isinstance(value, str) else value
                 for name, value in details.items()
                 if name not in ("happened", "message") and isinstance(value, str | int | None)
             }
-            return error_of(code, str(message), plain)
+            return error_of(code, foreign(message, _MESSAGE_CUT_AT), plain)
         case {"__class__": str(class_name), "args": [*words]}:
-            return RemoteError(" ".join(map(str, words)), class_name)
+            return RemoteError(foreign(" ".join(map(str, words)), _MESSAGE_CUT_AT), foreign(class_name))
         case _:
-            return RemoteError(str(form))
+            return RemoteError(foreign(form))

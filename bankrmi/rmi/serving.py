@@ -66,6 +66,7 @@ class Host(Protocol):
 
     def opened(self, connection: ServedConnection) -> bool: ...
     def admit(self, connection: ServedConnection, request: object) -> Admission: ...
+    def fed(self, count: int) -> None: ...
     def closed(self, connection: ServedConnection) -> None: ...
 
 
@@ -86,6 +87,7 @@ class ServedConnection(asyncio.Protocol):
         "_stalled",
         "_transport",
         "_working",
+        "active_at",
         "address",
         "deadline",
         "lost",
@@ -110,7 +112,13 @@ class ServedConnection(asyncio.Protocol):
         self.address = ""
         self.peer = _STRANGER
         self.lost = False
-        self.waiting_since = host.loop.time()
+        self.active_at = self.waiting_since = host.loop.time()
+        """When a whole message of it, or an answer to it, was last taken care of."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is in progress."""
+        return self._in_progress > 0
 
     @property
     def held_bytes(self) -> int:
@@ -139,6 +147,7 @@ class ServedConnection(asyncio.Protocol):
             return
         reader = self._reader
         reader.feed(data)
+        self._host.fed(len(data))
         if self._in_progress < self._allowed and not self._stalled:
             self._work()
         else:
@@ -177,6 +186,7 @@ class ServedConnection(asyncio.Protocol):
                     self._wait_for_the_rest()
                     return
                 self.waiting_since = 0.0
+                self.active_at = self._host.loop.time()
                 if frame.kind == INVOKE:
                     self._invoke(frame)
                 elif frame.kind == PING:
@@ -274,6 +284,7 @@ class ServedConnection(asyncio.Protocol):
     def answered(self, call: Call, value: object, *, is_error: bool) -> None:
         """Send the answer, and go on with what came meanwhile. (Called by the call.)"""
         self._in_progress -= 1
+        self.active_at = self._host.loop.time()
         if not (call.flags & ONEWAY or self.lost or self._draining):
             flags = EXCEPTION if is_error else call.flags & BATCH
             try:
@@ -290,7 +301,8 @@ class ServedConnection(asyncio.Protocol):
     def _send(
         self, kind: int, serializer: int, flags: int, sequence: int, payload: bytes, correlation: bytes
     ) -> None:
-        self._transport.write(frame_bytes(kind, serializer, flags, sequence, payload, correlation))
+        if not self._transport.is_closing():  # What is written to a broken one, asyncio complains of.
+            self._transport.write(frame_bytes(kind, serializer, flags, sequence, payload, correlation))
 
     def _refuse(self, refusal: FrameRefused) -> None:
         """Say why, if there is somebody to be told; then read no more of it."""
@@ -311,7 +323,7 @@ class ServedConnection(asyncio.Protocol):
         """Let the caller finish its sentence: closing on unread bytes would reset what we said."""
         self._draining = self._host.limits.discarded_bytes
         self.waiting_since = self._host.loop.time()
-        if self._transport.can_write_eof():
+        if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
 
     def _drain(self, count: int) -> None:

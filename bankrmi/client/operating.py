@@ -9,11 +9,12 @@ from collections.abc import Collection
 from typing import Any
 
 from bankrmi.client.asking import ask_once
-from bankrmi.client.overview import overview
+from bankrmi.client.overview import overview, view_fields
 from bankrmi.config import Configuration
 from bankrmi.coordination import restoring
 from bankrmi.coordination.restore import Holding, NoSafeView
 from bankrmi.errors import OperationFailed, Unreached
+from bankrmi.foreign_text import foreign
 from bankrmi.replication.view import View
 
 __all__ = ["export", "plan_witness_restore", "restore_witness", "switchover"]
@@ -23,7 +24,12 @@ _SECONDS = 30.0
 
 def switchover(configuration: Configuration, target: str | None) -> dict[str, Any]:
     """Have the primary hand over to `target`, or to any server in sync; return the views before and after."""
-    return dict(_ask_operator(configuration, _primary(configuration), "switchover", target))
+    primary = _primary(configuration)
+    answer = _ask_operator(configuration, primary, "switchover", target)
+    try:
+        return {when: view_fields(answer[when]) for when in ("before", "after")}
+    except (AttributeError, KeyError, TypeError):
+        raise OperationFailed(f"{primary} answered with what is no view; `bankrmi status` shows it") from None
 
 
 def export(configuration: Configuration, server: str | None) -> dict[str, Any]:
@@ -34,12 +40,12 @@ def export(configuration: Configuration, server: str | None) -> dict[str, Any]:
     name = server or _primary(configuration)
     page = dict(_ask_operator(configuration, name, "export"))
     whole = {key: page[key] for key in ("action_id", "history")}
-    balances = list(page["balances"])
+    balances = _balances(name, page)
     while page.get("next") is not None:
         page = dict(_ask_operator(configuration, name, "export", page["next"]))
         if any(page[key] != value for key, value in whole.items()):
             raise OperationFailed(f"{name} gave pages of different states: export again")
-        balances += page["balances"]
+        balances += _balances(name, page)
     return {**whole, "balances": balances}
 
 
@@ -61,14 +67,25 @@ def restore_witness(configuration: Configuration, view: dict[str, Any]) -> dict[
     return restoring.apply(configuration, View.from_wire(view)).to_wire()
 
 
+def _balances(server: str, page: dict[str, Any]) -> list[list[int]]:
+    """Return the accounts of one page; a server that is none may answer anything."""
+    try:
+        balances = [[account, balance] for account, balance in page["balances"]]
+        if all(type(number) is int for pair in balances for number in pair):
+            return balances
+    except (TypeError, ValueError):
+        pass
+    raise OperationFailed(f"{server} answered with what is not a ledger: is it a server of this bank?")
+
+
 def _line(name: str, answer: Holding | str) -> str:
     if isinstance(answer, str):
         return f"{name}: cannot be asked ({answer})"
     if answer.history is None:
         return f"{name}: holds nothing"
     return (
-        f"{name}: epoch {answer.epoch} led by {answer.primary}, newest entry {answer.tip.action_id} "
-        f"(of epoch {answer.tip.epoch}), history {answer.history}"
+        f"{name}: epoch {answer.epoch} led by {foreign(answer.primary)}, newest entry {answer.tip.action_id} "
+        f"(of epoch {answer.tip.epoch}), history {foreign(answer.history)}"
     )
 
 

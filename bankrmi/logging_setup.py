@@ -5,8 +5,9 @@
 
 Rule 1: a line stays a line, whatever is in it; no terminal obeys any of it, and none of it hides.
 Rule 2: a log that cannot be written (a closed pipe, a full disk) never stops the process.
-Rule 3: a log grows slowly, whatever happens: of one kind of line 50 at once and then one a second, libraries'
-        included, each of a few thousand characters at most.
+Rule 3: a log grows slowly, whatever happens: of one kind of line 50 at once and then one a second, of all
+        kinds 1 000 and then ten a second, libraries' included, each of a few thousand characters. (Strangers
+        can cause some 20 MB a day, if they do all they can all the time: see `rmi.complaints`.)
 Assumption: called once, by the process's main function; rooms only call `structlog.get_logger`.
 """
 
@@ -32,6 +33,8 @@ _Event = MutableMapping[str, Any]
 _FIRST = ("time", "level", "server", "pid", "event")
 _BURST = 50
 _EVERY_SECONDS = 1.0
+_BURST_OF_ALL = 1_000
+_EVERY_SECONDS_OF_ALL = 0.1
 _EVENT_CUT_AT = 2_000
 _HALF_A_TRACEBACK = 3_000
 """Characters of its beginning, and of its end. Every other field is cut where foreign text is."""
@@ -74,11 +77,12 @@ def _signed(name: str) -> Callable[[Any, str, _Event], _Event]:
 
 def _within_budget() -> Callable[[Any, str, _Event], _Event]:
     budget = LineBudget(_BURST, _EVERY_SECONDS)
+    of_all = LineBudget(_BURST_OF_ALL, _EVERY_SECONDS_OF_ALL)
 
     def admit(_: Any, __: str, event: _Event) -> _Event:
-        if not budget.allows(str(event.pop(_KIND, event.get("event")))):
+        if not budget.allows(str(event.pop(_KIND, event.get("event")))) or not of_all.allows("all"):
             raise structlog.DropEvent
-        left_out = budget.left_out()
+        left_out = ", ".join(filter(None, (budget.left_out(), of_all.left_out())))
         return {**event, "left_out": left_out} if left_out else event
 
     return admit

@@ -38,15 +38,28 @@ def export(configuration: Configuration, server: str | None) -> dict[str, Any]:
     A large ledger comes in pages ("next" in one asks for the following), all of them of one state.
     """
     name = server or _primary(configuration)
-    page = dict(_ask_operator(configuration, name, "export"))
+    page = _page(configuration, name)
     whole = {key: page[key] for key in ("action_id", "history")}
-    balances = _balances(name, page)
-    while page.get("next") is not None:
-        page = dict(_ask_operator(configuration, name, "export", page["next"]))
+    balances = page["balances"]
+    while page["next"] is not None:
+        page = _page(configuration, name, page["next"])
         if any(page[key] != value for key, value in whole.items()):
             raise OperationFailed(f"{name} gave pages of different states: export again")
-        balances += _balances(name, page)
+        balances += page["balances"]
     return {**whole, "balances": balances}
+
+
+def _page(configuration: Configuration, server: str, *cursor: object) -> dict[str, Any]:
+    """Return one page of a ledger; raises OperationFailed if it is none: a false server may say anything."""
+    answer = _ask_operator(configuration, server, "export", *cursor)
+    try:
+        page = {key: answer.get(key) for key in ("action_id", "history", "next")}
+        page["balances"] = [[account, balance] for account, balance in answer["balances"]]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        page = {"balances": [[None]]}
+    if not all(type(number) is int for pair in page["balances"] for number in pair):
+        raise OperationFailed(f"{server} answered with what is not a ledger; is it a server of this bank?")
+    return page
 
 
 def plan_witness_restore(configuration: Configuration, *, given_up: Collection[str] = ()) -> dict[str, Any]:
@@ -65,17 +78,6 @@ def plan_witness_restore(configuration: Configuration, *, given_up: Collection[s
 def restore_witness(configuration: Configuration, view: dict[str, Any]) -> dict[str, Any]:
     """Propose the view that `plan_witness_restore` found; return it."""
     return restoring.apply(configuration, View.from_wire(view)).to_wire()
-
-
-def _balances(server: str, page: dict[str, Any]) -> list[list[int]]:
-    """Return the accounts of one page; a server that is none may answer anything."""
-    try:
-        balances = [[account, balance] for account, balance in page["balances"]]
-        if all(type(number) is int for pair in balances for number in pair):
-            return balances
-    except (TypeError, ValueError):
-        pass
-    raise OperationFailed(f"{server} answered with what is not a ledger: is it a server of this bank?")
 
 
 def _line(name: str, answer: Holding | str) -> str:

@@ -88,14 +88,22 @@ def _read(form: Any) -> Holding:
     last_view = form.get("last_view")
     action_id, epoch, digest = form["tip"]
     return Holding(
-        server=str(form["server"]),
-        incarnation=str(form["incarnation"]),
-        start_id=str(form["start_id"]),
-        history=form["history"],
+        server=_id(form["server"]),
+        incarnation=_id(form["incarnation"]),
+        start_id=_id(form["start_id"]),
+        history=None if form["history"] is None else _id(form["history"]),
         epoch=int(form["epoch"]),
-        primary=form["primary"],
+        primary=None if form["primary"] is None else _id(form["primary"]),
         tip=Position(int(action_id), int(epoch), digest),
         still=bool(form["still"]),
         last_view=None if last_view is None else View.from_wire(last_view),
         may_have_moved_on=bool(form["may_have_moved_on"]),
     )
+
+
+def _id(value: object) -> str:
+    """Return what may be a name or an id: sentences are made of it. Raises ValueError."""
+    text = str(value)
+    if text != foreign(text):
+        raise ValueError("neither a name nor an id")
+    return text

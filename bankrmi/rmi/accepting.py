@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 
-from .addresses import Address, host_and_port
+from .addresses import Address, host_and_port, joined
 from .complaints import complaints
 
 __all__ = ["Acceptor", "listening_socket"]
@@ -56,7 +56,7 @@ class Acceptor:
     def __init__(
         self,
         listening: socket.socket,
-        make_protocol: Callable[[], asyncio.Protocol],
+        make_protocol: Callable[[Address], asyncio.Protocol],
         has_room: Callable[[int], bool],
         out_of_files: Callable[[], None],
     ) -> None:
@@ -105,7 +105,7 @@ class Acceptor:
                 self._pause(_PAUSE_SECONDS)
                 return
             try:
-                accepted, _ = self._listening.accept()
+                accepted, where = self._listening.accept()
             except OSError as error:
                 if error.errno in _NOBODY_LEFT:
                     return
@@ -114,13 +114,13 @@ class Acceptor:
                     return
                 continue
             accepted.setblocking(False)
-            task = self._loop.create_task(self._take_on(accepted))
+            task = self._loop.create_task(self._take_on(accepted, joined(*where[:2])))
             self._coming.add(task)
             task.add_done_callback(self._coming.discard)
 
-    async def _take_on(self, accepted: socket.socket) -> None:
+    async def _take_on(self, accepted: socket.socket, address: Address) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._make_protocol, accepted)
+            await self._loop.connect_accepted_socket(lambda: self._make_protocol(address), accepted)
         except OSError:  # It is gone, or the system has no memory for it.
             accepted.close()
 

@@ -98,7 +98,7 @@ class Daemon:
             raise
         self.address = joined(*listening.getsockname()[:2])
         self._acceptor = Acceptor(
-            listening, lambda: ServedConnection(self), self._has_room, self._out_of_files
+            listening, lambda address: ServedConnection(self, address), self._has_room, self._out_of_files
         )
         self._sweep()
 

@@ -19,7 +19,7 @@ from Pyro5.core import DAEMON_NAME
 
 from bankrmi.errors import AccessDenied, InvalidRequest
 
-from .addresses import joined, notice_silent_deaths
+from .addresses import Address, notice_silent_deaths
 from .batch import Batch
 from .complaints import complaints
 from .failures import write_error, write_unexpected_error
@@ -95,7 +95,7 @@ class ServedConnection(asyncio.Protocol):
         "waiting_since",
     )
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, address: Address) -> None:
         limits = host.limits
         self._host = host
         self._reader = FrameReader(handshake_rules(limits))
@@ -109,7 +109,7 @@ class ServedConnection(asyncio.Protocol):
         self._piled = limits.piled_bytes
         self._paused = self._stalled = self._working = False
         self.deadline = limits.message_deadline_ms / 1000
-        self.address = ""
+        self.address = address
         self.peer = _STRANGER
         self.lost = False
         self.active_at = self.waiting_since = host.loop.time()
@@ -136,8 +136,6 @@ class ServedConnection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # a TCP transport is one
         self._transport.set_write_buffer_limits(high=self._host.limits.unsent_bytes)
         notice_silent_deaths(transport.get_extra_info("socket"), within_seconds=_SILENT_SECONDS)
-        host, port, *_ = transport.get_extra_info("peername") or ("?", 0)
-        self.address = joined(host, port)
         if not self._host.opened(self):
             self.abort()
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from bankrmi.rmi import NAMESERVER_NAME, connect, handshake
-from bankrmi.rmi.frames import CONNECT, CONNECT_OK, MSGPACK, FrameReader, frame_bytes
+from bankrmi.rmi.frames import CONNECT, CONNECT_OK, INVOKE, MSGPACK, PING, FrameReader, frame_bytes
 from bankrmi.rmi.limits import Limits, greeting_rules
-from bankrmi.rmi.values import write_value
+from bankrmi.rmi.values import write_call, write_value
+from tests.client.doubles import Account, Running
 
 from .cluster import NAMESERVER, Cluster
 
 CONNECTIONS = 100
+
+
+def _hello(object_id: str, said: object) -> bytes:
+    return frame_bytes(CONNECT, MSGPACK, 0, 0, write_value(MSGPACK, {"handshake": said, "object": object_id}))
 
 
 @contextmanager
@@ -25,9 +31,7 @@ def idle_crowd(
 ) -> Iterator[list[socket.socket]]:
     """Connect so often, do the handshake, and say no more."""
     host, _, port = address.rpartition(":")
-    hello = frame_bytes(
-        CONNECT, MSGPACK, 0, 0, write_value(MSGPACK, {"handshake": said, "object": object_id})
-    )
+    hello = _hello(object_id, said)
     with ExitStack() as crowd:
         idle = [
             crowd.enter_context(socket.create_connection((host, int(port)), timeout=20)) for _ in range(count)
@@ -88,6 +92,56 @@ def test_with_few_files_an_idle_crowd_keeps_no_standby_out_and_fills_no_log(tmp_
             assert cluster.client().deposit(1, 1).balance == 102
         for name in (NAMESERVER, *cluster.servers):
             assert len(cluster.log(name).splitlines()) < 100
+
+
+HOSTILE = "\x1b[2J\nFALSE LINE\u202e" + "x" * 500
+
+
+def attack_the_log(address: str, object_id: str) -> None:
+    """Provoke every line there is for somebody who may connect, and leave before the answer."""
+    host, _, port = address.rpartition(":")
+    hello = _hello(object_id, "hello")
+    ping = frame_bytes(PING, MSGPACK, 0, 1, b"ping")
+    for sent in (
+        b"GET / HTTP/1.1\r\n\r\n",
+        _hello(HOSTILE, HOSTILE),
+        _hello(object_id, {"protocol": HOSTILE, "role": HOSTILE}),
+        _hello(object_id, {"protocol": 1, "role": HOSTILE}),
+        _hello("bankrmi.standby.s1", handshake("server", server=HOSTILE, start_id=HOSTILE)),
+        frame_bytes(CONNECT, MSGPACK, 0, 1, b"\xc1" * 100),
+        hello + frame_bytes(INVOKE, MSGPACK, 0, 1, b"\xc1" * 100),
+        hello + ping * 200,
+        hello + frame_bytes(INVOKE, MSGPACK, 0, 1, write_call(object_id, HOSTILE, (HOSTILE,), {})) * 50,
+        hello + frame_bytes(INVOKE, MSGPACK, 0, 1, write_call(object_id, "status", (HOSTILE,), {})) * 50,
+        hello + hello,
+    ):
+        with suppress(OSError):
+            one = socket.create_connection((host, int(port)), timeout=20)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            one.sendall(sent)
+            one.close()
+
+
+def test_strangers_and_false_servers_fill_no_log_and_write_nothing_of_their_own(tmp_path: Path) -> None:
+    with Cluster(tmp_path) as cluster:
+        cluster.start_all()
+        cluster.kill("s2")
+        servers = cluster.configuration.servers
+        false = Running(servers["s2"], {"bankrmi.standby.s2": Account(lambda call: call.answer(HOSTILE))})
+        try:
+            for _ in range(100):
+                attack_the_log(servers["s1"], "bankrmi.account.s1")
+                attack_the_log(cluster.configuration.nameserver, NAMESERVER_NAME)
+            assert cluster.client().deposit(1, 1).balance == 101
+        finally:
+            false.stop()
+        for name in (NAMESERVER, "s1"):
+            lines = cluster.log(name).splitlines()
+            assert 10 < len(lines) < 400
+            for line in lines:
+                assert line.isprintable()
+                assert "FALSE LINE" not in line[:12]
+                assert len(line) < 2_000
 
 
 def test_a_crowd_that_claims_to_be_the_standby_does_not_take_its_place(tmp_path: Path) -> None:

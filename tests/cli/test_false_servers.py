@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from bankrmi.cli import run
+from bankrmi.cli.invocation import say, tell
+from bankrmi.cli.screen import Screen
 from bankrmi.errors import OperationFailed
 from bankrmi.rmi import Call, Exposed
 from tests.client.doubles import Running, free_address
@@ -116,6 +119,18 @@ WAYS = [
     with_an_error,
     with_an_error_of_its_own,
 ]
+
+
+def test_whatever_is_printed_is_seen_and_not_obeyed(capfd: pytest.CaptureFixture[str]) -> None:
+    """The last line of defence: what was not made fit for a terminal where it came in."""
+    say("chatter\x1b[2J\nof two lines\u202e")
+    tell("what was asked for\x9b31m\n")
+    screen = Screen(io.StringIO(), sink := io.StringIO())
+    screen.write("\x1b[2J")
+    output, chatter = capfd.readouterr()
+    assert chatter == "chatter\\u001b[2J\nof two lines\\u202e\n"
+    assert output == "what was asked for\\u009b31m\n\n"
+    assert sink.getvalue() == "\\u001b[2J\n"
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ _ENTRIES_AT_ONCE = 2048  # A standby that catches up is sent so many, and the re
 _ENTRY_BYTES = 256  # The most that an operation takes between servers, be its session's name ever so long.
 _RESULT_BYTES = 256  # The most that the outcome of one operation takes in an answer, in any serializer.
 _ANSWER_BYTES_AT_MOST = 16 << 20  # Clients take no larger ones, whoever sends them.
+_HELD_FOR_SERVERS = 2  # One half of what is held is for servers (`rmi.daemon`).
 _GROUP_TAKES = 2  # A group is measured generously, but short names are assumed.
 # What a server's waiting room counts, likewise.
 _QUESTION_BYTES = 2048
@@ -136,11 +137,12 @@ class LimitSettings(_Checked):
     """What a server takes from others (design.md section 5: nobody is trusted before the handshake)."""
 
     connections: _Count = 1000
-    unfinished_per_address: _Count = 64
+    unfinished: _Count = 1000
     handshake_bytes: _Bytes = 4096
     serpent_bytes: _Bytes = 1 << 16
     message_bytes: _Bytes = 1 << 20
-    server_message_bytes: _Bytes = 64 << 20
+    server_message_bytes: _Bytes = 16 << 20
+    held_bytes: _Bytes = 64 << 20
     message_deadline_ms: _Duration = 5000
     operations_per_request: _Count = 8192
     group_bytes: _Bytes = 1 << 20
@@ -297,6 +299,15 @@ def _impossible_sizes(limits: LimitSettings) -> Iterator[Mistake]:
             message=f"server_message_bytes is {limits.server_message_bytes}, and must be at least {needed} "
             f"({_GROUP_TAKES} * group_bytes, or {_ENTRIES_AT_ONCE} entries, and one request more; "
             f"{_ENTRY_BYTES} bytes an operation), or a standby could not be sent what it has to hold",
+        )
+    largest = max(limits.server_message_bytes, limits.message_bytes)
+    if limits.held_bytes < _HELD_FOR_SERVERS * largest:
+        yield Mistake(
+            key=("limits", "held_bytes"),
+            others=(("limits", "server_message_bytes"), ("limits", "message_bytes")),
+            message=f"held_bytes is {limits.held_bytes}, and must be at least {_HELD_FOR_SERVERS * largest} "
+            "(twice the largest message: one half is for servers, the other for everybody else), or that "
+            "message could never arrive",
         )
 
 

@@ -25,7 +25,8 @@ READY_SECONDS = 30.0
 class Bank:
     """The processes of a bank."""
 
-    def __init__(self, directory: Path, servers: int, settings: dict[str, object]) -> None:
+    def __init__(self, directory: Path, servers: int, settings: dict[str, object], files: int | None) -> None:
+        self._files = files
         ports = _free_ports(servers + 1)
         lines = [f"nameserver: 127.0.0.1:{ports[0]}", "servers:"]
         lines += [f"  s{number}: 127.0.0.1:{ports[number]}" for number in range(1, servers + 1)]
@@ -41,8 +42,9 @@ class Bank:
     def start(self, name: str) -> None:
         """Start the name server or a server."""
         command = ["nameserver"] if name == "nameserver" else ["server", name]
+        limit = [] if self._files is None else ["/bin/sh", "-c", f'ulimit -n {self._files}; exec "$@"', "sh"]
         self.processes[name] = subprocess.Popen(
-            [sys.executable, "-m", "bankrmi", "--config", str(self.configuration.path), *command],
+            [*limit, sys.executable, "-m", "bankrmi", "--config", str(self.configuration.path), *command],
             stdout=self._log,
             stderr=self._log,
         )
@@ -94,11 +96,11 @@ def _free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def running_bank(servers: int = 2, **settings: object) -> Iterator[Bank]:
-    """A bank, everybody in sync; gone when the block ends."""
+def running_bank(servers: int = 2, files: int | None = None, **settings: object) -> Iterator[Bank]:
+    """A bank, everybody in sync; gone when the block ends. Each process may open so many `files`."""
     base = os.environ.get("BANKRMI_BENCH_DIR")  # Where the disk is that is to be measured.
     with tempfile.TemporaryDirectory(dir=base) as directory:
-        bank = Bank(Path(directory), servers, settings)
+        bank = Bank(Path(directory), servers, settings, files)
         try:
             for name in ("nameserver", *bank.configuration.servers):
                 bank.start(name)

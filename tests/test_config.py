@@ -151,12 +151,16 @@ def test_a_mistake_is_not_blamed_on_its_neighbours(tmp_path: Path) -> None:
             "line 6: server_message_bytes is 2097152, and must be at least 4194304",
         ),
         (
-            "limits:\n  group_bytes: 33554432\n",
-            "line 5: server_message_bytes is 67108864, and must be at least 69206016",
-        ),
-        (
             "limits:\n  operations_per_request: 20000\n",
             "line 5: answer_bytes is 4194304, and must be at least 5120000",
+        ),
+        (
+            "limits:\n  group_bytes: 33554432\n",
+            "line 5: server_message_bytes is 16777216, and must be at least 69206016",
+        ),
+        (
+            "limits:\n  held_bytes: 1048576\n",
+            "line 6: held_bytes is 1048576, and must be at least 33554432 (twice the largest message",
         ),
     ],
 )

@@ -14,11 +14,12 @@ import click
 from bankrmi import config
 from bankrmi.config import Configuration
 from bankrmi.errors import ConfigurationError
+from bankrmi.foreign_text import foreign, visible
 
 if TYPE_CHECKING:
     from bankrmi.client import BankClient
 
-__all__ = ["Invocation", "check_server", "complete_server", "confirm", "say", "show_json"]
+__all__ = ["Invocation", "check_server", "complete_server", "confirm", "say", "show_json", "tell"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +53,18 @@ def _say_connecting() -> None:
 
 
 def say(text: str) -> None:
-    """Print chatter, which is on standard error."""
-    click.echo(text, err=True)
+    """Print chatter, which is on standard error. Whoever wrote it, the terminal obeys none of it."""
+    click.echo(visible(text, lines=True), err=True)
+
+
+def tell(text: str) -> None:
+    """Print what was asked for, on standard output. Whoever wrote it, the terminal obeys none of it."""
+    click.echo(visible(text, lines=True))
 
 
 def show_json(value: Any) -> None:
     """Print data for a program."""
-    click.echo(json.dumps(value))
+    click.echo(json.dumps(value, default=foreign, skipkeys=True))
 
 
 def confirm(question: str, *, yes: bool) -> None:

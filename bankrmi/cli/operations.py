@@ -12,10 +12,11 @@ import click
 
 from bankrmi.bank.ledger_file import write_ledger
 from bankrmi.bank.operations import Receipt, check_account, check_amount, parse_request_id
-from bankrmi.cli.invocation import Invocation, check_server, complete_server, say, show_json
+from bankrmi.cli.invocation import Invocation, check_server, complete_server, say, show_json, tell
 from bankrmi.cli.sentences import result_of, sentence_of
 from bankrmi.cli.written_numbers import RealRange, whole_number
 from bankrmi.errors import Cancelled, Refused
+from bankrmi.foreign_text import foreign
 
 __all__ = ["COMMANDS"]
 
@@ -121,7 +122,7 @@ def outcome(invocation: Invocation, request_id: str, as_json: bool, timeout: flo
         show_json({"request_id": request_id, "results": [_plain(result) for result in results]})
         return
     for result in results:
-        click.echo(result_of(result))
+        tell(result_of(result))
 
 
 @click.command()
@@ -150,7 +151,7 @@ def export(invocation: Invocation, file: Path | None, server: str | None) -> Non
         click.echo(content.getvalue(), nl=False)
     else:
         _write_whole(file, content.getvalue())
-    say(f"action id {copy['action_id']}, history {copy['history']}")
+    say(f"action id {foreign(copy['action_id'])}, history {foreign(copy['history'])}")
 
 
 def _write_whole(file: Path, content: str) -> None:
@@ -172,7 +173,7 @@ def _show(receipt: Receipt, *, as_json: bool) -> None:
     if as_json:
         show_json(_plain(receipt))
     else:
-        click.echo(sentence_of(receipt))
+        tell(sentence_of(receipt))
 
 
 def _plain(result: Receipt | Refused) -> dict[str, str | int]:

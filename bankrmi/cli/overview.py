@@ -10,9 +10,10 @@ from typing import Any, NoReturn
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
-from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say, show_json
+from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say, show_json, tell
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.config import Configuration
+from bankrmi.foreign_text import foreign
 
 __all__ = ["COMMANDS", "print_status"]
 
@@ -120,12 +121,13 @@ def switchover(invocation: Invocation, to: str | None, yes: bool) -> None:
         check_server(configuration, to)
     confirm(f"Hand over to {to or 'a standby that is in sync'}?", yes=yes)
     changed = client.switchover(configuration, to)
-    click.echo(f"before: {_sentence(changed['before'])}")
-    click.echo(f"after:  {_sentence(changed['after'])}")
+    tell(f"before: {_sentence(changed['before'])}")
+    tell(f"after:  {_sentence(changed['after'])}")
 
 
 def _sentence(view: dict[str, Any]) -> str:
-    return f"epoch {view['epoch']}, primary {view['primary']}, in sync {', '.join(view['in_sync'])}"
+    in_sync = ", ".join(map(foreign, view["in_sync"]))
+    return f"epoch {foreign(view['epoch'])}, primary {foreign(view['primary'])}, in sync {in_sync}"
 
 
 @click.group()
@@ -149,7 +151,7 @@ def restore(invocation: Invocation, yes: bool) -> None:
     for line in plan["found"]:
         say(line)
     confirm(f"Propose to the witness: {_sentence(plan['view'])}?", yes=yes)
-    click.echo(f"restored: {_sentence(client.restore_witness(configuration, plan['view']))}")
+    tell(f"restored: {_sentence(client.restore_witness(configuration, plan['view']))}")
 
 
 COMMANDS = (status, switchover, witness)

@@ -2,6 +2,7 @@
 
 Rule 1: only a terminal is cleared, waited on for a key, or written over.
 Rule 2: what comes through a pipe is written after its prompt, so that the transcript reads as on a terminal.
+Rule 3: a terminal obeys nothing that is in a text, whoever wrote it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import threading
 from typing import TextIO
 
 import click
+
+from bankrmi.foreign_text import visible
 
 __all__ = ["Screen"]
 
@@ -38,7 +41,7 @@ class Screen:
     def write(self, text: str) -> None:
         """Write one line, in the place of "connecting…" if that is there."""
         with self._one_at_a_time:
-            self._sink.write(f"{self._start_of_line()}{text}\n")
+            self._sink.write(f"{self._start_of_line()}{visible(text, lines=True)}\n")
             self._sink.flush()
 
     def ask(self, prompt: str) -> str:
@@ -65,6 +68,7 @@ class Screen:
 
     def interject(self, text: str) -> None:
         """Write a line that nobody asked for, and the prompt again that it interrupted."""
+        text = visible(text, lines=True)
         if not self.is_terminal:
             click.echo(text, err=True)
             return

@@ -1,6 +1,7 @@
 """The status as a person reads it: the view in a sentence, a line for each server, what is out of reach.
 
-Rule: everything shown is in the dictionary of `client.overview`; nothing is asked for here.
+Rule 1: everything shown is in the dictionary of `client.overview`; nothing is asked for here.
+Rule 2: what servers say of themselves is foreign text: whoever answers at an address may say anything.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from bankrmi.foreign_text import foreign
+
 __all__ = ["Status", "status_table"]
 
 Status = Mapping[str, Any]
 
 _CHANGED = "bold reverse"
+_CELL_CUT_AT = 60
 
 
 def _text(value: object) -> str:
-    return "-" if value is None else str(value)
+    return "-" if value is None else foreign(value, _CELL_CUT_AT)
 
 
 def _yes(value: object) -> str:
@@ -83,10 +87,11 @@ def _headline(status: Status, before: Status | None) -> Text:
     view = status["view"]
     if view is None:
         return Text(f"service {status['service']}: no view is known")
-    in_sync = ", ".join(view["in_sync"])
+    in_sync = ", ".join(map(_text, view["in_sync"]))
+    epoch, primary, history = _text(view["epoch"]), _text(view["primary"]), _text(view["history"])
     changed = before is not None and before["view"] != view
     return Text(f"service {status['service']}: ").append(
-        f"epoch {view['epoch']}, primary {view['primary']}, in sync {in_sync}, history {view['history']}",
+        f"epoch {epoch}, primary {primary}, in sync {in_sync}, history {history}",
         style=_CHANGED if changed else "",
     )
 
@@ -98,7 +103,7 @@ def _remarks(status: Status) -> list[Text]:
         remarks.append(
             f"{copies} copies hold every acknowledged entry"
             if copies > 1
-            else f"ONE COPY ONLY: what {status['view']['primary']} holds is all there is"
+            else f"ONE COPY ONLY: what {_text(status['view']['primary'])} holds is all there is"
         )
     elif status["witness"]["reachable"] and any(server.get("epoch") for server in status["servers"]):
         remarks.append(

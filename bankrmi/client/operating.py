@@ -9,11 +9,12 @@ from collections.abc import Collection
 from typing import Any
 
 from bankrmi.client.asking import ask_once
-from bankrmi.client.overview import overview
+from bankrmi.client.overview import overview, view_fields
 from bankrmi.config import Configuration
 from bankrmi.coordination import restoring
 from bankrmi.coordination.restore import Holding, NoSafeView
 from bankrmi.errors import OperationFailed, Unreached
+from bankrmi.foreign_text import foreign
 from bankrmi.replication.view import View
 
 __all__ = ["export", "plan_witness_restore", "restore_witness", "switchover"]
@@ -23,7 +24,12 @@ _SECONDS = 30.0
 
 def switchover(configuration: Configuration, target: str | None) -> dict[str, Any]:
     """Have the primary hand over to `target`, or to any server in sync; return the views before and after."""
-    return dict(_ask_operator(configuration, _primary(configuration), "switchover", target))
+    primary = _primary(configuration)
+    answer = _ask_operator(configuration, primary, "switchover", target)
+    try:
+        return {when: view_fields(answer[when]) for when in ("before", "after")}
+    except (AttributeError, KeyError, TypeError):
+        raise OperationFailed(f"{primary} answered with what is no view; `bankrmi status` shows it") from None
 
 
 def export(configuration: Configuration, server: str | None) -> dict[str, Any]:
@@ -32,15 +38,28 @@ def export(configuration: Configuration, server: str | None) -> dict[str, Any]:
     A large ledger comes in pages ("next" in one asks for the following), all of them of one state.
     """
     name = server or _primary(configuration)
-    page = dict(_ask_operator(configuration, name, "export"))
+    page = _page(configuration, name)
     whole = {key: page[key] for key in ("action_id", "history")}
-    balances = list(page["balances"])
-    while page.get("next") is not None:
-        page = dict(_ask_operator(configuration, name, "export", page["next"]))
+    balances = page["balances"]
+    while page["next"] is not None:
+        page = _page(configuration, name, page["next"])
         if any(page[key] != value for key, value in whole.items()):
             raise OperationFailed(f"{name} gave pages of different states: export again")
         balances += page["balances"]
     return {**whole, "balances": balances}
+
+
+def _page(configuration: Configuration, server: str, *cursor: object) -> dict[str, Any]:
+    """Return one page of a ledger; raises OperationFailed if it is none: a false server may say anything."""
+    answer = _ask_operator(configuration, server, "export", *cursor)
+    try:
+        page = {key: answer.get(key) for key in ("action_id", "history", "next")}
+        page["balances"] = [[account, balance] for account, balance in answer["balances"]]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        page = {"balances": [[None]]}
+    if not all(type(number) is int for pair in page["balances"] for number in pair):
+        raise OperationFailed(f"{server} answered with what is not a ledger; is it a server of this bank?")
+    return page
 
 
 def plan_witness_restore(configuration: Configuration, *, given_up: Collection[str] = ()) -> dict[str, Any]:
@@ -67,8 +86,8 @@ def _line(name: str, answer: Holding | str) -> str:
     if answer.history is None:
         return f"{name}: holds nothing"
     return (
-        f"{name}: epoch {answer.epoch} led by {answer.primary}, newest entry {answer.tip.action_id} "
-        f"(of epoch {answer.tip.epoch}), history {answer.history}"
+        f"{name}: epoch {answer.epoch} led by {foreign(answer.primary)}, newest entry {answer.tip.action_id} "
+        f"(of epoch {answer.tip.epoch}), history {foreign(answer.history)}"
     )
 
 

@@ -16,9 +16,10 @@ from bankrmi.client.requests import ACCOUNT_ID
 from bankrmi.config import Configuration
 from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BankError
+from bankrmi.foreign_text import foreign
 from bankrmi.rmi import NAMESERVER_NAME
 
-__all__ = ["overview"]
+__all__ = ["overview", "view_fields"]
 
 _SECONDS = 0.5
 
@@ -75,9 +76,9 @@ def _view(
 ) -> tuple[dict[str, Any] | None, str | None]:
     if isinstance(witness, dict):
         # It was reached, so that it holds none is the truth, whatever the servers remember.
-        return (_fields(witness), "witness") if witness else (None, "witness")
+        return (view_fields(witness), "witness") if witness else (None, "witness")
     views = {
-        name: _fields(told)
+        name: view_fields(told)
         for name, told in servers.items()
         if isinstance(told, dict) and told.get("role") == "primary" and isinstance(told.get("epoch"), int)
     }
@@ -88,11 +89,17 @@ def _view(
     return views[name], name
 
 
-def _fields(told: _Told) -> dict[str, Any]:
-    view = {name: told.get(name) for name in ("history", "epoch", "primary", "in_sync")}
-    in_sync = view["in_sync"]
-    view["in_sync"] = sorted(in_sync) if isinstance(in_sync, list | tuple) else []
+def view_fields(told: _Told) -> dict[str, Any]:
+    """Return what a view is made of, each of its kind, whatever was told."""
+    view: dict[str, Any] = {name: _scalar(told.get(name)) for name in ("history", "epoch", "primary")}
+    in_sync = told.get("in_sync")
+    view["in_sync"] = sorted(map(str, in_sync)) if isinstance(in_sync, list | tuple) else []
     return view
+
+
+def _scalar(value: object) -> str | int | None:
+    """Return the value if it is one that a view has; a server that is none may say anything."""
+    return value if value is None or isinstance(value, str | int) else foreign(value)
 
 
 def _server(name: str, address: str, told: _Told | str, view: _Told | None) -> dict[str, Any]:

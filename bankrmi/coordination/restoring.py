@@ -17,6 +17,7 @@ from bankrmi.config import Configuration
 from bankrmi.coordination.restore import Holding, NoSafeView, SafeView, decide
 from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BankError, OperationFailed
+from bankrmi.foreign_text import foreign
 from bankrmi.replication.entry import Position
 from bankrmi.replication.view import View
 from bankrmi.rmi import Failure, RemoteError, connect, handshake
@@ -41,7 +42,7 @@ def gather(configuration: Configuration, *, given_up: Collection[str] = ()) -> F
     """Ask the witness and all servers; raises OperationFailed if the witness needs no restoring."""
     view = _call_witness(configuration, "read", [configuration.service])
     if view is not None:
-        epoch = view["epoch"]
+        epoch = foreign(view["epoch"] if isinstance(view, dict) else view)
         raise OperationFailed(f"there is nothing to restore: the witness holds a view (epoch {epoch})")
     names = list(configuration.servers)
     with ThreadPoolExecutor(len(names)) as pool:
@@ -54,9 +55,15 @@ def gather(configuration: Configuration, *, given_up: Collection[str] = ()) -> F
 def apply(configuration: Configuration, view: View) -> View:
     """Propose the view; raises OperationFailed if there is one meanwhile."""
     answer = _call_witness(configuration, "propose", [configuration.service, None, view.to_wire()])
-    if not answer["won"]:
-        raise OperationFailed(f"the witness holds a view meanwhile (epoch {answer['view']['epoch']})")
-    return View.from_wire(answer["view"])
+    try:
+        won, holds = bool(answer["won"]), View.from_wire(answer["view"])
+    except (KeyError, TypeError, ValueError):
+        raise OperationFailed(
+            f"the witness at {configuration.witness} answered what cannot be read"
+        ) from None
+    if not won:
+        raise OperationFailed(f"the witness holds a view meanwhile (epoch {holds.epoch})")
+    return holds
 
 
 def _call_witness(configuration: Configuration, method: str, args: list[object]) -> Any:
@@ -81,14 +88,22 @@ def _read(form: Any) -> Holding:
     last_view = form.get("last_view")
     action_id, epoch, digest = form["tip"]
     return Holding(
-        server=str(form["server"]),
-        incarnation=str(form["incarnation"]),
-        start_id=str(form["start_id"]),
-        history=form["history"],
+        server=_id(form["server"]),
+        incarnation=_id(form["incarnation"]),
+        start_id=_id(form["start_id"]),
+        history=None if form["history"] is None else _id(form["history"]),
         epoch=int(form["epoch"]),
-        primary=form["primary"],
+        primary=None if form["primary"] is None else _id(form["primary"]),
         tip=Position(int(action_id), int(epoch), digest),
         still=bool(form["still"]),
         last_view=None if last_view is None else View.from_wire(last_view),
         may_have_moved_on=bool(form["may_have_moved_on"]),
     )
+
+
+def _id(value: object) -> str:
+    """Return what may be a name or an id: sentences are made of it. Raises ValueError."""
+    text = str(value)
+    if text != foreign(text):
+        raise ValueError("neither a name nor an id")
+    return text

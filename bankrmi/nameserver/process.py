@@ -81,7 +81,7 @@ class _Process:
         self._prepare()
         try:
             for address, daemon in self._daemons.items():
-                await daemon.listen(address)
+                await daemon.listen(address, daemons=len(self._daemons))
             self._say_ready(ready_fd)
             await self._stop.wait()
         finally:
@@ -116,7 +116,12 @@ class _Process:
 
     def _daemon_at(self, address: str) -> Daemon:
         if address not in self._daemons:
-            self._daemons[address] = Daemon(_limits(self._configuration), self._greeting, self._rounds)
+            self._daemons[address] = Daemon(
+                _limits(self._configuration),
+                self._greeting,
+                self._rounds,
+                servers=self._configuration.servers,
+            )
         return self._daemons[address]
 
     def _greeting(self) -> dict[str, object]:

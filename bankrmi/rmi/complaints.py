@@ -1,45 +1,41 @@
-"""The log lines that strangers can cause: a few a second, for a full disk stops a bank.
+"""The log lines that strangers can cause: the first of each kind, then a few a minute.
 
-Rule: every line of this room that a caller can provoke goes through here.
-Assumption: the first lines of a flood tell as much as all of them.
+Rule: every line of this room that a caller can provoke goes through here. (All lines of a process have a
+budget, see `logging_setup`; what strangers cause has a smaller one.)
 """
 
 from __future__ import annotations
 
-import time
-
 import structlog
+
+from bankrmi.line_budget import LineBudget
 
 __all__ = ["Complaints", "complaints"]
 
+_BURST = 20
+_EVERY_SECONDS = 5.0
+
 
 class Complaints:
-    """Logs up to `lines` lines a second, then says how many more there were."""
+    """Logs 20 lines of a kind at once and one every 5 s after that, and says how many more there were."""
 
-    def __init__(self, lines: int = 20) -> None:
-        self._lines = lines
-        self._second = 0
-        self._said = 0
+    def __init__(self) -> None:
+        self._budget = LineBudget(_BURST, _EVERY_SECONDS)
         self._log = structlog.get_logger("bankrmi.rmi")
 
     def note(self, event: str, **values: object) -> None:
         """Log what a caller did."""
-        if self._allowed():
-            self._log.info(event, **values)
+        if self._budget.allows(event):
+            self._log.info(event, **values, **self._more())
 
     def error(self, event: str, error: Exception, **values: object) -> None:
         """Log what went wrong here, with its traceback."""
-        if self._allowed():
-            self._log.error(event, exc_info=error, **values)
+        if self._budget.allows(event):
+            self._log.error(event, exc_info=error, **values, **self._more())
 
-    def _allowed(self) -> bool:
-        second = int(time.monotonic())
-        if second != self._second:
-            left_out, self._second, self._said = self._said - self._lines, second, 0
-            if left_out > 0:
-                self._log.warning("log lines about callers were left out", lines=left_out)
-        self._said += 1
-        return self._said <= self._lines
+    def _more(self) -> dict[str, str]:
+        left_out = self._budget.left_out()
+        return {"left_out": left_out} if left_out else {}
 
 
 complaints = Complaints()

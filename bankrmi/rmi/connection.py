@@ -9,6 +9,7 @@ Assumption: one thread at a time; two calls at once are the caller's mistake.
 from __future__ import annotations
 
 import errno
+import select
 import socket
 import time
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
+
+from bankrmi.foreign_text import foreign
 
 from .addresses import Address, host_and_port
 from .failures import (
@@ -87,7 +90,9 @@ class Connection:
 
     @property
     def closed(self) -> bool:
-        """Whether it is of no use any more."""
+        """Whether it is of no use any more; the other side may have closed it meanwhile, to make room."""
+        if self._socket is not None and _says_something(self._socket):
+            self.close()
         return self._socket is None
 
     def close(self) -> None:
@@ -144,7 +149,7 @@ class Connection:
         except (OSError, FrameRefused, ValueRefused) as error:
             raise ConnectFailed(f"no handshake with {self.address}: {error}").because("reset") from error
         if frame.kind != CONNECT_OK:
-            raise ConnectDenied(f"{self.address} denied the connection: {in_few_words(value)}")
+            raise ConnectDenied(f"{self.address} denied the connection: {foreign(in_few_words(value))}")
         greeting = value.get("handshake") if isinstance(value, dict) else None
         self.greeting = greeting if isinstance(greeting, dict) else {}
         for_servers = handshake.get("role") == "server"
@@ -164,6 +169,13 @@ class Connection:
             frame = reader.take()
             if frame is not None:
                 return frame
+
+
+def _says_something(idle: socket.socket) -> bool:
+    """Whether the other side has sent anything, its end included, though nothing was asked."""
+    poll = select.poll()
+    poll.register(idle, select.POLLIN | select.POLLERR | select.POLLHUP)
+    return bool(poll.poll(0))
 
 
 def _left(deadline: float) -> float:

@@ -1,56 +1,53 @@
 """The daemon: serves remote objects to Pyro clients from the event loop.
 
 It owns the listening socket and all connections, and sees to the limits that concern more than one of
-them. What one connection may do is in `serving`.
+them: `seats` says who may be connected, `accepting` lets in. What one connection may do is in `serving`.
 
 Rule 1: the listening socket is closed last, when nobody is answered any more (design, R3): whoever finds
         the port refusing, may conclude that this server acknowledges nothing.
-Rule 2: who does not finish a handshake gives way to who comes later, so idling keeps nobody out.
-Rule 3: servers get in when clients have used up all connections.
+Rule 2: idling keeps nobody out, before the handshake or after it; and who is cut for it, was told nothing
+        wrong: our clients connect again with their next call.
+Rule 3: what callers have sent in part is bounded in bytes for all together, and for servers apart from them.
 Assumption: one daemon belongs to one event loop and is used in its thread only.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import resource
-import socket
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 
-import structlog
 from Pyro5.core import DAEMON_NAME
 
-from bankrmi.errors import BankError, ConfigurationError, OperationFailed
-
-from .addresses import Address, host_and_port, joined
+from .accepting import Acceptor, listening_socket
+from .addresses import Address, joined
 from .complaints import complaints
 from .daemon_object import DaemonObject
-from .handshake import Admission, HandshakeDenied, Registered, admission
+from .handshake import Admission, HandshakeDenied, Registered, admission, claimed_name
 from .limits import Limits
 from .objects import RemoteObject
+from .open_files import allow_files, plan_seats
 from .rounds import Rounds
+from .seats import NoSeat, SeatPlan, Seats, origin
 from .serving import ServedConnection
 
 __all__ = ["Daemon", "rounds_of"]
 
-log = structlog.get_logger("bankrmi.rmi")
-
-_BACKLOG = 1024
-_ACCEPTED_AT_ONCE = 8
-"""Accepted before what those connections sent is read: of a crowd that arrives at once, few are ever
-without a handshake, and only who idles runs into the limits for those."""
 _CLOSING_SECONDS = 0.5
-_OTHER_FILES = 128
-"""Open files that are not connections of callers."""
 
 
 class Daemon:
-    """Serves objects at one address. `greeting()` is what callers are answered in the handshake."""
+    """Serves objects at one address. `greeting()` is what callers are answered in the handshake.
+
+    `servers` are the names of those for whom seats are reserved.
+    """
 
     def __init__(
-        self, limits: Limits, greeting: Callable[[], Mapping[str, object]], rounds: Rounds | None = None
+        self,
+        limits: Limits,
+        greeting: Callable[[], Mapping[str, object]],
+        rounds: Rounds | None = None,
+        servers: Collection[str] = (),
     ) -> None:
         self.limits = limits
         self.rounds = rounds_of(limits) if rounds is None else rounds
@@ -58,17 +55,22 @@ class Daemon:
         self.address: Address = ""
         """Where it listens; with port 0 asked for, the port that it got."""
         self._greeting = greeting
+        self._servers = frozenset(servers)
         self._objects: dict[str, Registered] = {}
         self.daemon_object: RemoteObject = DaemonObject(self._objects)
         self._objects[DAEMON_NAME] = Registered(target=self.daemon_object)
-        self._unfinished: dict[ServedConnection, str] = {}  # in order of arrival, with the host
-        self._clients: set[ServedConnection] = set()
-        self._servers: set[ServedConnection] = set()
+        self._seats: Seats[ServedConnection] = Seats(plan_seats(limits, self._servers, None))
         self._leaving: set[ServedConnection] = set()
         self._refusing = False
-        self._server: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._all_closed = asyncio.Event()
+        self._fed_bytes = 0
+
+    @property
+    def seats(self) -> SeatPlan:
+        """How many connections there may be, of which kind."""
+        return self._seats.plan
 
     def register(
         self,
@@ -83,19 +85,26 @@ class Daemon:
         allowed = frozenset(roles) or frozenset({"server"} if for_servers else ())
         self._objects[object_id] = Registered(target=obj, roles=allowed, for_servers=for_servers)
 
-    async def listen(self, address: Address) -> None:
-        """Begin to serve. Raises OperationFailed if the port is taken, ConfigurationError if the
-        address cannot be had."""
+    async def listen(self, address: Address, *, daemons: int = 1) -> None:
+        """Begin to serve. `daemons` of this process share the files that it may open.
+
+        Raises OperationFailed if the port is taken or too few files may be open, ConfigurationError if the
+        address cannot be had.
+        """
         self.loop = asyncio.get_running_loop()
         self.rounds.use(self.loop)
-        listening = await _listening_socket(address)
-        _allow_files(self.limits.connections + self.limits.server_connections + self.limits.unfinished)
-        self._server = await self.loop.create_server(
-            lambda: ServedConnection(self), sock=listening, backlog=_ACCEPTED_AT_ONCE
-        )
-        # asyncio accepts as many connections in one go as its backlog; the kernel's is to be longer.
-        listening.listen(_BACKLOG)
+        listening = await listening_socket(address)
+        try:
+            files = allow_files(daemons * self.seats.total, daemons * len(self._servers))
+            share = None if files is None else files // daemons
+            self._seats = Seats(plan_seats(self.limits, self._servers, share))
+        except BaseException:
+            listening.close()
+            raise
         self.address = joined(*listening.getsockname()[:2])
+        self._acceptor = Acceptor(
+            listening, lambda address: ServedConnection(self, address), self._has_room, self._out_of_files
+        )
         self._sweep()
 
     def refuse_new(self) -> None:
@@ -114,29 +123,23 @@ class Daemon:
         await self._wait_until_alone()
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
+        if self._acceptor is not None:
+            self._acceptor.close()
 
     @property
     def connections(self) -> int:
         """How many connections there are."""
-        return len(self._connections())
+        return len(self._seats) + len(self._leaving)
 
     # --- called by the connections --------------------------------------------------------------------
 
     def opened(self, connection: ServedConnection) -> bool:
         """Note a new connection; False if it is not wanted."""
-        host = connection.address.rpartition(":")[0]
         if self._refusing:
             self._leaving.add(connection)
             return False
-        of_this_host = [other for other, its_host in self._unfinished.items() if its_host == host]
-        if len(of_this_host) >= self.limits.unfinished_per_address:
-            self._evict(of_this_host[0])
-        elif len(self._unfinished) >= self.limits.unfinished:
-            self._evict(next(iter(self._unfinished)))
-        self._unfinished[connection] = host
+        host = origin(connection.address)
+        self._make_room(self._seats.arrive(connection, host, self.loop.time()))
         return True
 
     def admit(self, connection: ServedConnection, request: object) -> Admission:
@@ -144,32 +147,75 @@ class Daemon:
         if self._refusing:
             raise HandshakeDenied("this server is stopping")
         admitted = admission(request, connection.address, self._objects, self._greeting())
-        role = admitted.peer.role
-        group = self._servers if role == "server" else self._clients
-        limit = self.limits.server_connections if role == "server" else self.limits.connections
-        if len(group) >= limit:
-            raise HandshakeDenied(f"this server has {limit} connections, and that is its limit")
-        self._unfinished.pop(connection, None)
-        group.add(connection)
+        peer = admitted.peer
+        host, now = origin(connection.address), self.loop.time()
+        try:
+            makes_room = self._seats.finish(connection, host, peer.role, claimed_name(peer), now)
+        except NoSeat as refusal:
+            raise HandshakeDenied(str(refusal)) from refusal
+        self._make_room(makes_room)
+        self._let_in()
         return admitted
+
+    def fed(self, count: int) -> None:
+        """Note that so many bytes have arrived: after some, memory is looked after."""
+        self._fed_bytes += count
+        if self._fed_bytes >= self.limits.held_bytes >> 3:
+            self.free_memory()
 
     def closed(self, connection: ServedConnection) -> None:
         """Forget the connection."""
-        self._unfinished.pop(connection, None)
-        self._clients.discard(connection)
-        self._servers.discard(connection)
+        self._seats.leave(connection)
         self._leaving.discard(connection)
         if self._refusing and not self.connections:
             self._all_closed.set()
+        self._let_in()
+
+    # --- room -------------------------------------------------------------------------------------------
+
+    def _has_room(self, coming: int) -> bool:
+        if self._refusing:  # They are closed at once, so that nobody takes silence for a slow server.
+            return True
+        if self.connections + coming >= self.seats.total:
+            return False
+        return not self._seats.crowded(coming, self.loop.time())
+
+    def _let_in(self) -> None:
+        if self._acceptor is not None:
+            self._acceptor.go_on()
+
+    def _out_of_files(self) -> None:
+        self._make_room(self._seats.longest_idle())
+
+    def _make_room(self, connection: ServedConnection | None) -> None:
+        """Cut it, and count it no more at once: the loop may tell only after the next one has come."""
+        if connection is not None:
+            self._seats.leave(connection)
+            self._leaving.add(connection)
+            connection.abort()
+
+    # --- within -----------------------------------------------------------------------------------------
 
     def free_memory(self) -> None:
-        """Cut who holds most, as long as too much is held for all together: messages that nobody
-        finishes, answers that nobody takes. Servers may hold more, and are cut when it is they."""
-        holders = sorted(self._connections(), key=lambda one: one.held_bytes)
-        held = sum(one.held_bytes for one in holders)
-        while held > self.limits.held_bytes:
+        """Many large messages that nobody finishes must not add up, whoever sends them.
+
+        One half of the budget is for servers, so that nobody else can take it up. Within each half, who holds
+        most is cut.
+        """
+        self._fed_bytes = 0
+        budget = self.limits.held_bytes >> 1
+        connections = [one for one in self._connections() if not one.lost]
+        of_servers = {one for one in connections if self._seats.reserved_for_servers(one)}
+        others = set(connections) - of_servers
+        for holders in (of_servers, others):
+            held = sum(one.held_bytes for one in holders)
+            if held > budget:
+                self._cut_largest(sorted(holders, key=lambda one: one.held_bytes), held - budget)
+
+    def _cut_largest(self, holders: list[ServedConnection], too_much: int) -> None:
+        while too_much > 0:
             largest = holders.pop()
-            held -= largest.held_bytes
+            too_much -= largest.held_bytes
             self._cut(largest, "too much is held for callers")
 
     # --- within -----------------------------------------------------------------------------------------
@@ -178,14 +224,8 @@ class Daemon:
         complaints.note("connection cut", peer=connection.address, reason=reason)
         connection.abort()
 
-    def _evict(self, connection: ServedConnection) -> None:
-        """Cut it, and count it no more at once: the loop may tell only after the next one has come."""
-        del self._unfinished[connection]
-        self._leaving.add(connection)
-        connection.abort()
-
     def _connections(self) -> list[ServedConnection]:
-        return [*self._unfinished, *self._clients, *self._servers, *self._leaving]
+        return [*self._seats, *self._leaving]
 
     async def _wait_until_alone(self) -> None:
         while self.connections:
@@ -206,54 +246,3 @@ class Daemon:
 def rounds_of(limits: Limits) -> Rounds:
     """Return the turns by which the callers of one event loop are served."""
     return Rounds(strangers_share=limits.strangers_percent / 100)
-
-
-def _allow_files(sockets: int) -> None:
-    """Raise this process's limit of open files, as far as it may, so that the sockets fit in."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = sockets + _OTHER_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        granted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
-        if granted < wanted:
-            log.warning("fewer connections than configured: open files are limited", files=granted)
-
-
-async def _listening_socket(address: Address) -> socket.socket:
-    """Return a socket bound to the address, or raise ConfigurationError saying what is wrong."""
-    host, port = host_and_port(address)
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise ConfigurationError(f"cannot listen on {address}: there is no host {host!r}") from error
-    found.sort(key=lambda one: one[0] != socket.AF_INET)  # "localhost" means 127.0.0.1
-    family, kind, protocol, _, where = found[0]
-    listening = socket.socket(family, kind, protocol)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setblocking(False)
-        listening.bind(where)
-        # Listen here already: a port taken between bind and listen is the same mistake.
-        listening.listen(_BACKLOG)
-    except OSError as error:
-        listening.close()
-        raise _refusal(address, error) from error
-    return listening
-
-
-def _refusal(address: Address, error: OSError) -> BankError:
-    """A port may be free the next time; an address that is not this machine's will not become so."""
-    kind = OperationFailed if error.errno == errno.EADDRINUSE else ConfigurationError
-    return kind(f"cannot listen on {address}: {_reason(error)}")
-
-
-def _reason(error: OSError) -> str:
-    match error.errno:
-        case errno.EADDRINUSE:
-            return "another process has taken this port"
-        case errno.EADDRNOTAVAIL:
-            return "this machine does not have that address"
-        case errno.EACCES:
-            return "this port needs more rights"
-        case _:
-            return error.strerror or str(error)

@@ -29,6 +29,7 @@ from typing import ClassVar, TypeGuard
 from Pyro5.errors import CommunicationError, DaemonError, NamingError, PyroError, SecurityError
 
 from bankrmi.errors import BankError, error_of
+from bankrmi.foreign_text import foreign
 
 __all__ = [
     "AnswerOverdue",
@@ -139,6 +140,7 @@ _DETAILS_AT_MOST = 16
 _NO_DETAILS = ("happened", "message", "self")
 
 _PYRO_ERRORS = (NamingError, DaemonError, SecurityError)
+_MESSAGE_CUT_AT = 2_000
 _WENT_WRONG = "something went wrong in the server; its log tells what"
 
 
@@ -172,22 +174,23 @@ def _form(class_name: str, message: str, attributes: Mapping[str, object]) -> di
 def read_error(form: object) -> Exception:
     """Return the error that `form` stands for: one of ours by its code, else a RemoteError.
 
+    Its words are somebody else's, and end in logs and on terminals: what they may do there is seen to here.
     Whatever is in it, the error has a message of bounded length and a few details, plain and bounded, too.
     """
     match form:
         case {"attributes": {"code": str(code), **details}, "args": [message, *_]}:
             plain: dict[str, str | int | None] = {
-                name: value
+                foreign(name): foreign(value) if isinstance(value, str) else value
                 for name, value in details.items()
                 if name not in _NO_DETAILS and isinstance(name, str) and _is_plain(value)
             }
             few = dict(islice(plain.items(), _DETAILS_AT_MOST))
-            return error_of(code, in_few_words(message), few)
+            return error_of(code, foreign(in_few_words(message), _MESSAGE_CUT_AT), few)
         case {"__class__": str(class_name), "args": [*words]}:
             said = " ".join(in_few_words(word) for word in words[:_DETAILS_AT_MOST])
-            return RemoteError(in_few_words(said), class_name[:_TEXT_AT_MOST])
+            return RemoteError(foreign(in_few_words(said), _MESSAGE_CUT_AT), foreign(class_name))
         case _:
-            return RemoteError(in_few_words(form))
+            return RemoteError(foreign(in_few_words(form), _MESSAGE_CUT_AT))
 
 
 def _is_plain(value: object) -> TypeGuard[str | int | None]:

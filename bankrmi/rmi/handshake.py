@@ -22,6 +22,7 @@ __all__ = [
     "HandshakeDenied",
     "Registered",
     "admission",
+    "claimed_name",
     "handshake",
 ]
 
@@ -82,6 +83,12 @@ def admission(
         for_servers=registered.for_servers,
         greeting=greeting,
     )
+
+
+def claimed_name(peer: Peer) -> str:
+    """Return which server the caller says he is; empty if none."""
+    name = peer.handshake.get("server")
+    return name if isinstance(name, str) else ""
 
 
 def _peer(said: object, address: Address) -> Peer:

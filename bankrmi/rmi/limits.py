@@ -21,15 +21,13 @@ class Limits:
     """Of one daemon. Sizes in bytes, times in milliseconds."""
 
     connections: int = 1000
-    """Of clients. Servers get in when clients have used these up."""
-    server_connections: int = 64
-    unfinished: int = 256
-    """Connections without a handshake yet; over it the oldest one has to go."""
-    unfinished_per_address: int = 64
+    """Of callers. For servers and operators there is a reserve; when all are taken, see `seats`."""
+    unfinished: int = 1000
+    """Connections without a handshake yet; over it, who has said nothing for longest has to go."""
     handshake_bytes: int = 4096
     serpent_bytes: int = 1 << 16
     message_bytes: int = 1 << 20
-    server_message_bytes: int = 64 << 20
+    server_message_bytes: int = 16 << 20
     annotation_bytes: int = 4096
     message_deadline_ms: int = 5000
     """For one message to arrive from its first byte on, for a handshake from connecting on, and for
@@ -39,8 +37,9 @@ class Limits:
     """How often deadlines are looked at."""
     piled_bytes: int = 1 << 16
     """Of further messages of one connection while a call is in progress; over it, it is not read."""
-    held_bytes: int = 128 << 20
-    """Of incomplete messages of all clients together; over it, who holds most is cut."""
+    held_bytes: int = 64 << 20
+    """Of messages that are not complete or wait for their turn, of all connections together; one half is for
+    servers. Over it, who holds most is cut."""
     unsent_bytes: int = 1 << 18
     """Of answers that a caller has not read; over it, its calls wait."""
     discarded_bytes: int = 4 << 20

@@ -23,6 +23,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from bankrmi.foreign_text import foreign
+
 from .addresses import Address, host_and_port, notice_silent_deaths
 from .failures import (
     AnswerOverdue,
@@ -240,7 +242,7 @@ class Link(asyncio.Protocol):
     def _take_greeting(self, frame: Frame) -> None:
         value = read_value(frame.serializer, frame.payload, HANDSHAKE_ITEMS)
         if frame.kind != CONNECT_OK:
-            self._end(ConnectDenied(f"{self.address} denied the connection: {in_few_words(value)}"))
+            self._end(ConnectDenied(f"{self.address} denied the connection: {foreign(in_few_words(value))}"))
             return
         greeting = value.get("handshake") if isinstance(value, dict) else None
         if self._deadline is not None:
@@ -265,7 +267,8 @@ class Link(asyncio.Protocol):
 
     def _send(self, kind: int, payload: bytes, flags: int = 0) -> None:
         assert self._transport is not None
-        self._transport.write(frame_bytes(kind, MSGPACK, flags, self._sequence, payload))
+        if not self._transport.is_closing():  # What is written to a broken one, asyncio complains of.
+            self._transport.write(frame_bytes(kind, MSGPACK, flags, self._sequence, payload))
 
     def _broken(self, message: str) -> Exception:
         if self.up:

@@ -25,7 +25,7 @@ from Pyro5.core import DAEMON_NAME
 
 from bankrmi.errors import AccessDenied, InvalidRequest
 
-from .addresses import joined, notice_silent_deaths
+from .addresses import Address, notice_silent_deaths
 from .batch import Batch
 from .complaints import complaints
 from .failures import write_error, write_unexpected_error
@@ -79,6 +79,7 @@ class Host(Protocol):
 
     def opened(self, connection: ServedConnection) -> bool: ...
     def admit(self, connection: ServedConnection, request: object) -> Admission: ...
+    def fed(self, count: int) -> None: ...
     def closed(self, connection: ServedConnection) -> None: ...
     def free_memory(self) -> None: ...
 
@@ -104,6 +105,7 @@ class ServedConnection(asyncio.Protocol):
         "_tasks",
         "_transport",
         "_working",
+        "active_at",
         "address",
         "deadline",
         "is_in_line",
@@ -114,7 +116,7 @@ class ServedConnection(asyncio.Protocol):
         "waiting_since",
     )
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, address: Address) -> None:
         limits = host.limits
         self._host = host
         self._reader = FrameReader(handshake_rules(limits))
@@ -136,10 +138,16 @@ class ServedConnection(asyncio.Protocol):
         self.is_in_line = False
         self.packed_bytes = 0
         """Of answers that are not complete yet."""
-        self.address = ""
+        self.address = address
         self.peer = _STRANGER
         self.lost = False
-        self.waiting_since = host.loop.time()
+        self.active_at = self.waiting_since = host.loop.time()
+        """When a whole message of it, or an answer to it, was last taken care of."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is in progress, or one of our own clients waits for its turn."""
+        return self._in_progress > 0 or (self.peer.our_protocol and self.has_work)
 
     @property
     def held_bytes(self) -> int:
@@ -158,8 +166,6 @@ class ServedConnection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # a TCP transport is one
         self._transport.set_write_buffer_limits(high=self._host.limits.unsent_bytes)
         notice_silent_deaths(transport.get_extra_info("socket"), within_seconds=_SILENT_SECONDS)
-        host, port, *_ = transport.get_extra_info("peername") or ("?", 0)
-        self.address = joined(host, port)
         if not self._host.opened(self):
             self.abort()
 
@@ -168,6 +174,7 @@ class ServedConnection(asyncio.Protocol):
             self._drain(len(data))
             return
         self._reader.feed(data)
+        self._host.fed(len(data))
         if self._for_servers:
             self._work_through()
         elif self._frame is not None or self._in_progress or self._stalled:
@@ -253,6 +260,7 @@ class ServedConnection(asyncio.Protocol):
             self._wait_for_the_rest()
             return False
         self.waiting_since = 0.0
+        self.active_at = self._host.loop.time()
         return True
 
     def _work_through(self) -> None:
@@ -404,6 +412,7 @@ class ServedConnection(asyncio.Protocol):
 
     def send_answer(self, call: Call, payload: bytes, *, is_error: bool) -> None:
         """Send an answer that is packed already; what is over the budget of an answer is refused."""
+        self.active_at = self._host.loop.time()
         if not (call.flags & ONEWAY or self.lost or self._draining):
             if len(payload) > self._answer_bytes and not call.flags & BATCH:
                 form = write_error(_too_large(len(payload), self._answer_bytes))
@@ -424,7 +433,8 @@ class ServedConnection(asyncio.Protocol):
     def _send(
         self, kind: int, serializer: int, flags: int, sequence: int, payload: bytes, correlation: bytes
     ) -> None:
-        self._transport.write(frame_bytes(kind, serializer, flags, sequence, payload, correlation))
+        if not self._transport.is_closing():  # What is written to a broken one, asyncio complains of.
+            self._transport.write(frame_bytes(kind, serializer, flags, sequence, payload, correlation))
 
     def _refuse(self, refusal: FrameRefused) -> None:
         """Say why, if there is somebody to be told; then read no more of it."""
@@ -446,7 +456,7 @@ class ServedConnection(asyncio.Protocol):
         self._frame = None
         self._draining = self._host.limits.discarded_bytes
         self.waiting_since = self._host.loop.time()
-        if self._transport.can_write_eof():
+        if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
 
     def _drain(self, count: int) -> None:

@@ -32,6 +32,7 @@ class Naming:
         self._name = ACCOUNT_ID + server
         self._uri = uri_of(ACCOUNT_ID + server, address)
         self._tags = [f"server:{server}", f"service:{configuration.service}"]
+        self._handshake = handshake("server", server=server)
         self._link: Link | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._away = False
@@ -46,7 +47,7 @@ class Naming:
             self._register()
 
         link = self._link = Link(
-            self._configuration.nameserver, NAMESERVER_NAME, handshake("server"), up, self._lost
+            self._configuration.nameserver, NAMESERVER_NAME, self._handshake, up, self._lost
         )
         link.open(CONNECT_SECONDS)
 

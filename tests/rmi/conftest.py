@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from typing import Any, TypeVar
 
 import pytest
@@ -40,10 +40,14 @@ class Serving:
         return self.run(act())
 
     def daemon(
-        self, limits: Limits | None = None, objects: Mapping[str, RemoteObject] | None = None
+        self,
+        limits: Limits | None = None,
+        objects: Mapping[str, RemoteObject] | None = None,
+        servers: Collection[str] = (),
     ) -> Daemon:
         """Return a daemon that listens, with "acc" and the other objects."""
-        daemon = Daemon(limits or Limits(), lambda: {"protocol": 1, "server": "s1", "start_id": "boot-1"})
+        greeting = {"protocol": 1, "server": "s1", "start_id": "boot-1"}
+        daemon = Daemon(limits or Limits(), lambda: greeting, servers=servers)
         for object_id, obj in {"acc": Account(), **(objects or {})}.items():
             daemon.register(object_id, obj)
         self.run(daemon.listen("127.0.0.1:0"))

@@ -156,18 +156,18 @@ def test_the_listening_socket_closes_after_the_last_connection(
     async def work() -> None:
         link = await open_link(daemon.address, "acc", handshake("client"), 5)
         closed_when_lost: list[bool] = []
-        server = daemon._server
-        assert server is not None
+        acceptor = daemon._acceptor
+        assert acceptor is not None
         note = daemon.closed
 
         def closed(connection: ServedConnection) -> None:
-            closed_when_lost.append(not server.is_serving())
+            closed_when_lost.append(not acceptor.listens)
             note(connection)
 
         monkeypatch.setattr(daemon, "closed", closed)
         await daemon.close()
         assert closed_when_lost == [False]
-        assert not server.is_serving()
+        assert not acceptor.listens
         link.close()
 
     serving.run(work())

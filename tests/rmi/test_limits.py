@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 import zlib
-from contextlib import ExitStack
 
 import pytest
 
-from bankrmi.rmi import Daemon, Limits, connect, handshake
+from bankrmi.rmi import Daemon, Limits, handshake
 from bankrmi.rmi.frames import (
     COMPRESSED,
     CONNECT,
@@ -138,55 +137,6 @@ def test_a_connection_is_bound_to_its_object(serving: Serving) -> None:
     assert other.invoked == []
 
 
-def test_idlers_keep_nobody_out(serving: Serving) -> None:
-    daemon = serving.daemon(Limits(unfinished_per_address=16))
-    with ExitStack() as idlers:
-        idle = [idlers.enter_context(RawCaller(daemon, greet=False)) for _ in range(50)]
-        for _ in range(5):
-            with connect(daemon.address, "acc", handshake("client"), 5) as connection:
-                assert connection.call("echo", (1,), timeout=5) == 1
-        assert idle[0].is_cut()
-        until(lambda: serving.do(lambda: daemon.connections) <= 16)
-
-
-def test_idlers_of_many_addresses_keep_nobody_out(serving: Serving) -> None:
-    daemon = serving.daemon(Limits(unfinished=16, unfinished_per_address=1000))
-    with ExitStack() as idlers:
-        for _ in range(50):
-            idlers.enter_context(RawCaller(daemon, greet=False))
-        with connect(daemon.address, "acc", handshake("client"), 5) as connection:
-            assert connection.call("echo", (1,), timeout=5) == 1
-        until(lambda: serving.do(lambda: daemon.connections) <= 17)
-
-
-def test_a_crowd_that_arrives_at_once_gets_in(serving: Serving) -> None:
-    daemon = serving.daemon(Limits(unfinished_per_address=64))
-    hello = frame_bytes(CONNECT, MSGPACK, 0, 0, write_value(MSGPACK, {"handshake": "hi", "object": "acc"}))
-    with ExitStack() as crowd:
-        callers: list[RawCaller] = []
-
-        def arrive() -> None:  # in the loop's thread, so that it accepts none of them meanwhile
-            for _ in range(300):
-                callers.append(crowd.enter_context(RawCaller(daemon, greet=False)))
-                callers[-1].socket.sendall(hello)
-
-        serving.do(arrive)
-        assert [caller.receive().kind for caller in callers] == [2] * 300
-
-
-def test_connections_are_limited_and_servers_get_in_nevertheless(serving: Serving) -> None:
-    daemon = serving.daemon(Limits(connections=3))
-    with ExitStack() as open_ones:
-        for _ in range(3):
-            open_ones.enter_context(RawCaller(daemon))
-        with RawCaller(daemon, greet=False) as one_more:
-            one_more.send(CONNECT, write_value(MSGPACK, {"handshake": "hello", "object": "acc"}))
-            frame = one_more.receive()
-            assert frame.kind == CONNECT_FAIL
-            assert b"3 connections, and that is its limit" in frame.payload
-        open_ones.enter_context(RawCaller(daemon, role="server"))
-
-
 @pytest.mark.parametrize("pieces", [b"", b"PYRO", announced(CONNECT, MSGPACK, 100)])
 def test_a_handshake_has_one_deadline(serving: Serving, pieces: bytes) -> None:
     daemon = serving.daemon(Limits(message_deadline_ms=200, sweep_ms=20))
@@ -227,27 +177,6 @@ def test_an_idle_connection_and_a_long_call_are_not_cut(serving: Serving) -> Non
         assert patient.answer() == "at last"
         idle.call("echo", 1)
         assert idle.answer() == 1
-
-
-def test_large_messages_that_nobody_finishes_do_not_add_up(serving: Serving) -> None:
-    daemon = serving.daemon(Limits(held_bytes=1 << 20, sweep_ms=20))
-    with ExitStack() as holders, RawCaller(daemon) as innocent:
-        for _ in range(5):
-            holder = holders.enter_context(RawCaller(daemon))
-            holder.socket.sendall(announced(INVOKE, MSGPACK, 600_000) + bytes(500_000))
-        until(lambda: serving.do(lambda: daemon.connections) == 3)
-        innocent.call("echo", 1)
-        assert innocent.answer() == 1
-
-
-def test_a_flood_of_refusals_does_not_flood_the_log(
-    daemon: Daemon, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for _ in range(100):
-        with RawCaller(daemon, greet=False) as caller:
-            caller.socket.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            assert caller.is_cut()
-    assert capsys.readouterr().out.count("message refused") < 100
 
 
 def test_who_does_not_read_its_answers_is_cut(serving: Serving) -> None:

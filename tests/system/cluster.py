@@ -114,29 +114,37 @@ class Cluster:
         self.start(*self.servers)
 
     def start(
-        self, *names: str, failpoint: str = "", arguments: Iterable[str] = (), wait: bool = True
+        self,
+        *names: str,
+        failpoint: str = "",
+        arguments: Iterable[str] = (),
+        files: int | None = None,
+        wait: bool = True,
     ) -> None:
         """Start processes side by side; `wait` until each leads, or is in sync (or, a name server, serves).
 
-        `failpoint` (see `bankrmi.server.failpoints`) and `arguments` are for all of these.
+        `failpoint` (see `bankrmi.server.failpoints`), `arguments` and the number of `files` that may be open
+        are for all of these.
         """
         for name in names:
-            self._spawn(name, failpoint, arguments)
+            self._spawn(name, failpoint, arguments, files)
         if wait:
             for name in names:
                 self.wait_until_ready(name)
 
-    def _spawn(self, name: str, failpoint: str, arguments: Iterable[str]) -> None:
+    def _spawn(self, name: str, failpoint: str, arguments: Iterable[str], files: int | None) -> None:
         assert not self.is_running(name), f"{name} runs already"
         if name in self._ready:
             os.close(self._ready.pop(name))
         ours, theirs = os.pipe()
         what = [NAMESERVER] if name == NAMESERVER else ["server", name]
+        limit = [] if files is None else ["/bin/sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
+        command = [*limit, sys.executable, "-m", "bankrmi", "--config", str(self.config)]
         hidden = ["--parent-pid", str(os.getpid()), "--ready-fd", str(theirs)]
         try:
             with self._log_file(name).open("ab") as log:
                 self._processes[name] = subprocess.Popen(
-                    [sys.executable, "-m", "bankrmi", "--config", self.config, *what, *arguments, *hidden],
+                    [*command, *what, *arguments, *hidden],
                     pass_fds=(theirs,),
                     stdin=subprocess.DEVNULL,
                     stdout=log,

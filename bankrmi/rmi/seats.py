@@ -1,0 +1,268 @@
+"""Who may be connected, and who makes room for whom.  Pure: no sockets; the caller brings the time.
+
+    unfinished   no handshake yet
+    callers      everybody with a handshake
+    operators    a reserve: whatever the callers do, an operator gets in
+    server s1    a reserve for each server that is known by name; no other name has one
+
+While there are seats, whoever comes gets one. When all are taken, one of those without a call in progress
+makes room: callers without our handshake first, among equals who belongs to an address that has more than its
+share, among those who has been idle for longest. A share is what each address could have if all had as much;
+so one machine may have all seats that nobody else wants.
+
+Rule 1: nobody with a call in progress makes room; if everybody has one, who comes is refused, in a sentence.
+Rule 2: without a handshake, only who has idled for a while makes room: his first message may be on its way.
+Rule 3: in a server's reserve, a connection in use stays, and who came last makes room: a crowd in a server's
+        name may keep its own out, but does not cut the server off.
+Assumption: addresses cannot be forged (TCP); what a caller says of himself can be, until certificates.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from heapq import nsmallest
+from typing import Generic, Protocol, TypeVar
+
+from .addresses import Address
+
+__all__ = ["NoSeat", "Occupant", "SeatPlan", "Seats", "origin"]
+
+IDLE_BEFORE_HANDSHAKE_S = 0.25
+"""Before that, a connection without a handshake makes room for nobody."""
+
+IN_USE_S = 1.0
+"""A server's connection that was called on within so long is in use; servers call ten times a second."""
+
+_LOOKED_UP_AT_ONCE = 16
+
+
+class Occupant(Protocol):
+    """A connection, as far as its seat goes."""
+
+    @property
+    def active_at(self) -> float:
+        """When it last had a whole message or an answer; before the first one, when it came."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call of it is in progress."""
+
+
+Who = TypeVar("Who", bound=Occupant)
+
+
+class NoSeat(Exception):
+    """The message tells the caller why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatPlan:
+    """How many seats there are."""
+
+    unfinished: int
+    callers: int
+    operators: int
+    of_each_server: int
+    servers: frozenset[str] = frozenset()
+    """The names that have a reserve."""
+
+    @property
+    def total(self) -> int:
+        """How many connections there may be at once."""
+        return self.unfinished + self.callers + self.operators + self.of_each_server * len(self.servers)
+
+
+def origin(address: Address) -> str:
+    """Return what counts as one address: the host; of IPv6 the network, of which one machine has all."""
+    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    if ":" not in host:
+        return host
+    try:
+        parsed = ipaddress.IPv6Address(host)
+    except ValueError:
+        return host
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
+
+
+class Seats(Generic[Who]):
+    """All seats of one daemon."""
+
+    def __init__(self, plan: SeatPlan) -> None:
+        self.plan = plan
+        self._unfinished: _Row[Who] = _Row(plan.unfinished)
+        self._callers: _Row[Who] = _Row(plan.callers)
+        self._operators: _Row[Who] = _Row(plan.operators)
+        self._servers: dict[str, _Row[Who]] = {
+            name: _Reserve(plan.of_each_server) for name in sorted(plan.servers)
+        }
+        self._row_of: dict[Who, _Row[Who]] = {}
+
+    def __len__(self) -> int:
+        return len(self._row_of)
+
+    def __iter__(self) -> Iterator[Who]:
+        return iter(list(self._row_of))
+
+    @property
+    def unfinished(self) -> int:
+        """How many have no handshake yet."""
+        return len(self._unfinished)
+
+    def reserved_for_servers(self, who: Who) -> bool:
+        """Whether it has a seat in the reserve of a server."""
+        return self._row_of.get(who) in self._servers.values()
+
+    def crowded(self, coming: int, now: float) -> bool:
+        """Whether one more, beside the `coming`, would find neither a seat nor anybody who makes room."""
+        row = self._unfinished
+        if len(row) + coming < row.seats:
+            return False
+        return row.idle_since(now - IDLE_BEFORE_HANDSHAKE_S) <= coming
+
+    def arrive(self, who: Who, host: str, now: float) -> Who | None:
+        """Seat a new connection, without a handshake yet; return who makes room for it, if need be.
+
+        There may be one too many for a moment, if nobody has idled for long enough; see `crowded`.
+        """
+        row = self._unfinished
+        victim = None
+        if len(row) >= row.seats:
+            candidates = row.who_makes_room(host, now), row.longest_idle()
+            since = now - IDLE_BEFORE_HANDSHAKE_S
+            victim = next((one for one in candidates if one is not None and one.active_at <= since), None)
+        self._move(who, host, row, 0, now)
+        return self._leave(victim)
+
+    def finish(self, who: Who, host: str, role: str, server: str, now: float) -> Who | None:
+        """Give it the seat of its role ("" for a stock client); return who makes room. Raises NoSeat."""
+        reserve = self._servers.get(server) if role == "server" else None
+        if role == "operator":
+            reserve = self._operators
+        is_ours = role in ("client", "operator") or reserve is not None
+        for row in (reserve, self._callers):
+            if row is None:
+                continue
+            victim = row.who_makes_room(host, now) if len(row) >= row.seats else None
+            if len(row) < row.seats or victim is not None:
+                self._move(who, host, row, int(is_ours), now)
+                return self._leave(victim)
+        raise NoSeat(
+            f"busy: all {self._callers.seats} connections of this server have a call in progress; try again"
+        )
+
+    def leave(self, who: Who) -> None:
+        """Its seat is free."""
+        self._leave(who)
+
+    def longest_idle(self) -> Who | None:
+        """Return which caller should go if one has to, whoever it is for."""
+        return self._callers.longest_idle()
+
+    def _move(self, who: Who, host: str, row: _Row[Who], rank: int, now: float) -> None:
+        self._leave(who)
+        self._row_of[who] = row
+        row.add(who, host, rank, now)
+
+    def _leave(self, who: Who | None) -> Who | None:
+        row = None if who is None else self._row_of.pop(who, None)
+        if who is not None and row is not None:
+            row.discard(who)
+        return who
+
+
+class _Group(Generic[Who]):
+    """Those of one rank from one address."""
+
+    __slots__ = ("_longest", "host", "joined_at", "rank")
+
+    def __init__(self, rank: int, host: str) -> None:
+        self.rank = rank
+        self.host = host
+        self.joined_at: dict[Who, float] = {}
+        self._longest: list[tuple[float, Who]] = []  # The longest idle is the last.
+
+    def __len__(self) -> int:
+        return len(self.joined_at)
+
+    def longest_idle(self) -> tuple[float, Who] | None:
+        """Return who has been idle for longest, since when; None if all have a call in progress.
+
+        One look at all finds the next few as well: who is active in between only moves further back.
+        """
+        for _ in range(2):
+            while self._longest:
+                since, who = self._longest[-1]
+                if who in self.joined_at and not who.busy and who.active_at == since:
+                    return since, who
+                self._longest.pop()
+            idle = ((who.active_at, number, who) for number, who in enumerate(self.joined_at) if not who.busy)
+            self._longest = [(since, who) for since, _, who in nsmallest(_LOOKED_UP_AT_ONCE, idle)][::-1]
+        return None
+
+
+class _Row(Generic[Who]):
+    """Some seats that have the same purpose."""
+
+    def __init__(self, seats: int) -> None:
+        self.seats = seats
+        self._groups: dict[tuple[int, str], _Group[Who]] = {}
+        self._group_of: dict[Who, _Group[Who]] = {}
+
+    def __len__(self) -> int:
+        return len(self._group_of)
+
+    def add(self, who: Who, host: str, rank: int, now: float) -> None:
+        group = self._groups.get((rank, host))
+        if group is None:
+            group = self._groups[rank, host] = _Group(rank, host)
+        group.joined_at[who] = now
+        self._group_of[who] = group
+
+    def discard(self, who: Who) -> None:
+        group = self._group_of.pop(who)
+        del group.joined_at[who]
+        if not group:
+            del self._groups[group.rank, group.host]
+
+    def idle_since(self, when: float) -> int:
+        """Return how many have been idle since then; of more than a few, a few."""
+        longest = nsmallest(_LOOKED_UP_AT_ONCE, (who.active_at for who in self._group_of))
+        return sum(active_at <= when for active_at in longest)
+
+    def longest_idle(self) -> Who | None:
+        """Return who has been idle for longest; None if all have a call in progress."""
+        return self._first_of(self._groups.values(), 0.0)
+
+    def who_makes_room(self, host: str, now: float) -> Who | None:
+        """Return who makes room for one from `host`; None if nobody does."""
+        for rank in (0, 1):
+            groups = [group for group in self._groups.values() if group.rank == rank]
+            with_newcomer = len({host, *(group.host for group in groups)})
+            share = (sum(map(len, groups)) + 1) / with_newcomer
+            greedy = [group for group in groups if len(group) + (group.host == host) >= share]
+            victim = self._first_of(greedy, now) or self._first_of(groups, now)
+            if victim is not None:
+                return victim
+        return None
+
+    def _first_of(self, groups: Iterable[_Group[Who]], now: float) -> Who | None:  # noqa: ARG002
+        longest = (group.longest_idle() for group in groups)
+        first = min((one for one in longest if one is not None), key=lambda one: one[0], default=None)
+        return None if first is None else first[1]
+
+
+class _Reserve(_Row[Who]):
+    """The few seats of one server: what is in use stays (rule 3)."""
+
+    def _first_of(self, groups: Iterable[_Group[Who]], now: float) -> Who | None:
+        def turn(who: Who, joined_at: float) -> tuple[bool, float]:
+            in_use = who.active_at > joined_at and now - who.active_at < IN_USE_S
+            return in_use, -joined_at if in_use else who.active_at
+
+        idle = ((who, at) for group in groups for who, at in group.joined_at.items() if not who.busy)
+        first = min(idle, key=lambda one: turn(*one), default=None)
+        return None if first is None else first[0]

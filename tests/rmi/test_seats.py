@@ -1,0 +1,274 @@
+"""Who may be connected, and who makes room for whom: without a socket, and with a clock of the test's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bankrmi.rmi.seats import NoSeat, SeatPlan, Seats, origin
+
+PLAN = SeatPlan(unfinished=4, callers=6, operators=2, of_each_server=3, servers=frozenset({"s1", "s2"}))
+
+
+@dataclass(eq=False)
+class One:
+    """A connection."""
+
+    name: str
+    active_at: float
+    busy: bool = False
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class House:
+    """Seats, and a clock that goes on by a second with everything that happens."""
+
+    def __init__(self, plan: SeatPlan = PLAN) -> None:
+        self.seats: Seats[One] = Seats(plan)
+        self.now = 1000.0
+        self.cut: list[One] = []
+
+    def come(self, name: str, host: str = "a", role: str = "client", server: str = "") -> One:
+        """Connect, and do the handshake at once."""
+        self.now += 1
+        one = One(name, self.now)
+        self._note(self.seats.arrive(one, host, self.now))
+        self._note(self.seats.finish(one, host, role, server, self.now))
+        return one
+
+    def knock(self, name: str, host: str = "a", after: float = 1.0) -> One:
+        """Connect, and say nothing."""
+        self.now += after
+        one = One(name, self.now)
+        self._note(self.seats.arrive(one, host, self.now))
+        return one
+
+    def call(self, one: One) -> None:
+        self.now += 0.01
+        one.active_at = self.now
+
+    def _note(self, victim: One | None) -> None:
+        if victim is not None:
+            assert victim not in self.seats
+            self.cut.append(victim)
+
+
+def names(of: list[One]) -> list[str]:
+    return [one.name for one in of]
+
+
+def test_who_has_been_idle_for_longest_makes_room() -> None:
+    house = House()
+    first, *_ = [house.come(f"c{number}") for number in range(6)]
+    house.call(first)
+    for _ in range(2):
+        house.come("new")
+    assert names(house.cut) == ["c1", "c2"]
+
+
+def test_callers_without_our_handshake_make_room_first() -> None:
+    house = House()
+    for number in range(5):
+        house.come(f"ours{number}")
+    stock = house.come("stock", role="")
+    house.call(stock)
+    house.come("new")
+    assert house.cut == [stock]
+
+
+def test_among_addresses_those_with_more_than_their_share_make_room() -> None:
+    house = House()
+    house.come("lone", host="b")
+    crowd = [house.come(f"a{number}", host="a") for number in range(5)]
+    house.come("another of the crowd", host="a")
+    house.come("of a third address", host="c")
+    assert house.cut == crowd[:2]
+
+
+def test_one_address_may_have_all_that_nobody_else_wants() -> None:
+    house = House()
+    for number in range(6):
+        house.come(f"a{number}", host="a")
+    assert house.cut == []
+
+
+def test_nobody_with_a_call_in_progress_makes_room() -> None:
+    house = House()
+    crowd = [house.come(f"c{number}") for number in range(6)]
+    for one in crowd:
+        one.busy = True
+    with pytest.raises(NoSeat, match="busy: all 6 connections of this server have a call in progress"):
+        house.come("new")
+    crowd[3].busy = False
+    house.come("new")
+    assert house.cut == [crowd[3]]
+
+
+def test_who_is_idle_is_found_behind_many_who_are_not() -> None:
+    house = House(SeatPlan(unfinished=4, callers=100, operators=2, of_each_server=3))
+    for number in range(99):
+        house.come(f"c{number}").busy = True
+    idle = house.come("idle")
+    house.come("new")
+    assert house.cut == [idle]
+
+
+def test_an_operator_gets_in_whatever_the_callers_do() -> None:
+    house = House()
+    for number in range(6):
+        house.come(f"c{number}").busy = True
+    first, second = house.come("o1", role="operator"), house.come("o2", role="operator")
+    house.come("o3", role="operator")
+    assert house.cut == [first]
+    second.busy = house.come("o4", role="operator").busy = True
+
+
+def test_a_server_gets_in_whatever_callers_operators_and_other_servers_do() -> None:
+    house = House()
+    for role, server, count in (("client", "", 6), ("operator", "", 2), ("server", "s2", 3)):
+        for number in range(count):
+            house.come(f"{role}{number}", role=role, server=server).busy = True
+    s1 = house.come("s1", role="server", server="s1")
+    assert (s1 in house.seats, house.cut) == (True, [])
+
+
+def test_a_name_that_is_not_known_has_no_reserve() -> None:
+    house = House()
+    for number in range(6):
+        house.come(f"false{number}", role="server", server="s3")
+    ours = house.come("ours")
+    assert names(house.cut) == ["false0"]
+    assert not any(house.seats.reserved_for_servers(one) for one in house.seats)
+    house.come("more", role="server", server="s9")
+    assert (names(house.cut), ours in house.seats) == (["false0", "false1"], True)
+
+
+def test_a_crowd_in_a_servers_name_does_not_cut_off_its_link_in_use() -> None:
+    house = House()
+    link = house.come("link", role="server", server="s2")
+    for number in range(20):
+        house.call(link)
+        for _ in range(5):
+            house.now -= 0.99  # They come fast, and call, too.
+            house.call(house.come(f"false{number}", role="server", server="s2"))
+    assert link in house.seats
+    assert len(house.cut) == 98
+
+
+def test_a_server_that_comes_back_gets_the_seat_of_a_connection_that_died() -> None:
+    house = House()
+    dead = [house.come(f"dead{number}", role="server", server="s2") for number in range(3)]
+    for one in dead:
+        house.call(one)
+    house.now += 60
+    house.come("back again", role="server", server="s2")
+    assert house.cut == [dead[0]]
+
+
+def test_a_false_server_of_another_address_makes_room_for_the_true_one() -> None:
+    house = House()
+    true = house.come("true", host="a", role="server", server="s2")
+    false = [house.come(f"false{number}", host="b", role="server", server="s2") for number in range(2)]
+    true.active_at = house.now + 0.9  # In use, that is, when the next one comes.
+    house.come("true again", host="a", role="server", server="s2")
+    true.active_at = house.now + 0.9
+    house.come("false again", host="b", role="server", server="s2")
+    assert true in house.seats
+    assert house.cut == false
+
+
+def test_before_the_handshake_only_who_has_idled_makes_room() -> None:
+    house = House()
+    slow = [house.knock(f"slow{number}", after=0.01) for number in range(4)]
+    assert house.seats.crowded(0, house.now)
+    house.knock("one too many", after=0.01)
+    assert house.cut == []
+    assert house.seats.crowded(0, house.now + 0.1)
+    assert not house.seats.crowded(0, house.now + 0.3)
+    house.knock("later", after=0.3)
+    assert house.cut == [slow[0]]
+
+
+def test_before_the_handshake_the_address_with_most_makes_room() -> None:
+    house = House()
+    lone = house.knock("lone", host="b")
+    crowd = [house.knock(f"idle{number}", host="a") for number in range(3)]
+    house.knock("another", host="a")
+    assert house.cut == crowd[:1]
+    assert lone in house.seats
+
+
+def test_room_is_made_even_if_the_greedy_address_is_too_young_to_go() -> None:
+    house = House()
+    old = house.knock("old", host="b")
+    house.now += 1
+    for number in range(3):
+        house.knock(f"young{number}", host="a", after=0.01)
+    assert not house.seats.crowded(0, house.now)
+    house.knock("one more", host="a", after=0.01)
+    assert house.cut == [old]
+    assert house.seats.unfinished == PLAN.unfinished
+
+
+def test_whoever_has_a_handshake_is_no_longer_in_the_way_of_those_who_have_none() -> None:
+    house = House()
+    for number in range(6):
+        house.come(f"c{number}")
+    assert house.seats.unfinished == 0
+    assert not house.seats.crowded(3, house.now)
+    assert house.seats.crowded(4, house.now)
+
+
+@pytest.mark.parametrize(
+    ("address", "counts_as"),
+    [
+        ("192.0.2.7:9101", "192.0.2.7"),
+        ("[2001:db8:1:2:3:4:5:6]:9101", "2001:db8:1:2::/64"),
+        ("[2001:db8:1:2:ffff::1]:80", "2001:db8:1:2::/64"),
+        ("[::ffff:192.0.2.7]:9101", "192.0.2.7"),
+        ("[fe80::1%eth0]:9101", "fe80::/64"),
+        ("?:0", "?"),
+    ],
+)
+def test_a_network_of_one_machine_counts_as_one_address(address: str, counts_as: str) -> None:
+    assert origin(address) == counts_as
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["come", "leave", "call", "begin", "end"]),
+            st.integers(0, 30),
+            st.sampled_from("abc"),
+            st.sampled_from(["", "client", "operator", "server"]),
+            st.sampled_from(["s1", "s2", "s3"]),
+        ),
+        max_size=120,
+    )
+)
+def test_there_are_never_more_than_seats_and_nobody_busy_is_cut(
+    steps: list[tuple[str, int, str, str, str]],
+) -> None:
+    house = House()
+    present: list[One] = []
+    for what, which, host, role, server in steps:
+        one = present[which % len(present)] if present else None
+        if what == "come":
+            try:
+                house.come(f"{role}{host}", host=host, role=role, server=server)
+            except NoSeat:
+                assert sum(other.busy for other in present) >= PLAN.callers
+        elif one is not None and what == "leave":
+            house.seats.leave(one)
+        elif one is not None:
+            one.busy = what == "begin" or (one.busy and what == "call")
+            house.call(one)
+        assert not any(victim.busy for victim in house.cut)
+        present = list(house.seats)
+        assert len(house.seats) <= PLAN.total
+        assert house.seats.unfinished <= PLAN.unfinished

@@ -236,6 +236,11 @@ class PolledLink(Link):
         """How many bytes the system has not taken yet."""
         return len(self._unsent)
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the connection is closed."""
+        return self._socket is None
+
     def let_go(self) -> None:
         """Close the connection."""
         self._let_go()
@@ -264,6 +269,9 @@ class _PolledTransport:
 
     def get_write_buffer_size(self) -> int:
         return self._link.unsent
+
+    def is_closing(self) -> bool:
+        return self._link.is_gone
 
     def abort(self) -> None:
         self._link.let_go()

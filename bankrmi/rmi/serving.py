@@ -251,10 +251,12 @@ class ServedConnection(asyncio.Protocol):
     def _work_through(self) -> None:
         """Handle frames as they come, as long as calls may begin. (For servers.)"""
         for _ in range(_FRAMES_AT_ONCE):
-            if self._may_take:
-                self._take()
             if self._frame is None:
-                return
+                if not self._may_take:
+                    self._pile()
+                    return
+                if not self._take():
+                    return
             self.work()
         self._pile()
         self._work_soon()
@@ -284,7 +286,7 @@ class ServedConnection(asyncio.Protocol):
     def _work_soon(self) -> None:
         """Go on with what waits, but not in the middle of whatever goes on now."""
         if self._for_servers:
-            if (self._reader.pending or self._paused) and not self.lost:
+            if (self._frame is not None or self._reader.pending or self._paused) and not self.lost:
                 self._host.loop.call_soon(self._work_through)
             return
         if self._may_take:
@@ -433,6 +435,8 @@ class ServedConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """Send what was answered, then close."""
+        for _ in range(len(self._tasks)):
+            self.work()
         self._transport.close()
 
     def abort(self) -> None:

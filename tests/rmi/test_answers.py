@@ -218,3 +218,15 @@ def test_an_answer_to_a_batch_of_8192_is_taken() -> None:
         connect(address, "acc", handshake("client"), 5) as connection,
     ):
         assert len(connection.call("submit", (), timeout=5)["results"]) == 8192
+
+
+def test_what_was_answered_and_waits_for_its_turn_is_sent_before_the_daemon_closes(serving: Serving) -> None:
+    daemon = serving.daemon()
+    account = account_of(daemon)
+    with RawCaller(daemon) as caller:
+        caller.call("keep")
+        until(lambda: account.kept)
+        serving.do(lambda: daemon.rounds.turn.charge(Line.STRANGERS, 60_000.0))
+        serving.do(lambda: account.kept[0].answer("at last"))
+        serving.run(daemon.close())
+        assert caller.answer() == "at last"

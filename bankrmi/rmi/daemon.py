@@ -131,11 +131,13 @@ class Daemon:
         if self._refusing:
             self._leaving.add(connection)
             return False
-        of_this_host = [other for other, its_host in self._unfinished.items() if its_host == host]
+        # Whose handshake has come and waits for its turn is no idler.
+        idle = [(other, its_host) for other, its_host in self._unfinished.items() if not other.has_work]
+        of_this_host = [other for other, its_host in idle if its_host == host]
         if len(of_this_host) >= self.limits.unfinished_per_address:
             self._evict(of_this_host[0])
-        elif len(self._unfinished) >= self.limits.unfinished:
-            self._evict(next(iter(self._unfinished)))
+        elif len(idle) >= self.limits.unfinished:
+            self._evict(idle[0][0])
         self._unfinished[connection] = host
         return True
 

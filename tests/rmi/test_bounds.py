@@ -63,7 +63,7 @@ def test_values_are_counted_over_all_lists_in_msgpack(item: bytes) -> None:
     read_value(MSGPACK, lists(item, ITEMS_AT_MOST // 8))
 
 
-@pytest.mark.parametrize("payload", [b"\xdc\x3f\xff" * 1000, b"\xdd\x00\x0f\xff\xff" * 1000, b"\x91" * 1000])
+@pytest.mark.parametrize("payload", [b"\xdc\x0b\x00" * 1000, b"\xdd\x00\x0f\xff\xff" * 1000, b"\x91" * 1000])
 def test_what_lists_announce_is_not_reserved_before_it_is_there(payload: bytes) -> None:
     tracemalloc.start()
     try:
@@ -121,6 +121,13 @@ def test_values_are_counted_in_serpent(item: bytes) -> None:
     payload = b"[" + b",".join([item] * ((1 << 16) // (len(item) + 1) - 1)) + b"]"
     with pytest.raises(ValueRefused):
         read_value(SERPENT, payload)
+
+
+def test_separators_and_brackets_are_counted_together_in_serpent() -> None:
+    read_value(SERPENT, b"[" + b"1," * 7_900 + b"]")
+    for payload in (b"[" + b"1," * 8_100 + b"]", b"[" + b"[]," * 2_700 + b"]", b"{" + b"1:1," * 4_100 + b"}"):
+        with pytest.raises(ValueRefused, match="too many values"):
+            read_value(SERPENT, payload)
 
 
 def test_texts_with_backslashes_are_counted_in_serpent() -> None:

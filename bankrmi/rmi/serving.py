@@ -199,19 +199,23 @@ class ServedConnection(asyncio.Protocol):
         """Whether there is something to do when its turn comes."""
         return self._frame is not None or bool(self._tasks)
 
-    def work(self) -> None:
-        """Do one thing: go on with a call, or begin the next one."""
+    def work(self) -> bool:
+        """Do one thing: go on with a call, or begin the next one; return whether there is more to do."""
         self._working = True
         try:
             if self._tasks:
                 self._tasks.popleft()()
             elif self._frame is not None:
                 frame, self._frame = self._frame, None
-                self._handle(frame)
+                if frame.kind == INVOKE:
+                    self._invoke(frame)
+                else:
+                    self._handle(frame)
             if (self._paused or self._reader.pending) and self._may_take:
                 self._take()
         finally:
             self._working = False
+        return self._frame is not None or bool(self._tasks)
 
     def in_turn(self, work: Callable[[], None]) -> None:
         """Do it when it is this caller's turn; for servers that is soon."""
@@ -262,9 +266,7 @@ class ServedConnection(asyncio.Protocol):
         self._work_soon()
 
     def _handle(self, frame: Frame) -> None:
-        if frame.kind == INVOKE:
-            self._invoke(frame)
-        elif frame.kind == PING:
+        if frame.kind == PING:
             self._send(PING, frame.serializer, 0, frame.sequence, b"pong", frame.correlation)
         else:
             self._greet(frame)

@@ -30,10 +30,7 @@ class Served(Protocol):
     line: Line
     is_in_line: bool
 
-    @property
-    def has_work(self) -> bool: ...
-
-    def work(self) -> None: ...
+    def work(self) -> bool: ...
 
 
 class Rounds:
@@ -68,12 +65,12 @@ class Rounds:
         line, begun = caller.line, _seconds()
         self._is_serving = True
         try:
-            caller.work()
+            has_more = caller.work()
         finally:
             self._is_serving = False
             is_half_spent = self.turn.spent(caller, line, (_seconds() - begun) * 1000)
-            if caller.has_work:
-                self.wait(caller)
+        if has_more:
+            self.wait(caller)
         return is_half_spent
 
     def _go(self) -> None:

@@ -146,8 +146,8 @@ class ServedConnection(asyncio.Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether a call is in progress, or one of our own clients waits for its turn."""
-        return self._in_progress > 0 or (self.peer.our_protocol and self.has_work)
+        """Whether a call is in progress, or waits for its turn; those of strangers may wait for long."""
+        return self._in_progress > 0 or (self.line is not Line.STRANGERS and self.has_work)
 
     @property
     def held_bytes(self) -> int:
@@ -210,15 +210,18 @@ class ServedConnection(asyncio.Protocol):
         """Whether there is something to do when its turn comes."""
         return self._frame is not None or bool(self._tasks)
 
-    def work(self) -> None:
-        """Do one thing: go on with a call, or begin the next one."""
+    def work(self) -> bool:
+        """Do one thing: go on with a call, or begin the next one; return whether there is more to do."""
         self._working = True
         try:
             if self._tasks:
                 self._tasks.popleft()()
             elif self._frame is not None:
                 frame, self._frame = self._frame, None
-                self._handle(frame)
+                if frame.kind == INVOKE:
+                    self._invoke(frame)
+                else:
+                    self._handle(frame)
             if self._paused or self._reader.pending:
                 if self._may_take:
                     self._take()
@@ -226,6 +229,7 @@ class ServedConnection(asyncio.Protocol):
                     self._answer_pings()
         finally:
             self._working = False
+        return self._frame is not None or bool(self._tasks)
 
     def in_turn(self, work: Callable[[], None]) -> None:
         """Do it when it is this caller's turn; for servers that is soon."""
@@ -266,18 +270,18 @@ class ServedConnection(asyncio.Protocol):
     def _work_through(self) -> None:
         """Handle frames as they come, as long as calls may begin. (For servers.)"""
         for _ in range(_FRAMES_AT_ONCE):
-            if self._may_take:
-                self._take()
             if self._frame is None:
-                return
+                if not self._may_take:
+                    self._pile()
+                    return
+                if not self._take():
+                    return
             self.work()
         self._pile()
         self._work_soon()
 
     def _handle(self, frame: Frame) -> None:
-        if frame.kind == INVOKE:
-            self._invoke(frame)
-        elif frame.kind == PING:
+        if frame.kind == PING:
             self._send(PING, frame.serializer, 0, frame.sequence, b"pong", frame.correlation)
         else:
             self._greet(frame)
@@ -315,7 +319,7 @@ class ServedConnection(asyncio.Protocol):
     def _work_soon(self) -> None:
         """Go on with what waits, but not in the middle of whatever goes on now."""
         if self._for_servers:
-            if (self._reader.pending or self._paused) and not self.lost:
+            if (self._frame is not None or self._reader.pending or self._paused) and not self.lost:
                 self._host.loop.call_soon(self._work_through)
             return
         if self._may_take:
@@ -466,6 +470,8 @@ class ServedConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """Send what was answered, then close."""
+        for _ in range(len(self._tasks)):
+            self.work()
         self._transport.close()
 
     def abort(self) -> None:

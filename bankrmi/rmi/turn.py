@@ -40,9 +40,9 @@ class Line(IntEnum):
 
 
 _OURS = Line.OURS
-_GREETINGS_SHARE = 0.5
-"""Handshakes are small and cost little each; servers that come back are among them."""
-_SAVED_MS = 20.0
+_GREETINGS_SHARE, _GREETINGS_SAVED_MS = 0.75, 250.0
+"""Handshakes are small and cost little each. Among them are servers that come back, and honest crowds."""
+_STRANGERS_SAVED_MS = 20.0
 """Of a share that was not used, so much is kept for later."""
 
 
@@ -63,8 +63,8 @@ class Turn(Generic[Caller]):
         self._dear_ms = dear_ms
         self._lines: tuple[_Waiting[Caller], ...] = (
             _Waiting(None),
-            _Waiting(_Share(_GREETINGS_SHARE, now_ms)),
-            _Waiting(_Share(strangers_share, now_ms)),
+            _Waiting(_Share(_GREETINGS_SHARE, _GREETINGS_SAVED_MS, now_ms)),
+            _Waiting(_Share(strangers_share, _STRANGERS_SAVED_MS, now_ms)),
         )
         self._place = 0
         self._dear: set[Caller] = set()
@@ -141,17 +141,17 @@ class Turn(Generic[Caller]):
 class _Share:
     """A part of all time, and how much of it is left; less than nothing is owed."""
 
-    __slots__ = ("_left_ms", "_now_ms", "_seen_ms", "_share")
+    __slots__ = ("_left_ms", "_now_ms", "_saved_ms", "_seen_ms", "_share")
 
-    def __init__(self, share: float, now_ms: Callable[[], float]) -> None:
+    def __init__(self, share: float, saved_ms: float, now_ms: Callable[[], float]) -> None:
         self._share = share
         self._now_ms = now_ms
         self._seen_ms = now_ms()
-        self._left_ms = _SAVED_MS
+        self._left_ms = self._saved_ms = saved_ms
 
     def left_ms(self) -> float:
         now_ms = self._now_ms()
-        self._left_ms = min(_SAVED_MS, self._left_ms + (now_ms - self._seen_ms) * self._share)
+        self._left_ms = min(self._saved_ms, self._left_ms + (now_ms - self._seen_ms) * self._share)
         self._seen_ms = now_ms
         return self._left_ms
 

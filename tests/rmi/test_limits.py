@@ -266,6 +266,24 @@ def test_a_server_may_have_several_calls_in_progress(serving: Serving) -> None:
         assert caller.answer() == large
 
 
+def test_what_a_server_sends_beyond_its_calls_in_progress_is_left_on_its_side(serving: Serving) -> None:
+    daemon = serving.daemon(Limits(server_calls_in_progress=2, server_message_bytes=1 << 20))
+    standby = Account()
+    daemon.register("standby", standby, for_servers=True)
+    with RawCaller(daemon, greet=False) as caller:
+        hello = {"handshake": handshake("server"), "object": "standby"}
+        caller.send(CONNECT, write_value(MSGPACK, hello))
+        assert caller.receive().kind == 2
+        caller.socket.settimeout(0.3)
+        call = frame_bytes(INVOKE, MSGPACK, 0, 1, write_call("standby", "keep", (bytes(1 << 19),), {}))
+        with pytest.raises(TimeoutError):
+            caller.socket.sendall(call * 100)
+        caller.socket.settimeout(10)
+        assert len(standby.kept) == 2
+        (connection,) = serving.do(daemon._connections)
+        assert serving.do(lambda: connection.held_bytes) < 3 << 20
+
+
 def test_a_caller_that_left_is_known_to_the_call(serving: Serving, daemon: Daemon) -> None:
     account = account_of(daemon)
     with RawCaller(daemon) as caller:

@@ -159,10 +159,10 @@ HOSTILE = {
     ("serializer", "payload"), [(kind, payload) for kind, payloads in HOSTILE.items() for payload in payloads]
 )
 def test_hostile_payloads_are_refused_quickly(serializer: int, payload: bytes) -> None:
-    begun = time.perf_counter()
+    begun = time.thread_time()
     with pytest.raises(ValueRefused):
         read_call(serializer, payload)
-    assert time.perf_counter() - begun < 0.5
+    assert time.thread_time() - begun < 0.5
 
 
 def test_long_integers_and_timestamps_are_plain_in_msgpack() -> None:

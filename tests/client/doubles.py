@@ -17,6 +17,11 @@ METHODS = frozenset({"balance", "withdraw", "deposit", "submit", "outcome", "sta
 Answering = Callable[[Call], None]
 
 
+def free_address() -> str:
+    """Return an address where nobody listens."""
+    return free_addresses(1)[0]
+
+
 def free_addresses(count: int) -> list[str]:
     """Return addresses where nobody listens, all different."""
     with ExitStack() as held:

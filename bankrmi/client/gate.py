@@ -1,9 +1,10 @@
 """How many connections one client begins at once: few, to each server, whatever the crowd of its calls.
 
 Eight hundred tasks that lose their server in one moment must not all knock at the next one in the same
-millisecond. They queue here; a server greets in a round trip, so the queue is short.
+millisecond. They queue here; a server greets in a round trip, so the queue is short. (If nobody is greeted,
+who queues finds the server silent like everybody else, and asks another one.)
 
-Rule 1: who has waited for a greeting longer than the patience holds nobody up any more.
+Rule 1: who has waited for a greeting four times the patience holds nobody up any more.
 Rule 2: whoever has entered leaves: greeted, failed, or given up.
 Assumption: `start` may be called in any thread that uses the gate; it only notes that it was.
 """
@@ -17,15 +18,17 @@ from bankrmi.client.decisions import Candidate
 
 __all__ = ["AT_ONCE", "Gate"]
 
-AT_ONCE = 16
-"""Connections to one server that have not been greeted yet."""
+AT_ONCE = 48
+"""Connections to one server that have not been greeted yet; it cuts the oldest of 64 from one address."""
+
+_PATIENCES = 4
 
 
 class Gate:
     """The connections that are being made by one client."""
 
     def __init__(self, patience_ms: int, *, at_once: int = AT_ONCE) -> None:
-        self._patience_ms = patience_ms
+        self._patience_ms = _PATIENCES * patience_ms
         self._at_once = at_once
         self._begun: dict[Candidate, dict[object, int]] = {}
         self._queues: dict[Candidate, dict[object, Callable[[], None]]] = {}

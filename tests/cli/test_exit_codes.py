@@ -13,6 +13,7 @@ EXPECTED = {
     "InvalidRequest": 2,
     "ConfigurationError": 2,
     "Unreached": 5,
+    "Busy": 5,
     "Unsettled": 6,
     "NotPrimary": 6,
     "Behind": 6,

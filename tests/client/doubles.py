@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,17 @@ Answering = Callable[[Call], None]
 
 
 def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    """Return an address where nobody listens."""
+    return free_addresses(1)[0]
+
+
+def free_addresses(count: int) -> list[str]:
+    """Return addresses where nobody listens, all different."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
 
 
 class Account:
@@ -70,10 +78,11 @@ class DoubleBank:
     def __init__(self, folder: Path, *, patience_ms: int = 300, timeout_ms: int = 5000) -> None:
         self.accounts: dict[str, Account] = {}
         self._running: dict[str, Running] = {}
+        nameserver, first, second = free_addresses(3)
         self.configuration = Configuration(
             path=folder / "config.yaml",
-            nameserver=free_address(),
-            servers={"s1": free_address(), "s2": free_address()},
+            nameserver=nameserver,
+            servers={"s1": first, "s2": second},
             client=ClientSettings(timeout_ms=timeout_ms, patience_ms=patience_ms),
         )
 

@@ -210,7 +210,10 @@ FALSE = [
 def test_what_cannot_be_believed_is_asked_of_another_and_nothing_is_learned_from_it(
     bank: DoubleBank, perform: Perform, answer: object
 ) -> None:
-    bank.start("s1", lambda call: call.answer(answer))
+    def answering(call: Call) -> None:
+        call.answer({"request_id": call.args[2], **answer} if isinstance(answer, dict) else answer)
+
+    bank.start("s1", answering)
     honest = bank.start("s2", Ledger({2: 300}))
     receipt, again = perform(bank.configuration, [WITHDRAW, ("deposit", (2, 1))], 5)
     assert (receipt.balance, again.balance) == (290, 291)

@@ -71,6 +71,7 @@ def test_what_was_recorded_is_read_again(tmp_path: Path) -> None:
         (errors.InvalidRequest("no"), Refused("invalid_request")),
         (errors.Unreached("nobody"), Unreached()),
         (errors.AccessDenied("not you"), Unreached()),
+        (errors.Busy("too much to do"), Unreached()),
         (errors.InDoubt("who knows"), Unknown()),
         (errors.NotPrimary("another"), Unknown()),
         (KeyboardInterrupt(), Unknown()),

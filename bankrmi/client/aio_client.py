@@ -12,14 +12,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
 from bankrmi.client.attempts import Answered, Candidate, Finish, Outcome, Try, Wait
 from bankrmi.client.calls import Call, Memory
-from bankrmi.client.finding import outcome_of
+from bankrmi.client.finding import configuration_of, outcome_of
 from bankrmi.client.requests import (
     ACCOUNT_ID,
     Operation,
@@ -33,9 +32,9 @@ from bankrmi.client.requests import (
     read_results,
     submitted,
 )
-from bankrmi.config import Configuration, load
+from bankrmi.config import Configuration
 from bankrmi.errors import BankError, OperationFailed, Refused
-from bankrmi.rmi import Failure, Link, RemoteError, handshake, look_up_async, open_link
+from bankrmi.rmi import Failure, Link, handshake, look_up_async, open_link
 
 __all__ = ["AsyncBankClient", "connect"]
 
@@ -49,11 +48,10 @@ async def connect(
     timeout: float | None = None,
     on_waiting: Callable[[], None] | None = None,
     insecure: bool = False,
+    nameserver: str | None = None,
 ) -> AsyncBankClient:
     """Return a client of the bank that the configuration describes; see `bankrmi.connect`."""
-    if not isinstance(configuration, Configuration):
-        path = None if configuration is None else Path(configuration)
-        configuration = load(path, insecure=insecure)
+    configuration = configuration_of(configuration, nameserver, insecure=insecure)
     return AsyncBankClient(configuration, timeout=timeout, on_waiting=on_waiting)
 
 
@@ -176,7 +174,7 @@ class AsyncBankClient:
         deadline_ms = _now_ms() + memory.timeout_ms
         try:
             if memory.primary is None:
-                await self._look_up(deadline_ms)
+                await self._look_up(memory.look_up_seconds(deadline_ms, _now_ms()))
             call = Call(request, memory, channel.session, deadline_ms)
             return await self._carry_out(call, channel), call.request_id
         finally:
@@ -189,6 +187,8 @@ class AsyncBankClient:
                     case Try() as attempt:
                         call.observe(await channel.ask(attempt, call.method, call.args()))
                     case Wait(wait_ms=wait_ms):
+                        await self._look_up(call.learn_seconds(_now_ms()))
+                        call.take_learned()
                         await asyncio.sleep(wait_ms / 1000)
                     case Finish() as end:
                         return call.finish(end)
@@ -200,13 +200,15 @@ class AsyncBankClient:
                 call.note_on(failure)
             raise
 
-    async def _look_up(self, deadline_ms: int) -> None:
-        """Ask the name server who leads; without an answer, begin with whom the configuration names first."""
+    async def _look_up(self, seconds: float) -> None:
+        """Ask the name server who leads; whatever goes wrong, the call goes on with whom it knows."""
         memory = self._memory
-        seconds = memory.look_up_seconds(deadline_ms, _now_ms())
-        if seconds > 0:
-            with suppress(Failure, RemoteError):
-                memory.take_hint(await look_up_async(memory.nameserver, memory.tags, seconds))
+        if seconds <= 0:
+            return
+        try:
+            memory.take_hint(await look_up_async(memory.nameserver, memory.tags, seconds))
+        except Exception as error:  # a hint is never worth an operation
+            memory.take_no_hint(error)
 
     def _take(self) -> _Channel:
         if self._closed:

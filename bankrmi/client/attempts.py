@@ -5,6 +5,7 @@ One `Attempts` is one call. The driver (blocking or asyncio) asks `decide`, does
 
     Try       send the request, with the same id as ever, to this server
     Wait      every server was asked in this round, none could answer: pause, then ask them all again
+              (in between, others may have become known: `go_on_with`)
     Finish    the result, or the error that says honestly whether it happened
 
 Rule 1: a `Refused` that a server answered is final, and so is a result; nothing is sent after it.
@@ -162,6 +163,7 @@ class Attempts:
         "_sent",
         "_silences",
         "_waited",
+        "nobody",
         "request_id",
     )
 
@@ -189,6 +191,8 @@ class Attempts:
         self._denied: dict[Candidate, BankError] = {}
         self._silences: dict[Candidate, int] = {}
         self._last_reason = "there was no time to ask anyone"
+        self.nobody = ""
+        """Why there is nobody to ask, if there is nobody."""
         self._finish: Finish | None = None
 
     @property
@@ -213,6 +217,9 @@ class Attempts:
                 self._waited = True
                 return Wait(min(self._pause_ms(now_ms), remaining_ms))
             self._begin_round(now_ms)
+            if not self._queue:
+                self._waited = True
+                return Wait(min(self._pause_ms(now_ms), remaining_ms))
         candidate = self._queue.pop(0)
         self._asked = candidate
         silences = self._silences.get(candidate, 0)
@@ -241,6 +248,12 @@ class Attempts:
                 self._suspect(asked, "it did not answer in time", silent=True)
             case _:
                 assert_never(outcome)
+
+    def go_on_with(self, candidates: Sequence[Candidate], preferred: Candidate | None) -> None:
+        """Ask these from the next round on, first the one that is believed to lead."""
+        self._candidates = candidates
+        if preferred is not None:
+            self._preferred = preferred
 
     def _take_failure(self, asked: Candidate, error: BankError) -> None:
         if isinstance(error, AccessDenied) or (self._sent and self._is_an_opinion(error)):
@@ -303,11 +316,12 @@ class Attempts:
         return self._finish
 
     def _given_up(self) -> BankError:
+        reason = self._last_reason if self._candidates else self.nobody
         if not self._sent:
-            return Unreached(f"no server could be reached, and nothing was done ({self._last_reason})")
+            return Unreached(f"no server could be reached, and nothing was done ({reason})")
         if self.request_id is None:
-            return Unreached(f"no server answered in time, and nothing was changed ({self._last_reason})")
+            return Unreached(f"no server answered in time, and nothing was changed ({reason})")
         return InDoubt(
-            f"the outcome of {self.request_id} is unknown ({self._last_reason}); ask for it by this id",
+            f"the outcome of {self.request_id} is unknown ({reason}); ask for it by this id",
             request_id=self.request_id,
         )

@@ -16,14 +16,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
 from bankrmi.client.attempts import Answered, Candidate, Finish, Outcome, Try, Wait
 from bankrmi.client.calls import Call, Memory
-from bankrmi.client.finding import outcome_of
+from bankrmi.client.finding import configuration_of, outcome_of
 from bankrmi.client.requests import (
     ACCOUNT_ID,
     Operation,
@@ -37,9 +36,9 @@ from bankrmi.client.requests import (
     read_results,
     submitted,
 )
-from bankrmi.config import Configuration, load
+from bankrmi.config import Configuration
 from bankrmi.errors import BankError, OperationFailed, Refused
-from bankrmi.rmi import Connection, Failure, RemoteError, handshake, look_up
+from bankrmi.rmi import Connection, handshake, look_up
 from bankrmi.rmi import connect as open_connection
 
 __all__ = ["BankClient", "connect"]
@@ -54,15 +53,16 @@ def connect(
     timeout: float | None = None,
     on_waiting: Callable[[], None] | None = None,
     insecure: bool = False,
+    nameserver: str | None = None,
 ) -> BankClient:
     """Return a client of the bank that the configuration (a file's path, or a loaded one) describes.
 
-    Nothing is sent yet. `timeout` is for each operation, in seconds; `on_waiting` is called when one turns
-    out to take longer, because the first server that was asked did not answer it: once for each operation.
+    Or, instead of a configuration, of the bank of the name server at this address ("host:port"): the client
+    learns from it where the servers are, and trusts it in that. Nothing is sent yet. `timeout` is for each
+    operation, in seconds; `on_waiting` is called when one turns out to take longer, because the first server
+    that was asked did not answer it: once for each operation.
     """
-    if not isinstance(configuration, Configuration):
-        path = None if configuration is None else Path(configuration)
-        configuration = load(path, insecure=insecure)
+    configuration = configuration_of(configuration, nameserver, insecure=insecure)
     return BankClient(configuration, timeout=timeout, on_waiting=on_waiting)
 
 
@@ -183,7 +183,7 @@ class BankClient:
         deadline_ms = _now_ms() + memory.timeout_ms
         try:
             if memory.primary is None:
-                self._look_up(deadline_ms)
+                self._look_up(memory.look_up_seconds(deadline_ms, _now_ms()))
             call = Call(request, memory, channel.session, deadline_ms)
             return self._carry_out(call, channel), call.request_id
         finally:
@@ -196,6 +196,8 @@ class BankClient:
                     case Try() as attempt:
                         call.observe(channel.ask(attempt, call.method, call.args()))
                     case Wait(wait_ms=wait_ms):
+                        self._look_up(call.learn_seconds(_now_ms()))
+                        call.take_learned()
                         time.sleep(wait_ms / 1000)
                     case Finish() as end:
                         return call.finish(end)
@@ -207,13 +209,15 @@ class BankClient:
                 call.note_on(failure)
             raise
 
-    def _look_up(self, deadline_ms: int) -> None:
-        """Ask the name server who leads; without an answer, begin with whom the configuration names first."""
+    def _look_up(self, seconds: float) -> None:
+        """Ask the name server who leads; whatever goes wrong, the call goes on with whom it knows."""
         memory = self._memory
-        seconds = memory.look_up_seconds(deadline_ms, _now_ms())
-        if seconds > 0:
-            with suppress(Failure, RemoteError):
-                memory.take_hint(look_up(memory.nameserver, memory.tags, seconds))
+        if seconds <= 0:
+            return
+        try:
+            memory.take_hint(look_up(memory.nameserver, memory.tags, seconds))
+        except Exception as error:  # a hint is never worth an operation
+            memory.take_no_hint(error)
 
     def _take(self) -> _Channel:
         if self._closed:

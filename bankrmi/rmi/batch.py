@@ -11,7 +11,7 @@ import asyncio
 from bankrmi.errors import InvalidRequest
 
 from .failures import NotExposed
-from .objects import Call, RemoteObject, begin, check_exposed
+from .objects import Call, Connected, RemoteObject, begin, check_exposed
 
 __all__ = ["Batch"]
 
@@ -30,6 +30,11 @@ class Batch:
     def lost(self) -> bool:
         """Whether nobody is left to read the results."""
         return self._call.connection_lost
+
+    @property
+    def connection(self) -> Connected:
+        """The connection that it came on."""
+        return self._call.connection
 
     def start(self, *, at_most: int) -> None:
         """Check all of it, then begin."""

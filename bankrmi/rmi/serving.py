@@ -73,6 +73,7 @@ class ServedConnection(asyncio.Protocol):
     """Serves one caller."""
 
     __slots__ = (
+        "__weakref__",
         "_allowed",
         "_draining",
         "_host",
@@ -116,6 +117,11 @@ class ServedConnection(asyncio.Protocol):
     def held_bytes(self) -> int:
         """How much of its messages we keep and cannot use yet."""
         return self._reader.pending
+
+    @property
+    def connection(self) -> ServedConnection:
+        """Itself: a call asks whoever it came from."""
+        return self
 
     @property
     def greeted(self) -> bool:

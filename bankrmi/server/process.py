@@ -103,7 +103,7 @@ class _Process:
         driver = self._driver = Driver(replica, self._journal, coordinator)
         driver.links = PeerLinks(name, self._start_id, configuration.servers, driver.take)
         driver.copies = fetcher = self._fetcher()
-        naming = Naming(configuration, name, configuration.servers[name])
+        naming = Naming(configuration, name, self._start_id, lambda: driver.journal.incarnation)
         account = self._register_objects(daemon)
         self._catch_signals()
         try:

@@ -2,7 +2,7 @@
 
 names      the name server object
 ownership  who may hold which name, and who gets which role: pure
-room       how much is kept for others: pure
+capacity   how much is kept for others: pure
 process    both of them served, from start to end
 """
 

@@ -5,7 +5,7 @@ Rule 1: what a stock Pyro5 client may do with a name server it may do here, exce
 Rule 2: `role:` and `epoch:` tags come from the view and from nobody else, and who may hold which name is
         decided in `ownership`; the servers say what they serve (`service:`) and who they are.
 Rule 3: names are kept in memory. Servers register again when the name server was away; names are hints.
-Rule 4: a limit on everything that is kept for others (`room`), and on everything that is looked for.
+Rule 4: a limit on everything that is kept for others (`capacity`), and on everything that is looked for.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from Pyro5.errors import NamingError, PyroError
 from Pyro5.nameserver import NameServer
 
 from bankrmi.errors import AccessDenied, InvalidRequest
+from bankrmi.nameserver.capacity import Capacity, check_tags, check_text, check_uri, size_of
 from bankrmi.nameserver.ownership import (
     ACCOUNT_NAME,
     Holder,
@@ -31,7 +32,6 @@ from bankrmi.nameserver.ownership import (
     role_tags,
     without_roles,
 )
-from bankrmi.nameserver.room import Room, check_tags, check_text, check_uri, size_of
 from bankrmi.replication.view import View
 from bankrmi.rmi import NAMESERVER_NAME, Connected, Peer, PlainObject, uri_of
 
@@ -78,7 +78,7 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
         self._configured = frozenset(servers)
         self._view: View | None = None
         self._registrations: dict[str, _Registration] = {}
-        self._room = Room([ACCOUNT_NAME + server for server in servers])
+        self._capacity = Capacity([ACCOUNT_NAME + server for server in servers])
 
     def register_itself(self, address: str) -> None:
         """Appear in its own list, as stock name servers do."""
@@ -196,11 +196,11 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
 
     def _store(self, name: str, uri: str, tags: Iterable[str]) -> None:
         kept = set(tags)
-        self._room.take(name, size_of(name, uri, kept), of_a_server=is_ours(name))
+        self._capacity.take(name, size_of(name, uri, kept), of_a_server=is_ours(name))
         self.storage[name] = uri, kept
 
     def _forget(self, name: str) -> int:
-        self._room.leave(name)
+        self._capacity.leave(name)
         self._registrations.pop(name, None)
         return 0 if self.storage.pop(name, None) is None else 1
 

@@ -13,7 +13,7 @@ from collections.abc import Collection
 
 from bankrmi.errors import InvalidRequest
 
-__all__ = ["MOST_BYTES", "MOST_NAMES", "Room", "check_tags", "check_text", "size_of"]
+__all__ = ["MOST_BYTES", "MOST_NAMES", "Capacity", "check_tags", "check_text", "size_of"]
 
 MOST_NAMES = 1000
 MOST_BYTES = 128 << 10
@@ -26,7 +26,7 @@ _LONGEST_URI = 500
 _MOST_TAGS = 32
 
 
-class Room:
+class Capacity:
     """What is taken, and by which names."""
 
     def __init__(self, servers: Collection[str]) -> None:

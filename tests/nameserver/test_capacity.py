@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bankrmi.errors import InvalidRequest
-from bankrmi.nameserver.room import (
+from bankrmi.nameserver.capacity import (
     MOST_BYTES,
     MOST_NAMES,
-    Room,
+    Capacity,
     check_tags,
     check_text,
     check_uri,
@@ -16,11 +16,11 @@ from bankrmi.nameserver.room import (
 )
 
 
-def fill(room: Room, *, size: int, of_a_server: bool = False) -> int:
+def fill(capacity: Capacity, *, size: int, of_a_server: bool = False) -> int:
     """Return how many names of that size fit."""
     for number in range(10_000):
         try:
-            room.take(f"name {number}", size, of_a_server=of_a_server)
+            capacity.take(f"name {number}", size, of_a_server=of_a_server)
         except InvalidRequest as refused:
             assert "takes no more" in refused.message
             return number
@@ -32,40 +32,40 @@ def test_what_a_name_takes_is_every_byte_that_a_list_shows_of_it() -> None:
 
 
 def test_there_is_room_for_a_thousand_names_and_then_for_no_more() -> None:
-    room = Room([])
-    assert fill(room, size=1) == MOST_NAMES == 1000
-    room.take("name 1", 1, of_a_server=False)
-    room.leave("name 1")
-    room.take("one more", 1, of_a_server=False)
+    capacity = Capacity([])
+    assert fill(capacity, size=1) == MOST_NAMES == 1000
+    capacity.take("name 1", 1, of_a_server=False)
+    capacity.leave("name 1")
+    capacity.take("one more", 1, of_a_server=False)
 
 
 def test_all_names_together_have_a_limit_in_bytes() -> None:
-    room = Room([])
-    assert fill(room, size=2048) == MOST_BYTES // 2048
+    capacity = Capacity([])
+    assert fill(capacity, size=2048) == MOST_BYTES // 2048
     with pytest.raises(InvalidRequest, match="131072 bytes"):
-        room.take("another", 1, of_a_server=False)
-    room.take("name 1", 2000, of_a_server=False)
-    room.take("another", 48, of_a_server=False)
+        capacity.take("another", 1, of_a_server=False)
+    capacity.take("name 1", 2000, of_a_server=False)
+    capacity.take("another", 48, of_a_server=False)
     with pytest.raises(InvalidRequest):
-        room.take("name 1", 2001, of_a_server=False)
+        capacity.take("name 1", 2001, of_a_server=False)
 
 
 def test_a_name_has_a_limit_in_bytes() -> None:
     with pytest.raises(InvalidRequest, match="2048 bytes"):
-        Room([]).take("name", 2049, of_a_server=False)
+        Capacity([]).take("name", 2049, of_a_server=False)
 
 
 def test_strangers_do_not_use_up_what_is_for_servers() -> None:
-    room = Room(["bankrmi.account.s1"])
-    fill(room, size=1)
-    room.take("bankrmi.account.other", 100, of_a_server=True)
-    assert fill(room, size=1, of_a_server=True) == 63
+    capacity = Capacity(["bankrmi.account.s1"])
+    fill(capacity, size=1)
+    capacity.take("bankrmi.account.other", 100, of_a_server=True)
+    assert fill(capacity, size=1, of_a_server=True) == 63
 
 
 def test_the_configured_servers_always_fit() -> None:
-    room = Room(["bankrmi.account.s1"])
-    fill(room, size=2048, of_a_server=True)
-    room.take("bankrmi.account.s1", 2048, of_a_server=True)
+    capacity = Capacity(["bankrmi.account.s1"])
+    fill(capacity, size=2048, of_a_server=True)
+    capacity.take("bankrmi.account.s1", 2048, of_a_server=True)
 
 
 @pytest.mark.parametrize(

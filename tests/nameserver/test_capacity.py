@@ -31,9 +31,9 @@ def test_what_a_name_takes_is_every_byte_that_a_list_shows_of_it() -> None:
     assert size_of("näme", "PYRO:x@y:1", {"a:b", "c"}) == 5 + 10 + 3 + 1
 
 
-def test_there_is_room_for_a_thousand_names_and_then_for_no_more() -> None:
+def test_there_is_room_for_some_hundred_names_and_then_for_no_more() -> None:
     capacity = Capacity([])
-    assert fill(capacity, size=1) == MOST_NAMES == 1000
+    assert fill(capacity, size=1) == MOST_NAMES == 512
     capacity.take("name 1", 1, of_a_server=False)
     capacity.leave("name 1")
     capacity.take("one more", 1, of_a_server=False)
@@ -42,7 +42,7 @@ def test_there_is_room_for_a_thousand_names_and_then_for_no_more() -> None:
 def test_all_names_together_have_a_limit_in_bytes() -> None:
     capacity = Capacity([])
     assert fill(capacity, size=2048) == MOST_BYTES // 2048
-    with pytest.raises(InvalidRequest, match="131072 bytes"):
+    with pytest.raises(InvalidRequest, match="65536 bytes"):
         capacity.take("another", 1, of_a_server=False)
     capacity.take("name 1", 2000, of_a_server=False)
     capacity.take("another", 48, of_a_server=False)

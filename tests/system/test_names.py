@@ -145,7 +145,7 @@ def test_a_full_name_server_still_takes_the_servers_names(cluster: Cluster, name
     cluster.kill(*cluster.servers)
     cluster.start(NAMESERVER)
     names._pyroRelease()
-    for number in range(1000):
+    for number in range(512):
         names.register(f"name {number}", "PYRO:x@127.0.0.1:1")
     with pytest.raises(Pyro5.errors.PyroError, match="takes no more"):
         names.register("one more", "PYRO:x@127.0.0.1:1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,27 @@ def test_what_was_learned_is_not_forgotten_when_the_name_server_is_gone(bank: Do
         bank.stop("s1")
         bank.start("s1", ledger)
         assert client.withdraw(2, 10).balance == 280
+
+
+def test_what_was_learned_is_not_forgotten_for_a_name_server_that_knows_nobody(bank: DoubleBank) -> None:
+    """So it is for a moment after its restart: nobody has registered again yet."""
+    ledger = Ledger({2: 300})
+    bank.start("s1", ledger)
+    with (
+        name_server(bank.configuration.nameserver, servers_of(bank)) as names,
+        bankrmi.connect(nameserver=bank.configuration.nameserver) as client,
+    ):
+        assert client.withdraw(2, 10).balance == 290
+        bank.stop("s1")
+        names.answer = {}
+        waiting = threading.Thread(target=client.withdraw, args=(2, 10))
+        waiting.start()
+        while len(names.asked) < 3:
+            assert waiting.is_alive()
+            waiting.join(0.01)
+        bank.start("s1", ledger)
+        waiting.join(20)
+    assert ledger.balances[2] == 280
 
 
 def test_many_tasks_at_once_ask_the_name_server_once(bank: DoubleBank) -> None:

@@ -148,7 +148,7 @@ def test_nobody_else_registers_changes_or_removes_a_servers_name(names: TaggedNa
         lambda: names.set_metadata(caller, name, ["x"]),
         lambda: names.remove(caller, name),
     ):
-        with pytest.raises(AccessDenied):
+        with pytest.raises(AccessDenied, match="for s1 only"):
             attempt()
     assert names.list(return_metadata=True) == before
 
@@ -269,6 +269,13 @@ def test_a_full_name_server_still_takes_the_servers_names(metadata: Any) -> None
     register(names, S1, "s1")
     register(names, S2, "s2")
     assert primaries(names) == ["bankrmi.account.s1"]
+
+
+def test_a_name_that_is_removed_leaves_its_place_to_another(names: TaggedNames) -> None:
+    fill(names)
+    assert names.remove(STRANGER, prefix="name 1") > 1
+    assert names.remove(STRANGER, "name 2") == 1
+    names.register(STRANGER, "one more", THEIRS)
 
 
 def test_setting_tags_does_not_get_around_the_limits(names: TaggedNames) -> None:

@@ -151,7 +151,7 @@ class Settings(_Checked):
     nameserver: _Address
     witness: _Address = Field(default_factory=lambda known: known.get("nameserver", ""))
     servers: Annotated[dict[_ServerName, _Address], Field(min_length=1, default_factory=dict)]
-    """None: for clients only, which learn them from the name server."""
+    """Left out where there are only clients, who learn them from the name server."""
     ledger: _File = Path("ledger.csv")
     data_dir: _File = Path("data")
     lease_ms: _Margin = 1000
@@ -216,7 +216,7 @@ def of_nameserver(nameserver: Address, *, insecure: bool = False) -> Configurati
 def _configuration(settings: Settings, **resolved: Path | bool) -> Configuration:
     values = dict(settings) | resolved
     if not settings.servers:
-        del values["servers"]  # None may be named, but not none.
+        del values["servers"]  # They may be left out, but not be an empty list.
     return Configuration.model_validate(values)
 
 

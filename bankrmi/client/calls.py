@@ -85,6 +85,8 @@ class Memory:
             self.nobody = why or f"the name server at {self.nameserver} knows no server of {self.tags[0]}"
             # One that was started just now knows nobody yet, and others do not know better.
             self.candidates = servers or self.candidates
+        if self.primary not in self.candidates:
+            self.primary = None
         self.primary = named_primary(self.candidates, found) or self.primary
 
     def take_no_hint(self, error: Exception) -> None:

@@ -74,12 +74,13 @@ class Naming:
         if link.pending:
             link.close()  # It has not answered since the last time: try whether it takes a new connection.
             return
-        link.call("register", [self._name, self._uri, False, self._tags], self._registered)
+        said = [self._name, self._uri, False, self._tags]
+        link.call("register", said, lambda answer: self._registered(link, answer))
         self._later(RENEW_SECONDS, self._register)
 
-    def _registered(self, answer: object) -> None:
-        if self._closed or (self._link is not None and not self._link.up):
-            return  # The link is lost, and `_lost` sees to it.
+    def _registered(self, link: Link, answer: object) -> None:
+        if self._closed or not link.up:
+            return  # Whoever closed it, or `_lost`, sees to it.
         if isinstance(answer, Exception):
             if self._refused != str(answer):
                 self._refused = str(answer)

@@ -396,3 +396,38 @@ def test_the_successor_of_a_dead_primary_is_found_at_once(takeover_ms: int) -> N
 def test_the_successor_of_a_stopped_primary_is_found_within_a_greetings_time(takeover_ms: int) -> None:
     """A third of the patience is lost on the stopped one in each round (the aim is lease + 250 ms)."""
     assert found_at(0, takeover_ms, silent=True) <= takeover_ms + 105
+
+
+def nobody_known(**settings: int) -> Attempts:
+    attempts = Attempts((), **{"deadline_ms": 1000, "patience_ms": 300, **settings})
+    attempts.nobody = "nobody was learned"
+    return attempts
+
+
+def test_with_nobody_known_a_call_waits_and_asks_whoever_becomes_known() -> None:
+    attempts = nobody_known()
+    assert [attempts.decide(0) for _ in range(3)] == [Wait(1), Wait(2), Wait(5)]
+    attempts.go_on_with((S1, S2), S2)
+    assert tried(attempts) == S2
+    attempts.observe(REFUSED)
+    assert tried(attempts) == S1
+
+
+def test_with_nobody_known_a_call_ends_at_its_deadline_and_says_why() -> None:
+    attempts = nobody_known()
+    for now_ms in range(0, 1000, 50):
+        decision = attempts.decide(now_ms)
+        assert isinstance(decision, Wait)
+        assert now_ms + decision.wait_ms <= 1000
+    error = ended(attempts, 1000).error
+    assert isinstance(error, Unreached)
+    assert "nobody was learned" in error.message
+
+
+def test_others_that_become_known_take_the_place_of_those_that_did_not_answer() -> None:
+    attempts = attempts_of(S1)
+    assert tried(attempts) == S1
+    attempts.observe(REFUSED)
+    assert isinstance(attempts.decide(0), Wait)
+    attempts.go_on_with((S2, S3), None)
+    assert tried(attempts, 10) == S2

@@ -398,8 +398,8 @@ def test_the_successor_of_a_stopped_primary_is_found_within_a_greetings_time(tak
     assert found_at(0, takeover_ms, silent=True) <= takeover_ms + 105
 
 
-def nobody_known(**settings: int) -> Attempts:
-    attempts = Attempts((), **{"deadline_ms": 1000, "patience_ms": 300, **settings})
+def nobody_known() -> Attempts:
+    attempts = Attempts((), deadline_ms=1000, patience_ms=300)
     attempts.nobody = "nobody was learned"
     return attempts
 

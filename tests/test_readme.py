@@ -384,7 +384,7 @@ def settings_of(kind: type[BaseModel], above: str = "") -> Iterator[tuple[str, s
         elif name == "witness":
             yield name, "the name server's"
         elif name == "servers":
-            yield name, "needed, but by clients"
+            yield name, "needed, except by clients"
         else:
             default = field.get_default()
             needed = field.is_required()

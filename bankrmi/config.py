@@ -27,7 +27,9 @@ __all__ = [
     "Configuration",
     "LimitSettings",
     "Settings",
+    "check_learned",
     "load",
+    "of_nameserver",
     "split_address",
 ]
 
@@ -48,6 +50,9 @@ _GROUP_TAKES = 2  # A group is measured generously, but short names are assumed.
 # What a server's waiting room counts, likewise.
 _QUESTION_BYTES = 2048
 _OPERATION_BYTES = 80
+_REACHED = (
+    "can be reached by others, and nobody there has to prove who they are: say --insecure if that is meant"
+)
 # In the place of what is missing or broken, while the rest is looked at.
 _STAND_INS = {"nameserver": "localhost:1", "servers": {"stand-in": "localhost:2"}}
 
@@ -178,7 +183,8 @@ class Settings(_Checked):
     service: _Name = "account"
     nameserver: _Address
     witness: _Address = Field(default_factory=lambda known: known.get("nameserver", ""))
-    servers: Annotated[dict[_ServerName, _Address], Field(min_length=1)]
+    servers: Annotated[dict[_ServerName, _Address], Field(min_length=1, default_factory=dict)]
+    """Left out where there are only clients, who learn them from the name server."""
     ledger: _File = Path("ledger.csv")
     data_dir: _File = Path("data")
     lease_ms: _Margin = 1000
@@ -195,6 +201,8 @@ class Configuration(Settings):
     """Settings that work together, with paths resolved relative to the file they came from."""
 
     path: Path
+    insecure: bool = False
+    """Whether addresses beyond loopback are meant: those of the file, and those that a client learns."""
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
@@ -202,6 +210,14 @@ class Configuration(Settings):
         if mistakes:
             raise ConfigurationError("\n".join(f"{self.path}: {mistake}" for mistake in mistakes))
         return self
+
+    def check_servers(self) -> None:
+        """Raise ConfigurationError if it names no servers, as only a client may."""
+        if not self.servers:
+            raise ConfigurationError(
+                f"{self.path}: servers is missing: with the name server alone one can be a client "
+                "(balance, withdraw, deposit, outcome, menu), and nothing else"
+            )
 
     def beyond_loopback(self) -> list[Address]:
         """Return the addresses that other machines can reach; `load` wants `--insecure` for them."""
@@ -214,12 +230,39 @@ def load(path: Path | None = None, *, insecure: bool = False) -> Configuration:
     source = read_source(file, Settings, os.environ)
     settings = _settings_of(source, insecure=insecure)
     folder = file.absolute().parent
-    resolved = {
-        "path": file.absolute(),
-        "ledger": folder / settings.ledger.expanduser(),
-        "data_dir": folder / settings.data_dir.expanduser(),
-    }
-    return Configuration.model_validate(dict(settings) | resolved)
+    return _configuration(
+        settings,
+        insecure=insecure,
+        path=file.absolute(),
+        ledger=folder / settings.ledger.expanduser(),
+        data_dir=folder / settings.data_dir.expanduser(),
+    )
+
+
+def of_nameserver(nameserver: Address, *, insecure: bool = False) -> Configuration:
+    """Return the configuration of a client that is told the name server's address, and nothing else."""
+    source = Source(file=Path("nameserver"), values={"nameserver": nameserver}, lines={}, variables={})
+    settings = _settings_of(source, insecure=insecure)
+    return _configuration(settings, path=source.file, insecure=insecure)
+
+
+def _configuration(settings: Settings, **resolved: Path | bool) -> Configuration:
+    values = dict(settings) | resolved
+    if not settings.servers:
+        del values["servers"]  # They may be left out, but not be an empty list.
+    return Configuration.model_validate(values)
+
+
+def check_learned(name: str, address: Address, *, insecure: bool) -> str:
+    """Return what is wrong with a server that others say there is; nothing if a file could name it, too."""
+    try:
+        _checked_server_name(name)
+        _checked_address(address)
+    except ValueError as error:
+        return str(error)
+    if insecure or _is_loopback(address):
+        return ""
+    return f"{name} is at {address}, which {_REACHED}"
 
 
 def _settings_of(source: Source, *, insecure: bool) -> Settings:
@@ -253,7 +296,7 @@ def _impossible(settings: Settings) -> Iterator[Mistake]:
     """Yield what is fine one by one and cannot work together."""
     yield from _impossible_times(settings)
     yield from _shared_addresses(settings)
-    if not 1 <= settings.copies_min <= len(settings.servers):
+    if settings.servers and not 1 <= settings.copies_min <= len(settings.servers):
         yield Mistake(
             key=("copies_min",),
             others=(("servers",),),
@@ -370,6 +413,5 @@ def _reached_by_others(settings: Settings) -> Iterator[Mistake]:
     for key, address in _exposed(settings):
         yield Mistake(
             key=key,
-            message=f"{address} can be reached by others, and nobody there has to prove who they are: "
-            "say --insecure if that is meant",
+            message=f"{address} {_REACHED}",
         )

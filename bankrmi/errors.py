@@ -60,7 +60,7 @@ class BankError(Exception):
     code: ClassVar[str] = "error"
     happened: ClassVar[bool | None] = None
 
-    def __init__(self, message: str, **details: str | int | None) -> None:
+    def __init__(self, message: str, /, **details: str | int | None) -> None:
         super().__init__(message)
         self.message = message
         self.details = details

@@ -47,7 +47,7 @@ def test_the_shipped_file_says_what_holds_without_it(tmp_path: Path) -> None:
     paths = {"path", "ledger", "data_dir"}
     assert shipped.model_dump(exclude=paths) == plain.model_dump(exclude=paths)
     for key in Configuration.model_fields:
-        assert f"\n{key}:" in SHIPPED.read_text() or key == "path"
+        assert f"\n{key}:" in SHIPPED.read_text() or key in ("path", "insecure")
 
 
 def test_the_witness_is_in_the_name_servers_process_unless_said_otherwise(tmp_path: Path) -> None:
@@ -174,7 +174,6 @@ def test_what_cannot_work_is_refused_and_says_where(tmp_path: Path, more: str, w
     [
         ("", "config.yaml: settings are expected, lines like 'lease_ms: 1000'"),
         ("- a\n", "config.yaml: settings are expected, lines like 'lease_ms: 1000'"),
-        ("nameserver: localhost:9090\n", "config.yaml: servers is missing"),
         ("nameserver: localhost:9090\nservers: {}\n", "config.yaml line 2: servers must name at least one"),
         ("servers:\n  s1: localhost:1\n", "config.yaml: nameserver is missing"),
     ],
@@ -247,6 +246,27 @@ def test_other_machines_reach_a_bank_only_where_that_is_meant(tmp_path: Path) ->
     assert [line[:18] for line in refusal(tmp_path, text)] == ["config.yaml line 1", "config.yaml line 4"]
     meant = load(written(tmp_path, text), insecure=True)
     assert meant.beyond_loopback() == ["bank.example:9090", "[2001:db8::2]:9102"]
+
+
+def test_the_name_server_alone_is_enough_for_a_client_and_for_nobody_else(tmp_path: Path) -> None:
+    client = load(written(tmp_path, "nameserver: localhost:9090\nclient: {timeout_ms: 500}\n"))
+    assert (client.servers, client.client.timeout_ms) == ({}, 500)
+    with pytest.raises(ConfigurationError, match=r"config.yaml: servers is missing: .* can be a client"):
+        client.check_servers()
+    load(written(tmp_path, PLAIN)).check_servers()
+
+
+def test_what_is_wrong_beside_missing_servers_is_told(tmp_path: Path) -> None:
+    first, second = refusal(tmp_path, "nameserver: 10.0.0.1:9090\nlease_ms: 5\n")
+    assert first.startswith("config.yaml line 1: 10.0.0.1:9090 can be reached by others")
+    assert second.startswith("config.yaml line 2: lease_ms is 5, and must be over 240")
+
+
+def test_it_is_known_whether_others_may_reach_what_is_learned_later(tmp_path: Path) -> None:
+    file = written(tmp_path, PLAIN)
+    assert not load(file).insecure
+    assert load(file, insecure=True).insecure
+    assert refusal(tmp_path, PLAIN + "insecure: true\n")[0].startswith("config.yaml line")
 
 
 def test_a_configuration_made_in_code_is_checked_too(tmp_path: Path) -> None:

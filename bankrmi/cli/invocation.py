@@ -31,8 +31,10 @@ class Invocation:
     log_json: bool
 
     def configuration(self) -> Configuration:
-        """Return the configuration; read anew each time, and once a command."""
-        return config.load(self.path, insecure=self.insecure)
+        """Return the configuration, which names the servers; read anew each time, and once a command."""
+        configuration = config.load(self.path, insecure=self.insecure)
+        configuration.check_servers()
+        return configuration
 
     def connect(
         self,
@@ -43,7 +45,11 @@ class Invocation:
         """Return a client of the bank; nothing is sent before the first operation."""
         from bankrmi import client  # Pyro5 is loaded by those commands that need it.
 
-        return client.connect(self.configuration(), timeout=timeout, on_waiting=on_waiting or _say_connecting)
+        return client.connect(
+            config.load(self.path, insecure=self.insecure),  # A client may do with the name server alone.
+            timeout=timeout,
+            on_waiting=on_waiting or _say_connecting,
+        )
 
 
 def _say_connecting() -> None:

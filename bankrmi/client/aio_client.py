@@ -22,6 +22,7 @@ from bankrmi.bank.operations import Deposit, Receipt, Withdraw
 from bankrmi.client.calls import Call, Memory, failed_before
 from bankrmi.client.channel import LIMITS, Channel, now_ms
 from bankrmi.client.decisions import Finish, Wait
+from bankrmi.client.finding import configuration_of
 from bankrmi.client.gate import Gate
 from bankrmi.client.idle import IDLE_MS, Idle
 from bankrmi.client.requests import (
@@ -33,7 +34,7 @@ from bankrmi.client.requests import (
     changed,
     submitted,
 )
-from bankrmi.config import Configuration, load
+from bankrmi.config import Configuration
 from bankrmi.errors import BankError, OperationFailed, Refused
 from bankrmi.rmi import Link, look_up_async
 
@@ -46,11 +47,10 @@ async def connect(
     timeout: float | None = None,
     on_waiting: Callable[[], None] | None = None,
     insecure: bool = False,
+    nameserver: str | None = None,
 ) -> AsyncBankClient:
     """Return a client of the bank that the configuration describes; see `bankrmi.connect`."""
-    if not isinstance(configuration, Configuration):
-        path = None if configuration is None else Path(configuration)
-        configuration = load(path, insecure=insecure)
+    configuration = configuration_of(configuration, nameserver, insecure=insecure)
     return AsyncBankClient(configuration, timeout=timeout, on_waiting=on_waiting)
 
 
@@ -218,7 +218,7 @@ class AsyncBankClient:
         try:
             await self._look_up(home, call.deadline_ms)
             call.begin()
-            return await self._carry_out(call, channel)
+            return await self._carry_out(call, channel, home)
         except Refused:
             raise  # The session goes on: what became of its request is known.
         except BaseException as failure:
@@ -232,12 +232,14 @@ class AsyncBankClient:
         finally:
             self._give_back(home, channel, call)
 
-    async def _carry_out(self, call: Call, channel: _LoopChannel) -> Any:
+    async def _carry_out(self, call: Call, channel: _LoopChannel, home: _Home) -> Any:
         while True:
             channel.tell(call)
             match call.decide(now_ms()):
                 case Wait(wait_ms=wait_ms):
                     await channel.wait(wait_ms / 1000)
+                    self._learn(home, call.learn_seconds(now_ms()))
+                    call.take_learned()
                 case Finish() as end:
                     return call.finish(end)
                 case decision:
@@ -256,11 +258,17 @@ class AsyncBankClient:
         if self._memory.primary is None:
             await asyncio.wait([home.looking_up], timeout=max(0, deadline_ms - now_ms()) / 1000)
 
+    def _learn(self, home: _Home, seconds: float) -> None:
+        """Ask beside the calls who the servers are; what is found serves all that are under way."""
+        if seconds > 0 and home.looking_up is None:
+            home.looking_up = home.loop.create_task(self._ask_for_the_primary(home, seconds))
+
     async def _ask_for_the_primary(self, home: _Home, seconds: float) -> None:
         memory = self._memory
         try:
-            with suppress(Exception):  # Names are hints: no error of theirs is the result of anything.
-                memory.take_hint(await look_up_async(memory.nameserver, memory.tags, seconds))
+            memory.take_hint(await look_up_async(memory.nameserver, memory.tags, seconds))
+        except Exception as error:  # Names are hints: no error of theirs is the result of anything.
+            memory.take_no_hint(error)
         finally:
             home.looking_up = None
 

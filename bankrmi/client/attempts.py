@@ -2,7 +2,8 @@
 
 One `Attempts` is one call. The driver (blocking, asyncio or simulated) asks `decide`, does what it is told,
 brings what came of it with `observe` whenever it comes, and asks again, until the decision is `Finish`: the
-result, or the error that says honestly whether it happened. (`decisions` has the values.)
+result, or the error that says honestly whether it happened. (`decisions` has the values.) While it waits,
+others may become known: `go_on_with`.
 
 Rule 1: a `Refused` that a server answered is final, and so is a result; nothing is sent after it.
 Rule 2: `Unreached` and `Busy` ("it did not happen") are said only while no server may have taken the request,
@@ -153,6 +154,7 @@ class Attempts:
         "_round_began_ms",
         "_sent",
         "_signs",
+        "nobody",
         "request_id",
     )
 
@@ -196,6 +198,8 @@ class Attempts:
         self._last_asked_ms = 0
         self._last_reason = "there was no time to ask anyone"
         self._last_words: dict[Candidate, type[BankError] | None] = {}
+        self.nobody = ""
+        """Why there is nobody to ask, if there is nobody."""
         self._finish: Finish | None = None
 
     @property
@@ -218,6 +222,15 @@ class Attempts:
         """Whether the last word of every server is `Behind`, or `NotPrimary` of some of them."""
         words = [self._last_words.get(candidate) for candidate in self._candidates]
         return Behind in words and all(word in (Behind, NotPrimary) for word in words)
+
+    def go_on_with(self, candidates: Sequence[Candidate], preferred: Candidate | None) -> None:
+        """Ask these from now on, first the one that is believed to lead."""
+        if preferred is not None:
+            self._preferred = preferred
+        if tuple(candidates) != tuple(self._candidates):
+            self._candidates = candidates
+            self._queue = []
+            self._paused, self._round_at_ms = True, 0
 
     # --- what to do now ---------------------------------------------------------------------------------
 
@@ -410,6 +423,8 @@ class Attempts:
             until_ms = min(until_ms, max(self._round_at_ms, min(renewals, default=until_ms)))
         elif self._enquire_at_ms is not None:
             until_ms = min(until_ms, self._enquire_at_ms)
+        if not self._candidates:
+            until_ms = min(until_ms, now_ms + BACKOFF_MS[-1])
         return Wait(max(1, until_ms - now_ms))
 
     def _quiet_since_ms(self, attempt: _Attempt) -> int:
@@ -577,6 +592,8 @@ class Attempts:
         return Unreached(f"no server could be reached, and nothing was done ({reason})")
 
     def _reason(self) -> str:
+        if not self._candidates:
+            return self.nobody
         for attempt in self._open.values():
             if attempt.has_the_request and attempt.candidate not in self._quiet:
                 return f"{attempt.candidate.server} has it, and has not answered in time"

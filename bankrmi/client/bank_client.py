@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -25,6 +24,7 @@ from bankrmi.bank.operations import Deposit, Receipt, Withdraw
 from bankrmi.client.calls import Call, Memory, failed_before
 from bankrmi.client.channel import LIMITS, Channel, now_ms
 from bankrmi.client.decisions import Finish, Wait
+from bankrmi.client.finding import configuration_of
 from bankrmi.client.gate import Gate
 from bankrmi.client.idle import Idle
 from bankrmi.client.requests import (
@@ -36,7 +36,7 @@ from bankrmi.client.requests import (
     changed,
     submitted,
 )
-from bankrmi.config import Configuration, load
+from bankrmi.config import Configuration
 from bankrmi.errors import BankError, OperationFailed, Refused
 from bankrmi.rmi import Link, PolledLink, PolledLinks, look_up
 
@@ -52,15 +52,16 @@ def connect(
     timeout: float | None = None,
     on_waiting: Callable[[], None] | None = None,
     insecure: bool = False,
+    nameserver: str | None = None,
 ) -> BankClient:
     """Return a client of the bank that the configuration (a file's path, or a loaded one) describes.
 
-    Nothing is sent yet. `timeout` is for each operation, in seconds; `on_waiting` is called when one turns
-    out to take longer, because the first server that was asked did not answer it: once for each operation.
+    Or, instead of a configuration, of the bank of the name server at this address ("host:port"): the client
+    learns from it where the servers are, and trusts it in that. Nothing is sent yet. `timeout` is for each
+    operation, in seconds; `on_waiting` is called when one turns out to take longer, because the first server
+    that was asked did not answer it: once for each operation.
     """
-    if not isinstance(configuration, Configuration):
-        path = None if configuration is None else Path(configuration)
-        configuration = load(path, insecure=insecure)
+    configuration = configuration_of(configuration, nameserver, insecure=insecure)
     return BankClient(configuration, timeout=timeout, on_waiting=on_waiting)
 
 
@@ -194,6 +195,8 @@ class BankClient:
             match call.decide(now_ms()):
                 case Wait(wait_ms=wait_ms):
                     channel.wait(wait_ms / 1000)
+                    self._ask_names(call.learn_seconds(now_ms()))
+                    call.take_learned()
                 case Finish() as end:
                     return call.finish(end)
                 case decision:
@@ -208,12 +211,17 @@ class BankClient:
         if memory.primary is not None or not self._kept.looking_up.acquire(timeout=memory.look_up_at_most):
             return
         try:
-            seconds = memory.look_up_seconds(deadline_ms, now_ms())
-            if seconds > 0:
-                with suppress(Exception):  # Names are hints: no error of theirs is the result of anything.
-                    memory.take_hint(look_up(memory.nameserver, memory.tags, seconds))
+            self._ask_names(memory.look_up_seconds(deadline_ms, now_ms()))
         finally:
             self._kept.looking_up.release()
+
+    def _ask_names(self, seconds: float) -> None:
+        memory = self._memory
+        if seconds > 0:
+            try:
+                memory.take_hint(look_up(memory.nameserver, memory.tags, seconds))
+            except Exception as error:  # Names are hints: no error of theirs is the result of anything.
+                memory.take_no_hint(error)
 
     def _take(self) -> _PolledChannel:
         if self._closed:

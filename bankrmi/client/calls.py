@@ -29,7 +29,14 @@ from bankrmi.client.decisions import (
     Send,
     Unconnected,
 )
-from bankrmi.client.finding import configured, primary_tags, with_named_primary
+from bankrmi.client.finding import (
+    configured,
+    learned,
+    named_primary,
+    primary_tag,
+    service_tag,
+    why_no_names,
+)
 from bankrmi.client.requests import Request, Session, check_error, news_of
 from bankrmi.client.seen import Seen
 from bankrmi.client.signs import LONG_AGO_MS, Signs
@@ -45,9 +52,16 @@ _LOOK_UP_MS = 300
 _LOOK_UP_AGAIN_MS = 1000
 """So long a name server that gave no hint is left alone."""
 
+_LEARN_AGAIN_MS = 250
+"""The name server is asked so often who the servers are, while none of those that are known can answer."""
+
 
 class Memory:
-    """What a client knows: the servers, who led last, how new the newest answer was, who was heard when."""
+    """What a client knows: the servers, who led last, how new the newest answer was, who was heard when.
+
+    Where the configuration names no servers, they are learned from the name server: at first, and again
+    whenever none of those that are known could answer.
+    """
 
     def __init__(
         self, configuration: Configuration, timeout: float | None, on_waiting: Callable[[], None] | None
@@ -59,9 +73,14 @@ class Memory:
         self.seen = Seen()
         self.signs = Signs()
         self.nameserver = configuration.nameserver
-        self.tags = primary_tags(configuration.service)
         self.primary: Candidate | None = None
-        self.candidates = self._configured = configured(configuration.servers)
+        self.candidates = configured(configuration.servers)
+        self.learns = not configuration.servers
+        self.nobody = f"the name server at {self.nameserver} was not asked yet" if self.learns else ""
+        """Why there are no candidates, where there are none."""
+        every = service_tag(configuration.service)
+        self.tags = (every,) if self.learns else (every, primary_tag())
+        self._insecure = configuration.insecure
         self._looked_up_ms = LONG_AGO_MS
 
     @property
@@ -71,7 +90,15 @@ class Memory:
 
     def look_up_seconds(self, deadline_ms: int, now_ms: int) -> float:
         """Return how long to wait for the name server; 0 if it need not be asked (again)."""
-        if self.primary is not None or now_ms - self._looked_up_ms < _LOOK_UP_AGAIN_MS:
+        return self._seconds(deadline_ms, now_ms) if self.primary is None else 0.0
+
+    def learn_seconds(self, deadline_ms: int, now_ms: int) -> float:
+        """The same, when nobody who is known could answer: a configuration names all there are."""
+        return self._seconds(deadline_ms, now_ms) if self.learns else 0.0
+
+    def _seconds(self, deadline_ms: int, now_ms: int) -> float:
+        again_ms = _LEARN_AGAIN_MS if self.learns else _LOOK_UP_AGAIN_MS
+        if now_ms - self._looked_up_ms < again_ms:
             return 0.0
         self._looked_up_ms = now_ms
         return max(0, min(_LOOK_UP_MS, deadline_ms - now_ms)) / 1000
@@ -82,7 +109,20 @@ class Memory:
 
     def take_hint(self, found: Iterable[NamedObject]) -> None:
         """Take in what the name server says."""
-        self.candidates, self.primary = with_named_primary(self._configured, found)
+        if self.learns:
+            found = list(found)
+            servers, why = learned(found, insecure=self._insecure)
+            self.nobody = why or f"the name server at {self.nameserver} knows no server of {self.tags[0]}"
+            # One that was started just now knows nobody yet, and others do not know better.
+            self.candidates = servers or self.candidates
+        if self.primary not in self.candidates:
+            self.primary = None
+        self.primary = named_primary(self.candidates, found) or self.primary
+
+    def take_no_hint(self, error: Exception) -> None:
+        """Go on without: whatever is wrong with the name server, it is not the result of an operation."""
+        if self.learns:
+            self.nobody = why_no_names(self.nameserver, error)
 
     def take_primary(self, found: Candidate | None, was: Candidate | None) -> None:
         """Take in whom a call found to lead, or that `was`, with whom it began, does not."""
@@ -144,6 +184,24 @@ class Call:
             may_be_under_way=request.request_id is not None,
             leader_answers=request.takes_seen,
         )
+        self._attempts.nobody = memory.nobody
+
+    def learn_seconds(self, now_ms: int) -> float:
+        """Return how long to ask the name server for other servers; 0: do not ask.
+
+        It is asked while nobody is known, or none of those that are has answered for as long as the patience.
+        """
+        memory = self._memory
+        began_ms = self.deadline_ms - memory.timeout_ms
+        if memory.candidates and now_ms - began_ms < memory.patience_ms:
+            return 0.0
+        return memory.learn_seconds(self.deadline_ms, now_ms)
+
+    def take_learned(self) -> None:
+        """Go on with the servers that are known now."""
+        if self._memory.learns and self._attempts is not None:
+            self._attempts.go_on_with(self._memory.candidates, self._memory.primary)
+            self._attempts.nobody = self._memory.nobody
 
     @property
     def preferred(self) -> Candidate | None:

@@ -1,20 +1,51 @@
 """Who may be asked, and who probably leads: shared by both clients.
 
 Rule 1: names are a hint. Without the name server the client begins with the first server configured.
-Rule 2: the configured servers are always candidates; a primary that only the name server knows is one more.
+Rule 2: the configured servers are the candidates, at their configured addresses; of the name server a client
+        only hears which of them leads.
+Rule 3: a client that is told the name server alone learns the servers from the names that only servers can
+        hold, and takes of those what a configuration file could name, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from bankrmi.client.decisions import Candidate
 from bankrmi.client.requests import ACCOUNT_ID
-from bankrmi.rmi import NamedObject
+from bankrmi.config import Configuration, check_learned, load, of_nameserver
+from bankrmi.errors import ConfigurationError
+from bankrmi.rmi import Failure, NamedObject
 
-__all__ = ["Candidates", "configured", "primary_tags", "with_named_primary"]
+__all__ = [
+    "Candidates",
+    "configuration_of",
+    "configured",
+    "learned",
+    "named_primary",
+    "primary_tag",
+    "service_tag",
+    "why_no_names",
+]
 
 Candidates = tuple[Candidate, ...]
+
+_MOST_SERVERS = 64
+"""That are learned; a name server that has more of them is none of ours."""
+
+
+def configuration_of(
+    configuration: str | Path | Configuration | None, nameserver: str | None, *, insecure: bool
+) -> Configuration:
+    """Return what a client was told, loaded if it was a file's path; raises ConfigurationError."""
+    if nameserver is not None:
+        if configuration is not None:
+            raise ConfigurationError("say where the configuration is, or where the name server is, not both")
+        return of_nameserver(nameserver, insecure=insecure)
+    if isinstance(configuration, Configuration):
+        return configuration
+    return load(None if configuration is None else Path(configuration), insecure=insecure)
 
 
 def configured(servers: Mapping[str, str]) -> Candidates:
@@ -22,17 +53,46 @@ def configured(servers: Mapping[str, str]) -> Candidates:
     return tuple(Candidate(server, address) for server, address in servers.items())
 
 
-def primary_tags(service: str) -> tuple[str, str]:
-    """Return the tags under which the name server knows the primary."""
-    return f"service:{service}", "role:primary"
+def service_tag(service: str) -> str:
+    """Return the tag under which the name server knows all servers."""
+    return f"service:{service}"
 
 
-def with_named_primary(
-    candidates: Candidates, found: Iterable[NamedObject]
-) -> tuple[Candidates, Candidate | None]:
-    """Return the candidates, and whom of them the name server calls the primary."""
-    for named in found:
-        if named.object_id.startswith(ACCOUNT_ID):
-            primary = Candidate(named.object_id.removeprefix(ACCOUNT_ID), named.address)
-            return (candidates if primary in candidates else (*candidates, primary)), primary
-    return candidates, None
+def primary_tag() -> str:
+    """Return the tag that the name server gives to the one that leads."""
+    return "role:primary"
+
+
+def named_primary(candidates: Candidates, found: Iterable[NamedObject]) -> Candidate | None:
+    """Return whom of the candidates the name server calls the primary, if anybody."""
+    named = {_server_of(one) for one in found if primary_tag() in one.tags}
+    return next((candidate for candidate in candidates if candidate.server in named), None)
+
+
+def learned(found: Iterable[NamedObject], *, insecure: bool) -> tuple[Candidates, str]:
+    """Return the servers among the names, and why one was left out (empty if none was)."""
+    servers: list[Candidate] = []
+    why = ""
+    for one in found:
+        server = _server_of(one)
+        if server is None or len(servers) >= _MOST_SERVERS:
+            continue
+        objection = check_learned(server, one.address, insecure=insecure)
+        if objection:
+            why = why or objection
+        else:
+            servers.append(Candidate(server, one.address))
+    return tuple(servers), why
+
+
+def why_no_names(nameserver: str, error: Exception) -> str:
+    """Return why nothing was learned, without the words of whoever answered there."""
+    reason = error.reason if isinstance(error, Failure) else "it answered with an error"
+    return f"the name server at {nameserver} does not say who the servers are: {reason}"
+
+
+def _server_of(named: NamedObject) -> str | None:
+    """Return whose account object it is; None for a name that is not that of its object."""
+    if named.name != named.object_id or not named.object_id.startswith(ACCOUNT_ID):
+        return None
+    return named.object_id.removeprefix(ACCOUNT_ID)

@@ -2,123 +2,222 @@
 
 Rule 1: what a stock Pyro5 client may do with a name server it may do here, except regular expressions: one of
         them can keep a process busy for ever.
-Rule 2: `role:` and `epoch:` tags of the bank's accounts come from the view and from nobody else; the servers
-        say what they serve (`service:`) and who they are.
+Rule 2: `role:` and `epoch:` tags come from the view and from nobody else, and who may hold which name is
+        decided in `ownership`; the servers say what they serve (`service:`) and who they are.
 Rule 3: names are kept in memory. Servers register again when the name server was away; names are hints.
-Rule 4: a limit on everything that is kept for others.
+Rule 4: a limit on everything that is kept for others (`capacity`), and on everything that is looked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import weakref
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
+from Pyro5.core import URI
 from Pyro5.errors import NamingError, PyroError
 from Pyro5.nameserver import NameServer
 
-from bankrmi.errors import InvalidRequest
+from bankrmi.errors import AccessDenied, InvalidRequest
+from bankrmi.nameserver.capacity import Capacity, check_tags, check_text, check_uri, size_of
+from bankrmi.nameserver.ownership import (
+    ACCOUNT_NAME,
+    Holder,
+    Process,
+    check_owner,
+    check_succession,
+    is_ours,
+    process_of,
+    role_tags,
+    without_roles,
+)
 from bankrmi.replication.view import View
-from bankrmi.rmi import NAMESERVER_NAME, PlainObject, uri_of
+from bankrmi.rmi import NAMESERVER_NAME, Connected, Peer, PlainObject, uri_of
 
-__all__ = ["ACCOUNT_NAME", "TaggedNames", "remote_names"]
-
-ACCOUNT_NAME = "bankrmi.account."
-"""What the names of account objects begin with; the name of the server follows."""
+__all__ = ["Caller", "TaggedNames", "remote_names"]
 
 _METHODS = ("count", "list", "lookup", "ping", "register", "remove", "set_metadata", "yplookup")
-_FROM_THE_VIEW = ("role:", "epoch:")
-_MOST_NAMES = 4096
-_LONGEST_NAME = 200
-_LONGEST_URI = 500
-_MOST_TAGS = 32
+_TOLD_WHO_CALLS = ("register", "remove", "set_metadata")
+
+
+class Caller(Protocol):
+    """Who calls, and on which connection: a `Call`, as these names see it."""
+
+    @property
+    def peer(self) -> Peer: ...
+
+    @property
+    def connection(self) -> Connected: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Registration:
+    """What a server said when it registered its name; of its connection nothing is kept alive."""
+
+    process: Process
+    connection: weakref.ref[Connected]
+    uri: str
+    tags: frozenset[str]
+
+    def holder(self) -> Holder:
+        connection = self.connection()
+        connected = connection is not None and not connection.lost
+        return Holder(process=self.process, uri=self.uri, connected=connected)
 
 
 class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without types
-    """A name server that tags the accounts of `service` with the roles that the view gives them."""
+    """A name server that tags the accounts of `service` with the roles that the view gives them.
 
-    def __init__(self, service: str) -> None:
+    `servers` are those of its configuration: nobody else is a server of this service, and they always fit.
+    """
+
+    def __init__(self, service: str, servers: Collection[str]) -> None:
         super().__init__()
         self._service_tag = f"service:{service}"
+        self._configured = frozenset(servers)
         self._view: View | None = None
+        self._registrations: dict[str, _Registration] = {}
+        self._capacity = Capacity([ACCOUNT_NAME + server for server in servers])
 
     def register_itself(self, address: str) -> None:
         """Appear in its own list, as stock name servers do."""
-        own_tags = {"class:Pyro5.nameserver.NameServer"}
-        self.register(NAMESERVER_NAME, uri_of(NAMESERVER_NAME, address), metadata=own_tags)
+        self.storage[NAMESERVER_NAME] = (
+            uri_of(NAMESERVER_NAME, address),
+            {"class:Pyro5.nameserver.NameServer"},
+        )
 
     def follow(self, view: View | None) -> bool:
         """Tag everybody by this view; return whether it is another one."""
         if view == self._view:
             return False
         self._view = view
-        for name in list(self.storage):
+        for name in self._registrations:
             self._tag(name)
         return True
 
-    def register(self, name: Any, uri: Any, safe: bool = False, metadata: Any = None) -> None:
-        """Register a name; see Pyro5."""
-        _check_text("name", name, _LONGEST_NAME)
-        _check_text("URI", uri, _LONGEST_URI)
-        tags = _checked_tags(metadata)
-        if name not in self.storage and self.count() >= _MOST_NAMES:
-            raise InvalidRequest(f"this name server holds {_MOST_NAMES} names, and takes no more")
-        super().register(name, uri, safe, tags)
+    # -- what Pyro5's object can do, called from outside -------------------------------------------
+
+    def register(
+        self, caller: Caller, /, name: Any, uri: Any, safe: bool = False, metadata: Any = None
+    ) -> None:
+        """Register a name; see Pyro5. `caller` is not an argument of the remote call."""
+        check_text("name", name)
+        process = process_of(caller.peer)
+        check_owner(name, process)
+        URI(check_uri(uri))  # Raises if it is none.
+        tags = without_roles(check_tags(metadata))
+        if safe and name in self.storage:
+            raise NamingError(f"name already registered: {name}")
+        if process is None or not is_ours(name):
+            self._store(name, uri, tags)
+            return
+        self._check_claim(name, process, uri)
+        self._check_service(process, tags)
+        self._store(name, uri, tags)
+        self._registrations[name] = _Registration(
+            process=process, connection=weakref.ref(caller.connection), uri=uri, tags=frozenset(tags)
+        )
         self._tag(name)
 
-    def set_metadata(self, name: Any, metadata: Any) -> None:
+    def set_metadata(self, caller: Caller, /, name: Any, metadata: Any) -> None:
         """Set the tags of a name; see Pyro5."""
-        super().set_metadata(name, _checked_tags(metadata))
-        self._tag(name)
+        check_text("name", name)
+        process = process_of(caller.peer)
+        self._check_change(name, process)
+        tags = without_roles(check_tags(metadata))
+        if process is not None and is_ours(name):
+            self._check_service(process, tags)
+        if name not in self.storage:
+            raise NamingError(f"unknown name: {name}")
+        self._store(name, self.storage[name][0], tags)
+        if name in self._registrations:
+            self._registrations[name] = replace(self._registrations[name], tags=frozenset(tags))
+            self._tag(name)
+
+    def remove(self, caller: Caller, /, name: Any = None, prefix: Any = None, regex: Any = None) -> int:
+        """Forget a name, or all that begin with `prefix` and that this caller may remove; return how many."""
+        _refuse_expression(regex)
+        process = process_of(caller.peer)
+        if name:
+            check_text("name", name)
+            self._check_change(name, process)
+            names = [name]
+        else:
+            found = self.list(prefix=prefix) if prefix else {}
+            names = [one for one in found if self._may_change(one, process)]
+        return sum(self._forget(one) for one in names)
+
+    def lookup(self, name: Any, return_metadata: bool = False) -> Any:
+        """Return where a name's object is; see Pyro5."""
+        return super().lookup(check_text("name", name), return_metadata)
 
     def list(self, prefix: Any = None, regex: Any = None, return_metadata: bool = False) -> Any:
         """Return what is registered, all of it or what begins with `prefix`; see Pyro5."""
         _refuse_expression(regex)
+        if prefix:
+            check_text("prefix", prefix)
         return super().list(prefix, None, return_metadata)
 
-    def remove(self, name: Any = None, prefix: Any = None, regex: Any = None) -> Any:
-        """Forget a name, or all that begin with `prefix`; see Pyro5."""
-        _refuse_expression(regex)
-        return super().remove(name, prefix, None)
+    def yplookup(self, meta_all: Any = None, meta_any: Any = None, return_metadata: bool = True) -> Any:
+        """Return what has all, or any, of the tags; see Pyro5."""
+        return super().yplookup(check_tags(meta_all), check_tags(meta_any), return_metadata)
+
+    # -- within ------------------------------------------------------------------------------------
+
+    def _check_claim(self, name: str, process: Process, uri: str) -> None:
+        """Raise AccessDenied unless this process gets the name of its server, for its own object."""
+        if not uri.startswith(f"PYRO:{name}@"):
+            raise AccessDenied(f"{name} stands for the object of that name, and for no other")
+        check_succession(process, uri, self._holder(name), self._view)
+
+    def _check_service(self, process: Process, tags: Collection[str]) -> None:
+        """Raise AccessDenied for a server of this service that the configuration does not know."""
+        if self._service_tag in tags and process.server not in self._configured:
+            raise AccessDenied(
+                f"the configuration of this name server has no server {process.server} of {self._service_tag}"
+            )
+
+    def _check_change(self, name: str, process: Process | None) -> None:
+        check_owner(name, process)
+        if process is not None:
+            check_succession(process, None, self._holder(name), self._view)
+
+    def _may_change(self, name: str, process: Process | None) -> bool:
+        try:
+            self._check_change(name, process)
+        except AccessDenied:
+            return False
+        return True
+
+    def _holder(self, name: str) -> Holder | None:
+        known = self._registrations.get(name)
+        return None if known is None else known.holder()
+
+    def _store(self, name: str, uri: str, tags: Iterable[str]) -> None:
+        kept = set(tags)
+        self._capacity.take(name, size_of(name, uri, kept), of_a_server=is_ours(name))
+        self.storage[name] = uri, kept
+
+    def _forget(self, name: str) -> int:
+        self._capacity.leave(name)
+        self._registrations.pop(name, None)
+        return 0 if self.storage.pop(name, None) is None else 1
 
     def _tag(self, name: str) -> None:
-        if not name.startswith(ACCOUNT_NAME):
-            return
-        uri, tags = self.storage[name]
-        if tags and self._service_tag in tags:
-            said = {tag for tag in tags if not tag.startswith(_FROM_THE_VIEW)}
-            self.storage[name] = uri, said | self._tags_of(name.removeprefix(ACCOUNT_NAME))
-
-    def _tags_of(self, server: str) -> set[str]:
-        view = self._view
-        if view is None:
-            return set()
-        role = "primary" if server == view.primary else "standby" if server in view.in_sync else "joining"
-        return {f"role:{role}", f"epoch:{view.epoch}"}
+        """Give the name of a server of this service the role that the view gives to its process."""
+        known = self._registrations[name]
+        if self._service_tag in known.tags and name.startswith(ACCOUNT_NAME):
+            roles = role_tags(known.process, self._view)
+            self.storage[name] = known.uri, set(known.tags | roles)
 
 
 def remote_names(names: TaggedNames) -> PlainObject:
     """Return the name server as a remote object; its own words are known to give nothing away."""
-    return PlainObject(names, _METHODS, shown=(NamingError, PyroError, TypeError, ValueError))
+    shown = (NamingError, PyroError, TypeError, ValueError)
+    return PlainObject(names, _METHODS, told_who_calls=_TOLD_WHO_CALLS, shown=shown)
 
 
 def _refuse_expression(regex: object) -> None:
     if regex:
         raise InvalidRequest("this name server runs no regular expressions: ask by prefix, or by tags")
-
-
-def _check_text(what: str, text: object, longest: int) -> None:
-    if not isinstance(text, str) or len(text) > longest:
-        raise InvalidRequest(f"a {what} is a text of up to {longest} characters")
-
-
-def _checked_tags(tags: object) -> set[str] | None:
-    if tags is None:
-        return None
-    if isinstance(tags, str) or not isinstance(tags, Iterable):
-        raise InvalidRequest("tags are a list of texts")
-    checked = list(tags)
-    if len(checked) > _MOST_TAGS:
-        raise InvalidRequest(f"more than {_MOST_TAGS} tags")
-    for tag in checked:
-        _check_text("tag", tag, _LONGEST_NAME)
-    return set(checked)

@@ -66,7 +66,7 @@ class _Process:
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
         self._start_id = secrets.token_hex(8)
-        self._names = TaggedNames(configuration.service)
+        self._names = TaggedNames(configuration.service, configuration.servers)
         self._daemons: dict[str, Daemon] = {}
         self._rounds = rounds_of(_limits(configuration))
         self._store: ViewStore | None = None

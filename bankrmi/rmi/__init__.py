@@ -32,12 +32,9 @@ from .names import (
     NamedObject,
     look_up,
     look_up_async,
-    register_name,
-    register_name_async,
-    remove_name_async,
     uri_of,
 )
-from .objects import Call, Exposed, Guard, Peer, PlainObject, RemoteObject
+from .objects import Call, Connected, Exposed, Guard, Peer, PlainObject, RemoteObject
 from .polled import PolledLink, PolledLinks
 from .probe import ProbeAnswer, probe
 
@@ -50,6 +47,7 @@ __all__ = [
     "ConnectDenied",
     "ConnectFailed",
     "ConnectRefused",
+    "Connected",
     "Connection",
     "ConnectionLost",
     "Daemon",
@@ -75,9 +73,6 @@ __all__ = [
     "look_up_async",
     "open_link",
     "probe",
-    "register_name",
-    "register_name_async",
-    "remove_name_async",
     "rounds_of",
     "uri_of",
 ]

@@ -16,7 +16,7 @@ from bankrmi.errors import InvalidRequest
 
 from .complaints import complaints
 from .failures import NotExposed, write_error, write_unexpected_error
-from .objects import Call, RemoteObject, begin, check_exposed
+from .objects import Call, Connected, RemoteObject, begin, check_exposed
 from .values import join_values, write_value
 
 __all__ = ["Batch"]
@@ -47,6 +47,11 @@ class Batch:
     def lost(self) -> bool:
         """Whether nobody is left to read the results."""
         return self._call.connection_lost
+
+    @property
+    def connection(self) -> Connected:
+        """The connection that it came on."""
+        return self._call.connection
 
     def start(self, *, at_most: int) -> None:
         """Check all of it, then begin."""

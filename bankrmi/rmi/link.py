@@ -307,6 +307,8 @@ async def open_link(
     handshake: Mapping[str, object],
     timeout: float,
     on_lost: Callable[[str], None] = lambda _: None,
+    *,
+    limits: Limits = _LIMITS,
 ) -> Link:
     """Return a link that is up, or raise the NotConnected that says why there is none."""
     settled = asyncio.get_running_loop().create_future()
@@ -320,7 +322,7 @@ async def open_link(
             on_lost(reason)
         settle(reason)
 
-    link = Link(address, object_id, handshake, settle, lost)
+    link = Link(address, object_id, handshake, settle, lost, limits=limits)
     link.open(timeout)
     try:
         await settled

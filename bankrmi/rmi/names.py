@@ -1,15 +1,19 @@
-"""Names with attributes: what a name server is told and asked. Names are hints, never relied on.
+"""Names with attributes: what a name server is asked. Names are hints, never relied on.
 
 The name server is Pyro5's own object, wherever it runs; each function here makes one connection, asks one
-thing and closes it. The functions with `async` are for the event loop, the others for everybody else.
+thing and closes it. The function with `async` is for the event loop, the other for everybody else.
 
-Rule: a failure is raised as a `Failure` (nobody there) or RemoteError; the caller goes on without names.
+Rule 1: a failure is raised as a `Failure` (nobody there), RemoteError, or an error of ours if that is what
+        was answered; the caller goes on without names.
+Rule 2: an answer is believed as far as it can be read: what is no name of an object is passed over, and only
+        so much is read at all. Both within `timeout`.
 Assumption: names are looked up when a client starts or has lost its server, not for every call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from Pyro5.core import NAMESERVER_NAME
@@ -18,18 +22,16 @@ from .addresses import Address
 from .connection import connect
 from .failures import RemoteError
 from .handshake import handshake
+from .limits import Limits
 from .link import open_link
 
-__all__ = [
-    "NAMESERVER_NAME",
-    "NamedObject",
-    "look_up",
-    "look_up_async",
-    "register_name",
-    "register_name_async",
-    "remove_name_async",
-    "uri_of",
-]
+__all__ = ["NAMESERVER_NAME", "NamedObject", "look_up", "look_up_async", "uri_of"]
+
+_LONGEST_TEXT = 500
+_MOST_NAMES = 4096
+_MOST_TAGS = 64
+_LIMITS = Limits(server_message_bytes=1 << 20, server_items=1 << 13)
+"""For what a name server may answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,7 @@ class NamedObject:
     name: str
     object_id: str
     address: Address
+    tags: frozenset[str] = frozenset()
 
 
 def uri_of(object_id: str, address: Address) -> str:
@@ -48,58 +51,49 @@ def uri_of(object_id: str, address: Address) -> str:
 
 def look_up(nameserver: Address, tags: Iterable[str], timeout: float) -> list[NamedObject]:
     """Return the objects that have all of the tags, in the order of their names."""
-    with connect(nameserver, NAMESERVER_NAME, handshake("client"), timeout) as connection:
-        return _found(connection.call("yplookup", _wanted(tags), timeout=timeout))
+    deadline = time.monotonic() + timeout
+    with connect(nameserver, NAMESERVER_NAME, handshake("client"), timeout, _LIMITS) as connection:
+        left = max(deadline - time.monotonic(), 0.001)
+        return _found(connection.call("yplookup", _wanted(tags), timeout=left))
 
 
 async def look_up_async(nameserver: Address, tags: Iterable[str], timeout: float) -> list[NamedObject]:
     """Return the objects that have all of the tags, in the order of their names."""
-    return _found(await _ask(nameserver, "client", "yplookup", _wanted(tags), timeout))
-
-
-def register_name(nameserver: Address, name: str, uri: str, tags: Iterable[str], timeout: float) -> None:
-    """Tell the name server where an object is; what it knew under that name is replaced."""
-    with connect(nameserver, NAMESERVER_NAME, handshake("server"), timeout) as connection:
-        connection.call("register", [name, uri, False, sorted(tags)], timeout=timeout)
-
-
-async def register_name_async(
-    nameserver: Address, name: str, uri: str, tags: Iterable[str], timeout: float
-) -> None:
-    """Tell the name server where an object is; what it knew under that name is replaced."""
-    await _ask(nameserver, "server", "register", [name, uri, False, sorted(tags)], timeout)
-
-
-async def remove_name_async(nameserver: Address, name: str, timeout: float) -> None:
-    """Have the name server forget a name."""
-    await _ask(nameserver, "server", "remove", [name], timeout)
-
-
-async def _ask(nameserver: Address, role: str, method: str, args: list[object], timeout: float) -> object:
-    link = await open_link(nameserver, NAMESERVER_NAME, handshake(role), timeout)
+    deadline = time.monotonic() + timeout
+    link = await open_link(nameserver, NAMESERVER_NAME, handshake("client"), timeout, limits=_LIMITS)
     try:
-        answer: object = await link.ask(method, args, timeout)
-        return answer
+        return _found(await link.ask("yplookup", _wanted(tags), max(deadline - time.monotonic(), 0.001)))
     finally:
         link.close()
 
 
 def _wanted(tags: Iterable[str]) -> list[object]:
-    return [sorted(tags), None, False]  # meta_all, meta_any, return_metadata
+    return [sorted(tags), None, True]  # meta_all, meta_any, return_metadata
 
 
 def _found(answer: object) -> list[NamedObject]:
-    if not isinstance(answer, Mapping):
-        raise RemoteError(f"the name server answered {str(answer)[:80]!r}")
-    found = (_named_object(str(name), str(uri)) for name, uri in sorted(answer.items()))
-    return [one for one in found if one is not None]
+    if not isinstance(answer, Mapping) or len(answer) > _MOST_NAMES:
+        raise RemoteError("the name server did not answer with names")
+    return sorted(_named_objects(answer), key=lambda one: one.name)
 
 
-def _named_object(name: str, uri: str) -> NamedObject | None:
-    """Return what the URI says, or None for one of another kind: it is somebody else's."""
+def _named_objects(answer: Mapping[object, object]) -> Iterator[NamedObject]:
+    """Return what can be read; the rest is somebody else's, or nonsense."""
+    for name, value in answer.items():
+        match value:
+            case [str(uri), [*tags]] if isinstance(name, str) and len(uri) <= _LONGEST_TEXT:
+                texts = frozenset(tag for tag in tags[:_MOST_TAGS] if isinstance(tag, str))
+                named = _named_object(name, uri, texts)
+                if named is not None:
+                    yield named
+
+
+def _named_object(name: str, uri: str, tags: frozenset[str]) -> NamedObject | None:
+    """Return what the URI says, or None for one of another kind."""
     scheme, _, rest = uri.partition(":")
     object_id, _, address = rest.rpartition("@")
     host, _, port = address.rpartition(":")
-    if scheme != "PYRO" or not object_id or not host or not port.isdigit():
+    is_port = port.isascii() and port.isdigit() and 0 < int(port) <= 65535
+    if scheme != "PYRO" or not object_id or not host or not is_port:
         return None
-    return NamedObject(name=name, object_id=object_id, address=address)
+    return NamedObject(name=name, object_id=object_id, address=address, tags=tags)

@@ -24,6 +24,7 @@ from .failures import NotExposed, write_error, write_shown_error, write_unexpect
 __all__ = [
     "READ_ATTRIBUTE",
     "Call",
+    "Connected",
     "Exposed",
     "Guard",
     "Peer",
@@ -58,11 +59,21 @@ class Peer:
     handshake: Mapping[str, object] = field(default_factory=dict)
 
 
+class Connected(Protocol):
+    """A connection, for those who want to know whether it is still there; they keep a weak reference."""
+
+    @property
+    def lost(self) -> bool: ...
+
+
 class Caller(Protocol):
     """The connection that a call came on, or the batch that it is a part of."""
 
     @property
     def lost(self) -> bool: ...
+
+    @property
+    def connection(self) -> Connected: ...
 
     def answered(self, call: Call, value: object, *, is_error: bool) -> None: ...
     def in_turn(self, work: Callable[[], None]) -> None: ...
@@ -112,6 +123,11 @@ class Call:
     def connection_lost(self) -> bool:
         """Whether nobody is left to read the answer."""
         return self._caller.lost
+
+    @property
+    def connection(self) -> Connected:
+        """The connection that it came on; several calls come on one."""
+        return self._caller.connection
 
     def answer(self, value: object) -> None:
         """Answer with a plain value. Never raises for a caller that is gone."""
@@ -209,7 +225,8 @@ class PlainObject:
 
     `guards` are asked before a method of that name is called, and refuse by raising an error of
     ours, as for the regular expressions that Pyro's name server would run for anybody. `shown` are the
-    exceptions whose own words are fit for strangers.
+    exceptions whose own words are fit for strangers. The methods that are `told_who_calls` are given the
+    call itself before its arguments.
     """
 
     def __init__(
@@ -218,13 +235,15 @@ class PlainObject:
         exposed: Exposed | Iterable[str],
         *,
         guards: Mapping[str, Guard] | None = None,
+        told_who_calls: Iterable[str] = (),
         shown: tuple[type[Exception], ...] = (),
     ) -> None:
         self.exposed = exposed if isinstance(exposed, Exposed) else Exposed(methods=frozenset(exposed))
         self._target = target
         self._guards = dict(guards or {})
+        self._told_who_calls = frozenset(told_who_calls)
         self._shown = shown
-        unknown = self._guards.keys() - self.exposed.methods
+        unknown = (self._guards.keys() | self._told_who_calls) - self.exposed.methods
         assert not unknown, f"guards for methods that are not exposed: {sorted(unknown)}"
 
     def invoke(self, call: Call) -> None:
@@ -235,11 +254,15 @@ class PlainObject:
             guard = self._guards.get(call.method)
             if guard is not None:
                 _call(guard, call)
-            value = _call(getattr(self._target, call.method), call)
+            value = _call(self._method(call), call)
         except Exception as error:  # whatever the object raises is for `fail` to judge
             call.fail(error, in_its_own_words=type(error) in self._shown)
             return
         call.answer(value)
+
+    def _method(self, call: Call) -> Callable[..., object]:
+        method: Callable[..., object] = getattr(self._target, call.method)
+        return partial(method, call) if call.method in self._told_who_calls else method
 
 
 def _call(method: Callable[..., object], call: Call) -> object:

@@ -88,6 +88,7 @@ class ServedConnection(asyncio.Protocol):
     """Serves one caller."""
 
     __slots__ = (
+        "__weakref__",
         "_allowed",
         "_answer_bytes",
         "_draining",
@@ -154,6 +155,11 @@ class ServedConnection(asyncio.Protocol):
         """How much we keep for it: messages that are not complete, answers that are not, or not taken."""
         unsent = 0 if self.lost else self._transport.get_write_buffer_size()
         return self._reader.pending + self.packed_bytes + unsent
+
+    @property
+    def connection(self) -> ServedConnection:
+        """Itself: a call asks whoever it came from."""
+        return self
 
     @property
     def greeted(self) -> bool:

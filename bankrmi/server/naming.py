@@ -1,6 +1,7 @@
-"""Keeps this server's name with the name server: again whenever it was away.
+"""Keeps this server's name with the name server: again whenever it was away, or this server has another disk.
 
-Rule: names are hints; nothing waits for them, and a name server that is away is no error.
+Rule 1: names are hints; nothing waits for them, and a name server that is away is no error.
+Rule 2: the handshake says which process and which disk has the name: roles go to those that the view names.
 """
 
 from __future__ import annotations
@@ -21,60 +22,93 @@ log = structlog.get_logger("bankrmi.server")
 
 RETRY_SECONDS = 0.5
 RENEW_SECONDS = 5.0
+REFUSED_SECONDS = 1.0
+"""A name that another process still has is asked for again so soon."""
 CONNECT_SECONDS = 1.0
+DISK_SECONDS = 0.5
+"""How often we look whether a copy was installed: it is a disk of its own."""
 
 
 class Naming:
     """One connection to the name server, kept to notice when it goes."""
 
-    def __init__(self, configuration: Configuration, server: str, address: str) -> None:
-        self._configuration = configuration
+    def __init__(
+        self, configuration: Configuration, server: str, start_id: str, incarnation: Callable[[], str]
+    ) -> None:
+        self._at = configuration.nameserver
+        self._server = server
+        self._start_id = start_id
+        self._incarnation = incarnation
         self._name = ACCOUNT_ID + server
-        self._uri = uri_of(ACCOUNT_ID + server, address)
+        self._uri = uri_of(ACCOUNT_ID + server, configuration.servers[server])
         self._tags = [f"server:{server}", f"service:{configuration.service}"]
-        self._handshake = handshake("server", server=server)
         self._link: Link | None = None
+        self._said = ""
         self._timer: asyncio.TimerHandle | None = None
+        self._looking: asyncio.TimerHandle | None = None
         self._away = False
+        self._refused = ""
         self._closed = False
 
     def open(self) -> None:
         """Register, and go on registering."""
+        self._connect()
+        self._look_at_disk()
+
+    def _connect(self) -> None:
         if self._closed:
             return
 
         def up(_: Mapping[str, Any]) -> None:
             self._register()
 
-        link = self._link = Link(
-            self._configuration.nameserver, NAMESERVER_NAME, self._handshake, up, self._lost
-        )
+        self._said = self._incarnation()
+        said = handshake("server", server=self._server, start_id=self._start_id, incarnation=self._said)
+        link = self._link = Link(self._at, NAMESERVER_NAME, said, up, lambda reason: self._lost(link, reason))
         link.open(CONNECT_SECONDS)
 
     def _register(self) -> None:
         link = self._link
         if self._closed or link is None or not link.up:
             return
-        link.call("register", [self._name, self._uri, False, self._tags], self._registered)
+        if link.pending:
+            link.close()  # It has not answered since the last time: try whether it takes a new connection.
+            return
+        said = [self._name, self._uri, False, self._tags]
+        link.call("register", said, lambda answer: self._registered(link, answer))
         self._later(RENEW_SECONDS, self._register)
 
-    def _registered(self, answer: object) -> None:
+    def _registered(self, link: Link, answer: object) -> None:
+        if self._closed or not link.up:
+            return  # Whoever closed it, or `_lost`, sees to it.
         if isinstance(answer, Exception):
-            log.warning("the name server did not take our name", reason=str(answer))
-        elif self._away:
-            self._away = False
-            log.info("the name server is back", name=self._name)
+            if self._refused != str(answer):
+                self._refused = str(answer)
+                log.warning("the name server did not take our name", name=self._name, reason=self._refused)
+            self._later(REFUSED_SECONDS, self._register)
+            return
+        if self._away or self._refused:
+            log.info("the name server is back" if self._away else "the name is ours again", name=self._name)
+        self._away, self._refused = False, ""
 
-    def _lost(self, reason: str) -> None:
-        if self._closed:
+    def _look_at_disk(self) -> None:
+        """Introduce ourselves anew when we have another disk."""
+        link = self._link
+        if link is not None and link.up and self._incarnation() != self._said:
+            self._link = None
+            link.close()
+            self._connect()
+        self._looking = asyncio.get_running_loop().call_later(DISK_SECONDS, self._look_at_disk)
+
+    def _lost(self, link: Link, reason: str) -> None:
+        if self._closed or link is not self._link:
             return
         if not self._away:
             self._away = True
-            address = self._configuration.nameserver
             log.info(
-                "no name server: clients use the addresses of the configuration", at=address, reason=reason
+                "no name server: clients use the addresses of the configuration", at=self._at, reason=reason
             )
-        self._later(RETRY_SECONDS, self.open)
+        self._later(RETRY_SECONDS, self._connect)
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:
         if self._timer is not None:
@@ -84,7 +118,8 @@ class Naming:
     def close(self) -> None:
         """Let the name be: whoever finds it finds nobody there, and asks the others."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._looking):
+            if timer is not None:
+                timer.cancel()
         if self._link is not None:
             self._link.close()

@@ -110,7 +110,7 @@ class _Process:
         links = PeerLinks(self._settings.others, network, driver.clock, driver.take)
         fetcher = self._fetcher()
         driver.start(links, fetcher)
-        naming = Naming(configuration, name, configuration.servers[name])
+        naming = Naming(configuration, name, self._start_id, lambda: driver.journal.incarnation)
         account = self._register_objects(daemon)
         self._catch_signals()
         try:

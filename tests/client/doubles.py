@@ -100,6 +100,50 @@ class DoubleBank:
             self.stop(server)
 
 
+class Names:
+    """A name server that answers look-ups as told; `asked` lists the tags that were looked for.
+
+    `answer` is what `named` makes, an error, whatever else it shall answer, or a function of the call.
+    """
+
+    exposed = Exposed(methods=frozenset({"yplookup"}))
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+        self.asked: list[set[str]] = []
+
+    def invoke(self, call: Call) -> None:
+        self.asked.append(set(call.args[0]))
+        if isinstance(self.answer, Exception):
+            call.fail(self.answer)
+        elif callable(self.answer):
+            self.answer(call)
+        else:
+            call.answer(self.answer)
+
+
+def named(servers: Mapping[str, tuple[str, str]]) -> dict[str, object]:
+    """Return what our name server answers of these servers: {server: (address, role)}."""
+    return {
+        f"bankrmi.account.{server}": [
+            f"PYRO:bankrmi.account.{server}@{address}",
+            ["service:account", f"server:{server}", f"role:{role}"],
+        ]
+        for server, (address, role) in servers.items()
+    }
+
+
+@contextmanager
+def name_server(address: str, answer: object) -> Iterator[Names]:
+    """Serve such names there for a while."""
+    names = Names(answer)
+    running = Running(address, {"Pyro.NameServer": names})
+    try:
+        yield names
+    finally:
+        running.stop()
+
+
 @contextmanager
 def double_bank(folder: Path, **settings: int) -> Iterator[DoubleBank]:
     bank = DoubleBank(folder, **settings)

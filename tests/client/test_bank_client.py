@@ -27,8 +27,8 @@ from bankrmi.errors import (
     Stale,
     Unreached,
 )
-from bankrmi.rmi import Call, Exposed
-from tests.client.doubles import DoubleBank, Ledger, Running, double_bank
+from bankrmi.rmi import Call
+from tests.client.doubles import DoubleBank, Ledger, double_bank, name_server, named
 
 
 @pytest.fixture
@@ -212,19 +212,13 @@ def test_threads_have_sessions_of_their_own(bank: DoubleBank, client: BankClient
 
 
 def test_the_name_server_tells_who_leads(bank: DoubleBank, client: BankClient) -> None:
-    class Names:
-        exposed = Exposed(methods=frozenset({"yplookup"}))
-
-        def invoke(self, call: Call) -> None:
-            assert set(call.args[0]) == {"service:account", "role:primary"}
-            call.answer({"bankrmi.account.s2": f"PYRO:bankrmi.account.s2@{bank.configuration.servers['s2']}"})
-
-    names = Running(bank.configuration.nameserver, {"Pyro.NameServer": Names()})
     first = bank.start("s1", not_primary("s2"))  # type: ignore[arg-type]
     bank.start("s2", Ledger({2: 300}))
-    assert client.withdraw(2, 10).balance == 290
+    answer = named({"s2": (bank.configuration.servers["s2"], "primary")})
+    with name_server(bank.configuration.nameserver, answer) as names:
+        assert client.withdraw(2, 10).balance == 290
+    assert names.asked == [{"service:account", "role:primary"}]
     assert first.asked == []
-    names.stop()
 
 
 def test_closing_twice_is_fine_and_a_closed_client_says_so(bank: DoubleBank, client: BankClient) -> None:

@@ -18,7 +18,8 @@ from bankrmi.client.asking import ask_once
 from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BrokenInvariant, InvalidRequest, OperationFailed, Unreached
 from bankrmi.replication.view import View
-from bankrmi.rmi import look_up, register_name, uri_of
+from bankrmi.rmi import look_up
+from tests.nameserver.callers import register_server
 from tests.nameserver.conftest import Place, PlaceMaker, free_address
 
 FIRST = View.first(history="h1", server="s1", start_id="a", incarnation="disk-s1")
@@ -35,10 +36,8 @@ def propose(place: Place, expected: View | None, view: View) -> Any:
 
 
 def register_servers(place: Place) -> None:
-    for server in ("s1", "s2"):
-        name = f"bankrmi.account.{server}"
-        tags = ["service:account", f"server:{server}"]
-        register_name(place.nameserver, name, uri_of(name, "127.0.0.1:9"), tags, 5)
+    for server, start_id in (("s1", "a"), ("s2", "b")):
+        register_server(place.nameserver, server, start_id, f"disk-{server}")
 
 
 def primaries(place: Place) -> list[str]:

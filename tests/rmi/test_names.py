@@ -9,18 +9,19 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from Pyro5.nameserver import MemoryStorage, NameServer, NameServerDaemon
 
+from bankrmi.errors import Busy
 from bankrmi.rmi import (
     NAMESERVER_NAME,
     ConnectFailed,
+    ConnectionLost,
     ConnectRefused,
     NamedObject,
     PlainObject,
     RemoteError,
+    connect,
+    handshake,
     look_up,
     look_up_async,
-    register_name,
-    register_name_async,
-    remove_name_async,
     uri_of,
 )
 
@@ -48,41 +49,88 @@ def nameserver(request: pytest.FixtureRequest) -> str:
     return address
 
 
-def named(server: str, port: int) -> NamedObject:
+def named(server: str, port: int, *tags: str) -> NamedObject:
     object_id = f"bankrmi.account.{server}"
-    return NamedObject(name=object_id, object_id=object_id, address=f"127.0.0.1:{port}")
+    return NamedObject(name=object_id, object_id=object_id, address=f"127.0.0.1:{port}", tags=frozenset(tags))
+
+
+def register(nameserver: str, name: str, uri: str, tags: list[str]) -> None:
+    with connect(nameserver, NAMESERVER_NAME, handshake("server"), 5) as connection:
+        connection.call("register", [name, uri, False, tags], timeout=5)
 
 
 def test_what_was_registered_is_found_by_all_of_its_tags(nameserver: str) -> None:
-    for server, port, role in (("s2", 2, "standby"), ("s1", 1, "primary")):
-        one = named(server, port)
-        tags = ["service:account", f"role:{role}"]
-        register_name(nameserver, one.name, uri_of(one.object_id, one.address), tags, 5)
-    assert look_up(nameserver, ["service:account"], 5) == [named("s1", 1), named("s2", 2)]
-    assert look_up(nameserver, ["service:account", "role:primary"], 5) == [named("s1", 1)]
+    s1 = named("s1", 1, "service:account", "role:primary")
+    s2 = named("s2", 2, "service:account", "role:standby")
+    for one in (s2, s1):
+        register(nameserver, one.name, uri_of(one.object_id, one.address), sorted(one.tags))
+    assert look_up(nameserver, ["service:account"], 5) == [s1, s2]
+    assert look_up(nameserver, ["service:account", "role:primary"], 5) == [s1]
     assert look_up(nameserver, ["service:other"], 5) == []
-
-
-def test_the_same_in_the_event_loop(nameserver: str) -> None:
-    async def work() -> None:
-        one = named("s1", 1)
-        await register_name_async(nameserver, one.name, uri_of(one.object_id, one.address), ["a:b"], 5)
-        assert await look_up_async(nameserver, ["a:b"], 5) == [one]
-        await remove_name_async(nameserver, one.name, 5)
-        assert await look_up_async(nameserver, ["a:b"], 5) == []
-
-    asyncio.run(work())
+    assert asyncio.run(look_up_async(nameserver, ["service:account"], 5)) == [s1, s2]
 
 
 def test_names_of_another_kind_are_passed_over(nameserver: str) -> None:
     for number, uri in enumerate(("PYRO:x@./u:/tmp/socket", "PYRONAME:y", "PYRO:z@[::1]:7")):
-        register_name(nameserver, f"n{number}", uri, ["a:b"], 5)
-    assert look_up(nameserver, ["a:b"], 5) == [NamedObject(name="n2", object_id="z", address="[::1]:7")]
+        register(nameserver, f"n{number}", uri, ["a:b"])
+    found = NamedObject(name="n2", object_id="z", address="[::1]:7", tags=frozenset({"a:b"}))
+    assert look_up(nameserver, ["a:b"], 5) == [found]
 
 
-def test_a_name_server_that_refuses_does_so_with_its_words(nameserver: str) -> None:
-    with pytest.raises(RemoteError):
-        register_name(nameserver, "n", "not a uri", [], 5)
+class Answering:
+    """A name server that answers what it likes."""
+
+    def __init__(self, answer: object) -> None:
+        self._answer = answer
+
+    def yplookup(self, *_: object) -> object:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+ODD_NAMES = {
+    "a": ["PYRO:a@127.0.0.1:1", ["t", 5, ["x"]]],
+    "b": "PYRO:b@127.0.0.1:1",
+    "c": ["PYRO:c@127.0.0.1:0", []],
+    "d": ["PYRO:d@127.0.0.1:99999999999999999999", []],
+    "e": ["PYRO:e@127.0.0.1:\u00b2", []],
+    "f": ["PYRO:f@:1", []],
+    "g": [5, []],
+    "h": ["PYRO:h@127.0.0.1:1", "t"],
+    "i": [],
+    "j": None,
+    "k": ["PYRO:" + "k" * 600 + "@127.0.0.1:1", []],
+}
+
+
+def test_of_an_odd_answer_what_can_be_read_is_taken(serving: Serving) -> None:
+    names = PlainObject(Answering(ODD_NAMES), ["yplookup"])
+    address = serving.daemon(objects={NAMESERVER_NAME: names}).address
+    found = NamedObject(name="a", object_id="a", address="127.0.0.1:1", tags=frozenset({"t"}))
+    assert look_up(address, ["t"], 5) == [found]
+    assert asyncio.run(look_up_async(address, ["t"], 5)) == [found]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (5, RemoteError),
+        (["a"], RemoteError),
+        ({str(number): None for number in range(4097)}, RemoteError),
+        ({"a": "x" * (1 << 20)}, ConnectionLost),
+        (Busy("later"), Busy),
+    ],
+)
+def test_an_answer_that_says_nothing_is_an_error(
+    serving: Serving, answer: object, error: type[Exception]
+) -> None:
+    names = PlainObject(Answering(answer), ["yplookup"])
+    address = serving.daemon(objects={NAMESERVER_NAME: names}).address
+    with pytest.raises(error):
+        look_up(address, ["t"], 5)
+    with pytest.raises(error):
+        asyncio.run(look_up_async(address, ["t"], 5))
 
 
 def test_no_name_server_is_a_failure_in_time() -> None:

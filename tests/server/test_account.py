@@ -32,6 +32,10 @@ class Caller:
         self.lost = False
         self.answers: list[Any] = []
 
+    @property
+    def connection(self) -> Caller:
+        return self
+
     def in_turn(self, work: Callable[[], None]) -> None:
         work()
 

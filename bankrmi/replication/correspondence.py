@@ -8,6 +8,7 @@ Rule 3: epochs are compared within one history; on another one, the view tells w
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bankrmi.errors import BrokenInvariant
@@ -15,6 +16,7 @@ from bankrmi.replication import joining
 from bankrmi.replication.effects import Answer, Stop
 from bankrmi.replication.events import AnswerArrived, MessageArrived
 from bankrmi.replication.journal import Adopted
+from bankrmi.replication.lease import binding_ms
 from bankrmi.replication.messages import (
     Acknowledged,
     Census,
@@ -79,6 +81,7 @@ class Correspondence:
             return
         if message.epoch == floor:
             self._check_one_leader(message, adopted)
+            self._note_grant(message, adopted)
         else:
             self._adopt(message)
         replica.viewing.heard_leader()
@@ -93,16 +96,33 @@ class Correspondence:
 
     def _adopt(self, message: Checkpoint) -> None:
         """A2: act in a newer epoch only after it is adopted; the commit comes with what it brings."""
-        self._replica.give_way(f"{message.primary} leads epoch {message.epoch}")
-        self._replica.journal.adopt(
+        replica = self._replica
+        replica.give_way(f"{message.primary} leads epoch {message.epoch}")
+        replica.journal.adopt(
             Adopted(
                 history=message.history,
                 epoch=message.epoch,
                 primary=message.primary,
                 start_id=message.start_id,
+                granted_ms=max(replica.grants.longest_ms(replica.now_ms), self.granted_by(message)),
             )
         )
-        self._replica.changed = True
+        replica.changed = True
+
+    def granted_by(self, message: Checkpoint) -> int:
+        """R3: for how long acknowledging this binds: by what the primary counts, not by what we would."""
+        return binding_ms(message.lease_ms, message.drift_ms)
+
+    def _note_grant(self, message: Checkpoint, adopted: Adopted) -> None:
+        """R3: before a longer lease is granted than is noted, it is; for the process after this one.
+
+        The epoch may have been adopted without having heard its primary: with a copy, or before an upgrade.
+        """
+        granted_ms = self.granted_by(message)
+        if adopted.granted_ms is None or adopted.granted_ms < granted_ms:
+            longest_ms = max(self._replica.grants.longest_ms(self._replica.now_ms), granted_ms)
+            self._replica.journal.adopt(replace(adopted, granted_ms=longest_ms))
+            self._replica.changed = True
 
     def _supersede(self, token: Any, message: Checkpoint, history: str, epoch: int) -> None:
         server = self._replica.settings.server

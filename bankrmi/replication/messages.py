@@ -33,7 +33,9 @@ __all__ = [
 class Checkpoint:
     """From a primary: what precedes, entries (none: the beacon), and how far is acknowledged.
 
-    `base` is the tip of the primary's journal when it began to lead this epoch.
+    `base` is the tip of the primary's journal when it began to lead this epoch. `lease_ms` and `drift_ms` are
+    the lease that the primary counts from what is acknowledged of this, and how far its clock and another may
+    drift apart meanwhile: who acknowledges grants just that (R2, R3).
     """
 
     history: str
@@ -44,6 +46,8 @@ class Checkpoint:
     previous: Position
     base: Position
     acknowledged: int
+    lease_ms: int
+    drift_ms: int
     entries: Sequence[Entry] = ()
 
     def to_wire(self) -> list[Any]:
@@ -57,6 +61,8 @@ class Checkpoint:
             self.previous,
             self.base,
             self.acknowledged,
+            self.lease_ms,
+            self.drift_ms,
             self.entries,
         ]
 

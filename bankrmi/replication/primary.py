@@ -302,6 +302,8 @@ class Primary:
             previous=previous,
             base=self.base,
             acknowledged=self.acknowledged,
+            lease_ms=self.replica.settings.lease_ms,
+            drift_ms=self.replica.settings.drift_ms,
             entries=entries,
         )
         peer.sent(self._number, len(entries), self.replica.now_ms)

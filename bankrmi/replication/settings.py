@@ -13,8 +13,8 @@ class Settings:
 
     server: str
     servers: tuple[str, ...]
-    lease_ms: float = 1000
-    drift_ms: float = 20
+    lease_ms: int = 1000
+    drift_ms: int = 20
     beacon_ms: float = 100
     checkpoint_timeout_ms: float = 500
     copies_min: int = 1
@@ -31,5 +31,5 @@ class Settings:
 
     @property
     def silence_ms(self) -> float:
-        """After how long without a word from the primary a standby believes it gone."""
+        """After how long without a word from the primary a standby believes it gone, until it has heard it."""
         return self.lease_ms or 2 * self.checkpoint_timeout_ms

@@ -37,6 +37,7 @@ class Standby:
         self.heard_ms = replica.now_ms
         self.acknowledged = 0
         self.proven_gone: tuple[str, int] | None = None  # (history, epoch) whose primary is gone.
+        self._primarys_lease_ms: int | None = None  # As the last primary that was heard said.
         self._probing = False
         self._probes = 0
         self._held: deque[tuple[float, RequestArrived | OutcomeAsked | ReadArrived]] = deque()
@@ -63,8 +64,9 @@ class Standby:
         assert matched is not None
         replica.commit_if_changed("checkpoint")
         self.acknowledged = min(message.acknowledged, matched.action_id)
-        replica.grants.acknowledged(message.primary, message.start_id, replica.now_ms)
-        self._heard()
+        granted_ms = replica.correspondence.granted_by(message)
+        replica.grants.acknowledged(message.primary, message.start_id, replica.now_ms, granted_ms)
+        self._heard(message)
         replica.effects.append(
             Answer(
                 token,
@@ -85,8 +87,9 @@ class Standby:
         """Whether this journal is the same as another one up to there."""
         return self.replica.journal.position(position.action_id) == position
 
-    def _heard(self) -> None:
+    def _heard(self, message: Checkpoint) -> None:
         self.heard_ms = self.replica.now_ms
+        self._primarys_lease_ms = message.lease_ms
         self._probes = 0
 
     def _bring_in(self, message: Checkpoint) -> None:
@@ -153,7 +156,18 @@ class Standby:
             return False
         if self.proven_gone == (view.history, view.epoch):
             return True
-        return replica.now_ms - self.heard_ms >= replica.settings.silence_ms
+        return replica.now_ms - self.heard_ms >= self.silence_ms
+
+    @property
+    def silence_ms(self) -> float:
+        """After how long without a word from it the primary counts as gone: its lease, if it was heard.
+
+        For its beacons fit that; and while it has a lease nobody could lead in its place.
+        """
+        settings, lease_ms = self.replica.settings, self._primarys_lease_ms
+        if lease_ms is None:
+            return settings.silence_ms
+        return lease_ms or 2 * settings.checkpoint_timeout_ms
 
     def is_silent(self) -> bool:
         """Whether the primary missed a few beacons: worth looking at it, and at the view."""
@@ -212,7 +226,7 @@ class Standby:
         """Look again at a primary that is not heard; let nobody wait for ever."""
         replica = self.replica
         view = replica.view
-        patience_ms = 2 * replica.settings.silence_ms
+        patience_ms = 2 * self.silence_ms
         while self._held and replica.now_ms - self._held[0][0] >= patience_ms:
             replica.answer_not_leading(self._held.popleft()[1].token)
         if view is None or view.primary == replica.settings.server:

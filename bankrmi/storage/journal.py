@@ -13,6 +13,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,7 @@ class SqliteJournal:
                     "epoch": adopted.epoch,
                     "primary": adopted.primary,
                     "start_id": adopted.start_id,
+                    "granted_ms": adopted.granted_ms,
                 }
             )
         )
@@ -200,7 +202,8 @@ class SqliteJournal:
         """Make a copied database this server's: an incarnation of its own (V8), and an adopted epoch.
 
         The copied epoch stays if it is newer: adopting more than one knows of is always safe. And if it is of
-        another history: the copy shows which one its source is of, a view may be out of date.
+        another history: the copy shows which one its source is of, a view may be out of date. What was granted
+        is this server's in any case: the source's leases bind the source.
         """
         self._begin()
         self._set(incarnation=incarnation)
@@ -208,6 +211,8 @@ class SqliteJournal:
         copied = self._adopted
         if copied is None or (copied.history == adopted.history and adopted.epoch >= copied.epoch):
             self.adopt(adopted)
+        else:
+            self.adopt(replace(copied, granted_ms=adopted.granted_ms))
 
     # -- reading ---------------------------------------------------------------------------------
 

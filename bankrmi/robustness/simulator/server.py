@@ -115,7 +115,9 @@ class SimulatedServer:
         self.links = SimulatedLinks(self)
         self._inbox.clear()
         self._duties.clear()
-        self.world.note(self.name, "starts as", self.start_id)
+        if self.boot > 1:
+            self.settings = self.simulation.settings_after_restart(self.settings)
+        self.world.note(self.name, "starts as", self.start_id, f"with a lease of {self.settings.lease_ms} ms")
         self.replica = Replica(
             self.settings,
             self.journal,

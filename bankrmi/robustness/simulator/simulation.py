@@ -82,6 +82,8 @@ class Simulation:
         self.clocks_apart = clocks_apart
         self.duration_ms = duration_ms
         self.told = 0  # The highest action id that any client has been told.
+        self._lease_chance = random.Random(f"leases of seed {seed}")
+        self._leases_differ = self._lease_chance.random() < 0.4
         self.promises = Promises(self)
         self.witness = SimulatedWitness(self.world)
         self.witness.on_change = self._view_changed
@@ -111,7 +113,20 @@ class Simulation:
             catch_up_operations=chance.choice(CATCH_UP_OPERATIONS),
             group_bytes=chance.choice([1 << 20, 200]),
         )
-        return [replace(first, server=name) for name in names]
+        return [self._with_own_lease(replace(first, server=name)) for name in names]
+
+    def _with_own_lease(self, settings: Settings) -> Settings:
+        """Now and then the servers of a bank have been given different leases; drawn apart, as distances are."""
+        chance = self._lease_chance
+        if not self._leases_differ:
+            return settings
+        lease_ms, drift_ms = chance.choice(LEASES_MS)
+        return replace(settings, lease_ms=lease_ms, drift_ms=drift_ms)
+
+    def settings_after_restart(self, settings: Settings) -> Settings:
+        """Return what the next process is told: an operator may have changed its lease meanwhile."""
+        changes = self._leases_differ and self._lease_chance.random() < 0.5
+        return self._with_own_lease(settings) if changes else settings
 
     def _place_far(self) -> None:
         """Now and then have a server so far from the others that an answer may take more than a beacon.
@@ -131,7 +146,8 @@ class Simulation:
         """Draw how fast a server's clock runs."""
         if self.clocks_apart:
             return self.world.chance.choice([0.25, 0.5, 0.8, 1.0, 1.25, 2.0, 4.0])
-        off = 0.9 * settings.drift_ms / (settings.lease_ms or 1000)
+        leases_ms = LEASES_MS if self._leases_differ else [(settings.lease_ms, settings.drift_ms)]
+        off = 0.9 * min(drift_ms / (lease_ms or 1000) for lease_ms, drift_ms in leases_ms)
         return 1 + self.world.chance.choice([-off, off])
 
     @property

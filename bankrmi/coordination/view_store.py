@@ -114,7 +114,9 @@ class ViewStore:
         row = (service, view.history, view.epoch, text, _checksum(text))
         try:
             self._usable().execute(f"BEGIN IMMEDIATE; {_INSERT}; COMMIT", row)
-        except apsw.Error as error:
+        except (
+            Exception
+        ) as error:  # Whatever it was, the transaction may be open, and what is on disk unknown.
             raise self._failure(error) from error
 
     def _views(self, query: str, service: str) -> list[View]:

@@ -20,8 +20,8 @@ __all__ = ["Adopted", "Journal"]
 class Adopted:
     """The newest epoch that this server has acted in, and who led it; durable before it acted.
 
-    `granted_ms`: none of the leases that this server has granted, and that may still run, binds it for longer;
-    so its next process knows how long to wait (R3).  None: written by a version that did not note it.
+    `granted_ms`: none of the leases that this server has granted, and that may still run, binds it for
+    longer; so its next process knows how long to wait (R3).  None: by a version that did not note it.
     """
 
     history: str

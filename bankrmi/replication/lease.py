@@ -63,7 +63,7 @@ class Grants:
         self._granted: dict[str, _Grant] = {}
 
     def acknowledged(self, server: str, start_id: str, now_ms: float, length_ms: int) -> None:
-        """What this process, which leads, sent arrived at `now_ms`, and is acknowledged: that binds so long."""
+        """Something that this process sent, as a primary, arrived at `now_ms`: to acknowledge it binds."""
         known = self._granted.get(server)
         older_until_ms = float("-inf")
         if known is not None:

@@ -38,6 +38,7 @@ class Peer:
     leaving: bool = False
     lost_disk: bool = False  # The view names another disk of this server: that member confirms nothing.
     lost_disk_number: int = 0  # Of the newest message when that was heard.
+    contradicted: bool = False  # It has said in this epoch what cannot be; that was told to people.
 
     join_number: int = 0  # Of the newest request to be let in that its running process has made.
     matched: int = 0  # Durable there and known to be the same as here, in this epoch.
@@ -73,7 +74,7 @@ class Peer:
         self.confirmed_at_ms = float("-inf")
         self.unanswered.clear()
         self.waiting_since_ms = None
-        self.leaving = False
+        self.leaving = self.contradicted = False
         self.backward = 1
 
     def sent(self, number: int, entries: int, now_ms: float) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.answers import Answers
+from bankrmi.replication.believing import CONTRADICTION
 from bankrmi.replication.effects import (
     Answer,
     Commit,
@@ -21,6 +22,7 @@ from bankrmi.replication.effects import (
     Probe,
     Refusal,
     Reply,
+    Report,
     Send,
 )
 from bankrmi.replication.entry import CANCELLED, Entry, Position
@@ -243,13 +245,10 @@ class Primary:
             return
         if answer.incarnation != peer.incarnation:
             return
+        if self._is_contradiction(peer, answer):
+            return
         if peer.lost_disk and peer.standing is Standing.MEMBER and answer.number > peer.lost_disk_number:
             peer.lost_disk = False  # The disk that the view names confirms what was sent since: it was away.
-        own = self.replica.journal.position(answer.matched)
-        if own is None or own.digest != answer.digest:
-            raise BrokenInvariant(
-                f"{answer.server} holds another entry than ours at action id {answer.matched}"
-            )
         peer.acknowledged(answer.number, answer.matched)
         tip = self.replica.journal.tip.action_id
         if peer.next_id <= tip and not peer.unanswered:
@@ -258,6 +257,22 @@ class Primary:
             peer.standing = Standing.MANDATORY
             self.count_required()
         self.advance()
+
+    def _is_contradiction(self, peer: Peer, answer: Acknowledged) -> bool:
+        """Whether this cannot be, if both servers keep the rules: then it counts for nothing (A5).
+
+        Said once an epoch. It stops nobody: what such a copy says does not spread, and it is left behind.
+        """
+        own = self.replica.journal.position(answer.matched)
+        if own is not None and own.digest == answer.digest and answer.number <= self._number:
+            return False
+        if not peer.contradicted:
+            peer.contradicted = True
+            why = f"it holds another entry than ours at action id {answer.matched}"
+            if answer.number > self._number:
+                why = f"it acknowledges message {answer.number}, and {self._number} were sent"
+            self.replica.effects.append(Report(CONTRADICTION, {"server": answer.server, "why": why}))
+        return True
 
     def lost_its_disk(self, peer: Peer) -> None:
         """A member says that it has another disk than the view names (V8)."""

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any
 
 from bankrmi.errors import BrokenInvariant
+from bankrmi.replication.believing import Believing
 from bankrmi.replication.correspondence import Correspondence
 from bankrmi.replication.effects import (
     Answer,
@@ -106,6 +107,7 @@ class Replica:
         self.stopping = False
         self.grants = self._first_grants()
         self.proposals = Proposals()
+        self.believing = Believing(self)
         self.viewing = Viewing(self)
         self.correspondence = Correspondence(self)
         self.primary: Primary | None = None

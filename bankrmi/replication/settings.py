@@ -23,6 +23,8 @@ class Settings:
     group_bytes: int = 1 << 20
     catch_up_operations: int = 2048
     switchover_timeout_ms: float = 2000
+    epochs_unseen: int = 100
+    """So far above what the witness is known to have held an epoch is believed unseen (see `believing`)."""
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -31,5 +33,5 @@ class Settings:
 
     @property
     def silence_ms(self) -> float:
-        """After how long without a word from the primary a standby believes it gone, until it has heard it."""
+        """After how long without a word a standby believes a primary gone that it has never heard."""
         return self.lease_ms or 2 * self.checkpoint_timeout_ms

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.effects import Answer, Probe, Report
 from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.events import LinkChanged, OutcomeAsked, Probed, ReadArrived, RequestArrived
@@ -83,6 +82,20 @@ class Standby:
             )
         )
 
+    def contradiction(self, message: Checkpoint) -> str | None:
+        """A3: return why the entries cannot be: two different ones of an epoch at one action id."""
+        journal = self.replica.journal
+        if not message.entries or message.previous.action_id >= journal.tip.action_id:
+            return None
+        news = self._without_known(message.entries) if self._holds(message.previous) else []
+        known = journal.position(news[0].action_id) if news else None
+        if known is None or known.epoch != news[0].epoch:
+            return None
+        return (
+            f"two different entries of epoch {known.epoch} at action id {known.action_id}: "
+            f"ours, and one from {message.primary}"
+        )
+
     def _holds(self, position: Position) -> bool:
         """Whether this journal is the same as another one up to there."""
         return self.replica.journal.position(position.action_id) == position
@@ -97,12 +110,6 @@ class Standby:
         journal = self.replica.journal
         news = self._without_known(message.entries)
         if news and news[0].action_id <= journal.tip.action_id:
-            known = journal.position(news[0].action_id)
-            if known is not None and known.epoch == news[0].epoch:
-                raise BrokenInvariant(
-                    f"two different entries of epoch {known.epoch} at action id {known.action_id}: "
-                    f"ours, and one from {message.primary}"
-                )
             self._roll_back(news[0].action_id - 1, "they conflict with the primary's")
         through = message.previous.action_id + len(message.entries)
         keep = max(message.base.action_id, through)

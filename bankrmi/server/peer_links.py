@@ -43,6 +43,7 @@ class PeerLinks:
         self._links: dict[str, Link] = {}
         self._failures: dict[str, int] = {}
         self._probes: set[Link] = set()
+        self._complaints: dict[str, tuple[str, str]] = {}
         self._closed = False
 
     def open(self) -> None:
@@ -95,11 +96,22 @@ class PeerLinks:
         def answered(form: object) -> None:
             if isinstance(form, Exception):
                 if not isinstance(form, NotConnected) and link.up:
-                    log.warning("refused by another server", by=to, reason=str(form))
+                    self._complain("refused by another server", to, str(form))
                 return
-            self._take(AnswerArrived(answer_from_wire(form), to))
+            try:
+                answer = answer_from_wire(form, to)
+            except ValueError as error:
+                self._complain("an answer that cannot be read", to, str(error))
+                return
+            self._take(AnswerArrived(answer, to))
 
         link.call(METHODS[type(message)], message_to_wire(message), answered)
+
+    def _complain(self, what: str, server: str, reason: str) -> None:
+        """Log what is wrong with another server's answers: once, until something else is."""
+        if self._complaints.get(server) != (what, reason):
+            self._complaints[server] = (what, reason)
+            log.warning(what, by=server, reason=reason)
 
     def probe(self, server: str, epoch: int, delay_ms: float) -> None:
         """Look whether a process lives at the server's address; what is found arrives as an event."""

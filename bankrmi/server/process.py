@@ -153,7 +153,8 @@ class _Process:
             timeout_ms=configuration.client.timeout_ms,
         )
         daemon.register(ACCOUNT_ID + name, account)
-        daemon.register(STANDBY_ID + name, StandbyObject(driver.take, self._copy_server), for_servers=True)
+        standby = StandbyObject(driver.take, self._copy_server, self._settings.others)
+        daemon.register(STANDBY_ID + name, standby, for_servers=True)
         daemon.register(OPERATOR_ID + name, OperatorObject(driver.take, self._exported), roles={"operator"})
         return account
 

@@ -202,8 +202,8 @@ class SqliteJournal:
         """Make a copied database this server's: an incarnation of its own (V8), and an adopted epoch.
 
         The copied epoch stays if it is newer: adopting more than one knows of is always safe. And if it is of
-        another history: the copy shows which one its source is of, a view may be out of date. What was granted
-        is this server's in any case: the source's leases bind the source.
+        another history: the copy shows which one its source is of, a view may be out of date. What was
+        granted is this server's in any case: the source's leases bind the source.
         """
         self._begin()
         self._set(incarnation=incarnation)

@@ -8,7 +8,7 @@ Rule 3: a commit succeeds at once; a crash forgets what was not committed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from bankrmi.bank.accounts import Accounts, packed
 from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.replication import effects as do
 from bankrmi.replication import messages as say
+from bankrmi.replication.believing import CONTRADICTION
 from bankrmi.replication.events import (
     AnswerArrived,
     CoordinatorSilent,
@@ -63,15 +64,20 @@ class Caller:
 class Bank:
     """The servers, their disks, the witness's record, and the mail between them."""
 
-    def __init__(self, *servers: str, **settings: Any) -> None:
+    def __init__(self, *servers: str, own: Mapping[str, Any] | None = None, **settings: Any) -> None:
+        """Of these servers, with these settings; `own` has what one of them was told alone."""
         self.now_ms = 0.0
         self.mail: list[Letter] = []
         self.trace: list[str] = []
         self.view: View | None = None
         self.starts = dict.fromkeys(servers, 0)
-        self.settings = {name: Settings(server=name, servers=servers, **settings) for name in servers}
+        self.settings = {
+            name: Settings(server=name, servers=servers, **{**settings, **(own or {}).get(name, {})})
+            for name in servers
+        }
         self.journals = {name: self._disk(name) for name in servers}
         self.replicas: dict[str, Replica] = {}
+        self.contradictions: list[tuple[str, str]] = []  # (server, what it said that cannot be)
         self._copies: dict[str, SqliteJournal] = {}
         self._disks = 0
 
@@ -249,6 +255,8 @@ class Bank:
                 copy.make_own(f"{name}-disk{self._disks}", adopted)
                 copy.commit()
                 events.insert(0, CopyInstalled(copy))
+            case do.Report(event=event, details=details) if event == CONTRADICTION:
+                self.contradictions.append((details["server"], details["why"]))
             case do.Stop():
                 self.crash(name)
 

@@ -34,6 +34,7 @@ _LEFT_OUT: dict[str, Any] = {
     "now_ms": NOW_MS,  # Set by the next step.
     "effects": None,  # Of the step that is over.
     "role_since_ms": NOW_MS,  # For people.
+    "_confirmed_epoch": 0,  # So few epochs as there are here are all believed unseen.
     "_probes": 0,  # Only how long to wait before the next look; here it may take any time.
 }
 

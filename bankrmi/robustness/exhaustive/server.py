@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from bankrmi.errors import BrokenInvariant
+from bankrmi.replication.believing import CONTRADICTION
 from bankrmi.replication.effects import (
     Answer,
     Commit,
@@ -22,6 +23,7 @@ from bankrmi.replication.effects import (
     Probe,
     Propose,
     ReadView,
+    Refusal,
     Report,
     Send,
 )
@@ -101,6 +103,17 @@ class Glance(NamedTuple):
     sound: bool  # If it leads, the view names this very process.
     surplus: int  # What can be counted anew.
     idle_crash: int | None
+
+
+def _contradiction(effects: list[Effect]) -> str | None:
+    """Return what another server said that cannot be, if it keeps the rules as they all do here."""
+    for effect in effects:
+        match effect:
+            case Report(event=event, details={"why": str(why)}) if event == CONTRADICTION:
+                return why
+            case Answer(token=token, reply=Refusal(why=why)) if token == _PEER:
+                return why
+    return None
 
 
 def start_id(place: int, boot: int) -> str:
@@ -242,10 +255,15 @@ class Servers:
         replica = self._woken(server)
         event = self._event(server, happening, probes)
         try:
-            effects = [e for e in replica.step(event, now_ms=now_ms) if not isinstance(e, Report)]
+            effects = replica.step(event, now_ms=now_ms)
         except (BrokenInvariant, apsw.Error, AssertionError) as broken:
             self.disks.journal(server.disk).discard()
             return Outcome(-1, (), broken=f"{type(broken).__name__} at {NAMES[server.place]}: {broken}")
+        why = _contradiction(effects)
+        if why is not None:
+            self.disks.journal(server.disk).discard()
+            return Outcome(-1, (), broken=f"{NAMES[1 - server.place]} says what cannot be: {why}")
+        effects = [effect for effect in effects if not isinstance(effect, Report)]
         after = self.disks.after_step(server.disk)
         commits = sum(isinstance(effect, Commit) for effect in effects)
         if commits > 1 or (after != server.disk and not commits):

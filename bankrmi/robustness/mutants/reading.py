@@ -118,7 +118,7 @@ MUTANTS = (
     Mutant(
         name="lease-by-the-receivers-own-setting",
         rule="R3",
-        goes_wrong="the primary was given a longer lease than the standby: it still reads when that one leads",
+        goes_wrong="the primary counts a longer lease than its standby waits for, and reads when that leads",
         patches=(Patch(Correspondence, "granted_by", _by_our_own_lease),),
     ),
     Mutant(

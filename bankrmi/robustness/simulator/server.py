@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
+from bankrmi.replication.believing import CONTRADICTION
 from bankrmi.replication.effects import (
     Answer,
     Commit,
@@ -22,6 +23,7 @@ from bankrmi.replication.effects import (
     Probe,
     Propose,
     ReadView,
+    Refusal,
     Reply,
     Report,
     Send,
@@ -39,6 +41,7 @@ from bankrmi.replication.journal import Adopted
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from bankrmi.robustness.simulator.disk import Disk
+from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.links import ServerToken, SimulatedLinks
 from bankrmi.robustness.simulator.operator import OperatorToken
 from bankrmi.storage.database import DiskFailed, open_in_memory
@@ -268,10 +271,14 @@ class SimulatedServer:
                 self._install_copy(adopted)
             case Report(event=event, details=details):
                 self.world.note(self.name, event, details)
+                if event == CONTRADICTION:
+                    raise Failure("safety", f"{details['server']} says what cannot be: {details['why']}")
             case Stop():
                 self.crash()
 
     def _answer_server(self, token: ServerToken, reply: Reply) -> None:
+        if isinstance(reply, Refusal):
+            raise Failure("safety", f"{token.sender.name} says what cannot be: {reply.why}")
         answer = AnswerArrived(reply, self.name)  # type: ignore[arg-type]
 
         def arrive() -> None:

@@ -38,6 +38,7 @@ CLIENTS = 4
 LEASES_MS = ((0, 20), (200, 20), (400, 160), (1000, 20), (1000, 160))
 """Leases and drifts that a seed may have."""
 CATCH_UP_OPERATIONS = (2048, 2048, 1, 3, 8)
+EPOCHS_UNSEEN = (100, 100, 100, 0, 1, 3)
 SILENT_MS = 8000.0
 """After so long the system notices that the machine at the other end is gone, though nothing is sent."""
 FARTHEST_MS = 65.0
@@ -113,10 +114,11 @@ class Simulation:
             catch_up_operations=chance.choice(CATCH_UP_OPERATIONS),
             group_bytes=chance.choice([1 << 20, 200]),
         )
-        return [self._with_own_lease(replace(first, server=name)) for name in names]
+        unseen = self._lease_chance.choice(EPOCHS_UNSEEN)
+        return [self._with_own_lease(replace(first, server=name, epochs_unseen=unseen)) for name in names]
 
     def _with_own_lease(self, settings: Settings) -> Settings:
-        """Now and then the servers of a bank have been given different leases; drawn apart, as distances are."""
+        """Now and then the servers of a bank are given different leases; drawn apart, as distances are."""
         chance = self._lease_chance
         if not self._leases_differ:
             return settings

@@ -15,6 +15,7 @@ import structlog
 from bankrmi.replication.events import AnswerArrived, Event, LinkChanged, Probed
 from bankrmi.replication.messages import Message
 from bankrmi.rmi import Link, NotConnected, ProbeAnswer, handshake, probe
+from bankrmi.server.agreement import Difference, compared
 from bankrmi.server.clock import now_ms
 from bankrmi.server.wire import METHODS, answer_from_wire, message_to_wire
 
@@ -35,8 +36,14 @@ class PeerLinks:
     """One link to each other server."""
 
     def __init__(
-        self, server: str, start_id: str, addresses: Mapping[str, str], take: Callable[[Event], None]
+        self,
+        server: str,
+        start_id: str,
+        addresses: Mapping[str, str],
+        take: Callable[[Event], None],
+        settings: Mapping[str, Any],
     ) -> None:
+        """Of `server`; `settings` are its own, as it states them (see `agreement`)."""
         self._take = take
         self._addresses = {name: address for name, address in addresses.items() if name != server}
         self._handshake = handshake("server", server=server, start_id=start_id)
@@ -44,6 +51,8 @@ class PeerLinks:
         self._failures: dict[str, int] = {}
         self._probes: set[Link] = set()
         self._complaints: dict[str, tuple[str, str]] = {}
+        self._settings = settings
+        self._met: dict[str, tuple[str, list[Difference]]] = {}
         self._closed = False
 
     def open(self) -> None:
@@ -67,8 +76,11 @@ class PeerLinks:
                 log.error("another server answers there", at=self._addresses[name], expected=name)
                 link.close()
                 return
-            self._failures[name] = 0
             start_id = str(greeting.get("start_id"))
+            if not self._agrees(name, start_id, greeting.get("settings")):
+                link.close()
+                return
+            self._failures[name] = 0
             log.debug("connected", to=name)
             self._take(LinkChanged(server=name, up=True, start_id=start_id, begun_ms=begun_ms))
 
@@ -86,6 +98,17 @@ class PeerLinks:
         self._failures.setdefault(name, 1)
         link = self._links[name] = Link(self._addresses[name], STANDBY_ID + name, self._handshake, up, lost)
         link.open(CONNECT_SECONDS)
+
+    def _agrees(self, name: str, start_id: str, theirs: object) -> bool:
+        """Compare settings with another server that we meet; say what differs, once for each meeting."""
+        differences = compared(self._settings, theirs)
+        if self._met.get(name) != (start_id, differences):
+            self._met[name] = (start_id, differences)
+            for one in differences:
+                say = log.error if one.refused else log.warning
+                what = "settings differ, no connection" if one.refused else "settings differ"
+                say(what, key=one.key, ours=one.ours, theirs=one.theirs, server=name, so=one.so)
+        return not any(one.refused for one in differences)
 
     def send(self, to: str, message: Message) -> None:
         """Say something to another server; its answer arrives as an event."""

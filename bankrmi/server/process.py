@@ -29,6 +29,7 @@ from bankrmi.replication.replica import Replica, Role
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi import PROTOCOL_VERSION, Daemon, Limits, handshake
 from bankrmi.server.account import ACCOUNT_ID, AccountObject
+from bankrmi.server.agreement import stated
 from bankrmi.server.clock import now_ms
 from bankrmi.server.copying import CopyFetcher, CopyServer
 from bankrmi.server.data_directory import DataDirectory
@@ -88,6 +89,7 @@ class _Process:
         self._journal = self._disk.open_journal()
         self._start_id = secrets.token_hex(8)
         self._settings = _settings(configuration, name, first=first)
+        self._stated = stated(configuration)
         self._copy_server = CopyServer(lambda: self._driver.journal.database, self._disk.path)
 
     # -- serving ---------------------------------------------------------------------------------
@@ -101,7 +103,7 @@ class _Process:
             configuration.witness, configuration.service, handshake=handshake("server", server=name)
         )
         driver = self._driver = Driver(replica, self._journal, coordinator)
-        driver.links = PeerLinks(name, self._start_id, configuration.servers, driver.take)
+        driver.links = PeerLinks(name, self._start_id, configuration.servers, driver.take, self._stated)
         driver.copies = fetcher = self._fetcher()
         naming = Naming(configuration, name, configuration.servers[name])
         account = self._register_objects(daemon)
@@ -159,7 +161,12 @@ class _Process:
         return account
 
     def _greeting(self) -> dict[str, object]:
-        return {"protocol": PROTOCOL_VERSION, "server": self._name, "start_id": self._start_id}
+        return {
+            "protocol": PROTOCOL_VERSION,
+            "server": self._name,
+            "start_id": self._start_id,
+            "settings": self._stated,
+        }
 
     def _exported(self) -> tuple[dict[str, Any], list[tuple[int, int]]]:
         journal = self._driver.journal

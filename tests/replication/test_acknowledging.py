@@ -235,7 +235,7 @@ def test_an_acknowledgement_that_cannot_be_counts_for_nothing_and_stops_nobody(
         bank.take("s1", AnswerArrived(Acknowledged(**{**fields, **wrong}), "s2"))  # type: ignore[arg-type]
     assert bank.told() == []
     assert len([why for server, why in bank.contradictions if server == "s2"]) == 1
-    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1"} or not bank.mail)
+    bank.settle(lambda: (bank.view is not None and bank.view.in_sync == {"s1"}) or not bank.mail)
     bank.take("s1", AnswerArrived(Acknowledged(**fields), "s2"))  # type: ignore[arg-type]
     assert "s1 answers c:1: done 90 at 1" in bank.told()
 

@@ -124,7 +124,7 @@ def test_a_disk_of_an_older_version_is_taken_to_have_granted_the_own_lease() -> 
 
 
 def test_the_grant_is_on_disk_before_the_acknowledgement_leaves() -> None:
-    """An epoch adopted without having heard its primary, as with a copy, notes the lease when it is granted."""
+    """An epoch adopted without having heard its primary, as with a copy: the lease is noted when granted."""
     bank = running("s1", "s2", own={"s1": LONG, "s2": SHORT})
     journal = bank.journals["s2"]
     assert journal.adopted is not None

@@ -48,6 +48,10 @@ def _by_our_own_lease(self: Correspondence, message: Checkpoint) -> int:
     return binding_ms(settings.lease_ms, settings.drift_ms)
 
 
+def _our_own_silence(self: Standby) -> float:
+    return self.replica.settings.silence_ms
+
+
 def _over_already(self: Grants) -> float:
     return -inf
 
@@ -119,7 +123,10 @@ MUTANTS = (
         name="lease-by-the-receivers-own-setting",
         rule="R3",
         goes_wrong="the primary counts a longer lease than its standby waits for, and reads when that leads",
-        patches=(Patch(Correspondence, "granted_by", _by_our_own_lease),),
+        patches=(
+            Patch(Correspondence, "granted_by", _by_our_own_lease),
+            Patch(Standby, "silence_ms", property(_our_own_silence)),
+        ),
     ),
     Mutant(
         name="proof-of-death-against-later-epoch",

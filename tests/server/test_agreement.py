@@ -72,7 +72,9 @@ def test_what_the_other_one_could_send_is_what_has_to_fit(ours: dict[str, Any]) 
     assert not one.refused
     [one] = compared(ours, {**enough, "limits.server_message_bytes": needed - 1})
     assert one.refused
-    assert str(needed) in one.so
+    assert (one.ours, one.theirs) == (f"{needed} needed", str(needed - 1))
+    [one] = compared({**enough, "limits.server_message_bytes": needed - 1}, ours)
+    assert (one.ours, one.theirs, one.refused) == (str(needed - 1), f"{needed} needed", True)
 
 
 def test_two_spellings_of_one_address_are_no_difference(ours: dict[str, Any]) -> None:

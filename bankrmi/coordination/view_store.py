@@ -114,10 +114,11 @@ class ViewStore:
         row = (service, view.history, view.epoch, text, _checksum(text))
         try:
             self._usable().execute(f"BEGIN IMMEDIATE; {_INSERT}; COMMIT", row)
-        except (
-            Exception
-        ) as error:  # Whatever it was, the transaction may be open, and what is on disk unknown.
+        except apsw.Error as error:
             raise self._failure(error) from error
+        except (OverflowError, ValueError, TypeError) as error:  # A value that SQLite does not take.
+            self._usable().execute("ROLLBACK")
+            raise InvalidRequest("this view cannot be written") from error
 
     def _views(self, query: str, service: str) -> list[View]:
         try:

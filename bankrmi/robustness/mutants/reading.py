@@ -140,7 +140,7 @@ MUTANTS = (
     Mutant(
         name="wait-own-lease-after-restart",
         rule="R3",
-        goes_wrong="a new process was told a shorter lease, and leads while what was granted before still runs",
+        goes_wrong="a new process, told a shorter lease, leads while what was granted before it still runs",
         patches=(Patch(Replica, "_first_grants", _wait_for_our_own_lease),),
     ),
     Mutant(

@@ -99,6 +99,9 @@ def _of_addresses(ours: Mapping[str, Any], told: Mapping[Any, Any]) -> Iterator[
         elif not _same_endpoint(address, servers[name]):
             so = "one of the two would take another machine for this server, alive or dead"
             yield _difference(f"servers.{name}", address, servers[name], so, refused=True)
+    if servers and next(iter(servers)) != (first := next(iter(ours["servers"]))):
+        so = "the first one in the file makes the first view: a new bank may wait for ever"
+        yield _difference("servers", f"{first} first", f"{_shown(next(iter(servers)))} first", so)
     unknown = [name for name in servers if name not in ours["servers"]]
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""

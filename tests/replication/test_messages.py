@@ -85,9 +85,10 @@ def checkpoints(draw: st.DrawFn) -> Checkpoint:
         )
         for place, epoch in enumerate(epochs[1:-1], 1)
     ]
-    plain = draw(every(Checkpoint, epoch=st.just(epochs[-1]), entries=st.just(entries)))
+    plain: Checkpoint = draw(every(Checkpoint, epoch=st.just(epochs[-1]), entries=st.just(entries)))
     base = plain.base._replace(epoch=min(plain.base.epoch, epochs[-1]))
-    return replace(plain, previous=previous, base=base)
+    whole: Checkpoint = replace(plain, previous=previous, base=base)
+    return whole
 
 
 def every(kind: type[Any], **drawn: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -153,7 +154,7 @@ def test_the_table_has_every_field_of_every_message_in_its_order() -> None:
         assert list(FIELDS[kind]) == [field.name for field in fields(kind)]
 
 
-ODD = [
+ODD: list[Any] = [
     *(None, True, -1, 2**63, 2**200, -(2**63), 0.5, float("nan"), float("inf")),
     *("", "a b", "x" * 201, "\x1b[2J", "\u202e", "\ud800", b"", b"s1", b"\xff" * 17),
     *([], ["s1"], [[]], {}, {"s1": "s1"}, {1}, (), [1, 2, 3, 4], [-1, 0, b""], [1, True, b"d" * 16]),

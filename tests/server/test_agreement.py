@@ -40,6 +40,7 @@ def test_servers_of_one_file_agree(ours: dict[str, Any]) -> None:
         ("limits.operations_per_request", 1 << 20, True),
         ("limits.server_message_bytes", 1 << 27, False),
         ("servers", {"s1": "127.0.0.1:9101"}, False),
+        ("servers", {"s2": "127.0.0.1:9102", "s1": "127.0.0.1:9101"}, False),
         ("witness", "10.0.0.3:9090", False),
         ("copies_min", 2, False),
         ("lease_ms", 5000, False),

@@ -16,6 +16,15 @@ def lines(cluster: Cluster, name: str, key: str) -> list[str]:
     ]
 
 
+def said(cluster: Cluster, name: str, key: str) -> list[str]:
+    """Wait until it has said something of that key; return all that it has."""
+
+    def told() -> list[str]:
+        return lines(cluster, name, key)
+
+    return cluster.until(told, f"{name} says that {key} differs")
+
+
 def test_a_lease_is_changed_by_restarting_one_server_after_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,8 +71,7 @@ def test_what_can_never_work_is_refused_and_said_once(
         monkeypatch.delenv("BANKRMI_LIMITS_GROUP_BYTES")
         cluster.start("s1", wait=False)
         for name in ("s1", "s2"):
-            cluster.until(lambda name=name: lines(cluster, name, key), f"{name} refuses")
-            [line] = lines(cluster, name, key)
+            [line] = said(cluster, name, key)
             assert "no connection" in line
             assert value in line
         cluster.until(lambda: "waiting" in cluster.log("s1"), "s1 waits for a bank that it can meet")

@@ -45,7 +45,7 @@ LONGEST_MS = 3_600_000
 _LONGEST_TEXT = 200
 _LONGEST_TAIL = 256
 _LONGEST_STATUS = 40
-_NUMBER_BITS = 63
+_LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 
 
 def identifier(value: object) -> str:
@@ -149,6 +149,7 @@ def names_to_ids(value: object) -> dict[str, str]:
     return {identifier(name): identifier(one) for name, one in value.items()}
 
 
+_entry = Entry._make
 _TYPES = frozenset(
     (int, int, str, int, int, bytes, str, result, int, bytes) for result in (int, str, bytes, type(None))
 )
@@ -157,34 +158,29 @@ _TYPES = frozenset(
 def entries_after(previous: Position, highest_epoch: int, forms: Sequence[Any]) -> list[Entry]:
     """Entries that may follow `previous` in an epoch; the digests tell later whether they do.
 
-    Called for every entry that a standby gets, so it compares types all at once.
+    Called for every entry that a standby gets, so it looks at all types at once, and at each value once.
     """
     if not isinstance(forms, list | tuple):
         raise ValueError("is not a list of entries")
-    entries = []
-    action_id, before = previous.action_id, previous.epoch
+    entries: list[Entry] = []
+    expected, before = previous.action_id, previous.epoch
     for form in forms:
-        action_id += 1
         if not isinstance(form, list | tuple) or tuple(map(type, form)) not in _TYPES:
             raise ValueError("holds what is not an entry")
-        entry = Entry._make(form)
-        if entry.action_id != action_id or not before <= entry.epoch <= highest_epoch:
+        action_id, at_epoch, session, sequence, place, _, status, result, time_us, its_digest = form
+        expected += 1
+        if action_id != expected or not before <= at_epoch <= highest_epoch:
             raise ValueError("holds entries that do not follow one another")
-        if not _fits(entry):
+        if not (
+            len(its_digest) == DIGEST_BYTES
+            and 0 < len(session) <= _LONGEST_TEXT
+            and len(status) <= _LONGEST_STATUS
+            and 0 <= sequence <= NUMBERS_AT_MOST
+            and 0 <= place <= NUMBERS_AT_MOST
+            and _LEAST <= time_us <= _MOST
+            and (type(result) is not int or _LEAST <= result <= _MOST)
+        ):
             raise ValueError("holds an entry with a value that is too large")
-        before = entry.epoch
-        entries.append(entry)
+        before = at_epoch
+        entries.append(_entry(form))
     return entries
-
-
-def _fits(entry: Entry) -> bool:
-    result = entry.result
-    return (
-        len(entry.digest) == DIGEST_BYTES
-        and 0 < len(entry.session) <= _LONGEST_TEXT
-        and len(entry.status) <= _LONGEST_STATUS
-        and 0 <= entry.sequence <= NUMBERS_AT_MOST
-        and 0 <= entry.place <= NUMBERS_AT_MOST
-        and entry.time_us.bit_length() <= _NUMBER_BITS
-        and (type(result) is not int or result.bit_length() <= _NUMBER_BITS)
-    )

@@ -12,7 +12,6 @@ from bankrmi.replication.lease import Grants, binding_ms
 from bankrmi.replication.messages import Acknowledged, Checkpoint
 from bankrmi.replication.primary import Primary
 from bankrmi.replication.reading import Reads
-from bankrmi.replication.replica import Replica
 from bankrmi.replication.standby import Standby
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
 
@@ -49,13 +48,6 @@ def _by_our_own_lease(self: Correspondence, message: Checkpoint) -> int:
     return binding_ms(settings.lease_ms, settings.drift_ms)
 
 
-def _wait_for_our_own_lease(self: Replica) -> Grants:
-    grants, settings = _first_grants(self), self.settings
-    for grant in grants._granted.values():
-        grant.length_ms = binding_ms(settings.lease_ms, settings.drift_ms)
-    return grants
-
-
 def _our_own_silence(self: Standby) -> float:
     return self.replica.settings.silence_ms
 
@@ -81,7 +73,6 @@ def _answered_whenever(self: Grants, server: str, start_id: str, begun_ms: float
     _answered(self, server, start_id, inf)
 
 
-_first_grants = Replica._first_grants
 _primary_is_gone = Standby.primary_is_gone
 _probed = Standby.probed
 _refused = Grants.refused
@@ -136,12 +127,6 @@ MUTANTS = (
             Patch(Correspondence, "granted_by", _by_our_own_lease),
             Patch(Standby, "silence_ms", property(_our_own_silence)),
         ),
-    ),
-    Mutant(
-        name="wait-own-lease-after-restart",
-        rule="R3",
-        goes_wrong="a new process, told a shorter lease, leads while what was granted before it still runs",
-        patches=(Patch(Replica, "_first_grants", _wait_for_our_own_lease),),
     ),
     Mutant(
         name="proof-of-death-against-later-epoch",

@@ -27,9 +27,11 @@ __all__ = [
     "Configuration",
     "LimitSettings",
     "Settings",
+    "bytes_needed",
     "check_learned",
     "load",
     "of_nameserver",
+    "one_endpoint",
     "split_address",
 ]
 
@@ -103,13 +105,13 @@ def _is_loopback(address: Address) -> bool:
         return host == "localhost"
 
 
-def _endpoint(address: Address) -> tuple[str, int]:
+def one_endpoint(address: Address) -> tuple[str, int]:
     """Return what two spellings of one address have in common, as far as known without a look-up."""
     host, port = split_address(address)
     try:
         return str(ipaddress.ip_address(host)), port
     except ValueError:
-        return "127.0.0.1" if host == "localhost" else host.lower(), port
+        return "127.0.0.1" if host.lower() == "localhost" else host.lower(), port
 
 
 _Address = Annotated[str, AfterValidator(_checked_address)]
@@ -331,10 +333,15 @@ def _impossible_loads(limits: LimitSettings) -> Iterator[Mistake]:
             )
 
 
+def bytes_needed(group_bytes: int, operations_per_request: int) -> int:
+    """Return how large a message a primary with such limits may have to send to a standby."""
+    request = _ENTRY_BYTES * operations_per_request
+    return max(_GROUP_TAKES * group_bytes, _ENTRY_BYTES * _ENTRIES_AT_ONCE) + request
+
+
 def _impossible_sizes(limits: LimitSettings) -> Iterator[Mistake]:
     """A4: what is sent together ends with a whole request, and has to fit into a message."""
-    request = _ENTRY_BYTES * limits.operations_per_request
-    needed = max(_GROUP_TAKES * limits.group_bytes, _ENTRY_BYTES * _ENTRIES_AT_ONCE) + request
+    needed = bytes_needed(limits.group_bytes, limits.operations_per_request)
     if limits.server_message_bytes < needed:
         yield Mistake(
             key=("limits", "server_message_bytes"),
@@ -387,12 +394,12 @@ def _impossible_times(settings: Settings) -> Iterator[Mistake]:
 
 def _shared_addresses(settings: Settings) -> Iterator[Mistake]:
     taken: dict[tuple[str, int], tuple[Key, str]] = {
-        _endpoint(settings.witness): (("witness",), "the witness"),
-        _endpoint(settings.nameserver): (("nameserver",), "the name server"),
+        one_endpoint(settings.witness): (("witness",), "the witness"),
+        one_endpoint(settings.nameserver): (("nameserver",), "the name server"),
     }
     for name, address in settings.servers.items():
         key = ("servers", name)
-        taken_by, whose = taken.setdefault(_endpoint(address), (key, f"server {name}"))
+        taken_by, whose = taken.setdefault(one_endpoint(address), (key, f"server {name}"))
         if taken_by != key:
             yield Mistake(
                 key=key,

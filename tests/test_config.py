@@ -314,7 +314,8 @@ def test_what_is_sent_between_servers_is_as_large_as_the_limits_take_it_to_be() 
     def size(count: int) -> int:
         message = Checkpoint(
             history="h", epoch=1, primary="s1", start_id="s1#1", number=1, acknowledged=0,
-            previous=Position(0, 0, b""), base=Position(0, 0, b""), entries=[entry] * count,
+            previous=Position(0, 0, b""), base=Position(0, 0, b""), lease_ms=1000, drift_ms=20,
+            entries=[entry] * count,
         )  # fmt: skip
         return len(write_call("standby", "checkpoint", message_to_wire(message), {}))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from bankrmi.config import Configuration
@@ -18,7 +18,7 @@ from bankrmi.coordination.restore import Holding, NoSafeView, SafeView, decide
 from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BankError, OperationFailed
 from bankrmi.foreign_text import foreign
-from bankrmi.replication.entry import Position
+from bankrmi.replication.forms import holdings_of
 from bankrmi.replication.view import View
 from bankrmi.rmi import Failure, RemoteError, connect, handshake
 
@@ -80,30 +80,10 @@ def _holding(server: str, address: str) -> Holding | str:
             return _read(connection.call("hold_still", timeout=_SECONDS))
     except (Failure, RemoteError, BankError) as error:
         return str(error)
-    except (KeyError, TypeError, ValueError):
+    except ValueError:
         return "it answered what cannot be read"
 
 
 def _read(form: Any) -> Holding:
-    last_view = form.get("last_view")
-    action_id, epoch, digest = form["tip"]
-    return Holding(
-        server=_id(form["server"]),
-        incarnation=_id(form["incarnation"]),
-        start_id=_id(form["start_id"]),
-        history=None if form["history"] is None else _id(form["history"]),
-        epoch=int(form["epoch"]),
-        primary=None if form["primary"] is None else _id(form["primary"]),
-        tip=Position(int(action_id), int(epoch), digest),
-        still=bool(form["still"]),
-        last_view=None if last_view is None else View.from_wire(last_view),
-        may_have_moved_on=bool(form["may_have_moved_on"]),
-    )
-
-
-def _id(value: object) -> str:
-    """Return what may be a name or an id: sentences are made of it. Raises ValueError."""
-    text = str(value)
-    if text != foreign(text):
-        raise ValueError("neither a name nor an id")
-    return text
+    told = holdings_of(form)
+    return Holding(**{field.name: getattr(told, field.name) for field in fields(Holding)})

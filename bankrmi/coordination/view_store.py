@@ -116,6 +116,9 @@ class ViewStore:
             self._usable().execute(f"BEGIN IMMEDIATE; {_INSERT}; COMMIT", row)
         except apsw.Error as error:
             raise self._failure(error) from error
+        except (OverflowError, ValueError, TypeError) as error:  # A value that SQLite does not take.
+            self._usable().execute("ROLLBACK")
+            raise InvalidRequest("this view cannot be written") from error
 
     def _views(self, query: str, service: str) -> list[View]:
         try:

@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 from bankrmi.coordination.coordinator import Expected
 from bankrmi.coordination.view_store import DiskFailed, ViewStore
 from bankrmi.errors import InvalidRequest
+from bankrmi.replication.fields import epoch, identifier
 from bankrmi.replication.view import View
 
 __all__ = ["WITNESS_ID", "Witness"]
 
 WITNESS_ID = "bankrmi.witness"
 
-_LONGEST_NAME = 200
 _MOST_SERVERS = 100
 
 Result = TypeVar("Result")
@@ -72,31 +72,29 @@ class Witness:
 
 
 def _service(name: object) -> str:
-    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME:
-        raise InvalidRequest("not a service name")
-    return name
+    try:
+        return identifier(name)
+    except ValueError:
+        raise InvalidRequest("not a service name") from None
 
 
 def _expected(form: object) -> Expected:
     if form is None:
         return None
-    match form:
-        case (str(history), int(epoch)) if type(epoch) is int:
-            return history, epoch
-    raise InvalidRequest("what a proposal expects is [history, epoch], or nothing")
+    try:
+        match form:
+            case (history, known):
+                return identifier(history), epoch(known)
+        raise ValueError("it is not made of two")
+    except ValueError:
+        raise InvalidRequest("what a proposal expects is [history, epoch], or nothing") from None
 
 
 def _view(form: object) -> View:
     try:
-        if not isinstance(form, dict) or type(form["epoch"]) is not int:
-            raise ValueError("it is a dictionary, as `View.to_wire` makes it")
-        if len(form["in_sync"]) > _MOST_SERVERS:
-            raise ValueError(f"more than {_MOST_SERVERS} servers")
         view = View.from_wire(form)
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidRequest(f"not a view: {error}") from error
-    names: list[object] = [view.history, view.primary, view.start_id, *view.in_sync]
-    names += view.incarnations.values()
-    if not all(isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME for name in names):
-        raise InvalidRequest("not a view: its names are texts of up to 200 characters")
+    except ValueError as error:
+        raise InvalidRequest(f"what is proposed {error}") from error
+    if len(view.in_sync) > _MOST_SERVERS:
+        raise InvalidRequest(f"not a view: more than {_MOST_SERVERS} servers")
     return view

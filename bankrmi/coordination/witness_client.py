@@ -17,6 +17,7 @@ import structlog
 from bankrmi.coordination.coordinator import Expected, OnSilence
 from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import Refused
+from bankrmi.replication.fields import flag
 from bankrmi.replication.view import View
 from bankrmi.rmi import Link, NotConnected
 
@@ -172,7 +173,7 @@ def _view(value: Any) -> View | None:
 
 
 def _decision(value: Any) -> tuple[View | None, bool]:
-    return _view(value["view"]), bool(value["won"])
+    return _view(value["view"]), flag(value["won"])
 
 
 def _views(value: Any) -> list[View]:

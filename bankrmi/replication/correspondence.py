@@ -8,13 +8,14 @@ Rule 3: epochs are compared within one history; on another one, the view tells w
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bankrmi.errors import BrokenInvariant
 from bankrmi.replication import joining
-from bankrmi.replication.effects import Answer, Stop
+from bankrmi.replication.effects import Answer, Refusal, Stop
 from bankrmi.replication.events import AnswerArrived, MessageArrived
 from bankrmi.replication.journal import Adopted
+from bankrmi.replication.lease import binding_ms
 from bankrmi.replication.messages import (
     Acknowledged,
     Census,
@@ -77,8 +78,17 @@ class Correspondence:
         if message.epoch < floor:
             self._supersede(token, message, adopted.history, floor)
             return
+        if message.epoch > floor and not replica.believing.may_be(message.epoch):
+            replica.viewing.read()
+            replica.effects.append(Answer(token, None))  # Nothing changes before the witness has answered.
+            return
+        why = self._contradiction(message, adopted, floor)
+        if why is not None:
+            replica.viewing.read()
+            replica.effects.append(Answer(token, Refusal(why)))
+            return
         if message.epoch == floor:
-            self._check_one_leader(message, adopted)
+            self._note_grant(message, adopted)
         else:
             self._adopt(message)
         replica.viewing.heard_leader()
@@ -86,23 +96,46 @@ class Correspondence:
         if replica.is_starting or view is None or view.epoch < message.epoch:
             replica.viewing.read()
 
-    def _check_one_leader(self, message: Checkpoint, adopted: Adopted) -> None:
+    def _contradiction(self, message: Checkpoint, adopted: Adopted, floor: int) -> str | None:
+        """Return why this cannot be, if both servers keep the rules; nothing is changed by such a message.
+
+        It does not stop this process: anybody may have sent it, and it spreads no further.
+        """
         ours = self._replica.won is not None or self._replica.primary is not None
-        if ours or (message.primary, message.start_id) != (adopted.primary, adopted.start_id):
-            raise BrokenInvariant(f"two processes lead epoch {message.epoch}: one is {message.primary}")
+        led_by = (adopted.primary, adopted.start_id)
+        if message.epoch == floor and (ours or (message.primary, message.start_id) != led_by):
+            return f"two processes lead epoch {message.epoch}: one is {message.primary}"
+        return self._replica.standby.contradiction(message)
 
     def _adopt(self, message: Checkpoint) -> None:
         """A2: act in a newer epoch only after it is adopted; the commit comes with what it brings."""
-        self._replica.give_way(f"{message.primary} leads epoch {message.epoch}")
-        self._replica.journal.adopt(
+        replica = self._replica
+        replica.give_way(f"{message.primary} leads epoch {message.epoch}")
+        replica.journal.adopt(
             Adopted(
                 history=message.history,
                 epoch=message.epoch,
                 primary=message.primary,
                 start_id=message.start_id,
+                granted_ms=max(replica.grants.longest_ms(replica.now_ms), self.granted_by(message)),
             )
         )
-        self._replica.changed = True
+        replica.changed = True
+
+    def granted_by(self, message: Checkpoint) -> int:
+        """R3: for how long acknowledging this binds: by what the primary counts, not by what we would."""
+        return binding_ms(message.lease_ms, message.drift_ms)
+
+    def _note_grant(self, message: Checkpoint, adopted: Adopted) -> None:
+        """R3: before a longer lease is granted than is noted, it is; for the process after this one.
+
+        The epoch may have been adopted without having heard its primary: with a copy, or before an upgrade.
+        """
+        granted_ms = self.granted_by(message)
+        if adopted.granted_ms is None or adopted.granted_ms < granted_ms:
+            longest_ms = max(self._replica.grants.longest_ms(self._replica.now_ms), granted_ms)
+            self._replica.journal.adopt(replace(adopted, granted_ms=longest_ms))
+            self._replica.changed = True
 
     def _supersede(self, token: Any, message: Checkpoint, history: str, epoch: int) -> None:
         server = self._replica.settings.server
@@ -167,10 +200,19 @@ class Correspondence:
                 pass  # An answer to what this server was before it stepped down.
 
     def _take_superseded(self, answer: Superseded) -> None:
-        """A2: stop answering at once, then look; lead again only if this server won there."""
+        """A2: stop answering at once, then look; lead again only if this server won there.
+
+        Unless it cannot be believed: then look, and go on.
+        """
         replica = self._replica
         assert replica.primary is not None
         view = replica.primary.view
-        if answer.history == view.history and answer.epoch > view.epoch:
+        if answer.history != view.history or answer.epoch <= view.epoch:
+            replica.viewing.read()
+        elif replica.believing.claimed(
+            answer.server, answer.history, answer.epoch, reading=replica.viewing.is_reading
+        ):
             replica.give_way(f"{answer.server} knows a newer epoch, {answer.epoch}")
-        replica.viewing.read()
+            replica.viewing.read()
+        else:
+            replica.viewing.poll(replica.settings.beacon_ms)

@@ -212,6 +212,10 @@ class Joiner:
         same_view = self.replica.view == view and (own is None or own.epoch <= view.epoch)
         still_wanted = same_view and self._outside()
         adopted = Adopted(
-            history=view.history, epoch=view.epoch, primary=view.primary, start_id=view.start_id
+            history=view.history,
+            epoch=view.epoch,
+            primary=view.primary,
+            start_id=view.start_id,
+            granted_ms=self.replica.grants.longest_ms(self.replica.now_ms),
         )
         self.replica.effects.append(InstallCopy(adopted if still_wanted else None))

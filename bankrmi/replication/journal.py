@@ -18,12 +18,17 @@ __all__ = ["Adopted", "Journal"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted:
-    """The newest epoch that this server has acted in, and who led it; durable before it acted."""
+    """The newest epoch that this server has acted in, and who led it; durable before it acted.
+
+    `granted_ms`: none of the leases that this server has granted, and that may still run, binds it for
+    longer; so its next process knows how long to wait (R3).  None: by a version that did not note it.
+    """
 
     history: str
     epoch: int
     primary: str
     start_id: str
+    granted_ms: int | None = None
 
 
 class Journal(Protocol):

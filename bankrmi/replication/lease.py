@@ -4,15 +4,24 @@ Rule 1: every line that compares a lease with a clock lives in this file.
 Rule 2: nothing here reads a clock, so nothing here can be flaky.
 Rule 3: a primary counts its lease from the *sending* of what was acknowledged; the one who acknowledged
         counts from the arrival, which is later.  So the primary always stops first.
-Assumption: two clocks (CLOCK_BOOTTIME) drift apart by less than `drift_ms` within one lease.
+Rule 4: how long a lease is, the primary says in the message; whoever acknowledges that has granted so much,
+        whatever its own configuration says.
+Rule 5: lengths are whole milliseconds, moments are not; nothing else tells them apart.
+Assumption: two clocks (CLOCK_BOOTTIME) drift apart by less than the primary's `drift_ms` within its lease.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import ceil
 
-__all__ = ["Grants", "holds_read_lease", "read_lease_left_ms"]
+__all__ = ["Grants", "binding_ms", "holds_read_lease", "read_lease_left_ms"]
+
+
+def binding_ms(lease_ms: float, drift_ms: float) -> int:
+    """Return for how long such a lease binds whoever grants it; it began before the grant, and may drift."""
+    return ceil(lease_ms + drift_ms) if lease_ms > 0 else 0
 
 
 def read_lease_left_ms(
@@ -39,28 +48,53 @@ def holds_read_lease(
 class _Grant:
     start_id: str | None  # None: which process it was is not known, because we have started since.
     at_ms: float
+    length_ms: int
+    older_until_ms: float = float("-inf")  # What processes before this one were granted is over by then.
+
+    @property
+    def over_at_ms(self) -> float:
+        return max(self.at_ms + self.length_ms, self.older_until_ms)
 
 
 class Grants:
     """The leases that this server has granted by acknowledging; it leads when all are over (R3)."""
 
-    def __init__(self, *, lease_ms: float, drift_ms: float) -> None:
-        self._length_ms = lease_ms + drift_ms
+    def __init__(self) -> None:
         self._granted: dict[str, _Grant] = {}
 
-    def acknowledged(self, server: str, start_id: str, now_ms: float) -> None:
-        """Something of an epoch led by this process arrived at `now_ms` and is being acknowledged."""
-        self._granted[server] = _Grant(start_id, now_ms)
+    def acknowledged(self, server: str, start_id: str, now_ms: float, length_ms: int) -> None:
+        """Something that this process sent, as a primary, arrived at `now_ms`: to acknowledge it binds."""
+        known = self._granted.get(server)
+        older_until_ms = float("-inf")
+        if known is not None:
+            older_until_ms = known.older_until_ms if known.start_id == start_id else known.over_at_ms
+        if older_until_ms <= now_ms:
+            older_until_ms = float("-inf")
+        self._granted[server] = _Grant(start_id, now_ms, length_ms, older_until_ms)
 
     def started(
-        self, servers: Iterable[str], now_ms: float, *, last_primary: str, last_start_id: str
+        self, servers: Iterable[str], now_ms: float, length_ms: int, *, last_primary: str, last_start_id: str
     ) -> None:
         """This process is new: what the one before it acknowledged, and when, is forgotten.
 
-        Only of the newest adopted epoch is it known which process led it.
+        Only of the newest adopted epoch is it known which process led it; of all that was granted, only how
+        long the longest of it was.
         """
         for server in servers:
-            self._granted[server] = _Grant(last_start_id if server == last_primary else None, now_ms)
+            start_id = last_start_id if server == last_primary else None
+            self._granted[server] = _Grant(start_id, now_ms, length_ms)
+
+    def longest_ms(self, now_ms: float) -> int:
+        """Return how long the longest lease is that is not over: a process after this one has to know."""
+        open_ms = [
+            grant.length_ms for grant in self._granted.values() if grant.at_ms + grant.length_ms > now_ms
+        ]
+        older_ms = [
+            ceil(grant.older_until_ms - now_ms)
+            for grant in self._granted.values()
+            if grant.older_until_ms > now_ms
+        ]
+        return max([*open_ms, *older_ms], default=0)
 
     def refused(self, server: str, begun_ms: float) -> None:
         """A connection tried at `begun_ms` was refused: no process of that server lives (R3)."""
@@ -85,4 +119,4 @@ class Grants:
 
     def over_at_ms(self) -> float:
         """Return when every lease granted is over."""
-        return max((grant.at_ms + self._length_ms for grant in self._granted.values()), default=float("-inf"))
+        return max((grant.over_at_ms for grant in self._granted.values()), default=float("-inf"))

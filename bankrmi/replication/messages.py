@@ -1,18 +1,18 @@
 """What servers say to each other.  Each message has an answer; what gets lost is asked again.
 
-The plain forms (`to_wire`, `from_wire`) are lists in the order of the fields, for msgpack.
+`forms` has their plain values, and says what each field may be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.view import View
 
 __all__ = [
+    "JOIN_OUTCOMES",
     "Acknowledged",
     "Census",
     "Checkpoint",
@@ -33,7 +33,9 @@ __all__ = [
 class Checkpoint:
     """From a primary: what precedes, entries (none: the beacon), and how far is acknowledged.
 
-    `base` is the tip of the primary's journal when it began to lead this epoch.
+    `base` is the tip of the primary's journal when it began to lead this epoch. `lease_ms` and `drift_ms` are
+    the lease that the primary counts from what is acknowledged of this, and how far its clock and another may
+    drift apart meanwhile: who acknowledges grants just that (R2, R3).
     """
 
     history: str
@@ -44,37 +46,9 @@ class Checkpoint:
     previous: Position
     base: Position
     acknowledged: int
+    lease_ms: int
+    drift_ms: int
     entries: Sequence[Entry] = ()
-
-    def to_wire(self) -> list[Any]:
-        """Return the plain form."""
-        return [
-            self.history,
-            self.epoch,
-            self.primary,
-            self.start_id,
-            self.number,
-            self.previous,
-            self.base,
-            self.acknowledged,
-            self.entries,
-        ]
-
-    @classmethod
-    def from_wire(cls, form: Sequence[Any]) -> Checkpoint:
-        """Return the message of a plain form."""
-        history, epoch, primary, start_id, number, previous, base, acknowledged, entries = form
-        return cls(
-            history=history,
-            epoch=epoch,
-            primary=primary,
-            start_id=start_id,
-            number=number,
-            previous=Position._make(previous),
-            base=Position._make(base),
-            acknowledged=acknowledged,
-            entries=[Entry._make(entry) for entry in entries],
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +101,9 @@ class JoinRequest:
     number: int
     history: str | None
     tail: Sequence[Position]
+
+
+JOIN_OUTCOMES = ("checkpoints", "copy", "wait", "not_primary", "unknown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ class Peer:
     leaving: bool = False
     lost_disk: bool = False  # The view names another disk of this server: that member confirms nothing.
     lost_disk_number: int = 0  # Of the newest message when that was heard.
+    contradicted: bool = False  # It has said in this epoch what cannot be; that was told to people.
 
     copy_offered_to: str | None = None  # The process that was told to fetch a copy because that is faster.
     join_number: int = 0  # Of the newest request to be let in that its running process has made.
@@ -75,7 +76,7 @@ class Peer:
         self.confirmed_at_ms = float("-inf")
         self._forget_sent()
         self.waiting_since_ms = None
-        self.leaving = False
+        self.leaving = self.contradicted = False
         self.backward = 1
 
     def lag(self, tip: int) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.answers import Answers
+from bankrmi.replication.believing import CONTRADICTION
 from bankrmi.replication.effects import (
     Answer,
     Commit,
@@ -22,6 +23,7 @@ from bankrmi.replication.effects import (
     Probe,
     Refusal,
     Reply,
+    Report,
     Send,
 )
 from bankrmi.replication.entry import CANCELLED, Entry, Position, size_of
@@ -276,13 +278,10 @@ class Primary:
             return
         if answer.incarnation != peer.incarnation:
             return
+        if self._is_contradiction(peer, answer):
+            return
         if peer.lost_disk and peer.standing is Standing.MEMBER and answer.number > peer.lost_disk_number:
             peer.lost_disk = False  # The disk that the view names confirms what was sent since: it was away.
-        own = self.replica.journal.position(answer.matched)
-        if own is None or own.digest != answer.digest:
-            raise BrokenInvariant(
-                f"{answer.server} holds another entry than ours at action id {answer.matched}"
-            )
         gained = peer.acknowledged(answer.number, answer.matched)
         if self._lagging and not peer.counts:
             self._pace.gained(gained)
@@ -292,6 +291,22 @@ class Primary:
             self.count_required()
             self._look_who_lags()
         self.advance()
+
+    def _is_contradiction(self, peer: Peer, answer: Acknowledged) -> bool:
+        """Whether this cannot be, if both servers keep the rules: then it counts for nothing (A5).
+
+        Said once an epoch. It stops nobody: what such a copy says does not spread, and it is left behind.
+        """
+        own = self.replica.journal.position(answer.matched)
+        if own is not None and own.digest == answer.digest and answer.number <= self._number:
+            return False
+        if not peer.contradicted:
+            peer.contradicted = True
+            why = f"it holds another entry than ours at action id {answer.matched}"
+            if answer.number > self._number:
+                why = f"it acknowledges message {answer.number}, and {self._number} were sent"
+            self.replica.effects.append(Report(CONTRADICTION, {"server": answer.server, "why": why}))
+        return True
 
     def lost_its_disk(self, peer: Peer) -> None:
         """A member says that it has another disk than the view names (V8)."""
@@ -343,6 +358,8 @@ class Primary:
             previous=previous,
             base=self.base,
             acknowledged=self.acknowledged,
+            lease_ms=self.replica.settings.lease_ms,
+            drift_ms=self.replica.settings.drift_ms,
             entries=entries,
         )
         peer.sent(self._number, len(entries), self.replica.now_ms, size=self._size_of(entries))

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any
 
 from bankrmi.errors import BrokenInvariant
+from bankrmi.replication.believing import Believing
 from bankrmi.replication.correspondence import Correspondence
 from bankrmi.replication.effects import (
     Answer,
@@ -51,7 +52,7 @@ from bankrmi.replication.events import (
 from bankrmi.replication.first_view import FirstView, new_id
 from bankrmi.replication.joining import Joiner
 from bankrmi.replication.journal import Adopted, Journal
-from bankrmi.replication.lease import Grants
+from bankrmi.replication.lease import Grants, binding_ms
 from bankrmi.replication.messages import LeaveRequest, ViewNews
 from bankrmi.replication.primary import Primary
 from bankrmi.replication.proposals import Proposals
@@ -108,6 +109,7 @@ class Replica:
         self.stopping = False
         self.grants = self._first_grants()
         self.proposals = Proposals()
+        self.believing = Believing(self)
         self.viewing = Viewing(self)
         self.correspondence = Correspondence(self)
         self.primary: Primary | None = None
@@ -122,10 +124,17 @@ class Replica:
         Unless it led: then it had waited for all of that, and acknowledged nothing since.
         """
         settings, adopted = self.settings, self.journal.adopted
-        grants = Grants(lease_ms=settings.lease_ms, drift_ms=settings.drift_ms)
+        grants = Grants()
         if adopted is not None and adopted.primary != settings.server:
+            length_ms = adopted.granted_ms
+            if length_ms is None:  # By a version in which both were taken for equal.
+                length_ms = binding_ms(settings.lease_ms, settings.drift_ms)
             grants.started(
-                settings.others, self.now_ms, last_primary=adopted.primary, last_start_id=adopted.start_id
+                settings.others,
+                self.now_ms,
+                length_ms,
+                last_primary=adopted.primary,
+                last_start_id=adopted.start_id,
             )
         return grants
 
@@ -310,7 +319,13 @@ class Replica:
     def _lead(self, view: View) -> None:
         """Adopt the epoch that was won, durably, and begin."""
         server = self.settings.server
-        adopted = Adopted(history=view.history, epoch=view.epoch, primary=server, start_id=self.start_id)
+        adopted = Adopted(
+            history=view.history,
+            epoch=view.epoch,
+            primary=server,
+            start_id=self.start_id,
+            granted_ms=0,  # All is over that was granted.
+        )
         if self.journal.adopted is not None:
             self.journal.adopt(adopted)
         elif view.in_sync == {server}:

@@ -16,8 +16,8 @@ class Settings:
 
     server: str
     servers: tuple[str, ...]
-    lease_ms: float = 1000
-    drift_ms: float = 20
+    lease_ms: int = 1000
+    drift_ms: int = 20
     beacon_ms: float = 100
     checkpoint_timeout_ms: float = 500
     copies_min: int = 1
@@ -29,6 +29,8 @@ class Settings:
     catch_up_bytes: int = 1 << 18
     copy_from_operations: int = 500_000
     switchover_timeout_ms: float = 2000
+    epochs_unseen: int = 100
+    """So far above what the witness is known to have held an epoch is believed unseen (see `believing`)."""
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -37,7 +39,7 @@ class Settings:
 
     @property
     def silence_ms(self) -> float:
-        """After how long without a word from the primary a standby believes it gone."""
+        """After how long without a word a standby believes a primary gone that it has never heard."""
         return self.lease_ms or 2 * self.checkpoint_timeout_ms
 
     @property

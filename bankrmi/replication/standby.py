@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.effects import Answer, IsBusy, Probe, Report
 from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.events import LinkChanged, OutcomeAsked, Probed, ReadArrived, RequestArrived
@@ -38,6 +37,7 @@ class Standby:
         self.heard_ms = replica.now_ms
         self.acknowledged = 0
         self.proven_gone: tuple[str, int] | None = None  # (history, epoch) whose primary is gone.
+        self._primarys_lease_ms: int | None = None  # As the last primary that was heard said.
         self._probing = False
         self._probes = 0
         self._held: deque[tuple[float, RequestArrived | OutcomeAsked | ReadArrived]] = deque()
@@ -64,8 +64,9 @@ class Standby:
         assert matched is not None
         replica.commit_if_changed("checkpoint")
         self.acknowledged = min(message.acknowledged, matched.action_id)
-        replica.grants.acknowledged(message.primary, message.start_id, replica.now_ms)
-        self._heard()
+        granted_ms = replica.correspondence.granted_by(message)
+        replica.grants.acknowledged(message.primary, message.start_id, replica.now_ms, granted_ms)
+        self._heard(message)
         replica.effects.append(
             Answer(
                 token,
@@ -82,12 +83,27 @@ class Standby:
             )
         )
 
+    def contradiction(self, message: Checkpoint) -> str | None:
+        """A3: return why the entries cannot be: two different ones of an epoch at one action id."""
+        journal = self.replica.journal
+        if not message.entries or message.previous.action_id >= journal.tip.action_id:
+            return None
+        news = self._without_known(message.entries) if self._holds(message.previous) else []
+        known = journal.position(news[0].action_id) if news else None
+        if known is None or known.epoch != news[0].epoch:
+            return None
+        return (
+            f"two different entries of epoch {known.epoch} at action id {known.action_id}: "
+            f"ours, and one from {message.primary}"
+        )
+
     def _holds(self, position: Position) -> bool:
         """Whether this journal is the same as another one up to there."""
         return self.replica.journal.position(position.action_id) == position
 
-    def _heard(self) -> None:
+    def _heard(self, message: Checkpoint) -> None:
         self.heard_ms = self.replica.now_ms
+        self._primarys_lease_ms = message.lease_ms
         self._probes = 0
 
     def _bring_in(self, message: Checkpoint) -> None:
@@ -95,12 +111,6 @@ class Standby:
         journal = self.replica.journal
         news = self._without_known(message.entries)
         if news and news[0].action_id <= journal.tip.action_id:
-            known = journal.position(news[0].action_id)
-            if known is not None and known.epoch == news[0].epoch:
-                raise BrokenInvariant(
-                    f"two different entries of epoch {known.epoch} at action id {known.action_id}: "
-                    f"ours, and one from {message.primary}"
-                )
             self._roll_back(news[0].action_id - 1, "they conflict with the primary's")
         through = message.previous.action_id + len(message.entries)
         keep = max(message.base.action_id, through)
@@ -154,7 +164,18 @@ class Standby:
             return False
         if self.proven_gone == (view.history, view.epoch):
             return True
-        return replica.listened_ms - self.heard_ms >= replica.settings.silence_ms
+        return replica.listened_ms - self.heard_ms >= self.silence_ms
+
+    @property
+    def silence_ms(self) -> float:
+        """After how long without a word from it the primary counts as gone: its lease, if it was heard.
+
+        For its beacons fit that; and while it has a lease nobody could lead in its place.
+        """
+        settings, lease_ms = self.replica.settings, self._primarys_lease_ms
+        if lease_ms is None:
+            return settings.silence_ms
+        return lease_ms or 2 * settings.checkpoint_timeout_ms
 
     def is_silent(self) -> bool:
         """Whether the primary missed a few beacons: worth looking at it, and at the view."""
@@ -215,7 +236,7 @@ class Standby:
         """Look again at a primary that is not heard; let nobody wait for ever."""
         replica = self.replica
         view = replica.view
-        patience_ms = 2 * replica.settings.silence_ms
+        patience_ms = 2 * self.silence_ms
         while self._held and replica.now_ms - self._held[0][0] >= patience_ms:
             replica.answer_not_leading(self._held.popleft()[1].token)
         if view is None or view.primary == replica.settings.server:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bankrmi.replication.fields import Check, epoch, flag, identifier, names, names_to_ids, optional
+
 __all__ = ["View"]
 
 
@@ -33,9 +35,9 @@ class View:
 
     def __post_init__(self) -> None:
         if self.primary not in self.in_sync:
-            raise ValueError(f"the primary {self.primary} is not in sync in {self!r}")
+            raise ValueError(f"is not a view: the primary {self.primary} is not in sync")
         if self.in_sync != set(self.incarnations):
-            raise ValueError(f"incarnations and in_sync name different servers in {self!r}")
+            raise ValueError("is not a view: incarnations and in_sync name different servers")
 
     def names(self, server: str, incarnation: str) -> bool:
         """Return whether this disk of this server is a member."""
@@ -101,15 +103,29 @@ class View:
         }
 
     @classmethod
-    def from_wire(cls, form: Mapping[str, Any]) -> View:
-        """Return the view of a plain form; raise ValueError, KeyError or TypeError if it is none."""
-        return cls(
-            history=str(form["history"]),
-            epoch=int(form["epoch"]),
-            primary=str(form["primary"]),
-            start_id=str(form["start_id"]),
-            in_sync=frozenset(form["in_sync"]),
-            incarnations=dict(form["incarnations"]),
-            handed_over_by=form.get("handed_over_by"),
-            forced=bool(form.get("forced", False)),
-        )
+    def from_wire(cls, form: Any) -> View:
+        """Return the view of a plain form; raises ValueError if it is none, whatever it is."""
+        if not isinstance(form, Mapping):
+            raise ValueError("is not a view: a dictionary, as `View.to_wire` makes it")
+        read: dict[str, Any] = {}
+        for name, check in _CHECKS.items():
+            if name not in form and name not in _MAY_BE_MISSING:
+                raise ValueError(f"is not a view: it has no {name}")
+            try:
+                read[name] = check(form.get(name, _MAY_BE_MISSING.get(name)))
+            except ValueError as error:
+                raise ValueError(f"is not a view: {name} {error}") from None
+        return cls(**read)
+
+
+_CHECKS: Mapping[str, Check] = {
+    "history": identifier,
+    "epoch": epoch,
+    "primary": identifier,
+    "start_id": identifier,
+    "in_sync": names,
+    "incarnations": names_to_ids,
+    "handed_over_by": optional(identifier),
+    "forced": flag,
+}
+_MAY_BE_MISSING: Mapping[str, Any] = {"handed_over_by": None, "forced": False}

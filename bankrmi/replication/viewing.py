@@ -66,6 +66,11 @@ class Viewing:
         self._replica.effects.append(ReadView(adopted.epoch if adopted is not None else 0))
 
     @property
+    def is_reading(self) -> bool:
+        """Whether the coordinator was asked and has not answered yet."""
+        return self._reading
+
+    @property
     def unanswered_ms(self) -> float:
         """For how long the coordinator has answered nothing that it was asked."""
         since_ms = self._unanswered_since_ms
@@ -77,6 +82,7 @@ class Viewing:
         """The coordinator answered a reading."""
         self._reading = False
         self._unanswered_since_ms = None
+        self._replica.believing.witness_says(event.view)
         adopted = self._replica.journal.adopted
         current = adopted is None or (event.since_epoch >= adopted.epoch and not self._only_for_news)
         if event.view is None:
@@ -97,6 +103,7 @@ class Viewing:
     def take_decision(self, event: Proposed) -> None:
         """The coordinator answered a proposal, with the view as it is now."""
         self._unanswered_since_ms = None
+        self._replica.believing.decided(event.view)
         epoch = event.view.epoch if event.view is not None else 0
         sound = self._replica.proposals.answered(epoch)
         if event.view is not None and sound:
@@ -112,6 +119,7 @@ class Viewing:
             self._replica.proposals.unanswered(self._replica.now_ms, sent=event.sent)
         else:
             self._reading = False
+            self._replica.believing.witness_says(None)
             self._report_silence()
             self._answer_hold_still()
 
@@ -127,8 +135,9 @@ class Viewing:
 
         An empty server believes nobody but the witness: on the disk that it lost it may have gone on alone,
         and the primary before does not know that it was deposed. Its copy would hide that there was more.
+        And whatever anybody says of an epoch that is far from what is known is looked up.
         """
-        if self._replica.journal.adopted is None:
+        if self._replica.journal.adopted is None or not self._replica.believing.may_be(view.epoch):
             self.read()
         else:
             self.learn(view)

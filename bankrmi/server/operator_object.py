@@ -10,9 +10,10 @@ from typing import Any
 from bankrmi.errors import InvalidRequest, OperationFailed
 from bankrmi.replication.effects import Handed, NotLeading, Refusal, Reply
 from bankrmi.replication.events import Event, MessageArrived, SwitchoverAsked
+from bankrmi.replication.fields import identifier
 from bankrmi.replication.messages import HoldStill
 from bankrmi.rmi import Call, Exposed
-from bankrmi.server.standby_object import ServerToken
+from bankrmi.server.standby_object import ServerToken, refuse
 
 __all__ = ["OPERATOR_ID", "OperatorObject"]
 
@@ -20,6 +21,7 @@ OPERATOR_ID = "bankrmi.operator."
 
 PAGE = 5000
 EXPORTS_KEPT = 4
+PLACE_DIGITS = 18
 
 
 class _Switchover:
@@ -59,14 +61,23 @@ class OperatorObject:
         """Do what an operator wants."""
         match call.method:
             case "switchover":
-                target = call.args[0] if call.args else None
-                self._take(SwitchoverAsked(_Switchover(call), target))
+                self._take(SwitchoverAsked(_Switchover(call), self._argument(call, "a server")))
             case "export":
-                call.answer(self._page(call.args[0] if call.args else None))
+                call.answer(self._page(self._argument(call, "the next page")))
             case "hold_still":
+                self._argument(call, None)
                 self._take(MessageArrived(ServerToken(call), HoldStill()))
 
-    def _page(self, wanted: Any) -> dict[str, Any]:
+    def _argument(self, call: Call, what: str | None) -> str | None:
+        """Return the one argument that a call may have, a name; raise InvalidRequest for anything else."""
+        if call.kwargs or len(call.args) > (1 if what else 0):
+            raise refuse(call, f"its only argument is {what}" if what else "it has no arguments")
+        try:
+            return identifier(call.args[0]) if call.args and call.args[0] is not None else None
+        except ValueError as error:
+            raise refuse(call, f"{what} {error}") from error
+
+    def _page(self, wanted: str | None) -> dict[str, Any]:
         """Return a page of one consistent state, and the name of the next one."""
         if wanted is None:
             name, begin = secrets.token_hex(4), 0
@@ -74,8 +85,8 @@ class OperatorObject:
             while len(self._exports) > EXPORTS_KEPT:
                 self._exports.popitem(last=False)
         else:
-            name, _, place = str(wanted).partition("+")
-            begin = int(place) if place.isdigit() else -1
+            name, _, place = wanted.partition("+")
+            begin = int(place) if place.isdigit() and len(place) <= PLACE_DIGITS else -1
         if name not in self._exports or begin < 0:
             raise InvalidRequest("this export is over: begin again")
         about, rows = self._exports[name]

@@ -65,8 +65,8 @@ class Network(Protocol):
     def look(self, server: str, on_found: Callable[[Found], None]) -> None:
         """Try a connection that is given up again at once; `on_found` is called once."""
 
-    def warn(self, event: str, **details: str) -> None:
-        """Note in the log what should not be."""
+    def warn(self, event: str, server: str, reason: str) -> None:
+        """Note in the log what should not be, as often as is useful."""
 
 
 class PeerLinks:
@@ -116,7 +116,7 @@ class PeerLinks:
 
         def up(greeting: Greeting) -> None:
             if greeting.server != server:
-                self._network.warn("another server answers there", expected=server, answers=greeting.server)
+                self._network.warn("another server answers there", server, f"it says it is {greeting.server}")
                 self._links[server].close()
                 return
             self._failures[server] = 0

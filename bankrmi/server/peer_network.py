@@ -10,6 +10,7 @@ import structlog
 from bankrmi.replication.events import PeerAnswer
 from bankrmi.replication.messages import Message
 from bankrmi.rmi import Link, NotConnected, ProbeAnswer, handshake, probe
+from bankrmi.server.agreement import Difference, compared
 from bankrmi.server.peer_links import Found, Greeting
 from bankrmi.server.wire import METHODS, answer_from_wire, message_to_wire
 
@@ -27,24 +28,43 @@ PROBE_SECONDS = 0.25
 class PeerNetwork:
     """Opens links to the servers at these addresses (see `peer_links.Network`)."""
 
-    def __init__(self, server: str, start_id: str, addresses: Mapping[str, str]) -> None:
+    def __init__(
+        self, server: str, start_id: str, addresses: Mapping[str, str], settings: Mapping[str, Any]
+    ) -> None:
+        """Of `server`; `settings` are its own, as it states them (see `agreement`)."""
         self._addresses = addresses
         self._handshake = handshake("server", server=server, start_id=start_id)
+        self._settings = settings
+        self._met: dict[str, tuple[str, list[Difference]]] = {}
+        self._complaints: dict[str, tuple[str, str]] = {}
         self._looks: set[Link] = set()
 
     def connect(
         self, server: str, on_up: Callable[[Greeting], None], on_lost: Callable[[], None]
     ) -> _PeerLink:
-        """Open a link."""
-        link = Link(
-            self._addresses[server],
-            STANDBY_ID + server,
-            self._handshake,
-            lambda greeting: on_up(_greeting(greeting)),
-            lambda _: on_lost(),
-        )
+        """Open a link; it is closed again where settings differ that must not."""
+
+        def up(form: Mapping[str, Any]) -> None:
+            greeting = _greeting(form)
+            if greeting.server == server and not self._agrees(greeting, form.get("settings")):
+                link.close()
+            else:
+                on_up(greeting)
+
+        link = Link(self._addresses[server], STANDBY_ID + server, self._handshake, up, lambda _: on_lost())
         link.open(CONNECT_SECONDS)
-        return _PeerLink(server, link)
+        return _PeerLink(server, link, self.warn)
+
+    def _agrees(self, greeting: Greeting, theirs: object) -> bool:
+        """Compare settings with another server that we meet; say what differs, once for each meeting."""
+        differences = compared(self._settings, theirs)
+        if self._met.get(greeting.server) != (greeting.start_id, differences):
+            self._met[greeting.server] = (greeting.start_id, differences)
+            for one in differences:
+                say = log.error if one.refused else log.warning
+                what = "settings differ, no connection" if one.refused else "settings differ"
+                say(what, key=one.key, ours=one.ours, theirs=one.theirs, server=greeting.server, so=one.so)
+        return not any(one.refused for one in differences)
 
     def look(self, server: str, on_found: Callable[[Found], None]) -> None:
         """Try a connection: "refused" is a proof that nobody lives there, silence is none (R3)."""
@@ -56,9 +76,11 @@ class PeerNetwork:
         link = probe(self._addresses[server], STANDBY_ID + server, self._handshake, found, PROBE_SECONDS)
         self._looks.add(link)
 
-    def warn(self, event: str, **details: str) -> None:
-        """Note in the log what should not be."""
-        log.error(event, **details)
+    def warn(self, event: str, server: str, reason: str) -> None:
+        """Note in the log what should not be: once, until something else is wrong there."""
+        if self._complaints.get(server) != (event, reason):
+            self._complaints[server] = (event, reason)
+            log.warning(event, by=server, reason=reason)
 
     def close(self) -> None:
         """Give up all looks that are under way."""
@@ -69,9 +91,10 @@ class PeerNetwork:
 class _PeerLink:
     """A link that takes messages and gives answers (see `peer_links.PeerLink`)."""
 
-    def __init__(self, server: str, link: Link) -> None:
+    def __init__(self, server: str, link: Link, warn: Callable[[str, str, str], None]) -> None:
         self._server = server
         self._link = link
+        self._warn = warn
 
     @property
     def up(self) -> bool:
@@ -87,9 +110,14 @@ class _PeerLink:
         def answered(form: object) -> None:
             if isinstance(form, Exception):
                 if not isinstance(form, NotConnected) and link.up:
-                    log.warning("refused by another server", by=self._server, reason=str(form))
+                    self._warn("refused by another server", self._server, str(form))
                 return
-            on_answer(answer_from_wire(form))
+            try:
+                answer = answer_from_wire(form, self._server)
+            except ValueError as error:
+                self._warn("an answer that cannot be read", self._server, str(error))
+                return
+            on_answer(answer)
 
         link.call(METHODS[type(message)], message_to_wire(message), answered)
 

@@ -29,6 +29,7 @@ from bankrmi.replication.replica import Replica, Role
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi import PROTOCOL_VERSION, Daemon, Limits, handshake
 from bankrmi.server.account import ACCOUNT_ID, AccountObject
+from bankrmi.server.agreement import stated
 from bankrmi.server.clock import now_ms
 from bankrmi.server.copying import CopyFetcher, CopyServer
 from bankrmi.server.data_directory import DataDirectory
@@ -93,6 +94,7 @@ class _Process:
         self._journal = self._disk.open_journal()
         self._start_id = secrets.token_hex(8)
         self._settings = _settings(configuration, name, first=first)
+        self._stated = stated(configuration)
         self._copy_server = CopyServer(lambda: self._driver.journal.database, self._disk.path)
 
     # -- serving ---------------------------------------------------------------------------------
@@ -106,7 +108,7 @@ class _Process:
             configuration.witness, configuration.service, handshake=handshake("server", server=name)
         )
         driver = self._driver = Driver(replica, self._journal, coordinator)
-        network = PeerNetwork(name, self._start_id, configuration.servers)
+        network = PeerNetwork(name, self._start_id, configuration.servers, self._stated)
         links = PeerLinks(self._settings.others, network, driver.clock, driver.take)
         fetcher = self._fetcher()
         driver.start(links, fetcher)
@@ -162,12 +164,18 @@ class _Process:
             timeout_ms=configuration.client.timeout_ms,
         )
         daemon.register(ACCOUNT_ID + name, account)
-        daemon.register(STANDBY_ID + name, StandbyObject(driver.take, self._copy_server), for_servers=True)
+        standby = StandbyObject(driver.take, self._copy_server, self._settings.others)
+        daemon.register(STANDBY_ID + name, standby, for_servers=True)
         daemon.register(OPERATOR_ID + name, OperatorObject(driver.take, self._exported), roles={"operator"})
         return account
 
     def _greeting(self) -> dict[str, object]:
-        return {"protocol": PROTOCOL_VERSION, "server": self._name, "start_id": self._start_id}
+        return {
+            "protocol": PROTOCOL_VERSION,
+            "server": self._name,
+            "start_id": self._start_id,
+            "settings": self._stated,
+        }
 
     def _exported(self) -> tuple[dict[str, Any], list[tuple[int, int]]]:
         journal = self._driver.journal

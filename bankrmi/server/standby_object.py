@@ -1,17 +1,49 @@
-"""The standby object: what servers say to each other, and the copy of a database for who has none."""
+"""The standby object: what servers say to each other, and the copy of a database for who has none.
+
+Rule 1: the rules see only messages whose every field was checked, from a caller who says in the handshake
+        that it is a configured server, and who speaks in its own name and its own process's.
+Rule 2: what is refused is told its sender in a sentence, and logged as often as strangers may.
+Assumption: without certificates, who says that it is `s2` is believed to be (design, section 9).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
-from bankrmi.errors import InvalidRequest
-from bankrmi.replication.effects import Reply
+from bankrmi.errors import AccessDenied, InvalidRequest
+from bankrmi.replication.effects import Refusal, Reply
 from bankrmi.replication.events import Event, MessageArrived
+from bankrmi.replication.fields import Check, identifier, number
+from bankrmi.replication.messages import Census, Checkpoint, JoinRequest, LeaveRequest, Message
 from bankrmi.rmi import Call, Exposed
+from bankrmi.rmi.complaints import complaints
 from bankrmi.server.copying import CopyServer
 from bankrmi.server.wire import METHODS, answer_to_wire, message_from_wire
 
-__all__ = ["ServerToken", "StandbyObject"]
+__all__ = ["ServerToken", "StandbyObject", "refuse"]
+
+_COPYING: Mapping[str, Mapping[str, Check]] = {
+    "begin_copy": {},
+    "read_copy": {"name": identifier, "offset": number},
+    "end_copy": {"name": identifier},
+}
+"""The methods for a copy, and what their arguments may be."""
+
+
+def refuse(call: Call, why: str) -> InvalidRequest:
+    """Return the error that tells a caller why its message was not taken; note it in the log."""
+    who = call.peer.handshake.get("server")
+    complaints.note(
+        "message refused", peer=call.peer.address, method=call.method, says_it_is=_shown(who), why=why
+    )
+    return InvalidRequest(f"{call.method} was not taken: {why}")
+
+
+def _shown(name: object) -> str:
+    try:
+        return identifier(name)
+    except ValueError:
+        return "?"
 
 
 class ServerToken:
@@ -24,31 +56,73 @@ class ServerToken:
 
     def reply(self, reply: Reply) -> None:
         """Hand over the answer."""
-        self._call.answer(answer_to_wire(reply))  # type: ignore[arg-type]  # Only answers to messages get here.
+        if isinstance(reply, Refusal):
+            self._call.fail(refuse(self._call, reply.why))
+        else:
+            self._call.answer(answer_to_wire(reply))  # type: ignore[arg-type]  # Only answers to messages get here.
 
 
 class StandbyObject:
-    """The remote object of servers (see `rmi.RemoteObject`)."""
+    """The remote object of servers (see `rmi.RemoteObject`); `others` are those of the configuration."""
 
-    exposed = Exposed(methods=frozenset({*METHODS.values(), "begin_copy", "read_copy", "end_copy"}))
+    exposed = Exposed(methods=frozenset({*METHODS.values(), *_COPYING}))
 
-    def __init__(self, take: Callable[[Event], None], copies: CopyServer) -> None:
+    def __init__(self, take: Callable[[Event], None], copies: CopyServer, others: Collection[str]) -> None:
         self._take = take
         self._copies = copies
+        self._others = frozenset(others)
 
     def invoke(self, call: Call) -> None:
         """Take a message, or a request for a copy."""
+        sender = self._sender(call)
+        if call.kwargs:
+            raise refuse(call, "it has arguments by name")
+        if call.method in _COPYING:
+            self._copy(call)
+            return
+        try:
+            message = message_from_wire(call.method, call.args)
+        except ValueError as error:
+            raise refuse(call, str(error)) from error
+        if not _speaks_for_itself(call, sender, message):
+            raise refuse(call, "it speaks for another server, or for another process")
+        self._take(MessageArrived(ServerToken(call), message))
+
+    def _sender(self, call: Call) -> str:
+        name = call.peer.handshake.get("server")
+        if not isinstance(name, str) or name not in self._others:
+            refuse(call, "its sender is no other server of the configuration")
+            raise AccessDenied(
+                f"{_shown(name)} is not one of the other servers: {', '.join(sorted(self._others))}"
+            )
+        return name
+
+    def _copy(self, call: Call) -> None:
+        checks = _COPYING[call.method]
+        if len(call.args) != len(checks):
+            raise refuse(call, f"its arguments are ({', '.join(checks)})")
+        try:
+            args = [check(value) for check, value in zip(checks.values(), call.args, strict=True)]
+        except ValueError as error:
+            raise refuse(call, f"an argument {error}") from error
         match call.method:
             case "begin_copy":
                 self._copies.begin(call)
             case "read_copy":
-                call.answer(self._copies.read(*call.args))
+                call.answer(self._copies.read(*args))
             case "end_copy":
-                self._copies.end(*call.args)
+                self._copies.end(*args)
                 call.answer(None)
-            case _:
-                try:
-                    message = message_from_wire(call.method, call.args)
-                except (ValueError, TypeError, KeyError) as error:
-                    raise InvalidRequest(f"not a {call.method} message: upgrade the older server") from error
-                self._take(MessageArrived(ServerToken(call), message))
+
+
+def _speaks_for_itself(call: Call, sender: str, message: Message) -> bool:
+    """Whether a message names the server, and the process, that the connection was made by."""
+    process = call.peer.handshake.get("start_id")
+    match message:
+        case Checkpoint(primary=server, start_id=start_id):
+            return (server, start_id) == (sender, process)
+        case JoinRequest(server=server, start_id=start_id) | LeaveRequest(server=server, start_id=start_id):
+            return (server, start_id) == (sender, process)
+        case Census(server=server):
+            return server == sender
+    return True

@@ -14,6 +14,7 @@ import os
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,7 @@ class SqliteJournal:
                     "epoch": adopted.epoch,
                     "primary": adopted.primary,
                     "start_id": adopted.start_id,
+                    "granted_ms": adopted.granted_ms,
                 }
             )
         )
@@ -209,7 +211,8 @@ class SqliteJournal:
         """Make a copied database this server's: an incarnation of its own (V8), and an adopted epoch.
 
         The copied epoch stays if it is newer: adopting more than one knows of is always safe. And if it is of
-        another history: the copy shows which one its source is of, a view may be out of date.
+        another history: the copy shows which one its source is of, a view may be out of date. What was
+        granted is this server's in any case: the source's leases bind the source.
         """
         self._begin()
         self._set(incarnation=incarnation)
@@ -217,6 +220,8 @@ class SqliteJournal:
         copied = self._adopted
         if copied is None or (copied.history == adopted.history and adopted.epoch >= copied.epoch):
             self.adopt(adopted)
+        else:
+            self.adopt(replace(copied, granted_ms=adopted.granted_ms))
 
     # -- reading ---------------------------------------------------------------------------------
 

@@ -30,8 +30,9 @@ class Operator:
             "history": "h1",
             "epoch": epoch,
             "primary": server,
-            "tip": [*tip, b"digest"],
+            "tip": [*tip, b"d" * 16],
             "still": True,
+            "last_view": None,
             "may_have_moved_on": False,
         }
 

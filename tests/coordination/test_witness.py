@@ -85,7 +85,14 @@ def test_a_restored_view_is_taken_only_while_there_is_none(store: ViewStore) -> 
         (None, {"epoch": "1"}, "not a view"),
         (None, {**first().to_wire(), "in_sync": []}, "not a view"),
         (None, {**first().to_wire(), "incarnations": {"s2": "x"}}, "not a view"),
-        (None, {**first().to_wire(), "start_id": "x" * 201}, "up to 200"),
+        (
+            None,
+            {**first().to_wire(), "start_id": "x" * 201},
+            "not a view: start_id is not a text of 1 to 200",
+        ),
+        (None, {**first().to_wire(), "epoch": 2**63}, "not a view: epoch is not between"),
+        (None, {**first().to_wire(), "history": "\ud800"}, "not a view: history"),
+        (["h1", 2**63], first().to_wire(), r"\[history, epoch\]"),
         ("h1", first().to_wire(), r"\[history, epoch\]"),
         (["h1", True], first().to_wire(), r"\[history, epoch\]"),
     ],
@@ -94,6 +101,14 @@ def test_what_is_not_a_proposal_is_refused(store: ViewStore, expected: Any, view
     with pytest.raises(InvalidRequest, match=words):
         Witness(store).propose("account", expected, view)
     assert store.current("account") is None
+
+
+def test_what_cannot_be_written_leaves_no_transaction_open(store: ViewStore) -> None:
+    """It ended the witness at the next proposal: BEGIN had been done, and the number did not fit."""
+    too_large = replace(forced(None, epoch=9), epoch=2**63)
+    with pytest.raises(InvalidRequest, match="cannot be written"):
+        store.propose("account", None, too_large)
+    assert store.propose("account", None, first()) == (True, first())
 
 
 def test_plain_values_go_in_and_out_and_a_change_is_told(store: ViewStore) -> None:

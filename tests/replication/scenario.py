@@ -8,7 +8,7 @@ Rule 3: a commit succeeds at once; a crash forgets what was not committed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -17,6 +17,7 @@ from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.coordination.coordinator import Expected, OnSilence
 from bankrmi.replication import effects as do
 from bankrmi.replication import messages as say
+from bankrmi.replication.believing import CONTRADICTION
 from bankrmi.replication.events import (
     AnswerArrived,
     CallersGone,
@@ -63,16 +64,21 @@ class Caller:
 class Bank:
     """The servers, their disks, the witness's record, and the mail between them."""
 
-    def __init__(self, *servers: str, **settings: Any) -> None:
+    def __init__(self, *servers: str, own: Mapping[str, Any] | None = None, **settings: Any) -> None:
+        """Of these servers, with these settings; `own` has what one of them was told alone."""
         self.now_ms = 0.0
         self.mail: list[Letter] = []
         self.trace: list[str] = []
         self.view: View | None = None
         self.starts = dict.fromkeys(servers, 0)
-        self.settings = {name: Settings(server=name, servers=servers, **settings) for name in servers}
+        self.settings = {
+            name: Settings(server=name, servers=servers, **{**settings, **(own or {}).get(name, {})})
+            for name in servers
+        }
         self.journals = {name: self._disk(name) for name in servers}
         self.replicas: dict[str, Replica] = {}
         self._hands: dict[str, _Hand] = {}
+        self.contradictions: list[tuple[str, str]] = []  # (server, what it said that cannot be)
         self._copies: dict[str, SqliteJournal] = {}
         self._disks = 0
 
@@ -362,7 +368,9 @@ class _Hand:
         return None if adopted is None else self._bank.put_in_place(self._name, adopted)
 
     def report(self, event: str, details: dict[str, Any]) -> None:
-        """For people."""
+        """For people, but for what cannot be."""
+        if event == CONTRADICTION:
+            self._bank.contradictions.append((details["server"], details["why"]))
 
     def stop(self, _why: str) -> None:
         self._bank.crash(self._name)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from bankrmi.replication.lease import Grants, holds_read_lease, read_lease_left_ms
+from bankrmi.replication.lease import Grants, binding_ms, holds_read_lease, read_lease_left_ms
 from bankrmi.replication.peers import Peer
 
 LEASE_MS, DRIFT_MS = 1000.0, 20.0
@@ -59,10 +59,15 @@ def test_who_never_confirmed_gives_no_lease() -> None:
 @given(sent_ms=TIMES, transit_ms=TIMES)
 def test_the_primary_always_stops_before_the_standby_leads(sent_ms: int, transit_ms: int) -> None:
     """Even if their clocks drift apart by `drift` twice in a lease."""
-    grants = Grants(lease_ms=LEASE_MS, drift_ms=DRIFT_MS)
-    grants.acknowledged("s1", "s1#1", sent_ms + transit_ms)
+    grants = Grants()
+    grants.acknowledged("s1", "s1#1", sent_ms + transit_ms, binding_ms(LEASE_MS, DRIFT_MS))
     stops_ms = sent_ms + LEASE_MS - DRIFT_MS
     assert grants.over_at_ms() - stops_ms >= 2 * DRIFT_MS
+
+
+LENGTHS_MS = st.sampled_from([0, 220, 1020, 5020])
+Granted = tuple[str | None, int, int]
+"""To which process, when, for how long."""
 
 
 class GrantsAgainstHistory(RuleBasedStateMachine):
@@ -70,25 +75,28 @@ class GrantsAgainstHistory(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.grants = Grants(lease_ms=LEASE_MS, drift_ms=DRIFT_MS)
+        self.grants = Grants()
         self.now_ms = 0
-        self.live: dict[str, tuple[str | None, int]] = {}  # By server: the process, and when.
+        self.live: dict[str, list[Granted]] = {}  # By server; the newest last.
 
     @rule(ms=st.integers(0, 400))
     def time_passes(self, ms: int) -> None:
         self.now_ms += ms
 
-    @rule(server=st.sampled_from(["s1", "s3"]), start=st.sampled_from(["A", "B"]))
-    def acknowledge(self, server: str, start: str) -> None:
-        self.grants.acknowledged(server, start, self.now_ms)
-        self.live[server] = (start, self.now_ms)
+    @rule(server=st.sampled_from(["s1", "s3"]), start=st.sampled_from(["A", "B"]), length_ms=LENGTHS_MS)
+    def acknowledge(self, server: str, start: str, length_ms: int) -> None:
+        """A process has one setting as long as it lives; the last one counts of each."""
+        self.grants.acknowledged(server, start, self.now_ms, length_ms)
+        before = self.live.get(server, [])
+        older = [one for one in before if one[0] != start or one is not before[-1]]
+        self.live[server] = [*older, (start, self.now_ms, length_ms)]
 
     @rule(server=st.sampled_from(["s1", "s3"]), ago_ms=st.integers(-50, 2000))
     def refused(self, server: str, ago_ms: int) -> None:
         """A proof counts only against what was granted before the probe began."""
         begun_ms = self.now_ms - ago_ms
         self.grants.refused(server, begun_ms)
-        if server in self.live and self.live[server][1] <= begun_ms:
+        if server in self.live and self.live[server][-1][1] <= begun_ms:
             del self.live[server]
 
     @rule(
@@ -97,11 +105,11 @@ class GrantsAgainstHistory(RuleBasedStateMachine):
         ago_ms=st.integers(-50, 2000),
     )
     def answered(self, server: str, start: str, ago_ms: int) -> None:
-        """Another process at the address proves that the one granted to is gone."""
+        """Another process at the address proves that the one granted to is gone, and all before it."""
         begun_ms = self.now_ms - ago_ms
         self.grants.answered(server, start, begun_ms)
         if server in self.live:
-            granted_to, at_ms = self.live[server]
+            granted_to, at_ms, _ = self.live[server][-1]
             if at_ms <= begun_ms and granted_to is not None and granted_to != start:
                 del self.live[server]
 
@@ -110,17 +118,27 @@ class GrantsAgainstHistory(RuleBasedStateMachine):
         self.grants.handed_over(server)
         self.live.pop(server, None)
 
-    @rule(last=st.sampled_from(["s1", "s3"]))
-    def started(self, last: str) -> None:
+    @rule(last=st.sampled_from(["s1", "s3"]), length_ms=LENGTHS_MS)
+    def started(self, last: str, length_ms: int) -> None:
         """A new process knows only who led the newest adopted epoch; it waits for all."""
-        self.grants = Grants(lease_ms=LEASE_MS, drift_ms=DRIFT_MS)
-        self.grants.started(["s1", "s3"], self.now_ms, last_primary=last, last_start_id="A")
-        self.live = {server: ("A" if server == last else None, self.now_ms) for server in ("s1", "s3")}
+        self.grants = Grants()
+        self.grants.started(["s1", "s3"], self.now_ms, length_ms, last_primary=last, last_start_id="A")
+        self.live = {
+            server: [("A" if server == last else None, self.now_ms, length_ms)] for server in ("s1", "s3")
+        }
+
+    def _ends(self) -> list[int]:
+        return [at_ms + length_ms for granted in self.live.values() for _, at_ms, length_ms in granted]
 
     @invariant()
     def nobody_leads_before_every_lease_is_over(self) -> None:
-        ends = [at_ms + LEASE_MS + DRIFT_MS for _, at_ms in self.live.values()]
-        assert self.grants.over_at_ms() == max(ends, default=FOR_EVER)
+        over_at_ms, last = self.grants.over_at_ms(), max(self._ends(), default=FOR_EVER)
+        assert over_at_ms == last or (over_at_ms <= self.now_ms and last <= self.now_ms)
+
+    @invariant()
+    def a_process_after_this_one_waits_for_all_that_is_open(self) -> None:
+        """It begins later, and then waits for the longest: so whatever began before is over by then."""
+        assert self.now_ms + self.grants.longest_ms(self.now_ms) >= max(self._ends(), default=0)
 
 
 TestGrants = GrantsAgainstHistory.TestCase

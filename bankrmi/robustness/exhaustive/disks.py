@@ -9,6 +9,7 @@ Rule 3: each content is checked once: no request twice, and replay by plain word
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Any, NamedTuple
 
 from bankrmi.bank.accounts import Accounts
@@ -58,8 +59,7 @@ class Disks:
 
     def number(self, content: Content) -> int:
         """Return the number of a content; write it to a database of its own if it is new."""
-        adopted = content.adopted
-        key = (content.incarnation, adopted.history, adopted.epoch, adopted.primary, adopted.start_id)
+        key = (content.incarnation, astuple(content.adopted))
         number = self._number_of.get((key, content.entries))
         if number is None:
             number = self._number_of[key, content.entries] = len(self._contents)

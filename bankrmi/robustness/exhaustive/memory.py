@@ -3,7 +3,7 @@
 Rule 1: every field of every object of the rules is in the value, found by looking, so that a field that is
         added tomorrow is, too.  What is left out is named below, each with its reason.
 Rule 2: every float in the rules' memory is a moment of the server's own clock.  It is kept as its age,
-        rounded down to a landmark: between two landmarks nothing falls due.
+        rounded down to a landmark: between two landmarks nothing falls due.  Lengths of time are integers.
 Rule 3: what is never changed after it was made (views, messages, events, entries) is kept once, and stands
         in the value as a number.
 """
@@ -37,6 +37,7 @@ _LEFT_OUT: dict[str, Any] = {
     "_pace": Pace(NOW_MS),  # Only a lag of thousands of entries slows anybody down.
     "effects": None,  # Of the step that is over.
     "role_since_ms": NOW_MS,  # For people.
+    "_confirmed_epoch": 0,  # So few epochs as there are here are all believed unseen.
     "_probes": 0,  # Only how long to wait before the next look; here it may take any time.
 }
 
@@ -48,14 +49,12 @@ _AGAIN, _LIST, _DICT, _DEQUE, _TUPLE, _KEPT = range(-6, 0)
 class Memory:
     """Turns replicas into values and back.
 
-    `landmarks_ms` are the ages that make a difference; `lease_length_ms` is how long a lease binds whoever
-    grants it, the one length of time among what the rules remember.
+    `landmarks_ms` are the ages that make a difference.
     """
 
-    def __init__(self, kept: Kept, landmarks_ms: Sequence[float], *, lease_length_ms: float) -> None:
+    def __init__(self, kept: Kept, landmarks_ms: Sequence[float]) -> None:
         self._kept = kept
         self._landmarks = list(landmarks_ms)
-        self._left_out = {**_LEFT_OUT, "_length_ms": lease_length_ms}
         self._classes: list[_Class] = []
         self._class_number: dict[type, int] = {}
 
@@ -111,7 +110,7 @@ class Memory:
         if not kind.__module__.startswith("bankrmi."):
             raise TypeError(f"the rules remember a {kind.__qualname__}, and nobody said what that is")
         self._class_number[kind] = len(self._classes)
-        self._classes.append(_Class(thing, self._left_out))
+        self._classes.append(_Class(thing, _LEFT_OUT))
 
     # -- and back --------------------------------------------------------------------------------
 

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from bankrmi.coordination.coordinator import Expected, OnSilence
-from bankrmi.replication.effects import Effect, ReadView, Reply
+from bankrmi.errors import BrokenInvariant
+from bankrmi.replication.believing import CONTRADICTION
+from bankrmi.replication.effects import Effect, ReadView, Refusal, Reply
 from bankrmi.replication.events import Event
 from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.messages import Message
@@ -78,6 +80,8 @@ class _Scribe:
         self.deeds.append(("send", self._number(message)))
 
     def answer(self, token: Any, reply: Reply) -> None:
+        if token == PEER and isinstance(reply, Refusal):
+            raise BrokenInvariant(f"the other server says what cannot be: {reply.why}")
         if token == PEER:
             self.deeds.append(("answer", -1 if reply is None else self._number(reply)))
         else:
@@ -106,7 +110,9 @@ class _Scribe:
         raise ValueError(f"beyond the bound of this search: a copy put in place for {adopted}")
 
     def report(self, event: str, details: dict[str, Any]) -> None:
-        """People read this; nothing comes of it."""
+        """People read this, and nothing comes of it; but where all keep the rules, nothing contradicts."""
+        if event == CONTRADICTION:
+            raise BrokenInvariant(f"the other server says what cannot be: {details['why']}")
 
     def stop(self, why: str) -> NoReturn:
         raise ValueError(f"beyond the bound of this search: a server that stops {why}")

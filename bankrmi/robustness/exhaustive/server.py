@@ -102,8 +102,7 @@ class Servers:
         self.steps = 0
         """How often production's `step` was called."""
         self._settings = [Settings(server=name, servers=NAMES, **settings) for name in NAMES]
-        binds_ms = self._settings[0].lease_ms + self._settings[0].drift_ms
-        self._memory = Memory(self.kept, landmarks_ms, lease_length_ms=binds_ms)
+        self._memory = Memory(self.kept, landmarks_ms)
         self._client = client  # Turns the number of a request into the event that it is.
         self._servers: list[Server] = []
         self._number_of: dict[Server, int] = {}

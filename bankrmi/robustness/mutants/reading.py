@@ -6,9 +6,10 @@ from dataclasses import replace
 from math import inf
 
 from bankrmi.replication import reading
+from bankrmi.replication.correspondence import Correspondence
 from bankrmi.replication.events import Probed, Seen
-from bankrmi.replication.lease import Grants
-from bankrmi.replication.messages import Acknowledged
+from bankrmi.replication.lease import Grants, binding_ms
+from bankrmi.replication.messages import Acknowledged, Checkpoint
 from bankrmi.replication.primary import Primary
 from bankrmi.replication.reading import Reads
 from bankrmi.replication.standby import Standby
@@ -40,6 +41,15 @@ _may_read = Reads._may_read
 _take_acknowledgement = Primary.take_acknowledgement
 
 # -- R3 --------------------------------------------------------------------------------------------
+
+
+def _by_our_own_lease(self: Correspondence, message: Checkpoint) -> int:
+    settings = self._replica.settings
+    return binding_ms(settings.lease_ms, settings.drift_ms)
+
+
+def _our_own_silence(self: Standby) -> float:
+    return self.replica.settings.silence_ms
 
 
 def _over_already(self: Grants) -> float:
@@ -108,6 +118,15 @@ MUTANTS = (
         rule="R3",
         goes_wrong="a server leads when it hears that it won, though the old primary still holds its lease",
         patches=(Patch(Grants, "over_at_ms", _over_already),),
+    ),
+    Mutant(
+        name="lease-by-the-receivers-own-setting",
+        rule="R3",
+        goes_wrong="the primary counts a longer lease than its standby waits for, and reads when that leads",
+        patches=(
+            Patch(Correspondence, "granted_by", _by_our_own_lease),
+            Patch(Standby, "silence_ms", property(_our_own_silence)),
+        ),
     ),
     Mutant(
         name="proof-of-death-against-later-epoch",

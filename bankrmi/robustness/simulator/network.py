@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from bankrmi.replication.effects import Reply
+from bankrmi.replication.effects import Refusal, Reply
 from bankrmi.replication.events import MessageArrived, PeerAnswer
 from bankrmi.replication.messages import Message
+from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.server.peer_links import Found, Greeting
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ class SimulatedNetwork:
             wait_ms += world.chance.choice(LATE_PROBES_MS) * world.chance.random()
         process.after(wait_ms, lambda: on_found(found))
 
-    def warn(self, event: str, **details: str) -> None:
-        """Note what should not be."""
-        raise AssertionError(f"{self._process.name}: {event} {details}")
+    def warn(self, event: str, server: str, reason: str) -> None:
+        """Nothing of that kind may happen here."""
+        raise AssertionError(f"{self._process.name}: {event} at {server}: {reason}")
 
 
 class _SimulatedLink:
@@ -152,6 +153,8 @@ class _ServerToken:
     def reply(self, reply: Reply) -> None:
         """Answer; now and then the answer comes once more when the view has changed."""
         world = self._asking.world
+        if isinstance(reply, Refusal):
+            raise Failure("safety", f"{self._asking.name} says what cannot be: {reply.why}")
 
         def arrive() -> None:
             self._asking.arrive(lambda: self._on_answer(reply))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bankrmi.coordination.coordinator import Expected, OnSilence
+from bankrmi.replication.believing import CONTRADICTION
 from bankrmi.replication.effects import Commit, Effect, Reply
 from bankrmi.replication.events import CoordinatorSilent, CopyEnded, Event, Proceed, Proposed, ViewRead
 from bankrmi.replication.journal import Adopted, Journal
@@ -18,6 +19,7 @@ from bankrmi.replication.replica import Replica
 from bankrmi.replication.view import View
 from bankrmi.rmi.turn import Line
 from bankrmi.robustness.simulator.desk import Desk
+from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.loop import Loop
 from bankrmi.robustness.simulator.network import SimulatedNetwork
 from bankrmi.server.carrier import Carrier
@@ -199,6 +201,8 @@ class SimulatedProcess:
     def report(self, event: str, details: dict[str, Any]) -> None:
         """Note a sentence in the trace."""
         self.world.note(self.name, event, details)
+        if event == CONTRADICTION:
+            raise Failure("safety", f"{details['server']} says what cannot be: {details['why']}")
 
     def stop(self, _why: str) -> None:
         """The process ends, as it was asked to."""

@@ -94,7 +94,9 @@ class SimulatedServer:
         """Start a process on the disk as it is."""
         self.boot += 1
         self.paused = False
-        self.world.note(self.name, "starts as", self.start_id)
+        if self.boot > 1:
+            self.settings = self.simulation.settings_after_restart(self.settings)
+        self.world.note(self.name, "starts as", self.start_id, f"with a lease of {self.settings.lease_ms} ms")
         self._process = SimulatedProcess(self)
         self._process.begin()
 

@@ -41,6 +41,7 @@ CLIENTS = 4
 LEASES_MS = ((0, 20), (200, 20), (400, 160), (1000, 20), (1000, 160))
 """Leases and drifts that a seed may have."""
 CATCH_UP_OPERATIONS = (2048, 2048, 1, 3, 8)
+EPOCHS_UNSEEN = (100, 100, 100, 0, 1, 3)
 SILENT_MS = 8000.0
 """After so long the system notices that the machine at the other end is gone, though nothing is sent."""
 WORK_SHARE = 0.2
@@ -90,6 +91,8 @@ class Simulation:
         self.clocks_apart = clocks_apart
         self.duration_ms = duration_ms
         self.told = 0  # The highest action id that any client has been told.
+        self._lease_chance = random.Random(f"leases of seed {seed}")
+        self._leases_differ = self._lease_chance.random() < 0.4
         self.promises = Promises(self)
         self.witness = SimulatedWitness(self.world)
         self.witness.on_change = self._view_changed
@@ -125,7 +128,21 @@ class Simulation:
             catch_up_operations=chance.choice(CATCH_UP_OPERATIONS),
             group_bytes=chance.choice([1 << 20, 200]),
         )
-        return [replace(first, server=name) for name in names]
+        unseen = self._lease_chance.choice(EPOCHS_UNSEEN)
+        return [self._with_own_lease(replace(first, server=name, epochs_unseen=unseen)) for name in names]
+
+    def _with_own_lease(self, settings: Settings) -> Settings:
+        """Now and then the servers of a bank are given different leases; drawn apart, as distances are."""
+        chance = self._lease_chance
+        if not self._leases_differ:
+            return settings
+        lease_ms, drift_ms = chance.choice(LEASES_MS)
+        return replace(settings, lease_ms=lease_ms, drift_ms=drift_ms)
+
+    def settings_after_restart(self, settings: Settings) -> Settings:
+        """Return what the next process is told: an operator may have changed its lease meanwhile."""
+        changes = self._leases_differ and self._lease_chance.random() < 0.5
+        return self._with_own_lease(settings) if changes else settings
 
     def _drawn_work(self, settings: Settings) -> Work:
         """In most worlds work costs time: as much as a server can do without being taken for gone.
@@ -155,7 +172,8 @@ class Simulation:
         """Draw how fast a server's clock runs."""
         if self.clocks_apart:
             return self.world.chance.choice([0.25, 0.5, 0.8, 1.0, 1.25, 2.0, 4.0])
-        off = 0.9 * settings.drift_ms / (settings.lease_ms or 1000)
+        leases_ms = LEASES_MS if self._leases_differ else [(settings.lease_ms, settings.drift_ms)]
+        off = 0.9 * min(drift_ms / (lease_ms or 1000) for lease_ms, drift_ms in leases_ms)
         return 1 + self.world.chance.choice([-off, off])
 
     @property

@@ -1,0 +1,186 @@
+"""Can this be what it says it is?  Checks of single values that came from outside, before the rules see them.
+
+Rule 1: a check returns the value, or raises ValueError with what is wrong; the sentence repeats nothing that
+        a stranger could have made long, or unfit for a log.
+Rule 2: what passes fits everywhere it may go: numbers into SQLite, texts into a log line; it can be hashed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from bankrmi.replication.entry import DIGEST_BYTES, Entry, Position
+
+__all__ = [
+    "EPOCHS_AT_MOST",
+    "Check",
+    "any_of",
+    "digest",
+    "entries_after",
+    "epoch",
+    "flag",
+    "identifier",
+    "milliseconds",
+    "names",
+    "names_to_ids",
+    "number",
+    "optional",
+    "position",
+    "positions",
+    "tip",
+]
+
+Check = Callable[[Any], Any]
+
+NUMBERS_AT_MOST = (1 << 63) - 2
+"""What SQLite holds, and one more than it."""
+
+EPOCHS_AT_MOST = 1 << 53
+"""A thousand changes of the view a second for 285 000 years; and a restore can still add to it."""
+
+LONGEST_MS = 3_600_000
+"""As in the configuration: no lease binds for longer."""
+
+_LONGEST_TEXT = 200
+_LONGEST_TAIL = 256
+_LONGEST_STATUS = 40
+_LEAST, _MOST = -(1 << 63), (1 << 63) - 1
+
+
+def identifier(value: object) -> str:
+    """A name or an id: printable ASCII without blanks, short."""
+    if type(value) is not str or not 0 < len(value) <= _LONGEST_TEXT:
+        raise ValueError(f"is not a text of 1 to {_LONGEST_TEXT} characters")
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("holds characters that are in no name")
+    return value
+
+
+def number(value: object) -> int:
+    """A whole number that is not negative."""
+    return _between(value, 0, NUMBERS_AT_MOST)
+
+
+def epoch(value: object) -> int:
+    """An epoch that was won."""
+    return _between(value, 1, EPOCHS_AT_MOST)
+
+
+def milliseconds(value: object) -> int:
+    """A length of time that a configuration could hold."""
+    return _between(value, 0, LONGEST_MS)
+
+
+def _between(value: object, lowest: int, highest: int) -> int:
+    if type(value) is not int:
+        raise ValueError("is not a whole number")
+    if not lowest <= value <= highest:
+        raise ValueError(f"is not between {lowest} and {highest}")
+    return value
+
+
+def flag(value: object) -> bool:
+    """Yes or no."""
+    if type(value) is not bool:
+        raise ValueError("is neither true nor false")
+    return value
+
+
+def digest(value: object) -> bytes:
+    """What stands for a history."""
+    if type(value) is not bytes or len(value) != DIGEST_BYTES:
+        raise ValueError(f"is not a digest of {DIGEST_BYTES} bytes")
+    return value
+
+
+def optional(check: Check) -> Check:
+    """None, or what `check` takes."""
+
+    def checked(value: object) -> Any:
+        return None if value is None else check(value)
+
+    return checked
+
+
+def any_of(*values: str) -> Check:
+    """One of these words."""
+
+    def checked(value: object) -> str:
+        if type(value) is not str or value not in values:
+            raise ValueError(f"is none of {', '.join(values)}")
+        return value
+
+    return checked
+
+
+def position(value: object) -> Position:
+    """A place in a journal."""
+    if not isinstance(value, list | tuple) or len(value) != len(Position._fields):
+        raise ValueError("is not a position: action id, epoch, digest")
+    action_id, at_epoch, its_digest = value
+    return Position(number(action_id), _between(at_epoch, 0, EPOCHS_AT_MOST), digest(its_digest))
+
+
+def tip(value: object) -> Position:
+    """A place in a journal; an empty copy has not even an opening state."""
+    empty = Position(0, 0, b"")
+    return empty if isinstance(value, list | tuple) and tuple(value) == empty else position(value)
+
+
+def positions(value: object) -> list[Position]:
+    """The tail of a journal: it thins out, so it is short."""
+    if not isinstance(value, list | tuple) or len(value) > _LONGEST_TAIL:
+        raise ValueError(f"is not a list of up to {_LONGEST_TAIL} positions")
+    return [position(one) for one in value]
+
+
+def names(value: object) -> frozenset[str]:
+    """Servers."""
+    if not isinstance(value, list | tuple | set | frozenset) or len(value) > _LONGEST_TAIL:
+        raise ValueError(f"is not a list of up to {_LONGEST_TAIL} servers")
+    return frozenset([identifier(one) for one in value])
+
+
+def names_to_ids(value: object) -> dict[str, str]:
+    """Servers, and the id of something of each."""
+    if not isinstance(value, Mapping) or len(value) > _LONGEST_TAIL:
+        raise ValueError(f"does not name up to {_LONGEST_TAIL} servers with an id each")
+    return {identifier(name): identifier(one) for name, one in value.items()}
+
+
+_entry = Entry._make
+_TYPES = frozenset(
+    (int, int, str, int, int, bytes, str, result, int, bytes) for result in (int, str, bytes, type(None))
+)
+
+
+def entries_after(previous: Position, highest_epoch: int, forms: Sequence[Any]) -> list[Entry]:
+    """Entries that may follow `previous` in an epoch; the digests tell later whether they do.
+
+    Called for every entry that a standby gets, so it looks at all types at once, and at each value once.
+    """
+    if not isinstance(forms, list | tuple):
+        raise ValueError("is not a list of entries")
+    entries: list[Entry] = []
+    expected, before = previous.action_id, previous.epoch
+    for form in forms:
+        if not isinstance(form, list | tuple) or tuple(map(type, form)) not in _TYPES:
+            raise ValueError("holds what is not an entry")
+        action_id, at_epoch, session, sequence, place, _, status, result, time_us, its_digest = form
+        expected += 1
+        if action_id != expected or not before <= at_epoch <= highest_epoch:
+            raise ValueError("holds entries that do not follow one another")
+        if not (
+            len(its_digest) == DIGEST_BYTES
+            and 0 < len(session) <= _LONGEST_TEXT
+            and len(status) <= _LONGEST_STATUS
+            and 0 <= sequence <= NUMBERS_AT_MOST
+            and 0 <= place <= NUMBERS_AT_MOST
+            and _LEAST <= time_us <= _MOST
+            and (type(result) is not int or _LEAST <= result <= _MOST)
+        ):
+            raise ValueError("holds an entry with a value that is too large")
+        before = at_epoch
+        entries.append(_entry(form))
+    return entries

@@ -1,0 +1,190 @@
+"""What servers of one bank have to be told alike: compared whenever two of them meet.  Pure.
+
+Each states its settings in the greeting; whoever made the connection compares. So both do, each on its own.
+
+Rule 1: a difference is one line: the key, both values, and what comes of it.
+Rule 2: what would be unsafe, or could never work, is refused: no connection, until one file is changed. All
+        else is told, and the bank goes on; safety rests on no two files being equal.
+Rule 3: nothing that the other one states is believed to have a certain form, or length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bankrmi.config import Configuration, bytes_needed, one_endpoint
+
+__all__ = ["FORMAT", "Difference", "compared", "stated"]
+
+FORMAT = 2
+"""Of the messages between servers; 2 since the checkpoint has its lease in it."""
+
+_SHOWN_AT_MOST = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One key that was told differently; `refused` if there can be no connection with it."""
+
+    key: str
+    ours: str
+    theirs: str
+    refused: bool
+    so: str
+
+
+def stated(configuration: Configuration) -> dict[str, Any]:
+    """Return what a server states of its configuration, as plain values."""
+    limits = configuration.limits
+    return {
+        "format": FORMAT,
+        "service": configuration.service,
+        "servers": dict(configuration.servers),
+        "witness": configuration.witness,
+        "copies_min": configuration.copies_min,
+        "lease_ms": configuration.lease_ms,
+        "drift_ms": configuration.drift_ms,
+        "beacon_ms": configuration.beacon_ms,
+        "checkpoint_timeout_ms": configuration.checkpoint_timeout_ms,
+        "refused_means_gone": configuration.refused_means_gone,
+        "limits.operations_per_request": limits.operations_per_request,
+        "limits.group_bytes": limits.group_bytes,
+        "limits.server_message_bytes": limits.server_message_bytes,
+    }
+
+
+def compared(ours: Mapping[str, Any], theirs: object) -> list[Difference]:
+    """Return what differs, what is refused first."""
+    told = theirs if isinstance(theirs, Mapping) else {}
+    of_format = list(_of_format(ours, told))
+    if of_format:
+        return of_format  # What the other keys mean there is not known.
+    found = [
+        *_of_addresses(ours, told),
+        *_of_sizes(ours, told),
+        *_of_plain_keys(ours, told),
+    ]
+    return sorted(found, key=lambda one: not one.refused)
+
+
+def _difference(key: str, ours: object, theirs: object, so: str, *, refused: bool = False) -> Difference:
+    return Difference(key=key, ours=_shown(ours), theirs=_shown(theirs), refused=refused, so=so)
+
+
+def _shown(value: object) -> str:
+    """A value as a log line may hold it: short, printable."""
+    if value is None:
+        return "not stated"
+    text = ascii(value) if isinstance(value, str | int | float) else f"a {type(value).__name__}"
+    text = text.strip("'\"")
+    return text if len(text) <= _SHOWN_AT_MOST else text[: _SHOWN_AT_MOST - 3] + "..."
+
+
+def _of_format(ours: Mapping[str, Any], told: Mapping[Any, Any]) -> Iterator[Difference]:
+    if told.get("format") != ours["format"]:
+        so = "their messages cannot be read: run the same version on all machines"
+        yield _difference("format", ours["format"], told.get("format"), so, refused=True)
+
+
+def _of_addresses(ours: Mapping[str, Any], told: Mapping[Any, Any]) -> Iterator[Difference]:
+    """R3: that an address refuses connections proves that a server is gone, if it is that server's."""
+    servers = told.get("servers")
+    servers = servers if isinstance(servers, Mapping) else {}
+    for name, address in ours["servers"].items():
+        if name not in servers:
+            so = "the other one does not know this server, and neither counts it nor lets it in"
+            yield _difference(f"servers.{name}", address, None, so)
+        elif not _same_endpoint(address, servers[name]):
+            so = "one of the two would take another machine for this server, alive or dead"
+            yield _difference(f"servers.{name}", address, servers[name], so, refused=True)
+    if servers and next(iter(servers)) != (first := next(iter(ours["servers"]))):
+        so = "the first one in the file makes the first view: a new bank may wait for ever"
+        yield _difference("servers", f"{first} first", f"{_shown(next(iter(servers)))} first", so)
+    unknown = [name for name in servers if name not in ours["servers"]]
+    if unknown:
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        so = "this server does not know it, and neither counts it nor lets it in"
+        yield _difference("servers", None, f"{_shown(unknown[0])}{more}", so)
+    if not _same_endpoint(ours["witness"], told.get("witness")):
+        so = "two witnesses keep two views: they have to be one and the same, if under two names"
+        yield _difference("witness", ours["witness"], told.get("witness"), so)
+
+
+def _same_endpoint(one: str, other: object) -> bool:
+    try:
+        return isinstance(other, str) and one_endpoint(one) == one_endpoint(other)
+    except ValueError:
+        return False
+
+
+def _of_sizes(ours: Mapping[str, Any], told: Mapping[Any, Any]) -> Iterator[Difference]:
+    """A4: what one sends as a primary, the other has to be able to take."""
+    key = "limits.server_message_bytes"
+    we_send, we_take, they_send, they_take = _needed(ours), ours[key], _needed(told), _number(told, key)
+    so = "what a standby has to hold could not be sent: use the same limits on all machines"
+    if they_take < we_send:
+        yield _difference(key, f"{we_send} needed", they_take, so, refused=True)
+    elif we_take < they_send:
+        yield _difference(key, we_take, f"{they_send} needed", so, refused=True)
+    elif we_take != they_take:
+        yield _difference(key, we_take, they_take, "each takes what the other sends, all the same")
+
+
+def _needed(settings: Mapping[Any, Any]) -> int:
+    group, operations = "limits.group_bytes", "limits.operations_per_request"
+    return bytes_needed(_number(settings, group), _number(settings, operations))
+
+
+def _number(settings: Mapping[Any, Any], key: str) -> int:
+    value = settings.get(key)
+    return value if type(value) is int else 0  # That it is none is told as a difference of its own.
+
+
+_Effect = Callable[[Mapping[str, Any], Any], tuple[str, bool]]
+
+
+def _service(_: Mapping[str, Any], __: Any) -> tuple[str, bool]:
+    return "it is a server of another bank", True
+
+
+def _copies_min(ours: Mapping[str, Any], theirs: Any) -> tuple[str, bool]:
+    del ours, theirs
+    return "whoever leads goes by its own: the bank may go on with fewer copies than one file allows", False
+
+
+def _lease(_: Mapping[str, Any], __: Any) -> tuple[str, bool]:
+    return "the primary's counts, for both", False
+
+
+def _beacon(ours: Mapping[str, Any], theirs: Any) -> tuple[str, bool]:
+    silence_ms = ours["lease_ms"] or 2 * ours["checkpoint_timeout_ms"]
+    if type(theirs) is int and theirs >= silence_ms:
+        return f"it is heard seldom: this server takes it for gone after {silence_ms} ms", False
+    return "the primary's counts", False
+
+
+def _own(_: Mapping[str, Any], __: Any) -> tuple[str, bool]:
+    return "each goes by its own", False
+
+
+_PLAIN_KEYS: Mapping[str, _Effect] = {
+    "service": _service,
+    "copies_min": _copies_min,
+    "lease_ms": _lease,
+    "drift_ms": _lease,
+    "beacon_ms": _beacon,
+    "checkpoint_timeout_ms": _own,
+    "refused_means_gone": _own,
+    "limits.operations_per_request": _own,
+    "limits.group_bytes": _own,
+}
+
+
+def _of_plain_keys(ours: Mapping[str, Any], told: Mapping[Any, Any]) -> Iterator[Difference]:
+    for key, effect in _PLAIN_KEYS.items():
+        theirs = told.get(key)
+        if theirs != ours[key] or type(theirs) is not type(ours[key]):
+            so, refused = effect(ours, theirs)
+            yield _difference(key, ours[key], theirs, so, refused=refused)

@@ -1,0 +1,111 @@
+"""What servers were told differently is one line, and what is unsafe is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bankrmi.config import bytes_needed, load
+from bankrmi.server.agreement import FORMAT, compared, stated
+
+PLAIN = """nameserver: 127.0.0.1:9090
+servers:
+  s1: 127.0.0.1:9101
+  s2: 127.0.0.1:9102
+"""
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> dict[str, Any]:
+    file = tmp_path / "config.yaml"
+    file.write_text(PLAIN)
+    return stated(load(file))
+
+
+def test_servers_of_one_file_agree(ours: dict[str, Any]) -> None:
+    assert compared(ours, dict(ours)) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "theirs", "refused"),
+    [
+        ("service", "savings", True),
+        ("format", FORMAT + 1, True),
+        ("servers", {"s1": "127.0.0.1:9101", "s2": "127.0.0.1:9999"}, True),
+        ("limits.server_message_bytes", 1 << 20, True),
+        ("limits.operations_per_request", 1 << 20, True),
+        ("limits.server_message_bytes", 1 << 27, False),
+        ("servers", {"s1": "127.0.0.1:9101"}, False),
+        ("servers", {"s2": "127.0.0.1:9102", "s1": "127.0.0.1:9101"}, False),
+        ("witness", "10.0.0.3:9090", False),
+        ("copies_min", 2, False),
+        ("lease_ms", 5000, False),
+        ("drift_ms", 160, False),
+        ("beacon_ms", 2000, False),
+        ("checkpoint_timeout_ms", 60, False),
+        ("refused_means_gone", False, False),
+        ("limits.group_bytes", 1 << 10, False),
+    ],
+)
+def test_every_key_that_has_to_agree_is_compared_and_the_line_has_both_values(
+    ours: dict[str, Any], key: str, theirs: object, refused: bool
+) -> None:
+    differences = compared(ours, {**ours, key: theirs})
+    assert differences
+    assert differences[0].refused is refused
+    if not isinstance(theirs, dict) and not key.startswith("limits."):
+        assert [(one.key, one.ours, one.theirs) for one in differences] == [
+            (key, str(ours[key]), str(theirs))
+        ]
+    for one in differences:
+        assert one.so
+        assert one.ours != one.theirs
+
+
+def test_what_the_other_one_could_send_is_what_has_to_fit(ours: dict[str, Any]) -> None:
+    needed = bytes_needed(ours["limits.group_bytes"], ours["limits.operations_per_request"])
+    enough = {**ours, "limits.server_message_bytes": needed}
+    [one] = compared(ours, enough)
+    assert not one.refused
+    [one] = compared(ours, {**enough, "limits.server_message_bytes": needed - 1})
+    assert one.refused
+    assert (one.ours, one.theirs) == (f"{needed} needed", str(needed - 1))
+    [one] = compared({**enough, "limits.server_message_bytes": needed - 1}, ours)
+    assert (one.ours, one.theirs, one.refused) == (str(needed - 1), f"{needed} needed", True)
+
+
+def test_two_spellings_of_one_address_are_no_difference(ours: dict[str, Any]) -> None:
+    servers = {"s1": "localhost:9101", "s2": "127.0.0.1:9102"}
+    assert compared(ours, {**ours, "servers": servers, "witness": "LOCALHOST:9090"}) == []
+
+
+def test_an_older_version_is_one_line(ours: dict[str, Any]) -> None:
+    [one] = compared(ours, None)
+    assert (one.key, one.theirs, one.refused) == ("format", "not stated", True)
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(data=st.data())
+def test_whatever_the_other_one_states_a_line_stays_a_line(data: st.DataObject) -> None:
+    one = {"format": FORMAT, "service": "account", "servers": {"s1": "a:1", "s2": "b:2"}, "witness": "c:3",
+           "copies_min": 1, "lease_ms": 0, "drift_ms": 0, "beacon_ms": 1, "checkpoint_timeout_ms": 5,
+           "refused_means_gone": True, "limits.operations_per_request": 8, "limits.group_bytes": 256,
+           "limits.server_message_bytes": 1 << 30}  # fmt: skip
+    theirs = {**one, **{key: data.draw(JUNK) for key in data.draw(st.sets(st.sampled_from(sorted(one))))}}
+    differences = compared(one, theirs)
+    assert len(differences) <= len(one) + 4
+    for difference in differences:
+        for text in (difference.key, difference.ours, difference.theirs, difference.so):
+            assert len(text) <= 200
+            assert text.isascii()
+            assert text.isprintable()

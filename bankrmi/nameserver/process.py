@@ -47,6 +47,7 @@ def run(
     ready_fd: int | None = None,
 ) -> int:
     """Serve until told to stop; return the exit code."""
+    os.umask(0o077)  # What is written here is for its owner only.
     end_with_parent(parent_pid)
     configure(log_json, "nameserver")
     try:

@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -58,6 +59,7 @@ def run(
     ready_fd: int | None = None,
 ) -> int:
     """Run one server until told to stop; return the exit code."""
+    os.umask(0o077)  # What is written here is for its owner only.
     end_with_parent(parent_pid)
     configure(log_json, name)
     try:
@@ -111,13 +113,17 @@ class _Process:
             log.info("listening", address=configuration.servers[name])
             driver.links.open()
             naming.open()
-            driver.on_tick = _ReadyLine(replica, account, ready_fd, configuration.servers[name])
+            driver.on_tick = _each_of(
+                _ReadyLine(replica, account, ready_fd, configuration.servers[name]), self._tend_disk
+            )
             driver.start(max(5.0, self._settings.beacon_ms / 4))
+            self._disk.ledger.find_out(lambda: driver.journal)
             _keep_collector_quiet()
             why = await driver.stopped
         finally:
             naming.close()
             fetcher.close()
+            self._disk.ledger.close()
             if hasattr(driver, "links"):
                 driver.links.close()
             coordinator.close()
@@ -167,6 +173,13 @@ class _Process:
             raise OperationFailed(f"{self._name} holds nothing yet")
         return {"action_id": journal.tip.action_id, "history": adopted.history}, list(journal.export())
 
+    def _tend_disk(self) -> None:
+        """Look after the disk at every tick: a server whose disk is gone confirms nothing more."""
+        try:
+            self._driver.journal.tend()
+        except DiskFailed as failed:
+            self._driver.stop(str(failed))
+
     # -- the end ---------------------------------------------------------------------------------
 
     def _catch_signals(self) -> None:
@@ -213,6 +226,14 @@ class _ReadyLine:
             with suppress(OSError):
                 os.write(self._ready_fd, line.encode() + b"\n")
                 os.close(self._ready_fd)
+
+
+def _each_of(*hooks: Callable[[], None]) -> Callable[[], None]:
+    def call_each() -> None:
+        for hook in hooks:
+            hook()
+
+    return call_each
 
 
 def _keep_collector_quiet() -> None:

@@ -3,16 +3,21 @@
 Rule 1: it knows nothing of who is alive and decides nothing; it compares, and sets.
 Rule 2: what it answers is on disk.
 Rule 3: when the disk fails, the caller hears nothing certain, and the process is told to stop.
+Rule 4: whoever may propose decides how much is written, so everything has a bound: the size of a view, how
+        many services there are, and how often their views change. The bank of this configuration has a share
+        of its own, which no other name can use up.
 """
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from bankrmi.coordination.coordinator import Expected
 from bankrmi.coordination.view_store import DiskFailed, ViewStore
-from bankrmi.errors import InvalidRequest
+from bankrmi.errors import Busy, InvalidRequest
 from bankrmi.replication.view import View
 
 __all__ = ["WITNESS_ID", "Witness"]
@@ -21,6 +26,14 @@ WITNESS_ID = "bankrmi.witness"
 
 _LONGEST_NAME = 200
 _MOST_SERVERS = 100
+_LONGEST_VIEW = 8 << 10
+_HIGHEST_EPOCH = 1 << 53
+MOST_SERVICES = 16
+"""Whose views are kept beside those of the own bank."""
+CHANGES_AT_ONCE = 2000
+CHANGES_PER_SECOND = 2.0
+"""A bank that changes its view more often than this for long is not well.  What proposals can add to the disk
+is at most 120 MB an hour; a change of usual size takes 1 KB."""
 
 Result = TypeVar("Result")
 
@@ -39,10 +52,15 @@ class Witness:
         self,
         store: ViewStore,
         *,
+        service: str = "",
         on_view: Callable[[str, View], None] = _ignore,
         on_disk_failure: Callable[[str], None] = _ignore,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`service` is the bank of this configuration."""
         self._store = store
+        self._service = service
+        self._own, self._others = _Allowance(now_s), _Allowance(now_s)
         self._on_view = on_view
         self._on_disk_failure = on_disk_failure
 
@@ -54,14 +72,32 @@ class Witness:
     def propose(self, service: str, expected: Any, view: Any) -> dict[str, Any]:
         """Set the view of `service` if `expected` is what it is; return who won and what the view is now."""
         name, follows, proposed = _service(service), _expected(expected), _view(view)
+        allowance = self._own if name == self._service else self._others
+        if not allowance.left:
+            raise Busy("the view changes too often: ask again in a second")
+        if follows is None and name != self._service:
+            self._guarded(lambda: self._check_room(name))
         won, current = self._guarded(lambda: self._store.propose(name, follows, proposed))
         if won and current is not None:
+            allowance.use()
             self._on_view(name, current)
         return {"won": won, "view": None if current is None else current.to_wire()}
 
-    def history(self, service: str) -> list[dict[str, Any]]:
-        """Return every view of `service` there ever was, oldest first."""
-        return [view.to_wire() for view in self._guarded(lambda: self._store.history(_service(service)))]
+    def history(self, service: str, after: Any = None) -> list[dict[str, Any]]:
+        """Return the views of `service` that followed `after`, oldest first, as many as fit one answer.
+
+        `after` is [history, epoch], or nothing to begin; the next ones follow the last of these.
+        """
+        name, begin = _service(service), _expected(after)
+        return [view.to_wire() for view in self._guarded(lambda: self._store.history(name, begin))]
+
+    def _check_room(self, service: str) -> None:
+        others = set(self._store.services()) - {self._service}
+        if service not in others and len(others) >= MOST_SERVICES:
+            raise InvalidRequest(
+                f"this witness keeps the views of {MOST_SERVICES} services beside its own bank's, and takes "
+                f"no other: run a witness with {service!r} as the service of its configuration"
+            )
 
     def _guarded(self, work: Callable[[], Result]) -> Result:
         try:
@@ -71,9 +107,31 @@ class Witness:
             raise
 
 
+class _Allowance:
+    """How many changes may be written now."""
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._left = float(CHANGES_AT_ONCE)
+        self._at_s = now_s()
+
+    @property
+    def left(self) -> bool:
+        """Whether there may be one more."""
+        now_s = self._now_s()
+        self._left = min(self._left + CHANGES_PER_SECOND * (now_s - self._at_s), CHANGES_AT_ONCE)
+        self._at_s = now_s
+        return self._left >= 1
+
+    def use(self) -> None:
+        """There was one."""
+        self._left -= 1
+
+
 def _service(name: object) -> str:
-    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME:
+    if not _is_name(name):
         raise InvalidRequest("not a service name")
+    assert isinstance(name, str)
     return name
 
 
@@ -81,8 +139,9 @@ def _expected(form: object) -> Expected:
     if form is None:
         return None
     match form:
-        case (str(history), int(epoch)) if type(epoch) is int:
-            return history, epoch
+        case (str(history), int(epoch)) if type(epoch) is int and _is_name(history):
+            if 0 <= epoch <= _HIGHEST_EPOCH:
+                return history, epoch
     raise InvalidRequest("what a proposal expects is [history, epoch], or nothing")
 
 
@@ -90,6 +149,8 @@ def _view(form: object) -> View:
     try:
         if not isinstance(form, dict) or type(form["epoch"]) is not int:
             raise ValueError("it is a dictionary, as `View.to_wire` makes it")
+        if not 1 <= form["epoch"] <= _HIGHEST_EPOCH:
+            raise ValueError(f"its epoch is not between 1 and {_HIGHEST_EPOCH}")
         if len(form["in_sync"]) > _MOST_SERVERS:
             raise ValueError(f"more than {_MOST_SERVERS} servers")
         view = View.from_wire(form)
@@ -97,6 +158,14 @@ def _view(form: object) -> View:
         raise InvalidRequest(f"not a view: {error}") from error
     names: list[object] = [view.history, view.primary, view.start_id, *view.in_sync]
     names += view.incarnations.values()
-    if not all(isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME for name in names):
-        raise InvalidRequest("not a view: its names are texts of up to 200 characters")
+    if view.handed_over_by is not None:
+        names.append(view.handed_over_by)
+    if not all(_is_name(name) for name in names):
+        raise InvalidRequest("not a view: its names are texts of up to 200 printable characters")
+    if len(json.dumps(view.to_wire())) > _LONGEST_VIEW:
+        raise InvalidRequest(f"not a view: it is longer than {_LONGEST_VIEW} bytes")
     return view
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and name.isprintable()

@@ -107,7 +107,12 @@ class _Process:
     def _serve_witness(self) -> None:
         settings = self._configuration
         self._store = ViewStore(settings.data_dir / "witness")
-        witness = Witness(self._store, on_view=self._view_changed, on_disk_failure=self._disk_failed)
+        witness = Witness(
+            self._store,
+            service=settings.service,
+            on_view=self._view_changed,
+            on_disk_failure=self._disk_failed,
+        )
         roles = ("server", "operator")
         self._daemon_at(settings.witness).register(
             WITNESS_ID, PlainObject(witness, ("read", "propose", "history")), for_servers=True, roles=roles

@@ -72,6 +72,7 @@ class SqliteJournal:
         self._log = WriteAheadLog(database)
         self._place = place
         self._failed = False
+        self._closed = False
         self._notes: dict[str, str] = {}
         self._machine = machine
         self._rolled_back_to = rolled_back_to
@@ -171,6 +172,9 @@ class SqliteJournal:
 
         After a failure the log stays beside the database, for the next process to bring in.
         """
+        if self._closed:
+            return
+        self._closed = True
         if not self._failed:
             if self._open_transaction:
                 self._execute("ROLLBACK")

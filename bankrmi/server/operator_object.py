@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
 
-from bankrmi.errors import InvalidRequest, OperationFailed
+from bankrmi.errors import OperationFailed
 from bankrmi.replication.effects import Handed, NotLeading, Refusal, Reply
 from bankrmi.replication.events import Event, MessageArrived, SwitchoverAsked
 from bankrmi.replication.messages import HoldStill
 from bankrmi.rmi import Call, Exposed
+from bankrmi.server.exporting import Exports
 from bankrmi.server.standby_object import ServerToken
 
 __all__ = ["OPERATOR_ID", "OperatorObject"]
 
 OPERATOR_ID = "bankrmi.operator."
-
-PAGE = 5000
-EXPORTS_KEPT = 4
 
 
 class _Switchover:
@@ -46,14 +41,9 @@ class OperatorObject:
 
     exposed = Exposed(methods=frozenset({"switchover", "export", "hold_still"}))
 
-    def __init__(
-        self,
-        take: Callable[[Event], None],
-        exported: Callable[[], tuple[dict[str, Any], list[tuple[int, int]]]],
-    ) -> None:
+    def __init__(self, take: Callable[[Event], None], exports: Exports) -> None:
         self._take = take
-        self._exported = exported
-        self._exports: OrderedDict[str, tuple[dict[str, Any], list[tuple[int, int]]]] = OrderedDict()
+        self._exports = exports
 
     def invoke(self, call: Call) -> None:
         """Do what an operator wants."""
@@ -62,25 +52,6 @@ class OperatorObject:
                 target = call.args[0] if call.args else None
                 self._take(SwitchoverAsked(_Switchover(call), target))
             case "export":
-                call.answer(self._page(call.args[0] if call.args else None))
+                self._exports.ask(call)
             case "hold_still":
                 self._take(MessageArrived(ServerToken(call), HoldStill()))
-
-    def _page(self, wanted: Any) -> dict[str, Any]:
-        """Return a page of one consistent state, and the name of the next one."""
-        if wanted is None:
-            name, begin = secrets.token_hex(4), 0
-            self._exports[name] = self._exported()
-            while len(self._exports) > EXPORTS_KEPT:
-                self._exports.popitem(last=False)
-        else:
-            name, _, place = str(wanted).partition("+")
-            begin = int(place) if place.isdigit() else -1
-        if name not in self._exports or begin < 0:
-            raise InvalidRequest("this export is over: begin again")
-        about, rows = self._exports[name]
-        end = begin + PAGE
-        following = f"{name}+{end}" if end < len(rows) else None
-        if following is None:
-            del self._exports[name]
-        return {**about, "balances": rows[begin:end], "next": following}

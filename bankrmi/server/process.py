@@ -16,10 +16,10 @@ import secrets
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import structlog
 
+from bankrmi.bank.accounts import Accounts
 from bankrmi.config import Configuration
 from bankrmi.coordination.witness_client import WitnessClient
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
@@ -34,6 +34,7 @@ from bankrmi.server.clock import now_ms
 from bankrmi.server.copying import CopyFetcher, CopyServer
 from bankrmi.server.data_directory import DataDirectory
 from bankrmi.server.driver import Driver
+from bankrmi.server.exporting import Exports
 from bankrmi.server.naming import Naming
 from bankrmi.server.operator_object import OPERATOR_ID, OperatorObject
 from bankrmi.server.peer_links import STANDBY_ID, PeerLinks
@@ -106,7 +107,8 @@ class _Process:
         driver.links = PeerLinks(name, self._start_id, configuration.servers, driver.take)
         driver.copies = fetcher = self._fetcher()
         naming = Naming(configuration, name, configuration.servers[name])
-        account = self._register_objects(daemon)
+        exports = self._exports()
+        account = self._register_objects(daemon, exports)
         self._catch_signals()
         try:
             await daemon.listen(configuration.servers[name])
@@ -114,7 +116,9 @@ class _Process:
             driver.links.open()
             naming.open()
             driver.on_tick = _each_of(
-                _ReadyLine(replica, account, ready_fd, configuration.servers[name]), self._tend_disk
+                _ReadyLine(replica, account, ready_fd, configuration.servers[name]),
+                self._tend_disk,
+                exports.tick,
             )
             driver.start(max(5.0, self._settings.beacon_ms / 4))
             self._disk.ledger.find_out(lambda: driver.journal)
@@ -148,7 +152,16 @@ class _Process:
             current=lambda: self._driver.journal,
         )
 
-    def _register_objects(self, daemon: Daemon) -> AccountObject:
+    def _exports(self) -> Exports:
+        def accounts() -> Accounts:
+            machine = self._driver.journal.machine
+            assert isinstance(machine, Accounts)
+            return machine
+
+        timeout_ms = self._configuration.client.timeout_ms
+        return Exports(self._driver, accounts, server=self._name, now_ms=now_ms, timeout_ms=timeout_ms)
+
+    def _register_objects(self, daemon: Daemon, exports: Exports) -> AccountObject:
         configuration, name, driver = self._configuration, self._name, self._driver
         account = AccountObject(
             driver.take,
@@ -160,18 +173,11 @@ class _Process:
         )
         daemon.register(ACCOUNT_ID + name, account)
         daemon.register(STANDBY_ID + name, StandbyObject(driver.take, self._copy_server), for_servers=True)
-        daemon.register(OPERATOR_ID + name, OperatorObject(driver.take, self._exported), roles={"operator"})
+        daemon.register(OPERATOR_ID + name, OperatorObject(driver.take, exports), roles={"operator"})
         return account
 
     def _greeting(self) -> dict[str, object]:
         return {"protocol": PROTOCOL_VERSION, "server": self._name, "start_id": self._start_id}
-
-    def _exported(self) -> tuple[dict[str, Any], list[tuple[int, int]]]:
-        journal = self._driver.journal
-        adopted = journal.adopted
-        if adopted is None:
-            raise OperationFailed(f"{self._name} holds nothing yet")
-        return {"action_id": journal.tip.action_id, "history": adopted.history}, list(journal.export())
 
     def _tend_disk(self) -> None:
         """Look after the disk at every tick: a server whose disk is gone confirms nothing more."""

@@ -163,6 +163,11 @@ class SqliteJournal:
         """The connection, for whoever copies the database."""
         return self._database
 
+    @property
+    def machine(self) -> StateMachine:
+        """What is replicated, in the state of this journal."""
+        return self._machine
+
     def export(self) -> Iterable[tuple[Any, ...]]:
         """Return the state machine's whole state, in a fixed order."""
         return self._machine.export()

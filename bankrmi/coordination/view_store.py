@@ -89,7 +89,8 @@ class ViewStore:
         self._database.set_busy_timeout(0)
         for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=DELETE", "synchronous=EXTRA"):
             self._database.pragma(*pragma.split("="))
-        self._database.execute(_SCHEMA)
+        if not self._database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'of_service'").get:
+            self._database.execute(f"BEGIN IMMEDIATE; {_SCHEMA}; COMMIT")  # Of the version before: the index.
         sync_directory(self._file.parent)
         for service in self.services():
             self.current(service)

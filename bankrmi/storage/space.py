@@ -25,6 +25,6 @@ def check_room(folder: Path, needed: int, *, of: int | None = None) -> None:
     reserve = max(RESERVE_BYTES, whole // 10)
     if free - needed < reserve:
         raise OperationFailed(
-            f"no room for a copy of {whole / _MEGABYTE:.1f} MB in {folder}: {free / _MEGABYTE:.1f} MB are free, "
-            f"and {reserve / _MEGABYTE:.1f} MB of them are kept for the bank itself; free some space"
+            f"no room for a copy of {whole / _MEGABYTE:.1f} MB in {folder}: {free / _MEGABYTE:.1f} MB are "
+            f"free, and {reserve / _MEGABYTE:.1f} MB of them are kept for the bank itself; free some space"
         )

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import shutil
 import stat
+import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from bankrmi.bank.operations import Deposit
+from bankrmi.errors import Cancelled, InDoubt
+from tests.robustness.power_loss_recording import need_strace
 from tests.system.cluster import NAMESERVER, Cluster
 from tests.system.copies import check_agreement, check_copy
 from tests.system.load import Load
@@ -78,3 +83,43 @@ def test_what_is_on_the_disk_is_for_its_owner_only(cluster: Cluster) -> None:
     for path in cluster.configuration.data_dir.rglob("*"):
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_a_server_whose_database_cannot_be_synced_stops(cluster: Cluster) -> None:
+    """Its log can: every answer is safe until the log is brought in. SQLite went on without a word."""
+    need_strace()
+    database = cluster.data("s1") / "bank.db"
+    inject = ["-P", str(database), "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO"]
+    output = cluster.directory / "strace"
+    strace = subprocess.Popen(
+        ["strace", "-f", *inject, "-o", str(output), "-p", str(cluster.process("s1").pid)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert strace.stderr is not None
+        if "attached" not in strace.stderr.readline():
+            pytest.skip("strace may not attach to a process here")
+        bank, answered, in_doubt = cluster.client(timeout=5), 0, None
+        while cluster.is_running("s1"):
+            try:
+                answered += len(bank.submit([Deposit(1, 1)] * 8000))
+            except InDoubt as error:  # Traced, it is so slow that it may have led alone.
+                in_doubt = str(error.request_id)
+                break
+            assert answered < 2_000_000, f"it did not notice: {output.read_text()}"
+        assert cluster.wait_for_end("s1") == 1
+    finally:
+        strace.kill()
+        strace.communicate()
+    assert "the disk refused to bring the log into the database" in cluster.log("s1")
+    assert output.read_text().count("INJECTED") == 1
+    cluster.start("s1")
+    cluster.wait_until_in_sync()
+    if in_doubt is not None:
+        with suppress(Cancelled):
+            answered += len(cluster.client().outcome(in_doubt))
+    cluster.wait_until_in_sync()
+    cluster.kill(*cluster.servers)
+    for name in cluster.servers:
+        assert cluster.copy(name).balances[1] == cluster.ledger[1] + answered

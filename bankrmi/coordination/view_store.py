@@ -7,7 +7,8 @@ Rule 2: a write that failed is never tried again, and nothing is read after it: 
         unknown to this process, so it has to stop (`DiskFailed`). So it is if the file is no longer the one
         under its name.
 Rule 3: one process at a time uses the folder; the operating system's lock on a file in it ends with it.
-Rule 4: each row carries a checksum; a flipped bit is an error, not another primary.
+Rule 4: each row carries a checksum, and the newest is found by two indexes, which have to agree; a flipped
+        bit is an error, not another primary.
 Rule 5: what a question or a proposal costs does not depend on how many views there were.
 """
 
@@ -50,9 +51,13 @@ _SCHEMA = """
     CREATE INDEX IF NOT EXISTS of_service ON views (service)
 """
 _INSERT = "INSERT INTO views (service, history, epoch, view, checksum) VALUES (?, ?, ?, ?, ?)"
-_ROWS = "SELECT history, epoch, view, checksum FROM views INDEXED BY of_service WHERE service = ?"
+_ROWS = "SELECT service, history, epoch, view, checksum FROM views INDEXED BY of_service WHERE service = ?"
 _NEWEST = f"{_ROWS} ORDER BY number DESC LIMIT 1"
 _FOLLOWING = f"{_ROWS} AND number > ? ORDER BY number"
+_NEWEST_EPOCH = (
+    "SELECT max(epoch) FROM views INDEXED BY sqlite_autoindex_views_1 WHERE service = ? AND history = ?"
+)
+_ANY_VIEW = "SELECT 1 FROM views INDEXED BY sqlite_autoindex_views_1 WHERE service = ? LIMIT 1"
 _NUMBER = "SELECT number FROM views WHERE service = ? AND history = ? AND epoch = ?"
 _ANY_OF_HISTORY = "SELECT 1 FROM views WHERE service = ? AND history = ? LIMIT 1"
 _NEXT_SERVICE = "SELECT service FROM views WHERE service > ? ORDER BY service LIMIT 1"
@@ -113,7 +118,14 @@ class ViewStore:
     def current(self, service: str) -> View | None:
         """Return the view of `service`, None if there is none."""
         rows = self._rows(_NEWEST, service)
-        return self._checked(*rows[0]) if rows else None
+        if not rows:
+            if self._rows(_ANY_VIEW, service):
+                raise self._failure(ValueError("its indexes do not agree"))
+            return None
+        view = self._checked(service, *rows[0])
+        if self._rows(_NEWEST_EPOCH, service, view.history) != [(view.epoch,)]:
+            raise self._failure(ValueError("its indexes do not agree"))
+        return view
 
     def history(self, service: str, after: Expected = None) -> list[View]:
         """Return the views of `service` that followed `after`, oldest first; not more than fit one answer.
@@ -132,8 +144,8 @@ class ViewStore:
     def _until_full(self, service: str, number: int) -> Iterator[View]:
         room = HISTORY_BYTES
         for row in self._reading(_FOLLOWING, service, number):
-            yield self._checked(*row)
-            room -= len(row[2])
+            yield self._checked(service, *row)
+            room -= len(row[3])
             if room <= 0:
                 return
 
@@ -172,14 +184,14 @@ class ViewStore:
     def _reading(self, query: str, *values: str | int) -> Iterator[tuple[Any, ...]]:
         try:
             yield from self._usable().execute(query, values)
-        except apsw.Error as error:
+        except (apsw.Error, UnicodeDecodeError) as error:
             raise self._failure(error) from error
 
-    def _checked(self, history: str, epoch: int, text: str, checksum: str) -> View:
+    def _checked(self, wanted: str, service: str, history: str, epoch: int, text: str, checksum: str) -> View:
         if _checksum(text) != checksum:
             raise self._failure(ValueError("a view in it does not match its checksum"))
         view = View.from_wire(json.loads(text))
-        if (view.history, view.epoch) != (history, epoch):
+        if (wanted, view.history, view.epoch) != (service, history, epoch):
             raise self._failure(ValueError("a view in it stands as another"))
         return view
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from bankrmi.coordination import view_store
 from bankrmi.coordination import witness as witness_module
 from bankrmi.coordination.view_store import DiskFailed, ViewStore
 from bankrmi.coordination.witness import MOST_SERVICES, Witness
-from bankrmi.errors import Busy, ConfigurationError, InvalidRequest, OperationFailed
+from bankrmi.errors import BankError, Busy, ConfigurationError, InvalidRequest, OperationFailed
 from bankrmi.replication.view import View
 from tests.coordination.views import both, first, forced
 
@@ -386,3 +387,35 @@ def test_strangers_cannot_fill_the_disk_of_the_witness(
     assert witness.read("stranger 0")["epoch"] == epoch  # type: ignore[index]
     now_s += 1.0
     assert witness.propose("stranger 0", ["h1", epoch], first().to_wire() | {"epoch": epoch + 1})["won"]
+
+
+def test_no_flipped_bit_on_the_disk_brings_an_older_view_back(tmp_path: Path) -> None:
+    """In a row, or in an index that leads to it: an error, or no difference."""
+    store = ViewStore(tmp_path / "whole")
+    store.propose("account", None, first())
+    for epoch in range(1, 30):
+        store.propose("account", ("h1", epoch), replace(first(), epoch=epoch + 1, start_id=f"start {epoch}"))
+    truth = store.current("account")
+    store.close()
+    content = (tmp_path / "whole" / "view.db").read_bytes()
+    chance = random.Random(9)
+    outcomes = {"error": 0, "no difference": 0}
+    for _ in range(400):
+        place = chance.randrange(len(content))
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << chance.randrange(8)
+        (tmp_path / "view.db").write_bytes(damaged)
+        (tmp_path / "view.db-journal").unlink(missing_ok=True)
+        try:
+            opened = ViewStore(tmp_path)
+        except BankError:
+            outcomes["error"] += 1
+            continue
+        try:
+            assert opened.current("account") == truth, f"byte {place}"
+            outcomes["no difference"] += 1
+        except BankError:
+            outcomes["error"] += 1
+        finally:
+            opened.close()
+    assert all(outcomes.values()), outcomes

@@ -207,7 +207,7 @@ class _Disk:
         self.free = 1 << 40
         self.asked = 0
         self.shrinks = 0
-        monkeypatch.setattr(space.shutil, "disk_usage", self._usage)
+        monkeypatch.setattr("bankrmi.storage.space.shutil.disk_usage", self._usage)
 
     def _usage(self, _: Path) -> object:
         self.asked += 1

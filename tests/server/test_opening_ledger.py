@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.config import Configuration
 from bankrmi.server import opening_ledger
 from bankrmi.server.data_directory import DataDirectory
@@ -39,7 +40,7 @@ class Bank:
         self._count(monkeypatch)
 
     def _count(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        reading, hashing = opening_ledger.read_ledger, opening_ledger.OpeningLedger._hash
+        reading, hashing = read_ledger, opening_ledger.OpeningLedger._hash
 
         def read(path: Path) -> dict[int, int]:
             self.read += 1

@@ -154,11 +154,13 @@ def open_in_memory() -> apsw.Connection:
 
 
 def make_directory(directory: Path) -> None:
-    """Make a directory, and what is above it; a power loss does not take it away with all that is in it.
+    """Make a directory, and what is above it, for their owner; a power loss does not take it away.
 
     Whatever is there already may have been made by a process that was killed before it could sync.
     """
-    directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+    for each in (*reversed(directory.parents), directory):
+        if not each.is_dir():
+            each.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
     for above in directory.parents:
         with suppress(PermissionError):  # One that we may use and not read: whoever made it has seen to it.
             sync_directory(above)

@@ -159,7 +159,7 @@ def make_directory(directory: Path) -> None:
     Whatever is there already may have been made by a process that was killed before it could sync.
     """
     for each in (*reversed(directory.parents), directory):
-        if not each.is_dir():
+        if not each.exists():
             each.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
     for above in directory.parents:
         with suppress(PermissionError):  # One that we may use and not read: whoever made it has seen to it.

@@ -25,7 +25,7 @@ from bankrmi.storage.journal import SqliteJournal
 __all__ = ["AT_ONCE", "IDLE_MS", "PAGE", "Exports"]
 
 PAGE = 4_000
-AT_ONCE = 4
+AT_ONCE = 2
 IDLE_MS = 30_000.0
 """After this without a question, an export is over."""
 PATIENT_MS = 2_000.0

@@ -123,7 +123,8 @@ class SqliteJournal:
             return
         try:
             self._machine.flush()
-            self._set(**self._notes)
+            if self._notes:
+                self._set(**self._notes)
             self._execute("COMMIT")
         except apsw.Error as error:
             self._failed = True

@@ -1,7 +1,8 @@
 """Accounts as a replicated state machine: what a withdrawal or a deposit does, decided in one place.
 
 Rule 1: a balance is never negative, and never over 2^63-1; an operation that would make it so is declined.
-Rule 2: balances that were used are kept in memory; what changed is written once for a group (`flush`).
+Rule 2: balances that were used are kept in memory, up to a bound; what changed is written once for a group
+        (`flush`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import apsw
 import msgpack
 
 from bankrmi.bank.operations import LARGEST, Deposit, Operation, operation_from_wire
+from bankrmi.bank.snapshot import Snapshot
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.entry import Scalar
 
@@ -34,6 +36,9 @@ DONE = "done"
 INSUFFICIENT = "insufficient"
 NO_ACCOUNT = "no_account"
 TOO_LARGE = "too_large"
+
+_MOST_BALANCES = 200_000
+"""In memory: 30 MB."""
 
 _WITHDRAW, _DEPOSIT = 0, 1
 _KINDS = {"withdraw": _WITHDRAW, "deposit": _DEPOSIT}
@@ -83,6 +88,7 @@ class Accounts:
         self._opening = opening
         self._balances: dict[int, int] = {}
         self._changed: set[int] = set()
+        self._snapshots: list[Snapshot] = []
 
     def attach(self, database: apsw.Connection) -> None:
         """Use this database from now on; make the table if there is none."""
@@ -111,6 +117,7 @@ class Accounts:
         balance = self._balance(account)
         if balance is None:
             return NO_ACCOUNT, None
+        before = balance
         if kind == _WITHDRAW:
             if amount > balance:
                 return INSUFFICIENT, balance
@@ -119,6 +126,8 @@ class Accounts:
             if amount > LARGEST - balance:
                 return TOO_LARGE, balance
             balance += amount
+        if self._snapshots:
+            self._remember(account, before)
         self._balances[account] = balance
         self._changed.add(account)
         return DONE, balance
@@ -131,11 +140,16 @@ class Accounts:
         balance = self._balance(account)
         if balance is None or balance != result:
             raise BrokenInvariant(f"account {account} holds {balance}, and its newest entry says {result!r}")
+        if self._snapshots:
+            self._remember(account, balance)
         self._balances[account] = balance + amount if kind == _WITHDRAW else balance - amount
         self._changed.add(account)
 
-    def read(self, query: int) -> int | None:
-        """Return the balance of an account, None if there is no such account."""
+    def read(self, query: int | Snapshot) -> int | None:
+        """Return the balance of an account, None if there is none; or make this a snapshot's moment."""
+        if isinstance(query, Snapshot):
+            self._begin(query)
+            return None
         return self._balance(query)
 
     def flush(self) -> None:
@@ -144,11 +158,16 @@ class Accounts:
             rows = [(self._balances[account], account) for account in self._changed]
             self._database.executemany("UPDATE accounts SET balance = ? WHERE id = ?", rows)
             self._changed.clear()
+        if len(self._balances) > _MOST_BALANCES:
+            self._balances.clear()
 
     def forget(self) -> None:
         """Read everything anew from the database."""
         self._balances.clear()
         self._changed.clear()
+        for snapshot in self._snapshots:
+            snapshot.end()
+        self._snapshots.clear()
 
     def describe(self, operation: bytes) -> dict[str, Any]:
         """Return the operation in words."""
@@ -158,6 +177,44 @@ class Accounts:
         """Return (account id, balance) in the order of the ids."""
         self.flush()
         return self._database.execute("SELECT id, balance FROM accounts ORDER BY id")
+
+    # -- snapshots -------------------------------------------------------------------------------
+
+    def _begin(self, snapshot: Snapshot) -> None:
+        if not snapshot.over:
+            snapshot.begin()
+            if snapshot not in self._snapshots:
+                self._snapshots.append(snapshot)
+
+    def _remember(self, account: int, balance: int) -> None:
+        for snapshot in self._snapshots:
+            snapshot.remember(account, balance)
+
+    def page(self, snapshot: Snapshot, limit: int) -> list[tuple[int, int]]:
+        """Return the next accounts of a snapshot, fewer than `limit` at its end.
+
+        Raises OperationFailed if it is over, or of another database.
+        """
+        if snapshot not in self._snapshots:
+            snapshot.end()
+        snapshot.check()
+        rows: list[Any] = self._database.execute(
+            "SELECT id, balance FROM accounts WHERE id > ? ORDER BY id LIMIT ?", (snapshot.read_up_to, limit)
+        ).fetchall()
+        if rows:
+            snapshot.read_up_to = rows[-1][0]
+        return [(account, self._balance_in(snapshot, account, balance)) for account, balance in rows]
+
+    def _balance_in(self, snapshot: Snapshot, account: int, on_disk: int) -> int:
+        remembered = snapshot.before.pop(account, None)
+        if remembered is not None:
+            return remembered
+        return self._balances[account] if account in self._changed else on_disk
+
+    def drop(self, snapshot: Snapshot) -> None:
+        """Remember nothing more for it."""
+        if snapshot in self._snapshots:
+            self._snapshots.remove(snapshot)
 
 
 def fingerprint(balances: Mapping[int, int]) -> bytes:

@@ -7,7 +7,7 @@ Rule 2: what is written can be read again, and gives the same balances.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
@@ -73,7 +73,7 @@ def _whole_number(what: str, text: str) -> int:
     return int(digits)
 
 
-def write_ledger(stream: TextIO, balances: Mapping[int, int]) -> None:
-    """Write the balances in the order of the account ids."""
+def write_ledger(stream: TextIO, balances: Iterable[tuple[int, int]]) -> None:
+    """Write account ids and balances, one after the other as they come, in the order of the ids."""
     stream.write(f"{HEADER}\n")
-    stream.writelines(f"{account},{balances[account]}\n" for account in sorted(balances))
+    stream.writelines(f"{account},{balance}\n" for account, balance in balances)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -144,22 +144,29 @@ def export(invocation: Invocation, file: Path | None, server: str | None) -> Non
     configuration = invocation.configuration()
     if server is not None:
         check_server(configuration, server)
-    copy = client.export(configuration, server)
-    content = io.StringIO()
-    write_ledger(content, dict(copy["balances"]))
-    if file is None or str(file) == "-":
-        click.echo(content.getvalue(), nl=False)
-    else:
-        _write_whole(file, content.getvalue())
-    say(f"action id {foreign(copy['action_id'])}, history {foreign(copy['history'])}")
+    with client.export(configuration, server) as copy:
+        if file is None or str(file) == "-":
+            _print_whole(copy.balances)
+        else:
+            _write_whole(file, copy.balances)
+    say(f"action id {foreign(copy.action_id)}, history {foreign(copy.history)}")
 
 
-def _write_whole(file: Path, content: str) -> None:
+def _print_whole(balances: Iterable[tuple[int, int]]) -> None:
+    """Print when all of it is here: half a ledger must never look like one."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n") as whole:
+        write_ledger(whole, balances)
+        whole.seek(0)
+        for piece in iter(lambda: whole.read(1 << 16), ""):
+            click.echo(piece, nl=False)
+
+
+def _write_whole(file: Path, balances: Iterable[tuple[int, int]]) -> None:
     """Put the whole file in place at once: half a ledger must never look like one."""
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         with beside.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(content)
+            write_ledger(stream, balances)
             stream.flush()
             os.fsync(stream.fileno())
         beside.replace(file)

@@ -25,9 +25,10 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.storage.database import private_opener
 
 __all__ = ["Child", "Supervisor", "how_it_ended", "next_pause_s"]
 
@@ -237,7 +238,7 @@ class Supervisor:
         blanks = {"parent_pid": os.getpid(), "ready_fd": ready_fd}
         command = [part.format_map(blanks) if part.startswith("{") else part for part in child.command]
         with contextlib.ExitStack() as open_files:
-            output = open_files.enter_context(child.log.open("ab")) if child.log is not None else sys.stderr
+            output = open_files.enter_context(_log(child.log)) if child.log is not None else sys.stderr
             return await asyncio.create_subprocess_exec(
                 *command,
                 stdin=subprocess.DEVNULL,
@@ -286,3 +287,8 @@ def _last_words(child: Child, returncode: int) -> str:
         log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
         lines = log.read().decode(errors="replace").splitlines()
     return f": {_SIGNATURE.sub('', lines[-1]).strip()} ({child.log})" if lines else ""
+
+
+def _log(path: Path) -> IO[bytes]:
+    """Open the log of a child to add to it; one that is made is for its owner only."""
+    return open(path, "ab", opener=private_opener)

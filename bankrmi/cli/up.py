@@ -19,6 +19,8 @@ from bankrmi.cli.screen import Screen
 from bankrmi.cli.supervisor import Child, Supervisor
 from bankrmi.config import Configuration
 from bankrmi.errors import ConfigurationError
+from bankrmi.storage.database import make_directory
+from bankrmi.storage.place import make_private
 
 __all__ = ["children_of", "run"]
 
@@ -84,7 +86,8 @@ def _stay(
 def _log_folder(configuration: Configuration) -> Path:
     folder = configuration.data_dir / "log"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_directory(folder)
+        make_private(folder, folder.glob("*.log"))
     except OSError as error:
         raise ConfigurationError(f"the data directory {folder} cannot be made: {error.strerror}") from None
     return folder

@@ -13,11 +13,12 @@ operating     what operators do: switchover, export, restoring the witness
 from __future__ import annotations
 
 from bankrmi.client.bank_client import BankClient, connect
-from bankrmi.client.operating import export, plan_witness_restore, restore_witness, switchover
+from bankrmi.client.operating import Export, export, plan_witness_restore, restore_witness, switchover
 from bankrmi.client.overview import overview
 
 __all__ = [
     "BankClient",
+    "Export",
     "connect",
     "export",
     "overview",

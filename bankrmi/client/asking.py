@@ -6,13 +6,14 @@ Rule: no retries, no other server: an operator asks the one that he means, and i
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 from bankrmi.errors import OperationFailed, Unreached
 from bankrmi.rmi import Failure, NotConnected, RemoteError, connect, handshake
 
-__all__ = ["ask_once"]
+__all__ = ["Ask", "ask_once", "asking"]
 
 
 def ask_once(
@@ -33,3 +34,30 @@ def ask_once(
         raise Unreached(str(failure)) from failure
     except (Failure, RemoteError) as failure:
         raise OperationFailed(f"{address} did not answer {method}: {failure}") from failure
+
+
+class Ask(Protocol):
+    """A question to the object that a connection is bound to."""
+
+    def __call__(self, method: str, args: Sequence[object], *, seconds: float) -> Any:
+        """Return the answer; raises an error of ours."""
+
+
+@contextmanager
+def asking(address: str, object_id: str, *, seconds: float = 30.0, role: str = "operator") -> Iterator[Ask]:
+    """Keep one connection for many questions; raises `Unreached` if there is none."""
+    try:
+        connection = connect(address, object_id, handshake(role), seconds)
+    except NotConnected as failure:
+        raise Unreached(str(failure)) from failure
+    except (Failure, RemoteError) as failure:
+        raise OperationFailed(f"{address} cannot be asked: {failure}") from failure
+
+    def ask(method: str, args: Sequence[object], *, seconds: float) -> Any:
+        try:
+            return connection.call(method, list(args), timeout=seconds)
+        except (Failure, RemoteError) as failure:
+            raise OperationFailed(f"{address} did not answer {method}: {failure}") from failure
+
+    with connection:
+        yield ask

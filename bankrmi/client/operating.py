@@ -5,10 +5,13 @@ Rule: each of these either did what it says, or raises and says why it did not.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from bankrmi.client.asking import ask_once
+from bankrmi.bank.operations import LARGEST
+from bankrmi.client.asking import Ask, ask_once, asking
 from bankrmi.client.overview import overview, view_fields
 from bankrmi.config import Configuration
 from bankrmi.coordination import restoring
@@ -17,7 +20,7 @@ from bankrmi.errors import OperationFailed, Unreached
 from bankrmi.foreign_text import foreign
 from bankrmi.replication.view import View
 
-__all__ = ["export", "plan_witness_restore", "restore_witness", "switchover"]
+__all__ = ["Export", "export", "plan_witness_restore", "restore_witness", "switchover"]
 
 _SECONDS = 30.0
 
@@ -32,34 +35,65 @@ def switchover(configuration: Configuration, target: str | None) -> dict[str, An
         raise OperationFailed(f"{primary} answered with what is no view; `bankrmi status` shows it") from None
 
 
-def export(configuration: Configuration, server: str | None) -> dict[str, Any]:
-    """Return the accounts of a server, the primary unless named: {"action_id", "history", "balances"}.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """One acknowledged state of a bank, and its accounts, which come page by page while they are taken."""
 
-    A large ledger comes in pages ("next" in one asks for the following), all of them of one state.
+    server: str
+    action_id: int
+    history: str
+    balances: Iterator[tuple[int, int]]
+    """(account id, balance), in the order of the ids; raises an error of ours if it ends before its end."""
+
+
+@contextmanager
+def export(configuration: Configuration, server: str | None) -> Iterator[Export]:
+    """Open an export of a server: of the primary, or of this one's copy, which may be a little older.
+
+    Holds a page at a time, be the ledger ever so long.
     """
     name = server or _primary(configuration)
-    page = _page(configuration, name)
-    whole = {key: page[key] for key in ("action_id", "history")}
-    balances = page["balances"]
-    while page["next"] is not None:
-        page = _page(configuration, name, page["next"])
-        if any(page[key] != value for key, value in whole.items()):
+    with asking(configuration.servers[name], restoring.OPERATOR_ID + name) as ask:
+        first = _page(name, ask("export", [None, server is None], seconds=_SECONDS))
+        yield Export(
+            server=name,
+            action_id=first["action_id"],
+            history=first["history"],
+            balances=_balances(name, first, ask),
+        )
+
+
+def _balances(name: str, page: dict[str, Any], ask: Ask) -> Iterator[tuple[int, int]]:
+    state = page["action_id"], page["history"]
+    newest = -1
+    while True:
+        for account, balance in page["balances"]:
+            if account <= newest:
+                raise OperationFailed(f"{name} gave accounts out of order: export again")
+            newest = account
+            yield account, balance
+        if page["next"] is None:
+            return
+        page = _page(name, ask("export", [page["next"]], seconds=_SECONDS))
+        if (page["action_id"], page["history"]) != state:
             raise OperationFailed(f"{name} gave pages of different states: export again")
-        balances += page["balances"]
-    return {**whole, "balances": balances}
 
 
-def _page(configuration: Configuration, server: str, *cursor: object) -> dict[str, Any]:
-    """Return one page of a ledger; raises OperationFailed if it is none: a false server may say anything."""
-    answer = _ask_operator(configuration, server, "export", *cursor)
-    try:
-        page = {key: answer.get(key) for key in ("action_id", "history", "next")}
-        page["balances"] = [[account, balance] for account, balance in answer["balances"]]
-    except (AttributeError, KeyError, TypeError, ValueError):
-        page = {"balances": [[None]]}
-    if not all(type(number) is int for pair in page["balances"] for number in pair):
-        raise OperationFailed(f"{server} answered with what is not a ledger; is it a server of this bank?")
-    return page
+def _page(name: str, answer: Any) -> dict[str, Any]:
+    """Return a page as it should be; raise OperationFailed if it is not."""
+    match answer:
+        case {"action_id": int(), "history": str(), "balances": list() | tuple(), "next": None | str()}:
+            if all(_is_account(row) for row in answer["balances"]):
+                return dict(answer)
+    raise OperationFailed(f"{name} answered export with what cannot be read")
+
+
+def _is_account(row: Any) -> bool:
+    return (
+        isinstance(row, list | tuple)
+        and len(row) == 2
+        and all(type(number) is int and 0 <= number <= LARGEST for number in row)
+    )
 
 
 def plan_witness_restore(configuration: Configuration, *, given_up: Collection[str] = ()) -> dict[str, Any]:

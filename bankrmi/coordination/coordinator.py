@@ -38,8 +38,13 @@ class Coordinator(Protocol):
     ) -> None:
         """Propose `view` to follow `expected`; the answer is the view as it is now, and whether it won."""
 
-    def history(self, on_answer: Callable[[list[View]], None], on_silence: OnSilence) -> None:
-        """Ask for every view there ever was, oldest first."""
+    def history(
+        self, after: Expected, on_answer: Callable[[list[View]], None], on_silence: OnSilence
+    ) -> None:
+        """Ask for the views that followed `after` (None: all), oldest first, as many as fit one answer.
+
+        The next ones follow the last of these; after the newest there are none.
+        """
 
     def close(self) -> None:
         """Forget all that is under way, without a word."""

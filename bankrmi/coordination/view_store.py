@@ -4,9 +4,12 @@ Rule 1: a view is durable before `propose` returns: one transaction, a rollback 
         (which also syncs the folder when the journal is deleted; else a power cut could bring it back, and
         with it undo what was answered).
 Rule 2: a write that failed is never tried again, and nothing is read after it: what is on disk is then
-        unknown to this process, so it has to stop (`DiskFailed`).
+        unknown to this process, so it has to stop (`DiskFailed`). So it is if the file is no longer the one
+        under its name.
 Rule 3: one process at a time uses the folder; the operating system's lock on a file in it ends with it.
-Rule 4: each row carries a checksum; a flipped bit is an error, not another primary.
+Rule 4: each row carries a checksum, and the newest is found by two indexes, which have to agree; a flipped
+        bit is an error, not another primary.
+Rule 5: what a question or a proposal costs does not depend on how many views there were.
 """
 
 from __future__ import annotations
@@ -16,7 +19,9 @@ import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -24,9 +29,14 @@ from bankrmi.coordination.coordinator import Expected
 from bankrmi.coordination.succession import objection
 from bankrmi.errors import BrokenInvariant, ConfigurationError, InvalidRequest, OperationFailed
 from bankrmi.replication.view import View
-from bankrmi.storage.database import make_directory, sync_directory
+from bankrmi.storage.database import make_directory, private_opener, sync_directory
+from bankrmi.storage.disk_failure import DiskFailed as NotInPlace
+from bankrmi.storage.place import Place, make_private
 
-__all__ = ["DiskFailed", "ViewStore"]
+__all__ = ["HISTORY_BYTES", "DiskFailed", "ViewStore"]
+
+HISTORY_BYTES = 128 << 10
+"""One answer of `history` ends with the view that reaches this."""
 
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS views (
@@ -37,10 +47,20 @@ _SCHEMA = """
         view     TEXT NOT NULL,
         checksum TEXT NOT NULL,
         UNIQUE (service, history, epoch)
-    ) STRICT
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS of_service ON views (service)
 """
 _INSERT = "INSERT INTO views (service, history, epoch, view, checksum) VALUES (?, ?, ?, ?, ?)"
-_VIEWS_OF_SERVICE = "SELECT view, checksum FROM views WHERE service = ? ORDER BY number"
+_ROWS = "SELECT service, history, epoch, view, checksum FROM views INDEXED BY of_service WHERE service = ?"
+_NEWEST = f"{_ROWS} ORDER BY number DESC LIMIT 1"
+_FOLLOWING = f"{_ROWS} AND number > ? ORDER BY number"
+_NEWEST_EPOCH = (
+    "SELECT max(epoch) FROM views INDEXED BY sqlite_autoindex_views_1 WHERE service = ? AND history = ?"
+)
+_ANY_VIEW = "SELECT 1 FROM views INDEXED BY sqlite_autoindex_views_1 WHERE service = ? LIMIT 1"
+_NUMBER = "SELECT number FROM views WHERE service = ? AND history = ? AND epoch = ?"
+_ANY_OF_HISTORY = "SELECT 1 FROM views WHERE service = ? AND history = ? LIMIT 1"
+_NEXT_SERVICE = "SELECT service FROM views WHERE service > ? ORDER BY service LIMIT 1"
 
 
 class DiskFailed(BrokenInvariant):
@@ -57,7 +77,11 @@ class ViewStore:
         self._lock = _only_user_of(folder)
         self._failed = False
         try:
+            with contextlib.suppress(FileExistsError):
+                os.close(private_opener(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+            make_private(folder, folder.iterdir())
             self._database = apsw.Connection(str(self._file))
+            self._place = Place(folder, self._file)
             self._prepare()
         except (apsw.Error, OSError) as error:
             os.close(self._lock)
@@ -70,10 +94,11 @@ class ViewStore:
         self._database.set_busy_timeout(0)
         for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=DELETE", "synchronous=EXTRA"):
             self._database.pragma(*pragma.split("="))
-        self._database.execute(_SCHEMA)
+        if not self._database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'of_service'").get:
+            self._database.execute(f"BEGIN IMMEDIATE; {_SCHEMA}; COMMIT")  # Of the version before: the index.
         sync_directory(self._file.parent)
-        for (service,) in list(self._database.execute("SELECT DISTINCT service FROM views")):
-            self.history(service)
+        for service in self.services():
+            self.current(service)
 
     def close(self) -> None:
         """Let the next process use the folder."""
@@ -83,14 +108,46 @@ class ViewStore:
             os.close(self._lock)
             self._lock = -1
 
+    def services(self) -> list[str]:
+        """Return the services that have a view, in the order of their names."""
+        found: list[str] = []
+        while rows := self._rows(_NEXT_SERVICE, found[-1] if found else ""):
+            found.append(str(rows[0][0]))
+        return found
+
     def current(self, service: str) -> View | None:
         """Return the view of `service`, None if there is none."""
-        views = self._views(f"{_VIEWS_OF_SERVICE} DESC LIMIT 1", service)
-        return views[0] if views else None
+        rows = self._rows(_NEWEST, service)
+        if not rows:
+            if self._rows(_ANY_VIEW, service):
+                raise self._failure(ValueError("its indexes do not agree"))
+            return None
+        view = self._checked(service, *rows[0])
+        if self._rows(_NEWEST_EPOCH, service, view.history) != [(view.epoch,)]:
+            raise self._failure(ValueError("its indexes do not agree"))
+        return view
 
-    def history(self, service: str) -> list[View]:
-        """Return all views of `service`, oldest first."""
-        return self._views(_VIEWS_OF_SERVICE, service)
+    def history(self, service: str, after: Expected = None) -> list[View]:
+        """Return the views of `service` that followed `after`, oldest first; not more than fit one answer.
+
+        The next ones follow the last of these; after the newest there are none.  Raises InvalidRequest if
+        there never was such a view.
+        """
+        number = 0
+        if after is not None:
+            found = self._rows(_NUMBER, service, *after)
+            if not found:
+                raise InvalidRequest(f"there never was a view of epoch {after[1]} in that history")
+            [(number,)] = found
+        return list(self._until_full(service, number))
+
+    def _until_full(self, service: str, number: int) -> Iterator[View]:
+        room = HISTORY_BYTES
+        for row in self._reading(_FOLLOWING, service, number):
+            yield self._checked(service, *row)
+            room -= len(row[3])
+            if room <= 0:
+                return
 
     def propose(self, service: str, expected: Expected, view: View) -> tuple[bool, View | None]:
         """Return whether `view` is the view now, and what is; raise InvalidRequest if it can never be.
@@ -102,44 +159,65 @@ class ViewStore:
         held = None if current is None else (current.history, current.epoch)
         if held != expected:
             return current == view, current
-        past = {one.history for one in self.history(service)}
-        reason = objection(current, view, past)
+        reason = objection(current, view, _PastHistories(self, service))
         if reason is not None:
             raise InvalidRequest(f"the witness refuses the proposed view: {reason}")
         self._append(service, view)
         return True, view
+
+    def has_had(self, service: str, history: str) -> bool:
+        """Return whether the service ever had a view of this history."""
+        return bool(self._rows(_ANY_OF_HISTORY, service, history))
 
     def _append(self, service: str, view: View) -> None:
         text = json.dumps(view.to_wire(), sort_keys=True)
         row = (service, view.history, view.epoch, text, _checksum(text))
         try:
             self._usable().execute(f"BEGIN IMMEDIATE; {_INSERT}; COMMIT", row)
-        except apsw.Error as error:
+        except Exception as error:  # Whatever it is: a transaction may be open.
             raise self._failure(error) from error
-        except (OverflowError, ValueError, TypeError) as error:  # A value that SQLite does not take.
-            self._usable().execute("ROLLBACK")
-            raise InvalidRequest("this view cannot be written") from error
+        self._usable()
 
-    def _views(self, query: str, service: str) -> list[View]:
+    def _rows(self, query: str, *values: str | int) -> list[tuple[Any, ...]]:
+        return list(self._reading(query, *values))
+
+    def _reading(self, query: str, *values: str | int) -> Iterator[tuple[Any, ...]]:
         try:
-            rows = list(self._usable().execute(query, (service,)))
-        except apsw.Error as error:
+            yield from self._usable().execute(query, values)
+        except (apsw.Error, UnicodeDecodeError) as error:
             raise self._failure(error) from error
-        return [self._checked(text, checksum) for text, checksum in rows]
 
-    def _checked(self, text: str, checksum: str) -> View:
+    def _checked(self, wanted: str, service: str, history: str, epoch: int, text: str, checksum: str) -> View:
         if _checksum(text) != checksum:
             raise self._failure(ValueError("a view in it does not match its checksum"))
-        return View.from_wire(json.loads(text))
+        view = View.from_wire(json.loads(text))
+        if (wanted, view.history, view.epoch) != (service, history, epoch):
+            raise self._failure(ValueError("a view in it stands as another"))
+        return view
 
     def _usable(self) -> apsw.Connection:
         if self._failed:
             raise DiskFailed(f"the witness cannot use {self._file} any more; start it again")
+        try:
+            self._place.check()
+        except NotInPlace as error:
+            raise self._failure(error) from error
         return self._database
 
     def _failure(self, error: Exception) -> DiskFailed:
         self._failed = True
         return DiskFailed(f"the witness cannot use {self._file}: {error}")
+
+
+class _PastHistories:
+    """The histories that a service ever had: asked for one by one, not read."""
+
+    def __init__(self, store: ViewStore, service: str) -> None:
+        self._store = store
+        self._service = service
+
+    def __contains__(self, history: object) -> bool:
+        return self._store.has_had(self._service, str(history))
 
 
 def _checksum(text: str) -> str:
@@ -150,7 +228,7 @@ def _only_user_of(folder: Path) -> int:
     """Return the descriptor of the lock file of `folder`, locked; the folder is made if it is not there."""
     try:
         make_directory(folder)
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        lock = private_opener(folder / "lock", os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise ConfigurationError(f"the witness cannot use {folder}: {error.strerror}") from error
     try:

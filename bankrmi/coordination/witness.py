@@ -3,16 +3,21 @@
 Rule 1: it knows nothing of who is alive and decides nothing; it compares, and sets.
 Rule 2: what it answers is on disk.
 Rule 3: when the disk fails, the caller hears nothing certain, and the process is told to stop.
+Rule 4: whoever may propose decides how much is written, so everything has a bound: the size of a view, how
+        many services there are, and how often their views change. The bank of this configuration has a share
+        of its own, which no other name can use up.
 """
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from bankrmi.coordination.coordinator import Expected
 from bankrmi.coordination.view_store import DiskFailed, ViewStore
-from bankrmi.errors import InvalidRequest
+from bankrmi.errors import Busy, InvalidRequest
 from bankrmi.replication.fields import epoch, identifier
 from bankrmi.replication.view import View
 
@@ -21,6 +26,13 @@ __all__ = ["WITNESS_ID", "Witness"]
 WITNESS_ID = "bankrmi.witness"
 
 _MOST_SERVERS = 100
+_LONGEST_VIEW = 8 << 10
+MOST_SERVICES = 16
+"""Whose views are kept beside those of the own bank."""
+CHANGES_AT_ONCE = 2000
+CHANGES_PER_SECOND = 2.0
+"""A bank that changes its view more often than this for long is not well.  What proposals can add to the disk
+is at most 120 MB an hour; a change of usual size takes 1 KB."""
 
 Result = TypeVar("Result")
 
@@ -39,10 +51,15 @@ class Witness:
         self,
         store: ViewStore,
         *,
+        service: str = "",
         on_view: Callable[[str, View], None] = _ignore,
         on_disk_failure: Callable[[str], None] = _ignore,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`service` is the bank of this configuration."""
         self._store = store
+        self._service = service
+        self._own, self._others = _Allowance(now_s), _Allowance(now_s)
         self._on_view = on_view
         self._on_disk_failure = on_disk_failure
 
@@ -54,14 +71,32 @@ class Witness:
     def propose(self, service: str, expected: Any, view: Any) -> dict[str, Any]:
         """Set the view of `service` if `expected` is what it is; return who won and what the view is now."""
         name, follows, proposed = _service(service), _expected(expected), _view(view)
+        allowance = self._own if name == self._service else self._others
+        if not allowance.left:
+            raise Busy("the view changes too often: ask again in a second")
+        if follows is None and name != self._service:
+            self._guarded(lambda: self._check_room(name))
         won, current = self._guarded(lambda: self._store.propose(name, follows, proposed))
         if won and current is not None:
+            allowance.use()
             self._on_view(name, current)
         return {"won": won, "view": None if current is None else current.to_wire()}
 
-    def history(self, service: str) -> list[dict[str, Any]]:
-        """Return every view of `service` there ever was, oldest first."""
-        return [view.to_wire() for view in self._guarded(lambda: self._store.history(_service(service)))]
+    def history(self, service: str, after: Any = None) -> list[dict[str, Any]]:
+        """Return the views of `service` that followed `after`, oldest first, as many as fit one answer.
+
+        `after` is [history, epoch], or nothing to begin; the next ones follow the last of these.
+        """
+        name, begin = _service(service), _expected(after)
+        return [view.to_wire() for view in self._guarded(lambda: self._store.history(name, begin))]
+
+    def _check_room(self, service: str) -> None:
+        others = set(self._store.services()) - {self._service}
+        if service not in others and len(others) >= MOST_SERVICES:
+            raise InvalidRequest(
+                f"this witness keeps the views of {MOST_SERVICES} services beside its own bank's, and takes "
+                f"no other: run a witness with {service!r} as the service of its configuration"
+            )
 
     def _guarded(self, work: Callable[[], Result]) -> Result:
         try:
@@ -69,6 +104,27 @@ class Witness:
         except DiskFailed as failure:
             self._on_disk_failure(failure.message)
             raise
+
+
+class _Allowance:
+    """How many changes may be written now."""
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._left = float(CHANGES_AT_ONCE)
+        self._at_s = now_s()
+
+    @property
+    def left(self) -> bool:
+        """Whether there may be one more."""
+        now_s = self._now_s()
+        self._left = min(self._left + CHANGES_PER_SECOND * (now_s - self._at_s), CHANGES_AT_ONCE)
+        self._at_s = now_s
+        return self._left >= 1
+
+    def use(self) -> None:
+        """There was one."""
+        self._left -= 1
 
 
 def _service(name: object) -> str:
@@ -97,4 +153,6 @@ def _view(form: object) -> View:
         raise InvalidRequest(f"what is proposed {error}") from error
     if len(view.in_sync) > _MOST_SERVERS:
         raise InvalidRequest(f"not a view: more than {_MOST_SERVERS} servers")
+    if len(json.dumps(view.to_wire())) > _LONGEST_VIEW:
+        raise InvalidRequest(f"not a view: it is longer than {_LONGEST_VIEW} bytes")
     return view

@@ -92,9 +92,11 @@ class WitnessClient:
         args: list[object] = [self._service, expected, view.to_wire()]
         self._ask("propose", args, _decision, lambda answer: on_answer(*answer), on_silence)
 
-    def history(self, on_answer: Callable[[list[View]], None], on_silence: OnSilence) -> None:
-        """Ask for every view there ever was."""
-        self._ask("history", [self._service], _views, on_answer, on_silence)
+    def history(
+        self, after: Expected, on_answer: Callable[[list[View]], None], on_silence: OnSilence
+    ) -> None:
+        """Ask for the views that followed `after`, as many as fit one answer."""
+        self._ask("history", [self._service, after], _views, on_answer, on_silence)
 
     def close(self) -> None:
         """Forget all that is under way, without a word."""

@@ -47,6 +47,7 @@ def run(
     ready_fd: int | None = None,
 ) -> int:
     """Serve until told to stop; return the exit code."""
+    os.umask(0o077)  # What is written here is for its owner only.
     end_with_parent(parent_pid)
     configure(log_json, "nameserver")
     try:
@@ -107,7 +108,12 @@ class _Process:
     def _serve_witness(self) -> None:
         settings = self._configuration
         self._store = ViewStore(settings.data_dir / "witness")
-        witness = Witness(self._store, on_view=self._view_changed, on_disk_failure=self._disk_failed)
+        witness = Witness(
+            self._store,
+            service=settings.service,
+            on_view=self._view_changed,
+            on_disk_failure=self._disk_failed,
+        )
         roles = ("server", "operator")
         self._daemon_at(settings.witness).register(
             WITNESS_ID, PlainObject(witness, ("read", "propose", "history")), for_servers=True, roles=roles

@@ -452,6 +452,7 @@ class Replica:
 
     def _copy_installed(self, event: CopyInstalled) -> None:
         self.journal = event.journal
+        self.standby.acknowledged = 0  # Of this journal nothing is known yet.
 
 
 _CHANGES_NO_ROLE = frozenset({RequestArrived, OutcomeAsked, CallersGone, ReadArrived, Proceed})

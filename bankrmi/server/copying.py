@@ -4,6 +4,8 @@ Rule 1: the primary copies a few pages whenever it has nothing else to do: nobod
 Rule 2: the joiner verifies what it got before it tells the rules that it has it.
 Rule 3: one joiner at a time: a copy is its own until it has it, is gone, or has read nothing for too long.
 Rule 4: no copy stays on a disk that is of no use to anybody any more.
+Rule 5: neither of the two fills its disk for a copy; a joiner that got none asks for another one after pauses
+        that grow, and says why at most every few minutes.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ from bankrmi.replication.journal import Adopted
 from bankrmi.rmi import Call, Failure, RemoteError, handshake, open_link
 from bankrmi.server.peer_network import STANDBY_ID
 from bankrmi.storage.copying import CopyMaker, put_in_place, remove_logs, verify_copy
-from bankrmi.storage.database import DiskFailed
+from bankrmi.storage.database import DiskFailed, private_opener
 from bankrmi.storage.journal import SqliteJournal
+from bankrmi.storage.space import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +42,9 @@ CHUNK_BYTES = 4 << 20
 SECONDS = 30.0
 WATCH_SECONDS = 0.5
 STEP_PAUSE_SECONDS = 0.0005
+LONGEST_PAUSE_SECONDS = 15.0
+FIRST_PAUSE_SECONDS = 0.5
+SAY_AGAIN_SECONDS = 300.0
 
 NAME_BYTES = 4
 OWN_NAMES = f"copy-{'[0-9a-f]' * 2 * NAME_BYTES}.db*"
@@ -55,6 +61,24 @@ class _Made:
     read_at: float
 
 
+class Complaint:
+    """One thing that is wrong: said at once, and again after some minutes if it still is."""
+
+    def __init__(self) -> None:
+        self._said_at = float("-inf")
+
+    def say(self, what: str, **details: object) -> None:
+        """Log it, unless that was done not long ago."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._said_at >= SAY_AGAIN_SECONDS:
+            self._said_at = now_s
+            log.warning(what, **details)
+
+    def is_over(self) -> None:
+        """It went well: the next time is news."""
+        self._said_at = float("-inf")
+
+
 class CopyServer:
     """Makes copies of this server's database, one at a time, and hands them out in chunks."""
 
@@ -63,6 +87,7 @@ class CopyServer:
         self._directory = directory
         self._made: _Made | None = None
         self._making: CopyMaker | None = None
+        self._complained = Complaint()
         for leftover in directory.glob(OWN_NAMES):
             if leftover.is_file():
                 leftover.unlink(missing_ok=True)
@@ -75,16 +100,18 @@ class CopyServer:
         name = secrets.token_hex(NAME_BYTES)
         try:
             self._making = CopyMaker(self._source(), self._directory / f"copy-{name}.db")
-        except (apsw.Error, DiskFailed, BankError) as error:
+        except (apsw.Error, DiskFailed, BankError, OSError) as error:
+            self._complained.say("no copy can be made for another server", reason=str(error))
             raise OperationFailed(f"no copy can be made: {error}") from error
         self._step(name, self._making, call)
 
     def _step(self, name: str, making: CopyMaker, call: Call) -> None:
         try:
             done = making.step()
-        except apsw.Error as error:
+        except (apsw.Error, BankError, OSError) as error:
             self._making = None
             making.abandon()
+            self._complained.say("no copy can be made for another server", reason=str(error))
             call.fail(OperationFailed(f"the copy failed: {error}"))
             return
         if not done and not call.connection_lost:
@@ -94,6 +121,7 @@ class CopyServer:
         if not done:
             making.abandon()
             return
+        self._complained.is_over()
         self._made = _Made(name, making.path, call, asyncio.get_running_loop().time())
         call.answer([name, making.path.stat().st_size])
         self._watch()
@@ -111,9 +139,11 @@ class CopyServer:
             if made.call.connection_lost or idle_s > SECONDS:
                 self.end(made.name)
 
-    def read(self, name: str, offset: int) -> bytes:
+    def read(self, name: object, offset: object) -> bytes:
         """Return a chunk of a copy; empty at its end."""
         made = self._made
+        if type(offset) is not int or not 0 <= offset < 1 << 62:
+            raise InvalidRequest("a copy is read from a byte on, which is a whole number")
         if made is None or made.name != name:
             raise InvalidRequest("there is no such copy any more: begin again")
         made.read_at = asyncio.get_running_loop().time()
@@ -121,7 +151,7 @@ class CopyServer:
             file.seek(offset)
             return file.read(CHUNK_BYTES)
 
-    def end(self, name: str) -> None:
+    def end(self, name: object) -> None:
         """Throw a copy away."""
         if self._made is not None and self._made.name == name:
             self._made.path.unlink(missing_ok=True)
@@ -158,10 +188,23 @@ class CopyFetcher:
         self._open_copy = open_copy
         self._current = current
         self._task: asyncio.Task[None] | None = None
+        self._complained = Complaint()
+        self._pause_s = 0.0
+        self._not_before: dict[str, float] = {}
 
     def fetch(self, primary: str) -> None:
-        """Begin; `CopyEnded` is taken when it is done."""
-        self._task = asyncio.get_running_loop().create_task(self._fetch(primary))
+        """Begin; `CopyEnded` is taken when it is done: at once, if it is too soon after a failure."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._not_before.get(primary, 0.0):
+            loop.call_soon(self._take, CopyEnded(fetched=False))
+        else:
+            self._task = loop.create_task(self._fetch(primary))
+
+    def _failed(self, primary: str, reason: str) -> None:
+        self._complained.say("no copy", source=primary, reason=reason)
+        now_s = asyncio.get_running_loop().time()
+        self._not_before = {primary: now_s + self._pause_s}
+        self._pause_s = min(max(2 * self._pause_s, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
 
     async def _fetch(self, primary: str) -> None:
         fetched = False
@@ -169,14 +212,16 @@ class CopyFetcher:
             size = await self._download(primary)
             wrong = await asyncio.to_thread(verify_copy, self._path)
             if wrong:
-                log.warning("the copy is damaged, and is fetched again", reason=wrong)
+                self._failed(primary, f"it is damaged: {wrong}")
             else:
                 fetched = True
+                self._pause_s = 0.0
+                self._complained.is_over()
                 log.info("copy fetched", source=primary, bytes=size)
         except (Failure, RemoteError, BankError, OSError) as error:
-            log.warning("no copy", source=primary, reason=str(error))
-        except Exception:  # Whatever it was, the rules have to hear that there is none.
-            log.exception("no copy", source=primary)
+            self._failed(primary, str(error))
+        except Exception as error:  # Whatever it was, the rules have to hear that there is none.
+            self._failed(primary, f"{type(error).__name__}: {error}")
         if not fetched:
             self._throw_away()
         self._take(CopyEnded(fetched=fetched))
@@ -189,15 +234,18 @@ class CopyFetcher:
     async def _download(self, primary: str) -> int:
         link = await open_link(self._addresses[primary], STANDBY_ID + primary, self._handshake, SECONDS)
         try:
-            name, size = await link.ask("begin_copy", [], 10 * SECONDS)
-            remove_logs(self._path)  # Of a copy before it, if a crash left them: they would be brought in.
-            with self._path.open("wb") as file:
+            name, size = _announced(await link.ask("begin_copy", [], 10 * SECONDS))
+            self._throw_away()  # With its logs: they would be brought into the new one.
+            check_room(self._path.parent, size)
+            with open(self._path, "wb", opener=private_opener) as file:
                 while chunk := await link.ask("read_copy", [name, file.tell()], SECONDS):
+                    if not isinstance(chunk, bytes) or file.tell() + len(chunk) > size:
+                        raise OperationFailed(f"{primary} gave another copy than it had announced")
                     file.write(chunk)
             await link.ask("end_copy", [name], SECONDS)
         finally:
             link.close()
-        return int(size)
+        return size
 
     def install(self, adopted: Adopted | None) -> SqliteJournal | None:
         """Put what was fetched in place and return it opened; or (None) throw it away."""
@@ -225,3 +273,13 @@ class CopyFetcher:
         """Give up."""
         if self._task is not None:
             self._task.cancel()
+
+
+def _announced(answer: object) -> tuple[str, int]:
+    """Return name and size in bytes of the copy that a primary has made."""
+    match answer:
+        case [str(name), int(size)] if size >= 0:
+            return name, size
+    raise OperationFailed(
+        "the primary's copy has no name and size that can be read: upgrade the older server"
+    )

@@ -3,24 +3,26 @@
 Rule 1: one process at a time; the lock ends with it.
 Rule 2: what a power loss leaves half made is nothing to complain of: an empty copy is made whole at the next
         start, and joins or opens the bank like any other.
-Rule 3: a disk that cannot be used is one sentence, which says what to do.
+Rule 3: a disk that cannot be used is one sentence, which says what to do, and never to throw away what may
+        be the only copy.
+Rule 4: the folder and what is in it are for their owner only; what is not is made so.
 """
 
 from __future__ import annotations
 
 import secrets
-from contextlib import suppress
 from pathlib import Path
 
 import apsw
 import structlog
 
-from bankrmi.bank.accounts import Accounts, fingerprint
-from bankrmi.bank.ledger_file import read_ledger
+from bankrmi.bank.accounts import Accounts
 from bankrmi.config import Configuration
-from bankrmi.errors import ConfigurationError, OperationFailed
-from bankrmi.storage.database import DiskFailed, open_database, own_directory
+from bankrmi.errors import OperationFailed
+from bankrmi.server.opening_ledger import OpeningLedger
+from bankrmi.storage.database import BEFORE_REPLACING, DiskFailed, open_database, own_directory
 from bankrmi.storage.journal import SqliteJournal
+from bankrmi.storage.place import Place, make_private
 
 __all__ = ["DATABASE", "DataDirectory"]
 
@@ -35,8 +37,11 @@ class DataDirectory:
     def __init__(self, configuration: Configuration, name: str) -> None:
         self.path = configuration.data_dir / name
         self.database = self.path / DATABASE
-        self._ledger = configuration.ledger
+        self.ledger = OpeningLedger(configuration.ledger)
         self._lock = own_directory(self.path)
+        changed = make_private(self.path, self.path.iterdir())
+        if changed:
+            log.info("others could read the data directory; they no longer can", files=len(changed))
 
     def release(self) -> None:
         """Let the next process have it."""
@@ -46,9 +51,10 @@ class DataDirectory:
         """Open the database; an empty one needs a sound ledger, any other ignores what it has become."""
         journal = self.journal_at(self.database)
         if journal.adopted is None:
+            balances = self.ledger.read(journal)
             journal.close()
-            return self.journal_at(self.database, read_ledger(self._ledger))
-        self._compare_ledger(journal)
+            return self.journal_at(self.database, balances)
+        self.ledger.compare(journal)
         return journal
 
     def journal_at(
@@ -56,26 +62,19 @@ class DataDirectory:
     ) -> SqliteJournal:
         """Open the journal in this file; `ledger` is what an empty one would open with."""
         try:
+            database = open_database(path, as_copy=as_copy)
             return SqliteJournal(
-                open_database(path, as_copy=as_copy),
+                database,
                 Accounts(ledger or {}),
                 new_incarnation=lambda: secrets.token_hex(8),
                 rolled_back_to=self.path,
+                place=None if as_copy else Place(self.path, path, Path(database.filename_wal)),
             )
         except (DiskFailed, apsw.FullError) as error:
             raise OperationFailed(f"{error} ({path}); free some space, or repair the disk") from error
         except apsw.Error as error:
             raise OperationFailed(
-                f"the database {path} cannot be read: {error}; if the disk is damaged, move the directory "
-                f"away and let the server join again from the other copy"
+                f"the database {path} cannot be read: {error}; if the disk is damaged, {BEFORE_REPLACING}"
             ) from error
-
-    def _compare_ledger(self, journal: SqliteJournal) -> None:
-        """Say so if the ledger was edited after the bank opened with it: that changes nothing."""
-        with suppress(ConfigurationError):
-            if journal.opened_with != fingerprint(read_ledger(self._ledger)):
-                log.warning(
-                    "the ledger was edited since the bank opened with it; that changes nothing",
-                    ledger=str(self._ledger),
-                    remedy="use deposits and withdrawals; `bankrmi export` writes the current ledger",
-                )
+        except OSError as error:
+            raise OperationFailed(f"the database {path} cannot be found again: {error.strerror}") from error

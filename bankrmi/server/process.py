@@ -14,11 +14,12 @@ import json
 import os
 import secrets
 import signal
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import structlog
 
+from bankrmi.bank.accounts import Accounts
 from bankrmi.config import NOT_THE_DAEMONS, Configuration
 from bankrmi.coordination.witness_client import WitnessClient
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
@@ -34,6 +35,7 @@ from bankrmi.server.clock import now_ms
 from bankrmi.server.copying import CopyFetcher, CopyServer
 from bankrmi.server.data_directory import DataDirectory
 from bankrmi.server.driver import Driver
+from bankrmi.server.exporting import Exports
 from bankrmi.server.naming import Naming
 from bankrmi.server.operator_object import OPERATOR_ID, OperatorObject
 from bankrmi.server.peer_links import PeerLinks
@@ -64,6 +66,7 @@ def run(
     ready_fd: int | None = None,
 ) -> int:
     """Run one server until told to stop; return the exit code."""
+    os.umask(0o077)  # What is written here is for its owner only.
     end_with_parent(parent_pid)
     configure(log_json, name)
     try:
@@ -113,20 +116,27 @@ class _Process:
         fetcher = self._fetcher()
         driver.start(links, fetcher)
         naming = Naming(configuration, name, self._start_id, lambda: driver.journal.incarnation)
-        account = self._register_objects(daemon)
+        exports = self._exports()
+        account = self._register_objects(daemon, exports)
         self._catch_signals()
         try:
             await daemon.listen(configuration.servers[name])
             log.info("listening", address=configuration.servers[name])
             links.open()
             naming.open()
-            on_tick = _ReadyLine(replica, account, ready_fd, configuration.servers[name])
+            on_tick = _each_of(
+                _ReadyLine(replica, account, ready_fd, configuration.servers[name]),
+                self._tend_disk,
+                exports.tick,
+            )
             driver.tick_every(self._settings.tick_ms, on_tick)
+            self._disk.ledger.find_out(lambda: driver.journal)
             _keep_collector_quiet()
             why = await driver.stopped
         finally:
             naming.close()
             fetcher.close()
+            self._disk.ledger.close()
             links.close()
             network.close()
             coordinator.close()
@@ -151,7 +161,16 @@ class _Process:
             current=lambda: self._driver.journal,
         )
 
-    def _register_objects(self, daemon: Daemon) -> AccountObject:
+    def _exports(self) -> Exports:
+        def accounts() -> Accounts:
+            machine = self._driver.journal.machine
+            assert isinstance(machine, Accounts)
+            return machine
+
+        timeout_ms = self._configuration.client.timeout_ms
+        return Exports(self._driver, accounts, server=self._name, now_ms=now_ms, timeout_ms=timeout_ms)
+
+    def _register_objects(self, daemon: Daemon, exports: Exports) -> AccountObject:
         configuration, name, driver = self._configuration, self._name, self._driver
         account = AccountObject(
             driver.take,
@@ -166,7 +185,7 @@ class _Process:
         daemon.register(ACCOUNT_ID + name, account)
         standby = StandbyObject(driver.take, self._copy_server, self._settings.others)
         daemon.register(STANDBY_ID + name, standby, for_servers=True)
-        daemon.register(OPERATOR_ID + name, OperatorObject(driver.take, self._exported), roles={"operator"})
+        daemon.register(OPERATOR_ID + name, OperatorObject(driver.take, exports), roles={"operator"})
         return account
 
     def _greeting(self) -> dict[str, object]:
@@ -177,12 +196,12 @@ class _Process:
             "settings": self._stated,
         }
 
-    def _exported(self) -> tuple[dict[str, Any], list[tuple[int, int]]]:
-        journal = self._driver.journal
-        adopted = journal.adopted
-        if adopted is None:
-            raise OperationFailed(f"{self._name} holds nothing yet")
-        return {"action_id": journal.tip.action_id, "history": adopted.history}, list(journal.export())
+    def _tend_disk(self) -> None:
+        """Look after the disk at every tick: a server whose disk is gone confirms nothing more."""
+        try:
+            self._driver.journal.tend()
+        except DiskFailed as failed:
+            self._driver.stop(str(failed))
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -230,6 +249,14 @@ class _ReadyLine:
             with suppress(OSError):
                 os.write(self._ready_fd, line.encode() + b"\n")
                 os.close(self._ready_fd)
+
+
+def _each_of(*hooks: Callable[[], None]) -> Callable[[], None]:
+    def call_each() -> None:
+        for hook in hooks:
+            hook()
+
+    return call_each
 
 
 def _keep_collector_quiet() -> None:

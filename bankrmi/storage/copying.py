@@ -3,7 +3,8 @@
 Rule 1: while it is made, the database goes on being written, by the same connection: SQLite keeps the
         copy up to date with what was copied already.
 Rule 2: a copy is in place only when it is whole, verified, durable, and has an incarnation of its own.
-Rule 3: the old database is closed, and with it its write-ahead log gone, before the new one takes its name.
+Rule 3: a copy is made only where there is room for it, and for the bank that goes on, until it is whole.
+Rule 4: the old database is closed, and with it its write-ahead log gone, before the new one takes its name.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 import apsw
 
 from bankrmi.storage.database import open_database, sync_directory
+from bankrmi.storage.disk_failure import DiskFailed
+from bankrmi.storage.space import check_room
 
 __all__ = ["CopyMaker", "put_in_place", "remove_logs", "verify_copy"]
 
@@ -24,18 +27,33 @@ class CopyMaker:
     """Makes one copy, step by step, between the groups of a server that goes on working."""
 
     def __init__(self, source: apsw.Connection, path: Path) -> None:
-        """Begin a copy of `source` at `path`, which is overwritten."""
-        path.unlink(missing_ok=True)
+        """Begin a copy of `source` at `path`, which is overwritten.
+
+        Raises OperationFailed if there is no room for it, apsw.Error or DiskFailed if it cannot be made.
+        """
         self.path = path
-        self._target = open_database(path, as_copy=True)
-        # The checksum VFS computes checksums for a file once it has seen its first page.  What a large copy
-        # wrote before that would keep those of the source's cache, which are stale after a change.
-        self._target.pragma("user_version", 1)
-        self._backup = self._target.backup("main", source, "main")
+        self._clear()
+        self._page_bytes = int(source.pragma("page_size"))
+        check_room(path.parent, int(source.pragma("page_count")) * self._page_bytes)
+        try:
+            self._target = open_database(path, as_copy=True)
+            # The checksum VFS computes checksums for a file once it has seen its first page.  What a large
+            # copy wrote before that would keep those of the source's cache, which are stale after a change.
+            self._target.pragma("user_version", 1)
+            self._backup = self._target.backup("main", source, "main")
+        except BaseException:
+            self._clear()
+            raise
 
     def step(self) -> bool:
-        """Copy some pages; return whether the copy is whole."""
+        """Copy some pages; return whether the copy is whole.
+
+        Raises OperationFailed if others have taken the room for the rest, apsw.Error if the disk fails.
+        """
         done = self._backup.step(PAGES_AT_ONCE)
+        if not done:
+            whole = self._backup.page_count * self._page_bytes
+            check_room(self.path.parent, self._backup.remaining * self._page_bytes, of=whole)
         if done:
             self._backup.finish()
             self._target.close()
@@ -45,7 +63,11 @@ class CopyMaker:
         """Throw away what has been copied."""
         self._backup.close(True)
         self._target.close()
+        self._clear()
+
+    def _clear(self) -> None:
         self.path.unlink(missing_ok=True)
+        remove_logs(self.path)
 
 
 def verify_copy(path: Path) -> str:
@@ -73,19 +95,22 @@ def put_in_place(copy: Path, path: Path, *, keep_as: Path | None = None) -> None
 
     Between the two syncs of the folder the old database is certainly under its new name, and certainly
     without a log: a power loss that undid the removal of the log, but not the change of names, would have
-    SQLite bring the old log into the copy.
+    SQLite bring the old log into the copy.  Raises DiskFailed: then neither may be in place.
     """
-    descriptor = os.open(copy, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    if keep_as is not None:
-        path.replace(keep_as)
-    remove_logs(path)
-    sync_directory(path.parent)
-    copy.replace(path)
-    sync_directory(path.parent)
+        descriptor = os.open(copy, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if keep_as is not None:
+            path.replace(keep_as)
+        remove_logs(path)
+        sync_directory(path.parent)
+        copy.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise DiskFailed(f"the disk refused to put a copy in place: {error}") from error
 
 
 def remove_logs(path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Rule 1: one connection a file, and one process: a second one is refused when it opens.
 Rule 2: a commit is on the disk when it returns (WAL, synchronous=FULL).
-Rule 3: a flipped bit is an error, not a wrong balance (page checksums, SQLite's cksumvfs).
+Rule 3: files and directories are for their owner only, however wide the umask.
+Rule 4: a flipped bit is an error, not a wrong balance (page checksums, SQLite's cksumvfs).
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ import apsw
 import apsw.sqlite_extra
 
 from bankrmi.errors import ConfigurationError, OperationFailed
+from bankrmi.storage.disk_failure import DiskFailed
+from bankrmi.storage.place import PRIVATE_DIRECTORY, PRIVATE_FILE
 
 __all__ = [
+    "BEFORE_REPLACING",
     "DiskFailed",
     "make_directory",
     "open_database",
     "open_in_memory",
     "open_to_read",
     "own_directory",
+    "private_opener",
     "sync_directory",
 ]
 
@@ -34,9 +39,12 @@ _CHECKSUM_VFS = "cksmvfs"
 _CHECKSUM_BYTES = 8
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
-
-class DiskFailed(Exception):
-    """The disk did not do what it was told; what was asked of it is open (rule F1)."""
+BEFORE_REPLACING = (
+    "look at `bankrmi status` first: if another server leads, it holds everything, and this one joins from "
+    "it once this directory is moved away (moved, not removed); if none leads, this may be the only copy: "
+    "leave it where it is, and copy it before anything is tried"
+)
+"""What to do about a database that cannot be used: never to throw away what may be the only copy."""
 
 
 def own_directory(directory: Path) -> IO[str]:
@@ -47,7 +55,7 @@ def own_directory(directory: Path) -> IO[str]:
     """
     try:
         make_directory(directory)
-        lock = (directory / "lock").open("a+")
+        lock = os.fdopen(private_opener(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_APPEND), "a+")
     except OSError as error:
         if error.errno in _FULL:
             raise _no_space(directory, error) from error
@@ -89,6 +97,7 @@ def open_database(path: Path, *, as_copy: bool = False) -> apsw.Connection:
     """
     try:
         _load_checksums()
+        _make_file(path)
         database = apsw.Connection(str(path), vfs=_CHECKSUM_VFS)
         if not as_copy:
             database.pragma("locking_mode", "exclusive")
@@ -99,18 +108,29 @@ def open_database(path: Path, *, as_copy: bool = False) -> apsw.Connection:
             return database
         database.pragma("journal_mode", "wal")
         database.pragma("synchronous", "full")
-        database.pragma("wal_autocheckpoint", 4000)
         database.pragma("cache_size", -64_000)
         database.execute("BEGIN IMMEDIATE; COMMIT")
     except apsw.FullError as error:
         raise DiskFailed(f"the database cannot be opened: {error}") from error
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFailed(f"the database cannot be opened: {error}") from error
+        raise ConfigurationError(f"the database {path} cannot be opened: {error.strerror}") from error
     except apsw.Error as error:
         raise ConfigurationError(
-            f"the database {path} cannot be opened: {error}; if the disk is damaged, move the directory "
-            f"away and let the server join again from the other copy"
+            f"the database {path} cannot be opened: {error}; if the disk is damaged, {BEFORE_REPLACING}"
         ) from error
     sync_directory(path.parent)
     return database
+
+
+def _make_file(path: Path) -> None:
+    """Make an empty file unless there is one; SQLite gives the log of a file its mode.
+
+    One that is there is not touched: to close it again would give up the locks that SQLite has on it.
+    """
+    with suppress(FileExistsError):
+        os.close(private_opener(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
 
 
 def open_to_read(path: Path) -> apsw.Connection:
@@ -134,14 +154,21 @@ def open_in_memory() -> apsw.Connection:
 
 
 def make_directory(directory: Path) -> None:
-    """Make a directory, and what is above it; a power loss does not take it away with all that is in it.
+    """Make a directory, and what is above it, for their owner; a power loss does not take it away.
 
     Whatever is there already may have been made by a process that was killed before it could sync.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    for each in (*reversed(directory.parents), directory):
+        if not each.exists():
+            each.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
     for above in directory.parents:
         with suppress(PermissionError):  # One that we may use and not read: whoever made it has seen to it.
             sync_directory(above)
+
+
+def private_opener(path: str | Path, flags: int) -> int:
+    """Open a file, as `open` wants it; one that is made is for its owner only."""
+    return os.open(path, flags | os.O_CLOEXEC, PRIVATE_FILE)
 
 
 def sync_directory(directory: Path) -> None:

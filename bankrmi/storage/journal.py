@@ -24,8 +24,10 @@ import apsw
 from bankrmi.errors import BrokenInvariant, ConfigurationError
 from bankrmi.replication.entry import CANCELLED, DIGEST_BYTES, Entry, Position, Scalar, chained, size_of
 from bankrmi.replication.journal import Adopted
-from bankrmi.storage.database import DiskFailed, sync_directory
+from bankrmi.storage.database import BEFORE_REPLACING, DiskFailed, private_opener, sync_directory
+from bankrmi.storage.place import Place
 from bankrmi.storage.state_machine import StateMachine
+from bankrmi.storage.write_ahead_log import WriteAheadLog
 
 __all__ = ["SqliteJournal"]
 
@@ -63,9 +65,18 @@ class SqliteJournal:
         *,
         new_incarnation: Callable[[], str],
         rolled_back_to: Path | None = None,
+        place: Place | None = None,
     ) -> None:
-        """Use a database; `rolled_back_to` is the folder for the record of what is rolled back."""
+        """Use a database; `rolled_back_to` is the folder for the record of what is rolled back.
+
+        `place` knows whether the database still is where it was; without, nobody looks.
+        """
         self._database = database
+        self._log = WriteAheadLog(database)
+        self._place = place
+        self._failed = False
+        self._closed = False
+        self._notes: dict[str, str] = {}
         self._machine = machine
         self._rolled_back_to = rolled_back_to
         self._open_transaction = False
@@ -85,7 +96,7 @@ class SqliteJournal:
         if about.get("format") != FORMAT:
             raise ConfigurationError(
                 f"the database is of format {about.get('format')}, this version reads format {FORMAT}: "
-                f"run the version that wrote it, or let the server join again from an empty directory"
+                f"run the version that wrote it; or {BEFORE_REPLACING}"
             )
         self._incarnation = str(about["incarnation"])
         self._opening = Position(0, 0, about["opening"]) if "opening" in about else None
@@ -108,16 +119,34 @@ class SqliteJournal:
     def commit(self) -> None:
         """Make everything written since the last commit durable.
 
-        Raises DiskFailed if it may not be: then nothing is known, and the process has to stop (F1).
+        Raises DiskFailed if it may not be: then nothing is known, and the process has to stop (F1). So it is
+        if what was written is no longer where the next process will look for it.
         """
         if not self._open_transaction:
             return
         try:
             self._machine.flush()
+            if self._notes:
+                self._set(**self._notes)
             self._execute("COMMIT")
         except apsw.Error as error:
+            self._failed = True
             raise DiskFailed(f"the disk refused a commit: {error}") from error
         self._open_transaction = False
+        self._notes.clear()
+        if self._place is not None:
+            self._place.check()
+        self._log.keep_under_ceiling()
+
+    def tend(self) -> None:
+        """Look after the disk, every now and then, between groups: its place, and the length of its log.
+
+        Raises DiskFailed, after which the process has to stop (F1).
+        """
+        if self._place is not None:
+            self._place.check()
+        if not self._open_transaction and not self._failed:
+            self._log.bring_in_if_due()
 
     def discard(self) -> None:
         """Forget everything written since the last commit, as a crash would."""
@@ -138,12 +167,32 @@ class SqliteJournal:
         """The connection, for whoever copies the database."""
         return self._database
 
+    @property
+    def machine(self) -> StateMachine:
+        """What is replicated, in the state of this journal."""
+        return self._machine
+
     def export(self) -> Iterable[tuple[Any, ...]]:
         """Return the state machine's whole state, in a fixed order."""
         return self._machine.export()
 
     def close(self) -> None:
-        """Close the database; what was not committed is gone."""
+        """Close the database; what was not committed is gone.  Raises DiskFailed.
+
+        After a failure the log stays beside the database, for the next process to bring in.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if not self._failed:
+            if self._open_transaction:
+                self._execute("ROLLBACK")
+                self._open_transaction = False
+            if self._notes:
+                self._machine.forget()
+                self._begin()
+                self.commit()
+            self._log.finish()
         self._database.close()
 
     # -- what this copy is -----------------------------------------------------------------------
@@ -175,6 +224,18 @@ class SqliteJournal:
         """Identifies the opening state; None while this copy is empty."""
         opened_with: bytes | None = self._execute("SELECT value FROM about WHERE name = 'opened_with'").get
         return opened_with
+
+    def noted(self, name: str) -> str | None:
+        """Return what was noted under this name; None if nothing was."""
+        noted: str | None = (
+            self._notes.get(f"note:{name}")
+            or self._execute("SELECT value FROM about WHERE name = ?", (f"note:{name}",)).get
+        )
+        return noted
+
+    def note(self, name: str, text: str) -> None:
+        """Keep what is no part of the copy, and whose loss does no harm, from the next commit on."""
+        self._notes[f"note:{name}"] = text
 
     def open(self, adopted: Adopted) -> None:
         """Write the opening state, its history and its first epoch (rule V9)."""
@@ -354,7 +415,7 @@ class SqliteJournal:
             return
         path = self._rolled_back_to / f"rolled-back-{removed[0].epoch}.jsonl"
         try:
-            with path.open("a", encoding="utf-8") as file:
+            with open(path, "a", encoding="utf-8", opener=private_opener) as file:
                 for entry in removed:
                     file.write(json.dumps(self._in_words(entry)) + "\n")
                 file.flush()

@@ -48,7 +48,7 @@ def _faults_of_log(path: Path) -> Iterator[str]:
         place = f"frame {found.damaged_at}" if found.damaged_at else "its beginning"
         yield (
             f"{log.name} is damaged at {place}: commits from there on are lost, though they were synced; "
-            f"if the other copy is sound, let this server join again from it"
+            f"if another server leads, move this directory away (keep it), and this one joins from there"
         )
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -149,9 +151,11 @@ def test_the_export_can_be_read_as_a_ledger(
 ) -> None:
     asked: list[str | None] = []
 
-    def export(_: Configuration, server: str | None) -> dict[str, Any]:
+    @contextmanager
+    def export(_: Configuration, server: str | None) -> Iterator[client.Export]:
         asked.append(server)
-        return {"action_id": 12, "history": "h1", "balances": [[3, 30], [1, 10]]}
+        balances = iter([(1, 10), (3, 30)])
+        yield client.Export(server="s1", action_id=12, history="h1", balances=balances)
 
     monkeypatch.setattr(client, "export", export, raising=False)
     code, out, err = told(capsys, "export")

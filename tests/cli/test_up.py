@@ -4,6 +4,7 @@ import os
 import re
 import select
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -60,6 +61,9 @@ def test_up_shows_each_child_with_its_pid_then_the_status_then_the_menu(
     terminal.expect_exact("Welcome to Distributed Bank!")
     terminal.expect_exact("Your choice: ")
     assert (folder / "data/log/s1.log").read_text() == "this is the log of s1\n"
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder / "data", *folder.rglob("log"))}
+    assert modes == {"data": 0o700, "log": 0o700}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.glob("data/log/*.log")} == {0o600}
 
 
 def test_4_stops_the_whole_bank(terminal: pexpect.spawn) -> None:

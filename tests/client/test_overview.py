@@ -50,13 +50,14 @@ class Operator:
 
     def __init__(self) -> None:
         self.action_ids = [5, 5]
+        self.rows: list[object] = [[1, 100]]
 
     def switchover(self, target: str | None) -> dict[str, Any]:
         return {"before": VIEW.to_wire(), "after": VIEW.handed_over_to(target or "s2", "b").to_wire()}
 
-    def export(self, cursor: object = None) -> dict[str, Any]:
+    def export(self, cursor: object = None, _leading: object = None) -> dict[str, Any]:
         page = 0 if cursor is None else 1
-        balances = [[[1, 100]], [[2, 300]]][page]
+        balances = [self.rows, [[2, 300]]][page]
         following = "next" if page == 0 else None
         return {"action_id": self.action_ids[page], "history": "h1", "balances": balances, "next": following}
 
@@ -166,16 +167,27 @@ def test_the_primary_is_asked_to_hand_over(parts: Parts) -> None:
 
 def test_an_export_is_all_pages_of_one_state(parts: Parts) -> None:
     parts.start("witness", "s1", "s2")
-    whole = {"action_id": 5, "history": "h1", "balances": [[1, 100], [2, 300]]}
-    assert export(parts.configuration, None) == whole
-    assert export(parts.configuration, "s2") == whole
+    for server, name in ((None, "s1"), ("s2", "s2")):
+        with export(parts.configuration, server) as copy:
+            assert (copy.server, copy.action_id, copy.history) == (name, 5, "h1")
+            assert list(copy.balances) == [(1, 100), (2, 300)]
     parts.operator.action_ids = [5, 6]
-    with pytest.raises(OperationFailed, match="different states"):
-        export(parts.configuration, "s1")
+    with export(parts.configuration, "s1") as copy, pytest.raises(OperationFailed, match="different states"):
+        list(copy.balances)
+
+
+@pytest.mark.parametrize("row", [[1], [1, -1], [1, 2**63], ["1", 2], [1, True], 7, [0, 5]])
+def test_what_is_no_account_is_never_written_to_a_ledger(parts: Parts, row: object) -> None:
+    """[0, 5] is one, behind account 1: twice, or out of order."""
+    parts.start("witness", "s1", "s2")
+    parts.operator.rows = [[1, 100], row]
+    with pytest.raises(OperationFailed, match=r"cannot be read|out of order"):  # noqa: SIM117
+        with export(parts.configuration, "s1") as copy:
+            list(copy.balances)
 
 
 def test_without_a_primary_there_is_nobody_to_ask(parts: Parts) -> None:
     with pytest.raises(Unreached, match="nobody knows of a primary"):
         switchover(parts.configuration, None)
-    with pytest.raises(Unreached):
-        export(parts.configuration, "s1")
+    with pytest.raises(Unreached), export(parts.configuration, "s1"):
+        pass

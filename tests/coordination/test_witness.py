@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import random
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +19,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bankrmi.coordination import view_store
+from bankrmi.coordination import witness as witness_module
 from bankrmi.coordination.view_store import DiskFailed, ViewStore
-from bankrmi.coordination.witness import Witness
-from bankrmi.errors import ConfigurationError, InvalidRequest, OperationFailed
+from bankrmi.coordination.witness import MOST_SERVICES, Witness
+from bankrmi.errors import BankError, Busy, ConfigurationError, InvalidRequest, OperationFailed
+from bankrmi.replication.view import View
 from tests.coordination.views import both, first, forced
 
 
@@ -231,3 +238,199 @@ def test_whatever_is_proposed_each_epoch_has_one_view(
     epochs = [view.epoch for view in store.history("account")]
     assert epochs == list(range(1, len(epochs) + 1))
     store.close()
+
+
+# -- a million views, and whoever wants to make more -----------------------------------------------
+
+
+def filled(folder: Path, views: int) -> ViewStore:
+    """Return a store that looks back on so many views."""
+    ViewStore(folder).close()
+    database = apsw.Connection(str(folder / "view.db"))
+    newest = json.dumps(first().to_wire() | {"epoch": views}, sort_keys=True)
+    checksum = hashlib.blake2b(newest.encode(), digest_size=16).hexdigest()
+    database.execute(
+        """
+        WITH RECURSIVE past(epoch) AS (VALUES (1) UNION ALL SELECT epoch + 1 FROM past WHERE epoch < ?1)
+        INSERT INTO views (service, history, epoch, view, checksum)
+        SELECT 'account', 'h1', epoch, iif(epoch = ?1, ?2, 'an old view'), ?3 FROM past
+        """,
+        (views, newest, checksum),
+    )
+    database.close()
+    return ViewStore(folder)
+
+
+def steps_of(store: ViewStore, work: Callable[[], object]) -> int:
+    """Return how many steps SQLite takes for something."""
+    steps = 0
+
+    def count() -> bool:
+        nonlocal steps
+        steps += 1
+        return False
+
+    store._database.set_progress_handler(count, 1)
+    work()
+    store._database.set_progress_handler(None)
+    return steps
+
+
+def start_steps(folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return how many rows a start looks at."""
+    looked_at: list[object] = []
+    checked = ViewStore._checked
+
+    def counted(self: ViewStore, *row: Any) -> View:
+        looked_at.append(row)
+        return checked(self, *row)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ViewStore, "_checked", counted)
+        ViewStore(folder).close()
+    return len(looked_at)
+
+
+def test_what_the_witness_does_costs_the_same_after_many_views_as_after_ten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted in SQLite's own steps; the version before read and checked the whole history each time."""
+    many = 200_000
+    stores = {views: filled(tmp_path / str(views), views) for views in (10, many)}
+
+    def forced_takeover(store: ViewStore) -> bool:
+        current = store.current("account")
+        assert current is not None
+        expected = (current.history, current.epoch)
+        return store.propose("account", expected, forced(current, history=f"of {current.epoch}"))[0]
+
+    works: dict[str, Callable[[ViewStore], object]] = {
+        "read": lambda store: store.current("account"),
+        "read of a stranger": lambda store: store.current("no such service"),
+        "propose": forced_takeover,
+        "services": ViewStore.services,
+    }
+    for name, work in works.items():
+        few, after_many = (steps_of(store, partial(work, store)) for store in stores.values())
+        assert after_many < 2 * few, f"{name}: {few} steps after 10 views, {after_many} after {many}"
+    for store in stores.values():
+        store.close()
+    assert start_steps(tmp_path / str(many), monkeypatch) == 1
+
+
+def test_a_disk_of_the_version_before_is_taken_as_it_is(tmp_path: Path) -> None:
+    filled(tmp_path, 10).close()
+    with apsw.Connection(str(tmp_path / "view.db")) as database:
+        before = list(database.execute("SELECT * FROM views"))
+        database.execute("DROP INDEX of_service")
+    database.close()
+    store = ViewStore(tmp_path)
+    current = store.current("account")
+    assert current is not None
+    assert current.epoch == 10
+    assert store.propose("account", ("h1", 10), current.started_again("again"))[0]
+    assert list(store._database.execute("SELECT * FROM views WHERE number <= 10")) == before
+    store.close()
+
+
+def test_a_history_comes_in_pages_that_fit_an_answer(
+    store: ViewStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.propose("account", None, first())
+    monkeypatch.setattr(view_store, "HISTORY_BYTES", 8 << 10)
+    for epoch in range(1, 100):
+        current = store.current("account")
+        assert current is not None
+        store.propose("account", ("h1", epoch), current.started_again(f"start {epoch}"))
+    witness, epochs, longest, after = Witness(store), [], 0, None
+    while page := witness.history("account", after):
+        longest = max(longest, len(json.dumps(page)))
+        epochs += [view["epoch"] for view in page]
+        after = [page[-1]["history"], page[-1]["epoch"]]
+    assert epochs == list(range(1, 101))
+    assert longest < 2 * (8 << 10)
+    with pytest.raises(InvalidRequest, match="there never was a view of epoch 7 in that history"):
+        witness.history("account", ["h7", 7])
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\nb", "", "x" * 201, 7, None, ["account"]])
+def test_what_is_no_name_is_refused_and_ends_nothing(store: ViewStore, name: Any) -> None:
+    witness = Witness(store)
+    for ask in (witness.read, witness.history, lambda name: witness.propose(name, None, first().to_wire())):
+        with pytest.raises(InvalidRequest, match="not a service name"):
+            ask(name)
+    for key in ("history", "primary", "start_id", "handed_over_by") if isinstance(name, str) else ():
+        with pytest.raises(InvalidRequest, match="not a view"):
+            witness.propose("account", None, {**first().to_wire(), key: name})
+    with pytest.raises(InvalidRequest, match="not a view"):
+        witness.propose("account", None, {**first().to_wire(), "handed_over_by": {"a": 1}})
+    assert witness.read("account") is None
+
+
+@pytest.mark.parametrize("epoch", [0, -1, 2**53 + 1, 2**63, 2**200])
+def test_an_epoch_that_no_bank_reaches_is_refused_and_the_next_proposal_wins(
+    store: ViewStore, epoch: int
+) -> None:
+    """Over 2^63 it left a transaction open, and the next proposal ended the process."""
+    witness = Witness(store)
+    with pytest.raises(InvalidRequest, match="its epoch is not between 1 and"):
+        witness.propose("account", None, forced(None, epoch=1).to_wire() | {"epoch": epoch})
+    assert witness.propose("account", None, first().to_wire())["won"]
+
+
+def test_strangers_cannot_fill_the_disk_of_the_witness(
+    store: ViewStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by names, nor by size, nor by number; and the own bank is served whatever they do."""
+    monkeypatch.setattr(witness_module, "CHANGES_AT_ONCE", 50)
+    now_s = 0.0
+    witness = Witness(store, service="account", now_s=lambda: now_s)
+    for number in range(MOST_SERVICES):
+        assert witness.propose(f"stranger {number}", None, first().to_wire())["won"]
+    with pytest.raises(InvalidRequest, match="keeps the views of 16 services"):
+        witness.propose("one more", None, first().to_wire())
+    members = {"s1": "disk", **{f"{number} {'x' * 150}": "disk" for number in range(60)}}
+    big = first().to_wire() | {"in_sync": list(members), "incarnations": members}
+    with pytest.raises(InvalidRequest, match="longer than"):
+        witness.propose("stranger 0", ["h1", 1], big)
+    for epoch in range(1, 50 - MOST_SERVICES + 1):
+        witness.propose("stranger 0", ["h1", epoch], first().to_wire() | {"epoch": epoch + 1})
+    epoch += 1
+    with pytest.raises(Busy, match="too often"):
+        witness.propose("stranger 0", ["h1", epoch], first().to_wire() | {"epoch": epoch + 1})
+    assert witness.propose("account", None, first().to_wire())["won"]
+    assert witness.read("stranger 0")["epoch"] == epoch  # type: ignore[index]
+    now_s += 1.0
+    assert witness.propose("stranger 0", ["h1", epoch], first().to_wire() | {"epoch": epoch + 1})["won"]
+
+
+def test_no_flipped_bit_on_the_disk_brings_an_older_view_back(tmp_path: Path) -> None:
+    """In a row, or in an index that leads to it: an error, or no difference."""
+    store = ViewStore(tmp_path / "whole")
+    store.propose("account", None, first())
+    for epoch in range(1, 30):
+        store.propose("account", ("h1", epoch), replace(first(), epoch=epoch + 1, start_id=f"start {epoch}"))
+    truth = store.current("account")
+    store.close()
+    content = (tmp_path / "whole" / "view.db").read_bytes()
+    chance = random.Random(9)
+    outcomes = {"error": 0, "no difference": 0}
+    for _ in range(400):
+        place = chance.randrange(len(content))
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << chance.randrange(8)
+        (tmp_path / "view.db").write_bytes(damaged)
+        (tmp_path / "view.db-journal").unlink(missing_ok=True)
+        try:
+            opened = ViewStore(tmp_path)
+        except BankError:
+            outcomes["error"] += 1
+            continue
+        try:
+            assert opened.current("account") == truth, f"byte {place}"
+            outcomes["no difference"] += 1
+        except BankError:
+            outcomes["error"] += 1
+        finally:
+            opened.close()
+    assert all(outcomes.values()), outcomes

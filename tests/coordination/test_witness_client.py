@@ -60,7 +60,8 @@ def test_the_three_verbs(tmp_path: Path) -> None:
             assert await told(coordinator.propose, ("h1", 1), both()) == (both(), True)
             assert await told(coordinator.propose, ("h1", 1), first()) == (both(), False)
             assert await told(coordinator.read) == (both(),)
-            assert await told(coordinator.history) == ([first(), both()],)
+            assert await told(coordinator.history, None) == ([first(), both()],)
+            assert await told(coordinator.history, ("h1", 1)) == ([both()],)
 
     store = ViewStore(tmp_path)
     asyncio.run(work())
@@ -123,7 +124,7 @@ def test_a_lost_connection_is_silence_at_once_and_the_next_call_makes_a_new_one(
 def test_calls_that_are_made_at_once_share_the_connection(tmp_path: Path) -> None:
     async def work() -> None:
         async with served(PlainObject(Witness(store), ("read", "history"))) as (daemon, client):
-            answers = await asyncio.gather(*(told(client.read) for _ in range(5)), told(client.history))
+            answers = await asyncio.gather(*(told(client.read) for _ in range(5)), told(client.history, None))
             assert answers == [(None,)] * 5 + [([],)]
             assert daemon.connections == 1
 

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bankrmi.replication.events import CopyInstalled
 from bankrmi.replication.joining import newest_common, tail_of
+from bankrmi.replication.replica import Replica
+from bankrmi.replication.settings import Settings
 from tests.replication.histories import taken_over
 from tests.replication.scenario import Letter, running
 from tests.storage.journals import adopted, deposit, journal_on, opened
@@ -104,3 +107,13 @@ def test_a_joiner_is_as_quick_as_ever_with_another_primary_or_connection(another
         bank.wait(10)
         bank.tick()
     assert any(line.endswith("-> s3: join: checkpoints") for line in bank.told()), bank.trace
+
+
+def test_of_a_copy_just_put_in_place_nothing_is_known_to_be_acknowledged() -> None:
+    """What was known was known of another journal, perhaps of another history."""
+    replica = Replica(
+        Settings(server="s2", servers=("s1", "s2")), journal_on(None), start_id="s2#1", now_ms=0.0
+    )
+    replica.standby.acknowledged = 100
+    replica.step(CopyInstalled(opened()), now_ms=1.0)
+    assert replica.standby.acknowledged == 0

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
-from bankrmi.errors import OperationFailed
+from bankrmi.errors import InvalidRequest, OperationFailed
 from bankrmi.replication.events import CopyEnded, Event
 from bankrmi.server import copying
 from bankrmi.server.copying import CopyFetcher, CopyServer
+from bankrmi.storage import space
 from bankrmi.storage.copying import CopyMaker
 from bankrmi.storage.journal import SqliteJournal
 from tests.storage.journals import adopted, deposit, journal_on, opened
@@ -192,3 +195,158 @@ def test_whatever_fails_the_rules_hear_that_there_is_no_copy_and_nothing_of_it_s
     asyncio.run(fetch())
     assert taken == [CopyEnded(fetched=False)]
     assert not list(tmp_path.glob("fetched*"))
+
+
+# -- a disk without room ---------------------------------------------------------------------------
+
+
+class _Disk:
+    """How much is free, as the test says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.free = 1 << 40
+        self.asked = 0
+        self.shrinks = 0
+        monkeypatch.setattr("bankrmi.storage.space.shutil.disk_usage", self._usage)
+
+    def _usage(self, _: Path) -> object:
+        self.asked += 1
+        self.free -= self.shrinks
+        return SimpleNamespace(free=self.free)
+
+
+def filled(path: Path) -> SqliteJournal:
+    journal = opened(path)
+    for number in range(1, 21):
+        journal.decide(1, ("a", number), [deposit(1, 1)] * 2000, 1)
+        journal.commit()
+    return journal
+
+
+def test_a_primary_makes_no_copy_that_its_disk_has_no_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its last bytes it would stop itself; it says why, once, and goes on when there is room."""
+    journal, disk = filled(tmp_path / "bank.db"), _Disk(monkeypatch)
+
+    async def work() -> None:
+        server = CopyServer(lambda: journal.database, tmp_path)
+        disk.free = space.RESERVE_BYTES + 1000
+        for _ in range(3):
+            with pytest.raises(OperationFailed, match=r"no room for a copy of \d.* kept for the bank"):
+                server.begin(_Call())  # type: ignore[arg-type]
+        disk.free = 1 << 40
+        _, name = await begun(server)
+        server.end(name)
+
+    with capture_logs() as logs:
+        asyncio.run(work())
+    assert [line["event"] for line in logs] == ["no copy can be made for another server"]
+    assert {file.name for file in tmp_path.iterdir()} <= {"bank.db", "bank.db-wal", "bank.db-shm"}
+
+
+def test_a_copy_that_is_being_made_gives_way_when_the_room_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, disk = filled(tmp_path / "bank.db"), _Disk(monkeypatch)
+    disk.free, disk.shrinks = space.RESERVE_BYTES + (40 << 20), 10 << 20
+
+    async def work() -> None:
+        call = _Call()
+        CopyServer(lambda: journal.database, tmp_path).begin(call)  # type: ignore[arg-type]
+        async with asyncio.timeout(10):
+            while not call.answered:
+                await asyncio.sleep(0.001)
+        with pytest.raises(OperationFailed, match="no room for a copy"):
+            raise call.answered[0]  # type: ignore[misc]
+
+    asyncio.run(work())
+    assert disk.asked > 1
+    assert not list(tmp_path.glob("copy-*"))
+
+
+def test_a_joiner_without_room_leaves_nothing_says_so_once_and_asks_more_and_more_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each attempt costs the primary a whole copy."""
+    disk = _Disk(monkeypatch)
+    disk.free = 1000
+    links: list[str] = []
+
+    async def open_link(address: str, *_: object) -> _Link:
+        links.append(address)
+        return _Link(b"some pages")
+
+    monkeypatch.setattr(copying, "open_link", open_link)
+    monkeypatch.setattr(copying, "FIRST_PAUSE_SECONDS", 1000.0)
+    taken: list[Event] = []
+
+    async def ended(number: int) -> None:
+        async with asyncio.timeout(10):
+            while len(taken) < number:
+                await asyncio.sleep(0.001)
+
+    async def fetch() -> None:
+        nothing = {"reopen": opened, "open_copy": journal_on, "current": opened}
+        addresses = {"s1": "one", "s3": "three"}
+        fetcher = CopyFetcher("s2", addresses, tmp_path / "bank.db", taken.append, **nothing)  # type: ignore[arg-type]
+        for number in range(1, 9):
+            fetcher.fetch("s1")
+            await ended(number)
+        fetcher.fetch("s3")
+        await ended(9)
+
+    with capture_logs() as logs:
+        asyncio.run(fetch())
+    assert taken == [CopyEnded(fetched=False)] * 9
+    assert links == ["one", "one", "three"], "another primary is asked at once"
+    assert [(line["event"], line["log_level"]) for line in logs] == [("no copy", "warning")]
+    assert "no room for a copy" in logs[0]["reason"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("begun_as", [None, [], ["x"], ["x", "7"], ["x", -1], [7, 7], ["x", 3]])
+def test_a_primary_that_gives_something_else_than_a_copy_fills_no_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun_as: object
+) -> None:
+    """["x", 3]: more than it announced, for as long as anybody reads it."""
+
+    class Strange(_Link):
+        async def ask(self, method: str, args: list[object], seconds: float) -> object:
+            return begun_as if method == "begin_copy" else b"endless"
+
+    async def open_link(*_: object) -> _Link:
+        return Strange(b"")
+
+    monkeypatch.setattr(copying, "open_link", open_link)
+    taken: list[Event] = []
+
+    async def fetch() -> None:
+        nothing = {"reopen": opened, "open_copy": journal_on, "current": opened}
+        fetcher = CopyFetcher("s2", {"s1": ""}, tmp_path / "bank.db", taken.append, **nothing)  # type: ignore[arg-type]
+        fetcher.fetch("s1")
+        async with asyncio.timeout(10):
+            while not taken:
+                await asyncio.sleep(0.001)
+
+    asyncio.run(fetch())
+    assert taken == [CopyEnded(fetched=False)]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("offset", [-1, 1.0, "0", None, True, 2**63, [0]])
+def test_odd_places_in_a_copy_are_refused(tmp_path: Path, offset: object) -> None:
+    journal = opened(tmp_path / "bank.db")
+
+    async def work() -> None:
+        server = CopyServer(lambda: journal.database, tmp_path)
+        _, name = await begun(server)
+        with pytest.raises(InvalidRequest):
+            server.read(name, offset)
+        with pytest.raises(InvalidRequest):
+            server.read([name], 0)
+        server.end([name])
+        assert server.read(name, 0)
+        server.end(name)
+
+    asyncio.run(work())

@@ -58,7 +58,7 @@ def test_a_second_connection_to_the_same_file_is_refused(tmp_path: Path) -> None
 
 def test_what_is_not_a_database_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "bank.db").write_bytes(b"not a database at all" * 1000)
-    with pytest.raises(ConfigurationError, match="let the server join again from the other copy"):
+    with pytest.raises(ConfigurationError, match="if none leads, this may be the only copy"):
         open_database(tmp_path / "bank.db")
 
 

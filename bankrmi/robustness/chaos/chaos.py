@@ -61,7 +61,7 @@ def directory_for(given: Path | None) -> Path:
     if given is None:
         return Path(tempfile.mkdtemp(prefix="bankrmi-chaos-"))
     try:
-        given.mkdir(parents=True, exist_ok=True)
+        given.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(given.iterdir()):
             raise ConfigurationError(
                 f"the directory {given} is not empty: name one that is, or that is not there yet"

@@ -25,7 +25,7 @@ __all__ = [
 
 def forget(replica: Replica) -> None:
     """Forget what can make no difference, whatever happens next."""
-    replica.standby.acknowledged = 0  # Only shown to people.
+    replica.standby.acknowledged = 0  # Only shown to people, and what exports wait for.
     settings, primary = replica.settings, replica.primary
     replica.joiner._pause_ms = settings.beacon_ms  # A moment or two later: other orders hold that, too.
     if settings.lease_ms + settings.drift_ms == 0:

@@ -54,7 +54,7 @@ CASES = (
     DiskFailure(victim="primary", calls=WRITES, error="ENOSPC", when="600+"),
     DiskFailure(victim="standby", calls=WRITES, error="ENOSPC", when="600+"),
     DiskFailure(victim="primary", calls=SYNCS, error="EIO", when="83+"),
-    DiskFailure(victim=WITNESS, calls=WRITES, error="ENOSPC", when="40+"),
+    DiskFailure(victim=WITNESS, calls=WRITES, error="ENOSPC", when="70+"),
     DiskFailure(victim="primary", calls=WRITES, error="EIO", when="777"),
 )
 """After the start of each: it takes about 25 syncs of a server, and 12 of the witness."""

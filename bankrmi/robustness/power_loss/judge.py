@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from bankrmi.bank.operations import Deposit
 from bankrmi.config import Configuration
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.replication.entry import Entry, Position
+from bankrmi.replication.view import View
 from bankrmi.robustness.power_loss.operations import Told, ToldEntry, ToldEpoch, ToldView
 from bankrmi.robustness.power_loss.reference import Reference
 from bankrmi.robustness.power_loss.states import State
@@ -255,7 +256,7 @@ class WitnessJudge:
         return None
 
     def _check(self, store: ViewStore, told: Sequence[Told]) -> None:
-        views = {(view.history, view.epoch): view for view in store.history(self._service)}
+        views = {(view.history, view.epoch): view for view in _all_views(store, self._service)}
         current = store.current(self._service)
         for each in told:
             if not isinstance(each, ToldView):
@@ -276,3 +277,10 @@ class WitnessJudge:
         )
         if not won:
             raise Fault("a proposal that follows the view does not win")
+
+
+def _all_views(store: ViewStore, service: str) -> Iterator[View]:
+    newest = None
+    while views := store.history(service, newest):
+        yield from views
+        newest = views[-1].history, views[-1].epoch

@@ -1,0 +1,145 @@
+"""The log is brought into the database by ourselves, with the errors that SQLite swallows."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bankrmi.errors import BrokenInvariant
+from bankrmi.storage import write_ahead_log
+from bankrmi.storage.journal import SqliteJournal
+from bankrmi.storage.write_ahead_log import DUE_PAGES
+from tests.robustness.power_loss_recording import need_strace
+from tests.storage.journals import deposit, journal_on, opened
+
+ROOT = Path(__file__).parent.parent.parent
+PAGE = 4096
+
+
+def work(journal: SqliteJournal, number: int, operations: int = 2000) -> None:
+    journal.decide(1, ("a", number), [deposit(1, 1)] * operations, 1)
+    journal.commit()
+
+
+def log_bytes(path: Path) -> int:
+    return path.with_name(f"{path.name}-wal").stat().st_size
+
+
+def grown_to(pages: int, journal: SqliteJournal, number: int = 0) -> int:
+    while journal._log.pages < pages:
+        number += 1
+        work(journal, number)
+    return number
+
+
+def test_a_log_that_is_due_is_brought_in_between_groups(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "bank.db")
+    number = grown_to(DUE_PAGES, journal)
+    before = (tmp_path / "bank.db").stat().st_size
+    journal.tend()
+    assert (tmp_path / "bank.db").stat().st_size > before
+    work(journal, number + 1, 1)
+    assert journal._log.pages < 100, "the next commit begins the log anew"
+
+
+def test_a_log_is_not_brought_in_while_a_transaction_is_open(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "bank.db")
+    number = grown_to(DUE_PAGES, journal)
+    journal.decide(1, ("b", 1), [deposit(1, 1)], 1)
+    journal.tend()
+    journal.commit()
+    assert journal._log.pages >= DUE_PAGES
+    journal.tend()
+    work(journal, number + 1, 1)
+    assert journal._log.pages < 100
+
+
+def test_a_log_that_nobody_tends_stays_under_its_ceiling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_ahead_log, "CEILING_PAGES", 1000)
+    journal = opened(tmp_path / "bank.db")
+    for number in range(1, 40):
+        work(journal, number)
+        assert journal._log.pages < 1000
+    assert log_bytes(tmp_path / "bank.db") < 2 * 1000 * PAGE
+
+
+def test_one_great_transaction_does_not_leave_a_great_log_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_ahead_log, "CEILING_PAGES", 500)
+    journal = opened(tmp_path / "bank.db")
+    work(journal, 1, 60_000)
+    assert log_bytes(tmp_path / "bank.db") > 600 * PAGE
+    for number in range(2, 4):
+        work(journal, number, 1)
+    assert log_bytes(tmp_path / "bank.db") <= 502 * PAGE
+
+
+def test_a_question_that_stays_open_puts_it_off_and_at_the_ceiling_is_a_mistake_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = opened(tmp_path / "bank.db")
+    grown_to(DUE_PAGES, journal)
+    question = journal.database.execute("SELECT * FROM journal")
+    next(question)
+    journal.tend()
+    assert journal._log.pages >= DUE_PAGES
+    monkeypatch.setattr(write_ahead_log, "CEILING_PAGES", DUE_PAGES)
+    with pytest.raises(BrokenInvariant, match="keeps a question open"):
+        journal.tend()
+
+
+def test_a_database_closed_in_good_order_has_no_log(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "bank.db")
+    work(journal, 1)
+    journal.decide(1, ("b", 1), [deposit(1, 1)], 1)
+    journal.close()
+    assert [file.name for file in tmp_path.iterdir()] == ["bank.db"]
+    assert journal_on(tmp_path / "bank.db").newest("b") is None
+
+
+FAILING = """
+import pathlib, sys
+from bankrmi.storage import write_ahead_log
+from bankrmi.storage.database import DiskFailed
+from tests.storage.journals import deposit, opened
+write_ahead_log.DUE_PAGES = 200
+journal = opened(pathlib.Path(sys.argv[1]) / "bank.db")
+committed = 0
+try:
+    for number in range(1, 1000):
+        journal.decide(1, ("a", number), [deposit(1, 1)] * 50, 1)
+        journal.commit()
+        committed = number
+        journal.tend()
+except DiskFailed as failed:
+    print(committed)
+    print(failed)
+try:
+    journal.close()
+except DiskFailed as failed:
+    print(failed)
+"""
+
+
+def test_a_database_that_cannot_be_synced_ends_the_work_and_its_log_stays(tmp_path: Path) -> None:
+    """The log's own syncs succeed. SQLite's own checkpoint went on over 51 such failures without a word."""
+    need_strace()
+    inject = ["-P", str(tmp_path / "bank.db"), "-e", "trace=fsync,fdatasync"]
+    inject += ["-e", "inject=fsync,fdatasync:error=EIO:when=3+", "-o", str(tmp_path / "strace")]
+    command = ["strace", "-f", *inject, sys.executable, "-c", FAILING, str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ended.stderr == ""
+    committed, *sentences = ended.stdout.splitlines()
+    assert sentences[0].startswith("the disk refused to bring the log into the database: ")
+    trace = (tmp_path / "strace").read_text()
+    assert trace.count("INJECTED") == 1, f"it was tried again:\n{trace}"
+    assert log_bytes(tmp_path / "bank.db") > 0, "the log is all that holds what the database may have lost"
+    journal = journal_on(tmp_path / "bank.db")
+    assert journal.newest("a") == int(committed)
+    assert len(journal.recorded("a", int(committed))) == 50

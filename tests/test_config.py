@@ -160,12 +160,11 @@ def test_a_mistake_is_not_blamed_on_its_neighbours(tmp_path: Path) -> None:
         ),
         (
             "limits:\n  entries_per_second: 600000\n",
-            "line 5: entries_per_second_per_address is 500000, and must be at least entries_per_second (600000)",
+            "line 5: entries_per_second_per_address is 500000, and must be at least entries_per_second (600",
         ),
         (
             "limits:\n  stranger_entries_per_second: 0\n",
-            "line 5: stranger_entries_per_second_per_address is 20000, and must be at least "
-            "stranger_entries_per_second (without limit)",
+            "line 5: stranger_entries_per_second_per_address is 20000, and must be at least stranger_entries_",
         ),
         ("limits:\n  entries_per_second: -1\n", "line 6: entries_per_second is -1, and must be at least 0"),
     ],

@@ -82,7 +82,7 @@ def test_the_log_of_a_copy_that_a_crash_interrupted_is_not_brought_into_the_next
 
 @pytest.mark.parametrize("own", [0, 1])
 def test_what_the_copy_has_as_well_is_not_kept_beside_it(tmp_path: Path, own: int) -> None:
-    """A server that only lagged would need twice the space for nothing; one that holds more, loses nothing."""
+    """A server that only lagged would need twice the space for nothing; who holds more, loses nothing."""
     source, old = opened(tmp_path / "source.db"), opened(tmp_path / "bank.db")
     for journal in (source, old):
         journal.decide(1, ("both", 1), [deposit(1, 1)], 1)

@@ -164,7 +164,7 @@ def test_a_mistake_is_not_blamed_on_its_neighbours(tmp_path: Path) -> None:
         ),
         (
             "limits:\n  stranger_entries_per_second: 0\n",
-            "line 5: stranger_entries_per_second_per_address is 20000, and must be at least stranger_entries_",
+            "line 5: stranger_entries_per_second_per_address is 20000, and must be at least stranger",
         ),
         ("limits:\n  entries_per_second: -1\n", "line 6: entries_per_second is -1, and must be at least 0"),
     ],

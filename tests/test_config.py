@@ -162,6 +162,19 @@ def test_a_mistake_is_not_blamed_on_its_neighbours(tmp_path: Path) -> None:
             "limits:\n  held_bytes: 1048576\n",
             "line 6: held_bytes is 1048576, and must be at least 33554432 (twice the largest message",
         ),
+        (
+            "limits:\n  waiting_bytes: 100000\n",
+            "line 6: waiting_bytes is 100000, and must be at least 657408",
+        ),
+        (
+            "limits:\n  entries_per_second: 600000\n",
+            "line 5: entries_per_second_per_address is 500000, and must be at least entries_per_second (600",
+        ),
+        (
+            "limits:\n  stranger_entries_per_second: 0\n",
+            "line 5: stranger_entries_per_second_per_address is 20000, and must be at least stranger",
+        ),
+        ("limits:\n  entries_per_second: -1\n", "line 6: entries_per_second is -1, and must be at least 0"),
     ],
 )
 def test_what_cannot_work_is_refused_and_says_where(tmp_path: Path, more: str, what: str) -> None:

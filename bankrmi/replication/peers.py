@@ -84,9 +84,7 @@ class Peer:
         return tip + 1 - self.resume_id
 
     def has_room(self, window_bytes: int) -> bool:
-        """Whether more may be sent: one message while it is not known how far the journals match."""
-        if not self.confirmed_number:
-            return not self.unanswered
+        """Whether more older entries may be sent."""
         return sum(self.on_the_way.values()) < window_bytes
 
     def sent(self, number: int, entries: int, now_ms: float, *, size: int = 0) -> None:

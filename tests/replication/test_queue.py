@@ -56,7 +56,7 @@ def test_callers_take_turns() -> None:
     """Somebody with a hundred requests gets one for one of each other's."""
     many = [request(f"s{n}", caller="greedy") for n in range(100)]
     queue = queued(*many, request("x", caller="modest"), request("y", caller="other"))
-    assert names(queue.take(4 * UNIT)) == ["s0:1", "s1:1", "x:1", "y:1"]
+    assert names(queue.take(4 * cost_of(many[0]))) == ["s0:1", "s1:1", "x:1", "y:1"]
 
 
 @given(

@@ -83,6 +83,36 @@ def test_the_log_of_a_copy_that_a_crash_interrupted_is_not_brought_into_the_next
     assert [entry.session for entry in journal.entries(0, 10)] == ["new"] * 3
 
 
+@pytest.mark.parametrize("own", [0, 1])
+def test_what_the_copy_has_as_well_is_not_kept_beside_it(tmp_path: Path, own: int) -> None:
+    """A server that only lagged would need twice the space for nothing; who holds more, loses nothing."""
+    source, old = opened(tmp_path / "source.db"), opened(tmp_path / "bank.db")
+    for journal in (source, old):
+        journal.decide(1, ("both", 1), [deposit(1, 1)], 1)
+    for number in range(own):
+        old.decide(1, ("old", number + 1), [deposit(1, 1)], 1)
+    source.decide(2, ("new", 1), [deposit(2, 2)] * 3, 1)
+    source.commit()
+    old.commit()
+    copy_of(source, tmp_path / "fetched.db")
+    fetched = (tmp_path / "fetched.db").read_bytes()
+    fetcher = CopyFetcher(
+        "s2",
+        {"s1": "127.0.0.1:1"},
+        tmp_path / "bank.db",
+        lambda _: None,
+        reopen=lambda: journal_on(tmp_path / "bank.db"),
+        open_copy=journal_on,
+        current=lambda: old,
+    )
+    (tmp_path / "fetched.db").write_bytes(fetched)
+    installed = fetcher.install(adopted(9))
+    assert installed is not None
+    assert installed.tip == source.tip
+    installed.close()
+    assert len(list(tmp_path.glob("replaced-*.db"))) == own
+
+
 def test_a_start_leaves_nothing_of_copies_that_were_being_made(tmp_path: Path) -> None:
     """Nor of their journals, which would stay for ever: a copy never has the same name again."""
     for name in ("copy-12ab34cd.db", "copy-12ab34cd.db-journal", "bank.db"):

@@ -12,6 +12,7 @@ import click
 
 from bankrmi.bank.ledger_file import write_ledger
 from bankrmi.bank.operations import Receipt, check_account, check_amount, parse_request_id
+from bankrmi.cli.interruption import under_way
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, say, show_json
 from bankrmi.cli.sentences import result_of, sentence_of
 from bankrmi.cli.written_numbers import RealRange, whole_number
@@ -169,10 +170,11 @@ def _write_whole(file: Path, content: str) -> None:
 
 
 def _show(receipt: Receipt, *, as_json: bool) -> None:
-    if as_json:
-        show_json(_plain(receipt))
-    else:
-        click.echo(sentence_of(receipt))
+    with under_way(receipt.request_id):
+        if as_json:
+            show_json(_plain(receipt))
+        else:
+            click.echo(sentence_of(receipt))
 
 
 def _plain(result: Receipt | Refused) -> dict[str, str | int]:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import signal
+from pathlib import Path
+
 import click
 
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, say
 from bankrmi.config import Configuration
+from bankrmi.errors import OperationFailed
+from bankrmi.logging_setup import log_to
 
 __all__ = ["COMMANDS"]
 
 _parent_pid = click.option("--parent-pid", type=int, hidden=True, help="End when this process does.")
+_log_file = click.option(
+    "--log-file",
+    metavar="PATH",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Append the log to this file, which SIGHUP opens again; else it goes to standard error.",
+)
 _ready_fd = click.option("--ready-fd", type=int, hidden=True, help="Say there when ready.")
 
 
@@ -20,6 +31,19 @@ def _warn(configuration: Configuration) -> None:
             f"warning: {', '.join(exposed)} can be reached by others, who need not prove who they are: "
             "whoever reaches it can move money"
         )
+
+
+def _outlive_the_terminal() -> None:
+    """SIGHUP ends no server, not even before it can open its log again."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _log_to(file: Path | None) -> None:
+    if file is not None:
+        try:
+            log_to(file.absolute())
+        except OSError as error:
+            raise OperationFailed(f"the log {file} cannot be opened: {error.strerror}") from None
 
 
 @click.command()
@@ -41,16 +65,27 @@ def up(invocation: Invocation, no_menu: bool, no_restart: bool) -> int:
 
 
 @click.command()
+@_log_file
 @_parent_pid
 @_ready_fd
 @click.pass_obj
-def nameserver(invocation: Invocation, parent_pid: int | None, ready_fd: int | None) -> int:
+def nameserver(
+    invocation: Invocation, log_file: Path | None, parent_pid: int | None, ready_fd: int | None
+) -> int:
     """Run Pyro5's name server and the witness, in the foreground."""
+    _outlive_the_terminal()
+    configuration = invocation.configuration()
+    _log_to(log_file)
+    _warn(configuration)
     from bankrmi.nameserver import run
 
-    configuration = invocation.configuration()
-    _warn(configuration)
-    return run(configuration, log_json=invocation.log_json, parent_pid=parent_pid, ready_fd=ready_fd)
+    return run(
+        configuration,
+        log_json=invocation.log_json,
+        parent_pid=parent_pid,
+        ready_fd=ready_fd,
+        log_file=log_file,
+    )
 
 
 @click.command()
@@ -60,15 +95,23 @@ def nameserver(invocation: Invocation, parent_pid: int | None, ready_fd: int | N
     is_flag=True,
     help="Open the bank though not every server could be asked: they hold no journal, on your word.",
 )
+@_log_file
 @_parent_pid
 @_ready_fd
 @click.pass_obj
 def server(
-    invocation: Invocation, name: str, first: bool, parent_pid: int | None, ready_fd: int | None
+    invocation: Invocation,
+    name: str,
+    first: bool,
+    log_file: Path | None,
+    parent_pid: int | None,
+    ready_fd: int | None,
 ) -> int:
     """Run the server NAME of the configuration, in the foreground."""
+    _outlive_the_terminal()
     configuration = invocation.configuration()
     check_server(configuration, name)
+    _log_to(log_file)
     _warn(configuration)
     from bankrmi.server import run
 
@@ -79,6 +122,7 @@ def server(
         log_json=invocation.log_json,
         parent_pid=parent_pid,
         ready_fd=ready_fd,
+        log_file=log_file,
     )
 
 

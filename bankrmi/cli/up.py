@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.cli.interruption import SIGNALS, Interrupted, what_was_under_way
 from bankrmi.cli.invocation import Invocation, say
 from bankrmi.cli.menu import Menu
 from bankrmi.cli.overview import print_status
@@ -26,26 +28,22 @@ START_S = 15.0
 """A bank that is not ready by then waits for something; its status says for what."""
 
 
-class _Stopped(BaseException):
-    """What Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) raise, wherever we are."""
-
-
 class _Signals:
     """The first signal stops in order, the next ones at once."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._stopping = False
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # As `nohup` wants it.
                 signal.signal(number, self._on_signal)
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self._stopping:
             self._supervisor.kill()
             return
         self._stopping = True
-        raise _Stopped
+        raise Interrupted(number)
 
 
 def run(invocation: Invocation, configuration: Configuration, *, menu: bool, restart: bool) -> ExitCode:
@@ -57,7 +55,10 @@ def run(invocation: Invocation, configuration: Configuration, *, menu: bool, res
         with supervisor:
             _Signals(supervisor)
             return _stay(supervisor, invocation, configuration, screen)
-    except (KeyboardInterrupt, _Stopped):
+    except KeyboardInterrupt as interruption:
+        with suppress(OSError):  # The terminal may be gone.
+            for line in what_was_under_way(interruption):
+                say(line)
         return ExitCode.DONE
 
 
@@ -100,6 +101,8 @@ def children_of(
 
     def child(title: str, name: str, command: list[str], stop_signal: signal.Signals) -> Child:
         supervised = ["--parent-pid", "{parent_pid}", "--ready-fd", "{ready_fd}"]
+        if logs is not None:
+            supervised += ["--log-file", str(logs / f"{name}.log")]
         return Child(
             title=title,
             command=(sys.executable, "-m", "bankrmi", *options, *command, *supervised),

@@ -5,7 +5,7 @@ is another machine's, it is asked every now and then, for the tags.
 
 Rule 1: the witness's disk is locked and read before anything listens.
 Rule 2: when that disk fails, the process ends at once (exit code 1): what it would answer is not certain.
-Rule 3: SIGTERM and SIGINT end it in good order; a second one, at once.
+Rule 3: SIGTERM and SIGINT end it in good order; a second one, at once. SIGHUP opens the log file again.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import secrets
 import signal
 import socket
 from contextlib import suppress
+from pathlib import Path
 
 import structlog
 
@@ -25,7 +26,7 @@ from bankrmi.coordination.view_store import ViewStore
 from bankrmi.coordination.witness import WITNESS_ID, Witness
 from bankrmi.coordination.witness_client import WitnessClient
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
-from bankrmi.logging_setup import configure
+from bankrmi.logging_setup import configure, reopen_log
 from bankrmi.nameserver.names import TaggedNames, remote_names
 from bankrmi.parent_death import end_with_parent
 from bankrmi.replication.view import View
@@ -45,12 +46,13 @@ def run(
     log_json: bool = False,
     parent_pid: int | None = None,
     ready_fd: int | None = None,
+    log_file: Path | None = None,
 ) -> int:
     """Serve until told to stop; return the exit code."""
     end_with_parent(parent_pid)
     configure(log_json, "nameserver")
     try:
-        asyncio.run(_Process(configuration).serve(ready_fd))
+        asyncio.run(_Process(configuration, log_file).serve(ready_fd))
     except ConfigurationError as error:
         log.error(error.message)
         return _USAGE
@@ -63,8 +65,9 @@ def run(
 class _Process:
     """What is served here, from start to end."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, log_file: Path | None) -> None:
         self._configuration = configuration
+        self._log_file = log_file
         self._start_id = secrets.token_hex(8)
         self._names = TaggedNames(configuration.service)
         self._daemons: dict[str, Daemon] = {}
@@ -165,6 +168,7 @@ class _Process:
 
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, stop)
+        loop.add_signal_handler(signal.SIGHUP, reopen_log, self._log_file)
 
     async def _close(self) -> None:
         if self._polling is not None:

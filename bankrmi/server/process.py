@@ -2,7 +2,7 @@
 
 Rule 1: configuration, ledger and disk are checked before anything listens; a server listens before it leads.
 Rule 2: SIGTERM leaves the bank in good order first (V10), within 2 s; SIGINT, or a second SIGTERM, ends at
-        once and leaves the view as it is.
+        once and leaves the view as it is. SIGHUP ends nothing: it opens the log file again.
 Rule 3: the listening socket is closed last, when nobody is answered any more (R3).
 """
 
@@ -15,6 +15,7 @@ import os
 import secrets
 import signal
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -22,7 +23,7 @@ import structlog
 from bankrmi.config import Configuration
 from bankrmi.coordination.witness_client import WitnessClient
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
-from bankrmi.logging_setup import configure
+from bankrmi.logging_setup import configure, reopen_log
 from bankrmi.parent_death import end_with_parent
 from bankrmi.replication.events import StopAsked
 from bankrmi.replication.replica import Replica, Role
@@ -56,12 +57,13 @@ def run(
     log_json: bool = False,
     parent_pid: int | None = None,
     ready_fd: int | None = None,
+    log_file: Path | None = None,
 ) -> int:
     """Run one server until told to stop; return the exit code."""
     end_with_parent(parent_pid)
     configure(log_json, name)
     try:
-        process = _Process(configuration, name, first=first)
+        process = _Process(configuration, name, first=first, log_file=log_file)
         asyncio.run(process.serve(ready_fd))
     except ConfigurationError as error:
         log.error(error.message)
@@ -78,12 +80,15 @@ def run(
 class _Process:
     """All parts of one server."""
 
-    def __init__(self, configuration: Configuration, name: str, *, first: bool) -> None:
+    def __init__(
+        self, configuration: Configuration, name: str, *, first: bool, log_file: Path | None
+    ) -> None:
         if name not in configuration.servers:
             known = ", ".join(configuration.servers)
             raise ConfigurationError(f"there is no server {name} in {configuration.path}: it names {known}")
         self._configuration = configuration
         self._name = name
+        self._log_file = log_file
         self._disk = DataDirectory(configuration, name)
         self._journal = self._disk.open_journal()
         self._start_id = secrets.token_hex(8)
@@ -129,7 +134,7 @@ class _Process:
         self._disk.release()  # Not before: whoever comes next finds the database unlocked.
         log.info("stopped")
         # It is over in a moment, in good order: one more signal must not turn that into a death.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
     def _fetcher(self) -> CopyFetcher:
         return CopyFetcher(
@@ -185,6 +190,7 @@ class _Process:
 
         loop.add_signal_handler(signal.SIGTERM, terminate)
         loop.add_signal_handler(signal.SIGINT, driver.stop, "")
+        loop.add_signal_handler(signal.SIGHUP, reopen_log, self._log_file)
 
 
 class _ReadyLine:

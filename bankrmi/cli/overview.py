@@ -134,22 +134,39 @@ def witness() -> None:
 
 
 @witness.command()
+@click.option(
+    "--give-up",
+    "given_up",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=complete_server,
+    help="This server, or its disk, is lost for good, with all that only it held. May be repeated.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def restore(invocation: Invocation, yes: bool) -> None:
+def restore(invocation: Invocation, given_up: tuple[str, ...], yes: bool) -> None:
     """Give a witness that lost its disk the only view that is safe.
 
-    Asks all servers, and shows what each holds. A server that cannot be asked may hold
-    more than the others, so that no view may be safe until it can.
+    Asks all servers, and shows what each holds; that changes nothing. A server that cannot be asked
+    may hold more than the others, so that no view may be safe until it can. Only after a yes does
+    every server hold still, for as long as it takes to propose the view.
     """
     from bankrmi import client
 
     configuration = invocation.configuration()
-    plan = client.plan_witness_restore(configuration)
+    for name in given_up:
+        check_server(configuration, name)
+    plan = client.plan_witness_restore(configuration, given_up=given_up)
     for line in plan["found"]:
         say(line)
+    if given_up:
+        say(
+            f"WARNING: {', '.join(given_up)} is given up. If it led alone, or was in sync when the others "
+            "were not, whatever was acknowledged then is lost, and nobody will know what it was."
+        )
     confirm(f"Propose to the witness: {_sentence(plan['view'])}?", yes=yes)
-    click.echo(f"restored: {_sentence(client.restore_witness(configuration, plan['view']))}")
+    restored = client.restore_witness(configuration, plan["view"], given_up=given_up)
+    click.echo(f"restored: {_sentence(restored)}")
 
 
 COMMANDS = (status, switchover, witness)

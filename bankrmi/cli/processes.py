@@ -93,7 +93,7 @@ def nameserver(
 @click.option(
     "--first",
     is_flag=True,
-    help="Open the bank though not every server could be asked: they hold no journal, on your word.",
+    help="Open a new bank without the servers that do not answer: they hold no journal, on your word.",
 )
 @_log_file
 @_parent_pid

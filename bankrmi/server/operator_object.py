@@ -1,4 +1,8 @@
-"""The operator object: switchover, export, and holding still for a restore of the witness."""
+"""The operator object: switchover, export, and what a restore of the witness needs.
+
+`holdings` tells what this server holds, and changes nothing; `hold_still` has it look for a view first, and
+answer nobody if there is none.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from typing import Any
 from bankrmi.errors import InvalidRequest, OperationFailed
 from bankrmi.replication.effects import Handed, NotLeading, Refusal, Reply
 from bankrmi.replication.events import Event, MessageArrived, SwitchoverAsked
-from bankrmi.replication.messages import HoldStill
+from bankrmi.replication.messages import Census, HoldStill
 from bankrmi.rmi import Call, Exposed
 from bankrmi.server.standby_object import ServerToken
 
@@ -44,7 +48,7 @@ class _Switchover:
 class OperatorObject:
     """The remote object of operators (see `rmi.RemoteObject`)."""
 
-    exposed = Exposed(methods=frozenset({"switchover", "export", "hold_still"}))
+    exposed = Exposed(methods=frozenset({"switchover", "export", "holdings", "hold_still"}))
 
     def __init__(
         self,
@@ -63,6 +67,8 @@ class OperatorObject:
                 self._take(SwitchoverAsked(_Switchover(call), target))
             case "export":
                 call.answer(self._page(call.args[0] if call.args else None))
+            case "holdings":
+                self._take(MessageArrived(ServerToken(call), Census(server="an operator")))
             case "hold_still":
                 self._take(MessageArrived(ServerToken(call), HoldStill()))
 

@@ -1,4 +1,4 @@
-"""Signals: to a command under way, whose request id must be told; and to servers, which SIGHUP does not end."""
+"""Signals: to a command under way, whose request id must be told; and to servers, which outlive SIGHUP."""
 
 from __future__ import annotations
 

@@ -107,7 +107,8 @@ class FirstView:
 
     def _is_waived(self, server: str) -> bool:
         """Whether a server has been asked for long enough, and has answered nothing."""
-        if self._began_ms is None:
+        not_asked_yet = server in self.replica.links and server not in self._linked_ms
+        if self._began_ms is None or not_asked_yet:
             return False
         never_ms = self._began_ms
         since_ms = max(never_ms, self._heard_ms.get(server, never_ms), self._linked_ms.get(server, never_ms))

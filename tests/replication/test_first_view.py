@@ -85,7 +85,8 @@ def test_an_operator_may_make_the_first_view_without_the_others() -> None:
 
 def test_the_word_of_an_operator_stands_for_nobody_who_can_still_be_asked() -> None:
     """V9: s2 is slow to connect, and is asked first; it is empty, so that nobody has to be waited for."""
-    bank = Bank("s1", "s2", first=True)
+    bank = Bank("s1", "s2")
+    bank.settings["s1"] = replace(bank.settings["s1"], first=True)
     bank.start("s1")
     for _ in range(int(WAIVED_AFTER_MS / 100) - 2):
         bank.wait(100)

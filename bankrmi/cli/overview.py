@@ -5,14 +5,20 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.cli.health import health
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say, show_json
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.config import Configuration
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bankrmi.cli.status_table import Changed
 
 __all__ = ["COMMANDS", "print_status"]
 
@@ -39,11 +45,21 @@ def print_status(configuration: Configuration) -> None:
     help="Again every SECONDS (1), with what changed highlighted, until Ctrl-C.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (with -w, one a line).")
+@click.option("--check", is_flag=True, help="For monitoring: one sentence, and an exit code.")
 @click.pass_obj
-def status(invocation: Invocation, watch: float | None, as_json: bool) -> ExitCode:
+def status(invocation: Invocation, watch: float | None, as_json: bool, check: bool) -> int:
     """Show the view, and a line for each server.
 
     Works while servers, the witness or the name server are down, and says so.
+
+    \b
+    With --check the exit code is
+      0   somebody leads, and could be replaced
+      5   nobody answers
+      7   nobody leads
+      8   nothing can be acknowledged
+      9   one copy only
+      10  the witness is away, or has lost its memory: nobody could take over
     """
     from bankrmi import client
 
@@ -53,29 +69,33 @@ def status(invocation: Invocation, watch: float | None, as_json: bool) -> ExitCo
         return client.overview(configuration)
 
     if watch is not None:
+        if check:
+            raise click.UsageError("--check looks once: say it without -w")
         _watch(ask, watch, as_json=as_json)
     found = ask()
+    code, sentence = health(found)
     if as_json:
         show_json(found)
+    elif check:
+        click.echo(sentence)
     else:
         _print_table(found)
-    return ExitCode.DONE if _anybody(found) else ExitCode.UNREACHED
+    return code if check or code == ExitCode.UNREACHED else ExitCode.DONE
 
 
-def _anybody(found: dict[str, Any]) -> bool:
-    parts = [*found["servers"], found["witness"], found["nameserver"]]
-    return any(part["reachable"] for part in parts)
+def _print_table(found: dict[str, Any], changed: Changed = ()) -> None:
+    from bankrmi.cli.status_table import StatusTable
+
+    _console().print(StatusTable(found, changed))
 
 
-def _print_table(found: dict[str, Any]) -> None:
+def _console() -> Console:
     from rich.console import Console
-
-    from bankrmi.cli.status_table import status_table
 
     console = Console()
     if not console.is_terminal:
         console.width = _PIPE_COLUMNS
-    console.print(status_table(found))
+    return console
 
 
 def _watch(ask: Callable[[], dict[str, Any]], every_s: float, *, as_json: bool) -> NoReturn:
@@ -83,23 +103,28 @@ def _watch(ask: Callable[[], dict[str, Any]], every_s: float, *, as_json: bool) 
     if as_json:
         while True:
             show_json(ask())
+            sys.stdout.flush()
+            time.sleep(every_s)
+    from bankrmi.cli.highlights import Highlights
+
+    highlights = Highlights()
+    if not sys.stdout.isatty() or _console().is_dumb_terminal:
+        # Nothing can be written over there: one table after the other.
+        while True:
+            found = ask()
+            _print_table(found, highlights.take(found, time.monotonic()))
+            click.echo()
+            sys.stdout.flush()
             time.sleep(every_s)
     from rich.live import Live
 
-    from bankrmi.cli.status_table import status_table
+    from bankrmi.cli.status_table import StatusTable
 
-    before = ask()
-    while not sys.stdout.isatty():  # A pipe or a file gets one table after the other.
-        _print_table(before)
-        sys.stdout.flush()
-        time.sleep(every_s)
-        before = ask()
-    with Live(status_table(before), auto_refresh=False) as live:
+    with Live(auto_refresh=False) as live:
         while True:
+            found = ask()
+            live.update(StatusTable(found, highlights.take(found, time.monotonic())), refresh=True)
             time.sleep(every_s)
-            now = ask()
-            live.update(status_table(now, before), refresh=True)
-            before = now
 
 
 @click.command()

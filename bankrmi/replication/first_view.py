@@ -50,7 +50,7 @@ class FirstView:
         self._asked_ms = replica.now_ms
         if self._began_ms is None:
             self._began_ms = replica.now_ms
-        self._report(tuple(name for name in replica.settings.others if name not in self._holdings))
+        self._report(tuple(self.missing))
         self._holdings.clear()
         for server in replica.settings.others:
             if server not in replica.links:
@@ -95,15 +95,19 @@ class FirstView:
         self._began_ms = None
 
     @property
+    def missing(self) -> list[str]:
+        """Who has not said whether it is empty."""
+        return [server for server in self.replica.settings.others if server not in self._holdings]
+
+    @property
     def may_be_made(self) -> bool:
         """Whether a first view may be made, and it is this server's turn to make it."""
         settings = self.replica.settings
         if not self.seen_no_view or self._full:
             return False
-        silent = [server for server in settings.others if server not in self._holdings]
         if settings.first:
-            return all(self._is_waived(server) for server in silent)
-        return not silent and settings.server == settings.servers[0]
+            return all(self._is_waived(server) for server in self.missing)
+        return not self.missing and settings.server == settings.servers[0]
 
     def _is_waived(self, server: str) -> bool:
         """Whether a server has been asked for long enough, and has answered nothing."""

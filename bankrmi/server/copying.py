@@ -157,6 +157,8 @@ class CopyFetcher:
         self._reopen = reopen
         self._open_copy = open_copy
         self._current = current
+        self.fetched: tuple[int, int] | None = None
+        """Bytes that are here, and bytes of the whole, while there is something to fetch."""
         self._task: asyncio.Task[None] | None = None
 
     def fetch(self, primary: str) -> None:
@@ -194,9 +196,11 @@ class CopyFetcher:
             with self._path.open("wb") as file:
                 while chunk := await link.ask("read_copy", [name, file.tell()], SECONDS):
                     file.write(chunk)
+                    self.fetched = (file.tell(), int(size))
             await link.ask("end_copy", [name], SECONDS)
         finally:
             link.close()
+            self.fetched = None
         return int(size)
 
     def install(self, adopted: Adopted | None) -> SqliteJournal | None:

@@ -109,7 +109,7 @@ class _Process:
         driver.links = PeerLinks(name, self._start_id, configuration.servers, driver.take)
         driver.copies = fetcher = self._fetcher()
         naming = Naming(configuration, name, configuration.servers[name])
-        account = self._register_objects(daemon)
+        account = self._register_objects(daemon, fetcher)
         self._catch_signals()
         try:
             await daemon.listen(configuration.servers[name])
@@ -147,11 +147,11 @@ class _Process:
             current=lambda: self._driver.journal,
         )
 
-    def _register_objects(self, daemon: Daemon) -> AccountObject:
+    def _register_objects(self, daemon: Daemon, fetcher: CopyFetcher) -> AccountObject:
         configuration, name, driver = self._configuration, self._name, self._driver
         account = AccountObject(
             driver.take,
-            lambda: status_of(driver.replica, configuration),
+            lambda: status_of(driver.replica, configuration, fetcher.fetched),
             addresses=configuration.servers,
             now_ms=now_ms,
             operations_per_request=configuration.limits.operations_per_request,

@@ -11,7 +11,7 @@ from typing import Any
 
 from bankrmi.cli.exit_codes import ExitCode, HealthCode
 
-__all__ = ["Status", "health", "missed", "only_copy"]
+__all__ = ["Status", "health", "missed"]
 
 Status = Mapping[str, Any]
 
@@ -36,10 +36,10 @@ def _leading(status: Status) -> tuple[int, str] | None:
         how = one.get("why") or f"is {one['role']}"
     else:
         how = one.get("reason", "not configured")
-    return HealthCode.NOBODY_LEADS, f"nobody leads: {primary} does not ({how}){only_copy(status)}"
+    return HealthCode.NOBODY_LEADS, f"nobody leads: {primary} does not ({how}){_only_copy(status)}"
 
 
-def only_copy(status: Status) -> str:
+def _only_copy(status: Status) -> str:
     """Return why no other server takes over from a primary that is away, as the end of a sentence."""
     view = status["view"]
     if view is None or len(view["in_sync"]) != 1:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from bankrmi.bank.operations import Receipt, check_account, check_amount, parse_
 from bankrmi.cli.interruption import under_way
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, say, show_json
 from bankrmi.cli.sentences import result_of, sentence_of
+from bankrmi.cli.written_files import write_file
 from bankrmi.cli.written_numbers import RealRange, whole_number
 from bankrmi.errors import Cancelled, Refused
 
@@ -137,7 +137,8 @@ def outcome(invocation: Invocation, request_id: str, as_json: bool, timeout: flo
 def export(invocation: Invocation, file: Path | None, server: str | None) -> None:
     """Write the ledger as it is now.
 
-    CSV, to FILE or standard output. It is one consistent state; its action id is printed on standard error.
+    CSV, to FILE or standard output. A plain FILE is replaced as a whole, and keeps its mode; a device, a pipe
+    or a link is written into. It is one consistent state; its action id is printed on standard error.
     """
     from bankrmi import client
 
@@ -145,28 +146,12 @@ def export(invocation: Invocation, file: Path | None, server: str | None) -> Non
     if server is not None:
         check_server(configuration, server)
     copy = client.export(configuration, server)
-    content = io.StringIO()
-    write_ledger(content, dict(copy["balances"]))
+    balances = dict(copy["balances"])
     if file is None or str(file) == "-":
-        click.echo(content.getvalue(), nl=False)
+        write_ledger(sys.stdout, balances)
     else:
-        _write_whole(file, content.getvalue())
+        write_file(file, lambda stream: write_ledger(stream, balances))
     say(f"action id {copy['action_id']}, history {copy['history']}")
-
-
-def _write_whole(file: Path, content: str) -> None:
-    """Put the whole file in place at once: half a ledger must never look like one."""
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with beside.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(file)
-    except OSError as error:  # It is about the file that was asked for, not about the one beside it.
-        raise OSError(error.errno, error.strerror, str(file)) from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _show(receipt: Receipt, *, as_json: bool) -> None:

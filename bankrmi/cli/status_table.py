@@ -17,7 +17,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bankrmi.cli.health import Status, missed, only_copy
+from bankrmi.cli.exit_codes import HealthCode
+from bankrmi.cli.health import Status, health, missed
 
 __all__ = ["Changed", "Status", "StatusTable"]
 
@@ -142,13 +143,13 @@ def _alarms(status: Status) -> list[str]:
         if status["witness"]["reachable"] and full:
             return [_LOST_MEMORY]
         return []
-    alarms = []
+    code, sentence = health(status)
+    alarms = [sentence] if code == HealthCode.NOBODY_LEADS else []
     if len(view["in_sync"]) == 1:
         alarms.append(f"ONE COPY ONLY: what {view['primary']} holds is all there is")
     waited_for = missed(status)
     if waited_for:
-        names = ", ".join(waited_for)
-        alarms.append(f"nothing is acknowledged without {names}, until the view changes{only_copy(status)}")
+        alarms.append(f"nothing is acknowledged without {', '.join(waited_for)}, until the view changes")
     return alarms
 
 

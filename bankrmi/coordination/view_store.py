@@ -12,19 +12,17 @@ Rule 4: each row carries a checksum; a flipped bit is an error, not another prim
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import apsw
 
 from bankrmi.coordination.coordinator import Expected
 from bankrmi.coordination.succession import objection
-from bankrmi.errors import BrokenInvariant, ConfigurationError, InvalidRequest, OperationFailed
+from bankrmi.errors import BrokenInvariant, InvalidRequest, OperationFailed
 from bankrmi.replication.view import View
-from bankrmi.storage.database import make_directory, sync_directory
+from bankrmi.storage.database import own_directory, sync_directory
 
 __all__ = ["DiskFailed", "ViewStore"]
 
@@ -39,6 +37,7 @@ _SCHEMA = """
         UNIQUE (service, history, epoch)
     ) STRICT
 """
+_IN_USE = "another witness (pid {owner}) uses {directory} already: is the bank up?"
 _INSERT = "INSERT INTO views (service, history, epoch, view, checksum) VALUES (?, ?, ?, ?, ?)"
 _VIEWS_OF_SERVICE = "SELECT view, checksum FROM views WHERE service = ? ORDER BY number"
 
@@ -54,16 +53,16 @@ class ViewStore:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "view.db"
-        self._lock = _only_user_of(folder)
+        self._lock = own_directory(folder, _IN_USE)
         self._failed = False
         try:
             self._database = apsw.Connection(str(self._file))
             self._prepare()
         except (apsw.Error, OSError) as error:
-            os.close(self._lock)
+            self._lock.close()
             raise OperationFailed(f"the witness cannot use {self._file}: {error}") from error
         except DiskFailed:
-            os.close(self._lock)
+            self._lock.close()
             raise
 
     def _prepare(self) -> None:
@@ -77,11 +76,10 @@ class ViewStore:
 
     def close(self) -> None:
         """Let the next process use the folder."""
-        if self._lock >= 0:
+        if not self._lock.closed:
             with contextlib.suppress(apsw.Error):
                 self._database.close()
-            os.close(self._lock)
-            self._lock = -1
+            self._lock.close()
 
     def current(self, service: str) -> View | None:
         """Return the view of `service`, None if there is none."""
@@ -141,22 +139,3 @@ class ViewStore:
 
 def _checksum(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _only_user_of(folder: Path) -> int:
-    """Return the descriptor of the lock file of `folder`, locked; the folder is made if it is not there."""
-    try:
-        make_directory(folder)
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise ConfigurationError(f"the witness cannot use {folder}: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
-        taken = f"another witness (pid {holder}) uses {folder} already: is the bank up?"
-        raise OperationFailed(taken) from error
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, str(os.getpid()).encode(), 0)
-    return lock

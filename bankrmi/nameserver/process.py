@@ -11,12 +11,9 @@ Rule 3: SIGTERM and SIGINT end it in good order; a second one, at once. SIGHUP o
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import secrets
 import signal
 import socket
-from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -29,6 +26,7 @@ from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.logging_setup import configure, reopen_log
 from bankrmi.nameserver.names import TaggedNames, remote_names
 from bankrmi.parent_death import end_with_parent
+from bankrmi.readiness import AWAITS, say_awaiting, say_ready
 from bankrmi.replication.view import View
 from bankrmi.rmi import NAMESERVER_NAME, PROTOCOL_VERSION, Daemon, Limits, PlainObject, handshake
 
@@ -58,6 +56,7 @@ def run(
         return _USAGE
     except BankError as error:
         log.error(error.message)
+        say_awaiting(ready_fd, error)
         return _ERROR
     return _DONE
 
@@ -104,7 +103,10 @@ class _Process:
                 self._follow_from_afar()
         if not self._daemons:
             addresses = " or ".join(dict.fromkeys((settings.nameserver, settings.witness)))
-            raise ConfigurationError(f"nothing to serve here: {addresses} is not an address of this machine")
+            raise OperationFailed(
+                f"nothing to serve here: {addresses} is not an address of this machine, or not yet",
+                **{AWAITS: "an address"},
+            )
 
     def _serve_witness(self) -> None:
         settings = self._configuration
@@ -184,11 +186,7 @@ class _Process:
         address = next(iter(self._daemons))
         serving = sorted(self._daemons)
         log.info("ready", addresses=serving, witness="here" if self._store is not None else "elsewhere")
-        if ready_fd is not None:
-            line = json.dumps({"pid": os.getpid(), "server": "nameserver", "address": address})
-            with suppress(OSError):
-                os.write(ready_fd, line.encode() + b"\n")
-                os.close(ready_fd)
+        say_ready(ready_fd, server="nameserver", address=address)
 
 
 def _is_here(address: str) -> bool:

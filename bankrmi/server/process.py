@@ -10,11 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
-import os
 import secrets
 import signal
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from bankrmi.coordination.witness_client import WitnessClient
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.logging_setup import configure, reopen_log
 from bankrmi.parent_death import end_with_parent
+from bankrmi.readiness import say_awaiting, say_ready
 from bankrmi.replication.events import StopAsked
 from bankrmi.replication.replica import Replica, Role
 from bankrmi.replication.settings import Settings
@@ -70,6 +68,7 @@ def run(
         return _USAGE
     except BankError as error:
         log.error(error.message)
+        say_awaiting(ready_fd, error)
         return _ERROR
     except DiskFailed as error:
         log.error(str(error))
@@ -211,14 +210,8 @@ class _ReadyLine:
             return
         self._ready = True
         log.info("ready", role=role.value, address=self._address)
-        if self._ready_fd is not None:
-            server = self._replica.settings.server
-            line = json.dumps(
-                {"pid": os.getpid(), "server": server, "address": self._address, "role": role.value}
-            )
-            with suppress(OSError):
-                os.write(self._ready_fd, line.encode() + b"\n")
-                os.close(self._ready_fd)
+        server = self._replica.settings.server
+        say_ready(self._ready_fd, server=server, address=self._address, role=role.value)
 
 
 def _keep_collector_quiet() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bankrmi.cli.invocation import Invocation, check_server, complete_server, say
+from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say
 from bankrmi.config import Configuration
 from bankrmi.errors import OperationFailed
 from bankrmi.logging_setup import log_to
@@ -51,8 +51,14 @@ def _log_to(file: Path | None) -> None:
     "--no-menu", is_flag=True, help="No menu: stay until Ctrl-C or SIGTERM, logs on standard error."
 )
 @click.option("--no-restart", is_flag=True, help="Report a process that died, and leave it at that.")
+@click.option(
+    "--fresh",
+    is_flag=True,
+    help="Start over with the ledger. What there is is moved into a folder beside it, after asking.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def up(invocation: Invocation, no_menu: bool, no_restart: bool) -> int:
+def up(invocation: Invocation, no_menu: bool, no_restart: bool, fresh: bool, yes: bool) -> int:
     """Start the whole bank on this machine, and open the menu.
 
     A process that dies is reported and started again. 4 in the menu, Ctrl-C or SIGTERM stops everything.
@@ -61,7 +67,26 @@ def up(invocation: Invocation, no_menu: bool, no_restart: bool) -> int:
 
     configuration = invocation.configuration()
     _warn(configuration)
+    if fresh:
+        _start_over(configuration, yes=yes)
     return run(invocation, configuration, menu=not no_menu, restart=not no_restart)
+
+
+def _start_over(configuration: Configuration, *, yes: bool) -> None:
+    """Set aside what the bank holds, if the person says so; refuse while it runs."""
+    from bankrmi.bank.ledger_file import read_ledger
+    from bankrmi.cli.starting_over import folders_of, set_aside
+
+    read_ledger(
+        configuration.ledger
+    )  # Before anything is moved: with a broken one there is no starting over.
+    folders = folders_of(configuration)
+    if not folders:
+        return
+    names = ", ".join(str(folder) for folder in folders)
+    say(f"All accounts, and all that was ever done with them, are in {names}.")
+    confirm(f"Set all of that aside, and start over with {configuration.ledger}?", yes=yes)
+    say(f"It is in {set_aside(configuration)} now: delete that when you do not need it any more.")
 
 
 @click.command()

@@ -12,6 +12,7 @@ import io
 import os
 import sys
 import threading
+from contextlib import suppress
 from types import ModuleType
 from typing import TextIO
 
@@ -40,7 +41,8 @@ class Screen:
         self._sink = sink or sys.stdout
         for stream in (self._source, self._sink):
             if isinstance(stream, io.TextIOWrapper):  # Nobody is thrown out for a byte that is no letter.
-                stream.reconfigure(errors="replace")
+                with suppress(io.UnsupportedOperation):  # It has been read from already, as it is.
+                    stream.reconfigure(errors="replace")
         self.is_terminal = self._source.isatty() and self._sink.isatty()
         self._is_dumb = os.environ.get("TERM", "dumb") in {"", "dumb"}
         own = source is None and sink is None

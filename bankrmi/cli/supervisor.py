@@ -55,6 +55,7 @@ STOP_S = 3.0
 class Child:
     """What to run: `{parent_pid}` and `{ready_fd}` are filled into the command."""
 
+    name: str
     title: str
     command: tuple[str, ...]
     stop_signal: signal.Signals
@@ -102,11 +103,17 @@ class Supervisor:
     """A thread that keeps groups of children; the second group is started when the first has settled."""
 
     def __init__(
-        self, groups: Sequence[Sequence[Child]], *, restart: bool, report: Callable[[str], None]
+        self,
+        groups: Sequence[Sequence[Child]],
+        *,
+        restart: bool,
+        report: Callable[[str], None],
+        on_end: Callable[[Child], None] = lambda _: None,
     ) -> None:
         self._groups = groups
         self._restart = restart
         self._report = report
+        self._on_end = on_end
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
@@ -230,6 +237,7 @@ class Supervisor:
                 kept.signal(signal.SIGKILL)
             reading = asyncio.create_task(self._read_readiness(kept, ready))
             returncode = await kept.process.wait()
+            self._on_end(kept.child)
             await asyncio.wait({reading}, timeout=LAST_LINE_S)
             reading.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -52,7 +52,7 @@ def child(
     title: str, code: str, *, log: Path | None = None, stop_signal: signal.Signals = signal.SIGTERM
 ) -> Child:
     command = (sys.executable, "-c", READY + code, "{ready_fd}", "{parent_pid}")
-    return Child(title=title, command=command, stop_signal=stop_signal, log=log)
+    return Child(name=title, title=title, command=command, stop_signal=stop_signal, log=log)
 
 
 def pid_in(line: str) -> int:
@@ -186,7 +186,9 @@ def test_a_child_that_never_gets_ready_stands_in_nobodys_way_of_stopping() -> No
 
 def test_a_command_that_there_is_not_is_reported() -> None:
     reports = Reports()
-    missing = Child(title="s1", command=("/no/such/program",), stop_signal=signal.SIGTERM, log=None)
+    missing = Child(
+        name="s1", title="s1", command=("/no/such/program",), stop_signal=signal.SIGTERM, log=None
+    )
     with Supervisor([[missing]], restart=False, report=reports) as supervisor:
         supervisor.wait_until_over()
     assert reports.lines[0] == "s1 could not be started: No such file or directory"

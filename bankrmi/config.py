@@ -33,6 +33,10 @@ __all__ = [
 Address = str
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+_LONGEST_NAME = 64
+# What resolvers take for a part of a host's name, and how long a name may be for them.
+_HOST_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_LONGEST_HOST = 253
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,9})")
 # Folders and logs of these names stand beside those of the servers.
 _TAKEN_NAMES = frozenset({"log", "nameserver", "witness"})
@@ -40,6 +44,8 @@ _LONGEST_MS = 3_600_000
 # What replication does, which this room does not know; tests hold these against it.
 _ENTRIES_AT_ONCE = 2048  # A standby that catches up is sent so many, and the rest of a request.
 _ENTRY_BYTES = 256  # The most that an operation takes between servers, be its session's name ever so long.
+_OPERATION_BYTES = 64  # The most that an operation takes from a client, in JSON.
+_GREETING_BYTES = 512  # The most that a handshake of ours takes, with the longest names.
 _GROUP_TAKES = 2  # A group is measured generously, but short names are assumed.
 # In the place of what is missing or broken, while the rest is looked at.
 _STAND_INS = {"nameserver": "localhost:1", "servers": {"stand-in": "localhost:2"}}
@@ -57,22 +63,51 @@ def split_address(address: Address) -> tuple[str, int]:
 
 
 def _checked_address(address: Address) -> Address:
-    host, _ = split_address(address)
+    host, port = split_address(address)
     try:
-        unspecified = ipaddress.ip_address(host).is_unspecified
+        number = ipaddress.ip_address(host)
     except ValueError:
         if ":" in host or host.replace(".", "").isdigit():
             raise ValueError(f"{host} in {address} is not an IP address") from None
+        _check_host_name(host, address)
         return address
-    if unspecified:
+    if isinstance(number, ipaddress.IPv6Address) and number.ipv4_mapped is not None:
+        written = f"{number.ipv4_mapped}:{port}"
+        raise ValueError(f"{address} is an IPv4 address written as IPv6: write {written}")
+    if number.is_unspecified or number.is_multicast or str(number) == "255.255.255.255":
         raise ValueError(f"{address} is no address that others could call: write the machine's own")
     return address
 
 
+def _check_host_name(host: str, address: Address) -> None:
+    labels = host.removesuffix(".").split(".")
+    if len(host) > _LONGEST_HOST or not all(_HOST_LABEL.fullmatch(label) for label in labels):
+        raise ValueError(
+            f"{host!r:.80} in {address!r:.80} is no name that a resolver takes: parts of 1 to 63 letters, "
+            f"digits and - (not at an end), with dots between them, {_LONGEST_HOST} characters at most"
+        )
+
+
 def _checked_name(name: str) -> str:
+    if len(name) > _LONGEST_NAME or name.startswith("-"):
+        raise ValueError(
+            f"{name!r:.80} is not a name: at most {_LONGEST_NAME} characters, the first one no -"
+        )
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not a name: letters, digits, - and _ are allowed")
     return name
+
+
+def _checked_path(path: Path) -> Path:
+    try:
+        if b"\0" in os.fsencode(path):
+            raise ValueError("a path cannot hold the character NUL")
+    except UnicodeEncodeError:
+        raise ValueError(f"{str(path)!a:.80} holds what cannot be in the name of a file") from None
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(f"{str(path)!r:.80}: there is no such user; write the path in full") from None
 
 
 def _checked_server_name(name: str) -> str:
@@ -107,7 +142,7 @@ _Duration = Annotated[int, Field(ge=1, le=_LONGEST_MS)]
 _Margin = Annotated[int, Field(ge=0, le=_LONGEST_MS)]
 _Count = Annotated[int, Field(ge=1, le=1_000_000)]
 _Bytes = Annotated[int, Field(ge=256, le=1 << 30)]
-_File = Annotated[Path, Field(strict=False)]
+_File = Annotated[Path, Field(strict=False), AfterValidator(_checked_path)]
 
 
 class _Checked(BaseModel):
@@ -134,7 +169,7 @@ class LimitSettings(_Checked):
     serpent_bytes: _Bytes = 1 << 16
     message_bytes: _Bytes = 1 << 20
     server_message_bytes: _Bytes = 64 << 20
-    message_deadline_ms: _Duration = 5000
+    message_deadline_ms: Annotated[int, Field(ge=100, le=_LONGEST_MS)] = 5000
     operations_per_request: _Count = 8192
     group_bytes: _Bytes = 1 << 20
 
@@ -178,13 +213,15 @@ class Configuration(Settings):
 def load(path: Path | None = None, *, insecure: bool = False) -> Configuration:
     """Return the configuration of `path`, else of `BANKRMI_CONFIG`, else of `./config.yaml`."""
     file = Path(path or os.environ.get("BANKRMI_CONFIG") or "config.yaml")
+    if "\0" in str(file):
+        raise ConfigurationError(f"{str(file)!r:.80} is no name of a file")
     source = read_source(file, Settings, os.environ)
     settings = _settings_of(source, insecure=insecure)
     folder = file.absolute().parent
     resolved = {
         "path": file.absolute(),
-        "ledger": folder / settings.ledger.expanduser(),
-        "data_dir": folder / settings.data_dir.expanduser(),
+        "ledger": folder / settings.ledger,
+        "data_dir": folder / settings.data_dir,
     }
     return Configuration.model_validate(dict(settings) | resolved)
 
@@ -241,6 +278,20 @@ def _impossible_sizes(limits: LimitSettings) -> Iterator[Mistake]:
             message=f"server_message_bytes is {limits.server_message_bytes}, and must be at least {needed} "
             f"({_GROUP_TAKES} * group_bytes, or {_ENTRIES_AT_ONCE} entries, and one request more; "
             f"{_ENTRY_BYTES} bytes an operation), or a standby could not be sent what it has to hold",
+        )
+    needed = _OPERATION_BYTES * limits.operations_per_request + 1024
+    if limits.message_bytes < needed:
+        yield Mistake(
+            key=("limits", "message_bytes"),
+            others=(("limits", "operations_per_request"),),
+            message=f"message_bytes is {limits.message_bytes}, and must be at least {needed} "
+            f"({_OPERATION_BYTES} * operations_per_request, and 1024), or clients could not send what they may",
+        )
+    if limits.handshake_bytes < _GREETING_BYTES:
+        yield Mistake(
+            key=("limits", "handshake_bytes"),
+            message=f"handshake_bytes is {limits.handshake_bytes}, and must be at least {_GREETING_BYTES}, "
+            "or the servers could not greet each other",
         )
 
 

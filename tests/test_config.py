@@ -151,7 +151,7 @@ def test_a_mistake_is_not_blamed_on_its_neighbours(tmp_path: Path) -> None:
             "line 6: server_message_bytes is 2097152, and must be at least 4194304",
         ),
         (
-            "limits:\n  operations_per_request: 300000\n",
+            "limits:\n  operations_per_request: 300000\n  message_bytes: 33554432\n",
             "line 5: server_message_bytes is 67108864, and must be at least 78897152",
         ),
     ],

@@ -107,7 +107,7 @@ def _checked_path(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError:
-        raise ValueError(f"{str(path)!r:.80}: there is no such user; write the path in full") from None
+        raise ValueError(f"{str(path)!r:.80}: there is no such user; write it in full") from None
 
 
 def _checked_server_name(name: str) -> str:
@@ -285,7 +285,7 @@ def _impossible_sizes(limits: LimitSettings) -> Iterator[Mistake]:
             key=("limits", "message_bytes"),
             others=(("limits", "operations_per_request"),),
             message=f"message_bytes is {limits.message_bytes}, and must be at least {needed} "
-            f"({_OPERATION_BYTES} * operations_per_request, and 1024), or clients could not send what they may",
+            f"({_OPERATION_BYTES} * operations_per_request, and 1024), or no client could send what it may",
         )
     if limits.handshake_bytes < _GREETING_BYTES:
         yield Mistake(

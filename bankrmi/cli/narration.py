@@ -39,6 +39,8 @@ class Narrator:
 
     def __init__(self, service: str) -> None:
         self._service = service
+        self.is_up = False
+        """Until then changes of the view are how a bank starts, and not told."""
         self._view: _View | None = None
         self._died_s: dict[str, float] = {}
         self._told_s: dict[tuple[str, str], float] = {}
@@ -76,7 +78,7 @@ class Narrator:
         if view is None:
             return None
         self._view = view
-        if before is None or view.epoch <= before.epoch:
+        if before is None or view.epoch <= before.epoch or not self.is_up:
             return None
         copies = f"{len(view.in_sync)} copies" if len(view.in_sync) > 1 else "ONE COPY ONLY"
         return f"{self._what_happened(before, view, at_s)}: {copies}"

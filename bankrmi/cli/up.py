@@ -64,12 +64,17 @@ class _Narration:
         self._folder = logs
         self._logs: dict[str, FollowedLog] = {}
         self._report = report
+        self._up = threading.Event()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="narration", daemon=True)
 
     def died(self, child: Child) -> None:
         """Note when a child ended."""
         self._narrator.died(child.name, time.time())
+
+    def is_up(self) -> None:
+        """From now on changes of the view are told: the bank has started."""
+        self._up.set()
 
     def __enter__(self) -> _Narration:
         if self._folder is not None:
@@ -90,12 +95,14 @@ class _Narration:
 
     def _follow(self) -> None:
         while not self._over.wait(FOLLOW_S):
+            up = self._up.is_set()
             for name, log in self._logs.items():
                 for line in log.new_lines():
                     told = read_line(line)
                     sentence = self._narrator.take(name, told) if told is not None else None
                     if sentence is not None:
                         self._report(sentence)
+            self._narrator.is_up = up
 
 
 def run(invocation: Invocation, configuration: Configuration, *, menu: bool, restart: bool) -> int:
@@ -112,7 +119,7 @@ def run(invocation: Invocation, configuration: Configuration, *, menu: bool, res
             signals = _Signals(supervisor)
             try:
                 with narration:
-                    return _stay(supervisor, invocation, configuration, screen)
+                    return _stay(supervisor, invocation, configuration, screen, narration.is_up)
             finally:
                 signals.stopping = True
                 _say_to_whoever_is_there("Stopping the bank…")
@@ -130,7 +137,11 @@ def _say_to_whoever_is_there(*lines: str) -> None:
 
 
 def _stay(
-    supervisor: Supervisor, invocation: Invocation, configuration: Configuration, screen: Screen | None
+    supervisor: Supervisor,
+    invocation: Invocation,
+    configuration: Configuration,
+    screen: Screen | None,
+    on_up: Callable[[], None],
 ) -> ExitCode:
     all_ready = supervisor.wait_until_settled(START_S)
     if failures := supervisor.never_started():
@@ -143,6 +154,7 @@ def _stay(
     if not all_ready:
         say("Not every process is ready yet; 'bankrmi status' and the logs say what it waits for.")
     print_status(configuration)
+    on_up()
     if screen is None:
         say("The bank is running; Ctrl-C stops it.")
         supervisor.wait_until_over()

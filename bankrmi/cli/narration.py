@@ -40,7 +40,7 @@ class Narrator:
     def __init__(self, service: str) -> None:
         self._service = service
         self.is_up = False
-        """Until then changes of the view are how a bank starts, and not told."""
+        """Until then all but warnings is how a bank starts, and not told; its status is shown when it is up."""
         self._view: _View | None = None
         self._died_s: dict[str, float] = {}
         self._told_s: dict[tuple[str, str], float] = {}
@@ -53,6 +53,8 @@ class Narrator:
         """Return what a line of the log of `who` is worth telling."""
         if line.event == "view" and line.details.get("service") == self._service:
             return self._changed(_view_of(line.details), line.time_s)
+        if not self.is_up and line.level not in _LEVELS:
+            return None
         if line.event == "rolled back":
             entries = line.details.get("entries")
             return f"{who} removed entries that were never acknowledged: {entries}, kept beside its database"

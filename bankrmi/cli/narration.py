@@ -40,7 +40,7 @@ class Narrator:
     def __init__(self, service: str) -> None:
         self._service = service
         self.is_up = False
-        """Until then all but warnings is how a bank starts, and not told; its status is shown when it is up."""
+        """Until then all but warnings is how a bank starts, and not told: its status is shown then."""
         self._view: _View | None = None
         self._died_s: dict[str, float] = {}
         self._told_s: dict[tuple[str, str], float] = {}

@@ -12,6 +12,17 @@ MINUTES ?= 10
 STATES ?= 10000
 JOBS ?= $(shell nproc)
 
+# An environment whose python does not start any more, or does not find what was installed, or that was made in
+# another folder (a clone that was moved, or copied) is made anew. Nothing in it is anybody's but ours.
+BROKEN := $(shell \
+  if [ -e $(VENV) ] || [ -L $(VENV) ]; then \
+    { $(RUN) -c '' && grep -qF '$(CURDIR)/$(VENV)' $(VENV)/bin/activate && \
+      { [ ! -e $(INSTALLED) ] || $(RUN) -I -c 'import bankrmi, click, pytest'; }; } >/dev/null 2>&1 || echo yes; \
+  fi)
+ifneq ($(BROKEN),)
+.PHONY: $(INSTALLED)
+endif
+
 .PHONY: help up test check coverage robustness mutants
 
 help:
@@ -54,15 +65,18 @@ coverage: $(INSTALLED)
 	@$(RUN) -m coverage combine -q
 	@$(RUN) -m coverage report
 
-# Made anew when what it installs has changed; an existing environment is completed, never deleted.
-$(INSTALLED): setup.cfg pyproject.toml
+# Made anew when what it installs has changed; an environment that works is completed, never deleted.
+# In "compat" mode the folder of the clone is on Python's path, with the package in it. In the usual one a script in the
+# folder above would find the folder `bankrmi` itself, and take it for a package with nothing in it.
+$(INSTALLED): setup.cfg pyproject.toml Makefile
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "bankrmi needs Python 3.11 or newer, and there is no '$(PYTHON)': install python3 (apt install python3 python3-venv)" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "bankrmi needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version): make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	@[ -z "$(BROKEN)" ] || { echo "$(VENV) is broken, or was made in another folder: it is made anew" >&2; rm -rf $(VENV); }
 	@$(RUN) -m pip --version >/dev/null 2>&1 || $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 	  echo "Python's venv module is missing: install the package python3-venv (apt install python3-venv)" >&2; exit 1; }
 	@$(RUN) -m pip --version >/dev/null 2>&1 || { echo "creating $(VENV) …" >&2; $(PYTHON) -m venv $(VENV); }
 	@echo "installing bankrmi and what it needs into $(VENV) …" >&2
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[test,check]'
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat --editable '.[test,check]'
 	@touch $@

@@ -38,6 +38,10 @@ __all__ = [
 Address = str
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+_LONGEST_NAME = 64
+# What resolvers take for a part of a host's name, and how long a name may be for them.
+_HOST_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_LONGEST_HOST = 253
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,9})")
 # Folders and logs of these names stand beside those of the servers.
 _TAKEN_NAMES = frozenset({"log", "nameserver", "witness"})
@@ -48,6 +52,8 @@ _ENTRY_BYTES = 256  # The most that an operation takes between servers, be its s
 _RESULT_BYTES = 256  # The most that the outcome of one operation takes in an answer, in any serializer.
 _ANSWER_BYTES_AT_MOST = 16 << 20  # Clients take no larger ones, whoever sends them.
 _HELD_FOR_SERVERS = 2  # One half of what is held is for servers (`rmi.daemon`).
+_FORM_BYTES = 64  # The most that an operation takes from a client, in JSON.
+_GREETING_BYTES = 512  # The most that a handshake of ours takes, with the longest names.
 _GROUP_TAKES = 2  # A group is measured generously, but short names are assumed.
 # What a server's waiting room counts, likewise.
 _QUESTION_BYTES = 2048
@@ -71,22 +77,51 @@ def split_address(address: Address) -> tuple[str, int]:
 
 
 def _checked_address(address: Address) -> Address:
-    host, _ = split_address(address)
+    host, port = split_address(address)
     try:
-        unspecified = ipaddress.ip_address(host).is_unspecified
+        number = ipaddress.ip_address(host)
     except ValueError:
         if ":" in host or host.replace(".", "").isdigit():
             raise ValueError(f"{host} in {address} is not an IP address") from None
+        _check_host_name(host, address)
         return address
-    if unspecified:
+    if isinstance(number, ipaddress.IPv6Address) and number.ipv4_mapped is not None:
+        written = f"{number.ipv4_mapped}:{port}"
+        raise ValueError(f"{address} is an IPv4 address written as IPv6: write {written}")
+    if number.is_unspecified or number.is_multicast or str(number) == "255.255.255.255":
         raise ValueError(f"{address} is no address that others could call: write the machine's own")
     return address
 
 
+def _check_host_name(host: str, address: Address) -> None:
+    labels = host.removesuffix(".").split(".")
+    if len(host) > _LONGEST_HOST or not all(_HOST_LABEL.fullmatch(label) for label in labels):
+        raise ValueError(
+            f"{host!r:.80} in {address!r:.80} is no name that a resolver takes: parts of 1 to 63 letters, "
+            f"digits and - (not at an end), with dots between them, {_LONGEST_HOST} characters at most"
+        )
+
+
 def _checked_name(name: str) -> str:
+    if len(name) > _LONGEST_NAME or name.startswith("-"):
+        raise ValueError(
+            f"{name!r:.80} is not a name: at most {_LONGEST_NAME} characters, the first one no -"
+        )
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not a name: letters, digits, - and _ are allowed")
     return name
+
+
+def _checked_path(path: Path) -> Path:
+    try:
+        if b"\0" in os.fsencode(path):
+            raise ValueError("a path cannot hold the character NUL")
+    except UnicodeEncodeError:
+        raise ValueError(f"{str(path)!a:.80} holds what cannot be in the name of a file") from None
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(f"{str(path)!r:.80}: there is no such user; write it in full") from None
 
 
 def _checked_server_name(name: str) -> str:
@@ -122,7 +157,7 @@ _Margin = Annotated[int, Field(ge=0, le=_LONGEST_MS)]
 _Count = Annotated[int, Field(ge=1, le=1_000_000)]
 _Bytes = Annotated[int, Field(ge=256, le=1 << 30)]
 _Rate = Annotated[int, Field(ge=0, le=1_000_000_000)]
-_File = Annotated[Path, Field(strict=False)]
+_File = Annotated[Path, Field(strict=False), AfterValidator(_checked_path)]
 
 
 class _Checked(BaseModel):
@@ -150,7 +185,7 @@ class LimitSettings(_Checked):
     message_bytes: _Bytes = 1 << 20
     server_message_bytes: _Bytes = 16 << 20
     held_bytes: _Bytes = 64 << 20
-    message_deadline_ms: _Duration = 5000
+    message_deadline_ms: Annotated[int, Field(ge=100, le=_LONGEST_MS)] = 5000
     operations_per_request: _Count = 8192
     group_bytes: _Bytes = 1 << 20
     waiting_bytes: _Bytes = 64 << 20
@@ -229,6 +264,8 @@ class Configuration(Settings):
 def load(path: Path | None = None, *, insecure: bool = False) -> Configuration:
     """Return the configuration of `path`, else of `BANKRMI_CONFIG`, else of `./config.yaml`."""
     file = Path(path or os.environ.get("BANKRMI_CONFIG") or "config.yaml")
+    if "\0" in str(file):
+        raise ConfigurationError(f"{str(file)!r:.80} is no name of a file")
     source = read_source(file, Settings, os.environ)
     settings = _settings_of(source, insecure=insecure)
     folder = file.absolute().parent
@@ -236,8 +273,8 @@ def load(path: Path | None = None, *, insecure: bool = False) -> Configuration:
         settings,
         insecure=insecure,
         path=file.absolute(),
-        ledger=folder / settings.ledger.expanduser(),
-        data_dir=folder / settings.data_dir.expanduser(),
+        ledger=folder / settings.ledger,
+        data_dir=folder / settings.data_dir,
     )
 
 
@@ -349,6 +386,20 @@ def _impossible_sizes(limits: LimitSettings) -> Iterator[Mistake]:
             message=f"server_message_bytes is {limits.server_message_bytes}, and must be at least {needed} "
             f"({_GROUP_TAKES} * group_bytes, or {_ENTRIES_AT_ONCE} entries, and one request more; "
             f"{_ENTRY_BYTES} bytes an operation), or a standby could not be sent what it has to hold",
+        )
+    needed = _FORM_BYTES * limits.operations_per_request + 1024
+    if limits.message_bytes < needed:
+        yield Mistake(
+            key=("limits", "message_bytes"),
+            others=(("limits", "operations_per_request"),),
+            message=f"message_bytes is {limits.message_bytes}, and must be at least {needed} "
+            f"({_FORM_BYTES} * operations_per_request, and 1024), or no client could send what it may",
+        )
+    if limits.handshake_bytes < _GREETING_BYTES:
+        yield Mistake(
+            key=("limits", "handshake_bytes"),
+            message=f"handshake_bytes is {limits.handshake_bytes}, and must be at least {_GREETING_BYTES}, "
+            "or the servers could not greet each other",
         )
     largest = max(limits.server_message_bytes, limits.message_bytes)
     if limits.held_bytes < _HELD_FOR_SERVERS * largest:

@@ -23,6 +23,12 @@ from bankrmi.errors import ConfigurationError
 
 __all__ = ["Key", "Mistake", "Source", "mistake_of", "read_source"]
 
+_BYTES_AT_MOST = 1 << 20
+_VALUES_AT_MOST = 100_000
+_SEARCHED_LINES = 300
+_SHOWN_CHARACTERS = 80
+_BARE_IPV6 = re.compile(r"(?<![\"'])\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]:[0-9]")
+
 Key = tuple[str | int, ...]
 """The way to a setting: `("client", "timeout_ms")`."""
 
@@ -94,29 +100,80 @@ def read_source(file: Path, settings: type[BaseModel], environment: Mapping[str,
 
 
 def _read_yaml(file: Path) -> CommentedMap:
+    text = _read_text(file)
     try:
-        document = YAML(typ="rt").load(file.read_text(encoding="utf-8-sig"))
+        document = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        raise ConfigurationError(_yaml_mistake(file, text, error)) from None
+    except YAMLError as error:
+        raise ConfigurationError(f"{file} is not YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise ConfigurationError(
+            f"{file} is nested far too deeply: settings are lines like 'lease_ms: 1000'"
+        ) from None
+    except Exception as error:  # What the reader of YAML does not foresee: a number or a date that is none.
+        line = _line_that_fails(text, type(error))
+        where = f"{file} line {line}" if line else str(file)
+        raise ConfigurationError(f"{where}: there is a value that cannot be read: {error!s:.120}") from None
+    if not isinstance(document, CommentedMap):
+        raise ConfigurationError(f"{file}: settings are expected, lines like 'lease_ms: 1000'")
+    _refuse_too_much(file, document)
+    return document
+
+
+def _line_that_fails(text: str, kind: type[Exception]) -> int | None:
+    """Return the first line with which it fails like that; None if it takes long to find."""
+    lines = text.splitlines(keepends=True)
+    for number in range(1, min(len(lines), _SEARCHED_LINES) + 1):
+        try:
+            YAML(typ="rt").load("".join(lines[:number]))
+        except Exception as error:
+            if type(error) is kind:
+                return number
+    return None
+
+
+def _refuse_too_much(file: Path, document: CommentedMap) -> None:
+    """By aliases, a few lines can stand for more than any machine holds; and for something without an end."""
+    left = _VALUES_AT_MOST
+    waiting: list[Any] = [document]
+    while waiting:
+        value = waiting.pop()
+        inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+        left -= len(inner)
+        if left < 0:
+            raise ConfigurationError(
+                f"{file} stands for far too many values: are there aliases (*name) in it?"
+            )
+        waiting += inner
+
+
+def _read_text(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_BYTES_AT_MOST + 1)
     except FileNotFoundError:
         raise ConfigurationError(
             f"there is no configuration {file} in {Path.cwd()}: name one with --config or BANKRMI_CONFIG"
         ) from None
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from None
+    if len(content) > _BYTES_AT_MOST:
+        raise ConfigurationError(f"{file} is over {_BYTES_AT_MOST} bytes: that is no configuration")
+    try:
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{file} is not text in UTF-8 (byte {error.start})") from None
-    except MarkedYAMLError as error:
-        raise ConfigurationError(_yaml_mistake(file, error)) from None
-    except YAMLError as error:
-        raise ConfigurationError(f"{file} is not YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(document, CommentedMap):
-        raise ConfigurationError(f"{file}: settings are expected, lines like 'lease_ms: 1000'")
-    return document
 
 
-def _yaml_mistake(file: Path, error: MarkedYAMLError) -> str:
+def _yaml_mistake(file: Path, text: str, error: MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     where = f"{file} line {mark.line + 1}" if mark else str(file)
     problem = str(error.problem or error.context or "not YAML").splitlines()[0]
+    lines = text.splitlines()
+    around = lines[max(0, mark.line - 1) : mark.line + 1] if mark else []
+    if any(_BARE_IPV6.search(line) for line in around):
+        problem = 'an IPv6 address needs quotes, like "[::1]:9101"'
     return f"{where}: {problem}"
 
 
@@ -165,18 +222,19 @@ def _from_text(text: str, kind: object) -> object:
 def mistake_of(details: ErrorDetails, settings: type[BaseModel]) -> Mistake:
     """Return what pydantic found as a sentence of ours."""
     key = tuple(step for step in details["loc"] if step != "[key]")
-    name, given, context = key[-1] if key else "", details["input"], details.get("ctx", {})
+    name, context = key[-1] if key else "", details.get("ctx", {})
+    given = _shown(details["input"])
     match details["type"]:
         case "missing":
             return Mistake(key=key, message=f"{name} is missing")
         case "extra_forbidden":
             return Mistake(key=key, message=_unknown(key, settings))
         case "int_type" | "int_from_float":
-            message = f"{name} must be a whole number, not {given!r}"
+            message = f"{name} must be a whole number, not {given}"
         case "bool_type":
-            message = f"{name} must be true or false, not {given!r}"
+            message = f"{name} must be true or false, not {given}"
         case "string_type" | "path_type":
-            message = f"{name} must be text, not {given!r} (quotes make text of a number)"
+            message = f"{name} must be text, not {given} (quotes make text of a number)"
         case "dict_type" | "model_type":
             message = f"{name} must hold lines like 'key: value', indented below it"
         case "greater_than_equal":
@@ -192,6 +250,12 @@ def mistake_of(details: ErrorDetails, settings: type[BaseModel]) -> Mistake:
     return Mistake(key=key, message=message)
 
 
+def _shown(given: object) -> str:
+    """Return a value as it could have been written, however long it is."""
+    text = repr(given)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+
+
 def _unknown(key: Key, settings: type[BaseModel]) -> str:
     for step in key[:-1]:
         inner = settings.model_fields[str(step)].annotation
@@ -200,4 +264,4 @@ def _unknown(key: Key, settings: type[BaseModel]) -> str:
         settings = inner
     close = difflib.get_close_matches(str(key[-1]), settings.model_fields, n=1)
     known = f"did you mean {close[0]}?" if close else f"known are {', '.join(settings.model_fields)}"
-    return f"unknown key {key[-1]!r}: {known}"
+    return f"unknown key {_shown(key[-1])}: {known}"

@@ -8,6 +8,7 @@ Rule 2: a log that cannot be written (a closed pipe, a full disk) never stops th
 Rule 3: a log grows slowly, whatever happens: of one kind of line 50 at once and then one a second, of all
         kinds 1 000 and then ten a second, libraries' included, each of a few thousand characters. (Strangers
         can cause some 20 MB a day, if they do all they can all the time: see `rmi.complaints`.)
+Rule 4: a process with a log file of its own opens it again on SIGHUP, for whoever has moved it away.
 Assumption: called once, by the process's main function; rooms only call `structlog.get_logger`.
 """
 
@@ -20,6 +21,7 @@ import re
 import sys
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -27,7 +29,7 @@ import structlog
 from bankrmi.foreign_text import cut, visible
 from bankrmi.line_budget import LineBudget
 
-__all__ = ["configure"]
+__all__ = ["configure", "log_to", "reopen_log"]
 
 _Event = MutableMapping[str, Any]
 _FIRST = ("time", "level", "server", "pid", "event")
@@ -61,6 +63,33 @@ def configure(log_json: bool, name: str) -> None:
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_FromStandardLibrary()], force=True)
+
+
+def log_to(file: Path) -> None:
+    """Have everything that this process says go to the end of `file`; it is made if it is not there.
+
+    The descriptors of the standard streams change, and not only ours: a traceback goes there, too.
+    """
+    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        for stream in (1, 2):
+            os.dup2(descriptor, stream)
+    finally:
+        os.close(descriptor)
+
+
+def reopen_log(file: Path | None) -> None:
+    """Do what SIGHUP asks for; where the file cannot be opened, the log goes on where it went."""
+    log = structlog.get_logger("bankrmi")
+    if file is None:
+        log.info("SIGHUP changes nothing: this process has no log file of its own")
+        return
+    try:
+        log_to(file)
+    except OSError as error:
+        log.warning("the log could not be opened again", file=str(file), reason=error.strerror)
+    else:
+        log.info("the log was opened again", file=str(file))
 
 
 def _signed(name: str) -> Callable[[Any, str, _Event], _Event]:

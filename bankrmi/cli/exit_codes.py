@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from bankrmi import errors
 
-__all__ = ["TABLE", "ExitCode", "SimulationCode", "exit_code_of"]
+__all__ = ["TABLE", "ExitCode", "HealthCode", "SimulationCode", "exit_code_of"]
 
 
 class ExitCode(IntEnum):
@@ -23,6 +23,17 @@ class ExitCode(IntEnum):
     UNKNOWN = 6
     """It may or may not have happened; the request id is printed."""
     INTERRUPTED = 130
+
+
+class HealthCode(IntEnum):
+    """What `status --check` found; the worst of it. (`ExitCode.UNREACHED`: nobody answers at all.)"""
+
+    NOBODY_LEADS = 7
+    NOTHING_ACKNOWLEDGED = 8
+    """Somebody leads, and has to wait for a copy, or for more copies."""
+    ONE_COPY = 9
+    NO_WITNESS = 10
+    """All is well; but nobody could take over, for the witness is away or has lost its memory."""
 
 
 class SimulationCode(IntEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from click.exceptions import NoArgsIsHelpError
 import bankrmi
 from bankrmi.cli import chaos, check, menu, operations, overview, processes, simulate, verify
 from bankrmi.cli.exit_codes import ExitCode, exit_code_of
+from bankrmi.cli.interruption import interruptible, what_was_under_way
 from bankrmi.cli.invocation import Invocation, say
 from bankrmi.cli.sentences import sentence_of
 from bankrmi.errors import BankError
@@ -22,7 +24,7 @@ _EPILOG = """\b
 Exit codes: 0 done, 1 error, 2 usage or invalid input, 3 account not found,
 4 declined (insufficient balance, balance too large), 5 nobody could be reached
 and nothing was done, 6 outcome unknown (the request id is printed),
-130 interrupted.
+130, 143, 129 interrupted by Ctrl-C, SIGTERM, SIGHUP.
 
 \b
 Shell completion (bash; zsh and fish alike):
@@ -67,18 +69,17 @@ def main(arguments: list[str]) -> int:
     """Run one command line; return its exit code."""
     _open_what_is_closed()
     try:
-        result = commands.main(arguments, prog_name="bankrmi", standalone_mode=False)
-        sys.stdout.flush()
+        with interruptible():
+            result = commands.main(arguments, prog_name="bankrmi", standalone_mode=False)
+            sys.stdout.flush()
     except BankError as error:
         say(_told(error))
         return exit_code_of(error)
     except click.ClickException as error:
         say(_usage(error))
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt) as interrupted:
-        for note in getattr(interrupted.__cause__ or interrupted, "__notes__", ()):
-            say(note)  # The client's word on what was under way.
-        return ExitCode.INTERRUPTED
+    except (click.Abort, KeyboardInterrupt) as aborted:
+        return _interrupted(aborted.__cause__ or aborted)
     except BrokenPipeError:  # Whoever read our output has enough, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.ERROR
@@ -100,6 +101,14 @@ def _open_what_is_closed() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 (stays open)
+
+
+def _interrupted(interruption: BaseException) -> int:
+    """Say what was under way, if it can still be said: the terminal may be gone."""
+    with suppress(OSError):
+        for line in what_was_under_way(interruption):
+            say(line)
+    return getattr(interruption, "exit_code", ExitCode.INTERRUPTED)
 
 
 def _told(error: BankError) -> str:

@@ -1,8 +1,11 @@
 """The menu: look up, withdraw, save, until 4, the end of the input, or Ctrl-C.
 
 Rule 1: its texts are fixed (`sentences` has the answers).
-Rule 2: whatever happens, a person gets a sentence; nothing but 4, the end of the input and Ctrl-C ends it.
+Rule 2: whatever happens, a person gets a sentence; nothing but 4, the end of the input and Ctrl-C ends it. An
+        empty line leads back to the menu.
 Rule 3: an unknown outcome is never passed over: it is said, and asking again is offered.
+Rule 4: a script gets no second chance: the first piped line that is not what was asked for ends it, before a
+        line that was meant for one question answers another one (see `screen`).
 """
 
 from __future__ import annotations
@@ -13,11 +16,12 @@ from typing import Protocol
 import click
 
 from bankrmi.bank.operations import LARGEST, Receipt
+from bankrmi.cli.interruption import under_way
 from bankrmi.cli.invocation import Invocation
 from bankrmi.cli.screen import Screen
 from bankrmi.cli.sentences import result_of, sentence_of
-from bankrmi.cli.written_numbers import RealRange, whole_number
-from bankrmi.errors import BankError, Cancelled, Refused, Unreached, Unsettled
+from bankrmi.cli.written_numbers import RealRange, is_too_large, whole_number
+from bankrmi.errors import BankError, Cancelled, InDoubt, Refused, Unreached, Unsettled
 
 __all__ = ["COMMANDS", "Bank", "Menu"]
 
@@ -42,6 +46,10 @@ class Bank(Protocol):
     def outcome(self, request_id: str, /) -> list[Receipt | Refused]: ...
 
 
+class _Back(Exception):
+    """The person wants to go back to the menu."""
+
+
 class Menu:
     """One person in front of one screen."""
 
@@ -58,28 +66,44 @@ class Menu:
                 choice = self._choice()
                 if choice == "4":
                     return
-                choices[choice]()
+                try:
+                    choices[choice]()
+                except _Back:
+                    continue
                 self._screen.turn_page()
         except EOFError:
             return
 
     def _choice(self) -> str:
         while (choice := self._screen.ask("Your choice: ")) not in {"1", "2", "3", "4"}:
-            self._screen.write("Please enter 1, 2, 3 or 4.")
+            if not choice and not self._screen.is_terminal and self._screen.rest_is_blank():
+                raise EOFError
+            self._screen.refuse(choice, "Please enter 1, 2, 3 or 4.")
         return choice
 
     def _account(self) -> int:
-        return self._number("Enter your account ID: ", "An account ID is a whole number, like 2.")
+        return self._number(
+            "Enter your account ID: ",
+            "An account ID is a whole number, like 2.",
+            f"An account ID is {LARGEST} at most.",
+        )
 
-    def _number(self, prompt: str, mistake: str) -> int:
+    def _number(self, prompt: str, mistake: str, too_large: str) -> int:
         while True:
-            number = whole_number(self._screen.ask(prompt))
+            entered = self._screen.ask(prompt)
+            if not entered and self._screen.is_terminal:
+                raise _Back
+            number = whole_number(entered)
             if isinstance(number, int) and number <= LARGEST:
                 return number
-            self._screen.write(mistake)
+            self._screen.refuse(entered, too_large if is_too_large(entered) else mistake)
 
     def _amount(self, prompt: str) -> int:
-        return self._number(prompt, "An amount is a whole number that is not negative, like 10.")
+        return self._number(
+            prompt,
+            "An amount is a whole number that is not negative, like 10.",
+            f"An amount is {LARGEST} at most.",
+        )
 
     def _look_up(self) -> None:
         account = self._account()
@@ -97,7 +121,9 @@ class Menu:
 
     def _answer(self, operation: Callable[[], Receipt]) -> None:
         try:
-            self._screen.write(sentence_of(operation()))
+            receipt = operation()
+            with under_way(receipt.request_id):
+                self._screen.write(sentence_of(receipt))
         except Unsettled as error:
             request_id = error.details.get("request_id")
             if isinstance(request_id, str):
@@ -112,7 +138,7 @@ class Menu:
         self._screen.write(
             f"Nobody answered in time: it is not known whether request {request_id} was carried out."
         )
-        while self._screen.ask("Ask again? (y/n): ").lower() in {"y", "yes"}:
+        while self._wants_to_ask_again(request_id):
             try:
                 for result in self._bank.outcome(request_id):
                     self._screen.write(sentence_of(result))
@@ -124,6 +150,22 @@ class Menu:
                 continue
             return
         self._screen.write(f"Later, 'bankrmi outcome {request_id}' will say what became of it.")
+
+    def _wants_to_ask_again(self, request_id: str) -> bool:
+        """Ask; a script that could not know of the question meant its next line for something else."""
+        try:
+            answer = self._screen.ask("Ask again? (y/n): ").lower()
+        except EOFError:
+            if self._screen.is_terminal:
+                raise
+            raise InDoubt(f"the outcome of {request_id} is unknown", request_id=request_id) from None
+        if answer not in {"y", "yes", "n", "no"} and not self._screen.is_terminal:
+            raise InDoubt(
+                f"the outcome of {request_id} is unknown, and {answer!r:.60} does not say whether to "
+                "ask again: nothing from there on was done",
+                request_id=request_id,
+            )
+        return answer in {"y", "yes"}
 
 
 @click.command()
@@ -137,7 +179,8 @@ class Menu:
 def menu(invocation: Invocation, timeout: float | None) -> None:
     """Look up, withdraw and save money.
 
-    Works with piped input, too.
+    An empty line leads back to the menu. Works with piped input, too: there, the first line that
+    is not what was asked for ends it (exit code 2), and nothing after it is done.
     """
     screen = Screen()
     with invocation.connect(timeout=timeout, on_waiting=screen.show_waiting) as bank:

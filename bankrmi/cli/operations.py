@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,8 +12,10 @@ import click
 
 from bankrmi.bank.ledger_file import write_ledger
 from bankrmi.bank.operations import Receipt, check_account, check_amount, parse_request_id
+from bankrmi.cli.interruption import under_way
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, say, show_json, tell
 from bankrmi.cli.sentences import result_of, sentence_of
+from bankrmi.cli.written_files import write_file
 from bankrmi.cli.written_numbers import RealRange, whole_number
 from bankrmi.errors import Cancelled, Refused
 from bankrmi.foreign_text import foreign
@@ -137,7 +139,8 @@ def outcome(invocation: Invocation, request_id: str, as_json: bool, timeout: flo
 def export(invocation: Invocation, file: Path | None, server: str | None) -> None:
     """Write the ledger as it is now.
 
-    CSV, to FILE or standard output. It is one consistent state; its action id is printed on standard error.
+    CSV, to FILE or standard output. A plain FILE is replaced as a whole, and keeps its mode; a device, a pipe
+    or a link is written into. It is one consistent state; its action id is printed on standard error.
     """
     from bankrmi import client
 
@@ -148,7 +151,7 @@ def export(invocation: Invocation, file: Path | None, server: str | None) -> Non
         if file is None or str(file) == "-":
             _print_whole(copy.balances)
         else:
-            _write_whole(file, copy.balances)
+            write_file(file, lambda stream: write_ledger(stream, copy.balances))
     say(f"action id {foreign(copy.action_id)}, history {foreign(copy.history)}")
 
 
@@ -158,29 +161,15 @@ def _print_whole(balances: Iterable[tuple[int, int]]) -> None:
         write_ledger(whole, balances)
         whole.seek(0)
         for piece in iter(lambda: whole.read(1 << 16), ""):
-            click.echo(piece, nl=False)
-
-
-def _write_whole(file: Path, balances: Iterable[tuple[int, int]]) -> None:
-    """Put the whole file in place at once: half a ledger must never look like one."""
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with beside.open("x", encoding="utf-8", newline="\n") as stream:
-            write_ledger(stream, balances)
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(file)
-    except OSError as error:  # It is about the file that was asked for, not about the one beside it.
-        raise OSError(error.errno, error.strerror, str(file)) from error
-    finally:
-        beside.unlink(missing_ok=True)
+            sys.stdout.write(piece)
 
 
 def _show(receipt: Receipt, *, as_json: bool) -> None:
-    if as_json:
-        show_json(_plain(receipt))
-    else:
-        tell(sentence_of(receipt))
+    with under_way(receipt.request_id):
+        if as_json:
+            show_json(_plain(receipt))
+        else:
+            tell(sentence_of(receipt))
 
 
 def _plain(result: Receipt | Refused) -> dict[str, str | int]:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.cli.health import health
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say, show_json, tell
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.config import Configuration
 from bankrmi.foreign_text import foreign
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bankrmi.cli.status_table import Changed
 
 __all__ = ["COMMANDS", "print_status"]
 
@@ -40,11 +46,21 @@ def print_status(configuration: Configuration) -> None:
     help="Again every SECONDS (1), with what changed highlighted, until Ctrl-C.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (with -w, one a line).")
+@click.option("--check", is_flag=True, help="For monitoring: one sentence, and an exit code.")
 @click.pass_obj
-def status(invocation: Invocation, watch: float | None, as_json: bool) -> ExitCode:
+def status(invocation: Invocation, watch: float | None, as_json: bool, check: bool) -> int:
     """Show the view, and a line for each server.
 
     Works while servers, the witness or the name server are down, and says so.
+
+    \b
+    With --check the exit code is
+      0   somebody leads, and could be replaced
+      5   nobody answers
+      7   nobody leads
+      8   nothing can be acknowledged
+      9   one copy only
+      10  the witness is away, or has lost its memory: nobody could take over
     """
     from bankrmi import client
 
@@ -54,29 +70,33 @@ def status(invocation: Invocation, watch: float | None, as_json: bool) -> ExitCo
         return client.overview(configuration)
 
     if watch is not None:
+        if check:
+            raise click.UsageError("--check looks once: say it without -w")
         _watch(ask, watch, as_json=as_json)
     found = ask()
+    code, sentence = health(found)
     if as_json:
         show_json(found)
+    elif check:
+        click.echo(sentence)
     else:
         _print_table(found)
-    return ExitCode.DONE if _anybody(found) else ExitCode.UNREACHED
+    return code if check or code == ExitCode.UNREACHED else ExitCode.DONE
 
 
-def _anybody(found: dict[str, Any]) -> bool:
-    parts = [*found["servers"], found["witness"], found["nameserver"]]
-    return any(part["reachable"] for part in parts)
+def _print_table(found: dict[str, Any], changed: Changed = ()) -> None:
+    from bankrmi.cli.status_table import StatusTable
+
+    _console().print(StatusTable(found, changed))
 
 
-def _print_table(found: dict[str, Any]) -> None:
+def _console() -> Console:
     from rich.console import Console
-
-    from bankrmi.cli.status_table import status_table
 
     console = Console()
     if not console.is_terminal:
         console.width = _PIPE_COLUMNS
-    console.print(status_table(found))
+    return console
 
 
 def _watch(ask: Callable[[], dict[str, Any]], every_s: float, *, as_json: bool) -> NoReturn:
@@ -84,23 +104,28 @@ def _watch(ask: Callable[[], dict[str, Any]], every_s: float, *, as_json: bool) 
     if as_json:
         while True:
             show_json(ask())
+            sys.stdout.flush()
+            time.sleep(every_s)
+    from bankrmi.cli.highlights import Highlights
+
+    highlights = Highlights()
+    if not sys.stdout.isatty() or _console().is_dumb_terminal:
+        # Nothing can be written over there: one table after the other.
+        while True:
+            found = ask()
+            _print_table(found, highlights.take(found, time.monotonic()))
+            click.echo()
+            sys.stdout.flush()
             time.sleep(every_s)
     from rich.live import Live
 
-    from bankrmi.cli.status_table import status_table
+    from bankrmi.cli.status_table import StatusTable
 
-    before = ask()
-    while not sys.stdout.isatty():  # A pipe or a file gets one table after the other.
-        _print_table(before)
-        sys.stdout.flush()
-        time.sleep(every_s)
-        before = ask()
-    with Live(status_table(before), auto_refresh=False) as live:
+    with Live(auto_refresh=False) as live:
         while True:
+            found = ask()
+            live.update(StatusTable(found, highlights.take(found, time.monotonic())), refresh=True)
             time.sleep(every_s)
-            now = ask()
-            live.update(status_table(now, before), refresh=True)
-            before = now
 
 
 @click.command()
@@ -136,22 +161,39 @@ def witness() -> None:
 
 
 @witness.command()
+@click.option(
+    "--give-up",
+    "given_up",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=complete_server,
+    help="This server, or its disk, is lost for good, with all that only it held. May be repeated.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def restore(invocation: Invocation, yes: bool) -> None:
+def restore(invocation: Invocation, given_up: tuple[str, ...], yes: bool) -> None:
     """Give a witness that lost its disk the only view that is safe.
 
-    Asks all servers, and shows what each holds. A server that cannot be asked may hold
-    more than the others, so that no view may be safe until it can.
+    Asks all servers, and shows what each holds; that changes nothing. A server that cannot be asked
+    may hold more than the others, so that no view may be safe until it can. Only after a yes does
+    every server hold still, for as long as it takes to propose the view.
     """
     from bankrmi import client
 
     configuration = invocation.configuration()
-    plan = client.plan_witness_restore(configuration)
+    for name in given_up:
+        check_server(configuration, name)
+    plan = client.plan_witness_restore(configuration, given_up=given_up)
     for line in plan["found"]:
         say(line)
+    if given_up:
+        say(
+            f"WARNING: {', '.join(given_up)} is given up. If it led alone, or was in sync when the others "
+            "were not, whatever was acknowledged then is lost, and nobody will know what it was."
+        )
     confirm(f"Propose to the witness: {_sentence(plan['view'])}?", yes=yes)
-    tell(f"restored: {_sentence(client.restore_witness(configuration, plan['view']))}")
+    restored = client.restore_witness(configuration, plan["view"], given_up=given_up)
+    tell(f"restored: {_sentence(restored)}")
 
 
 COMMANDS = (status, switchover, witness)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import signal
+from pathlib import Path
+
 import click
 
-from bankrmi.cli.invocation import Invocation, check_server, complete_server, say
+from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say
 from bankrmi.config import Configuration
+from bankrmi.errors import OperationFailed
+from bankrmi.logging_setup import log_to
 
 __all__ = ["COMMANDS"]
 
 _parent_pid = click.option("--parent-pid", type=int, hidden=True, help="End when this process does.")
+_log_file = click.option(
+    "--log-file",
+    metavar="PATH",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Append the log to this file, which SIGHUP opens again; else it goes to standard error.",
+)
 _ready_fd = click.option("--ready-fd", type=int, hidden=True, help="Say there when ready.")
 
 
@@ -22,13 +33,32 @@ def _warn(configuration: Configuration) -> None:
         )
 
 
+def _outlive_the_terminal() -> None:
+    """SIGHUP ends no server, not even before it can open its log again."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _log_to(file: Path | None) -> None:
+    if file is not None:
+        try:
+            log_to(file.absolute())
+        except OSError as error:
+            raise OperationFailed(f"the log {file} cannot be opened: {error.strerror}") from None
+
+
 @click.command()
 @click.option(
     "--no-menu", is_flag=True, help="No menu: stay until Ctrl-C or SIGTERM, logs on standard error."
 )
 @click.option("--no-restart", is_flag=True, help="Report a process that died, and leave it at that.")
+@click.option(
+    "--fresh",
+    is_flag=True,
+    help="Start over with the ledger. What there is is moved into a folder beside it, after asking.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def up(invocation: Invocation, no_menu: bool, no_restart: bool) -> int:
+def up(invocation: Invocation, no_menu: bool, no_restart: bool, fresh: bool, yes: bool) -> int:
     """Start the whole bank on this machine, and open the menu.
 
     A process that dies is reported and started again. 4 in the menu, Ctrl-C or SIGTERM stops everything.
@@ -37,20 +67,50 @@ def up(invocation: Invocation, no_menu: bool, no_restart: bool) -> int:
 
     configuration = invocation.configuration()
     _warn(configuration)
+    if fresh:
+        _start_over(configuration, yes=yes)
     return run(invocation, configuration, menu=not no_menu, restart=not no_restart)
 
 
+def _start_over(configuration: Configuration, *, yes: bool) -> None:
+    """Set aside what the bank holds, if the person says so; refuse while it runs."""
+    from bankrmi.bank.ledger_file import read_ledger
+    from bankrmi.cli.starting_over import folders_of, set_aside
+
+    read_ledger(
+        configuration.ledger
+    )  # Before anything is moved: with a broken one there is no starting over.
+    folders = folders_of(configuration)
+    if not folders:
+        return
+    names = ", ".join(str(folder) for folder in folders)
+    say(f"All accounts, and all that was ever done with them, are in {names}.")
+    confirm(f"Set all of that aside, and start over with {configuration.ledger}?", yes=yes)
+    say(f"It is in {set_aside(configuration)} now: delete that when you do not need it any more.")
+
+
 @click.command()
+@_log_file
 @_parent_pid
 @_ready_fd
 @click.pass_obj
-def nameserver(invocation: Invocation, parent_pid: int | None, ready_fd: int | None) -> int:
+def nameserver(
+    invocation: Invocation, log_file: Path | None, parent_pid: int | None, ready_fd: int | None
+) -> int:
     """Run Pyro5's name server and the witness, in the foreground."""
+    _outlive_the_terminal()
+    configuration = invocation.configuration()
+    _log_to(log_file)
+    _warn(configuration)
     from bankrmi.nameserver import run
 
-    configuration = invocation.configuration()
-    _warn(configuration)
-    return run(configuration, log_json=invocation.log_json, parent_pid=parent_pid, ready_fd=ready_fd)
+    return run(
+        configuration,
+        log_json=invocation.log_json,
+        parent_pid=parent_pid,
+        ready_fd=ready_fd,
+        log_file=log_file,
+    )
 
 
 @click.command()
@@ -58,17 +118,25 @@ def nameserver(invocation: Invocation, parent_pid: int | None, ready_fd: int | N
 @click.option(
     "--first",
     is_flag=True,
-    help="Open the bank though not every server could be asked: they hold no journal, on your word.",
+    help="Open a new bank without the servers that do not answer: they hold no journal, on your word.",
 )
+@_log_file
 @_parent_pid
 @_ready_fd
 @click.pass_obj
 def server(
-    invocation: Invocation, name: str, first: bool, parent_pid: int | None, ready_fd: int | None
+    invocation: Invocation,
+    name: str,
+    first: bool,
+    log_file: Path | None,
+    parent_pid: int | None,
+    ready_fd: int | None,
 ) -> int:
     """Run the server NAME of the configuration, in the foreground."""
+    _outlive_the_terminal()
     configuration = invocation.configuration()
     check_server(configuration, name)
+    _log_to(log_file)
     _warn(configuration)
     from bankrmi.server import run
 
@@ -79,6 +147,7 @@ def server(
         log_json=invocation.log_json,
         parent_pid=parent_pid,
         ready_fd=ready_fd,
+        log_file=log_file,
     )
 
 

@@ -1,25 +1,39 @@
 """The terminal, or the pipe in its place: lines in, lines out.
 
-Rule 1: only a terminal is cleared, waited on for a key, or written over.
+Rule 1: only a terminal is cleared, waited on for a key, or written over; what has scrolled away stays.
 Rule 2: what comes through a pipe is written after its prompt, so that the transcript reads as on a terminal.
 Rule 3: a terminal obeys nothing that is in a text, whoever wrote it.
+Rule 4: no escape code is sent to a terminal that calls itself dumb, and lines are edited there by the system.
+Rule 5: a pipe gets no second chance: a line that is not what was asked for would shift what all others mean.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import sys
 import threading
+from contextlib import suppress
+from types import ModuleType
 from typing import TextIO
 
 import click
 
 from bankrmi.foreign_text import visible
 
-__all__ = ["Screen"]
+__all__ = ["NotUnderstood", "Screen"]
 
-_CLEAR_SCREEN = "\x1b[H\x1b[2J\x1b[3J"
+_CLEAR_SCREEN = "\x1b[H\x1b[2J"
 _CLEAR_LINE = "\r\x1b[K"
+_BYTE_ORDER_MARKS = ("\ufeff", "\xef\xbb\xbf")
+"""As text, and as what is left of it where text is not UTF-8."""
+_SHOWN_CHARACTERS = 60
+
+
+class NotUnderstood(click.ClickException):
+    """A line of piped input is not what was asked for; nothing after it is done."""
+
+    exit_code = 2
 
 
 class Screen:
@@ -30,8 +44,13 @@ class Screen:
         self._sink = sink or sys.stdout
         for stream in (self._source, self._sink):
             if isinstance(stream, io.TextIOWrapper):  # Nobody is thrown out for a byte that is no letter.
-                stream.reconfigure(errors="replace")
+                with suppress(io.UnsupportedOperation):  # It has been read from already, as it is.
+                    stream.reconfigure(errors="replace")
         self.is_terminal = self._source.isatty() and self._sink.isatty()
+        self._is_dumb = os.environ.get("TERM", "dumb") in {"", "dumb"}
+        own = source is None and sink is None
+        self._editor = _line_editor() if own and self.is_terminal and not self._is_dumb else None
+        self._lines_read = 0
         self._asking = ""
         self._end_of_line = "\n"
         self._waiting = False
@@ -46,17 +65,26 @@ class Screen:
 
     def ask(self, prompt: str) -> str:
         """Return what is entered after the prompt; raise EOFError at the end of the input."""
-        self._prompt(prompt)
-        try:
-            line = self._source.readline()
-        finally:
-            self._asking = ""
-        if not line:
-            self._sink.write("\n")
-            raise EOFError
-        if not self.is_terminal:
-            self._sink.write(line if line.endswith("\n") else f"{line}\n")
+        line = self._edited(prompt) if self._editor is not None else self._read(prompt)
         return line.strip()
+
+    def refuse(self, line: str, why: str) -> None:
+        """Say why a line is not what was asked for; raise NotUnderstood where nobody can correct it."""
+        if self.is_terminal:
+            self.write(why)
+            return
+        shown = line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}…"
+        raise NotUnderstood(
+            f"line {self._lines_read} of the input is {shown!r}. {why} Nothing from there on was done."
+        )
+
+    def rest_is_blank(self) -> bool:
+        """Whether nothing but blank lines is left of what is piped in; it is read."""
+        while line := self._source.readline():
+            self._lines_read += 1
+            if line.strip():
+                return False
+        return True
 
     def show_waiting(self) -> None:
         """Say once, for as long as it takes, that there is no answer yet."""
@@ -73,7 +101,9 @@ class Screen:
             click.echo(text, err=True)
             return
         with self._one_at_a_time:
-            self._sink.write(f"{_CLEAR_LINE}{text}{self._end_of_line}{self._asking}")
+            start = "\n" if self._is_dumb and self._asking else "" if self._is_dumb else _CLEAR_LINE
+            entered = self._editor.get_line_buffer() if self._editor is not None and self._asking else ""
+            self._sink.write(f"{start}{text}{self._end_of_line}{self._asking}{entered}")
             self._sink.flush()
 
     def turn_page(self) -> None:
@@ -87,8 +117,43 @@ class Screen:
             click.getchar()
         finally:
             self._asking, self._end_of_line = "", "\n"
-        self._sink.write(_CLEAR_SCREEN)
+        self._sink.write("\n\n" if self._is_dumb else _CLEAR_SCREEN)
         self._sink.flush()
+
+    def _read(self, prompt: str) -> str:
+        self._prompt(prompt)
+        try:
+            line = self._source.readline()
+        finally:
+            self._asking = ""
+        if not line:
+            self._sink.write("\n")
+            raise EOFError
+        self._lines_read += 1
+        if not self.is_terminal:
+            line = self._without_mark(line)
+            self._sink.write(line if line.endswith("\n") else f"{line}\n")
+        return line
+
+    def _without_mark(self, line: str) -> str:
+        """Windows begins files with a byte-order mark, which is no part of the first line."""
+        if self._lines_read == 1:
+            for mark in _BYTE_ORDER_MARKS:
+                line = line.removeprefix(mark)
+        return line
+
+    def _edited(self, prompt: str) -> str:
+        with self._one_at_a_time:
+            self._asking = prompt
+            self._sink.write(self._start_of_line())
+            self._sink.flush()
+        try:
+            return input(prompt)
+        except EOFError:
+            self._sink.write("\n")
+            raise
+        finally:
+            self._asking = ""
 
     def _prompt(self, prompt: str) -> None:
         with self._one_at_a_time:
@@ -98,4 +163,17 @@ class Screen:
 
     def _start_of_line(self) -> str:
         waiting, self._waiting = self._waiting, False
-        return _CLEAR_LINE if waiting else ""
+        if not waiting:
+            return ""
+        return "\n" if self._is_dumb else _CLEAR_LINE
+
+
+def _line_editor() -> ModuleType | None:
+    """Return what edits the line that `input` reads, where Python has it."""
+    try:
+        import readline
+    except ImportError:
+        return None
+    # Else it turns a mode of the terminal on and off around each line, for nothing.
+    readline.parse_and_bind("set enable-bracketed-paste off")
+    return readline

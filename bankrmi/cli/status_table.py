@@ -1,26 +1,40 @@
-"""The status as a person reads it: the view in a sentence, a line for each server, what is out of reach.
+"""The status as a person reads it: the view in a sentence, what is wrong, each server, and remarks.
 
 Rule 1: everything shown is in the dictionary of `client.overview`; nothing is asked for here.
 Rule 2: what servers say of themselves is foreign text: whoever answers at an address may say anything.
+Rule 3: what has to be seen from across the room comes before the servers, over the whole width.
+Rule 4: a narrow terminal gets some lines for each server in the place of a table; one without colours and the
+        like gets a star where others see a value stand out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator
+from itertools import combinations
 from typing import Any
 
-from rich.console import Group
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from bankrmi.cli.exit_codes import HealthCode
+from bankrmi.cli.health import Status, health, missed
 from bankrmi.foreign_text import foreign
 
-__all__ = ["Status", "status_table"]
+__all__ = ["Changed", "Status", "StatusTable"]
 
-Status = Mapping[str, Any]
+Changed = Collection[tuple[str, str]]
+"""Of which server, which value: what has changed lately. ("", "view") is the view."""
 
+_TABLE_COLUMNS = 78
+_LOST_MEMORY = (
+    "the witness holds no view, though the servers hold accounts: it has lost its memory, and nobody can "
+    "take over; run `bankrmi witness restore`"
+)
 _CHANGED = "bold reverse"
 _CELL_CUT_AT = 60
+_ALARM = "bold white on red"
 
 
 def _text(value: object) -> str:
@@ -55,75 +69,128 @@ _COLUMNS: tuple[tuple[str, str, Callable[[object], str]], ...] = (
     ("read_lease_ms", "lease\n(ms)", _text),
     ("role_for_ms", "in\nrole", _duration),
 )
-# They change all the time, so that their changes say nothing.
-_RESTLESS = {"read_lease_ms", "role_for_ms"}
 
 
-def status_table(status: Status, before: Status | None = None) -> Group:
-    """Return the status for rich to print; what differs from `before` stands out."""
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
-    for key, title, _ in _COLUMNS:
-        table.add_column(
-            title, justify="left" if key in {"server", "role", "address"} else "right", overflow="fold"
-        )
-    former = {server["server"]: server for server in before["servers"]} if before else {}
-    for server in status["servers"]:
-        table.add_row(*_cells(server, former.get(server["server"])))
-    return Group(_headline(status, before), table, *_remarks(status))
+class StatusTable:
+    """One status, for rich to print."""
+
+    def __init__(self, status: Status, changed: Changed = ()) -> None:
+        self._status = status
+        self._changed = changed
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        starred = console.color_system is None
+        yield self._headline(starred=starred)
+        for alarm in _alarms(self._status):
+            yield Padding(Text(alarm), style=_ALARM, expand=console.color_system is not None)
+        if options.max_width >= _TABLE_COLUMNS:
+            yield self._table(starred=starred)
+        else:
+            yield from self._blocks(starred=starred)
+        yield from map(Text, _remarks(self._status))
+
+    def _shown(self, server: str, key: str, text: str, *, starred: bool) -> Text:
+        if (server, key) not in self._changed:
+            return Text(text)
+        return Text(f"*{text}" if starred else text, style=_CHANGED)
+
+    def _headline(self, *, starred: bool) -> Text:
+        view, service = self._status["view"], self._status["service"]
+        if view is None:
+            return Text(f"service {service}: no view is known")
+        in_sync = ", ".join(map(_text, view["in_sync"]))
+        epoch, primary, history = (_text(view[key]) for key in ("epoch", "primary", "history"))
+        told = f"epoch {epoch}, primary {primary}, in sync {in_sync}, history {history}"
+        return Text(f"service {service}: ").append_text(self._shown("", "view", told, starred=starred))
+
+    def _table(self, *, starred: bool) -> Table:
+        table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+        for key, title, _ in _COLUMNS:
+            on_the_left = key in {"server", "role", "address"}
+            table.add_column(title, justify="left" if on_the_left else "right", overflow="fold")
+        for server in self._status["servers"]:
+            table.add_row(
+                *(
+                    self._shown(server["server"], key, shown(_value(server, key)), starred=starred)
+                    for key, _, shown in _COLUMNS
+                )
+            )
+        return table
+
+    def _blocks(self, *, starred: bool) -> Iterator[Text]:
+        for server in self._status["servers"]:
+            cells = {
+                key: self._shown(server["server"], key, shown(_value(server, key)), starred=starred)
+                for key, _, shown in _COLUMNS
+            }
+            yield Text.assemble((server["server"], "bold"), " ", cells["role"], " at ", cells["address"])
+            if server["reachable"]:
+                yield Text.assemble("  in sync: ", cells["in_sync"], ", entry ", cells["action_id"])
+                yield Text.assemble("  acknowledged ", cells["acknowledged"], ", lag ", cells["lag"])
+                yield Text.assemble("  epoch ", cells["epoch"], ", lease ", cells["read_lease_ms"], " ms")
+                yield Text.assemble("  pid ", cells["pid"], ", in role for ", cells["role_for_ms"])
 
 
-def _cells(server: Status, former: Status | None) -> list[Text]:
-    cells = []
-    for key, _, shown in _COLUMNS:
-        changed = former is not None and key not in _RESTLESS and server.get(key) != former.get(key)
-        value = server.get(key)
-        if key == "role" and not server["reachable"]:
-            value = "away"
-        cells.append(Text(shown(value), style=_CHANGED if changed else ""))
-    return cells
+def _value(server: Status, key: str) -> Any:
+    if key == "role" and not server["reachable"]:
+        return "silent" if server.get("silent") else "away"
+    return server.get(key)
 
 
-def _headline(status: Status, before: Status | None) -> Text:
+def _alarms(status: Status) -> list[str]:
+    """Return what nobody may overlook."""
     view = status["view"]
     if view is None:
-        return Text(f"service {status['service']}: no view is known")
-    in_sync = ", ".join(map(_text, view["in_sync"]))
-    epoch, primary, history = _text(view["epoch"]), _text(view["primary"]), _text(view["history"])
-    changed = before is not None and before["view"] != view
-    return Text(f"service {status['service']}: ").append(
-        f"epoch {epoch}, primary {primary}, in sync {in_sync}, history {history}",
-        style=_CHANGED if changed else "",
-    )
+        full = any(server.get("epoch") for server in status["servers"])
+        if status["witness"]["reachable"] and full:
+            return [_LOST_MEMORY]
+        return []
+    code, sentence = health(status)
+    alarms = [sentence] if code == HealthCode.NOBODY_LEADS else []
+    if len(view["in_sync"]) == 1:
+        alarms.append(f"ONE COPY ONLY: what {_text(view['primary'])} holds is all there is")
+    waited_for = missed(status)
+    if waited_for:
+        alarms.append(f"nothing is acknowledged without {', '.join(waited_for)}, until the view changes")
+    return alarms
 
 
-def _remarks(status: Status) -> list[Text]:
+def _remarks(status: Status) -> list[str]:
+    servers = status["servers"]
     remarks = []
-    if status["view"] is not None:
-        copies = len(status["view"]["in_sync"])
-        remarks.append(
-            f"{copies} copies hold every acknowledged entry"
-            if copies > 1
-            else f"ONE COPY ONLY: what {_text(status['view']['primary'])} holds is all there is"
-        )
-    elif status["witness"]["reachable"] and any(server.get("epoch") for server in status["servers"]):
-        remarks.append(
-            "the witness holds no view, though the servers hold accounts: it has lost its memory, and nobody "
-            "can take over; run `bankrmi witness restore`"
-        )
+    copies = len(status["view"]["in_sync"]) if status["view"] is not None else 0
+    if copies > 1 and not missed(status):
+        remarks.append(f"{copies} copies hold every acknowledged entry")
     if not status["witness"]["reachable"]:
         remarks.append("the witness cannot be reached: no change of primary until it can")
         if status.get("view_from"):
             remarks.append(f"the view is what {status['view_from']} says")
     if not status["nameserver"]["reachable"]:
         remarks.append("the name server cannot be reached: clients use the addresses of the configuration")
-    away = [server for server in status["servers"] if not server["reachable"] and server.get("reason")]
-    remarks += [f"{server['server']} is away: {server['reason']}" for server in away]
-    waited_for = [server["server"] for server in status["servers"] if _is_missed(server)]
-    if waited_for:
-        remarks.append(f"nothing is acknowledged without {', '.join(waited_for)}, until the view changes")
-    return [Text(remark) for remark in remarks]
+    for server in servers:
+        if not server["reachable"] and server.get("reason"):
+            remarks.append(f"{server['server']} is {_value(server, 'role')}: {server['reason']}")
+        if server["reachable"] and server.get("why"):
+            remarks.append(f"{server['server']} is {server['role']}: {server['why']}")
+        if server.get("slow_ms"):
+            remarks.append(f"{server['server']} is slow: it took {server['slow_ms']} ms to answer")
+    return [*remarks, *_broken_links(status)]
 
 
-def _is_missed(server: Status) -> bool:
-    """Whether a copy counts and cannot be reached: for a moment, or for as long as the witness is away."""
-    return bool(server.get("in_sync")) and not server["reachable"]
+def _broken_links(status: Status) -> list[str]:
+    """Return who of those that can be asked does not reach whom."""
+    known = [one for one in status["servers"] if one["reachable"] and one.get("connected") is not None]
+    told = []
+    for one, other in combinations(known, 2):
+        there = other["server"] in one["connected"]
+        back = one["server"] in other["connected"]
+        if not there and not back:
+            told.append(f"{one['server']} and {other['server']} do not reach each other")
+        elif not there or not back:
+            near, far = (one, other) if not there else (other, one)
+            told.append(f"{near['server']} does not reach {far['server']}")
+    if status["witness"]["reachable"]:
+        told += [
+            f"{one['server']} does not reach the witness" for one in known if one.get("witness_silent_ms")
+        ]
+    return told

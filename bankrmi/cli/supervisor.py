@@ -2,7 +2,8 @@
 
 Rule 1: a child that dies is reported, with its pid and how it ended, before anything else is done about it.
 Rule 2: it is started again after a growing pause; but not after a configuration error, nor when it was never
-        ready and has failed `FIRST_TRIES` times: it would only end the same.
+        ready and has failed `FIRST_TRIES` times: it would only end the same. Unless it says that it awaits
+        something that comes by itself, as an address does when the network comes up.
 Rule 3: the first group stops before the second. So the witness is gone when the servers stop, and what they
         leave behind is the view as it was (rule V10).
 Rule 4: nothing is left behind. Children have sessions of their own, so that a Ctrl-C on the terminal reaches
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.readiness import AWAITS
 from bankrmi.storage.database import private_opener
 
 __all__ = ["Child", "Supervisor", "how_it_ended", "next_pause_s"]
@@ -54,6 +56,7 @@ STOP_S = 3.0
 class Child:
     """What to run: `{parent_pid}` and `{ready_fd}` are filled into the command."""
 
+    name: str
     title: str
     command: tuple[str, ...]
     stop_signal: signal.Signals
@@ -85,6 +88,8 @@ class _Kept:
         self.process: asyncio.subprocess.Process | None = None
         self.was_ready = False
         self.failures = 0
+        self.awaits: str | None = None
+        """For what it waits that may pass by itself, as it said before it ended."""
         self.given_up_with: int | None = None
         self.settled = asyncio.Event()
         """It was ready once, or is given up."""
@@ -99,11 +104,17 @@ class Supervisor:
     """A thread that keeps groups of children; the second group is started when the first has settled."""
 
     def __init__(
-        self, groups: Sequence[Sequence[Child]], *, restart: bool, report: Callable[[str], None]
+        self,
+        groups: Sequence[Sequence[Child]],
+        *,
+        restart: bool,
+        report: Callable[[str], None],
+        on_end: Callable[[Child], None] = lambda _: None,
     ) -> None:
         self._groups = groups
         self._restart = restart
         self._report = report
+        self._on_end = on_end
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
@@ -200,7 +211,7 @@ class Supervisor:
     async def _keep(self, kept: _Kept) -> None:
         pause_s = 0.0
         while not self._stopping.is_set():
-            began_s = self._loop.time()
+            began_s, kept.awaits = self._loop.time(), None
             returncode = await self._live(kept)
             if self._stopping.is_set():
                 break
@@ -227,6 +238,7 @@ class Supervisor:
                 kept.signal(signal.SIGKILL)
             reading = asyncio.create_task(self._read_readiness(kept, ready))
             returncode = await kept.process.wait()
+            self._on_end(kept.child)
             await asyncio.wait({reading}, timeout=LAST_LINE_S)
             reading.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -258,6 +270,9 @@ class Supervisor:
             transport.close()
         if line:
             told = json.loads(line)
+            if AWAITS in told:
+                kept.awaits = str(told[AWAITS])
+                return
             role = f"{told['role']}, " if told.get("role") else ""
             self._report(f"{kept.child.title} is ready: {role}pid {told['pid']}, {told['address']}")
             kept.was_ready = True
@@ -270,7 +285,8 @@ class Supervisor:
             f"{kept.child.title} (pid {pid}) {how_it_ended(returncode)}{_last_words(kept.child, returncode)}"
         )
         kept.failures += returncode > 0
-        hopeless = returncode == ExitCode.USAGE or (kept.failures >= FIRST_TRIES and not kept.was_ready)
+        in_vain = kept.failures >= FIRST_TRIES and not kept.was_ready and kept.awaits is None
+        hopeless = returncode == ExitCode.USAGE or in_vain
         if self._restart and not hopeless:
             self._report(f"{ended}; it is started again in {pause_s:g} s")
             return True

@@ -2,18 +2,28 @@
 
 Rule 1: 4, the end of the input, Ctrl-C and SIGTERM stop the whole bank, and leave the view as it was.
 Rule 2: a second signal does not wait for anybody.
+Rule 3: what the bank does is told in a line each (`narration`), while its logs are files, and not on the
+        screen.
 """
 
 from __future__ import annotations
 
 import signal
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.cli.interruption import SIGNALS, Interrupted, what_was_under_way
 from bankrmi.cli.invocation import Invocation, say
+from bankrmi.cli.logs import FollowedLog, read_line
 from bankrmi.cli.menu import Menu
+from bankrmi.cli.narration import Narrator
+from bankrmi.cli.occupied import who_has_the_ports
 from bankrmi.cli.overview import print_status
 from bankrmi.cli.screen import Screen
 from bankrmi.cli.supervisor import Child, Supervisor
@@ -24,12 +34,10 @@ from bankrmi.storage.place import make_private
 
 __all__ = ["children_of", "run"]
 
+FOLLOW_S = 0.2
+
 START_S = 15.0
 """A bank that is not ready by then waits for something; its status says for what."""
-
-
-class _Stopped(BaseException):
-    """What Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) raise, wherever we are."""
 
 
 class _Signals:
@@ -37,50 +45,128 @@ class _Signals:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-        self._stopping = False
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        self.stopping = False
+        for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # As `nohup` wants it.
                 signal.signal(number, self._on_signal)
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        if self._stopping:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self.stopping:
             self._supervisor.kill()
             return
-        self._stopping = True
-        raise _Stopped
+        self.stopping = True
+        raise Interrupted(number)
 
 
-def run(invocation: Invocation, configuration: Configuration, *, menu: bool, restart: bool) -> ExitCode:
+class _Narration:
+    """A thread that follows the logs of the children, and tells what is worth it."""
+
+    def __init__(self, service: str, logs: Path | None, report: Callable[[str], None]) -> None:
+        self._narrator = Narrator(service)
+        self._folder = logs
+        self._logs: dict[str, FollowedLog] = {}
+        self._report = report
+        self._up = threading.Event()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="narration", daemon=True)
+
+    def died(self, child: Child) -> None:
+        """Note when a child ended."""
+        self._narrator.died(child.name, time.time())
+
+    def is_up(self) -> None:
+        """From now on changes of the view are told: the bank has started."""
+        self._up.set()
+
+    def __enter__(self) -> _Narration:
+        if self._folder is not None:
+            self._thread.start()
+        return self
+
+    def follow(self, names: Iterable[str]) -> None:
+        """Follow the logs of these children, from their ends on."""
+        if self._folder is not None:
+            self._logs = {name: FollowedLog(self._folder / f"{name}.log") for name in names}
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        for log in self._logs.values():
+            log.close()
+
+    def _follow(self) -> None:
+        while not self._over.wait(FOLLOW_S):
+            up = self._up.is_set()
+            for name, log in self._logs.items():
+                for line in log.new_lines():
+                    told = read_line(line)
+                    sentence = self._narrator.take(name, told) if told is not None else None
+                    if sentence is not None:
+                        self._report(sentence)
+            self._narrator.is_up = up
+
+
+def run(invocation: Invocation, configuration: Configuration, *, menu: bool, restart: bool) -> int:
     """Start the bank, stay until it shall stop, and stop it."""
     screen = Screen() if menu else None
-    children = children_of(invocation, configuration, logs=_log_folder(configuration) if menu else None)
-    supervisor = Supervisor(children, restart=restart, report=screen.interject if screen else say)
+    report = screen.interject if screen else say
+    logs = _log_folder(configuration) if menu else None
+    children = children_of(invocation, configuration, logs=logs)
+    narration = _Narration(configuration.service, logs, report)
+    narration.follow(child.name for group in children for child in group)
+    supervisor = Supervisor(children, restart=restart, report=report, on_end=narration.died)
     try:
         with supervisor:
-            _Signals(supervisor)
-            return _stay(supervisor, invocation, configuration, screen)
-    except (KeyboardInterrupt, _Stopped):
+            signals = _Signals(supervisor)
+            try:
+                with narration:
+                    return _stay(supervisor, invocation, configuration, screen, narration.is_up)
+            finally:
+                signals.stopping = True
+                _say_to_whoever_is_there("Stopping the bank…")
+    except KeyboardInterrupt as interruption:
+        _say_to_whoever_is_there(*what_was_under_way(interruption))
         return ExitCode.DONE
+    finally:
+        _say_to_whoever_is_there("The bank has stopped.")
+
+
+def _say_to_whoever_is_there(*lines: str) -> None:
+    with suppress(OSError):  # The terminal may be gone.
+        for line in lines:
+            say(line)
 
 
 def _stay(
-    supervisor: Supervisor, invocation: Invocation, configuration: Configuration, screen: Screen | None
+    supervisor: Supervisor,
+    invocation: Invocation,
+    configuration: Configuration,
+    screen: Screen | None,
+    on_up: Callable[[], None],
 ) -> ExitCode:
     all_ready = supervisor.wait_until_settled(START_S)
     if failures := supervisor.never_started():
         # Half a bank is not what was asked for; the reasons are on the screen.
-        say("The bank did not start. If it runs already, 'bankrmi menu' opens another menu.")
+        supervisor.stop()
+        say("The bank did not start.")
+        for sentence in who_has_the_ports(configuration):
+            say(sentence)
         return ExitCode.USAGE if ExitCode.USAGE in failures else ExitCode.ERROR
     if not all_ready:
         say("Not every process is ready yet; 'bankrmi status' and the logs say what it waits for.")
     print_status(configuration)
-    if screen is not None:
+    on_up()
+    if screen is None:
+        say("The bank is running; Ctrl-C stops it.")
+        supervisor.wait_until_over()
+        return ExitCode.ERROR  # Every process has ended, and none is started again.
+    try:
         with invocation.connect(on_waiting=screen.show_waiting) as bank:
             Menu(bank, screen).run()
-        return ExitCode.DONE
-    say("The bank is running; Ctrl-C stops it.")
-    supervisor.wait_until_over()
-    return ExitCode.ERROR  # Every process has ended, and none is started again.
+    except KeyboardInterrupt as interruption:
+        _say_to_whoever_is_there(*what_was_under_way(interruption))
+    return ExitCode.DONE
 
 
 def _log_folder(configuration: Configuration) -> Path:
@@ -103,7 +189,10 @@ def children_of(
 
     def child(title: str, name: str, command: list[str], stop_signal: signal.Signals) -> Child:
         supervised = ["--parent-pid", "{parent_pid}", "--ready-fd", "{ready_fd}"]
+        if logs is not None:
+            supervised += ["--log-file", str(logs / f"{name}.log")]
         return Child(
+            name=name,
             title=title,
             command=(sys.executable, "-m", "bankrmi", *options, *command, *supervised),
             # A server that gets SIGTERM changes the view to leave in good order; SIGINT ends it as it is.

@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
-__all__ = ["RealRange", "whole_number"]
+from bankrmi.bank.operations import LARGEST
+
+__all__ = ["RealRange", "is_too_large", "whole_number"]
 
 # Longer ones are no number of ours anyway, and must not be printed in full.
 _DIGITS = re.compile(r"[0-9]{1,30}")
@@ -17,6 +19,12 @@ _DIGITS = re.compile(r"[0-9]{1,30}")
 def whole_number(text: str) -> int | str:
     """Return the number; anything else as it was written, for `check_account` to refuse."""
     return int(text) if _DIGITS.fullmatch(text) else text
+
+
+def is_too_large(text: str) -> bool:
+    """Return whether it is a whole number, and over the largest that there can be."""
+    digits = text.lstrip("0")
+    return text.isascii() and text.isdigit() and (len(digits) > 30 or int(digits or "0") > LARGEST)
 
 
 class RealRange(click.FloatRange):

@@ -99,19 +99,27 @@ def _is_account(row: Any) -> bool:
 def plan_witness_restore(configuration: Configuration, *, given_up: Collection[str] = ()) -> dict[str, Any]:
     """Return what each server holds (`found`, a line for each) and the only safe view (`view`).
 
-    Raises OperationFailed, with the same lines and the reason, if no view is safe. `given_up` names servers
-    that are lost, machine or disk: the operator's word, and the loss of what only they held.
+    Nothing is changed by it: nobody is asked to hold still.  Raises OperationFailed, with the same lines and
+    the reason, if no view is safe. `given_up` names servers that are lost, machine or disk: the operator's
+    word, and the loss of what only they held.
     """
-    findings = restoring.gather(configuration, given_up=given_up)
+    findings = restoring.survey(configuration, given_up=given_up)
     found = [_line(name, answer) for name, answer in findings.answers.items()]
     if isinstance(findings.verdict, NoSafeView):
         raise OperationFailed("\n".join([*found, f"no view is safe: {findings.verdict.why}"]))
-    return {"found": [*found, findings.verdict.why], "view": findings.verdict.view.to_wire()}
+    view = findings.verdict.view
+    return {"found": [*found, findings.verdict.why], "view": view.to_wire()}
 
 
-def restore_witness(configuration: Configuration, view: dict[str, Any]) -> dict[str, Any]:
-    """Propose the view that `plan_witness_restore` found; return it."""
-    return restoring.apply(configuration, View.from_wire(view)).to_wire()
+def restore_witness(
+    configuration: Configuration, view: dict[str, Any], *, given_up: Collection[str] = ()
+) -> dict[str, Any]:
+    """Have every server hold still, and propose the view that `plan_witness_restore` found; return it.
+
+    What was found is looked up once more when everybody holds still: the view proposed is led by the same
+    server, or none is proposed, and OperationFailed says what became of the bank.
+    """
+    return restoring.restore(configuration, View.from_wire(view).primary, given_up=given_up).to_wire()
 
 
 def _line(name: str, answer: Holding | str) -> str:

@@ -1,14 +1,17 @@
 """What every server, the witness and the name server say of themselves, asked side by side.
 
-Rule 1: whoever is down is reported as such and keeps nobody waiting for longer than half a second.
+Rule 1: whoever is down is reported as such and keeps nobody waiting for longer than `_SECONDS`; who has much
+        to do and answers after a while is slow, and not down.
 Rule 2: the view is the witness's; where it cannot be asked, that of the server with the newest one,
         and `view_from` says whose it is.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from bankrmi.client.asking import ask_once
@@ -17,16 +20,30 @@ from bankrmi.config import Configuration
 from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BankError
 from bankrmi.foreign_text import foreign
-from bankrmi.rmi import NAMESERVER_NAME
+from bankrmi.rmi import NAMESERVER_NAME, Failure, NotConnected
 
 __all__ = ["overview", "view_fields"]
 
-_SECONDS = 0.5
+_SECONDS = 2.5
+_SLOW_SECONDS = 0.5
 
 _Told = Mapping[str, Any]
 
 _UNKNOWN = dict.fromkeys(
-    ("role", "pid", "epoch", "action_id", "acknowledged", "digest", "lag", "read_lease_ms", "role_for_ms")
+    (
+        "role",
+        "why",
+        "pid",
+        "epoch",
+        "action_id",
+        "acknowledged",
+        "digest",
+        "lag",
+        "read_lease_ms",
+        "role_for_ms",
+        "connected",
+        "witness_silent_ms",
+    )
 )
 
 
@@ -34,41 +51,59 @@ def overview(configuration: Configuration) -> dict[str, Any]:
     """Return the status of the whole bank, in the shape of `bankrmi status --json`."""
     with ThreadPoolExecutor(len(configuration.servers) + 2) as pool:
         asked = {
-            name: pool.submit(ask_once, address, ACCOUNT_ID + name, "status", seconds=_SECONDS)
+            name: pool.submit(_ask, address, ACCOUNT_ID + name, "status")
             for name, address in configuration.servers.items()
         }
-        witness = pool.submit(
-            ask_once, configuration.witness, WITNESS_ID, "read", [configuration.service], seconds=_SECONDS
-        )
-        names = pool.submit(ask_once, configuration.nameserver, NAMESERVER_NAME, "ping", seconds=_SECONDS)
-    told = {name: _told(one) for name, one in asked.items()}
-    view, view_from = _view(_told(witness), told)
+        witness = pool.submit(_ask, configuration.witness, WITNESS_ID, "read", configuration.service)
+        names = pool.submit(_ask, configuration.nameserver, NAMESERVER_NAME, "ping")
+    told = {name: one.result() for name, one in asked.items()}
+    view, view_from = _view(witness.result().said, {name: one.said for name, one in told.items()})
     return {
         "service": configuration.service,
         "view": view,
         "view_from": view_from,
+        "copies_min": configuration.copies_min,
         "servers": [
             _server(name, address, told[name], view) for name, address in configuration.servers.items()
         ],
-        "witness": _reachable(configuration.witness, witness),
-        "nameserver": _reachable(configuration.nameserver, names),
+        "witness": _reachable(configuration.witness, witness.result()),
+        "nameserver": _reachable(configuration.nameserver, names.result()),
     }
 
 
-def _told(asked: Future[Any]) -> _Told | str:
-    """Return what was answered, or the reason why nothing was."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What was answered, or why nothing was; `nobody` if it is certain that nobody listens there."""
+
+    said: _Told | str
+    seconds: float
+    nobody: bool = False
+
+    def standing(self) -> dict[str, Any]:
+        """Return what this says about whoever was asked."""
+        if isinstance(self.said, str):
+            return {"reachable": False, "silent": not self.nobody, "reason": self.said}
+        slow = self.seconds > _SLOW_SECONDS
+        return {"reachable": True, "slow_ms": round(1000 * self.seconds) if slow else None}
+
+
+def _ask(address: str, object_id: str, method: str, *args: object) -> _Answer:
+    began = time.monotonic()
+    nobody = False
     try:
-        answer = asked.result()
+        answer = ask_once(address, object_id, method, args, seconds=_SECONDS)
+        said: _Told | str = answer if isinstance(answer, dict) else {}
     except BankError as error:
-        return error.message
-    return answer if isinstance(answer, dict) else {}
+        failure = error.__cause__
+        nobody = isinstance(failure, NotConnected) and failure.reason == "refused"
+        said = error.message
+        if isinstance(failure, Failure) and failure.reason == "timeout":
+            said = f"no answer from {address} in {_SECONDS:g} s: stopped, cut off, or with far too much to do"
+    return _Answer(said=said, seconds=time.monotonic() - began, nobody=nobody)
 
 
-def _reachable(address: str, asked: Future[Any]) -> dict[str, Any]:
-    told = _told(asked)
-    if isinstance(told, str):
-        return {"reachable": False, "address": address, "reason": told}
-    return {"reachable": True, "address": address}
+def _reachable(address: str, answer: _Answer) -> dict[str, Any]:
+    return {**answer.standing(), "address": address}
 
 
 def _view(
@@ -102,12 +137,11 @@ def _scalar(value: object) -> str | int | None:
     return value if value is None or isinstance(value, str | int) else foreign(value)
 
 
-def _server(name: str, address: str, told: _Told | str, view: _Told | None) -> dict[str, Any]:
+def _server(name: str, address: str, answer: _Answer, view: _Told | None) -> dict[str, Any]:
     known = {"server": name, **_UNKNOWN}
-    if isinstance(told, str):
-        known |= {"reachable": False, "reason": told}
-    else:
-        known |= {**told, "server": name, "reachable": True}
+    if not isinstance(answer.said, str):
+        known |= answer.said
+    known |= {"server": name, **answer.standing()}
     if view is not None:
         known["in_sync"] = name in view["in_sync"]
     elif not isinstance(known.get("in_sync"), bool):

@@ -18,7 +18,8 @@ So there is a safe view if
   that is empty, if it was not always empty; it was, if all others remember the view that they acted in, it is
   not in it, and they proposed nothing since. The operator can give servers up, with all that only they had;
 - all of them hold still, for they found no view, and will answer nobody until there is one; or what they hold
-  could change behind our back;
+  could change behind our back. (`foreseen`: before anybody is asked to hold still, an operator is shown what
+  would be safe if everybody did so now. That is no view to propose yet.)
 - all that hold something are of one history;
 - a server is left that is known to hold everything by the rule above: the primary of E if it has adopted E,
   else a member of the newest view that any server remembers, if nobody adopted a higher epoch, on the disk
@@ -28,19 +29,21 @@ The new view: a history of its own (what is still on its way under the old one t
 new action ids are never compared), an epoch far above E, and that one server alone in sync: the others join
 it, roll back to what they have in common, and only then count again. Far above: epochs may have been won in
 which nobody acted, and news of them may be on its way; a server follows what is newer, of whatever history,
-so none of them may be as high as the new one.
+so none of them may be as high as the new one. If none is safe after all, though everybody holds still by now,
+the view before the loss may be (`unchanged`): it is, if all its members answer, and know of nothing that may
+have followed it. With it everybody goes on.
 Assumption: the rules were kept until the loss. A server put back from a backup breaks it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bankrmi.replication.entry import Position
 from bankrmi.replication.view import View
 
-__all__ = ["EPOCHS_UNHEARD", "Holding", "NoSafeView", "SafeView", "decide"]
+__all__ = ["EPOCHS_UNHEARD", "Holding", "NoSafeView", "SafeView", "decide", "unchanged"]
 
 EPOCHS_UNHEARD = 1000
 """More epochs than are ever won one after the other with nobody acting in any: each takes a process that
@@ -88,14 +91,16 @@ def decide(
     *,
     new_history: str,
     given_up: Collection[str] = (),
+    foreseen: bool = False,
 ) -> SafeView | NoSafeView:
-    """Return the only safe view, or why there is none.
+    """Return the only safe view, or why there is none; if `foreseen`, as it would be if all held still now.
 
     `answers` has a holding for each server that answered, the reason (a text) for each that did not.
     `given_up` names the servers that the operator declares lost, with everything that only they held.
     """
     asked = [name for name in configured if name not in given_up]
-    why = _unheard(asked, answers) or _not_still(asked, answers) or _wiped(asked, answers)
+    moves = None if foreseen else _not_still(configured, answers)
+    why = _unheard(asked, answers) or moves or _wiped(asked, answers)
     if why is not None:
         return NoSafeView(why=why)
     everyone = [one for name in asked if isinstance(one := answers[name], Holding)]
@@ -109,6 +114,22 @@ def decide(
     return _chosen(holdings, new_history)
 
 
+def unchanged(answers: Mapping[str, Holding | str]) -> View | None:
+    """Return the view that was before the loss, if it is certain that none followed it; else None.
+
+    Only a member proposes what follows. All of them are here, on their disks, hold still, and have proposed
+    nothing that may have won; and nobody acted in a newer epoch. (A process before them may have won one,
+    unheard. It ended before it adopted it, so nobody ever acted in it, nor will: its start id is gone.)
+    """
+    holdings = [one for one in answers.values() if isinstance(one, Holding) and one.history is not None]
+    view = _newest_view(holdings)
+    if view is None or any(one.epoch > view.epoch or one.history != view.history for one in holdings):
+        return None
+    members = [one for one in holdings if view.names(one.server, one.incarnation)]
+    sure = all(one.still and one.last_view == view and not one.may_have_moved_on for one in members)
+    return replace(view, forced=True) if sure and len(members) == len(view.in_sync) else None
+
+
 def _unheard(asked: Iterable[str], answers: Mapping[str, Holding | str]) -> str | None:
     for name in asked:
         answer = answers.get(name, "it was not asked")
@@ -117,9 +138,10 @@ def _unheard(asked: Iterable[str], answers: Mapping[str, Holding | str]) -> str 
     return None
 
 
-def _not_still(asked: Iterable[str], answers: Mapping[str, Holding | str]) -> str | None:
-    for name in asked:
-        answer = answers[name]
+def _not_still(configured: Iterable[str], answers: Mapping[str, Holding | str]) -> str | None:
+    """Return who does not hold still: not even one that is given up may go on in the history before."""
+    for name in configured:
+        answer = answers.get(name)
         if isinstance(answer, Holding) and not answer.still:
             return f"{name} has not seen yet that the witness holds no view: ask again in a moment"
     return None

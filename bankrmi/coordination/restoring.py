@@ -1,20 +1,26 @@
-"""How the witness is restored: ask everybody, let `restore` decide, propose what it says.  For operators.
+"""How the witness is restored: look, let the operator decide, hold still, and propose.  For operators.
 
 Rule 1: only a witness that answers, and holds no view, is restored.
-Rule 2: each server is told to hold still; it answers nobody until there is a view, so nothing that was seen
-        here changes before the view that rests on it is made.
+Rule 2: looking (`survey`) changes nothing: a bank that is well without the view goes on if no view is safe,
+        or if the operator says no.
+Rule 3: then each server is told to hold still; it answers nobody until there is a view, so nothing that was
+        seen changes before the view that rests on it is made. It is proposed only if the server that the
+        operator was shown is still the one to lead.
+Rule 4: if it comes to nothing, the witness is given back the view that was, if that is certain (`unchanged`),
+        and everybody goes on.
 """
 
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any
 
 from bankrmi.config import Configuration
-from bankrmi.coordination.restore import Holding, NoSafeView, SafeView, decide
+from bankrmi.coordination.restore import Holding, NoSafeView, SafeView, decide, unchanged
 from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BankError, OperationFailed
 from bankrmi.foreign_text import foreign
@@ -22,12 +28,15 @@ from bankrmi.replication.forms import holdings_of
 from bankrmi.replication.view import View
 from bankrmi.rmi import Failure, RemoteError, connect, handshake
 
-__all__ = ["OPERATOR_ID", "Findings", "apply", "gather"]
+__all__ = ["OPERATOR_ID", "Findings", "restore", "survey"]
 
 OPERATOR_ID = "bankrmi.operator."
 """What the ids of operator objects begin with; the name of the server follows."""
 
 _SECONDS = 3.0
+_STILL_SECONDS = 5.0
+"""For so long everybody is asked again: who starts just then has not seen yet that there is no view."""
+_PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,21 +47,65 @@ class Findings:
     verdict: SafeView | NoSafeView
 
 
-def gather(configuration: Configuration, *, given_up: Collection[str] = ()) -> Findings:
-    """Ask the witness and all servers; raises OperationFailed if the witness needs no restoring."""
+def survey(configuration: Configuration, *, given_up: Collection[str] = ()) -> Findings:
+    """Ask the witness and all servers, and change nothing; the verdict is what is safe if all hold still now.
+
+    Raises OperationFailed if the witness needs no restoring.
+    """
+    return _gather(configuration, "holdings", given_up)
+
+
+def restore(configuration: Configuration, primary: str, *, given_up: Collection[str] = ()) -> View:
+    """Have everybody hold still, and propose the safe view, if it is led by `primary`; return it.
+
+    Raises OperationFailed, which says what became of the bank.
+    """
+    deadline = time.monotonic() + _STILL_SECONDS
+    findings = _gather(configuration, "hold_still", given_up)
+    while isinstance(findings.verdict, NoSafeView) and time.monotonic() < deadline:
+        time.sleep(_PAUSE_SECONDS)
+        findings = _gather(configuration, "hold_still", given_up)
+    verdict = findings.verdict
+    if isinstance(verdict, NoSafeView):
+        raise _came_to_nothing(configuration, findings, f"no view is safe any more: {verdict.why}")
+    if verdict.view.primary != primary:
+        why = f"{verdict.view.primary} holds everything now, and not {primary}"
+        raise _came_to_nothing(configuration, findings, why)
+    return _propose(configuration, verdict.view)
+
+
+def _came_to_nothing(configuration: Configuration, findings: Findings, why: str) -> OperationFailed:
+    """Have everybody go on where that is certain to be right; return what to tell the operator."""
+    before = unchanged(findings.answers)
+    if before is None:
+        still = [name for name, one in findings.answers.items() if isinstance(one, Holding) and one.still]
+        return OperationFailed(
+            f"{why}; {', '.join(still) or 'nobody'} holds still, and answers nobody until the witness is "
+            "restored: run `bankrmi witness restore` again"
+        )
+    _propose(configuration, before)
+    return OperationFailed(
+        f"{why}; so the witness was given back the view that was (epoch {before.epoch}, primary "
+        f"{before.primary}), which all its members are sure of, and the bank goes on with that"
+    )
+
+
+def _gather(configuration: Configuration, method: str, given_up: Collection[str]) -> Findings:
     view = _call_witness(configuration, "read", [configuration.service])
     if view is not None:
         epoch = foreign(view["epoch"] if isinstance(view, dict) else view)
         raise OperationFailed(f"there is nothing to restore: the witness holds a view (epoch {epoch})")
     names = list(configuration.servers)
     with ThreadPoolExecutor(len(names)) as pool:
-        told = pool.map(lambda name: _holding(name, configuration.servers[name]), names)
+        told = pool.map(lambda name: _holding(name, configuration.servers[name], method), names)
         answers = dict(zip(names, told, strict=True))
-    verdict = decide(names, answers, new_history=secrets.token_hex(8), given_up=given_up)
+    verdict = decide(
+        names, answers, new_history=secrets.token_hex(8), given_up=given_up, foreseen=method == "holdings"
+    )
     return Findings(answers=answers, verdict=verdict)
 
 
-def apply(configuration: Configuration, view: View) -> View:
+def _propose(configuration: Configuration, view: View) -> View:
     """Propose the view; raises OperationFailed if there is one meanwhile."""
     answer = _call_witness(configuration, "propose", [configuration.service, None, view.to_wire()])
     try:
@@ -74,10 +127,10 @@ def _call_witness(configuration: Configuration, method: str, args: list[object])
         raise OperationFailed(f"the witness at {configuration.witness} does not answer: {error}") from error
 
 
-def _holding(server: str, address: str) -> Holding | str:
+def _holding(server: str, address: str, method: str) -> Holding | str:
     try:
         with connect(address, OPERATOR_ID + server, handshake("operator"), _SECONDS) as connection:
-            return _read(connection.call("hold_still", timeout=_SECONDS))
+            return _read(connection.call(method, timeout=_SECONDS))
     except (Failure, RemoteError, BankError) as error:
         return str(error)
     except ValueError:

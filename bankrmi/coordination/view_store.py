@@ -15,7 +15,6 @@ Rule 5: what a question or a proposal costs does not depend on how many views th
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -27,9 +26,9 @@ import apsw
 
 from bankrmi.coordination.coordinator import Expected
 from bankrmi.coordination.succession import objection
-from bankrmi.errors import BrokenInvariant, ConfigurationError, InvalidRequest, OperationFailed
+from bankrmi.errors import BrokenInvariant, InvalidRequest, OperationFailed
 from bankrmi.replication.view import View
-from bankrmi.storage.database import make_directory, private_opener, sync_directory
+from bankrmi.storage.database import own_directory, private_opener, sync_directory
 from bankrmi.storage.disk_failure import DiskFailed as NotInPlace
 from bankrmi.storage.place import Place, make_private
 
@@ -50,6 +49,7 @@ _SCHEMA = """
     ) STRICT;
     CREATE INDEX IF NOT EXISTS of_service ON views (service)
 """
+_IN_USE = "another witness (pid {owner}) uses {directory} already: is the bank up?"
 _INSERT = "INSERT INTO views (service, history, epoch, view, checksum) VALUES (?, ?, ?, ?, ?)"
 _ROWS = "SELECT service, history, epoch, view, checksum FROM views INDEXED BY of_service WHERE service = ?"
 _NEWEST = f"{_ROWS} ORDER BY number DESC LIMIT 1"
@@ -74,7 +74,7 @@ class ViewStore:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "view.db"
-        self._lock = _only_user_of(folder)
+        self._lock = own_directory(folder, _IN_USE)
         self._failed = False
         try:
             with contextlib.suppress(FileExistsError):
@@ -84,10 +84,10 @@ class ViewStore:
             self._place = Place(folder, self._file)
             self._prepare()
         except (apsw.Error, OSError) as error:
-            os.close(self._lock)
+            self._lock.close()
             raise OperationFailed(f"the witness cannot use {self._file}: {error}") from error
         except DiskFailed:
-            os.close(self._lock)
+            self._lock.close()
             raise
 
     def _prepare(self) -> None:
@@ -102,11 +102,10 @@ class ViewStore:
 
     def close(self) -> None:
         """Let the next process use the folder."""
-        if self._lock >= 0:
+        if not self._lock.closed:
             with contextlib.suppress(apsw.Error):
                 self._database.close()
-            os.close(self._lock)
-            self._lock = -1
+            self._lock.close()
 
     def services(self) -> list[str]:
         """Return the services that have a view, in the order of their names."""
@@ -222,22 +221,3 @@ class _PastHistories:
 
 def _checksum(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _only_user_of(folder: Path) -> int:
-    """Return the descriptor of the lock file of `folder`, locked; the folder is made if it is not there."""
-    try:
-        make_directory(folder)
-        lock = private_opener(folder / "lock", os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise ConfigurationError(f"the witness cannot use {folder}: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
-        taken = f"another witness (pid {holder}) uses {folder} already: is the bank up?"
-        raise OperationFailed(taken) from error
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, str(os.getpid()).encode(), 0)
-    return lock

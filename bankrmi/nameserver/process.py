@@ -5,18 +5,17 @@ is another machine's, it is asked every now and then, for the tags.
 
 Rule 1: the witness's disk is locked and read before anything listens.
 Rule 2: when that disk fails, the process ends at once (exit code 1): what it would answer is not certain.
-Rule 3: SIGTERM and SIGINT end it in good order; a second one, at once.
+Rule 3: SIGTERM and SIGINT end it in good order; a second one, at once. SIGHUP opens the log file again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 import signal
 import socket
-from contextlib import suppress
+from pathlib import Path
 
 import structlog
 
@@ -25,9 +24,10 @@ from bankrmi.coordination.view_store import ViewStore
 from bankrmi.coordination.witness import WITNESS_ID, Witness
 from bankrmi.coordination.witness_client import WitnessClient
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
-from bankrmi.logging_setup import configure
+from bankrmi.logging_setup import configure, reopen_log
 from bankrmi.nameserver.names import TaggedNames, remote_names
 from bankrmi.parent_death import end_with_parent
+from bankrmi.readiness import AWAITS, say_awaiting, say_ready
 from bankrmi.replication.view import View
 from bankrmi.rmi import NAMESERVER_NAME, PROTOCOL_VERSION, Daemon, Limits, PlainObject, handshake, rounds_of
 
@@ -45,18 +45,20 @@ def run(
     log_json: bool = False,
     parent_pid: int | None = None,
     ready_fd: int | None = None,
+    log_file: Path | None = None,
 ) -> int:
     """Serve until told to stop; return the exit code."""
     os.umask(0o077)  # What is written here is for its owner only.
     end_with_parent(parent_pid)
     configure(log_json, "nameserver")
     try:
-        asyncio.run(_Process(configuration).serve(ready_fd))
+        asyncio.run(_Process(configuration, log_file).serve(ready_fd))
     except ConfigurationError as error:
         log.error(error.message)
         return _USAGE
     except BankError as error:
         log.error(error.message)
+        say_awaiting(ready_fd, error)
         return _ERROR
     return _DONE
 
@@ -64,8 +66,9 @@ def run(
 class _Process:
     """What is served here, from start to end."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, log_file: Path | None) -> None:
         self._configuration = configuration
+        self._log_file = log_file
         self._start_id = secrets.token_hex(8)
         self._names = TaggedNames(configuration.service, configuration.servers)
         self._daemons: dict[str, Daemon] = {}
@@ -103,7 +106,10 @@ class _Process:
                 self._follow_from_afar()
         if not self._daemons:
             addresses = " or ".join(dict.fromkeys((settings.nameserver, settings.witness)))
-            raise ConfigurationError(f"nothing to serve here: {addresses} is not an address of this machine")
+            raise OperationFailed(
+                f"nothing to serve here: {addresses} is not an address of this machine, or not yet",
+                **{AWAITS: "an address"},
+            )
 
     def _serve_witness(self) -> None:
         settings = self._configuration
@@ -177,6 +183,7 @@ class _Process:
 
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, stop)
+        loop.add_signal_handler(signal.SIGHUP, reopen_log, self._log_file)
 
     async def _close(self) -> None:
         if self._polling is not None:
@@ -192,11 +199,7 @@ class _Process:
         address = next(iter(self._daemons))
         serving = sorted(self._daemons)
         log.info("ready", addresses=serving, witness="here" if self._store is not None else "elsewhere")
-        if ready_fd is not None:
-            line = json.dumps({"pid": os.getpid(), "server": "nameserver", "address": address})
-            with suppress(OSError):
-                os.write(ready_fd, line.encode() + b"\n")
-                os.close(ready_fd)
+        say_ready(ready_fd, server="nameserver", address=address)
 
 
 def _is_here(address: str) -> bool:

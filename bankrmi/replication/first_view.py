@@ -1,7 +1,9 @@
 """The first view of a new bank, and the refusal to make a second first one.  Rule V9.
 
-Rule 1: the first view is proposed only when every configured server says that it is empty, or an
-        operator says so; a journal without a view means that the witness lost its memory.
+Rule 1: the first view is proposed only when every configured server says that it is empty; a journal without
+        a view means that the witness lost its memory.
+Rule 2: an operator's word (`first`) stands for those only that have been asked for a while and do not answer;
+        never for one that says, or said once, that it holds something.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["FirstView"]
 
 ASK_AGAIN_MS = 100.0
+WAIVED_AFTER_MS = 3000.0
+"""Who has answered nothing for so long, though it could have been asked all the time, does not answer."""
 
 
 class FirstView:
@@ -28,6 +32,10 @@ class FirstView:
         self.replica = replica
         self.seen_no_view = False
         self._holdings: dict[str, Holdings] = {}
+        self._full: set[str] = set()
+        self._heard_ms: dict[str, float] = {}
+        self._began_ms: float | None = None
+        self._linked_ms: dict[str, float] = {}
         self._asked_ms = float("-inf")
         self._reported: tuple[str, ...] | None = None
 
@@ -40,18 +48,23 @@ class FirstView:
         if replica.now_ms - self._asked_ms < ASK_AGAIN_MS:
             return
         self._asked_ms = replica.now_ms
-        self._report(tuple(name for name in replica.settings.others if name not in self._holdings))
+        if self._began_ms is None:
+            self._began_ms = replica.now_ms
+        self._report(tuple(self.missing))
         self._holdings.clear()
         for server in replica.settings.others:
-            if server in replica.links:
+            if server not in replica.links:
+                self._linked_ms.pop(server, None)
+            else:
+                self._linked_ms.setdefault(server, replica.now_ms)
                 replica.effects.append(Send(server, Census(server=replica.settings.server)))
         replica.viewing.read()
 
     def _report(self, missing: tuple[str, ...]) -> None:
         """Say once what the first start waits for."""
-        full = tuple(name for name, holdings in self._holdings.items() if not holdings.empty)
+        full = tuple(sorted(self._full))
         told = full or missing
-        if not self.seen_no_view or told == self._reported or self.replica.settings.first:
+        if not self.seen_no_view or told == self._reported:
             return
         self._reported = told
         if full:
@@ -62,25 +75,53 @@ class FirstView:
             self.replica.effects.append(Report("nobody can lead", {"why": why}))
         elif missing:
             why = "the first start of a bank needs every configured server, to be sure that all are empty"
+            if self.replica.settings.first:
+                why = f"--first does without those that do not answer for {WAIVED_AFTER_MS / 1000:g} s"
             self.replica.effects.append(Report("waiting", {"for": list(missing), "why": why}))
 
     def told(self, holdings: Holdings) -> None:
         """Another server said what it holds."""
         self._holdings[holdings.server] = holdings
+        self._heard_ms[holdings.server] = self.replica.now_ms
+        if holdings.empty:
+            self._full.discard(holdings.server)
+        else:
+            self._full.add(holdings.server)
 
     def forget(self) -> None:
         """There was a view: who was empty before may not be empty now."""
         self._holdings.clear()
+        self._full.clear()
+        self._began_ms = None
+
+    @property
+    def missing(self) -> list[str]:
+        """Who has not said whether it is empty."""
+        return [server for server in self.replica.settings.others if server not in self._holdings]
 
     @property
     def may_be_made(self) -> bool:
         """Whether a first view may be made, and it is this server's turn to make it."""
         settings = self.replica.settings
-        everyone = all(
-            server in self._holdings and self._holdings[server].empty for server in settings.others
-        )
-        turn = settings.server == settings.servers[0]
-        return self.seen_no_view and (settings.first or (everyone and turn))
+        if not self.seen_no_view or self._full:
+            return False
+        if settings.first:
+            return all(self._is_waived(server) for server in self.missing)
+        return not self.missing and settings.server == settings.servers[0]
+
+    def _is_waived(self, server: str) -> bool:
+        """Whether a server has been asked for long enough, and has answered nothing."""
+        not_asked_yet = server in self.replica.links and server not in self._linked_ms
+        if self._began_ms is None or not_asked_yet:
+            return False
+        never_ms = self._began_ms
+        since_ms = max(never_ms, self._heard_ms.get(server, never_ms), self._linked_ms.get(server, never_ms))
+        return self.replica.now_ms - since_ms >= WAIVED_AFTER_MS
+
+    @property
+    def may_yet_be_made(self) -> bool:
+        """Whether a first view may be made now, or soon, if nobody says a word."""
+        return self.may_be_made or (self.replica.settings.first and not self._full)
 
     def wanted_view(self) -> View | None:
         """Return the first view, if this server is to make it."""

@@ -132,6 +132,17 @@ class Joiner:
         self._copied_view: View | None = None
         self._admitted: tuple[str, int] | None = None
 
+    @property
+    def is_copying(self) -> bool:
+        """Whether a copy of the primary's database is asked for, or on its way."""
+        return self._copying
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether the primary has said, in its epoch, that it will send what is missing."""
+        view = self.replica.view
+        return view is not None and self._admitted == (view.history, view.epoch)
+
     def tick(self) -> None:
         """Ask the primary to be let in, until it has admitted us in its epoch, and whenever it falls silent.
 

@@ -201,12 +201,18 @@ class Viewing:
         """It is empty, has seen that there is no view, and makes none while others hold something."""
         replica = self._replica
         empty = replica.journal.adopted is None and self.view is None
-        return empty and replica.first_view.seen_no_view and not replica.first_view.may_be_made
+        return empty and replica.first_view.seen_no_view and not replica.first_view.may_yet_be_made
 
     def holdings(self) -> Holdings:
-        """Return what this server holds, for those who look for the newest copy."""
+        """Return what this server holds, for those who look for the newest copy.
+
+        Without holding still: what it remembers of the view is what it would remember if it held still now.
+        """
         replica = self._replica
         adopted = replica.journal.adopted
+        last_view, may_have_moved_on = self.last_view, self._may_have_moved_on
+        if self.view is not None:
+            last_view, may_have_moved_on = self.view, not self._proposed_nothing_since(self.view)
         return Holdings(
             server=replica.settings.server,
             incarnation=replica.journal.incarnation,
@@ -216,6 +222,6 @@ class Viewing:
             primary=adopted.primary if adopted is not None else None,
             tip=replica.journal.tip,
             still=self.still or self._waits_for_a_first_view(),
-            last_view=self.last_view,
-            may_have_moved_on=self._may_have_moved_on,
+            last_view=last_view,
+            may_have_moved_on=may_have_moved_on,
         )

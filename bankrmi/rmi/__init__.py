@@ -10,6 +10,7 @@ Assumption: who comes with our handshake is who he says he is, until certificate
 
 from __future__ import annotations
 
+from . import pyro as pyro  # First: whether Pyro5 can be used at all.
 from .addresses import Address, host_and_port
 from .connection import Connection, connect
 from .daemon import Daemon, rounds_of

@@ -16,6 +16,7 @@ import socket
 from collections.abc import Callable
 
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
+from bankrmi.readiness import AWAITS
 
 from .addresses import Address, host_and_port, joined
 from .complaints import complaints
@@ -132,12 +133,20 @@ class Acceptor:
 
 
 async def listening_socket(address: Address) -> socket.socket:
-    """Return a socket bound to the address, or raise ConfigurationError saying what is wrong."""
+    """Return a socket bound to the address.
+
+    Raises ConfigurationError for what cannot be, OperationFailed for what may be another time.
+    """
     host, port = host_and_port(address)
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise ConfigurationError(f"cannot listen on {address}: there is no host {host!r}") from error
+    except UnicodeError as error:
+        raise ConfigurationError(f"cannot listen on {address}: {host!r} is no name of a host") from error
+    except OSError as error:
+        raise OperationFailed(
+            f"cannot listen on {address}: the name {host!r} does not resolve ({error.strerror})",
+            **{AWAITS: f"the name {host}"},
+        ) from error
     found.sort(key=lambda one: one[0] != socket.AF_INET)  # "localhost" means 127.0.0.1
     family, kind, protocol, _, where = found[0]
     listening = socket.socket(family, kind, protocol)
@@ -154,9 +163,15 @@ async def listening_socket(address: Address) -> socket.socket:
 
 
 def _refusal(address: Address, error: OSError) -> BankError:
-    """A port may be free the next time; an address that is not this machine's will not become so."""
-    kind = OperationFailed if error.errno == errno.EADDRINUSE else ConfigurationError
-    return kind(f"cannot listen on {address}: {_reason(error)}")
+    """A port may be free the next time; this machine may get an address that it does not have yet."""
+    sentence = f"cannot listen on {address}: {_reason(error)}"
+    match error.errno:
+        case errno.EADDRINUSE:
+            return OperationFailed(sentence)
+        case errno.EADDRNOTAVAIL:
+            return OperationFailed(sentence, **{AWAITS: "an address"})
+        case _:
+            return ConfigurationError(sentence)
 
 
 def _reason(error: OSError) -> str:
@@ -164,7 +179,7 @@ def _reason(error: OSError) -> str:
         case errno.EADDRINUSE:
             return "another process has taken this port"
         case errno.EADDRNOTAVAIL:
-            return "this machine does not have that address"
+            return "this machine does not have that address, or not yet"
         case errno.EACCES:
             return "this port needs more rights"
         case _:

@@ -187,6 +187,8 @@ class CopyFetcher:
         self._reopen = reopen
         self._open_copy = open_copy
         self._current = current
+        self.fetched: tuple[int, int] | None = None
+        """Bytes that are here, and bytes of the whole, while there is something to fetch."""
         self._task: asyncio.Task[None] | None = None
         self._complained = Complaint()
         self._pause_s = 0.0
@@ -242,9 +244,11 @@ class CopyFetcher:
                     if not isinstance(chunk, bytes) or file.tell() + len(chunk) > size:
                         raise OperationFailed(f"{primary} gave another copy than it had announced")
                     file.write(chunk)
+                    self.fetched = (file.tell(), int(size))
             await link.ask("end_copy", [name], SECONDS)
         finally:
             link.close()
+            self.fetched = None
         return size
 
     def install(self, adopted: Adopted | None) -> SqliteJournal | None:

@@ -1,4 +1,8 @@
-"""The operator object: switchover, export, and holding still for a restore of the witness."""
+"""The operator object: switchover, export, and what a restore of the witness needs.
+
+`holdings` tells what this server holds, and changes nothing; `hold_still` has it look for a view first, and
+answer nobody if there is none.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from bankrmi.errors import OperationFailed
 from bankrmi.replication.effects import Handed, NotLeading, Refusal, Reply
 from bankrmi.replication.events import Event, MessageArrived, SwitchoverAsked
 from bankrmi.replication.fields import identifier
-from bankrmi.replication.messages import HoldStill
+from bankrmi.replication.messages import Census, HoldStill
 from bankrmi.rmi import Call, Exposed
 from bankrmi.server.exporting import Exports
 from bankrmi.server.standby_object import ServerToken, refuse
@@ -40,7 +44,7 @@ class _Switchover:
 class OperatorObject:
     """The remote object of operators (see `rmi.RemoteObject`)."""
 
-    exposed = Exposed(methods=frozenset({"switchover", "export", "hold_still"}))
+    exposed = Exposed(methods=frozenset({"switchover", "export", "holdings", "hold_still"}))
 
     def __init__(self, take: Callable[[Event], None], exports: Exports) -> None:
         self._take = take
@@ -53,6 +57,9 @@ class OperatorObject:
                 self._take(SwitchoverAsked(_Switchover(call), self._argument(call, "a server")))
             case "export":
                 self._exports.ask(call)
+            case "holdings":
+                self._argument(call, None)
+                self._take(MessageArrived(ServerToken(call), Census(server="an operator")))
             case "hold_still":
                 self._argument(call, None)
                 self._take(MessageArrived(ServerToken(call), HoldStill()))

@@ -2,7 +2,7 @@
 
 Rule 1: configuration, ledger and disk are checked before anything listens; a server listens before it leads.
 Rule 2: SIGTERM leaves the bank in good order first (V10), within 2 s; SIGINT, or a second SIGTERM, ends at
-        once and leaves the view as it is.
+        once and leaves the view as it is. SIGHUP ends nothing: it opens the log file again.
 Rule 3: the listening socket is closed last, when nobody is answered any more (R3).
 """
 
@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import os
 import secrets
 import signal
 from collections.abc import Callable
-from contextlib import suppress
+from pathlib import Path
 
 import structlog
 
@@ -23,8 +22,9 @@ from bankrmi.bank.accounts import Accounts
 from bankrmi.config import NOT_THE_DAEMONS, Configuration
 from bankrmi.coordination.witness_client import WitnessClient
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
-from bankrmi.logging_setup import configure
+from bankrmi.logging_setup import configure, reopen_log
 from bankrmi.parent_death import end_with_parent
+from bankrmi.readiness import say_awaiting, say_ready
 from bankrmi.replication.events import StopAsked
 from bankrmi.replication.replica import Replica, Role
 from bankrmi.replication.settings import Settings
@@ -64,19 +64,21 @@ def run(
     log_json: bool = False,
     parent_pid: int | None = None,
     ready_fd: int | None = None,
+    log_file: Path | None = None,
 ) -> int:
     """Run one server until told to stop; return the exit code."""
     os.umask(0o077)  # What is written here is for its owner only.
     end_with_parent(parent_pid)
     configure(log_json, name)
     try:
-        process = _Process(configuration, name, first=first)
+        process = _Process(configuration, name, first=first, log_file=log_file)
         asyncio.run(process.serve(ready_fd))
     except ConfigurationError as error:
         log.error(error.message)
         return _USAGE
     except BankError as error:
         log.error(error.message)
+        say_awaiting(ready_fd, error)
         return _ERROR
     except DiskFailed as error:
         log.error(str(error))
@@ -87,12 +89,15 @@ def run(
 class _Process:
     """All parts of one server."""
 
-    def __init__(self, configuration: Configuration, name: str, *, first: bool) -> None:
+    def __init__(
+        self, configuration: Configuration, name: str, *, first: bool, log_file: Path | None
+    ) -> None:
         if name not in configuration.servers:
             known = ", ".join(configuration.servers)
             raise ConfigurationError(f"there is no server {name} in {configuration.path}: it names {known}")
         self._configuration = configuration
         self._name = name
+        self._log_file = log_file
         self._disk = DataDirectory(configuration, name)
         self._journal = self._disk.open_journal()
         self._start_id = secrets.token_hex(8)
@@ -117,7 +122,7 @@ class _Process:
         driver.start(links, fetcher)
         naming = Naming(configuration, name, self._start_id, lambda: driver.journal.incarnation)
         exports = self._exports()
-        account = self._register_objects(daemon, exports)
+        account = self._register_objects(daemon, exports, fetcher)
         self._catch_signals()
         try:
             await daemon.listen(configuration.servers[name])
@@ -148,7 +153,7 @@ class _Process:
         self._disk.release()  # Not before: whoever comes next finds the database unlocked.
         log.info("stopped")
         # It is over in a moment, in good order: one more signal must not turn that into a death.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
     def _fetcher(self) -> CopyFetcher:
         return CopyFetcher(
@@ -170,11 +175,11 @@ class _Process:
         timeout_ms = self._configuration.client.timeout_ms
         return Exports(self._driver, accounts, server=self._name, now_ms=now_ms, timeout_ms=timeout_ms)
 
-    def _register_objects(self, daemon: Daemon, exports: Exports) -> AccountObject:
+    def _register_objects(self, daemon: Daemon, exports: Exports, fetcher: CopyFetcher) -> AccountObject:
         configuration, name, driver = self._configuration, self._name, self._driver
         account = AccountObject(
             driver.take,
-            lambda: status_of(driver.replica, configuration),
+            lambda: status_of(driver.replica, configuration, fetcher.fetched),
             addresses=configuration.servers,
             now_ms=now_ms,
             room=WaitingRoom(configuration.limits.waiting_bytes),
@@ -221,6 +226,7 @@ class _Process:
 
         loop.add_signal_handler(signal.SIGTERM, terminate)
         loop.add_signal_handler(signal.SIGINT, driver.stop, "")
+        loop.add_signal_handler(signal.SIGHUP, reopen_log, self._log_file)
 
 
 class _ReadyLine:
@@ -241,14 +247,8 @@ class _ReadyLine:
             return
         self._ready = True
         log.info("ready", role=role.value, address=self._address)
-        if self._ready_fd is not None:
-            server = self._replica.settings.server
-            line = json.dumps(
-                {"pid": os.getpid(), "server": server, "address": self._address, "role": role.value}
-            )
-            with suppress(OSError):
-                os.write(self._ready_fd, line.encode() + b"\n")
-                os.close(self._ready_fd)
+        server = self._replica.settings.server
+        say_ready(self._ready_fd, server=server, address=self._address, role=role.value)
 
 
 def _each_of(*hooks: Callable[[], None]) -> Callable[[], None]:

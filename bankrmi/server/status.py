@@ -1,4 +1,8 @@
-"""What a server says of itself: plain values for people and for `bankrmi status`."""
+"""What a server says of itself: plain values for people and for `bankrmi status`.
+
+Rule: `why` is a sentence for whoever waits for this server: what it waits for itself, while it is neither
+primary nor standby.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,18 @@ import os
 from typing import Any
 
 from bankrmi.config import Configuration
-from bankrmi.replication.replica import Replica
+from bankrmi.replication.replica import Replica, Role
+from bankrmi.replication.viewing import REMEDY
 from bankrmi.server.clock import now_ms
 
-__all__ = ["status_of"]
+__all__ = ["Fetched", "status_of", "why_not_in_sync"]
+
+Fetched = tuple[int, int]
+"""Bytes of a copy that are here, and bytes of the whole."""
 
 
-def status_of(replica: Replica, configuration: Configuration) -> dict[str, Any]:
-    """Return the status of one server."""
+def status_of(replica: Replica, configuration: Configuration, fetched: Fetched | None) -> dict[str, Any]:
+    """Return the status of one server; `fetched` is of the copy that it is fetching, if any."""
     server = replica.settings.server
     view, primary, tip = replica.view, replica.primary, replica.journal.tip
     adopted = replica.journal.adopted
@@ -23,6 +31,7 @@ def status_of(replica: Replica, configuration: Configuration) -> dict[str, Any]:
         "server": server,
         "service": configuration.service,
         "role": replica.role.value,
+        "why": why_not_in_sync(replica, fetched),
         "pid": os.getpid(),
         "address": configuration.servers[server],
         "history": view.history if view is not None else None,
@@ -36,6 +45,56 @@ def status_of(replica: Replica, configuration: Configuration) -> dict[str, Any]:
         "role_for_ms": round(now_ms() - replica.role_since_ms),
         "primary": view.primary if view is not None else None,
         "copies": len(view.in_sync) if view is not None else 0,
+        "connected": sorted(replica.links),
+        "witness_silent_ms": round(replica.viewing.unanswered_ms),
         "start_id": replica.start_id,
         "incarnation": replica.journal.incarnation,
     }
+
+
+def why_not_in_sync(replica: Replica, fetched: Fetched | None) -> str | None:
+    """Return what this server waits for, None if it is primary or standby."""
+    match replica.role:
+        case Role.STARTING:
+            return _why_starting(replica)
+        case Role.JOINING:
+            return _why_joining(replica, fetched)
+        case _:
+            return None
+
+
+def _why_starting(replica: Replica) -> str:
+    viewing = replica.viewing
+    empty = replica.journal.adopted is None
+    if viewing.still:
+        return f"the witness has lost its memory: {REMEDY}"
+    if viewing.unanswered_ms > 0:
+        return "waiting for the witness, which does not answer"
+    if replica.won is not None:
+        return "leads as soon as the leases that it granted are over"
+    if empty and viewing.view is None and replica.first_view.seen_no_view:
+        missing = replica.first_view.missing
+        if missing:
+            return f"a new bank: waiting for {', '.join(missing)} to say that it is empty, too"
+        return f"a new bank: waiting for {replica.settings.servers[0]} to make the first view"
+    return "asking the witness who leads"
+
+
+def _why_joining(replica: Replica, fetched: Fetched | None) -> str:
+    view, joiner = replica.view, replica.joiner
+    if view is None:
+        return "asking the witness who leads"
+    primary = view.primary
+    if primary == replica.settings.server:
+        others = ", ".join(sorted(view.in_sync - {primary})) or "nobody else"
+        return f"the view names the disk that this server has lost: waiting for {others}"
+    if joiner.is_copying:
+        if fetched is None:
+            return f"waiting for {primary} to make a copy"
+        here, whole = fetched
+        return f"fetching a copy from {primary}, {100 * here // max(whole, 1)} %"
+    if primary not in replica.links:
+        return f"no connection to the primary {primary}"
+    if joiner.is_admitted:
+        return f"catching up with {primary}"
+    return f"asking {primary} to be let in"

@@ -19,7 +19,7 @@ from urllib.parse import quote
 import apsw
 import apsw.sqlite_extra
 
-from bankrmi.errors import ConfigurationError, OperationFailed
+from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.storage.disk_failure import DiskFailed
 from bankrmi.storage.place import PRIVATE_DIRECTORY, PRIVATE_FILE
 
@@ -38,6 +38,10 @@ __all__ = [
 _CHECKSUM_VFS = "cksmvfs"
 _CHECKSUM_BYTES = 8
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_IN_USE = (
+    "the data directory {directory} is in use by the running process {owner}: "
+    "stop it first, or give this server a name and a directory of its own"
+)
 
 BEFORE_REPLACING = (
     "look at `bankrmi status` first: if another server leads, it holds everything, and this one joins from "
@@ -47,15 +51,18 @@ BEFORE_REPLACING = (
 """What to do about a database that cannot be used: never to throw away what may be the only copy."""
 
 
-def own_directory(directory: Path) -> IO[str]:
+def own_directory(directory: Path, in_use: str = _IN_USE) -> IO[str]:
     """Make the directory, and take it for this process alone until the file returned is closed.
 
-    Raises ConfigurationError if it cannot be written; OperationFailed if that may pass by itself: another
-    process has it (perhaps one that is just ending), or there is no space.
+    `in_use` is what to say, of `{directory}` and of `{owner}`, the process that has it.
+
+    Raises ConfigurationError if it cannot be written, or knows no locks; OperationFailed if that may pass by
+    itself: another process has it (perhaps one that is just ending), or there is no space.
     """
     try:
         make_directory(directory)
-        lock = os.fdopen(private_opener(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_APPEND), "a+")
+        # Whoever may not write it may not stand in the way of its owner's next start either.
+        descriptor = private_opener(directory / "lock", os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in _FULL:
             raise _no_space(directory, error) from error
@@ -63,24 +70,37 @@ def own_directory(directory: Path) -> IO[str]:
             f"the data directory {directory} cannot be written ({error.strerror}): "
             f"make it writable, or set another data_dir in the configuration"
         ) from error
+    lock = os.fdopen(descriptor, "a+", encoding="utf-8", errors="replace")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        owner = lock.read().strip() or "unknown"
-        lock.close()
-        raise OperationFailed(
-            f"the data directory {directory} is in use by the running process {owner}: "
-            f"stop it first, or give this server a name and a directory of its own"
-        ) from None
-    try:
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
     except OSError as error:
-        lock.close()
-        raise _no_space(directory, error) from error
+        refusal = _no_lock(directory, lock, error, in_use)
+        with suppress(OSError):
+            lock.close()
+        raise refusal from error
     return lock
+
+
+def _no_lock(directory: Path, lock: IO[str], error: OSError, in_use: str) -> BankError:
+    """Return why the directory is not ours: only one of the reasons is that it is somebody else's."""
+    if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+        lock.seek(0)
+        owner = lock.read(20).strip() or "unknown"
+        return OperationFailed(in_use.format(directory=directory, owner=owner))
+    if error.errno in _FULL:
+        return _no_space(directory, error)
+    if error.errno == errno.ENOLCK:
+        return OperationFailed(
+            f"the data directory {directory} cannot be locked now ({error.strerror}): "
+            f"the file system, or the service behind it, gives no locks"
+        )
+    return ConfigurationError(
+        f"the data directory {directory} cannot be locked ({error.strerror}), so that nothing would keep "
+        f"a second process out: set data_dir to a folder on a local file system"
+    )
 
 
 def _no_space(directory: Path, error: OSError) -> OperationFailed:

@@ -39,11 +39,13 @@ def alone_in(directory: Path) -> Iterator[None]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             owner = lock.read().strip() or "unknown"
             raise ConfigurationError(
                 f"{directory} is in use by the running process {owner}: stop it first"
             ) from None
+        except OSError as error:
+            raise ConfigurationError(f"{directory} cannot be locked: {error.strerror}") from error
         yield
 
 

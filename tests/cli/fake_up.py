@@ -38,6 +38,7 @@ def children_of(_: object, configuration: Configuration, *, logs: Path | None) -
     def child(name: str) -> Child:
         command = (sys.executable, "-c", CHILD, name, "{ready_fd}", "{parent_pid}")
         return Child(
+            name=name,
             title=name,
             command=command,
             stop_signal=signal.SIGTERM,

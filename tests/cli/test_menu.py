@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pexpect
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from bankrmi.bank.operations import LARGEST, Receipt
 from bankrmi.cli.menu import WELCOME, Menu
-from bankrmi.cli.screen import Screen
+from bankrmi.cli.screen import NotUnderstood, Screen
 from bankrmi.errors import BalanceTooLarge, Cancelled, InDoubt, InsufficientFunds, NotPrimary, Unreached
 from tests.cli.fake_bank import FakeBank
 
@@ -76,25 +78,56 @@ def test_the_end_of_the_input_ends_the_menu_wherever_it_comes() -> None:
     assert bank.balances[2] == 299  # The last line was complete, though it had no end.
 
 
-@pytest.mark.parametrize(
-    "nonsense", ["", "two", "-1", "1.5", "1e3", "+1", " ", "٣", str(LARGEST + 1), "9" * 50]
-)
-def test_what_is_no_number_gets_a_sentence_and_is_asked_again(nonsense: str) -> None:
-    shown = transcript(f"2\n{nonsense}\n2\n{nonsense}\n10\n4\n")
-    assert "An account ID is a whole number, like 2." in shown
-    assert "An amount is a whole number that is not negative, like 10." in shown
-    assert "Current balance: 290" in shown
+def refused(lines: str, bank: FakeBank | None = None) -> str:
+    """Return what is said of piped lines that cannot be understood; it ends the menu with exit code 2."""
+    with pytest.raises(NotUnderstood) as raised:
+        transcript(lines, bank)
+    assert raised.value.exit_code == 2
+    return raised.value.message
 
 
-def test_a_choice_that_there_is_not_gets_a_sentence_and_is_asked_again() -> None:
-    assert transcript("5\n\n12\n1\n2\n4\n")[:6] == [
-        "Your choice: 5",
-        "Please enter 1, 2, 3 or 4.",
-        "Your choice: ",
-        "Please enter 1, 2, 3 or 4.",
-        "Your choice: 12",
-        "Please enter 1, 2, 3 or 4.",
+@pytest.mark.parametrize("nonsense", ["", "two", "-1", "1.5", "1e3", "+1", " ", "٣"])
+def test_a_piped_line_that_is_no_number_ends_the_menu_before_it_shifts_the_others(nonsense: str) -> None:
+    """The rest would pay into an account what was meant for another, or withdraw it."""
+    bank = FakeBank()
+    said = refused(f"3\n{nonsense}\n2\n5\n2\n1\n1\n4\n", bank)
+    assert said == (
+        f"line 2 of the input is {nonsense.strip()!r}. An account ID is a whole number, like 2. "
+        "Nothing from there on was done."
+    )
+    said = refused(f"1\n2\n3\n5\n{nonsense}\n2\n2\n10\n4\n", bank)
+    assert said.startswith(f"line 5 of the input is {nonsense.strip()!r}. An amount is a whole number")
+    assert bank.balances == FakeBank().balances
+
+
+@pytest.mark.parametrize("number", [str(LARGEST + 1), "9" * 50])
+def test_a_number_that_is_too_large_is_called_that(number: str) -> None:
+    assert f"An account ID is {LARGEST} at most." in refused(f"1\n{number}\n")
+    assert f"An amount is {LARGEST} at most." in refused(f"2\n2\n{number}\n")
+
+
+@pytest.mark.parametrize("choice", ["5", "12", "x", "", "1 2"])
+def test_a_piped_choice_that_there_is_not_ends_the_menu(choice: str) -> None:
+    assert refused(f"1\n2\n{choice}\n1\n2\n") == (
+        f"line 3 of the input is {choice!r}. Please enter 1, 2, 3 or 4. Nothing from there on was done."
+        if choice
+        else "line 4 of the input is ''. Please enter 1, 2, 3 or 4. Nothing from there on was done."
+    )
+
+
+def test_blank_lines_at_the_end_of_the_input_are_its_end() -> None:
+    assert "Current balance: 300" in transcript("1\n2\n\n \n\n")
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", "\xef\xbb\xbf"])
+def test_a_byte_order_mark_is_no_part_of_the_first_line(mark: str) -> None:
+    assert transcript(f"{mark}1\n2\n4\n") == [
+        "Your choice: 1",
+        "Enter your account ID: 2",
+        "Current balance: 300",
+        "Your choice: 4",
     ]
+    assert "line 2 of the input is" in refused(f"1\n{mark}2\n4\n")
 
 
 @pytest.mark.parametrize(
@@ -154,25 +187,35 @@ def test_an_unknown_outcome_can_be_asked_for_later() -> None:
     )
 
 
+def test_a_script_that_does_not_know_of_asking_again_has_none_of_its_lines_taken_for_an_answer() -> None:
+    """Its next line was meant for the menu."""
+    bank = in_doubt()
+    for rest in ("1\n2\n4\n", "", "4\n"):
+        bank.errors = [InDoubt("no answer", request_id="s:4")]
+        with pytest.raises(InDoubt) as raised:
+            transcript(f"2\n2\n10\n{rest}", bank)
+        assert raised.value.request_id == "s:4"
+    assert bank.requests == []
+
+
 @given(lines=st.lists(st.sampled_from(["1", "2", "3", "5", "50", "-1", "", "x", "10", "y", "n", "é"])))
 def test_whatever_is_piped_in_the_menu_ends_with_the_input(lines: list[str]) -> None:
     """And no money is made or lost on the way but what was saved or withdrawn."""
     bank = FakeBank()
-    shown = transcript("\n".join(lines), bank)
+    with suppress(NotUnderstood):
+        assert transcript("\n".join(lines), bank)
     assert all(balance >= 0 for balance in bank.balances.values())
-    assert shown
 
 
 def test_bytes_that_are_no_text_get_a_sentence_too() -> None:
-    shown = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-m", "tests.cli.fake_menu"],
         input=b"1\n\xff\n2\n4\n",
         capture_output=True,
-        check=True,
-    ).stdout.decode()
-    assert (
-        "An account ID is a whole number, like 2.\nEnter your account ID: 2\nCurrent balance: 300\n" in shown
+        check=False,
     )
+    assert b"NotUnderstood: line 2 of the input is '\xef\xbf\xbd'." in ended.stderr
+    assert b"Current balance" not in ended.stdout
 
 
 # On a pseudo-terminal.
@@ -183,9 +226,14 @@ def terminal() -> Iterator[Callable[..., pexpect.spawn]]:
     """Return what starts the menu on a terminal of its own."""
     started: list[pexpect.spawn] = []
 
-    def start(*scene: str) -> pexpect.spawn:
+    def start(*scene: str, term: str = "xterm") -> pexpect.spawn:
         menu = pexpect.spawn(
-            sys.executable, ["-m", "tests.cli.fake_menu", *scene], timeout=20, encoding="utf-8", echo=True
+            sys.executable,
+            ["-m", "tests.cli.fake_menu", *scene],
+            timeout=20,
+            encoding="utf-8",
+            echo=True,
+            env={**os.environ, "TERM": term},
         )
         started.append(menu)
         menu.expect_exact("Your choice: ")
@@ -216,13 +264,75 @@ def test_on_a_terminal_a_key_clears_the_screen_and_shows_the_menu_again(
     menu.expect_exact("Press any key to go on ")
     assert "Welcome" not in menu.before
     menu.send("x")
-    menu.expect_exact("\x1b[2J")
+    menu.expect_exact("\x1b[2J")  # And not 3J, which would take what has scrolled away.
     menu.expect_exact("Welcome to Distributed Bank!")
+    assert "\x1b" not in menu.before
     menu.expect_exact("Your choice: ")
     answer(menu, "4")
     menu.expect(pexpect.EOF)
     menu.close()
     assert menu.exitstatus == 0
+
+
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+@pytest.mark.parametrize(
+    "way", [["1"], ["2"], ["2", "2"], ["3"], ["3", "2"]], ids=lambda way: f"after {' '.join(way)}"
+)
+def test_on_a_terminal_an_empty_line_leads_back_from_every_prompt(
+    terminal: Callable[..., pexpect.spawn], way: list[str], term: str
+) -> None:
+    menu = terminal(term=term)
+    answer(menu, *way)
+    menu.expect(r"Enter [a-z ]+(ID|withdraw|deposit): $")
+    answer(menu, "")
+    menu.expect_exact("Welcome to Distributed Bank!")
+    assert "Press" not in menu.before
+    menu.expect_exact("Your choice: ")
+
+
+def test_on_a_terminal_what_is_no_number_gets_a_sentence_and_is_asked_again(
+    terminal: Callable[..., pexpect.spawn],
+) -> None:
+    menu = terminal()
+    answer(menu, "5")
+    menu.expect_exact("Please enter 1, 2, 3 or 4.\r\nYour choice: ")
+    answer(menu, "1")
+    for nonsense, said in (
+        ("two", "An account ID is a whole number, like 2."),
+        ("9" * 40, f"An account ID is {LARGEST} at most."),
+    ):
+        menu.expect_exact("Enter your account ID: ")
+        answer(menu, nonsense)
+        menu.expect_exact(f"{said}\r\n")
+    menu.expect_exact("Enter your account ID: ")
+    answer(menu, "2")
+    menu.expect_exact("Current balance: 300\r\n")
+
+
+def test_on_a_terminal_a_line_can_be_edited(terminal: Callable[..., pexpect.spawn]) -> None:
+    """The arrow to the left, and what is typed there: no codes in the line."""
+    menu = terminal()
+    answer(menu, "1")
+    menu.expect_exact("Enter your account ID: ")
+    menu.send("0\x1b[D5\x7f2\x01\x0b2\r")
+    menu.expect_exact("Current balance: 300\r\n")
+
+
+def test_a_dumb_terminal_gets_no_escape_code(terminal: Callable[..., pexpect.spawn]) -> None:
+    menu = terminal("takeover", term="dumb")
+    seen = menu.before
+    answer(menu, "1")
+    menu.expect_exact("Enter your account ID: ")
+    seen += menu.before
+    answer(menu, "2")
+    menu.expect_exact("connecting…\r\nCurrent balance: 300\r\n")
+    menu.expect_exact("Press any key to go on ")
+    menu.send("x")
+    menu.expect_exact("Your choice: ")
+    seen += menu.before
+    answer(menu, "4")
+    menu.expect(pexpect.EOF)
+    assert "\x1b" not in seen + menu.before
 
 
 def test_on_a_terminal_a_takeover_is_one_line_that_goes_away(terminal: Callable[..., pexpect.spawn]) -> None:

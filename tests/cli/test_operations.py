@@ -116,7 +116,10 @@ def test_control_c_is_130_and_says_what_was_under_way(
 
     monkeypatch.setattr(bank, "withdraw", interrupted)
     assert run(["withdraw", "2", "1"]) == 130
-    assert capsys.readouterr().err.strip() == "the outcome of me:3 is unknown"
+    assert capsys.readouterr().err.strip() == (
+        "interrupted: it is not known whether request me:3 was carried out; "
+        "'bankrmi outcome me:3' says what became of it"
+    )
 
 
 def test_the_timeout_is_the_clients(bank: FakeBank) -> None:

@@ -25,6 +25,7 @@ def test_nobody_waits_for_who_does_not_count() -> None:
 def test_the_reason_of_a_child_is_repeated_without_its_signature(tmp_path: Path) -> None:
     line = "2026-01-31T12:00:00.123Z error nameserver[4711] it is in use"
     child = Child(
+        name="a",
         title="a",
         command=("sh", "-c", f"echo '{line}'; exit 1"),
         stop_signal=signal.SIGTERM,

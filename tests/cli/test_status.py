@@ -13,7 +13,10 @@ from rich.console import Console
 
 from bankrmi import client
 from bankrmi.cli import run
-from bankrmi.cli.status_table import status_table
+from bankrmi.cli.exit_codes import ExitCode, HealthCode
+from bankrmi.cli.health import health
+from bankrmi.cli.highlights import SEEN_S, Highlights
+from bankrmi.cli.status_table import Changed, StatusTable
 from bankrmi.config import Configuration
 from bankrmi.errors import OperationFailed
 
@@ -43,11 +46,11 @@ STATUS: dict[str, Any] = {
 }
 
 
-def shown(status: dict[str, Any], before: dict[str, Any] | None = None, *, colours: bool = False) -> str:
+def shown(status: dict[str, Any], changed: Changed = (), *, colours: bool = False, width: int = 80) -> str:
     sink = io.StringIO()
     system: Any = "standard" if colours else None
-    console = Console(file=sink, width=80, force_terminal=colours, color_system=system)
-    console.print(status_table(status, before))
+    console = Console(file=sink, width=width, force_terminal=colours, color_system=system)
+    console.print(StatusTable(status, changed))
     return sink.getvalue()
 
 
@@ -73,6 +76,124 @@ def test_there_is_a_line_for_each_server() -> None:
     assert lines[6].rstrip() == "s2 is away: refused"
 
 
+def test_40_columns_are_enough() -> None:
+    """A line is a line: no value is folded in the middle of a number or an address."""
+    text = shown(STATUS, width=40)
+    assert all(len(line) <= 40 for line in text.splitlines())
+    for whole in (
+        "s1 primary at 127.0.0.1:9101",
+        "entry 12",
+        "acknowledged 11, lag 0",
+        "pid 4711",
+        "s2 away",
+    ):
+        assert whole in text
+
+
+def test_what_nobody_may_overlook_is_the_second_line_over_the_whole_width() -> None:
+    status = {**STATUS, "view": {**STATUS["view"], "in_sync": ["s1"]}}
+    lines = shown(status, colours=True).splitlines()
+    assert lines[1].startswith("\x1b[1;37;41mONE COPY ONLY: what s1 holds is all there is")
+    assert len(re.sub(r"\x1b\[[0-9;]*m", "", lines[1])) == 80
+
+
+def test_it_is_said_why_a_server_is_not_in_sync_and_which_link_is_broken() -> None:
+    status = copy.deepcopy(STATUS)
+    status["servers"][0]["connected"] = []
+    status["servers"][1] = {
+        **status["servers"][0],
+        "server": "s2",
+        "role": "joining",
+        "why": "fetching a copy from s1, 40 %",
+        "witness_silent_ms": 700,
+        "slow_ms": 1200,
+        "connected": ["s1"],
+    }
+    text = shown(status, width=200)
+    assert "s2 is joining: fetching a copy from s1, 40 %" in text
+    assert "s1 does not reach s2" in text
+    assert "s2 does not reach the witness" in text
+    assert "s2 is slow: it took 1200 ms to answer" in text
+    status["servers"][1]["connected"] = []
+    assert "s1 and s2 do not reach each other" in shown(status, width=200)
+
+
+def test_who_does_not_answer_and_is_not_refused_is_silent_and_not_away() -> None:
+    status = copy.deepcopy(STATUS)
+    status["servers"][1]["silent"] = True
+    assert "s2 is silent: refused" in shown(status)
+
+
+WELL = {
+    **STATUS,
+    "copies_min": 1,
+    "servers": [STATUS["servers"][0], {**STATUS["servers"][0], "server": "s2", "role": "standby"}],
+}
+AWAY = {"reachable": False, "reason": "it is frozen", "role": None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "sentence"),
+    [
+        ({}, ExitCode.DONE, "well: s1 leads, 2 copies in sync"),
+        ({"s1": AWAY}, HealthCode.NOBODY_LEADS, "nobody leads: s1 does not (it is frozen)"),
+        ({"s1": AWAY, "s2": AWAY}, HealthCode.NOBODY_LEADS, "nobody leads: s1 does not (it is frozen)"),
+        (
+            {"s1": {"role": "starting", "why": "asking the witness who leads"}},
+            HealthCode.NOBODY_LEADS,
+            "nobody leads: s1 does not (asking the witness who leads)",
+        ),
+        ({"view": None, "s1": AWAY}, HealthCode.NOBODY_LEADS, "nobody leads: no view is known"),
+        ({"s2": AWAY}, HealthCode.NOTHING_ACKNOWLEDGED, "nothing is acknowledged without s2, until"),
+        ({"copies_min": 3}, HealthCode.NOTHING_ACKNOWLEDGED, "nothing is acknowledged on 2 of 3 copies"),
+        ({"alone": True}, HealthCode.ONE_COPY, "ONE COPY ONLY: what s1 holds is all there is"),
+        (
+            {"alone": True, "s1": AWAY},
+            HealthCode.NOBODY_LEADS,
+            "nobody leads: s1 does not (it is frozen); nobody else may, for only s1 is known to hold",
+        ),
+        ({"witness": AWAY}, HealthCode.NO_WITNESS, "the witness cannot be reached"),
+        ({"view": None}, HealthCode.NO_WITNESS, "the witness has lost its memory"),
+        ({"s1": AWAY, "s2": AWAY, "witness": AWAY, "nameserver": AWAY}, ExitCode.UNREACHED, "nobody answers"),
+    ],
+    ids=str,
+)
+def test_the_check_finds_what_is_wrong(changes: dict[str, Any], code: int, sentence: str) -> None:
+    status = copy.deepcopy(WELL)
+    for server in status["servers"]:
+        server |= changes.get(server["server"], {})
+        server["in_sync"] = server["server"] == "s1" or "alone" not in changes
+    if "alone" in changes:
+        status["view"]["in_sync"] = ["s1"]
+    status |= {key: value for key, value in changes.items() if key in status}
+    found, said = health(status)
+    assert (found, said[: len(sentence)]) == (code, sentence)
+
+
+def test_the_check_is_one_sentence_and_an_exit_code(
+    capsys: pytest.CaptureFixture[str], overview: dict[str, Any]
+) -> None:
+    overview["servers"][1]["in_sync"] = True
+    assert run(["status"]) == 0
+    capsys.readouterr()
+    assert run(["status", "--check"]) == HealthCode.NOTHING_ACKNOWLEDGED
+    assert capsys.readouterr().out == "nothing is acknowledged without s2, until the view changes\n"
+    assert run(["status", "--check", "--json"]) == HealthCode.NOTHING_ACKNOWLEDGED
+    assert json.loads(capsys.readouterr().out) == overview
+    assert run(["status", "--check", "-w"]) == ExitCode.USAGE
+
+
+def test_a_change_stands_out_for_some_seconds_however_often_the_screen_is_drawn() -> None:
+    highlights, now = Highlights(), copy.deepcopy(STATUS)
+    assert highlights.take(STATUS, 0.0) == set()
+    now["servers"][0] |= {"action_id": 99, "read_lease_ms": 1, "role_for_ms": 1}
+    for seconds in (0.2, 0.4, SEEN_S):
+        assert highlights.take(now, seconds) == {("s1", "action_id")}
+    assert highlights.take(now, 0.2 + SEEN_S) == set()
+    assert highlights.take(STATUS, 1000.0) == {("s1", "action_id")}
+    assert highlights.take(STATUS, 2000.0) == set()
+
+
 def test_a_bank_on_one_copy_says_so() -> None:
     status = {**STATUS, "view": {**STATUS["view"], "in_sync": ["s1"]}}
     assert "ONE COPY ONLY: what s1 holds is all there is" in shown(status)
@@ -87,12 +208,11 @@ def test_what_cannot_be_reached_is_said() -> None:
 
 
 def test_what_changed_stands_out_and_nothing_else_does() -> None:
-    """Neither the read lease nor the time in a role, which change all the time."""
-    now = copy.deepcopy(STATUS)
-    now["servers"][0] |= {"action_id": 99, "read_lease_ms": 1, "role_for_ms": 1}
-    text = shown(now, STATUS, colours=True)
+    text = shown(STATUS, {("s1", "action_id")}, colours=True)
     assert text.count("\x1b[1;7m") == 1
-    assert re.search(r"\x1b\[1;7m *99\x1b\[0m", text)
+    assert re.search(r"\x1b\[1;7m *12\x1b\[0m", text)
+    assert "*12" in shown(STATUS, {("s1", "action_id")})
+    assert "*epoch 7" in shown(STATUS, {("", "view")})
 
 
 def test_the_status_is_printed_as_a_table_or_as_json(

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bankrmi.cli import supervisor as supervisor_module
 from bankrmi.cli.supervisor import Child, Supervisor, how_it_ended, next_pause_s
 
 READY = """
@@ -51,7 +52,7 @@ def child(
     title: str, code: str, *, log: Path | None = None, stop_signal: signal.Signals = signal.SIGTERM
 ) -> Child:
     command = (sys.executable, "-c", READY + code, "{ready_fd}", "{parent_pid}")
-    return Child(title=title, command=command, stop_signal=stop_signal, log=log)
+    return Child(name=title, title=title, command=command, stop_signal=stop_signal, log=log)
 
 
 def pid_in(line: str) -> int:
@@ -138,6 +139,17 @@ def test_a_child_that_was_never_ready_is_tried_three_times() -> None:
     ]
 
 
+def test_a_child_that_awaits_something_is_tried_until_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that this machine does not have yet, when everything starts together."""
+    monkeypatch.setattr(supervisor_module, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(supervisor_module, "LONGEST_PAUSE_S", 0.02)
+    reports = Reports()
+    code = "os.write(fd, json.dumps({'awaits': 'an address'}).encode() + b'\\n'); sys.exit(1)"
+    with Supervisor([[child("a", code)]], restart=True, report=reports):
+        reports.wait_for("a (pid", "it is started again", times=2 * supervisor_module.FIRST_TRIES)
+    assert not any("not started again" in line for line in reports.lines)
+
+
 def test_a_child_that_was_ready_once_is_started_again_however_often_it_fails() -> None:
     reports = Reports()
     with Supervisor([[child("s1", "ready()\nsys.exit(1)")]], restart=True, report=reports):
@@ -174,7 +186,9 @@ def test_a_child_that_never_gets_ready_stands_in_nobodys_way_of_stopping() -> No
 
 def test_a_command_that_there_is_not_is_reported() -> None:
     reports = Reports()
-    missing = Child(title="s1", command=("/no/such/program",), stop_signal=signal.SIGTERM, log=None)
+    missing = Child(
+        name="s1", title="s1", command=("/no/such/program",), stop_signal=signal.SIGTERM, log=None
+    )
     with Supervisor([[missing]], restart=False, report=reports) as supervisor:
         supervisor.wait_until_over()
     assert reports.lines[0] == "s1 could not be started: No such file or directory"
@@ -182,6 +196,7 @@ def test_a_command_that_there_is_not_is_reported() -> None:
 
 ORPHANS = """
 import sys, time
+from bankrmi.cli import supervisor as supervisor_module
 from bankrmi.cli.supervisor import Supervisor
 from tests.cli.test_supervisor import Reports, child
 reports = Reports()

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bankrmi.coordination.restore import EPOCHS_UNHEARD, Holding, NoSafeView, SafeView, decide
+from bankrmi.coordination.restore import (
+    EPOCHS_UNHEARD,
+    Holding,
+    NoSafeView,
+    SafeView,
+    decide,
+    unchanged,
+)
 from bankrmi.replication.entry import Position
 from bankrmi.replication.view import View
 
@@ -41,6 +48,73 @@ def decided(*holdings: Holding | tuple[str, str], given_up: tuple[str, ...] = ()
         else:
             answers[one[0]] = one[1]
     return decide(list(answers), answers, new_history="h2", given_up=given_up)
+
+
+VIEW = View(
+    history="h1",
+    epoch=3,
+    primary="s1",
+    start_id="start-s1",
+    in_sync=frozenset({"s1", "s2"}),
+    incarnations={"s1": "disk-s1", "s2": "disk-s2"},
+)
+
+
+ALONE = View(
+    history="h1",
+    epoch=4,
+    primary="s2",
+    start_id="start-s2",
+    in_sync=frozenset({"s2"}),
+    incarnations={"s2": "disk-s2"},
+)
+
+
+def remembering(server: str, **changes: object) -> Holding:
+    one = replace(holding(server), last_view=VIEW, may_have_moved_on=False)
+    return replace(one, **changes)  # type: ignore[arg-type]
+
+
+def test_the_view_that_was_is_certain_if_all_its_members_know_of_none_after_it() -> None:
+    members = {name: remembering(name) for name in ("s1", "s2")}
+    assert unchanged({**members, "s3": "it is away"}) == replace(VIEW, forced=True)
+    assert unchanged({**members, "s3": remembering("s3", last_view=None, epoch=2)}) is not None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"still": False},
+        {"may_have_moved_on": True},
+        {"last_view": None},
+        {"last_view": replace(VIEW, epoch=2)},
+        {"incarnation": "another disk"},
+        {"epoch": 4, "primary": "s2"},
+        {"history": "h0"},
+        {"last_view": ALONE},
+    ],
+    ids=str,
+)
+def test_the_view_that_was_is_not_certain_if_one_member_is_not(changes: dict[str, object]) -> None:
+    answers: dict[str, Holding | str] = {"s1": remembering("s1"), "s2": remembering("s2", **changes)}
+    found = unchanged(answers)
+    # A newer view that its only member is sure of is the view that was.
+    assert found is None or found.epoch == 4
+    assert unchanged({"s1": remembering("s1"), "s2": "it is away"}) is None
+    assert unchanged({}) is None
+
+
+def test_what_would_be_safe_is_foreseen_while_nobody_holds_still() -> None:
+    answers: dict[str, Holding | str] = {name: remembering(name, still=False) for name in ("s1", "s2")}
+    names = list(answers)
+    assert isinstance(decide(names, answers, new_history="h2"), NoSafeView)
+    assert isinstance(decide(names, answers, new_history="h2", foreseen=True), SafeView)
+
+
+def test_who_is_given_up_and_answers_has_to_hold_still_too() -> None:
+    moving = replace(holding("s2"), still=False)
+    assert isinstance(decided(holding("s1"), moving, given_up=("s2",)), NoSafeView)
+    assert isinstance(decided(holding("s1"), replace(moving, still=True), given_up=("s2",)), SafeView)
 
 
 def test_the_primary_of_the_newest_epoch_alone_begins_a_new_history() -> None:

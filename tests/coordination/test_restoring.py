@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,20 @@ class Operator:
             "epoch": epoch,
             "primary": server,
             "tip": [*tip, b"d" * 16],
-            "still": True,
+            "still": False,
             "last_view": None,
             "may_have_moved_on": False,
         }
+        self.asked_to_hold_still = 0
+        self.on_holding_still: Callable[[], None] = lambda: None
+
+    def holdings(self) -> dict[str, Any]:
+        return self.holding
 
     def hold_still(self) -> dict[str, Any]:
+        self.asked_to_hold_still += 1
+        self.holding["still"] = True
+        self.on_holding_still()
         return self.holding
 
 
@@ -56,12 +64,14 @@ class Bank:
 
     @staticmethod
     def _exposed(target: object) -> PlainObject:
-        methods = ("hold_still",) if isinstance(target, Operator) else ("read", "propose")
+        methods = ("holdings", "hold_still") if isinstance(target, Operator) else ("read", "propose")
         return PlainObject(target, methods)
 
-    def start(self, server: str, *, epoch: int, tip: tuple[int, int]) -> None:
-        objects = {f"bankrmi.operator.{server}": self._exposed(Operator(server, epoch, tip))}
+    def start(self, server: str, *, epoch: int, tip: tuple[int, int]) -> Operator:
+        operator = Operator(server, epoch, tip)
+        objects = {f"bankrmi.operator.{server}": self._exposed(operator)}
         self.running.append(Running(self.configuration.servers[server], objects))
+        return operator
 
 
 @pytest.fixture
@@ -92,10 +102,78 @@ def test_the_safe_view_is_found_shown_and_taken(bank: Bank) -> None:
 
 
 def test_while_a_server_cannot_be_asked_no_view_is_safe(bank: Bank) -> None:
-    bank.start("s1", epoch=4, tip=(90, 4))
+    s1 = bank.start("s1", epoch=4, tip=(90, 4))
     with pytest.raises(OperationFailed, match="no view is safe: s2 cannot be asked") as raised:
         plan_witness_restore(bank.configuration)
     assert "s1: epoch 4" in raised.value.message
+    assert s1.asked_to_hold_still == 0
+
+
+def test_nobody_is_told_to_hold_still_before_the_operator_says_yes(bank: Bank) -> None:
+    """A bank that is well without the view stays so while he looks, and if he says no."""
+    operators = [bank.start("s1", epoch=4, tip=(90, 4)), bank.start("s2", epoch=5, tip=(80, 5))]
+    plan = plan_witness_restore(bank.configuration)
+    assert [one.asked_to_hold_still for one in operators] == [0, 0]
+    restore_witness(bank.configuration, plan["view"])
+    assert [one.asked_to_hold_still for one in operators] == [1, 1]
+
+
+def test_a_server_that_is_given_up_is_not_waited_for(bank: Bank) -> None:
+    bank.start("s1", epoch=4, tip=(90, 4))
+    plan = plan_witness_restore(bank.configuration, given_up=["s2"])
+    assert plan["view"]["primary"] == "s1"
+    restore_witness(bank.configuration, plan["view"], given_up=["s2"])
+    view = bank.store.current("account")
+    assert view is not None
+    assert view.primary == "s1"
+
+
+def view_of(*members: str, epoch: int) -> dict[str, Any]:
+    return View(
+        history="h1",
+        epoch=epoch,
+        primary=members[0],
+        start_id=f"start-{members[0]}",
+        in_sync=frozenset(members),
+        incarnations={name: f"disk-{name}" for name in members},
+    ).to_wire()
+
+
+def test_what_the_operator_did_not_see_is_not_proposed(bank: Bank) -> None:
+    """s2 took over between his look and his yes: that is another plan. Everybody goes on as before."""
+    s1, s2 = bank.start("s1", epoch=5, tip=(90, 5)), bank.start("s2", epoch=4, tip=(80, 4))
+    plan = plan_witness_restore(bank.configuration)
+    assert plan["view"]["primary"] == "s1"
+    s2.holding |= {"epoch": 6, "last_view": view_of("s2", epoch=6)}
+    with pytest.raises(OperationFailed, match=r"s2 holds everything now, and not s1; .*\(epoch 6, "):
+        restore_witness(bank.configuration, plan["view"])
+    assert s1.holding["still"]
+    view = bank.store.current("account")
+    assert view is not None
+    assert (view.history, view.epoch, view.in_sync) == ("h1", 6, frozenset({"s2"}))
+
+
+@pytest.mark.parametrize("certain", [True, False], ids=["certain", "not certain"])
+def test_if_no_view_is_safe_after_all_the_bank_goes_on_where_that_is_certain(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, certain: bool
+) -> None:
+    """s2, which is no member, goes away just when everybody is told to hold still."""
+    monkeypatch.setattr("bankrmi.coordination.restoring._STILL_SECONDS", 0.1)
+    s1 = bank.start("s1", epoch=5, tip=(90, 5))
+    bank.start("s2", epoch=4, tip=(80, 4))
+    s1.holding |= {"last_view": view_of("s1", epoch=5), "may_have_moved_on": not certain}
+    plan = plan_witness_restore(bank.configuration)
+    bank.running.pop().stop()
+    with pytest.raises(OperationFailed, match="no view is safe any more: s2 cannot be asked") as raised:
+        restore_witness(bank.configuration, plan["view"])
+    view = bank.store.current("account")
+    if certain:
+        assert view is not None
+        assert (view.history, view.epoch, view.primary) == ("h1", 5, "s1")
+        assert "the bank goes on" in raised.value.message
+    else:
+        assert view is None
+        assert "s1 holds still" in raised.value.message
 
 
 def test_a_witness_that_holds_a_view_is_left_alone(bank: Bank) -> None:
@@ -105,8 +183,8 @@ def test_a_witness_that_holds_a_view_is_left_alone(bank: Bank) -> None:
     restore_witness(bank.configuration, plan["view"])
     with pytest.raises(OperationFailed, match="nothing to restore"):
         plan_witness_restore(bank.configuration)
-    with pytest.raises(OperationFailed, match="meanwhile"):
-        restore_witness(bank.configuration, {**plan["view"], "history": "h9"})
+    with pytest.raises(OperationFailed, match="nothing to restore"):
+        restore_witness(bank.configuration, plan["view"])
 
 
 def test_without_the_witness_nothing_can_be_restored(bank: Bank) -> None:

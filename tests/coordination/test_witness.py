@@ -169,7 +169,7 @@ ViewStore(pathlib.Path(sys.argv[1]))
 
 def test_a_folder_that_cannot_be_made_is_a_mistake_in_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises((ConfigurationError, OperationFailed), match="cannot use"):
+    with pytest.raises((ConfigurationError, OperationFailed), match="cannot be written"):
         ViewStore(tmp_path / "file" / "witness")
 
 

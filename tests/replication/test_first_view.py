@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bankrmi.replication.events import ViewRead
+from bankrmi.replication.first_view import WAIVED_AFTER_MS
 from tests.replication.histories import comes_back, dies
 from tests.replication.scenario import Bank, follows, running
 
@@ -57,9 +58,11 @@ def test_who_was_empty_once_is_asked_again_before_a_first_view_is_made() -> None
     bank.settings["s2"] = replace(bank.settings["s2"], first=True)
     bank.start("s2")
     bank.drop()
-    bank.tick("s2")
-    bank.deliver_all()
-    assert bank.replicas["s2"].primary is not None
+    while bank.replicas["s2"].primary is None:
+        assert bank.now_ms < 3 * WAIVED_AFTER_MS
+        bank.wait(100)
+        bank.tick("s2")
+        bank.deliver_all()
     bank.view = None
     bank.start("s3")
     bank.link("s1", "s3")
@@ -76,7 +79,46 @@ def test_an_operator_may_make_the_first_view_without_the_others() -> None:
     bank = Bank("s1", "s2", first=True)
     bank.start("s1")
     bank.settle(lambda: bank.replicas["s1"].primary is not None)
+    assert bank.now_ms >= WAIVED_AFTER_MS
     assert bank.told()[-2:] == ["witness: epoch 1 is s1's {s1}", "s1 commits lead"]
+
+
+def test_the_word_of_an_operator_stands_for_nobody_who_can_still_be_asked() -> None:
+    """V9: s2 is slow to connect, and is asked first; it is empty, so that nobody has to be waited for."""
+    bank = Bank("s1", "s2")
+    bank.settings["s1"] = replace(bank.settings["s1"], first=True)
+    bank.start("s1")
+    for _ in range(int(WAIVED_AFTER_MS / 100) - 2):
+        bank.wait(100)
+        bank.tick()
+        bank.deliver_all()
+    assert bank.view is None
+    comes_back(bank, "s2")
+    bank.settle(lambda: bank.view is not None)
+    assert "s2 -> s1: empty" in bank.told()
+
+
+@pytest.mark.parametrize("still_there", [True, False])
+def test_no_word_of_an_operator_makes_a_second_bank_of_one_whose_accounts_are_there(
+    still_there: bool,
+) -> None:
+    """V9: the witness lost its memory, s1 its disk; s2 says that it holds accounts, and perhaps dies."""
+    bank = running("s1", "s2")
+    bank.crash("s1", wipe=True)
+    bank.drop()
+    bank.view = None
+    bank.settings["s1"] = replace(bank.settings["s1"], first=True)
+    comes_back(bank, "s1")
+    bank.told()
+    for turn in range(100):
+        bank.wait(100)
+        bank.tick()
+        bank.deliver_all()
+        if turn == 10 and not still_there:
+            dies(bank, "s2")
+    told = bank.told()
+    assert any(line.startswith("s2 -> s1: I hold") for line in told)
+    assert not [line for line in told if "s1 proposes" in line]
 
 
 def test_all_hold_still_when_the_witness_lost_its_memory() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bankrmi.coordination.restore import Holding, NoSafeView, SafeView, decide
+from bankrmi.coordination.restore import Holding, NoSafeView, SafeView, decide, unchanged
 from bankrmi.replication.events import LinkChanged, MessageArrived
 from bankrmi.replication.messages import HoldStill, ViewNews
 from tests.replication.histories import takes_over_unheard, until_proposed
@@ -21,10 +21,16 @@ def lose_the_view(bank: Bank) -> None:
 
 def decided(bank: Bank) -> SafeView | NoSafeView:
     """Ask every server to hold still, as `witness restore` does."""
-    answers: dict[str, Holding | str] = {}
     for name in bank.replicas:
         bank.take(name, MessageArrived("operator", HoldStill()))
         bank.deliver(f"{name} reads the view", f"witness -> {name}")
+    return decide(list(bank.replicas), answers_of(bank), new_history="restored")
+
+
+def answers_of(bank: Bank) -> dict[str, Holding | str]:
+    """Ask every server what it holds."""
+    answers: dict[str, Holding | str] = {}
+    for name in bank.replicas:
         holds = bank.holdings(name)
         answers[name] = Holding(
             server=holds.server,
@@ -38,7 +44,44 @@ def decided(bank: Bank) -> SafeView | NoSafeView:
             last_view=holds.last_view,
             may_have_moved_on=holds.may_have_moved_on,
         )
-    return decide(list(bank.replicas), answers, new_history="restored")
+    return answers
+
+
+def test_to_be_asked_what_one_holds_changes_nothing_and_tells_what_would_be_safe() -> None:
+    """A bank that is well without the view stays well; the plan is the one that holding still would give."""
+    bank = running("s1", "s2")
+    lose_the_view(bank)
+    foreseen = decide(["s1", "s2"], answers_of(bank), new_history="restored", foreseen=True)
+    assert isinstance(foreseen, SafeView)
+    assert bank.mail == []
+    bank.withdraw("s1", "c:1", 10)
+    bank.deliver_all()
+    assert any(line.startswith("s1 answers c:1: done") for line in bank.told())
+    after = decided(bank)
+    assert isinstance(after, SafeView)
+    assert (after.view.primary, after.view.epoch) == (foreseen.view.primary, foreseen.view.epoch)
+
+
+def test_the_view_that_was_is_given_back_and_everybody_goes_on() -> None:
+    """All held still for a restore that came to nothing; s3, which was no member, was missing then."""
+    bank = running("s1", "s2", "s3")
+    bank.crash("s3", wipe=True)
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"})
+    bank.deliver_all()
+    bank.withdraw("s1", "c:1", 10)
+    bank.deliver_all()
+    lose_the_view(bank)
+    decided(bank)
+    assert all(bank.holdings(name).still for name in bank.replicas)
+    before = unchanged(answers_of(bank))
+    assert before is not None
+    bank.view = before
+    bank.settle(lambda: bank.replicas["s1"].primary is not None)
+    bank.told()
+    bank.withdraw("s1", "c:2", 10)
+    bank.settle(lambda: any(line.startswith("s1 answers c:2: done") for line in bank.trace))
+    assert bank.view is not None
+    assert (bank.view.history, bank.view.epoch) == (before.history, before.epoch + 1)
 
 
 def restore(bank: Bank) -> None:

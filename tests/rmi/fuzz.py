@@ -351,8 +351,10 @@ async def _fuzzed(bank: config.Configuration, fuzzer: Fuzzer, frames: int, found
     loop = asyncio.get_running_loop()
     with watched(loop, found) as begin:
         ready, told = os.pipe()
-        names = asyncio.create_task(nameserver_process._Process(bank).serve(None))
-        server = asyncio.create_task(server_process._Process(bank, "s1", first=False).serve(told))
+        names = asyncio.create_task(nameserver_process._Process(bank, None).serve(None))
+        server = asyncio.create_task(
+            server_process._Process(bank, "s1", first=False, log_file=None).serve(told)
+        )
         await loop.run_in_executor(None, os.read, ready, 1000)
         os.close(ready)
         begin()

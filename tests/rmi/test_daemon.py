@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bankrmi.errors import BrokenInvariant, ConfigurationError, OperationFailed
+from bankrmi.readiness import AWAITS
 from bankrmi.rmi import (
     Call,
     ConnectDenied,
@@ -107,8 +108,23 @@ def test_a_port_that_is_taken_is_one_clear_sentence(serving: Serving, daemon: Da
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
-        ("192.0.2.1:4711", "this machine does not have that address"),
-        ("no.such.host.invalid:4711", "there is no host"),
+        ("192.0.2.1:4711", "this machine does not have that address, or not yet"),
+        ("no.such.host.invalid:4711", "the name 'no.such.host.invalid' does not resolve"),
+    ],
+)
+def test_an_address_that_may_come_is_one_clear_sentence_and_can_be_tried_again(
+    serving: Serving, address: str, reason: str
+) -> None:
+    """The network may not be up yet, nor the name server that knows the name."""
+    with pytest.raises(OperationFailed, match=reason) as raised:
+        serving.run(Daemon(Limits(), dict).listen(address))
+    assert AWAITS in raised.value.details
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        (f"{'a' * 64}.example:4711", "is no name of a host"),
         ("127.0.0.1", "not an address of the form host:port"),
         ("127.0.0.1:99999", "not an address of the form host:port"),
     ],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -8,7 +9,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from bankrmi.errors import ConfigurationError
+from bankrmi.coordination.view_store import ViewStore
+from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.storage import copying
 from bankrmi.storage import database as database_module
 from bankrmi.storage.copying import CopyMaker, put_in_place, verify_copy
@@ -46,6 +48,37 @@ def test_a_directory_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match=r"cannot be written .*: make it writable, or set another"):
         own_directory(tmp_path / "file" / "s1")
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "remedy"),
+    [
+        (errno.ENOLCK, OperationFailed, "gives no locks"),
+        (errno.EOPNOTSUPP, ConfigurationError, "set data_dir to a folder on a local file system"),
+        (errno.ENOSYS, ConfigurationError, "set data_dir to a folder on a local file system"),
+    ],
+)
+def test_a_file_system_without_locks_is_not_taken_for_another_process(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    kind: type[BankError],
+    remedy: str,
+) -> None:
+    """Whoever had the directory before has left a pid in it, which says nothing now."""
+    (tmp_path / "s1").mkdir()
+    (tmp_path / "s1" / "lock").write_text("4242\n")
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(kind, match=remedy) as raised:
+        own_directory(tmp_path / "s1")
+    assert "4242" not in raised.value.message
+    assert os.strerror(number) in raised.value.message
+    with pytest.raises(kind, match=remedy):
+        ViewStore(tmp_path / "s1")
 
 
 def test_a_second_connection_to_the_same_file_is_refused(tmp_path: Path) -> None:

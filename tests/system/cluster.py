@@ -170,7 +170,17 @@ class Cluster:
         return name in self._processes and self._processes[name].poll() is None
 
     def kill(self, *names: str) -> None:
-        """`kill -9` all of these, one right after the other; return when they are gone."""
+        """`kill -9` all of these in one moment; return when they are gone.
+
+        Two kills are two moments. In between, whoever lives may take over: then it alone knows what it
+        acknowledged, and the others rightly wait for it. So all of them stand still before the first one
+        dies.
+        """
+        running = [name for name in names if self.is_running(name)] if len(names) > 1 else []
+        for name in running:
+            self._processes[name].send_signal(signal.SIGSTOP)
+        for name in running:
+            self._wait_until_still(name)
         for name in names:
             self._processes[name].kill()
         for name in names:
@@ -187,10 +197,13 @@ class Cluster:
 
     def pause(self, name: str) -> None:
         """SIGSTOP; return when it stands still."""
-        process = self._processes[name]
-        process.send_signal(signal.SIGSTOP)
-        stat = Path(f"/proc/{process.pid}/stat")
-        self.until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", f"{name} stands still")
+        self._processes[name].send_signal(signal.SIGSTOP)
+        self._wait_until_still(name)
+
+    def _wait_until_still(self, name: str) -> None:
+        """Until it does nothing any more, be it that it has ended (Z)."""
+        stat = Path(f"/proc/{self._processes[name].pid}/stat")
+        self.until(lambda: stat.read_text().rpartition(")")[2].split()[0] in "TZ", f"{name} stands still")
 
     def resume(self, name: str) -> None:
         """SIGCONT."""

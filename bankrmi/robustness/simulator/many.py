@@ -70,3 +70,5 @@ def _run(seeds: list[int], servers: int, clocks_apart: bool) -> list[Result]:
 def _ignore_interrupts() -> None:
     """Ctrl-C is for the process that waits for the results."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # Not those of the command line that forked it.
+        signal.signal(number, signal.SIG_DFL)

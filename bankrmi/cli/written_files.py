@@ -1,0 +1,58 @@
+"""A file that a person asked for: written whole or not at all where that can be; nothing else is replaced.
+
+Rule 1: half a ledger must not look like one: a plain file is written beside its place, and then takes it.
+Rule 2: what is no plain file (a device, a pipe), what is reached by a link, or has other names, is written
+        into; so is a plain file of somebody else's, or in a folder that we may not write.
+Rule 3: a file that was there keeps its mode.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+__all__ = ["write_file"]
+
+
+def write_file(file: Path, write: Callable[[TextIO], object]) -> None:
+    """Have `write` write the content of `file`; raises OSError, always about `file`."""
+    try:
+        if not _is_to_be_replaced(file) or not _replace(file, write):
+            with file.open("w", encoding="utf-8", newline="\n") as stream:
+                write(stream)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # It is about the file that was asked for, not about the one beside it.
+        raise OSError(error.errno, error.strerror, str(file)) from error
+
+
+def _is_to_be_replaced(file: Path) -> bool:
+    try:
+        there = file.lstat()
+    except FileNotFoundError:
+        return True
+    return stat.S_ISREG(there.st_mode) and there.st_nlink == 1 and there.st_uid == os.geteuid()
+
+
+def _replace(file: Path, write: Callable[[TextIO], object]) -> bool:
+    """Write a file beside it, which takes its place; False if there may be none beside it."""
+    beside = file.with_name(f".{os.getpid()}.tmp")
+    try:
+        stream = beside.open("x", encoding="utf-8", newline="\n")
+    except PermissionError:
+        return False
+    try:
+        with stream:
+            with suppress(FileNotFoundError):
+                os.fchmod(stream.fileno(), stat.S_IMODE(file.lstat().st_mode))
+            write(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
+    return True

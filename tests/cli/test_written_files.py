@@ -1,0 +1,91 @@
+"""Where `export` writes: half a ledger never looks like one, and only a plain file is ever replaced."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+from bankrmi.cli.written_files import write_file
+
+
+def write(stream: TextIO) -> None:
+    stream.write("1,10\n")
+
+
+def fail(stream: TextIO) -> None:
+    stream.write("1,")
+    raise OSError(28, "No space left on device", "something else")
+
+
+def test_a_plain_file_is_replaced_as_a_whole_and_keeps_its_mode(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.csv"
+    file.write_text("old")
+    file.chmod(0o604)
+    before = file.stat().st_ino
+    write_file(file, write)
+    assert file.read_text() == "1,10\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o604
+    assert file.stat().st_ino != before
+    with pytest.raises(OSError, match="No space left") as raised:
+        write_file(file, fail)
+    assert raised.value.filename == str(file)
+    assert file.read_text() == "1,10\n"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_new_file_has_the_mode_of_new_files(tmp_path: Path) -> None:
+    write_file(tmp_path / "ledger.csv", write)
+    other = tmp_path / "other"
+    other.touch()
+    assert (tmp_path / "ledger.csv").stat().st_mode == other.stat().st_mode
+
+
+def test_a_name_as_long_as_names_can_be_is_written_too(tmp_path: Path) -> None:
+    write_file(tmp_path / ("x" * 255), write)
+    assert (tmp_path / ("x" * 255)).read_text() == "1,10\n"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_a_link(tmp_path: Path, there: bool) -> None:
+    link, target = tmp_path / "link", tmp_path / "target"
+    if there:
+        target.write_text("a longer text than before")
+    link.symlink_to(target)
+    write_file(link, write)
+    assert link.is_symlink()
+    assert target.read_text() == "1,10\n"
+
+
+def test_a_file_with_another_name_stays_one_file(tmp_path: Path) -> None:
+    file, other = tmp_path / "ledger.csv", tmp_path / "other.csv"
+    file.write_text("old")
+    other.hardlink_to(file)
+    write_file(file, write)
+    assert other.read_text() == "1,10\n"
+
+
+def test_a_pipe_is_written_into(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writing = threading.Thread(target=write_file, args=(pipe, write))
+    writing.start()
+    assert pipe.read_text() == "1,10\n"
+    writing.join()
+    assert pipe.is_fifo()
+
+
+def test_a_device_is_written_into_and_stays_one() -> None:
+    before = Path("/dev/null").stat()
+    write_file(Path("/dev/null"), write)
+    after = Path("/dev/null").stat()
+    assert stat.S_ISCHR(after.st_mode)
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    with pytest.raises(OSError, match="No space left") as raised:
+        write_file(Path("/dev/full"), write)
+    assert raised.value.filename == "/dev/full"
+    assert Path("/dev/full").is_char_device()

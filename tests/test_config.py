@@ -151,8 +151,12 @@ def test_a_mistake_is_not_blamed_on_its_neighbours(tmp_path: Path) -> None:
             "line 6: server_message_bytes is 2097152, and must be at least 4194304",
         ),
         (
-            "limits:\n  operations_per_request: 16300\n",
-            "line 5: answer_bytes is 4194304, and must be at least 4172800",
+            "limits:\n  operations_per_request: 16384\n",
+            "line 5: message_bytes is 1048576, and must be at least 1049600",
+        ),
+        (
+            "limits:\n  answer_bytes: 1048576\n",
+            "line 6: answer_bytes is 1048576, and must be at least 2097152",
         ),
         (
             "limits:\n  group_bytes: 33554432\n",

@@ -173,6 +173,9 @@ class ViewStore:
         row = (service, view.history, view.epoch, text, _checksum(text))
         try:
             self._usable().execute(f"BEGIN IMMEDIATE; {_INSERT}; COMMIT", row)
+        except (OverflowError, ValueError, TypeError) as error:  # A value that SQLite does not take.
+            self._usable().execute("ROLLBACK")
+            raise InvalidRequest("this view cannot be written") from error
         except Exception as error:  # Whatever it is: a transaction may be open.
             raise self._failure(error) from error
         self._usable()

@@ -32,7 +32,7 @@ class FirstView:
         self.replica = replica
         self.seen_no_view = False
         self._holdings: dict[str, Holdings] = {}
-        self._full: set[str] = set()
+        self._full: dict[str, None] = {}
         self._heard_ms: dict[str, float] = {}
         self._began_ms: float | None = None
         self._linked_ms: dict[str, float] = {}
@@ -84,9 +84,9 @@ class FirstView:
         self._holdings[holdings.server] = holdings
         self._heard_ms[holdings.server] = self.replica.now_ms
         if holdings.empty:
-            self._full.discard(holdings.server)
+            self._full.pop(holdings.server, None)
         else:
-            self._full.add(holdings.server)
+            self._full[holdings.server] = None
 
     def forget(self) -> None:
         """There was a view: who was empty before may not be empty now."""

@@ -93,7 +93,7 @@ def test_the_view_that_was_is_certain_if_all_its_members_know_of_none_after_it()
         {"history": "h0"},
         {"last_view": ALONE},
     ],
-    ids=str,
+    ids=lambda changes: " and ".join(changes),  # Not the values: a set has no order of its own.
 )
 def test_the_view_that_was_is_not_certain_if_one_member_is_not(changes: dict[str, object]) -> None:
     answers: dict[str, Holding | str] = {"s1": remembering("s1"), "s2": remembering("s2", **changes)}

@@ -51,6 +51,7 @@ robustness: $(INSTALLED) mutants
 	$(RUN) -m bankrmi simulate --seeds $(SEEDS) --jobs $(JOBS)
 	$(RUN) -m bankrmi simulate --seeds $$(( $(SEEDS) / 4 )) --jobs $(JOBS) --servers 3
 	$(RUN) -m bankrmi simulate --seeds $$(( $(SEEDS) / 10 )) --jobs $(JOBS) --clocks-apart
+	$(RUN) -m bankrmi simulate --seeds $$(( $(SEEDS) / 20 )) --jobs $(JOBS) --load
 	$(RUN) -m bankrmi simulate --exhaustive --minutes 10
 	$(RUN) -m bankrmi.robustness.power_loss --states $(STATES)
 	$(RUN) -m bankrmi chaos --minutes $(MINUTES) --report chaos.html

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -99,6 +100,12 @@ def _complete_bug(_: click.Context, __: click.Parameter, incomplete: str) -> lis
     help="Clocks run apart by more than drift_ms: a read may be stale then, everything else must hold.",
 )
 @click.option(
+    "--load",
+    "under_load",
+    is_flag=True,
+    help="Instead of faults much to do: no view may change, and no call end in doubt.",
+)
+@click.option(
     "--break",
     "bug",
     metavar="BUG",
@@ -117,6 +124,7 @@ def simulate(
     jobs: int,
     servers: str | None,
     clocks_apart: bool,
+    under_load: bool,
     bug: str | None,
     exhaustive: bool,
 ) -> int:
@@ -127,12 +135,16 @@ def simulate(
     checked; in the end, all that clients were told is. A failing seed prints itself, the rule that was
     broken, and what happened last.
     """
+    from bankrmi.robustness.simulator.many import simulate_many
+
     if exhaustive:
-        if _given("seeds", "seed", "jobs", "servers", "clocks_apart", "bug"):
+        if _given("seeds", "seed", "jobs", "servers", "clocks_apart", "under_load", "bug"):
             raise click.UsageError("--exhaustive has no seeds, and goes with --minutes only")
         from bankrmi.cli.exhaustive import run
 
         return run(minutes if minutes is not None else 10)
+    if clocks_apart and under_load:
+        raise click.UsageError("--load is a world without faults: leave --clocks-apart out")
     if bug == "list":
         return _list_bugs()
     if bug is not None:
@@ -140,8 +152,15 @@ def simulate(
             raise click.UsageError(
                 "--break stops at the first seed that goes wrong: leave --jobs and --minutes out"
             )
-        return _break(bug, seed, seeds or 1000, servers, clocks_apart)
-    return _try(seed, seeds, minutes, jobs, int(servers or "2"), clocks_apart)
+        return _break(bug, seed, seeds or 1000, servers, clocks_apart, under_load)
+    results_of = partial(
+        simulate_many,
+        servers=int(servers or "2"),
+        clocks_apart=clocks_apart,
+        under_load=under_load,
+        jobs=jobs,
+    )
+    return _try(results_of, seed, seeds, minutes)
 
 
 def _given(*names: str) -> bool:
@@ -151,21 +170,15 @@ def _given(*names: str) -> bool:
 
 
 def _try(
-    seed: int, seeds: int | None, minutes: float | None, jobs: int, servers: int, clocks_apart: bool
+    results_of: Callable[..., Generator[Result, None, None]],
+    seed: int,
+    seeds: int | None,
+    minutes: float | None,
 ) -> int:
-    from bankrmi.robustness.simulator.many import simulate_many
-
     ends = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
     wanted = 100 if seeds is None and minutes is None else seeds
     tally = _Tally()
-    results = simulate_many(
-        seed,
-        wanted,
-        servers=servers,
-        clocks_apart=clocks_apart,
-        jobs=jobs,
-        go_on=lambda: time.monotonic() < ends,
-    )
+    results = results_of(seed, wanted, go_on=lambda: time.monotonic() < ends)
     try:
         _run(results, tally, wanted)
     except BrokenProcessPool:
@@ -191,7 +204,7 @@ def _list_bugs() -> int:
     return ExitCode.DONE
 
 
-def _break(bug: str, seed: int, seeds: int, servers: str | None, clocks_apart: bool) -> int:
+def _break(bug: str, seed: int, seeds: int, servers: str | None, clocks_apart: bool, under_load: bool) -> int:
     """Plant a bug, and show the first of so many seeds in which goes wrong what the bug does.
 
     What else a bank with a bug does, waiting for ever for example, would only lead astray.
@@ -200,13 +213,13 @@ def _break(bug: str, seed: int, seeds: int, servers: str | None, clocks_apart: b
     from bankrmi.robustness.simulator.simulation import simulate as run_seed
 
     with planted(bug) as mutant:
-        apart = clocks_apart or mutant.clocks_apart
+        apart, load = clocks_apart or mutant.clocks_apart, under_load or mutant.under_load
         click.echo(f"planted: {mutant.name}, rule {mutant.rule}: {mutant.goes_wrong}")
         tally = _Tally()
         with _progress(seeds) as show:
             for number in range(seed, seed + seeds):
                 size = int(servers) if servers is not None else mutant.servers_for(number)
-                result = run_seed(number, servers=size, clocks_apart=apart)
+                result = run_seed(number, servers=size, clocks_apart=apart, under_load=load)
                 if result.failure is not None and result.failure.kind != mutant.kind:
                     result = replace(result, failure=None)
                 tally.add(result)
@@ -263,7 +276,8 @@ def _tell(result: Result, *, in_full: bool, bug: str = "") -> None:
         head, *lines = result.chart or [""]
         for line in [head, *lines[-_LAST_HAPPENINGS:]]:
             click.echo(f"  {line}".rstrip())
-    more = (" --clocks-apart" if result.clocks_apart else "") + (f" --break {bug}" if bug else "")
+    more = (" --clocks-apart" if result.clocks_apart else "") + (" --load" if result.under_load else "")
+    more += f" --break {bug}" if bug else ""
     click.echo(f"again: bankrmi simulate --seeds 1 --seed {result.seed} --servers {result.servers}{more}")
 
 

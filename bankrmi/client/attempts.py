@@ -24,7 +24,8 @@ ping at half of it. Then the next one is asked: first who is believed to lead (l
 costs no wait. When all have been asked in this round, there is a pause, and another round, without those
 that still have the request. To a silent one a second connection is made from time to time: if the server
 greets there, and still is not heard on the first, the first is broken, and the request goes out again.
-A server that is `Busy` has not taken the request: it gets it again after a pause.
+A server that is `Busy` has not taken the request: it gets it again after a pause; an update not in the last
+fifth of the time, when it would hardly be answered, and end in doubt.
 """
 
 from __future__ import annotations
@@ -148,6 +149,7 @@ class Attempts:
         "_queue",
         "_quiet",
         "_refusals",
+        "_refused_since_ms",
         "_renewals",
         "_round",
         "_round_at_ms",
@@ -192,6 +194,7 @@ class Attempts:
         self._disclaimed: set[Candidate] = set()  # Said `NotPrimary`.
         self._busy: dict[Candidate, int] = {}  # When each is to be asked again.
         self._refusals = 0  # How often we heard `Busy`.
+        self._refused_since_ms: int | None = None
         self._renewals = 0
         self._enquire_in_ms = 2 * patience_ms
         self._enquire_at_ms: int | None = None
@@ -551,8 +554,14 @@ class Attempts:
         wanted = error.details.get("retry_ms")
         wanted_ms = min(max(0, wanted), _RETRY_AT_MOST_MS) if type(wanted) is int else 0
         pause_ms = self._jittered(BUSY_MS[min(self._refusals, len(BUSY_MS) - 1)])
+        again_ms = self._busy[asked] = now_ms + wanted_ms + pause_ms
         self._refusals += 1
-        self._busy[asked] = now_ms + wanted_ms + pause_ms
+        if self._refused_since_ms is None:
+            self._refused_since_ms = now_ms
+        left_ms = self._deadline_ms - again_ms
+        in_doubt = self.may_have_been_taken
+        if self.request_id is not None and not in_doubt and 4 * left_ms < again_ms - self._refused_since_ms:
+            self._end(self.given_up())  # Taken so late, it would hardly be answered in time.
 
     def _follow_hint(self, asked: Candidate, primary: object) -> None:
         named = next((one for one in self._candidates if one.server == primary), None)

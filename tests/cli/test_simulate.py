@@ -13,7 +13,9 @@ from bankrmi.robustness.simulator.failure import Failure
 KINDS = {6: "safety", 8: "liveness", 9: "crash"}
 
 
-def result_of(seed: int, *, servers: int = 2, clocks_apart: bool = False) -> simulation.Result:
+def result_of(
+    seed: int, *, servers: int = 2, clocks_apart: bool = False, under_load: bool = False
+) -> simulation.Result:
     if seed >= 1000:
         os.kill(os.getpid(), signal.SIGKILL)
     failure = Failure(KINDS[seed], "an entry is gone") if seed in KINDS else None
@@ -21,6 +23,7 @@ def result_of(seed: int, *, servers: int = 2, clocks_apart: bool = False) -> sim
         seed=seed,
         servers=servers,
         clocks_apart=clocks_apart,
+        under_load=under_load,
         events=10,
         acknowledged=servers,
         calls=7,
@@ -72,6 +75,11 @@ def test_minutes_end_it(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
 
 
+def test_a_world_under_load_is_told_how_to_run_again(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["simulate", "--load", "--seeds", "1", "--seed", "8"]) == 2
+    assert "again: bankrmi simulate --seeds 1 --seed 8 --servers 2 --load\n" in capsys.readouterr().out
+
+
 def test_a_planted_bug_is_shown_with_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["simulate", "--break", "take-over-without-winning", "--seed", "5", "--servers", "2"]) == 1
     lines = capsys.readouterr().out.splitlines()
@@ -108,6 +116,8 @@ def test_the_planted_bugs_can_be_listed(capsys: pytest.CaptureFixture[str]) -> N
         (["--exhaustive", "--seeds", "3"], "--exhaustive has no seeds"),
         (["--exhaustive", "--seed", "3"], "--exhaustive has no seeds"),
         (["--exhaustive", "--jobs", "2"], "--exhaustive has no seeds"),
+        (["--load", "--clocks-apart"], "--load is a world without faults"),
+        (["--exhaustive", "--load"], "--exhaustive has no seeds"),
         (["--seeds", "0"], "--seeds"),
         (["--servers", "4"], "--servers"),
     ],

@@ -468,6 +468,29 @@ def test_busy_to_the_end_means_it_did_not_happen_if_nobody_else_has_it() -> None
     assert isinstance(call.ends(10_000), InDoubt)
 
 
+def ends_after_busy_only(**changes: object) -> tuple[Finish, int]:
+    """Return how a call ends that hears nothing but `Busy`, at once, and when."""
+    call, now_ms = Asking(S1, **changes), 0
+    while not isinstance(decision := call.decides(now_ms), Finish):
+        if isinstance(decision, Wait):
+            now_ms += decision.wait_ms
+        elif isinstance(decision, Connect):
+            call.number = decision.number
+            call.hears(Greeted(), now_ms)
+        else:
+            call.hears(BUSY, now_ms)
+    return decision, now_ms
+
+
+def test_an_update_that_is_turned_away_is_not_sent_so_late_that_it_would_end_in_doubt() -> None:
+    end, ended_at_ms = ends_after_busy_only()
+    assert isinstance(end.error, Busy)
+    assert 7_500 < ended_at_ms <= 8_000
+    end, ended_at_ms = ends_after_busy_only(request_id=None)
+    assert isinstance(end.error, Busy)
+    assert ended_at_ms == 10_000, "a read has no outcome that could be unknown"
+
+
 # --- what is said in the end ----------------------------------------------------------------------------
 
 

@@ -39,6 +39,8 @@ QUICK = {
     "remember-only-successes": 10,
     "forget-request-ids-after-failover": 10,
     "retry-failed-fsync": 20,
+    "patience-drops-the-connection": 10,
+    "queue-a-retry-twice": 5,
 }
 """Bugs that are found soon, and the seeds that each may take."""
 
@@ -80,10 +82,10 @@ def test_a_patch_that_cannot_be_made_leaves_nothing_behind() -> None:
 
 
 def test_each_bug_says_which_rule_it_breaks_and_what_goes_wrong() -> None:
-    assert len(MUTANTS) == 31
+    assert len(MUTANTS) == 36
     for name, mutant in MUTANTS.items():
         assert re.fullmatch(r"[a-z]+(-[a-z]+)+", name)
-        assert re.fullmatch(r"[AVROF][0-9]", mutant.rule)
+        assert re.fullmatch(r"[AVROFW][0-9]", mutant.rule)
         assert mutant.goes_wrong[-1] != "."
         assert len(mutant.goes_wrong.split()) > 8
 

@@ -12,6 +12,7 @@ CHUNKS = [
     *((3, first, False) for first in range(0, 20, CHUNK)),
     *((2, first, True) for first in range(0, 20, CHUNK)),
 ]
+UNDER_LOAD = 8
 
 
 @pytest.mark.timeout(300)
@@ -25,3 +26,13 @@ def test_every_seed_keeps_every_promise(servers: int, first: int, clocks_apart: 
         again = f"bankrmi simulate --seeds 1 --seed {seed} --servers {servers}{apart}"
         assert result.failure is None, f"{result.failure}; again: {again}"
     assert acknowledged > 200 * CHUNK, "hardly anything happened"
+
+
+@pytest.mark.timeout(300)
+def test_under_load_no_view_changes_and_no_call_ends_in_doubt() -> None:
+    for seed in range(UNDER_LOAD):
+        result = simulate(seed, under_load=True)
+        assert result.failure is None, (
+            f"{result.failure}; again: bankrmi simulate --load --seeds 1 --seed {seed}"
+        )
+        assert result.calls > 100, "hardly anything happened"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bankrmi.errors import InvalidRequest
-from bankrmi.robustness.mutants import acknowledging, changing_the_view, once_only, reading
+from bankrmi.robustness.mutants import acknowledging, changing_the_view, once_only, reading, under_load
 from bankrmi.robustness.mutants.mutant import Mutant, in_place
 from bankrmi.robustness.simulator.simulation import Result, simulate
 
@@ -23,7 +23,7 @@ SEEDS = 1000
 
 MUTANTS: Mapping[str, Mutant] = {
     mutant.name: mutant
-    for room in (acknowledging, changing_the_view, reading, once_only)
+    for room in (acknowledging, changing_the_view, reading, once_only, under_load)
     for mutant in room.MUTANTS
 }
 
@@ -78,4 +78,9 @@ def hunt(name: str, *, seeds: int = SEEDS, first: Iterable[int] = (), begin: int
 
 
 def _simulate(mutant: Mutant, seed: int) -> Result:
-    return simulate(seed, servers=mutant.servers_for(seed), clocks_apart=mutant.clocks_apart)
+    return simulate(
+        seed,
+        servers=mutant.servers_for(seed),
+        clocks_apart=mutant.clocks_apart,
+        under_load=mutant.under_load,
+    )

@@ -31,6 +31,7 @@ class Mutant:
 
     `goes_wrong` says in a sentence what happens in the world. `sizes` are the numbers of servers of the banks
     in which it can happen; with `clocks_apart` it needs clocks that run apart by more than the rules assume.
+    `under_load` it needs a world in which work waits for work.
     `kind` is what it breaks: "safety", or "liveness" if it is the bug of a bank that waits for ever.
     """
 
@@ -40,6 +41,7 @@ class Mutant:
     patches: tuple[Patch, ...]
     sizes: tuple[int, ...] = (2, 3)
     clocks_apart: bool = False
+    under_load: bool = False
     kind: str = "safety"
 
     def servers_for(self, seed: int) -> int:

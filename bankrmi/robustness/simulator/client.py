@@ -28,6 +28,7 @@ from bankrmi.errors import BankError, Behind, Busy, NotPrimary, Refused, Stale
 from bankrmi.replication.effects import Decided, IsBehind, IsBusy, IsStale, NotLeading, Read, Refusal, Reply
 from bankrmi.replication.events import OutcomeAsked, ReadArrived, RequestArrived
 from bankrmi.robustness.simulator.desk import Asking
+from bankrmi.robustness.simulator.failure import Failure
 
 if TYPE_CHECKING:
     from bankrmi.robustness.simulator.simulation import Simulation
@@ -68,6 +69,7 @@ class Attempt:
     server: str
     boot: int
     is_asked: bool = False
+    enquires: bool = False
 
     def reply(self, reply: Reply) -> None:
         """The server answers (see `ports.Token`)."""
@@ -250,7 +252,7 @@ class SimulatedClient:
                     return
                 case Connect(number=number, candidate=candidate, drops=drops):
                     if drops is not None:
-                        self._close(drops)
+                        self._drop(self._open[drops])
                     self._connect(number, candidate.server)
                 case Send(number=number, enquires=enquires):
                     self._send(number, enquires=enquires)
@@ -290,7 +292,7 @@ class SimulatedClient:
     def _send(self, number: int, *, enquires: bool) -> None:
         world, attempt = self.simulation.world, self._open[number]
         server = self.simulation.servers[attempt.server]
-        attempt.is_asked = True
+        attempt.is_asked, attempt.enquires = True, enquires
         if enquires:
             self._ask_back(attempt, "who leads?", lambda: Answered({"role": self._role(attempt)}))
             return
@@ -361,6 +363,12 @@ class SimulatedClient:
             self._close(attempt.number)
         self._attempts.observe(attempt.number, news, int(self.simulation.world.now_ms))
         self._go_on()
+
+    def _drop(self, attempt: Attempt) -> None:
+        if self.simulation.load is not None and attempt.is_asked and not attempt.enquires:
+            waits = f"{self.name} drops the connection to {attempt.server} that it waits on"
+            raise Failure("liveness", f"nothing was wrong, and {waits}")
+        self._close(attempt.number)
 
     def _close(self, number: int) -> None:
         self._open.pop(number, None)

@@ -2,6 +2,8 @@
 
 A retry joins the request that it repeats; over the budget callers are told that the server is busy; who has
 waited too long is told so, and what nobody waits for any more is not decided.
+
+Rule: it is reckoned here once more that no request waits twice, and that the budget was kept.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bankrmi.errors import BankError, Busy, InDoubt, NotPrimary
 from bankrmi.replication.effects import Reply
 from bankrmi.replication.events import CallersGone, OutcomeAsked, ReadArrived, RequestArrived
+from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.server.waiting import Waiting, WaitingRoom, cost_of
 
 if TYPE_CHECKING:
@@ -36,6 +39,10 @@ class Desk:
         self._process = process
         self._weight = max(1, process.simulation.work.weight)
         self._room = WaitingRoom(budget_bytes)
+        self._budget_bytes = budget_bytes
+        self._inside: dict[
+            Waiting, tuple[Hashable | None, int]
+        ] = {}  # With what makes two the same, and its cost.
 
     def open(self) -> None:
         """Look again and again who has waited too long."""
@@ -56,14 +63,27 @@ class Desk:
             return
         waiting = Waiting(self._answer, cost, key if waiting is None else None, content)
         self._room.enter(waiting, attempt, now_ms)
+        self._check_entered(waiting, cost)
         self._process.carrier.take(replace(event, token=waiting))
 
+    def _check_entered(self, waiting: Waiting, cost: int) -> None:
+        name = self._process.name
+        if waiting.key is not None and any(waiting.key == key for key, _ in self._inside.values()):
+            raise Failure("safety", f"what waits at {name} is let in once more: {waiting.key}")
+        self._inside[waiting] = (waiting.key, cost)
+        held = sum(one for _, one in self._inside.values())
+        if held > self._budget_bytes:
+            raise Failure("safety", f"at {name} {held} bytes wait, and {self._budget_bytes} may")
+
     def _answer(self, waiting: Waiting, reply: Reply) -> None:
+        self._inside.pop(waiting, None)
         for attempt in self._room.leave(waiting):
             attempt.reply(reply)  # type: ignore[attr-defined]  # Only attempts were let in.
 
     def _look(self) -> None:
         left, late = self._room.give_up(self._process.world.now_ms - OVERDUE_MS)
+        for waiting in left:
+            del self._inside[waiting]
         if left:
             self._process.carrier.take(CallersGone(frozenset(left)))
         for _, attempt in late:

@@ -1,7 +1,7 @@
 """A simulated process's event loop: one thing after the other, each for as long as its work takes.
 
 What callers send is dealt with in production's turns (`rmi.turn`): they share a few milliseconds of each
-pass, while links of servers, timers and the process's own work come first.
+pass; then come links of servers, timers and the process's own work, as many as have arrived by then.
 
 Rule 1: while the process is busy, or waits for its disk, or stands still, whatever comes waits.
 Rule 2: with nothing to do, what comes is done at once.
@@ -43,6 +43,7 @@ class Loop:
         self._on_free = on_free
         self._own: deque[Callable[[], None]] = deque()
         self._turn: Turn[_Call] = Turn(lambda: world.now_ms)
+        self._own_first = 0  # So many of its own come before the next turn of callers.
         self._calls = 0
         self._busy_until_ms = 0.0
         self._running = False
@@ -91,17 +92,20 @@ class Loop:
             self._running = False
 
     def _do_one(self) -> bool:
-        if self._own:
+        if self._own_first:
+            self._own_first -= 1
             self._own.popleft()()
             return True
-        if not self._calls:
-            return False
-        call = self._turn.next()
+        call = self._turn.next() if self._calls else None
         if call is None:
             self._turn.begin()
-            call = self._turn.next()
+            if self._own:
+                self._own_first = len(self._own)
+                return True
+            call = self._turn.next() if self._calls else None
         if call is None:
-            self._look_again()
+            if self._calls:
+                self._look_again()
             return False
         self._calls -= 1
         self._turn.spent(call, call.line, call.cost_ms)

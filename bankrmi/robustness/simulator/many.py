@@ -11,6 +11,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
 from itertools import count
 
 from bankrmi.robustness.simulator import simulation
@@ -28,22 +29,24 @@ def simulate_many(
     *,
     servers: int,
     clocks_apart: bool = False,
+    under_load: bool = False,
     jobs: int = 1,
     go_on: Callable[[], bool] = lambda: True,
 ) -> Generator[Result, None, None]:
     """Yield the results of `seeds` seeds from `first` on (None: no end), as long as `go_on` says so."""
+    run = partial(_run, servers=servers, clocks_apart=clocks_apart, under_load=under_load)
     numbers = count(first) if seeds is None else range(first, first + seeds)
     if jobs == 1:
         for seed in numbers:
             if not go_on():
                 return
-            yield simulation.simulate(seed, servers=servers, clocks_apart=clocks_apart)
+            yield from run([seed])
         return
-    yield from _on_processes(iter(numbers), servers, clocks_apart, jobs, go_on)
+    yield from _on_processes(run, iter(numbers), jobs, go_on)
 
 
 def _on_processes(
-    numbers: Iterator[int], servers: int, clocks_apart: bool, jobs: int, go_on: Callable[[], bool]
+    run: Callable[[list[int]], list[Result]], numbers: Iterator[int], jobs: int, go_on: Callable[[], bool]
 ) -> Iterator[Result]:
     # Forked, so that a planted bug is planted there, too.
     context = multiprocessing.get_context("fork")
@@ -56,15 +59,18 @@ def _on_processes(
                 chunk = [seed for _, seed in zip(range(CHUNK), numbers, strict=False)] if go_on() else []
                 more = len(chunk) == CHUNK
                 if chunk:
-                    waiting.append(pool.submit(_run, chunk, servers, clocks_apart))
+                    waiting.append(pool.submit(run, chunk))
             if waiting:
                 yield from waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _run(seeds: list[int], servers: int, clocks_apart: bool) -> list[Result]:
-    return [simulation.simulate(seed, servers=servers, clocks_apart=clocks_apart) for seed in seeds]
+def _run(seeds: list[int], *, servers: int, clocks_apart: bool, under_load: bool) -> list[Result]:
+    return [
+        simulation.simulate(seed, servers=servers, clocks_apart=clocks_apart, under_load=under_load)
+        for seed in seeds
+    ]
 
 
 def _ignore_interrupts() -> None:

@@ -468,9 +468,9 @@ def test_busy_to_the_end_means_it_did_not_happen_if_nobody_else_has_it() -> None
     assert isinstance(call.ends(10_000), InDoubt)
 
 
-def ends_after_busy_only(**changes: object) -> tuple[Finish, int]:
+def ends_after_busy_only(request_id: str | None = "a:1") -> tuple[Finish, int]:
     """Return how a call ends that hears nothing but `Busy`, at once, and when."""
-    call, now_ms = Asking(S1, **changes), 0
+    call, now_ms = Asking(S1, request_id=request_id), 0
     while not isinstance(decision := call.decides(now_ms), Finish):
         if isinstance(decision, Wait):
             now_ms += decision.wait_ms

@@ -140,7 +140,10 @@ class Unsettled(BankError):
 
 
 class NotPrimary(Unsettled):
-    """Another server leads; `primary` and `address` name it where they are known."""
+    """Another server leads; `primary` and `address` name it where they are known.
+
+    `undecided` is true if this server has not looked at what was asked, and never will.
+    """
 
     code = "not_primary"
 

@@ -24,8 +24,8 @@ ping at half of it. Then the next one is asked: first who is believed to lead (l
 costs no wait. When all have been asked in this round, there is a pause, and another round, without those
 that still have the request. To a silent one a second connection is made from time to time: if the server
 greets there, and still is not heard on the first, the first is broken, and the request goes out again.
-A server that is `Busy` has not taken the request: it gets it again after a pause; an update not in the last
-fifth of the time, when it would hardly be answered, and end in doubt.
+A server that is `Busy` has not taken the request: it gets it again after a pause; an update not so late that
+it would hardly be answered, and end in doubt.
 """
 
 from __future__ import annotations
@@ -72,6 +72,9 @@ BACKOFF_MS = (1, 2, 5, 10, 20, 50, 100)
 
 BUSY_MS = (10, 20, 40, 80, 160, 250)
 """The longest pause after each `Busy`, and half of it the shortest; the last one for ever."""
+
+LATEST_SHARE = 0.45
+"""Of its time: after that, an update that was turned away is not sent again; it might end in doubt."""
 
 _RETRY_AT_MOST_MS = 1000
 """Longer than this no server can make a caller wait."""
@@ -128,6 +131,7 @@ class Attempts:
     """
 
     __slots__ = (
+        "_begun_ms",
         "_busy",
         "_candidates",
         "_deadline_ms",
@@ -149,7 +153,6 @@ class Attempts:
         "_queue",
         "_quiet",
         "_refusals",
-        "_refused_since_ms",
         "_renewals",
         "_round",
         "_round_at_ms",
@@ -194,7 +197,7 @@ class Attempts:
         self._disclaimed: set[Candidate] = set()  # Said `NotPrimary`.
         self._busy: dict[Candidate, int] = {}  # When each is to be asked again.
         self._refusals = 0  # How often we heard `Busy`.
-        self._refused_since_ms: int | None = None
+        self._begun_ms: int | None = None
         self._renewals = 0
         self._enquire_in_ms = 2 * patience_ms
         self._enquire_at_ms: int | None = None
@@ -241,6 +244,8 @@ class Attempts:
         """Return what to do now."""
         if self._finish is not None:
             return self._finish
+        if self._begun_ms is None:
+            self._begun_ms = now_ms
         if now_ms >= self._deadline_ms:
             return self._end(self.given_up())
         patient = False
@@ -539,7 +544,8 @@ class Attempts:
             self._preferred = asked
             self._finish = Finish(error=error)
         else:
-            self._sent = True
+            if not (isinstance(error, NotPrimary) and error.details.get("undecided") is True):
+                self._sent = True
             if isinstance(error, NotPrimary):
                 self._disclaimed.add(asked)
                 self._follow_hint(asked, error.details.get("primary"))
@@ -556,12 +562,10 @@ class Attempts:
         pause_ms = self._jittered(BUSY_MS[min(self._refusals, len(BUSY_MS) - 1)])
         again_ms = self._busy[asked] = now_ms + wanted_ms + pause_ms
         self._refusals += 1
-        if self._refused_since_ms is None:
-            self._refused_since_ms = now_ms
-        left_ms = self._deadline_ms - again_ms
-        in_doubt = self.may_have_been_taken
-        if self.request_id is not None and not in_doubt and 4 * left_ms < again_ms - self._refused_since_ms:
-            self._end(self.given_up())  # Taken so late, it would hardly be answered in time.
+        begun_ms = self._begun_ms if self._begun_ms is not None else now_ms
+        is_late = again_ms > begun_ms + LATEST_SHARE * (self._deadline_ms - begun_ms)
+        if is_late and self.request_id is not None and not self.may_have_been_taken:
+            self._end(self.given_up())
 
     def _follow_hint(self, asked: Candidate, primary: object) -> None:
         named = next((one for one in self._candidates if one.server == primary), None)

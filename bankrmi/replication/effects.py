@@ -82,9 +82,10 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class NotLeading:
-    """Ask `primary` (None: nobody is known to lead)."""
+    """Ask `primary` (None: nobody is known to lead).  `undecided`: nobody has looked at it here, or will."""
 
     primary: str | None
+    undecided: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ __all__ = [
     "LinkChanged",
     "MessageArrived",
     "OutcomeAsked",
+    "Overdue",
     "PeerAnswer",
     "Probed",
     "Proceed",
@@ -67,6 +68,13 @@ class OutcomeAsked:
 @dataclass(frozen=True, slots=True)
 class CallersGone:
     """Nobody waits for the answers to these tokens any more: what is not decided yet never will be."""
+
+    tokens: frozenset[Token]
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """Who waits for these has not much time left: what is not decided yet never will be, and is told so."""
 
     tokens: frozenset[Token]
 
@@ -188,6 +196,7 @@ Event = (
     RequestArrived
     | OutcomeAsked
     | CallersGone
+    | Overdue
     | ReadArrived
     | Proceed
     | Tick

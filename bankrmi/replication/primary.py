@@ -159,6 +159,10 @@ class Primary:
         self.answers.drop(tokens)
         self.reads.drop(tokens)
 
+    def turn_away(self, tokens: Collection[Any]) -> None:
+        """What of these is not decided yet never will be, and that is said while there is time."""
+        self.replica.effects += [Answer(token, IsBusy()) for token in self._queue.drop(tokens)]
+
     def is_behind(self, seen: Seen | None) -> bool:
         """R5: has the caller seen more of this history than this copy holds?"""
         return (
@@ -449,11 +453,12 @@ class Primary:
     def end(self, view: View | None) -> None:
         """Step down: everyone is sent to whoever leads now, with the same request ids."""
         self.membership.end(view)
-        tokens: list[Any] = self._queue.take_tokens()
-        tokens += [waiting.token for waiting in self.answers.take_all()]
+        for token in self._queue.take_tokens():
+            self.replica.answer_not_leading(token, undecided=True)
+        tokens: list[Any] = [waiting.token for waiting in self.answers.take_all()]
         tokens += self.reads.take_tokens()
         for token in tokens:
-            self.replica.answer_not_leading(token)
+            self.replica.answer_not_leading(token, undecided=False)
 
 
 def _read_for(reply: Reply) -> int:

@@ -66,9 +66,12 @@ class RequestQueue:
         self._waiting = deque(one for place, one in enumerate(self._waiting) if place not in chosen)
         return [everything[place] for place in sorted(chosen)]
 
-    def drop(self, tokens: Collection[Any]) -> None:
-        """Nobody waits for these any more: they are not decided."""
-        self._waiting = deque(one for one in self._waiting if one[0].token not in tokens)
+    def drop(self, tokens: Collection[Any]) -> list[Any]:
+        """Give these up, as far as they are here: they are not decided; return whom that concerns."""
+        dropped = [event.token for event, _ in self._waiting if event.token in tokens]
+        if dropped:
+            self._waiting = deque(one for one in self._waiting if one[0].token not in tokens)
+        return dropped
 
     def take_tokens(self) -> list[Any]:
         """Give up every request; return whom to tell."""

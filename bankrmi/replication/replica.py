@@ -39,6 +39,7 @@ from bankrmi.replication.events import (
     LinkChanged,
     MessageArrived,
     OutcomeAsked,
+    Overdue,
     Probed,
     Proceed,
     Proposed,
@@ -144,6 +145,7 @@ class Replica:
             OutcomeAsked: self._request_arrived,
             ReadArrived: self._read_arrived,
             CallersGone: self._callers_gone,
+            Overdue: self._overdue,
             Proceed: self._proceed,
             AnswerArrived: self.correspondence.take_answer,
             MessageArrived: self.correspondence.take_message,
@@ -212,15 +214,20 @@ class Replica:
             self.primary.forget(event.tokens)
         self.standby.forget(event.tokens)
 
+    def _overdue(self, event: Overdue) -> None:
+        if self.primary is not None:
+            self.primary.turn_away(event.tokens)
+        self.standby.turn_away(event.tokens)
+
     def _proceed(self, event: Proceed) -> None:
         if self.primary is not None:
             self.primary.proceed(event.time_us)
 
-    def answer_not_leading(self, token: Any) -> None:
+    def answer_not_leading(self, token: Any, *, undecided: bool) -> None:
         """Send a client on to whoever leads."""
         view = self.view
         known = view.primary if view is not None and view.primary != self.settings.server else None
-        self.effects.append(Answer(token, NotLeading(known)))
+        self.effects.append(Answer(token, NotLeading(known, undecided)))
 
     # -- connections and time --------------------------------------------------------------------
 
@@ -455,4 +462,4 @@ class Replica:
         self.standby.acknowledged = 0  # Of this journal nothing is known yet.
 
 
-_CHANGES_NO_ROLE = frozenset({RequestArrived, OutcomeAsked, CallersGone, ReadArrived, Proceed})
+_CHANGES_NO_ROLE = frozenset({RequestArrived, OutcomeAsked, CallersGone, Overdue, ReadArrived, Proceed})

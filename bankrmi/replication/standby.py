@@ -211,7 +211,7 @@ class Standby:
         replica = self.replica
         view = replica.view
         if view is None or not view.names(replica.settings.server, replica.journal.incarnation):
-            replica.answer_not_leading(event.token)
+            replica.answer_not_leading(event.token, undecided=True)
         elif len(self._held) >= HELD_LIMIT:
             replica.effects.append(Answer(event.token, IsBusy()))
         else:
@@ -222,9 +222,15 @@ class Standby:
         """Nobody waits for these answers any more."""
         self._held = deque(one for one in self._held if one[1].token not in tokens)
 
+    def turn_away(self, tokens: Collection[Any]) -> None:
+        """Nobody leads, as far as is known here, and these have not much time left."""
+        late = [event.token for _, event in self._held if event.token in tokens]
+        self.forget(late)
+        self.replica.effects += [Answer(token, IsBusy()) for token in late]
+
     def _send_on_held(self) -> None:
         for event in self.take_held():
-            self.replica.answer_not_leading(event.token)
+            self.replica.answer_not_leading(event.token, undecided=True)
 
     def take_held(self) -> list[RequestArrived | OutcomeAsked | ReadArrived]:
         """Return the clients that wait here, to be served or sent on; they no longer wait here."""
@@ -238,7 +244,7 @@ class Standby:
         view = replica.view
         patience_ms = 2 * self.silence_ms
         while self._held and replica.now_ms - self._held[0][0] >= patience_ms:
-            replica.answer_not_leading(self._held.popleft()[1].token)
+            replica.answer_not_leading(self._held.popleft()[1].token, undecided=True)
         if view is None or view.primary == replica.settings.server:
             return
         if self.is_silent() or view.primary not in replica.links:

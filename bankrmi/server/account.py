@@ -15,11 +15,12 @@ from typing import Any
 from bankrmi.bank.accounts import packed, packed_form
 from bankrmi.bank.operations import Deposit, Operation, Withdraw, check_account, parse_request_id
 from bankrmi.errors import InvalidRequest
-from bankrmi.replication.effects import Reply
+from bankrmi.replication.effects import IsBusy, Reply
 from bankrmi.replication.events import (
     CallersGone,
     Event,
     OutcomeAsked,
+    Overdue,
     ReadArrived,
     RequestArrived,
     Seen,
@@ -27,7 +28,7 @@ from bankrmi.replication.events import (
 from bankrmi.rmi import Call, Exposed
 from bankrmi.server.answering import Asked, busy, many, one
 from bankrmi.server.rates import EntryRates
-from bankrmi.server.waiting import Waiting, WaitingRoom, cost_of
+from bankrmi.server.waiting import OVERDUE_SHARE, Waiting, WaitingRoom, cost_of
 
 __all__ = ["ACCOUNT_ID", "AccountObject"]
 
@@ -178,7 +179,7 @@ class AccountObject:
 
     def _check_load(self, asked: Asked, operations: int, *, entries: int) -> None:
         """Raise Busy if too much waits here, or if this caller makes the journals grow too fast."""
-        if not self._room.has_room(cost_of(operations)):
+        if not self._room.has_room(cost_of(operations), self._now_ms()):
             raise busy(asked.request_id)
         if entries:
             peer = asked.call.peer
@@ -197,23 +198,25 @@ class AccountObject:
         call.args, call.kwargs = (), {}
 
     def _answer(self, waiting: Waiting, reply: Reply) -> None:
-        for asked in self._room.leave(waiting):
+        for asked in self._room.leave(waiting, self._now_ms(), turned_away=isinstance(reply, IsBusy)):
             asked.answer(reply)  # type: ignore[attr-defined]  # Only these were let in.
 
     def give_up_overdue(self) -> None:
         """Answer what has waited too long (promise 6, every call ends), and forget who is gone.
 
-        What nobody waits for any more is not decided, if it is not yet.
+        What nobody waits for any more is not decided, if it is not yet; nor is what might end in doubt.
         """
         now_ms = self._now_ms()
         if now_ms - self._looked_ms < LOOK_MS:
             return
         self._looked_ms = now_ms
-        left, late = self._room.give_up(now_ms - self._timeout_ms)
+        left, late = self._room.give_up(now_ms - self._timeout_ms, now_ms)
         if left:
             self._take(CallersGone(frozenset(left)))
         for _, asked in late:
             asked.give_up()  # type: ignore[attr-defined]
+        if overdue := self._room.waiting_since(now_ms - OVERDUE_SHARE * self._timeout_ms):
+            self._take(Overdue(frozenset(overdue)))
 
 
 def _request(request_id: Any) -> tuple[tuple[str, int], str]:

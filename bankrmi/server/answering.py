@@ -105,10 +105,15 @@ class Asked:
                 return self.form(self, reply)
             case Read():
                 return _read_answer(self.account, reply)
-            case NotLeading(primary=primary):
+            case NotLeading(primary=primary, undecided=undecided):
                 address = self.addresses.get(primary) if primary is not None else None
                 names = f"{primary} at {address} leads" if primary is not None else "nobody is known to lead"
-                raise NotPrimary(f"this server does not lead: {names}", primary=primary, address=address)
+                raise NotPrimary(
+                    f"this server does not lead: {names}",
+                    primary=primary,
+                    address=address,
+                    undecided=undecided,
+                )
             case IsBehind(action_id=action_id):
                 raise Behind(
                     f"this copy ends at action id {action_id}, and you have seen more of it", newest=action_id

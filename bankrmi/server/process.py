@@ -43,7 +43,7 @@ from bankrmi.server.peer_network import STANDBY_ID, PeerNetwork
 from bankrmi.server.rates import EntryRates, Rate
 from bankrmi.server.standby_object import StandbyObject
 from bankrmi.server.status import status_of
-from bankrmi.server.waiting import WaitingRoom
+from bankrmi.server.waiting import SLOW_SHARE, WaitingRoom
 from bankrmi.storage.database import DiskFailed
 
 __all__ = ["run"]
@@ -182,7 +182,9 @@ class _Process:
             lambda: status_of(driver.replica, configuration, fetcher.fetched),
             addresses=configuration.servers,
             now_ms=now_ms,
-            room=WaitingRoom(configuration.limits.waiting_bytes),
+            room=WaitingRoom(
+                configuration.limits.waiting_bytes, slow_ms=SLOW_SHARE * configuration.client.timeout_ms
+            ),
             rates=_rates(configuration),
             operations_per_request=configuration.limits.operations_per_request,
             timeout_ms=configuration.client.timeout_ms,

@@ -3,7 +3,8 @@
 Pure: no clock, no event loop, no wire; the caller brings the time. Requests, reads and questions for an
 outcome are counted alike, from arrival to answer, wherever they are meanwhile: queued, under way, held.
 
-Rule 1: over the budget nothing is taken, and that is said at once; nobody is put out for others.
+Rule 1: over the budget nothing is taken, and that is said at once; nobody is put out for others. Nor is
+        what would wait for longer than `slow_ms`, as fast as those before were served: it might end in doubt.
 Rule 2: a request of an id that waits already joins it: one entry, one decision, an answer for each caller.
 Rule 3: whoever is answered, has given up or is gone costs nothing any more.
 Assumption: a connection has one call in progress, so those who wait are about as many as connections.
@@ -15,13 +16,31 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["OPERATION_BYTES", "QUESTION_BYTES", "Caller", "Waiting", "WaitingRoom", "cost_of"]
+from bankrmi.server.service_rate import ServiceRate
+
+__all__ = [
+    "OPERATION_BYTES",
+    "OVERDUE_SHARE",
+    "QUESTION_BYTES",
+    "SLOW_SHARE",
+    "Caller",
+    "Waiting",
+    "WaitingRoom",
+    "cost_of",
+]
 
 QUESTION_BYTES = 2048
 """What a call costs in memory while it waits, beside its operations; measured, and rounded up."""
 
 OPERATION_BYTES = 80
 """What an operation costs in the queue, the longest there is; measured, and rounded up."""
+
+
+SLOW_SHARE = 0.3
+"""Of the time that callers have: whoever would have to wait longer is not let in."""
+
+OVERDUE_SHARE = 0.5
+"""Of the time that callers have: what has waited so long, and is not decided, is turned away."""
 
 
 def cost_of(operations: int) -> int:
@@ -55,8 +74,10 @@ class Waiting:
 class WaitingRoom:
     """All that waits in one server."""
 
-    def __init__(self, budget_bytes: int) -> None:
+    def __init__(self, budget_bytes: int, *, slow_ms: float) -> None:
         self._budget = budget_bytes
+        self._slow_ms = slow_ms
+        self._rate = ServiceRate()
         self._held = 0
         self._waiting: dict[Waiting, None] = {}
         self._by_key: dict[Hashable, Waiting] = {}
@@ -72,9 +93,12 @@ class WaitingRoom:
         """How much of the budget is used."""
         return self._held
 
-    def has_room(self, cost: int) -> bool:
+    def has_room(self, cost: int, now_ms: float) -> bool:
         """Whether so much more may wait."""
-        return self._held + cost <= self._budget
+        held = self._held + cost
+        if held > self._budget:
+            return False
+        return not self._waiting or self._rate.wait_ms(held, now_ms) <= self._slow_ms
 
     def find(self, key: Hashable | None) -> Waiting | None:
         """Return the one of this key that waits already."""
@@ -83,6 +107,7 @@ class WaitingRoom:
     def enter(self, waiting: Waiting, caller: Caller, now_ms: float) -> None:
         """Let it wait; `has_room` was asked before."""
         self._waiting[waiting] = None
+        self._rate.begin(now_ms)
         self._held += waiting.cost
         if waiting.key is not None:
             self._by_key[waiting.key] = waiting
@@ -94,17 +119,30 @@ class WaitingRoom:
         self._held += QUESTION_BYTES
         waiting.callers.append((caller, now_ms))
 
-    def leave(self, waiting: Waiting) -> list[Caller]:
-        """It is answered, or given up: forget it; return who wanted to know, nobody if it had left."""
+    def leave(self, waiting: Waiting, now_ms: float, *, turned_away: bool = False) -> list[Caller]:
+        """It is answered: forget it; return who wanted to know, nobody if it had left."""
         if waiting not in self._waiting:
             return []
+        if not turned_away:
+            self._rate.serve(waiting.cost, now_ms)
+        self._forget(waiting, now_ms)
+        return [caller for caller, _ in waiting.callers]
+
+    def _forget(self, waiting: Waiting, now_ms: float) -> None:
         del self._waiting[waiting]
+        if not self._waiting:
+            self._rate.end(now_ms)
         self._held -= waiting.cost
         if waiting.key is not None:
             del self._by_key[waiting.key]
-        return [caller for caller, _ in waiting.callers]
 
-    def give_up(self, overdue_since_ms: float) -> tuple[list[Waiting], list[tuple[Waiting, Caller]]]:
+    def waiting_since(self, since_ms: float) -> list[Waiting]:
+        """Return what somebody has waited for since then, or longer."""
+        return [one for one in self._waiting if any(began_ms <= since_ms for _, began_ms in one.callers)]
+
+    def give_up(
+        self, overdue_since_ms: float, now_ms: float
+    ) -> tuple[list[Waiting], list[tuple[Waiting, Caller]]]:
         """Let go of all callers that are gone, or have waited since before then.
 
         Return what nobody waits for any more, and has left; and whom to tell that it took too long.
@@ -122,6 +160,6 @@ class WaitingRoom:
                     still.append((caller, since_ms))
             waiting.callers = still
             if not still:
-                self.leave(waiting)
+                self._forget(waiting, now_ms)
                 left.append(waiting)
         return left, late

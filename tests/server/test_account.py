@@ -53,7 +53,7 @@ class Counter:
         self.now_ms = 0.0
         self.events: list[Event] = []
         none = Rate(per_caller=0, per_address=0)
-        self.room = WaitingRoom(waiting_bytes)
+        self.room = WaitingRoom(waiting_bytes, slow_ms=400)
         self.account = AccountObject(
             self.events.append,
             dict,

@@ -333,8 +333,9 @@ class SimulatedClient:
     def answer(self, attempt: Any, reply: Reply) -> None:
         """An answer arrived."""
         match reply:
-            case NotLeading(primary=primary):
-                self._tell(attempt, Failed(NotPrimary("another server leads", primary=primary)))
+            case NotLeading(primary=primary, undecided=undecided):
+                error = NotPrimary("another server leads", primary=primary, undecided=undecided)
+                self._tell(attempt, Failed(error))
             case IsBehind():
                 self._tell(attempt, Failed(Behind("this copy is older")))
             case IsBusy():

@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bankrmi.errors import BankError, Busy, InDoubt, NotPrimary
-from bankrmi.replication.effects import Reply
-from bankrmi.replication.events import CallersGone, OutcomeAsked, ReadArrived, RequestArrived
+from bankrmi.replication.effects import IsBusy, Reply
+from bankrmi.replication.events import CallersGone, OutcomeAsked, Overdue, ReadArrived, RequestArrived
 from bankrmi.robustness.simulator.failure import Failure
-from bankrmi.server.waiting import Waiting, WaitingRoom, cost_of
+from bankrmi.server.waiting import OVERDUE_SHARE, SLOW_SHARE, Waiting, WaitingRoom, cost_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Asking", "Desk"]
 
 LOOK_MS = 100.0
-OVERDUE_MS = 4000.0
+TIMEOUT_MS = 4000.0
 
 Asking = RequestArrived | OutcomeAsked | ReadArrived
 """What a caller may want; its token is the attempt that wants it."""
@@ -38,7 +38,7 @@ class Desk:
     def __init__(self, process: SimulatedProcess, budget_bytes: int) -> None:
         self._process = process
         self._weight = max(1, process.simulation.work.weight)
-        self._room = WaitingRoom(budget_bytes)
+        self._room = WaitingRoom(budget_bytes, slow_ms=SLOW_SHARE * TIMEOUT_MS)
         self._budget_bytes = budget_bytes
         self._inside: dict[
             Waiting, tuple[Hashable | None, int]
@@ -58,7 +58,7 @@ class Desk:
             self._room.join(waiting, attempt, now_ms)
             return
         cost = cost_of(len(content or ()) * self._weight)
-        if not self._room.has_room(cost):
+        if not self._room.has_room(cost, now_ms):
             self._tell(attempt, Busy("too much waits here already"))
             return
         waiting = Waiting(self._answer, cost, key if waiting is None else None, content)
@@ -77,17 +77,22 @@ class Desk:
 
     def _answer(self, waiting: Waiting, reply: Reply) -> None:
         self._inside.pop(waiting, None)
-        for attempt in self._room.leave(waiting):
+        now_ms = self._process.world.now_ms
+        for attempt in self._room.leave(waiting, now_ms, turned_away=isinstance(reply, IsBusy)):
             attempt.reply(reply)  # type: ignore[attr-defined]  # Only attempts were let in.
 
     def _look(self) -> None:
-        left, late = self._room.give_up(self._process.world.now_ms - OVERDUE_MS)
+        now_ms = self._process.world.now_ms
+        left, late = self._room.give_up(now_ms - TIMEOUT_MS, now_ms)
         for waiting in left:
             del self._inside[waiting]
         if left:
             self._process.carrier.take(CallersGone(frozenset(left)))
         for _, attempt in late:
             self._tell(attempt, _too_late(attempt))
+        overdue = self._room.waiting_since(now_ms - OVERDUE_SHARE * TIMEOUT_MS)
+        if overdue:
+            self._process.carrier.take(Overdue(frozenset(overdue)))
         self.open()
 
     def _tell(self, attempt: Any, error: BankError) -> None:

@@ -423,7 +423,7 @@ def test_no_flipped_bit_on_the_disk_brings_an_older_view_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a row, or in an index that leads to it: an error, or no difference."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)  # No power is lost here: each start would wait for the disk.
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # No power is lost here.
     store = ViewStore(tmp_path / "whole")
     store.propose("account", None, first())
     for epoch in range(1, 30):

@@ -74,21 +74,20 @@ class ViewStore:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "view.db"
-        self._lock = own_directory(folder, _IN_USE)
         self._failed = False
-        try:
-            with contextlib.suppress(FileExistsError):
-                os.close(private_opener(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-            make_private(folder, folder.iterdir())
-            self._database = apsw.Connection(str(self._file))
-            self._place = Place(folder, self._file)
-            self._prepare()
-        except (apsw.Error, OSError) as error:
-            self._lock.close()
-            raise OperationFailed(f"the witness cannot use {self._file}: {error}") from error
-        except DiskFailed:
-            self._lock.close()
-            raise
+        with contextlib.ExitStack() as taken:  # Given back if there is no store in the end.
+            self._lock = taken.enter_context(own_directory(folder, _IN_USE))
+            try:
+                with contextlib.suppress(FileExistsError):
+                    os.close(private_opener(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+                make_private(folder, folder.iterdir())
+                self._database = apsw.Connection(str(self._file))
+                taken.callback(self._database.close, force=True)
+                self._place = Place(folder, self._file)
+                self._prepare()
+            except (apsw.Error, OSError) as error:
+                raise OperationFailed(f"the witness cannot use {self._file}: {error}") from error
+            taken.pop_all()
 
     def _prepare(self) -> None:
         self._database.set_busy_timeout(0)
@@ -192,7 +191,10 @@ class ViewStore:
     def _checked(self, wanted: str, service: str, history: str, epoch: int, text: str, checksum: str) -> View:
         if _checksum(text) != checksum:
             raise self._failure(ValueError("a view in it does not match its checksum"))
-        view = View.from_wire(json.loads(text))
+        try:
+            view = View.from_wire(json.loads(text))
+        except ValueError as error:
+            raise self._failure(ValueError(f"what stands in it {error}")) from error
         if (wanted, view.history, view.epoch) != (service, history, epoch):
             raise self._failure(ValueError("a view in it stands as another"))
         return view

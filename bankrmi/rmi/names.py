@@ -30,8 +30,8 @@ __all__ = ["NAMESERVER_NAME", "NamedObject", "look_up", "look_up_async", "uri_of
 _LONGEST_TEXT = 500
 _MOST_NAMES = 4096
 _MOST_TAGS = 64
-_LIMITS = Limits(server_message_bytes=1 << 20, server_items=1 << 13)
-"""For what a name server may answer."""
+_LIMITS = Limits(taken_answer_bytes=1 << 20, server_items=1 << 15)
+"""For what a name server may answer: more than ours can hold, whatever it is filled with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -819,3 +819,47 @@ def test_the_successor_of_a_dead_primary_is_found_at_once(takeover_ms: int) -> N
 def test_the_successor_of_a_stopped_primary_is_found_within_a_pause(takeover_ms: int) -> None:
     """A tenth of a second at most (the aim is lease + 250 ms)."""
     assert found_at(takeover_ms, silent=True) <= takeover_ms + 105
+
+
+# --- whoever becomes known ------------------------------------------------------------------------------
+
+
+def nobody_known() -> Asking:
+    call = Asking(deadline_ms=1000)
+    call.attempts.go_on_with((), None)
+    call.attempts.nobody = "nobody was learned"
+    return call
+
+
+def test_with_nobody_known_a_call_waits_and_asks_whoever_becomes_known() -> None:
+    call = nobody_known()
+    assert call.waits(0) == BACKOFF_MS[-1]
+    call.attempts.go_on_with((S1, S2), S2)
+    assert call.connects(3) == S2
+    call.hears(REFUSED, 3)
+    assert call.connects(3) == S1
+
+
+def test_with_nobody_known_a_call_ends_at_its_deadline_and_says_why() -> None:
+    call, now_ms, waits = nobody_known(), 0, 0
+    while now_ms < 1000:
+        now_ms = call.waits(now_ms)
+        waits += 1
+    assert now_ms == 1000
+    assert waits == 1000 // BACKOFF_MS[-1]
+    error = call.ends(now_ms)
+    assert isinstance(error, Unreached)
+    assert "nobody was learned" in error.message
+
+
+def test_others_that_become_known_take_the_place_of_those_that_did_not_answer() -> None:
+    call = Asking(S1)
+    assert call.connects() == S1
+    call.hears(REFUSED)
+    now_ms = call.waits(0)
+    call.attempts.go_on_with((S2, S3), None)
+    order = []
+    for _ in range(2):
+        order.append(call.connects(now_ms - 1))
+        call.hears(REFUSED, now_ms - 1)
+    assert order == [S2, S3], "at once, and nobody else"

@@ -346,7 +346,7 @@ def test_no_garbage_leaves_a_client_as_anything_but_an_error_of_ours(
     chance = random.Random(9)
     error = frame_bytes(RESULT, MSGPACK, EXCEPTION, 1, write_value(MSGPACK, ERRORS[1]))
     pong = frame_bytes(PING, MSGPACK, 0, 1, b"pong")
-    for _ in range(40):
+    for _ in range(25):
         pieces = []
         for piece in (GREETING, chance.choice([error, pong, GREETING])):
             garbled = bytearray(piece)

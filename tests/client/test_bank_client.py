@@ -185,9 +185,9 @@ def test_what_is_malformed_is_never_sent(bank: DoubleBank, client: BankClient) -
     assert account.asked == []
 
 
-def test_an_answer_that_cannot_be_read_settles_nothing(bank: DoubleBank, client: BankClient) -> None:
+def test_an_answer_that_cannot_be_read_settles_nothing(bank: DoubleBank) -> None:
     bank.start("s1", lambda call: call.answer({"balance": "much"}))
-    with pytest.raises(InDoubt) as raised:
+    with bankrmi.connect(bank.configuration, timeout=0.5) as client, pytest.raises(InDoubt) as raised:
         client.withdraw(2, 10)
     assert raised.value.request_id
 

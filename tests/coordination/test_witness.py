@@ -16,7 +16,7 @@ from typing import Any
 
 import apsw
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bankrmi.coordination import view_store
@@ -25,6 +25,7 @@ from bankrmi.coordination.view_store import DiskFailed, ViewStore
 from bankrmi.coordination.witness import MOST_SERVICES, Witness
 from bankrmi.errors import BankError, Busy, ConfigurationError, InvalidRequest, OperationFailed
 from bankrmi.replication.view import View
+from bankrmi.storage.database import own_directory
 from tests.coordination.views import both, first, forced
 
 
@@ -140,6 +141,19 @@ def test_a_flipped_bit_is_an_error_and_the_end_of_this_process(tmp_path: Path) -
         ViewStore(tmp_path)
 
 
+def test_what_no_bank_can_have_written_is_an_error_and_the_folder_is_free_again(tmp_path: Path) -> None:
+    """A traceback, it was, and the lock stayed with the process."""
+    store = ViewStore(tmp_path)
+    store.propose("account", None, replace(first(), start_id="with blanks"))
+    with pytest.raises(DiskFailed, match="what stands in it is not a view: start_id holds characters"):
+        store.current("account")
+    store.close()
+    for _ in range(2):
+        with pytest.raises(DiskFailed, match="what stands in it is not a view"):
+            ViewStore(tmp_path)
+    own_directory(tmp_path).close()
+
+
 def test_a_failed_write_ends_everything_and_is_not_tried_again(store: ViewStore) -> None:
     """After a failed commit nobody knows what is on the disk (rule F1)."""
     stopped: list[str] = []
@@ -217,6 +231,7 @@ def test_what_was_answered_is_there_after_kill_9(tmp_path: Path) -> None:
         assert told_up_to <= len(epochs) <= told_up_to + 1
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["s1", "s2"])), max_size=12))
 def test_whatever_is_proposed_each_epoch_has_one_view(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, str]]
@@ -302,11 +317,11 @@ def test_what_the_witness_does_costs_the_same_after_many_views_as_after_ten(
         current = store.current("account")
         assert current is not None
         expected = (current.history, current.epoch)
-        return store.propose("account", expected, forced(current, history=f"of {current.epoch}"))[0]
+        return store.propose("account", expected, forced(current, history=f"of-{current.epoch}"))[0]
 
     works: dict[str, Callable[[ViewStore], object]] = {
         "read": lambda store: store.current("account"),
-        "read of a stranger": lambda store: store.current("no such service"),
+        "read of a stranger": lambda store: store.current("no-such-service"),
         "propose": forced_takeover,
         "services": ViewStore.services,
     }
@@ -341,7 +356,7 @@ def test_a_history_comes_in_pages_that_fit_an_answer(
     for epoch in range(1, 100):
         current = store.current("account")
         assert current is not None
-        store.propose("account", ("h1", epoch), current.started_again(f"start {epoch}"))
+        store.propose("account", ("h1", epoch), current.started_again(f"start-{epoch}"))
     witness, epochs, longest, after = Witness(store), [], 0, None
     while page := witness.history("account", after):
         longest = max(longest, len(json.dumps(page)))
@@ -373,7 +388,7 @@ def test_an_epoch_that_no_bank_reaches_is_refused_and_the_next_proposal_wins(
 ) -> None:
     """Over 2^63 it left a transaction open, and the next proposal ended the process."""
     witness = Witness(store)
-    with pytest.raises(InvalidRequest, match="its epoch is not between 1 and"):
+    with pytest.raises(InvalidRequest, match="not a view: epoch is not between 1 and"):
         witness.propose("account", None, forced(None, epoch=1).to_wire() | {"epoch": epoch})
     assert witness.propose("account", None, first().to_wire())["won"]
 
@@ -386,30 +401,33 @@ def test_strangers_cannot_fill_the_disk_of_the_witness(
     now_s = 0.0
     witness = Witness(store, service="account", now_s=lambda: now_s)
     for number in range(MOST_SERVICES):
-        assert witness.propose(f"stranger {number}", None, first().to_wire())["won"]
+        assert witness.propose(f"stranger-{number}", None, first().to_wire())["won"]
     with pytest.raises(InvalidRequest, match="keeps the views of 16 services"):
-        witness.propose("one more", None, first().to_wire())
-    members = {"s1": "disk", **{f"{number} {'x' * 150}": "disk" for number in range(60)}}
+        witness.propose("one-more", None, first().to_wire())
+    members = {"s1": "disk", **{f"{number}-{'x' * 150}": "disk" for number in range(60)}}
     big = first().to_wire() | {"in_sync": list(members), "incarnations": members}
     with pytest.raises(InvalidRequest, match="longer than"):
-        witness.propose("stranger 0", ["h1", 1], big)
+        witness.propose("stranger-0", ["h1", 1], big)
     for epoch in range(1, 50 - MOST_SERVICES + 1):
-        witness.propose("stranger 0", ["h1", epoch], first().to_wire() | {"epoch": epoch + 1})
+        witness.propose("stranger-0", ["h1", epoch], first().to_wire() | {"epoch": epoch + 1})
     epoch += 1
     with pytest.raises(Busy, match="too often"):
-        witness.propose("stranger 0", ["h1", epoch], first().to_wire() | {"epoch": epoch + 1})
+        witness.propose("stranger-0", ["h1", epoch], first().to_wire() | {"epoch": epoch + 1})
     assert witness.propose("account", None, first().to_wire())["won"]
-    assert witness.read("stranger 0")["epoch"] == epoch  # type: ignore[index]
+    assert witness.read("stranger-0")["epoch"] == epoch  # type: ignore[index]
     now_s += 1.0
-    assert witness.propose("stranger 0", ["h1", epoch], first().to_wire() | {"epoch": epoch + 1})["won"]
+    assert witness.propose("stranger-0", ["h1", epoch], first().to_wire() | {"epoch": epoch + 1})["won"]
 
 
-def test_no_flipped_bit_on_the_disk_brings_an_older_view_back(tmp_path: Path) -> None:
+def test_no_flipped_bit_on_the_disk_brings_an_older_view_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a row, or in an index that leads to it: an error, or no difference."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # No power is lost here.
     store = ViewStore(tmp_path / "whole")
     store.propose("account", None, first())
     for epoch in range(1, 30):
-        store.propose("account", ("h1", epoch), replace(first(), epoch=epoch + 1, start_id=f"start {epoch}"))
+        store.propose("account", ("h1", epoch), replace(first(), epoch=epoch + 1, start_id=f"start-{epoch}"))
     truth = store.current("account")
     store.close()
     content = (tmp_path / "whole" / "view.db").read_bytes()

@@ -93,7 +93,7 @@ def ask(target: PlainObject, name: str, args: Any, kwargs: Any) -> tuple[object,
     return answer
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(calls, max_size=6))
 def test_a_stranger_changes_nothing_of_ours_and_is_always_answered(made: list[Any]) -> None:
     names = TaggedNames("account", ["s1"])

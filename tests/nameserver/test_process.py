@@ -88,7 +88,7 @@ def test_of_many_that_propose_at_once_one_wins(place: Place) -> None:
     answers: list[Any] = []
 
     def try_it(number: int) -> None:
-        answers.append(propose(place, BOTH, BOTH.taken_over_by("s2", f"start {number}")))
+        answers.append(propose(place, BOTH, BOTH.taken_over_by("s2", f"start-{number}")))
 
     threads = [threading.Thread(target=try_it, args=[number]) for number in range(8)]
     for thread in threads:
@@ -189,7 +189,7 @@ def test_a_full_disk_ends_the_process_and_takes_nothing_back(place: Place) -> No
         before, view = None, FIRST
         while True:
             told.append(propose(place, before, view)["view"])
-            before, view = view, view.started_again(f"start {view.epoch}")
+            before, view = view, view.started_again(f"start-{view.epoch}")
 
     with pytest.raises((BrokenInvariant, OperationFailed, Unreached)):
         fill_the_disk()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from Pyro5.nameserver import MemoryStorage, NameServer, NameServerDaemon
 
-from bankrmi.errors import Busy
+from bankrmi.errors import Busy, InvalidRequest
+from bankrmi.nameserver.capacity import MOST_NAMES
+from bankrmi.nameserver.names import TaggedNames, remote_names
 from bankrmi.rmi import (
     NAMESERVER_NAME,
     ConnectFailed,
@@ -24,6 +27,7 @@ from bankrmi.rmi import (
     look_up_async,
     uri_of,
 )
+from tests.nameserver.callers import STRANGER
 
 from .conftest import Serving
 from .strange_servers import free_address, says_nothing, strange_server
@@ -131,6 +135,19 @@ def test_an_answer_that_says_nothing_is_an_error(
         look_up(address, ["t"], 5)
     with pytest.raises(error):
         asyncio.run(look_up_async(address, ["t"], 5))
+
+
+def test_the_fullest_name_server_of_ours_is_read(serving: Serving) -> None:
+    """Its bounds are on names, tags and bytes; a reader's are on values and bytes. Each tag costs it one."""
+    tags = [chr(number) for number in range(ord("!"), ord("!") + 31)]
+    names = TaggedNames("account", [])
+    with suppress(InvalidRequest):
+        for number in range(MOST_NAMES + 1):
+            names.register(STRANGER, f"n{number}", "PYRO:x@h:1", metadata=[*tags, "a:b"])
+    address = serving.daemon(objects={NAMESERVER_NAME: remote_names(names)}).address
+    found = look_up(address, ["a:b"], 5)
+    assert len(found) * len(tags) > 1 << 13
+    assert asyncio.run(look_up_async(address, ["a:b"], 5)) == found
 
 
 def test_no_name_server_is_a_failure_in_time() -> None:

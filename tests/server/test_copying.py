@@ -280,6 +280,7 @@ def test_a_copy_that_is_being_made_gives_way_when_the_room_goes(
 ) -> None:
     journal, disk = filled(tmp_path / "bank.db"), _Disk(monkeypatch)
     disk.free, disk.shrinks = space.RESERVE_BYTES + (40 << 20), 10 << 20
+    monkeypatch.setattr("bankrmi.storage.copying.PAGES_AT_ONCE", 32)
 
     async def work() -> None:
         call = _Call()
@@ -287,8 +288,9 @@ def test_a_copy_that_is_being_made_gives_way_when_the_room_goes(
         async with asyncio.timeout(10):
             while not call.answered:
                 await asyncio.sleep(0.001)
-        with pytest.raises(OperationFailed, match="no room for a copy"):
-            raise call.answered[0]  # type: ignore[misc]
+        [answer] = call.answered
+        assert isinstance(answer, OperationFailed)
+        assert "no room for a copy" in answer.message
 
     asyncio.run(work())
     assert disk.asked > 1

@@ -11,12 +11,17 @@ import pytest
 from bankrmi.errors import BrokenInvariant
 from bankrmi.storage import write_ahead_log
 from bankrmi.storage.journal import SqliteJournal
-from bankrmi.storage.write_ahead_log import DUE_PAGES
 from tests.robustness.power_loss_recording import need_strace
 from tests.storage.journals import deposit, journal_on, opened
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = 4096
+DUE_PAGES = 500
+
+
+@pytest.fixture(autouse=True)
+def _a_log_that_is_due_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_ahead_log, "DUE_PAGES", DUE_PAGES)
 
 
 def work(journal: SqliteJournal, number: int, operations: int = 2000) -> None:

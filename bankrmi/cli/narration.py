@@ -40,7 +40,7 @@ class Narrator:
     def __init__(self, service: str) -> None:
         self._service = service
         self.up_since_s = float("inf")
-        """What was logged before is how the bank started: not told but for warnings; its status is shown then."""
+        """What was logged before is how the bank started: not told but for warnings."""
         self._view: _View | None = None
         self._died_s: dict[str, float] = {}
         self._told_s: dict[tuple[str, str], float] = {}

@@ -39,8 +39,8 @@ class Narrator:
 
     def __init__(self, service: str) -> None:
         self._service = service
-        self.is_up = False
-        """Until then all but warnings is how a bank starts, and not told: its status is shown then."""
+        self.up_since_s = float("inf")
+        """What was logged before is how the bank started: not told but for warnings."""
         self._view: _View | None = None
         self._died_s: dict[str, float] = {}
         self._told_s: dict[tuple[str, str], float] = {}
@@ -53,7 +53,7 @@ class Narrator:
         """Return what a line of the log of `who` is worth telling."""
         if line.event == "view" and line.details.get("service") == self._service:
             return self._changed(_view_of(line.details), line.time_s)
-        if not self.is_up and line.level not in _LEVELS:
+        if line.time_s < self.up_since_s and line.level not in _LEVELS:
             return None
         if line.event == "rolled back":
             entries = line.details.get("entries")
@@ -80,7 +80,7 @@ class Narrator:
         if view is None:
             return None
         self._view = view
-        if before is None or view.epoch <= before.epoch or not self.is_up:
+        if before is None or view.epoch <= before.epoch or at_s < self.up_since_s:
             return None
         copies = f"{len(view.in_sync)} copies" if len(view.in_sync) > 1 else "ONE COPY ONLY"
         return f"{self._what_happened(before, view, at_s)}: {copies}"

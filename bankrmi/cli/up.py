@@ -66,7 +66,6 @@ class _Narration:
         self._folder = logs
         self._logs: dict[str, FollowedLog] = {}
         self._report = report
-        self._up = threading.Event()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="narration", daemon=True)
 
@@ -75,8 +74,8 @@ class _Narration:
         self._narrator.died(child.name, time.time())
 
     def is_up(self) -> None:
-        """From now on changes of the view are told: the bank has started."""
-        self._up.set()
+        """What happens from now on is told: the bank has started."""
+        self._narrator.up_since_s = time.time()
 
     def __enter__(self) -> _Narration:
         if self._folder is not None:
@@ -97,14 +96,14 @@ class _Narration:
 
     def _follow(self) -> None:
         while not self._over.wait(FOLLOW_S):
-            up = self._up.is_set()
-            for name, log in self._logs.items():
-                for line in log.new_lines():
-                    told = read_line(line)
-                    sentence = self._narrator.take(name, told) if told is not None else None
-                    if sentence is not None:
-                        self._report(sentence)
-            self._narrator.is_up = up
+            new = [(name, line) for name, log in self._logs.items() for line in log.new_lines()]
+            if new:  # Another may lead before the end of a process is noticed, which is told first.
+                self._over.wait(FOLLOW_S)
+            for name, line in new:
+                told = read_line(line)
+                sentence = self._narrator.take(name, told) if told is not None else None
+                if sentence is not None:
+                    self._report(sentence)
 
 
 def run(invocation: Invocation, configuration: Configuration, *, menu: bool, restart: bool) -> int:

@@ -22,7 +22,7 @@ def view(epoch: int, primary: str, in_sync: str, *, ms: int = 0, service: str = 
 class Told:
     def __init__(self) -> None:
         self.narrator = Narrator("account")
-        self.narrator.is_up = True
+        self.narrator.up_since_s = 0.0
 
     def of(self, line: str, who: str = "nameserver") -> str | None:
         read = read_line(line)
@@ -75,12 +75,11 @@ def test_each_change_of_the_view_has_its_sentence(told: Told, line: str, sentenc
 
 def test_how_a_bank_starts_is_not_told_but_its_warnings_are() -> None:
     told = Told()
-    told.narrator.is_up = False
-    assert told.of(view(2, "s1", "s1")) is None
-    assert told.of(view(3, "s1", "s1,s2")) is None
-    assert told.of(f"{AT}000Z warning s1[7] the ledger was edited ledger=x", "s1") is not None
-    told.narrator.is_up = True
-    assert told.of(view(4, "s1", "s1")) is not None
+    told.narrator.up_since_s = seconds(view(4, "s1", "s1", ms=4))
+    assert told.of(view(2, "s1", "s1", ms=2)) is None
+    assert told.of(view(3, "s1", "s1,s2", ms=3)) is None
+    assert told.of(f"{AT}003Z warning s1[7] the ledger was edited ledger=x", "s1") is not None
+    assert told.of(view(4, "s1", "s1", ms=4)) is not None
 
 
 def test_a_warning_is_told_once_in_a_while(told: Told) -> None:

@@ -73,8 +73,9 @@ def test_a_bank_on_older_disks_refuses_whoever_has_seen_more(tmp_path: Path) -> 
             shutil.copytree(cluster.data(name), tmp_path / "older" / name)
         cluster.start(*cluster.servers)
         bank.withdraw(2, 100)
-        hasty = cluster.client(timeout=1.0)
-        assert hasty.balance(2) == Receipt(2, 105, 2)
+        reader, writer = cluster.client(timeout=1.0), cluster.client(timeout=1.0)
+        for hasty in (reader, writer):
+            assert hasty.balance(2) == Receipt(2, 105, 2)
 
         cluster.kill(*cluster.servers)
         for name in cluster.servers:
@@ -84,10 +85,11 @@ def test_a_bank_on_older_disks_refuses_whoever_has_seen_more(tmp_path: Path) -> 
         cluster.wait_until_in_sync()
 
         with pytest.raises(Unreached):
-            hasty.balance(2)
+            reader.balance(2)
         with pytest.raises(InDoubt):
-            hasty.withdraw(2, 1)
-        assert cluster.client().balance(2) == Receipt(2, 205, 1)
+            writer.withdraw(2, 1)
+        for told in (cluster.client(), reader, writer):  # Once they were told, nobody is locked out for ever.
+            assert told.balance(2) == Receipt(2, 205, 1)
 
 
 def test_another_history_is_not_compared_with(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ OPERATION_BYTES = 80
 """What an operation costs in the queue, the longest there is; measured, and rounded up."""
 
 
-SLOW_SHARE = 0.3
+SLOW_SHARE = 0.45
 """Of the time that callers have: whoever would have to wait longer is not let in."""
 
 OVERDUE_SHARE = 0.5

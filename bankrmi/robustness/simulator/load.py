@@ -16,7 +16,8 @@ from bankrmi.replication.settings import Settings
 from bankrmi.robustness.simulator.client import DEADLINE_MS, OPERATIONS_AT_MOST
 from bankrmi.robustness.simulator.crowd import Strangers
 from bankrmi.robustness.simulator.failure import Failure
-from bankrmi.robustness.simulator.work import Work, longest_request_ms
+from bankrmi.robustness.simulator.work import ONE_ENTRY_BYTES, Work, longest_request_ms
+from bankrmi.robustness.simulator.world import FARTHEST_MS
 from bankrmi.server.waiting import cost_of
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ class Load:
         shortest_ms = min(settings.checkpoint_timeout_ms, settings.silence_ms)
         longest_ms = min(self._chance.choice(LONGEST_REQUEST_MS), 0.3 * shortest_ms)
         work = Work(max(1, round(longest_ms / longest_request_ms(OPERATIONS_AT_MOST))))
-        fitting = max(2, round(WAIT_SHARE * DEADLINE_MS / (longest_ms + max(SLOW_DISK_MS))))
+        alone = settings.group_bytes <= ONE_ENTRY_BYTES
+        round_ms = max(SLOW_DISK_MS) + (2 * FARTHEST_MS if alone else 0)  # Each in a group of its own.
+        fitting = max(2, round(WAIT_SHARE * DEADLINE_MS / (longest_ms + round_ms)))
         self.clients = min(60, fitting) if not self._over_capacity else min(120, 4 * fitting)
         at_once = fitting if self._over_capacity else self.clients
         return work, (at_once + 1) * cost_of(OPERATIONS_AT_MOST * work.weight)

@@ -32,7 +32,7 @@ from bankrmi.robustness.simulator.server import SimulatedServer
 from bankrmi.robustness.simulator.witness import SimulatedWitness
 from bankrmi.robustness.simulator.work import Work, longest_request_ms
 from bankrmi.robustness.simulator.workload import BankWorkload, Workload
-from bankrmi.robustness.simulator.world import TRACE_LENGTH, World
+from bankrmi.robustness.simulator.world import FARTHEST_MS, TRACE_LENGTH, World
 
 __all__ = ["DURATION_MS", "Result", "Simulation", "simulate"]
 
@@ -46,8 +46,6 @@ SILENT_MS = 8000.0
 """After so long the system notices that the machine at the other end is gone, though nothing is sent."""
 WORK_SHARE = 0.2
 """Of the shortest timeout: the heaviest request takes no longer than that."""
-FARTHEST_MS = 65.0
-"""One way. An answer of the witness that takes longer comes too late."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from bankrmi.replication.events import (
 from bankrmi.replication.messages import Checkpoint
 from bankrmi.replication.settings import Settings
 
-__all__ = ["Work", "longest_request_ms"]
+__all__ = ["ONE_ENTRY_BYTES", "Work", "longest_request_ms"]
 
 TICK_MS = 0.02
 MESSAGE_MS = 0.06

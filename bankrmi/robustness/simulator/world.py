@@ -16,9 +16,12 @@ from typing import Any
 from bankrmi.robustness.simulator.faults import Faults
 from bankrmi.robustness.simulator.trace import Arrival, Happening, Loss, Note
 
-__all__ = ["TRACE_LENGTH", "World"]
+__all__ = ["FARTHEST_MS", "TRACE_LENGTH", "World"]
 
 TRACE_LENGTH = 400
+
+FARTHEST_MS = 65.0
+"""One way. An answer of the witness that takes longer comes too late."""
 
 LATE_AT_MOST_MS = 8000.0
 """How late a duplicate may come: long after whoever sent it has given up."""

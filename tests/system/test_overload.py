@@ -154,7 +154,7 @@ def test_a_standby_comes_back_while_batches_go_on(tmp_path: Path) -> None:
         async def load() -> int:
             def grown() -> bool:
                 status = cluster.status(primary)
-                return status is not None and status["action_id"] > 60_000
+                return status is not None and status["action_id"] > 20_000
 
             async with Callers(cluster, primary) as callers:
                 stop = asyncio.Event()

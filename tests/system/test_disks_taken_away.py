@@ -95,7 +95,7 @@ def test_a_server_whose_database_cannot_be_synced_stops(cluster: Cluster) -> Non
     database, log = cluster.data("s1") / "bank.db", cluster.data("s1") / "bank.db-wal"
     bank, answered, in_doubt = cluster.client(timeout=5), 0, None
     while log.stat().st_size < _NEARLY_DUE_BYTES:  # Traced, this would take long.
-        answered += len(bank.submit([Deposit(1, 1)] * 8000))
+        answered += len(bank.submit([Deposit(1, 1)] * 10))
     inject = ["-P", str(database), "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO"]
     output = cluster.directory / "strace"
     strace = subprocess.Popen(
@@ -109,11 +109,11 @@ def test_a_server_whose_database_cannot_be_synced_stops(cluster: Cluster) -> Non
             pytest.skip("strace may not attach to a process here")
         while cluster.is_running("s1"):
             try:
-                answered += len(bank.submit([Deposit(1, 1)] * 8000))
+                answered += len(bank.submit([Deposit(1, 1)] * 10))
             except InDoubt as error:  # Traced, it is so slow that it may have led alone.
                 in_doubt = str(error.request_id)
                 break
-            assert answered < 2_000_000, f"it did not notice: {output.read_text()}"
+            assert answered < 100_000, f"it did not notice: {output.read_text()}"
         assert cluster.wait_for_end("s1") == 1
     finally:
         strace.kill()

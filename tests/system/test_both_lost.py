@@ -78,7 +78,7 @@ def test_both_come_back_at_the_same_time(tmp_path: Path) -> None:
         cluster.start_all()
         cluster.wait_until_in_sync()
         with Load(cluster, clients=4) as load:
-            for _ in range(3):
+            for _ in range(2):
                 load.wait_for(100)
                 cluster.kill(*cluster.servers, NAMESERVER)
                 cluster.start(NAMESERVER, *cluster.servers)

@@ -14,7 +14,7 @@ from tests.system.commands import bankrmi, exported
 from tests.system.copies import Copy
 from tests.system.load import Load
 
-MANY = 200_000
+MANY = 60_000
 
 
 def balances_at(copy: Copy, ledger: dict[int, int], action_id: int) -> dict[int, int]:

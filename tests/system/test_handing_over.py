@@ -14,7 +14,7 @@ def test_a_primary_that_is_told_to_stop_hands_over_first(tmp_path: Path) -> None
         cluster.start_all()
         cluster.wait_until_in_sync()
         with Load(cluster, clients=4) as load:
-            for _ in range(3):
+            for _ in range(2):
                 load.wait_for(50)
                 primary, standby = cluster.primary(), cluster.standby()
                 assert cluster.terminate(primary) == 0
@@ -33,7 +33,7 @@ def test_a_standby_that_is_told_to_stop_is_out_of_the_view_when_it_ends(tmp_path
         cluster.start_all()
         cluster.wait_until_in_sync()
         with Load(cluster, clients=4) as load:
-            for _ in range(3):
+            for _ in range(2):
                 load.wait_for(50)
                 primary, standby = cluster.primary(), cluster.standby()
                 assert cluster.terminate(standby) == 0

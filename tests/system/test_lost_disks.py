@@ -18,7 +18,7 @@ from tests.system.commands import bankrmi, exported, status_json
 from tests.system.copies import check_agreement, check_copy
 from tests.system.load import Load
 
-MILLION = 1_000_000
+MANY = 300_000
 BATCH = 8_192
 
 
@@ -81,7 +81,7 @@ def test_a_standby_whose_directory_vanishes_while_it_runs_costs_nobody_anything(
     check(cluster, load)
 
 
-def test_a_joiner_gets_a_million_entries_while_load_goes_on(cluster: Cluster) -> None:
+def test_a_joiner_gets_hundreds_of_thousands_of_entries_while_load_goes_on(cluster: Cluster) -> None:
     """Nobody waits for the copy, and it is whole."""
     start(cluster)
     cluster.kill("s2")
@@ -101,16 +101,16 @@ def test_a_joiner_gets_a_million_entries_while_load_goes_on(cluster: Cluster) ->
     statuses = [cluster.status(name) for name in cluster.servers]
     tips = {(status["action_id"], status["digest"]) for status in statuses if status is not None}
     assert len(tips) == 1
-    assert tips.pop()[0] > MILLION
+    assert tips.pop()[0] > MANY
 
 
 def fill(path: Path) -> None:
-    """Journal a million deposits, as the primary alone would have."""
+    """Journal many deposits, as the primary alone would have."""
     journal = SqliteJournal(open_database(path), Accounts({}), new_incarnation=lambda: "made by a test")
     assert journal.adopted is not None
     epoch, sequence = journal.adopted.epoch, 0
     operations = [packed(Deposit(1 + place % 10, 1)) for place in range(BATCH)]
-    while journal.tip.action_id < MILLION:
+    while journal.tip.action_id < MANY:
         sequence += 1
         journal.decide(epoch, ("bulk", sequence), operations, time_us=sequence)
         if sequence % 16 == 0:

@@ -148,13 +148,13 @@ def test_a_standby_comes_back_while_batches_go_on(tmp_path: Path) -> None:
             number = 0
             while not stop.is_set():
                 number += 1
-                await link.ask("submit", [BATCH[:500], f"client{client}:{number}"], 40)
+                await link.ask("submit", [BATCH[:250], f"client{client}:{number}"], 40)
             return number
 
         async def load() -> int:
             def grown() -> bool:
                 status = cluster.status(primary)
-                return status is not None and status["action_id"] > 60_000
+                return status is not None and status["action_id"] > 20_000
 
             async with Callers(cluster, primary) as callers:
                 stop = asyncio.Event()
@@ -167,7 +167,7 @@ def test_a_standby_comes_back_while_batches_go_on(tmp_path: Path) -> None:
                 return sum(await asyncio.gather(*clients))
 
         batches = asyncio.run(load())
-        assert cluster.ask(primary, "balance", 10)["balance"] == 1_000_000 + 500 * batches
+        assert cluster.ask(primary, "balance", 10)["balance"] == 1_000_000 + 250 * batches
         assert cluster.primary() == primary
         cluster.kill(*cluster.servers)
         one, other = (cluster.copy(name) for name in cluster.servers)

@@ -169,7 +169,8 @@ class _Process:
     # -- the end -----------------------------------------------------------------------------------
 
     def _disk_failed(self, sentence: str) -> None:
-        self._failure = OperationFailed(sentence)
+        if self._failure is None:  # What comes after the first one is only that it has stopped.
+            self._failure = OperationFailed(sentence)
         self._stop.set()
 
     def _catch_signals(self) -> None:

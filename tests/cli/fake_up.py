@@ -22,7 +22,7 @@ import json, os, signal, sys
 from bankrmi.parent_death import end_with_parent
 title, fd, parent = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 end_with_parent(parent)
-print("this is the log of", title, flush=True)
+print(f"this is the log of {title}\\n", end="", flush=True)
 if title == os.environ.get("BANKRMI_TEST_BROKEN"):
     print("port 9101 is taken", flush=True)
     sys.exit(2)

@@ -602,6 +602,8 @@ class Attempts:
             return Unsettled(f"no server gave an answer that can be used ({reason})")
         if self.may_have_been_taken:
             return Unreached(f"no server answered in time, and nothing was changed ({reason})")
+        if NotPrimary in self._last_words.values():
+            return Unreached(f"no server that leads could be reached, and nothing was done ({reason})")
         return Unreached(f"no server could be reached, and nothing was done ({reason})")
 
     def _reason(self) -> str:

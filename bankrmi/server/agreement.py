@@ -97,8 +97,10 @@ def _of_addresses(ours: Mapping[str, Any], told: Mapping[Any, Any]) -> Iterator[
             so = "the other one does not know this server, and neither counts it nor lets it in"
             yield _difference(f"servers.{name}", address, None, so)
         elif not _same_endpoint(address, servers[name]):
+            proves_death = bool(ours["refused_means_gone"])
             so = "one of the two would take another machine for this server, alive or dead"
-            yield _difference(f"servers.{name}", address, servers[name], so, refused=True)
+            so = so if proves_death else "each goes by its own: with refused_means_gone false that is safe"
+            yield _difference(f"servers.{name}", address, servers[name], so, refused=proves_death)
     if servers and next(iter(servers)) != (first := next(iter(ours["servers"]))):
         so = "the first one in the file makes the first view: a new bank may wait for ever"
         yield _difference("servers", f"{first} first", f"{_shown(next(iter(servers)))} first", so)

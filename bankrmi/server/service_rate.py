@@ -12,8 +12,9 @@ from math import exp, inf
 
 __all__ = ["ServiceRate"]
 
-REMEMBERED_MS = 1000.0
-KNOWN_AFTER_MS = 200.0
+REMEMBERED_MS = 2000.0
+KNOWN_AFTER_MS = 1000.0
+"""A takeover, in which everybody waits, is over by then."""
 
 
 class ServiceRate:

@@ -82,7 +82,7 @@ pytestmark = pytest.mark.parametrize("perform", [blocking, asynchronous])
 
 @pytest.fixture
 def bank(tmp_path: Path) -> Iterator[DoubleBank]:
-    with double_bank(tmp_path, patience_ms=100) as opened:
+    with double_bank(tmp_path, patience_ms=300) as opened:
         yield opened
 
 

@@ -192,7 +192,7 @@ def test_the_listening_socket_closes_after_the_last_connection(
 
 
 def test_a_caller_that_does_not_read_does_not_keep_the_daemon_from_closing(serving: Serving) -> None:
-    daemon = serving.daemon(Limits(answer_bytes=64 << 20))
+    daemon = serving.daemon(Limits(answer_bytes=64 << 20, held_bytes=256 << 20))
     with RawCaller(daemon) as caller:
         caller.call("large", 48 << 20)
         until(lambda: serving.do(lambda: daemon._connections()[0]._stalled))

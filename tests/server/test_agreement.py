@@ -26,6 +26,14 @@ def ours(tmp_path: Path) -> dict[str, Any]:
     return stated(load(file))
 
 
+def test_where_no_refusal_proves_anything_servers_may_have_several_addresses(ours: dict[str, Any]) -> None:
+    theirs = {"servers": {"s1": "127.0.0.1:9101", "s2": "127.0.0.1:9999"}}
+    [difference] = compared(
+        {**ours, "refused_means_gone": False}, {**ours, "refused_means_gone": False, **theirs}
+    )
+    assert (difference.key, difference.refused) == ("servers.s2", False)
+
+
 def test_servers_of_one_file_agree(ours: dict[str, Any]) -> None:
     assert compared(ours, dict(ours)) == []
 

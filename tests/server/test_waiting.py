@@ -36,15 +36,15 @@ def test_nobody_is_let_in_who_would_wait_too_long_as_fast_as_others_were_served(
     behind = [waiting(str(number)) for number in range(20)]
     for one in behind:
         room.enter(one, Somebody(), 0)
-    assert room.has_room(cost_of(0), 150), "hardly anything is known yet"
-    assert not room.has_room(cost_of(0), 300), "in all that time nobody was served"
+    assert room.has_room(cost_of(0), 900), "hardly anything is known yet"
+    assert not room.has_room(cost_of(0), 1500), "in all that time nobody was served"
     for one in behind[:16]:
-        room.leave(one, 300)
-    assert room.has_room(cost_of(0), 300), "five, and sixteen took 300 ms"
-    assert not room.has_room(20 * cost_of(0), 300)
+        room.leave(one, 1500)
+    assert room.has_room(0, 1500), "four, and sixteen took 1500 ms"
+    assert not room.has_room(2 * cost_of(0), 1500)
     for one in behind[16:]:
-        room.leave(one, 300, turned_away=True)
-    assert room.has_room(1 << 30, 300), "nobody waits"
+        room.leave(one, 1500, turned_away=True)
+    assert room.has_room(1 << 30, 1500), "nobody waits"
 
 
 def test_who_waits_long_is_named() -> None:

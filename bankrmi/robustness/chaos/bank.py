@@ -95,6 +95,7 @@ class Bank:
         lines += [
             f"{key}: {getattr(timing, key)}" for key in ("lease_ms", "beacon_ms", "checkpoint_timeout_ms")
         ]
+        lines += [f"refused_means_gone: {str(self.network.alike).lower()}"]
         lines += [f"client: {{timeout_ms: {timing.client_timeout_ms}, patience_ms: {timing.patience_ms}}}"]
         return "\n".join(lines) + "\n"
 

@@ -51,6 +51,7 @@ class Namespaces:
     """See `network.Network`."""
 
     cuts_by = "network namespaces"
+    alike = True
     insecure = True
 
     def __init__(self, processes: tuple[str, ...]) -> None:

@@ -32,6 +32,9 @@ class Network(Protocol):
     cuts_by: str
     """What does it, for people."""
 
+    alike: bool
+    """Whether all find a server under the same address; else a refused connection proves nothing to bankrmi."""
+
     insecure: bool
     """Whether the addresses are such that bankrmi wants --insecure for them."""
 

@@ -37,6 +37,7 @@ class Relays:
     """See `network.Network`. All relays live in one thread, with an event loop of its own."""
 
     cuts_by = "relays"
+    alike = False
     insecure = False
 
     def __init__(self, links: tuple[Way, ...]) -> None:

@@ -33,7 +33,7 @@ class Network(Protocol):
     """What does it, for people."""
 
     alike: bool
-    """Whether all find a server under the same address; else a refused connection proves nothing to bankrmi."""
+    """Whether all find a server under the same address; else a refused connection proves nothing."""
 
     insecure: bool
     """Whether the addresses are such that bankrmi wants --insecure for them."""

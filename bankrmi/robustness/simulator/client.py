@@ -70,9 +70,12 @@ class Attempt:
     boot: int
     is_asked: bool = False
     enquires: bool = False
+    is_refused: bool = False  # This server did not look at it; a connection does not deliver it once more.
 
     def reply(self, reply: Reply) -> None:
         """The server answers (see `ports.Token`)."""
+        if isinstance(reply, IsBusy) or (isinstance(reply, NotLeading) and reply.undecided):
+            self.is_refused = True
         simulation = self.owner.simulation
         simulation.answered(simulation.servers[self.server], self, reply)
 

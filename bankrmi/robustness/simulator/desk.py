@@ -51,6 +51,8 @@ class Desk:
     def ask(self, event: Asking) -> None:
         """Let a caller in, or have him join who waits for the same, or tell him that it is too much."""
         attempt: Attempt = event.token
+        if attempt.is_refused:
+            return
         now_ms = self._process.world.now_ms
         key, content = _key(event)
         waiting = self._room.find(key)
@@ -96,6 +98,7 @@ class Desk:
         self.open()
 
     def _tell(self, attempt: Any, error: BankError) -> None:
+        attempt.is_refused = isinstance(error, Busy)
         self._process.world.send(self._process.name, attempt.client, str(error), lambda: attempt.fail(error))
 
 

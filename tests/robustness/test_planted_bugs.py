@@ -104,7 +104,7 @@ def test_a_request_done_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_stale_read_is_found() -> None:
     """A primary answers from its own copy without a lease."""
     with planted("read-without-lease"):
-        found("read at action id .* was acknowledged before", seeds=200, first=28)
+        found("read at action id .* was acknowledged before", seeds=200, first=31)
 
 
 def test_a_wrong_balance_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,11 +23,12 @@ ifneq ($(BROKEN),)
 .PHONY: $(INSTALLED)
 endif
 
-.PHONY: help up test check coverage robustness mutants
+.PHONY: help up test test-long check coverage robustness mutants
 
 help:
 	@echo "make up      start the bank: name server, witness, servers, menu (creates $(VENV) if needed)"
 	@echo "make test    run the tests; ARGS='-k menu' chooses"
+	@echo "make test-long   run those that are too long for every run: every crash point, more seeds"
 	@echo "make check   ruff, mypy --strict, import-linter"
 	@echo "make robustness   try for an hour or two to break every promise (SEEDS=, MINUTES=, STATES=, JOBS=)"
 	@echo "make mutants      plant every known bug, and count the seeds until it is found"
@@ -40,6 +41,9 @@ up: $(INSTALLED)
 # pytest says 5 when it found nothing to run.
 test: $(INSTALLED)
 	@$(RUN) -m pytest -n 3 --dist worksteal $(ARGS) || { code=$$?; [ $$code -eq 5 ] && echo "no tests were found" || exit $$code; }
+
+test-long: $(INSTALLED)
+	@$(RUN) -m pytest -n 3 --dist worksteal -m long $(ARGS)
 
 check: $(INSTALLED)
 	@$(RUN) -m ruff check .
@@ -56,6 +60,7 @@ robustness: $(INSTALLED) mutants
 	$(RUN) -m bankrmi.robustness.power_loss --states $(STATES)
 	$(RUN) -m bankrmi chaos --minutes $(MINUTES) --report chaos.html
 	$(RUN) -m bankrmi chaos --minutes $(MINUTES) --servers 3 --report chaos-3.html
+	$(RUN) -m pytest -n 3 --dist worksteal -m long
 	ROBUSTNESS=1 $(RUN) -m pytest tests/robustness/test_chaos_finds.py
 
 mutants: $(INSTALLED)

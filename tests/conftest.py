@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections import Counter
 
 import pytest
 from hypothesis import settings
@@ -25,3 +26,16 @@ def _environment_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on the BANKRMI_* variables of whoever runs it."""
     for variable in [name for name in os.environ if name.startswith("BANKRMI_")]:
         monkeypatch.delenv(variable)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Make long what is beyond the first parameters of a test."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        mark = item.get_closest_marker("but_first_long")
+        if mark is not None:
+            test = item.nodeid.partition("[")[0]
+            seen[test] += 1
+            if seen[test] > mark.args[0]:
+                item.add_marker(pytest.mark.long)

@@ -150,6 +150,7 @@ def false_bank(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]
         one.stop()
 
 
+@pytest.mark.but_first_long(1)
 @pytest.mark.parametrize("false_bank", WAYS, indirect=True, ids=lambda way: way.__name__)
 def test_no_terminal_obeys_a_false_server(false_bank: Path, capfd: pytest.CaptureFixture[str]) -> None:
     wrong = []

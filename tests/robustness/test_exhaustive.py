@@ -54,6 +54,7 @@ def test_a_search_without_time_says_that_it_is_not_complete() -> None:
     assert seen
 
 
+@pytest.mark.but_first_long(2)
 @pytest.mark.parametrize(
     ("bug", "within", "states", "sentence"),
     [

@@ -44,6 +44,7 @@ QUICK = {
 """Bugs that are found soon, and the seeds that each may take."""
 
 
+@pytest.mark.but_first_long(4)
 @pytest.mark.parametrize(("name", "seeds"), QUICK.items())
 def test_a_planted_bug_is_found(name: str, seeds: int) -> None:
     found = hunt(name, seeds=seeds)
@@ -103,6 +104,7 @@ def test_a_seed_that_fails_without_the_bug_does_not_count(monkeypatch: pytest.Mo
         assert hunt("nothing", seeds=2) is None
 
 
+@pytest.mark.long
 def test_believing_a_primary_gone_too_early_is_harmless_while_leases_are_waited_for() -> None:
     """R3: it may propose before; so `take-over-before-lease-ended` has to do both wrongly."""
     [haste, _] = MUTANTS["take-over-before-lease-ended"].patches

@@ -43,6 +43,7 @@ def figures(result: Result) -> tuple[int, int, int, float]:
     return result.seed, result.events, result.acknowledged, result.simulated_ms
 
 
+@pytest.mark.long
 def test_what_a_seed_comes_to_does_not_depend_on_how_many_processes_run_the_seeds() -> None:
     alone = [figures(result) for result in simulate_many(3, 7, servers=2)]
     shared = [figures(result) for result in simulate_many(3, 7, servers=2, jobs=2)]

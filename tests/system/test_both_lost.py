@@ -11,6 +11,7 @@ from tests.system.commands import bankrmi
 from tests.system.load import Load
 
 
+@pytest.mark.but_first_long(1)
 @pytest.mark.parametrize("first", ["the primary", "the standby"])
 def test_whichever_comes_back_first_leads_and_nothing_is_lost(tmp_path: Path, first: str) -> None:
     """Both killed under load, restarted one after the other: the first one back answers by itself."""
@@ -72,6 +73,7 @@ def test_who_comes_back_alone_and_is_not_known_to_hold_everything_waits_and_stat
         assert cluster.client().balance(2).balance == 190
 
 
+@pytest.mark.long
 def test_both_come_back_at_the_same_time(tmp_path: Path) -> None:
     """Killed together and started together, name server and witness included: no client gets an error."""
     with Cluster(tmp_path) as cluster:

@@ -17,6 +17,8 @@ from bankrmi.server.failpoints import PLACES
 from tests.system.cluster import NAMESERVER, Cluster
 from tests.system.copies import check_agreement, check_copy
 
+pytestmark = pytest.mark.but_first_long(1)
+
 BEFORE, REQUEST, SINGLE = "before:1", "batch:1", "single:1"
 BATCH: list[Operation] = [Withdraw(2, 10), Withdraw(3, 10_000), Deposit(3, 5)]
 

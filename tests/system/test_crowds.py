@@ -60,6 +60,7 @@ def crowds_everywhere(cluster: Cluster, count: int, said: object = "hello") -> I
         yield
 
 
+@pytest.mark.but_first_long(1)
 @pytest.mark.parametrize("said", ["hello", handshake("client"), handshake("server", server="s9")])
 def test_an_idle_crowd_keeps_nobody_out(tmp_path: Path, said: object) -> None:
     with Cluster(tmp_path, limits={"connections": CONNECTIONS}) as cluster:

@@ -29,6 +29,7 @@ def balances_at(copy: Copy, ledger: dict[int, int], action_id: int) -> dict[int,
     return balances
 
 
+@pytest.mark.long
 def test_an_export_of_many_accounts_under_load_is_one_state_and_changes_no_view(tmp_path: Path) -> None:
     with Cluster(tmp_path, ledger=dict.fromkeys(range(1, MANY + 1), 1000)) as cluster:
         cluster.start_all()
@@ -53,6 +54,7 @@ def test_an_export_of_many_accounts_under_load_is_one_state_and_changes_no_view(
             assert found == balances_at(copy, cluster.ledger, action_id)
 
 
+@pytest.mark.but_first_long(1)
 @pytest.mark.parametrize("server", [[], ["--server", "s1"]])
 def test_what_is_not_acknowledged_is_not_exported(tmp_path: Path, server: list[str]) -> None:
     """The primary holds the deposit, and may lose it yet; the version before showed it."""

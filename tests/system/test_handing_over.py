@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.system.cluster import Cluster
 from tests.system.load import Load
 
@@ -27,6 +29,7 @@ def test_a_primary_that_is_told_to_stop_hands_over_first(tmp_path: Path) -> None
         load.check_disks()
 
 
+@pytest.mark.long
 def test_a_standby_that_is_told_to_stop_is_out_of_the_view_when_it_ends(tmp_path: Path) -> None:
     """SIGTERM of the standby under load: the primary takes it out, and waits for it no moment longer."""
     with Cluster(tmp_path, checkpoint_timeout_ms=30_000, lease_ms=60_000) as cluster:

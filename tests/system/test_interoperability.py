@@ -147,7 +147,8 @@ def test_a_server_is_found_by_its_name(names: str) -> None:
         assert account.status()["server"] == "s1"
 
 
-def test_a_standby_names_the_primary(names: str) -> None:
+def test_a_standby_names_the_primary(cluster: Cluster, names: str) -> None:
+    cluster.until(lambda: "role:standby" in nsc(names, "list"), "the standby has its role")
     with (
         stock(f"PYROMETA:service:account,role:standby@{names}") as account,
         pytest.raises(Pyro5.errors.PyroError, match=r"s1 .*leads") as caught,

@@ -91,6 +91,7 @@ def test_whatever_interrupts_an_operation_its_request_id_is_told(
     assert answer.stdout.startswith(became)
 
 
+@pytest.mark.but_first_long(1)
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
 def test_the_menu_of_up_tells_the_request_id_too(tmp_path: Path, number: signal.Signals) -> None:
     with Cluster(tmp_path) as cluster:

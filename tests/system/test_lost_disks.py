@@ -81,6 +81,7 @@ def test_a_standby_whose_directory_vanishes_while_it_runs_costs_nobody_anything(
     check(cluster, load)
 
 
+@pytest.mark.long
 def test_a_joiner_gets_hundreds_of_thousands_of_entries_while_load_goes_on(cluster: Cluster) -> None:
     """Nobody waits for the copy, and it is whole."""
     start(cluster)
@@ -193,6 +194,7 @@ def test_a_witness_is_not_restored_while_a_server_that_may_hold_more_is_away(clu
     assert cluster.view() is None
 
 
+@pytest.mark.long
 def test_a_restored_witness_brings_the_bank_back_with_nothing_lost(cluster: Cluster) -> None:
     """Under load all the time: what was answered before, and what was asked meanwhile, is there once."""
     start(cluster)

@@ -162,6 +162,7 @@ def fill(folder: Path) -> Path:
     return filler
 
 
+@pytest.mark.but_first_long(1)
 @needs_root
 @pytest.mark.parametrize("victim", ["s1", "s2"], ids=["primary", "standby"])
 def test_a_server_whose_disk_is_full_stops_and_the_other_goes_on(tmp_path: Path, victim: str) -> None:

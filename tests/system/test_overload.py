@@ -138,6 +138,7 @@ def test_a_stock_client_that_writes_too_much_is_told_when_to_come_again(tmp_path
             assert account.balance(10)["balance"] == 1_000_000 + 2 * len(BATCH)
 
 
+@pytest.mark.long
 def test_a_standby_comes_back_while_batches_go_on(tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster:
         cluster.start_all()

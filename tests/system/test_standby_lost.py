@@ -13,6 +13,7 @@ from tests.system.copies import check_agreement, check_copy
 from tests.system.load import Load
 
 
+@pytest.mark.long
 def test_what_happened_while_the_standby_was_away_survives_the_primary(tmp_path: Path) -> None:
     """Standby killed, operations go on, standby back and in sync, primary killed: nothing is missing."""
     with Cluster(tmp_path) as cluster:

@@ -172,6 +172,7 @@ def test_status_shows_every_state_of_the_bank(bank: Cluster) -> None:
 # -- the whole bank --------------------------------------------------------------------------------------
 
 
+@pytest.mark.but_first_long(1)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["sigterm", "ctrl-c"])
 def test_stopping_the_whole_bank_leaves_the_view_as_it_was(cluster: Cluster, number: signal.Signals) -> None:
     with Up(cluster) as up:

@@ -40,6 +40,7 @@ def test_the_second_withdrawal_follows_the_first_though_the_primary_was_killed_b
         assert cluster.copy(standby).balances == {1: 100, 2: 100}
 
 
+@pytest.mark.but_first_long(1)
 @pytest.mark.parametrize("servers", [2, 3])
 def test_a_killed_primary_costs_no_client_an_error_and_the_bank_no_operation(
     tmp_path: Path, servers: int

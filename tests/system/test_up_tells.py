@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pexpect
+import pytest
 
 from tests.system.cluster import DEADLINE_S, Cluster
 from tests.system.commands import BANKRMI, bankrmi
@@ -75,6 +76,7 @@ def cluster_pid(cluster: Cluster, name: str) -> int:
     return int(status["pid"])
 
 
+@pytest.mark.long
 def test_ports_of_another_folders_bank_are_told_with_what_to_do(tmp_path: Path) -> None:
     """A second clone, started with the same addresses; and this bank, started twice."""
     with Cluster(tmp_path) as cluster, Up(cluster) as running:

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from running_bank import Bank, running_bank
-from throughput import _client as raw_client
+from throughput import client as raw_client
 
 import bankrmi.aio
 from bankrmi import Deposit, connect

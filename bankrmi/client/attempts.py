@@ -65,7 +65,7 @@ from bankrmi.errors import (
     Unsettled,
 )
 
-__all__ = ["BACKOFF_MS", "BUSY_MS", "Attempts"]
+__all__ = ["BACKOFF_MS", "BUSY_MS", "LATEST_SHARE", "Attempts"]
 
 BACKOFF_MS = (1, 2, 5, 10, 20, 50, 100)
 """The longest time from each round to the next, and half of it the shortest; the last one for ever."""

@@ -453,12 +453,10 @@ class Primary:
     def end(self, view: View | None) -> None:
         """Step down: everyone is sent to whoever leads now, with the same request ids."""
         self.membership.end(view)
-        for token in self._queue.take_tokens():
+        for token in [*self._queue.take_tokens(), *self.reads.take_tokens()]:
             self.replica.answer_not_leading(token, undecided=True)
-        tokens: list[Any] = [waiting.token for waiting in self.answers.take_all()]
-        tokens += self.reads.take_tokens()
-        for token in tokens:
-            self.replica.answer_not_leading(token, undecided=False)
+        for waiting in self.answers.take_all():
+            self.replica.answer_not_leading(waiting.token, undecided=False)
 
 
 def _read_for(reply: Reply) -> int:

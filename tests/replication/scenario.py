@@ -27,6 +27,7 @@ from bankrmi.replication.events import (
     LinkChanged,
     MessageArrived,
     OutcomeAsked,
+    Overdue,
     Probed,
     ReadArrived,
     RequestArrived,
@@ -125,6 +126,10 @@ class Bank:
     def forget(self, name: str, *tokens: str) -> None:
         """Nobody waits for these answers any more."""
         self.take(name, CallersGone(frozenset(tokens)))
+
+    def turn_away(self, name: str, *tokens: str) -> None:
+        """Who waits for these has not much time left."""
+        self.take(name, Overdue(frozenset(tokens)))
 
     def wait(self, ms: float) -> None:
         """Let time pass; nobody notices before the next event."""
@@ -460,8 +465,8 @@ def reply_in_words(reply: do.Reply) -> str:
             return ", ".join(f"{entry.status} {entry.result!r} at {entry.action_id}" for entry in entries)
         case do.Read(value=value, action_id=action_id):
             return f"{value} at {action_id}"
-        case do.NotLeading(primary=primary):
-            return f"ask {primary or 'somebody else'}"
+        case do.NotLeading(primary=primary, undecided=undecided):
+            return f"ask {primary or 'somebody else'}" + ("" if undecided else ", it may have happened")
         case do.IsStale(newest_sequence=newest):
             return f"stale, {newest} was decided"
         case do.IsBehind(action_id=action_id):

@@ -43,6 +43,34 @@ def test_a_retry_of_what_was_dropped_is_decided_once() -> None:
     assert bank.told()[-1] == "s1 answers a:1: done 89 at 2"
 
 
+def test_what_is_not_decided_is_turned_away_while_there_is_time_and_what_is_decided_is_not() -> None:
+    bank = running("s1", "s2")
+    bank.withdraw("s1", "a:1", 1)
+    bank.withdraw("s1", "b:1", 10)
+    bank.told()
+    bank.turn_away("s1", "a:1", "b:1")
+    assert bank.told() == ["s1 answers b:1: busy"]
+    bank.deliver_all()
+    assert "s1 answers a:1: done 99 at 1" in bank.told()
+    assert bank.journals["s1"].recorded("b", 1) == []
+    bank.withdraw("s1", "b:1", 10)
+    bank.deliver_all()
+    assert bank.told()[-1] == "s1 answers b:1: done 89 at 2"
+
+
+def test_who_waits_at_a_standby_is_turned_away_too_and_not_served_when_it_leads() -> None:
+    bank = running("s1", "s2")
+    bank.withdraw("s2", "a:1", 10)
+    bank.told()
+    bank.turn_away("s2", "a:1", "b:1")
+    assert bank.told() == ["s2 answers a:1: busy"]
+    bank.crash("s1")
+    bank.drop("s1 ")
+    taken_over(bank, "s2", "s1")
+    bank.deliver_all()
+    assert bank.balances()["s2"] == 100
+
+
 def test_an_outcome_settles_what_was_dropped() -> None:
     """O4: it was in doubt, and now it never happens."""
     bank = running("s1", "s2")

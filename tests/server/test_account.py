@@ -11,15 +11,16 @@ import pytest
 
 from bankrmi.bank.accounts import packed
 from bankrmi.bank.operations import LARGEST, Deposit, Withdraw
+from bankrmi.client.attempts import LATEST_SHARE
 from bankrmi.errors import Busy, InDoubt, InvalidRequest, NotPrimary
 from bankrmi.replication.effects import Decided, IsBusy, Read
 from bankrmi.replication.entry import Entry, Position, chained
-from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, RequestArrived
+from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, Overdue, RequestArrived
 from bankrmi.rmi.failures import read_error
 from bankrmi.rmi.objects import Call, Peer, begin
-from bankrmi.server.account import AccountObject
+from bankrmi.server.account import LOOK_MS, AccountObject
 from bankrmi.server.rates import EntryRates, Rate
-from bankrmi.server.waiting import WaitingRoom, cost_of
+from bankrmi.server.waiting import OVERDUE_SHARE, WaitingRoom, cost_of
 
 BATCH = 100
 
@@ -184,6 +185,29 @@ def test_what_has_waited_too_long_is_in_doubt_and_leaves_the_queue() -> None:
     assert counter.room.held_bytes == 0
     events[0].token.reply(decided(events[0]))  # type: ignore[union-attr]
     assert len(caller.answers) == 1, "answered twice"
+
+
+def test_what_has_waited_for_half_of_its_time_is_turned_away_if_it_is_not_decided() -> None:
+    counter, early, late = Counter(), Caller(1), Caller(2)
+    counter.call(early, "withdraw", 1, 10, "c:1")
+    first, *_ = counter.asked()
+    counter.now_ms = 100
+    counter.call(late, "withdraw", 1, 10, "d:1")
+    counter.asked()
+    counter.now_ms = OVERDUE_SHARE * 1000 - 1
+    counter.account.give_up_overdue()
+    assert counter.asked() == []
+    counter.now_ms = OVERDUE_SHARE * 1000 + LOOK_MS - 1
+    counter.account.give_up_overdue()
+    assert counter.asked() == [Overdue(frozenset({first.token}))]  # type: ignore[union-attr]
+    assert early.answers == [], "only the rules know whether it is decided"
+    first.token.reply(IsBusy())  # type: ignore[union-attr]
+    assert isinstance(early.answers[0], Busy)
+
+
+def test_what_is_sent_as_late_as_may_be_is_turned_away_before_its_time_is_over() -> None:
+    """Or it would end in doubt."""
+    assert LATEST_SHARE + OVERDUE_SHARE < 1
 
 
 def test_who_is_gone_is_not_decided() -> None:

@@ -30,6 +30,7 @@ from throughput import client as raw_client
 
 import bankrmi.aio
 from bankrmi import Deposit, connect
+from bankrmi.client import BankClient
 from bankrmi.config import Configuration
 from bankrmi.errors import BankError
 from bankrmi.rmi import Link, handshake, open_link
@@ -93,6 +94,16 @@ def _one_after_the_other(configuration: Configuration, seconds: float) -> Calls:
             calls.took.append(time.perf_counter() - begun)
             time.sleep(0.002)
     return calls
+
+
+def _withdraw(client: BankClient) -> None:
+    """Ask until it is done, whatever comes in between."""
+    while True:
+        try:
+            client.withdraw(1, 0)
+            return
+        except BankError as error:
+            print(f"{'':<10} {type(error).__name__}: {error}", flush=True)
 
 
 def _line(row: str, text: object) -> None:
@@ -170,11 +181,11 @@ def killed(seconds: float) -> None:
         took = []
         with connect(bank.configuration) as client:
             for _ in range(rounds):
-                client.withdraw(1, 0)
+                _withdraw(client)
                 primary = bank.primary()
                 begun = time.perf_counter()
                 bank.processes[primary].kill()
-                client.withdraw(1, 0)
+                _withdraw(client)
                 took.append((time.perf_counter() - begun) * 1e3)
                 bank.processes[primary].wait()
                 bank.start(primary)
@@ -312,7 +323,7 @@ def overload(seconds: float) -> None:
         calls, rate = _own_in_processes(bank, 192, 8000, seconds, 2)
         begun = time.perf_counter()
         with connect(bank.configuration) as client:
-            client.withdraw(1, 0)
+            _withdraw(client)
         bank.wait_until_in_sync()
         well = time.perf_counter() - begun
         _line("overload", f"{rate:,.0f} op/s, {calls}; epoch {epoch} before, {_epoch(bank)} after")
@@ -332,7 +343,7 @@ def alone(seconds: float) -> None:
         begun = time.perf_counter()
         bank.wait_until_in_sync()
         with connect(bank.configuration) as client:
-            client.withdraw(1, 0)
+            _withdraw(client)
         well = time.perf_counter() - begun
         time.sleep(5)
         _line("alone", f"{calls}; memory before {before}, during {during}, after {memory(bank)}")

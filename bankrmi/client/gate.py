@@ -1,8 +1,8 @@
-"""How many connections one client begins at once: few, to each server, whatever the crowd of its calls.
+"""How many connections one client begins at once, to each server, whatever the crowd of its calls.
 
-Eight hundred tasks that lose their server in one moment must not all knock at the next one in the same
-millisecond. They queue here; a server greets in a round trip, so the queue is short. (If nobody is greeted,
-who queues finds the server silent like everybody else, and asks another one.)
+Thousands of tasks that lose their server in one moment must not all knock at the next one in the same
+millisecond. They queue here. (If nobody is greeted, who queues finds the server silent like everybody else,
+and asks another one.)
 
 Rule 1: who has waited for a greeting four times the patience holds nobody up any more.
 Rule 2: whoever has entered leaves: greeted, failed, or given up.
@@ -18,8 +18,9 @@ from bankrmi.client.decisions import Candidate
 
 __all__ = ["AT_ONCE", "Gate"]
 
-AT_ONCE = 48
-"""Connections to one server that have not been greeted yet; it cuts the oldest of 64 from one address."""
+AT_ONCE = 512
+"""Connections to one server that have not been greeted yet: half of the seats that it has for such, and far
+fewer than the system keeps for it to accept. Fewer at once take longer: each waits in two busy loops."""
 
 _PATIENCES = 4
 

@@ -9,8 +9,9 @@ Rule 1: in one turn callers are served until `budget_ms` is spent; then the loop
 Rule 2: callers stand in three lines. Our own are served in rounds: each that waits, once; then one of those
         whose last message was dear (over `dear_ms`). So a light caller, or a new one, waits for at most one
         dear message, and a dear one, in its order, for one round of the others.
-Rule 3: after each round comes one handshake, and then one stranger's message: a caller is a stranger unless
-        his handshake was one of ours.
+Rule 3: after every four of ours, and after each round, comes one handshake, so a crowd of ours gets in though
+        those who are in always ask for something; after each round one stranger's message, too: a caller is a
+        stranger unless his handshake was one of ours.
 Rule 4: handshakes and strangers each have a bounded share of the time. Time that they took beyond it is owed,
         by all in that line together, and until it is paid off by waiting none of them is served: a connection
         thrown away and opened anew owes as much as before.
@@ -42,6 +43,7 @@ class Line(IntEnum):
 _OURS = Line.OURS
 _GREETINGS_SHARE, _GREETINGS_SAVED_MS = 0.75, 250.0
 """Handshakes are small and cost little each. Among them are servers that come back, and honest crowds."""
+_OURS_BEFORE_A_GREETING = 4
 _STRANGERS_SAVED_MS = 20.0
 """Of a share that was not used, so much is kept for later."""
 
@@ -49,7 +51,17 @@ _STRANGERS_SAVED_MS = 20.0
 class Turn(Generic[Caller]):
     """The lines, and what of this turn is spent. `now_ms` is asked for the time, only ever forward."""
 
-    __slots__ = ("_budget_ms", "_dear", "_dear_ms", "_lines", "_place", "_spent_ms", "_waiting")
+    __slots__ = (
+        "_budget_ms",
+        "_dear",
+        "_dear_ms",
+        "_lines",
+        "_place",
+        "_round_goes_on",
+        "_served",
+        "_spent_ms",
+        "_waiting",
+    )
 
     def __init__(
         self,
@@ -66,7 +78,9 @@ class Turn(Generic[Caller]):
             _Waiting(_Share(_GREETINGS_SHARE, _GREETINGS_SAVED_MS, now_ms)),
             _Waiting(_Share(strangers_share, _STRANGERS_SAVED_MS, now_ms)),
         )
-        self._place = 0
+        self._place = _OURS
+        self._served = 0  # Of ours, since the last handshake.
+        self._round_goes_on = False  # After the handshake whose turn it is.
         self._dear: set[Caller] = set()
         self._spent_ms = 0.0
         self._waiting = 0
@@ -94,15 +108,14 @@ class Turn(Generic[Caller]):
         """Return who is served now; None if nobody waits, or may be served in this turn."""
         if self._spent_ms >= self._budget_ms:
             return None
-        for _ in self._lines:
+        for _ in range(1 + len(self._lines)):  # Ours perhaps twice: a handshake comes between.
             line = self._lines[self._place]
             if line.count and line.may_be_served():
                 caller = line.take()
-                if self._place != _OURS or line.round_is_over:
-                    self._move_on()
+                self._place = self._next_place(self._place, served=True)
                 self._waiting -= 1
                 return caller
-            self._move_on()
+            self._place = self._next_place(self._place, served=False)
         return None
 
     def pause_ms(self) -> float | None:
@@ -134,8 +147,17 @@ class Turn(Generic[Caller]):
         """The caller is gone. If he waits, he is still given out by `next`; what he owes stays owed."""
         self._dear.discard(caller)
 
-    def _move_on(self) -> None:
-        self._place = (self._place + 1) % len(self._lines)
+    def _next_place(self, place: Line, *, served: bool) -> Line:
+        if place is _OURS:
+            self._round_goes_on = served and not self._lines[_OURS].round_is_over
+            self._served += served
+            if self._round_goes_on and self._served < _OURS_BEFORE_A_GREETING:
+                return _OURS
+            self._served = 0
+            return Line.GREETINGS
+        if place is Line.GREETINGS and not self._round_goes_on:
+            return Line.STRANGERS
+        return _OURS
 
 
 class _Share:

@@ -208,12 +208,12 @@ def test_a_crowd_connects_a_few_at_a_time_and_keeps_its_connections_for_the_next
     async def work() -> None:
         async with await bankrmi.aio.connect(bank.configuration) as client:
             for _ in range(3):
-                await asyncio.gather(*(client.withdraw(2, 1) for _ in range(150)))
+                await asyncio.gather(*(client.withdraw(2, 1) for _ in range(AT_ONCE + 40)))
 
     with double_bank(tmp_path, patience_ms=20_000, timeout_ms=60_000) as bank:
-        bank.start("s1", Ledger({2: 1000}))
+        bank.start("s1", Ledger({2: 10_000}))
         run(work())
-    assert begun == 150
+    assert begun == AT_ONCE + 40
     assert most == AT_ONCE
 
 

@@ -143,6 +143,21 @@ def test_handshakes_do_not_wait_for_what_strangers_owe() -> None:
     assert driven.serve(0.2) == "g1"
 
 
+def test_a_crowd_gets_in_though_those_who_are_in_always_ask_for_something() -> None:
+    driven = Driven(budget_ms=1000)
+    driven.wait(*"abcdehi", "s1", "g1", "g2", "g3")
+    assert [driven.serve(0.1) for _ in range(11)] == [*"abcd", "g1", *"ehi", "g2", "s1", "g3"]
+
+
+def test_a_flood_of_handshakes_is_served_once_in_five_times() -> None:
+    driven = Driven(budget_ms=4)
+    driven.wait(*"abcdefhi", *(f"g{number}" for number in range(50)))
+    driven.served.clear()
+    driven.serve_for(200, dict.fromkeys([*"abcdefhi", *(f"g{number}" for number in range(50))], 0.1))
+    floods = sum(caller[0] == "g" for caller in driven.served)
+    assert 0.15 < floods / len(driven.served) < 0.25
+
+
 def test_a_stranger_is_served_after_each_round_of_our_own() -> None:
     driven = Driven(budget_ms=1000)
     driven.wait("a", "b", "s1", "s2")

@@ -37,6 +37,7 @@ __all__ = [
 
 _CHECKSUM_VFS = "cksmvfs"
 _CHECKSUM_BYTES = 8
+_CACHE_KIB = 16_000  # Callers fill it with the pages of their requests, and nothing empties it again.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _IN_USE = (
     "the data directory {directory} is in use by the running process {owner}: "
@@ -128,7 +129,7 @@ def open_database(path: Path, *, as_copy: bool = False) -> apsw.Connection:
             return database
         database.pragma("journal_mode", "wal")
         database.pragma("synchronous", "full")
-        database.pragma("cache_size", -64_000)
+        database.pragma("cache_size", -_CACHE_KIB)
         database.execute("BEGIN IMMEDIATE; COMMIT")
     except apsw.FullError as error:
         raise DiskFailed(f"the database cannot be opened: {error}") from error

@@ -16,6 +16,8 @@ production's; the network, clocks, disks and the life of processes are simulated
     network      its connections to the others
     disk         its disk
     client       a client: what it asks, and all that it was told
+    stock_client a stock Pyro proxy, bound to one server, whoever leads
+    asked        one call of either
     witness      the keeper of the view
     operator     restores the view when the witness has lost its memory
     workload     what clients ask for

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +27,14 @@ from bankrmi.client.signs import Signs
 from bankrmi.errors import BankError, Behind, Busy, NotPrimary, Refused, Stale
 from bankrmi.replication.effects import Decided, IsBehind, IsBusy, IsStale, NotLeading, Read, Refusal, Reply
 from bankrmi.replication.events import OutcomeAsked, ReadArrived, RequestArrived
+from bankrmi.robustness.simulator.asked import Asked
 from bankrmi.robustness.simulator.desk import Asking
 from bankrmi.robustness.simulator.failure import Failure
 
 if TYPE_CHECKING:
     from bankrmi.robustness.simulator.simulation import Simulation
 
-__all__ = ["DEADLINE_MS", "OPERATIONS_AT_MOST", "Asked", "Attempt", "SimulatedClient"]
+__all__ = ["DEADLINE_MS", "OPERATIONS_AT_MOST", "Attempt", "SimulatedClient"]
 
 DEADLINE_MS = 4000
 PATIENCE_MS = (100, 300)
@@ -41,22 +42,6 @@ STIRRED_CALLS = 30
 OPERATIONS_AT_MOST = 9
 PRESSED_CALLS = 1_000_000
 _GREETING_LOOK_MS = 20
-
-
-@dataclass(slots=True)
-class Asked:
-    """One call of a client, from invocation to completion."""
-
-    client: str
-    invoked_ms: float
-    floor: int  # The highest action id that any client had been told when this call was invoked.
-    seen: int  # The highest that this client had been told.
-    request: tuple[str, int] | None
-    operations: Sequence[bytes] = ()
-    query: Any = None
-    reply: Reply = None
-    error: BankError | None = None
-    completed_ms: float | None = None
 
 
 @dataclass(slots=True, eq=False)

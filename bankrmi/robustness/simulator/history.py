@@ -8,7 +8,7 @@ from bankrmi.replication.effects import Decided, Read
 from bankrmi.robustness.checker.history import SHOWN, Answered, Call, Outcome, Result, Unknown
 from bankrmi.robustness.checker.recording import outcome_of_error
 from bankrmi.robustness.checker.verdict import Copy
-from bankrmi.robustness.simulator.client import Asked
+from bankrmi.robustness.simulator.asked import Asked
 from bankrmi.storage.journal import SqliteJournal
 from bankrmi.verifying.model import Model
 

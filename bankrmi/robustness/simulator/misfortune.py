@@ -159,7 +159,9 @@ class Misfortune:
 
     def _cut_some(self) -> None:
         """Cut a pair, one server off from all, or the world in two."""
-        chance, clients = self.world.chance, [client.name for client in self.simulation.clients]
+        chance = self.world.chance
+        callers = [*self.simulation.clients, *self.simulation.stock_clients]
+        clients = [caller.name for caller in callers]
         names = [*self.simulation.servers, "witness", *clients]
         one, other = chance.sample(names, 2)
         kind = chance.random()

@@ -19,8 +19,9 @@ from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.effects import Decided, Read, Reply
 from bankrmi.replication.settings import Settings
 from bankrmi.robustness.checker.verdict import judge
+from bankrmi.robustness.simulator.asked import Asked
 from bankrmi.robustness.simulator.chart import chart
-from bankrmi.robustness.simulator.client import OPERATIONS_AT_MOST, Asked, SimulatedClient
+from bankrmi.robustness.simulator.client import OPERATIONS_AT_MOST, SimulatedClient
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.history import calls_of, copy_of
 from bankrmi.robustness.simulator.load import Load
@@ -29,6 +30,7 @@ from bankrmi.robustness.simulator.operator import Operator
 from bankrmi.robustness.simulator.promises import Promises
 from bankrmi.robustness.simulator.recovery import Recovery
 from bankrmi.robustness.simulator.server import SimulatedServer
+from bankrmi.robustness.simulator.stock_client import StockClient, stock_clients
 from bankrmi.robustness.simulator.witness import SimulatedWitness
 from bankrmi.robustness.simulator.work import Work, longest_request_ms
 from bankrmi.robustness.simulator.workload import BankWorkload, Workload
@@ -102,6 +104,10 @@ class Simulation:
         self.servers = {one.server: SimulatedServer(self, self.work.scaled(one)) for one in drawn}
         count = CLIENTS if self.load is None else self.load.clients
         self.clients = [SimulatedClient(self, f"c{number}") for number in range(1, count + 1)]
+        self.stock_clients = stock_clients(self) if self.load is None else []
+        self._callers: dict[str, SimulatedClient | StockClient] = {
+            one.name: one for one in [*self.clients, *self.stock_clients]
+        }
         self.operator = Operator(self)
         self.misfortune = Misfortune(self)
         self._place_far()
@@ -178,7 +184,7 @@ class Simulation:
     def parties(self) -> list[str]:
         """Everybody who sends and gets messages."""
         return [
-            *(client.name for client in self.clients),
+            *self._callers,
             *self.servers,
             self.witness.name,
             self.operator.name,
@@ -194,8 +200,8 @@ class Simulation:
         if self.load is not None:
             self.load.run()
         else:
-            for client in self.clients:
-                client.begin()
+            for caller in self._callers.values():
+                caller.begin()
             self.misfortune.arrange()
             world.run_until(self.duration_ms)
         survivors = Recovery(self).run()
@@ -222,8 +228,8 @@ class Simulation:
     def answered(self, server: SimulatedServer, token: Any, reply: Reply) -> None:
         """An answer leaves a server."""
         self.promises.answered(server, token.asked.request, reply)
-        client = next(one for one in self.clients if one.name == token.asked.client)
-        self.world.send(server.name, client.name, reply, lambda: client.answer(token, reply))
+        caller = self._callers[token.asked.client]
+        self.world.send(server.name, caller.name, reply, lambda: caller.answer(token, reply))
 
     def completed(self, asked: Asked) -> None:
         """A client was told something."""
@@ -246,7 +252,7 @@ class Simulation:
             raise Failure("safety", "equal journals add up to different states")
         model = self.workload.model()
         copies = [copy_of(server.name, server.journal, model) for server in survivors]
-        calls = calls_of(call for client in self.clients for call in client.calls)
+        calls = calls_of(call for caller in self._callers.values() for call in caller.calls)
         verdict = judge(calls, copies, model, begin_ns=0, fresh_reads=not self.clocks_apart)
         for sentence in verdict.violations:
             raise Failure("safety", sentence)

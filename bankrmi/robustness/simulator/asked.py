@@ -1,0 +1,28 @@
+"""One call of a simulated caller, as its history keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bankrmi.errors import BankError
+from bankrmi.replication.effects import Reply
+
+__all__ = ["Asked"]
+
+
+@dataclass(slots=True)
+class Asked:
+    """One call of a client, from invocation to completion."""
+
+    client: str
+    invoked_ms: float
+    floor: int  # The highest action id that any client had been told when this call was invoked.
+    seen: int  # The highest that this client had been told.
+    request: tuple[str, int] | None
+    operations: Sequence[bytes] = ()
+    query: Any = None
+    reply: Reply = None
+    error: BankError | None = None
+    completed_ms: float | None = None

@@ -1,0 +1,110 @@
+"""A stock Pyro proxy, simulated: bound to one server for good, it asks there for a balance again and again.
+
+Nobody tells it who leads, so it is where a primary that was deposed without knowing it is still asked.
+Our own clients are soon elsewhere.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bankrmi.errors import BankError
+from bankrmi.replication.effects import Read, Reply
+from bankrmi.replication.events import ReadArrived
+from bankrmi.robustness.simulator.asked import Asked
+
+if TYPE_CHECKING:
+    from bankrmi.robustness.simulator.server import SimulatedServer
+    from bankrmi.robustness.simulator.simulation import Simulation
+
+__all__ = ["StockClient", "stock_clients"]
+
+PAUSES_MS = (None, 20, 60, 200)
+"""The longest time between two calls; None: there are no such clients in this world."""
+
+PATIENCE_MS = 600.0
+
+
+@dataclass(slots=True, eq=False)
+class StockAttempt:
+    """One call."""
+
+    owner: StockClient
+    asked: Asked
+    is_refused: bool = False  # The connection does not deliver it once more.
+
+    def reply(self, reply: Reply) -> None:
+        """The server answers (see `ports.Token`)."""
+        self.is_refused = not isinstance(reply, Read)
+        self.owner.simulation.answered(self.owner.server, self, reply)
+
+    @property
+    def client(self) -> str:
+        """Who asks."""
+        return self.owner.name
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self.owner.waits_for is not self
+
+    def fail(self, error: BankError) -> None:
+        """The server's error arrives."""
+        self.asked.error = error
+        self.owner.answer(self, None)
+
+
+class StockClient:
+    """The proxy; `calls` is its history."""
+
+    def __init__(self, simulation: Simulation, server: SimulatedServer, pause_ms: float) -> None:
+        self.simulation = simulation
+        self.server = server
+        self.name = f"stock-{server.name}"
+        self.calls: list[Asked] = []
+        self.waits_for: StockAttempt | None = None
+        self._pause_ms = pause_ms
+
+    def begin(self) -> None:
+        """Ask, after a pause."""
+        world = self.simulation.world
+        if not world.quiet:
+            world.after(self._pause_ms * world.chance.random(), self._call)
+
+    def _call(self) -> None:
+        simulation, world, server = self.simulation, self.simulation.world, self.server
+        if world.quiet:
+            return
+        asked = Asked(self.name, world.now_ms, simulation.told, 0, None)
+        asked.query = simulation.workload.query(world.chance)
+        attempt = self.waits_for = StockAttempt(self, asked)
+        self.calls.append(asked)
+        event, boot = ReadArrived(attempt, asked.query), server.boot
+        world.send(self.name, server.name, event, lambda: server.called(boot, self.name, event))
+        world.after(PATIENCE_MS, lambda: self._give_up(attempt))
+
+    def answer(self, attempt: StockAttempt, reply: Reply) -> None:
+        """An answer arrived."""
+        if self.waits_for is not attempt:
+            return
+        self.waits_for = None
+        attempt.asked.reply = reply if isinstance(reply, Read) else None
+        attempt.asked.completed_ms = self.simulation.world.now_ms
+        self.simulation.completed(attempt.asked)
+        self.begin()
+
+    def _give_up(self, attempt: StockAttempt) -> None:
+        if self.waits_for is attempt:
+            self.waits_for = None
+            self.begin()
+
+
+def stock_clients(simulation: Simulation) -> list[StockClient]:
+    """Return one for each server, or none: drawn apart."""
+    chance = random.Random(f"stock clients of seed {simulation.world.seed}")
+    pause_ms = chance.choice(PAUSES_MS)
+    if pause_ms is None:
+        return []
+    return [StockClient(simulation, server, pause_ms) for server in simulation.servers.values()]

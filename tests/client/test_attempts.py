@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bankrmi.client.attempts import BACKOFF_MS, BUSY_MS, Attempts
+from bankrmi.client.attempts import Attempts
 from bankrmi.client.decisions import (
     Answered,
     Begun,
@@ -27,6 +27,7 @@ from bankrmi.client.decisions import (
     Unconnected,
     Wait,
 )
+from bankrmi.client.pauses import BACKOFF_MS, BUSY_MS
 from bankrmi.client.signs import Signs
 from bankrmi.errors import (
     AccessDenied,

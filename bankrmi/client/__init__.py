@@ -1,6 +1,7 @@
 """What a program uses of the bank: the blocking client, the asyncio one, and the overview of all servers.
 
-attempts      what to try next, how long to wait, when to give up: pure, shared by both clients
+attempts      what to try next, how long to wait, when to give up: pure, shared by both clients; with
+              `open_attempts`, `rounds`, `pauses`, `enquiries` and `last_words`, which it goes by
 requests      what is sent, what is read from the answers: pure, shared
 finding       who may be asked, who probably leads, what a failed attempt means: shared
 seen          how new the newest answer was (rule R5)

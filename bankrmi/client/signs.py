@@ -3,7 +3,8 @@
 Of a thousand calls that wait for one server, one has to ping it; of a thousand that wonder who leads, one has
 to ask. So what one of them hears is written down here for all.
 
-Rule 1: a sign of life of a server says nothing of another call's connection to it; `attempts` sees to that.
+Rule 1: a sign of life of a server says nothing of another call's connection to it; `open_attempts` sees to
+        that.
 Rule 2: nothing here reads a clock; the caller brings the time.
 Assumption: several threads may write at once; each thing remembered is replaced as a whole.
 """

@@ -1,4 +1,4 @@
-"""Servers that are slow, busy, mad or gone, and a machine without files, threads or names: for both clients.
+"""Servers that are slow, busy, mad or gone: for both clients.
 
 Rule: whatever leaves a client is one of our errors, and says truly whether it happened.
 """
@@ -6,12 +6,9 @@ Rule: whatever leaves a client is one of our errors, and says truly whether it h
 from __future__ import annotations
 
 import asyncio
-import random
-import resource
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,6 @@ import bankrmi
 import bankrmi.aio
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
 from bankrmi.client.channel import Channel
-from bankrmi.config import Configuration
 from bankrmi.errors import (
     BankError,
     Behind,
@@ -33,57 +29,13 @@ from bankrmi.errors import (
     Unsettled,
 )
 from bankrmi.rmi import Call
-from bankrmi.rmi.frames import CONNECT_OK, EXCEPTION, MSGPACK, PING, RESULT, frame_bytes
+from bankrmi.rmi.frames import CONNECT_OK, MSGPACK, RESULT, frame_bytes
 from bankrmi.rmi.values import write_value
+from tests.client.both_clients import BALANCE, WITHDRAW, Perform, asynchronous, blocking, replace_servers
 from tests.client.doubles import DoubleBank, Ledger, double_bank
 from tests.rmi.strange_servers import strange_server
 
-Answers = list[Any]
-
-
-def blocking(
-    configuration: Configuration, calls: list[tuple[str, tuple[Any, ...]]], timeout: float
-) -> Answers:
-    """Return what each call came to, one after the other, with one client."""
-    answers: Answers = []
-    with bankrmi.connect(configuration, timeout=timeout) as client:
-        for method, args in calls:
-            try:
-                answers.append(getattr(client, method)(*args))
-            except BankError as error:
-                answers.append(error)
-    return answers
-
-
-def asynchronous(
-    configuration: Configuration, calls: list[tuple[str, tuple[Any, ...]]], timeout: float
-) -> Answers:
-    """Return the same with the asyncio client."""
-
-    async def work() -> Answers:
-        answers: Answers = []
-        async with await bankrmi.aio.connect(configuration, timeout=timeout) as client:
-            for method, args in calls:
-                try:
-                    answers.append(await getattr(client, method)(*args))
-                except BankError as error:
-                    answers.append(error)
-        return answers
-
-    return asyncio.run(work())
-
-
-Perform = Callable[[Configuration, list[tuple[str, tuple[Any, ...]]], float], Answers]
-WITHDRAW = ("withdraw", (2, 10))
-BALANCE = ("balance", (2,))
-
 pytestmark = pytest.mark.parametrize("perform", [blocking, asynchronous])
-
-
-@pytest.fixture
-def bank(tmp_path: Path) -> Iterator[DoubleBank]:
-    with double_bank(tmp_path, patience_ms=300) as opened:
-        yield opened
 
 
 def later(seconds: float, answering: Callable[[Call], None]) -> Callable[[Call], None]:
@@ -156,10 +108,6 @@ def test_a_slow_greeting_and_a_slow_answer_are_no_doubt(bank: DoubleBank, perfor
     with strange_server(slowly) as address:
         configuration = replace_servers(bank.configuration, {"s1": address})
         assert perform(configuration, [BALANCE], 5) == [Receipt(2, 290, 0)]
-
-
-def replace_servers(configuration: Configuration, servers: dict[str, str]) -> Configuration:
-    return configuration.model_copy(update={"servers": servers})
 
 
 # --- busy ---------------------------------------------------------------------------------------------------
@@ -277,147 +225,6 @@ def test_a_server_that_lies_about_how_new_it_is_poisons_one_call_and_not_the_cli
     _, told, well = perform(bank.configuration, [BALANCE, BALANCE, BALANCE], 0.5)
     assert isinstance(told, Unreached | Unsettled)
     assert well.balance == 300
-
-
-# --- bytes --------------------------------------------------------------------------------------------------
-
-
-GREETING = frame_bytes(CONNECT_OK, MSGPACK, 0, 0, write_value(MSGPACK, {"handshake": {}, "meta": {}}))
-ENDLESS: object = []
-for _ in range(400):
-    ENDLESS = [ENDLESS]
-ERRORS: list[object] = [
-    {"attributes": {"code": "busy", "self": 1, "retry_ms": 2**70}, "args": ["x"]},
-    {"attributes": {"code": "not_primary", **{f"d{n}": "x" * 2000 for n in range(50)}}, "args": [{"a": 1}]},
-    {"__class__": "builtins.KeyError", "args": [ENDLESS]},
-    {"attributes": {"code": "stale", 5: 6, "request_id": [1]}, "args": [ENDLESS]},
-    ENDLESS,
-    None,
-    2**60,
-]
-
-
-def speaks(*pieces: bytes) -> Callable[[socket.socket], None]:
-    """Answer each message with the next piece, then close."""
-
-    def behave(connected: socket.socket) -> None:
-        connected.settimeout(2)
-        try:
-            for piece in pieces:
-                if not connected.recv(1 << 16):
-                    return
-                connected.sendall(piece)
-        except OSError:
-            pass
-
-    return behave
-
-
-def ends_in(perform: Perform, bank: DoubleBank, pieces: tuple[bytes, ...]) -> BankError:
-    with strange_server(speaks(*pieces)) as address:
-        configuration = replace_servers(bank.configuration, {"s1": address})
-        (error,) = perform(configuration, [WITHDRAW], 0.15)
-    assert isinstance(error, BankError), error
-    assert len(str(error)) < 3000
-    return error
-
-
-@pytest.mark.parametrize("error", ERRORS)
-def test_whatever_a_server_calls_an_error_becomes_one_of_ours(
-    bank: DoubleBank, perform: Perform, error: object
-) -> None:
-    frame = frame_bytes(RESULT, MSGPACK, EXCEPTION, 1, write_value(MSGPACK, error))
-    assert isinstance(ends_in(perform, bank, (GREETING, frame)), InDoubt | Busy)
-
-
-def test_closing_at_any_byte_is_honestly_told(bank: DoubleBank, perform: Perform) -> None:
-    """Before the greeting is whole, nothing was sent; after it, the request was."""
-    answer = {"account": 2, "balance": 290, "action_id": 1, "history": "h1", "request_id": "no"}
-    frame = frame_bytes(RESULT, MSGPACK, 0, 1, write_value(MSGPACK, answer))
-    for length in (0, 1, 7, 39, 40, len(GREETING) - 1):
-        assert isinstance(ends_in(perform, bank, (GREETING[:length],)), Unreached)
-    for length in (0, 1, 7, 39, 40, len(frame) - 1, len(frame)):
-        assert isinstance(ends_in(perform, bank, (GREETING, frame[:length])), InDoubt)
-
-
-def test_no_garbage_leaves_a_client_as_anything_but_an_error_of_ours(
-    bank: DoubleBank, perform: Perform
-) -> None:
-    chance = random.Random(9)
-    error = frame_bytes(RESULT, MSGPACK, EXCEPTION, 1, write_value(MSGPACK, ERRORS[1]))
-    pong = frame_bytes(PING, MSGPACK, 0, 1, b"pong")
-    for _ in range(25):
-        pieces = []
-        for piece in (GREETING, chance.choice([error, pong, GREETING])):
-            garbled = bytearray(piece)
-            for _ in range(chance.choice([0, 1, 1, 3])):
-                garbled[chance.randrange(len(garbled))] = chance.randrange(256)
-            pieces.append(bytes(garbled))
-        ends_in(perform, bank, tuple(pieces))
-
-
-# --- the own machine ----------------------------------------------------------------------------------------
-
-
-@contextmanager
-def no_more_files() -> Iterator[None]:
-    """Nothing can be opened any more in this process."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    held: list[socket.socket] = []
-    try:
-        with socket.socket() as highest:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (highest.fileno() + 8, hard))
-        while True:
-            held.append(socket.socket())
-    except OSError:
-        yield
-    finally:
-        for one in held:
-            one.close()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def test_without_files_nothing_was_sent(bank: DoubleBank, perform: Perform) -> None:
-    if perform is asynchronous:
-
-        async def work() -> Any:
-            async with await bankrmi.aio.connect(bank.configuration, timeout=0.3) as client:
-                with no_more_files():
-                    try:
-                        return await client.withdraw(2, 10)
-                    except BankError as error:
-                        return error
-
-        answer = asyncio.run(work())
-    else:
-        with no_more_files():
-            (answer,) = perform(bank.configuration, [WITHDRAW], 0.3)
-    assert isinstance(answer, Unreached)
-
-
-def test_without_threads_or_names_nothing_was_sent(
-    bank: DoubleBank, perform: Perform, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    start = threading.Thread.start
-
-    def no_thread(thread: threading.Thread) -> None:
-        if "_do_shutdown" not in thread.name:  # That is asyncio's own end.
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
-    named = replace_servers(bank.configuration, {"s1": "no-such-host.invalid:1"})
-    assert isinstance(perform(named, [WITHDRAW], 0.3)[0], Unreached)
-    monkeypatch.setattr(threading.Thread, "start", no_thread)
-    assert isinstance(perform(named, [WITHDRAW], 0.3)[0], Unreached)
-
-
-def test_a_name_server_that_is_mad_costs_nothing(bank: DoubleBank, perform: Perform) -> None:
-    bank.start("s1", Ledger({2: 300}))
-    for said in (GREETING, b"HTTP/1.1 400 Bad Request\r\n\r\n"):
-        frame = frame_bytes(RESULT, MSGPACK, 0, 1, write_value(MSGPACK, {"a": 2**60, "b": ENDLESS}))
-        with strange_server(speaks(said, frame)) as address:
-            configuration = bank.configuration.model_copy(update={"nameserver": address})
-            assert isinstance(perform(configuration, [BALANCE], 5)[0], Receipt)
 
 
 # --- connections --------------------------------------------------------------------------------------------

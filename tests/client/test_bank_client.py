@@ -32,12 +32,6 @@ from tests.client.doubles import DoubleBank, Ledger, double_bank, name_server, n
 
 
 @pytest.fixture
-def bank(tmp_path: Path) -> Iterator[DoubleBank]:
-    with double_bank(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
 def client(bank: DoubleBank) -> Iterator[BankClient]:
     with bankrmi.connect(bank.configuration) as opened:
         yield opened

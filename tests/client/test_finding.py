@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from tests.client.doubles import (
     DoubleBank,
     Ledger,
     Running,
-    double_bank,
     free_address,
     name_server,
     named,
@@ -125,12 +124,6 @@ Withdrawing = Callable[..., int]
 def withdraw(request: pytest.FixtureRequest) -> Withdrawing:
     chosen: Withdrawing = request.param
     return chosen
-
-
-@pytest.fixture
-def bank(tmp_path: Path) -> Iterator[DoubleBank]:
-    with double_bank(tmp_path) as opened:
-        yield opened
 
 
 def test_an_address_that_only_the_name_server_knows_is_never_asked(

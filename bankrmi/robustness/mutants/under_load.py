@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from bankrmi.client.attempts import Attempts
+from bankrmi.client.open_attempts import OpenAttempt, OpenAttempts
 from bankrmi.rmi.turn import Line, Turn
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
 from bankrmi.server.waiting import WaitingRoom
@@ -29,9 +29,9 @@ def _nothing_like_it(self: WaitingRoom, key: Hashable | None) -> None:
     return None
 
 
-def _once_and_for_all(self: Attempts, attempt: Any) -> int:
+def _once_and_for_all(self: OpenAttempts, attempt: OpenAttempt) -> int:
     """A connection that is not answered within the patience has had its time, whoever else is heard."""
-    return int(attempt.begun_ms + attempt.patience_ms)
+    return attempt.begun_ms + attempt.patience_ms
 
 
 MUTANTS = (
@@ -47,7 +47,7 @@ MUTANTS = (
         name="patience-drops-the-connection",
         rule="W2",
         goes_wrong="a client drops the connection that it waits on, and comes anew with the same request",
-        patches=(Patch(Attempts, "_silent_at_ms", _once_and_for_all),),
+        patches=(Patch(OpenAttempts, "silent_at_ms", _once_and_for_all),),
         under_load=True,
         kind="liveness",
     ),

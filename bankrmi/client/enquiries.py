@@ -1,0 +1,49 @@
+"""When is another server asked whether it leads now?  Pure; the caller brings the time.
+
+Rule 1: while a server is only slow, the others are asked, ever more seldom: a primary that is cut off lives,
+        and does not know that it leads no more.
+Rule 2: of all calls of a client one asks, for all of them; who leads then, all find in `signs`.
+"""
+
+from __future__ import annotations
+
+from bankrmi.client.decisions import Candidate
+from bankrmi.client.pauses import Pauses
+from bankrmi.client.signs import Signs
+
+__all__ = ["Enquiries"]
+
+_LONGEST_PATIENCES = 16
+"""Whether another one leads is asked after two patiences, then after 4, 8 and 16; no seldomer."""
+
+
+class Enquiries:
+    """Those of one call."""
+
+    __slots__ = ("_in_ms", "_longest_ms", "_pauses", "_signs", "at_ms")
+
+    def __init__(self, *, patience_ms: int, pauses: Pauses, signs: Signs) -> None:
+        self._pauses = pauses
+        self._signs = signs
+        self._in_ms = 2 * patience_ms
+        self._longest_ms = _LONGEST_PATIENCES * patience_ms
+        self.at_ms: int | None = None
+        """When the next one is due; None as long as no server was slow."""
+
+    def due_after_ms(self, now_ms: int) -> int | None:
+        """Some server is slow: if the next enquiry is due, return how long after the last, and put it off."""
+        if self.at_ms is None:
+            self.at_ms = now_ms + self._pauses.drawn_ms(self._in_ms)
+        if now_ms < self.at_ms:
+            return None
+        over_ms = self._in_ms
+        self._in_ms = min(2 * over_ms, self._longest_ms)
+        self.at_ms = now_ms + self._pauses.drawn_ms(self._in_ms)
+        return over_ms
+
+    def take_on(self, candidate: Candidate, now_ms: int, pause_ms: int) -> bool:
+        """Be the one who asks this server, unless a call of this client has done so within the pause."""
+        if now_ms - self._signs.enquired_ms(candidate) < pause_ms:
+            return False
+        self._signs.enquire(candidate, now_ms)
+        return True

@@ -6,14 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bankrmi.coordination.restore import (
-    EPOCHS_UNHEARD,
-    Holding,
-    NoSafeView,
-    SafeView,
-    decide,
-    unchanged,
-)
+from bankrmi.coordination.restore import EPOCHS_UNHEARD, Holding, NoSafeView, SafeView, decide, unchanged
 from bankrmi.replication.view import View
 from tests.coordination.holdings import holding
 

@@ -3,20 +3,30 @@
 Rule 1: every mistake is reported, all at once, each with its place and what would be right.
 Rule 2: what cannot work is refused here, so that no other room checks settings again.
 Rule 3: `BANKRMI_<KEY>` in the environment overrides a scalar setting, `BANKRMI_CONFIG` names the file.
-Assumption: host names are not looked up, so two names of one machine count as two addresses.
+Rule 4: what each setting may be by itself is in `config_settings`, what has to fit together is here.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
+from bankrmi.config_settings import (
+    NOT_THE_DAEMONS,
+    Address,
+    ClientSettings,
+    LimitSettings,
+    Settings,
+    checked_address,
+    checked_server_name,
+    is_loopback,
+    one_endpoint,
+    split_address,
+)
 from bankrmi.config_source import Key, Mistake, Source, mistake_of, read_source
 from bankrmi.errors import ConfigurationError
 
@@ -35,22 +45,10 @@ __all__ = [
     "split_address",
 ]
 
-Address = str
-
-_NAME = re.compile(r"[A-Za-z0-9_-]+")
-_LONGEST_NAME = 64
-# What resolvers take for a part of a host's name, and how long a name may be for them.
-_HOST_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-_LONGEST_HOST = 253
-_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,9})")
-# Folders and logs of these names stand beside those of the servers.
-_TAKEN_NAMES = frozenset({"log", "nameserver", "witness"})
-_LONGEST_MS = 3_600_000
 # What replication does, which this room does not know; tests hold these against it.
 _ENTRIES_AT_ONCE = 2048  # A standby that catches up is sent so many, and the rest of a request.
 _ENTRY_BYTES = 256  # The most that an operation takes between servers, be its session's name ever so long.
 _RESULT_BYTES = 256  # The most that the outcome of one operation takes in an answer, in any serializer.
-_ANSWER_BYTES_AT_MOST = 16 << 20  # Clients take no larger ones, whoever sends them.
 _HELD_FOR_SERVERS = 2  # One half of what is held is for servers (`rmi.daemon`).
 _FORM_BYTES = 64  # The most that an operation takes from a client, in JSON.
 _GREETING_BYTES = 512  # The most that a handshake of ours takes, with the longest names.
@@ -63,175 +61,6 @@ _REACHED = (
 )
 # In the place of what is missing or broken, while the rest is looked at.
 _STAND_INS = {"nameserver": "localhost:1", "servers": {"stand-in": "localhost:2"}}
-
-
-def split_address(address: Address) -> tuple[str, int]:
-    """Return host and port of `host:port` or `[IPv6]:port`; raise ValueError, saying what is wrong."""
-    found = _ADDRESS.fullmatch(address)
-    if found is None:
-        raise ValueError(f"{address!r} is not an address: write host:port, like 127.0.0.1:9101")
-    port = int(found["port"])
-    if not 1 <= port <= 65535:
-        raise ValueError(f"{address} has a port that is not between 1 and 65535")
-    return found["ipv6"] or found["host"], port
-
-
-def _checked_address(address: Address) -> Address:
-    host, port = split_address(address)
-    try:
-        number = ipaddress.ip_address(host)
-    except ValueError:
-        if ":" in host or host.replace(".", "").isdigit():
-            raise ValueError(f"{host} in {address} is not an IP address") from None
-        _check_host_name(host, address)
-        return address
-    if isinstance(number, ipaddress.IPv6Address) and number.ipv4_mapped is not None:
-        written = f"{number.ipv4_mapped}:{port}"
-        raise ValueError(f"{address} is an IPv4 address written as IPv6: write {written}")
-    if number.is_unspecified or number.is_multicast or str(number) == "255.255.255.255":
-        raise ValueError(f"{address} is no address that others could call: write the machine's own")
-    return address
-
-
-def _check_host_name(host: str, address: Address) -> None:
-    labels = host.removesuffix(".").split(".")
-    if len(host) > _LONGEST_HOST or not all(_HOST_LABEL.fullmatch(label) for label in labels):
-        raise ValueError(
-            f"{host!r:.80} in {address!r:.80} is no name that a resolver takes: parts of 1 to 63 letters, "
-            f"digits and - (not at an end), with dots between them, {_LONGEST_HOST} characters at most"
-        )
-
-
-def _checked_name(name: str) -> str:
-    if len(name) > _LONGEST_NAME or name.startswith("-"):
-        raise ValueError(
-            f"{name!r:.80} is not a name: at most {_LONGEST_NAME} characters, the first one no -"
-        )
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is not a name: letters, digits, - and _ are allowed")
-    return name
-
-
-def _checked_path(path: Path) -> Path:
-    try:
-        if b"\0" in os.fsencode(path):
-            raise ValueError("a path cannot hold the character NUL")
-    except UnicodeEncodeError:
-        raise ValueError(f"{str(path)!a:.80} holds what cannot be in the name of a file") from None
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise ValueError(f"{str(path)!r:.80}: there is no such user; write it in full") from None
-
-
-def _checked_server_name(name: str) -> str:
-    if name in _TAKEN_NAMES:
-        raise ValueError(
-            f"a server cannot be called {name}: the data directory has another use for that name"
-        )
-    return _checked_name(name)
-
-
-def _is_loopback(address: Address) -> bool:
-    host, _ = split_address(address)
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def one_endpoint(address: Address) -> tuple[str, int]:
-    """Return what two spellings of one address have in common, as far as known without a look-up."""
-    host, port = split_address(address)
-    try:
-        return str(ipaddress.ip_address(host)), port
-    except ValueError:
-        return "127.0.0.1" if host.lower() == "localhost" else host.lower(), port
-
-
-_Address = Annotated[str, AfterValidator(_checked_address)]
-_Name = Annotated[str, AfterValidator(_checked_name)]
-_ServerName = Annotated[str, AfterValidator(_checked_server_name)]
-_Duration = Annotated[int, Field(ge=1, le=_LONGEST_MS)]
-_Margin = Annotated[int, Field(ge=0, le=_LONGEST_MS)]
-_Count = Annotated[int, Field(ge=1, le=1_000_000)]
-_Bytes = Annotated[int, Field(ge=256, le=1 << 30)]
-_Rate = Annotated[int, Field(ge=0, le=1_000_000_000)]
-_File = Annotated[Path, Field(strict=False), AfterValidator(_checked_path)]
-
-
-class _Checked(BaseModel):
-    """Frozen, no unknown keys, no conversions: `lease_ms: "1000"` and `lease_ms: true` are mistakes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class ClientSettings(_Checked):
-    """What a client does unless it is told otherwise."""
-
-    timeout_ms: _Duration = 10_000
-    """An operation ends after this, with `InDoubt` or `Unreached` if nothing else."""
-    patience_ms: _Duration = 300
-    """A server that is silent for so long is not waited for alone: the others are asked too."""
-
-
-class LimitSettings(_Checked):
-    """What a server takes from others (design.md section 5: nobody is trusted before the handshake)."""
-
-    connections: _Count = 1000
-    unfinished: _Count = 1000
-    handshake_bytes: _Bytes = 4096
-    serpent_bytes: _Bytes = 1 << 16
-    message_bytes: _Bytes = 1 << 20
-    server_message_bytes: _Bytes = 16 << 20
-    held_bytes: _Bytes = 64 << 20
-    message_deadline_ms: Annotated[int, Field(ge=100, le=_LONGEST_MS)] = 5000
-    operations_per_request: _Count = 8192
-    group_bytes: _Bytes = 1 << 20
-    waiting_bytes: _Bytes = 64 << 20
-    """Of all that waits in a server, counted as memory; over it callers are told `busy`."""
-    entries_per_second: _Rate = 200_000
-    """That one caller may add to the journals; 0 is without limit."""
-    entries_per_second_per_address: _Rate = 500_000
-    stranger_entries_per_second: _Rate = 10_000
-    """Of a caller that does not speak our protocol: a stock Pyro client."""
-    stranger_entries_per_second_per_address: _Rate = 20_000
-    answer_bytes: Annotated[int, Field(ge=1 << 16, le=_ANSWER_BYTES_AT_MOST)] = 4 << 20
-    strangers_percent: Annotated[int, Field(ge=1, le=100)] = 25
-
-
-NOT_THE_DAEMONS = frozenset(
-    {
-        "operations_per_request",
-        "group_bytes",
-        "waiting_bytes",
-        "entries_per_second",
-        "entries_per_second_per_address",
-        "stranger_entries_per_second",
-        "stranger_entries_per_second_per_address",
-    }
-)
-"""Those of `LimitSettings` that are for servers of the bank, not for every daemon."""
-
-
-class Settings(_Checked):
-    """The content of `config.yaml`; the shipped file explains each key."""
-
-    service: _Name = "account"
-    nameserver: _Address
-    witness: _Address = Field(default_factory=lambda known: known.get("nameserver", ""))
-    servers: Annotated[dict[_ServerName, _Address], Field(min_length=1, default_factory=dict)]
-    """Left out where there are only clients, who learn them from the name server."""
-    ledger: _File = Path("ledger.csv")
-    data_dir: _File = Path("data")
-    lease_ms: _Margin = 1000
-    beacon_ms: _Duration = 100
-    checkpoint_timeout_ms: _Duration = 500
-    drift_ms: _Margin = 20
-    copies_min: int = 1
-    refused_means_gone: bool = True
-    client: ClientSettings = ClientSettings()
-    limits: LimitSettings = LimitSettings()
 
 
 class Configuration(Settings):
@@ -295,11 +124,11 @@ def _configuration(settings: Settings, **resolved: Path | bool) -> Configuration
 def check_learned(name: str, address: Address, *, insecure: bool) -> str:
     """Return what is wrong with a server that others say there is; nothing if a file could name it, too."""
     try:
-        _checked_server_name(name)
-        _checked_address(address)
+        checked_server_name(name)
+        checked_address(address)
     except ValueError as error:
         return str(error)
-    if insecure or _is_loopback(address):
+    if insecure or is_loopback(address):
         return ""
     return f"{name} is at {address}, which {_REACHED}"
 
@@ -464,7 +293,7 @@ def _exposed(settings: Settings) -> Iterator[tuple[Key, Address]]:
     if settings.witness != settings.nameserver:
         addresses["witness",] = settings.witness
     addresses.update({("servers", name): address for name, address in settings.servers.items()})
-    return ((key, address) for key, address in addresses.items() if not _is_loopback(address))
+    return ((key, address) for key, address in addresses.items() if not is_loopback(address))
 
 
 def _reached_by_others(settings: Settings) -> Iterator[Mistake]:

@@ -1,6 +1,6 @@
 """Where each setting was written: a YAML file whose values know their lines, and the environment over it.
 
-Rule 1: this file knows how settings are written, never what they mean (`config`).
+Rule 1: this file knows how settings are written, never what they mean (`config_settings`, `config`).
 Rule 2: a mistake is told with its place: file and line, or the variable of the environment.
 """
 

@@ -9,10 +9,10 @@ while a call was in flight; how many messages were sent for one answer (1.0: not
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import collections
 import resource
-import sys
 import time
 from typing import Any
 
@@ -68,7 +68,7 @@ async def load(bank: Bank, clients: int, operations: int, seconds: float) -> tup
     return sorted(took), dict(errors)
 
 
-def main(clients: int, operations: int, seconds: float) -> None:
+def measure(clients: int, operations: int, seconds: float) -> None:
     """Run it once and print a line."""
     with running_bank(2) as bank:
         bank.wait_until_in_sync()
@@ -86,5 +86,15 @@ def main(clients: int, operations: int, seconds: float) -> None:
     )
 
 
+def main() -> None:
+    """Measure one shape on one bank."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clients", type=int, metavar="CLIENTS")
+    parser.add_argument("operations", type=int, metavar="OPERATIONS")
+    parser.add_argument("seconds", type=float, metavar="SECONDS")
+    options = parser.parse_args()
+    measure(options.clients, options.operations, options.seconds)
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+    main()

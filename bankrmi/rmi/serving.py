@@ -3,13 +3,14 @@
     connected ──handshake──> serving ──frame refused──> draining ──> closed
         └────────────denied────────────────────────────────^
 
+How frames come and go, and what draining is, is in `framed`.
+
 Rule 1: nothing is believed before the handshake; after it the connection is bound to the object that
         the handshake named, and can reach nothing else but what `Pyro.Daemon` tells everybody.
 Rule 2: a caller has one call in progress; what it sends meanwhile waits, unread if it is much. Only a ping
         that stands first is answered meanwhile: that is how a caller tells slow from dead.
 Rule 3: an answer never leads straight into the next call: the object may be in the middle of something.
-Rule 4: no timers; the daemon's sweep compares `waiting_since` with the clock.
-Rule 5: a message is read, and an answer that takes time is made, when it is the caller's turn (see `turn`);
+Rule 4: a message is read, and an answer that takes time is made, when it is the caller's turn (see `turn`);
         links of servers are served as their messages come, and ask nobody.
 """
 
@@ -25,10 +26,11 @@ from Pyro5.core import DAEMON_NAME
 
 from bankrmi.errors import AccessDenied, InvalidRequest
 
-from .addresses import Address, notice_silent_deaths
+from .addresses import Address
 from .batch import Batch
 from .complaints import complaints
 from .failures import write_error, write_unexpected_error
+from .framed import FramedConnection
 from .frames import (
     BATCH,
     CONNECT,
@@ -36,20 +38,15 @@ from .frames import (
     CONNECT_OK,
     EXCEPTION,
     INVOKE,
-    JSON,
-    MSGPACK,
-    NO_CORRELATION,
     ONEWAY,
     PING,
     RESULT,
     SERPENT,
     Frame,
-    FrameReader,
     FrameRefused,
-    frame_bytes,
 )
 from .handshake import Admission, HandshakeDenied
-from .limits import HANDSHAKE_ITEMS, Limits, handshake_rules, serving_rules
+from .limits import HANDSHAKE_ITEMS, Limits, serving_rules
 from .objects import Call, Exposed, Peer, RemoteObject, begin
 from .rounds import Rounds
 from .turn import Line
@@ -57,9 +54,7 @@ from .values import ValueRefused, read_call, read_value, write_value
 
 __all__ = ["Host", "ServedConnection", "metadata"]
 
-_SERIALIZERS = (SERPENT, JSON, MSGPACK)
 _FOR_EVERYBODY = ("get_metadata", "ping")
-_SILENT_SECONDS = 60
 _FRAMES_AT_ONCE = 32
 """Of one server, before it is everybody else's turn."""
 _LARGE_ANSWER_BYTES = 1 << 18
@@ -84,66 +79,44 @@ class Host(Protocol):
     def free_memory(self) -> None: ...
 
 
-class ServedConnection(asyncio.Protocol):
+class ServedConnection(FramedConnection):
     """Serves one caller."""
 
     __slots__ = (
-        "__weakref__",
         "_allowed",
         "_answer_bytes",
-        "_draining",
         "_for_servers",
-        "_frame",
         "_host",
         "_in_progress",
         "_items",
         "_object",
         "_object_id",
-        "_paused",
-        "_piled",
-        "_reader",
-        "_stalled",
         "_tasks",
-        "_transport",
         "_working",
-        "active_at",
-        "address",
-        "deadline",
         "is_in_line",
         "line",
-        "lost",
         "packed_bytes",
         "peer",
-        "waiting_since",
     )
 
     def __init__(self, host: Host, address: Address) -> None:
         limits = host.limits
+        super().__init__(limits, host.loop, address)
         self._host = host
-        self._reader = FrameReader(handshake_rules(limits))
         self._object: RemoteObject | None = None
         self._object_id = ""
-        self._transport: asyncio.Transport
-        self._frame: Frame | None = None  # whole, and waits for its turn
         self._tasks: deque[Callable[[], None]] = deque()  # what goes on with a call, in its turn
         self._for_servers = False
         self._allowed = 1
         self._answer_bytes = limits.answer_bytes
         self._items = limits.items
         self._in_progress = 0
-        self._draining = 0
-        self._piled = limits.piled_bytes
-        self._paused = self._stalled = self._working = False
-        self.deadline = limits.message_deadline_ms / 1000
+        self._working = False
         self.line = Line.GREETINGS
         self.is_in_line = False
         self.packed_bytes = 0
         """Of answers that are not complete yet."""
-        self.address = address
         self.peer = _STRANGER
-        self.lost = False
-        self.active_at = self.waiting_since = host.loop.time()
-        """When a whole message of it, or an answer to it, was last taken care of."""
 
     @property
     def busy(self) -> bool:
@@ -161,17 +134,10 @@ class ServedConnection(asyncio.Protocol):
         """Itself: a call asks whoever it came from."""
         return self
 
-    @property
-    def greeted(self) -> bool:
-        """Whether the handshake is done."""
-        return self._object is not None
-
     # --- called by the event loop ---------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]  # a TCP transport is one
-        self._transport.set_write_buffer_limits(high=self._host.limits.unsent_bytes)
-        notice_silent_deaths(transport.get_extra_info("socket"), within_seconds=_SILENT_SECONDS)
+        super().connection_made(transport)
         if not self._host.opened(self):
             self.abort()
 
@@ -189,19 +155,11 @@ class ServedConnection(asyncio.Protocol):
         elif self._take():
             self._host.rounds.arrived(self)
 
-    def pause_writing(self) -> None:
-        """The caller does not read its answers: no more calls for now, and the sweep counts the time."""
-        self._stalled = True
-        self.waiting_since = self._host.loop.time()
-
     def resume_writing(self) -> None:
         self._stalled = False
         if not self._draining:
             self.waiting_since = 0.0
         self._work_soon()
-
-    def eof_received(self) -> bool:
-        return False
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - how does not matter
         self.lost = True
@@ -240,7 +198,7 @@ class ServedConnection(asyncio.Protocol):
     def in_turn(self, work: Callable[[], None]) -> None:
         """Do it when it is this caller's turn; for servers that is soon."""
         if self._for_servers:
-            self._host.loop.call_soon(work)
+            self._loop.call_soon(work)
             return
         self._tasks.append(work)
         self._host.rounds.arrived(self)
@@ -258,20 +216,6 @@ class ServedConnection(asyncio.Protocol):
             and self._in_progress < self._allowed
             and not (self._stalled or self._draining or self.lost)
         )
-
-    def _take(self) -> bool:
-        """Take the next frame out of what has arrived, if it is whole; it is not looked into yet."""
-        try:
-            frame = self._frame = self._reader.take()
-        except FrameRefused as refusal:
-            self._refuse(refusal)
-            return False
-        if frame is None:
-            self._wait_for_the_rest()
-            return False
-        self.waiting_since = 0.0
-        self.active_at = self._host.loop.time()
-        return True
 
     def _work_through(self) -> None:
         """Handle frames as they come, as long as calls may begin. (For servers.)"""
@@ -308,25 +252,11 @@ class ServedConnection(asyncio.Protocol):
                 return
             self._send(PING, frame.serializer, 0, frame.sequence, b"pong", frame.correlation)
 
-    def _pile(self) -> None:
-        """Keep what waits for its turn; when it is much, leave the rest to the caller's side."""
-        if self._reader.pending > self._piled and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def _wait_for_the_rest(self) -> None:
-        """One deadline for the whole message: more of it arriving does not move it."""
-        if self._reader.pending and not self.waiting_since:
-            self.waiting_since = self._host.loop.time()
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
-
     def _work_soon(self) -> None:
         """Go on with what waits, but not in the middle of whatever goes on now."""
         if self._for_servers:
             if (self._frame is not None or self._reader.pending or self._paused) and not self.lost:
-                self._host.loop.call_soon(self._work_through)
+                self._loop.call_soon(self._work_through)
             return
         if self._may_take:
             self._take()
@@ -349,10 +279,11 @@ class ServedConnection(asyncio.Protocol):
         self._send(CONNECT_OK, frame.serializer, 0, frame.sequence, payload, frame.correlation)
 
     def _bind(self, admission: Admission) -> None:
-        limits = self._host.limits
+        limits = self._limits
         self.peer = admission.peer
         self.line = Line.OURS if admission.peer.our_protocol else Line.STRANGERS
         self._object = admission.target
+        self.greeted = True
         self._object_id = admission.object_id
         self._reader.rules = serving_rules(limits, for_servers=admission.for_servers)
         if admission.for_servers:
@@ -398,7 +329,7 @@ class ServedConnection(asyncio.Protocol):
         assert target is not None, "a call was taken before the handshake"
         if flags & BATCH:
             batch = Batch(call, target, self, answer_bytes=self._answer_bytes)
-            batch.start(at_most=self._host.limits.batched_calls)
+            batch.start(at_most=self._limits.batched_calls)
         else:
             begin(target, call)
 
@@ -422,7 +353,7 @@ class ServedConnection(asyncio.Protocol):
 
     def send_answer(self, call: Call, payload: bytes, *, is_error: bool) -> None:
         """Send an answer that is packed already; what is over the budget of an answer is refused."""
-        self.active_at = self._host.loop.time()
+        self.active_at = self._loop.time()
         if not (call.flags & ONEWAY or self.lost or self._draining):
             if len(payload) > self._answer_bytes and not call.flags & BATCH:
                 form = write_error(_too_large(len(payload), self._answer_bytes))
@@ -438,52 +369,13 @@ class ServedConnection(asyncio.Protocol):
         if not self._working:
             self._work_soon()
 
-    # --- sending and closing --------------------------------------------------------------------------
-
-    def _send(
-        self, kind: int, serializer: int, flags: int, sequence: int, payload: bytes, correlation: bytes
-    ) -> None:
-        if not self._transport.is_closing():  # What is written to a broken one, asyncio complains of.
-            self._transport.write(frame_bytes(kind, serializer, flags, sequence, payload, correlation))
-
-    def _refuse(self, refusal: FrameRefused) -> None:
-        """Say why, if there is somebody to be told; then read no more of it."""
-        complaints.note("message refused", peer=self.address, reason=str(refusal))
-        serializer = refusal.serializer if refusal.serializer in _SERIALIZERS else SERPENT
-        if refusal.kind == CONNECT and not self.greeted:
-            kind, flags, answer = CONNECT_FAIL, 0, write_value(serializer, str(refusal))
-        elif refusal.kind == INVOKE and self.greeted and not refusal.flags & ONEWAY:
-            error = write_error(InvalidRequest(str(refusal)))
-            kind, flags, answer = RESULT, EXCEPTION, write_value(serializer, error)
-        else:
-            self.abort()
-            return
-        self._send(kind, serializer, flags, refusal.sequence, answer, NO_CORRELATION)
-        self._close_after_draining()
-
-    def _close_after_draining(self) -> None:
-        """Let the caller finish its sentence: closing on unread bytes would reset what we said."""
-        self._frame = None
-        self._draining = self._host.limits.discarded_bytes
-        self.waiting_since = self._host.loop.time()
-        if self._transport.can_write_eof() and not self._transport.is_closing():
-            self._transport.write_eof()
-
-    def _drain(self, count: int) -> None:
-        self._draining -= count
-        if self._draining <= 0:
-            self.abort()
+    # --- the end --------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Send what was answered, then close."""
         for _ in range(len(self._tasks)):
             self.work()
         self._transport.close()
-
-    def abort(self) -> None:
-        """Close at once."""
-        self.lost = True
-        self._transport.abort()
 
 
 def _too_large(size: int, limit: int) -> InvalidRequest:

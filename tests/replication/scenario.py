@@ -4,22 +4,21 @@ Rule 1: nothing happens by itself: no clock, no socket, no chance.  What a serve
         until it is delivered, dropped, or delivered twice.
 Rule 2: every effect is a sentence of the trace, in the order of duty; `told()` returns the new ones.
 Rule 3: a commit succeeds at once; a crash forgets what was not committed.
+
+The sentences are in `words`; `hand` carries out what a server wants.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from bankrmi.bank.accounts import Accounts, packed
 from bankrmi.bank.operations import Deposit, Withdraw
-from bankrmi.coordination.coordinator import Expected, OnSilence
 from bankrmi.replication import effects as do
 from bankrmi.replication import messages as say
-from bankrmi.replication.believing import CONTRADICTION
 from bankrmi.replication.events import (
-    AnswerArrived,
     CallersGone,
     CoordinatorSilent,
     CopyEnded,
@@ -35,13 +34,14 @@ from bankrmi.replication.events import (
     SwitchoverAsked,
     Tick,
 )
-from bankrmi.replication.journal import Adopted, Journal
+from bankrmi.replication.journal import Adopted
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from bankrmi.replication.view import View
-from bankrmi.server.carrier import Carrier
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.journal import SqliteJournal
+from tests.replication.hand import Hand
+from tests.replication.words import view_in_words
 
 LEDGER = {1: 100, 2: 300}
 
@@ -52,14 +52,6 @@ class Letter:
 
     text: str
     arrive: Callable[[], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who waits for the answer to a message: a server, as the process that it was."""
-
-    server: str
-    start: int
 
 
 class Bank:
@@ -78,7 +70,7 @@ class Bank:
         }
         self.journals = {name: self._disk(name) for name in servers}
         self.replicas: dict[str, Replica] = {}
-        self._hands: dict[str, _Hand] = {}
+        self._hands: dict[str, Hand] = {}
         self.contradictions: list[tuple[str, str]] = []  # (server, what it said that cannot be)
         self._copies: dict[str, SqliteJournal] = {}
         self._disks = 0
@@ -103,7 +95,7 @@ class Bank:
             now_ms=self.now_ms,
             new_id=lambda: "history",
         )
-        self._hands[name] = _Hand(self, name, replica)
+        self._hands[name] = Hand(self, name, replica)
 
     def crash(self, name: str, *, wipe: bool = False) -> None:
         """End a process; nobody is told."""
@@ -285,200 +277,6 @@ class Bank:
         """Give a server a copy of what the primary holds now."""
         self._copies[name] = self._journal(self.journals[primary].copied_to(open_in_memory()), "")
         self.take(name, CopyEnded(fetched=True))
-
-
-class _Hand:
-    """What one server's carrier reaches the world with: the test (see `server.ports`)."""
-
-    def __init__(self, bank: Bank, name: str, replica: Replica) -> None:
-        self._bank = bank
-        self._name = name
-        self._start = bank.starts[name]
-        self._soon: list[Callable[[], None]] = []
-        self._sentence = ""
-        self.carrier = Carrier(
-            replica, clock=self, disk=self, keeper=self, callers=self, life=self, watcher=self
-        )
-        self.carrier.links = self.carrier.copies = self
-
-    def take(self, event: Event) -> None:
-        """Take an event, and go on as long as there is work."""
-        self.carrier.take(event)
-        self._finish()
-
-    def _finish(self) -> None:
-        while self._soon:
-            self._soon.pop(0)()
-
-    def now_ms(self) -> float:
-        return self._bank.now_ms
-
-    def wall_us(self) -> int:
-        return 1
-
-    def after(self, _delay_ms: float, _action: Callable[[], None]) -> NoReturn:
-        raise AssertionError("nothing happens by itself")
-
-    def soon(self, action: Callable[[], None]) -> None:
-        self._soon.append(action)
-
-    def commit(self, _purpose: str, done: Callable[[], None]) -> None:
-        self._bank.journals[self._name].commit()
-        done()
-
-    def use(self, journal: Journal) -> None:
-        """The bank knows already."""
-
-    def read(self, on_answer: Callable[[View | None], None], _: OnSilence) -> None:
-        self._ask_witness(lambda: self._bank.view, on_answer)
-
-    def propose(
-        self,
-        expected: Expected,
-        view: View,
-        on_answer: Callable[[View | None, bool], None],
-        _: OnSilence,
-    ) -> None:
-        self._ask_witness(
-            lambda: self._bank.decide(view, expected),
-            lambda current: on_answer(current, current == view),
-        )
-
-    def _ask_witness(
-        self, decide: Callable[[], View | None], on_answer: Callable[[View | None], None]
-    ) -> None:
-        def answered(view: View | None) -> None:
-            on_answer(view)
-            self._finish()
-
-        self._bank.ask_witness(self._name, self._sentence, decide, answered)
-
-    def answer(self, token: Any, reply: do.Reply) -> None:
-        if isinstance(token, Caller):
-            answer = AnswerArrived(reply, self._name)  # type: ignore[arg-type]  # Servers get such replies only.
-            self._bank.post(self._sentence, lambda: self._bank.take_for(token.server, token.start, answer))
-
-    def send(self, to: str, message: say.Message) -> None:
-        caller = Caller(self._name, self._start)
-        self._bank.post(self._sentence, lambda: self._bank.take(to, MessageArrived(caller, message)))
-
-    def probe(self, server: str, epoch: int, _delay_ms: float) -> None:
-        bank, name, start = self._bank, self._name, self._start
-        bank.post(self._sentence, lambda: bank.take_for(name, start, bank.probed(server, epoch)))
-
-    def fetch(self, primary: str) -> None:
-        self._bank.post(self._sentence, lambda: self._bank.fetch(self._name, primary))
-
-    def install(self, adopted: Adopted | None) -> Journal | None:
-        return None if adopted is None else self._bank.put_in_place(self._name, adopted)
-
-    def report(self, event: str, details: dict[str, Any]) -> None:
-        """For people, but for what cannot be."""
-        if event == CONTRADICTION:
-            self._bank.contradictions.append((details["server"], details["why"]))
-
-    def stop(self, _why: str) -> None:
-        self._bank.crash(self._name)
-
-    def failed(self, error: Exception) -> None:
-        raise error
-
-    def taking(self, event: Event) -> None:
-        """Nothing to tell yet."""
-
-    def taken(self, event: Event, effects: Sequence[do.Effect]) -> None:
-        """Nothing to tell yet."""
-
-    def doing(self, effect: do.Effect) -> bool:
-        self._sentence = in_words(self._name, effect)
-        if self._sentence:
-            self._bank.trace.append(self._sentence)
-        return True
-
-    def done(self, effect: do.Effect) -> None:
-        """It was told."""
-
-
-def view_in_words(view: View) -> str:
-    """Return `epoch 3 is s1's {s1, s2}`."""
-    return f"epoch {view.epoch} is {view.primary}'s {{{', '.join(sorted(view.in_sync))}}}"
-
-
-def in_words(name: str, effect: do.Effect) -> str:
-    """Return an effect as a sentence; reports are for people, and left out."""
-    match effect:
-        case do.Commit(purpose=purpose):
-            return f"{name} commits {purpose}"
-        case do.Send(to=to, message=message):
-            return f"{name} -> {to}: {message_in_words(message)}"
-        case do.Answer(token=Caller(server=server), reply=reply):
-            return f"{name} -> {server}: {reply_in_words(reply)}"
-        case do.Answer(token=token, reply=reply):
-            return f"{name} answers {token}: {reply_in_words(reply)}"
-        case do.ReadView():
-            return f"{name} reads the view"
-        case do.Propose(view=view):
-            return f"{name} proposes {view_in_words(view)}"
-        case do.Probe(server=server):
-            return f"{name} looks at {server}"
-        case do.FetchCopy(primary=primary):
-            return f"{name} fetches a copy of {primary}"
-        case do.InstallCopy(adopted=adopted):
-            return f"{name} {'throws the copy away' if adopted is None else 'puts the copy in place'}"
-        case do.Stop(why=why):
-            return f"{name} stops{': ' + why if why else ''}"
-        case do.Report():
-            return ""
-
-
-def message_in_words(message: say.Message) -> str:
-    match message:
-        case say.Checkpoint(epoch=epoch, previous=previous, entries=[]):
-            return f"beacon in {epoch} after {previous.action_id}"
-        case say.Checkpoint(epoch=epoch, entries=entries):
-            return f"checkpoint in {epoch} of {entries[0].action_id}-{entries[-1].action_id}"
-        case say.ViewNews(view=view):
-            return f"news: {view_in_words(view)}"
-        case say.JoinRequest(tail=tail):
-            return f"let me in, I have {[position.action_id for position in tail]}"
-        case say.LeaveRequest():
-            return "let me go"
-        case say.Census():
-            return "are you empty?"
-        case say.HoldStill():
-            return "hold still"
-
-
-def reply_in_words(reply: do.Reply) -> str:
-    match reply:
-        case say.Acknowledged(epoch=epoch, matched=matched):
-            return f"acknowledged in {epoch} up to {matched}"
-        case say.Mismatch(epoch=epoch, tip=tip):
-            return f"mismatch in {epoch}, my tip is {tip}"
-        case say.Superseded(epoch=epoch):
-            return f"superseded, I know {epoch}"
-        case say.JoinAnswer(outcome=outcome):
-            return f"join: {outcome}"
-        case say.Holdings():
-            return "empty" if reply.empty else f"I hold {reply.tip.action_id} in {reply.epoch}"
-        case do.Decided(entries=entries):
-            return ", ".join(f"{entry.status} {entry.result!r} at {entry.action_id}" for entry in entries)
-        case do.Read(value=value, action_id=action_id):
-            return f"{value} at {action_id}"
-        case do.NotLeading(primary=primary, undecided=undecided):
-            return f"ask {primary or 'somebody else'}" + ("" if undecided else ", it may have happened")
-        case do.IsStale(newest_sequence=newest):
-            return f"stale, {newest} was decided"
-        case do.IsBehind(action_id=action_id):
-            return f"I only have {action_id}"
-        case do.IsBusy():
-            return "busy"
-        case do.Handed(after=after):
-            return f"handed over, {view_in_words(after)}"
-        case do.Refusal(why=why):
-            return f"refused, {why}"
-        case None:
-            return "noted"
 
 
 def running(*servers: str, **settings: Any) -> Bank:

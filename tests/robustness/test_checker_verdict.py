@@ -1,88 +1,28 @@
-"""Each check of the verdict, seen to fail once: a planted lie is found, and told in its own sentence."""
+"""Each check of what clients were told, seen to fail once: a planted lie is found, and told in a sentence."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from bankrmi.bank.accounts import packed
-from bankrmi.bank.operations import LARGEST, Deposit, Operation, Withdraw
-from bankrmi.replication.entry import Entry, Position, chained
-from bankrmi.robustness.checker.history import (
-    SHOWN,
-    Answered,
-    Call,
-    Outcome,
-    Refused,
-    Result,
-    Unknown,
-    Unreached,
+from bankrmi.robustness.checker.history import Call, Refused, Unknown, Unreached
+from tests.robustness.made_up_calls import (
+    BATCH,
+    GOOD,
+    JOURNAL,
+    PUT,
+    SECOND,
+    TAKE,
+    TOOK,
+    call,
+    only,
+    read,
+    told,
+    verdict,
 )
-from bankrmi.robustness.checker.verdict import Copy, Verdict, judge
-from bankrmi.verifying.model import BankModel
-from tests.robustness.small_banks import OPENING, copy_of, entries_of
-
-LEDGER = {1: 100, 2: 300}
-TAKE = packed(Withdraw(1, 10))
-PUT = packed(Deposit(2, 5))
-TOO_MUCH = packed(Withdraw(1, 1000))
-SECOND = 1_000_000_000
-
-JOURNAL = [(("a", 1), (TAKE,)), (("b", 1), (PUT, TOO_MUCH)), (("a", 2), ())]
-"""Action id 1: 90 on account 1; 2 and 3: 305 on account 2, and a decline; 4: cancelled."""
-
-
-def call(
-    client: str,
-    begin: int,
-    end: int | None,
-    outcome: Outcome,
-    request: Any = None,
-    *operations: bytes,
-    query: Any = None,
-) -> Call:
-    """Return a call; times in seconds."""
-    return Call(
-        client=client,
-        number=begin,
-        kind="balance" if request is None else "change" if operations else "outcome",
-        invoked_ns=begin * SECOND,
-        completed_ns=None if end is None else end * SECOND,
-        request=request,
-        operations=operations,
-        query=query,
-        outcome=outcome,
-    )
-
-
-def told(*results: tuple[int, str, int | None]) -> Answered:
-    return Answered("h", tuple(Result(*result) for result in results))
-
-
-def read(client: str, begin: int, end: int, account: int, action_id: int, value: int | None) -> Call:
-    return call(client, begin, end, told((action_id, SHOWN, value)), query=account)
-
-
-TOOK = call("c1", 1, 2, told((1, "done", 90)), ("a", 1), TAKE)
-BATCH = call("c2", 3, 5, told((2, "done", 305), (3, "insufficient", 90)), ("b", 1), PUT, TOO_MUCH)
-LOST = call("c1", 5, None, Unknown(), ("a", 2), TAKE)
-ASKED = call("c1", 6, 7, told((4, "cancelled", None)), ("a", 2))
-GOOD = (TOOK, BATCH, LOST, ASKED, read("c3", 8, 9, 2, 4, 305), read("c3", 2, 4, 1, 1, 90))
-
-
-def verdict(calls: Sequence[Call], journal: Any = JOURNAL, **options: Any) -> Verdict:
-    entries = entries_of(journal, LEDGER)
-    return judge(calls, [copy_of("s1", entries, LEDGER)], BankModel(LEDGER), begin_ns=0, **options)
-
-
-def only(found: Verdict) -> str:
-    [sentence] = found.violations
-    assert found.violation_count == 1
-    return sentence
 
 
 def instead(old: Call, **changes: Any) -> list[Call]:
@@ -256,178 +196,7 @@ def test_what_nobody_was_told_has_its_place_in_time_too() -> None:
     assert "it is at action id 1, and before it was first asked, 3" in verdict(doubtful).violations[0]
 
 
-# -- the journal -----------------------------------------------------------------------------------
-
-
-def judged(entries: Sequence[Entry], values: Any = None, *, calls: Sequence[Call] = GOOD) -> Verdict:
-    copy = copy_of("s1", entries, LEDGER)
-    copy = copy if values is None else replace(copy, values=values)
-    return judge(calls, [copy], BankModel(LEDGER), begin_ns=0)
-
-
-def chain(*rows: tuple[tuple[str, int], int, bytes, str, int | None]) -> list[Entry]:
-    """Return entries of (request, place, operation, status, result), with digests that are right."""
-    entries, before = list[Entry](), OPENING
-    for request, place, operation, status, result in rows:
-        entries.append(chained(before, 1, request, place, (operation, status, result), 0))
-        before = entries[-1].position
-    return entries
-
-
-def test_a_gap_is_found() -> None:
-    entries = entries_of(JOURNAL, LEDGER)
-    found = judged([*entries[:3], entries[3]._replace(action_id=5)])
-    assert "action id 4 is missing from the journal: 5 is there" in found.violations
-
-
-def test_a_digest_that_is_not_that_of_the_entry_is_found() -> None:
-    entries = entries_of(JOURNAL, LEDGER)
-    entries[1] = entries[1]._replace(time_us=7)
-    assert only(judged(entries)) == "the digest at action id 2 is not that of the entry and all before it"
-
-
-def test_an_epoch_that_goes_back_is_found() -> None:
-    first = chained(OPENING, 3, ("a", 1), 0, (TAKE, "done", 90), 0)
-    second = chained(first.position, 2, ("b", 1), 0, (PUT, "done", 305), 0)
-    assert "epoch 2 at action id 2 comes after epoch 3" in judged([first, second], calls=[]).violations
-
-
-def test_a_result_that_is_not_what_comes_of_the_operation_is_found() -> None:
-    entries = chain((("a", 1), 0, TAKE, "done", 91))
-    lie = [replace(TOOK, outcome=told((1, "done", 91)))]
-    assert only(judged(entries, calls=lie)) == (
-        "action id 1 says ('done', 91), and replay says ('done', 90): withdraw 10 from account 1"
-    )
-
-
-def test_a_status_that_is_not_what_comes_of_the_operation_is_found() -> None:
-    entries = chain((("a", 1), 0, TAKE, "insufficient", 90))
-    lie = [replace(TOOK, outcome=told((1, "insufficient", 90)))]
-    assert "says ('insufficient', 90), and replay says ('done', 90)" in only(judged(entries, calls=lie))
-
-
-@pytest.mark.parametrize(
-    ("operation", "expected"),
-    [
-        (Withdraw(1, 100), ("done", 0)),
-        (Withdraw(1, 101), ("insufficient", 100)),
-        (Deposit(1, LARGEST - 100), ("done", LARGEST)),
-        (Deposit(1, LARGEST - 99), ("too_large", 100)),
-        (Withdraw(1, 0), ("done", 100)),
-        (Deposit(9, 1), ("no_account", None)),
-    ],
-    ids=str,
-)
-def test_the_model_says_what_the_specification_says(
-    operation: Operation, expected: tuple[str, int | None]
-) -> None:
-    model = BankModel(LEDGER)
-    assert model.apply(packed(operation)) == expected
-    assert list(model.audit(model.values)) == []
-
-
-def test_an_overdraft_is_found_though_journal_and_table_agree_on_it() -> None:
-    entries = chain((("a", 1), 0, TOO_MUCH, "done", -900))
-    overdrawn = [replace(TOOK, operations=(TOO_MUCH,), outcome=told((1, "done", -900)))]
-    replayed = "action id 1 says ('done', -900), and replay says ('insufficient', 100)"
-    assert judged(entries, {1: -900, 2: 300}, calls=overdrawn).violations == (
-        f"{replayed}: withdraw 1000 from account 1",
-        "on s1, 1 holds -900, and the journal adds up to 100",
-        "on s1, account 1 holds -900, and a balance is never negative",
-        "on s1, all accounts hold -600, and the opening 400 with 0 deposited and 0 withdrawn is 400",
-    )
-
-
-def test_a_request_done_twice_is_found() -> None:
-    entries = chain((("a", 1), 0, TAKE, "done", 90), (("a", 1), 0, TAKE, "done", 80))
-    assert (
-        only(judged(entries, calls=[TOOK]))
-        == "request a:1 is in the journal twice, the second time at action id 2"
-    )
-
-
-def test_a_request_that_was_split_is_found() -> None:
-    entries = chain(
-        (("b", 1), 0, PUT, "done", 305),
-        (("a", 1), 0, TAKE, "done", 90),
-        (("b", 1), 1, TOO_MUCH, "insufficient", 90),
-    )
-    assert "operation 2 of request b:1 is at action id 3, apart from the one before it" in (
-        judged(entries).violations
-    )
-
-
-def test_operations_out_of_their_order_are_found() -> None:
-    entries = chain((("b", 1), 0, PUT, "done", 305), (("b", 1), 2, PUT, "done", 310))
-    assert "operation 3 of request b:1 is at action id 2, apart from the one before it" in (
-        judged(entries, calls=[]).violations
-    )
-
-
-def test_a_request_behind_a_newer_one_of_its_session_is_found() -> None:
-    entries = chain((("a", 2), 0, TAKE, "done", 90), (("a", 1), 0, TAKE, "done", 80))
-    assert "request a:1 is at action id 2, after number 2 of its session" in judged(entries).violations
-
-
-def test_a_cancelled_operation_of_a_request_is_found() -> None:
-    entries = chain((("b", 1), 0, PUT, "done", 305), (("b", 1), 1, b"", "cancelled", None))
-    assert "what is cancelled at action id 2 is not a whole request" in judged(entries).violations
-    entries = chain((("b", 1), 0, b"", "cancelled", None), (("b", 1), 1, PUT, "done", 305))
-    assert "operation 2 of request b:1 is at action id 2, apart from the one before it" in (
-        judged(entries).violations
-    )
-
-
-# -- copies ----------------------------------------------------------------------------------------
-
-
-def judged_together(*copies: Copy) -> Verdict:
-    return judge(GOOD, copies, BankModel(LEDGER), begin_ns=0)
-
-
-def copies_of_the_journal() -> tuple[Copy, Copy]:
-    entries = entries_of(JOURNAL, LEDGER)
-    return copy_of("s1", entries, LEDGER), copy_of("s2", entries, LEDGER)
-
-
-def test_equal_copies_are_counted() -> None:
-    found = judged_together(*copies_of_the_journal())
-    assert (found.violations, found.copies, found.entries) == ((), ("s1", "s2"), 4)
-
-
-def test_a_copy_that_ends_too_early_is_found_and_the_longer_journal_counts() -> None:
-    one, other = copies_of_the_journal()
-    short = replace(one, entries=list(one.entries)[:3])
-    assert only(judged_together(short, other)) == "s1's journal ends at action id 3, and another goes on"
-
-
-def test_a_copy_that_holds_something_else_is_found() -> None:
-    one, other = copies_of_the_journal()
-    entries = list(other.entries)
-    entries[3] = entries[3]._replace(digest=b"another")
-    assert only(judged_together(one, replace(other, entries=entries))) == (
-        "s2 holds another entry at action id 4 than the others"
-    )
-
-
-def test_copies_that_were_opened_differently_are_found() -> None:
-    one, other = copies_of_the_journal()
-    other = replace(other, opening=Position(0, 0, b"elsewhere"))
-    assert only(judged_together(one, other)) == "s1 and s2 were not opened with the same state and history"
-
-
-def test_accounts_that_are_not_what_the_journal_adds_up_to_are_found() -> None:
-    one, other = copies_of_the_journal()
-    assert judged_together(one, replace(other, values={1: 90, 2: 304})).violations == (
-        "on s2, 2 holds 304, and the journal adds up to 305",
-        "on s2, all accounts hold 394, and the opening 400 with 5 deposited and 10 withdrawn is 395",
-    )
-    assert "s2 has no 2, and the journal adds up to 305" in (
-        judged_together(one, replace(other, values={1: 90})).violations
-    )
-    assert "on s2, 9 holds 1, and was never opened" in (
-        judged_together(one, replace(other, values={1: 90, 2: 305, 9: 1})).violations
-    )
+# -- the verdict itself -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("enabled", [True, False])

@@ -1,0 +1,21 @@
+"""What a server holds, to test with."""
+
+from __future__ import annotations
+
+from bankrmi.coordination.restore import Holding
+from bankrmi.replication.entry import Position
+
+
+def holding(
+    server: str, *, epoch: int = 3, primary: str | None = "s1", tip: tuple[int, int] = (7, 3)
+) -> Holding:
+    return Holding(
+        server=server,
+        incarnation=f"disk-{server}",
+        start_id=f"start-{server}",
+        history="h1",
+        epoch=epoch,
+        primary=primary,
+        tip=Position(*tip, b""),
+        still=True,
+    )

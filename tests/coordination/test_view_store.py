@@ -1,0 +1,273 @@
+"""The disk of the witness: what was told is there, whatever comes between; nothing certain once it fails."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from bankrmi.coordination.view_store import DiskFailed, ViewStore
+from bankrmi.coordination.witness import Witness
+from bankrmi.errors import BankError, ConfigurationError, InvalidRequest, OperationFailed
+from bankrmi.replication.view import View
+from bankrmi.storage.database import own_directory
+from tests.coordination.views import both, first, forced
+
+
+def test_the_view_and_its_history_are_there_after_a_restart(tmp_path: Path) -> None:
+    store = ViewStore(tmp_path)
+    store.propose("account", None, first())
+    store.propose("account", ("h1", 1), both())
+    store.close()
+    again = ViewStore(tmp_path)
+    assert again.current("account") == both()
+    assert again.history("account") == [first(), both()]
+    again.close()
+
+
+def test_what_cannot_be_written_leaves_no_transaction_open(store: ViewStore) -> None:
+    """It ended the witness at the next proposal: BEGIN had been done, and the number did not fit."""
+    too_large = replace(forced(None, epoch=9), epoch=2**63)
+    with pytest.raises(InvalidRequest, match="cannot be written"):
+        store.propose("account", None, too_large)
+    assert store.propose("account", None, first()) == (True, first())
+
+
+def test_a_flipped_bit_is_an_error_and_the_end_of_this_process(tmp_path: Path) -> None:
+    store = ViewStore(tmp_path)
+    store.propose("account", None, first())
+    store.close()
+    database = apsw.Connection(str(tmp_path / "view.db"))
+    database.execute("UPDATE views SET view = replace(view, '\"epoch\": 1', '\"epoch\": 7')")
+    database.close()
+    with pytest.raises(DiskFailed, match="does not match its checksum"):
+        ViewStore(tmp_path)
+
+
+def test_what_no_bank_can_have_written_is_an_error_and_the_folder_is_free_again(tmp_path: Path) -> None:
+    """A traceback, it was, and the lock stayed with the process."""
+    store = ViewStore(tmp_path)
+    store.propose("account", None, replace(first(), start_id="with blanks"))
+    with pytest.raises(DiskFailed, match="what stands in it is not a view: start_id holds characters"):
+        store.current("account")
+    store.close()
+    for _ in range(2):
+        with pytest.raises(DiskFailed, match="what stands in it is not a view"):
+            ViewStore(tmp_path)
+    own_directory(tmp_path).close()
+
+
+def test_a_failed_write_ends_everything_and_is_not_tried_again(store: ViewStore) -> None:
+    """After a failed commit nobody knows what is on the disk (rule F1)."""
+    stopped: list[str] = []
+    witness = Witness(store, on_disk_failure=stopped.append)
+    store._database.execute(
+        "CREATE TRIGGER full BEFORE INSERT ON views BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+    )
+    with pytest.raises(DiskFailed, match="disk full"):
+        witness.propose("account", None, first().to_wire())
+    with pytest.raises(DiskFailed, match="any more"):
+        witness.read("account")
+    assert len(stopped) == 2
+
+
+def test_a_second_process_is_refused_in_one_sentence(tmp_path: Path, store: ViewStore) -> None:
+    script = """
+import pathlib, sys
+from bankrmi.coordination.view_store import ViewStore
+ViewStore(pathlib.Path(sys.argv[1]))
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "witness")]
+    second = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert f"another witness (pid {os.getpid()}) uses {tmp_path / 'witness'} already" in second.stderr
+    with pytest.raises(OperationFailed, match="another witness"):
+        ViewStore(tmp_path / "witness")
+
+
+def test_a_folder_that_cannot_be_made_is_a_mistake_in_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises((ConfigurationError, OperationFailed), match="cannot be written"):
+        ViewStore(tmp_path / "file" / "witness")
+
+
+def test_a_file_that_is_no_database_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "view.db").write_text("this is not a database at all" * 40)
+    with pytest.raises(OperationFailed, match=r"view\.db"):
+        ViewStore(tmp_path)
+    assert (tmp_path / "view.db").read_text().startswith("this is not")
+
+
+PROPOSE_AND_DIE = """
+import os, signal, sys, json
+from pathlib import Path
+from bankrmi.coordination.view_store import ViewStore
+from bankrmi.replication.view import View
+store = ViewStore(Path(sys.argv[1]))
+view = View.first(history="h1", server="s1", start_id="a", incarnation="disk-s1")
+store.propose("account", None, view)
+while True:
+    sys.stdout.write(json.dumps(view.to_wire()) + "\\n"); sys.stdout.flush()
+    following = view.started_again(str(view.epoch))
+    store.propose("account", (view.history, view.epoch), following)
+    view = following
+"""
+
+
+def test_what_was_answered_is_there_after_kill_9(tmp_path: Path) -> None:
+    """Killed at any moment, the store holds all that was told, and at most one view more."""
+    for round_number in range(4):
+        folder = tmp_path / str(round_number)
+        command = [sys.executable, "-c", PROPOSE_AND_DIE, str(folder)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        for _ in range(5 + round_number):
+            process.stdout.readline()
+        process.kill()
+        told = [json.loads(line) for line in process.stdout.read().splitlines() if line.endswith("}")]
+        process.stdout.close()
+        process.wait()
+        store = ViewStore(folder)
+        epochs = [view.epoch for view in store.history("account")]
+        store.close()
+        assert epochs == list(range(1, len(epochs) + 1))
+        told_up_to = max([view["epoch"] for view in told], default=5 + round_number)
+        assert told_up_to <= len(epochs) <= told_up_to + 1
+
+
+# -- many views ------------------------------------------------------------------------------------
+
+
+def filled(folder: Path, views: int) -> ViewStore:
+    """Return a store that looks back on so many views."""
+    ViewStore(folder).close()
+    database = apsw.Connection(str(folder / "view.db"))
+    newest = json.dumps(first().to_wire() | {"epoch": views}, sort_keys=True)
+    checksum = hashlib.blake2b(newest.encode(), digest_size=16).hexdigest()
+    database.execute(
+        """
+        WITH RECURSIVE past(epoch) AS (VALUES (1) UNION ALL SELECT epoch + 1 FROM past WHERE epoch < ?1)
+        INSERT INTO views (service, history, epoch, view, checksum)
+        SELECT 'account', 'h1', epoch, iif(epoch = ?1, ?2, 'an old view'), ?3 FROM past
+        """,
+        (views, newest, checksum),
+    )
+    database.close()
+    return ViewStore(folder)
+
+
+def steps_of(store: ViewStore, work: Callable[[], object]) -> int:
+    """Return how many steps SQLite takes for something."""
+    steps = 0
+
+    def count() -> bool:
+        nonlocal steps
+        steps += 1
+        return False
+
+    store._database.set_progress_handler(count, 1)
+    work()
+    store._database.set_progress_handler(None)
+    return steps
+
+
+def start_steps(folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return how many rows a start looks at."""
+    looked_at: list[object] = []
+    checked = ViewStore._checked
+
+    def counted(self: ViewStore, *row: Any) -> View:
+        looked_at.append(row)
+        return checked(self, *row)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ViewStore, "_checked", counted)
+        ViewStore(folder).close()
+    return len(looked_at)
+
+
+def test_what_the_witness_does_costs_the_same_after_many_views_as_after_ten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted in SQLite's own steps; the version before read and checked the whole history each time."""
+    many = 200_000
+    stores = {views: filled(tmp_path / str(views), views) for views in (10, many)}
+
+    def forced_takeover(store: ViewStore) -> bool:
+        current = store.current("account")
+        assert current is not None
+        expected = (current.history, current.epoch)
+        return store.propose("account", expected, forced(current, history=f"of-{current.epoch}"))[0]
+
+    works: dict[str, Callable[[ViewStore], object]] = {
+        "read": lambda store: store.current("account"),
+        "read of a stranger": lambda store: store.current("no-such-service"),
+        "propose": forced_takeover,
+        "services": ViewStore.services,
+    }
+    for name, work in works.items():
+        few, after_many = (steps_of(store, partial(work, store)) for store in stores.values())
+        assert after_many < 2 * few, f"{name}: {few} steps after 10 views, {after_many} after {many}"
+    for store in stores.values():
+        store.close()
+    assert start_steps(tmp_path / str(many), monkeypatch) == 1
+
+
+def test_a_disk_of_the_version_before_is_taken_as_it_is(tmp_path: Path) -> None:
+    filled(tmp_path, 10).close()
+    with apsw.Connection(str(tmp_path / "view.db")) as database:
+        before = list(database.execute("SELECT * FROM views"))
+        database.execute("DROP INDEX of_service")
+    database.close()
+    store = ViewStore(tmp_path)
+    current = store.current("account")
+    assert current is not None
+    assert current.epoch == 10
+    assert store.propose("account", ("h1", 10), current.started_again("again"))[0]
+    assert list(store._database.execute("SELECT * FROM views WHERE number <= 10")) == before
+    store.close()
+
+
+def test_no_flipped_bit_on_the_disk_brings_an_older_view_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a row, or in an index that leads to it: an error, or no difference."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # No power is lost here.
+    store = ViewStore(tmp_path / "whole")
+    store.propose("account", None, first())
+    for epoch in range(1, 30):
+        store.propose("account", ("h1", epoch), replace(first(), epoch=epoch + 1, start_id=f"start-{epoch}"))
+    truth = store.current("account")
+    store.close()
+    content = (tmp_path / "whole" / "view.db").read_bytes()
+    chance = random.Random(9)
+    outcomes = {"error": 0, "no difference": 0}
+    for _ in range(400):
+        place = chance.randrange(len(content))
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << chance.randrange(8)
+        (tmp_path / "view.db").write_bytes(damaged)
+        (tmp_path / "view.db-journal").unlink(missing_ok=True)
+        try:
+            opened = ViewStore(tmp_path)
+        except BankError:
+            outcomes["error"] += 1
+            continue
+        try:
+            assert opened.current("account") == truth, f"byte {place}"
+            outcomes["no difference"] += 1
+        except BankError:
+            outcomes["error"] += 1
+        finally:
+            opened.close()
+    assert all(outcomes.values()), outcomes

@@ -1,0 +1,216 @@
+"""Somebody who does all that README.md shows, and looks whether the same comes of it (test_readme.py)."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import Pyro5.api
+
+from bankrmi.cli.exit_codes import ExitCode
+from tests.readme_page import ADDRESSES, ROOT, Block, Different, commands_of, compare
+
+DEADLINE_S = 20.0
+POLL_S = 0.05
+
+
+class Shell:
+    """One shell, for all commands."""
+
+    def __init__(self, folder: Path) -> None:
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self._shell = subprocess.Popen(
+            ["bash", "--norc"],
+            cwd=folder,
+            env=os.environ | {"PATH": path, "NO_COLOR": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+        )
+
+    def run(self, command: str) -> list[str]:
+        """Return the lines that the command prints, chatter included."""
+        assert self._shell.stdin is not None
+        assert self._shell.stdout is not None
+        end = "--- the end ---"
+        self._shell.stdin.write(f"{command}\n__code=$?; echo '{end}'; (exit $__code)\n".encode())
+        printed, deadline = b"", time.monotonic() + DEADLINE_S
+        while not printed.decode(errors="replace").endswith(f"{end}\n"):
+            ready, _, _ = select.select([self._shell.stdout], [], [], deadline - time.monotonic())
+            assert ready, f"{command!r} does not end; it printed {printed.decode()}"
+            printed += os.read(self._shell.stdout.fileno(), 65536)
+        return printed.decode().removesuffix(f"{end}\n").splitlines()
+
+    def close(self) -> None:
+        self._shell.kill()
+        self._shell.communicate()
+
+
+class FirstTerminal:
+    """The terminal in which `make up` runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._log = folder / "first-terminal.log"
+        self._read = 0
+        with self._log.open("wb") as log:
+            self._up = subprocess.Popen(
+                [sys.executable, "-m", "bankrmi", "up"],
+                cwd=folder,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def say(self, text: str) -> int:
+        """Enter a line; return the exit code with which it ends."""
+        self._up.communicate(text.encode(), timeout=DEADLINE_S)
+        return self._up.returncode
+
+    def new_text(self) -> str:
+        """Return what nobody has looked at yet."""
+        return self._log.read_text()[self._read :]
+
+    def took(self, text: str) -> None:
+        """This has been looked at."""
+        self._read += len(text)
+
+    def close(self) -> None:
+        self._up.kill()
+        self._up.communicate()
+
+
+class Reader(doctest.OutputChecker):
+    """Somebody who does all that the page shows, and looks whether the same comes of it."""
+
+    def __init__(self, folder: Path, addresses: Sequence[str]) -> None:
+        self._folder = folder
+        self._ours = list(zip(ADDRESSES, addresses, strict=True))
+        self._known: dict[str, str] = {}
+        self._names: dict[str, Any] = {}
+        self._open = ExitStack()
+        self._shell = Shell(folder)
+        self._open.callback(self._shell.close)
+        self._first: FirstTerminal | None = None
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for value in self._names.values():
+            if isinstance(value, Pyro5.api.Proxy):
+                value._pyroRelease()
+        self._open.close()
+
+    def follow(self, block: Block) -> None:
+        match block.language:
+            case "console" if not block.text.startswith("$ "):
+                self._wait_for_first_terminal(block.text.splitlines())
+            case "console":
+                for command, output in commands_of(block):
+                    self._do(command, output)
+            case "python":
+                self._interpret(block)
+            case "yaml":
+                name = block.text.split()[1]
+                (self._folder / name).write_text(block.text)
+
+    def _translated(self, text: str) -> str:
+        for theirs, ours in self._ours:
+            text = text.replace(theirs, ours)
+            text = text.replace(f"-p {theirs.rpartition(':')[2]} ", f"-p {ours.rpartition(':')[2]} ")
+        for known, real in self._known.items():
+            text = re.sub(rf"\b{known}\b", real, text)
+        return text
+
+    def _as_in_readme(self, lines: Sequence[str]) -> list[str]:
+        text = "\n".join(lines)
+        for theirs, ours in self._ours:
+            text = text.replace(ours, theirs)
+        return text.splitlines()
+
+    def _compare(self, expected: Sequence[str], actual: Sequence[str]) -> None:
+        for shown, real in compare(expected, self._as_in_readme(actual)):
+            if self._known.setdefault(shown, real) != real:
+                raise Different(f"{shown} stands for {self._known[shown]} before, and for {real} here")
+
+    def _do(self, command: str, output: list[str]) -> None:
+        if command == "make up":
+            self._make_up(output)
+            return
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            printed = self._shell.run(self._translated(command))
+            try:
+                self._compare(output, printed)
+            except Different as difference:
+                if command != "bankrmi status" or time.monotonic() > deadline:
+                    raise Different(f"{command} prints {printed}: {difference}") from None
+            else:
+                return
+
+    def _make_up(self, output: list[str]) -> None:
+        """`make up` installs, which others test, and runs `bankrmi up`."""
+        makefile = (ROOT / "Makefile").read_text()
+        assert "$(RUN) -m bankrmi up" in makefile
+        for line in output[:2]:
+            assert f'echo "{line}"' in makefile.replace("$(VENV)", ".venv")
+        self._first = FirstTerminal(self._folder)
+        self._open.callback(self._first.close)
+        self._wait_for_first_terminal(output[2:])
+
+    def _wait_for_first_terminal(self, lines: Sequence[str]) -> None:
+        """The servers start side by side: what they report, they report in any order."""
+        assert self._first is not None
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            new = self._first.new_text()
+            try:
+                self._compare(lines, _in_order_of_names(new.splitlines()))
+            except Different as difference:
+                if time.monotonic() > deadline:
+                    raise Different(f"the first terminal shows {new}: {difference}") from None
+                time.sleep(POLL_S)
+            else:
+                self._first.took(new)
+                return
+
+    def _interpret(self, block: Block) -> None:
+        examples = doctest.DocTestParser().get_examples(block.text)
+        for example in examples:
+            example.source = self._translated(example.source)
+        case = doctest.DocTest(examples, self._names, "README.md", "README.md", block.line, block.text)
+        reports: list[str] = []
+        runner = doctest.DocTestRunner(checker=self, verbose=False)
+        runner.run(case, out=reports.append, clear_globs=False)
+        self._names = case.globs
+        if not examples or reports:
+            raise Different("".join(reports) or "a block of Python without an example")
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        try:
+            self._compare(want.splitlines(), got.splitlines())
+        except Different:
+            return False
+        return True
+
+    def stop_the_bank(self) -> None:
+        assert self._first is not None
+        assert self._first.say("4\n") == ExitCode.DONE
+
+
+def _in_order_of_names(lines: Sequence[str]) -> list[str]:
+    reports = [index for index, line in enumerate(lines) if re.match(r"server s\d is ready", line)]
+    ordered = list(lines)
+    for index, line in zip(reports, sorted(lines[index] for index in reports), strict=True):
+        ordered[index] = line
+    return ordered

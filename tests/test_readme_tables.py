@@ -1,0 +1,87 @@
+"""The tables of README.md, its configurations and what it points to are those of the code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from pydantic import BaseModel
+
+from bankrmi.cli.exit_codes import ExitCode, HealthCode
+from bankrmi.cli.main import commands
+from bankrmi.config import Settings, load
+from bankrmi.errors import ConfigurationError
+from tests.readme_page import ADDRESSES, README, ROOT, blocks_of
+
+
+def rows_below(heading: str) -> list[list[str]]:
+    """Return the cells of the first table after a heading."""
+    text = README.partition(f"\n{heading}\n")[2]
+    lines = text.partition("\n|")[2].partition("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("| "))] for line in lines[2:]]
+
+
+def settings_of(kind: type[BaseModel], above: str = "") -> Iterator[tuple[str, str]]:
+    for name, field in kind.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from settings_of(field.annotation, f"{name}.")
+        elif name == "witness":
+            yield name, "the name server's"
+        elif name == "servers":
+            yield name, "needed, except by clients"
+        else:
+            default = field.get_default()
+            needed = field.is_required()
+            shown = str(default).lower() if isinstance(default, bool) else str(default)
+            yield f"`{above}{name}`".strip("`"), "needed" if needed else f"`{shown}`"
+
+
+def test_every_key_of_the_configuration_is_in_the_table_with_its_default() -> None:
+    shown = [(row[0].strip("`"), row[1]) for row in rows_below("## Configuration")]
+    assert shown == list(settings_of(Settings))
+
+
+def test_every_exit_code_is_in_the_table() -> None:
+    assert [int(row[0]) for row in rows_below("## Exit codes")] == sorted(map(int, [*ExitCode, *HealthCode]))
+
+
+def leaves(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from leaves(command, f"{above}{name} ")
+        else:
+            yield f"{above}{name}", command
+
+
+@pytest.mark.parametrize(("name", "command"), list(leaves(commands)))
+def test_every_command_is_in_the_table_with_its_options(name: str, command: click.Command) -> None:
+    [row] = [row for row in rows_below("## Commands") if re.search(rf"`{name}[ `]", row[0])]
+    options = [param for param in command.params if isinstance(param, click.Option) and not param.hidden]
+    for option in options:
+        assert set(option.opts) & set(re.findall(r"--?[\w-]+", " ".join(row))), option.opts
+
+
+def test_the_configuration_for_three_machines_works_and_is_guarded(tmp_path: Path) -> None:
+    [block] = [block for block in blocks_of(README) if block.language == "yaml"]
+    file = tmp_path / "three-machines.yaml"
+    file.write_text(block.text)
+    assert load(file, insecure=True).witness == "10.0.0.10:9090"
+    with pytest.raises(ConfigurationError, match="--insecure"):
+        load(file)
+
+
+def test_the_shipped_configuration_holds_the_defaults() -> None:
+    shipped = load(ROOT / "config.yaml")
+    needed = {name: getattr(shipped, name) for name in ("nameserver", "servers")}
+    assert Settings(**needed).model_dump(exclude={"ledger", "data_dir"}) == shipped.model_dump(
+        exclude={"path", "insecure", "ledger", "data_dir"}
+    )
+    assert list(load(ROOT / "config.yaml").servers.values()) == list(ADDRESSES[1:])
+
+
+def test_what_the_page_points_to_is_there() -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", README):
+        assert (ROOT / target).exists(), target

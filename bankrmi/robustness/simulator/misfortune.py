@@ -160,8 +160,8 @@ class Misfortune:
     def _cut_some(self) -> None:
         """Cut a pair, one server off from all, or the world in two."""
         chance = self.world.chance
-        callers = [*self.simulation.clients, *self.simulation.stock_clients]
-        clients = [caller.name for caller in callers]
+        clients = [client.name for client in self.simulation.clients]
+        clients += [client.name for client in self.simulation.stock_clients]
         names = [*self.simulation.servers, "witness", *clients]
         one, other = chance.sample(names, 2)
         kind = chance.random()

@@ -105,9 +105,8 @@ class Simulation:
         count = CLIENTS if self.load is None else self.load.clients
         self.clients = [SimulatedClient(self, f"c{number}") for number in range(1, count + 1)]
         self.stock_clients = stock_clients(self) if self.load is None else []
-        self._callers: dict[str, SimulatedClient | StockClient] = {
-            one.name: one for one in [*self.clients, *self.stock_clients]
-        }
+        self._callers: dict[str, SimulatedClient | StockClient] = {one.name: one for one in self.clients}
+        self._callers.update((one.name, one) for one in self.stock_clients)
         self.operator = Operator(self)
         self.misfortune = Misfortune(self)
         self._place_far()

@@ -30,6 +30,7 @@ from bankrmi.replication.replica import Replica, Role
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi import PROTOCOL_VERSION, Daemon, Limits, handshake
 from bankrmi.server.account import ACCOUNT_ID, AccountObject
+from bankrmi.server.admission import Admission
 from bankrmi.server.agreement import stated
 from bankrmi.server.clock import now_ms
 from bankrmi.server.copying import CopyFetcher, CopyServer
@@ -122,7 +123,7 @@ class _Process:
         driver.start(links, fetcher)
         naming = Naming(configuration, name, self._start_id, lambda: driver.journal.incarnation)
         exports = self._exports()
-        account = self._register_objects(daemon, exports, fetcher)
+        admission = self._register_objects(daemon, exports, fetcher)
         self._catch_signals()
         try:
             await daemon.listen(configuration.servers[name])
@@ -130,7 +131,7 @@ class _Process:
             links.open()
             naming.open()
             on_tick = _each_of(
-                _ReadyLine(replica, account, ready_fd, configuration.servers[name]),
+                _ReadyLine(replica, admission, ready_fd, configuration.servers[name]),
                 self._tend_disk,
                 exports.tick,
             )
@@ -175,25 +176,27 @@ class _Process:
         timeout_ms = self._configuration.client.timeout_ms
         return Exports(self._driver, accounts, server=self._name, now_ms=now_ms, timeout_ms=timeout_ms)
 
-    def _register_objects(self, daemon: Daemon, exports: Exports, fetcher: CopyFetcher) -> AccountObject:
+    def _register_objects(self, daemon: Daemon, exports: Exports, fetcher: CopyFetcher) -> Admission:
         configuration, name, driver = self._configuration, self._name, self._driver
-        account = AccountObject(
+        limits, timeout_ms = configuration.limits, configuration.client.timeout_ms
+        admission = Admission(
             driver.take,
+            now_ms=now_ms,
+            room=WaitingRoom(limits.waiting_bytes, slow_ms=SLOW_SHARE * timeout_ms),
+            rates=_rates(configuration),
+            timeout_ms=timeout_ms,
+        )
+        account = AccountObject(
+            admission,
             lambda: status_of(driver.replica, configuration, fetcher.fetched),
             addresses=configuration.servers,
-            now_ms=now_ms,
-            room=WaitingRoom(
-                configuration.limits.waiting_bytes, slow_ms=SLOW_SHARE * configuration.client.timeout_ms
-            ),
-            rates=_rates(configuration),
-            operations_per_request=configuration.limits.operations_per_request,
-            timeout_ms=configuration.client.timeout_ms,
+            operations_per_request=limits.operations_per_request,
         )
         daemon.register(ACCOUNT_ID + name, account)
         standby = StandbyObject(driver.take, self._copy_server, self._settings.others)
         daemon.register(STANDBY_ID + name, standby, for_servers=True)
         daemon.register(OPERATOR_ID + name, OperatorObject(driver.take, exports), roles={"operator"})
-        return account
+        return admission
 
     def _greeting(self) -> dict[str, object]:
         return {
@@ -234,16 +237,16 @@ class _Process:
 class _ReadyLine:
     """Says once, to whoever started the process, that it has a role; and looks for overdue calls."""
 
-    def __init__(self, replica: Replica, account: AccountObject, ready_fd: int | None, address: str) -> None:
+    def __init__(self, replica: Replica, admission: Admission, ready_fd: int | None, address: str) -> None:
         self._replica = replica
-        self._account = account
+        self._admission = admission
         self._ready_fd = ready_fd
         self._address = address
         self._ready = False
 
     def __call__(self) -> None:
         """Look at every tick."""
-        self._account.give_up_overdue()
+        self._admission.give_up_overdue()
         role = self._replica.role
         if self._ready or role not in (Role.PRIMARY, Role.STANDBY):
             return

@@ -70,7 +70,7 @@ class SimulatedProcess:
         self.network = SimulatedNetwork(self)
         self.links = PeerLinks(server.settings.others, self.network, self, self.carrier.take)
         self.carrier.links, self.carrier.copies = self.links, self
-        self.desk = Desk(self, self.simulation.waiting_bytes)
+        self.desk = Desk(self, self.simulation.bounds)
 
     def begin(self) -> None:
         """Connect to the others, and begin to tick."""
@@ -162,7 +162,7 @@ class SimulatedProcess:
 
     def answer(self, token: Token, reply: Reply) -> None:
         """Hand over an answer."""
-        token.reply(reply)
+        self.desk.answer(token, reply)
 
     # -- copies ----------------------------------------------------------------------------------
 

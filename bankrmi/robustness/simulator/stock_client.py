@@ -85,7 +85,7 @@ class StockClient:
     def __init__(self, simulation: Simulation, server: SimulatedServer, pause_ms: float) -> None:
         self.simulation = simulation
         self.server = server
-        self.name = f"stock-{server.name}"
+        self.name = f"pyro-{server.name}"
         self.calls: list[Asked] = []
         self.waits_for: StockAttempt | None = None
         self._pause_ms = pause_ms

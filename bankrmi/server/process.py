@@ -33,7 +33,8 @@ from bankrmi.server.account import ACCOUNT_ID, AccountObject
 from bankrmi.server.admission import Admission
 from bankrmi.server.agreement import stated
 from bankrmi.server.clock import now_ms
-from bankrmi.server.copying import CopyFetcher, CopyServer
+from bankrmi.server.copy_serving import CopyServer
+from bankrmi.server.copying import CopyFetcher, copy_server, remove_leftovers
 from bankrmi.server.data_directory import DataDirectory
 from bankrmi.server.driver import Driver
 from bankrmi.server.exporting import Exports
@@ -104,7 +105,7 @@ class _Process:
         self._start_id = secrets.token_hex(8)
         self._settings = _settings(configuration, name, first=first)
         self._stated = stated(configuration)
-        self._copy_server = CopyServer(lambda: self._driver.journal.database, self._disk.path)
+        remove_leftovers(self._disk.path)
 
     # -- serving ---------------------------------------------------------------------------------
 
@@ -120,10 +121,11 @@ class _Process:
         network = PeerNetwork(name, self._start_id, configuration.servers, self._stated)
         links = PeerLinks(self._settings.others, network, driver.clock, driver.take)
         fetcher = self._fetcher()
+        copies = copy_server(lambda: driver.journal.database, self._disk.path, driver.clock)
         driver.start(links, fetcher)
         naming = Naming(configuration, name, self._start_id, lambda: driver.journal.incarnation)
         exports = self._exports()
-        admission = self._register_objects(daemon, exports, fetcher)
+        admission = self._register_objects(daemon, exports, fetcher, copies)
         self._catch_signals()
         try:
             await daemon.listen(configuration.servers[name])
@@ -147,7 +149,7 @@ class _Process:
             network.close()
             coordinator.close()
             await daemon.close()
-            self._copy_server.close()
+            copies.close()
         if why:
             raise OperationFailed(f"stopped: {why}")  # The end of the process releases the directory.
         driver.journal.close()
@@ -165,6 +167,7 @@ class _Process:
             reopen=lambda: self._disk.journal_at(self._disk.database),
             open_copy=lambda path: self._disk.journal_at(path, as_copy=True),
             current=lambda: self._driver.journal,
+            clock=self._driver.clock,
         )
 
     def _exports(self) -> Exports:
@@ -176,7 +179,9 @@ class _Process:
         timeout_ms = self._configuration.client.timeout_ms
         return Exports(self._driver, accounts, server=self._name, now_ms=now_ms, timeout_ms=timeout_ms)
 
-    def _register_objects(self, daemon: Daemon, exports: Exports, fetcher: CopyFetcher) -> Admission:
+    def _register_objects(
+        self, daemon: Daemon, exports: Exports, fetcher: CopyFetcher, copies: CopyServer
+    ) -> Admission:
         configuration, name, driver = self._configuration, self._name, self._driver
         limits, timeout_ms = configuration.limits, configuration.client.timeout_ms
         admission = Admission(
@@ -193,7 +198,7 @@ class _Process:
             operations_per_request=limits.operations_per_request,
         )
         daemon.register(ACCOUNT_ID + name, account)
-        standby = StandbyObject(driver.take, self._copy_server, self._settings.others)
+        standby = StandbyObject(driver.take, copies, self._settings.others)
         daemon.register(STANDBY_ID + name, standby, for_servers=True)
         daemon.register(OPERATOR_ID + name, OperatorObject(driver.take, exports), roles={"operator"})
         return admission

@@ -48,6 +48,8 @@ CATCH_UP_OPERATIONS = (2048, 2048, 1, 3, 8)
 EPOCHS_UNSEEN = (100, 100, 100, 0, 1, 3)
 SILENT_MS = 8000.0
 """After so long the system notices that the machine at the other end is gone, though nothing is sent."""
+COPIES_FAIL = (0.0, 0.0, 0.02, 0.2)
+"""Of all that may fail about a copy, how much does."""
 BATCH_EVERY_MS = (0, 0, 100, 400)
 """So often may a caller send a full batch; 0 is without limit."""
 WORK_SHARE = 0.2
@@ -102,6 +104,7 @@ class Simulation:
         self.witness.on_change = self._view_changed
         drawn = self._drawn(servers)
         self.work = self._drawn_work(drawn[0])
+        self.copies_fail = 0.0 if under_load else random.Random(f"copies of {seed}").choice(COPIES_FAIL)
         self.bounds = self._drawn_bounds()
         self.told_busy = 0
         if self.load is not None:

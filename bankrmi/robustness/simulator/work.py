@@ -44,6 +44,12 @@ APPENDED_MS = 0.0075
 TOLD_MS = 0.002
 """For each operation: read from a caller, decided, sent to a standby, appended there, told to a caller."""
 
+ACCOUNTS_MS = 6.0
+"""A page of an export, of which there are always as many as production's."""
+
+VIEW_READ_MS = 0.3
+VIEW_PROPOSED_MS = 3.0
+
 STEP_MS = 0.05
 PAGE_MS = 0.004
 CHUNK_BYTE_MS = 1e-6
@@ -105,6 +111,16 @@ class Work:
             case _:
                 return 0.0
 
+    def witness_ms(self, proposed: bool) -> float:
+        """Return what a question costs the witness; a proposal, with its commit."""
+        if not self.weight:
+            return 0.0
+        return VIEW_PROPOSED_MS if proposed else VIEW_READ_MS
+
+    def page_of_accounts_ms(self) -> float:
+        """Return what it costs to look up and send a page of an export."""
+        return ACCOUNTS_MS if self.weight else 0.0
+
     def pages_ms(self, pages: int) -> float:
         """Return what it costs to copy some pages of the database."""
         return STEP_MS + pages * self.weight * PAGE_MS if self.weight else 0.0
@@ -127,6 +143,8 @@ class Work:
             return settings
         return replace(
             settings,
+            lag_noticed=settings.lag_noticed // self.weight,
+            usual_per_ms=settings.usual_per_ms / self.weight,
             group_bytes_per_ms=settings.group_bytes_per_ms / self.weight,
             group_bytes=max(ONE_ENTRY_BYTES, settings.group_bytes // self.weight),
             catch_up_bytes=max(ONE_ENTRY_BYTES, settings.catch_up_bytes // self.weight),

@@ -150,7 +150,7 @@ class SimulatedWitness:
             if not self.up or self.boot != life or server in self.lost:
                 return
             reply = decide()
-            cost_ms = self.work.witness_ms(isinstance(reply, Proposed))
+            cost_ms = self.work.witness_ms(proposed=isinstance(reply, Proposed))
             self._loop.spend(cost_ms)
             if reply is not None and not self.world.happens(self.world.faults.witness_loss):
                 self.world.after(

@@ -1,9 +1,10 @@
 """Traffic of strangers: within every limit on size, as costly as it can be made; bounded in time.
 
     python -m bankrmi.robustness.chaos.strangers OBJECT@HOST:PORT ... [--connections 16] [--seconds 60]
-        [--harmless] [--parent-pid PID]
+        [--idle 0] [--harmless] [--parent-pid PID]
 
-Each connection repeats one kind of traffic, the kinds dealt out in turn.  Who is cut off comes back.
+Each connection repeats one kind of traffic, the kinds dealt out in turn.  Who is cut off comes back.  With
+--idle so many more connections to each target do nothing at all, half of them without having said a word.
 With --harmless nothing changes an account or makes an entry, so that a journal can still be judged.
 
 Rule 1: Pyro's wire is spoken by hand here: a stranger would not use our code either.
@@ -29,7 +30,7 @@ import msgpack
 
 from bankrmi.parent_death import end_with_parent
 
-__all__ = ["HARMLESS", "KINDS", "run"]
+__all__ = ["HARMLESS", "IDLE", "KINDS", "run"]
 
 SERPENT, JSON, MSGPACK = 1, 3, 4
 CONNECT, INVOKE, PING = 1, 4, 6
@@ -212,6 +213,7 @@ HARMLESS: tuple[Kind, ...] = (
     _says_nothing,
     _comes_and_goes,
 )
+IDLE: tuple[Kind, ...] = (_idle, _says_nothing)
 KINDS: tuple[Kind, ...] = (*HARMLESS[:3], _batches, _big_answers, _json_batches, _oneway, *HARMLESS[3:])
 
 
@@ -232,17 +234,20 @@ async def _connection(address: str, object_id: str, kind: Kind, until: float, do
 
 
 async def run(
-    targets: Sequence[str], connections: int, seconds: float, kinds: Sequence[Kind]
+    targets: Sequence[str], connections: int, seconds: float, kinds: Sequence[Kind], *, idle: int = 0
 ) -> Counter[str]:
-    """Let so many connections to each target (OBJECT@HOST:PORT) do their worst; return what they did."""
+    """Let so many connections to each target (OBJECT@HOST:PORT) do their worst; return what they did.
+
+    `idle` more to each do nothing.
+    """
     until = time.monotonic() + seconds
     done: Counter[str] = Counter()
-    dealt = itertools.cycle(kinds)
+    dealt, resting = itertools.cycle(kinds), itertools.cycle(IDLE)
     await asyncio.gather(
         *(
-            _connection(address, object_id, next(dealt), until, done)
+            _connection(address, object_id, next(dealt if number < connections else resting), until, done)
             for object_id, _, address in (target.partition("@") for target in targets)
-            for _ in range(connections)
+            for number in range(connections + idle)
         )
     )
     return done
@@ -254,13 +259,14 @@ def main() -> None:
     parser.add_argument("targets", nargs="+", metavar="OBJECT@HOST:PORT")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--idle", type=int, default=0)
     parser.add_argument("--harmless", action="store_true")
     parser.add_argument("--parent-pid", type=int)
     options = parser.parse_args()
     end_with_parent(options.parent_pid)
     os.nice(10)
     kinds = HARMLESS if options.harmless else KINDS
-    done = asyncio.run(run(options.targets, options.connections, options.seconds, kinds))
+    done = asyncio.run(run(options.targets, options.connections, options.seconds, kinds, idle=options.idle))
     sys.stdout.write(json.dumps(dict(done)) + "\n")
 
 

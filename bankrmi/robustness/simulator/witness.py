@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from bankrmi.coordination.succession import objection
+from bankrmi.coordination.succession import decided
 from bankrmi.replication.events import CoordinatorSilent, Event, Proposed, ViewRead
 from bankrmi.replication.view import View
 from bankrmi.rmi.turn import Line
@@ -69,8 +69,11 @@ class SimulatedWitness:
         def decide() -> Event | None:
             if self.loses(view):
                 return None
-            known = (self.view.history, self.view.epoch) if self.view is not None else None
-            if known == expected:
+            verdict = decided(self.view, expected, view, self._past_histories)
+            if verdict.objection is not None:
+                why = f"the witness has to refuse what {view.primary} proposes: {verdict.objection}"
+                raise Failure("safety", why)
+            if verdict.follows:
                 self._follow(view)
                 who = f"epoch {view.epoch} is {view.primary}'s, in sync"
                 self.world.note(self.name, who, sorted(view.in_sync))
@@ -118,9 +121,6 @@ class SimulatedWitness:
         return self.world.are_apart(server, self.name) or not self.up
 
     def _follow(self, view: View) -> None:
-        why = objection(self.view, view, self._past_histories)
-        if why is not None:
-            raise Failure("safety", f"the witness has to refuse what {view.primary} proposes: {why}")
         if self.view is not None and self.view.history != view.history:
             self._past_histories.add(self.view.history)
         self.view = view

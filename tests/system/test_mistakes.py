@@ -123,7 +123,7 @@ def test_a_database_that_somebody_looks_into_is_worth_another_try(cluster: Clust
     """Exit code 1: whoever watches over the process starts it again, until the backup is done."""
     cluster.start_all()
     cluster.wait_until_in_sync()
-    cluster.kill("s2")
+    cluster.terminate("s2")
     with closing(sqlite3.connect(cluster.data("s2") / "bank.db", isolation_level=None)) as looking:
         looking.execute("BEGIN")
         looking.execute("SELECT count(*) FROM sqlite_schema").fetchone()

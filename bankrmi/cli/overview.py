@@ -58,9 +58,10 @@ def status(invocation: Invocation, watch: float | None, as_json: bool, check: bo
       0   somebody leads, and could be replaced
       5   nobody answers
       7   nobody leads
-      8   nothing can be acknowledged
+      8   nothing can be acknowledged, whomever we reach
       9   one copy only
-      10  the witness is away, or has lost its memory: nobody could take over
+      10  nobody could take over, or go on without a copy: the witness is away,
+          has lost its memory, or is not reached by those who need it
     """
     from bankrmi import client
 

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bankrmi.cli.exit_codes import HealthCode
-from bankrmi.cli.health import Status, health, missed
+from bankrmi.cli.health import Status, findings, missed
 from bankrmi.foreign_text import foreign
 
 __all__ = ["Changed", "Status", "StatusTable"]
@@ -35,6 +35,7 @@ _LOST_MEMORY = (
 _CHANGED = "bold reverse"
 _CELL_CUT_AT = 60
 _ALARM = "bold white on red"
+_ALARMING = (HealthCode.NOBODY_LEADS, HealthCode.NOTHING_ACKNOWLEDGED, HealthCode.ONE_COPY)
 
 
 def _text(value: object) -> str:
@@ -145,13 +146,10 @@ def _alarms(status: Status) -> list[str]:
         if status["witness"]["reachable"] and full:
             return [_LOST_MEMORY]
         return []
-    code, sentence = health(status)
-    alarms = [sentence] if code == HealthCode.NOBODY_LEADS else []
-    if len(view["in_sync"]) == 1:
-        alarms.append(f"ONE COPY ONLY: what {_text(view['primary'])} holds is all there is")
-    waited_for = missed(status)
-    if waited_for:
-        alarms.append(f"nothing is acknowledged without {', '.join(waited_for)}, until the view changes")
+    found = list(findings(status))
+    alarms = [sentence for code, sentence in found if code in _ALARMING]
+    if not any(code == HealthCode.NOTHING_ACKNOWLEDGED for code, _ in found) and (waiting := missed(status)):
+        alarms.append(f"nothing will be acknowledged without {', '.join(waiting)}, until the view changes")
     return alarms
 
 

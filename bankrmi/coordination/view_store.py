@@ -28,7 +28,7 @@ from bankrmi.coordination.coordinator import Expected
 from bankrmi.coordination.succession import objection
 from bankrmi.errors import BrokenInvariant, InvalidRequest, OperationFailed
 from bankrmi.replication.view import View
-from bankrmi.storage.database import own_directory, private_opener, sync_directory
+from bankrmi.storage.database import locked_by_another, own_directory, private_opener, sync_directory
 from bankrmi.storage.disk_failure import DiskFailed as NotInPlace
 from bankrmi.storage.place import Place, make_private
 
@@ -85,6 +85,8 @@ class ViewStore:
                 taken.callback(self._database.close, force=True)
                 self._place = Place(folder, self._file)
                 self._prepare()
+            except (apsw.BusyError, apsw.LockedError) as error:
+                raise locked_by_another(self._file) from error
             except (apsw.Error, OSError) as error:
                 raise OperationFailed(f"the witness cannot use {self._file}: {error}") from error
             taken.pop_all()
@@ -93,6 +95,8 @@ class ViewStore:
         self._database.set_busy_timeout(0)
         for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=DELETE", "synchronous=EXTRA"):
             self._database.pragma(*pragma.split("="))
+        # Not only when the first view is written: who looks into it by then would end this process.
+        self._database.execute("BEGIN EXCLUSIVE; COMMIT")
         if not self._database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'of_service'").get:
             self._database.execute(f"BEGIN IMMEDIATE; {_SCHEMA}; COMMIT")  # Of the version before: the index.
         sync_directory(self._file.parent)

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import structlog
 
 from bankrmi.bank.accounts import fingerprint
-from bankrmi.bank.ledger_file import read_ledger
+from bankrmi.bank.ledger_file import open_ledger, read_ledger
 from bankrmi.errors import ConfigurationError
 
 __all__ = ["OpeningLedger", "print_fingerprint"]
@@ -116,9 +116,9 @@ class OpeningLedger:
 
     def _hash(self) -> str | None:
         try:
-            with self._path.open("rb") as file:
+            with open_ledger(self._path) as file:
                 return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        except OSError:
+        except (ConfigurationError, OSError):
             return None
 
     def _warn(self) -> None:

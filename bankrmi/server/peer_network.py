@@ -1,7 +1,12 @@
-"""The other servers, on real sockets: links of `rmi` that speak the servers' messages."""
+"""The other servers, on real sockets: links of `rmi` that speak the servers' messages.
+
+Rule: each link is pinged now and then, so that people are told at once which one is silent. The rules do not
+use that: they go by the answers to what they said.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,6 +28,9 @@ STANDBY_ID = "bankrmi.standby."
 
 CONNECT_SECONDS = 1.0
 PROBE_SECONDS = 0.25
+PING_EVERY_SECONDS = 0.5
+SILENT_SECONDS = 1.0
+"""Who owes the answer to a ping for so long is silent."""
 
 
 class PeerNetwork:
@@ -38,6 +46,7 @@ class PeerNetwork:
         self._met: dict[str, tuple[str, list[Difference]]] = {}
         self._complaints: dict[str, tuple[str, str]] = {}
         self._looks: set[Link] = set()
+        self._links: dict[str, _PeerLink] = {}
 
     def connect(
         self, server: str, on_up: Callable[[Greeting], None], on_lost: Callable[[], None]
@@ -49,11 +58,17 @@ class PeerNetwork:
             if greeting.server == server and not self._agrees(greeting, form.get("settings")):
                 link.close()
             else:
+                self._links[server].begin_to_ping()
                 on_up(greeting)
 
         link = Link(self._addresses[server], STANDBY_ID + server, self._handshake, up, lambda _: on_lost())
         link.open(CONNECT_SECONDS)
-        return _PeerLink(server, link, self.warn)
+        peer = self._links[server] = _PeerLink(server, link, self.warn)
+        return peer
+
+    def silent(self) -> set[str]:
+        """Return the servers to which a link is up, and that do not answer on it."""
+        return {server for server, link in self._links.items() if link.is_silent}
 
     def _agrees(self, greeting: Greeting, theirs: object) -> bool:
         """Compare settings with another server that we meet; say what differs, once for each meeting."""
@@ -95,6 +110,27 @@ class _PeerLink:
         self._server = server
         self._link = link
         self._warn = warn
+        self._pinged_s: float | None = None
+
+    def begin_to_ping(self) -> None:
+        """Ask again and again whether anybody is there, until the link is lost."""
+        if not self._link.up:
+            return
+        loop = asyncio.get_running_loop()
+        if self._pinged_s is None:
+            self._pinged_s = loop.time()
+            self._link.ping(self._answered_ping)
+        loop.call_later(PING_EVERY_SECONDS, self.begin_to_ping)
+
+    def _answered_ping(self) -> None:
+        self._pinged_s = None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the other side is connected, and has not answered a ping for too long."""
+        if self._pinged_s is None or not self._link.up:
+            return False
+        return asyncio.get_running_loop().time() - self._pinged_s >= SILENT_SECONDS
 
     @property
     def up(self) -> bool:

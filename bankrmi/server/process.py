@@ -122,7 +122,7 @@ class _Process:
         driver.start(links, fetcher)
         naming = Naming(configuration, name, self._start_id, lambda: driver.journal.incarnation)
         exports = self._exports()
-        account = self._register_objects(daemon, exports, fetcher)
+        account = self._register_objects(daemon, exports, fetcher, network)
         self._catch_signals()
         try:
             await daemon.listen(configuration.servers[name])
@@ -175,11 +175,13 @@ class _Process:
         timeout_ms = self._configuration.client.timeout_ms
         return Exports(self._driver, accounts, server=self._name, now_ms=now_ms, timeout_ms=timeout_ms)
 
-    def _register_objects(self, daemon: Daemon, exports: Exports, fetcher: CopyFetcher) -> AccountObject:
+    def _register_objects(
+        self, daemon: Daemon, exports: Exports, fetcher: CopyFetcher, network: PeerNetwork
+    ) -> AccountObject:
         configuration, name, driver = self._configuration, self._name, self._driver
         account = AccountObject(
             driver.take,
-            lambda: status_of(driver.replica, configuration, fetcher.fetched),
+            lambda: status_of(driver.replica, configuration, fetcher.fetched, network.silent()),
             addresses=configuration.servers,
             now_ms=now_ms,
             room=WaitingRoom(

@@ -122,7 +122,11 @@ class _Process:
         )
         roles = ("server", "operator")
         self._daemon_at(settings.witness).register(
-            WITNESS_ID, PlainObject(witness, ("read", "propose", "history")), for_servers=True, roles=roles
+            WITNESS_ID,
+            PlainObject(witness, ("read", "propose", "history")),
+            for_servers=True,
+            of_any_bank=True,  # It keeps the views of a few other services, whose servers nobody here knows.
+            roles=roles,
         )
         self._names.follow(self._store.current(settings.service))
 

@@ -110,7 +110,7 @@ class _Process:
     async def serve(self, ready_fd: int | None) -> None:
         """Serve until a signal or a failure; raise what went wrong."""
         configuration, name = self._configuration, self._name
-        daemon = Daemon(_limits(configuration), self._greeting, servers=configuration.servers)
+        daemon = Daemon(_limits(configuration), self._greeting, servers=self._settings.others)
         replica = Replica(self._settings, self._journal, start_id=self._start_id, now_ms=now_ms())
         coordinator = WitnessClient(
             configuration.witness, configuration.service, handshake=handshake("server", server=name)

@@ -98,10 +98,10 @@ def test_others_are_served_between_the_parts_of_a_batch(serving: Serving) -> Non
 
 
 def test_a_server_may_batch_as_many_calls_as_a_client(serving: Serving) -> None:
-    daemon = serving.daemon()
+    daemon = serving.daemon(servers=("s2",))
     daemon.register("standby", Account(), for_servers=True)
     with RawCaller(daemon, greet=False) as caller:
-        hello = {"handshake": handshake("server"), "object": "standby"}
+        hello = {"handshake": handshake("server", server="s2"), "object": "standby"}
         caller.send(CONNECT, write_value(MSGPACK, hello))
         caller.receive()
         parts = tuple(["echo", [number], {}] for number in range(1000))

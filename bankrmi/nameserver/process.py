@@ -15,6 +15,7 @@ import os
 import secrets
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -37,6 +38,8 @@ log = structlog.get_logger("bankrmi.nameserver")
 
 _DONE, _ERROR, _USAGE = 0, 1, 2
 _POLL_SECONDS = 0.25
+_VIEW_ITEMS = 10_000
+"""A dict counts two thousand of them."""
 
 
 def run(
@@ -220,4 +223,6 @@ def _is_here(address: str) -> bool:
 
 
 def _limits(configuration: Configuration) -> Limits:
-    return Limits(**configuration.limits.model_dump(exclude=set(NOT_THE_DAEMONS)))
+    limits = Limits(**configuration.limits.model_dump(exclude=set(NOT_THE_DAEMONS)))
+    # What servers say here is no more than a view, and a name with its tags.
+    return replace(limits, server_message_bytes=limits.message_bytes, server_call_items=_VIEW_ITEMS)

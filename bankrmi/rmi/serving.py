@@ -11,7 +11,7 @@ Rule 2: a caller has one call in progress; what it sends meanwhile waits, unread
         that stands first is answered meanwhile: that is how a caller tells slow from dead.
 Rule 3: an answer never leads straight into the next call: the object may be in the middle of something.
 Rule 4: a message is read, and an answer that takes time is made, when it is the caller's turn (see `turn`);
-        links of servers are served as their messages come, and ask nobody.
+        those of servers are in a line of their own, before all others.
 """
 
 from __future__ import annotations
@@ -46,17 +46,15 @@ from .frames import (
     FrameRefused,
 )
 from .handshake import Admission, HandshakeDenied
-from .limits import HANDSHAKE_ITEMS, Limits, serving_rules
+from .limits import HANDSHAKE, Limits, call_bounds, serving_rules
 from .objects import Call, Exposed, Peer, RemoteObject, begin
 from .rounds import Rounds
 from .turn import Line
-from .values import ValueRefused, read_call, read_value, write_value
+from .values import CALL, ValueRefused, read_call, read_value, write_value
 
 __all__ = ["Host", "ServedConnection", "metadata"]
 
 _FOR_EVERYBODY = ("get_metadata", "ping")
-_FRAMES_AT_ONCE = 32
-"""Of one server, before it is everybody else's turn."""
 _LARGE_ANSWER_BYTES = 1 << 18
 """After one of these the memory of all callers is looked at, and not only at the next sweep."""
 _PINGS_AT_ONCE = 4
@@ -85,10 +83,10 @@ class ServedConnection(FramedConnection):
     __slots__ = (
         "_allowed",
         "_answer_bytes",
+        "_bounds",
         "_for_servers",
         "_host",
         "_in_progress",
-        "_items",
         "_object",
         "_object_id",
         "_tasks",
@@ -109,7 +107,7 @@ class ServedConnection(FramedConnection):
         self._for_servers = False
         self._allowed = 1
         self._answer_bytes = limits.answer_bytes
-        self._items = limits.items
+        self._bounds = CALL
         self._in_progress = 0
         self._working = False
         self.line = Line.GREETINGS
@@ -147,9 +145,7 @@ class ServedConnection(FramedConnection):
             return
         self._reader.feed(data)
         self._host.fed(len(data))
-        if self._for_servers:
-            self._work_through()
-        elif self._frame is not None or self._in_progress or self._stalled:
+        if self._frame is not None or self._in_progress >= self._allowed or self._stalled:
             self._answer_pings()
             self._pile()
         elif self._take():
@@ -196,10 +192,7 @@ class ServedConnection(FramedConnection):
         return self._frame is not None or bool(self._tasks)
 
     def in_turn(self, work: Callable[[], None]) -> None:
-        """Do it when it is this caller's turn; for servers that is soon."""
-        if self._for_servers:
-            self._loop.call_soon(work)
-            return
+        """Do it when it is this caller's turn."""
         self._tasks.append(work)
         self._host.rounds.arrived(self)
 
@@ -216,19 +209,6 @@ class ServedConnection(FramedConnection):
             and self._in_progress < self._allowed
             and not (self._stalled or self._draining or self.lost)
         )
-
-    def _work_through(self) -> None:
-        """Handle frames as they come, as long as calls may begin. (For servers.)"""
-        for _ in range(_FRAMES_AT_ONCE):
-            if self._frame is None:
-                if not self._may_take:
-                    self._pile()
-                    return
-                if not self._take():
-                    return
-            self.work()
-        self._pile()
-        self._work_soon()
 
     def _handle(self, frame: Frame) -> None:
         if frame.kind == PING:
@@ -254,10 +234,6 @@ class ServedConnection(FramedConnection):
 
     def _work_soon(self) -> None:
         """Go on with what waits, but not in the middle of whatever goes on now."""
-        if self._for_servers:
-            if (self._frame is not None or self._reader.pending or self._paused) and not self.lost:
-                self._loop.call_soon(self._work_through)
-            return
         if self._may_take:
             self._take()
         if self.has_work:
@@ -268,7 +244,7 @@ class ServedConnection(FramedConnection):
     def _greet(self, frame: Frame) -> None:
         assert frame.kind == CONNECT
         try:
-            request = read_value(frame.serializer, frame.payload, HANDSHAKE_ITEMS)
+            request = read_value(frame.serializer, frame.payload, HANDSHAKE)
             admission = self._host.admit(self, request)
         except (HandshakeDenied, ValueRefused) as error:
             self._deny(frame, str(error))
@@ -281,16 +257,16 @@ class ServedConnection(FramedConnection):
     def _bind(self, admission: Admission) -> None:
         limits = self._limits
         self.peer = admission.peer
-        self.line = Line.OURS if admission.peer.our_protocol else Line.STRANGERS
+        self.line = _line_of(admission)
         self._object = admission.target
         self.greeted = True
         self._object_id = admission.object_id
         self._reader.rules = serving_rules(limits, for_servers=admission.for_servers)
+        self._bounds = call_bounds(limits, for_servers=admission.for_servers)
         if admission.for_servers:
             self._for_servers = True
             self._answer_bytes = limits.server_message_bytes
             self._allowed = limits.server_calls_in_progress
-            self._items = limits.server_items
             self._piled = limits.server_message_bytes
             self.deadline = limits.server_message_deadline_ms / 1000
 
@@ -312,7 +288,7 @@ class ServedConnection(FramedConnection):
         _, serializer, flags, sequence, correlation, payload = frame
         self._in_progress += 1
         try:
-            object_id, method, args, kwargs = read_call(serializer, payload, self._items)
+            object_id, method, args, kwargs = read_call(serializer, payload, self._bounds)
         except ValueRefused as refused:
             self._in_progress -= 1
             self._refuse(
@@ -376,6 +352,12 @@ class ServedConnection(FramedConnection):
         for _ in range(len(self._tasks)):
             self.work()
         self._transport.close()
+
+
+def _line_of(admission: Admission) -> Line:
+    if admission.for_servers:
+        return Line.SERVERS
+    return Line.OURS if admission.peer.our_protocol else Line.STRANGERS
 
 
 def _too_large(size: int, limit: int) -> InvalidRequest:

@@ -104,7 +104,7 @@ def test_a_server_may_batch_as_many_calls_as_a_client(serving: Serving) -> None:
         hello = {"handshake": handshake("server", server="s2"), "object": "standby"}
         caller.send(CONNECT, write_value(MSGPACK, hello))
         caller.receive()
-        parts = tuple(["echo", [number], {}] for number in range(1000))
+        parts = tuple(["echo", [number], None] for number in range(1000))
         caller.send(INVOKE, write_call("standby", "<batch>", parts, {}), flags=BATCH)
         assert caller.answer() == list(range(1000))
 

@@ -96,6 +96,9 @@ class Batch:
         self._connection.charge(ms)
 
     def _take(self, call: Call, value: object, *, is_error: bool) -> None:
+        if self.lost:
+            self._end()
+            return
         try:
             self._add(_ending(value) if is_error else value)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -115,6 +118,8 @@ class Batch:
     def _end(self) -> None:
         packed, self._packed, self._connection.packed_bytes = self._packed, [], 0
         self._call.done = True
+        if self.lost:
+            packed = []
         answer = join_values(self._call.serializer, packed)
         self._connection.send_answer(self._call, answer, is_error=False)
 

@@ -317,7 +317,7 @@ class ServedConnection(FramedConnection):
             self.in_turn(partial(self._answer, call, value, is_error=is_error))
 
     def _answer(self, call: Call, value: object, *, is_error: bool) -> None:
-        if call.flags & ONEWAY:
+        if call.flags & ONEWAY or self.lost or self._draining:  # Nobody is there to read it.
             self._end_call()
             return
         try:

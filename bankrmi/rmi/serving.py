@@ -24,7 +24,7 @@ from typing import Protocol
 
 from Pyro5.core import DAEMON_NAME
 
-from bankrmi.errors import AccessDenied, InvalidRequest
+from bankrmi.errors import AccessDenied
 
 from .addresses import Address
 from .batch import Batch
@@ -47,6 +47,7 @@ from .frames import (
 )
 from .handshake import Admission, HandshakeDenied
 from .limits import HANDSHAKE, Limits, call_bounds, serving_rules
+from .long_answers import LongAnswer, too_large, write_slowly
 from .objects import Call, Exposed, Peer, RemoteObject, begin
 from .rounds import Rounds
 from .turn import Line
@@ -320,6 +321,10 @@ class ServedConnection(FramedConnection):
         if call.flags & ONEWAY or self.lost or self._draining:  # Nobody is there to read it.
             self._end_call()
             return
+        if type(value) is LongAnswer:
+            done = partial(self._send_written, call)
+            write_slowly(self, call.serializer, value, self._answer_bytes, done)
+            return
         try:
             payload = write_value(call.serializer, value)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -327,12 +332,17 @@ class ServedConnection(FramedConnection):
             payload, is_error = write_value(call.serializer, write_unexpected_error()), True
         self.send_answer(call, payload, is_error=is_error)
 
+    def _send_written(self, call: Call, payload: bytes, error: object) -> None:
+        if error is not None:
+            payload = write_value(call.serializer, error)
+        self.send_answer(call, payload, is_error=error is not None)
+
     def send_answer(self, call: Call, payload: bytes, *, is_error: bool) -> None:
         """Send an answer that is packed already; what is over the budget of an answer is refused."""
         self.active_at = self._loop.time()
         if not (call.flags & ONEWAY or self.lost or self._draining):
             if len(payload) > self._answer_bytes and not call.flags & BATCH:
-                form = write_error(_too_large(len(payload), self._answer_bytes))
+                form = write_error(too_large(len(payload), self._answer_bytes))
                 payload, is_error = write_value(call.serializer, form), True
             flags = EXCEPTION if is_error else call.flags & BATCH
             self._send(RESULT, call.serializer, flags, call.sequence, payload, call.correlation)
@@ -358,10 +368,6 @@ def _line_of(admission: Admission) -> Line:
     if admission.for_servers:
         return Line.SERVERS
     return Line.OURS if admission.peer.our_protocol else Line.STRANGERS
-
-
-def _too_large(size: int, limit: int) -> InvalidRequest:
-    return InvalidRequest(f"the answer would take {size} bytes, and at most {limit} are sent: ask for less")
 
 
 def metadata(exposed: Exposed, serializer: int) -> dict[str, object]:

@@ -33,6 +33,7 @@ __all__ = [
     "Bounds",
     "ValueRefused",
     "join_values",
+    "pack_list_header",
     "read_call",
     "read_form",
     "read_value",
@@ -43,7 +44,7 @@ __all__ = [
 _SCALARS = frozenset({int, str, float, bool, bytes, type(None)})
 _UNREADABLE = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, OverflowError, KeyError)
 _SERPENT_HEADER: bytes = serpent.dumps(None).partition(b"None")[0]
-_pack_list_header = msgpack.Packer().pack_array_header
+pack_list_header = msgpack.Packer().pack_array_header
 
 Call = tuple[str, str, list[object] | tuple[object, ...], dict[str, object]]
 
@@ -104,7 +105,7 @@ def write_value(serializer: int, value: object) -> bytes:
 def join_values(serializer: int, written: list[bytes]) -> bytes:
     """Return the list of values that were written one by one."""
     if serializer == MSGPACK:
-        header: bytes = _pack_list_header(len(written))
+        header: bytes = pack_list_header(len(written))
         return header + b"".join(written)
     if serializer == JSON:
         return b"[" + b",".join(written) + b"]"

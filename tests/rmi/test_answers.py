@@ -147,8 +147,13 @@ def test_no_answer_is_packed_for_a_connection_that_is_lost(
         until(lambda: account.kept)
     until(lambda: account.kept[0].connection_lost)
     written: list[object] = []
+
+    def write(_: int, value: object) -> bytes:
+        written.append(value)
+        return b""
+
     for module in (serving_module, batch_module):
-        monkeypatch.setattr(module, "write_value", lambda _, value: written.append(value) or b"")
+        monkeypatch.setattr(module, "write_value", write)
     serving.do(lambda: account.kept.pop().answer(["an answer"]))
     serving.do(lambda: None)
     assert (written, account.invoked) == ([], ["keep"])

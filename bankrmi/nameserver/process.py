@@ -16,6 +16,7 @@ import os
 import secrets
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -40,6 +41,8 @@ _DONE, _ERROR, _USAGE = 0, 1, 2
 _POLL_SECONDS = 0.25
 _LOOK_SECONDS, _LOOK_SECONDS_AT_MOST = 0.5, 5.0
 """Pauses between looks whether an address is here meanwhile; each is twice as long as the one before."""
+_VIEW_ITEMS = 10_000
+"""A dict counts two thousand of them."""
 
 
 def run(
@@ -158,7 +161,11 @@ class _Process:
         )
         roles = ("server", "operator")
         self._daemon_at(settings.witness).register(
-            WITNESS_ID, PlainObject(witness, ("read", "propose", "history")), for_servers=True, roles=roles
+            WITNESS_ID,
+            PlainObject(witness, ("read", "propose", "history")),
+            for_servers=True,
+            of_any_bank=True,  # It keeps the views of a few other services, whose servers nobody here knows.
+            roles=roles,
         )
         self._names.follow(self._store.current(settings.service))
 
@@ -259,4 +266,6 @@ def _is_here(address: str) -> bool:
 
 
 def _limits(configuration: Configuration) -> Limits:
-    return Limits(**configuration.limits.model_dump(exclude=set(NOT_THE_DAEMONS)))
+    limits = Limits(**configuration.limits.model_dump(exclude=set(NOT_THE_DAEMONS)))
+    # What servers say here is no more than a view, and a name with its tags.
+    return replace(limits, server_message_bytes=limits.message_bytes, server_call_items=_VIEW_ITEMS)

@@ -28,6 +28,7 @@ from .failures import (
 from .handshake import PROTOCOL_VERSION, handshake
 from .limits import Limits
 from .link import Link, open_link
+from .long_answers import LongAnswer
 from .names import (
     NAMESERVER_NAME,
     NamedObject,
@@ -57,6 +58,7 @@ __all__ = [
     "Guard",
     "Limits",
     "Link",
+    "LongAnswer",
     "LostAfterSending",
     "NamedObject",
     "NotConnected",

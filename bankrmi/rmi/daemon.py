@@ -39,7 +39,7 @@ _CLOSING_SECONDS = 0.5
 class Daemon:
     """Serves objects at one address. `greeting()` is what callers are answered in the handshake.
 
-    `servers` are the names of those for whom seats are reserved.
+    `servers` are the names of those who may call as servers, and for whom seats are reserved.
     """
 
     def __init__(
@@ -78,12 +78,19 @@ class Daemon:
         obj: RemoteObject,
         *,
         for_servers: bool = False,
+        of_any_bank: bool = False,
         roles: Collection[str] = (),
     ) -> None:
-        """Serve the object: to those roles only, or to everybody; `for_servers` means to servers."""
+        """Serve the object: to those roles only, or to everybody.
+
+        `for_servers` means to those servers that are known by name; and `of_any_bank` to others as well, but
+        only as to any caller.
+        """
         assert object_id not in self._objects, f"{object_id} is registered already"
         allowed = frozenset(roles) or frozenset({"server"} if for_servers else ())
-        self._objects[object_id] = Registered(target=obj, roles=allowed, for_servers=for_servers)
+        self._objects[object_id] = Registered(
+            target=obj, roles=allowed, for_servers=for_servers, of_any_bank=of_any_bank
+        )
 
     async def listen(self, address: Address, *, daemons: int = 1) -> None:
         """Begin to serve. `daemons` of this process share the files that it may open.
@@ -146,7 +153,7 @@ class Daemon:
         """Return what the caller gets, or raise HandshakeDenied."""
         if self._refusing:
             raise HandshakeDenied("this server is stopping")
-        admitted = admission(request, connection.address, self._objects, self._greeting())
+        admitted = admission(request, connection.address, self._objects, self._greeting(), self._servers)
         peer = admitted.peer
         host, now = origin(connection.address), self.loop.time()
         try:

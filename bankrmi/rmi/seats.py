@@ -3,7 +3,7 @@
     unfinished   no handshake yet
     callers      everybody with a handshake
     operators    a reserve: whatever the callers do, an operator gets in
-    server s1    a reserve for each server that is known by name; no other name has one
+    server s1    a reserve for each server that is known by name; no other name has one, and there is no more
 
 While there are seats, whoever comes gets one. When all are taken, one of those without a call in progress
 makes room: callers without our handshake first, among equals who belongs to an address that has more than its
@@ -11,9 +11,10 @@ share, among those who has been idle for longest. A share is what each address c
 so one machine may have all seats that nobody else wants.
 
 Rule 1: nobody with a call in progress makes room; if everybody has one, who comes is refused, in a sentence.
+        But for servers: what they ask they ask again, and a few calls must not keep the true one out.
 Rule 2: without a handshake, only who has idled for a while makes room: his first message may be on its way.
 Rule 3: in a server's reserve, a connection in use stays, and who came last makes room: a crowd in a server's
-        name may keep its own out, but does not cut the server off.
+        name may keep its own out, but does not cut the server off, and is never more than a few.
 Assumption: addresses cannot be forged (TCP); what a caller says of himself can be, until certificates.
 """
 
@@ -143,9 +144,11 @@ class Seats(Generic[Who]):
         if role == "operator":
             reserve = self._operators
         is_ours = role in ("client", "operator") or reserve is not None
-        for row in (reserve, self._callers):
-            if row is None:
-                continue
+        if role == "server" and reserve is not None:
+            rows = [reserve]
+        else:
+            rows = [self._callers] if reserve is None else [reserve, self._callers]
+        for row in rows:
             victim = row.who_makes_room(host, now) if len(row) >= row.seats else None
             if len(row) < row.seats or victim is not None:
                 self._move(who, host, row, int(is_ours), now)
@@ -256,13 +259,13 @@ class _Row(Generic[Who]):
 
 
 class _Reserve(_Row[Who]):
-    """The few seats of one server: what is in use stays (rule 3)."""
+    """The few seats of one server: what is in use stays (rule 3), and somebody always makes room."""
 
     def _first_of(self, groups: Iterable[_Group[Who]], now: float) -> Who | None:
         def turn(who: Who, joined_at: float) -> tuple[bool, float]:
-            in_use = who.active_at > joined_at and now - who.active_at < IN_USE_S
+            in_use = who.busy or (who.active_at > joined_at and now - who.active_at < IN_USE_S)
             return in_use, -joined_at if in_use else who.active_at
 
-        idle = ((who, at) for group in groups for who, at in group.joined_at.items() if not who.busy)
-        first = min(idle, key=lambda one: turn(*one), default=None)
+        everybody = ((who, at) for group in groups for who, at in group.joined_at.items())
+        first = min(everybody, key=lambda one: turn(*one), default=None)
         return None if first is None else first[0]

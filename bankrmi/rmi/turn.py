@@ -1,8 +1,8 @@
 """Whose message is served next, and when it is somebody else's turn. Pure: no loop, no clock of its own.
 
 Whoever sends decides how much work there is, so callers share a few milliseconds of each turn of the event
-loop. Links of servers, the witness, timers and the server's own work are not asked here: they come in
-between, however many callers wait.
+loop. Links to other servers, the witness, timers and the server's own work are not asked here: they come in
+between, however many callers wait. Who calls as a server has a line outside of that budget, and before it.
 
 Rule 1: in one turn callers are served until `budget_ms` is spent; then the loop goes round once.
         A message is never cut in two: one that is dearer than the budget runs, as the last of its turn.
@@ -17,6 +17,9 @@ Rule 4: handshakes and strangers each have a bounded share of the time. Time tha
         thrown away and opened anew owes as much as before.
 Rule 5: what a message costs later (an operation that has to be decided, an entry to be stored) is charged as
         soon as it is known; that counts for what is owed, and not for the turn in which it was said.
+Rule 6: servers come first, for up to `servers_ms` of a turn, and in rounds as our own do (rule 2): until
+        certificates, a server is whoever says its name, and may not keep the true one waiting for more than
+        one dear message, nor everything else for longer than a turn of theirs.
 Assumption: what nobody waits for is served at once (`is_free`); whoever waits stands in line once.
 """
 
@@ -38,9 +41,10 @@ class Line(IntEnum):
     OURS = 0
     GREETINGS = 1
     STRANGERS = 2
+    SERVERS = 3
 
 
-_OURS = Line.OURS
+_OURS, _SERVERS = Line.OURS, Line.SERVERS
 _GREETINGS_SHARE, _GREETINGS_SAVED_MS = 0.75, 250.0
 """Handshakes are small and cost little each. Among them are servers that come back, and honest crowds."""
 _OURS_BEFORE_A_GREETING = 4
@@ -59,6 +63,8 @@ class Turn(Generic[Caller]):
         "_place",
         "_round_goes_on",
         "_served",
+        "_servers_ms",
+        "_servers_spent_ms",
         "_spent_ms",
         "_waiting",
     )
@@ -70,29 +76,34 @@ class Turn(Generic[Caller]):
         budget_ms: float = 4.0,
         dear_ms: float = 1.0,
         strangers_share: float = 0.25,
+        servers_ms: float = 8.0,
     ) -> None:
         self._budget_ms = budget_ms
+        self._servers_ms = servers_ms
         self._dear_ms = dear_ms
         self._lines: tuple[_Waiting[Caller], ...] = (
             _Waiting(None),
             _Waiting(_Share(_GREETINGS_SHARE, _GREETINGS_SAVED_MS, now_ms)),
             _Waiting(_Share(strangers_share, _STRANGERS_SAVED_MS, now_ms)),
+            _Waiting(None),
         )
         self._place = _OURS
         self._served = 0  # Of ours, since the last handshake.
         self._round_goes_on = False  # After the handshake whose turn it is.
         self._dear: set[Caller] = set()
-        self._spent_ms = 0.0
-        self._waiting = 0
+        self._spent_ms = self._servers_spent_ms = 0.0
+        self._waiting = 0  # Of all lines but the servers'.
 
     # --- for whoever drives the loop ------------------------------------------------------------------
 
     def begin(self) -> None:
         """Begin the next turn."""
-        self._spent_ms = 0.0
+        self._spent_ms = self._servers_spent_ms = 0.0
 
     def is_free(self, line: Line) -> bool:
         """Whether one of this line who arrives now is served at once."""
+        if line is _SERVERS:
+            return self._servers_spent_ms < self._servers_ms and not self._lines[line].count
         if self._spent_ms >= self._budget_ms:
             return False
         if line is _OURS:
@@ -102,13 +113,16 @@ class Turn(Generic[Caller]):
     def wait(self, caller: Caller, line: Line) -> None:
         """Put the caller into line; once, until `next` has given him out."""
         self._lines[line].add(caller, dear=caller in self._dear)
-        self._waiting += 1
+        self._waiting += line is not _SERVERS
 
     def next(self) -> Caller | None:
         """Return who is served now; None if nobody waits, or may be served in this turn."""
-        if self._spent_ms >= self._budget_ms:
+        servers = self._lines[_SERVERS]
+        if servers.count and self._servers_spent_ms < self._servers_ms:
+            return servers.take()
+        if not self._waiting or self._spent_ms >= self._budget_ms:
             return None
-        for _ in range(1 + len(self._lines)):  # Ours perhaps twice: a handshake comes between.
+        for _ in range(len(self._lines)):  # Ours perhaps twice: a handshake comes between.
             line = self._lines[self._place]
             if line.count and line.may_be_served():
                 caller = line.take()
@@ -130,13 +144,16 @@ class Turn(Generic[Caller]):
 
         Then it is time to arrange for the next one to begin.
         """
-        self._spent_ms += ms
-        if line is not _OURS:
-            self._lines[line].charge(ms)
         if ms > self._dear_ms:
             self._dear.add(caller)
         elif self._dear:
             self._dear.discard(caller)
+        if line is _SERVERS:
+            self._servers_spent_ms += ms
+            return self._servers_spent_ms * 2 >= self._servers_ms
+        self._spent_ms += ms
+        if line is not _OURS:
+            self._lines[line].charge(ms)
         return self._spent_ms * 2 >= self._budget_ms
 
     def charge(self, line: Line, ms: float) -> None:

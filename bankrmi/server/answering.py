@@ -33,7 +33,7 @@ from bankrmi.replication.effects import (
     Reply,
 )
 from bankrmi.replication.entry import CANCELLED, Entry
-from bankrmi.rmi import Call
+from bankrmi.rmi import Call, LongAnswer
 
 __all__ = ["Asked", "many", "one"]
 
@@ -178,15 +178,20 @@ def one(asked: Asked, reply: Decided) -> dict[str, Any]:
     raise _declined(asked.account, entry, request_id=asked.request_id, history=reply.history)
 
 
-def many(asked: Asked, reply: Decided) -> dict[str, Any]:
+def many(asked: Asked, reply: Decided) -> dict[str, Any] | LongAnswer:
     """Return the answer to `submit` and `outcome`: what became of each operation."""
     _refuse_cancelled(asked, reply)
-    return {
+    entries = reply.entries
+    head = {
         "request_id": asked.request_id,
         "history": reply.history,
-        "action_id": reply.entries[-1].action_id,
-        "results": [_result(entry) for entry in reply.entries],
+        "action_id": entries[-1].action_id,
     }
+    if len(entries) <= ANSWERED_AT_ONCE:
+        return {**head, "results": list(map(_result, entries))}
+    return LongAnswer(
+        head, "results", len(entries), lambda start, end: list(map(_result, entries[start:end]))
+    )
 
 
 def _refuse_cancelled(asked: Asked, reply: Decided) -> None:

@@ -26,6 +26,7 @@ from bankrmi.logging_setup import configure, reopen_log
 from bankrmi.parent_death import end_with_parent
 from bankrmi.readiness import say_awaiting, say_ready
 from bankrmi.replication.events import StopAsked
+from bankrmi.replication.queue import ENTRY_BYTES
 from bankrmi.replication.replica import Replica, Role
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi import PROTOCOL_VERSION, Daemon, Limits, handshake
@@ -52,7 +53,7 @@ log = structlog.get_logger("bankrmi.server")
 
 _DONE, _ERROR, _USAGE = 0, 1, 2
 LEAVE_SECONDS = 1.5
-_ITEMS_PER_OPERATION, _ITEMS_PER_ENTRY = 6, 14
+_ITEMS_PER_OPERATION, _ITEMS_PER_ENTRY = 6, 22
 """Values that an operation of a request and an entry of a checkpoint take in a message."""
 
 
@@ -110,7 +111,7 @@ class _Process:
     async def serve(self, ready_fd: int | None) -> None:
         """Serve until a signal or a failure; raise what went wrong."""
         configuration, name = self._configuration, self._name
-        daemon = Daemon(_limits(configuration), self._greeting, servers=configuration.servers)
+        daemon = Daemon(_limits(configuration), self._greeting, servers=self._settings.others)
         replica = Replica(self._settings, self._journal, start_id=self._start_id, now_ms=now_ms())
         coordinator = WitnessClient(
             configuration.witness, configuration.service, handshake=handshake("server", server=name)
@@ -286,11 +287,12 @@ def _settings(configuration: Configuration, name: str, *, first: bool) -> Settin
 
 def _limits(configuration: Configuration) -> Limits:
     limits, least = configuration.limits, Limits()
-    operations, entries = limits.operations_per_request, limits.group_bytes // 32
+    operations = limits.operations_per_request
+    entries = max(limits.group_bytes // ENTRY_BYTES, Settings(server="", servers=()).catch_up_operations)
     return Limits(
         **limits.model_dump(exclude=set(NOT_THE_DAEMONS)),
         items=max(least.items, _ITEMS_PER_OPERATION * operations + 1000),
-        server_items=max(least.server_items, _ITEMS_PER_ENTRY * (operations + entries)),
+        server_call_items=_ITEMS_PER_ENTRY * (operations + entries) + 8000,
     )
 
 

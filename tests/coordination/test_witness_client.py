@@ -19,7 +19,7 @@ from tests.coordination.views import both, first
 @asynccontextmanager
 async def served(witness: RemoteObject) -> AsyncIterator[tuple[Daemon, WitnessClient]]:
     daemon = Daemon(Limits(), dict)
-    daemon.register(WITNESS_ID, witness, for_servers=True)
+    daemon.register(WITNESS_ID, witness, for_servers=True, of_any_bank=True)
     await daemon.listen("127.0.0.1:0")
     client = WitnessClient(daemon.address, "account", handshake=handshake("server"), timeout_ms=300)
     yield daemon, client
@@ -109,7 +109,7 @@ def test_a_lost_connection_is_silence_at_once_and_the_next_call_makes_a_new_one(
             assert (silence, sent) == ("silence", False)
             assert "nobody listens" in reason
             again = Daemon(Limits(), dict)
-            again.register(WITNESS_ID, PlainObject(NoView(), ("read",)), for_servers=True)
+            again.register(WITNESS_ID, PlainObject(NoView(), ("read",)), for_servers=True, of_any_bank=True)
             await again.listen(address)
             assert await told(client.read) == (None,)
             await again.close()

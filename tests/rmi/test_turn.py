@@ -45,7 +45,7 @@ class Driven:
 
 
 def _line(caller: str) -> Line:
-    return {"s": Line.STRANGERS, "g": Line.GREETINGS}.get(caller[0], Line.OURS)
+    return {"s": Line.STRANGERS, "g": Line.GREETINGS, "S": Line.SERVERS}.get(caller[0], Line.OURS)
 
 
 def test_a_turn_ends_when_its_budget_is_spent_and_no_message_is_cut() -> None:
@@ -58,6 +58,40 @@ def test_a_turn_ends_when_its_budget_is_spent_and_no_message_is_cut() -> None:
     assert [driven.serve(1), driven.serve(1), driven.serve(1)] == ["c", "d", None]
     assert driven.turn.is_free(Line.OURS)
     assert driven.turn.pause_ms() is None
+
+
+def test_servers_come_before_callers_and_leave_them_their_turn() -> None:
+    driven = Driven(budget_ms=4, servers_ms=8)
+    driven.wait("a", "b", "S1", "S2", "S3")
+    assert [driven.serve(7), driven.serve(7), driven.serve(3), driven.serve(3)] == ["S1", "S2", "a", "b"]
+    assert driven.serve(1) is None
+    assert not driven.turn.is_free(Line.SERVERS)
+    assert driven.turn.pause_ms() == 0
+    driven.turn.begin()
+    assert driven.serve(1) == "S3"
+    assert driven.turn.is_free(Line.SERVERS)
+
+
+def test_a_server_waits_for_at_most_one_dear_message_of_others_in_its_name() -> None:
+    driven = Driven()
+    false = {f"S false {number}": 60.0 for number in range(16)}
+    driven.wait(*false)
+    driven.serve_for(2000, false)
+    driven.wait("S true")
+    driven.served.clear()
+    driven.serve_for(1000, {**false, "S true": 0.5})
+    assert driven.served[0].startswith("S false"), "it came while one was next"
+    assert driven.served[1::2] == ["S true"] * len(driven.served[1::2])
+    assert len(driven.served) > 10
+
+
+def test_what_servers_cost_is_not_taken_from_the_budget_of_callers() -> None:
+    driven = Driven(budget_ms=4)
+    assert driven.turn.spent("S", Line.SERVERS, 30.0)
+    assert driven.turn.is_free(Line.OURS)
+    driven.turn.charge(Line.SERVERS, 1000.0)
+    driven.wait("g")
+    assert driven.serve(1) == "g"
 
 
 def test_half_of_a_turn_is_told_so_that_the_next_one_can_be_arranged() -> None:

@@ -151,7 +151,7 @@ class Joiner:
         """
         replica = self.replica
         view = replica.view
-        if self._copying or view is None or view.primary not in replica.links:
+        if self._awaits_copy() or view is None or view.primary not in replica.links:
             return
         admitted = self._admitted == (view.history, view.epoch) and not replica.standby.is_silent()
         if admitted or replica.now_ms - self._asked_ms < self._pause_ms:
@@ -197,11 +197,18 @@ class Joiner:
             answer.outcome == "copy"
             and view is not None
             and view.primary == answer.server
-            and not self._copying
+            and not self._awaits_copy()
         ):
             self._copying = True
             self._copied_view = view
             replica.effects.append(FetchCopy(view.primary))
+
+    def _awaits_copy(self) -> bool:
+        """Whether a copy is on its way that could still be put in place.
+
+        One of a view before could not; and its source may be silent for ever.
+        """
+        return self._copying and self._copied_view == self.replica.view
 
     def _outside(self) -> bool:
         view = self.replica.view

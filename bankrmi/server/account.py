@@ -1,45 +1,27 @@
 """The account object: what clients call, turned into events for the rules.
 
 Rule 1: a call is answered exactly once, by the rules or, when it has waited too long, with `InDoubt`.
-Rule 2: what is malformed is refused before the rules see it; what is too much is told `Busy` before it costs.
-Rule 3: a retry joins the request that it repeats (see `waiting`).
+Rule 2: what is malformed is refused before the rules see it; who may wait for them, `admission` says.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from math import ceil
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bankrmi.bank.accounts import packed, packed_form
 from bankrmi.bank.operations import Deposit, Operation, Withdraw, check_account, parse_request_id
 from bankrmi.errors import InvalidRequest
-from bankrmi.replication.effects import IsBusy, Reply
-from bankrmi.replication.events import (
-    CallersGone,
-    Event,
-    OutcomeAsked,
-    Overdue,
-    ReadArrived,
-    RequestArrived,
-    Seen,
-)
+from bankrmi.replication.events import Seen
 from bankrmi.rmi import Call, Exposed
 from bankrmi.rmi.objects import is_of_the_call_itself
-from bankrmi.server.answering import Asked, busy, many, one
-from bankrmi.server.rates import EntryRates
-from bankrmi.server.waiting import OVERDUE_SHARE, Waiting, WaitingRoom, cost_of
+from bankrmi.server.admission import Admission
+from bankrmi.server.answering import Asked, many, one
 
 __all__ = ["ACCOUNT_ID", "AccountObject"]
 
 ACCOUNT_ID = "bankrmi.account."
-
-OPERATION_MS = 0.012
-"""About what it takes to decide an operation, outside of the turns of callers."""
-
-LOOK_MS = 100.0
-"""How often it is looked who has waited too long, or is gone."""
 
 
 class AccountObject:
@@ -52,25 +34,16 @@ class AccountObject:
 
     def __init__(
         self,
-        take: Callable[[Event], None],
+        admission: Admission,
         status: Callable[[], dict[str, Any]],
         *,
         addresses: Mapping[str, str],
-        now_ms: Callable[[], float],
-        room: WaitingRoom,
-        rates: EntryRates,
         operations_per_request: int,
-        timeout_ms: float,
     ) -> None:
-        self._take = take
+        self._admission = admission
         self._status = status
-        self._now_ms = now_ms
         self._addresses = addresses
-        self._room = room
-        self._rates = rates
         self._at_most = operations_per_request
-        self._timeout_ms = timeout_ms
-        self._looked_ms = float("-inf")
         self._methods: dict[str, Callable[..., None]] = {
             "withdraw": self._withdraw,
             "deposit": self._deposit,
@@ -107,7 +80,7 @@ class AccountObject:
         request, text = _request(request_id)
         checked = _seen(seen)
         asked = Asked(call, one, self._addresses, account=operation.account, request_id=text)
-        self._request(asked, request, lambda: [packed(operation)], 1, checked)
+        self._admission.request(asked, request, lambda: [packed(operation)], 1, checked)
 
     def _submit(self, call: Call, operations: Any, request_id: Any = None, seen: Any = None) -> None:
         if not isinstance(operations, Sequence) or isinstance(operations, str | bytes) or not operations:
@@ -119,104 +92,25 @@ class AccountObject:
         request, text = _request(request_id)
         checked = _seen(seen)
         asked = Asked(call, many, self._addresses, request_id=text)
-        self._request(asked, request, lambda: list(map(packed_form, operations)), len(operations), checked)
+        self._admission.request(
+            asked, request, lambda: list(map(packed_form, operations)), len(operations), checked
+        )
 
     def _outcome(self, call: Call, request_id: Any, seen: Any = None) -> None:
         request = parse_request_id(request_id)
         checked = _seen(seen)
-        asked = Asked(call, many, self._addresses, request_id=request_id)
-        key = ("outcome", *request)
-        if not self._joins(asked, key, None):
-            self._check_load(asked, 0, entries=1)
-            waiting = self._let_in(asked, key, None, 0)
-            self._take(OutcomeAsked(waiting, request, checked, call.peer.address))
+        self._admission.outcome(Asked(call, many, self._addresses, request_id=request_id), request, checked)
 
     def _balance(self, call: Call, account: Any, seen: Any = None) -> None:
         checked = _seen(seen)
         asked = Asked(call, many, self._addresses, account=check_account(account))
-        self._check_load(asked, 0, entries=0)
-        self._take(ReadArrived(self._let_in(asked, None, None, 0), account, checked))
+        self._admission.read(asked, account, checked)
 
     def _tell_status(self, call: Call) -> None:
         call.answer(self._status())
 
     def _attribute(self, call: Call, name: str) -> None:
         call.answer(self._status()[name])
-
-    # -- waiting ---------------------------------------------------------------------------------
-
-    def _request(
-        self,
-        asked: Asked,
-        request: tuple[str, int],
-        work: Callable[[], list[bytes]],
-        count: int,
-        seen: Seen | None,
-    ) -> None:
-        """Have a request decided; `work` makes its operations, once it is known that there is room."""
-        key = ("request", *request)
-        if self._room.find(key) is not None:
-            self._joins(asked, key, work())
-            return
-        self._check_load(asked, count, entries=count)
-        operations = work()
-        asked.call.charge(count * OPERATION_MS)
-        waiting = self._let_in(asked, key, operations, count)
-        self._take(RequestArrived(waiting, request, operations, seen, asked.call.peer.address))
-
-    def _joins(self, asked: Asked, key: Hashable, content: Any) -> bool:
-        """Attach a retry to what waits under its id, if anything does."""
-        waiting = self._room.find(key)
-        if waiting is None:
-            return False
-        if waiting.content != content:
-            raise InvalidRequest(
-                "this request id was used before, for another operation", request_id=asked.request_id
-            )
-        self._forget_arguments(asked.call)
-        self._room.join(waiting, asked, self._now_ms())
-        return True
-
-    def _check_load(self, asked: Asked, operations: int, *, entries: int) -> None:
-        """Raise Busy if too much waits here, or if this caller makes the journals grow too fast."""
-        if not self._room.has_room(cost_of(operations), self._now_ms()):
-            raise busy(asked.request_id)
-        if entries:
-            peer = asked.call.peer
-            wait_ms = self._rates.wait_ms(peer.address, entries, self._now_ms(), ours=peer.our_protocol)
-            if wait_ms > 0:
-                raise busy(asked.request_id, retry_ms=ceil(wait_ms))
-
-    def _let_in(self, asked: Asked, key: Hashable | None, content: Any, operations: int) -> Waiting:
-        self._forget_arguments(asked.call)
-        waiting = Waiting(self._answer, cost_of(operations), key, content)
-        self._room.enter(waiting, asked, self._now_ms())
-        return waiting
-
-    def _forget_arguments(self, call: Call) -> None:
-        """What a call said costs several times what is kept of it."""
-        call.args, call.kwargs = (), {}
-
-    def _answer(self, waiting: Waiting, reply: Reply) -> None:
-        for asked in self._room.leave(waiting, self._now_ms(), turned_away=isinstance(reply, IsBusy)):
-            asked.answer(reply)  # type: ignore[attr-defined]  # Only these were let in.
-
-    def give_up_overdue(self) -> None:
-        """Answer what has waited too long (promise 6, every call ends), and forget who is gone.
-
-        What nobody waits for any more is not decided, if it is not yet; nor is what might end in doubt.
-        """
-        now_ms = self._now_ms()
-        if now_ms - self._looked_ms < LOOK_MS:
-            return
-        self._looked_ms = now_ms
-        left, late = self._room.give_up(now_ms - self._timeout_ms, now_ms)
-        if left:
-            self._take(CallersGone(frozenset(left)))
-        for _, asked in late:
-            asked.give_up()  # type: ignore[attr-defined]
-        if overdue := self._room.waiting_since(now_ms - OVERDUE_SHARE * self._timeout_ms):
-            self._take(Overdue(frozenset(overdue)))
 
 
 def _request(request_id: Any) -> tuple[tuple[str, int], str]:

@@ -35,7 +35,7 @@ from bankrmi.replication.effects import (
 from bankrmi.replication.entry import CANCELLED, Entry
 from bankrmi.rmi import Call, LongAnswer
 
-__all__ = ["Asked", "many", "one"]
+__all__ = ["Asked", "busy", "many", "one", "too_late"]
 
 _DECLINES: dict[str, tuple[type[BankError], str]] = {
     INSUFFICIENT: (InsufficientFunds, "the amount exceeds the balance of account {account}"),
@@ -45,6 +45,9 @@ _DECLINES: dict[str, tuple[type[BankError], str]] = {
 
 ANSWERED_AT_ONCE = 32
 """Entries; an answer about more is made when it is the caller's turn."""
+
+OPERATION_MS = 0.012
+"""About what it takes to decide an operation, outside of the turns of callers."""
 
 ENTRY_MS = 0.003
 """About what it takes to look up an entry, outside of the turns of callers."""
@@ -59,7 +62,7 @@ class Asked:
     Not a dataclass: one is made for every call.
     """
 
-    __slots__ = ("account", "addresses", "call", "form", "request_id")
+    __slots__ = ("account", "addresses", "call", "form", "peer", "request_id")
 
     def __init__(
         self,
@@ -71,6 +74,7 @@ class Asked:
         request_id: str | None = None,
     ) -> None:
         self.call = call
+        self.peer = call.peer
         self.form = form
         self.addresses = addresses
         self.account = account
@@ -80,6 +84,13 @@ class Asked:
     def gone(self) -> bool:
         """Whether nobody is left to read the answer."""
         return self.call.connection_lost
+
+    def begin_waiting(self, operations: int) -> None:
+        """What a call said costs several times what is kept of it; deciding it is for later."""
+        call = self.call
+        call.args, call.kwargs = (), {}
+        if operations:
+            call.charge(operations * OPERATION_MS)
 
     def answer(self, reply: Reply) -> None:
         """Answer with what the rules say; for a caller that is gone, without making the form of it."""
@@ -97,7 +108,7 @@ class Asked:
 
     def give_up(self) -> None:
         """Say that it has taken too long."""
-        self.call.fail(_too_late(self.request_id))
+        self.call.fail(too_late(self.request_id))
 
     def _value(self, reply: Reply) -> Any:
         match reply:
@@ -139,7 +150,8 @@ def busy(request_id: str | None, *, retry_ms: int = BUSY_RETRY_MS) -> Busy:
     )
 
 
-def _too_late(request_id: str | None) -> BankError:
+def too_late(request_id: str | None) -> BankError:
+    """Return the error of a call that has waited too long."""
     if request_id is None:
         return NotPrimary("this server could not make sure in time that it leads", primary=None)
     return InDoubt(

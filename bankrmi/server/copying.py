@@ -1,11 +1,11 @@
 """A copy of the primary's database, for a server that has nothing in common with it.
 
+Files, links and logs; who gets a copy and when is in `copy_serving` and `copy_fetching`.
+
 Rule 1: the primary copies a few pages whenever it has nothing else to do: nobody waits for a joiner.
 Rule 2: the joiner verifies what it got before it tells the rules that it has it.
-Rule 3: one joiner at a time: a copy is its own until it has it, is gone, or has read nothing for too long.
-Rule 4: no copy stays on a disk that is of no use to anybody any more.
-Rule 5: neither of the two fills its disk for a copy; a joiner that got none asks for another one after pauses
-        that grow, and says why at most every few minutes.
+Rule 3: no copy stays on a disk that is of no use to anybody any more.
+Rule 4: neither of the two fills its disk for a copy, and each says so at most every few minutes.
 """
 
 from __future__ import annotations
@@ -14,155 +14,80 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import apsw
 import structlog
 
-from bankrmi.errors import BankError, InvalidRequest, OperationFailed
-from bankrmi.replication.events import CopyEnded, Event
+from bankrmi.errors import BankError
+from bankrmi.replication.events import Event
 from bankrmi.replication.journal import Adopted
-from bankrmi.rmi import Call, Failure, RemoteError, handshake, open_link
+from bankrmi.rmi import Failure, RemoteError, handshake, open_link
+from bankrmi.server.copy_fetching import Fetches, downloading
+from bankrmi.server.copy_serving import NAME_BYTES, SECONDS, CopyServer
 from bankrmi.server.peer_network import STANDBY_ID
+from bankrmi.server.ports import Clock
 from bankrmi.storage.copying import CopyMaker, put_in_place, remove_logs, verify_copy
-from bankrmi.storage.database import DiskFailed, private_opener
+from bankrmi.storage.database import private_opener
 from bankrmi.storage.journal import SqliteJournal
 from bankrmi.storage.space import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CopyFetcher", "CopyServer"]
+__all__ = ["CopyFetcher", "copy_server", "remove_leftovers"]
 
 log = structlog.get_logger("bankrmi.server")
 
-CHUNK_BYTES = 4 << 20
-SECONDS = 30.0
-WATCH_SECONDS = 0.5
-STEP_PAUSE_SECONDS = 0.0005
-LONGEST_PAUSE_SECONDS = 15.0
-FIRST_PAUSE_SECONDS = 0.5
-SAY_AGAIN_SECONDS = 300.0
-
-NAME_BYTES = 4
 OWN_NAMES = f"copy-{'[0-9a-f]' * 2 * NAME_BYTES}.db*"
 """What a process that was killed may have left; other names are somebody else's."""
 
 
-@dataclass(slots=True)
-class _Made:
-    """A copy that is being handed out."""
-
-    name: str
-    path: Path
-    call: Call
-    read_at: float
+def copy_server(source: Callable[[], apsw.Connection], directory: Path, clock: Clock) -> CopyServer:
+    """Return who makes copies of a database, as files in this folder."""
+    return CopyServer(lambda name: CopyMaker(source(), directory / f"copy-{name}.db"), clock, log.warning)
 
 
-class Complaint:
-    """One thing that is wrong: said at once, and again after some minutes if it still is."""
-
-    def __init__(self) -> None:
-        self._said_at = float("-inf")
-
-    def say(self, what: str, **details: object) -> None:
-        """Log it, unless that was done not long ago."""
-        now_s = asyncio.get_running_loop().time()
-        if now_s - self._said_at >= SAY_AGAIN_SECONDS:
-            self._said_at = now_s
-            log.warning(what, **details)
-
-    def is_over(self) -> None:
-        """It went well: the next time is news."""
-        self._said_at = float("-inf")
+def remove_leftovers(directory: Path) -> None:
+    """Remove what a process that was killed had made for others."""
+    for leftover in directory.glob(OWN_NAMES):
+        if leftover.is_file():
+            leftover.unlink(missing_ok=True)
 
 
-class CopyServer:
-    """Makes copies of this server's database, one at a time, and hands them out in chunks."""
+class _File:
+    """Where a copy is put while it comes (see `copy_fetching.Place`)."""
 
-    def __init__(self, source: Callable[[], apsw.Connection], directory: Path) -> None:
-        self._source = source
-        self._directory = directory
-        self._made: _Made | None = None
-        self._making: CopyMaker | None = None
-        self._complained = Complaint()
-        for leftover in directory.glob(OWN_NAMES):
-            if leftover.is_file():
-                leftover.unlink(missing_ok=True)
+    def __init__(self, path: Path, on_progress: Callable[[tuple[int, int]], None]) -> None:
+        self._path = path
+        self._on_progress = on_progress
+        self._file: BinaryIO | None = None
+        self._size = 0
 
-    def begin(self, call: Call) -> None:
-        """Answer (name, size in bytes) when a copy is made."""
-        self._drop_if_unwanted()
-        if self._making is not None or self._made is not None:
-            raise OperationFailed("another server is getting a copy")
-        name = secrets.token_hex(NAME_BYTES)
-        try:
-            self._making = CopyMaker(self._source(), self._directory / f"copy-{name}.db")
-        except (apsw.Error, DiskFailed, BankError, OSError) as error:
-            self._complained.say("no copy can be made for another server", reason=str(error))
-            raise OperationFailed(f"no copy can be made: {error}") from error
-        self._step(name, self._making, call)
+    def begin(self, size: int) -> None:
+        self.throw_away()  # With its logs: they would be brought into the new one.
+        check_room(self._path.parent, size)
+        self._file = open(self._path, "wb", opener=private_opener)  # noqa: SIM115  # Closed by `close`.
+        self._size = size
 
-    def _step(self, name: str, making: CopyMaker, call: Call) -> None:
-        try:
-            done = making.step()
-        except (apsw.Error, BankError, OSError) as error:
-            self._making = None
-            making.abandon()
-            self._complained.say("no copy can be made for another server", reason=str(error))
-            call.fail(OperationFailed(f"the copy failed: {error}"))
-            return
-        if not done and not call.connection_lost:
-            asyncio.get_running_loop().call_later(STEP_PAUSE_SECONDS, self._step, name, making, call)
-            return
-        self._making = None
-        if not done:
-            making.abandon()
-            return
-        self._complained.is_over()
-        self._made = _Made(name, making.path, call, asyncio.get_running_loop().time())
-        call.answer([name, making.path.stat().st_size])
-        self._watch()
+    def write(self, chunk: bytes) -> None:
+        assert self._file is not None
+        self._file.write(chunk)
+        self._on_progress((self.length, self._size))
 
-    def _watch(self) -> None:
-        """Look now and then whether whoever asked for a copy still wants it."""
-        self._drop_if_unwanted()
-        if self._made is not None:
-            asyncio.get_running_loop().call_later(WATCH_SECONDS, self._watch)
-
-    def _drop_if_unwanted(self) -> None:
-        made = self._made
-        if made is not None:
-            idle_s = asyncio.get_running_loop().time() - made.read_at
-            if made.call.connection_lost or idle_s > SECONDS:
-                self.end(made.name)
-
-    def read(self, name: object, offset: object) -> bytes:
-        """Return a chunk of a copy; empty at its end."""
-        made = self._made
-        if type(offset) is not int or not 0 <= offset < 1 << 62:
-            raise InvalidRequest("a copy is read from a byte on, which is a whole number")
-        if made is None or made.name != name:
-            raise InvalidRequest("there is no such copy any more: begin again")
-        made.read_at = asyncio.get_running_loop().time()
-        with made.path.open("rb") as file:
-            file.seek(offset)
-            return file.read(CHUNK_BYTES)
-
-    def end(self, name: object) -> None:
-        """Throw a copy away."""
-        if self._made is not None and self._made.name == name:
-            self._made.path.unlink(missing_ok=True)
-            self._made = None
+    @property
+    def length(self) -> int:
+        return self._file.tell() if self._file is not None else 0
 
     def close(self) -> None:
-        """Throw everything away."""
-        if self._making is not None:
-            self._making.abandon()
-        if self._made is not None:
-            self.end(self._made.name)
+        if self._file is not None:
+            self._file.close()
+
+    def throw_away(self) -> None:
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+            remove_logs(self._path)
 
 
 class CopyFetcher:
@@ -177,6 +102,7 @@ class CopyFetcher:
         reopen: Callable[[], SqliteJournal],
         open_copy: Callable[[Path], SqliteJournal],
         current: Callable[[], SqliteJournal],
+        clock: Clock,
     ) -> None:
         self._handshake = handshake("server", server=server)
         self._addresses = addresses
@@ -190,66 +116,58 @@ class CopyFetcher:
         self.fetched: tuple[int, int] | None = None
         """Bytes that are here, and bytes of the whole, while there is something to fetch."""
         self._task: asyncio.Task[None] | None = None
-        self._complained = Complaint()
-        self._pause_s = 0.0
-        self._not_before: dict[str, float] = {}
+        self._fetches = Fetches(clock, take, self._begin, log.warning)
 
     def fetch(self, primary: str) -> None:
-        """Begin; `CopyEnded` is taken when it is done: at once, if it is too soon after a failure."""
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._not_before.get(primary, 0.0):
-            loop.call_soon(self._take, CopyEnded(fetched=False))
-        else:
-            self._task = loop.create_task(self._fetch(primary))
+        """Begin, in place of what was begun before; `CopyEnded` is taken when it is done."""
+        if self._task is not None:
+            self._task.cancel()
+        self._fetches.fetch(primary)
 
-    def _failed(self, primary: str, reason: str) -> None:
-        self._complained.say("no copy", source=primary, reason=reason)
-        now_s = asyncio.get_running_loop().time()
-        self._not_before = {primary: now_s + self._pause_s}
-        self._pause_s = min(max(2 * self._pause_s, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+    def _begin(self, primary: str, number: int) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._fetch(primary, number, self._task))
 
-    async def _fetch(self, primary: str) -> None:
-        fetched = False
+    async def _fetch(self, primary: str, number: int, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])  # There is one file for all of them.
+        wrong = ""
         try:
             size = await self._download(primary)
-            wrong = await asyncio.to_thread(verify_copy, self._path)
-            if wrong:
-                self._failed(primary, f"it is damaged: {wrong}")
-            else:
-                fetched = True
-                self._pause_s = 0.0
-                self._complained.is_over()
-                log.info("copy fetched", source=primary, bytes=size)
+            if damage := await _verified(self._path):
+                wrong = f"it is damaged: {damage}"
         except (Failure, RemoteError, BankError, OSError) as error:
-            self._failed(primary, str(error))
+            wrong = str(error) or type(error).__name__
         except Exception as error:  # Whatever it was, the rules have to hear that there is none.
-            self._failed(primary, f"{type(error).__name__}: {error}")
-        if not fetched:
-            self._throw_away()
-        self._take(CopyEnded(fetched=fetched))
+            wrong = f"{type(error).__name__}: {error}"
+        if wrong:
+            if self._fetches.is_newest(number):
+                self._throw_away()
+            self._fetches.failed(number, primary, wrong)
+        else:
+            log.info("copy fetched", source=primary, bytes=size)
+            self._fetches.succeeded(number)
 
     def _throw_away(self) -> None:
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
-            remove_logs(self._path)
+        _File(self._path, lambda _: None).throw_away()
+
+    def _progressed(self, fetched: tuple[int, int]) -> None:
+        self.fetched = fetched
 
     async def _download(self, primary: str) -> int:
         link = await open_link(self._addresses[primary], STANDBY_ID + primary, self._handshake, SECONDS)
+        place = _File(self._path, self._progressed)
+        download = downloading(primary, place)
         try:
-            name, size = _announced(await link.ask("begin_copy", [], 10 * SECONDS))
-            self._throw_away()  # With its logs: they would be brought into the new one.
-            check_room(self._path.parent, size)
-            with open(self._path, "wb", opener=private_opener) as file:
-                while chunk := await link.ask("read_copy", [name, file.tell()], SECONDS):
-                    if not isinstance(chunk, bytes) or file.tell() + len(chunk) > size:
-                        raise OperationFailed(f"{primary} gave another copy than it had announced")
-                    file.write(chunk)
-                    self.fetched = (file.tell(), int(size))
-            await link.ask("end_copy", [name], SECONDS)
+            ask = next(download)
+            while True:
+                ask = download.send(await link.ask(ask.method, ask.args, ask.seconds))
+        except StopIteration as done:
+            return int(done.value)
         finally:
+            download.close()
+            place.close()
             link.close()
             self.fetched = None
-        return size
 
     def install(self, adopted: Adopted | None) -> SqliteJournal | None:
         """Put what was fetched in place and return it opened; or (None) throw it away."""
@@ -279,11 +197,11 @@ class CopyFetcher:
             self._task.cancel()
 
 
-def _announced(answer: object) -> tuple[str, int]:
-    """Return name and size in bytes of the copy that a primary has made."""
-    match answer:
-        case [str(name), int(size)] if size >= 0:
-            return name, size
-    raise OperationFailed(
-        "the primary's copy has no name and size that can be read: upgrade the older server"
-    )
+async def _verified(path: Path) -> str:
+    """Return what is wrong with a copy; whoever gives up waits for the thread that is reading it."""
+    verifying = asyncio.ensure_future(asyncio.to_thread(verify_copy, path))
+    try:
+        return await asyncio.shield(verifying)
+    except asyncio.CancelledError:
+        await asyncio.wait([verifying])
+        raise

@@ -31,9 +31,11 @@ from bankrmi.replication.replica import Replica, Role
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi import PROTOCOL_VERSION, Daemon, Limits, handshake
 from bankrmi.server.account import ACCOUNT_ID, AccountObject
+from bankrmi.server.admission import Admission
 from bankrmi.server.agreement import stated
 from bankrmi.server.clock import now_ms
-from bankrmi.server.copying import CopyFetcher, CopyServer
+from bankrmi.server.copy_serving import CopyServer
+from bankrmi.server.copying import CopyFetcher, copy_server, remove_leftovers
 from bankrmi.server.data_directory import DataDirectory
 from bankrmi.server.driver import Driver
 from bankrmi.server.exporting import Exports
@@ -104,7 +106,7 @@ class _Process:
         self._start_id = secrets.token_hex(8)
         self._settings = _settings(configuration, name, first=first)
         self._stated = stated(configuration)
-        self._copy_server = CopyServer(lambda: self._driver.journal.database, self._disk.path)
+        remove_leftovers(self._disk.path)
 
     # -- serving ---------------------------------------------------------------------------------
 
@@ -120,10 +122,11 @@ class _Process:
         network = PeerNetwork(name, self._start_id, configuration.servers, self._stated)
         links = PeerLinks(self._settings.others, network, driver.clock, driver.take)
         fetcher = self._fetcher()
+        copies = copy_server(lambda: driver.journal.database, self._disk.path, driver.clock)
         driver.start(links, fetcher)
         naming = Naming(configuration, name, self._start_id, lambda: driver.journal.incarnation)
         exports = self._exports()
-        account = self._register_objects(daemon, exports, fetcher, network)
+        admission = self._register_objects(daemon, exports, fetcher, copies, network)
         self._catch_signals()
         try:
             await daemon.listen(configuration.servers[name])
@@ -131,7 +134,7 @@ class _Process:
             links.open()
             naming.open()
             on_tick = _each_of(
-                _ReadyLine(replica, account, ready_fd, configuration.servers[name]),
+                _ReadyLine(replica, admission, ready_fd, configuration.servers[name]),
                 self._tend_disk,
                 exports.tick,
             )
@@ -147,7 +150,7 @@ class _Process:
             network.close()
             coordinator.close()
             await daemon.close()
-            self._copy_server.close()
+            copies.close()
         if why:
             raise OperationFailed(f"stopped: {why}")  # The end of the process releases the directory.
         driver.journal.close()
@@ -165,6 +168,7 @@ class _Process:
             reopen=lambda: self._disk.journal_at(self._disk.database),
             open_copy=lambda path: self._disk.journal_at(path, as_copy=True),
             current=lambda: self._driver.journal,
+            clock=self._driver.clock,
         )
 
     def _exports(self) -> Exports:
@@ -177,26 +181,33 @@ class _Process:
         return Exports(self._driver, accounts, server=self._name, now_ms=now_ms, timeout_ms=timeout_ms)
 
     def _register_objects(
-        self, daemon: Daemon, exports: Exports, fetcher: CopyFetcher, network: PeerNetwork
-    ) -> AccountObject:
+        self,
+        daemon: Daemon,
+        exports: Exports,
+        fetcher: CopyFetcher,
+        copies: CopyServer,
+        network: PeerNetwork,
+    ) -> Admission:
         configuration, name, driver = self._configuration, self._name, self._driver
-        account = AccountObject(
+        limits, timeout_ms = configuration.limits, configuration.client.timeout_ms
+        admission = Admission(
             driver.take,
+            now_ms=now_ms,
+            room=WaitingRoom(limits.waiting_bytes, slow_ms=SLOW_SHARE * timeout_ms),
+            rates=_rates(configuration),
+            timeout_ms=timeout_ms,
+        )
+        account = AccountObject(
+            admission,
             lambda: status_of(driver.replica, configuration, fetcher.fetched, network.silent()),
             addresses=configuration.servers,
-            now_ms=now_ms,
-            room=WaitingRoom(
-                configuration.limits.waiting_bytes, slow_ms=SLOW_SHARE * configuration.client.timeout_ms
-            ),
-            rates=_rates(configuration),
-            operations_per_request=configuration.limits.operations_per_request,
-            timeout_ms=configuration.client.timeout_ms,
+            operations_per_request=limits.operations_per_request,
         )
         daemon.register(ACCOUNT_ID + name, account)
-        standby = StandbyObject(driver.take, self._copy_server, self._settings.others)
+        standby = StandbyObject(driver.take, copies, self._settings.others)
         daemon.register(STANDBY_ID + name, standby, for_servers=True)
         daemon.register(OPERATOR_ID + name, OperatorObject(driver.take, exports), roles={"operator"})
-        return account
+        return admission
 
     def _greeting(self) -> dict[str, object]:
         return {
@@ -237,16 +248,16 @@ class _Process:
 class _ReadyLine:
     """Says once, to whoever started the process, that it has a role; and looks for overdue calls."""
 
-    def __init__(self, replica: Replica, account: AccountObject, ready_fd: int | None, address: str) -> None:
+    def __init__(self, replica: Replica, admission: Admission, ready_fd: int | None, address: str) -> None:
         self._replica = replica
-        self._account = account
+        self._admission = admission
         self._ready_fd = ready_fd
         self._address = address
         self._ready = False
 
     def __call__(self) -> None:
         """Look at every tick."""
-        self._account.give_up_overdue()
+        self._admission.give_up_overdue()
         role = self._replica.role
         if self._ready or role not in (Role.PRIMARY, Role.STANDBY):
             return

@@ -17,7 +17,7 @@ from bankrmi.replication.fields import Check, identifier, number
 from bankrmi.replication.messages import Census, Checkpoint, JoinRequest, LeaveRequest, Message
 from bankrmi.rmi import Call, Exposed
 from bankrmi.rmi.complaints import complaints
-from bankrmi.server.copying import CopyServer
+from bankrmi.server.copy_serving import CopyServer
 from bankrmi.server.wire import METHODS, answer_to_wire, message_from_wire
 
 __all__ = ["ServerToken", "StandbyObject", "refuse"]
@@ -105,14 +105,7 @@ class StandbyObject:
             args = [check(value) for check, value in zip(checks.values(), call.args, strict=True)]
         except ValueError as error:
             raise refuse(call, f"an argument {error}") from error
-        match call.method:
-            case "begin_copy":
-                self._copies.begin(call)
-            case "read_copy":
-                call.answer(self._copies.read(*args))
-            case "end_copy":
-                self._copies.end(*args)
-                call.answer(None)
+        self._copies.call(call.method, args, call)
 
 
 def _speaks_for_itself(call: Call, sender: str, message: Message) -> bool:

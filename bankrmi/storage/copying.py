@@ -65,6 +65,21 @@ class CopyMaker:
         self._target.close()
         self._clear()
 
+    @property
+    def size_bytes(self) -> int:
+        """How large the copy is, once it is whole."""
+        return self.path.stat().st_size
+
+    def read(self, offset: int, at_most: int) -> bytes:
+        """Return a piece of the copy; empty at its end."""
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            return file.read(at_most)
+
+    def remove(self) -> None:
+        """Throw the whole copy away."""
+        self.path.unlink(missing_ok=True)
+
     def _clear(self) -> None:
         self.path.unlink(missing_ok=True)
         remove_logs(self.path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bankrmi.replication.events import LinkChanged
 from bankrmi.replication.peers import Standing
 from tests.replication.histories import (
@@ -32,6 +34,26 @@ def test_a_server_that_lost_its_disk_is_a_new_member_and_joins_from_a_copy() -> 
     assert told.index("s2 fetches a copy of s1") < told.index("s2 puts the copy in place")
     assert "s2 -> s1: let me in, I have [1, 0]" in told
     assert bank.balances() == {"s1": 90, "s2": 90}
+
+
+def test_a_joiner_does_not_wait_for_the_copy_of_a_primary_that_leads_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """V8: s1 stands still while it makes the copy, and nothing ever ends it; meanwhile s2 leads."""
+    bank = running("s1", "s2", "s3")
+    monkeypatch.setattr(
+        bank, "fetch", lambda name, primary: None if primary == "s1" else Bank.fetch(bank, name, primary)
+    )
+    bank.crash("s3", wipe=True)
+    for other in ("s1", "s2"):
+        bank.take(other, LinkChanged(server="s3", up=False))
+    bank.start("s3")
+    for other in ("s1", "s2"):
+        bank.link(other, "s3")
+    bank.settle(lambda: "s3 fetches a copy of s1" in bank.trace)
+    dies(bank, "s1")
+    bank.settle(lambda: bank.view is not None and bank.view.primary == "s2" and len(bank.view.in_sync) == 2)
+    assert "s3 fetches a copy of s2" in bank.trace
 
 
 def test_a_primary_that_lost_its_disk_may_not_lead() -> None:

@@ -39,7 +39,9 @@ QUICK = {
     "forget-request-ids-after-failover": 10,
     "retry-failed-fsync": 20,
     "no-budget-a-turn": 5,
+    "patience-drops-the-connection": 8,
     "queue-a-retry-twice": 5,
+    "queue-without-a-bound": 8,
 }
 """Bugs that are found soon, and the seeds that each may take."""
 

@@ -23,6 +23,8 @@ from bankrmi.robustness.mutants import planted
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.promises import Promises
 from bankrmi.robustness.simulator.simulation import simulate
+from bankrmi.server.copy_serving import CopyServer
+from bankrmi.server.rates import EntryRates
 from bankrmi.storage import journal as storage
 from bankrmi.storage.journal import SqliteJournal
 
@@ -157,6 +159,18 @@ def test_two_processes_that_lead_one_epoch_are_found() -> None:
     """A primary that starts again takes the epoch of the process before it for its own."""
     with planted("lead-again-without-fresh-epoch"):
         found("lead epoch", seeds=40)
+
+
+def test_a_caller_that_adds_more_than_it_may_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The buckets are never empty."""
+    monkeypatch.setattr(EntryRates, "wait_ms", lambda *_, **__: 0.0)
+    found("adds .* entries in .* ms: more than it may", seeds=40, first=7)
+
+
+def test_a_copy_that_is_kept_for_nobody_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its joiner is gone, and no other one ever gets any."""
+    monkeypatch.setattr(CopyServer, "_drop_if_unwanted", lambda _: None)
+    found("in sync are .* up are", servers=3, seeds=10)
 
 
 def test_a_failure_says_what_kind_it_is() -> None:

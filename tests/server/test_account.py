@@ -19,7 +19,8 @@ from bankrmi.replication.entry import Entry, Position, chained
 from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, Overdue, RequestArrived
 from bankrmi.rmi.failures import read_error
 from bankrmi.rmi.objects import Call, Peer, PlainObject, begin
-from bankrmi.server.account import LOOK_MS, AccountObject
+from bankrmi.server.account import AccountObject
+from bankrmi.server.admission import LOOK_MS, Admission
 from bankrmi.server.rates import EntryRates, Rate
 from bankrmi.server.waiting import OVERDUE_SHARE, WaitingRoom, cost_of
 
@@ -56,17 +57,17 @@ class Counter:
         self.events: list[Event] = []
         none = Rate(per_caller=0, per_address=0)
         self.room = WaitingRoom(waiting_bytes, slow_ms=400)
-        self.account = AccountObject(
+        self.admission = Admission(
             self.events.append,
-            dict,
-            addresses={"s2": "there:1"},
             now_ms=lambda: self.now_ms,
             room=self.room,
             rates=EntryRates(
                 none, Rate(per_caller=stranger_rate, per_address=2 * stranger_rate), full_batch=BATCH
             ),
-            operations_per_request=BATCH,
             timeout_ms=1000,
+        )
+        self.account = AccountObject(
+            self.admission, dict, addresses={"s2": "there:1"}, operations_per_request=BATCH
         )
 
     def call(self, caller: Caller, method: str, *args: Any) -> Call:
@@ -178,7 +179,7 @@ def test_what_has_waited_too_long_is_in_doubt_and_leaves_the_queue() -> None:
     counter.call(reader, "balance", 1)
     events = counter.asked()
     counter.now_ms = 1000
-    counter.account.give_up_overdue()
+    counter.admission.give_up_overdue()
     assert counter.asked() == [CallersGone(frozenset(event.token for event in events))]  # type: ignore[union-attr]
     [error] = caller.answers
     assert isinstance(error, InDoubt)
@@ -196,10 +197,10 @@ def test_what_has_waited_for_half_of_its_time_is_turned_away_if_it_is_not_decide
     counter.call(late, "withdraw", 1, 10, "d:1")
     counter.asked()
     counter.now_ms = OVERDUE_SHARE * 1000 - 1
-    counter.account.give_up_overdue()
+    counter.admission.give_up_overdue()
     assert counter.asked() == []
     counter.now_ms = OVERDUE_SHARE * 1000 + LOOK_MS - 1
-    counter.account.give_up_overdue()
+    counter.admission.give_up_overdue()
     assert counter.asked() == [Overdue(frozenset({first.token}))]  # type: ignore[union-attr]
     assert early.answers == [], "only the rules know whether it is decided"
     first.token.reply(IsBusy())  # type: ignore[union-attr]
@@ -217,7 +218,7 @@ def test_who_is_gone_is_not_decided() -> None:
     counter.call(other, "withdraw", 1, 10, "d:1")
     lost, _ = counter.asked()
     caller.lost = True
-    counter.account.give_up_overdue()
+    counter.admission.give_up_overdue()
     assert counter.asked() == [CallersGone(frozenset({lost.token}))]  # type: ignore[union-attr]
 
 

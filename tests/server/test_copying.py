@@ -9,8 +9,10 @@ from structlog.testing import capture_logs
 
 from bankrmi.errors import InvalidRequest, OperationFailed
 from bankrmi.replication.events import CopyEnded, Event
-from bankrmi.server import copying
-from bankrmi.server.copying import CopyFetcher, CopyServer
+from bankrmi.server import copy_fetching, copy_serving, copying
+from bankrmi.server.clock import LoopClock
+from bankrmi.server.copy_serving import CopyServer
+from bankrmi.server.copying import CopyFetcher, copy_server, remove_leftovers
 from bankrmi.storage import space
 from bankrmi.storage.copying import CopyMaker
 from bankrmi.storage.journal import SqliteJournal
@@ -71,6 +73,7 @@ def test_the_log_of_a_copy_that_a_crash_interrupted_is_not_brought_into_the_next
             reopen=lambda: journal_on(tmp_path / "bank.db"),
             open_copy=journal_on,
             current=lambda: journal_on(tmp_path / "bank.db"),
+            clock=LoopClock(),
         )
         fetcher.fetch("s1")
         while not taken:
@@ -96,20 +99,25 @@ def test_what_the_copy_has_as_well_is_not_kept_beside_it(tmp_path: Path, own: in
     old.commit()
     copy_of(source, tmp_path / "fetched.db")
     fetched = (tmp_path / "fetched.db").read_bytes()
-    fetcher = CopyFetcher(
-        "s2",
-        {"s1": "127.0.0.1:1"},
-        tmp_path / "bank.db",
-        lambda _: None,
-        reopen=lambda: journal_on(tmp_path / "bank.db"),
-        open_copy=journal_on,
-        current=lambda: old,
-    )
-    (tmp_path / "fetched.db").write_bytes(fetched)
-    installed = fetcher.install(adopted(9))
-    assert installed is not None
-    assert installed.tip == source.tip
-    installed.close()
+
+    async def install() -> None:
+        fetcher = CopyFetcher(
+            "s2",
+            {"s1": "127.0.0.1:1"},
+            tmp_path / "bank.db",
+            lambda _: None,
+            reopen=lambda: journal_on(tmp_path / "bank.db"),
+            open_copy=journal_on,
+            current=lambda: old,
+            clock=LoopClock(),
+        )
+        (tmp_path / "fetched.db").write_bytes(fetched)
+        installed = fetcher.install(adopted(9))
+        assert installed is not None
+        assert installed.tip == source.tip
+        installed.close()
+
+    asyncio.run(install())
     assert len(list(tmp_path.glob("replaced-*.db"))) == own
 
 
@@ -117,7 +125,7 @@ def test_a_start_leaves_nothing_of_copies_that_were_being_made(tmp_path: Path) -
     """Nor of their journals, which would stay for ever: a copy never has the same name again."""
     for name in ("copy-12ab34cd.db", "copy-12ab34cd.db-journal", "bank.db"):
         (tmp_path / name).touch()
-    CopyServer(lambda: opened().database, tmp_path)
+    remove_leftovers(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["bank.db"]
 
 
@@ -127,7 +135,7 @@ def test_a_start_leaves_everything_that_it_did_not_make(tmp_path: Path) -> None:
     for name in ("copy-12ab34cd.db", "copy-before-upgrade"):
         (tmp_path / name).mkdir()
     before = set(tmp_path.iterdir())
-    CopyServer(lambda: opened().database, tmp_path)
+    remove_leftovers(tmp_path)
     assert set(tmp_path.iterdir()) == before
 
 
@@ -162,7 +170,7 @@ def test_a_copy_is_not_taken_from_who_is_reading_it(tmp_path: Path) -> None:
     journal = opened(tmp_path / "bank.db")
 
     async def work() -> None:
-        server = CopyServer(lambda: journal.database, tmp_path)
+        server = copy_server(lambda: journal.database, tmp_path, LoopClock())
         _, name = await begun(server)
         with pytest.raises(OperationFailed, match="another server is getting a copy"):
             server.begin(_Call())  # type: ignore[arg-type]
@@ -179,7 +187,7 @@ def test_a_copy_that_nobody_wants_any_more_does_not_stay(
 ) -> None:
     """It is as large as the database: on a full disk, the server itself would have to stop."""
     journal = opened(tmp_path / "bank.db")
-    monkeypatch.setattr(copying, "WATCH_SECONDS", 0.001)
+    monkeypatch.setattr(copy_serving, "WATCH_SECONDS", 0.001)
 
     async def is_gone() -> None:
         async with asyncio.timeout(10):
@@ -187,12 +195,12 @@ def test_a_copy_that_nobody_wants_any_more_does_not_stay(
                 await asyncio.sleep(0.001)
 
     async def work() -> None:
-        server = CopyServer(lambda: journal.database, tmp_path)
+        server = copy_server(lambda: journal.database, tmp_path, LoopClock())
         call, _ = await begun(server)
         assert list(tmp_path.glob("copy-*"))
         call.connection_lost = True
         await is_gone()
-        monkeypatch.setattr(copying, "SECONDS", 0.05)
+        monkeypatch.setattr(copy_serving, "SECONDS", 0.05)
         await begun(server)
         await is_gone()
 
@@ -216,7 +224,7 @@ def test_whatever_fails_the_rules_hear_that_there_is_no_copy_and_nothing_of_it_s
     taken: list[Event] = []
 
     async def fetch() -> None:
-        nothing = {"reopen": opened, "open_copy": journal_on, "current": opened}
+        nothing = {"reopen": opened, "open_copy": journal_on, "current": opened, "clock": LoopClock()}
         fetcher = CopyFetcher("s2", {"s1": ""}, tmp_path / "bank.db", taken.append, **nothing)  # type: ignore[arg-type]
         fetcher.fetch("s1")
         while not taken:
@@ -225,6 +233,45 @@ def test_whatever_fails_the_rules_hear_that_there_is_no_copy_and_nothing_of_it_s
     asyncio.run(fetch())
     assert taken == [CopyEnded(fetched=False)]
     assert not list(tmp_path.glob("fetched*"))
+
+
+def test_a_primary_that_is_silent_keeps_nobody_from_getting_the_copy_of_its_successor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be stopped while it makes one: whoever leads by now is asked, and only that one ends."""
+    new = opened(tmp_path / "new.db")
+    new.commit()
+    content = copy_of(new, tmp_path / "copy.db")
+    closed: list[str] = []
+
+    class Silent(_Link):
+        async def ask(self, method: str, args: list[object], seconds: float) -> object:
+            return await asyncio.Event().wait()
+
+        def close(self) -> None:
+            closed.append("s1")
+
+    async def open_link(address: str, *_: object) -> _Link:
+        return Silent(b"") if address == "one" else _Link(content)
+
+    monkeypatch.setattr(copying, "open_link", open_link)
+    taken: list[Event] = []
+
+    async def fetch() -> None:
+        nothing = {"reopen": opened, "open_copy": journal_on, "current": opened, "clock": LoopClock()}
+        addresses = {"s1": "one", "s3": "three"}
+        fetcher = CopyFetcher("s2", addresses, tmp_path / "bank.db", taken.append, **nothing)  # type: ignore[arg-type]
+        fetcher.fetch("s1")
+        await asyncio.sleep(0.01)
+        assert taken == []
+        fetcher.fetch("s3")
+        async with asyncio.timeout(10):
+            while not taken:
+                await asyncio.sleep(0.001)
+
+    asyncio.run(fetch())
+    assert taken == [CopyEnded(fetched=True)]
+    assert closed == ["s1"]
 
 
 # -- a disk without room ---------------------------------------------------------------------------
@@ -260,7 +307,7 @@ def test_a_primary_makes_no_copy_that_its_disk_has_no_room_for(
     journal, disk = filled(tmp_path / "bank.db"), _Disk(monkeypatch)
 
     async def work() -> None:
-        server = CopyServer(lambda: journal.database, tmp_path)
+        server = copy_server(lambda: journal.database, tmp_path, LoopClock())
         disk.free = space.RESERVE_BYTES + 1000
         for _ in range(3):
             with pytest.raises(OperationFailed, match=r"no room for a copy of \d.* kept for the bank"):
@@ -284,7 +331,7 @@ def test_a_copy_that_is_being_made_gives_way_when_the_room_goes(
 
     async def work() -> None:
         call = _Call()
-        CopyServer(lambda: journal.database, tmp_path).begin(call)  # type: ignore[arg-type]
+        copy_server(lambda: journal.database, tmp_path, LoopClock()).begin(call)  # type: ignore[arg-type]
         async with asyncio.timeout(10):
             while not call.answered:
                 await asyncio.sleep(0.001)
@@ -310,7 +357,7 @@ def test_a_joiner_without_room_leaves_nothing_says_so_once_and_asks_more_and_mor
         return _Link(b"some pages")
 
     monkeypatch.setattr(copying, "open_link", open_link)
-    monkeypatch.setattr(copying, "FIRST_PAUSE_SECONDS", 1000.0)
+    monkeypatch.setattr(copy_fetching, "FIRST_PAUSE_SECONDS", 1000.0)
     taken: list[Event] = []
 
     async def ended(number: int) -> None:
@@ -319,7 +366,7 @@ def test_a_joiner_without_room_leaves_nothing_says_so_once_and_asks_more_and_mor
                 await asyncio.sleep(0.001)
 
     async def fetch() -> None:
-        nothing = {"reopen": opened, "open_copy": journal_on, "current": opened}
+        nothing = {"reopen": opened, "open_copy": journal_on, "current": opened, "clock": LoopClock()}
         addresses = {"s1": "one", "s3": "three"}
         fetcher = CopyFetcher("s2", addresses, tmp_path / "bank.db", taken.append, **nothing)  # type: ignore[arg-type]
         for number in range(1, 9):
@@ -354,7 +401,7 @@ def test_a_primary_that_gives_something_else_than_a_copy_fills_no_disk(
     taken: list[Event] = []
 
     async def fetch() -> None:
-        nothing = {"reopen": opened, "open_copy": journal_on, "current": opened}
+        nothing = {"reopen": opened, "open_copy": journal_on, "current": opened, "clock": LoopClock()}
         fetcher = CopyFetcher("s2", {"s1": ""}, tmp_path / "bank.db", taken.append, **nothing)  # type: ignore[arg-type]
         fetcher.fetch("s1")
         async with asyncio.timeout(10):
@@ -371,7 +418,7 @@ def test_odd_places_in_a_copy_are_refused(tmp_path: Path, offset: object) -> Non
     journal = opened(tmp_path / "bank.db")
 
     async def work() -> None:
-        server = CopyServer(lambda: journal.database, tmp_path)
+        server = copy_server(lambda: journal.database, tmp_path, LoopClock())
         _, name = await begun(server)
         with pytest.raises(InvalidRequest):
             server.read(name, offset)

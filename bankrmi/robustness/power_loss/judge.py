@@ -28,7 +28,7 @@ from bankrmi.replication.view import View
 from bankrmi.robustness.power_loss.operations import Told, ToldEntry, ToldEpoch, ToldView
 from bankrmi.robustness.power_loss.reference import Reference
 from bankrmi.robustness.power_loss.states import State
-from bankrmi.server.copying import CopyServer
+from bankrmi.server.copying import remove_leftovers
 from bankrmi.server.data_directory import DATABASE, DataDirectory
 from bankrmi.storage.journal import SqliteJournal
 from bankrmi.verifying.journal_check import Fault, check_all
@@ -115,7 +115,7 @@ class ServerJudge:
             try:
                 journal = directory.open_journal()
                 try:
-                    CopyServer(lambda: journal.database, directory.path)
+                    remove_leftovers(directory.path)
                     entries = list(journal.database.execute(_ALL_ENTRIES))
                     self._check_told(journal, entries, told)
                     self._check_content(journal, entries)

@@ -15,6 +15,7 @@ production's; the network, clocks, disks and the life of processes are simulated
     process      one process of it: production's carrier and links, on simulated ports
     network      its connections to the others
     disk         its disk
+    copying      the copies of databases that it makes, and gets
     client       a client: what it asks, and all that it was told
     stock_client a stock Pyro proxy, bound to one server, whoever leads
     asked        one call of either

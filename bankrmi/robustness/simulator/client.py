@@ -27,9 +27,11 @@ from bankrmi.client.signs import Signs
 from bankrmi.errors import BankError, Behind, Busy, NotPrimary, Refused, Stale
 from bankrmi.replication.effects import Decided, IsBehind, IsBusy, IsStale, NotLeading, Read, Refusal, Reply
 from bankrmi.replication.events import OutcomeAsked, ReadArrived, RequestArrived
+from bankrmi.rmi import Peer
 from bankrmi.robustness.simulator.asked import Asked
 from bankrmi.robustness.simulator.desk import Asking
 from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.server.answering import busy, too_late
 
 if TYPE_CHECKING:
     from bankrmi.robustness.simulator.simulation import Simulation
@@ -40,6 +42,7 @@ DEADLINE_MS = 4000
 PATIENCE_MS = (100, 300)
 STIRRED_CALLS = 30
 OPERATIONS_AT_MOST = 9
+OUR_MACHINE = "here"
 PRESSED_CALLS = 1_000_000
 _GREETING_LOOK_MS = 20
 
@@ -57,8 +60,8 @@ class Attempt:
     enquires: bool = False
     is_refused: bool = False  # This server did not look at it; a connection does not deliver it once more.
 
-    def reply(self, reply: Reply) -> None:
-        """The server answers (see `ports.Token`)."""
+    def answer(self, reply: Reply) -> None:
+        """The server answers."""
         if isinstance(reply, IsBusy) or (isinstance(reply, NotLeading) and reply.undecided):
             self.is_refused = True
         simulation = self.owner.simulation
@@ -74,9 +77,29 @@ class Attempt:
         """Whether nobody waits for the answer any more."""
         return not self.owner.waits_on(self)
 
-    def fail(self, error: BankError) -> None:
-        """The server's error arrives."""
-        self.owner.failed(self, error)
+    @property
+    def peer(self) -> Peer:
+        """Who asks, as the server sees it: all of ours are on one machine."""
+        return Peer(address=f"{OUR_MACHINE}:{self.owner.name}", our_protocol=True)
+
+    @property
+    def request_id(self) -> str | None:
+        """The id of what is asked, as text."""
+        request = self.asked.request
+        return None if request is None else f"{request[0]}:{request[1]}"
+
+    def begin_waiting(self, operations: int) -> None:
+        """Nothing is kept of it here."""
+
+    def give_up(self) -> None:
+        """The server says that it has taken too long."""
+        self.tell(too_late(self.request_id))
+
+    def tell(self, error: BankError) -> None:
+        """The server answers with an error."""
+        self.is_refused = isinstance(error, Busy)
+        world = self.owner.simulation.world
+        world.send(self.server, self.client, str(error), lambda: self.owner.failed(self, error))
 
 
 @dataclass(slots=True)
@@ -327,7 +350,7 @@ class SimulatedClient:
             case IsBehind():
                 self._tell(attempt, Failed(Behind("this copy is older")))
             case IsBusy():
-                self._tell(attempt, Failed(Busy("too much waits here already")))
+                self._tell(attempt, Failed(busy(attempt.request_id)))
             case IsStale():
                 self._tell(attempt, Failed(Stale("a newer request was decided")))
             case Refusal(why=why):

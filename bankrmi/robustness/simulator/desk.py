@@ -1,21 +1,21 @@
-"""Where a simulated process lets callers in, with production's budget of what waits.
+"""Where a simulated process lets callers in: production's admission, with its budget and its rates.
 
-A retry joins the request that it repeats; over the budget callers are told that the server is busy; who has
-waited too long is told so, and what nobody waits for any more is not decided.
-
-Rule: it is reckoned here once more that no request waits twice, and that the budget was kept.
+Rule: it is reckoned here once more that no request waits twice, that the budget was kept, and that nobody
+      made the journals grow faster than he may.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bankrmi.errors import BankError, Busy, InDoubt, NotPrimary
+from bankrmi.errors import Busy, InvalidRequest
 from bankrmi.replication.effects import IsBusy, Reply
-from bankrmi.replication.events import CallersGone, OutcomeAsked, Overdue, ReadArrived, RequestArrived
+from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, ReadArrived, RequestArrived
 from bankrmi.robustness.simulator.failure import Failure
-from bankrmi.server.waiting import OVERDUE_SHARE, SLOW_SHARE, Waiting, WaitingRoom, cost_of
+from bankrmi.server.admission import LOOK_MS, Admission
+from bankrmi.server.rates import BURST, EntryRates, Rate
+from bankrmi.server.waiting import SLOW_SHARE, Waiting, WaitingRoom, cost_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -23,96 +23,114 @@ if TYPE_CHECKING:
     from bankrmi.robustness.simulator.client import Attempt
     from bankrmi.robustness.simulator.process import SimulatedProcess
 
-__all__ = ["Asking", "Desk"]
+__all__ = ["Asking", "Bounds", "Desk"]
 
-LOOK_MS = 100.0
+LOOK_EVERY_MS = LOOK_MS + 10.0
+"""The first tick after it."""
+
 TIMEOUT_MS = 4000.0
 
 Asking = RequestArrived | OutcomeAsked | ReadArrived
 """What a caller may want; its token is the attempt that wants it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What may wait at each server of a world, and how fast a caller may add entries."""
+
+    waiting_bytes: int
+    rate: Rate
+    full_batch: int
+
+    def at_most(self, per_second: int, passed_ms: float) -> float:
+        """Return how many entries one of ours may have added after so long; for each caller, or address."""
+        return max(BURST * self.full_batch, BURST * per_second) + per_second * passed_ms / 1000
+
+
 class Desk:
     """All that waits in one process."""
 
-    def __init__(self, process: SimulatedProcess, budget_bytes: int) -> None:
+    def __init__(self, process: SimulatedProcess, bounds: Bounds) -> None:
         self._process = process
+        self._world = process.world
         self._weight = max(1, process.simulation.work.weight)
-        self._room = WaitingRoom(budget_bytes, slow_ms=SLOW_SHARE * TIMEOUT_MS)
-        self._budget_bytes = budget_bytes
-        self._inside: dict[
-            Waiting, tuple[Hashable | None, int]
-        ] = {}  # With what makes two the same, and its cost.
+        self._bounds = bounds
+        self._admission = Admission(
+            self._take,
+            now_ms=lambda: self._world.now_ms,
+            room=WaitingRoom(bounds.waiting_bytes, slow_ms=SLOW_SHARE * TIMEOUT_MS),
+            rates=EntryRates(bounds.rate, bounds.rate, full_batch=bounds.full_batch),
+            timeout_ms=TIMEOUT_MS,
+        )
+        self._inside: dict[Waiting, tuple[Hashable, int]] = {}  # With what makes two the same, and its cost.
+        self._added: dict[str, int] = {}  # By each caller, and by each address.
+        self._opened_ms = self._world.now_ms
 
     def open(self) -> None:
         """Look again and again who has waited too long."""
-        self._process.after(LOOK_MS, self._look)
+        self._process.after(LOOK_EVERY_MS, self._look)
+
+    def _look(self) -> None:
+        self._admission.give_up_overdue()
+        self.open()
 
     def ask(self, event: Asking) -> None:
         """Let a caller in, or have him join who waits for the same, or tell him that it is too much."""
         attempt: Attempt = event.token
         if attempt.is_refused:
             return
-        now_ms = self._process.world.now_ms
-        key, content = _key(event)
-        waiting = self._room.find(key)
-        if waiting is not None and waiting.content == content:
-            self._room.join(waiting, attempt, now_ms)
-            return
-        cost = cost_of(len(content or ()) * self._weight)
-        if not self._room.has_room(cost, now_ms):
-            self._tell(attempt, Busy("too much waits here already"))
-            return
-        waiting = Waiting(self._answer, cost, key if waiting is None else None, content)
-        self._room.enter(waiting, attempt, now_ms)
-        self._check_entered(waiting, cost)
-        self._process.carrier.take(replace(event, token=waiting))
+        try:
+            match event:
+                case RequestArrived(request=request, operations=operations, seen=seen):
+                    count = len(operations) * self._weight
+                    self._admission.request(attempt, request, lambda: list(operations), count, seen)
+                case OutcomeAsked(request=request, seen=seen):
+                    self._admission.outcome(attempt, request, seen)
+                case ReadArrived(query=query, seen=seen):
+                    self._admission.read(attempt, query, seen)
+        except (Busy, InvalidRequest) as error:
+            self._process.simulation.told_busy += isinstance(error, Busy)
+            attempt.tell(error)
 
-    def _check_entered(self, waiting: Waiting, cost: int) -> None:
+    # -- on the way to the rules, and back -------------------------------------------------------
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case RequestArrived(token=waiting, request=request, operations=operations, caller=caller):
+                count = len(operations) * self._weight
+                self._check_entered(waiting, ("request", *request), cost_of(count))
+                self._check_rate(caller, count)
+            case OutcomeAsked(token=waiting, request=request, caller=caller):
+                self._check_entered(waiting, ("outcome", *request), cost_of(0))
+                self._check_rate(caller, 1)
+            case ReadArrived(token=waiting):
+                self._check_entered(waiting, None, cost_of(0))
+            case CallersGone(tokens=gone):
+                for waiting in gone:
+                    del self._inside[waiting]
+        self._process.carrier.take(event)
+
+    def answer(self, token: Any, reply: Reply) -> None:
+        """An answer of the rules, for whoever waits under this token."""
+        self._inside.pop(token, None)
+        if isinstance(reply, IsBusy):
+            self._process.simulation.told_busy += 1  # It was in, and is turned away.
+        token.reply(reply)
+
+    # -- reckoned once more ----------------------------------------------------------------------
+
+    def _check_entered(self, waiting: Waiting, key: Hashable, cost: int) -> None:
         name = self._process.name
-        if waiting.key is not None and any(waiting.key == key for key, _ in self._inside.values()):
-            raise Failure("safety", f"what waits at {name} is let in once more: {waiting.key}")
-        self._inside[waiting] = (waiting.key, cost)
+        if key is not None and any(key == other for other, _ in self._inside.values()):
+            raise Failure("safety", f"what waits at {name} is let in once more: {key}")
+        self._inside[waiting] = (key, cost)
         held = sum(one for _, one in self._inside.values())
-        if held > self._budget_bytes:
-            raise Failure("safety", f"at {name} {held} bytes wait, and {self._budget_bytes} may")
+        if held > self._bounds.waiting_bytes:
+            raise Failure("safety", f"at {name} {held} bytes wait, and {self._bounds.waiting_bytes} may")
 
-    def _answer(self, waiting: Waiting, reply: Reply) -> None:
-        self._inside.pop(waiting, None)
-        now_ms = self._process.world.now_ms
-        for attempt in self._room.leave(waiting, now_ms, turned_away=isinstance(reply, IsBusy)):
-            attempt.reply(reply)  # type: ignore[attr-defined]  # Only attempts were let in.
-
-    def _look(self) -> None:
-        now_ms = self._process.world.now_ms
-        left, late = self._room.give_up(now_ms - TIMEOUT_MS, now_ms)
-        for waiting in left:
-            del self._inside[waiting]
-        if left:
-            self._process.carrier.take(CallersGone(frozenset(left)))
-        for _, attempt in late:
-            self._tell(attempt, _too_late(attempt))
-        overdue = self._room.waiting_since(now_ms - OVERDUE_SHARE * TIMEOUT_MS)
-        if overdue:
-            self._process.carrier.take(Overdue(frozenset(overdue)))
-        self.open()
-
-    def _tell(self, attempt: Any, error: BankError) -> None:
-        attempt.is_refused = isinstance(error, Busy)
-        self._process.world.send(self._process.name, attempt.client, str(error), lambda: attempt.fail(error))
-
-
-def _key(event: Asking) -> tuple[Hashable | None, Any]:
-    match event:
-        case RequestArrived(request=request, operations=operations):
-            return ("request", *request), list(operations)
-        case OutcomeAsked(request=request):
-            return ("outcome", *request), None
-        case ReadArrived():
-            return None, None
-
-
-def _too_late(attempt: Any) -> BankError:
-    if attempt.asked.request is None:
-        return NotPrimary("this server could not make sure in time that it leads", primary=None)
-    return InDoubt("the outcome is not known yet", request_id=None)
+    def _check_rate(self, caller: str, entries: int) -> None:
+        rate, passed_ms = self._bounds.rate, self._world.now_ms - self._opened_ms
+        for who, per_second in ((caller, rate.per_caller), (caller.partition(":")[0], rate.per_address)):
+            added = self._added[who] = self._added.get(who, 0) + entries
+            if per_second and added > self._bounds.at_most(per_second, passed_ms) + 1:
+                raise Failure("safety", f"{who} adds {added} entries in {passed_ms:.0f} ms: more than it may")

@@ -15,9 +15,11 @@ from bankrmi.errors import Busy, Unreached, Unsettled
 from bankrmi.replication.settings import Settings
 from bankrmi.robustness.simulator.client import DEADLINE_MS, OPERATIONS_AT_MOST
 from bankrmi.robustness.simulator.crowd import Strangers
+from bankrmi.robustness.simulator.desk import Bounds
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.work import ONE_ENTRY_BYTES, Work, longest_request_ms
 from bankrmi.robustness.simulator.world import FARTHEST_MS
+from bankrmi.server.rates import Rate
 from bankrmi.server.waiting import cost_of
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ LONGEST_REQUEST_MS = (1, 10, 70, 150)
 WAIT_SHARE = 0.3
 """Of a call's deadline: so long do requests wait for each other, within the capacity."""
 
+WITHOUT_LIMIT = Rate(per_caller=0, per_address=0)
 SLOW_DISK_MS = (0, 0, 20, 60)
 
 
@@ -47,8 +50,8 @@ class Load:
         self._over_capacity = self._chance.random() < 0.3
         self.clients = 0
 
-    def drawn(self, settings: Settings) -> tuple[Work, int]:
-        """Draw what an operation stands for, how many clients there are, and how much may wait, in bytes."""
+    def drawn(self, settings: Settings) -> tuple[Work, Bounds]:
+        """Draw what an operation stands for, how many clients there are, and how much may wait."""
         shortest_ms = min(settings.checkpoint_timeout_ms, settings.silence_ms)
         longest_ms = min(self._chance.choice(LONGEST_REQUEST_MS), 0.3 * shortest_ms)
         work = Work(max(1, round(longest_ms / longest_request_ms(OPERATIONS_AT_MOST))))
@@ -57,7 +60,9 @@ class Load:
         fitting = max(2, round(WAIT_SHARE * DEADLINE_MS / (longest_ms + round_ms)))
         self.clients = min(60, fitting) if not self._over_capacity else min(120, 4 * fitting)
         at_once = fitting if self._over_capacity else self.clients
-        return work, (at_once + 1) * cost_of(OPERATIONS_AT_MOST * work.weight)
+        full_batch = OPERATIONS_AT_MOST * work.weight
+        waiting_bytes = (at_once + 1) * cost_of(full_batch)
+        return work, Bounds(waiting_bytes=waiting_bytes, rate=WITHOUT_LIMIT, full_batch=full_batch)
 
     def run(self) -> None:
         """Let the bank settle, load it, and let go; raises Failure."""

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from bankrmi.coordination.coordinator import Expected, OnSilence
 from bankrmi.replication.believing import CONTRADICTION
 from bankrmi.replication.effects import Commit, Effect, Reply
-from bankrmi.replication.events import CoordinatorSilent, CopyEnded, Event, Proceed, Proposed, ViewRead
-from bankrmi.replication.journal import Adopted, Journal
+from bankrmi.replication.events import CoordinatorSilent, Event, Proceed, Proposed, ViewRead
+from bankrmi.replication.journal import Journal
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.view import View
 from bankrmi.rmi.turn import Line
+from bankrmi.robustness.simulator.copying import SimulatedCopies
 from bankrmi.robustness.simulator.desk import Desk
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.loop import Loop
@@ -25,8 +26,7 @@ from bankrmi.robustness.simulator.network import SimulatedNetwork
 from bankrmi.server.carrier import Carrier
 from bankrmi.server.peer_links import PeerLinks
 from bankrmi.server.ports import Token
-from bankrmi.storage.database import DiskFailed, open_in_memory
-from bankrmi.storage.journal import SqliteJournal
+from bankrmi.storage.database import DiskFailed
 
 if TYPE_CHECKING:
     from bankrmi.robustness.simulator.server import SimulatedServer
@@ -50,7 +50,6 @@ class SimulatedProcess:
         self.alive = True
         self._tip_before = 0
         self.loop = Loop(self.world, self._may_go_on, self._free)
-        self._copy: SqliteJournal | None = None
         self.replica = Replica(
             server.settings,
             server.journal,
@@ -69,8 +68,9 @@ class SimulatedProcess:
         )
         self.network = SimulatedNetwork(self)
         self.links = PeerLinks(server.settings.others, self.network, self, self.carrier.take)
-        self.carrier.links, self.carrier.copies = self.links, self
-        self.desk = Desk(self, self.simulation.waiting_bytes)
+        self.copies = SimulatedCopies(self)
+        self.carrier.links, self.carrier.copies = self.links, self.copies
+        self.desk = Desk(self, self.simulation.bounds)
 
     def begin(self) -> None:
         """Connect to the others, and begin to tick."""
@@ -162,39 +162,7 @@ class SimulatedProcess:
 
     def answer(self, token: Token, reply: Reply) -> None:
         """Hand over an answer."""
-        token.reply(reply)
-
-    # -- copies ----------------------------------------------------------------------------------
-
-    def fetch(self, primary: str) -> None:
-        """Get a copy of whatever the process that lives there holds then; it takes a while to arrive."""
-        source, chance = self.simulation.servers[primary], self.world.chance
-
-        def begin() -> None:
-            if not source.greets(self.name) or source.uncommitted or source.journal.adopted is None:
-                self.carrier.take(CopyEnded(fetched=False))
-                return
-            self.world.note(self.name, "gets a copy of", source.name, source.journal.tip.action_id)
-            copy = self.server.journal_on(source.journal.copied_to(open_in_memory()))
-            self.after(chance.choice([1, 50, 1000]) * chance.random(), lambda: arrive(copy))
-
-        def arrive(copy: SqliteJournal) -> None:
-            self._copy = copy
-            self.carrier.take(CopyEnded(fetched=True))
-
-        self.after(chance.uniform(5, 100), begin)
-
-    def install(self, adopted: Adopted | None) -> SqliteJournal | None:
-        """Put the copy in place of the disk's content; or throw it away."""
-        copy, self._copy = self._copy, None
-        if copy is None or adopted is None:
-            return None
-        copy.make_own(self.world.new_id(), adopted)
-        copy.commit()
-        self.server.journal = copy
-        self.server.acted_in = max(self.server.acted_in, adopted.epoch)
-        self.simulation.promises.committed(self.server)
-        return copy
+        self.desk.answer(token, reply)
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -209,8 +177,11 @@ class SimulatedProcess:
         self.server.crash()
 
     def failed(self, error: Exception) -> None:
-        """What must not happen has happened: it ends the simulation."""
-        raise error
+        """A disk that fails ends the process; whatever else must not happen ends the simulation."""
+        if not isinstance(error, DiskFailed):
+            raise error
+        self.world.note(self.name, str(error))
+        self.server.crash()
 
     # -- what is seen of it ----------------------------------------------------------------------
 

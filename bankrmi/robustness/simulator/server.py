@@ -79,6 +79,11 @@ class SimulatedServer:
         return self._process is not None
 
     @property
+    def process(self) -> SimulatedProcess | None:
+        """The process that runs."""
+        return self._process
+
+    @property
     def replica(self) -> Replica | None:
         """The rules of the running process."""
         return self._process.replica if self._process is not None else None
@@ -118,6 +123,12 @@ class SimulatedServer:
             self._lost_disk = (self.journal, self.acted_in)
             self.journal, self.acted_in = self._empty_disk(), 0
         self.simulation.died(self)
+
+    def put_in_place(self, copy: SqliteJournal, epoch: int) -> None:
+        """A copy is what is on this disk from now on."""
+        self.journal = copy
+        self.acted_in = max(self.acted_in, epoch)
+        self.simulation.promises.committed(self)
 
     @property
     def has_lost_a_disk(self) -> bool:
@@ -181,7 +192,9 @@ class SimulatedServer:
         """The process of another server is gone, and this machine hears of it."""
         if self._process is not None:
             network = self._process.network
+            copies = self._process.copies
             self._process.arrive(lambda: network.lose(other, boot))
+            self._process.arrive(lambda: copies.lose(other, boot))
 
     def greets(self, caller: str) -> bool:
         """Whether a connection of this caller would be answered now."""

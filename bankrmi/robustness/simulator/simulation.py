@@ -22,6 +22,7 @@ from bankrmi.robustness.checker.verdict import judge
 from bankrmi.robustness.simulator.asked import Asked
 from bankrmi.robustness.simulator.chart import chart
 from bankrmi.robustness.simulator.client import OPERATIONS_AT_MOST, SimulatedClient
+from bankrmi.robustness.simulator.desk import Bounds
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.history import calls_of, copy_of
 from bankrmi.robustness.simulator.load import Load
@@ -35,6 +36,7 @@ from bankrmi.robustness.simulator.witness import SimulatedWitness
 from bankrmi.robustness.simulator.work import Work, longest_request_ms
 from bankrmi.robustness.simulator.workload import BankWorkload, Workload
 from bankrmi.robustness.simulator.world import FARTHEST_MS, TRACE_LENGTH, World
+from bankrmi.server.rates import Rate
 
 __all__ = ["DURATION_MS", "Result", "Simulation", "simulate"]
 
@@ -46,6 +48,10 @@ CATCH_UP_OPERATIONS = (2048, 2048, 1, 3, 8)
 EPOCHS_UNSEEN = (100, 100, 100, 0, 1, 3)
 SILENT_MS = 8000.0
 """After so long the system notices that the machine at the other end is gone, though nothing is sent."""
+COPIES_FAIL = (0.0, 0.0, 0.02, 0.2)
+"""Of all that may fail about a copy, how much does."""
+BATCH_EVERY_MS = (0, 0, 100, 400)
+"""So often may a caller send a full batch; 0 is without limit."""
 WORK_SHARE = 0.2
 """Of the shortest timeout: the heaviest request takes no longer than that."""
 
@@ -98,9 +104,11 @@ class Simulation:
         self.witness.on_change = self._view_changed
         drawn = self._drawn(servers)
         self.work = self._drawn_work(drawn[0])
-        self.waiting_bytes = LimitSettings().waiting_bytes
+        self.copies_fail = 0.0 if under_load else random.Random(f"copies of {seed}").choice(COPIES_FAIL)
+        self.bounds = self._drawn_bounds()
+        self.told_busy = 0
         if self.load is not None:
-            self.work, self.waiting_bytes = self.load.drawn(drawn[0])
+            self.work, self.bounds = self.load.drawn(drawn[0])
         self.servers = {one.server: SimulatedServer(self, self.work.scaled(one)) for one in drawn}
         count = CLIENTS if self.load is None else self.load.clients
         self.clients = [SimulatedClient(self, f"c{number}") for number in range(1, count + 1)]
@@ -156,6 +164,15 @@ class Simulation:
         shortest_ms = min(settings.checkpoint_timeout_ms, settings.silence_ms)
         heaviest = round(WORK_SHARE * shortest_ms / longest_request_ms(OPERATIONS_AT_MOST))
         return Work(0 if chance.random() < 0.3 else round(heaviest ** chance.random()))
+
+    def _drawn_bounds(self) -> Bounds:
+        """In some worlds a caller may add only so many batches a second; drawn apart, as distances are."""
+        chance = random.Random(f"rates of seed {self.world.seed}")
+        full_batch = OPERATIONS_AT_MOST * max(1, self.work.weight)
+        batch_ms = chance.choice(BATCH_EVERY_MS)
+        per_caller = round(1000 * full_batch / batch_ms) if batch_ms else 0
+        rate = Rate(per_caller=per_caller, per_address=2 * per_caller)
+        return Bounds(waiting_bytes=LimitSettings().waiting_bytes, rate=rate, full_batch=full_batch)
 
     def _place_far(self) -> None:
         """Now and then have a server so far from the others that an answer may take more than a beacon.

@@ -10,10 +10,12 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bankrmi.errors import BankError
+from bankrmi.errors import BankError, Busy
 from bankrmi.replication.effects import Read, Reply
 from bankrmi.replication.events import ReadArrived
+from bankrmi.rmi import Peer
 from bankrmi.robustness.simulator.asked import Asked
+from bankrmi.server.answering import too_late
 
 if TYPE_CHECKING:
     from bankrmi.robustness.simulator.server import SimulatedServer
@@ -35,8 +37,8 @@ class StockAttempt:
     asked: Asked
     is_refused: bool = False  # The connection does not deliver it once more.
 
-    def reply(self, reply: Reply) -> None:
-        """The server answers (see `ports.Token`)."""
+    def answer(self, reply: Reply) -> None:
+        """The server answers."""
         self.is_refused = not isinstance(reply, Read)
         self.owner.simulation.answered(self.owner.server, self, reply)
 
@@ -50,8 +52,29 @@ class StockAttempt:
         """Whether nobody waits for the answer any more."""
         return self.owner.waits_for is not self
 
-    def fail(self, error: BankError) -> None:
-        """The server's error arrives."""
+    @property
+    def peer(self) -> Peer:
+        """Who asks, as the server sees it."""
+        return Peer(address=f"there:{self.owner.name}")
+
+    @property
+    def request_id(self) -> None:
+        """It asks for balances only."""
+
+    def begin_waiting(self, operations: int) -> None:
+        """Nothing is kept of it here."""
+
+    def give_up(self) -> None:
+        """The server says that it has taken too long."""
+        self.tell(too_late(None))
+
+    def tell(self, error: BankError) -> None:
+        """The server answers with an error."""
+        self.is_refused = isinstance(error, Busy)
+        world, server = self.owner.simulation.world, self.owner.server
+        world.send(server.name, self.client, str(error), lambda: self._failed(error))
+
+    def _failed(self, error: BankError) -> None:
         self.asked.error = error
         self.owner.answer(self, None)
 
@@ -62,7 +85,7 @@ class StockClient:
     def __init__(self, simulation: Simulation, server: SimulatedServer, pause_ms: float) -> None:
         self.simulation = simulation
         self.server = server
-        self.name = f"stock-{server.name}"
+        self.name = f"pyro-{server.name}"
         self.calls: list[Asked] = []
         self.waits_for: StockAttempt | None = None
         self._pause_ms = pause_ms

@@ -44,6 +44,14 @@ APPENDED_MS = 0.0075
 TOLD_MS = 0.002
 """For each operation: read from a caller, decided, sent to a standby, appended there, told to a caller."""
 
+STEP_MS = 0.05
+PAGE_MS = 0.004
+CHUNK_BYTE_MS = 1e-6
+VERIFIED_BYTE_MS = 8e-6
+OPENED_BYTE_MS = 2e-6
+INSTALL_MS = 5.0
+"""Of a copy: a turn of its making, and each page; each byte that is sent or written, verified, opened."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -96,6 +104,22 @@ class Work:
                 return COMMIT_MS
             case _:
                 return 0.0
+
+    def pages_ms(self, pages: int) -> float:
+        """Return what it costs to copy some pages of the database."""
+        return STEP_MS + pages * self.weight * PAGE_MS if self.weight else 0.0
+
+    def chunk_ms(self, size_bytes: int) -> float:
+        """Return what it costs to read and send a chunk of a copy, or to take and write one."""
+        return MESSAGE_MS + size_bytes * self.weight * CHUNK_BYTE_MS if self.weight else 0.0
+
+    def verify_ms(self, size_bytes: int) -> float:
+        """Return how long it takes, beside the loop, to verify a copy."""
+        return size_bytes * max(1, self.weight) * VERIFIED_BYTE_MS
+
+    def install_ms(self, size_bytes: int) -> float:
+        """Return what it costs to open a copy, and to put it in place."""
+        return INSTALL_MS + size_bytes * self.weight * OPENED_BYTE_MS if self.weight else 0.0
 
     def scaled(self, settings: Settings) -> Settings:
         """Return settings whose amounts are so many times smaller, as each operation stands for so many."""

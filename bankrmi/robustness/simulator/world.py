@@ -89,6 +89,10 @@ class World:
             return self.chance.uniform(5, 1500)
         return 0.05 + 0.95 * self.chance.random()
 
+    def travel_ms(self, sender: str, receiver: str) -> float:
+        """Draw how long something takes in this direction, with the distance."""
+        return self.delay_ms() + self._lags.get((sender, receiver), 0.0)
+
     def is_cut(self, sender: str, receiver: str) -> bool:
         """Whether messages in this direction get lost now."""
         return self._cuts[sender, receiver] > 0

@@ -1,0 +1,161 @@
+"""Who is let in to wait for the rules: one piece, for the account object and for the simulator's callers.
+
+    visitor ──> joins what waits under its id | told Busy | waits, and the rules are asked
+
+Rule 1: over the budget of the room, or over a caller's rate of entries, it is told `Busy` before it costs.
+Rule 2: a retry joins the request that it repeats; another operation under an id that waits is refused.
+Rule 3: whoever was let in is answered exactly once: by the rules, or, when it has waited too long, with the
+        word that it took too long (promise 6). What nobody waits for any more is not decided, if it is not
+        yet; nor is what might end in doubt.
+Rule 4: no clock, no wire: the time and the way to the rules are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from math import ceil
+from typing import Any, Protocol
+
+from bankrmi.errors import InvalidRequest
+from bankrmi.replication.effects import IsBusy, Reply
+from bankrmi.replication.events import (
+    CallersGone,
+    Event,
+    OutcomeAsked,
+    Overdue,
+    ReadArrived,
+    RequestArrived,
+    Seen,
+)
+from bankrmi.rmi import Peer
+from bankrmi.server.answering import busy
+from bankrmi.server.rates import EntryRates
+from bankrmi.server.waiting import OVERDUE_SHARE, Caller, Waiting, WaitingRoom, cost_of
+
+__all__ = ["LOOK_MS", "Admission", "Visitor"]
+
+LOOK_MS = 100.0
+"""How often it is looked who has waited too long, or is gone."""
+
+
+class Visitor(Caller, Protocol):
+    """One call that wants in, and then its answer."""
+
+    @property
+    def peer(self) -> Peer:
+        """Who asks."""
+
+    @property
+    def request_id(self) -> str | None:
+        """The id of the request that it is about, if it is about one."""
+
+    def begin_waiting(self, operations: int) -> None:
+        """It waits from now on, with so many operations that are to be decided for it."""
+
+    def answer(self, reply: Reply) -> None:
+        """Hand over what the rules say."""
+
+    def give_up(self) -> None:
+        """Say that it has taken too long."""
+
+
+class Admission:
+    """The door of one server."""
+
+    def __init__(
+        self,
+        take: Callable[[Event], None],
+        *,
+        now_ms: Callable[[], float],
+        room: WaitingRoom,
+        rates: EntryRates,
+        timeout_ms: float,
+    ) -> None:
+        self._take = take
+        self._now_ms = now_ms
+        self._room = room
+        self._rates = rates
+        self._timeout_ms = timeout_ms
+        self._looked_ms = float("-inf")
+
+    # -- who wants in ----------------------------------------------------------------------------
+
+    def request(
+        self,
+        visitor: Visitor,
+        request: tuple[str, int],
+        work: Callable[[], list[bytes]],
+        count: int,
+        seen: Seen | None,
+    ) -> None:
+        """Have a request decided; `work` makes its operations, once it is known that there is room."""
+        key = ("request", *request)
+        if self._room.find(key) is not None:
+            self._joins(visitor, key, work())
+            return
+        self._check_load(visitor, count, entries=count)
+        operations = work()
+        waiting = self._let_in(visitor, key, operations, count)
+        self._take(RequestArrived(waiting, request, operations, seen, visitor.peer.address))
+
+    def outcome(self, visitor: Visitor, request: tuple[str, int], seen: Seen | None) -> None:
+        """Have it settled what became of a request."""
+        key = ("outcome", *request)
+        if not self._joins(visitor, key, None):
+            self._check_load(visitor, 0, entries=1)
+            waiting = self._let_in(visitor, key, None, 0)
+            self._take(OutcomeAsked(waiting, request, seen, visitor.peer.address))
+
+    def read(self, visitor: Visitor, query: Any, seen: Seen | None) -> None:
+        """Have something read."""
+        self._check_load(visitor, 0, entries=0)
+        self._take(ReadArrived(self._let_in(visitor, None, None, 0), query, seen))
+
+    def _joins(self, visitor: Visitor, key: Hashable, content: Any) -> bool:
+        """Attach a retry to what waits under its id, if anything does."""
+        waiting = self._room.find(key)
+        if waiting is None:
+            return False
+        if waiting.content != content:
+            raise InvalidRequest(
+                "this request id was used before, for another operation", request_id=visitor.request_id
+            )
+        visitor.begin_waiting(0)
+        self._room.join(waiting, visitor, self._now_ms())
+        return True
+
+    def _check_load(self, visitor: Visitor, operations: int, *, entries: int) -> None:
+        """Raise Busy if too much waits here, or if this caller makes the journals grow too fast."""
+        if not self._room.has_room(cost_of(operations), self._now_ms()):
+            raise busy(visitor.request_id)
+        if entries:
+            peer = visitor.peer
+            wait_ms = self._rates.wait_ms(peer.address, entries, self._now_ms(), ours=peer.our_protocol)
+            if wait_ms > 0:
+                raise busy(visitor.request_id, retry_ms=ceil(wait_ms))
+
+    def _let_in(self, visitor: Visitor, key: Hashable | None, content: Any, operations: int) -> Waiting:
+        visitor.begin_waiting(operations)
+        waiting = Waiting(self._answer, cost_of(operations), key, content)
+        self._room.enter(waiting, visitor, self._now_ms())
+        return waiting
+
+    # -- how they leave --------------------------------------------------------------------------
+
+    def _answer(self, waiting: Waiting, reply: Reply) -> None:
+        for visitor in self._room.leave(waiting, self._now_ms(), turned_away=isinstance(reply, IsBusy)):
+            visitor.answer(reply)  # type: ignore[attr-defined]  # Only visitors were let in.
+
+    def give_up_overdue(self) -> None:
+        """Answer who has waited too long, forget who is gone, and say so to the rules; every `LOOK_MS`."""
+        now_ms = self._now_ms()
+        if now_ms - self._looked_ms < LOOK_MS:
+            return
+        self._looked_ms = now_ms
+        left, late = self._room.give_up(now_ms - self._timeout_ms, now_ms)
+        if left:
+            self._take(CallersGone(frozenset(left)))
+        for _, visitor in late:
+            visitor.give_up()  # type: ignore[attr-defined]
+        if overdue := self._room.waiting_since(now_ms - OVERDUE_SHARE * self._timeout_ms):
+            self._take(Overdue(frozenset(overdue)))

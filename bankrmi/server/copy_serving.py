@@ -1,0 +1,205 @@
+"""Copies of this server's database for others: one joiner at a time, a few pages whenever there is time.
+
+    begin ──> steps, with pauses ──> made, and read in chunks ──> ended by the joiner
+       └─ refused: another one's    └─ failed, or nobody waits      └─ its joiner is gone, or reads no more
+
+Rule 1: one joiner at a time: a copy is its own until it has it, is gone, or has read nothing for too long.
+Rule 2: no copy stays that is of no use to anybody any more.
+Rule 3: no event loop, no file: the clock, and what makes a copy, are given; production and the simulator
+        drive the same one.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import apsw
+
+from bankrmi.errors import BankError, InvalidRequest, OperationFailed
+from bankrmi.server.ports import Clock
+from bankrmi.storage.disk_failure import DiskFailed
+
+__all__ = ["CHUNK_BYTES", "NAME_BYTES", "SECONDS", "Complaint", "CopyServer", "Making"]
+
+CHUNK_BYTES = 4 << 20
+SECONDS = 30.0
+WATCH_SECONDS = 0.5
+STEP_PAUSE_SECONDS = 0.0005
+SAY_AGAIN_SECONDS = 300.0
+NAME_BYTES = 4
+
+Say = Callable[..., None]
+"""Notes in the log what is wrong, with its details."""
+
+
+class Making(Protocol):
+    """One copy, from its first page until it is thrown away."""
+
+    def step(self) -> bool:
+        """Copy some pages; return whether it is whole."""
+
+    def abandon(self) -> None:
+        """Throw away what is not whole."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How large it is, once it is whole."""
+
+    def read(self, offset: int, at_most: int) -> bytes:
+        """Return a piece of it; empty at its end."""
+
+    def remove(self) -> None:
+        """Throw it away."""
+
+
+class Joining(Protocol):
+    """The call of the server that wants a copy."""
+
+    @property
+    def connection_lost(self) -> bool:
+        """Whether it is gone."""
+
+    def answer(self, value: object) -> None:
+        """Answer (name, size in bytes)."""
+
+    def fail(self, error: Exception) -> None:
+        """Say why there is none."""
+
+
+@dataclass(slots=True)
+class _Made:
+    """A copy that is being handed out."""
+
+    name: str
+    copy: Making
+    call: Joining
+    read_ms: float
+
+
+class Complaint:
+    """One thing that is wrong: said at once, and again after some minutes if it still is."""
+
+    def __init__(self, clock: Clock, say: Say) -> None:
+        self._clock = clock
+        self._say = say
+        self._said_ms = float("-inf")
+
+    def say(self, what: str, **details: object) -> None:
+        """Say it, unless that was done not long ago."""
+        now_ms = self._clock.now_ms()
+        if now_ms - self._said_ms >= 1000 * SAY_AGAIN_SECONDS:
+            self._said_ms = now_ms
+            self._say(what, **details)
+
+    def is_over(self) -> None:
+        """It went well: the next time is news."""
+        self._said_ms = float("-inf")
+
+
+class CopyServer:
+    """Makes copies of this server's database, one at a time, and hands them out in chunks."""
+
+    def __init__(
+        self,
+        make: Callable[[str], Making],
+        clock: Clock,
+        say: Say,
+        *,
+        new_name: Callable[[], str] = lambda: secrets.token_hex(NAME_BYTES),
+        chunk_bytes: int = CHUNK_BYTES,
+    ) -> None:
+        """`make` begins a copy of this name."""
+        self._make = make
+        self._new_name = new_name
+        self._clock = clock
+        self._chunk_bytes = chunk_bytes
+        self._made: _Made | None = None
+        self._making: Making | None = None
+        self._complained = Complaint(clock, say)
+
+    def begin(self, call: Joining) -> None:
+        """Answer (name, size in bytes) when a copy is made."""
+        self._drop_if_unwanted()
+        if self._making is not None or self._made is not None:
+            raise OperationFailed("another server is getting a copy")
+        name = self._new_name()
+        try:
+            making = self._making = self._make(name)
+        except (apsw.Error, DiskFailed, BankError, OSError) as error:
+            self._complained.say("no copy can be made for another server", reason=str(error))
+            raise OperationFailed(f"no copy can be made: {error}") from error
+        self._step(name, making, call)
+
+    def _step(self, name: str, making: Making, call: Joining) -> None:
+        if self._making is not making:
+            return  # Everything was thrown away.
+        try:
+            done = making.step()
+        except (apsw.Error, BankError, OSError) as error:
+            self._making = None
+            making.abandon()
+            self._complained.say("no copy can be made for another server", reason=str(error))
+            call.fail(OperationFailed(f"the copy failed: {error}"))
+            return
+        if not done and not call.connection_lost:
+            self._clock.after(1000 * STEP_PAUSE_SECONDS, lambda: self._step(name, making, call))
+            return
+        self._making = None
+        if not done:
+            making.abandon()
+            return
+        self._complained.is_over()
+        self._made = _Made(name, making, call, self._clock.now_ms())
+        call.answer([name, making.size_bytes])
+        self._watch()
+
+    def _watch(self) -> None:
+        """Look now and then whether whoever asked for a copy still wants it."""
+        self._drop_if_unwanted()
+        if self._made is not None:
+            self._clock.after(1000 * WATCH_SECONDS, self._watch)
+
+    def _drop_if_unwanted(self) -> None:
+        made = self._made
+        if made is not None:
+            idle_ms = self._clock.now_ms() - made.read_ms
+            if made.call.connection_lost or idle_ms > 1000 * SECONDS:
+                self.end(made.name)
+
+    def read(self, name: object, offset: object) -> bytes:
+        """Return a chunk of a copy; empty at its end."""
+        made = self._made
+        if type(offset) is not int or not 0 <= offset < 1 << 62:
+            raise InvalidRequest("a copy is read from a byte on, which is a whole number")
+        if made is None or made.name != name:
+            raise InvalidRequest("there is no such copy any more: begin again")
+        made.read_ms = self._clock.now_ms()
+        return made.copy.read(offset, self._chunk_bytes)
+
+    def end(self, name: object) -> None:
+        """Throw a copy away."""
+        if self._made is not None and self._made.name == name:
+            self._made.copy.remove()
+            self._made = None
+
+    def call(self, method: str, args: list[Any], call: Joining) -> None:
+        """Do what a joiner asks for, by the name that it has on the wire; raises what is wrong with it."""
+        match method:
+            case "begin_copy":
+                self.begin(call)
+            case "read_copy":
+                call.answer(self.read(*args))
+            case "end_copy":
+                self.end(*args)
+                call.answer(None)
+
+    def close(self) -> None:
+        """Throw everything away."""
+        making, self._making = self._making, None
+        if making is not None:
+            making.abandon()
+        if self._made is not None:
+            self.end(self._made.name)

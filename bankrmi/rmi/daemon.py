@@ -207,9 +207,8 @@ class Daemon:
     def free_memory(self) -> None:
         """Many large messages that nobody finishes must not add up, whoever sends them.
 
-        One half of the budget is for servers, so that nobody else can take it up. Within each half who holds
-        most goes first: whose call is whole and waits for its turn is told `busy`; who has sent a part of one,
-        or does not read, is cut.
+        One half of the budget is for servers, so that nobody else can take it up. Within each half it goes by
+        who holds most. Whose call is whole, and waits, is told `busy`; who sent a part, or reads not, is cut.
         """
         self._fed_bytes = 0
         budget = self.limits.held_bytes >> 1

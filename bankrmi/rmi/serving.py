@@ -125,7 +125,7 @@ class ServedConnection(FramedConnection):
 
     @property
     def held_bytes(self) -> int:
-        """How much we keep for it: of messages that wait or are not complete, of answers that are not taken."""
+        """How much we keep for it: messages that wait or are not complete, answers that are not taken."""
         unsent = 0 if self.lost else self._transport.get_write_buffer_size()
         waits = 0 if self._frame is None else len(self._frame.payload)
         return self._reader.pending + waits + self.packed_bytes + unsent

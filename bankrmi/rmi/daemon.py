@@ -7,7 +7,8 @@ Rule 1: the listening socket is closed last, when nobody is answered any more (d
         the port refusing, may conclude that this server acknowledges nothing.
 Rule 2: idling keeps nobody out, before the handshake or after it; and who is cut for it, was told nothing
         wrong: our clients connect again with their next call.
-Rule 3: what callers have sent in part is bounded in bytes for all together, and for servers apart from them.
+Rule 3: what callers have sent, in part or as wholes that wait, is bounded in bytes for all together, and for
+        servers apart from them.
 Assumption: one daemon belongs to one event loop and is used in its thread only.
 """
 
@@ -206,8 +207,8 @@ class Daemon:
     def free_memory(self) -> None:
         """Many large messages that nobody finishes must not add up, whoever sends them.
 
-        One half of the budget is for servers, so that nobody else can take it up. Within each half, who holds
-        most is cut.
+        One half of the budget is for servers, so that nobody else can take it up. Within each half it goes by
+        who holds most. Whose call is whole, and waits, is told `busy`; who sent a part, or reads not, is cut.
         """
         self._fed_bytes = 0
         budget = self.limits.held_bytes >> 1
@@ -222,6 +223,9 @@ class Daemon:
     def _cut_largest(self, holders: list[ServedConnection], too_much: int) -> None:
         while too_much > 0:
             largest = holders.pop()
+            if freed := largest.turn_away():
+                too_much -= freed
+                continue
             too_much -= largest.held_bytes
             self._cut(largest, "too much is held for callers")
 

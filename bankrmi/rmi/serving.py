@@ -24,7 +24,7 @@ from typing import Protocol
 
 from Pyro5.core import DAEMON_NAME
 
-from bankrmi.errors import AccessDenied
+from bankrmi.errors import AccessDenied, Busy
 
 from .addresses import Address
 from .batch import Batch
@@ -60,6 +60,7 @@ _LARGE_ANSWER_BYTES = 1 << 18
 """After one of these the memory of all callers is looked at, and not only at the next sweep."""
 _PINGS_AT_ONCE = 4
 """Of one caller that waits for an answer; what it sends beyond that waits, too."""
+_NO_ROOM_RETRY_MS = 100
 _STRANGER = Peer(address="")
 
 
@@ -124,9 +125,10 @@ class ServedConnection(FramedConnection):
 
     @property
     def held_bytes(self) -> int:
-        """How much we keep for it: messages that are not complete, answers that are not, or not taken."""
+        """How much we keep for it: messages that wait or are not complete, answers that are not taken."""
         unsent = 0 if self.lost else self._transport.get_write_buffer_size()
-        return self._reader.pending + self.packed_bytes + unsent
+        waits = 0 if self._frame is None else len(self._frame.payload)
+        return self._reader.pending + waits + self.packed_bytes + unsent
 
     @property
     def connection(self) -> ServedConnection:
@@ -145,12 +147,12 @@ class ServedConnection(FramedConnection):
             self._drain(len(data))
             return
         self._reader.feed(data)
-        self._host.fed(len(data))
         if self._frame is not None or self._in_progress >= self._allowed or self._stalled:
             self._answer_pings()
             self._pile()
         elif self._take():
             self._host.rounds.arrived(self)
+        self._host.fed(len(data))
 
     def resume_writing(self) -> None:
         self._stalled = False
@@ -355,6 +357,20 @@ class ServedConnection(FramedConnection):
         if not self._working:
             self._work_soon()
 
+    def turn_away(self) -> int:
+        """Tell the caller that there is no room for the call that waits; return how many bytes that frees.
+
+        0 if no call waits, or nobody would hear of it.
+        """
+        frame = self._frame
+        if frame is None or frame.kind != INVOKE or frame.flags & ONEWAY or self._draining or self.lost:
+            return 0
+        self._frame = None
+        answer = write_value(frame.serializer, write_error(_no_room()))
+        self._send(RESULT, frame.serializer, EXCEPTION, frame.sequence, answer, frame.correlation)
+        self._work_soon()
+        return len(frame.payload)
+
     # --- the end --------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -368,6 +384,14 @@ def _line_of(admission: Admission) -> Line:
     if admission.for_servers:
         return Line.SERVERS
     return Line.OURS if admission.peer.our_protocol else Line.STRANGERS
+
+
+def _no_room() -> Busy:
+    return Busy(
+        "this server holds too many messages and did not take this one: ask again in 100 ms",
+        request_id=None,
+        retry_ms=_NO_ROOM_RETRY_MS,
+    )
 
 
 def metadata(exposed: Exposed, serializer: int) -> dict[str, object]:

@@ -16,10 +16,13 @@ import pytest
 from bankrmi.rmi import ConnectDenied, Connection, Daemon, Limits, connect, handshake, seats
 from bankrmi.rmi.frames import CONNECT, CONNECT_OK, INVOKE, MSGPACK, frame_bytes
 from bankrmi.rmi.limits import serving_rules
+from bankrmi.rmi.serving import ServedConnection
+from bankrmi.rmi.turn import Line
 from bankrmi.rmi.values import write_call, write_value
 
 from .account import Account, RawCaller, until
 from .conftest import Serving
+from .test_limits import code_of
 
 HELLO = frame_bytes(CONNECT, MSGPACK, 0, 0, write_value(MSGPACK, {"handshake": "hi", "object": "acc"}))
 
@@ -198,6 +201,41 @@ def test_large_messages_that_nobody_finishes_do_not_add_up(serving: Serving) -> 
         assert held(serving, daemon) <= 1 << 20
         innocent.call("echo", 1)
         assert innocent.answer() == 1
+
+
+def test_whole_messages_that_wait_count_too_and_their_callers_are_told_busy(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A definite answer, and the connection stays: they only came when others had sent too much as well."""
+    turn_away = ServedConnection.turn_away
+    freed: list[int] = []
+
+    def noted(one: ServedConnection) -> int:
+        freed.append(turn_away(one))
+        return freed[-1]
+
+    monkeypatch.setattr(ServedConnection, "turn_away", noted)
+    daemon = serving.daemon(Limits(held_bytes=4 << 20, sweep_ms=20))
+    serving.do(lambda: daemon.rounds.turn.charge(Line.STRANGERS, 60_000.0))  # So all of them have to wait.
+    with ExitStack() as holders:
+        callers = [holders.enter_context(RawCaller(daemon)) for _ in range(6)]
+        for number, caller in enumerate(callers, 1):
+            caller.call("echo", bytes(900_000))
+            until(lambda: serving.do(lambda: len(waiting(daemon))) + len(freed) == number)  # noqa: B023
+        until(lambda: held(serving, daemon) <= 2 << 20)
+        assert (len(freed), min(freed) > 900_000) == (4, True)
+        serving.do(lambda: daemon.rounds.turn.charge(Line.STRANGERS, -60_000.0))
+        serving.do(daemon.rounds._go)
+        answers = [caller.answer() for caller in callers]
+        assert answers.count(bytes(900_000)) == 2
+        assert [code_of(answer) for answer in answers if answer != bytes(900_000)] == ["busy"] * 4
+        for caller in callers:
+            caller.call("echo", 1)
+            assert caller.answer() == 1
+
+
+def waiting(daemon: Daemon) -> list[object]:
+    return [one for one in daemon._connections() if one._frame is not None]
 
 
 def test_messages_of_servers_that_nobody_finishes_do_not_add_up(serving: Serving) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.model.laws import Laws, Step
-from tests.model.leases import after_a_start, found_dead
+from tests.model.leases import after_a_start, found_dead, relied_on
 from tests.model.state import Acknowledgement, Message, Server, State, Write
 
 __all__ = ["acknowledge", "announce", "commit", "happenings", "has_room"]
@@ -26,7 +26,7 @@ def commit(laws: Laws, state: State, place: int, server: Server, write: Write) -
 def _durable(state: State, place: int, server: Server, write: Write) -> State:
     state = state.with_server(place, server._replace(disk=write.disk))
     if write.acknowledgement is not None:
-        state = acknowledge(state, write.acknowledgement)
+        state = relied_on(acknowledge(state, write.acknowledgement), write.lease)
     if write.begins and server.leads and server.memory.adopted <= write.disk.adopted:
         state = announce(state, place)
     return state

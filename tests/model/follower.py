@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tests.model.disks import acknowledge, announce, commit, has_room
 from tests.model.laws import Laws, Step
 from tests.model.leader import acts
-from tests.model.leases import are_over, granted, relied_on
+from tests.model.leases import are_over, granted, granting, relied_on
 from tests.model.rules import Rule
 from tests.model.state import Acknowledgement, Disk, Journal, Message, Proposal, Server, State, Write
 from tests.model.witness import propose, without_member
@@ -121,6 +121,7 @@ def _take(laws: Laws, state: State, place: int, server: Server, message: Message
     noted = memory.noted
     if newer or noted < bound.waits[message.leader]:
         noted = max(bound.waits)
+    epoch = message.epoch if laws.keep(Rule.A5_EPOCH) else 0
     for matched in range(len(message.journal) + 1):
         disk = Disk(
             journal=_brought_in(laws, memory.journal, message, matched),
@@ -128,33 +129,24 @@ def _take(laws: Laws, state: State, place: int, server: Server, message: Message
             led=memory.led and not newer,
             noted=noted,
         )
-        taken = _taken(laws, state, place, server, bound, disk, message, matched)
+        answer = Acknowledgement(epoch, place, server.incarnation, matched)
+        write = Write(disk, answer, granting(laws, place, server, message))
+        taken = _taken(laws, state, place, bound, write)
         if taken != state:
             yield ("takes", place, message.epoch, matched), taken
 
 
-def _taken(
-    laws: Laws,
-    state: State,
-    place: int,
-    server: Server,
-    bound: Server,
-    disk: Disk,
-    message: Message,
-    matched: int,
-) -> State:
+def _taken(laws: Laws, state: State, place: int, bound: Server, write: Write) -> State:
     """Acknowledge when all is durable that the answer rests on; what is durable already needs no write."""
-    epoch = message.epoch if laws.keep(Rule.A5_EPOCH) else 0
-    answer = Acknowledgement(epoch, place, server.incarnation, matched)
-    state = relied_on(laws, state, place, message)
-    if disk == server.disk and not server.writes:
-        return acknowledge(state.with_server(place, bound), answer)
-    early = not laws.keep(Rule.A1_STANDBY_DISK) or (
-        not laws.keep(Rule.A2_ACTS) and server.disk.journal[:matched] == disk.journal[:matched]
-    )
-    if early:
-        return acknowledge(commit(laws, state, place, bound, Write(disk)), answer)
-    return commit(laws, state, place, bound, Write(disk, acknowledgement=answer))
+    answer, disk = write.acknowledgement, bound.disk
+    assert answer is not None
+    if write.disk == disk and not bound.writes:
+        return relied_on(acknowledge(state.with_server(place, bound), answer), write.lease)
+    held = disk.journal[: answer.matched] == write.disk.journal[: answer.matched]
+    if laws.keep(Rule.A1_STANDBY_DISK) and (laws.keep(Rule.A2_ACTS) or not held):
+        return commit(laws, state, place, bound, write)
+    writing = commit(laws, state, place, bound, Write(write.disk))
+    return relied_on(acknowledge(writing, answer), write.lease)
 
 
 def _brought_in(laws: Laws, own: Journal, message: Message, matched: int) -> Journal:

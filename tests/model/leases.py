@@ -11,7 +11,7 @@ from tests.model.laws import Laws, Step
 from tests.model.rules import Rule
 from tests.model.state import Lease, Message, Server, State
 
-__all__ = ["after_a_start", "are_over", "found_dead", "granted", "happenings", "relied_on"]
+__all__ = ["after_a_start", "are_over", "found_dead", "granted", "granting", "happenings", "relied_on"]
 
 
 def granted(laws: Laws, server: Server, message: Message) -> Server:
@@ -25,12 +25,20 @@ def granted(laws: Laws, server: Server, message: Message) -> Server:
     return server._replace(waits=tuple(waits), proofs=proofs)
 
 
-def relied_on(laws: Laws, state: State, place: int, message: Message) -> State:
-    """The primary of the message has a lease, as soon as it hears of it."""
+def granting(laws: Laws, place: int, server: Server, message: Message) -> Lease | None:
+    """Return the lease that the acknowledgement of a message grants, from its arrival on."""
     if not laws.bounds.leases:
+        return None
+    return Lease(place, server.incarnation, message.epoch, message.lease)
+
+
+def relied_on(state: State, lease: Lease | None) -> State:
+    """The primary hears of the acknowledgement: it counts the lease, if there is something left of it."""
+    if lease is None or not lease.left:
         return state
-    lease = Lease(place, state.servers[place].incarnation, message.epoch, message.lease)
     same = [other for other in state.leases if other[:3] == lease[:3]]
+    if any(other.left >= lease.left for other in same):
+        return state
     return state._replace(leases=state.leases.difference(same) | {lease})
 
 
@@ -67,14 +75,25 @@ def happenings(laws: Laws, state: State, place: int) -> Iterator[Step]:
         return
     server = state.servers[place]
     if any(server.waits) or any(lease.granter == place for lease in state.leases):
-        waits = tuple(max(0, wait - 1) for wait in server.waits)
-        left = (
-            lease._replace(left=lease.left - 1) if lease.granter == place else lease for lease in state.leases
-        )
-        later = state._replace(leases=frozenset(lease for lease in left if lease.left))
-        yield ("lets a moment pass", place), later.with_server(place, server._replace(waits=waits))
+        yield ("lets a moment pass", place), _a_moment_later(state, place)
     for other, wait in enumerate(server.waits):
         if wait and server.proofs >> other & 1:
             waits = (*server.waits[:other], 0, *server.waits[other + 1 :])
             told = server._replace(waits=waits, proofs=server.proofs & ~(1 << other))
             yield ("hears of the death of", place, other), state.with_server(place, told)
+
+
+def _a_moment_later(state: State, place: int) -> State:
+    server = state.servers[place]
+    left = [_shorter(lease) if lease.granter == place else lease for lease in state.leases]
+    waits = tuple(max(0, wait - 1) for wait in server.waits)
+    writes = tuple(
+        write if write.lease is None else write._replace(lease=_shorter(write.lease))
+        for write in server.writes
+    )
+    later = state._replace(leases=frozenset(lease for lease in left if lease.left))
+    return later.with_server(place, server._replace(waits=waits, writes=writes))
+
+
+def _shorter(lease: Lease) -> Lease:
+    return lease._replace(left=max(0, lease.left - 1))

@@ -71,11 +71,21 @@ class Acknowledgement(NamedTuple):
     matched: int
 
 
+class Lease(NamedTuple):
+    """So long a primary of the epoch may rely on this disk of this server not to lead."""
+
+    granter: int
+    incarnation: int
+    epoch: int
+    left: int
+
+
 class Write(NamedTuple):
     """A commit on its way: what the disk will hold, and what waits for it."""
 
     disk: Disk
     acknowledgement: Acknowledgement | None = None
+    lease: Lease | None = None  # Granted by the acknowledgement, from the arrival of the checkpoint.
     begins: bool = False  # To lead: the epoch was won, and is acted in from then on.
 
 
@@ -87,15 +97,6 @@ class Message(NamedTuple):
     base: int
     journal: Journal
     lease: int
-
-
-class Lease(NamedTuple):
-    """So long a primary of the epoch may rely on this disk of this server not to lead."""
-
-    granter: int
-    incarnation: int
-    epoch: int
-    left: int
 
 
 class Server(NamedTuple):

@@ -94,6 +94,12 @@ def test_every_rule_that_is_named_is_in_the_design() -> None:
     assert sorted(place for place in named if place[1] not in RULES) == []
 
 
+def test_every_link_leads_to_a_file() -> None:
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{target} in {page.name}"
+
+
 def test_every_section_of_the_design_that_is_named_is_there() -> None:
     sections = set(re.findall(r"^## (\d+)\. ", DESIGN, re.MULTILINE))
     texts = [text for file in sorted(PACKAGE.rglob("*.py")) for text in words_of(file)]

@@ -3,6 +3,7 @@
 Rule 1: a call is answered exactly once, by the rules or, when it has waited too long, with `InDoubt`.
 Rule 2: what is malformed is refused before the rules see it; what is too much is told `Busy` before it costs.
 Rule 3: a retry joins the request that it repeats (see `waiting`).
+Rule 4: what an answer holds is counted until it is made, and its time goes on (see `lookups` for outcomes).
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from bankrmi.replication.events import (
     Seen,
 )
 from bankrmi.rmi import Call, Exposed
-from bankrmi.server.answering import Asked, busy, many, one
+from bankrmi.server.answering import Asked, busy, long_outcome, many, one
+from bankrmi.server.lookups import Lookups
 from bankrmi.server.rates import EntryRates
 from bankrmi.server.waiting import OVERDUE_SHARE, Waiting, WaitingRoom, cost_of
 
@@ -70,6 +72,7 @@ class AccountObject:
         self._at_most = operations_per_request
         self._timeout_ms = timeout_ms
         self._looked_ms = float("-inf")
+        self._lookups = Lookups(room.budget_bytes, cost_of(operations_per_request))
         self._methods: dict[str, Callable[..., None]] = {
             "withdraw": self._withdraw,
             "deposit": self._deposit,
@@ -129,7 +132,8 @@ class AccountObject:
         if not self._joins(asked, key, None):
             self._check_load(asked, 0, entries=1)
             waiting = self._let_in(asked, key, None, 0)
-            self._take(OutcomeAsked(waiting, request, checked, call.peer.address))
+            self._lookups.put(OutcomeAsked(waiting, request, checked, call.peer.address))
+            self._look_up()
 
     def _balance(self, call: Call, account: Any, seen: Any = None) -> None:
         checked = _seen(seen)
@@ -174,7 +178,8 @@ class AccountObject:
                 "this request id was used before, for another operation", request_id=asked.request_id
             )
         self._forget_arguments(asked.call)
-        self._room.join(waiting, asked, self._now_ms())
+        asked.since_ms = self._now_ms()
+        self._room.join(waiting, asked, asked.since_ms)
         return True
 
     def _check_load(self, asked: Asked, operations: int, *, entries: int) -> None:
@@ -190,16 +195,43 @@ class AccountObject:
     def _let_in(self, asked: Asked, key: Hashable | None, content: Any, operations: int) -> Waiting:
         self._forget_arguments(asked.call)
         waiting = Waiting(self._answer, cost_of(operations), key, content)
-        self._room.enter(waiting, asked, self._now_ms())
+        asked.since_ms = self._now_ms()
+        self._room.enter(waiting, asked, asked.since_ms)
         return waiting
 
     def _forget_arguments(self, call: Call) -> None:
         """What a call said costs several times what is kept of it."""
         call.args, call.kwargs = (), {}
 
+    def _look_up(self) -> None:
+        """Give the rules the questions for outcomes that there is room for now."""
+        while (event := self._lookups.next()) is not None:
+            self._take(event)
+
     def _answer(self, waiting: Waiting, reply: Reply) -> None:
-        for asked in self._room.leave(waiting, self._now_ms(), turned_away=isinstance(reply, IsBusy)):
-            asked.answer(reply)  # type: ignore[attr-defined]  # Only these were let in.
+        callers: Sequence[Any] = self._room.leave(
+            waiting, self._now_ms(), turned_away=isinstance(reply, IsBusy)
+        )
+        kept = long_outcome(reply) if callers else None
+        for asked in callers:
+            if kept is None or asked.gone:
+                asked.answer(reply)
+            else:
+                self._room.hold(asked, cost_of(len(kept.entries)), asked.since_ms)
+        if kept is None:
+            self._lookups.end(waiting)
+        else:
+            in_turn = [asked for asked in callers if not asked.call.done]
+            self._lookups.answered(waiting, in_turn)
+            for asked in in_turn:
+                asked.answer_in_turn(kept, self._made)
+        self._look_up()
+
+    def _made(self, asked: Asked) -> None:
+        """An answer is made, or nobody wants it any more: nothing is kept for it."""
+        self._room.let_go(asked)
+        self._lookups.end(asked)
+        self._look_up()
 
     def give_up_overdue(self) -> None:
         """Answer what has waited too long (promise 6, every call ends), and forget who is gone.
@@ -210,13 +242,25 @@ class AccountObject:
         if now_ms - self._looked_ms < LOOK_MS:
             return
         self._looked_ms = now_ms
-        left, late = self._room.give_up(now_ms - self._timeout_ms, now_ms)
+        self._give_up(now_ms - self._timeout_ms, now_ms)
+        overdue = self._room.waiting_since(now_ms - OVERDUE_SHARE * self._timeout_ms)
+        for waiting in overdue:
+            if self._lookups.waits(waiting):
+                self._answer(waiting, IsBusy())
+        if asked_for := frozenset(waiting for waiting in overdue if waiting in self._room):
+            self._take(Overdue(asked_for))
+
+    def _give_up(self, since_ms: float, now_ms: float) -> None:
+        left, late = self._room.give_up(since_ms, now_ms)
+        for waiting in left:
+            self._lookups.end(waiting)
         if left:
             self._take(CallersGone(frozenset(left)))
         for _, asked in late:
             asked.give_up()  # type: ignore[attr-defined]
-        if overdue := self._room.waiting_since(now_ms - OVERDUE_SHARE * self._timeout_ms):
-            self._take(Overdue(frozenset(overdue)))
+        for asked in self._room.give_up_answers(since_ms):
+            asked.give_up()  # type: ignore[attr-defined]
+            self._made(asked)  # type: ignore[arg-type]
 
 
 def _request(request_id: Any) -> tuple[tuple[str, int], str]:

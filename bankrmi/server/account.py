@@ -94,6 +94,11 @@ class AccountObject:
                 raise InvalidRequest(f"{call.method} does not take these arguments") from error
             raise
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anybody waits for an answer."""
+        return self._room.held_bytes > 0
+
     # -- what may be asked -----------------------------------------------------------------------
 
     def _withdraw(

@@ -36,6 +36,7 @@ from bankrmi.server.copying import CopyFetcher, CopyServer
 from bankrmi.server.data_directory import DataDirectory
 from bankrmi.server.driver import Driver
 from bankrmi.server.exporting import Exports
+from bankrmi.server.memory import Memory
 from bankrmi.server.naming import Naming
 from bankrmi.server.operator_object import OPERATOR_ID, OperatorObject
 from bankrmi.server.peer_links import PeerLinks
@@ -133,6 +134,7 @@ class _Process:
                 _ReadyLine(replica, account, ready_fd, configuration.servers[name]),
                 self._tend_disk,
                 exports.tick,
+                self._memory(account).tick,
             )
             driver.tick_every(self._settings.tick_ms, on_tick)
             self._disk.ledger.find_out(lambda: driver.journal)
@@ -154,6 +156,15 @@ class _Process:
         log.info("stopped")
         # It is over in a moment, in good order: one more signal must not turn that into a death.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+
+    def _memory(self, account: AccountObject) -> Memory:
+        driver = self._driver
+        return Memory(
+            lambda: account.is_busy,
+            lambda: driver.journal.tip.action_id,
+            now_ms,
+            lambda: driver.journal.shrink(),
+        )
 
     def _fetcher(self) -> CopyFetcher:
         return CopyFetcher(

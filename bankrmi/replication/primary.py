@@ -140,7 +140,7 @@ class Primary:
         )
 
     def _has_too_few_copies(self) -> bool:
-        return len(self.view.in_sync) < self.replica.settings.copies_min or self.somebody_lost_a_disk()
+        return len(self.view.in_sync) < self.replica.copies_min or self.somebody_lost_a_disk()
 
     # -- requests --------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from itertools import groupby
 from math import ceil
 from typing import Any
 
@@ -72,6 +73,7 @@ class AccountObject:
         self._at_most = operations_per_request
         self._timeout_ms = timeout_ms
         self._looked_ms = float("-inf")
+        self._turns_away = False  # Meanwhile nobody gets ahead of those who came before him.
         self._lookups = Lookups(room.budget_bytes, cost_of(operations_per_request))
         self._methods: dict[str, Callable[..., None]] = {
             "withdraw": self._withdraw,
@@ -209,9 +211,13 @@ class AccountObject:
         call.args, call.kwargs = (), {}
 
     def _look_up(self) -> None:
-        """Give the rules the questions for outcomes that there is room for now."""
-        while (event := self._lookups.next()) is not None:
-            self._take(event)
+        """Give the rules the questions for outcomes that there is room for now, and somebody to ask them."""
+        while not self._turns_away and (event := self._lookups.next()) is not None:
+            if event.token.is_wanted:
+                self._take(event)
+            else:
+                self._lookups.end(event.token)
+                self._room.leave(event.token, self._now_ms(), turned_away=True)
 
     def _answer(self, waiting: Waiting, reply: Reply) -> None:
         callers: Sequence[Any] = self._room.leave(
@@ -249,11 +255,15 @@ class AccountObject:
         self._looked_ms = now_ms
         self._give_up(now_ms - self._timeout_ms, now_ms)
         overdue = self._room.waiting_since(now_ms - OVERDUE_SHARE * self._timeout_ms)
-        for waiting in overdue:
-            if self._lookups.waits(waiting):
+        self._turns_away = True
+        for is_here, together in groupby(overdue, self._lookups.waits):  # In the order in which they came.
+            if not is_here:
+                self._take(Overdue(frozenset(together)))
+                continue
+            for waiting in list(together):
                 self._answer(waiting, IsBusy())
-        if asked_for := frozenset(waiting for waiting in overdue if waiting in self._room):
-            self._take(Overdue(asked_for))
+        self._turns_away = False
+        self._look_up()
 
     def _give_up(self, since_ms: float, now_ms: float) -> None:
         left, late = self._room.give_up(since_ms, now_ms)

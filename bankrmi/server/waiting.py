@@ -68,6 +68,11 @@ class Waiting:
     content: Any
     callers: list[tuple[Caller, float]] = field(default_factory=list)  # With the time since when it waits.
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody is left who wants the answer."""
+        return not all(caller.gone for caller, _ in self.callers)
+
     def reply(self, reply: Any) -> None:
         """Hand over what the rules say."""
         self.answer(self, reply)

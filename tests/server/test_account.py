@@ -295,6 +295,55 @@ def test_outcomes_are_looked_up_as_far_as_what_they_bring_back_has_room() -> Non
     assert len(counter.asked()) == 1
 
 
+def test_an_outcome_is_not_looked_up_for_whoever_is_gone_by_then() -> None:
+    counter = Counter(waiting_bytes=cost_of(BATCH))
+    callers = [Caller(number) for number in range(3)]
+    for number, caller in enumerate(callers):
+        counter.call(caller, "outcome", f"c{number}:1")
+    [first] = counter.asked()
+    callers[1].lost = True
+    first.token.reply(NotLeading(None))  # type: ignore[union-attr]
+    [third] = counter.asked()
+    assert isinstance(third, OutcomeAsked)
+    assert third.request == ("c2", 1)
+    assert counter.room.held_bytes == cost_of(0)
+
+
+def test_who_is_turned_away_or_given_up_is_told_in_the_order_in_which_he_came() -> None:
+    """Requests, which the rules turn away in their order, and outcomes, which were not looked up yet."""
+    told: list[int] = []
+
+    class Told(Caller):
+        def answered(self, call: Call, value: object, *, is_error: bool) -> None:
+            super().answered(call, value, is_error=is_error)
+            told.append(int(self.peer.address.partition(":")[2]))
+
+    counter = Counter(waiting_bytes=8 * cost_of(BATCH))
+    for number in range(40):
+        ask = ("withdraw", 1, 1, f"c{number}:1") if number % 3 else ("outcome", f"c{number}:1")
+        counter.call(Told(number), *ask)
+    queue = [event.token for event in counter.asked()]  # type: ignore[union-attr]
+
+    def rules(event: Event) -> None:
+        if isinstance(event, Overdue):
+            for token in [token for token in queue if token in event.tokens]:
+                token.reply(IsBusy())
+        elif isinstance(event, RequestArrived | OutcomeAsked):
+            queue.append(event.token)
+
+    counter.account._take = rules
+    counter.now_ms = OVERDUE_SHARE * 1000
+    counter.account.give_up_overdue()
+    assert told == sorted(told)
+    assert len(told) == 40
+    told.clear()
+    for number in range(20):
+        counter.call(Told(number), "submit", batch(1), f"d{number}:1")
+    counter.now_ms += 1000
+    counter.account.give_up_overdue()
+    assert told == list(range(20))
+
+
 def test_an_outcome_that_was_not_looked_up_for_half_of_its_time_is_turned_away() -> None:
     counter, callers = Counter(waiting_bytes=cost_of(BATCH)), [Caller(1), Caller(2)]
     for number, caller in enumerate(callers):

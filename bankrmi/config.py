@@ -57,7 +57,7 @@ _GREETING_BYTES = 512  # The most that a handshake of ours takes, with the longe
 _GROUP_TAKES = 2  # A group is measured generously, but short names are assumed.
 # What a server's waiting room counts, likewise.
 _QUESTION_BYTES = 2048
-_OPERATION_BYTES = 80
+_OPERATION_BYTES = 88
 _REACHED = (
     "can be reached by others, and nobody there has to prove who they are: say --insecure if that is meant"
 )

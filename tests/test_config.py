@@ -173,7 +173,7 @@ def test_a_mistake_is_not_blamed_on_its_neighbours(tmp_path: Path) -> None:
         ),
         (
             "limits:\n  waiting_bytes: 100000\n",
-            "line 6: waiting_bytes is 100000, and must be at least 657408",
+            "line 6: waiting_bytes is 100000, and must be at least 722944",
         ),
         (
             "limits:\n  entries_per_second: 600000\n",

@@ -144,7 +144,7 @@ class Primary:
         return not (self.nothing_is_acknowledged() or self.membership.switching_over)
 
     def _has_too_few_copies(self) -> bool:
-        return len(self.view.in_sync) < self.replica.settings.copies_min or self.somebody_lost_a_disk()
+        return len(self.view.in_sync) < self.replica.copies_min or self.somebody_lost_a_disk()
 
     # -- requests --------------------------------------------------------------------------------
 

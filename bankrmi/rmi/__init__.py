@@ -39,6 +39,7 @@ from .names import (
 from .objects import Call, Connected, Exposed, Guard, Peer, PlainObject, RemoteObject
 from .polled import PolledLink, PolledLinks
 from .probe import ProbeAnswer, probe
+from .seats import origin
 
 __all__ = [
     "NAMESERVER_NAME",
@@ -75,6 +76,7 @@ __all__ = [
     "look_up",
     "look_up_async",
     "open_link",
+    "origin",
     "probe",
     "rounds_of",
     "uri_of",

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from bankrmi.errors import InvalidRequest
+from bankrmi.errors import BankError, InvalidRequest
 
 from .complaints import complaints
 from .failures import write_error, write_unexpected_error
@@ -26,9 +26,12 @@ SLICE = 256
 
 
 class LongAnswer:
-    """A dict, and under `key` a list of `count` values, which `make` makes from here to there."""
+    """A dict, and under `key` a list of `count` values, which `make` makes from here to there.
 
-    __slots__ = ("count", "head", "key", "make")
+    What `make` raises, if it is one of our errors, is the answer; `done` is called when nothing more is made.
+    """
+
+    __slots__ = ("count", "done", "head", "key", "make")
 
     def __init__(
         self, head: Mapping[str, object], key: str, count: int, make: Callable[[int, int], list[Any]]
@@ -37,6 +40,7 @@ class LongAnswer:
         self.key = key
         self.count = count
         self.make = make
+        self.done: Callable[[], None] | None = None
 
 
 class _Connection(Protocol):
@@ -84,7 +88,7 @@ def write_slowly(
 
 
 class _Writing:
-    __slots__ = ("_at_most", "_connection", "_done", "_pieces", "_serializer", "_size", "_written")
+    __slots__ = ("_answer", "_at_most", "_connection", "_done", "_pieces", "_size", "_written")
 
     def __init__(
         self,
@@ -95,7 +99,7 @@ class _Writing:
         done: Callable[[bytes, object], None],
     ) -> None:
         self._connection = connection
-        self._serializer = serializer
+        self._answer = answer
         self._at_most = at_most
         self._done = done
         self._pieces = write_slices(serializer, answer)
@@ -108,6 +112,9 @@ class _Writing:
             return
         try:
             piece = next(self._pieces, None)
+        except BankError as error:
+            self._end(b"", write_error(error))
+            return
         except Exception as error:  # whatever it is, the caller has to be told something
             complaints.error("an answer cannot be sent", error)
             self._end(b"", write_unexpected_error())
@@ -126,6 +133,8 @@ class _Writing:
     def _end(self, payload: bytes, error: object) -> None:
         self._connection.packed_bytes -= self._size
         self._written.clear()
+        if self._answer.done is not None:
+            self._answer.done()
         self._done(payload, error)
 
 

@@ -6,6 +6,19 @@ Rule 1: a difference is one line: the key, both values, and what comes of it.
 Rule 2: what would be unsafe, or could never work, is refused: no connection, until one file is changed. All
         else is told, and the bank goes on; safety rests on no two files being equal.
 Rule 3: nothing that the other one states is believed to have a certain form, or length.
+
+What is unsafe, and what is not though it looks so:
+
+- *An address of a server*, where a refusal there proves that the server is gone (R3): whoever looks at
+  another machine's address takes a primary for dead that still answers reads by its lease. It is enough that
+  one of the two goes by refusals (`refused_means_gone`): the other one's links lead to it, and get its word.
+  Refused, by both.
+- *refused_means_gone*, with equal addresses: a refusal is looked for by whoever wants to lead, at the
+  address that both mean, and proves there what it proves in a bank where both go by it. Who does not go by it
+  waits longer. Told.
+- *copies_min*: what one file promises must not be broken by a primary with another. The larger counts for
+  both (`Replica.copies_min`), from when they first meet; so it is changed, up or down, by restarting one
+  after the other. Told. (A server that starts while the other one is away knows its own file only.)
 """
 
 from __future__ import annotations
@@ -97,7 +110,7 @@ def _of_addresses(ours: Mapping[str, Any], told: Mapping[Any, Any]) -> Iterator[
             so = "the other one does not know this server, and neither counts it nor lets it in"
             yield _difference(f"servers.{name}", address, None, so)
         elif not _same_endpoint(address, servers[name]):
-            proves_death = bool(ours["refused_means_gone"])
+            proves_death = bool(ours["refused_means_gone"] or told.get("refused_means_gone"))
             so = "one of the two would take another machine for this server, alive or dead"
             so = so if proves_death else "each goes by its own: with refused_means_gone false that is safe"
             yield _difference(f"servers.{name}", address, servers[name], so, refused=proves_death)
@@ -152,8 +165,8 @@ def _service(_: Mapping[str, Any], __: Any) -> tuple[str, bool]:
 
 
 def _copies_min(ours: Mapping[str, Any], theirs: Any) -> tuple[str, bool]:
-    del ours, theirs
-    return "whoever leads goes by its own: the bank may go on with fewer copies than one file allows", False
+    more = max(ours["copies_min"], theirs) if type(theirs) is int else ours["copies_min"]
+    return f"the larger counts, for both, as long as they know of each other: {more} copies", False
 
 
 def _lease(_: Mapping[str, Any], __: Any) -> tuple[str, bool]:

@@ -69,6 +69,9 @@ class OpeningLedger:
         before = json.loads(notes.noted(_NOTE) or "{}")
         if any(before.get(name) != value for name, value in found.items()):
             found["hash"] = self._hash()
+            if found["hash"] is None:
+                log.warning("the ledger cannot be read; that changes nothing", ledger=str(self._path))
+                return
             if found["hash"] != before.get("hash"):
                 self._unknown = found
                 return

@@ -162,4 +162,7 @@ class _PeerLink:
 
 
 def _greeting(form: Mapping[str, Any]) -> Greeting:
-    return Greeting(str(form.get("server")), str(form.get("start_id")))
+    settings = form.get("settings")
+    copies_min = settings.get("copies_min") if isinstance(settings, Mapping) else None
+    server, start_id = str(form.get("server")), str(form.get("start_id"))
+    return Greeting(server, start_id, copies_min if type(copies_min) is int else 1)

@@ -39,6 +39,7 @@ from bankrmi.server.copying import CopyFetcher, copy_server, remove_leftovers
 from bankrmi.server.data_directory import DataDirectory
 from bankrmi.server.driver import Driver
 from bankrmi.server.exporting import Exports
+from bankrmi.server.memory import Memory
 from bankrmi.server.naming import Naming
 from bankrmi.server.operator_object import OPERATOR_ID, OperatorObject
 from bankrmi.server.peer_links import PeerLinks
@@ -137,6 +138,7 @@ class _Process:
                 _ReadyLine(replica, admission, ready_fd, configuration.servers[name]),
                 self._tend_disk,
                 exports.tick,
+                self._memory(admission).tick,
             )
             driver.tick_every(self._settings.tick_ms, on_tick)
             self._disk.ledger.find_out(lambda: driver.journal)
@@ -158,6 +160,15 @@ class _Process:
         log.info("stopped")
         # It is over in a moment, in good order: one more signal must not turn that into a death.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+
+    def _memory(self, admission: Admission) -> Memory:
+        driver = self._driver
+        return Memory(
+            lambda: admission.is_busy,
+            lambda: driver.journal.tip.action_id,
+            now_ms,
+            lambda: driver.journal.shrink(),
+        )
 
     def _fetcher(self) -> CopyFetcher:
         return CopyFetcher(
@@ -195,6 +206,7 @@ class _Process:
             now_ms=now_ms,
             room=WaitingRoom(limits.waiting_bytes, slow_ms=SLOW_SHARE * timeout_ms),
             rates=_rates(configuration),
+            operations_per_request=limits.operations_per_request,
             timeout_ms=timeout_ms,
         )
         account = AccountObject(

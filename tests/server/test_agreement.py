@@ -34,6 +34,19 @@ def test_where_no_refusal_proves_anything_servers_may_have_several_addresses(our
     assert (difference.key, difference.refused) == ("servers.s2", False)
 
 
+@pytest.mark.parametrize("we", [True, False])
+@pytest.mark.parametrize("they", [True, False])
+def test_where_one_of_them_goes_by_refusals_both_have_to_mean_the_same_address(
+    ours: dict[str, Any], we: bool, they: bool
+) -> None:
+    """R3: the other one's links lead to whoever goes by them, so both refuse."""
+    servers = {"s1": "127.0.0.1:9101", "s2": "127.0.0.1:9999"}
+    theirs = {**ours, "refused_means_gone": they, "servers": servers}
+    differences = compared({**ours, "refused_means_gone": we}, theirs)
+    assert [one.refused for one in differences if one.key == "servers.s2"] == [we or they]
+    assert [one.refused for one in differences if one.key == "refused_means_gone"] == [False] * (we != they)
+
+
 def test_servers_of_one_file_agree(ours: dict[str, Any]) -> None:
     assert compared(ours, dict(ours)) == []
 

@@ -145,7 +145,7 @@ def test_a_call_in_progress_is_never_cut_for_somebody_else(serving: Serving) -> 
             before = len(account.kept)
             caller.call("keep")
             until(lambda: len(account.kept) > before)  # noqa: B023 - it is called here
-        with pytest.raises(ConnectDenied, match="busy: all 3 connections of this server have a call in prog"):
+        with pytest.raises(ConnectDenied, match="busy: all 3 connections of this server are in use"):
             connect(daemon.address, "acc", handshake("client"), 5)
         serving.do(lambda: account.kept.pop(0).answer("done"))
         assert busy[0].answer() == "done"

@@ -90,6 +90,31 @@ def test_among_addresses_those_with_more_than_their_share_make_room() -> None:
     assert house.cut == crowd[:2]
 
 
+def test_a_crowd_of_ours_over_the_seats_does_not_cut_each_other_off() -> None:
+    """1 600 callers of 1 000 seats: each newcomer cut one who had just been served, and came again."""
+    house = House()
+    crowd = [house.come(f"c{number}") for number in range(6)]
+    for one in crowd:
+        house.call(one)
+    for number in range(3):
+        with pytest.raises(NoSeat, match="busy: all 6 connections of this server are in use; try again"):
+            house.come(f"new {number}")
+        house.now -= 1  # They come one after the other, within a moment.
+    assert house.cut == []
+    house.now += 3.0
+    house.come("new")
+    assert house.cut == [crowd[0]]
+
+
+def test_who_is_active_makes_room_for_another_address_that_has_less_than_its_share() -> None:
+    house = House()
+    crowd = [house.come(f"c{number}") for number in range(6)]
+    for one in crowd:
+        house.call(one)
+    house.come("other", host="b")
+    assert house.cut == [crowd[0]]
+
+
 def test_one_address_may_have_all_that_nobody_else_wants() -> None:
     house = House()
     for number in range(6):
@@ -102,7 +127,7 @@ def test_nobody_with_a_call_in_progress_makes_room() -> None:
     crowd = [house.come(f"c{number}") for number in range(6)]
     for one in crowd:
         one.busy = True
-    with pytest.raises(NoSeat, match="busy: all 6 connections of this server have a call in progress"):
+    with pytest.raises(NoSeat, match="busy: all 6 connections of this server are in use"):
         house.come("new")
     crowd[3].busy = False
     house.come("new")

@@ -10,6 +10,8 @@ Rule 3: one process at a time uses the folder; the operating system's lock on a 
 Rule 4: each row carries a checksum, and the newest is found by two indexes, which have to agree; a flipped
         bit is an error, not another primary.
 Rule 5: what a question or a proposal costs does not depend on how many views there were.
+Rule 6: a store has an id, drawn when it is made: by that two witnesses are told apart, whatever their
+        addresses.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,7 +50,9 @@ _SCHEMA = """
         checksum TEXT NOT NULL,
         UNIQUE (service, history, epoch)
     ) STRICT;
-    CREATE INDEX IF NOT EXISTS of_service ON views (service)
+    CREATE INDEX IF NOT EXISTS of_service ON views (service);
+    CREATE TABLE IF NOT EXISTS store (id TEXT NOT NULL) STRICT;
+    INSERT INTO store SELECT '{id}' WHERE NOT EXISTS (SELECT 1 FROM store)
 """
 _IN_USE = "another witness (pid {owner}) uses {directory} already: is the bank up?"
 _INSERT = "INSERT INTO views (service, history, epoch, view, checksum) VALUES (?, ?, ?, ?, ?)"
@@ -97,8 +102,11 @@ class ViewStore:
             self._database.pragma(*pragma.split("="))
         # Not only when the first view is written: who looks into it by then would end this process.
         self._database.execute("BEGIN EXCLUSIVE; COMMIT")
-        if not self._database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'of_service'").get:
-            self._database.execute(f"BEGIN IMMEDIATE; {_SCHEMA}; COMMIT")  # Of the version before: the index.
+        there = "SELECT count(*) FROM sqlite_schema WHERE name IN ('of_service', 'store')"
+        if self._database.execute(there).get < 2:
+            schema = _SCHEMA.format(id=secrets.token_hex(8))
+            self._database.execute(f"BEGIN IMMEDIATE; {schema}; COMMIT")  # Of a version before: what it lacks.
+        self.id = str(self._database.execute("SELECT id FROM store").get)
         sync_directory(self._file.parent)
         for service in self.services():
             self.current(service)

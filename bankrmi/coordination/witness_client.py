@@ -35,6 +35,10 @@ PATIENCE = 4
 _NOT_AN_ANSWER = (KeyError, TypeError, ValueError)
 
 
+def _ignore(_: object) -> None:
+    """Nobody wants to know."""
+
+
 class _Ask:
     """A call that is not answered yet."""
 
@@ -85,6 +89,8 @@ class WitnessClient:
         self._heard = 0.0  # When there was a sign of life on this connection.
         self._pinged = False
         self._link: Link | None = None
+        self.on_met: Callable[[str | None], None] = _ignore
+        """Told the id of the witness that answers there; None when the connection is lost."""
         self._asked: set[_Ask] = set()
 
     def read(self, on_answer: Callable[[View | None], None], on_silence: OnSilence) -> None:
@@ -141,15 +147,18 @@ class WitnessClient:
             self._send(ask)
 
     def _open(self) -> None:
-        def up(_: object) -> None:
+        def up(greeting: Mapping[str, Any]) -> None:
             if self._link is link:
                 self._hear()
+                witness_id = greeting.get("witness_id")
+                self.on_met(witness_id if isinstance(witness_id, str) else None)
                 for ask in list(self._asked):
                     self._send(ask)
 
         def lost(_: str) -> None:
             if self._link is link:
                 self._link = None
+                self.on_met(None)
                 self._fail_all(link.failure or NotConnected("the witness is gone"))
 
         link = self._link = Link(self._address, WITNESS_ID, self._handshake, up, lost)
@@ -215,6 +224,7 @@ class WitnessClient:
         """Close the link; what else was asked on it has no answer either."""
         link, self._link = self._link, None
         if link is not None:
+            self.on_met(None)
             self._fail_all(NotConnected("the connection to the witness was dropped"))
             link.close()
 

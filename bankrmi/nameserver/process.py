@@ -180,7 +180,14 @@ class _Process:
         return self._daemons[address]
 
     def _greeting(self) -> dict[str, object]:
-        return {"protocol": PROTOCOL_VERSION, "server": "nameserver", "start_id": self._start_id}
+        greeting: dict[str, object] = {
+            "protocol": PROTOCOL_VERSION,
+            "server": "nameserver",
+            "start_id": self._start_id,
+        }
+        if self._store is not None:
+            greeting["witness_id"] = self._store.id
+        return greeting
 
     # -- the view ----------------------------------------------------------------------------------
 

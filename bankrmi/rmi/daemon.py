@@ -115,6 +115,12 @@ class Daemon:
         )
         self._sweep()
 
+    def cut_off(self, server: str) -> None:
+        """End the connections that were made in this server's name; it may come again."""
+        for connection in self._connections():
+            if claimed_name(connection.peer) == server:
+                connection.abort()
+
     def refuse_new(self) -> None:
         """Take no new connection from now on; those that exist are still served."""
         self._refusing = True

@@ -15,7 +15,7 @@ import structlog
 from bankrmi.replication.events import PeerAnswer
 from bankrmi.replication.messages import Message
 from bankrmi.rmi import Link, NotConnected, ProbeAnswer, handshake, probe
-from bankrmi.server.agreement import Difference, compared
+from bankrmi.server.agreement import WITNESS_ID, Difference, compared
 from bankrmi.server.peer_links import Found, Greeting
 from bankrmi.server.wire import METHODS, answer_from_wire, message_to_wire
 
@@ -33,13 +33,29 @@ SILENT_SECONDS = 1.0
 """Who owes the answer to a ping for so long is silent."""
 
 
+def _ignore(_: str) -> None:
+    """Nobody has connections to us."""
+
+
 class PeerNetwork:
     """Opens links to the servers at these addresses (see `peer_links.Network`)."""
 
     def __init__(
-        self, server: str, start_id: str, addresses: Mapping[str, str], settings: Mapping[str, Any]
+        self,
+        server: str,
+        start_id: str,
+        addresses: Mapping[str, str],
+        settings: dict[str, Any],
+        cut_off: Callable[[str], None] = _ignore,
     ) -> None:
-        """Of `server`; `settings` are its own, as it states them (see `agreement`)."""
+        """Of `server`; `settings` are its own, as it states them (see `agreement`).
+
+        `cut_off` ends what connections a server has to us, once it is refused: it has met us before we stated
+        what we state now, and has to compare again.
+        """
+        self._cut_off = cut_off
+        self._linked: dict[str, tuple[Link, str, object]] = {}  # With the process, and the witness it stated.
+        self._met_for: set[tuple[str, str]] = set()
         self._addresses = addresses
         self._handshake = handshake("server", server=server, start_id=start_id)
         self._settings = settings
@@ -57,11 +73,17 @@ class PeerNetwork:
             greeting = _greeting(form)
             if greeting.server == server and not self._agrees(greeting, form.get("settings")):
                 link.close()
-            else:
-                self._links[server].begin_to_ping()
-                on_up(greeting)
+                return
+            self._linked[server] = link, greeting.start_id, _witness_id(form.get("settings"))
+            self._links[server].begin_to_ping()
+            on_up(greeting)
 
-        link = Link(self._addresses[server], STANDBY_ID + server, self._handshake, up, lambda _: on_lost())
+        def lost(_: str) -> None:
+            if server in self._linked and self._linked[server][0] is link:
+                del self._linked[server]
+            on_lost()
+
+        link = Link(self._addresses[server], STANDBY_ID + server, self._handshake, up, lost)
         link.open(CONNECT_SECONDS)
         peer = self._links[server] = _PeerLink(server, link, self.warn)
         return peer
@@ -69,6 +91,16 @@ class PeerNetwork:
     def silent(self) -> set[str]:
         """Return the servers to which a link is up, and that do not answer on it."""
         return {server for server, link in self._links.items() if link.is_silent}
+
+    def met_witness(self, witness_id: str | None) -> None:
+        """State this one from now on.  Who stated another one, or none, is met again, once a process."""
+        self._settings[WITNESS_ID] = witness_id
+        if witness_id is None:
+            return
+        for link, start_id, theirs in list(self._linked.values()):
+            if theirs != witness_id and (start_id, witness_id) not in self._met_for:
+                self._met_for.add((start_id, witness_id))
+                link.close()
 
     def _agrees(self, greeting: Greeting, theirs: object) -> bool:
         """Compare settings with another server that we meet; say what differs, once for each meeting."""
@@ -79,6 +111,8 @@ class PeerNetwork:
                 say = log.error if one.refused else log.warning
                 what = "settings differ, no connection" if one.refused else "settings differ"
                 say(what, key=one.key, ours=one.ours, theirs=one.theirs, server=greeting.server, so=one.so)
+            if any(one.refused for one in differences):
+                self._cut_off(greeting.server)
         return not any(one.refused for one in differences)
 
     def look(self, server: str, on_found: Callable[[Found], None]) -> None:
@@ -159,6 +193,10 @@ class _PeerLink:
 
     def close(self) -> None:
         self._link.close()
+
+
+def _witness_id(settings: object) -> object:
+    return settings.get(WITNESS_ID) if isinstance(settings, Mapping) else None
 
 
 def _greeting(form: Mapping[str, Any]) -> Greeting:

@@ -120,7 +120,8 @@ class _Process:
             configuration.witness, configuration.service, handshake=handshake("server", server=name)
         )
         driver = self._driver = Driver(replica, self._journal, coordinator)
-        network = PeerNetwork(name, self._start_id, configuration.servers, self._stated)
+        network = PeerNetwork(name, self._start_id, configuration.servers, self._stated, daemon.cut_off)
+        coordinator.on_met = network.met_witness
         links = PeerLinks(self._settings.others, network, driver.clock, driver.take)
         fetcher = self._fetcher()
         copies = copy_server(lambda: driver.journal.database, self._disk.path, driver.clock)

@@ -105,7 +105,9 @@ class ViewStore:
         there = "SELECT count(*) FROM sqlite_schema WHERE name IN ('of_service', 'store')"
         if self._database.execute(there).get < 2:
             schema = _SCHEMA.format(id=secrets.token_hex(8))
-            self._database.execute(f"BEGIN IMMEDIATE; {schema}; COMMIT")  # Of a version before: what it lacks.
+            self._database.execute(
+                f"BEGIN IMMEDIATE; {schema}; COMMIT"
+            )  # Of a version before: what it lacks.
         self.id = str(self._database.execute("SELECT id FROM store").get)
         sync_directory(self._file.parent)
         for service in self.services():

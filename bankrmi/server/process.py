@@ -58,6 +58,7 @@ _DONE, _ERROR, _USAGE = 0, 1, 2
 LEAVE_SECONDS = 1.5
 _ITEMS_PER_OPERATION, _ITEMS_PER_ENTRY = 6, 22
 """Values that an operation of a request and an entry of a checkpoint take in a message."""
+_JSON_BYTES_PER_OPERATION = 64
 
 
 def run(
@@ -316,6 +317,7 @@ def _limits(configuration: Configuration) -> Limits:
     return Limits(
         **limits.model_dump(exclude=set(NOT_THE_DAEMONS)),
         items=max(least.items, _ITEMS_PER_OPERATION * operations + 1000),
+        json_bytes=max(least.json_bytes, _JSON_BYTES_PER_OPERATION * operations),
         server_call_items=_ITEMS_PER_ENTRY * (operations + entries) + 8000,
     )
 

@@ -52,6 +52,7 @@ from bankrmi.server import process as server_process
 from .strange_servers import free_address
 
 OBJECTS = ("account", "names", "witness", "standby", "operator")
+LONGEST_TURN_MS = 50
 ROLES = (None, "client", "server", "operator")
 _ANY = Rules(
     kinds=frozenset(range(256)), payload_bytes=dict.fromkeys(range(256), 1 << 27), ping_bytes=1 << 20
@@ -412,6 +413,9 @@ def main() -> None:
         f"loop {found.longest_ms:.1f} ms, {found.longest_cpu_ms:.1f} ms of CPU, after {found.slowest}\n"
     )
     sys.stdout.writelines(f"WRONG: {wrong}\n" for wrong in found.wrong)
+    if found.longest_cpu_ms > LONGEST_TURN_MS:
+        found.wrong.append(f"a turn of the loop took more than {LONGEST_TURN_MS} ms of CPU")
+        sys.stdout.write(f"WRONG: {found.wrong[-1]}\n")
     sys.exit(bool(found.wrong))
 
 

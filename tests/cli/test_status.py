@@ -251,7 +251,9 @@ def test_a_terminal_is_as_wide_as_it_is(tmp_path: Path, term: str, columns: int)
     program = pexpect.spawn(
         sys.executable,
         ["-m", "bankrmi", "--config", str(config), "status"],
-        env={**os.environ, "TERM": term},
+        # xdist tells its workers how wide they are.
+        env={key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+        | {"TERM": term},
         encoding="utf-8",
         dimensions=(24, columns),
         timeout=30,

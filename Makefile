@@ -57,6 +57,13 @@ robustness: $(INSTALLED) mutants
 	$(RUN) -m bankrmi simulate --seeds $$(( $(SEEDS) / 10 )) --jobs $(JOBS) --clocks-apart
 	$(RUN) -m bankrmi simulate --seeds $$(( $(SEEDS) / 20 )) --jobs $(JOBS) --load
 	$(RUN) -m bankrmi simulate --exhaustive --minutes 10
+	$(RUN) -m tests.model --servers 2 --epochs 3
+	$(RUN) -m tests.model --servers 3 --epochs 3 --requests 1 --crashes 0 --no-switchover
+	$(RUN) -m tests.model --servers 2 --epochs 3 --requests 1 --leases 1,2
+	$(RUN) -m tests.model --servers 2 --epochs 3 --requests 1 --crashes 0 --disks 2 --copies-min 2
+	$(RUN) -m tests.model --servers 2 --epochs 3 --requests 1 --restores 1
+	$(RUN) -m tests.model --servers 2 --epochs 3 --requests 1 --pipelined
+	$(RUN) -m tests.model --servers 2 --epochs 3 --requests 1 --pipelined --crashes 2 --no-switchover
 	$(RUN) -m bankrmi.robustness.power_loss --states $(STATES)
 	$(RUN) -m bankrmi chaos --minutes $(MINUTES) --report chaos.html
 	$(RUN) -m bankrmi chaos --minutes $(MINUTES) --servers 3 --report chaos-3.html

@@ -16,6 +16,7 @@ from typing import Self
 from pydantic import ValidationError, model_validator
 
 from bankrmi.config_settings import (
+    LONGEST_MS,
     NOT_THE_DAEMONS,
     Address,
     ClientSettings,
@@ -50,12 +51,13 @@ _ENTRIES_AT_ONCE = 2048  # A standby that catches up is sent so many, and the re
 _ENTRY_BYTES = 256  # The most that an operation takes between servers, be its session's name ever so long.
 _RESULT_BYTES = 256  # The most that the outcome of one operation takes in an answer, in any serializer.
 _HELD_FOR_SERVERS = 2  # One half of what is held is for servers (`rmi.daemon`).
+_MESSAGES = ("server_message_bytes", "message_bytes", "serpent_bytes", "handshake_bytes")
 _FORM_BYTES = 64  # The most that an operation takes from a client, in JSON.
 _GREETING_BYTES = 512  # The most that a handshake of ours takes, with the longest names.
 _GROUP_TAKES = 2  # A group is measured generously, but short names are assumed.
 # What a server's waiting room counts, likewise.
 _QUESTION_BYTES = 2048
-_OPERATION_BYTES = 80
+_OPERATION_BYTES = 88
 _REACHED = (
     "can be reached by others, and nobody there has to prove who they are: say --insecure if that is meant"
 )
@@ -163,6 +165,7 @@ def _settings_without(source: Source, broken: list[Key]) -> Settings | None:
 def _impossible(settings: Settings) -> Iterator[Mistake]:
     """Yield what is fine one by one and cannot work together."""
     yield from _impossible_times(settings)
+    yield from _impossible_patience(settings)
     yield from _shared_addresses(settings)
     if settings.servers and not 1 <= settings.copies_min <= len(settings.servers):
         yield Mistake(
@@ -230,14 +233,15 @@ def _impossible_sizes(limits: LimitSettings) -> Iterator[Mistake]:
             message=f"handshake_bytes is {limits.handshake_bytes}, and must be at least {_GREETING_BYTES}, "
             "or the servers could not greet each other",
         )
-    largest = max(limits.server_message_bytes, limits.message_bytes)
-    if limits.held_bytes < _HELD_FOR_SERVERS * largest:
+    largest = max(_MESSAGES, key=lambda name: getattr(limits, name))
+    needed = _HELD_FOR_SERVERS * getattr(limits, largest)
+    if limits.held_bytes < needed:
         yield Mistake(
             key=("limits", "held_bytes"),
-            others=(("limits", "server_message_bytes"), ("limits", "message_bytes")),
-            message=f"held_bytes is {limits.held_bytes}, and must be at least {_HELD_FOR_SERVERS * largest} "
-            "(twice the largest message: one half is for servers, the other for everybody else), or that "
-            "message could never arrive",
+            others=tuple(("limits", name) for name in _MESSAGES),
+            message=f"held_bytes is {limits.held_bytes}, and must be at least {needed} (twice {largest}, the "
+            "largest message: one half is for servers, the other for everybody else), or that message could "
+            "never arrive",
         )
 
 
@@ -256,7 +260,15 @@ def _impossible_answers(limits: LimitSettings) -> Iterator[Mistake]:
 
 def _impossible_times(settings: Settings) -> Iterator[Mistake]:
     margin_ms = 2 * settings.drift_ms + 2 * settings.beacon_ms
-    if 0 < settings.lease_ms <= margin_ms:
+    if settings.lease_ms > 0 and margin_ms >= LONGEST_MS:
+        yield Mistake(
+            key=("drift_ms",) if settings.drift_ms > settings.beacon_ms else ("beacon_ms",),
+            others=(("lease_ms",), ("drift_ms",), ("beacon_ms",)),
+            message=f"drift_ms and beacon_ms are {margin_ms // 2} together, and must be under "
+            f"{LONGEST_MS // 2} (half of the longest lease), or no lease would outlast two beacons; "
+            "lease_ms: 0 does without one",
+        )
+    elif 0 < settings.lease_ms <= margin_ms:
         yield Mistake(
             key=("lease_ms",),
             others=(("drift_ms",), ("beacon_ms",)),
@@ -269,6 +281,17 @@ def _impossible_times(settings: Settings) -> Iterator[Mistake]:
             others=(("checkpoint_timeout_ms",),),
             message=f"beacon_ms is {settings.beacon_ms}, and must be under checkpoint_timeout_ms "
             f"({settings.checkpoint_timeout_ms}), or an idle standby would count as silent",
+        )
+
+
+def _impossible_patience(settings: Settings) -> Iterator[Mistake]:
+    client = settings.client
+    if client.patience_ms > client.timeout_ms:
+        yield Mistake(
+            key=("client", "patience_ms"),
+            others=(("client", "timeout_ms"),),
+            message=f"patience_ms is {client.patience_ms}, and must be at most timeout_ms "
+            f"({client.timeout_ms}), or an operation would end before another server is asked",
         )
 
 

@@ -16,6 +16,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 __all__ = [
+    "LONGEST_MS",
     "NOT_THE_DAEMONS",
     "Address",
     "ClientSettings",
@@ -38,7 +39,7 @@ _LONGEST_HOST = 253
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,9})")
 # Folders and logs of these names stand beside those of the servers.
 _TAKEN_NAMES = frozenset({"log", "nameserver", "witness"})
-_LONGEST_MS = 3_600_000
+LONGEST_MS = 3_600_000
 _ANSWER_BYTES_AT_MOST = 16 << 20  # Clients take no larger ones, whoever sends them.
 
 
@@ -66,6 +67,11 @@ def checked_address(address: Address) -> Address:
     if isinstance(number, ipaddress.IPv6Address) and number.ipv4_mapped is not None:
         written = f"{number.ipv4_mapped}:{port}"
         raise ValueError(f"{address} is an IPv4 address written as IPv6: write {written}")
+    if isinstance(number, ipaddress.IPv6Address) and number.is_link_local:
+        raise ValueError(
+            f"{address} is a link-local address, which says nothing without its interface: "
+            "write another one of the machine, or its name"
+        )
     if number.is_unspecified or number.is_multicast or str(number) == "255.255.255.255":
         raise ValueError(f"{address} is no address that others could call: write the machine's own")
     return address
@@ -132,10 +138,14 @@ def one_endpoint(address: Address) -> tuple[str, int]:
 _Address = Annotated[str, AfterValidator(checked_address)]
 _Name = Annotated[str, AfterValidator(_checked_name)]
 _ServerName = Annotated[str, AfterValidator(checked_server_name)]
-_Duration = Annotated[int, Field(ge=1, le=_LONGEST_MS)]
-_Margin = Annotated[int, Field(ge=0, le=_LONGEST_MS)]
+_Duration = Annotated[int, Field(ge=1, le=LONGEST_MS)]
+_Margin = Annotated[int, Field(ge=0, le=LONGEST_MS)]
 _Count = Annotated[int, Field(ge=1, le=1_000_000)]
 _Bytes = Annotated[int, Field(ge=256, le=1 << 30)]
+# What is compared with these (see `config`) may be as large as these need it to be.
+_MessageBytes = Annotated[int, Field(ge=256, le=1 << 29)]
+_GroupBytes = Annotated[int, Field(ge=256, le=1 << 27)]
+_Operations = Annotated[int, Field(ge=1, le=1 << 16)]
 _Rate = Annotated[int, Field(ge=0, le=1_000_000_000)]
 _File = Annotated[Path, Field(strict=False), AfterValidator(_checked_path)]
 
@@ -160,14 +170,14 @@ class LimitSettings(_Checked):
 
     connections: _Count = 1000
     unfinished: _Count = 1000
-    handshake_bytes: _Bytes = 4096
-    serpent_bytes: _Bytes = 1 << 16
-    message_bytes: _Bytes = 1 << 20
-    server_message_bytes: _Bytes = 16 << 20
+    handshake_bytes: _MessageBytes = 4096
+    serpent_bytes: _MessageBytes = 1 << 16
+    message_bytes: _MessageBytes = 1 << 20
+    server_message_bytes: _MessageBytes = 16 << 20
     held_bytes: _Bytes = 64 << 20
-    message_deadline_ms: Annotated[int, Field(ge=100, le=_LONGEST_MS)] = 5000
-    operations_per_request: _Count = 8192
-    group_bytes: _Bytes = 1 << 20
+    message_deadline_ms: Annotated[int, Field(ge=100, le=LONGEST_MS)] = 5000
+    operations_per_request: _Operations = 8192
+    group_bytes: _GroupBytes = 1 << 20
     waiting_bytes: _Bytes = 64 << 20
     """Of all that waits in a server, counted as memory; over it callers are told `busy`."""
     entries_per_second: _Rate = 200_000
@@ -206,7 +216,7 @@ class Settings(_Checked):
     data_dir: _File = Path("data")
     lease_ms: _Margin = 1000
     beacon_ms: _Duration = 100
-    checkpoint_timeout_ms: _Duration = 500
+    checkpoint_timeout_ms: Annotated[int, Field(ge=2, le=LONGEST_MS)] = 500
     drift_ms: _Margin = 20
     copies_min: int = 1
     refused_means_gone: bool = True

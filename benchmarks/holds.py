@@ -35,7 +35,8 @@ from bankrmi.config import Configuration
 from bankrmi.errors import BankError
 from bankrmi.rmi import Link, handshake, open_link
 
-CONNECTIONS = 16
+CONNECTIONS = 20
+"""To each: one of every kind of stranger, and of those who claim to be ours, or servers."""
 MEGABYTE = 1 << 20
 
 
@@ -120,6 +121,7 @@ def _strangers(bank: Bank, seconds: float) -> subprocess.Popen[str]:
     targets.append(f"Pyro.NameServer@{settings.nameserver}")
     command = [sys.executable, "-m", "bankrmi.robustness.chaos.strangers", *targets]
     command += ["--seconds", str(seconds), "--connections", str(CONNECTIONS)]
+    command += ["--claims", *settings.servers]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 

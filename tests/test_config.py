@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import re
 import string
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from bankrmi import config
 from bankrmi.bank.accounts import packed
 from bankrmi.bank.operations import Deposit
 from bankrmi.config import Configuration, load, split_address
+from bankrmi.config import Settings as AllSettings
+from bankrmi.config_settings import ClientSettings, LimitSettings
 from bankrmi.errors import ConfigurationError
 from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.messages import Checkpoint
@@ -164,11 +169,11 @@ def test_a_mistake_is_not_blamed_on_its_neighbours(tmp_path: Path) -> None:
         ),
         (
             "limits:\n  held_bytes: 1048576\n",
-            "line 6: held_bytes is 1048576, and must be at least 33554432 (twice the largest message",
+            "line 6: held_bytes is 1048576, and must be at least 33554432 (twice server_message_bytes, the",
         ),
         (
             "limits:\n  waiting_bytes: 100000\n",
-            "line 6: waiting_bytes is 100000, and must be at least 657408",
+            "line 6: waiting_bytes is 100000, and must be at least 722944",
         ),
         (
             "limits:\n  entries_per_second: 600000\n",
@@ -179,11 +184,78 @@ def test_a_mistake_is_not_blamed_on_its_neighbours(tmp_path: Path) -> None:
             "line 5: stranger_entries_per_second_per_address is 20000, and must be at least stranger",
         ),
         ("limits:\n  entries_per_second: -1\n", "line 6: entries_per_second is -1, and must be at least 0"),
+        (
+            "  s3: '[fe80::1]:9103'\n",
+            "line 5: [fe80::1]:9103 is a link-local address, which says nothing without its",
+        ),
+        (
+            "limits:\n  handshake_bytes: 536870912\n",
+            "line 5: held_bytes is 67108864, and must be at least 1073741824 (twice handshake_bytes, ",
+        ),
+        (
+            "limits:\n  serpent_bytes: 536870912\n",
+            "line 5: held_bytes is 67108864, and must be at least 1073741824 (twice serpent_bytes, ",
+        ),
+        (
+            "limits:\n  server_message_bytes: 1073741824\n",
+            "line 6: server_message_bytes is 1073741824, and must be at most 536870912",
+        ),
+        (
+            "client: {patience_ms: 700, timeout_ms: 600}\n",
+            "line 5: patience_ms is 700, and must be at most timeout_ms (600)",
+        ),
+        (
+            "beacon_ms: 2000000\ncheckpoint_timeout_ms: 3600000\n",
+            "line 5: drift_ms and beacon_ms are 2000020 together, and must be under 1800000",
+        ),
+        (
+            "drift_ms: 2000000\n",
+            "line 5: drift_ms and beacon_ms are 2000100 together, and must be under 1800000",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_and_says_where(tmp_path: Path, more: str, what: str) -> None:
     (line,) = refusal(tmp_path, PLAIN + more)
     assert line.startswith(f"config.yaml {what}")
+
+
+def bounds(key: tuple[str | int, ...]) -> tuple[int, int]:
+    """Return the least and the most that a number may be by itself."""
+    kind: Any = {"limits": LimitSettings, "client": ClientSettings}.get(str(key[0]), AllSettings)
+    rules = kind.model_fields[key[-1]].metadata
+    least = next((rule.ge for rule in rules if hasattr(rule, "ge")), 1)
+    return least, next((rule.le for rule in rules if hasattr(rule, "le")), 2)
+
+
+def numbers(kind: type[BaseModel], *above: str) -> list[tuple[str, ...]]:
+    return [(*above, name) for name, field in kind.model_fields.items() if field.annotation is int]
+
+
+NUMBERS = [*numbers(AllSettings), *numbers(LimitSettings, "limits"), *numbers(ClientSettings, "client")]
+
+
+@given(
+    extremes=st.dictionaries(st.sampled_from(NUMBERS), st.sampled_from([0, 1]), max_size=5),
+)
+def test_what_is_advised_is_not_refused_in_its_turn(extremes: dict[tuple[str, ...], int]) -> None:
+    """A number that has to fit to others may be what it is told to be, however small or large those are."""
+    values: dict[str, Any] = {
+        "nameserver": "localhost:1",
+        "servers": {"s1": "localhost:2", "s2": "localhost:3"},
+    }
+    for key, extreme in extremes.items():
+        inner = values.setdefault(key[0], {}) if len(key) == 2 else values
+        inner[key[-1]] = bounds(key)[extreme]
+    for mistake in config._impossible(AllSettings.model_validate(values)):
+        least, most = bounds(mistake.key)
+        if advised := re.search(r"must be at least (?:\S+ \()?(\d+)", mistake.message):
+            assert int(advised[1]) <= most, mistake
+        elif advised := re.search(r"is \d+, and must be over (\d+)", mistake.message):
+            assert int(advised[1]) < most, mistake
+        elif advised := re.search(r"must be (under|at most) (?:\S+ \()?(\d+)", mistake.message):
+            assert int(advised[2]) - (advised[1] == "under") >= least, mistake
+        else:
+            assert re.search(r"without limit|must be between", mistake.message), mistake
 
 
 @pytest.mark.parametrize(
@@ -233,14 +305,14 @@ def test_every_scalar_setting_has_a_variable(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("BANKRMI_DATA_DIR", "elsewhere")
     monkeypatch.setenv("BANKRMI_SERVICE", "2")
     monkeypatch.setenv("BANKRMI_REFUSED_MEANS_GONE", "false")
-    monkeypatch.setenv("BANKRMI_CLIENT_TIMEOUT_MS", "50")
+    monkeypatch.setenv("BANKRMI_CLIENT_TIMEOUT_MS", "90")
     monkeypatch.setenv("BANKRMI_LIMITS_CONNECTIONS", "9")
     monkeypatch.setenv("BANKRMI_NAMESERVER", "127.0.0.1:7")
     monkeypatch.setenv("BANKRMI_BEACON_MS", "")  # As good as not set.
     told = load(written(tmp_path, PLAIN + "client:\n  patience_ms: 77\n"))
     assert (told.lease_ms, told.data_dir, told.service) == (700, tmp_path / "elsewhere", "2")
     assert (told.refused_means_gone, told.limits.connections, told.beacon_ms) == (False, 9, 100)
-    assert (told.client.timeout_ms, told.client.patience_ms) == (50, 77)
+    assert (told.client.timeout_ms, told.client.patience_ms) == (90, 77)
     assert (told.nameserver, told.witness) == ("127.0.0.1:7", "127.0.0.1:7")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import configparser
 import re
+import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from bankrmi.server.failpoints import PLACES, PROPOSALS
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "bankrmi"
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
+DESIGN = (ROOT / "docs/design.md").read_text()
 DECISIONS = sorted((ROOT / "docs/adr").glob("[0-9]*.md"))
 
 ROOMS = sorted(file.parent.name for file in PACKAGE.glob("*/__init__.py"))
@@ -23,7 +26,9 @@ RULES = [
     *(f"R{number}" for number in range(1, 6)),
     *(f"O{number}" for number in range(1, 5)),
     *(f"F{number}" for number in range(1, 4)),
+    *(f"W{number}" for number in range(1, 5)),
 ]
+RULE_NAME = re.compile(r"\b[AVROFW]\d{1,2}\b")
 
 
 def table_below(heading: str) -> list[list[str]]:
@@ -66,6 +71,41 @@ def test_every_file_that_is_named_is_there() -> None:
 def test_every_rule_has_its_place() -> None:
     listed = [rule for row in table_below("## Where the rules live") for rule in row[0].split(", ")]
     assert listed == RULES
+
+
+def test_the_design_defines_each_rule_once() -> None:
+    assert re.findall(r"^- \*\*([A-Z]\d{1,2})\*\* ", DESIGN, re.MULTILINE) == RULES
+
+
+def words_of(file: Path) -> Iterator[str]:
+    """Return what a file says to people: its comments, docstrings and other strings."""
+    with tokenize.open(file) as source:
+        for token in tokenize.generate_tokens(source.readline):
+            if token.type in (tokenize.COMMENT, tokenize.STRING):
+                yield token.string
+
+
+def test_every_rule_that_is_named_is_in_the_design() -> None:
+    """Whoever reads `V1` in the code, in a decision or on another page finds it there."""
+    texts = {file: "\n".join(words_of(file)) for file in sorted(PACKAGE.rglob("*.py"))}
+    texts |= {page: page.read_text() for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]}
+    named = {(file.name, rule) for file, text in texts.items() for rule in RULE_NAME.findall(text)}
+    assert {rule for _, rule in named} >= set(RULES), "the search finds what is there"
+    assert sorted(place for place in named if place[1] not in RULES) == []
+
+
+def test_every_link_leads_to_a_file() -> None:
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{target} in {page.name}"
+
+
+def test_every_section_of_the_design_that_is_named_is_there() -> None:
+    sections = set(re.findall(r"^## (\d+)\. ", DESIGN, re.MULTILINE))
+    texts = [text for file in sorted(PACKAGE.rglob("*.py")) for text in words_of(file)]
+    named = {section for text in texts for section in re.findall(r"design(?:\.md|,) section (\d+)", text)}
+    assert named
+    assert named <= sections
 
 
 def test_every_function_that_is_named_is_where_it_is_said_to_be() -> None:

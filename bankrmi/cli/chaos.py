@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ import click
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.invocation import say
 from bankrmi.cli.written_numbers import RealRange
+from bankrmi.written_over import WrittenOver
 
 if TYPE_CHECKING:
     from bankrmi.robustness.chaos.recorded import Recorded
@@ -90,11 +90,14 @@ def chaos(
         relays=relays,
         directory=place,
     )
+    progress = WrittenOver()
     try:
-        recorded = run(order, say=say, show=_show_progress)
+        recorded = run(order, say=say, show=progress.show)
     except KeyboardInterrupt as interrupt:
         interrupt.add_note(f"Nothing was judged; everything is still in {place}.")
         raise
+    finally:
+        progress.clear()
     kept = directory is not None or bool(recorded.violations)
     _tell(recorded if kept else replace(recorded, files=()), report)
     if not kept:
@@ -111,12 +114,6 @@ def _tell(recorded: Recorded, report: Path | None) -> None:
     if report is not None:
         write_report(recorded, report)
         click.echo(f"report: {report}")
-
-
-def _show_progress(line: str) -> None:
-    """Write over the line before, for a person who waits; nothing where nobody watches."""
-    if sys.stderr.isatty():
-        click.echo(f"\r\033[K{line}", err=True, nl=False)
 
 
 COMMANDS = (chaos,)

@@ -32,8 +32,9 @@ class HealthCode(IntEnum):
     NOTHING_ACKNOWLEDGED = 8
     """Somebody leads, and has to wait for a copy, or for more copies."""
     ONE_COPY = 9
-    NO_WITNESS = 10
-    """All is well; but nobody could take over, for the witness is away or has lost its memory."""
+    NOBODY_COULD_TAKE_OVER = 10
+    """All is well; but one more failure stops the bank: the witness is away, has lost its memory, or is not
+    reached by those who need it, or no copy is ready to lead."""
 
 
 class SimulationCode(IntEnum):

@@ -1,96 +1,232 @@
 """Is this bank well? Judged by the dictionary of `client.overview`; the worst that is wrong comes first.
 Pure.
 
-Rule: a bank is well if somebody leads, can acknowledge, and could be replaced; whatever is not so has a code.
+Rule 1: a bank is well if somebody leads, can acknowledge, and could be replaced; what is not so has a code.
+Rule 2: what the operator reaches is not what the servers reach: who waits for whom, and who cannot ask the
+        witness, the servers say themselves. About who says nothing, what the operator sees counts.
+Rule 3: nobody leads but the server that the view names; one whose epoch is over acknowledges nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bankrmi.cli.exit_codes import ExitCode, HealthCode
+from bankrmi.foreign_text import foreign
 
-__all__ = ["Status", "health", "missed"]
+__all__ = ["Finding", "Status", "findings", "health", "missed"]
 
 Status = Mapping[str, Any]
+Finding = tuple[int, str]
+"""An exit code of `status --check`, and its sentence."""
+
+_LOST_MEMORY = "the witness has lost its memory: run `bankrmi witness restore`"
 
 
-def health(status: Status) -> tuple[int, str]:
+def health(status: Status) -> Finding:
     """Return the exit code of `status --check`, and its sentence."""
     if not any(part["reachable"] for part in (*status["servers"], status["witness"], status["nameserver"])):
         return ExitCode.UNREACHED, "nobody answers: no server, no witness, no name server"
-    return _leading(status) or _acknowledging(status) or _copies(status) or _witness(status) or _well(status)
+    return next(findings(status), None) or _well(status)
 
 
-def _leading(status: Status) -> tuple[int, str] | None:
-    view = status["view"]
-    leaders = [one["server"] for one in status["servers"] if one["reachable"] and one["role"] == "primary"]
+def findings(status: Status) -> Iterator[Finding]:
+    """Yield what is wrong, the worst first."""
+    leader = _leader(status)
+    found = (
+        _leading(status) if leader is None else _acknowledging(status, leader),
+        _copies(status, leader),
+        _successor(status, leader),
+    )
+    return (one for one in found if one is not None)
+
+
+# -- who leads ---------------------------------------------------------------------------------------
+
+
+def _primaries(status: Status) -> list[Status]:
+    return [one for one in status["servers"] if one["reachable"] and one.get("role") == "primary"]
+
+
+def _leader(status: Status) -> Status | None:
+    """Return the server that leads; one with an epoch newer than the view knows of what the view does not."""
+    view, primaries = status["view"], _primaries(status)
+    if view is not None:
+        primaries = [one for one in primaries if one.get("history") in (None, view["history"])]
+        named = [one for one in primaries if one["server"] == view["primary"]]
+        primaries = [one for one in primaries if _epoch(one) > _epoch(view)] or named
+    return max(primaries, key=_epoch, default=None)
+
+
+def _deposed(status: Status) -> list[str]:
+    """Return the servers that lead an epoch that is over, and do not know of it yet."""
+    leader, view = _leader(status), status["view"]
     if view is None:
-        return None if leaders else (HealthCode.NOBODY_LEADS, "nobody leads: no view is known")
+        return []
+    return [
+        one["server"]
+        for one in _primaries(status)
+        if one is not leader and one["server"] != view["primary"] and _epoch(one) < _epoch(view)
+    ]
+
+
+def _leading(status: Status) -> Finding:
+    view = status["view"]
+    if view is None:
+        knows = any(_epoch(one) for one in status["servers"]) and status["witness"]["reachable"]
+        why = f"; {_LOST_MEMORY}" if knows else ""
+        return HealthCode.NOBODY_LEADS, f"nobody leads: no view is known{why}"
     primary = view["primary"]
-    if primary in leaders:
-        return None
     one = _named(status, primary)
-    if one.get("reachable"):
-        how = one.get("why") or f"is {one['role']}"
-    else:
+    if not one.get("reachable"):
         how = one.get("reason", "not configured")
-    return HealthCode.NOBODY_LEADS, f"nobody leads: {primary} does not ({how}){_only_copy(status)}"
+    elif one.get("role") == "primary":
+        how = "it leads in another history"
+    else:
+        how = one.get("why") or f"is {one.get('role')}"
+    over = "".join(f"; {name} does, but its epoch is over" for name in _deposed(status))
+    sentence = f"nobody leads: {foreign(primary)} does not ({foreign(how)}){over}{_only_copy(status)}"
+    return HealthCode.NOBODY_LEADS, sentence
 
 
 def _only_copy(status: Status) -> str:
     """Return why no other server takes over from a primary that is away, as the end of a sentence."""
     view = status["view"]
-    if view is None or len(view["in_sync"]) != 1:
+    if len(view["in_sync"]) != 1 or _named(status, view["primary"]).get("reachable", True):
         return ""
-    primary = view["primary"]
-    if _named(status, primary).get("reachable", True):
-        return ""
+    primary = foreign(view["primary"])
     return f"; nobody else may, for only {primary} is known to hold everything: start it again"
 
 
-def _acknowledging(status: Status) -> tuple[int, str] | None:
-    view = status["view"]
-    if view is None:
-        return None
-    waited_for = missed(status)
-    if waited_for:
-        names = ", ".join(waited_for)
-        return (
-            HealthCode.NOTHING_ACKNOWLEDGED,
-            f"nothing is acknowledged without {names}, until the view changes",
-        )
-    copies, needed = len(view["in_sync"]), status.get("copies_min", 1)
-    if copies < needed:
-        return HealthCode.NOTHING_ACKNOWLEDGED, f"nothing is acknowledged on {copies} of {needed} copies"
-    return None
+# -- is anything acknowledged ------------------------------------------------------------------------
+
+
+def _acknowledging(status: Status, leader: Status) -> Finding | None:
+    view, says = status["view"], leader.get("acknowledges")
+    why = ""
+    if view is not None and _epoch(leader) < _epoch(view) and "epoch" in leader and not says:
+        ours, newest = foreign(leader["epoch"]), foreign(view["epoch"])
+        why = f"until {leader['server']}, which leads epoch {ours}, knows of epoch {newest}"
+    elif waited_for := missed(status):
+        why = f"without {', '.join(waited_for)}, until the view changes"
+        if _silent(status["witness"], leader):
+            why += f"; {leader['server']} does not reach the witness, so that it cannot"
+    elif _copies_of(status, leader) < status.get("copies_min", 1):
+        why = f"on {_copies_of(status, leader)} of {status['copies_min']} copies"
+    elif says is False:
+        why = f"by {leader['server']}, until the view changes"
+    return (HealthCode.NOTHING_ACKNOWLEDGED, f"nothing is acknowledged {why}") if why else None
+
+
+def _silent(witness: Status, one: Status) -> bool:
+    return not witness["reachable"] or bool(_number(one.get("witness_silent_ms")))
 
 
 def missed(status: Status) -> list[str]:
-    """Return the copies that count and cannot be reached: for a moment, or while the witness is away."""
-    return [one["server"] for one in status["servers"] if one.get("in_sync") and not one["reachable"]]
+    """Return the copies that count and do not answer: for a moment, or while the witness is away.
+
+    Whether they answer the primary is what matters; who cannot be asked that tells only about himself.
+    """
+    leader = _leader(status)
+    reached = leader.get("connected") if leader is not None else None
+    if leader is None or not isinstance(reached, list | tuple):
+        return [one["server"] for one in _in_sync(status, leader) if not one["reachable"]]
+    return [one["server"] for one in _in_sync(status, leader) if one["server"] not in reached]
 
 
-def _copies(status: Status) -> tuple[int, str] | None:
+def _in_sync(status: Status, leader: Status | None) -> list[Status]:
+    """Return the copies that count, but for the leader's own."""
+    if leader is not None and status["view"] is not None and _epoch(leader) > _epoch(status["view"]):
+        return []  # Its view is another one, and newer.
+    return [one for one in status["servers"] if one.get("in_sync") and one is not leader]
+
+
+# -- how many copies, and who could take over --------------------------------------------------------
+
+
+def _copies_of(status: Status, leader: Status | None) -> int:
+    """Return how many copies count; by the primary's word where the view is not known, or older."""
     view = status["view"]
-    if view is None or len(view["in_sync"]) > 1 or len(status["servers"]) == 1:
+    told = leader.get("copies") if leader is not None else None
+    if isinstance(told, int) and leader is not None and (view is None or _epoch(leader) > _epoch(view)):
+        return told
+    return len(view["in_sync"]) if view is not None else len(status["servers"])
+
+
+def _copies(status: Status, leader: Status | None) -> Finding | None:
+    view = status["view"]
+    if _copies_of(status, leader) > 1 or len(status["servers"]) == 1:
         return None
-    return HealthCode.ONE_COPY, f"ONE COPY ONLY: what {view['primary']} holds is all there is"
+    holder = leader["server"] if leader is not None else view["primary"]
+    return HealthCode.ONE_COPY, f"ONE COPY ONLY: what {foreign(holder)} holds is all there is"
 
 
-def _witness(status: Status) -> tuple[int, str] | None:
-    if not status["witness"]["reachable"]:
-        return HealthCode.NO_WITNESS, "the witness cannot be reached: no change of primary until it can"
-    if status["view"] is None:
-        return HealthCode.NO_WITNESS, "the witness has lost its memory: run `bankrmi witness restore`"
-    return None
+def _successor(status: Status, leader: Status | None) -> Finding | None:
+    """Say why nobody could take over, or the primary could not go on without a copy that fails."""
+    why = _witness(status, leader) or _standbys(status, leader)
+    return (HealthCode.NOBODY_COULD_TAKE_OVER, why) if why else None
 
 
-def _well(status: Status) -> tuple[int, str]:
+def _witness(status: Status, leader: Status | None) -> str:
     view = status["view"]
-    return ExitCode.DONE, f"well: {view['primary']} leads, {len(view['in_sync'])} copies in sync"
+    if not status["witness"]["reachable"]:
+        return "the witness cannot be reached: no change of primary until it can"
+    if view is None:
+        return _LOST_MEMORY
+    if leader is None:
+        return ""
+    if _epoch(leader) > _epoch(view):
+        older = (
+            f"the witness holds epoch {view['epoch']}, and {leader['server']} leads epoch {leader['epoch']}"
+        )
+        return f"{older}: it has lost its memory, or it was asked a moment too early"
+    if _number(leader.get("witness_silent_ms")):
+        return f"{leader['server']} does not reach the witness: if a copy fails, nothing will be acknowledged"
+    return ""
+
+
+def _standbys(status: Status, leader: Status | None) -> str:
+    standbys = _in_sync(status, leader)
+    if leader is None or not standbys or len(status["servers"]) == 1:
+        return ""
+    reasons = [_why_not_in_its_place(one) for one in standbys]
+    return f"nobody could take over: {'; '.join(reasons)}" if all(reasons) else ""
+
+
+def _why_not_in_its_place(one: Status) -> str:
+    """Say why this standby could not take over; of one that only the primary can ask nothing is known."""
+    if not one["reachable"]:
+        return ""
+    if _number(one.get("witness_silent_ms")):
+        return f"{one['server']} does not reach the witness"
+    if one.get("role") in ("starting", "joining"):
+        return f"{one['server']} is {one['role']} ({foreign(one.get('why') or 'it has just begun')})"
+    return ""
+
+
+def _well(status: Status) -> Finding:
+    view = status["view"]
+    unseen = [one["server"] for one in _in_sync(status, _leader(status)) if not one["reachable"]]
+    but = "".join(f"; {name} answers {foreign(view['primary'])}, and not us" for name in unseen)
+    copies = len(view["in_sync"])
+    return ExitCode.DONE, f"well: {foreign(view['primary'])} leads, {_counted(copies)} in sync{but}"
+
+
+def _counted(copies: int) -> str:
+    return f"{copies} {'copy' if copies == 1 else 'copies'}"
 
 
 def _named(status: Status, name: str) -> Status:
-    return next((one for one in status["servers"] if one["server"] == name), {})
+    found: Iterable[Status] = (one for one in status["servers"] if one["server"] == name)
+    return next(iter(found), {})
+
+
+def _epoch(one: Status) -> int:
+    """Return the epoch of a server or a view; 0 if it says none that could be one."""
+    epoch = one.get("epoch")
+    return epoch if isinstance(epoch, int) else 0
+
+
+def _number(value: object) -> float:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else 0

@@ -76,7 +76,7 @@ class Menu:
 
     def _choice(self) -> str:
         while (choice := self._screen.ask("Your choice: ")) not in {"1", "2", "3", "4"}:
-            if not choice and not self._screen.is_terminal and self._screen.rest_is_blank():
+            if not choice and not self._screen.is_person and self._screen.rest_is_blank():
                 raise EOFError
             self._screen.refuse(choice, "Please enter 1, 2, 3 or 4.")
         return choice
@@ -91,7 +91,7 @@ class Menu:
     def _number(self, prompt: str, mistake: str, too_large: str) -> int:
         while True:
             entered = self._screen.ask(prompt)
-            if not entered and self._screen.is_terminal:
+            if not entered and self._screen.is_person:
                 raise _Back
             number = whole_number(entered)
             if isinstance(number, int) and number <= LARGEST:
@@ -156,10 +156,10 @@ class Menu:
         try:
             answer = self._screen.ask("Ask again? (y/n): ").lower()
         except EOFError:
-            if self._screen.is_terminal:
+            if self._screen.is_person:
                 raise
             raise InDoubt(f"the outcome of {request_id} is unknown", request_id=request_id) from None
-        if answer not in {"y", "yes", "n", "no"} and not self._screen.is_terminal:
+        if answer not in {"y", "yes", "n", "no"} and not self._screen.is_person:
             raise InDoubt(
                 f"the outcome of {request_id} is unknown, and {answer!r:.60} does not say whether to "
                 "ask again: nothing from there on was done",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from bankrmi.cli.invocation import Invocation, check_server, complete_server, co
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.config import Configuration
 from bankrmi.foreign_text import foreign
+from bankrmi.written_over import is_dumb
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,9 +60,10 @@ def status(invocation: Invocation, watch: float | None, as_json: bool, check: bo
       0   somebody leads, and could be replaced
       5   nobody answers
       7   nobody leads
-      8   nothing can be acknowledged
+      8   nothing can be acknowledged, whomever we reach
       9   one copy only
-      10  the witness is away, or has lost its memory: nobody could take over
+      10  nobody could take over, or go on without a copy: the witness is away,
+          has lost its memory, or is not reached by those who need it
     """
     from bankrmi import client
 
@@ -93,8 +96,12 @@ def _print_table(found: dict[str, Any], changed: Changed = ()) -> None:
 def _console() -> Console:
     from rich.console import Console
 
-    console = Console()
-    if not console.is_terminal:
+    if is_dumb():  # rich takes it for one of 80 columns, whatever it is.
+        columns, rows = shutil.get_terminal_size()
+        console = Console(color_system=None, width=columns, height=rows)
+    else:
+        console = Console()
+    if not sys.stdout.isatty():
         console.width = _PIPE_COLUMNS
     return console
 
@@ -109,7 +116,7 @@ def _watch(ask: Callable[[], dict[str, Any]], every_s: float, *, as_json: bool) 
     from bankrmi.cli.highlights import Highlights
 
     highlights = Highlights()
-    if not sys.stdout.isatty() or _console().is_dumb_terminal:
+    if not sys.stdout.isatty() or is_dumb():
         # Nothing can be written over there: one table after the other.
         while True:
             found = ask()
@@ -124,7 +131,8 @@ def _watch(ask: Callable[[], dict[str, Any]], every_s: float, *, as_json: bool) 
     with Live(auto_refresh=False) as live:
         while True:
             found = ask()
-            live.update(StatusTable(found, highlights.take(found, time.monotonic())), refresh=True)
+            changed = highlights.take(found, time.monotonic())
+            live.update(StatusTable(found, changed, watched=True), refresh=True)
             time.sleep(every_s)
 
 

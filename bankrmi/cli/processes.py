@@ -36,6 +36,7 @@ def _warn(configuration: Configuration) -> None:
 def _outlive_the_terminal() -> None:
     """SIGHUP ends no server, not even before it can open its log again."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # Whoever started us may have blocked it.
 
 
 def _log_to(file: Path | None) -> None:
@@ -48,7 +49,9 @@ def _log_to(file: Path | None) -> None:
 
 @click.command()
 @click.option(
-    "--no-menu", is_flag=True, help="No menu: stay until Ctrl-C or SIGTERM, logs on standard error."
+    "--no-menu",
+    is_flag=True,
+    help="No menu: stay until Ctrl-C or SIGTERM; SIGHUP stops nothing, and opens the logs again.",
 )
 @click.option("--no-restart", is_flag=True, help="Report a process that died, and leave it at that.")
 @click.option(
@@ -61,10 +64,13 @@ def _log_to(file: Path | None) -> None:
 def up(invocation: Invocation, no_menu: bool, no_restart: bool, fresh: bool, yes: bool) -> int:
     """Start the whole bank on this machine, and open the menu.
 
-    A process that dies is reported and started again. 4 in the menu, Ctrl-C or SIGTERM stops everything.
+    What the bank does is told in a line each; its logs are in DATA_DIR/log. A process that dies is
+    reported and started again. 4 in the menu, Ctrl-C, SIGTERM, or the end of the terminal stops everything.
     """
     from bankrmi.cli.up import run
 
+    if no_menu:
+        _outlive_the_terminal()
     configuration = invocation.configuration()
     _warn(configuration)
     if fresh:

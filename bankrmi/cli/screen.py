@@ -4,13 +4,13 @@ Rule 1: only a terminal is cleared, waited on for a key, or written over; what h
 Rule 2: what comes through a pipe is written after its prompt, so that the transcript reads as on a terminal.
 Rule 3: a terminal obeys nothing that is in a text, whoever wrote it.
 Rule 4: no escape code is sent to a terminal that calls itself dumb, and lines are edited there by the system.
-Rule 5: a pipe gets no second chance: a line that is not what was asked for would shift what all others mean.
+Rule 5: whether there is a person goes by the input: a terminal, though what is said may go through `tee`.
+Rule 6: a pipe gets no second chance: a line that is not what was asked for would shift what all others mean.
 """
 
 from __future__ import annotations
 
 import io
-import os
 import sys
 import threading
 from contextlib import suppress
@@ -20,11 +20,11 @@ from typing import TextIO
 import click
 
 from bankrmi.foreign_text import visible
+from bankrmi.written_over import CLEAR_LINE, is_dumb
 
 __all__ = ["NotUnderstood", "Screen"]
 
 _CLEAR_SCREEN = "\x1b[H\x1b[2J"
-_CLEAR_LINE = "\r\x1b[K"
 _BYTE_ORDER_MARKS = ("\ufeff", "\xef\xbb\xbf")
 """As text, and as what is left of it where text is not UTF-8."""
 _SHOWN_CHARACTERS = 60
@@ -46,11 +46,13 @@ class Screen:
             if isinstance(stream, io.TextIOWrapper):  # Nobody is thrown out for a byte that is no letter.
                 with suppress(io.UnsupportedOperation):  # It has been read from already, as it is.
                     stream.reconfigure(errors="replace")
-        self.is_terminal = self._source.isatty() and self._sink.isatty()
-        self._is_dumb = os.environ.get("TERM", "dumb") in {"", "dumb"}
+        self.is_person = self._source.isatty()
+        """Whether lines are typed, and not piped in; wherever what is said to them goes."""
+        self.is_terminal = self.is_person and self._sink.isatty()
+        self._is_dumb = is_dumb()
         own = source is None and sink is None
         self._editor = _line_editor() if own and self.is_terminal and not self._is_dumb else None
-        self._lines_read = 0
+        self._lines_read = self._asked_for = 0
         self._asking = ""
         self._end_of_line = "\n"
         self._waiting = False
@@ -70,16 +72,16 @@ class Screen:
 
     def refuse(self, line: str, why: str) -> None:
         """Say why a line is not what was asked for; raise NotUnderstood where nobody can correct it."""
-        if self.is_terminal:
+        if self.is_person:
             self.write(why)
             return
         shown = line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}…"
         raise NotUnderstood(
-            f"line {self._lines_read} of the input is {shown!r}. {why} Nothing from there on was done."
+            f"line {self._asked_for} of the input is {shown!r}. {why} Nothing from there on was done."
         )
 
     def rest_is_blank(self) -> bool:
-        """Whether nothing but blank lines is left of what is piped in; it is read."""
+        """Whether nothing but blank lines is left of what is piped in; it is read, and answers nothing."""
         while line := self._source.readline():
             self._lines_read += 1
             if line.strip():
@@ -101,7 +103,7 @@ class Screen:
             click.echo(text, err=True)
             return
         with self._one_at_a_time:
-            start = "\n" if self._is_dumb and self._asking else "" if self._is_dumb else _CLEAR_LINE
+            start = "\n" if self._is_dumb and self._asking else "" if self._is_dumb else CLEAR_LINE
             entered = self._editor.get_line_buffer() if self._editor is not None and self._asking else ""
             self._sink.write(f"{start}{text}{self._end_of_line}{self._asking}{entered}")
             self._sink.flush()
@@ -130,7 +132,8 @@ class Screen:
             self._sink.write("\n")
             raise EOFError
         self._lines_read += 1
-        if not self.is_terminal:
+        self._asked_for = self._lines_read
+        if not self.is_person:
             line = self._without_mark(line)
             self._sink.write(line if line.endswith("\n") else f"{line}\n")
         return line
@@ -165,7 +168,7 @@ class Screen:
         waiting, self._waiting = self._waiting, False
         if not waiting:
             return ""
-        return "\n" if self._is_dumb else _CLEAR_LINE
+        return "\n" if self._is_dumb else CLEAR_LINE
 
 
 def _line_editor() -> ModuleType | None:

@@ -17,6 +17,7 @@ from click.core import ParameterSource
 from bankrmi.cli.exit_codes import ExitCode, SimulationCode
 from bankrmi.cli.invocation import say
 from bankrmi.cli.written_numbers import RealRange
+from bankrmi.written_over import is_dumb
 
 if TYPE_CHECKING:
     from bankrmi.robustness.simulator.simulation import Result
@@ -250,7 +251,7 @@ def _exit_code(failed: list[Result]) -> int:
 @contextmanager
 def _progress(wanted: int | None) -> Iterator[Callable[[_Tally], None]]:
     """Show a bar to a person who waits; nothing where nobody watches."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or is_dumb():
         yield lambda _: None
         return
     from rich.console import Console

@@ -3,8 +3,9 @@
 Rule 1: everything shown is in the dictionary of `client.overview`; nothing is asked for here.
 Rule 2: what servers say of themselves is foreign text: whoever answers at an address may say anything.
 Rule 3: what has to be seen from across the room comes before the servers, over the whole width.
-Rule 4: a narrow terminal gets some lines for each server in the place of a table; one without colours and the
-        like gets a star where others see a value stand out.
+Rule 4: a narrow terminal gets some lines for each server in the place of a table, as many as it has room for;
+        one without colours and the like gets a star where others see a value stand out.
+Rule 5: where the end may be cut off (a narrow terminal, a watched one), the reasons come before the servers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bankrmi.cli.exit_codes import HealthCode
-from bankrmi.cli.health import Status, health, missed
+from bankrmi.cli.health import Status, findings, missed
 from bankrmi.foreign_text import foreign
 
 __all__ = ["Changed", "Status", "StatusTable"]
@@ -35,6 +36,7 @@ _LOST_MEMORY = (
 _CHANGED = "bold reverse"
 _CELL_CUT_AT = 60
 _ALARM = "bold white on red"
+_ALARMING = (HealthCode.NOBODY_LEADS, HealthCode.NOTHING_ACKNOWLEDGED, HealthCode.ONE_COPY)
 
 
 def _text(value: object) -> str:
@@ -74,20 +76,30 @@ _COLUMNS: tuple[tuple[str, str, Callable[[object], str]], ...] = (
 class StatusTable:
     """One status, for rich to print."""
 
-    def __init__(self, status: Status, changed: Changed = ()) -> None:
+    def __init__(self, status: Status, changed: Changed = (), *, watched: bool = False) -> None:
+        """`watched`: on one screen, which is written over."""
         self._status = status
         self._changed = changed
+        self._watched = watched
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         starred = console.color_system is None
-        yield self._headline(starred=starred)
-        for alarm in _alarms(self._status):
-            yield Padding(Text(alarm), style=_ALARM, expand=console.color_system is not None)
-        if options.max_width >= _TABLE_COLUMNS:
-            yield self._table(starred=starred)
+        narrow = options.max_width < _TABLE_COLUMNS
+        alarms = [Padding(Text(one), style=_ALARM, expand=not starred) for one in _alarms(self._status)]
+        said: list[RenderableType] = [self._headline(starred=starred), *alarms]
+        remarks: list[RenderableType] = [Text(one) for one in _remarks(self._status)]
+        if narrow or self._watched:
+            said += remarks
+            remarks = []
+        yield from said
+        if narrow:
+            used = sum(len(console.render_lines(one, options)) for one in said)
+            # A screen that is not watched has a prompt below.
+            rows = console.height - used - (not self._watched) if console.is_terminal else None
+            yield from self._blocks(rows, starred=starred)
         else:
-            yield from self._blocks(starred=starred)
-        yield from map(Text, _remarks(self._status))
+            yield self._table(starred=starred)
+        yield from remarks
 
     def _shown(self, server: str, key: str, text: str, *, starred: bool) -> Text:
         if (server, key) not in self._changed:
@@ -117,18 +129,26 @@ class StatusTable:
             )
         return table
 
-    def _blocks(self, *, starred: bool) -> Iterator[Text]:
-        for server in self._status["servers"]:
-            cells = {
-                key: self._shown(server["server"], key, shown(_value(server, key)), starred=starred)
-                for key, _, shown in _COLUMNS
-            }
-            yield Text.assemble((server["server"], "bold"), " ", cells["role"], " at ", cells["address"])
-            if server["reachable"]:
-                yield Text.assemble("  in sync: ", cells["in_sync"], ", entry ", cells["action_id"])
-                yield Text.assemble("  acknowledged ", cells["acknowledged"], ", lag ", cells["lag"])
-                yield Text.assemble("  epoch ", cells["epoch"], ", lease ", cells["read_lease_ms"], " ms")
-                yield Text.assemble("  pid ", cells["pid"], ", in role for ", cells["role_for_ms"])
+    def _blocks(self, rows: int | None, *, starred: bool) -> Iterator[Text]:
+        """Yield some lines for each server: as many as fit into so many rows, the first ones of each."""
+        blocks = [list(self._block(server, starred=starred)) for server in self._status["servers"]]
+        tallest = max(map(len, blocks))
+        while rows is not None and tallest > 1 and sum(min(len(one), tallest) for one in blocks) > rows:
+            tallest -= 1
+        for block in blocks:
+            yield from block[:tallest]
+
+    def _block(self, server: Status, *, starred: bool) -> Iterator[Text]:
+        cells = {
+            key: self._shown(server["server"], key, shown(_value(server, key)), starred=starred)
+            for key, _, shown in _COLUMNS
+        }
+        yield Text.assemble((server["server"], "bold"), " ", cells["role"], " at ", cells["address"])
+        if server["reachable"]:
+            yield Text.assemble("  in sync: ", cells["in_sync"], ", entry ", cells["action_id"])
+            yield Text.assemble("  acknowledged ", cells["acknowledged"], ", lag ", cells["lag"])
+            yield Text.assemble("  epoch ", cells["epoch"], ", lease ", cells["read_lease_ms"], " ms")
+            yield Text.assemble("  pid ", cells["pid"], ", in role for ", cells["role_for_ms"])
 
 
 def _value(server: Status, key: str) -> Any:
@@ -145,13 +165,10 @@ def _alarms(status: Status) -> list[str]:
         if status["witness"]["reachable"] and full:
             return [_LOST_MEMORY]
         return []
-    code, sentence = health(status)
-    alarms = [sentence] if code == HealthCode.NOBODY_LEADS else []
-    if len(view["in_sync"]) == 1:
-        alarms.append(f"ONE COPY ONLY: what {_text(view['primary'])} holds is all there is")
-    waited_for = missed(status)
-    if waited_for:
-        alarms.append(f"nothing is acknowledged without {', '.join(waited_for)}, until the view changes")
+    found = list(findings(status))
+    alarms = [sentence for code, sentence in found if code in _ALARMING]
+    if not any(code == HealthCode.NOTHING_ACKNOWLEDGED for code, _ in found) and (waiting := missed(status)):
+        alarms.append(f"nothing will be acknowledged without {', '.join(waiting)}, until the view changes")
     return alarms
 
 

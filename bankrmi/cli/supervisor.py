@@ -150,19 +150,28 @@ class Supervisor:
         """End all children at once. May be called from a signal handler, while `stop` waits."""
         self._tell(self._kill_all)
 
+    def pass_on(self, number: signal.Signals) -> None:
+        """Send every child this signal. May be called from a signal handler."""
+        self._tell(lambda: self._signal_all(number))
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for kept in self._all():
+            kept.signal(number)
+
     def _tell(self, what: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # The loop is closed: nothing is left to be told.
             self._loop.call_soon_threadsafe(what)
 
     def _kill_all(self) -> None:
         self._stopping.set()
-        for kept in self._all():
-            kept.signal(signal.SIGKILL)
+        self._signal_all(signal.SIGKILL)
 
     def _all(self) -> list[_Kept]:
         return [kept for group in self._kept for kept in group]
 
     def _run(self) -> None:
+        # Children begin with it blocked: it would end one that has not said yet what it shall do.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:
             self._loop.run_until_complete(self._supervise())
         finally:

@@ -2,8 +2,9 @@
 
 Rule 1: 4, the end of the input, Ctrl-C and SIGTERM stop the whole bank, and leave the view as it was.
 Rule 2: a second signal does not wait for anybody.
-Rule 3: what the bank does is told in a line each (`narration`), while its logs are files, and not on the
-        screen.
+Rule 3: what the bank does is told in a line each (`narration`), with a menu and without; its logs are files.
+Rule 4: SIGHUP says that the terminal is gone, and with it whoever uses the menu: the bank stops. Without a
+        menu it ends nothing: it is passed on, and every process opens its log file again.
 """
 
 from __future__ import annotations
@@ -41,14 +42,19 @@ START_S = 15.0
 
 
 class _Signals:
-    """The first signal stops in order, the next ones at once."""
+    """The first signal stops in order, the next ones at once; but SIGHUP where there is no menu."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    def __init__(self, supervisor: Supervisor, *, menu: bool) -> None:
         self._supervisor = supervisor
         self.stopping = False
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # As `nohup` wants it.
                 signal.signal(number, self._on_signal)
+        if not menu:
+            signal.signal(signal.SIGHUP, self._pass_on)
+
+    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+        self._supervisor.pass_on(signal.Signals(number))
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.stopping:
@@ -61,7 +67,7 @@ class _Signals:
 class _Narration:
     """A thread that follows the logs of the children, and tells what is worth it."""
 
-    def __init__(self, service: str, logs: Path | None, report: Callable[[str], None]) -> None:
+    def __init__(self, service: str, logs: Path, report: Callable[[str], None]) -> None:
         self._narrator = Narrator(service)
         self._folder = logs
         self._logs: dict[str, FollowedLog] = {}
@@ -78,19 +84,16 @@ class _Narration:
         self._narrator.up_since_s = time.time()
 
     def __enter__(self) -> _Narration:
-        if self._folder is not None:
-            self._thread.start()
+        self._thread.start()
         return self
 
     def follow(self, names: Iterable[str]) -> None:
         """Follow the logs of these children, from their ends on."""
-        if self._folder is not None:
-            self._logs = {name: FollowedLog(self._folder / f"{name}.log") for name in names}
+        self._logs = {name: FollowedLog(self._folder / f"{name}.log") for name in names}
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.join()
         for log in self._logs.values():
             log.close()
 
@@ -110,14 +113,14 @@ def run(invocation: Invocation, configuration: Configuration, *, menu: bool, res
     """Start the bank, stay until it shall stop, and stop it."""
     screen = Screen() if menu else None
     report = screen.interject if screen else say
-    logs = _log_folder(configuration) if menu else None
+    logs = _log_folder(configuration)
     children = children_of(invocation, configuration, logs=logs)
     narration = _Narration(configuration.service, logs, report)
     narration.follow(child.name for group in children for child in group)
     supervisor = Supervisor(children, restart=restart, report=report, on_end=narration.died)
     try:
         with supervisor:
-            signals = _Signals(supervisor)
+            signals = _Signals(supervisor, menu=menu)
             try:
                 with narration:
                     return _stay(supervisor, invocation, configuration, screen, narration.is_up)
@@ -157,7 +160,7 @@ def _stay(
     print_status(configuration)
     on_up()
     if screen is None:
-        say("The bank is running; Ctrl-C stops it.")
+        say(f"The bank is running, its logs are in {configuration.data_dir / 'log'}; Ctrl-C stops it.")
         supervisor.wait_until_over()
         return ExitCode.ERROR  # Every process has ended, and none is started again.
     try:
@@ -178,9 +181,7 @@ def _log_folder(configuration: Configuration) -> Path:
     return folder
 
 
-def children_of(
-    invocation: Invocation, configuration: Configuration, *, logs: Path | None
-) -> list[list[Child]]:
+def children_of(invocation: Invocation, configuration: Configuration, *, logs: Path) -> list[list[Child]]:
     """Return what to run: the name server with the witness first, then all servers at once."""
     options = ["--config", str(configuration.path)]
     options += ["--insecure"] if invocation.insecure else []
@@ -188,15 +189,14 @@ def children_of(
 
     def child(title: str, name: str, command: list[str], stop_signal: signal.Signals) -> Child:
         supervised = ["--parent-pid", "{parent_pid}", "--ready-fd", "{ready_fd}"]
-        if logs is not None:
-            supervised += ["--log-file", str(logs / f"{name}.log")]
+        supervised += ["--log-file", str(logs / f"{name}.log")]
         return Child(
             name=name,
             title=title,
             command=(sys.executable, "-m", "bankrmi", *options, *command, *supervised),
             # A server that gets SIGTERM changes the view to leave in good order; SIGINT ends it as it is.
             stop_signal=stop_signal,
-            log=logs / f"{name}.log" if logs else None,
+            log=logs / f"{name}.log",
         )
 
     nameserver = child("name server and witness", "nameserver", ["nameserver"], signal.SIGTERM)

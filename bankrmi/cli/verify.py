@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from functools import partial
 from pathlib import Path
 
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.written_over import WrittenOver
 
 __all__ = ["COMMANDS"]
 
@@ -25,26 +24,19 @@ def verify(directories: tuple[Path, ...]) -> ExitCode:
     from bankrmi.verifying.directories import directories_in
     from bankrmi.verifying.directories import verify as verdicts_on
 
-    sound = True
+    sound, progress = True, WrittenOver()
     for directory in [each for folder in directories for each in directories_in(folder)]:
-        for verdict in verdicts_on(directory, partial(_show_progress, directory)):
+
+        def show(what: str, directory: Path = directory) -> None:
+            progress.show(f"{directory}: {what}")
+
+        for verdict in verdicts_on(directory, show):
             sound = sound and verdict.sound
-            _clear_progress()
+            progress.clear()
             click.echo(f"{verdict.path}: {'sound' if verdict.sound else 'damaged'}, holds {verdict.holds}")
             for fault in verdict.faults:
                 click.echo(f"  {fault}")
     return ExitCode.DONE if sound else ExitCode.ERROR
-
-
-def _show_progress(directory: Path, what: str) -> None:
-    """Write over the line before, for a person who waits; nothing where nobody watches."""
-    if sys.stderr.isatty():
-        click.echo(f"\r\033[K{directory}: {what}", err=True, nl=False)
-
-
-def _clear_progress() -> None:
-    if sys.stderr.isatty():
-        click.echo("\r\033[K", err=True, nl=False)
 
 
 COMMANDS = (verify,)

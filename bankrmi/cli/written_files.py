@@ -3,7 +3,7 @@
 Rule 1: half a ledger must not look like one: a plain file is written beside its place, and then takes it.
 Rule 2: what is no plain file (a device, a pipe), what is reached by a link, or has other names, is written
         into; so is a plain file of somebody else's, or in a folder that we may not write.
-Rule 3: a file that was there keeps its mode.
+Rule 3: a file that was there keeps its mode; a new one is for its owner only.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+from bankrmi.storage.database import private_opener
+
 __all__ = ["write_file"]
 
 
@@ -22,7 +24,7 @@ def write_file(file: Path, write: Callable[[TextIO], object]) -> None:
     """Have `write` write the content of `file`; raises OSError, always about `file`."""
     try:
         if not _is_to_be_replaced(file) or not _replace(file, write):
-            with file.open("w", encoding="utf-8", newline="\n") as stream:
+            with open(file, "w", encoding="utf-8", newline="\n", opener=private_opener) as stream:
                 write(stream)
     except BrokenPipeError:
         raise
@@ -42,7 +44,7 @@ def _replace(file: Path, write: Callable[[TextIO], object]) -> bool:
     """Write a file beside it, which takes its place; False if there may be none beside it."""
     beside = file.with_name(f".{os.getpid()}.tmp")
     try:
-        stream = beside.open("x", encoding="utf-8", newline="\n")
+        stream = open(beside, "x", encoding="utf-8", newline="\n", opener=private_opener)  # noqa: SIM115
     except PermissionError:
         return False
     try:

@@ -216,6 +216,15 @@ class AsyncBankClient:
             raise failed_before(error) from error
         call = Call(request, self._memory, channel.session, now_ms() + self._memory.timeout_ms)
         try:
+            return await self._finished(call, channel, home)
+        except Exception:
+            raise
+        except BaseException as interruption:  # Wherever it came: also while the answer was taken in.
+            call.note_on(interruption)
+            raise
+
+    async def _finished(self, call: Call, channel: _LoopChannel, home: _Home) -> Any:
+        try:
             await self._look_up(home, call.deadline_ms)
             call.begin()
             return await self._carry_out(call, channel, home)
@@ -223,11 +232,8 @@ class AsyncBankClient:
             raise  # The session goes on: what became of its request is known.
         except BaseException as failure:
             channel.start_afresh()
-            if isinstance(failure, BankError):
-                raise
-            if isinstance(failure, Exception):
+            if isinstance(failure, Exception) and not isinstance(failure, BankError):
                 raise call.broken_off(failure) from failure
-            call.note_on(failure)
             raise
         finally:
             self._give_back(home, channel, call)

@@ -152,6 +152,7 @@ class Attempts:
             self._preferred = preferred
         if tuple(candidates) != tuple(self._candidates):
             self._candidates = candidates
+            self._busy = {one: at_ms for one, at_ms in self._busy.items() if one in candidates}
             self._rounds.begin_anew()
 
     # --- what to do now ---------------------------------------------------------------------------------
@@ -178,12 +179,12 @@ class Attempts:
                 patient = True
                 if attempt.stage is Stage.ASKED and now_ms >= self._open.ping_at_ms(attempt):
                     return self._open.ping(attempt, now_ms)
-        for candidate, at_ms in self._busy.items():
-            if at_ms > now_ms:
-                patient = True
-            elif not patient:
+        if self._busy and not patient:
+            candidate = min(self._busy, key=self._busy.__getitem__)
+            if self._busy[candidate] <= now_ms:
                 del self._busy[candidate]
                 return self._connect(candidate, now_ms)
+            patient = True
         decision = self._follow_the_leader(now_ms)
         if decision is None:
             decision = self._look_elsewhere(now_ms) if patient else self._ask_the_next(now_ms)

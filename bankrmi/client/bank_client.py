@@ -173,6 +173,15 @@ class BankClient:
         channel = self._take()
         call = Call(request, self._memory, channel.session, now_ms() + self._memory.timeout_ms)
         try:
+            return self._finished(call, channel)
+        except Exception:
+            raise
+        except BaseException as interruption:  # Wherever it came: also while the answer was taken in.
+            call.note_on(interruption)
+            raise
+
+    def _finished(self, call: Call, channel: _PolledChannel) -> Any:
+        try:
             self._look_up(call.deadline_ms)
             call.begin()
             return self._carry_out(call, channel)
@@ -180,11 +189,8 @@ class BankClient:
             raise  # The session goes on: what became of its request is known.
         except BaseException as failure:
             channel.start_afresh()
-            if isinstance(failure, BankError):
-                raise
-            if isinstance(failure, Exception):
+            if isinstance(failure, Exception) and not isinstance(failure, BankError):
                 raise call.broken_off(failure) from failure
-            call.note_on(failure)
             raise
         finally:
             self._give_back(channel, call)

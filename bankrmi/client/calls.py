@@ -142,6 +142,7 @@ class Call:
     __slots__ = (
         "_args",
         "_attempts",
+        "_began",
         "_began_with",
         "_enquiries",
         "_memory",
@@ -163,6 +164,7 @@ class Call:
         self._waiting = False
         self._enquiries: set[int] = set()
         self._news: tuple[str, int] | None = None
+        self._began = memory.seen.turns
         self._began_with: Candidate | None = None
         self._attempts: Attempts | None = None
         if request.changes:
@@ -261,7 +263,7 @@ class Call:
         memory.take_primary(attempts.preferred, self._began_with)
         news = self._news if end.error is None else news_of(end.error)
         if news is not None:
-            memory.seen.learn(*news)
+            memory.seen.learn(*news, began=self._began)
         if end.error is None:
             return end.value
         if attempts.all_are_behind:

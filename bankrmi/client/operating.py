@@ -116,8 +116,9 @@ def restore_witness(
 ) -> dict[str, Any]:
     """Have every server hold still, and propose the view that `plan_witness_restore` found; return it.
 
-    What was found is looked up once more when everybody holds still: the view proposed is led by the same
-    server, or none is proposed, and OperationFailed says what became of the bank.
+    What was found is looked up once more before anybody is told, and again when everybody holds still: the
+    view proposed is led by the same server, or none is proposed, and OperationFailed says what became of the
+    bank.
     """
     return restoring.restore(configuration, View.from_wire(view).primary, given_up=given_up).to_wire()
 

@@ -2,8 +2,8 @@
 
 Rule 1: whoever is down is reported as such and keeps nobody waiting for longer than `_SECONDS`; who has much
         to do and answers after a while is slow, and not down.
-Rule 2: the view is the witness's; where it cannot be asked, that of the server with the newest one,
-        and `view_from` says whose it is.
+Rule 2: the view is the witness's; where it cannot be asked, that of the server that leads in the newest one,
+        or, if another one of its history knows of a newer one, of that; `view_from` says whose it is.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ _UNKNOWN = dict.fromkeys(
         "lag",
         "read_lease_ms",
         "role_for_ms",
+        "view_epoch",
+        "copies",
+        "acknowledges",
         "connected",
         "witness_silent_ms",
     )
@@ -121,7 +124,17 @@ def _view(
         return None, None
     name = max(views, key=lambda one: views[one]["epoch"])
     views[name]["primary"] = name
-    return views[name], name
+    newer = {
+        other: {**view_fields(told), "epoch": told["view_epoch"]}
+        for other, told in servers.items()
+        if isinstance(told, dict)
+        and isinstance(told.get("view_epoch"), int)
+        and told["view_epoch"] > views[name]["epoch"]
+        and told.get("history") == views[name]["history"]
+    }
+    if newer:
+        name = max(newer, key=lambda one: newer[one]["epoch"])
+    return {**views, **newer}[name], name
 
 
 def view_fields(told: _Told) -> dict[str, Any]:

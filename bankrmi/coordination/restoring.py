@@ -3,11 +3,13 @@
 Rule 1: only a witness that answers, and holds no view, is restored.
 Rule 2: looking (`survey`) changes nothing: a bank that is well without the view goes on if no view is safe,
         or if the operator says no.
-Rule 3: then each server is told to hold still; it answers nobody until there is a view, so nothing that was
+Rule 3: after the yes, which may be long after the look, all is looked at once more: nobody is told anything
+        if what the operator was shown is not so any more.
+Rule 4: then each server is told to hold still; it answers nobody until there is a view, so nothing that was
         seen changes before the view that rests on it is made. It is proposed only if the server that the
         operator was shown is still the one to lead.
-Rule 4: if it comes to nothing, the witness is given back the view that was, if that is certain (`unchanged`),
-        and everybody goes on.
+Rule 5: if it comes to nothing, the witness is given back the view that was, if that is certain (`unchanged`),
+        and everybody goes on. However it ends, Ctrl-C included, it is said who holds still, and what to do.
 """
 
 from __future__ import annotations
@@ -58,36 +60,82 @@ def survey(configuration: Configuration, *, given_up: Collection[str] = ()) -> F
 def restore(configuration: Configuration, primary: str, *, given_up: Collection[str] = ()) -> View:
     """Have everybody hold still, and propose the safe view, if it is led by `primary`; return it.
 
-    Raises OperationFailed, which says what became of the bank.
+    Raises OperationFailed, which says what became of the bank; so does the note of a KeyboardInterrupt.
     """
-    deadline = time.monotonic() + _STILL_SECONDS
-    findings = _gather(configuration, "hold_still", given_up)
-    while isinstance(findings.verdict, NoSafeView) and time.monotonic() < deadline:
-        time.sleep(_PAUSE_SECONDS)
-        findings = _gather(configuration, "hold_still", given_up)
+    why = _why_not(survey(configuration, given_up=given_up), primary)
+    if why:
+        raise OperationFailed(f"{why}; nothing was changed, and nobody was told to hold still")
+    holding = _HoldingStill(configuration, given_up)
+    try:
+        why = _why_not(holding.ask(), primary)
+        if why:
+            raise _came_to_nothing(configuration, holding, why)
+        assert isinstance(holding.findings.verdict, SafeView)
+        return _propose(configuration, holding.findings.verdict.view)
+    except _WitnessSilent as silent:
+        raise OperationFailed(f"{silent.message}; {holding.what_now()}") from silent
+    except KeyboardInterrupt as interruption:
+        interruption.add_note(f"interrupted: {holding.what_now()}")
+        raise
+
+
+def _why_not(findings: Findings, primary: str) -> str:
+    """Return why the view that the operator was shown may not be proposed now; nothing if it may."""
     verdict = findings.verdict
     if isinstance(verdict, NoSafeView):
-        raise _came_to_nothing(configuration, findings, f"no view is safe any more: {verdict.why}")
+        return f"no view is safe any more: {verdict.why}"
     if verdict.view.primary != primary:
-        why = f"{verdict.view.primary} holds everything now, and not {primary}"
-        raise _came_to_nothing(configuration, findings, why)
-    return _propose(configuration, verdict.view)
+        return f"{verdict.view.primary} holds everything now, and not {primary}"
+    return ""
 
 
-def _came_to_nothing(configuration: Configuration, findings: Findings, why: str) -> OperationFailed:
-    """Have everybody go on where that is certain to be right; return what to tell the operator."""
-    before = unchanged(findings.answers)
-    if before is None:
-        still = [name for name, one in findings.answers.items() if isinstance(one, Holding) and one.still]
-        return OperationFailed(
-            f"{why}; {', '.join(still) or 'nobody'} holds still, and answers nobody until the witness is "
-            "restored: run `bankrmi witness restore` again"
+class _HoldingStill:
+    """Has everybody hold still, and knows who does."""
+
+    def __init__(self, configuration: Configuration, given_up: Collection[str]) -> None:
+        self._configuration = configuration
+        self._given_up = given_up
+        self.findings: Findings = Findings(answers={}, verdict=NoSafeView(why="nobody was asked yet"))
+
+    def ask(self) -> Findings:
+        """Ask until a view is safe, or for as long as it may take."""
+        deadline = time.monotonic() + _STILL_SECONDS
+        self.findings = _gather(self._configuration, "hold_still", self._given_up)
+        while isinstance(self.findings.verdict, NoSafeView) and time.monotonic() < deadline:
+            time.sleep(_PAUSE_SECONDS)
+            self.findings = _gather(self._configuration, "hold_still", self._given_up)
+        return self.findings
+
+    def what_now(self) -> str:
+        """Return who holds still, and what to do about it."""
+        answers = self.findings.answers
+        still = [name for name, one in answers.items() if isinstance(one, Holding) and one.still]
+        who = f"{', '.join(still) or 'nobody'} {'hold' if len(still) > 1 else 'holds'} still"
+        if not answers:  # It is not known whom the question has reached.
+            who = f"{', '.join(self._configuration.servers)} may hold still"
+        others = [name for name, one in answers.items() if isinstance(one, Holding) and not one.still]
+        perhaps = f" ({', '.join(others)} may, too)" if others else ""
+        answer = "answer" if len(still) > 1 or not answers else "answers"
+        return (
+            f"{who}{perhaps}, and {answer} nobody until the witness is restored: "
+            "run `bankrmi witness restore` again"
         )
+
+
+def _came_to_nothing(configuration: Configuration, holding: _HoldingStill, why: str) -> OperationFailed:
+    """Have everybody go on where that is certain to be right; return what to tell the operator."""
+    before = unchanged(holding.findings.answers)
+    if before is None:
+        return OperationFailed(f"{why}; {holding.what_now()}")
     _propose(configuration, before)
     return OperationFailed(
         f"{why}; so the witness was given back the view that was (epoch {before.epoch}, primary "
         f"{before.primary}), which all its members are sure of, and the bank goes on with that"
     )
+
+
+class _WitnessSilent(OperationFailed):
+    """The witness does not answer: whether it has taken a view is not known."""
 
 
 def _gather(configuration: Configuration, method: str, given_up: Collection[str]) -> Findings:
@@ -124,7 +172,7 @@ def _call_witness(configuration: Configuration, method: str, args: list[object])
         with connect(configuration.witness, WITNESS_ID, handshake("operator"), _SECONDS) as connection:
             return connection.call(method, args, timeout=_SECONDS)
     except (Failure, RemoteError) as error:
-        raise OperationFailed(f"the witness at {configuration.witness} does not answer: {error}") from error
+        raise _WitnessSilent(f"the witness at {configuration.witness} does not answer: {error}") from error
 
 
 def _holding(server: str, address: str, method: str) -> Holding | str:

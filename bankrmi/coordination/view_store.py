@@ -10,6 +10,8 @@ Rule 3: one process at a time uses the folder; the operating system's lock on a 
 Rule 4: each row carries a checksum, and the newest is found by two indexes, which have to agree; a flipped
         bit is an error, not another primary.
 Rule 5: what a question or a proposal costs does not depend on how many views there were.
+Rule 6: a store has an id, drawn when it is made: by that two witnesses are told apart, whatever their
+        addresses.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,7 @@ from bankrmi.coordination.coordinator import Expected
 from bankrmi.coordination.succession import decided
 from bankrmi.errors import BrokenInvariant, InvalidRequest, OperationFailed
 from bankrmi.replication.view import View
-from bankrmi.storage.database import own_directory, private_opener, sync_directory
+from bankrmi.storage.database import locked_by_another, own_directory, private_opener, sync_directory
 from bankrmi.storage.disk_failure import DiskFailed as NotInPlace
 from bankrmi.storage.place import Place, make_private
 
@@ -47,7 +50,9 @@ _SCHEMA = """
         checksum TEXT NOT NULL,
         UNIQUE (service, history, epoch)
     ) STRICT;
-    CREATE INDEX IF NOT EXISTS of_service ON views (service)
+    CREATE INDEX IF NOT EXISTS of_service ON views (service);
+    CREATE TABLE IF NOT EXISTS store (id TEXT NOT NULL) STRICT;
+    INSERT INTO store SELECT '{id}' WHERE NOT EXISTS (SELECT 1 FROM store)
 """
 _IN_USE = "another witness (pid {owner}) uses {directory} already: is the bank up?"
 _INSERT = "INSERT INTO views (service, history, epoch, view, checksum) VALUES (?, ?, ?, ?, ?)"
@@ -85,6 +90,8 @@ class ViewStore:
                 taken.callback(self._database.close, force=True)
                 self._place = Place(folder, self._file)
                 self._prepare()
+            except (apsw.BusyError, apsw.LockedError) as error:
+                raise locked_by_another(self._file) from error
             except (apsw.Error, OSError) as error:
                 raise OperationFailed(f"the witness cannot use {self._file}: {error}") from error
             taken.pop_all()
@@ -93,8 +100,15 @@ class ViewStore:
         self._database.set_busy_timeout(0)
         for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=DELETE", "synchronous=EXTRA"):
             self._database.pragma(*pragma.split("="))
-        if not self._database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'of_service'").get:
-            self._database.execute(f"BEGIN IMMEDIATE; {_SCHEMA}; COMMIT")  # Of the version before: the index.
+        # Not only when the first view is written: who looks into it by then would end this process.
+        self._database.execute("BEGIN EXCLUSIVE; COMMIT")
+        there = "SELECT count(*) FROM sqlite_schema WHERE name IN ('of_service', 'store')"
+        if self._database.execute(there).get < 2:
+            schema = _SCHEMA.format(id=secrets.token_hex(8))
+            self._database.execute(
+                f"BEGIN IMMEDIATE; {schema}; COMMIT"
+            )  # Of a version before: what it lacks.
+        self.id = str(self._database.execute("SELECT id FROM store").get)
         sync_directory(self._file.parent)
         for service in self.services():
             self.current(service)

@@ -1,8 +1,12 @@
 """A server's side of the witness: the three verbs over one link, with a deadline for each call.
 
-Rule 1: no answer in time, a lost connection and an error are all silence. A call that was overdue drops the
-        connection, so its answer, should it still come, reaches nobody.
+Rule 1: no sign of life in time, a lost connection and an error are all silence. A call that was overdue drops
+        the connection, so its answer, should it still come, reaches nobody.
 Rule 2: there is no connection until something is asked; one that is lost is made anew by the next call.
+Rule 3: slow is not dead. While a call waits the witness is pinged, and as long as it answers that (or has
+        just greeted us) the call stays under way, up to `AT_MOST` times the timeout. After a silence the
+        next call has twice the time, up to `PATIENCE` times the timeout; after an answer, twice what that
+        took. So who is dead is noticed after the timeout, if the witness was quick before.
 Assumption: lives in one event loop; calls are rare (a view changes when a server fails, joins or leaves).
 """
 
@@ -25,13 +29,20 @@ __all__ = ["WitnessClient"]
 
 log = structlog.get_logger("bankrmi.coordination")
 
+AT_MOST = 10
+PATIENCE = 4
+
 _NOT_AN_ANSWER = (KeyError, TypeError, ValueError)
+
+
+def _ignore(_: object) -> None:
+    """Nobody wants to know."""
 
 
 class _Ask:
     """A call that is not answered yet."""
 
-    __slots__ = ("args", "deadline", "method", "on_answer", "on_silence", "sent")
+    __slots__ = ("args", "begun", "deadline", "method", "on_answer", "on_silence", "sent")
 
     def __init__(
         self, method: str, args: list[object], on_answer: Callable[[Any], None], on_silence: OnSilence
@@ -40,6 +51,7 @@ class _Ask:
         self.args = args
         self.on_answer: Callable[[Any], None] | None = on_answer
         self.on_silence = on_silence
+        self.begun = 0.0
         self.deadline: asyncio.TimerHandle | None = None
         self.sent = False
 
@@ -73,8 +85,12 @@ class WitnessClient:
         self._address = address
         self._service = service
         self._handshake = handshake
-        self._timeout = timeout_ms / 1000
+        self._timeout = self._allowed = timeout_ms / 1000
+        self._heard = 0.0  # When there was a sign of life on this connection.
+        self._pinged = False
         self._link: Link | None = None
+        self.on_met: Callable[[str | None], None] = _ignore
+        """Told the id of the witness that answers there; None when the connection is lost."""
         self._asked: set[_Ask] = set()
 
     def read(self, on_answer: Callable[[View | None], None], on_silence: OnSilence) -> None:
@@ -122,7 +138,8 @@ class WitnessClient:
             on_answer(answer)
 
         ask = _Ask(method, args, take, on_silence)
-        ask.deadline = asyncio.get_running_loop().call_later(self._timeout, self._overdue, ask)
+        ask.begun = asyncio.get_running_loop().time()
+        self._look_after(ask, ask.begun)
         self._asked.add(ask)
         if self._link is None:
             self._open()
@@ -130,21 +147,31 @@ class WitnessClient:
             self._send(ask)
 
     def _open(self) -> None:
-        def up(_: object) -> None:
+        def up(greeting: Mapping[str, Any]) -> None:
             if self._link is link:
+                self._hear()
+                witness_id = greeting.get("witness_id")
+                self.on_met(witness_id if isinstance(witness_id, str) else None)
                 for ask in list(self._asked):
                     self._send(ask)
 
         def lost(_: str) -> None:
             if self._link is link:
                 self._link = None
+                self.on_met(None)
                 self._fail_all(link.failure or NotConnected("the witness is gone"))
 
         link = self._link = Link(self._address, WITNESS_ID, self._handshake, up, lost)
-        link.open(self._timeout)
+        self._heard, self._pinged = 0.0, False
+        link.open(AT_MOST * self._timeout)
 
     def _send(self, ask: _Ask) -> None:
+        sent = asyncio.get_running_loop().time()
+
         def answered(value: object) -> None:
+            if not isinstance(value, NotConnected):
+                self._hear()
+                self._allowed = min(max(self._timeout, 2 * (self._heard - sent)), PATIENCE * self._timeout)
             self._asked.discard(ask)
             ask.settle(value)
 
@@ -152,7 +179,43 @@ class WitnessClient:
         ask.sent = True
         self._link.call(ask.method, ask.args, answered)
 
-    def _overdue(self, ask: _Ask) -> None:
+    # -- signs of life ---------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        self._heard, self._pinged = asyncio.get_running_loop().time(), False
+
+    def _look_after(self, ask: _Ask, now: float) -> None:
+        """Look again when the witness is to be pinged, or counts as silent."""
+        quiet_since = max(ask.begun, self._heard)
+        due = min(quiet_since + self._allowed, ask.begun + AT_MOST * self._timeout)
+        if now >= due:
+            self._overdue(ask, silent=now >= quiet_since + self._allowed)
+            return
+        ping_at = quiet_since + self._allowed / 2
+        if now >= ping_at:
+            self._ping()
+        elif not self._pinged:
+            due = min(due, ping_at)
+        ask.deadline = asyncio.get_running_loop().call_at(due, self._look_again, ask)
+
+    def _look_again(self, ask: _Ask) -> None:
+        self._look_after(ask, asyncio.get_running_loop().time())
+
+    def _ping(self) -> None:
+        link = self._link
+        if link is None or not link.up or self._pinged:
+            return
+
+        def pong() -> None:
+            if self._link is link:
+                self._hear()
+
+        self._pinged = True
+        link.ping(pong)
+
+    def _overdue(self, ask: _Ask, *, silent: bool) -> None:
+        if silent:
+            self._allowed = min(2 * self._allowed, PATIENCE * self._timeout)
         self._asked.discard(ask)
         self._drop()
         ask.settle(TimeoutError(f"no answer from the witness at {self._address}"))
@@ -161,6 +224,7 @@ class WitnessClient:
         """Close the link; what else was asked on it has no answer either."""
         link, self._link = self._link, None
         if link is not None:
+            self.on_met(None)
             self._fail_all(NotConnected("the connection to the witness was dropped"))
             link.close()
 

@@ -4,8 +4,9 @@ Rule 1: `bankrmi.account.<server>` is for <server>, the witness's name for the w
         and whatever else begins with `bankrmi.` nobody gets. Every other name is everybody's.
 Rule 2: a role goes to the process that the view names: the primary is known by its start id, a standby by the
         disk (incarnation) that is in sync. Whoever else has the name of that server is joining.
-Rule 3: one process has a name. Another one of the same server gets it if the view names it, if it is at the
-        same address (where two cannot listen), or if the holder is gone and the view no longer names it.
+Rule 3: one process has a name. Another one of the same server gets it if the view names it; if it is at the
+        same address, where two cannot listen, unless the view names the holder, who is still connected; or if
+        the holder is gone and the view no longer names it.
 Rule 4: nobody's own words give a role: what reads like `role:` or `epoch:` is left out, whoever said it.
 Assumption: a server is who its handshake says it is. Certificates will prove it, in `process_of`.
 """
@@ -99,9 +100,12 @@ def check_succession(caller: Process, uri: str | None, held: Holder | None, view
     """
     if held is None or (caller.start_id and held.process.start_id == caller.start_id):
         return
-    if held.uri == uri or _is_named(caller, view):
+    if _is_named(caller, view):
         return
-    if _is_named(held.process, view):
+    is_named = _is_named(held.process, view)
+    if held.uri == uri and not (is_named and held.connected):
+        return
+    if is_named:
         raise AccessDenied(f"the view names another process of {caller.server}: {held.uri}")
     if held.connected:
         raise AccessDenied(f"another process of {caller.server} has that name: {held.uri}")

@@ -1,7 +1,8 @@
 """The process of the name server and the witness: put together, run, ended in good order.
 
 Each of the two is served if its address is this machine's; at one address, by one daemon. Where the witness
-is another machine's, it is asked every now and then, for the tags.
+is another machine's, it is asked every now and then, for the tags. An address that this machine gets later is
+served from then on: nobody can tell one that is another's from one that is not there yet.
 
 Rule 1: the witness's disk is locked and read before anything listens.
 Rule 2: when that disk fails, the process ends at once (exit code 1): what it would answer is not certain.
@@ -15,6 +16,7 @@ import os
 import secrets
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -37,6 +39,10 @@ log = structlog.get_logger("bankrmi.nameserver")
 
 _DONE, _ERROR, _USAGE = 0, 1, 2
 _POLL_SECONDS = 0.25
+_LOOK_SECONDS, _LOOK_SECONDS_AT_MOST = 0.5, 5.0
+"""Pauses between looks whether an address is here meanwhile; each is twice as long as the one before."""
+_VIEW_ITEMS = 10_000
+"""A dict counts two thousand of them."""
 
 
 def run(
@@ -87,23 +93,56 @@ class _Process:
             for address, daemon in self._daemons.items():
                 await daemon.listen(address, daemons=len(self._daemons))
             self._say_ready(ready_fd)
-            await self._stop.wait()
+            await self._until_stopped()
         finally:
             await self._close()
         if self._failure is not None:
             raise self._failure
         log.info("stopped")
 
-    def _prepare(self) -> None:
+    async def _until_stopped(self) -> None:
+        """Wait for the end, and look meanwhile for what is not here yet."""
+        looking = asyncio.create_task(self._look_for_the_rest())
+        stopped = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((looking, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if looking.done():
+                looking.result()  # Raises what keeps the rest from being served.
+                await stopped
+        finally:
+            for task in (looking, stopped):
+                task.cancel()
+
+    async def _look_for_the_rest(self) -> None:
+        """Serve what has another address as soon as this machine has that."""
+        settings, pause_s = self._configuration, _LOOK_SECONDS
+        while missing := {settings.witness, settings.nameserver} - self._daemons.keys():
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LOOK_SECONDS_AT_MOST)
+            for address in missing:
+                if await asyncio.to_thread(_is_here, address):
+                    self._serve(address)
+                    await self._daemons[address].listen(address, daemons=2)
+                    log.info("serving another address", address=address)
+
+    def _serve(self, address: str) -> None:
+        """Prepare what belongs at an address of this machine."""
         settings = self._configuration
-        if _is_here(settings.witness):
+        if address == settings.witness:
+            self._stop_following_from_afar()
             self._serve_witness()
-        if _is_here(settings.nameserver):
+        if address == settings.nameserver:
             daemon = self._daemon_at(settings.nameserver)
             daemon.register(NAMESERVER_NAME, remote_names(self._names))
             self._names.register_itself(settings.nameserver)
             if self._store is None:
                 self._follow_from_afar()
+
+    def _prepare(self) -> None:
+        settings = self._configuration
+        for address in dict.fromkeys((settings.witness, settings.nameserver)):
+            if _is_here(address):
+                self._serve(address)
         if not self._daemons:
             addresses = " or ".join(dict.fromkeys((settings.nameserver, settings.witness)))
             raise OperationFailed(
@@ -122,7 +161,11 @@ class _Process:
         )
         roles = ("server", "operator")
         self._daemon_at(settings.witness).register(
-            WITNESS_ID, PlainObject(witness, ("read", "propose", "history")), for_servers=True, roles=roles
+            WITNESS_ID,
+            PlainObject(witness, ("read", "propose", "history")),
+            for_servers=True,
+            of_any_bank=True,  # It keeps the views of a few other services, whose servers nobody here knows.
+            roles=roles,
         )
         self._names.follow(self._store.current(settings.service))
 
@@ -137,7 +180,14 @@ class _Process:
         return self._daemons[address]
 
     def _greeting(self) -> dict[str, object]:
-        return {"protocol": PROTOCOL_VERSION, "server": "nameserver", "start_id": self._start_id}
+        greeting: dict[str, object] = {
+            "protocol": PROTOCOL_VERSION,
+            "server": "nameserver",
+            "start_id": self._start_id,
+        }
+        if self._store is not None:
+            greeting["witness_id"] = self._store.id
+        return greeting
 
     # -- the view ----------------------------------------------------------------------------------
 
@@ -152,19 +202,29 @@ class _Process:
         self._elsewhere = WitnessClient(settings.witness, settings.service, handshake=handshake("operator"))
         self._poll()
 
+    def _stop_following_from_afar(self) -> None:
+        if self._polling is not None:
+            self._polling.cancel()
+        if self._elsewhere is not None:
+            self._elsewhere.close()
+        self._polling = self._elsewhere = None
+
     def _poll(self) -> None:
         """Ask for the view, again and again; while there is no answer the tags stay as they are."""
         loop = asyncio.get_running_loop()
-        assert self._elsewhere is not None
+        elsewhere = self._elsewhere
+        assert elsewhere is not None
 
         def again(*_: object) -> None:
-            self._polling = loop.call_later(_POLL_SECONDS, self._poll)
+            if self._elsewhere is elsewhere:
+                self._polling = loop.call_later(_POLL_SECONDS, self._poll)
 
         def follow(view: View | None) -> None:
-            self._names.follow(view)
+            if self._elsewhere is elsewhere:  # Else the witness is here meanwhile.
+                self._names.follow(view)
             again(view)
 
-        self._elsewhere.read(follow, again)
+        elsewhere.read(follow, again)
 
     # -- the end -----------------------------------------------------------------------------------
 
@@ -187,10 +247,7 @@ class _Process:
         loop.add_signal_handler(signal.SIGHUP, reopen_log, self._log_file)
 
     async def _close(self) -> None:
-        if self._polling is not None:
-            self._polling.cancel()
-        if self._elsewhere is not None:
-            self._elsewhere.close()
+        self._stop_following_from_afar()
         for daemon in self._daemons.values():
             await daemon.close()
         if self._store is not None:
@@ -216,4 +273,6 @@ def _is_here(address: str) -> bool:
 
 
 def _limits(configuration: Configuration) -> Limits:
-    return Limits(**configuration.limits.model_dump(exclude=set(NOT_THE_DAEMONS)))
+    limits = Limits(**configuration.limits.model_dump(exclude=set(NOT_THE_DAEMONS)))
+    # What servers say here is no more than a view, and a name with its tags.
+    return replace(limits, server_message_bytes=limits.message_bytes, server_call_items=_VIEW_ITEMS)

@@ -168,9 +168,7 @@ class Correspondence:
         primary = self._replica.primary
         assert primary is not None
         members = primary.view.in_sync
-        return (
-            server in primary.peers and server in members and len(members) > self._replica.settings.copies_min
-        )
+        return server in primary.peers and server in members and len(members) > self._replica.copies_min
 
     def view_moved(self) -> None:
         """Tell those who asked to be taken out that the view has moved, whatever became of it."""

@@ -113,6 +113,7 @@ class LinkChanged:
     up: bool
     start_id: str | None = None
     begun_ms: float = 0.0
+    copies_min: int = 1  # As the other server's file has it.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

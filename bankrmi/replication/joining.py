@@ -88,7 +88,7 @@ def admit(primary: Primary, token: Any, request: JoinRequest) -> None:
     if peer.standing is Standing.MEMBER and another_disk:
         # It lost its disk: the member that the view names is no more (V8).  Where the view can do without,
         # it is taken out first; else (`copies_min`) nothing is acknowledged until the new one replaces it.
-        if len(primary.view.in_sync) > replica.settings.copies_min:
+        if len(primary.view.in_sync) > replica.copies_min:
             peer.leaving = True
             answer("wait")
             return

@@ -143,7 +143,7 @@ class Membership:
             peer for peer in self._members() if peer.is_silent(listened_ms, settings.checkpoint_timeout_ms)
         ]
         silent = [peer for place, peer in enumerate(silent) if peer not in silent[:place]]
-        allowed = len(view.in_sync) - settings.copies_min
+        allowed = len(view.in_sync) - self._replica.copies_min
         if not silent or allowed <= 0:
             return None
         return view.without(frozenset(peer.server for peer in silent[:allowed]))

@@ -136,8 +136,12 @@ class Primary:
             peer.owes_an_answer(listened_ms, timeout_ms) for peer in self.required
         )
 
+    def can_acknowledge(self) -> bool:
+        """Whether what is asked for now is likely to be acknowledged before the view changes."""
+        return not (self.nothing_is_acknowledged() or self.membership.switching_over)
+
     def _has_too_few_copies(self) -> bool:
-        return len(self.view.in_sync) < self.replica.settings.copies_min or self.somebody_lost_a_disk()
+        return len(self.view.in_sync) < self.replica.copies_min or self.somebody_lost_a_disk()
 
     # -- requests --------------------------------------------------------------------------------
 

@@ -106,6 +106,7 @@ class Replica:
         self.role = Role.STARTING
         self.role_since_ms = now_ms
         self.links: dict[str, str] = {}  # Servers that can be spoken to, and the start ids they gave.
+        self._copies_stated: dict[str, int] = {}  # By servers that go by more copies than we.
         self.won: View | None = None  # Won, and not led yet: the leases that were granted are not over.
         self.stopping = False
         self.grants = self._first_grants()
@@ -234,6 +235,7 @@ class Replica:
     def _link_changed(self, event: LinkChanged) -> None:
         if event.up and event.start_id is not None:
             self.links[event.server] = event.start_id
+            self._note_copies_min(event)
             self.grants.answered(event.server, event.start_id, event.begun_ms)
             if self.view is not None and self.view.primary == event.server:
                 self.joiner.begin_again()
@@ -243,6 +245,20 @@ class Replica:
             self.primary.link_changed(event)
         else:
             self.standby.link_changed(event)
+
+    def _note_copies_min(self, event: LinkChanged) -> None:
+        self._copies_stated.pop(event.server, None)
+        if event.copies_min > self.settings.copies_min:
+            self._copies_stated[event.server] = min(event.copies_min, len(self.settings.servers))
+
+    @property
+    def copies_min(self) -> int:
+        """How few copies may acknowledge: the most that any server that we met was told, or we.
+
+        So no file's promise is broken while it is changed in one after the other, in either direction. What
+        a server stated counts until it states something else, or this process ends.
+        """
+        return max([self.settings.copies_min, *self._copies_stated.values()])
 
     def _probed(self, event: Probed) -> None:
         if event.refused and self.settings.refused_means_gone:

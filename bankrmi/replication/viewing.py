@@ -76,6 +76,10 @@ class Viewing:
         since_ms = self._unanswered_since_ms
         return 0.0 if since_ms is None else self._replica.now_ms - since_ms
 
+    def silence_lately_ms(self, lately_ms: float) -> float:
+        """Return the same for people: 0 if it was not asked lately, for then nobody knows."""
+        return self.unanswered_ms if self._replica.now_ms - self._read_ms <= lately_ms else 0.0
+
     # -- learning --------------------------------------------------------------------------------
 
     def take_reading(self, event: ViewRead) -> None:

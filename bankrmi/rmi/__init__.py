@@ -28,6 +28,7 @@ from .failures import (
 from .handshake import PROTOCOL_VERSION, handshake
 from .limits import Limits
 from .link import Link, open_link
+from .long_answers import LongAnswer
 from .names import (
     NAMESERVER_NAME,
     NamedObject,
@@ -38,6 +39,7 @@ from .names import (
 from .objects import Call, Connected, Exposed, Guard, Peer, PlainObject, RemoteObject
 from .polled import PolledLink, PolledLinks
 from .probe import ProbeAnswer, probe
+from .seats import origin
 
 __all__ = [
     "NAMESERVER_NAME",
@@ -57,6 +59,7 @@ __all__ = [
     "Guard",
     "Limits",
     "Link",
+    "LongAnswer",
     "LostAfterSending",
     "NamedObject",
     "NotConnected",
@@ -73,6 +76,7 @@ __all__ = [
     "look_up",
     "look_up_async",
     "open_link",
+    "origin",
     "probe",
     "rounds_of",
     "uri_of",

@@ -16,6 +16,7 @@ from bankrmi.errors import InvalidRequest
 
 from .complaints import complaints
 from .failures import NotExposed, write_error, write_unexpected_error
+from .long_answers import LongAnswer, write_slowly
 from .objects import Call, Connected, RemoteObject, begin, check_exposed
 from .values import join_values, write_value
 
@@ -25,6 +26,8 @@ __all__ = ["Batch"]
 class _Connection(Protocol):
     packed_bytes: int
 
+    @property
+    def lost(self) -> bool: ...
     def in_turn(self, work: Callable[[], None]) -> None: ...
     def charge(self, ms: float) -> None: ...
     def send_answer(self, call: Call, payload: bytes, *, is_error: bool) -> None: ...
@@ -96,6 +99,14 @@ class Batch:
         self._connection.charge(ms)
 
     def _take(self, call: Call, value: object, *, is_error: bool) -> None:
+        if self.lost:
+            self._end()
+            return
+        if type(value) is LongAnswer:
+            write_slowly(
+                self._connection, self._call.serializer, value, self._answer_bytes, self._take_written
+            )
+            return
         try:
             self._add(_ending(value) if is_error else value)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -107,14 +118,26 @@ class Batch:
         else:
             self._go_on()
 
+    def _take_written(self, payload: bytes, error: object) -> None:
+        if error is None:
+            self._keep(payload)
+            self._go_on()
+        else:
+            self._add(_ending(error))
+            self._end()
+
     def _add(self, value: object) -> None:
-        packed = write_value(self._call.serializer, value)
+        self._keep(write_value(self._call.serializer, value))
+
+    def _keep(self, packed: bytes) -> None:
         self._packed.append(packed)
         self._connection.packed_bytes += len(packed)
 
     def _end(self) -> None:
         packed, self._packed, self._connection.packed_bytes = self._packed, [], 0
         self._call.done = True
+        if self.lost:
+            packed = []
         answer = join_values(self._call.serializer, packed)
         self._connection.send_answer(self._call, answer, is_error=False)
 

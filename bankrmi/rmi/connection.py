@@ -41,7 +41,7 @@ from .frames import (
     FrameRefused,
     frame_bytes,
 )
-from .limits import HANDSHAKE_ITEMS, Limits, calling_rules, greeting_rules
+from .limits import HANDSHAKE, Limits, calling_rules, greeting_rules
 from .link import read_answer
 from .values import ValueRefused, read_value, write_call, write_value
 
@@ -143,7 +143,7 @@ class Connection:
         request = {"handshake": dict(handshake), "object": self.object_id}
         try:
             frame = self._exchange(CONNECT, write_value(MSGPACK, request), deadline)
-            value = read_value(frame.serializer, frame.payload, HANDSHAKE_ITEMS)
+            value = read_value(frame.serializer, frame.payload, HANDSHAKE)
         except TimeoutError:
             raise ConnectFailed(f"no answer from {self.address}").because("timeout") from None
         except (OSError, FrameRefused, ValueRefused) as error:

@@ -7,7 +7,8 @@ Rule 1: the listening socket is closed last, when nobody is answered any more (d
         the port refusing, may conclude that this server acknowledges nothing.
 Rule 2: idling keeps nobody out, before the handshake or after it; and who is cut for it, was told nothing
         wrong: our clients connect again with their next call.
-Rule 3: what callers have sent in part is bounded in bytes for all together, and for servers apart from them.
+Rule 3: what callers have sent, in part or as wholes that wait, is bounded in bytes for all together, and for
+        servers apart from them.
 Assumption: one daemon belongs to one event loop and is used in its thread only.
 """
 
@@ -39,7 +40,7 @@ _CLOSING_SECONDS = 0.5
 class Daemon:
     """Serves objects at one address. `greeting()` is what callers are answered in the handshake.
 
-    `servers` are the names of those for whom seats are reserved.
+    `servers` are the names of those who may call as servers, and for whom seats are reserved.
     """
 
     def __init__(
@@ -78,12 +79,19 @@ class Daemon:
         obj: RemoteObject,
         *,
         for_servers: bool = False,
+        of_any_bank: bool = False,
         roles: Collection[str] = (),
     ) -> None:
-        """Serve the object: to those roles only, or to everybody; `for_servers` means to servers."""
+        """Serve the object: to those roles only, or to everybody.
+
+        `for_servers` means to those servers that are known by name; and `of_any_bank` to others as well, but
+        only as to any caller.
+        """
         assert object_id not in self._objects, f"{object_id} is registered already"
         allowed = frozenset(roles) or frozenset({"server"} if for_servers else ())
-        self._objects[object_id] = Registered(target=obj, roles=allowed, for_servers=for_servers)
+        self._objects[object_id] = Registered(
+            target=obj, roles=allowed, for_servers=for_servers, of_any_bank=of_any_bank
+        )
 
     async def listen(self, address: Address, *, daemons: int = 1) -> None:
         """Begin to serve. `daemons` of this process share the files that it may open.
@@ -106,6 +114,12 @@ class Daemon:
             listening, lambda address: ServedConnection(self, address), self._has_room, self._out_of_files
         )
         self._sweep()
+
+    def cut_off(self, server: str) -> None:
+        """End the connections that were made in this server's name; it may come again."""
+        for connection in self._connections():
+            if claimed_name(connection.peer) == server:
+                connection.abort()
 
     def refuse_new(self) -> None:
         """Take no new connection from now on; those that exist are still served."""
@@ -146,7 +160,7 @@ class Daemon:
         """Return what the caller gets, or raise HandshakeDenied."""
         if self._refusing:
             raise HandshakeDenied("this server is stopping")
-        admitted = admission(request, connection.address, self._objects, self._greeting())
+        admitted = admission(request, connection.address, self._objects, self._greeting(), self._servers)
         peer = admitted.peer
         host, now = origin(connection.address), self.loop.time()
         try:
@@ -199,8 +213,8 @@ class Daemon:
     def free_memory(self) -> None:
         """Many large messages that nobody finishes must not add up, whoever sends them.
 
-        One half of the budget is for servers, so that nobody else can take it up. Within each half, who holds
-        most is cut.
+        One half of the budget is for servers, so that nobody else can take it up. Within each half it goes by
+        who holds most. Whose call is whole, and waits, is told `busy`; who sent a part, or reads not, is cut.
         """
         self._fed_bytes = 0
         budget = self.limits.held_bytes >> 1
@@ -215,6 +229,9 @@ class Daemon:
     def _cut_largest(self, holders: list[ServedConnection], too_much: int) -> None:
         while too_much > 0:
             largest = holders.pop()
+            if freed := largest.turn_away():
+                too_much -= freed
+                continue
             too_much -= largest.held_bytes
             self._cut(largest, "too much is held for callers")
 

@@ -3,13 +3,15 @@
 A stock Pyro client says "hello", or whatever its owner likes; it may use what is open to everybody.
 Our own say {"protocol": 1, "role": "client" | "server" | "operator", ...}.
 
-Rule: all checks of a handshake's content are in this file, and each ends in a sentence for the caller.
-Assumption: without certificates a role is what the caller says it is (design, section 9).
+Rule 1: all checks of a handshake's content are in this file, and each ends in a sentence for the caller.
+Rule 2: what servers may do beyond others is for the names of the configuration, and decided here, before
+        anything that comes after the handshake is looked into: a role alone opens nothing.
+Assumption: without certificates a name is what the caller says it is (design, section 9).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from .addresses import Address
@@ -42,6 +44,8 @@ class Registered:
     roles: frozenset[str] = frozenset()
     for_servers: bool = False
     """Between servers messages are larger, and several calls may be in progress."""
+    of_any_bank: bool = False
+    """Servers that are not known by name may use it too, as others do: with the limits of a caller."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,7 @@ class Admission:
     object_id: str
     target: RemoteObject
     for_servers: bool
+    """Whether it has the limits of servers."""
     greeting: Mapping[str, object]
 
 
@@ -62,9 +67,13 @@ def handshake(role: str, **more: object) -> dict[str, object]:
 
 
 def admission(
-    request: object, address: Address, objects: Mapping[str, Registered], greeting: Mapping[str, object]
+    request: object,
+    address: Address,
+    objects: Mapping[str, Registered],
+    greeting: Mapping[str, object],
+    servers: Collection[str] = (),
 ) -> Admission:
-    """Return what the caller may use, or raise HandshakeDenied."""
+    """Return what the caller may use, or raise HandshakeDenied; `servers` are those known by name."""
     match request:
         case {"object": str(object_id), **rest}:
             peer = _peer(rest.get("handshake"), address)
@@ -76,11 +85,17 @@ def admission(
     if registered.roles and peer.role not in registered.roles:
         allowed = " and ".join(f"{role}s" for role in sorted(registered.roles))
         raise HandshakeDenied(f"{object_id} is for {allowed} only")
+    is_known = peer.role == "server" and claimed_name(peer) in servers
+    if registered.for_servers and peer.role == "server" and not (is_known or registered.of_any_bank):
+        raise HandshakeDenied(
+            f"{object_id} is for the servers of its configuration only "
+            f"({', '.join(sorted(servers)) or 'there is no other'}), and the caller is none of them"
+        )
     return Admission(
         peer=peer,
         object_id=object_id,
         target=registered.target,
-        for_servers=registered.for_servers,
+        for_servers=registered.for_servers and is_known,
         greeting=greeting,
     )
 

@@ -8,11 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .frames import CONNECT, CONNECT_FAIL, CONNECT_OK, INVOKE, JSON, MSGPACK, PING, RESULT, SERPENT, Rules
-from .values import ITEMS_AT_MOST
+from .values import CALL, ITEMS_AT_MOST, Bounds
 
-__all__ = ["HANDSHAKE_ITEMS", "Limits", "calling_rules", "greeting_rules", "handshake_rules", "serving_rules"]
+__all__ = [
+    "HANDSHAKE",
+    "Limits",
+    "call_bounds",
+    "calling_rules",
+    "greeting_rules",
+    "handshake_rules",
+    "serving_rules",
+]
 
-HANDSHAKE_ITEMS = 512
+HANDSHAKE = Bounds(512)
 """Values in a message of somebody who has not said yet who he is."""
 
 
@@ -26,6 +34,8 @@ class Limits:
     """Connections without a handshake yet; over it, who has said nothing for longest has to go."""
     handshake_bytes: int = 4096
     serpent_bytes: int = 1 << 16
+    json_bytes: int = 1 << 19
+    """At most; a batch of 8 192 with the longest numbers has 459 kB."""
     message_bytes: int = 1 << 20
     server_message_bytes: int = 16 << 20
     annotation_bytes: int = 4096
@@ -56,6 +66,10 @@ class Limits:
     items: int = ITEMS_AT_MOST
     """Values in a message, all lists together; a list counts three."""
     server_items: int = 1 << 20
+    """Values in an answer that we take from others."""
+    server_call_items: int = 370_000
+    """Values in a message of a server, where a list counts twelve and a dict two thousand: the largest one is
+    a checkpoint, of 16 384 lists of ten with the limits as they come."""
     server_calls_in_progress: int = 64
     """A server may have several calls on their way on one connection; everybody else one."""
 
@@ -71,12 +85,25 @@ def handshake_rules(limits: Limits) -> Rules:
 
 def serving_rules(limits: Limits, *, for_servers: bool) -> Rules:
     """Return the rules for calls after the handshake."""
-    large = limits.server_message_bytes if for_servers else limits.message_bytes
+    payload_bytes = {
+        SERPENT: limits.serpent_bytes,
+        JSON: min(limits.json_bytes, limits.message_bytes),
+        MSGPACK: limits.message_bytes,
+    }
+    if for_servers:  # They are ours, and speak as we do.
+        payload_bytes = {MSGPACK: limits.server_message_bytes}
     return Rules(
         kinds=frozenset({INVOKE, PING}),
-        payload_bytes={SERPENT: limits.serpent_bytes, JSON: limits.message_bytes, MSGPACK: large},
+        payload_bytes=payload_bytes,
         annotation_bytes=limits.annotation_bytes,
     )
+
+
+def call_bounds(limits: Limits, *, for_servers: bool) -> Bounds:
+    """Return what a call may hold."""
+    if for_servers:
+        return Bounds(limits.server_call_items, a_list=12, a_dict=2000, a_pair=12)
+    return CALL._replace(items=limits.items)
 
 
 def greeting_rules(limits: Limits) -> Rules:

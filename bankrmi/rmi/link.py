@@ -50,8 +50,8 @@ from .frames import (
     FrameRefused,
     frame_bytes,
 )
-from .limits import HANDSHAKE_ITEMS, Limits, calling_rules, greeting_rules
-from .values import ValueRefused, read_form, read_value, write_call, write_value
+from .limits import HANDSHAKE, Limits, calling_rules, greeting_rules
+from .values import Bounds, ValueRefused, read_form, read_value, write_call, write_value
 
 __all__ = ["Answered", "Link", "open_link"]
 
@@ -240,7 +240,7 @@ class Link(asyncio.Protocol):
     # --- within ---------------------------------------------------------------------------------------
 
     def _take_greeting(self, frame: Frame) -> None:
-        value = read_value(frame.serializer, frame.payload, HANDSHAKE_ITEMS)
+        value = read_value(frame.serializer, frame.payload, HANDSHAKE)
         if frame.kind != CONNECT_OK:
             self._end(ConnectDenied(f"{self.address} denied the connection: {foreign(in_few_words(value))}"))
             return
@@ -297,8 +297,8 @@ def read_answer(frame: Frame, limits: Limits) -> object:
     if frame.flags & EXCEPTION:
         if len(frame.payload) > limits.error_bytes:
             raise ValueRefused(f"an error of {len(frame.payload)} bytes is over {limits.error_bytes}")
-        return read_error(read_form(frame.payload, HANDSHAKE_ITEMS))
-    return read_value(frame.serializer, frame.payload, limits.server_items)
+        return read_error(read_form(frame.payload, HANDSHAKE))
+    return read_value(frame.serializer, frame.payload, Bounds(limits.server_items))
 
 
 async def open_link(

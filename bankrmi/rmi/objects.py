@@ -32,6 +32,7 @@ __all__ = [
     "RemoteObject",
     "begin",
     "check_exposed",
+    "is_of_the_call_itself",
 ]
 
 READ_ATTRIBUTE = "__getattr__"
@@ -265,13 +266,21 @@ class PlainObject:
         return partial(method, call) if call.method in self._told_who_calls else method
 
 
+def is_of_the_call_itself(error: TypeError) -> bool:
+    """Whether the caught error was raised by calling something, not inside of it: there is no frame below.
+
+    A function of its own, so that no frame that the traceback holds has the traceback in it: such a circle
+    would keep the arguments of the call until the garbage collector comes by.
+    """
+    traceback = error.__traceback__
+    return traceback is not None and traceback.tb_next is None
+
+
 def _call(method: Callable[..., object], call: Call) -> object:
     """Call it; wrong arguments are the caller's mistake, and said in a sentence."""
     try:
         return method(*call.args, **call.kwargs)
     except TypeError as error:
-        # Raised by the call itself, not inside the method: there is no frame below this one.
-        traceback = error.__traceback__
-        if traceback is not None and traceback.tb_next is None:
+        if is_of_the_call_itself(error):
             raise InvalidRequest(f"{call.method} does not take these arguments") from error
         raise

@@ -28,7 +28,8 @@ OWN_FILES = 24
 or cut and not closed yet; for each server that it knows, a few more: links, probes, copies."""
 _OWN_FILES_A_SERVER = 4
 _OPERATORS = 8
-_OF_EACH_SERVER = 16
+_OF_EACH_SERVER = 6
+"""A link, and what fetches a copy; or what asks the witness, and what tells a name; and those come back."""
 _FEWEST = SeatPlan(unfinished=4, callers=4, operators=2, of_each_server=4)
 
 

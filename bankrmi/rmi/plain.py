@@ -8,13 +8,18 @@ Rule: a message costs no more than its bounds allow, and they are looked at befo
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 __all__ = [
+    "CALL",
     "INTEGER_DIGITS_AT_MOST",
     "ITEMS_AT_MOST",
     "LIST_ITEMS",
     "NESTING_AT_MOST",
     "SMALL_BYTES",
+    "Bounds",
     "ValueRefused",
+    "checked_integer",
     "read_class",
     "too_deep",
     "too_many",
@@ -29,8 +34,10 @@ LIST_ITEMS = 3
 NESTING_AT_MOST = 64
 """Lists and dicts within each other."""
 
-INTEGER_DIGITS_AT_MOST = 640
-"""Python takes a time for an integer's text that grows with its square: 0.1 ms for 4 300 digits."""
+INTEGER_DIGITS_AT_MOST = 40
+"""Of an integer's text. What is over 64 bits is refused in any case (see `checked_integer`)."""
+
+_LARGEST_INTEGER = 2**64 - 1
 
 SMALL_BYTES = 512
 """So few bytes cost little, whatever they are, and nothing is looked at before they are read."""
@@ -38,6 +45,34 @@ SMALL_BYTES = 512
 
 class ValueRefused(Exception):
     """The payload is broken, holds too much, or holds something that is not a plain value."""
+
+
+class Bounds(NamedTuple):
+    """What a message may hold: so many values, all lists and dicts together; and as how many those count.
+
+    A dict costs more than a list, and its keys more than values; and who sends few of them is not asked to
+    have room for many.
+    """
+
+    items: int
+    a_list: int = LIST_ITEMS
+    a_dict: int = LIST_ITEMS
+    a_pair: int = 2
+
+
+CALL = Bounds(ITEMS_AT_MOST, a_dict=25, a_pair=12)
+"""Of a caller: each of the 1 024 parts of a batched call has an empty dict for arguments by name."""
+
+
+def checked_integer(value: int) -> int:
+    """Return the integer, if 64 bits and a sign hold it.
+
+    Nothing here needs longer ones; and of longer ones any number can be made that fall upon each other in a
+    dict or a set, which then takes a time that grows with their square.
+    """
+    if -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:
+        return value
+    raise ValueRefused("an integer of more than 64 bits")
 
 
 def too_many(items: int) -> ValueRefused:

@@ -13,10 +13,11 @@ from typing import Any
 
 from .plain import (
     INTEGER_DIGITS_AT_MOST,
-    LIST_ITEMS,
     NESTING_AT_MOST,
     SMALL_BYTES,
+    Bounds,
     ValueRefused,
+    checked_integer,
     read_class,
     too_deep,
     too_many,
@@ -32,31 +33,36 @@ _OPENING, _CLOSING = b"[{(", b"]})"
 _STEPS = [1 if byte in _OPENING else -1 if byte in _CLOSING else 0 for byte in range(256)]
 _DIGITS = bytes(0x30 if byte in b"0123456789" else 0x20 for byte in range(256))
 _TOO_LONG = b"0" * (INTEGER_DIGITS_AT_MOST + 1)
-_LONG, _LONG_AT_MOST = b"0" * 32, 2000
+_LONG, _LONG_AT_MOST = b"0" * 20, 1000
+_ESCAPES_AT_MOST = 20_000
 _ESCAPED_CHARACTERS_BYTES = 1 << 17
 """Messages with characters in two escapes are gone over twice; those over this size are refused."""
 
 
-def read_json(payload: bytes | bytearray, items: int) -> object:
+def read_json(payload: bytes | bytearray, bounds: Bounds) -> object:
     """Return the value; raises ValueRefused or one of the parser's errors."""
     if len(payload) > SMALL_BYTES:
-        _check(payload, items)
+        _check(payload, bounds)
     text = payload.decode()
     escapes = "\\" in text
     hook = read_class if escapes or "__class__" in text else None
     value: object = json.loads(
-        text, object_hook=hook, parse_float=_fractions() if len(text) > SMALL_BYTES else None
+        text,
+        object_hook=hook,
+        parse_float=_fractions() if len(text) > SMALL_BYTES else None,
+        parse_int=_integer if _LONG in payload.translate(_DIGITS) else None,
     )
     if escapes:
         _check_surrogates(text, value)
     return value
 
 
-def _check(payload: bytes | bytearray, items: int) -> None:
+def _check(payload: bytes | bytearray, bounds: Bounds) -> None:
     lists, dicts = payload.count(b"["), payload.count(b"{")
     # A value is a comma, or the first one in its list; a pair in a dict is two, and a colon.
-    if payload.count(b",") + 2 * payload.count(b":") + LIST_ITEMS * (lists + dicts) > items:
-        raise too_many(items)
+    items = payload.count(b",") + bounds.a_pair * payload.count(b":")
+    if items + bounds.a_list * lists + bounds.a_dict * dicts > bounds.items:
+        raise too_many(bounds.items)
     if lists + dicts > NESTING_AT_MOST and nesting(payload) > NESTING_AT_MOST:
         raise too_deep()
     digits = payload.translate(_DIGITS)
@@ -64,12 +70,18 @@ def _check(payload: bytes | bytearray, items: int) -> None:
         raise ValueRefused(f"a number of more than {INTEGER_DIGITS_AT_MOST} digits")
     if digits.count(_LONG) > _LONG_AT_MOST:
         raise ValueRefused("too many long numbers in one message")
+    if payload.count(b"\\") > _ESCAPES_AT_MOST:
+        raise ValueRefused("too many escaped characters in one message: send them as UTF-8")
 
 
 def nesting(payload: bytes | bytearray) -> int:
     """Return how deep brackets are nested at the deepest place; brackets within texts count, too."""
     brackets = payload.translate(None, _ONLY_BRACKETS)
     return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)
+
+
+def _integer(text: str) -> int:
+    return checked_integer(int(text))
 
 
 def _fractions() -> Any:

@@ -15,9 +15,10 @@ import msgpack
 
 from .plain import (
     INTEGER_DIGITS_AT_MOST,
-    LIST_ITEMS,
     SMALL_BYTES,
+    Bounds,
     ValueRefused,
+    checked_integer,
     read_class,
     too_deep,
     too_many,
@@ -30,13 +31,12 @@ LONG_INTEGER = 0x31  # Pyro's msgpack extension for integers of more than 64 bit
 _LONG_INTEGERS = 1000
 _UNCOUNTED_BYTES = 4096
 """So few bytes cannot hold enough values to be worth counting: 0.4 ms at the most."""
-_MORE = LIST_ITEMS - 1
 
 
-def read_msgpack(payload: bytes | bytearray, items: int, *, classes: bool = True) -> object:
+def read_msgpack(payload: bytes | bytearray, bounds: Bounds, *, classes: bool = True) -> object:
     """Return the value; with `classes` a dict with "__class__" is refused, else left as it is."""
     if len(payload) > SMALL_BYTES:
-        return _read_large(payload, items, classes=classes)
+        return _read_large(payload, bounds, classes=classes)
     # A key is on the wire as it is, so where these bytes do not occur, there is no such dict, and
     # the parser needs not call back for each.
     hook = read_class if classes and b"__class__" in payload else None
@@ -44,9 +44,11 @@ def read_msgpack(payload: bytes | bytearray, items: int, *, classes: bool = True
     return msgpack.unpackb(payload, object_hook=hook, ext_hook=_read_extension, timestamp=2)
 
 
-def _read_large(payload: bytes | bytearray, items: int, *, classes: bool) -> object:
+def _read_large(payload: bytes | bytearray, bounds: Bounds, *, classes: bool) -> object:
     _walk_through(payload)
     reads_classes = classes and b"__class__" in payload
+    items, a_list, a_dict, a_pair = bounds
+    more_of_list = a_list - 1
     if len(payload) <= min(_UNCOUNTED_BYTES, items):
         hook = read_class if reads_classes else None
         return msgpack.unpackb(payload, object_hook=hook, ext_hook=_read_extension, timestamp=2)
@@ -55,14 +57,14 @@ def _read_large(payload: bytes | bytearray, items: int, *, classes: bool) -> obj
 
     def count_list(value: list[Any]) -> list[Any]:
         nonlocal left
-        left -= len(value) + _MORE
+        left -= len(value) + more_of_list
         if left < 0:
             raise too_many(items)
         return value
 
     def count_dict(value: dict[Any, Any]) -> object:
         nonlocal left
-        left -= 2 * len(value) + _MORE
+        left -= a_pair * len(value) + a_dict
         if left < 0:
             raise too_many(items)
         return read_class(value) if reads_classes else value
@@ -74,9 +76,20 @@ def _read_large(payload: bytes | bytearray, items: int, *, classes: bool) -> obj
             raise ValueRefused(f"more than {_LONG_INTEGERS} long integers in one message")
         return _read_extension(code, data)
 
-    return msgpack.unpackb(
-        payload, list_hook=count_list, object_hook=count_dict, ext_hook=count_extension, timestamp=2
-    )
+    most_pairs = items // a_pair
+    try:
+        return msgpack.unpackb(
+            payload,
+            list_hook=count_list,
+            object_hook=count_dict,
+            ext_hook=count_extension,
+            timestamp=2,
+            max_map_len=most_pairs,
+        )
+    except ValueError as error:
+        if "max_map_len" in str(error):  # A dict is counted as a whole only when it has been built.
+            raise too_many(items) from error
+        raise
 
 
 def _walk_through(payload: bytes | bytearray) -> None:
@@ -95,5 +108,5 @@ def _walk_through(payload: bytes | bytearray) -> None:
 
 def _read_extension(code: int, data: bytes) -> int:
     if code == LONG_INTEGER and len(data) <= INTEGER_DIGITS_AT_MOST:
-        return int(data)
+        return checked_integer(int(data))
     raise ValueRefused(f"a msgpack extension of type {code} is not a plain value")

@@ -18,7 +18,9 @@ from collections.abc import Callable
 from .plain import (
     INTEGER_DIGITS_AT_MOST,
     NESTING_AT_MOST,
+    Bounds,
     ValueRefused,
+    checked_integer,
     read_class,
     too_deep,
     too_many,
@@ -26,8 +28,10 @@ from .plain import (
 
 __all__ = ["SERPENT_ITEMS_AT_MOST", "read_serpent"]
 
-SERPENT_ITEMS_AT_MOST = 8_000
-"""Commas, colons and twice the opening brackets: a batch of 1 600 operations has 8 000."""
+SERPENT_ITEMS_AT_MOST = 4_000
+"""Commas, colons and twice the opening brackets: a batch of 800 operations has 4 000."""
+
+_FRACTIONS_AT_MOST = 500
 
 _ESCAPED_TEXTS_AT_MOST = 256
 """Python's own reader takes ten times as long for one of them."""
@@ -44,9 +48,9 @@ _MAY_BEGIN_NUMBERS = frozenset("0123456789-+.")
 _MAY_END_NUMBERS = frozenset("0123456789.")
 
 
-def read_serpent(payload: bytes | bytearray, items: int) -> object:
+def read_serpent(payload: bytes | bytearray, bounds: Bounds) -> object:
     """Return the value; raises ValueRefused, or ValueError and TypeError for what is none."""
-    items = min(items, SERPENT_ITEMS_AT_MOST)
+    items = min(bounds.items, SERPENT_ITEMS_AT_MOST)
     separators = payload.count(b",") + payload.count(b":")
     brackets = payload.count(b"[") + payload.count(b"(") + payload.count(b"{")
     if separators + 2 * brackets > items:
@@ -54,6 +58,8 @@ def read_serpent(payload: bytes | bytearray, items: int) -> object:
     if payload.startswith(b"#"):
         payload = payload[payload.find(b"\n") + 1 :]
     text = payload.decode()
+    if len(payload.split(None, 3 * items)) > 3 * items:
+        raise too_many(items)
     pieces = _PIECES.findall(text)
     if len(pieces) > 3 * items:
         raise too_many(items)
@@ -67,7 +73,7 @@ def read_serpent(payload: bytes | bytearray, items: int) -> object:
 class _Reader:
     """Goes over the pieces of one text."""
 
-    __slots__ = ("_depth", "_escaped", "_known", "_next")
+    __slots__ = ("_depth", "_escaped", "_fractions", "_known", "_next")
 
     def __init__(self, pieces: list[str]) -> None:
         pieces.reverse()
@@ -75,7 +81,7 @@ class _Reader:
         pieces.insert(0, "")  # the end: it is no value, and closes nothing
         self._known: dict[str, object] = dict(_NAMES)  # what the same pieces came to before
         self._depth = 0
-        self._escaped = 0
+        self._escaped = self._fractions = 0
 
     def whole(self) -> object:
         value = self._value(self._next())
@@ -88,7 +94,7 @@ class _Reader:
             return self._known[piece]
         first = piece[:1]
         if first in _MAY_BEGIN_NUMBERS:
-            scalar = self._known[piece] = _number(piece)
+            scalar = self._known[piece] = self._number(piece)
             return scalar
         if first in _QUOTES or piece[1:2] in _QUOTES:
             text = self._known[piece] = self._text(piece)
@@ -134,13 +140,13 @@ class _Reader:
         piece = self._next()
         if piece != ":":
             return self._set(first, piece)
-        found = {first: self._value(self._next())}
+        found = {_key(first): self._value(self._next())}
         piece = self._next()
         while piece == "," and (piece := self._next()) != "}":
             key = self._value(piece)
             if self._next() != ":":
                 break
-            found[key] = self._value(self._next())
+            found[_key(key)] = self._value(self._next())
             piece = self._next()
         if piece != "}":
             raise ValueRefused("the message cannot be read: a dict has no end")
@@ -152,7 +158,7 @@ class _Reader:
             self._values_until("}", found)
         elif piece != "}":
             raise ValueRefused("the message cannot be read: there is no comma between two values")
-        return set(found)
+        return set(map(_key, found))
 
     def _text(self, piece: str) -> str | bytes:
         if piece[-1] not in _QUOTES or "\n" in piece.replace("\\\n", "") or len(piece) < 2:
@@ -170,11 +176,21 @@ class _Reader:
             return text
         raise ValueRefused("the message cannot be read: it is not what serpent writes")
 
+    def _number(self, piece: str) -> int | float:
+        if len(piece) > INTEGER_DIGITS_AT_MOST or piece[-1] not in _MAY_END_NUMBERS or not piece.isascii():
+            raise ValueRefused("the message cannot be read: this is not a number, or too long a one")
+        try:
+            value = int(piece)
+        except ValueError:
+            self._fractions += 1
+            if self._fractions > _FRACTIONS_AT_MOST:
+                raise ValueRefused("too many fractions in one message") from None
+            return float(piece)
+        return checked_integer(value)
 
-def _number(piece: str) -> int | float:
-    if len(piece) > INTEGER_DIGITS_AT_MOST or piece[-1] not in _MAY_END_NUMBERS or not piece.isascii():
-        raise ValueRefused("the message cannot be read: this is not a number, or too long a one")
-    try:
-        return int(piece)
-    except ValueError:
-        return float(piece)
+
+def _key(value: object) -> object:
+    """Return what may be a key, or in a set: of tuples, too, any number fall upon each other."""
+    if type(value) is tuple:
+        raise ValueRefused("the message cannot be read: keys of dicts and members of sets are single values")
+    return value

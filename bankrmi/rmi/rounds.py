@@ -17,6 +17,9 @@ __all__ = ["Rounds", "Served", "now_ms"]
 
 
 _seconds = time.monotonic
+_work_seconds = time.thread_time
+_LOOKED_INTO_MS = 1.0
+"""What took longer may have been work, or waiting for the processor."""
 
 
 def now_ms() -> float:
@@ -41,6 +44,7 @@ class Rounds:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._coming: asyncio.Handle | None = None
         self._is_serving = False
+        self._worked_at: float | None = None  # In a turn of those who waited: looked at when one took long.
 
     def use(self, loop: asyncio.AbstractEventLoop) -> None:
         """Belong to this loop from now on."""
@@ -68,7 +72,12 @@ class Rounds:
             has_more = caller.work()
         finally:
             self._is_serving = False
-            is_half_spent = self.turn.spent(caller, line, (_seconds() - begun) * 1000)
+            ms = (_seconds() - begun) * 1000
+            work_ms = ms
+            if ms > _LOOKED_INTO_MS and self._worked_at is not None:
+                before, self._worked_at = self._worked_at, _work_seconds()
+                work_ms = (self._worked_at - before) * 1000
+            is_half_spent = self.turn.spent(caller, line, ms, work_ms)
         if has_more:
             self.wait(caller)
         return is_half_spent
@@ -77,11 +86,13 @@ class Rounds:
         self._coming = None
         turn = self.turn
         turn.begin()
+        self._worked_at = _work_seconds()
         try:
             while (caller := turn.next()) is not None:
                 caller.is_in_line = False
                 self._serve(caller)
         finally:
+            self._worked_at = None
             pause_ms = turn.pause_ms()
             if pause_ms is not None:
                 self._come_again(pause_ms)

@@ -3,7 +3,7 @@
     unfinished   no handshake yet
     callers      everybody with a handshake
     operators    a reserve: whatever the callers do, an operator gets in
-    server s1    a reserve for each server that is known by name; no other name has one
+    server s1    a reserve for each server that is known by name; no other name has one, and there is no more
 
 While there are seats, whoever comes gets one. When all are taken, one of those without a call in progress
 makes room: callers without our handshake first, among equals who belongs to an address that has more than its
@@ -11,9 +11,12 @@ share, among those who has been idle for longest. A share is what each address c
 so one machine may have all seats that nobody else wants.
 
 Rule 1: nobody with a call in progress makes room; if everybody has one, who comes is refused, in a sentence.
+        But for servers: what they ask they ask again, and a few calls must not keep the true one out.
+        Nor does one of ours that was active lately, for another of the same address, or for whose address has
+        its share: a crowd of more than there are seats would else cut each other off instead of being served.
 Rule 2: without a handshake, only who has idled for a while makes room: his first message may be on its way.
 Rule 3: in a server's reserve, a connection in use stays, and who came last makes room: a crowd in a server's
-        name may keep its own out, but does not cut the server off.
+        name may keep its own out, but does not cut the server off, and is never more than a few.
 Assumption: addresses cannot be forged (TCP); what a caller says of himself can be, until certificates.
 """
 
@@ -31,6 +34,9 @@ __all__ = ["NoSeat", "Occupant", "SeatPlan", "Seats", "origin"]
 
 IDLE_BEFORE_HANDSHAKE_S = 0.25
 """Before that, a connection without a handshake makes room for nobody."""
+
+OURS_STAY_S = 3.0
+"""Since one of ours was active: before that it makes room only where its address has more than its share."""
 
 IN_USE_S = 1.0
 """A server's connection that was called on within so long is in use; servers call ten times a second."""
@@ -94,7 +100,7 @@ class Seats(Generic[Who]):
     def __init__(self, plan: SeatPlan) -> None:
         self.plan = plan
         self._unfinished: _Row[Who] = _Row(plan.unfinished)
-        self._callers: _Row[Who] = _Row(plan.callers)
+        self._callers: _Row[Who] = _Row(plan.callers, OURS_STAY_S)
         self._operators: _Row[Who] = _Row(plan.operators)
         self._servers: dict[str, _Row[Who]] = {
             name: _Reserve(plan.of_each_server) for name in sorted(plan.servers)
@@ -143,16 +149,16 @@ class Seats(Generic[Who]):
         if role == "operator":
             reserve = self._operators
         is_ours = role in ("client", "operator") or reserve is not None
-        for row in (reserve, self._callers):
-            if row is None:
-                continue
+        if role == "server" and reserve is not None:
+            rows = [reserve]
+        else:
+            rows = [self._callers] if reserve is None else [reserve, self._callers]
+        for row in rows:
             victim = row.who_makes_room(host, now) if len(row) >= row.seats else None
             if len(row) < row.seats or victim is not None:
                 self._move(who, host, row, int(is_ours), now)
                 return self._leave(victim)
-        raise NoSeat(
-            f"busy: all {self._callers.seats} connections of this server have a call in progress; try again"
-        )
+        raise NoSeat(f"busy: all {self._callers.seats} connections of this server are in use; try again")
 
     def leave(self, who: Who) -> None:
         """Its seat is free."""
@@ -207,8 +213,9 @@ class _Group(Generic[Who]):
 class _Row(Generic[Who]):
     """Some seats that have the same purpose."""
 
-    def __init__(self, seats: int) -> None:
+    def __init__(self, seats: int, stay_s: float = 0.0) -> None:
         self.seats = seats
+        self._stay_s = stay_s
         self._groups: dict[tuple[int, str], _Group[Who]] = {}
         self._group_of: dict[Who, _Group[Who]] = {}
 
@@ -245,9 +252,17 @@ class _Row(Generic[Who]):
             share = (sum(map(len, groups)) + 1) / with_newcomer
             greedy = [group for group in groups if len(group) + (group.host == host) >= share]
             victim = self._first_of(greedy, now) or self._first_of(groups, now)
+            if victim is not None and self._stays(victim, now):
+                victim = self._first_of([group for group in greedy if group.host != host], now)
             if victim is not None:
                 return victim
         return None
+
+    def _stays(self, who: Who, now: float) -> bool:
+        """Whether it is one of ours that called lately."""
+        group = self._group_of[who]
+        called = who.active_at > group.joined_at[who]
+        return bool(group.rank) and called and now - who.active_at < self._stay_s
 
     def _first_of(self, groups: Iterable[_Group[Who]], now: float) -> Who | None:  # noqa: ARG002
         longest = (group.longest_idle() for group in groups)
@@ -256,13 +271,16 @@ class _Row(Generic[Who]):
 
 
 class _Reserve(_Row[Who]):
-    """The few seats of one server: what is in use stays (rule 3)."""
+    """The few seats of one server: what is in use stays (rule 3), and somebody always makes room."""
+
+    def who_makes_room(self, host: str, now: float) -> Who | None:  # noqa: ARG002
+        return self._first_of(self._groups.values(), now)
 
     def _first_of(self, groups: Iterable[_Group[Who]], now: float) -> Who | None:
         def turn(who: Who, joined_at: float) -> tuple[bool, float]:
-            in_use = who.active_at > joined_at and now - who.active_at < IN_USE_S
+            in_use = who.busy or (who.active_at > joined_at and now - who.active_at < IN_USE_S)
             return in_use, -joined_at if in_use else who.active_at
 
-        idle = ((who, at) for group in groups for who, at in group.joined_at.items() if not who.busy)
-        first = min(idle, key=lambda one: turn(*one), default=None)
+        everybody = ((who, at) for group in groups for who, at in group.joined_at.items())
+        first = min(everybody, key=lambda one: turn(*one), default=None)
         return None if first is None else first[0]

@@ -11,7 +11,7 @@ Rule 2: a caller has one call in progress; what it sends meanwhile waits, unread
         that stands first is answered meanwhile: that is how a caller tells slow from dead.
 Rule 3: an answer never leads straight into the next call: the object may be in the middle of something.
 Rule 4: a message is read, and an answer that takes time is made, when it is the caller's turn (see `turn`);
-        links of servers are served as their messages come, and ask nobody.
+        those of servers are in a line of their own, before all others.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Protocol
 
 from Pyro5.core import DAEMON_NAME
 
-from bankrmi.errors import AccessDenied, InvalidRequest
+from bankrmi.errors import AccessDenied, Busy
 
 from .addresses import Address
 from .batch import Batch
@@ -46,21 +46,21 @@ from .frames import (
     FrameRefused,
 )
 from .handshake import Admission, HandshakeDenied
-from .limits import HANDSHAKE_ITEMS, Limits, serving_rules
+from .limits import HANDSHAKE, Limits, call_bounds, serving_rules
+from .long_answers import LongAnswer, too_large, write_slowly
 from .objects import Call, Exposed, Peer, RemoteObject, begin
 from .rounds import Rounds
 from .turn import Line
-from .values import ValueRefused, read_call, read_value, write_value
+from .values import CALL, ValueRefused, read_call, read_value, write_value
 
 __all__ = ["Host", "ServedConnection", "metadata"]
 
 _FOR_EVERYBODY = ("get_metadata", "ping")
-_FRAMES_AT_ONCE = 32
-"""Of one server, before it is everybody else's turn."""
 _LARGE_ANSWER_BYTES = 1 << 18
 """After one of these the memory of all callers is looked at, and not only at the next sweep."""
 _PINGS_AT_ONCE = 4
 """Of one caller that waits for an answer; what it sends beyond that waits, too."""
+_NO_ROOM_RETRY_MS = 100
 _STRANGER = Peer(address="")
 
 
@@ -85,10 +85,10 @@ class ServedConnection(FramedConnection):
     __slots__ = (
         "_allowed",
         "_answer_bytes",
+        "_bounds",
         "_for_servers",
         "_host",
         "_in_progress",
-        "_items",
         "_object",
         "_object_id",
         "_tasks",
@@ -109,7 +109,7 @@ class ServedConnection(FramedConnection):
         self._for_servers = False
         self._allowed = 1
         self._answer_bytes = limits.answer_bytes
-        self._items = limits.items
+        self._bounds = CALL
         self._in_progress = 0
         self._working = False
         self.line = Line.GREETINGS
@@ -125,9 +125,10 @@ class ServedConnection(FramedConnection):
 
     @property
     def held_bytes(self) -> int:
-        """How much we keep for it: messages that are not complete, answers that are not, or not taken."""
+        """How much we keep for it: messages that wait or are not complete, answers that are not taken."""
         unsent = 0 if self.lost else self._transport.get_write_buffer_size()
-        return self._reader.pending + self.packed_bytes + unsent
+        waits = 0 if self._frame is None else len(self._frame.payload)
+        return self._reader.pending + waits + self.packed_bytes + unsent
 
     @property
     def connection(self) -> ServedConnection:
@@ -146,14 +147,12 @@ class ServedConnection(FramedConnection):
             self._drain(len(data))
             return
         self._reader.feed(data)
-        self._host.fed(len(data))
-        if self._for_servers:
-            self._work_through()
-        elif self._frame is not None or self._in_progress or self._stalled:
+        if self._frame is not None or self._in_progress >= self._allowed or self._stalled:
             self._answer_pings()
             self._pile()
         elif self._take():
             self._host.rounds.arrived(self)
+        self._host.fed(len(data))
 
     def resume_writing(self) -> None:
         self._stalled = False
@@ -196,10 +195,7 @@ class ServedConnection(FramedConnection):
         return self._frame is not None or bool(self._tasks)
 
     def in_turn(self, work: Callable[[], None]) -> None:
-        """Do it when it is this caller's turn; for servers that is soon."""
-        if self._for_servers:
-            self._loop.call_soon(work)
-            return
+        """Do it when it is this caller's turn."""
         self._tasks.append(work)
         self._host.rounds.arrived(self)
 
@@ -216,19 +212,6 @@ class ServedConnection(FramedConnection):
             and self._in_progress < self._allowed
             and not (self._stalled or self._draining or self.lost)
         )
-
-    def _work_through(self) -> None:
-        """Handle frames as they come, as long as calls may begin. (For servers.)"""
-        for _ in range(_FRAMES_AT_ONCE):
-            if self._frame is None:
-                if not self._may_take:
-                    self._pile()
-                    return
-                if not self._take():
-                    return
-            self.work()
-        self._pile()
-        self._work_soon()
 
     def _handle(self, frame: Frame) -> None:
         if frame.kind == PING:
@@ -254,10 +237,6 @@ class ServedConnection(FramedConnection):
 
     def _work_soon(self) -> None:
         """Go on with what waits, but not in the middle of whatever goes on now."""
-        if self._for_servers:
-            if (self._frame is not None or self._reader.pending or self._paused) and not self.lost:
-                self._loop.call_soon(self._work_through)
-            return
         if self._may_take:
             self._take()
         if self.has_work:
@@ -268,7 +247,7 @@ class ServedConnection(FramedConnection):
     def _greet(self, frame: Frame) -> None:
         assert frame.kind == CONNECT
         try:
-            request = read_value(frame.serializer, frame.payload, HANDSHAKE_ITEMS)
+            request = read_value(frame.serializer, frame.payload, HANDSHAKE)
             admission = self._host.admit(self, request)
         except (HandshakeDenied, ValueRefused) as error:
             self._deny(frame, str(error))
@@ -281,16 +260,16 @@ class ServedConnection(FramedConnection):
     def _bind(self, admission: Admission) -> None:
         limits = self._limits
         self.peer = admission.peer
-        self.line = Line.OURS if admission.peer.our_protocol else Line.STRANGERS
+        self.line = _line_of(admission)
         self._object = admission.target
         self.greeted = True
         self._object_id = admission.object_id
         self._reader.rules = serving_rules(limits, for_servers=admission.for_servers)
+        self._bounds = call_bounds(limits, for_servers=admission.for_servers)
         if admission.for_servers:
             self._for_servers = True
             self._answer_bytes = limits.server_message_bytes
             self._allowed = limits.server_calls_in_progress
-            self._items = limits.server_items
             self._piled = limits.server_message_bytes
             self.deadline = limits.server_message_deadline_ms / 1000
 
@@ -312,7 +291,7 @@ class ServedConnection(FramedConnection):
         _, serializer, flags, sequence, correlation, payload = frame
         self._in_progress += 1
         try:
-            object_id, method, args, kwargs = read_call(serializer, payload, self._items)
+            object_id, method, args, kwargs = read_call(serializer, payload, self._bounds)
         except ValueRefused as refused:
             self._in_progress -= 1
             self._refuse(
@@ -341,8 +320,12 @@ class ServedConnection(FramedConnection):
             self.in_turn(partial(self._answer, call, value, is_error=is_error))
 
     def _answer(self, call: Call, value: object, *, is_error: bool) -> None:
-        if call.flags & ONEWAY:
+        if call.flags & ONEWAY or self.lost or self._draining:  # Nobody is there to read it.
             self._end_call()
+            return
+        if type(value) is LongAnswer:
+            done = partial(self._send_written, call)
+            write_slowly(self, call.serializer, value, self._answer_bytes, done)
             return
         try:
             payload = write_value(call.serializer, value)
@@ -351,12 +334,17 @@ class ServedConnection(FramedConnection):
             payload, is_error = write_value(call.serializer, write_unexpected_error()), True
         self.send_answer(call, payload, is_error=is_error)
 
+    def _send_written(self, call: Call, payload: bytes, error: object) -> None:
+        if error is not None:
+            payload = write_value(call.serializer, error)
+        self.send_answer(call, payload, is_error=error is not None)
+
     def send_answer(self, call: Call, payload: bytes, *, is_error: bool) -> None:
         """Send an answer that is packed already; what is over the budget of an answer is refused."""
         self.active_at = self._loop.time()
         if not (call.flags & ONEWAY or self.lost or self._draining):
             if len(payload) > self._answer_bytes and not call.flags & BATCH:
-                form = write_error(_too_large(len(payload), self._answer_bytes))
+                form = write_error(too_large(len(payload), self._answer_bytes))
                 payload, is_error = write_value(call.serializer, form), True
             flags = EXCEPTION if is_error else call.flags & BATCH
             self._send(RESULT, call.serializer, flags, call.sequence, payload, call.correlation)
@@ -369,6 +357,20 @@ class ServedConnection(FramedConnection):
         if not self._working:
             self._work_soon()
 
+    def turn_away(self) -> int:
+        """Tell the caller that there is no room for the call that waits; return how many bytes that frees.
+
+        0 if no call waits, or nobody would hear of it.
+        """
+        frame = self._frame
+        if frame is None or frame.kind != INVOKE or frame.flags & ONEWAY or self._draining or self.lost:
+            return 0
+        self._frame = None
+        answer = write_value(frame.serializer, write_error(_no_room()))
+        self._send(RESULT, frame.serializer, EXCEPTION, frame.sequence, answer, frame.correlation)
+        self._work_soon()
+        return len(frame.payload)
+
     # --- the end --------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -378,8 +380,18 @@ class ServedConnection(FramedConnection):
         self._transport.close()
 
 
-def _too_large(size: int, limit: int) -> InvalidRequest:
-    return InvalidRequest(f"the answer would take {size} bytes, and at most {limit} are sent: ask for less")
+def _line_of(admission: Admission) -> Line:
+    if admission.for_servers:
+        return Line.SERVERS
+    return Line.OURS if admission.peer.our_protocol else Line.STRANGERS
+
+
+def _no_room() -> Busy:
+    return Busy(
+        "this server holds too many messages and did not take this one: ask again in 100 ms",
+        request_id=None,
+        retry_ms=_NO_ROOM_RETRY_MS,
+    )
 
 
 def metadata(exposed: Exposed, serializer: int) -> dict[str, object]:

@@ -1,14 +1,15 @@
 """Whose message is served next, and when it is somebody else's turn. Pure: no loop, no clock of its own.
 
 Whoever sends decides how much work there is, so callers share a few milliseconds of each turn of the event
-loop. Links of servers, the witness, timers and the server's own work are not asked here: they come in
-between, however many callers wait.
+loop. Links to other servers, the witness, timers and the server's own work are not asked here: they come in
+between, however many callers wait. Who calls as a server has a line outside of that budget, and before it.
 
 Rule 1: in one turn callers are served until `budget_ms` is spent; then the loop goes round once.
         A message is never cut in two: one that is dearer than the budget runs, as the last of its turn.
 Rule 2: callers stand in three lines. Our own are served in rounds: each that waits, once; then one of those
-        whose last message was dear (over `dear_ms`). So a light caller, or a new one, waits for at most one
-        dear message, and a dear one, in its order, for one round of the others.
+        whose last messages were dear (one over `dear_ms`). So a light caller, or a new one, waits for at most
+        one dear message, and a dear one, in its order, for one round of the others. Who was dear stays so
+        until a few light messages of his have followed.
 Rule 3: after every four of ours, and after each round, comes one handshake, so a crowd of ours gets in though
         those who are in always ask for something; after each round one stranger's message, too: a caller is a
         stranger unless his handshake was one of ours.
@@ -17,6 +18,11 @@ Rule 4: handshakes and strangers each have a bounded share of the time. Time tha
         thrown away and opened anew owes as much as before.
 Rule 5: what a message costs later (an operation that has to be decided, an entry to be stored) is charged as
         soon as it is known; that counts for what is owed, and not for the turn in which it was said.
+Rule 6: servers come first, for up to `servers_ms` of a turn, and in rounds as our own do (rule 2): until
+        certificates, a server is whoever says its name, and may not keep the true one waiting for more than
+        one dear message, nor everything else for longer than a turn of theirs.
+Rule 7: after a caller's dear message come a few turns without one. What a light caller asks passes several
+        turns of the loop (it is read, decided, written, shared, answered), and would else wait in each.
 Assumption: what nobody waits for is served at once (`is_free`); whoever waits stands in line once.
 """
 
@@ -38,12 +44,17 @@ class Line(IntEnum):
     OURS = 0
     GREETINGS = 1
     STRANGERS = 2
+    SERVERS = 3
 
 
-_OURS = Line.OURS
+_OURS, _SERVERS = Line.OURS, Line.SERVERS
 _GREETINGS_SHARE, _GREETINGS_SAVED_MS = 0.75, 250.0
 """Handshakes are small and cost little each. Among them are servers that come back, and honest crowds."""
 _OURS_BEFORE_A_GREETING = 4
+_QUIET_TURNS = 8
+"""After a dear message; with nothing else to do they pass in a fraction of a millisecond."""
+_LIGHT_AGAIN = 8
+"""Light messages, one after the other."""
 _STRANGERS_SAVED_MS = 20.0
 """Of a share that was not used, so much is kept for later."""
 
@@ -57,8 +68,11 @@ class Turn(Generic[Caller]):
         "_dear_ms",
         "_lines",
         "_place",
+        "_quiet",
         "_round_goes_on",
         "_served",
+        "_servers_ms",
+        "_servers_spent_ms",
         "_spent_ms",
         "_waiting",
     )
@@ -70,29 +84,37 @@ class Turn(Generic[Caller]):
         budget_ms: float = 4.0,
         dear_ms: float = 1.0,
         strangers_share: float = 0.25,
+        servers_ms: float = 8.0,
     ) -> None:
         self._budget_ms = budget_ms
+        self._servers_ms = servers_ms
         self._dear_ms = dear_ms
         self._lines: tuple[_Waiting[Caller], ...] = (
             _Waiting(None),
             _Waiting(_Share(_GREETINGS_SHARE, _GREETINGS_SAVED_MS, now_ms)),
             _Waiting(_Share(strangers_share, _STRANGERS_SAVED_MS, now_ms)),
+            _Waiting(None),
         )
         self._place = _OURS
         self._served = 0  # Of ours, since the last handshake.
         self._round_goes_on = False  # After the handshake whose turn it is.
-        self._dear: set[Caller] = set()
-        self._spent_ms = 0.0
-        self._waiting = 0
+        self._dear: dict[Caller, int] = {}  # And how many light messages make them light again.
+        self._quiet = 0
+        self._spent_ms = self._servers_spent_ms = 0.0
+        self._waiting = 0  # Of all lines but the servers'.
 
     # --- for whoever drives the loop ------------------------------------------------------------------
 
     def begin(self) -> None:
         """Begin the next turn."""
-        self._spent_ms = 0.0
+        if self._quiet:
+            self._quiet -= 1
+        self._spent_ms = self._servers_spent_ms = 0.0
 
     def is_free(self, line: Line) -> bool:
         """Whether one of this line who arrives now is served at once."""
+        if line is _SERVERS:
+            return self._servers_spent_ms < self._servers_ms and not self._lines[line].count
         if self._spent_ms >= self._budget_ms:
             return False
         if line is _OURS:
@@ -102,16 +124,19 @@ class Turn(Generic[Caller]):
     def wait(self, caller: Caller, line: Line) -> None:
         """Put the caller into line; once, until `next` has given him out."""
         self._lines[line].add(caller, dear=caller in self._dear)
-        self._waiting += 1
+        self._waiting += line is not _SERVERS
 
     def next(self) -> Caller | None:
         """Return who is served now; None if nobody waits, or may be served in this turn."""
-        if self._spent_ms >= self._budget_ms:
+        servers = self._lines[_SERVERS]
+        if servers.count and self._servers_spent_ms < self._servers_ms:
+            return servers.take(dear=True)
+        if not self._waiting or self._spent_ms >= self._budget_ms:
             return None
-        for _ in range(1 + len(self._lines)):  # Ours perhaps twice: a handshake comes between.
+        for _ in range(len(self._lines)):  # Ours perhaps twice: a handshake comes between.
             line = self._lines[self._place]
-            if line.count and line.may_be_served():
-                caller = line.take()
+            if line.has(not self._quiet) and line.may_be_served():
+                caller = line.take(dear=not self._quiet)
                 self._place = self._next_place(self._place, served=True)
                 self._waiting -= 1
                 return caller
@@ -125,18 +150,26 @@ class Turn(Generic[Caller]):
 
     # --- what it cost ---------------------------------------------------------------------------------
 
-    def spent(self, caller: Caller, line: Line, ms: float) -> bool:
+    def spent(self, caller: Caller, line: Line, ms: float, work_ms: float | None = None) -> bool:
         """Note what serving the caller took; return whether half of this turn is over.
 
-        Then it is time to arrange for the next one to begin.
+        Then it is time to arrange for the next one to begin. Of the time that it took `work_ms` were work, if
+        that is known: a message is not dear because another process had the processor meanwhile.
         """
+        if ms > self._dear_ms and (work_ms is None or work_ms > self._dear_ms):
+            self._dear[caller] = _LIGHT_AGAIN
+            if line is not _SERVERS:
+                self._quiet = _QUIET_TURNS
+        elif self._dear and caller in self._dear:
+            self._dear[caller] -= 1
+            if not self._dear[caller]:
+                del self._dear[caller]
+        if line is _SERVERS:
+            self._servers_spent_ms += ms
+            return self._servers_spent_ms * 2 >= self._servers_ms
         self._spent_ms += ms
         if line is not _OURS:
             self._lines[line].charge(ms)
-        if ms > self._dear_ms:
-            self._dear.add(caller)
-        elif self._dear:
-            self._dear.discard(caller)
         return self._spent_ms * 2 >= self._budget_ms
 
     def charge(self, line: Line, ms: float) -> None:
@@ -145,7 +178,7 @@ class Turn(Generic[Caller]):
 
     def forget(self, caller: Caller) -> None:
         """The caller is gone. If he waits, he is still given out by `next`; what he owes stays owed."""
-        self._dear.discard(caller)
+        self._dear.pop(caller, None)
 
     def _next_place(self, place: Line, *, served: bool) -> Line:
         if place is _OURS:
@@ -199,6 +232,10 @@ class _Waiting(Generic[Caller]):
     def count(self) -> int:
         return len(self._light) + len(self._dear)
 
+    def has(self, dear: bool) -> bool:
+        """Whether anybody waits who may be served: those who are dear, too, or not now."""
+        return bool(self._light or (dear and self._dear))
+
     @property
     def round_is_over(self) -> bool:
         return self._in_round == 0
@@ -209,9 +246,9 @@ class _Waiting(Generic[Caller]):
     def may_be_served(self) -> bool:
         return self._share is None or self._share.left_ms() > 0
 
-    def take(self) -> Caller:
-        if self._in_round:
-            self._in_round -= 1
+    def take(self, *, dear: bool) -> Caller:
+        if self._in_round or not dear:
+            self._in_round = max(0, self._in_round - 1)
             if self._light:
                 return self._light.popleft()
         self._in_round = len(self._light)

@@ -22,15 +22,18 @@ import serpent
 from Pyro5.core import URI
 
 from .frames import JSON, MSGPACK
-from .plain import ITEMS_AT_MOST, ValueRefused
+from .plain import CALL, ITEMS_AT_MOST, Bounds, ValueRefused
 from .read_json import read_json
 from .read_msgpack import LONG_INTEGER, read_msgpack
 from .read_serpent import read_serpent
 
 __all__ = [
+    "CALL",
     "ITEMS_AT_MOST",
+    "Bounds",
     "ValueRefused",
     "join_values",
+    "pack_list_header",
     "read_call",
     "read_form",
     "read_value",
@@ -41,14 +44,14 @@ __all__ = [
 _SCALARS = frozenset({int, str, float, bool, bytes, type(None)})
 _UNREADABLE = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, OverflowError, KeyError)
 _SERPENT_HEADER: bytes = serpent.dumps(None).partition(b"None")[0]
-_pack_list_header = msgpack.Packer().pack_array_header
+pack_list_header = msgpack.Packer().pack_array_header
 
 Call = tuple[str, str, list[object] | tuple[object, ...], dict[str, object]]
 
 
-def read_call(serializer: int, payload: bytes | bytearray, items: int = ITEMS_AT_MOST) -> Call:
+def read_call(serializer: int, payload: bytes | bytearray, bounds: Bounds = CALL) -> Call:
     """Return object id, method, arguments and keyword arguments of a call."""
-    call: Any = read_value(serializer, payload, items)
+    call: Any = read_value(serializer, payload, bounds)
     try:
         if type(call) is dict:  # as it is in json
             call = (call["object"], call["method"], call["params"], call["kwargs"])
@@ -68,22 +71,22 @@ def read_call(serializer: int, payload: bytes | bytearray, items: int = ITEMS_AT
     raise ValueRefused("the call is not made of an object id, a method name and arguments")
 
 
-def read_value(serializer: int, payload: bytes | bytearray, items: int = ITEMS_AT_MOST) -> object:
-    """Return the one value in the payload, if it holds no more than so many values."""
+def read_value(serializer: int, payload: bytes | bytearray, bounds: Bounds = CALL) -> object:
+    """Return the one value in the payload, if it holds no more than that."""
     try:
         if serializer == MSGPACK:
-            return read_msgpack(payload, items)
-        return read_json(payload, items) if serializer == JSON else read_serpent(payload, items)
+            return read_msgpack(payload, bounds)
+        return read_json(payload, bounds) if serializer == JSON else read_serpent(payload, bounds)
     except ValueRefused:
         raise
     except _UNREADABLE as error:
         raise ValueRefused("the message cannot be read") from error
 
 
-def read_form(payload: bytes | bytearray, items: int = ITEMS_AT_MOST) -> object:
+def read_form(payload: bytes | bytearray, bounds: Bounds = CALL) -> object:
     """Return what an answer in msgpack holds, dicts that stand for errors left as they are."""
     try:
-        return read_msgpack(payload, items, classes=False)
+        return read_msgpack(payload, bounds, classes=False)
     except ValueRefused:
         raise
     except _UNREADABLE as error:
@@ -102,7 +105,7 @@ def write_value(serializer: int, value: object) -> bytes:
 def join_values(serializer: int, written: list[bytes]) -> bytes:
     """Return the list of values that were written one by one."""
     if serializer == MSGPACK:
-        header: bytes = _pack_list_header(len(written))
+        header: bytes = pack_list_header(len(written))
         return header + b"".join(written)
     if serializer == JSON:
         return b"[" + b",".join(written) + b"]"

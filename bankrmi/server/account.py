@@ -15,6 +15,7 @@ from bankrmi.bank.operations import Deposit, Operation, Withdraw, check_account,
 from bankrmi.errors import InvalidRequest
 from bankrmi.replication.events import Seen
 from bankrmi.rmi import Call, Exposed
+from bankrmi.rmi.objects import is_of_the_call_itself
 from bankrmi.server.admission import Admission
 from bankrmi.server.answering import Asked, many, one
 
@@ -59,8 +60,7 @@ class AccountObject:
         try:
             method(call, *call.args, **call.kwargs)
         except TypeError as error:
-            traceback = error.__traceback__
-            if traceback is not None and traceback.tb_next is None and not call.done:
+            if is_of_the_call_itself(error) and not call.done:
                 raise InvalidRequest(f"{call.method} does not take these arguments") from error
             raise
 

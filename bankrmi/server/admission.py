@@ -7,12 +7,14 @@ Rule 2: a retry joins the request that it repeats; another operation under an id
 Rule 3: whoever was let in is answered exactly once: by the rules, or, when it has waited too long, with the
         word that it took too long (promise 6). What nobody waits for any more is not decided, if it is not
         yet; nor is what might end in doubt.
-Rule 4: no clock, no wire: the time and the way to the rules are given.
+Rule 4: what an answer holds is counted until it is made, and its time goes on (see `lookups` for outcomes).
+Rule 5: no clock, no wire: the time and the way to the rules are given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from itertools import groupby
 from math import ceil
 from typing import Any, Protocol
 
@@ -28,7 +30,8 @@ from bankrmi.replication.events import (
     Seen,
 )
 from bankrmi.rmi import Peer
-from bankrmi.server.answering import busy
+from bankrmi.server.answering import Kept, busy, long_outcome
+from bankrmi.server.lookups import Lookups
 from bankrmi.server.rates import EntryRates
 from bankrmi.server.waiting import OVERDUE_SHARE, Caller, Waiting, WaitingRoom, cost_of
 
@@ -55,6 +58,9 @@ class Visitor(Caller, Protocol):
     def answer(self, reply: Reply) -> None:
         """Hand over what the rules say."""
 
+    def answer_in_turn(self, kept: Kept, made: Callable[[Any], None]) -> None:
+        """Hand over a long outcome when it is its turn; `made` is called once nothing is kept for it."""
+
     def give_up(self) -> None:
         """Say that it has taken too long."""
 
@@ -69,6 +75,7 @@ class Admission:
         now_ms: Callable[[], float],
         room: WaitingRoom,
         rates: EntryRates,
+        operations_per_request: int,
         timeout_ms: float,
     ) -> None:
         self._take = take
@@ -77,6 +84,13 @@ class Admission:
         self._rates = rates
         self._timeout_ms = timeout_ms
         self._looked_ms = float("-inf")
+        self._lookups = Lookups(room.budget_bytes, cost_of(operations_per_request))
+        self._turns_away = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anybody waits for an answer."""
+        return self._room.held_bytes > 0
 
     # -- who wants in ----------------------------------------------------------------------------
 
@@ -104,7 +118,8 @@ class Admission:
         if not self._joins(visitor, key, None):
             self._check_load(visitor, 0, entries=1)
             waiting = self._let_in(visitor, key, None, 0)
-            self._take(OutcomeAsked(waiting, request, seen, visitor.peer.address))
+            self._lookups.put(OutcomeAsked(waiting, request, seen, visitor.peer.address))
+            self._look_up()
 
     def read(self, visitor: Visitor, query: Any, seen: Seen | None) -> None:
         """Have something read."""
@@ -143,8 +158,40 @@ class Admission:
     # -- how they leave --------------------------------------------------------------------------
 
     def _answer(self, waiting: Waiting, reply: Reply) -> None:
-        for visitor in self._room.leave(waiting, self._now_ms(), turned_away=isinstance(reply, IsBusy)):
-            visitor.answer(reply)  # type: ignore[attr-defined]  # Only visitors were let in.
+        self._room.leave(waiting, self._now_ms(), turned_away=isinstance(reply, IsBusy))
+        kept = long_outcome(reply)
+        here = [] if kept is None else [one for one in waiting.callers if not one[0].gone]
+        for visitor, _ in waiting.callers:
+            if kept is None or visitor.gone:
+                visitor.answer(reply)  # type: ignore[attr-defined]  # Only visitors were let in.
+        if kept is None:
+            self._lookups.end(waiting)
+        else:
+            self._answer_in_turn(waiting, here, kept)
+        self._look_up()
+
+    def _answer_in_turn(self, waiting: Waiting, here: list[tuple[Caller, float]], kept: Kept) -> None:
+        visitors = [visitor for visitor, _ in here]
+        for visitor, since_ms in here:
+            self._room.hold(visitor, cost_of(len(kept.entries)), since_ms)
+        self._lookups.answered(waiting, visitors)
+        for visitor in visitors:
+            visitor.answer_in_turn(kept, self._made)  # type: ignore[attr-defined]
+
+    def _made(self, visitor: Visitor) -> None:
+        """An answer is made, or nobody wants it any more: nothing is kept for it."""
+        self._room.let_go(visitor)
+        self._lookups.end(visitor)
+        self._look_up()
+
+    def _look_up(self) -> None:
+        """Give the rules the questions for outcomes that there is room for now, and somebody to ask them."""
+        while not self._turns_away and (event := self._lookups.next()) is not None:
+            if event.token.is_wanted:
+                self._take(event)
+            else:
+                self._lookups.end(event.token)
+                self._room.leave(event.token, self._now_ms(), turned_away=True)
 
     def give_up_overdue(self) -> None:
         """Answer who has waited too long, forget who is gone, and say so to the rules; every `LOOK_MS`."""
@@ -152,10 +199,26 @@ class Admission:
         if now_ms - self._looked_ms < LOOK_MS:
             return
         self._looked_ms = now_ms
-        left, late = self._room.give_up(now_ms - self._timeout_ms, now_ms)
+        self._give_up(now_ms - self._timeout_ms, now_ms)
+        overdue = self._room.waiting_since(now_ms - OVERDUE_SHARE * self._timeout_ms)
+        self._turns_away = True
+        for is_here, together in groupby(overdue, self._lookups.waits):  # In the order in which they came.
+            if not is_here:
+                self._take(Overdue(frozenset(together)))
+                continue
+            for waiting in list(together):
+                self._answer(waiting, IsBusy())
+        self._turns_away = False
+        self._look_up()
+
+    def _give_up(self, since_ms: float, now_ms: float) -> None:
+        left, late = self._room.give_up(since_ms, now_ms)
+        for waiting in left:
+            self._lookups.end(waiting)
         if left:
             self._take(CallersGone(frozenset(left)))
         for _, visitor in late:
             visitor.give_up()  # type: ignore[attr-defined]
-        if overdue := self._room.waiting_since(now_ms - OVERDUE_SHARE * self._timeout_ms):
-            self._take(Overdue(frozenset(overdue)))
+        for visitor in self._room.give_up_answers(since_ms):
+            visitor.give_up()  # type: ignore[attr-defined]
+            self._made(visitor)  # type: ignore[arg-type]

@@ -6,6 +6,22 @@ Rule 1: a difference is one line: the key, both values, and what comes of it.
 Rule 2: what would be unsafe, or could never work, is refused: no connection, until one file is changed. All
         else is told, and the bank goes on; safety rests on no two files being equal.
 Rule 3: nothing that the other one states is believed to have a certain form, or length.
+
+What is unsafe, and what is not though it looks so:
+
+- *An address of a server*, where a refusal there proves that the server is gone (R3): whoever looks at
+  another machine's address takes a primary for dead that still answers reads by its lease. It is enough that
+  one of the two goes by refusals (`refused_means_gone`): the other one's links lead to it, and get its word.
+  Refused, by both.
+- *refused_means_gone*, with equal addresses: a refusal is looked for by whoever wants to lead, at the
+  address that both mean, and proves there what it proves in a bank where both go by it. Who does not go by it
+  waits longer. Told.
+- *The witness*: two of them keep two views, so two servers may lead. Whether they are two is not seen by
+  their addresses (one may be reached by relays; "localhost" is another one on each machine), but by the id of
+  what the witness keeps. It is stated while there is a connection to it, so both are of now. Refused.
+- *copies_min*: what one file promises must not be broken by a primary with another. The larger counts for
+  both (`Replica.copies_min`), from when they first meet; so it is changed, up or down, by restarting one
+  after the other. Told. (A server that starts while the other one is away knows its own file only.)
 """
 
 from __future__ import annotations
@@ -16,10 +32,13 @@ from typing import Any
 
 from bankrmi.config import Configuration, bytes_needed, one_endpoint
 
-__all__ = ["FORMAT", "Difference", "compared", "stated"]
+__all__ = ["FORMAT", "WITNESS_ID", "Difference", "compared", "stated"]
 
 FORMAT = 2
 """Of the messages between servers; 2 since the checkpoint has its lease in it."""
+
+WITNESS_ID = "witness_id"
+"""Of the witness that a server is connected to; stated only while it is."""
 
 _SHOWN_AT_MOST = 60
 
@@ -97,7 +116,7 @@ def _of_addresses(ours: Mapping[str, Any], told: Mapping[Any, Any]) -> Iterator[
             so = "the other one does not know this server, and neither counts it nor lets it in"
             yield _difference(f"servers.{name}", address, None, so)
         elif not _same_endpoint(address, servers[name]):
-            proves_death = bool(ours["refused_means_gone"])
+            proves_death = bool(ours["refused_means_gone"] or told.get("refused_means_gone"))
             so = "one of the two would take another machine for this server, alive or dead"
             so = so if proves_death else "each goes by its own: with refused_means_gone false that is safe"
             yield _difference(f"servers.{name}", address, servers[name], so, refused=proves_death)
@@ -109,7 +128,12 @@ def _of_addresses(ours: Mapping[str, Any], told: Mapping[Any, Any]) -> Iterator[
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         so = "this server does not know it, and neither counts it nor lets it in"
         yield _difference("servers", None, f"{_shown(unknown[0])}{more}", so)
-    if not _same_endpoint(ours["witness"], told.get("witness")):
+    our_id, their_id = ours.get(WITNESS_ID), told.get(WITNESS_ID)
+    if our_id is not None and isinstance(their_id, str):
+        if our_id != their_id:
+            so = "two witnesses keep two views, so two servers may lead: lead both files to one of them"
+            yield _difference(WITNESS_ID, our_id, their_id, so, refused=True)
+    elif not _same_endpoint(ours["witness"], told.get("witness")):
         so = "two witnesses keep two views: they have to be one and the same, if under two names"
         yield _difference("witness", ours["witness"], told.get("witness"), so)
 
@@ -152,8 +176,8 @@ def _service(_: Mapping[str, Any], __: Any) -> tuple[str, bool]:
 
 
 def _copies_min(ours: Mapping[str, Any], theirs: Any) -> tuple[str, bool]:
-    del ours, theirs
-    return "whoever leads goes by its own: the bank may go on with fewer copies than one file allows", False
+    more = max(ours["copies_min"], theirs) if type(theirs) is int else ours["copies_min"]
+    return f"the larger counts, for both, as long as they know of each other: {more} copies", False
 
 
 def _lease(_: Mapping[str, Any], __: Any) -> tuple[str, bool]:

@@ -1,12 +1,16 @@
 """What callers of the account are answered: forms of what the rules say, in plain values and errors.
 
-Rule: a form is made for a caller that is there to read it, and only then.
+Rule 1: a form is made for a caller that is there to read it, and only then.
+Rule 2: a long outcome waits for that in as few bytes as it was asked in (`Kept`); overdue, it is given up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any, NamedTuple, overload
 
 from bankrmi.bank.accounts import DONE, INSUFFICIENT, NO_ACCOUNT, TOO_LARGE, account_of
 from bankrmi.errors import (
@@ -32,10 +36,10 @@ from bankrmi.replication.effects import (
     Refusal,
     Reply,
 )
-from bankrmi.replication.entry import CANCELLED, Entry
-from bankrmi.rmi import Call
+from bankrmi.replication.entry import CANCELLED, Entry, Scalar
+from bankrmi.rmi import Call, LongAnswer
 
-__all__ = ["Asked", "busy", "many", "one", "too_late"]
+__all__ = ["Asked", "Kept", "busy", "long_outcome", "many", "one", "too_late"]
 
 _DECLINES: dict[str, tuple[type[BankError], str]] = {
     INSUFFICIENT: (InsufficientFunds, "the amount exceeds the balance of account {account}"),
@@ -56,18 +60,77 @@ BUSY_RETRY_MS = 100
 """After so long it is worth asking a server again that has too much to do."""
 
 
+_NO_BALANCE = -1
+
+
+class Outcome(NamedTuple):
+    """Of an entry, what answers tell."""
+
+    action_id: int
+    operation: bytes
+    status: str
+    result: Scalar
+
+
+class _Outcomes(Sequence[Outcome]):
+    """Those of one request, in a quarter of the memory that its entries take."""
+
+    __slots__ = ("_balances", "_first", "_operations", "_statuses")
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._first = entries[0].action_id
+        self._operations = tuple([entry.operation for entry in entries])
+        self._statuses = tuple([sys.intern(entry.status) for entry in entries])
+        results: Iterable[Any] = [entry.result for entry in entries]
+        self._balances = array("q", [_NO_BALANCE if result is None else result for result in results])
+
+    def __len__(self) -> int:
+        return len(self._operations)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        results = (None if balance == _NO_BALANCE else balance for balance in self._balances)
+        return map(Outcome, count(self._first), self._operations, self._statuses, results)
+
+    @overload
+    def __getitem__(self, place: int) -> Outcome: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Outcome]: ...
+    def __getitem__(self, place: int | slice) -> Outcome | Sequence[Outcome]:
+        if isinstance(place, slice):
+            return [self[one] for one in range(len(self))[place]]
+        place = range(len(self))[place]
+        balance = self._balances[place]
+        result = None if balance == _NO_BALANCE else balance
+        return Outcome(self._first + place, self._operations[place], self._statuses[place], result)
+
+
+class Kept:
+    """A long outcome, as far as its answer needs it, until that is made."""
+
+    __slots__ = ("entries", "history")
+
+    def __init__(self, decided: Decided) -> None:
+        self.history = decided.history
+        self.entries = _Outcomes(decided.entries)
+
+
+def long_outcome(reply: Reply) -> Kept | None:
+    """Return what to keep of it if making its form takes so long that it has to be the caller's turn."""
+    return Kept(reply) if isinstance(reply, Decided) and len(reply.entries) > ANSWERED_AT_ONCE else None
+
+
 class Asked:
     """One call that waits, and the form in which it wants its answer.
 
     Not a dataclass: one is made for every call.
     """
 
-    __slots__ = ("account", "addresses", "call", "form", "peer", "request_id")
+    __slots__ = ("_kept", "_made", "account", "addresses", "call", "form", "peer", "request_id")
 
     def __init__(
         self,
         call: Call,
-        form: Callable[[Asked, Decided], Any],
+        form: Callable[[Asked, Decided | Kept], Any],
         addresses: Mapping[str, str],
         *,
         account: int = 0,
@@ -79,6 +142,8 @@ class Asked:
         self.addresses = addresses
         self.account = account
         self.request_id = request_id
+        self._kept: Kept | None = None
+        self._made: Callable[[Asked], None] | None = None
 
     @property
     def gone(self) -> bool:
@@ -97,18 +162,51 @@ class Asked:
         if self.gone:
             self.call.answer(None)
             return
-        if type(reply) is Decided and len(reply.entries) > ANSWERED_AT_ONCE:
-            self.call.charge(len(reply.entries) * ENTRY_MS)
-            self.call.answer_with(lambda: self._value(reply))
-            return
         try:
             self.call.answer(self._value(reply))
         except BankError as error:
             self.call.fail(error)
 
+    def answer_in_turn(self, kept: Kept, made: Callable[[Asked], None]) -> None:
+        """Answer with a long outcome when it is the caller's turn; `made` is told once nothing is kept."""
+        self._kept, self._made = kept, made
+        self.call.charge(len(kept.entries) * ENTRY_MS)
+        self.call.answer_with(self._make)
+
+    def _make(self) -> Any:
+        try:
+            answer = self.form(self, self._still_kept())
+        except BankError:
+            self._let_go()
+            raise
+        if isinstance(answer, LongAnswer):
+            make = answer.make
+            answer.make = lambda start, end: self._part(make, start, end)
+            answer.done = self._let_go
+        else:
+            self._let_go()
+        return answer
+
+    def _still_kept(self) -> Kept:
+        if self._kept is None:
+            raise too_late(self.request_id)
+        return self._kept
+
+    def _part(self, make: Callable[[int, int], list[Any]], start: int, end: int) -> list[Any]:
+        self._still_kept()
+        return make(start, end)
+
+    def _let_go(self) -> None:
+        made, self._kept, self._made = self._made, None, None
+        if made is not None:
+            made(self)
+
     def give_up(self) -> None:
-        """Say that it has taken too long."""
-        self.call.fail(too_late(self.request_id))
+        """Say that it has taken too long; if it is being answered, when its turn comes."""
+        if self.call.done:
+            self._kept = None
+        else:
+            self.call.fail(too_late(self.request_id))
 
     def _value(self, reply: Reply) -> Any:
         match reply:
@@ -175,7 +273,7 @@ def _read_answer(account: int, reply: Read) -> dict[str, Any]:
     }
 
 
-def one(asked: Asked, reply: Decided) -> dict[str, Any]:
+def one(asked: Asked, reply: Decided | Kept) -> dict[str, Any]:
     """Return the answer to a single withdrawal or deposit."""
     entry = reply.entries[0]
     if entry.status == DONE and len(reply.entries) == 1:
@@ -190,18 +288,23 @@ def one(asked: Asked, reply: Decided) -> dict[str, Any]:
     raise _declined(asked.account, entry, request_id=asked.request_id, history=reply.history)
 
 
-def many(asked: Asked, reply: Decided) -> dict[str, Any]:
+def many(asked: Asked, reply: Decided | Kept) -> dict[str, Any] | LongAnswer:
     """Return the answer to `submit` and `outcome`: what became of each operation."""
     _refuse_cancelled(asked, reply)
-    return {
+    entries = reply.entries
+    head = {
         "request_id": asked.request_id,
         "history": reply.history,
-        "action_id": reply.entries[-1].action_id,
-        "results": [_result(entry) for entry in reply.entries],
+        "action_id": entries[-1].action_id,
     }
+    if len(entries) <= ANSWERED_AT_ONCE:
+        return {**head, "results": list(map(_result, entries))}
+    return LongAnswer(
+        head, "results", len(entries), lambda start, end: list(map(_result, entries[start:end]))
+    )
 
 
-def _refuse_cancelled(asked: Asked, reply: Decided) -> None:
+def _refuse_cancelled(asked: Asked, reply: Decided | Kept) -> None:
     entry = reply.entries[0]
     if entry.status == CANCELLED:
         raise Cancelled(
@@ -213,7 +316,7 @@ def _refuse_cancelled(asked: Asked, reply: Decided) -> None:
         )
 
 
-def _result(entry: Entry) -> dict[str, Any]:
+def _result(entry: Entry | Outcome) -> dict[str, Any]:
     account = account_of(entry.operation)
     if entry.status == DONE:
         return {"account": account, "balance": entry.result, "action_id": entry.action_id}
@@ -221,7 +324,7 @@ def _result(entry: Entry) -> dict[str, Any]:
     return {"code": error.code, "message": error.message, **error.details}
 
 
-def _declined(account: int, entry: Entry, **more: str | None) -> BankError:
+def _declined(account: int, entry: Entry | Outcome, **more: str | None) -> BankError:
     kind, sentence = _DECLINES[entry.status]
     balance = entry.result if isinstance(entry.result, int) else None
     return kind(

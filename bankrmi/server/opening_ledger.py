@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import structlog
 
 from bankrmi.bank.accounts import fingerprint
-from bankrmi.bank.ledger_file import read_ledger
+from bankrmi.bank.ledger_file import open_ledger, read_ledger
 from bankrmi.errors import ConfigurationError
 
 __all__ = ["OpeningLedger", "print_fingerprint"]
@@ -69,6 +69,9 @@ class OpeningLedger:
         before = json.loads(notes.noted(_NOTE) or "{}")
         if any(before.get(name) != value for name, value in found.items()):
             found["hash"] = self._hash()
+            if found["hash"] is None:
+                log.warning("the ledger cannot be read; that changes nothing", ledger=str(self._path))
+                return
             if found["hash"] != before.get("hash"):
                 self._unknown = found
                 return
@@ -116,9 +119,9 @@ class OpeningLedger:
 
     def _hash(self) -> str | None:
         try:
-            with self._path.open("rb") as file:
+            with open_ledger(self._path) as file:
                 return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        except OSError:
+        except (ConfigurationError, OSError):
             return None
 
     def _warn(self) -> None:

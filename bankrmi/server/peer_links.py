@@ -30,6 +30,7 @@ class Greeting:
 
     server: str
     start_id: str
+    copies_min: int = 1
 
 
 Found = Greeting | bool
@@ -121,7 +122,15 @@ class PeerLinks:
                 return
             self._failures[server] = 0
             self._was_up.add(server)
-            self._take(LinkChanged(server=server, up=True, start_id=greeting.start_id, begun_ms=begun_ms))
+            self._take(
+                LinkChanged(
+                    server=server,
+                    up=True,
+                    start_id=greeting.start_id,
+                    begun_ms=begun_ms,
+                    copies_min=greeting.copies_min,
+                )
+            )
 
         self._links[server] = self._network.connect(server, up, lambda: self._lost(server))
 

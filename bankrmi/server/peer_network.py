@@ -1,7 +1,12 @@
-"""The other servers, on real sockets: links of `rmi` that speak the servers' messages."""
+"""The other servers, on real sockets: links of `rmi` that speak the servers' messages.
+
+Rule: each link is pinged now and then, so that people are told at once which one is silent. The rules do not
+use that: they go by the answers to what they said.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,7 +15,7 @@ import structlog
 from bankrmi.replication.events import PeerAnswer
 from bankrmi.replication.messages import Message
 from bankrmi.rmi import Link, NotConnected, ProbeAnswer, handshake, probe
-from bankrmi.server.agreement import Difference, compared
+from bankrmi.server.agreement import WITNESS_ID, Difference, compared
 from bankrmi.server.peer_links import Found, Greeting
 from bankrmi.server.wire import METHODS, answer_from_wire, message_to_wire
 
@@ -23,21 +28,41 @@ STANDBY_ID = "bankrmi.standby."
 
 CONNECT_SECONDS = 1.0
 PROBE_SECONDS = 0.25
+PING_EVERY_SECONDS = 0.5
+SILENT_SECONDS = 1.0
+"""Who owes the answer to a ping for so long is silent."""
+
+
+def _ignore(_: str) -> None:
+    """Nobody has connections to us."""
 
 
 class PeerNetwork:
     """Opens links to the servers at these addresses (see `peer_links.Network`)."""
 
     def __init__(
-        self, server: str, start_id: str, addresses: Mapping[str, str], settings: Mapping[str, Any]
+        self,
+        server: str,
+        start_id: str,
+        addresses: Mapping[str, str],
+        settings: dict[str, Any],
+        cut_off: Callable[[str], None] = _ignore,
     ) -> None:
-        """Of `server`; `settings` are its own, as it states them (see `agreement`)."""
+        """Of `server`; `settings` are its own, as it states them (see `agreement`).
+
+        `cut_off` ends what connections a server has to us, once it is refused: it has met us before we stated
+        what we state now, and has to compare again.
+        """
+        self._cut_off = cut_off
+        self._linked: dict[str, tuple[Link, str, object]] = {}  # With the process, and the witness it stated.
+        self._met_for: set[tuple[str, str]] = set()
         self._addresses = addresses
         self._handshake = handshake("server", server=server, start_id=start_id)
         self._settings = settings
         self._met: dict[str, tuple[str, list[Difference]]] = {}
         self._complaints: dict[str, tuple[str, str]] = {}
         self._looks: set[Link] = set()
+        self._links: dict[str, _PeerLink] = {}
 
     def connect(
         self, server: str, on_up: Callable[[Greeting], None], on_lost: Callable[[], None]
@@ -48,12 +73,34 @@ class PeerNetwork:
             greeting = _greeting(form)
             if greeting.server == server and not self._agrees(greeting, form.get("settings")):
                 link.close()
-            else:
-                on_up(greeting)
+                return
+            self._linked[server] = link, greeting.start_id, _witness_id(form.get("settings"))
+            self._links[server].begin_to_ping()
+            on_up(greeting)
 
-        link = Link(self._addresses[server], STANDBY_ID + server, self._handshake, up, lambda _: on_lost())
+        def lost(_: str) -> None:
+            if server in self._linked and self._linked[server][0] is link:
+                del self._linked[server]
+            on_lost()
+
+        link = Link(self._addresses[server], STANDBY_ID + server, self._handshake, up, lost)
         link.open(CONNECT_SECONDS)
-        return _PeerLink(server, link, self.warn)
+        peer = self._links[server] = _PeerLink(server, link, self.warn)
+        return peer
+
+    def silent(self) -> set[str]:
+        """Return the servers to which a link is up, and that do not answer on it."""
+        return {server for server, link in self._links.items() if link.is_silent}
+
+    def met_witness(self, witness_id: str | None) -> None:
+        """State this one from now on.  Who stated another one, or none, is met again, once a process."""
+        self._settings[WITNESS_ID] = witness_id
+        if witness_id is None:
+            return
+        for link, start_id, theirs in list(self._linked.values()):
+            if theirs != witness_id and (start_id, witness_id) not in self._met_for:
+                self._met_for.add((start_id, witness_id))
+                link.close()
 
     def _agrees(self, greeting: Greeting, theirs: object) -> bool:
         """Compare settings with another server that we meet; say what differs, once for each meeting."""
@@ -64,6 +111,8 @@ class PeerNetwork:
                 say = log.error if one.refused else log.warning
                 what = "settings differ, no connection" if one.refused else "settings differ"
                 say(what, key=one.key, ours=one.ours, theirs=one.theirs, server=greeting.server, so=one.so)
+            if any(one.refused for one in differences):
+                self._cut_off(greeting.server)
         return not any(one.refused for one in differences)
 
     def look(self, server: str, on_found: Callable[[Found], None]) -> None:
@@ -95,6 +144,27 @@ class _PeerLink:
         self._server = server
         self._link = link
         self._warn = warn
+        self._pinged_s: float | None = None
+
+    def begin_to_ping(self) -> None:
+        """Ask again and again whether anybody is there, until the link is lost."""
+        if not self._link.up:
+            return
+        loop = asyncio.get_running_loop()
+        if self._pinged_s is None:
+            self._pinged_s = loop.time()
+            self._link.ping(self._answered_ping)
+        loop.call_later(PING_EVERY_SECONDS, self.begin_to_ping)
+
+    def _answered_ping(self) -> None:
+        self._pinged_s = None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the other side is connected, and has not answered a ping for too long."""
+        if self._pinged_s is None or not self._link.up:
+            return False
+        return asyncio.get_running_loop().time() - self._pinged_s >= SILENT_SECONDS
 
     @property
     def up(self) -> bool:
@@ -125,5 +195,12 @@ class _PeerLink:
         self._link.close()
 
 
+def _witness_id(settings: object) -> object:
+    return settings.get(WITNESS_ID) if isinstance(settings, Mapping) else None
+
+
 def _greeting(form: Mapping[str, Any]) -> Greeting:
-    return Greeting(str(form.get("server")), str(form.get("start_id")))
+    settings = form.get("settings")
+    copies_min = settings.get("copies_min") if isinstance(settings, Mapping) else None
+    server, start_id = str(form.get("server")), str(form.get("start_id"))
+    return Greeting(server, start_id, copies_min if type(copies_min) is int else 1)

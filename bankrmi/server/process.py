@@ -26,6 +26,7 @@ from bankrmi.logging_setup import configure, reopen_log
 from bankrmi.parent_death import end_with_parent
 from bankrmi.readiness import say_awaiting, say_ready
 from bankrmi.replication.events import StopAsked
+from bankrmi.replication.queue import ENTRY_BYTES
 from bankrmi.replication.replica import Replica, Role
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi import PROTOCOL_VERSION, Daemon, Limits, handshake
@@ -38,6 +39,7 @@ from bankrmi.server.copying import CopyFetcher, copy_server, remove_leftovers
 from bankrmi.server.data_directory import DataDirectory
 from bankrmi.server.driver import Driver
 from bankrmi.server.exporting import Exports
+from bankrmi.server.memory import Memory
 from bankrmi.server.naming import Naming
 from bankrmi.server.operator_object import OPERATOR_ID, OperatorObject
 from bankrmi.server.peer_links import PeerLinks
@@ -54,8 +56,9 @@ log = structlog.get_logger("bankrmi.server")
 
 _DONE, _ERROR, _USAGE = 0, 1, 2
 LEAVE_SECONDS = 1.5
-_ITEMS_PER_OPERATION, _ITEMS_PER_ENTRY = 6, 14
+_ITEMS_PER_OPERATION, _ITEMS_PER_ENTRY = 6, 22
 """Values that an operation of a request and an entry of a checkpoint take in a message."""
+_JSON_BYTES_PER_OPERATION = 64
 
 
 def run(
@@ -112,20 +115,21 @@ class _Process:
     async def serve(self, ready_fd: int | None) -> None:
         """Serve until a signal or a failure; raise what went wrong."""
         configuration, name = self._configuration, self._name
-        daemon = Daemon(_limits(configuration), self._greeting, servers=configuration.servers)
+        daemon = Daemon(_limits(configuration), self._greeting, servers=self._settings.others)
         replica = Replica(self._settings, self._journal, start_id=self._start_id, now_ms=now_ms())
         coordinator = WitnessClient(
             configuration.witness, configuration.service, handshake=handshake("server", server=name)
         )
         driver = self._driver = Driver(replica, self._journal, coordinator)
-        network = PeerNetwork(name, self._start_id, configuration.servers, self._stated)
+        network = PeerNetwork(name, self._start_id, configuration.servers, self._stated, daemon.cut_off)
+        coordinator.on_met = network.met_witness
         links = PeerLinks(self._settings.others, network, driver.clock, driver.take)
         fetcher = self._fetcher()
         copies = copy_server(lambda: driver.journal.database, self._disk.path, driver.clock)
         driver.start(links, fetcher)
         naming = Naming(configuration, name, self._start_id, lambda: driver.journal.incarnation)
         exports = self._exports()
-        admission = self._register_objects(daemon, exports, fetcher, copies)
+        admission = self._register_objects(daemon, exports, fetcher, copies, network)
         self._catch_signals()
         try:
             await daemon.listen(configuration.servers[name])
@@ -136,6 +140,7 @@ class _Process:
                 _ReadyLine(replica, admission, ready_fd, configuration.servers[name]),
                 self._tend_disk,
                 exports.tick,
+                self._memory(admission).tick,
             )
             driver.tick_every(self._settings.tick_ms, on_tick)
             self._disk.ledger.find_out(lambda: driver.journal)
@@ -157,6 +162,15 @@ class _Process:
         log.info("stopped")
         # It is over in a moment, in good order: one more signal must not turn that into a death.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+
+    def _memory(self, admission: Admission) -> Memory:
+        driver = self._driver
+        return Memory(
+            lambda: admission.is_busy,
+            lambda: driver.journal.tip.action_id,
+            now_ms,
+            lambda: driver.journal.shrink(),
+        )
 
     def _fetcher(self) -> CopyFetcher:
         return CopyFetcher(
@@ -180,7 +194,12 @@ class _Process:
         return Exports(self._driver, accounts, server=self._name, now_ms=now_ms, timeout_ms=timeout_ms)
 
     def _register_objects(
-        self, daemon: Daemon, exports: Exports, fetcher: CopyFetcher, copies: CopyServer
+        self,
+        daemon: Daemon,
+        exports: Exports,
+        fetcher: CopyFetcher,
+        copies: CopyServer,
+        network: PeerNetwork,
     ) -> Admission:
         configuration, name, driver = self._configuration, self._name, self._driver
         limits, timeout_ms = configuration.limits, configuration.client.timeout_ms
@@ -189,11 +208,12 @@ class _Process:
             now_ms=now_ms,
             room=WaitingRoom(limits.waiting_bytes, slow_ms=SLOW_SHARE * timeout_ms),
             rates=_rates(configuration),
+            operations_per_request=limits.operations_per_request,
             timeout_ms=timeout_ms,
         )
         account = AccountObject(
             admission,
-            lambda: status_of(driver.replica, configuration, fetcher.fetched),
+            lambda: status_of(driver.replica, configuration, fetcher.fetched, network.silent()),
             addresses=configuration.servers,
             operations_per_request=limits.operations_per_request,
         )
@@ -292,11 +312,13 @@ def _settings(configuration: Configuration, name: str, *, first: bool) -> Settin
 
 def _limits(configuration: Configuration) -> Limits:
     limits, least = configuration.limits, Limits()
-    operations, entries = limits.operations_per_request, limits.group_bytes // 32
+    operations = limits.operations_per_request
+    entries = max(limits.group_bytes // ENTRY_BYTES, Settings(server="", servers=()).catch_up_operations)
     return Limits(
         **limits.model_dump(exclude=set(NOT_THE_DAEMONS)),
         items=max(least.items, _ITEMS_PER_OPERATION * operations + 1000),
-        server_items=max(least.server_items, _ITEMS_PER_ENTRY * (operations + entries)),
+        json_bytes=max(least.json_bytes, _JSON_BYTES_PER_OPERATION * operations),
+        server_call_items=_ITEMS_PER_ENTRY * (operations + entries) + 8000,
     )
 
 

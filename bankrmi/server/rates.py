@@ -5,13 +5,16 @@ Pure; the caller brings the time.
 Rule 1: a bucket holds two full batches, so nobody is told to wait who asks now and then; of our own clients
         it holds two seconds' worth, so that many of them may begin together.
 Rule 2: who asks for too much is told when it will fit, and has used up nothing.
-Rule 3: buckets are few, however many addresses come and go: a full one says no more than none.
+Rule 3: an address is what counts as one for seats, too: of IPv6 a whole network (`origin`).
+Rule 4: buckets are few, however many addresses come and go: a full one says no more than none.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+
+from bankrmi.rmi import origin
 
 __all__ = ["Buckets", "EntryRates", "Rate"]
 
@@ -69,7 +72,7 @@ class EntryRates:
     def wait_ms(self, caller: str, entries: int, now_ms: float, *, ours: bool) -> float:
         """Take so many entries for a caller (host:port) if they fit, and return 0; else how long to wait."""
         buckets = self._ours if ours else self._strangers
-        names = (caller, caller.rpartition(":")[0])
+        names = (caller, origin(caller))
         wait_ms = 0.0
         for kind, name in zip(buckets, names, strict=True):
             if kind is not None:

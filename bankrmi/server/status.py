@@ -1,12 +1,14 @@
 """What a server says of itself: plain values for people and for `bankrmi status`.
 
-Rule: `why` is a sentence for whoever waits for this server: what it waits for itself, while it is neither
+Rule 1: `why` is a sentence for whoever waits for this server: what it waits for itself, while it is neither
 primary nor standby.
+Rule 2: `connected` are those that answer: a connection to a machine that is cut off stands for seconds yet.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Set
 from typing import Any
 
 from bankrmi.config import Configuration
@@ -16,12 +18,20 @@ from bankrmi.server.clock import now_ms
 
 __all__ = ["Fetched", "status_of", "why_not_in_sync"]
 
+_LATELY_MS = 5_000
+"""Who needs the witness asks it more often; who was answered by others meanwhile asks no more."""
+
 Fetched = tuple[int, int]
 """Bytes of a copy that are here, and bytes of the whole."""
 
 
-def status_of(replica: Replica, configuration: Configuration, fetched: Fetched | None) -> dict[str, Any]:
-    """Return the status of one server; `fetched` is of the copy that it is fetching, if any."""
+def status_of(
+    replica: Replica, configuration: Configuration, fetched: Fetched | None, silent: Set[str]
+) -> dict[str, Any]:
+    """Return the status of one server; `fetched` is of the copy that it is fetching, if any.
+
+    `silent` are servers to which there is a connection, and that say nothing on it.
+    """
     server = replica.settings.server
     view, primary, tip = replica.view, replica.primary, replica.journal.tip
     adopted = replica.journal.adopted
@@ -44,9 +54,11 @@ def status_of(replica: Replica, configuration: Configuration, fetched: Fetched |
         "read_lease_ms": None if left_ms is None else round(max(0.0, left_ms)),
         "role_for_ms": round(now_ms() - replica.role_since_ms),
         "primary": view.primary if view is not None else None,
+        "view_epoch": view.epoch if view is not None else 0,
         "copies": len(view.in_sync) if view is not None else 0,
-        "connected": sorted(replica.links),
-        "witness_silent_ms": round(replica.viewing.unanswered_ms),
+        "acknowledges": None if primary is None else primary.can_acknowledge(),
+        "connected": sorted(replica.links.keys() - silent),
+        "witness_silent_ms": round(replica.viewing.silence_lately_ms(_LATELY_MS)),
         "start_id": replica.start_id,
         "incarnation": replica.journal.incarnation,
     }

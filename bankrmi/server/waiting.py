@@ -1,7 +1,8 @@
 """Whoever waits in a server for the rules: let in within one budget of bytes, or told at once.
 
 Pure: no clock, no event loop, no wire; the caller brings the time. Requests, reads and questions for an
-outcome are counted alike, from arrival to answer, wherever they are meanwhile: queued, under way, held.
+outcome are counted alike, from arrival until the answer is made, wherever they are meanwhile: queued, under
+way, held, or decided while the answer waits for its caller's turn.
 
 Rule 1: over the budget nothing is taken, and that is said at once; nobody is put out for others. Nor is
         what would wait for longer than `slow_ms`, as fast as those before were served: it might end in doubt.
@@ -32,8 +33,9 @@ __all__ = [
 QUESTION_BYTES = 2048
 """What a call costs in memory while it waits, beside its operations; measured, and rounded up."""
 
-OPERATION_BYTES = 80
-"""What an operation costs in the queue, the longest there is; measured, and rounded up."""
+OPERATION_BYTES = 88
+"""What an operation costs in the queue, the longest there is, or what became of it in an answer that is not
+made yet; measured, and rounded up."""
 
 
 SLOW_SHARE = 0.45
@@ -66,6 +68,11 @@ class Waiting:
     content: Any
     callers: list[tuple[Caller, float]] = field(default_factory=list)  # With the time since when it waits.
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody is left who wants the answer."""
+        return not all(caller.gone for caller, _ in self.callers)
+
     def reply(self, reply: Any) -> None:
         """Hand over what the rules say."""
         self.answer(self, reply)
@@ -79,7 +86,9 @@ class WaitingRoom:
         self._slow_ms = slow_ms
         self._rate = ServiceRate()
         self._held = 0
+        self._in_answers = 0
         self._waiting: dict[Waiting, None] = {}
+        self._answers: dict[Caller, tuple[int, float]] = {}  # With what each holds, and since when it waits.
         self._by_key: dict[Hashable, Waiting] = {}
 
     def __len__(self) -> int:
@@ -89,16 +98,24 @@ class WaitingRoom:
         return waiting in self._waiting
 
     @property
+    def budget_bytes(self) -> int:
+        """How much may be used."""
+        return self._budget
+
+    @property
     def held_bytes(self) -> int:
         """How much of the budget is used."""
-        return self._held
+        return self._held + self._in_answers
 
     def has_room(self, cost: int, now_ms: float) -> bool:
         """Whether so much more may wait."""
-        held = self._held + cost
-        if held > self._budget:
+        if not self.fits(cost):
             return False
-        return not self._waiting or self._rate.wait_ms(held, now_ms) <= self._slow_ms
+        return not self._waiting or self._rate.wait_ms(self._held + cost, now_ms) <= self._slow_ms
+
+    def fits(self, cost: int) -> bool:
+        """Whether the budget allows for so much more, however long it would take."""
+        return self.held_bytes + cost <= self._budget
 
     def find(self, key: Hashable | None) -> Waiting | None:
         """Return the one of this key that waits already."""
@@ -127,6 +144,27 @@ class WaitingRoom:
             self._rate.serve(waiting.cost, now_ms)
         self._forget(waiting, now_ms)
         return [caller for caller, _ in waiting.callers]
+
+    def hold(self, caller: Caller, cost: int, since_ms: float) -> None:
+        """It is decided, and its answer waits for the caller's turn: that holds so much until `let_go`."""
+        self._answers[caller] = cost, since_ms
+        self._in_answers += cost
+
+    def let_go(self, caller: Caller) -> None:
+        """The answer is made, or given up."""
+        cost, _ = self._answers.pop(caller, (0, 0.0))
+        self._in_answers -= cost
+
+    def give_up_answers(self, overdue_since_ms: float) -> list[Caller]:
+        """Let go of answers that nobody wants any more, or that waited since before then; return whose."""
+        given_up = [
+            caller
+            for caller, (_, since_ms) in self._answers.items()
+            if caller.gone or since_ms <= overdue_since_ms
+        ]
+        for caller in given_up:
+            self.let_go(caller)
+        return given_up
 
     def _forget(self, waiting: Waiting, now_ms: float) -> None:
         del self._waiting[waiting]

@@ -3,7 +3,9 @@
 Rule 1: one connection a file, and one process: a second one is refused when it opens.
 Rule 2: a commit is on the disk when it returns (WAL, synchronous=FULL).
 Rule 3: files and directories are for their owner only, however wide the umask.
-Rule 4: a flipped bit is an error, not a wrong balance (page checksums, SQLite's cksumvfs).
+Rule 4: what may pass by itself (somebody looks into the file, the machine lacks something for a moment) is no
+        ConfigurationError, and says what is awaited.
+Rule 5: a flipped bit is an error, not a wrong balance (page checksums, SQLite's cksumvfs).
 """
 
 from __future__ import annotations
@@ -20,12 +22,14 @@ import apsw
 import apsw.sqlite_extra
 
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
+from bankrmi.readiness import AWAITS
 from bankrmi.storage.disk_failure import DiskFailed
 from bankrmi.storage.place import PRIVATE_DIRECTORY, PRIVATE_FILE
 
 __all__ = [
     "BEFORE_REPLACING",
     "DiskFailed",
+    "locked_by_another",
     "make_directory",
     "open_database",
     "open_in_memory",
@@ -39,6 +43,8 @@ _CHECKSUM_VFS = "cksmvfs"
 _CHECKSUM_BYTES = 8
 _CACHE_KIB = 16_000  # Callers fill it with the pages of their requests, and nothing empties it again.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_LACKING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EBUSY)
+"""What a machine lacks for a moment."""
 _IN_USE = (
     "the data directory {directory} is in use by the running process {owner}: "
     "stop it first, or give this server a name and a directory of its own"
@@ -67,6 +73,8 @@ def own_directory(directory: Path, in_use: str = _IN_USE) -> IO[str]:
     except OSError as error:
         if error.errno in _FULL:
             raise _no_space(directory, error) from error
+        if error.errno in _LACKING:
+            raise _lacking(f"the data directory {directory} cannot be opened", error) from error
         raise ConfigurationError(
             f"the data directory {directory} cannot be written ({error.strerror}): "
             f"make it writable, or set another data_dir in the configuration"
@@ -104,6 +112,19 @@ def _no_lock(directory: Path, lock: IO[str], error: OSError, in_use: str) -> Ban
     )
 
 
+def _lacking(what: str, error: OSError) -> OperationFailed:
+    return OperationFailed(f"{what} now: {error.strerror}", **{AWAITS: "what the machine lacks"})
+
+
+def locked_by_another(path: Path) -> OperationFailed:
+    """Return what to say of a database that somebody else looks into."""
+    return OperationFailed(
+        f"the database {path} is locked by another process, as by a backup, or by a person: "
+        "it can be opened when that has ended (a copy of a running bank's balances: `bankrmi export`)",
+        **{AWAITS: "the end of whoever looks into the database"},
+    )
+
+
 def _no_space(directory: Path, error: OSError) -> OperationFailed:
     return OperationFailed(
         f"the data directory {directory} cannot be written ({error.strerror}): free some space"
@@ -113,36 +134,50 @@ def _no_space(directory: Path, error: OSError) -> OperationFailed:
 def open_database(path: Path, *, as_copy: bool = False) -> apsw.Connection:
     """Open, or make, a database file with checksums.
 
-    Raises DiskFailed if the disk is full, ConfigurationError if the file cannot be used for another reason.
+    Raises DiskFailed if the disk is full, OperationFailed for what may pass by itself, ConfigurationError if
+    the file cannot be used for another reason.
     A copy (`as_copy`) is not durable by itself, and has no write-ahead log.
     """
     try:
         _load_checksums()
         _make_file(path)
         database = apsw.Connection(str(path), vfs=_CHECKSUM_VFS)
-        if not as_copy:
-            database.pragma("locking_mode", "exclusive")
-        if not database.pragma("page_count"):  # A file may be there: an empty one, after a crash.
-            database.reserve_bytes(reserve=_CHECKSUM_BYTES)
-        if as_copy:
-            database.pragma("synchronous", "off")
-            return database
-        database.pragma("journal_mode", "wal")
-        database.pragma("synchronous", "full")
-        database.pragma("cache_size", -_CACHE_KIB)
-        database.execute("BEGIN IMMEDIATE; COMMIT")
+        try:
+            _set_up(database, as_copy=as_copy)
+        except BaseException:
+            database.close(force=True)
+            raise
     except apsw.FullError as error:
         raise DiskFailed(f"the database cannot be opened: {error}") from error
     except OSError as error:
         if error.errno in _FULL:
             raise DiskFailed(f"the database cannot be opened: {error}") from error
+        if error.errno in _LACKING:
+            raise _lacking(f"the database {path} cannot be opened", error) from error
         raise ConfigurationError(f"the database {path} cannot be opened: {error.strerror}") from error
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise locked_by_another(path) from error
     except apsw.Error as error:
         raise ConfigurationError(
             f"the database {path} cannot be opened: {error}; if the disk is damaged, {BEFORE_REPLACING}"
         ) from error
-    sync_directory(path.parent)
+    if not as_copy:
+        sync_directory(path.parent)
     return database
+
+
+def _set_up(database: apsw.Connection, *, as_copy: bool) -> None:
+    if not as_copy:
+        database.pragma("locking_mode", "exclusive")
+    if not database.pragma("page_count"):  # A file may be there: an empty one, after a crash.
+        database.reserve_bytes(reserve=_CHECKSUM_BYTES)
+    if as_copy:
+        database.pragma("synchronous", "off")
+        return
+    database.pragma("journal_mode", "wal")
+    database.pragma("synchronous", "full")
+    database.pragma("cache_size", -_CACHE_KIB)
+    database.execute("BEGIN IMMEDIATE; COMMIT")
 
 
 def _make_file(path: Path) -> None:

@@ -148,6 +148,11 @@ class SqliteJournal:
         if not self._open_transaction and not self._failed:
             self._log.bring_in_if_due()
 
+    def shrink(self) -> None:
+        """Give up the memory for pages that were read; they are read again when they are needed."""
+        if not self._open_transaction and not self._failed:
+            self._database.pragma("shrink_memory")
+
     def discard(self) -> None:
         """Forget everything written since the last commit, as a crash would."""
         if self._open_transaction:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bankrmi.bank.ledger_file import read_ledger, write_ledger
+from bankrmi.bank.ledger_file import LARGEST_BYTES, read_ledger, write_ledger
 from bankrmi.errors import ConfigurationError
 
 LARGEST = 2**63 - 1
@@ -25,6 +26,32 @@ def test_the_shipped_ledger_has_the_accounts_of_the_readme() -> None:
     assert sorted(balances) == list(range(1, 11))
     assert (balances[2], balances[3], balances[5]) == (300, 450, 200)
     assert 50 not in balances
+
+
+@pytest.mark.parametrize("what", ["/dev/zero", "/dev/null", "a pipe", "a folder", "a link to a pipe"])
+def test_only_a_plain_file_is_a_ledger(tmp_path: Path, what: str) -> None:
+    """The others may have no end, or keep whoever opens them waiting."""
+    path = Path(what) if what.startswith("/") else tmp_path / "ledger.csv"
+    if what == "a pipe":
+        os.mkfifo(path)
+    elif what == "a folder":
+        path.mkdir()
+    elif what == "a link to a pipe":
+        os.mkfifo(tmp_path / "pipe")
+        path.symlink_to(tmp_path / "pipe")
+    with pytest.raises(ConfigurationError, match=r"the ledger .* is no plain file"):
+        read_ledger(path)
+
+
+def test_what_is_far_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.csv"
+    with path.open("wb") as file:
+        file.truncate(LARGEST_BYTES + 1)
+    with pytest.raises(ConfigurationError, match=r"is over \d+ bytes, the most that a ledger may have"):
+        read_ledger(path)
+    path.write_bytes(b"," * (1 << 20))
+    with pytest.raises(ConfigurationError, match="line 1: 1048576 characters are too many for two numbers"):
+        read_ledger(path)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -99,7 +126,7 @@ def test_a_ledger_without_accounts_is_a_mistake(tmp_path: Path) -> None:
 def test_a_ledger_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
         read_ledger(tmp_path / "none.csv")
-    with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
+    with pytest.raises(ConfigurationError, match="is no plain file"):
         read_ledger(tmp_path)
     with pytest.raises(ConfigurationError, match="is not text in UTF-8"):
         read_ledger(written(tmp_path, b"1,\xff\n"))

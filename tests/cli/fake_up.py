@@ -26,6 +26,8 @@ print(f"this is the log of {title}\\n", end="", flush=True)
 if title == os.environ.get("BANKRMI_TEST_BROKEN"):
     print("port 9101 is taken", flush=True)
     sys.exit(2)
+signal.signal(signal.SIGHUP, lambda *_: print("told to open it again", flush=True))
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, lambda *_: sys.exit(0))
 os.write(fd, json.dumps({"pid": os.getpid(), "address": "127.0.0.1:1", "role": None}).encode() + b"\\n")
@@ -34,7 +36,7 @@ while True:
 """
 
 
-def children_of(_: object, configuration: Configuration, *, logs: Path | None) -> list[list[Child]]:
+def children_of(_: object, configuration: Configuration, *, logs: Path) -> list[list[Child]]:
     def child(name: str) -> Child:
         command = (sys.executable, "-c", CHILD, name, "{ready_fd}", "{parent_pid}")
         return Child(
@@ -42,7 +44,7 @@ def children_of(_: object, configuration: Configuration, *, logs: Path | None) -
             title=name,
             command=command,
             stop_signal=signal.SIGTERM,
-            log=logs / f"{name}.log" if logs else None,
+            log=logs / f"{name}.log",
         )
 
     return [[child("ns")], [child(name) for name in configuration.servers]]

@@ -111,8 +111,12 @@ def test_a_piped_choice_that_there_is_not_ends_the_menu(choice: str) -> None:
     assert refused(f"1\n2\n{choice}\n1\n2\n") == (
         f"line 3 of the input is {choice!r}. Please enter 1, 2, 3 or 4. Nothing from there on was done."
         if choice
-        else "line 4 of the input is ''. Please enter 1, 2, 3 or 4. Nothing from there on was done."
+        else "line 3 of the input is ''. Please enter 1, 2, 3 or 4. Nothing from there on was done."
     )
+
+
+def test_a_blank_line_is_named_where_it_stands_however_many_follow_it() -> None:
+    assert refused("1\n2\n\n\n \nabc\n").startswith("line 3 of the input is ''. Please enter")
 
 
 def test_blank_lines_at_the_end_of_the_input_are_its_end() -> None:
@@ -226,10 +230,13 @@ def terminal() -> Iterator[Callable[..., pexpect.spawn]]:
     """Return what starts the menu on a terminal of its own."""
     started: list[pexpect.spawn] = []
 
-    def start(*scene: str, term: str = "xterm") -> pexpect.spawn:
+    def start(*scene: str, term: str = "xterm", piped_through: str = "") -> pexpect.spawn:
+        command = [sys.executable, "-m", "tests.cli.fake_menu", *scene]
+        if piped_through:
+            command = ["/bin/sh", "-c", f'"$@" | {piped_through}', "sh", *command]
         menu = pexpect.spawn(
-            sys.executable,
-            ["-m", "tests.cli.fake_menu", *scene],
+            command[0],
+            command[1:],
             timeout=20,
             encoding="utf-8",
             echo=True,
@@ -307,6 +314,24 @@ def test_on_a_terminal_what_is_no_number_gets_a_sentence_and_is_asked_again(
     menu.expect_exact("Enter your account ID: ")
     answer(menu, "2")
     menu.expect_exact("Current balance: 300\r\n")
+
+
+def test_a_person_whose_screen_is_recorded_is_a_person(terminal: Callable[..., pexpect.spawn]) -> None:
+    """`bankrmi menu | tee log`: what is typed is asked for again, and an empty line leads back."""
+    menu = terminal("", piped_through="cat")
+    answer(menu, "5")
+    menu.expect_exact("Please enter 1, 2, 3 or 4.")
+    menu.expect_exact("Your choice: ")
+    answer(menu, "1")
+    menu.expect_exact("Enter your account ID: ")
+    answer(menu, "")
+    menu.expect_exact("Your choice: ")
+    answer(menu, "1", "two")
+    menu.expect_exact("An account ID is a whole number")
+    answer(menu, "2")
+    menu.expect_exact("Current balance: 300")
+    menu.expect_exact("Your choice: ")
+    assert "\x1b" not in menu.before
 
 
 def test_on_a_terminal_a_line_can_be_edited(terminal: Callable[..., pexpect.spawn]) -> None:

@@ -3,13 +3,16 @@ from __future__ import annotations
 import copy
 import io
 import json
+import os
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 from rich.console import Console
+from rich.live import Live
 
 from bankrmi import client
 from bankrmi.cli import run
@@ -152,8 +155,8 @@ AWAY = {"reachable": False, "reason": "it is frozen", "role": None}
             HealthCode.NOBODY_LEADS,
             "nobody leads: s1 does not (it is frozen); nobody else may, for only s1 is known to hold",
         ),
-        ({"witness": AWAY}, HealthCode.NO_WITNESS, "the witness cannot be reached"),
-        ({"view": None}, HealthCode.NO_WITNESS, "the witness has lost its memory"),
+        ({"witness": AWAY}, HealthCode.NOBODY_COULD_TAKE_OVER, "the witness cannot be reached"),
+        ({"view": None}, HealthCode.NOBODY_COULD_TAKE_OVER, "the witness has lost its memory"),
         ({"s1": AWAY, "s2": AWAY, "witness": AWAY, "nameserver": AWAY}, ExitCode.UNREACHED, "nobody answers"),
     ],
     ids=str,
@@ -190,8 +193,78 @@ def test_a_change_stands_out_for_some_seconds_however_often_the_screen_is_drawn(
     for seconds in (0.2, 0.4, SEEN_S):
         assert highlights.take(now, seconds) == {("s1", "action_id")}
     assert highlights.take(now, 0.2 + SEEN_S) == set()
-    assert highlights.take(STATUS, 1000.0) == {("s1", "action_id")}
-    assert highlights.take(STATUS, 2000.0) == set()
+
+
+@pytest.mark.parametrize("every_s", [SEEN_S, 30.0, 3600.0])
+def test_a_change_stands_out_on_more_than_one_screen_however_seldom_they_are_drawn(every_s: float) -> None:
+    highlights, now = Highlights(), copy.deepcopy(STATUS)
+    now["servers"][0]["action_id"] = 99
+    highlights.take(STATUS, 0.0)
+    seen = [highlights.take(now, number * every_s) for number in range(1, 6)]
+    assert seen[:2] == [{("s1", "action_id")}] * 2
+    assert seen[-1] == set()
+
+
+def one_copy_of_three() -> dict[str, Any]:
+    """Return what takes the most lines: one copy, and everything else is wrong, too."""
+    s1 = {**STATUS["servers"][0], "connected": [], "witness_silent_ms": 900, "slow_ms": 700}
+    s2 = {**s1, "server": "s2", "role": "joining", "why": "fetching a copy from s1, 40 %", "in_sync": False}
+    s3 = {"server": "s3", "reachable": False, "address": "127.0.0.1:9103", "reason": "nobody listens there"}
+    view = {"history": "3a7c98bec5495238", "epoch": 7, "primary": "s1", "in_sync": ["s1"]}
+    return {**STATUS, "view": view, "servers": [s1, s2, s3]}
+
+
+IMPORTANT = (
+    "ONE COPY ONLY",
+    "s2 is joining: fetching a copy from",
+    "s3 is away: nobody listens there",
+    "s1 and s2 do not reach each other",
+)
+
+
+@pytest.mark.parametrize("rows", [24, 20])
+def test_what_is_important_is_not_cut_off_where_there_is_little_room(rows: int) -> None:
+    """40 columns and so many rows, watched: the reasons and the broken links, and every server."""
+    sink = io.StringIO()
+    console = Console(file=sink, width=40, height=rows, force_terminal=True, color_system=None)
+    with Live(console=console, auto_refresh=False) as live:
+        live.update(StatusTable(one_copy_of_three(), watched=True), refresh=True)
+        text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", sink.getvalue())
+    lines = text.splitlines()
+    assert len(lines) <= rows
+    for whole in (*IMPORTANT, "s1 primary at 127.0.0.1:9101", "s2 joining at", "s3 away at"):
+        assert whole in " ".join(text.split()), whole
+
+
+def test_watched_the_reasons_come_before_the_servers() -> None:
+    sink = io.StringIO()
+    Console(file=sink, width=80).print(StatusTable(one_copy_of_three(), watched=True))
+    text = sink.getvalue()
+    assert all(text.index(one) < text.index("127.0.0.1:9101") for one in IMPORTANT)
+
+
+@pytest.mark.parametrize("columns", [40, 60, 100])
+@pytest.mark.parametrize("term", ["dumb", "xterm"])
+def test_a_terminal_is_as_wide_as_it_is(tmp_path: Path, term: str, columns: int) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("nameserver: 127.0.0.1:9\nservers: {s1: '127.0.0.1:7', s2: '127.0.0.1:8'}\n")
+    program = pexpect.spawn(
+        sys.executable,
+        ["-m", "bankrmi", "--config", str(config), "status"],
+        # xdist tells its workers how wide they are.
+        env={key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+        | {"TERM": term},
+        encoding="utf-8",
+        dimensions=(24, columns),
+        timeout=30,
+    )
+    program.expect(pexpect.EOF)
+    program.close()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(program.before)).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert ("server role" in " ".join(lines)) == (columns >= 78)
+    if term == "dumb":
+        assert "\x1b" not in str(program.before)
 
 
 def test_a_bank_on_one_copy_says_so() -> None:

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,8 +133,34 @@ def test_without_a_menu_it_stays_until_it_is_told_to_stop(folder: Path) -> None:
         up.terminate()
         said += up.communicate(timeout=DEADLINE_S)[1]
     assert up.returncode == 0
-    assert "this is the log of s2" in said
+    assert "this is the log of s2" not in said
+    assert "this is the log of s2" in (folder / "data" / "log" / "s2.log").read_text()
     assert_gone([int(pid) for pid in re.findall(r"is ready: pid (\d+)", said)])
+
+
+@pytest.mark.parametrize("starter", [[], ["nohup"]], ids=["as it is", "by nohup"])
+def test_without_a_menu_sighup_is_passed_on_and_stops_nothing(folder: Path, starter: list[str]) -> None:
+    log = folder / "data" / "log" / "s2.log"
+    with subprocess.Popen(
+        [*starter, *FAKE_UP, str(folder), "--no-menu"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as up:
+        assert up.stderr is not None
+        while "The bank is running" not in (line := up.stderr.readline()):
+            assert line
+        for times in (1, 2):
+            up.send_signal(signal.SIGHUP)
+            deadline = time.monotonic() + DEADLINE_S
+            while log.read_text().count("told to open it again") < times:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        assert up.poll() is None
+        up.terminate()
+        said = up.communicate(timeout=DEADLINE_S)[1]
+    assert up.returncode == 0
+    assert "is ready" not in said  # Nobody was started again.
 
 
 def test_what_nohup_has_it_ignore_it_ignores(folder: Path) -> None:

@@ -38,11 +38,11 @@ def test_a_plain_file_is_replaced_as_a_whole_and_keeps_its_mode(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_new_file_has_the_mode_of_new_files(tmp_path: Path) -> None:
-    write_file(tmp_path / "ledger.csv", write)
-    other = tmp_path / "other"
-    other.touch()
-    assert (tmp_path / "ledger.csv").stat().st_mode == other.stat().st_mode
+@pytest.mark.parametrize("name", ["ledger.csv", "link", "x" * 255])
+def test_a_new_file_is_for_its_owner_only(tmp_path: Path, name: str) -> None:
+    (tmp_path / "link").symlink_to("ledger.csv")
+    write_file(tmp_path / name, write)
+    assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
 
 
 def test_a_name_as_long_as_names_can_be_is_written_too(tmp_path: Path) -> None:

@@ -33,6 +33,23 @@ def test_a_busy_server_may_say_when_to_come_again_within_bounds(wanted: int, lea
     assert least_ms < now_ms <= least_ms + 10
 
 
+def test_of_two_that_are_busy_the_one_is_asked_first_that_wants_it_sooner() -> None:
+    call = Asking(S1, S2)
+    assert call.asks() == S1
+    call.hears(Failed(Busy("full", retry_ms=1000)))
+    call.attempts._busy[S2] = 320  # So it said, in answer to somebody's question.
+    assert call.waits(0) == 320
+    assert call.asks(320) == S2
+
+
+def test_nobody_waits_for_a_busy_server_that_is_none_of_the_bank_any_more() -> None:
+    call = Asking(S1)
+    assert call.asks() == S1
+    call.hears(Failed(Busy("full", retry_ms=1000)))
+    call.attempts.go_on_with([S2], None)
+    assert call.asks(1) == S2
+
+
 def test_busy_to_the_end_means_it_did_not_happen_if_nobody_else_has_it() -> None:
     call = Asking(S1)
     call.asks()

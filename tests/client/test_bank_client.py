@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -252,6 +256,47 @@ def test_an_interrupted_call_leaves_its_id_as_an_attribute(bank: DoubleBank, cli
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert raised.value.request_id == account.asked[0][1][2]  # type: ignore[attr-defined]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # Interrupted while it is closed, a socket is left.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_wherever_it_is_interrupted_after_it_was_sent_a_call_carries_its_request_id(
+    bank: DoubleBank, client: BankClient
+) -> None:
+    """At every line of ours, one after the other, until one call gets through."""
+    account = bank.start("s1", Ledger({2: 1_000_000}))
+    known = {client.withdraw(2, 1).request_id}
+    ours = {str(Path(bankrmi.client.__file__).parent / name) for name in ("bank_client.py", "channel.py")}
+    for line in range(10_000):
+        left, inside = line, False
+
+        def trace(frame: FrameType, event: str, _: object) -> Any:
+            nonlocal left, inside
+            if frame.f_code.co_name == "_perform" and event == "return":
+                inside = False
+            if event == "call" and frame.f_code.co_name == "_send":
+                inside = True
+            if inside and event == "line" and frame.f_code.co_filename in ours:
+                left -= 1
+                if left < 0:
+                    inside = False
+                    raise KeyboardInterrupt
+            return trace
+
+        before = sys.gettrace()
+        try:
+            sys.settrace(trace)
+            known.add(client.withdraw(2, 1).request_id)
+        except KeyboardInterrupt as interruption:
+            sys.settrace(before)
+            known.add(interruption.request_id)  # type: ignore[attr-defined]
+        else:
+            sys.settrace(before)
+            assert line > 20, "it was interrupted in many places"
+            assert {call[1][2] for call in account.asked} <= known
+            gc.collect()
+            return
+    raise AssertionError("it never gets through")
 
 
 def test_threads_connect_a_few_at_a_time(bank: DoubleBank, client: BankClient) -> None:

@@ -74,6 +74,7 @@ class Parts:
             servers={"s1": free_address(), "s2": free_address()},
         )
         self.operator = Operator()
+        self.told: dict[str, dict[str, object]] = {}
         self._running: list[Running] = []
 
     def start(self, *parts: str) -> None:
@@ -88,7 +89,9 @@ class Parts:
 
     def _server(self, name: str) -> dict[str, RemoteObject]:
         return {
-            f"bankrmi.account.{name}": Account(lambda call: call.answer(status(name))),
+            f"bankrmi.account.{name}": Account(
+                lambda call: call.answer(status(name, **self.told.get(name, {})))
+            ),
             f"bankrmi.operator.{name}": PlainObject(self.operator, ("switchover", "export")),
         }
 
@@ -149,6 +152,20 @@ def test_without_witness_and_names_the_primary_tells_the_view(parts: Parts) -> N
     assert (away["reachable"], away["role"], away["in_sync"]) == (False, None, True)
     assert "nobody listens" in away["reason"]
     assert not away["silent"]
+
+
+def test_without_the_witness_the_newest_view_that_anybody_of_the_same_history_knows_counts(
+    parts: Parts,
+) -> None:
+    """Whoever leads may have been deposed without a word of it; another history is no news."""
+    newer = {"primary": "s2", "in_sync": ["s2"], "view_epoch": 3}
+    parts.told["s2"] = newer
+    parts.start("s1", "s2")
+    found = overview(parts.configuration)
+    assert found["view"] == {"history": "h1", "epoch": 3, "primary": "s2", "in_sync": ["s2"]}
+    assert found["view_from"] == "s2"
+    parts.told["s2"] = newer | {"history": "h0"}
+    assert overview(parts.configuration)["view"]["epoch"] == 2
 
 
 def test_with_nothing_up_it_says_so_at_once(parts: Parts) -> None:

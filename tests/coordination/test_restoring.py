@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bankrmi.cli.interruption import what_was_under_way
 from bankrmi.client import plan_witness_restore, restore_witness
 from bankrmi.config import Configuration
 from bankrmi.coordination.restore import EPOCHS_UNHEARD
@@ -140,11 +141,12 @@ def view_of(*members: str, epoch: int) -> dict[str, Any]:
 
 
 def test_what_the_operator_did_not_see_is_not_proposed(bank: Bank) -> None:
-    """s2 took over between his look and his yes: that is another plan. Everybody goes on as before."""
+    """s2 took over just before it held still: that is another plan. Everybody goes on as before."""
     s1, s2 = bank.start("s1", epoch=5, tip=(90, 5)), bank.start("s2", epoch=4, tip=(80, 4))
     plan = plan_witness_restore(bank.configuration)
     assert plan["view"]["primary"] == "s1"
-    s2.holding |= {"epoch": 6, "last_view": view_of("s2", epoch=6)}
+    s1.on_holding_still = lambda: s2.holding.update(epoch=6, last_view=view_of("s2", epoch=6))
+    s2.on_holding_still = s1.on_holding_still
     with pytest.raises(OperationFailed, match=r"s2 holds everything now, and not s1; .*\(epoch 6, "):
         restore_witness(bank.configuration, plan["view"])
     assert s1.holding["still"]
@@ -160,10 +162,10 @@ def test_if_no_view_is_safe_after_all_the_bank_goes_on_where_that_is_certain(
     """s2, which is no member, goes away just when everybody is told to hold still."""
     monkeypatch.setattr("bankrmi.coordination.restoring._STILL_SECONDS", 0.1)
     s1 = bank.start("s1", epoch=5, tip=(90, 5))
-    bank.start("s2", epoch=4, tip=(80, 4))
+    s2 = bank.start("s2", epoch=4, tip=(80, 4))
     s1.holding |= {"last_view": view_of("s1", epoch=5), "may_have_moved_on": not certain}
     plan = plan_witness_restore(bank.configuration)
-    bank.running.pop().stop()
+    s2.on_holding_still = failing
     with pytest.raises(OperationFailed, match="no view is safe any more: s2 cannot be asked") as raised:
         restore_witness(bank.configuration, plan["view"])
     view = bank.store.current("account")
@@ -174,6 +176,58 @@ def test_if_no_view_is_safe_after_all_the_bank_goes_on_where_that_is_certain(
     else:
         assert view is None
         assert "s1 holds still" in raised.value.message
+
+
+def failing() -> None:
+    raise OperationFailed("it is on its way down")
+
+
+def test_after_the_yes_all_is_looked_at_again_before_anybody_is_told_to_hold_still(bank: Bank) -> None:
+    """The operator thought it over, and s2 went away meanwhile, or took over: all is left as it is."""
+    s1, s2 = bank.start("s1", epoch=5, tip=(90, 5)), bank.start("s2", epoch=4, tip=(80, 4))
+    plan = plan_witness_restore(bank.configuration)
+    s2.holding |= {"epoch": 6, "last_view": view_of("s2", epoch=6)}
+    with pytest.raises(OperationFailed, match="s2 holds everything now, and not s1; nothing was changed"):
+        restore_witness(bank.configuration, plan["view"])
+    bank.running.pop().stop()
+    with pytest.raises(
+        OperationFailed, match=r"s2 cannot be asked .*; nothing was changed, and nobody was told"
+    ):
+        restore_witness(bank.configuration, plan["view"])
+    assert (s1.asked_to_hold_still, s2.asked_to_hold_still) == (0, 0)
+    assert bank.store.current("account") is None
+
+
+def test_an_interruption_says_who_holds_still_and_what_to_do(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s1, s2 = bank.start("s1", epoch=5, tip=(90, 5)), bank.start("s2", epoch=4, tip=(80, 4))
+    plan = plan_witness_restore(bank.configuration)
+    s2.on_holding_still = failing
+
+    def control_c(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bankrmi.coordination.restoring.time.sleep", control_c)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        restore_witness(bank.configuration, plan["view"])
+    assert " ".join(what_was_under_way(raised.value)) == (
+        "interrupted: s1 holds still, and answers nobody until the witness is restored: "
+        "run `bankrmi witness restore` again"
+    )
+    assert s1.holding["still"]
+
+
+def test_a_witness_that_goes_away_meanwhile_leaves_nobody_to_guess(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank.start("s1", epoch=5, tip=(90, 5))
+    s2 = bank.start("s2", epoch=4, tip=(80, 4))
+    plan = plan_witness_restore(bank.configuration)
+    s2.on_holding_still = failing
+    monkeypatch.setattr("bankrmi.coordination.restoring.time.sleep", lambda _: bank.running[0].stop())
+    with pytest.raises(OperationFailed, match=r"does not answer.*; s1 holds still, and answers nobody until"):
+        restore_witness(bank.configuration, plan["view"])
 
 
 def test_a_witness_that_holds_a_view_is_left_alone(bank: Bank) -> None:

@@ -15,16 +15,42 @@ from bankrmi.coordination.witness_client import WitnessClient
 from bankrmi.rmi import Call, Daemon, Exposed, Limits, PlainObject, RemoteObject, handshake
 from tests.coordination.views import both, first
 
+TIMEOUT_S = 0.3
+
 
 @asynccontextmanager
 async def served(witness: RemoteObject) -> AsyncIterator[tuple[Daemon, WitnessClient]]:
     daemon = Daemon(Limits(), dict)
-    daemon.register(WITNESS_ID, witness, for_servers=True)
+    daemon.register(WITNESS_ID, witness, for_servers=True, of_any_bank=True)
     await daemon.listen("127.0.0.1:0")
     client = WitnessClient(daemon.address, "account", handshake=handshake("server"), timeout_ms=300)
     yield daemon, client
     client.close()
     await daemon.close()
+
+
+@asynccontextmanager
+async def relayed(address: str, delay_s: float) -> AsyncIterator[str]:
+    """Where everything on its way to that address, and back, takes so long."""
+
+    under_way: set[asyncio.Task[None]] = set()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 16):
+            asyncio.get_running_loop().call_later(delay_s, writer.write, data)
+        writer.close()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, _, port = address.rpartition(":")
+        under_way.add(task := asyncio.current_task())  # type: ignore[arg-type]
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(carry(reader, far_writer), carry(far_reader, writer))
+        under_way.discard(task)
+
+    async with await asyncio.start_server(relay, "127.0.0.1", 0) as server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        while under_way:
+            await asyncio.wait(under_way)
 
 
 async def told(ask: Callable[..., None], *args: Any) -> Any:
@@ -35,7 +61,7 @@ async def told(ask: Callable[..., None], *args: Any) -> Any:
         answer.set_result(("silence", reason, sent))
 
     ask(*args, lambda *values: answer.set_result(values), silent)
-    return await asyncio.wait_for(answer, 5)
+    return await asyncio.wait_for(answer, 40)
 
 
 class Mute:
@@ -95,6 +121,71 @@ def test_no_answer_in_time_is_silence_and_a_late_one_reaches_nobody() -> None:
     asyncio.run(work())
 
 
+def test_a_slow_witness_is_heard_as_long_as_it_answers_pings() -> None:
+    async def work() -> None:
+        mute = Mute()
+        async with served(mute) as (_, client):
+            for _ in range(10):  # A loop that stands still may miss a ping.
+                asked = asyncio.ensure_future(told(client.read))
+                while not mute.calls:
+                    await asyncio.sleep(0)
+                late = asyncio.get_running_loop().create_future()
+                asyncio.get_running_loop().call_later(3 * TIMEOUT_S, late.set_result, None)
+                await asyncio.wait([late, asked], return_when=asyncio.FIRST_COMPLETED)
+                mute.calls.pop().answer(both().to_wire())
+                if await asked == (both(),):
+                    return
+            raise AssertionError("it is never heard")
+
+    asyncio.run(work())
+
+
+def test_a_witness_that_is_far_away_is_heard_in_the_end() -> None:
+    """Connecting, greeting and the answer take longer than the timeout, each."""
+
+    async def work() -> None:
+        witness = PlainObject(Witness(store), ("read",))
+        async with served(witness) as (daemon, _), relayed(daemon.address, 0.6 * TIMEOUT_S) as address:
+            far = WitnessClient(address, "account", handshake=handshake("server"), timeout_ms=300)
+            answers = [await told(far.read)]
+            while answers[-1] != (None,) and len(answers) < 10:
+                answers.append(await told(far.read))
+            far.close()
+            assert answers[-1] == (None,), "it is never heard"
+
+    class Nothing:
+        def current(self, service: str) -> None:
+            assert service == "account"
+
+    store: Any = Nothing()
+    asyncio.run(work())
+
+
+def test_a_witness_that_does_not_answer_pings_is_silent_after_the_timeout() -> None:
+    async def work() -> None:
+        over = asyncio.Event()
+
+        async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+            over.set()
+
+        async with await asyncio.start_server(ignore, "127.0.0.1", 0) as server:
+            address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            client = WitnessClient(address, "account", handshake=handshake("server"), timeout_ms=300)
+            later: list[None] = []
+            asked = asyncio.ensure_future(told(client.read))
+            await asyncio.sleep(0)
+            asyncio.get_running_loop().call_later(1.5 * TIMEOUT_S, later.append, None)
+            silence, reason, sent = await asked
+            assert (silence, sent, later) == ("silence", False, [])
+            assert "no answer" in reason
+            client.close()
+            await over.wait()
+
+    asyncio.run(work())
+
+
 def test_a_lost_connection_is_silence_at_once_and_the_next_call_makes_a_new_one() -> None:
     async def work() -> None:
         mute = Mute()
@@ -109,7 +200,7 @@ def test_a_lost_connection_is_silence_at_once_and_the_next_call_makes_a_new_one(
             assert (silence, sent) == ("silence", False)
             assert "nobody listens" in reason
             again = Daemon(Limits(), dict)
-            again.register(WITNESS_ID, PlainObject(NoView(), ("read",)), for_servers=True)
+            again.register(WITNESS_ID, PlainObject(NoView(), ("read",)), for_servers=True, of_any_bank=True)
             await again.listen(address)
             assert await told(client.read) == (None,)
             await again.close()

@@ -89,6 +89,13 @@ def test_an_empty_stranger_of_the_same_name_gets_neither_the_name_nor_the_role(n
     assert primaries(names) == ["bankrmi.account.s2"]
 
 
+def test_who_claims_the_address_of_a_primary_that_is_there_takes_nothing_from_it(names: TaggedNames) -> None:
+    names.follow(BOTH)
+    with pytest.raises(AccessDenied, match="the view names another process of s1"):
+        register(names, server("s1", "made up", "disk-s1"), "s1")
+    assert primaries(names) == ["bankrmi.account.s1"]
+
+
 def test_a_stranger_that_was_quicker_has_no_role_and_gives_way() -> None:
     """The name server was restarted, and an empty s2 found it before the one that leads did."""
     names = TaggedNames("account", ["s1", "s2"])
@@ -101,7 +108,10 @@ def test_a_stranger_that_was_quicker_has_no_role_and_gives_way() -> None:
 
 
 def test_a_primary_that_restarted_is_found_as_soon_as_it_leads_again(names: TaggedNames) -> None:
+    before = server("s1", "a", "disk-s1")
+    register(names, before, "s1")
     names.follow(BOTH)
+    before.connection.lost = True
     register(names, server("s1", "a again", "disk-s1"), "s1")
     assert primaries(names) == []
     names.follow(BOTH.started_again("a again"))

@@ -144,8 +144,15 @@ def test_whom_the_view_names_displaces_whoever_came_first() -> None:
 
 
 def test_a_restart_at_the_same_address_gets_the_name_at_once() -> None:
-    """Two processes cannot listen there, so the holder is gone, whatever its connection says."""
-    check_succession(another(S1), HERE, held_by(S1), BOTH)
+    """Two processes cannot listen there, so the holder is gone."""
+    check_succession(another(S1), HERE, held_by(S1, connected=False), BOTH)
+    check_succession(another(S2), HERE, held_by(S2), ALONE)
+
+
+def test_nobody_talks_a_holder_away_that_is_connected_and_named() -> None:
+    """An address is only said; the name leads to the same place either way."""
+    with pytest.raises(AccessDenied, match="the view names another process of s1"):
+        check_succession(another(S1), HERE, held_by(S1), BOTH)
 
 
 def test_a_restart_elsewhere_on_the_same_disk_gets_the_name() -> None:

@@ -18,7 +18,7 @@ from bankrmi.client.asking import ask_once
 from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BrokenInvariant, InvalidRequest, OperationFailed, Unreached
 from bankrmi.replication.view import View
-from bankrmi.rmi import look_up
+from bankrmi.rmi import NotConnected, look_up
 from tests.nameserver.callers import register_server
 from tests.nameserver.conftest import Place, PlaceMaker, free_address
 
@@ -98,6 +98,40 @@ def test_of_many_that_propose_at_once_one_wins(place: Place) -> None:
     winners = [answer for answer in answers if answer["won"]]
     assert len(winners) == 1
     assert {str(answer["view"]) for answer in answers} == {str(winners[0]["view"])}
+
+
+@pytest.mark.parametrize("late", ["witness", "nameserver"])
+def test_an_address_that_this_machine_gets_later_is_served_from_then_on(
+    make_place: PlaceMaker, late: str
+) -> None:
+    """The network comes up while everything starts; nobody has to start anything again."""
+    place = make_place(witness=free_address())
+    address = place.witness if late == "witness" else place.nameserver
+    server = place.start(elsewhere=address)
+    with pytest.raises(Unreached):
+        ask_once(address, WITNESS_ID if late == "witness" else "Pyro.NameServer", "ping", [], seconds=5)
+    place.config.with_name("here").touch()
+    if late == "witness":
+        eventually(lambda: bool(attempt(lambda: propose(place, None, FIRST)["won"])))
+    register_servers_when_possible(place)
+    if late == "nameserver":
+        propose(place, None, FIRST)
+    eventually(lambda: primaries(place) == ["bankrmi.account.s1"])
+    code, log = server.terminate()
+    assert code == 0
+    assert f"serving another address address={address}" in log
+
+
+def attempt(what: Callable[[], Any]) -> Any:
+    try:
+        return what()
+    except (Unreached, NotConnected):
+        return None
+
+
+def register_servers_when_possible(place: Place) -> None:
+    eventually(lambda: attempt(lambda: look_up(place.nameserver, ["x"], 5) == []) is True)
+    register_servers(place)
 
 
 def test_an_illegal_view_is_refused_over_the_wire_as_well(place: Place) -> None:

@@ -43,6 +43,18 @@ def test_a_retry_of_what_was_dropped_is_decided_once() -> None:
     assert bank.told()[-1] == "s1 answers a:1: done 89 at 2"
 
 
+def test_all_that_is_turned_away_is_told_in_the_order_in_which_it_came() -> None:
+    bank = running("s1", "s2")
+    bank.withdraw("s1", "first:1", 1)
+    bank.told()
+    requests = [f"c{number * 7 % 20}:1" for number in range(20)]
+    for request in requests:
+        bank.withdraw("s1", request, 1)
+    bank.told()
+    bank.turn_away("s1", *sorted(requests))
+    assert bank.told() == [f"s1 answers {request}: busy" for request in requests]
+
+
 def test_what_is_not_decided_is_turned_away_while_there_is_time_and_what_is_decided_is_not() -> None:
     bank = running("s1", "s2")
     bank.withdraw("s1", "a:1", 1)

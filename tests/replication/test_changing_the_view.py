@@ -85,6 +85,30 @@ def test_a_primary_never_goes_below_copies_min() -> None:
     assert not [line for line in bank.told() if "proposes" in line or "answers" in line]
 
 
+def test_the_larger_copies_min_of_servers_that_have_met_counts_for_both() -> None:
+    """While it is changed by restarting one after the other, neither file's promise is broken."""
+    bank = running("s1", "s2")
+    primary, standby = bank.replicas["s1"], bank.replicas["s2"]
+
+    def meets(copies_min: int) -> int:
+        event = LinkChanged(server="s2", up=True, start_id=standby.start_id, copies_min=copies_min)
+        bank.take("s1", event)
+        return primary.copies_min
+
+    assert [meets(1), meets(2), meets(1_000_000), meets(0), meets(2)] == [1, 2, 2, 1, 2]
+    bank.drop()
+    bank.told()
+    dies(bank, "s2")
+    bank.deliver("s1 looks")
+    bank.tick("s1")
+    assert not [line for line in bank.told() if "proposes" in line], "it does not go on alone"
+    meets(1)
+    bank.take("s1", LinkChanged(server="s2", up=False))
+    bank.deliver("s1 looks")
+    bank.tick("s1")
+    assert "s1 proposes epoch 3 is s1's {s1}" in bank.told(), "nor would it wait without that"
+
+
 def test_a_server_below_copies_min_takes_over_and_acknowledges_nothing() -> None:
     """V1."""
     bank = running("s1", "s2", copies_min=2)

@@ -10,7 +10,7 @@ from tests.replication.second_machine import SetsWorkload
 def test_what_is_no_bank_is_replicated_by_the_same_rules(servers: int) -> None:
     """Equal digests and equal sets on all servers at the end of each seed, whatever happened."""
     acknowledged = 0
-    for seed in range(4):
+    for seed in range(5):
         result = simulate(seed, servers=servers, workload=SetsWorkload())
         assert result.failure is None, f"seed {seed}: {result.failure}"
         acknowledged += result.acknowledged

@@ -52,6 +52,7 @@ from bankrmi.server import process as server_process
 from .strange_servers import free_address
 
 OBJECTS = ("account", "names", "witness", "standby", "operator")
+LONGEST_TURN_MS = 50
 ROLES = (None, "client", "server", "operator")
 _ANY = Rules(
     kinds=frozenset(range(256)), payload_bytes=dict.fromkeys(range(256), 1 << 27), ping_bytes=1 << 20
@@ -153,6 +154,12 @@ class Findings:
     cut: int = 0
     longest_ms: float = 0.0
     longest_cpu_ms: float = 0.0
+    now: str = ""
+    """What is being asked."""
+    slowest: str = ""
+    """What was, in the longest turn by the processor's time."""
+    greeted: set[tuple[str, str | None]] = field(default_factory=set)
+    """Which object let in whom, so that frames came after the handshake, too."""
     wrong: list[str] = field(default_factory=list)
 
 
@@ -294,6 +301,7 @@ def attack(bank: config.Configuration, fuzzer: Fuzzer, frames: int, found: Findi
         address, object_id = places[name]
         if fuzzer.random.random() < 0.15:
             stranger = Caller(address)
+            found.now = f"a handshake with {name} as {role}"
             stranger.ask(fuzzer.connect_frame(object_id, role), found)
             stranger.socket.close()
             continue
@@ -303,7 +311,10 @@ def attack(bank: config.Configuration, fuzzer: Fuzzer, frames: int, found: Findi
             if not caller.ask(hello, found):
                 continue  # this role may not use that object
             kept[key] = caller
-        if not kept[key].ask(fuzzer.call_frame(name, object_id), found):
+            found.greeted.add(key)
+        frame = fuzzer.call_frame(name, object_id)
+        found.now = f"a call of {name} as {role}, {len(frame)} bytes: {frame[40:140]!r}"
+        if not kept[key].ask(frame, found):
             del kept[key]
     for caller in kept.values():
         caller.socket.close()
@@ -321,7 +332,9 @@ def watched(loop: asyncio.AbstractEventLoop, found: Findings) -> Iterator[Callab
         nonlocal woken, woken_cpu
         if counts:
             found.longest_ms = max(found.longest_ms, (time.perf_counter() - woken) * 1000)
-            found.longest_cpu_ms = max(found.longest_cpu_ms, (time.thread_time() - woken_cpu) * 1000)
+            cpu_ms = (time.thread_time() - woken_cpu) * 1000
+            if cpu_ms > found.longest_cpu_ms:
+                found.longest_cpu_ms, found.slowest = cpu_ms, found.now
         events = select(timeout)
         woken, woken_cpu = time.perf_counter(), time.thread_time()
         return events
@@ -353,7 +366,7 @@ async def _fuzzed(bank: config.Configuration, fuzzer: Fuzzer, frames: int, found
         ready, told = os.pipe()
         names = asyncio.create_task(nameserver_process._Process(bank, None).serve(None))
         server = asyncio.create_task(
-            server_process._Process(bank, "s1", first=False, log_file=None).serve(told)
+            server_process._Process(bank, "s1", first=True, log_file=None).serve(told)
         )
         await loop.run_in_executor(None, os.read, ready, 1000)
         os.close(ready)
@@ -376,10 +389,12 @@ def fuzz(folder: Path, *, frames: int, seed: int, objects: tuple[str, ...] = OBJ
 
 
 def new_bank(folder: Path) -> config.Configuration:
-    """Return the configuration of a bank of one server, with a few accounts."""
+    """Return the configuration of a bank with a few accounts; of its two servers s9 is never there."""
     (folder / "ledger.csv").write_text("".join(f"{account},1000\n" for account in range(1, 11)))
     path = folder / "config.yaml"
-    path.write_text(f"nameserver: {free_address()}\nservers:\n  s1: {free_address()}\n")
+    path.write_text(
+        f"nameserver: {free_address()}\nservers:\n  s1: {free_address()}\n  s9: {free_address()}\n"
+    )
     return config.load(path)
 
 
@@ -395,9 +410,12 @@ def main() -> None:
         found = fuzz(Path(folder), frames=chosen.frames, seed=chosen.seed, objects=objects)
     sys.stdout.write(
         f"{found.frames} frames, {found.answered} answers, {found.cut} connections cut; longest turn of the "
-        f"loop {found.longest_ms:.1f} ms, {found.longest_cpu_ms:.1f} ms of CPU\n"
+        f"loop {found.longest_ms:.1f} ms, {found.longest_cpu_ms:.1f} ms of CPU, after {found.slowest}\n"
     )
     sys.stdout.writelines(f"WRONG: {wrong}\n" for wrong in found.wrong)
+    if found.longest_cpu_ms > LONGEST_TURN_MS:
+        found.wrong.append(f"a turn of the loop took more than {LONGEST_TURN_MS} ms of CPU")
+        sys.stdout.write(f"WRONG: {found.wrong[-1]}\n")
     sys.exit(bool(found.wrong))
 
 

@@ -9,6 +9,8 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from bankrmi.rmi import ConnectionLost, Limits, connect, handshake
+from bankrmi.rmi import batch as batch_module
+from bankrmi.rmi import serving as serving_module
 from bankrmi.rmi.frames import (
     BATCH,
     CONNECT,
@@ -98,13 +100,13 @@ def test_others_are_served_between_the_parts_of_a_batch(serving: Serving) -> Non
 
 
 def test_a_server_may_batch_as_many_calls_as_a_client(serving: Serving) -> None:
-    daemon = serving.daemon()
+    daemon = serving.daemon(servers=("s2",))
     daemon.register("standby", Account(), for_servers=True)
     with RawCaller(daemon, greet=False) as caller:
-        hello = {"handshake": handshake("server"), "object": "standby"}
+        hello = {"handshake": handshake("server", server="s2"), "object": "standby"}
         caller.send(CONNECT, write_value(MSGPACK, hello))
         caller.receive()
-        parts = tuple(["echo", [number], {}] for number in range(1000))
+        parts = tuple(["echo", [number], None] for number in range(1000))
         caller.send(INVOKE, write_call("standby", "<batch>", parts, {}), flags=BATCH)
         assert caller.answer() == list(range(1000))
 
@@ -129,6 +131,32 @@ def test_an_answer_that_takes_time_is_made_in_turn_and_not_for_who_is_gone(servi
         serving.do(lambda: account.kept[0].answer_with(lambda: make("here")))
         assert stays.answer() == "here"
         assert made == ["here"]
+
+
+@pytest.mark.parametrize("flags", [0, BATCH])
+def test_no_answer_is_packed_for_a_connection_that_is_lost(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, flags: int
+) -> None:
+    daemon = serving.daemon()
+    account = account_of(daemon)
+    with RawCaller(daemon) as caller:
+        if flags:
+            caller.send(INVOKE, batch(("keep", []), ("echo", [1])), flags=flags)
+        else:
+            caller.call("keep")
+        until(lambda: account.kept)
+    until(lambda: account.kept[0].connection_lost)
+    written: list[object] = []
+
+    def write(_: int, value: object) -> bytes:
+        written.append(value)
+        return b""
+
+    for module in (serving_module, batch_module):
+        monkeypatch.setattr(module, "write_value", write)
+    serving.do(lambda: account.kept.pop().answer(["an answer"]))
+    serving.do(lambda: None)
+    assert (written, account.invoked) == ([], ["keep"])
 
 
 def test_an_answer_that_cannot_be_made_is_the_error_that_was_raised(serving: Serving) -> None:

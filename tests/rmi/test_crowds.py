@@ -16,10 +16,13 @@ import pytest
 from bankrmi.rmi import ConnectDenied, Connection, Daemon, Limits, connect, handshake, seats
 from bankrmi.rmi.frames import CONNECT, CONNECT_OK, INVOKE, MSGPACK, frame_bytes
 from bankrmi.rmi.limits import serving_rules
+from bankrmi.rmi.serving import ServedConnection
+from bankrmi.rmi.turn import Line
 from bankrmi.rmi.values import write_call, write_value
 
 from .account import Account, RawCaller, until
 from .conftest import Serving
+from .test_limits import code_of
 
 HELLO = frame_bytes(CONNECT, MSGPACK, 0, 0, write_value(MSGPACK, {"handshake": "hi", "object": "acc"}))
 
@@ -142,7 +145,7 @@ def test_a_call_in_progress_is_never_cut_for_somebody_else(serving: Serving) -> 
             before = len(account.kept)
             caller.call("keep")
             until(lambda: len(account.kept) > before)  # noqa: B023 - it is called here
-        with pytest.raises(ConnectDenied, match="busy: all 3 connections of this server have a call in prog"):
+        with pytest.raises(ConnectDenied, match="busy: all 3 connections of this server are in use"):
             connect(daemon.address, "acc", handshake("client"), 5)
         serving.do(lambda: account.kept.pop(0).answer("done"))
         assert busy[0].answer() == "done"
@@ -200,14 +203,49 @@ def test_large_messages_that_nobody_finishes_do_not_add_up(serving: Serving) -> 
         assert innocent.answer() == 1
 
 
+def test_whole_messages_that_wait_count_too_and_their_callers_are_told_busy(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A definite answer, and the connection stays: they only came when others had sent too much as well."""
+    turn_away = ServedConnection.turn_away
+    freed: list[int] = []
+
+    def noted(one: ServedConnection) -> int:
+        freed.append(turn_away(one))
+        return freed[-1]
+
+    monkeypatch.setattr(ServedConnection, "turn_away", noted)
+    daemon = serving.daemon(Limits(held_bytes=4 << 20, sweep_ms=20))
+    serving.do(lambda: daemon.rounds.turn.charge(Line.STRANGERS, 60_000.0))  # So all of them have to wait.
+    with ExitStack() as holders:
+        callers = [holders.enter_context(RawCaller(daemon)) for _ in range(6)]
+        for number, caller in enumerate(callers, 1):
+            caller.call("echo", bytes(900_000))
+            until(lambda: serving.do(lambda: len(waiting(daemon))) + len(freed) == number)  # noqa: B023
+        until(lambda: held(serving, daemon) <= 2 << 20)
+        assert (len(freed), min(freed) > 900_000) == (4, True)
+        serving.do(lambda: daemon.rounds.turn.charge(Line.STRANGERS, -60_000.0))
+        serving.do(daemon.rounds._go)
+        answers = [caller.answer() for caller in callers]
+        assert answers.count(bytes(900_000)) == 2
+        assert [code_of(answer) for answer in answers if answer != bytes(900_000)] == ["busy"] * 4
+        for caller in callers:
+            caller.call("echo", 1)
+            assert caller.answer() == 1
+
+
+def waiting(daemon: Daemon) -> list[object]:
+    return [one for one in daemon._connections() if one._frame is not None]
+
+
 def test_messages_of_servers_that_nobody_finishes_do_not_add_up(serving: Serving) -> None:
     """Between two sweeps, too: the budget is looked after as bytes arrive."""
     limits = Limits(held_bytes=8 << 20, server_message_bytes=4 << 20, sweep_ms=3_600_000)
-    daemon = serving.daemon(limits, servers=("s2",))
+    daemon = serving.daemon(limits, servers=("s2", "s3"))
     daemon.register("standby", Account(), for_servers=True)
     most = 0
     with ExitStack() as holders:
-        for server in ("s2", "s2", "s2", "s2", "no such", "no such", "no such", "no such"):
+        for server in ("s2", "s2", "s2", "s2", "s3", "s3", "s3", "s3"):
             holder = holders.enter_context(RawCaller(daemon, greet=False))
             said = {"handshake": handshake("server", server=server), "object": "standby"}
             holder.send(CONNECT, write_value(MSGPACK, said))

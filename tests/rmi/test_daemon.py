@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bankrmi.errors import BrokenInvariant, ConfigurationError, OperationFailed
+from bankrmi.errors import BrokenInvariant, ConfigurationError, InvalidRequest, OperationFailed
 from bankrmi.readiness import AWAITS
 from bankrmi.rmi import (
     Call,
@@ -53,7 +53,7 @@ def test_a_handshake_that_is_not_known_is_denied_in_one_line(daemon: Daemon, sai
 
 
 def test_roles_decide_who_may_use_an_object(serving: Serving) -> None:
-    daemon = serving.daemon()
+    daemon = serving.daemon(servers=("s2",))
     daemon.register("standby", Account(), for_servers=True)
     daemon.register("operator", Account(), roles={"operator"})
     daemon.register("witness", Account(), roles={"server", "operator"})
@@ -66,10 +66,29 @@ def test_roles_decide_who_may_use_an_object(serving: Serving) -> None:
     for object_id, roles in allowed.items():
         for role in ("client", "server", "operator"):
             if role in roles:
-                connect(daemon.address, object_id, handshake(role), 5).close()
+                connect(daemon.address, object_id, handshake(role, server="s2"), 5).close()
             else:
                 with pytest.raises(ConnectDenied, match=f"{object_id} is for .* only"):
                     connect(daemon.address, object_id, handshake(role), 5)
+
+
+@pytest.mark.parametrize("named", [{}, {"server": "s9"}, {"server": 2}, {"server": ["s2"]}])
+def test_who_claims_to_be_a_server_and_is_not_known_by_name_gets_nothing_by_it(
+    serving: Serving, named: dict[str, object]
+) -> None:
+    """Denied in the handshake, where the object is for servers; a caller like any other where it is not."""
+    daemon = serving.daemon(Limits(message_bytes=1 << 16), servers=("s2",))
+    daemon.register("standby", Account(), for_servers=True)
+    daemon.register("witness", Account(), for_servers=True, of_any_bank=True, roles={"server", "operator"})
+    with pytest.raises(ConnectDenied, match=r"for the servers of its configuration only \(s2\)"):
+        connect(daemon.address, "standby", handshake("server", **named), 5)
+    for object_id, said in (("witness", handshake("server", **named)), ("witness", handshake("operator"))):
+        with connect(daemon.address, object_id, said, 5) as caller:
+            assert caller.call("echo", [1], timeout=5) == 1
+            with pytest.raises(InvalidRequest, match="over the limit of 65536"):
+                caller.call("echo", [bytes(1 << 17)], timeout=5)
+    with connect(daemon.address, "witness", handshake("server", server="s2"), 5) as server:
+        assert server.call("echo", [bytes(1 << 17)], timeout=5) == bytes(1 << 17)
 
 
 def test_a_stranger_learns_of_no_object_that_is_not_for_him(serving: Serving) -> None:

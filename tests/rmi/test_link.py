@@ -32,7 +32,7 @@ from .account import Account
 from .strange_servers import Behaviour, closes, free_address, resets, says, says_nothing, strange_server
 
 T = TypeVar("T")
-SERVER = handshake("server")
+SERVER = handshake("server", server="s1")
 GREETING = frame_bytes(CONNECT_OK, MSGPACK, 0, 0, write_value(MSGPACK, {"handshake": {}, "meta": {}}))
 
 
@@ -43,7 +43,8 @@ def run(work: Callable[[Daemon, Account], Awaitable[T]]) -> T:
         complaints: list[dict[str, Any]] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
         standby = Account()
-        daemon = Daemon(Limits(), lambda: {"protocol": 1, "server": "s2", "start_id": "boot-2"})
+        greeting = {"protocol": 1, "server": "s2", "start_id": "boot-2"}
+        daemon = Daemon(Limits(), lambda: greeting, servers=("s1",))
         daemon.register("standby", standby, for_servers=True)
         await daemon.listen("127.0.0.1:0")
         try:

@@ -18,7 +18,7 @@ from tests.rmi.account import Account
 
 async def serve():
     daemon = Daemon(Limits(), dict)
-    daemon.register("standby", Account(), for_servers=True)
+    daemon.register("standby", Account(), for_servers=True, of_any_bank=True)
     await daemon.listen(sys.argv[1])
     print("listens", flush=True)
     await asyncio.Event().wait()

@@ -45,7 +45,7 @@ class Driven:
 
 
 def _line(caller: str) -> Line:
-    return {"s": Line.STRANGERS, "g": Line.GREETINGS}.get(caller[0], Line.OURS)
+    return {"s": Line.STRANGERS, "g": Line.GREETINGS, "S": Line.SERVERS}.get(caller[0], Line.OURS)
 
 
 def test_a_turn_ends_when_its_budget_is_spent_and_no_message_is_cut() -> None:
@@ -58,6 +58,86 @@ def test_a_turn_ends_when_its_budget_is_spent_and_no_message_is_cut() -> None:
     assert [driven.serve(1), driven.serve(1), driven.serve(1)] == ["c", "d", None]
     assert driven.turn.is_free(Line.OURS)
     assert driven.turn.pause_ms() is None
+
+
+def test_after_a_dear_message_come_a_few_turns_without_one() -> None:
+    """A light round trip passes several turns: reading, deciding, answering."""
+    driven = Driven(budget_ms=4)
+    driven.turn.spent("d1", Line.OURS, 5.0)
+    driven.turn.spent("d2", Line.OURS, 5.0)
+    driven.wait("d1", "d2")
+    turns: list[list[str]] = []
+    for _ in range(32):
+        driven.turn.begin()
+        driven.wait("light")
+        turns.append([])
+        while (caller := driven.turn.next()) is not None:
+            driven.turn.spent(caller, Line.OURS, 0.1 if caller == "light" else 5.0)
+            turns[-1].append(caller)
+            if caller != "light":
+                driven.wait(caller)
+    assert [number for number, served in enumerate(turns) if {*served} != {"light"}] == [7, 15, 23, 31]
+    assert [served[0] for served in turns[7::8]] == ["d1", "d2", "d1", "d2"]
+    assert sum(served.count("light") for served in turns) >= 31
+
+
+def test_who_was_dear_stays_so_until_light_messages_have_followed() -> None:
+    """Who alternates would else cost every round of the light ones a dear message of each such caller."""
+    driven = Driven()
+    sly = [f"sly {number}" for number in range(8)]
+    for one in sly:
+        driven.turn.spent(one, Line.OURS, 5.0)
+        driven.turn.spent(one, Line.OURS, 0.1)
+    driven.wait(*sly, "light")
+    driven.turn.begin()
+    assert driven.serve(0.1) == "light"
+    for _ in range(7):
+        driven.turn.spent("sly 0", Line.OURS, 0.1)
+    for _ in range(10):
+        driven.turn.begin()
+    driven.wait("sly 0")
+    assert "sly 0" not in driven.turn._dear
+
+
+def test_who_had_to_wait_for_the_processor_is_not_dear() -> None:
+    driven = Driven()
+    driven.turn.spent("light", Line.OURS, 20.0, 0.2)
+    driven.turn.spent("dear", Line.OURS, 20.0, 19.0)
+    assert list(driven.turn._dear) == ["dear"]
+
+
+def test_servers_come_before_callers_and_leave_them_their_turn() -> None:
+    driven = Driven(budget_ms=4, servers_ms=8)
+    driven.wait("a", "b", "S1", "S2", "S3")
+    assert [driven.serve(7), driven.serve(7), driven.serve(3), driven.serve(3)] == ["S1", "S2", "a", "b"]
+    assert driven.serve(1) is None
+    assert not driven.turn.is_free(Line.SERVERS)
+    assert driven.turn.pause_ms() == 0
+    driven.turn.begin()
+    assert driven.serve(1) == "S3"
+    assert driven.turn.is_free(Line.SERVERS)
+
+
+def test_a_server_waits_for_at_most_one_dear_message_of_others_in_its_name() -> None:
+    driven = Driven()
+    false = {f"S false {number}": 60.0 for number in range(16)}
+    driven.wait(*false)
+    driven.serve_for(2000, false)
+    driven.wait("S true")
+    driven.served.clear()
+    driven.serve_for(1000, {**false, "S true": 0.5})
+    assert driven.served[0].startswith("S false"), "it came while one was next"
+    assert driven.served[1::2] == ["S true"] * len(driven.served[1::2])
+    assert len(driven.served) > 10
+
+
+def test_what_servers_cost_is_not_taken_from_the_budget_of_callers() -> None:
+    driven = Driven(budget_ms=4)
+    assert driven.turn.spent("S", Line.SERVERS, 30.0)
+    assert driven.turn.is_free(Line.OURS)
+    driven.turn.charge(Line.SERVERS, 1000.0)
+    driven.wait("g")
+    assert driven.serve(1) == "g"
 
 
 def test_half_of_a_turn_is_told_so_that_the_next_one_can_be_arranged() -> None:

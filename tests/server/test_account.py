@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -13,11 +14,12 @@ from bankrmi.bank.accounts import packed
 from bankrmi.bank.operations import LARGEST, Deposit, Withdraw
 from bankrmi.client.attempts import LATEST_SHARE
 from bankrmi.errors import Busy, InDoubt, InvalidRequest, NotPrimary
-from bankrmi.replication.effects import Decided, IsBusy, Read
+from bankrmi.replication.effects import Decided, IsBusy, NotLeading, Read
 from bankrmi.replication.entry import Entry, Position, chained
 from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, Overdue, RequestArrived
+from bankrmi.rmi import LongAnswer
 from bankrmi.rmi.failures import read_error
-from bankrmi.rmi.objects import Call, Peer, begin
+from bankrmi.rmi.objects import Call, Peer, PlainObject, begin
 from bankrmi.server.account import AccountObject
 from bankrmi.server.admission import LOOK_MS, Admission
 from bankrmi.server.rates import EntryRates, Rate
@@ -32,6 +34,8 @@ class Caller:
     def __init__(self, port: int = 1, *, ours: bool = True) -> None:
         self.peer = Peer(address=f"127.0.0.1:{port}", our_protocol=ours)
         self.lost = False
+        self.waits_for_turn = False
+        self.turns: list[Callable[[], None]] = []
         self.answers: list[Any] = []
 
     @property
@@ -39,12 +43,20 @@ class Caller:
         return self
 
     def in_turn(self, work: Callable[[], None]) -> None:
-        work()
+        if self.waits_for_turn:
+            self.turns.append(work)
+        else:
+            work()
 
     def charge(self, ms: float) -> None:
         """Nothing is owed here."""
 
     def answered(self, call: Call, value: object, *, is_error: bool) -> None:
+        if isinstance(value, LongAnswer):
+            whole, done = {**value.head, value.key: value.make(0, value.count)}, value.done
+            value = whole
+            if done is not None:
+                done()
         self.answers.append(read_error(value) if is_error else value)
 
 
@@ -63,6 +75,7 @@ class Counter:
             rates=EntryRates(
                 none, Rate(per_caller=stranger_rate, per_address=2 * stranger_rate), full_batch=BATCH
             ),
+            operations_per_request=BATCH,
             timeout_ms=1000,
         )
         self.account = AccountObject(
@@ -79,11 +92,12 @@ class Counter:
         return events
 
 
-def decided(event: Event, status: str = "done") -> Decided:
-    assert isinstance(event, RequestArrived)
+def decided(event: Event, status: str = "done", operations: int = BATCH) -> Decided:
+    assert isinstance(event, RequestArrived | OutcomeAsked)
     entries: list[Entry] = []
     before = Position(0, 0, b"")
-    for place, operation in enumerate(event.operations):
+    done = event.operations if isinstance(event, RequestArrived) else [packed(Deposit(1, 1))] * operations
+    for place, operation in enumerate(done):
         entries.append(chained(before, 1, event.request, place, (operation, status, 5), 1))
         before = entries[-1].position
     return Decided("h", entries)
@@ -230,6 +244,153 @@ def test_an_answer_for_a_lost_connection_is_never_built() -> None:
     event.token.reply(broken)  # type: ignore[union-attr]
 
 
+def test_what_an_answer_holds_is_counted_until_it_is_made() -> None:
+    counter, caller, other = Counter(waiting_bytes=cost_of(BATCH)), Caller(1), Caller(2)
+    caller.waits_for_turn = True
+    counter.call(caller, "submit", batch(), "c:1")
+    [event] = counter.asked()
+    event.token.reply(decided(event))  # type: ignore[union-attr]
+    assert counter.room.held_bytes == cost_of(BATCH)
+    counter.call(other, "balance", 1)
+    assert isinstance(other.answers[0], Busy)
+    caller.turns.pop()()
+    assert caller.answers[0]["results"][-1] == {"account": 1, "balance": 5, "action_id": BATCH}
+    assert counter.room.held_bytes == 0
+
+
+def test_an_answer_whose_turn_does_not_come_in_time_is_in_doubt_and_nothing_is_kept_of_it() -> None:
+    counter, caller, gone = Counter(), Caller(1), Caller(2)
+    for number, one in enumerate((caller, gone)):
+        one.waits_for_turn = True
+        counter.call(one, "submit", batch(), f"c{number}:1")
+    for event in counter.asked():
+        event.token.reply(decided(event))  # type: ignore[union-attr]
+    gone.lost = True
+    counter.now_ms = LOOK_MS
+    counter.admission.give_up_overdue()
+    assert counter.room.held_bytes == cost_of(BATCH), "nobody keeps an answer for whoever is gone"
+    counter.now_ms = 1000
+    counter.admission.give_up_overdue()
+    assert counter.room.held_bytes == 0
+    for one in (caller, gone):
+        one.turns.pop()()
+    [error] = caller.answers
+    assert isinstance(error, InDoubt)
+    assert error.request_id == "c0:1"
+
+
+def test_outcomes_are_looked_up_as_far_as_what_they_bring_back_has_room() -> None:
+    """Each may be as large as a request can be; what it is, is known only when it was read."""
+    counter = Counter(waiting_bytes=8 * cost_of(BATCH))
+    callers = [Caller(number) for number in range(5)]
+    for number, caller in enumerate(callers):
+        caller.waits_for_turn = True
+        counter.call(caller, "outcome", f"c{number}:1")
+    first, second = counter.asked()
+    assert first.token.cost == cost_of(0), "whoever waits costs no more than a question"  # type: ignore[union-attr]
+    first.token.reply(decided(first))  # type: ignore[union-attr]
+    assert counter.asked() == [], "what it brought back is still here"
+    callers[0].turns.pop()()
+    [third] = counter.asked()
+    second.token.reply(NotLeading(None))  # type: ignore[union-attr]
+    [fourth] = counter.asked()
+    third.token.reply(decided(third, operations=1))  # type: ignore[union-attr]
+    [_] = counter.asked()
+    callers[3].lost = True
+    counter.now_ms = LOOK_MS
+    counter.admission.give_up_overdue()
+    assert counter.asked() == [CallersGone(frozenset({fourth.token}))]  # type: ignore[union-attr]
+    counter.call(Caller(9), "outcome", "d:1")
+    assert len(counter.asked()) == 1
+
+
+def test_an_outcome_is_not_looked_up_for_whoever_is_gone_by_then() -> None:
+    counter = Counter(waiting_bytes=cost_of(BATCH))
+    callers = [Caller(number) for number in range(3)]
+    for number, caller in enumerate(callers):
+        counter.call(caller, "outcome", f"c{number}:1")
+    [first] = counter.asked()
+    callers[1].lost = True
+    first.token.reply(NotLeading(None))  # type: ignore[union-attr]
+    [third] = counter.asked()
+    assert isinstance(third, OutcomeAsked)
+    assert third.request == ("c2", 1)
+    assert counter.room.held_bytes == cost_of(0)
+
+
+def test_who_is_turned_away_or_given_up_is_told_in_the_order_in_which_he_came() -> None:
+    """Requests, which the rules turn away in their order, and outcomes, which were not looked up yet."""
+    told: list[int] = []
+
+    class Told(Caller):
+        def answered(self, call: Call, value: object, *, is_error: bool) -> None:
+            super().answered(call, value, is_error=is_error)
+            told.append(int(self.peer.address.partition(":")[2]))
+
+    counter = Counter(waiting_bytes=8 * cost_of(BATCH))
+    for number in range(40):
+        ask = ("withdraw", 1, 1, f"c{number}:1") if number % 3 else ("outcome", f"c{number}:1")
+        counter.call(Told(number), *ask)
+    queue = [event.token for event in counter.asked()]  # type: ignore[union-attr]
+
+    def rules(event: Event) -> None:
+        if isinstance(event, Overdue):
+            for token in [token for token in queue if token in event.tokens]:
+                token.reply(IsBusy())
+        elif isinstance(event, RequestArrived | OutcomeAsked):
+            queue.append(event.token)
+
+    counter.admission._take = rules
+    counter.now_ms = OVERDUE_SHARE * 1000
+    counter.admission.give_up_overdue()
+    assert told == sorted(told)
+    assert len(told) == 40
+    told.clear()
+    for number in range(20):
+        counter.call(Told(number), "submit", batch(1), f"d{number}:1")
+    counter.now_ms += 1000
+    counter.admission.give_up_overdue()
+    assert told == list(range(20))
+
+
+def test_an_outcome_that_was_not_looked_up_for_half_of_its_time_is_turned_away() -> None:
+    counter, callers = Counter(waiting_bytes=cost_of(BATCH)), [Caller(1), Caller(2)]
+    for number, caller in enumerate(callers):
+        counter.call(caller, "outcome", f"c{number}:1")
+    [event] = counter.asked()
+    counter.now_ms = OVERDUE_SHARE * 1000
+    counter.admission.give_up_overdue()
+    assert counter.asked() == [Overdue(frozenset({event.token}))]  # type: ignore[union-attr]
+    assert isinstance(callers[1].answers[0], Busy)
+    assert callers[0].answers == []
+
+
+@pytest.mark.parametrize("status", ["done", "insufficient"])
+def test_a_long_answer_costs_no_more_than_is_counted_while_it_waits(status: str) -> None:
+    operations, many = 8192, 10
+    counter = Counter(waiting_bytes=1 << 30)
+    counter.account._at_most = operations
+    callers = [Caller(number) for number in range(many)]
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number, caller in enumerate(callers):
+            caller.waits_for_turn = True
+            work = [["withdraw", LARGEST - n, LARGEST] for n in range(operations)]
+            counter.call(caller, "submit", work, f"c{number}:1")
+            del work
+            [event] = counter.asked()
+            event.token.reply(decided(event, status))  # type: ignore[union-attr]
+            del event
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert counter.room.held_bytes == many * cost_of(operations)
+    assert (after - before) / many < cost_of(operations)
+
+
 def test_strangers_may_add_less_and_are_told_when_to_come_again() -> None:
     counter, stranger, ours = Counter(stranger_rate=1000), Caller(1, ours=False), Caller(2)
     for number in range(3):
@@ -304,3 +465,30 @@ def test_a_batch_is_packed_as_its_operations_are_one_by_one() -> None:
     ):
         counter.call(caller, "submit", [wrong], "c:2")
         assert isinstance(caller.answers[-1], InvalidRequest), wrong
+
+
+class _Argument:
+    """Something that can be seen to be gone."""
+
+
+@pytest.mark.parametrize("object_kind", ["account", "plain"])
+def test_the_arguments_of_a_wrong_call_are_not_kept_until_a_collection(object_kind: str) -> None:
+    """One large message repeated made 336 MB of 50: a traceback in a frame that it holds is a circle."""
+    target = Counter().account if object_kind == "account" else PlainObject(_Plain(), ("balance",))
+    caller = Caller()
+    gc.collect()
+    gc.disable()
+    try:
+        argument = _Argument()
+        seen = weakref.ref(argument)
+        begin(target, Call(caller, caller.peer, "balance", (1, None, argument), {}))
+        del argument
+        assert seen() is None
+    finally:
+        gc.enable()
+    assert "does not take these arguments" in str(caller.answers[0])
+
+
+class _Plain:
+    def balance(self, account: int) -> int:
+        return account

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bankrmi.config import bytes_needed, load
-from bankrmi.server.agreement import FORMAT, compared, stated
+from bankrmi.server.agreement import FORMAT, WITNESS_ID, compared, stated
 
 PLAIN = """nameserver: 127.0.0.1:9090
 servers:
@@ -32,6 +32,32 @@ def test_where_no_refusal_proves_anything_servers_may_have_several_addresses(our
         {**ours, "refused_means_gone": False}, {**ours, "refused_means_gone": False, **theirs}
     )
     assert (difference.key, difference.refused) == ("servers.s2", False)
+
+
+@pytest.mark.parametrize("we", [True, False])
+@pytest.mark.parametrize("they", [True, False])
+def test_where_one_of_them_goes_by_refusals_both_have_to_mean_the_same_address(
+    ours: dict[str, Any], we: bool, they: bool
+) -> None:
+    """R3: the other one's links lead to whoever goes by them, so both refuse."""
+    servers = {"s1": "127.0.0.1:9101", "s2": "127.0.0.1:9999"}
+    theirs = {**ours, "refused_means_gone": they, "servers": servers}
+    differences = compared({**ours, "refused_means_gone": we}, theirs)
+    assert [one.refused for one in differences if one.key == "servers.s2"] == [we or they]
+    assert [one.refused for one in differences if one.key == "refused_means_gone"] == [False] * (we != they)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9090", "10.0.0.3:9090"])
+def test_two_witnesses_are_told_apart_by_what_they_say_of_themselves(
+    ours: dict[str, Any], address: str
+) -> None:
+    theirs = {**ours, "witness": address}
+    we = {**ours, WITNESS_ID: "w1"}
+    assert compared(we, {**theirs, WITNESS_ID: "w1"}) == []
+    [one] = compared(we, {**theirs, WITNESS_ID: "w2"})
+    assert (one.key, one.ours, one.theirs, one.refused) == (WITNESS_ID, "w1", "w2", True)
+    for unknown in (None, 7):
+        assert not any(one.refused for one in compared(we, {**theirs, WITNESS_ID: unknown}))
 
 
 def test_servers_of_one_file_agree(ours: dict[str, Any]) -> None:

@@ -128,6 +128,19 @@ def test_a_ledger_that_cannot_be_understood_is_nobodys_business_any_more(bank: B
     assert bank.start() == []
 
 
+def test_a_ledger_that_is_there_and_cannot_be_read_is_one_sentence(bank: Bank) -> None:
+    """A folder, say; with a note of the file before, and without."""
+    bank.file.unlink()
+    bank.file.mkdir()
+    assert bank.start() == ["the ledger cannot be read; that changes nothing"]
+    directory = DataDirectory(bank.configuration, "s1")
+    journal = directory.open_journal()
+    journal.database.execute("DELETE FROM about WHERE name LIKE 'note:%'")
+    journal.close()
+    directory.release()
+    assert bank.start() == ["the ledger cannot be read; that changes nothing"]
+
+
 def test_a_database_of_the_version_before_is_compared_too(bank: Bank) -> None:
     """It has no note of the file."""
     directory = DataDirectory(bank.configuration, "s1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,3 +87,19 @@ def test_many_of_our_own_clients_may_begin_together() -> None:
     assert all(entry_rates.wait_ms(f"h:{port}", BATCH, 0, ours=True) == 0 for port in range(64))
     assert entry_rates.wait_ms("h:1", BATCH, 0, ours=False) == 0
     assert sum(entry_rates.wait_ms(f"h:{port}", BATCH, 0, ours=False) == 0 for port in range(64)) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("[2001:db8::1]:1", "[2001:db8::2]:1", True),
+        ("[2001:db8::1]:1", "[2001:db8:0:1::1]:1", False),
+        ("[::ffff:10.0.0.1]:1", "10.0.0.1:2", True),
+        ("10.0.0.1:1", "10.0.0.2:1", False),
+    ],
+)
+def test_of_ipv6_a_machine_has_a_whole_network_of_addresses(one: str, other: str, same: bool) -> None:
+    none = Rate(per_caller=0, per_address=0)
+    rates = EntryRates(none, Rate(per_caller=0, per_address=1000), full_batch=BATCH)
+    assert rates.wait_ms(one, 2 * BATCH, 0, ours=False) == 0
+    assert (rates.wait_ms(other, BATCH, 0, ours=False) > 0) is same

@@ -11,6 +11,7 @@ import pytest
 
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
+from bankrmi.readiness import AWAITS
 from bankrmi.storage import copying
 from bankrmi.storage import database as database_module
 from bankrmi.storage.copying import CopyMaker, put_in_place, verify_copy
@@ -81,12 +82,54 @@ def test_a_file_system_without_locks_is_not_taken_for_another_process(
         ViewStore(tmp_path / "s1")
 
 
-def test_a_second_connection_to_the_same_file_is_refused(tmp_path: Path) -> None:
+def test_a_second_connection_to_the_same_file_is_refused_for_as_long_as_the_first_one_is_there(
+    tmp_path: Path,
+) -> None:
     first = opened(tmp_path / "bank.db")
-    with pytest.raises(ConfigurationError, match=r"bank\.db cannot be opened: .*locked"):
+    with pytest.raises(OperationFailed, match=r"bank\.db is locked by another process") as refused:
         open_database(tmp_path / "bank.db")
+    assert AWAITS in refused.value.details
     first.close()
     open_database(tmp_path / "bank.db").close()
+
+
+def test_whoever_looks_into_a_database_is_waited_for(tmp_path: Path) -> None:
+    """A backup, or a person with sqlite3: nothing is wrong with the disk, and nobody has to mend anything."""
+    opened(tmp_path / "bank.db").close()
+    ViewStore(tmp_path / "witness").close()
+    for path, again in (
+        (tmp_path / "bank.db", lambda: open_database(tmp_path / "bank.db")),
+        (tmp_path / "witness" / "view.db", lambda: ViewStore(tmp_path / "witness")),
+    ):
+        looking = apsw.Connection(str(path))
+        looking.execute("BEGIN; SELECT * FROM sqlite_schema")
+        with pytest.raises(OperationFailed, match="is locked by another process") as refused:
+            again()
+        assert AWAITS in refused.value.details
+        looking.close()
+        again().close()
+
+
+def test_nobody_who_looks_into_the_witnesss_database_later_can_stop_it(tmp_path: Path) -> None:
+    ViewStore(tmp_path / "witness").close()
+    store = ViewStore(tmp_path / "witness")
+    with pytest.raises(apsw.BusyError):
+        apsw.Connection(str(tmp_path / "witness" / "view.db")).execute("SELECT * FROM sqlite_schema")
+    store.close()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_what_a_machine_lacks_for_a_moment_is_no_mistake_in_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(database_module, "private_opener", refuse)
+    for attempt in (lambda: own_directory(tmp_path / "s1"), lambda: open_database(tmp_path / "bank.db")):
+        with pytest.raises(OperationFailed, match=os.strerror(number)) as refused:
+            attempt()
+        assert AWAITS in refused.value.details
 
 
 def test_what_is_not_a_database_is_one_sentence(tmp_path: Path) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,18 @@ def test_a_ledger_edited_later_changes_nothing_and_the_server_says_so(cluster: C
     cluster.start("s2")
     cluster.until(lambda: "the ledger was edited" in cluster.log("s2"), "s2 says that it was edited")
     assert cluster.client().balance(2).balance == 200
+
+
+def test_a_database_that_somebody_looks_into_is_worth_another_try(cluster: Cluster) -> None:
+    """Exit code 1: whoever watches over the process starts it again, until the backup is done."""
+    cluster.start_all()
+    cluster.wait_until_in_sync()
+    cluster.terminate("s2")
+    with closing(sqlite3.connect(cluster.data("s2") / "bank.db", isolation_level=None)) as looking:
+        looking.execute("BEGIN")
+        looking.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        assert "bank.db is locked by another process" in says(cluster, "server", "s2", code=1)
+    cluster.start("s2")
 
 
 def test_a_bank_that_does_not_run_cannot_be_reached(cluster: Cluster) -> None:

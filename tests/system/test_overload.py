@@ -138,6 +138,35 @@ def test_a_stock_client_that_writes_too_much_is_told_when_to_come_again(tmp_path
             assert account.balance(10)["balance"] == 1_000_000 + 2 * len(BATCH)
 
 
+def memory_mb(cluster: Cluster, server: str) -> float:
+    status = Path(f"/proc/{cluster.process(server).pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def test_outcomes_of_large_requests_stay_within_the_budget_and_memory_comes_back(tmp_path: Path) -> None:
+    """Each question is 100 bytes, and brings back a request of 8000 operations."""
+    asking = 24
+    with Cluster(tmp_path, limits={"waiting_bytes": 8 * cost_of(8192)}) as cluster:
+        cluster.start_all()
+        primary = cluster.primary()
+        usual_mb = memory_mb(cluster, primary)
+
+        async def ask() -> list[Any]:
+            async with Callers(cluster, primary) as callers:
+                link = await callers.connected()
+                for number in range(asking):
+                    await link.ask("submit", [BATCH, f"c{number}:1"], 40)
+                links = [await callers.connected() for _ in range(asking)]
+                questions = (link.ask("outcome", [f"c{n}:1"], 40) for n, link in enumerate(links))
+                return await asyncio.gather(*questions, return_exceptions=True)
+
+        for answer in asyncio.run(ask()):
+            assert isinstance(answer, Busy) or len(answer["results"]) == len(BATCH)
+        assert peak_mb(cluster, primary) < usual_mb + 60
+        for server in cluster.servers:
+            cluster.until(lambda: memory_mb(cluster, server) < usual_mb + 20, "memory is given back")  # noqa: B023
+
+
 @pytest.mark.long
 def test_a_standby_comes_back_while_batches_go_on(tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster:

@@ -21,7 +21,7 @@ RUSH, STRANGERS = "rush", "strangers"
 """The names of their processes."""
 
 _MODULE = "bankrmi.robustness.chaos.strangers"
-_CONNECTIONS = 11  # One of each kind of traffic, to each target.
+_CONNECTIONS = 15  # One of each kind of traffic, to each target.
 _IDLE = 150  # More to each, which do nothing.
 _SESSIONS = 64
 _AT_MOST_S = 60
@@ -48,7 +48,7 @@ class Crowds:
         ]
         targets.append(f"Pyro.NameServer@{address(WITNESS, seen_by=STRANGERS)}")
         options = ["--harmless", "--connections", str(_CONNECTIONS), "--idle", str(_IDLE)]
-        options += ["--seconds", str(_AT_MOST_S)]
+        options += ["--seconds", str(_AT_MOST_S), "--claims", *self._bank.servers]
         processes.start(STRANGERS, [_MODULE, *targets, *options, "--parent-pid", str(os.getpid())])
         try:
             yield True

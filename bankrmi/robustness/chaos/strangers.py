@@ -1,11 +1,12 @@
 """Traffic of strangers: within every limit on size, as costly as it can be made; bounded in time.
 
     python -m bankrmi.robustness.chaos.strangers OBJECT@HOST:PORT ... [--connections 16] [--seconds 60]
-        [--idle 0] [--harmless] [--parent-pid PID]
+        [--idle 0] [--harmless] [--claims NAME ...] [--parent-pid PID]
 
 Each connection repeats one kind of traffic, the kinds dealt out in turn.  Who is cut off comes back.  With
 --idle so many more connections to each target do nothing at all, half of them without having said a word.
 With --harmless nothing changes an account or makes an entry, so that a journal can still be judged.
+With --claims some say that they are servers of these names, and of names that nobody has.
 
 Rule 1: Pyro's wire is spoken by hand here: a stranger would not use our code either.
 Rule 2: it gives way to who is at work on the same machine: strangers live on others.
@@ -30,7 +31,7 @@ import msgpack
 
 from bankrmi.parent_death import end_with_parent
 
-__all__ = ["HARMLESS", "IDLE", "KINDS", "run"]
+__all__ = ["CLAIMING", "HARMLESS", "IDLE", "KINDS", "run"]
 
 SERPENT, JSON, MSGPACK = 1, 3, 4
 CONNECT, INVOKE, PING = 1, 4, 6
@@ -52,6 +53,8 @@ class Stranger:
     done: Counter[str]
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    claims: Sequence[str] = ()
+    """Names of servers, to be taken in vain."""
 
     def call(self, method: str, args: Sequence[object], flags: int = 0) -> bytes:
         """Return a call in msgpack."""
@@ -68,6 +71,19 @@ class Stranger:
         """Introduce oneself as a stock client does."""
         request = json.dumps({"object": self.object_id, "handshake": "hello"}).encode()
         await self.ask(_frame(CONNECT, request, JSON))
+
+    async def claim(self, role: str, server: str = "") -> None:
+        """Introduce oneself as one of ours."""
+        said = {"protocol": 1, "role": role, "server": server, "start_id": "false"}
+        request = json.dumps({"object": self.object_id, "handshake": said}).encode()
+        await self.ask(_frame(CONNECT, request, JSON))
+
+    def meet_servers(self) -> None:
+        """Ask for what servers ask for, where this stranger is."""
+        account = "bankrmi.account."
+        is_account = self.object_id.startswith(account)
+        standby = "bankrmi.standby." + self.object_id.removeprefix(account)
+        self.object_id = standby if is_account else "bankrmi.witness"
 
     @property
     def is_time(self) -> bool:
@@ -200,6 +216,54 @@ async def _comes_and_goes(stranger: Stranger) -> None:
     stranger.done["greetings"] += 1
 
 
+async def _as_ours(stranger: Stranger) -> None:
+    """Our own clients' handshake, and messages as dear as each serializer allows."""
+    named = stranger.object_id.encode()
+    texts = b'{"object":"%s","method":"m","kwargs":{},"params":[' % named + b'"a",' * 48_000 + b'"a"]}'
+    messages = [
+        _frame(
+            INVOKE, b"('%s','m',[" % named + b",".join(b"%d" % n for n in range(3_900)) + b"],{})", SERPENT
+        ),
+        _frame(INVOKE, texts, JSON),
+        stranger.call("m", [str(number) for number in range(50_000)]),
+        stranger.call("m", [[]] * 16_000),
+        stranger.call("m", [{str(number): 1 for number in range(4_000)}]),
+    ]
+    await stranger.claim("client")
+    for message in itertools.cycle(messages):
+        if not stranger.is_time:
+            return
+        await stranger.ask(message)
+        stranger.done["dear messages with our handshake"] += 1
+
+
+async def _as_servers(stranger: Stranger) -> None:
+    """The names of the configuration, and the largest that servers may say."""
+    entry = [1, 1, "s" * 24, 1, 0, bytes(13), "done", 1, 1, bytes(16)]
+    stranger.meet_servers()
+    for server in itertools.cycle(stranger.claims or ("s1", "s2")):
+        await stranger.claim("server", server)
+        message = stranger.call("checkpoint", [[entry] * 16_000])
+        while stranger.is_time:
+            await stranger.ask(message)
+            stranger.done["large messages in a server's name"] += 1
+
+
+async def _as_servers_with_dicts(stranger: Stranger) -> None:
+    stranger.meet_servers()
+    await stranger.claim("server", (stranger.claims or ("s2",))[-1])
+    await stranger.ask(stranger.call("checkpoint", [[{"a": 1}] * 200_000]))
+    stranger.done["dicts in a server's name"] += 1
+
+
+async def _as_no_server(stranger: Stranger) -> None:
+    stranger.meet_servers()
+    await stranger.claim("server", "s9")
+    await stranger.ask(stranger.call("checkpoint", [[{"a": 1}] * 200_000]))
+    stranger.done["dicts in no server's name"] += 1
+
+
+CLAIMING: tuple[Kind, ...] = (_as_ours, _as_servers, _as_servers_with_dicts, _as_no_server)
 HARMLESS: tuple[Kind, ...] = (
     _nested_json,
     _serpent_numbers,
@@ -215,15 +279,18 @@ HARMLESS: tuple[Kind, ...] = (
 )
 IDLE: tuple[Kind, ...] = (_idle, _says_nothing)
 KINDS: tuple[Kind, ...] = (*HARMLESS[:3], _batches, _big_answers, _json_batches, _oneway, *HARMLESS[3:])
+"""Of strangers; who takes names in vain comes with `CLAIMING`."""
 
 
-async def _connection(address: str, object_id: str, kind: Kind, until: float, done: Counter[str]) -> None:
+async def _connection(
+    address: str, object_id: str, kind: Kind, until: float, done: Counter[str], claims: Sequence[str]
+) -> None:
     host, _, port = address.rpartition(":")
     while time.monotonic() < until:
         writer = None
         try:
             reader, writer = await asyncio.open_connection(host, int(port))
-            stranger = Stranger(object_id, until, done, reader, writer)
+            stranger = Stranger(object_id, until, done, reader, writer, claims)
             await asyncio.wait_for(kind(stranger), max(0.1, until - time.monotonic()))
         except (OSError, EOFError, TimeoutError):
             done["came back"] += 1
@@ -234,7 +301,13 @@ async def _connection(address: str, object_id: str, kind: Kind, until: float, do
 
 
 async def run(
-    targets: Sequence[str], connections: int, seconds: float, kinds: Sequence[Kind], *, idle: int = 0
+    targets: Sequence[str],
+    connections: int,
+    seconds: float,
+    kinds: Sequence[Kind],
+    claims: Sequence[str] = (),
+    *,
+    idle: int = 0,
 ) -> Counter[str]:
     """Let so many connections to each target (OBJECT@HOST:PORT) do their worst; return what they did.
 
@@ -245,7 +318,9 @@ async def run(
     dealt, resting = itertools.cycle(kinds), itertools.cycle(IDLE)
     await asyncio.gather(
         *(
-            _connection(address, object_id, next(dealt if number < connections else resting), until, done)
+            _connection(
+                address, object_id, next(dealt if number < connections else resting), until, done, claims
+            )
             for object_id, _, address in (target.partition("@") for target in targets)
             for number in range(connections + idle)
         )
@@ -261,12 +336,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--idle", type=int, default=0)
     parser.add_argument("--harmless", action="store_true")
+    parser.add_argument("--claims", nargs="*", default=[], metavar="NAME")
     parser.add_argument("--parent-pid", type=int)
     options = parser.parse_args()
     end_with_parent(options.parent_pid)
     os.nice(10)
     kinds = HARMLESS if options.harmless else KINDS
-    done = asyncio.run(run(options.targets, options.connections, options.seconds, kinds, idle=options.idle))
+    if options.claims:
+        kinds = (*CLAIMING, *kinds)
+    work = run(
+        options.targets, options.connections, options.seconds, kinds, options.claims, idle=options.idle
+    )
+    done = asyncio.run(work)
     sys.stdout.write(json.dumps(dict(done)) + "\n")
 
 

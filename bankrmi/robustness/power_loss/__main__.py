@@ -22,9 +22,11 @@ from bankrmi.robustness.power_loss.processes import WITNESS
 from bankrmi.robustness.power_loss.search import Findings, Violation, reference_of, search
 from bankrmi.robustness.power_loss.story import LONG, SHORT, record
 from bankrmi.robustness.power_loss.strace import without_strace
+from bankrmi.written_over import WrittenOver
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 (a folder of our own is made in it)
 _SHOWN = 20
+_PROGRESS = WrittenOver()
 
 
 @click.command()
@@ -69,8 +71,8 @@ def _states(states: int, seed: str, keep: Path, *, short: bool) -> int:
     memory = str(_MEMORY) if _MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="bankrmi-power-", dir=memory) as folder:
         began = time.monotonic()
-        story = record(Path(folder), SHORT if short else LONG, seed=seed, say=_progress)
-        _progress("")
+        story = record(Path(folder), SHORT if short else LONG, seed=seed, say=_PROGRESS.show)
+        _PROGRESS.clear()
         changes = sum(len(disk.operations) for disk in story.disks)
         click.echo(
             f"recorded in {time.monotonic() - began:.0f} s: {len(story.disks)} disks, {changes} operations, "
@@ -78,8 +80,8 @@ def _states(states: int, seed: str, keep: Path, *, short: bool) -> int:
         )
         configuration = load(Path(folder) / f"{WITNESS}.yaml")
         reference = reference_of(story, LEDGER)
-        findings = search(story.disks, reference, configuration, states=states, seed=seed, say=_progress)
-    _progress("")
+        findings = search(story.disks, reference, configuration, states=states, seed=seed, say=_PROGRESS.show)
+    _PROGRESS.clear()
     _tell_states(findings)
     for number, violation in enumerate(findings.violations[:_SHOWN], 1):
         click.echo(f"{violation}\n  kept in {_keep(keep / str(number), violation)}")
@@ -109,8 +111,8 @@ def _keep(folder: Path, violation: Violation) -> Path:
 def _flips(flips: int, seed: str) -> int:
     violations = 0
     for stopped in (True, False):
-        result = flip_bits(flips if stopped else flips // 4, seed=seed, stopped=stopped, say=_progress)
-        _progress("")
+        result = flip_bits(flips if stopped else flips // 4, seed=seed, stopped=stopped, say=_PROGRESS.show)
+        _PROGRESS.clear()
         _tell_flips(result, "stopped in good order" if stopped else "killed")
         violations += len(result.violations)
     return violations
@@ -131,12 +133,6 @@ def _failures(seed: str) -> int:
         click.echo(f"  violation: {each}")
     click.echo(f"{len(CASES)} disks failed under load, {len(wrong)} violations")
     return len(wrong)
-
-
-def _progress(line: str) -> None:
-    """Write over the line before, for a person who waits; nothing where nobody watches."""
-    if sys.stderr.isatty():
-        click.echo(f"\r\033[K{line}", err=True, nl=False)
 
 
 if __name__ == "__main__":

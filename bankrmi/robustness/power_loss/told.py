@@ -12,7 +12,7 @@ from typing import Any
 from bankrmi.replication.messages import Acknowledged, Checkpoint
 from bankrmi.replication.view import View
 from bankrmi.rmi import frames
-from bankrmi.rmi.values import read_call, read_form
+from bankrmi.rmi.values import Bounds, read_call, read_form
 from bankrmi.robustness.power_loss.operations import Told, ToldEntry, ToldEpoch, ToldView
 from bankrmi.server.wire import answer_from_wire, message_from_wire
 
@@ -42,7 +42,7 @@ class Listener:
         reader.feed(data)
         while (frame := reader.take()) is not None:
             if frame.serializer == frames.MSGPACK and frame.kind == frames.RESULT:
-                yield from self._in_answer(read_form(frame.payload, _MOST_ITEMS))
+                yield from self._in_answer(read_form(frame.payload, Bounds(_MOST_ITEMS)))
             elif frame.serializer == frames.MSGPACK and frame.kind == frames.INVOKE:
                 yield from self._in_request(frame)
 
@@ -58,7 +58,7 @@ class Listener:
             yield from _action_ids(form)
 
     def _in_request(self, frame: frames.Frame) -> Iterator[Told]:
-        _, method, arguments, _ = read_call(frame.serializer, frame.payload, _MOST_ITEMS)
+        _, method, arguments, _ = read_call(frame.serializer, frame.payload, Bounds(_MOST_ITEMS))
         if self._witness or method != "checkpoint":
             return
         message = message_from_wire(method, arguments)

@@ -31,7 +31,7 @@ from bankrmi.rmi import Peer
 from bankrmi.robustness.simulator.asked import Asked
 from bankrmi.robustness.simulator.desk import Asking
 from bankrmi.robustness.simulator.failure import Failure
-from bankrmi.server.answering import busy, too_late
+from bankrmi.server.answering import Kept, busy, too_late
 
 if TYPE_CHECKING:
     from bankrmi.robustness.simulator.simulation import Simulation
@@ -90,6 +90,10 @@ class Attempt:
 
     def begin_waiting(self, operations: int) -> None:
         """Nothing is kept of it here."""
+
+    def answer_in_turn(self, _kept: Kept, _made: Callable[[Any], None]) -> None:
+        """No request here is so long."""
+        raise AssertionError("an answer here would take more than a turn")
 
     def give_up(self) -> None:
         """The server says that it has taken too long."""

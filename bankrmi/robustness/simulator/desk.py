@@ -60,6 +60,7 @@ class Desk:
             now_ms=lambda: self._world.now_ms,
             room=WaitingRoom(bounds.waiting_bytes, slow_ms=SLOW_SHARE * TIMEOUT_MS),
             rates=EntryRates(bounds.rate, bounds.rate, full_batch=bounds.full_batch),
+            operations_per_request=bounds.full_batch,
             timeout_ms=TIMEOUT_MS,
         )
         self._inside: dict[Waiting, tuple[Hashable, int]] = {}  # With what makes two the same, and its cost.
@@ -107,7 +108,7 @@ class Desk:
                 self._check_entered(waiting, None, cost_of(0))
             case CallersGone(tokens=gone):
                 for waiting in gone:
-                    del self._inside[waiting]
+                    self._inside.pop(waiting, None)  # What was to be looked up was not in yet.
         self._process.carrier.take(event)
 
     def answer(self, token: Any, reply: Reply) -> None:

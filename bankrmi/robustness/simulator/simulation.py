@@ -19,6 +19,7 @@ from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.effects import Decided, Read, Reply
 from bankrmi.replication.settings import Settings
 from bankrmi.robustness.checker.verdict import judge
+from bankrmi.robustness.checker.without_collector import without_collector
 from bankrmi.robustness.simulator.asked import Asked
 from bankrmi.robustness.simulator.chart import chart
 from bankrmi.robustness.simulator.client import OPERATIONS_AT_MOST, SimulatedClient
@@ -307,7 +308,8 @@ def simulate(
     )
     failure = None
     try:
-        simulation.run()
+        with without_collector():
+            simulation.run()
     except Failure as broken:
         failure = broken
     except BrokenInvariant as broken:

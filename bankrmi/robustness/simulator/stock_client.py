@@ -7,15 +7,16 @@ Our own clients are soon elsewhere.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bankrmi.errors import BankError, Busy
 from bankrmi.replication.effects import Read, Reply
 from bankrmi.replication.events import ReadArrived
 from bankrmi.rmi import Peer
 from bankrmi.robustness.simulator.asked import Asked
-from bankrmi.server.answering import too_late
+from bankrmi.server.answering import Kept, too_late
 
 if TYPE_CHECKING:
     from bankrmi.robustness.simulator.server import SimulatedServer
@@ -63,6 +64,10 @@ class StockAttempt:
 
     def begin_waiting(self, operations: int) -> None:
         """Nothing is kept of it here."""
+
+    def answer_in_turn(self, _kept: Kept, _made: Callable[[Any], None]) -> None:
+        """No request here is so long."""
+        raise AssertionError("an answer here would take more than a turn")
 
     def give_up(self) -> None:
         """The server says that it has taken too long."""

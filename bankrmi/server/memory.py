@@ -1,0 +1,84 @@
+"""Gives memory back to the system after a peak.
+
+What was freed stays with the process: the C library keeps freed pages between those in use, Python's
+collector leaves cycles for later, SQLite keeps what it has read. All are asked to let go once there is
+nothing to do, and only if there is much. (Measured after 64 clients with batches: 90 MB; 83 without the
+freed pages, 66 without SQLite's; 51 before.)
+
+Rule 1: never while somebody waits or entries arrive: it takes some milliseconds.
+Rule 2: it is tried once after each time of work, and not while little has grown (`WORTH_BYTES`).
+Assumption: Linux; without glibc (`malloc_trim`) only the collector is asked.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["Memory"]
+
+IDLE_MS = 500.0
+"""For so long there was nothing to do."""
+
+WORTH_BYTES = 4 << 20
+"""By so much the process has to have grown since memory was last given back."""
+
+_STATM = Path("/proc/self/statm")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class Memory:
+    """That of this process; `busy` tells whether somebody waits, `tip` how far the journal
+    goes, and `shrink` gives up what is kept on purpose."""
+
+    def __init__(
+        self,
+        busy: Callable[[], bool],
+        tip: Callable[[], int],
+        now_ms: Callable[[], float],
+        shrink: Callable[[], None],
+        *,
+        resident: Callable[[], int] | None = None,
+    ) -> None:
+        self._busy = busy
+        self._now_ms = now_ms
+        self._resident = resident or resident_bytes
+        self._shrink = shrink
+        self._tip = tip
+        self._seen_tip = -1
+        self._busy_ms: float | None = now_ms()  # When there was work last; None once that is dealt with.
+        self._least = 0
+
+    def tick(self) -> None:
+        """Look whether it is time."""
+        tip = self._tip()
+        if self._busy() or tip != self._seen_tip:
+            self._seen_tip, self._busy_ms = tip, self._now_ms()
+        elif self._busy_ms is not None and self._now_ms() - self._busy_ms >= IDLE_MS:
+            self._busy_ms = None
+            if self._resident() - self._least >= WORTH_BYTES:
+                self._shrink()
+                gc.collect()
+                _trim(0)
+                self._least = self._resident()
+
+
+def resident_bytes() -> int:
+    """Return how much of this process is in memory."""
+    return int(_STATM.read_text().split()[1]) * _PAGE_BYTES
+
+
+def _find_trim() -> Callable[[int], object]:
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError):
+        return lambda _: None
+    trim.argtypes, trim.restype = [ctypes.c_size_t], ctypes.c_int
+    found: Callable[[int], object] = trim
+    return found
+
+
+_trim = _find_trim()

@@ -1,0 +1,34 @@
+"""How much may happen in a search, and which parts of the world there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Bounds"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Within these every order of events is tried."""
+
+    servers: int = 2
+    epochs: int = 3
+    """The highest epoch that can be won."""
+    requests: int = 2
+    crashes: int = 1
+    disks: int = 0
+    """How often a server starts with another disk than before: an empty one, or the one put aside."""
+    restores: int = 0
+    """How often the witness loses its memory and is restored."""
+    members: int | None = None
+    """So many servers are in sync at first; None: all. The first one leads."""
+    copies_min: int = 1
+    switchover: bool = True
+    leases: tuple[int, ...] = ()
+    """The lengths that a process may draw for its lease, in moments; none: every read is confirmed."""
+    pipelined: bool = False
+    """Commits are events (ADR 22): the loop goes on while the disk writes."""
+    writes: int = 2
+    """So many may be on their way to a disk at once, if pipelined."""
+    latent: bool = True
+    """A copy in sync that lacks something is a loss already, before it leads."""

@@ -1,0 +1,179 @@
+"""What a leader does: decide, acknowledge, let in, go on alone, hand over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.model.disks import has_room
+from tests.model.laws import Laws, Step
+from tests.model.rules import Rule
+from tests.model.state import Entry, Journal, Members, Proposal, Server, State, Write, common
+from tests.model.witness import propose, with_member, without_member
+
+__all__ = ["acts", "happenings", "matched_by"]
+
+
+def acts(laws: Laws, server: Server) -> bool:
+    """Whether it leads, and its adopting that is durable (A2)."""
+    if not server.leads:
+        return False
+    return server.disk.adopted == server.memory.adopted or not laws.keep(Rule.A2_LEADS)
+
+
+def matched_by(laws: Laws, state: State, epoch: int, place: int, incarnation: int) -> int:
+    """Return how much of the primary's journal a disk of a server is known to hold (A5)."""
+    if not laws.keep(Rule.A5_EPOCH):
+        epoch = 0
+    any_disk = not laws.keep(Rule.A5_DISK)
+    known = (
+        one.matched
+        for one in state.acknowledgements
+        if one.epoch == epoch and one.server == place and (any_disk or one.incarnation == incarnation)
+    )
+    return max(known, default=0)
+
+
+def happenings(laws: Laws, state: State, place: int) -> Iterator[Step]:
+    """Return what one leader may do now."""
+    server = state.servers[place]
+    if not acts(laws, server):
+        return
+    may_act = laws.may_act(bool(server.writes))
+    if may_act and not server.stopped and has_room(laws, server):
+        yield from _decide(laws, state, place, server)
+    if may_act or not laws.keep(Rule.A1_OWN_DISK):
+        yield from _acknowledge(laws, state, place, server)
+    if may_act:
+        if server.memory.adopted == state.view.epoch:
+            yield from _change_the_view(laws, state, place, server)
+        yield from _look_after_joiners(laws, state, place, server)
+
+
+def _decide(laws: Laws, state: State, place: int, server: Server) -> Iterator[Step]:
+    """Journal a request, and send it; the commit follows."""
+    memory = server.memory
+    for request in range(1, laws.bounds.requests + 1):
+        known = any(entry.request == request for entry in memory.journal)
+        if (known and laws.keep(Rule.O1_ONCE)) or len(memory.journal) > laws.bounds.requests:
+            continue
+        journal = (*memory.journal, Entry(memory.adopted, request))
+        write = Write(memory._replace(journal=journal))
+        deciding = state.with_server(place, server._replace(writes=(*server.writes, write)))
+        yield ("decides", place, request), _send(deciding, place, memory.adopted, memory.journal, journal)
+
+
+def _send(state: State, place: int, epoch: int, before: Journal, journal: Journal) -> State:
+    """What was sent of a journal is the beginning of what is sent of a longer one."""
+    for message in state.sent:
+        if (message.epoch, message.leader, message.journal) == (epoch, place, before):
+            longer = message._replace(journal=journal)
+            return state._replace(sent=state.sent - {message} | {longer})
+    return state
+
+
+def _acknowledge(laws: Laws, state: State, place: int, server: Server) -> Iterator[Step]:
+    """A1: answer what every copy that counts holds."""
+    journal = server.memory.journal
+    if sum(map(bool, server.members)) < laws.bounds.copies_min:
+        return
+    limit = common(server.disk.journal, journal) if laws.keep(Rule.A1_OWN_DISK) else len(journal)
+    if laws.keep(Rule.A1_COPIES):
+        held = (
+            matched_by(laws, state, server.memory.adopted, other, incarnation)
+            for other, incarnation in _counting(laws, state, place, server)
+        )
+        limit = min(limit, min(held, default=limit))
+    if not laws.keep(Rule.A1_RECORDED):
+        limit = max(limit, sum(entry.epoch < server.memory.adopted for entry in journal))
+    for matched in range(1, min(limit, len(journal)) + 1):
+        answered = state.acknowledged | set(enumerate(journal[:matched], 1))
+        if answered != state.acknowledged or matched > server.reached:
+            reached = server._replace(reached=max(server.reached, matched))
+            answering = state._replace(acknowledged=answered).with_server(place, reached)
+            yield ("answers up to", place, matched), answering
+
+
+def _counting(laws: Laws, state: State, place: int, server: Server) -> Iterator[tuple[int, int]]:
+    """Return the disks without which nothing is acknowledged: members and mandatory joiners (V3)."""
+    for other, member in enumerate(server.members):
+        joiner = server.mandatory[other]
+        if other == place or (member and _counts_as_gone(laws, state, place, server, other)):
+            continue
+        if member and (not joiner or laws.keep(Rule.V8_NAMED_DISK)):
+            yield other, member
+        if joiner and (member or laws.keep(Rule.V3_MANDATORY)):
+            yield other, joiner
+
+
+def _counts_as_gone(laws: Laws, state: State, place: int, server: Server, other: int) -> bool:
+    if laws.keep(Rule.V2_FIRST):
+        return False
+    return Proposal(place, without_member(server.members, other)) in state.proposals
+
+
+def _change_the_view(laws: Laws, state: State, place: int, server: Server) -> Iterator[Step]:
+    """V2, V3, V5, and V6: another proposal from the same epoch settles what is unsettled."""
+    for other, member in enumerate(server.members):
+        if other == place:
+            continue
+        if member and sum(map(bool, server.members)) > laws.bounds.copies_min:
+            alone = propose(laws, state, Proposal(place, without_member(server.members, other)))
+            if alone is not None:
+                yield ("proposes to go on without", place, other), alone
+        if server.mandatory[other]:
+            yield from _let_in(laws, state, place, server, other)
+        elif member and laws.bounds.switchover:
+            yield from _hand_over(laws, state, place, server, other)
+    settled = propose(laws, state, Proposal(place, server.members))
+    if settled is not None:
+        yield ("proposes to go on as before", place), settled
+
+
+def _let_in(laws: Laws, state: State, place: int, server: Server, other: int) -> Iterator[Step]:
+    """V3: it holds what was ever acknowledged, and what this process began with."""
+    joiner = server.mandatory[other]
+    held = matched_by(laws, state, server.memory.adopted, other, joiner)
+    if held < server.reached and laws.keep(Rule.V3_EVERYTHING):
+        return
+    waiting = server._replace(unsettled=server.unsettled | 1 << other)
+    view = Proposal(place, with_member(server.members, other, joiner))
+    proposed = propose(laws, state.with_server(place, waiting), view)
+    if proposed is not None:
+        yield ("proposes to let in", place, other), proposed
+
+
+def _hand_over(laws: Laws, state: State, place: int, server: Server, other: int) -> Iterator[Step]:
+    """V5: when the target has everything, and this server answers nobody any more."""
+    journal = server.memory.journal
+    held = matched_by(laws, state, server.memory.adopted, other, server.members[other])
+    if server.disk.journal != journal or held < len(journal):
+        return
+    stopped = server._replace(stopped=laws.keep(Rule.V5_STOPS))
+    proposed = propose(
+        laws, state.with_server(place, stopped), Proposal(other, server.members, handed_over_by=place)
+    )
+    if proposed is not None:
+        yield ("hands over to", place, other), proposed
+
+
+def _look_after_joiners(laws: Laws, state: State, place: int, server: Server) -> Iterator[Step]:
+    """Wait for a joiner, or not any more; and resume after a switchover, which a rule forbids."""
+    for other, joins in enumerate(state.servers):
+        if other == place or server.members[other] == joins.incarnation:
+            continue
+        waits, bit = server.mandatory[other], 1 << other
+        settled = not server.unsettled & bit or not laws.keep(Rule.V6_SETTLE)
+        another = waits != joins.incarnation and joins.disk.adopted
+        if another and (not waits or settled or not laws.keep(Rule.V3_OTHER_DISK)):
+            yield ("waits for the joiner", place, other), _waiting(state, place, other, joins.incarnation)
+        if waits and settled:
+            yield ("waits no more for", place, other), _waiting(state, place, other, 0)
+    if server.stopped and not laws.keep(Rule.V5_RESUME):
+        yield ("resumes", place), state.with_server(place, server._replace(stopped=False))
+
+
+def _waiting(state: State, place: int, other: int, incarnation: int) -> State:
+    server = state.servers[place]
+    mandatory: Members = with_member(server.mandatory, other, incarnation)
+    unsettled = server.unsettled if incarnation else server.unsettled & ~(1 << other)
+    return state.with_server(place, server._replace(mandatory=mandatory, unsettled=unsettled))

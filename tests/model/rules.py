@@ -1,0 +1,60 @@
+"""The rules that can be switched off, each to show what it is for."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["PIPELINED_ONLY", "SECOND_LOCKS", "Rule"]
+
+
+class Rule(StrEnum):
+    """One rule of docs/design.md, or one clause of it; the name begins with the rule's."""
+
+    A1_COPIES = "an answer waits until every copy in sync has acknowledged"
+    A1_OWN_DISK = "an answer waits until the primary's own disk has the entry"
+    A1_STANDBY_DISK = "a standby acknowledges what is durable, not what it has in memory"
+    A1_RECORDED = "a recorded outcome waits like any other answer"
+    A2_ADOPTED = "no checkpoint of an epoch below the adopted one is taken"
+    A2_ACTS = "a standby acknowledges in an epoch only when its adoption is durable"
+    A2_LEADS = "a primary acts in an epoch only when its adoption is durable"
+    A3_LATE = "nothing is removed merely because a message ends earlier"
+    A3_BASE = "a message of a newer epoch removes nothing up to the base that the primary began with"
+    A3_CONFLICT = "what conflicts with the primary's entries is removed"
+    A5_EPOCH = "an acknowledgement counts in its epoch only"
+    A5_DISK = "an acknowledgement counts only from the disk that is named"
+    V2_FIRST = "going on alone is won before anything is acknowledged alone"
+    V3_MANDATORY = "a joiner that may win its way in is waited for"
+    V3_EVERYTHING = "a joiner is let in when it holds everything that was acknowledged"
+    V3_INHERITED = "and what the primary began with"
+    V3_OTHER_DISK = "while a let-in is unsettled, no other disk takes the joiner's place"
+    V4_FRESH = "a primary that starts again leads in a fresh epoch only"
+    V5_STOPS = "a primary that hands over takes no requests and reads"
+    V5_RESUME = "and resumes only by winning, if its gift may still win"
+    V6_SETTLE = "a proposal whose answer was lost may still win"
+    V7_MEMBER = "only a member takes over"
+    V8_NEW_MEMBER = "a server with another disk is not the member that the view names"
+    V8_NAMED_DISK = "a new disk does not count in the named one's place before the view names it"
+    V8_WITNESS_ONLY = "an empty server believes only what the witness says after its start"
+    V9_RESTORE = "a restore goes by the highest adopted epoch, not by the newest journal"
+    O1_ONCE = "a request that is in the journal is not decided again"
+    R1_UNSETTLED = "a primary with a let-in that may win is not alone"
+    R2_LEASE = "a primary reads by itself only while it holds every lease"
+    R3_WAIT = "a server leads when the leases are over that it granted"
+    R3_LEADS = "and that counts when it leads, not when it proposes"
+    R3_LENGTH = "the lease that a message names binds, not the receiver's own setting"
+    R3_RESTART = "a new process waits, too"
+    R3_NOTED = "and for the longest lease that its disk has noted, not for its own setting"
+    R3_EVERY = "the leases granted to every server count, not the newest alone"
+    R3_PROOF = "a proof of death counts against grants made before the look began"
+
+
+PIPELINED_ONLY = frozenset({Rule.A1_STANDBY_DISK, Rule.A2_ACTS, Rule.A2_LEADS})
+"""Where a commit holds everything up, these cannot be broken."""
+
+SECOND_LOCKS = frozenset({Rule.R3_EVERY, Rule.V8_WITNESS_ONLY})
+"""Without one of these no search has gone wrong yet: another rule stands before it.
+
+R3_EVERY: whoever leads a newer epoch was a member, and has waited for what it granted itself; so no older
+primary reads any more. V8_WITNESS_ONLY: what V3_OTHER_DISK and V8_NAMED_DISK do not stop is a restore that is
+misled by the copy of a deposed primary.
+"""

@@ -1,0 +1,67 @@
+"""Proposals and the view: exactly one proposal wins, however late, whoever is dead meanwhile (V6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.model.laws import Laws, Step
+from tests.model.rules import Rule
+from tests.model.state import Members, Proposal, Server, State, View
+
+__all__ = ["happenings", "propose", "with_member", "without_member"]
+
+
+def propose(laws: Laws, state: State, proposal: Proposal) -> State | None:
+    """Return the world in which it may win from now on; None if that is this one."""
+    if state.view.epoch >= laws.bounds.epochs or proposal in state.proposals:
+        return None
+    return state._replace(proposals=state.proposals | {proposal})
+
+
+def with_member(members: Members, place: int, incarnation: int) -> Members:
+    """Return the members with one more, or with another disk of it."""
+    return (*members[:place], incarnation, *members[place + 1 :])
+
+
+def without_member(members: Members, place: int) -> Members:
+    """Return the members without one."""
+    return with_member(members, place, 0)
+
+
+def happenings(laws: Laws, state: State) -> Iterator[Step]:
+    """Let any proposal win; lose the view, and be restored."""
+    epoch = state.view.epoch + 1
+    if epoch > laws.bounds.epochs:
+        return
+    for proposal in state.proposals:
+        won = state._replace(view=View(epoch, *proposal), proposals=frozenset())
+        yield ("wins", proposal.primary, epoch, *proposal.members), won
+    if state.restores and all(not server.writes and server.aside is None for server in state.servers):
+        yield from _restored(laws, state, epoch)
+
+
+def _restored(laws: Laws, state: State, epoch: int) -> Iterator[Step]:
+    """V9: all hold still; a history of its own, so nothing that is on its way fits any more (ADR 6).
+
+    Within a bound one epoch more is as good as a thousand: nobody here tells of views that were won.
+    """
+
+    def newest_epoch(server: Server) -> tuple[int, ...]:
+        return (server.disk.adopted, int(server.disk.led))
+
+    def newest_journal(server: Server) -> tuple[int, ...]:
+        journal = server.disk.journal
+        return (journal[-1].epoch if journal else 0, len(journal))
+
+    by = newest_epoch if laws.keep(Rule.V9_RESTORE) else newest_journal
+    place = max(range(len(state.servers)), key=lambda other: by(state.servers[other]))
+    alone = with_member((0,) * len(state.servers), place, state.servers[place].incarnation)
+    restored = state._replace(
+        view=View(epoch, place, alone),
+        proposals=frozenset(),
+        servers=tuple(server.follower() for server in state.servers),
+        sent=frozenset(),
+        acknowledgements=frozenset(),
+        restores=state.restores - 1,
+    )
+    yield ("is named by a restore", place, epoch), restored

@@ -1,4 +1,6 @@
-"""May this view follow that one?  What the witness checks before it lets a proposal win.  Pure.
+"""May this view follow that one?  What the witness decides about a proposal: compare, check, set.  Pure.
+
+Production's witness, the simulated one, the exhaustive search's and the scenarios' all decide by this.
 
 The servers' own rules (V1 to V9) make only legal proposals; this is the second lock on the door, for a server
 that is wrong, and for whatever else may speak to the witness.
@@ -6,16 +8,43 @@ that is wrong, and for whatever else may speak to the witness.
 Rule 1: within a history, the epoch grows by one. Another history begins only with the first view (epoch 1)
         or by force: a forced takeover (V7), or a restore, which needs a witness that holds nothing.
 Rule 2: a history that ended never comes back.
-Rule 3: who leads was in sync before, on the same disk; and only a primary that stays lets others in.
+Rule 3: a proposal wins once, over the view that it was made for; one that comes twice has won both times: it
+        names the process that made it, so nobody else takes its victory for his own.
+Rule 4: who leads was in sync before, on the same disk; and only a primary that stays lets others in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container
+from dataclasses import dataclass
 
+from bankrmi.coordination.coordinator import Expected
 from bankrmi.replication.view import View
 
-__all__ = ["objection"]
+__all__ = ["Verdict", "decided", "objection"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What becomes of a proposal."""
+
+    follows: bool = False
+    """It has to be kept: it is the view from now on."""
+    won: bool = False
+    """It is the view, from now on or already."""
+    objection: str | None = None
+    """Why it can never follow, though it was made for the view that there is."""
+
+
+def decided(
+    current: View | None, expected: Expected, proposed: View, past_histories: Container[str] = ()
+) -> Verdict:
+    """Return what becomes of a proposal to follow `expected`, where `current` is the view."""
+    held = None if current is None else (current.history, current.epoch)
+    if held != expected:
+        return Verdict(won=current == proposed)
+    reason = objection(current, proposed, past_histories)
+    return Verdict(objection=reason) if reason is not None else Verdict(follows=True, won=True)
 
 
 def objection(current: View | None, proposed: View, past_histories: Container[str] = ()) -> str | None:

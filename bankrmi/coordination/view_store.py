@@ -28,7 +28,7 @@ from typing import Any
 import apsw
 
 from bankrmi.coordination.coordinator import Expected
-from bankrmi.coordination.succession import objection
+from bankrmi.coordination.succession import decided
 from bankrmi.errors import BrokenInvariant, InvalidRequest, OperationFailed
 from bankrmi.replication.view import View
 from bankrmi.storage.database import locked_by_another, own_directory, private_opener, sync_directory
@@ -162,18 +162,13 @@ class ViewStore:
                 return
 
     def propose(self, service: str, expected: Expected, view: View) -> tuple[bool, View | None]:
-        """Return whether `view` is the view now, and what is; raise InvalidRequest if it can never be.
-
-        A proposal that arrives twice (its sender did not hear the first answer) has won both times:
-        it names the process that made it, so nobody else takes its victory for his own.
-        """
+        """Return whether `view` is the view now, and what is; raise InvalidRequest if it can never be."""
         current = self.current(service)
-        held = None if current is None else (current.history, current.epoch)
-        if held != expected:
-            return current == view, current
-        reason = objection(current, view, _PastHistories(self, service))
-        if reason is not None:
-            raise InvalidRequest(f"the witness refuses the proposed view: {reason}")
+        verdict = decided(current, expected, view, _PastHistories(self, service))
+        if verdict.objection is not None:
+            raise InvalidRequest(f"the witness refuses the proposed view: {verdict.objection}")
+        if not verdict.follows:
+            return verdict.won, current
         self._append(service, view)
         return True, view
 

@@ -14,9 +14,6 @@ __all__ = ["Pace"]
 MEASURED_MS = 1_000.0
 """Over how long the usual speed is measured."""
 
-LEAST_USUAL = 20_000
-"""Entries a second that are taken for usual when less was measured: a bank that was idle may be busy now."""
-
 FORGET_MS = 200.0
 """What was not used in so long is not saved up for a burst."""
 
@@ -24,8 +21,9 @@ FORGET_MS = 200.0
 class Pace:
     """The speed of one primary, in entries."""
 
-    def __init__(self, now_ms: float) -> None:
-        self._usual_per_ms = LEAST_USUAL / 1_000
+    def __init__(self, now_ms: float, least_per_ms: float) -> None:
+        """`least_per_ms` is taken for usual when less was measured: a bank that was idle may be busy now."""
+        self._least_per_ms = self._usual_per_ms = least_per_ms
         self._since_ms = now_ms
         self._decided = 0
         self._window_ms: float | None = (
@@ -49,7 +47,7 @@ class Pace:
         passed_ms = now_ms - self._since_ms
         if passed_ms >= MEASURED_MS:
             measured = self._decided / passed_ms
-            self._usual_per_ms = max(LEAST_USUAL / 1_000, measured, (self._usual_per_ms + measured) / 2)
+            self._usual_per_ms = max(self._least_per_ms, measured, (self._usual_per_ms + measured) / 2)
             self._since_ms, self._decided = now_ms, 0
 
     def may_decide(self, now_ms: float) -> bool:

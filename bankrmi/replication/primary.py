@@ -54,9 +54,6 @@ CATCH_UP_WINDOW_BYTES = 1 << 20
 SENT_AT_ONCE = 2
 """Messages of older entries that one answer calls forth: they are read from the disk, and others wait."""
 
-LAG_NOTICED = 8192
-"""Entries that a joiner may lag without anybody else being slowed down."""
-
 NEWS_BEACONS = 20
 """A primary that is well reads the view once in so many beacons (V6)."""
 
@@ -79,7 +76,7 @@ class Primary:
         self.membership = Membership(self)
         self.reads = Reads(self)
         self._queue = RequestQueue()
-        self._pace = Pace(replica.now_ms)
+        self._pace = Pace(replica.now_ms, replica.settings.usual_per_ms)
         self._lagging = False  # A joiner does, so far that groups leave it room.
         self._group: list[Entry] = []
         self._number = 0
@@ -187,9 +184,9 @@ class Primary:
 
     def _look_who_lags(self) -> None:
         """Note whether a joiner lags so far that groups have to leave it room."""
-        tip = self.replica.journal.tip.action_id
+        tip, noticed = self.replica.journal.tip.action_id, self.replica.settings.lag_noticed
         self._lagging = any(
-            peer.linked and peer.standing is Standing.CATCHING_UP and peer.lag(tip) > LAG_NOTICED
+            peer.linked and peer.standing is Standing.CATCHING_UP and peer.lag(tip) > noticed
             for peer in self.peers.values()
         )
         if not self._lagging:

@@ -25,6 +25,10 @@ class Settings:
     first: bool = False
     group_bytes: int = 1 << 20
     group_bytes_per_ms: float = 7_500
+    lag_noticed: int = 8192
+    """Entries that a joiner may lag without anybody else being slowed down."""
+    usual_per_ms: float = 20
+    """New entries that are taken for usual where fewer were measured: see `pace`."""
     catch_up_operations: int = 2048
     catch_up_bytes: int = 1 << 18
     copy_from_operations: int = 500_000

@@ -156,7 +156,10 @@ class FramedConnection(asyncio.Protocol):
         self._draining = self._limits.discarded_bytes
         self.waiting_since = self._loop.time()
         if self._transport.can_write_eof() and not self._transport.is_closing():
-            self._transport.write_eof()
+            try:
+                self._transport.write_eof()
+            except OSError:  # It is gone, and nobody has told us yet.
+                self.abort()
 
     def _drain(self, count: int) -> None:
         self._draining -= count

@@ -35,8 +35,13 @@ PATIENT_MS = 2_000.0
 class Served(Protocol):
     """Who serves: the driver."""
 
-    replica: Replica
-    journal: SqliteJournal
+    @property
+    def replica(self) -> Replica:
+        """Its rules."""
+
+    @property
+    def journal(self) -> SqliteJournal:
+        """What it writes to now."""
 
     def take(self, event: Event) -> None:
         """Give an event to the rules."""
@@ -86,13 +91,18 @@ class Exports:
         server: str,
         now_ms: Callable[[], float],
         timeout_ms: float,
+        page: int = PAGE,
     ) -> None:
         self._driver = driver
+        self._at_once = page
         self._accounts = accounts
         self._server = server
         self._now_ms = now_ms
         self._timeout_ms = timeout_ms
         self._exports: dict[str, _Export] = {}
+
+    def __len__(self) -> int:
+        return len(self._exports)
 
     def ask(self, call: Call) -> None:
         """Answer (state, page, name of the next page) to `export(next page, leading)`."""
@@ -170,11 +180,11 @@ class Exports:
     def _page(self, export: _Export) -> dict[str, Any]:
         export.asked_ms = self._now_ms()
         try:
-            rows = self._accounts().page(export.snapshot, PAGE)
+            rows = self._accounts().page(export.snapshot, self._at_once)
         except OperationFailed:
             self._end(export)
             raise
-        following = export.next if len(rows) == PAGE else None
+        following = export.next if len(rows) == self._at_once else None
         if following is None:
             self._end(export)
         return {**export.about, "balances": rows, "next": following}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bankrmi.coordination.succession import objection
+from bankrmi.coordination.succession import Verdict, decided, objection
 from bankrmi.replication.view import View
 from tests.coordination.views import both, first, forced
 
@@ -62,3 +62,14 @@ ILLEGAL = {
 def test_what_no_rule_allows_is_refused_and_says_why(change: tuple[View | None, View, str]) -> None:
     current, proposed, words = change
     assert words in (objection(current, proposed, {"h0", "h1"}) or "no objection")
+
+
+def test_a_proposal_wins_over_the_view_that_it_was_made_for_and_no_other() -> None:
+    first = View.first(history="h", server="s1", start_id="s1#1", incarnation="disk")
+    second = first.started_again("s1#2")
+    assert decided(None, None, first) == Verdict(follows=True, won=True)
+    assert decided(first, ("h", 1), second) == Verdict(follows=True, won=True)
+    assert decided(second, ("h", 1), second) == Verdict(won=True), "it came twice"
+    assert decided(second, ("h", 1), first.started_again("s1#3")) == Verdict()
+    assert decided(first, None, first.started_again("s1#2")) == Verdict()
+    assert decided(second, ("h", 2), first).objection is not None

@@ -16,6 +16,7 @@ from typing import Any
 
 from bankrmi.bank.accounts import Accounts, packed
 from bankrmi.bank.operations import Deposit, Withdraw
+from bankrmi.coordination.succession import decided
 from bankrmi.replication import effects as do
 from bankrmi.replication import messages as say
 from bankrmi.replication.events import (
@@ -248,8 +249,9 @@ class Bank:
 
     def decide(self, view: View, expected: tuple[str, int] | None) -> View | None:
         """Let a proposal win, or not; return the view as it is then."""
-        known = (self.view.history, self.view.epoch) if self.view is not None else None
-        if known == expected:
+        verdict = decided(self.view, expected, view)
+        assert verdict.objection is None, verdict.objection
+        if verdict.follows:
             self.view = view
             self.trace.append(f"witness: {view_in_words(view)}")
         return self.view

@@ -137,10 +137,9 @@ def test_nothing_is_acknowledged_without_a_joiner_that_has_been_sent_everything(
     assert "s1 answers d:1: done 161 at 61" in bank.told()
 
 
-def test_groups_leave_room_while_a_joiner_lags_and_it_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_leave_room_while_a_joiner_lags_and_it_wins() -> None:
     """Whoever decides as fast as it can: the joiner gains twice what is added, or the usual is halved."""
-    monkeypatch.setattr(leading, "LAG_NOTICED", 40)
-    bank = left_behind(400, catch_up_operations=20)
+    bank = left_behind(400, catch_up_operations=20, lag_noticed=40)
     joining(bank)
     number = gained = 0
     peer = leader(bank).peers["s2"]

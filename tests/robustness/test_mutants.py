@@ -26,6 +26,8 @@ pytestmark = pytest.mark.timeout(300)
 ROOT = Path(__file__).parents[2]
 
 QUICK = {
+    "patience-drops-the-connection": 8,
+    "queue-without-a-bound": 8,
     "acknowledge-before-standby": 5,
     "commit-after-answering": 5,
     "no-roll-back": 10,
@@ -39,14 +41,12 @@ QUICK = {
     "forget-request-ids-after-failover": 10,
     "retry-failed-fsync": 20,
     "no-budget-a-turn": 5,
-    "patience-drops-the-connection": 8,
     "queue-a-retry-twice": 5,
-    "queue-without-a-bound": 8,
 }
 """Bugs that are found soon, and the seeds that each may take."""
 
 
-@pytest.mark.but_first_long(4)
+@pytest.mark.but_first_long(6)
 @pytest.mark.parametrize(("name", "seeds"), QUICK.items())
 def test_a_planted_bug_is_found(name: str, seeds: int) -> None:
     found = hunt(name, seeds=seeds)

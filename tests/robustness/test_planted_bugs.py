@@ -13,18 +13,24 @@ from itertools import chain
 import pytest
 
 from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.snapshot import Snapshot
 from bankrmi.client.attempts import Attempts
 from bankrmi.client.decisions import Decision, Wait
 from bankrmi.replication.answers import Answers
 from bankrmi.replication.entry import Scalar
+from bankrmi.replication.membership import Membership
 from bankrmi.replication.primary import Primary
 from bankrmi.replication.view import View
 from bankrmi.robustness.mutants import planted
+from bankrmi.robustness.simulator import load
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.promises import Promises
 from bankrmi.robustness.simulator.simulation import simulate
 from bankrmi.server.copy_serving import CopyServer
+from bankrmi.server.exporting import Exports
 from bankrmi.server.rates import EntryRates
+from bankrmi.server.service_rate import ServiceRate
+from bankrmi.server.waiting import WaitingRoom
 from bankrmi.storage import journal as storage
 from bankrmi.storage.journal import SqliteJournal
 
@@ -33,14 +39,14 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 pytestmark = pytest.mark.timeout(300)
 
 
-def found(rule: str, *, servers: int = 2, seeds: int, first: int = 0) -> int:
+def found(rule: str, *, servers: int = 2, seeds: int, first: int = 0, under_load: bool = False) -> int:
     """Return the first seed that fails with this rule; any other failure on the way is looked past.
 
     `first` saves time: it found the bug when this was written. All `seeds` are tried if it finds it no more.
     """
     others = []
     for seed in chain([first], range(seeds)):
-        failure = simulate(seed, servers=servers).failure
+        failure = simulate(seed, servers=servers, under_load=under_load).failure
         if failure is not None and re.search(rule, failure.rule):
             return seed
         if failure is not None:
@@ -171,6 +177,40 @@ def test_a_copy_that_is_kept_for_nobody_is_found(monkeypatch: pytest.MonkeyPatch
     """Its joiner is gone, and no other one ever gets any."""
     monkeypatch.setattr(CopyServer, "_drop_if_unwanted", lambda _: None)
     found("in sync are .* up are", servers=3, seeds=10)
+
+
+def test_an_export_of_what_is_not_acknowledged_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A standby shows what it holds, whatever the primary has acknowledged."""
+    monkeypatch.setattr(Exports, "_acknowledged", lambda _: 1 << 60)
+    found("the acknowledged entry at action id .* is missing from its journal", seeds=40, first=7)
+
+
+def test_an_export_that_is_of_no_one_moment_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page shows the accounts as they are when it is their turn."""
+    monkeypatch.setattr(Snapshot, "remember", lambda *_: None)
+    found(r"exports \[.*, and at \d+ they were", seeds=40)
+
+
+def test_a_bank_that_is_beset_and_tells_nobody_that_it_is_busy_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever comes may wait, as long as it takes."""
+    monkeypatch.setattr(load, "cost_of", lambda _: 1 << 40)
+    monkeypatch.setattr(ServiceRate, "wait_ms", lambda *_: 0.0)
+    monkeypatch.setattr(WaitingRoom, "waiting_since", lambda *_: [])
+    found("far over the capacity nobody is told", seeds=40, first=4, under_load=True)
+
+
+def test_a_joiner_that_is_never_in_sync_while_the_load_lasts_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    letting_in = Membership._letting_in
+
+    def not_again(self: Membership) -> View | None:
+        return None if self._primary.view.epoch > 2 else letting_in(self)
+
+    monkeypatch.setattr(Membership, "_letting_in", not_again)
+    found("in sync under load are", seeds=40, first=3, under_load=True)
 
 
 def test_a_failure_says_what_kind_it_is() -> None:

@@ -11,7 +11,6 @@ from bankrmi.bank.accounts import Accounts
 from bankrmi.errors import BankError, Busy, InvalidRequest, NotPrimary, OperationFailed
 from bankrmi.replication.effects import NotLeading, Read
 from bankrmi.replication.events import Event, ReadArrived
-from bankrmi.server import exporting
 from bankrmi.server.exporting import AT_ONCE, IDLE_MS, PATIENT_MS, Exports
 from bankrmi.storage.journal import SqliteJournal
 from tests.storage.journals import LEDGER, deposit, opened
@@ -46,7 +45,12 @@ class _Server:
         )
         self.reads: list[ReadArrived] = []
         self.exports = Exports(
-            self, lambda: self.accounts, server="s1", now_ms=lambda: self.now_ms, timeout_ms=TIMEOUT_MS
+            self,
+            lambda: self.accounts,
+            server="s1",
+            now_ms=lambda: self.now_ms,
+            timeout_ms=TIMEOUT_MS,
+            page=2,
         )
 
     @property
@@ -75,11 +79,6 @@ class _Server:
     def kept(self) -> int:
         assert len(self.accounts._snapshots) == len(self.exports._exports)
         return len(self.accounts._snapshots)
-
-
-@pytest.fixture(autouse=True)
-def _two_accounts_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "PAGE", 2)
 
 
 def rest_of(server: _Server, page: dict[str, Any]) -> list[tuple[int, int]]:

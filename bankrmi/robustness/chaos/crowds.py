@@ -22,6 +22,7 @@ RUSH, STRANGERS = "rush", "strangers"
 
 _MODULE = "bankrmi.robustness.chaos.strangers"
 _CONNECTIONS = 15  # One of each kind of traffic, to each target.
+_IDLE = 150  # More to each, which do nothing.
 _SESSIONS = 64
 _AT_MOST_S = 60
 _LEAVES_WITHIN_S = 2.0
@@ -46,8 +47,8 @@ class Crowds:
             f"bankrmi.account.{name}@{address(name, seen_by=STRANGERS)}" for name in self._bank.servers
         ]
         targets.append(f"Pyro.NameServer@{address(WITNESS, seen_by=STRANGERS)}")
-        options = ["--harmless", "--connections", str(_CONNECTIONS), "--seconds", str(_AT_MOST_S)]
-        options += ["--claims", *self._bank.servers]
+        options = ["--harmless", "--connections", str(_CONNECTIONS), "--idle", str(_IDLE)]
+        options += ["--seconds", str(_AT_MOST_S), "--claims", *self._bank.servers]
         processes.start(STRANGERS, [_MODULE, *targets, *options, "--parent-pid", str(os.getpid())])
         try:
             yield True

@@ -1,19 +1,24 @@
 """A disk that takes its time: every fsync of a process is held up for a while, by strace.
 
-Rule: where strace is missing, or may not be used, nothing happens, and that is said.
+Rule: where strace is missing, or may not trace that process, nothing happens, and that is said: it counts as
+      held up only once its kernel says that strace has it.
 """
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 __all__ = ["slow_disk"]
 
 _CALLS = "fsync,fdatasync"
 _LETS_GO_WITHIN_S = 5.0
+_HOLDS_WITHIN_S = 2.0
+_LOOK_S = 0.005
 
 
 @contextmanager
@@ -29,7 +34,7 @@ def slow_disk(pid: int, late_ms: int) -> Iterator[bool]:
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        yield True
+        yield _holds(holding, pid)
     finally:
         holding.terminate()
         try:
@@ -37,3 +42,22 @@ def slow_disk(pid: int, late_ms: int) -> Iterator[bool]:
         except subprocess.TimeoutExpired:  # The process that it holds stands still, and it waits for that.
             holding.kill()
             holding.wait()
+
+
+def _holds(holding: subprocess.Popen[bytes], pid: int) -> bool:
+    """Wait until strace has that process, or has given up."""
+    deadline = time.monotonic() + _HOLDS_WITHIN_S
+    while holding.poll() is None and time.monotonic() < deadline:
+        if _tracer_of(pid) == holding.pid:
+            return True
+        time.sleep(_LOOK_S)
+    return False
+
+
+def _tracer_of(pid: int) -> int:
+    """Return the process that traces this one, 0 if none does, or if it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("TracerPid:")), 0)

@@ -1,9 +1,10 @@
 """Traffic of strangers: within every limit on size, as costly as it can be made; bounded in time.
 
     python -m bankrmi.robustness.chaos.strangers OBJECT@HOST:PORT ... [--connections 16] [--seconds 60]
-        [--harmless] [--claims NAME ...] [--parent-pid PID]
+        [--idle 0] [--harmless] [--claims NAME ...] [--parent-pid PID]
 
-Each connection repeats one kind of traffic, the kinds dealt out in turn.  Who is cut off comes back.
+Each connection repeats one kind of traffic, the kinds dealt out in turn.  Who is cut off comes back.  With
+--idle so many more connections to each target do nothing at all, half of them without having said a word.
 With --harmless nothing changes an account or makes an entry, so that a journal can still be judged.
 With --claims some say that they are servers of these names, and of names that nobody has.
 
@@ -30,7 +31,7 @@ import msgpack
 
 from bankrmi.parent_death import end_with_parent
 
-__all__ = ["CLAIMING", "HARMLESS", "KINDS", "run"]
+__all__ = ["CLAIMING", "HARMLESS", "IDLE", "KINDS", "run"]
 
 SERPENT, JSON, MSGPACK = 1, 3, 4
 CONNECT, INVOKE, PING = 1, 4, 6
@@ -276,6 +277,7 @@ HARMLESS: tuple[Kind, ...] = (
     _says_nothing,
     _comes_and_goes,
 )
+IDLE: tuple[Kind, ...] = (_idle, _says_nothing)
 KINDS: tuple[Kind, ...] = (*HARMLESS[:3], _batches, _big_answers, _json_batches, _oneway, *HARMLESS[3:])
 """Of strangers; who takes names in vain comes with `CLAIMING`."""
 
@@ -304,16 +306,23 @@ async def run(
     seconds: float,
     kinds: Sequence[Kind],
     claims: Sequence[str] = (),
+    *,
+    idle: int = 0,
 ) -> Counter[str]:
-    """Let so many connections to each target (OBJECT@HOST:PORT) do their worst; return what they did."""
+    """Let so many connections to each target (OBJECT@HOST:PORT) do their worst; return what they did.
+
+    `idle` more to each do nothing.
+    """
     until = time.monotonic() + seconds
     done: Counter[str] = Counter()
-    dealt = itertools.cycle(kinds)
+    dealt, resting = itertools.cycle(kinds), itertools.cycle(IDLE)
     await asyncio.gather(
         *(
-            _connection(address, object_id, next(dealt), until, done, claims)
+            _connection(
+                address, object_id, next(dealt if number < connections else resting), until, done, claims
+            )
             for object_id, _, address in (target.partition("@") for target in targets)
-            for _ in range(connections)
+            for number in range(connections + idle)
         )
     )
     return done
@@ -325,6 +334,7 @@ def main() -> None:
     parser.add_argument("targets", nargs="+", metavar="OBJECT@HOST:PORT")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--idle", type=int, default=0)
     parser.add_argument("--harmless", action="store_true")
     parser.add_argument("--claims", nargs="*", default=[], metavar="NAME")
     parser.add_argument("--parent-pid", type=int)
@@ -334,7 +344,9 @@ def main() -> None:
     kinds = HARMLESS if options.harmless else KINDS
     if options.claims:
         kinds = (*CLAIMING, *kinds)
-    work = run(options.targets, options.connections, options.seconds, kinds, options.claims)
+    work = run(
+        options.targets, options.connections, options.seconds, kinds, options.claims, idle=options.idle
+    )
     done = asyncio.run(work)
     sys.stdout.write(json.dumps(dict(done)) + "\n")
 

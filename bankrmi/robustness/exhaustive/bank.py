@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from bankrmi.coordination.succession import objection as objection_to_view
+from bankrmi.coordination.succession import decided
 from bankrmi.replication.view import View
 from bankrmi.robustness.exhaustive import client
 from bankrmi.robustness.exhaustive.forgetting import CHECKPOINTS, OTHERS_JOINING, OWN_JOINING
@@ -233,12 +233,12 @@ class Bank:
     def _decided(self, state: State, label: Label, number: int, expected: tuple[str, int]) -> list[Any]:
         after = list(state)
         current: View = self._kept[state[VIEW]]
-        if (current.history, current.epoch) != expected:
-            return after
         proposed: View = self._kept[number]
-        why = objection_to_view(current, proposed)
-        if why is not None:
-            raise BrokenPromise(label, f"the witness has to refuse: {why}")
+        verdict = decided(current, expected, proposed)
+        if verdict.objection is not None:
+            raise BrokenPromise(label, f"the witness has to refuse: {verdict.objection}")
+        if not verdict.follows:
+            return after
         after[VIEW] = number
         for field in READING:
             if after[field] is not None:

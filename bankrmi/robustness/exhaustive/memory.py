@@ -34,7 +34,7 @@ _LEFT_OUT: dict[str, Any] = {
     "_handlers": None,  # Functions.
     "now_ms": NOW_MS,  # Set by the next step.
     "listened_ms": NOW_MS,  # Nobody is ever late here.
-    "_pace": Pace(NOW_MS),  # Only a lag of thousands of entries slows anybody down.
+    "_pace": Pace(NOW_MS, 20.0),  # Only a lag of thousands of entries slows anybody down.
     "effects": None,  # Of the step that is over.
     "role_since_ms": NOW_MS,  # For people.
     "_confirmed_epoch": 0,  # So few epochs as there are here are all believed unseen.

@@ -4,21 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from bankrmi.replication.effects import Reply
-from bankrmi.replication.messages import (
-    Acknowledged,
-    Checkpoint,
-    JoinAnswer,
-    JoinRequest,
-    Message,
-    Mismatch,
-    Superseded,
-    ViewNews,
-)
-from bankrmi.replication.view import View
 from bankrmi.robustness.exhaustive import client
 from bankrmi.robustness.exhaustive.server import NAMES, Servers, start_id
 from bankrmi.robustness.exhaustive.state import Label
+from bankrmi.robustness.in_words import message_in_words, view_in_words
 
 __all__ = ["in_words"]
 
@@ -33,13 +22,13 @@ def in_words(servers: Servers, label: Label) -> str:
             return "half a lease passes"
         case ("the witness decides" | "the witness decides late" as what, place, number):
             who = "somebody's" if place is None else f"{NAMES[place]}'s"
-            return f"{what} {who} proposal: {_view(servers.kept[number])}"
+            return f"{what} {who} proposal: {view_in_words(servers.kept[number])}"
         case ("the client waits no longer", place, request):
             return f"the client waits no longer for {NAMES[place]} to answer {client.in_words(request)}"
         case ("the request is late", place, request):
             return f"the client takes {client.in_words(request)} to {NAMES[place]} for lost, and it is late"
         case ("lost", place, number):
-            return f"lost on the connection of {NAMES[place]}: {_message(servers.kept[number])}"
+            return f"lost on the connection of {NAMES[place]}: {message_in_words(servers.kept[number])}"
         case ("the connection breaks", place):
             return f"the connection of {NAMES[place]} to {NAMES[1 - place]} breaks"
     return f"{NAMES[label[1]]} {label[0]}"
@@ -49,7 +38,7 @@ def _happening(servers: Servers, place: int, happening: tuple[Any, ...]) -> str:
     kept, other = servers.kept, NAMES[1 - place]
     match happening:
         case ("message", number) | ("answer", number):
-            return f"gets from {other}: {_message(kept[number])}"
+            return f"gets from {other}: {message_in_words(kept[number])}"
         case ("ask", request):
             return f"gets {client.in_words(request)}"
         case ("proceed",):
@@ -65,36 +54,9 @@ def _happening(servers: Servers, place: int, happening: tuple[Any, ...]) -> str:
                 f"finds at the address of {other}: {found if isinstance(found, str) else f'process {found}'}"
             )
         case ("view", number, _):
-            return f"reads the view: {_view(kept[number])}"
+            return f"reads the view: {view_in_words(kept[number])}"
         case ("proposed", number):
-            return f"hears what became of its proposal: {_view(kept[number])}"
+            return f"hears what became of its proposal: {view_in_words(kept[number])}"
         case ("silence", proposal):
             return f"hears nothing of its {'proposal' if proposal else 'reading of the view'}"
     return " ".join(map(str, happening))
-
-
-def _view(view: View) -> str:
-    return (
-        f"epoch {view.epoch} is {view.primary}'s ({view.start_id}), in sync {', '.join(sorted(view.in_sync))}"
-    )
-
-
-def _message(message: Message | Reply) -> str:
-    match message:
-        case Checkpoint():
-            ids = ", ".join(str(entry.action_id) for entry in message.entries) or "none"
-            return (
-                f"checkpoint {message.number} of epoch {message.epoch}, entries {ids} "
-                f"after {message.previous.action_id}, acknowledged {message.acknowledged}"
-            )
-        case Acknowledged():
-            return f"acknowledged {message.number} of epoch {message.epoch}, up to {message.matched}"
-        case Mismatch() | Superseded():
-            return f"{type(message).__name__.lower()} {message.number}, epoch {message.epoch}"
-        case JoinRequest():
-            return f"let me in, request {message.number}"
-        case JoinAnswer():
-            return f"to join request {message.number}: {message.outcome}"
-        case ViewNews(view=view):
-            return _view(view)
-    return repr(message)

@@ -21,6 +21,7 @@ production's; the network, clocks, disks and the life of processes are simulated
     asked        one call of either
     witness      the keeper of the view
     operator     restores the view when the witness has lost its memory
+    exporting    exports all accounts now and then
     workload     what clients ask for
     promises     what must never be seen, watched after every step
     recovery     the last phase: faults stop, and all must be well soon

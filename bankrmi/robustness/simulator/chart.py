@@ -15,20 +15,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bankrmi.replication.effects import Decided, IsBehind, IsStale, NotLeading, Read, Refusal
-from bankrmi.replication.events import OutcomeAsked, Proposed, ReadArrived, RequestArrived, ViewRead
-from bankrmi.replication.messages import (
-    Acknowledged,
-    Census,
-    Checkpoint,
-    Holdings,
-    JoinAnswer,
-    JoinRequest,
-    LeaveRequest,
-    Mismatch,
-    Superseded,
-    ViewNews,
-)
-from bankrmi.replication.view import View
+from bankrmi.replication.events import OutcomeAsked, ReadArrived, RequestArrived
+from bankrmi.robustness.in_words import message_in_words, range_in_words
 from bankrmi.robustness.simulator.trace import Arrival, Happening, Loss, Note
 
 __all__ = ["chart"]
@@ -96,7 +84,7 @@ def described(what: Any) -> str:
         case Decided(entries=entries):
             first, last = entries[0].action_id, entries[-1].action_id
             request = (entries[0].session, entries[0].sequence)
-            return f"decided {_id(request)}: {entries[0].status}, {_range(first, last)}"
+            return f"decided {_id(request)}: {entries[0].status}, {range_in_words(first, last)}"
         case Read(action_id=action_id, value=value):
             return f"it is {value}, at {action_id}"
         case NotLeading(primary=primary):
@@ -110,54 +98,11 @@ def described(what: Any) -> str:
         case str():
             return what
         case _:
-            return _between_servers(what)
-
-
-def _between_servers(what: Any) -> str:
-    match what:
-        case Checkpoint(epoch=epoch, number=number, entries=entries, previous=previous):
-            first, last = previous.action_id + 1, previous.action_id + len(entries)
-            load = _range(first, last) if entries else "beacon"
-            return f"checkpoint {number} of epoch {epoch}: {load} after {previous.action_id}"
-        case Acknowledged(epoch=epoch, number=number, matched=matched):
-            return f"acknowledged {number} of epoch {epoch}, matched to {matched}"
-        case Mismatch(number=number, tip=tip):
-            return f"mismatch at {number}, tip {tip}"
-        case Superseded(epoch=epoch):
-            return f"superseded by epoch {epoch}"
-        case JoinRequest(number=number, incarnation=incarnation):
-            return f"join request {number} of disk {incarnation}"
-        case JoinAnswer(number=number, outcome=outcome):
-            return f"join answer {number}: {outcome}"
-        case LeaveRequest():
-            return "leave request"
-        case ViewNews(view=view):
-            return f"news: {_view(view)}"
-        case View():
-            return f"propose {_view(what)}"
-        case Proposed(view=view) | ViewRead(view=view):
-            return f"the view is {_view(view)}"
-        case Census():
-            return "are you empty?"
-        case Holdings(tip=tip, epoch=epoch):
-            return f"holds {tip.action_id}, epoch {epoch}"
-        case _:
-            return type(what).__name__ if what is not None else "done"
-
-
-def _view(view: View | None) -> str:
-    if view is None:
-        return "none"
-    in_sync = ", ".join(sorted(view.in_sync))
-    return f"epoch {view.epoch}, primary {view.primary} ({view.start_id}), in sync {in_sync}"
+            return message_in_words(what)
 
 
 def _id(request: tuple[str, int]) -> str:
     return f"{request[0]}:{request[1]}"
-
-
-def _range(first: int, last: int) -> str:
-    return str(first) if first == last else f"{first} to {last}"
 
 
 def _count(number: int, noun: str) -> str:

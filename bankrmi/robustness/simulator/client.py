@@ -150,10 +150,10 @@ class SimulatedClient:
         self._repeats = chance.choice([0, 0.06, 0.2])
         self._asks = chance.choice([0, 0.08, 0.3])
 
-    def press(self, chance: random.Random) -> None:
+    def press(self, chance: random.Random, *, batches_only: bool) -> None:
         """From now on make one call after the other, most of them batches, and repeat nothing needlessly."""
-        self._reads = chance.choice([0.0, 0.1, 0.5])
-        self._batches = chance.choice([0.2, 0.9])
+        self._reads = 0.0 if batches_only else chance.choice([0.0, 0.1, 0.5])
+        self._batches = 1.0 if batches_only else chance.choice([0.2, 0.9])
         self._stuck = self._fickle = self._repeats = self._asks = self._rest_ms = 0.0
         self._burst = self._burst_left = PRESSED_CALLS
         self._stubborn = False

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from bankrmi.robustness.simulator.server import SimulatedServer
     from bankrmi.robustness.simulator.simulation import Simulation
 
 __all__ = ["Strangers"]
@@ -17,8 +16,19 @@ DEAREST_MS = (0.2, 1.0, 5.0, 30.0)
 AGAIN_MS = 2.0
 
 
+class Target(Protocol):
+    """Whoever listens: a server, or the witness."""
+
+    @property
+    def boot(self) -> int:
+        """Which of its processes runs."""
+
+    def called_by_stranger(self, boot: int, caller: str, cost_ms: float, served: Callable[[], None]) -> bool:
+        """Let a message of that cost arrive; False if that process is gone."""
+
+
 class Strangers:
-    """So many connections of strangers to each server, until they leave."""
+    """So many connections of strangers to each server and to the witness, until they leave."""
 
     def __init__(self, simulation: Simulation, connections: int) -> None:
         self._simulation = simulation
@@ -29,31 +39,29 @@ class Strangers:
     def come(self) -> None:
         """Begin."""
         self._here = True
-        self._world.note("", "strangers come, to each server", self._connections)
-        for server in self._simulation.servers.values():
+        self._world.note("", "strangers come, to each server and to the witness", self._connections)
+        targets: list[Target] = [*self._simulation.servers.values(), self._simulation.witness]
+        for target in targets:
             for number in range(self._connections):
-                self._send(server, f"stranger{number}")
+                self._send(target, f"stranger{number}")
 
     def leave(self) -> None:
         """Send nothing more."""
         self._here = False
 
-    def _send(self, server: SimulatedServer, name: str) -> None:
+    def _send(self, target: Target, name: str) -> None:
         cost_ms = self._world.chance.choice(DEAREST_MS)
-        boot = server.boot
+        boot = target.boot
 
         def served() -> None:
-            self._again(server, name)
+            self._again(target, name)
 
         def arrive() -> None:
-            if not server.called_by_stranger(boot, name, cost_ms, served):
-                self._again(server, name)
+            if not target.called_by_stranger(boot, name, cost_ms, served):
+                self._again(target, name)
 
         self._world.after(self._world.delay_ms(), arrive)
 
-    def _again(self, server: SimulatedServer, name: str) -> None:
+    def _again(self, target: Target, name: str) -> None:
         if self._here:
-            self._world.after(AGAIN_MS, self._sending(server, name))
-
-    def _sending(self, server: SimulatedServer, name: str) -> Callable[[], None]:
-        return lambda: self._send(server, name)
+            self._world.after(AGAIN_MS, lambda: self._send(target, name))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bankrmi.robustness.simulator.client import Attempt
     from bankrmi.robustness.simulator.process import SimulatedProcess
 
-__all__ = ["Asking", "Bounds", "Desk"]
+__all__ = ["TIMEOUT_MS", "Asking", "Bounds", "Desk"]
 
 LOOK_EVERY_MS = LOOK_MS + 10.0
 """The first tick after it."""

@@ -1,9 +1,13 @@
 """A world in which nothing goes wrong, and there is much to do: to be busy is not to be gone.
 
-Work costs time there.  Many clients make one call after the other, strangers send what costs most, a disk is
-slow for a while.  Within the capacity every call ends with a result; over it, callers may be told that the
-server is busy; in neither case does the view change, or a call end in doubt.  When the load is over, all is
-well soon.
+Work costs time there.  Many clients make one call after the other, strangers send what costs most, an
+operator exports all accounts, a disk is slow for a while, a standby is started again, now and then empty.
+
+Rule 1: within the capacity every call ends with a result; over it, callers may be told that the server is
+        busy, and far over it some are. No call ends in doubt.
+Rule 2: the view does not change, but for the leaving and coming back of who is started again; that one is in
+        sync again while the load goes on.
+Rule 3: when the load is over, all is well soon.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from bankrmi.errors import Busy, Unreached, Unsettled
 from bankrmi.replication.settings import Settings
+from bankrmi.robustness.in_words import view_in_words
 from bankrmi.robustness.simulator.client import DEADLINE_MS, OPERATIONS_AT_MOST
 from bankrmi.robustness.simulator.crowd import Strangers
 from bankrmi.robustness.simulator.desk import Bounds
@@ -23,6 +28,7 @@ from bankrmi.server.rates import Rate
 from bankrmi.server.waiting import cost_of
 
 if TYPE_CHECKING:
+    from bankrmi.replication.view import View
     from bankrmi.robustness.simulator.simulation import Simulation
 
 __all__ = ["Load"]
@@ -30,7 +36,12 @@ __all__ = ["Load"]
 SETTLED_WITHIN_MS = 10_000.0
 LASTS_MS = 8_000.0
 WELL_WITHIN_MS = 5_000.0
-LONGEST_REQUEST_MS = (1, 10, 70, 150)
+IN_SYNC_WITHIN_MS = 30_000.0
+QUICK_CATCHING_UP = 256
+"""Entries in a message; production's 2048. With few of them a joiner is slower than the bank, for ever."""
+LAST_CLIENTS = 4
+LAST_CALL_MS = 1_000.0
+LONGEST_REQUEST_MS = (4, 10, 70, 150)
 """What the largest batch costs primary and standby together; the third is what one of 8 192 does."""
 
 WAIT_SHARE = 0.3
@@ -47,8 +58,11 @@ class Load:
         self._simulation = simulation
         self._world = simulation.world
         self._chance = random.Random(f"load of seed {simulation.world.seed}")
-        self._over_capacity = self._chance.random() < 0.3
+        self._far_over_capacity = self._chance.random() < 0.15
+        self._over_capacity = self._far_over_capacity or self._chance.random() < 0.2
+        self._restarts = self._chance.random() < 0.4
         self.clients = 0
+        self._views: list[View] = []
 
     def drawn(self, settings: Settings) -> tuple[Work, Bounds]:
         """Draw what an operation stands for, how many clients there are, and how much may wait."""
@@ -58,8 +72,15 @@ class Load:
         alone = settings.group_bytes <= ONE_ENTRY_BYTES
         round_ms = max(SLOW_DISK_MS) + (2 * FARTHEST_MS if alone else 0)  # Each in a group of its own.
         fitting = max(2, round(WAIT_SHARE * DEADLINE_MS / (longest_ms + round_ms)))
-        self.clients = min(60, fitting) if not self._over_capacity else min(120, 4 * fitting)
-        at_once = fitting if self._over_capacity else self.clients
+        at_once = fitting
+        if self._far_over_capacity:  # All of them ask for batches: most cannot be let in.
+            self.clients, at_once = min(120, 6 * fitting), min(max(2, fitting // 2), 9)
+        elif self._over_capacity:
+            self.clients = min(120, 4 * fitting)
+        else:
+            self.clients = at_once = min(60, fitting)
+        self._restarts &= len(settings.servers) > settings.copies_min  # Else nothing is acknowledged then.
+        self._restarts &= settings.catch_up_operations * work.weight >= QUICK_CATCHING_UP
         full_batch = OPERATIONS_AT_MOST * work.weight
         waiting_bytes = (at_once + 1) * cost_of(full_batch)
         return work, Bounds(waiting_bytes=waiting_bytes, rate=WITHOUT_LIMIT, full_batch=full_batch)
@@ -71,17 +92,29 @@ class Load:
         if not self._is_settled():
             raise Failure("liveness", "the bank did not settle before there was any load")
         view = simulation.witness.view
+        assert view is not None
+        self._views = [view]
         before = {client.name: len(client.calls) for client in simulation.clients}
-        self._begin()
+        self._begin(view)
         world.run_until(world.now_ms + LASTS_MS)
+        world.run_until(world.now_ms + IN_SYNC_WITHIN_MS, stop=self._is_settled)
+        if not self._is_settled():
+            raise Failure("liveness", f"in sync under load are {sorted(self._views[-1].in_sync)}")
         self._end()
         world.run_until(world.now_ms + WELL_WITHIN_MS, stop=self._all_are_idle)
-        if simulation.witness.view != view:
-            changed = f"from {view!r} to {simulation.witness.view!r}"
-            raise Failure("liveness", f"nothing was wrong, and the view changed under load {changed}")
+        self._check_views()
+        if self._far_over_capacity and not self._simulation.told_busy:
+            raise Failure("liveness", "far over the capacity nobody is told that a server is busy")
         if not self._all_are_idle():
             raise Failure("liveness", f"{WELL_WITHIN_MS:.0f} ms after the load not every call has ended")
         self._check_calls(before)
+        self._check_all_is_well()
+
+    def view_changed(self) -> None:
+        """The witness holds another view."""
+        view = self._simulation.witness.view
+        if view is not None:
+            self._views.append(view)
 
     def _is_settled(self) -> bool:
         view, servers = self._simulation.witness.view, self._simulation.servers
@@ -90,18 +123,23 @@ class Load:
         primary = servers[view.primary].replica
         return primary is not None and primary.primary is not None and primary.primary.view == view
 
-    def _begin(self) -> None:
+    def _begin(self, view: View) -> None:
         world, chance = self._world, self._chance
         world.note("", "the load begins", f"{self.clients} clients")
         for client in self._simulation.clients:
-            client.press(chance)
+            client.press(chance, batches_only=self._far_over_capacity)
             client.begin()
         self._strangers = Strangers(self._simulation, chance.choice((0, 0, 4, 16)))
         self._strangers.come()
+        self._simulation.exporter.begin()
         server = self._simulation.servers[chance.choice(sorted(self._simulation.servers))]
         shortest_ms = min(server.settings.checkpoint_timeout_ms, server.settings.silence_ms)
         server.disk.slow_ms = min(chance.choice(SLOW_DISK_MS), 0.2 * shortest_ms)
         world.after(chance.uniform(500, 4000), server.disk.recover)
+        if self._restarts:
+            standby = self._simulation.servers[chance.choice(sorted(view.in_sync - {view.primary}))]
+            wipe = chance.random() < 0.5
+            world.after(chance.uniform(500, 3000), lambda: standby.crash(wipe=wipe))
 
     def _end(self) -> None:
         self._world.note("", "the load ends")
@@ -111,6 +149,32 @@ class Load:
     def _all_are_idle(self) -> bool:
         return all(client.is_idle for client in self._simulation.clients)
 
+    def _check_views(self) -> None:
+        """The same server leads all the time; who was started again left, and came back, and that is all."""
+        first, *changes = self._views
+        at_most = 2 if self._restarts else 0
+        if len(changes) > at_most or any(view.primary != first.primary for view in changes):
+            views = "; ".join(map(view_in_words, self._views[:3]))
+            changed = f"the view changed {len(changes)} times under load: {views}"
+            raise Failure("liveness", f"nothing was wrong, and {changed}")
+
+    def _check_all_is_well(self) -> None:
+        """Whoever asks now is served at once."""
+        clients = self._simulation.clients[:LAST_CLIENTS]
+        for client in clients:
+            client.last_calls = 1
+            client.begin()
+        self._world.run_until(
+            self._world.now_ms + LAST_CALL_MS, stop=lambda: all(client.is_done for client in clients)
+        )
+        for client in clients:
+            if not client.is_done:
+                raise Failure("liveness", f"the load is over, and {client.name} waits for an answer")
+            if isinstance(client.calls[-1].error, (Busy, Unsettled, Unreached)):
+                raise Failure(
+                    "liveness", f"the load is over, and {client.name} is told: {client.calls[-1].error}"
+                )
+
     def _check_calls(self, before: dict[str, int]) -> None:
         for client in self._simulation.clients:
             for call in client.calls[before[client.name] :]:
@@ -119,3 +183,8 @@ class Load:
                     raise Failure("liveness", f"within the capacity {client.name} is told: {error}")
                 if isinstance(error, (Unsettled, Unreached)):
                     raise Failure("liveness", f"nothing was wrong, and {client.name} is told: {error}")
+        errors = self._simulation.exporter.errors
+        if errors and not (
+            self._over_capacity or self._restarts
+        ):  # Who was started again may hold nothing yet.
+            raise Failure("liveness", f"nothing was wrong, and an export fails: {errors[0]}")

@@ -13,20 +13,23 @@ from typing import TYPE_CHECKING, Any
 from bankrmi.coordination.coordinator import Expected, OnSilence
 from bankrmi.replication.believing import CONTRADICTION
 from bankrmi.replication.effects import Commit, Effect, Reply
-from bankrmi.replication.events import CoordinatorSilent, Event, Proceed, Proposed, ViewRead
+from bankrmi.replication.events import CoordinatorSilent, Event, Proceed, Proposed, Tick, ViewRead
 from bankrmi.replication.journal import Journal
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.view import View
 from bankrmi.rmi.turn import Line
 from bankrmi.robustness.simulator.copying import SimulatedCopies
-from bankrmi.robustness.simulator.desk import Desk
+from bankrmi.robustness.simulator.desk import TIMEOUT_MS, Desk
+from bankrmi.robustness.simulator.exporting import accounts_of
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.loop import Loop
 from bankrmi.robustness.simulator.network import SimulatedNetwork
 from bankrmi.server.carrier import Carrier
+from bankrmi.server.exporting import Exports
 from bankrmi.server.peer_links import PeerLinks
 from bankrmi.server.ports import Token
 from bankrmi.storage.database import DiskFailed
+from bankrmi.storage.journal import SqliteJournal
 
 if TYPE_CHECKING:
     from bankrmi.robustness.simulator.server import SimulatedServer
@@ -70,6 +73,14 @@ class SimulatedProcess:
         self.links = PeerLinks(server.settings.others, self.network, self, self.carrier.take)
         self.copies = SimulatedCopies(self)
         self.carrier.links, self.carrier.copies = self.links, self.copies
+        self.exports = Exports(
+            self,
+            lambda: accounts_of(self),
+            server=self.name,
+            now_ms=lambda: self.world.now_ms,
+            timeout_ms=TIMEOUT_MS,
+            page=1,
+        )
         self.desk = Desk(self, self.simulation.bounds)
 
     def begin(self) -> None:
@@ -114,6 +125,11 @@ class SimulatedProcess:
     def called(self, caller: str, line: Line, cost_ms: float, action: Callable[[], None]) -> None:
         """A caller's message is here: it takes so long to read, and then this is to be done."""
         self.loop.call(caller, line, cost_ms, action)
+
+    @property
+    def journal(self) -> SqliteJournal:
+        """What is on its disk."""
+        return self.server.journal
 
     # -- the clock -------------------------------------------------------------------------------
 
@@ -195,6 +211,8 @@ class SimulatedProcess:
         self.simulation.promises.stepped(self.server)
         decided = self.replica.journal.tip.action_id - self._tip_before if type(event) is Proceed else 0
         self.loop.spend(self.simulation.work.step_ms(event, effects, decided))
+        if type(event) is Tick and self.exports:
+            self.soon(self.exports.tick)
         if self.loop.is_busy:
             self.carrier.hold()
 

@@ -77,11 +77,16 @@ class Promises:
                 for entry in entries:
                     self._check_is_acknowledged(entry)
                 self._acknowledge(server, entries[-1].position)
-            case Read(action_id=action_id) if action_id > self.newest.action_id:
-                self._acknowledge(server, server.journal.position(action_id))
+            case Read(action_id=action_id):
+                self.shown(server, action_id)
             case IsStale(newest_sequence=newest) if request is not None:
                 recorded = server.journal.recorded(request[0], newest)
                 self._acknowledge(server, recorded[-1].position if recorded else None)
+
+    def shown(self, server: SimulatedServer, action_id: int) -> None:
+        """A server shows the state at this action id."""
+        if action_id > self.newest.action_id:
+            self._acknowledge(server, server.journal.position(action_id))
 
     # -- what must hold --------------------------------------------------------------------------
 

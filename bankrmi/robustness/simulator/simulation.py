@@ -24,6 +24,7 @@ from bankrmi.robustness.simulator.asked import Asked
 from bankrmi.robustness.simulator.chart import chart
 from bankrmi.robustness.simulator.client import OPERATIONS_AT_MOST, SimulatedClient
 from bankrmi.robustness.simulator.desk import Bounds
+from bankrmi.robustness.simulator.exporting import Exporter
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.history import calls_of, copy_of
 from bankrmi.robustness.simulator.load import Load
@@ -110,6 +111,7 @@ class Simulation:
         self.told_busy = 0
         if self.load is not None:
             self.work, self.bounds = self.load.drawn(drawn[0])
+        self.witness.work = self.work
         self.servers = {one.server: SimulatedServer(self, self.work.scaled(one)) for one in drawn}
         count = CLIENTS if self.load is None else self.load.clients
         self.clients = [SimulatedClient(self, f"c{number}") for number in range(1, count + 1)]
@@ -117,6 +119,7 @@ class Simulation:
         self._callers: dict[str, SimulatedClient | StockClient] = {one.name: one for one in self.clients}
         self._callers.update((one.name, one) for one in self.stock_clients)
         self.operator = Operator(self)
+        self.exporter: Exporter = Exporter(self)
         self.misfortune = Misfortune(self)
         self._place_far()
         self.witness.loses = self.misfortune.would_lose_everything
@@ -141,6 +144,8 @@ class Simulation:
             group_bytes=chance.choice([1 << 20, 200]),
         )
         unseen = self._lease_chance.choice(EPOCHS_UNSEEN)
+        if self.load is not None:  # Else a let-in may take who is far longer than the time limit.
+            unseen = max(EPOCHS_UNSEEN)
         return [self._with_own_lease(replace(first, server=name, epochs_unseen=unseen)) for name in names]
 
     def _with_own_lease(self, settings: Settings) -> Settings:
@@ -220,6 +225,7 @@ class Simulation:
             for caller in self._callers.values():
                 caller.begin()
             self.misfortune.arrange()
+            self.exporter.begin()
             world.run_until(self.duration_ms)
         survivors = Recovery(self).run()
         self._final_verdict(survivors)
@@ -227,6 +233,8 @@ class Simulation:
     def _view_changed(self) -> None:
         self.promises.view_changed()
         self.misfortune.view_changed()
+        if self.load is not None:
+            self.load.view_changed()
 
     def died(self, server: SimulatedServer) -> None:
         """A process died: tell its neighbours, and start it again some time."""

@@ -1,6 +1,7 @@
 """The keeper of the view, simulated: late, lost, down; and honest about who won.
 
-Rule: production's witness refuses a view that can never follow; here nobody may even ask for one.
+Rule 1: production's witness refuses a view that can never follow; here nobody may even ask for one.
+Rule 2: it has one thread: each question keeps it busy, and strangers have their share of it and no more.
 """
 
 from __future__ import annotations
@@ -8,10 +9,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from bankrmi.coordination.succession import objection
+from bankrmi.coordination.succession import decided
 from bankrmi.replication.events import CoordinatorSilent, Event, Proposed, ViewRead
 from bankrmi.replication.view import View
+from bankrmi.rmi.turn import Line
 from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.loop import Loop
+from bankrmi.robustness.simulator.work import Work
 from bankrmi.robustness.simulator.world import World
 
 __all__ = ["SimulatedWitness"]
@@ -34,7 +38,9 @@ class SimulatedWitness:
         self.world = world
         self.view: View | None = None
         self.up = True
-        self._life = 0
+        self.work = Work(0)
+        self.boot = 0
+        self._loop = Loop(world, lambda: True, lambda: self._loop.go_on())
         self._past_histories: set[str] = set()
         self.lost: set[str] = set()  # Servers that are never heard again, not even what is on its way.
         self.on_change: Callable[[], None] = lambda: None
@@ -46,7 +52,7 @@ class SimulatedWitness:
     def lose_memory(self) -> None:
         """Its disk is gone: another process, with another one, takes its place."""
         self.world.note(self.name, "has lost its memory")
-        self._life += 1
+        self.boot += 1
         self._past_histories.clear()
         self.view = None
 
@@ -63,8 +69,11 @@ class SimulatedWitness:
         def decide() -> Event | None:
             if self.loses(view):
                 return None
-            known = (self.view.history, self.view.epoch) if self.view is not None else None
-            if known == expected:
+            verdict = decided(self.view, expected, view, self._past_histories)
+            if verdict.objection is not None:
+                why = f"the witness has to refuse what {view.primary} proposes: {verdict.objection}"
+                raise Failure("safety", why)
+            if verdict.follows:
                 self._follow(view)
                 who = f"epoch {view.epoch} is {view.primary}'s, in sync"
                 self.world.note(self.name, who, sorted(view.in_sync))
@@ -100,14 +109,18 @@ class SimulatedWitness:
 
         look()
 
+    def called_by_stranger(self, boot: int, caller: str, cost_ms: float, served: Callable[[], None]) -> bool:
+        """Somebody's message arrives that costs only time; False if nobody is there."""
+        if not self.up or self.boot != boot:
+            return False
+        self._loop.call(caller, Line.STRANGERS, cost_ms, served)
+        return True
+
     def _cannot_be_reached(self, server: str) -> bool:
         """Whether nobody would answer a new connection; one that was there before carries what is sent."""
         return self.world.are_apart(server, self.name) or not self.up
 
     def _follow(self, view: View) -> None:
-        why = objection(self.view, view, self._past_histories)
-        if why is not None:
-            raise Failure("safety", f"the witness has to refuse what {view.primary} proposes: {why}")
         if self.view is not None and self.view.history != view.history:
             self._past_histories.add(self.view.history)
         self.view = view
@@ -121,7 +134,7 @@ class SimulatedWitness:
         silent: Event,
         carry: Carry | None = None,
     ) -> None:
-        over, life = False, self._life
+        over, life = False, self.boot
 
         def end(event: Event) -> None:
             nonlocal over
@@ -130,11 +143,19 @@ class SimulatedWitness:
                 answer(event)
 
         def arrive() -> None:
-            if not self.up or self._life != life or server in self.lost:
+            if self.up and self.boot == life and server not in self.lost:
+                self._loop.arrive(serve)
+
+        def serve() -> None:
+            if not self.up or self.boot != life or server in self.lost:
                 return
             reply = decide()
+            cost_ms = self.work.witness_ms(proposed=isinstance(reply, Proposed))
+            self._loop.spend(cost_ms)
             if reply is not None and not self.world.happens(self.world.faults.witness_loss):
-                self.world.send(self.name, server, reply, lambda: end(reply))
+                self.world.after(
+                    cost_ms, lambda: self.world.send(self.name, server, reply, lambda: end(reply))
+                )
 
         if carry is None:
             self.world.send(server, self.name, asked, arrive)

@@ -1,9 +1,9 @@
 """What work costs a simulated process: its one thread is busy for so long, and whatever comes waits.
 
-The amounts are those of the real thing on the machine that the project is measured on (py-spy and the loop's
-own clock under `benchmarks/throughput.py`, in milliseconds).  A world in which work costs time has few
-operations, each of which stands for many: `weight` of them.  What a message, a call or a tick costs beside
-its operations is not multiplied: there are as many of those as there would be.
+The amounts are those of the real thing on the machine that the project is measured on, in milliseconds:
+`benchmarks/work_costs.py` measures them again, and prints them beside these.  A world in which work costs
+time has few operations, each of which stands for many: `weight` of them.  What a message, a call or a tick
+costs beside its operations is not multiplied: there are as many of those as there would be.
 
 Rule: nothing here decides; it only says how long.
 """
@@ -12,43 +12,89 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
-from bankrmi.replication.effects import Answer, Commit, Decided, Effect, Send
+from bankrmi.replication.effects import (
+    Answer,
+    Commit,
+    Decided,
+    Effect,
+    FetchCopy,
+    InstallCopy,
+    Probe,
+    Propose,
+    ReadView,
+    Report,
+    Send,
+    Stop,
+)
+from bankrmi.replication.entry import size_of
 from bankrmi.replication.events import (
     AnswerArrived,
+    CallersGone,
+    CoordinatorSilent,
+    CopyEnded,
+    CopyInstalled,
     Event,
+    LinkChanged,
     MessageArrived,
     OutcomeAsked,
+    Overdue,
+    Probed,
+    Proceed,
+    Proposed,
     ReadArrived,
     RequestArrived,
+    StopAsked,
+    SwitchoverAsked,
     Tick,
+    ViewRead,
 )
 from bankrmi.replication.messages import Checkpoint
 from bankrmi.replication.settings import Settings
 
 __all__ = ["ONE_ENTRY_BYTES", "Work", "longest_request_ms"]
 
-TICK_MS = 0.02
+TICK_MS = 0.02  # These are with the loop's part, and the socket's: `benchmarks/throughput.py` under py-spy.
 MESSAGE_MS = 0.06
 CALL_MS = 0.06
 ANSWER_MS = 0.03
 READ_MS = 0.02
+FORGOTTEN_MS = 0.002
 COMMIT_MS = 0.1
 
 ONE_ENTRY_BYTES = 200
 
-PARSED_MS = 0.0018
-DECIDED_MS = 0.008
-SENT_MS = 0.003
-APPENDED_MS = 0.0075
+ELEMENT_MS = 5e-5
+BYTE_MS = 1e-6
+"""Of any message that is read: each value in it, and each byte."""
+
+OPERATION_ELEMENTS = 4
+ENTRY_ELEMENTS = 10
+ENTRY_BYTES = 120
+"""Values in a request for an operation, and in a checkpoint for an entry; bytes of a usual one there."""
+
+PACKED_MS = 0.0008
+DECIDED_MS = 0.006
+SENT_MS = 0.001
+APPENDED_MS = 0.009
 TOLD_MS = 0.002
-"""For each operation: read from a caller, decided, sent to a standby, appended there, told to a caller."""
+FLUSHED_MS = 0.001
+"""For each operation: taken from a caller, decided, sent to a standby, appended there, told to a caller, and
+its account written before a commit."""
+
+ACCOUNTS_MS = 4.0
+"""A page of an export, of which there are always as many as production's."""
+
+VIEW_READ_MS = 0.1
+VIEW_PROPOSED_MS = 3.0
+"""A question to the witness, and a proposal, with the syncs of its disk."""
 
 STEP_MS = 0.05
 PAGE_MS = 0.004
-CHUNK_BYTE_MS = 1e-6
-VERIFIED_BYTE_MS = 8e-6
-OPENED_BYTE_MS = 2e-6
+CHUNK_BYTE_MS = 1.5e-6
+VERIFIED_BYTE_MS = 6e-6
+OPENED_BYTE_MS = 2e-7
 INSTALL_MS = 5.0
 """Of a copy: a turn of its making, and each page; each byte that is sent or written, verified, opened."""
 
@@ -65,7 +111,9 @@ class Work:
             return 0.0
         match event:
             case RequestArrived(operations=operations):
-                return CALL_MS + self.weight * len(operations) * PARSED_MS
+                count = len(operations)
+                read_ms = _read_ms(count * OPERATION_ELEMENTS, sum(map(len, operations)))
+                return CALL_MS + self.weight * (read_ms + count * PACKED_MS)
             case _:
                 return CALL_MS
 
@@ -73,22 +121,36 @@ class Work:
         """Return what it costs to take an event and to carry out what follows; `decided` entries were new."""
         if not self.weight:
             return 0.0
-        return self._event_ms(event) + decided * self.weight * DECIDED_MS + sum(map(self._effect_ms, effects))
+        new_ms = decided * self.weight * (DECIDED_MS + FLUSHED_MS)
+        return self._event_ms(event) + new_ms + sum(map(self._effect_ms, effects))
 
     def _event_ms(self, event: Event) -> float:
         match event:
-            case Tick():
-                return TICK_MS
             case MessageArrived(message=Checkpoint(entries=entries)):
-                return MESSAGE_MS + self.weight * len(entries) * APPENDED_MS
-            case MessageArrived() | AnswerArrived():
+                read_ms = _read_ms(len(entries) * ENTRY_ELEMENTS, sum(map(size_of, entries)))
+                return MESSAGE_MS + self.weight * (read_ms + len(entries) * APPENDED_MS)
+            case MessageArrived() | AnswerArrived() | ViewRead() | Proposed():
                 return MESSAGE_MS
             case ReadArrived():
                 return READ_MS
             case RequestArrived() | OutcomeAsked():
                 return 0.0  # Queued; what it costs is `call_ms`, and what comes of it.
-            case _:
+            case CallersGone(tokens=tokens) | Overdue(tokens=tokens):
+                return TICK_MS + len(tokens) * FORGOTTEN_MS
+            case (
+                Tick()
+                | Proceed()
+                | LinkChanged()
+                | Probed()
+                | CoordinatorSilent()
+                | CopyEnded()
+                | CopyInstalled()
+                | SwitchoverAsked()
+                | StopAsked()
+            ):
                 return TICK_MS
+            case _:
+                assert_never(event)
 
     def _effect_ms(self, effect: Effect) -> float:
         match effect:
@@ -97,13 +159,28 @@ class Work:
             case Answer():
                 return ANSWER_MS
             case Send(message=Checkpoint(entries=entries)):
-                return MESSAGE_MS + self.weight * len(entries) * SENT_MS
-            case Send():
+                sent_ms = len(entries) * SENT_MS + sum(map(size_of, entries)) * BYTE_MS
+                return MESSAGE_MS + self.weight * sent_ms
+            case Send() | ReadView() | Propose() | FetchCopy():
                 return MESSAGE_MS
             case Commit():
                 return COMMIT_MS
+            case InstallCopy():
+                return 0.0  # What it costs is `install_ms`.
+            case Probe() | Report() | Stop():
+                return TICK_MS
             case _:
-                return 0.0
+                assert_never(effect)
+
+    def witness_ms(self, *, proposed: bool) -> float:
+        """Return what a question costs the witness; a proposal, with its commit."""
+        if not self.weight:
+            return 0.0
+        return VIEW_PROPOSED_MS if proposed else VIEW_READ_MS
+
+    def page_of_accounts_ms(self) -> float:
+        """Return what it costs to look up and send a page of an export."""
+        return ACCOUNTS_MS if self.weight else 0.0
 
     def pages_ms(self, pages: int) -> float:
         """Return what it costs to copy some pages of the database."""
@@ -127,6 +204,8 @@ class Work:
             return settings
         return replace(
             settings,
+            lag_noticed=settings.lag_noticed // self.weight,
+            usual_per_ms=settings.usual_per_ms / self.weight,
             group_bytes_per_ms=settings.group_bytes_per_ms / self.weight,
             group_bytes=max(ONE_ENTRY_BYTES, settings.group_bytes // self.weight),
             catch_up_bytes=max(ONE_ENTRY_BYTES, settings.catch_up_bytes // self.weight),
@@ -134,6 +213,12 @@ class Work:
         )
 
 
+def _read_ms(elements: int, size_bytes: int) -> float:
+    """Return what it costs to read so much of a message, whatever it is."""
+    return elements * ELEMENT_MS + size_bytes * BYTE_MS
+
+
 def longest_request_ms(operations: int) -> float:
     """Return what a request of so many operations costs primary and standby, for a weight of 1."""
-    return operations * (PARSED_MS + DECIDED_MS + SENT_MS + APPENDED_MS + TOLD_MS)
+    read_ms = _read_ms(OPERATION_ELEMENTS + ENTRY_ELEMENTS, ENTRY_BYTES)
+    return operations * (read_ms + PACKED_MS + DECIDED_MS + FLUSHED_MS + SENT_MS + APPENDED_MS + TOLD_MS)

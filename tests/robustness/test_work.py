@@ -1,0 +1,66 @@
+"""What work costs a simulated process: more of it costs more, and nothing is free by oversight."""
+
+from __future__ import annotations
+
+from bankrmi.replication.effects import Answer, Decided, Send
+from bankrmi.replication.entry import Entry, Position, chained
+from bankrmi.replication.events import MessageArrived, RequestArrived, Tick
+from bankrmi.replication.messages import Checkpoint
+from bankrmi.robustness.simulator.work import Work, longest_request_ms
+
+WORK = Work(10)
+
+
+def entries(count: int, size: int = 10) -> list[Entry]:
+    found: list[Entry] = []
+    before = Position(0, 0, b"")
+    for place in range(count):
+        found.append(chained(before, 1, ("s", 1), place, (b"x" * size, "done", 5), 1))
+        before = found[-1].position
+    return found
+
+
+def checkpoint(count: int, size: int = 10) -> Checkpoint:
+    start = Position(0, 0, b"")
+    return Checkpoint(
+        history="h",
+        epoch=1,
+        primary="s1",
+        start_id="s1#1",
+        number=1,
+        previous=start,
+        base=start,
+        acknowledged=0,
+        lease_ms=1000,
+        drift_ms=20,
+        entries=entries(count, size),
+    )
+
+
+def test_a_message_costs_by_its_bytes_as_well_as_by_its_elements() -> None:
+    def arrives(count: int, size: int) -> float:
+        return WORK.step_ms(MessageArrived(None, checkpoint(count, size)), [], 0)
+
+    def sent(count: int, size: int) -> float:
+        return WORK.step_ms(Tick(), [Send("s2", checkpoint(count, size))], 0)
+
+    def called(count: int, size: int) -> float:
+        return WORK.call_ms(RequestArrived(None, ("s", 1), [b"x" * size] * count, None, "c"))
+
+    for cost_ms in (arrives, sent, called):
+        assert cost_ms(5, 10) < cost_ms(5, 1000) < cost_ms(50, 1000)
+
+
+def test_what_is_answered_costs_by_its_entries() -> None:
+    one, many = (WORK.step_ms(Tick(), [Answer(None, Decided("h", entries(count)))], 0) for count in (1, 100))
+    assert one < many
+
+
+def test_where_work_costs_no_time_nothing_does() -> None:
+    assert Work(0).step_ms(MessageArrived(None, checkpoint(5)), [Send("s2", checkpoint(5))], 5) == 0
+    assert Work(0).witness_ms(proposed=True) == Work(0).install_ms(1 << 20) == 0
+
+
+def test_the_longest_legal_request_takes_as_long_as_it_was_measured_to() -> None:
+    """A batch of 8 192, primary and standby together: more than a tenth of a second, less than a half."""
+    assert 100 < longest_request_ms(8192) < 500

@@ -165,14 +165,29 @@ def strangers(seconds: float) -> None:
         under = _one_after_the_other(bank.configuration, seconds)
         done, _ = crowd.communicate()
         lost = idlers.leave()
-        time.sleep(5)
+        drained = _wait_until_nothing_moves(bank)
         after = memory(bank)
         _line("strangers", f"usual: {usual}")
         _line("", f"under them: {under}")
         ratio = statistics.median(under.took) / statistics.median(usual.took)
         _line("", f"median {ratio:.1f} times the usual; epoch {epoch} before, {_epoch(bank)} after")
         _line("", f"idle clients cut off: {lost}; what they did: {json.loads(done)}")
+        _line("", f"all that they had sent was dealt with {drained:.0f} s after they left")
         _line("", f"memory (MiB: before; after, peak): {before}; {after}")
+
+
+def _wait_until_nothing_moves(bank: Bank) -> float:
+    """Wait until no server decides anything more, and two seconds; return how long that took."""
+    begun, seen = time.monotonic(), None
+    while time.monotonic() - begun < 120:
+        tips = [server.get("action_id") for server in bank.status()["servers"]]
+        if tips == seen:
+            break
+        seen = tips
+        time.sleep(1)
+    took = time.monotonic() - begun
+    time.sleep(2)
+    return took
 
 
 def killed(seconds: float) -> None:

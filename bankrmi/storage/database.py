@@ -41,7 +41,7 @@ __all__ = [
 
 _CHECKSUM_VFS = "cksmvfs"
 _CHECKSUM_BYTES = 8
-_CACHE_KIB = 16_000  # Callers fill it with the pages of their requests, and nothing empties it again.
+_CACHE_KIB = 8_000  # Callers fill it with the pages of their requests, and nothing empties it again.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LACKING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EBUSY)
 """What a machine lacks for a moment."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bankrmi.server.memory import IDLE_MS, WORTH_BYTES, Memory
+from bankrmi.server.memory import BUSY_MS, BUSY_WORTH_BYTES, IDLE_MS, WORTH_BYTES, Memory
 
 
 class Process:
@@ -14,16 +14,21 @@ class Process:
         self.tip = 0
         self.resident = 50 << 20
         self.shrunk = 0
+        self.trimmed = 0
         self.memory = Memory(
             lambda: self.busy,
             lambda: self.tip,
             lambda: self.now_ms,
             self.shrink,
             resident=lambda: self.resident,
+            trim=self.trim,
         )
         self.pass_ms(IDLE_MS)
         self.pass_ms(IDLE_MS)
-        self.shrunk = 0
+        self.shrunk = self.trimmed = 0
+
+    def trim(self) -> None:
+        self.trimmed += 1
 
     def shrink(self) -> None:
         self.shrunk += 1
@@ -68,3 +73,15 @@ def test_for_little_it_is_not_worth_it() -> None:
     process.pass_ms(1)
     process.pass_ms(IDLE_MS)
     assert process.shrunk == 0
+
+
+def test_a_bank_that_is_never_idle_gives_back_what_is_free_now_and_then_if_it_is_much() -> None:
+    process = Process()
+    process.busy = True
+    process.resident += BUSY_WORTH_BYTES
+    for _ in range(round(3 * BUSY_MS / IDLE_MS)):
+        process.pass_ms(IDLE_MS)
+    assert (process.trimmed, process.shrunk) == (3, 0)
+    process.resident -= 1
+    process.pass_ms(BUSY_MS)
+    assert process.trimmed == 3

@@ -25,6 +25,9 @@ __all__ = ["Acceptor", "listening_socket"]
 
 _BACKLOG = 4096
 """Connections that wait in the system to be accepted; it may allow fewer (net.core.somaxconn)."""
+_UNREAD_BYTES = 1 << 18
+"""Of a connection, so much waits in the system until it is read.  Left alone, that grows to tens of megabytes
+for each, and what callers left behind that are long gone would be dealt with for minutes."""
 _ACCEPTED_AT_ONCE = 8
 _PAUSE_SECONDS = 0.02
 _FAILED_PAUSE_SECONDS = 0.25
@@ -152,6 +155,7 @@ async def listening_socket(address: Address) -> socket.socket:
     listening = socket.socket(family, kind, protocol)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UNREAD_BYTES)
         listening.setblocking(False)
         listening.bind(where)
         # Listen here already: a port taken between bind and listen is the same mistake.

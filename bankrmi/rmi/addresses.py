@@ -10,9 +10,11 @@ from contextlib import suppress
 
 from bankrmi.errors import ConfigurationError
 
-__all__ = ["Address", "host_and_port", "joined", "notice_silent_deaths"]
+__all__ = ["Address", "expect_large_messages", "host_and_port", "joined", "notice_silent_deaths"]
 
 Address = str
+
+_LARGE_BYTES = 1 << 22
 
 
 def host_and_port(address: Address) -> tuple[str, int]:
@@ -44,3 +46,9 @@ def notice_silent_deaths(connected: socket.socket, *, within_seconds: int) -> No
         if hasattr(socket, option):
             with suppress(OSError):
                 connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def expect_large_messages(connected: socket.socket) -> None:
+    """Have the system take in a few megabytes before they are read: less would slow down who is far away."""
+    with suppress(OSError):
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _LARGE_BYTES)

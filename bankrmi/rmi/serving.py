@@ -26,7 +26,7 @@ from Pyro5.core import DAEMON_NAME
 
 from bankrmi.errors import AccessDenied, Busy
 
-from .addresses import Address
+from .addresses import Address, expect_large_messages
 from .batch import Batch
 from .complaints import complaints
 from .failures import write_error, write_unexpected_error
@@ -272,6 +272,7 @@ class ServedConnection(FramedConnection):
             self._allowed = limits.server_calls_in_progress
             self._piled = limits.server_message_bytes
             self.deadline = limits.server_message_deadline_ms / 1000
+            expect_large_messages(self._transport.get_extra_info("socket"))
 
     def _deny(self, frame: Frame, reason: str) -> None:
         complaints.note("handshake denied", peer=self.address, reason=reason)

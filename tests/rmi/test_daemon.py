@@ -210,6 +210,25 @@ def test_the_listening_socket_closes_after_the_last_connection(
         connect(daemon.address, "acc", {}, 5)
 
 
+def test_of_a_caller_little_waits_in_the_system_and_of_a_server_a_few_megabytes(serving: Serving) -> None:
+    """The system doubles what it is asked for."""
+    daemon = serving.daemon(servers=("s2",))
+    daemon.register("standby", Account(), for_servers=True)
+
+    async def waits(object_id: str, said: dict[str, object]) -> int:
+        link = await open_link(daemon.address, object_id, said, 5)
+        connection = list(daemon._connections())[-1]
+        connected = connection._transport.get_extra_info("socket")
+        link.close()
+        return int(connected.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF))
+
+    async def work() -> None:
+        assert await waits("acc", handshake("client")) <= 1 << 19
+        assert await waits("standby", handshake("server", server="s2")) > 1 << 20
+
+    serving.run(work())
+
+
 def test_a_caller_that_does_not_read_does_not_keep_the_daemon_from_closing(serving: Serving) -> None:
     daemon = serving.daemon(Limits(answer_bytes=64 << 20, held_bytes=256 << 20))
     with RawCaller(daemon) as caller:

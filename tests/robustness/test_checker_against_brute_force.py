@@ -35,7 +35,7 @@ from tests.robustness.small_banks import (
     verdict_on,
 )
 
-ROUNDS = 2500
+ROUNDS = 1500
 
 
 def accepts(case: Case) -> bool:

@@ -6,14 +6,15 @@ import pytest
 
 from bankrmi.robustness.simulator.simulation import simulate
 
-CHUNK = 10
+CHUNK = 5
 CHUNKS = [
     (2, 0, False),
     (3, 0, False),
-    *((2, first, False) for first in range(10, 40, CHUNK)),
+    *((2, first, False) for first in range(CHUNK, 40, CHUNK)),
+    (3, CHUNK, False),
     (2, 0, True),
+    (2, CHUNK, True),
 ]
-UNDER_LOAD = 6
 
 
 @pytest.mark.but_first_long(2)
@@ -30,9 +31,11 @@ def test_every_seed_keeps_every_promise(servers: int, first: int, clocks_apart: 
     assert acknowledged > 200 * CHUNK, "hardly anything happened"
 
 
+@pytest.mark.but_first_long(1)
 @pytest.mark.timeout(300)
-def test_under_load_no_view_changes_and_no_call_ends_in_doubt() -> None:
-    for seed in range(UNDER_LOAD):
+@pytest.mark.parametrize("first", [0, 3])
+def test_under_load_no_view_changes_and_no_call_ends_in_doubt(first: int) -> None:
+    for seed in range(first, first + 3):
         result = simulate(seed, under_load=True)
         assert result.failure is None, (
             f"{result.failure}; again: bankrmi simulate --load --seeds 1 --seed {seed}"

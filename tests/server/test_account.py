@@ -367,7 +367,7 @@ def test_an_outcome_that_was_not_looked_up_for_half_of_its_time_is_turned_away()
 
 @pytest.mark.parametrize("status", ["done", "insufficient"])
 def test_a_long_answer_costs_no_more_than_is_counted_while_it_waits(status: str) -> None:
-    operations, many = 8192, 10
+    operations, many = 8192, 3
     counter = Counter(waiting_bytes=1 << 30)
     counter.account._at_most = operations
     callers = [Caller(number) for number in range(many)]

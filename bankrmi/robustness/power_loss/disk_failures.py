@@ -50,14 +50,14 @@ class DiskFailure:
 CASES = (
     DiskFailure(victim="primary", calls=SYNCS, error="EIO", when="60"),
     DiskFailure(victim="standby", calls=SYNCS, error="EIO", when="60"),
-    DiskFailure(victim=WITNESS, calls=SYNCS, error="EIO", when="16"),
+    DiskFailure(victim=WITNESS, calls=SYNCS, error="EIO", when="26"),
     DiskFailure(victim="primary", calls=WRITES, error="ENOSPC", when="600+"),
     DiskFailure(victim="standby", calls=WRITES, error="ENOSPC", when="600+"),
     DiskFailure(victim="primary", calls=SYNCS, error="EIO", when="83+"),
     DiskFailure(victim=WITNESS, calls=WRITES, error="ENOSPC", when="70+"),
     DiskFailure(victim="primary", calls=WRITES, error="EIO", when="777"),
 )
-"""After the start of each: it takes about 25 syncs of a server, and 12 of the witness."""
+"""After the start of each: it takes about 25 syncs of a server, and 22 of the witness."""
 
 
 def run(case: DiskFailure, *, seed: str, say: Callable[[str], None] = lambda _: None) -> list[str]:

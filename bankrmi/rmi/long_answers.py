@@ -16,13 +16,13 @@ from bankrmi.errors import BankError, InvalidRequest
 
 from .complaints import complaints
 from .failures import write_error, write_unexpected_error
-from .frames import MSGPACK
+from .frames import JSON, MSGPACK, SERPENT
 from .values import pack_list_header, write_value
 
-__all__ = ["SLICE", "LongAnswer", "too_large", "write_slices", "write_slowly"]
+__all__ = ["SLICES", "LongAnswer", "too_large", "write_slices", "write_slowly"]
 
-SLICE = 256
-"""Elements: in serpent, which takes longest, a millisecond and a half."""
+SLICES = {MSGPACK: 1024, JSON: 512, SERPENT: 256}
+"""Elements, in each serializer: what takes about a millisecond."""
 
 
 class LongAnswer:
@@ -59,8 +59,9 @@ def write_slices(serializer: int, answer: LongAnswer) -> Iterator[bytes]:
     else:
         begin, between, end = whole[:-2], b",", b"]}"
     yield begin
-    for start in range(0, answer.count, SLICE):
-        values = answer.make(start, min(start + SLICE, answer.count))
+    step = SLICES[serializer]
+    for start in range(0, answer.count, step):
+        values = answer.make(start, min(start + step, answer.count))
         written = _within(serializer, write_value(serializer, values), len(values))
         yield between + written if start else written
     yield end

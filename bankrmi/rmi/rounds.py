@@ -33,6 +33,9 @@ class Served(Protocol):
     line: Line
     is_in_line: bool
 
+    @property
+    def has_answer(self) -> bool: ...
+
     def work(self) -> bool: ...
 
 
@@ -61,7 +64,7 @@ class Rounds:
         """Put the caller in line, unless he stands there."""
         if not caller.is_in_line:
             caller.is_in_line = True
-            self.turn.wait(caller, caller.line)
+            self.turn.wait(caller, caller.line, for_answer=caller.has_answer)
             self._come_again(0.0)
 
     def _serve(self, caller: Served) -> bool:

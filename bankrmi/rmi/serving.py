@@ -173,6 +173,11 @@ class ServedConnection(FramedConnection):
         """Whether there is something to do when its turn comes."""
         return self._frame is not None or bool(self._tasks)
 
+    @property
+    def has_answer(self) -> bool:
+        """Whether the next thing to do is a piece of an answer."""
+        return bool(self._tasks)
+
     def work(self) -> bool:
         """Do one thing: go on with a call, or begin the next one; return whether there is more to do."""
         self._working = True

@@ -23,6 +23,8 @@ Rule 6: servers come first, for up to `servers_ms` of a turn, and in rounds as o
         one dear message, nor everything else for longer than a turn of theirs.
 Rule 7: after a caller's dear message come a few turns without one. What a light caller asks passes several
         turns of the loop (it is read, decided, written, shared, answered), and would else wait in each.
+Rule 8: a piece of an answer is never dear, whoever waits for it: it is bounded, there are no more of them than
+        were decided, and until they are sent they take up memory.
 Assumption: what nobody waits for is served at once (`is_free`); whoever waits stands in line once.
 """
 
@@ -121,9 +123,12 @@ class Turn(Generic[Caller]):
             return not self._waiting or not self._lines[line].count
         return not self._waiting and self._lines[line].may_be_served()
 
-    def wait(self, caller: Caller, line: Line) -> None:
-        """Put the caller into line; once, until `next` has given him out."""
-        self._lines[line].add(caller, dear=caller in self._dear)
+    def wait(self, caller: Caller, line: Line, *, for_answer: bool = False) -> None:
+        """Put the caller into line; once, until `next` has given him out.
+
+        `for_answer`: what he waits for is a piece of an answer, and not that his message is looked into.
+        """
+        self._lines[line].add(caller, dear=caller in self._dear and not for_answer)
         self._waiting += line is not _SERVERS
 
     def next(self) -> Caller | None:

@@ -9,7 +9,7 @@ from Pyro5.serializers import serializers
 
 from bankrmi.rmi import Call, Exposed, Limits, LongAnswer, RemoteError, connect, handshake
 from bankrmi.rmi.frames import BATCH, CONNECT, INVOKE, JSON, MSGPACK, SERPENT
-from bankrmi.rmi.long_answers import SLICE, write_slices
+from bankrmi.rmi.long_answers import SLICES, write_slices
 from bankrmi.rmi.turn import Turn
 from bankrmi.rmi.values import write_call, write_value
 
@@ -35,6 +35,9 @@ class Lists:
             return [{"account": number, "it's": "x" * 20} for number in range(start, end)]
 
         call.answer_with(lambda: LongAnswer(head, "results", call.args[0], make))
+
+
+SLICE = SLICES[MSGPACK]
 
 
 def long_answer(count: int) -> dict[str, object]:
@@ -96,7 +99,7 @@ def test_what_goes_wrong_in_a_long_answer_is_an_unexpected_error(serving: Servin
     daemon = serving.daemon(objects={"lists": Lists()})
     with connect(daemon.address, "lists", handshake("client"), 5) as caller:
         with pytest.raises(RemoteError):
-            caller.call("fails", [1000], timeout=5)
+            caller.call("fails", [4 * SLICE], timeout=5)
         assert caller.call("long", [300], timeout=5) == long_answer(300)
 
 

@@ -99,6 +99,18 @@ def test_who_was_dear_stays_so_until_light_messages_have_followed() -> None:
     assert "sly 0" not in driven.turn._dear
 
 
+def test_a_piece_of_an_answer_is_never_dear_whoever_waits_for_it() -> None:
+    driven = Driven()
+    driven.wait("d1", "d2")
+    driven.serve(3)
+    driven.serve(3)
+    driven.turn.begin()
+    driven.wait("d1")
+    driven.turn.wait("d2", Line.OURS, for_answer=True)
+    assert driven.serve(0.1) == "d2"
+    assert driven.serve(3) is None, "a dear message comes later"
+
+
 def test_who_had_to_wait_for_the_processor_is_not_dear() -> None:
     driven = Driven()
     driven.turn.spent("light", Line.OURS, 20.0, 0.2)

@@ -23,8 +23,8 @@ Rule 6: servers come first, for up to `servers_ms` of a turn, and in rounds as o
         one dear message, nor everything else for longer than a turn of theirs.
 Rule 7: after a caller's dear message come a few turns without one. What a light caller asks passes several
         turns of the loop (it is read, decided, written, shared, answered), and would else wait in each.
-Rule 8: a piece of an answer is never dear, whoever waits for it: it is bounded, there are no more of them than
-        were decided, and until they are sent they take up memory.
+Rule 8: a piece of an answer is never dear, whoever waits for it: it is bounded, there are no more of them
+        than were decided, and until they are sent they take up memory.
 Assumption: what nobody waits for is served at once (`is_free`); whoever waits stands in line once.
 """
 

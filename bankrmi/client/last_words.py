@@ -2,7 +2,7 @@
 
 Rule 1: `Unreached` and `Busy` ("it did not happen") are said only while no server may have taken the request,
         or of a read, which changes nothing. Anything else that ends without an answer is `InDoubt`.
-Rule 2: the sentence says why: who said what, or did not say anything, last.
+Rule 2: the sentence says why: what each server said last, or that it said nothing.
 """
 
 from __future__ import annotations
@@ -18,25 +18,30 @@ __all__ = ["LastWords"]
 class LastWords:
     """Those of all servers, in one call."""
 
-    __slots__ = ("_words", "reason", "refusals")
+    __slots__ = ("_sentences", "_words", "refusals")
 
     def __init__(self) -> None:
         self._words: dict[Candidate, type[BankError] | None] = {}
-        self.reason = "there was no time to ask anyone"
-        """What came of the last attempt that ended, or fell silent."""
+        self._sentences: dict[Candidate, str] = {}
         self.refusals = 0
         """How often we heard `Busy`."""
 
     def take_failure(self, candidate: Candidate, error: BankError) -> None:
         """Note what it said."""
-        self.reason = f"{candidate.server}: {error.message}"
+        self._sentences[candidate] = f"{candidate.server}: {error.message}"
         self._words[candidate] = type(error)
         self.refusals += isinstance(error, Busy)
 
     def take_silence(self, candidate: Candidate, reason: str) -> None:
         """Note why it says nothing."""
-        self.reason = f"{candidate.server} ({candidate.address}): {reason}"
+        self._sentences[candidate] = f"{candidate.server} ({candidate.address}): {reason}"
         self._words[candidate] = None
+
+    @property
+    def reason(self) -> str:
+        """What came of the last attempt at each server, in the order of their names."""
+        said = sorted((candidate.server, sentence) for candidate, sentence in self._sentences.items())
+        return "; ".join(sentence for _, sentence in said) or "there was no time to ask anyone"
 
     def all_are_behind(self, candidates: Sequence[Candidate]) -> bool:
         """Whether the last word of every server is `Behind`, or `NotPrimary` of some of them."""

@@ -12,6 +12,7 @@ from bankrmi.errors import (
     InDoubt,
     InsufficientFunds,
     InvalidRequest,
+    NotPrimary,
     Refused,
     Stale,
     Unreached,
@@ -174,3 +175,17 @@ def test_an_answer_is_the_end_and_its_server_the_one_to_ask_first_next_time() ->
 
 def test_without_time_nothing_is_tried() -> None:
     assert isinstance(Asking(deadline_ms=0).ends(0), Unreached)
+
+
+def test_the_error_tells_what_every_server_said_last_whoever_was_asked_last() -> None:
+    for first, second in ((S1, S2), (S2, S1)):
+        call = Asking(first, second)
+        for _ in range(2):
+            asked = call.connects()
+            if asked == S1:
+                call.hears(REFUSED)
+            else:
+                call.sends()
+                call.hears(Failed(NotPrimary("nobody is known to lead", undecided=True)))
+        error = call.ends(10_000)
+        assert "(s1 (127.0.0.1:9101): connection refused; s2: nobody is known to lead)" in str(error)

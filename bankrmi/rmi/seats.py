@@ -26,6 +26,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import nsmallest
+from math import inf
 from typing import Generic, Protocol, TypeVar
 
 from .addresses import Address
@@ -183,11 +184,12 @@ class Seats(Generic[Who]):
 class _Group(Generic[Who]):
     """Those of one rank from one address."""
 
-    __slots__ = ("_longest", "host", "joined_at", "rank")
+    __slots__ = ("_longest", "_stay_s", "host", "joined_at", "rank")
 
-    def __init__(self, rank: int, host: str) -> None:
+    def __init__(self, rank: int, host: str, stay_s: float) -> None:
         self.rank = rank
         self.host = host
+        self._stay_s = stay_s if rank else 0.0
         self.joined_at: dict[Who, float] = {}
         self._longest: list[tuple[float, Who]] = []  # The longest idle is the last.
 
@@ -195,19 +197,25 @@ class _Group(Generic[Who]):
         return len(self.joined_at)
 
     def longest_idle(self) -> tuple[float, Who] | None:
-        """Return who has been idle for longest, since when; None if all have a call in progress.
+        """Return whose turn to make room is first, and when that is, or was; None if all have a call in progress.
 
+        That is who has been idle for longest; one of ours that has called is taken to do so for `stay_s` more.
         One look at all finds the next few as well: who is active in between only moves further back.
         """
         for _ in range(2):
             while self._longest:
                 since, who = self._longest[-1]
-                if who in self.joined_at and not who.busy and who.active_at == since:
+                if who in self.joined_at and not who.busy and self._turn_at(who) == since:
                     return since, who
                 self._longest.pop()
-            idle = ((who.active_at, number, who) for number, who in enumerate(self.joined_at) if not who.busy)
+            idle = (
+                (self._turn_at(who), number, who) for number, who in enumerate(self.joined_at) if not who.busy
+            )
             self._longest = [(since, who) for since, _, who in nsmallest(_LOOKED_UP_AT_ONCE, idle)][::-1]
         return None
+
+    def _turn_at(self, who: Who) -> float:
+        return who.active_at + (self._stay_s if who.active_at > self.joined_at[who] else 0.0)
 
 
 class _Row(Generic[Who]):
@@ -225,7 +233,7 @@ class _Row(Generic[Who]):
     def add(self, who: Who, host: str, rank: int, now: float) -> None:
         group = self._groups.get((rank, host))
         if group is None:
-            group = self._groups[rank, host] = _Group(rank, host)
+            group = self._groups[rank, host] = _Group(rank, host, self._stay_s)
         group.joined_at[who] = now
         self._group_of[who] = group
 
@@ -251,23 +259,26 @@ class _Row(Generic[Who]):
             with_newcomer = len({host, *(group.host for group in groups)})
             share = (sum(map(len, groups)) + 1) / with_newcomer
             greedy = [group for group in groups if len(group) + (group.host == host) >= share]
-            victim = self._first_of(greedy, now) or self._first_of(groups, now)
-            if victim is not None and self._stays(victim, now):
-                victim = self._first_of([group for group in greedy if group.host != host], now)
+            others = [group for group in greedy if group.host != host]
+            victim = (
+                self._first_of(greedy, now, until=now)
+                or self._first_of(groups, now, until=now)
+                or self._first_of(others, now)
+            )
             if victim is not None:
                 return victim
         return None
 
-    def _stays(self, who: Who, now: float) -> bool:
-        """Whether it is one of ours that called lately."""
-        group = self._group_of[who]
-        called = who.active_at > group.joined_at[who]
-        return bool(group.rank) and called and now - who.active_at < self._stay_s
-
-    def _first_of(self, groups: Iterable[_Group[Who]], now: float) -> Who | None:  # noqa: ARG002
+    def _first_of(
+        self,
+        groups: Iterable[_Group[Who]],
+        now: float,  # noqa: ARG002
+        until: float = inf,
+    ) -> Who | None:
+        """Return whose turn to make room is first, if it comes by then."""
         longest = (group.longest_idle() for group in groups)
         first = min((one for one in longest if one is not None), key=lambda one: one[0], default=None)
-        return None if first is None else first[1]
+        return None if first is None or first[0] > until else first[1]
 
 
 class _Reserve(_Row[Who]):
@@ -276,7 +287,12 @@ class _Reserve(_Row[Who]):
     def who_makes_room(self, host: str, now: float) -> Who | None:  # noqa: ARG002
         return self._first_of(self._groups.values(), now)
 
-    def _first_of(self, groups: Iterable[_Group[Who]], now: float) -> Who | None:
+    def _first_of(
+        self,
+        groups: Iterable[_Group[Who]],
+        now: float,
+        until: float = inf,  # noqa: ARG002
+    ) -> Who | None:
         def turn(who: Who, joined_at: float) -> tuple[bool, float]:
             in_use = who.busy or (who.active_at > joined_at and now - who.active_at < IN_USE_S)
             return in_use, -joined_at if in_use else who.active_at

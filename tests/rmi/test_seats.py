@@ -106,6 +106,15 @@ def test_a_crowd_of_ours_over_the_seats_does_not_cut_each_other_off() -> None:
     assert house.cut == [crowd[0]]
 
 
+def test_an_idle_crowd_of_ours_makes_room_though_one_that_called_has_been_idle_for_longer() -> None:
+    house = House()
+    old = house.come("old")
+    house.call(old)
+    crowd = [house.come(f"c{number}") for number in range(5)]
+    house.come("new")
+    assert house.cut == [crowd[0]]
+
+
 def test_who_is_active_makes_room_for_another_address_that_has_less_than_its_share() -> None:
     house = House()
     crowd = [house.come(f"c{number}") for number in range(6)]

@@ -197,9 +197,9 @@ class _Group(Generic[Who]):
         return len(self.joined_at)
 
     def longest_idle(self) -> tuple[float, Who] | None:
-        """Return whose turn to make room is first, and when that is, or was; None if all have a call in progress.
+        """Return whose turn to make room is first, and since when; None if all have a call in progress.
 
-        That is who has been idle for longest; one of ours that has called is taken to do so for `stay_s` more.
+        That is who has been idle for longest; one of ours that has called comes `stay_s` later.
         One look at all finds the next few as well: who is active in between only moves further back.
         """
         for _ in range(2):

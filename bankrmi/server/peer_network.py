@@ -93,14 +93,33 @@ class PeerNetwork:
         return {server for server, link in self._links.items() if link.is_silent}
 
     def met_witness(self, witness_id: str | None) -> None:
-        """State this one from now on.  Who stated another one, or none, is met again, once a process."""
+        """State this one from now on.  Who stated another one, or none, is met again, once a process.
+
+        Who stated none may not have known it yet: it is asked beside the link, which goes on meanwhile.
+        """
         self._settings[WITNESS_ID] = witness_id
         if witness_id is None:
             return
-        for link, start_id, theirs in list(self._linked.values()):
-            if theirs != witness_id and (start_id, witness_id) not in self._met_for:
-                self._met_for.add((start_id, witness_id))
+        for server, (link, start_id, theirs) in list(self._linked.items()):
+            if theirs == witness_id or (start_id, witness_id) in self._met_for:
+                continue
+            self._met_for.add((start_id, witness_id))
+            if theirs is None:
+                self._meet_again(server, link)
+            else:
                 link.close()
+
+    def _meet_again(self, server: str, link: Link) -> None:
+        def found(answer: ProbeAnswer) -> None:
+            self._looks.discard(asking)
+            if isinstance(answer, str):
+                return
+            greeting = _greeting(answer)
+            if greeting.server == server and not self._agrees(greeting, answer.get("settings")):
+                link.close()
+
+        asking = probe(self._addresses[server], STANDBY_ID + server, self._handshake, found, CONNECT_SECONDS)
+        self._looks.add(asking)
 
     def _agrees(self, greeting: Greeting, theirs: object) -> bool:
         """Compare settings with another server that we meet; say what differs, once for each meeting."""

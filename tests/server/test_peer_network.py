@@ -67,8 +67,11 @@ def test_two_witnesses_are_found_out_whoever_meets_his_later(tmp_path: Path) -> 
             return [bool(server.links.up) for server in (one, other)]
 
         await until(lambda: linked() == [True, True])
+        first = len(one.events)
         one.network.met_witness("w1")
-        await until(lambda: linked() == [True, True])
+        await until(lambda: not one.network._looks)
+        assert linked() == [True, True]
+        assert len(one.events) == first, "to ask who may not know it yet is no reason to part"
         other.network.met_witness("w2")
         await until(lambda: linked() == [False, False])
         for _ in range(200):

@@ -286,6 +286,11 @@ class Cluster:
 
     # -- clients and disks -----------------------------------------------------------------------
 
+    def kill_the_standby(self, name: str) -> None:
+        """Kill it, and wait until the primary goes on alone: else it may do so when `name` is back."""
+        self.kill(name)
+        self.until(lambda: name not in (self.view() or {"in_sync": [name]})["in_sync"], f"{name} is left out")
+
     def ask(self, server: str, method: str, *args: object, seconds: float = DEADLINE_S) -> Any:
         """Call the account object of this server and no other, once; no retry, nothing is added."""
         address = self.configuration.servers[server]

@@ -67,7 +67,7 @@ def test_an_idle_crowd_keeps_nobody_out(tmp_path: Path, said: object) -> None:
         cluster.start_all()
         old = cluster.client()
         assert old.deposit(1, 1).balance == 101
-        cluster.kill("s2")
+        cluster.kill_the_standby("s2")
         with crowds_everywhere(cluster, CONNECTIONS + 20, said):
             assert cluster.client().deposit(1, 1).balance == 102
             assert old.deposit(1, 1).balance == 103, "its idle connection was cut, and it noticed nothing"
@@ -84,7 +84,7 @@ def test_with_few_files_an_idle_crowd_keeps_no_standby_out_and_fills_no_log(tmp_
     with Cluster(tmp_path) as cluster:
         cluster.start(NAMESERVER, files=80)
         cluster.start("s1", "s2", files=80)
-        cluster.kill("s2")
+        cluster.kill_the_standby("s2")
         with crowds_everywhere(cluster, 65):
             cluster.start("s2", files=80)
             cluster.wait_until_in_sync()
@@ -126,7 +126,7 @@ def attack_the_log(address: str, object_id: str) -> None:
 def test_strangers_and_false_servers_fill_no_log_and_write_nothing_of_their_own(tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster:
         cluster.start_all()
-        cluster.kill("s2")
+        cluster.kill_the_standby("s2")
         servers = cluster.configuration.servers
         false = Running(servers["s2"], {"bankrmi.standby.s2": Account(lambda call: call.answer(HOSTILE))})
         try:
@@ -156,7 +156,7 @@ def test_a_crowd_that_claims_to_be_the_standby_does_not_take_its_place(tmp_path:
             ):
                 for _ in range(60):
                     crowd.enter_context(connect(address, object_id, said, 20))
-            cluster.kill("s2")
+            cluster.kill_the_standby("s2")
             cluster.start("s2")
             cluster.wait_until_in_sync()
             view = cluster.view()

@@ -20,7 +20,7 @@ from bankrmi.robustness.power_loss.search import search
 from bankrmi.robustness.power_loss.story import DiskStory, Story
 from tests.robustness.power_loss_recording import recorded
 
-STATES = 60
+STATES = 40
 
 Plant = Callable[[str, list[Operation]], list[Operation]]
 """Given a process's name and what it did, what it does with a bug."""
@@ -98,6 +98,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.but_first_long(1)
 @pytest.mark.parametrize("bug", PLANTED)
 def test_a_bank_that_leaves_a_sync_out_is_found_to_lose(bug: str) -> None:
     """The check can fail: each of these is a bug that a bank could have."""

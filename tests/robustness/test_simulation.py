@@ -21,6 +21,7 @@ print(result.events, result.acknowledged, result.views, result.simulated_ms, *re
 """
 
 
+@pytest.mark.but_first_long(1)
 @pytest.mark.parametrize("servers", [2, 3])
 def test_the_same_seed_is_the_same_history_in_another_process(servers: int) -> None:
     """To the byte, from the first event to the last, whatever order that process gives to what it hashes."""
@@ -51,7 +52,8 @@ def test_what_a_seed_comes_to_does_not_depend_on_how_many_processes_run_the_seed
     assert [seed for seed, *_ in alone] == list(range(3, 10))
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.but_first_long(1)
+@pytest.mark.parametrize("jobs", [2, 1])
 def test_when_the_time_is_over_no_seed_is_begun(jobs: int) -> None:
     allowed = iter([True, False, False, False])
     results = list(simulate_many(0, None, servers=2, jobs=jobs, go_on=lambda: next(allowed)))

@@ -160,23 +160,20 @@ class Admission:
     def _answer(self, waiting: Waiting, reply: Reply) -> None:
         self._room.leave(waiting, self._now_ms(), turned_away=isinstance(reply, IsBusy))
         kept = long_outcome(reply)
-        here = [] if kept is None else [one for one in waiting.callers if not one[0].gone]
-        for visitor, _ in waiting.callers:
+        in_turn: list[Any] = []
+        for visitor, since_ms in waiting.callers:
             if kept is None or visitor.gone:
                 visitor.answer(reply)  # type: ignore[attr-defined]  # Only visitors were let in.
-        if kept is None:
-            self._lookups.end(waiting)
+            else:
+                self._room.hold(visitor, cost_of(len(kept.entries)), since_ms)
+                in_turn.append(visitor)
+        if in_turn:
+            self._lookups.answered(waiting, in_turn)
         else:
-            self._answer_in_turn(waiting, here, kept)
+            self._lookups.end(waiting)
+        for visitor in in_turn:
+            visitor.answer_in_turn(kept, self._made)
         self._look_up()
-
-    def _answer_in_turn(self, waiting: Waiting, here: list[tuple[Caller, float]], kept: Kept) -> None:
-        visitors = [visitor for visitor, _ in here]
-        for visitor, since_ms in here:
-            self._room.hold(visitor, cost_of(len(kept.entries)), since_ms)
-        self._lookups.answered(waiting, visitors)
-        for visitor in visitors:
-            visitor.answer_in_turn(kept, self._made)  # type: ignore[attr-defined]
 
     def _made(self, visitor: Visitor) -> None:
         """An answer is made, or nobody wants it any more: nothing is kept for it."""

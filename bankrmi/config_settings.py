@@ -163,6 +163,8 @@ class ClientSettings(_Checked):
     """An operation ends after this, with `InDoubt` or `Unreached` if nothing else."""
     patience_ms: _Duration = 300
     """A server that is silent for so long is not waited for alone: the others are asked too."""
+    calls_at_once: _Count = 128
+    """Of one client, and so the connections that it has; further ones wait for one of these to end."""
 
 
 class LimitSettings(_Checked):

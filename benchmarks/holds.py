@@ -3,9 +3,9 @@
     python benchmarks/holds.py [--seconds 60] [ROW ...]
 
 Rows: strangers, killed (the primary, under strangers), batches (16 to 64 own clients with batches of 8000),
-singles (800 and 1000 own clients), crowd (800 of them, the primary killed), overload (more than the bank
-carries, then none), alone (copies_min 2, the standby away).  Each has a bank of its own; nobody else should
-use the machine meanwhile.
+singles (800 and 1000 own clients), seats (1600, more than a server has), crowd (800 of them, the primary
+killed), overload (more than the bank carries, then none), alone (copies_min 2, the standby away).  Each has a
+bank of its own; nobody else should use the machine meanwhile.
 """
 
 from __future__ import annotations
@@ -293,6 +293,32 @@ def singles(seconds: float) -> None:
     _own_row("singles", [(800, 1), (1000, 1)], seconds)
 
 
+def _run_each_its_own(path: Path, clients: int, seconds: float) -> Calls:
+    """Clients that share nothing, as if each were a program."""
+
+    async def run() -> Calls:
+        calls = Calls()
+        for share in await asyncio.gather(
+            *(_own(bankrmi.config.load(path), 1, 1, seconds) for _ in range(clients))
+        ):
+            calls.add(share)
+        return calls
+
+    return asyncio.run(run())
+
+
+def seats(seconds: float) -> None:
+    """More of our own clients than a server has seats: 1600, each on its own, in two processes."""
+    with running_bank() as bank:
+        epoch, calls = _epoch(bank), Calls()
+        with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+            shares = [pool.submit(_run_each_its_own, bank.configuration.path, 800, seconds) for _ in range(2)]
+            for share in shares:
+                calls.add(share.result())
+        _line("seats", f"1600x1: {calls.operations / seconds:,.0f} op/s; {calls}")
+        _line("", f"epoch {epoch} before, {_epoch(bank)} after; memory (now, peak) {memory(bank)}")
+
+
 def crowd(_seconds: float) -> None:
     """800 clients when the primary is killed."""
     with running_bank() as bank:
@@ -375,6 +401,7 @@ ROWS: dict[str, Callable[[float], None]] = {
     "killed": killed,
     "batches": batches,
     "singles": singles,
+    "seats": seats,
     "crowd": crowd,
     "overload": overload,
     "alone": alone,

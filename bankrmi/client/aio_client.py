@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
-from bankrmi.client.calls import Call, Memory, failed_before
+from bankrmi.client.calls import Call, Memory
 from bankrmi.client.channel import LIMITS, Channel, now_ms
 from bankrmi.client.decisions import Finish, Wait
 from bankrmi.client.finding import configuration_of
-from bankrmi.client.gate import Gate
 from bankrmi.client.idle import IDLE_MS, Idle
 from bankrmi.client.requests import (
     Operation,
@@ -57,8 +56,8 @@ async def connect(
 class _LoopChannel(Channel):
     """A channel for one task at a time of one event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, gate: Gate) -> None:
-        super().__init__(_linked, gate, self._call_back)
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(_linked, self._call_back)
         self._loop = loop
         self._waiter: asyncio.Future[None] | None = None
 
@@ -74,8 +73,6 @@ class _LoopChannel(Channel):
         self._waiter = self._loop.create_future()
         timer = self._loop.call_later(seconds, self._call_back)
         try:
-            if self.is_queueing:
-                self.turn()
             await self._waiter
         finally:
             timer.cancel()
@@ -95,10 +92,10 @@ def _linked(
 class _Home:
     """What a client keeps in one event loop of one process."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, patience_ms: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, calls_at_once: int) -> None:
         self.process = os.getpid()
         self.loop = loop
-        self.gate = Gate(patience_ms)
+        self.turns = asyncio.Semaphore(calls_at_once)
         self.idle = Idle()
         self.looking_up: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -108,10 +105,21 @@ class _Home:
         """Whether nothing can be said to its connections any more."""
         return self.loop.is_closed() or self.process != os.getpid()
 
+    async def wait_for_turn(self, call: Call) -> None:
+        """Let no more calls be under way at once than may; raises Busy if that takes too long."""
+        if not self.turns.locked():
+            await self.turns.acquire()
+            return
+        try:
+            async with asyncio.timeout(call.seconds_in_queue):
+                await self.turns.acquire()
+        except TimeoutError:
+            raise call.not_begun() from None
+
     def take(self) -> _LoopChannel:
         """Return a channel for one call."""
         channel = self.idle.take()
-        return channel if isinstance(channel, _LoopChannel) else _LoopChannel(self.loop, self.gate)
+        return channel if isinstance(channel, _LoopChannel) else _LoopChannel(self.loop)
 
     def give_back(self, channel: _LoopChannel) -> None:
         """Keep it, for a while."""
@@ -209,31 +217,33 @@ class AsyncBankClient:
         """Return what the caller is to get, or raise one of our errors."""
         if self._closed:
             raise OperationFailed("this client is closed")
+        call = Call(request, self._memory, now_ms())
         try:
             home = self._home()
-            channel = home.take()
-        except Exception as error:
-            raise failed_before(error) from error
-        call = Call(request, self._memory, channel.session, now_ms() + self._memory.timeout_ms)
-        try:
-            return await self._finished(call, channel, home)
-        except Exception:
+            await home.wait_for_turn(call)
+            try:
+                return await self._in_turn(call, home)
+            finally:
+                home.turns.release()
+        except BankError:
             raise
+        except Exception as failure:
+            raise call.broken_off(failure) from failure
         except BaseException as interruption:  # Wherever it came: also while the answer was taken in.
             call.note_on(interruption)
             raise
 
-    async def _finished(self, call: Call, channel: _LoopChannel, home: _Home) -> Any:
+    async def _in_turn(self, call: Call, home: _Home) -> Any:
+        channel = home.take()
         try:
+            call.name(channel.session)
             await self._look_up(home, call.deadline_ms)
             call.begin()
             return await self._carry_out(call, channel, home)
         except Refused:
             raise  # The session goes on: what became of its request is known.
-        except BaseException as failure:
+        except BaseException:
             channel.start_afresh()
-            if isinstance(failure, Exception) and not isinstance(failure, BankError):
-                raise call.broken_off(failure) from failure
             raise
         finally:
             self._give_back(home, channel, call)
@@ -283,7 +293,7 @@ class AsyncBankClient:
         home = self._homes.get(loop)
         if home is None or home.is_gone:
             self._leave_homes_that_are_gone()
-            home = self._homes[loop] = _Home(loop, self._memory.patience_ms)
+            home = self._homes[loop] = _Home(loop, self._memory.calls_at_once)
         return home
 
     def _leave_homes_that_are_gone(self) -> None:

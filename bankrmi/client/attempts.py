@@ -33,7 +33,6 @@ from typing import assert_never
 
 from bankrmi.client.decisions import (
     Answered,
-    Begun,
     Candidate,
     Connect,
     Decision,
@@ -277,8 +276,6 @@ class Attempts:
         if attempt is None or self._finish is not None:
             return
         match news:
-            case Begun():
-                attempt.heard_ms = now_ms
             case Greeted():
                 self._open.hear(attempt, now_ms)
                 attempt.stage = Stage.GREETED

@@ -17,15 +17,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Semaphore
 from typing import Any
 
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
-from bankrmi.client.calls import Call, Memory, failed_before
+from bankrmi.client.calls import Call, Memory
 from bankrmi.client.channel import LIMITS, Channel, now_ms
 from bankrmi.client.decisions import Finish, Wait
 from bankrmi.client.finding import configuration_of
-from bankrmi.client.gate import Gate
 from bankrmi.client.idle import Idle
 from bankrmi.client.requests import (
     Operation,
@@ -41,9 +40,6 @@ from bankrmi.errors import BankError, OperationFailed, Refused
 from bankrmi.rmi import Link, PolledLink, PolledLinks, look_up
 
 __all__ = ["BankClient", "connect"]
-
-_SLICE_SECONDS = 0.005
-"""How often to look whether it is one's turn to connect: other threads tell, but wake nobody."""
 
 
 def connect(
@@ -68,8 +64,8 @@ def connect(
 class _PolledChannel(Channel):
     """A channel for one thread at a time."""
 
-    def __init__(self, gate: Gate) -> None:
-        super().__init__(self._linked, gate, lambda: None)
+    def __init__(self) -> None:
+        super().__init__(self._linked, lambda: None)
         self._links = PolledLinks()
 
     def _linked(
@@ -85,20 +81,24 @@ class _PolledChannel(Channel):
     def wait(self, seconds: float) -> None:
         """Return when there is news, or after so many seconds at the latest; perhaps before."""
         if not self.has_news:
-            self.turn()
-            self._links.wait(min(seconds, _SLICE_SECONDS) if self.is_queueing else seconds)
+            self._links.wait(seconds)
 
 
 class _Kept:
     """What a client keeps in one process; a child after a fork begins with another."""
 
-    __slots__ = ("gate", "idle", "looking_up", "process")
+    __slots__ = ("idle", "looking_up", "process", "turns")
 
-    def __init__(self, patience_ms: int) -> None:
+    def __init__(self, calls_at_once: int) -> None:
         self.process = os.getpid()
-        self.gate = Gate(patience_ms)
+        self.turns = Semaphore(calls_at_once)
         self.idle = Idle()
         self.looking_up = Lock()
+
+    def take(self) -> _PolledChannel:
+        """Return a channel for one call."""
+        channel = self.idle.take()
+        return channel if isinstance(channel, _PolledChannel) else _PolledChannel()
 
 
 class BankClient:
@@ -113,7 +113,7 @@ class BankClient:
     ) -> None:
         self._memory = Memory(configuration, timeout, on_waiting)
         self._most_operations = configuration.limits.operations_per_request
-        self._kept = _Kept(self._memory.patience_ms)
+        self._kept = _Kept(self._memory.calls_at_once)
         self._closed = False
 
     def __enter__(self) -> BankClient:
@@ -170,30 +170,39 @@ class BankClient:
 
     def _perform(self, request: Request) -> Any:
         """Return what the caller is to get, or raise one of our errors."""
-        channel = self._take()
-        call = Call(request, self._memory, channel.session, now_ms() + self._memory.timeout_ms)
+        if self._closed:
+            raise OperationFailed("this client is closed")
+        call = Call(request, self._memory, now_ms())
         try:
-            return self._finished(call, channel)
-        except Exception:
+            kept = self._kept_here()
+            if not kept.turns.acquire(timeout=call.seconds_in_queue):
+                raise call.not_begun()
+            try:
+                return self._in_turn(call, kept)
+            finally:
+                kept.turns.release()
+        except BankError:
             raise
+        except Exception as failure:
+            raise call.broken_off(failure) from failure
         except BaseException as interruption:  # Wherever it came: also while the answer was taken in.
             call.note_on(interruption)
             raise
 
-    def _finished(self, call: Call, channel: _PolledChannel) -> Any:
+    def _in_turn(self, call: Call, kept: _Kept) -> Any:
+        channel = kept.take()
         try:
-            self._look_up(call.deadline_ms)
+            call.name(channel.session)
+            self._look_up(kept, call.deadline_ms)
             call.begin()
             return self._carry_out(call, channel)
         except Refused:
             raise  # The session goes on: what became of its request is known.
-        except BaseException as failure:
+        except BaseException:
             channel.start_afresh()
-            if isinstance(failure, Exception) and not isinstance(failure, BankError):
-                raise call.broken_off(failure) from failure
             raise
         finally:
-            self._give_back(channel, call)
+            self._give_back(kept, channel, call)
 
     def _carry_out(self, call: Call, channel: _PolledChannel) -> Any:
         while True:
@@ -208,18 +217,18 @@ class BankClient:
                 case decision:
                     channel.carry_out(decision, call)
 
-    def _look_up(self, deadline_ms: int) -> None:
+    def _look_up(self, kept: _Kept, deadline_ms: int) -> None:
         """Ask the name server who leads; without an answer, begin with whom the configuration names first.
 
         One thread asks, and the others wait for it, no longer than it may.
         """
         memory = self._memory
-        if memory.primary is not None or not self._kept.looking_up.acquire(timeout=memory.look_up_at_most):
+        if memory.primary is not None or not kept.looking_up.acquire(timeout=memory.look_up_at_most):
             return
         try:
             self._ask_names(memory.look_up_seconds(deadline_ms, now_ms()))
         finally:
-            self._kept.looking_up.release()
+            kept.looking_up.release()
 
     def _ask_names(self, seconds: float) -> None:
         memory = self._memory
@@ -229,25 +238,16 @@ class BankClient:
             except Exception as error:  # Names are hints: no error of theirs is the result of anything.
                 memory.take_no_hint(error)
 
-    def _take(self) -> _PolledChannel:
-        if self._closed:
-            raise OperationFailed("this client is closed")
-        try:
-            if self._kept.process != os.getpid():
-                self._begin_in_child()
-            channel = self._kept.idle.take()
-            return channel if isinstance(channel, _PolledChannel) else _PolledChannel(self._kept.gate)
-        except Exception as error:
-            raise failed_before(error) from error
+    def _kept_here(self) -> _Kept:
+        """Return what this process keeps; a child knows what its parent did, and uses nothing of it."""
+        if self._kept.process != os.getpid():
+            idle, self._kept = self._kept.idle, _Kept(self._memory.calls_at_once)
+            self._memory.after_fork()
+            idle.abandon()
+        return self._kept
 
-    def _begin_in_child(self) -> None:
-        """The parent goes on with those sessions and connections; what it knows is known here, too."""
-        idle, self._kept = self._kept.idle, _Kept(self._memory.patience_ms)
-        self._memory.after_fork()
-        idle.abandon()
-
-    def _give_back(self, channel: _PolledChannel, call: Call) -> None:
+    def _give_back(self, kept: _Kept, channel: _PolledChannel, call: Call) -> None:
         channel.end_call(call.preferred)
-        self._kept.idle.give_back(channel, now_ms())
+        kept.idle.give_back(channel, now_ms())
         if self._closed:
-            self._kept.idle.close()
+            kept.idle.close()

@@ -16,7 +16,7 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from bankrmi.client.attempts import Attempts
+from bankrmi.client.attempts import LATEST_SHARE, Attempts
 from bankrmi.client.decisions import (
     Answered,
     Candidate,
@@ -41,10 +41,10 @@ from bankrmi.client.requests import Request, Session, check_error, news_of
 from bankrmi.client.seen import Seen
 from bankrmi.client.signs import LONG_AGO_MS, Signs
 from bankrmi.config import Configuration
-from bankrmi.errors import BankError, ConfigurationError, Unreached, Unsettled
+from bankrmi.errors import BankError, Busy, ConfigurationError, Unreached, Unsettled
 from bankrmi.rmi import NamedObject
 
-__all__ = ["Call", "Memory", "failed_before"]
+__all__ = ["Call", "Memory"]
 
 _LOOK_UP_MS = 300
 """Longer than this nobody waits for a hint."""
@@ -69,6 +69,7 @@ class Memory:
         settings = configuration.client
         self.timeout_ms = settings.timeout_ms if timeout is None else _milliseconds(timeout)
         self.patience_ms = settings.patience_ms
+        self.calls_at_once = settings.calls_at_once
         self.on_waiting = on_waiting
         self.seen = Seen()
         self.signs = Signs()
@@ -137,7 +138,7 @@ def _milliseconds(timeout: float) -> int:
 
 
 class Call:
-    """A request on its way."""
+    """A request on its way: it may have to wait for other calls of the client, then it begins."""
 
     __slots__ = (
         "_args",
@@ -154,10 +155,10 @@ class Call:
         "request_id",
     )
 
-    def __init__(self, request: Request, memory: Memory, session: Session, deadline_ms: int) -> None:
+    def __init__(self, request: Request, memory: Memory, now_ms: int) -> None:
         self.method = request.method
         self.request_id = request.request_id
-        self.deadline_ms = deadline_ms
+        self.deadline_ms = now_ms + memory.timeout_ms
         self._request = request
         self._args = request.args
         self._memory = memory
@@ -167,9 +168,25 @@ class Call:
         self._began = memory.seen.turns
         self._began_with: Candidate | None = None
         self._attempts: Attempts | None = None
-        if request.changes:
-            self.request_id = request.request_id or session.next_request_id()
-            self._args = (*request.args, self.request_id)
+
+    @property
+    def seconds_in_queue(self) -> float:
+        """How long it may wait for other calls of its client: begun later, it might end in doubt."""
+        return LATEST_SHARE * self._memory.timeout_ms / 1000
+
+    def not_begun(self) -> Busy:
+        """Return the error of a call that has waited for so long."""
+        return Busy(
+            f"nothing was sent: this client has {self._memory.calls_at_once} calls under way "
+            f"(client.calls_at_once), and for {self.seconds_in_queue:g} s it was not this one's turn",
+            request_id=self.request_id,
+        )
+
+    def name(self, session: Session) -> None:
+        """Give a change its request id, unless the caller has brought one."""
+        if self._request.changes:
+            self.request_id = self.request_id or session.next_request_id()
+            self._args = (*self._request.args, self.request_id)
 
     def begin(self) -> None:
         """Begin, with what is known by now of who leads."""
@@ -274,18 +291,15 @@ class Call:
         """Return the error of ours that says what is true after one that is none of ours."""
         why = f"{type(error).__name__}: {error!s:.200}"
         if self._attempts is None:
-            return failed_before(error)
+            return Unreached(f"nothing was sent: {why}")
         return self._attempts.given_up(why)
 
     def note_on(self, interruption: BaseException) -> None:
         """Leave the request id with an exception that is none of ours (Ctrl-C, a cancelled task)."""
+        if self.request_id is None:
+            self.name(Session())
         interruption.request_id = self.request_id  # type: ignore[attr-defined]
         if self.request_id is not None:
             taken = self._attempts is not None and self._attempts.may_have_been_taken
             asked = self.request_id
             interruption.add_note(f"the outcome of {asked} is unknown" if taken else f"{asked} was not sent")
-
-
-def failed_before(error: Exception) -> BankError:
-    """Return the error for a call that failed before anything could be sent."""
-    return Unreached(f"nothing was sent: {type(error).__name__}: {error!s:.200}")

@@ -8,7 +8,6 @@ Rule 2: a connection on which an answer is still to come is closed when the call
 Rule 3: a kept connection is looked at before it is used: one that the server has closed meanwhile is
         replaced, and nothing was sent.
 Rule 4: whatever goes wrong here is news of the attempt, never an exception.
-Assumption: the gate may let somebody in from another thread; all else happens in the caller's.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from typing import Any
 from bankrmi.client.calls import Call
 from bankrmi.client.decisions import (
     Answered,
-    Begun,
     Candidate,
     Connect,
     Failed,
@@ -34,7 +32,6 @@ from bankrmi.client.decisions import (
     Unconnected,
 )
 from bankrmi.client.failing import news_of_failure
-from bankrmi.client.gate import Gate
 from bankrmi.client.requests import ACCOUNT_ID, Session
 from bankrmi.rmi import Limits, Link, handshake
 
@@ -68,27 +65,18 @@ class _Line:
 class Channel:
     """Used by one call at a time."""
 
-    def __init__(self, new_link: NewLink, gate: Gate, wake: Callable[[], None]) -> None:
+    def __init__(self, new_link: NewLink, wake: Callable[[], None]) -> None:
         self.session = Session()
         self.used_ms = 0
         """When it was last given back."""
         self._new_link = new_link
-        self._gate = gate
         self._wake = wake
         self._lines: dict[int, _Line] = {}
         self._kept: dict[Candidate, Link] = {}
         self._news: deque[tuple[int, News]] = deque()
-        self._admitted: deque[int] = deque()
-
-    @property
-    def is_queueing(self) -> bool:
-        """Whether a connection waits for others of this client to be made."""
-        return any(line.link is None for line in self._lines.values())
 
     def tell(self, call: Call) -> None:
         """Tell the call what came of its attempts; free the connections of those that are over."""
-        while self._admitted:
-            self._begin(self._admitted.popleft())
         while self._news:
             number, news = self._news.popleft()
             believed = call.observe(number, news, now_ms())
@@ -100,13 +88,7 @@ class Channel:
     @property
     def has_news(self) -> bool:
         """Whether there is something to tell."""
-        return bool(self._news or self._admitted)
-
-    def turn(self) -> None:
-        """See whose turn it is to connect: who waits for a silent server gives way in time."""
-        for line in list(self._lines.values()):
-            if line.link is None:
-                self._gate.turn(line.candidate, now_ms())
+        return bool(self._news)
 
     # --- what `attempts` decides ------------------------------------------------------------------------
 
@@ -134,25 +116,15 @@ class Channel:
                 self._tell(number, Greeted())
                 return
             _close(kept)
-        self._gate.enter(candidate, line, lambda: self._admit(number), now_ms())
+        self._open(line)
 
-    def _admit(self, number: int) -> None:
-        self._admitted.append(number)
-        self._wake()
-
-    def _begin(self, number: int) -> None:
-        line = self._lines.get(number)
-        if line is None or line.link is not None:
-            return
-        candidate = line.candidate
-        self._tell(number, Begun())
+    def _open(self, line: _Line) -> None:
+        number, candidate = line.number, line.candidate
 
         def up(_: Mapping[str, Any]) -> None:
-            self._gate.leave(candidate, line, now_ms())
             self._tell(number, Greeted())
 
         def lost(_: str) -> None:
-            self._gate.leave(candidate, line, now_ms())
             if self._lines.get(number) is line:
                 self._end(line, news_of_failure(link.failure))
 
@@ -162,7 +134,6 @@ class Channel:
             )
             link.open(_CONNECTING_SECONDS)
         except Exception as error:  # An address that is none, say: nothing was sent.
-            self._gate.leave(candidate, line, now_ms())
             self._end(line, Unconnected(str(error)))
 
     def _send(self, number: int, method: str, args: tuple[object, ...]) -> None:
@@ -205,10 +176,7 @@ class Channel:
     def drop(self, number: int) -> None:
         """Close the connection of an attempt."""
         line = self._lines.pop(number, None)
-        if line is None:
-            return
-        self._gate.leave(line.candidate, line, now_ms())
-        if line.link is not None:
+        if line is not None and line.link is not None:
             _close(line.link)
 
     def end_call(self, keep: Candidate | None) -> None:
@@ -219,7 +187,6 @@ class Channel:
             if candidate != keep:
                 _close(self._kept.pop(candidate))
         self._news.clear()
-        self._admitted.clear()
 
     def start_afresh(self) -> None:
         """Go on with nothing of what was: no connection, and another session."""

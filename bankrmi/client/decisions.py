@@ -2,8 +2,8 @@
 
 An attempt has a number, and goes this way; only where it says "asked" may the server have taken the request:
 
-    Connect ──> (Begun) ──> Greeted ──> Send ──> asked: Ping, Heard, Ping, … ──> Answered | Failed | Lost
-       └────────────── Unconnected <──────┘
+    Connect ──> Greeted ──> Send ──> asked: Ping, Heard, Ping, … ──> Answered | Failed | Lost
+       └──── Unconnected <────┘
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from bankrmi.errors import BankError
 
 __all__ = [
     "Answered",
-    "Begun",
     "Candidate",
     "Connect",
     "Decision",
@@ -40,11 +39,6 @@ class Candidate:
 
 
 # What may come of an attempt.
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """Only now is the connection being made: it had to wait for others of this client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +84,7 @@ class Answered:
     value: object
 
 
-News = Begun | Greeted | Heard | Unconnected | Lost | Failed | Answered
+News = Greeted | Heard | Unconnected | Lost | Failed | Answered
 
 
 # What is to be done next.

@@ -6,8 +6,8 @@ Rule: whatever is not known to have left nothing behind, may have been taken.
 from __future__ import annotations
 
 from bankrmi.client.decisions import Failed, Lost, Unconnected
-from bankrmi.errors import BankError, Unsettled
-from bankrmi.rmi import ConnectFailed, LostAfterSending, NotConnected
+from bankrmi.errors import BankError, Busy, Unsettled
+from bankrmi.rmi import ConnectDenied, ConnectFailed, LostAfterSending, NotConnected
 
 __all__ = ["news_of_failure"]
 
@@ -17,6 +17,8 @@ def news_of_failure(error: Exception | None) -> Failed | Lost | Unconnected:
     match error:
         case BankError():
             return Failed(error)
+        case ConnectDenied(retry_ms=int(retry_ms)):
+            return Failed(Busy(str(error), retry_ms=retry_ms))
         case NotConnected():
             silent = isinstance(error, ConnectFailed) and error.reason != "reset"
             return Unconnected(str(error), silent=silent)

@@ -1,7 +1,7 @@
 """The channels of a client that no call uses now: kept for some seconds, for bursts of calls come again.
 
 Rule 1: the one that was used last is used next; so those that are too many fall idle, and go.
-Rule 2: kept by time; the number is only a ceiling for what a crowd can leave behind.
+Rule 2: kept by time; there are never more than calls at once.
 Assumption: several threads may take and give back at once (`deque` is atomic at its ends).
 """
 
@@ -12,12 +12,10 @@ from contextlib import suppress
 
 from bankrmi.client.channel import Channel
 
-__all__ = ["AT_MOST", "IDLE_MS", "Idle"]
+__all__ = ["IDLE_MS", "Idle"]
 
 IDLE_MS = 10_000
 """So long an unused channel is kept."""
-
-AT_MOST = 2000
 
 
 class Idle:
@@ -46,7 +44,7 @@ class Idle:
     def close_unused(self, now_ms: int) -> None:
         """Close those whose time is over."""
         with suppress(IndexError):
-            while len(self._channels) > AT_MOST or now_ms - self._channels[0].used_ms >= IDLE_MS:
+            while now_ms - self._channels[0].used_ms >= IDLE_MS:
                 self._channels.popleft().close()
 
     def close(self) -> None:

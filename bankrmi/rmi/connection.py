@@ -18,17 +18,14 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
-from bankrmi.foreign_text import foreign
-
 from .addresses import Address, host_and_port
 from .failures import (
     AnswerOverdue,
-    ConnectDenied,
     ConnectFailed,
     ConnectionLost,
     NotConnected,
     connect_failure,
-    in_few_words,
+    denial,
 )
 from .frames import (
     CONNECT,
@@ -149,7 +146,7 @@ class Connection:
         except (OSError, FrameRefused, ValueRefused) as error:
             raise ConnectFailed(f"no handshake with {self.address}: {error}").because("reset") from error
         if frame.kind != CONNECT_OK:
-            raise ConnectDenied(f"{self.address} denied the connection: {foreign(in_few_words(value))}")
+            raise denial(self.address, value)
         greeting = value.get("handshake") if isinstance(value, dict) else None
         self.greeting = greeting if isinstance(greeting, dict) else {}
         for_servers = handshake.get("role") == "server"

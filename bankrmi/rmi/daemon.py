@@ -35,6 +35,9 @@ from .serving import ServedConnection
 __all__ = ["Daemon", "rounds_of"]
 
 _CLOSING_SECONDS = 0.5
+_NO_SEAT_RETRY_MS = 1000
+"""Who finds no seat comes again after so long: hundreds who came ten times a second would leave no time for
+those who have one."""
 
 
 class Daemon:
@@ -166,7 +169,8 @@ class Daemon:
         try:
             makes_room = self._seats.finish(connection, host, peer.role, claimed_name(peer), now)
         except NoSeat as refusal:
-            raise HandshakeDenied(str(refusal)) from refusal
+            retry_ms = _NO_SEAT_RETRY_MS if peer.our_protocol else None
+            raise HandshakeDenied(str(refusal), retry_ms=retry_ms) from refusal
         self._make_room(makes_room)
         self._let_in()
         return admitted

@@ -43,6 +43,7 @@ __all__ = [
     "NotExposed",
     "RemoteError",
     "connect_failure",
+    "denial",
     "in_few_words",
     "read_error",
     "write_error",
@@ -85,9 +86,13 @@ class ConnectFailed(NotConnected):
 
 
 class ConnectDenied(NotConnected):
-    """Somebody is there and refused the handshake; the message says why."""
+    """Somebody is there and refused the handshake; the message says why.
+
+    `retry_ms` is when to come again, if the server is only full; None if it does not say.
+    """
 
     kind = "denied"
+    retry_ms: int | None = None
 
 
 class LostAfterSending(Failure):
@@ -133,6 +138,16 @@ def connect_failure(address: str, errors: Sequence[OSError | UnicodeError]) -> N
             failed.because("reset")  # accepted, and gone before we looked
         return failed
     return ConnectRefused(f"nobody listens at {address}")
+
+
+def denial(address: str, answer: object) -> ConnectDenied:
+    """Return what a denied handshake was answered with, as an error (see `HandshakeDenied`)."""
+    why, retry_ms = answer, None
+    if isinstance(answer, dict) and type(answer.get("retry_ms")) is int:
+        why, retry_ms = answer.get("denied"), answer["retry_ms"]
+    denied = ConnectDenied(f"{address} denied the connection: {foreign(in_few_words(why))}")
+    denied.retry_ms = retry_ms
+    return denied
 
 
 _TEXT_AT_MOST = 1000

@@ -33,7 +33,17 @@ ROLES = frozenset({"client", "server", "operator"})
 
 
 class HandshakeDenied(Exception):
-    """The message tells the caller why."""
+    """The message tells the caller why; one of ours may be told as well when to come again."""
+
+    def __init__(self, why: str, *, retry_ms: int | None = None) -> None:
+        super().__init__(why)
+        self.retry_ms = retry_ms
+
+    @property
+    def answer(self) -> str | dict[str, object]:
+        """What is sent; `failures.denial` reads it."""
+        why = str(self)
+        return why if self.retry_ms is None else {"denied": why, "retry_ms": self.retry_ms}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

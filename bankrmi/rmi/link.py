@@ -23,17 +23,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from bankrmi.foreign_text import foreign
-
 from .addresses import Address, host_and_port, notice_silent_deaths
 from .failures import (
     AnswerOverdue,
-    ConnectDenied,
     ConnectFailed,
     ConnectionLost,
     NotConnected,
     connect_failure,
-    in_few_words,
+    denial,
     read_error,
 )
 from .frames import (
@@ -242,7 +239,7 @@ class Link(asyncio.Protocol):
     def _take_greeting(self, frame: Frame) -> None:
         value = read_value(frame.serializer, frame.payload, HANDSHAKE)
         if frame.kind != CONNECT_OK:
-            self._end(ConnectDenied(f"{self.address} denied the connection: {foreign(in_few_words(value))}"))
+            self._end(denial(self.address, value))
             return
         greeting = value.get("handshake") if isinstance(value, dict) else None
         if self._deadline is not None:

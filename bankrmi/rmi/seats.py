@@ -37,7 +37,10 @@ IDLE_BEFORE_HANDSHAKE_S = 0.25
 """Before that, a connection without a handshake makes room for nobody."""
 
 OURS_STAY_S = 3.0
-"""Since one of ours was active: before that it makes room only where its address has more than its share."""
+"""Since one of ours has called: before that it makes room only where its address has more than its share."""
+
+FIRST_CALL_S = 1.0
+"""Since one of ours has come, for its first call to arrive; the same goes until then."""
 
 IN_USE_S = 1.0
 """A server's connection that was called on within so long is in use; servers call ten times a second."""
@@ -199,7 +202,7 @@ class _Group(Generic[Who]):
     def longest_idle(self) -> tuple[float, Who] | None:
         """Return whose turn to make room is first, and since when; None if all have a call in progress.
 
-        That is who has been idle for longest; one of ours that has called comes `stay_s` later.
+        That is who has been idle for longest; one of ours comes later, by `stay_s` if it has called.
         One look at all finds the next few as well: who is active in between only moves further back.
         """
         for _ in range(2):
@@ -215,7 +218,9 @@ class _Group(Generic[Who]):
         return None
 
     def _turn_at(self, who: Who) -> float:
-        return who.active_at + (self._stay_s if who.active_at > self.joined_at[who] else 0.0)
+        if who.active_at > self.joined_at[who]:
+            return who.active_at + self._stay_s
+        return who.active_at + min(FIRST_CALL_S, self._stay_s)
 
 
 class _Row(Generic[Who]):

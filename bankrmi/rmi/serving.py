@@ -255,7 +255,7 @@ class ServedConnection(FramedConnection):
             request = read_value(frame.serializer, frame.payload, HANDSHAKE)
             admission = self._host.admit(self, request)
         except (HandshakeDenied, ValueRefused) as error:
-            self._deny(frame, str(error))
+            self._deny(frame, error)
             return
         meta = metadata(admission.target.exposed, frame.serializer)
         payload = write_value(frame.serializer, {"handshake": admission.greeting, "meta": meta})
@@ -279,14 +279,15 @@ class ServedConnection(FramedConnection):
             self.deadline = limits.server_message_deadline_ms / 1000
             expect_large_messages(self._transport.get_extra_info("socket"))
 
-    def _deny(self, frame: Frame, reason: str) -> None:
-        complaints.note("handshake denied", peer=self.address, reason=reason)
+    def _deny(self, frame: Frame, error: HandshakeDenied | ValueRefused) -> None:
+        complaints.note("handshake denied", peer=self.address, reason=str(error))
+        answer = error.answer if isinstance(error, HandshakeDenied) else str(error)
         self._send(
             CONNECT_FAIL,
             frame.serializer,
             0,
             frame.sequence,
-            write_value(frame.serializer, reason),
+            write_value(frame.serializer, answer),
             frame.correlation,
         )
         self._close_after_draining()

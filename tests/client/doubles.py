@@ -75,7 +75,7 @@ class Running:
 class DoubleBank:
     """Two servers of one bank, each with an account object to be told what to answer."""
 
-    def __init__(self, folder: Path, *, patience_ms: int = 300, timeout_ms: int = 5000) -> None:
+    def __init__(self, folder: Path, **settings: int) -> None:
         self.accounts: dict[str, Account] = {}
         self._running: dict[str, Running] = {}
         nameserver, first, second = free_addresses(3)
@@ -83,7 +83,7 @@ class DoubleBank:
             path=folder / "config.yaml",
             nameserver=nameserver,
             servers={"s1": first, "s2": second},
-            client=ClientSettings(timeout_ms=timeout_ms, patience_ms=patience_ms),
+            client=ClientSettings(**({"timeout_ms": 5000} | settings)),
         )
 
     def start(self, server: str, answering: Answering) -> Account:

@@ -15,8 +15,15 @@ import bankrmi.aio
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
 from bankrmi.client import aio_client, idle
 from bankrmi.client.channel import Channel
-from bankrmi.client.gate import AT_ONCE
-from bankrmi.errors import AccountNotFound, InDoubt, InsufficientFunds, NotPrimary, OperationFailed, Unreached
+from bankrmi.errors import (
+    AccountNotFound,
+    Busy,
+    InDoubt,
+    InsufficientFunds,
+    NotPrimary,
+    OperationFailed,
+    Unreached,
+)
 from bankrmi.rmi import Call
 from tests.client.doubles import Ledger, double_bank
 
@@ -191,30 +198,76 @@ def test_a_forked_child_begins_with_connections_of_its_own(tmp_path: Path) -> No
         assert sessions[0] == sessions[2] != sessions[1]
 
 
-def test_a_crowd_connects_a_few_at_a_time_and_keeps_its_connections_for_the_next_burst(
+def test_a_crowd_shares_as_many_connections_as_a_client_may_have_and_keeps_them_for_the_next_burst(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, most = 0, 0
-    begin = Channel._begin
+    opened = 0
+    open_line = Channel._open
 
-    def counted(channel: Channel, number: int) -> None:
-        nonlocal begun, most
-        begun += 1
-        most = max(most, sum(map(len, channel._gate._begun.values())))
-        begin(channel, number)
+    def counted(channel: Channel, line: Any) -> None:
+        nonlocal opened
+        opened += 1
+        open_line(channel, line)
 
-    monkeypatch.setattr(Channel, "_begin", counted)
+    monkeypatch.setattr(Channel, "_open", counted)
 
     async def work() -> None:
         async with await bankrmi.aio.connect(bank.configuration) as client:
             for _ in range(3):
-                await asyncio.gather(*(client.withdraw(2, 1) for _ in range(AT_ONCE + 40)))
+                await asyncio.gather(*(client.withdraw(2, 1) for _ in range(300)))
 
     with double_bank(tmp_path, patience_ms=20_000, timeout_ms=60_000) as bank:
         bank.start("s1", Ledger({2: 10_000}))
         run(work())
-    assert begun == AT_ONCE + 40
-    assert most == AT_ONCE
+    assert opened == bank.configuration.client.calls_at_once == 128
+
+
+def test_who_waits_for_too_long_behind_other_calls_is_told_that_nothing_was_sent(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with await bankrmi.aio.connect(bank.configuration, timeout=0.4) as client:
+            first = asyncio.create_task(client.withdraw(2, 1))
+            await asyncio.sleep(0)
+            with pytest.raises(Busy, match=r"nothing was sent: this client has 1 calls under way") as busy:
+                await client.withdraw(2, 1, request_id="mine:1")
+            assert busy.value.details["request_id"] == "mine:1"
+            with pytest.raises(InDoubt):
+                await first
+            answers.set()
+            assert (await client.withdraw(2, 1)).balance < 300
+
+    with double_bank(tmp_path, calls_at_once=1) as bank:
+        answers = threading.Event()
+        ledger = Ledger({2: 300})
+        account = bank.start("s1", lambda call: ledger(call) if answers.is_set() else None)
+        run(work())
+        assert "mine:1" not in [args[2] for _, args in account.asked]
+
+
+def test_who_is_cancelled_behind_other_calls_carries_an_id_whose_outcome_can_be_asked(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with await bankrmi.aio.connect(bank.configuration, timeout=5) as client:
+            first = asyncio.create_task(client.withdraw(2, 1))
+            second = asyncio.create_task(client.withdraw(2, 1))
+            await asyncio.sleep(0)
+            second.cancel()
+            with pytest.raises(asyncio.CancelledError) as cancelled:
+                await second
+            asked = cancelled.value.request_id  # type: ignore[attr-defined]
+            assert cancelled.value.__notes__ == [f"{asked} was not sent"]
+            answers.set()
+            assert (await first).balance == 299
+            assert (await client.withdraw(2, 1)).balance == 298  # Its turn was not lost.
+
+    with double_bank(tmp_path, calls_at_once=1) as bank:
+        answers = threading.Event()
+        ledger = Ledger({2: 300})
+
+        def answer(call: Any) -> None:
+            answers.wait(5)
+            ledger(call)
+
+        bank.start("s1", answer)
+        run(work())
 
 
 def test_connections_that_nobody_uses_for_long_are_closed(

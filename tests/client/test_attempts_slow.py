@@ -8,7 +8,6 @@ import pytest
 
 from bankrmi.client.decisions import (
     Answered,
-    Begun,
     Candidate,
     Connect,
     Finish,
@@ -141,13 +140,6 @@ def test_a_server_gets_two_connections_at_once_and_no_third() -> None:
         2400,
         2400,
     ]
-
-
-def test_who_waits_for_others_of_the_client_to_be_connected_is_not_waiting_for_the_server() -> None:
-    call = Asking()
-    call.connects()
-    call.hears(Begun(), 290)
-    assert call.waits(300) == 590
 
 
 def test_of_many_calls_that_wait_for_one_server_one_pings_it() -> None:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from bankrmi.client.attempts import Attempts
 from bankrmi.client.decisions import (
     Answered,
-    Begun,
     Candidate,
     Connect,
     Failed,
@@ -42,7 +41,7 @@ from tests.client.one_call import BUSY, DENIED, REFUSED, S1, S2, S3, Asking
 # --- whatever happens -----------------------------------------------------------------------------------
 
 
-BEFORE_SENDING: list[News] = [REFUSED, Unconnected("no route", silent=True), Begun(), Greeted(), Greeted()]
+BEFORE_SENDING: list[News] = [REFUSED, Unconnected("no route", silent=True), BUSY, Greeted(), Greeted()]
 UNSETTLED = [
     Unsettled("?"),
     Behind("older"),
@@ -111,7 +110,7 @@ def drive(attempts: Attempts, data: st.DataObject, *, answers: bool, silence: bo
             news = data.draw(
                 st.sampled_from(ENQUIRED if sent is None else after_sending if sent else BEFORE_SENDING)
             )
-            if isinstance(news, Begun | Greeted | Heard):
+            if isinstance(news, Greeted | Heard):
                 attempts.observe(number, news, now_ms)
                 continue
             del driven.open[number]

@@ -261,13 +261,13 @@ def test_a_refusal_is_not_a_reason_to_connect_again(
 ) -> None:
     bank.start("s1", lambda call: call.fail(InsufficientFunds("no", account=2)))
     begun = []
-    begin = Channel._begin
+    open_line = Channel._open
 
-    def counted(channel: Channel, number: int) -> None:
-        begun.append(number)
-        begin(channel, number)
+    def counted(channel: Channel, line: Any) -> None:
+        begun.append(line)
+        open_line(channel, line)
 
-    monkeypatch.setattr(Channel, "_begin", counted)
+    monkeypatch.setattr(Channel, "_open", counted)
     answers = perform(bank.configuration, [WITHDRAW] * 5, 5)
     assert {type(one) for one in answers} == {InsufficientFunds}
     assert len(begun) == 1

@@ -21,6 +21,7 @@ from bankrmi.client import BankClient
 from bankrmi.errors import (
     AccountNotFound,
     BrokenInvariant,
+    Busy,
     Cancelled,
     ConfigurationError,
     InDoubt,
@@ -33,6 +34,7 @@ from bankrmi.errors import (
 )
 from bankrmi.rmi import Call
 from tests.client.doubles import DoubleBank, Ledger, double_bank, name_server, named
+from tests.rmi.account import until
 
 
 @pytest.fixture
@@ -299,15 +301,36 @@ def test_wherever_it_is_interrupted_after_it_was_sent_a_call_carries_its_request
     raise AssertionError("it never gets through")
 
 
-def test_threads_connect_a_few_at_a_time(bank: DoubleBank, client: BankClient) -> None:
-    bank.start("s1", Ledger({2: 300}))
-    threads = [threading.Thread(target=client.withdraw, args=(2, 1)) for _ in range(60)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert client.balance(2).balance == 240
-    assert len(client._kept.idle) > 1
+def test_threads_share_as_many_connections_as_a_client_may_have(tmp_path: Path) -> None:
+    with double_bank(tmp_path, calls_at_once=3) as bank, bankrmi.connect(bank.configuration) as client:
+        bank.start("s1", Ledger({2: 300}))
+        threads = [threading.Thread(target=client.withdraw, args=(2, 1)) for _ in range(60)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert client.balance(2).balance == 240
+        assert 1 <= len(client._kept.idle) <= 3
+
+
+def in_doubt(client: BankClient) -> None:
+    with pytest.raises(InDoubt):
+        client.withdraw(2, 1)
+
+
+def test_a_thread_that_waits_too_long_behind_others_is_told_that_nothing_was_sent(
+    tmp_path: Path,
+) -> None:
+    with double_bank(tmp_path, calls_at_once=1) as bank:
+        account = bank.start("s1", never)
+        with bankrmi.connect(bank.configuration, timeout=1) as client:
+            first = threading.Thread(target=in_doubt, args=(client,))
+            first.start()
+            until(lambda: account.asked)
+            with pytest.raises(Busy, match="nothing was sent: this client has 1 calls under way"):
+                client.withdraw(2, 1)
+            first.join(20)
+        assert len(account.asked) == 1
 
 
 def test_a_callback_of_the_callers_that_fails_is_no_stranger_among_our_errors(bank: DoubleBank) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bankrmi.rmi.seats import NoSeat, SeatPlan, Seats, origin
+from bankrmi.rmi.seats import FIRST_CALL_S, NoSeat, SeatPlan, Seats, origin
 
 PLAN = SeatPlan(unfinished=4, callers=6, operators=2, of_each_server=3, servers=frozenset({"s1", "s2"}))
 
@@ -111,6 +111,18 @@ def test_an_idle_crowd_of_ours_makes_room_though_one_that_called_has_been_idle_f
     old = house.come("old")
     house.call(old)
     crowd = [house.come(f"c{number}") for number in range(5)]
+    house.come("new")
+    assert house.cut == [crowd[0]]
+
+
+def test_one_of_ours_that_has_just_come_makes_no_room_before_its_first_call_can_arrive() -> None:
+    """A crowd cut each other off between the greeting and the first call, which may have been sent: doubt."""
+    house = House()
+    crowd = [house.come(f"c{number}") for number in range(6)]
+    house.now = crowd[0].active_at + FIRST_CALL_S - 1.01
+    with pytest.raises(NoSeat):
+        house.come("too soon")
+    assert house.cut == []
     house.come("new")
     assert house.cut == [crowd[0]]
 

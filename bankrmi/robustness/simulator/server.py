@@ -190,11 +190,10 @@ class SimulatedServer:
 
     def lose_link(self, other: str, boot: int) -> None:
         """The process of another server is gone, and this machine hears of it."""
-        if self._process is not None:
-            network = self._process.network
-            copies = self._process.copies
-            self._process.arrive(lambda: network.lose(other, boot))
-            self._process.arrive(lambda: copies.lose(other, boot))
+        process = self._process  # It may die of the first, and then does nothing of the second.
+        if process is not None:
+            process.arrive(lambda: process.network.lose(other, boot))
+            process.arrive(lambda: process.copies.lose(other, boot))
 
     def greets(self, caller: str) -> bool:
         """Whether a connection of this caller would be answered now."""

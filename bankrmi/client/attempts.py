@@ -205,13 +205,8 @@ class Attempts:
         """Somebody has the request and is only slow: has another begun to lead meanwhile?"""
         if not self._leader_answers:
             return None
-        pause_ms = self._enquiries.due_after_ms(now_ms)
-        if pause_ms is None:
-            return None
-        for candidate in self._candidates:
-            if self._is_free(candidate) and self._enquiries.take_on(candidate, now_ms, pause_ms // 2):
-                return self._connect(candidate, now_ms, enquires=True)
-        return None
+        candidate = self._enquiries.take_turn(filter(self._is_free, self._candidates), now_ms)
+        return None if candidate is None else self._connect(candidate, now_ms, enquires=True)
 
     def _is_free(self, candidate: Candidate) -> bool:
         """Whether nothing of this call is under way there, and may be."""

@@ -1,11 +1,13 @@
 """When is another server asked whether it leads now?  Pure; the caller brings the time.
 
-Rule 1: while a server is only slow, the others are asked, ever more seldom: a primary that is cut off lives,
-        and does not know that it leads no more.
+Rule 1: while a server is only slow, all others are asked, ever more seldom: a primary that is cut off lives,
+        and does not know that it leads no more; and of the others not everybody answers.
 Rule 2: of all calls of a client one asks, for all of them; who leads then, all find in `signs`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from bankrmi.client.decisions import Candidate
 from bankrmi.client.pauses import Pauses
@@ -20,26 +22,31 @@ _LONGEST_PATIENCES = 16
 class Enquiries:
     """Those of one call."""
 
-    __slots__ = ("_in_ms", "_longest_ms", "_pauses", "_signs", "at_ms")
+    __slots__ = ("_in_ms", "_longest_ms", "_pause_ms", "_pauses", "_signs", "_turns", "at_ms")
 
     def __init__(self, *, patience_ms: int, pauses: Pauses, signs: Signs) -> None:
         self._pauses = pauses
         self._signs = signs
         self._in_ms = 2 * patience_ms
         self._longest_ms = _LONGEST_PATIENCES * patience_ms
+        self._turns: list[Candidate] = []  # Who is still to be asked, of those that were to be asked last.
+        self._pause_ms = 0
         self.at_ms: int | None = None
-        """When the next one is due; None as long as no server was slow."""
+        """When the next ones are due; None as long as no server was slow."""
 
-    def due_after_ms(self, now_ms: int) -> int | None:
-        """Some server is slow: if the next enquiry is due, return how long after the last, and put it off."""
+    def take_turn(self, candidates: Iterable[Candidate], now_ms: int) -> Candidate | None:
+        """Some server is slow: return which of the others is to be asked now, if enquiries are due."""
         if self.at_ms is None:
             self.at_ms = now_ms + self._pauses.drawn_ms(self._in_ms)
-        if now_ms < self.at_ms:
-            return None
-        over_ms = self._in_ms
-        self._in_ms = min(2 * over_ms, self._longest_ms)
-        self.at_ms = now_ms + self._pauses.drawn_ms(self._in_ms)
-        return over_ms
+        if now_ms >= self.at_ms:
+            self._turns, self._pause_ms = list(candidates), self._in_ms // 2
+            self._in_ms = min(2 * self._in_ms, self._longest_ms)
+            self.at_ms = now_ms + self._pauses.drawn_ms(self._in_ms)
+        while self._turns:
+            candidate = self._turns.pop(0)
+            if self.take_on(candidate, now_ms, self._pause_ms):
+                return candidate
+        return None
 
     def take_on(self, candidate: Candidate, now_ms: int, pause_ms: int) -> bool:
         """Be the one who asks this server, unless a call of this client has done so within the pause."""

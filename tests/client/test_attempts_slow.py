@@ -19,7 +19,7 @@ from bankrmi.client.decisions import (
     Wait,
 )
 from bankrmi.client.signs import Signs
-from tests.client.one_call import NOT_PRIMARY, REFUSED, S1, S2, Asking
+from tests.client.one_call import NOT_PRIMARY, REFUSED, S1, S2, S3, Asking
 
 # --- slow is not dead -----------------------------------------------------------------------------------
 
@@ -198,6 +198,18 @@ def test_while_a_server_is_slow_the_others_are_asked_ever_more_seldom_whether_th
     call = Asking(deadline_ms=100_000)
     call.asks()
     assert enquiries(call, 20_000) == [(at, S2) for at in (600, 1800, 4200, 9000, 13800, 18600)]
+
+
+def test_all_others_are_asked_who_leads_though_the_first_of_them_cannot_be_reached() -> None:
+    """One was stuck, one dead, and one led: each time the dead one was asked (seed 420000734 of three)."""
+    call = Asking(S1, S2, S3)
+    assert call.asks() == S1
+    call.waits(0)
+    call.hears(Heard(), 500)
+    assert call.connects(600) == S2
+    call.hears(REFUSED, 600)
+    assert call.connects(600) == S3
+    assert call.sends(600)
 
 
 def test_of_many_calls_one_asks_who_leads() -> None:

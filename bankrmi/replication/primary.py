@@ -54,9 +54,6 @@ CATCH_UP_WINDOW_BYTES = 1 << 20
 SENT_AT_ONCE = 2
 """Messages of older entries that one answer calls forth: they are read from the disk, and others wait."""
 
-NEWS_BEACONS = 20
-"""A primary that is well reads the view once in so many beacons (V6)."""
-
 
 class Primary:
     """A server while it leads; a new epoch of its own goes on with the same object (`begin_epoch`)."""
@@ -396,7 +393,7 @@ class Primary:
         if any(peer.is_silent(listened_ms, timeout_ms) for peer in self.required):
             self.replica.viewing.poll(5 * settings.beacon_ms)
         else:
-            self.replica.viewing.look_for_news(NEWS_BEACONS * settings.beacon_ms)
+            self.replica.viewing.look_for_news()
         stuck = self.membership.is_stuck
         for peer in self.peers.values():
             peer.give_up_waiting(listened_ms, timeout_ms)

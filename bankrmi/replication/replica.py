@@ -284,6 +284,8 @@ class Replica:
             self.viewing.poll(self.settings.beacon_ms)
         elif not self.proposals.settled:
             self.viewing.poll(5 * self.settings.beacon_ms)  # V6: it may have won, or win yet, unheard.
+        else:
+            self.viewing.look_for_news()
         if self.role is Role.JOINING:
             self.joiner.tick()
 

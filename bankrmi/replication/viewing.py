@@ -22,6 +22,9 @@ __all__ = ["Viewing"]
 
 REMEDY = "run `bankrmi witness restore`"
 
+NEWS_BEACONS = 20
+"""A server that is well reads the view once in so many beacons (V6)."""
+
 
 class Viewing:
     """What one server knows of the view."""
@@ -46,11 +49,13 @@ class Viewing:
         if self._replica.now_ms - self._read_ms >= every_ms:
             self.read()
 
-    def look_for_news(self, every_ms: float) -> None:
+    def look_for_news(self) -> None:
         """Ask now and then though all is well: a proposal of a process that died may have won since, unheard.
 
+        And that the coordinator cannot be asked is known before it is needed.
         No view, or an older one, is no news: the witness lost its memory, and a bank that is well goes on.
         """
+        every_ms = NEWS_BEACONS * self._replica.settings.beacon_ms
         if not self._reading and self._replica.now_ms - self._read_ms >= every_ms:
             self.read()
             self._only_for_news = True

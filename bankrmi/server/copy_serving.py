@@ -3,7 +3,8 @@
     begin ──> steps, with pauses ──> made, and read in chunks ──> ended by the joiner
        └─ refused: another one's    └─ failed, or nobody waits      └─ its joiner is gone, or reads no more
 
-Rule 1: one joiner at a time: a copy is its own until it has it, is gone, or has read nothing for too long.
+Rule 1: one joiner at a time: a copy is its own until it has it, is gone, has read nothing for too long, or
+        begins anew: then it has no use for the one before, be that one's connection lost or not.
 Rule 2: no copy stays that is of no use to anybody any more.
 Rule 3: no event loop, no file: the clock, and what makes a copy, are given; production and the simulator
         drive the same one.
@@ -69,14 +70,16 @@ class Joining(Protocol):
         """Say why there is none."""
 
 
-@dataclass(slots=True)
-class _Made:
-    """A copy that is being handed out."""
+@dataclass(slots=True, eq=False)
+class _Copy:
+    """A copy that is being made, or handed out."""
 
     name: str
-    copy: Making
+    joiner: str
+    making: Making
     call: Joining
-    read_ms: float
+    is_whole: bool = False
+    read_ms: float = 0.0
 
 
 class Complaint:
@@ -116,80 +119,92 @@ class CopyServer:
         self._new_name = new_name
         self._clock = clock
         self._chunk_bytes = chunk_bytes
-        self._made: _Made | None = None
-        self._making: Making | None = None
+        self._copy: _Copy | None = None
         self._complained = Complaint(clock, say)
 
-    def begin(self, call: Joining) -> None:
-        """Answer (name, size in bytes) when a copy is made."""
+    def begin(self, joiner: str, call: Joining) -> None:
+        """Answer (name, size in bytes) when a copy is made for this server."""
         self._drop_if_unwanted()
-        if self._making is not None or self._made is not None:
+        if self._copy is not None and self._copy.joiner == joiner:
+            self._drop("another copy was asked for in the place of this one")
+        if self._copy is not None:
             raise OperationFailed("another server is getting a copy")
         name = self._new_name()
         try:
-            making = self._making = self._make(name)
+            making = self._make(name)
         except (apsw.Error, DiskFailed, BankError, OSError) as error:
             self._complained.say("no copy can be made for another server", reason=str(error))
             raise OperationFailed(f"no copy can be made: {error}") from error
-        self._step(name, making, call)
+        self._copy = _Copy(name, joiner, making, call)
+        self._step(self._copy)
 
-    def _step(self, name: str, making: Making, call: Joining) -> None:
-        if self._making is not making:
-            return  # Everything was thrown away.
+    def _step(self, copy: _Copy) -> None:
+        if self._copy is not copy:
+            return  # It was thrown away.
         try:
-            done = making.step()
+            copy.is_whole = copy.making.step()
         except (apsw.Error, BankError, OSError) as error:
-            self._making = None
-            making.abandon()
             self._complained.say("no copy can be made for another server", reason=str(error))
-            call.fail(OperationFailed(f"the copy failed: {error}"))
+            self._drop(f"the copy failed: {error}")
             return
-        if not done and not call.connection_lost:
-            self._clock.after(1000 * STEP_PAUSE_SECONDS, lambda: self._step(name, making, call))
-            return
-        self._making = None
-        if not done:
-            making.abandon()
-            return
-        self._complained.is_over()
-        self._made = _Made(name, making, call, self._clock.now_ms())
-        call.answer([name, making.size_bytes])
-        self._watch()
+        if copy.is_whole:
+            self._complained.is_over()
+            copy.read_ms = self._clock.now_ms()
+            copy.call.answer([copy.name, copy.making.size_bytes])
+            self._watch(copy)
+        elif copy.call.connection_lost:
+            self._drop("its joiner is gone")
+        else:
+            self._clock.after(1000 * STEP_PAUSE_SECONDS, lambda: self._step(copy))
 
-    def _watch(self) -> None:
+    def _watch(self, copy: _Copy) -> None:
         """Look now and then whether whoever asked for a copy still wants it."""
         self._drop_if_unwanted()
-        if self._made is not None:
-            self._clock.after(1000 * WATCH_SECONDS, self._watch)
+        if self._copy is copy:
+            self._clock.after(1000 * WATCH_SECONDS, lambda: self._watch(copy))
 
     def _drop_if_unwanted(self) -> None:
-        made = self._made
-        if made is not None:
-            idle_ms = self._clock.now_ms() - made.read_ms
-            if made.call.connection_lost or idle_ms > 1000 * SECONDS:
-                self.end(made.name)
+        copy = self._copy
+        if copy is not None and copy.is_whole:
+            idle_ms = self._clock.now_ms() - copy.read_ms
+            if copy.call.connection_lost or idle_ms > 1000 * SECONDS:
+                self._drop()
+
+    def _drop(self, why: str = "") -> None:
+        """Throw the copy away; if its joiner still waits for it, it is told why."""
+        copy, self._copy = self._copy, None
+        if copy is None:
+            return
+        if copy.is_whole:
+            copy.making.remove()
+        else:
+            copy.making.abandon()
+            copy.call.fail(OperationFailed(why))
 
     def read(self, name: object, offset: object) -> bytes:
         """Return a chunk of a copy; empty at its end."""
-        made = self._made
+        copy = self._whole(name)
         if type(offset) is not int or not 0 <= offset < 1 << 62:
             raise InvalidRequest("a copy is read from a byte on, which is a whole number")
-        if made is None or made.name != name:
+        if copy is None:
             raise InvalidRequest("there is no such copy any more: begin again")
-        made.read_ms = self._clock.now_ms()
-        return made.copy.read(offset, self._chunk_bytes)
+        copy.read_ms = self._clock.now_ms()
+        return copy.making.read(offset, self._chunk_bytes)
 
     def end(self, name: object) -> None:
         """Throw a copy away."""
-        if self._made is not None and self._made.name == name:
-            self._made.copy.remove()
-            self._made = None
+        if self._whole(name) is not None:
+            self._drop()
 
-    def call(self, method: str, args: list[Any], call: Joining) -> None:
-        """Do what a joiner asks for, by the name that it has on the wire; raises what is wrong with it."""
+    def _whole(self, name: object) -> _Copy | None:
+        copy = self._copy
+        return copy if copy is not None and copy.is_whole and copy.name == name else None
+
+    def call(self, joiner: str, method: str, args: list[Any], call: Joining) -> None:
+        """Do what this server asks for, by the name that it has on the wire; raises what is wrong with it."""
         match method:
             case "begin_copy":
-                self.begin(call)
+                self.begin(joiner, call)
             case "read_copy":
                 call.answer(self.read(*args))
             case "end_copy":
@@ -198,8 +213,4 @@ class CopyServer:
 
     def close(self) -> None:
         """Throw everything away."""
-        making, self._making = self._making, None
-        if making is not None:
-            making.abandon()
-        if self._made is not None:
-            self.end(self._made.name)
+        self._drop("this server is stopping")

@@ -78,7 +78,7 @@ class StandbyObject:
         if call.kwargs:
             raise refuse(call, "it has arguments by name")
         if call.method in _COPYING:
-            self._copy(call)
+            self._copy(sender, call)
             return
         try:
             message = message_from_wire(call.method, call.args)
@@ -97,7 +97,7 @@ class StandbyObject:
             )
         return name
 
-    def _copy(self, call: Call) -> None:
+    def _copy(self, sender: str, call: Call) -> None:
         checks = _COPYING[call.method]
         if len(call.args) != len(checks):
             raise refuse(call, f"its arguments are ({', '.join(checks)})")
@@ -105,7 +105,7 @@ class StandbyObject:
             args = [check(value) for check, value in zip(checks.values(), call.args, strict=True)]
         except ValueError as error:
             raise refuse(call, f"an argument {error}") from error
-        self._copies.call(call.method, args, call)
+        self._copies.call(sender, call.method, args, call)
 
 
 def _speaks_for_itself(call: Call, sender: str, message: Message) -> bool:

@@ -61,7 +61,7 @@ def test_a_primary_that_goes_on_without_the_witness_sends_its_beacons() -> None:
     settle_without_witness(bank, "s1", lambda: False, rounds=400)
     assert bank.view is not None
     assert (bank.view.primary, bank.view.epoch) == ("s1", 2)
-    assert not [line for line in bank.told() if line.startswith("s2 reads")]
+    assert sum(line.startswith("s2 reads") for line in bank.told()) <= 5, "it looks for news, and no more"
 
 
 def test_a_primary_that_waits_for_a_dead_joiner_lets_another_lead() -> None:

@@ -43,6 +43,7 @@ class SimulatedCopies:
         self._world = process.world
         self._links: dict[_CopyLink, None] = {}  # In order: a seed is one history.
         self._place: _Place | None = None
+        self._lost: set[tuple[str, int]] = set()  # Processes that are gone: server, boot.
         self._fetches = Fetches(process, process.take, self._begin, self._say)
         self.server = CopyServer(
             self._made, process, self._say, new_name=self._world.new_id, chunk_bytes=CHUNK_BYTES
@@ -65,7 +66,7 @@ class SimulatedCopies:
     def asked(self, ask: Ask, call: _Call) -> None:
         """Another process asks for something of a copy."""
         try:
-            self.server.call(ask.method, ask.args, call)
+            self.server.call(call.joiner[0], ask.method, ask.args, call)
         except BankError as error:
             call.fail(error)
 
@@ -101,8 +102,13 @@ class SimulatedCopies:
         self._links[link] = None
         link.open()
 
+    def has_lost(self, process: tuple[str, int]) -> bool:
+        """Whether this process, a server and its boot, is known to be gone."""
+        return process in self._lost
+
     def lose(self, server: str, boot: int) -> None:
-        """The process of that boot is gone."""
+        """The process of that boot is gone: whoever gave us a copy, or wanted one of ours."""
+        self._lost.add((server, boot))
         for link in list(self._links):
             if link.leads_to(server, boot):
                 link.close("the connection is lost")
@@ -189,13 +195,15 @@ class _Place:
 class _Call:
     """What a source knows of a question, and of who asked."""
 
-    def __init__(self, link: _CopyLink, answered: Callable[[object], None]) -> None:
+    def __init__(self, link: _CopyLink, source: SimulatedCopies, answered: Callable[[object], None]) -> None:
+        self.joiner: tuple[str, int] = link.joiner
         self._link = link
+        self._source = source
         self._answered = answered
 
     @property
     def connection_lost(self) -> bool:
-        return self._link.is_over
+        return self._link.is_over or self._source.has_lost(self.joiner)
 
     def answer(self, value: object) -> None:
         self._answered(value)
@@ -221,6 +229,8 @@ class _CopyLink:
         self._world = process.world
         self._source = source
         self._boot = 0
+        self.joiner: tuple[str, int] = (process.name, process.server.boot)
+        """Who wants the copy: a server, and which of its processes."""
         self._download = download
         self._on_fetched = on_fetched
         self._on_over = on_over
@@ -293,7 +303,7 @@ class _CopyLink:
             what = value if isinstance(value, (Exception, list)) else "some pages"
             self._carry(self._source.name, self._process.name, str(what), lambda: self._go_on(value))
 
-        process.arrive(lambda: process.copies.asked(ask, _Call(self, answered)))
+        process.arrive(lambda: process.copies.asked(ask, _Call(self, process.copies, answered)))
 
     def _carry(self, sender: str, receiver: str, what: Any, deliver: Callable[[], None]) -> None:
         """Carry something to the other end, as soon as a cut is healed; or notice that it does not heal."""

@@ -49,7 +49,7 @@ class SimulatedProcess:
         self.server = server
         self.simulation = server.simulation
         self.world: World = server.world
-        self.name = server.name
+        self.name: str = server.name
         self.alive = True
         self._tip_before = 0
         self.loop = Loop(self.world, self._may_go_on, self._free)

@@ -104,7 +104,7 @@ MUTANTS = (
     Mutant(
         name="lead-again-without-fresh-epoch",
         rule="V4",
-        goes_wrong="a role goes by the name alone: who starts again under it goes on in an epoch that then names two entries",
+        goes_wrong="a role goes by the name alone: who starts again leads an epoch that names two entries then",
         patches=(Patch(Replica, "_has_won", _is_ours),),
     ),
     Mutant(

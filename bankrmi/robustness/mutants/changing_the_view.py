@@ -104,7 +104,7 @@ MUTANTS = (
     Mutant(
         name="lead-again-without-fresh-epoch",
         rule="V4",
-        goes_wrong="a role goes by the name alone: who starts again leads an epoch that names two entries then",
+        goes_wrong="a role goes by the name alone: who starts again leads on, and an epoch names two entries",
         patches=(Patch(Replica, "_has_won", _is_ours),),
     ),
     Mutant(

@@ -9,6 +9,7 @@ An attempt has a number, and goes this way; only where it says "asked" may the s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bankrmi.errors import BankError
 
@@ -30,9 +31,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A server that may be asked."""
+class Candidate(NamedTuple):
+    """A server that may be asked.  A tuple, for it is a key in what every call looks up many times."""
 
     server: str
     address: str

@@ -60,7 +60,7 @@ def _fill(folder: Path, views: int) -> None:
 def _change(store: ViewStore) -> None:
     view = store.current("account")
     assert view is not None
-    won, _ = store.propose("account", (view.history, view.epoch), view.started_again(f"start {view.epoch}"))
+    won, _ = store.propose("account", (view.history, view.epoch), view.started_again(f"start{view.epoch}"))
     assert won
 
 

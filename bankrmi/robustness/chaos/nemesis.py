@@ -175,8 +175,11 @@ class Nemesis:
         with self._faults.fault(FaultKind.STOP, name, was=situation.role(name)):
             async with self._downtime(name):
                 self._processes.ask_to_end(name, signal.SIGTERM)
-                if not await self._until(lambda: not self._processes.is_alive(name), _LEAVE_AT_MOST_S):
-                    self._processes.kill(name)
+                try:
+                    await self._until(lambda: not self._processes.is_alive(name), _LEAVE_AT_MOST_S)
+                finally:  # Also when the faults end: who is about to end seems alive, and is not started.
+                    if self._processes.is_alive(name):
+                        self._processes.kill(name)
                 await asyncio.sleep(planned.for_ms / 1000)
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> bool:

@@ -1,0 +1,74 @@
+"""What a fault did is taken back when the run ends, in the middle of it, too."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bankrmi.robustness.chaos import nemesis
+from bankrmi.robustness.chaos.bank import Situation
+from bankrmi.robustness.chaos.fault_log import FaultLog
+from bankrmi.robustness.chaos.nemesis import Nemesis
+from bankrmi.robustness.chaos.recorded import FaultKind
+from bankrmi.robustness.chaos.schedule import Aim, Planned, Storm
+
+STOP = Planned(kind=FaultKind.STOP, aim=Aim.PRIMARY, after_ms=0, for_ms=0)
+
+
+class Bank:
+    """One server, which takes its time to end when it is asked to."""
+
+    servers = ("s1",)
+
+    def __init__(self) -> None:
+        self.processes = self
+        self.alive = True
+        self.asked = asyncio.Event()
+
+    def situation(self) -> Situation:
+        return Situation(primary="s1", in_sync=("s1",), epoch=1, from_witness=True, servers={})
+
+    def start(self, _: str) -> None:
+        self.alive = True
+
+    def is_alive(self, _: str) -> bool:
+        return self.alive
+
+    def is_paused(self, _: str) -> bool:
+        return False
+
+    def ask_to_end(self, _: str, __: object) -> None:
+        self.asked.set()
+
+    def kill(self, _: str) -> None:
+        self.alive = False
+
+
+def test_a_server_that_is_about_to_stop_when_the_faults_end_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It seemed alive, was not started, ended, and was missed for the rest of the run (chaos seed 8102)."""
+    started: list[str] = []
+
+    async def run() -> None:
+        bank: Any = Bank()
+        bank.start = started.append
+        clients: Any = SimpleNamespace(names=())
+        storm = Storm(faults=(STOP,), calm_ms=0, until_in_sync=False)
+        monkeypatch.setattr(nemesis, "storms", lambda _: iter([storm]))
+        faults = FaultLog(tmp_path / "faults")
+        raging = asyncio.create_task(Nemesis(bank, clients, faults, seed=1).rage())
+        async with asyncio.timeout(10):
+            await bank.asked.wait()
+        raging.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await raging
+        faults.close()
+        assert not bank.alive, "who was asked to end is gone before it is started"
+
+    asyncio.run(run())
+    assert started == ["s1"]

@@ -266,7 +266,7 @@ class AsyncBankClient:
 
         One task asks, and all that need it wait for that.
         """
-        if home.looking_up is None:
+        if home.looking_up is None or home.looking_up.done():  # Cancelled before it began, it is done.
             seconds = self._memory.look_up_seconds(deadline_ms, now_ms())
             if seconds <= 0:
                 return
@@ -276,7 +276,7 @@ class AsyncBankClient:
 
     def _learn(self, home: _Home, seconds: float) -> None:
         """Ask beside the calls who the servers are; what is found serves all that are under way."""
-        if seconds > 0 and home.looking_up is None:
+        if seconds > 0 and (home.looking_up is None or home.looking_up.done()):
             home.looking_up = home.loop.create_task(self._ask_for_the_primary(home, seconds))
 
     async def _ask_for_the_primary(self, home: _Home, seconds: float) -> None:
@@ -285,8 +285,6 @@ class AsyncBankClient:
             memory.take_hint(await look_up_async(memory.nameserver, memory.tags, seconds))
         except Exception as error:  # Names are hints: no error of theirs is the result of anything.
             memory.take_no_hint(error)
-        finally:
-            home.looking_up = None
 
     def _home(self) -> _Home:
         loop = asyncio.get_running_loop()
@@ -302,7 +300,7 @@ class AsyncBankClient:
             self._memory.after_fork()
         for loop, home in list(self._homes.items()):
             if home.is_gone:
-                del self._homes[loop]
+                self._homes.pop(loop, None)  # Another thread may see the same.
                 home.close()
 
     def _give_back(self, home: _Home, channel: _LoopChannel, call: Call) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from threading import Lock, Semaphore
+from threading import Lock
 from typing import Any
 
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
@@ -35,6 +35,7 @@ from bankrmi.client.requests import (
     changed,
     submitted,
 )
+from bankrmi.client.turns import Turns
 from bankrmi.config import Configuration
 from bankrmi.errors import BankError, OperationFailed, Refused
 from bankrmi.rmi import Link, PolledLink, PolledLinks, look_up
@@ -91,7 +92,7 @@ class _Kept:
 
     def __init__(self, calls_at_once: int) -> None:
         self.process = os.getpid()
-        self.turns = Semaphore(calls_at_once)
+        self.turns = Turns(calls_at_once)
         self.idle = Idle()
         self.looking_up = Lock()
 
@@ -175,12 +176,13 @@ class BankClient:
         call = Call(request, self._memory, now_ms())
         try:
             kept = self._kept_here()
-            if not kept.turns.acquire(timeout=call.seconds_in_queue):
+            turn = kept.turns.take(call.seconds_in_queue)
+            if turn is None:
                 raise call.not_begun()
             try:
                 return self._in_turn(call, kept)
             finally:
-                kept.turns.release()
+                turn.give_back()
         except BankError:
             raise
         except Exception as failure:

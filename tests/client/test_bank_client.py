@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import queue
 import signal
 import sys
 import threading
@@ -12,12 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from weakref import ref
 
 import pytest
 
 import bankrmi
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
 from bankrmi.client import BankClient
+from bankrmi.client.turns import Turns
 from bankrmi.errors import (
     AccountNotFound,
     BrokenInvariant,
@@ -299,6 +302,50 @@ def test_wherever_it_is_interrupted_after_it_was_sent_a_call_carries_its_request
             gc.collect()
             return
     raise AssertionError("it never gets through")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_no_interruption_costs_a_client_one_of_its_turns(tmp_path: Path) -> None:
+    """With one turn alone: a lost one would end the client, and a lock that stays held would hang it."""
+    files = {str(Path(bankrmi.client.__file__).parent / name) for name in ("bank_client.py", "turns.py")}
+    files.add(queue.__file__)
+    files.add(threading.__file__)
+    with double_bank(tmp_path, calls_at_once=1) as bank:
+        bank.start("s1", Ledger({2: 1_000_000}))
+        with bankrmi.connect(bank.configuration, timeout=5) as client:
+            for line in range(10_000):
+                left = line
+
+                def trace(frame: FrameType, event: str, _: object) -> Any:
+                    nonlocal left
+                    if event == "line" and frame.f_code.co_filename in files:
+                        left -= 1
+                        if left == -1:
+                            raise KeyboardInterrupt
+                    return trace
+
+                before = sys.gettrace()
+                try:
+                    sys.settrace(trace)
+                    client.withdraw(2, 1)
+                except KeyboardInterrupt:
+                    sys.settrace(before)
+                else:
+                    sys.settrace(before)
+                    assert line > 30, "it was interrupted in many places"
+                    return
+                assert len(client._kept.turns) >= 1, f"after {line} lines"
+    raise AssertionError("it never gets through")
+
+
+def test_a_client_that_is_thrown_away_takes_its_turns_along() -> None:
+    turns = Turns(3)
+    taken = turns.take(0)
+    assert taken is not None
+    gone = ref(turns._queue)
+    del turns
+    assert gone() is None
+    taken.give_back()
 
 
 def test_threads_share_as_many_connections_as_a_client_may_have(tmp_path: Path) -> None:

@@ -270,16 +270,16 @@ class AsyncBankClient:
             seconds = self._memory.look_up_seconds(deadline_ms, now_ms())
             if seconds <= 0:
                 return
-            home.looking_up = home.loop.create_task(self._ask_for_the_primary(home, seconds))
+            home.looking_up = home.loop.create_task(self._ask_for_the_primary(seconds))
         if self._memory.primary is None:
             await asyncio.wait([home.looking_up], timeout=max(0, deadline_ms - now_ms()) / 1000)
 
     def _learn(self, home: _Home, seconds: float) -> None:
         """Ask beside the calls who the servers are; what is found serves all that are under way."""
         if seconds > 0 and (home.looking_up is None or home.looking_up.done()):
-            home.looking_up = home.loop.create_task(self._ask_for_the_primary(home, seconds))
+            home.looking_up = home.loop.create_task(self._ask_for_the_primary(seconds))
 
-    async def _ask_for_the_primary(self, home: _Home, seconds: float) -> None:
+    async def _ask_for_the_primary(self, seconds: float) -> None:
         memory = self._memory
         try:
             memory.take_hint(await look_up_async(memory.nameserver, memory.tags, seconds))

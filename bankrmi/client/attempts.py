@@ -199,22 +199,23 @@ class Attempts:
         signs, leader = self._signs, self._signs.leader
         if leader is None or not self._leader_answers or signs.leading_since_ms <= self._last_asked_ms:
             return None
-        return self._connect(leader, now_ms) if self._is_free(leader) else None
+        return self._connect(leader, now_ms) if self._is_free(leader, now_ms) else None
 
     def _look_elsewhere(self, now_ms: int) -> Connect | None:
         """Somebody has the request and is only slow: has another begun to lead meanwhile?"""
-        if not self._leader_answers:
+        if not self._leader_answers or not self._enquiries.is_due(now_ms):
             return None
-        candidate = self._enquiries.take_turn(filter(self._is_free, self._candidates), now_ms)
+        free = [one for one in self._candidates if self._is_free(one, now_ms)]
+        candidate = self._enquiries.take_turn(free, now_ms)
         return None if candidate is None else self._connect(candidate, now_ms, enquires=True)
 
-    def _is_free(self, candidate: Candidate) -> bool:
+    def _is_free(self, candidate: Candidate, now_ms: int) -> bool:
         """Whether nothing of this call is under way there, and may be."""
         return (
             candidate in self._candidates
             and candidate not in self._denied
             and candidate not in self._busy
-            and not self._open.has(candidate)
+            and not self._open.has(candidate, now_ms)
         )
 
     def _ask_the_next(self, now_ms: int) -> Connect | None:
@@ -228,7 +229,8 @@ class Attempts:
                 continue
             if candidate not in self._disclaimed or not self._open.is_under_way:
                 return self._connect(candidate, now_ms)
-            if self._is_free(candidate) and self._enquiries.take_on(candidate, now_ms, BACKOFF_MS[-1] // 2):
+            free = self._is_free(candidate, now_ms)
+            if free and self._enquiries.take_on(candidate, now_ms, BACKOFF_MS[-1] // 2):
                 return self._connect(candidate, now_ms, enquires=True)
         return None
 

@@ -7,7 +7,7 @@ Rule 2: of all calls of a client one asks, for all of them; who leads then, all 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from bankrmi.client.decisions import Candidate
 from bankrmi.client.pauses import Pauses
@@ -34,17 +34,21 @@ class Enquiries:
         self.at_ms: int | None = None
         """When the next ones are due; None as long as no server was slow."""
 
-    def take_turn(self, candidates: Iterable[Candidate], now_ms: int) -> Candidate | None:
-        """Some server is slow: return which of the others is to be asked now, if enquiries are due."""
+    def is_due(self, now_ms: int) -> bool:
+        """Some server is slow: whether it is time to ask others, or there are some left to be asked."""
         if self.at_ms is None:
             self.at_ms = now_ms + self._pauses.drawn_ms(self._in_ms)
-        if now_ms >= self.at_ms:
-            self._turns, self._pause_ms = list(candidates), self._in_ms // 2
+        return now_ms >= self.at_ms or bool(self._turns)
+
+    def take_turn(self, free: Sequence[Candidate], now_ms: int) -> Candidate | None:
+        """Return which of those that are free to be asked is asked now; None if all have been."""
+        if self.at_ms is not None and now_ms >= self.at_ms:
+            self._turns, self._pause_ms = list(free), self._in_ms // 2
             self._in_ms = min(2 * self._in_ms, self._longest_ms)
             self.at_ms = now_ms + self._pauses.drawn_ms(self._in_ms)
         while self._turns:
             candidate = self._turns.pop(0)
-            if self.take_on(candidate, now_ms, self._pause_ms):
+            if candidate in free and self.take_on(candidate, now_ms, self._pause_ms):
                 return candidate
         return None
 

@@ -102,22 +102,28 @@ class OpenAttempts:
         """Whether it was silent, and not heard since."""
         return candidate in self._silent
 
-    def has(self, candidate: Candidate) -> bool:
-        """Whether anything is under way there."""
-        return any(attempt.candidate == candidate for attempt in self)
+    def has(self, candidate: Candidate, now_ms: int) -> bool:
+        """Whether anything is under way there; an enquiry that hangs is nothing."""
+        return any(attempt.candidate == candidate and not self._hangs(attempt, now_ms) for attempt in self)
+
+    def _hangs(self, attempt: OpenAttempt, now_ms: int) -> bool:
+        return attempt.enquires and now_ms - attempt.heard_ms >= self._patience_ms
 
     # --- from the beginning to the end ------------------------------------------------------------------
 
     def make_room(self, candidate: Candidate) -> OpenAttempt | None:
-        """Two connections to a server are enough: close the one that has to go for another, and return it."""
+        """Two connections to a server are enough: close the one that has to go for another, and return it.
+
+        Of two that are not greeted yet the younger one: the older one has waited, and may be greeted soon.
+        """
         there = [one for one in self if one.candidate == candidate]
         self._renewals += any(not one.enquires for one in there)
-        oldest = next((one for one in there if one.enquires), None)
-        if oldest is None and len(there) > 1:
-            oldest = next((one for one in there if not one.has_the_request), there[0])
-        if oldest is not None:
-            self.close(oldest)
-        return oldest
+        goes = next((one for one in there if one.enquires), None)
+        if goes is None and len(there) > 1:
+            goes = next((one for one in reversed(there) if not one.has_the_request), there[0])
+        if goes is not None:
+            self.close(goes)
+        return goes
 
     def begin(self, candidate: Candidate, now_ms: int, *, enquires: bool) -> int:
         """Open another one, and return its number."""

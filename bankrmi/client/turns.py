@@ -1,7 +1,7 @@
 """How many calls of a blocking client may be under way at once: each takes a turn, and gives it back.
 
-Rule: no interruption, wherever it comes, may lose a turn, or leave others waiting for a lock. So turns are kept
-      in a queue that is not written in Python, and one that nobody has any more goes back by itself.
+Rule: no interruption, wherever it comes, may lose a turn, or leave others waiting for a lock. So turns are
+      kept in a queue that is not written in Python, and one that nobody has any more goes back by itself.
 """
 
 from __future__ import annotations

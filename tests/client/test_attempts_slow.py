@@ -130,7 +130,7 @@ def test_a_server_gets_two_connections_at_once_and_no_third() -> None:
     while len(begun) < 5:
         match call.decides(now_ms):
             case Connect(number=number, drops=drops):
-                assert drops == (number - 2 if number > 2 else None)
+                assert drops == (number - 1 if number > 2 else None), "the one that has waited longest stays"
                 begun.append(now_ms)
             case Wait(wait_ms=wait_ms):
                 now_ms += wait_ms
@@ -140,6 +140,46 @@ def test_a_server_gets_two_connections_at_once_and_no_third() -> None:
         2400,
         2400,
     ]
+
+
+@pytest.mark.parametrize("greeting_ms", [1_000, 5_000, 20_000])
+def test_whoever_takes_that_long_to_greet_is_asked_then(greeting_ms: int) -> None:
+    """With a connection thrown away every 2.4 s nobody who took longer was ever greeted."""
+    call = Asking(S1, deadline_ms=60_000)
+    begun: dict[int, int] = {}
+    now_ms = 0
+    while now_ms < 60_000:
+        for number, at_ms in list(begun.items()):
+            if now_ms >= at_ms + greeting_ms:
+                del begun[number]
+                call.hears(Greeted(), now_ms, number=number)
+        match call.decides(now_ms):
+            case Connect(number=number, drops=drops):
+                begun[number] = now_ms
+                begun.pop(drops or 0, None)
+            case Send():
+                assert now_ms <= greeting_ms + 300
+                return
+            case Wait(wait_ms=wait_ms):
+                now_ms += min(wait_ms, 100)
+            case other:
+                pytest.fail(f"{other}")
+    pytest.fail("nothing was sent")
+
+
+def test_an_enquiry_that_hangs_keeps_nobody_from_the_server_that_leads_by_now() -> None:
+    signs = Signs()
+    call = Asking(signs=signs)
+    assert call.asks() == S1
+    call.waits(0)
+    call.hears(Heard(), 500)
+    assert call.connects(600) == S2  # And it is never greeted.
+    hanging = call.number
+    call.waits(601)
+    call.hears(Heard(), 900, number=1)
+    signs.lead(S2, 950)
+    decision = call.decides(950)
+    assert decision == Connect(hanging + 1, S2, drops=hanging)
 
 
 def test_of_many_calls_that_wait_for_one_server_one_pings_it() -> None:

@@ -349,7 +349,10 @@ def test_a_client_that_is_thrown_away_takes_its_turns_along() -> None:
 
 
 def test_threads_share_as_many_connections_as_a_client_may_have(tmp_path: Path) -> None:
-    with double_bank(tmp_path, calls_at_once=3) as bank, bankrmi.connect(bank.configuration) as client:
+    with (
+        double_bank(tmp_path, calls_at_once=3) as bank,
+        bankrmi.connect(bank.configuration, timeout=60) as client,
+    ):
         bank.start("s1", Ledger({2: 300}))
         threads = [threading.Thread(target=client.withdraw, args=(2, 1)) for _ in range(60)]
         for thread in threads:

@@ -10,23 +10,25 @@ makes room: callers without our handshake first, among equals who belongs to an 
 share, among those who has been idle for longest. A share is what each address could have if all had as much;
 so one machine may have all seats that nobody else wants.
 
-Rule 1: nobody with a call in progress makes room; if everybody has one, who comes is refused, in a sentence.
-        But for servers: what they ask they ask again, and a few calls must not keep the true one out.
-        Nor does one of ours that was active lately, for another of the same address, or for whose address has
-        its share: a crowd of more than there are seats would else cut each other off instead of being served.
+Rule 1: nobody with a call in progress makes room for whose address has its share; if everybody has one, who
+        comes is refused, in a sentence. Nor does one of ours that was active lately: a crowd of more than
+        there are seats would else cut each other off instead of being served. For an address that has less
+        than its share, who came last of the one that has most goes, whatever he does: else that one could
+        keep all others out by never ending its calls.
 Rule 2: without a handshake, only who has idled for a while makes room: his first message may be on its way.
-Rule 3: in a server's reserve, a connection in use stays, and who came last makes room: a crowd in a server's
-        name may keep its own out, but does not cut the server off, and is never more than a few.
+Rule 3: in the reserve of a server, and of the operators, a connection in use stays, and who came last makes
+        room: a crowd in a server's name may keep its own out, but does not cut the server off, and is never
+        more than a few.
+Rule 4: how long to look for who makes room is bounded: nobody was found, nobody is for a moment.
 Assumption: addresses cannot be forged (TCP); what a caller says of himself can be, until certificates.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import nsmallest
-from math import inf
 from typing import Generic, Protocol, TypeVar
 
 from .addresses import Address
@@ -44,6 +46,9 @@ FIRST_CALL_S = 1.0
 
 IN_USE_S = 1.0
 """A server's connection that was called on within so long is in use; servers call ten times a second."""
+
+NOBODY_S = 20e-6
+"""When nobody was idle, that holds for so long, times all who were looked at; looking took less."""
 
 _LOOKED_UP_AT_ONCE = 16
 
@@ -105,7 +110,7 @@ class Seats(Generic[Who]):
         self.plan = plan
         self._unfinished: _Row[Who] = _Row(plan.unfinished)
         self._callers: _Row[Who] = _Row(plan.callers, OURS_STAY_S)
-        self._operators: _Row[Who] = _Row(plan.operators)
+        self._operators: _Row[Who] = _Reserve(plan.operators)
         self._servers: dict[str, _Row[Who]] = {
             name: _Reserve(plan.of_each_server) for name in sorted(plan.servers)
         }
@@ -203,7 +208,8 @@ class _Group(Generic[Who]):
         """Return whose turn to make room is first, and since when; None if all have a call in progress.
 
         That is who has been idle for longest; one of ours comes later, by `stay_s` if it has called.
-        One look at all finds the next few as well: who is active in between only moves further back.
+        One look at all finds the next few as well: who is active in between only moves further back, and who
+        comes is looked at by `add`.
         """
         for _ in range(2):
             while self._longest:
@@ -216,6 +222,12 @@ class _Group(Generic[Who]):
             )
             self._longest = [(since, who) for since, _, who in nsmallest(_LOOKED_UP_AT_ONCE, idle)][::-1]
         return None
+
+    def add(self, who: Who, now: float) -> None:
+        """One more; his turn may be before that of those who were found."""
+        self.joined_at[who] = now
+        if self._longest and self._turn_at(who) < self._longest[0][0]:
+            self._longest.clear()
 
     def _turn_at(self, who: Who) -> float:
         if who.active_at > self.joined_at[who]:
@@ -231,6 +243,7 @@ class _Row(Generic[Who]):
         self._stay_s = stay_s
         self._groups: dict[tuple[int, str], _Group[Who]] = {}
         self._group_of: dict[Who, _Group[Who]] = {}
+        self._nobody_until = 0.0  # Nobody is idle, as far as was seen.
 
     def __len__(self) -> int:
         return len(self._group_of)
@@ -239,7 +252,7 @@ class _Row(Generic[Who]):
         group = self._groups.get((rank, host))
         if group is None:
             group = self._groups[rank, host] = _Group(rank, host, self._stay_s)
-        group.joined_at[who] = now
+        group.add(who, now)
         self._group_of[who] = group
 
     def discard(self, who: Who) -> None:
@@ -255,53 +268,69 @@ class _Row(Generic[Who]):
 
     def longest_idle(self) -> Who | None:
         """Return who has been idle for longest; None if all have a call in progress."""
-        return self._first_of(self._groups.values(), 0.0)
+        longest = (group.longest_idle() for group in self._groups.values())
+        first = min((one for one in longest if one is not None), key=lambda one: one[0], default=None)
+        return None if first is None else first[1]
 
     def who_makes_room(self, host: str, now: float) -> Who | None:
         """Return who makes room for one from `host`; None if nobody does."""
-        for rank in (0, 1):
-            groups = [group for group in self._groups.values() if group.rank == rank]
-            with_newcomer = len({host, *(group.host for group in groups)})
-            share = (sum(map(len, groups)) + 1) / with_newcomer
-            greedy = [group for group in groups if len(group) + (group.host == host) >= share]
-            others = [group for group in greedy if group.host != host]
-            victim = (
-                self._first_of(greedy, now, until=now)
-                or self._first_of(groups, now, until=now)
-                or self._first_of(others, now)
-            )
+        ranks = [self._of_rank(0), self._of_rank(1)]
+        if now >= self._nobody_until:
+            for groups in ranks:
+                victim = self._idle_one(groups, host, now)
+                if victim is not None:
+                    return victim
+        for groups in ranks:
+            victim = _last_of_the_largest(groups, host)
             if victim is not None:
                 return victim
         return None
 
-    def _first_of(
-        self,
-        groups: Iterable[_Group[Who]],
-        now: float,  # noqa: ARG002
-        until: float = inf,
-    ) -> Who | None:
-        """Return whose turn to make room is first, if it comes by then."""
-        longest = (group.longest_idle() for group in groups)
-        first = min((one for one in longest if one is not None), key=lambda one: one[0], default=None)
-        return None if first is None or first[0] > until else first[1]
+    def _of_rank(self, rank: int) -> list[_Group[Who]]:
+        return [group for group in self._groups.values() if group.rank == rank]
+
+    def _idle_one(self, groups: list[_Group[Who]], host: str, now: float) -> Who | None:
+        """Return whose turn it is, first where there are too many; else another address's before his turn.
+
+        If nobody is idle in the last rank, nobody is, for a moment.
+        """
+        share = _share(groups, host)
+        found = [(*idle, group) for group in groups if (idle := group.longest_idle()) is not None]
+        found.sort(key=lambda one: one[0])
+        greedy = [one for one in found if len(one[2]) + (one[2].host == host) >= share]
+        for since, who, _ in (*greedy[:1], *found[:1]):
+            if since <= now:
+                return who
+        for _, who, group in greedy:
+            if group.host != host:
+                return who
+        self._nobody_until = 0.0 if found else now + NOBODY_S * len(self)
+        return None
+
+
+def _share(groups: list[_Group[Who]], host: str) -> float:
+    """Return how many each address could have, if all had as much, with one more from `host`."""
+    return (sum(map(len, groups)) + 1) / len({host, *(group.host for group in groups)})
+
+
+def _last_of_the_largest(groups: list[_Group[Who]], host: str) -> Who | None:
+    """Return who came last of the address that has most, if `host` has less than its share."""
+    share = _share(groups, host)
+    own = sum(len(group) for group in groups if group.host == host)
+    largest = max(groups, key=len, default=None)
+    if largest is None or largest.host == host or own + 1 > share or len(largest) <= share:
+        return None
+    return next(reversed(largest.joined_at))
 
 
 class _Reserve(_Row[Who]):
-    """The few seats of one server: what is in use stays (rule 3), and somebody always makes room."""
+    """A few seats: what is in use stays (rule 3), and somebody always makes room."""
 
     def who_makes_room(self, host: str, now: float) -> Who | None:  # noqa: ARG002
-        return self._first_of(self._groups.values(), now)
-
-    def _first_of(
-        self,
-        groups: Iterable[_Group[Who]],
-        now: float,
-        until: float = inf,  # noqa: ARG002
-    ) -> Who | None:
         def turn(who: Who, joined_at: float) -> tuple[bool, float]:
             in_use = who.busy or (who.active_at > joined_at and now - who.active_at < IN_USE_S)
             return in_use, -joined_at if in_use else who.active_at
 
-        everybody = ((who, at) for group in groups for who, at in group.joined_at.items())
+        everybody = ((who, at) for group in self._groups.values() for who, at in group.joined_at.items())
         first = min(everybody, key=lambda one: turn(*one), default=None)
         return None if first is None else first[0]

@@ -125,8 +125,8 @@ def test_idle_callers_keep_nobody_out(serving: Serving, role: str | None) -> Non
     daemon = serving.daemon(Limits(connections=20))
     daemon.register("operator", Account(), roles={"operator"})
     with ExitStack() as idlers:
-        came = time.monotonic()
         idle = [idlers.enter_context(RawCaller(daemon, role=role)) for _ in range(20)]
+        came = time.monotonic()
         if role is not None:  # Ours: their first calls may be on their way.
             with pytest.raises(ConnectDenied, match="all 20 connections") as denied, greeted(daemon):
                 pass

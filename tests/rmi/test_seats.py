@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bankrmi.rmi.seats import FIRST_CALL_S, NoSeat, SeatPlan, Seats, origin
+from bankrmi.rmi.seats import FIRST_CALL_S, OURS_STAY_S, NoSeat, SeatPlan, Seats, origin
 
 PLAN = SeatPlan(unfinished=4, callers=6, operators=2, of_each_server=3, servers=frozenset({"s1", "s2"}))
 
@@ -153,6 +153,75 @@ def test_nobody_with_a_call_in_progress_makes_room() -> None:
     crowd[3].busy = False
     house.come("new")
     assert house.cut == [crowd[3]]
+
+
+def test_an_address_that_has_all_seats_and_never_ends_its_calls_keeps_no_other_out() -> None:
+    house = House()
+    crowd = [house.come(f"c{number}") for number in range(6)]
+    for one in crowd:
+        one.busy = True
+    for number in range(3):
+        house.come(f"other {number}", host="b").busy = True
+    assert house.cut == crowd[:2:-1]
+    for host in "ab":
+        with pytest.raises(NoSeat):
+            house.come("one too many", host=host)
+    assert len(house.cut) == 3
+
+
+def test_operators_who_never_end_their_calls_keep_no_other_one_out() -> None:
+    house = House()
+    false = [house.come(f"false {number}", role="operator") for number in range(2)]
+    for one in false:
+        one.busy = True
+    for number in range(6):
+        house.come(f"c{number}").busy = True
+    true = house.come("true", role="operator")
+    assert (true in house.seats, house.cut) == (True, [false[1]])
+
+
+def test_who_came_after_others_were_looked_at_may_make_room_before_them() -> None:
+    house = House()
+    crowd = [house.come(f"c{number}") for number in range(6)]
+    for one in crowd:
+        house.call(one)
+    called_at = house.now
+    with pytest.raises(NoSeat):
+        house.come("new")  # All were looked at: none may go.
+    house.seats.leave(crowd[0])
+    house.now = called_at - 0.9
+    silent = house.come("silent")
+    house.now = silent.active_at + FIRST_CALL_S - 0.9
+    house.come("another")
+    assert house.now < called_at + OURS_STAY_S
+    assert house.cut == [silent]
+
+
+def test_a_knock_at_a_full_server_costs_little_however_many_addresses_there_are() -> None:
+    """Counted, not timed: each connection is looked at a few times, and only by the first who knocks."""
+    house = House(SeatPlan(unfinished=4, callers=200, operators=2, of_each_server=3))
+    looks = 0
+
+    class Looked(One):
+        @property
+        def busy(self) -> bool:
+            nonlocal looks
+            looks += 1
+            return True
+
+        @busy.setter
+        def busy(self, _: bool) -> None:
+            pass
+
+    for number in range(200):
+        one = Looked(f"c{number}", house.now)
+        house.seats.arrive(one, f"h{number}", house.now)
+        house.seats.finish(one, f"h{number}", "client", "", house.now)
+    for _ in range(20):
+        with pytest.raises(NoSeat):
+            house.come("new", host="h0")
+        house.now -= 1 - 1e-5  # Within a moment.
+    assert looks <= 3 * 200
 
 
 def test_who_is_idle_is_found_behind_many_who_are_not() -> None:

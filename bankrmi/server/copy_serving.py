@@ -4,7 +4,8 @@
        └─ refused: another one's    └─ failed, or nobody waits      └─ its joiner is gone, or reads no more
 
 Rule 1: one joiner at a time: a copy is its own until it has it, is gone, has read nothing for too long, or
-        begins anew: then it has no use for the one before, be that one's connection lost or not.
+        begins anew: then it has no use for the one before, be that one's connection lost or not. Not within
+        a moment: whoever says that name could have pages copied without end.
 Rule 2: no copy stays that is of no use to anybody any more.
 Rule 3: no event loop, no file: the clock, and what makes a copy, are given; production and the simulator
         drive the same one.
@@ -29,6 +30,8 @@ CHUNK_BYTES = 4 << 20
 SECONDS = 30.0
 WATCH_SECONDS = 0.5
 STEP_PAUSE_SECONDS = 0.0005
+ANEW_SECONDS = 0.4
+"""A joiner whose copy failed waits longer than this before it asks again."""
 SAY_AGAIN_SECONDS = 300.0
 NAME_BYTES = 4
 
@@ -78,6 +81,7 @@ class _Copy:
     joiner: str
     making: Making
     call: Joining
+    begun_ms: float
     is_whole: bool = False
     read_ms: float = 0.0
 
@@ -125,7 +129,10 @@ class CopyServer:
     def begin(self, joiner: str, call: Joining) -> None:
         """Answer (name, size in bytes) when a copy is made for this server."""
         self._drop_if_unwanted()
-        if self._copy is not None and self._copy.joiner == joiner:
+        copy, now_ms = self._copy, self._clock.now_ms()
+        if copy is not None and copy.joiner == joiner:
+            if now_ms - copy.begun_ms < 1000 * ANEW_SECONDS:
+                raise OperationFailed("another copy was asked for a moment ago")
             self._drop("another copy was asked for in the place of this one")
         if self._copy is not None:
             raise OperationFailed("another server is getting a copy")
@@ -135,8 +142,8 @@ class CopyServer:
         except (apsw.Error, DiskFailed, BankError, OSError) as error:
             self._complained.say("no copy can be made for another server", reason=str(error))
             raise OperationFailed(f"no copy can be made: {error}") from error
-        self._copy = _Copy(name, joiner, making, call)
-        self._step(self._copy)
+        self._copy = begun = _Copy(name, joiner, making, call, now_ms)
+        self._clock.soon(lambda: self._step(begun))
 
     def _step(self, copy: _Copy) -> None:
         if self._copy is not copy:

@@ -183,7 +183,7 @@ def test_a_copy_is_not_taken_from_who_is_reading_it(tmp_path: Path) -> None:
 
 
 def test_a_joiner_that_begins_anew_gets_another_copy_though_its_first_connection_does_not_seem_lost(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its machine lost its power; its own last copy kept it out for half a minute (seed 410001042)."""
     journal = opened(tmp_path / "bank.db")
@@ -191,6 +191,10 @@ def test_a_joiner_that_begins_anew_gets_another_copy_though_its_first_connection
     async def work() -> None:
         server = copy_server(lambda: journal.database, tmp_path, LoopClock())
         _, first = await begun(server)
+        with pytest.raises(OperationFailed, match="a moment ago"):
+            server.begin("s2", _Call())  # type: ignore[arg-type]
+        assert server.read(first, 0), "whoever asks without end gets nothing by it"
+        monkeypatch.setattr(copy_serving, "ANEW_SECONDS", 0.0)
         _, name = await begun(server)
         with pytest.raises(InvalidRequest, match="no such copy any more"):
             server.read(first, 0)

@@ -59,6 +59,9 @@ __all__ = ["LATEST_SHARE", "Attempts"]
 LATEST_SHARE = 0.45
 """Of its time: after that, an update that was turned away is not sent again; it might end in doubt."""
 
+RETRIES_AT_LEAST = 5
+"""What a busy server wants is believed up to this part of a call's time: a moment's crowd is no answer."""
+
 
 class Attempts:
     """The attempts of one call.
@@ -172,12 +175,12 @@ class Attempts:
                 continue
             if attempt.enquires:
                 continue
+            if attempt.stage is Stage.ASKED and now_ms >= self._open.ping_at_ms(attempt):
+                return self._open.ping(attempt, now_ms)
             if now_ms >= self._open.silent_at_ms(attempt):
                 self._take_silence(attempt)
             elif attempt.stage is Stage.ASKED or not self._open.is_silent(attempt.candidate):
                 patient = True
-                if attempt.stage is Stage.ASKED and now_ms >= self._open.ping_at_ms(attempt):
-                    return self._open.ping(attempt, now_ms)
         if self._busy and not patient:
             candidate = min(self._busy, key=self._busy.__getitem__)
             if self._busy[candidate] <= now_ms:
@@ -347,9 +350,12 @@ class Attempts:
 
     def _turn_away(self, asked: Candidate, error: Busy, now_ms: int) -> None:
         """It was not taken: ask again there, not before the server wants it."""
-        pause_ms = self._pauses.after_busy_ms(self._last_words.refusals, error.details.get("retry_ms"))
-        again_ms = self._busy[asked] = now_ms + pause_ms
         begun_ms = self._begun_ms if self._begun_ms is not None else now_ms
+        at_most_ms = (self._deadline_ms - begun_ms) // RETRIES_AT_LEAST
+        pause_ms = self._pauses.after_busy_ms(
+            self._last_words.refusals, error.details.get("retry_ms"), at_most_ms=at_most_ms
+        )
+        again_ms = self._busy[asked] = now_ms + pause_ms
         is_late = again_ms > begun_ms + LATEST_SHARE * (self._deadline_ms - begun_ms)
         if is_late and self.request_id is not None and not self.may_have_been_taken:
             self._end(self.given_up())

@@ -84,6 +84,10 @@ class _PolledChannel(Channel):
         if not self.has_news:
             self._links.wait(seconds)
 
+    def look(self) -> None:
+        """Take in what has arrived while something else was done."""
+        self._links.wait(0)
+
 
 class _Kept:
     """What a client keeps in one process; a child after a fork begins with another."""
@@ -212,7 +216,9 @@ class BankClient:
             match call.decide(now_ms()):
                 case Wait(wait_ms=wait_ms):
                     channel.wait(wait_ms / 1000)
-                    self._ask_names(call.learn_seconds(now_ms()))
+                    if (seconds := call.learn_seconds(now_ms())) > 0:
+                        self._ask_names(seconds)
+                        channel.look()
                     call.take_learned()
                 case Finish() as end:
                     return call.finish(end)

@@ -4,7 +4,8 @@ An attempt is one connection, and what was sent on it. It is open until it faile
 another one to the same server; to one server there are two at most. `attempts` decides what follows.
 
 Rule 1: slow is not dead. A server is *silent* when there was no sign of life for the patience: no greeting,
-        no answer, no answer to the ping at half of it. Until then it is waited for.
+        no answer, no answer to the ping at half of it. Until then it is waited for. A ping that went out late
+        (this process stood still, or asked somebody else) has its half of the patience all the same.
 Rule 2: a sign of life that another call of this client had from the same server counts, but not for ever:
         this connection may be broken all the same.
 Rule 3: a server that was silent gets a second connection from time to time, ever more seldom. If it greets
@@ -44,7 +45,16 @@ class Stage(Enum):
 class OpenAttempt:
     """One connection, and what was sent on it."""
 
-    __slots__ = ("begun_ms", "candidate", "enquires", "heard_ms", "number", "patience_ms", "pinged", "stage")
+    __slots__ = (
+        "begun_ms",
+        "candidate",
+        "enquires",
+        "heard_ms",
+        "number",
+        "patience_ms",
+        "pinged_ms",
+        "stage",
+    )
 
     def __init__(self, number: int, candidate: Candidate, now_ms: int, patience_ms: int, *, enquires: bool):
         self.number = number
@@ -53,7 +63,7 @@ class OpenAttempt:
         self.stage = Stage.CONNECTING
         self.begun_ms = self.heard_ms = now_ms
         self.patience_ms = patience_ms
-        self.pinged = False  # Since it was last heard.
+        self.pinged_ms: int | None = None  # Since it was last heard.
 
     @property
     def has_the_request(self) -> bool:
@@ -141,14 +151,14 @@ class OpenAttempts:
 
     def ping(self, attempt: OpenAttempt, now_ms: int) -> Ping:
         """Ask for a sign of life, for all calls of this client."""
-        attempt.pinged = True
+        attempt.pinged_ms = now_ms
         self._signs.ping(attempt.candidate, now_ms)
         return Ping(attempt.number)
 
     def hear(self, attempt: OpenAttempt, now_ms: int) -> None:
         """Note a sign of life, for all calls of this client."""
         attempt.heard_ms = now_ms
-        attempt.pinged = False
+        attempt.pinged_ms = None
         self._silent.discard(attempt.candidate)
         self._signs.hear(attempt.candidate, now_ms)
 
@@ -191,14 +201,18 @@ class OpenAttempts:
 
     def silent_at_ms(self, attempt: OpenAttempt) -> int:
         """Return from when on it counts as silent, unless it is heard before."""
-        return min(
-            self._quiet_since_ms(attempt) + attempt.patience_ms,
-            attempt.heard_ms + _OWN_PATIENCES * self._patience_ms,
+        quiet_since_ms = self._quiet_since_ms(attempt)
+        silent_at_ms = min(
+            quiet_since_ms + attempt.patience_ms, attempt.heard_ms + _OWN_PATIENCES * self._patience_ms
         )
+        if attempt.stage is Stage.ASKED:
+            pinged_ms = attempt.pinged_ms or self._signs.pinged_ms(attempt.candidate)
+            silent_at_ms = max(silent_at_ms, pinged_ms + attempt.patience_ms // 2)
+        return silent_at_ms
 
     def ping_at_ms(self, attempt: OpenAttempt) -> int:
         """Return when to ask for a sign of life: later if another call has done so; never if this one has."""
-        if attempt.pinged or attempt.stage is not Stage.ASKED:
+        if attempt.pinged_ms is not None or attempt.stage is not Stage.ASKED:
             return self._deadline_ms
         own_ms = attempt.heard_ms + _OWN_PATIENCES * self._patience_ms // 2
         quiet_since_ms = self._quiet_since_ms(attempt)

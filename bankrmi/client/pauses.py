@@ -33,9 +33,10 @@ class Pauses:
         """Return the time from the beginning of this round, the first is 1, to the next."""
         return self.drawn_ms(BACKOFF_MS[min(rounds, len(BACKOFF_MS)) - 1])
 
-    def after_busy_ms(self, refusals: int, wanted_ms: object) -> int:
+    def after_busy_ms(self, refusals: int, wanted_ms: object, *, at_most_ms: int) -> int:
         """Return the pause after so many `Busy`, the last of which said when the server wants to be asked."""
-        least_ms = min(max(0, wanted_ms), _RETRY_AT_MOST_MS) if type(wanted_ms) is int else 0
+        at_most_ms = min(at_most_ms, _RETRY_AT_MOST_MS)
+        least_ms = min(max(0, wanted_ms), at_most_ms) if type(wanted_ms) is int else 0
         return least_ms + self.drawn_ms(BUSY_MS[min(refusals, len(BUSY_MS)) - 1])
 
     def drawn_ms(self, longest_ms: int) -> int:

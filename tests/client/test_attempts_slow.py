@@ -167,6 +167,17 @@ def test_whoever_takes_that_long_to_greet_is_asked_then(greeting_ms: int) -> Non
     pytest.fail("nothing was sent")
 
 
+def test_a_ping_that_went_out_late_has_its_time_all_the_same() -> None:
+    """This process stood still, or asked a name server: that is not the other one's silence."""
+    call = Asking(leader_answers=False)
+    assert call.asks() == S1
+    call.waits(0)
+    assert call.pings(1000) == 1
+    assert call.waits(1000) == 1150
+    call.hears(Heard(), 1149)
+    assert call.waits(1150) > 1150
+
+
 def test_an_enquiry_that_hangs_keeps_nobody_from_the_server_that_leads_by_now() -> None:
     signs = Signs()
     call = Asking(signs=signs)

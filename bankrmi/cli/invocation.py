@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,8 +60,12 @@ def _say_connecting() -> None:
 
 
 def say(text: str) -> None:
-    """Print chatter, which is on standard error. Whoever wrote it, the terminal obeys none of it."""
-    click.echo(visible(text, lines=True), err=True)
+    """Print chatter, which is on standard error. Whoever wrote it, the terminal obeys none of it.
+
+    Where nobody can read it, as when the terminal is gone, it is dropped: nothing ends for it.
+    """
+    with suppress(OSError):
+        click.echo(visible(text, lines=True), err=True)
 
 
 def tell(text: str) -> None:

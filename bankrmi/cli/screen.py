@@ -19,6 +19,7 @@ from typing import TextIO
 
 import click
 
+from bankrmi.cli.invocation import say
 from bankrmi.foreign_text import visible
 from bankrmi.written_over import CLEAR_LINE, is_dumb
 
@@ -97,12 +98,12 @@ class Screen:
                 self._sink.flush()
 
     def interject(self, text: str) -> None:
-        """Write a line that nobody asked for, and the prompt again that it interrupted."""
-        text = visible(text, lines=True)
+        """Write a line that nobody asked for, if anybody is there, and the prompt again that it interrupted."""
         if not self.is_terminal:
-            click.echo(text, err=True)
+            say(text)
             return
-        with self._one_at_a_time:
+        text = visible(text, lines=True)
+        with self._one_at_a_time, suppress(OSError):
             start = "\n" if self._is_dumb and self._asking else "" if self._is_dumb else CLEAR_LINE
             entered = self._editor.get_line_buffer() if self._editor is not None and self._asking else ""
             self._sink.write(f"{start}{text}{self._end_of_line}{self._asking}{entered}")

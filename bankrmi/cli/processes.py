@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bankrmi.cli.interruption import heed_the_end_of_the_terminal
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say
 from bankrmi.config import Configuration
 from bankrmi.errors import OperationFailed
@@ -34,9 +35,9 @@ def _warn(configuration: Configuration) -> None:
 
 
 def _outlive_the_terminal() -> None:
-    """SIGHUP ends no server, not even before it can open its log again."""
+    """SIGHUP ends no server, not even before it can open its log again; until here it is blocked."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # Whoever started us may have blocked it.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 def _log_to(file: Path | None) -> None:
@@ -71,6 +72,8 @@ def up(invocation: Invocation, no_menu: bool, no_restart: bool, fresh: bool, yes
 
     if no_menu:
         _outlive_the_terminal()
+    else:
+        heed_the_end_of_the_terminal()
     configuration = invocation.configuration()
     _warn(configuration)
     if fresh:

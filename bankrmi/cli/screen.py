@@ -98,7 +98,7 @@ class Screen:
                 self._sink.flush()
 
     def interject(self, text: str) -> None:
-        """Write a line that nobody asked for, if anybody is there, and the prompt again that it interrupted."""
+        """Write a line that nobody asked for, if anybody can read it, and the prompt that it interrupted."""
         if not self.is_terminal:
             say(text)
             return

@@ -1,4 +1,4 @@
-"""What ends a command before its answer is read: a signal, whenever it comes; an output that takes nothing."""
+"""What ends a command before its answer is read: signals, whenever they come; outputs that take nothing."""
 
 from __future__ import annotations
 

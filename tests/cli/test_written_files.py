@@ -116,7 +116,7 @@ def test_a_file_that_is_mounted_is_written_into(tmp_path: Path) -> None:
     (folder / "ledger.csv").touch()
     outside.write_text("longer than what comes, and has to go")
     script = 'mount --bind "$1" "$2" && exec "$3" -c "$4" "$2"'
-    arguments = [outside, folder / "ledger.csv", sys.executable, MOUNTED]
+    arguments = [str(outside), str(folder / "ledger.csv"), sys.executable, MOUNTED]
     subprocess.run([*OWN_MOUNTS, "sh", "-c", script, "sh", *arguments], check=True)
     assert outside.read_text() == "1,10\n2,20\n"
     assert list(folder.iterdir()) == [folder / "ledger.csv"]

@@ -10,7 +10,7 @@ import click
 from bankrmi.cli.interruption import heed_the_end_of_the_terminal
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say
 from bankrmi.config import Configuration
-from bankrmi.errors import OperationFailed
+from bankrmi.errors import ConfigurationError, OperationFailed
 from bankrmi.logging_setup import log_to
 
 __all__ = ["COMMANDS"]
@@ -32,6 +32,17 @@ def _warn(configuration: Configuration) -> None:
             f"warning: {', '.join(exposed)} can be reached by others, who need not prove who they are: "
             "whoever reaches it can move money"
         )
+
+
+def _configuration(invocation: Invocation) -> Configuration:
+    """Return the configuration of processes that are started again and again."""
+    configuration = invocation.configuration()
+    if not configuration.path.is_file():
+        raise ConfigurationError(
+            f"{configuration.path} is no plain file, and whoever is started later has to read the same: "
+            "write it into one"
+        )
+    return configuration
 
 
 def _outlive_the_terminal() -> None:
@@ -74,7 +85,7 @@ def up(invocation: Invocation, no_menu: bool, no_restart: bool, fresh: bool, yes
         _outlive_the_terminal()
     else:
         heed_the_end_of_the_terminal()
-    configuration = invocation.configuration()
+    configuration = _configuration(invocation)
     _warn(configuration)
     if fresh:
         _start_over(configuration, yes=yes)
@@ -108,7 +119,7 @@ def nameserver(
 ) -> int:
     """Run Pyro5's name server and the witness, in the foreground."""
     _outlive_the_terminal()
-    configuration = invocation.configuration()
+    configuration = _configuration(invocation)
     _log_to(log_file)
     _warn(configuration)
     from bankrmi.nameserver import run
@@ -143,7 +154,7 @@ def server(
 ) -> int:
     """Run the server NAME of the configuration, in the foreground."""
     _outlive_the_terminal()
-    configuration = invocation.configuration()
+    configuration = _configuration(invocation)
     check_server(configuration, name)
     _log_to(log_file)
     _warn(configuration)

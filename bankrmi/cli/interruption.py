@@ -31,6 +31,7 @@ __all__ = [
     "heed_the_end_of_the_terminal",
     "interruptible",
     "interruption_behind",
+    "said_if_lost",
     "under_way",
     "what_was_under_way",
 ]
@@ -105,30 +106,37 @@ def interruption_behind(error: BaseException | None) -> KeyboardInterrupt | None
 
 
 class AnswerLost(click.ClickException):
-    """A request was carried out, and what came of it could not be written."""
+    """Something was done, and what came of it could not be written."""
 
     exit_code = ExitCode.UNKNOWN
 
-    def __init__(self, request_id: str, error: OSError) -> None:
-        super().__init__(
-            f"request {request_id} was carried out, and its answer could not be written ({error.strerror}): "
-            f"do not send it again; 'bankrmi outcome {request_id}' says what became of it"
-        )
+
+@contextmanager
+def said_if_lost(what_was_done: str) -> Iterator[None]:
+    """Have what was done said on standard error if it cannot be written here."""
+    try:
+        yield
+    except OSError as error:
+        if interruption_behind(error) is not None:
+            raise
+        raise AnswerLost(f"{what_was_done}, and that could not be written ({error.strerror})") from error
 
 
 @contextmanager
 def under_way(request_id: str | None) -> Iterator[None]:
     """Have whatever ends what is done here carry the id: it was decided, and is not shown yet."""
-    try:
+    if request_id is None:
         yield
+        return
+    try:
+        with said_if_lost(
+            f"{request_id} was carried out ('bankrmi outcome {request_id}' says with what result)"
+        ):
+            yield
     except KeyboardInterrupt as interruption:
-        if request_id is not None and _request_id_of(interruption) is None:
+        if _request_id_of(interruption) is None:
             interruption.add_note(f"the outcome of {request_id} is unknown")
         raise
-    except OSError as error:
-        if request_id is None or interruption_behind(error) is not None:
-            raise
-        raise AnswerLost(request_id, error) from error
 
 
 def what_was_under_way(interruption: BaseException) -> list[str]:

@@ -27,7 +27,7 @@ __all__ = ["commands", "main"]
 _EPILOG = """\b
 Exit codes: 0 done, 1 error, 2 usage or invalid input, 3 account not found,
 4 declined (insufficient balance, balance too large), 5 nobody could be reached
-and nothing was done, 6 outcome unknown (the request id is printed),
+and nothing was done, 6 outcome unknown, or not to be shown (the request id is printed),
 130, 143, 129 interrupted by Ctrl-C, SIGTERM, SIGHUP.
 
 \b

@@ -75,7 +75,8 @@ def next_pause_s(pause_s: float, lived_s: float) -> float:
 def how_it_ended(returncode: int) -> str:
     """Return it as the end of a sentence."""
     if returncode < 0:
-        return f"was killed by {signal.Signals(-returncode).name}"
+        named = -returncode in set(signal.Signals)  # Real-time signals have no names.
+        return f"was killed by {signal.Signals(-returncode).name if named else f'signal {-returncode}'}"
     if returncode == ExitCode.USAGE:
         return "cannot run as configured"
     return "ended" if returncode == 0 else f"ended with exit code {returncode}"

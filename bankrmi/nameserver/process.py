@@ -274,10 +274,11 @@ def _is_here(address: str) -> bool:
 
 def _why_not_here(address: str) -> str:
     """Return what may be mended, to end a sentence."""
+    host, _ = split_address(address)
     try:
-        socket.getaddrinfo(split_address(address)[0], 0, type=socket.SOCK_STREAM)
+        socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        return f"the host of {address} cannot be looked up ({error.strerror})"
+        return f"the name {host!r} does not resolve ({error.strerror})"
     return f"{address} is not an address of this machine, or not yet"
 
 

@@ -15,6 +15,12 @@ def connect(_: Configuration, **__: Any) -> FakeBank:
     return FakeBank()
 
 
+def switchover(_: Configuration, __: str | None) -> dict[str, Any]:
+    before = {"epoch": 7, "primary": "s1", "in_sync": ["s1", "s2"]}
+    return {"before": before, "after": before | {"epoch": 8, "primary": "s2"}}
+
+
 if __name__ == "__main__":
     vars(client)["connect"] = connect
+    vars(client)["switchover"] = switchover
     sys.exit(main())

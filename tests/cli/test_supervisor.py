@@ -281,10 +281,11 @@ def test_after_a_good_life_the_pause_is_short_again(pause_s: float) -> None:
 
 
 def test_how_it_ended_is_said_in_words() -> None:
-    assert [how_it_ended(code) for code in (0, 1, 2, -9, -15)] == [
+    assert [how_it_ended(code) for code in (0, 1, 2, -9, -15, -35)] == [
         "ended",
         "ended with exit code 1",
         "cannot run as configured",
         "was killed by SIGKILL",
         "was killed by SIGTERM",
+        "was killed by signal 35",
     ]

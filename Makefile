@@ -14,9 +14,10 @@ JOBS ?= $(shell nproc)
 
 # An environment whose python does not start any more, or does not find what was installed, or that was made in
 # another folder (a clone that was moved, or copied) is made anew. Nothing in it is anybody's but ours.
+# The shell asks for the folder itself: its name may have quotes in it, which the newest `activate` writes otherwise.
 BROKEN := $(shell \
   if [ -e $(VENV) ] || [ -L $(VENV) ]; then \
-    { $(RUN) -c '' && grep -qF '$(CURDIR)/$(VENV)' $(VENV)/bin/activate && \
+    { $(RUN) -c '' && grep -qF "$$(pwd -P)/$(VENV)" $(VENV)/pyvenv.cfg $(VENV)/bin/activate && \
       { [ ! -e $(INSTALLED) ] || $(RUN) -I -c 'import bankrmi, click, pytest'; }; } >/dev/null 2>&1 || echo yes; \
   fi)
 ifneq ($(BROKEN),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 __all__ = ["main"]
@@ -9,6 +10,8 @@ __all__ = ["main"]
 
 def main() -> int:
     """Run the command line; return its exit code."""
+    # Until all is here that knows what to do with them, they would end us without a word, or in a traceback.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     _import_structlog()
     from bankrmi.cli import run
 

@@ -18,7 +18,7 @@ case "$*" in
   "-m venv "*)
     mkdir -p "$3/bin"
     cp "$0" "$3/bin/python"
-    echo "VIRTUAL_ENV=\\"$PWD/$3\\"" > "$3/bin/activate" ;;
+    echo "command = $0 -m venv $PWD/$3" > "$3/pyvenv.cfg" ;;
 esac
 """
 
@@ -54,9 +54,9 @@ class Clone:
         return self.folder / ".venv" / "bin" / "python"
 
 
-@pytest.fixture
-def clone(tmp_path: Path) -> Clone:
-    return Clone(tmp_path / "a clone")
+@pytest.fixture(params=["a clone", """it's "a" $(clone)"""], ids=["spaces", "quotes"])
+def clone(tmp_path: Path, request: pytest.FixtureRequest) -> Clone:
+    return Clone(tmp_path / request.param)
 
 
 def test_an_environment_is_made_once(clone: Clone) -> None:

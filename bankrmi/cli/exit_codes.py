@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
     UNREACHED = 5
     """Nobody could be reached, or all were busy, and nothing was done."""
     UNKNOWN = 6
-    """It may or may not have happened; the request id is printed."""
+    """It may or may not have happened; or it did, and could not be shown. The request id is printed."""
     INTERRUPTED = 130
 
 

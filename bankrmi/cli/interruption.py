@@ -3,6 +3,11 @@
 Rule 1: each of them raises `Interrupted` in the main thread: all of them end a command as Ctrl-C does.
 Rule 2: money may have moved: if a request was under way, its id is on standard error.
 Rule 3: what whoever started us has this process ignore (`nohup`) stays ignored.
+Rule 4: an answer that cannot be written is told like an interruption, with the id: what was done must not be
+        done again for that.
+Rule 5: the first signal decides: one that comes while it is told what was ended changes nothing.
+Rule 6: no signal ends a process that does not know yet, or not any more, what to do then: it is blocked
+        (`__main__`) until its handler is there, and again when all that is left is to say how it ended.
 """
 
 from __future__ import annotations
@@ -10,13 +15,31 @@ from __future__ import annotations
 import re
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["SIGNALS", "Interrupted", "interruptible", "under_way", "what_was_under_way"]
+import click
+
+from bankrmi.cli.exit_codes import ExitCode
+
+__all__ = [
+    "SIGNALS",
+    "AnswerLost",
+    "Interrupted",
+    "heed_the_end_of_the_terminal",
+    "interruptible",
+    "interruption_behind",
+    "said_if_lost",
+    "under_way",
+    "what_was_under_way",
+]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+TELLING_S = 1.0
+"""What a first signal ended gets to tell of it; who is still there then may be asked once more."""
 
 _NOTED = re.compile(r"the outcome of (\S+) is unknown")
 
@@ -31,32 +54,87 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise `Interrupted` for each of the signals, until the context ends."""
+    """Raise `Interrupted` for the first of the signals that comes until the context ends.
+
+    The end of the terminal is not heeded yet: the command says what that is to it. When the context ends the
+    mask is the one before it; a process that began with the signals blocked has them blocked to its end.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    interrupt = _Interrupt()
     try:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             if handler is not signal.SIG_IGN:
-                signal.signal(number, _interrupt)
+                signal.signal(number, interrupt)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
         yield
     finally:
-        for number, handler in before.items():
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        for number, handler in handlers.items():
             signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _interrupt(number: int, _: FrameType | None) -> None:
-    raise Interrupted(number)
+class _Interrupt:
+    """The handler of the signals."""
+
+    def __init__(self) -> None:
+        self._first: Interrupted | None = None
+        self._raised_s = 0.0
+
+    def __call__(self, number: int, _: FrameType | None) -> None:
+        if self._first is None:
+            self._first, self._raised_s = Interrupted(number), time.monotonic()
+        elif time.monotonic() - self._raised_s < TELLING_S:
+            return
+        raise self._first
+
+
+def heed_the_end_of_the_terminal() -> None:
+    """Let SIGHUP interrupt this command, too."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+
+
+def interruption_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Return the interruption that an error came of: where the terminal is gone, what follows fails, too."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+class AnswerLost(click.ClickException):
+    """Something was done, and what came of it could not be written."""
+
+    exit_code = ExitCode.UNKNOWN
+
+
+@contextmanager
+def said_if_lost(what_was_done: str) -> Iterator[None]:
+    """Have what was done said on standard error if it cannot be written here."""
+    try:
+        yield
+    except OSError as error:
+        if interruption_behind(error) is not None:
+            raise
+        raise AnswerLost(f"{what_was_done}, and that could not be written ({error.strerror})") from error
 
 
 @contextmanager
 def under_way(request_id: str | None) -> Iterator[None]:
-    """Have an interruption of what is done here carry the id: it was decided, and is not shown yet."""
-    try:
+    """Have whatever ends what is done here carry the id: it was decided, and is not shown yet."""
+    if request_id is None:
         yield
+        return
+    try:
+        with said_if_lost(
+            f"{request_id} was carried out ('bankrmi outcome {request_id}' says with what result)"
+        ):
+            yield
     except KeyboardInterrupt as interruption:
-        if request_id is not None and _request_id_of(interruption) is None:
+        if _request_id_of(interruption) is None:
             interruption.add_note(f"the outcome of {request_id} is unknown")
         raise
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import click
 
 from bankrmi import config
 from bankrmi.config import Configuration
-from bankrmi.errors import ConfigurationError
+from bankrmi.errors import ConfigurationError, OperationFailed
 from bankrmi.foreign_text import foreign, visible
 
 if TYPE_CHECKING:
@@ -59,8 +60,12 @@ def _say_connecting() -> None:
 
 
 def say(text: str) -> None:
-    """Print chatter, which is on standard error. Whoever wrote it, the terminal obeys none of it."""
-    click.echo(visible(text, lines=True), err=True)
+    """Print chatter, which is on standard error. Whoever wrote it, the terminal obeys none of it.
+
+    Where nobody can read it, as when the terminal is gone, it is dropped: nothing ends for it.
+    """
+    with suppress(OSError):
+        click.echo(visible(text, lines=True), err=True)
 
 
 def tell(text: str) -> None:
@@ -74,12 +79,19 @@ def show_json(value: Any) -> None:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Go on if the person says so; without a terminal only `--yes` says so."""
+    """Go on if the person says so; without a terminal only `--yes` says so. Nothing may be done before."""
     if yes:
         return
     if not sys.stdin.isatty():
         raise click.UsageError("say --yes: there is no terminal to ask on")
-    click.confirm(question, abort=True, err=True)
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort as aborted:
+        if not isinstance(aborted.__context__, EOFError):
+            raise
+        agreed = False
+    if not agreed:
+        raise OperationFailed("nothing was done")
 
 
 def check_server(configuration: Configuration, name: str) -> None:

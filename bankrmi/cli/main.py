@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -13,7 +12,12 @@ from click.exceptions import NoArgsIsHelpError
 import bankrmi
 from bankrmi.cli import chaos, check, menu, operations, overview, processes, simulate, verify
 from bankrmi.cli.exit_codes import ExitCode, exit_code_of
-from bankrmi.cli.interruption import interruptible, what_was_under_way
+from bankrmi.cli.interruption import (
+    heed_the_end_of_the_terminal,
+    interruptible,
+    interruption_behind,
+    what_was_under_way,
+)
 from bankrmi.cli.invocation import Invocation, say
 from bankrmi.cli.sentences import sentence_of
 from bankrmi.errors import BankError
@@ -23,7 +27,7 @@ __all__ = ["commands", "main"]
 _EPILOG = """\b
 Exit codes: 0 done, 1 error, 2 usage or invalid input, 3 account not found,
 4 declined (insufficient balance, balance too large), 5 nobody could be reached
-and nothing was done, 6 outcome unknown (the request id is printed),
+and nothing was done, 6 outcome unknown, or not to be shown (the request id is printed),
 130, 143, 129 interrupted by Ctrl-C, SIGTERM, SIGHUP.
 
 \b
@@ -31,6 +35,10 @@ Shell completion (bash; zsh and fish alike):
   eval "$(_BANKRMI_COMPLETE=bash_source bankrmi)"
 
 NO_COLOR=1 turns colours off."""
+
+
+_OUTLIVING = {command.name for command in processes.COMMANDS}
+"""These say themselves what the end of the terminal is to them."""
 
 
 @click.group(
@@ -57,6 +65,8 @@ def commands(context: click.Context, config: Path | None, insecure: bool, log_js
 
     Data goes to standard output, chatter to standard error.
     """
+    if context.invoked_subcommand not in _OUTLIVING:
+        heed_the_end_of_the_terminal()
     context.obj = Invocation(path=config, insecure=insecure, log_json=log_json)
 
 
@@ -69,6 +79,13 @@ def main(arguments: list[str]) -> int:
     """Run one command line; return its exit code."""
     _open_what_is_closed()
     try:
+        return _run(arguments)
+    finally:
+        _drop_what_cannot_be_written()
+
+
+def _run(arguments: list[str]) -> int:
+    try:
         with interruptible():
             result = commands.main(arguments, prog_name="bankrmi", standalone_mode=False)
             sys.stdout.flush()
@@ -78,14 +95,8 @@ def main(arguments: list[str]) -> int:
     except click.ClickException as error:
         say(_usage(error))
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt) as aborted:
-        return _interrupted(aborted.__cause__ or aborted)
-    except BrokenPipeError:  # Whoever read our output has enough, as `head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.ERROR
-    except OSError as error:
-        say(f"{error.filename or 'bankrmi'}: {error.strerror or error}")
-        return ExitCode.ERROR
+    except (click.Abort, KeyboardInterrupt, OSError) as error:
+        return _cut_short(error)
     except Exception as error:  # A bug of ours; a sentence for the user, the rest for those who ask for it.
         if os.environ.get("BANKRMI_TRACEBACK"):
             raise
@@ -103,11 +114,26 @@ def _open_what_is_closed() -> None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 (stays open)
 
 
-def _interrupted(interruption: BaseException) -> int:
-    """Say what was under way, if it can still be said: the terminal may be gone."""
-    with suppress(OSError):
-        for line in what_was_under_way(interruption):
-            say(line)
+def _drop_what_cannot_be_written() -> None:
+    """Else Python would try once more at its end, and make an exit code of its own of it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+
+
+def _cut_short(error: BaseException) -> int:
+    """Say what ended the command, and what was under way."""
+    interruption = interruption_behind(error)
+    if isinstance(error, OSError) and interruption is None:
+        if not isinstance(error, BrokenPipeError):  # Else whoever read our output has enough, as `head` does.
+            say(f"{error.filename or 'bankrmi'}: {error.strerror or error}")
+        return ExitCode.ERROR
+    for line in what_was_under_way(interruption or error):
+        say(line)
     return getattr(interruption, "exit_code", ExitCode.INTERRUPTED)
 
 

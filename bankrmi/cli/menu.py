@@ -127,7 +127,10 @@ class Menu:
         except Unsettled as error:
             request_id = error.details.get("request_id")
             if isinstance(request_id, str):
-                self._settle(request_id)
+                try:
+                    self._settle(request_id)
+                except OSError:  # It cannot be shown, and must be told.
+                    raise InDoubt(error.message, request_id=request_id) from error
             else:
                 self._screen.write(sentence_of(error))
         except BankError as error:

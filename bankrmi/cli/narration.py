@@ -80,10 +80,17 @@ class Narrator:
         if view is None:
             return None
         self._view = view
+        self._forget_deaths(view, at_s)
         if before is None or view.epoch <= before.epoch or at_s < self.up_since_s:
             return None
         copies = f"{len(view.in_sync)} copies" if len(view.in_sync) > 1 else "ONE COPY ONLY"
         return f"{self._what_happened(before, view, at_s)}: {copies}"
+
+    def _forget_deaths(self, view: _View, at_s: float) -> None:
+        """Who counts again came back since: what ends its reign next is something new."""
+        for name in {view.primary, *view.in_sync}:
+            if self._died_s.get(name, at_s) < at_s:
+                del self._died_s[name]
 
     def _what_happened(self, before: _View, view: _View, at_s: float) -> str:
         epoch = f"in epoch {view.epoch}"

@@ -12,6 +12,7 @@ import click
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.health import health
+from bankrmi.cli.interruption import said_if_lost
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say, show_json, tell
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.config import Configuration
@@ -154,8 +155,10 @@ def switchover(invocation: Invocation, to: str | None, yes: bool) -> None:
         check_server(configuration, to)
     confirm(f"Hand over to {to or 'a standby that is in sync'}?", yes=yes)
     changed = client.switchover(configuration, to)
-    tell(f"before: {_sentence(changed['before'])}")
-    tell(f"after:  {_sentence(changed['after'])}")
+    after = _sentence(changed["after"])
+    with said_if_lost(f"it was handed over: {after}"):
+        tell(f"before: {_sentence(changed['before'])}")
+        tell(f"after:  {after}")
 
 
 def _sentence(view: dict[str, Any]) -> str:
@@ -201,7 +204,8 @@ def restore(invocation: Invocation, given_up: tuple[str, ...], yes: bool) -> Non
         )
     confirm(f"Propose to the witness: {_sentence(plan['view'])}?", yes=yes)
     restored = client.restore_witness(configuration, plan["view"], given_up=given_up)
-    tell(f"restored: {_sentence(restored)}")
+    with said_if_lost(f"it was restored: {_sentence(restored)}"):
+        tell(f"restored: {_sentence(restored)}")
 
 
 COMMANDS = (status, switchover, witness)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
+from bankrmi.cli.interruption import heed_the_end_of_the_terminal
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say
 from bankrmi.config import Configuration
-from bankrmi.errors import OperationFailed
+from bankrmi.errors import ConfigurationError, OperationFailed
 from bankrmi.logging_setup import log_to
 
 __all__ = ["COMMANDS"]
@@ -33,10 +34,21 @@ def _warn(configuration: Configuration) -> None:
         )
 
 
+def _configuration(invocation: Invocation) -> Configuration:
+    """Return the configuration of processes that are started again and again."""
+    configuration = invocation.configuration()
+    if not configuration.path.is_file():
+        raise ConfigurationError(
+            f"{configuration.path} is no plain file, and whoever is started later has to read the same: "
+            "write it into one"
+        )
+    return configuration
+
+
 def _outlive_the_terminal() -> None:
-    """SIGHUP ends no server, not even before it can open its log again."""
+    """SIGHUP ends no server, not even before it can open its log again; until here it is blocked."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # Whoever started us may have blocked it.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 def _log_to(file: Path | None) -> None:
@@ -71,7 +83,9 @@ def up(invocation: Invocation, no_menu: bool, no_restart: bool, fresh: bool, yes
 
     if no_menu:
         _outlive_the_terminal()
-    configuration = invocation.configuration()
+    else:
+        heed_the_end_of_the_terminal()
+    configuration = _configuration(invocation)
     _warn(configuration)
     if fresh:
         _start_over(configuration, yes=yes)
@@ -105,7 +119,7 @@ def nameserver(
 ) -> int:
     """Run Pyro5's name server and the witness, in the foreground."""
     _outlive_the_terminal()
-    configuration = invocation.configuration()
+    configuration = _configuration(invocation)
     _log_to(log_file)
     _warn(configuration)
     from bankrmi.nameserver import run
@@ -140,7 +154,7 @@ def server(
 ) -> int:
     """Run the server NAME of the configuration, in the foreground."""
     _outlive_the_terminal()
-    configuration = invocation.configuration()
+    configuration = _configuration(invocation)
     check_server(configuration, name)
     _log_to(log_file)
     _warn(configuration)

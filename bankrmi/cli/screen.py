@@ -5,12 +5,15 @@ Rule 2: what comes through a pipe is written after its prompt, so that the trans
 Rule 3: a terminal obeys nothing that is in a text, whoever wrote it.
 Rule 4: no escape code is sent to a terminal that calls itself dumb, and lines are edited there by the system.
 Rule 5: whether there is a person goes by the input: a terminal, though what is said may go through `tee`.
-Rule 6: a pipe gets no second chance: a line that is not what was asked for would shift what all others mean.
+Rule 6: a terminal that is gone ends it like SIGHUP, which may come a moment later.
+Rule 7: a pipe gets no second chance: a line that is not what was asked for would shift what all others mean.
 """
 
 from __future__ import annotations
 
+import errno
 import io
+import signal
 import sys
 import threading
 from contextlib import suppress
@@ -19,6 +22,8 @@ from typing import TextIO
 
 import click
 
+from bankrmi.cli.interruption import Interrupted
+from bankrmi.cli.invocation import say
 from bankrmi.foreign_text import visible
 from bankrmi.written_over import CLEAR_LINE, is_dumb
 
@@ -67,7 +72,12 @@ class Screen:
 
     def ask(self, prompt: str) -> str:
         """Return what is entered after the prompt; raise EOFError at the end of the input."""
-        line = self._edited(prompt) if self._editor is not None else self._read(prompt)
+        try:
+            line = self._edited(prompt) if self._editor is not None else self._read(prompt)
+        except OSError as error:
+            if self.is_person and error.errno == errno.EIO:
+                raise Interrupted(signal.SIGHUP) from error
+            raise
         return line.strip()
 
     def refuse(self, line: str, why: str) -> None:
@@ -97,12 +107,12 @@ class Screen:
                 self._sink.flush()
 
     def interject(self, text: str) -> None:
-        """Write a line that nobody asked for, and the prompt again that it interrupted."""
-        text = visible(text, lines=True)
+        """Write a line that nobody asked for, if anybody can read it, and the prompt that it interrupted."""
         if not self.is_terminal:
-            click.echo(text, err=True)
+            say(text)
             return
-        with self._one_at_a_time:
+        text = visible(text, lines=True)
+        with self._one_at_a_time, suppress(OSError):
             start = "\n" if self._is_dumb and self._asking else "" if self._is_dumb else CLEAR_LINE
             entered = self._editor.get_line_buffer() if self._editor is not None and self._asking else ""
             self._sink.write(f"{start}{text}{self._end_of_line}{self._asking}{entered}")

@@ -6,7 +6,8 @@ Rule 2: it is started again after a growing pause; but not after a configuration
         something that comes by itself, as an address does when the network comes up.
 Rule 3: the first group stops before the second. So the witness is gone when the servers stop, and what they
         leave behind is the view as it was (rule V10).
-Rule 4: nothing is left behind. Children have sessions of their own, so that a Ctrl-C on the terminal reaches
+Rule 4: what goes wrong with one child is that child's: it is told, and tried again, and the others live on.
+Rule 5: nothing is left behind. Children have sessions of their own, so that a Ctrl-C on the terminal reaches
         only us; and the kernel ends them when our thread ends, however that comes about (`parent_death`).
 Assumption: the thread that starts children lives as long as they do; hence it also waits for their end.
 """
@@ -30,7 +31,7 @@ from typing import IO, Any
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.readiness import AWAITS
-from bankrmi.storage.database import private_opener
+from bankrmi.storage.database import make_directory, private_opener
 
 __all__ = ["Child", "Supervisor", "how_it_ended", "next_pause_s"]
 
@@ -74,7 +75,8 @@ def next_pause_s(pause_s: float, lived_s: float) -> float:
 def how_it_ended(returncode: int) -> str:
     """Return it as the end of a sentence."""
     if returncode < 0:
-        return f"was killed by {signal.Signals(-returncode).name}"
+        named = -returncode in set(signal.Signals)  # Real-time signals have no names.
+        return f"was killed by {signal.Signals(-returncode).name if named else f'signal {-returncode}'}"
     if returncode == ExitCode.USAGE:
         return "cannot run as configured"
     return "ended" if returncode == 0 else f"ended with exit code {returncode}"
@@ -221,11 +223,15 @@ class Supervisor:
         pause_s = 0.0
         while not self._stopping.is_set():
             began_s, kept.awaits = self._loop.time(), None
-            returncode = await self._live(kept)
+            try:
+                returncode = await self._live(kept)
+                ended = _how_it_went(kept, returncode)
+            except Exception as error:  # Whatever it is, the bank does not end for one child.
+                returncode, ended = ExitCode.ERROR, f"{kept.child.title} could not be run: {_reason(error)}"
             if self._stopping.is_set():
                 break
             pause_s = next_pause_s(pause_s, self._loop.time() - began_s)
-            if not self._goes_on(kept, returncode, pause_s):
+            if not self._goes_on(kept, returncode, ended, pause_s):
                 break
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
@@ -238,9 +244,6 @@ class Supervisor:
         with os.fdopen(ready_end, "rb", buffering=0) as ready:
             try:
                 kept.process = await self._spawn(kept.child, child_end)
-            except OSError as error:
-                self._report(f"{kept.child.title} could not be started: {error.strerror}")
-                return ExitCode.ERROR
             finally:
                 os.close(child_end)
             if self._stopping.is_set():  # It was too late to be told.
@@ -282,17 +285,13 @@ class Supervisor:
             if AWAITS in told:
                 kept.awaits = str(told[AWAITS])
                 return
-            role = f"{told['role']}, " if told.get("role") else ""
-            self._report(f"{kept.child.title} is ready: {role}pid {told['pid']}, {told['address']}")
             kept.was_ready = True
             kept.settled.set()
+            role = f"{told['role']}, " if told.get("role") else ""
+            self._report(f"{kept.child.title} is ready: {role}pid {told['pid']}, {told['address']}")
 
-    def _goes_on(self, kept: _Kept, returncode: int, pause_s: float) -> bool:
+    def _goes_on(self, kept: _Kept, returncode: int, ended: str, pause_s: float) -> bool:
         """Report the end of a child; return whether it shall be started again."""
-        pid = kept.process.pid if kept.process is not None else None
-        ended = (
-            f"{kept.child.title} (pid {pid}) {how_it_ended(returncode)}{_last_words(kept.child, returncode)}"
-        )
         kept.failures += returncode > 0
         in_vain = kept.failures >= FIRST_TRIES and not kept.was_ready and kept.awaits is None
         hopeless = returncode == ExitCode.USAGE or in_vain
@@ -304,16 +303,32 @@ class Supervisor:
         return False
 
 
+def _how_it_went(kept: _Kept, returncode: int) -> str:
+    """Return how a child ended, to begin a sentence."""
+    assert kept.process is not None
+    last_words = _last_words(kept.child, returncode)
+    return f"{kept.child.title} (pid {kept.process.pid}) {how_it_ended(returncode)}{last_words}"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{type(error).__name__}: {error}"
+
+
 def _last_words(child: Child, returncode: int) -> str:
     """Return what a child that ended by itself said last, which is why, and where there is more."""
     if child.log is None or returncode <= 0:
         return ""
-    with child.log.open("rb") as log:
+    lines: list[str] = []
+    with contextlib.suppress(OSError), child.log.open("rb") as log:  # It may have been removed.
         log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
         lines = log.read().decode(errors="replace").splitlines()
     return f": {_SIGNATURE.sub('', lines[-1]).strip()} ({child.log})" if lines else ""
 
 
 def _log(path: Path) -> IO[bytes]:
-    """Open the log of a child to add to it; one that is made is for its owner only."""
+    """Open the log of a child to add to it; what is made, be it the folder, is for its owner only."""
+    if not path.parent.is_dir():
+        make_directory(path.parent)
     return open(path, "ab", opener=private_opener)

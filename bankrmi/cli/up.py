@@ -126,18 +126,13 @@ def run(invocation: Invocation, configuration: Configuration, *, menu: bool, res
                     return _stay(supervisor, invocation, configuration, screen, narration.is_up)
             finally:
                 signals.stopping = True
-                _say_to_whoever_is_there("Stopping the bank…")
+                say("Stopping the bank…")
     except KeyboardInterrupt as interruption:
-        _say_to_whoever_is_there(*what_was_under_way(interruption))
+        for line in what_was_under_way(interruption):
+            say(line)
         return ExitCode.DONE
     finally:
-        _say_to_whoever_is_there("The bank has stopped.")
-
-
-def _say_to_whoever_is_there(*lines: str) -> None:
-    with suppress(OSError):  # The terminal may be gone.
-        for line in lines:
-            say(line)
+        say("The bank has stopped.")
 
 
 def _stay(
@@ -157,7 +152,8 @@ def _stay(
         return ExitCode.USAGE if ExitCode.USAGE in failures else ExitCode.ERROR
     if not all_ready:
         say("Not every process is ready yet; 'bankrmi status' and the logs say what it waits for.")
-    print_status(configuration)
+    with suppress(OSError):  # Nobody may read that, and the bank goes on.
+        print_status(configuration)
     on_up()
     if screen is None:
         say(f"The bank is running, its logs are in {configuration.data_dir / 'log'}; Ctrl-C stops it.")
@@ -167,7 +163,8 @@ def _stay(
         with invocation.connect(on_waiting=screen.show_waiting) as bank:
             Menu(bank, screen).run()
     except KeyboardInterrupt as interruption:
-        _say_to_whoever_is_there(*what_was_under_way(interruption))
+        for line in what_was_under_way(interruption):
+            say(line)
     return ExitCode.DONE
 
 

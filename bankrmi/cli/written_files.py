@@ -2,13 +2,16 @@
 
 Rule 1: half a ledger must not look like one: a plain file is written beside its place, and then takes it.
 Rule 2: what is no plain file (a device, a pipe), what is reached by a link, or has other names, is written
-        into; so is a plain file of somebody else's, or in a folder that we may not write.
+        into; so is a plain file of somebody else's, in a folder that we may not write, or mounted there.
 Rule 3: a file that was there keeps its mode; a new one is for its owner only.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
+import shutil
 import stat
 from collections.abc import Callable
 from contextlib import suppress
@@ -42,11 +45,11 @@ def _is_to_be_replaced(file: Path) -> bool:
 
 def _replace(file: Path, write: Callable[[TextIO], object]) -> bool:
     """Write a file beside it, which takes its place; False if there may be none beside it."""
-    beside = file.with_name(f".{os.getpid()}.tmp")
     try:
-        stream = open(beside, "x", encoding="utf-8", newline="\n", opener=private_opener)  # noqa: SIM115
+        stream = _beside(file)
     except PermissionError:
         return False
+    beside = Path(stream.name)
     try:
         with stream:
             with suppress(FileNotFoundError):
@@ -54,7 +57,20 @@ def _replace(file: Path, write: Callable[[TextIO], object]) -> bool:
             write(stream)
             stream.flush()
             os.fsync(stream.fileno())
-        beside.replace(file)
+        try:
+            beside.replace(file)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            shutil.copyfile(beside, file)  # Something is mounted there, and stays.
     finally:
         beside.unlink(missing_ok=True)
     return True
+
+
+def _beside(file: Path) -> TextIO:
+    """Open a new file with a short name in the same folder; one that a killed process left is let be."""
+    while True:
+        name = file.with_name(f".{secrets.token_hex(4)}.tmp")
+        with suppress(FileExistsError):
+            return open(name, "x", encoding="utf-8", newline="\n", opener=private_opener)

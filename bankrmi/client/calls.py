@@ -132,7 +132,11 @@ class Memory:
 
 
 def _milliseconds(timeout: float) -> int:
-    if not math.isfinite(timeout) or timeout < 0:
+    try:
+        usable = math.isfinite(timeout) and timeout >= 0
+    except (TypeError, OverflowError):
+        usable = False
+    if not usable:
         raise ConfigurationError(f"not a timeout: {timeout!r:.40} (seconds, from 0 on)")
     return int(timeout * 1000)
 

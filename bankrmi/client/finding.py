@@ -45,7 +45,11 @@ def configuration_of(
         return of_nameserver(nameserver, insecure=insecure)
     if isinstance(configuration, Configuration):
         return configuration
-    return load(None if configuration is None else Path(configuration), insecure=insecure)
+    try:
+        path = None if configuration is None else Path(configuration)
+    except TypeError:
+        raise ConfigurationError(f"neither a configuration nor its path: {configuration!r:.80}") from None
+    return load(path, insecure=insecure)
 
 
 def configured(servers: Mapping[str, str]) -> Candidates:

@@ -144,9 +144,9 @@ class _Process:
             if _is_here(address):
                 self._serve(address)
         if not self._daemons:
-            addresses = " or ".join(dict.fromkeys((settings.nameserver, settings.witness)))
+            addresses = dict.fromkeys((settings.nameserver, settings.witness))
             raise OperationFailed(
-                f"nothing to serve here: {addresses} is not an address of this machine, or not yet",
+                f"nothing to serve here: {', and '.join(map(_why_not_here, addresses))}",
                 **{AWAITS: "an address"},
             )
 
@@ -270,6 +270,16 @@ def _is_here(address: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _why_not_here(address: str) -> str:
+    """Return what may be mended, to end a sentence."""
+    host, _ = split_address(address)
+    try:
+        socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        return f"the name {host!r} does not resolve ({error.strerror})"
+    return f"{address} is not an address of this machine, or not yet"
 
 
 def _limits(configuration: Configuration) -> Limits:

@@ -30,6 +30,7 @@ signal.signal(signal.SIGHUP, lambda *_: print("told to open it again", flush=Tru
 signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, lambda *_: sys.exit(0))
+print(f"pid {os.getpid()}", flush=True)
 os.write(fd, json.dumps({"pid": os.getpid(), "address": "127.0.0.1:1", "role": None}).encode() + b"\\n")
 while True:
     signal.pause()

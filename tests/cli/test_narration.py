@@ -54,6 +54,25 @@ def test_a_takeover_from_a_silent_primary_is_none_after_a_death(told: Told) -> N
     assert told.of(view(3, "s2", "s2")) == "s2 took over in epoch 3 from s1, which was silent: ONE COPY ONLY"
 
 
+def test_a_death_is_no_reason_for_what_comes_when_that_server_is_back(told: Told) -> None:
+    told.narrator.died("s1", seconds(view(2, "s1", "s1", ms=100)))
+    told.of(view(3, "s2", "s2", ms=108))
+    told.of(view(4, "s2", "s1,s2", ms=300))
+    told.of(view(5, "s1", "s1,s2", ms=400))
+    assert told.of(view(6, "s2", "s2", ms=900)) == (
+        "s2 took over in epoch 6 from s1, which was silent: ONE COPY ONLY"
+    )
+
+
+def test_a_view_from_before_a_death_does_not_make_it_forgotten(told: Told) -> None:
+    """A log is read a moment after it was written."""
+    told.narrator.died("s1", seconds(view(2, "s1", "s1", ms=100)))
+    told.of(view(3, "s1", "s1,s2", ms=90))
+    assert (
+        told.of(view(4, "s2", "s2", ms=108)) == "s2 took over in epoch 4, 8 ms after s1 died: ONE COPY ONLY"
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -191,7 +193,31 @@ def test_a_command_that_there_is_not_is_reported() -> None:
     )
     with Supervisor([[missing]], restart=False, report=reports) as supervisor:
         supervisor.wait_until_over()
-    assert reports.lines[0] == "s1 could not be started: No such file or directory"
+    assert reports.lines == ["s1 could not be run: No such file or directory; it is not started again"]
+
+
+def test_a_log_whose_folder_was_removed_is_made_again(tmp_path: Path) -> None:
+    """And of a child that ended meanwhile it is not told what it said last."""
+    reports, log = Reports(), tmp_path / "data" / "log" / "s1.log"
+    code = "signal.signal(signal.SIGUSR1, lambda *_: sys.exit(1))\nready()\nsignal.pause()"
+    with Supervisor([[child("s1", code, log=log)]], restart=True, report=reports):
+        pid = pid_in(reports.wait_for("is ready"))
+        shutil.rmtree(tmp_path / "data")
+        os.kill(pid, signal.SIGUSR1)
+        reports.wait_for("is ready", times=2)
+        assert log.exists()
+        assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+
+
+def test_what_goes_wrong_with_one_child_is_told_and_the_others_live_on(tmp_path: Path) -> None:
+    reports, in_the_way = Reports(), tmp_path / "log"
+    odd = child("s1", "os.write(fd, b'no json\\n')")
+    nowhere = child("s2", "", log=in_the_way / "s2.log")
+    in_the_way.write_text("a file in its place")
+    with Supervisor([[odd, nowhere, child("s3", "ready()\nsignal.pause()")]], restart=True, report=reports):
+        reports.wait_for("s1 could not be run: JSONDecodeError: ", "it is started again", times=2)
+        reports.wait_for("s2 could not be run: ", "it is started again", times=2)
+        assert is_alive(pid_in(reports.wait_for("s3 is ready")))
 
 
 ORPHANS = """
@@ -255,10 +281,11 @@ def test_after_a_good_life_the_pause_is_short_again(pause_s: float) -> None:
 
 
 def test_how_it_ended_is_said_in_words() -> None:
-    assert [how_it_ended(code) for code in (0, 1, 2, -9, -15)] == [
+    assert [how_it_ended(code) for code in (0, 1, 2, -9, -15, -35)] == [
         "ended",
         "ended with exit code 1",
         "cannot run as configured",
         "was killed by SIGKILL",
         "was killed by SIGTERM",
+        "was killed by signal 35",
     ]

@@ -61,7 +61,7 @@ def test_up_shows_each_child_with_its_pid_then_the_status_then_the_menu(
     terminal.expect_exact("service account: epoch 7, primary s1")
     terminal.expect_exact("Welcome to Distributed Bank!")
     terminal.expect_exact("Your choice: ")
-    assert (folder / "data/log/s1.log").read_text() == "this is the log of s1\n"
+    assert (folder / "data/log/s1.log").read_text().startswith("this is the log of s1\n")
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder / "data", *folder.rglob("log"))}
     assert modes == {"data": 0o700, "log": 0o700}
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.glob("data/log/*.log")} == {0o600}
@@ -161,6 +161,38 @@ def test_without_a_menu_sighup_is_passed_on_and_stops_nothing(folder: Path, star
         said = up.communicate(timeout=DEADLINE_S)[1]
     assert up.returncode == 0
     assert "is ready" not in said  # Nobody was started again.
+
+
+def _pid_in(log: Path, *, other_than: int = 0) -> int:
+    """Return the pid that a child has written into its log, once it is another one."""
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        pids = re.findall(r"^pid (\d+)$", log.read_text() if log.exists() else "", re.MULTILINE)
+        if pids and int(pids[-1]) != other_than:
+            return int(pids[-1])
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("where", ["a terminal that is closed", "/dev/full"])
+def test_a_line_that_nobody_can_read_stops_nothing(folder: Path, where: str) -> None:
+    log = folder / "data" / "log" / "s1.log"
+    ours, its_own = os.openpty() if where != "/dev/full" else (None, os.open(where, os.O_WRONLY))
+    with subprocess.Popen(
+        [*FAKE_UP, str(folder), "--no-menu"], stdin=subprocess.DEVNULL, stdout=its_own, stderr=its_own
+    ) as up:
+        os.close(its_own)
+        first = _pid_in(log)
+        if ours is not None:
+            said = b""
+            while b"The bank is running" not in said:
+                said += os.read(ours, 1 << 12)
+            os.close(ours)
+        os.kill(first, signal.SIGKILL)
+        second = _pid_in(log, other_than=first)
+        up.terminate()
+        assert up.wait(DEADLINE_S) == 0
+    assert_gone([first, second])
 
 
 def test_what_nohup_has_it_ignore_it_ignores(folder: Path) -> None:

@@ -37,6 +37,22 @@ def test_what_is_no_number_of_minutes_or_seconds_is_refused(
     assert "is not a finite number" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["up --no-menu", "server s1", "nameserver"])
+def test_a_configuration_that_can_be_read_only_once_runs_no_process(command: str) -> None:
+    """Whoever is started again would find nothing in it."""
+    configuration = "nameserver: 127.0.0.1:9090\nservers: {s1: '127.0.0.1:9101', s2: '127.0.0.1:9102'}\n"
+    ended = subprocess.run(
+        [sys.executable, "-m", "bankrmi", "--config", "/dev/stdin", *command.split()],
+        input=configuration,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("/dev/stdin is no plain file, and ")
+
+
 def test_without_a_command_there_is_the_help_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 2
     said = capsys.readouterr().err

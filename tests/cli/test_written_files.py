@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import TextIO
@@ -77,6 +80,46 @@ def test_a_pipe_is_written_into(tmp_path: Path) -> None:
     assert pipe.read_text() == "1,10\n"
     writing.join()
     assert pipe.is_fifo()
+
+
+def test_what_a_killed_process_left_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor are the names that chance gives twice."""
+    left = tmp_path / ".00000000.tmp"
+    left.write_text("1,")
+    (tmp_path / f".{os.getpid()}.tmp").write_text("1,")
+    names = iter(["00000000", "00000001"])
+    monkeypatch.setattr("secrets.token_hex", lambda _: next(names))
+    write_file(tmp_path / "ledger.csv", write)
+    assert (tmp_path / "ledger.csv").read_text() == "1,10\n"
+    assert left.read_text() == "1,"
+    assert not (tmp_path / ".00000001.tmp").exists()
+
+
+MOUNTED = """
+import sys
+from pathlib import Path
+from bankrmi.cli.written_files import write_file
+balances = iter(["1,10\\n", "2,20\\n"])  # They come once.
+write_file(Path(sys.argv[1]), lambda stream: stream.writelines(balances))
+"""
+OWN_MOUNTS = ("unshare", "--user", "--map-root-user", "--mount")
+
+
+def test_a_file_that_is_mounted_is_written_into(tmp_path: Path) -> None:
+    """As containers have them."""
+    if shutil.which("unshare") is None or subprocess.run([*OWN_MOUNTS, "true"], check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    folder, outside = tmp_path / "folder", tmp_path / "outside.csv"
+    folder.mkdir()
+    (folder / "ledger.csv").touch()
+    outside.write_text("longer than what comes, and has to go")
+    script = 'mount --bind "$1" "$2" && exec "$3" -c "$4" "$2"'
+    arguments = [str(outside), str(folder / "ledger.csv"), sys.executable, MOUNTED]
+    subprocess.run([*OWN_MOUNTS, "sh", "-c", script, "sh", *arguments], check=True)
+    assert outside.read_text() == "1,10\n2,20\n"
+    assert list(folder.iterdir()) == [folder / "ledger.csv"]
 
 
 def test_a_device_is_written_into_and_stays_one() -> None:

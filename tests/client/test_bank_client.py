@@ -397,7 +397,13 @@ def test_a_callback_of_the_callers_that_fails_is_no_stranger_among_our_errors(ba
             client.withdraw(2, 10)
 
 
-@pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf")])
-def test_a_timeout_that_is_none_is_refused(bank: DoubleBank, timeout: float) -> None:
+@pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), "3", b"3", 10**400, [1]], ids=type)
+def test_a_timeout_that_is_none_is_refused(bank: DoubleBank, timeout: Any) -> None:
     with pytest.raises(ConfigurationError, match="not a timeout"):
         bankrmi.connect(bank.configuration, timeout=timeout)
+
+
+@pytest.mark.parametrize("configuration", [5, {"servers": {}}, b"config.yaml"], ids=type)
+def test_what_is_neither_a_configuration_nor_a_path_is_refused(configuration: Any) -> None:
+    with pytest.raises(ConfigurationError, match="neither a configuration nor its path"):
+        bankrmi.connect(configuration)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import Pyro5.api
@@ -61,6 +62,17 @@ def test_it_says_when_it_is_ready_and_ends_in_good_order(place: Place) -> None:
     ready, stopped = log.splitlines()
     assert f"nameserver[{server.process.pid}] ready addresses={place.nameserver} witness=here" in ready
     assert stopped.endswith("stopped")
+
+
+def test_a_host_that_there_is_not_is_told_from_one_that_is_elsewhere(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    servers = "servers: {s1: '127.0.0.1:9101', s2: '127.0.0.1:9102'}"
+    config.write_text(f"nameserver: nosuch.invalid:9090\nwitness: 192.0.2.1:9090\n{servers}\n")
+    command = [sys.executable, "-m", "bankrmi", "--insecure", "--config", str(config), "nameserver"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode == 1
+    assert "nothing to serve here: the name 'nosuch.invalid' does not resolve (" in ended.stderr
+    assert ended.stderr.endswith("), and 192.0.2.1:9090 is not an address of this machine, or not yet\n")
 
 
 def test_ctrl_c_ends_it_too(place: Place) -> None:

@@ -34,6 +34,11 @@ def _once_and_for_all(self: OpenAttempts, attempt: OpenAttempt) -> int:
     return attempt.begun_ms + attempt.patience_ms
 
 
+def _never_asked(self: OpenAttempts, attempt: OpenAttempt) -> int:
+    """Nobody is asked for a sign of life."""
+    return self._deadline_ms
+
+
 MUTANTS = (
     Mutant(
         name="no-budget-a-turn",
@@ -47,7 +52,10 @@ MUTANTS = (
         name="patience-drops-the-connection",
         rule="W2",
         goes_wrong="a client drops the connection that it waits on, and comes anew with the same request",
-        patches=(Patch(OpenAttempts, "silent_at_ms", _once_and_for_all),),
+        patches=(
+            Patch(OpenAttempts, "silent_at_ms", _once_and_for_all),
+            Patch(OpenAttempts, "ping_at_ms", _never_asked),
+        ),
         under_load=True,
         kind="liveness",
     ),

@@ -13,19 +13,30 @@ __all__ = ["Turn", "Turns"]
 
 
 class Turn:
-    """The right to make one call.  It goes back when it is given back, or dropped."""
+    """The right to make one call.  It goes back when it is given back, or dropped.
 
-    __slots__ = ("_goes_to",)
+    Who has it holds its queue; a queue does not hold itself by those that are in it.
+    """
+
+    __slots__ = ("_goes_to", "_queue")
 
     def __init__(self, queue: SimpleQueue[Turn]) -> None:
         self._goes_to: ref[SimpleQueue[Turn]] | None = ref(queue)
+        self._queue: SimpleQueue[Turn] | None = None
+
+    def begin(self, queue: SimpleQueue[Turn]) -> Turn:
+        """Somebody has it now."""
+        self._queue = queue
+        return self
 
     def give_back(self) -> None:
         """Let another call have it; again does nothing."""
-        queue = self._goes_to() if self._goes_to is not None else None
+        if self._goes_to is None:
+            return
+        queue = self._queue or self._goes_to()
         if queue is not None:
             queue.put(Turn(queue))  # Interrupted after this, there is one more: better than one less.
-        self._goes_to = None
+        self._goes_to = self._queue = None
 
     def __del__(self) -> None:
         self.give_back()
@@ -46,6 +57,6 @@ class Turns:
     def take(self, seconds: float) -> Turn | None:
         """Return a turn, waiting for so long at most; None if there was none."""
         try:
-            return self._queue.get(timeout=seconds)
+            return self._queue.get(timeout=seconds).begin(self._queue)
         except Empty:
             return None

@@ -26,7 +26,6 @@ pytestmark = pytest.mark.timeout(300)
 ROOT = Path(__file__).parents[2]
 
 QUICK = {
-    "patience-drops-the-connection": 8,
     "queue-without-a-bound": 8,
     "acknowledge-before-standby": 5,
     "commit-after-answering": 5,
@@ -41,7 +40,8 @@ QUICK = {
     "forget-request-ids-after-failover": 10,
     "retry-failed-fsync": 20,
     "no-budget-a-turn": 5,
-    "queue-a-retry-twice": 5,
+    "queue-a-retry-twice": 8,
+    "patience-drops-the-connection": 8,
 }
 """Bugs that are found soon, and the seeds that each may take."""
 

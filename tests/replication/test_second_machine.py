@@ -6,7 +6,8 @@ from bankrmi.robustness.simulator.simulation import simulate
 from tests.replication.second_machine import SetsWorkload
 
 
-@pytest.mark.parametrize("servers", [2, 3])
+@pytest.mark.but_first_long(1)
+@pytest.mark.parametrize("servers", [3, 2])
 def test_what_is_no_bank_is_replicated_by_the_same_rules(servers: int) -> None:
     """Equal digests and equal sets on all servers at the end of each seed, whatever happened."""
     acknowledged = 0

@@ -45,7 +45,8 @@ def _named_primary(cluster: Cluster) -> str | None:
     return found[0].object_id.removeprefix("bankrmi.account.") if found else None
 
 
-@pytest.mark.parametrize("lost", ["the standby", "the primary"])
+@pytest.mark.but_first_long(1)
+@pytest.mark.parametrize("lost", ["the primary", "the standby"])
 def test_a_server_that_dies_while_the_witness_is_away_is_replaced_when_it_is_back(
     tmp_path: Path, lost: str
 ) -> None:

@@ -95,7 +95,7 @@ class _Home:
     def __init__(self, loop: asyncio.AbstractEventLoop, calls_at_once: int) -> None:
         self.process = os.getpid()
         self.loop = loop
-        self.turns = asyncio.Semaphore(calls_at_once)
+        self.permits = asyncio.Semaphore(calls_at_once)
         self.idle = Idle()
         self.looking_up: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -105,14 +105,19 @@ class _Home:
         """Whether nothing can be said to its connections any more."""
         return self.loop.is_closed() or self.process != os.getpid()
 
-    async def wait_for_turn(self, call: Call) -> None:
+    @property
+    def is_looking_up(self) -> bool:
+        """Whether the name server is being asked; a task that was cancelled before it began is done."""
+        return self.looking_up is not None and not self.looking_up.done()
+
+    async def wait_for_permit(self, call: Call) -> None:
         """Let no more calls be under way at once than may; raises Busy if that takes too long."""
-        if not self.turns.locked():
-            await self.turns.acquire()
+        if not self.permits.locked():
+            await self.permits.acquire()
             return
         try:
             async with asyncio.timeout(call.seconds_in_queue):
-                await self.turns.acquire()
+                await self.permits.acquire()
         except TimeoutError:
             raise call.not_begun() from None
 
@@ -220,11 +225,11 @@ class AsyncBankClient:
         call = Call(request, self._memory, now_ms())
         try:
             home = self._home()
-            await home.wait_for_turn(call)
+            await home.wait_for_permit(call)
             try:
-                return await self._in_turn(call, home)
+                return await self._permitted(call, home)
             finally:
-                home.turns.release()
+                home.permits.release()
         except BankError:
             raise
         except Exception as failure:
@@ -233,10 +238,10 @@ class AsyncBankClient:
             call.note_on(interruption)
             raise
 
-    async def _in_turn(self, call: Call, home: _Home) -> Any:
+    async def _permitted(self, call: Call, home: _Home) -> Any:
         channel = home.take()
         try:
-            call.name(channel.session)
+            call.identify(channel.session)
             await self._look_up(home, call.deadline_ms)
             call.begin()
             return await self._carry_out(call, channel, home)
@@ -266,17 +271,17 @@ class AsyncBankClient:
 
         One task asks, and all that need it wait for that.
         """
-        if home.looking_up is None or home.looking_up.done():  # Cancelled before it began, it is done.
+        if not home.is_looking_up:
             seconds = self._memory.look_up_seconds(deadline_ms, now_ms())
             if seconds <= 0:
                 return
             home.looking_up = home.loop.create_task(self._ask_for_the_primary(seconds))
-        if self._memory.primary is None:
+        if self._memory.primary is None and home.looking_up is not None:
             await asyncio.wait([home.looking_up], timeout=max(0, deadline_ms - now_ms()) / 1000)
 
     def _learn(self, home: _Home, seconds: float) -> None:
         """Ask beside the calls who the servers are; what is found serves all that are under way."""
-        if seconds > 0 and (home.looking_up is None or home.looking_up.done()):
+        if seconds > 0 and not home.is_looking_up:
             home.looking_up = home.loop.create_task(self._ask_for_the_primary(seconds))
 
     async def _ask_for_the_primary(self, seconds: float) -> None:

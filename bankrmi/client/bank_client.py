@@ -26,6 +26,7 @@ from bankrmi.client.channel import LIMITS, Channel, now_ms
 from bankrmi.client.decisions import Finish, Wait
 from bankrmi.client.finding import configuration_of
 from bankrmi.client.idle import Idle
+from bankrmi.client.permits import Permits
 from bankrmi.client.requests import (
     Operation,
     Request,
@@ -35,7 +36,6 @@ from bankrmi.client.requests import (
     changed,
     submitted,
 )
-from bankrmi.client.turns import Turns
 from bankrmi.config import Configuration
 from bankrmi.errors import BankError, OperationFailed, Refused
 from bankrmi.rmi import Link, PolledLink, PolledLinks, look_up
@@ -92,11 +92,11 @@ class _PolledChannel(Channel):
 class _Kept:
     """What a client keeps in one process; a child after a fork begins with another."""
 
-    __slots__ = ("idle", "looking_up", "process", "turns")
+    __slots__ = ("idle", "looking_up", "permits", "process")
 
     def __init__(self, calls_at_once: int) -> None:
         self.process = os.getpid()
-        self.turns = Turns(calls_at_once)
+        self.permits = Permits(calls_at_once)
         self.idle = Idle()
         self.looking_up = Lock()
 
@@ -180,13 +180,13 @@ class BankClient:
         call = Call(request, self._memory, now_ms())
         try:
             kept = self._kept_here()
-            turn = kept.turns.take(call.seconds_in_queue)
-            if turn is None:
+            permit = kept.permits.take(call.seconds_in_queue)
+            if permit is None:
                 raise call.not_begun()
             try:
-                return self._in_turn(call, kept)
+                return self._permitted(call, kept)
             finally:
-                turn.give_back()
+                permit.give_back()
         except BankError:
             raise
         except Exception as failure:
@@ -195,10 +195,10 @@ class BankClient:
             call.note_on(interruption)
             raise
 
-    def _in_turn(self, call: Call, kept: _Kept) -> Any:
+    def _permitted(self, call: Call, kept: _Kept) -> Any:
         channel = kept.take()
         try:
-            call.name(channel.session)
+            call.identify(channel.session)
             self._look_up(kept, call.deadline_ms)
             call.begin()
             return self._carry_out(call, channel)

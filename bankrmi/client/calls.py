@@ -186,7 +186,7 @@ class Call:
             request_id=self.request_id,
         )
 
-    def name(self, session: Session) -> None:
+    def identify(self, session: Session) -> None:
         """Give a change its request id, unless the caller has brought one."""
         if self._request.changes:
             self.request_id = self.request_id or session.next_request_id()
@@ -301,7 +301,7 @@ class Call:
     def note_on(self, interruption: BaseException) -> None:
         """Leave the request id with an exception that is none of ours (Ctrl-C, a cancelled task)."""
         if self.request_id is None:
-            self.name(Session())
+            self.identify(Session())
         interruption.request_id = self.request_id  # type: ignore[attr-defined]
         if self.request_id is not None:
             taken = self._attempts is not None and self._attempts.may_have_been_taken

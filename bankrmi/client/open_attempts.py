@@ -206,7 +206,9 @@ class OpenAttempts:
             quiet_since_ms + attempt.patience_ms, attempt.heard_ms + _OWN_PATIENCES * self._patience_ms
         )
         if attempt.stage is Stage.ASKED:
-            pinged_ms = attempt.pinged_ms or self._signs.pinged_ms(attempt.candidate)
+            pinged_ms = attempt.pinged_ms
+            if pinged_ms is None:  # Then another call's ping counts.
+                pinged_ms = self._signs.pinged_ms(attempt.candidate)
             silent_at_ms = max(silent_at_ms, pinged_ms + attempt.patience_ms // 2)
         return silent_at_ms
 

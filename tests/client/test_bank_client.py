@@ -20,7 +20,7 @@ import pytest
 import bankrmi
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
 from bankrmi.client import BankClient
-from bankrmi.client.turns import Turns
+from bankrmi.client.permits import Permits
 from bankrmi.errors import (
     AccountNotFound,
     BrokenInvariant,
@@ -306,9 +306,9 @@ def test_wherever_it_is_interrupted_after_it_was_sent_a_call_carries_its_request
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # Interrupted while it is closed, a socket is left.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_no_interruption_costs_a_client_one_of_its_turns(tmp_path: Path) -> None:
-    """With one turn alone: a lost one would end the client, and a lock that stays held would hang it."""
-    files = {str(Path(bankrmi.client.__file__).parent / "turns.py"), queue.__file__, threading.__file__}
+def test_no_interruption_costs_a_client_one_of_its_permits(tmp_path: Path) -> None:
+    """With one permit alone: a lost one would end the client, and a lock that stays held would hang it."""
+    files = {str(Path(bankrmi.client.__file__).parent / "permits.py"), queue.__file__, threading.__file__}
     with double_bank(tmp_path, calls_at_once=1) as bank:
         bank.start("s1", Ledger({2: 1_000_000}))
         with bankrmi.connect(bank.configuration, timeout=5) as client:
@@ -337,16 +337,16 @@ def test_no_interruption_costs_a_client_one_of_its_turns(tmp_path: Path) -> None
                     gc.collect()
                     return
                 gc.collect()
-                assert len(client._kept.turns) >= 1, f"after {line} lines"
+                assert len(client._kept.permits) >= 1, f"after {line} lines"
     raise AssertionError("it never gets through")
 
 
-def test_a_client_that_is_thrown_away_takes_its_turns_along() -> None:
-    turns = Turns(3)
-    taken = turns.take(0)
+def test_a_client_that_is_thrown_away_takes_its_permits_along() -> None:
+    permits = Permits(3)
+    taken = permits.take(0)
     assert taken is not None
-    gone = ref(turns._queue)
-    del turns
+    gone = ref(permits._queue)
+    del permits
     taken.give_back()
     assert gone() is None
 

@@ -144,3 +144,11 @@ def test_a_primary_that_is_alone_waits_for_no_joiner_whom_it_could_not_even_prop
     dies(bank, "s2")
     bank.withdraw("s1", "c:1", 10)
     settle_without_witness(bank, "s1", lambda: "s1 answers c:1: done 90 at 1" in bank.trace, sent=False)
+
+
+def test_a_standby_that_does_not_reach_the_witness_notices_before_that_is_needed() -> None:
+    bank = running("s1", "s2")
+    standby = bank.replicas["s2"].viewing
+    settle_without_witness(bank, "s2", lambda: standby.silence_lately_ms(5_000) > 0, rounds=200)
+    assert standby.silence_lately_ms(5_000) > 0
+    assert (standby.still, bank.replicas["s2"].role.value) == (False, "standby")

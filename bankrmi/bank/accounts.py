@@ -1,38 +1,34 @@
 """Accounts as a replicated state machine: what a withdrawal or a deposit does, decided in one place.
 
 Rule 1: a balance is never negative, and never over 2^63-1; an operation that would make it so is declined.
-Rule 2: balances that were used are kept in memory, up to a bound; what changed is written once for a group
-        (`flush`).
+Rule 2: what changed is kept in memory until `flush`; other balances that were used as well, up to a bound.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apsw
-import msgpack
 
 from bankrmi.bank.operations import LARGEST, Deposit, Operation, operation_from_wire
 from bankrmi.bank.snapshot import Snapshot
 from bankrmi.errors import BrokenInvariant
-from bankrmi.replication.entry import Scalar
+from bankrmi.replication.record import packed
 
 __all__ = [
-    "DONE",
     "INSUFFICIENT",
     "NO_ACCOUNT",
     "TOO_LARGE",
     "Accounts",
-    "account_of",
+    "Form",
     "described",
     "fingerprint",
-    "packed",
-    "packed_form",
+    "form_of",
+    "packed_forms",
 ]
 
-DONE = "done"
 INSUFFICIENT = "insufficient"
 NO_ACCOUNT = "no_account"
 TOO_LARGE = "too_large"
@@ -42,41 +38,40 @@ _MOST_BALANCES = 200_000
 
 _WITHDRAW, _DEPOSIT = 0, 1
 _KINDS = {"withdraw": _WITHDRAW, "deposit": _DEPOSIT}
-_pack = msgpack.Packer(autoreset=True).pack
-_unpack = msgpack.unpackb
+
+Form = tuple[int, int, int]
+"""An operation as the journal keeps it: kind, account, amount."""
 
 
-def packed(operation: Operation) -> bytes:
+def form_of(operation: Operation) -> Form:
     """Return an operation as the journal keeps it."""
     kind = _DEPOSIT if type(operation) is Deposit else _WITHDRAW
-    packed_operation: bytes = _pack((kind, operation.account, operation.amount))
-    return packed_operation
+    return kind, operation.account, operation.amount
 
 
-def packed_form(form: Any) -> bytes:
-    """Return `[kind, account, amount]` as the journal keeps it; raises InvalidRequest if it is no operation.
+def packed_forms(forms: Sequence[Any]) -> bytes:
+    """Return a list of `[kind, account, amount]` as the journal keeps it.
 
-    Batches have thousands of these: what is right is packed at once, only what is not is looked at closely.
+    Batches have thousands of these: only what is not plainly right is looked at closely.
+
+    Raises InvalidRequest if one of them is no operation.
     """
+    return packed([_form(form) for form in forms])
+
+
+def _form(form: Any) -> Form:
     if type(form) in (list, tuple) and len(form) == 3:
         name, account, amount = form
         kind = _KINDS.get(name) if type(name) is str else None
         plain = kind is not None and type(account) is int and type(amount) is int
         if plain and 0 <= account <= LARGEST and 0 <= amount <= LARGEST:
-            packed_operation: bytes = _pack((kind, account, amount))
-            return packed_operation
-    return packed(operation_from_wire(form))
+            return kind, account, amount  # type: ignore[return-value]
+    return form_of(operation_from_wire(form))
 
 
-def account_of(operation: bytes) -> int:
-    """Return the account that an operation of the journal is about."""
-    account: int = _unpack(operation)[1]
-    return account
-
-
-def described(operation: bytes) -> dict[str, Any]:
+def described(form: Form) -> dict[str, Any]:
     """Return an operation of the journal in words: kind, account, amount."""
-    kind, account, amount = _unpack(operation)
+    kind, account, amount = form
     return {"kind": "withdraw" if kind == _WITHDRAW else "deposit", "account": account, "amount": amount}
 
 
@@ -111,39 +106,46 @@ class Accounts:
                 self._balances[account] = balance
         return balance
 
-    def apply(self, operation: bytes) -> tuple[str, Scalar]:
+    def apply(self, operations: Sequence[Form]) -> list[Any]:
         """Withdraw or deposit, or decline; the result is the balance after it."""
-        kind, account, amount = _unpack(operation)
-        balance = self._balance(account)
-        if balance is None:
-            return NO_ACCOUNT, None
-        before = balance
-        if kind == _WITHDRAW:
-            if amount > balance:
-                return INSUFFICIENT, balance
-            balance -= amount
-        else:
-            if amount > LARGEST - balance:
-                return TOO_LARGE, balance
-            balance += amount
-        if self._snapshots:
-            self._remember(account, before)
-        self._balances[account] = balance
-        self._changed.add(account)
-        return DONE, balance
+        outcomes: list[Any] = []
+        balances, changed, tell = self._balances, self._changed.add, outcomes.append
+        for kind, account, amount in operations:
+            before = balances.get(account)
+            if before is None and (before := self._balance(account)) is None:
+                tell((NO_ACCOUNT, None))
+                continue
+            if kind == _WITHDRAW:
+                if amount > before:
+                    tell((INSUFFICIENT, before))
+                    continue
+                after = before - amount
+            else:
+                if amount > LARGEST - before:
+                    tell((TOO_LARGE, before))
+                    continue
+                after = before + amount
+            if self._snapshots:
+                self._remember(account, before)
+            balances[account] = after
+            changed(account)
+            tell(after)
+        return outcomes
 
-    def undo(self, operation: bytes, status: str, result: Scalar) -> None:
-        """Put back what a withdrawal took, take back what a deposit put; the declined did nothing."""
-        if status != DONE:
-            return
-        kind, account, amount = _unpack(operation)
-        balance = self._balance(account)
-        if balance is None or balance != result:
-            raise BrokenInvariant(f"account {account} holds {balance}, and its newest entry says {result!r}")
-        if self._snapshots:
-            self._remember(account, balance)
-        self._balances[account] = balance + amount if kind == _WITHDRAW else balance - amount
-        self._changed.add(account)
+    def undo(self, operations: Sequence[Form], outcomes: Sequence[Any]) -> None:
+        """Put back what withdrawals took, take back what deposits put; the declined did nothing."""
+        for (kind, account, amount), outcome in zip(reversed(operations), reversed(outcomes), strict=True):
+            if type(outcome) is tuple:
+                continue
+            balance = self._balance(account)
+            if balance is None or balance != outcome:
+                raise BrokenInvariant(
+                    f"account {account} holds {balance}, and its newest operation says {outcome!r}"
+                )
+            if self._snapshots:
+                self._remember(account, balance)
+            self._balances[account] = balance + amount if kind == _WITHDRAW else balance - amount
+            self._changed.add(account)
 
     def read(self, query: int | Snapshot) -> int | None:
         """Return the balance of an account, None if there is none; or make this a snapshot's moment."""
@@ -153,7 +155,7 @@ class Accounts:
         return self._balance(query)
 
     def flush(self) -> None:
-        """Write every balance that changed since the last commit."""
+        """Write every balance that changed since it was written."""
         if self._changed:
             rows = [(self._balances[account], account) for account in self._changed]
             self._database.executemany("UPDATE accounts SET balance = ? WHERE id = ?", rows)
@@ -169,14 +171,15 @@ class Accounts:
             snapshot.end()
         self._snapshots.clear()
 
-    def describe(self, operation: bytes) -> dict[str, Any]:
+    def describe(self, operation: Form) -> dict[str, Any]:
         """Return the operation in words."""
         return described(operation)
 
     def export(self) -> Iterator[tuple[int, int]]:
         """Return (account id, balance) in the order of the ids."""
-        self.flush()
-        return self._database.execute("SELECT id, balance FROM accounts ORDER BY id")
+        changed, balances = self._changed, self._balances
+        for account, balance in self._database.execute("SELECT id, balance FROM accounts ORDER BY id"):
+            yield account, balances[account] if account in changed else balance
 
     # -- snapshots -------------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bankrmi.replication.entry import Position
+from bankrmi.replication.record import Position
 from bankrmi.replication.view import View
 
 __all__ = ["EPOCHS_UNHEARD", "Holding", "NoSafeView", "SafeView", "decide", "unchanged"]

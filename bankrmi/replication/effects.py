@@ -8,11 +8,9 @@ Rule 3: everything else is asked for and not waited for; what comes of it arrive
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bankrmi.replication.entry import Entry
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.messages import (
     CheckpointAnswer,
@@ -20,6 +18,7 @@ from bankrmi.replication.messages import (
     JoinAnswer,
     Message,
 )
+from bankrmi.replication.record import Record
 from bankrmi.replication.view import View
 
 __all__ = [
@@ -65,10 +64,10 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The acknowledged entries of the caller's request."""
+    """The acknowledged record of the caller's request."""
 
     history: str
-    entries: Sequence[Entry]
+    record: Record
 
 
 @dataclass(frozen=True, slots=True)

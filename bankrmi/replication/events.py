@@ -11,6 +11,7 @@ from typing import Any
 
 from bankrmi.replication.journal import Journal
 from bankrmi.replication.messages import CheckpointAnswer, Holdings, JoinAnswer, Message
+from bankrmi.replication.record import packed
 from bankrmi.replication.view import View
 
 __all__ = [
@@ -50,9 +51,24 @@ class RequestArrived:
 
     token: Token
     request: tuple[str, int]
-    operations: Sequence[bytes]
+    operations: bytes
+    """Packed; of which there are `count`."""
+    count: int
     seen: Seen | None = None
-    caller: str = ""  # Whose turn it is; empty: its session's.
+    caller: str = ""
+    """Whose turn it is; empty: its session's."""
+
+    @classmethod
+    def of(
+        cls,
+        token: Token,
+        request: tuple[str, int],
+        operations: Sequence[Any],
+        seen: Seen | None = None,
+        caller: str = "",
+    ) -> RequestArrived:
+        """Return a request of operations that are not packed yet."""
+        return cls(token, request, packed(operations), len(operations), seen, caller)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bankrmi.replication.entry import DIGEST_BYTES, Entry, Position
+from bankrmi.replication.record import DIGEST_BYTES, Position, Record
 
 __all__ = [
     "EPOCHS_AT_MOST",
     "Check",
     "any_of",
     "digest",
-    "entries_after",
     "epoch",
     "flag",
     "identifier",
@@ -28,6 +27,7 @@ __all__ = [
     "optional",
     "position",
     "positions",
+    "records_after",
     "tip",
 ]
 
@@ -44,7 +44,6 @@ LONGEST_MS = 3_600_000
 
 _LONGEST_TEXT = 200
 _LONGEST_TAIL = 256
-_LONGEST_STATUS = 40
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 
 
@@ -149,38 +148,36 @@ def names_to_ids(value: object) -> dict[str, str]:
     return {identifier(name): identifier(one) for name, one in value.items()}
 
 
-_entry = Entry._make
-_TYPES = frozenset(
-    (int, int, str, int, int, bytes, str, result, int, bytes) for result in (int, str, bytes, type(None))
-)
+_record = Record._make
+_TYPES = (int, int, str, int, int, bytes, bytes, int, bytes)
 
 
-def entries_after(previous: Position, highest_epoch: int, forms: Sequence[Any]) -> list[Entry]:
-    """Entries that may follow `previous` in an epoch; the digests tell later whether they do.
+def records_after(previous: Position, highest_epoch: int, forms: Sequence[Any]) -> list[Record]:
+    """Records that may follow `previous` in an epoch; the digests tell later whether they do.
 
-    Called for every entry that a standby gets, so it looks at all types at once, and at each value once.
+    Called for every record that a standby gets, so it looks at all types at once, and at each value once.
     """
     if not isinstance(forms, list | tuple):
-        raise ValueError("is not a list of entries")
-    entries: list[Entry] = []
-    expected, before = previous.action_id, previous.epoch
+        raise ValueError("is not a list of records")
+    records: list[Record] = []
+    through, before = previous.action_id, previous.epoch
     for form in forms:
-        if not isinstance(form, list | tuple) or tuple(map(type, form)) not in _TYPES:
-            raise ValueError("holds what is not an entry")
-        action_id, at_epoch, session, sequence, place, _, status, result, time_us, its_digest = form
-        expected += 1
-        if action_id != expected or not before <= at_epoch <= highest_epoch:
-            raise ValueError("holds entries that do not follow one another")
+        if not isinstance(form, list | tuple) or tuple(map(type, form)) != _TYPES:
+            raise ValueError("holds what is not a record")
+        action_id, at_epoch, session, sequence, count, operations, outcomes, time_us, its_digest = form
+        through += count
+        if count < 1 or action_id != through or not before <= at_epoch <= highest_epoch:
+            raise ValueError("holds records that do not follow one another")
         if not (
-            len(its_digest) == DIGEST_BYTES
+            action_id <= NUMBERS_AT_MOST
+            and len(its_digest) == DIGEST_BYTES
             and 0 < len(session) <= _LONGEST_TEXT
-            and len(status) <= _LONGEST_STATUS
             and 0 <= sequence <= NUMBERS_AT_MOST
-            and 0 <= place <= NUMBERS_AT_MOST
             and _LEAST <= time_us <= _MOST
-            and (type(result) is not int or _LEAST <= result <= _MOST)
         ):
-            raise ValueError("holds an entry with a value that is too large")
+            raise ValueError("holds a record with a value that is too large")
+        if bool(operations) != bool(outcomes) or (not operations and count != 1):
+            raise ValueError("holds a record that is neither a request nor a cancelled one")
         before = at_epoch
-        entries.append(_entry(form))
-    return entries
+        records.append(_record(form))
+    return records

@@ -16,7 +16,6 @@ from bankrmi.replication.fields import (
     Check,
     any_of,
     digest,
-    entries_after,
     epoch,
     flag,
     identifier,
@@ -25,6 +24,7 @@ from bankrmi.replication.fields import (
     optional,
     position,
     positions,
+    records_after,
     tip,
 )
 from bankrmi.replication.messages import (
@@ -65,7 +65,7 @@ FIELDS: Mapping[type, Mapping[str, Check]] = {
         "acknowledged": number,
         "lease_ms": milliseconds,
         "drift_ms": milliseconds,
-        "entries": _as_it_is,
+        "records": _as_it_is,
     },
     JoinRequest: {
         "server": identifier,
@@ -140,15 +140,15 @@ def _made(kind: type[Kind], checks: Mapping[str, Check], values: Sequence[Any]) 
         except ValueError as error:
             raise ValueError(f"{name} {error}") from None
     if kind is Checkpoint:
-        _check_entries(made)
+        _check_records(made)
     return kind(**made)
 
 
-def _check_entries(made: dict[str, Any]) -> None:
-    """A checkpoint: nothing in it is of a later epoch than its own, and the entries follow what precedes."""
+def _check_records(made: dict[str, Any]) -> None:
+    """A checkpoint: nothing in it is of a later epoch than its own, and the records follow what precedes."""
     if max(made["previous"].epoch, made["base"].epoch) > made["epoch"]:
         raise ValueError("what precedes is of a later epoch than the checkpoint")
     try:
-        made["entries"] = entries_after(made["previous"], made["epoch"], made["entries"])
+        made["records"] = records_after(made["previous"], made["epoch"], made["records"])
     except ValueError as error:
-        raise ValueError(f"entries {error}") from None
+        raise ValueError(f"records {error}") from None

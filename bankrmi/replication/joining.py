@@ -1,6 +1,6 @@
 """Coming back: a server outside `in_sync` shows its tail, and the primary finds what both have.
 
-Rule 1: the tail thins out (1, 2, 4, 8, ... entries apart) and always ends at action id 0, so it is short
+Rule 1: the tail thins out (1, 2, 4, 8, ... operations apart) and always ends at action id 0, so it is short
         however long the journal is; the checkpoints that follow find the exact place (A3).
 Rule 2: nothing in common, or an empty disk: a copy of the database, never an empty start.
 Rule 3: a copy as well where it is faster, if nothing is lost by it; offered once to a process, since a copy
@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bankrmi.replication.effects import Answer, FetchCopy, InstallCopy, Send
-from bankrmi.replication.entry import Position
 from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.messages import JoinAnswer, JoinRequest
 from bankrmi.replication.peers import Standing
 from bankrmi.replication.primary import Primary
+from bankrmi.replication.record import Position
 from bankrmi.replication.view import View
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["Joiner", "admit", "newest_common", "tail_of"]
 
 COPY_IS_FASTER = 8
-"""A byte of the database is copied and verified in an eighth of the time that an entry's byte takes to be
+"""A byte of the database is copied and verified in an eighth of the time that a record's byte takes to be
 applied, or less (measured: a twelfth)."""
 
 GAP_BYTES = 72
-"""What an entry takes in the database."""
+"""What an operation takes in the database."""
 
 COPY_AGAIN_MS = 500.0
 """A pause after a copy that failed: what made it fail (a full disk, say) is likely still there."""
@@ -42,10 +42,12 @@ def tail_of(journal: Journal) -> list[Position]:
     tail = []
     action_id, step = journal.tip.action_id, 1
     while action_id > 0:
-        position = journal.position(action_id)
+        position = journal.before(action_id + 1)
         assert position is not None
+        if position.action_id == 0:
+            break
         tail.append(position)
-        action_id, step = action_id - step, step * 2
+        action_id, step = min(action_id - step, position.action_id - 1), step * 2
     opening = journal.position(0)
     assert opening is not None
     return [*tail, opening]

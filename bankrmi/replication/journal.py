@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bankrmi.replication.entry import Entry, Position
+from bankrmi.replication.record import Position, Record
 
 __all__ = ["Adopted", "Journal"]
 
@@ -44,7 +44,7 @@ class Journal(Protocol):
 
     @property
     def tip(self) -> Position:
-        """The newest entry."""
+        """Where the journal ends."""
 
     @property
     def size_bytes(self) -> int:
@@ -57,30 +57,36 @@ class Journal(Protocol):
         """Write a newer epoch, or a new history of the same journal (after a restore)."""
 
     def position(self, action_id: int) -> Position | None:
-        """Return the entry at `action_id`, None if there is none."""
+        """Return where the journal stands after the record that ends there; None if none does."""
 
-    def entries(self, after: int, limit: int, *, at_most_bytes: int | None = None) -> list[Entry]:
-        """Return about `limit` entries above `after`, fewer if they are long; to a request's end (A4)."""
+    def before(self, action_id: int) -> Position | None:
+        """Return where it stands after the newest record that ends below `action_id`, or at the opening."""
+
+    def holding(self, action_id: int) -> Position | None:
+        """Return where it stands after the record that holds this operation; None if none does."""
+
+    def records(self, after: int, limit: int, *, at_most_bytes: int | None = None) -> list[Record]:
+        """Return the records above `after` that hold about `limit` operations, fewer if they are long."""
 
     def decide(
-        self, epoch: int, request: tuple[str, int], operations: Sequence[bytes], time_us: int
-    ) -> list[Entry]:
-        """Apply a new request and journal what became of each of its operations."""
+        self, epoch: int, request: tuple[str, int], count: int, operations: bytes, time_us: int
+    ) -> Record:
+        """Apply a new request of `count` packed operations, and journal what became of them."""
 
-    def cancel(self, epoch: int, request: tuple[str, int], time_us: int) -> list[Entry]:
+    def cancel(self, epoch: int, request: tuple[str, int], time_us: int) -> Record:
         """Journal that this request never happens (rule O4)."""
 
-    def append(self, entries: Sequence[Entry]) -> None:
-        """Apply entries decided elsewhere; raise BrokenInvariant if they come out differently here."""
+    def append(self, records: Sequence[Record]) -> None:
+        """Apply what was decided elsewhere; raise BrokenInvariant if it comes out differently here."""
 
-    def roll_back(self, to: int) -> list[Entry]:
-        """Undo every entry above action id `to`, keep a record of them beside the database, return them."""
+    def roll_back(self, to: int) -> list[Record]:
+        """Undo every record that ends above action id `to`; keep a record of them, and return them."""
 
     def newest(self, session: str) -> int | None:
         """Return the sequence number of the newest request of a session."""
 
-    def recorded(self, session: str, sequence: int) -> list[Entry]:
-        """Return the entries of a request; empty if it is not in the journal."""
+    def recorded(self, session: str, sequence: int) -> Record | None:
+        """Return the record of a request, None if it is not in the journal."""
 
     def read(self, query: Any) -> Any:
         """Ask the state machine."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bankrmi.replication.entry import Entry, Position
+from bankrmi.replication.record import Position, Record
 from bankrmi.replication.view import View
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """From a primary: what precedes, entries (none: the beacon), and how far is acknowledged.
+    """From a primary: what precedes, records (none: the beacon), and how far is acknowledged.
 
     `base` is the tip of the primary's journal when it began to lead this epoch. `lease_ms` and `drift_ms` are
     the lease that the primary counts from what is acknowledged of this, and how far its clock and another may
@@ -48,12 +48,17 @@ class Checkpoint:
     acknowledged: int
     lease_ms: int
     drift_ms: int
-    entries: Sequence[Entry] = ()
+    records: Sequence[Record] = ()
+
+    @property
+    def through(self) -> int:
+        """The action id at which its records end."""
+        return self.records[-1].action_id if self.records else self.previous.action_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acknowledged:
-    """All up to `matched`, the last entry known to be the same as the primary's, is durable here (A5)."""
+    """All up to `matched`, the last record known to be the same as the primary's, is durable here (A5)."""
 
     server: str
     history: str
@@ -67,7 +72,7 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mismatch:
-    """What precedes the entries is not in this journal; `tip` is its newest action id (A3)."""
+    """What precedes the records is not in this journal; `tip` is its newest action id (A3)."""
 
     server: str
     epoch: int

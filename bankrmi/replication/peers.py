@@ -43,12 +43,12 @@ class Peer:
     copy_offered_to: str | None = None  # The process that was told to fetch a copy because that is faster.
     join_number: int = 0  # Of the newest request to be let in that its running process has made.
     matched: int = 0  # Durable there and known to be the same as here, in this epoch.
-    next_id: int = 1  # The first entry not sent yet.
+    next_id: int = 1  # The first operation not sent yet.
     resume_id: int = 1  # Where to begin again when what was sent may be lost.
     backward: int = 1  # How far the next mismatch goes back.
 
     unanswered: dict[int, float] = field(default_factory=dict)  # Message number: sent at.
-    on_the_way: dict[int, int] = field(default_factory=dict)  # Message number: bytes of entries.
+    on_the_way: dict[int, int] = field(default_factory=dict)  # Message number: bytes of records.
     confirmed_number: int = 0
     confirmed_at_ms: float = float("-inf")
     waiting_since_ms: float | None = None
@@ -87,12 +87,12 @@ class Peer:
         """Whether more older entries may be sent."""
         return sum(self.on_the_way.values()) < window_bytes
 
-    def sent(self, number: int, entries: int, now_ms: float, *, size: int = 0) -> None:
-        """A checkpoint with so many entries, of so many bytes, was sent."""
+    def sent(self, number: int, through: int, now_ms: float, *, size: int = 0) -> None:
+        """A checkpoint whose records end at `through` was sent; of so many bytes, 0 if there are none."""
         self.unanswered[number] = now_ms
         if size:
             self.on_the_way[number] = size
-        self.next_id += entries
+        self.next_id = through + 1
         self.last_sent_ms = now_ms
         if self.waiting_since_ms is None:
             self.waiting_since_ms = now_ms

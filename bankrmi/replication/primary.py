@@ -26,14 +26,14 @@ from bankrmi.replication.effects import (
     Report,
     Send,
 )
-from bankrmi.replication.entry import CANCELLED, Entry, Position, size_of
 from bankrmi.replication.events import LinkChanged, OutcomeAsked, Probed, RequestArrived, Seen
 from bankrmi.replication.membership import Membership
 from bankrmi.replication.messages import Acknowledged, Checkpoint, Mismatch, ViewNews
 from bankrmi.replication.pace import Pace
 from bankrmi.replication.peers import UNANSWERED_LIMIT, Peer, Standing
-from bankrmi.replication.queue import ENTRY_BYTES, RequestQueue
+from bankrmi.replication.queue import OPERATION_BYTES, RequestQueue
 from bankrmi.replication.reading import Reads
+from bankrmi.replication.record import Position, Record, size_of
 from bankrmi.replication.view import View
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ STUCK_SILENCES = 20
 enough for others to take over, however wrong the clocks are."""
 
 CATCH_UP_WINDOW_BYTES = 1 << 20
-"""Of older entries that may be on their way to one server; the message that exceeds it is the last one."""
+"""Of older records that may be on their way to one server; the message that exceeds it is the last one."""
 
 SENT_AT_ONCE = 2
-"""Messages of older entries that one answer calls forth: they are read from the disk, and others wait."""
+"""Messages of older records that one answer calls forth: they are read from the disk, and others wait."""
 
 
 class Primary:
@@ -75,7 +75,7 @@ class Primary:
         self._queue = RequestQueue()
         self._pace = Pace(replica.now_ms, replica.settings.usual_per_ms)
         self._lagging = False  # A joiner does, so far that groups leave it room.
-        self._group: list[Entry] = []
+        self._group: list[Record] = []
         self._number = 0
 
     # -- epochs ----------------------------------------------------------------------------------
@@ -198,13 +198,13 @@ class Primary:
         self.reads.confirm()
 
     def _form_group(self, time_us: int) -> None:
-        group: list[Entry] = []
+        group: list[Record] = []
         room = self.replica.settings.group_room
         requests = self._queue.take(room)
         for place, request in enumerate(requests):
             decided = self._decided_before(request)
             if decided is None:
-                group += self._decide(request, time_us)
+                group.append(self._decide(request, time_us))
                 continue
             self.answers.add(*decided)
             room -= _read_for(decided[2])
@@ -213,42 +213,43 @@ class Primary:
                 break
         if group:
             self._group = group
-            self._pace.decided(len(group))
+            self._pace.decided(sum(record.operation_count for record in group))
             for peer in self.peers.values():
                 if peer.counts or (peer.tracked and not peer.unanswered):
                     self.send(peer)
             self.replica.effects.append(Commit("group"))
         self.advance()
 
-    def _decide(self, event: RequestArrived | OutcomeAsked, time_us: int) -> list[Entry]:
-        """Return the entries of a request that is new."""
+    def _decide(self, event: RequestArrived | OutcomeAsked, time_us: int) -> Record:
+        """Return the record of a request that is new."""
         journal = self.replica.journal
         if isinstance(event, OutcomeAsked):
-            entries = journal.cancel(self.view.epoch, event.request, time_us)
+            record = journal.cancel(self.view.epoch, event.request, time_us)
         else:
-            entries = journal.decide(self.view.epoch, event.request, event.operations, time_us)
-        self.answers.add(entries[-1].action_id, event.token, Decided(self.view.history, entries))
-        return entries
+            record = journal.decide(self.view.epoch, event.request, event.count, event.operations, time_us)
+        self.answers.add(record.action_id, event.token, Decided(self.view.history, record))
+        return record
 
     def _decided_before(self, event: RequestArrived | OutcomeAsked) -> tuple[int, Any, Reply] | None:
-        """Return what to answer if the journal decides it: the entry it rests on, whom, what."""
+        """Return what to answer if the journal decides it: the action id it rests on, whom, what."""
         journal = self.replica.journal
         session, sequence = event.request
         newest = journal.newest(session)
         if newest is None or newest < sequence:
             return None
         recorded = journal.recorded(session, sequence)
-        if recorded:
-            return recorded[-1].action_id, event.token, self._recorded(event, recorded)
+        if recorded is not None:
+            return recorded.action_id, event.token, self._recorded(event, recorded)
         newer = journal.recorded(session, newest)
-        return newer[-1].action_id, event.token, IsStale(newest)
+        if newer is None:
+            raise BrokenInvariant(f"request {session}:{newest} is missing from our own journal")
+        return newer.action_id, event.token, IsStale(newest)
 
-    def _recorded(self, event: RequestArrived | OutcomeAsked, recorded: list[Entry]) -> Reply:
+    def _recorded(self, event: RequestArrived | OutcomeAsked, recorded: Record) -> Reply:
         """The recorded outcome is the answer; but an id that is used for something else is a mistake."""
-        if isinstance(event, RequestArrived) and recorded[0].status != CANCELLED:
-            same = [entry.operation for entry in recorded] == list(event.operations)
-            if not same:
-                return Refusal("this request id was used before, for another operation")
+        is_another = isinstance(event, RequestArrived) and recorded.operations != event.operations
+        if is_another and not recorded.cancelled:
+            return Refusal("this request id was used before, for another operation")
         return Decided(self.view.history, recorded)
 
     # -- acknowledging ---------------------------------------------------------------------------
@@ -304,7 +305,7 @@ class Primary:
             return False
         if not peer.contradicted:
             peer.contradicted = True
-            why = f"it holds another entry than ours at action id {answer.matched}"
+            why = f"it holds another record than ours at action id {answer.matched}"
             if answer.number > self._number:
                 why = f"it acknowledges message {answer.number}, and {self._number} were sent"
             self.replica.effects.append(Report(CONTRADICTION, {"server": answer.server, "why": why}))
@@ -346,10 +347,10 @@ class Primary:
         """Send what the server does not have yet; nothing new makes it a beacon."""
         if not peer.linked or len(peer.unanswered) >= UNANSWERED_LIMIT:
             return
-        previous = self.replica.journal.position(peer.next_id - 1)
+        previous = self.replica.journal.before(peer.next_id)
         if previous is None:
             raise BrokenInvariant(f"action id {peer.next_id - 1} is missing from our own journal")
-        entries = self._entries_from(peer.next_id)
+        records = self._records_after(previous.action_id)
         self._number += 1
         message = Checkpoint(
             history=self.view.history,
@@ -362,23 +363,20 @@ class Primary:
             acknowledged=self.acknowledged,
             lease_ms=self.replica.settings.lease_ms,
             drift_ms=self.replica.settings.drift_ms,
-            entries=entries,
+            records=records,
         )
-        peer.sent(self._number, len(entries), self.replica.now_ms, size=self._size_of(entries))
+        size = sum(map(size_of, records))
+        peer.sent(self._number, message.through, self.replica.now_ms, size=size)
         self.replica.effects.append(Send(peer.server, message))
 
-    def _size_of(self, entries: list[Entry]) -> int:
-        """Return the bytes of a message; roughly, if it is the group: that is bounded anyway."""
-        return ENTRY_BYTES * len(entries) if entries is self._group else sum(map(size_of, entries))
-
-    def _entries_from(self, action_id: int) -> list[Entry]:
-        if action_id > self.replica.journal.tip.action_id:
+    def _records_after(self, action_id: int) -> list[Record]:
+        if action_id >= self.replica.journal.tip.action_id:
             return []
-        if self._group and self._group[0].action_id == action_id:
+        if self._group and self._group[0].first_id == action_id + 1:
             return self._group
         settings = self.replica.settings
-        return self.replica.journal.entries(
-            action_id - 1, settings.catch_up_operations, at_most_bytes=settings.catch_up_bytes
+        return self.replica.journal.records(
+            action_id, settings.catch_up_operations, at_most_bytes=settings.catch_up_bytes
         )
 
     def tick(self) -> None:
@@ -458,5 +456,5 @@ class Primary:
 
 
 def _read_for(reply: Reply) -> int:
-    """Return the bytes of older entries that were read for an answer."""
-    return ENTRY_BYTES * len(reply.entries) if isinstance(reply, Decided) else ENTRY_BYTES
+    """Return what it cost to read what was decided before, for an answer."""
+    return OPERATION_BYTES * reply.record.operation_count if isinstance(reply, Decided) else OPERATION_BYTES

@@ -16,14 +16,14 @@ from typing import Any
 
 from bankrmi.replication.events import OutcomeAsked, RequestArrived
 
-__all__ = ["ENTRY_BYTES", "REQUEST_BYTES", "RequestQueue", "cost_of"]
+__all__ = ["OPERATION_BYTES", "REQUEST_BYTES", "RequestQueue", "cost_of"]
 
-ENTRY_BYTES = 128
-"""What an entry costs on the wire beside its operation, generously."""
+OPERATION_BYTES = 128
+"""What an operation costs beside its bytes, generously."""
 
-REQUEST_BYTES = 4 * ENTRY_BYTES
-"""What a request costs beside its entries, in the same coin: looking it up and answering it takes as long as
-deciding a few entries (measured: 4 to 8), and a group is bounded so that it does not take long."""
+REQUEST_BYTES = 4 * OPERATION_BYTES
+"""What a request costs beside its operations, in the same coin: looking it up and answering it takes as long
+as deciding a few of them (measured: 4 to 8), and a group is bounded so that it does not take long."""
 
 SHARE = 4
 """One part in so many of a group is for the others, when the oldest request alone fills it."""
@@ -35,7 +35,7 @@ def cost_of(event: _Request) -> int:
     """Return what deciding a request costs; for an outcome nobody knows how much is to be read."""
     if isinstance(event, OutcomeAsked):
         return REQUEST_BYTES
-    return REQUEST_BYTES + ENTRY_BYTES * len(event.operations) + sum(map(len, event.operations))
+    return REQUEST_BYTES + OPERATION_BYTES * event.count + len(event.operations)
 
 
 class RequestQueue:

@@ -1,20 +1,20 @@
 """Following: taking checkpoints, noticing that the primary is gone.  Rules A2, A3, A5, V1, V7.
 
 Rule 1: a checkpoint is acknowledged only behind the `Commit` of all that it changed.
-Rule 2: entries are removed only if they conflict, or are above `base` and of an older epoch (A3).
+Rule 2: records are removed only if they conflict, or are above `base` and of an older epoch (A3).
 Rule 3: believing the primary gone costs nothing but a proposal; only `lease` decides who may lead.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bankrmi.replication.effects import Answer, IsBusy, Probe, Report
-from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.events import LinkChanged, OutcomeAsked, Probed, ReadArrived, RequestArrived
 from bankrmi.replication.messages import Acknowledged, Checkpoint, Mismatch
+from bankrmi.replication.record import Position, Record
 from bankrmi.replication.view import View
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Standby:
             )
             return
         self._bring_in(message)
-        matched = journal.position(message.previous.action_id + len(message.entries))
+        matched = journal.position(message.through)
         assert matched is not None
         replica.commit_if_changed("checkpoint")
         self.acknowledged = min(message.acknowledged, matched.action_id)
@@ -84,16 +84,16 @@ class Standby:
         )
 
     def contradiction(self, message: Checkpoint) -> str | None:
-        """A3: return why the entries cannot be: two different ones of an epoch at one action id."""
+        """A3: return why the records cannot be: two different ones of an epoch at one action id."""
         journal = self.replica.journal
-        if not message.entries or message.previous.action_id >= journal.tip.action_id:
+        if not message.records or message.previous.action_id >= journal.tip.action_id:
             return None
-        news = self._without_known(message.entries) if self._holds(message.previous) else []
-        known = journal.position(news[0].action_id) if news else None
+        news = self._without_known(message.records) if self._holds(message.previous) else []
+        known = journal.holding(news[0].first_id) if news else None
         if known is None or known.epoch != news[0].epoch:
             return None
         return (
-            f"two different entries of epoch {known.epoch} at action id {known.action_id}: "
+            f"two different requests of epoch {known.epoch} at action id {news[0].first_id}: "
             f"ours, and one from {message.primary}"
         )
 
@@ -107,35 +107,32 @@ class Standby:
         self._probes = 0
 
     def _bring_in(self, message: Checkpoint) -> None:
-        """Make the journal hold the entries, and nothing that the primary cannot have (A3)."""
+        """Make the journal hold the records, and nothing that the primary cannot have (A3)."""
         journal = self.replica.journal
-        news = self._without_known(message.entries)
-        if news and news[0].action_id <= journal.tip.action_id:
-            self._roll_back(news[0].action_id - 1, "they conflict with the primary's")
-        through = message.previous.action_id + len(message.entries)
-        keep = max(message.base.action_id, through)
+        news = self._without_known(message.records)
+        if news and news[0].first_id <= journal.tip.action_id:
+            self._roll_back(news[0].first_id - 1, "they conflict with the primary's")
+        keep = max(message.base.action_id, message.through)
         if journal.tip.epoch < message.epoch and journal.tip.action_id > keep:
             self._roll_back(keep, "they were never shared with the new primary")
         if news:
             journal.append(news)
             self.replica.changed = True
 
-    def _without_known(self, entries: Any) -> list[Entry]:
-        """Return what is left of the entries after those that the journal holds just so."""
+    def _without_known(self, records: Sequence[Record]) -> list[Record]:
+        """Return what is left of the records after those that the journal holds just so."""
         journal = self.replica.journal
-        for index, entry in enumerate(entries):
-            if entry.action_id > journal.tip.action_id:
-                return list(entries[index:])
-            known = journal.position(entry.action_id)
-            if known is None or known.digest != entry.digest:
-                return list(entries[index:])
+        for index, record in enumerate(records):
+            if journal.position(record.action_id) != record.position:
+                return list(records[index:])
         return []
 
     def _roll_back(self, to: int, why: str) -> None:
         removed = self.replica.journal.roll_back(to)
         self.replica.changed = True
+        entries = sum(record.operation_count for record in removed)
         self.replica.effects.append(
-            Report("rolled back", {"entries": len(removed), "after_action_id": to, "why": why})
+            Report("rolled back", {"entries": entries, "after_action_id": to, "why": why})
         )
 
     def begin_following(self, view: View) -> None:

@@ -26,9 +26,9 @@ __all__ = ["message_in_words", "range_in_words", "view_in_words"]
 def message_in_words(what: Any) -> str:
     """Return what servers and the witness say to each other, in a few words."""
     match what:
-        case Checkpoint(epoch=epoch, number=number, entries=entries, previous=previous):
-            first, last = previous.action_id + 1, previous.action_id + len(entries)
-            load = range_in_words(first, last) if entries else "beacon"
+        case Checkpoint(epoch=epoch, number=number, previous=previous) as checkpoint:
+            first, last = previous.action_id + 1, checkpoint.through
+            load = range_in_words(first, last) if checkpoint.records else "beacon"
             return f"checkpoint {number} of epoch {epoch}: {load} after {previous.action_id}"
         case Acknowledged(epoch=epoch, number=number, matched=matched):
             return f"acknowledged {number} of epoch {epoch}, matched to {matched}"

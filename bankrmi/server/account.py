@@ -10,10 +10,11 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bankrmi.bank.accounts import packed, packed_form
+from bankrmi.bank.accounts import form_of, packed_forms
 from bankrmi.bank.operations import Deposit, Operation, Withdraw, check_account, parse_request_id
 from bankrmi.errors import InvalidRequest
 from bankrmi.replication.events import Seen
+from bankrmi.replication.record import packed
 from bankrmi.rmi import Call, Exposed
 from bankrmi.rmi.objects import is_of_the_call_itself
 from bankrmi.server.admission import Admission
@@ -80,7 +81,7 @@ class AccountObject:
         request, text = _request(request_id)
         checked = _seen(seen)
         asked = Asked(call, one, self._addresses, account=operation.account, request_id=text)
-        self._admission.request(asked, request, lambda: [packed(operation)], 1, checked)
+        self._admission.request(asked, request, lambda: packed([form_of(operation)]), 1, checked)
 
     def _submit(self, call: Call, operations: Any, request_id: Any = None, seen: Any = None) -> None:
         if not isinstance(operations, Sequence) or isinstance(operations, str | bytes) or not operations:
@@ -92,9 +93,7 @@ class AccountObject:
         request, text = _request(request_id)
         checked = _seen(seen)
         asked = Asked(call, many, self._addresses, request_id=text)
-        self._admission.request(
-            asked, request, lambda: list(map(packed_form, operations)), len(operations), checked
-        )
+        self._admission.request(asked, request, lambda: packed_forms(operations), len(operations), checked)
 
     def _outcome(self, call: Call, request_id: Any, seen: Any = None) -> None:
         request = parse_request_id(request_id)

@@ -98,11 +98,11 @@ class Admission:
         self,
         visitor: Visitor,
         request: tuple[str, int],
-        work: Callable[[], list[bytes]],
+        work: Callable[[], bytes],
         count: int,
         seen: Seen | None,
     ) -> None:
-        """Have a request decided; `work` makes its operations, once it is known that there is room."""
+        """Have a request of `count` operations decided; `work` packs them, once there is known to be room."""
         key = ("request", *request)
         if self._room.find(key) is not None:
             self._joins(visitor, key, work())
@@ -110,7 +110,7 @@ class Admission:
         self._check_load(visitor, count, entries=count)
         operations = work()
         waiting = self._let_in(visitor, key, operations, count)
-        self._take(RequestArrived(waiting, request, operations, seen, visitor.peer.address))
+        self._take(RequestArrived(waiting, request, operations, count, seen, visitor.peer.address))
 
     def outcome(self, visitor: Visitor, request: tuple[str, int], seen: Seen | None) -> None:
         """Have it settled what became of a request."""
@@ -165,7 +165,7 @@ class Admission:
             if kept is None or visitor.gone:
                 visitor.answer(reply)  # type: ignore[attr-defined]  # Only visitors were let in.
             else:
-                self._room.hold(visitor, cost_of(len(kept.entries)), since_ms)
+                self._room.hold(visitor, cost_of(kept.count), since_ms)
                 in_turn.append(visitor)
         if in_turn:
             self._lookups.answered(waiting, in_turn)

@@ -1,18 +1,15 @@
 """What callers of the account are answered: forms of what the rules say, in plain values and errors.
 
 Rule 1: a form is made for a caller that is there to read it, and only then.
-Rule 2: a long outcome waits for that in as few bytes as it was asked in (`Kept`); overdue, it is given up.
+Rule 2: a long outcome waits for that packed, as the journal keeps it (`Kept`); overdue, it is given up.
 """
 
 from __future__ import annotations
 
-import sys
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import count
-from typing import Any, NamedTuple, overload
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from bankrmi.bank.accounts import DONE, INSUFFICIENT, NO_ACCOUNT, TOO_LARGE, account_of
+from bankrmi.bank.accounts import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE, Form
 from bankrmi.errors import (
     AccountNotFound,
     BalanceTooLarge,
@@ -36,7 +33,7 @@ from bankrmi.replication.effects import (
     Refusal,
     Reply,
 )
-from bankrmi.replication.entry import CANCELLED, Entry, Scalar
+from bankrmi.replication.record import unpacked
 from bankrmi.rmi import Call, LongAnswer
 
 __all__ = ["Asked", "Kept", "busy", "long_outcome", "many", "one", "too_late"]
@@ -48,75 +45,36 @@ _DECLINES: dict[str, tuple[type[BankError], str]] = {
 }
 
 ANSWERED_AT_ONCE = 32
-"""Entries; an answer about more is made when it is the caller's turn."""
+"""Operations; an answer about more is made when it is the caller's turn."""
 
 OPERATION_MS = 0.012
 """About what it takes to decide an operation, outside of the turns of callers."""
 
-ENTRY_MS = 0.003
-"""About what it takes to look up an entry, outside of the turns of callers."""
+TOLD_MS = 0.003
+"""About what it takes to look up what came of an operation, outside of the turns of callers."""
 
 BUSY_RETRY_MS = 100
 """After so long it is worth asking a server again that has too much to do."""
 
 
-_NO_BALANCE = -1
-
-
-class Outcome(NamedTuple):
-    """Of an entry, what answers tell."""
-
-    action_id: int
-    operation: bytes
-    status: str
-    result: Scalar
-
-
-class _Outcomes(Sequence[Outcome]):
-    """Those of one request, in a quarter of the memory that its entries take."""
-
-    __slots__ = ("_balances", "_first", "_operations", "_statuses")
-
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        self._first = entries[0].action_id
-        self._operations = tuple([entry.operation for entry in entries])
-        self._statuses = tuple([sys.intern(entry.status) for entry in entries])
-        results: Iterable[Any] = [entry.result for entry in entries]
-        self._balances = array("q", [_NO_BALANCE if result is None else result for result in results])
-
-    def __len__(self) -> int:
-        return len(self._operations)
-
-    def __iter__(self) -> Iterator[Outcome]:
-        results = (None if balance == _NO_BALANCE else balance for balance in self._balances)
-        return map(Outcome, count(self._first), self._operations, self._statuses, results)
-
-    @overload
-    def __getitem__(self, place: int) -> Outcome: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Outcome]: ...
-    def __getitem__(self, place: int | slice) -> Outcome | Sequence[Outcome]:
-        if isinstance(place, slice):
-            return [self[one] for one in range(len(self))[place]]
-        place = range(len(self))[place]
-        balance = self._balances[place]
-        result = None if balance == _NO_BALANCE else balance
-        return Outcome(self._first + place, self._operations[place], self._statuses[place], result)
-
-
 class Kept:
-    """A long outcome, as far as its answer needs it, until that is made."""
+    """A long outcome, as the journal keeps it, until its answer is made."""
 
-    __slots__ = ("entries", "history")
+    __slots__ = ("count", "history", "record")
 
     def __init__(self, decided: Decided) -> None:
         self.history = decided.history
-        self.entries = _Outcomes(decided.entries)
+        self.record = decided.record
+        self.count = decided.record.operation_count
 
 
 def long_outcome(reply: Reply) -> Kept | None:
     """Return what to keep of it if making its form takes so long that it has to be the caller's turn."""
-    return Kept(reply) if isinstance(reply, Decided) and len(reply.entries) > ANSWERED_AT_ONCE else None
+    return (
+        Kept(reply)
+        if isinstance(reply, Decided) and reply.record.operation_count > ANSWERED_AT_ONCE
+        else None
+    )
 
 
 class Asked:
@@ -170,7 +128,7 @@ class Asked:
     def answer_in_turn(self, kept: Kept, made: Callable[[Asked], None]) -> None:
         """Answer with a long outcome when it is the caller's turn; `made` is told once nothing is kept."""
         self._kept, self._made = kept, made
-        self.call.charge(len(kept.entries) * ENTRY_MS)
+        self.call.charge(kept.count * TOLD_MS)
         self.call.answer_with(self._make)
 
     def _make(self) -> Any:
@@ -275,62 +233,64 @@ def _read_answer(account: int, reply: Read) -> dict[str, Any]:
 
 def one(asked: Asked, reply: Decided | Kept) -> dict[str, Any]:
     """Return the answer to a single withdrawal or deposit."""
-    entry = reply.entries[0]
-    if entry.status == DONE and len(reply.entries) == 1:
+    record = reply.record
+    _refuse_cancelled(asked, reply)
+    [outcome, *others] = unpacked(record.outcomes)
+    if type(outcome) is int and not others:
         return {
             "account": asked.account,
-            "balance": entry.result,
-            "action_id": entry.action_id,
+            "balance": outcome,
+            "action_id": record.action_id,
             "request_id": asked.request_id,
             "history": reply.history,
         }
-    _refuse_cancelled(asked, reply)
-    raise _declined(asked.account, entry, request_id=asked.request_id, history=reply.history)
+    raise _declined(
+        asked.account, outcome, record.first_id, request_id=asked.request_id, history=reply.history
+    )
 
 
 def many(asked: Asked, reply: Decided | Kept) -> dict[str, Any] | LongAnswer:
     """Return the answer to `submit` and `outcome`: what became of each operation."""
     _refuse_cancelled(asked, reply)
-    entries = reply.entries
+    record = reply.record
+    operations, outcomes = unpacked(record.operations), unpacked(record.outcomes)
     head = {
         "request_id": asked.request_id,
         "history": reply.history,
-        "action_id": entries[-1].action_id,
+        "action_id": record.action_id,
     }
-    if len(entries) <= ANSWERED_AT_ONCE:
-        return {**head, "results": list(map(_result, entries))}
-    return LongAnswer(
-        head, "results", len(entries), lambda start, end: list(map(_result, entries[start:end]))
-    )
+
+    def results(start: int, end: int) -> list[Any]:
+        ids = range(record.first_id + start, record.first_id + end)
+        return list(map(_result, operations[start:end], outcomes[start:end], ids))
+
+    if record.operation_count <= ANSWERED_AT_ONCE:
+        return {**head, "results": results(0, record.operation_count)}
+    return LongAnswer(head, "results", record.operation_count, results)
 
 
 def _refuse_cancelled(asked: Asked, reply: Decided | Kept) -> None:
-    entry = reply.entries[0]
-    if entry.status == CANCELLED:
+    if reply.record.cancelled:
         raise Cancelled(
             f"request {asked.request_id} never happened, and never will: "
             "its outcome was asked before it came",
             request_id=asked.request_id,
-            action_id=entry.action_id,
+            action_id=reply.record.action_id,
             history=reply.history,
         )
 
 
-def _result(entry: Entry | Outcome) -> dict[str, Any]:
-    account = account_of(entry.operation)
-    if entry.status == DONE:
-        return {"account": account, "balance": entry.result, "action_id": entry.action_id}
-    error = _declined(account, entry)
+def _result(form: Form, outcome: Any, action_id: int) -> dict[str, Any]:
+    account = form[1]
+    if type(outcome) is int:
+        return {"account": account, "balance": outcome, "action_id": action_id}
+    error = _declined(account, outcome, action_id)
     return {"code": error.code, "message": error.message, **error.details}
 
 
-def _declined(account: int, entry: Entry | Outcome, **more: str | None) -> BankError:
-    kind, sentence = _DECLINES[entry.status]
-    balance = entry.result if isinstance(entry.result, int) else None
+def _declined(account: int, outcome: tuple[str, int | None], action_id: int, **more: str | None) -> BankError:
+    status, balance = outcome
+    kind, sentence = _DECLINES[status]
     return kind(
-        sentence.format(account=account),
-        account=account,
-        balance=balance,
-        action_id=entry.action_id,
-        **more,
+        sentence.format(account=account), account=account, balance=balance, action_id=action_id, **more
     )

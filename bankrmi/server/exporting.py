@@ -16,8 +16,8 @@ from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.snapshot import Snapshot
 from bankrmi.errors import Busy, InvalidRequest, NotPrimary, OperationFailed
 from bankrmi.replication.effects import NotLeading, Read, Reply
-from bankrmi.replication.entry import Position
 from bankrmi.replication.events import Event, ReadArrived
+from bankrmi.replication.record import Position
 from bankrmi.replication.replica import Replica
 from bankrmi.rmi import Call
 from bankrmi.storage.journal import SqliteJournal

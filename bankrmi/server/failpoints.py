@@ -139,7 +139,7 @@ class Failpoints:
         match effect:
             case Commit(purpose=purpose):
                 self._reach("after-commit", purpose)
-            case Send(message=Checkpoint(entries=entries)) if entries:
+            case Send(message=Checkpoint(records=records)) if records:
                 self._reach("checkpoint-sent", "")
             case Propose():
                 self._reach("proposal-sent", self._proposed)

@@ -26,7 +26,7 @@ from bankrmi.logging_setup import configure, reopen_log
 from bankrmi.parent_death import end_with_parent
 from bankrmi.readiness import say_awaiting, say_ready
 from bankrmi.replication.events import StopAsked
-from bankrmi.replication.queue import ENTRY_BYTES
+from bankrmi.replication.queue import OPERATION_BYTES
 from bankrmi.replication.replica import Replica, Role
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi import PROTOCOL_VERSION, Daemon, Limits, handshake
@@ -313,7 +313,7 @@ def _settings(configuration: Configuration, name: str, *, first: bool) -> Settin
 def _limits(configuration: Configuration) -> Limits:
     limits, least = configuration.limits, Limits()
     operations = limits.operations_per_request
-    entries = max(limits.group_bytes // ENTRY_BYTES, Settings(server="", servers=()).catch_up_operations)
+    entries = max(limits.group_bytes // OPERATION_BYTES, Settings(server="", servers=()).catch_up_operations)
     return Limits(
         **limits.model_dump(exclude=set(NOT_THE_DAEMONS)),
         items=max(least.items, _ITEMS_PER_OPERATION * operations + 1000),

@@ -97,8 +97,8 @@ def verify_copy(path: Path) -> str:
             return str(found)
         if not database.execute("SELECT 1 FROM about WHERE name = 'opening'").get:
             return "it is empty: its source has lost its disk"
-        [(count, newest)] = database.execute("SELECT count(*), max(action_id) FROM journal")
-        return "" if count == (newest or 0) else f"of {newest} entries there are {count}"
+        [(count, newest)] = database.execute("SELECT sum(operation_count), max(action_id) FROM journal")
+        return "" if count == newest else f"of {newest} operations there are {count}"
     except apsw.Error as error:
         return str(error)
     finally:

@@ -1,9 +1,12 @@
-"""The journal in SQLite, and the state machine's tables beside it, in one transaction.
+"""The journal in SQLite, and what it adds up to beside it: the state machine's tables, the index of requests.
 
 Rule 1: the first change opens a transaction; `commit` ends it, durably.  There is never more than one.
-Rule 2: every entry is applied when it is journalled and undone when it is removed, so the state is
+Rule 2: every record is applied when it is journalled and undone when it is removed, so the state is
         always what the journal adds up to.
-Rule 3: this room keeps; it never decides.
+Rule 3: a commit writes the journal. What follows from it stays in memory and is written every now and then,
+        in one transaction with the action id that it is written up to; at a start, the records above that are
+        applied again.
+Rule 4: this room keeps; it never decides.
 """
 
 from __future__ import annotations
@@ -12,47 +15,50 @@ import hashlib
 import json
 import os
 import time
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from bankrmi.errors import BrokenInvariant, ConfigurationError
-from bankrmi.replication.entry import CANCELLED, DIGEST_BYTES, Entry, Position, Scalar, chained, size_of
 from bankrmi.replication.journal import Adopted
+from bankrmi.replication.record import (
+    CANCELLED,
+    DIGEST_BYTES,
+    Entry,
+    Position,
+    Record,
+    chained,
+    entries_of,
+    packed,
+    size_of,
+    unpacked,
+)
 from bankrmi.storage.database import BEFORE_REPLACING, DiskFailed, private_opener, sync_directory
+from bankrmi.storage.migration import FORMAT, TABLES, migrate
 from bankrmi.storage.place import Place
+from bankrmi.storage.request_index import RequestIndex
 from bankrmi.storage.state_machine import StateMachine
 from bankrmi.storage.write_ahead_log import WriteAheadLog
 
-__all__ = ["SqliteJournal"]
-
-FORMAT = 1
-"""Of the tables below; a file of another format is refused."""
-
-_TABLES = """
-CREATE TABLE about (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
-CREATE TABLE journal (
-    action_id INTEGER PRIMARY KEY,
-    epoch INTEGER NOT NULL,
-    session TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
-    place INTEGER NOT NULL,
-    operation BLOB NOT NULL,
-    status TEXT NOT NULL,
-    result ANY,
-    time_us INTEGER NOT NULL,
-    digest BLOB NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX request ON journal (session, sequence) WHERE place = 0;
-"""
+__all__ = ["SqliteJournal", "WriteBehind"]
 
 _EMPTY = Position(0, 0, b"")
-_INSERT = "INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?,?)"
+_INSERT = "INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteBehind:
+    """How far what follows from the journal may lag behind it on the disk.
+
+    It is written at the first commit that finds so many records, or operations, that are not in it. They are
+    what a start applies again, and what is kept in memory. 0 writes it at every commit.
+    """
+
+    records: int = 4_096
+    operations: int = 65_536
 
 
 class SqliteJournal:
@@ -66,6 +72,7 @@ class SqliteJournal:
         new_incarnation: Callable[[], str],
         rolled_back_to: Path | None = None,
         place: Place | None = None,
+        behind: WriteBehind | None = None,
     ) -> None:
         """Use a database; `rolled_back_to` is the folder for the record of what is rolled back.
 
@@ -74,6 +81,7 @@ class SqliteJournal:
         self._database = database
         self._log = WriteAheadLog(database)
         self._place = place
+        self._behind = behind or WriteBehind()
         self._failed = False
         self._closed = False
         self._notes: dict[str, str] = {}
@@ -81,23 +89,22 @@ class SqliteJournal:
         self._rolled_back_to = rolled_back_to
         self._open_transaction = False
         self._execute = database.execute
+        self._requests = RequestIndex(database)
+        self._unwritten_records = self._unwritten_operations = 0
+        self._must_write = False
         if not self._execute("SELECT 1 FROM sqlite_schema WHERE name = 'about'").get:
             self._begin()
-            self._execute(_TABLES)
-            self._set(format=FORMAT, incarnation=new_incarnation())
+            self._execute(TABLES)
+            self._set(format=FORMAT, incarnation=new_incarnation(), written_to=0)
             machine.attach(database)
             self.commit()
         else:
+            migrate(database)
             machine.attach(database)
         self._load()
 
     def _load(self) -> None:
         about = dict(self._execute("SELECT name, value FROM about"))
-        if about.get("format") != FORMAT:
-            raise ConfigurationError(
-                f"the database is of format {about.get('format')}, this version reads format {FORMAT}: "
-                f"run the version that wrote it; or {BEFORE_REPLACING}"
-            )
         self._incarnation = str(about["incarnation"])
         self._opening = Position(0, 0, about["opening"]) if "opening" in about else None
         self._adopted = Adopted(**json.loads(about["adopted"])) if "adopted" in about else None
@@ -105,6 +112,28 @@ class SqliteJournal:
             "SELECT action_id, epoch, digest FROM journal ORDER BY action_id DESC LIMIT 1"
         ).get
         self._tip = Position._make(newest) if newest else self._opening or _EMPTY
+        self._requests.forget()
+        self._unwritten_records = self._unwritten_operations = 0
+        self._must_write = False  # What is written may hold what was rolled back since.
+        self._apply_again(above=about["written_to"])
+
+    def _apply_again(self, above: int) -> None:
+        """Bring what follows from the journal up to its end: only the journal is written at each commit."""
+        for record in self._above(above):
+            if not record.cancelled and self._applied(record.operations) != record.outcomes:
+                raise ConfigurationError(
+                    f"in the database, the accounts at action id {above} do not fit the journal above it: "
+                    f"{BEFORE_REPLACING}"
+                )
+            self._note_unwritten(record)
+
+    def _applied(self, operations: bytes) -> bytes:
+        return packed(self._machine.apply(unpacked(operations)))
+
+    def _note_unwritten(self, record: Record) -> None:
+        self._requests.add(record.session, record.sequence, record.action_id)
+        self._unwritten_records += 1
+        self._unwritten_operations += record.operation_count
 
     def _set(self, **values: Any) -> None:
         self._database.executemany("INSERT OR REPLACE INTO about VALUES (?,?)", values.items())
@@ -125,7 +154,8 @@ class SqliteJournal:
         if not self._open_transaction:
             return
         try:
-            self._machine.flush()
+            if self._is_due():
+                self._write_what_follows()
             if self._notes:
                 self._set(**self._notes)
             self._execute("COMMIT")
@@ -137,6 +167,22 @@ class SqliteJournal:
         if self._place is not None:
             self._place.check()
         self._log.keep_under_ceiling()
+
+    def _is_due(self) -> bool:
+        behind = self._behind
+        return (
+            self._must_write
+            or self._unwritten_records > behind.records
+            or self._unwritten_operations > behind.operations
+        )
+
+    def _write_what_follows(self) -> None:
+        """Write the state and the index as they are after the newest record."""
+        self._machine.flush()
+        self._requests.flush()
+        self._set(written_to=self._tip.action_id)
+        self._unwritten_records = self._unwritten_operations = 0
+        self._must_write = False
 
     def tend(self) -> None:
         """Look after the disk, every now and then, between groups: its place, and the length of its log.
@@ -158,8 +204,8 @@ class SqliteJournal:
         if self._open_transaction:
             self._execute("ROLLBACK")
             self._open_transaction = False
-        self._machine.forget()
-        self._load()
+            self._machine.forget()
+            self._load()
 
     def copied_to(self, target: apsw.Connection) -> apsw.Connection:
         """Copy the committed database, in one go, into an empty one; return that."""
@@ -190,12 +236,10 @@ class SqliteJournal:
             return
         self._closed = True
         if not self._failed:
-            if self._open_transaction:
-                self._execute("ROLLBACK")
-                self._open_transaction = False
-            if self._notes:
-                self._machine.forget()
+            self.discard()
+            if self._notes or self._unwritten_records:
                 self._begin()
+                self._write_what_follows()
                 self.commit()
             self._log.finish()
         self._database.close()
@@ -292,7 +336,10 @@ class SqliteJournal:
     # -- reading ---------------------------------------------------------------------------------
 
     def position(self, action_id: int) -> Position | None:
-        """Return where the entry `action_id` stands; 0 is the opening state."""
+        """Return where the journal stands after the record that ends at `action_id`; 0 is the opening state.
+
+        None if no record ends there.
+        """
         if action_id == self._tip.action_id:
             return self._tip if self._opening is not None else None
         if action_id == 0:
@@ -300,45 +347,57 @@ class SqliteJournal:
         found = self._execute("SELECT epoch, digest FROM journal WHERE action_id = ?", (action_id,)).get
         return Position(action_id, *found) if found else None
 
-    def entries(self, after: int, limit: int, *, at_most_bytes: int | None = None) -> list[Entry]:
-        """Return about `limit` entries above `after`, fewer if they are long; to a request's end (A4)."""
-        entries = self._range(after + 1, after + limit)
-        if at_most_bytes is not None:
-            sizes = accumulate(map(size_of, entries))
-            del entries[1 + bisect_left(list(sizes), at_most_bytes) :]
-        if entries:
-            entries += self._range(entries[-1].action_id + 1, self._end_of_request(entries[-1].action_id))
-        return entries
+    def before(self, action_id: int) -> Position | None:
+        """Return where the journal stands after the newest record that ends below `action_id`.
 
-    def _range(self, first: int, last: int) -> list[Entry]:
-        rows = self._execute(
-            "SELECT * FROM journal WHERE action_id BETWEEN ? AND ? ORDER BY action_id", (first, last)
-        )
-        return list(map(Entry._make, rows))
-
-    def _end_of_request(self, action_id: int) -> int:
-        """Return the last action id of this entry's request: the next request begins at place 0."""
-        following: int | None = self._execute(
-            "SELECT action_id FROM journal NOT INDEXED"
-            " WHERE action_id > ? AND place = 0 ORDER BY action_id LIMIT 1",
+        That is the opening state if there is none, and None while this copy is empty.
+        """
+        if action_id > self._tip.action_id:
+            return self.position(self._tip.action_id)
+        found = self._execute(
+            "SELECT action_id, epoch, digest FROM journal"
+            " WHERE action_id < ? ORDER BY action_id DESC LIMIT 1",
             (action_id,),
         ).get
-        return self._tip.action_id if following is None else following - 1
+        return Position._make(found) if found else self._opening
+
+    def holding(self, action_id: int) -> Position | None:
+        """Return where the journal stands after the record that holds this operation; None if none does."""
+        found = self._execute(
+            "SELECT action_id, epoch, digest FROM journal WHERE action_id >= ? ORDER BY action_id LIMIT 1",
+            (action_id,),
+        ).get
+        return Position._make(found) if found else None
+
+    def records(self, after: int, limit: int, *, at_most_bytes: int | None = None) -> list[Record]:
+        """Return the records above `after` that hold about `limit` operations, fewer if they are long."""
+        records: list[Record] = []
+        operations = size_bytes = 0
+        for record in self._above(after, limit):
+            records.append(record)
+            operations += record.operation_count
+            size_bytes += size_of(record)
+            if operations >= limit or (at_most_bytes is not None and size_bytes >= at_most_bytes):
+                break
+        return records
+
+    def _above(self, action_id: int, at_most: int = -1) -> Iterator[Record]:
+        rows = self._execute(
+            "SELECT * FROM journal WHERE action_id > ? ORDER BY action_id LIMIT ?", (action_id, at_most)
+        )
+        return map(Record._make, rows)
 
     def newest(self, session: str) -> int | None:
         """Return the sequence number of the newest request of a session."""
-        newest: int | None = self._execute(
-            "SELECT max(sequence) FROM journal WHERE place = 0 AND session = ?", (session,)
-        ).get
-        return newest
+        return self._requests.newest(session)
 
-    def recorded(self, session: str, sequence: int) -> list[Entry]:
-        """Return the entries of a request; empty if it is not in the journal."""
-        first = self._execute(
-            "SELECT action_id FROM journal WHERE place = 0 AND session = ? AND sequence = ?",
-            (session, sequence),
-        ).get
-        return self._range(first, self._end_of_request(first)) if first else []
+    def recorded(self, session: str, sequence: int) -> Record | None:
+        """Return the record of a request, None if it is not in the journal."""
+        action_id = self._requests.find(session, sequence)
+        if action_id is None:
+            return None
+        [row] = self._execute("SELECT * FROM journal WHERE action_id = ?", (action_id,))
+        return Record._make(row)
 
     def read(self, query: Any) -> Any:
         """Ask the state machine."""
@@ -347,81 +406,88 @@ class SqliteJournal:
     # -- writing ---------------------------------------------------------------------------------
 
     def decide(
-        self, epoch: int, request: tuple[str, int], operations: Sequence[bytes], time_us: int
-    ) -> list[Entry]:
-        """Apply a new request and journal what became of each of its operations."""
+        self, epoch: int, request: tuple[str, int], count: int, operations: bytes, time_us: int
+    ) -> Record:
+        """Apply a new request of `count` packed operations, and journal what became of them."""
         self._begin()
-        apply = self._machine.apply
-        tip, entries = self._tip, []
-        for place, operation in enumerate(operations):
-            status, result = apply(operation)
-            entry = chained(tip, epoch, request, place, (operation, status, result), time_us)
-            entries.append(entry)
-            tip = entry.position
-        self._insert(entries)
-        return entries
+        record = chained(self._tip, epoch, request, (count, operations, self._applied(operations)), time_us)
+        self._insert([record])
+        return record
 
-    def cancel(self, epoch: int, request: tuple[str, int], time_us: int) -> list[Entry]:
-        """Journal that this request never happens (rule O4): one entry for all its operations."""
+    def cancel(self, epoch: int, request: tuple[str, int], time_us: int) -> Record:
+        """Journal that this request never happens (rule O4): one operation, whatever it would have been."""
         self._begin()
-        entry = chained(self._tip, epoch, request, 0, (b"", CANCELLED, None), time_us)
-        self._insert([entry])
-        return [entry]
+        record = chained(self._tip, epoch, request, (1, b"", b""), time_us)
+        self._insert([record])
+        return record
 
-    def append(self, entries: Sequence[Entry]) -> None:
-        """Apply entries decided elsewhere; raise BrokenInvariant if they come out differently here."""
+    def append(self, records: Sequence[Record]) -> None:
+        """Apply what was decided elsewhere; raise BrokenInvariant if it comes out differently here."""
         self._begin()
-        apply = self._machine.apply
         tip = self._tip
-        for entry in entries:
-            if entry.status != CANCELLED and apply(entry.operation) != (entry.status, entry.result):
-                raise BrokenInvariant(f"the entry at action id {entry.action_id} comes out differently here")
-            request = (entry.session, entry.sequence)
-            decided: tuple[bytes, str, Scalar] = (entry.operation, entry.status, entry.result)
-            if chained(tip, entry.epoch, request, entry.place, decided, entry.time_us) != entry:
+        for record in records:
+            if self._outcomes_of(record) != record.outcomes:
                 raise BrokenInvariant(
-                    f"the entry at action id {entry.action_id} does not follow from the one before"
+                    f"the request at action id {record.first_id} comes out differently here"
                 )
-            tip = entry.position
-        self._insert(entries)
+            decided = (record.operation_count, record.operations, record.outcomes)
+            if chained(tip, record.epoch, record.request, decided, record.time_us) != record:
+                raise BrokenInvariant(
+                    f"the record at action id {record.action_id} does not follow from the one before"
+                )
+            tip = record.position
+        self._insert(records)
 
-    def _insert(self, entries: Sequence[Entry]) -> None:
-        if len(entries) == 1:
-            self._execute(_INSERT, entries[0])
+    def _outcomes_of(self, record: Record) -> bytes | None:
+        """Apply a record of another copy; return what came of it here, None if it is not what it says."""
+        if record.cancelled:
+            return b"" if record.operation_count == 1 else None
+        try:
+            operations = unpacked(record.operations)
+            return (
+                packed(self._machine.apply(operations)) if len(operations) == record.operation_count else None
+            )
+        except (ValueError, TypeError, OverflowError) as error:
+            raise BrokenInvariant(
+                f"the operations at action id {record.first_id} cannot be read: {error}"
+            ) from error
+
+    def _insert(self, records: Sequence[Record]) -> None:
+        if len(records) == 1:
+            self._execute(_INSERT, records[0])
         else:
-            self._database.executemany(_INSERT, entries)
-        self._tip = entries[-1].position
+            self._database.executemany(_INSERT, records)
+        for record in records:
+            self._note_unwritten(record)
+        self._tip = records[-1].position
 
-    def roll_back(self, to: int) -> list[Entry]:
-        """Undo every entry above action id `to`, newest first; keep a record of them beside the database."""
-        removed = [
-            Entry._make(row)
-            for row in self._execute("SELECT * FROM journal WHERE action_id > ? ORDER BY action_id", (to,))
-        ]
+    def roll_back(self, to: int) -> list[Record]:
+        """Undo every record that ends above action id `to`, newest first; return them, oldest first.
+
+        A record of them is kept beside the database.
+        """
+        removed = list(self._above(to))
         if not removed:
             return []
         self._record(removed)
         self._begin()
-        for entry in reversed(removed):
-            if entry.status != CANCELLED:
-                self._machine.undo(entry.operation, entry.status, entry.result)
+        for record in reversed(removed):
+            if not record.cancelled:
+                self._machine.undo(unpacked(record.operations), unpacked(record.outcomes))
+        self._requests.remove([record.request for record in removed])
         self._execute("DELETE FROM journal WHERE action_id > ?", (to,))
-        self._tip = self._opening or _EMPTY
-        if to:
-            position = self._execute(
-                "SELECT action_id, epoch, digest FROM journal WHERE action_id = ?", (to,)
-            ).get
-            self._tip = Position._make(position)
+        self._tip = self.before(to + 1) or _EMPTY
+        self._must_write = True
         return removed
 
-    def _record(self, removed: Sequence[Entry]) -> None:
+    def _record(self, removed: Sequence[Record]) -> None:
         """Write what is rolled back to `rolled-back-<epoch>.jsonl`, for whoever has to explain it."""
         if self._rolled_back_to is None:
             return
         path = self._rolled_back_to / f"rolled-back-{removed[0].epoch}.jsonl"
         try:
             with open(path, "a", encoding="utf-8", opener=private_opener) as file:
-                for entry in removed:
+                for entry in entries_of(removed):
                     file.write(json.dumps(self._in_words(entry)) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -430,7 +496,7 @@ class SqliteJournal:
             raise DiskFailed(f"the disk refused the record of what is rolled back: {error}") from error
 
     def _in_words(self, entry: Entry) -> dict[str, Any]:
-        what = self._machine.describe(entry.operation) if entry.operation else {}
+        what = {} if entry.status == CANCELLED else self._machine.describe(entry.operation)
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(entry.time_us // 1_000_000))
         return {
             "action_id": entry.action_id,

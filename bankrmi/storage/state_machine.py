@@ -1,18 +1,16 @@
 """What is replicated is anything that can do this.  `bank.accounts` is one; the tests have another.
 
 Rule 1: `apply` is deterministic: the same operations in the same order give the same results everywhere.
-Rule 2: it writes only through the given database, so that it commits and rolls back with the journal.
-        What it keeps in memory, it writes in `flush` and drops in `forget`.
+Rule 2: it keeps what changes in memory, and writes it in `flush` only, through the given database: what is on
+        the disk is the state after one record, and the journal knows which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import apsw
-
-from bankrmi.replication.entry import Scalar
 
 __all__ = ["StateMachine"]
 
@@ -26,23 +24,27 @@ class StateMachine(Protocol):
     def open(self) -> bytes:
         """Write the opening state; return bytes that identify it."""
 
-    def apply(self, operation: bytes) -> tuple[str, Scalar]:
-        """Do it, or decline: return status and result.  A declined operation changes nothing."""
+    def apply(self, operations: Sequence[Any]) -> list[Any]:
+        """Do them, one after the other, or decline; return what came of each.
 
-    def undo(self, operation: bytes, status: str, result: Scalar) -> None:
-        """Undo the newest operation not yet undone."""
+        That is the result of one that was done, and (status, result) of one that was declined, which changes
+        nothing.
+        """
+
+    def undo(self, operations: Sequence[Any], outcomes: Sequence[Any]) -> None:
+        """Undo the newest operations not yet undone, which `apply` took together."""
 
     def read(self, query: Any) -> Any:
         """Answer a question; changes nothing."""
 
     def flush(self) -> None:
-        """Write what is only in memory: a commit follows."""
+        """Write what is only in memory."""
 
     def forget(self) -> None:
-        """Drop what is only in memory: the transaction was rolled back."""
+        """Drop what is only in memory: it will be applied again."""
 
-    def describe(self, operation: bytes) -> dict[str, Any]:
+    def describe(self, operation: Any) -> dict[str, Any]:
         """Return the operation in words, for people."""
 
     def export(self) -> Iterable[tuple[Any, ...]]:
-        """Return the whole state, in a fixed order."""
+        """Return the whole state, in a fixed order; changes nothing."""

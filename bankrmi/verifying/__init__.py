@@ -6,9 +6,9 @@ Its files:
     stopped_directory  a directory that nobody uses, read without a change
     server_directory   a server's database: pages, log, journal, accounts, adopted epoch
     witness_directory  the witness's: pages, checksums, the order of the views
-    entry_check        the one check of entries: digests, requests, outcomes
+    record_check       the one check of records: digests, requests, outcomes
     model              what must come of operations: a plain dictionary
-    journal_check      a whole copy: its entries, and the accounts beside them
+    journal_check      a whole copy: its records, and the accounts beside them
     write_ahead_log    what the bytes of SQLite's log prove
     verdict            what came of it
 """

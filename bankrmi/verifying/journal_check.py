@@ -1,4 +1,4 @@
-"""Is a copy's content in itself sound?  Every entry, in one pass, replayed by a plain dictionary.
+"""Is a copy's content in itself sound?  Every record, in one pass, replayed by a plain dictionary.
 
 Rule 1: none of the bank's own deciding code is used: what an operation does, the model says.
 Rule 2: what the bank opened with need not be known: each account's opening balance follows from its first
@@ -9,13 +9,12 @@ Rule 3: the first fault found is the one told; what follows it is no news.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import chain
 
-from bankrmi.bank.accounts import DONE, described, fingerprint
-from bankrmi.replication.entry import CANCELLED, Entry, Position
+from bankrmi.bank.accounts import described, fingerprint
 from bankrmi.replication.journal import Adopted
-from bankrmi.verifying.entry_check import EntryCheck
+from bankrmi.replication.record import CANCELLED, DONE, Entry, Position, Record
 from bankrmi.verifying.model import BankModel
+from bankrmi.verifying.record_check import RecordCheck
 
 __all__ = ["Fault", "JournalCheck"]
 
@@ -27,34 +26,48 @@ class Fault(Exception):
 class JournalCheck:
     """Takes all entries in order, then judges what stands beside them."""
 
-    def __init__(self, opening: Position, balances: Mapping[int, int]) -> None:
-        """`opening` is action id 0, `balances` the accounts as they are beside the whole journal."""
+    def __init__(self, opening: Position, balances: Mapping[int, int], written_to: int) -> None:
+        """`opening` is action id 0, `balances` the accounts as they were after action id `written_to`."""
         self._accounts = balances
+        self._written_to = written_to
         self._model = BankModel({})
         self._opened_with: dict[int, int] = {}
-        self._check = EntryCheck(opening, self._model, _raise)
+        self._check = RecordCheck(opening, self._model, _raise)
+        self._compared = False
 
     @property
     def tip(self) -> Position:
         """The newest entry that was taken."""
         return self._check.tip
 
-    def take(self, entries: Iterable[Entry]) -> None:
-        """Check the next entries; raises Fault."""
-        for entry in entries:
-            self._check.take_place(entry)
-            if entry.status != CANCELLED:
-                self._meet(entry)
-            self._check.take_outcome(entry)
+    def take(self, records: Iterable[Record]) -> None:
+        """Check the next records; raises Fault."""
+        for record in records:
+            self._compare_if_written()
+            for entry in self._check.take_place(record):
+                if entry.status != CANCELLED:
+                    self._meet(entry)
+                self._check.take_outcome(entry)
 
-    def finish(self, opened_with: bytes | None, adopted: Adopted | None) -> None:
-        """Check accounts, opening ledger and adopted epoch against all that was taken; raises Fault."""
+    def _compare_if_written(self) -> None:
+        """Compare the accounts if the journal is where they were written."""
+        if self.tip.action_id != self._written_to:
+            return
+        self._compared = True
         for account, balance in self._model.values.items():
             if self._accounts.get(account) != balance:
                 raise Fault(
                     f"account {account} holds {self._accounts.get(account)}, "
-                    f"and the journal adds up to {balance}"
+                    f"and the journal adds up to {balance} at action id {self._written_to}"
                 )
+
+    def finish(self, opened_with: bytes | None, adopted: Adopted | None) -> None:
+        """Check accounts, opening ledger and adopted epoch against all that was taken; raises Fault."""
+        self._compare_if_written()
+        if not self._compared:
+            raise Fault(
+                f"the accounts are those after action id {self._written_to}, and no record ends there"
+            )
         negative = [account for account, balance in self._accounts.items() if balance < 0]
         if negative:
             raise Fault(f"account {negative[0]} holds {self._accounts[negative[0]]}, which is negative")
@@ -62,10 +75,10 @@ class JournalCheck:
             raise Fault("accounts and journal do not lead back to the ledger that the bank opened with")
         if adopted is None:
             if self.tip.action_id:
-                raise Fault(f"there are {self.tip.action_id} entries, and no epoch was ever adopted")
+                raise Fault(f"there are {self.tip.action_id} operations, and no epoch was ever adopted")
         elif adopted.epoch < max(1, self.tip.epoch) or not adopted.history:
             raise Fault(
-                f"the adopted epoch is {adopted.epoch}, older than epoch {self.tip.epoch} of the newest entry"
+                f"the adopted epoch is {adopted.epoch}, older than the newest record's {self.tip.epoch}"
             )
 
     def _meet(self, entry: Entry) -> None:
@@ -96,13 +109,15 @@ def _before_first(entry: Entry) -> int:
 
 def check_all(
     opening: Position,
-    entries: Iterable[Entry],
+    records: Iterable[Record],
     balances: Mapping[int, int],
     opened_with: bytes | None,
     adopted: Adopted | None,
+    *,
+    written_to: int,
 ) -> Position:
     """Check a whole copy at once; return its tip.  Raises Fault."""
-    check = JournalCheck(opening, balances)
-    check.take(chain(entries))
+    check = JournalCheck(opening, balances, written_to)
+    check.take(records)
     check.finish(opened_with, adopted)
     return check.tip

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-import msgpack
-
-from bankrmi.bank.accounts import DONE, INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
+from bankrmi.bank.accounts import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
 from bankrmi.bank.operations import LARGEST
-from bankrmi.replication.entry import Scalar
+from bankrmi.replication.record import DONE, Scalar
 
 __all__ = ["BankModel", "Model"]
 
@@ -25,13 +23,13 @@ class Model(Protocol):
     def values(self) -> Mapping[Any, Any]:
         """Every key with its value now."""
 
-    def apply(self, operation: bytes) -> tuple[str, Scalar]:
+    def apply(self, operation: Any) -> tuple[str, Scalar]:
         """Do it; return the status and the result that the production code must come to."""
 
-    def key(self, operation: bytes) -> Any:
+    def key(self, operation: Any) -> Any:
         """Return the key that this operation may have changed."""
 
-    def in_words(self, operation: bytes) -> str:
+    def in_words(self, operation: Any) -> str:
         """Return the operation as a person would say it."""
 
     def audit(self, values: Mapping[Any, Any]) -> Iterator[str]:
@@ -47,13 +45,14 @@ class BankModel:
         self._deposited = 0
         self._withdrawn = 0
 
-    def key(self, operation: bytes) -> Any:
+    def key(self, operation: Any) -> Any:
         """Return the account."""
-        return msgpack.unpackb(operation)[1]
+        account: int = operation[1]
+        return account
 
-    def apply(self, operation: bytes) -> tuple[str, Scalar]:
+    def apply(self, operation: Any) -> tuple[str, Scalar]:
         """Withdraw or deposit, unless the account, the money or the room for it is missing."""
-        deposit, account, amount = msgpack.unpackb(operation)
+        deposit, account, amount = operation
         balance = self.values.get(account)
         if balance is None:
             return NO_ACCOUNT, None
@@ -70,9 +69,9 @@ class BankModel:
         self.values[account] = balance
         return DONE, balance
 
-    def in_words(self, operation: bytes) -> str:
+    def in_words(self, operation: Any) -> str:
         """Return "withdraw 10 from account 2"."""
-        deposit, account, amount = msgpack.unpackb(operation)
+        deposit, account, amount = operation
         return (
             f"deposit {amount} on account {account}"
             if deposit

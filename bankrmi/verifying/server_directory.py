@@ -11,8 +11,8 @@ from pathlib import Path
 
 import apsw
 
-from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.journal import Adopted
+from bankrmi.replication.record import Position, Record
 from bankrmi.verifying.journal_check import Fault, JournalCheck
 from bankrmi.verifying.stopped_directory import opened_unchanged
 from bankrmi.verifying.verdict import Verdict
@@ -21,7 +21,7 @@ from bankrmi.verifying.write_ahead_log import read_log
 __all__ = ["DATABASE", "verify_database"]
 
 DATABASE = "bank.db"
-_FORMAT = 1
+_FORMAT = 2
 _PROGRESS_EVERY = 20_000
 
 
@@ -65,17 +65,24 @@ def _check_content(database: apsw.Connection, progress: Callable[[str], None]) -
         return "nothing yet"
     about = dict(database.execute("SELECT name, value FROM about"))
     if about.get("format") != _FORMAT:
-        raise Fault(f"it is of format {about.get('format')}, and this version reads format {_FORMAT}")
+        raise Fault(
+            f"it is of format {about.get('format')}, and this version verifies format {_FORMAT}: "
+            "a start brings it up to date"
+        )
     adopted = _adopted(about.get("adopted"))
     if adopted is not None and "opening" not in about:
         raise Fault("an epoch was adopted, and there is no opening state")
     opening = Position(0, 0, about.get("opening", b""))
-    check = JournalCheck(opening, dict(database.execute("SELECT id, balance FROM accounts")))
-    check.take(_entries(database, progress))
+    written_to = about.get("written_to")
+    if type(written_to) is not int:
+        raise Fault("it does not say up to where the accounts are written")
+    check = JournalCheck(opening, dict(database.execute("SELECT id, balance FROM accounts")), written_to)
+    check.take(_records(database, progress))
     check.finish(about.get("opened_with"), adopted)
+    _check_requests(database, written_to)
     if adopted is None:
         return "nothing yet"
-    return f"{check.tip.action_id} entries, epoch {adopted.epoch} of history {adopted.history}"
+    return f"{check.tip.action_id} operations, epoch {adopted.epoch} of history {adopted.history}"
 
 
 def _adopted(text: object) -> Adopted | None:
@@ -87,9 +94,24 @@ def _adopted(text: object) -> Adopted | None:
         raise Fault("the adopted epoch cannot be read") from error
 
 
-def _entries(database: apsw.Connection, progress: Callable[[str], None]) -> Iterator[Entry]:
+def _records(database: apsw.Connection, progress: Callable[[str], None]) -> Iterator[Record]:
     count = database.execute("SELECT count(*) FROM journal").get
     for number, row in enumerate(database.execute("SELECT * FROM journal ORDER BY action_id")):
         if number % _PROGRESS_EVERY == 0:
-            progress(f"entry {number} of {count}")
-        yield Entry._make(row)
+            progress(f"record {number} of {count}")
+        yield Record._make(row)
+
+
+def _check_requests(database: apsw.Connection, written_to: int) -> None:
+    """The index of requests has to be that of the journal up to where it is written; raises Fault."""
+    [(records,)] = database.execute("SELECT count(*) FROM journal WHERE action_id <= ?", (written_to,))
+    [(indexed, right)] = database.execute(
+        "SELECT count(*), count(journal.action_id) FROM requests LEFT JOIN journal"
+        " ON journal.action_id = requests.action_id AND journal.action_id <= ?"
+        " AND journal.session = requests.session AND journal.sequence = requests.sequence",
+        (written_to,),
+    )
+    if not records == indexed == right:
+        raise Fault(
+            f"the index of requests names {indexed}, {right} of them rightly, and the journal has {records}"
+        )

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from bankrmi.bank.accounts import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
-from bankrmi.replication.entry import CANCELLED
+from bankrmi.replication.record import CANCELLED
 from bankrmi.robustness.chaos.recorded import Failover, Fault, FaultKind, MadeCall, Outcome
 from bankrmi.robustness.chaos.report_figures import separate
 from bankrmi.robustness.chaos.roles import Lead

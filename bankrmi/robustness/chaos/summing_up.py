@@ -20,7 +20,7 @@ import apsw
 
 import bankrmi
 from bankrmi.errors import BankError
-from bankrmi.replication.entry import Entry
+from bankrmi.replication.record import Record
 from bankrmi.robustness.chaos.measures import Acknowledged, failovers, fault_counts, made_calls
 from bankrmi.robustness.chaos.recorded import (
     Environment,
@@ -126,7 +126,7 @@ def _judged(facts: RunFacts, history: History) -> _Judged:
         return _Judged(notes=("No copy could be judged: nobody knew who leads when the run ended.",))
     try:
         with read_copies([facts.directory / "data" / name for name in names], opening) as copies:
-            copies[0] = replace(copies[0], entries=_noting_epochs(copies[0].entries, epochs))
+            copies[0] = replace(copies[0], records=_noting_epochs(copies[0].records, epochs))
             verdict = judge(history.calls, copies, BankModel(opening), begin_ns=facts.finished.started_ns)
     except BankError as error:
         return _Judged(violations=(error.message,))
@@ -145,11 +145,11 @@ def _judged(facts: RunFacts, history: History) -> _Judged:
     )
 
 
-def _noting_epochs(entries: Iterable[Entry], epochs: dict[int, int]) -> Iterator[Entry]:
-    for entry in entries:
-        if entry.epoch not in epochs:
-            epochs[entry.epoch] = entry.action_id
-        yield entry
+def _noting_epochs(records: Iterable[Record], epochs: dict[int, int]) -> Iterator[Record]:
+    for record in records:
+        if record.epoch not in epochs:
+            epochs[record.epoch] = record.first_id
+        yield record
 
 
 def _checked(verdict: Verdict) -> Iterator[str]:

@@ -18,7 +18,7 @@ import apsw
 
 from bankrmi.bank.accounts import Accounts, fingerprint
 from bankrmi.errors import ConfigurationError, OperationFailed
-from bankrmi.replication.entry import Entry
+from bankrmi.replication.record import Record
 from bankrmi.robustness.checker.verdict import Copy
 from bankrmi.storage.database import open_database
 from bankrmi.storage.journal import SqliteJournal
@@ -70,7 +70,7 @@ def _copy(name: str, directory: Path, scratch: Path, ledger: Mapping[int, int], 
             f"the server of {directory} was opened with another ledger than the history says: "
             f"they are not of one run"
         )
-    return Copy(name=name, opening=opening, entries=_entries(journal, directory), values=values)
+    return Copy(name=name, opening=opening, records=_records(journal, directory), values=values)
 
 
 def _copy_files(directory: Path, scratch: Path) -> None:
@@ -89,10 +89,10 @@ def _copy_files(directory: Path, scratch: Path) -> None:
         ) from error
 
 
-def _entries(journal: SqliteJournal, directory: Path) -> Iterator[Entry]:
+def _records(journal: SqliteJournal, directory: Path) -> Iterator[Record]:
     after = 0
     try:
-        while piece := journal.entries(after, _PIECE):
+        while piece := journal.records(after, _PIECE):
             yield from piece
             after = piece[-1].action_id
     except apsw.Error as error:

@@ -5,7 +5,7 @@ Rule 1: a call is one question of one client, from its invocation to its complet
         another call of the same request.
 Rule 2: an outcome says what is known and no more. A decline is an answer. Whatever may or may not have
         happened is `Unknown`, and stays so until the journals at the end tell.
-Rule 3: operations are bytes, as the journal keeps them: what they mean is the model's business.
+Rule 3: operations are values, as the journal keeps them: what they mean is the model's business.
 Assumption: all times of one history are from one clock that never goes back (CLOCK_MONOTONIC, one machine).
 """
 
@@ -93,7 +93,7 @@ class Call:
     invoked_ns: int
     completed_ns: int | None
     request: RequestId | None
-    operations: Sequence[bytes]
+    operations: Sequence[Any]
     query: Any
     outcome: Outcome
 

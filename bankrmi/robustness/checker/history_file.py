@@ -23,7 +23,7 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
-from bankrmi.bank.accounts import packed
+from bankrmi.bank.accounts import Form, form_of
 from bankrmi.bank.operations import check_account, operation_from_wire, parse_request_id
 from bankrmi.errors import ConfigurationError, InvalidRequest
 from bankrmi.robustness.checker.history import (
@@ -82,7 +82,7 @@ class _Reader:
         self._open: dict[tuple[str, int], dict[str, Any]] = {}
         self._newest: dict[str, int] = {}  # The number of each client's newest call.
         self._clients: dict[str, Path] = {}
-        self._operations: dict[tuple[str, int, int], bytes] = {}
+        self._operations: dict[tuple[str, int, int], Form] = {}
         self._read: set[Path] = set()
 
     def history(self) -> History:
@@ -148,7 +148,7 @@ class _Reader:
         self._newest[client] = number
         kind = form["kind"]
         if kind in _CHANGES:
-            form["operations"] = self._packed(form["operations"])
+            form["operations"] = self._forms(form["operations"])
             form["request"] = parse_request_id(form["request"])
         elif kind == "balance":
             check_account(form["account"])
@@ -158,7 +158,7 @@ class _Reader:
             raise _Malformed(f"'kind' is withdraw, deposit, batch, balance or outcome, not {kind!r}")
         self._open[key] = form
 
-    def _packed(self, forms: Any) -> tuple[bytes, ...]:
+    def _forms(self, forms: Any) -> tuple[Form, ...]:
         """Return operations as the journal keeps them; most of them were met before."""
         known, operations = self._operations, []
         if type(forms) is not list or not forms:
@@ -170,7 +170,7 @@ class _Reader:
             except TypeError:
                 raise _Malformed(f"not an operation: {form!r}") from None
             if operation is None:
-                operation = known[key] = packed(operation_from_wire(form))
+                operation = known[key] = form_of(operation_from_wire(form))
             operations.append(operation)
         return tuple(operations)
 

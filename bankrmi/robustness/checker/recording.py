@@ -36,10 +36,10 @@ from pathlib import Path
 from typing import Any
 
 from bankrmi import errors
-from bankrmi.bank.accounts import DONE, INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
+from bankrmi.bank.accounts import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
 from bankrmi.bank.operations import Operation, Receipt
 from bankrmi.errors import BankError, ConfigurationError
-from bankrmi.replication.entry import CANCELLED
+from bankrmi.replication.record import CANCELLED, DONE
 from bankrmi.robustness.checker.history import (
     SHOWN,
     Answered,

@@ -1,6 +1,6 @@
 """The journal at the end, replayed with the model: is it sound in itself, and what did it come to?
 
-Rule 1: whether it is sound, `verifying.entry_check` says.
+Rule 1: whether it is sound, `verifying.record_check` says.
 Rule 2: what is kept for the verdict is small: a journal has millions of entries.
 """
 
@@ -11,20 +11,20 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any
 
-from bankrmi.replication.entry import CANCELLED, Entry, Position, Scalar
+from bankrmi.replication.record import CANCELLED, Position, Record, Scalar
 from bankrmi.robustness.checker.history import RequestId
 from bankrmi.robustness.checker.sentences import Violations
-from bankrmi.verifying.entry_check import EntryCheck
 from bankrmi.verifying.model import Model
+from bankrmi.verifying.record_check import RecordCheck
 
 __all__ = ["Replay"]
 
 
 class Replay:
-    """What every request and every read should have been told.  Give it all entries, then `finish`."""
+    """What every request and every read should have been told.  Give it all records, then `finish`."""
 
     def __init__(self, opening: Position, model: Model, violations: Violations) -> None:
-        self.operations: list[bytes] = []
+        self.operations: list[Any] = []
         self.requests: dict[RequestId, int] = {}
         """Where each request begins."""
         self._statuses: list[str] = []
@@ -33,7 +33,7 @@ class Replay:
         self._model = model
         self._opening = dict(model.values)
         self._changes: dict[Any, tuple[array[int], list[Any]]] = {}
-        self._check = EntryCheck(opening, model, violations.add)
+        self._check = RecordCheck(opening, model, violations.add)
         self._same: dict[Any, Any] = {}
 
     # -- what it came to -------------------------------------------------------------------------
@@ -70,27 +70,25 @@ class Replay:
         ids, values = self._changes[key]
         return values[bisect_right(ids, action_id) - 1]
 
-    # -- entries ---------------------------------------------------------------------------------
+    # -- records ---------------------------------------------------------------------------------
 
-    def take(self, entry: Entry) -> None:
-        """Take the next entry."""
-        same, number = self._same, len(self._statuses) + 1
-        if not self._check.take(entry):
-            self._ends[-1] = 1
-            if entry.place == 0:
-                session = same.setdefault(entry.session, entry.session)
-                self.requests.setdefault((session, entry.sequence), number)
-        self._ends.append(0)
-        operation = same.setdefault(entry.operation, entry.operation)
-        self.operations.append(operation)
-        self._statuses.append(same.setdefault(entry.status, entry.status))
-        self._results.append(entry.result)
-        if entry.status != CANCELLED:
-            self._note_change(self._model.key(operation), number)
+    def take(self, record: Record) -> None:
+        """Take the next record."""
+        same, first = self._same, len(self._statuses) + 1
+        session = same.setdefault(record.session, record.session)
+        self.requests.setdefault((session, record.sequence), first)
+        for number, entry in enumerate(self._check.take(record), first):
+            self._ends.append(0)
+            operation = same.setdefault(entry.operation, entry.operation)
+            self.operations.append(operation)
+            self._statuses.append(same.setdefault(entry.status, entry.status))
+            self._results.append(entry.result)
+            if entry.status != CANCELLED:
+                self._note_change(self._model.key(operation), number)
+        self._ends[-1] = 1
 
     def finish(self) -> None:
-        """The last entry was taken."""
-        self._ends[-1] = 1
+        """The last record was taken."""
         self._same.clear()
 
     def _note_change(self, key: Any, number: int) -> None:

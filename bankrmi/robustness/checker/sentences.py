@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bankrmi.replication.entry import CANCELLED
+from bankrmi.replication.record import CANCELLED
 from bankrmi.robustness.checker.history import SHOWN, Call, RequestId
 from bankrmi.verifying.model import Model
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from bankrmi.replication.entry import Entry, Position
+from bankrmi.replication.record import Position, Record
 from bankrmi.robustness.checker.answers import Answers, Became
 from bankrmi.robustness.checker.history import Call
 from bankrmi.robustness.checker.real_time import Times
@@ -29,11 +29,11 @@ __all__ = ["Copy", "Verdict", "judge", "unsound"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """A server's disk at the end: where its journal begins, all entries (read once), every key's value."""
+    """A server's disk at the end: where its journal begins, all records (read once), every key's value."""
 
     name: str
     opening: Position
-    entries: Iterable[Entry]
+    records: Iterable[Record]
     values: Mapping[Any, Any]
 
 
@@ -118,20 +118,20 @@ def _replay(copies: Sequence[Copy], model: Model, violations: Violations) -> Rep
             )
     replay = Replay(copies[0].opening, model, violations)
     ended: set[str] = set()
-    for action_id, row in enumerate(zip_longest(*(copy.entries for copy in copies)), 1):
-        entry = next(one for one in row if one is not None)
-        if row.count(entry) != len(row):
+    for row in zip_longest(*(copy.records for copy in copies)):
+        record = next(one for one in row if one is not None)
+        if row.count(record) != len(row):
             for copy, one in zip(copies, row, strict=True):
                 if one is None and copy.name not in ended:
                     ended.add(copy.name)
                     violations.add(
-                        f"{copy.name}'s journal ends at action id {action_id - 1}, and another goes on"
+                        f"{copy.name}'s journal ends at action id {record.first_id - 1}, and another goes on"
                     )
-                elif one is not None and one != entry:
+                elif one is not None and one != record:
                     violations.add(
-                        f"{copy.name} holds another entry at action id {action_id} than the others"
+                        f"{copy.name} holds another record at action id {record.first_id} than the others"
                     )
-        replay.take(entry)
+        replay.take(record)
     replay.finish()
     return replay
 

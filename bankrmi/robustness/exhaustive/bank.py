@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bankrmi.coordination.succession import decided
+from bankrmi.replication.effects import Decided
 from bankrmi.replication.view import View
 from bankrmi.robustness.exhaustive import client
 from bankrmi.robustness.exhaustive.forgetting import CHECKPOINTS, OTHERS_JOINING, OWN_JOINING
@@ -368,8 +369,8 @@ class Bank:
         if known is None:
             acknowledged = self._kept[after[ACKNOWLEDGED]]
             why = client.objection(token, reply, acknowledged)
-            told = tuple(sorted({*acknowledged, *getattr(reply, "entries", ())}))
-            known = self._objections[key] = (self._kept.number(told), why)
+            told = {*acknowledged, *([reply.record] if isinstance(reply, Decided) else [])}
+            known = self._objections[key] = (self._kept.number(tuple(sorted(told))), why)
         after[ACKNOWLEDGED], why = known
         if why:
             raise BrokenPromise(label, why)

@@ -7,11 +7,11 @@ Rule 2: whatever leaves a server for it is checked, heard or not.
 
 from __future__ import annotations
 
-from bankrmi.bank.accounts import packed
+from bankrmi.bank.accounts import form_of
 from bankrmi.bank.operations import Withdraw
 from bankrmi.replication.effects import Decided, IsBehind, IsStale, NotLeading, Read, Reply
-from bankrmi.replication.entry import Entry
 from bankrmi.replication.events import ReadArrived, RequestArrived
+from bankrmi.replication.record import Record, entries_of
 from bankrmi.robustness.exhaustive.disks import LEDGER
 from bankrmi.verifying.model import BankModel
 
@@ -31,7 +31,7 @@ def asked(request: int) -> RequestArrived | ReadArrived:
     """Return the event that this request is, each time that it arrives."""
     if request == READ:
         return ReadArrived(request, _ACCOUNT)
-    return RequestArrived(request, (_SESSION, request), (packed(Withdraw(_ACCOUNT, _AMOUNT)),))
+    return RequestArrived.of(request, (_SESSION, request), [form_of(Withdraw(_ACCOUNT, _AMOUNT))])
 
 
 def in_words(request: int) -> str:
@@ -44,40 +44,39 @@ def is_answer(reply: Reply) -> bool:
     return not isinstance(reply, (NotLeading, IsBehind))
 
 
-def objection(request: int, reply: Reply, acknowledged: tuple[Entry, ...]) -> str:
+def objection(request: int, reply: Reply, acknowledged: tuple[Record, ...]) -> str:
     """Return why this reply breaks a promise, given all that was acknowledged before; or nothing."""
     match reply:
         case NotLeading() | IsBehind():
             return ""
-        case Decided(entries=entries) if request != READ:
-            return _objection_to_entries(request, tuple(entries), acknowledged)
+        case Decided(record=record) if request != READ:
+            return _objection_to_record(request, record, acknowledged)
         case Read(action_id=action_id, value=value) if request == READ:
             return _objection_to_read(action_id, value, acknowledged)
         case IsStale():
-            if any(entry.sequence == request for entry in acknowledged):
+            if any(record.sequence == request for record in acknowledged):
                 return f"{_WORDS[request]} is called stale, and it was acknowledged"
             return ""
     return f"{_WORDS[request]} is answered with {reply!r}"
 
 
-def _objection_to_entries(request: int, entries: tuple[Entry, ...], acknowledged: tuple[Entry, ...]) -> str:
-    if [(entry.session, entry.sequence) for entry in entries] != [(_SESSION, request)]:
-        return f"{_WORDS[request]} is answered with the entries of another request"
+def _objection_to_record(request: int, record: Record, acknowledged: tuple[Record, ...]) -> str:
+    if record.request != (_SESSION, request):
+        return f"{_WORDS[request]} is answered with the record of another request"
     for known in acknowledged:
-        for entry in entries:
-            if known.action_id == entry.action_id and known != entry:
-                return f"two different entries were acknowledged at action id {entry.action_id}"
-            if known.sequence == entry.sequence and known != entry:
-                return f"{_WORDS[request]} was acknowledged with two outcomes"
+        if known.action_id == record.action_id and known != record:
+            return f"two different records were acknowledged at action id {record.action_id}"
+        if known.sequence == record.sequence and known != record:
+            return f"{_WORDS[request]} was acknowledged with two outcomes"
     return ""
 
 
-def _objection_to_read(action_id: int, value: object, acknowledged: tuple[Entry, ...]) -> str:
-    newest = max((entry.action_id for entry in acknowledged), default=0)
+def _objection_to_read(action_id: int, value: object, acknowledged: tuple[Record, ...]) -> str:
+    newest = max((record.action_id for record in acknowledged), default=0)
     if action_id < newest:
         return f"a read is answered at action id {action_id}; {newest} was acknowledged before it was asked"
     model = BankModel(LEDGER)
-    for entry in sorted(acknowledged):
+    for entry in entries_of(sorted(acknowledged)):
         model.apply(entry.operation)
     if value != model.values[_ACCOUNT]:
         return f"a read is answered with {value}; what was acknowledged leaves {model.values[_ACCOUNT]}"

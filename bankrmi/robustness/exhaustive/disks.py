@@ -13,12 +13,12 @@ from dataclasses import astuple
 from typing import Any, NamedTuple
 
 from bankrmi.bank.accounts import Accounts
-from bankrmi.replication.entry import Entry
 from bankrmi.replication.journal import Adopted
+from bankrmi.replication.record import Record
 from bankrmi.robustness.checker.verdict import unsound
 from bankrmi.robustness.simulator.history import copy_of
 from bankrmi.storage.database import open_in_memory
-from bankrmi.storage.journal import SqliteJournal
+from bankrmi.storage.journal import SqliteJournal, WriteBehind
 from bankrmi.verifying.model import BankModel
 
 __all__ = ["LEDGER", "Content", "Disks"]
@@ -33,7 +33,7 @@ class Content(NamedTuple):
 
     incarnation: str
     adopted: Adopted
-    entries: tuple[Entry, ...]
+    records: tuple[Record, ...]
 
 
 class Disks:
@@ -43,7 +43,6 @@ class Disks:
         self._contents: list[Content] = []
         self._live: list[SqliteJournal] = []
         self._number_of: dict[Any, int] = {}
-        self._balances: dict[tuple[Entry, ...], list[Any]] = {}
         self.broken: dict[int, str] = {}
         """What is wrong with a content, by its number."""
 
@@ -60,9 +59,9 @@ class Disks:
     def number(self, content: Content) -> int:
         """Return the number of a content; write it to a database of its own if it is new."""
         key = (content.incarnation, astuple(content.adopted))
-        number = self._number_of.get((key, content.entries))
+        number = self._number_of.get((key, content.records))
         if number is None:
-            number = self._number_of[key, content.entries] = len(self._contents)
+            number = self._number_of[key, content.records] = len(self._contents)
             self._contents.append(content)
             self._live.append(self._written(content))
             model = BankModel(LEDGER)
@@ -72,11 +71,14 @@ class Disks:
 
     def _written(self, content: Content) -> SqliteJournal:
         journal = SqliteJournal(
-            open_in_memory(), Accounts(LEDGER), new_incarnation=lambda: content.incarnation
+            open_in_memory(),
+            Accounts(LEDGER),
+            new_incarnation=lambda: content.incarnation,
+            behind=WriteBehind(records=0),  # Nothing is to be applied again when a step is taken back.
         )
         journal.open(content.adopted)
-        if content.entries:
-            journal.append(content.entries)
+        if content.records:
+            journal.append(content.records)
         journal.commit()
         return journal
 
@@ -87,7 +89,7 @@ class Disks:
             return number
         adopted = journal.adopted
         assert adopted is not None
-        written = Content(journal.incarnation, adopted, tuple(journal.entries(0, _EVERYTHING)))
+        written = Content(journal.incarnation, adopted, tuple(journal.records(0, _EVERYTHING)))
         state = list(journal.export())
         journal.discard()
         after = self.number(written)

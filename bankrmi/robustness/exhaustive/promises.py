@@ -48,11 +48,11 @@ class Promises:
             name = NAMES[server.place]
             content = self._servers.disks[server.disk]
             if view.names(name, content.incarnation):
-                for entry in self._servers.kept[state[ACKNOWLEDGED]]:
-                    if content.entries[entry.action_id - 1 : entry.action_id] != (entry,):
+                for record in self._servers.kept[state[ACKNOWLEDGED]]:
+                    if record not in content.records:
                         return (
-                            f"{name} is in sync in epoch {view.epoch}, and the acknowledged entry at action "
-                            f"id {entry.action_id} is missing from its disk"
+                            f"{name} is in sync in epoch {view.epoch}, and the acknowledged record at action "
+                            f"id {record.action_id} is missing from its disk"
                         )
             if glance.leads >= 0:
                 led: View = self._servers.kept[glance.leads]

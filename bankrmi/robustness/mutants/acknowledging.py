@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from bankrmi.replication import joining
 from bankrmi.replication.correspondence import Correspondence
 from bankrmi.replication.effects import Commit, Effect, Reply
-from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.events import Event, OutcomeAsked, ReadArrived, RequestArrived
 from bankrmi.replication.journal import Journal
 from bankrmi.replication.messages import Acknowledged, Checkpoint
 from bankrmi.replication.primary import Primary
 from bankrmi.replication.reading import Reads
+from bankrmi.replication.record import Position, Record
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.standby import Standby
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
@@ -72,17 +72,16 @@ def _keep_what_is_known_acknowledged(self: Correspondence, message: Checkpoint) 
 
 def _shorten(self: Standby, message: Checkpoint) -> None:
     _bring_in(self, message)
-    through = message.previous.action_id + len(message.entries)
-    if self.replica.journal.tip.action_id > through:
-        self._roll_back(through, "the primary's message ends here")
+    if self.replica.journal.tip.action_id > message.through:
+        self._roll_back(message.through, "the primary's message ends here")
 
 
 def _holds_that_id(self: Standby, position: Position) -> bool:
     return position.action_id <= self.replica.journal.tip.action_id
 
 
-def _without_known_ids(self: Standby, entries: Sequence[Entry]) -> list[Entry]:
-    return [entry for entry in entries if entry.action_id > self.replica.journal.tip.action_id]
+def _without_known_ids(self: Standby, records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if record.first_id > self.replica.journal.tip.action_id]
 
 
 def _newest_common_id(journal: Journal, tail: list[Position]) -> int | None:

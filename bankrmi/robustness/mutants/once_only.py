@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from bankrmi.bank.accounts import DONE
 from bankrmi.replication.effects import Reply
-from bankrmi.replication.entry import Entry
 from bankrmi.replication.events import OutcomeAsked, RequestArrived
 from bankrmi.replication.primary import Primary
+from bankrmi.replication.record import DONE, Record
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.view import View
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
-from bankrmi.storage import journal as storage
 from bankrmi.storage.database import DiskFailed
 from bankrmi.storage.journal import SqliteJournal
+from bankrmi.storage.request_index import RequestIndex
 
 __all__ = ["MUTANTS"]
 
@@ -30,26 +29,26 @@ def _begin_as_if_new(self: Primary, replica: Replica, view: View) -> None:
     _inherited[self] = self.base.action_id
 
 
-def _recorded(self: Primary, event: RequestArrived | OutcomeAsked) -> list[Entry]:
+def _recorded(self: Primary, event: RequestArrived | OutcomeAsked) -> Record | None:
     return self.replica.journal.recorded(*event.request)
 
 
 def _decided_by_us(self: Primary, event: RequestArrived | OutcomeAsked) -> _Decided | None:
     recorded = _recorded(self, event)
-    if recorded and recorded[-1].action_id <= _inherited[self]:
+    if recorded is not None and recorded.action_id <= _inherited[self]:
         return None
     return _decided_before(self, event)
 
 
 def _done_before(self: Primary, event: RequestArrived | OutcomeAsked) -> _Decided | None:
     recorded = _recorded(self, event)
-    if recorded and all(entry.status != DONE for entry in recorded):
+    if recorded is not None and all(entry.status != DONE for entry in recorded.entries()):
         return None
     return _decided_before(self, event)
 
 
 def _never_stale(self: Primary, event: RequestArrived | OutcomeAsked) -> _Decided | None:
-    return _decided_before(self, event) if _recorded(self, event) else None
+    return _decided_before(self, event) if _recorded(self, event) is not None else None
 
 
 def _commit_again(self: SqliteJournal) -> None:
@@ -60,11 +59,16 @@ def _commit_again(self: SqliteJournal) -> None:
         self._open_transaction = False
 
 
+def _add_any(self: RequestIndex, session: str, sequence: int, action_id: int) -> None:
+    self._unwritten[session, sequence] = action_id
+    self._newest[session] = max(sequence, self._newest.get(session, 0))
+
+
 _begin = Primary.__init__
 _decided_before = Primary._decided_before
 _commit = SqliteJournal.commit
 
-_ids_are_not_unique = Patch(storage, "_TABLES", storage._TABLES.replace("UNIQUE ", ""))
+_ids_are_not_unique = Patch(RequestIndex, "add", _add_any)
 """The index is a second memory of request ids."""
 
 MUTANTS = (

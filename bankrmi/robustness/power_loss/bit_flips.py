@@ -19,9 +19,10 @@ from typing import Any
 
 import apsw
 
-from bankrmi.bank.accounts import Accounts, packed
+from bankrmi.bank.accounts import Accounts, Form, form_of
 from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.replication.journal import Adopted
+from bankrmi.replication.record import packed
 from bankrmi.storage.database import open_database
 from bankrmi.storage.journal import SqliteJournal
 from bankrmi.verifying.server_directory import DATABASE, verify_database
@@ -57,12 +58,12 @@ def make_files(folder: Path, *, stopped: bool, seed: str) -> dict[str, bytes]:
     chance = random.Random(f"{seed}/content")
     for number in range(1, _REQUESTS + 1):
         work = [
-            packed(
+            form_of(
                 chance.choice((Deposit, Withdraw))(chance.randint(1, _ACCOUNTS + 5), chance.randint(0, 400))
             )
             for _ in range(chance.choice((1, 1, 10)))
         ]
-        journal.decide(1, (f"session{number % 5}", number), work, number)
+        journal.decide(1, (f"session{number % 5}", number), len(work), packed(work), number)
         journal.commit()
         if number == _REQUESTS // 2:
             journal.database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
@@ -73,9 +74,9 @@ def make_files(folder: Path, *, stopped: bool, seed: str) -> dict[str, bytes]:
     return files
 
 
-def _operation(chance: random.Random) -> bytes:
+def _operation(chance: random.Random) -> Form:
     kind = chance.choice((Deposit, Withdraw))
-    return packed(kind(chance.randint(1, _ACCOUNTS + 5), chance.randint(0, 400)))
+    return form_of(kind(chance.randint(1, _ACCOUNTS + 5), chance.randint(0, 400)))
 
 
 def flip_bits(
@@ -103,7 +104,7 @@ class _Content:
     """Everything that can be read."""
 
     about: tuple[Any, ...]
-    entries: tuple[Any, ...]
+    records: tuple[Any, ...]
     balances: tuple[tuple[int, int], ...]
     looked_up: tuple[Any, ...]
 
@@ -116,11 +117,11 @@ def _judge(result: Flips, files: dict[str, bytes], truth: _Content, where: str) 
         outcome = DETECTED
     elif found == truth:
         outcome = HARMLESS
-    elif file != DATABASE and found.entries == truth.entries[: len(found.entries)]:
+    elif file != DATABASE and found.records == truth.records[: len(found.records)]:
         outcome = SHORTER if told else NEWEST
-        missing = truth.entries[len(found.entries) :]
-        if outcome is NEWEST and len({(entry.session, entry.sequence) for entry in missing}) > 1:
-            result.violations.append(f"{where}: {len(missing)} entries are missing, and verify says nothing")
+        missing = truth.records[len(found.records) :]
+        if outcome is NEWEST and len(missing) > 1:
+            result.violations.append(f"{where}: {len(missing)} records are missing, and verify says nothing")
     else:
         outcome = WRONG
         result.violations.append(f"{where}: {outcome}")
@@ -157,11 +158,11 @@ def _read(files: dict[str, bytes]) -> _Content | str:
 
 
 def _content(journal: SqliteJournal) -> _Content:
-    entries = journal.entries(0, 1 << 62)
-    sessions = sorted({entry.session for entry in entries})
+    records = journal.records(0, 1 << 62)
+    sessions = sorted({record.session for record in records})
     return _Content(
         about=(journal.incarnation, journal.adopted, journal.position(0), journal.opened_with),
-        entries=tuple(entries),
+        records=tuple(records),
         balances=tuple(journal.export()),
         looked_up=tuple(
             (session, journal.newest(session), journal.recorded(session, journal.newest(session) or 0))

@@ -19,11 +19,11 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from bankrmi.bank.accounts import packed
+from bankrmi.bank.accounts import form_of
 from bankrmi.bank.operations import Deposit
 from bankrmi.config import Configuration
 from bankrmi.coordination.view_store import ViewStore
-from bankrmi.replication.entry import Entry, Position
+from bankrmi.replication.record import Position, Record, packed
 from bankrmi.replication.view import View
 from bankrmi.robustness.power_loss.operations import Told, ToldEntry, ToldEpoch, ToldView
 from bankrmi.robustness.power_loss.reference import Reference
@@ -38,10 +38,10 @@ __all__ = ["FOREIGN_HISTORY", "Removed", "ServerJudge", "WitnessJudge", "rolled_
 
 FOREIGN_HISTORY = "of-another-bank"
 
-_ALL_ENTRIES = "SELECT * FROM journal ORDER BY action_id"
+_ALL_RECORDS = "SELECT * FROM journal ORDER BY action_id"
 
 Row = tuple[Any, ...]
-"""An entry as SQLite gives it: there are many, and to compare them no more is needed."""
+"""A record as SQLite gives it: there are many, and to compare them no more is needed."""
 
 Removed = tuple[int, str]
 """Action id and digest of an entry that was rolled back."""
@@ -116,10 +116,10 @@ class ServerJudge:
                 journal = directory.open_journal()
                 try:
                     remove_leftovers(directory.path)
-                    entries = list(journal.database.execute(_ALL_ENTRIES))
-                    self._check_told(journal, entries, told)
-                    self._check_content(journal, entries)
-                    _check_kept(directory.path, journal, entries, removed, foreign=self._foreign)
+                    rows = list(journal.database.execute(_ALL_RECORDS))
+                    self._check_told(journal, rows, told)
+                    self._check_content(journal, rows)
+                    _check_kept(directory.path, journal, rows, removed, foreign=self._foreign)
                     if thorough:
                         _write(journal)
                 finally:
@@ -134,7 +134,7 @@ class ServerJudge:
             return f"it cannot be opened: {type(error).__name__}: {error}"
         return None
 
-    def _check_told(self, journal: SqliteJournal, entries: Sequence[Row], told: Sequence[Told]) -> None:
+    def _check_told(self, journal: SqliteJournal, rows: Sequence[Row], told: Sequence[Told]) -> None:
         reference, adopted = self._reference, journal.adopted
         newest = epoch = 0
         for each in told:
@@ -144,33 +144,38 @@ class ServerJudge:
                 epoch = max(epoch, each.epoch)
         if epoch and (adopted is None or adopted.history != reference.history or adopted.epoch < epoch):
             raise Fault(f"it acted in epoch {epoch}, and has adopted {adopted}")
-        if newest > len(entries):
-            raise Fault(f"it told of action id {newest}, and ends at {len(entries)}")
-        if newest and entries[newest - 1] != reference.entries[newest - 1]:
-            raise Fault(f"at action id {newest} there is another entry than it told of")
+        if newest > journal.tip.action_id:
+            raise Fault(f"it told of action id {newest}, and ends at {journal.tip.action_id}")
+        if newest and _digests(rows)[newest] != reference.digests[newest]:
+            raise Fault(f"at action id {newest} there is another record than it told of")
 
-    def _check_content(self, journal: SqliteJournal, entries: list[Row]) -> None:
+    def _check_content(self, journal: SqliteJournal, rows: list[Row]) -> None:
         if journal.database.pragma("checksum_verification") != "1":
             raise Fault("its pages have no checksums")
         balances = dict(journal.export())
-        if not entries and journal.adopted is None:
+        if not rows and journal.adopted is None:
             return
-        known = self._reference.balances_after(entries)
+        known = self._reference.balances_after(rows)
         if known is not None:
             if balances != known:
-                raise Fault(f"the accounts are not what the {len(entries)} entries add up to")
+                raise Fault(f"the accounts are not what the {len(rows)} records add up to")
             return
         opening = journal.position(0)
         assert opening is not None
         check_all(
-            Position(*opening), map(Entry._make, entries), balances, journal.opened_with, journal.adopted
+            Position(*opening),
+            map(Record._make, rows),
+            balances,
+            journal.opened_with,
+            journal.adopted,
+            written_to=journal.tip.action_id,
         )
 
 
 def _check_kept(
     directory: Path,
     journal: SqliteJournal,
-    entries: Sequence[Row],
+    rows: Sequence[Row],
     removed: Sequence[Removed],
     *,
     foreign: bool,
@@ -180,14 +185,23 @@ def _check_kept(
     if leftovers:
         raise Fault(f"{leftovers[0]} is left behind, and nobody will ever remove it")
     recorded = set(rolled_back({file.name: file.read_bytes() for file in directory.glob("rolled-back-*")}))
+    held = _digests(rows)
     for action_id, digest in removed:
-        held = action_id <= len(entries) and entries[action_id - 1][-1].hex() == digest
-        if not held and (action_id, digest) not in recorded:
+        if held.get(action_id) != bytes.fromhex(digest) and (action_id, digest) not in recorded:
             raise Fault(f"action id {action_id} was rolled back, and is not on record")
     if foreign and (journal.adopted is None or journal.adopted.history != FOREIGN_HISTORY):
         kept = list(directory.glob("replaced-*.db"))
         if not kept or not verify_database(kept[0]).sound:
             raise Fault("the database of another bank was replaced, and is not kept")
+
+
+def _digests(rows: Sequence[Row]) -> dict[int, bytes]:
+    """Return the digest of the record that holds an operation, by action id."""
+    return {
+        action_id: record.digest
+        for record in map(Record._make, rows)
+        for action_id in range(record.first_id, record.action_id + 1)
+    }
 
 
 def rolled_back(records: Mapping[str, bytes]) -> list[Removed]:
@@ -205,7 +219,8 @@ def rolled_back(records: Mapping[str, bytes]) -> list[Removed]:
 def _write(journal: SqliteJournal) -> None:
     """Go on: one more request, committed."""
     if journal.adopted is not None:
-        journal.decide(journal.adopted.epoch, ("after-the-power-loss", 1), [packed(Deposit(1, 1))], 1)
+        operations = packed([form_of(Deposit(1, 1))])
+        journal.decide(journal.adopted.epoch, ("after-the-power-loss", 1), 1, operations, 1)
         journal.commit()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from bankrmi.bank.accounts import Accounts, described
 from bankrmi.errors import BrokenInvariant
-from bankrmi.replication.entry import Entry, Position
+from bankrmi.replication.record import DONE, Position, Record
 from bankrmi.robustness.power_loss.states import State
 from bankrmi.server.data_directory import DATABASE
 from bankrmi.storage.database import open_database
@@ -25,38 +25,41 @@ _KEPT_EVERY = 200
 
 
 class Reference:
-    """Entries in order, and what the accounts hold after any of them."""
+    """Records in order, and what the accounts hold after any of them."""
 
-    def __init__(self, history: str, entries: Sequence[Entry], opening: Mapping[int, int]) -> None:
+    def __init__(self, history: str, records: Sequence[Record], opening: Mapping[int, int]) -> None:
         self.history = history
-        self.entries = list(entries)
+        self.records = list(records)
+        self.digests: dict[int, bytes] = {}
+        """Of the record that holds an operation, by action id."""
         self._kept: list[dict[int, int]] = [dict(opening)]
         balances = dict(opening)
-        for entry in entries:
-            _follow(balances, entry)
-            if entry.action_id % _KEPT_EVERY == 0:
+        for number, record in enumerate(records, 1):
+            self.digests.update(dict.fromkeys(range(record.first_id, record.action_id + 1), record.digest))
+            _follow(balances, record)
+            if number % _KEPT_EVERY == 0:
                 self._kept.append(dict(balances))
 
     def holds(self, action_id: int, digest: bytes | None) -> bool:
-        """Whether there is such an entry (with this digest, if one is given)."""
-        if not 0 < action_id <= len(self.entries):
-            return False
-        return digest is None or self.entries[action_id - 1].digest == digest
+        """Whether there is such an operation (in a record with this digest, if one is given)."""
+        held = self.digests.get(action_id)
+        return held is not None and digest in (None, held)
 
-    def balances_after(self, entries: list[tuple[Any, ...]]) -> dict[int, int] | None:
-        """Return what the accounts hold after these entries; None if they are not a beginning of ours."""
-        if self.entries[: len(entries)] != entries:
+    def balances_after(self, rows: list[tuple[Any, ...]]) -> dict[int, int] | None:
+        """Return what the accounts hold after these records; None if they are not a beginning of ours."""
+        if self.records[: len(rows)] != rows:
             return None
-        kept = len(entries) // _KEPT_EVERY
+        kept = len(rows) // _KEPT_EVERY
         balances = dict(self._kept[kept])
-        for entry in self.entries[kept * _KEPT_EVERY : len(entries)]:
-            _follow(balances, entry)
+        for record in self.records[kept * _KEPT_EVERY : len(rows)]:
+            _follow(balances, record)
         return balances
 
 
-def _follow(balances: dict[int, int], entry: Entry) -> None:
-    if entry.status == "done" and isinstance(entry.result, int):
-        balances[described(entry.operation)["account"]] = entry.result
+def _follow(balances: dict[int, int], record: Record) -> None:
+    for entry in record.entries():
+        if entry.status == DONE and isinstance(entry.result, int):
+            balances[described(entry.operation)["account"]] = entry.result
 
 
 def read_reference(end: State, server: str, ledger: Mapping[int, int], told: Mapping[str, int]) -> Reference:
@@ -68,17 +71,24 @@ def read_reference(end: State, server: str, ledger: Mapping[int, int], told: Map
         database = open_database(Path(scratch) / DATABASE)
         journal = SqliteJournal(database, Accounts({}), new_incarnation=lambda: "none")
         try:
-            entries, adopted, opening = journal.entries(0, 1 << 62), journal.adopted, journal.position(0)
+            records, adopted, opening = journal.records(0, 1 << 62), journal.adopted, journal.position(0)
             assert adopted is not None
             assert opening is not None
-            check_all(Position(*opening), entries, dict(journal.export()), journal.opened_with, adopted)
+            check_all(
+                Position(*opening),
+                records,
+                dict(journal.export()),
+                journal.opened_with,
+                adopted,
+                written_to=journal.tip.action_id,
+            )
         finally:
             journal.close()
-    newest = {f"{entry.session}:{entry.sequence}": entry.action_id for entry in entries}
+    newest = {f"{record.session}:{record.sequence}": record.action_id for record in records}
     for request_id, action_id in told.items():
         if newest.get(request_id) != action_id:
             raise BrokenInvariant(
                 f"{request_id} was answered with action id {action_id}, and the journal has it at "
                 f"{newest.get(request_id)}"
             )
-    return Reference(adopted.history, entries, ledger)
+    return Reference(adopted.history, records, ledger)

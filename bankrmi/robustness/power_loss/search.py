@@ -136,7 +136,7 @@ def reference_of(story: Story, ledger: Mapping[int, int]) -> Reference:
         read_reference(end_of(disk.operations), disk.name, ledger, story.told)
         for disk in {disk.name: disk for disk in story.disks if not disk.is_witness}.values()
     ]
-    assert all(each.entries == found[0].entries for each in found), "the servers do not agree at the end"
+    assert all(each.records == found[0].records for each in found), "the servers do not agree at the end"
     return found[0]
 
 

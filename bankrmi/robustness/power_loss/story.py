@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from bankrmi.bank.accounts import Accounts, packed
+from bankrmi.bank.accounts import Accounts, form_of
 from bankrmi.bank.operations import Deposit
 from bankrmi.errors import BrokenInvariant, OperationFailed
 from bankrmi.replication.journal import Adopted
+from bankrmi.replication.record import packed
 from bankrmi.robustness.power_loss.disk import intervals
 from bankrmi.robustness.power_loss.judge import FOREIGN_HISTORY
 from bankrmi.robustness.power_loss.load import LEDGER, Load
@@ -316,6 +317,6 @@ def _make_foreign(path: Path) -> None:
         open_database(path), Accounts({1: 100, 2: 200}), new_incarnation=lambda: "another-disk"
     )
     journal.open(Adopted(history=FOREIGN_HISTORY, epoch=1, primary="s1", start_id="another"))
-    journal.decide(1, ("another", 1), [packed(Deposit(1, 5))] * 50, 1)
+    journal.decide(1, ("another", 1), 50, packed([form_of(Deposit(1, 5))] * 50), 1)
     journal.commit()
     journal.close()

@@ -21,7 +21,7 @@ class Asked:
     floor: int  # The highest action id that any client had been told when this call was invoked.
     seen: int  # The highest that this client had been told.
     request: tuple[str, int] | None
-    operations: Sequence[bytes] = ()
+    operations: Sequence[Any] = ()
     query: Any = None
     reply: Reply = None
     error: BankError | None = None

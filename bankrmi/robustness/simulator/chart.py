@@ -75,16 +75,15 @@ def _in_words(detail: Any) -> str:
 def described(what: Any) -> str:
     """Return a few words for anything that servers, clients and the witness say."""
     match what:
-        case RequestArrived(request=request, operations=operations):
-            return f"request {_id(request)}, {_count(len(operations), 'operation')}"
+        case RequestArrived(request=request, count=count):
+            return f"request {_id(request)}, {_count(count, 'operation')}"
         case OutcomeAsked(request=request):
             return f"outcome of {_id(request)}?"
         case ReadArrived(query=query):
             return f"read {query}"
-        case Decided(entries=entries):
-            first, last = entries[0].action_id, entries[-1].action_id
-            request = (entries[0].session, entries[0].sequence)
-            return f"decided {_id(request)}: {entries[0].status}, {range_in_words(first, last)}"
+        case Decided(record=record):
+            ids = range_in_words(record.first_id, record.action_id)
+            return f"decided {_id(record.request)}: {record.entries()[0].status}, {ids}"
         case Read(action_id=action_id, value=value):
             return f"it is {value}, at {action_id}"
         case NotLeading(primary=primary):

@@ -336,7 +336,7 @@ class SimulatedClient:
             return ReadArrived(attempt, asked.query, self.seen)
         if not asked.operations:
             return OutcomeAsked(attempt, asked.request, self.seen, self.name)
-        return RequestArrived(attempt, asked.request, asked.operations, self.seen, self.name)
+        return RequestArrived.of(attempt, asked.request, asked.operations, self.seen, self.name)
 
     def connection_lost(self, server: str) -> None:
         """The server's process died."""
@@ -401,7 +401,7 @@ class SimulatedClient:
         asked.completed_ms = self.simulation.world.now_ms
         asked.reply, asked.error = value, error
         if isinstance(value, Decided):
-            self._saw(value.history, value.entries[-1].action_id)
+            self._saw(value.history, value.record.action_id)
         elif isinstance(value, Read):
             self._saw(value.history, value.action_id)
         if error is not None and asked.operations and not self._stubborn:

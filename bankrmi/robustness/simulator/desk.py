@@ -6,7 +6,7 @@ Rule: it is reckoned here once more that no request waits twice, that the budget
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bankrmi.errors import Busy, InvalidRequest
@@ -82,9 +82,8 @@ class Desk:
             return
         try:
             match event:
-                case RequestArrived(request=request, operations=operations, seen=seen):
-                    count = len(operations) * self._weight
-                    self._admission.request(attempt, request, lambda: list(operations), count, seen)
+                case RequestArrived(request=request, operations=operations, count=count, seen=seen):
+                    self._admission.request(attempt, request, lambda: operations, count * self._weight, seen)
                 case OutcomeAsked(request=request, seen=seen):
                     self._admission.outcome(attempt, request, seen)
                 case ReadArrived(query=query, seen=seen):
@@ -97,8 +96,8 @@ class Desk:
 
     def _take(self, event: Event) -> None:
         match event:
-            case RequestArrived(token=waiting, request=request, operations=operations, caller=caller):
-                count = len(operations) * self._weight
+            case RequestArrived(token=waiting, request=request, count=count, caller=caller):
+                event = replace(event, count=count // self._weight)  # Each of which stands for many.
                 self._check_entered(waiting, ("request", *request), cost_of(count))
                 self._check_rate(caller, count)
             case OutcomeAsked(token=waiting, request=request, caller=caller):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bankrmi.bank.accounts import Accounts
 from bankrmi.errors import BankError, NotPrimary
-from bankrmi.replication.entry import CANCELLED
+from bankrmi.replication.record import CANCELLED, entries_of
 from bankrmi.rmi.turn import Line
 from bankrmi.robustness.simulator.failure import Failure
 
@@ -146,7 +146,8 @@ class Exporter:
             )
         if action_id < self._reckoned_to:
             self._model, self._reckoned_to = self._simulation.workload.model(), 0
-        for entry in export.server.journal.entries(self._reckoned_to, action_id - self._reckoned_to):
+        records = export.server.journal.records(self._reckoned_to, action_id - self._reckoned_to)
+        for entry in entries_of(records):
             if entry.action_id <= action_id and entry.status != CANCELLED:
                 self._model.apply(entry.operation)
         self._reckoned_to = action_id

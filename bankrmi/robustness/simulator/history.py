@@ -43,7 +43,8 @@ def _ns(simulated_ms: float) -> int:
 
 def _outcome(asked: Asked) -> Outcome:
     match asked.reply:
-        case Decided(history=history, entries=entries):
+        case Decided(history=history, record=record):
+            entries = record.entries()
             return Answered(history, tuple(Result(one.action_id, one.status, one.result) for one in entries))
         case Read(history=history, action_id=action_id, value=value):
             return Answered(history, (Result(action_id, SHOWN, value),))
@@ -55,4 +56,4 @@ def copy_of(name: str, journal: SqliteJournal, model: Model) -> Copy:
     opening = journal.position(0)
     assert opening is not None, f"{name} was never opened"
     values = {key: journal.read(key) for key in model.values}
-    return Copy(name=name, opening=opening, entries=journal.entries(0, _ALL), values=values)
+    return Copy(name=name, opening=opening, records=journal.records(0, _ALL), values=values)

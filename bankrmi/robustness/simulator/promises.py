@@ -3,9 +3,9 @@
 After every step and every commit of a server, and whenever an answer leaves one:
 
 - two servers can never acknowledge at the same moment; one process leads an epoch;
-- what was acknowledged is in the journal of every server that the view names, and is never another entry;
+- what was acknowledged is in the journal of every server that the view names, and is never anything else;
 - no request is decided twice, or after a newer one of its session;
-- every entry is what a plain model comes to, and so are the accounts;
+- every operation comes to what a plain model comes to, and so are the accounts;
 - an epoch that was adopted durably is never forgotten by the disk that adopted it.
 
 Rule 1: what an answer rests on counts as acknowledged when the answer leaves, be it a decline, a read, or the
@@ -18,9 +18,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bankrmi.replication.effects import Decided, IsStale, Read, Reply
-from bankrmi.replication.entry import Entry, Position
+from bankrmi.replication.record import Position, Record
 from bankrmi.robustness.simulator.failure import Failure
-from bankrmi.verifying.entry_check import EntryCheck
+from bankrmi.verifying.record_check import RecordCheck
 
 if TYPE_CHECKING:
     from bankrmi.robustness.simulator.server import SimulatedServer
@@ -36,8 +36,8 @@ class Promises:
         self._simulation = simulation
         self._leaders: dict[tuple[str, int], str] = {}  # By history and epoch.
         self._model = simulation.workload.model()
-        self._entries: EntryCheck | None = None
-        self.acknowledged: list[bytes] = []  # Digests; action id 1 comes first.
+        self._records: RecordCheck | None = None
+        self.acknowledged: list[bytes] = []  # Digests of records, by operation; action id 1 comes first.
         self.newest = Position(0, 0, b"")
 
     # -- what happened ---------------------------------------------------------------------------
@@ -73,15 +73,14 @@ class Promises:
     def answered(self, server: SimulatedServer, request: tuple[str, int] | None, reply: Reply) -> None:
         """An answer leaves a server: from here on, what it rests on is acknowledged."""
         match reply:
-            case Decided(entries=entries):
-                for entry in entries:
-                    self._check_is_acknowledged(entry)
-                self._acknowledge(server, entries[-1].position)
+            case Decided(record=record):
+                self._check_is_acknowledged(record)
+                self._acknowledge(server, record.position)
             case Read(action_id=action_id):
                 self.shown(server, action_id)
             case IsStale(newest_sequence=newest) if request is not None:
                 recorded = server.journal.recorded(request[0], newest)
-                self._acknowledge(server, recorded[-1].position if recorded else None)
+                self._acknowledge(server, recorded.position if recorded is not None else None)
 
     def shown(self, server: SimulatedServer, action_id: int) -> None:
         """A server shows the state at this action id."""
@@ -90,32 +89,34 @@ class Promises:
 
     # -- what must hold --------------------------------------------------------------------------
 
-    def _check_is_acknowledged(self, entry: Entry) -> None:
-        known = self.acknowledged[entry.action_id - 1 : entry.action_id]
-        if known and known[0] != entry.digest:
-            raise Failure("safety", f"two different entries were acknowledged at action id {entry.action_id}")
+    def _check_is_acknowledged(self, record: Record) -> None:
+        known = self.acknowledged[record.first_id - 1 : record.action_id]
+        if any(digest != record.digest for digest in known):
+            raise Failure(
+                "safety", f"two different records were acknowledged at action id {record.action_id}"
+            )
 
     def _acknowledge(self, server: SimulatedServer, position: Position | None) -> None:
         if position is None:
             raise Failure("safety", f"{server.name} answered from what is not in its own journal")
         if position.action_id <= self.newest.action_id:
             return
-        for entry in server.journal.entries(self.newest.action_id, position.action_id):
-            if entry.action_id <= position.action_id:
-                self.acknowledged.append(entry.digest)
-                self._check_entry(server, entry)
+        for record in server.journal.records(self.newest.action_id, position.action_id):
+            if record.action_id <= position.action_id:
+                self.acknowledged += [record.digest] * record.operation_count
+                self._check_record(server, record)
         self.newest = position
         self.view_changed()
         for other in self._simulation.servers.values():
             self._check_state(other)
 
-    def _check_entry(self, server: SimulatedServer, entry: Entry) -> None:
-        """The entry has to follow from all that was acknowledged before, and say what a plain model says."""
-        if self._entries is None:
+    def _check_record(self, server: SimulatedServer, record: Record) -> None:
+        """The record has to follow from all that was acknowledged before, and say what a plain model says."""
+        if self._records is None:
             opening = server.journal.position(0)
-            assert opening is not None, "an entry was acknowledged by a server that was never opened"
-            self._entries = EntryCheck(opening, self._model, _broken)
-        self._entries.take(entry)
+            assert opening is not None, "a record was acknowledged by a server that was never opened"
+            self._records = RecordCheck(opening, self._model, _broken)
+        self._records.take(record)
 
     def _check_state(self, server: SimulatedServer) -> None:
         """Compare the accounts of a copy that holds just what is acknowledged."""
@@ -137,7 +138,7 @@ class Promises:
         if server.journal.position(self.newest.action_id) != self.newest:
             raise Failure(
                 "safety",
-                f"{server.name} is in sync in epoch {view.epoch}, and the acknowledged entry at action id "
+                f"{server.name} is in sync in epoch {view.epoch}, and what was acknowledged at action id "
                 f"{self.newest.action_id} is missing from its journal",
             )
 

@@ -260,7 +260,7 @@ class Simulation:
         """A client was told something."""
         reply = asked.reply
         if isinstance(reply, Decided):
-            self.told = max(self.told, reply.entries[-1].action_id)
+            self.told = max(self.told, reply.record.action_id)
         elif isinstance(reply, Read):
             self.told = max(self.told, reply.action_id)
 
@@ -268,10 +268,10 @@ class Simulation:
 
     def _final_verdict(self, survivors: Sequence[SimulatedServer]) -> None:
         first, *others = [server.journal for server in survivors]
-        entries = first.entries(0, 1_000_000)
+        held = [one.digest for one in first.records(0, 1_000_000) for _ in range(one.operation_count)]
         for action_id, digest in enumerate(self.promises.acknowledged, 1):
-            if action_id > len(entries) or entries[action_id - 1].digest != digest:
-                raise Failure("safety", f"the acknowledged entry at action id {action_id} is gone")
+            if action_id > len(held) or held[action_id - 1] != digest:
+                raise Failure("safety", f"the acknowledged operation at action id {action_id} is gone")
         state = list(first.export())
         if any(list(other.export()) != state for other in others):
             raise Failure("safety", "equal journals add up to different states")

@@ -28,7 +28,6 @@ from bankrmi.replication.effects import (
     Send,
     Stop,
 )
-from bankrmi.replication.entry import size_of
 from bankrmi.replication.events import (
     AnswerArrived,
     CallersGone,
@@ -51,6 +50,7 @@ from bankrmi.replication.events import (
     ViewRead,
 )
 from bankrmi.replication.messages import Checkpoint
+from bankrmi.replication.record import size_of
 from bankrmi.replication.settings import Settings
 
 __all__ = ["ONE_ENTRY_BYTES", "Work", "longest_request_ms"]
@@ -70,9 +70,9 @@ BYTE_MS = 1e-6
 """Of any message that is read: each value in it, and each byte."""
 
 OPERATION_ELEMENTS = 4
-ENTRY_ELEMENTS = 10
-ENTRY_BYTES = 120
-"""Values in a request for an operation, and in a checkpoint for an entry; bytes of a usual one there."""
+RECORD_ELEMENTS = 10
+RECORD_BYTES = 120
+"""Values in a request for an operation, and in a checkpoint for a record; bytes of a usual one there."""
 
 PACKED_MS = 0.0008
 DECIDED_MS = 0.006
@@ -110,9 +110,8 @@ class Work:
         if not self.weight:
             return 0.0
         match event:
-            case RequestArrived(operations=operations):
-                count = len(operations)
-                read_ms = _read_ms(count * OPERATION_ELEMENTS, sum(map(len, operations)))
+            case RequestArrived(operations=operations, count=count):
+                read_ms = _read_ms(count * OPERATION_ELEMENTS, len(operations))
                 return CALL_MS + self.weight * (read_ms + count * PACKED_MS)
             case _:
                 return CALL_MS
@@ -126,9 +125,10 @@ class Work:
 
     def _event_ms(self, event: Event) -> float:
         match event:
-            case MessageArrived(message=Checkpoint(entries=entries)):
-                read_ms = _read_ms(len(entries) * ENTRY_ELEMENTS, sum(map(size_of, entries)))
-                return MESSAGE_MS + self.weight * (read_ms + len(entries) * APPENDED_MS)
+            case MessageArrived(message=Checkpoint(records=records)):
+                read_ms = _read_ms(len(records) * RECORD_ELEMENTS, sum(map(size_of, records)))
+                appended_ms = sum(one.operation_count for one in records) * APPENDED_MS
+                return MESSAGE_MS + self.weight * (read_ms + appended_ms)
             case MessageArrived() | AnswerArrived() | ViewRead() | Proposed():
                 return MESSAGE_MS
             case ReadArrived():
@@ -154,12 +154,12 @@ class Work:
 
     def _effect_ms(self, effect: Effect) -> float:
         match effect:
-            case Answer(reply=Decided(entries=entries)):
-                return ANSWER_MS + self.weight * len(entries) * TOLD_MS
+            case Answer(reply=Decided(record=record)):
+                return ANSWER_MS + self.weight * record.operation_count * TOLD_MS
             case Answer():
                 return ANSWER_MS
-            case Send(message=Checkpoint(entries=entries)):
-                sent_ms = len(entries) * SENT_MS + sum(map(size_of, entries)) * BYTE_MS
+            case Send(message=Checkpoint(records=records)):
+                sent_ms = len(records) * SENT_MS + sum(map(size_of, records)) * BYTE_MS
                 return MESSAGE_MS + self.weight * sent_ms
             case Send() | ReadView() | Propose() | FetchCopy():
                 return MESSAGE_MS
@@ -220,5 +220,5 @@ def _read_ms(elements: int, size_bytes: int) -> float:
 
 def longest_request_ms(operations: int) -> float:
     """Return what a request of so many operations costs primary and standby, for a weight of 1."""
-    read_ms = _read_ms(OPERATION_ELEMENTS + ENTRY_ELEMENTS, ENTRY_BYTES)
+    read_ms = _read_ms(OPERATION_ELEMENTS + RECORD_ELEMENTS, RECORD_BYTES)
     return operations * (read_ms + PACKED_MS + DECIDED_MS + FLUSHED_MS + SENT_MS + APPENDED_MS + TOLD_MS)

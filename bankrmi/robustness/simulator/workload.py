@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from typing import Any, Protocol
 
-from bankrmi.bank.accounts import Accounts, packed
+from bankrmi.bank.accounts import Accounts, Form, form_of
 from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.storage.state_machine import StateMachine
 from bankrmi.verifying.model import BankModel, Model
@@ -27,8 +27,8 @@ class Workload(Protocol):
     def model(self) -> Model:
         """Return the opening state."""
 
-    def operation(self, chance: random.Random) -> bytes:
-        """Draw an operation."""
+    def operation(self, chance: random.Random) -> Any:
+        """Draw an operation, as the journal keeps it."""
 
     def query(self, chance: random.Random) -> Any:
         """Draw what to read."""
@@ -45,12 +45,12 @@ class BankWorkload:
         """Return the ledger."""
         return BankModel(LEDGER)
 
-    def operation(self, chance: random.Random) -> bytes:
+    def operation(self, chance: random.Random) -> Form:
         """Draw a withdrawal or a deposit; some come to nothing."""
         account = chance.choice([*LEDGER, 404])
         amount = chance.choice([0, 1, 10, 50, 1000])
         kind = Withdraw if chance.random() < 0.5 else Deposit
-        return packed(kind(account, amount))
+        return form_of(kind(account, amount))
 
     def query(self, chance: random.Random) -> Any:
         """Draw an account."""

@@ -1,0 +1,174 @@
+"""The journal's unit: one decided request, and the digest that ties it to everything before it.
+
+Rule 1: a record is a tuple of plain values in the order of the journal's columns, so that it goes to the
+        disk and over the wire as it is. What was asked and what came of it is packed once, for all of them.
+Rule 2: a request is one record, so it is never split (A4). Action ids count operations: a record has the id
+        of its last one.
+Rule 3: what an operation means is the state machine's business; here it is any value that msgpack can pack.
+Rule 4: equal digests at an action id mean equal histories up to there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import msgpack
+
+__all__ = [
+    "CANCELLED",
+    "DIGEST_BYTES",
+    "DONE",
+    "Entry",
+    "Position",
+    "Record",
+    "Scalar",
+    "chained",
+    "entries_of",
+    "packed",
+    "size_of",
+    "unpacked",
+]
+
+Scalar = int | str | bytes | None
+"""What a state machine may give as the result of an operation."""
+
+DONE = "done"
+"""The status of an operation that was not declined; it is left out where outcomes are packed."""
+
+CANCELLED = "cancelled"
+"""The one status that is ours: `outcome` settled that this request never happens (rule O4)."""
+
+DIGEST_BYTES = 16
+
+_pack = msgpack.Packer(autoreset=True).pack
+_unpack = msgpack.unpackb
+
+
+def packed(values: Sequence[Any]) -> bytes:
+    """Return the operations of a request, or their outcomes, as the journal keeps them."""
+    content: bytes = _pack(values)
+    return content
+
+
+def unpacked(content: bytes) -> tuple[Any, ...]:
+    """Return what `packed` took; raises ValueError if this is nothing that it made."""
+    values = _unpack(content, use_list=False) if content else ()
+    if type(values) is not tuple:
+        raise ValueError("these are not operations, nor outcomes")
+    return values
+
+
+class Position(NamedTuple):
+    """A place in a journal, and by its digest all that came before.  Action id 0 is the opening state."""
+
+    action_id: int
+    epoch: int
+    digest: bytes
+
+
+class Entry(NamedTuple):
+    """One operation of a record, and what came of it; `place` counts within the record."""
+
+    action_id: int
+    epoch: int
+    session: str
+    sequence: int
+    place: int
+    operation: Any
+    status: str
+    result: Scalar
+    time_us: int
+    digest: bytes
+
+
+class Record(NamedTuple):
+    """One decided request.
+
+    `action_id` is that of its last operation, of which there are `operation_count`; `time_us` is the
+    primary's wall clock. A cancelled request is one operation, and has neither `operations` nor `outcomes`.
+    """
+
+    action_id: int
+    epoch: int
+    session: str
+    sequence: int
+    operation_count: int
+    operations: bytes
+    outcomes: bytes
+    time_us: int
+    digest: bytes
+
+    @property
+    def position(self) -> Position:
+        """Where the journal stands after it."""
+        return Position(self.action_id, self.epoch, self.digest)
+
+    @property
+    def first_id(self) -> int:
+        """The action id of its first operation."""
+        return self.action_id - self.operation_count + 1
+
+    @property
+    def request(self) -> tuple[str, int]:
+        """Session and sequence number."""
+        return self.session, self.sequence
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the request never happens (O4)."""
+        return not self.operations
+
+    def entries(self) -> list[Entry]:
+        """Return its operations, one by one, with what came of each; raises ValueError if it holds none."""
+        _, epoch, session, sequence, count, _, _, time_us, digest = self
+        if self.cancelled:
+            return [
+                Entry(self.action_id, epoch, session, sequence, 0, None, CANCELLED, None, time_us, digest)
+            ]
+        operations, outcomes = unpacked(self.operations), unpacked(self.outcomes)
+        if not len(operations) == len(outcomes) == count:
+            raise ValueError(
+                f"of {count} operations there are {len(operations)}, and {len(outcomes)} outcomes"
+            )
+        first = self.first_id
+        return [
+            Entry(first + place, epoch, session, sequence, place, operation, *told(outcome), time_us, digest)
+            for place, (operation, outcome) in enumerate(zip(operations, outcomes, strict=True))
+        ]
+
+
+def told(outcome: Any) -> tuple[str, Scalar]:
+    """Return status and result of an outcome: it is the result of what was done, else it is both."""
+    if type(outcome) is not tuple:
+        return DONE, outcome
+    status, result = outcome
+    return status, result
+
+
+def entries_of(records: Iterable[Record]) -> list[Entry]:
+    """Return the operations of all these records, one by one."""
+    return [entry for record in records for entry in record.entries()]
+
+
+def chained(
+    before: Position,
+    epoch: int,
+    request: tuple[str, int],
+    decided: tuple[int, bytes, bytes],
+    time_us: int,
+) -> Record:
+    """Return the record that follows `before`; `decided` is (count, operations, outcomes)."""
+    session, sequence = request
+    count, operations, outcomes = decided
+    content = _pack((epoch, session, sequence, count, operations, outcomes, time_us))
+    digest = blake2b(before.digest + content, digest_size=DIGEST_BYTES).digest()
+    return Record(
+        before.action_id + count, epoch, session, sequence, count, operations, outcomes, time_us, digest
+    )
+
+
+def size_of(record: Record) -> int:
+    """Return the bytes that a record takes on the wire, generously."""
+    return 72 + len(record.session) + len(record.operations) + len(record.outcomes)

@@ -1,0 +1,101 @@
+"""The tables of a journal, and how those of the format before become these.
+
+Rule 1: it is done in one transaction, when the database is opened: a crash leaves the old one, whole.
+Rule 2: what comes out depends on the journal alone, so that all copies of a bank come out the same, digests
+        included, whichever is migrated first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Any
+
+import apsw
+import msgpack
+
+from bankrmi.errors import ConfigurationError
+from bankrmi.replication.record import CANCELLED, DONE, Position, Record, chained, packed
+from bankrmi.storage.database import BEFORE_REPLACING
+
+__all__ = ["FORMAT", "TABLES", "migrate"]
+
+FORMAT = 2
+"""Of the tables below; 1 had a row for each operation, and wrote all that follows from it at each commit."""
+
+TABLES = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+CREATE TABLE journal (
+    action_id INTEGER PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    session TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    operation_count INTEGER NOT NULL,
+    operations BLOB NOT NULL,
+    outcomes BLOB NOT NULL,
+    time_us INTEGER NOT NULL,
+    digest BLOB NOT NULL
+) STRICT;
+CREATE TABLE requests (
+    session TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    action_id INTEGER NOT NULL,
+    PRIMARY KEY (session, sequence)
+) STRICT, WITHOUT ROWID;
+"""
+
+_JOURNAL_AND_REQUESTS = TABLES[TABLES.index("CREATE TABLE journal") :]
+
+
+def migrate(database: apsw.Connection) -> None:
+    """Make this a database of the present format.
+
+    Raises ConfigurationError if it is of a format that this version does not know.
+    """
+    found = database.execute("SELECT value FROM about WHERE name = 'format'").get
+    if found == FORMAT:
+        return
+    if found != 1:
+        raise ConfigurationError(
+            f"the database is of format {found}, this version reads formats 1 and {FORMAT}: "
+            f"run the version that wrote it; or {BEFORE_REPLACING}"
+        )
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        _from_format_1(database)
+        database.execute("COMMIT")
+    except BaseException:
+        database.execute("ROLLBACK")
+        raise
+
+
+def _from_format_1(database: apsw.Connection) -> None:
+    database.execute("DROP INDEX request; ALTER TABLE journal RENAME TO journal_1")
+    database.execute(_JOURNAL_AND_REQUESTS)
+    opening: bytes = database.execute("SELECT value FROM about WHERE name = 'opening'").get or b""
+    tip = Position(0, 0, opening)
+    rows = database.execute("SELECT * FROM journal_1 ORDER BY action_id")
+    for record in _chained(tip, rows):
+        database.execute("INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)", record)
+        database.execute(
+            "INSERT INTO requests VALUES (?,?,?)", (record.session, record.sequence, record.action_id)
+        )
+        tip = record.position
+    database.execute("DROP TABLE journal_1")
+    database.executemany(
+        "INSERT OR REPLACE INTO about VALUES (?,?)", {"format": FORMAT, "written_to": tip.action_id}.items()
+    )
+
+
+def _chained(tip: Position, rows: Iterable[Any]) -> Iterator[Record]:
+    """Return a record for each request of a journal of format 1."""
+    for (session, sequence), request in groupby(rows, lambda row: (row[2], row[3])):
+        entries = list(request)
+        _, epoch, *_, time_us, _ = entries[0]
+        operations, outcomes = b"", b""
+        if entries[0][6] != CANCELLED:
+            operations = packed([msgpack.unpackb(entry[5]) for entry in entries])
+            outcomes = packed([entry[7] if entry[6] == DONE else entry[6:8] for entry in entries])
+        record = chained(tip, epoch, (session, sequence), (len(entries), operations, outcomes), time_us)
+        tip = record.position
+        yield record

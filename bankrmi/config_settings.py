@@ -20,6 +20,7 @@ __all__ = [
     "NOT_THE_DAEMONS",
     "Address",
     "ClientSettings",
+    "JournalSettings",
     "LimitSettings",
     "Settings",
     "checked_address",
@@ -167,6 +168,16 @@ class ClientSettings(_Checked):
     """Of one client, and so the connections that it has; further ones wait for one of these to end."""
 
 
+class JournalSettings(_Checked):
+    """How far accounts and index of requests may lag behind the journal on the disk (see `storage.journal`).
+
+    Both are kept in memory meanwhile, and applied again at a start.
+    """
+
+    records_behind: _Margin = 4096
+    operations_behind: _Margin = 65_536
+
+
 class LimitSettings(_Checked):
     """What a server takes from others (design.md section 5: nobody is trusted before the handshake)."""
 
@@ -223,4 +234,5 @@ class Settings(_Checked):
     copies_min: int = 1
     refused_means_gone: bool = True
     client: ClientSettings = ClientSettings()
+    journal: JournalSettings = JournalSettings()
     limits: LimitSettings = LimitSettings()

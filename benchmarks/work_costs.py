@@ -15,17 +15,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bankrmi.bank.accounts import Accounts, packed_form
+from bankrmi.bank.accounts import Accounts, packed_forms
 from bankrmi.bank.snapshot import Snapshot
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.replication.effects import Decided
-from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.messages import Checkpoint
+from bankrmi.replication.record import Position, Record
 from bankrmi.replication.view import View
-from bankrmi.rmi import Call, Peer
+from bankrmi.rmi import Call, LongAnswer, Peer
 from bankrmi.rmi.frames import MSGPACK
-from bankrmi.rmi.values import read_value, write_call, write_value
+from bankrmi.rmi.values import Bounds, read_value, write_call, write_value
 from bankrmi.robustness.simulator import work
 from bankrmi.server.answering import Asked, many
 from bankrmi.server.exporting import PAGE
@@ -35,7 +35,7 @@ from bankrmi.storage.database import open_database
 from bankrmi.storage.journal import SqliteJournal
 
 ACCOUNTS = 100_000
-ITEMS = 10_000_000
+ITEMS = Bounds(10_000_000)
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ class _Measured:
 
     def all(self) -> dict[str, float]:
         """Return everything, in milliseconds."""
-        return {**self._messages(), **self._entries(), **self._copy_and_export(), **self._witness()}
+        return {**self._messages(), **self._records(), **self._copy_and_export(), **self._witness()}
 
     def _messages(self) -> dict[str, float]:
         """An element costs what many small ones do, a byte what is left in one long text."""
@@ -91,41 +91,41 @@ class _Measured:
     def _read_ms(self, payload: bytes) -> float:
         return self._least_ms(lambda: read_value(MSGPACK, payload, ITEMS))
 
-    def _entries(self) -> dict[str, float]:
+    def _records(self) -> dict[str, float]:
         count = self._operations
         forms = [["withdraw", 1 + number % ACCOUNTS, 1] for number in range(count)]
-        operations = list(map(packed_form, forms))
+        operations = packed_forms(forms)
         primary, standby = self._journal(), self._journal()
-        entries: list[Entry] = []
+        records: list[Record] = []
         number = 0
 
         def decide() -> None:
             nonlocal number
             number += 1
-            entries[:] = primary.decide(1, ("s" * 24, number), operations, 1)
+            records[:] = [primary.decide(1, ("s" * 24, number), count, operations, 1)]
 
         decided_ms = self._least_ms(decide)
         primary.discard()
         decide()
         commit_ms = self._least_ms(primary.commit, decide)
-        previous = primary.position(entries[0].action_id - 1)
+        previous = primary.position(records[0].first_id - 1)
         assert previous is not None
-        message = _checkpoint(previous, entries)
+        message = _checkpoint(previous, records)
         wire = message_to_wire(message)
         sent_ms = self._least_ms(
             lambda: write_call("bankrmi.standby.s2", "checkpoint", message_to_wire(message), {})
         )
         read_ms = self._least_ms(lambda: message_from_wire("checkpoint", wire))
-        everything = primary.entries(0, 10_000_000)
+        everything = primary.records(0, 10_000_000)
 
         def append() -> None:
             standby.append(everything)
 
-        appended_ms = self._least_ms(append, standby.discard) / len(everything) * count
+        appended_ms = self._least_ms(append, standby.discard) / len(everything)
         asked = Asked(Call(_Nobody(), Peer(address=""), "submit", (), {}), many, {}, request_id="s:1")
-        reply = Decided("h" * 24, entries)
-        told_ms = self._least_ms(lambda: write_value(MSGPACK, many(asked, reply)))
-        packed_ms = self._least_ms(lambda: list(map(packed_form, forms)))
+        reply = Decided("h" * 24, records[0])
+        told_ms = self._least_ms(lambda: write_value(MSGPACK, _whole(many(asked, reply))))
+        packed_ms = self._least_ms(lambda: packed_forms(forms))
         return {
             "PACKED_MS": packed_ms / count,
             "DECIDED_MS": decided_ms / count,
@@ -138,8 +138,8 @@ class _Measured:
     def _copy_and_export(self) -> dict[str, float]:
         journal = self._journal()
         for number in range(1, 13):
-            operations = [packed_form(["deposit", 1 + place % ACCOUNTS, 1]) for place in range(8192)]
-            journal.decide(1, ("s" * 24, number), operations, 1)
+            operations = packed_forms([["deposit", 1 + place % ACCOUNTS, 1] for place in range(8192)])
+            journal.decide(1, ("s" * 24, number), 8192, operations, 1)
             journal.commit()
         path = self._folder / "copy.db"
         maker = CopyMaker(journal.database, path)
@@ -190,6 +190,12 @@ class _Measured:
         return found
 
 
+def _whole(answer: LongAnswer | dict[str, Any]) -> list[Any]:
+    """Return the long part of an answer, as it is made slice by slice."""
+    assert isinstance(answer, LongAnswer)
+    return answer.make(0, answer.count)
+
+
 class _Nobody:
     """Who waits for no answer."""
 
@@ -209,7 +215,7 @@ class _Nobody:
         """Nobody owes anything."""
 
 
-def _checkpoint(previous: Position, entries: list[Entry]) -> Checkpoint:
+def _checkpoint(previous: Position, records: list[Record]) -> Checkpoint:
     return Checkpoint(
         history="h",
         epoch=1,
@@ -221,7 +227,7 @@ def _checkpoint(previous: Position, entries: list[Entry]) -> Checkpoint:
         acknowledged=0,
         lease_ms=1000,
         drift_ms=20,
-        entries=entries,
+        records=records,
     )
 
 

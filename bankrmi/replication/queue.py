@@ -18,12 +18,12 @@ from bankrmi.replication.events import OutcomeAsked, RequestArrived
 
 __all__ = ["OPERATION_BYTES", "REQUEST_BYTES", "RequestQueue", "cost_of"]
 
-OPERATION_BYTES = 128
-"""What an operation costs beside its bytes, generously."""
+OPERATION_BYTES = 32
+"""What an operation costs beside its bytes: its outcome, and the time in which both copies have done it."""
 
-REQUEST_BYTES = 4 * OPERATION_BYTES
-"""What a request costs beside its operations, in the same coin: looking it up and answering it takes as long
-as deciding a few of them (measured: 4 to 8), and a group is bounded so that it does not take long."""
+REQUEST_BYTES = 512
+"""What a request costs beside its operations, in the same coin: to look it up, journal and answer it takes as
+long as a dozen of them (measured), and a group is bounded so that it does not take long."""
 
 SHARE = 4
 """One part in so many of a group is for the others, when the oldest request alone fills it."""

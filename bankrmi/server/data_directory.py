@@ -21,7 +21,7 @@ from bankrmi.config import Configuration
 from bankrmi.errors import OperationFailed
 from bankrmi.server.opening_ledger import OpeningLedger
 from bankrmi.storage.database import BEFORE_REPLACING, DiskFailed, open_database, own_directory
-from bankrmi.storage.journal import SqliteJournal
+from bankrmi.storage.journal import SqliteJournal, WriteBehind
 from bankrmi.storage.place import Place, make_private
 
 __all__ = ["DATABASE", "DataDirectory"]
@@ -38,6 +38,8 @@ class DataDirectory:
         self.path = configuration.data_dir / name
         self.database = self.path / DATABASE
         self.ledger = OpeningLedger(configuration.ledger)
+        settings = configuration.journal
+        self._behind = WriteBehind(settings.records_behind, settings.operations_behind)
         self._lock = own_directory(self.path)
         changed = make_private(self.path, self.path.iterdir())
         if changed:
@@ -69,6 +71,7 @@ class DataDirectory:
                 new_incarnation=lambda: secrets.token_hex(8),
                 rolled_back_to=self.path,
                 place=None if as_copy else Place(self.path, path, Path(database.filename_wal)),
+                behind=self._behind,
             )
         except (DiskFailed, apsw.FullError) as error:
             raise OperationFailed(f"{error} ({path}); free some space, or repair the disk") from error

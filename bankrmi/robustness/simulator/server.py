@@ -61,7 +61,8 @@ class SimulatedServer:
     def journal_on(self, database: apsw.Connection) -> SqliteJournal:
         """Return a journal in this database, as a process of this server opens it."""
         machine = self.simulation.workload.machine()
-        return SqliteJournal(database, machine, new_incarnation=self.world.new_id)
+        behind = self.simulation.behind
+        return SqliteJournal(database, machine, new_incarnation=self.world.new_id, behind=behind)
 
     @property
     def now_ms(self) -> float:

@@ -39,6 +39,7 @@ from bankrmi.robustness.simulator.work import Work, longest_request_ms
 from bankrmi.robustness.simulator.workload import BankWorkload, Workload
 from bankrmi.robustness.simulator.world import FARTHEST_MS, TRACE_LENGTH, World
 from bankrmi.server.rates import Rate
+from bankrmi.storage.journal import WriteBehind
 
 __all__ = ["DURATION_MS", "Result", "Simulation", "simulate"]
 
@@ -50,6 +51,7 @@ CATCH_UP_OPERATIONS = (2048, 2048, 1, 3, 8)
 EPOCHS_UNSEEN = (100, 100, 100, 0, 1, 3)
 SILENT_MS = 8000.0
 """After so long the system notices that the machine at the other end is gone, though nothing is sent."""
+RECORDS_BEHIND = (0, 2, 20, 4096)
 COPIES_FAIL = (0.0, 0.0, 0.02, 0.2)
 """Of all that may fail about a copy, how much does."""
 BATCH_EVERY_MS = (0, 0, 100, 400)
@@ -107,6 +109,8 @@ class Simulation:
         drawn = self._drawn(servers)
         self.work = self._drawn_work(drawn[0])
         self.copies_fail = 0.0 if under_load else random.Random(f"copies of {seed}").choice(COPIES_FAIL)
+        behind = random.Random(f"what is written behind in seed {seed}").choice(RECORDS_BEHIND)
+        self.behind = WriteBehind(records=behind)
         self.bounds = self._drawn_bounds()
         self.told_busy = 0
         if self.load is not None:

@@ -72,7 +72,7 @@ BYTE_MS = 1e-6
 OPERATION_ELEMENTS = 4
 OPERATION_BYTES = 21
 RECORD_ELEMENTS = 10
-"""Values in a request for an operation; bytes of a usual one in a record; values in a checkpoint for a record."""
+"""Values in a request for an operation, its bytes in a record, and values in a checkpoint for a record."""
 
 PACKED_MS = 0.0005
 DECIDED_MS = 0.0006

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from bankrmi import config
-from bankrmi.bank.accounts import packed
+from bankrmi.bank.accounts import form_of
 from bankrmi.bank.operations import Deposit
 from bankrmi.config import Configuration, load, split_address
 from bankrmi.config import Settings as AllSettings
 from bankrmi.config_settings import ClientSettings, LimitSettings
 from bankrmi.errors import ConfigurationError
-from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.messages import Checkpoint
-from bankrmi.replication.queue import ENTRY_BYTES
+from bankrmi.replication.queue import OPERATION_BYTES, REQUEST_BYTES
+from bankrmi.replication.record import Position, Record, packed
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi.values import write_call
 from bankrmi.server.wire import message_to_wire
@@ -397,17 +397,22 @@ def test_whatever_the_file_holds_the_answer_is_a_configuration_or_sentences(
 def test_what_is_sent_between_servers_is_as_large_as_the_limits_take_it_to_be() -> None:
     """The configuration stands below replication, and cannot ask it."""
     assert Settings(server="s1", servers=("s1",)).catch_up_operations == config._ENTRIES_AT_ONCE
-    most, operation = (1 << 63) - 1, packed(Deposit((1 << 63) - 1, (1 << 63) - 1))
-    entry = Entry(most, most, "s" * 64, 10**18 - 1, 8191, operation, "insufficient", most, most, b"d" * 32)
+    most, operation = (1 << 63) - 1, form_of(Deposit((1 << 63) - 1, (1 << 63) - 1))
 
-    def size(count: int) -> int:
+    def record(operations: int) -> Record:
+        asked, came = packed([operation] * operations), packed([("insufficient", most)] * operations)
+        return Record(most, most, "s" * 64, 10**18 - 1, operations, asked, came, most, b"d" * 32)
+
+    def size(*records: Record) -> int:
         message = Checkpoint(
             history="h", epoch=1, primary="s1", start_id="s1#1", number=1, acknowledged=0,
             previous=Position(0, 0, b""), base=Position(0, 0, b""), lease_ms=1000, drift_ms=20,
-            entries=[entry] * count,
+            records=records,
         )  # fmt: skip
         return len(write_call("standby", "checkpoint", message_to_wire(message), {}))
 
-    each = (size(1000) - size(0)) / 1000
-    assert each < config._ENTRY_BYTES
-    assert each < config._GROUP_TAKES * (len(operation) + ENTRY_BYTES)
+    of_one = (size(*[record(1)] * 1000) - size()) / 1000
+    of_many = (size(record(8000)) - size()) / 8000
+    assert max(of_one, of_many) < config._ENTRY_BYTES
+    assert of_many < config._GROUP_TAKES * OPERATION_BYTES
+    assert of_one < config._GROUP_TAKES * (OPERATION_BYTES + REQUEST_BYTES)

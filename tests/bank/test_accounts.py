@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bankrmi.bank.accounts import Accounts, described, fingerprint, packed
+from bankrmi.bank.accounts import Accounts, described, fingerprint, form_of
 from bankrmi.bank.operations import (
     LARGEST,
     Deposit,
@@ -14,7 +14,7 @@ from bankrmi.bank.operations import (
     parse_request_id,
 )
 from bankrmi.errors import InvalidRequest
-from bankrmi.replication.entry import Scalar
+from bankrmi.replication.record import Scalar
 from bankrmi.storage.database import open_in_memory
 
 NUMBERS = st.integers(0, LARGEST)
@@ -47,8 +47,9 @@ def test_what_an_operation_comes_to_and_that_it_can_be_undone(
 ) -> None:
     machine = accounts()
     before = list(machine.export())
-    assert machine.apply(packed(operation)) == (status, result)
-    machine.undo(packed(operation), status, result)
+    outcomes = machine.apply([form_of(operation)])
+    assert outcomes == [result if status == "done" else (status, result)]
+    machine.undo([form_of(operation)], outcomes)
     assert list(machine.export()) == before
 
 
@@ -56,7 +57,7 @@ def test_what_an_operation_comes_to_and_that_it_can_be_undone(
 def test_an_operation_crosses_the_wire_and_the_journal_unchanged(operation: Operation) -> None:
     assert operation_from_wire(list(operation.to_wire())) == operation
     kind, account, amount = operation.to_wire()
-    assert described(packed(operation)) == {"kind": kind, "account": account, "amount": amount}
+    assert described(form_of(operation)) == {"kind": kind, "account": account, "amount": amount}
 
 
 @pytest.mark.parametrize("number", [-1, LARGEST + 1, 1.0, "1", True, None, [1]])

@@ -5,11 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bankrmi.bank import snapshot as snapshot_module
-from bankrmi.bank.accounts import DONE, Accounts, packed
+from bankrmi.bank.accounts import Accounts, Form, form_of
 from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.bank.snapshot import Snapshot
 from bankrmi.errors import OperationFailed
-from bankrmi.replication.entry import Scalar
 from bankrmi.storage.database import open_in_memory
 
 OPENING = dict.fromkeys((0, 1, 2, 5, 8, 9, 2**62), 100)
@@ -37,7 +36,7 @@ STEPS = st.lists(
 def test_a_snapshot_is_the_state_of_its_moment_whatever_happens_meanwhile(steps: list[object]) -> None:
     """Withdrawals, deposits, undoing, commits; several snapshots, each read a few accounts at a time."""
     machine = accounts()
-    done: list[tuple[bytes, str, Scalar, int]] = []
+    done: list[tuple[Form, int, int]] = []
     balances = dict(OPENING)
     open_snapshots: list[tuple[Snapshot, dict[int, int], dict[int, int]]] = []
 
@@ -46,22 +45,22 @@ def test_a_snapshot_is_the_state_of_its_moment_whatever_happens_meanwhile(steps:
         machine.read(snapshot)
         open_snapshots.append((snapshot, dict(balances), {}))
 
-    def change(what: bytes) -> None:
-        status, result = machine.apply(what)
-        if status == DONE:
+    def change(what: Form) -> None:
+        [outcome] = machine.apply([what])
+        if isinstance(outcome, int):
             account = int(machine.describe(what)["account"])
-            done.append((what, status, result, balances[account]))
-            balances[account] = int(str(result))
+            done.append((what, outcome, balances[account]))
+            balances[account] = outcome
 
     for step in steps:
         match step:
             case ("deposit", int(account), int(amount)):
-                change(packed(Deposit(account, amount)))
+                change(form_of(Deposit(account, amount)))
             case ("withdraw", int(account), int(amount)):
-                change(packed(Withdraw(account, amount)))
+                change(form_of(Withdraw(account, amount)))
             case "undo" if done:
-                what, status, result, before = done.pop()
-                machine.undo(what, status, result)
+                what, outcome, before = done.pop()
+                machine.undo([what], [outcome])
                 balances[int(machine.describe(what)["account"])] = before
             case "flush":
                 machine.flush()
@@ -82,7 +81,7 @@ def test_what_is_remembered_has_a_bound_and_the_bank_goes_on(monkeypatch: pytest
     machine, snapshot = accounts(), Snapshot()
     machine.read(snapshot)
     for account in sorted(OPENING):
-        assert machine.apply(packed(Deposit(account, 1))) == (DONE, 101)
+        assert machine.apply([form_of(Deposit(account, 1))]) == [101]
     assert not snapshot.before
     with pytest.raises(OperationFailed, match="changed faster than they were fetched"):
         machine.page(snapshot, 2)
@@ -92,7 +91,7 @@ def test_a_snapshot_that_nobody_wants_any_more_costs_nothing() -> None:
     machine, snapshot = accounts(), Snapshot()
     machine.read(snapshot)
     machine.drop(snapshot)
-    machine.apply(packed(Deposit(1, 1)))
+    machine.apply([form_of(Deposit(1, 1))])
     assert not snapshot.before
     with pytest.raises(OperationFailed):
         machine.page(snapshot, 2)
@@ -113,7 +112,7 @@ def test_balances_in_memory_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("bankrmi.bank.accounts._MOST_BALANCES", 3)
     machine = accounts()
     for account in sorted(OPENING):
-        machine.apply(packed(Deposit(account, 1)))
+        machine.apply([form_of(Deposit(account, 1))])
         machine.flush()
         assert len(machine._balances) <= 3
     assert dict(machine.export()) == dict.fromkeys(OPENING, 101)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import strategies as st
 
 from bankrmi.coordination.restore import Holding
-from bankrmi.replication.entry import Position
+from bankrmi.replication.record import Position
 from bankrmi.replication.view import View
 from tests.coordination.holdings import holding
 

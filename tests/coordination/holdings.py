@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bankrmi.coordination.restore import Holding
-from bankrmi.replication.entry import Position
+from bankrmi.replication.record import Position
 
 
 def holding(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bankrmi.bank.accounts import Accounts, packed
+from bankrmi.bank.accounts import Accounts, form_of
 from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.coordination.succession import decided
 from bankrmi.replication import effects as do
@@ -191,8 +191,8 @@ class Bank:
     def request(self, name: str, request: str, *operations: Withdraw | Deposit) -> None:
         """A client asks a server; `request` is SESSION:SEQ, and names the caller in the trace."""
         session, number = request.split(":")
-        forms = [packed(operation) for operation in operations]
-        self.take(name, RequestArrived(request, (session, int(number)), forms))
+        forms = [form_of(operation) for operation in operations]
+        self.take(name, RequestArrived.of(request, (session, int(number)), forms))
 
     def outcome(self, name: str, request: str) -> None:
         session, number = request.split(":")

@@ -6,63 +6,73 @@ Named sets of words; the result of an operation says whether it changed anything
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apsw
 
-from bankrmi.replication.entry import Scalar
+from bankrmi.replication.record import Scalar
 from bankrmi.verifying.model import Model
 
 
 class NamedSets:
     """`+name word` adds, `-name word` removes; what changes nothing is declined as "same"."""
 
+    def __init__(self) -> None:
+        self._sets: dict[str, set[str]] = {}
+
     def attach(self, database: apsw.Connection) -> None:
         self.database = database
         database.execute("CREATE TABLE IF NOT EXISTS sets (name, word, PRIMARY KEY (name, word))")
+        self.forget()
 
     def open(self) -> bytes:
         return b"no sets"
 
-    def apply(self, operation: bytes) -> tuple[str, Scalar]:
+    def apply(self, operations: Sequence[str]) -> list[Any]:
+        return [self._apply(operation) for operation in operations]
+
+    def _apply(self, operation: str) -> Any:
         sign, name, word = parts(operation)
         if (word in self.read(name).split()) == (sign == "+"):
             return "same", self.read(name)
         self._put(sign, name, word)
-        return "done", self.read(name)
+        return self.read(name)
 
     def _put(self, sign: str, name: str, word: str) -> None:
-        add, remove = "INSERT INTO sets VALUES (?,?)", "DELETE FROM sets WHERE name = ? AND word = ?"
-        self.database.execute(add if sign == "+" else remove, (name, word))
+        words = self._sets.setdefault(name, set())
+        (words.add if sign == "+" else words.remove)(word)
 
-    def undo(self, operation: bytes, status: str, result: Scalar) -> None:
-        sign, name, word = parts(operation)
-        assert result == self.read(name)
-        if status == "done":
-            self._put("-" if sign == "+" else "+", name, word)
+    def undo(self, operations: Sequence[str], outcomes: Sequence[Any]) -> None:
+        for operation, outcome in zip(reversed(operations), reversed(outcomes), strict=True):
+            sign, name, word = parts(operation)
+            assert outcome in (self.read(name), ("same", self.read(name)))
+            if type(outcome) is str:
+                self._put("-" if sign == "+" else "+", name, word)
 
     def read(self, query: Any) -> str:
-        words = self.database.execute("SELECT word FROM sets WHERE name = ? ORDER BY word", (query,))
-        return " ".join(word for (word,) in words)
+        return " ".join(sorted(self._sets.get(query, ())))
 
     def flush(self) -> None:
-        """Everything is written at once."""
+        self.database.execute("DELETE FROM sets")
+        self.database.executemany("INSERT INTO sets VALUES (?,?)", self.export())
 
     def forget(self) -> None:
-        """Nothing is kept in memory."""
+        self._sets = {}
+        for name, word in self.database.execute("SELECT name, word FROM sets"):
+            self._sets.setdefault(name, set()).add(word)
 
-    def describe(self, operation: bytes) -> dict[str, Any]:
-        return {"operation": operation.decode()}
+    def describe(self, operation: str) -> dict[str, Any]:
+        return {"operation": operation}
 
-    def export(self) -> Iterable[tuple[Any, ...]]:
-        return self.database.execute("SELECT * FROM sets ORDER BY name, word")
+    def export(self) -> list[tuple[Any, ...]]:
+        return sorted((name, word) for name, words in self._sets.items() for word in words)
 
 
-def parts(operation: bytes) -> tuple[str, str, str]:
+def parts(operation: str) -> tuple[str, str, str]:
     """Return sign, name and word."""
-    name, word = operation.decode()[1:].split()
-    return operation.decode()[0], name, word
+    name, word = operation[1:].split()
+    return operation[0], name, word
 
 
 class SetsModel:
@@ -75,17 +85,17 @@ class SetsModel:
     def values(self) -> dict[str, str]:
         return {name: " ".join(sorted(words)) for name, words in self._sets.items()}
 
-    def key(self, operation: bytes) -> str:
+    def key(self, operation: str) -> str:
         return parts(operation)[1]
 
-    def apply(self, operation: bytes) -> tuple[str, Scalar]:
+    def apply(self, operation: str) -> tuple[str, Scalar]:
         sign, name, word = parts(operation)
         before = self.values[name]
         (self._sets[name].add if sign == "+" else self._sets[name].discard)(word)
         return "same" if self.values[name] == before else "done", self.values[name]
 
-    def in_words(self, operation: bytes) -> str:
-        return operation.decode()
+    def in_words(self, operation: str) -> str:
+        return operation
 
     def audit(self, values: Mapping[str, str]) -> Iterator[str]:
         return (
@@ -104,8 +114,8 @@ class SetsWorkload:
     def model(self) -> Model:
         return SetsModel()
 
-    def operation(self, chance: random.Random) -> bytes:
-        return f"{chance.choice('+-')}{chance.choice('xy')} {chance.choice('abcdef')}".encode()
+    def operation(self, chance: random.Random) -> str:
+        return f"{chance.choice('+-')}{chance.choice('xy')} {chance.choice('abcdef')}"
 
     def query(self, chance: random.Random) -> str:
         return chance.choice("xy")

@@ -129,7 +129,7 @@ def test_two_different_entries_of_one_epoch_are_refused_and_nothing_changes() ->
     bank.withdraw("s1", "c:1", 10)
     bank.deliver_all()
     other.withdraw("s1", "c:1", 20)
-    [forged] = other.journals["s1"].entries(0, 10)
+    [forged] = other.journals["s1"].records(0, 10)
     view, base = bank.view, bank.journals["s2"].position(0)
     assert view is not None
     assert base is not None
@@ -144,13 +144,13 @@ def test_two_different_entries_of_one_epoch_are_refused_and_nothing_changes() ->
         acknowledged=0,
         lease_ms=1000,
         drift_ms=20,
-        entries=[forged],
+        records=[forged],
     )
     bank.told()
     bank.take("s2", MessageArrived("forger", message))
     assert bank.told() == [
         "s2 reads the view",
-        "s2 answers forger: refused, two different entries of epoch 2 at action id 1: ours, and one from s1",
+        "s2 answers forger: refused, two different requests of epoch 2 at action id 1: ours, and one from s1",
     ]
     bank.deliver_all()
     bank.withdraw("s1", "c:2", 10)

@@ -6,6 +6,7 @@ import pytest
 
 from bankrmi.bank.operations import Withdraw
 from bankrmi.replication import primary, standby
+from bankrmi.replication.queue import OPERATION_BYTES, REQUEST_BYTES
 from tests.replication.histories import taken_over
 from tests.replication.scenario import running
 
@@ -18,7 +19,7 @@ def test_what_is_queued_for_nobody_is_never_decided() -> None:
     bank.forget("s1", "b:1")
     bank.deliver_all()
     assert "s1 answers c:1: done 98 at 2" in bank.told()
-    assert bank.journals["s1"].recorded("b", 1) == []
+    assert bank.journals["s1"].recorded("b", 1) is None
     assert bank.balances() == {"s1": 98, "s2": 98}
 
 
@@ -64,7 +65,7 @@ def test_what_is_not_decided_is_turned_away_while_there_is_time_and_what_is_deci
     assert bank.told() == ["s1 answers b:1: busy"]
     bank.deliver_all()
     assert "s1 answers a:1: done 99 at 1" in bank.told()
-    assert bank.journals["s1"].recorded("b", 1) == []
+    assert bank.journals["s1"].recorded("b", 1) is None
     bank.withdraw("s1", "b:1", 10)
     bank.deliver_all()
     assert bank.told()[-1] == "s1 answers b:1: done 89 at 2"
@@ -138,7 +139,7 @@ def test_too_many_are_told_that_the_server_is_busy_and_nothing_of_theirs_is_take
     bank.withdraw("s1", "c:1", 1)
     assert bank.told() == ["s1 answers c:1: busy"]
     bank.deliver_all()
-    assert bank.journals["s1"].recorded("c", 1) == []
+    assert bank.journals["s1"].recorded("c", 1) is None
 
 
 def test_too_many_at_a_standby_are_told_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,8 +153,10 @@ def test_too_many_at_a_standby_are_told_the_same(monkeypatch: pytest.MonkeyPatch
 
 def test_recorded_outcomes_are_read_a_few_at_a_time() -> None:
     """Nobody knows what a question costs before it is read: a group stops when it was much."""
-    bank = running("s1", "s2", group_bytes=2000)
-    bank.request("s1", "a:1", *[Withdraw(1, 1)] * 10)
+    room = 3 * REQUEST_BYTES
+    operations = 2 * room // (3 * OPERATION_BYTES)
+    bank = running("s1", "s2", group_bytes=room)
+    bank.request("s1", "a:1", *[Withdraw(1, 1)] * operations)
     bank.deliver_all()
     bank.withdraw("s1", "b:1", 1)
     for _ in range(3):

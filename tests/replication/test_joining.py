@@ -12,7 +12,7 @@ from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from tests.replication.histories import taken_over
 from tests.replication.scenario import Letter, running
-from tests.storage.journals import adopted, deposit, journal_on, opened
+from tests.storage.journals import adopted, decide, deposit, journal_on, opened
 
 
 @settings(max_examples=40)
@@ -20,7 +20,7 @@ from tests.storage.journals import adopted, deposit, journal_on, opened
 def test_a_tail_thins_out_and_always_ends_at_the_opening(length: int) -> None:
     journal = opened()
     if length:
-        journal.decide(1, ("a", 1), [deposit(1, 1)] * length, 1)
+        decide(journal, 1, ("a", 1), [deposit(1, 1)] * length, 1)
     tail = [position.action_id for position in tail_of(journal)]
     assert tail[0] == length
     assert tail[-1] == 0
@@ -42,11 +42,11 @@ def test_what_both_have_is_found_by_epoch_and_digest(same: int, ours: int, their
     one, other = opened(), opened()
     for journal in (one, other):
         for number in range(same):
-            journal.decide(1, ("both", number + 1), [deposit(1, 1)], 1)
+            decide(journal, 1, ("both", number + 1), [deposit(1, 1)], 1)
     for number in range(ours):
-        one.decide(2, ("ours", number + 1), [deposit(1, 1)], 1)
+        decide(one, 2, ("ours", number + 1), [deposit(1, 1)], 1)
     for number in range(theirs):
-        other.decide(3, ("theirs", number + 1), [deposit(1, 1)], 1)
+        decide(other, 3, ("theirs", number + 1), [deposit(1, 1)], 1)
     tail = tail_of(other)
     ids = [position.action_id for position in tail]
     assert newest_common(one, tail) == max(number for number in ids if number <= same)

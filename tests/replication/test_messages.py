@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bankrmi.replication.entry import DIGEST_BYTES, Entry, Position
 from bankrmi.replication.fields import EPOCHS_AT_MOST, LONGEST_MS
 from bankrmi.replication.forms import FIELDS, holdings_of, listed, read
 from bankrmi.replication.messages import (
@@ -29,6 +28,7 @@ from bankrmi.replication.messages import (
     Superseded,
     ViewNews,
 )
+from bankrmi.replication.record import DIGEST_BYTES, Position, Record
 from bankrmi.replication.view import View
 from bankrmi.server.wire import (
     METHODS,
@@ -45,7 +45,9 @@ EPOCHS = st.integers(1, EPOCHS_AT_MOST)
 DIGESTS = st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES)
 LENGTHS_MS = st.integers(0, LONGEST_MS)
 POSITIONS = st.builds(Position, NUMBERS, st.integers(0, EPOCHS_AT_MOST), DIGESTS)
-RESULTS = st.none() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=5) | st.binary(max_size=5)
+PACKED = st.binary(min_size=1, max_size=9)
+DECIDED = st.just((1, b"", b"")) | st.tuples(st.integers(1, 9), PACKED, PACKED)
+"""How many operations, which, and what came of them; the first one is a cancelled request."""
 BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "epoch": EPOCHS,
     "lease_ms": LENGTHS_MS,
@@ -67,25 +69,27 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
 
 @st.composite
 def checkpoints(draw: st.DrawFn) -> Checkpoint:
-    """Entries follow what precedes them, and nothing is of a later epoch than the checkpoint."""
+    """Records follow what precedes them, and nothing is of a later epoch than the checkpoint."""
     epochs = sorted(draw(st.lists(EPOCHS, min_size=2, max_size=6)))
     previous = Position(draw(st.integers(0, 2**62)), epochs[0], draw(DIGESTS))
-    entries = [
-        Entry(
-            previous.action_id + place,
-            epoch,
-            draw(IDS),
-            draw(NUMBERS),
-            draw(NUMBERS),
-            draw(st.binary(max_size=9)),
-            draw(IDS),
-            draw(RESULTS),
-            draw(NUMBERS),
-            draw(DIGESTS),
+    records, through = [], previous.action_id
+    for epoch in epochs[1:-1]:
+        count, operations, outcomes = draw(DECIDED)
+        through += count
+        records.append(
+            Record(
+                through,
+                epoch,
+                draw(IDS),
+                draw(NUMBERS),
+                count,
+                operations,
+                outcomes,
+                draw(NUMBERS),
+                draw(DIGESTS),
+            )
         )
-        for place, epoch in enumerate(epochs[1:-1], 1)
-    ]
-    plain: Checkpoint = draw(every(Checkpoint, epoch=st.just(epochs[-1]), entries=st.just(entries)))
+    plain: Checkpoint = draw(every(Checkpoint, epoch=st.just(epochs[-1]), records=st.just(records)))
     base = plain.base._replace(epoch=min(plain.base.epoch, epochs[-1]))
     whole: Checkpoint = replace(plain, previous=previous, base=base)
     return whole
@@ -189,11 +193,12 @@ def test_an_odd_value_in_any_field_is_refused_or_can_be_sent_on_as_it_is(kind: t
 
 VIEW = View.first(history="h", server="s1", start_id="s1#1", incarnation="d1")
 PLACE = Position(4, 2, b"d" * 16)
-ENTRY = Entry(5, 2, "c", 1, 0, b"w", "done", 90, 7, b"e" * 16)
+RECORD = Record(6, 2, "c", 1, 2, b"ww", b"90", 7, b"e" * 16)
+CANCELLED = Record(5, 2, "c", 1, 1, b"", b"", 7, b"e" * 16)
 EXAMPLES: dict[type, Any] = {
     Checkpoint: Checkpoint(
         history="h", epoch=2, primary="s1", start_id="s1#1", number=1, previous=PLACE, base=PLACE,
-        acknowledged=4, lease_ms=1000, drift_ms=20, entries=[ENTRY],
+        acknowledged=4, lease_ms=1000, drift_ms=20, records=[RECORD],
     ),
     JoinRequest: JoinRequest(
         server="s2", incarnation="d2", start_id="s2#1", number=1, history="h", tail=[PLACE]
@@ -225,32 +230,48 @@ def _form(message: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    "entries",
+    "records",
     [
-        [ENTRY._replace(action_id=6)],
-        [ENTRY, ENTRY],
-        [ENTRY._replace(epoch=3)],
-        [ENTRY._replace(epoch=1)],
-        [ENTRY._replace(sequence=-1)],
-        [ENTRY._replace(sequence=True)],
-        [ENTRY._replace(session="x" * 201)],
-        [ENTRY._replace(session="")],
-        [ENTRY._replace(status="x" * 41)],
-        [ENTRY._replace(result=2**64)],
-        [ENTRY._replace(result=1.5)],  # type: ignore[arg-type]
-        [ENTRY._replace(time_us=2**63)],
-        [ENTRY._replace(digest=b"short")],
-        [ENTRY._replace(operation="text")],  # type: ignore[arg-type]
-        [ENTRY[:-1]],
+        [RECORD._replace(action_id=5)],
+        [RECORD._replace(action_id=7)],
+        [RECORD._replace(operation_count=1)],
+        [RECORD._replace(operation_count=3)],
+        [RECORD._replace(action_id=4, operation_count=0)],
+        [RECORD._replace(action_id=3, operation_count=-1)],
+        [RECORD, RECORD],
+        [RECORD._replace(epoch=3)],
+        [RECORD._replace(epoch=1)],
+        [RECORD._replace(sequence=-1)],
+        [RECORD._replace(sequence=True)],
+        [RECORD._replace(session="x" * 201)],
+        [RECORD._replace(session="")],
+        [RECORD._replace(action_id=2**63, operation_count=2**63 - 4)],
+        [RECORD._replace(time_us=2**63)],
+        [RECORD._replace(digest=b"short")],
+        [RECORD._replace(operations="text")],  # type: ignore[arg-type]
+        [RECORD._replace(outcomes=None)],  # type: ignore[arg-type]
+        [RECORD._replace(operations=b"")],
+        [RECORD._replace(outcomes=b"")],
+        [RECORD._replace(operations=b"", outcomes=b"")],
+        [CANCELLED._replace(outcomes=b"90")],
+        [RECORD[:-1]],
         [None],
         5,
     ],
 )
-def test_entries_that_cannot_follow_are_refused(entries: Any) -> None:
+def test_records_that_cannot_follow_are_refused(records: Any) -> None:
     form = _form(EXAMPLES[Checkpoint])
-    form[-1] = entries
-    with pytest.raises(ValueError, match=r"^entries "):
+    form[-1] = records
+    with pytest.raises(ValueError, match=r"^records "):
         message_from_wire("checkpoint", form)
+
+
+def test_what_is_cancelled_may_follow() -> None:
+    form = _form(EXAMPLES[Checkpoint])
+    form[-1] = [CANCELLED, RECORD._replace(action_id=7)]
+    message = message_from_wire("checkpoint", form)
+    assert isinstance(message, Checkpoint)
+    assert [record.first_id for record in message.records] == [5, 6]
 
 
 def test_an_answer_in_another_servers_name_is_none() -> None:

@@ -16,7 +16,7 @@ def member(tip: int = 0) -> Peer:
 def test_matched_only_grows_within_an_epoch(answers: list[tuple[int, int]]) -> None:
     peer = member()
     for number in range(1, 31):
-        peer.sent(number, 4, number)
+        peer.sent(number, 4 * number, number)
     known = 0
     for number, matched in answers:
         peer.acknowledged(number, matched)
@@ -42,7 +42,7 @@ def test_the_search_for_what_both_have_takes_a_logarithm_of_steps(tip: int, comm
     steps = 0
     while peer.next_id - 1 > common:
         steps += 1
-        peer.sent(steps, 0, steps)
+        peer.sent(steps, peer.next_id - 1, steps)
         peer.mismatched(steps, tip)
     assert steps <= (tip - common).bit_length() + 1
 
@@ -50,17 +50,17 @@ def test_the_search_for_what_both_have_takes_a_logarithm_of_steps(tip: int, comm
 @given(tip=st.integers(0, 5000), theirs=st.integers(0, 5000))
 def test_a_short_journal_is_met_at_its_end_at_once(tip: int, theirs: int) -> None:
     peer = member(max(tip, theirs))
-    peer.sent(1, 0, 1.0)
+    peer.sent(1, max(tip, theirs), 1.0)
     peer.mismatched(1, theirs)
     assert peer.next_id <= theirs + 1
 
 
 def test_a_search_never_goes_below_what_is_known_to_match() -> None:
     peer = member(100)
-    peer.sent(1, 0, 1.0)
+    peer.sent(1, 100, 1.0)
     peer.acknowledged(1, 100)
     for number in range(2, 20):
-        peer.sent(number, 0, number)
+        peer.sent(number, 100, number)
         peer.mismatched(number, 100)
     assert peer.next_id == 101
 
@@ -69,8 +69,8 @@ def test_what_was_on_its_way_over_a_lost_link_is_sent_again() -> None:
     peer = member()
     peer.sent(1, 3, 10.0)
     peer.acknowledged(1, 3)
-    peer.sent(2, 2, 20.0)
-    peer.sent(3, 1, 30.0)
+    peer.sent(2, 5, 20.0)
+    peer.sent(3, 6, 30.0)
     assert peer.next_id == 7
     peer.lost(40.0)
     assert (peer.next_id, peer.linked, peer.unanswered) == (4, False, {})

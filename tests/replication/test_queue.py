@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bankrmi.replication.events import OutcomeAsked, RequestArrived
-from bankrmi.replication.queue import ENTRY_BYTES, SHARE, RequestQueue, cost_of
+from bankrmi.replication.queue import OPERATION_BYTES, SHARE, RequestQueue, cost_of
 
 OPERATION = b"12345678"
-UNIT = ENTRY_BYTES + len(OPERATION)
+UNIT = OPERATION_BYTES + len(OPERATION)
 
 
 def request(session: str, number: int = 1, operations: int = 1, caller: str = "") -> RequestArrived:
     name = f"{session}:{number}"
-    return RequestArrived(name, (session, number), [OPERATION] * operations, None, caller)
+    return RequestArrived(name, (session, number), OPERATION * operations, operations, None, caller)
 
 
 def queued(*requests: RequestArrived | OutcomeAsked) -> RequestQueue:

@@ -51,10 +51,10 @@ def in_words(name: str, effect: do.Effect) -> str:
 
 def message_in_words(message: say.Message) -> str:
     match message:
-        case say.Checkpoint(epoch=epoch, previous=previous, entries=[]):
+        case say.Checkpoint(epoch=epoch, previous=previous, records=[]):
             return f"beacon in {epoch} after {previous.action_id}"
-        case say.Checkpoint(epoch=epoch, entries=entries):
-            return f"checkpoint in {epoch} of {entries[0].action_id}-{entries[-1].action_id}"
+        case say.Checkpoint(epoch=epoch, records=records):
+            return f"checkpoint in {epoch} of {records[0].first_id}-{records[-1].action_id}"
         case say.ViewNews(view=view):
             return f"news: {view_in_words(view)}"
         case say.JoinRequest(tail=tail):
@@ -79,7 +79,8 @@ def reply_in_words(reply: do.Reply) -> str:
             return f"join: {outcome}"
         case say.Holdings():
             return "empty" if reply.empty else f"I hold {reply.tip.action_id} in {reply.epoch}"
-        case do.Decided(entries=entries):
+        case do.Decided(record=record):
+            entries = record.entries()
             return ", ".join(f"{entry.status} {entry.result!r} at {entry.action_id}" for entry in entries)
         case do.Read(value=value, action_id=action_id):
             return f"{value} at {action_id}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bankrmi.bank.accounts import packed
+from bankrmi.bank.accounts import form_of
 from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.robustness.checker.history import SHOWN, Answered, Call, Outcome, Result, Unknown
 from bankrmi.robustness.checker.verdict import Verdict, judge
@@ -13,9 +13,9 @@ from bankrmi.verifying.model import BankModel
 from tests.robustness.small_banks import copy_of, entries_of
 
 LEDGER = {1: 100, 2: 300}
-TAKE = packed(Withdraw(1, 10))
-PUT = packed(Deposit(2, 5))
-TOO_MUCH = packed(Withdraw(1, 1000))
+TAKE = form_of(Withdraw(1, 10))
+PUT = form_of(Deposit(2, 5))
+TOO_MUCH = form_of(Withdraw(1, 1000))
 SECOND = 1_000_000_000
 
 JOURNAL = [(("a", 1), (TAKE,)), (("b", 1), (PUT, TOO_MUCH)), (("a", 2), ())]

@@ -12,9 +12,9 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bankrmi.bank.accounts import packed
+from bankrmi.bank.accounts import form_of
 from bankrmi.bank.operations import Deposit, Withdraw
-from bankrmi.replication.entry import CANCELLED, Entry, Position, chained
+from bankrmi.replication.record import CANCELLED, Entry, Position, chained
 from bankrmi.robustness.checker.history import (
     SHOWN,
     Answered,
@@ -154,7 +154,7 @@ def random_case(chance: random.Random, *, most_calls: int = 7) -> Case:
 
     def draw() -> bytes:
         kind = Withdraw if chance.random() < 0.5 else Deposit
-        return packed(kind(chance.choice([1, 1, 1, 2, 2, 9]), chance.choice([1, 2, 4, 8])))
+        return form_of(kind(chance.choice([1, 1, 1, 2, 2, 9]), chance.choice([1, 2, 4, 8])))
 
     plan = _Plan(chance, draw, (1, 1, 2, 9), repeats=True)
     left = chance.randint(2, most_calls)
@@ -173,7 +173,7 @@ def telling_case(chance: random.Random) -> Case:
     """
     amounts = [1 << place for place in range(30)]
     chance.shuffle(amounts)
-    plan = _Plan(chance, lambda: packed(Deposit(1, amounts.pop())), (1,), repeats=False)
+    plan = _Plan(chance, lambda: form_of(Deposit(1, amounts.pop())), (1,), repeats=False)
     for number in range(1, chance.randint(2, 3) + 1):
         plan.client(f"c{number}", chance.randint(1, 3))
     return _run(plan.planned, {1: 0})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bankrmi.bank.accounts import Accounts, packed
+from bankrmi.bank.accounts import Accounts, form_of
 from bankrmi.bank.operations import Deposit, Operation, Withdraw
 from bankrmi.cli import run
 from bankrmi.errors import BankError
@@ -34,7 +34,7 @@ def make_run(folder: Path, ledger: Mapping[int, int] = LEDGER) -> None:
     recorder = Recorder(folder / "history.jsonl", Header(opening=ledger))
     for number, operation in enumerate(OPERATIONS, 1):
         asked = recorder.change("c1", f"a:{number}", [operation])
-        [entry] = journal.decide(1, ("a", number), [packed(operation)], 0)
+        [entry] = decide(journal, 1, ("a", number), [form_of(operation)], 0)
         asked.completed(Answered("h", (Result(entry.action_id, entry.status, entry.result),)))
     recorder.change("c1", "a:9", [Withdraw(1, 1)])
     journal.commit()

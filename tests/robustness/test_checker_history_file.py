@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bankrmi import errors
-from bankrmi.bank.accounts import packed
+from bankrmi.bank.accounts import form_of
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
 from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.checker.history import (
@@ -45,7 +45,7 @@ def test_what_was_recorded_is_read_again(tmp_path: Path) -> None:
     assert read.header == HEADER
     withdraw, batch, balance, outcome, last = read.calls
     assert (withdraw.client, withdraw.kind, withdraw.request) == ("c1", "withdraw", ("s", 1))
-    assert withdraw.operations == (packed(Withdraw(1, 10)),)
+    assert withdraw.operations == (form_of(Withdraw(1, 10)),)
     assert withdraw.outcome == Answered(None, (Result(1, "done", 90),))
     assert withdraw.completed_ns is not None
     assert withdraw.invoked_ns <= withdraw.completed_ns <= batch.invoked_ns

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bankrmi.bank.accounts import packed
+from bankrmi.bank.accounts import form_of
 from bankrmi.bank.operations import LARGEST, Deposit, Operation, Withdraw
-from bankrmi.replication.entry import Entry, Position, chained
+from bankrmi.replication.record import Entry, Position, chained
 from bankrmi.robustness.checker.history import Call
 from bankrmi.robustness.checker.verdict import Copy, Verdict, judge
 from bankrmi.verifying.model import BankModel
@@ -81,7 +81,7 @@ def test_the_model_says_what_the_specification_says(
     operation: Operation, expected: tuple[str, int | None]
 ) -> None:
     model = BankModel(LEDGER)
-    assert model.apply(packed(operation)) == expected
+    assert model.apply(form_of(operation)) == expected
     assert list(model.audit(model.values)) == []
 
 

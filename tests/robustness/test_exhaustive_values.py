@@ -149,4 +149,7 @@ def _follow(bank: Bank, shadows: list[Shadow], label: Label, state: State, after
         assert shadows[place].take(before, happening) == list(outcome.deeds), label
         content = bank.servers.disks[bank.servers[outcome.server].disk]
         journal = shadows[place].journal
-        assert (journal.adopted, tuple(journal.entries(0, 99))) == (content.adopted, content.entries)
+        assert (journal.adopted, tuple(entries_of(journal.records(0, 99)))) == (
+            content.adopted,
+            content.entries,
+        )

@@ -17,9 +17,9 @@ from bankrmi.bank.snapshot import Snapshot
 from bankrmi.client.attempts import Attempts
 from bankrmi.client.decisions import Decision, Wait
 from bankrmi.replication.answers import Answers
-from bankrmi.replication.entry import Scalar
 from bankrmi.replication.membership import Membership
 from bankrmi.replication.primary import Primary
+from bankrmi.replication.record import Scalar
 from bankrmi.replication.view import View
 from bankrmi.robustness.mutants import planted
 from bankrmi.robustness.simulator import load

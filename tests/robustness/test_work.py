@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from bankrmi.replication.effects import Answer, Decided, Send
-from bankrmi.replication.entry import Entry, Position, chained
 from bankrmi.replication.events import MessageArrived, RequestArrived, Tick
 from bankrmi.replication.messages import Checkpoint
+from bankrmi.replication.record import Position, Record, chained, packed
 from bankrmi.robustness.simulator.work import Work, longest_request_ms
 
 WORK = Work(10)
 
 
-def entries(count: int, size: int = 10) -> list[Entry]:
-    found: list[Entry] = []
+def record(before: Position, number: int, count: int = 1, size: int = 10) -> Record:
+    return chained(before, 1, ("s", number), (count, packed(["x" * size] * count), packed([5] * count)), 1)
+
+
+def records(count: int, size: int = 10) -> list[Record]:
+    found: list[Record] = []
     before = Position(0, 0, b"")
-    for place in range(count):
-        found.append(chained(before, 1, ("s", 1), place, (b"x" * size, "done", 5), 1))
+    for number in range(count):
+        found.append(record(before, number, size=size))
         before = found[-1].position
     return found
 
@@ -33,7 +37,7 @@ def checkpoint(count: int, size: int = 10) -> Checkpoint:
         acknowledged=0,
         lease_ms=1000,
         drift_ms=20,
-        entries=entries(count, size),
+        records=records(count, size),
     )
 
 
@@ -45,14 +49,17 @@ def test_a_message_costs_by_its_bytes_as_well_as_by_its_elements() -> None:
         return WORK.step_ms(Tick(), [Send("s2", checkpoint(count, size))], 0)
 
     def called(count: int, size: int) -> float:
-        return WORK.call_ms(RequestArrived(None, ("s", 1), [b"x" * size] * count, None, "c"))
+        return WORK.call_ms(RequestArrived.of(None, ("s", 1), ["x" * size] * count, None, "c"))
 
     for cost_ms in (arrives, sent, called):
         assert cost_ms(5, 10) < cost_ms(5, 1000) < cost_ms(50, 1000)
 
 
-def test_what_is_answered_costs_by_its_entries() -> None:
-    one, many = (WORK.step_ms(Tick(), [Answer(None, Decided("h", entries(count)))], 0) for count in (1, 100))
+def test_what_is_answered_costs_by_its_operations() -> None:
+    opening = Position(0, 0, b"")
+    one, many = (
+        WORK.step_ms(Tick(), [Answer(None, Decided("h", record(opening, 1, count)))], 0) for count in (1, 100)
+    )
     assert one < many
 
 

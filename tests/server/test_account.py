@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from bankrmi.bank.accounts import packed
+from bankrmi.bank.accounts import form_of
 from bankrmi.bank.operations import LARGEST, Deposit, Withdraw
 from bankrmi.client.attempts import LATEST_SHARE
 from bankrmi.errors import Busy, InDoubt, InvalidRequest, NotPrimary
 from bankrmi.replication.effects import Decided, IsBusy, NotLeading, Read
-from bankrmi.replication.entry import Entry, Position, chained
 from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, Overdue, RequestArrived
+from bankrmi.replication.record import Position, chained, packed
 from bankrmi.rmi import LongAnswer
 from bankrmi.rmi.failures import read_error
 from bankrmi.rmi.objects import Call, Peer, PlainObject, begin
@@ -94,13 +94,12 @@ class Counter:
 
 def decided(event: Event, status: str = "done", operations: int = BATCH) -> Decided:
     assert isinstance(event, RequestArrived | OutcomeAsked)
-    entries: list[Entry] = []
-    before = Position(0, 0, b"")
-    done = event.operations if isinstance(event, RequestArrived) else [packed(Deposit(1, 1))] * operations
-    for place, operation in enumerate(done):
-        entries.append(chained(before, 1, event.request, place, (operation, status, 5), 1))
-        before = entries[-1].position
-    return Decided("h", entries)
+    if isinstance(event, RequestArrived):
+        operations, done = event.count, event.operations
+    else:
+        done = packed([form_of(Deposit(1, 1))] * operations)
+    what = (operations, done, packed([5 if status == "done" else (status, 5)] * operations))
+    return Decided("h", chained(Position(0, 0, b""), 1, event.request, what, 1))
 
 
 def batch(operations: int = BATCH) -> list[list[Any]]:
@@ -240,8 +239,8 @@ def test_an_answer_for_a_lost_connection_is_never_built() -> None:
     counter.call(caller, "outcome", "c:1")
     [event] = counter.asked()
     caller.lost = True
-    broken = Decided("h", "no entries at all")  # type: ignore[arg-type]
-    event.token.reply(broken)  # type: ignore[union-attr]
+    record = decided(event, operations=1).record
+    event.token.reply(Decided("h", record._replace(outcomes=b"none at all")))  # type: ignore[union-attr]
 
 
 def test_what_an_answer_holds_is_counted_until_it_is_made() -> None:
@@ -454,7 +453,8 @@ def test_a_batch_is_packed_as_its_operations_are_one_by_one() -> None:
     counter.call(caller, "submit", [["withdraw", 1, 10], ("deposit", LARGEST, 0)], "c:1")
     [event] = counter.asked()
     assert isinstance(event, RequestArrived)
-    assert event.operations == [packed(Withdraw(1, 10)), packed(Deposit(LARGEST, 0))]
+    assert event.operations == packed([form_of(Withdraw(1, 10)), form_of(Deposit(LARGEST, 0))])
+    assert event.count == 2
     for wrong in (
         ["take", 1, 1],
         ["withdraw", True, 1],

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from bankrmi.errors import InvalidRequest, OperationFailed
 from bankrmi.replication.events import CopyEnded, Event
+from bankrmi.replication.record import entries_of
 from bankrmi.server import copy_fetching, copy_serving, copying
 from bankrmi.server.clock import LoopClock
 from bankrmi.server.copy_serving import CopyServer
@@ -16,7 +17,7 @@ from bankrmi.server.copying import CopyFetcher, copy_server, remove_leftovers
 from bankrmi.storage import space
 from bankrmi.storage.copying import CopyMaker
 from bankrmi.storage.journal import SqliteJournal
-from tests.storage.journals import adopted, deposit, journal_on, opened
+from tests.storage.journals import adopted, decide, deposit, journal_on, opened
 
 
 class _Link:
@@ -49,12 +50,12 @@ def test_the_log_of_a_copy_that_a_crash_interrupted_is_not_brought_into_the_next
 ) -> None:
     """`fetched.db` is overwritten; to SQLite, a `fetched.db-wal` beside it has the newest of its pages."""
     old = opened(tmp_path / "old.db")
-    old.decide(1, ("old", 1), [deposit(1, 1)], 1)
+    decide(old, 1, ("old", 1), [deposit(1, 1)], 1)
     old.commit()
     (tmp_path / "fetched.db-wal").write_bytes((tmp_path / "old.db-wal").read_bytes())
     new = opened(tmp_path / "new.db")
     for number in range(1, 4):
-        new.decide(1, ("new", number), [deposit(2, 2)], 1)
+        decide(new, 1, ("new", number), [deposit(2, 2)], 1)
     new.commit()
     content = copy_of(new, tmp_path / "copy.db")
 
@@ -83,7 +84,7 @@ def test_the_log_of_a_copy_that_a_crash_interrupted_is_not_brought_into_the_next
     asyncio.run(fetch())
     journal = journal_on(tmp_path / "bank.db")
     assert journal.tip == new.tip
-    assert [entry.session for entry in journal.entries(0, 10)] == ["new"] * 3
+    assert [entry.session for entry in entries_of(journal.records(0, 10))] == ["new"] * 3
 
 
 @pytest.mark.parametrize("own", [0, 1])
@@ -91,10 +92,10 @@ def test_what_the_copy_has_as_well_is_not_kept_beside_it(tmp_path: Path, own: in
     """A server that only lagged would need twice the space for nothing; who holds more, loses nothing."""
     source, old = opened(tmp_path / "source.db"), opened(tmp_path / "bank.db")
     for journal in (source, old):
-        journal.decide(1, ("both", 1), [deposit(1, 1)], 1)
+        decide(journal, 1, ("both", 1), [deposit(1, 1)], 1)
     for number in range(own):
-        old.decide(1, ("old", number + 1), [deposit(1, 1)], 1)
-    source.decide(2, ("new", 1), [deposit(2, 2)] * 3, 1)
+        decide(old, 1, ("old", number + 1), [deposit(1, 1)], 1)
+    decide(source, 2, ("new", 1), [deposit(2, 2)] * 3, 1)
     source.commit()
     old.commit()
     copy_of(source, tmp_path / "fetched.db")
@@ -318,7 +319,7 @@ class _Disk:
 def filled(path: Path) -> SqliteJournal:
     journal = opened(path)
     for number in range(1, 21):
-        journal.decide(1, ("a", number), [deposit(1, 1)] * 2000, 1)
+        decide(journal, 1, ("a", number), [deposit(1, 1)] * 2000, 1)
         journal.commit()
     return journal
 

@@ -13,7 +13,7 @@ from bankrmi.replication.effects import NotLeading, Read
 from bankrmi.replication.events import Event, ReadArrived
 from bankrmi.server.exporting import AT_ONCE, IDLE_MS, PATIENT_MS, Exports
 from bankrmi.storage.journal import SqliteJournal
-from tests.storage.journals import LEDGER, deposit, opened
+from tests.storage.journals import LEDGER, decide, deposit, opened
 
 TIMEOUT_MS = 10_000.0
 
@@ -64,7 +64,7 @@ class _Server:
         self.reads.append(event)
 
     def work(self, number: int) -> None:
-        self.journal.decide(1, ("a", number), [deposit(1, 1)], 1)
+        decide(self.journal, 1, ("a", number), [deposit(1, 1)], 1)
         self.journal.commit()
 
     def ask(self, *args: object) -> _Call:
@@ -132,7 +132,7 @@ def test_what_a_standby_rolls_back_is_never_shown() -> None:
     server.work(1)
     call = server.ask()
     server.journal.roll_back(0)
-    server.journal.decide(2, ("b", 1), [deposit(2, 5)], 1)
+    decide(server.journal, 2, ("b", 1), [deposit(2, 5)], 1)
     server.journal.commit()
     server.replica.standby.acknowledged = 1
     server.exports.tick()

@@ -13,7 +13,7 @@ from bankrmi.bank.accounts import Accounts
 from bankrmi.storage.database import DiskFailed, open_database, own_directory
 from bankrmi.storage.journal import SqliteJournal
 from bankrmi.storage.place import Place, make_private
-from tests.storage.journals import LEDGER, adopted, deposit
+from tests.storage.journals import LEDGER, adopted, decide, deposit
 
 
 def placed(folder: Path) -> SqliteJournal:
@@ -61,7 +61,7 @@ def test_what_is_committed_into_a_folder_that_was_taken_away_is_not_durable(
 ) -> None:
     journal = placed(tmp_path / "s1")
     take_away(tmp_path / "s1")
-    journal.decide(1, ("a", 1), [deposit(1, 1)], 1)
+    decide(journal, 1, ("a", 1), [deposit(1, 1)], 1)
     with pytest.raises(DiskFailed, match="s1"):
         journal.commit()
 
@@ -90,7 +90,7 @@ def test_a_folder_behind_a_link_is_looked_at_by_its_own_name(tmp_path: Path) -> 
 
 def test_everything_is_for_its_owner_only(tmp_path: Path) -> None:
     journal = placed(tmp_path / "data" / "s1")
-    journal.decide(1, ("a", 1), [deposit(1, 1)], 1)
+    decide(journal, 1, ("a", 1), [deposit(1, 1)], 1)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "data").rglob("*")}
     assert modes == {"s1": 0o700, "lock": 0o600, "bank.db": 0o600, "bank.db-wal": 0o600}
 

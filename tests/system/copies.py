@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from bankrmi.bank.accounts import Accounts, described
-from bankrmi.replication.entry import CANCELLED, Entry
+from bankrmi.bank.accounts import Accounts, Form, described
 from bankrmi.replication.journal import Adopted
+from bankrmi.replication.record import CANCELLED, Entry, entries_of
 from bankrmi.storage.database import open_database
 from bankrmi.storage.journal import SqliteJournal
 
@@ -61,7 +61,7 @@ def read_copy(directory: Path, server: str) -> Copy:
                 server=server,
                 incarnation=journal.incarnation,
                 adopted=journal.adopted,
-                entries=journal.entries(0, 1 << 62),
+                entries=entries_of(journal.records(0, 1 << 62)),
                 balances=dict(journal.export()),
             )
         finally:
@@ -102,8 +102,8 @@ def _replayed(copy: Copy, ledger: Mapping[int, int]) -> dict[int, int]:
     return balances
 
 
-def _done(balances: dict[int, int], operation: bytes) -> tuple[str, int | None]:
-    if not operation:
+def _done(balances: dict[int, int], operation: Form | None) -> tuple[str, int | None]:
+    if operation is None:
         return CANCELLED, None
     what = described(operation)
     account, amount = what["account"], what["amount"]

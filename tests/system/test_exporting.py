@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from bankrmi.bank.accounts import described
 from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.errors import InDoubt
+from bankrmi.replication.record import DONE
 from tests.system.cluster import Cluster
 from tests.system.commands import bankrmi, exported
 from tests.system.copies import Copy
@@ -19,8 +21,6 @@ MANY = 60_000
 
 def balances_at(copy: Copy, ledger: dict[int, int], action_id: int) -> dict[int, int]:
     """Return what the accounts held when this entry was the newest, by the journal."""
-    from bankrmi.bank.accounts import DONE, described
-
     balances = dict(ledger)
     for entry in copy.entries[:action_id]:
         if entry.status == DONE:

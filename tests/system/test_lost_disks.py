@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bankrmi.bank.accounts import Accounts, packed
+from bankrmi.bank.accounts import Accounts, form_of
 from bankrmi.bank.operations import Deposit
 from bankrmi.errors import BankError, Unreached
+from bankrmi.replication.record import packed
 from bankrmi.storage.database import open_database
 from bankrmi.storage.journal import SqliteJournal
 from tests.system.cluster import NAMESERVER, Cluster
@@ -110,10 +111,10 @@ def fill(path: Path) -> None:
     journal = SqliteJournal(open_database(path), Accounts({}), new_incarnation=lambda: "made by a test")
     assert journal.adopted is not None
     epoch, sequence = journal.adopted.epoch, 0
-    operations = [packed(Deposit(1 + place % 10, 1)) for place in range(BATCH)]
+    operations = packed([form_of(Deposit(1 + place % 10, 1)) for place in range(BATCH)])
     while journal.tip.action_id < MANY:
         sequence += 1
-        journal.decide(epoch, ("bulk", sequence), operations, time_us=sequence)
+        journal.decide(epoch, ("bulk", sequence), BATCH, operations, time_us=sequence)
         if sequence % 16 == 0:
             journal.commit()
     journal.commit()

@@ -10,21 +10,21 @@ import pytest
 
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.errors import ConfigurationError, InvalidRequest
-from bankrmi.replication.entry import Entry, chained
+from bankrmi.replication.record import Record, chained, packed, unpacked
 from bankrmi.replication.view import View
 from bankrmi.storage.database import own_directory
 from bankrmi.storage.journal import SqliteJournal
 from bankrmi.verifying.directories import directories_in, verify
 from bankrmi.verifying.verdict import Verdict
 from bankrmi.verifying.write_ahead_log import read_log
-from tests.storage.journals import adopted, deposit, opened, withdraw
+from tests.storage.journals import adopted, decide, deposit, opened, withdraw
 
 
 def filled(folder: Path, requests: int = 30) -> SqliteJournal:
     folder.mkdir(parents=True, exist_ok=True)
     journal = opened(folder / "bank.db")
     for number in range(1, requests + 1):
-        journal.decide(1, ("a", number), [deposit(1, 5), withdraw(2, 4), withdraw(77, 1)], number)
+        decide(journal, 1, ("a", number), [deposit(1, 5), withdraw(2, 4), withdraw(77, 1)], number)
         journal.commit()
     journal.cancel(1, ("b", 1), 1)
     journal.commit()
@@ -54,7 +54,7 @@ def test_a_sound_server_is_sound_and_nothing_of_it_is_changed(tmp_path: Path) ->
     before = content(tmp_path / "s1")
     verdict = only(tmp_path / "s1")
     assert verdict.faults == ()
-    assert verdict.holds == "91 entries, epoch 1 of history h"
+    assert verdict.holds == "91 operations, epoch 1 of history h"
     assert content(tmp_path / "s1") == before
 
 
@@ -64,7 +64,7 @@ def test_a_killed_server_is_read_with_its_log_and_nothing_of_it_is_changed(tmp_p
     assert set(before) == {"bank.db", "bank.db-wal"}
     verdict = only(folder)
     assert verdict.faults == ()
-    assert verdict.holds == "91 entries, epoch 1 of history h"
+    assert verdict.holds == "91 operations, epoch 1 of history h"
     assert content(folder) == before
 
 
@@ -103,30 +103,28 @@ def change(folder: Path, statement: str, *values: object) -> None:
     database.close()
 
 
-def rewritten(entries: list[Entry], at: int, **changes: Any) -> list[Entry]:
-    """Return entries with one changed, and every digest from there on made to fit."""
-    changed = list(entries)
+def rewritten(records: list[Record], at: int, **changes: Any) -> list[Record]:
+    """Return records with one changed, and every action id and digest from there on made to fit."""
+    changed = list(records)
     changed[at] = changed[at]._replace(**changes)
     for place in range(at, len(changed)):
         one = changed[place]
-        changed[place] = chained(
-            changed[place - 1].position,
-            one.epoch,
-            (one.session, one.sequence),
-            one.place,
-            (one.operation, one.status, one.result),
-            one.time_us,
-        )
+        decided = (one.operation_count, one.operations, one.outcomes)
+        changed[place] = chained(changed[place - 1].position, one.epoch, one.request, decided, one.time_us)
     return changed
 
 
 def rewrite(folder: Path, at: int, **changes: Any) -> None:
+    """Change a record; `outcomes` and `operations` may be functions of the ones that are there, unpacked."""
     database = apsw.Connection(str(folder / "bank.db"), vfs="cksmvfs")
-    entries = [Entry._make(row) for row in database.execute("SELECT * FROM journal ORDER BY action_id")]
+    records = [Record._make(row) for row in database.execute("SELECT * FROM journal ORDER BY action_id")]
+    for name, change in changes.items():
+        if callable(change):
+            changes[name] = packed(change(*unpacked(getattr(records[at], name))))
     with database:
         database.execute("DELETE FROM journal")
-        rows = rewritten(entries, at, **changes)
-        database.executemany("INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
+        rows = rewritten(records, at, **changes)
+        database.executemany("INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)", rows)
     database.close()
 
 
@@ -151,25 +149,33 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda folder: change(folder, "UPDATE accounts SET balance = -1 WHERE id = 3"),
         "account 3 holds -1",
     ),
-    "an entry": (
-        lambda folder: change(folder, "UPDATE journal SET time_us = 0 WHERE action_id = 40"),
-        "the digest at action id 40 is not that of the entry and all before it",
+    "a record": (
+        lambda folder: change(folder, "UPDATE journal SET time_us = 0 WHERE action_id = 42"),
+        "the digest at action id 42 is not that of the record and all before it",
     ),
     "a digest": (
         lambda folder: change(folder, "UPDATE journal SET digest = ? WHERE action_id = 91", bytes(16)),
-        "the digest at action id 91 is not that of the entry and all before it",
+        "the digest at action id 91 is not that of the record and all before it",
     ),
-    "an entry gone": (
-        lambda folder: change(folder, "DELETE FROM journal WHERE action_id = 50"),
-        "action id 50 is missing from the journal: 51 is there",
+    "a record gone": (
+        lambda folder: change(folder, "DELETE FROM journal WHERE action_id = 51"),
+        "action id 49 is missing from the journal: 52 is there",
     ),
-    "the newest entry gone": (
+    "the newest records gone": (
         lambda folder: change(folder, "DELETE FROM journal WHERE action_id >= 88"),
-        "the journal adds up to",
+        "the accounts are those after action id 91, and no record ends there",
+    ),
+    "fewer operations than a record says": (
+        lambda folder: change(folder, "UPDATE journal SET operation_count = 2 WHERE action_id = 51"),
+        "action id 49 is missing from the journal: 50 is there",
+    ),
+    "more operations than a record says": (
+        lambda folder: rewrite(folder, 16, operation_count=2),
+        "the operations at action id 49 cannot be read",
     ),
     "the opening state": (
         lambda folder: change(folder, "UPDATE about SET value = ? WHERE name = 'opening'", bytes(16)),
-        "the digest at action id 1 is not that of the entry and all before it",
+        "the digest at action id 3 is not that of the record and all before it",
     ),
     "the adopted epoch gone": (
         lambda folder: change(folder, "DELETE FROM about WHERE name = 'adopted'"),
@@ -180,33 +186,80 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         "the adopted epoch cannot be read",
     ),
     "another format": (
-        lambda folder: change(folder, "UPDATE about SET value = 2 WHERE name = 'format'"),
-        "it is of format 2",
+        lambda folder: change(folder, "UPDATE about SET value = 3 WHERE name = 'format'"),
+        "it is of format 3",
+    ),
+    "a database of the version before": (
+        lambda folder: change(folder, "UPDATE about SET value = 1 WHERE name = 'format'"),
+        "it is of format 1, and this version verifies format 2: a start brings it up to date",
+    ),
+    "nobody knows which accounts these are": (
+        lambda folder: change(folder, "DELETE FROM about WHERE name = 'written_to'"),
+        "it does not say up to where the accounts are written",
+    ),
+    "accounts as they were within a request": (
+        lambda folder: change(folder, "UPDATE about SET value = 50 WHERE name = 'written_to'"),
+        "the accounts are those after action id 50, and no record ends there",
+    ),
+    "accounts as they were at another time": (
+        lambda folder: change(folder, "UPDATE about SET value = 51 WHERE name = 'written_to'"),
+        "account 1 holds 250, and the journal adds up to 185 at action id 51",
+    ),
+    "the index says that a request is another record": (
+        lambda folder: change(folder, "UPDATE requests SET action_id = 54 WHERE sequence = 17"),
+        "the index of requests names 31, 30 of them rightly, and the journal has 31",
+    ),
+    "the index forgets a request": (
+        lambda folder: change(folder, "DELETE FROM requests WHERE sequence = 17"),
+        "the index of requests names 30, 30 of them rightly, and the journal has 31",
+    ),
+    "the index knows a request that is in no journal": (
+        lambda folder: change(folder, "INSERT INTO requests VALUES ('z', 1, 51)"),
+        "the index of requests names 32, 31 of them rightly, and the journal has 31",
     ),
     "an old epoch": (
-        lambda folder: rewrite(folder, 60, epoch=0),
+        lambda folder: rewrite(folder, 20, epoch=0),
         "epoch 0 at action id 61 comes after epoch 1",
     ),
     "an epoch that was never adopted": (
-        lambda folder: rewrite(folder, 90, epoch=5),
-        "the adopted epoch is 1, older than epoch 5",
+        lambda folder: rewrite(folder, 30, epoch=5),
+        "the adopted epoch is 1, older than the newest record's 5",
     ),
     "an outcome": (
-        lambda folder: rewrite(folder, 59, status="done", result=1),
-        "says ('done', 1), and replay says",
+        lambda folder: rewrite(folder, 19, outcomes=lambda one, other, _: [one, other, 1]),
+        "action id 60 says ('done', 1), and replay says ('no_account', None)",
+    ),
+    "an outcome less": (
+        lambda folder: rewrite(folder, 19, outcomes=lambda one, other, _: [one, other]),
+        "the operations at action id 58 cannot be read",
+    ),
+    "outcomes that are none": (
+        lambda folder: rewrite(folder, 19, outcomes=b"\xc1"),
+        "the operations at action id 58 cannot be read",
     ),
     "a request twice": (
-        lambda folder: rewrite(folder, 60, sequence=1, place=1),
-        "operation 2 of request a:1 is at action id 61, apart from the one before it",
+        lambda folder: rewrite(folder, 20, sequence=20),
+        "request a:20 is in the journal twice, the second time at action id 61",
     ),
-    "a request in pieces": (
-        lambda folder: rewrite(folder, 61, sequence=99, place=1),
-        "operation 2 of request a:99 is at action id 62, apart from the one before it",
+    "a request after a newer one": (
+        lambda folder: rewrite(folder, 20, sequence=1),
+        "request a:1 is at action id 61, after number 20 of its session",
     ),
-    "an operation": (lambda folder: rewrite(folder, 60, operation=b"\xff"), "action id 61 cannot be read"),
+    "operations that are none": (
+        lambda folder: rewrite(folder, 20, operations=b"\xff"),
+        "the operations at action id 61 cannot be read",
+    ),
+    "an operation": (
+        lambda folder: rewrite(folder, 20, operations=lambda one, _, last: [one, 5, last]),
+        "the operation at action id 62 cannot be read",
+    ),
     "a cancelled request that did something": (
-        lambda folder: rewrite(folder, 90, result=3),
+        lambda folder: rewrite(folder, 30, outcomes=packed([3])),
         "what is cancelled at action id 91 is not a whole request",
+    ),
+    "a cancelled request of two operations": (
+        lambda folder: rewrite(folder, 30, operation_count=2),
+        "what is cancelled at action id 92 is not a whole request",
     ),
 }
 
@@ -287,7 +340,7 @@ def test_what_an_older_generation_of_the_log_left_behind_is_no_damage(tmp_path: 
     (tmp_path / "running").mkdir()
     journal = filled(tmp_path / "running", 20)
     journal.database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
-    journal.decide(1, ("c", 1), [deposit(1, 1)], 1)
+    decide(journal, 1, ("c", 1), [deposit(1, 1)], 1)
     journal.commit()
     for file in (tmp_path / "running").iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -295,7 +348,7 @@ def test_what_an_older_generation_of_the_log_left_behind_is_no_damage(tmp_path: 
     found = read_log(tmp_path / "bank.db-wal")
     assert 0 < found.frames < 10
     assert found.damaged_at is None
-    assert only(tmp_path).holds == "62 entries, epoch 1 of history h"
+    assert only(tmp_path).holds == "62 operations, epoch 1 of history h"
 
 
 # -- the witness ----------------------------------------------------------------------------------------
@@ -339,4 +392,4 @@ def test_a_journal_needs_its_adopted_epoch(tmp_path: Path) -> None:
     journal.adopt(adopted(9))
     journal.commit()
     journal.close()
-    assert only(tmp_path).holds == "91 entries, epoch 9 of history h"
+    assert only(tmp_path).holds == "91 operations, epoch 9 of history h"

@@ -20,12 +20,12 @@ from functools import partial
 from itertools import combinations
 from math import inf
 
-from bankrmi.bank.accounts import described
+from bankrmi.bank.accounts import Form, described
 from bankrmi.robustness.checker.history import Answered, Call, Refused, RequestId, Unknown
 
 __all__ = ["Decided", "agrees", "linearizable"]
 
-Decided = tuple[RequestId, tuple[bytes, ...]]
+Decided = tuple[RequestId, tuple[Form, ...]]
 """A request in a journal; without operations, it is cancelled."""
 
 State = tuple[tuple[int, int], ...]
@@ -39,14 +39,14 @@ class Happening:
 
     begin: float
     end: float
-    operations: tuple[bytes, ...]
+    operations: tuple[Form, ...]
     query: int | None
     results: Results | None
     request: RequestId | None
     ids: tuple[int, ...]
 
 
-def done(state: State, operations: Sequence[bytes]) -> tuple[State, Results]:
+def done(state: State, operations: Sequence[Form]) -> tuple[State, Results]:
     """Return what comes of operations."""
     balances = dict(state)
     results: list[tuple[str, int | None]] = []
@@ -240,7 +240,7 @@ def shows(look: Happening, values: Mapping[int, Mapping[int, int]]) -> bool:
 
 def as_decided(
     request: RequestId,
-    operations: tuple[bytes, ...],
+    operations: tuple[Form, ...],
     results: list[tuple[int, tuple[str, int | None]]],
     groups: Mapping[RequestId, Sequence[Call]],
 ) -> Happening | None:

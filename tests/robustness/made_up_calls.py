@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bankrmi.bank.accounts import form_of
+from bankrmi.bank.accounts import Form, form_of
 from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.robustness.checker.history import SHOWN, Answered, Call, Outcome, Result, Unknown
 from bankrmi.robustness.checker.verdict import Verdict, judge
 from bankrmi.verifying.model import BankModel
-from tests.robustness.small_banks import copy_of, entries_of
+from tests.robustness.small_banks import copy_of, records_of
 
 LEDGER = {1: 100, 2: 300}
 TAKE = form_of(Withdraw(1, 10))
@@ -28,7 +28,7 @@ def call(
     end: int | None,
     outcome: Outcome,
     request: Any = None,
-    *operations: bytes,
+    *operations: Form,
     query: Any = None,
 ) -> Call:
     """Return a call; times in seconds."""
@@ -61,8 +61,8 @@ GOOD = (TOOK, BATCH, LOST, ASKED, read("c3", 8, 9, 2, 4, 305), read("c3", 2, 4, 
 
 
 def verdict(calls: Sequence[Call], journal: Any = JOURNAL, **options: Any) -> Verdict:
-    entries = entries_of(journal, LEDGER)
-    return judge(calls, [copy_of("s1", entries, LEDGER)], BankModel(LEDGER), begin_ns=0, **options)
+    records = records_of(journal, LEDGER)
+    return judge(calls, [copy_of("s1", records, LEDGER)], BankModel(LEDGER), begin_ns=0, **options)
 
 
 def only(found: Verdict) -> str:

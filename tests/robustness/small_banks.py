@@ -11,10 +11,21 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from bankrmi.bank.accounts import form_of
+from bankrmi.bank.accounts import Form, form_of
 from bankrmi.bank.operations import Deposit, Withdraw
-from bankrmi.replication.record import CANCELLED, Entry, Position, chained
+from bankrmi.replication.record import (
+    CANCELLED,
+    DONE,
+    Entry,
+    Position,
+    Record,
+    Scalar,
+    chained,
+    entries_of,
+    packed,
+)
 from bankrmi.robustness.checker.history import (
     SHOWN,
     Answered,
@@ -33,10 +44,11 @@ __all__ = [
     "BREAKAGES",
     "OPENING",
     "Case",
+    "chain",
     "copy_of",
-    "entries_of",
     "looked_at_last",
     "random_case",
+    "records_of",
     "relabelled",
     "rewritten",
     "telling_case",
@@ -44,7 +56,7 @@ __all__ = [
 ]
 
 OPENING = Position(0, 0, b"opened")
-Decided = tuple[RequestId, tuple[bytes, ...]]
+Decided = tuple[RequestId, tuple[Form, ...]]
 """A request in a journal; without operations, it is cancelled."""
 
 
@@ -57,29 +69,47 @@ class Case:
     decided: Sequence[Decided]
 
 
-def entries_of(decided: Iterable[Decided], ledger: Mapping[int, int]) -> list[Entry]:
+def records_of(decided: Iterable[Decided], ledger: Mapping[int, int]) -> list[Record]:
     """Return a sound journal."""
-    model, entries, before = BankModel(ledger), list[Entry](), OPENING
-    for request, operations in decided:
-        for place, operation in enumerate(operations or (b"",)):
-            status, result = model.apply(operation) if operation else (CANCELLED, None)
-            entries.append(chained(before, 1, request, place, (operation, status, result), 0))
-            before = entries[-1].position
-    return entries
+    model = BankModel(ledger)
+    return chain(
+        *(
+            (request, [(operation, *model.apply(operation)) for operation in operations])
+            for request, operations in decided
+        )
+    )
 
 
-def copy_of(name: str, entries: Sequence[Entry], ledger: Mapping[int, int]) -> Copy:
-    """Return a disk with these entries, and the accounts that they add up to."""
+def chain(*requests: tuple[RequestId, Sequence[tuple[Any, str, Scalar]]]) -> list[Record]:
+    """Return a record for each request and its (operation, status, result), with digests that are right.
+
+    A request without operations is cancelled.
+    """
+    records, before = list[Record](), OPENING
+    for request, came in requests:
+        operations = packed([operation for operation, _, _ in came]) if came else b""
+        outcomes = packed([told if told[0] != DONE else told[1] for _, *told in came]) if came else b""
+        records.append(chained(before, 1, request, (max(len(came), 1), operations, outcomes), 0))
+        before = records[-1].position
+    return records
+
+
+def copy_of(name: str, records: Sequence[Record], ledger: Mapping[int, int]) -> Copy:
+    """Return a disk with these records, and the accounts that they add up to."""
+    return Copy(name=name, opening=OPENING, records=records, values=_values(entries_of(records), ledger))
+
+
+def _values(entries: Sequence[Entry], ledger: Mapping[int, int]) -> dict[int, int]:
     model = BankModel(ledger)
     for entry in entries:
-        if entry.operation:
+        if entry.status != CANCELLED:
             model.apply(entry.operation)
-    return Copy(name=name, opening=OPENING, entries=entries, values=model.values)
+    return model.values
 
 
 def verdict_on(case: Case) -> Verdict:
     """Return what the checker says."""
-    copy = copy_of("s1", entries_of(case.decided, case.ledger), case.ledger)
+    copy = copy_of("s1", records_of(case.decided, case.ledger), case.ledger)
     return judge(case.calls, [copy], BankModel(case.ledger))
 
 
@@ -97,7 +127,7 @@ class _Plan:
     """What clients do when, drawn before anything happens."""
 
     chance: random.Random
-    draw: Callable[[], bytes]
+    draw: Callable[[], Form]
     accounts: Sequence[int]
     repeats: bool
     planned: list[_Planned] = field(default_factory=list)
@@ -134,7 +164,7 @@ class _Plan:
         return call
 
 
-def _call(client: str, number: int, request: RequestId | None, operations: tuple[bytes, ...]) -> Call:
+def _call(client: str, number: int, request: RequestId | None, operations: tuple[Form, ...]) -> Call:
     return Call(
         client=client,
         number=number,
@@ -152,7 +182,7 @@ def random_case(chance: random.Random, *, most_calls: int = 7) -> Case:
     """Return a valid history: two accounts, declines, batches, retries, outcomes asked, unknown ends."""
     ledger = {1: chance.choice([0, 5]), 2: 3}
 
-    def draw() -> bytes:
+    def draw() -> Form:
         kind = Withdraw if chance.random() < 0.5 else Deposit
         return form_of(kind(chance.choice([1, 1, 1, 2, 2, 9]), chance.choice([1, 2, 4, 8])))
 
@@ -216,10 +246,10 @@ def answer(
     call: Call, decided: Sequence[Decided], ledger: Mapping[int, int], *, at: int | None = None
 ) -> Outcome:
     """Return what a journal says to a call; a read is of the end, or of action id `at`."""
-    entries = entries_of(decided, ledger)
+    entries = entries_of(records_of(decided, ledger))
     if call.request is None:
         at = len(entries) if at is None else at
-        value = copy_of("", entries[:at], ledger).values.get(call.query)
+        value = _values(entries[:at], ledger).get(call.query)
         return Answered(None, (Result(at, SHOWN, value),))
     return Answered(
         None,
@@ -236,7 +266,7 @@ def answer(
 
 def rewritten(case: Case, decided: Sequence[Decided]) -> Case:
     """Return the case with another journal, and everybody told what that says, wherever it says anything."""
-    entries = entries_of(decided, case.ledger)
+    entries = entries_of(records_of(decided, case.ledger))
     known = {request for request, _ in decided}
     calls = []
     for call in case.calls:
@@ -323,7 +353,7 @@ def another_read(case: Case, chance: random.Random) -> Case:
     if not reads:
         return case
     call = chance.choice(reads)
-    at = chance.randint(0, len(entries_of(case.decided, case.ledger)))
+    at = chance.randint(0, len(entries_of(records_of(case.decided, case.ledger))))
     return _changed(case, call, outcome=answer(call, case.decided, case.ledger, at=at))
 
 

@@ -6,7 +6,7 @@ from bankrmi.robustness.simulator.trace import Arrival, Happening, Loss, Note
 
 
 def test_arrows_go_from_column_to_column_and_what_gets_lost_ends_half_way() -> None:
-    request = RequestArrived(None, ("c1.0", 7), [b"x"])
+    request = RequestArrived.of(None, ("c1.0", 7), ["x"])
     happenings: list[Happening] = [
         Arrival(1203.1181, 1202.9, "c1", "s2", request),
         Arrival(1303.0, 1203.0, "s2", "c1", "an answer"),

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations, permutations, product
 
+from bankrmi.bank.accounts import Form
 from bankrmi.robustness.checker.history import Answered, Call, RequestId, Unknown
 from tests.robustness.brute_force import Decided, Happening, agrees, linearizable
 from tests.robustness.small_banks import (
@@ -190,7 +191,7 @@ def placed(call: Call, at: dict[tuple[str, int], int]) -> Call:
 
 def every_journal(case: Case) -> Iterator[list[Decided]]:
     """Yield every order of every choice of requests, as they were asked, or cancelled."""
-    forms: dict[RequestId, set[tuple[bytes, ...]]] = {}
+    forms: dict[RequestId, set[tuple[Form, ...]]] = {}
     for call in case.calls:
         if call.request is not None and isinstance(call.outcome, Answered | Unknown):
             forms.setdefault(call.request, set()).add(tuple(call.operations))

@@ -18,6 +18,7 @@ from bankrmi.robustness.checker.history import Answered, Header, Result
 from bankrmi.robustness.checker.recording import Recorder
 from bankrmi.storage.database import open_database, own_directory
 from bankrmi.storage.journal import SqliteJournal
+from tests.storage.journals import decide
 from tests.system.cluster import Cluster
 
 LEDGER = {1: 100, 2: 300}
@@ -34,7 +35,7 @@ def make_run(folder: Path, ledger: Mapping[int, int] = LEDGER) -> None:
     recorder = Recorder(folder / "history.jsonl", Header(opening=ledger))
     for number, operation in enumerate(OPERATIONS, 1):
         asked = recorder.change("c1", f"a:{number}", [operation])
-        [entry] = decide(journal, 1, ("a", number), [form_of(operation)], 0)
+        [entry] = decide(journal, 1, ("a", number), [form_of(operation)], 0).entries()
         asked.completed(Answered("h", (Result(entry.action_id, entry.status, entry.result),)))
     recorder.change("c1", "a:9", [Withdraw(1, 1)])
     journal.commit()
@@ -84,8 +85,8 @@ def test_a_journal_longer_than_a_piece_is_read_whole(
         ("DELETE FROM accounts WHERE id = 1", "s2 has no 1, and the journal adds up to 90"),
         ("DELETE FROM journal WHERE action_id = 4", "s2's journal ends at action id 3, and another goes on"),
         (
-            "UPDATE journal SET result = 91 WHERE action_id = 1",
-            "s2 holds another entry at action id 1 than the",
+            "UPDATE journal SET outcomes = x'915b' WHERE action_id = 1",
+            "s2 holds another record at action id 1 than the",
         ),
     ],
 )

@@ -10,8 +10,7 @@ from bankrmi.robustness.exhaustive import bounds
 from bankrmi.robustness.exhaustive.bounds import Bounds
 from bankrmi.robustness.exhaustive.search import Explored, explore
 from bankrmi.robustness.mutants import planted
-from bankrmi.storage import journal as storage
-from bankrmi.storage.journal import SqliteJournal
+from tests.robustness.request_ids import forgets_request_ids
 
 CALM = Bounds(crashes=0, losses=0, retries=0)
 CRASH = Bounds(losses=0, retries=0)
@@ -79,9 +78,8 @@ def test_a_planted_bug_is_found(bug: str, within: Bounds, states: int, sentence:
 
 
 def test_a_bank_that_forgets_request_ids_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """O1 off, and the database does not mind either; the catalogue's bug keeps a memory of its own."""
-    monkeypatch.setattr(SqliteJournal, "newest", lambda *_: None)
-    monkeypatch.setattr(storage, "_TABLES", storage._TABLES.replace("UNIQUE", ""))
+    """O1 off, and the index does not mind either; the catalogue's bug keeps a memory of its own."""
+    forgets_request_ids(monkeypatch)
     violation = explore(CRASH).violation
     assert violation is not None
     assert "c:1" in violation.sentence

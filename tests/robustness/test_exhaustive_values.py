@@ -50,7 +50,7 @@ def visible(bank: Bank, state: State) -> Any:
         glance = servers.glances[state[field]]
         content = servers.disks[glance.disk]
         leads = kept[glance.leads].epoch if glance.leads >= 0 else 0
-        parts.append((glance.alive, glance.boot, content.adopted, content.entries, leads))
+        parts.append((glance.alive, glance.boot, content.adopted, content.records, leads))
     view = kept[state[at.VIEW]]
     return (*parts, view.epoch, view.primary, view.in_sync, kept[state[at.ACKNOWLEDGED]], state[at.ANSWERED])
 
@@ -87,7 +87,7 @@ class Shadow:
         self.servers = servers
         self.disks = Disks()
         content = servers.disks[servers[number].disk]
-        opened = Content(content.incarnation, content.adopted, content.entries)
+        opened = Content(content.incarnation, content.adopted, content.records)
         self.journal: SqliteJournal = self.disks.journal(self.disks.number(opened))
         self.now_ms = NOW_MS
         self.replica = self._process(servers[number].boot)
@@ -149,7 +149,4 @@ def _follow(bank: Bank, shadows: list[Shadow], label: Label, state: State, after
         assert shadows[place].take(before, happening) == list(outcome.deeds), label
         content = bank.servers.disks[bank.servers[outcome.server].disk]
         journal = shadows[place].journal
-        assert (journal.adopted, tuple(entries_of(journal.records(0, 99)))) == (
-            content.adopted,
-            content.entries,
-        )
+        assert (journal.adopted, tuple(journal.records(0, 99))) == (content.adopted, content.records)

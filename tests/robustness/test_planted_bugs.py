@@ -6,20 +6,20 @@ Rule: a planted bug is one changed function; the number of seeds within which it
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 
 import pytest
 
-from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.accounts import Accounts, Form
 from bankrmi.bank.snapshot import Snapshot
 from bankrmi.client.attempts import Attempts
 from bankrmi.client.decisions import Decision, Wait
 from bankrmi.replication.answers import Answers
 from bankrmi.replication.membership import Membership
 from bankrmi.replication.primary import Primary
-from bankrmi.replication.record import Scalar
 from bankrmi.replication.view import View
 from bankrmi.robustness.mutants import planted
 from bankrmi.robustness.simulator import load
@@ -31,8 +31,7 @@ from bankrmi.server.exporting import Exports
 from bankrmi.server.rates import EntryRates
 from bankrmi.server.service_rate import ServiceRate
 from bankrmi.server.waiting import WaitingRoom
-from bankrmi.storage import journal as storage
-from bankrmi.storage.journal import SqliteJournal
+from tests.robustness.request_ids import forgets_request_ids
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -103,9 +102,8 @@ def test_an_acknowledged_entry_that_is_gone_in_the_end_is_found(monkeypatch: pyt
 
 
 def test_a_request_done_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """O1 off, and the database does not mind either."""
-    monkeypatch.setattr(SqliteJournal, "newest", lambda *_: None)
-    monkeypatch.setattr(storage, "_TABLES", storage._TABLES.replace("UNIQUE", ""))
+    """O1 off, and the index does not mind either."""
+    forgets_request_ids(monkeypatch)
     found("request .* is in the journal twice", seeds=20)
 
 
@@ -119,9 +117,9 @@ def test_a_wrong_balance_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wrong on all servers alike."""
     apply = Accounts.apply
 
-    def generous(self: Accounts, operation: bytes) -> tuple[str, Scalar]:
-        status, result = apply(self, operation)
-        return ("done", result) if status == "insufficient" else (status, result)
+    def generous(self: Accounts, operations: Sequence[Form]) -> list[Any]:
+        outcomes = apply(self, operations)
+        return [one[1] if type(one) is tuple and one[0] == "insufficient" else one for one in outcomes]
 
     monkeypatch.setattr(Accounts, "apply", generous)
     found("says .* and replay says", seeds=3)
@@ -138,7 +136,7 @@ def test_a_wrong_look_up_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_states_that_differ_under_equal_journals_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rolled back deposit stays on the account."""
 
-    def forgetful(self: Accounts, operation: bytes, status: str, result: Scalar) -> None:
+    def forgetful(self: Accounts, operations: Sequence[Form], outcomes: Sequence[Any]) -> None:
         pass
 
     monkeypatch.setattr(Accounts, "undo", forgetful)

@@ -26,6 +26,7 @@ from bankrmi.coordination.view_store import ViewStore
 from bankrmi.coordination.witness import WITNESS_ID, Witness
 from bankrmi.coordination.witness_client import WitnessClient
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
+from bankrmi.event_loop import run as run_loop
 from bankrmi.logging_setup import configure, reopen_log
 from bankrmi.nameserver.names import TaggedNames, remote_names
 from bankrmi.parent_death import end_with_parent
@@ -58,7 +59,7 @@ def run(
     end_with_parent(parent_pid)
     configure(log_json, "nameserver")
     try:
-        asyncio.run(_Process(configuration, log_file).serve(ready_fd))
+        run_loop(_Process(configuration, log_file).serve(ready_fd))
     except ConfigurationError as error:
         log.error(error.message)
         return _USAGE

@@ -22,6 +22,7 @@ from bankrmi.bank.accounts import Accounts
 from bankrmi.config import NOT_THE_DAEMONS, Configuration
 from bankrmi.coordination.witness_client import WitnessClient
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
+from bankrmi.event_loop import run as run_loop
 from bankrmi.logging_setup import configure, reopen_log
 from bankrmi.parent_death import end_with_parent
 from bankrmi.readiness import say_awaiting, say_ready
@@ -77,7 +78,7 @@ def run(
     configure(log_json, name)
     try:
         process = _Process(configuration, name, first=first, log_file=log_file)
-        asyncio.run(process.serve(ready_fd))
+        run_loop(process.serve(ready_fd))
     except ConfigurationError as error:
         log.error(error.message)
         return _USAGE

@@ -1,0 +1,13 @@
+"""How a long-running process runs: on uvloop where there is one, else on asyncio's own event loop.
+
+Nothing may rest on which it is: uvloop only costs less (a sixth of a server's time for single operations).
+"""
+
+from __future__ import annotations
+
+try:
+    from uvloop import run
+except ImportError:  # Not on this platform, or not for this Python.
+    from asyncio import run  # type: ignore[assignment]
+
+__all__ = ["run"]

@@ -18,9 +18,10 @@ from tests.storage.journals import adopted, decide, deposit, journal_on, opened
 @settings(max_examples=40)
 @given(length=st.integers(0, 300))
 def test_a_tail_thins_out_and_always_ends_at_the_opening(length: int) -> None:
+    """One operation a record: so many apart as the rule says."""
     journal = opened()
-    if length:
-        decide(journal, 1, ("a", 1), [deposit(1, 1)] * length, 1)
+    for number in range(1, length + 1):
+        decide(journal, 1, ("a", number), [deposit(1, 1)], 1)
     tail = [position.action_id for position in tail_of(journal)]
     assert tail[0] == length
     assert tail[-1] == 0
@@ -28,6 +29,28 @@ def test_a_tail_thins_out_and_always_ends_at_the_opening(length: int) -> None:
     gaps = [newer - older for newer, older in pairwise(tail[:-1])]
     assert gaps == [2**place for place in range(len(gaps))]
     assert len(tail) <= length.bit_length() + 2
+
+
+SIZES = st.lists(st.sampled_from([1, 1, 2, 5, 100, 3000]), max_size=40)
+
+
+@settings(max_examples=40)
+@given(sizes=SIZES)
+def test_a_tail_of_long_records_is_as_short_and_tells_as_much(sizes: list[int]) -> None:
+    """Who differs from some record on is sent about as much again as it has to be, and a record at most."""
+    journal = opened()
+    for number, size in enumerate(sizes, 1):
+        decide(journal, 1, ("a", number), [deposit(1, 1)] * size, 1)
+    tail = tail_of(journal)
+    assert all(journal.position(position.action_id) == position for position in tail)
+    ids = [position.action_id for position in tail]
+    assert ids[0] == sum(sizes)
+    assert ids[-1] == 0
+    assert ids == sorted(set(ids), reverse=True)
+    assert len(ids) <= sum(sizes).bit_length() + 2
+    for record in journal.records(0, ids[0] + 1):
+        known = max(number for number in ids if number <= record.action_id)
+        assert record.action_id - known <= ids[0] - record.action_id + max(sizes)
 
 
 def test_an_empty_copy_has_no_tail() -> None:

@@ -97,6 +97,7 @@ class Bank:
         ]
         lines += [f"refused_means_gone: {str(self.network.alike).lower()}"]
         lines += [f"client: {{timeout_ms: {timing.client_timeout_ms}, patience_ms: {timing.patience_ms}}}"]
+        lines += [f"journal: {{records_behind: {timing.records_behind}}}"]
         return "\n".join(lines) + "\n"
 
     # -- processes -------------------------------------------------------------------------------

@@ -77,6 +77,7 @@ class Timing:
     checkpoint_timeout_ms: int
     client_timeout_ms: int
     patience_ms: int
+    records_behind: int
 
 
 _DECK = (
@@ -118,6 +119,7 @@ def timing(seed: int) -> Timing:
         checkpoint_timeout_ms=chance.choice((500, 300)),
         client_timeout_ms=chance.choice((500, 1200, 3000)),
         patience_ms=chance.choice((300, 150)),
+        records_behind=chance.choice((0, 20, 200, 4096)),
     )
 
 

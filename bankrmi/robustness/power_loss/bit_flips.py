@@ -24,7 +24,7 @@ from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import packed
 from bankrmi.storage.database import open_database
-from bankrmi.storage.journal import SqliteJournal
+from bankrmi.storage.journal import SqliteJournal, WriteBehind
 from bankrmi.verifying.server_directory import DATABASE, verify_database
 
 __all__ = ["Flips", "flip_bits", "make_files"]
@@ -37,6 +37,7 @@ WRONG = "something else reads"
 
 _ACCOUNTS = 2_000
 _REQUESTS = 400
+_RECORDS_BEHIND = 7
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +53,12 @@ def make_files(folder: Path, *, stopped: bool, seed: str) -> dict[str, bytes]:
     """Return the files of a server that was stopped in good order, or (not `stopped`) was killed."""
     path = folder / DATABASE
     opening = dict.fromkeys(range(1, _ACCOUNTS + 1), 500)
-    journal = SqliteJournal(open_database(path), Accounts(opening), new_incarnation=lambda: "a-disk")
+    journal = SqliteJournal(
+        open_database(path),
+        Accounts(opening),
+        new_incarnation=lambda: "a-disk",
+        behind=WriteBehind(records=_RECORDS_BEHIND),
+    )
     journal.open(Adopted(history="h", epoch=1, primary="s1", start_id="s1#1"))
     journal.commit()
     chance = random.Random(f"{seed}/content")

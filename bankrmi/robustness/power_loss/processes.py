@@ -35,6 +35,10 @@ Wrapper = Callable[[list[str]], list[str]]
 Value = TypeVar("Value")
 
 
+_RECORDS_BEHIND = 5
+"""Few: what follows from the journal is written many times in a recording, and lags behind it in between."""
+
+
 class Processes:
     """The witness (`nameserver`) and servers, by name."""
 
@@ -55,6 +59,7 @@ class Processes:
         named = "".join(f"  {name}: {one}\n" for name, one in zip(self.servers, addresses, strict=True))
         for name in (WITNESS, *self.servers):
             text = f"nameserver: {witness}\nservers:\n{named}data_dir: {self.machine(name)}/data\n"
+            text += f"journal: {{records_behind: {_RECORDS_BEHIND}}}\n"
             self.machine(name).mkdir()
             (self.folder / f"{name}.yaml").write_text(text)
         lines = "".join(f"{account},{balance}\n" for account, balance in self._ledger.items())

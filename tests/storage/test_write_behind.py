@@ -1,0 +1,260 @@
+"""A commit writes the journal; accounts and index follow behind, and nobody can tell the difference.
+
+Whoever looks at the tables sees what is on the disk: the tests ask the database, past the journal's memory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.snapshot import Snapshot
+from bankrmi.errors import ConfigurationError
+from bankrmi.storage.database import open_database
+from bankrmi.storage.journal import SqliteJournal, WriteBehind
+from tests.storage.journals import LEDGER, adopted, decide, deposit, journal_on, opened, withdraw
+
+NEVER = WriteBehind(records=1_000_000, operations=1_000_000)
+FOLLOWS = ("about", "accounts", "requests")
+
+
+def tables(journal: SqliteJournal) -> dict[str, list[Any]]:
+    """Return what is in each table of what follows from the journal."""
+    return {name: journal.database.execute(f"SELECT * FROM {name}").fetchall() for name in FOLLOWS}
+
+
+def written_to(journal: SqliteJournal) -> int:
+    """Return up to where accounts and index are written."""
+    place = dict(tables(journal)["about"])["written_to"]
+    assert type(place) is int
+    return place
+
+
+def commit(journal: SqliteJournal, number: int, operations: int = 2) -> None:
+    """Decide and commit one request: deposits of 1 on account 1, each second time on account 2."""
+    decide(journal, 1, ("a", number), [deposit(1 + number % 2, 1)] * operations, number)
+    journal.commit()
+
+
+def everything(journal: SqliteJournal) -> dict[str, Any]:
+    """Return all that a caller, a standby or an operator can find out."""
+    snapshot = Snapshot()
+    journal.read(snapshot)
+    assert isinstance(journal.machine, Accounts)
+    pages: list[tuple[int, int]] = []
+    while page := journal.machine.page(snapshot, 2):
+        pages += page
+    return {
+        "tip": journal.tip,
+        "adopted": journal.adopted,
+        "records": journal.records(0, 1_000_000),
+        "balances": {account: journal.read(account) for account in (*LEDGER, 99)},
+        "export": list(journal.export()),
+        "snapshot": pages,
+        "newest": {session: journal.newest(session) for session in "abc"},
+        "requests": {
+            (session, number): journal.recorded(session, number)
+            for session in "abc"
+            for number in range(1, 30)
+        },
+    }
+
+
+def killed(journal: SqliteJournal, folder: Path, behind: WriteBehind | None = None) -> SqliteJournal:
+    """Open what would be left if the process were killed now: the files as they are."""
+    [(_, _, path)] = journal.database.execute("PRAGMA database_list").fetchall()
+    folder.mkdir()
+    for end in ("", "-wal"):
+        (folder / f"bank.db{end}").write_bytes(Path(f"{path}{end}").read_bytes())
+    return journal_on(folder / "bank.db", folder, behind=behind)
+
+
+def test_a_commit_writes_the_journal_alone(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "bank.db", behind=NEVER)
+    before = tables(journal)
+    for number in range(1, 10):
+        commit(journal, number)
+        assert tables(journal) == before
+        assert journal.database.execute("SELECT count(*) FROM journal").get == number
+    journal.cancel(1, ("b", 1), 1)
+    journal.commit()
+    assert tables(journal) == before
+    assert journal.read(1) == 100 + 2 * 4
+    assert journal.newest("a") == 9
+
+
+def test_what_a_killed_process_leaves_is_the_same_to_everybody(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "bank.db", behind=NEVER)
+    for number in range(1, 6):
+        commit(journal, number)
+    journal.cancel(1, ("b", 7), 1)
+    decide(journal, 1, ("c", 3), [withdraw(1, 50), withdraw(1, 5000), deposit(9, 1)], 1)
+    journal.commit()
+    before = everything(journal)
+    decide(journal, 1, ("c", 4), [withdraw(1, 1)], 1)  # Not committed.
+    again = killed(journal, tmp_path / "killed")
+    assert written_to(again) == 0
+    assert everything(again) == before
+    for one in (journal, again):
+        one.discard()
+        commit(one, 6)
+    assert everything(again) == everything(journal)
+
+
+def test_a_snapshot_taken_before_what_follows_is_written_stays_what_it_was(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "bank.db", behind=WriteBehind(records=2))
+    commit(journal, 1)
+    snapshot, expected = Snapshot(), dict(journal.export())
+    journal.read(snapshot)
+    assert isinstance(journal.machine, Accounts)
+    found = dict(journal.machine.page(snapshot, 1))
+    for number in range(2, 8):
+        commit(journal, number)
+    while page := journal.machine.page(snapshot, 1):
+        found.update(page)
+    assert written_to(journal) > 0
+    assert found == expected
+
+
+def test_so_many_records_make_it_write(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "bank.db", behind=WriteBehind(records=3, operations=1000))
+    seen = []
+    for number in range(1, 10):
+        commit(journal, number)
+        seen.append(written_to(journal))
+    assert seen == [0, 0, 0, 8, 8, 8, 8, 16, 16]
+    assert tables(journal)["accounts"] == [(1, 108), (2, 308), (3, 450), (4, 2**63 - 1)]
+    assert tables(journal)["requests"] == [("a", number, 2 * number) for number in range(1, 9)]
+
+
+def test_so_many_operations_make_it_write(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "bank.db", behind=WriteBehind(records=1000, operations=5))
+    seen = []
+    for number in range(1, 8):
+        commit(journal, number)
+        seen.append(written_to(journal))
+    assert seen == [0, 0, 6, 6, 6, 12, 12]
+    assert tables(journal)["requests"] == [("a", number, 2 * number) for number in range(1, 7)]
+
+
+def test_what_a_start_applies_again_counts_for_the_bounds(tmp_path: Path) -> None:
+    """Else a process that is killed again and again would have more to apply each time."""
+    journal = opened(tmp_path / "bank.db", behind=WriteBehind(records=3))
+    for number in range(1, 4):
+        commit(journal, number)
+    again = killed(journal, tmp_path / "killed", WriteBehind(records=3))
+    assert written_to(again) == 0
+    commit(again, 4)
+    assert written_to(again) == 8
+
+
+@pytest.mark.parametrize("behind", [WriteBehind(records=0), WriteBehind(operations=0)])
+def test_a_bound_of_nothing_writes_at_every_commit(tmp_path: Path, behind: WriteBehind) -> None:
+    journal = opened(tmp_path / "bank.db", behind=behind)
+    for number in range(1, 6):
+        commit(journal, number)
+        assert written_to(journal) == journal.tip.action_id
+        assert tables(journal)["accounts"] == list(journal.export())
+        assert len(tables(journal)["requests"]) == number
+
+
+@pytest.mark.parametrize("to", [2, 4, 6, 8, 10, 12, 14])
+def test_a_roll_back_is_written_wherever_it_ends(tmp_path: Path, to: int) -> None:
+    """Below what was written as above it: what is written is never of records that are gone."""
+    journal = opened(tmp_path / "bank.db", tmp_path, behind=WriteBehind(records=3))
+    for number in range(1, 8):
+        commit(journal, number)
+    assert written_to(journal) == 8
+    other = opened()
+    other.append(journal.records(0, to))
+    if to < 14:
+        assert journal.roll_back(to)
+    journal.commit()
+    assert written_to(journal) == (to if to < 14 else 8)
+    again = killed(journal, tmp_path / "killed")
+    for one in (journal, again):
+        assert everything(one) == {**everything(other), "adopted": one.adopted}
+        commit(one, to // 2 + 1, 5)
+    assert everything(again) == everything(journal)
+
+
+@pytest.mark.parametrize("to", [2, 10])
+def test_a_roll_back_that_is_not_committed_has_not_happened(tmp_path: Path, to: int) -> None:
+    journal = opened(tmp_path / "bank.db", tmp_path, behind=WriteBehind(records=3))
+    for number in range(1, 8):
+        commit(journal, number)
+    before = everything(journal)
+    journal.roll_back(to)
+    decide(journal, 1, ("b", 1), [withdraw(2, 7)], 1)
+    again = killed(journal, tmp_path / "killed")
+    assert everything(again) == before
+    journal.discard()
+    assert everything(journal) == before
+    commit(journal, 8)
+    assert (written_to(journal), journal.newest("a")) == (16, 8)
+
+
+def test_what_is_rolled_back_and_decided_anew_in_one_commit_is_all_written(tmp_path: Path) -> None:
+    """A standby does just that; and a request may come again under the same id, with another outcome."""
+    journal = opened(tmp_path / "bank.db", tmp_path, behind=WriteBehind(records=3))
+    for number in range(1, 8):
+        commit(journal, number)
+    journal.roll_back(4)
+    decide(journal, 2, ("a", 3), [withdraw(1, 1000)], 1)
+    decide(journal, 2, ("b", 1), [deposit(1, 30), deposit(3, 1)], 1)
+    journal.commit()
+    assert written_to(journal) == 7
+    assert tables(journal)["accounts"] == list(journal.export())
+    assert tables(journal)["requests"] == [("a", 1, 2), ("a", 2, 4), ("a", 3, 5), ("b", 1, 7)]
+    assert everything(killed(journal, tmp_path / "killed")) == everything(journal)
+
+
+def test_a_database_closed_in_good_order_has_nothing_to_apply_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = opened(tmp_path / "bank.db", behind=NEVER)
+    for number in range(1, 6):
+        commit(journal, number)
+    before = everything(journal)
+    decide(journal, 1, ("a", 6), [deposit(1, 1)], 1)  # Not committed.
+    journal.close()
+    monkeypatch.setattr(Accounts, "apply", None)
+    again = journal_on(tmp_path / "bank.db")
+    assert written_to(again) == 10
+    assert everything(again) == before
+
+
+def test_an_epoch_and_the_opening_are_written_at_once(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "bank.db", behind=NEVER)
+    assert tables(journal)["accounts"] == sorted(LEDGER.items())
+    commit(journal, 1)
+    journal.adopt(adopted(5))
+    journal.commit()
+    again = killed(journal, tmp_path / "killed")
+    assert (again.adopted, again.tip) == (adopted(5), journal.tip)
+    assert written_to(again) == 0
+
+
+def test_accounts_that_do_not_fit_the_journal_above_them_are_told_in_a_sentence(tmp_path: Path) -> None:
+    """The balances were changed, or are of another time: nothing is done with them."""
+    journal = opened(tmp_path / "bank.db", behind=NEVER)
+    commit(journal, 1)
+    journal.database.execute("UPDATE accounts SET balance = balance + 1 WHERE id = 2")
+    with pytest.raises(ConfigurationError, match="the accounts at action id 0 do not fit the journal above"):
+        killed(journal, tmp_path / "killed")
+
+
+def test_another_database_of_the_same_process_is_read_anew(tmp_path: Path) -> None:
+    """A copy is put in place: what was unwritten of the old one is not of the new one."""
+    source = opened(tmp_path / "bank.db", behind=NEVER)
+    for number in range(1, 4):
+        commit(source, number)
+    target: apsw.Connection = open_database(tmp_path / "copy.db", as_copy=True)
+    source.copied_to(target).close()
+    copy = journal_on(tmp_path / "copy.db", behind=NEVER)
+    assert written_to(copy) == 0
+    assert everything(copy) == everything(source)

@@ -56,7 +56,7 @@ class Believing:
 
     def claimed(self, server: str, history: str, epoch: int, *, reading: bool) -> bool:
         """A server tells a primary of a newer epoch; return whether to give way to that."""
-        start_id = self._replica.links.get(server)
+        start_id = self._replica.links.start_id(server)
         if server in self._refuted and self._refuted[server] == start_id:
             return False
         if not self.may_be(epoch):

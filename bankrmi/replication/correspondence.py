@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bankrmi.replication import joining
 from bankrmi.replication.effects import Answer, Refusal, Stop
 from bankrmi.replication.events import AnswerArrived, MessageArrived
 from bankrmi.replication.journal import Adopted
@@ -41,7 +40,6 @@ class Correspondence:
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
-        self._leavers: list[Any] = []
 
     # -- messages --------------------------------------------------------------------------------
 
@@ -145,7 +143,7 @@ class Correspondence:
     def _take_join(self, token: Any, request: JoinRequest) -> None:
         replica = self._replica
         if replica.primary is not None:
-            joining.admit(replica.primary, token, request)
+            replica.primary.admit(token, request, replica.now)
             return
         server, number = replica.settings.server, request.number
         reply = JoinAnswer(server=server, number=number, outcome="not_primary", epoch=0)
@@ -156,24 +154,9 @@ class Correspondence:
 
         Not for the word of a process that is gone already: whoever is there now wants to stay.
         """
-        primary = self._replica.primary
-        is_there = self._replica.links.get(request.server, request.start_id) == request.start_id
-        if primary is not None and is_there and self._can_do_without(request.server):
-            primary.peers[request.server].leaving = True
-            self._leavers.append(token)
+        if self._replica.primary is not None:
+            self._replica.primary.take_leave(token, request, self._replica.now)
         else:
-            self._replica.effects.append(Answer(token, None))
-
-    def _can_do_without(self, server: str) -> bool:
-        primary = self._replica.primary
-        assert primary is not None
-        members = primary.view.in_sync
-        return server in primary.peers and server in members and len(members) > self._replica.copies_min
-
-    def view_moved(self) -> None:
-        """Tell those who asked to be taken out that the view has moved, whatever became of it."""
-        leavers, self._leavers = self._leavers, []
-        for token in leavers:
             self._replica.effects.append(Answer(token, None))
 
     # -- answers ---------------------------------------------------------------------------------
@@ -183,9 +166,9 @@ class Correspondence:
         replica = self._replica
         match event.answer:
             case Acknowledged() if replica.primary is not None:
-                replica.primary.take_acknowledgement(event.answer)
+                replica.primary.take_acknowledgement(event.answer, replica.now)
             case Mismatch() if replica.primary is not None:
-                replica.primary.take_mismatch(event.answer)
+                replica.primary.take_mismatch(event.answer, replica.now)
             case Superseded() if replica.primary is not None:
                 self._take_superseded(event.answer)
             case JoinAnswer():

@@ -1,35 +1,24 @@
-"""Coming back: a server outside `in_sync` shows its tail, and the primary finds what both have.
+"""Coming back: a server outside `in_sync` shows the tail of its journal, and does what the primary answers.
 
 Rule 1: the tail thins out (1, 2, 4, 8, ... entries apart) and always ends at action id 0, so it is short
         however long the journal is; the checkpoints that follow find the exact place (A3).
-Rule 2: nothing in common, or an empty disk: a copy of the database, never an empty start.
-Rule 3: a copy as well where it is faster, if nothing is lost by it; offered once to a process, since a copy
-        may fail for reasons of its own, and entries are always another way.
+Rule 2: a copy takes the journal's place only while it is still what this server needs.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bankrmi.replication.effects import Answer, FetchCopy, InstallCopy, Send
+from bankrmi.replication.effects import FetchCopy, InstallCopy, Send
 from bankrmi.replication.entry import Position
 from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.messages import JoinAnswer, JoinRequest
-from bankrmi.replication.peers import Standing
-from bankrmi.replication.primary import Primary
 from bankrmi.replication.view import View
 
 if TYPE_CHECKING:
     from bankrmi.replication.replica import Replica
 
-__all__ = ["Joiner", "admit", "newest_common", "tail_of"]
-
-COPY_IS_FASTER = 8
-"""A byte of the database is copied and verified in an eighth of the time that an entry's byte takes to be
-applied, or less (measured: a twelfth)."""
-
-GAP_BYTES = 72
-"""What an entry takes in the database."""
+__all__ = ["Joiner", "tail_of"]
 
 COPY_AGAIN_MS = 500.0
 """A pause after a copy that failed: what made it fail (a full disk, say) is likely still there."""
@@ -49,75 +38,6 @@ def tail_of(journal: Journal) -> list[Position]:
     opening = journal.position(0)
     assert opening is not None
     return [*tail, opening]
-
-
-def newest_common(journal: Journal, tail: list[Position]) -> int | None:
-    """Return the newest action id of the tail at which both journals are the same; None if there is none."""
-    for position in tail:
-        if journal.position(position.action_id) == position:
-            return position.action_id
-    return None
-
-
-def admit(primary: Primary, token: Any, request: JoinRequest) -> None:
-    """Answer a joiner, as the primary: checkpoints will come, or it needs a copy, or it has to wait."""
-    replica = primary.replica
-    peer = primary.peers.get(request.server)
-
-    def answer(outcome: str) -> None:
-        reply = JoinAnswer(
-            server=replica.settings.server,
-            number=request.number,
-            outcome=outcome,
-            epoch=primary.view.epoch,
-        )
-        replica.effects.append(Answer(token, reply))
-
-    if peer is None or request.server not in replica.settings.others:
-        answer("unknown")
-        return
-    if replica.links.get(request.server) != request.start_id or request.number <= peer.join_number:
-        answer("wait")
-        return
-    peer.join_number = request.number
-    another_disk = peer.incarnation != request.incarnation
-    if peer.standing is Standing.MANDATORY and another_disk and not replica.proposals.settled:
-        answer("wait")  # V3: the disk that the view may name by now counts until that is settled.
-        return
-    peer.start_id = request.start_id
-    if peer.standing is Standing.MEMBER and another_disk:
-        # It lost its disk: the member that the view names is no more (V8).  Where the view can do without,
-        # it is taken out first; else (`copies_min`) nothing is acknowledged until the new one replaces it.
-        if len(primary.view.in_sync) > replica.copies_min:
-            peer.leaving = True
-            answer("wait")
-            return
-        primary.lost_its_disk(peer)
-    common = newest_common(replica.journal, list(request.tail))
-    if common is None:
-        answer("copy")
-        return
-    offered = peer.tracked or peer.copy_offered_to == request.start_id
-    if not offered and _copy_is_faster(primary, request, common):
-        peer.copy_offered_to = request.start_id
-        answer("copy")
-        return
-    if not peer.tracked or another_disk:
-        peer.incarnation = request.incarnation
-        peer.matched = 0
-        peer.resume_id = common + 1
-        peer.begin_epoch(Standing.CATCHING_UP, replica.journal.tip.action_id)
-        primary.joined(peer)
-    answer("checkpoints")
-
-
-def _copy_is_faster(primary: Primary, request: JoinRequest, common: int) -> bool:
-    """Whether so much is missing that the whole database is there sooner; and nothing there would be lost."""
-    journal, settings = primary.replica.journal, primary.replica.settings
-    gap = journal.tip.action_id - common
-    if gap < settings.copy_from_operations or request.tail[0].action_id != common:
-        return False
-    return COPY_IS_FASTER * GAP_BYTES * gap > journal.size_bytes
 
 
 class Joiner:

@@ -53,12 +53,14 @@ from bankrmi.replication.events import (
 from bankrmi.replication.first_view import FirstView, new_id
 from bankrmi.replication.joining import Joiner
 from bankrmi.replication.journal import Adopted, Journal
+from bankrmi.replication.leading import Leader
 from bankrmi.replication.lease import Grants, binding_ms
+from bankrmi.replication.links import Links
 from bankrmi.replication.messages import LeaveRequest, ViewNews
-from bankrmi.replication.primary import Primary
 from bankrmi.replication.proposals import Proposals
 from bankrmi.replication.settings import Settings
 from bankrmi.replication.standby import Standby
+from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 from bankrmi.replication.viewing import Viewing
 
@@ -105,8 +107,7 @@ class Replica:
         self.changed = False  # Something was written since the last `Commit`.
         self.role = Role.STARTING
         self.role_since_ms = now_ms
-        self.links: dict[str, str] = {}  # Servers that can be spoken to, and the start ids they gave.
-        self._copies_stated: dict[str, int] = {}  # By servers that go by more copies than we.
+        self.links = Links(settings)
         self.won: View | None = None  # Won, and not led yet: the leases that were granted are not over.
         self.stopping = False
         self.grants = self._first_grants()
@@ -114,7 +115,7 @@ class Replica:
         self.believing = Believing(self)
         self.viewing = Viewing(self)
         self.correspondence = Correspondence(self)
-        self.primary: Primary | None = None
+        self.primary: Leader | None = None
         self.standby = Standby(self)
         self.joiner = Joiner(self)
         self.first_view = FirstView(self)
@@ -172,6 +173,19 @@ class Replica:
         return self.effects
 
     @property
+    def now(self) -> Step:
+        return Step(
+            self.settings,
+            self.start_id,
+            self.journal,
+            self.links,
+            self.proposals,
+            self.now_ms,
+            self.listened_ms,
+            self.effects,
+        )
+
+    @property
     def view(self) -> View | None:
         """The newest view known."""
         return self.viewing.view
@@ -196,17 +210,17 @@ class Replica:
     @property
     def has_work(self) -> bool:
         """Whether a `Proceed` would do something now."""
-        return self.primary is not None and self.primary.has_work
+        return self.primary is not None and self.primary.has_work(self.now)
 
     def _request_arrived(self, event: RequestArrived | OutcomeAsked) -> None:
         if self.primary is not None:
-            self.primary.accept(event)
+            self.primary.accept(event, self.now)
         else:
             self.standby.hold(event)
 
     def _read_arrived(self, event: ReadArrived) -> None:
         if self.primary is not None:
-            self.primary.reads.take(event)
+            self.primary.read(event, self.now)
         else:
             self.standby.hold(event)
 
@@ -217,12 +231,12 @@ class Replica:
 
     def _overdue(self, event: Overdue) -> None:
         if self.primary is not None:
-            self.primary.turn_away(event.tokens)
+            self.primary.turn_away(event.tokens, self.now)
         self.standby.turn_away(event.tokens)
 
     def _proceed(self, event: Proceed) -> None:
         if self.primary is not None:
-            self.primary.proceed(event.time_us)
+            self.primary.proceed(event.time_us, self.now)
 
     def answer_not_leading(self, token: Any, *, undecided: bool) -> None:
         """Send a client on to whoever leads."""
@@ -234,31 +248,16 @@ class Replica:
 
     def _link_changed(self, event: LinkChanged) -> None:
         if event.up and event.start_id is not None:
-            self.links[event.server] = event.start_id
-            self._note_copies_min(event)
+            self.links.up(event, event.start_id)
             self.grants.answered(event.server, event.start_id, event.begun_ms)
             if self.view is not None and self.view.primary == event.server:
                 self.joiner.begin_again()
         else:
-            self.links.pop(event.server, None)
+            self.links.down(event.server)
         if self.primary is not None:
-            self.primary.link_changed(event)
+            self.primary.link_changed(event, self.now)
         else:
             self.standby.link_changed(event)
-
-    def _note_copies_min(self, event: LinkChanged) -> None:
-        self._copies_stated.pop(event.server, None)
-        if event.copies_min > self.settings.copies_min:
-            self._copies_stated[event.server] = min(event.copies_min, len(self.settings.servers))
-
-    @property
-    def copies_min(self) -> int:
-        """How few copies may acknowledge: the most that any server that we met was told, or we.
-
-        So no file's promise is broken while it is changed in one after the other, in either direction. What
-        a server stated counts until it states something else, or this process ends.
-        """
-        return max([self.settings.copies_min, *self._copies_stated.values()])
 
     def _probed(self, event: Probed) -> None:
         if event.refused and self.settings.refused_means_gone:
@@ -273,7 +272,11 @@ class Replica:
         """Own lateness is not the others' silence: what came meanwhile is read before the next tick."""
         self.listened_ms = self.now_ms - event.late_ms
         if self.primary is not None:
-            self.primary.tick()
+            if self.primary.hears_everybody(self.now):
+                self.viewing.look_for_news()
+            else:
+                self.viewing.poll(5 * self.settings.beacon_ms)
+            self.primary.tick(self.now, witness_silent_ms=self.viewing.unanswered_ms)
             return
         self.standby.tick()
         if self.viewing.still:
@@ -308,7 +311,8 @@ class Replica:
                 self._set_role(Role.STANDBY)
         else:
             self._follow_another(view)
-        self.correspondence.view_moved()
+        if self.primary is not None:
+            self.primary.view_moved(self.now)
 
     def _has_won(self, view: View) -> bool:
         """Whether it was this process that won, not one before it (V4)."""
@@ -362,7 +366,7 @@ class Replica:
         self.won = None
         again = self.primary is not None
         if self.primary is None:
-            self.primary = Primary(self, view)
+            self.primary = Leader(view, self.now)
         details = {
             "epoch": view.epoch,
             "in_sync": sorted(view.in_sync),
@@ -371,9 +375,9 @@ class Replica:
         if again:
             self.effects.append(Report("view changed", details))
         self._set_role(Role.PRIMARY, **details)
-        for other in self.links:
+        for other in self.links.servers:
             self.effects.append(Send(other, ViewNews(view=view)))
-        self.primary.begin_epoch(view)
+        self.primary.begin_epoch(view, self.now)
         for event in self.standby.take_held():
             self._handlers[type(event)](event)
 
@@ -395,8 +399,7 @@ class Replica:
         self.standby = Standby(self)
         self.standby.acknowledged = primary.ever_acknowledged
         self._set_role(Role.STANDBY, led_epoch=primary.view.epoch, why=why)
-        primary.end(view)
-        self.correspondence.view_moved()
+        primary.end(view, self.view, self.now)
         self.viewing.read()
 
     def _set_role(self, role: Role, **details: Any) -> None:
@@ -429,7 +432,7 @@ class Replica:
 
     def _wanted_view(self) -> View | None:
         if self.primary is not None:
-            return self.primary.membership.wanted_view()
+            return self.primary.wanted_view(self.now)
         view = self.view
         if self.viewing.still or self.stopping or self.won is not None:
             return None
@@ -447,7 +450,7 @@ class Replica:
 
     def _switchover_asked(self, event: SwitchoverAsked) -> None:
         if self.primary is not None:
-            self.primary.membership.begin_switchover(event)
+            self.primary.begin_switchover(event, self.now)
         else:
             self.effects.append(Answer(event.token, Refusal(f"{self.settings.server} is not the primary")))
 
@@ -456,7 +459,7 @@ class Replica:
         self.stopping = True
         view = self.view
         if self.primary is not None:
-            self.primary.membership.begin_switchover(SwitchoverAsked(None, None))
+            self.primary.begin_switchover(SwitchoverAsked(None, None), self.now)
         elif view is not None and self.role is Role.STANDBY and view.primary in self.links:
             self.effects.append(
                 Send(view.primary, LeaveRequest(server=self.settings.server, start_id=self.start_id))
@@ -465,7 +468,7 @@ class Replica:
     def _stop_if_done(self) -> None:
         view = self.view
         if self.primary is not None:
-            done = not self.primary.membership.switching_over
+            done = not self.primary.is_switching_over
         else:
             waits = view is not None and self.is_member(view) and view.primary in self.links
             done = not waits or (view is not None and view.handed_over_by == self.settings.server)

@@ -36,7 +36,7 @@ def status_of(
     view, primary, tip = replica.view, replica.primary, replica.journal.tip
     adopted = replica.journal.adopted
     acknowledged = primary.ever_acknowledged if primary is not None else replica.standby.acknowledged
-    left_ms = primary.reads.lease_left_ms() if primary is not None else None
+    left_ms = primary.lease_left_ms(replica.now) if primary is not None else None
     return {
         "server": server,
         "service": configuration.service,
@@ -56,8 +56,8 @@ def status_of(
         "primary": view.primary if view is not None else None,
         "view_epoch": view.epoch if view is not None else 0,
         "copies": len(view.in_sync) if view is not None else 0,
-        "acknowledges": None if primary is None else primary.can_acknowledge(),
-        "connected": sorted(replica.links.keys() - silent),
+        "acknowledges": None if primary is None else primary.can_acknowledge(replica.now),
+        "connected": sorted(replica.links.servers - silent),
         "witness_silent_ms": round(replica.viewing.silence_lately_ms(_LATELY_MS)),
         "start_id": replica.start_id,
         "incarnation": replica.journal.incarnation,

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bankrmi.replication.admission import newest_common
 from bankrmi.replication.events import CopyInstalled
-from bankrmi.replication.joining import newest_common, tail_of
+from bankrmi.replication.joining import tail_of
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from tests.replication.histories import taken_over

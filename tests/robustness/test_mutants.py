@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from bankrmi.errors import InvalidRequest
-from bankrmi.replication.primary import Primary
+from bankrmi.replication.leading import Leader
 from bankrmi.replication.standby import Standby
 from bankrmi.robustness.mutants import MUTANTS, Found, Mutant, hunt, hunting, planted
 from bankrmi.robustness.mutants.__main__ import main
@@ -71,9 +71,9 @@ def test_a_planted_bug_is_gone_afterwards(mutant: Mutant) -> None:
 
 
 def test_what_a_class_had_from_elsewhere_it_has_again() -> None:
-    with in_place((Patch(Primary, "__repr__", lambda _: "planted"),)):
-        assert "__repr__" in vars(Primary)
-    assert "__repr__" not in vars(Primary)
+    with in_place((Patch(Leader, "__repr__", lambda _: "planted"),)):
+        assert "__repr__" in vars(Leader)
+    assert "__repr__" not in vars(Leader)
 
 
 def test_a_patch_that_cannot_be_made_leaves_nothing_behind() -> None:

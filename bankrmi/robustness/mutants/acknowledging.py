@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bankrmi.replication import joining
+from bankrmi.replication import admission
+from bankrmi.replication.copies import Copies
 from bankrmi.replication.correspondence import Correspondence
 from bankrmi.replication.effects import Commit, Effect, Reply
 from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.events import Event, OutcomeAsked, ReadArrived, RequestArrived
+from bankrmi.replication.groups import Groups
 from bankrmi.replication.journal import Journal
+from bankrmi.replication.leading import Leader
 from bankrmi.replication.messages import Acknowledged, Checkpoint
-from bankrmi.replication.primary import Primary
-from bankrmi.replication.reading import Reads
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.standby import Standby
+from bankrmi.replication.step import Step
+from bankrmi.replication.view import View
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
 
 __all__ = ["MUTANTS"]
@@ -22,8 +25,8 @@ __all__ = ["MUTANTS"]
 # -- A1 --------------------------------------------------------------------------------------------
 
 
-def _durable_here(self: Primary) -> int:
-    return self.replica.journal.tip.action_id
+def _durable_here(self: Copies, tip: int) -> int:
+    return tip
 
 
 def _commit_last(self: Replica, event: Event, *, now_ms: float) -> list[Effect]:
@@ -32,22 +35,21 @@ def _commit_last(self: Replica, event: Event, *, now_ms: float) -> list[Effect]:
 
 
 def _decided_and_given(
-    self: Primary, event: RequestArrived | OutcomeAsked
+    self: Groups, event: RequestArrived | OutcomeAsked, view: View, step: Step
 ) -> tuple[int, object, Reply] | None:
-    decided = _decided_before(self, event)
+    decided = _decided_before(self, event, view, step)
     return None if decided is None else (0, *decided[1:])
 
 
-def _newest_is_acknowledged(self: Reads, event: ReadArrived) -> None:
-    primary = self._primary
-    acknowledged, primary.acknowledged = primary.acknowledged, self._replica.journal.tip.action_id
-    _take_read(self, event)
-    primary.acknowledged = acknowledged
+def _newest_is_acknowledged(self: Leader, event: ReadArrived, step: Step) -> None:
+    acknowledged, self.acknowledged = self.acknowledged, step.tip
+    _read(self, event, step)
+    self.acknowledged = acknowledged
 
 
 _step = Replica.step
-_decided_before = Primary._decided_before
-_take_read = Reads.take
+_decided_before = Groups._decided_before
+_read = Leader.read
 
 # -- A2 --------------------------------------------------------------------------------------------
 
@@ -96,7 +98,7 @@ _bring_in = Standby._bring_in
 # -- A5 --------------------------------------------------------------------------------------------
 
 
-def _of_any_epoch(self: Primary, answer: Acknowledged) -> bool:
+def _of_any_epoch(self: Leader, answer: Acknowledged) -> bool:
     return answer.history == self.view.history
 
 
@@ -105,7 +107,7 @@ MUTANTS = (
         name="acknowledge-before-standby",
         rule="A1",
         goes_wrong="a withdrawal is confirmed, the primary dies, and the standby never heard of it",
-        patches=(Patch(Primary, "_durable_everywhere", _durable_here),),
+        patches=(Patch(Copies, "durable_everywhere", _durable_here),),
     ),
     Mutant(
         name="commit-after-answering",
@@ -117,13 +119,13 @@ MUTANTS = (
         name="give-recorded-outcome-before-acknowledged",
         rule="A1",
         goes_wrong="a retry is told an outcome that only the primary holds, and that dies with it",
-        patches=(Patch(Primary, "_decided_before", _decided_and_given),),
+        patches=(Patch(Groups, "_decided_before", _decided_and_given),),
     ),
     Mutant(
         name="answer-with-highest-unacknowledged-id",
         rule="R4",
         goes_wrong="a client sees a balance, and an action id, that are rolled back after a takeover",
-        patches=(Patch(Reads, "take", _newest_is_acknowledged),),
+        patches=(Patch(Leader, "read", _newest_is_acknowledged),),
     ),
     Mutant(
         name="adopt-no-epoch",
@@ -157,13 +159,13 @@ MUTANTS = (
         patches=(
             Patch(Standby, "_holds", _holds_that_id),
             Patch(Standby, "_without_known", _without_known_ids),
-            Patch(joining, "newest_common", _newest_common_id),
+            Patch(admission, "newest_common", _newest_common_id),
         ),
     ),
     Mutant(
         name="count-another-epochs-acknowledgements",
         rule="A5",
         goes_wrong="what a standby confirmed long ago confirms what a primary says now, and a read is stale",
-        patches=(Patch(Primary, "_is_of_this_epoch", _of_any_epoch),),
+        patches=(Patch(Leader, "_is_of_this_epoch", _of_any_epoch),),
     ),
 )

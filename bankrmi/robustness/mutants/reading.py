@@ -8,11 +8,12 @@ from math import inf
 from bankrmi.replication import reading
 from bankrmi.replication.correspondence import Correspondence
 from bankrmi.replication.events import Probed, Seen
+from bankrmi.replication.leading import Leader
 from bankrmi.replication.lease import Grants, binding_ms
 from bankrmi.replication.messages import Acknowledged, Checkpoint
-from bankrmi.replication.primary import Primary
-from bankrmi.replication.reading import Reads
+from bankrmi.replication.reading import Facts
 from bankrmi.replication.standby import Standby
+from bankrmi.replication.step import Step
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
 
 __all__ = ["MUTANTS"]
@@ -20,25 +21,26 @@ __all__ = ["MUTANTS"]
 # -- R1, R2 ----------------------------------------------------------------------------------------
 
 
-def _alone_by_the_view(self: Reads) -> bool:
-    alone = self._primary.view.in_sync == {self._replica.settings.server}
-    return alone or _may_read(self)
+def _alone_by_the_view(self: Leader, step: Step) -> Facts:
+    facts = _facts(self, step)
+    alone = self.view.in_sync == {step.server}
+    return facts._replace(confirmed_at_ms=[], settled=True) if alone else facts
 
 
 def _always(*_: object) -> bool:
     return True
 
 
-def _count_from_now(self: Primary, answer: Acknowledged) -> None:
-    peer = self.peers.get(answer.server)
+def _count_from_now(self: Leader, answer: Acknowledged, step: Step) -> None:
+    peer = self.copies.peers.get(answer.server)
     before = peer.confirmed_at_ms if peer is not None else inf
-    _take_acknowledgement(self, answer)
+    _take_acknowledgement(self, answer, step)
     if peer is not None and peer.confirmed_at_ms > before:
-        peer.confirmed_at_ms = self.replica.now_ms
+        peer.confirmed_at_ms = step.now_ms
 
 
-_may_read = Reads._may_read
-_take_acknowledgement = Primary.take_acknowledgement
+_facts = Leader._facts
+_take_acknowledgement = Leader.take_acknowledgement
 
 # -- R3 --------------------------------------------------------------------------------------------
 
@@ -81,7 +83,7 @@ _answered = Grants.answered
 # -- R5 --------------------------------------------------------------------------------------------
 
 
-def _never_behind(self: Primary, seen: Seen | None) -> bool:
+def _never_behind(self: Leader, seen: Seen | None, step: Step) -> bool:
     return False
 
 
@@ -96,13 +98,13 @@ MUTANTS = (
         name="count-lease-from-answer",
         rule="R2",
         goes_wrong="an acknowledgement that was long on its way gives a lease that is over at its giver's",
-        patches=(Patch(Primary, "take_acknowledgement", _count_from_now),),
+        patches=(Patch(Leader, "take_acknowledgement", _count_from_now),),
     ),
     Mutant(
         name="read-alone-while-let-in-unsettled",
         rule="R1",
         goes_wrong="who was let in unheard has taken over, and the old primary reads as if it were alone",
-        patches=(Patch(Reads, "_may_read", _alone_by_the_view),),
+        patches=(Patch(Leader, "_facts", _alone_by_the_view),),
     ),
     Mutant(
         name="take-over-before-lease-ended",
@@ -142,7 +144,7 @@ MUTANTS = (
         name="ignore-behind",
         rule="R5",
         goes_wrong="a client whose lease was betrayed by a clock sees a balance older than one it has seen",
-        patches=(Patch(Primary, "is_behind", _never_behind),),
+        patches=(Patch(Leader, "_is_behind", _never_behind),),
         clocks_apart=True,
     ),
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from bankrmi.replication.entry import Position
 from bankrmi.replication.journal import Journal
 from bankrmi.replication.messages import JoinRequest
-from bankrmi.replication.peer import Joining, Peer, Standing
+from bankrmi.replication.peer import JoinChange, Peer, Standing
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 
@@ -32,7 +32,7 @@ class Admission:
     """The outcome, as `messages.JOIN_OUTCOMES` has them; and what the request changes, if it counts."""
 
     outcome: str
-    change: Joining | None = None
+    change: JoinChange | None = None
 
 
 def decide(request: JoinRequest, peer: Peer | None, view: View, step: Step) -> Admission:
@@ -42,7 +42,7 @@ def decide(request: JoinRequest, peer: Peer | None, view: View, step: Step) -> A
     if step.links.start_id(request.server) != request.start_id or request.number <= peer.join_number:
         return Admission("wait")
     another_disk = peer.incarnation != request.incarnation
-    heard = Joining(number=request.number, incarnation=request.incarnation)
+    heard = JoinChange(number=request.number, incarnation=request.incarnation)
     if peer.standing is Standing.MANDATORY and another_disk and not step.proposals.settled:
         return Admission("wait", heard)  # V3: the disk that the view may name by now counts until then.
     lost_disk = peer.standing is Standing.MEMBER and another_disk
@@ -53,7 +53,7 @@ def decide(request: JoinRequest, peer: Peer | None, view: View, step: Step) -> A
     return _on_its_way(request, peer, replace(heard, lost_disk=lost_disk), step)
 
 
-def _on_its_way(request: JoinRequest, peer: Peer, heard: Joining, step: Step) -> Admission:
+def _on_its_way(request: JoinRequest, peer: Peer, heard: JoinChange, step: Step) -> Admission:
     """Return whether entries are the way back, or a copy."""
     common = newest_common(step.journal, list(request.tail))
     if common is None:

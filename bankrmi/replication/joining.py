@@ -7,16 +7,12 @@ Rule 2: a copy takes the journal's place only while it is still what this server
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from bankrmi.replication.effects import FetchCopy, InstallCopy, Send
+from bankrmi.replication.effects import FetchCopy, InstallCopy
 from bankrmi.replication.entry import Position
 from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.messages import JoinAnswer, JoinRequest
+from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
-
-if TYPE_CHECKING:
-    from bankrmi.replication.replica import Replica
 
 __all__ = ["Joiner", "tail_of"]
 
@@ -41,13 +37,12 @@ def tail_of(journal: Journal) -> list[Position]:
 
 
 class Joiner:
-    """A server outside `in_sync`, on its way back in."""
+    """A server outside `in_sync`, on its way back in; `view` is the newest that it knows."""
 
-    def __init__(self, replica: Replica) -> None:
-        self.replica = replica
+    def __init__(self, beacon_ms: float) -> None:
         self._asked_ms = float("-inf")
         self._asked = 0
-        self._pause_ms = replica.settings.beacon_ms
+        self._pause_ms = beacon_ms
         self._copying = False
         self._copied_view: View | None = None
         self._admitted: tuple[str, int] | None = None
@@ -57,103 +52,93 @@ class Joiner:
         """Whether a copy of the primary's database is asked for, or on its way."""
         return self._copying
 
-    @property
-    def is_admitted(self) -> bool:
+    def is_admitted(self, view: View | None) -> bool:
         """Whether the primary has said, in its epoch, that it will send what is missing."""
-        view = self.replica.view
         return view is not None and self._admitted == (view.history, view.epoch)
 
-    def tick(self) -> None:
+    def tick(self, view: View | None, step: Step, *, primary_is_silent: bool) -> None:
         """Ask the primary to be let in, until it has admitted us in its epoch, and whenever it falls silent.
 
         Hearing it is not enough: it may speak to the disk that this server has lost. Only the answer to the
         newest request counts, so the pause grows until an answer fits into it.
         """
-        replica = self.replica
-        view = replica.view
-        if self._awaits_copy() or view is None or view.primary not in replica.links:
+        if self._awaits_copy(view) or view is None or view.primary not in step.links:
             return
-        admitted = self._admitted == (view.history, view.epoch) and not replica.standby.is_silent()
-        if admitted or replica.now_ms - self._asked_ms < self._pause_ms:
+        admitted = self.is_admitted(view) and not primary_is_silent
+        if admitted or step.now_ms - self._asked_ms < self._pause_ms:
             return
-        self._asked_ms = replica.now_ms
+        self._asked_ms = step.now_ms
         if self._asked:
-            self._wait_longer()
+            self._wait_longer(step)
         self._asked += 1
-        adopted = replica.journal.adopted
+        adopted = step.journal.adopted
         request = JoinRequest(
-            server=replica.settings.server,
-            incarnation=replica.journal.incarnation,
-            start_id=replica.start_id,
+            server=step.server,
+            incarnation=step.journal.incarnation,
+            start_id=step.start_id,
             number=self._asked,
             history=adopted.history if adopted is not None else None,
-            tail=tail_of(replica.journal),
+            tail=tail_of(step.journal),
         )
-        replica.effects.append(Send(view.primary, request))
+        step.send(view.primary, request)
 
-    def _wait_longer(self) -> None:
+    def _wait_longer(self, step: Step) -> None:
         """Up to the time in which a checkpoint has to be answered: who is farther away counts as silent."""
-        self._pause_ms = min(2 * self._pause_ms, self.replica.settings.checkpoint_timeout_ms)
+        self._pause_ms = min(2 * self._pause_ms, step.settings.checkpoint_timeout_ms)
 
-    def begin_again(self) -> None:
+    def begin_again(self, step: Step) -> None:
         """Another primary, or another connection to it: how long it takes to answer is not known."""
-        self._pause_ms = self.replica.settings.beacon_ms
+        self._pause_ms = step.settings.beacon_ms
 
-    def answered(self, answer: JoinAnswer) -> None:
-        """The primary answered: fetch a copy, or wait for checkpoints, or look who leads now.
+    def answered(self, answer: JoinAnswer, view: View | None, step: Step) -> bool:
+        """The primary answered: fetch a copy, or wait for checkpoints; return whether to look who leads now.
 
         A late answer to an older request, or to one of a server that is a member by now, is none.
         """
-        replica = self.replica
-        view = replica.view
-        if answer.number != self._asked or not self._outside():
-            return
-        self.begin_again()
+        if answer.number != self._asked or not _is_outside(view, step):
+            return False
+        self.begin_again(step)
         if answer.outcome == "not_primary":
-            replica.viewing.read()
-        elif answer.outcome == "checkpoints" and view is not None and view.primary == answer.server:
-            self._admitted = (view.history, answer.epoch)
-        elif (
-            answer.outcome == "copy"
-            and view is not None
-            and view.primary == answer.server
-            and not self._awaits_copy()
-        ):
-            self._copying = True
-            self._copied_view = view
-            replica.effects.append(FetchCopy(view.primary))
+            return True
+        if view is not None and view.primary == answer.server:
+            if answer.outcome == "checkpoints":
+                self._admitted = (view.history, answer.epoch)
+            elif answer.outcome == "copy" and not self._awaits_copy(view):
+                self._copying = True
+                self._copied_view = view
+                step.do(FetchCopy(view.primary))
+        return False
 
-    def _awaits_copy(self) -> bool:
+    def _awaits_copy(self, view: View | None) -> bool:
         """Whether a copy is on its way that could still be put in place.
 
         One of a view before could not; and its source may be silent for ever.
         """
-        return self._copying and self._copied_view == self.replica.view
+        return self._copying and self._copied_view == view
 
-    def _outside(self) -> bool:
-        view = self.replica.view
-        own = (self.replica.settings.server, self.replica.journal.incarnation)
-        return view is not None and not view.names(*own)
-
-    def copy_ended(self, *, fetched: bool) -> None:
+    def copy_ended(self, view: View | None, step: Step, *, fetched: bool, granted_ms: int) -> None:
         """A copy is here, or none: install it if it is still what we need; ask again in any case.
 
         Meanwhile another server may lead, and may have let us in with the journal that we have:
-        then the copy, which is older, must not take its place.
+        then the copy, which is older, must not take its place. `granted_ms` binds us meanwhile (R3).
         """
-        view, own = self._copied_view, self.replica.journal.adopted
+        copied, own = self._copied_view, step.journal.adopted
         self._copying = False
-        if not fetched or view is None:
-            self._asked_ms = self.replica.now_ms + COPY_AGAIN_MS
+        if not fetched or copied is None:
+            self._asked_ms = step.now_ms + COPY_AGAIN_MS
             return
         self._asked_ms = float("-inf")
-        same_view = self.replica.view == view and (own is None or own.epoch <= view.epoch)
-        still_wanted = same_view and self._outside()
+        same_view = view == copied and (own is None or own.epoch <= copied.epoch)
+        still_wanted = same_view and _is_outside(view, step)
         adopted = Adopted(
-            history=view.history,
-            epoch=view.epoch,
-            primary=view.primary,
-            start_id=view.start_id,
-            granted_ms=self.replica.grants.longest_ms(self.replica.now_ms),
+            history=copied.history,
+            epoch=copied.epoch,
+            primary=copied.primary,
+            start_id=copied.start_id,
+            granted_ms=granted_ms,
         )
-        self.replica.effects.append(InstallCopy(adopted if still_wanted else None))
+        step.do(InstallCopy(adopted if still_wanted else None))
+
+
+def _is_outside(view: View | None, step: Step) -> bool:
+    return view is not None and not step.is_member(view)

@@ -14,7 +14,7 @@ from enum import Enum
 
 from bankrmi.errors import BrokenInvariant
 
-__all__ = ["TRANSITIONS", "UNANSWERED_LIMIT", "Joining", "Peer", "Standing", "Turn"]
+__all__ = ["TRANSITIONS", "UNANSWERED_LIMIT", "JoinChange", "Peer", "Standing", "Turn"]
 
 UNANSWERED_LIMIT = 16
 """Checkpoints that may be on their way to one server; beyond that it is silent, and gets no more."""
@@ -60,7 +60,7 @@ TRANSITIONS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Joining:
+class JoinChange:
     """What a request to be let in changes, beside its number.
 
     `leaves`: the member that the view names lost its disk, and the view does without it first (V8).
@@ -132,7 +132,7 @@ class Peer:
             self.incarnation = named
             self._begin(Turn.NAMED, tip)
 
-    def asked_to_join(self, change: Joining, *, tip: int, newest_number: int) -> None:
+    def asked_to_join(self, change: JoinChange, *, tip: int, newest_number: int) -> None:
         """It asked to be let in; this is what the primary made of it."""
         self.join_number = change.number
         if change.leaves:

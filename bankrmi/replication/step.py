@@ -86,6 +86,11 @@ class Step:
         self.journal.adopt(adopted)
         self.changed = True
 
+    def open(self, adopted: Adopted) -> None:
+        """Write the opening state, and its first epoch (V9)."""
+        self.journal.open(adopted)
+        self.changed = True
+
     def commit_if_changed(self, purpose: str) -> None:
         """Ask for a commit if anything was written since the last one."""
         if self.changed:

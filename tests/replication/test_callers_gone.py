@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bankrmi.bank.operations import Withdraw
-from bankrmi.replication import groups, standby
+from bankrmi.replication import following, groups
 from bankrmi.replication.step import Step
 from tests.replication.histories import taken_over
 from tests.replication.scenario import running
@@ -143,7 +143,7 @@ def test_too_many_are_told_that_the_server_is_busy_and_nothing_of_theirs_is_take
 
 
 def test_too_many_at_a_standby_are_told_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standby, "HELD_LIMIT", 1)
+    monkeypatch.setattr(following, "HELD_LIMIT", 1)
     bank = running("s1", "s2")
     bank.withdraw("s2", "a:1", 1)
     bank.told()

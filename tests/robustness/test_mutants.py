@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from bankrmi.errors import InvalidRequest
+from bankrmi.replication.following import Follower
 from bankrmi.replication.leading import Leader
-from bankrmi.replication.standby import Standby
 from bankrmi.robustness.mutants import MUTANTS, Found, Mutant, hunt, hunting, planted
 from bankrmi.robustness.mutants.__main__ import main
 from bankrmi.robustness.mutants.mutant import Patch, in_place
@@ -77,10 +77,10 @@ def test_what_a_class_had_from_elsewhere_it_has_again() -> None:
 
 
 def test_a_patch_that_cannot_be_made_leaves_nothing_behind() -> None:
-    before = Standby._roll_back
-    with pytest.raises(TypeError), in_place((Patch(Standby, "_roll_back", None), Patch(int, "real", None))):
+    before = Follower._roll_back
+    with pytest.raises(TypeError), in_place((Patch(Follower, "_roll_back", None), Patch(int, "real", None))):
         pass
-    assert Standby._roll_back is before
+    assert Follower._roll_back is before
 
 
 def test_each_bug_says_which_rule_it_breaks_and_what_goes_wrong() -> None:

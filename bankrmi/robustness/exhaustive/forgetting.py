@@ -10,7 +10,6 @@ from bankrmi.replication.leading import Leader
 from bankrmi.replication.messages import Checkpoint, ViewNews
 from bankrmi.replication.peer import Peer, Standing
 from bankrmi.replication.replica import Replica
-from bankrmi.replication.standby import Standby
 
 __all__ = [
     "CHECKPOINTS",
@@ -25,14 +24,13 @@ __all__ = [
 
 def forget(replica: Replica) -> None:
     """Forget what can make no difference, whatever happens next."""
-    replica.standby.acknowledged = 0  # Only shown to people, and what exports wait for.
     settings, primary = replica.settings, replica.primary
-    replica.joiner._pause_ms = settings.beacon_ms  # A moment or two later: other orders hold that, too.
+    replica._joiner._pause_ms = settings.beacon_ms  # A moment or two later: other orders hold that, too.
     if settings.lease_ms + settings.drift_ms == 0:
         replica.grants._granted.clear()  # Every lease is over as it is granted.
     if primary is None:
+        replica._party.acknowledged = 0  # Only shown to people, and what exports wait for.
         return
-    replica.standby = Standby(replica)  # A primary that steps down begins with a new one.
     for peer in primary.copies.peers.values():
         if settings.lease_ms == 0:
             peer.confirmed_at_ms = float("-inf")  # Only leases are counted from it.
@@ -54,7 +52,7 @@ CHECKPOINTS, OWN_JOINING, OTHERS_JOINING = 1, 2, 4
 
 def surplus(replica: Replica) -> int:
     """Return what can be counted anew as soon as none of it is on its way: a sum of the numbers above."""
-    counted = OWN_JOINING if replica.joiner._asked else 0
+    counted = OWN_JOINING if replica._joiner._asked else 0
     primary = replica.primary
     if primary is not None:
         counted += CHECKPOINTS if _surplus(primary) > 0 else 0
@@ -66,7 +64,7 @@ def renumber(replica: Replica, counted: int) -> None:
     """Count anew.  Numbers are only ever compared with each other, and the next one is higher in any case."""
     primary = replica.primary
     if counted & OWN_JOINING:
-        replica.joiner._asked = 0
+        replica._joiner._asked = 0
     if counted & OTHERS_JOINING and primary is not None:
         for peer in primary.copies.peers.values():
             peer.join_number = 0

@@ -30,13 +30,11 @@ NOW_MS = 1e6
 _LEFT_OUT: dict[str, Any] = {
     "journal": None,  # The disk is a value of its own.
     "settings": None,  # The same for ever.
-    "new_id": None,  # A function.
-    "_handlers": None,  # Functions.
-    "now_ms": NOW_MS,  # Set by the next step.
-    "listened_ms": NOW_MS,  # Nobody is ever late here.
+    "_new_id": None,  # A function.
+    "_now_ms": NOW_MS,  # Set by the next step.
+    "_listened_ms": NOW_MS,  # Nobody is ever late here.
     "_pace": Pace(NOW_MS, 20.0),  # Only a lag of thousands of entries slows anybody down.
-    "effects": None,  # Of the step that is over.
-    "role_since_ms": NOW_MS,  # For people.
+    "_role_since_ms": NOW_MS,  # For people.
     "_confirmed_epoch": 0,  # So few epochs as there are here are all believed unseen.
     "_probes": 0,  # Only how long to wait before the next look; here it may take any time.
 }
@@ -149,7 +147,6 @@ class Memory:
 
         replica = thing(value)
         assert isinstance(replica, Replica)
-        replica._handlers = replica._event_handlers()
         return replica
 
 

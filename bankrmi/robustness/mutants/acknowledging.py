@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bankrmi.replication import admission
+from bankrmi.replication import admission, matching
 from bankrmi.replication.copies import Copies
-from bankrmi.replication.correspondence import Correspondence
 from bankrmi.replication.effects import Commit, Effect, Reply
 from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.events import Event, OutcomeAsked, ReadArrived, RequestArrived
+from bankrmi.replication.following import Follower
 from bankrmi.replication.groups import Groups
-from bankrmi.replication.journal import Journal
+from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.leading import Leader
 from bankrmi.replication.messages import Acknowledged, Checkpoint
 from bankrmi.replication.replica import Replica
-from bankrmi.replication.standby import Standby
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
@@ -54,37 +53,37 @@ _read = Leader.read
 # -- A2 --------------------------------------------------------------------------------------------
 
 
-def _adopt_nothing(self: Correspondence, message: Checkpoint) -> None:
-    self._replica.give_way(f"{message.primary} leads epoch {message.epoch}")
+def _adopt_nothing(self: Replica, adopted: Adopted, step: Step) -> None:
+    self._give_way(f"{adopted.primary} leads epoch {adopted.epoch}", step)
 
 
 # -- A3 --------------------------------------------------------------------------------------------
 
 
-def _keep(self: Standby, to: int, why: str) -> None:
+def _keep(self: Follower, to: int, why: str, step: Step) -> None:
     pass
 
 
-def _keep_what_is_known_acknowledged(self: Correspondence, message: Checkpoint) -> None:
-    _adopt(self, message)
-    standby, tip = self._replica.standby, self._replica.journal.tip
-    if 0 < standby.acknowledged < tip.action_id:
-        standby._roll_back(standby.acknowledged, "nobody said that it was acknowledged")
+def _keep_what_is_known_acknowledged(self: Replica, adopted: Adopted, step: Step) -> None:
+    _adopt(self, adopted, step)
+    follower = self._party
+    if isinstance(follower, Follower) and 0 < follower.acknowledged < step.tip:
+        follower._roll_back(follower.acknowledged, "nobody said that it was acknowledged", step)
 
 
-def _shorten(self: Standby, message: Checkpoint) -> None:
-    _bring_in(self, message)
+def _shorten(self: Follower, message: Checkpoint, step: Step) -> None:
+    _bring_in(self, message, step)
     through = message.previous.action_id + len(message.entries)
-    if self.replica.journal.tip.action_id > through:
-        self._roll_back(through, "the primary's message ends here")
+    if step.tip > through:
+        self._roll_back(through, "the primary's message ends here", step)
 
 
-def _holds_that_id(self: Standby, position: Position) -> bool:
-    return position.action_id <= self.replica.journal.tip.action_id
+def _holds_that_id(journal: Journal, position: Position) -> bool:
+    return position.action_id <= journal.tip.action_id
 
 
-def _without_known_ids(self: Standby, entries: Sequence[Entry]) -> list[Entry]:
-    return [entry for entry in entries if entry.action_id > self.replica.journal.tip.action_id]
+def _without_known_ids(journal: Journal, entries: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in entries if entry.action_id > journal.tip.action_id]
 
 
 def _newest_common_id(journal: Journal, tail: list[Position]) -> int | None:
@@ -92,8 +91,8 @@ def _newest_common_id(journal: Journal, tail: list[Position]) -> int | None:
     return common[0] if common else None
 
 
-_adopt = Correspondence._adopt
-_bring_in = Standby._bring_in
+_adopt = Replica._adopt
+_bring_in = Follower._bring_in
 
 # -- A5 --------------------------------------------------------------------------------------------
 
@@ -131,34 +130,34 @@ MUTANTS = (
         name="adopt-no-epoch",
         rule="A2",
         goes_wrong="a standby takes entries of a primary that was deposed, over those of the one that leads",
-        patches=(Patch(Correspondence, "_adopt", _adopt_nothing),),
+        patches=(Patch(Replica, "_adopt", _adopt_nothing),),
         sizes=(3,),
     ),
     Mutant(
         name="no-roll-back",
         rule="A3",
         goes_wrong="a deposed primary keeps what it alone had, and its copy is another history",
-        patches=(Patch(Standby, "_roll_back", _keep),),
+        patches=(Patch(Follower, "_roll_back", _keep),),
     ),
     Mutant(
         name="roll-back-too-far",
         rule="A3",
         goes_wrong="in a new epoch a standby cuts off all that it was not told is acknowledged, though it is",
-        patches=(Patch(Correspondence, "_adopt", _keep_what_is_known_acknowledged),),
+        patches=(Patch(Replica, "_adopt", _keep_what_is_known_acknowledged),),
     ),
     Mutant(
         name="roll-back-on-late-message",
         rule="A3",
         goes_wrong="a checkpoint comes late, ends earlier than the journal, and acknowledged entries go",
-        patches=(Patch(Standby, "_bring_in", _shorten),),
+        patches=(Patch(Follower, "_bring_in", _shorten),),
     ),
     Mutant(
         name="compare-ids-without-epoch",
         rule="A3",
         goes_wrong="two different entries with the same action id count as one, and the copies part for good",
         patches=(
-            Patch(Standby, "_holds", _holds_that_id),
-            Patch(Standby, "_without_known", _without_known_ids),
+            Patch(matching, "holds", _holds_that_id),
+            Patch(matching, "without_known", _without_known_ids),
             Patch(admission, "newest_common", _newest_common_id),
         ),
     ),

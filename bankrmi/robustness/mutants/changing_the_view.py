@@ -17,11 +17,11 @@ from bankrmi.storage.journal import SqliteJournal
 __all__ = ["MUTANTS"]
 
 
-def _propose_and_believe(self: Replica, wanted: View) -> None:
+def _propose_and_believe(self: Replica, wanted: View, step: Step) -> None:
     takes_over = self.primary is None and self.view is not None and self.view.primary != wanted.primary
-    _propose(self, wanted)
+    _propose(self, wanted, step)
     if takes_over:
-        self.viewing.learn(wanted)
+        self._act_on(self._viewing.learn(wanted, step), step)
 
 
 def _go_on_at_once(self: Leader, step: Step) -> View | None:
@@ -41,7 +41,7 @@ def _has_what_we_acknowledged(self: Leader) -> int:
     return self.ever_acknowledged
 
 
-def _wait_no_longer(_: Joiner) -> None:
+def _wait_no_longer(_: Joiner, step: Step) -> None:
     pass
 
 
@@ -57,8 +57,8 @@ def _nothing_under_way(self: Proposals) -> bool:
     return not self._under_way
 
 
-def _is_named(self: Replica, view: View | None) -> bool:
-    return view is not None and self.settings.server in view.in_sync
+def _is_named(self: Step, view: View | None) -> bool:
+    return view is not None and self.server in view.in_sync
 
 
 def _make_own_as_it_is(self: SqliteJournal, incarnation: str, adopted: Adopted) -> None:
@@ -124,7 +124,7 @@ MUTANTS = (
         name="trust-wiped-disk",
         rule="V8",
         goes_wrong="a server that lost its disk takes the place of the member it was, and holds nothing",
-        patches=(Patch(Replica, "is_member", _is_named),),
+        patches=(Patch(Step, "is_member", _is_named),),
     ),
     Mutant(
         name="install-copy-without-views-epoch",

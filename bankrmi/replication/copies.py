@@ -1,7 +1,6 @@
 """The copies of a leader's peers: who counts, what is durable everywhere, whether there are too few.
 
-Rule 1: nothing is acknowledged, and nothing read, without each copy that counts (A1, R2).
-Rule 2: who counts is noted once when it changes (`count`), and asked often.
+Rule: nothing is acknowledged, and nothing read, without each copy that counts (A1, R2).
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ class Copies:
         self.peers = {
             name: Peer(name, linked=name in links, start_id=links.start_id(name)) for name in others
         }
-        self.required: list[Peer] = []
 
     def begin_epoch(self, view: View, server: str, tip: int) -> None:
         """A new epoch is led, by `server`.
@@ -33,11 +31,11 @@ class Copies:
             self.peers[stranger] = Peer(stranger, gone=True)
         for peer in self.peers.values():
             peer.begin_epoch(view.incarnations.get(peer.server), tip)
-        self.count()
 
-    def count(self) -> None:
-        """Note who counts."""
-        self.required = [peer for peer in self.peers.values() if peer.counts]
+    @property
+    def required(self) -> list[Peer]:
+        """Those that count."""
+        return [peer for peer in self.peers.values() if peer.counts]
 
     @property
     def members(self) -> list[Peer]:

@@ -233,7 +233,6 @@ class Leader:
             self._groups.gained(gained)
         self._checkpoints.send_more(peer, self.acknowledged, step)
         if peer.catch_up(step.tip):
-            self.copies.count()
             self._look_who_lags(step)
         self._advance(step)
 
@@ -305,7 +304,6 @@ class Leader:
     def _give_up_joiner(self, peer: Peer, step: Step) -> None:
         named = self.view.incarnations.get(peer.server)
         peer.give_up_joining(named, tip=step.tip, newest_number=self._checkpoints.number)
-        self.copies.count()
         self._advance(step)
 
     # -- the view --------------------------------------------------------------------------------
@@ -379,7 +377,6 @@ class Leader:
         if peer is not None and decided.change is not None:
             peer.asked_to_join(decided.change, tip=step.tip, newest_number=self._checkpoints.number)
             if decided.change.resumes_at is not None:
-                self.copies.count()
                 self._send(peer, step)
                 self._advance(step)
         reply = JoinAnswer(

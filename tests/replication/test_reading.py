@@ -107,7 +107,6 @@ def test_a_read_does_not_wait_for_a_joiner_that_counts_no_more() -> None:
     assert primary is not None
     joiner = primary.copies.peers["s2"]
     joiner.standing = Standing.MANDATORY
-    primary.copies.count()
     bank.told()
     bank.read("s1")
     assert bank.told() == []

@@ -6,7 +6,7 @@ from bankrmi.replication import membership
 from bankrmi.replication.joining import Joiner
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.leading import Leader
-from bankrmi.replication.peer import Peer
+from bankrmi.replication.peer import Peer, Standing
 from bankrmi.replication.proposals import Proposals
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.step import Step
@@ -27,8 +27,9 @@ def _propose_and_believe(self: Replica, wanted: View, step: Step) -> None:
 def _go_on_at_once(self: Leader, step: Step) -> View | None:
     wanted = _wanted_view(self, step)
     if wanted is not None and wanted.in_sync < self.view.in_sync:
-        copies = self.copies
-        copies.required = [peer for peer in copies.required if peer.server in wanted.in_sync]
+        for peer in self.copies.members:
+            if peer.server not in wanted.in_sync:
+                peer.standing = Standing.OUTSIDE
         self._advance(step)
     return wanted
 

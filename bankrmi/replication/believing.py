@@ -16,13 +16,10 @@ Giving way and adopting are only ever left out here, as if the message had been 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from bankrmi.replication.effects import Report
+from bankrmi.replication.messages import Superseded
+from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
-
-if TYPE_CHECKING:
-    from bankrmi.replication.replica import Replica
 
 __all__ = ["CONTRADICTION", "Believing"]
 
@@ -43,29 +40,27 @@ class _Claim:
 class Believing:
     """What one server believes of others."""
 
-    def __init__(self, replica: Replica) -> None:
-        self._replica = replica
-        adopted = replica.journal.adopted
-        self._confirmed_epoch = 0 if adopted is None else adopted.epoch
+    def __init__(self, adopted_epoch: int) -> None:
+        self._confirmed_epoch = adopted_epoch
         self._claims: dict[str, _Claim] = {}
         self._refuted: dict[str, str | None] = {}  # Servers, and which process of theirs it was.
 
-    def may_be(self, epoch: int) -> bool:
+    def may_be(self, epoch: int, step: Step) -> bool:
         """Whether to act on an epoch that the witness was not asked for."""
-        return epoch <= self._confirmed_epoch + self._replica.settings.epochs_unseen
+        return epoch <= self._confirmed_epoch + step.settings.epochs_unseen
 
-    def claimed(self, server: str, history: str, epoch: int, *, reading: bool) -> bool:
+    def claimed(self, claim: Superseded, step: Step, *, reading: bool) -> bool:
         """A server tells a primary of a newer epoch; return whether to give way to that."""
-        start_id = self._replica.links.get(server)
+        server, start_id = claim.server, step.links.start_id(claim.server)
         if server in self._refuted and self._refuted[server] == start_id:
             return False
-        if not self.may_be(epoch):
+        if not self.may_be(claim.epoch, step):
             return False
-        claim = _Claim(start_id=start_id, history=history, epoch=epoch, early=reading)
-        self._claims.setdefault(server, claim)
+        noted = _Claim(start_id=start_id, history=claim.history, epoch=claim.epoch, early=reading)
+        self._claims.setdefault(server, noted)
         return True
 
-    def witness_says(self, view: View | None) -> None:
+    def witness_says(self, view: View | None, step: Step) -> None:
         """A reading of the view has ended (None: without an answer)."""
         if view is not None:
             self._confirmed_epoch = max(self._confirmed_epoch, view.epoch)
@@ -75,12 +70,12 @@ class Believing:
             elif view is not None:
                 del self._claims[server]
                 if (view.history, view.epoch < claim.epoch) == (claim.history, True):
-                    self._refute(server, claim, view)
+                    self._refute(server, claim, view, step)
 
-    def _refute(self, server: str, claim: _Claim, view: View) -> None:
+    def _refute(self, server: str, claim: _Claim, view: View, step: Step) -> None:
         self._refuted[server] = claim.start_id
         why = f"it told of epoch {claim.epoch}, and the witness holds epoch {view.epoch}"
-        self._replica.effects.append(Report(CONTRADICTION, {"server": server, "why": why}))
+        step.report(CONTRADICTION, server=server, why=why)
 
     def decided(self, view: View | None) -> None:
         """The witness answered a proposal, with the view as it is."""

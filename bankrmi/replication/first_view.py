@@ -9,14 +9,12 @@ Rule 2: an operator's word (`first`) stands for those only that have been asked 
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from bankrmi.replication.effects import Report, Send
 from bankrmi.replication.messages import Census, Holdings
+from bankrmi.replication.settings import Settings
+from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
-
-if TYPE_CHECKING:
-    from bankrmi.replication.replica import Replica
 
 __all__ = ["FirstView"]
 
@@ -28,8 +26,7 @@ WAIVED_AFTER_MS = 3000.0
 class FirstView:
     """An empty server that finds no view."""
 
-    def __init__(self, replica: Replica) -> None:
-        self.replica = replica
+    def __init__(self) -> None:
         self.seen_no_view = False
         self._holdings: dict[str, Holdings] = {}
         self._full: dict[str, None] = {}
@@ -39,29 +36,30 @@ class FirstView:
         self._asked_ms = float("-inf")
         self._reported: tuple[str, ...] | None = None
 
-    def tick(self) -> None:
+    def tick(self, step: Step) -> bool:
         """Ask every server whether it is empty; what it said before counts only until the next round.
 
-        It may have joined a bank since, or made one, of which the witness has lost its memory.
+        It may have joined a bank since, or made one, of which the witness has lost its memory. Return whether
+        it was time for that: then the witness is to be asked, too.
         """
-        replica = self.replica
-        if replica.now_ms - self._asked_ms < ASK_AGAIN_MS:
-            return
-        self._asked_ms = replica.now_ms
+        if step.now_ms - self._asked_ms < ASK_AGAIN_MS:
+            return False
+        self._asked_ms = step.now_ms
         if self._began_ms is None:
-            self._began_ms = replica.now_ms
-        self._report(tuple(self.missing))
+            self._began_ms = step.now_ms
+        self._report(step)
         self._holdings.clear()
-        for server in replica.settings.others:
-            if server not in replica.links:
+        for server in step.settings.others:
+            if server not in step.links:
                 self._linked_ms.pop(server, None)
             else:
-                self._linked_ms.setdefault(server, replica.now_ms)
-                replica.effects.append(Send(server, Census(server=replica.settings.server)))
-        replica.viewing.read()
+                self._linked_ms.setdefault(server, step.now_ms)
+                step.send(server, Census(server=step.server))
+        return True
 
-    def _report(self, missing: tuple[str, ...]) -> None:
+    def _report(self, step: Step) -> None:
         """Say once what the first start waits for."""
+        missing = tuple(self.missing(step.settings))
         full = tuple(sorted(self._full))
         told = full or missing
         if not self.seen_no_view or told == self._reported:
@@ -72,17 +70,17 @@ class FirstView:
                 f"the witness holds no view, but {', '.join(full)} holds accounts: it has lost its memory; "
                 f"run `bankrmi witness restore`"
             )
-            self.replica.effects.append(Report("nobody can lead", {"why": why}))
+            step.report("nobody can lead", why=why)
         elif missing:
             why = "the first start of a bank needs every configured server, to be sure that all are empty"
-            if self.replica.settings.first:
+            if step.settings.first:
                 why = f"--first does without those that do not answer for {WAIVED_AFTER_MS / 1000:g} s"
-            self.replica.effects.append(Report("waiting", {"for": list(missing), "why": why}))
+            step.report("waiting", **{"for": list(missing), "why": why})
 
-    def told(self, holdings: Holdings) -> None:
+    def told(self, holdings: Holdings, now_ms: float) -> None:
         """Another server said what it holds."""
         self._holdings[holdings.server] = holdings
-        self._heard_ms[holdings.server] = self.replica.now_ms
+        self._heard_ms[holdings.server] = now_ms
         if holdings.empty:
             self._full.pop(holdings.server, None)
         else:
@@ -94,44 +92,41 @@ class FirstView:
         self._full.clear()
         self._began_ms = None
 
-    @property
-    def missing(self) -> list[str]:
+    def missing(self, settings: Settings) -> list[str]:
         """Who has not said whether it is empty."""
-        return [server for server in self.replica.settings.others if server not in self._holdings]
+        return [server for server in settings.others if server not in self._holdings]
 
-    @property
-    def may_be_made(self) -> bool:
+    def _may_be_made(self, step: Step) -> bool:
         """Whether a first view may be made, and it is this server's turn to make it."""
-        settings = self.replica.settings
+        settings = step.settings
         if not self.seen_no_view or self._full:
             return False
         if settings.first:
-            return all(self._is_waived(server) for server in self.missing)
-        return not self.missing and settings.server == settings.servers[0]
+            return all(self._is_waived(server, step) for server in self.missing(settings))
+        return not self.missing(settings) and settings.server == settings.servers[0]
 
-    def _is_waived(self, server: str) -> bool:
+    def _is_waived(self, server: str, step: Step) -> bool:
         """Whether a server has been asked for long enough, and has answered nothing."""
-        not_asked_yet = server in self.replica.links and server not in self._linked_ms
+        not_asked_yet = server in step.links and server not in self._linked_ms
         if self._began_ms is None or not_asked_yet:
             return False
         never_ms = self._began_ms
         since_ms = max(never_ms, self._heard_ms.get(server, never_ms), self._linked_ms.get(server, never_ms))
-        return self.replica.now_ms - since_ms >= WAIVED_AFTER_MS
+        return step.now_ms - since_ms >= WAIVED_AFTER_MS
 
-    @property
-    def may_yet_be_made(self) -> bool:
+    def may_yet_be_made(self, step: Step) -> bool:
         """Whether a first view may be made now, or soon, if nobody says a word."""
-        return self.may_be_made or (self.replica.settings.first and not self._full)
+        return self._may_be_made(step) or (step.settings.first and not self._full)
 
-    def wanted_view(self) -> View | None:
+    def wanted_view(self, step: Step, new_id: Callable[[], str]) -> View | None:
         """Return the first view, if this server is to make it."""
-        if not self.may_be_made:
+        if not self._may_be_made(step):
             return None
         return View.first(
-            history=self.replica.new_id(),
-            server=self.replica.settings.server,
-            start_id=self.replica.start_id,
-            incarnation=self.replica.journal.incarnation,
+            history=new_id(),
+            server=step.server,
+            start_id=step.start_id,
+            incarnation=step.journal.incarnation,
         )
 
 

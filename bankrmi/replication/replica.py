@@ -1,7 +1,8 @@
 """One server's rules, as a function: an event and the time in, effects out.
 
-This file owns the role and the changes of it.  `primary`, `standby`, `joining` and `first_view` are what a
-server does in each; `viewing` and `correspondence` bring in what others say; `lease` knows when it may be.
+Calls go down, what is found out comes back as a value; this file alone knows the others, and acts on it.
+`roles` has what a server can be; `leading`, `following`, `joining` and `first_view` are what it does then;
+`viewing`, `believing` and `dispatch` weigh what others say; `lease` knows when it may lead.
 
 Rule 1: `step` reads no clock, opens no socket, starts no task, and waits for nothing.
 Rule 2: a server leads an epoch only after it has won it, has waited for the leases it granted, and has
@@ -12,23 +13,14 @@ Assumption: the caller carries out the effects of a step in order, before the ne
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
-from typing import Any
+from typing import Any, assert_never
 
 from bankrmi.errors import BrokenInvariant
+from bankrmi.replication import dispatch
 from bankrmi.replication.believing import Believing
-from bankrmi.replication.correspondence import Correspondence
-from bankrmi.replication.effects import (
-    Answer,
-    Commit,
-    Effect,
-    NotLeading,
-    Propose,
-    Refusal,
-    Report,
-    Send,
-    Stop,
-)
+from bankrmi.replication.condition import Condition
+from bankrmi.replication.dispatch import Adopt, GoOn, TurnedAway
+from bankrmi.replication.effects import Effect, Propose, Refusal, Stop
 from bankrmi.replication.events import (
     AnswerArrived,
     CallersGone,
@@ -51,36 +43,42 @@ from bankrmi.replication.events import (
     ViewRead,
 )
 from bankrmi.replication.first_view import FirstView, new_id
+from bankrmi.replication.following import Asked, Follower
 from bankrmi.replication.joining import Joiner
 from bankrmi.replication.journal import Adopted, Journal
+from bankrmi.replication.leading import Leader
 from bankrmi.replication.lease import Grants, binding_ms
-from bankrmi.replication.messages import LeaveRequest, ViewNews
-from bankrmi.replication.primary import Primary
+from bankrmi.replication.links import Links
+from bankrmi.replication.messages import (
+    Acknowledged,
+    Census,
+    Checkpoint,
+    Holdings,
+    HoldStill,
+    JoinAnswer,
+    JoinRequest,
+    LeaveRequest,
+    Mismatch,
+    Superseded,
+    ViewNews,
+)
 from bankrmi.replication.proposals import Proposals
+from bankrmi.replication.roles import (
+    LEGAL_ROLE_CHANGES,
+    Following,
+    Joining,
+    Leading,
+    Role,
+    Starting,
+    State,
+    Won,
+)
 from bankrmi.replication.settings import Settings
-from bankrmi.replication.standby import Standby
+from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
-from bankrmi.replication.viewing import Viewing
+from bankrmi.replication.viewing import REMEDY, Finding, Learned, MemoryLost, NoView, Viewing
 
-__all__ = ["Replica", "Role"]
-
-
-class Role(Enum):
-    """What a server is, for people and for the tags of its name."""
-
-    STARTING = "starting"
-    JOINING = "joining"
-    STANDBY = "standby"
-    PRIMARY = "primary"
-
-
-LEGAL_ROLE_CHANGES = {
-    Role.STARTING: frozenset({Role.JOINING, Role.STANDBY, Role.PRIMARY}),
-    Role.JOINING: frozenset({Role.STANDBY, Role.STARTING}),
-    Role.STANDBY: frozenset({Role.PRIMARY, Role.JOINING, Role.STARTING}),
-    Role.PRIMARY: frozenset({Role.STANDBY}),  # Deposed: what it did not share is rolled back.
-}
-"""STARTING again: the witness has lost its memory, and nobody knows who may lead (V9)."""
+__all__ = ["Replica"]
 
 
 class Replica:
@@ -98,217 +96,406 @@ class Replica:
         self.settings = settings
         self.journal = journal
         self.start_id = start_id
-        self.new_id = new_id
-        self.now_ms = now_ms
-        self.listened_ms = now_ms  # All that had arrived by then was read: nobody is silent beyond it.
-        self.effects: list[Effect] = []
-        self.changed = False  # Something was written since the last `Commit`.
-        self.role = Role.STARTING
-        self.role_since_ms = now_ms
-        self.links: dict[str, str] = {}  # Servers that can be spoken to, and the start ids they gave.
-        self._copies_stated: dict[str, int] = {}  # By servers that go by more copies than we.
-        self.won: View | None = None  # Won, and not led yet: the leases that were granted are not over.
-        self.stopping = False
-        self.grants = self._first_grants()
-        self.proposals = Proposals()
-        self.believing = Believing(self)
-        self.viewing = Viewing(self)
-        self.correspondence = Correspondence(self)
-        self.primary: Primary | None = None
-        self.standby = Standby(self)
-        self.joiner = Joiner(self)
-        self.first_view = FirstView(self)
-        self._handlers = self._event_handlers()
-
-    def _first_grants(self) -> Grants:
-        """What the process before this one acknowledged, and when, is not known any more (R3).
-
-        Unless it led: then it had waited for all of that, and acknowledged nothing since.
-        """
-        settings, adopted = self.settings, self.journal.adopted
-        grants = Grants()
-        if adopted is not None and adopted.primary != settings.server:
-            length_ms = adopted.granted_ms
-            if length_ms is None:  # By a version in which both were taken for equal.
-                length_ms = binding_ms(settings.lease_ms, settings.drift_ms)
-            grants.started(
-                settings.others,
-                self.now_ms,
-                length_ms,
-                last_primary=adopted.primary,
-                last_start_id=adopted.start_id,
-            )
-        return grants
-
-    def _event_handlers(self) -> dict[type, Callable[[Any], None]]:
-        return {
-            RequestArrived: self._request_arrived,
-            OutcomeAsked: self._request_arrived,
-            ReadArrived: self._read_arrived,
-            CallersGone: self._callers_gone,
-            Overdue: self._overdue,
-            Proceed: self._proceed,
-            AnswerArrived: self.correspondence.take_answer,
-            MessageArrived: self.correspondence.take_message,
-            Tick: self._tick,
-            LinkChanged: self._link_changed,
-            Probed: self._probed,
-            ViewRead: self.viewing.take_reading,
-            Proposed: self.viewing.take_decision,
-            CoordinatorSilent: self.viewing.take_silence,
-            CopyEnded: self._copy_ended,
-            CopyInstalled: self._copy_installed,
-            SwitchoverAsked: self._switchover_asked,
-            StopAsked: self._stop_asked,
-        }
+        self.links = Links(settings)
+        self.grants = _first_grants(settings, journal, now_ms)
+        self._new_id = new_id
+        self._now_ms = now_ms
+        self._listened_ms = now_ms  # All that had arrived by then was read: nobody is silent beyond it.
+        self._state: State = Starting(Follower(now_ms))
+        self._role_since_ms = now_ms
+        self._stopping = False
+        self._proposals = Proposals()
+        self._believing = Believing(journal.adopted.epoch if journal.adopted is not None else 0)
+        self._viewing = Viewing()
+        self._joiner = Joiner(settings.beacon_ms)
+        self._first_view = FirstView()
+        self._asked_to_hold_still: list[Any] = []
 
     def step(self, event: Event, *, now_ms: float) -> list[Effect]:
         """Take one event; return what is to be done, in order.  Raises BrokenInvariant (rule F3)."""
-        self.now_ms = now_ms
-        self.effects = []
-        self._handlers[type(event)](event)
-        if type(event) not in _CHANGES_NO_ROLE:
-            self._reconsider()
-        return self.effects
+        self._now_ms = now_ms
+        if isinstance(event, Tick):  # Own lateness is not the others' silence: what came since is read first.
+            self._listened_ms = now_ms - event.late_ms
+        step = self._this_step()
+        self._take(event, step)
+        if not isinstance(event, _CHANGES_NO_ROLE):
+            self._reconsider(step)
+        return step.effects
+
+    def _this_step(self) -> Step:
+        return Step(
+            self.settings,
+            self.start_id,
+            self.journal,
+            self.links,
+            self._proposals,
+            self._now_ms,
+            self._listened_ms,
+        )
+
+    def _take(self, event: Event, step: Step) -> None:
+        match event:
+            case AnswerArrived():
+                self._answer_arrived(event, step)
+            case RequestArrived() | OutcomeAsked() | ReadArrived():
+                self._asked(event, step)
+            case Proceed():
+                if isinstance(self._state, Leading):
+                    self._state.leader.proceed(event.time_us, step)
+            case MessageArrived():
+                self._message_arrived(event, step)
+            case Tick():
+                self._tick(step)
+            case CallersGone(tokens=tokens):
+                self._party.forget(tokens)
+            case Overdue(tokens=tokens):
+                self._party.turn_away(tokens, step)
+            case LinkChanged():
+                self._link_changed(event, step)
+            case Probed():
+                self._probed(event, step)
+            case ViewRead():
+                self._view_read(event, step)
+            case Proposed(view=view):
+                self._proposed(view, step)
+            case CoordinatorSilent():
+                self._coordinator_silent(event, step)
+            case CopyEnded(fetched=fetched):
+                granted_ms = self.grants.longest_ms(step.now_ms)
+                self._joiner.copy_ended(self.view, step, fetched=fetched, granted_ms=granted_ms)
+            case CopyInstalled(journal=journal):
+                self._copy_installed(journal, step)
+            case SwitchoverAsked():
+                self._switchover_asked(event, step)
+            case StopAsked():
+                self._stop_asked(step)
+            case _:
+                assert_never(event)
+
+    # -- what is shown ---------------------------------------------------------------------------
 
     @property
     def view(self) -> View | None:
         """The newest view known."""
-        return self.viewing.view
+        return self._viewing.view
 
     @property
-    def is_starting(self) -> bool:
-        """Whether this server does not know yet what it is."""
-        return self.role is Role.STARTING
+    def role(self) -> Role:
+        """What this server is."""
+        return self._state.role
 
-    def is_member(self, view: View | None) -> bool:
-        """Whether the view names this server, with the disk that it has."""
-        return view is not None and view.names(self.settings.server, self.journal.incarnation)
+    @property
+    def primary(self) -> Leader | None:
+        """The leader's part, while this server leads."""
+        return self._state.leader if isinstance(self._state, Leading) else None
 
-    def commit_if_changed(self, purpose: str) -> None:
-        """Ask for a commit if anything was written since the last one."""
-        if self.changed:
-            self.changed = False
-            self.effects.append(Commit(purpose))
-
-    # -- clients ---------------------------------------------------------------------------------
+    @property
+    def acknowledged(self) -> int:
+        """The newest action id that is known to be acknowledged, in the epoch led if this server leads."""
+        return self._party.acknowledged
 
     @property
     def has_work(self) -> bool:
         """Whether a `Proceed` would do something now."""
-        return self.primary is not None and self.primary.has_work
+        return isinstance(self._state, Leading) and self._state.leader.has_work(self._this_step())
 
-    def _request_arrived(self, event: RequestArrived | OutcomeAsked) -> None:
-        if self.primary is not None:
-            self.primary.accept(event)
+    def condition(self) -> Condition:
+        """Return what there is to show of this server."""
+        step, state, view = self._this_step(), self._state, self.view
+        adopted, leader = self.journal.adopted, self.primary
+        waits = adopted is None and view is None and self._first_view.seen_no_view
+        return Condition(
+            server=step.server,
+            servers=self.settings.servers,
+            start_id=self.start_id,
+            incarnation=self.journal.incarnation,
+            role=state.role,
+            role_since_ms=self._role_since_ms,
+            view=view,
+            epoch=adopted.epoch if adopted is not None else None,
+            tip=self.journal.tip,
+            acknowledged=self.acknowledged if leader is None else leader.ever_acknowledged,
+            read_lease_ms=None if leader is None else leader.lease_left_ms(step),
+            acknowledges=None if leader is None else leader.can_acknowledge(step),
+            connected=frozenset(self.links.servers),
+            witness_asked_ms_ago=self._viewing.asked_ms_ago(step.now_ms),
+            witness_silent_ms=self._viewing.unanswered_ms(step.now_ms),
+            still=self._is_still,
+            has_won=isinstance(state, Won),
+            missing=tuple(self._first_view.missing(self.settings)) if waits else None,
+            is_copying=self._joiner.is_copying,
+            is_admitted=self._joiner.is_admitted(view),
+        )
+
+    @property
+    def _party(self) -> Leader | Follower:
+        return self._state.leader if isinstance(self._state, Leading) else self._state.follower
+
+    @property
+    def _is_still(self) -> bool:
+        return isinstance(self._state, Starting) and self._state.still
+
+    # -- clients ---------------------------------------------------------------------------------
+
+    def _asked(self, event: Asked, step: Step) -> None:
+        if not isinstance(self._state, Leading):
+            self._state.follower.hold(event, self.view, step)
+        elif isinstance(event, ReadArrived):
+            self._state.leader.read(event, step)
         else:
-            self.standby.hold(event)
-
-    def _read_arrived(self, event: ReadArrived) -> None:
-        if self.primary is not None:
-            self.primary.reads.take(event)
-        else:
-            self.standby.hold(event)
-
-    def _callers_gone(self, event: CallersGone) -> None:
-        if self.primary is not None:
-            self.primary.forget(event.tokens)
-        self.standby.forget(event.tokens)
-
-    def _overdue(self, event: Overdue) -> None:
-        if self.primary is not None:
-            self.primary.turn_away(event.tokens)
-        self.standby.turn_away(event.tokens)
-
-    def _proceed(self, event: Proceed) -> None:
-        if self.primary is not None:
-            self.primary.proceed(event.time_us)
-
-    def answer_not_leading(self, token: Any, *, undecided: bool) -> None:
-        """Send a client on to whoever leads."""
-        view = self.view
-        known = view.primary if view is not None and view.primary != self.settings.server else None
-        self.effects.append(Answer(token, NotLeading(known, undecided)))
+            self._state.leader.accept(event, step)
 
     # -- connections and time --------------------------------------------------------------------
 
-    def _link_changed(self, event: LinkChanged) -> None:
+    def _link_changed(self, event: LinkChanged, step: Step) -> None:
         if event.up and event.start_id is not None:
-            self.links[event.server] = event.start_id
-            self._note_copies_min(event)
+            self.links.up(event, event.start_id)
             self.grants.answered(event.server, event.start_id, event.begun_ms)
             if self.view is not None and self.view.primary == event.server:
-                self.joiner.begin_again()
+                self._joiner.begin_again(step)
         else:
-            self.links.pop(event.server, None)
-        if self.primary is not None:
-            self.primary.link_changed(event)
+            self.links.down(event.server)
+        if isinstance(self._state, Leading):
+            self._state.leader.link_changed(event, step)
         else:
-            self.standby.link_changed(event)
+            self._state.follower.link_changed(event, self.view, step)
 
-    def _note_copies_min(self, event: LinkChanged) -> None:
-        self._copies_stated.pop(event.server, None)
-        if event.copies_min > self.settings.copies_min:
-            self._copies_stated[event.server] = min(event.copies_min, len(self.settings.servers))
-
-    @property
-    def copies_min(self) -> int:
-        """How few copies may acknowledge: the most that any server that we met was told, or we.
-
-        So no file's promise is broken while it is changed in one after the other, in either direction. What
-        a server stated counts until it states something else, or this process ends.
-        """
-        return max([self.settings.copies_min, *self._copies_stated.values()])
-
-    def _probed(self, event: Probed) -> None:
+    def _probed(self, event: Probed, step: Step) -> None:
         if event.refused and self.settings.refused_means_gone:
             self.grants.refused(event.server, event.begun_ms)
         elif event.start_id is not None:
             self.grants.answered(event.server, event.start_id, event.begun_ms)
-        if self.primary is not None:
-            self.primary.probed(event)
-        self.standby.probed(event)
-
-    def _tick(self, event: Tick) -> None:
-        """Own lateness is not the others' silence: what came meanwhile is read before the next tick."""
-        self.listened_ms = self.now_ms - event.late_ms
-        if self.primary is not None:
-            self.primary.tick()
-            return
-        self.standby.tick()
-        if self.viewing.still:
-            self.viewing.poll(5 * self.settings.beacon_ms)
-        elif self.journal.adopted is None and self.view is None:
-            self.first_view.tick()
-        elif self.is_starting or self.standby.is_silent() or not self._follows_view():
-            self.viewing.poll(self.settings.beacon_ms)
-        elif not self.proposals.settled:
-            self.viewing.poll(5 * self.settings.beacon_ms)  # V6: it may have won, or win yet, unheard.
+        if isinstance(self._state, Leading):
+            self._state.leader.probed(event)
         else:
-            self.viewing.look_for_news()
-        if self.role is Role.JOINING:
-            self.joiner.tick()
+            self._state.follower.probed(event, self.view, step)
 
-    def _follows_view(self) -> bool:
+    def _tick(self, step: Step) -> None:
+        if isinstance(self._state, Leading):
+            self._tick_leading(self._state.leader, step)
+            return
+        follower, beacon_ms = self._state.follower, self.settings.beacon_ms
+        follower.tick(self.view, step)
+        if self._is_still:
+            self._viewing.poll(5 * beacon_ms, step)
+        elif self.journal.adopted is None and self.view is None:
+            if self._first_view.tick(step):
+                self._viewing.read(step)
+        elif self.role is Role.STARTING or follower.is_silent(step) or not self._follows_view(step):
+            self._viewing.poll(beacon_ms, step)
+        elif not self._proposals.settled:
+            self._viewing.poll(5 * beacon_ms, step)  # V6: it may have won, or win yet, unheard.
+        else:
+            self._viewing.look_for_news(step)
+        if isinstance(self._state, Joining):
+            self._joiner.tick(self.view, step, primary_is_silent=follower.is_silent(step))
+
+    def _tick_leading(self, leader: Leader, step: Step) -> None:
+        if leader.hears_everybody(step):
+            self._viewing.look_for_news(step)
+        else:
+            self._viewing.poll(5 * self.settings.beacon_ms, step)
+        leader.tick(step, witness_silent_ms=self._viewing.unanswered_ms(step.now_ms))
+
+    def _follows_view(self, step: Step) -> bool:
         """Whether the epoch adopted is the view's, or newer."""
-        adopted, view = self.journal.adopted, self.view
-        return adopted is not None and view is not None and adopted.epoch >= view.epoch
+        view = self.view
+        return self.journal.adopted is not None and view is not None and step.adopted_epoch >= view.epoch
+
+    # -- what other servers say ------------------------------------------------------------------
+
+    def _message_arrived(self, event: MessageArrived, step: Step) -> None:
+        token = event.token
+        match event.message:
+            case Checkpoint() as message:
+                self._take_checkpoint(token, message, step)
+            case JoinRequest() as request:
+                self._take_join(token, request, step)
+            case LeaveRequest() as request:
+                if isinstance(self._state, Leading):
+                    self._state.leader.take_leave(token, request, step)
+                else:
+                    step.answer(token, None)
+            case ViewNews(view=view):
+                self._take_news(view, step)
+                step.answer(token, None)
+            case Census():
+                step.answer(token, self._holdings(step))
+            case HoldStill():  # An operator is about to restore the witness: is there really no view?
+                self._asked_to_hold_still.append(token)
+                self._viewing.read(step)
+            case _ as other:
+                assert_never(other)
+
+    def _take_checkpoint(self, token: Any, message: Checkpoint, step: Step) -> None:
+        view, granted_ms = self.view, self._granted_by(message)
+        facts = dispatch.Facts(
+            view=view,
+            won=self._state.view if isinstance(self._state, Won) else None,
+            leads=isinstance(self._state, Leading),
+            believed=self._believing.may_be(message.epoch, step),
+            granted_ms=granted_ms,
+            grants=self.grants,
+        )
+        match dispatch.weigh(message, facts, step):
+            case TurnedAway(reply=reply, look=look):
+                if look:
+                    self._viewing.read(step)
+                step.answer(token, reply)
+                return
+            case Adopt(adopted=adopted):
+                self._adopt(adopted, step)
+            case GoOn(longer=longer):
+                if longer is not None:
+                    step.adopt(longer)
+            case _ as other:
+                assert_never(other)
+        if isinstance(self._state, Starting):
+            self._state.still = False  # Somebody leads.
+        assert not isinstance(self._state, Leading), "who leads turns away what it does not give way to"
+        answer = self._state.follower.take(message, step)
+        if isinstance(answer, Acknowledged):
+            self.grants.acknowledged(message.primary, message.start_id, step.now_ms, granted_ms)
+        step.answer(token, answer)
+        if self.role is Role.STARTING or view is None or view.epoch < message.epoch:
+            self._viewing.read(step)
+
+    def _granted_by(self, message: Checkpoint) -> int:
+        """R3: for how long acknowledging this binds: by what the primary counts, not by what we would."""
+        return binding_ms(message.lease_ms, message.drift_ms)
+
+    def _adopt(self, adopted: Adopted, step: Step) -> None:
+        """A2: act in a newer epoch only after it is adopted; the commit comes with what it brings."""
+        self._give_way(f"{adopted.primary} leads epoch {adopted.epoch}", step)
+        step.adopt(adopted)
+
+    def _take_join(self, token: Any, request: JoinRequest, step: Step) -> None:
+        if isinstance(self._state, Leading):
+            self._state.leader.admit(token, request, step)
+            return
+        reply = JoinAnswer(server=step.server, number=request.number, outcome="not_primary", epoch=0)
+        step.answer(token, reply)
+
+    def _take_news(self, view: View, step: Step) -> None:
+        """Another server says that it leads, or who does.
+
+        An empty server believes nobody but the witness: on the disk that it lost it may have gone on alone,
+        and the primary before does not know that it was deposed. Its copy would hide that there was more.
+        And whatever anybody says of an epoch that is far from what is known is looked up.
+        """
+        if self.journal.adopted is None or not self._believing.may_be(view.epoch, step):
+            self._viewing.read(step)
+        else:
+            self._act_on(self._viewing.learn(view, step), step)
+
+    def _answer_arrived(self, event: AnswerArrived, step: Step) -> None:
+        leader = self.primary
+        match event.answer:
+            case Acknowledged() as answer if leader is not None:
+                leader.take_acknowledgement(answer, step)
+            case Mismatch() as answer if leader is not None:
+                leader.take_mismatch(answer, step)
+            case Superseded() as answer if leader is not None:
+                self._take_superseded(answer, leader.view, step)
+            case JoinAnswer() as answer:
+                if self._joiner.answered(answer, self.view, step):
+                    self._viewing.read(step)
+            case Holdings() as answer:
+                self._first_view.told(answer, step.now_ms)
+            case None if self._stopping and leader is None:
+                step.do(Stop())  # The answer to our leaving.
+            case _:
+                pass  # An answer to what this server was before it stepped down.
+
+    def _take_superseded(self, answer: Superseded, led: View, step: Step) -> None:
+        """A2: stop answering at once, then look; lead again only if this server won there.
+
+        Unless it cannot be believed: then look, and go on.
+        """
+        if answer.history != led.history or answer.epoch <= led.epoch:
+            self._viewing.read(step)
+        elif self._believing.claimed(answer, step, reading=self._viewing.is_reading):
+            self._give_way(f"{answer.server} knows a newer epoch, {answer.epoch}", step)
+            self._viewing.read(step)
+        else:
+            self._viewing.poll(self.settings.beacon_ms, step)
+
+    # -- the view --------------------------------------------------------------------------------
+
+    def _view_read(self, event: ViewRead, step: Step) -> None:
+        self._believing.witness_says(event.view, step)
+        self._act_on(self._viewing.take_reading(event, step), step)
+        self._tell_who_asked(step)
+
+    def _proposed(self, view: View | None, step: Step) -> None:
+        self._believing.decided(view)
+        sound = self._proposals.answered(view.epoch if view is not None else 0)
+        self._act_on(self._viewing.take_decision(view, step, sound=sound), step)
+
+    def _coordinator_silent(self, event: CoordinatorSilent, step: Step) -> None:
+        self._viewing.take_silence(step, reading=not event.proposal)
+        if event.proposal:
+            self._proposals.unanswered(step.now_ms, sent=event.sent)
+            return
+        self._believing.witness_says(None, step)
+        if self.role is Role.STARTING and not self._is_still:
+            self._viewing.report_silence(step)
+        self._tell_who_asked(step)
+
+    def _act_on(self, finding: Finding | None, step: Step) -> None:
+        """Act on what was learned of the view."""
+        match finding:
+            case Learned(view=view, anew=anew):
+                if anew:
+                    self._forget_view(step)
+                self._proposals.epoch_moved(view.epoch)
+                self._follow(view, step)
+            case NoView(anew=anew):
+                if anew:
+                    self._forget_view(step)
+                self._first_view.seen_no_view = True
+            case MemoryLost(why=why):
+                self._hold_still(why, step)
+            case None:
+                pass
+            case _ as other:
+                assert_never(other)
+
+    def _forget_view(self, step: Step) -> None:
+        self._first_view.forget()
+        self._stand_down("the view that it knew is gone", step, still=False)
+
+    def _hold_still(self, why: str, step: Step) -> None:
+        """V9: answer nobody until there is a view again."""
+        if self._is_still:
+            return
+        self._stand_down(why, step, still=True)
+        self._viewing.lose(step)
+        step.report("nobody can lead", why=why, remedy=REMEDY)
+
+    def _tell_who_asked(self, step: Step) -> None:
+        """Answer those who asked to hold still: a reading has ended."""
+        tokens, self._asked_to_hold_still = self._asked_to_hold_still, []
+        for token in tokens:
+            step.answer(token, self._holdings(step))
+
+    def _holdings(self, step: Step) -> Holdings:
+        """Return what this server holds; still as well if it is empty, has seen that there is no view, and
+        makes none while others hold something."""
+        empty = self.journal.adopted is None and self.view is None
+        waits = empty and self._first_view.seen_no_view and not self._first_view.may_yet_be_made(step)
+        return self._viewing.holdings(step, still=self._is_still or waits)
 
     # -- the role --------------------------------------------------------------------------------
 
-    def follow(self, view: View) -> None:
+    def _follow(self, view: View, step: Step) -> None:
         """Become what a new view makes of this server."""
-        if self._has_won(view) and self.is_member(view) and not self._has_led(view):
-            if view.handed_over_by is not None:
-                self.grants.handed_over(view.handed_over_by)
-            self.won = view
-            if self.primary is not None:
-                self._lead(view)
-            elif self.role is Role.JOINING:
-                self._set_role(Role.STANDBY)
+        if self._has_won(view) and step.is_member(view) and not self._has_led(view):
+            self._win(view, step)
         else:
-            self._follow_another(view)
-        self.correspondence.view_moved()
+            self._follow_another(view, step)
+        if isinstance(self._state, Leading):
+            self._state.leader.view_moved(step)
 
     def _has_won(self, view: View) -> bool:
         """Whether it was this process that won, not one before it (V4)."""
@@ -326,158 +513,201 @@ class Replica:
             self.start_id,
         )
 
-    def _follow_another(self, view: View) -> None:
-        if self.primary is not None:
-            if view.handed_over_by == self.settings.server:
-                self.effects.append(Send(view.primary, ViewNews(view=view)))
-            self._step_down(view, f"epoch {view.epoch} belongs to {view.primary}")
-        if self.won is not None and self.won.epoch < view.epoch:
-            self.won = None
-        member = self.is_member(view)
-        self._set_role(Role.STANDBY if member else Role.JOINING)
-        if view.primary == self.settings.server and not member:
-            why = "the view names the disk that this server has lost as the primary's"
-            self.effects.append(Report("waiting", {"for": sorted(view.in_sync - {view.primary}), "why": why}))
-        self.standby.begin_following(view)
-        self.joiner.begin_again()
+    def _win(self, view: View, step: Step) -> None:
+        """Lead as soon as that may be: a primary at once, others when the leases are over (`_reconsider`)."""
+        if view.handed_over_by is not None:
+            self.grants.handed_over(view.handed_over_by)
+        match self._state:
+            case Leading():
+                self._lead(view, step)
+            case Joining(follower=follower):
+                self._become(Won(follower, view, Role.STANDBY), step)
+            case Starting(follower=follower, role=role) | Following(follower=follower, role=role):
+                self._become(Won(follower, view, role), step)
+            case Won() as won:
+                won.view = view
+            case _:
+                assert_never(self._state)
 
-    def _lead(self, view: View) -> None:
+    def _follow_another(self, view: View, step: Step) -> None:
+        if isinstance(self._state, Leading):
+            if view.handed_over_by == step.server:
+                step.send(view.primary, ViewNews(view=view))
+            follower = self._step_down(
+                self._state.leader, view, f"epoch {view.epoch} belongs to {view.primary}", step
+            )
+        else:
+            follower = self._state.follower
+        member = step.is_member(view)
+        self._become(Following(follower) if member else Joining(follower), step)
+        if view.primary == step.server and not member:
+            why = "the view names the disk that this server has lost as the primary's"
+            step.report("waiting", **{"for": sorted(view.in_sync - {view.primary}), "why": why})
+        follower.begin_following(view, step)
+        self._joiner.begin_again(step)
+
+    def _lead(self, view: View, step: Step) -> None:
         """Adopt the epoch that was won, durably, and begin."""
-        server = self.settings.server
+        self._adopt_own(view, step)
+        details = {"epoch": view.epoch, "in_sync": sorted(view.in_sync), "action_id": step.tip}
+        held: list[Asked] = []
+        if isinstance(self._state, Leading):
+            leader = self._state.leader
+            step.report("view changed", **details)
+        else:
+            held = self._state.follower.take_held()
+            leader = Leader(view, step)
+            self._become(Leading(leader), step, **details)
+        for other in self.links.servers:
+            step.send(other, ViewNews(view=view))
+        leader.begin_epoch(view, step)
+        for event in held:
+            self._asked(event, step)
+
+    def _adopt_own(self, view: View, step: Step) -> None:
         adopted = Adopted(
             history=view.history,
             epoch=view.epoch,
-            primary=server,
+            primary=step.server,
             start_id=self.start_id,
             granted_ms=0,  # All is over that was granted.
         )
         if self.journal.adopted is not None:
-            self.journal.adopt(adopted)
-        elif view.in_sync == {server}:
-            self.journal.open(adopted)
+            step.adopt(adopted)
+        elif view.in_sync == {step.server}:
+            step.open(adopted)
         else:
             raise BrokenInvariant(f"an empty copy was named in {view!r}")
-        self.changed = True
-        self.commit_if_changed("lead")
-        self.won = None
-        again = self.primary is not None
-        if self.primary is None:
-            self.primary = Primary(self, view)
-        details = {
-            "epoch": view.epoch,
-            "in_sync": sorted(view.in_sync),
-            "action_id": self.journal.tip.action_id,
-        }
-        if again:
-            self.effects.append(Report("view changed", details))
-        self._set_role(Role.PRIMARY, **details)
-        for other in self.links:
-            self.effects.append(Send(other, ViewNews(view=view)))
-        self.primary.begin_epoch(view)
-        for event in self.standby.take_held():
-            self._handlers[type(event)](event)
+        step.commit_if_changed("lead")
 
-    def give_way(self, why: str) -> None:
+    def _give_way(self, why: str, step: Step) -> None:
         """Lead no more, and claim nothing: somebody knows of a newer epoch."""
-        self.won = None
-        if self.primary is not None:
-            self._step_down(None, why)
+        match self._state:
+            case Leading(leader=leader):
+                self._step_down(leader, None, why, step)
+            case Won(follower=follower, role=Role.STARTING):
+                self._become(Starting(follower), step)
+            case Won(follower=follower):
+                self._become(Following(follower), step)
+            case _:
+                pass
 
-    def stand_down(self, why: str) -> None:
+    def _stand_down(self, why: str, step: Step, *, still: bool) -> None:
         """Be nothing until there is a view again (V9)."""
-        self.give_way(why)
-        self._set_role(Role.STARTING)
+        self._give_way(why, step)
+        assert not isinstance(self._state, Leading)
+        self._become(Starting(self._state.follower, still), step)
 
-    def _step_down(self, view: View | None, why: str) -> None:
-        primary = self.primary
-        assert primary is not None
-        self.primary = None
-        self.standby = Standby(self)
-        self.standby.acknowledged = primary.ever_acknowledged
-        self._set_role(Role.STANDBY, led_epoch=primary.view.epoch, why=why)
-        primary.end(view)
-        self.correspondence.view_moved()
-        self.viewing.read()
+    def _step_down(self, leader: Leader, view: View | None, why: str, step: Step) -> Follower:
+        """Lead no more, for `view` if that is why."""
+        follower = Follower(step.now_ms, leader.ever_acknowledged)
+        self._become(Following(follower), step, led_epoch=leader.view.epoch, why=why)
+        leader.end(view, self.view, step)
+        self._viewing.read(step)
+        return follower
 
-    def _set_role(self, role: Role, **details: Any) -> None:
-        """Change the role, if it is another one; that is one line in the log."""
-        if role is self.role:
-            return
-        if role not in LEGAL_ROLE_CHANGES[self.role]:
-            raise BrokenInvariant(f"{self.settings.server} cannot go from {self.role.value} to {role.value}")
-        self.effects.append(Report(role.value, {"was": self.role.value, **details}))
-        self.role = role
-        self.role_since_ms = self.now_ms
+    def _become(self, state: State, step: Step, **details: Any) -> None:
+        """Be something else from now on; if people call it otherwise, that is one line in the log."""
+        before, role = self._state.role, state.role
+        if role is not before:
+            if role not in LEGAL_ROLE_CHANGES[before]:
+                raise BrokenInvariant(f"{step.server} cannot go from {before.value} to {role.value}")
+            step.report(role.value, was=before.value, **details)
+            self._role_since_ms = step.now_ms
+        self._state = state
 
     # -- what to want ----------------------------------------------------------------------------
 
-    def _reconsider(self) -> None:
+    def _reconsider(self, step: Step) -> None:
         """Lead if the time has come; propose what is wanted now; stop if the others can go on."""
-        if self.won is not None and self.primary is None and self.now_ms >= self.grants.over_at_ms():
-            self._lead(self.won)
-        wanted = self._wanted_view()
-        if wanted is not None and self.proposals.may_propose(self.now_ms):
-            self._propose(wanted)
-        if self.stopping:
-            self._stop_if_done()
+        if isinstance(self._state, Won) and step.now_ms >= self.grants.over_at_ms():
+            self._lead(self._state.view, step)
+        wanted = self._wanted_view(step)
+        if wanted is not None and self._proposals.may_propose(step.now_ms):
+            self._propose(wanted, step)
+        if self._stopping:
+            self._stop_if_done(step)
 
-    def _propose(self, wanted: View) -> None:
-        self.proposals.proposed(wanted)
+    def _propose(self, wanted: View, step: Step) -> None:
+        self._proposals.proposed(wanted)
         known = self.view
-        expected = (known.history, known.epoch) if known is not None else None
-        self.effects.append(Propose(wanted, expected))
+        step.do(Propose(wanted, (known.history, known.epoch) if known is not None else None))
 
-    def _wanted_view(self) -> View | None:
-        if self.primary is not None:
-            return self.primary.membership.wanted_view()
+    def _wanted_view(self, step: Step) -> View | None:
+        match self._state:
+            case Leading(leader=leader):
+                return leader.wanted_view(step)
+            case Won() | Starting(still=True):
+                return None
+            case Starting(follower=follower) | Joining(follower=follower) | Following(follower=follower):
+                return None if self._stopping else self._wanted_by(follower, step)
+            case _:
+                assert_never(self._state)
+
+    def _wanted_by(self, follower: Follower, step: Step) -> View | None:
+        """Return the view that a server wants that does not lead."""
         view = self.view
-        if self.viewing.still or self.stopping or self.won is not None:
-            return None
         if view is None:
-            return self.first_view.wanted_view() if self.journal.adopted is None else None
-        if not self.is_member(view):
+            return self._first_view.wanted_view(step, self._new_id) if self.journal.adopted is None else None
+        if not step.is_member(view):
             return None  # V7
-        if view.primary == self.settings.server:
+        if view.primary == step.server:
             return view.started_again(self.start_id)  # V4
-        if self.journal.adopted is not None and self.standby.primary_is_gone():
-            return view.taken_over_by(self.settings.server, self.start_id)  # V1
+        if self.journal.adopted is not None and follower.primary_is_gone(view, step):
+            return view.taken_over_by(step.server, self.start_id)  # V1
         return None
 
     # -- operators, copies -----------------------------------------------------------------------
 
-    def _switchover_asked(self, event: SwitchoverAsked) -> None:
-        if self.primary is not None:
-            self.primary.membership.begin_switchover(event)
-        else:
-            self.effects.append(Answer(event.token, Refusal(f"{self.settings.server} is not the primary")))
+    def _copy_installed(self, journal: Journal, step: Step) -> None:
+        self.journal = step.journal = journal
+        if not isinstance(self._state, Leading):
+            self._state.follower.copy_installed()
 
-    def _stop_asked(self, _: StopAsked) -> None:
+    def _switchover_asked(self, event: SwitchoverAsked, step: Step) -> None:
+        if isinstance(self._state, Leading):
+            self._state.leader.begin_switchover(event, step)
+        else:
+            step.answer(event.token, Refusal(f"{step.server} is not the primary"))
+
+    def _stop_asked(self, step: Step) -> None:
         """V10: hand over, or have the primary take this server out; then stop."""
-        self.stopping = True
+        self._stopping = True
         view = self.view
-        if self.primary is not None:
-            self.primary.membership.begin_switchover(SwitchoverAsked(None, None))
+        if isinstance(self._state, Leading):
+            self._state.leader.begin_switchover(SwitchoverAsked(None, None), step)
         elif view is not None and self.role is Role.STANDBY and view.primary in self.links:
-            self.effects.append(
-                Send(view.primary, LeaveRequest(server=self.settings.server, start_id=self.start_id))
-            )
+            step.send(view.primary, LeaveRequest(server=step.server, start_id=self.start_id))
 
-    def _stop_if_done(self) -> None:
+    def _stop_if_done(self, step: Step) -> None:
         view = self.view
-        if self.primary is not None:
-            done = not self.primary.membership.switching_over
+        if isinstance(self._state, Leading):
+            done = not self._state.leader.is_switching_over
         else:
-            waits = view is not None and self.is_member(view) and view.primary in self.links
-            done = not waits or (view is not None and view.handed_over_by == self.settings.server)
+            waits = view is not None and step.is_member(view) and view.primary in self.links
+            done = not waits or (view is not None and view.handed_over_by == step.server)
         if done:
-            self.effects.append(Stop())
-
-    def _copy_ended(self, event: CopyEnded) -> None:
-        self.joiner.copy_ended(fetched=event.fetched)
-
-    def _copy_installed(self, event: CopyInstalled) -> None:
-        self.journal = event.journal
-        self.standby.acknowledged = 0  # Of this journal nothing is known yet.
+            step.do(Stop())
 
 
-_CHANGES_NO_ROLE = frozenset({RequestArrived, OutcomeAsked, CallersGone, Overdue, ReadArrived, Proceed})
+def _first_grants(settings: Settings, journal: Journal, now_ms: float) -> Grants:
+    """What the process before this one acknowledged, and when, is not known any more (R3).
+
+    Unless it led: then it had waited for all of that, and acknowledged nothing since.
+    """
+    grants, adopted = Grants(), journal.adopted
+    if adopted is not None and adopted.primary != settings.server:
+        length_ms = adopted.granted_ms
+        if length_ms is None:  # By a version in which both were taken for equal.
+            length_ms = binding_ms(settings.lease_ms, settings.drift_ms)
+        grants.started(
+            settings.others,
+            now_ms,
+            length_ms,
+            last_primary=adopted.primary,
+            last_start_id=adopted.start_id,
+        )
+    return grants
+
+
+_CHANGES_NO_ROLE = (RequestArrived, OutcomeAsked, CallersGone, Overdue, ReadArrived, Proceed)

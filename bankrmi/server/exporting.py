@@ -145,8 +145,7 @@ class Exports:
             self.may_leave(export, export.about)
 
     def _acknowledged(self) -> int:
-        replica = self._driver.replica
-        return replica.primary.acknowledged if replica.primary is not None else replica.standby.acknowledged
+        return self._driver.replica.acknowledged
 
     def may_leave(self, export: _Export, about: dict[str, Any]) -> None:
         """Answer the call that began this export, unless it was given up."""

@@ -28,7 +28,8 @@ from bankrmi.parent_death import end_with_parent
 from bankrmi.readiness import say_awaiting, say_ready
 from bankrmi.replication.events import StopAsked
 from bankrmi.replication.queue import OPERATION_BYTES
-from bankrmi.replication.replica import Replica, Role
+from bankrmi.replication.replica import Replica
+from bankrmi.replication.roles import Role
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi import PROTOCOL_VERSION, Daemon, Limits, handshake
 from bankrmi.server.account import ACCOUNT_ID, AccountObject
@@ -214,7 +215,7 @@ class _Process:
         )
         account = AccountObject(
             admission,
-            lambda: status_of(driver.replica, configuration, fetcher.fetched, network.silent()),
+            lambda: status_of(driver.replica.condition(), configuration, fetcher.fetched, network.silent()),
             addresses=configuration.servers,
             operations_per_request=limits.operations_per_request,
         )

@@ -12,7 +12,8 @@ from collections.abc import Set
 from typing import Any
 
 from bankrmi.config import Configuration
-from bankrmi.replication.replica import Replica, Role
+from bankrmi.replication.condition import Condition
+from bankrmi.replication.roles import Role
 from bankrmi.replication.viewing import REMEDY
 from bankrmi.server.clock import now_ms
 
@@ -26,87 +27,81 @@ Fetched = tuple[int, int]
 
 
 def status_of(
-    replica: Replica, configuration: Configuration, fetched: Fetched | None, silent: Set[str]
+    shown: Condition, configuration: Configuration, fetched: Fetched | None, silent: Set[str]
 ) -> dict[str, Any]:
     """Return the status of one server; `fetched` is of the copy that it is fetching, if any.
 
     `silent` are servers to which there is a connection, and that say nothing on it.
     """
-    server = replica.settings.server
-    view, primary, tip = replica.view, replica.primary, replica.journal.tip
-    adopted = replica.journal.adopted
-    acknowledged = primary.ever_acknowledged if primary is not None else replica.standby.acknowledged
-    left_ms = primary.reads.lease_left_ms() if primary is not None else None
+    view, tip, left_ms = shown.view, shown.tip, shown.read_lease_ms
+    witness_silent_ms = shown.witness_silent_ms if shown.witness_asked_ms_ago <= _LATELY_MS else 0.0
     return {
-        "server": server,
+        "server": shown.server,
         "service": configuration.service,
-        "role": replica.role.value,
-        "why": why_not_in_sync(replica, fetched),
+        "role": shown.role.value,
+        "why": why_not_in_sync(shown, fetched),
         "pid": os.getpid(),
-        "address": configuration.servers[server],
+        "address": configuration.servers[shown.server],
         "history": view.history if view is not None else None,
-        "epoch": adopted.epoch if adopted is not None else 0,
+        "epoch": shown.epoch or 0,
         "action_id": tip.action_id,
-        "acknowledged": acknowledged,
+        "acknowledged": shown.acknowledged,
         "digest": tip.digest.hex(),
         "in_sync": sorted(view.in_sync) if view is not None else [],
-        "lag": max(0, tip.action_id - acknowledged),
+        "lag": max(0, tip.action_id - shown.acknowledged),
         "read_lease_ms": None if left_ms is None else round(max(0.0, left_ms)),
-        "role_for_ms": round(now_ms() - replica.role_since_ms),
+        "role_for_ms": round(now_ms() - shown.role_since_ms),
         "primary": view.primary if view is not None else None,
         "view_epoch": view.epoch if view is not None else 0,
         "copies": len(view.in_sync) if view is not None else 0,
-        "acknowledges": None if primary is None else primary.can_acknowledge(),
-        "connected": sorted(replica.links.keys() - silent),
-        "witness_silent_ms": round(replica.viewing.silence_lately_ms(_LATELY_MS)),
-        "start_id": replica.start_id,
-        "incarnation": replica.journal.incarnation,
+        "acknowledges": shown.acknowledges,
+        "connected": sorted(shown.connected - silent),
+        "witness_silent_ms": round(witness_silent_ms),
+        "start_id": shown.start_id,
+        "incarnation": shown.incarnation,
     }
 
 
-def why_not_in_sync(replica: Replica, fetched: Fetched | None) -> str | None:
+def why_not_in_sync(shown: Condition, fetched: Fetched | None) -> str | None:
     """Return what this server waits for, None if it is primary or standby."""
-    match replica.role:
+    match shown.role:
         case Role.STARTING:
-            return _why_starting(replica)
+            return _why_starting(shown)
         case Role.JOINING:
-            return _why_joining(replica, fetched)
+            return _why_joining(shown, fetched)
         case _:
             return None
 
 
-def _why_starting(replica: Replica) -> str:
-    viewing = replica.viewing
-    empty = replica.journal.adopted is None
-    if viewing.still:
+def _why_starting(shown: Condition) -> str:
+    if shown.still:
         return f"the witness has lost its memory: {REMEDY}"
-    if viewing.unanswered_ms > 0:
+    if shown.witness_silent_ms > 0:
         return "waiting for the witness, which does not answer"
-    if replica.won is not None:
+    if shown.has_won:
         return "leads as soon as the leases that it granted are over"
-    if empty and viewing.view is None and replica.first_view.seen_no_view:
-        missing = replica.first_view.missing
-        if missing:
-            return f"a new bank: waiting for {', '.join(missing)} to say that it is empty, too"
-        return f"a new bank: waiting for {replica.settings.servers[0]} to make the first view"
+    if shown.missing is not None:
+        if shown.missing:
+            return f"a new bank: waiting for {', '.join(shown.missing)} to say that it is empty, too"
+        return f"a new bank: waiting for {shown.servers[0]} to make the first view"
     return "asking the witness who leads"
 
 
-def _why_joining(replica: Replica, fetched: Fetched | None) -> str:
-    view, joiner = replica.view, replica.joiner
+def _why_joining(shown: Condition, fetched: Fetched | None) -> str:
+    view = shown.view
     if view is None:
         return "asking the witness who leads"
     primary = view.primary
-    if primary == replica.settings.server:
+    if primary == shown.server:
         others = ", ".join(sorted(view.in_sync - {primary})) or "nobody else"
         return f"the view names the disk that this server has lost: waiting for {others}"
-    if joiner.is_copying:
+    if shown.is_copying:
         if fetched is None:
             return f"waiting for {primary} to make a copy"
         here, whole = fetched
         return f"fetching a copy from {primary}, {100 * here // max(whole, 1)} %"
-    if primary not in replica.links:
+    if primary not in shown.connected:
         return f"no connection to the primary {primary}"
-    if joiner.is_admitted:
+    if shown.is_admitted:
         return f"catching up with {primary}"
     return f"asking {primary} to be let in"

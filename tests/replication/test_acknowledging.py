@@ -199,7 +199,7 @@ def test_an_acknowledgement_of_another_epoch_or_disk_does_not_count(wrong: dict[
         "epoch": 2,
         "incarnation": "s2-disk1",
         "start_id": "s2#1",
-        "number": primary._number,
+        "number": primary._checkpoints.number,
         "matched": 1,
         "digest": tip.digest,
     }
@@ -225,7 +225,7 @@ def test_an_acknowledgement_that_cannot_be_counts_for_nothing_and_stops_nobody(
         "epoch": 2,
         "incarnation": "s2-disk1",
         "start_id": "s2#1",
-        "number": primary._number,
+        "number": primary._checkpoints.number,
         "matched": 1,
         "digest": tip.digest,
     }

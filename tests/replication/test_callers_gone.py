@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bankrmi.bank.operations import Withdraw
-from bankrmi.replication import primary, standby
+from bankrmi.replication import following, groups
 from bankrmi.replication.queue import OPERATION_BYTES, REQUEST_BYTES
+from bankrmi.replication.step import Step
 from tests.replication.histories import taken_over
 from tests.replication.scenario import running
 
@@ -131,7 +132,7 @@ def test_too_many_are_told_that_the_server_is_busy_and_nothing_of_theirs_is_take
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not that somebody else leads: they would go and look for him."""
-    monkeypatch.setattr(primary, "QUEUE_LIMIT", 1)
+    monkeypatch.setattr(groups, "QUEUE_LIMIT", 1)
     bank = running("s1", "s2")
     bank.withdraw("s1", "a:1", 1)
     bank.withdraw("s1", "b:1", 1)
@@ -143,7 +144,7 @@ def test_too_many_are_told_that_the_server_is_busy_and_nothing_of_theirs_is_take
 
 
 def test_too_many_at_a_standby_are_told_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standby, "HELD_LIMIT", 1)
+    monkeypatch.setattr(following, "HELD_LIMIT", 1)
     bank = running("s1", "s2")
     bank.withdraw("s2", "a:1", 1)
     bank.told()
@@ -174,9 +175,9 @@ def test_recorded_outcomes_are_read_a_few_at_a_time() -> None:
     bank.journals["s1"].recorded = counted  # type: ignore[assignment,method-assign]
     form = leader._form_group
 
-    def one_group(time_us: int) -> None:
+    def one_group(time_us: int, step: Step) -> None:
         read_at_once.append(0)
-        form(time_us)
+        form(time_us, step)
 
     leader._form_group = one_group  # type: ignore[method-assign]
     bank.deliver_all()

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from bankrmi.bank.operations import Deposit
-from bankrmi.replication import primary as leading
+from bankrmi.replication import checkpoints
 from bankrmi.replication.events import CopyEnded
-from bankrmi.replication.peers import Standing
-from bankrmi.replication.primary import Primary
+from bankrmi.replication.leading import Leader
+from bankrmi.replication.peer import Standing
 from tests.replication.histories import alone, comes_back, dies
 from tests.replication.scenario import Bank, running
 
@@ -27,7 +27,7 @@ def left_behind(entries: int, **settings: Any) -> Bank:
     return bank
 
 
-def leader(bank: Bank) -> Primary:
+def leader(bank: Bank) -> Leader:
     primary = bank.replicas["s1"].primary
     assert primary is not None
     return primary
@@ -61,13 +61,13 @@ def test_one_message_goes_until_it_is_known_how_far_the_journals_match_then_seve
     joining(bank)
     assert len(letters(bank)) == 1
     bank.deliver("s1 -> s2: checkpoint", "s2 -> s1: acknowledged")
-    assert len(letters(bank)) == leading.SENT_AT_ONCE, "no more than a few are read for one answer"
+    assert len(letters(bank)) == checkpoints.SENT_AT_ONCE, "no more than a few are read for one answer"
     bank.deliver("s1 -> s2: checkpoint", "s2 -> s1: acknowledged")
-    assert len(letters(bank)) == 2 * leading.SENT_AT_ONCE - 1, "but the pipe fills"
+    assert len(letters(bank)) == 2 * checkpoints.SENT_AT_ONCE - 1, "but the pipe fills"
 
 
 def test_what_is_on_the_way_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leading, "CATCH_UP_WINDOW_BYTES", 3 * 5 * 70)
+    monkeypatch.setattr(checkpoints, "CATCH_UP_WINDOW_BYTES", 3 * 5 * 70)
     bank = left_behind(100, catch_up_operations=5)
     joining(bank)
     for _ in range(12):
@@ -126,7 +126,7 @@ def test_nothing_is_acknowledged_without_a_joiner_that_has_been_sent_everything(
     """V3: though its last messages are still on the way."""
     bank = left_behind(60, catch_up_operations=5)
     joining(bank)
-    while leader(bank).peers["s2"].standing is Standing.CATCHING_UP:
+    while leader(bank).copies.peers["s2"].standing is Standing.CATCHING_UP:
         bank.deliver("s1 -> s2: checkpoint", "s2 -> s1: acknowledged")
     assert letters(bank), "some are on the way"
     bank.told()
@@ -141,8 +141,8 @@ def test_groups_leave_room_while_a_joiner_lags_and_it_wins() -> None:
     bank = left_behind(400, catch_up_operations=20, lag_noticed=40)
     joining(bank)
     number = gained = 0
-    peer = leader(bank).peers["s2"]
-    begun = leader(bank).replica.journal.tip.action_id
+    peer = leader(bank).copies.peers["s2"]
+    begun = bank.journals["s1"].tip.action_id
     bank.tick("s1")
     while peer.lag(bank.journals["s1"].tip.action_id) > 40:
         for _ in range(30):  # Always more waits than a group takes.

@@ -93,7 +93,7 @@ def test_the_larger_copies_min_of_servers_that_have_met_counts_for_both() -> Non
     def meets(copies_min: int) -> int:
         event = LinkChanged(server="s2", up=True, start_id=standby.start_id, copies_min=copies_min)
         bank.take("s1", event)
-        return primary.copies_min
+        return primary.links.copies_min
 
     assert [meets(1), meets(2), meets(1_000_000), meets(0), meets(2)] == [1, 2, 2, 1, 2]
     bank.drop()

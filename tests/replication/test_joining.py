@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bankrmi.replication.admission import newest_common
 from bankrmi.replication.events import CopyInstalled
-from bankrmi.replication.joining import newest_common, tail_of
+from bankrmi.replication.joining import tail_of
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from tests.replication.histories import taken_over
@@ -137,6 +138,6 @@ def test_of_a_copy_just_put_in_place_nothing_is_known_to_be_acknowledged() -> No
     replica = Replica(
         Settings(server="s2", servers=("s1", "s2")), journal_on(None), start_id="s2#1", now_ms=0.0
     )
-    replica.standby.acknowledged = 100
+    replica._party.acknowledged = 100
     replica.step(CopyInstalled(opened()), now_ms=1.0)
-    assert replica.standby.acknowledged == 0
+    assert replica.acknowledged == 0

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from bankrmi.replication.lease import Grants, binding_ms, holds_read_lease, read_lease_left_ms
-from bankrmi.replication.peers import Peer
+from bankrmi.replication.peer import Peer
 
 LEASE_MS, DRIFT_MS = 1000.0, 20.0
 TIMES = st.integers(0, 10_000)

@@ -35,7 +35,7 @@ def test_a_process_that_is_there_anew_is_not_about_to_stop() -> None:
     late.arrive()
     primary = bank.replicas["s1"].primary
     assert primary is not None
-    assert not primary.peers["s2"].is_silent(bank.now_ms, 500)
+    assert not primary.copies.peers["s2"].is_silent(bank.now_ms, 500)
 
 
 def test_a_primary_that_stops_hands_over_first() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bankrmi.replication.events import LinkChanged
-from bankrmi.replication.peers import Standing
+from bankrmi.replication.peer import Standing
 from tests.replication.histories import (
     alone,
     comes_back,
@@ -82,7 +82,7 @@ def test_a_disk_that_is_lost_for_good_is_taken_out_as_soon_as_another_copy_is_in
     dies(bank, "s3")
     bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"})
     on_another_disk(bank, "s2")
-    lost = primary.peers["s2"]
+    lost = primary.copies.peers["s2"]
     while not (lost.lost_disk and lost.standing is Standing.CATCHING_UP):
         if bank.mail:
             bank.mail.pop(0).arrive()
@@ -170,7 +170,7 @@ def test_a_disk_that_was_away_is_waited_for_again_when_what_took_its_place_is_go
     on_another_disk(bank, "s2")
     primary = bank.replicas["s1"].primary
     assert primary is not None
-    settle_without_witness(bank, "s1", lambda: primary.peers["s2"].standing is Standing.CATCHING_UP)
+    settle_without_witness(bank, "s1", lambda: primary.copies.peers["s2"].standing is Standing.CATCHING_UP)
     dies(bank, "s2")
     bank.journals["s2"] = own
     bank.drop()
@@ -216,7 +216,7 @@ def test_what_the_disk_before_confirmed_before_it_was_lost_does_not_bring_it_bac
     late.arrive()
     primary = bank.replicas["s1"].primary
     assert primary is not None
-    assert primary.peers["s2"].lost_disk
+    assert primary.copies.peers["s2"].lost_disk
 
 
 def on_another_disk(bank: Bank, name: str) -> None:

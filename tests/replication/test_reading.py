@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bankrmi.replication.peers import Standing
+from bankrmi.replication.peer import Standing
 from tests.replication.histories import alone, until_proposed
 from tests.replication.scenario import running
 
@@ -105,9 +105,8 @@ def test_a_read_does_not_wait_for_a_joiner_that_counts_no_more() -> None:
     alone(bank, "s1")
     primary = bank.replicas["s1"].primary
     assert primary is not None
-    joiner = primary.peers["s2"]
+    joiner = primary.copies.peers["s2"]
     joiner.standing = Standing.MANDATORY
-    primary.count_required()
     bank.told()
     bank.read("s1")
     assert bank.told() == []

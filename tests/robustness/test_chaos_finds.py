@@ -18,16 +18,16 @@ MINUTES = 0.7
 
 BUGS = {
     "acknowledge before the standby": """
-from bankrmi.replication.primary import Primary
+from bankrmi.replication.leading import Leader
 
-def advance(self):
-    self.acknowledged = self.ever_acknowledged = self.replica.journal.tip.action_id
-    self.release()
+def advance(self, step):
+    self.acknowledged = self.ever_acknowledged = step.tip
+    self._release(step)
 
-def release(self):
-    self.replica.effects.extend(self.answers.released(self.acknowledged, self._number + 1))
+def release(self, step):
+    step.effects.extend(self._answers.released(self.acknowledged, self._checkpoints.number + 1))
 
-Primary.advance, Primary.release = advance, release
+Leader._advance, Leader._release = advance, release
 """,
     "do a request again that was done before": """
 from bankrmi.storage.journal import SqliteJournal
@@ -39,9 +39,9 @@ SqliteJournal.decide = lambda self, epoch, request, *more: decide(
 )
 """,
     "read without a lease": """
-from bankrmi.replication.reading import Reads
+from bankrmi.replication.reading import Facts
 
-Reads._may_read = lambda self: True
+Facts.may_read = True
 """,
 }
 

@@ -73,7 +73,7 @@ def test_forgetting_too_much_is_noticed(monkeypatch: pytest.MonkeyPatch, expecte
     """The check before can fail: here, a server forgets that it was told of the view."""
 
     def forgetful(replica: Replica) -> None:
-        replica.viewing.view = None
+        replica._viewing.view = None
 
     monkeypatch.setattr(room, "forget", forgetful)
     assert reached(BOUNDS, DEPTH) != expected

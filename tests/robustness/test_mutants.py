@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from bankrmi.errors import InvalidRequest
-from bankrmi.replication.primary import Primary
-from bankrmi.replication.standby import Standby
+from bankrmi.replication.following import Follower
+from bankrmi.replication.leading import Leader
 from bankrmi.robustness.mutants import MUTANTS, Found, Mutant, hunt, hunting, planted
 from bankrmi.robustness.mutants.__main__ import main
 from bankrmi.robustness.mutants.mutant import Patch, in_place
@@ -71,16 +71,16 @@ def test_a_planted_bug_is_gone_afterwards(mutant: Mutant) -> None:
 
 
 def test_what_a_class_had_from_elsewhere_it_has_again() -> None:
-    with in_place((Patch(Primary, "__repr__", lambda _: "planted"),)):
-        assert "__repr__" in vars(Primary)
-    assert "__repr__" not in vars(Primary)
+    with in_place((Patch(Leader, "__repr__", lambda _: "planted"),)):
+        assert "__repr__" in vars(Leader)
+    assert "__repr__" not in vars(Leader)
 
 
 def test_a_patch_that_cannot_be_made_leaves_nothing_behind() -> None:
-    before = Standby._roll_back
-    with pytest.raises(TypeError), in_place((Patch(Standby, "_roll_back", None), Patch(int, "real", None))):
+    before = Follower._roll_back
+    with pytest.raises(TypeError), in_place((Patch(Follower, "_roll_back", None), Patch(int, "real", None))):
         pass
-    assert Standby._roll_back is before
+    assert Follower._roll_back is before
 
 
 def test_each_bug_says_which_rule_it_breaks_and_what_goes_wrong() -> None:

@@ -17,9 +17,11 @@ from bankrmi.bank.accounts import Accounts, Form
 from bankrmi.bank.snapshot import Snapshot
 from bankrmi.client.attempts import Attempts
 from bankrmi.client.decisions import Decision, Wait
+from bankrmi.replication import membership
 from bankrmi.replication.answers import Answers
-from bankrmi.replication.membership import Membership
-from bankrmi.replication.primary import Primary
+from bankrmi.replication.copies import Copies
+from bankrmi.replication.leading import Leader
+from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 from bankrmi.robustness.mutants import planted
 from bankrmi.robustness.simulator import load
@@ -59,12 +61,12 @@ def found(rule: str, *, servers: int = 2, seeds: int, first: int = 0, under_load
 def acknowledge_too_early(patch: pytest.MonkeyPatch) -> None:
     """A1 off: what is in the own journal is taken for acknowledged."""
 
-    def advance(self: Primary) -> None:
-        self.acknowledged = self.replica.journal.tip.action_id
+    def advance(self: Leader, step: Step) -> None:
+        self.acknowledged = step.tip
         self.ever_acknowledged = max(self.ever_acknowledged, self.acknowledged)
-        self.release()
+        self._release(step)
 
-    patch.setattr(Primary, "advance", advance)
+    patch.setattr(Leader, "_advance", advance)
 
 
 def test_an_acknowledged_entry_that_an_in_sync_server_misses_is_found(
@@ -202,12 +204,12 @@ def test_a_bank_that_is_beset_and_tells_nobody_that_it_is_busy_is_found(
 def test_a_joiner_that_is_never_in_sync_while_the_load_lasts_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    letting_in = Membership._letting_in
+    letting_in = membership._letting_in
 
-    def not_again(self: Membership) -> View | None:
-        return None if self._primary.view.epoch > 2 else letting_in(self)
+    def not_again(view: View, copies: Copies, enough: int) -> View | None:
+        return None if view.epoch > 2 else letting_in(view, copies, enough)
 
-    monkeypatch.setattr(Membership, "_letting_in", not_again)
+    monkeypatch.setattr(membership, "_letting_in", not_again)
     found("in sync under load are", seeds=40, first=3, under_load=True)
 
 

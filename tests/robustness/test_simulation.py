@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bankrmi.cli import run
-from bankrmi.replication.primary import Primary
+from bankrmi.replication.leading import Leader
+from bankrmi.replication.step import Step
 from bankrmi.robustness.simulator.many import simulate_many
 from bankrmi.robustness.simulator.simulation import Result, simulate
 from bankrmi.robustness.simulator.world import World
@@ -125,11 +126,11 @@ def test_healing_one_cut_leaves_another_of_the_same_pair() -> None:
 def test_a_failing_seed_says_which_rule_it_broke_and_how_to_see_it_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def too_early(self: Primary) -> None:
-        self.acknowledged = self.replica.journal.tip.action_id
-        self.release()
+    def too_early(self: Leader, step: Step) -> None:
+        self.acknowledged = step.tip
+        self._release(step)
 
-    monkeypatch.setattr(Primary, "advance", too_early)
+    monkeypatch.setattr(Leader, "_advance", too_early)
     assert run(["simulate", "--seeds", "3", "--seed", "0", "--servers", "3"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert "is missing from its journal" in lines[0]

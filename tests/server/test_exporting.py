@@ -40,8 +40,8 @@ class _Server:
         self.journal: SqliteJournal = opened()
         self.now_ms = 0.0
         self.replica: Any = SimpleNamespace(
-            primary=SimpleNamespace(acknowledged=0) if leads else None,
-            standby=SimpleNamespace(acknowledged=0),
+            primary=SimpleNamespace() if leads else None,
+            acknowledged=0,
         )
         self.reads: list[ReadArrived] = []
         self.exports = Exports(
@@ -120,7 +120,7 @@ def test_a_standby_shows_nothing_that_it_does_not_know_to_be_acknowledged() -> N
     server.exports.tick()
     assert call.answers == []
     server.work(2)
-    server.replica.standby.acknowledged = 1
+    server.replica.acknowledged = 1
     server.exports.tick()
     [page] = call.answers
     assert page["action_id"] == 1
@@ -134,7 +134,7 @@ def test_what_a_standby_rolls_back_is_never_shown() -> None:
     server.journal.roll_back(0)
     decide(server.journal, 2, ("b", 1), [deposit(2, 5)], 1)
     server.journal.commit()
-    server.replica.standby.acknowledged = 1
+    server.replica.acknowledged = 1
     server.exports.tick()
     server.exports.tick()
     [page] = call.answers

@@ -6,11 +6,10 @@ Rule 2: tests compare a search that forgets nothing: the same promises, the same
 
 from __future__ import annotations
 
+from bankrmi.replication.leading import Leader
 from bankrmi.replication.messages import Checkpoint, ViewNews
-from bankrmi.replication.peers import Peer, Standing
-from bankrmi.replication.primary import Primary
+from bankrmi.replication.peer import Peer, Standing
 from bankrmi.replication.replica import Replica
-from bankrmi.replication.standby import Standby
 
 __all__ = [
     "CHECKPOINTS",
@@ -25,15 +24,14 @@ __all__ = [
 
 def forget(replica: Replica) -> None:
     """Forget what can make no difference, whatever happens next."""
-    replica.standby.acknowledged = 0  # Only shown to people, and what exports wait for.
     settings, primary = replica.settings, replica.primary
-    replica.joiner._pause_ms = settings.beacon_ms  # A moment or two later: other orders hold that, too.
+    replica._joiner._pause_ms = settings.beacon_ms  # A moment or two later: other orders hold that, too.
     if settings.lease_ms + settings.drift_ms == 0:
         replica.grants._granted.clear()  # Every lease is over as it is granted.
     if primary is None:
+        replica._party.acknowledged = 0  # Only shown to people, and what exports wait for.
         return
-    replica.standby = Standby(replica)  # A primary that steps down begins with a new one.
-    for peer in primary.peers.values():
+    for peer in primary.copies.peers.values():
         if settings.lease_ms == 0:
             peer.confirmed_at_ms = float("-inf")  # Only leases are counted from it.
         if peer.standing is Standing.OUTSIDE:
@@ -54,11 +52,11 @@ CHECKPOINTS, OWN_JOINING, OTHERS_JOINING = 1, 2, 4
 
 def surplus(replica: Replica) -> int:
     """Return what can be counted anew as soon as none of it is on its way: a sum of the numbers above."""
-    counted = OWN_JOINING if replica.joiner._asked else 0
+    counted = OWN_JOINING if replica._joiner._asked else 0
     primary = replica.primary
     if primary is not None:
         counted += CHECKPOINTS if _surplus(primary) > 0 else 0
-        counted += OTHERS_JOINING if any(peer.join_number for peer in primary.peers.values()) else 0
+        counted += OTHERS_JOINING if any(peer.join_number for peer in primary.copies.peers.values()) else 0
     return counted
 
 
@@ -66,32 +64,32 @@ def renumber(replica: Replica, counted: int) -> None:
     """Count anew.  Numbers are only ever compared with each other, and the next one is higher in any case."""
     primary = replica.primary
     if counted & OWN_JOINING:
-        replica.joiner._asked = 0
+        replica._joiner._asked = 0
     if counted & OTHERS_JOINING and primary is not None:
-        for peer in primary.peers.values():
+        for peer in primary.copies.peers.values():
             peer.join_number = 0
     if counted & CHECKPOINTS and primary is not None:
         _subtract(primary, _surplus(primary))
 
 
-def _surplus(primary: Primary) -> int:
+def _surplus(primary: Leader) -> int:
     """Return by how much a primary's numbers are higher than they need be: 1 is for what was confirmed."""
-    waited = [number for peer in primary.peers.values() for number in peer.unanswered]
-    waited += [waiting.number for waiting in primary.answers._waiting if waiting.number]
-    return min([*waited, primary._number + 1]) - 2
+    waited = [number for peer in primary.copies.peers.values() for number in peer.unanswered]
+    waited += [waiting.number for waiting in primary._answers._waiting if waiting.number]
+    return min([*waited, primary._checkpoints.number + 1]) - 2
 
 
-def _subtract(primary: Primary, by: int) -> None:
-    primary._number -= by
-    for peer in primary.peers.values():
+def _subtract(primary: Leader, by: int) -> None:
+    primary._checkpoints.number -= by
+    for peer in primary.copies.peers.values():
         peer.unanswered = {number - by: at_ms for number, at_ms in peer.unanswered.items()}
         peer.on_the_way = {number - by: size for number, size in peer.on_the_way.items()}
         if peer.confirmed_number:
             peer.confirmed_number = max(1, peer.confirmed_number - by)
         peer.lost_disk_number = max(0, peer.lost_disk_number - by)
-    primary.answers._waiting = [
+    primary._answers._waiting = [
         waiting._replace(number=waiting.number - by) if waiting.number else waiting
-        for waiting in primary.answers._waiting
+        for waiting in primary._answers._waiting
     ]
 
 

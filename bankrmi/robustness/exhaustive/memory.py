@@ -6,6 +6,7 @@ Rule 2: every float in the rules' memory is a moment of the server's own clock. 
         rounded down to a landmark: between two landmarks nothing falls due.  Lengths of time are integers.
 Rule 3: what is never changed after it was made (views, messages, events, entries) is kept once, and stands
         in the value as a number.
+Assumption: the rules' memory is a tree: whatever can change hangs in one place.
 """
 
 from __future__ import annotations
@@ -30,19 +31,17 @@ NOW_MS = 1e6
 _LEFT_OUT: dict[str, Any] = {
     "journal": None,  # The disk is a value of its own.
     "settings": None,  # The same for ever.
-    "new_id": None,  # A function.
-    "_handlers": None,  # Functions.
-    "now_ms": NOW_MS,  # Set by the next step.
-    "listened_ms": NOW_MS,  # Nobody is ever late here.
+    "_new_id": None,  # A function.
+    "_now_ms": NOW_MS,  # Set by the next step.
+    "_listened_ms": NOW_MS,  # Nobody is ever late here.
     "_pace": Pace(NOW_MS, 20.0),  # Only a lag of thousands of entries slows anybody down.
-    "effects": None,  # Of the step that is over.
-    "role_since_ms": NOW_MS,  # For people.
+    "_role_since_ms": NOW_MS,  # For people.
     "_confirmed_epoch": 0,  # So few epochs as there are here are all believed unseen.
     "_probes": 0,  # Only how long to wait before the next look; here it may take any time.
 }
 
 _PLAIN = frozenset({int, str, bool, bytes, type(None)})
-_AGAIN, _LIST, _DICT, _DEQUE, _TUPLE, _KEPT = range(-6, 0)
+_LIST, _DICT, _DEQUE, _TUPLE, _KEPT = range(-5, 0)
 """What a tuple in a value stands for; from 0 on, it is an object of the class with that number."""
 
 
@@ -69,17 +68,12 @@ class Memory:
 
     def value_of(self, replica: Replica, now_ms: float) -> tuple[Any, ...]:
         """Return everything that the replica remembers, at this moment."""
-        seen: dict[int, int] = {}
         class_number, classes = self._class_number, self._classes
 
         def value(thing: Any) -> Any:
             kind = type(thing)
             number = class_number.get(kind)
             if number is not None:
-                known = seen.get(id(thing))
-                if known is not None:
-                    return (_AGAIN, known)
-                seen[id(thing)] = len(seen)
                 held = classes[number].get(thing)
                 return (number, *[one if type(one) in _PLAIN else value(one) for one in held])
             if kind is float:
@@ -116,7 +110,6 @@ class Memory:
 
     def replica_of(self, value: tuple[Any, ...]) -> Replica:
         """Return a replica that remembers this, at NOW_MS; the journal and the settings are still to come."""
-        made: list[Any] = []
         kept, classes = self._kept, self._classes
 
         def thing(value: Any) -> Any:
@@ -128,8 +121,6 @@ class Memory:
             number = value[0]
             if number >= 0:
                 return an_object(classes[number], value)
-            if number == _AGAIN:
-                return made[value[1]]
             if number == _KEPT:
                 return kept[value[1]]
             if number == _LIST:
@@ -141,15 +132,12 @@ class Memory:
             return tuple([thing(one) for one in value[1:]])
 
         def an_object(kind: _Class, value: tuple[Any, ...]) -> Any:
-            made_now = kind.kind.__new__(kind.kind)
-            made.append(made_now)
-            held = [one if type(one) in _PLAIN else thing(one) for one in value[1:]]
-            kind.fill(made_now, held)
-            return made_now
+            made = kind.kind.__new__(kind.kind)
+            kind.fill(made, [one if type(one) in _PLAIN else thing(one) for one in value[1:]])
+            return made
 
         replica = thing(value)
         assert isinstance(replica, Replica)
-        replica._handlers = replica._event_handlers()
         return replica
 
 

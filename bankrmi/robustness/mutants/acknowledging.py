@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bankrmi.replication import joining
-from bankrmi.replication.correspondence import Correspondence
+from bankrmi.replication import admission, matching
+from bankrmi.replication.copies import Copies
 from bankrmi.replication.effects import Commit, Effect, Reply
 from bankrmi.replication.events import Event, OutcomeAsked, ReadArrived, RequestArrived
-from bankrmi.replication.journal import Journal
+from bankrmi.replication.following import Follower
+from bankrmi.replication.groups import Groups
+from bankrmi.replication.journal import Adopted, Journal
+from bankrmi.replication.leading import Leader
 from bankrmi.replication.messages import Acknowledged, Checkpoint
-from bankrmi.replication.primary import Primary
-from bankrmi.replication.reading import Reads
 from bankrmi.replication.record import Position, Record
 from bankrmi.replication.replica import Replica
-from bankrmi.replication.standby import Standby
+from bankrmi.replication.step import Step
+from bankrmi.replication.view import View
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
 
 __all__ = ["MUTANTS"]
@@ -22,8 +24,8 @@ __all__ = ["MUTANTS"]
 # -- A1 --------------------------------------------------------------------------------------------
 
 
-def _durable_here(self: Primary) -> int:
-    return self.replica.journal.tip.action_id
+def _durable_here(self: Copies, tip: int) -> int:
+    return tip
 
 
 def _commit_last(self: Replica, event: Event, *, now_ms: float) -> list[Effect]:
@@ -32,56 +34,55 @@ def _commit_last(self: Replica, event: Event, *, now_ms: float) -> list[Effect]:
 
 
 def _decided_and_given(
-    self: Primary, event: RequestArrived | OutcomeAsked
+    self: Groups, event: RequestArrived | OutcomeAsked, view: View, step: Step
 ) -> tuple[int, object, Reply] | None:
-    decided = _decided_before(self, event)
+    decided = _decided_before(self, event, view, step)
     return None if decided is None else (0, *decided[1:])
 
 
-def _newest_is_acknowledged(self: Reads, event: ReadArrived) -> None:
-    primary = self._primary
-    acknowledged, primary.acknowledged = primary.acknowledged, self._replica.journal.tip.action_id
-    _take_read(self, event)
-    primary.acknowledged = acknowledged
+def _newest_is_acknowledged(self: Leader, event: ReadArrived, step: Step) -> None:
+    acknowledged, self.acknowledged = self.acknowledged, step.tip
+    _read(self, event, step)
+    self.acknowledged = acknowledged
 
 
 _step = Replica.step
-_decided_before = Primary._decided_before
-_take_read = Reads.take
+_decided_before = Groups._decided_before
+_read = Leader.read
 
 # -- A2 --------------------------------------------------------------------------------------------
 
 
-def _adopt_nothing(self: Correspondence, message: Checkpoint) -> None:
-    self._replica.give_way(f"{message.primary} leads epoch {message.epoch}")
+def _adopt_nothing(self: Replica, adopted: Adopted, step: Step) -> None:
+    self._give_way(f"{adopted.primary} leads epoch {adopted.epoch}", step)
 
 
 # -- A3 --------------------------------------------------------------------------------------------
 
 
-def _keep(self: Standby, to: int, why: str) -> None:
+def _keep(self: Follower, to: int, why: str, step: Step) -> None:
     pass
 
 
-def _keep_what_is_known_acknowledged(self: Correspondence, message: Checkpoint) -> None:
-    _adopt(self, message)
-    standby, tip = self._replica.standby, self._replica.journal.tip
-    if 0 < standby.acknowledged < tip.action_id:
-        standby._roll_back(standby.acknowledged, "nobody said that it was acknowledged")
+def _keep_what_is_known_acknowledged(self: Replica, adopted: Adopted, step: Step) -> None:
+    _adopt(self, adopted, step)
+    follower = self._party
+    if isinstance(follower, Follower) and 0 < follower.acknowledged < step.tip:
+        follower._roll_back(follower.acknowledged, "nobody said that it was acknowledged", step)
 
 
-def _shorten(self: Standby, message: Checkpoint) -> None:
-    _bring_in(self, message)
-    if self.replica.journal.tip.action_id > message.through:
-        self._roll_back(message.through, "the primary's message ends here")
+def _shorten(self: Follower, message: Checkpoint, step: Step) -> None:
+    _bring_in(self, message, step)
+    if step.tip > message.through:
+        self._roll_back(message.through, "the primary's message ends here", step)
 
 
-def _holds_that_id(self: Standby, position: Position) -> bool:
-    return position.action_id <= self.replica.journal.tip.action_id
+def _holds_that_id(journal: Journal, position: Position) -> bool:
+    return position.action_id <= journal.tip.action_id
 
 
-def _without_known_ids(self: Standby, records: Sequence[Record]) -> list[Record]:
-    return [record for record in records if record.first_id > self.replica.journal.tip.action_id]
+def _without_known_ids(journal: Journal, records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if record.first_id > journal.tip.action_id]
 
 
 def _newest_common_id(journal: Journal, tail: list[Position]) -> int | None:
@@ -89,13 +90,13 @@ def _newest_common_id(journal: Journal, tail: list[Position]) -> int | None:
     return common[0] if common else None
 
 
-_adopt = Correspondence._adopt
-_bring_in = Standby._bring_in
+_adopt = Replica._adopt
+_bring_in = Follower._bring_in
 
 # -- A5 --------------------------------------------------------------------------------------------
 
 
-def _of_any_epoch(self: Primary, answer: Acknowledged) -> bool:
+def _of_any_epoch(self: Leader, answer: Acknowledged) -> bool:
     return answer.history == self.view.history
 
 
@@ -104,7 +105,7 @@ MUTANTS = (
         name="acknowledge-before-standby",
         rule="A1",
         goes_wrong="a withdrawal is confirmed, the primary dies, and the standby never heard of it",
-        patches=(Patch(Primary, "_durable_everywhere", _durable_here),),
+        patches=(Patch(Copies, "durable_everywhere", _durable_here),),
     ),
     Mutant(
         name="commit-after-answering",
@@ -116,53 +117,53 @@ MUTANTS = (
         name="give-recorded-outcome-before-acknowledged",
         rule="A1",
         goes_wrong="a retry is told an outcome that only the primary holds, and that dies with it",
-        patches=(Patch(Primary, "_decided_before", _decided_and_given),),
+        patches=(Patch(Groups, "_decided_before", _decided_and_given),),
     ),
     Mutant(
         name="answer-with-highest-unacknowledged-id",
         rule="R4",
         goes_wrong="a client sees a balance, and an action id, that are rolled back after a takeover",
-        patches=(Patch(Reads, "take", _newest_is_acknowledged),),
+        patches=(Patch(Leader, "read", _newest_is_acknowledged),),
     ),
     Mutant(
         name="adopt-no-epoch",
         rule="A2",
         goes_wrong="a standby takes entries of a primary that was deposed, over those of the one that leads",
-        patches=(Patch(Correspondence, "_adopt", _adopt_nothing),),
+        patches=(Patch(Replica, "_adopt", _adopt_nothing),),
         sizes=(3,),
     ),
     Mutant(
         name="no-roll-back",
         rule="A3",
         goes_wrong="a deposed primary keeps what it alone had, and its copy is another history",
-        patches=(Patch(Standby, "_roll_back", _keep),),
+        patches=(Patch(Follower, "_roll_back", _keep),),
     ),
     Mutant(
         name="roll-back-too-far",
         rule="A3",
         goes_wrong="in a new epoch a standby cuts off all that it was not told is acknowledged, though it is",
-        patches=(Patch(Correspondence, "_adopt", _keep_what_is_known_acknowledged),),
+        patches=(Patch(Replica, "_adopt", _keep_what_is_known_acknowledged),),
     ),
     Mutant(
         name="roll-back-on-late-message",
         rule="A3",
         goes_wrong="a checkpoint comes late, ends earlier than the journal, and acknowledged entries go",
-        patches=(Patch(Standby, "_bring_in", _shorten),),
+        patches=(Patch(Follower, "_bring_in", _shorten),),
     ),
     Mutant(
         name="compare-ids-without-epoch",
         rule="A3",
         goes_wrong="two different entries with the same action id count as one, and the copies part for good",
         patches=(
-            Patch(Standby, "_holds", _holds_that_id),
-            Patch(Standby, "_without_known", _without_known_ids),
-            Patch(joining, "newest_common", _newest_common_id),
+            Patch(matching, "holds", _holds_that_id),
+            Patch(matching, "without_known", _without_known_ids),
+            Patch(admission, "newest_common", _newest_common_id),
         ),
     ),
     Mutant(
         name="count-another-epochs-acknowledgements",
         rule="A5",
         goes_wrong="what a standby confirmed long ago confirms what a primary says now, and a read is stale",
-        patches=(Patch(Primary, "_is_of_this_epoch", _of_any_epoch),),
+        patches=(Patch(Leader, "_is_of_this_epoch", _of_any_epoch),),
     ),
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bankrmi.replication import membership
 from bankrmi.replication.joining import Joiner
 from bankrmi.replication.journal import Adopted
-from bankrmi.replication.membership import Membership
-from bankrmi.replication.peers import Peer, Standing
+from bankrmi.replication.leading import Leader
+from bankrmi.replication.peer import Peer, Standing
 from bankrmi.replication.proposals import Proposals
 from bankrmi.replication.replica import Replica
+from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
 from bankrmi.storage.journal import SqliteJournal
@@ -15,32 +17,32 @@ from bankrmi.storage.journal import SqliteJournal
 __all__ = ["MUTANTS"]
 
 
-def _propose_and_believe(self: Replica, wanted: View) -> None:
+def _propose_and_believe(self: Replica, wanted: View, step: Step) -> None:
     takes_over = self.primary is None and self.view is not None and self.view.primary != wanted.primary
-    _propose(self, wanted)
+    _propose(self, wanted, step)
     if takes_over:
-        self.viewing.learn(wanted)
+        self._act_on(self._viewing.learn(wanted, step), step)
 
 
-def _go_on_at_once(self: Membership) -> View | None:
-    wanted = _going_on_alone(self)
-    if wanted is not None:
-        primary = self._primary
-        primary.required = [peer for peer in primary.required if peer.server in wanted.in_sync]
-        primary.advance()
+def _go_on_at_once(self: Leader, step: Step) -> View | None:
+    wanted = _wanted_view(self, step)
+    if wanted is not None and wanted.in_sync < self.view.in_sync:
+        for peer in self.copies.members:
+            if peer.server not in wanted.in_sync:
+                peer.standing = Standing.OUTSIDE
+        self._advance(step)
     return wanted
 
 
-def _has_begun(self: Membership, peer: Peer) -> bool:
-    return peer.standing in (Standing.CATCHING_UP, Standing.MANDATORY) and peer.incarnation is not None
+def _has_begun(peer: Peer, enough: int) -> bool:
+    return peer.joins and peer.incarnation is not None
 
 
-def _has_what_we_acknowledged(self: Membership, peer: Peer) -> bool:
-    enough = self._primary.ever_acknowledged
-    return peer.standing is Standing.MANDATORY and peer.confirmed_number > 0 and peer.matched >= enough
+def _has_what_we_acknowledged(self: Leader) -> int:
+    return self.ever_acknowledged
 
 
-def _wait_no_longer(_: Joiner) -> None:
+def _wait_no_longer(_: Joiner, step: Step) -> None:
     pass
 
 
@@ -48,16 +50,16 @@ def _is_ours(self: Replica, view: View) -> bool:
     return view.primary == self.settings.server
 
 
-def _take_back(self: Membership, why: str) -> None:
-    self._resume(why)
+def _take_back(self: Leader, why: str, step: Step) -> None:
+    self._resume(why, step)
 
 
 def _nothing_under_way(self: Proposals) -> bool:
     return not self._under_way
 
 
-def _is_named(self: Replica, view: View | None) -> bool:
-    return view is not None and self.settings.server in view.in_sync
+def _is_named(self: Step, view: View | None) -> bool:
+    return view is not None and self.server in view.in_sync
 
 
 def _make_own_as_it_is(self: SqliteJournal, incarnation: str, adopted: Adopted) -> None:
@@ -67,7 +69,7 @@ def _make_own_as_it_is(self: SqliteJournal, incarnation: str, adopted: Adopted) 
 
 
 _propose = Replica._propose
-_going_on_alone = Membership._going_on_alone
+_wanted_view = Leader.wanted_view
 
 MUTANTS = (
     Mutant(
@@ -80,19 +82,19 @@ MUTANTS = (
         name="go-on-alone-before-the-view",
         rule="V2",
         goes_wrong="a primary confirms without its silent standby, which takes over and never heard of it",
-        patches=(Patch(Membership, "_going_on_alone", _go_on_at_once),),
+        patches=(Patch(Leader, "wanted_view", _go_on_at_once),),
     ),
     Mutant(
         name="let-in-before-caught-up",
         rule="V3",
         goes_wrong="a server may take over that has not got everything yet",
-        patches=(Patch(Membership, "_has_everything", _has_begun),),
+        patches=(Patch(membership, "_has_everything", _has_begun),),
     ),
     Mutant(
         name="let-in-by-own-acknowledgements-only",
         rule="V3",
         goes_wrong="a primary that has just begun lets in who lacks what the one before it acknowledged",
-        patches=(Patch(Membership, "_has_everything", _has_what_we_acknowledged),),
+        patches=(Patch(Leader, "_enough", property(_has_what_we_acknowledged)),),
     ),
     Mutant(
         name="ask-to-join-every-beacon",
@@ -111,7 +113,7 @@ MUTANTS = (
         name="resume-after-switchover-that-may-win",
         rule="V5",
         goes_wrong="a primary takes the lead back while its gift is still on the way, and reads what is old",
-        patches=(Patch(Membership, "_give_up", _take_back),),
+        patches=(Patch(Leader, "_give_up_switchover", _take_back),),
     ),
     Mutant(
         name="settle-lost-proposal-by-guessing",
@@ -123,7 +125,7 @@ MUTANTS = (
         name="trust-wiped-disk",
         rule="V8",
         goes_wrong="a server that lost its disk takes the place of the member it was, and holds nothing",
-        patches=(Patch(Replica, "is_member", _is_named),),
+        patches=(Patch(Step, "is_member", _is_named),),
     ),
     Mutant(
         name="install-copy-without-views-epoch",

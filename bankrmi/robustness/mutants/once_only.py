@@ -7,9 +7,9 @@ from weakref import WeakKeyDictionary
 
 from bankrmi.replication.effects import Reply
 from bankrmi.replication.events import OutcomeAsked, RequestArrived
-from bankrmi.replication.primary import Primary
+from bankrmi.replication.groups import Groups
 from bankrmi.replication.record import DONE, Record
-from bankrmi.replication.replica import Replica
+from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
 from bankrmi.storage.database import DiskFailed
@@ -20,35 +20,37 @@ __all__ = ["MUTANTS"]
 
 _Decided = tuple[int, Any, Reply]
 
-_inherited: WeakKeyDictionary[Primary, int] = WeakKeyDictionary()
-"""By primary: the newest action id that it did not decide itself."""
+_Request = RequestArrived | OutcomeAsked
+
+_inherited: WeakKeyDictionary[Groups, int] = WeakKeyDictionary()
+"""By the groups of a leader: the newest action id that it did not decide itself."""
 
 
-def _begin_as_if_new(self: Primary, replica: Replica, view: View) -> None:
-    _begin(self, replica, view)
-    _inherited[self] = self.base.action_id
+def _begin_as_if_new(self: Groups, step: Step) -> None:
+    _begin(self, step)
+    _inherited[self] = step.tip
 
 
-def _recorded(self: Primary, event: RequestArrived | OutcomeAsked) -> Record | None:
-    return self.replica.journal.recorded(*event.request)
+def _recorded(event: _Request, step: Step) -> Record | None:
+    return step.journal.recorded(*event.request)
 
 
-def _decided_by_us(self: Primary, event: RequestArrived | OutcomeAsked) -> _Decided | None:
-    recorded = _recorded(self, event)
+def _decided_by_us(self: Groups, event: _Request, view: View, step: Step) -> _Decided | None:
+    recorded = _recorded(event, step)
     if recorded is not None and recorded.action_id <= _inherited[self]:
         return None
-    return _decided_before(self, event)
+    return _decided_before(self, event, view, step)
 
 
-def _done_before(self: Primary, event: RequestArrived | OutcomeAsked) -> _Decided | None:
-    recorded = _recorded(self, event)
+def _done_before(self: Groups, event: _Request, view: View, step: Step) -> _Decided | None:
+    recorded = _recorded(event, step)
     if recorded is not None and all(entry.status != DONE for entry in recorded.entries()):
         return None
-    return _decided_before(self, event)
+    return _decided_before(self, event, view, step)
 
 
-def _never_stale(self: Primary, event: RequestArrived | OutcomeAsked) -> _Decided | None:
-    return _decided_before(self, event) if _recorded(self, event) is not None else None
+def _never_stale(self: Groups, event: _Request, view: View, step: Step) -> _Decided | None:
+    return _decided_before(self, event, view, step) if _recorded(event, step) is not None else None
 
 
 def _commit_again(self: SqliteJournal) -> None:
@@ -64,8 +66,8 @@ def _add_any(self: RequestIndex, session: str, sequence: int, action_id: int) ->
     self._newest[session] = max(sequence, self._newest.get(session, 0))
 
 
-_begin = Primary.__init__
-_decided_before = Primary._decided_before
+_begin = Groups.__init__
+_decided_before = Groups._decided_before
 _commit = SqliteJournal.commit
 
 _ids_are_not_unique = Patch(RequestIndex, "add", _add_any)
@@ -77,8 +79,8 @@ MUTANTS = (
         rule="O1",
         goes_wrong="the answer was lost with the primary, the client retries, and the money is taken twice",
         patches=(
-            Patch(Primary, "__init__", _begin_as_if_new),
-            Patch(Primary, "_decided_before", _decided_by_us),
+            Patch(Groups, "__init__", _begin_as_if_new),
+            Patch(Groups, "_decided_before", _decided_by_us),
             _ids_are_not_unique,
         ),
     ),
@@ -86,13 +88,13 @@ MUTANTS = (
         name="remember-only-successes",
         rule="O1",
         goes_wrong="what was declined, or settled as never to happen, happens when a late duplicate comes",
-        patches=(Patch(Primary, "_decided_before", _done_before), _ids_are_not_unique),
+        patches=(Patch(Groups, "_decided_before", _done_before), _ids_are_not_unique),
     ),
     Mutant(
         name="apply-stale-requests",
         rule="O2",
         goes_wrong="a client gave a request up and went on, and years later a duplicate of it is done",
-        patches=(Patch(Primary, "_decided_before", _never_stale),),
+        patches=(Patch(Groups, "_decided_before", _never_stale),),
     ),
     Mutant(
         name="retry-failed-fsync",

@@ -6,13 +6,16 @@ from dataclasses import replace
 from math import inf
 
 from bankrmi.replication import reading
-from bankrmi.replication.correspondence import Correspondence
 from bankrmi.replication.events import Probed, Seen
+from bankrmi.replication.following import Follower
+from bankrmi.replication.leading import Leader
 from bankrmi.replication.lease import Grants, binding_ms
 from bankrmi.replication.messages import Acknowledged, Checkpoint
-from bankrmi.replication.primary import Primary
-from bankrmi.replication.reading import Reads
-from bankrmi.replication.standby import Standby
+from bankrmi.replication.reading import Facts
+from bankrmi.replication.replica import Replica
+from bankrmi.replication.settings import Settings
+from bankrmi.replication.step import Step
+from bankrmi.replication.view import View
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
 
 __all__ = ["MUTANTS"]
@@ -20,49 +23,48 @@ __all__ = ["MUTANTS"]
 # -- R1, R2 ----------------------------------------------------------------------------------------
 
 
-def _alone_by_the_view(self: Reads) -> bool:
-    alone = self._primary.view.in_sync == {self._replica.settings.server}
-    return alone or _may_read(self)
+def _alone_by_the_view(self: Leader, step: Step) -> Facts:
+    facts = _facts(self, step)
+    alone = self.view.in_sync == {step.server}
+    return facts._replace(confirmed_at_ms=[], settled=True) if alone else facts
 
 
 def _always(*_: object) -> bool:
     return True
 
 
-def _count_from_now(self: Primary, answer: Acknowledged) -> None:
-    peer = self.peers.get(answer.server)
+def _count_from_now(self: Leader, answer: Acknowledged, step: Step) -> None:
+    peer = self.copies.peers.get(answer.server)
     before = peer.confirmed_at_ms if peer is not None else inf
-    _take_acknowledgement(self, answer)
+    _take_acknowledgement(self, answer, step)
     if peer is not None and peer.confirmed_at_ms > before:
-        peer.confirmed_at_ms = self.replica.now_ms
+        peer.confirmed_at_ms = step.now_ms
 
 
-_may_read = Reads._may_read
-_take_acknowledgement = Primary.take_acknowledgement
+_facts = Leader._facts
+_take_acknowledgement = Leader.take_acknowledgement
 
 # -- R3 --------------------------------------------------------------------------------------------
 
 
-def _by_our_own_lease(self: Correspondence, message: Checkpoint) -> int:
-    settings = self._replica.settings
-    return binding_ms(settings.lease_ms, settings.drift_ms)
+def _by_our_own_lease(self: Replica, message: Checkpoint) -> int:
+    return binding_ms(self.settings.lease_ms, self.settings.drift_ms)
 
 
-def _our_own_silence(self: Standby) -> float:
-    return self.replica.settings.silence_ms
+def _our_own_silence(self: Follower, settings: Settings) -> float:
+    return settings.silence_ms
 
 
 def _over_already(self: Grants) -> float:
     return -inf
 
 
-def _gone_when_silent(self: Standby) -> bool:
-    return _primary_is_gone(self) or self.is_silent()
+def _gone_when_silent(self: Follower, view: View, step: Step) -> bool:
+    return _primary_is_gone(self, view, step) or self.is_silent(step)
 
 
-def _prove_for_any_epoch(self: Standby, event: Probed) -> None:
-    view = self.replica.view
-    _probed(self, event if view is None else replace(event, epoch=view.epoch))
+def _prove_for_any_epoch(self: Follower, event: Probed, view: View | None, step: Step) -> None:
+    _probed(self, event if view is None else replace(event, epoch=view.epoch), view, step)
 
 
 def _refused_whenever(self: Grants, server: str, begun_ms: float) -> None:
@@ -73,15 +75,15 @@ def _answered_whenever(self: Grants, server: str, start_id: str, begun_ms: float
     _answered(self, server, start_id, inf)
 
 
-_primary_is_gone = Standby.primary_is_gone
-_probed = Standby.probed
+_primary_is_gone = Follower.primary_is_gone
+_probed = Follower.probed
 _refused = Grants.refused
 _answered = Grants.answered
 
 # -- R5 --------------------------------------------------------------------------------------------
 
 
-def _never_behind(self: Primary, seen: Seen | None) -> bool:
+def _never_behind(self: Leader, seen: Seen | None, step: Step) -> bool:
     return False
 
 
@@ -96,20 +98,20 @@ MUTANTS = (
         name="count-lease-from-answer",
         rule="R2",
         goes_wrong="an acknowledgement that was long on its way gives a lease that is over at its giver's",
-        patches=(Patch(Primary, "take_acknowledgement", _count_from_now),),
+        patches=(Patch(Leader, "take_acknowledgement", _count_from_now),),
     ),
     Mutant(
         name="read-alone-while-let-in-unsettled",
         rule="R1",
         goes_wrong="who was let in unheard has taken over, and the old primary reads as if it were alone",
-        patches=(Patch(Reads, "_may_read", _alone_by_the_view),),
+        patches=(Patch(Leader, "_facts", _alone_by_the_view),),
     ),
     Mutant(
         name="take-over-before-lease-ended",
         rule="R3",
         goes_wrong="after a few missed beacons a standby leads, while the primary still reads by its lease",
         patches=(
-            Patch(Standby, "primary_is_gone", _gone_when_silent),
+            Patch(Follower, "primary_is_gone", _gone_when_silent),
             Patch(Grants, "over_at_ms", _over_already),
         ),
     ),
@@ -124,8 +126,8 @@ MUTANTS = (
         rule="R3",
         goes_wrong="the primary counts a longer lease than its standby waits for, and reads when that leads",
         patches=(
-            Patch(Correspondence, "granted_by", _by_our_own_lease),
-            Patch(Standby, "silence_ms", property(_our_own_silence)),
+            Patch(Replica, "_granted_by", _by_our_own_lease),
+            Patch(Follower, "_silence_ms", _our_own_silence),
         ),
     ),
     Mutant(
@@ -133,7 +135,7 @@ MUTANTS = (
         rule="R3",
         goes_wrong="that a process was dead counts against the one that started since, and holds a lease",
         patches=(
-            Patch(Standby, "probed", _prove_for_any_epoch),
+            Patch(Follower, "probed", _prove_for_any_epoch),
             Patch(Grants, "refused", _refused_whenever),
             Patch(Grants, "answered", _answered_whenever),
         ),
@@ -142,7 +144,7 @@ MUTANTS = (
         name="ignore-behind",
         rule="R5",
         goes_wrong="a client whose lease was betrayed by a clock sees a balance older than one it has seen",
-        patches=(Patch(Primary, "is_behind", _never_behind),),
+        patches=(Patch(Leader, "_is_behind", _never_behind),),
         clocks_apart=True,
     ),
 )

@@ -157,14 +157,14 @@ class Promises:
         """Whether this server acts in an epoch, and nobody whom it would need has moved on to a newer one."""
         replica, servers = server.replica, self._simulation.servers
         primary = replica.primary if replica is not None else None
-        if primary is None or server.acted_in != primary.view.epoch or primary.somebody_lost_a_disk():
+        if primary is None or server.acted_in != primary.view.epoch or primary.copies.somebody_lost_a_disk:
             return False
         if len(primary.view.in_sync) < server.settings.copies_min:
             return False
         return all(
             servers[peer.server].acted_in <= server.acted_in
             and servers[peer.server].journal.incarnation == peer.incarnation
-            for peer in primary.required
+            for peer in primary.copies.required
         )
 
 

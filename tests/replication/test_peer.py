@@ -3,12 +3,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bankrmi.replication.peers import Peer, Standing
+from bankrmi.replication.peer import Peer, Standing
 
 
 def member(tip: int = 0) -> Peer:
     peer = Peer("s2", linked=True)
-    peer.begin_epoch(Standing.MEMBER, tip)
+    peer.begin_epoch("disk", tip)
     return peer
 
 
@@ -29,7 +29,7 @@ def test_what_was_confirmed_in_one_epoch_counts_for_nothing_in_the_next() -> Non
     peer = member()
     peer.sent(1, 3, 5.0)
     peer.acknowledged(1, 3)
-    peer.begin_epoch(Standing.MEMBER, 3)
+    peer.begin_epoch("disk", 3)
     assert (peer.matched, peer.confirmed_number, peer.confirmed_at_ms) == (0, 0, float("-inf"))
     assert peer.next_id == 4, "but what it had is not sent again"
 

@@ -1,0 +1,82 @@
+"""What a leader answers who asks to be let in: checkpoints will come, or a copy first, or wait.  V3, V8.
+
+Rule 1: nothing is changed here: what the request changes of its peer comes back with the outcome.
+Rule 2: nothing in common, or an empty disk: a copy of the database, never an empty start.
+Rule 3: a copy as well where it is faster, if nothing is lost by it; offered once to a process, since a copy
+        may fail for reasons of its own, and entries are always another way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bankrmi.replication.journal import Journal
+from bankrmi.replication.messages import JoinRequest
+from bankrmi.replication.peer import JoinChange, Peer, Standing
+from bankrmi.replication.record import Position
+from bankrmi.replication.step import Step
+from bankrmi.replication.view import View
+
+__all__ = ["Admission", "decide", "newest_common"]
+
+COPY_IS_FASTER = 8
+"""A byte of the database is copied and verified in an eighth of the time that an entry's byte takes to be
+applied, or less (measured: a twelfth)."""
+
+GAP_BYTES = 72
+"""What an entry takes in the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The outcome, as `messages.JOIN_OUTCOMES` has them; and what the request changes, if it counts."""
+
+    outcome: str
+    change: JoinChange | None = None
+
+
+def decide(request: JoinRequest, peer: Peer | None, view: View, step: Step) -> Admission:
+    """Return what to answer a joiner."""
+    if peer is None or request.server not in step.settings.others:
+        return Admission("unknown")
+    if step.links.start_id(request.server) != request.start_id or request.number <= peer.join_number:
+        return Admission("wait")
+    another_disk = peer.incarnation != request.incarnation
+    heard = JoinChange(number=request.number, incarnation=request.incarnation)
+    if peer.standing is Standing.MANDATORY and another_disk and not step.proposals.settled:
+        return Admission("wait", heard)  # V3: the disk that the view may name by now counts until then.
+    lost_disk = peer.standing is Standing.MEMBER and another_disk
+    if lost_disk and len(view.in_sync) > step.links.copies_min:
+        # The member that the view names is no more (V8). Where the view can do without, it is taken out
+        # first; else (`copies_min`) nothing is acknowledged until the new disk replaces it.
+        return Admission("wait", replace(heard, leaves=True))
+    return _on_its_way(request, peer, replace(heard, lost_disk=lost_disk), step)
+
+
+def _on_its_way(request: JoinRequest, peer: Peer, heard: JoinChange, step: Step) -> Admission:
+    """Return whether entries are the way back, or a copy."""
+    common = newest_common(step.journal, list(request.tail))
+    if common is None:
+        return Admission("copy", heard)
+    offered = peer.tracked or peer.copy_offered_to == request.start_id
+    if not offered and _copy_is_faster(request, common, step):
+        return Admission("copy", replace(heard, copy_offered=True))
+    if peer.tracked and peer.incarnation == request.incarnation:
+        return Admission("checkpoints", heard)  # They are coming already.
+    return Admission("checkpoints", replace(heard, resumes_at=common + 1))
+
+
+def newest_common(journal: Journal, tail: list[Position]) -> int | None:
+    """Return the newest action id of the tail at which both journals are the same; None if there is none."""
+    for position in tail:
+        if journal.position(position.action_id) == position:
+            return position.action_id
+    return None
+
+
+def _copy_is_faster(request: JoinRequest, common: int, step: Step) -> bool:
+    """Whether so much is missing that the whole database is there sooner; and nothing there would be lost."""
+    gap = step.tip - common
+    if gap < step.settings.copy_from_operations or request.tail[0].action_id != common:
+        return False
+    return COPY_IS_FASTER * GAP_BYTES * gap > step.journal.size_bytes

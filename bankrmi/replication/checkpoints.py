@@ -1,0 +1,85 @@
+"""The checkpoints that a leader sends: their numbers, and what is in them.  Rules A3, A4.
+
+Rule 1: numbers only grow, over all epochs that a leader leads: an answer names what it answers.
+Rule 2: records that all get at the same time are read once.
+"""
+
+from __future__ import annotations
+
+from bankrmi.errors import BrokenInvariant
+from bankrmi.replication.messages import Checkpoint
+from bankrmi.replication.peer import UNANSWERED_LIMIT, Peer
+from bankrmi.replication.record import Position, Record, size_of
+from bankrmi.replication.step import Step
+from bankrmi.replication.view import View
+
+__all__ = ["Checkpoints"]
+
+CATCH_UP_WINDOW_BYTES = 1 << 20
+"""Of older records that may be on their way to one server; the message that exceeds it is the last one."""
+
+SENT_AT_ONCE = 2
+"""Messages of older records that one answer calls forth: they are read from the disk, and others wait."""
+
+
+class Checkpoints:
+    """What one leader says to those that follow it."""
+
+    def __init__(self, view: View, base: Position) -> None:
+        self.number = 0
+        """Of the newest message."""
+        self.base = base
+        """The tip of the journal when this epoch was begun."""
+        self._view = view
+        self._group: list[Record] = []
+
+    def begin_epoch(self, view: View, base: Position) -> None:
+        """Speak for this epoch from now on."""
+        self._view, self.base, self._group = view, base, []
+
+    def begin_group(self, group: list[Record]) -> None:
+        """These records are new: most will get just them."""
+        self._group = group
+
+    def send(self, peer: Peer, acknowledged: int, step: Step) -> None:
+        """Send what the server does not have yet; nothing new makes it a beacon."""
+        if not peer.linked or len(peer.unanswered) >= UNANSWERED_LIMIT:
+            return
+        previous = step.journal.before(peer.next_id)
+        if previous is None:
+            raise BrokenInvariant(f"action id {peer.next_id - 1} is missing from our own journal")
+        records = self._records_after(previous.action_id, step)
+        self.number += 1
+        message = Checkpoint(
+            history=self._view.history,
+            epoch=self._view.epoch,
+            primary=step.settings.server,
+            start_id=step.start_id,
+            number=self.number,
+            previous=previous,
+            base=self.base,
+            acknowledged=acknowledged,
+            lease_ms=step.settings.lease_ms,
+            drift_ms=step.settings.drift_ms,
+            records=records,
+        )
+        size = sum(map(size_of, records))
+        peer.sent(self.number, message.through, step.now_ms, size=size)
+        step.send(peer.server, message)
+
+    def send_more(self, peer: Peer, acknowledged: int, step: Step) -> None:
+        """Keep a copy that lags supplied: a few messages are on the way, and few are read at a time."""
+        for _ in range(SENT_AT_ONCE):
+            if peer.next_id > step.tip or not peer.has_room(CATCH_UP_WINDOW_BYTES):
+                return
+            self.send(peer, acknowledged, step)
+
+    def _records_after(self, action_id: int, step: Step) -> list[Record]:
+        if action_id >= step.tip:
+            return []
+        if self._group and self._group[0].first_id == action_id + 1:
+            return self._group
+        settings = step.settings
+        return step.journal.records(
+            action_id, settings.catch_up_operations, at_most_bytes=settings.catch_up_bytes
+        )

@@ -1,0 +1,84 @@
+"""The copies of a leader's peers: who counts, what is durable everywhere, whether there are too few.
+
+Rule: nothing is acknowledged, and nothing read, without each copy that counts (A1, R2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bankrmi.replication.links import Links
+from bankrmi.replication.peer import Peer, Standing
+from bankrmi.replication.view import View
+
+__all__ = ["Copies"]
+
+
+class Copies:
+    """What one leader knows of the others' copies."""
+
+    def __init__(self, others: Iterable[str], links: Links) -> None:
+        self.peers = {
+            name: Peer(name, linked=name in links, start_id=links.start_id(name)) for name in others
+        }
+
+    def begin_epoch(self, view: View, server: str, tip: int) -> None:
+        """A new epoch is led, by `server`.
+
+        Who is in sync, and not in our configuration, counts (A1) until the view can do without it.
+        """
+        for stranger in view.in_sync - self.peers.keys() - {server}:
+            self.peers[stranger] = Peer(stranger, gone=True)
+        for peer in self.peers.values():
+            peer.begin_epoch(view.incarnations.get(peer.server), tip)
+
+    @property
+    def required(self) -> list[Peer]:
+        """Those that count."""
+        return [peer for peer in self.peers.values() if peer.counts]
+
+    @property
+    def members(self) -> list[Peer]:
+        """Those whose disk the view names."""
+        return [peer for peer in self.peers.values() if peer.standing is Standing.MEMBER]
+
+    @property
+    def somebody_lost_a_disk(self) -> bool:
+        """Whether a member that the view names can confirm nothing any more."""
+        return any(peer.lost_disk for peer in self.peers.values())
+
+    def too_few(self, view: View, copies_min: int) -> bool:
+        """Whether nothing may be acknowledged, however much is confirmed."""
+        return len(view.in_sync) < copies_min or self.somebody_lost_a_disk
+
+    # -- what is confirmed -----------------------------------------------------------------------
+
+    def durable_everywhere(self, tip: int) -> int:
+        """Return the newest action id that every copy that counts holds durably, this one included."""
+        return min([tip, *(peer.matched for peer in self.required)])
+
+    def confirmed_everywhere(self, everything: int) -> int:
+        """Return the newest message that all who count have confirmed; `everything` if nobody counts."""
+        return min((peer.confirmed_number for peer in self.required), default=everything)
+
+    @property
+    def confirmed_at_ms(self) -> list[float]:
+        """When the newest message was sent that each one that counts has confirmed in this epoch."""
+        return [peer.confirmed_at_ms for peer in self.required]
+
+    # -- silence ---------------------------------------------------------------------------------
+
+    def somebody_is_silent(self, listened_ms: float, timeout_ms: float) -> bool:
+        """Whether one that counts is silent, or wants to leave."""
+        return any(peer.is_silent(listened_ms, timeout_ms) for peer in self.required)
+
+    def somebody_owes_an_answer(self, listened_ms: float, timeout_ms: float) -> bool:
+        """Whether one that counts confirms nothing."""
+        return any(peer.owes_an_answer(listened_ms, timeout_ms) for peer in self.required)
+
+    def somebody_lags(self, tip: int, noticed: int) -> bool:
+        """Whether a joiner lags by more than `noticed` entries."""
+        return any(
+            peer.linked and peer.standing is Standing.CATCHING_UP and peer.lag(tip) > noticed
+            for peer in self.peers.values()
+        )

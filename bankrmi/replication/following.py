@@ -1,0 +1,196 @@
+"""Following: taking checkpoints, noticing that the primary is gone.  Rules A2, A3, A5, V1, V7.
+
+Rule 1: a checkpoint is acknowledged only behind the `Commit` of all that it changed.
+Rule 2: records are removed only if they conflict, or are above `base` and of an older epoch (A3).
+Rule 3: believing the primary gone costs nothing but a proposal; only `lease` decides who may lead.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection
+from typing import Any
+
+from bankrmi.replication import matching
+from bankrmi.replication.effects import IsBusy, Probe
+from bankrmi.replication.events import LinkChanged, OutcomeAsked, Probed, ReadArrived, RequestArrived
+from bankrmi.replication.messages import Acknowledged, Checkpoint, Mismatch
+from bankrmi.replication.settings import Settings
+from bankrmi.replication.step import Step
+from bankrmi.replication.view import View
+
+__all__ = ["Asked", "Follower"]
+
+PROBE_AGAIN_MS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+"""Waits before the first, second, ... look at a primary that neither answers nor is refused."""
+
+HELD_LIMIT = 4096
+"""Client requests that may wait while a standby looks whether the primary is gone."""
+
+Asked = RequestArrived | OutcomeAsked | ReadArrived
+"""What a client asks, whoever leads."""
+
+
+class Follower:
+    """A server while it does not lead; `view` is the newest that it knows, whenever it is asked something."""
+
+    def __init__(self, now_ms: float, acknowledged: int = 0) -> None:
+        self.acknowledged = acknowledged
+        self._heard_ms = now_ms
+        self._proven_gone: tuple[str, int] | None = None  # (history, epoch) whose primary is gone.
+        self._primarys_lease_ms: int | None = None  # As the last primary that was heard said.
+        self._probing = False
+        self._probes = 0
+        self._held: deque[tuple[float, Asked]] = deque()
+
+    # -- checkpoints -----------------------------------------------------------------------------
+
+    def take(self, message: Checkpoint, step: Step) -> Acknowledged | Mismatch:
+        """Take a checkpoint of an epoch that is not superseded (A2); return the answer to it."""
+        journal = step.journal
+        if not matching.holds(journal, message.previous):
+            step.commit_if_changed("checkpoint")
+            return Mismatch(server=step.server, epoch=message.epoch, number=message.number, tip=step.tip)
+        self._bring_in(message, step)
+        matched = journal.position(message.through)
+        assert matched is not None
+        step.commit_if_changed("checkpoint")
+        self.acknowledged = min(message.acknowledged, matched.action_id)
+        self._heard(message, step)
+        return Acknowledged(
+            server=step.server,
+            history=message.history,
+            epoch=message.epoch,
+            incarnation=journal.incarnation,
+            start_id=step.start_id,
+            number=message.number,
+            matched=matched.action_id,
+            digest=matched.digest,
+        )
+
+    def _heard(self, message: Checkpoint, step: Step) -> None:
+        self._heard_ms = step.now_ms
+        self._primarys_lease_ms = message.lease_ms
+        self._probes = 0
+
+    def _bring_in(self, message: Checkpoint, step: Step) -> None:
+        """Make the journal hold the records, and nothing that the primary cannot have (A3)."""
+        journal = step.journal
+        news = matching.without_known(journal, message.records)
+        if news and news[0].first_id <= step.tip:
+            self._roll_back(news[0].first_id - 1, "they conflict with the primary's", step)
+        keep = max(message.base.action_id, message.through)
+        if journal.tip.epoch < message.epoch and step.tip > keep:
+            self._roll_back(keep, "they were never shared with the new primary", step)
+        if news:
+            journal.append(news)
+            step.changed = True
+
+    def _roll_back(self, to: int, why: str, step: Step) -> None:
+        removed = step.journal.roll_back(to)
+        step.changed = True
+        entries = sum(record.operation_count for record in removed)
+        step.report("rolled back", entries=entries, after_action_id=to, why=why)
+
+    def copy_installed(self) -> None:
+        """Another journal is in place: of that nothing is known to be acknowledged yet."""
+        self.acknowledged = 0
+
+    # -- is the primary gone? --------------------------------------------------------------------
+
+    def begin_following(self, view: View, step: Step) -> None:
+        """A new view: its primary has as long as any to be heard; look at it if it cannot be spoken to."""
+        self._heard_ms = step.now_ms
+        if view.primary != step.server and view.primary not in step.links:
+            self._look(view, step, at_once=True)
+
+    def link_changed(self, event: LinkChanged, view: View | None, step: Step) -> None:
+        """The connection to another server is up or lost; the primary's says something about the primary."""
+        if view is None or event.server != view.primary:
+            return
+        if event.up and event.start_id != view.start_id:
+            self._proven_gone = (view.history, view.epoch)
+        elif not event.up:
+            self._look(view, step, at_once=True)
+
+    def primary_is_gone(self, view: View, step: Step) -> bool:
+        """Whether to propose to take over: the primary is proven gone, or was silent for a lease."""
+        if self._proven_gone == (view.history, view.epoch):
+            return True
+        return step.listened_ms - self._heard_ms >= self._silence_ms(step.settings)
+
+    def _silence_ms(self, settings: Settings) -> float:
+        """After how long without a word from it the primary counts as gone: its lease, if it was heard.
+
+        For its beacons fit that; and while it has a lease nobody could lead in its place.
+        """
+        lease_ms = self._primarys_lease_ms
+        if lease_ms is None:
+            return settings.silence_ms
+        return lease_ms or 2 * settings.checkpoint_timeout_ms
+
+    def is_silent(self, step: Step) -> bool:
+        """Whether the primary missed a few beacons: worth looking at it, and at the view."""
+        return step.listened_ms - self._heard_ms >= 3 * step.settings.beacon_ms
+
+    def _look(self, view: View | None, step: Step, *, at_once: bool = False) -> None:
+        """Probe the primary, unless a probe is on its way."""
+        if self._probing or view is None or view.primary not in step.settings.others:
+            return
+        delay = 0.0 if at_once else PROBE_AGAIN_MS[min(self._probes, len(PROBE_AGAIN_MS) - 1)]
+        self._probes += 1
+        self._probing = True
+        step.do(Probe(view.primary, view.epoch, delay))
+
+    def probed(self, event: Probed, view: View | None, step: Step) -> None:
+        """The primary was refused, answered as some process, or did neither."""
+        self._probing = False
+        if view is None or (event.server, event.epoch) != (view.primary, view.epoch):
+            return
+        refused = event.refused and step.settings.refused_means_gone
+        if refused or (event.start_id is not None and event.start_id != view.start_id):
+            self._proven_gone = (view.history, view.epoch)
+        elif event.start_id is not None and not self.is_silent(step):
+            for held in self.take_held():
+                step.send_on(held.token, view, undecided=True)
+
+    # -- clients that came to the wrong server ---------------------------------------------------
+
+    def hold(self, event: Asked, view: View | None, step: Step) -> None:
+        """A client asks here: perhaps it knows that the primary is gone.  Look before answering."""
+        if not step.is_member(view):
+            step.send_on(event.token, view, undecided=True)
+        elif len(self._held) >= HELD_LIMIT:
+            step.answer(event.token, IsBusy())
+        else:
+            self._held.append((step.now_ms, event))
+            self._look(view, step, at_once=True)
+
+    def forget(self, tokens: Collection[Any]) -> None:
+        """Nobody waits for these answers any more."""
+        self._held = deque(one for one in self._held if one[1].token not in tokens)
+
+    def turn_away(self, tokens: Collection[Any], step: Step) -> None:
+        """Nobody leads, as far as is known here, and these have not much time left."""
+        late = [event.token for _, event in self._held if event.token in tokens]
+        self.forget(late)
+        for token in late:
+            step.answer(token, IsBusy())
+
+    def take_held(self) -> list[Asked]:
+        """Return the clients that wait here, to be served or sent on; they no longer wait here."""
+        held = [event for _, event in self._held]
+        self._held.clear()
+        return held
+
+    def tick(self, view: View | None, step: Step) -> None:
+        """Look again at a primary that is not heard; let nobody wait for ever."""
+        patience_ms = 2 * self._silence_ms(step.settings)
+        while self._held and step.now_ms - self._held[0][0] >= patience_ms:
+            step.send_on(self._held.popleft()[1].token, view, undecided=True)
+        if view is None or view.primary == step.server:
+            return
+        if self.is_silent(step) or view.primary not in step.links:
+            self._look(view, step)
+        elif self._held:
+            self._look(view, step, at_once=True)

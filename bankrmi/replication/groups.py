@@ -1,0 +1,131 @@
+"""From the queue to the journal: requests that wait become one group of records.  Rules A4, O1, O2, O4.
+
+Rule 1: one group is on its way at a time; all that arrives meanwhile forms the next one.  No timers.
+Rule 2: a request that the journal decides is answered from there, and decided no second time (O1, O2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from bankrmi.errors import BrokenInvariant
+from bankrmi.replication.answers import Answers
+from bankrmi.replication.effects import Decided, IsStale, Refusal, Reply
+from bankrmi.replication.events import OutcomeAsked, RequestArrived
+from bankrmi.replication.pace import Pace
+from bankrmi.replication.queue import OPERATION_BYTES, RequestQueue
+from bankrmi.replication.record import Record
+from bankrmi.replication.step import Step
+from bankrmi.replication.view import View
+
+__all__ = ["Groups"]
+
+QUEUE_LIMIT = 65_536
+"""Requests that may wait for the next group, whatever they cost; who counts their bytes stands before us."""
+
+
+class Groups:
+    """The requests of one leader, until they are decided."""
+
+    def __init__(self, step: Step) -> None:
+        self._queue = RequestQueue()
+        self._pace = Pace(step.now_ms, step.settings.usual_per_ms)
+        self._lagging = False  # A joiner does, so far that groups leave it room.
+
+    def put(self, event: RequestArrived | OutcomeAsked) -> bool:
+        """Take a request into the next group; return whether there is room."""
+        if len(self._queue) >= QUEUE_LIMIT:
+            return False
+        self._queue.put(event)
+        return True
+
+    def drop(self, tokens: Collection[Any]) -> list[Any]:
+        """Give these up, as far as they are not decided; return whom that concerns."""
+        return self._queue.drop(tokens)
+
+    def take_tokens(self) -> list[Any]:
+        """Give up every request; return whom to tell."""
+        return self._queue.take_tokens()
+
+    # -- when ------------------------------------------------------------------------------------
+
+    def may_form(self, acknowledged: int, step: Step) -> bool:
+        """Whether it is time for a group: one waits, and none is on its way."""
+        if not self._queue or acknowledged < step.tip:
+            return False
+        return not self._lagging or self._pace.may_decide(step.now_ms)
+
+    def leave_room(self, now_ms: float, *, lagging: bool) -> None:
+        """Note whether a joiner lags so far that groups have to leave it room."""
+        self._lagging = lagging
+        if not lagging:
+            self._pace.nobody_lags(now_ms)
+
+    def gained(self, entries: int) -> None:
+        """A joiner has so many entries more."""
+        if self._lagging:
+            self._pace.gained(entries)
+
+    # -- what ------------------------------------------------------------------------------------
+
+    def form(self, view: View, answers: Answers, time_us: int, step: Step) -> list[Record]:
+        """Decide all that waits, or a fair share of it; return what is new in the journal.
+
+        The answers wait in `answers` for what they rest on.
+        """
+        group: list[Record] = []
+        room = step.settings.group_room
+        requests = self._queue.take(room)
+        for place, request in enumerate(requests):
+            decided = self._decided_before(request, view, step)
+            if decided is None:
+                record = _decide(request, view, time_us, step)
+                answers.add(record.action_id, request.token, Decided(view.history, record))
+                group.append(record)
+                continue
+            answers.add(*decided)
+            room -= _read_for(decided[2])
+            if room <= 0:  # What was decided before costs reading, and nobody knew how much.
+                self._queue.put_back(requests[place + 1 :])
+                break
+        if group:
+            self._pace.decided(sum(record.operation_count for record in group))
+        return group
+
+    def _decided_before(
+        self, event: RequestArrived | OutcomeAsked, view: View, step: Step
+    ) -> tuple[int, Any, Reply] | None:
+        """Return what to answer if the journal decides it: the action id it rests on, whom, what."""
+        journal = step.journal
+        session, sequence = event.request
+        newest = journal.newest(session)
+        if newest is None or newest < sequence:
+            return None
+        recorded = journal.recorded(session, sequence)
+        if recorded is not None:
+            return recorded.action_id, event.token, _recorded(event, recorded, view)
+        newer = journal.recorded(session, newest)
+        if newer is None:
+            raise BrokenInvariant(f"request {session}:{newest} is missing from our own journal")
+        return newer.action_id, event.token, IsStale(newest)
+
+
+def _decide(event: RequestArrived | OutcomeAsked, view: View, time_us: int, step: Step) -> Record:
+    """Return the record of a request that is new."""
+    if isinstance(event, OutcomeAsked):
+        return step.journal.cancel(view.epoch, event.request, time_us)
+    return step.journal.decide(view.epoch, event.request, event.count, event.operations, time_us)
+
+
+def _recorded(event: RequestArrived | OutcomeAsked, recorded: Record, view: View) -> Reply:
+    """The recorded outcome is the answer; but an id that is used for something else is a mistake."""
+    is_another = isinstance(event, RequestArrived) and recorded.operations != event.operations
+    if is_another and not recorded.cancelled:
+        return Refusal("this request id was used before, for another operation")
+    return Decided(view.history, recorded)
+
+
+def _read_for(reply: Reply) -> int:
+    """Return what it cost to read what was decided before, for an answer."""
+    return OPERATION_BYTES * reply.record.operation_count if isinstance(reply, Decided) else OPERATION_BYTES

@@ -1,0 +1,442 @@
+"""Leading: one epoch after another, composed of copies, groups, reads and checkpoints.  Rules A1, A3, A5.
+
+Rule 1: an answer leaves only through `_release`, when what it rests on is acknowledged in this epoch.
+Rule 2: in one step, answers come after the `Commit` of what they rest on.
+Rule 3: which view is wanted is said; whether and when it is proposed is for the replica.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from bankrmi.replication import admission, membership, switchover
+from bankrmi.replication.answers import Answers
+from bankrmi.replication.believing import CONTRADICTION
+from bankrmi.replication.checkpoints import Checkpoints
+from bankrmi.replication.copies import Copies
+from bankrmi.replication.effects import Commit, IsBehind, IsBusy, Probe, Read, Refusal, Reply
+from bankrmi.replication.events import (
+    LinkChanged,
+    OutcomeAsked,
+    Probed,
+    ReadArrived,
+    RequestArrived,
+    Seen,
+    SwitchoverAsked,
+)
+from bankrmi.replication.groups import Groups
+from bankrmi.replication.messages import (
+    Acknowledged,
+    JoinAnswer,
+    JoinRequest,
+    LeaveRequest,
+    Mismatch,
+    ViewNews,
+)
+from bankrmi.replication.peer import Peer
+from bankrmi.replication.reading import Facts, Reads
+from bankrmi.replication.step import Step
+from bankrmi.replication.switchover import Switchover
+from bankrmi.replication.view import View
+
+__all__ = ["Leader"]
+
+STUCK_SILENCES = 20
+"""A primary that is stuck without the witness sends something once in so many silences of a takeover: seldom
+enough for others to take over, however wrong the clocks are."""
+
+
+class Leader:
+    """A server while it leads; a new epoch of its own goes on with the same object (`begin_epoch`)."""
+
+    def __init__(self, view: View, step: Step) -> None:
+        self.view = view
+        self.copies = Copies(step.settings.others, step.links)
+        self.acknowledged = 0
+        self.ever_acknowledged = 0
+        self._answers = Answers()
+        self._reads = Reads()
+        self._groups = Groups(step)
+        self._checkpoints = Checkpoints(view, step.journal.tip)
+        self._switchover: Switchover | None = None
+        self._leavers: list[Any] = []  # Who asked to be taken out of `in_sync` (V10).
+
+    # -- epochs ----------------------------------------------------------------------------------
+
+    def begin_epoch(self, view: View, step: Step) -> None:
+        """Lead `view`, just adopted and committed; nothing is known to be acknowledged in it (A1)."""
+        self.view = view
+        self.acknowledged = 0
+        self._checkpoints.begin_epoch(view, step.journal.tip)
+        self.copies.begin_epoch(view, step.server, step.tip)
+        self._reads.begin_epoch(self._answers)
+        if self._switchover is not None:
+            why = self._switchover.cancelled or "the lead was won back before it was given away"
+            self._resume(why, step)
+        for peer in self.copies.peers.values():
+            if peer.tracked and peer.linked:
+                self._send(peer, step)
+            elif peer.tracked:
+                self._look_for(peer, step)
+        self._advance(step)
+
+    def end(self, view: View | None, known: View | None, step: Step) -> None:
+        """Step down, for `view` if that is why: everyone is sent to whoever leads in the view that is known.
+
+        With the same request ids; and who waits for the view to move is told that it has, whatever it is now.
+        """
+        if self._switchover is not None:
+            self._end_switchover(self._switchover.outcome(view), step)
+        for token in [*self._groups.take_tokens(), *self._reads.take_tokens()]:
+            step.send_on(token, known, undecided=True)
+        for waiting in self._answers.take_all():
+            step.send_on(waiting.token, known, undecided=False)
+        self.view_moved(step)
+
+    def view_moved(self, step: Step) -> None:
+        """Tell those who asked to be taken out that the view has moved, whatever became of it."""
+        leavers, self._leavers = self._leavers, []
+        for token in leavers:
+            step.answer(token, None)
+
+    # -- requests --------------------------------------------------------------------------------
+
+    def accept(self, event: RequestArrived | OutcomeAsked, step: Step) -> None:
+        """Take a client's request into the next group."""
+        if self._is_behind(event.seen, step):
+            step.answer(event.token, IsBehind(step.tip))
+        elif not self._groups.put(event):
+            step.answer(event.token, IsBusy())
+
+    def read(self, event: ReadArrived, step: Step) -> None:
+        """Answer a read as soon as it may be."""
+        if self._switchover is not None:
+            self._reads.hold(event)
+            return
+        tip = step.tip
+        if self._is_behind(event.seen, step):
+            step.answer(event.token, IsBehind(tip))
+            return
+        reply = Read(self.view.history, tip, step.journal.read(event.query))
+        if not self._facts(step).may_read:
+            self._reads.add_unconfirmed(tip, event.token, reply)
+        elif self.acknowledged >= tip:
+            step.answer(event.token, reply)
+        else:
+            self._answers.add(tip, event.token, reply)
+
+    def _is_behind(self, seen: Seen | None, step: Step) -> bool:
+        """R5: has the caller seen more of this history than this copy holds?"""
+        return seen is not None and seen[0] == self.view.history and seen[1] > step.tip
+
+    def forget(self, tokens: Collection[Any]) -> None:
+        """Nobody waits for these answers: what is not decided yet never will be."""
+        self._groups.drop(tokens)
+        self._answers.drop(tokens)
+        self._reads.drop(tokens)
+
+    def turn_away(self, tokens: Collection[Any], step: Step) -> None:
+        """What of these is not decided yet never will be, and that is said while there is time."""
+        for token in self._groups.drop(tokens):
+            step.answer(token, IsBusy())
+
+    # -- groups, and rounds of confirmation ------------------------------------------------------
+
+    def has_work(self, step: Step) -> bool:
+        """Whether `proceed` would do something now."""
+        if self._switchover is not None:
+            return False
+        if self._groups.may_form(self.acknowledged, step):
+            return True
+        if not self._reads.wait:
+            return False
+        facts = self._facts(step)
+        return facts.may_read or self._may_confirm(facts)
+
+    def proceed(self, time_us: int, step: Step) -> None:
+        """Form the next group of all that has arrived, unless one is on its way; confirm reads."""
+        if self._switchover is not None:
+            return
+        if self._groups.may_form(self.acknowledged, step):
+            self._form_group(time_us, step)
+        if self._reads.wait:
+            self._confirm_reads(step)
+
+    def _form_group(self, time_us: int, step: Step) -> None:
+        group = self._groups.form(self.view, self._answers, time_us, step)
+        if group:
+            self._checkpoints.begin_group(group)
+            for peer in self.copies.peers.values():
+                if peer.counts or (peer.tracked and not peer.unanswered):
+                    self._send(peer, step)
+            step.do(Commit("group"))
+        self._advance(step)
+
+    def _confirm_reads(self, step: Step) -> None:
+        """Send what will confirm every read that waits for it; or do without, if there is a lease now."""
+        facts = self._facts(step)
+        if facts.may_read:
+            number = 0
+        elif self._may_confirm(facts):
+            number = self._checkpoints.number + 1  # Whatever is sent from now on is newer than the reads.
+            for peer in self.copies.required:
+                self._send(peer, step)
+        else:
+            return
+        self._reads.move_to(self._answers, number=number)
+        self._release(step)
+
+    def _may_confirm(self, facts: Facts) -> bool:
+        return facts.can_confirm and not self._answers.await_confirmation
+
+    def _facts(self, step: Step) -> Facts:
+        settings = step.settings
+        return Facts(
+            now_ms=step.now_ms,
+            lease_ms=settings.lease_ms,
+            drift_ms=settings.drift_ms,
+            confirmed_at_ms=self.copies.confirmed_at_ms,
+            settled=step.proposals.settled,
+            lost_disk=self.copies.somebody_lost_a_disk,
+        )
+
+    # -- acknowledging ---------------------------------------------------------------------------
+
+    def _advance(self, step: Step) -> None:
+        """Find out what is acknowledged now; called only when all that is written is committed, too."""
+        if self.copies.too_few(self.view, step.links.copies_min):
+            return
+        known = self.copies.durable_everywhere(step.tip)
+        if known > self.acknowledged:
+            self.acknowledged = known
+            self.ever_acknowledged = max(self.ever_acknowledged, known)
+        self._release(step)
+
+    def _release(self, step: Step) -> None:
+        """Let the answers go that rest on nothing more than what is acknowledged, and confirmed."""
+        everything = self._checkpoints.number + 1  # Where nobody else counts, nothing waits for a message.
+        confirmed = self.copies.confirmed_everywhere(everything)
+        step.effects.extend(self._answers.released(self.acknowledged, confirmed))
+
+    def take_acknowledgement(self, answer: Acknowledged, step: Step) -> None:
+        """A5: it counts only in this epoch, and only from the disk that the view or the let-in names."""
+        peer = self.copies.peers.get(answer.server)
+        if peer is None or not peer.tracked or not self._is_of_this_epoch(answer):
+            return
+        if answer.incarnation != peer.incarnation:
+            return
+        if self._is_contradiction(peer, answer, step):
+            return
+        gained = peer.acknowledged(answer.number, answer.matched)
+        if not peer.counts:
+            self._groups.gained(gained)
+        self._checkpoints.send_more(peer, self.acknowledged, step)
+        if peer.catch_up(step.tip):
+            self._look_who_lags(step)
+        self._advance(step)
+
+    def _is_of_this_epoch(self, answer: Acknowledged) -> bool:
+        return (answer.history, answer.epoch) == (self.view.history, self.view.epoch)
+
+    def _is_contradiction(self, peer: Peer, answer: Acknowledged, step: Step) -> bool:
+        """Whether this cannot be, if both servers keep the rules: then it counts for nothing (A5).
+
+        Said once an epoch. It stops nobody: what such a copy says does not spread, and it is left behind.
+        """
+        own, newest = step.journal.position(answer.matched), self._checkpoints.number
+        if own is not None and own.digest == answer.digest and answer.number <= newest:
+            return False
+        if peer.contradicts():
+            why = f"it holds another record than ours at action id {answer.matched}"
+            if answer.number > newest:
+                why = f"it acknowledges message {answer.number}, and {newest} were sent"
+            step.report(CONTRADICTION, server=answer.server, why=why)
+        return True
+
+    def take_mismatch(self, answer: Mismatch, step: Step) -> None:
+        """A3: the standby asks from further back."""
+        peer = self.copies.peers.get(answer.server)
+        if peer is None or not peer.tracked or answer.epoch != self.view.epoch:
+            return
+        if answer.number in peer.unanswered:
+            peer.mismatched(answer.number, answer.tip)
+            self._send(peer, step)
+
+    def _send(self, peer: Peer, step: Step) -> None:
+        self._checkpoints.send(peer, self.acknowledged, step)
+
+    # -- time ------------------------------------------------------------------------------------
+
+    def hears_everybody(self, step: Step) -> bool:
+        """Whether nobody who counts is silent; else it may be we who are alone."""
+        return not self.copies.somebody_is_silent(step.listened_ms, step.settings.checkpoint_timeout_ms)
+
+    def tick(self, step: Step, *, witness_silent_ms: float) -> None:
+        """Send the beacon; give up joiners that are silent.
+
+        Stuck without the witness it sends few: whoever the witness answers may lead then (V2). But some, to
+        hear from those who follow another one already.
+        """
+        settings, listened_ms = step.settings, step.listened_ms
+        timeout_ms = settings.checkpoint_timeout_ms
+        self._look_who_lags(step)
+        stuck = self._is_stuck(step, witness_silent_ms)
+        for peer in self.copies.peers.values():
+            peer.give_up_waiting(listened_ms, timeout_ms)
+            every_ms = STUCK_SILENCES * settings.silence_ms if stuck and peer.counts else settings.beacon_ms
+            if peer.tracked and step.now_ms - peer.last_sent_ms >= every_ms:
+                self._send(peer, step)
+            if peer.joins and step.proposals.settled and peer.is_silent(listened_ms, timeout_ms):
+                self._give_up_joiner(peer, step)
+
+    def _is_stuck(self, step: Step, witness_silent_ms: float) -> bool:
+        """Whether nothing is acknowledged before the view changes, and the coordinator is silent (V2)."""
+        if witness_silent_ms < step.settings.silence_ms:
+            return False
+        wants_a_view = step.proposals.unheard and self._nothing_is_acknowledged(step)
+        return self.is_switching_over or wants_a_view
+
+    def _look_who_lags(self, step: Step) -> None:
+        lagging = self.copies.somebody_lags(step.tip, step.settings.lag_noticed)
+        self._groups.leave_room(step.now_ms, lagging=lagging)
+
+    def _give_up_joiner(self, peer: Peer, step: Step) -> None:
+        named = self.view.incarnations.get(peer.server)
+        peer.give_up_joining(named, tip=step.tip, newest_number=self._checkpoints.number)
+        self._advance(step)
+
+    # -- the view --------------------------------------------------------------------------------
+
+    def wanted_view(self, step: Step) -> View | None:
+        """Return the next view to propose, if any (V5, V2, V3, V6)."""
+        return self._handing_over(step) or membership.wanted_view(
+            self.view, self.copies, step, enough=self._enough, switching_over=self.is_switching_over
+        )
+
+    @property
+    def _enough(self) -> int:
+        """What a joiner has to hold (V3): all that we acknowledged, and began with."""
+        return max(self.ever_acknowledged, self._checkpoints.base.action_id)
+
+    @property
+    def is_switching_over(self) -> bool:
+        """Whether the lead is being given away: no request is taken and no read answered (V5)."""
+        return self._switchover is not None
+
+    def begin_switchover(self, event: SwitchoverAsked, step: Step) -> None:
+        """Stop answering, and give the lead away (V5)."""
+        if self._switchover is not None:
+            begun: Switchover | Refusal = Refusal("a switchover is under way already")
+        else:
+            begun = switchover.begun(event, self.copies.members, self.view, step)
+        if isinstance(begun, Switchover):
+            self._switchover = begun
+        elif event.token is not None:
+            step.answer(event.token, begun)
+
+    def _handing_over(self, step: Step) -> View | None:
+        move = self._switchover
+        if move is None:
+            return None
+        target = self.copies.peers[move.target]
+        why = move.objection(target, step)
+        if why:
+            self._give_up_switchover(why, step)
+        elif self.acknowledged >= step.tip and target.matched >= step.tip:
+            assert target.start_id is not None
+            return self.view.handed_over_to(move.target, target.start_id)
+        return None
+
+    def _give_up_switchover(self, why: str, step: Step) -> None:
+        """If no proposal can still win, go on; else that has to be settled, by winning again if need be."""
+        assert self._switchover is not None
+        if step.proposals.settled:
+            self._resume(why, step)
+        else:
+            self._switchover.cancelled = why
+
+    def _resume(self, why: str, step: Step) -> None:
+        """The switchover came to nothing: read again."""
+        self._end_switchover(Refusal(why), step)
+        for event in self._reads.take_held():
+            self.read(event, step)
+
+    def _end_switchover(self, reply: Reply, step: Step) -> None:
+        assert self._switchover is not None
+        if self._switchover.token is not None:
+            step.answer(self._switchover.token, reply)
+        self._switchover = None
+
+    # -- other servers ---------------------------------------------------------------------------
+
+    def admit(self, token: Any, request: JoinRequest, step: Step) -> None:
+        """Answer a joiner; who is admitted gets checkpoints from now on."""
+        peer = self.copies.peers.get(request.server)
+        decided = admission.decide(request, peer, self.view, step)
+        if peer is not None and decided.change is not None:
+            peer.asked_to_join(decided.change, tip=step.tip, newest_number=self._checkpoints.number)
+            if decided.change.resumes_at is not None:
+                self._send(peer, step)
+                self._advance(step)
+        reply = JoinAnswer(
+            server=step.server, number=request.number, outcome=decided.outcome, epoch=self.view.epoch
+        )
+        step.answer(token, reply)
+
+    def take_leave(self, token: Any, request: LeaveRequest, step: Step) -> None:
+        """V10: take a member out that is about to stop, if the view can do without it.
+
+        Not for the word of a process that is gone already: whoever is there now wants to stay.
+        """
+        peer, members = self.copies.peers.get(request.server), self.view.in_sync
+        is_there = step.links.start_id(request.server) in (None, request.start_id)
+        can_do_without = request.server in members and len(members) > step.links.copies_min
+        if peer is not None and is_there and can_do_without:
+            peer.leaves()
+            self._leavers.append(token)
+        else:
+            step.answer(token, None)
+
+    def link_changed(self, event: LinkChanged, step: Step) -> None:
+        """A connection is up: go on from what is known there.  Or lost: look whether the process is gone."""
+        peer = self.copies.peers.get(event.server)
+        if peer is None:
+            return
+        if event.up:
+            peer.connected(event.start_id)
+            step.send(peer.server, ViewNews(view=self.view))
+            if peer.tracked:
+                self._send(peer, step)
+        elif peer.tracked:
+            self._look_for(peer, step)
+        else:
+            peer.lost(step.now_ms)
+
+    def _look_for(self, peer: Peer, step: Step) -> None:
+        """A copy that counts cannot be spoken to: it is silent from now on, unless its process is gone."""
+        peer.lost(step.now_ms)
+        if peer.server in step.settings.others:
+            step.do(Probe(peer.server, self.view.epoch))
+
+    def probed(self, event: Probed) -> None:
+        """A server whose connection was lost is gone if its address refuses a new one."""
+        peer = self.copies.peers.get(event.server)
+        if peer is not None and event.refused:
+            peer.refused()
+
+    # -- for people ------------------------------------------------------------------------------
+
+    def can_acknowledge(self, step: Step) -> bool:
+        """Whether what is asked for now is likely to be acknowledged before the view changes."""
+        return not (self._nothing_is_acknowledged(step) or self.is_switching_over)
+
+    def _nothing_is_acknowledged(self, step: Step) -> bool:
+        """Whether there are too few copies, or one that counts confirms nothing."""
+        return self.copies.too_few(self.view, step.links.copies_min) or self.copies.somebody_owes_an_answer(
+            step.listened_ms, step.settings.checkpoint_timeout_ms
+        )
+
+    def lease_left_ms(self, step: Step) -> float:
+        """Return for how long reads need no round trip."""
+        return self._facts(step).lease_left_ms

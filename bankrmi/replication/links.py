@@ -1,0 +1,52 @@
+"""The servers that can be spoken to: which process each is, and how few copies may acknowledge for it."""
+
+from __future__ import annotations
+
+from collections.abc import KeysView
+
+from bankrmi.replication.events import LinkChanged
+from bankrmi.replication.settings import Settings
+
+__all__ = ["Links"]
+
+
+class Links:
+    """The connections of one server to the others."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._most_copies = len(settings.servers)
+        self._own_copies_min = settings.copies_min
+        self._start_ids: dict[str, str] = {}
+        self._copies_stated: dict[str, int] = {}  # By servers that go by more copies than we.
+
+    def __contains__(self, server: str) -> bool:
+        return server in self._start_ids
+
+    @property
+    def servers(self) -> KeysView[str]:
+        """Who can be spoken to, the longest connected first."""
+        return self._start_ids.keys()
+
+    def start_id(self, server: str) -> str | None:
+        """Return the process that a server is, None if it cannot be spoken to."""
+        return self._start_ids.get(server)
+
+    @property
+    def copies_min(self) -> int:
+        """How few copies may acknowledge: the most that any server that we met was told, or we.
+
+        So no file's promise is broken while it is changed in one after the other, in either direction. What
+        a server stated counts until it states something else, or this process ends.
+        """
+        return max([self._own_copies_min, *self._copies_stated.values()])
+
+    def up(self, event: LinkChanged, start_id: str) -> None:
+        """A connection is up."""
+        self._start_ids[event.server] = start_id
+        self._copies_stated.pop(event.server, None)
+        if event.copies_min > self._own_copies_min:
+            self._copies_stated[event.server] = min(event.copies_min, self._most_copies)
+
+    def down(self, server: str) -> None:
+        """A connection is lost."""
+        self._start_ids.pop(server, None)

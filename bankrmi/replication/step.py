@@ -1,0 +1,98 @@
+"""What one step of the rules is handed: the time, what this server is told and holds; and its effects so far.
+
+Rule 1: whoever is handed a step reads what it says, writes to the journal, and adds effects; nobody keeps it.
+Rule 2: what is written is followed by a `Commit` before the step ends (see `effects`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bankrmi.replication.effects import Answer, Commit, Effect, NotLeading, Reply, Report, Send
+from bankrmi.replication.journal import Adopted, Journal
+from bankrmi.replication.links import Links
+from bankrmi.replication.messages import Message
+from bankrmi.replication.proposals import Proposals
+from bankrmi.replication.settings import Settings
+from bankrmi.replication.view import View
+
+__all__ = ["Step"]
+
+
+@dataclass(slots=True)
+class Step:
+    """One event's way through the rules.
+
+    All that had arrived by `listened_ms` was read: nobody is silent beyond it. `proposals` are what this
+    server has proposed; who is handed a step only asks whether one may still win (V6).
+    """
+
+    settings: Settings
+    start_id: str
+    journal: Journal
+    links: Links
+    proposals: Proposals
+    now_ms: float
+    listened_ms: float
+    effects: list[Effect] = field(default_factory=list)
+    changed: bool = False  # Something was written since the last `Commit`.
+
+    @property
+    def server(self) -> str:
+        """This server."""
+        return self.settings.server
+
+    @property
+    def tip(self) -> int:
+        """The action id of the newest entry here."""
+        return self.journal.tip.action_id
+
+    @property
+    def adopted_epoch(self) -> int:
+        """The newest epoch adopted, 0 while this copy is empty."""
+        adopted = self.journal.adopted
+        return adopted.epoch if adopted is not None else 0
+
+    def is_member(self, view: View | None) -> bool:
+        """Whether the view names this server, with the disk that it has."""
+        return view is not None and view.names(self.settings.server, self.journal.incarnation)
+
+    # -- effects ---------------------------------------------------------------------------------
+
+    def do(self, effect: Effect) -> None:
+        """Want this done, after all that was wanted before."""
+        self.effects.append(effect)
+
+    def send(self, to: str, message: Message) -> None:
+        """Say something to another server."""
+        self.effects.append(Send(to, message))
+
+    def answer(self, token: Any, reply: Reply) -> None:
+        """Answer what arrived with this token."""
+        self.effects.append(Answer(token, reply))
+
+    def send_on(self, token: Any, view: View | None, *, undecided: bool) -> None:
+        """Send a client on to whoever leads in this view."""
+        known = view.primary if view is not None and view.primary != self.settings.server else None
+        self.effects.append(Answer(token, NotLeading(known, undecided)))
+
+    def report(self, event: str, **details: Any) -> None:
+        """Say a sentence to people."""
+        self.effects.append(Report(event, details))
+
+    def adopt(self, adopted: Adopted) -> None:
+        """Write a newer epoch."""
+        self.journal.adopt(adopted)
+        self.changed = True
+
+    def open(self, adopted: Adopted) -> None:
+        """Write the opening state, and its first epoch (V9)."""
+        self.journal.open(adopted)
+        self.changed = True
+
+    def commit_if_changed(self, purpose: str) -> None:
+        """Ask for a commit if anything was written since the last one."""
+        if self.changed:
+            self.changed = False
+            self.effects.append(Commit(purpose))

@@ -1,0 +1,59 @@
+"""One switchover: a primary gives its lead to a member.  Rule V5.
+
+Rule 1: while it is under way nothing is answered; it ends with a new epoch, whoever's.
+Rule 2: the lead is given to a member that holds everything, while it can be spoken to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bankrmi.replication.effects import Handed, Refusal, Reply
+from bankrmi.replication.events import SwitchoverAsked
+from bankrmi.replication.peer import Peer, Standing
+from bankrmi.replication.step import Step
+from bankrmi.replication.view import View
+
+__all__ = ["Switchover", "begun"]
+
+
+@dataclass(slots=True)
+class Switchover:
+    """The lead is to go to `target`.  `cancelled`: why it will not, though a proposal may still win (V6)."""
+
+    target: str
+    token: Any
+    before: View
+    since_ms: float
+    cancelled: str = ""
+
+    def objection(self, peer: Peer, step: Step) -> str:
+        """Return why this comes to nothing; empty while it may still come to something."""
+        if self.cancelled:
+            return self.cancelled
+        if peer.standing is not Standing.MEMBER or not peer.linked or peer.start_id is None:
+            return f"{self.target} is not in sync any more, or cannot be reached"
+        if step.now_ms - self.since_ms > step.settings.switchover_timeout_ms:
+            return f"{self.target} did not catch up in time"
+        return ""
+
+    def outcome(self, view: View | None) -> Reply:
+        """This server stops leading, for `view` if it is known: return what to tell the operator."""
+        if view is not None and view.primary == self.target:
+            return Handed(self.before, view)
+        return Refusal("another view was won meanwhile")
+
+
+def begun(event: SwitchoverAsked, members: list[Peer], view: View, step: Step) -> Switchover | Refusal:
+    """Return a switchover to `event.target`, or to the member that holds most; or why there is none."""
+    reachable = {peer.server: peer for peer in members if peer.linked}
+    best = max(reachable.values(), key=lambda peer: peer.matched, default=None)
+    target = event.target or (best.server if best is not None else None)
+    if target == step.server:
+        return Refusal(f"{target} is the primary already")
+    if target is None:
+        return Refusal("there is no standby that is in sync and can be reached")
+    if target not in reachable:
+        return Refusal(f"{target} is not in sync, or cannot be reached")
+    return Switchover(target, event.token, view, step.now_ms)

@@ -5,10 +5,11 @@ production's; the network, clocks, disks and the life of processes are simulated
     many         many seeds, on several processes
     world        time, chance and the network
     faults       what goes wrong in one seed, and how often
-    misfortune   makes it go wrong: processes, disks, network
+    nemesis      makes it go wrong: processes, disks, network
     server       a machine with a server on it: its life and its clock
     loop         its event loop: one thing after the other, callers in their turns
     desk         where callers are let in
+    bounds       how much callers may have waiting there, and add
     work         what work costs
     load         a world in which nothing goes wrong, and there is much to do
     crowd        strangers in it

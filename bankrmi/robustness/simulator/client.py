@@ -28,8 +28,7 @@ from bankrmi.errors import BankError, Behind, Busy, NotPrimary, Refused, Stale
 from bankrmi.replication.effects import Decided, IsBehind, IsBusy, IsStale, NotLeading, Read, Refusal, Reply
 from bankrmi.replication.events import OutcomeAsked, ReadArrived, RequestArrived
 from bankrmi.rmi import Peer
-from bankrmi.robustness.simulator.asked import Asked
-from bankrmi.robustness.simulator.desk import Asking
+from bankrmi.robustness.simulator.asked import Asked, Asking
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.server.answering import Kept, busy, too_late
 

@@ -6,15 +6,16 @@ Rule: it is reckoned here once more that no request waits twice, that the budget
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bankrmi.errors import Busy, InvalidRequest
 from bankrmi.replication.effects import IsBusy, Reply
 from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, ReadArrived, RequestArrived
+from bankrmi.robustness.simulator.asked import Asking
+from bankrmi.robustness.simulator.bounds import AdmissionBounds
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.server.admission import LOOK_MS, Admission
-from bankrmi.server.rates import BURST, EntryRates, Rate
+from bankrmi.server.rates import EntryRates
 from bankrmi.server.waiting import SLOW_SHARE, Waiting, WaitingRoom, cost_of
 
 if TYPE_CHECKING:
@@ -23,34 +24,18 @@ if TYPE_CHECKING:
     from bankrmi.robustness.simulator.client import Attempt
     from bankrmi.robustness.simulator.process import SimulatedProcess
 
-__all__ = ["TIMEOUT_MS", "Asking", "Bounds", "Desk"]
+__all__ = ["TIMEOUT_MS", "Desk"]
 
 LOOK_EVERY_MS = LOOK_MS + 10.0
 """The first tick after it."""
 
 TIMEOUT_MS = 4000.0
 
-Asking = RequestArrived | OutcomeAsked | ReadArrived
-"""What a caller may want; its token is the attempt that wants it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """What may wait at each server of a world, and how fast a caller may add entries."""
-
-    waiting_bytes: int
-    rate: Rate
-    full_batch: int
-
-    def at_most(self, per_second: int, passed_ms: float) -> float:
-        """Return how many entries one of ours may have added after so long; for each caller, or address."""
-        return max(BURST * self.full_batch, BURST * per_second) + per_second * passed_ms / 1000
-
 
 class Desk:
     """All that waits in one process."""
 
-    def __init__(self, process: SimulatedProcess, bounds: Bounds) -> None:
+    def __init__(self, process: SimulatedProcess, bounds: AdmissionBounds) -> None:
         self._process = process
         self._world = process.world
         self._weight = max(1, process.simulation.work.weight)

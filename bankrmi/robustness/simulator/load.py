@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from bankrmi.errors import Busy, Unreached, Unsettled
 from bankrmi.replication.settings import Settings
 from bankrmi.robustness.in_words import view_in_words
+from bankrmi.robustness.simulator.bounds import AdmissionBounds
 from bankrmi.robustness.simulator.client import DEADLINE_MS, OPERATIONS_AT_MOST
 from bankrmi.robustness.simulator.crowd import Strangers
-from bankrmi.robustness.simulator.desk import Bounds
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.work import ONE_ENTRY_BYTES, Work, longest_request_ms
 from bankrmi.robustness.simulator.world import FARTHEST_MS
@@ -64,7 +64,7 @@ class Load:
         self.clients = 0
         self._views: list[View] = []
 
-    def drawn(self, settings: Settings) -> tuple[Work, Bounds]:
+    def drawn(self, settings: Settings) -> tuple[Work, AdmissionBounds]:
         """Draw what an operation stands for, how many clients there are, and how much may wait."""
         shortest_ms = min(settings.checkpoint_timeout_ms, settings.silence_ms)
         longest_ms = min(self._chance.choice(LONGEST_REQUEST_MS), 0.3 * shortest_ms)
@@ -83,7 +83,7 @@ class Load:
         self._restarts &= settings.catch_up_operations * work.weight >= QUICK_CATCHING_UP
         full_batch = OPERATIONS_AT_MOST * work.weight
         waiting_bytes = (at_once + 1) * cost_of(full_batch)
-        return work, Bounds(waiting_bytes=waiting_bytes, rate=WITHOUT_LIMIT, full_batch=full_batch)
+        return work, AdmissionBounds(waiting_bytes=waiting_bytes, rate=WITHOUT_LIMIT, full_batch=full_batch)
 
     def run(self) -> None:
         """Let the bank settle, load it, and let go; raises Failure."""

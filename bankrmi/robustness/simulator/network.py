@@ -161,4 +161,4 @@ class _ServerToken:
 
         world.send(self._asked.name, self._asking.name, reply, arrive)
         if world.happens(world.faults.late_answer):
-            self._asking.simulation.misfortune.delay_until_the_view_changes(arrive)
+            self._asking.simulation.nemesis.delay_until_the_view_changes(arrive)

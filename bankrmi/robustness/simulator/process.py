@@ -220,7 +220,7 @@ class SimulatedProcess:
         """A crash or a pause may come between any two effects."""
         world = self.world
         if world.happens(world.faults.crash_between_effects):
-            self.server.crash(wipe=self.simulation.misfortune.may_wipe(self.server))
+            self.server.crash(wipe=self.simulation.nemesis.may_wipe(self.server))
             return False
         if world.happens(world.faults.pause_between_effects):
             self.server.pause()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from bankrmi.errors import Busy, Unreached, Unsettled
 from bankrmi.replication.events import SwitchoverAsked
 from bankrmi.robustness.simulator.failure import Failure
-from bankrmi.robustness.simulator.misfortune import both_ways
+from bankrmi.robustness.simulator.world import both_ways
 
 if TYPE_CHECKING:
     from bankrmi.replication.replica import Replica

@@ -14,7 +14,7 @@ from bankrmi.replication.events import Event
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi.turn import Line
-from bankrmi.robustness.simulator.desk import Asking
+from bankrmi.robustness.simulator.asked import Asking
 from bankrmi.robustness.simulator.disk import Disk
 from bankrmi.robustness.simulator.process import SimulatedProcess
 from bankrmi.server.peer_links import PeerLinks

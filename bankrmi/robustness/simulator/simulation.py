@@ -21,14 +21,14 @@ from bankrmi.replication.settings import Settings
 from bankrmi.robustness.checker.verdict import judge
 from bankrmi.robustness.checker.without_collector import without_collector
 from bankrmi.robustness.simulator.asked import Asked
+from bankrmi.robustness.simulator.bounds import AdmissionBounds
 from bankrmi.robustness.simulator.chart import chart
 from bankrmi.robustness.simulator.client import OPERATIONS_AT_MOST, SimulatedClient
-from bankrmi.robustness.simulator.desk import Bounds
 from bankrmi.robustness.simulator.exporting import Exporter
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.history import calls_of, copy_of
 from bankrmi.robustness.simulator.load import Load
-from bankrmi.robustness.simulator.misfortune import Misfortune, both_ways
+from bankrmi.robustness.simulator.nemesis import SimulatedNemesis
 from bankrmi.robustness.simulator.operator import Operator
 from bankrmi.robustness.simulator.promises import Promises
 from bankrmi.robustness.simulator.recovery import Recovery
@@ -37,7 +37,7 @@ from bankrmi.robustness.simulator.stock_client import StockClient, stock_clients
 from bankrmi.robustness.simulator.witness import SimulatedWitness
 from bankrmi.robustness.simulator.work import Work, longest_request_ms
 from bankrmi.robustness.simulator.workload import BankWorkload, Workload
-from bankrmi.robustness.simulator.world import FARTHEST_MS, TRACE_LENGTH, World
+from bankrmi.robustness.simulator.world import FARTHEST_MS, TRACE_LENGTH, World, both_ways
 from bankrmi.server.rates import Rate
 
 __all__ = ["DURATION_MS", "Result", "Simulation", "simulate"]
@@ -120,10 +120,10 @@ class Simulation:
         self._callers.update((one.name, one) for one in self.stock_clients)
         self.operator = Operator(self)
         self.exporter: Exporter = Exporter(self)
-        self.misfortune = Misfortune(self)
+        self.nemesis = SimulatedNemesis(self)
         self._place_far()
-        self.witness.loses = self.misfortune.would_lose_everything
-        self.witness.is_well = self.misfortune.leads_and_is_heard
+        self.witness.loses = self.nemesis.would_lose_everything
+        self.witness.is_well = self.nemesis.leads_and_is_heard
 
     def _drawn(self, servers: int) -> list[Settings]:
         names = tuple(f"s{number}" for number in range(1, servers + 1))
@@ -171,14 +171,14 @@ class Simulation:
         heaviest = round(WORK_SHARE * shortest_ms / longest_request_ms(OPERATIONS_AT_MOST))
         return Work(0 if chance.random() < 0.3 else round(heaviest ** chance.random()))
 
-    def _drawn_bounds(self) -> Bounds:
+    def _drawn_bounds(self) -> AdmissionBounds:
         """In some worlds a caller may add only so many batches a second; drawn apart, as distances are."""
         chance = random.Random(f"rates of seed {self.world.seed}")
         full_batch = OPERATIONS_AT_MOST * max(1, self.work.weight)
         batch_ms = chance.choice(BATCH_EVERY_MS)
         per_caller = round(1000 * full_batch / batch_ms) if batch_ms else 0
         rate = Rate(per_caller=per_caller, per_address=2 * per_caller)
-        return Bounds(waiting_bytes=LimitSettings().waiting_bytes, rate=rate, full_batch=full_batch)
+        return AdmissionBounds(waiting_bytes=LimitSettings().waiting_bytes, rate=rate, full_batch=full_batch)
 
     def _place_far(self) -> None:
         """Now and then have a server so far from the others that an answer may take more than a beacon.
@@ -224,7 +224,7 @@ class Simulation:
         else:
             for caller in self._callers.values():
                 caller.begin()
-            self.misfortune.arrange()
+            self.nemesis.arrange()
             self.exporter.begin()
             world.run_until(self.duration_ms)
         survivors = Recovery(self).run()
@@ -232,7 +232,7 @@ class Simulation:
 
     def _view_changed(self) -> None:
         self.promises.view_changed()
-        self.misfortune.view_changed()
+        self.nemesis.view_changed()
         if self.load is not None:
             self.load.view_changed()
 

@@ -1,4 +1,4 @@
-"""Whatever happens to a simulation from outside: to processes, disks and the network, until it is quiet.
+"""The nemesis of a simulated cluster: it harms processes, disks and the network, until the world is quiet.
 
 Rule: no fault breaks an assumption of the design: a copy that was in sync survives, only a dead process's
       address refuses connections, and (unless a seed is run to see just that) clocks keep within `drift`.
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from bankrmi.replication.events import StopAsked, SwitchoverAsked
 from bankrmi.robustness.simulator.faults import NEVER
+from bankrmi.robustness.simulator.world import both_ways
 
 if TYPE_CHECKING:
     from bankrmi.replication.view import View
     from bankrmi.robustness.simulator.server import SimulatedServer
     from bankrmi.robustness.simulator.simulation import Simulation
 
-__all__ = ["Misfortune", "both_ways"]
+__all__ = ["SimulatedNemesis"]
 
 FULL_MS = (100, 1000, 4000)
 SLOW_DISK_MS = (5, 40, 150, 600)
@@ -25,8 +26,8 @@ ARRIVES_WITHIN_MS = 500
 CUTS_MS = (50, 500, 1000, 2500)
 
 
-class Misfortune:
-    """Whatever happens to a simulation from outside, until it is quiet."""
+class SimulatedNemesis:
+    """Whatever goes wrong in one simulation, until it is quiet."""
 
     def __init__(self, simulation: Simulation) -> None:
         self.simulation = simulation
@@ -245,8 +246,3 @@ class Misfortune:
 
     def _witness_up(self) -> None:
         self.simulation.witness.up = True
-
-
-def both_ways(some: set[str], others: set[str]) -> set[tuple[str, str]]:
-    """Return every direction between the two sides."""
-    return {pair for one in some for other in others for pair in ((one, other), (other, one))}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -97,6 +97,7 @@ class Simulation:
         self.load = Load(self) if under_load else None
         self.workload = workload or BankWorkload()
         self.clocks_apart = clocks_apart
+        self.under_load = under_load
         self.duration_ms = duration_ms
         self.told = 0  # The highest action id that any client has been told.
         self._lease_chance = random.Random(f"leases of seed {seed}")
@@ -236,25 +237,51 @@ class Simulation:
         if self.load is not None:
             self.load.view_changed()
 
-    def died(self, server: SimulatedServer) -> None:
-        """A process died: tell its neighbours, and start it again some time."""
-        world = self.world
-        boot, silent = server.boot, world.happens(world.faults.silent_death)
-        for other in self.servers.values():
-            wait_ms = 2500 if world.is_cut(server.name, other.name) else world.chance.uniform(0.1, 2)
-            wait_ms = SILENT_MS if silent else wait_ms
-            world.after(wait_ms, lambda other=other: other.lose_link(server.name, boot))  # type: ignore[misc]
-        for client in self.clients:
-            if not world.is_cut(server.name, client.name):
-                world.after(0.5, lambda client=client: client.connection_lost(server.name))  # type: ignore[misc]
-        again_ms = 5.0 if world.quiet else world.chance.choice([2, 20, 300, 2500])
-        world.after(again_ms, lambda: server.start_again(boot))
+    # -- what players ask of the others, or tell them (see `cluster`) -----------------------------
 
-    def answered(self, server: SimulatedServer, token: Any, reply: Reply) -> None:
-        """An answer leaves a server."""
-        self.promises.answered(server, token.asked.request, reply)
-        caller = self._callers[token.asked.client]
-        self.world.send(server.name, caller.name, reply, lambda: caller.answer(token, reply))
+    def may_wipe(self, server: str) -> bool:
+        """Draw whether a crash of this server loses its disk."""
+        return self.nemesis.may_wipe(self.servers[server])
+
+    def delay_until_the_view_changes(self, deliver: Callable[[], None]) -> None:
+        """Something arrives once more, when another epoch is led or one of those after it."""
+        self.nemesis.delay_until_the_view_changes(deliver)
+
+    def died(self, server: str) -> None:
+        """A process died: tell its neighbours, and start it again some time."""
+        world, dead = self.world, self.servers[server]
+        boot, silent = dead.boot, world.happens(world.faults.silent_death)
+        for other in self.servers.values():
+            wait_ms = 2500 if world.is_cut(server, other.name) else world.chance.uniform(0.1, 2)
+            wait_ms = SILENT_MS if silent else wait_ms
+            world.after(wait_ms, lambda other=other: other.lose_link(server, boot))  # type: ignore[misc]
+        for client in self.clients:
+            if not world.is_cut(server, client.name):
+                world.after(0.5, lambda client=client: client.connection_lost(server))  # type: ignore[misc]
+        again_ms = 5.0 if world.quiet else world.chance.choice([2, 20, 300, 2500])
+        world.after(again_ms, lambda: dead.start_again(boot))
+
+    def stepped(self, server: str) -> None:
+        """A server has taken an event; its effects are not carried out yet."""
+        self.promises.stepped(self.servers[server])
+
+    def committed(self, server: str) -> None:
+        """What a server has written is durable, or a copy is in place."""
+        self.promises.committed(self.servers[server])
+
+    def shown(self, server: str, action_id: int) -> None:
+        """A server shows the state at this action id."""
+        self.promises.shown(self.servers[server], action_id)
+
+    def turned_away(self) -> None:
+        """A server has told a caller that it is busy."""
+        self.told_busy += 1
+
+    def answered(self, server: str, attempt: Any, reply: Reply) -> None:
+        """An answer to this attempt of a client leaves a server."""
+        self.promises.answered(self.servers[server], attempt.asked.request, reply)
+        caller = self._callers[attempt.asked.client]
+        self.world.send(server, caller.name, reply, lambda: caller.answer(attempt, reply))
 
     def completed(self, asked: Asked) -> None:
         """A client was told something."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from bankrmi.errors import BankError, OperationFailed
+from bankrmi.errors import BankError, Busy, OperationFailed
 from bankrmi.replication.journal import Adopted
 from bankrmi.robustness.simulator.trace import Arrival
 from bankrmi.server.copy_fetching import Ask, Download, Fetches, downloading
@@ -82,11 +82,11 @@ class SimulatedCopies:
         place = self._place = _Place(self._process)
         source = self._process.simulation.servers[primary]
 
-        def over(reason: str) -> None:
+        def over(reason: str, busy: bool) -> None:
             self._links.pop(link, None)
             if self._fetches.is_newest(number) and reason:
                 self._place = None
-                self._fetches.failed(number, primary, reason)
+                self._fetches.failed(number, primary, reason, busy=busy)
 
         def fetched() -> None:
             verify_ms = self._process.simulation.work.verify_ms(place.length)
@@ -94,7 +94,7 @@ class SimulatedCopies:
 
         def verified() -> None:
             if self.fails():
-                over("it is damaged")
+                over("it is damaged", busy=False)
             else:
                 self._fetches.succeeded(number)
 
@@ -221,9 +221,9 @@ class _CopyLink:
         source: SimulatedServer,
         download: Download,
         on_fetched: Callable[[], None],
-        on_over: Callable[[str], None],
+        on_over: Callable[[str, bool], None],
     ) -> None:
-        """`on_over` is told once why there is no copy; nothing, if there is."""
+        """`on_over` is told once why there is no copy (nothing: there is one), and if the source was busy."""
         self.is_over = False
         self._process = process
         self._world = process.world
@@ -257,12 +257,12 @@ class _CopyLink:
         """Whether that process is at the other end."""
         return (self._source.name, self._boot) == (server, boot)
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str, *, busy: bool = False) -> None:
         """End it, and say why."""
         if not self.is_over:
             self.is_over = True
             self._download.close()
-            self._on_over(reason)
+            self._on_over(reason, busy)
 
     def _go_on(self, answer: object) -> None:
         """An answer came, at the joiner: ask on."""
@@ -282,7 +282,7 @@ class _CopyLink:
             self.close("")
             self._on_fetched()
         except (BankError, apsw.Error) as error:
-            self.close(str(error))
+            self.close(str(error), busy=isinstance(error, Busy))
         else:
             self._ask(ask)
 

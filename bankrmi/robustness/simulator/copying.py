@@ -14,7 +14,7 @@ from typing import Any
 
 import apsw
 
-from bankrmi.errors import BankError, OperationFailed
+from bankrmi.errors import BankError, Busy, OperationFailed
 from bankrmi.replication.journal import Adopted
 from bankrmi.robustness.simulator.cluster import JoinerCall, OtherCopies, OtherServer
 from bankrmi.robustness.simulator.own_process import OwnProcess
@@ -76,11 +76,11 @@ class SimulatedCopies:
         place = self._place = _Place(self._process)
         source = self._process.cluster.servers[primary]
 
-        def over(reason: str) -> None:
+        def over(reason: str, busy: bool) -> None:
             self._links.pop(link, None)
             if self._fetches.is_newest(number) and reason:
                 self._place = None
-                self._fetches.failed(number, primary, reason)
+                self._fetches.failed(number, primary, reason, busy=busy)
 
         def fetched() -> None:
             verify_ms = self._process.cluster.work.verify_ms(place.length)
@@ -88,7 +88,7 @@ class SimulatedCopies:
 
         def verified() -> None:
             if _fails(self._process):
-                over("it is damaged")
+                over("it is damaged", busy=False)
             else:
                 self._fetches.succeeded(number)
 
@@ -220,9 +220,9 @@ class _CopyLink:
         source: OtherServer,
         download: Download,
         on_fetched: Callable[[], None],
-        on_over: Callable[[str], None],
+        on_over: Callable[[str, bool], None],
     ) -> None:
-        """`on_over` is told once why there is no copy; nothing, if there is."""
+        """`on_over` is told once why there is no copy (nothing: there is one), and if the source was busy."""
         self.is_over = False
         self._process = process
         self._world = process.world
@@ -256,12 +256,12 @@ class _CopyLink:
         """Whether that process is at the other end."""
         return (self._source.name, self._boot) == (server, boot)
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str, *, busy: bool = False) -> None:
         """End it, and say why."""
         if not self.is_over:
             self.is_over = True
             self._download.close()
-            self._on_over(reason)
+            self._on_over(reason, busy)
 
     def _go_on(self, answer: object) -> None:
         """An answer came, at the joiner: ask on."""
@@ -281,7 +281,7 @@ class _CopyLink:
             self.close("")
             self._on_fetched()
         except (BankError, apsw.Error) as error:
-            self.close(str(error))
+            self.close(str(error), busy=isinstance(error, Busy))
         else:
             self._ask(ask)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, assert_never, cast, get_args
 
 from bankrmi.bank.accounts import form_of, packed_forms
 from bankrmi.bank.operations import Deposit, Operation, Withdraw, check_account, parse_request_id
@@ -24,12 +24,16 @@ __all__ = ["ACCOUNT_ID", "AccountObject"]
 
 ACCOUNT_ID = "bankrmi.account."
 
+Method = Literal["withdraw", "deposit", "balance", "submit", "outcome", "status"]
+Invoked = Method | Literal["__getattr__"]
+"""What the daemon lets through: a method that is exposed, or the reading of an attribute."""
+
 
 class AccountObject:
     """The remote object of clients (see `rmi.RemoteObject`)."""
 
     exposed = Exposed(
-        methods=frozenset({"balance", "withdraw", "deposit", "submit", "outcome", "status"}),
+        methods=frozenset(get_args(Method)),
         attributes=frozenset({"service"}),
     )
 
@@ -45,25 +49,35 @@ class AccountObject:
         self._status = status
         self._addresses = addresses
         self._at_most = operations_per_request
-        self._methods: dict[str, Callable[..., None]] = {
-            "withdraw": self._withdraw,
-            "deposit": self._deposit,
-            "balance": self._balance,
-            "submit": self._submit,
-            "outcome": self._outcome,
-            "status": self._tell_status,
-            "__getattr__": self._attribute,
-        }
 
     def invoke(self, call: Call) -> None:
         """Take a call; wrong arguments are refused in a sentence."""
-        method = self._methods[call.method]
+        method = self._method(cast("Invoked", call.method))
         try:
             method(call, *call.args, **call.kwargs)
         except TypeError as error:
             if is_of_the_call_itself(error) and not call.done:
                 raise InvalidRequest(f"{call.method} does not take these arguments") from error
             raise
+
+    def _method(self, name: Invoked) -> Callable[..., None]:
+        match name:
+            case "withdraw":
+                return self._withdraw
+            case "deposit":
+                return self._deposit
+            case "balance":
+                return self._balance
+            case "submit":
+                return self._submit
+            case "outcome":
+                return self._outcome
+            case "status":
+                return self._tell_status
+            case "__getattr__":
+                return self._attribute
+            case _:
+                assert_never(name)
 
     # -- what may be asked -----------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """How a joiner gets a copy: what it asks for, what it believes, and when it asks again.
 
 Rule 1: what a primary gives is written only as far as it has announced, and where there is room for it.
-Rule 2: a joiner that got none asks the same primary again after pauses that grow; another one at once.
+Rule 2: a joiner that got none asks the same primary again after pauses that grow; another one at once. A
+        primary that makes one for somebody else has failed at nothing: the pause stays as it is.
 Rule 3: of several that were begun only the newest counts: whoever leads by now is asked, and the one before
         may be silent for as long as it likes.
 Rule 4: no event loop, no file: `downloading` yields what to ask for, and is sent the answer; production and
@@ -109,12 +110,14 @@ class Fetches:
         self._complained.is_over()
         self._end(number, fetched=True)
 
-    def failed(self, number: int, primary: str, reason: str) -> None:
-        """There is none."""
+    def failed(self, number: int, primary: str, reason: str, *, busy: bool = False) -> None:
+        """There is none; `busy` if the primary gives one to another server first."""
         if self.is_newest(number):
             self._complained.say("no copy", source=primary, reason=reason)
-            self._not_before_ms = {primary: self._clock.now_ms() + 1000 * self._pause_s}
-            self._pause_s = min(max(2 * self._pause_s, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+            pause_s = FIRST_PAUSE_SECONDS if busy else self._pause_s
+            self._not_before_ms = {primary: self._clock.now_ms() + 1000 * pause_s}
+            if not busy:
+                self._pause_s = min(max(2 * pause_s, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
             self._end(number, fetched=False)
 
     def _end(self, number: int, *, fetched: bool) -> None:

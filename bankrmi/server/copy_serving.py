@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import apsw
 
-from bankrmi.errors import BankError, InvalidRequest, OperationFailed
+from bankrmi.errors import BankError, Busy, InvalidRequest, OperationFailed
 from bankrmi.server.ports import Clock
 from bankrmi.storage.disk_failure import DiskFailed
 
@@ -127,15 +127,18 @@ class CopyServer:
         self._complained = Complaint(clock, say)
 
     def begin(self, joiner: str, call: Joining) -> None:
-        """Answer (name, size in bytes) when a copy is made for this server."""
+        """Answer (name, size in bytes) when a copy is made for this server.
+
+        Raises Busy if one is being handed out, OperationFailed if none can be made.
+        """
         self._drop_if_unwanted()
         copy, now_ms = self._copy, self._clock.now_ms()
         if copy is not None and copy.joiner == joiner:
             if now_ms - copy.begun_ms < 1000 * ANEW_SECONDS:
-                raise OperationFailed("another copy was asked for a moment ago")
+                raise Busy("another copy was asked for a moment ago")
             self._drop("another copy was asked for in the place of this one")
         if self._copy is not None:
-            raise OperationFailed("another server is getting a copy")
+            raise Busy("another server is getting a copy")
         name = self._new_name()
         try:
             making = self._make(name)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import apsw
 import structlog
 
-from bankrmi.errors import BankError
+from bankrmi.errors import BankError, Busy
 from bankrmi.replication.events import Event
 from bankrmi.replication.journal import Adopted
 from bankrmi.rmi import Failure, RemoteError, handshake, open_link
@@ -130,19 +130,19 @@ class CopyFetcher:
     async def _fetch(self, primary: str, number: int, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await asyncio.wait([before])  # There is one file for all of them.
-        wrong = ""
+        wrong, busy = "", False
         try:
             size = await self._download(primary)
             if damage := await _verified(self._path):
                 wrong = f"it is damaged: {damage}"
         except (Failure, RemoteError, BankError, OSError) as error:
-            wrong = str(error) or type(error).__name__
+            wrong, busy = str(error) or type(error).__name__, isinstance(error, Busy)
         except Exception as error:  # Whatever it was, the rules have to hear that there is none.
             wrong = f"{type(error).__name__}: {error}"
         if wrong:
             if self._fetches.is_newest(number):
                 self._throw_away()
-            self._fetches.failed(number, primary, wrong)
+            self._fetches.failed(number, primary, wrong, busy=busy)
         else:
             log.info("copy fetched", source=primary, bytes=size)
             self._fetches.succeeded(number)

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
 
-from bankrmi.errors import InvalidRequest, OperationFailed
+from bankrmi.errors import Busy, InvalidRequest, OperationFailed
 from bankrmi.replication.events import CopyEnded, Event
 from bankrmi.replication.record import entries_of
 from bankrmi.server import copy_fetching, copy_serving, copying
 from bankrmi.server.clock import LoopClock
+from bankrmi.server.copy_fetching import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Fetches
 from bankrmi.server.copy_serving import CopyServer
 from bankrmi.server.copying import CopyFetcher, copy_server, remove_leftovers
 from bankrmi.storage import space
@@ -173,7 +175,7 @@ def test_a_copy_is_not_taken_from_who_is_reading_it(tmp_path: Path) -> None:
     async def work() -> None:
         server = copy_server(lambda: journal.database, tmp_path, LoopClock())
         _, name = await begun(server)
-        with pytest.raises(OperationFailed, match="another server is getting a copy"):
+        with pytest.raises(Busy, match="another server is getting a copy"):
             server.begin("s3", _Call())  # type: ignore[arg-type]
         assert server.read(name, 0)
         server.end(name)
@@ -192,7 +194,7 @@ def test_a_joiner_that_begins_anew_gets_another_copy_though_its_first_connection
     async def work() -> None:
         server = copy_server(lambda: journal.database, tmp_path, LoopClock())
         _, first = await begun(server)
-        with pytest.raises(OperationFailed, match="a moment ago"):
+        with pytest.raises(Busy, match="a moment ago"):
             server.begin("s2", _Call())  # type: ignore[arg-type]
         assert server.read(first, 0), "whoever asks without end gets nothing by it"
         monkeypatch.setattr(copy_serving, "ANEW_SECONDS", 0.0)
@@ -204,6 +206,43 @@ def test_a_joiner_that_begins_anew_gets_another_copy_though_its_first_connection
 
     asyncio.run(work())
     assert not list(tmp_path.glob("copy-*"))
+
+
+class _Clock:
+    """Stands still unless it is moved; what is for soon is done at once."""
+
+    def __init__(self) -> None:
+        self.ms = 0.0
+
+    def now_ms(self) -> float:
+        return self.ms
+
+    def soon(self, work: Callable[[], None]) -> None:
+        work()
+
+
+def test_a_joiner_does_not_stay_away_because_its_primary_gave_a_copy_to_another_one_first() -> None:
+    """It had failed before, and the next pause would have been 15 s, for nothing (seed 550000221)."""
+    clock, begun, taken = _Clock(), list[int](), list[Event]()
+    fetches = Fetches(clock, taken.append, lambda _, number: begun.append(number), lambda *_, **__: None)  # type: ignore[arg-type]
+    for _ in range(10):
+        fetches.fetch("s1")
+        fetches.failed(begun[-1], "s1", "the connection is lost")
+        clock.ms += 1000 * LONGEST_PAUSE_SECONDS
+    for _ in range(3):
+        fetches.fetch("s1")
+        fetches.failed(begun[-1], "s1", "another server is getting a copy", busy=True)
+        clock.ms += 1000 * FIRST_PAUSE_SECONDS - 1
+        count = len(begun)
+        fetches.fetch("s1")
+        assert len(begun) == count, "it asks without end"
+        clock.ms += 1
+    fetches.fetch("s1")
+    fetches.failed(begun[-1], "s1", "the connection is lost")
+    clock.ms += 1000 * LONGEST_PAUSE_SECONDS - 1
+    count = len(begun)
+    fetches.fetch("s1")
+    assert len(begun) == count, "what failed before was forgotten"
 
 
 def test_a_copy_that_nobody_wants_any_more_does_not_stay(

@@ -38,7 +38,7 @@ _SLOWEST_DISK_MS = 80
 
 
 class Nemesis:
-    """One run's misfortune."""
+    """Injects the faults of one run."""
 
     def __init__(self, bank: Bank, clients: Clients, faults: FaultLog, *, seed: int) -> None:
         self._bank = bank

@@ -1,4 +1,4 @@
-"""One call of a simulated caller, as its history keeps it."""
+"""What simulated callers ask: one call, as its history keeps it, and as it reaches a server."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import Any
 
 from bankrmi.errors import BankError
 from bankrmi.replication.effects import Reply
+from bankrmi.replication.events import OutcomeAsked, ReadArrived, RequestArrived
 
-__all__ = ["Asked"]
+__all__ = ["Asked", "Asking"]
+
+Asking = RequestArrived | OutcomeAsked | ReadArrived
+"""What a caller may want; its token is the attempt that wants it."""
 
 
 @dataclass(slots=True)

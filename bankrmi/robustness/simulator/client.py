@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bankrmi.client.attempts import Attempts
 from bankrmi.client.decisions import (
@@ -28,13 +28,10 @@ from bankrmi.errors import BankError, Behind, Busy, NotPrimary, Refused, Stale
 from bankrmi.replication.effects import Decided, IsBehind, IsBusy, IsStale, NotLeading, Read, Refusal, Reply
 from bankrmi.replication.events import OutcomeAsked, ReadArrived, RequestArrived
 from bankrmi.rmi import Peer
-from bankrmi.robustness.simulator.asked import Asked
-from bankrmi.robustness.simulator.desk import Asking
+from bankrmi.robustness.simulator.asked import Asked, Asking
+from bankrmi.robustness.simulator.cluster import Cluster
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.server.answering import Kept, busy, too_late
-
-if TYPE_CHECKING:
-    from bankrmi.robustness.simulator.simulation import Simulation
 
 __all__ = ["DEADLINE_MS", "OPERATIONS_AT_MOST", "Attempt", "SimulatedClient"]
 
@@ -64,8 +61,7 @@ class Attempt:
         """The server answers."""
         if isinstance(reply, IsBusy) or (isinstance(reply, NotLeading) and reply.undecided):
             self.is_refused = True
-        simulation = self.owner.simulation
-        simulation.answered(simulation.servers[self.server], self, reply)
+        self.owner.cluster.answered(self.server, self, reply)
 
     @property
     def client(self) -> str:
@@ -102,7 +98,7 @@ class Attempt:
     def tell(self, error: BankError) -> None:
         """The server answers with an error."""
         self.is_refused = isinstance(error, Busy)
-        world = self.owner.simulation.world
+        world = self.owner.cluster.world
         world.send(self.server, self.client, str(error), lambda: self.owner.failed(self, error))
 
 
@@ -110,7 +106,7 @@ class Attempt:
 class SimulatedClient:
     """One client; `calls` is its history."""
 
-    simulation: Simulation
+    cluster: Cluster
     name: str
     calls: list[Asked] = field(default_factory=list)
     preferred: Candidate | None = None
@@ -138,7 +134,7 @@ class SimulatedClient:
 
     def __post_init__(self) -> None:
         """Draw a temperament: writer or reader, hasty or slow, and how stuck to the server it knows."""
-        chance = self.simulation.world.chance
+        chance = self.cluster.world.chance
         self._reads = 0.95 if self.name == "c1" else chance.choice([0.1, 0.3, 0.3, 0.95])
         self._burst = chance.choice([1, 10, 30])
         self._rest_ms = chance.choice([50, 200, 1000] if self.mostly_reads else [300, 2000, 6000])
@@ -165,22 +161,22 @@ class SimulatedClient:
 
     def begin(self) -> None:
         """Make the next call, after a pause for thought; calls come in bursts, with a rest between them."""
-        chance = self.simulation.world.chance
+        chance = self.cluster.world.chance
         pause_ms: float = chance.choice((0, 2, 20))
         self._burst_left -= 1
-        if self._burst_left < 0 and not self.simulation.world.quiet:
+        if self._burst_left < 0 and not self.cluster.world.quiet:
             self._burst_left = chance.randint(1, self._burst)
             pause_ms = self._rest_ms
-        self.simulation.world.after(pause_ms * chance.random(), self._call)
+        self.cluster.world.after(pause_ms * chance.random(), self._call)
 
     def stir(self) -> None:
         """Break off the rest: something happens, and everybody wants to know."""
-        if self.is_idle and not self.simulation.world.quiet:
+        if self.is_idle and not self.cluster.world.quiet:
             self._burst_left = STIRRED_CALLS
-            self.simulation.world.after(20 * self.simulation.world.chance.random(), self._call)
+            self.cluster.world.after(20 * self.cluster.world.chance.random(), self._call)
 
     def _call(self) -> None:
-        world = self.simulation.world
+        world = self.cluster.world
         if not self.is_idle or (world.quiet and self.last_calls <= 0):
             return
         if world.quiet:
@@ -202,11 +198,11 @@ class SimulatedClient:
 
     def _drawn(self) -> Asked:
         """Draw a look-up, a question about an earlier request, the repetition of one, or a new one."""
-        world, chance = self.simulation.world, self.simulation.world.chance
+        world, chance = self.cluster.world, self.cluster.world.chance
         seen = self.seen[1] if self.seen is not None else 0
-        asked = Asked(self.name, world.now_ms, self.simulation.told, seen, None)
+        asked = Asked(self.name, world.now_ms, self.cluster.told, seen, None)
         if chance.random() < self._reads:
-            asked.query = self.simulation.workload.query(chance)
+            asked.query = self.cluster.workload.query(chance)
             return asked
         doubtful, kind = self._doubtful(), chance.random()
         if doubtful is not None and kind < self._repeats:
@@ -216,13 +212,13 @@ class SimulatedClient:
         else:
             asked.request = self._new_request()
             operations = chance.randint(2, OPERATIONS_AT_MOST) if chance.random() < self._batches else 1
-            asked.operations = [self.simulation.workload.operation(chance) for _ in range(operations)]
+            asked.operations = [self.cluster.workload.operation(chance) for _ in range(operations)]
         return asked
 
     def _doubtful(self) -> Asked | None:
         """A request without an answer: one of somebody's that is under way, or one that was given up."""
-        chance = self.simulation.world.chance
-        client = chance.choice(self.simulation.clients) if chance.random() < 0.5 else self
+        chance = self.cluster.world.chance
+        client = chance.choice(self.cluster.clients) if chance.random() < 0.5 else self
         recent = [call for call in client.calls[-20:] if call.operations and call.reply is None]
         return chance.choice(recent) if recent else None
 
@@ -242,20 +238,20 @@ class SimulatedClient:
 
     def _believed_to_lead(self) -> Candidate | None:
         """Whoever answered last; now and then whom the name server names, which may be late to know."""
-        world = self.simulation.world
+        world = self.cluster.world
         if not world.happens(self._fickle):
             return self.preferred
-        name = world.chance.choice(list(self.simulation.servers))
+        name = world.chance.choice(list(self.cluster.servers))
         return Candidate(name, name)
 
     def _candidates(self, asked: Asked) -> list[Candidate]:
         """All servers; or, like a proxy that was resolved once, the one that answered last and no other."""
-        if not asked.operations and self.preferred and self.simulation.world.happens(self._stuck):
+        if not asked.operations and self.preferred and self.cluster.world.happens(self._stuck):
             return [self.preferred]
-        return [Candidate(server, server) for server in self.simulation.servers]
+        return [Candidate(server, server) for server in self.cluster.servers]
 
     def _go_on(self) -> None:
-        world = self.simulation.world
+        world = self.cluster.world
         self._turns += 1
         while self._attempts is not None:
             match self._attempts.decide(int(world.now_ms)):
@@ -277,10 +273,10 @@ class SimulatedClient:
     def _go_on_after(self, wait_ms: int) -> None:
         """Unless there is news before."""
         turn = self._turns
-        self.simulation.world.after(wait_ms, lambda: self._go_on() if self._turns == turn else None)
+        self.cluster.world.after(wait_ms, lambda: self._go_on() if self._turns == turn else None)
 
     def _connect(self, number: int, name: str) -> None:
-        world, server = self.simulation.world, self.simulation.servers[name]
+        world, server = self.cluster.world, self.cluster.servers[name]
         assert self._asked is not None
         attempt = self._open[number] = Attempt(self, self._asked, number, name, server.boot)
         there = (name, server.boot)
@@ -296,7 +292,7 @@ class SimulatedClient:
 
     def _await_greeting(self, attempt: Attempt) -> None:
         """A process that is paused greets when it goes on."""
-        world, server = self.simulation.world, self.simulation.servers[attempt.server]
+        world, server = self.cluster.world, self.cluster.servers[attempt.server]
         if self._open.get(attempt.number) is not attempt or server.boot != attempt.boot or not server.alive:
             return  # That it died is told by `connection_lost`.
         if server.greets(self.name):
@@ -305,8 +301,8 @@ class SimulatedClient:
             world.after(_GREETING_LOOK_MS, lambda: self._await_greeting(attempt))
 
     def _send(self, number: int, *, enquires: bool) -> None:
-        world, attempt = self.simulation.world, self._open[number]
-        server = self.simulation.servers[attempt.server]
+        world, attempt = self.cluster.world, self._open[number]
+        server = self.cluster.servers[attempt.server]
         attempt.is_asked, attempt.enquires = True, enquires
         if enquires:
             self._ask_back(attempt, "who leads?", lambda: Answered({"role": self._role(attempt)}))
@@ -319,7 +315,7 @@ class SimulatedClient:
 
     def _ask_back(self, attempt: Attempt, what: str, answer: Callable[[], News]) -> None:
         """Ask something that the server's shell answers: what it is, there and then."""
-        world, server = self.simulation.world, self.simulation.servers[attempt.server]
+        world, server = self.cluster.world, self.cluster.servers[attempt.server]
 
         def arrived() -> None:
             news = answer()
@@ -328,7 +324,7 @@ class SimulatedClient:
         world.send(self.name, server.name, what, lambda: server.when_free(attempt.boot, arrived))
 
     def _role(self, attempt: Attempt) -> str:
-        replica = self.simulation.servers[attempt.server].replica
+        replica = self.cluster.servers[attempt.server].replica
         return replica.role.value if replica is not None else ""
 
     def _event(self, asked: Asked, attempt: Attempt) -> Asking:
@@ -377,11 +373,11 @@ class SimulatedClient:
             self._connected.add((attempt.server, attempt.boot))
         if not isinstance(news, (Greeted, Heard)):
             self._close(attempt.number)
-        self._attempts.observe(attempt.number, news, int(self.simulation.world.now_ms))
+        self._attempts.observe(attempt.number, news, int(self.cluster.world.now_ms))
         self._go_on()
 
     def _drop(self, attempt: Attempt) -> None:
-        if self.simulation.load is not None and attempt.is_asked and not attempt.enquires:
+        if self.cluster.under_load and attempt.is_asked and not attempt.enquires:
             waits = f"{self.name} drops the connection to {attempt.server} that it waits on"
             raise Failure("liveness", f"nothing was wrong, and {waits}")
         self._close(attempt.number)
@@ -398,7 +394,7 @@ class SimulatedClient:
         self.preferred = attempts.preferred
         if attempts.all_are_behind:
             self.seen = None
-        asked.completed_ms = self.simulation.world.now_ms
+        asked.completed_ms = self.cluster.world.now_ms
         asked.reply, asked.error = value, error
         if isinstance(value, Decided):
             self._saw(value.history, value.record.action_id)
@@ -407,7 +403,7 @@ class SimulatedClient:
         if error is not None and asked.operations and not self._stubborn:
             self._session += 1  # What is in doubt stays settleable: nothing newer overtakes it.
             self._sequence = 0
-        self.simulation.completed(asked)
+        self.cluster.completed(asked)
         self.begin()
 
     def _saw(self, history: str, action_id: int) -> None:

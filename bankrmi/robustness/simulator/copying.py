@@ -10,21 +10,19 @@ Rule 2: whatever can fail half way fails now and then: no room on either disk, a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import apsw
 
-from bankrmi.errors import BankError, OperationFailed
+from bankrmi.errors import BankError, Busy, OperationFailed
 from bankrmi.replication.journal import Adopted
+from bankrmi.robustness.simulator.cluster import JoinerCall, OtherCopies, OtherServer
+from bankrmi.robustness.simulator.own_process import OwnProcess
 from bankrmi.robustness.simulator.trace import Arrival
 from bankrmi.server.copy_fetching import Ask, Download, Fetches, downloading
 from bankrmi.server.copy_serving import SECONDS, CopyServer
 from bankrmi.storage.database import DiskFailed, open_in_memory
 from bankrmi.storage.journal import SqliteJournal
-
-if TYPE_CHECKING:
-    from bankrmi.robustness.simulator.process import SimulatedProcess
-    from bankrmi.robustness.simulator.server import SimulatedServer
 
 __all__ = ["SimulatedCopies"]
 
@@ -38,7 +36,7 @@ REFUSED_MS = 0.1
 class SimulatedCopies:
     """The copies that one process makes for others, and those that it gets (see `ports.Copies`)."""
 
-    def __init__(self, process: SimulatedProcess) -> None:
+    def __init__(self, process: OwnProcess) -> None:
         self._process = process
         self._world = process.world
         self._links: dict[_CopyLink, None] = {}  # In order: a seed is one history.
@@ -52,10 +50,6 @@ class SimulatedCopies:
     def _say(self, what: str, **details: object) -> None:
         self._world.note(self._process.name, what, details)
 
-    def fails(self) -> bool:
-        """Whether what can fail fails now."""
-        return self._world.happens(self._process.simulation.copies_fail)
-
     # -- as the source ---------------------------------------------------------------------------
 
     def _made(self, _name: str) -> _Making:
@@ -63,7 +57,7 @@ class SimulatedCopies:
             raise OperationFailed("it is empty")
         return _Making(self._process)
 
-    def asked(self, ask: Ask, call: _Call) -> None:
+    def asked(self, ask: Ask, call: JoinerCall) -> None:
         """Another process asks for something of a copy."""
         try:
             self.server.call(call.joiner[0], ask.method, ask.args, call)
@@ -80,21 +74,21 @@ class SimulatedCopies:
 
     def _begin(self, primary: str, number: int) -> None:
         place = self._place = _Place(self._process)
-        source = self._process.simulation.servers[primary]
+        source = self._process.cluster.servers[primary]
 
-        def over(reason: str) -> None:
+        def over(reason: str, busy: bool) -> None:
             self._links.pop(link, None)
             if self._fetches.is_newest(number) and reason:
                 self._place = None
-                self._fetches.failed(number, primary, reason)
+                self._fetches.failed(number, primary, reason, busy=busy)
 
         def fetched() -> None:
-            verify_ms = self._process.simulation.work.verify_ms(place.length)
+            verify_ms = self._process.cluster.work.verify_ms(place.length)
             self._process.after(verify_ms, verified)
 
         def verified() -> None:
-            if self.fails():
-                over("it is damaged")
+            if _fails(self._process):
+                over("it is damaged", busy=False)
             else:
                 self._fetches.succeeded(number)
 
@@ -124,7 +118,7 @@ class SimulatedCopies:
         copy = process.server.journal_on(database)
         copy.make_own(self._world.new_id(), adopted)
         copy.commit()
-        process.loop.spend(process.simulation.work.install_ms(place.length))
+        process.loop.spend(process.cluster.work.install_ms(place.length))
         broken = self._world.happens(self._world.faults.io_error)
         if broken and self._world.chance.random() < 0.5:
             raise DiskFailed("the disk refused to put a copy in place")
@@ -134,10 +128,15 @@ class SimulatedCopies:
         return copy
 
 
+def _fails(process: OwnProcess) -> bool:
+    """Whether what can fail about a copy fails now."""
+    return process.world.happens(process.cluster.copies_fail)
+
+
 class _Making:
     """A copy that is being made; it is what the database is when its last page was copied."""
 
-    def __init__(self, process: SimulatedProcess) -> None:
+    def __init__(self, process: OwnProcess) -> None:
         self._process = process
         self._source = process.server.journal.database
         self._left = int(self._source.pragma("page_count"))
@@ -145,11 +144,11 @@ class _Making:
 
     def step(self) -> bool:
         """Copy some pages, which keeps the process busy; others may have taken the room meanwhile."""
-        if self._process.server.disk.full or self._process.copies.fails():
+        if self._process.server.disk.full or _fails(self._process):
             raise OperationFailed("no room for a copy")
         pages = min(PAGES_AT_ONCE, self._left)
         self._left -= pages
-        self._process.loop.spend(self._process.simulation.work.pages_ms(pages))
+        self._process.loop.spend(self._process.cluster.work.pages_ms(pages))
         if not self._left:
             assert not self._process.server.uncommitted
             self._content = self._source.serialize("main")
@@ -164,7 +163,7 @@ class _Making:
 
     def read(self, offset: int, at_most: int) -> bytes:
         chunk = self._content[offset : offset + at_most]
-        self._process.loop.spend(self._process.simulation.work.chunk_ms(len(chunk)))
+        self._process.loop.spend(self._process.cluster.work.chunk_ms(len(chunk)))
         return chunk
 
     def remove(self) -> None:
@@ -174,17 +173,17 @@ class _Making:
 class _Place:
     """Where a copy is put while it comes (see `copy_fetching.Place`)."""
 
-    def __init__(self, process: SimulatedProcess) -> None:
+    def __init__(self, process: OwnProcess) -> None:
         self._process = process
         self.content = bytearray()
 
     def begin(self, size: int) -> None:
         self.content.clear()
-        if self._process.server.disk.full or self._process.copies.fails():
+        if self._process.server.disk.full or _fails(self._process):
             raise OperationFailed(f"no room for {size} bytes")
 
     def write(self, chunk: bytes) -> None:
-        self._process.loop.spend(self._process.simulation.work.chunk_ms(len(chunk)))
+        self._process.loop.spend(self._process.cluster.work.chunk_ms(len(chunk)))
         self.content += chunk
 
     @property
@@ -195,7 +194,7 @@ class _Place:
 class _Call:
     """What a source knows of a question, and of who asked."""
 
-    def __init__(self, link: _CopyLink, source: SimulatedCopies, answered: Callable[[object], None]) -> None:
+    def __init__(self, link: _CopyLink, source: OtherCopies, answered: Callable[[object], None]) -> None:
         self.joiner: tuple[str, int] = link.joiner
         self._link = link
         self._source = source
@@ -217,13 +216,13 @@ class _CopyLink:
 
     def __init__(
         self,
-        process: SimulatedProcess,
-        source: SimulatedServer,
+        process: OwnProcess,
+        source: OtherServer,
         download: Download,
         on_fetched: Callable[[], None],
-        on_over: Callable[[str], None],
+        on_over: Callable[[str, bool], None],
     ) -> None:
-        """`on_over` is told once why there is no copy; nothing, if there is."""
+        """`on_over` is told once why there is no copy (nothing: there is one), and if the source was busy."""
         self.is_over = False
         self._process = process
         self._world = process.world
@@ -257,12 +256,12 @@ class _CopyLink:
         """Whether that process is at the other end."""
         return (self._source.name, self._boot) == (server, boot)
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str, *, busy: bool = False) -> None:
         """End it, and say why."""
         if not self.is_over:
             self.is_over = True
             self._download.close()
-            self._on_over(reason)
+            self._on_over(reason, busy)
 
     def _go_on(self, answer: object) -> None:
         """An answer came, at the joiner: ask on."""
@@ -271,7 +270,7 @@ class _CopyLink:
     def _ask_on(self, answer: object) -> None:
         if self.is_over:
             return
-        if self._process.copies.fails():
+        if _fails(self._process):
             self.close("the connection is reset")
             return
         try:
@@ -282,7 +281,7 @@ class _CopyLink:
             self.close("")
             self._on_fetched()
         except (BankError, apsw.Error) as error:
-            self.close(str(error))
+            self.close(str(error), busy=isinstance(error, Busy))
         else:
             self._ask(ask)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from bankrmi.robustness.simulator.simulation import Simulation
+from bankrmi.robustness.simulator.cluster import Cluster
 
 __all__ = ["Strangers"]
 
@@ -30,9 +29,9 @@ class Target(Protocol):
 class Strangers:
     """So many connections of strangers to each server and to the witness, until they leave."""
 
-    def __init__(self, simulation: Simulation, connections: int) -> None:
-        self._simulation = simulation
-        self._world = simulation.world
+    def __init__(self, cluster: Cluster, connections: int) -> None:
+        self._cluster = cluster
+        self._world = cluster.world
         self._connections = connections
         self._here = False
 
@@ -40,7 +39,7 @@ class Strangers:
         """Begin."""
         self._here = True
         self._world.note("", "strangers come, to each server and to the witness", self._connections)
-        targets: list[Target] = [*self._simulation.servers.values(), self._simulation.witness]
+        targets: list[Target] = [*self._cluster.servers.values(), self._cluster.witness]
         for target in targets:
             for number in range(self._connections):
                 self._send(target, f"stranger{number}")

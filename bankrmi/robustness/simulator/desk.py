@@ -6,55 +6,50 @@ Rule: it is reckoned here once more that no request waits twice, that the budget
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from typing import Any, Protocol
 
-from bankrmi.errors import Busy, InvalidRequest
+from bankrmi.errors import BankError, Busy, InvalidRequest
 from bankrmi.replication.effects import IsBusy, Reply
 from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, ReadArrived, RequestArrived
+from bankrmi.robustness.simulator.asked import Asking
 from bankrmi.robustness.simulator.failure import Failure
-from bankrmi.server.admission import LOOK_MS, Admission
-from bankrmi.server.rates import BURST, EntryRates, Rate
+from bankrmi.robustness.simulator.own_process import OwnProcess
+from bankrmi.server.admission import LOOK_MS, Admission, Visitor
+from bankrmi.server.rates import EntryRates
 from bankrmi.server.waiting import SLOW_SHARE, Waiting, WaitingRoom, cost_of
 
-if TYPE_CHECKING:
-    from collections.abc import Hashable
-
-    from bankrmi.robustness.simulator.client import Attempt
-    from bankrmi.robustness.simulator.process import SimulatedProcess
-
-__all__ = ["TIMEOUT_MS", "Asking", "Bounds", "Desk"]
+__all__ = ["TIMEOUT_MS", "Desk"]
 
 LOOK_EVERY_MS = LOOK_MS + 10.0
 """The first tick after it."""
 
 TIMEOUT_MS = 4000.0
 
-Asking = RequestArrived | OutcomeAsked | ReadArrived
-"""What a caller may want; its token is the attempt that wants it."""
 
+class Asker(Visitor, Protocol):
+    """What one call is known by, of a client of ours or of a stock proxy."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """What may wait at each server of a world, and how fast a caller may add entries."""
+    @property
+    def is_refused(self) -> bool:
+        """Whether it was turned away: a connection does not deliver it once more."""
 
-    waiting_bytes: int
-    rate: Rate
-    full_batch: int
-
-    def at_most(self, per_second: int, passed_ms: float) -> float:
-        """Return how many entries one of ours may have added after so long; for each caller, or address."""
-        return max(BURST * self.full_batch, BURST * per_second) + per_second * passed_ms / 1000
+    def tell(self, error: BankError) -> None:
+        """Answer with an error."""
 
 
 class Desk:
     """All that waits in one process."""
 
-    def __init__(self, process: SimulatedProcess, bounds: Bounds) -> None:
+    def __init__(self, process: OwnProcess, give: Callable[[Event], None]) -> None:
+        """`give` hands an event to the rules."""
         self._process = process
+        self._give = give
+        self._cluster = process.cluster
         self._world = process.world
-        self._weight = max(1, process.simulation.work.weight)
-        self._bounds = bounds
+        self._weight = max(1, self._cluster.work.weight)
+        self._bounds = bounds = self._cluster.bounds
         self._admission = Admission(
             self._take,
             now_ms=lambda: self._world.now_ms,
@@ -77,20 +72,21 @@ class Desk:
 
     def ask(self, event: Asking) -> None:
         """Let a caller in, or have him join who waits for the same, or tell him that it is too much."""
-        attempt: Attempt = event.token
-        if attempt.is_refused:
+        asker: Asker = event.token
+        if asker.is_refused:
             return
         try:
             match event:
                 case RequestArrived(request=request, operations=operations, count=count, seen=seen):
-                    self._admission.request(attempt, request, lambda: operations, count * self._weight, seen)
+                    self._admission.request(asker, request, lambda: operations, count * self._weight, seen)
                 case OutcomeAsked(request=request, seen=seen):
-                    self._admission.outcome(attempt, request, seen)
+                    self._admission.outcome(asker, request, seen)
                 case ReadArrived(query=query, seen=seen):
-                    self._admission.read(attempt, query, seen)
+                    self._admission.read(asker, query, seen)
         except (Busy, InvalidRequest) as error:
-            self._process.simulation.told_busy += isinstance(error, Busy)
-            attempt.tell(error)
+            if isinstance(error, Busy):
+                self._cluster.turned_away()
+            asker.tell(error)
 
     # -- on the way to the rules, and back -------------------------------------------------------
 
@@ -108,13 +104,13 @@ class Desk:
             case CallersGone(tokens=gone):
                 for waiting in gone:
                     self._inside.pop(waiting, None)  # What was to be looked up was not in yet.
-        self._process.carrier.take(event)
+        self._give(event)
 
     def answer(self, token: Any, reply: Reply) -> None:
         """An answer of the rules, for whoever waits under this token."""
         self._inside.pop(token, None)
         if isinstance(reply, IsBusy):
-            self._process.simulation.told_busy += 1  # It was in, and is turned away.
+            self._cluster.turned_away()  # It was in, and is turned away.
         token.reply(reply)
 
     # -- reckoned once more ----------------------------------------------------------------------

@@ -6,13 +6,9 @@ Rule 2: of a commit that failed with an I/O error nobody can say whether it is d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from bankrmi.robustness.simulator.world import World
 from bankrmi.storage.database import DiskFailed
-
-if TYPE_CHECKING:
-    from bankrmi.robustness.simulator.world import World
-    from bankrmi.storage.journal import SqliteJournal
+from bankrmi.storage.journal import SqliteJournal
 
 __all__ = ["Disk"]
 

@@ -9,21 +9,16 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bankrmi.bank.accounts import Accounts
 from bankrmi.errors import BankError, NotPrimary
 from bankrmi.replication.record import CANCELLED, entries_of
 from bankrmi.rmi.turn import Line
+from bankrmi.robustness.simulator.cluster import Cluster, OtherProcess, OtherServer
 from bankrmi.robustness.simulator.failure import Failure
 
-if TYPE_CHECKING:
-    from bankrmi.robustness.simulator.process import SimulatedProcess
-    from bankrmi.robustness.simulator.server import SimulatedServer
-    from bankrmi.robustness.simulator.simulation import Simulation
-    from bankrmi.robustness.simulator.world import World
-
-__all__ = ["Exporter", "accounts_of"]
+__all__ = ["Exporter"]
 
 PAUSES_MS = (None, None, 200, 2000)
 """The longest time between two exports; None: there are none in this world."""
@@ -32,18 +27,11 @@ PATIENCE_MS = 6000.0
 """Longer than the server has; after it, nobody is there any more."""
 
 
-def accounts_of(process: SimulatedProcess) -> Accounts:
-    """Return the accounts of what this process holds now."""
-    machine = process.server.journal.machine
-    assert isinstance(machine, Accounts)
-    return machine
-
-
 @dataclass(slots=True, eq=False)
 class _Export:
     """One export, as the operator sees it."""
 
-    server: SimulatedServer
+    server: OtherServer
     boot: int
     leading: bool
     floor: int
@@ -77,12 +65,12 @@ class Exporter:
 
     name = "operator"
 
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation: Simulation = simulation
-        self._world: World = simulation.world
-        self._chance = random.Random(f"exports of seed {simulation.world.seed}")
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._world = cluster.world
+        self._chance = random.Random(f"exports of seed {cluster.world.seed}")
         self._pause_ms = self._chance.choice(PAUSES_MS)
-        self._model = simulation.workload.model()
+        self._model = cluster.workload.model()
         self._reckoned_to = 0  # What the entries up to here come to is in the model.
         self.done = 0
         """How many were read to their end."""
@@ -91,14 +79,14 @@ class Exporter:
 
     def begin(self) -> None:
         """Export again and again, until it is quiet."""
-        if self._pause_ms is not None and isinstance(self._simulation.workload.machine(), Accounts):
+        if self._pause_ms is not None and isinstance(self._cluster.workload.machine(), Accounts):
             self._world.after(self._pause_ms * self._chance.random(), self._export)
 
     def _export(self) -> None:
         if self._world.quiet:
             return
-        server = self._simulation.servers[self._chance.choice(sorted(self._simulation.servers))]
-        export = _Export(server, server.boot, self._chance.random() < 0.5, self._simulation.told)
+        server = self._cluster.servers[self._chance.choice(sorted(self._cluster.servers))]
+        export = _Export(server, server.boot, self._chance.random() < 0.5, self._cluster.told)
         self._world.after(PATIENCE_MS, lambda: self._end(export))
         self._ask(export, None)
 
@@ -111,7 +99,7 @@ class Exporter:
         server = export.server
         call = _Call(self, export, page, export.leading)
 
-        def ask(process: SimulatedProcess) -> None:
+        def ask(process: OtherProcess) -> None:
             if call.asked:
                 return  # A connection does not deliver it once more.
             call.asked = True
@@ -123,7 +111,7 @@ class Exporter:
         def arrive() -> None:
             process = server.process
             if process is not None and server.boot == export.boot and not export.over:
-                cost_ms = self._simulation.work.page_of_accounts_ms()
+                cost_ms = self._cluster.work.page_of_accounts_ms()
                 process.called(self.name, Line.OURS, cost_ms, lambda: ask(process))
 
         what = "export all accounts" if page is None else "the next accounts?"
@@ -139,13 +127,13 @@ class Exporter:
         self._world.send(export.server.name, self.name, what, lambda: self._arrived(export, page))
 
     def _first_leaves(self, export: _Export, action_id: int) -> None:
-        self._simulation.promises.shown(export.server, action_id)
-        if export.leading and action_id < export.floor and not self._simulation.clocks_apart:
+        self._cluster.shown(export.server.name, action_id)
+        if export.leading and action_id < export.floor and not self._cluster.clocks_apart:
             raise Failure(
                 "safety", f"an export stands at {action_id}; {export.floor} was acknowledged before"
             )
         if action_id < self._reckoned_to:
-            self._model, self._reckoned_to = self._simulation.workload.model(), 0
+            self._model, self._reckoned_to = self._cluster.workload.model(), 0
         records = export.server.journal.records(self._reckoned_to, action_id - self._reckoned_to)
         for entry in entries_of(records):
             if entry.action_id <= action_id and entry.status != CANCELLED:

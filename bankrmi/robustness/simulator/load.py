@@ -13,23 +13,20 @@ Rule 3: when the load is over, all is well soon.
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
 
 from bankrmi.errors import Busy, Unreached, Unsettled
 from bankrmi.replication.settings import Settings
+from bankrmi.replication.view import View
 from bankrmi.robustness.in_words import view_in_words
+from bankrmi.robustness.simulator.bounds import AdmissionBounds
 from bankrmi.robustness.simulator.client import DEADLINE_MS, OPERATIONS_AT_MOST
 from bankrmi.robustness.simulator.crowd import Strangers
-from bankrmi.robustness.simulator.desk import Bounds
 from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.whole_cluster import WholeCluster
 from bankrmi.robustness.simulator.work import ONE_ENTRY_BYTES, Work, longest_request_ms
 from bankrmi.robustness.simulator.world import FARTHEST_MS
 from bankrmi.server.rates import Rate
 from bankrmi.server.waiting import cost_of
-
-if TYPE_CHECKING:
-    from bankrmi.replication.view import View
-    from bankrmi.robustness.simulator.simulation import Simulation
 
 __all__ = ["Load"]
 
@@ -54,17 +51,17 @@ SLOW_DISK_MS = (0, 0, 20, 60)
 class Load:
     """The load of one simulation."""
 
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
-        self._world = simulation.world
-        self._chance = random.Random(f"load of seed {simulation.world.seed}")
+    def __init__(self, cluster: WholeCluster) -> None:
+        self._cluster = cluster
+        self._world = cluster.world
+        self._chance = random.Random(f"load of seed {cluster.world.seed}")
         self._far_over_capacity = self._chance.random() < 0.15
         self._over_capacity = self._far_over_capacity or self._chance.random() < 0.2
         self._restarts = self._chance.random() < 0.4
         self.clients = 0
         self._views: list[View] = []
 
-    def drawn(self, settings: Settings) -> tuple[Work, Bounds]:
+    def drawn(self, settings: Settings) -> tuple[Work, AdmissionBounds]:
         """Draw what an operation stands for, how many clients there are, and how much may wait."""
         shortest_ms = min(settings.checkpoint_timeout_ms, settings.silence_ms)
         longest_ms = min(self._chance.choice(LONGEST_REQUEST_MS), 0.3 * shortest_ms)
@@ -83,18 +80,18 @@ class Load:
         self._restarts &= settings.catch_up_operations * work.weight >= QUICK_CATCHING_UP
         full_batch = OPERATIONS_AT_MOST * work.weight
         waiting_bytes = (at_once + 1) * cost_of(full_batch)
-        return work, Bounds(waiting_bytes=waiting_bytes, rate=WITHOUT_LIMIT, full_batch=full_batch)
+        return work, AdmissionBounds(waiting_bytes=waiting_bytes, rate=WITHOUT_LIMIT, full_batch=full_batch)
 
     def run(self) -> None:
         """Let the bank settle, load it, and let go; raises Failure."""
-        world, simulation = self._world, self._simulation
+        world, cluster = self._world, self._cluster
         world.run_until(world.now_ms + SETTLED_WITHIN_MS, stop=self._is_settled)
         if not self._is_settled():
             raise Failure("liveness", "the bank did not settle before there was any load")
-        view = simulation.witness.view
+        view = cluster.witness.view
         assert view is not None
         self._views = [view]
-        before = {client.name: len(client.calls) for client in simulation.clients}
+        before = {client.name: len(client.calls) for client in cluster.clients}
         self._begin(view)
         world.run_until(world.now_ms + LASTS_MS)
         world.run_until(world.now_ms + IN_SYNC_WITHIN_MS, stop=self._is_settled)
@@ -103,7 +100,7 @@ class Load:
         self._end()
         world.run_until(world.now_ms + WELL_WITHIN_MS, stop=self._all_are_idle)
         self._check_views()
-        if self._far_over_capacity and not self._simulation.told_busy:
+        if self._far_over_capacity and not self._cluster.told_busy:
             raise Failure("liveness", "far over the capacity nobody is told that a server is busy")
         if not self._all_are_idle():
             raise Failure("liveness", f"{WELL_WITHIN_MS:.0f} ms after the load not every call has ended")
@@ -112,12 +109,12 @@ class Load:
 
     def view_changed(self) -> None:
         """The witness holds another view."""
-        view = self._simulation.witness.view
+        view = self._cluster.witness.view
         if view is not None:
             self._views.append(view)
 
     def _is_settled(self) -> bool:
-        view, servers = self._simulation.witness.view, self._simulation.servers
+        view, servers = self._cluster.witness.view, self._cluster.servers
         if view is None or view.in_sync != set(servers):
             return False
         primary = servers[view.primary].replica
@@ -126,18 +123,18 @@ class Load:
     def _begin(self, view: View) -> None:
         world, chance = self._world, self._chance
         world.note("", "the load begins", f"{self.clients} clients")
-        for client in self._simulation.clients:
+        for client in self._cluster.clients:
             client.press(chance, batches_only=self._far_over_capacity)
             client.begin()
-        self._strangers = Strangers(self._simulation, chance.choice((0, 0, 4, 16)))
+        self._strangers = Strangers(self._cluster, chance.choice((0, 0, 4, 16)))
         self._strangers.come()
-        self._simulation.exporter.begin()
-        server = self._simulation.servers[chance.choice(sorted(self._simulation.servers))]
+        self._cluster.exporter.begin()
+        server = self._cluster.servers[chance.choice(sorted(self._cluster.servers))]
         shortest_ms = min(server.settings.checkpoint_timeout_ms, server.settings.silence_ms)
         server.disk.slow_ms = min(chance.choice(SLOW_DISK_MS), 0.2 * shortest_ms)
         world.after(chance.uniform(500, 4000), server.disk.recover)
         if self._restarts:
-            standby = self._simulation.servers[chance.choice(sorted(view.in_sync - {view.primary}))]
+            standby = self._cluster.servers[chance.choice(sorted(view.in_sync - {view.primary}))]
             wipe = chance.random() < 0.5
             world.after(chance.uniform(500, 3000), lambda: standby.crash(wipe=wipe))
 
@@ -147,7 +144,7 @@ class Load:
         self._strangers.leave()
 
     def _all_are_idle(self) -> bool:
-        return all(client.is_idle for client in self._simulation.clients)
+        return all(client.is_idle for client in self._cluster.clients)
 
     def _check_views(self) -> None:
         """The same server leads all the time; who was started again left, and came back, and that is all."""
@@ -160,7 +157,7 @@ class Load:
 
     def _check_all_is_well(self) -> None:
         """Whoever asks now is served at once."""
-        clients = self._simulation.clients[:LAST_CLIENTS]
+        clients = self._cluster.clients[:LAST_CLIENTS]
         for client in clients:
             client.last_calls = 1
             client.begin()
@@ -176,14 +173,14 @@ class Load:
                 )
 
     def _check_calls(self, before: dict[str, int]) -> None:
-        for client in self._simulation.clients:
+        for client in self._cluster.clients:
             for call in client.calls[before[client.name] :]:
                 error = call.error
                 if isinstance(error, Busy) and not self._over_capacity:
                     raise Failure("liveness", f"within the capacity {client.name} is told: {error}")
                 if isinstance(error, (Unsettled, Unreached)):
                     raise Failure("liveness", f"nothing was wrong, and {client.name} is told: {error}")
-        errors = self._simulation.exporter.errors
+        errors = self._cluster.exporter.errors
         if errors and not (
             self._over_capacity or self._restarts
         ):  # Who was started again may hold nothing yet.

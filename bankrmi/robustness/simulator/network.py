@@ -10,17 +10,15 @@ Rule 3: whoever stands still accepts connections (its kernel does), and greets n
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bankrmi.replication.effects import Refusal, Reply
 from bankrmi.replication.events import MessageArrived, PeerAnswer
 from bankrmi.replication.messages import Message
+from bankrmi.robustness.simulator.cluster import OtherServer
 from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.own_process import OwnProcess
 from bankrmi.server.peer_links import Found, Greeting
-
-if TYPE_CHECKING:
-    from bankrmi.robustness.simulator.process import SimulatedProcess
-    from bankrmi.robustness.simulator.server import SimulatedServer
 
 __all__ = ["SimulatedNetwork"]
 
@@ -34,7 +32,7 @@ LATE_PROBES_MS = (40, 200, 1500)
 class SimulatedNetwork:
     """What one process reaches of the others (see `peer_links.Network`)."""
 
-    def __init__(self, process: SimulatedProcess) -> None:
+    def __init__(self, process: OwnProcess) -> None:
         self._process = process
         self._links: dict[str, _SimulatedLink] = {}
 
@@ -56,7 +54,7 @@ class SimulatedNetwork:
     def look(self, server: str, on_found: Callable[[Found], None]) -> None:
         """See whether a process lives there; what was seen may be told late."""
         process, world = self._process, self._process.world
-        other = process.simulation.servers[server]
+        other = process.cluster.servers[server]
         found: Found = not other.alive and not world.are_apart(process.name, server)
         if other.greets(process.name):
             found = Greeting(server, other.start_id)
@@ -77,7 +75,7 @@ class _SimulatedLink:
 
     def __init__(
         self,
-        process: SimulatedProcess,
+        process: OwnProcess,
         to: str,
         on_up: Callable[[Greeting], None],
         on_lost: Callable[[], None],
@@ -86,7 +84,7 @@ class _SimulatedLink:
         self.boot = 0  # Of the process that it leads to.
         self._process = process
         self._world = process.world
-        self._other = process.simulation.servers[to]
+        self._other = process.cluster.servers[to]
         self._on_up = on_up
         self._on_lost = on_lost
         self._over = False
@@ -143,9 +141,7 @@ class _ServerToken:
 
     __slots__ = ("_asked", "_asking", "_on_answer")
 
-    def __init__(
-        self, asking: SimulatedProcess, asked: SimulatedServer, on_answer: Callable[[Any], None]
-    ) -> None:
+    def __init__(self, asking: OwnProcess, asked: OtherServer, on_answer: Callable[[Any], None]) -> None:
         self._asking = asking
         self._asked = asked
         self._on_answer = on_answer
@@ -161,4 +157,4 @@ class _ServerToken:
 
         world.send(self._asked.name, self._asking.name, reply, arrive)
         if world.happens(world.faults.late_answer):
-            self._asking.simulation.misfortune.delay_until_the_view_changes(arrive)
+            self._asking.cluster.delay_until_the_view_changes(arrive)

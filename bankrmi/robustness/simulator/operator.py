@@ -7,16 +7,12 @@ Rule 2: the operator gives up only servers that cannot hold more than the others
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bankrmi.coordination.restore import Holding, NoSafeView, decide
+from bankrmi.replication.effects import Reply
 from bankrmi.replication.events import Event, MessageArrived
 from bankrmi.replication.messages import Holdings, HoldStill
-
-if TYPE_CHECKING:
-    from bankrmi.replication.effects import Reply
-    from bankrmi.robustness.simulator.server import SimulatedServer
-    from bankrmi.robustness.simulator.simulation import Simulation
+from bankrmi.robustness.simulator.cluster import Cluster, OtherServer
+from bankrmi.robustness.simulator.world import World
 
 __all__ = ["Operator", "OperatorToken"]
 
@@ -30,11 +26,11 @@ class OperatorToken:
 
     __slots__ = ("_operator", "_round", "_server", "_world")
 
-    def __init__(self, operator: Operator, of_round: int, server: SimulatedServer) -> None:
+    def __init__(self, operator: Operator, of_round: int, server: str, world: World) -> None:
         self._operator = operator
         self._round = of_round
-        self._server = server.name
-        self._world = server.world
+        self._server = server
+        self._world = world
 
     def reply(self, reply: Reply) -> None:
         """Hand it over."""
@@ -47,9 +43,9 @@ class Operator:
 
     name = "operator"
 
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
-        self._world = simulation.world
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._world = cluster.world
         self._round = 0
         self._called = False
         self._holdings: dict[str, Holding | str] = {}
@@ -63,17 +59,17 @@ class Operator:
             self._world.after(look_after_ms, self._ask)
 
     def _ask(self) -> None:
-        if self._simulation.witness.view is not None:
+        if self._cluster.witness.view is not None:
             self._called = False
             return
         self._round += 1
-        self._holdings = dict.fromkeys(self._simulation.servers, "it does not answer")
-        for server in self._simulation.servers.values():
+        self._holdings = dict.fromkeys(self._cluster.servers, "it does not answer")
+        for server in self._cluster.servers.values():
             self._send(server)
         self._world.after(ANSWERS_WITHIN_MS, self._restore)
 
-    def _send(self, server: SimulatedServer) -> None:
-        message, token = HoldStill(), OperatorToken(self, self._round, server)
+    def _send(self, server: OtherServer) -> None:
+        message, token = HoldStill(), OperatorToken(self, self._round, server.name, self._world)
         if server.greets(self.name):
             arrived = MessageArrived(token, message)
             self._world.send(self.name, server.name, message, lambda: server.take(arrived))
@@ -96,14 +92,14 @@ class Operator:
 
     def _restore(self) -> None:
         holdings = self._holdings
-        names, history = list(self._simulation.servers), self._world.new_id()
+        names, history = list(self._cluster.servers), self._world.new_id()
         verdict = decide(names, holdings, new_history=history, given_up=self._behind())
         if isinstance(verdict, NoSafeView):
             self._world.note(self.name, "no view is safe:", verdict.why)
         else:
             self._world.note(self.name, "restores:", verdict.why)
             self._histories.append(history)
-            self._simulation.witness.propose(self.name, verdict.view, None, self._proposed)
+            self._cluster.witness.propose(self.name, verdict.view, None, self._proposed)
         self._world.after(AGAIN_MS, self._ask)
 
     def _behind(self) -> list[str]:

@@ -8,8 +8,9 @@ Rule 3: a commit that fails stops the process (F1); whether it is on the disk no
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bankrmi.bank.accounts import Accounts
 from bankrmi.coordination.coordinator import Expected, OnSilence
 from bankrmi.replication.believing import CONTRADICTION
 from bankrmi.replication.effects import Commit, Effect, Reply
@@ -20,20 +21,16 @@ from bankrmi.replication.view import View
 from bankrmi.rmi.turn import Line
 from bankrmi.robustness.simulator.copying import SimulatedCopies
 from bankrmi.robustness.simulator.desk import TIMEOUT_MS, Desk
-from bankrmi.robustness.simulator.exporting import accounts_of
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.loop import Loop
 from bankrmi.robustness.simulator.network import SimulatedNetwork
+from bankrmi.robustness.simulator.own_process import OwnServer
 from bankrmi.server.carrier import Carrier
 from bankrmi.server.exporting import Exports
 from bankrmi.server.peer_links import PeerLinks
 from bankrmi.server.ports import Token
 from bankrmi.storage.database import DiskFailed
 from bankrmi.storage.journal import SqliteJournal
-
-if TYPE_CHECKING:
-    from bankrmi.robustness.simulator.server import SimulatedServer
-    from bankrmi.robustness.simulator.world import World
 
 __all__ = ["SimulatedProcess"]
 
@@ -45,11 +42,11 @@ NO_DELAY_MS = 0.0
 class SimulatedProcess:
     """A process, from its start to its death; all ports of its carrier (see `server.ports`)."""
 
-    def __init__(self, server: SimulatedServer) -> None:
+    def __init__(self, server: OwnServer) -> None:
         self.server = server
-        self.simulation = server.simulation
-        self.world: World = server.world
-        self.name: str = server.name
+        self.cluster = server.cluster
+        self.world = server.cluster.world
+        self.name = server.name
         self.alive = True
         self._tip_before = 0
         self.loop = Loop(self.world, self._may_go_on, self._free)
@@ -75,13 +72,13 @@ class SimulatedProcess:
         self.carrier.links, self.carrier.copies = self.links, self.copies
         self.exports = Exports(
             self,
-            lambda: accounts_of(self),
+            self._accounts,
             server=self.name,
             now_ms=lambda: self.world.now_ms,
             timeout_ms=TIMEOUT_MS,
             page=1,
         )
-        self.desk = Desk(self, self.simulation.bounds)
+        self.desk = Desk(self, self.carrier.take)
 
     def begin(self) -> None:
         """Connect to the others, and begin to tick."""
@@ -131,6 +128,11 @@ class SimulatedProcess:
         """What is on its disk."""
         return self.server.journal
 
+    def _accounts(self) -> Accounts:
+        machine = self.journal.machine
+        assert isinstance(machine, Accounts)
+        return machine
+
     # -- the clock -------------------------------------------------------------------------------
 
     def now_ms(self) -> float:
@@ -167,7 +169,7 @@ class SimulatedProcess:
             self.server.crash()
             return
         self.server.uncommitted = False
-        self.simulation.promises.committed(self.server)
+        self.cluster.committed(self.name)
         done()
         self.loop.go_on()
 
@@ -208,9 +210,9 @@ class SimulatedProcess:
     def taken(self, event: Event, effects: Sequence[Effect]) -> None:
         """A step was made: the promises are looked at; what it wants is carried out when its work is done."""
         self.server.uncommitted = any(type(effect) is Commit for effect in effects)
-        self.simulation.promises.stepped(self.server)
+        self.cluster.stepped(self.name)
         decided = self.replica.journal.tip.action_id - self._tip_before if type(event) is Proceed else 0
-        self.loop.spend(self.simulation.work.step_ms(event, effects, decided))
+        self.loop.spend(self.cluster.work.step_ms(event, effects, decided))
         if type(event) is Tick and self.exports:
             self.soon(self.exports.tick)
         if self.loop.is_busy:
@@ -220,7 +222,7 @@ class SimulatedProcess:
         """A crash or a pause may come between any two effects."""
         world = self.world
         if world.happens(world.faults.crash_between_effects):
-            self.server.crash(wipe=self.simulation.misfortune.may_wipe(self.server))
+            self.server.crash(wipe=self.cluster.may_wipe(self.name))
             return False
         if world.happens(world.faults.pause_between_effects):
             self.server.pause()
@@ -255,7 +257,7 @@ class _Keeper:
     def __init__(self, process: SimulatedProcess) -> None:
         self._process = process
         self._server = process.name
-        self._witness = process.simulation.witness
+        self._witness = process.cluster.witness
 
     def read(self, on_answer: Callable[[View | None], None], on_silence: OnSilence) -> None:
         def answered(event: Event) -> None:

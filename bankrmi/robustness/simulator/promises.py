@@ -15,16 +15,12 @@ Rule 2: nothing here asks the code under test whether it is right; journals are 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bankrmi.replication.effects import Decided, IsStale, Read, Reply
 from bankrmi.replication.record import Position, Record
 from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.server import SimulatedServer
+from bankrmi.robustness.simulator.whole_cluster import WholeCluster
 from bankrmi.verifying.record_check import RecordCheck
-
-if TYPE_CHECKING:
-    from bankrmi.robustness.simulator.server import SimulatedServer
-    from bankrmi.robustness.simulator.simulation import Simulation
 
 __all__ = ["Promises"]
 
@@ -32,10 +28,10 @@ __all__ = ["Promises"]
 class Promises:
     """What one simulation has seen, and may not see."""
 
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
+    def __init__(self, cluster: WholeCluster) -> None:
+        self._cluster = cluster
         self._leaders: dict[tuple[str, int], str] = {}  # By history and epoch.
-        self._model = simulation.workload.model()
+        self._model = cluster.workload.model()
         self._records: RecordCheck | None = None
         self.acknowledged: list[bytes] = []  # Digests of records, by operation; action id 1 comes first.
         self.newest = Position(0, 0, b"")
@@ -67,7 +63,7 @@ class Promises:
 
     def view_changed(self) -> None:
         """The witness holds another view."""
-        for server in self._simulation.servers.values():
+        for server in self._cluster.servers.values():
             self._check_holds_all(server)
 
     def answered(self, server: SimulatedServer, request: tuple[str, int] | None, reply: Reply) -> None:
@@ -107,7 +103,7 @@ class Promises:
                 self._check_record(server, record)
         self.newest = position
         self.view_changed()
-        for other in self._simulation.servers.values():
+        for other in self._cluster.servers.values():
             self._check_state(other)
 
     def _check_record(self, server: SimulatedServer, record: Record) -> None:
@@ -130,7 +126,7 @@ class Promises:
                 )
 
     def _check_holds_all(self, server: SimulatedServer) -> None:
-        view = self._simulation.witness.view
+        view = self._cluster.witness.view
         if view is None or not self.newest.action_id or server.uncommitted:
             return
         if not view.names(server.name, server.journal.incarnation):
@@ -143,7 +139,7 @@ class Promises:
             )
 
     def _check_one_can_acknowledge(self, server: SimulatedServer) -> None:
-        servers = self._simulation.servers.values()
+        servers = self._cluster.servers.values()
         leading = [one for one in servers if one.replica is not None and one.replica.primary is not None]
         if len(leading) < 2 or not self._can_acknowledge(server):
             return
@@ -155,7 +151,7 @@ class Promises:
 
     def _can_acknowledge(self, server: SimulatedServer) -> bool:
         """Whether this server acts in an epoch, and nobody whom it would need has moved on to a newer one."""
-        replica, servers = server.replica, self._simulation.servers
+        replica, servers = server.replica, self._cluster.servers
         primary = replica.primary if replica is not None else None
         if primary is None or server.acted_in != primary.view.epoch or primary.copies.somebody_lost_a_disk:
             return False

@@ -10,18 +10,14 @@ Rule 2: well means: every call has been answered, all servers that are up are in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bankrmi.errors import Busy, Unreached, Unsettled
 from bankrmi.replication.events import SwitchoverAsked
+from bankrmi.replication.replica import Replica
+from bankrmi.replication.view import View
 from bankrmi.robustness.simulator.failure import Failure
-from bankrmi.robustness.simulator.misfortune import both_ways
-
-if TYPE_CHECKING:
-    from bankrmi.replication.replica import Replica
-    from bankrmi.replication.view import View
-    from bankrmi.robustness.simulator.server import SimulatedServer
-    from bankrmi.robustness.simulator.simulation import Simulation
+from bankrmi.robustness.simulator.server import SimulatedServer
+from bankrmi.robustness.simulator.whole_cluster import WholeCluster
+from bankrmi.robustness.simulator.world import both_ways
 
 __all__ = ["Recovery"]
 
@@ -34,15 +30,15 @@ LAST_CLIENTS = 4
 class Recovery:
     """The end of one simulation."""
 
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
-        self._world = simulation.world
+    def __init__(self, cluster: WholeCluster) -> None:
+        self._cluster = cluster
+        self._world = cluster.world
         self._survivors = self._drawn()
         self._without_witness: set[str] = set()
 
     def _drawn(self) -> list[SimulatedServer]:
         """Draw who comes back: everybody, or enough members of the view and perhaps others."""
-        servers, view, chance = self._simulation.servers, self._simulation.witness.view, self._world.chance
+        servers, view, chance = self._cluster.servers, self._cluster.witness.view, self._world.chance
         needed = next(iter(servers.values())).settings.copies_min
         members = [
             server
@@ -66,7 +62,7 @@ class Recovery:
         if wrong:
             raise Failure("liveness", f"the faults stopped, and still: {wrong}")
         self._call_once_more()
-        view = self._simulation.witness.view
+        view = self._cluster.witness.view
         assert view is not None
         return [server for server in self._survivors if server.name in view.in_sync]
 
@@ -76,12 +72,12 @@ class Recovery:
         world.note("", "the faults stop, and these are well again:", [*names, "witness"])
         world.quiet = True
         world.heal_all()
-        self._simulation.witness.up = True
+        self._cluster.witness.up = True
         for server in survivors:
             server.disk.recover()
             server.start_again(server.boot)
             server.resume()
-        for server in self._simulation.servers.values():
+        for server in self._cluster.servers.values():
             if server not in survivors:
                 self._lose(server)
 
@@ -90,7 +86,7 @@ class Recovery:
 
         What it has proposed is lost, too: else it might win, and then none of the view's members survives.
         """
-        self._simulation.witness.lost.add(server.name)
+        self._cluster.witness.lost.add(server.name)
         fate = self._world.chance.choice(["dead", "stopped", "cut off", "without the witness"])
         if fate == "stopped" and not server.alive:
             fate = "dead"
@@ -104,12 +100,12 @@ class Recovery:
         elif fate == "without the witness":
             self._part_from_witness(server)
         else:
-            self._world.cut(both_ways({server.name}, set(self._simulation.parties) - {server.name}))
+            self._world.cut(both_ways({server.name}, set(self._cluster.parties) - {server.name}))
 
     def _part_from_witness(self, server: SimulatedServer) -> None:
         """It lives, and does not hear the witness; perhaps it is to give the lead away just then."""
         self._without_witness.add(server.name)
-        self._world.cut(both_ways({server.name}, {self._simulation.witness.name}))
+        self._world.cut(both_ways({server.name}, {self._cluster.witness.name}))
         server.disk.recover()
         server.start_again(server.boot)
         server.resume()
@@ -122,8 +118,8 @@ class Recovery:
         Unless somebody had to take over meanwhile (one who is without the witness may lose touch with the
         other, too): what waits undecided for half of its time is turned away, as nothing was done.
         """
-        view = self._simulation.witness.view
-        clients = self._simulation.clients[:LAST_CLIENTS]
+        view = self._cluster.witness.view
+        clients = self._cluster.clients[:LAST_CLIENTS]
         before = {client.name: len(client.calls) for client in clients}
         for client in clients:
             client.last_calls = LAST_CALLS
@@ -135,7 +131,7 @@ class Recovery:
         wrong = self._what_is_wrong()
         if wrong:
             raise Failure("liveness", f"all was well, and then: {wrong}")
-        is_calm = self._simulation.witness.view == view
+        is_calm = self._cluster.witness.view == view
         for client in clients:
             for call in client.calls[before[client.name] :]:
                 if isinstance(call.error, (Unsettled, Unreached)) or (
@@ -144,10 +140,10 @@ class Recovery:
                     raise Failure("liveness", f"all is well, and {client.name} is told: {call.error}")
 
     def _what_is_wrong(self) -> str:
-        view = self._simulation.witness.view
+        view = self._cluster.witness.view
         if view is None:
             return "there is no view"
-        open_calls = [one.calls[-1] for one in self._simulation.clients if one.calls and not one.is_idle]
+        open_calls = [one.calls[-1] for one in self._cluster.clients if one.calls and not one.is_idle]
         if open_calls:
             return f"{len(open_calls)} calls have no answer"
         leader = self._leader(view)
@@ -165,7 +161,7 @@ class Recovery:
 
     def _leader(self, view: View) -> Replica | None:
         """Whoever leads the view; else who cannot hear of it, and goes on in an epoch before."""
-        replicas = [server.replica for server in self._simulation.servers.values()]
+        replicas = [server.replica for server in self._cluster.servers.values()]
         leading = [replica for replica in replicas if replica is not None and replica.primary is not None]
         for replica in leading:
             if replica.primary is not None and replica.primary.view == view:

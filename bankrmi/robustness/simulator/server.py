@@ -6,7 +6,6 @@ Rule: a crash loses memory and what was not committed; the disk stays, unless it
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import apsw
 
@@ -14,15 +13,13 @@ from bankrmi.replication.events import Event
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi.turn import Line
-from bankrmi.robustness.simulator.desk import Asking
+from bankrmi.robustness.simulator.asked import Asking
+from bankrmi.robustness.simulator.cluster import Cluster
 from bankrmi.robustness.simulator.disk import Disk
 from bankrmi.robustness.simulator.process import SimulatedProcess
 from bankrmi.server.peer_links import PeerLinks
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.journal import SqliteJournal
-
-if TYPE_CHECKING:
-    from bankrmi.robustness.simulator.simulation import Simulation
 
 __all__ = ["SimulatedServer"]
 
@@ -30,9 +27,9 @@ __all__ = ["SimulatedServer"]
 class SimulatedServer:
     """One machine with one server on it."""
 
-    def __init__(self, simulation: Simulation, settings: Settings) -> None:
-        self.simulation = simulation
-        self.world = simulation.world
+    def __init__(self, cluster: Cluster, settings: Settings) -> None:
+        self.cluster = cluster
+        self.world = cluster.world
         self.settings = settings
         self.name = settings.server
         self.boot = 0
@@ -45,7 +42,7 @@ class SimulatedServer:
         self.acted_in = 0  # The highest epoch that is adopted durably on this disk.
         self._process: SimulatedProcess | None = None
         self._lost_disk: tuple[SqliteJournal, int] | None = None
-        self._clock_rate = simulation.clock_rate(settings)
+        self._clock_rate = cluster.clock_rate(settings)
         self._clock_began_ms = self.world.chance.uniform(0, 1e6)
 
     def _empty_disk(self) -> SqliteJournal:
@@ -60,8 +57,8 @@ class SimulatedServer:
 
     def journal_on(self, database: apsw.Connection) -> SqliteJournal:
         """Return a journal in this database, as a process of this server opens it."""
-        machine = self.simulation.workload.machine()
-        behind = self.simulation.behind
+        machine = self.cluster.workload.machine()
+        behind = self.cluster.behind
         return SqliteJournal(database, machine, new_incarnation=self.world.new_id, behind=behind)
 
     @property
@@ -101,7 +98,7 @@ class SimulatedServer:
         self.boot += 1
         self.paused = False
         if self.boot > 1:
-            self.settings = self.simulation.settings_after_restart(self.settings)
+            self.settings = self.cluster.settings_after_restart(self.settings)
         self.world.note(self.name, "starts as", self.start_id, f"with a lease of {self.settings.lease_ms} ms")
         self._process = SimulatedProcess(self)
         self._process.begin()
@@ -123,13 +120,13 @@ class SimulatedServer:
         if wipe:
             self._lost_disk = (self.journal, self.acted_in)
             self.journal, self.acted_in = self._empty_disk(), 0
-        self.simulation.died(self)
+        self.cluster.died(self.name)
 
     def put_in_place(self, copy: SqliteJournal, epoch: int) -> None:
         """A copy is what is on this disk from now on."""
         self.journal = copy
         self.acted_in = max(self.acted_in, epoch)
-        self.simulation.promises.committed(self)
+        self.cluster.committed(self.name)
 
     @property
     def has_lost_a_disk(self) -> bool:
@@ -174,7 +171,7 @@ class SimulatedServer:
         """A client's message arrives, for the process of that boot."""
         process = self._process
         if process is not None and self.boot == boot:
-            cost_ms = self.simulation.work.call_ms(event)
+            cost_ms = self.cluster.work.call_ms(event)
             process.called(caller, Line.OURS, cost_ms, lambda: process.desk.ask(event))
 
     def when_free(self, boot: int, action: Callable[[], None]) -> None:

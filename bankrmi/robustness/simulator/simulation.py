@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,14 +21,14 @@ from bankrmi.replication.settings import Settings
 from bankrmi.robustness.checker.verdict import judge
 from bankrmi.robustness.checker.without_collector import without_collector
 from bankrmi.robustness.simulator.asked import Asked
+from bankrmi.robustness.simulator.bounds import AdmissionBounds
 from bankrmi.robustness.simulator.chart import chart
 from bankrmi.robustness.simulator.client import OPERATIONS_AT_MOST, SimulatedClient
-from bankrmi.robustness.simulator.desk import Bounds
 from bankrmi.robustness.simulator.exporting import Exporter
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.history import calls_of, copy_of
 from bankrmi.robustness.simulator.load import Load
-from bankrmi.robustness.simulator.misfortune import Misfortune, both_ways
+from bankrmi.robustness.simulator.nemesis import SimulatedNemesis
 from bankrmi.robustness.simulator.operator import Operator
 from bankrmi.robustness.simulator.promises import Promises
 from bankrmi.robustness.simulator.recovery import Recovery
@@ -37,7 +37,7 @@ from bankrmi.robustness.simulator.stock_client import StockClient, stock_clients
 from bankrmi.robustness.simulator.witness import SimulatedWitness
 from bankrmi.robustness.simulator.work import Work, longest_request_ms
 from bankrmi.robustness.simulator.workload import BankWorkload, Workload
-from bankrmi.robustness.simulator.world import FARTHEST_MS, TRACE_LENGTH, World
+from bankrmi.robustness.simulator.world import FARTHEST_MS, TRACE_LENGTH, World, both_ways
 from bankrmi.server.rates import Rate
 from bankrmi.storage.journal import WriteBehind
 
@@ -99,6 +99,7 @@ class Simulation:
         self.load = Load(self) if under_load else None
         self.workload = workload or BankWorkload()
         self.clocks_apart = clocks_apart
+        self.under_load = under_load
         self.duration_ms = duration_ms
         self.told = 0  # The highest action id that any client has been told.
         self._lease_chance = random.Random(f"leases of seed {seed}")
@@ -124,10 +125,10 @@ class Simulation:
         self._callers.update((one.name, one) for one in self.stock_clients)
         self.operator = Operator(self)
         self.exporter: Exporter = Exporter(self)
-        self.misfortune = Misfortune(self)
+        self.nemesis = SimulatedNemesis(self)
         self._place_far()
-        self.witness.loses = self.misfortune.would_lose_everything
-        self.witness.is_well = self.misfortune.leads_and_is_heard
+        self.witness.loses = self.nemesis.would_lose_everything
+        self.witness.is_well = self.nemesis.leads_and_is_heard
 
     def _drawn(self, servers: int) -> list[Settings]:
         names = tuple(f"s{number}" for number in range(1, servers + 1))
@@ -175,14 +176,14 @@ class Simulation:
         heaviest = round(WORK_SHARE * shortest_ms / longest_request_ms(OPERATIONS_AT_MOST))
         return Work(0 if chance.random() < 0.3 else round(heaviest ** chance.random()))
 
-    def _drawn_bounds(self) -> Bounds:
+    def _drawn_bounds(self) -> AdmissionBounds:
         """In some worlds a caller may add only so many batches a second; drawn apart, as distances are."""
         chance = random.Random(f"rates of seed {self.world.seed}")
         full_batch = OPERATIONS_AT_MOST * max(1, self.work.weight)
         batch_ms = chance.choice(BATCH_EVERY_MS)
         per_caller = round(1000 * full_batch / batch_ms) if batch_ms else 0
         rate = Rate(per_caller=per_caller, per_address=2 * per_caller)
-        return Bounds(waiting_bytes=LimitSettings().waiting_bytes, rate=rate, full_batch=full_batch)
+        return AdmissionBounds(waiting_bytes=LimitSettings().waiting_bytes, rate=rate, full_batch=full_batch)
 
     def _place_far(self) -> None:
         """Now and then have a server so far from the others that an answer may take more than a beacon.
@@ -228,7 +229,7 @@ class Simulation:
         else:
             for caller in self._callers.values():
                 caller.begin()
-            self.misfortune.arrange()
+            self.nemesis.arrange()
             self.exporter.begin()
             world.run_until(self.duration_ms)
         survivors = Recovery(self).run()
@@ -236,29 +237,55 @@ class Simulation:
 
     def _view_changed(self) -> None:
         self.promises.view_changed()
-        self.misfortune.view_changed()
+        self.nemesis.view_changed()
         if self.load is not None:
             self.load.view_changed()
 
-    def died(self, server: SimulatedServer) -> None:
-        """A process died: tell its neighbours, and start it again some time."""
-        world = self.world
-        boot, silent = server.boot, world.happens(world.faults.silent_death)
-        for other in self.servers.values():
-            wait_ms = 2500 if world.is_cut(server.name, other.name) else world.chance.uniform(0.1, 2)
-            wait_ms = SILENT_MS if silent else wait_ms
-            world.after(wait_ms, lambda other=other: other.lose_link(server.name, boot))  # type: ignore[misc]
-        for client in self.clients:
-            if not world.is_cut(server.name, client.name):
-                world.after(0.5, lambda client=client: client.connection_lost(server.name))  # type: ignore[misc]
-        again_ms = 5.0 if world.quiet else world.chance.choice([2, 20, 300, 2500])
-        world.after(again_ms, lambda: server.start_again(boot))
+    # -- what players ask of the others, or tell them (see `cluster`) -----------------------------
 
-    def answered(self, server: SimulatedServer, token: Any, reply: Reply) -> None:
-        """An answer leaves a server."""
-        self.promises.answered(server, token.asked.request, reply)
-        caller = self._callers[token.asked.client]
-        self.world.send(server.name, caller.name, reply, lambda: caller.answer(token, reply))
+    def may_wipe(self, server: str) -> bool:
+        """Draw whether a crash of this server loses its disk."""
+        return self.nemesis.may_wipe(self.servers[server])
+
+    def delay_until_the_view_changes(self, deliver: Callable[[], None]) -> None:
+        """Something arrives once more, when another epoch is led or one of those after it."""
+        self.nemesis.delay_until_the_view_changes(deliver)
+
+    def died(self, server: str) -> None:
+        """A process died: tell its neighbours, and start it again some time."""
+        world, dead = self.world, self.servers[server]
+        boot, silent = dead.boot, world.happens(world.faults.silent_death)
+        for other in self.servers.values():
+            wait_ms = 2500 if world.is_cut(server, other.name) else world.chance.uniform(0.1, 2)
+            wait_ms = SILENT_MS if silent else wait_ms
+            world.after(wait_ms, lambda other=other: other.lose_link(server, boot))  # type: ignore[misc]
+        for client in self.clients:
+            if not world.is_cut(server, client.name):
+                world.after(0.5, lambda client=client: client.connection_lost(server))  # type: ignore[misc]
+        again_ms = 5.0 if world.quiet else world.chance.choice([2, 20, 300, 2500])
+        world.after(again_ms, lambda: dead.start_again(boot))
+
+    def stepped(self, server: str) -> None:
+        """A server has taken an event; its effects are not carried out yet."""
+        self.promises.stepped(self.servers[server])
+
+    def committed(self, server: str) -> None:
+        """What a server has written is durable, or a copy is in place."""
+        self.promises.committed(self.servers[server])
+
+    def shown(self, server: str, action_id: int) -> None:
+        """A server shows the state at this action id."""
+        self.promises.shown(self.servers[server], action_id)
+
+    def turned_away(self) -> None:
+        """A server has told a caller that it is busy."""
+        self.told_busy += 1
+
+    def answered(self, server: str, attempt: Any, reply: Reply) -> None:
+        """An answer to this attempt of a client leaves a server."""
+        self.promises.answered(self.servers[server], attempt.asked.request, reply)
+        caller = self._callers[attempt.asked.client]
+        self.world.send(server, caller.name, reply, lambda: caller.answer(attempt, reply))
 
     def completed(self, asked: Asked) -> None:
         """A client was told something."""

@@ -9,18 +9,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bankrmi.errors import BankError, Busy
 from bankrmi.replication.effects import Read, Reply
 from bankrmi.replication.events import ReadArrived
 from bankrmi.rmi import Peer
 from bankrmi.robustness.simulator.asked import Asked
+from bankrmi.robustness.simulator.cluster import Cluster, OtherServer
 from bankrmi.server.answering import Kept, too_late
-
-if TYPE_CHECKING:
-    from bankrmi.robustness.simulator.server import SimulatedServer
-    from bankrmi.robustness.simulator.simulation import Simulation
 
 __all__ = ["StockClient", "stock_clients"]
 
@@ -41,7 +38,7 @@ class StockAttempt:
     def answer(self, reply: Reply) -> None:
         """The server answers."""
         self.is_refused = not isinstance(reply, Read)
-        self.owner.simulation.answered(self.owner.server, self, reply)
+        self.owner.cluster.answered(self.owner.server.name, self, reply)
 
     @property
     def client(self) -> str:
@@ -76,7 +73,7 @@ class StockAttempt:
     def tell(self, error: BankError) -> None:
         """The server answers with an error."""
         self.is_refused = isinstance(error, Busy)
-        world, server = self.owner.simulation.world, self.owner.server
+        world, server = self.owner.cluster.world, self.owner.server
         world.send(server.name, self.client, str(error), lambda: self._failed(error))
 
     def _failed(self, error: BankError) -> None:
@@ -87,8 +84,8 @@ class StockAttempt:
 class StockClient:
     """The proxy; `calls` is its history."""
 
-    def __init__(self, simulation: Simulation, server: SimulatedServer, pause_ms: float) -> None:
-        self.simulation = simulation
+    def __init__(self, cluster: Cluster, server: OtherServer, pause_ms: float) -> None:
+        self.cluster = cluster
         self.server = server
         self.name = f"pyro-{server.name}"
         self.calls: list[Asked] = []
@@ -97,16 +94,16 @@ class StockClient:
 
     def begin(self) -> None:
         """Ask, after a pause."""
-        world = self.simulation.world
+        world = self.cluster.world
         if not world.quiet:
             world.after(self._pause_ms * world.chance.random(), self._call)
 
     def _call(self) -> None:
-        simulation, world, server = self.simulation, self.simulation.world, self.server
+        cluster, world, server = self.cluster, self.cluster.world, self.server
         if world.quiet:
             return
-        asked = Asked(self.name, world.now_ms, simulation.told, 0, None)
-        asked.query = simulation.workload.query(world.chance)
+        asked = Asked(self.name, world.now_ms, cluster.told, 0, None)
+        asked.query = cluster.workload.query(world.chance)
         attempt = self.waits_for = StockAttempt(self, asked)
         self.calls.append(asked)
         event, boot = ReadArrived(attempt, asked.query), server.boot
@@ -119,8 +116,8 @@ class StockClient:
             return
         self.waits_for = None
         attempt.asked.reply = reply if isinstance(reply, Read) else None
-        attempt.asked.completed_ms = self.simulation.world.now_ms
-        self.simulation.completed(attempt.asked)
+        attempt.asked.completed_ms = self.cluster.world.now_ms
+        self.cluster.completed(attempt.asked)
         self.begin()
 
     def _give_up(self, attempt: StockAttempt) -> None:
@@ -129,10 +126,10 @@ class StockClient:
             self.begin()
 
 
-def stock_clients(simulation: Simulation) -> list[StockClient]:
+def stock_clients(cluster: Cluster) -> list[StockClient]:
     """Return one for each server, or none: drawn apart."""
-    chance = random.Random(f"stock clients of seed {simulation.world.seed}")
+    chance = random.Random(f"stock clients of seed {cluster.world.seed}")
     pause_ms = chance.choice(PAUSES_MS)
     if pause_ms is None:
         return []
-    return [StockClient(simulation, server, pause_ms) for server in simulation.servers.values()]
+    return [StockClient(cluster, server, pause_ms) for server in cluster.servers.values()]

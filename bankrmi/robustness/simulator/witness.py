@@ -47,7 +47,7 @@ class SimulatedWitness:
         self.is_well: Callable[[str], bool] = lambda _: True
         """Whether a server leads, and can be heard; to be late just when that matters."""
         self.loses: Callable[[View], bool] = lambda _: False
-        """Whether a proposal gets lost on its way, as seen from outside: see `Simulation`."""
+        """Whether a proposal gets lost on its way, as the nemesis sees it from outside."""
 
     def lose_memory(self) -> None:
         """Its disk is gone: another process, with another one, takes its place."""

@@ -17,7 +17,7 @@ from typing import Any
 from bankrmi.robustness.simulator.faults import Faults
 from bankrmi.robustness.simulator.trace import Arrival, Happening, Loss, Note
 
-__all__ = ["FARTHEST_MS", "TRACE_LENGTH", "World"]
+__all__ = ["FARTHEST_MS", "TRACE_LENGTH", "World", "both_ways"]
 
 TRACE_LENGTH = 400
 
@@ -149,3 +149,8 @@ class World:
         self._cuts.clear()
         self._cuts_made.clear()
         self._lags = dict(self._distances)
+
+
+def both_ways(some: set[str], others: set[str]) -> set[tuple[str, str]]:
+    """Return every direction between the two sides."""
+    return {pair for one in some for other in others for pair in ((one, other), (other, one))}

@@ -1,4 +1,4 @@
-"""Whatever happens to a simulation from outside: to processes, disks and the network, until it is quiet.
+"""The nemesis of a simulated cluster: it harms processes, disks and the network, until the world is quiet.
 
 Rule: no fault breaks an assumption of the design: a copy that was in sync survives, only a dead process's
       address refuses connections, and (unless a seed is run to see just that) clocks keep within `drift`.
@@ -7,17 +7,15 @@ Rule: no fault breaks an assumption of the design: a copy that was in sync survi
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from bankrmi.replication.events import StopAsked, SwitchoverAsked
+from bankrmi.replication.view import View
 from bankrmi.robustness.simulator.faults import NEVER
+from bankrmi.robustness.simulator.server import SimulatedServer
+from bankrmi.robustness.simulator.whole_cluster import WholeCluster
+from bankrmi.robustness.simulator.world import both_ways
 
-if TYPE_CHECKING:
-    from bankrmi.replication.view import View
-    from bankrmi.robustness.simulator.server import SimulatedServer
-    from bankrmi.robustness.simulator.simulation import Simulation
-
-__all__ = ["Misfortune", "both_ways"]
+__all__ = ["SimulatedNemesis"]
 
 FULL_MS = (100, 1000, 4000)
 SLOW_DISK_MS = (5, 40, 150, 600)
@@ -25,13 +23,13 @@ ARRIVES_WITHIN_MS = 500
 CUTS_MS = (50, 500, 1000, 2500)
 
 
-class Misfortune:
-    """Whatever happens to a simulation from outside, until it is quiet."""
+class SimulatedNemesis:
+    """Whatever goes wrong in one simulation, until it is quiet."""
 
-    def __init__(self, simulation: Simulation) -> None:
-        self.simulation = simulation
-        self.world = simulation.world
-        self.faults = simulation.world.faults
+    def __init__(self, cluster: WholeCluster) -> None:
+        self.cluster = cluster
+        self.world = cluster.world
+        self.faults = cluster.world.faults
         self._delayed: list[tuple[int, Callable[[], None]]] = []  # Until the view has changed so often.
 
     def arrange(self) -> None:
@@ -68,16 +66,16 @@ class Misfortune:
         leading = self._leading()
         if leading and self.world.chance.random() < 0.5:
             return leading[0]
-        return self.world.chance.choice(list(self.simulation.servers.values()))
+        return self.world.chance.choice(list(self.cluster.servers.values()))
 
     def _leading(self) -> list[SimulatedServer]:
-        servers = self.simulation.servers.values()
+        servers = self.cluster.servers.values()
         return [server for server in servers if server.replica and server.replica.primary]
 
     def _crash_some(self) -> None:
         """Kill one server, now and then all of them at once."""
         if self.world.chance.random() < 0.15:
-            for server in self.simulation.servers.values():
+            for server in self.cluster.servers.values():
                 server.crash()
         else:
             server = self._some_server()
@@ -88,20 +86,20 @@ class Misfortune:
         return self._others_hold_all(server) and self.world.happens(self.faults.wipe)
 
     def _others_hold_all(self, server: SimulatedServer) -> bool:
-        view = self.simulation.witness.view
+        view = self.cluster.witness.view
         if view is None:
             return False
         others = [name for name in view.in_sync if name != server.name]
-        return any(view.names(name, self.simulation.servers[name].journal.incarnation) for name in others)
+        return any(view.names(name, self.cluster.servers[name].journal.incarnation) for name in others)
 
     def would_lose_everything(self, view: View) -> bool:
         """Whether all disks that this view names are lost: nobody can promise anything then."""
-        servers = self.simulation.servers.items()
+        servers = self.cluster.servers.items()
         return not any(view.names(name, server.journal.incarnation) for name, server in servers)
 
     def leads_and_is_heard(self, name: str) -> bool:
         """Whether a server leads, and the others hear it."""
-        server = self.simulation.servers[name]
+        server = self.cluster.servers[name]
         leads = server.replica is not None and server.replica.primary is not None
         linked = server.links.up if server.links is not None else []
         heard = [other for other in linked if not self.world.are_apart(name, other)]
@@ -145,7 +143,7 @@ class Misfortune:
 
     def _find_disk(self) -> None:
         """A server that was started on an empty disk by mistake is started on its own again."""
-        for server in self.simulation.servers.values():
+        for server in self.cluster.servers.values():
             if server.has_lost_a_disk and self._others_hold_all(server):
                 server.find_disk()
 
@@ -160,9 +158,9 @@ class Misfortune:
     def _cut_some(self) -> None:
         """Cut a pair, one server off from all, or the world in two."""
         chance = self.world.chance
-        clients = [client.name for client in self.simulation.clients]
-        clients += [client.name for client in self.simulation.stock_clients]
-        names = [*self.simulation.servers, "witness", *clients]
+        clients = [client.name for client in self.cluster.clients]
+        clients += [client.name for client in self.cluster.stock_clients]
+        names = [*self.cluster.servers, "witness", *clients]
         one, other = chance.sample(names, 2)
         kind = chance.random()
         if kind < 0.3:
@@ -191,8 +189,8 @@ class Misfortune:
 
     def _deafen(self, server: SimulatedServer) -> None:
         chance, world = self.world.chance, self.world
-        others = {name for name in self.simulation.servers if name != server.name}
-        writers = {client.name for client in self.simulation.clients if not client.mostly_reads}
+        others = {name for name in self.cluster.servers if name != server.name}
+        writers = {client.name for client in self.cluster.clients if not client.mostly_reads}
         inward = {(other, server.name) for other in others}
         outward = {(server.name, name) for name in {*others, "witness"}} | {("witness", server.name)}
         world.note(server.name, "hears the others late")
@@ -222,31 +220,26 @@ class Misfortune:
         leading = self._leading()
         if leading and self.world.happens(self.faults.cut_at_change):
             server, chance = self.world.chance.choice(leading), self.world.chance
-            others = {*self.simulation.servers, "witness"} - {server.name}
+            others = {*self.cluster.servers, "witness"} - {server.name}
             if chance.random() < 0.5:
-                others |= {client.name for client in self.simulation.clients if not client.mostly_reads}
+                others |= {client.name for client in self.cluster.clients if not client.mostly_reads}
             self._cut_for_a_while(both_ways({server.name}, others))
-            for client in self.simulation.clients:
+            for client in self.cluster.clients:
                 client.stir()
 
     def _witness_down(self) -> None:
-        self.simulation.witness.up = False
+        self.cluster.witness.up = False
         self.world.note("witness", "is down")
         self.world.after(self.world.chance.choice([100, 1000, 3000]), self._witness_up)
 
     def _witness_forgets(self) -> None:
         """Not while a disk that this view or the last one names is lost: one of the two can be restored."""
-        view, servers = self.simulation.witness.view, self.simulation.servers
+        view, servers = self.cluster.witness.view, self.cluster.servers
         if view is None or view.epoch < 2 or servers[view.primary].acted_in < view.epoch:
             return
         if all(view.names(name, servers[name].journal.incarnation) for name in view.in_sync):
-            self.simulation.witness.lose_memory()
-            self.simulation.operator.call()
+            self.cluster.witness.lose_memory()
+            self.cluster.operator.call()
 
     def _witness_up(self) -> None:
-        self.simulation.witness.up = True
-
-
-def both_ways(some: set[str], others: set[str]) -> set[tuple[str, str]]:
-    """Return every direction between the two sides."""
-    return {pair for one in some for other in others for pair in ((one, other), (other, one))}
+        self.cluster.witness.up = True

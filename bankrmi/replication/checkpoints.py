@@ -2,6 +2,7 @@
 
 Rule 1: numbers only grow, over all epochs that a leader leads: an answer names what it answers.
 Rule 2: records that all get at the same time are read once.
+Rule 3: a server whose own commit is overdue says nothing: whoever hears nothing may lead in its place (V2).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Checkpoints:
 
     def send(self, peer: Peer, acknowledged: int, step: Step) -> None:
         """Send what the server does not have yet; nothing new makes it a beacon."""
-        if not peer.linked or len(peer.unanswered) >= UNANSWERED_LIMIT:
+        if not peer.linked or len(peer.unanswered) >= UNANSWERED_LIMIT or step.commit_is_overdue:
             return
         previous = step.journal.before(peer.next_id)
         if previous is None:

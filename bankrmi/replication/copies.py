@@ -53,9 +53,9 @@ class Copies:
 
     # -- what is confirmed -----------------------------------------------------------------------
 
-    def durable_everywhere(self, tip: int) -> int:
-        """Return the newest action id that every copy that counts holds durably, this one included."""
-        return min([tip, *(peer.matched for peer in self.required)])
+    def durable_everywhere(self, own: int) -> int:
+        """Return the newest action id that every copy that counts holds durably; this one holds up to `own`."""
+        return min([own, *(peer.matched for peer in self.required)])
 
     def confirmed_everywhere(self, everything: int) -> int:
         """Return the newest message that all who count have confirmed; `everything` if nobody counts."""

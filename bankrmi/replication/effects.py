@@ -1,9 +1,9 @@
 """What the rules want done.  The order of the list is the order of duty.
 
 Rule 1: the caller carries out all effects of a step, one after the other, before the next step.
-Rule 2: `Commit` is a barrier: if it fails, nothing behind it is carried out, and the process stops (F1).
-        So whatever stands behind a `Commit` may rest on it.
-Rule 3: everything else is asked for and not waited for; what comes of it arrives as an event.
+Rule 2: everything is asked for and not waited for; what comes of it arrives as an event.
+Rule 3: so it is with `Commit`: what is written up to it is durable when `Committed` says so, and nothing that
+        stands behind it may rest on that before. If it fails, the process stops (F1).
 """
 
 from __future__ import annotations
@@ -54,9 +54,10 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Make everything written durable.  `purpose` is "group", "checkpoint", "lead" or "open"."""
+    """Make everything written durable; `Committed` follows.  `purpose` is "group", "checkpoint" or "lead"."""
 
     purpose: str
+    number: int
 
 
 # -- what an `Answer` may carry -----------------------------------------------------------------

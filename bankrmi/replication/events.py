@@ -17,6 +17,7 @@ from bankrmi.replication.view import View
 __all__ = [
     "AnswerArrived",
     "CallersGone",
+    "Committed",
     "CoordinatorSilent",
     "CopyEnded",
     "CopyInstalled",
@@ -109,6 +110,13 @@ class Proceed:
     """All that was ready to be read has been read: form the next group."""
 
     time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Every commit up to the one of this number is durable."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +224,7 @@ Event = (
     | Overdue
     | ReadArrived
     | Proceed
+    | Committed
     | Tick
     | LinkChanged
     | Probed

@@ -1,6 +1,6 @@
 """Following: taking checkpoints, noticing that the primary is gone.  Rules A2, A3, A5, V1, V7.
 
-Rule 1: a checkpoint is acknowledged only behind the `Commit` of all that it changed.
+Rule 1: a checkpoint is acknowledged only when all is durable that was written by then (A5).
 Rule 2: records are removed only if they conflict, or are above `base` and of an older epoch (A3).
 Rule 3: believing the primary gone costs nothing but a proposal; only `lease` decides who may lead.
 """

@@ -1,8 +1,8 @@
 """What the rules need of a disk.  `storage` keeps it in SQLite; the rules know only this.
 
-Rule 1: everything written since the last commit is in one open transaction; `commit` makes it durable,
+Rule 1: everything written since the last commit is in one open transaction; the next one makes it durable,
         all of it or nothing.  The rules never commit by themselves: they ask for it with an effect.
-Rule 2: reading sees what was written, committed or not.
+Rule 2: reading sees what was written, committed or not, durable or not.
 """
 
 from __future__ import annotations

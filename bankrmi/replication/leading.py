@@ -1,7 +1,7 @@
 """Leading: one epoch after another, composed of copies, groups, reads and checkpoints.  Rules A1, A3, A5.
 
 Rule 1: an answer leaves only through `_release`, when what it rests on is acknowledged in this epoch.
-Rule 2: in one step, answers come after the `Commit` of what they rest on.
+Rule 2: this server's own disk is a copy like the others: what it does not hold durably is not acknowledged.
 Rule 3: which view is wanted is said; whether and when it is proposed is for the replica.
 """
 
@@ -15,7 +15,7 @@ from bankrmi.replication.answers import Answers
 from bankrmi.replication.believing import CONTRADICTION
 from bankrmi.replication.checkpoints import Checkpoints
 from bankrmi.replication.copies import Copies
-from bankrmi.replication.effects import Commit, IsBehind, IsBusy, Probe, Read, Refusal, Reply
+from bankrmi.replication.effects import IsBehind, IsBusy, Probe, Read, Refusal, Reply
 from bankrmi.replication.events import (
     LinkChanged,
     OutcomeAsked,
@@ -65,7 +65,7 @@ class Leader:
     # -- epochs ----------------------------------------------------------------------------------
 
     def begin_epoch(self, view: View, step: Step) -> None:
-        """Lead `view`, just adopted and committed; nothing is known to be acknowledged in it (A1)."""
+        """Lead `view`, whose adopting is durable; nothing is known to be acknowledged in it (A1)."""
         self.view = view
         self.acknowledged = 0
         self._checkpoints.begin_epoch(view, step.journal.tip)
@@ -170,7 +170,7 @@ class Leader:
             for peer in self.copies.peers.values():
                 if peer.counts or (peer.tracked and not peer.unanswered):
                     self._send(peer, step)
-            step.do(Commit("group"))
+            step.commit("group")
         self._advance(step)
 
     def _confirm_reads(self, step: Step) -> None:
@@ -204,10 +204,10 @@ class Leader:
     # -- acknowledging ---------------------------------------------------------------------------
 
     def _advance(self, step: Step) -> None:
-        """Find out what is acknowledged now; called only when all that is written is committed, too."""
+        """Find out what is acknowledged now."""
         if self.copies.too_few(self.view, step.links.copies_min):
             return
-        known = self.copies.durable_everywhere(step.tip)
+        known = self.copies.durable_everywhere(step.durable_tip)
         if known > self.acknowledged:
             self.acknowledged = known
             self.ever_acknowledged = max(self.ever_acknowledged, known)
@@ -218,6 +218,10 @@ class Leader:
         everything = self._checkpoints.number + 1  # Where nobody else counts, nothing waits for a message.
         confirmed = self.copies.confirmed_everywhere(everything)
         step.effects.extend(self._answers.released(self.acknowledged, confirmed))
+
+    def committed(self, step: Step) -> None:
+        """This server's own disk holds more."""
+        self._advance(step)
 
     def take_acknowledgement(self, answer: Acknowledged, step: Step) -> None:
         """A5: it counts only in this epoch, and only from the disk that the view or the let-in names."""
@@ -432,10 +436,10 @@ class Leader:
         return not (self._nothing_is_acknowledged(step) or self.is_switching_over)
 
     def _nothing_is_acknowledged(self, step: Step) -> bool:
-        """Whether there are too few copies, or one that counts confirms nothing."""
-        return self.copies.too_few(self.view, step.links.copies_min) or self.copies.somebody_owes_an_answer(
-            step.listened_ms, step.settings.checkpoint_timeout_ms
-        )
+        """Whether there are too few copies, or one that counts confirms nothing, this one included."""
+        if self.copies.too_few(self.view, step.links.copies_min) or step.commit_is_overdue:
+            return True
+        return self.copies.somebody_owes_an_answer(step.listened_ms, step.settings.checkpoint_timeout_ms)
 
     def lease_left_ms(self, step: Step) -> float:
         """Return for how long reads need no round trip."""

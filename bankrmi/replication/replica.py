@@ -7,6 +7,8 @@ Calls go down, what is found out comes back as a value; this file alone knows th
 Rule 1: `step` reads no clock, opens no socket, starts no task, and waits for nothing.
 Rule 2: a server leads an epoch only after it has won it, has waited for the leases it granted, and has
         adopted the epoch durably, in this order (R3, A2).
+Rule 3: while it adopts an epoch of its own it holds still: whatever comes waits, in its order, until the
+        adopting is durable. So nothing is done in the epoch before that, and nothing in the one before it.
 Assumption: the caller carries out the effects of a step in order, before the next step (see `effects`).
 """
 
@@ -18,12 +20,14 @@ from typing import Any, assert_never
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication import dispatch
 from bankrmi.replication.believing import Believing
+from bankrmi.replication.commits import Commits
 from bankrmi.replication.condition import Condition
 from bankrmi.replication.dispatch import Adopt, GoOn, TurnedAway
 from bankrmi.replication.effects import Effect, Propose, Refusal, Stop
 from bankrmi.replication.events import (
     AnswerArrived,
     CallersGone,
+    Committed,
     CoordinatorSilent,
     CopyEnded,
     CopyInstalled,
@@ -65,6 +69,7 @@ from bankrmi.replication.messages import (
 from bankrmi.replication.proposals import Proposals
 from bankrmi.replication.roles import (
     LEGAL_ROLE_CHANGES,
+    Adopting,
     Following,
     Joining,
     Leading,
@@ -101,7 +106,9 @@ class Replica:
         self._new_id = new_id
         self._now_ms = now_ms
         self._listened_ms = now_ms  # All that had arrived by then was read: nobody is silent beyond it.
+        self._commits = Commits(journal.tip.action_id)
         self._state: State = Starting(Follower(now_ms))
+        self._adopting: Adopting | None = None
         self._role_since_ms = now_ms
         self._stopping = False
         self._proposals = Proposals()
@@ -117,16 +124,24 @@ class Replica:
         if isinstance(event, Tick):  # Own lateness is not the others' silence: what came since is read first.
             self._listened_ms = now_ms - event.late_ms
         step = self._this_step()
-        self._take(event, step)
-        if not isinstance(event, _CHANGES_NO_ROLE):
-            self._reconsider(step)
+        self._take_or_hold(event, step)
         return step.effects
+
+    def _take_or_hold(self, event: Event, step: Step) -> None:
+        adopting = self._adopting
+        if adopting is None or isinstance(event, Committed):
+            self._take(event, step)
+            if self._adopting is None and not isinstance(event, _CHANGES_NO_ROLE):
+                self._reconsider(step)
+        elif not isinstance(event, Tick | Proceed):  # Those come again.
+            adopting.held.append(event)
 
     def _this_step(self) -> Step:
         return Step(
             self.settings,
             self.start_id,
             self.journal,
+            self._commits,
             self.links,
             self._proposals,
             self._now_ms,
@@ -142,6 +157,8 @@ class Replica:
             case Proceed():
                 if isinstance(self._state, Leading):
                     self._state.leader.proceed(event.time_us, step)
+            case Committed(number=number):
+                self._committed(number, step)
             case MessageArrived():
                 self._message_arrived(event, step)
             case Tick():
@@ -197,7 +214,9 @@ class Replica:
     @property
     def has_work(self) -> bool:
         """Whether a `Proceed` would do something now."""
-        return isinstance(self._state, Leading) and self._state.leader.has_work(self._this_step())
+        if self._adopting is not None or not isinstance(self._state, Leading):
+            return False
+        return self._state.leader.has_work(self._this_step())
 
     def condition(self) -> Condition:
         """Return what there is to show of this server."""
@@ -234,6 +253,20 @@ class Replica:
     @property
     def _is_still(self) -> bool:
         return isinstance(self._state, Starting) and self._state.still
+
+    # -- the disk --------------------------------------------------------------------------------
+
+    def _committed(self, number: int, step: Step) -> None:
+        step.effects.extend(self._commits.ended(number))
+        adopting = self._adopting
+        if adopting is None:
+            if isinstance(self._state, Leading):
+                self._state.leader.committed(step)
+        elif number >= adopting.commit:
+            self._adopting = None
+            self._lead(adopting.view, step)
+            for event in adopting.held:
+                self._take_or_hold(event, step)
 
     # -- clients ---------------------------------------------------------------------------------
 
@@ -320,7 +353,7 @@ class Replica:
                 self._take_news(view, step)
                 step.answer(token, None)
             case Census():
-                step.answer(token, self._holdings(step))
+                step.answer_when_durable(token, self._holdings(step))
             case HoldStill():  # An operator is about to restore the witness: is there really no view?
                 self._asked_to_hold_still.append(token)
                 self._viewing.read(step)
@@ -356,7 +389,7 @@ class Replica:
         answer = self._state.follower.take(message, step)
         if isinstance(answer, Acknowledged):
             self.grants.acknowledged(message.primary, message.start_id, step.now_ms, granted_ms)
-        step.answer(token, answer)
+        step.answer_when_durable(token, answer)
         if self.role is Role.STARTING or view is None or view.epoch < message.epoch:
             self._viewing.read(step)
 
@@ -477,7 +510,7 @@ class Replica:
         """Answer those who asked to hold still: a reading has ended."""
         tokens, self._asked_to_hold_still = self._asked_to_hold_still, []
         for token in tokens:
-            step.answer(token, self._holdings(step))
+            step.answer_when_durable(token, self._holdings(step))
 
     def _holdings(self, step: Step) -> Holdings:
         """Return what this server holds; still as well if it is empty, has seen that there is no view, and
@@ -494,8 +527,6 @@ class Replica:
             self._win(view, step)
         else:
             self._follow_another(view, step)
-        if isinstance(self._state, Leading):
-            self._state.leader.view_moved(step)
 
     def _has_won(self, view: View) -> bool:
         """Whether it was this process that won, not one before it (V4)."""
@@ -519,7 +550,7 @@ class Replica:
             self.grants.handed_over(view.handed_over_by)
         match self._state:
             case Leading():
-                self._lead(view, step)
+                self._adopt_own(view, step)
             case Joining(follower=follower):
                 self._become(Won(follower, view, Role.STANDBY), step)
             case Starting(follower=follower, role=role) | Following(follower=follower, role=role):
@@ -547,8 +578,7 @@ class Replica:
         self._joiner.begin_again(step)
 
     def _lead(self, view: View, step: Step) -> None:
-        """Adopt the epoch that was won, durably, and begin."""
-        self._adopt_own(view, step)
+        """Begin to lead the epoch that was won, and is adopted durably."""
         details = {"epoch": view.epoch, "in_sync": sorted(view.in_sync), "action_id": step.tip}
         held: list[Asked] = []
         if isinstance(self._state, Leading):
@@ -561,10 +591,12 @@ class Replica:
         for other in self.links.servers:
             step.send(other, ViewNews(view=view))
         leader.begin_epoch(view, step)
+        leader.view_moved(step)
         for event in held:
             self._asked(event, step)
 
     def _adopt_own(self, view: View, step: Step) -> None:
+        """Adopt the epoch that was won; until that is durable, hold still (A2)."""
         adopted = Adopted(
             history=view.history,
             epoch=view.epoch,
@@ -578,7 +610,7 @@ class Replica:
             step.open(adopted)
         else:
             raise BrokenInvariant(f"an empty copy was named in {view!r}")
-        step.commit_if_changed("lead")
+        self._adopting = Adopting(view, step.commit("lead"))
 
     def _give_way(self, why: str, step: Step) -> None:
         """Lead no more, and claim nothing: somebody knows of a newer epoch."""
@@ -621,8 +653,9 @@ class Replica:
     def _reconsider(self, step: Step) -> None:
         """Lead if the time has come; propose what is wanted now; stop if the others can go on."""
         if isinstance(self._state, Won) and step.now_ms >= self.grants.over_at_ms():
-            self._lead(self._state.view, step)
-        wanted = self._wanted_view(step)
+            self._adopt_own(self._state.view, step)
+            return
+        wanted = None if step.commit_is_overdue else self._wanted_view(step)
         if wanted is not None and self._proposals.may_propose(step.now_ms):
             self._propose(wanted, step)
         if self._stopping:

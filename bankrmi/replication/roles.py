@@ -3,18 +3,20 @@
 Rule 1: what cannot be together cannot be said: who leads has a leader's memory, everyone else a follower's;
         only who has just won holds a view that is not led yet; only who knows nothing can hold still.
 Rule 2: the role changes as `LEGAL_ROLE_CHANGES` has it.
+Rule 3: who has won an epoch, and waits for its adopting to be durable, stays what it was until then.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
+from bankrmi.replication.events import Event
 from bankrmi.replication.following import Follower
 from bankrmi.replication.leading import Leader
 from bankrmi.replication.view import View
 
-__all__ = ["LEGAL_ROLE_CHANGES", "Following", "Joining", "Leading", "Role", "Starting", "State", "Won"]
+__all__ = ["LEGAL_ROLE_CHANGES", "Adopting", "Following", "Joining", "Leading", "Role", "Starting", "State", "Won"]
 
 
 class Role(Enum):
@@ -81,3 +83,12 @@ class Leading:
 
 
 State = Starting | Joining | Following | Won | Leading
+
+
+@dataclass(slots=True)
+class Adopting:
+    """This server has won a view, and adopts it with this commit; what comes before that is durable waits."""
+
+    view: View
+    commit: int
+    held: list[Event] = field(default_factory=list)

@@ -2,6 +2,7 @@
 
 Rule 1: whoever is handed a step reads what it says, writes to the journal, and adds effects; nobody keeps it.
 Rule 2: what is written is followed by a `Commit` before the step ends (see `effects`).
+Rule 3: what is said and rests on what was written leaves by `answer_when_durable` (see `commits`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from bankrmi.replication.commits import Commits
 from bankrmi.replication.effects import Answer, Commit, Effect, NotLeading, Reply, Report, Send
 from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.links import Links
@@ -31,6 +33,7 @@ class Step:
     settings: Settings
     start_id: str
     journal: Journal
+    commits: Commits
     links: Links
     proposals: Proposals
     now_ms: float
@@ -47,6 +50,16 @@ class Step:
     def tip(self) -> int:
         """The action id of the newest entry here."""
         return self.journal.tip.action_id
+
+    @property
+    def durable_tip(self) -> int:
+        """The action id up to which this disk holds the journal."""
+        return self.commits.durable_tip
+
+    @property
+    def commit_is_overdue(self) -> bool:
+        """Whether this server's disk has owed a commit for so long that others had better lead (V2)."""
+        return self.commits.are_overdue(self.listened_ms, self.settings.checkpoint_timeout_ms)
 
     @property
     def adopted_epoch(self) -> int:
@@ -72,6 +85,13 @@ class Step:
         """Answer what arrived with this token."""
         self.effects.append(Answer(token, reply))
 
+    def answer_when_durable(self, token: Any, reply: Reply) -> None:
+        """Answer when all is durable that was written by now."""
+        if self.commits.are_under_way:
+            self.commits.owe(token, reply)
+        else:
+            self.effects.append(Answer(token, reply))
+
     def send_on(self, token: Any, view: View | None, *, undecided: bool) -> None:
         """Send a client on to whoever leads in this view."""
         known = view.primary if view is not None and view.primary != self.settings.server else None
@@ -91,8 +111,14 @@ class Step:
         self.journal.open(adopted)
         self.changed = True
 
+    def commit(self, purpose: str) -> int:
+        """Ask for a commit of all that was written; return its number."""
+        self.changed = False
+        number = self.commits.ask(self.tip, self.now_ms)
+        self.effects.append(Commit(purpose, number))
+        return number
+
     def commit_if_changed(self, purpose: str) -> None:
         """Ask for a commit if anything was written since the last one."""
         if self.changed:
-            self.changed = False
-            self.effects.append(Commit(purpose))
+            self.commit(purpose)

@@ -4,8 +4,8 @@
 
 Rule 1: all effects of a step are carried out, one after the other, before the next event is taken; what
         happens meanwhile waits in its order.
-Rule 2: nothing behind a `Commit` is carried out before the disk has said that it is durable, and nothing at
-        all once it has failed (F1).
+Rule 2: a commit is handed to the disk and not waited for; `Committed` is taken when the disk has said that it
+        is durable. Once the disk has failed nothing is carried out any more (F1).
 Rule 3: every effect has its line here; one without is a type error.
 Rule 4: no clock, no socket, no file, no chance: those are ports (`ports`).
 """
@@ -29,6 +29,7 @@ from bankrmi.replication.effects import (
     Stop,
 )
 from bankrmi.replication.events import (
+    Committed,
     CoordinatorSilent,
     CopyInstalled,
     Event,
@@ -71,7 +72,7 @@ class Carrier:
         self._watcher = watcher
         self._events: deque[Event] = deque()
         self._duties: deque[Effect] = deque()
-        self._running = self._committing = self._proceeding = False
+        self._running = self._proceeding = False
         self._tick_waits = False
         self._ticker: Timer | None = None
 
@@ -108,7 +109,7 @@ class Carrier:
     @property
     def is_between_steps(self) -> bool:
         """Whether all that the rules have wanted so far is carried out."""
-        return not self._duties and not self._committing
+        return not self._duties
 
     # -- events ----------------------------------------------------------------------------------
 
@@ -132,7 +133,7 @@ class Carrier:
 
     def _carry_on(self) -> None:
         duties, events, watcher = self._duties, self._events, self._watcher
-        while not (self.held or self._committing or self.over):
+        while not (self.held or self.over):
             if duties:
                 effect = duties.popleft()
                 if watcher is None:
@@ -178,7 +179,6 @@ class Carrier:
             case Send(to=to, message=message):
                 self.links.send(to, message)
             case Commit(purpose=purpose):
-                self._committing = True
                 self._disk.commit(purpose, lambda: self._committed(effect))
                 return
             case ReadView():
@@ -202,12 +202,12 @@ class Carrier:
             self._watcher.done(effect)
 
     def _committed(self, effect: Commit) -> None:
+        """The disk says that it is durable; the rules hear of it in its turn."""
         if self.over:
             return
-        self._committing = False
         if self._watcher is not None:
             self._watcher.done(effect)
-        self._go_on()
+        self.take(Committed(effect.number))
 
     def _read_view(self, effect: ReadView) -> None:
         self._keeper.read(
@@ -224,6 +224,7 @@ class Carrier:
         )
 
     def _install_copy(self, effect: InstallCopy) -> None:
+        self._disk.finish()  # What was asked of the database that goes.
         journal = self.copies.install(effect.adopted)
         if journal is not None:
             self._disk.use(journal)

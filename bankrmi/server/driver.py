@@ -1,7 +1,6 @@
 """A carrier on a real disk, in a real process, in one thread.
 
-Rule 1: a commit blocks: the checkpoint is on its way by then, so the standby's disk works at the same time.
-Rule 2: whatever goes wrong in a step, or in carrying it out, ends the process with one sentence (F1, F3).
+Rule: whatever goes wrong in a step, or in carrying it out, ends the process with one sentence (F1, F3).
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from bankrmi.coordination.coordinator import Coordinator, Expected, OnSilence
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.effects import Reply
 from bankrmi.replication.events import Event
-from bankrmi.replication.journal import Journal
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.view import View
 from bankrmi.server.carrier import Carrier
 from bankrmi.server.clock import LoopClock, now_ms
+from bankrmi.server.disk import SyncedDisk
 from bankrmi.server.failpoints import Failpoints
 from bankrmi.server.ports import Copies, Links, Token
 from bankrmi.storage.database import DiskFailed
@@ -36,18 +35,18 @@ COMPLAIN_AT_MOST_EVERY_MS = 300_000.0
 
 
 class Driver:
-    """Drives one `Replica` in this process; is its disk and its life (see `ports`)."""
+    """Drives one `Replica` in this process; is its life (see `ports`)."""
 
     def __init__(self, replica: Replica, journal: SqliteJournal, coordinator: Coordinator) -> None:
         self.replica = replica
-        self.journal = journal
         self.stopped: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Ends with the reason why the process has to stop; empty if it was asked to."""
         self.clock = LoopClock()
+        self._disk = SyncedDisk(journal, self.failed)
         self._carrier = Carrier(
             replica,
             clock=self.clock,
-            disk=self,
+            disk=self._disk,
             keeper=_Keeper(coordinator),
             callers=self,
             life=self,
@@ -74,17 +73,15 @@ class Driver:
         """Give an event to the rules and carry out what they want."""
         self._carrier.take(event)
 
-    # -- the disk --------------------------------------------------------------------------------
+    @property
+    def journal(self) -> SqliteJournal:
+        """What is written; another one when a copy is put in its place."""
+        return self._disk.journal
 
-    def commit(self, _purpose: str, done: Callable[[], None]) -> None:
-        """Make what was written durable, now."""
-        self.journal.commit()
-        done()
-
-    def use(self, journal: Journal) -> None:
-        """Write to another journal from now on."""
-        assert isinstance(journal, SqliteJournal)
-        self.journal = journal
+    def close(self) -> None:
+        """Close the journal, when nothing is taken any more.  Raises DiskFailed."""
+        self._disk.close()
+        self.journal.close()
 
     # -- callers ---------------------------------------------------------------------------------
 

@@ -45,7 +45,13 @@ class Disk(Protocol):
     """Where commits become durable."""
 
     def commit(self, purpose: str, done: Callable[[], None]) -> None:
-        """Make what was written durable, then call `done`; what fails raises DiskFailed."""
+        """Begin to make durable what was written, and call `done` when it is, at once or later; in their order.
+
+        What fails at once raises DiskFailed; what fails later ends the process as well (F1).
+        """
+
+    def finish(self) -> None:
+        """Make durable what is under way, and wait for it.  Raises DiskFailed."""
 
     def use(self, journal: Journal) -> None:
         """From now on this journal is the one that is written."""

@@ -159,7 +159,7 @@ class _Process:
             copies.close()
         if why:
             raise OperationFailed(f"stopped: {why}")  # The end of the process releases the directory.
-        driver.journal.close()
+        driver.close()
         self._disk.release()  # Not before: whoever comes next finds the database unlocked.
         log.info("stopped")
         # It is over in a moment, in good order: one more signal must not turn that into a death.

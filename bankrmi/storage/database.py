@@ -1,7 +1,8 @@
 """One SQLite file, opened the way a bank needs it.
 
 Rule 1: one connection a file, and one process: a second one is refused when it opens.
-Rule 2: a commit is on the disk when it returns (WAL, synchronous=FULL).
+Rule 2: a commit is on the disk when it returns (WAL, synchronous=FULL), unless its owner syncs the log itself
+        (`write_ahead_log`).
 Rule 3: files and directories are for their owner only, however wide the umask.
 Rule 4: what may pass by itself (somebody looks into the file, the machine lacks something for a moment) is no
         ConfigurationError, and says what is awaited.

@@ -1,6 +1,7 @@
 """The journal in SQLite, and what it adds up to beside it: the state machine's tables, the index of requests.
 
-Rule 1: the first change opens a transaction; `commit` ends it, durably.  There is never more than one.
+Rule 1: the first change opens a transaction; `write` ends it, `sync` makes durable what was written, and
+        `commit` does both.  There is never more than one.
 Rule 2: every record is applied when it is journalled and undone when it is removed, so the state is
         always what the journal adds up to.
 Rule 3: a commit writes the journal. What follows from it stays in memory and is written every now and then,
@@ -101,6 +102,7 @@ class SqliteJournal:
         else:
             migrate(database)
             machine.attach(database)
+            self._log.sync()  # A process that was killed may have left what only the kernel holds.
         self._load()
 
     def _load(self) -> None:
@@ -146,13 +148,20 @@ class SqliteJournal:
             self._execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """Make everything written since the last commit durable.
+        """Make everything written since the last commit durable.  Raises DiskFailed (see `write`)."""
+        self.write()
+        self.sync()
+        self.check_place()
 
-        Raises DiskFailed if it may not be: then nothing is known, and the process has to stop (F1). So it is
-        if what was written is no longer where the next process will look for it.
+    def write(self) -> None:
+        """End the transaction: it is whole in the log, and durable when a `sync` that begins now has ended.
+
+        Raises DiskFailed if it may not be: then nothing is known, and the process has to stop (F1).
         """
         if not self._open_transaction:
             return
+        if self._failed:
+            raise DiskFailed("the disk has failed before")
         try:
             if self._is_due():
                 self._write_what_follows()
@@ -164,9 +173,25 @@ class SqliteJournal:
             raise DiskFailed(f"the disk refused a commit: {error}") from error
         self._open_transaction = False
         self._notes.clear()
+        self._log.keep_under_ceiling()
+
+    def sync(self) -> None:
+        """Make durable what was written.  Alone of all here it may be called in another thread.
+
+        Raises DiskFailed, after which the process has to stop, and nothing is synced again (F1).
+        """
+        if self._failed:
+            raise DiskFailed("the disk has failed before")
+        try:
+            self._log.sync()
+        except DiskFailed:
+            self._failed = True
+            raise
+
+    def check_place(self) -> None:
+        """Raise DiskFailed if what was written is no longer where the next process will look for it (F1)."""
         if self._place is not None:
             self._place.check()
-        self._log.keep_under_ceiling()
 
     def _is_due(self) -> bool:
         behind = self._behind
@@ -189,8 +214,7 @@ class SqliteJournal:
 
         Raises DiskFailed, after which the process has to stop (F1).
         """
-        if self._place is not None:
-            self._place.check()
+        self.check_place()
         if not self._open_transaction and not self._failed:
             self._log.bring_in_if_due()
 
@@ -242,6 +266,7 @@ class SqliteJournal:
                 self._write_what_follows()
                 self.commit()
             self._log.finish()
+        self._log.close()
         self._database.close()
 
     # -- what this copy is -----------------------------------------------------------------------

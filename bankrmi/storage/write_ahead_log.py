@@ -1,14 +1,23 @@
-"""When SQLite's write-ahead log is brought into the database: at a time of ours, and with its errors.
+"""SQLite's write-ahead log: it is made durable, and brought into the database, at times of ours.
 
-SQLite does it by itself at the end of a commit, and says nothing if that fails: a disk that syncs the log and
-not the database would go unnoticed until the log is lost.
+With `synchronous=NORMAL` a commit is in the log when it ends, and not synced. SQLite syncs the log only before
+it brings it in, and its header when it begins it anew; what a log that is begun anew held is in the database
+by then, synced. So whatever is in the log is durable once the log has been synced, by whomever: by `sync`.
+
+SQLite would bring the log in by itself at the end of a commit, and say nothing if that fails: a disk that
+syncs the log and not the database would go unnoticed until the log is lost.
 
 Rule 1: a failure is a disk that failed (F1); it is not tried again, at the end of the process neither.
-Rule 2: it is done between groups (`bring_in_if_due`); a log that has grown to the ceiling is brought in
+Rule 2: it is brought in between groups (`bring_in_if_due`); a log that has grown to the ceiling is brought in
         before anything is added to it.
+Rule 3: `sync` touches a descriptor and nothing else: it alone may run in another thread.
+Assumption: one sync of a file covers what was written to it through any descriptor before the sync began, and
+        each descriptor is told of an error once (Linux from 4.13).
 """
 
 from __future__ import annotations
+
+import os
 
 import apsw
 
@@ -31,7 +40,11 @@ class WriteAheadLog:
         self.pages = 0
         """That the newest commit has left in the log."""
         self._database = database
+        self._descriptor: int | None = None
         self._may_bring_in = True
+        if database.pragma("journal_mode") == "wal":  # A copy has none, nor what is in memory.
+            self._descriptor = os.open(database.filename_wal, os.O_RDONLY | os.O_CLOEXEC)
+            database.pragma("synchronous", "normal")
         database.pragma("wal_autocheckpoint", 0)
         database.pragma("journal_size_limit", CEILING_PAGES * _PAGE_BYTES)
         database.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -40,6 +53,15 @@ class WriteAheadLog:
     def _grown(self, _database: apsw.Connection, _name: str, pages: int) -> int:
         self.pages = pages
         return apsw.SQLITE_OK
+
+    def sync(self) -> None:
+        """Make all commits that have ended durable.  Raises DiskFailed; then it must not be tried again."""
+        if self._descriptor is None:
+            return
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            raise DiskFailed(f"the disk refused a commit: {error.strerror}") from error
 
     def bring_in_if_due(self) -> None:
         """Bring the log in if it has grown; no transaction may be open.  Raises DiskFailed."""
@@ -72,3 +94,9 @@ class WriteAheadLog:
             self._bring_in()
         if self._may_bring_in:
             self._database.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+
+    def close(self) -> None:
+        """Give the descriptor back; nothing is synced any more."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

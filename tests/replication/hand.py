@@ -40,9 +40,10 @@ class Hand:
     def take(self, event: Event) -> None:
         """Take an event, and go on as long as there is work."""
         self.carrier.take(event)
-        self._finish()
+        self.go_on()
 
-    def _finish(self) -> None:
+    def go_on(self) -> None:
+        """Go on as long as there is work."""
         while self._soon:
             self._soon.pop(0)()
 
@@ -59,8 +60,10 @@ class Hand:
         self._soon.append(action)
 
     def commit(self, _purpose: str, done: Callable[[], None]) -> None:
-        self._bank.journals[self._name].commit()
-        done()
+        self._bank.commit(self._name, done)
+
+    def finish(self) -> None:
+        self._bank.finish_commits(self._name)
 
     def use(self, journal: Journal) -> None:
         """The bank knows already."""
@@ -85,7 +88,7 @@ class Hand:
     ) -> None:
         def answered(view: View | None) -> None:
             on_answer(view)
-            self._finish()
+            self.go_on()
 
         self._bank.ask_witness(self._name, self._sentence, decide, answered)
 

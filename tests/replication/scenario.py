@@ -3,7 +3,8 @@
 Rule 1: nothing happens by itself: no clock, no socket, no chance.  What a server sends lies in `mail`
         until it is delivered, dropped, or delivered twice.
 Rule 2: every effect is a sentence of the trace, in the order of duty; `told()` returns the new ones.
-Rule 3: a commit succeeds at once; a crash forgets what was not committed.
+Rule 3: a commit is durable at once, but for servers in `slow_disks`: theirs lie in `mail`, too. A crash
+        forgets what is not durable.
 
 The sentences are in `words`; `hand` carries out what a server wants.
 """
@@ -39,6 +40,7 @@ from bankrmi.replication.journal import Adopted
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from bankrmi.replication.view import View
+from bankrmi.robustness.simulator.images import Images
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.journal import SqliteJournal
 from tests.replication.hand import Hand
@@ -69,7 +71,9 @@ class Bank:
             name: Settings(server=name, servers=servers, **{**settings, **(own or {}).get(name, {})})
             for name in servers
         }
+        self.slow_disks: set[str] = set()
         self.journals = {name: self._disk(name) for name in servers}
+        self._images: dict[str, Images] = {}  # Of those that have commits under way.
         self.replicas: dict[str, Replica] = {}
         self._hands: dict[str, Hand] = {}
         self.contradictions: list[tuple[str, str]] = []  # (server, what it said that cannot be)
@@ -102,9 +106,46 @@ class Bank:
         """End a process; nobody is told."""
         del self.replicas[name]
         self._hands.pop(name).carrier.end()
-        self.journals[name].discard()
+        self.drop(f"disk of {name}")
         if wipe:
+            self._images.pop(name, None)
             self.journals[name] = self._disk(name)
+        elif name in self._images:
+            kept = self._images.pop(name).after_crash(0)
+            self.journals[name] = self._journal(kept, self.journals[name].incarnation)
+        else:
+            self.journals[name].discard()
+
+    def commit(self, name: str, done: Callable[[], None]) -> None:
+        """Make durable what a server has written; now, or when its letter is delivered."""
+        journal = self.journals[name]
+        if name not in self.slow_disks and name not in self._images:
+            journal.commit()
+            done()
+            return
+        images = self._images[name]
+        journal.write()
+        images.written(journal)
+        self.post(f"disk of {name}: durable", lambda: self._durable(name, images, done))
+
+    def _durable(self, name: str, images: Images, done: Callable[[], None]) -> None:
+        images.ended()
+        if not images.under_way and name not in self.slow_disks:
+            del self._images[name]
+        done()
+        if name in self._hands:
+            self._hands[name].go_on()
+
+    def slow_down(self, *names: str) -> None:
+        """From now on the commits of these servers lie in the mail until they are delivered."""
+        for name in names:
+            self.slow_disks.add(name)
+            self._images[name] = Images(self.journals[name])
+
+    def finish_commits(self, name: str) -> None:
+        """Deliver all commits of a server that are under way."""
+        while any(letter.text.startswith(f"disk of {name}") for letter in self.mail):
+            self.deliver(f"disk of {name}")
 
     def take(self, name: str, event: Event) -> None:
         """Let a server take an event, and carry out what it wants."""
@@ -273,6 +314,8 @@ class Bank:
         self._disks += 1
         copy.make_own(f"{name}-disk{self._disks}", adopted)
         copy.commit()
+        if name in self._images:
+            self._images[name] = Images(copy)
         return copy
 
     def fetch(self, name: str, primary: str) -> None:

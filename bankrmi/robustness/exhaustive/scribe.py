@@ -73,6 +73,9 @@ class _Scribe:
         self.deeds.append(None)
         done()
 
+    def finish(self) -> None:
+        """A commit is durable at once."""
+
     def use(self, _journal: Journal) -> NoReturn:
         raise ValueError("beyond the bound of this search: a copy put in place")
 

@@ -1,0 +1,129 @@
+"""The disk of one process: commits are written at once, and made durable beside the loop, or in it.
+
+A commit has two parts. What is written is in the log, a few system calls, done in place. To sync the log takes
+the disk's time: 0.1 ms or 20. The way to a thread and back costs about as much as a short sync, so a sync is
+made in place as long as they are short.
+
+Rule 1: one sync is under way at a time; what is written meanwhile is covered by the next one.
+Rule 2: a sync that failed is not made again: the process stops (F1).
+Rule 3: the thread touches a descriptor and nothing else (see `storage.write_ahead_log`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from time import perf_counter
+
+from bankrmi.replication.journal import Journal
+from bankrmi.storage.disk_failure import DiskFailed
+from bankrmi.storage.journal import SqliteJournal
+
+__all__ = ["SyncedDisk"]
+
+IN_PLACE_MS = 0.5
+"""A sync that usually takes longer is made in a thread."""
+
+NEWEST_COUNTS = 0.125
+"""How much the newest sync counts in what is usual."""
+
+Done = Callable[[], None]
+
+
+class SyncedDisk:
+    """Where one process keeps its journal (see `ports.Disk`)."""
+
+    def __init__(self, journal: SqliteJournal, failed: Callable[[Exception], None]) -> None:
+        """`failed` is told of a sync that failed beside the loop."""
+        self.journal = journal
+        self._failed = failed
+        self._loop = asyncio.get_running_loop()
+        self._usual_ms = 0.0
+        self._waiting: deque[Done] = deque()  # In their order: what is written, and not known to be durable.
+        self._under_way: tuple[Future[float], int] | None = None  # A sync beside the loop; how many it covers.
+        self._telling = False
+
+    def commit(self, _purpose: str, done: Done) -> None:
+        """Write, and make it durable: at once if that is quick, else beside the loop."""
+        self.journal.write()
+        self._waiting.append(done)
+        self._sync()
+
+    def _sync(self) -> None:
+        """Make durable what waits for it, unless somebody is about to."""
+        while self._waiting and self._under_way is None and not self._telling:
+            if self._usual_ms < IN_PLACE_MS:
+                self._sync_in_place()
+            else:
+                self._sync_beside()
+
+    def _sync_in_place(self) -> None:
+        covered = len(self._waiting)
+        self._tell(_timed(self.journal.sync), covered)
+
+    def _sync_beside(self) -> None:
+        future = Future[float]()
+        self._under_way = future, len(self._waiting)
+        threading.Thread(target=self._run, args=(future, self.journal.sync), daemon=True).start()
+
+    def _run(self, future: Future[float], sync: Callable[[], None]) -> None:
+        """Sync, in a thread of its own; then the loop hears of it."""
+        try:
+            future.set_result(_timed(sync))
+        except DiskFailed as error:
+            future.set_exception(error)
+        with suppress(RuntimeError):  # The loop is closed: nobody waits for this any more, or `close` does.
+            self._loop.call_soon_threadsafe(self._ended, future)
+
+    def _ended(self, future: Future[float]) -> None:
+        if self._under_way is None or self._under_way[0] is not future:
+            return  # `finish` was there first.
+        try:
+            self._take_in()
+            self._sync()
+        except Exception as error:  # Whatever it is: nothing is known of the disk (F1).
+            self._failed(error)
+
+    def _take_in(self) -> None:
+        """Wait for the sync that is under way, and tell those whom it covers."""
+        if self._under_way is not None:
+            future, covered = self._under_way
+            took_ms = future.result()
+            self._under_way = None
+            self._tell(took_ms, covered)
+
+    def _tell(self, took_ms: float, covered: int) -> None:
+        """Those who come first are durable; what they write in turn waits for the next sync."""
+        self._usual_ms += NEWEST_COUNTS * (took_ms - self._usual_ms)
+        self.journal.check_place()
+        self._telling = True
+        for _ in range(covered):
+            self._waiting.popleft()()
+        self._telling = False
+
+    def finish(self) -> None:
+        """Wait for the sync that is under way, and make durable in place what was written since."""
+        self._take_in()
+        if self._waiting:
+            self._sync_in_place()
+
+    def close(self) -> None:
+        """Wait for the sync that is under way; nobody is told any more.  Raises DiskFailed."""
+        if self._under_way is not None:
+            self._under_way[0].result()
+
+    def use(self, journal: Journal) -> None:
+        """Write to another journal from now on; nothing is under way."""
+        assert isinstance(journal, SqliteJournal)
+        self.journal = journal
+
+
+def _timed(sync: Callable[[], None]) -> float:
+    """Sync; return how many milliseconds it took."""
+    began = perf_counter()
+    sync()
+    return 1000 * (perf_counter() - began)

@@ -15,12 +15,12 @@ from bankrmi.replication.record import CANCELLED, Entry, Position, Record, Scala
 from bankrmi.robustness.checker.history import RequestId
 from bankrmi.robustness.checker.sentences import Violations
 from bankrmi.verifying.model import Model
-from bankrmi.verifying.record_check import RecordCheck
+from bankrmi.verifying.record_check import UNREADABLE, RecordCheck
 
 __all__ = ["Replay"]
 
 
-_UNREADABLE = "unreadable"
+_NOT_READ = "not read"
 
 
 class Replay:
@@ -86,15 +86,19 @@ class Replay:
             self.operations.append(operation)
             self._statuses.append(same.setdefault(entry.status, entry.status))
             self._results.append(entry.result)
-            if entry.status not in (CANCELLED, _UNREADABLE):
-                self._note_change(self._model.key(operation), number)
+            if entry.status not in (CANCELLED, _NOT_READ):
+                self._note_change(operation, number)
         self._ends[-1] = 1
 
     def finish(self) -> None:
         """The last record was taken."""
         self._same.clear()
 
-    def _note_change(self, key: Any, number: int) -> None:
+    def _note_change(self, operation: Any, number: int) -> None:
+        try:
+            key = self._model.key(operation)
+        except UNREADABLE:
+            return  # That is said already.
         values = self._model.values
         if key not in values:
             return
@@ -109,4 +113,4 @@ class Replay:
 def _unreadable(record: Record) -> Entry:
     """Return what stands for a record whose operations cannot be read: one, with an outcome of its own."""
     _, epoch, session, sequence, _, _, _, time_us, digest = record
-    return Entry(record.action_id, epoch, session, sequence, 0, None, _UNREADABLE, None, time_us, digest)
+    return Entry(record.action_id, epoch, session, sequence, 0, None, _NOT_READ, None, time_us, digest)

@@ -33,6 +33,6 @@ def contradiction(journal: Journal, message: Checkpoint) -> str | None:
     if known is None or known.epoch != news[0].epoch:
         return None
     return (
-        f"two different records of epoch {known.epoch} at action id {news[0].first_id}: "
+        f"two different requests of epoch {known.epoch} at action id {news[0].first_id}: "
         f"ours, and one from {message.primary}"
     )

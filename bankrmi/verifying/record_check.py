@@ -20,10 +20,11 @@ import msgpack
 from bankrmi.replication.record import CANCELLED, DIGEST_BYTES, Entry, Position, Record
 from bankrmi.verifying.model import Model
 
-__all__ = ["RecordCheck"]
+__all__ = ["UNREADABLE", "RecordCheck"]
 
 _pack = msgpack.Packer(autoreset=True).pack
-_UNREADABLE = (ValueError, TypeError, KeyError, IndexError)
+UNREADABLE = (ValueError, TypeError, KeyError, IndexError)
+"""What a model may raise for an operation that is none."""
 
 
 class RecordCheck:
@@ -81,7 +82,7 @@ class RecordCheck:
             return []
         try:
             return record.entries()
-        except _UNREADABLE:
+        except UNREADABLE:
             self._found(f"the operations at action id {record.first_id} cannot be read")
             return []
 
@@ -91,7 +92,7 @@ class RecordCheck:
             return
         try:
             expected = self._model.apply(entry.operation)
-        except _UNREADABLE:
+        except UNREADABLE:
             self._found(f"the operation at action id {entry.action_id} cannot be read")
             return
         if (entry.status, entry.result) != expected:

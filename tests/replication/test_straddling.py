@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bankrmi.bank.operations import Deposit, Withdraw
+from bankrmi.bank.operations import Deposit, Operation, Withdraw
 from bankrmi.replication.events import MessageArrived
 from bankrmi.replication.messages import Checkpoint
 from bankrmi.replication.record import Position, Record
@@ -25,8 +25,8 @@ FEW = st.lists(SIZE, max_size=3)
 def batches(bank: Bank, name: str, session: str, sizes: Sequence[int]) -> None:
     """Have a server decide a request of so many operations, and another; it knows none of them."""
     for number, size in enumerate(sizes, 1):
-        operations = [Deposit(1, 3), Withdraw(1, 10_000), Deposit(2, 1)] * 3
-        bank.request(name, f"{session}:{number}", *operations[:size])
+        kinds: list[Operation] = [Deposit(1, 3), Withdraw(1, 10_000), Deposit(2, 1)]
+        bank.request(name, f"{session}:{number}", *(kinds * 3)[:size])
 
 
 def same(bank: Bank, one: str, other: str) -> None:

@@ -69,11 +69,11 @@ def acknowledge_too_early(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Leader, "_advance", advance)
 
 
-def test_an_acknowledged_entry_that_an_in_sync_server_misses_is_found(
+def test_an_acknowledged_record_that_an_in_sync_server_misses_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     acknowledge_too_early(monkeypatch)
-    found("the acknowledged entry at action id .* is missing from its journal", seeds=5)
+    found("what was acknowledged at action id .* is missing from its journal", seeds=5)
 
 
 def test_a_proposal_that_the_witness_has_to_refuse_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,19 +88,19 @@ def test_a_proposal_that_the_witness_has_to_refuse_is_found(monkeypatch: pytest.
     found("the witness has to refuse what s. proposes: epoch .* cannot follow epoch", seeds=10)
 
 
-def test_two_entries_acknowledged_at_one_action_id_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_records_acknowledged_at_one_action_id_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the check before it switched off."""
     acknowledge_too_early(monkeypatch)
     monkeypatch.setattr(Promises, "_check_holds_all", lambda *_: None)
-    found("two different entries were acknowledged at action id", seeds=200)
+    found("two different records were acknowledged at action id", seeds=200)
 
 
-def test_an_acknowledged_entry_that_is_gone_in_the_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_acknowledged_operation_that_is_gone_in_the_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """With all checks before it switched off."""
     acknowledge_too_early(monkeypatch)
-    for check in ("_check_holds_all", "_check_is_acknowledged", "_check_state", "_check_entry"):
+    for check in ("_check_holds_all", "_check_is_acknowledged", "_check_state", "_check_record"):
         monkeypatch.setattr(Promises, check, lambda *_: None)
-    found("the acknowledged entry at action id .* is gone", seeds=40)
+    found("the acknowledged operation at action id .* is gone", seeds=40)
 
 
 def test_a_request_done_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,8 +133,9 @@ def test_a_failing_seed_says_which_rule_it_broke_and_how_to_see_it_again(
     monkeypatch.setattr(Leader, "_advance", too_early)
     assert run(["simulate", "--seeds", "3", "--seed", "0", "--servers", "3"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert "is missing from its journal" in lines[0]
     assert lines[0].startswith("seed ")
+    assert " failed (safety): " in lines[0]
+    assert " acknowledged at action id " in lines[0]
     seed = lines[0].split()[1]
     assert f"again: bankrmi simulate --seeds 1 --seed {seed} --servers 3" in lines
     columns = [name for name in lines[1].split() if not name.startswith("pyro-")]  # Some seeds have them.

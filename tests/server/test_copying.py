@@ -390,7 +390,7 @@ def test_a_copy_that_is_being_made_gives_way_when_the_room_goes(
 ) -> None:
     journal, disk = filled(tmp_path / "bank.db"), _Disk(monkeypatch)
     disk.free, disk.shrinks = space.RESERVE_BYTES + (40 << 20), 10 << 20
-    monkeypatch.setattr("bankrmi.storage.copying.PAGES_AT_ONCE", 32)
+    monkeypatch.setattr("bankrmi.storage.copying.PAGES_AT_ONCE", 4)
 
     async def work() -> None:
         call = _Call()

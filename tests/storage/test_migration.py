@@ -133,7 +133,7 @@ def test_everything_is_there(tmp_path: Path) -> None:
     ]
     reckoned = dict(LEDGER)
     for asked, record in zip(REQUESTS, records, strict=True):
-        came = [(operation, *came_of(reckoned, operation)) for operation in asked.operations]
+        came: list[Any] = [(operation, *came_of(reckoned, operation)) for operation in asked.operations]
         assert [(one.operation, one.status, one.result) for one in record.entries()] == (
             came or [(None, "cancelled", None)]
         )

@@ -11,13 +11,16 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any
 
-from bankrmi.replication.record import CANCELLED, Position, Record, Scalar
+from bankrmi.replication.record import CANCELLED, Entry, Position, Record, Scalar
 from bankrmi.robustness.checker.history import RequestId
 from bankrmi.robustness.checker.sentences import Violations
 from bankrmi.verifying.model import Model
-from bankrmi.verifying.record_check import RecordCheck
+from bankrmi.verifying.record_check import UNREADABLE, RecordCheck
 
 __all__ = ["Replay"]
+
+
+_NOT_READ = "not read"
 
 
 class Replay:
@@ -77,21 +80,25 @@ class Replay:
         same, first = self._same, len(self._statuses) + 1
         session = same.setdefault(record.session, record.session)
         self.requests.setdefault((session, record.sequence), first)
-        for number, entry in enumerate(self._check.take(record), first):
+        for number, entry in enumerate(self._check.take(record) or [_unreadable(record)], first):
             self._ends.append(0)
             operation = same.setdefault(entry.operation, entry.operation)
             self.operations.append(operation)
             self._statuses.append(same.setdefault(entry.status, entry.status))
             self._results.append(entry.result)
-            if entry.status != CANCELLED:
-                self._note_change(self._model.key(operation), number)
+            if entry.status not in (CANCELLED, _NOT_READ):
+                self._note_change(operation, number)
         self._ends[-1] = 1
 
     def finish(self) -> None:
         """The last record was taken."""
         self._same.clear()
 
-    def _note_change(self, key: Any, number: int) -> None:
+    def _note_change(self, operation: Any, number: int) -> None:
+        try:
+            key = self._model.key(operation)
+        except UNREADABLE:
+            return  # That is said already.
         values = self._model.values
         if key not in values:
             return
@@ -101,3 +108,9 @@ class Replay:
         if history[-1] != values[key]:
             ids.append(number)
             history.append(values[key])
+
+
+def _unreadable(record: Record) -> Entry:
+    """Return what stands for a record whose operations cannot be read: one, with an outcome of its own."""
+    _, epoch, session, sequence, _, _, _, time_us, digest = record
+    return Entry(record.action_id, epoch, session, sequence, 0, None, _NOT_READ, None, time_us, digest)

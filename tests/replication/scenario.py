@@ -181,6 +181,10 @@ class Bank:
             self.take(caller, LinkChanged(server=called, up=False))
             self.drop(f"{caller} -> {called}")
 
+    def cut_off(self, one: str, gone: str) -> None:
+        """Let a server notice that its connection to one that is gone is lost."""
+        self.take(one, LinkChanged(server=gone, up=False))
+
     # -- mail ------------------------------------------------------------------------------------
 
     def find(self, start: str) -> Letter:
@@ -209,10 +213,27 @@ class Bank:
             self.mail.pop(0).arrive()
         raise AssertionError(f"the mail never ends: {[letter.text for letter in self.mail]}")
 
+    def deliver_all_but_disks(self) -> None:
+        """Deliver whatever is on its way between servers, and what comes of it; disks do nothing."""
+        for _ in range(1000):
+            letter = next((one for one in self.mail if not one.text.startswith("disk of")), None)
+            if letter is None:
+                return
+            self.mail.remove(letter)
+            letter.arrive()
+        raise AssertionError(f"the mail never ends: {[letter.text for letter in self.mail]}")
+
+    def settle_but_for_disks(self, done: Callable[[], bool]) -> None:
+        """Let time pass and everything arrive but what slow disks do, until it is so."""
+        self._settle(done, self.deliver_all_but_disks)
+
     def settle(self, done: Callable[[], bool]) -> None:
         """Let time pass and everything arrive, until it is so."""
+        self._settle(done, self.deliver_all)
+
+    def _settle(self, done: Callable[[], bool], deliver: Callable[[], None]) -> None:
         for _ in range(400):
-            self.deliver_all()
+            deliver()
             if done():
                 return
             self.wait(25)

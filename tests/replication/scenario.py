@@ -111,7 +111,7 @@ class Bank:
             self._images.pop(name, None)
             self.journals[name] = self._disk(name)
         elif name in self._images:
-            kept = self._images.pop(name).after_crash(0)
+            kept = self._images.pop(name).after_crash(0).database()
             self.journals[name] = self._journal(kept, self.journals[name].incarnation)
         else:
             self.journals[name].discard()

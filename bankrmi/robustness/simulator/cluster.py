@@ -196,6 +196,9 @@ class Cluster(Protocol):
     def stepped(self, server: str) -> None:
         """A server has taken an event; its effects are not carried out yet."""
 
+    def said(self, server: str, what: object) -> None:
+        """A server has said this to another one, or to whoever asked."""
+
     def committed(self, server: str) -> None:
         """What a server has written is durable, or a copy is in place."""
 

@@ -122,7 +122,7 @@ class SimulatedCopies:
         broken = self._world.happens(self._world.faults.io_error)
         if broken and self._world.chance.random() < 0.5:
             raise DiskFailed("the disk refused to put a copy in place")
-        process.server.put_in_place(copy, adopted.epoch)
+        process.server.put_in_place(copy)
         if broken:
             raise DiskFailed("the disk reports an error, and the copy is in place")
         return copy
@@ -150,7 +150,7 @@ class _Making:
         self._left -= pages
         self._process.loop.spend(self._process.cluster.work.pages_ms(pages))
         if not self._left:
-            assert not self._process.server.uncommitted
+            assert not self._source.in_transaction
             self._content = self._source.serialize("main")
         return not self._left
 

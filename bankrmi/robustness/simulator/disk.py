@@ -1,7 +1,8 @@
-"""A server's disk, simulated: slow, stalled, full, broken; what is on it is a real SQLite database.
+"""A server's disk, simulated: slow, stalled, full, broken; what is written to it is a real SQLite database.
 
-Rule 1: a commit fails through SQLite itself (its commit hook), so the production code meets the real error.
-Rule 2: of a commit that failed with an I/O error nobody can say whether it is durable: it is, or it is not.
+Rule 1: what cannot be written fails through SQLite itself (its commit hook), so the production code meets the
+        real error.
+Rule 2: of what was written, and could not be synced, nobody can say whether it is durable: it is, or it is not.
 """
 
 from __future__ import annotations
@@ -25,24 +26,30 @@ class Disk:
         """Be a good disk again."""
         self.full, self.slow_ms = False, 0.0
 
-    def commit_ms(self) -> float:
-        """Draw how long a commit takes."""
+    def sync_ms(self) -> float:
+        """Draw how long it takes to make durable what was written."""
         chance = self._world.chance
         if self._world.happens(self._world.faults.stall):
             return chance.uniform(200, 2000)
         return chance.uniform(0.1, 1.0) + self.slow_ms * chance.random()
 
-    def commit(self, journal: SqliteJournal) -> None:
-        """Make what was written durable; raises DiskFailed if that fails."""
-        broken = self._world.happens(self._world.faults.io_error)
-        if broken and self._world.chance.random() < 0.5:
-            journal.commit()
-            raise DiskFailed("the disk reports an error, and has written everything")
-        if broken or self.full:
+    def write(self, journal: SqliteJournal) -> None:
+        """End a transaction; raises DiskFailed if that fails."""
+        if self.full or self._breaks():
             journal.database.set_commit_hook(lambda: True)
             try:
-                journal.commit()
+                journal.write()
             finally:
                 journal.database.set_commit_hook(None)
         else:
-            journal.commit()
+            journal.write()
+
+    def sync(self, journal: SqliteJournal) -> None:
+        """Make durable what was written; raises DiskFailed if that fails."""
+        if self._breaks():
+            raise DiskFailed("the disk reports an error, and nobody knows what it has written")
+        journal.sync()
+
+    def _breaks(self) -> bool:
+        """Draw whether one of the two parts of a commit fails."""
+        return self._world.happens(self._world.faults.io_error / 2)

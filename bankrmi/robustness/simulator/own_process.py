@@ -14,6 +14,7 @@ from bankrmi.replication.events import Event
 from bankrmi.replication.settings import Settings
 from bankrmi.robustness.simulator.cluster import Cluster
 from bankrmi.robustness.simulator.disk import Disk
+from bankrmi.robustness.simulator.images import Images
 from bankrmi.robustness.simulator.loop import Loop
 from bankrmi.robustness.simulator.world import World
 from bankrmi.server.ports import Clock
@@ -24,9 +25,6 @@ __all__ = ["OwnProcess", "OwnServer"]
 
 class OwnServer(Protocol):
     """The machine that a process runs on."""
-
-    uncommitted: bool
-    """Whether something is written that is not durable yet."""
 
     @property
     def name(self) -> str:
@@ -55,6 +53,10 @@ class OwnServer(Protocol):
     @property
     def paused(self) -> bool:
         """Whether the process stands still."""
+
+    @property
+    def images(self) -> Images:
+        """What that disk holds durably, and what is on its way there."""
 
     @property
     def disk(self) -> Disk:

@@ -1,19 +1,21 @@
 """One process of a simulated server: production's carrier and links; clock, disk and witness are ours.
 
 Rule 1: a crash or a pause may come before any effect; what is behind it is not carried out, or later.
-Rule 2: what comes while a process stands still, is busy, or waits for its disk, waits.
+Rule 2: what comes while a process stands still, or is busy, waits; its disk works on meanwhile.
 Rule 3: a commit that fails stops the process (F1); whether it is on the disk nobody can tell, so either.
+Rule 4: a commit takes a while, and the process goes on; one sync covers all that was written before it began.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from bankrmi.bank.accounts import Accounts
 from bankrmi.coordination.coordinator import Expected, OnSilence
 from bankrmi.replication.believing import CONTRADICTION
-from bankrmi.replication.effects import Commit, Effect, Reply
+from bankrmi.replication.effects import Answer, Effect, Reply, Send
 from bankrmi.replication.events import CoordinatorSilent, Event, Proceed, Proposed, Tick, ViewRead
 from bankrmi.replication.journal import Journal
 from bankrmi.replication.replica import Replica
@@ -49,6 +51,8 @@ class SimulatedProcess:
         self.name = server.name
         self.alive = True
         self._tip_before = 0
+        self._syncing = 0  # So many of those who wait for the disk are covered by the sync under way.
+        self._written: deque[Callable[[], None]] = deque()
         self.loop = Loop(self.world, self._may_go_on, self._free)
         self.replica = Replica(
             server.settings,
@@ -156,22 +160,46 @@ class SimulatedProcess:
     # -- the disk --------------------------------------------------------------------------------
 
     def commit(self, _purpose: str, done: Callable[[], None]) -> None:
-        """Begin a commit; the disk works on while its process stands still."""
-        self.world.after(self.server.disk.commit_ms(), lambda: self._end_commit(done))
+        """Write, and begin to make it durable; the disk works on while its process stands still."""
+        self.server.disk.write(self.journal)
+        self.server.images.written(self.journal)
+        self._written.append(done)
+        if not self._syncing:
+            self._begin_sync()
 
-    def _end_commit(self, done: Callable[[], None]) -> None:
-        if not self.alive:
+    def _begin_sync(self) -> None:
+        self._syncing = len(self._written)
+        self.world.after(self.server.disk.sync_ms(), self._sync_ended)
+
+    def _sync_ended(self) -> None:
+        if not self.alive or not self._syncing:
             return
         try:
-            self.server.disk.commit(self.server.journal)
+            self.server.disk.sync(self.journal)
         except DiskFailed as failed:
             self.world.note(self.name, str(failed))
             self.server.crash()
             return
-        self.server.uncommitted = False
-        self.cluster.committed(self.name)
-        done()
+        covered, self._syncing = self._syncing, 0
+        self._durable(covered)
+        if self.alive and self._written and not self._syncing:
+            self._begin_sync()
         self.loop.go_on()
+
+    def _durable(self, commits: int) -> None:
+        """So many commits are on the disk; the rules hear of each."""
+        done = [self._written.popleft() for _ in range(commits)]
+        for _ in done:
+            self.server.images.ended()
+        self.cluster.committed(self.name)
+        for one in done:
+            one()
+
+    def finish(self) -> None:
+        """Make durable at once all that was written."""
+        self._syncing = 0
+        self.server.disk.sync(self.journal)
+        self._durable(len(self._written))
 
     def use(self, journal: Journal) -> None:
         """The copy is in place."""
@@ -209,7 +237,6 @@ class SimulatedProcess:
 
     def taken(self, event: Event, effects: Sequence[Effect]) -> None:
         """A step was made: the promises are looked at; what it wants is carried out when its work is done."""
-        self.server.uncommitted = any(type(effect) is Commit for effect in effects)
         self.cluster.stepped(self.name)
         decided = self.replica.journal.tip.action_id - self._tip_before if type(event) is Proceed else 0
         self.loop.spend(self.cluster.work.step_ms(event, effects, decided))
@@ -231,7 +258,12 @@ class SimulatedProcess:
         return True
 
     def done(self, effect: Effect) -> None:
-        """Nothing is to be seen."""
+        """What a server says of epochs is looked at as it leaves."""
+        match effect:
+            case Send(message=message):
+                self.cluster.said(self.name, message)
+            case Answer(reply=reply):
+                self.cluster.said(self.name, reply)
 
 
 class _Timer:

@@ -6,16 +6,19 @@ After every step and every commit of a server, and whenever an answer leaves one
 - what was acknowledged is in the journal of every server that the view names, and is never anything else;
 - no request is decided twice, or after a newer one of its session;
 - every operation comes to what a plain model comes to, and so are the accounts;
-- an epoch that was adopted durably is never forgotten by the disk that adopted it.
+- an epoch that was adopted durably is never forgotten by the disk that adopted it, and nobody speaks in an
+  epoch before that.
 
 Rule 1: what an answer rests on counts as acknowledged when the answer leaves, be it a decline, a read, or the
         refusal of a stale request (A1).
 Rule 2: nothing here asks the code under test whether it is right; journals are read, and reckoned anew.
+Rule 3: what is acknowledged has to be durable, and stay in memory; what is only in memory counts for nothing.
 """
 
 from __future__ import annotations
 
 from bankrmi.replication.effects import Decided, IsStale, Read, Reply
+from bankrmi.replication.messages import Acknowledged, Checkpoint
 from bankrmi.replication.record import Position, Record
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.server import SimulatedServer
@@ -40,8 +43,7 @@ class Promises:
 
     def stepped(self, server: SimulatedServer) -> None:
         """A server has taken an event; its effects are not carried out yet."""
-        if not server.uncommitted:
-            self._check_holds_all(server)
+        self._check_holds_all(server)
         primary = server.replica.primary if server.replica is not None else None
         if primary is not None:
             epoch = (primary.view.history, primary.view.epoch)
@@ -51,8 +53,7 @@ class Promises:
 
     def committed(self, server: SimulatedServer) -> None:
         """What a server has written is durable, or a copy is in place."""
-        adopted = server.journal.adopted
-        epoch = adopted.epoch if adopted is not None else 0
+        epoch = server.images.durable.epoch
         if epoch < server.acted_in:
             raise Failure(
                 "safety", f"{server.name} adopted epoch {server.acted_in}, and its disk says {epoch} now"
@@ -60,6 +61,13 @@ class Promises:
         server.acted_in = epoch
         self._check_holds_all(server)
         self._check_one_can_acknowledge(server)
+
+    def said(self, server: SimulatedServer, what: object) -> None:
+        """A server has said this: in an epoch only if its disk knows that it acts there (A2)."""
+        if isinstance(what, Checkpoint | Acknowledged) and what.epoch > server.acted_in:
+            raise Failure(
+                "safety", f"{server.name} speaks in epoch {what.epoch}, and its disk knows {server.acted_in}"
+            )
 
     def view_changed(self) -> None:
         """The witness holds another view."""
@@ -116,7 +124,7 @@ class Promises:
 
     def _check_state(self, server: SimulatedServer) -> None:
         """Compare the accounts of a copy that holds just what is acknowledged."""
-        if server.uncommitted or server.journal.tip != self.newest:
+        if server.journal.tip != self.newest:
             return
         for key, value in self._model.values.items():
             held = server.journal.read(key)
@@ -127,15 +135,19 @@ class Promises:
 
     def _check_holds_all(self, server: SimulatedServer) -> None:
         view = self._cluster.witness.view
-        if view is None or not self.newest.action_id or server.uncommitted:
+        newest = self.newest.action_id
+        if view is None or not newest or not view.names(server.name, server.journal.incarnation):
             return
-        if not view.names(server.name, server.journal.incarnation):
-            return
-        if server.journal.position(self.newest.action_id) != self.newest:
+        missing = ""
+        if server.journal.position(newest) != self.newest:
+            missing = "journal"
+        elif server.images.durable.tip.action_id < newest:
+            missing = "disk"
+        if missing:
             raise Failure(
                 "safety",
                 f"{server.name} is in sync in epoch {view.epoch}, and what was acknowledged at action id "
-                f"{self.newest.action_id} is missing from its journal",
+                f"{newest} is missing from its {missing}",
             )
 
     def _check_one_can_acknowledge(self, server: SimulatedServer) -> None:

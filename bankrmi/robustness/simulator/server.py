@@ -1,6 +1,7 @@
 """A machine with one server on it, simulated: its disk, its clock, and the processes that run there.
 
-Rule: a crash loses memory and what was not committed; the disk stays, unless it is wiped.
+Rule: a crash loses memory, and of what is not durable yet as much as chance will; the disk stays, unless it is
+      wiped.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from bankrmi.rmi.turn import Line
 from bankrmi.robustness.simulator.asked import Asking
 from bankrmi.robustness.simulator.cluster import Cluster
 from bankrmi.robustness.simulator.disk import Disk
+from bankrmi.robustness.simulator.images import Images
 from bankrmi.robustness.simulator.process import SimulatedProcess
 from bankrmi.server.peer_links import PeerLinks
 from bankrmi.storage.database import open_in_memory
@@ -36,12 +38,12 @@ class SimulatedServer:
         self.paused = False
         self.stays_down = False
         self._for_good = False  # It is paused, and stays so.
-        self.uncommitted = False
         self.disk = Disk(self.world)
         self.journal = self._empty_disk()
+        self.images = Images(self.journal)
         self.acted_in = 0  # The highest epoch that is adopted durably on this disk.
         self._process: SimulatedProcess | None = None
-        self._lost_disk: tuple[SqliteJournal, int] | None = None
+        self._lost_disk: SqliteJournal | None = None
         self._clock_rate = cluster.clock_rate(settings)
         self._clock_began_ms = self.world.chance.uniform(0, 1e6)
 
@@ -49,11 +51,11 @@ class SimulatedServer:
         return self.journal_on(open_in_memory())
 
     def _reopened(self) -> SqliteJournal:
-        """What the next process will find: everything committed, and nothing else."""
-        database = self.journal.database
-        if database.in_transaction:
-            database.execute("ROLLBACK")
-        return self.journal_on(database)
+        """What the next process will find: all that is durable, and perhaps more of what was written."""
+        kept = self.images.under_way
+        if kept:
+            kept = self.world.chance.randint(0, kept)
+        return self.journal_on(self.images.after_crash(kept).database())
 
     def journal_on(self, database: apsw.Connection) -> SqliteJournal:
         """Return a journal in this database, as a process of this server opens it."""
@@ -115,18 +117,22 @@ class SimulatedServer:
         self.world.note(self.name, "dies, its disk is lost" if wipe else "dies")
         self._process.die()
         self._process = None
-        self.uncommitted = False
-        self.journal = self._reopened()
+        self._put_in(self._reopened())
         if wipe:
-            self._lost_disk = (self.journal, self.acted_in)
-            self.journal, self.acted_in = self._empty_disk(), 0
+            self._lost_disk = self.journal
+            self.acted_in = 0
+            self._put_in(self._empty_disk())
         self.cluster.died(self.name)
 
-    def put_in_place(self, copy: SqliteJournal, epoch: int) -> None:
-        """A copy is what is on this disk from now on."""
-        self.journal = copy
-        self.acted_in = max(self.acted_in, epoch)
+    def _put_in(self, journal: SqliteJournal) -> None:
+        """This is what is on the disk from now on, all of it durable."""
+        self.journal = journal
+        self.images = Images(journal)
         self.cluster.committed(self.name)
+
+    def put_in_place(self, copy: SqliteJournal) -> None:
+        """A copy is what is on this disk from now on."""
+        self._put_in(copy)
 
     @property
     def has_lost_a_disk(self) -> bool:
@@ -138,7 +144,8 @@ class SimulatedServer:
         self.crash()
         self.world.note(self.name, "finds the disk that it had lost")
         assert self._lost_disk is not None
-        self.journal, self.acted_in = self._lost_disk
+        self.acted_in = 0
+        self._put_in(self._lost_disk)
         self._lost_disk = None
 
     def pause(self) -> None:

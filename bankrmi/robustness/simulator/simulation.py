@@ -269,6 +269,10 @@ class Simulation:
         """A server has taken an event; its effects are not carried out yet."""
         self.promises.stepped(self.servers[server])
 
+    def said(self, server: str, what: object) -> None:
+        """A server has said this to another one, or to whoever asked."""
+        self.promises.said(self.servers[server], what)
+
     def committed(self, server: str) -> None:
         """What a server has written is durable, or a copy is in place."""
         self.promises.committed(self.servers[server])

@@ -31,6 +31,7 @@ from bankrmi.replication.effects import (
 from bankrmi.replication.events import (
     AnswerArrived,
     CallersGone,
+    Committed,
     CoordinatorSilent,
     CopyEnded,
     CopyInstalled,
@@ -139,6 +140,7 @@ class Work:
                 return TICK_MS + len(tokens) * FORGOTTEN_MS
             case (
                 Tick()
+                | Committed()
                 | Proceed()
                 | LinkChanged()
                 | Probed()

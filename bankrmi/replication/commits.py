@@ -17,7 +17,7 @@ __all__ = ["Commits"]
 
 
 class _UnderWay(NamedTuple):
-    """A commit that is not durable yet, as far as is known; the journal ended at `tip` when it was asked for."""
+    """A commit that is not known to be durable; the journal ended at `tip` when it was asked for."""
 
     number: int
     tip: int

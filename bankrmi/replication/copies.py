@@ -54,7 +54,7 @@ class Copies:
     # -- what is confirmed -----------------------------------------------------------------------
 
     def durable_everywhere(self, own: int) -> int:
-        """Return the newest action id that every copy that counts holds durably; this one holds up to `own`."""
+        """Return the newest action id that every copy that counts holds durably; this one holds `own`."""
         return min([own, *(peer.matched for peer in self.required)])
 
     def confirmed_everywhere(self, everything: int) -> int:

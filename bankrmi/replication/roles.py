@@ -16,7 +16,17 @@ from bankrmi.replication.following import Follower
 from bankrmi.replication.leading import Leader
 from bankrmi.replication.view import View
 
-__all__ = ["LEGAL_ROLE_CHANGES", "Adopting", "Following", "Joining", "Leading", "Role", "Starting", "State", "Won"]
+__all__ = [
+    "LEGAL_ROLE_CHANGES",
+    "Adopting",
+    "Following",
+    "Joining",
+    "Leading",
+    "Role",
+    "Starting",
+    "State",
+    "Won",
+]
 
 
 class Role(Enum):

@@ -1,8 +1,8 @@
 """The disk of one process: commits are written at once, and made durable beside the loop, or in it.
 
-A commit has two parts. What is written is in the log, a few system calls, done in place. To sync the log takes
-the disk's time: 0.1 ms or 20. The way to a thread and back costs about as much as a short sync, so a sync is
-made in place as long as they are short.
+A commit has two parts. To write it into the log takes a few system calls, and is done in place. To sync the log
+takes as long as the disk does, 0.1 ms or 20. The way to a thread and back costs about as much as a short sync,
+so syncs are made in place as long as they are short.
 
 Rule 1: one sync is under way at a time; what is written meanwhile is covered by the next one.
 Rule 2: a sync that failed is not made again: the process stops (F1).
@@ -44,7 +44,9 @@ class SyncedDisk:
         self._loop = asyncio.get_running_loop()
         self._usual_ms = 0.0
         self._waiting: deque[Done] = deque()  # In their order: what is written, and not known to be durable.
-        self._under_way: tuple[Future[float], int] | None = None  # A sync beside the loop; how many it covers.
+        self._under_way: tuple[Future[float], int] | None = (
+            None  # A sync beside the loop; how many it covers.
+        )
         self._telling = False
 
     def commit(self, _purpose: str, done: Done) -> None:

@@ -45,7 +45,7 @@ class Disk(Protocol):
     """Where commits become durable."""
 
     def commit(self, purpose: str, done: Callable[[], None]) -> None:
-        """Begin to make durable what was written, and call `done` when it is, at once or later; in their order.
+        """Begin to make durable what was written; call `done` when it is, at once or later, in their order.
 
         What fails at once raises DiskFailed; what fails later ends the process as well (F1).
         """

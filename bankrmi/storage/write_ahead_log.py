@@ -1,8 +1,8 @@
 """SQLite's write-ahead log: it is made durable, and brought into the database, at times of ours.
 
-With `synchronous=NORMAL` a commit is in the log when it ends, and not synced. SQLite syncs the log only before
-it brings it in, and its header when it begins it anew; what a log that is begun anew held is in the database
-by then, synced. So whatever is in the log is durable once the log has been synced, by whomever: by `sync`.
+With `synchronous=NORMAL` a commit is in the log when it ends, and not synced. SQLite syncs the log only
+before it brings it in, and its header when it begins it anew; what the log held before that is in the
+database by then, synced. So all that is in the log is durable once the log has been synced: by `sync`.
 
 SQLite would bring the log in by itself at the end of a commit, and say nothing if that fails: a disk that
 syncs the log and not the database would go unnoticed until the log is lost.

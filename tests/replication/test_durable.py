@@ -1,4 +1,4 @@
-"""What is said waits for the disk, and nothing else does (ADR 22): rules A1, A2, A5, V2; each commit by hand."""
+"""What is said waits for the disk, and nothing else does (ADR 22): A1, A2, A5, V2; each commit by hand."""
 
 from __future__ import annotations
 
@@ -201,7 +201,8 @@ def test_who_wins_and_dies_before_the_adopting_is_durable_wins_another_epoch() -
     bank.crash("s2")
     bank.start("s2")
     adopted = bank.journals["s2"].adopted
-    assert adopted is not None and adopted.epoch == 3
+    assert adopted is not None
+    assert adopted.epoch == 3
     bank.slow_disks.clear()
     bank.settle(lambda: bank.view is not None and bank.view.epoch > 4)
     bank.settle(lambda: any(replica.primary is not None for replica in bank.replicas.values()))
@@ -230,7 +231,9 @@ def test_a_standby_acknowledges_in_an_epoch_when_its_adopting_is_durable() -> No
     for other in ("s2", "s3"):
         bank.cut_off(other, "s1")
     bank.settle_but_for_disks(
-        lambda: bank.view is not None and bank.view.primary == "s2" and bank.replicas["s2"].primary is not None
+        lambda: (
+            bank.view is not None and bank.view.primary == "s2" and bank.replicas["s2"].primary is not None
+        )
     )
     bank.deliver_all_but_disks()
     told = bank.told()

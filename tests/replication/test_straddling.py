@@ -127,7 +127,11 @@ def test_a_base_inside_of_a_record_leaves_nothing_of_it() -> None:
     bank.told()
     bank.take("s1", MessageArrived(Caller("s2", 1), checkpoint(bank, previous, base)))
     assert journal.tip == unshared, "what ends below base may be shared, as far as this message says"
-    assert bank.told() == ["s1 commits checkpoint", "s1 reads the view", "s1 -> s2: acknowledged in 3 up to 1"]
+    assert bank.told() == [
+        "s1 commits checkpoint",
+        "s1 reads the view",
+        "s1 -> s2: acknowledged in 3 up to 1",
+    ]
     assert journal.read(2) == 301
 
 
@@ -141,7 +145,11 @@ def test_only_what_differs_of_a_message_is_taken_anew() -> None:
     assert opening is not None
     bank.told()
     bank.take("s1", MessageArrived(Caller("s2", 1), checkpoint(bank, opening, opening, records)))
-    assert bank.told() == ["s1 commits checkpoint", "s1 reads the view", "s1 -> s2: acknowledged in 3 up to 12"]
+    assert bank.told() == [
+        "s1 commits checkpoint",
+        "s1 reads the view",
+        "s1 -> s2: acknowledged in 3 up to 12",
+    ]
     same(bank, "s1", "s2")
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from bankrmi.replication import admission, matching
 from bankrmi.replication.copies import Copies
-from bankrmi.replication.effects import Commit, Effect, Reply
-from bankrmi.replication.events import Event, OutcomeAsked, ReadArrived, RequestArrived
+from bankrmi.replication.effects import Reply
+from bankrmi.replication.events import OutcomeAsked, ReadArrived, RequestArrived
 from bankrmi.replication.following import Follower
 from bankrmi.replication.groups import Groups
 from bankrmi.replication.journal import Adopted, Journal
@@ -24,13 +24,8 @@ __all__ = ["MUTANTS"]
 # -- A1 --------------------------------------------------------------------------------------------
 
 
-def _durable_here(self: Copies, tip: int) -> int:
-    return tip
-
-
-def _commit_last(self: Replica, event: Event, *, now_ms: float) -> list[Effect]:
-    effects = _step(self, event, now_ms=now_ms)
-    return sorted(effects, key=lambda effect: isinstance(effect, Commit))
+def _durable_here(self: Copies, own: int) -> int:
+    return own
 
 
 def _decided_and_given(
@@ -46,7 +41,6 @@ def _newest_is_acknowledged(self: Leader, event: ReadArrived, step: Step) -> Non
     self.acknowledged = acknowledged
 
 
-_step = Replica.step
 _decided_before = Groups._decided_before
 _read = Leader.read
 
@@ -106,12 +100,6 @@ MUTANTS = (
         rule="A1",
         goes_wrong="a withdrawal is confirmed, the primary dies, and the standby never heard of it",
         patches=(Patch(Copies, "durable_everywhere", _durable_here),),
-    ),
-    Mutant(
-        name="commit-after-answering",
-        rule="A1",
-        goes_wrong="a copy says that it has an entry, and loses power before the entry is on its disk",
-        patches=(Patch(Replica, "step", _commit_last),),
     ),
     Mutant(
         name="give-recorded-outcome-before-acknowledged",

@@ -12,7 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bankrmi.errors import InvalidRequest
-from bankrmi.robustness.mutants import acknowledging, changing_the_view, once_only, reading, under_load
+from bankrmi.robustness.mutants import (
+    acknowledging,
+    changing_the_view,
+    durable,
+    once_only,
+    reading,
+    under_load,
+)
 from bankrmi.robustness.mutants.mutant import Mutant, in_place
 from bankrmi.robustness.simulator.simulation import Result, simulate
 
@@ -23,7 +30,7 @@ SEEDS = 1000
 
 MUTANTS: Mapping[str, Mutant] = {
     mutant.name: mutant
-    for room in (acknowledging, changing_the_view, reading, once_only, under_load)
+    for room in (acknowledging, durable, changing_the_view, reading, once_only, under_load)
     for mutant in room.MUTANTS
 }
 

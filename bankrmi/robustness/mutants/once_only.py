@@ -53,12 +53,12 @@ def _never_stale(self: Groups, event: _Request, view: View, step: Step) -> _Deci
     return _decided_before(self, event, view, step) if _recorded(event, step) is not None else None
 
 
-def _commit_again(self: SqliteJournal) -> None:
+def _write_again(self: SqliteJournal) -> None:
     """What the kernel could not write it has dropped: the second fsync has nothing to do, and says so."""
     try:
-        _commit(self)
+        _write(self)
     except DiskFailed:
-        self._open_transaction = False
+        self._open_transaction = self._failed = False
 
 
 def _add_any(self: RequestIndex, session: str, sequence: int, action_id: int) -> None:
@@ -68,7 +68,7 @@ def _add_any(self: RequestIndex, session: str, sequence: int, action_id: int) ->
 
 _begin = Groups.__init__
 _decided_before = Groups._decided_before
-_commit = SqliteJournal.commit
+_write = SqliteJournal.write
 
 _ids_are_not_unique = Patch(RequestIndex, "add", _add_any)
 """The index is a second memory of request ids."""
@@ -100,6 +100,6 @@ MUTANTS = (
         name="retry-failed-fsync",
         rule="F1",
         goes_wrong="the disk loses a commit, the second fsync says that all is well, and entries are gone",
-        patches=(Patch(SqliteJournal, "commit", _commit_again),),
+        patches=(Patch(SqliteJournal, "write", _write_again),),
     ),
 )

@@ -2,7 +2,7 @@
 
 Rule 1: what cannot be written fails through SQLite itself (its commit hook), so the production code meets the
         real error.
-Rule 2: of what was written, and could not be synced, nobody can say whether it is durable: it is, or it is not.
+Rule 2: of what was written and could not be synced nobody can say whether it is durable: it is, or it is not.
 """
 
 from __future__ import annotations

@@ -180,9 +180,9 @@ class SimulatedProcess:
             self.world.note(self.name, str(failed))
             self.server.crash()
             return
-        covered, self._syncing = self._syncing, 0
-        self._durable(covered)
-        if self.alive and self._written and not self._syncing:
+        self._durable(self._syncing)
+        self._syncing = 0
+        if self._written:
             self._begin_sync()
         self.loop.go_on()
 

@@ -1,7 +1,7 @@
 """A machine with one server on it, simulated: its disk, its clock, and the processes that run there.
 
-Rule: a crash loses memory, and of what is not durable yet as much as chance will; the disk stays, unless it is
-      wiped.
+Rule: a crash loses memory, and of what is not durable yet as much as chance will; the disk stays, unless it
+      is wiped.
 """
 
 from __future__ import annotations

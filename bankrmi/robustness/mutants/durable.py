@@ -1,0 +1,82 @@
+"""Planted bugs in what waits for the disk (ADR 22).  Rules A1, A2.
+
+Each has its name in the model, too: A1_OWN_DISK, A1_STANDBY_DISK, A2_LEADS, A2_ACTS.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bankrmi.replication.effects import Commit, Effect, Reply
+from bankrmi.replication.events import Event
+from bankrmi.replication.messages import Acknowledged
+from bankrmi.replication.replica import Replica
+from bankrmi.replication.step import Step
+from bankrmi.replication.view import View
+from bankrmi.robustness.mutants.mutant import Mutant, Patch
+
+__all__ = ["MUTANTS"]
+
+
+def _what_is_written(self: Step) -> int:
+    return self.tip
+
+
+def _at_once_if_held(self: Step, token: Any, reply: Reply) -> None:
+    """No entry is missing from the disk; the epoch may be."""
+    if isinstance(reply, Acknowledged) and reply.matched <= self.durable_tip:
+        self.answer(token, reply)
+    else:
+        _answer_when_durable(self, token, reply)
+
+
+def _lead_at_once(self: Replica, view: View, step: Step) -> None:
+    _adopt_own(self, view, step)
+    self._adopting = None
+    self._lead(view, step)
+
+
+def _commit_last(self: Replica, event: Event, *, now_ms: float) -> list[Effect]:
+    effects = _step(self, event, now_ms=now_ms)
+    return sorted(effects, key=lambda effect: isinstance(effect, Commit))
+
+
+_answer_when_durable = Step.answer_when_durable
+_adopt_own = Replica._adopt_own
+_step = Replica.step
+
+_OWN_DISK = Patch(Step, "durable_tip", property(_what_is_written))
+_STANDBY_DISK = Patch(Step, "answer_when_durable", Step.answer)
+
+MUTANTS = (
+    Mutant(
+        name="answer-before-own-commit",
+        rule="A1",
+        goes_wrong="a primary, alone in sync, answers, and dies before its commit: nobody has the entry",
+        patches=(_OWN_DISK,),
+    ),
+    Mutant(
+        name="acknowledge-before-commit",
+        rule="A1",
+        goes_wrong="a standby confirms what it has in memory, dies, starts without it, and leads",
+        patches=(_STANDBY_DISK,),
+    ),
+    Mutant(
+        name="lead-before-adopting",
+        rule="A2",
+        goes_wrong="a new primary answers, dies, knows an older epoch, and a late checkpoint undoes the answer",
+        patches=(Patch(Replica, "_adopt_own", _lead_at_once),),
+    ),
+    Mutant(
+        name="acknowledge-before-adopting",
+        rule="A2",
+        goes_wrong="a standby has the entry, not the epoch, on its disk; a late checkpoint removes the entry",
+        patches=(Patch(Step, "answer_when_durable", _at_once_if_held),),
+    ),
+    Mutant(
+        name="commit-after-answering",
+        rule="A1",
+        goes_wrong="a copy says that it has an entry, and loses power before the entry is on its disk",
+        patches=(_OWN_DISK, _STANDBY_DISK, Patch(Replica, "step", _commit_last)),
+    ),
+)

@@ -58,6 +58,13 @@ def test_what_was_not_synced_is_there_or_not_each_write_by_itself() -> None:
     assert {state.files["a"] for state in every(operations)} == {b"old", b"Xld", b"oYd", b"XYd"}
 
 
+def test_a_sync_leaves_out_what_was_written_after_it_began() -> None:
+    """By another thread; nobody knows whether it was still taken along."""
+    operations = [*BEGIN, Written(1, 0, b"X"), Written(1, 1, b"Y"), FileSynced(1, 2)]
+    assert {state.files["a"] for state in every(operations)} == {b"Xld", b"XYd"}
+    assert {state.files["a"] for state in every([*operations, FileSynced(1, 3)])} == {b"XYd"}
+
+
 def test_a_file_whose_name_was_not_synced_may_be_gone_with_all_its_content() -> None:
     operations: list[Operation] = [Named("a", 1), Written(1, 0, b"x"), FileSynced(1)]
     assert {tuple(state.files.items()) for state in every(operations)} == {(), (("a", b"x"),)}

@@ -1,8 +1,8 @@
 """What may be on a disk after the power was lost: what was synced, and any part of the rest.
 
 The model, stricter than most file systems are:
-- What a completed fsync or fdatasync of a file covers is there, its size included. What was written later, or
-  never synced, is there or not, each write by itself, in whatever order.
+- What a completed fsync or fdatasync of a file covers is there, its size included. What was written after it
+  began, or never synced, is there or not, each write by itself, in whatever order.
 - A sector of 512 bytes is old or new, never a mixture; a write of several may be torn between any two.
   Bytes of a sector that a write does not cover stay as they are (SQLite calls it "powersafe overwrite").
 - Where a lost write would have made the file longer, the file may have grown all the same: the space then
@@ -49,18 +49,23 @@ class Disk:
     directories: set[str] = field(default_factory=lambda: {""})
     files: dict[int, bytearray] = field(default_factory=dict)
     pending: list[Change] = field(default_factory=list)
+    _certain: dict[int, int] = field(default_factory=dict)
+    """How many changes of each file's content are there for good."""
 
-    def sync_file(self, file: int) -> None:
-        """Make the content of a file certain."""
+    def sync_file(self, file: int, covers: int | None) -> None:
+        """Make the content of a file certain: so many of all its changes, or (None) all of them."""
         content = self.files.setdefault(file, bytearray())
+        certain = self._certain.get(file, 0)
+        rest: list[Change] = []
         for change in self.pending:
-            if isinstance(change, content_changes) and change.file == file:
+            covered = covers is None or certain < covers
+            if covered and isinstance(change, content_changes) and change.file == file:
                 apply_to_content(content, change)
-        self.pending = [
-            change
-            for change in self.pending
-            if not (isinstance(change, content_changes) and change.file == file)
-        ]
+                certain += 1
+            else:
+                rest.append(change)
+        self._certain[file] = certain
+        self.pending = rest
 
     def sync_directory(self, path: str) -> None:
         """Make the names in a directory certain."""
@@ -136,7 +141,7 @@ def intervals(operations: Sequence[Operation]) -> Iterator[Interval]:
                 )
                 number, told_before = number + 1, len(told)
                 if isinstance(operation, FileSynced):
-                    disk.sync_file(operation.file)
+                    disk.sync_file(operation.file, operation.covers)
                 elif isinstance(operation, DirectorySynced):
                     disk.sync_directory(operation.path)
             case ToldEntry() | ToldEpoch() | ToldView():

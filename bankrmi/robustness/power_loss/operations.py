@@ -79,9 +79,14 @@ class MadeDirectory:
 
 @dataclass(frozen=True, slots=True)
 class FileSynced:
-    """fsync or fdatasync of a file has returned."""
+    """fsync or fdatasync of a file has returned.
+
+    It covers so many of all changes of its content, in their order: what another thread changed after it had
+    begun may be left out. None: all of them.
+    """
 
     file: int
+    covers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

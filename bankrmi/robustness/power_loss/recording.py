@@ -3,6 +3,7 @@
 Rule 1: several processes may follow each other on one disk; what was not synced when one died is still only
         in the kernel's memory when the next one starts.
 Rule 2: a call that could change the disk and that is not understood is an error, never skipped.
+Rule 3: a sync covers what had been written when it began; what other threads wrote meanwhile may be left out.
 Assumption: nobody else writes below `root` while it is recorded; paths are absolute.
 """
 
@@ -46,6 +47,8 @@ class Recorder:
         self._directories: set[str] = {""}
         self._gone: dict[str, int] = {}
         self._sizes: dict[int, int] = {}
+        self._changes: dict[int, list[Call | None]] = {}  # Of each file's content: the calls that made them.
+        self._call: Call | None = None
         self._places: dict[int, int] = {}
         self._listener = Listener(witness=witness)
 
@@ -74,6 +77,7 @@ class Recorder:
                 self._take_call(call)
 
     def _take_call(self, call: Call) -> None:
+        self._call = call
         handler = getattr(self, f"_{call.name}", None)
         if handler is not None:
             handler(call)
@@ -88,6 +92,8 @@ class Recorder:
 
     def _take(self, operation: Operation) -> None:
         self.operations.append(operation)
+        if isinstance(operation, Written | Resized):
+            self._changes.setdefault(operation.file, []).append(self._call)
         if isinstance(operation, Written):
             end = operation.offset + len(operation.data)
             self._sizes[operation.file] = max(self._sizes[operation.file], end)
@@ -220,9 +226,17 @@ class Recorder:
             return
         file = self._file(call)
         if file is not None:
-            self.operations.append(FileSynced(file))
+            self.operations.append(FileSynced(file, self._covered(file, call)))
 
     _fdatasync = _fsync
+
+    def _covered(self, file: int, sync: Call) -> int:
+        """Return how many changes of a file had ended when this sync began."""
+        changes = self._changes.get(file, [])
+        covered = len(changes)
+        while covered and _may_be_later(changes[covered - 1], sync):
+            covered -= 1
+        return covered
 
     def _sendto(self, call: Call) -> None:
         found = fd_path(call.arguments)
@@ -231,6 +245,11 @@ class Recorder:
             self.operations += self._listener.hears(found[1], data)
 
     _sendmsg = _sendto
+
+
+def _may_be_later(change: Call | None, sync: Call) -> bool:
+    """Whether another thread had not ended this change when the sync began."""
+    return change is not None and change.thread != sync.thread and change.ended > sync.began
 
 
 def cut_writes_done(calls: Iterable[Call]) -> frozenset[float]:

@@ -38,7 +38,7 @@ _DESCRIPTOR = re.compile(r"(\d+)<((?:\\x[0-9a-f]{2})*)>(\(deleted\))?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call of the system; `returned` is None if the process died in it."""
+    """One call of the system, of one thread; `returned` is None if the process died in it."""
 
     began: float
     ended: float
@@ -46,6 +46,7 @@ class Call:
     arguments: str
     returned: int | None
     rest: str
+    thread: int = 0
 
 
 def without_strace() -> str | None:
@@ -84,9 +85,9 @@ def _check() -> None:
 def calls(output: Path) -> list[Call]:
     """Return all calls of all threads of one process, in the order in which they took effect."""
     found: list[Call] = []
-    for file in sorted(output.parent.glob(f"{output.name}.*")):
+    for thread, file in enumerate(sorted(output.parent.glob(f"{output.name}.*"))):
         with file.open(encoding="ascii") as lines:
-            found += _calls(lines)
+            found += _calls(lines, thread)
     return sorted(found, key=lambda call: call.ended if call.name in _SYNCS else call.began)
 
 
@@ -101,7 +102,7 @@ def cut_off(output: Path) -> list[Call]:
     return found
 
 
-def _calls(lines: Iterable[str]) -> Iterator[Call]:
+def _calls(lines: Iterable[str], thread: int = 0) -> Iterator[Call]:
     for line in lines:
         whole = _LINE.fullmatch(line)
         if whole is not None and whole[4] != "?":
@@ -113,13 +114,16 @@ def _calls(lines: Iterable[str]) -> Iterator[Call]:
                 arguments=whole[3],
                 returned=int(whole[4], 0),
                 rest=whole[5],
+                thread=thread,
             )
         elif _WITHOUT_CALL.search(line) is None:
             cut = _UNFINISHED.fullmatch(line)
             if cut is None:
                 raise ValueError(f"a line of strace that cannot be read: {line[:200]!r}")
             began = float(cut[1])
-            yield Call(began=began, ended=began, name=cut[2], arguments=cut[3], returned=None, rest="")
+            yield Call(
+                began=began, ended=began, name=cut[2], arguments=cut[3], returned=None, rest="", thread=thread
+            )
 
 
 def _bytes(escaped: str) -> bytes:

@@ -1,8 +1,8 @@
 """The disk of one process: commits are written at once, and made durable beside the loop, or in it.
 
-A commit has two parts. To write it into the log takes a few system calls, and is done in place. To sync the log
-takes as long as the disk does, 0.1 ms or 20. The way to a thread and back costs about as much as a short sync,
-so syncs are made in place as long as they are short.
+A commit has two parts. To write it into the log takes a few system calls, and is done in place. To sync the
+log takes as long as the disk does, 0.1 ms or 20. The way to a thread and back costs about as much as a short
+sync, so syncs are made in place as long as they are short.
 
 Rule 1: one sync is under way at a time; what is written meanwhile is covered by the next one.
 Rule 2: a sync that failed is not made again: the process stops (F1).
@@ -30,6 +30,8 @@ IN_PLACE_MS = 0.5
 
 NEWEST_COUNTS = 0.125
 """How much the newest sync counts in what is usual."""
+
+THREAD = "sync"
 
 Done = Callable[[], None]
 
@@ -70,7 +72,8 @@ class SyncedDisk:
     def _sync_beside(self) -> None:
         future = Future[float]()
         self._under_way = future, len(self._waiting)
-        threading.Thread(target=self._run, args=(future, self.journal.sync), daemon=True).start()
+        arguments = (future, self.journal.sync)
+        threading.Thread(target=self._run, args=arguments, name=THREAD, daemon=True).start()
 
     def _run(self, future: Future[float], sync: Callable[[], None]) -> None:
         """Sync, in a thread of its own; then the loop hears of it."""

@@ -39,16 +39,22 @@ Done = Callable[[], None]
 class SyncedDisk:
     """Where one process keeps its journal (see `ports.Disk`)."""
 
-    def __init__(self, journal: SqliteJournal, failed: Callable[[Exception], None]) -> None:
-        """`failed` is told of a sync that failed beside the loop."""
+    def __init__(
+        self,
+        journal: SqliteJournal,
+        failed: Callable[[Exception], None],
+        *,
+        seconds: Callable[[], float] = perf_counter,
+    ) -> None:
+        """`failed` is told of a sync that failed beside the loop; `seconds` is the clock that measures."""
         self.journal = journal
         self._failed = failed
+        self._seconds = seconds
         self._loop = asyncio.get_running_loop()
         self._usual_ms = 0.0
         self._waiting: deque[Done] = deque()  # In their order: what is written, and not known to be durable.
-        self._under_way: tuple[Future[float], int] | None = (
-            None  # A sync beside the loop; how many it covers.
-        )
+        self._under_way: tuple[Future[float], int] | None = None
+        """A sync beside the loop, and how many of those who wait it covers."""
         self._telling = False
 
     def commit(self, _purpose: str, done: Done) -> None:
@@ -67,7 +73,7 @@ class SyncedDisk:
 
     def _sync_in_place(self) -> None:
         covered = len(self._waiting)
-        self._tell(_timed(self.journal.sync), covered)
+        self._tell(self._timed(self.journal.sync), covered)
 
     def _sync_beside(self) -> None:
         future = Future[float]()
@@ -78,11 +84,17 @@ class SyncedDisk:
     def _run(self, future: Future[float], sync: Callable[[], None]) -> None:
         """Sync, in a thread of its own; then the loop hears of it."""
         try:
-            future.set_result(_timed(sync))
+            future.set_result(self._timed(sync))
         except DiskFailed as error:
             future.set_exception(error)
         with suppress(RuntimeError):  # The loop is closed: nobody waits for this any more, or `close` does.
             self._loop.call_soon_threadsafe(self._ended, future)
+
+    def _timed(self, sync: Callable[[], None]) -> float:
+        """Sync; return how many milliseconds it took."""
+        began = self._seconds()
+        sync()
+        return 1000 * (self._seconds() - began)
 
     def _ended(self, future: Future[float]) -> None:
         if self._under_way is None or self._under_way[0] is not future:
@@ -106,8 +118,8 @@ class SyncedDisk:
         self._usual_ms += NEWEST_COUNTS * (took_ms - self._usual_ms)
         self.journal.check_place()
         self._telling = True
-        for _ in range(covered):
-            self._waiting.popleft()()
+        for done in [self._waiting.popleft() for _ in range(covered)]:
+            done()
         self._telling = False
 
     def finish(self) -> None:
@@ -125,10 +137,3 @@ class SyncedDisk:
         """Write to another journal from now on; nothing is under way."""
         assert isinstance(journal, SqliteJournal)
         self.journal = journal
-
-
-def _timed(sync: Callable[[], None]) -> float:
-    """Sync; return how many milliseconds it took."""
-    began = perf_counter()
-    sync()
-    return 1000 * (perf_counter() - began)

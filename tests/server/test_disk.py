@@ -24,8 +24,9 @@ class Table:
 
     def __init__(self, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
         self.failures: list[Exception] = []
-        self.disk = SyncedDisk(journal, self.failures.append)
         self.sync_ms = 0.0
+        self.seconds = 0.0
+        self.disk = SyncedDisk(journal, self.failures.append, seconds=lambda: self.seconds)
         self.fails = False
         self.syncs: list[bool] = []  # Whether it was in the loop's thread.
         self.under_way = 0
@@ -38,6 +39,7 @@ class Table:
         self.under_way += 1
         self.syncs.append(threading.current_thread() is threading.main_thread())
         time.sleep(self.sync_ms / 1000)
+        self.seconds += self.sync_ms / 1000
         self.under_way -= 1
         if self.fails:
             raise DiskFailed("the disk refused a commit")
@@ -209,3 +211,21 @@ def test_a_sync_that_ends_after_its_loop_harms_nobody(play: Callable[[Scene], No
     assert THREAD not in {
         thread.name for thread in threading.enumerate()
     }  # pytest tells if it ended in error.
+
+
+def test_one_who_is_told_may_finish_what_others_wait_for(play: Callable[[Scene], None]) -> None:
+    """As when a copy is put in place: nobody is left out, or told twice."""
+
+    async def scene(table: Table) -> None:
+        def finish() -> None:
+            table.commit()
+            table.disk.finish()
+
+        await table.slow_down()
+        table.commit()
+        table.commit(then=finish)
+        table.commit()
+        await table.until(4)
+        assert sorted(table.told) == [2, 3, 4, 5]
+
+    play(scene)

@@ -64,7 +64,7 @@ MUTANTS = (
     Mutant(
         name="lead-before-adopting",
         rule="A2",
-        goes_wrong="a new primary answers, dies, knows an older epoch, and a late checkpoint undoes the answer",
+        goes_wrong="a new primary answers, dies, knows an older epoch, and a late checkpoint undoes that",
         patches=(Patch(Replica, "_adopt_own", _lead_at_once),),
     ),
     Mutant(

@@ -8,10 +8,9 @@ Rule 2: memory may be ahead of the disk; what is said may not. An answer that re
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from bankrmi.replication.effects import Answer, Reply
+from bankrmi.replication.effects import Answer, Effect, Reply
 
 __all__ = ["Commits"]
 
@@ -61,9 +60,11 @@ class Commits:
         """Keep an answer until all that was asked for by now is durable."""
         self._owed.append(_Owed(self.asked, Answer(token, reply)))
 
-    def ended(self, number: int) -> Iterator[Answer]:
+    def ended(self, number: int) -> list[Effect]:
         """All commits up to this one are durable; return the answers that may leave, in their order."""
         while self._under_way and self._under_way[0].number <= number:
             self.durable_tip = self._under_way.popleft().tip
+        answers: list[Effect] = []
         while self._owed and self._owed[0].number <= number:
-            yield self._owed.popleft().answer
+            answers.append(self._owed.popleft().answer)
+        return answers

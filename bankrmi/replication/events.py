@@ -22,6 +22,7 @@ __all__ = [
     "CopyEnded",
     "CopyInstalled",
     "Event",
+    "Happening",
     "LinkChanged",
     "MessageArrived",
     "OutcomeAsked",
@@ -217,14 +218,13 @@ class StopAsked:
     """This server is about to stop, alone (V10); `Stop` follows when the others can go on without it."""
 
 
-Event = (
+Happening = (
     RequestArrived
     | OutcomeAsked
     | CallersGone
     | Overdue
     | ReadArrived
     | Proceed
-    | Committed
     | Tick
     | LinkChanged
     | Probed
@@ -238,3 +238,6 @@ Event = (
     | SwitchoverAsked
     | StopAsked
 )
+"""What waits while this server adopts an epoch of its own."""
+
+Event = Happening | Committed

@@ -32,6 +32,7 @@ from bankrmi.replication.events import (
     CopyEnded,
     CopyInstalled,
     Event,
+    Happening,
     LinkChanged,
     MessageArrived,
     OutcomeAsked,
@@ -121,22 +122,24 @@ class Replica:
     def step(self, event: Event, *, now_ms: float) -> list[Effect]:
         """Take one event; return what is to be done, in order.  Raises BrokenInvariant (rule F3)."""
         self._now_ms = now_ms
+        if isinstance(event, Committed):
+            return self._committed(event.number)
         if isinstance(event, Tick):  # Own lateness is not the others' silence: what came since is read first.
             self._listened_ms = now_ms - event.late_ms
         step = self._this_step()
         self._take_or_hold(event, step)
         return step.effects
 
-    def _take_or_hold(self, event: Event, step: Step) -> None:
-        adopting = self._adopting
-        if adopting is None or isinstance(event, Committed):
-            self._take(event, step)
-            if self._adopting is None and not isinstance(event, _CHANGES_NO_ROLE):
-                self._reconsider(step)
-        elif not isinstance(event, Tick | Proceed):  # Those come again.
-            adopting.held.append(event)
+    def _take_or_hold(self, event: Happening, step: Step) -> None:
+        if self._adopting is not None:
+            if not isinstance(event, Tick | Proceed):  # Those come again.
+                self._adopting.held.append(event)
+            return
+        self._take(event, step)
+        if not isinstance(event, _CHANGES_NO_ROLE):
+            self._reconsider(step)
 
-    def _this_step(self) -> Step:
+    def _this_step(self, effects: list[Effect] | None = None) -> Step:
         return Step(
             self.settings,
             self.start_id,
@@ -146,9 +149,10 @@ class Replica:
             self._proposals,
             self._now_ms,
             self._listened_ms,
+            [] if effects is None else effects,
         )
 
-    def _take(self, event: Event, step: Step) -> None:
+    def _take(self, event: Happening, step: Step) -> None:
         match event:
             case AnswerArrived():
                 self._answer_arrived(event, step)
@@ -157,8 +161,6 @@ class Replica:
             case Proceed():
                 if isinstance(self._state, Leading):
                     self._state.leader.proceed(event.time_us, step)
-            case Committed(number=number):
-                self._committed(number, step)
             case MessageArrived():
                 self._message_arrived(event, step)
             case Tick():
@@ -256,17 +258,24 @@ class Replica:
 
     # -- the disk --------------------------------------------------------------------------------
 
-    def _committed(self, number: int, step: Step) -> None:
-        step.effects.extend(self._commits.ended(number))
-        adopting = self._adopting
-        if adopting is None:
-            if isinstance(self._state, Leading):
-                self._state.leader.committed(step)
-        elif number >= adopting.commit:
+    def _committed(self, number: int) -> list[Effect]:
+        """More is durable: say what waited for that, and begin to lead if it was the adopting."""
+        effects = self._commits.ended(number)
+        adopting, leader = self._adopting, self.primary
+        if adopting is not None and number >= adopting.commit:
             self._adopting = None
-            self._lead(adopting.view, step)
-            for event in adopting.held:
-                self._take_or_hold(event, step)
+            self._begin_to_lead(adopting, self._this_step(effects))
+        elif adopting is None and leader is not None:
+            step = self._this_step(effects)
+            if leader.committed(step):
+                self._reconsider(step)
+        return effects
+
+    def _begin_to_lead(self, adopted: Adopting, step: Step) -> None:
+        self._lead(adopted.view, step)
+        self._reconsider(step)
+        for event in adopted.held:
+            self._take_or_hold(event, step)
 
     # -- clients ---------------------------------------------------------------------------------
 
@@ -652,6 +661,8 @@ class Replica:
 
     def _reconsider(self, step: Step) -> None:
         """Lead if the time has come; propose what is wanted now; stop if the others can go on."""
+        if self._adopting is not None:
+            return
         if isinstance(self._state, Won) and step.now_ms >= self.grants.over_at_ms():
             self._adopt_own(self._state.view, step)
             return

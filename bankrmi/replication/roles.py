@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from bankrmi.replication.events import Event
+from bankrmi.replication.events import Happening
 from bankrmi.replication.following import Follower
 from bankrmi.replication.leading import Leader
 from bankrmi.replication.view import View
@@ -101,4 +101,4 @@ class Adopting:
 
     view: View
     commit: int
-    held: list[Event] = field(default_factory=list)
+    held: list[Happening] = field(default_factory=list)

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from queue import SimpleQueue
 from time import perf_counter
 
 from bankrmi.replication.journal import Journal
@@ -34,6 +35,7 @@ NEWEST_COUNTS = 0.125
 THREAD = "sync"
 
 Done = Callable[[], None]
+_Order = tuple[Future[float], Callable[[], None]]
 
 
 class SyncedDisk:
@@ -55,6 +57,7 @@ class SyncedDisk:
         self._waiting: deque[Done] = deque()  # In their order: what is written, and not known to be durable.
         self._under_way: tuple[Future[float], int] | None = None
         """A sync beside the loop, and how many of those who wait it covers."""
+        self._orders: SimpleQueue[_Order | None] | None = None  # For the thread, once there is one.
         self._telling = False
 
     def commit(self, _purpose: str, done: Done) -> None:
@@ -76,19 +79,23 @@ class SyncedDisk:
         self._tell(self._timed(self.journal.sync), covered)
 
     def _sync_beside(self) -> None:
+        if self._orders is None:
+            self._orders = SimpleQueue()
+            threading.Thread(target=self._work, args=(self._orders,), name=THREAD, daemon=True).start()
         future = Future[float]()
         self._under_way = future, len(self._waiting)
-        arguments = (future, self.journal.sync)
-        threading.Thread(target=self._run, args=arguments, name=THREAD, daemon=True).start()
+        self._orders.put((future, self.journal.sync))
 
-    def _run(self, future: Future[float], sync: Callable[[], None]) -> None:
-        """Sync, in a thread of its own; then the loop hears of it."""
-        try:
-            future.set_result(self._timed(sync))
-        except DiskFailed as error:
-            future.set_exception(error)
-        with suppress(RuntimeError):  # The loop is closed: nobody waits for this any more, or `close` does.
-            self._loop.call_soon_threadsafe(self._ended, future)
+    def _work(self, orders: SimpleQueue[_Order | None]) -> None:
+        """Sync, in a thread of its own, whenever there is an order; the loop hears of it."""
+        while (order := orders.get()) is not None:
+            future, sync = order
+            try:
+                future.set_result(self._timed(sync))
+            except DiskFailed as error:
+                future.set_exception(error)
+            with suppress(RuntimeError):  # The loop is closed: nobody waits for this, or `close` does.
+                self._loop.call_soon_threadsafe(self._ended, future)
 
     def _timed(self, sync: Callable[[], None]) -> float:
         """Sync; return how many milliseconds it took."""
@@ -130,6 +137,8 @@ class SyncedDisk:
 
     def close(self) -> None:
         """Wait for the sync that is under way; nobody is told any more.  Raises DiskFailed."""
+        if self._orders is not None:
+            self._orders.put(None)
         if self._under_way is not None:
             self._under_way[0].result()
 

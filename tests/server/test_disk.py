@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bankrmi.server.disk import IN_PLACE_MS, THREAD, SyncedDisk
+from bankrmi.server.disk import IN_PLACE_MS, SyncedDisk
 from bankrmi.storage.disk_failure import DiskFailed
 from bankrmi.storage.journal import SqliteJournal
 from tests.storage.journals import decide, deposit, opened
@@ -31,12 +31,14 @@ class Table:
         self.syncs: list[bool] = []  # Whether it was in the loop's thread.
         self.under_way = 0
         self.told: list[int] = []
+        self.thread: threading.Thread | None = None
         self._number = 0
         monkeypatch.setattr(journal, "sync", self._sync)
 
     def _sync(self) -> None:
         assert not self.under_way, "one sync at a time"
         self.under_way += 1
+        self.thread = threading.current_thread()
         self.syncs.append(threading.current_thread() is threading.main_thread())
         time.sleep(self.sync_ms / 1000)
         self.seconds += self.sync_ms / 1000
@@ -201,16 +203,23 @@ def test_a_failure_is_found_by_whoever_finishes_or_closes(play: Callable[[Scene]
     play(scene)
 
 
-def test_a_sync_that_ends_after_its_loop_harms_nobody(play: Callable[[Scene], None]) -> None:
+def test_a_sync_that_ends_after_its_loop_is_waited_for_when_the_disk_is_closed(
+    play: Callable[[Scene], None],
+) -> None:
+    tables: list[Table] = []
+
     async def scene(table: Table) -> None:
-        await table.slow_down(50)
+        tables.append(table)
+        await table.slow_down()
         table.commit()
 
     play(scene)
-    time.sleep(0.1)
-    assert THREAD not in {
-        thread.name for thread in threading.enumerate()
-    }  # pytest tells if it ended in error.
+    tables[0].disk.close()
+    assert tables[0].syncs == [False]
+    thread = tables[0].thread
+    assert thread is not None
+    thread.join(5)
+    assert not thread.is_alive(), "pytest tells if it ended in error"
 
 
 def test_one_who_is_told_may_finish_what_others_wait_for(play: Callable[[Scene], None]) -> None:

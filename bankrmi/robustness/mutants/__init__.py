@@ -3,6 +3,7 @@
 Its files:
     mutant              what a planted bug is: functions exchanged, and put back
     acknowledging       bugs in what is acknowledged and kept (A1 to A5)
+    durable             bugs in what waits for the disk (A1, A2)
     changing_the_view   bugs in who leads and who is in sync (V1 to V8)
     reading             bugs in who may read, and when a server may lead (R1 to R5)
     once_only           bugs in doing each request once, and in failing (O1, O2, F1)

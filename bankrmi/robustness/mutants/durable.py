@@ -1,6 +1,6 @@
-"""Planted bugs in what waits for the disk (ADR 22).  Rules A1, A2.
+"""Planted bugs in what waits for the disk (ADR 22).  Rules A1, A2, V2.
 
-Each has its name in the model, too: A1_OWN_DISK, A1_STANDBY_DISK, A2_LEADS, A2_ACTS.
+The first four are A1_OWN_DISK, A1_STANDBY_DISK, A2_LEADS and A2_ACTS of the model.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ def _lead_at_once(self: Replica, view: View, step: Step) -> None:
     _adopt_own(self, view, step)
     self._adopting = None
     self._lead(view, step)
+
+
+def _never_overdue(_: Step) -> bool:
+    return False
 
 
 def _commit_last(self: Replica, event: Event, *, now_ms: float) -> list[Effect]:
@@ -72,6 +76,13 @@ MUTANTS = (
         rule="A2",
         goes_wrong="a standby has the entry, not the epoch, on its disk; a late checkpoint removes the entry",
         patches=(Patch(Step, "answer_when_durable", _at_once_if_held),),
+    ),
+    Mutant(
+        name="heartbeat-while-own-disk-hangs",
+        rule="V2",
+        goes_wrong="a primary whose disk hangs is heard for ever, answers nothing, and nobody takes over",
+        patches=(Patch(Step, "commit_is_overdue", property(_never_overdue)),),
+        kind="liveness",
     ),
     Mutant(
         name="commit-after-answering",

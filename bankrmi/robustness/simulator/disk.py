@@ -21,6 +21,8 @@ class Disk:
         self._world = world
         self.full = False
         self.slow_ms = 0.0
+        self.hangs = False
+        """No sync that begins now ever ends."""
 
     def recover(self) -> None:
         """Be a good disk again."""
@@ -45,7 +47,9 @@ class Disk:
             journal.write()
 
     def sync(self, journal: SqliteJournal) -> None:
-        """Make durable what was written; raises DiskFailed if that fails."""
+        """Make durable what was written; raises DiskFailed if that fails, or never would end."""
+        if self.hangs:
+            raise DiskFailed("the disk hangs")
         if self._breaks():
             raise DiskFailed("the disk reports an error, and nobody knows what it has written")
         journal.sync()

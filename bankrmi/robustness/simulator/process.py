@@ -169,7 +169,8 @@ class SimulatedProcess:
 
     def _begin_sync(self) -> None:
         self._syncing = len(self._written)
-        self.world.after(self.server.disk.sync_ms(), self._sync_ended)
+        if not self.server.disk.hangs:
+            self.world.after(self.server.disk.sync_ms(), self._sync_ended)
 
     def _sync_ended(self) -> None:
         if not self.alive or not self._syncing:

@@ -2,7 +2,7 @@
 
 Rule 1: it is enough that `copies_min` members of the view live and can speak to each other, the witness and
         the clients; of the other servers each comes back, stays dead, stopped or cut off from all, or cannot
-        speak to the witness.
+        speak to the witness, perhaps with a disk that hangs.
 Rule 2: well means: every call has been answered, all servers that are up are in sync, and a call that is made
         now is not answered with an excuse.  Who cannot speak to the witness may be in sync, and may lead; but
         then nobody else is let in, and the view may be a newer one, won unheard, that nobody acts in.
@@ -22,6 +22,7 @@ from bankrmi.robustness.simulator.world import both_ways
 __all__ = ["Recovery"]
 
 WELL_WITHIN_MS = 20_000.0
+FATES = ("dead", "stopped", "cut off", "without the witness", "with a disk that hangs")
 LAST_CALLS = 2
 LAST_CLIENTS = 4
 """Not the crowd of a world under load: that would be too many at once."""
@@ -82,12 +83,12 @@ class Recovery:
                 self._lose(server)
 
     def _lose(self, server: SimulatedServer) -> None:
-        """It never comes back: dead, stopped, or cut off from everybody, or from the witness alone.
+        """It never is well again: dead, stopped, cut off from all, or from the witness; or its disk hangs.
 
         What it has proposed is lost, too: else it might win, and then none of the view's members survives.
         """
         self._cluster.witness.lost.add(server.name)
-        fate = self._world.chance.choice(["dead", "stopped", "cut off", "without the witness"])
+        fate = self._world.chance.choice(FATES)
         if fate == "stopped" and not server.alive:
             fate = "dead"
         self._world.note(server.name, "stays", fate)
@@ -99,6 +100,9 @@ class Recovery:
             server.pause_for_good()
         elif fate == "without the witness":
             self._part_from_witness(server)
+        elif fate == "with a disk that hangs":
+            self._part_from_witness(server)
+            server.disk.hangs = True
         else:
             self._world.cut(both_ways({server.name}, set(self._cluster.parties) - {server.name}))
 

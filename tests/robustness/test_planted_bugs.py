@@ -73,7 +73,7 @@ def test_an_acknowledged_record_that_an_in_sync_server_misses_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     acknowledge_too_early(monkeypatch)
-    found("what was acknowledged at action id .* is missing from its journal", seeds=5)
+    found("what was acknowledged at action id .* is missing from its disk", seeds=5)
 
 
 def test_a_proposal_that_the_witness_has_to_refuse_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ def test_a_copy_that_is_kept_for_nobody_is_found(monkeypatch: pytest.MonkeyPatch
 def test_an_export_of_what_is_not_acknowledged_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A standby shows what it holds, whatever the primary has acknowledged."""
     monkeypatch.setattr(Exports, "_acknowledged", lambda _: 1 << 60)
-    found(r"is missing from its journal|exports .*, and at \d+ they were", seeds=80, first=76)
+    found(r"is missing from its (journal|disk)|exports .*, and at \d+ they were", seeds=80, first=76)
 
 
 def test_an_export_that_is_of_no_one_moment_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

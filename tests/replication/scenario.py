@@ -93,6 +93,8 @@ class Bank:
     def start(self, name: str) -> None:
         """Start a process; it has no links yet."""
         self.starts[name] += 1
+        if name in self.slow_disks:
+            self._images[name] = Images(self.journals[name])
         replica = self.replicas[name] = Replica(
             self.settings[name],
             self.journals[name],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bankrmi.replication.events import MessageArrived
+from bankrmi.replication.events import LinkChanged, MessageArrived
 from bankrmi.replication.messages import Census
+from tests.replication.histories import comes_back, dies
 from tests.replication.scenario import Bank, running
 
 WITHDRAWN = "s1 answers c:1: done 90 at 1"
@@ -311,3 +312,75 @@ def test_a_server_whose_disk_hangs_wants_no_view() -> None:
     bank.told()
     bank.tick("s3")
     assert not any(sentence.startswith("s3 proposes") for sentence in bank.told())
+
+
+# -- the third history of ADR 22 -------------------------------------------------------------------
+
+
+def late_checkpoint_of_an_epoch_without_it(bank: Bank) -> None:
+    """`s2` has x, `s1` lost it, led epoch 3 without it, and is cut off; its checkpoint is still on its way.
+
+    `s2` has just won epoch 4, which its disk does not know yet.
+    """
+    bank.slow_down("s1")
+    bank.withdraw("s1", "c:1", 10)
+    bank.deliver("s1 -> s2: checkpoint")
+    bank.crash("s1")
+    bank.slow_disks.clear()
+    bank.mail.clear()
+    bank.start("s1")
+    bank.take("s1", LinkChanged(server="s2", up=True, start_id="s2#1"))  # s2 does not know yet that it died.
+    bank.tick("s1")
+    bank.deliver("s1 reads the view", "witness -> s1", "s1 proposes", "witness -> s1")
+    assert bank.view is not None
+    assert (bank.view.primary, bank.view.epoch) == ("s1", 3)
+    late = bank.find("s1 -> s2: beacon in 3 after 0")
+    bank.mail[:] = [late]
+    bank.slow_down("s2")
+    for epoch in (3, 4):  # It hears only from the witness who won epoch 3.
+        bank.wait(1100)
+        bank.tick("s2")
+        bank.deliver(f"s2 proposes epoch {epoch}", "witness -> s2")
+    bank.withdraw("s2", "c:1", 10)
+    bank.told()
+
+
+def test_an_epoch_that_was_not_adopted_durably_was_not_acted_in() -> None:
+    """The late checkpoint removes x; but nobody was told of it."""
+    bank = running("s1", "s2")
+    late_checkpoint_of_an_epoch_without_it(bank)
+    bank.tick("s2")
+    bank.crash("s2")
+    bank.start("s2")
+    assert bank.tips()["s2"] == (1, 2)
+    bank.deliver("s1 -> s2: beacon in 3 after 0")
+    assert bank.tips()["s2"] == (0, 0)
+    assert "s2 answers c:1: done 90 at 1" not in bank.told()
+
+
+def test_an_epoch_that_was_acted_in_is_known_after_a_crash() -> None:
+    bank = running("s1", "s2")
+    late_checkpoint_of_an_epoch_without_it(bank)
+    bank.deliver("disk of s2")
+    assert "s2 answers c:1: done 90 at 1" in bank.told()
+    bank.crash("s2")
+    bank.start("s2")
+    bank.deliver("s1 -> s2: beacon in 3 after 0")
+    assert "s2 -> s1: superseded, I know 4" in bank.told()
+    assert bank.tips()["s2"] == (1, 2)
+
+
+# -- a copy ----------------------------------------------------------------------------------------
+
+
+def test_what_is_under_way_is_durable_before_a_copy_takes_its_place() -> None:
+    """What is answered then names the disk that is gone, and counts for nothing (A5)."""
+    bank = running("s1", "s2")
+    dies(bank, "s2", wipe=True)
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1"})
+    bank.withdraw("s1", "c:1", 10)
+    comes_back(bank, "s2")
+    bank.slow_down("s2")
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"})
+    assert bank.tips()["s1"] == bank.tips()["s2"]
+    assert bank.contradictions == []

@@ -23,7 +23,7 @@ from bankrmi.robustness.power_loss.operations import (
 from bankrmi.robustness.power_loss.recording import Recorder, cut_writes_done
 from bankrmi.robustness.power_loss.states import SECTOR_BYTES, WAYS, Fate, State, Surviving, build, draw
 from bankrmi.robustness.power_loss.story import check_end, end_of
-from bankrmi.robustness.power_loss.strace import calls, cut_off, recording
+from bankrmi.robustness.power_loss.strace import Call, calls, cut_off, recording
 from tests.robustness.power_loss_recording import need_strace
 
 BEGIN: list[Operation] = [Named("a", 1), Written(1, 0, b"old"), FileSynced(1), DirectorySynced("")]
@@ -176,6 +176,32 @@ def test_a_recording_leads_to_what_is_on_the_disk(tmp_path: Path, seed: int) -> 
     assert len(recorder.operations) > 50
     check_end(recorder.operations, machine)
     assert end_of(recorder.operations).files
+
+
+def test_a_sync_covers_what_others_had_written_when_it_began(tmp_path: Path) -> None:
+    """Thread 1 writes all the time, and thread 2 syncs; what thread 1 does meanwhile may be left out."""
+
+    def escaped(text: str) -> str:
+        return "".join(f"\\x{byte:02x}" for byte in text.encode())
+
+    file = f"3<{escaped(str(tmp_path / 'a'))}>"
+
+    def write(began: float, ended: float) -> Call:
+        arguments = f'{file}, "{escaped("x")}", 1, 0'
+        return Call(
+            began=began, ended=ended, name="pwrite64", arguments=arguments, returned=1, rest="", thread=1
+        )
+
+    def sync(thread: int) -> Call:
+        return Call(began=3, ended=9, name="fdatasync", arguments=file, returned=0, rest="", thread=thread)
+
+    opened = f'AT_FDCWD, "{escaped(str(tmp_path / "a"))}", O_RDWR|O_CREAT, 0600'
+    made = Call(began=0, ended=0, name="openat", arguments=opened, returned=3, rest=file[1:], thread=1)
+    before = [made, write(1, 2), write(2.5, 3.5), write(4, 5)]
+    for thread, covered in ((2, 1), (1, 3)):
+        recorder = Recorder(tmp_path)
+        recorder.take_process([*before, sync(thread), write(10, 11)])
+        assert [one.covers for one in recorder.operations if isinstance(one, FileSynced)] == [covered]
 
 
 def test_a_write_in_which_a_process_is_killed_is_looked_up_on_the_disk(tmp_path: Path) -> None:

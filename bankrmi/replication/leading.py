@@ -219,12 +219,13 @@ class Leader:
         confirmed = self.copies.confirmed_everywhere(everything)
         step.effects.extend(self._answers.released(self.acknowledged, confirmed))
 
-    def committed(self, step: Step) -> bool:
-        """This server's own disk holds more; return whether more is acknowledged by that."""
-        if self.copies.durable_everywhere(step.durable_tip) <= self.acknowledged:
-            return False
+    def may_acknowledge_more(self, durable_tip: int) -> bool:
+        """Whether more is acknowledged if this server's own disk holds so much."""
+        return self.copies.durable_everywhere(durable_tip) > self.acknowledged
+
+    def committed(self, step: Step) -> None:
+        """This server's own disk holds more."""
         self._advance(step)
-        return True
 
     def take_acknowledgement(self, answer: Acknowledged, step: Step) -> None:
         """A5: it counts only in this epoch, and only from the disk that the view or the let-in names."""

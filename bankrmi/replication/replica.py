@@ -265,10 +265,12 @@ class Replica:
         if adopting is not None and number >= adopting.commit:
             self._adopting = None
             self._begin_to_lead(adopting, self._this_step(effects))
-        elif adopting is None and leader is not None:
+        elif (
+            adopting is None and leader is not None and leader.may_acknowledge_more(self._commits.durable_tip)
+        ):
             step = self._this_step(effects)
-            if leader.committed(step):
-                self._reconsider(step)
+            leader.committed(step)
+            self._reconsider(step)
         return effects
 
     def _begin_to_lead(self, adopted: Adopting, step: Step) -> None:

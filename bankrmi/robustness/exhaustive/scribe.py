@@ -1,6 +1,8 @@
 """All ports of a carrier at once: nothing is done, everything is written down.
 
-Rule: what a server does is a tuple of plain values and numbers of kept things; a commit is None.
+Rule 1: what a server does is a tuple of plain values and numbers of kept things; a commit is None.
+Rule 2: a commit is durable as it is asked for. What can happen in between is for the model, which is searched
+        with it, and for the simulator.
 """
 
 from __future__ import annotations

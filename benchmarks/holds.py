@@ -25,11 +25,11 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from running_bank import Bank, running_bank
-from throughput import client as raw_client
-
 import bankrmi.aio
 from bankrmi import Deposit, connect
+from bankrmi.bench.bank import WITNESS, Bank, running_bank
+from bankrmi.bench.rows.row import link_order, load
+from bankrmi.bench.shapes import Shape
 from bankrmi.client import BankClient
 from bankrmi.config import Configuration
 from bankrmi.errors import BankError
@@ -69,7 +69,8 @@ class Calls:
 def memory(bank: Bank) -> dict[str, tuple[int, int]]:
     """Return (resident now, at its peak) in MiB of each process."""
     found = {}
-    for name, process in bank.processes.items():
+    for name in (WITNESS, *bank.servers):
+        process = bank.process(name)
         status = Path(f"/proc/{process.pid}/status")
         if process.poll() is None and status.exists():
             lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
@@ -201,11 +202,10 @@ def killed(seconds: float) -> None:
                 _withdraw(client)
                 primary = bank.primary()
                 begun = time.perf_counter()
-                bank.processes[primary].kill()
+                bank.process(primary).kill()
                 _withdraw(client)
                 took.append((time.perf_counter() - begun) * 1e3)
-                bank.processes[primary].wait()
-                bank.start(primary)
+                bank.restart(primary)
                 bank.wait_until_in_sync()
         crowd.kill()
         _line("killed", f"under strangers, to the next answer, ms: {[round(one, 1) for one in took]}")
@@ -237,21 +237,11 @@ async def _own(configuration: Configuration, clients: int, operations: int, seco
     return calls
 
 
-async def _raw(
-    configuration: Configuration, primary: str, clients: int, operations: int, seconds: float
-) -> float:
+def _raw(bank: Bank, clients: int, operations: int, seconds: float) -> float:
     """Return operations a second over raw links, without our clients."""
-    address, took = configuration.servers[primary], []
-    links = [
-        await open_link(address, f"bankrmi.account.{primary}", handshake("client"), 10)
-        for _ in range(clients)
-    ]
-    begun = time.perf_counter()
-    await asyncio.gather(*(raw_client(link, operations, begun + seconds, took) for link in links))
-    rate = len(took) * operations / (time.perf_counter() - begun)
-    for link in links:
-        link.close()
-    return rate
+    shape = Shape(name="raw", clients=clients, operations=operations)
+    answer = load(bank, link_order(bank, shape, seconds))
+    return answer.operations / answer.seconds
 
 
 def _run_own(path: Path, clients: int, operations: int, seconds: float) -> Calls:
@@ -276,7 +266,7 @@ def _own_in_processes(
 def _own_row(row: str, shapes: list[tuple[int, int]], seconds: float) -> None:
     for clients, operations in shapes:
         with running_bank() as bank:
-            raw = asyncio.run(_raw(bank.configuration, bank.primary(), clients, operations, seconds))
+            raw = _raw(bank, clients, operations, seconds)
             epoch = _epoch(bank)
             calls, rate = _own_in_processes(bank, clients, operations, seconds, 1)
             _line(row, f"{clients}x{operations}: {rate:,.0f} op/s, raw links {raw:,.0f} ({rate / raw:.2f})")
@@ -349,7 +339,7 @@ def crowd(_seconds: float) -> None:
                     await asyncio.sleep(4)
                     primary = await asyncio.to_thread(bank.primary)
                     killed_at = time.perf_counter()
-                    bank.processes[primary].kill()
+                    bank.process(primary).kill()
 
                 await asyncio.gather(kill(), *(one(number) for number in range(800)))
                 last = all_served - killed_at

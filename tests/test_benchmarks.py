@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-NO_SCRIPTS = {"running_bank.py"}
-"""What the scripts share."""
 
 
-@pytest.mark.parametrize("name", sorted({file.name for file in FOLDER.glob("*.py")} - NO_SCRIPTS))
+@pytest.mark.parametrize("name", sorted(file.name for file in FOLDER.glob("*.py")))
 def test_it_can_be_asked_how_it_is_used(name: str) -> None:
     asked = subprocess.run(
         [sys.executable, str(FOLDER / name), "--help"], capture_output=True, text=True, check=False

@@ -1,0 +1,165 @@
+"""A bank to be measured: its own folder and ports, name server and witness, and servers, as processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bankrmi.bench.children import Children, python
+from bankrmi.bench.load.order import ACCOUNTS, OPENING
+from bankrmi.client.overview import overview
+from bankrmi.config import Configuration, load
+from bankrmi.errors import OperationFailed
+from bankrmi.robustness.chaos.ports import HeldPort
+
+__all__ = ["WITNESS", "Bank", "own_folder", "running_bank"]
+
+WITNESS = "nameserver"
+"""The process of the name server and the witness."""
+
+_READY_SECONDS = 60.0
+_UNLIMITED = {"entries_per_second": 0, "entries_per_second_per_address": 0, "connections": 4000}
+
+
+class Bank:
+    """The processes of a bank, by name."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        servers: int = 2,
+        accounts: int = ACCOUNTS,
+        files: int | None = None,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
+        """Write its files; each process may open so many `files`."""
+        self._files = files
+        self._ports = {name: HeldPort() for name in (WITNESS, *(f"s{one}" for one in range(1, servers + 1)))}
+        addresses = {name: port.address for name, port in self._ports.items()}
+        written: dict[str, object] = {"nameserver": addresses.pop(WITNESS), "servers": addresses}
+        written |= {"limits": _UNLIMITED, **(settings or {})}
+        path = folder / "config.yaml"
+        path.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in written.items()))
+        with (folder / "ledger.csv").open("w") as ledger:
+            ledger.write("account-id,balance\n")
+            ledger.writelines(f"{account},{OPENING}\n" for account in range(1, accounts + 1))
+        self.configuration: Configuration = load(path)
+        self.children = Children(folder)
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Return the names of the servers."""
+        return tuple(self.configuration.servers)
+
+    def start(self, name: str) -> None:
+        """Start the name server or a server."""
+        command = ["nameserver"] if name == WITNESS else ["server", name]
+        limit = [] if self._files is None else ["/bin/sh", "-c", f'ulimit -n {self._files}; exec "$@"', "sh"]
+        run = python("bankrmi", "--config", str(self.configuration.path), *command)
+        self.children.start(name, [*limit, *run])
+
+    def start_all(self) -> None:
+        """Start everybody, and wait until all are in sync."""
+        for name in (WITNESS, *self.servers):
+            self.start(name)
+        self.wait_until_in_sync()
+
+    def process(self, name: str) -> subprocess.Popen[bytes]:
+        """Return one of its processes."""
+        return self.children.process(name)
+
+    def kill(self, name: str) -> None:
+        """`kill -9`, and return when it is gone."""
+        self.process(name).kill()
+        self.children.end(name)
+
+    def restart(self, name: str) -> None:
+        """Start a server that was killed, or is about to be gone."""
+        self.children.end(name)
+        self.start(name)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal that ends nobody."""
+        self.process(name).send_signal(number)
+
+    def status(self) -> dict[str, Any]:
+        """Return what `bankrmi status --json` prints."""
+        return overview(self.configuration)
+
+    def primary(self) -> str:
+        """Return who leads."""
+        return str(self.status()["view"]["primary"])
+
+    def standby(self) -> str:
+        """Return one who does not."""
+        primary = self.primary()
+        return next(name for name in self.servers if name != primary)
+
+    def epoch(self) -> int:
+        """Return how often the view has changed; -1 if nobody tells."""
+        view = self.status()["view"]
+        return int(view["epoch"]) if view else -1
+
+    def is_in_sync(self) -> bool:
+        """Whether one server leads, and all are in sync."""
+        status = self.status()
+        view = status["view"]
+        roles = [server["role"] for server in status["servers"]]
+        return bool(view) and set(view["in_sync"]) == set(self.servers) and roles.count("primary") == 1
+
+    def wait_until_in_sync(self) -> None:
+        """Wait for that; raise OperationFailed if it takes too long, or if a process has ended."""
+        deadline = time.monotonic() + _READY_SECONDS
+        while not self.is_in_sync():
+            for name in (WITNESS, *self.servers):
+                if self.process(name).poll() is not None:
+                    raise OperationFailed(f"{name} has ended: {self.children.last_words(name)}")
+            if time.monotonic() > deadline:
+                raise OperationFailed("the bank did not get ready; its logs are in its folder")
+            time.sleep(0.02)
+
+    def log_lines(self) -> int:
+        """Return how much its processes have said so far."""
+        logs = (self.children.log(name) for name in (WITNESS, *self.servers))
+        return sum(len(log.read_bytes().splitlines()) for log in logs)
+
+    def close(self) -> None:
+        """Kill everything, and give the ports back."""
+        self.children.stop()
+        for port in self._ports.values():
+            port.close()
+
+
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """Make a folder on the disk that is to be measured (BANKRMI_BENCH_DIR), which goes with the context."""
+    base = os.environ.get("BANKRMI_BENCH_DIR")
+    with tempfile.TemporaryDirectory(dir=base, prefix="bankrmi-bench-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@contextmanager
+def running_bank(
+    *,
+    servers: int = 2,
+    accounts: int = ACCOUNTS,
+    files: int | None = None,
+    **settings: object,
+) -> Iterator[Bank]:
+    """A bank, everybody in sync; gone when the context ends."""
+    with own_folder() as folder:
+        bank = Bank(folder, servers=servers, accounts=accounts, files=files, settings=settings)
+        try:
+            bank.start_all()
+            yield bank
+        finally:
+            bank.close()

@@ -1,0 +1,96 @@
+"""Does it get slower as it grows?  Accounts, connections, and what has been recorded so far.
+
+Banks with few and many accounts are measured in turn. Of connections there are more and more to one bank. For
+records one bank is filled with batches for ten times as long as a measurement takes; before and after it is
+measured with 32 clients, and a standby is killed and started, until it is in sync again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from bankrmi.bench.bank import Bank, running_bank
+from bankrmi.bench.figures import Finding
+from bankrmi.bench.load.order import Answer
+from bankrmi.bench.rows.row import Asked, link_order, load, rates
+from bankrmi.bench.shapes import Shape
+from bankrmi.bench.usage import peak_kb
+
+__all__ = ["growth"]
+
+_FEW, _MANY = 1_000, 1_000_000
+_CONNECTIONS = (1, 32, 128, 512, 1000)
+_USUAL = Shape(name="32x1", clients=32)
+_FILLING = Shape(name="2x8000", clients=2, operations=8000)
+_FILLED_FOR = 10
+
+
+def growth(asked: Asked) -> Iterator[Finding]:
+    """Yield operations a second as it grows; and start and memory at the end of it."""
+    yield from _by_accounts(asked)
+    yield from _by_connections(asked)
+    yield from _by_records(asked)
+
+
+def _by_accounts(asked: Asked) -> Iterator[Finding]:
+    answers: dict[int, list[Answer]] = {_FEW: [], _MANY: []}
+    memory: dict[int, float] = {}
+    with ExitStack() as stack:
+        banks: dict[int, Bank] = {}
+        for accounts in answers:
+            asked.progress.show(f"growth: a bank of {accounts:,} accounts is opened")
+            banks[accounts] = stack.enter_context(running_bank(accounts=accounts))
+        for number in range(1, asked.rounds + 1):
+            for accounts, bank in banks.items():
+                asked.progress.show(f"growth: {accounts:,} accounts, round {number} of {asked.rounds}")
+                order = link_order(bank, _USUAL, asked.seconds, accounts=accounts)
+                answers[accounts].append(load(bank, order))
+        for accounts, bank in banks.items():
+            memory[accounts] = peak_kb(bank.process(bank.primary()).pid) / 1024
+    for accounts, found in answers.items():
+        yield _finding(f"{accounts:,} accounts, 32x1", "op/s", *rates(found))
+        yield _finding(f"{accounts:,} accounts, primary's memory", "MB", memory[accounts])
+    few, many = (rates(answers[accounts]) for accounts in (_FEW, _MANY))
+    ratios = (large / small for small, large in zip(few, many, strict=True))
+    yield _finding(f"{_MANY:,} to {_FEW:,} accounts", "ratio", *ratios)
+
+
+def _by_connections(asked: Asked) -> Iterator[Finding]:
+    with running_bank() as bank:
+        for clients in _CONNECTIONS:
+            found = []
+            for number in range(1, asked.rounds + 1):
+                asked.progress.show(f"growth: {clients} connections, round {number} of {asked.rounds}")
+                shape = Shape(name=f"{clients}x1", clients=clients)
+                found.append(load(bank, link_order(bank, shape, asked.seconds)))
+            yield _finding(f"{clients} connections", "op/s", *rates(found))
+
+
+def _by_records(asked: Asked) -> Iterator[Finding]:
+    with running_bank() as bank:
+        recorded = 0
+        for filling in (0, _FILLED_FOR * asked.seconds):
+            if filling:
+                asked.progress.show(f"growth: a bank is filled for {filling:g} s")
+                recorded += load(bank, link_order(bank, _FILLING, filling)).operations
+            words = f"after {recorded:,} operations"
+            asked.progress.show(f"growth: {words}")
+            found = [load(bank, link_order(bank, _USUAL, asked.seconds)) for _ in range(asked.rounds)]
+            recorded += sum(answer.operations for answer in found)
+            yield _finding(f"{words}, 32x1", "op/s", *rates(found))
+            yield _finding(f"{words}, standby started to in sync", "s", _restarted(bank))
+
+
+def _restarted(bank: Bank) -> float:
+    standby = bank.standby()
+    bank.kill(standby)
+    begun = time.perf_counter()
+    bank.start(standby)
+    bank.wait_until_in_sync()
+    return time.perf_counter() - begun
+
+
+def _finding(what: str, unit: str, *values: float) -> Finding:
+    return Finding(row="growth", what=what, unit=unit, values=values)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,11 @@ class Bank:
         *,
         servers: int = 2,
         accounts: int = ACCOUNTS,
-        files: int | None = None,
+        before: Sequence[str] = (),
         settings: Mapping[str, object] | None = None,
     ) -> None:
-        """Write its files; each process may open so many `files`."""
-        self._files = files
+        """Write its files; `before` is what comes before the command of each process."""
+        self._before = before
         self._ports = {name: HeldPort() for name in (WITNESS, *(f"s{one}" for one in range(1, servers + 1)))}
         addresses = {name: port.address for name, port in self._ports.items()}
         written: dict[str, object] = {"nameserver": addresses.pop(WITNESS), "servers": addresses}
@@ -63,9 +63,8 @@ class Bank:
     def start(self, name: str) -> None:
         """Start the name server or a server."""
         command = ["nameserver"] if name == WITNESS else ["server", name]
-        limit = [] if self._files is None else ["/bin/sh", "-c", f'ulimit -n {self._files}; exec "$@"', "sh"]
         run = python("bankrmi", "--config", str(self.configuration.path), *command)
-        self.children.start(name, [*limit, *run])
+        self.children.start(name, [*self._before, *run])
 
     def start_all(self) -> None:
         """Start everybody, and wait until all are in sync."""
@@ -110,11 +109,13 @@ class Bank:
         return int(view["epoch"]) if view else -1
 
     def is_in_sync(self) -> bool:
-        """Whether one server leads, and all are in sync."""
+        """Whether one server leads, all others follow, and the view has them all in sync."""
         status = self.status()
         view = status["view"]
-        roles = [server["role"] for server in status["servers"]]
-        return bool(view) and set(view["in_sync"]) == set(self.servers) and roles.count("primary") == 1
+        if not view or set(view["in_sync"]) != set(self.servers):
+            return False
+        roles = [server.get("role") for server in status["servers"]]
+        return sorted(map(str, roles)) == ["primary", *["standby"] * (len(self.servers) - 1)]
 
     def wait_until_in_sync(self) -> None:
         """Wait for that; raise OperationFailed if it takes too long, or if a process has ended."""
@@ -152,12 +153,12 @@ def running_bank(
     *,
     servers: int = 2,
     accounts: int = ACCOUNTS,
-    files: int | None = None,
+    before: Sequence[str] = (),
     **settings: object,
 ) -> Iterator[Bank]:
     """A bank, everybody in sync; gone when the context ends."""
     with own_folder() as folder:
-        bank = Bank(folder, servers=servers, accounts=accounts, files=files, settings=settings)
+        bank = Bank(folder, servers=servers, accounts=accounts, before=before, settings=settings)
         try:
             bank.start_all()
             yield bank

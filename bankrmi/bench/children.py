@@ -15,8 +15,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ __all__ = ["Children", "python"]
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _END_SECONDS = 5.0
 _READY_SECONDS = 60.0
 _SHOWN_BYTES = 600
@@ -60,7 +61,7 @@ class Children:
     ) -> subprocess.Popen[bytes]:
         """Start a process; `ending` is the signal that ends it, `speaks` leaves us its standard streams."""
         assert name not in self._children, f"{name} runs already"
-        with self.log(name).open("ab") as log:
+        with self.log(name).open("ab") as log, _undisturbed():
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE if speaks else subprocess.DEVNULL,
@@ -74,7 +75,7 @@ class Children:
                 start_new_session=True,
                 preexec_fn=_following(ending),
             )
-        self._children[name] = _Child(process=process, ending=ending)
+            self._children[name] = _Child(process=process, ending=ending)
         return process
 
     def run(self, name: str, command: Sequence[str], *, user: str | None = None) -> None:
@@ -146,11 +147,22 @@ def _end(child: _Child) -> None:
                 stream.close()
 
 
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Have Ctrl-C wait a moment: it would be lost in a fork, or leave a child that nobody knows."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _following(ending: signal.Signals) -> Callable[[], None]:
-    """Return what a child does first: have the kernel end it with us. (A change of user would undo it.)"""
+    """Return what a child does last before it is its program: have the kernel end it with us."""
     parent = os.getpid()
 
     def follow() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(ending), 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)

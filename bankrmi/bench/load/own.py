@@ -68,9 +68,9 @@ async def own_clients(order: Order, begin: Callable[[], None]) -> Answer:
         seconds, used = time.perf_counter() - begun, time.process_time() - used
     notes = {
         "slowest, ms": 1e3 * max(took, default=0.0),
-        "messages an answer": counted.calls / max(1, len(took)),
-        "connections": counted.connections,
-        "errors": failed,
+        "messages an answer, times": counted.calls / max(1, len(took)),
+        "begun, connections": counted.connections,
+        "errors, times": failed,
     }
     answer = answer_from(took, seconds, order.shape, used)
     return Answer(**{name: getattr(answer, name) for name in answer.__slots__} | {"notes": notes})

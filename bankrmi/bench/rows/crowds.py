@@ -36,7 +36,7 @@ Said = dict[str, float]
 """What a crowd found out, by "what, unit"."""
 
 _SLOW_S = 8.0
-_FEW_FILES = 80
+_FEW_FILES = ("/bin/sh", "-c", 'ulimit -n 80; exec "$@"', "sh")
 
 
 def _targets(bank: Bank) -> list[tuple[str, str]]:
@@ -234,7 +234,7 @@ def crowds(asked: Asked) -> Iterator[Finding]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     for name, crowd in _CROWDS.items():
         asked.progress.show(f"crowds: {name}")
-        with running_bank(files=_FEW_FILES if name == "few" else None) as bank:
+        with running_bank(before=_FEW_FILES if name == "few" else ()) as bank:
             lines, epoch = bank.log_lines(), bank.epoch()
             report: dict[str, float] = {}
             with _one_honest_client(bank, report):

@@ -25,7 +25,9 @@ def own_clients(asked: Asked) -> Iterator[Finding]:
             answers = [load(bank, own_order(bank, shape, asked.seconds)) for _ in range(asked.rounds)]
             changes = bank.epoch() - before
         notes = [answer.notes or {} for answer in answers]
-        found = {"op/s": rates(answers)} | {note: tuple(one[note] for one in notes) for note in notes[0]}
-        for what, values in found.items():
-            yield Finding(row="own-clients", what=name, unit=what, values=values)
-        yield Finding(row="own-clients", what=name, unit="changes of the view", values=(changes,))
+        found = {"rate, op/s": rates(answers)} | {
+            note: tuple(one[note] for one in notes) for note in notes[0]
+        }
+        for key, values in (found | {"changes of the view, times": (changes,)}).items():
+            what, _, unit = key.rpartition(", ")
+            yield Finding(row="own-clients", what=f"{name}: {what}", unit=unit, values=values)

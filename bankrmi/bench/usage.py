@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["cpu_seconds", "forget_peak", "peak_kb"]
+__all__ = ["cpu_seconds", "forget_peak", "open_sockets", "peak_kb"]
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _RESET_PEAK = "5"
@@ -45,6 +45,15 @@ def forget_peak(pid: int) -> None:
     for one in _family(pid):
         with suppress(OSError):
             Path(f"/proc/{one}/clear_refs").write_text(_RESET_PEAK)
+
+
+def open_sockets(pid: int) -> int:
+    """Return how many sockets a process has."""
+    found = 0
+    for file in Path(f"/proc/{pid}/fd").glob("*"):
+        with suppress(OSError):
+            found += str(file.readlink()).startswith("socket:")
+    return found
 
 
 def _status(pid: int) -> Mapping[str, int]:

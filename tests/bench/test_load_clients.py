@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from bankrmi.bench.load.order import Answer, Order
 from bankrmi.bench.load.protobuf import field, fields, first, number
 from bankrmi.bench.load.resp import Resp, command
 from bankrmi.bench.shapes import shape_called
-from bankrmi.bench.systems.postgresql import pgbench_scripts
+from bankrmi.bench.systems.pgbench import calls_between, pgbench_scripts
 from bankrmi.errors import OperationFailed
 
 
@@ -114,3 +115,9 @@ def test_pgbench_reads_as_often_as_the_shape_says(row: str, weights: list[int]) 
     scripts = list(pgbench_scripts(shape))
     assert [weight for _, weight in scripts] == weights
     assert all(text.count(";") == 1 for text, _ in scripts), "one trip each"
+
+
+def test_of_pgbenchs_log_the_calls_count_that_ended_in_the_time_measured(tmp_path: Path) -> None:
+    log = tmp_path / "calls.1"
+    log.write_text("0 1 900 0 10 999999\n1 1 1500 0 11 0\n0 2 2500 0 11 999999\n0 3 100 0 12 0\n")
+    assert calls_between([log], 11.0, 12.0) == [0.0015, 0.0025]

@@ -48,8 +48,8 @@ class Answer:
     seconds: float
     median_us: float
     p99_us: float
-    cpu_seconds: float
-    """What it took itself."""
+    cpu_seconds: float | None
+    """What it took itself; None if that is somebody else's, and counted there."""
     peak_kb: int = 0
     notes: Mapping[str, float] | None = None
 

@@ -9,30 +9,38 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 import secrets
 import shutil
 import signal
 import time
-from collections.abc import Iterable, Mapping
-from math import ceil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from bankrmi.bench.figures import Sample, percentile
-from bankrmi.bench.load.order import ACCOUNTS, OPENING, Answer, Order
+from bankrmi.bench.figures import Sample
+from bankrmi.bench.load.loop import answer_from
+from bankrmi.bench.load.order import ACCOUNTS, OPENING, Order
 from bankrmi.bench.load_process import LOAD
 from bankrmi.bench.shapes import Shape
+from bankrmi.bench.systems.pgbench import (
+    WARM_SECONDS,
+    calls_between,
+    pgbench_scripts,
+    seconds_of_pgbench,
+)
 from bankrmi.bench.systems.system import System, missing_programs
 from bankrmi.bench.systems.versions import said_version
+from bankrmi.bench.usage import cpu_seconds, open_sockets, peak_kb
 from bankrmi.errors import OperationFailed
 from bankrmi.robustness.chaos.ports import HeldPort
 
-__all__ = ["PostgreSql", "pgbench_scripts"]
+__all__ = ["PostgreSql"]
 
 _PROGRAMS = ("initdb", "postgres", "pg_basebackup", "psql", "pgbench")
 _HOST = "127.0.0.1"
 _WARM_CALLS = 30
 _SCHEMA = Path(__file__).with_name("postgresql.sql")
+_BATCH = Path(__file__).with_name("postgresql_batch.pgbench")
 _SETTINGS = """
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -43,12 +51,8 @@ checkpoint_timeout = 30min
 wal_level = replica
 synchronous_commit = on
 hot_standby = on
-autovacuum = off
+random_page_cost = 1.1
 """
-_TPS = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
-_CONNECTING = re.compile(r"^initial connection time = ([0-9.]+) ms", re.MULTILINE)
-_DONE = re.compile(r"^number of transactions actually processed: ([0-9]+)", re.MULTILINE)
-_FAILED = re.compile(r"^number of failed transactions: ([1-9][0-9]*)", re.MULTILINE)
 
 
 class PostgreSql(System):
@@ -98,50 +102,42 @@ class PostgreSql(System):
     def measure(self, shape: Shape, seconds: float, number: int) -> Sample:
         if shape.library:
             return super().measure(shape, seconds, number)
-        warm = self._pgbench(shape, "--transactions", str(_WARM_CALLS if shape.operations == 1 else 2))
         for old in self._folder.glob("calls.*"):
             old.unlink()
-        before = self.begin()
-        used, began = _children_seconds(), time.perf_counter()
-        lasting = ["--time", str(ceil(seconds + _connecting_seconds(warm)))]
-        told = self._pgbench(shape, *lasting, "-l", "--log-prefix", str(self._folder / "calls"))
-        took, used = time.perf_counter() - began, _children_seconds() - used
-        return self.sample(self._answer(shape, told, took, used), before, number)
+        pgbench = self.children.start(LOAD, self._pgbench(shape, seconds), user=self._user)
+        try:
+            self.children.until(lambda: open_sockets(pgbench.pid) >= shape.clients, what="pgbench")
+            time.sleep(min(WARM_SECONDS, seconds))
+            before, used, from_s = self.begin(), cpu_seconds(pgbench.pid), time.time()
+            time.sleep(seconds)
+            used, to_s = cpu_seconds(pgbench.pid) - used, time.time()
+            spent, peak = self.since(before), peak_kb(pgbench.pid)
+            if pgbench.wait() != 0:
+                raise OperationFailed(f"pgbench: {self.children.last_words(LOAD)}")
+        finally:
+            self.children.end(LOAD)
+        took = calls_between(self._folder.glob("calls.*"), from_s, to_s)
+        answer = replace(answer_from(took, to_s - from_s, shape, used), peak_kb=peak)
+        return self.sample(answer, spent, number)
 
-    def stop(self) -> None:
-        super().stop()
-        for port in self._ports.values():
-            port.close()
-
-    def _answer(self, shape: Shape, told: str, took: float, used: float) -> Answer:
-        done, rate = _DONE.search(told), _TPS.search(told)
-        if done is None or rate is None or _FAILED.search(told):
-            raise OperationFailed(f"pgbench: {told[-300:]}")
-        calls = int(done[1])
-        lines = (line.split() for log in self._folder.glob("calls.*") for line in log.open())
-        ordered = sorted(float(words[2]) for words in lines)
-        return Answer(
-            operations=calls * shape.operations,
-            seconds=calls / float(rate[1]) if float(rate[1]) else took,
-            median_us=percentile(ordered, 50),
-            p99_us=percentile(ordered, 99),
-            cpu_seconds=used,
-        )
-
-    def _pgbench(self, shape: Shape, *more: str) -> str:
+    def _pgbench(self, shape: Shape, seconds: float) -> list[str]:
+        """Return the command; it draws new sessions each time."""
         scripts = []
         for number, (text, weight) in enumerate(pgbench_scripts(shape)):
             script = self._folder / f"{number}.pgbench"
             script.write_text(text)
             scripts += ["-f", f"{script}@{weight}"]
         variables = ["-D", f"session={secrets.randbelow(1 << 30)}", "-D", "sequence=0"]
-        where = ["-h", _HOST, "-p", str(self._ports["primary"].port), "-U", "postgres"]
         load = ["-n", "-M", "prepared", "-c", str(shape.clients), "-j", "1"]
-        log = self.children.log(LOAD)
-        log.write_bytes(b"")
-        command = [_program("pgbench"), *load, *variables, *scripts, *more, *where, "postgres"]
-        self.children.run(LOAD, command, user=self._user)
-        return log.read_text()
+        times = ["--time", str(seconds_of_pgbench(shape, seconds))]
+        log = ["-l", "--log-prefix", str(self._folder / "calls")]
+        where = ["-h", _HOST, "-p", str(self._ports["primary"].port), "-U", "postgres", "postgres"]
+        return [_program("pgbench"), *load, *variables, *scripts, *times, *log, *where]
+
+    def stop(self) -> None:
+        super().stop()
+        for port in self._ports.values():
+            port.close()
 
     def _start(self, role: str) -> None:
         command = [_program("postgres"), "-D", str(self._folder / role), "-p", str(self._ports[role].port)]
@@ -177,31 +173,6 @@ class PostgreSql(System):
         return copy
 
 
-def pgbench_scripts(shape: Shape) -> Iterable[tuple[str, int]]:
-    """Return what pgbench does in a call, each with how often in ten."""
-    drawn = f"\\set account random(1, {ACCOUNTS})\n"
-    named = f"{drawn}\\set sequence :sequence + 1\n\\set own :session + :client_id\n"
-    one = (
-        "WITH taken AS (UPDATE account SET balance = balance - 1 WHERE id = :account AND balance >= 1"
-        " RETURNING balance) INSERT INTO request (session, sequence, balance)"
-        " SELECT :own::bigint, :sequence::bigint, (SELECT balance FROM taken) RETURNING balance;\n"
-    )
-    function = "withdraw_in_a_loop" if shape.loop else "withdraw_each"
-    many = f"SELECT {function}({shape.operations}, {ACCOUNTS}, :own, :sequence);\n"
-    look = f"{drawn}SELECT balance FROM account WHERE id = :account;\n"  # noqa: S608 (our own words)
-    reads = round(10 * shape.reads)
-    if reads:
-        yield look, reads
-    if reads < 10:
-        yield named + (one if shape.operations == 1 else many), 10 - reads
-
-
-def _connecting_seconds(told: str) -> float:
-    """Return how long pgbench takes to connect: time that was ordered, but is not measured."""
-    found = _CONNECTING.search(told)
-    return float(found[1]) / 1000 if found else 0.0
-
-
 def _user() -> str | None:
     """Return as whom it has to run: nobody else, unless we are root."""
     if os.geteuid() != 0:
@@ -222,9 +193,3 @@ def _program(name: str) -> str:
     if found is None:
         raise OperationFailed(f"{name} not found: apt install postgresql")
     return found
-
-
-def _children_seconds() -> float:
-    """Return the CPU time of all our children that have ended."""
-    used = os.times()
-    return used.children_user + used.children_system

@@ -19,31 +19,8 @@ EXCEPTION WHEN unique_violation THEN
 END
 $$ LANGUAGE plpgsql;
 
--- Many at once, each 1 from an account drawn here, in order; NULL: refused. One statement over all of them is
--- faster than a loop. Accounts are locked in order, so that two batches do not wait for each other in a circle.
-CREATE FUNCTION withdraw_each(how_many integer, accounts integer, own bigint, number bigint)
-RETURNS bigint[] AS $$
-    WITH drawn AS MATERIALIZED (
-        SELECT place, 1 + floor(random() * accounts)::integer AS id FROM generate_series(1, how_many) AS place
-    ), numbered AS MATERIALIZED (
-        SELECT place, id, row_number() OVER (PARTITION BY id ORDER BY place) AS nth FROM drawn
-    ), wanted AS MATERIALIZED (
-        SELECT id, max(nth) AS times FROM numbered GROUP BY id
-    ), locked AS MATERIALIZED (
-        SELECT account.id, account.balance, wanted.times
-        FROM account JOIN wanted ON wanted.id = account.id ORDER BY account.id FOR UPDATE OF account
-    ), taken AS (
-        UPDATE account SET balance = account.balance - least(locked.times, locked.balance)
-        FROM locked WHERE account.id = locked.id
-    ), decided AS (
-        SELECT array_agg(CASE WHEN nth <= balance THEN balance - nth END ORDER BY place) AS outcomes
-        FROM numbered JOIN locked ON locked.id = numbered.id
-    )
-    INSERT INTO request (session, sequence, outcomes) SELECT own, number, outcomes FROM decided
-    RETURNING outcomes;
-$$ LANGUAGE sql;
-
--- The same, one after the other, as a person would write it first.
+-- Many, one after the other, as a person would write it first: each 1 from an account drawn here. They are
+-- taken in order of account, so that two batches do not wait for each other in a circle.
 CREATE FUNCTION withdraw_in_a_loop(how_many integer, accounts integer, own bigint, number bigint)
 RETURNS bigint[] AS $$
 DECLARE

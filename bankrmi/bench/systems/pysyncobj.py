@@ -1,18 +1,20 @@
 """PySyncObj: three nodes with a journal file each, called in the leader's process.
 
-There is no wire between client and leader, and the time of the clients is in the leader's. Reads are the
-leader's own memory. Accounts that are short are refused, and requests remembered, as everywhere.
+There is no wire between client and leader, and the time of the clients is in the leader's. Reads are not
+measured: they are a look at the leader's own memory. Accounts that are short are refused, and requests
+remembered. Its nodes look a thousand times a second whether there is anything to do, so they only run while
+they are measured.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from bankrmi.bench.children import python
 from bankrmi.bench.figures import Sample
 from bankrmi.bench.load.order import BEGUN, Answer, Order
-from bankrmi.bench.load_process import LOAD
 from bankrmi.bench.shapes import Shape
 from bankrmi.bench.systems.system import System, missing_library
 from bankrmi.bench.systems.versions import library_version
@@ -44,11 +46,17 @@ class PySyncObj(System):
         return library_version("pysyncobj")
 
     def start(self) -> None:
+        self._start_nodes()
+        self.children.stop()
+
+    def _start_nodes(self) -> None:
         for node in _NODES:
             others = [port.address for name, port in self._ports.items() if name != node]
-            journal = str(self.folder / f"{node}.journal")
+            journal = self.folder / f"{node}.journal"
+            for old in self.folder.glob(f"{journal.name}*"):
+                old.unlink()
             self.children.start(
-                node, python(_MODULE, journal, self._ports[node].address, *others), speaks=True
+                node, python(_MODULE, str(journal), self._ports[node].address, *others), speaks=True
             )
         self.children.until(self._has_leader, what="PySyncObj")
 
@@ -60,25 +68,21 @@ class PySyncObj(System):
         return Order(kind="", where={}, shape=shape, seconds=seconds)
 
     def unable(self, shape: Shape) -> str | None:
+        if shape.reads:
+            return "a read of PySyncObj is a look at its own memory, and nothing is called"
         return "PySyncObj has one way to be used: 1x1 shows it" if shape.library else None
 
     def measure(self, shape: Shape, seconds: float, number: int) -> Sample:
-        if self._ask(self.order(shape, seconds).to_line()).strip() != BEGUN.encode():
-            raise OperationFailed(f"PySyncObj: {self.children.last_words(self._leader)}")
-        before = self.begin()
-        answer = Answer.from_line(self._ask(b""))
-        sample = self.sample(answer, before, number)
-        cpu = {name: used for name, used in sample.cpu_us.items() if name != LOAD}
-        peaks = {name: peak for name, peak in sample.peak_kb.items() if name != LOAD}
-        return Sample(
-            round=number,
-            operations=sample.operations,
-            seconds=sample.seconds,
-            median_us=sample.median_us,
-            p99_us=sample.p99_us,
-            cpu_us=cpu,
-            peak_kb=peaks,
-        )
+        try:
+            self._start_nodes()
+            if self._ask(self.order(shape, seconds).to_line()).strip() != BEGUN.encode():
+                raise OperationFailed(f"PySyncObj: {self.children.last_words(self._leader)}")
+            before = self.begin()
+            answer = Answer.from_line(self._ask(b""))
+            within = replace(answer, cpu_seconds=None, peak_kb=0)  # They are the leader's, and counted there.
+            return self.sample(within, self.since(before), number)
+        finally:
+            self.children.stop()
 
     def stop(self) -> None:
         super().stop()

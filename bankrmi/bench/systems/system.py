@@ -63,7 +63,8 @@ class System(ABC):
         """Measure it once."""
         with LoadProcess(self.children, self.order(shape, seconds)) as load:
             before = self.begin()
-            return self.sample(load.finish(), before, number)
+            answer = load.finish()
+            return self.sample(answer, self.since(before), number)
 
     def begin(self) -> dict[str, float]:
         """Return the CPU time of each process so far; its peak of memory counts from here."""
@@ -71,10 +72,14 @@ class System(ABC):
             forget_peak(pid)
         return {name: cpu_seconds(pid) for name, pid in self.processes().items()}
 
-    def sample(self, answer: Answer, before: Mapping[str, float], number: int) -> Sample:
+    def since(self, before: Mapping[str, float]) -> dict[str, float]:
+        """Return the CPU time of each process since then."""
+        return {name: cpu_seconds(pid) - before[name] for name, pid in self.processes().items()}
+
+    def sample(self, answer: Answer, spent: Mapping[str, float], number: int) -> Sample:
         """Sum up one measurement."""
         done = max(1, answer.operations)
-        cpu = {name: 1e6 * (cpu_seconds(pid) - before[name]) / done for name, pid in self.processes().items()}
+        seconds = {**spent, **({} if answer.cpu_seconds is None else {LOAD: answer.cpu_seconds})}
         peaks = {name: peak_kb(pid) for name, pid in self.processes().items()}
         return Sample(
             round=number,
@@ -82,7 +87,7 @@ class System(ABC):
             seconds=answer.seconds,
             median_us=answer.median_us,
             p99_us=answer.p99_us,
-            cpu_us=cpu | {LOAD: 1e6 * answer.cpu_seconds / done},
+            cpu_us={name: 1e6 * used / done for name, used in seconds.items()},
             peak_kb=peaks | ({LOAD: answer.peak_kb} if answer.peak_kb else {}),
         )
 

@@ -20,10 +20,13 @@ from bankrmi.config import Configuration, load
 from bankrmi.errors import OperationFailed
 from bankrmi.robustness.chaos.ports import HeldPort
 
-__all__ = ["WITNESS", "Bank", "own_folder", "running_bank"]
+__all__ = ["FOLDER_PREFIX", "WITNESS", "Bank", "own_folder", "running_bank"]
 
 WITNESS = "nameserver"
 """The process of the name server and the witness."""
+
+FOLDER_PREFIX = "bankrmi-bench-"
+"""What the names of folders begin with that are made for a run."""
 
 _READY_SECONDS = 60.0
 _UNLIMITED = {"entries_per_second": 0, "entries_per_second_per_address": 0, "connections": 4000}
@@ -144,7 +147,7 @@ class Bank:
 def own_folder() -> Iterator[Path]:
     """Make a folder on the disk that is to be measured (BANKRMI_BENCH_DIR), which goes with the context."""
     base = os.environ.get("BANKRMI_BENCH_DIR")
-    with tempfile.TemporaryDirectory(dir=base, prefix="bankrmi-bench-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(dir=base, prefix=FOLDER_PREFIX, ignore_cleanup_errors=True) as name:
         yield Path(name)
 
 

@@ -74,6 +74,9 @@ class Results:
     skipped: dict[str, str] = field(default_factory=dict)
     """What was not measured, and the sentence that says why."""
 
+    notes: dict[str, str] = field(default_factory=dict)
+    """What a system does less than a bank, or otherwise."""
+
     def add(self, row: str, system: str, sample: Sample) -> None:
         """Take in one measurement."""
         self.samples.setdefault(row, {}).setdefault(system, []).append(sample)

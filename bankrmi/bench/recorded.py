@@ -51,5 +51,6 @@ def document(run: Run, results: Results) -> dict[str, Any]:
             for row, systems in results.samples.items()
         },
         "findings": [asdict(finding) for finding in results.findings],
+        "notes": results.notes,
         "skipped": results.skipped,
     }

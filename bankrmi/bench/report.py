@@ -65,6 +65,8 @@ def _sections(run: Run, results: Results) -> Iterator[Markup]:
         f"{run.plan.seconds:g} s a row; medians of the rounds.",
         class_="lead",
     )
+    if results.notes:
+        yield element("ul", (element("li", f"{name}: {note}") for name, note in results.notes.items()))
     if any(results.ratio_to(row, peer) for row in results.samples for peer in peers):
         yield _section("ratios", "Operations a second, ours to theirs", *_bars(results, peers))
     if results.samples:

@@ -72,6 +72,8 @@ def _running(plan: Plan, results: Results, folder: Path, progress: Progress) -> 
                 results.skipped[kind.name] = error.message
             else:
                 started.append(system)
+                if system.note:
+                    results.notes[system.name] = system.note
         yield started
 
 

@@ -50,6 +50,8 @@ def tables(results: Results) -> Iterator[str]:
             for system in results.systems:
                 if samples := measured_by.get(system):
                     yield f"{row:<10} {system:<11} {_processes(summary(samples))}"
+        yield ""
+        yield from (f"note on {system}: {note}" for system, note in results.notes.items())
     if results.findings:
         yield ""
         yield f"{'row':<13}{'what':<46}{'median':>12}{'lowest':>12}{'highest':>12}{'taken':>7}"

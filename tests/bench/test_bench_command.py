@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from bankrmi.bench.bank import own_folder
 from bankrmi.bench.figures import Results
 from bankrmi.bench.plan import Plan
 from bankrmi.bench.run import available
+from bankrmi.bench.shapes import shape_called
 from bankrmi.bench.systems import system
 from bankrmi.bench.systems.all import PEERS
 from bankrmi.cli import run
@@ -168,3 +170,23 @@ def _shown(term: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     progress.show("half way")
     progress.say("a row")
     return capsys.readouterr().err
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("peer", PEERS)
+def test_a_peer_that_is_installed_can_be_measured(peer: str) -> None:
+    missing = PEERS[peer].missing()
+    if missing is not None:
+        pytest.skip(missing)
+    rows = ("user", "2x1", "1x100", "loop-1x100", "1x8000", "reads-9:1", "reads")
+    with own_folder() as folder:
+        measured = PEERS[peer](folder)
+        shapes = [shape for row in rows if (shape := shape_called(row)) and measured.unable(shape) is None]
+        try:
+            measured.start()
+            samples = [measured.measure(shape, 0.2, 1) for shape in shapes]
+        finally:
+            measured.stop()
+    assert len(samples) >= 3
+    assert all(sample.operations > 0 for sample in samples)
+    assert all(sample.p99_us >= sample.median_us > 0 for sample in samples)

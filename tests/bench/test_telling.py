@@ -31,6 +31,7 @@ def test_the_table_has_rates_latencies_ratios_processes_findings_and_what_was_sk
     assert "32x1       bankrmi     primary 10.0 us 2 MB, load 1.0 us" in lines
     [finding] = [line.split() for line in lines if line.startswith("failover")]
     assert finding[-4:] == ["7", "5", "90", "3"]
+    assert "note on redis: the replica has it in memory" in lines
     assert lines[-1] == "skipped etcd: etcd not found: apt install etcd-server"
     assert max(map(len, lines)) <= 110
 
@@ -57,6 +58,7 @@ def test_the_json_has_everything_that_was_measured_on_what_and_by_which_code() -
     assert told["ratios"]["1x1"]["redis"] == {"median": 0.6, "lowest": 0.5, "highest": 0.7, "rounds": 3}
     assert told["findings"][0]["values"] == [5, 7, 90]
     assert told["skipped"] == {"etcd": "etcd not found: apt install etcd-server"}
+    assert told["notes"] == {"redis": "the replica has it in memory"}
     assert told["plan"]["rounds"] == 3
 
 

@@ -107,11 +107,16 @@ async def fill(host: str, port: int, accounts: int) -> None:
         some = range(start, min(start + _FILLED_TOGETHER, accounts + 1))
         puts = (field(2, _put(_key(account), b"%d" % OPENING)) for account in some)
         await connection.ask(_TXN, b"".join(puts))
+    connection.close()
 
 
 async def leader_and_self(host: str, port: int) -> tuple[int, int]:
     """Return the ids of whom a member takes for the leader, and its own; 0 for nobody."""
-    status = await (await open_grpc(host, port)).ask(_STATUS, b"")
+    connection = await open_grpc(host, port)
+    try:
+        status = await connection.ask(_STATUS, b"")
+    finally:
+        connection.close()
     header = first(status, 1)
     leader = first(status, 4) or 0
     own = first(header, 2) if isinstance(header, bytes) else 0

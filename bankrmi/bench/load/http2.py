@@ -85,6 +85,11 @@ class Grpc(asyncio.Protocol):
         finally:
             self._answer = None
 
+    def close(self) -> None:
+        """Hang up."""
+        if self._transport is not None:
+            self._transport.close()
+
     def data_received(self, data: bytes) -> None:
         data = self._rest + data if self._rest else data
         at = 0

@@ -74,6 +74,11 @@ class Resp(asyncio.Protocol):
             raise OperationFailed("Redis: no replica has it")
         return await reply
 
+    def close(self) -> None:
+        """Hang up."""
+        if self._transport is not None:
+            self._transport.close()
+
     def _expect(self) -> asyncio.Future[bytes | None]:
         future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)

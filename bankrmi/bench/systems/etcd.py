@@ -14,8 +14,9 @@ from pathlib import Path
 from bankrmi.bench.load.grpc import LARGEST_BATCH, fill, leader_and_self
 from bankrmi.bench.load.order import ACCOUNTS, Order
 from bankrmi.bench.shapes import Shape
-from bankrmi.bench.systems.system import System, missing_programs
+from bankrmi.bench.systems.system import System, missing_programs, roles
 from bankrmi.bench.systems.versions import said_version
+from bankrmi.errors import OperationFailed
 from bankrmi.robustness.chaos.ports import HeldPort
 
 __all__ = ["Etcd"]
@@ -28,6 +29,7 @@ class Etcd(System):
     """etcd."""
 
     name = "etcd"
+    note = "durable on two of three disks"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -58,8 +60,7 @@ class Etcd(System):
         asyncio.run(fill(_HOST, self._clients[self._leader].port, ACCOUNTS))
 
     def processes(self) -> Mapping[str, int]:
-        roles = {self._leader: "leader"}
-        return {roles.get(member, f"member {member[1:]}"): self.children.pid(member) for member in _MEMBERS}
+        return {role: self.children.pid(member) for role, member in roles(self._leader, _MEMBERS).items()}
 
     def order(self, shape: Shape, seconds: float) -> Order:
         where = {"host": _HOST, "port": str(self._clients[self._leader].port)}
@@ -81,7 +82,7 @@ class Etcd(System):
         for member, port in self._clients.items():
             try:
                 leader, own = asyncio.run(leader_and_self(_HOST, port.port))
-            except (OSError, Exception):
+            except (OSError, OperationFailed):
                 return False
             if leader and leader == own:
                 self._leader = member

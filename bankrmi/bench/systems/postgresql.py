@@ -12,11 +12,13 @@ import pwd
 import secrets
 import shutil
 import signal
+import stat
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from bankrmi.bench.bank import FOLDER_PREFIX
 from bankrmi.bench.figures import Sample
 from bankrmi.bench.load.loop import answer_from
 from bankrmi.bench.load.order import ACCOUNTS, OPENING, Order
@@ -59,6 +61,7 @@ class PostgreSql(System):
     """PostgreSQL 15."""
 
     name = "postgresql"
+    note = "called by pgbench, in C; in batches it draws the accounts itself"
     library = ("psycopg", "psycopg[binary]")
 
     def __init__(self, folder: Path) -> None:
@@ -158,19 +161,31 @@ class PostgreSql(System):
         return True
 
     def _make_folder(self) -> None:
-        """Make the folder that is PostgreSQL's; it has to get there, through the one that is ours."""
+        """Make the folder that is PostgreSQL's; its user has to get there, through those of the run."""
         self._folder.mkdir()
-        if self._user is not None:
-            shutil.chown(self._folder, self._user)
-            for above in (self.folder, *self.folder.parents):
-                if above.stat().st_uid == os.geteuid() and not above.stat().st_mode & 0o001:
-                    above.chmod(above.stat().st_mode | 0o001)
+        if self._user is None:
+            return
+        entry = pwd.getpwnam(self._user)
+        os.chown(self._folder, entry.pw_uid, entry.pw_gid)
+        for above in (self.folder, *self.folder.parents):
+            mode = above.stat().st_mode
+            if not mode & stat.S_IXOTH:
+                if not _is_of_the_run(above):
+                    raise OperationFailed(
+                        f"PostgreSQL's user cannot enter {above}: choose another place (BANKRMI_BENCH_DIR)"
+                    )
+                above.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
 
     def _copied(self, script: Path) -> Path:
         """Return a copy that PostgreSQL's user can read, wherever bankrmi is installed."""
         copy = self._folder / script.name
         copy.write_text(script.read_text())
         return copy
+
+
+def _is_of_the_run(folder: Path) -> bool:
+    """Whether a folder was made for this run: others are not ours to open."""
+    return any(part.startswith(FOLDER_PREFIX) for part in folder.parts)
 
 
 def _user() -> str | None:

@@ -22,6 +22,7 @@ class StockPyro5(System):
     """Pyro5, which is installed wherever bankrmi is."""
 
     name = "pyro5"
+    note = "one copy, in memory: the bare cost of a call"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -16,7 +16,7 @@ from bankrmi.bench.children import python
 from bankrmi.bench.figures import Sample
 from bankrmi.bench.load.order import BEGUN, Answer, Order
 from bankrmi.bench.shapes import Shape
-from bankrmi.bench.systems.system import System, missing_library
+from bankrmi.bench.systems.system import System, missing_library, roles
 from bankrmi.bench.systems.versions import library_version
 from bankrmi.errors import OperationFailed
 from bankrmi.robustness.chaos.ports import HeldPort
@@ -31,6 +31,7 @@ class PySyncObj(System):
     """PySyncObj."""
 
     name = "pysyncobj"
+    note = "called in the leader's process; its journal is not synced"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -61,8 +62,7 @@ class PySyncObj(System):
         self.children.until(self._has_leader, what="PySyncObj")
 
     def processes(self) -> Mapping[str, int]:
-        roles = {self._leader: "leader"}
-        return {roles.get(node, f"node {node[1:]}"): self.children.pid(node) for node in _NODES}
+        return {role: self.children.pid(node) for role, node in roles(self._leader, _NODES).items()}
 
     def order(self, shape: Shape, seconds: float) -> Order:
         return Order(kind="", where={}, shape=shape, seconds=seconds)

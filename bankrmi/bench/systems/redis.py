@@ -28,6 +28,7 @@ class Redis(System):
     """Redis."""
 
     name = "redis"
+    note = "the replica has it in memory, not on its disk"
     library = ("redis", "redis")
 
     def __init__(self, folder: Path) -> None:
@@ -78,6 +79,7 @@ class Redis(System):
         balance = b"%d" % OPENING
         pairs = [part for account in range(1, ACCOUNTS + 1) for part in (b"a:%d" % account, balance)]
         await connection.ask(command(b"MSET", *pairs))
+        connection.close()
 
     def _is_in_sync(self) -> bool:
         return b"state=online" in (self._told(b"INFO", b"replication") or b"")
@@ -88,6 +90,9 @@ class Redis(System):
                 connection = await open_resp(_HOST, self._ports["primary"].port)
             except OSError:
                 return None
-            return await connection.ask(command(*words))
+            try:
+                return await connection.ask(command(*words))
+            finally:
+                connection.close()
 
         return asyncio.run(ask())

@@ -19,13 +19,15 @@ from bankrmi.bench.load_process import LOAD, LoadProcess
 from bankrmi.bench.shapes import Shape
 from bankrmi.bench.usage import cpu_seconds, forget_peak, peak_kb
 
-__all__ = ["System", "missing_library", "missing_programs"]
+__all__ = ["System", "missing_library", "missing_programs", "roles"]
 
 
 class System(ABC):
     """One of those that are compared."""
 
     name: str
+    note: str = ""
+    """What it does less than a bank, or otherwise, if that matters for a comparison."""
     library: tuple[str, str] | None = None
     """What a person imports to use it, and what pip calls it."""
 
@@ -94,6 +96,12 @@ class System(ABC):
     def stop(self) -> None:
         """End all its processes."""
         self.children.stop()
+
+
+def roles(leader: str, members: Iterable[str]) -> dict[str, str]:
+    """Return what each of several members is, by what it is."""
+    followers = (member for member in members if member != leader)
+    return {"leader": leader} | {f"follower {place}": one for place, one in enumerate(followers, 1)}
 
 
 def missing_programs(names: Iterable[str], package: str, folders: str = "") -> str | None:

@@ -10,8 +10,6 @@ from bankrmi.bench.figures import OURS, Finding, Ratio, Results, Summary, summar
 
 __all__ = ["Progress", "figure", "found", "measured", "ratio_words", "tables"]
 
-_WIDE = 100
-
 
 class Progress(Protocol):
     """Where a run tells how far it is."""
@@ -40,25 +38,40 @@ def found(finding: Finding) -> str:
 
 def tables(results: Results) -> Iterator[str]:
     """Yield the lines of all that is known."""
+    parts = (_comparison(results), _uses(results), _notes(results), _findings(results), _skipped(results))
+    for number, part in enumerate(filter(None, map(list, parts))):
+        yield from ("",) if number else ()
+        yield from part
+
+
+def _comparison(results: Results) -> Iterator[str]:
     if results.samples:
         yield f"{'row':<10} {'system':<11}{'op/s':>10}{'median us':>11}{'p99 us':>10}  ours to it (spread)"
-        for row in results.samples:
-            yield from _row(row, results)
-        yield ""
+    for row in results.samples:
+        yield from _row(row, results)
+
+
+def _uses(results: Results) -> Iterator[str]:
+    if results.samples:
         yield "CPU microseconds an operation, and peak memory in MB, of each process:"
-        for row, measured_by in results.samples.items():
-            for system in results.systems:
-                if samples := measured_by.get(system):
-                    yield f"{row:<10} {system:<11} {_processes(summary(samples))}"
-        yield ""
-        yield from (f"note on {system}: {note}" for system, note in results.notes.items())
+    for row, measured_by in results.samples.items():
+        for system in results.systems:
+            if samples := measured_by.get(system):
+                yield f"{row:<10} {system:<11} {_processes(summary(samples))}"
+
+
+def _notes(results: Results) -> Iterator[str]:
+    yield from (f"note on {system}: {note}" for system, note in results.notes.items())
+
+
+def _findings(results: Results) -> Iterator[str]:
     if results.findings:
-        yield ""
-        yield f"{'row':<13}{'what':<46}{'median':>12}{'lowest':>12}{'highest':>12}{'taken':>7}"
-        yield from map(_finding, results.findings)
-    if results.skipped:
-        yield ""
-        yield from (f"skipped {what}: {why}" for what, why in results.skipped.items())
+        yield f"{'row':<13}{'what':<56}{'median':>10}{'lowest':>10}{'highest':>10}{'taken':>7}"
+    yield from map(_finding, results.findings)
+
+
+def _skipped(results: Results) -> Iterator[str]:
+    yield from (f"skipped {what}: {why}" for what, why in results.skipped.items())
 
 
 def _row(row: str, results: Results) -> Iterator[str]:
@@ -99,8 +112,8 @@ def _megabytes(peaks: Mapping[str, int], name: str) -> str:
 def _finding(finding: Finding) -> str:
     values = finding.values
     return (
-        f"{finding.row:<13}{f'{finding.what}, {finding.unit}':<46}{figure(statistics.median(values)):>12}"
-        f"{figure(min(values)):>12}{figure(max(values)):>12}{len(values):>7}"
+        f"{finding.row:<13}{f'{finding.what}, {finding.unit}':<56}{figure(statistics.median(values)):>10}"
+        f"{figure(min(values)):>10}{figure(max(values)):>10}{len(values):>7}"
     )
 
 

@@ -22,6 +22,7 @@ __all__ = ["growth"]
 
 _FEW, _MANY = 1_000, 1_000_000
 _CONNECTIONS = (1, 32, 128, 512, 1000)
+_USUAL_MOST = 128
 _USUAL = Shape(name="32x1", clients=32)
 _FILLING = Shape(name="2x8000", clients=2, operations=8000)
 _FILLED_FOR = 10
@@ -58,14 +59,18 @@ def _by_accounts(asked: Asked) -> Iterator[Finding]:
 
 
 def _by_connections(asked: Asked) -> Iterator[Finding]:
+    found: dict[int, list[Answer]] = {clients: [] for clients in _CONNECTIONS}
     with running_bank() as bank:
-        for clients in _CONNECTIONS:
-            found = []
-            for number in range(1, asked.rounds + 1):
+        for number in range(1, asked.rounds + 1):
+            for clients, answers in found.items():
                 asked.progress.show(f"growth: {clients} connections, round {number} of {asked.rounds}")
                 shape = Shape(name=f"{clients}x1", clients=clients)
-                found.append(load(bank, link_order(bank, shape, asked.seconds)))
-            yield _finding(f"{clients} connections", "op/s", *rates(found))
+                answers.append(load(bank, link_order(bank, shape, asked.seconds)))
+    for clients, answers in found.items():
+        yield _finding(f"{clients} connections", "op/s", *rates(answers))
+    pairs = zip(rates(found[_USUAL_MOST]), rates(found[_CONNECTIONS[-1]]), strict=True)
+    ratios = (many / usual for usual, many in pairs)
+    yield _finding(f"{_CONNECTIONS[-1]} to {_USUAL_MOST} connections", "ratio", *ratios)
 
 
 def _by_records(asked: Asked) -> Iterator[Finding]:

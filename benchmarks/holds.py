@@ -158,7 +158,7 @@ class _Idlers:
 
 def strangers(seconds: float) -> None:
     """Any traffic by strangers, to everybody at once."""
-    with running_bank() as bank:
+    with running_bank(unlimited=False) as bank:
         usual = _one_after_the_other(bank.configuration, 5)
         before, epoch = memory(bank), _epoch(bank)
         idlers = _Idlers(bank.configuration, 10)
@@ -194,7 +194,7 @@ def _wait_until_nothing_moves(bank: Bank) -> float:
 def killed(seconds: float) -> None:
     """kill -9 of the primary while strangers do their worst, five times."""
     rounds = 5
-    with running_bank() as bank:
+    with running_bank(unlimited=False) as bank:
         crowd = _strangers(bank, seconds)
         took = []
         with connect(bank.configuration) as client:
@@ -265,7 +265,7 @@ def _own_in_processes(
 
 def _own_row(row: str, shapes: list[tuple[int, int]], seconds: float) -> None:
     for clients, operations in shapes:
-        with running_bank() as bank:
+        with running_bank(unlimited=False) as bank:
             raw = _raw(bank, clients, operations, seconds)
             epoch = _epoch(bank)
             calls, rate = _own_in_processes(bank, clients, operations, seconds, 1)
@@ -299,7 +299,7 @@ def _run_each_its_own(path: Path, clients: int, seconds: float) -> Calls:
 
 def seats(seconds: float) -> None:
     """More of our own clients than a server has seats: 1600, each on its own, in two processes."""
-    with running_bank() as bank:
+    with running_bank(unlimited=False) as bank:
         epoch, calls = _epoch(bank), Calls()
         with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
             shares = [pool.submit(_run_each_its_own, bank.configuration.path, 800, seconds) for _ in range(2)]
@@ -311,7 +311,7 @@ def seats(seconds: float) -> None:
 
 def crowd(_seconds: float) -> None:
     """800 clients when the primary is killed."""
-    with running_bank() as bank:
+    with running_bank(unlimited=False) as bank:
 
         async def run() -> tuple[Calls, float]:
             calls, last = Calls(), 0.0
@@ -351,7 +351,7 @@ def crowd(_seconds: float) -> None:
 
 def overload(seconds: float) -> None:
     """Load over what the bank carries, then none: well again when, and how?"""
-    with running_bank() as bank:
+    with running_bank(unlimited=False) as bank:
         epoch = _epoch(bank)
         calls, rate = _own_in_processes(bank, 192, 8000, seconds, 2)
         begun = time.perf_counter()
@@ -365,7 +365,7 @@ def overload(seconds: float) -> None:
 
 def alone(seconds: float) -> None:
     """A bank that cannot acknowledge: two copies are needed, and one is away."""
-    with running_bank(copies_min=2) as bank:
+    with running_bank(unlimited=False, copies_min=2) as bank:
         primary = bank.primary()
         standby = next(name for name in bank.configuration.servers if name != primary)
         before = memory(bank)

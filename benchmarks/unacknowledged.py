@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0)
     options = parser.parse_args()
     clients, operations = (int(part) for part in options.shape.split("x"))
-    with running_bank(copies_min=2) as bank:
+    with running_bank(unlimited=False, copies_min=2) as bank:
         asyncio.run(_measure(bank, clients, operations, options.seconds))
 
 

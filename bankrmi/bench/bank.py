@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -17,19 +18,31 @@ from bankrmi.bench.children import Children, python
 from bankrmi.bench.load.order import ACCOUNTS, OPENING
 from bankrmi.client.overview import overview
 from bankrmi.config import Configuration, load
-from bankrmi.errors import OperationFailed
+from bankrmi.errors import ConfigurationError, OperationFailed
 from bankrmi.robustness.chaos.ports import HeldPort
 
-__all__ = ["FOLDER_PREFIX", "WITNESS", "Bank", "own_folder", "running_bank"]
+__all__ = [
+    "FOLDER_PREFIX",
+    "FOLDER_VARIABLE",
+    "WITNESS",
+    "Bank",
+    "own_folder",
+    "running_bank",
+    "write_ledger",
+]
 
 WITNESS = "nameserver"
 """The process of the name server and the witness."""
+
+FOLDER_VARIABLE = "BANKRMI_BENCH_DIR"
+"""What names the disk that is to be measured, in the environment."""
 
 FOLDER_PREFIX = "bankrmi-bench-"
 """What the names of folders begin with that are made for a run."""
 
 _READY_SECONDS = 60.0
 _UNLIMITED = {"entries_per_second": 0, "entries_per_second_per_address": 0, "connections": 4000}
+"""For whoever asks how much a bank can do; how well it holds is asked of one with the usual limits."""
 
 
 class Bank:
@@ -42,6 +55,7 @@ class Bank:
         servers: int = 2,
         accounts: int = ACCOUNTS,
         before: Sequence[str] = (),
+        unlimited: bool = True,
         settings: Mapping[str, object] | None = None,
     ) -> None:
         """Write its files; `before` is what comes before the command of each process."""
@@ -49,13 +63,11 @@ class Bank:
         self._ports = {name: HeldPort() for name in (WITNESS, *(f"s{one}" for one in range(1, servers + 1)))}
         addresses = {name: port.address for name, port in self._ports.items()}
         written: dict[str, object] = {"nameserver": addresses.pop(WITNESS), "servers": addresses}
-        written |= {"limits": _UNLIMITED, **(settings or {})}
+        written |= {**({"limits": _UNLIMITED} if unlimited else {}), **(settings or {})}
         path = folder / "config.yaml"
         path.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in written.items()))
-        with (folder / "ledger.csv").open("w") as ledger:
-            ledger.write("account-id,balance\n")
-            ledger.writelines(f"{account},{OPENING}\n" for account in range(1, accounts + 1))
-        self.configuration: Configuration = load(path)
+        write_ledger(folder / "ledger.csv", accounts)
+        self.configuration: Configuration = load(path, environment={})
         self.children = Children(folder)
 
     @property
@@ -89,6 +101,10 @@ class Bank:
         self.children.end(name)
         self.start(name)
 
+    def lose_disk(self, name: str) -> None:
+        """Delete all that a server that was killed had: it comes back as a new one."""
+        shutil.rmtree(self.configuration.data_dir / name)
+
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal that ends nobody."""
         self.process(name).send_signal(number)
@@ -105,6 +121,10 @@ class Bank:
         """Return one who does not."""
         primary = self.primary()
         return next(name for name in self.servers if name != primary)
+
+    def acknowledged(self) -> int:
+        """Return how many operations the bank has acknowledged so far."""
+        return max(int(server.get("acknowledged") or 0) for server in self.status()["servers"])
 
     def epoch(self) -> int:
         """Return how often the view has changed; -1 if nobody tells."""
@@ -143,11 +163,25 @@ class Bank:
             port.close()
 
 
+def write_ledger(path: Path, accounts: int = ACCOUNTS) -> None:
+    """Write what a bank opens with: so many accounts, and enough on each."""
+    with path.open("w") as ledger:
+        ledger.write("account-id,balance\n")
+        ledger.writelines(f"{account},{OPENING}\n" for account in range(1, accounts + 1))
+
+
 @contextmanager
 def own_folder() -> Iterator[Path]:
     """Make a folder on the disk that is to be measured (BANKRMI_BENCH_DIR), which goes with the context."""
-    base = os.environ.get("BANKRMI_BENCH_DIR")
-    with tempfile.TemporaryDirectory(dir=base, prefix=FOLDER_PREFIX, ignore_cleanup_errors=True) as name:
+    base = os.environ.get(FOLDER_VARIABLE) or None
+    try:
+        folder = tempfile.TemporaryDirectory(dir=base, prefix=FOLDER_PREFIX, ignore_cleanup_errors=True)
+    except OSError as error:
+        place = base or tempfile.gettempdir()
+        raise ConfigurationError(
+            f"no folder can be made in {place} ({error.strerror}): name another place in {FOLDER_VARIABLE}"
+        ) from None
+    with folder as name:
         yield Path(name)
 
 
@@ -157,11 +191,14 @@ def running_bank(
     servers: int = 2,
     accounts: int = ACCOUNTS,
     before: Sequence[str] = (),
+    unlimited: bool = True,
     **settings: object,
 ) -> Iterator[Bank]:
     """A bank, everybody in sync; gone when the context ends."""
     with own_folder() as folder:
-        bank = Bank(folder, servers=servers, accounts=accounts, before=before, settings=settings)
+        bank = Bank(
+            folder, servers=servers, accounts=accounts, before=before, unlimited=unlimited, settings=settings
+        )
         try:
             bank.start_all()
             yield bank

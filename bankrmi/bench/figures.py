@@ -74,8 +74,11 @@ class Results:
     skipped: dict[str, str] = field(default_factory=dict)
     """What was not measured, and the sentence that says why."""
 
+    failed: dict[str, str] = field(default_factory=dict)
+    """What should have been measured, and what went wrong."""
+
     notes: dict[str, str] = field(default_factory=dict)
-    """What a system does less than a bank, or otherwise."""
+    """What a system does less than a bank, or otherwise; and what of the machine makes figures worth less."""
 
     def add(self, row: str, system: str, sample: Sample) -> None:
         """Take in one measurement."""

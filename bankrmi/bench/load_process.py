@@ -28,9 +28,7 @@ class LoadProcess:
         """Return when it is warm."""
         self._process = self._children.start(self._name, python(_MODULE), speaks=True)
         try:
-            stdin = _there(self._process.stdin)
-            stdin.write(self._order.to_line())
-            stdin.flush()
+            self._give_order()
             if self._line().strip() != BEGUN.encode():
                 raise self._failure()
         except BaseException:
@@ -41,12 +39,25 @@ class LoadProcess:
     def __exit__(self, *_: object) -> None:
         self._children.end(self._name)
 
+    def check(self) -> None:
+        """Raise OperationFailed if it has ended though it was to go on."""
+        if self._process.poll() is not None:
+            raise self._failure()
+
     def finish(self) -> Answer:
         """Return what it found, when the time is over."""
         line = self._line()
         if not line:
             raise self._failure()
         return Answer.from_line(line)
+
+    def _give_order(self) -> None:
+        stdin = _there(self._process.stdin)
+        try:
+            stdin.write(self._order.to_line())
+            stdin.flush()
+        except BrokenPipeError:
+            raise self._failure() from None
 
     def _line(self) -> bytes:
         return _there(self._process.stdout).readline()

@@ -20,10 +20,13 @@ class Plan:
     """What was asked for on the command line."""
 
     rows: tuple[str, ...] = DEFAULT_ROWS
+    """Each is a shape, a row of `ROWS`, or a part of one: `crowds:idle`."""
     against: tuple[str, ...] = ()
     rounds: int = 5
     seconds: float = 2.0
-    failovers: int = 20
+    failovers: int = 100
+    records: int = 1_000_000
+    servers: int = 2
 
     @property
     def shapes(self) -> list[Shape]:
@@ -31,9 +34,14 @@ class Plan:
         return [shape for name in self.rows if (shape := shape_called(name)) is not None]
 
     @property
-    def other_rows(self) -> list[str]:
-        """Return the rows that look at a bank of ours alone, each in its own way."""
-        return [name for name in self.rows if name in ROWS]
+    def other_rows(self) -> dict[str, tuple[str, ...]]:
+        """Return the rows that look at a bank of ours alone, each with the parts of it to measure."""
+        found: dict[str, dict[str, None]] = {}
+        for asked in self.rows:
+            name, _, part = asked.partition(":")
+            if name in ROWS:
+                found.setdefault(name, {}).update(dict.fromkeys((part,) if part else ROWS[name].parts))
+        return {name: tuple(parts) for name, parts in found.items()}
 
 
 def checked_rows(names: Iterable[str]) -> tuple[str, ...]:
@@ -42,9 +50,19 @@ def checked_rows(names: Iterable[str]) -> tuple[str, ...]:
     for name in names:
         if name == ALL:
             found |= dict.fromkeys((*SHAPES, *ROWS))
-        elif name in ROWS or shape_called(name) is not None:
-            found[name] = None
         else:
-            known = ", ".join((*SHAPES, *ROWS))
-            raise InvalidRequest(f"there is no row {name!r:.40}: there are {known}, and CLIENTSxOPERATIONS")
+            if name not in ROWS and shape_called(name) is None:
+                _check_part(name)
+            found[name] = None
     return tuple(found)
+
+
+def _check_part(name: str) -> None:
+    row, _, part = name.partition(":")
+    if row not in ROWS:
+        known = ", ".join((*SHAPES, *ROWS))
+        raise InvalidRequest(f"there is no row {name!r:.40}: there are {known}, and CLIENTSxOPERATIONS")
+    if not ROWS[row].has_part(part):
+        parts = ", ".join(ROWS[row].parts) or "none"
+        more = ", and CLIENTSxOPERATIONS" if ROWS[row].shapes else ""
+        raise InvalidRequest(f"{row} has no part {part!r:.40}: there are {parts}{more}")

@@ -53,4 +53,5 @@ def document(run: Run, results: Results) -> dict[str, Any]:
         "findings": [asdict(finding) for finding in results.findings],
         "notes": results.notes,
         "skipped": results.skipped,
+        "failed": results.failed,
     }

@@ -73,9 +73,13 @@ def _sections(run: Run, results: Results) -> Iterator[Markup]:
         yield _section("rows", "All rows", _rows(results))
     if results.findings:
         yield _section("findings", "The bank alone", _findings(results))
-    if results.skipped:
-        lines = [element("li", element("b", what), f": {why}") for what, why in results.skipped.items()]
-        yield _section("skipped", "What was not measured", element("ul", lines))
+    for name, title, told in (
+        ("skipped", "What was not measured", results.skipped),
+        ("failed", "What went wrong", results.failed),
+    ):
+        if told:
+            lines = [element("li", element("b", what), f": {why}") for what, why in told.items()]
+            yield _section(name, title, element("ul", lines))
     yield _section("again", "On what, and how to do it again", *_circumstances(run))
 
 

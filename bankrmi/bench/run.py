@@ -42,15 +42,33 @@ def run(plan: Plan, results: Results, progress: Progress) -> None:
         with own_folder() as folder, _running(plan, results, folder, progress) as systems:
             for shape in plan.shapes:
                 _compare(shape, systems, plan, results, progress)
-    for name in plan.other_rows:
-        asked = Asked(seconds=plan.seconds, rounds=plan.rounds, failovers=plan.failovers, progress=progress)
-        try:
-            for finding in ROWS[name](asked):
-                results.findings.append(finding)
-                progress.say(found(finding))
-        except BankError as error:
-            results.skipped[name] = error.message
-            progress.say(f"{name}: {error.message}")
+    for name, parts in plan.other_rows.items():
+        missing = ROWS[name].missing()
+        if missing is None:
+            _look_at(name, parts, plan, results, progress)
+        else:
+            results.skipped[name] = missing
+            progress.say(f"{name}: {missing}")
+
+
+def _look_at(name: str, parts: tuple[str, ...], plan: Plan, results: Results, progress: Progress) -> None:
+    """Measure a row of a bank of ours alone."""
+    asked = Asked(
+        seconds=plan.seconds,
+        rounds=plan.rounds,
+        failovers=plan.failovers,
+        records=plan.records,
+        servers=plan.servers,
+        parts=parts,
+        progress=progress,
+    )
+    try:
+        for finding in ROWS[name].measure(asked):
+            results.findings.append(finding)
+            progress.say(found(finding))
+    except (BankError, OSError) as error:
+        results.failed[name] = _sentence(error)
+        progress.say(f"{name}: {_sentence(error)}")
 
 
 @contextmanager
@@ -62,14 +80,15 @@ def _running(plan: Plan, results: Results, folder: Path, progress: Progress) -> 
             progress.show(f"starting {kind.name}")
             own = folder / kind.name
             own.mkdir()
-            system = kind(own)
+            system = Ours(own, servers=plan.servers) if kind is Ours else kind(own)
             stack.callback(system.stop)
             try:
                 system.start()
-            except BankError as error:
+            except (BankError, OSError) as error:
                 if kind is Ours:
                     raise
-                results.skipped[kind.name] = error.message
+                results.failed[kind.name] = _sentence(error)
+                progress.say(f"{kind.name}: {_sentence(error)}")
             else:
                 started.append(system)
                 if system.note:
@@ -94,7 +113,11 @@ def _compare(
             progress.show(f"{shape.name}: round {number} of {plan.rounds}, {system.name}")
             try:
                 results.add(shape.name, system.name, system.measure(shape, plan.seconds, number))
-            except BankError as error:
-                results.skipped[f"{shape.name}, {system.name}"] = error.message
+            except (BankError, OSError) as error:
+                results.failed[f"{shape.name}, {system.name}"] = _sentence(error)
                 taking_part.remove(system)
     progress.say(measured(shape.name, results))
+
+
+def _sentence(error: BankError | OSError) -> str:
+    return error.message if isinstance(error, BankError) else f"{type(error).__name__}: {error}"

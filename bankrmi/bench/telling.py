@@ -66,12 +66,13 @@ def _notes(results: Results) -> Iterator[str]:
 
 def _findings(results: Results) -> Iterator[str]:
     if results.findings:
-        yield f"{'row':<13}{'what':<56}{'median':>10}{'lowest':>10}{'highest':>10}{'taken':>7}"
+        yield f"{'row':<13}{'what':<60}{'median':>10}{'lowest':>10}{'highest':>10}{'taken':>7}"
     yield from map(_finding, results.findings)
 
 
 def _skipped(results: Results) -> Iterator[str]:
     yield from (f"skipped {what}: {why}" for what, why in results.skipped.items())
+    yield from (f"failed {what}: {why}" for what, why in results.failed.items())
 
 
 def _row(row: str, results: Results) -> Iterator[str]:
@@ -112,7 +113,7 @@ def _megabytes(peaks: Mapping[str, int], name: str) -> str:
 def _finding(finding: Finding) -> str:
     values = finding.values
     return (
-        f"{finding.row:<13}{f'{finding.what}, {finding.unit}':<56}{figure(statistics.median(values)):>10}"
+        f"{finding.row:<13}{f'{finding.what}, {finding.unit}':<60}{figure(statistics.median(values)):>10}"
         f"{figure(min(values)):>10}{figure(max(values)):>10}{len(values):>7}"
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -26,8 +27,8 @@ class _Counted:
     """What links did, counted where they do it."""
 
     def __init__(self) -> None:
-        self.connections = self.calls = 0
-        begin, call = Link.open, Link.call
+        self.connections = self.calls = self.dropped = 0
+        begin, call, end = Link.open, Link.call, Link._end
 
         def open_(link: Link, *args: Any) -> None:
             self.connections += 1
@@ -37,21 +38,25 @@ class _Counted:
             self.calls += 1
             call(link, *args)
 
+        def end_(link: Link, failure: Exception) -> None:
+            self.dropped += link.up and link.pending > 0
+            end(link, failure)
+
         setattr(Link, "open", open_)  # noqa: B010
         setattr(Link, "call", call_)  # noqa: B010
+        setattr(Link, "_end", end_)  # noqa: B010
 
 
 async def own_clients(order: Order, begin: Callable[[], None]) -> Answer:
     """So many tasks of one client, each sending one request after the other; with what that cost besides."""
     took: list[float] = []
-    failed = 0
+    failed: Counter[str] = Counter()
     counted = _Counted()
     async with await bankrmi.aio.connect(_configuration(order), timeout=_TIMEOUT_S) as client:
         begin()
         used, begun = time.process_time(), time.perf_counter()
 
         async def one() -> None:
-            nonlocal failed
             random = Random()
             while (at := time.perf_counter()) < begun + order.seconds:
                 try:
@@ -61,8 +66,8 @@ async def own_clients(order: Order, begin: Callable[[], None]) -> Answer:
                         drawn = (random.randint(1, order.accounts) for _ in range(order.shape.operations))
                         await client.submit([Withdraw(account, 1) for account in drawn])
                     took.append(time.perf_counter() - at)
-                except BankError:
-                    failed += 1
+                except BankError as error:
+                    failed[type(error).__name__] += 1
 
         await asyncio.gather(*(one() for _ in range(order.shape.clients)))
         seconds, used = time.perf_counter() - begun, time.process_time() - used
@@ -70,7 +75,10 @@ async def own_clients(order: Order, begin: Callable[[], None]) -> Answer:
         "slowest, ms": 1e3 * max(took, default=0.0),
         "messages an answer, times": counted.calls / max(1, len(took)),
         "begun, connections": counted.connections,
-        "errors, times": failed,
+        "dropped under a call, connections": counted.dropped,
+        "client's CPU, us a call": 1e6 * used / max(1, len(took)),
+        "errors, times": failed.total(),
+        **{f"of these {kind}, times": times for kind, times in failed.items()},
     }
     answer = answer_from(took, seconds, order.shape, used)
     return Answer(**{name: getattr(answer, name) for name in answer.__slots__} | {"notes": notes})

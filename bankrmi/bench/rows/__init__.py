@@ -4,7 +4,9 @@ A row yields its findings one after the other, as they are found: an interrupted
 
     row             what a row is handed, and what several of them do
     all             the table of rows
+    one_client      one client of ours beside whatever happens
     failover        how long nobody is answered
+    cut_off         the same, when the primary is cut off
     growth          does it get slower as it grows?
     slow_disk       what reads cost while each fsync takes 5 ms
     catching_up     until a standby that was away is in sync again

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from bankrmi.bench.rows.catching_up import catching_up
-from bankrmi.bench.rows.crowds import crowds
-from bankrmi.bench.rows.daemon import daemon
-from bankrmi.bench.rows.failover import failover
-from bankrmi.bench.rows.growth import growth
-from bankrmi.bench.rows.own_clients import own_clients
+from bankrmi.bench.rows.catching_up import CATCHING_UP
+from bankrmi.bench.rows.crowds import CROWDS
+from bankrmi.bench.rows.daemon import DAEMON
+from bankrmi.bench.rows.failover import FAILOVER
+from bankrmi.bench.rows.growth import GROWTH
+from bankrmi.bench.rows.own_clients import OWN_CLIENTS
 from bankrmi.bench.rows.row import Row
-from bankrmi.bench.rows.slow_disk import slow_disk
+from bankrmi.bench.rows.slow_disk import SLOW_DISK
 
 __all__ = ["ROWS"]
 
 ROWS: dict[str, Row] = {
-    "failover": failover,
-    "growth": growth,
-    "slow-disk": slow_disk,
-    "catching-up": catching_up,
-    "own-clients": own_clients,
-    "crowds": crowds,
-    "daemon": daemon,
+    "failover": FAILOVER,
+    "growth": GROWTH,
+    "slow-disk": SLOW_DISK,
+    "catching-up": CATCHING_UP,
+    "own-clients": OWN_CLIENTS,
+    "crowds": CROWDS,
+    "daemon": DAEMON,
 }

@@ -1,9 +1,9 @@
 """Crowds at a bank of this machine: idle ones, slow ones, storms of connections, honest crowds, hoarders.
 
-Each is bounded in count and time, and has a bank of its own. While it lasts, one client of ours deposits
-again and again; for each crowd it is told how that was answered, whether the view changed, how many log lines
-were written, and the largest resident size of any process. "few" is a bank of processes with `ulimit -n 80`
-and 65 idle callers each; "honest" is 800 of our clients in one process that all call at once.
+Each is bounded in count and time, and has a bank of its own with the usual limits. While it lasts, one client
+of ours calls again and again; for each crowd it is told how that was answered, whether the view changed, how
+many log lines were written, and the largest resident size of any process. "few" is a bank of processes with
+`ulimit -n 80` and 65 idle callers each; "honest" is 800 of our clients in one process that all call at once.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import asyncio
 import resource
 import socket
 import struct
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 
 import bankrmi
 import bankrmi.aio
 from bankrmi.bench.bank import WITNESS, Bank, running_bank
 from bankrmi.bench.figures import Finding, percentile
-from bankrmi.bench.rows.row import Asked
+from bankrmi.bench.rows.one_client import OneClient
+from bankrmi.bench.rows.row import Asked, Row
 from bankrmi.bench.usage import peak_kb
 from bankrmi.client import switchover
 from bankrmi.errors import BankError
@@ -30,12 +30,13 @@ from bankrmi.rmi import NAMESERVER_NAME, connect, handshake
 from bankrmi.rmi.frames import CONNECT, INVOKE, MSGPACK, frame_bytes
 from bankrmi.rmi.values import write_value
 
-__all__ = ["crowds"]
+__all__ = ["CROWDS"]
 
 Said = dict[str, float]
 """What a crowd found out, by "what, unit"."""
 
 _SLOW_S = 8.0
+_REST_S = 0.01
 _FEW_FILES = ("/bin/sh", "-c", 'ulimit -n 80; exec "$@"', "sh")
 
 
@@ -155,7 +156,7 @@ def _honest(bank: Bank, count: int = 800, calls: int = 5) -> Said:
 
     asyncio.run(crowd())
     took.sort()
-    return {"errors, times": errors.total(), "median, s": percentile(took, 50), "slowest, s": took[-1]}
+    return _by_kind("", errors) | {"median, s": percentile(took, 50), "slowest, s": took[-1]}
 
 
 def _hoard(bank: Bank, count: int = 8) -> Said:
@@ -182,7 +183,7 @@ def _hoard(bank: Bank, count: int = 8) -> Said:
 
 
 def _few(bank: Bank) -> Said:
-    """`ulimit -n 80`: see `crowds`, which starts the processes so."""
+    """`ulimit -n 80`: see `_crowds`, which starts the processes so."""
     return _idle(bank, 65)
 
 
@@ -198,51 +199,42 @@ _CROWDS: dict[str, Callable[[Bank], Said]] = {
 }
 
 
-@contextmanager
-def _one_honest_client(bank: Bank, report: dict[str, float]) -> Iterator[None]:
-    """Deposit again and again meanwhile; then say how that was answered."""
-    took: list[float] = []
-    errors: Counter[str] = Counter()
-    over = threading.Event()
-
-    def deposit() -> None:
-        with bankrmi.connect(bank.configuration, timeout=20) as client:
-            while not over.wait(0.01):
-                begun = time.monotonic()
-                try:
-                    client.deposit(10, 1)
-                except BankError as error:
-                    errors[type(error).__name__] += 1
-                took.append(time.monotonic() - begun)
-
-    thread = threading.Thread(target=deposit)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        took.sort()
-        report["meanwhile: median, ms"] = 1000 * percentile(took, 50)
-        report["meanwhile: slowest, ms"] = 1000 * max(took, default=0.0)
-        report["meanwhile: errors, times"] = errors.total()
-
-
-def crowds(asked: Asked) -> Iterator[Finding]:
+def _crowds(asked: Asked) -> Iterator[Finding]:
     """Let each crowd come, one after the other, each to a bank of its own."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    for name, crowd in _CROWDS.items():
+    for name in asked.parts:
         asked.progress.show(f"crowds: {name}")
-        with running_bank(before=_FEW_FILES if name == "few" else ()) as bank:
-            lines, epoch = bank.log_lines(), bank.epoch()
-            report: dict[str, float] = {}
-            with _one_honest_client(bank, report):
-                said = crowd(bank)
-            report["changes of the view, times"] = bank.epoch() - epoch
-            report["log, lines"] = bank.log_lines() - lines
-            peaks = (peak_kb(bank.process(process).pid) for process in (WITNESS, *bank.servers))
-            report["largest process, MB"] = max(peaks) / 1024
-        for key, value in (said | report).items():
+        before = _FEW_FILES if name == "few" else ()
+        with running_bank(servers=asked.servers, before=before, unlimited=False) as bank:
+            said = _meanwhile(bank, _CROWDS[name])
+        for key, value in said.items():
             what, _, unit = key.rpartition(", ")
             yield Finding(row="crowds", what=f"{name}: {what}", unit=unit, values=(value,))
+
+
+def _meanwhile(bank: Bank, crowd: Callable[[Bank], Said]) -> Said:
+    """Let it come, and return what it found out, and how the bank and one client fared."""
+    lines, epoch = bank.log_lines(), bank.epoch()
+    with OneClient(bank.configuration, rest_s=_REST_S) as client:
+        said = crowd(bank)
+    peaks = (peak_kb(bank.process(process).pid) for process in (WITNESS, *bank.servers))
+    return (
+        said
+        | _by_kind("meanwhile: ", client.errors)
+        | {
+            "meanwhile: median, ms": client.median_ms(),
+            "meanwhile: slowest, ms": client.slowest_ms(),
+            "changes of the view, times": bank.epoch() - epoch,
+            "log, lines": bank.log_lines() - lines,
+            "largest process, MB": max(peaks) / 1024,
+        }
+    )
+
+
+def _by_kind(when: str, errors: Counter[str]) -> Said:
+    found: Said = {f"{when}errors, times": errors.total()}
+    return found | {f"{when}of these {kind}, times": times for kind, times in errors.items()}
+
+
+CROWDS = Row(measure=_crowds, parts=tuple(_CROWDS))

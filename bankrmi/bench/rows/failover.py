@@ -1,14 +1,14 @@
-"""How long nobody is answered, under load: after `kill -9` of the primary, SIGSTOP, in a switchover.
+"""How long nobody is answered, under load: after `kill -9` of the primary, SIGSTOP, a cut; in a switchover.
 
 Eight of our own clients withdraw without pause, whatever happens; one more measures. Killed or stopped: the
 time from the signal to its next acknowledged withdrawal; then the old primary is started (or goes on), and is
-in sync again. Switchover: the longest time between two of its acknowledged withdrawals while it happens.
+in sync again. Cut: see `cut_off`. Switchover: the longest time between two of its acknowledged withdrawals
+while it happens.
 """
 
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -17,30 +17,33 @@ from bankrmi import connect
 from bankrmi.bench.bank import Bank, running_bank
 from bankrmi.bench.figures import Finding
 from bankrmi.bench.load_process import LoadProcess
-from bankrmi.bench.rows.row import Asked, own_order
-from bankrmi.bench.shapes import Shape
+from bankrmi.bench.rows.cut_off import cuts
+from bankrmi.bench.rows.one_client import OneClient
+from bankrmi.bench.rows.row import BESIDE, FOR_EVER_S, Asked, Row, own_order
 from bankrmi.client import switchover
 
-__all__ = ["failover"]
+__all__ = ["FAILOVER"]
 
-_BESIDE = Shape(name="beside", clients=8)
-_FOR_EVER_S = 86_400.0
 _CALLS_BETWEEN = 5
 
 
-def failover(asked: Asked) -> Iterator[Finding]:
+def _failover(asked: Asked) -> Iterator[Finding]:
     """Yield the milliseconds without an answer, kind by kind."""
-    kinds: dict[str, Callable[[Bank, Asked], list[float]]] = {
-        "kill -9": _kills,
-        "SIGSTOP": _stops,
-        "switchover": _switchovers,
-    }
-    for kind, measure in kinds.items():
-        with running_bank() as bank:
-            beside = own_order(bank, _BESIDE, _FOR_EVER_S, kind="background")
+    for kind in asked.parts:
+        what, measure = _KINDS[kind]
+        yield Finding(row="failover", what=what, unit="ms", values=tuple(measure(asked)))
+
+
+def _under_load(measure: Callable[[Bank, Asked], list[float]]) -> Callable[[Asked], list[float]]:
+    """Return what measures it at a bank of its own, with eight clients beside."""
+
+    def measured(asked: Asked) -> list[float]:
+        with running_bank(servers=asked.servers) as bank:
+            beside = own_order(bank, BESIDE, FOR_EVER_S, kind="background")
             with LoadProcess(bank.children, beside, "beside"):
-                took_ms = measure(bank, asked)
-        yield Finding(row="failover", what=f"{kind} to the next answer", unit="ms", values=tuple(took_ms))
+                return measure(bank, asked)
+
+    return measured
 
 
 def _kills(bank: Bank, asked: Asked) -> list[float]:
@@ -84,30 +87,26 @@ def _after(
 
 def _switchovers(bank: Bank, asked: Asked) -> list[float]:
     """Return the longest time between two acknowledged withdrawals around each switchover."""
-    acknowledged: list[float] = []
-    over = threading.Event()
-
-    def withdraw() -> None:
-        with connect(bank.configuration) as client:
-            while not over.is_set():
-                client.withdraw(1, 0)
-                acknowledged.append(time.perf_counter())
-
-    worker = threading.Thread(target=withdraw)
-    worker.start()
     gaps_ms = []
-    try:
+    with OneClient(bank.configuration) as client:
         for number in range(1, asked.failovers + 1):
             asked.progress.show(f"failover: switchover, {number} of {asked.failovers}")
             bank.wait_until_in_sync()
-            begun = len(acknowledged)
+            begun = len(client.answered)
             switchover(bank.configuration, None)
-            ended = len(acknowledged)
-            while worker.is_alive() and len(acknowledged) < ended + _CALLS_BETWEEN:
+            ended = len(client.answered)
+            while client.is_calling and len(client.answered) < ended + _CALLS_BETWEEN:
                 time.sleep(0.001)
-            window = acknowledged[max(0, begun - 1) :]
+            window = client.answered[max(0, begun - 1) :]
             gaps_ms.append(max(later - earlier for earlier, later in pairwise(window)) * 1000)
-    finally:
-        over.set()
-        worker.join()
     return gaps_ms
+
+
+_KINDS: dict[str, tuple[str, Callable[[Asked], list[float]]]] = {
+    "kill": ("kill -9 to the next answer", _under_load(_kills)),
+    "stop": ("SIGSTOP to the next answer", _under_load(_stops)),
+    "cut": ("cut off to the next answer", cuts),
+    "switchover": ("switchover, longest between two answers", _under_load(_switchovers)),
+}
+
+FAILOVER = Row(measure=_failover, parts=tuple(_KINDS))

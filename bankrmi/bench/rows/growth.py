@@ -1,38 +1,39 @@
 """Does it get slower as it grows?  Accounts, connections, and what has been recorded so far.
 
 Banks with few and many accounts are measured in turn. Of connections there are more and more to one bank. For
-records one bank is filled with batches for ten times as long as a measurement takes; before and after it is
-measured with 32 clients, and a standby is killed and started, until it is in sync again.
+records one bank is filled with batches; before and after it is measured with 32 clients, and a standby is
+killed and started, until it is in sync again, with its disk and without.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from bankrmi.bench.bank import Bank, running_bank
 from bankrmi.bench.figures import Finding
 from bankrmi.bench.load.order import Answer
-from bankrmi.bench.rows.row import Asked, link_order, load, rates
+from bankrmi.bench.load_process import LoadProcess
+from bankrmi.bench.rows.row import FOR_EVER_S, Asked, Row, link_order, load, rates
 from bankrmi.bench.shapes import Shape
 from bankrmi.bench.usage import peak_kb
 
-__all__ = ["growth"]
+__all__ = ["GROWTH"]
 
 _FEW, _MANY = 1_000, 1_000_000
 _CONNECTIONS = (1, 32, 128, 512, 1000)
 _USUAL_MOST = 128
 _USUAL = Shape(name="32x1", clients=32)
-_FILLING = Shape(name="2x8000", clients=2, operations=8000)
-_FILLED_FOR = 10
+_FILLING = Shape(name="2x1000", clients=2, operations=1000)
+_FEW_RECORDS = 10_000
+_LOOK_S = 0.05
 
 
-def growth(asked: Asked) -> Iterator[Finding]:
-    """Yield operations a second as it grows; and start and memory at the end of it."""
-    yield from _by_accounts(asked)
-    yield from _by_connections(asked)
-    yield from _by_records(asked)
+def _growth(asked: Asked) -> Iterator[Finding]:
+    """Yield operations a second as it grows; and start, join and memory at both ends of it."""
+    for part in asked.parts:
+        yield from _PARTS[part](asked)
 
 
 def _by_accounts(asked: Asked) -> Iterator[Finding]:
@@ -42,7 +43,7 @@ def _by_accounts(asked: Asked) -> Iterator[Finding]:
         banks: dict[int, Bank] = {}
         for accounts in answers:
             asked.progress.show(f"growth: a bank of {accounts:,} accounts is opened")
-            banks[accounts] = stack.enter_context(running_bank(accounts=accounts))
+            banks[accounts] = stack.enter_context(running_bank(servers=asked.servers, accounts=accounts))
         for number in range(1, asked.rounds + 1):
             for accounts, bank in banks.items():
                 asked.progress.show(f"growth: {accounts:,} accounts, round {number} of {asked.rounds}")
@@ -60,7 +61,7 @@ def _by_accounts(asked: Asked) -> Iterator[Finding]:
 
 def _by_connections(asked: Asked) -> Iterator[Finding]:
     found: dict[int, list[Answer]] = {clients: [] for clients in _CONNECTIONS}
-    with running_bank() as bank:
+    with running_bank(servers=asked.servers) as bank:
         for number in range(1, asked.rounds + 1):
             for clients, answers in found.items():
                 asked.progress.show(f"growth: {clients} connections, round {number} of {asked.rounds}")
@@ -74,23 +75,38 @@ def _by_connections(asked: Asked) -> Iterator[Finding]:
 
 
 def _by_records(asked: Asked) -> Iterator[Finding]:
-    with running_bank() as bank:
-        recorded = 0
-        for filling in (0, _FILLED_FOR * asked.seconds):
-            if filling:
-                asked.progress.show(f"growth: a bank is filled for {filling:g} s")
-                recorded += load(bank, link_order(bank, _FILLING, filling)).operations
-            words = f"after {recorded:,} operations"
+    found: list[tuple[float, ...]] = []
+    with running_bank(servers=asked.servers) as bank:
+        for wanted in (_FEW_RECORDS, asked.records):
+            _fill(bank, wanted, asked)
+            words = f"after {bank.acknowledged():,} operations"
             asked.progress.show(f"growth: {words}")
-            found = [load(bank, link_order(bank, _USUAL, asked.seconds)) for _ in range(asked.rounds)]
-            recorded += sum(answer.operations for answer in found)
-            yield _finding(f"{words}, 32x1", "op/s", *rates(found))
+            answers = [load(bank, link_order(bank, _USUAL, asked.seconds)) for _ in range(asked.rounds)]
+            found.append(rates(answers))
+            yield _finding(f"{words}, 32x1", "op/s", *found[-1])
+            for server, role in ((bank.primary(), "primary"), (bank.standby(), "standby")):
+                memory = peak_kb(bank.process(server).pid) / 1024
+                yield _finding(f"{words}, {role}'s memory", "MB", memory)
             yield _finding(f"{words}, standby started to in sync", "s", _restarted(bank))
+            yield _finding(f"{words}, joined from nothing", "s", _restarted(bank, with_disk=False))
+    ratios = (many / few for few, many in zip(*found, strict=True))
+    yield _finding(f"{asked.records:,} to {_FEW_RECORDS:,} operations", "ratio", *ratios)
 
 
-def _restarted(bank: Bank) -> float:
+def _fill(bank: Bank, wanted: int, asked: Asked) -> None:
+    """Let it do operations until there are so many."""
+    with LoadProcess(bank.children, link_order(bank, _FILLING, FOR_EVER_S)) as filling:
+        while (there := bank.acknowledged()) < wanted:
+            asked.progress.show(f"growth: a bank is filled, {there:,} operations of {wanted:,}")
+            filling.check()
+            time.sleep(_LOOK_S)
+
+
+def _restarted(bank: Bank, *, with_disk: bool = True) -> float:
     standby = bank.standby()
     bank.kill(standby)
+    if not with_disk:
+        bank.lose_disk(standby)
     begun = time.perf_counter()
     bank.start(standby)
     bank.wait_until_in_sync()
@@ -99,3 +115,12 @@ def _restarted(bank: Bank) -> float:
 
 def _finding(what: str, unit: str, *values: float) -> Finding:
     return Finding(row="growth", what=what, unit=unit, values=values)
+
+
+_PARTS: dict[str, Callable[[Asked], Iterator[Finding]]] = {
+    "accounts": _by_accounts,
+    "connections": _by_connections,
+    "records": _by_records,
+}
+
+GROWTH = Row(measure=_growth, parts=tuple(_PARTS))

@@ -6,28 +6,30 @@ from collections.abc import Iterator
 
 from bankrmi.bench.bank import running_bank
 from bankrmi.bench.figures import Finding
-from bankrmi.bench.rows.row import Asked, load, own_order, rates
-from bankrmi.bench.shapes import shape_called
+from bankrmi.bench.rows.row import Asked, Row, load, own_order, rates, shapes_of
 
-__all__ = ["own_clients"]
-
-_SHAPES = ("32x1", "800x1", "16x1000")
+__all__ = ["OWN_CLIENTS"]
 
 
-def own_clients(asked: Asked) -> Iterator[Finding]:
+def _own_clients(asked: Asked) -> Iterator[Finding]:
     """Yield operations a second, messages an answer, connections, errors, changes of the view."""
-    for name in _SHAPES:
-        shape = shape_called(name)
-        assert shape is not None
-        with running_bank() as bank:
+    for shape in shapes_of(asked):
+        with running_bank(servers=asked.servers, unlimited=False) as bank:
             before = bank.epoch()
-            asked.progress.show(f"own-clients: {name}")
-            answers = [load(bank, own_order(bank, shape, asked.seconds)) for _ in range(asked.rounds)]
+            answers = []
+            for number in range(1, asked.rounds + 1):
+                asked.progress.show(f"own-clients: {shape.name}, round {number} of {asked.rounds}")
+                answers.append(load(bank, own_order(bank, shape, asked.seconds)))
             changes = bank.epoch() - before
         notes = [answer.notes or {} for answer in answers]
-        found = {"rate, op/s": rates(answers)} | {
-            note: tuple(one[note] for one in notes) for note in notes[0]
-        }
-        for key, values in (found | {"changes of the view, times": (changes,)}).items():
+        found: dict[str, tuple[float, ...]] = {"rate, op/s": rates(answers)}
+        found["median, ms"] = tuple(answer.median_us / 1e3 for answer in answers)
+        for note in dict.fromkeys(note for one in notes for note in one):
+            found[note] = tuple(one.get(note, 0.0) for one in notes)
+        found["changes of the view, times"] = (changes,)
+        for key, values in found.items():
             what, _, unit = key.rpartition(", ")
-            yield Finding(row="own-clients", what=f"{name}: {what}", unit=unit, values=values)
+            yield Finding(row="own-clients", what=f"{shape.name}: {what}", unit=unit, values=values)
+
+
+OWN_CLIENTS = Row(measure=_own_clients, parts=("32x1", "800x1", "16x1000"), shapes=True)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bankrmi.bench.bank import Bank
 from bankrmi.bench.figures import Finding
 from bankrmi.bench.load.order import ACCOUNTS, Answer, Order
 from bankrmi.bench.load_process import LOAD, LoadProcess
-from bankrmi.bench.shapes import Shape
+from bankrmi.bench.shapes import Shape, shape_called
 from bankrmi.bench.telling import Progress
 
-__all__ = ["Asked", "Row", "link_order", "load", "own_order", "rates"]
+__all__ = ["BESIDE", "FOR_EVER_S", "Asked", "Row", "link_order", "load", "own_order", "rates", "shapes_of"]
+
+
+BESIDE = Shape(name="beside", clients=8)
+"""The load while something else is measured."""
+
+FOR_EVER_S = 86_400.0
+"""For a load that is ended when it is not needed any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +29,36 @@ class Asked:
     seconds: float
     rounds: int
     failovers: int
+    records: int
+    servers: int
+    parts: tuple[str, ...]
+    """Of a row that has several; never empty there."""
     progress: Progress
 
 
-Row = Callable[[Asked], Iterator[Finding]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What a row measures, and of what parts: `crowds:idle` asks for one of them."""
+
+    measure: Callable[[Asked], Iterator[Finding]]
+    parts: tuple[str, ...] = ()
+    """Those that are measured if none is named."""
+    shapes: bool = False
+    """Whether its parts are shapes of load: then any other one can be named, too."""
+    missing: Callable[[], str | None] = field(default=lambda: None)
+    """What has to be installed, in a sentence with the command."""
+
+    def has_part(self, name: str) -> bool:
+        """Whether there is such a part."""
+        return name in self.parts or (self.shapes and shape_called(name) is not None)
+
+
+def shapes_of(asked: Asked) -> Iterator[Shape]:
+    """Yield the shapes of load that a row's parts are."""
+    for name in asked.parts:
+        shape = shape_called(name)
+        assert shape is not None
+        yield shape
 
 
 def link_order(bank: Bank, shape: Shape, seconds: float, *, accounts: int = ACCOUNTS) -> Order:

@@ -13,26 +13,20 @@ from bankrmi.bench.bank import Bank, running_bank
 from bankrmi.bench.figures import Finding
 from bankrmi.bench.load.order import Answer
 from bankrmi.bench.load_process import LoadProcess
-from bankrmi.bench.rows.row import Asked, link_order, load, own_order, rates
+from bankrmi.bench.rows.row import BESIDE, FOR_EVER_S, Asked, Row, link_order, load, own_order, rates
 from bankrmi.bench.shapes import Shape
-from bankrmi.errors import OperationFailed
 from bankrmi.robustness.power_loss.strace import without_strace
 
-__all__ = ["DELAY_MS", "held_up", "slow_disk"]
+__all__ = ["DELAY_MS", "SLOW_DISK", "held_up"]
 
 DELAY_MS = 5
 _READERS = Shape(name="readers", clients=32, reads=1.0)
-_WRITERS = Shape(name="writers", clients=8)
-_FOR_EVER_S = 86_400.0
 _USUAL = Shape(name="32x1", clients=32)
 _SYNCS = "fsync,fdatasync"
 
 
-def slow_disk(asked: Asked) -> Iterator[Finding]:
+def _slow_disk(asked: Asked) -> Iterator[Finding]:
     """Yield how fast reads are answered on the usual disk, and on the slow one."""
-    missing = without_strace()
-    if missing is not None:
-        raise OperationFailed(missing)
     reads: dict[int, list[Answer]] = {0: [], DELAY_MS: []}
     writes: dict[int, list[Answer]] = {0: [], DELAY_MS: []}
     with ExitStack() as stack:
@@ -40,12 +34,12 @@ def slow_disk(asked: Asked) -> Iterator[Finding]:
         for delay_ms in reads:
             asked.progress.show(f"slow-disk: a bank is opened, fsync {delay_ms} ms later")
             before = held_up(delay_ms) if delay_ms else []
-            banks[delay_ms] = stack.enter_context(running_bank(before=before))
+            banks[delay_ms] = stack.enter_context(running_bank(servers=asked.servers, before=before))
         for number in range(1, asked.rounds + 1):
             for delay_ms, bank in banks.items():
                 asked.progress.show(f"slow-disk: fsync {delay_ms} ms later, round {number} of {asked.rounds}")
                 writes[delay_ms].append(load(bank, link_order(bank, _USUAL, asked.seconds)))
-                beside = own_order(bank, _WRITERS, _FOR_EVER_S, kind="background")
+                beside = own_order(bank, BESIDE, FOR_EVER_S, kind="background")
                 with LoadProcess(bank.children, beside, "writers"):
                     reads[delay_ms].append(load(bank, link_order(bank, _READERS, asked.seconds)))
     yield from _told(reads, writes)
@@ -70,3 +64,6 @@ def held_up(delay_ms: int) -> list[str]:
     inject = f"inject={_SYNCS}:delay_enter={delay_ms * 1000}"
     how = ["strace", "-D", "-f", "--seccomp-bpf", "-qqq", "-e", "signal=none", "-o", "/dev/null"]
     return [*how, "-e", f"trace={_SYNCS}", "-e", inject]
+
+
+SLOW_DISK = Row(measure=_slow_disk, missing=without_strace)

@@ -1,4 +1,4 @@
-"""A bank of ours: two servers and the witness, with its usual settings, but no rate limits."""
+"""A bank of ours: two servers (or three) and the witness, with its usual settings, but no rate limits."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Ours(System):
 
     name = OURS
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, servers: int = 2) -> None:
         super().__init__(folder)
-        self._bank = Bank(folder)
+        self._bank = Bank(folder, servers=servers)
         self._primary = ""
 
     @classmethod
@@ -38,8 +38,11 @@ class Ours(System):
         self._primary = self._bank.primary()
 
     def processes(self) -> Mapping[str, int]:
-        standby = next(name for name in self._bank.servers if name != self._primary)
-        named = {"primary": self._primary, "standby": standby, "witness": WITNESS}
+        standbys = [name for name in self._bank.servers if name != self._primary]
+        roles = (
+            ["standby"] if len(standbys) == 1 else [f"standby {place}" for place, _ in enumerate(standbys, 1)]
+        )
+        named = {"primary": self._primary, **dict(zip(roles, standbys, strict=True)), "witness": WITNESS}
         return {role: self._bank.process(name).pid for role, name in named.items()}
 
     def order(self, shape: Shape, seconds: float) -> Order:

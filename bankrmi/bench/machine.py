@@ -7,18 +7,22 @@ import platform
 import statistics
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import apsw
 
 import bankrmi
+from bankrmi.bench.bank import FOLDER_VARIABLE
 from bankrmi.bench.systems.system import System
 
-__all__ = ["commit", "fsync_us", "machine", "versions"]
+__all__ = ["caution", "commit", "fsync_us", "machine", "versions"]
 
 _FSYNCS = 40
 _BYTES = 4096
+_IN_MEMORY = frozenset({"tmpfs", "ramfs"})
+_BUSY = 0.5
+"""Processes that want a core, of each core: above it, others disturb what is measured."""
 
 
 def machine(folder: Path) -> dict[str, str | int | float]:
@@ -32,6 +36,22 @@ def machine(folder: Path) -> dict[str, str | int | float]:
         "fsync_us": round(fsync_us(folder)),
         "load_average": round(os.getloadavg()[0], 2),
     }
+
+
+def caution(machine: Mapping[str, str | int | float]) -> dict[str, str]:
+    """Return what of the machine makes figures worth less, and what to do about it."""
+    found = {}
+    if machine["file_system"] in _IN_MEMORY:
+        found["disk"] = (
+            f"the folder of the run is in memory ({machine['file_system']}), where an fsync costs nothing: "
+            f"name a folder on a disk in {FOLDER_VARIABLE}"
+        )
+    if float(machine["load_average"]) > _BUSY * int(machine["cores"]):
+        found["load"] = (
+            f"the machine was busy when the run began (load average {machine['load_average']}, "
+            f"{machine['cores']} cores): ratios and times are worth little"
+        )
+    return found
 
 
 def fsync_us(folder: Path) -> float:
@@ -58,16 +78,19 @@ def versions(systems: Iterable[type[System]]) -> dict[str, str]:
 
 
 def commit() -> str:
-    """Return the commit of our code, with a + if files were changed since; nothing if there is no telling."""
-    place = Path(bankrmi.__file__).parent
+    """Return the commit of our code, with a + if files were changed since; nothing if there is no telling.
+
+    An installed bankrmi may lie in somebody else's repository: that one's commit is not ours.
+    """
+    if not _git("ls-files", Path(bankrmi.__file__).name):
+        return ""
+    return _git("describe", "--always", "--dirty=+", "--exclude=*")
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(bankrmi.__file__).parent), *arguments]
     try:
-        told = subprocess.run(
-            ["git", "-C", str(place), "describe", "--always", "--dirty=+", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
+        told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return told.stdout.strip()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +16,8 @@ from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.invocation import say, tell
 from bankrmi.cli.written_files import write_file
 from bankrmi.cli.written_numbers import RealRange
+from bankrmi.errors import ConfigurationError
+from bankrmi.written_over import WrittenOver
 
 if TYPE_CHECKING:
     from bankrmi.bench.figures import Results
@@ -43,7 +43,9 @@ class _Names(click.ParamType[tuple[str, ...]]):
         """Return them, each once."""
         if isinstance(value, tuple):
             return value
-        names = dict.fromkeys(name for name in str(value).split(",") if name)
+        names = dict.fromkeys(name for name in map(str.strip, str(value).split(",")) if name)
+        if not names:
+            self.fail("nothing is named", param, ctx)
         for name in names:
             if self._known and name not in self._known:
                 self.fail(f"there is no {name!r:.40}: there are {', '.join(self._known)}", param, ctx)
@@ -52,9 +54,19 @@ class _Names(click.ParamType[tuple[str, ...]]):
 
 @click.command()
 @click.option(
-    "--against", metavar="SYSTEM,…", type=_Names(*_PEERS), default=(), help=f"Of {', '.join(_PEERS)}."
+    "--against",
+    metavar="SYSTEM,…",
+    type=_Names(*_PEERS),
+    default=(),
+    help=f"Measure these, too, as far as they are installed: {', '.join(_PEERS)}.",
 )
-@click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 1000),
+    default=5,
+    show_default=True,
+    help="How often each system is measured in a row.",
+)
 @click.option(
     "--seconds",
     type=RealRange(0.05, 3600),
@@ -63,27 +75,37 @@ class _Names(click.ParamType[tuple[str, ...]]):
     help="How long one system is measured in one row of one round.",
 )
 @click.option(
-    "--rows", metavar="ROW,…", type=_Names(), help="Those named only; `all`, or any CLIENTSxOPERATIONS."
+    "--rows", metavar="ROW,…", type=_Names(), help="Measure only these rows, or these parts of rows."
 )
 @click.option(
     "--failovers",
     type=click.IntRange(1, 10_000),
-    default=20,
+    default=100,
     show_default=True,
-    help="How often the row of that name does each of its three faults.",
+    help="How often `failover` does each of its faults.",
+)
+@click.option(
+    "--records",
+    type=click.IntRange(20_000, 1_000_000_000),
+    default=1_000_000,
+    show_default=True,
+    help="To how many operations `growth` fills a bank.",
+)
+@click.option(
+    "--servers", type=click.IntRange(2, 9), default=2, show_default=True, help="How many our bank has."
 )
 @click.option(
     "--json",
     "json_file",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write everything that was measured there.",
+    help="Write everything that was measured to a file.",
 )
 @click.option(
     "--html",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write a page for a browser there.",
+    help="Write a page for a browser.",
 )
 def bench(
     against: tuple[str, ...],
@@ -91,6 +113,8 @@ def bench(
     seconds: float,
     rows: tuple[str, ...] | None,
     failovers: int,
+    records: int,
+    servers: int,
     json_file: Path | None,
     html: Path | None,
 ) -> ExitCode:
@@ -101,44 +125,65 @@ def bench(
     refuse if short, remember the request, answer when it is durable on both copies. Systems take turns within
     a round, and ratios are those within a round.
 
-    Rows are "clients x operations a call", `user` (the library that a person uses), `reads-9:1`, `reads`; and
-    of the bank alone `failover`, `growth`, `slow-disk`, and only where they are named `catching-up`,
-    `own-clients`, `crowds`, `daemon`. Ctrl-C ends the run, and what is known by then is printed.
-    BANKRMI_BENCH_DIR chooses the disk. docs/performance.md tells what each row is.
+    \b
+    Rows that compare:   user  1x1 8x1 32x1 128x1  1x100 2x1000 1x8000  reads-9:1 reads
+                         "32x1" is 32 clients with 1 operation a call; name any other
+                         such row. `user` calls by the library that a person uses.
+    Of our bank alone:   failover  growth  slow-disk
+    Only where named:    catching-up  own-clients  crowds  daemon; all
+
+    \b
+    A part of a row is named behind it: failover:kill, crowds:idle,
+    growth:records, catching-up:100x100. docs/performance.md has them all.
+
+    The usual rows take some 25 minutes, and 3 more for each peer; `--rows 1x1,32x1 --rounds 1` takes some
+    seconds. Ctrl-C ends a run early, and what is known by then is told. BANKRMI_BENCH_DIR names the folder
+    whose disk is measured. Exit code 1 if something that was to be measured went wrong; a peer that is not
+    installed is skipped, with the command that installs it.
     """
     from bankrmi.bench.figures import Results
     from bankrmi.bench.plan import DEFAULT_ROWS, Plan, checked_rows
     from bankrmi.bench.run import run
     from bankrmi.robustness.chaos.report import check_writable
 
+    plan = Plan(
+        rows=DEFAULT_ROWS if rows is None else checked_rows(rows),
+        against=against,
+        rounds=rounds,
+        seconds=seconds,
+        failovers=failovers,
+        records=records,
+        servers=servers,
+    )
+    if json_file is not None and json_file == html:
+        raise ConfigurationError(f"--json and --html are both to be written to {html}: name two files")
     for file in (json_file, html):
         if file is not None:
             check_writable(file)
-    chosen = DEFAULT_ROWS if rows is None else checked_rows(rows)
-    plan = Plan(rows=chosen, against=against, rounds=rounds, seconds=seconds, failovers=failovers)
     results = Results()
     progress = _Progress()
-    record = _record_of(plan)
+    record = _record_of(plan, results)
     try:
         run(plan, results, progress)
-    except KeyboardInterrupt:
+    except BaseException:  # Whatever ended it: what took half an hour to find out is told.
         progress.clear()
         _tell(replace(record, interrupted=True), results, json_file, html)
         raise
     progress.clear()
     _tell(record, results, json_file, html)
-    return ExitCode.DONE
+    return ExitCode.ERROR if results.failed else ExitCode.DONE
 
 
-def _record_of(plan: Plan) -> Run:
+def _record_of(plan: Plan, results: Results) -> Run:
     from bankrmi.bench.bank import own_folder
-    from bankrmi.bench.machine import commit, machine, versions
+    from bankrmi.bench.machine import caution, commit, machine, versions
     from bankrmi.bench.recorded import Run
     from bankrmi.bench.systems.all import PEERS, Ours
     from bankrmi.bench.systems.system import System
 
     with own_folder() as folder:
         told = machine(folder)
+    results.notes |= caution(told)
     systems: list[type[System]] = [Ours, *(PEERS[name] for name in plan.against)]
     return Run(
         plan=plan,
@@ -168,20 +213,17 @@ class _Progress:
     """One line that is written over, where somebody watches; elsewhere one line a row."""
 
     def __init__(self) -> None:
-        self._watched = sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in {"", "dumb"}
+        self._line = WrittenOver()
 
     def show(self, line: str) -> None:
-        if self._watched:
-            click.echo(f"\r\033[K{line}", err=True, nl=False)
+        self._line.show(line)
 
     def say(self, line: str) -> None:
         self.clear()
         say(line)
 
     def clear(self) -> None:
-        if self._watched:
-            with suppress(OSError):  # The terminal may be gone.
-                click.echo("\r\033[K", err=True, nl=False)
+        self._line.clear()
 
 
 COMMANDS = (bench,)

@@ -55,7 +55,7 @@ from bankrmi.replication.settings import Settings
 
 __all__ = ["ONE_ENTRY_BYTES", "Work", "longest_request_ms"]
 
-TICK_MS = 0.02  # These are with the loop's part, and the socket's: `benchmarks/throughput.py` under py-spy.
+TICK_MS = 0.02  # These are with the loop's part, and the socket's: `bankrmi bench` under py-spy.
 MESSAGE_MS = 0.06
 CALL_MS = 0.06
 ANSWER_MS = 0.03

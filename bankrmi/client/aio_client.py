@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
-from bankrmi.client.calls import Call, Memory
+from bankrmi.client.calls import Call
 from bankrmi.client.channel import LIMITS, Channel, now_ms
 from bankrmi.client.decisions import Finish, Wait
 from bankrmi.client.finding import configuration_of
 from bankrmi.client.idle import IDLE_MS, Idle
+from bankrmi.client.memory import Memory
 from bankrmi.client.requests import (
     Operation,
     Request,
@@ -96,7 +97,7 @@ class _Home:
         self.process = os.getpid()
         self.loop = loop
         self.permits = asyncio.Semaphore(calls_at_once)
-        self.idle = Idle()
+        self.idle: Idle[_LoopChannel] = Idle()
         self.looking_up: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -123,8 +124,7 @@ class _Home:
 
     def take(self) -> _LoopChannel:
         """Return a channel for one call."""
-        channel = self.idle.take()
-        return channel if isinstance(channel, _LoopChannel) else _LoopChannel(self.loop)
+        return self.idle.take() or _LoopChannel(self.loop)
 
     def give_back(self, channel: _LoopChannel) -> None:
         """Keep it, for a while."""
@@ -242,8 +242,8 @@ class AsyncBankClient:
         channel = home.take()
         try:
             call.identify(channel.session)
-            await self._look_up(home, call.deadline_ms)
-            call.begin()
+            if self._memory.primary is None:
+                await self._look_up(home, call.deadline_ms)
             return await self._carry_out(call, channel, home)
         except Refused:
             raise  # The session goes on: what became of its request is known.
@@ -254,17 +254,17 @@ class AsyncBankClient:
             self._give_back(home, channel, call)
 
     async def _carry_out(self, call: Call, channel: _LoopChannel, home: _Home) -> Any:
-        while True:
+        decision = channel.begin(call)
+        while not isinstance(decision, Finish):
+            if isinstance(decision, Wait):
+                await channel.wait(decision.wait_ms / 1000)
+                if self._memory.learns:
+                    self._learn(home, call)
+            else:
+                channel.carry_out(decision, call)
             channel.tell(call)
-            match call.decide(now_ms()):
-                case Wait(wait_ms=wait_ms):
-                    await channel.wait(wait_ms / 1000)
-                    self._learn(home, call.learn_seconds(now_ms()))
-                    call.take_learned()
-                case Finish() as end:
-                    return call.finish(end)
-                case decision:
-                    channel.carry_out(decision, call)
+            decision = call.decide(now_ms())
+        return call.finish(decision)
 
     async def _look_up(self, home: _Home, deadline_ms: int) -> None:
         """Ask the name server who leads; without an answer, begin with whom the configuration names first.
@@ -276,13 +276,15 @@ class AsyncBankClient:
             if seconds <= 0:
                 return
             home.looking_up = home.loop.create_task(self._ask_for_the_primary(seconds))
-        if self._memory.primary is None and home.looking_up is not None:
+        if home.looking_up is not None:
             await asyncio.wait([home.looking_up], timeout=max(0, deadline_ms - now_ms()) / 1000)
 
-    def _learn(self, home: _Home, seconds: float) -> None:
-        """Ask beside the calls who the servers are; what is found serves all that are under way."""
+    def _learn(self, home: _Home, call: Call) -> None:
+        """Ask beside the calls who the servers are, if it is time to; go on with those that are known."""
+        seconds = call.learn_seconds(now_ms())
         if seconds > 0 and not home.is_looking_up:
             home.looking_up = home.loop.create_task(self._ask_for_the_primary(seconds))
+        call.take_learned()
 
     async def _ask_for_the_primary(self, seconds: float) -> None:
         memory = self._memory

@@ -1,6 +1,6 @@
 """What does a caller try next, how long does it wait, and when does it give up?  For both clients.
 
-One `Attempts` is one call. The driver (blocking, asyncio or simulated) asks `decide`, does what it is told,
+One `Attempts` is one call that did not go straight (`calls` knows which do). The driver (blocking, asyncio or simulated) asks `decide`, does what it is told,
 brings what came of it with `observe` whenever it comes, and asks again, until the decision is `Finish`: the
 result, or the error that says honestly whether it happened. (`decisions` has the values.) While it waits,
 others may become known: `go_on_with`. What goes before what is decided here. `open_attempts` knows who is
@@ -156,6 +156,12 @@ class Attempts:
             self._candidates = candidates
             self._busy = {one: at_ms for one, at_ms in self._busy.items() if one in candidates}
             self._rounds.begin_anew()
+
+    def go_on_from(self, leader: Candidate, sent_ms: int) -> None:
+        """Go on from a call that went straight, as if all of it had been decided here."""
+        self._begun_ms = self._last_asked_ms = sent_ms
+        self._open.begin_asked(leader, sent_ms)
+        self._enquiries.begin(sent_ms)
 
     # --- what to do now ---------------------------------------------------------------------------------
 

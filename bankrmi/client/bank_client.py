@@ -21,11 +21,12 @@ from threading import Lock
 from typing import Any
 
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
-from bankrmi.client.calls import Call, Memory
+from bankrmi.client.calls import Call
 from bankrmi.client.channel import LIMITS, Channel, now_ms
 from bankrmi.client.decisions import Finish, Wait
 from bankrmi.client.finding import configuration_of
 from bankrmi.client.idle import Idle
+from bankrmi.client.memory import Memory
 from bankrmi.client.permits import Permits
 from bankrmi.client.requests import (
     Operation,
@@ -97,13 +98,12 @@ class _Kept:
     def __init__(self, calls_at_once: int) -> None:
         self.process = os.getpid()
         self.permits = Permits(calls_at_once)
-        self.idle = Idle()
+        self.idle: Idle[_PolledChannel] = Idle()
         self.looking_up = Lock()
 
     def take(self) -> _PolledChannel:
         """Return a channel for one call."""
-        channel = self.idle.take()
-        return channel if isinstance(channel, _PolledChannel) else _PolledChannel()
+        return self.idle.take() or _PolledChannel()
 
 
 class BankClient:
@@ -199,8 +199,8 @@ class BankClient:
         channel = kept.take()
         try:
             call.identify(channel.session)
-            self._look_up(kept, call.deadline_ms)
-            call.begin()
+            if self._memory.primary is None:
+                self._look_up(kept, call.deadline_ms)
             return self._carry_out(call, channel)
         except Refused:
             raise  # The session goes on: what became of its request is known.
@@ -211,19 +211,24 @@ class BankClient:
             self._give_back(kept, channel, call)
 
     def _carry_out(self, call: Call, channel: _PolledChannel) -> Any:
-        while True:
+        decision = channel.begin(call)
+        while not isinstance(decision, Finish):
+            if isinstance(decision, Wait):
+                channel.wait(decision.wait_ms / 1000)
+                if self._memory.learns:
+                    self._learn(call, channel)
+            else:
+                channel.carry_out(decision, call)
             channel.tell(call)
-            match call.decide(now_ms()):
-                case Wait(wait_ms=wait_ms):
-                    channel.wait(wait_ms / 1000)
-                    if (seconds := call.learn_seconds(now_ms())) > 0:
-                        self._ask_names(seconds)
-                        channel.look()
-                    call.take_learned()
-                case Finish() as end:
-                    return call.finish(end)
-                case decision:
-                    channel.carry_out(decision, call)
+            decision = call.decide(now_ms())
+        return call.finish(decision)
+
+    def _learn(self, call: Call, channel: _PolledChannel) -> None:
+        """Ask who the servers are, if it is time to; go on with those that are known."""
+        if (seconds := call.learn_seconds(now_ms())) > 0:
+            self._ask_names(seconds)
+            channel.look()
+        call.take_learned()
 
     def _look_up(self, kept: _Kept, deadline_ms: int) -> None:
         """Ask the name server who leads; without an answer, begin with whom the configuration names first.
@@ -231,7 +236,7 @@ class BankClient:
         One thread asks, and the others wait for it, no longer than it may.
         """
         memory = self._memory
-        if memory.primary is not None or not kept.looking_up.acquire(timeout=memory.look_up_at_most):
+        if not kept.looking_up.acquire(timeout=memory.look_up_at_most):
             return
         try:
             self._ask_names(memory.look_up_seconds(deadline_ms, now_ms()))

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bankrmi.bank.operations import Deposit, Receipt, Withdraw
+from bankrmi.bank.operations import Receipt
 from bankrmi.client.calls import Call
 from bankrmi.client.channel import LIMITS, Channel, now_ms
 from bankrmi.client.decisions import Finish, Wait
@@ -31,8 +31,9 @@ from bankrmi.client.requests import (
     asked_balance,
     asked_outcome,
     asked_status,
-    changed,
+    deposited,
     submitted,
+    withdrawn,
 )
 from bankrmi.config import Configuration
 from bankrmi.errors import BankError, OperationFailed, Refused
@@ -190,12 +191,12 @@ class AsyncBankClient:
 
     async def withdraw(self, account: int, amount: int, *, request_id: str | None = None) -> Receipt:
         """Take money off; raises `InsufficientFunds` or `AccountNotFound` if that cannot be."""
-        receipt: Receipt = await self._perform(changed(Withdraw(account, amount), request_id))
+        receipt: Receipt = await self._perform(withdrawn(account, amount, request_id))
         return receipt
 
     async def deposit(self, account: int, amount: int, *, request_id: str | None = None) -> Receipt:
         """Put money on; raises `BalanceTooLarge` or `AccountNotFound` if that cannot be."""
-        receipt: Receipt = await self._perform(changed(Deposit(account, amount), request_id))
+        receipt: Receipt = await self._perform(deposited(account, amount, request_id))
         return receipt
 
     async def submit(

@@ -20,7 +20,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from bankrmi.bank.operations import Deposit, Receipt, Withdraw
+from bankrmi.bank.operations import Receipt
 from bankrmi.client.calls import Call
 from bankrmi.client.channel import LIMITS, Channel, now_ms
 from bankrmi.client.decisions import Finish, Wait
@@ -34,8 +34,9 @@ from bankrmi.client.requests import (
     asked_balance,
     asked_outcome,
     asked_status,
-    changed,
+    deposited,
     submitted,
+    withdrawn,
 )
 from bankrmi.config import Configuration
 from bankrmi.errors import BankError, OperationFailed, Refused
@@ -145,12 +146,12 @@ class BankClient:
 
         A `request_id` of one's own ("SESSION:SEQ") makes it safe to repeat the whole call: it is done once.
         """
-        receipt: Receipt = self._perform(changed(Withdraw(account, amount), request_id))
+        receipt: Receipt = self._perform(withdrawn(account, amount, request_id))
         return receipt
 
     def deposit(self, account: int, amount: int, *, request_id: str | None = None) -> Receipt:
         """Put money on; raises `BalanceTooLarge` or `AccountNotFound` if that cannot be."""
-        receipt: Receipt = self._perform(changed(Deposit(account, amount), request_id))
+        receipt: Receipt = self._perform(deposited(account, amount, request_id))
         return receipt
 
     def submit(

@@ -14,12 +14,12 @@ from bankrmi.client.requests import (
     Session,
     Unbelievable,
     asked_outcome,
-    changed,
     check_error,
     news_of,
     read_receipt,
     read_results,
     submitted,
+    withdrawn,
 )
 from bankrmi.errors import Cancelled, InsufficientFunds, InvalidRequest
 
@@ -38,10 +38,10 @@ def test_a_session_never_gives_an_id_twice_and_no_two_are_alike() -> None:
 def test_a_request_id_of_ones_own_is_checked_before_it_is_sent() -> None:
     for wrong in ("", "a", "a:", "a:0", "a:01", "a b:1", ":1", "a:1:1", "x" * 65 + ":1"):
         with pytest.raises(InvalidRequest):
-            changed(Withdraw(2, 10), wrong)
+            withdrawn(2, 10, wrong)
         with pytest.raises(InvalidRequest):
             asked_outcome(wrong)
-    assert changed(Withdraw(2, 10), "a-Z_9:12").request_id == "a-Z_9:12"
+    assert withdrawn(2, 10, "a-Z_9:12").request_id == "a-Z_9:12"
 
 
 def test_a_batch_may_be_full_and_not_fuller() -> None:
@@ -142,7 +142,7 @@ def test_too_few_results_or_in_another_order_are_not_believed(results: object) -
     ],
 )
 def test_an_error_that_speaks_of_something_else_is_not_believed(details: dict[str, Any]) -> None:
-    request = changed(Withdraw(2, 10), "a:1")
+    request = withdrawn(2, 10, "a:1")
     check_error(
         InsufficientFunds("no", account=2, request_id="a:1", action_id=8, history="h"), request, "a:1"
     )

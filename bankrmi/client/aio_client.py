@@ -22,6 +22,7 @@ from bankrmi.bank.operations import Receipt
 from bankrmi.client.calls import Call
 from bankrmi.client.channel import LIMITS, Channel, now_ms
 from bankrmi.client.decisions import Finish, Wait
+from bankrmi.client.equal_waits import EqualWaits
 from bankrmi.client.finding import configuration_of
 from bankrmi.client.idle import IDLE_MS, Idle
 from bankrmi.client.memory import Memory
@@ -58,9 +59,10 @@ async def connect(
 class _LoopChannel(Channel):
     """A channel for one task at a time of one event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, usual: EqualWaits) -> None:
         super().__init__(_linked, self._call_back)
         self._loop = loop
+        self._usual = usual
         self._waiter: asyncio.Future[None] | None = None
 
     def _call_back(self) -> None:
@@ -68,17 +70,24 @@ class _LoopChannel(Channel):
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    async def wait(self, seconds: float) -> None:
-        """Return when there is news, or after so many seconds at the latest."""
+    async def wait(self, wait_ms: int) -> None:
+        """Return when there is news, or after so many milliseconds at the latest."""
         if self.has_news:
             return
-        self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(seconds, self._call_back)
+        waiter = self._waiter = self._loop.create_future()
+        timer = None
+        if wait_ms == self._usual.wait_ms:
+            self._usual.begin(waiter)
+        else:
+            timer = self._loop.call_later(wait_ms / 1000, self._call_back)
         try:
-            await self._waiter
+            await waiter
         finally:
-            timer.cancel()
             self._waiter = None
+            if timer is None:
+                self._usual.end(waiter)
+            else:
+                timer.cancel()
 
 
 def _linked(
@@ -94,11 +103,12 @@ def _linked(
 class _Home:
     """What a client keeps in one event loop of one process."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, calls_at_once: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, memory: Memory) -> None:
         self.process = os.getpid()
         self.loop = loop
-        self.permits = asyncio.Semaphore(calls_at_once)
+        self.permits = asyncio.Semaphore(memory.calls_at_once)
         self.idle: Idle[_LoopChannel] = Idle()
+        self._usual = EqualWaits(loop, memory.usual_wait_ms)
         self.looking_up: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -114,9 +124,6 @@ class _Home:
 
     async def wait_for_permit(self, call: Call) -> None:
         """Let no more calls be under way at once than may; raises Busy if that takes too long."""
-        if not self.permits.locked():
-            await self.permits.acquire()
-            return
         try:
             async with asyncio.timeout(call.seconds_in_queue):
                 await self.permits.acquire()
@@ -125,7 +132,7 @@ class _Home:
 
     def take(self) -> _LoopChannel:
         """Return a channel for one call."""
-        return self.idle.take() or _LoopChannel(self.loop)
+        return self.idle.take() or _LoopChannel(self.loop, self._usual)
 
     def give_back(self, channel: _LoopChannel) -> None:
         """Keep it, for a while."""
@@ -146,6 +153,7 @@ class _Home:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._usual.close()
         self.idle.close()
 
 
@@ -226,7 +234,10 @@ class AsyncBankClient:
         call = Call(request, self._memory, now_ms())
         try:
             home = self._home()
-            await home.wait_for_permit(call)
+            if home.permits.locked():
+                await home.wait_for_permit(call)
+            else:
+                await home.permits.acquire()
             try:
                 return await self._permitted(call, home)
             finally:
@@ -258,7 +269,7 @@ class AsyncBankClient:
         decision = channel.begin(call)
         while not isinstance(decision, Finish):
             if isinstance(decision, Wait):
-                await channel.wait(decision.wait_ms / 1000)
+                await channel.wait(decision.wait_ms)
                 if self._memory.learns:
                     self._learn(home, call)
             else:
@@ -299,7 +310,7 @@ class AsyncBankClient:
         home = self._homes.get(loop)
         if home is None or home.is_gone:
             self._leave_homes_that_are_gone()
-            home = self._homes[loop] = _Home(loop, self._memory.calls_at_once)
+            home = self._homes[loop] = _Home(loop, self._memory)
         return home
 
     def _leave_homes_that_are_gone(self) -> None:

@@ -81,10 +81,10 @@ class _PolledChannel(Channel):
     ) -> Link:
         return PolledLink(self._links, address, object_id, handshake, on_up, on_lost, limits=LIMITS)
 
-    def wait(self, seconds: float) -> None:
-        """Return when there is news, or after so many seconds at the latest; perhaps before."""
+    def wait(self, wait_ms: int) -> None:
+        """Return when there is news, or after so many milliseconds at the latest; perhaps before."""
         if not self.has_news:
-            self._links.wait(seconds)
+            self._links.wait(wait_ms / 1000)
 
     def look(self) -> None:
         """Take in what has arrived while something else was done."""
@@ -215,7 +215,7 @@ class BankClient:
         decision = channel.begin(call)
         while not isinstance(decision, Finish):
             if isinstance(decision, Wait):
-                channel.wait(decision.wait_ms / 1000)
+                channel.wait(decision.wait_ms)
                 if self._memory.learns:
                     self._learn(call, channel)
             else:

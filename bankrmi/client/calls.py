@@ -9,8 +9,8 @@ Rule 1: whatever attempt it is, the request is the same, with the same id; only 
 Rule 2: what was learned in a call (who leads, how new the state is) serves the next one; from an answer that
         cannot be believed nothing is learned.
 Rule 3: whatever ends a call is a result, one of our errors, or an interruption that carries `request_id`.
-Rule 4: a call that goes straight is sent when, where and as `attempts` would have it sent, and leaves the same
-        signs for other calls.
+Rule 4: a call that goes straight is sent when, where and as `attempts` would have it sent, and leaves the
+        same signs for other calls.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Call:
             self._args = (*self._request.args, self.request_id)
 
     def begin(self, now_ms: int) -> Candidate | None:
-        """Begin, with what is known by now of who leads; return him, if he is to be asked before anybody else."""
+        """Begin, with what is known by now of who leads; return who does, if nobody else is asked first."""
         memory = self._memory
         self._began_with = memory.primary
         leader = memory.signs.leader
@@ -108,10 +108,10 @@ class Call:
         return leader if goes_first else None
 
     def go_straight(self, leader: Candidate, now_ms: int) -> Wait:
-        """The request is about to be sent to him, on a connection that was there; return how long to wait."""
+        """The request is about to be sent, on a connection that was there; return how long to wait."""
         self._leader, self._sent_ms = leader, now_ms
         self._memory.signs.hear(leader, now_ms)
-        return Wait(max(1, min(self.deadline_ms - now_ms, self._memory.patience_ms // 2)))
+        return Wait(min(self.deadline_ms - now_ms, self._memory.usual_wait_ms))
 
     def _deciding(self) -> Attempts:
         """Return what decides, if the call does not go straight, or no longer."""

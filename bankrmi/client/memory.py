@@ -1,6 +1,6 @@
 """What a client remembers from one call to the next: the servers, who led, how new the newest answer was.
 
-Rule: what was learned in a call serves the next one; from an answer that cannot be believed nothing is learned.
+Rule: what was learned in a call serves the next one, unless the answer cannot be believed.
 Assumption: several threads may begin and end calls at once; each thing remembered is replaced as a whole.
 """
 
@@ -49,6 +49,8 @@ class Memory:
         settings = configuration.client
         self.timeout_ms = settings.timeout_ms if timeout is None else _milliseconds(timeout)
         self.patience_ms = settings.patience_ms
+        self.usual_wait_ms = max(1, settings.patience_ms // 2)
+        """So long the answer to a request is waited for before anything else is done."""
         self.calls_at_once = settings.calls_at_once
         self.on_waiting = on_waiting
         self.seen = Seen()

@@ -50,10 +50,9 @@ class PolledLinks:
 
     def wait(self, seconds: float) -> None:
         """Carry bytes as they come, call back; return after the first that came, or in so many seconds."""
-        unpolled = list(self._unpolled)
-        for link in unpolled:
-            link.look()
-        if unpolled:
+        if self._unpolled:
+            for link in list(self._unpolled):
+                link.look()
             seconds = min(seconds, _SLICE_SECONDS if self._unpolled else 0)
         for number, events in self._poll.poll(max(0, seconds * 1000)):
             watched = self._links.get(number)
@@ -209,27 +208,36 @@ class PolledLink(Link):
 
     def send(self, data: bytes) -> None:
         """Send what the system takes now; the rest when it takes more."""
-        nothing_before = not self._unsent
-        self._unsent += data
-        if nothing_before:
-            self._send_unsent()
+        if self._unsent:
+            self._unsent += data
+            return
+        sent = self._taken_of(data)
+        if sent < len(data):
+            self._unsent += memoryview(data)[sent:]
+            self._watch(select.POLLIN | select.POLLOUT)
 
     def _send_unsent(self) -> None:
-        connected = self._socket
-        if connected is None or self._broken_by is not None:
-            return
+        del self._unsent[: self._taken_of(self._unsent)]
+        if not self._unsent:
+            self._watch(select.POLLIN)
+
+    def _taken_of(self, data: bytes | bytearray) -> int:
+        """Return how much of it the system takes now; of what nobody will get, all."""
+        if self._socket is None or self._broken_by is not None:
+            return len(data)
         try:
-            sent = connected.send(self._unsent)
+            return self._socket.send(data)
         except (BlockingIOError, InterruptedError):
-            sent = 0
+            return 0
         except OSError as error:
             # Told at the next turn: nobody is called back while he calls.
             self._broken_by = error
             self._links.look_at(self)
-            return
-        del self._unsent[:sent]
-        more = select.POLLOUT if self._unsent else 0
-        self._links.watch(self, connected, select.POLLIN | more)
+            return len(data)
+
+    def _watch(self, events: int) -> None:
+        if self._socket is not None and self._broken_by is None:
+            self._links.watch(self, self._socket, events)
 
     @property
     def unsent(self) -> int:

@@ -1,9 +1,9 @@
 """What does a caller try next, how long does it wait, and when does it give up?  For both clients.
 
-One `Attempts` is one call that did not go straight (`calls` knows which do). The driver (blocking, asyncio or simulated) asks `decide`, does what it is told,
-brings what came of it with `observe` whenever it comes, and asks again, until the decision is `Finish`: the
-result, or the error that says honestly whether it happened. (`decisions` has the values.) While it waits,
-others may become known: `go_on_with`. What goes before what is decided here. `open_attempts` knows who is
+One `Attempts` is one call, unless that went straight (see `calls`). The driver (blocking, asyncio or
+simulated) asks `decide`, does what it is told, brings what came of it with `observe` whenever it comes, and
+asks again, until the decision is `Finish`: the result, or the error that says honestly whether it happened.
+(`decisions` has the values.) While it waits, others may become known: `go_on_with`. What goes before what is decided here. `open_attempts` knows who is
 silent, `rounds` whose turn it is, `pauses` how long they are, `enquiries` when to ask who leads, `last_words`
 which error is true.
 

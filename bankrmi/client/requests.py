@@ -4,14 +4,15 @@ Rule 1: what is malformed is refused here (`InvalidRequest`), before anything is
 Rule 2: an answer is believed only if it can be the answer to what was asked: the same account, the same
         request id, as many results as operations, numbers within their range. What cannot (`Unbelievable`)
         settles nothing and teaches nothing: another server is asked, and in the end it is `InDoubt`.
+Rule 3: an answer is read once: the results of a batch are used up by it.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from itertools import islice
-from operator import lt
+from itertools import islice, repeat
+from operator import contains, lt
 from typing import Any, NamedTuple, TypeGuard
 
 from bankrmi.bank.operations import (
@@ -209,25 +210,28 @@ def read_receipt(answer: Any, request_id: str | None, account: int) -> Receipt:
     return _receipt(answer, request_id, account, action_id)
 
 
-def read_results(answer: Any, request_id: str, accounts: Sequence[int] | None) -> list[Receipt | Refused]:
+def read_results(answer: Any, request_id: str, accounts: list[int] | None) -> list[Receipt | Refused]:
     """Return what became of each operation, in their order; `accounts` is None if it is not known which."""
     _check_answer(answer, request_id)
     forms = answer.get("results")
-    _check(isinstance(forms, list | tuple) and len(forms) > 0, "there are no results")
+    _check(isinstance(forms, list) and len(forms) > 0, "there are no results")
     _check(set(map(type, forms)) == {dict}, "a result is not one")
     named = [form.get("account") for form in forms]
-    _check(_are_numbers(named) and accounts in (None, named), "they are about other accounts")
+    if accounts is None:
+        _check(_are_numbers(named), "an account is none")
+        accounts = named
+    _check(named == accounts, "they are about other accounts")
     action_ids = [form.get("action_id") for form in forms]
-    _check(_are_numbers(action_ids) and _rise(action_ids), "an action id is none, or out of order")
+    _check(_rise(action_ids), "an action id is none, or out of order")
     _check(answer.get("action_id") == action_ids[-1], "the answer is not as new as its last result")
-    if any("code" in form for form in forms):
+    if any(map(contains, forms, repeat("code"))):
         return [
             _refusal(form, request_id) if "code" in form else _receipt(form, request_id, account, action_id)
-            for form, account, action_id in zip(forms, named, action_ids, strict=True)
+            for form, account, action_id in zip(forms, accounts, action_ids, strict=True)
         ]
     balances = [form.get("balance") for form in forms]
     _check(_are_numbers(balances), "a balance is none")
-    return [*receipts(named, balances, action_ids, request_id)]
+    return [*receipts(forms, accounts, balances, action_ids, request_id)]
 
 
 def check_error(error: BankError, request: Request, request_id: str | None) -> None:
@@ -285,12 +289,15 @@ def _is_number(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 <= value <= LARGEST
 
 
-def _are_numbers(values: Sequence[Any]) -> TypeGuard[Sequence[int]]:
+def _are_numbers(values: list[Any]) -> bool:
     return set(map(type, values)) == {int} and min(values) >= 0 and max(values) <= LARGEST
 
 
-def _rise(numbers: Sequence[int]) -> bool:
-    return numbers[0] > 0 and all(map(lt, numbers, islice(numbers, 1, None)))
+def _rise(values: list[Any]) -> bool:
+    are_whole = set(map(type, values)) == {int}
+    return (
+        are_whole and 0 < values[0] <= values[-1] <= LARGEST and all(map(lt, values, islice(values, 1, None)))
+    )
 
 
 def _is_history(value: object) -> TypeGuard[str]:

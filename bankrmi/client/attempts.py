@@ -3,9 +3,9 @@
 One `Attempts` is one call, unless that went straight (see `calls`). The driver (blocking, asyncio or
 simulated) asks `decide`, does what it is told, brings what came of it with `observe` whenever it comes, and
 asks again, until the decision is `Finish`: the result, or the error that says honestly whether it happened.
-(`decisions` has the values.) While it waits, others may become known: `go_on_with`. What goes before what is decided here. `open_attempts` knows who is
-silent, `rounds` whose turn it is, `pauses` how long they are, `enquiries` when to ask who leads, `last_words`
-which error is true.
+(`decisions` has the values.) While it waits, others may become known: `go_on_with`. What goes before what is
+decided here. `open_attempts` knows who is silent, `rounds` whose turn it is, `pauses` how long they are,
+`enquiries` when to ask who leads, `last_words` which error is true.
 
 Rule 1: a `Refused` that a server answered is final, and so is a result; nothing is sent after it.
 Rule 2: that a server may have taken the request is never forgotten; what is said in the end rests on it.

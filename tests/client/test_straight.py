@@ -17,8 +17,8 @@ from bankrmi.client.memory import Memory
 from bankrmi.client.requests import Session, asked_status, withdrawn
 from bankrmi.client.signs import Signs
 from bankrmi.config import Configuration
-from bankrmi.errors import InsufficientFunds, NotPrimary, Unreached
-from tests.client.one_call import NOT_PRIMARY, S1, S2, S3, Asking
+from bankrmi.errors import Busy, InsufficientFunds, NotPrimary, Unreached
+from tests.client.one_call import BUSY, NOT_PRIMARY, S1, S2, S3, Asking
 from tests.client.test_attempts_whatever_happens import AFTER_SENDING, BEFORE_SENDING, ENQUIRED
 
 DEADLINE_MS = 5000
@@ -47,7 +47,7 @@ def some_call(signs: Signs, seed: int, patience_ms: int, request_id: str | None)
 @given(
     seed=st.integers(0, 1 << 40),
     sent_ms=st.integers(1, 4000),
-    patience_ms=st.integers(2, 500),
+    patience_ms=st.integers(2, 500) | st.just(20_000),
     read=st.booleans(),
 )
 def test_whatever_happens_it_goes_on_as_if_it_had_been_decided_step_by_step(
@@ -88,6 +88,16 @@ def test_whatever_happens_it_goes_on_as_if_it_had_been_decided_step_by_step(
     assert _everything(signs[0]) == _everything(signs[1])
 
 
+def test_its_time_counts_from_when_it_was_sent() -> None:
+    """An update that was turned away after nearly half of its time is not sent again."""
+    straight = some_call(signs_of_a_leader(), 1, 20_000, "a:1")
+    straight.go_on_from(S2, 1)
+    straight.observe(FIRST, BUSY, DEADLINE_MS // 2)
+    decision = straight.decide(DEADLINE_MS // 2)
+    assert isinstance(decision, Finish)
+    assert isinstance(decision.error, Busy)
+
+
 def _shown(decision: Decision) -> str:
     return repr(decision)  # Errors are equal if they say the same.
 
@@ -117,6 +127,7 @@ def straight_call(memory: Memory) -> Call:
     call.identify(Session())
     assert call.begin(101) == S2
     assert call.go_straight(S2, 101) == Wait(memory.patience_ms // 2)
+    assert memory.signs.heard_ms(S2) == 101  # As with any connection that is there.
     return call
 
 

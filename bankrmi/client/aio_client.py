@@ -108,7 +108,7 @@ class _Home:
         self.loop = loop
         self.permits = asyncio.Semaphore(memory.calls_at_once)
         self.idle: Idle[_LoopChannel] = Idle()
-        self._usual = EqualWaits(loop, memory.usual_wait_ms)
+        self._usual = EqualWaits(loop, memory.usual_wait.wait_ms)
         self.looking_up: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -274,8 +274,7 @@ class AsyncBankClient:
                     self._learn(home, call)
             else:
                 channel.carry_out(decision, call)
-            channel.tell(call)
-            decision = call.decide(now_ms())
+            decision = channel.tell(call)
         return call.finish(decision)
 
     async def _look_up(self, home: _Home, deadline_ms: int) -> None:

@@ -220,8 +220,7 @@ class BankClient:
                     self._learn(call, channel)
             else:
                 channel.carry_out(decision, call)
-            channel.tell(call)
-            decision = call.decide(now_ms())
+            decision = channel.tell(call)
         return call.finish(decision)
 
     def _learn(self, call: Call, channel: _PolledChannel) -> None:

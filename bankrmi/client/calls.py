@@ -111,7 +111,8 @@ class Call:
         """The request is about to be sent, on a connection that was there; return how long to wait."""
         self._leader, self._sent_ms = leader, now_ms
         self._memory.signs.hear(leader, now_ms)
-        return Wait(min(self.deadline_ms - now_ms, self._memory.usual_wait_ms))
+        usual = self._memory.usual_wait
+        return usual if now_ms + usual.wait_ms <= self.deadline_ms else Wait(self.deadline_ms - now_ms)
 
     def _deciding(self) -> Attempts:
         """Return what decides, if the call does not go straight, or no longer."""
@@ -178,13 +179,18 @@ class Call:
         believed = True
         if number not in self._enquiries:
             try:
-                news = self._checked(news)
+                if type(news) is Answered:
+                    value = self._request.read(news.value, self.request_id)
+                    self._news = news_of(news.value)
+                    if self._attempts is None:
+                        self._arrive(value, now_ms)
+                        return True
+                    news = Answered(value)
+                elif type(news) is Failed:
+                    check_error(news.error, self._request, self.request_id)
             except Exception as why:  # Unbelievable, and whatever else a stranger's values lead to
                 believed = False
                 news = Failed(Unsettled(f"its answer cannot be believed: {why}"))
-        if self._attempts is None and type(news) is Answered:
-            self._arrive(news.value, now_ms)
-            return True
         attempts = self._deciding()
         attempts.observe(number, news, now_ms)
         if isinstance(news, Unconnected | Lost | Failed) and not attempts.ended:
@@ -198,15 +204,6 @@ class Call:
         signs.hear(self._leader, now_ms)
         signs.lead(self._leader, now_ms)
         self._finish = Finish(value)
-
-    def _checked(self, news: News) -> News:
-        if type(news) is Answered:
-            read = self._request.read(news.value, self.request_id)
-            self._news = news_of(news.value)
-            return Answered(read)
-        if type(news) is Failed:
-            check_error(news.error, self._request, self.request_id)
-        return news
 
     def _tell_whoever_waits(self) -> None:
         """The first that does not end the call is told, once."""

@@ -81,15 +81,20 @@ class Channel:
         self._kept: dict[Candidate, Link] = {}
         self._news: deque[tuple[int, News]] = deque()
 
-    def tell(self, call: Call) -> None:
-        """Tell the call what came of its attempts; free the connections of those that are over."""
+    def tell(self, call: Call) -> Decision:
+        """Tell the call what came of its attempts, and return what to do next.
+
+        The connections of attempts that are over are free then.
+        """
+        at_ms = now_ms()
         while self._news:
             number, news = self._news.popleft()
-            believed = call.observe(number, news, now_ms())
+            believed = call.observe(number, news, at_ms)
             if not believed:
                 self.drop(number)
             elif type(news) is Answered or type(news) is Failed:
                 self._release(number)
+        return call.decide(at_ms)
 
     def begin(self, call: Call) -> Decision:
         """Begin: send it at once if there is a connection to who leads; return what to do next."""

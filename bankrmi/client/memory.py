@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from bankrmi.client.decisions import Candidate
+from bankrmi.client.decisions import Candidate, Wait
 from bankrmi.client.finding import (
     configured,
     learned,
@@ -49,7 +49,7 @@ class Memory:
         settings = configuration.client
         self.timeout_ms = settings.timeout_ms if timeout is None else _milliseconds(timeout)
         self.patience_ms = settings.patience_ms
-        self.usual_wait_ms = max(1, settings.patience_ms // 2)
+        self.usual_wait = Wait(max(1, settings.patience_ms // 2))
         """So long the answer to a request is waited for before anything else is done."""
         self.calls_at_once = settings.calls_at_once
         self.on_waiting = on_waiting

@@ -204,9 +204,10 @@ def read_receipt(answer: Any, request_id: str | None, account: int) -> Receipt:
     """Return the receipt of an answered operation (or look-up, without id) on this account."""
     _check_answer(answer, request_id)
     action_id = answer.get("action_id")
-    least = 0 if request_id is None else 1
-    _check(_is_number(action_id) and action_id >= least, "its action id is none")
-    _check(answer.get("account") == account, "it is about another account")
+    if not _is_number(action_id) or (action_id == 0 and request_id is not None):
+        raise Unbelievable("its action id is none")
+    if answer.get("account") != account:
+        raise Unbelievable("it is about another account")
     return _receipt(answer, request_id, account, action_id)
 
 
@@ -251,15 +252,18 @@ def _check(true: bool, otherwise: str) -> None:
 
 
 def _check_answer(answer: Any, request_id: str | None) -> None:
-    _check(isinstance(answer, dict), "it is none")
-    _check(_is_history(answer.get("history")), "it names no history")
-    if request_id is not None:
-        _check(answer.get("request_id") == request_id, "it answers another request")
+    if not isinstance(answer, dict):
+        raise Unbelievable(f"it is a {type(answer).__name__}")
+    if not _is_history(answer.get("history")):
+        raise Unbelievable("it names no history")
+    if request_id is not None and answer.get("request_id") != request_id:
+        raise Unbelievable("it answers another request")
 
 
 def _receipt(form: Any, request_id: str | None, account: int, action_id: int) -> Receipt:
     balance = form.get("balance")
-    _check(_is_number(balance), "its balance is none")
+    if not _is_number(balance):
+        raise Unbelievable("its balance is none")
     return Receipt(account, balance, action_id, request_id)
 
 

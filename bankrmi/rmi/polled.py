@@ -26,6 +26,7 @@ from typing import Any
 
 from .addresses import Address, host_and_port, notice_silent_deaths
 from .failures import ConnectFailed, connect_failure
+from .frames import MSGPACK, frame_bytes
 from .limits import Limits
 from .link import SILENT_SECONDS, Link
 
@@ -204,7 +205,11 @@ class PolledLink(Link):
         else:
             self.connection_lost(None)
 
-    # --- called by the transport ----------------------------------------------------------------------
+    # --- sending, and what the transport calls ---------------------------------------------------------
+
+    def _send(self, kind: int, payload: bytes, flags: int = 0) -> None:
+        if self._socket is not None:
+            self.send(frame_bytes(kind, MSGPACK, flags, self._sequence, payload))
 
     def send(self, data: bytes) -> None:
         """Send what the system takes now; the rest when it takes more."""
@@ -244,11 +249,6 @@ class PolledLink(Link):
         """How many bytes the system has not taken yet."""
         return len(self._unsent)
 
-    @property
-    def is_gone(self) -> bool:
-        """Whether the connection is closed."""
-        return self._socket is None
-
     def let_go(self) -> None:
         """Close the connection."""
         self._let_go()
@@ -265,21 +265,15 @@ class PolledLink(Link):
 
 
 class _PolledTransport:
-    """What a `Link` needs of asyncio's transports."""
+    """What a `Link` needs of asyncio's transports, but for sending, which a `PolledLink` does itself."""
 
     __slots__ = ("_link",)
 
     def __init__(self, link: PolledLink) -> None:
         self._link = link
 
-    def write(self, data: bytes) -> None:
-        self._link.send(data)
-
     def get_write_buffer_size(self) -> int:
         return self._link.unsent
-
-    def is_closing(self) -> bool:
-        return self._link.is_gone
 
     def abort(self) -> None:
         self._link.let_go()

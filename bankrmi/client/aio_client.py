@@ -26,6 +26,7 @@ from bankrmi.client.equal_waits import EqualWaits
 from bankrmi.client.finding import configuration_of
 from bankrmi.client.idle import IDLE_MS, Idle
 from bankrmi.client.memory import Memory
+from bankrmi.client.permits import LoopPermits
 from bankrmi.client.requests import (
     Operation,
     Request,
@@ -106,7 +107,7 @@ class _Home:
     def __init__(self, loop: asyncio.AbstractEventLoop, memory: Memory) -> None:
         self.process = os.getpid()
         self.loop = loop
-        self.permits = asyncio.Semaphore(memory.calls_at_once)
+        self.permits = LoopPermits(memory.calls_at_once)
         self.idle: Idle[_LoopChannel] = Idle()
         self._usual = EqualWaits(loop, memory.usual_wait.wait_ms)
         self.looking_up: asyncio.Task[None] | None = None
@@ -126,7 +127,7 @@ class _Home:
         """Let no more calls be under way at once than may; raises Busy if that takes too long."""
         try:
             async with asyncio.timeout(call.seconds_in_queue):
-                await self.permits.acquire()
+                await self.permits.wait()
         except TimeoutError:
             raise call.not_begun() from None
 
@@ -234,14 +235,12 @@ class AsyncBankClient:
         call = Call(request, self._memory, now_ms())
         try:
             home = self._home()
-            if home.permits.locked():
+            if not home.permits.take():
                 await home.wait_for_permit(call)
-            else:
-                await home.permits.acquire()
             try:
                 return await self._permitted(call, home)
             finally:
-                home.permits.release()
+                home.permits.give_back()
         except BankError:
             raise
         except Exception as failure:

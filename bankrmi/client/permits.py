@@ -1,8 +1,8 @@
 """How many calls of a client may be under way at once: each has a permit.
 
 Rule: no interruption of a blocking client, wherever it comes, may lose a permit, or leave others waiting
-      for a lock. So its permits are kept in a queue that is not written in Python, and one that nobody has any more
-      goes back by itself.
+      for a lock. So its permits are kept in a queue that is not written in Python, and one that nobody
+      has any more goes back by itself.
 """
 
 from __future__ import annotations

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bankrmi.replication.entry import Position
-from bankrmi.replication.roles import Role
+from bankrmi.replication.first_view import FirstView
+from bankrmi.replication.joining import Joiner
+from bankrmi.replication.roles import Leading, Role, Starting, State, Won
+from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
+from bankrmi.replication.viewing import Viewing
 
-__all__ = ["Condition"]
+__all__ = ["Condition", "condition_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +47,42 @@ class Condition:
     missing: tuple[str, ...] | None
     is_copying: bool
     is_admitted: bool
+
+
+def condition_of(
+    state: State,
+    viewing: Viewing,
+    joiner: Joiner,
+    first_view: FirstView,
+    step: Step,
+    *,
+    role_since_ms: float,
+) -> Condition:
+    """Return what there is to show of one server."""
+    adopted, view = step.journal.adopted, viewing.view
+    leader = state.leader if isinstance(state, Leading) else None
+    waits = adopted is None and view is None and first_view.seen_no_view
+    return Condition(
+        server=step.server,
+        servers=step.settings.servers,
+        start_id=step.start_id,
+        incarnation=step.journal.incarnation,
+        role=state.role,
+        role_since_ms=role_since_ms,
+        view=view,
+        epoch=adopted.epoch if adopted is not None else None,
+        tip=step.journal.tip,
+        acknowledged=(
+            state.leader.ever_acknowledged if isinstance(state, Leading) else state.follower.acknowledged
+        ),
+        read_lease_ms=None if leader is None else leader.lease_left_ms(step),
+        acknowledges=None if leader is None else leader.can_acknowledge(step),
+        connected=frozenset(step.links.servers),
+        witness_asked_ms_ago=viewing.asked_ms_ago(step.now_ms),
+        witness_silent_ms=viewing.unanswered_ms(step.now_ms),
+        still=isinstance(state, Starting) and state.still,
+        has_won=isinstance(state, Won),
+        missing=tuple(first_view.missing(step.settings)) if waits else None,
+        is_copying=joiner.is_copying,
+        is_admitted=joiner.is_admitted(view),
+    )

@@ -17,11 +17,10 @@ from bankrmi.replication.checkpoints import Checkpoints
 from bankrmi.replication.copies import Copies
 from bankrmi.replication.effects import Commit, IsBehind, IsBusy, Probe, Read, Refusal, Reply
 from bankrmi.replication.events import (
+    ClientEvent,
     LinkChanged,
-    OutcomeAsked,
     Probed,
     ReadArrived,
-    RequestArrived,
     Seen,
     SwitchoverAsked,
 )
@@ -102,15 +101,16 @@ class Leader:
 
     # -- requests --------------------------------------------------------------------------------
 
-    def accept(self, event: RequestArrived | OutcomeAsked, step: Step) -> None:
-        """Take a client's request into the next group."""
-        if self._is_behind(event.seen, step):
+    def asked(self, event: ClientEvent, step: Step) -> None:
+        """Take a client's request into the next group; answer a read as soon as it may be."""
+        if isinstance(event, ReadArrived):
+            self._read(event, step)
+        elif self._is_behind(event.seen, step):
             step.answer(event.token, IsBehind(step.tip))
         elif not self._groups.put(event):
             step.answer(event.token, IsBusy())
 
-    def read(self, event: ReadArrived, step: Step) -> None:
-        """Answer a read as soon as it may be."""
+    def _read(self, event: ReadArrived, step: Step) -> None:
         if self._switchover is not None:
             self._reads.hold(event)
             return
@@ -360,7 +360,7 @@ class Leader:
         """The switchover came to nothing: read again."""
         self._end_switchover(Refusal(why), step)
         for event in self._reads.take_held():
-            self.read(event, step)
+            self._read(event, step)
 
     def _end_switchover(self, reply: Reply, step: Step) -> None:
         assert self._switchover is not None

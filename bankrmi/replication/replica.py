@@ -18,12 +18,13 @@ from typing import Any, assert_never
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication import dispatch
 from bankrmi.replication.believing import Believing
-from bankrmi.replication.condition import Condition
+from bankrmi.replication.condition import Condition, condition_of
 from bankrmi.replication.dispatch import Adopt, GoOn, TurnedAway
 from bankrmi.replication.effects import Effect, Propose, Refusal, Stop
 from bankrmi.replication.events import (
     AnswerArrived,
     CallersGone,
+    ClientEvent,
     CoordinatorSilent,
     CopyEnded,
     CopyInstalled,
@@ -43,11 +44,11 @@ from bankrmi.replication.events import (
     ViewRead,
 )
 from bankrmi.replication.first_view import FirstView, new_id
-from bankrmi.replication.following import Asked, Follower
+from bankrmi.replication.following import Follower
 from bankrmi.replication.joining import Joiner
 from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.leading import Leader
-from bankrmi.replication.lease import Grants, binding_ms
+from bankrmi.replication.lease import binding_ms, first_grants
 from bankrmi.replication.links import Links
 from bankrmi.replication.messages import (
     Acknowledged,
@@ -97,7 +98,7 @@ class Replica:
         self.journal = journal
         self.start_id = start_id
         self.links = Links(settings)
-        self.grants = _first_grants(settings, journal, now_ms)
+        self.grants = first_grants(settings, journal.adopted, now_ms)
         self._new_id = new_id
         self._now_ms = now_ms
         self._listened_ms = now_ms  # All that had arrived by then was read: nobody is silent beyond it.
@@ -201,30 +202,13 @@ class Replica:
 
     def condition(self) -> Condition:
         """Return what there is to show of this server."""
-        step, state, view = self._this_step(), self._state, self.view
-        adopted, leader = self.journal.adopted, self.primary
-        waits = adopted is None and view is None and self._first_view.seen_no_view
-        return Condition(
-            server=step.server,
-            servers=self.settings.servers,
-            start_id=self.start_id,
-            incarnation=self.journal.incarnation,
-            role=state.role,
+        return condition_of(
+            self._state,
+            self._viewing,
+            self._joiner,
+            self._first_view,
+            self._this_step(),
             role_since_ms=self._role_since_ms,
-            view=view,
-            epoch=adopted.epoch if adopted is not None else None,
-            tip=self.journal.tip,
-            acknowledged=self.acknowledged if leader is None else leader.ever_acknowledged,
-            read_lease_ms=None if leader is None else leader.lease_left_ms(step),
-            acknowledges=None if leader is None else leader.can_acknowledge(step),
-            connected=frozenset(self.links.servers),
-            witness_asked_ms_ago=self._viewing.asked_ms_ago(step.now_ms),
-            witness_silent_ms=self._viewing.unanswered_ms(step.now_ms),
-            still=self._is_still,
-            has_won=isinstance(state, Won),
-            missing=tuple(self._first_view.missing(self.settings)) if waits else None,
-            is_copying=self._joiner.is_copying,
-            is_admitted=self._joiner.is_admitted(view),
         )
 
     @property
@@ -237,13 +221,11 @@ class Replica:
 
     # -- clients ---------------------------------------------------------------------------------
 
-    def _asked(self, event: Asked, step: Step) -> None:
-        if not isinstance(self._state, Leading):
-            self._state.follower.hold(event, self.view, step)
-        elif isinstance(event, ReadArrived):
-            self._state.leader.read(event, step)
+    def _asked(self, event: ClientEvent, step: Step) -> None:
+        if isinstance(self._state, Leading):
+            self._state.leader.asked(event, step)
         else:
-            self._state.leader.accept(event, step)
+            self._state.follower.hold(event, self.view, step)
 
     # -- connections and time --------------------------------------------------------------------
 
@@ -550,7 +532,7 @@ class Replica:
         """Adopt the epoch that was won, durably, and begin."""
         self._adopt_own(view, step)
         details = {"epoch": view.epoch, "in_sync": sorted(view.in_sync), "action_id": step.tip}
-        held: list[Asked] = []
+        held: list[ClientEvent] = []
         if isinstance(self._state, Leading):
             leader = self._state.leader
             step.report("view changed", **details)
@@ -562,7 +544,7 @@ class Replica:
             step.send(other, ViewNews(view=view))
         leader.begin_epoch(view, step)
         for event in held:
-            self._asked(event, step)
+            leader.asked(event, step)
 
     def _adopt_own(self, view: View, step: Step) -> None:
         adopted = Adopted(
@@ -640,22 +622,14 @@ class Replica:
             case Won() | Starting(still=True):
                 return None
             case Starting(follower=follower) | Joining(follower=follower) | Following(follower=follower):
-                return None if self._stopping else self._wanted_by(follower, step)
+                if self._stopping:
+                    return None
+                if self.view is not None:
+                    return follower.wanted_view(self.view, step)
+                empty = self.journal.adopted is None
+                return self._first_view.wanted_view(step, self._new_id) if empty else None
             case _:
                 assert_never(self._state)
-
-    def _wanted_by(self, follower: Follower, step: Step) -> View | None:
-        """Return the view that a server wants that does not lead."""
-        view = self.view
-        if view is None:
-            return self._first_view.wanted_view(step, self._new_id) if self.journal.adopted is None else None
-        if not step.is_member(view):
-            return None  # V7
-        if view.primary == step.server:
-            return view.started_again(self.start_id)  # V4
-        if self.journal.adopted is not None and follower.primary_is_gone(view, step):
-            return view.taken_over_by(step.server, self.start_id)  # V1
-        return None
 
     # -- operators, copies -----------------------------------------------------------------------
 
@@ -688,26 +662,6 @@ class Replica:
             done = not waits or (view is not None and view.handed_over_by == step.server)
         if done:
             step.do(Stop())
-
-
-def _first_grants(settings: Settings, journal: Journal, now_ms: float) -> Grants:
-    """What the process before this one acknowledged, and when, is not known any more (R3).
-
-    Unless it led: then it had waited for all of that, and acknowledged nothing since.
-    """
-    grants, adopted = Grants(), journal.adopted
-    if adopted is not None and adopted.primary != settings.server:
-        length_ms = adopted.granted_ms
-        if length_ms is None:  # By a version in which both were taken for equal.
-            length_ms = binding_ms(settings.lease_ms, settings.drift_ms)
-        grants.started(
-            settings.others,
-            now_ms,
-            length_ms,
-            last_primary=adopted.primary,
-            last_start_id=adopted.start_id,
-        )
-    return grants
 
 
 _CHANGES_NO_ROLE = (RequestArrived, OutcomeAsked, CallersGone, Overdue, ReadArrived, Proceed)

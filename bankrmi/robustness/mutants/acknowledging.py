@@ -48,7 +48,7 @@ def _newest_is_acknowledged(self: Leader, event: ReadArrived, step: Step) -> Non
 
 _step = Replica.step
 _decided_before = Groups._decided_before
-_read = Leader.read
+_read = Leader._read
 
 # -- A2 --------------------------------------------------------------------------------------------
 
@@ -124,7 +124,7 @@ MUTANTS = (
         name="answer-with-highest-unacknowledged-id",
         rule="R4",
         goes_wrong="a client sees a balance, and an action id, that are rolled back after a takeover",
-        patches=(Patch(Leader, "read", _newest_is_acknowledged),),
+        patches=(Patch(Leader, "_read", _newest_is_acknowledged),),
     ),
     Mutant(
         name="adopt-no-epoch",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from bankrmi.errors import BrokenInvariant
 from bankrmi.replication import admission, membership, switchover
 from bankrmi.replication.answers import Answers
 from bankrmi.replication.believing import CONTRADICTION
@@ -25,6 +26,7 @@ from bankrmi.replication.events import (
     SwitchoverAsked,
 )
 from bankrmi.replication.groups import Groups
+from bankrmi.replication.journal import Adopted
 from bankrmi.replication.messages import (
     Acknowledged,
     JoinAnswer,
@@ -39,7 +41,7 @@ from bankrmi.replication.step import Step
 from bankrmi.replication.switchover import Switchover
 from bankrmi.replication.view import View
 
-__all__ = ["Leader"]
+__all__ = ["Leader", "adopt_own"]
 
 STUCK_SILENCES = 20
 """A primary that is stuck without the witness sends something once in so many silences of a takeover: seldom
@@ -440,3 +442,21 @@ class Leader:
     def lease_left_ms(self, step: Step) -> float:
         """Return for how long reads need no round trip."""
         return self._facts(step).lease_left_ms
+
+
+def adopt_own(view: View, step: Step) -> None:
+    """Adopt the epoch that was won, durably, before anything is done in it (A2)."""
+    adopted = Adopted(
+        history=view.history,
+        epoch=view.epoch,
+        primary=step.server,
+        start_id=step.start_id,
+        granted_ms=0,  # All is over that was granted.
+    )
+    if step.journal.adopted is not None:
+        step.adopt(adopted)
+    elif view.in_sync == {step.server}:
+        step.open(adopted)
+    else:
+        raise BrokenInvariant(f"an empty copy was named in {view!r}")
+    step.commit_if_changed("lead")

@@ -47,7 +47,7 @@ from bankrmi.replication.first_view import FirstView, new_id
 from bankrmi.replication.following import Follower
 from bankrmi.replication.joining import Joiner
 from bankrmi.replication.journal import Adopted, Journal
-from bankrmi.replication.leading import Leader
+from bankrmi.replication.leading import Leader, adopt_own
 from bankrmi.replication.lease import binding_ms, first_grants
 from bankrmi.replication.links import Links
 from bankrmi.replication.messages import (
@@ -472,28 +472,12 @@ class Replica:
 
     def _follow(self, view: View, step: Step) -> None:
         """Become what a new view makes of this server."""
-        if self._has_won(view) and step.is_member(view) and not self._has_led(view):
+        if step.has_won(view) and step.is_member(view) and not step.has_led(view):
             self._win(view, step)
         else:
             self._follow_another(view, step)
         if isinstance(self._state, Leading):
             self._state.leader.view_moved(step)
-
-    def _has_won(self, view: View) -> bool:
-        """Whether it was this process that won, not one before it (V4)."""
-        return (view.primary, view.start_id) == (self.settings.server, self.start_id)
-
-    def _has_led(self, view: View) -> bool:
-        """Whether this process led that epoch, and held still since: it has to win another one (V4).
-
-        Else a late answer to what it said then would confirm a read that arrived now.
-        """
-        adopted = self.journal.adopted
-        return adopted is not None and (adopted.history, adopted.epoch, adopted.start_id) == (
-            view.history,
-            view.epoch,
-            self.start_id,
-        )
 
     def _win(self, view: View, step: Step) -> None:
         """Lead as soon as that may be: a primary at once, others when the leases are over (`_reconsider`)."""
@@ -530,7 +514,7 @@ class Replica:
 
     def _lead(self, view: View, step: Step) -> None:
         """Adopt the epoch that was won, durably, and begin."""
-        self._adopt_own(view, step)
+        adopt_own(view, step)
         details = {"epoch": view.epoch, "in_sync": sorted(view.in_sync), "action_id": step.tip}
         held: list[ClientEvent] = []
         if isinstance(self._state, Leading):
@@ -545,22 +529,6 @@ class Replica:
         leader.begin_epoch(view, step)
         for event in held:
             leader.asked(event, step)
-
-    def _adopt_own(self, view: View, step: Step) -> None:
-        adopted = Adopted(
-            history=view.history,
-            epoch=view.epoch,
-            primary=step.server,
-            start_id=self.start_id,
-            granted_ms=0,  # All is over that was granted.
-        )
-        if self.journal.adopted is not None:
-            step.adopt(adopted)
-        elif view.in_sync == {step.server}:
-            step.open(adopted)
-        else:
-            raise BrokenInvariant(f"an empty copy was named in {view!r}")
-        step.commit_if_changed("lead")
 
     def _give_way(self, why: str, step: Step) -> None:
         """Lead no more, and claim nothing: somebody knows of a newer epoch."""

@@ -58,6 +58,22 @@ class Step:
         """Whether the view names this server, with the disk that it has."""
         return view is not None and view.names(self.settings.server, self.journal.incarnation)
 
+    def has_won(self, view: View) -> bool:
+        """Whether it was this process that won, not one before it (V4)."""
+        return (view.primary, view.start_id) == (self.settings.server, self.start_id)
+
+    def has_led(self, view: View) -> bool:
+        """Whether this process led that epoch, and held still since: it has to win another one (V4).
+
+        Else a late answer to what it said then would confirm a read that arrived now.
+        """
+        adopted = self.journal.adopted
+        return adopted is not None and (adopted.history, adopted.epoch, adopted.start_id) == (
+            view.history,
+            view.epoch,
+            self.start_id,
+        )
+
     # -- effects ---------------------------------------------------------------------------------
 
     def do(self, effect: Effect) -> None:

@@ -29,13 +29,19 @@ def wanted_view(view: View, copies: Copies, step: Step, *, enough: int, switchin
 def _going_on_alone(view: View, copies: Copies, step: Step) -> View | None:
     """V2, but never below `copies_min`."""
     timeout_ms = step.settings.checkpoint_timeout_ms
-    # A disk that is lost confirms nothing, however well its server does with another one.
-    silent = [peer for peer in copies.peers.values() if peer.lost_disk]
-    silent += [peer for peer in copies.members if peer.is_silent(step.listened_ms, timeout_ms)]
-    silent = [peer for place, peer in enumerate(silent) if peer not in silent[:place]]
-    allowed = len(view.in_sync) - step.links.copies_min
-    if not silent or allowed <= 0:
+    silent = [
+        peer
+        for peer in copies.peers.values()
+        if peer.lost_disk
+        or (peer.standing is Standing.MEMBER and peer.is_silent(step.listened_ms, timeout_ms))
+    ]
+    if not silent:
         return None
+    allowed = len(view.in_sync) - step.links.copies_min
+    if allowed <= 0:
+        return None
+    # First a disk that is lost: it confirms nothing, however well its server does with another one.
+    silent.sort(key=lambda peer: not peer.lost_disk)
     return view.without(frozenset(peer.server for peer in silent[:allowed]))
 
 

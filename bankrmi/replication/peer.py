@@ -14,7 +14,7 @@ from enum import Enum
 
 from bankrmi.errors import BrokenInvariant
 
-__all__ = ["TRANSITIONS", "UNANSWERED_LIMIT", "JoinChange", "Peer", "Standing", "Turn"]
+__all__ = ["COUNTING", "TRANSITIONS", "UNANSWERED_LIMIT", "JoinChange", "Peer", "Standing", "Turn"]
 
 UNANSWERED_LIMIT = 16
 """Checkpoints that may be on their way to one server; beyond that it is silent, and gets no more."""
@@ -27,6 +27,10 @@ class Standing(Enum):
     CATCHING_UP = "catching up"
     MANDATORY = "mandatory"  # Not in the view yet, but nothing is acknowledged without it (V3).
     MEMBER = "member"
+
+
+COUNTING = (Standing.MEMBER, Standing.MANDATORY)
+"""Nothing is acknowledged without a copy that stands so."""
 
 
 class Turn(Enum):
@@ -109,7 +113,7 @@ class Peer:
     @property
     def counts(self) -> bool:
         """Whether nothing is acknowledged without this copy."""
-        return self.standing in (Standing.MEMBER, Standing.MANDATORY)
+        return self.standing in COUNTING
 
     @property
     def tracked(self) -> bool:

@@ -320,16 +320,16 @@ class Replica:
             grants=self.grants,
         )
         match dispatch.weigh(message, facts, step):
+            case GoOn(longer=longer):
+                if longer is not None:
+                    step.adopt(longer)
+            case Adopt(adopted=adopted):
+                self._adopt(adopted, step)
             case TurnedAway(reply=reply, look=look):
                 if look:
                     self._viewing.read(step)
                 step.answer(token, reply)
                 return
-            case Adopt(adopted=adopted):
-                self._adopt(adopted, step)
-            case GoOn(longer=longer):
-                if longer is not None:
-                    step.adopt(longer)
             case _ as other:
                 assert_never(other)
         if isinstance(self._state, Starting):

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bankrmi.replication.links import Links
+from bankrmi.replication.links import LinkTable
 from bankrmi.replication.peer import COUNTING, Peer, Standing
 from bankrmi.replication.view import View
 
-__all__ = ["Copies"]
+__all__ = ["CopySet"]
 
 
-class Copies:
+class CopySet:
     """What one leader knows of the others' copies."""
 
-    def __init__(self, others: Iterable[str], links: Links) -> None:
+    def __init__(self, others: Iterable[str], links: LinkTable) -> None:
         self.peers = {
             name: Peer(name, linked=name in links, start_id=links.start_id(name)) for name in others
         }

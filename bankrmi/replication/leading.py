@@ -15,7 +15,7 @@ from bankrmi.replication import admission, membership, switchover
 from bankrmi.replication.answers import Answers
 from bankrmi.replication.believing import CONTRADICTION
 from bankrmi.replication.checkpoints import Checkpoints
-from bankrmi.replication.copies import Copies
+from bankrmi.replication.copies import CopySet
 from bankrmi.replication.effects import Commit, IsBehind, IsBusy, Probe, Read, Refusal, Reply
 from bankrmi.replication.events import (
     ClientEvent,
@@ -36,7 +36,7 @@ from bankrmi.replication.messages import (
     ViewNews,
 )
 from bankrmi.replication.peer import Peer
-from bankrmi.replication.reading import Facts, Reads
+from bankrmi.replication.reading import ReadFacts, Reads
 from bankrmi.replication.step import Step
 from bankrmi.replication.switchover import Switchover
 from bankrmi.replication.view import View
@@ -53,7 +53,7 @@ class Leader:
 
     def __init__(self, view: View, step: Step) -> None:
         self.view = view
-        self.copies = Copies(step.settings.others, step.links)
+        self.copies = CopySet(step.settings.others, step.links)
         self.acknowledged = 0
         self.ever_acknowledged = 0
         self._answers = Answers()
@@ -189,12 +189,12 @@ class Leader:
         self._reads.move_to(self._answers, number=number)
         self._release(step)
 
-    def _may_confirm(self, facts: Facts) -> bool:
+    def _may_confirm(self, facts: ReadFacts) -> bool:
         return facts.can_confirm and not self._answers.await_confirmation
 
-    def _facts(self, step: Step) -> Facts:
+    def _facts(self, step: Step) -> ReadFacts:
         settings = step.settings
-        return Facts(
+        return ReadFacts(
             now_ms=step.now_ms,
             lease_ms=settings.lease_ms,
             drift_ms=settings.drift_ms,

@@ -7,7 +7,7 @@ Rule 2: who is silent is left behind, never below `copies_min` (V2).
 
 from __future__ import annotations
 
-from bankrmi.replication.copies import Copies
+from bankrmi.replication.copies import CopySet
 from bankrmi.replication.peer import Peer, Standing
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
@@ -15,7 +15,7 @@ from bankrmi.replication.view import View
 __all__ = ["wanted_view"]
 
 
-def wanted_view(view: View, copies: Copies, step: Step, *, enough: int, switching_over: bool) -> View | None:
+def wanted_view(view: View, copies: CopySet, step: Step, *, enough: int, switching_over: bool) -> View | None:
     """Return the view to follow this one, if another is wanted (V2, V3, V6).
 
     `enough` is what a joiner has to hold. While the lead is being given away nobody is let in.
@@ -26,7 +26,7 @@ def wanted_view(view: View, copies: Copies, step: Step, *, enough: int, switchin
     return wanted or _settling(view, step)
 
 
-def _going_on_alone(view: View, copies: Copies, step: Step) -> View | None:
+def _going_on_alone(view: View, copies: CopySet, step: Step) -> View | None:
     """V2, but never below `copies_min`."""
     timeout_ms = step.settings.checkpoint_timeout_ms
     silent = [
@@ -45,7 +45,7 @@ def _going_on_alone(view: View, copies: Copies, step: Step) -> View | None:
     return view.without(frozenset(peer.server for peer in silent[:allowed]))
 
 
-def _letting_in(view: View, copies: Copies, enough: int) -> View | None:
+def _letting_in(view: View, copies: CopySet, enough: int) -> View | None:
     """V3: a mandatory joiner that has all that this primary acknowledged, and began with."""
     for peer in copies.peers.values():
         if _has_everything(peer, enough):

@@ -49,7 +49,7 @@ from bankrmi.replication.joining import Joiner
 from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.leading import Leader, adopt_own
 from bankrmi.replication.lease import binding_ms, first_grants
-from bankrmi.replication.links import Links
+from bankrmi.replication.links import LinkTable
 from bankrmi.replication.messages import (
     Acknowledged,
     Census,
@@ -97,7 +97,7 @@ class Replica:
         self.settings = settings
         self.journal = journal
         self.start_id = start_id
-        self.links = Links(settings)
+        self.links = LinkTable(settings)
         self.grants = first_grants(settings, journal.adopted, now_ms)
         self._new_id = new_id
         self._now_ms = now_ms
@@ -311,7 +311,7 @@ class Replica:
 
     def _take_checkpoint(self, token: Any, message: Checkpoint, step: Step) -> None:
         view, granted_ms = self.view, self._granted_by(message)
-        facts = dispatch.Facts(
+        facts = dispatch.ReceiverFacts(
             view=view,
             won=self._state.view if isinstance(self._state, Won) else None,
             leads=isinstance(self._state, Leading),

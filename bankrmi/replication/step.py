@@ -11,7 +11,7 @@ from typing import Any
 
 from bankrmi.replication.effects import Answer, Commit, Effect, NotLeading, Reply, Report, Send
 from bankrmi.replication.journal import Adopted, Journal
-from bankrmi.replication.links import Links
+from bankrmi.replication.links import LinkTable
 from bankrmi.replication.messages import Message
 from bankrmi.replication.proposals import Proposals
 from bankrmi.replication.settings import Settings
@@ -31,7 +31,7 @@ class Step:
     settings: Settings
     start_id: str
     journal: Journal
-    links: Links
+    links: LinkTable
     proposals: Proposals
     now_ms: float
     listened_ms: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bankrmi.replication.events import LinkChanged
-from bankrmi.replication.links import Links
+from bankrmi.replication.links import LinkTable
 from bankrmi.replication.proposals import Proposals
 from bankrmi.replication.settings import Settings
 from bankrmi.replication.step import Step
@@ -20,7 +20,7 @@ def a_step(journal: SqliteJournal | None = None, now_ms: float = 0.0, **settings
     """Return a step of s1, which is connected to nobody and has proposed nothing."""
     told = Settings(server="s1", servers=SERVERS, **settings)
     held = journal if journal is not None else opened()
-    return Step(told, "s1#1", held, Links(told), Proposals(), now_ms, now_ms)
+    return Step(told, "s1#1", held, LinkTable(told), Proposals(), now_ms, now_ms)
 
 
 def connect(step: Step, *servers: str) -> None:

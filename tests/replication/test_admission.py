@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from bankrmi.replication.admission import Admission, decide
+from bankrmi.replication.admission import JoinDecision, decide
 from bankrmi.replication.entry import Position
 from bankrmi.replication.messages import JoinRequest
 from bankrmi.replication.peer import JoinChange, Peer, Standing
@@ -45,24 +45,24 @@ def met(*, copies_min: int = 1) -> Step:
 def test_who_has_something_in_common_gets_checkpoints_from_there_on() -> None:
     step = met()
     admitted = JoinChange(number=1, incarnation="s2-disk", resumes_at=1)
-    assert decide(asks(step), outsider(), view_of("s1"), step) == Admission("checkpoints", admitted)
+    assert decide(asks(step), outsider(), view_of("s1"), step) == JoinDecision("checkpoints", admitted)
 
 
 def test_who_has_nothing_in_common_needs_a_copy() -> None:
     step = met()
     strange = [Position(0, 0, b"another opening!")]
     decided = decide(asks(step, tail=strange), outsider(), view_of("s1"), step)
-    assert decided == Admission("copy", JoinChange(number=1, incarnation="s2-disk"))
+    assert decided == JoinDecision("copy", JoinChange(number=1, incarnation="s2-disk"))
 
 
 def test_a_server_that_the_configuration_does_not_name_is_unknown() -> None:
     step = met()
-    assert decide(asks(step), None, view_of("s1"), step) == Admission("unknown")
+    assert decide(asks(step), None, view_of("s1"), step) == JoinDecision("unknown")
 
 
 def test_who_cannot_be_spoken_to_waits_and_changes_nothing() -> None:
     step = a_step()
-    assert decide(asks(step), outsider(), view_of("s1"), step) == Admission("wait")
+    assert decide(asks(step), outsider(), view_of("s1"), step) == JoinDecision("wait")
 
 
 def test_a_request_that_comes_late_changes_nothing() -> None:
@@ -70,7 +70,7 @@ def test_a_request_that_comes_late_changes_nothing() -> None:
     step, peer = met(), outsider()
     peer.asked_to_join(JoinChange(number=2, incarnation="s2-disk"), tip=0, newest_number=0)
     for number in (1, 2):
-        assert decide(asks(step, number=number), peer, view_of("s1"), step) == Admission("wait")
+        assert decide(asks(step, number=number), peer, view_of("s1"), step) == JoinDecision("wait")
 
 
 def test_who_gets_checkpoints_already_is_not_admitted_anew() -> None:
@@ -79,14 +79,14 @@ def test_who_gets_checkpoints_already_is_not_admitted_anew() -> None:
     assert first.change is not None
     peer.asked_to_join(first.change, tip=0, newest_number=0)
     second = decide(asks(step, number=2), peer, view_of("s1"), step)
-    assert second == Admission("checkpoints", JoinChange(number=2, incarnation="s2-disk"))
+    assert second == JoinDecision("checkpoints", JoinChange(number=2, incarnation="s2-disk"))
 
 
 def test_a_member_with_another_disk_is_taken_out_first() -> None:
     """V8: where the view can do without it."""
     step, peer = met(), member()
     decided = decide(asks(step, disk="new"), peer, view_of("s1", "s2"), step)
-    assert decided == Admission("wait", JoinChange(number=1, incarnation="new", leaves=True))
+    assert decided == JoinDecision("wait", JoinChange(number=1, incarnation="new", leaves=True))
     assert decided.change is not None
     peer.asked_to_join(decided.change, tip=0, newest_number=0)
     assert (peer.leaving, peer.lost_disk, peer.standing) == (True, False, Standing.MEMBER)
@@ -97,7 +97,7 @@ def test_a_member_with_another_disk_is_replaced_where_the_view_cannot_do_without
     step, peer = met(copies_min=2), member()
     decided = decide(asks(step, disk="new"), peer, view_of("s1", "s2"), step)
     change = JoinChange(number=1, incarnation="new", lost_disk=True, resumes_at=1)
-    assert decided == Admission("checkpoints", change)
+    assert decided == JoinDecision("checkpoints", change)
     peer.asked_to_join(change, tip=0, newest_number=7)
     assert (peer.lost_disk, peer.lost_disk_number, peer.standing) == (True, 7, Standing.CATCHING_UP)
 

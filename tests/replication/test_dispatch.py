@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bankrmi.replication.dispatch import Adopt, Facts, GoOn, TurnedAway, weigh
+from bankrmi.replication.dispatch import Adopt, GoOn, ReceiverFacts, TurnedAway, weigh
 from bankrmi.replication.effects import Refusal
 from bankrmi.replication.lease import Grants
 from bankrmi.replication.messages import Checkpoint, Superseded
@@ -12,7 +12,7 @@ from bankrmi.replication.step import Step
 from tests.replication.steps import a_step, view_of
 from tests.storage.journals import adopted, journal_on, opened
 
-FACTS = Facts(view=None, won=None, leads=False, believed=True, granted_ms=1020, grants=Grants())
+FACTS = ReceiverFacts(view=None, won=None, leads=False, believed=True, granted_ms=1020, grants=Grants())
 
 
 def follows(epoch: int, *, granted_ms: int = 1020) -> Step:

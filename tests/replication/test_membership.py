@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bankrmi.replication.copies import Copies
+from bankrmi.replication.copies import CopySet
 from bankrmi.replication.membership import wanted_view
 from bankrmi.replication.peer import JoinChange, Standing
 from bankrmi.replication.step import Step
@@ -10,19 +10,19 @@ from bankrmi.replication.view import View
 from tests.replication.steps import a_step, connect, view_of
 
 
-def led(step: Step, view: View) -> Copies:
+def led(step: Step, view: View) -> CopySet:
     """What s1 knows when it begins to lead this view, connected to the others."""
     connect(step, "s2", "s3")
-    copies = Copies(step.settings.others, step.links)
+    copies = CopySet(step.settings.others, step.links)
     copies.begin_epoch(view, step.server, step.tip)
     return copies
 
 
-def wanted(view: View, copies: Copies, step: Step, *, switching_over: bool = False) -> View | None:
+def wanted(view: View, copies: CopySet, step: Step, *, switching_over: bool = False) -> View | None:
     return wanted_view(view, copies, step, enough=0, switching_over=switching_over)
 
 
-def let_in(copies: Copies, step: Step) -> None:
+def let_in(copies: CopySet, step: Step) -> None:
     """s3 is admitted, catches up, and confirms all."""
     joiner = copies.peers["s3"]
     change = JoinChange(number=1, incarnation="s3-disk", resumes_at=1)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bankrmi.errors import BrokenInvariant
-from bankrmi.replication.peer import TRANSITIONS, Peer, Standing, Turn
+from bankrmi.replication.peer import TRANSITIONS, Peer, Standing, Transition
 
 
 def member(tip: int = 0) -> Peer:
@@ -132,15 +132,15 @@ def test_an_answer_that_comes_after_the_connection_was_lost_does_not_end_the_wai
 
 
 @pytest.mark.parametrize(
-    ("standing", "turn"), [pair for pair in product(Standing, Turn) if pair not in TRANSITIONS]
+    ("standing", "transition"), [pair for pair in product(Standing, Transition) if pair not in TRANSITIONS]
 )
-def test_what_the_table_does_not_have_changes_no_standing(standing: Standing, turn: Turn) -> None:
+def test_what_the_table_does_not_have_changes_no_standing(standing: Standing, transition: Transition) -> None:
     """F3: it is said of whom, what happened, and what the copy was."""
     peer = Peer("s2", standing=standing)
     with pytest.raises(
-        BrokenInvariant, match=re.escape(f"s2 {turn.value}, and its copy is {standing.value}")
+        BrokenInvariant, match=re.escape(f"s2 {transition.value}, and its copy is {standing.value}")
     ):
-        peer._turn(turn)
+        peer._change(transition)
     assert peer.standing is standing
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bankrmi.replication import admission, matching
-from bankrmi.replication.copies import Copies
+from bankrmi.replication.copies import CopySet
 from bankrmi.replication.effects import Commit, Effect, Reply
 from bankrmi.replication.entry import Entry, Position
 from bankrmi.replication.events import Event, OutcomeAsked, ReadArrived, RequestArrived
@@ -24,7 +24,7 @@ __all__ = ["MUTANTS"]
 # -- A1 --------------------------------------------------------------------------------------------
 
 
-def _durable_here(self: Copies, tip: int) -> int:
+def _durable_here(self: CopySet, tip: int) -> int:
     return tip
 
 
@@ -106,7 +106,7 @@ MUTANTS = (
         name="acknowledge-before-standby",
         rule="A1",
         goes_wrong="a withdrawal is confirmed, the primary dies, and the standby never heard of it",
-        patches=(Patch(Copies, "durable_everywhere", _durable_here),),
+        patches=(Patch(CopySet, "durable_everywhere", _durable_here),),
     ),
     Mutant(
         name="commit-after-answering",

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from bankrmi.replication.entry import Position
 from bankrmi.replication.first_view import FirstView
 from bankrmi.replication.joining import Joiner
-from bankrmi.replication.roles import Leading, Role, Starting, State, Won
+from bankrmi.replication.leading import Leader
+from bankrmi.replication.office import Office
+from bankrmi.replication.roles import Role, Won
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 from bankrmi.replication.viewing import Viewing
@@ -50,17 +52,16 @@ class Condition:
 
 
 def condition_of(
-    state: State,
+    office: Office,
     viewing: Viewing,
     joiner: Joiner,
     first_view: FirstView,
     step: Step,
-    *,
-    role_since_ms: float,
 ) -> Condition:
     """Return what there is to show of one server."""
+    state, party = office.state, office.party
     adopted, view = step.journal.adopted, viewing.view
-    leader = state.leader if isinstance(state, Leading) else None
+    leader = party if isinstance(party, Leader) else None
     waits = adopted is None and view is None and first_view.seen_no_view
     return Condition(
         server=step.server,
@@ -68,19 +69,17 @@ def condition_of(
         start_id=step.start_id,
         incarnation=step.journal.incarnation,
         role=state.role,
-        role_since_ms=role_since_ms,
+        role_since_ms=office.role_since_ms,
         view=view,
         epoch=adopted.epoch if adopted is not None else None,
         tip=step.journal.tip,
-        acknowledged=(
-            state.leader.ever_acknowledged if isinstance(state, Leading) else state.follower.acknowledged
-        ),
+        acknowledged=party.acknowledged if leader is None else leader.ever_acknowledged,
         read_lease_ms=None if leader is None else leader.lease_left_ms(step),
         acknowledges=None if leader is None else leader.can_acknowledge(step),
         connected=frozenset(step.links.servers),
         witness_asked_ms_ago=viewing.asked_ms_ago(step.now_ms),
         witness_silent_ms=viewing.unanswered_ms(step.now_ms),
-        still=isinstance(state, Starting) and state.still,
+        still=office.is_still,
         has_won=isinstance(state, Won),
         missing=tuple(first_view.missing(step.settings)) if waits else None,
         is_copying=joiner.is_copying,

@@ -66,7 +66,7 @@ def _keep(self: Follower, to: int, why: str, step: Step) -> None:
 
 def _keep_what_is_known_acknowledged(self: Replica, adopted: Adopted, step: Step) -> None:
     _adopt(self, adopted, step)
-    follower = self._party
+    follower = self._office.party
     if isinstance(follower, Follower) and 0 < follower.acknowledged < step.tip:
         follower._roll_back(follower.acknowledged, "nobody said that it was acknowledged", step)
 

@@ -167,6 +167,7 @@ class Peer:
         """
         self._change(Transition.GIVEN_UP)
         if self.lost_disk:
+            assert named is not None, "the view names the disk that was lost"
             self.incarnation, self.matched = named, 0
             self._begin(Transition.NAMED, tip)
             self.lost_disk_number = newest_number

@@ -20,7 +20,7 @@ from bankrmi.replication.messages import Checkpoint, Superseded
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 
-__all__ = ["Adopt", "Facts", "GoOn", "TurnedAway", "weigh"]
+__all__ = ["Adopt", "GoOn", "ReceiverFacts", "TurnedAway", "weigh"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class GoOn:
     longer: Adopted | None = None
 
 
-class Facts(NamedTuple):
+class ReceiverFacts(NamedTuple):
     """What its receiver knows when a checkpoint arrives.
 
     `view` is the newest known; `won` the view that it has won and does not lead yet; `leads`: it leads.
@@ -65,7 +65,7 @@ class Facts(NamedTuple):
     grants: Grants
 
 
-def weigh(message: Checkpoint, facts: Facts, step: Step) -> TurnedAway | Adopt | GoOn:
+def weigh(message: Checkpoint, facts: ReceiverFacts, step: Step) -> TurnedAway | Adopt | GoOn:
     """Return what to do with a checkpoint."""
     adopted, view = step.journal.adopted, facts.view
     if adopted is None:
@@ -95,7 +95,7 @@ def weigh(message: Checkpoint, facts: Facts, step: Step) -> TurnedAway | Adopt |
     return GoOn()
 
 
-def _longest_ms(facts: Facts, step: Step) -> int:
+def _longest_ms(facts: ReceiverFacts, step: Step) -> int:
     return max(facts.grants.longest_ms(step.now_ms), facts.granted_ms)
 
 
@@ -103,7 +103,9 @@ def _superseded(message: Checkpoint, history: str, epoch: int, step: Step) -> Su
     return Superseded(server=step.server, history=history, epoch=epoch, number=message.number)
 
 
-def _contradiction(message: Checkpoint, adopted: Adopted, floor: int, facts: Facts, step: Step) -> str | None:
+def _contradiction(
+    message: Checkpoint, adopted: Adopted, floor: int, facts: ReceiverFacts, step: Step
+) -> str | None:
     """Return why this cannot be, if both servers keep the rules; nothing is changed by such a message.
 
     It does not stop this process: anybody may have sent it, and it spreads no further.

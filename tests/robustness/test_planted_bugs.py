@@ -19,7 +19,7 @@ from bankrmi.client.attempts import Attempts
 from bankrmi.client.decisions import Decision, Wait
 from bankrmi.replication import membership
 from bankrmi.replication.answers import Answers
-from bankrmi.replication.copies import Copies
+from bankrmi.replication.copies import CopySet
 from bankrmi.replication.leading import Leader
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
@@ -206,7 +206,7 @@ def test_a_joiner_that_is_never_in_sync_while_the_load_lasts_is_found(
 ) -> None:
     letting_in = membership._letting_in
 
-    def not_again(view: View, copies: Copies, enough: int) -> View | None:
+    def not_again(view: View, copies: CopySet, enough: int) -> View | None:
         return None if view.epoch > 2 else letting_in(view, copies, enough)
 
     monkeypatch.setattr(membership, "_letting_in", not_again)

@@ -29,7 +29,7 @@ __all__ = ["CHUNK_BYTES", "NAME_BYTES", "SECONDS", "Complaint", "CopyServer", "M
 CHUNK_BYTES = 4 << 20
 SECONDS = 30.0
 WATCH_SECONDS = 0.5
-STEP_PAUSE_SECONDS = 0.0005
+STEP_PAUSE_SECONDS = 0.001
 ANEW_SECONDS = 0.4
 """A joiner whose copy failed waits longer than this before it asks again."""
 SAY_AGAIN_SECONDS = 300.0

@@ -18,7 +18,7 @@ from bankrmi.errors import ConfigurationError
 from bankrmi.replication.record import CANCELLED, DONE, Position, Record, chained, packed
 from bankrmi.storage.database import BEFORE_REPLACING
 
-__all__ = ["FORMAT", "TABLES", "migrate"]
+__all__ = ["FORMAT", "TABLES", "migrate", "waits_for_migration"]
 
 FORMAT = 2
 """Of the tables below; 1 had a row for each operation, and wrote all that follows from it at each commit."""
@@ -46,6 +46,14 @@ CREATE TABLE requests (
 
 _AT_ONCE = 1000
 _JOURNAL_AND_REQUESTS = TABLES[TABLES.index("CREATE TABLE journal") :]
+
+
+def waits_for_migration(database: apsw.Connection) -> int:
+    """Return how many operations are to be brought into the present format: a second for each ten thousand."""
+    if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'request' AND type = 'index'").get:
+        return 0
+    count: int = database.execute("SELECT count(*) FROM journal").get
+    return count
 
 
 def migrate(database: apsw.Connection) -> None:

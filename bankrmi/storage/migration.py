@@ -49,7 +49,7 @@ _JOURNAL_AND_REQUESTS = TABLES[TABLES.index("CREATE TABLE journal") :]
 
 
 def waits_for_migration(database: apsw.Connection) -> int:
-    """Return how many operations are to be brought into the present format: a second for each ten thousand."""
+    """Return how many operations are to be brought into the present format; a second for some 10 000."""
     if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'request' AND type = 'index'").get:
         return 0
     count: int = database.execute("SELECT count(*) FROM journal").get

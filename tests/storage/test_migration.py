@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -275,7 +276,6 @@ def test_a_format_that_nobody_knows_here_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_told_as_one_and_the_old_database_stays_whole(tmp_path: Path) -> None:
-    """SQLite takes its transaction back by itself then."""
     path = tmp_path / "bank.db"
     write_format_1(path, REQUESTS)
     database = open_database(path)
@@ -283,6 +283,23 @@ def test_a_full_disk_is_told_as_one_and_the_old_database_stays_whole(tmp_path: P
     database.pragma("max_page_count", database.pragma("page_count"))
     with pytest.raises(apsw.FullError):
         migration.migrate(database)
+    assert content(database) == before
+    database.close()
+
+
+def test_a_disk_that_refuses_a_write_is_what_is_told_and_the_old_database_stays_whole(tmp_path: Path) -> None:
+    """SQLite takes its transaction back by itself then, so there is none to take back."""
+    path = tmp_path / "bank.db"
+    write_format_1(path, REQUESTS)
+    database = open_database(path)
+    before = content(database)
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, most))  # No file may be longer.
+    try:
+        with pytest.raises((apsw.IOError, apsw.FullError)):
+            migration.migrate(database)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     assert content(database) == before
     database.close()
 

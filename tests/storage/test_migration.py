@@ -293,13 +293,13 @@ def test_a_disk_that_refuses_a_write_is_what_is_told_and_the_old_database_stays_
     write_format_1(path, REQUESTS)
     database = open_database(path)
     before = content(database)
-    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, most))  # No file may be longer.
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, usual[1]))  # No file may be longer.
     try:
         with pytest.raises((apsw.IOError, apsw.FullError)):
             migration.migrate(database)
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
     assert content(database) == before
     database.close()
 

@@ -64,7 +64,7 @@ class CopySet:
     @property
     def confirmed_at_ms(self) -> list[float]:
         """When the newest message was sent that each one that counts has confirmed in this epoch."""
-        return [peer.confirmed_at_ms for peer in self.required]
+        return [peer.confirmed_at_ms for peer in self.peers.values() if peer.standing in COUNTING]
 
     # -- silence ---------------------------------------------------------------------------------
 

@@ -49,6 +49,9 @@ class GoOn:
     longer: Adopted | None = None
 
 
+_AS_NOTED = GoOn()
+
+
 class ReceiverFacts(NamedTuple):
     """What its receiver knows when a checkpoint arrives.
 
@@ -92,7 +95,7 @@ def weigh(message: Checkpoint, facts: ReceiverFacts, step: Step) -> TurnedAway |
         )
     if adopted.granted_ms is None or adopted.granted_ms < facts.granted_ms:
         return GoOn(replace(adopted, granted_ms=_longest_ms(facts, step)))
-    return GoOn()
+    return _AS_NOTED
 
 
 def _longest_ms(facts: ReceiverFacts, step: Step) -> int:

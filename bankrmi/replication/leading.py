@@ -195,12 +195,12 @@ class Leader:
     def _facts(self, step: Step) -> ReadFacts:
         settings = step.settings
         return ReadFacts(
-            now_ms=step.now_ms,
-            lease_ms=settings.lease_ms,
-            drift_ms=settings.drift_ms,
-            confirmed_at_ms=self.copies.confirmed_at_ms,
-            settled=step.proposals.settled,
-            lost_disk=self.copies.somebody_lost_a_disk,
+            step.now_ms,
+            settings.lease_ms,
+            settings.drift_ms,
+            self.copies.confirmed_at_ms,
+            step.proposals.settled,
+            self.copies.somebody_lost_a_disk,
         )
 
     # -- acknowledging ---------------------------------------------------------------------------

@@ -64,7 +64,7 @@ from bankrmi.replication.messages import (
 )
 from bankrmi.replication.office import Office
 from bankrmi.replication.proposals import Proposals
-from bankrmi.replication.roles import Following, Joining, Leading, Role, Starting, State, Won
+from bankrmi.replication.roles import Joining, Leading, Role, Starting, State, Won
 from bankrmi.replication.settings import Settings
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
@@ -295,14 +295,14 @@ class Replica:
                 assert_never(other)
 
     def _take_checkpoint(self, token: Any, message: Checkpoint, step: Step) -> None:
-        view, granted_ms = self.view, self._granted_by(message)
+        state, view, granted_ms = self._office.state, self.view, self._granted_by(message)
         facts = dispatch.ReceiverFacts(
-            view=view,
-            won=self._state.view if isinstance(self._state, Won) else None,
-            leads=isinstance(self._state, Leading),
-            believed=self._believing.may_be(message.epoch, step),
-            granted_ms=granted_ms,
-            grants=self.grants,
+            view,
+            state.view if isinstance(state, Won) else None,
+            isinstance(state, Leading),
+            self._believing.may_be(message.epoch, step),
+            granted_ms,
+            self.grants,
         )
         match dispatch.weigh(message, facts, step):
             case GoOn(longer=longer):
@@ -317,14 +317,15 @@ class Replica:
                 return
             case _ as other:
                 assert_never(other)
-        if isinstance(self._state, Starting):
-            self._state.still = False  # Somebody leads.
-        assert not isinstance(self._state, Leading), "who leads turns away what it does not give way to"
-        answer = self._state.follower.take(message, step)
+        state = self._office.state
+        if isinstance(state, Starting):
+            state.still = False  # Somebody leads.
+        assert not isinstance(state, Leading), "who leads turns away what it does not give way to"
+        answer = state.follower.take(message, step)
         if isinstance(answer, Acknowledged):
             self.grants.acknowledged(message.primary, message.start_id, step.now_ms, granted_ms)
         step.answer(token, answer)
-        if self.role is Role.STARTING or view is None or view.epoch < message.epoch:
+        if state.role is Role.STARTING or view is None or view.epoch < message.epoch:
             self._viewing.read(step)
 
     def _granted_by(self, message: Checkpoint) -> int:
@@ -495,8 +496,9 @@ class Replica:
 
     def _reconsider(self, step: Step) -> None:
         """Lead if the time has come; propose what is wanted now; stop if the others can go on."""
-        if isinstance(self._state, Won) and step.now_ms >= self.grants.over_at_ms():
-            self._office.lead(self._state.view, step)
+        state = self._office.state
+        if isinstance(state, Won) and step.now_ms >= self.grants.over_at_ms():
+            self._office.lead(state.view, step)
         wanted = self._wanted_view(step)
         if wanted is not None and self._proposals.may_propose(step.now_ms):
             self._propose(wanted, step)
@@ -509,20 +511,15 @@ class Replica:
         step.do(Propose(wanted, (known.history, known.epoch) if known is not None else None))
 
     def _wanted_view(self, step: Step) -> View | None:
-        match self._state:
-            case Leading(leader=leader):
-                return leader.wanted_view(step)
-            case Won() | Starting(still=True):
-                return None
-            case Starting(follower=follower) | Joining(follower=follower) | Following(follower=follower):
-                if self._stopping:
-                    return None
-                if self.view is not None:
-                    return follower.wanted_view(self.view, step)
-                empty = self.journal.adopted is None
-                return self._first_view.wanted_view(step, self._new_id) if empty else None
-            case _:
-                assert_never(self._state)
+        state = self._office.state
+        if isinstance(state, Leading):
+            return state.leader.wanted_view(step)
+        if isinstance(state, Won) or self._stopping or self._office.is_still:
+            return None
+        if self.view is not None:
+            return state.follower.wanted_view(self.view, step)
+        empty = self.journal.adopted is None
+        return self._first_view.wanted_view(step, self._new_id) if empty else None
 
     # -- operators, copies -----------------------------------------------------------------------
 

@@ -48,10 +48,10 @@ _DECLINES: dict[str, tuple[type[BankError], str]] = {
 ANSWERED_AT_ONCE = 32
 """Operations; an answer about more is made when it is the caller's turn."""
 
-OPERATION_MS = 0.012
+OPERATION_MS = 0.0015
 """About what it takes to decide an operation, outside of the turns of callers."""
 
-TOLD_MS = 0.003
+TOLD_MS = 0.0004
 """About what it takes to look up what came of an operation, outside of the turns of callers."""
 
 BUSY_RETRY_MS = 100

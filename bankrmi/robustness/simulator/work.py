@@ -208,6 +208,7 @@ class Work:
             lag_noticed=settings.lag_noticed // self.weight,
             usual_per_ms=settings.usual_per_ms / self.weight,
             group_bytes_per_ms=settings.group_bytes_per_ms / self.weight,
+            request_bytes=settings.request_bytes // self.weight,
             group_bytes=max(ONE_ENTRY_BYTES, settings.group_bytes // self.weight),
             catch_up_bytes=max(ONE_ENTRY_BYTES, settings.catch_up_bytes // self.weight),
             copy_from_operations=max(1, settings.copy_from_operations // self.weight),

@@ -96,9 +96,9 @@ def _forge(database: Path) -> None:
     """Change what one request came to, in the middle of the journal."""
     opened = open_database(database)
     middle = opened.execute("SELECT max(action_id) / 2 FROM journal").get
-    action_id, outcomes = opened.execute(
-        "SELECT action_id, outcomes FROM journal WHERE action_id >= ? AND outcomes <> x''", (middle,)
-    ).fetchone()
+    [(action_id, outcomes)] = opened.execute(
+        "SELECT action_id, outcomes FROM journal WHERE action_id >= ? AND outcomes <> x'' LIMIT 1", (middle,)
+    )
     forged = packed([outcome + 1 if type(outcome) is int else 7 for outcome in unpacked(outcomes)])
     opened.execute("UPDATE journal SET outcomes = ? WHERE action_id = ?", (forged, action_id))
     opened.close()

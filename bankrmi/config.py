@@ -9,7 +9,7 @@ Rule 4: what each setting may be by itself is in `config_settings`, what has to 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -92,12 +92,14 @@ class Configuration(Settings):
         return list(dict.fromkeys(address for _, address in _exposed(self)))
 
 
-def load(path: Path | None = None, *, insecure: bool = False) -> Configuration:
+def load(
+    path: Path | None = None, *, insecure: bool = False, environment: Mapping[str, str] = os.environ
+) -> Configuration:
     """Return the configuration of `path`, else of `BANKRMI_CONFIG`, else of `./config.yaml`."""
-    file = Path(path or os.environ.get("BANKRMI_CONFIG") or "config.yaml")
+    file = Path(path or environment.get("BANKRMI_CONFIG") or "config.yaml")
     if "\0" in str(file):
         raise ConfigurationError(f"{str(file)!r:.80} is no name of a file")
-    source = read_source(file, Settings, os.environ)
+    source = read_source(file, Settings, environment)
     settings = _settings_of(source, insecure=insecure)
     folder = file.absolute().parent
     return _configuration(

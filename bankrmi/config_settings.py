@@ -147,6 +147,8 @@ _Bytes = Annotated[int, Field(ge=256, le=1 << 30)]
 _MessageBytes = Annotated[int, Field(ge=256, le=1 << 29)]
 _GroupBytes = Annotated[int, Field(ge=256, le=1 << 27)]
 _Operations = Annotated[int, Field(ge=1, le=1 << 16)]
+# What a start applies again, in a second or two; and what one commit then writes at once.
+_Behind = Annotated[int, Field(ge=0, le=1 << 16)]
 _Rate = Annotated[int, Field(ge=0, le=1_000_000_000)]
 _File = Annotated[Path, Field(strict=False), AfterValidator(_checked_path)]
 
@@ -174,8 +176,8 @@ class JournalSettings(_Checked):
     Both are kept in memory meanwhile, and applied again at a start.
     """
 
-    records_behind: _Margin = 4096
-    operations_behind: _Margin = 65_536
+    records_behind: _Behind = 512
+    operations_behind: _Behind = 16_384
 
 
 class LimitSettings(_Checked):

@@ -25,11 +25,11 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from running_bank import Bank, running_bank
-from throughput import client as raw_client
-
 import bankrmi.aio
 from bankrmi import Deposit, connect
+from bankrmi.bench.bank import WITNESS, Bank, running_bank
+from bankrmi.bench.rows.row import link_order, load
+from bankrmi.bench.shapes import Shape
 from bankrmi.client import BankClient
 from bankrmi.config import Configuration
 from bankrmi.errors import BankError
@@ -69,7 +69,8 @@ class Calls:
 def memory(bank: Bank) -> dict[str, tuple[int, int]]:
     """Return (resident now, at its peak) in MiB of each process."""
     found = {}
-    for name, process in bank.processes.items():
+    for name in (WITNESS, *bank.servers):
+        process = bank.process(name)
         status = Path(f"/proc/{process.pid}/status")
         if process.poll() is None and status.exists():
             lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
@@ -157,7 +158,7 @@ class _Idlers:
 
 def strangers(seconds: float) -> None:
     """Any traffic by strangers, to everybody at once."""
-    with running_bank() as bank:
+    with running_bank(unlimited=False) as bank:
         usual = _one_after_the_other(bank.configuration, 5)
         before, epoch = memory(bank), _epoch(bank)
         idlers = _Idlers(bank.configuration, 10)
@@ -193,7 +194,7 @@ def _wait_until_nothing_moves(bank: Bank) -> float:
 def killed(seconds: float) -> None:
     """kill -9 of the primary while strangers do their worst, five times."""
     rounds = 5
-    with running_bank() as bank:
+    with running_bank(unlimited=False) as bank:
         crowd = _strangers(bank, seconds)
         took = []
         with connect(bank.configuration) as client:
@@ -201,11 +202,10 @@ def killed(seconds: float) -> None:
                 _withdraw(client)
                 primary = bank.primary()
                 begun = time.perf_counter()
-                bank.processes[primary].kill()
+                bank.process(primary).kill()
                 _withdraw(client)
                 took.append((time.perf_counter() - begun) * 1e3)
-                bank.processes[primary].wait()
-                bank.start(primary)
+                bank.restart(primary)
                 bank.wait_until_in_sync()
         crowd.kill()
         _line("killed", f"under strangers, to the next answer, ms: {[round(one, 1) for one in took]}")
@@ -237,21 +237,11 @@ async def _own(configuration: Configuration, clients: int, operations: int, seco
     return calls
 
 
-async def _raw(
-    configuration: Configuration, primary: str, clients: int, operations: int, seconds: float
-) -> float:
+def _raw(bank: Bank, clients: int, operations: int, seconds: float) -> float:
     """Return operations a second over raw links, without our clients."""
-    address, took = configuration.servers[primary], []
-    links = [
-        await open_link(address, f"bankrmi.account.{primary}", handshake("client"), 10)
-        for _ in range(clients)
-    ]
-    begun = time.perf_counter()
-    await asyncio.gather(*(raw_client(link, operations, begun + seconds, took) for link in links))
-    rate = len(took) * operations / (time.perf_counter() - begun)
-    for link in links:
-        link.close()
-    return rate
+    shape = Shape(name="raw", clients=clients, operations=operations)
+    answer = load(bank, link_order(bank, shape, seconds))
+    return answer.operations / answer.seconds
 
 
 def _run_own(path: Path, clients: int, operations: int, seconds: float) -> Calls:
@@ -275,8 +265,8 @@ def _own_in_processes(
 
 def _own_row(row: str, shapes: list[tuple[int, int]], seconds: float) -> None:
     for clients, operations in shapes:
-        with running_bank() as bank:
-            raw = asyncio.run(_raw(bank.configuration, bank.primary(), clients, operations, seconds))
+        with running_bank(unlimited=False) as bank:
+            raw = _raw(bank, clients, operations, seconds)
             epoch = _epoch(bank)
             calls, rate = _own_in_processes(bank, clients, operations, seconds, 1)
             _line(row, f"{clients}x{operations}: {rate:,.0f} op/s, raw links {raw:,.0f} ({rate / raw:.2f})")
@@ -309,7 +299,7 @@ def _run_each_its_own(path: Path, clients: int, seconds: float) -> Calls:
 
 def seats(seconds: float) -> None:
     """More of our own clients than a server has seats: 1600, each on its own, in two processes."""
-    with running_bank() as bank:
+    with running_bank(unlimited=False) as bank:
         epoch, calls = _epoch(bank), Calls()
         with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
             shares = [pool.submit(_run_each_its_own, bank.configuration.path, 800, seconds) for _ in range(2)]
@@ -321,7 +311,7 @@ def seats(seconds: float) -> None:
 
 def crowd(_seconds: float) -> None:
     """800 clients when the primary is killed."""
-    with running_bank() as bank:
+    with running_bank(unlimited=False) as bank:
 
         async def run() -> tuple[Calls, float]:
             calls, last = Calls(), 0.0
@@ -349,7 +339,7 @@ def crowd(_seconds: float) -> None:
                     await asyncio.sleep(4)
                     primary = await asyncio.to_thread(bank.primary)
                     killed_at = time.perf_counter()
-                    bank.processes[primary].kill()
+                    bank.process(primary).kill()
 
                 await asyncio.gather(kill(), *(one(number) for number in range(800)))
                 last = all_served - killed_at
@@ -361,7 +351,7 @@ def crowd(_seconds: float) -> None:
 
 def overload(seconds: float) -> None:
     """Load over what the bank carries, then none: well again when, and how?"""
-    with running_bank() as bank:
+    with running_bank(unlimited=False) as bank:
         epoch = _epoch(bank)
         calls, rate = _own_in_processes(bank, 192, 8000, seconds, 2)
         begun = time.perf_counter()
@@ -375,7 +365,7 @@ def overload(seconds: float) -> None:
 
 def alone(seconds: float) -> None:
     """A bank that cannot acknowledge: two copies are needed, and one is away."""
-    with running_bank(copies_min=2) as bank:
+    with running_bank(unlimited=False, copies_min=2) as bank:
         primary = bank.primary()
         standby = next(name for name in bank.configuration.servers if name != primary)
         before = memory(bank)

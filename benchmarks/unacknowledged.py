@@ -13,20 +13,19 @@ import collections
 import time
 from pathlib import Path
 
-from running_bank import Bank, running_bank
-
 import bankrmi.aio
 from bankrmi import Deposit
+from bankrmi.bench.bank import Bank, running_bank
 from bankrmi.errors import BankError
 
 
 def _resident_mb(bank: Bank, server: str) -> float:
-    status = Path(f"/proc/{bank.processes[server].pid}/status").read_text()
+    status = Path(f"/proc/{bank.process(server).pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 def _peak_mb(bank: Bank, server: str) -> float:
-    status = Path(f"/proc/{bank.processes[server].pid}/status").read_text()
+    status = Path(f"/proc/{bank.process(server).pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
@@ -70,7 +69,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0)
     options = parser.parse_args()
     clients, operations = (int(part) for part in options.shape.split("x"))
-    with running_bank(copies_min=2) as bank:
+    with running_bank(unlimited=False, copies_min=2) as bank:
         asyncio.run(_measure(bank, clients, operations, options.seconds))
 
 

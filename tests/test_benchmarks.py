@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,9 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-NO_SCRIPTS = {"running_bank.py"}
-"""What the scripts share."""
 
 
-@pytest.mark.parametrize("name", sorted({file.name for file in FOLDER.glob("*.py")} - NO_SCRIPTS))
+@pytest.mark.parametrize("name", sorted(file.name for file in FOLDER.glob("*.py")))
 def test_it_can_be_asked_how_it_is_used(name: str) -> None:
     asked = subprocess.run(
         [sys.executable, str(FOLDER / name), "--help"], capture_output=True, text=True, check=False
@@ -28,3 +27,11 @@ def test_the_views_of_a_witness_are_counted_out() -> None:
     asked = subprocess.run(script, capture_output=True, text=True, check=False)
     assert (asked.returncode, asked.stderr) == (0, "")
     assert [line.split()[0] for line in asked.stdout.splitlines()] == ["views", "10", "100"]
+
+
+def test_every_script_that_is_named_is_there() -> None:
+    root = FOLDER.parent
+    texts = [*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("bankrmi/**/*.py")]
+    named = {name for text in texts for name in re.findall(r"benchmarks/(\w+\.py)", text.read_text())}
+    assert "holds.py" in named
+    assert named <= {script.name for script in FOLDER.glob("*.py")}

@@ -103,8 +103,24 @@ class Accounts:
         if balance is None:
             balance = self._database.execute("SELECT balance FROM accounts WHERE id = ?", (account,)).get
             if balance is not None:
+                if len(self._balances) >= _MOST_BALANCES + len(self._changed):
+                    self._forget_unchanged()
                 self._balances[account] = balance
         return balance
+
+    def _forget_unchanged(self) -> None:
+        """In place: `apply` goes on with the same dictionary."""
+        for account in [one for one in self._balances if one not in self._changed]:
+            del self._balances[account]
+
+    def check(self, operations: Sequence[Any]) -> None:
+        """Raise ValueError or TypeError if one of these is none that a client could have asked for."""
+        for kind, account, amount in operations:
+            whole = type(kind) is int and type(account) is int and type(amount) is int
+            if not (
+                whole and kind in (_WITHDRAW, _DEPOSIT) and 0 <= account <= LARGEST and 0 <= amount <= LARGEST
+            ):
+                raise ValueError("these are not withdrawals and deposits")
 
     def apply(self, operations: Sequence[Form]) -> list[Any]:
         """Withdraw or deposit, or decline; the result is the balance after it."""
@@ -160,8 +176,6 @@ class Accounts:
             rows = [(self._balances[account], account) for account in self._changed]
             self._database.executemany("UPDATE accounts SET balance = ? WHERE id = ?", rows)
             self._changed.clear()
-        if len(self._balances) > _MOST_BALANCES:
-            self._balances.clear()
 
     def forget(self) -> None:
         """Read everything anew from the database."""

@@ -18,20 +18,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bankrmi.bank.operations import Deposit, Receipt, Withdraw
-from bankrmi.client.calls import Call, Memory
+from bankrmi.bank.operations import Receipt
+from bankrmi.client.calls import Call
 from bankrmi.client.channel import LIMITS, Channel, now_ms
 from bankrmi.client.decisions import Finish, Wait
+from bankrmi.client.equal_waits import EqualWaits
 from bankrmi.client.finding import configuration_of
 from bankrmi.client.idle import IDLE_MS, Idle
+from bankrmi.client.memory import Memory
+from bankrmi.client.permits import LoopPermits
 from bankrmi.client.requests import (
     Operation,
     Request,
     asked_balance,
     asked_outcome,
     asked_status,
-    changed,
+    deposited,
     submitted,
+    withdrawn,
 )
 from bankrmi.config import Configuration
 from bankrmi.errors import BankError, OperationFailed, Refused
@@ -56,9 +60,10 @@ async def connect(
 class _LoopChannel(Channel):
     """A channel for one task at a time of one event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, usual: EqualWaits) -> None:
         super().__init__(_linked, self._call_back)
         self._loop = loop
+        self._usual = usual
         self._waiter: asyncio.Future[None] | None = None
 
     def _call_back(self) -> None:
@@ -66,17 +71,24 @@ class _LoopChannel(Channel):
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    async def wait(self, seconds: float) -> None:
-        """Return when there is news, or after so many seconds at the latest."""
+    async def wait(self, wait_ms: int) -> None:
+        """Return when there is news, or after so many milliseconds at the latest."""
         if self.has_news:
             return
-        self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(seconds, self._call_back)
+        waiter = self._waiter = self._loop.create_future()
+        timer = None
+        if wait_ms == self._usual.wait_ms:
+            self._usual.begin(waiter)
+        else:
+            timer = self._loop.call_later(wait_ms / 1000, self._call_back)
         try:
-            await self._waiter
+            await waiter
         finally:
-            timer.cancel()
             self._waiter = None
+            if timer is None:
+                self._usual.end(waiter)
+            else:
+                timer.cancel()
 
 
 def _linked(
@@ -92,11 +104,12 @@ def _linked(
 class _Home:
     """What a client keeps in one event loop of one process."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, calls_at_once: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, memory: Memory) -> None:
         self.process = os.getpid()
         self.loop = loop
-        self.permits = asyncio.Semaphore(calls_at_once)
-        self.idle = Idle()
+        self.permits = LoopPermits(memory.calls_at_once)
+        self.idle: Idle[_LoopChannel] = Idle()
+        self._usual = EqualWaits(loop, memory.usual_wait.wait_ms)
         self.looking_up: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -112,19 +125,15 @@ class _Home:
 
     async def wait_for_permit(self, call: Call) -> None:
         """Let no more calls be under way at once than may; raises Busy if that takes too long."""
-        if not self.permits.locked():
-            await self.permits.acquire()
-            return
         try:
             async with asyncio.timeout(call.seconds_in_queue):
-                await self.permits.acquire()
+                await self.permits.wait()
         except TimeoutError:
             raise call.not_begun() from None
 
     def take(self) -> _LoopChannel:
         """Return a channel for one call."""
-        channel = self.idle.take()
-        return channel if isinstance(channel, _LoopChannel) else _LoopChannel(self.loop)
+        return self.idle.take() or _LoopChannel(self.loop, self._usual)
 
     def give_back(self, channel: _LoopChannel) -> None:
         """Keep it, for a while."""
@@ -145,6 +154,7 @@ class _Home:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._usual.close()
         self.idle.close()
 
 
@@ -190,12 +200,12 @@ class AsyncBankClient:
 
     async def withdraw(self, account: int, amount: int, *, request_id: str | None = None) -> Receipt:
         """Take money off; raises `InsufficientFunds` or `AccountNotFound` if that cannot be."""
-        receipt: Receipt = await self._perform(changed(Withdraw(account, amount), request_id))
+        receipt: Receipt = await self._perform(withdrawn(account, amount, request_id))
         return receipt
 
     async def deposit(self, account: int, amount: int, *, request_id: str | None = None) -> Receipt:
         """Put money on; raises `BalanceTooLarge` or `AccountNotFound` if that cannot be."""
-        receipt: Receipt = await self._perform(changed(Deposit(account, amount), request_id))
+        receipt: Receipt = await self._perform(deposited(account, amount, request_id))
         return receipt
 
     async def submit(
@@ -225,11 +235,12 @@ class AsyncBankClient:
         call = Call(request, self._memory, now_ms())
         try:
             home = self._home()
-            await home.wait_for_permit(call)
+            if not home.permits.take():
+                await home.wait_for_permit(call)
             try:
                 return await self._permitted(call, home)
             finally:
-                home.permits.release()
+                home.permits.give_back()
         except BankError:
             raise
         except Exception as failure:
@@ -242,8 +253,8 @@ class AsyncBankClient:
         channel = home.take()
         try:
             call.identify(channel.session)
-            await self._look_up(home, call.deadline_ms)
-            call.begin()
+            if self._memory.primary is None:
+                await self._look_up(home, call.deadline_ms)
             return await self._carry_out(call, channel, home)
         except Refused:
             raise  # The session goes on: what became of its request is known.
@@ -254,17 +265,16 @@ class AsyncBankClient:
             self._give_back(home, channel, call)
 
     async def _carry_out(self, call: Call, channel: _LoopChannel, home: _Home) -> Any:
-        while True:
-            channel.tell(call)
-            match call.decide(now_ms()):
-                case Wait(wait_ms=wait_ms):
-                    await channel.wait(wait_ms / 1000)
-                    self._learn(home, call.learn_seconds(now_ms()))
-                    call.take_learned()
-                case Finish() as end:
-                    return call.finish(end)
-                case decision:
-                    channel.carry_out(decision, call)
+        decision = channel.begin(call)
+        while not isinstance(decision, Finish):
+            if isinstance(decision, Wait):
+                await channel.wait(decision.wait_ms)
+                if self._memory.learns:
+                    self._learn(home, call)
+            else:
+                channel.carry_out(decision, call)
+            decision = channel.tell(call)
+        return call.finish(decision)
 
     async def _look_up(self, home: _Home, deadline_ms: int) -> None:
         """Ask the name server who leads; without an answer, begin with whom the configuration names first.
@@ -276,13 +286,15 @@ class AsyncBankClient:
             if seconds <= 0:
                 return
             home.looking_up = home.loop.create_task(self._ask_for_the_primary(seconds))
-        if self._memory.primary is None and home.looking_up is not None:
+        if home.looking_up is not None:
             await asyncio.wait([home.looking_up], timeout=max(0, deadline_ms - now_ms()) / 1000)
 
-    def _learn(self, home: _Home, seconds: float) -> None:
-        """Ask beside the calls who the servers are; what is found serves all that are under way."""
+    def _learn(self, home: _Home, call: Call) -> None:
+        """Ask beside the calls who the servers are, if it is time to; go on with those that are known."""
+        seconds = call.learn_seconds(now_ms())
         if seconds > 0 and not home.is_looking_up:
             home.looking_up = home.loop.create_task(self._ask_for_the_primary(seconds))
+        call.take_learned()
 
     async def _ask_for_the_primary(self, seconds: float) -> None:
         memory = self._memory
@@ -296,7 +308,7 @@ class AsyncBankClient:
         home = self._homes.get(loop)
         if home is None or home.is_gone:
             self._leave_homes_that_are_gone()
-            home = self._homes[loop] = _Home(loop, self._memory.calls_at_once)
+            home = self._homes[loop] = _Home(loop, self._memory)
         return home
 
     def _leave_homes_that_are_gone(self) -> None:

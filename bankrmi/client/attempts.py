@@ -1,11 +1,11 @@
 """What does a caller try next, how long does it wait, and when does it give up?  For both clients.
 
-One `Attempts` is one call. The driver (blocking, asyncio or simulated) asks `decide`, does what it is told,
-brings what came of it with `observe` whenever it comes, and asks again, until the decision is `Finish`: the
-result, or the error that says honestly whether it happened. (`decisions` has the values.) While it waits,
-others may become known: `go_on_with`. What goes before what is decided here. `open_attempts` knows who is
-silent, `rounds` whose turn it is, `pauses` how long they are, `enquiries` when to ask who leads, `last_words`
-which error is true.
+One `Attempts` is one call, unless that went straight (see `calls`). The driver (blocking, asyncio or
+simulated) asks `decide`, does what it is told, brings what came of it with `observe` whenever it comes, and
+asks again, until the decision is `Finish`: the result, or the error that says honestly whether it happened.
+(`decisions` has the values.) While it waits, others may become known: `go_on_with`. What goes before what is
+decided here. `open_attempts` knows who is silent, `rounds` whose turn it is, `pauses` how long they are,
+`enquiries` when to ask who leads, `last_words` which error is true.
 
 Rule 1: a `Refused` that a server answered is final, and so is a result; nothing is sent after it.
 Rule 2: that a server may have taken the request is never forgotten; what is said in the end rests on it.
@@ -156,6 +156,12 @@ class Attempts:
             self._candidates = candidates
             self._busy = {one: at_ms for one, at_ms in self._busy.items() if one in candidates}
             self._rounds.begin_anew()
+
+    def go_on_from(self, leader: Candidate, sent_ms: int) -> None:
+        """Go on from a call that went straight, as if all of it had been decided here."""
+        self._begun_ms = self._last_asked_ms = sent_ms
+        self._open.begin_asked(leader, sent_ms)
+        self._enquiries.begin(sent_ms)
 
     # --- what to do now ---------------------------------------------------------------------------------
 

@@ -20,12 +20,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from bankrmi.bank.operations import Deposit, Receipt, Withdraw
-from bankrmi.client.calls import Call, Memory
+from bankrmi.bank.operations import Receipt
+from bankrmi.client.calls import Call
 from bankrmi.client.channel import LIMITS, Channel, now_ms
 from bankrmi.client.decisions import Finish, Wait
 from bankrmi.client.finding import configuration_of
 from bankrmi.client.idle import Idle
+from bankrmi.client.memory import Memory
 from bankrmi.client.permits import Permits
 from bankrmi.client.requests import (
     Operation,
@@ -33,8 +34,9 @@ from bankrmi.client.requests import (
     asked_balance,
     asked_outcome,
     asked_status,
-    changed,
+    deposited,
     submitted,
+    withdrawn,
 )
 from bankrmi.config import Configuration
 from bankrmi.errors import BankError, OperationFailed, Refused
@@ -79,10 +81,10 @@ class _PolledChannel(Channel):
     ) -> Link:
         return PolledLink(self._links, address, object_id, handshake, on_up, on_lost, limits=LIMITS)
 
-    def wait(self, seconds: float) -> None:
-        """Return when there is news, or after so many seconds at the latest; perhaps before."""
+    def wait(self, wait_ms: int) -> None:
+        """Return when there is news, or after so many milliseconds at the latest; perhaps before."""
         if not self.has_news:
-            self._links.wait(seconds)
+            self._links.wait(wait_ms / 1000)
 
     def look(self) -> None:
         """Take in what has arrived while something else was done."""
@@ -97,13 +99,12 @@ class _Kept:
     def __init__(self, calls_at_once: int) -> None:
         self.process = os.getpid()
         self.permits = Permits(calls_at_once)
-        self.idle = Idle()
+        self.idle: Idle[_PolledChannel] = Idle()
         self.looking_up = Lock()
 
     def take(self) -> _PolledChannel:
         """Return a channel for one call."""
-        channel = self.idle.take()
-        return channel if isinstance(channel, _PolledChannel) else _PolledChannel()
+        return self.idle.take() or _PolledChannel()
 
 
 class BankClient:
@@ -145,12 +146,12 @@ class BankClient:
 
         A `request_id` of one's own ("SESSION:SEQ") makes it safe to repeat the whole call: it is done once.
         """
-        receipt: Receipt = self._perform(changed(Withdraw(account, amount), request_id))
+        receipt: Receipt = self._perform(withdrawn(account, amount, request_id))
         return receipt
 
     def deposit(self, account: int, amount: int, *, request_id: str | None = None) -> Receipt:
         """Put money on; raises `BalanceTooLarge` or `AccountNotFound` if that cannot be."""
-        receipt: Receipt = self._perform(changed(Deposit(account, amount), request_id))
+        receipt: Receipt = self._perform(deposited(account, amount, request_id))
         return receipt
 
     def submit(
@@ -199,8 +200,8 @@ class BankClient:
         channel = kept.take()
         try:
             call.identify(channel.session)
-            self._look_up(kept, call.deadline_ms)
-            call.begin()
+            if self._memory.primary is None:
+                self._look_up(kept, call.deadline_ms)
             return self._carry_out(call, channel)
         except Refused:
             raise  # The session goes on: what became of its request is known.
@@ -211,19 +212,23 @@ class BankClient:
             self._give_back(kept, channel, call)
 
     def _carry_out(self, call: Call, channel: _PolledChannel) -> Any:
-        while True:
-            channel.tell(call)
-            match call.decide(now_ms()):
-                case Wait(wait_ms=wait_ms):
-                    channel.wait(wait_ms / 1000)
-                    if (seconds := call.learn_seconds(now_ms())) > 0:
-                        self._ask_names(seconds)
-                        channel.look()
-                    call.take_learned()
-                case Finish() as end:
-                    return call.finish(end)
-                case decision:
-                    channel.carry_out(decision, call)
+        decision = channel.begin(call)
+        while not isinstance(decision, Finish):
+            if isinstance(decision, Wait):
+                channel.wait(decision.wait_ms)
+                if self._memory.learns:
+                    self._learn(call, channel)
+            else:
+                channel.carry_out(decision, call)
+            decision = channel.tell(call)
+        return call.finish(decision)
+
+    def _learn(self, call: Call, channel: _PolledChannel) -> None:
+        """Ask who the servers are, if it is time to; go on with those that are known."""
+        if (seconds := call.learn_seconds(now_ms())) > 0:
+            self._ask_names(seconds)
+            channel.look()
+        call.take_learned()
 
     def _look_up(self, kept: _Kept, deadline_ms: int) -> None:
         """Ask the name server who leads; without an answer, begin with whom the configuration names first.
@@ -231,7 +236,7 @@ class BankClient:
         One thread asks, and the others wait for it, no longer than it may.
         """
         memory = self._memory
-        if memory.primary is not None or not kept.looking_up.acquire(timeout=memory.look_up_at_most):
+        if not kept.looking_up.acquire(timeout=memory.look_up_at_most):
             return
         try:
             self._ask_names(memory.look_up_seconds(deadline_ms, now_ms()))

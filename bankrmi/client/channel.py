@@ -18,11 +18,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from bankrmi.client.calls import Call
+from bankrmi.client.calls import FIRST, Call
 from bankrmi.client.decisions import (
     Answered,
     Candidate,
     Connect,
+    Decision,
     Failed,
     Greeted,
     Heard,
@@ -53,13 +54,18 @@ _CONNECTING_SECONDS = 3600.0
 class _Line:
     """The connection of one attempt."""
 
-    __slots__ = ("candidate", "is_asked", "link", "number")
+    __slots__ = ("_channel", "candidate", "is_asked", "link", "number")
 
-    def __init__(self, number: int, candidate: Candidate) -> None:
+    def __init__(self, channel: Channel, number: int, candidate: Candidate, link: Link | None) -> None:
+        self._channel = channel
         self.number = number
         self.candidate = candidate
-        self.link: Link | None = None
+        self.link = link
         self.is_asked = False  # An answer is to come on it.
+
+    def answered(self, value: object) -> None:
+        """Take what the link answers."""
+        self._channel.take(self, value)
 
 
 class Channel:
@@ -75,15 +81,32 @@ class Channel:
         self._kept: dict[Candidate, Link] = {}
         self._news: deque[tuple[int, News]] = deque()
 
-    def tell(self, call: Call) -> None:
-        """Tell the call what came of its attempts; free the connections of those that are over."""
+    def tell(self, call: Call) -> Decision:
+        """Tell the call what came of its attempts, and return what to do next.
+
+        The connections of attempts that are over are free then.
+        """
+        at_ms = now_ms()
         while self._news:
             number, news = self._news.popleft()
-            believed = call.observe(number, news, now_ms())
+            believed = call.observe(number, news, at_ms)
             if not believed:
                 self.drop(number)
             elif type(news) is Answered or type(news) is Failed:
                 self._release(number)
+        return call.decide(at_ms)
+
+    def begin(self, call: Call) -> Decision:
+        """Begin: send it at once if there is a connection to who leads; return what to do next."""
+        at_ms = now_ms()
+        leader = call.begin(at_ms)
+        link = self._take_kept(leader) if leader is not None else None
+        if leader is None or link is None:
+            return call.decide(at_ms)
+        wait = call.go_straight(leader, at_ms)
+        self._lines[FIRST] = _Line(self, FIRST, leader, link)
+        self._send(FIRST, call.method, call.args())
+        return wait
 
     @property
     def has_news(self) -> bool:
@@ -108,15 +131,20 @@ class Channel:
                 self._ping(number)
 
     def _connect(self, number: int, candidate: Candidate) -> None:
-        line = self._lines[number] = _Line(number, candidate)
-        kept = self._kept.pop(candidate, None)
+        kept = self._take_kept(candidate)
+        line = self._lines[number] = _Line(self, number, candidate, kept)
         if kept is not None:
-            if kept.up and not kept.has_news:
-                line.link = kept
-                self._tell(number, Greeted())
-                return
-            _close(kept)
-        self._open(line)
+            self._tell(number, Greeted())
+        else:
+            self._open(line)
+
+    def _take_kept(self, candidate: Candidate) -> Link | None:
+        """Return the connection that was kept, if it is of use."""
+        kept = self._kept.pop(candidate, None)
+        if kept is None or (kept.up and not kept.has_news):
+            return kept
+        _close(kept)
+        return None
 
     def _open(self, line: _Line) -> None:
         number, candidate = line.number, line.candidate
@@ -141,17 +169,19 @@ class Channel:
         if line is None or line.link is None:
             return  # Its end is among the news.
 
-        def answered(value: object) -> None:
-            if self._lines.get(number) is line:
-                line.is_asked = False
-                news = news_of_failure(value) if isinstance(value, Exception) else None
-                self._tell(number, news or Answered(value))
-
         try:
             line.is_asked = True
-            line.link.call(method, args, answered)
+            line.link.call(method, args, line.answered)
         except Exception as error:  # It broke since it greeted: nothing was sent.
             self._end(line, Unconnected(str(error)))
+
+    def take(self, line: _Line, value: object) -> None:
+        """Take the answer on a line, or the error instead."""
+        if self._lines.get(line.number) is line:
+            line.is_asked = False
+            self._tell(
+                line.number, news_of_failure(value) if isinstance(value, Exception) else Answered(value)
+            )
 
     def _ping(self, number: int) -> None:
         line = self._lines.get(number)

@@ -34,11 +34,15 @@ class Enquiries:
         self.at_ms: int | None = None
         """When the next ones are due; None as long as no server was slow."""
 
-    def is_due(self, now_ms: int) -> bool:
-        """Some server is slow: whether it is time to ask others, or there are some left to be asked."""
+    def begin(self, now_ms: int) -> int:
+        """Some server has the request since now, or before: return when others are asked."""
         if self.at_ms is None:
             self.at_ms = now_ms + self._pauses.drawn_ms(self._in_ms)
-        return now_ms >= self.at_ms or bool(self._turns)
+        return self.at_ms
+
+    def is_due(self, now_ms: int) -> bool:
+        """Some server is slow: whether it is time to ask others, or there are some left to be asked."""
+        return now_ms >= self.begin(now_ms) or bool(self._turns)
 
     def take_turn(self, free: Sequence[Candidate], now_ms: int) -> Candidate | None:
         """Return which of those that are free to be asked is asked now; None if all have been."""

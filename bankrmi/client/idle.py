@@ -8,7 +8,7 @@ Assumption: several threads may take and give back at once (`deque` is atomic at
 from __future__ import annotations
 
 from collections import deque
-from contextlib import suppress
+from typing import Generic, TypeVar
 
 from bankrmi.client.channel import Channel
 
@@ -18,24 +18,28 @@ IDLE_MS = 10_000
 """So long an unused channel is kept."""
 
 
-class Idle:
+OfAKind = TypeVar("OfAKind", bound=Channel)
+
+
+class Idle(Generic[OfAKind]):
     """A stack of channels."""
 
     __slots__ = ("_channels",)
 
     def __init__(self) -> None:
-        self._channels: deque[Channel] = deque()
+        self._channels: deque[OfAKind] = deque()
 
     def __len__(self) -> int:
         return len(self._channels)
 
-    def take(self) -> Channel | None:
+    def take(self) -> OfAKind | None:
         """Return the channel that was used last, if there is one."""
-        with suppress(IndexError):
+        try:
             return self._channels.pop()
-        return None
+        except IndexError:
+            return None
 
-    def give_back(self, channel: Channel, now_ms: int) -> None:
+    def give_back(self, channel: OfAKind, now_ms: int) -> None:
         """Keep it for the next call; let those go that nobody has used for long."""
         channel.used_ms = now_ms
         self._channels.append(channel)
@@ -43,9 +47,11 @@ class Idle:
 
     def close_unused(self, now_ms: int) -> None:
         """Close those whose time is over."""
-        with suppress(IndexError):
+        try:
             while now_ms - self._channels[0].used_ms >= IDLE_MS:
                 self._channels.popleft().close()
+        except IndexError:
+            return
 
     def close(self) -> None:
         """Close all."""

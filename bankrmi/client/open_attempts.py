@@ -143,6 +143,10 @@ class OpenAttempts:
         )
         return self._numbers
 
+    def begin_asked(self, candidate: Candidate, now_ms: int) -> None:
+        """Open the first one, on a connection that was there already, with the request sent at once."""
+        self._open[self.begin(candidate, now_ms, enquires=False)].stage = Stage.ASKED
+
     def send(self, attempt: OpenAttempt, now_ms: int) -> Send:
         """From now on the server may have what is sent."""
         attempt.stage = Stage.ASKED

@@ -1,16 +1,18 @@
-"""How many calls of a blocking client may be under way at once: each has a permit.
+"""How many calls of a client may be under way at once: each has a permit.
 
-Rule: no interruption, wherever it comes, may lose a permit, or leave others waiting for a lock. So permits
-      are kept in a queue that is not written in Python, and one that nobody has any more goes back by
-      itself.
+Rule: no interruption of a blocking client, wherever it comes, may lose a permit, or leave others waiting
+      for a lock. So its permits are kept in a queue that is not written in Python, and one that nobody
+      has any more goes back by itself.
 """
 
 from __future__ import annotations
 
+from asyncio import CancelledError, Future, get_running_loop
+from collections import deque
 from queue import Empty, SimpleQueue
 from weakref import ref
 
-__all__ = ["Permit", "Permits"]
+__all__ = ["LoopPermits", "Permit", "Permits"]
 
 
 class Permit:
@@ -61,3 +63,40 @@ class Permits:
             return self._queue.get(timeout=seconds).begin(self._queue)
         except Empty:
             return None
+
+
+class LoopPermits:
+    """Those of one client in one event loop, in the order in which they are asked for."""
+
+    __slots__ = ("_free", "_waiting")
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: deque[Future[None]] = deque()
+
+    def take(self) -> bool:
+        """Take a permit if nobody has to wait for one."""
+        if self._free == 0:
+            return False
+        self._free -= 1
+        return True
+
+    async def wait(self) -> None:
+        """Take a permit when somebody gives one back."""
+        turn = get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except CancelledError:
+            if turn.done() and not turn.cancelled():  # It was this one's turn all the same.
+                self.give_back()
+            raise
+
+    def give_back(self) -> None:
+        """Let the next call have it."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1

@@ -4,16 +4,27 @@ Rule 1: what is malformed is refused here (`InvalidRequest`), before anything is
 Rule 2: an answer is believed only if it can be the answer to what was asked: the same account, the same
         request id, as many results as operations, numbers within their range. What cannot (`Unbelievable`)
         settles nothing and teaches nothing: another server is asked, and in the end it is `InDoubt`.
+Rule 3: an answer is read once: the results of a batch are used up by it.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeGuard
+from itertools import islice, repeat
+from operator import contains, lt
+from typing import Any, NamedTuple, TypeGuard
 
-from bankrmi.bank.operations import LARGEST, Deposit, Receipt, Withdraw, check_account, parse_request_id
+from bankrmi.bank.operations import (
+    LARGEST,
+    Deposit,
+    Receipt,
+    Withdraw,
+    check_account,
+    check_amount,
+    parse_request_id,
+    receipts,
+)
 from bankrmi.errors import BankError, InvalidRequest, Refused, error_of
 
 __all__ = [
@@ -25,12 +36,13 @@ __all__ = [
     "asked_balance",
     "asked_outcome",
     "asked_status",
-    "changed",
     "check_error",
+    "deposited",
     "news_of",
     "read_receipt",
     "read_results",
     "submitted",
+    "withdrawn",
 ]
 
 ACCOUNT_ID = "bankrmi.account."
@@ -38,6 +50,7 @@ ACCOUNT_ID = "bankrmi.account."
 
 Operation = Withdraw | Deposit
 
+_OPERATIONS = {Withdraw, Deposit}
 _HISTORY_AT_MOST = 200
 _MESSAGE_AT_MOST = 1000
 _NO_DETAILS = frozenset({"code", "message", "happened", "self"})
@@ -68,9 +81,10 @@ class Session:
         return f"{self._id}:{self._sequence}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(NamedTuple):
     """What a caller wants: a change, a look-up, or to know what became of a change.
+
+    A tuple and not a dataclass: one is made for every call.
 
     `request_id` is the caller's own, or what `outcome` asks for; None if the client is to choose one for a
     change, and for a look-up, which has none. `read` makes of an answer, and the id that it was sent under,
@@ -113,12 +127,20 @@ def asked_status() -> Request:
     return Request(method="status", args=(), read=lambda answer, _: _status(answer), takes_seen=False)
 
 
-def changed(operation: Operation, request_id: str | None) -> Request:
-    """Return the request of one operation."""
-    method, account, amount = operation.to_wire()
+def withdrawn(account: int, amount: int, request_id: str | None) -> Request:
+    """Return the request of one withdrawal."""
+    return _one_change("withdraw", account, amount, request_id)
+
+
+def deposited(account: int, amount: int, request_id: str | None) -> Request:
+    """Return the request of one deposit."""
+    return _one_change("deposit", account, amount, request_id)
+
+
+def _one_change(method: str, account: int, amount: int, request_id: str | None) -> Request:
     return _change(
         method,
-        (account, amount),
+        (check_account(account), check_amount(amount)),
         request_id,
         lambda answer, sent_as: read_receipt(answer, sent_as, account),
         account=account,
@@ -127,18 +149,16 @@ def changed(operation: Operation, request_id: str | None) -> Request:
 
 def submitted(operations: Sequence[Operation], request_id: str | None, *, at_most: int) -> Request:
     """Return the request of many operations."""
-    given = _listed(operations)
+    given: list[Any] = _listed(operations)
     if not given:
         raise InvalidRequest("there is no operation to submit")
     if len(given) > at_most:
         raise InvalidRequest(f"{len(given)} operations are too many: at most {at_most} in a request")
-    forms, accounts = [], []
-    for operation in given:
-        if not isinstance(operation, Withdraw | Deposit):
-            kind = type(operation).__name__
-            raise InvalidRequest(f"not an operation: a {kind} (make a Withdraw or a Deposit)")
-        forms.append(operation.to_wire())
-        accounts.append(operation.account)
+    for kind in set(map(type, given)) - _OPERATIONS:
+        if not issubclass(kind, Withdraw | Deposit):
+            raise InvalidRequest(f"not an operation: a {kind.__name__} (make a Withdraw or a Deposit)")
+    forms = [operation.to_wire() for operation in given]
+    accounts = [account for _, account, _ in forms]
     return _change(
         "submit",
         (forms,),
@@ -183,27 +203,36 @@ def news_of(answer: object) -> tuple[str, int] | None:
 def read_receipt(answer: Any, request_id: str | None, account: int) -> Receipt:
     """Return the receipt of an answered operation (or look-up, without id) on this account."""
     _check_answer(answer, request_id)
-    return _receipt(answer, request_id, account, after=-1 if request_id is None else 0)
+    action_id = answer.get("action_id")
+    if not _is_number(action_id) or (action_id == 0 and request_id is not None):
+        raise Unbelievable("its action id is none")
+    if answer.get("account") != account:
+        raise Unbelievable("it is about another account")
+    return _receipt(answer, request_id, account, action_id)
 
 
-def read_results(answer: Any, request_id: str, accounts: Sequence[int] | None) -> list[Receipt | Refused]:
+def read_results(answer: Any, request_id: str, accounts: list[int] | None) -> list[Receipt | Refused]:
     """Return what became of each operation, in their order; `accounts` is None if it is not known which."""
     _check_answer(answer, request_id)
     forms = answer.get("results")
-    _check(isinstance(forms, list | tuple) and len(forms) > 0, "there are no results")
-    _check(accounts is None or len(accounts) == len(forms), f"it has {len(forms)} results")
-    results: list[Receipt | Refused] = []
-    after = 0
-    for index, form in enumerate(forms):
-        _check(isinstance(form, dict), "a result is not one")
-        account = form.get("account") if accounts is None else accounts[index]
-        if "code" in form:
-            results.append(_refusal(form, request_id, account, after))
-        else:
-            results.append(_receipt(form, request_id, account, after))
-        after = form["action_id"]
-    _check(answer.get("action_id") == after, "the answer is not as new as its last result")
-    return results
+    _check(isinstance(forms, list) and len(forms) > 0, "there are no results")
+    _check(set(map(type, forms)) == {dict}, "a result is not one")
+    named = [form.get("account") for form in forms]
+    if accounts is None:
+        _check(_are_numbers(named), "an account is none")
+        accounts = named
+    _check(named == accounts, "they are about other accounts")
+    action_ids = [form.get("action_id") for form in forms]
+    _check(_rise(action_ids), "an action id is none, or out of order")
+    _check(answer.get("action_id") == action_ids[-1], "the answer is not as new as its last result")
+    if any(map(contains, forms, repeat("code"))):
+        return [
+            _refusal(form, request_id) if "code" in form else _receipt(form, request_id, account, action_id)
+            for form, account, action_id in zip(forms, accounts, action_ids, strict=True)
+        ]
+    balances = [form.get("balance") for form in forms]
+    _check(_are_numbers(balances), "a balance is none")
+    return [*receipts(forms, accounts, balances, action_ids, request_id)]
 
 
 def check_error(error: BankError, request: Request, request_id: str | None) -> None:
@@ -223,25 +252,24 @@ def _check(true: bool, otherwise: str) -> None:
 
 
 def _check_answer(answer: Any, request_id: str | None) -> None:
-    _check(isinstance(answer, dict), f"it is a {type(answer).__name__}")
-    _check(_is_history(answer.get("history")), "it names no history")
-    if request_id is not None:
-        _check(answer.get("request_id") == request_id, "it answers another request")
+    if not isinstance(answer, dict):
+        raise Unbelievable(f"it is a {type(answer).__name__}")
+    if not _is_history(answer.get("history")):
+        raise Unbelievable("it names no history")
+    if request_id is not None and answer.get("request_id") != request_id:
+        raise Unbelievable("it answers another request")
 
 
-def _receipt(form: Any, request_id: str | None, account: Any, after: int) -> Receipt:
-    balance, action_id = form.get("balance"), form.get("action_id")
-    _check(_is_number(account) and form.get("account") == account, "it is about another account")
-    _check(_is_number(balance), "its balance is none")
-    _check(_is_number(action_id) and action_id > after, "its action id is none, or out of order")
+def _receipt(form: Any, request_id: str | None, account: int, action_id: int) -> Receipt:
+    balance = form.get("balance")
+    if not _is_number(balance):
+        raise Unbelievable("its balance is none")
     return Receipt(account, balance, action_id, request_id)
 
 
-def _refusal(form: Any, request_id: str, account: Any, after: int) -> Refused:
-    code, message, action_id = form["code"], form.get("message"), form.get("action_id")
+def _refusal(form: Any, request_id: str) -> Refused:
+    code, message = form["code"], form.get("message")
     _check(isinstance(code, str), "its code is none")
-    _check(_is_number(account) and form.get("account") == account, "it is about another account")
-    _check(_is_number(action_id) and action_id > after, "its action id is none, or out of order")
     _check(form.get("balance") is None or _is_number(form["balance"]), "its balance is none")
     _check(form.get("request_id") in (None, request_id), "it answers another request")
     details = {
@@ -263,6 +291,17 @@ def _status(answer: Any) -> dict[str, Any]:
 
 def _is_number(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 <= value <= LARGEST
+
+
+def _are_numbers(values: list[Any]) -> bool:
+    return set(map(type, values)) == {int} and min(values) >= 0 and max(values) <= LARGEST
+
+
+def _rise(values: list[Any]) -> bool:
+    are_whole = set(map(type, values)) == {int}
+    return (
+        are_whole and 0 < values[0] <= values[-1] <= LARGEST and all(map(lt, values, islice(values, 1, None)))
+    )
 
 
 def _is_history(value: object) -> TypeGuard[str]:

@@ -17,7 +17,7 @@ from bankrmi.replication.record import Position
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 
-__all__ = ["Admission", "decide", "newest_common"]
+__all__ = ["JoinDecision", "decide", "newest_common"]
 
 COPY_IS_FASTER = 8
 """A byte of the database is copied and verified in an eighth of the time that an entry's byte takes to be
@@ -28,42 +28,42 @@ GAP_BYTES = 72
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class JoinDecision:
     """The outcome, as `messages.JOIN_OUTCOMES` has them; and what the request changes, if it counts."""
 
     outcome: str
     change: JoinChange | None = None
 
 
-def decide(request: JoinRequest, peer: Peer | None, view: View, step: Step) -> Admission:
+def decide(request: JoinRequest, peer: Peer | None, view: View, step: Step) -> JoinDecision:
     """Return what to answer a joiner."""
     if peer is None or request.server not in step.settings.others:
-        return Admission("unknown")
+        return JoinDecision("unknown")
     if step.links.start_id(request.server) != request.start_id or request.number <= peer.join_number:
-        return Admission("wait")
+        return JoinDecision("wait")
     another_disk = peer.incarnation != request.incarnation
     heard = JoinChange(number=request.number, incarnation=request.incarnation)
     if peer.standing is Standing.MANDATORY and another_disk and not step.proposals.settled:
-        return Admission("wait", heard)  # V3: the disk that the view may name by now counts until then.
+        return JoinDecision("wait", heard)  # V3: the disk that the view may name by now counts until then.
     lost_disk = peer.standing is Standing.MEMBER and another_disk
     if lost_disk and len(view.in_sync) > step.links.copies_min:
         # The member that the view names is no more (V8). Where the view can do without, it is taken out
         # first; else (`copies_min`) nothing is acknowledged until the new disk replaces it.
-        return Admission("wait", replace(heard, leaves=True))
+        return JoinDecision("wait", replace(heard, leaves=True))
     return _on_its_way(request, peer, replace(heard, lost_disk=lost_disk), step)
 
 
-def _on_its_way(request: JoinRequest, peer: Peer, heard: JoinChange, step: Step) -> Admission:
+def _on_its_way(request: JoinRequest, peer: Peer, heard: JoinChange, step: Step) -> JoinDecision:
     """Return whether entries are the way back, or a copy."""
     common = newest_common(step.journal, list(request.tail))
     if common is None:
-        return Admission("copy", heard)
+        return JoinDecision("copy", heard)
     offered = peer.tracked or peer.copy_offered_to == request.start_id
     if not offered and _copy_is_faster(request, common, step):
-        return Admission("copy", replace(heard, copy_offered=True))
+        return JoinDecision("copy", replace(heard, copy_offered=True))
     if peer.tracked and peer.incarnation == request.incarnation:
-        return Admission("checkpoints", heard)  # They are coming already.
-    return Admission("checkpoints", replace(heard, resumes_at=common + 1))
+        return JoinDecision("checkpoints", heard)  # They are coming already.
+    return JoinDecision("checkpoints", replace(heard, resumes_at=common + 1))
 
 
 def newest_common(journal: Journal, tail: list[Position]) -> int | None:

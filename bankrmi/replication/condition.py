@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bankrmi.replication.first_view import FirstView
+from bankrmi.replication.joining import Joiner
+from bankrmi.replication.leading import Leader
+from bankrmi.replication.office import Office
 from bankrmi.replication.record import Position
-from bankrmi.replication.roles import Role
+from bankrmi.replication.roles import Role, Won
+from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
+from bankrmi.replication.viewing import Viewing
 
-__all__ = ["Condition"]
+__all__ = ["Condition", "condition_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +49,39 @@ class Condition:
     missing: tuple[str, ...] | None
     is_copying: bool
     is_admitted: bool
+
+
+def condition_of(
+    office: Office,
+    viewing: Viewing,
+    joiner: Joiner,
+    first_view: FirstView,
+    step: Step,
+) -> Condition:
+    """Return what there is to show of one server."""
+    state, party = office.state, office.party
+    adopted, view = step.journal.adopted, viewing.view
+    leader = party if isinstance(party, Leader) else None
+    waits = adopted is None and view is None and first_view.seen_no_view
+    return Condition(
+        server=step.server,
+        servers=step.settings.servers,
+        start_id=step.start_id,
+        incarnation=step.journal.incarnation,
+        role=state.role,
+        role_since_ms=office.role_since_ms,
+        view=view,
+        epoch=adopted.epoch if adopted is not None else None,
+        tip=step.journal.tip,
+        acknowledged=party.acknowledged if leader is None else leader.ever_acknowledged,
+        read_lease_ms=None if leader is None else leader.lease_left_ms(step),
+        acknowledges=None if leader is None else leader.can_acknowledge(step),
+        connected=frozenset(step.links.servers),
+        witness_asked_ms_ago=viewing.asked_ms_ago(step.now_ms),
+        witness_silent_ms=viewing.unanswered_ms(step.now_ms),
+        still=office.is_still,
+        has_won=isinstance(state, Won),
+        missing=tuple(first_view.missing(step.settings)) if waits else None,
+        is_copying=joiner.is_copying,
+        is_admitted=joiner.is_admitted(view),
+    )

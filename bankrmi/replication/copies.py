@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bankrmi.replication.links import Links
-from bankrmi.replication.peer import Peer, Standing
+from bankrmi.replication.links import LinkTable
+from bankrmi.replication.peer import COUNTING, Peer, Standing
 from bankrmi.replication.view import View
 
-__all__ = ["Copies"]
+__all__ = ["CopySet"]
 
 
-class Copies:
+class CopySet:
     """What one leader knows of the others' copies."""
 
-    def __init__(self, others: Iterable[str], links: Links) -> None:
+    def __init__(self, others: Iterable[str], links: LinkTable) -> None:
         self.peers = {
             name: Peer(name, linked=name in links, start_id=links.start_id(name)) for name in others
         }
@@ -35,7 +35,7 @@ class Copies:
     @property
     def required(self) -> list[Peer]:
         """Those that count."""
-        return [peer for peer in self.peers.values() if peer.counts]
+        return [peer for peer in self.peers.values() if peer.standing in COUNTING]
 
     @property
     def members(self) -> list[Peer]:
@@ -45,7 +45,7 @@ class Copies:
     @property
     def somebody_lost_a_disk(self) -> bool:
         """Whether a member that the view names can confirm nothing any more."""
-        return any(peer.lost_disk for peer in self.peers.values())
+        return True in [peer.lost_disk for peer in self.peers.values()]
 
     def too_few(self, view: View, copies_min: int) -> bool:
         """Whether nothing may be acknowledged, however much is confirmed."""
@@ -55,16 +55,16 @@ class Copies:
 
     def durable_everywhere(self, own: int) -> int:
         """Return the newest action id that every copy that counts holds durably; this one holds `own`."""
-        return min([own, *(peer.matched for peer in self.required)])
+        return min([own, *[peer.matched for peer in self.required]])
 
     def confirmed_everywhere(self, everything: int) -> int:
         """Return the newest message that all who count have confirmed; `everything` if nobody counts."""
-        return min((peer.confirmed_number for peer in self.required), default=everything)
+        return min([peer.confirmed_number for peer in self.required], default=everything)
 
     @property
     def confirmed_at_ms(self) -> list[float]:
         """When the newest message was sent that each one that counts has confirmed in this epoch."""
-        return [peer.confirmed_at_ms for peer in self.required]
+        return [peer.confirmed_at_ms for peer in self.peers.values() if peer.standing in COUNTING]
 
     # -- silence ---------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from bankrmi.replication.messages import Checkpoint, Superseded
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 
-__all__ = ["Adopt", "Facts", "GoOn", "TurnedAway", "weigh"]
+__all__ = ["Adopt", "GoOn", "ReceiverFacts", "TurnedAway", "weigh"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,10 @@ class GoOn:
     longer: Adopted | None = None
 
 
-class Facts(NamedTuple):
+_AS_NOTED = GoOn()
+
+
+class ReceiverFacts(NamedTuple):
     """What its receiver knows when a checkpoint arrives.
 
     `view` is the newest known; `won` the view that it has won and does not lead yet; `leads`: it leads.
@@ -65,7 +68,7 @@ class Facts(NamedTuple):
     grants: Grants
 
 
-def weigh(message: Checkpoint, facts: Facts, step: Step) -> TurnedAway | Adopt | GoOn:
+def weigh(message: Checkpoint, facts: ReceiverFacts, step: Step) -> TurnedAway | Adopt | GoOn:
     """Return what to do with a checkpoint."""
     adopted, view = step.journal.adopted, facts.view
     if adopted is None:
@@ -92,10 +95,10 @@ def weigh(message: Checkpoint, facts: Facts, step: Step) -> TurnedAway | Adopt |
         )
     if adopted.granted_ms is None or adopted.granted_ms < facts.granted_ms:
         return GoOn(replace(adopted, granted_ms=_longest_ms(facts, step)))
-    return GoOn()
+    return _AS_NOTED
 
 
-def _longest_ms(facts: Facts, step: Step) -> int:
+def _longest_ms(facts: ReceiverFacts, step: Step) -> int:
     return max(facts.grants.longest_ms(step.now_ms), facts.granted_ms)
 
 
@@ -103,7 +106,9 @@ def _superseded(message: Checkpoint, history: str, epoch: int, step: Step) -> Su
     return Superseded(server=step.server, history=history, epoch=epoch, number=message.number)
 
 
-def _contradiction(message: Checkpoint, adopted: Adopted, floor: int, facts: Facts, step: Step) -> str | None:
+def _contradiction(
+    message: Checkpoint, adopted: Adopted, floor: int, facts: ReceiverFacts, step: Step
+) -> str | None:
     """Return why this cannot be, if both servers keep the rules; nothing is changed by such a message.
 
     It does not stop this process: anybody may have sent it, and it spreads no further.

@@ -17,6 +17,7 @@ from bankrmi.replication.view import View
 __all__ = [
     "AnswerArrived",
     "CallersGone",
+    "ClientEvent",
     "Committed",
     "CoordinatorSilent",
     "CopyEnded",
@@ -104,6 +105,10 @@ class ReadArrived:
     token: Token
     query: Any
     seen: Seen | None = None
+
+
+ClientEvent = RequestArrived | OutcomeAsked | ReadArrived
+"""What a client asks, whoever leads."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,7 @@ def records_after(previous: Position, highest_epoch: int, forms: Sequence[Any]) 
             action_id <= NUMBERS_AT_MOST
             and len(its_digest) == DIGEST_BYTES
             and 0 < len(session) <= _LONGEST_TEXT
-            and 0 <= sequence <= NUMBERS_AT_MOST
+            and 1 <= sequence <= NUMBERS_AT_MOST
             and _LEAST <= time_us <= _MOST
         ):
             raise ValueError("holds a record with a value that is too large")

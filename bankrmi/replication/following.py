@@ -1,4 +1,4 @@
-"""Following: taking checkpoints, noticing that the primary is gone.  Rules A2, A3, A5, V1, V7.
+"""Following: taking checkpoints, noticing that the primary is gone.  Rules A2, A3, A5, V1, V4, V7.
 
 Rule 1: a checkpoint is acknowledged only when all is durable that was written by then (A5).
 Rule 2: records are removed only if they conflict, or are above `base` and of an older epoch (A3).
@@ -13,22 +13,19 @@ from typing import Any
 
 from bankrmi.replication import matching
 from bankrmi.replication.effects import IsBusy, Probe
-from bankrmi.replication.events import LinkChanged, OutcomeAsked, Probed, ReadArrived, RequestArrived
+from bankrmi.replication.events import ClientEvent, LinkChanged, Probed
 from bankrmi.replication.messages import Acknowledged, Checkpoint, Mismatch
 from bankrmi.replication.settings import Settings
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 
-__all__ = ["Asked", "Follower"]
+__all__ = ["Follower"]
 
 PROBE_AGAIN_MS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 """Waits before the first, second, ... look at a primary that neither answers nor is refused."""
 
 HELD_LIMIT = 4096
 """Client requests that may wait while a standby looks whether the primary is gone."""
-
-Asked = RequestArrived | OutcomeAsked | ReadArrived
-"""What a client asks, whoever leads."""
 
 
 class Follower:
@@ -41,7 +38,7 @@ class Follower:
         self._primarys_lease_ms: int | None = None  # As the last primary that was heard said.
         self._probing = False
         self._probes = 0
-        self._held: deque[tuple[float, Asked]] = deque()
+        self._held: deque[tuple[float, ClientEvent]] = deque()
 
     # -- checkpoints -----------------------------------------------------------------------------
 
@@ -113,6 +110,16 @@ class Follower:
         elif not event.up:
             self._look(view, step, at_once=True)
 
+    def wanted_view(self, view: View, step: Step) -> View | None:
+        """Return the view to follow this one, if this server is to lead in it (V1, V4)."""
+        if not step.is_member(view):
+            return None  # V7
+        if view.primary == step.server:
+            return view.started_again(step.start_id)  # V4
+        if step.journal.adopted is not None and self.primary_is_gone(view, step):
+            return view.taken_over_by(step.server, step.start_id)  # V1
+        return None
+
     def primary_is_gone(self, view: View, step: Step) -> bool:
         """Whether to propose to take over: the primary is proven gone, or was silent for a lease."""
         if self._proven_gone == (view.history, view.epoch):
@@ -156,7 +163,7 @@ class Follower:
 
     # -- clients that came to the wrong server ---------------------------------------------------
 
-    def hold(self, event: Asked, view: View | None, step: Step) -> None:
+    def hold(self, event: ClientEvent, view: View | None, step: Step) -> None:
         """A client asks here: perhaps it knows that the primary is gone.  Look before answering."""
         if not step.is_member(view):
             step.send_on(event.token, view, undecided=True)
@@ -177,7 +184,7 @@ class Follower:
         for token in late:
             step.answer(token, IsBusy())
 
-    def take_held(self) -> list[Asked]:
+    def take_held(self) -> list[ClientEvent]:
         """Return the clients that wait here, to be served or sent on; they no longer wait here."""
         held = [event for _, event in self._held]
         self._held.clear()

@@ -29,7 +29,7 @@ class Groups:
     """The requests of one leader, until they are decided."""
 
     def __init__(self, step: Step) -> None:
-        self._queue = RequestQueue()
+        self._queue = RequestQueue(step.settings.request_bytes)
         self._pace = Pace(step.now_ms, step.settings.usual_per_ms)
         self._lagging = False  # A joiner does, so far that groups leave it room.
 

@@ -10,22 +10,23 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from bankrmi.errors import BrokenInvariant
 from bankrmi.replication import admission, membership, switchover
 from bankrmi.replication.answers import Answers
 from bankrmi.replication.believing import CONTRADICTION
 from bankrmi.replication.checkpoints import Checkpoints
-from bankrmi.replication.copies import Copies
+from bankrmi.replication.copies import CopySet
 from bankrmi.replication.effects import IsBehind, IsBusy, Probe, Read, Refusal, Reply
 from bankrmi.replication.events import (
+    ClientEvent,
     LinkChanged,
-    OutcomeAsked,
     Probed,
     ReadArrived,
-    RequestArrived,
     Seen,
     SwitchoverAsked,
 )
 from bankrmi.replication.groups import Groups
+from bankrmi.replication.journal import Adopted
 from bankrmi.replication.messages import (
     Acknowledged,
     JoinAnswer,
@@ -35,12 +36,12 @@ from bankrmi.replication.messages import (
     ViewNews,
 )
 from bankrmi.replication.peer import Peer
-from bankrmi.replication.reading import Facts, Reads
+from bankrmi.replication.reading import ReadFacts, Reads
 from bankrmi.replication.step import Step
 from bankrmi.replication.switchover import Switchover
 from bankrmi.replication.view import View
 
-__all__ = ["Leader"]
+__all__ = ["Leader", "adopt_own"]
 
 STUCK_SILENCES = 20
 """A primary that is stuck without the witness sends something once in so many silences of a takeover: seldom
@@ -52,7 +53,7 @@ class Leader:
 
     def __init__(self, view: View, step: Step) -> None:
         self.view = view
-        self.copies = Copies(step.settings.others, step.links)
+        self.copies = CopySet(step.settings.others, step.links)
         self.acknowledged = 0
         self.ever_acknowledged = 0
         self._answers = Answers()
@@ -102,15 +103,16 @@ class Leader:
 
     # -- requests --------------------------------------------------------------------------------
 
-    def accept(self, event: RequestArrived | OutcomeAsked, step: Step) -> None:
-        """Take a client's request into the next group."""
-        if self._is_behind(event.seen, step):
+    def asked(self, event: ClientEvent, step: Step) -> None:
+        """Take a client's request into the next group; answer a read as soon as it may be."""
+        if isinstance(event, ReadArrived):
+            self._read(event, step)
+        elif self._is_behind(event.seen, step):
             step.answer(event.token, IsBehind(step.tip))
         elif not self._groups.put(event):
             step.answer(event.token, IsBusy())
 
-    def read(self, event: ReadArrived, step: Step) -> None:
-        """Answer a read as soon as it may be."""
+    def _read(self, event: ReadArrived, step: Step) -> None:
         if self._switchover is not None:
             self._reads.hold(event)
             return
@@ -187,18 +189,18 @@ class Leader:
         self._reads.move_to(self._answers, number=number)
         self._release(step)
 
-    def _may_confirm(self, facts: Facts) -> bool:
+    def _may_confirm(self, facts: ReadFacts) -> bool:
         return facts.can_confirm and not self._answers.await_confirmation
 
-    def _facts(self, step: Step) -> Facts:
+    def _facts(self, step: Step) -> ReadFacts:
         settings = step.settings
-        return Facts(
-            now_ms=step.now_ms,
-            lease_ms=settings.lease_ms,
-            drift_ms=settings.drift_ms,
-            confirmed_at_ms=self.copies.confirmed_at_ms,
-            settled=step.proposals.settled,
-            lost_disk=self.copies.somebody_lost_a_disk,
+        return ReadFacts(
+            step.now_ms,
+            settings.lease_ms,
+            settings.drift_ms,
+            self.copies.confirmed_at_ms,
+            step.proposals.settled,
+            self.copies.somebody_lost_a_disk,
         )
 
     # -- acknowledging ---------------------------------------------------------------------------
@@ -368,7 +370,7 @@ class Leader:
         """The switchover came to nothing: read again."""
         self._end_switchover(Refusal(why), step)
         for event in self._reads.take_held():
-            self.read(event, step)
+            self._read(event, step)
 
     def _end_switchover(self, reply: Reply, step: Step) -> None:
         assert self._switchover is not None
@@ -448,3 +450,21 @@ class Leader:
     def lease_left_ms(self, step: Step) -> float:
         """Return for how long reads need no round trip."""
         return self._facts(step).lease_left_ms
+
+
+def adopt_own(view: View, step: Step) -> int:
+    """Adopt the epoch that was won; return the number of the commit that makes it durable (A2)."""
+    adopted = Adopted(
+        history=view.history,
+        epoch=view.epoch,
+        primary=step.server,
+        start_id=step.start_id,
+        granted_ms=0,  # All is over that was granted.
+    )
+    if step.journal.adopted is not None:
+        step.adopt(adopted)
+    elif view.in_sync == {step.server}:
+        step.open(adopted)
+    else:
+        raise BrokenInvariant(f"an empty copy was named in {view!r}")
+    return step.commit("lead")

@@ -16,7 +16,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 
-__all__ = ["Grants", "binding_ms", "holds_read_lease", "read_lease_left_ms"]
+from bankrmi.replication.journal import Adopted
+from bankrmi.replication.settings import Settings
+
+__all__ = ["Grants", "binding_ms", "first_grants", "holds_read_lease", "read_lease_left_ms"]
 
 
 def binding_ms(lease_ms: float, drift_ms: float) -> int:
@@ -120,3 +123,23 @@ class Grants:
     def over_at_ms(self) -> float:
         """Return when every lease granted is over."""
         return max((grant.over_at_ms for grant in self._granted.values()), default=float("-inf"))
+
+
+def first_grants(settings: Settings, adopted: Adopted | None, now_ms: float) -> Grants:
+    """What the process before this one acknowledged, and when, is not known any more (R3).
+
+    Unless it led: then it had waited for all of that, and acknowledged nothing since.
+    """
+    grants = Grants()
+    if adopted is not None and adopted.primary != settings.server:
+        length_ms = adopted.granted_ms
+        if length_ms is None:  # By a version in which both were taken for equal.
+            length_ms = binding_ms(settings.lease_ms, settings.drift_ms)
+        grants.started(
+            settings.others,
+            now_ms,
+            length_ms,
+            last_primary=adopted.primary,
+            last_start_id=adopted.start_id,
+        )
+    return grants

@@ -7,10 +7,10 @@ from collections.abc import KeysView
 from bankrmi.replication.events import LinkChanged
 from bankrmi.replication.settings import Settings
 
-__all__ = ["Links"]
+__all__ = ["LinkTable"]
 
 
-class Links:
+class LinkTable:
     """The connections of one server to the others."""
 
     def __init__(self, settings: Settings) -> None:

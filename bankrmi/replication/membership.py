@@ -7,7 +7,7 @@ Rule 2: who is silent is left behind, never below `copies_min` (V2).
 
 from __future__ import annotations
 
-from bankrmi.replication.copies import Copies
+from bankrmi.replication.copies import CopySet
 from bankrmi.replication.peer import Peer, Standing
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
@@ -15,7 +15,7 @@ from bankrmi.replication.view import View
 __all__ = ["wanted_view"]
 
 
-def wanted_view(view: View, copies: Copies, step: Step, *, enough: int, switching_over: bool) -> View | None:
+def wanted_view(view: View, copies: CopySet, step: Step, *, enough: int, switching_over: bool) -> View | None:
     """Return the view to follow this one, if another is wanted (V2, V3, V6).
 
     `enough` is what a joiner has to hold. While the lead is being given away nobody is let in.
@@ -26,20 +26,26 @@ def wanted_view(view: View, copies: Copies, step: Step, *, enough: int, switchin
     return wanted or _settling(view, step)
 
 
-def _going_on_alone(view: View, copies: Copies, step: Step) -> View | None:
+def _going_on_alone(view: View, copies: CopySet, step: Step) -> View | None:
     """V2, but never below `copies_min`."""
     timeout_ms = step.settings.checkpoint_timeout_ms
-    # A disk that is lost confirms nothing, however well its server does with another one.
-    silent = [peer for peer in copies.peers.values() if peer.lost_disk]
-    silent += [peer for peer in copies.members if peer.is_silent(step.listened_ms, timeout_ms)]
-    silent = [peer for place, peer in enumerate(silent) if peer not in silent[:place]]
-    allowed = len(view.in_sync) - step.links.copies_min
-    if not silent or allowed <= 0:
+    silent = [
+        peer
+        for peer in copies.peers.values()
+        if peer.lost_disk
+        or (peer.standing is Standing.MEMBER and peer.is_silent(step.listened_ms, timeout_ms))
+    ]
+    if not silent:
         return None
+    allowed = len(view.in_sync) - step.links.copies_min
+    if allowed <= 0:
+        return None
+    # First a disk that is lost: it confirms nothing, however well its server does with another one.
+    silent.sort(key=lambda peer: not peer.lost_disk)
     return view.without(frozenset(peer.server for peer in silent[:allowed]))
 
 
-def _letting_in(view: View, copies: Copies, enough: int) -> View | None:
+def _letting_in(view: View, copies: CopySet, enough: int) -> View | None:
     """V3: a mandatory joiner that has all that this primary acknowledged, and began with."""
     for peer in copies.peers.values():
         if _has_everything(peer, enough):

@@ -14,7 +14,7 @@ from enum import Enum
 
 from bankrmi.errors import BrokenInvariant
 
-__all__ = ["TRANSITIONS", "UNANSWERED_LIMIT", "JoinChange", "Peer", "Standing", "Turn"]
+__all__ = ["COUNTING", "TRANSITIONS", "UNANSWERED_LIMIT", "JoinChange", "Peer", "Standing", "Transition"]
 
 UNANSWERED_LIMIT = 16
 """Checkpoints that may be on their way to one server; beyond that it is silent, and gets no more."""
@@ -29,7 +29,11 @@ class Standing(Enum):
     MEMBER = "member"
 
 
-class Turn(Enum):
+COUNTING = (Standing.MEMBER, Standing.MANDATORY)
+"""Nothing is acknowledged without a copy that stands so."""
+
+
+class Transition(Enum):
     """What can change how much a copy counts."""
 
     NAMED = "is named by the view"
@@ -40,21 +44,24 @@ class Turn(Enum):
 
 
 TRANSITIONS = {
-    (Standing.OUTSIDE, Turn.NAMED): Standing.MEMBER,
-    (Standing.CATCHING_UP, Turn.NAMED): Standing.MEMBER,
-    (Standing.MANDATORY, Turn.NAMED): Standing.MEMBER,
-    (Standing.MEMBER, Turn.NAMED): Standing.MEMBER,
-    (Standing.OUTSIDE, Turn.NOT_NAMED): Standing.OUTSIDE,
-    (Standing.CATCHING_UP, Turn.NOT_NAMED): Standing.CATCHING_UP,
-    (Standing.MANDATORY, Turn.NOT_NAMED): Standing.CATCHING_UP,  # It was let in by nobody (V3).
-    (Standing.MEMBER, Turn.NOT_NAMED): Standing.OUTSIDE,
-    (Standing.OUTSIDE, Turn.ADMITTED): Standing.CATCHING_UP,
-    (Standing.CATCHING_UP, Turn.ADMITTED): Standing.CATCHING_UP,  # With another disk, as in the next two.
-    (Standing.MANDATORY, Turn.ADMITTED): Standing.CATCHING_UP,
-    (Standing.MEMBER, Turn.ADMITTED): Standing.CATCHING_UP,  # V8.
-    (Standing.CATCHING_UP, Turn.CAUGHT_UP): Standing.MANDATORY,
-    (Standing.CATCHING_UP, Turn.GIVEN_UP): Standing.OUTSIDE,
-    (Standing.MANDATORY, Turn.GIVEN_UP): Standing.OUTSIDE,
+    (Standing.OUTSIDE, Transition.NAMED): Standing.MEMBER,
+    (Standing.CATCHING_UP, Transition.NAMED): Standing.MEMBER,
+    (Standing.MANDATORY, Transition.NAMED): Standing.MEMBER,
+    (Standing.MEMBER, Transition.NAMED): Standing.MEMBER,
+    (Standing.OUTSIDE, Transition.NOT_NAMED): Standing.OUTSIDE,
+    (Standing.CATCHING_UP, Transition.NOT_NAMED): Standing.CATCHING_UP,
+    (Standing.MANDATORY, Transition.NOT_NAMED): Standing.CATCHING_UP,  # It was let in by nobody (V3).
+    (Standing.MEMBER, Transition.NOT_NAMED): Standing.OUTSIDE,
+    (Standing.OUTSIDE, Transition.ADMITTED): Standing.CATCHING_UP,
+    (
+        Standing.CATCHING_UP,
+        Transition.ADMITTED,
+    ): Standing.CATCHING_UP,  # With another disk, as in the next two.
+    (Standing.MANDATORY, Transition.ADMITTED): Standing.CATCHING_UP,
+    (Standing.MEMBER, Transition.ADMITTED): Standing.CATCHING_UP,  # V8.
+    (Standing.CATCHING_UP, Transition.CAUGHT_UP): Standing.MANDATORY,
+    (Standing.CATCHING_UP, Transition.GIVEN_UP): Standing.OUTSIDE,
+    (Standing.MANDATORY, Transition.GIVEN_UP): Standing.OUTSIDE,
 }
 """Every way in which a standing changes; in a new epoch it is said of each copy whether the view names it."""
 
@@ -109,7 +116,7 @@ class Peer:
     @property
     def counts(self) -> bool:
         """Whether nothing is acknowledged without this copy."""
-        return self.standing in (Standing.MEMBER, Standing.MANDATORY)
+        return self.standing in COUNTING
 
     @property
     def tracked(self) -> bool:
@@ -127,10 +134,10 @@ class Peer:
         """A new epoch is led, whose view names this disk of the server, or (None) does not name it."""
         self.lost_disk = self.lost_disk and named not in (None, self.incarnation)
         if named is None or self.lost_disk:
-            self._begin(Turn.NOT_NAMED, tip)
+            self._begin(Transition.NOT_NAMED, tip)
         else:
             self.incarnation = named
-            self._begin(Turn.NAMED, tip)
+            self._begin(Transition.NAMED, tip)
 
     def asked_to_join(self, change: JoinChange, *, tip: int, newest_number: int) -> None:
         """It asked to be let in; this is what the primary made of it."""
@@ -144,13 +151,13 @@ class Peer:
         if change.resumes_at is not None:
             self.incarnation, self.matched = change.incarnation, 0
             self.resume_id = change.resumes_at
-            self._begin(Turn.ADMITTED, tip)
+            self._begin(Transition.ADMITTED, tip)
 
     def catch_up(self, tip: int) -> bool:
         """Return whether it has just caught up: nothing is acknowledged without it from now on (V3)."""
         if self.standing is not Standing.CATCHING_UP or self.next_id <= tip:
             return False
-        self._turn(Turn.CAUGHT_UP)
+        self._change(Transition.CAUGHT_UP)
         return True
 
     def give_up_joining(self, named: str | None, *, tip: int, newest_number: int) -> None:
@@ -158,22 +165,23 @@ class Peer:
 
         If it was to take the place of a disk that the view names, that one is waited for again (V8).
         """
-        self._turn(Turn.GIVEN_UP)
+        self._change(Transition.GIVEN_UP)
         if self.lost_disk:
+            assert named is not None, "the view names the disk that was lost"
             self.incarnation, self.matched = named, 0
-            self._begin(Turn.NAMED, tip)
+            self._begin(Transition.NAMED, tip)
             self.lost_disk_number = newest_number
 
-    def _turn(self, turn: Turn) -> None:
-        after = TRANSITIONS.get((self.standing, turn))
+    def _change(self, transition: Transition) -> None:
+        after = TRANSITIONS.get((self.standing, transition))
         if after is None:
-            raise BrokenInvariant(f"{self.server} {turn.value}, and its copy is {self.standing.value}")
+            raise BrokenInvariant(f"{self.server} {transition.value}, and its copy is {self.standing.value}")
         self.standing = after
 
-    def _begin(self, turn: Turn, tip: int) -> None:
+    def _begin(self, transition: Transition, tip: int) -> None:
         """Change the standing and begin anew: what was confirmed before does not count."""
         was_outside = self.standing is Standing.OUTSIDE
-        self._turn(turn)
+        self._change(transition)
         if was_outside and self.standing is Standing.MEMBER:
             self.resume_id = tip + 1
         elif self.matched:

@@ -22,8 +22,8 @@ OPERATION_BYTES = 32
 """What an operation costs beside its bytes: its outcome, and the time in which both copies have done it."""
 
 REQUEST_BYTES = 512
-"""What a request costs beside its operations, in the same coin: to look it up, journal and answer it takes as
-long as a dozen of them (measured), and a group is bounded so that it does not take long."""
+"""Usually: what a request costs beside its operations, in the same coin: to look it up, journal and answer it
+takes as long as a dozen of them (measured), and a group is bounded so that it does not take long."""
 
 SHARE = 4
 """One part in so many of a group is for the others, when the oldest request alone fills it."""
@@ -31,17 +31,18 @@ SHARE = 4
 _Request = RequestArrived | OutcomeAsked
 
 
-def cost_of(event: _Request) -> int:
+def cost_of(event: _Request, request_bytes: int = REQUEST_BYTES) -> int:
     """Return what deciding a request costs; for an outcome nobody knows how much is to be read."""
     if isinstance(event, OutcomeAsked):
-        return REQUEST_BYTES
-    return REQUEST_BYTES + OPERATION_BYTES * event.count + len(event.operations)
+        return request_bytes
+    return request_bytes + OPERATION_BYTES * event.count + len(event.operations)
 
 
 class RequestQueue:
     """The requests that one primary has not decided yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, request_bytes: int = REQUEST_BYTES) -> None:
+        self._request_bytes = request_bytes
         self._waiting: deque[tuple[_Request, int]] = deque()  # With what each costs.
 
     def __len__(self) -> int:
@@ -49,11 +50,11 @@ class RequestQueue:
 
     def put(self, event: _Request) -> None:
         """Wait behind all others."""
-        self._waiting.append((event, cost_of(event)))
+        self._waiting.append((event, cost_of(event, self._request_bytes)))
 
     def put_back(self, events: Iterable[_Request]) -> None:
         """What was taken and not decided waits before all others, in the order in which it was taken."""
-        self._waiting.extendleft([(event, cost_of(event)) for event in events][::-1])
+        self._waiting.extendleft([(event, cost_of(event, self._request_bytes)) for event in events][::-1])
 
     def take(self, room: int) -> list[_Request]:
         """Take out what the next group decides, in the order in which it came."""

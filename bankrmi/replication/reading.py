@@ -16,10 +16,10 @@ from bankrmi.replication.effects import Read
 from bankrmi.replication.events import ReadArrived
 from bankrmi.replication.lease import holds_read_lease, read_lease_left_ms
 
-__all__ = ["Facts", "Reads"]
+__all__ = ["ReadFacts", "Reads"]
 
 
-class Facts(NamedTuple):
+class ReadFacts(NamedTuple):
     """What decides at one moment whether a leader may read.
 
     `confirmed_at_ms` says of every copy that counts, beside the leader's own, when the newest message was

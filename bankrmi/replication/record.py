@@ -10,7 +10,7 @@ Rule 4: equal digests at an action id mean equal histories up to there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ __all__ = [
     "Scalar",
     "chained",
     "entries_of",
+    "one_by_one",
     "packed",
     "size_of",
     "unpacked",
@@ -58,6 +59,13 @@ def unpacked(content: bytes) -> tuple[Any, ...]:
     if type(values) is not tuple:
         raise ValueError("these are not operations, nor outcomes")
     return values
+
+
+def one_by_one(content: bytes) -> Iterator[Any]:
+    """Return the same, without ever holding all of it."""
+    unpacker = msgpack.Unpacker(use_list=False, max_buffer_size=max(len(content), 1))
+    unpacker.feed(content)
+    return (unpacker.unpack() for _ in range(unpacker.read_array_header()))
 
 
 class Position(NamedTuple):

@@ -1,7 +1,8 @@
 """One server's rules, as a function: an event and the time in, effects out.
 
 Calls go down, what is found out comes back as a value; this file alone knows the others, and acts on it.
-`roles` has what a server can be; `leading`, `following`, `joining` and `first_view` are what it does then;
+`roles` has what a server can be, and `office` how that changes; `leading`, `following`, `joining` and
+`first_view` are what it does then;
 `viewing`, `believing` and `dispatch` weigh what others say; `lease` knows when it may lead.
 
 Rule 1: `step` reads no clock, opens no socket, starts no task, and waits for nothing.
@@ -17,16 +18,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, assert_never
 
-from bankrmi.errors import BrokenInvariant
 from bankrmi.replication import dispatch
 from bankrmi.replication.believing import Believing
 from bankrmi.replication.commits import Commits
-from bankrmi.replication.condition import Condition
+from bankrmi.replication.condition import Condition, condition_of
 from bankrmi.replication.dispatch import Adopt, GoOn, TurnedAway
 from bankrmi.replication.effects import Effect, Propose, Refusal, Stop
 from bankrmi.replication.events import (
     AnswerArrived,
     CallersGone,
+    ClientEvent,
     Committed,
     CoordinatorSilent,
     CopyEnded,
@@ -48,12 +49,11 @@ from bankrmi.replication.events import (
     ViewRead,
 )
 from bankrmi.replication.first_view import FirstView, new_id
-from bankrmi.replication.following import Asked, Follower
 from bankrmi.replication.joining import Joiner
 from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.leading import Leader
-from bankrmi.replication.lease import Grants, binding_ms
-from bankrmi.replication.links import Links
+from bankrmi.replication.lease import binding_ms, first_grants
+from bankrmi.replication.links import LinkTable
 from bankrmi.replication.messages import (
     Acknowledged,
     Census,
@@ -67,18 +67,9 @@ from bankrmi.replication.messages import (
     Superseded,
     ViewNews,
 )
+from bankrmi.replication.office import Office
 from bankrmi.replication.proposals import Proposals
-from bankrmi.replication.roles import (
-    LEGAL_ROLE_CHANGES,
-    Adopting,
-    Following,
-    Joining,
-    Leading,
-    Role,
-    Starting,
-    State,
-    Won,
-)
+from bankrmi.replication.roles import Adopting, Joining, Leading, Role, Starting, State, Won
 from bankrmi.replication.settings import Settings
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
@@ -102,15 +93,13 @@ class Replica:
         self.settings = settings
         self.journal = journal
         self.start_id = start_id
-        self.links = Links(settings)
-        self.grants = _first_grants(settings, journal, now_ms)
+        self.links = LinkTable(settings)
+        self.grants = first_grants(settings, journal.adopted, now_ms)
         self._new_id = new_id
         self._now_ms = now_ms
         self._listened_ms = now_ms  # All that had arrived by then was read: nobody is silent beyond it.
         self._commits = Commits(journal.tip.action_id)
-        self._state: State = Starting(Follower(now_ms))
-        self._adopting: Adopting | None = None
-        self._role_since_ms = now_ms
+        self._office = Office(now_ms)
         self._stopping = False
         self._proposals = Proposals()
         self._believing = Believing(journal.adopted.epoch if journal.adopted is not None else 0)
@@ -131,9 +120,9 @@ class Replica:
         return step.effects
 
     def _take_or_hold(self, event: Happening, step: Step) -> None:
-        if self._adopting is not None:
+        if self._office.adopting is not None:
             if not isinstance(event, Tick | Proceed):  # Those come again.
-                self._adopting.held.append(event)
+                self._office.adopting.held.append(event)
             return
         self._take(event, step)
         if not isinstance(event, _CHANGES_NO_ROLE):
@@ -166,9 +155,9 @@ class Replica:
             case Tick():
                 self._tick(step)
             case CallersGone(tokens=tokens):
-                self._party.forget(tokens)
+                self._office.party.forget(tokens)
             case Overdue(tokens=tokens):
-                self._party.turn_away(tokens, step)
+                self._office.party.turn_away(tokens, step)
             case LinkChanged():
                 self._link_changed(event, step)
             case Probed():
@@ -211,59 +200,36 @@ class Replica:
     @property
     def acknowledged(self) -> int:
         """The newest action id that is known to be acknowledged, in the epoch led if this server leads."""
-        return self._party.acknowledged
+        return self._office.party.acknowledged
 
     @property
     def has_work(self) -> bool:
         """Whether a `Proceed` would do something now."""
-        if self._adopting is not None or not isinstance(self._state, Leading):
+        if self._office.adopting is not None or not isinstance(self._state, Leading):
             return False
         return self._state.leader.has_work(self._this_step())
 
     def condition(self) -> Condition:
         """Return what there is to show of this server."""
-        step, state, view = self._this_step(), self._state, self.view
-        adopted, leader = self.journal.adopted, self.primary
-        waits = adopted is None and view is None and self._first_view.seen_no_view
-        return Condition(
-            server=step.server,
-            servers=self.settings.servers,
-            start_id=self.start_id,
-            incarnation=self.journal.incarnation,
-            role=state.role,
-            role_since_ms=self._role_since_ms,
-            view=view,
-            epoch=adopted.epoch if adopted is not None else None,
-            tip=self.journal.tip,
-            acknowledged=self.acknowledged if leader is None else leader.ever_acknowledged,
-            read_lease_ms=None if leader is None else leader.lease_left_ms(step),
-            acknowledges=None if leader is None else leader.can_acknowledge(step),
-            connected=frozenset(self.links.servers),
-            witness_asked_ms_ago=self._viewing.asked_ms_ago(step.now_ms),
-            witness_silent_ms=self._viewing.unanswered_ms(step.now_ms),
-            still=self._is_still,
-            has_won=isinstance(state, Won),
-            missing=tuple(self._first_view.missing(self.settings)) if waits else None,
-            is_copying=self._joiner.is_copying,
-            is_admitted=self._joiner.is_admitted(view),
+        return condition_of(
+            self._office,
+            self._viewing,
+            self._joiner,
+            self._first_view,
+            self._this_step(),
         )
 
     @property
-    def _party(self) -> Leader | Follower:
-        return self._state.leader if isinstance(self._state, Leading) else self._state.follower
-
-    @property
-    def _is_still(self) -> bool:
-        return isinstance(self._state, Starting) and self._state.still
+    def _state(self) -> State:
+        return self._office.state
 
     # -- the disk --------------------------------------------------------------------------------
 
     def _committed(self, number: int) -> list[Effect]:
         """More is durable: say what waited for that, and begin to lead if it was the adopting."""
         effects = self._commits.ended(number)
-        adopting, leader = self._adopting, self.primary
+        adopting, leader = self._office.adopting, self.primary
         if adopting is not None and number >= adopting.commit:
-            self._adopting = None
             self._begin_to_lead(adopting, self._this_step(effects))
         elif (
             adopting is None and leader is not None and leader.may_acknowledge_more(self._commits.durable_tip)
@@ -274,20 +240,18 @@ class Replica:
         return effects
 
     def _begin_to_lead(self, adopted: Adopting, step: Step) -> None:
-        self._lead(adopted.view, step)
+        self._office.lead(adopted.view, step)
         self._reconsider(step)
         for event in adopted.held:
             self._take_or_hold(event, step)
 
     # -- clients ---------------------------------------------------------------------------------
 
-    def _asked(self, event: Asked, step: Step) -> None:
-        if not isinstance(self._state, Leading):
-            self._state.follower.hold(event, self.view, step)
-        elif isinstance(event, ReadArrived):
-            self._state.leader.read(event, step)
+    def _asked(self, event: ClientEvent, step: Step) -> None:
+        if isinstance(self._state, Leading):
+            self._state.leader.asked(event, step)
         else:
-            self._state.leader.accept(event, step)
+            self._state.follower.hold(event, self.view, step)
 
     # -- connections and time --------------------------------------------------------------------
 
@@ -320,7 +284,7 @@ class Replica:
             return
         follower, beacon_ms = self._state.follower, self.settings.beacon_ms
         follower.tick(self.view, step)
-        if self._is_still:
+        if self._office.is_still:
             self._viewing.poll(5 * beacon_ms, step)
         elif self.journal.adopted is None and self.view is None:
             if self._first_view.tick(step):
@@ -372,36 +336,37 @@ class Replica:
                 assert_never(other)
 
     def _take_checkpoint(self, token: Any, message: Checkpoint, step: Step) -> None:
-        view, granted_ms = self.view, self._granted_by(message)
-        facts = dispatch.Facts(
-            view=view,
-            won=self._state.view if isinstance(self._state, Won) else None,
-            leads=isinstance(self._state, Leading),
-            believed=self._believing.may_be(message.epoch, step),
-            granted_ms=granted_ms,
-            grants=self.grants,
+        state, view, granted_ms = self._office.state, self.view, self._granted_by(message)
+        facts = dispatch.ReceiverFacts(
+            view,
+            state.view if isinstance(state, Won) else None,
+            isinstance(state, Leading),
+            self._believing.may_be(message.epoch, step),
+            granted_ms,
+            self.grants,
         )
         match dispatch.weigh(message, facts, step):
+            case GoOn(longer=longer):
+                if longer is not None:
+                    step.adopt(longer)
+            case Adopt(adopted=adopted):
+                self._adopt(adopted, step)
             case TurnedAway(reply=reply, look=look):
                 if look:
                     self._viewing.read(step)
                 step.answer(token, reply)
                 return
-            case Adopt(adopted=adopted):
-                self._adopt(adopted, step)
-            case GoOn(longer=longer):
-                if longer is not None:
-                    step.adopt(longer)
             case _ as other:
                 assert_never(other)
-        if isinstance(self._state, Starting):
-            self._state.still = False  # Somebody leads.
-        assert not isinstance(self._state, Leading), "who leads turns away what it does not give way to"
-        answer = self._state.follower.take(message, step)
+        state = self._office.state
+        if isinstance(state, Starting):
+            state.still = False  # Somebody leads.
+        assert not isinstance(state, Leading), "who leads turns away what it does not give way to"
+        answer = state.follower.take(message, step)
         if isinstance(answer, Acknowledged):
             self.grants.acknowledged(message.primary, message.start_id, step.now_ms, granted_ms)
         step.answer_when_durable(token, answer)
-        if self.role is Role.STARTING or view is None or view.epoch < message.epoch:
+        if state.role is Role.STARTING or view is None or view.epoch < message.epoch:
             self._viewing.read(step)
 
     def _granted_by(self, message: Checkpoint) -> int:
@@ -482,7 +447,7 @@ class Replica:
             self._proposals.unanswered(step.now_ms, sent=event.sent)
             return
         self._believing.witness_says(None, step)
-        if self.role is Role.STARTING and not self._is_still:
+        if self.role is Role.STARTING and not self._office.is_still:
             self._viewing.report_silence(step)
         self._tell_who_asked(step)
 
@@ -511,7 +476,7 @@ class Replica:
 
     def _hold_still(self, why: str, step: Step) -> None:
         """V9: answer nobody until there is a view again."""
-        if self._is_still:
+        if self._office.is_still:
             return
         self._stand_down(why, step, still=True)
         self._viewing.lose(step)
@@ -528,145 +493,53 @@ class Replica:
         makes none while others hold something."""
         empty = self.journal.adopted is None and self.view is None
         waits = empty and self._first_view.seen_no_view and not self._first_view.may_yet_be_made(step)
-        return self._viewing.holdings(step, still=self._is_still or waits)
+        return self._viewing.holdings(step, still=self._office.is_still or waits)
 
     # -- the role --------------------------------------------------------------------------------
 
     def _follow(self, view: View, step: Step) -> None:
         """Become what a new view makes of this server."""
-        if self._has_won(view) and step.is_member(view) and not self._has_led(view):
-            self._win(view, step)
+        if step.has_won(view) and step.is_member(view) and not step.has_led(view):
+            if view.handed_over_by is not None:
+                self.grants.handed_over(view.handed_over_by)
+            self._office.win(view, step)
         else:
             self._follow_another(view, step)
-
-    def _has_won(self, view: View) -> bool:
-        """Whether it was this process that won, not one before it (V4)."""
-        return (view.primary, view.start_id) == (self.settings.server, self.start_id)
-
-    def _has_led(self, view: View) -> bool:
-        """Whether this process led that epoch, and held still since: it has to win another one (V4).
-
-        Else a late answer to what it said then would confirm a read that arrived now.
-        """
-        adopted = self.journal.adopted
-        return adopted is not None and (adopted.history, adopted.epoch, adopted.start_id) == (
-            view.history,
-            view.epoch,
-            self.start_id,
-        )
-
-    def _win(self, view: View, step: Step) -> None:
-        """Lead as soon as that may be: a primary at once, others when the leases are over (`_reconsider`)."""
-        if view.handed_over_by is not None:
-            self.grants.handed_over(view.handed_over_by)
-        match self._state:
-            case Leading():
-                self._adopt_own(view, step)
-            case Joining(follower=follower):
-                self._become(Won(follower, view, Role.STANDBY), step)
-            case Starting(follower=follower, role=role) | Following(follower=follower, role=role):
-                self._become(Won(follower, view, role), step)
-            case Won() as won:
-                won.view = view
-            case _:
-                assert_never(self._state)
 
     def _follow_another(self, view: View, step: Step) -> None:
         if isinstance(self._state, Leading):
             if view.handed_over_by == step.server:
                 step.send(view.primary, ViewNews(view=view))
-            follower = self._step_down(
-                self._state.leader, view, f"epoch {view.epoch} belongs to {view.primary}", step
-            )
-        else:
-            follower = self._state.follower
-        member = step.is_member(view)
-        self._become(Following(follower) if member else Joining(follower), step)
-        if view.primary == step.server and not member:
-            why = "the view names the disk that this server has lost as the primary's"
-            step.report("waiting", **{"for": sorted(view.in_sync - {view.primary}), "why": why})
-        follower.begin_following(view, step)
+            self._step_down(view, f"epoch {view.epoch} belongs to {view.primary}", step)
+        self._office.follow(view, step)
         self._joiner.begin_again(step)
-
-    def _lead(self, view: View, step: Step) -> None:
-        """Begin to lead the epoch that was won, and is adopted durably."""
-        details = {"epoch": view.epoch, "in_sync": sorted(view.in_sync), "action_id": step.tip}
-        held: list[Asked] = []
-        if isinstance(self._state, Leading):
-            leader = self._state.leader
-            step.report("view changed", **details)
-        else:
-            held = self._state.follower.take_held()
-            leader = Leader(view, step)
-            self._become(Leading(leader), step, **details)
-        for other in self.links.servers:
-            step.send(other, ViewNews(view=view))
-        leader.begin_epoch(view, step)
-        leader.view_moved(step)
-        for event in held:
-            self._asked(event, step)
-
-    def _adopt_own(self, view: View, step: Step) -> None:
-        """Adopt the epoch that was won; until that is durable, hold still (A2)."""
-        adopted = Adopted(
-            history=view.history,
-            epoch=view.epoch,
-            primary=step.server,
-            start_id=self.start_id,
-            granted_ms=0,  # All is over that was granted.
-        )
-        if self.journal.adopted is not None:
-            step.adopt(adopted)
-        elif view.in_sync == {step.server}:
-            step.open(adopted)
-        else:
-            raise BrokenInvariant(f"an empty copy was named in {view!r}")
-        self._adopting = Adopting(view, step.commit("lead"))
 
     def _give_way(self, why: str, step: Step) -> None:
         """Lead no more, and claim nothing: somebody knows of a newer epoch."""
-        match self._state:
-            case Leading(leader=leader):
-                self._step_down(leader, None, why, step)
-            case Won(follower=follower, role=Role.STARTING):
-                self._become(Starting(follower), step)
-            case Won(follower=follower):
-                self._become(Following(follower), step)
-            case _:
-                pass
+        if isinstance(self._state, Leading):
+            self._step_down(None, why, step)
+        else:
+            self._office.claim_nothing(step)
 
     def _stand_down(self, why: str, step: Step, *, still: bool) -> None:
         """Be nothing until there is a view again (V9)."""
         self._give_way(why, step)
-        assert not isinstance(self._state, Leading)
-        self._become(Starting(self._state.follower, still), step)
+        self._office.know_nothing(step, still=still)
 
-    def _step_down(self, leader: Leader, view: View | None, why: str, step: Step) -> Follower:
-        """Lead no more, for `view` if that is why."""
-        follower = Follower(step.now_ms, leader.ever_acknowledged)
-        self._become(Following(follower), step, led_epoch=leader.view.epoch, why=why)
-        leader.end(view, self.view, step)
+    def _step_down(self, view: View | None, why: str, step: Step) -> None:
+        """Lead no more, for `view` if that is why; look who does now."""
+        self._office.step_down(view, self.view, why, step)
         self._viewing.read(step)
-        return follower
-
-    def _become(self, state: State, step: Step, **details: Any) -> None:
-        """Be something else from now on; if people call it otherwise, that is one line in the log."""
-        before, role = self._state.role, state.role
-        if role is not before:
-            if role not in LEGAL_ROLE_CHANGES[before]:
-                raise BrokenInvariant(f"{step.server} cannot go from {before.value} to {role.value}")
-            step.report(role.value, was=before.value, **details)
-            self._role_since_ms = step.now_ms
-        self._state = state
 
     # -- what to want ----------------------------------------------------------------------------
 
     def _reconsider(self, step: Step) -> None:
         """Lead if the time has come; propose what is wanted now; stop if the others can go on."""
-        if self._adopting is not None:
+        if self._office.adopting is not None:
             return
-        if isinstance(self._state, Won) and step.now_ms >= self.grants.over_at_ms():
-            self._adopt_own(self._state.view, step)
+        state = self._office.state
+        if isinstance(state, Won) and step.now_ms >= self.grants.over_at_ms():
+            self._office.adopt(state.view, step)
             return
         wanted = None if step.commit_is_overdue else self._wanted_view(step)
         if wanted is not None and self._proposals.may_propose(step.now_ms):
@@ -680,28 +553,15 @@ class Replica:
         step.do(Propose(wanted, (known.history, known.epoch) if known is not None else None))
 
     def _wanted_view(self, step: Step) -> View | None:
-        match self._state:
-            case Leading(leader=leader):
-                return leader.wanted_view(step)
-            case Won() | Starting(still=True):
-                return None
-            case Starting(follower=follower) | Joining(follower=follower) | Following(follower=follower):
-                return None if self._stopping else self._wanted_by(follower, step)
-            case _:
-                assert_never(self._state)
-
-    def _wanted_by(self, follower: Follower, step: Step) -> View | None:
-        """Return the view that a server wants that does not lead."""
-        view = self.view
-        if view is None:
-            return self._first_view.wanted_view(step, self._new_id) if self.journal.adopted is None else None
-        if not step.is_member(view):
-            return None  # V7
-        if view.primary == step.server:
-            return view.started_again(self.start_id)  # V4
-        if self.journal.adopted is not None and follower.primary_is_gone(view, step):
-            return view.taken_over_by(step.server, self.start_id)  # V1
-        return None
+        state = self._office.state
+        if isinstance(state, Leading):
+            return state.leader.wanted_view(step)
+        if isinstance(state, Won) or self._stopping or self._office.is_still:
+            return None
+        if self.view is not None:
+            return state.follower.wanted_view(self.view, step)
+        empty = self.journal.adopted is None
+        return self._first_view.wanted_view(step, self._new_id) if empty else None
 
     # -- operators, copies -----------------------------------------------------------------------
 
@@ -734,26 +594,6 @@ class Replica:
             done = not waits or (view is not None and view.handed_over_by == step.server)
         if done:
             step.do(Stop())
-
-
-def _first_grants(settings: Settings, journal: Journal, now_ms: float) -> Grants:
-    """What the process before this one acknowledged, and when, is not known any more (R3).
-
-    Unless it led: then it had waited for all of that, and acknowledged nothing since.
-    """
-    grants, adopted = Grants(), journal.adopted
-    if adopted is not None and adopted.primary != settings.server:
-        length_ms = adopted.granted_ms
-        if length_ms is None:  # By a version in which both were taken for equal.
-            length_ms = binding_ms(settings.lease_ms, settings.drift_ms)
-        grants.started(
-            settings.others,
-            now_ms,
-            length_ms,
-            last_primary=adopted.primary,
-            last_start_id=adopted.start_id,
-        )
-    return grants
 
 
 _CHANGES_NO_ROLE = (RequestArrived, OutcomeAsked, CallersGone, Overdue, ReadArrived, Proceed)

@@ -2,7 +2,7 @@
 
 Rule 1: what cannot be together cannot be said: who leads has a leader's memory, everyone else a follower's;
         only who has just won holds a view that is not led yet; only who knows nothing can hold still.
-Rule 2: the role changes as `LEGAL_ROLE_CHANGES` has it.
+Rule 2: `office` changes it, and nobody else.
 Rule 3: who has won an epoch, and waits for its adopting to be durable, stays what it was until then.
 """
 

@@ -25,6 +25,8 @@ class Settings:
     first: bool = False
     group_bytes: int = 1 << 20
     group_bytes_per_ms: float = 7_500
+    request_bytes: int = 512
+    """What a request costs a group beside its operations (see `queue`)."""
     lag_noticed: int = 8192
     """Entries that a joiner may lag without anybody else being slowed down."""
     usual_per_ms: float = 20

@@ -13,7 +13,7 @@ from typing import Any
 from bankrmi.replication.commits import Commits
 from bankrmi.replication.effects import Answer, Commit, Effect, NotLeading, Reply, Report, Send
 from bankrmi.replication.journal import Adopted, Journal
-from bankrmi.replication.links import Links
+from bankrmi.replication.links import LinkTable
 from bankrmi.replication.messages import Message
 from bankrmi.replication.proposals import Proposals
 from bankrmi.replication.settings import Settings
@@ -34,7 +34,7 @@ class Step:
     start_id: str
     journal: Journal
     commits: Commits
-    links: Links
+    links: LinkTable
     proposals: Proposals
     now_ms: float
     listened_ms: float
@@ -70,6 +70,22 @@ class Step:
     def is_member(self, view: View | None) -> bool:
         """Whether the view names this server, with the disk that it has."""
         return view is not None and view.names(self.settings.server, self.journal.incarnation)
+
+    def has_won(self, view: View) -> bool:
+        """Whether it was this process that won, not one before it (V4)."""
+        return (view.primary, view.start_id) == (self.settings.server, self.start_id)
+
+    def has_led(self, view: View) -> bool:
+        """Whether this process led that epoch, and held still since: it has to win another one (V4).
+
+        Else a late answer to what it said then would confirm a read that arrived now.
+        """
+        adopted = self.journal.adopted
+        return adopted is not None and (adopted.history, adopted.epoch, adopted.start_id) == (
+            view.history,
+            view.epoch,
+            self.start_id,
+        )
 
     # -- effects ---------------------------------------------------------------------------------
 

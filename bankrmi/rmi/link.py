@@ -90,6 +90,7 @@ class Link(asyncio.Protocol):
         self._pending: dict[int, Answered] = {}
         self._pings: deque[Callable[[], None]] = deque()
         self._socket: socket.socket | None = None
+        self._looking: select.poll | None = None
         self._sequence = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -175,9 +176,10 @@ class Link(asyncio.Protocol):
         """Whether something has arrived that was not read yet: on an idle link, that it is of no use."""
         if self._socket is None or self._socket.fileno() < 0:
             return True
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return bool(poll.poll(0))
+        if self._looking is None:
+            self._looking = select.poll()
+            self._looking.register(self._socket, select.POLLIN)
+        return bool(self._looking.poll(0))
 
     @property
     def pending(self) -> int:

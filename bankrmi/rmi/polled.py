@@ -26,6 +26,7 @@ from typing import Any
 
 from .addresses import Address, host_and_port, notice_silent_deaths
 from .failures import ConnectFailed, connect_failure
+from .frames import MSGPACK, frame_bytes
 from .limits import Limits
 from .link import SILENT_SECONDS, Link
 
@@ -50,10 +51,9 @@ class PolledLinks:
 
     def wait(self, seconds: float) -> None:
         """Carry bytes as they come, call back; return after the first that came, or in so many seconds."""
-        unpolled = list(self._unpolled)
-        for link in unpolled:
-            link.look()
-        if unpolled:
+        if self._unpolled:
+            for link in list(self._unpolled):
+                link.look()
             seconds = min(seconds, _SLICE_SECONDS if self._unpolled else 0)
         for number, events in self._poll.poll(max(0, seconds * 1000)):
             watched = self._links.get(number)
@@ -205,41 +205,49 @@ class PolledLink(Link):
         else:
             self.connection_lost(None)
 
-    # --- called by the transport ----------------------------------------------------------------------
+    # --- sending, and what the transport calls ---------------------------------------------------------
+
+    def _send(self, kind: int, payload: bytes, flags: int = 0) -> None:
+        if self._socket is not None:
+            self.send(frame_bytes(kind, MSGPACK, flags, self._sequence, payload))
 
     def send(self, data: bytes) -> None:
         """Send what the system takes now; the rest when it takes more."""
-        nothing_before = not self._unsent
-        self._unsent += data
-        if nothing_before:
-            self._send_unsent()
+        if self._unsent:
+            self._unsent += data
+            return
+        sent = self._taken_of(data)
+        if sent < len(data):
+            self._unsent += memoryview(data)[sent:]
+            self._watch(select.POLLIN | select.POLLOUT)
 
     def _send_unsent(self) -> None:
-        connected = self._socket
-        if connected is None or self._broken_by is not None:
-            return
+        del self._unsent[: self._taken_of(self._unsent)]
+        if not self._unsent:
+            self._watch(select.POLLIN)
+
+    def _taken_of(self, data: bytes | bytearray) -> int:
+        """Return how much of it the system takes now; of what nobody will get, all."""
+        if self._socket is None or self._broken_by is not None:
+            return len(data)
         try:
-            sent = connected.send(self._unsent)
+            return self._socket.send(data)
         except (BlockingIOError, InterruptedError):
-            sent = 0
+            return 0
         except OSError as error:
             # Told at the next turn: nobody is called back while he calls.
             self._broken_by = error
             self._links.look_at(self)
-            return
-        del self._unsent[:sent]
-        more = select.POLLOUT if self._unsent else 0
-        self._links.watch(self, connected, select.POLLIN | more)
+            return len(data)
+
+    def _watch(self, events: int) -> None:
+        if self._socket is not None and self._broken_by is None:
+            self._links.watch(self, self._socket, events)
 
     @property
     def unsent(self) -> int:
         """How many bytes the system has not taken yet."""
         return len(self._unsent)
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether the connection is closed."""
-        return self._socket is None
 
     def let_go(self) -> None:
         """Close the connection."""
@@ -257,21 +265,15 @@ class PolledLink(Link):
 
 
 class _PolledTransport:
-    """What a `Link` needs of asyncio's transports."""
+    """What a `Link` needs of asyncio's transports, but for sending, which a `PolledLink` does itself."""
 
     __slots__ = ("_link",)
 
     def __init__(self, link: PolledLink) -> None:
         self._link = link
 
-    def write(self, data: bytes) -> None:
-        self._link.send(data)
-
     def get_write_buffer_size(self) -> int:
         return self._link.unsent
-
-    def is_closing(self) -> bool:
-        return self._link.is_gone
 
     def abort(self) -> None:
         self._link.let_go()

@@ -62,12 +62,15 @@ def _read_large(payload: bytes | bytearray, bounds: Bounds, *, classes: bool) ->
             raise too_many(items)
         return value
 
-    def count_dict(value: dict[Any, Any]) -> object:
+    def count_dict(value: dict[Any, Any]) -> dict[Any, Any]:
         nonlocal left
         left -= a_pair * len(value) + a_dict
         if left < 0:
             raise too_many(items)
-        return read_class(value) if reads_classes else value
+        return value
+
+    def count_and_read_class(value: dict[Any, Any]) -> object:
+        return read_class(count_dict(value))
 
     def count_extension(code: int, data: bytes) -> int:
         nonlocal long_integers
@@ -81,7 +84,7 @@ def _read_large(payload: bytes | bytearray, bounds: Bounds, *, classes: bool) ->
         return msgpack.unpackb(
             payload,
             list_hook=count_list,
-            object_hook=count_dict,
+            object_hook=count_and_read_class if reads_classes else count_dict,
             ext_hook=count_extension,
             timestamp=2,
             max_map_len=most_pairs,

@@ -46,6 +46,7 @@ class Rounds:
         self.turn: Turn[Served] = Turn(now_ms, strangers_share=strangers_share)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._coming: asyncio.Handle | None = None
+        self._pauses = False  # What is coming is the end of a pause.
         self._is_serving = False
         self._worked_at: float | None = None  # In a turn of those who waited: looked at when one took long.
 
@@ -104,10 +105,11 @@ class Rounds:
         """Have a turn begin after so long; an earlier one that is coming already will do."""
         assert self._loop is not None
         if self._coming is not None:
-            if pause_ms or not isinstance(self._coming, asyncio.TimerHandle):
+            if pause_ms or not self._pauses:
                 return
             self._coming.cancel()
-        if pause_ms:
+        self._pauses = pause_ms > 0
+        if self._pauses:
             self._coming = self._loop.call_later(pause_ms / 1000, self._go)
         else:
             self._coming = self._loop.call_soon(self._go)

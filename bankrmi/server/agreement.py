@@ -34,7 +34,7 @@ from bankrmi.config import Configuration, bytes_needed, one_endpoint
 
 __all__ = ["FORMAT", "WITNESS_ID", "Difference", "compared", "stated"]
 
-FORMAT = 2
+FORMAT = 3
 """Of the messages between servers; 2 since the checkpoint has its lease in it."""
 
 WITNESS_ID = "witness_id"

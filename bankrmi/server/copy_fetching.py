@@ -22,7 +22,7 @@ from bankrmi.server.ports import Clock
 
 __all__ = ["Ask", "Download", "Fetches", "Place", "downloading"]
 
-LONGEST_PAUSE_SECONDS = 15.0
+LONGEST_PAUSE_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.5
 MAKING_SECONDS = 10 * SECONDS
 """A copy may be hundreds of gigabytes, and nobody at its source waits for it."""
@@ -95,6 +95,8 @@ class Fetches:
         """Begin; `CopyEnded` is taken when it is done: at once, if it is too soon after a failure."""
         self._number += 1
         number = self._number
+        if primary not in self._not_before_ms:
+            self._pause_s = 0.0  # What failed with another one says nothing of this one.
         if self._clock.now_ms() < self._not_before_ms.get(primary, float("-inf")):
             self._clock.soon(lambda: self._end(number, fetched=False))
         else:

@@ -29,7 +29,7 @@ __all__ = ["CHUNK_BYTES", "NAME_BYTES", "SECONDS", "Complaint", "CopyServer", "M
 CHUNK_BYTES = 4 << 20
 SECONDS = 30.0
 WATCH_SECONDS = 0.5
-STEP_PAUSE_SECONDS = 0.0005
+STEP_PAUSE_SECONDS = 0.001
 ANEW_SECONDS = 0.4
 """A joiner whose copy failed waits longer than this before it asks again."""
 SAY_AGAIN_SECONDS = 300.0
@@ -59,7 +59,7 @@ class Making(Protocol):
         """Throw it away."""
 
 
-class Joining(Protocol):
+class CopyCall(Protocol):
     """The call of the server that wants a copy."""
 
     @property
@@ -80,7 +80,7 @@ class _Copy:
     name: str
     joiner: str
     making: Making
-    call: Joining
+    call: CopyCall
     begun_ms: float
     is_whole: bool = False
     read_ms: float = 0.0
@@ -126,7 +126,7 @@ class CopyServer:
         self._copy: _Copy | None = None
         self._complained = Complaint(clock, say)
 
-    def begin(self, joiner: str, call: Joining) -> None:
+    def begin(self, joiner: str, call: CopyCall) -> None:
         """Answer (name, size in bytes) when a copy is made for this server.
 
         Raises Busy if one is being handed out, OperationFailed if none can be made.
@@ -210,7 +210,7 @@ class CopyServer:
         copy = self._copy
         return copy if copy is not None and copy.is_whole and copy.name == name else None
 
-    def call(self, joiner: str, method: str, args: list[Any], call: Joining) -> None:
+    def call(self, joiner: str, method: str, args: list[Any], call: CopyCall) -> None:
         """Do what this server asks for, by the name that it has on the wire; raises what is wrong with it."""
         match method:
             case "begin_copy":

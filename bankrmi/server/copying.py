@@ -133,7 +133,7 @@ class CopyFetcher:
         wrong, busy = "", False
         try:
             size = await self._download(primary)
-            if damage := await _verified(self._path):
+            if damage := await _verified(self._path, self._open_copy):
                 wrong = f"it is damaged: {damage}"
         except (Failure, RemoteError, BankError, OSError) as error:
             wrong, busy = str(error) or type(error).__name__, isinstance(error, Busy)
@@ -181,7 +181,7 @@ class CopyFetcher:
         continues = copy.position(old.tip.action_id) == old.tip  # Nothing is here that is not there.
         copy.close()
         keep_as = f"replaced-{old.incarnation}.db" if old.tip.action_id and not continues else None
-        old.close()
+        old.close(writes=False)
         if keep_as is not None:
             log.warning("this server held another history; it is kept beside the database", file=keep_as)
         put_in_place(
@@ -197,11 +197,22 @@ class CopyFetcher:
             self._task.cancel()
 
 
-async def _verified(path: Path) -> str:
+async def _verified(path: Path, open_copy: Callable[[Path], SqliteJournal]) -> str:
     """Return what is wrong with a copy; whoever gives up waits for the thread that is reading it."""
-    verifying = asyncio.ensure_future(asyncio.to_thread(verify_copy, path))
+    verifying = asyncio.ensure_future(asyncio.to_thread(_looked_through, path, open_copy))
     try:
         return await asyncio.shield(verifying)
     except asyncio.CancelledError:
         await asyncio.wait([verifying])
         raise
+
+
+def _looked_through(path: Path, open_copy: Callable[[Path], SqliteJournal]) -> str:
+    """Return what is wrong with a copy, nothing if it is sound; write what lags in it behind its journal."""
+    if wrong := verify_copy(path):
+        return wrong
+    try:
+        open_copy(path).close()
+    except Exception as error:  # Whatever a copy makes the journal say: it is not put in place.
+        return str(error) or type(error).__name__
+    return ""

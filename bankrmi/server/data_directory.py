@@ -22,6 +22,7 @@ from bankrmi.errors import OperationFailed
 from bankrmi.server.opening_ledger import OpeningLedger
 from bankrmi.storage.database import BEFORE_REPLACING, DiskFailed, open_database, own_directory
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
+from bankrmi.storage.migration import waits_for_migration
 from bankrmi.storage.place import Place, make_private
 
 __all__ = ["DATABASE", "DataDirectory"]
@@ -65,6 +66,8 @@ class DataDirectory:
         """Open the journal in this file; `ledger` is what an empty one would open with."""
         try:
             database = open_database(path, as_copy=as_copy)
+            if operations := waits_for_migration(database):
+                log.info("bringing the database into the present format", operations=operations)
             return SqliteJournal(
                 database,
                 Accounts(ledger or {}),

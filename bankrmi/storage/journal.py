@@ -58,8 +58,8 @@ class WriteBehind:
     what a start applies again, and what is kept in memory. 0 writes it at every commit.
     """
 
-    records: int = 4_096
-    operations: int = 65_536
+    records: int = 512
+    operations: int = 16_384
 
 
 class SqliteJournal:
@@ -122,12 +122,15 @@ class SqliteJournal:
     def _apply_again(self, above: int) -> None:
         """Bring what follows from the journal up to its end: only the journal is written at each commit."""
         for record in self._above(above):
-            if not record.cancelled and self._applied(record.operations) != record.outcomes:
+            try:
+                if self._outcomes_of(record) != record.outcomes:
+                    raise BrokenInvariant("another outcome")
+                self._note_unwritten(record)
+            except BrokenInvariant as error:
                 raise ConfigurationError(
-                    f"in the database, the accounts at action id {above} do not fit the journal above it: "
-                    f"{BEFORE_REPLACING}"
-                )
-            self._note_unwritten(record)
+                    f"in the database, the state after action id {above} does not fit the journal at "
+                    f"{record.action_id} ({error}): {BEFORE_REPLACING}"
+                ) from error
 
     def _applied(self, operations: bytes) -> bytes:
         return packed(self._machine.apply(unpacked(operations)))
@@ -203,8 +206,14 @@ class SqliteJournal:
 
     def _write_what_follows(self) -> None:
         """Write the state and the index as they are after the newest record."""
-        self._machine.flush()
-        self._requests.flush()
+        try:
+            self._machine.flush()
+            self._requests.flush()
+        except apsw.ConstraintError as error:
+            self._failed = True
+            raise BrokenInvariant(
+                f"the database has another one of what is to be written: {error}"
+            ) from error
         self._set(written_to=self._tip.action_id)
         self._unwritten_records = self._unwritten_operations = 0
         self._must_write = False
@@ -251,19 +260,20 @@ class SqliteJournal:
         """Return the state machine's whole state, in a fixed order."""
         return self._machine.export()
 
-    def close(self) -> None:
+    def close(self, *, writes: bool = True) -> None:
         """Close the database; what was not committed is gone.  Raises DiskFailed.
 
-        After a failure the log stays beside the database, for the next process to bring in.
+        What follows from the journal is written before, unless nobody will start from this database soon
+        (not `writes`). After a failure the log stays beside the database, for the next process to bring in.
         """
         if self._closed:
             return
         self._closed = True
         if not self._failed:
             self.discard()
-            if self._notes or self._unwritten_records:
+            if writes and (self._notes or self._unwritten_records):
                 self._begin()
-                self._write_what_follows()
+                self._must_write = True
                 self.commit()
             self._log.finish()
         self._log.close()
@@ -455,6 +465,11 @@ class SqliteJournal:
                 raise BrokenInvariant(
                     f"the request at action id {record.first_id} comes out differently here"
                 )
+            newest = self._requests.newest(record.session)
+            if newest is not None and newest >= record.sequence:
+                raise BrokenInvariant(
+                    f"request {record.session}:{record.sequence} is decided twice, or after number {newest}"
+                )
             decided = (record.operation_count, record.operations, record.outcomes)
             if chained(tip, record.epoch, record.request, decided, record.time_us) != record:
                 raise BrokenInvariant(
@@ -469,6 +484,7 @@ class SqliteJournal:
             return b"" if record.operation_count == 1 else None
         try:
             operations = unpacked(record.operations)
+            self._machine.check(operations)
             return (
                 packed(self._machine.apply(operations)) if len(operations) == record.operation_count else None
             )

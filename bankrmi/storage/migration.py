@@ -8,7 +8,7 @@ Rule 2: what comes out depends on the journal alone, so that all copies of a ban
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 import apsw
@@ -18,7 +18,7 @@ from bankrmi.errors import ConfigurationError
 from bankrmi.replication.record import CANCELLED, DONE, Position, Record, chained, packed
 from bankrmi.storage.database import BEFORE_REPLACING
 
-__all__ = ["FORMAT", "TABLES", "migrate"]
+__all__ = ["FORMAT", "TABLES", "migrate", "waits_for_migration"]
 
 FORMAT = 2
 """Of the tables below; 1 had a row for each operation, and wrote all that follows from it at each commit."""
@@ -44,7 +44,16 @@ CREATE TABLE requests (
 ) STRICT, WITHOUT ROWID;
 """
 
+_AT_ONCE = 1000
 _JOURNAL_AND_REQUESTS = TABLES[TABLES.index("CREATE TABLE journal") :]
+
+
+def waits_for_migration(database: apsw.Connection) -> int:
+    """Return how many operations are to be brought into the present format; a second for some 10 000."""
+    if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'request' AND type = 'index'").get:
+        return 0
+    count: int = database.execute("SELECT count(*) FROM journal").get
+    return count
 
 
 def migrate(database: apsw.Connection) -> None:
@@ -65,7 +74,8 @@ def migrate(database: apsw.Connection) -> None:
         _from_format_1(database)
         database.execute("COMMIT")
     except BaseException:
-        database.execute("ROLLBACK")
+        if database.in_transaction:  # SQLite has rolled it back by itself if the disk is full.
+            database.execute("ROLLBACK")
         raise
 
 
@@ -75,16 +85,21 @@ def _from_format_1(database: apsw.Connection) -> None:
     opening: bytes = database.execute("SELECT value FROM about WHERE name = 'opening'").get or b""
     tip = Position(0, 0, opening)
     rows = database.execute("SELECT * FROM journal_1 ORDER BY action_id")
-    for record in _chained(tip, rows):
-        database.execute("INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)", record)
-        database.execute(
-            "INSERT INTO requests VALUES (?,?,?)", (record.session, record.sequence, record.action_id)
+    for piece in _pieces(_chained(tip, rows)):
+        database.executemany("INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)", piece)
+        database.executemany(
+            "INSERT INTO requests VALUES (?,?,?)", [(*record.request, record.action_id) for record in piece]
         )
-        tip = record.position
+        tip = piece[-1].position
     database.execute("DROP TABLE journal_1")
     database.executemany(
         "INSERT OR REPLACE INTO about VALUES (?,?)", {"format": FORMAT, "written_to": tip.action_id}.items()
     )
+
+
+def _pieces(records: Iterator[Record]) -> Iterator[list[Record]]:
+    while piece := list(islice(records, _AT_ONCE)):
+        yield piece
 
 
 def _chained(tip: Position, rows: Iterable[Any]) -> Iterator[Record]:

@@ -35,6 +35,8 @@ class RequestIndex:
                 "SELECT max(sequence) FROM requests WHERE session = ?", (session,)
             ).get
             if newest is not None:
+                if len(self._newest) >= _REMEMBERED + len(self._unwritten):
+                    self._newest = dict(sorted(self._unwritten))
                 self._newest[session] = newest
         return newest
 

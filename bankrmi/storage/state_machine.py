@@ -24,6 +24,9 @@ class StateMachine(Protocol):
     def open(self) -> bytes:
         """Write the opening state; return bytes that identify it."""
 
+    def check(self, operations: Sequence[Any]) -> None:
+        """Raise ValueError or TypeError if these, which came from another server, are not operations."""
+
     def apply(self, operations: Sequence[Any]) -> list[Any]:
         """Do them, one after the other, or decline; return what came of each.
 

@@ -14,7 +14,7 @@ from bankrmi.bank.accounts import described, fingerprint
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import CANCELLED, DONE, Entry, Position, Record
 from bankrmi.verifying.model import BankModel
-from bankrmi.verifying.record_check import RecordCheck
+from bankrmi.verifying.record_check import UNREADABLE, RecordCheck
 
 __all__ = ["Fault", "JournalCheck"]
 
@@ -24,7 +24,7 @@ class Fault(Exception):
 
 
 class JournalCheck:
-    """Takes all entries in order, then judges what stands beside them."""
+    """Takes all records in order, then judges what stands beside them."""
 
     def __init__(self, opening: Position, balances: Mapping[int, int], written_to: int) -> None:
         """`opening` is action id 0, `balances` the accounts as they were after action id `written_to`."""
@@ -37,7 +37,7 @@ class JournalCheck:
 
     @property
     def tip(self) -> Position:
-        """The newest entry that was taken."""
+        """The newest record that was taken."""
         return self._check.tip
 
     def take(self, records: Iterable[Record]) -> None:
@@ -45,9 +45,12 @@ class JournalCheck:
         for record in records:
             self._compare_if_written()
             for entry in self._check.take_place(record):
-                if entry.status != CANCELLED:
-                    self._meet(entry)
-                self._check.take_outcome(entry)
+                try:
+                    if entry.status != CANCELLED:
+                        self._meet(entry)
+                    self._check.take_outcome(entry)
+                except UNREADABLE as error:
+                    raise Fault(f"the operation at action id {entry.action_id} cannot be read") from error
 
     def _compare_if_written(self) -> None:
         """Compare the accounts if the journal is where they were written."""
@@ -83,12 +86,14 @@ class JournalCheck:
 
     def _meet(self, entry: Entry) -> None:
         """Have the model know the account of this entry, if there is such an account."""
-        try:
-            account = self._model.key(entry.operation)
-        except (ValueError, TypeError, IndexError) as error:
-            raise Fault(f"the operation at action id {entry.action_id} cannot be read") from error
+        account = self._model.key(entry.operation)
         if account in self._accounts and account not in self._model.values:
             balance = _before_first(entry)
+            if self._compared and self._accounts[account] != balance:
+                raise Fault(
+                    f"account {account} holds {self._accounts[account]}, and held {balance} before "
+                    f"action id {entry.action_id}"
+                )
             self._model.values[account] = self._opened_with[account] = balance
 
 

@@ -83,7 +83,7 @@ class RecordCheck:
         try:
             return record.entries()
         except UNREADABLE:
-            self._found(f"the operations at action id {record.first_id} cannot be read")
+            self._found(f"the record at action id {record.first_id} cannot be read")
             return []
 
     def take_outcome(self, entry: Entry) -> None:

@@ -16,7 +16,7 @@ def test_sound_directories_are_listed_with_what_they_hold(
     views(tmp_path / "witness")
     assert main(["verify", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        f"{tmp_path}/s1/bank.db: sound, holds 91 entries, epoch 1 of history h",
+        f"{tmp_path}/s1/bank.db: sound, holds 91 operations, epoch 1 of history h",
         f"{tmp_path}/witness/view.db: sound, holds account: epoch 2 of history h, primary s1, in sync s1, s2",
     ]
 
@@ -30,7 +30,7 @@ def test_a_damaged_directory_is_exit_code_1_and_the_others_are_looked_at_too(
     assert main(["verify", str(tmp_path / "s1"), str(tmp_path / "s2")]) == 1
     damaged, fault, sound = capsys.readouterr().out.splitlines()
     assert damaged.startswith(f"{tmp_path}/s1/bank.db: damaged")
-    assert fault == "  account 1 holds 7, and the journal adds up to 250"
+    assert fault == "  account 1 holds 7, and the journal adds up to 250 at action id 91"
     assert sound.startswith(f"{tmp_path}/s2/bank.db: sound")
 
 

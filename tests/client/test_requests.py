@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bankrmi.bank.operations import Receipt, Withdraw
+from bankrmi.bank.operations import LARGEST, Receipt, Withdraw
 from bankrmi.client.requests import (
     Session,
     Unbelievable,
     asked_outcome,
-    changed,
     check_error,
     news_of,
     read_receipt,
     read_results,
     submitted,
+    withdrawn,
 )
 from bankrmi.errors import Cancelled, InsufficientFunds, InvalidRequest
 
@@ -38,10 +39,10 @@ def test_a_session_never_gives_an_id_twice_and_no_two_are_alike() -> None:
 def test_a_request_id_of_ones_own_is_checked_before_it_is_sent() -> None:
     for wrong in ("", "a", "a:", "a:0", "a:01", "a b:1", ":1", "a:1:1", "x" * 65 + ":1"):
         with pytest.raises(InvalidRequest):
-            changed(Withdraw(2, 10), wrong)
+            withdrawn(2, 10, wrong)
         with pytest.raises(InvalidRequest):
             asked_outcome(wrong)
-    assert changed(Withdraw(2, 10), "a-Z_9:12").request_id == "a-Z_9:12"
+    assert withdrawn(2, 10, "a-Z_9:12").request_id == "a-Z_9:12"
 
 
 def test_a_batch_may_be_full_and_not_fuller() -> None:
@@ -142,7 +143,7 @@ def test_too_few_results_or_in_another_order_are_not_believed(results: object) -
     ],
 )
 def test_an_error_that_speaks_of_something_else_is_not_believed(details: dict[str, Any]) -> None:
-    request = changed(Withdraw(2, 10), "a:1")
+    request = withdrawn(2, 10, "a:1")
     check_error(
         InsufficientFunds("no", account=2, request_id="a:1", action_id=8, history="h"), request, "a:1"
     )
@@ -154,3 +155,36 @@ def test_what_is_not_a_list_of_operations_is_refused_in_a_sentence() -> None:
     for wrong in (5, None, object()):
         with pytest.raises(InvalidRequest, match="not a list of operations"):
             submitted(wrong, None, at_most=3)  # type: ignore[arg-type]
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(0, LARGEST), st.integers(0, LARGEST)), min_size=1, max_size=20),
+    first=st.integers(1, 1000),
+)
+def test_receipts_made_together_are_those_made_one_by_one(rows: list[tuple[int, int]], first: int) -> None:
+    action_ids = list(range(first, first + len(rows)))
+    forms = [
+        {"account": account, "balance": balance, "action_id": action_id}
+        for (account, balance), action_id in zip(rows, action_ids, strict=True)
+    ]
+    answer = {"results": forms, "request_id": "a:1", "history": "h", "action_id": action_ids[-1]}
+    expected = [Receipt(**form, request_id="a:1") for form in forms]
+    read = read_results(answer, "a:1", [account for account, _ in rows])
+    assert read == expected
+    assert [hash(one) for one in read] == [hash(one) for one in expected]
+    with pytest.raises(FrozenInstanceError):
+        read[0].balance = 1  # type: ignore[misc, union-attr]
+
+
+@pytest.mark.parametrize(("name", "wrong"), [(name, wrong) for name in WRONG for wrong in WRONG[name]])
+def test_one_thing_wrong_in_a_batch_that_was_done_and_none_of_it_is_believed(
+    name: str, wrong: object
+) -> None:
+    forms = [{"account": 2, "balance": 290, "action_id": action_id} for action_id in (7, 8, 9)]
+    for place in range(3):
+        results = [form | ({name: wrong} if index == place else {}) for index, form in enumerate(forms)]
+        answer = {"results": results, "request_id": "a:1", "history": "h", "action_id": 9}
+        if name in ("request_id", "history"):
+            answer |= {"results": forms, name: wrong}
+        with pytest.raises(Unbelievable):
+            read_results(answer, "a:1", [2, 2, 2])

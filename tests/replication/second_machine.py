@@ -29,6 +29,10 @@ class NamedSets:
     def open(self) -> bytes:
         return b"no sets"
 
+    def check(self, operations: Sequence[str]) -> None:
+        for operation in operations:
+            parts(operation)
+
     def apply(self, operations: Sequence[str]) -> list[Any]:
         return [self._apply(operation) for operation in operations]
 

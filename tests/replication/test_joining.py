@@ -138,6 +138,6 @@ def test_of_a_copy_just_put_in_place_nothing_is_known_to_be_acknowledged() -> No
     replica = Replica(
         Settings(server="s2", servers=("s1", "s2")), journal_on(None), start_id="s2#1", now_ms=0.0
     )
-    replica._party.acknowledged = 100
+    replica._office.party.acknowledged = 100
     replica.step(CopyInstalled(opened()), now_ms=1.0)
     assert replica.acknowledged == 0

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import re
+from itertools import product
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bankrmi.replication.peer import Peer, Standing
+from bankrmi.errors import BrokenInvariant
+from bankrmi.replication.peer import TRANSITIONS, Peer, Standing, Transition
 
 
 def member(tip: int = 0) -> Peer:
@@ -124,3 +129,31 @@ def test_an_answer_that_comes_after_the_connection_was_lost_does_not_end_the_wai
     peer.acknowledged(1, 3)
     assert (peer.waiting_since_ms, peer.gone) == (5.0, True)
     assert peer.is_silent(7.0, 500)
+
+
+@pytest.mark.parametrize(
+    ("standing", "transition"), [pair for pair in product(Standing, Transition) if pair not in TRANSITIONS]
+)
+def test_what_the_table_does_not_have_changes_no_standing(standing: Standing, transition: Transition) -> None:
+    """F3: it is said of whom, what happened, and what the copy was."""
+    peer = Peer("s2", standing=standing)
+    with pytest.raises(
+        BrokenInvariant, match=re.escape(f"s2 {transition.value}, and its copy is {standing.value}")
+    ):
+        peer._change(transition)
+    assert peer.standing is standing
+
+
+def test_a_joiner_that_is_given_up_counts_no_more() -> None:
+    """V3."""
+    peer = Peer("s2", standing=Standing.MANDATORY)
+    peer.give_up_joining(None, tip=3, newest_number=1)
+    assert (peer.standing, peer.counts) == (Standing.OUTSIDE, False)
+
+
+def test_when_a_joiner_is_given_up_the_disk_is_waited_for_that_it_was_to_replace() -> None:
+    """V8."""
+    peer = Peer("s2", standing=Standing.CATCHING_UP, incarnation="new", matched=2, lost_disk=True)
+    peer.give_up_joining("old", tip=3, newest_number=9)
+    assert (peer.standing, peer.incarnation, peer.matched) == (Standing.MEMBER, "old", 0)
+    assert (peer.lost_disk, peer.lost_disk_number) == (True, 9)

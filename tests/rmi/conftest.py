@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from bankrmi.event_loop import new_event_loop
 from bankrmi.rmi import Daemon, Limits, RemoteObject
 
 from .account import Account
@@ -20,7 +21,7 @@ class Serving:
     """An event loop in a thread, and the daemons in it."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop = new_event_loop()
         self.complaints: list[Mapping[str, Any]] = []
         self.loop.set_exception_handler(lambda _, context: self.complaints.append(context))
         self._thread = threading.Thread(target=self.loop.run_forever)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from bankrmi.cli.main import main
+from bankrmi.replication.record import packed, unpacked
 from bankrmi.storage.database import open_database
 
 DEADLINE_S = 100.0
@@ -92,10 +93,14 @@ def test_the_same_check_notices_a_single_wrong_entry(
 
 
 def _forge(database: Path) -> None:
-    """Change what one withdrawal came to, in the middle of the journal."""
+    """Change what one request came to, in the middle of the journal."""
     opened = open_database(database)
     middle = opened.execute("SELECT max(action_id) / 2 FROM journal").get
-    opened.execute("UPDATE journal SET result = result + 1 WHERE action_id = ?", (middle,))
+    [(action_id, outcomes)] = opened.execute(
+        "SELECT action_id, outcomes FROM journal WHERE action_id >= ? AND outcomes <> x'' LIMIT 1", (middle,)
+    )
+    forged = packed([outcome + 1 if type(outcome) is int else 7 for outcome in unpacked(outcomes)])
+    opened.execute("UPDATE journal SET outcomes = ? WHERE action_id = ?", (forged, action_id))
     opened.close()
 
 

@@ -39,9 +39,9 @@ SqliteJournal.decide = lambda self, epoch, request, *more: decide(
 )
 """,
     "read without a lease": """
-from bankrmi.replication.reading import Facts
+from bankrmi.replication.reading import ReadFacts
 
-Facts.may_read = True
+ReadFacts.may_read = True
 """,
 }
 

@@ -126,7 +126,7 @@ def test_a_record_that_does_not_hold_the_operations_that_it_says_is_found(
     records = chain((("a", 1), [(TAKE, "done", 90)]))[:before]
     place = records[-1].position if records else OPENING
     found = judged([*records, chained(place, 1, ("b", 1), decided, 0)], {1: 90, 2: 305})
-    assert f"the operations at action id {before + 1} cannot be read" in found.violations
+    assert f"the record at action id {before + 1} cannot be read" in found.violations
 
 
 def test_an_operation_that_is_none_is_found() -> None:

@@ -99,7 +99,7 @@ def test_where_there_is_no_bug_none_is_found(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_seed_that_fails_without_the_bug_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    with planted("acknowledge-before-standby"):
+    with planted("answer-before-own-commit"):
         nothing = Mutant(name="nothing", rule="A1", goes_wrong="", patches=())
         monkeypatch.setattr(hunting, "MUTANTS", {"nothing": nothing})
         assert simulate(0).failure is not None

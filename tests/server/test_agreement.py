@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bankrmi.config import bytes_needed, load
+from bankrmi.replication.record import Record
 from bankrmi.server.agreement import FORMAT, WITNESS_ID, compared, stated
 
 PLAIN = """nameserver: 127.0.0.1:9090
@@ -143,3 +144,21 @@ def test_whatever_the_other_one_states_a_line_stays_a_line(data: st.DataObject) 
             assert len(text) <= 200
             assert text.isascii()
             assert text.isprintable()
+
+
+def test_a_record_of_another_form_is_another_format() -> None:
+    """Else servers of two versions would shake hands, and the older one refuse every checkpoint."""
+    assert (FORMAT, Record._fields) == (
+        3,
+        (
+            "action_id",
+            "epoch",
+            "session",
+            "sequence",
+            "operation_count",
+            "operations",
+            "outcomes",
+            "time_us",
+            "digest",
+        ),
+    ), "what servers say to each other changed: raise FORMAT, and this with it"

@@ -245,6 +245,17 @@ def test_a_joiner_does_not_stay_away_because_its_primary_gave_a_copy_to_another_
     assert len(begun) == count, "what failed before was forgotten"
 
 
+def test_what_failed_with_one_primary_keeps_nobody_from_the_next_one() -> None:
+    """After one failure with this one the pause was the longest at once (seed 600000714)."""
+    clock, begun = _Clock(), list[int]()
+    fetches = Fetches(clock, lambda _: None, lambda _, number: begun.append(number), lambda *_, **__: None)  # type: ignore[arg-type]
+    for primary in (*["s1"] * 10, "s3", "s3"):
+        fetches.fetch(primary)
+        fetches.failed(begun[-1], primary, "the connection is reset")
+        clock.ms += 1000 * LONGEST_PAUSE_SECONDS if primary == "s1" else 0
+    assert len(begun) == 12
+
+
 def test_a_copy_that_nobody_wants_any_more_does_not_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

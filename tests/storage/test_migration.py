@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -272,3 +273,44 @@ def test_a_format_that_nobody_knows_here_is_refused(tmp_path: Path) -> None:
     journal.close()
     with pytest.raises(ConfigurationError, match="is of format 3, this version reads formats 1 and 2: run"):
         journal_on(tmp_path / "bank.db")
+
+
+def test_a_full_disk_is_told_as_one_and_the_old_database_stays_whole(tmp_path: Path) -> None:
+    path = tmp_path / "bank.db"
+    write_format_1(path, REQUESTS)
+    database = open_database(path)
+    before = content(database)
+    database.pragma("max_page_count", database.pragma("page_count"))
+    with pytest.raises(apsw.FullError):
+        migration.migrate(database)
+    assert content(database) == before
+    database.close()
+
+
+def test_a_disk_that_refuses_a_write_is_what_is_told_and_the_old_database_stays_whole(tmp_path: Path) -> None:
+    """SQLite takes its transaction back by itself then, so there is none to take back."""
+    path = tmp_path / "bank.db"
+    write_format_1(path, REQUESTS)
+    database = open_database(path)
+    before = content(database)
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, usual[1]))  # No file may be longer.
+    try:
+        with pytest.raises((apsw.IOError, apsw.FullError)):
+            migration.migrate(database)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert content(database) == before
+    database.close()
+
+
+def test_how_much_there_is_to_do_is_known_before(tmp_path: Path) -> None:
+    write_format_1(tmp_path / "bank.db", REQUESTS)
+    database = open_database(tmp_path / "bank.db")
+    assert migration.waits_for_migration(database) == 310
+    migration.migrate(database)
+    assert migration.waits_for_migration(database) == 0
+    database.close()
+    empty = open_database(tmp_path / "new.db")
+    assert migration.waits_for_migration(empty) == 0
+    empty.close()

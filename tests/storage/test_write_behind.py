@@ -11,10 +11,12 @@ from typing import Any
 import apsw
 import pytest
 
+from bankrmi.bank import accounts
 from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.snapshot import Snapshot
-from bankrmi.errors import ConfigurationError
-from bankrmi.storage.database import open_database
+from bankrmi.errors import BrokenInvariant, ConfigurationError
+from bankrmi.replication.record import chained, packed
+from bankrmi.storage.database import DiskFailed, open_database, open_in_memory
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
 from tests.storage.journals import LEDGER, adopted, decide, deposit, journal_on, opened, withdraw
 
@@ -244,7 +246,7 @@ def test_accounts_that_do_not_fit_the_journal_above_them_are_told_in_a_sentence(
     journal = opened(tmp_path / "bank.db", behind=NEVER)
     commit(journal, 1)
     journal.database.execute("UPDATE accounts SET balance = balance + 1 WHERE id = 2")
-    with pytest.raises(ConfigurationError, match="the accounts at action id 0 do not fit the journal above"):
+    with pytest.raises(ConfigurationError, match="the state after action id 0 does not fit the journal at 2"):
         killed(journal, tmp_path / "killed")
 
 
@@ -258,3 +260,75 @@ def test_another_database_of_the_same_process_is_read_anew(tmp_path: Path) -> No
     copy = journal_on(tmp_path / "copy.db", behind=NEVER)
     assert written_to(copy) == 0
     assert everything(copy) == everything(source)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        (0, 1, 0.5),
+        (0, 1, float("nan")),
+        (0, 1, -1),
+        (1, 1, -500),
+        (1, "1", 5),
+        (1, True, 5),
+        (None, 1, 5),
+        (2, 1, 5),
+        (1, 1, 2**63),
+        (1, 1),
+        5,
+    ],
+)
+def test_what_no_client_could_ask_for_is_not_taken_from_another_server(form: object) -> None:
+    """SQLite would refuse it much later, when it is long acknowledged, and at every start again."""
+    journal = opened(behind=NEVER)
+    operations = packed([form])
+    forged = chained(journal.tip, 1, ("a", 1), (1, operations, packed([5])), 1)
+    with pytest.raises(BrokenInvariant, match="the operations at action id 1 cannot be read"):
+        journal.append([forged])
+
+
+def test_a_request_that_only_the_disk_remembers_is_not_taken_again(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "bank.db")
+    commit(journal, 1)
+    commit(journal, 2)
+    journal.close()
+    again = journal_on(tmp_path / "bank.db", behind=NEVER)
+    for number in (1, 2):
+        operations = packed([deposit(1, 1)])
+        [outcome] = again.machine.apply([deposit(1, 1)])
+        again.machine.undo([deposit(1, 1)], [outcome])
+        twice = chained(again.tip, 1, ("a", number), (1, operations, packed([outcome])), 1)
+        with pytest.raises(BrokenInvariant, match=f"request a:{number} is decided twice, or after number 2"):
+            again.append([twice])
+        again.discard()
+
+
+def test_a_full_disk_at_the_end_is_told_as_one(tmp_path: Path) -> None:
+    """What follows is written then; and the journal is whole all the same."""
+    journal = opened(tmp_path / "bank.db", behind=NEVER)
+    for number in range(1, 201):
+        decide(journal, 1, (f"{number:060}", 1), [deposit(1, 1)], number)
+    journal.commit()
+    journal.database.pragma("max_page_count", journal.database.pragma("page_count"))
+    with pytest.raises(DiskFailed, match="the disk refused a commit: database or disk is full"):
+        journal.close()
+    assert killed(journal, tmp_path / "killed").read(1) == LEDGER[1] + 200
+
+
+def test_what_is_read_only_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "_MOST_BALANCES", 2)
+    machine = Accounts(dict.fromkeys(range(1, 50), 100))
+    machine.attach(open_in_memory())
+    machine.open()
+    machine.apply([deposit(7, 1), deposit(8, 1)])
+    for number in range(1, 50):
+        assert machine.read(number) == (101 if number in (7, 8) else 100)
+        assert len(machine._balances) <= 2 + 2
+    assert machine.apply([deposit(number, 1) for number in (9, 7, 10, 7, 11, 9)]) == [
+        101,
+        102,
+        101,
+        103,
+        101,
+        102,
+    ]

@@ -1,4 +1,4 @@
-"""A disk that takes its time holds up what rests on it, and nothing else (ADR 24)."""
+"""A disk that takes its time holds up what rests on it, and nothing else (ADR 25)."""
 
 from __future__ import annotations
 

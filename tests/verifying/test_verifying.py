@@ -13,8 +13,9 @@ from bankrmi.errors import ConfigurationError, InvalidRequest
 from bankrmi.replication.record import Record, chained, packed, unpacked
 from bankrmi.replication.view import View
 from bankrmi.storage.database import own_directory
-from bankrmi.storage.journal import SqliteJournal
+from bankrmi.storage.journal import SqliteJournal, WriteBehind
 from bankrmi.verifying.directories import directories_in, verify
+from bankrmi.verifying.server_directory import verify_database
 from bankrmi.verifying.verdict import Verdict
 from bankrmi.verifying.write_ahead_log import read_log
 from tests.storage.journals import adopted, decide, deposit, opened, withdraw
@@ -171,7 +172,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "more operations than a record says": (
         lambda folder: rewrite(folder, 16, operation_count=2),
-        "the operations at action id 49 cannot be read",
+        "the record at action id 49 cannot be read",
     ),
     "the opening state": (
         lambda folder: change(folder, "UPDATE about SET value = ? WHERE name = 'opening'", bytes(16)),
@@ -231,11 +232,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "an outcome less": (
         lambda folder: rewrite(folder, 19, outcomes=lambda one, other, _: [one, other]),
-        "the operations at action id 58 cannot be read",
+        "the record at action id 58 cannot be read",
     ),
     "outcomes that are none": (
         lambda folder: rewrite(folder, 19, outcomes=b"\xc1"),
-        "the operations at action id 58 cannot be read",
+        "the record at action id 58 cannot be read",
     ),
     "a request twice": (
         lambda folder: rewrite(folder, 20, sequence=20),
@@ -247,7 +248,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "operations that are none": (
         lambda folder: rewrite(folder, 20, operations=b"\xff"),
-        "the operations at action id 61 cannot be read",
+        "the record at action id 61 cannot be read",
     ),
     "an operation": (
         lambda folder: rewrite(folder, 20, operations=lambda one, _, last: [one, 5, last]),
@@ -393,3 +394,16 @@ def test_a_journal_needs_its_adopted_epoch(tmp_path: Path) -> None:
     journal.commit()
     journal.close()
     assert only(tmp_path).holds == "91 operations, epoch 9 of history h"
+
+
+def test_a_balance_is_compared_though_nothing_of_its_journal_is_written_yet(tmp_path: Path) -> None:
+    """Its first operation is above what was written: before that it was what the account opened with."""
+    journal = opened(tmp_path / "bank.db", behind=WriteBehind(records=1000))
+    decide(journal, 1, ("a", 1), [deposit(1, 5)], 1)
+    journal.commit()
+    journal.database.execute("UPDATE accounts SET balance = 7777 WHERE id = 1")
+    (tmp_path / "killed").mkdir()
+    for file in ("bank.db", "bank.db-wal"):
+        (tmp_path / "killed" / file).write_bytes((tmp_path / file).read_bytes())
+    [fault] = verify_database(tmp_path / "killed" / "bank.db").faults
+    assert fault == "account 1 holds 7777, and held 100 before action id 1"

@@ -8,6 +8,7 @@ Rule 2: below the range from which the kernel takes ports for outgoing connectio
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 
@@ -15,6 +16,7 @@ __all__ = ["HeldPort"]
 
 _LOWEST, _HIGHEST = 12_000, 32_000
 _HOST = "127.0.0.1"
+_TAKEN = (errno.EADDRINUSE, errno.EACCES)
 
 
 class HeldPort:
@@ -48,8 +50,10 @@ def _held() -> tuple[socket.socket, int]:
         holder = socket.socket()
         try:
             holder.bind((_HOST, port))  # Fails if anybody else has it, in whatever way.
-        except OSError:
+        except OSError as error:
             holder.close()
+            if error.errno not in _TAKEN:
+                raise
             continue
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         return holder, port

@@ -30,7 +30,7 @@ def forget(replica: Replica) -> None:
     if settings.lease_ms + settings.drift_ms == 0:
         replica.grants._granted.clear()  # Every lease is over as it is granted.
     if primary is None:
-        replica._party.acknowledged = 0  # Only shown to people, and what exports wait for.
+        replica._office.party.acknowledged = 0  # Only shown to people, and what exports wait for.
         return
     for peer in primary.copies.peers.values():
         if settings.lease_ms == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bankrmi.replication import admission, matching
-from bankrmi.replication.copies import Copies
+from bankrmi.replication.copies import CopySet
 from bankrmi.replication.effects import Reply
 from bankrmi.replication.events import OutcomeAsked, ReadArrived, RequestArrived
 from bankrmi.replication.following import Follower
@@ -24,7 +24,7 @@ __all__ = ["MUTANTS"]
 # -- A1 --------------------------------------------------------------------------------------------
 
 
-def _durable_here(self: Copies, own: int) -> int:
+def _durable_here(self: CopySet, own: int) -> int:
     return own
 
 
@@ -42,7 +42,7 @@ def _newest_is_acknowledged(self: Leader, event: ReadArrived, step: Step) -> Non
 
 
 _decided_before = Groups._decided_before
-_read = Leader.read
+_read = Leader._read
 
 # -- A2 --------------------------------------------------------------------------------------------
 
@@ -60,7 +60,7 @@ def _keep(self: Follower, to: int, why: str, step: Step) -> None:
 
 def _keep_what_is_known_acknowledged(self: Replica, adopted: Adopted, step: Step) -> None:
     _adopt(self, adopted, step)
-    follower = self._party
+    follower = self._office.party
     if isinstance(follower, Follower) and 0 < follower.acknowledged < step.tip:
         follower._roll_back(follower.acknowledged, "nobody said that it was acknowledged", step)
 
@@ -99,7 +99,7 @@ MUTANTS = (
         name="acknowledge-before-standby",
         rule="A1",
         goes_wrong="a withdrawal is confirmed, the primary dies, and the standby never heard of it",
-        patches=(Patch(Copies, "durable_everywhere", _durable_here),),
+        patches=(Patch(CopySet, "durable_everywhere", _durable_here),),
     ),
     Mutant(
         name="give-recorded-outcome-before-acknowledged",
@@ -111,7 +111,7 @@ MUTANTS = (
         name="answer-with-highest-unacknowledged-id",
         rule="R4",
         goes_wrong="a client sees a balance, and an action id, that are rolled back after a takeover",
-        patches=(Patch(Leader, "read", _newest_is_acknowledged),),
+        patches=(Patch(Leader, "_read", _newest_is_acknowledged),),
     ),
     Mutant(
         name="adopt-no-epoch",

@@ -46,8 +46,8 @@ def _wait_no_longer(_: Joiner, step: Step) -> None:
     pass
 
 
-def _is_ours(self: Replica, view: View) -> bool:
-    return view.primary == self.settings.server
+def _is_ours(self: Step, view: View) -> bool:
+    return view.primary == self.server
 
 
 def _take_back(self: Leader, why: str, step: Step) -> None:
@@ -107,7 +107,7 @@ MUTANTS = (
         name="lead-again-without-fresh-epoch",
         rule="V4",
         goes_wrong="a role goes by the name alone: who starts again leads on, and an epoch names two entries",
-        patches=(Patch(Replica, "_has_won", _is_ours),),
+        patches=(Patch(Step, "has_won", _is_ours),),
     ),
     Mutant(
         name="resume-after-switchover-that-may-win",

@@ -10,6 +10,7 @@ from typing import Any
 from bankrmi.replication.effects import Commit, Effect, Reply
 from bankrmi.replication.events import Event
 from bankrmi.replication.messages import Acknowledged
+from bankrmi.replication.office import Office
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
@@ -30,10 +31,9 @@ def _at_once_if_held(self: Step, token: Any, reply: Reply) -> None:
         _answer_when_durable(self, token, reply)
 
 
-def _lead_at_once(self: Replica, view: View, step: Step) -> None:
-    _adopt_own(self, view, step)
-    self._adopting = None
-    self._lead(view, step)
+def _lead_at_once(self: Office, view: View, step: Step) -> None:
+    _adopt(self, view, step)
+    self.lead(view, step)
 
 
 def _never_overdue(_: Step) -> bool:
@@ -46,7 +46,7 @@ def _commit_last(self: Replica, event: Event, *, now_ms: float) -> list[Effect]:
 
 
 _answer_when_durable = Step.answer_when_durable
-_adopt_own = Replica._adopt_own
+_adopt = Office.adopt
 _step = Replica.step
 
 _OWN_DISK = Patch(Step, "durable_tip", property(_what_is_written))
@@ -69,7 +69,7 @@ MUTANTS = (
         name="lead-before-adopting",
         rule="A2",
         goes_wrong="a new primary answers, dies, knows an older epoch, and a late checkpoint undoes that",
-        patches=(Patch(Replica, "_adopt_own", _lead_at_once),),
+        patches=(Patch(Office, "adopt", _lead_at_once),),
     ),
     Mutant(
         name="acknowledge-before-adopting",

@@ -11,7 +11,7 @@ from bankrmi.replication.following import Follower
 from bankrmi.replication.leading import Leader
 from bankrmi.replication.lease import Grants, binding_ms
 from bankrmi.replication.messages import Acknowledged, Checkpoint
-from bankrmi.replication.reading import Facts
+from bankrmi.replication.reading import ReadFacts
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from bankrmi.replication.step import Step
@@ -23,7 +23,7 @@ __all__ = ["MUTANTS"]
 # -- R1, R2 ----------------------------------------------------------------------------------------
 
 
-def _alone_by_the_view(self: Leader, step: Step) -> Facts:
+def _alone_by_the_view(self: Leader, step: Step) -> ReadFacts:
     facts = _facts(self, step)
     alone = self.view.in_sync == {step.server}
     return facts._replace(confirmed_at_ms=[], settled=True) if alone else facts

@@ -56,6 +56,7 @@ class Attempt:
     is_asked: bool = False
     enquires: bool = False
     is_refused: bool = False  # This server did not look at it; a connection does not deliver it once more.
+    is_in: bool = False  # It did look at it: what it says of a second delivery, nobody hears.
 
     def answer(self, reply: Reply) -> None:
         """The server answers."""
@@ -84,8 +85,9 @@ class Attempt:
         request = self.asked.request
         return None if request is None else f"{request[0]}:{request[1]}"
 
-    def begin_waiting(self, operations: int) -> None:
-        """Nothing is kept of it here."""
+    def begin_waiting(self, operations: int) -> None:  # noqa: ARG002 - how many does not matter
+        """It is let in; nothing is kept of it here."""
+        self.is_in = True
 
     def answer_in_turn(self, _kept: Kept, _made: Callable[[Any], None]) -> None:
         """No request here is so long."""
@@ -97,6 +99,8 @@ class Attempt:
 
     def tell(self, error: BankError) -> None:
         """The server answers with an error."""
+        if self.is_in and isinstance(error, Busy):
+            return
         self.is_refused = isinstance(error, Busy)
         world = self.owner.cluster.world
         world.send(self.server, self.client, str(error), lambda: self.owner.failed(self, error))

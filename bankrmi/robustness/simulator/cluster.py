@@ -25,7 +25,7 @@ from bankrmi.robustness.simulator.work import Work
 from bankrmi.robustness.simulator.workload import Workload
 from bankrmi.robustness.simulator.world import World
 from bankrmi.server.copy_fetching import Ask
-from bankrmi.server.copy_serving import Joining
+from bankrmi.server.copy_serving import CopyCall
 from bankrmi.server.exporting import Exports
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
 
@@ -40,7 +40,7 @@ class OtherClient(Protocol):
         """All that it has asked."""
 
 
-class JoinerCall(Joining, Protocol):
+class JoinerCall(CopyCall, Protocol):
     """A question of a server that wants a copy."""
 
     @property

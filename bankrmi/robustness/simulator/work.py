@@ -56,7 +56,7 @@ from bankrmi.replication.settings import Settings
 
 __all__ = ["ONE_ENTRY_BYTES", "Work", "longest_request_ms"]
 
-TICK_MS = 0.02  # These are with the loop's part, and the socket's: `benchmarks/throughput.py` under py-spy.
+TICK_MS = 0.02  # These are with the loop's part, and the socket's: `bankrmi bench` under py-spy.
 MESSAGE_MS = 0.06
 CALL_MS = 0.06
 ANSWER_MS = 0.03
@@ -210,6 +210,7 @@ class Work:
             lag_noticed=settings.lag_noticed // self.weight,
             usual_per_ms=settings.usual_per_ms / self.weight,
             group_bytes_per_ms=settings.group_bytes_per_ms / self.weight,
+            request_bytes=settings.request_bytes // self.weight,
             group_bytes=max(ONE_ENTRY_BYTES, settings.group_bytes // self.weight),
             catch_up_bytes=max(ONE_ENTRY_BYTES, settings.catch_up_bytes // self.weight),
             copy_from_operations=max(1, settings.copy_from_operations // self.weight),

@@ -1,39 +1,43 @@
 """Crowds at a bank of this machine: idle ones, slow ones, storms of connections, honest crowds, hoarders.
 
-    python benchmarks/crowds.py [idle] [silent] [slow] [storm] [resets] [honest] [hoard] [few]
-
-Each is bounded in count and time. While it lasts, one client of ours deposits again and again; for each crowd
-a line says how often and how slowly that was answered, whether the view changed, how many log lines were
-written, and the largest resident size of any process so far. "few" is a bank of processes with `ulimit -n 80`
-and 65 idle callers each; "honest" is 800 of our clients in one process that all call at once.
+Each is bounded in count and time, and has a bank of its own with the usual limits. While it lasts, one client
+of ours calls again and again; for each crowd it is told how that was answered, whether the view changed, how
+many log lines were written, and the largest resident size of any process. "few" is a bank of processes with
+`ulimit -n 80` and 65 idle callers each; "honest" is 800 of our clients in one process that all call at once.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import re
 import resource
 import socket
 import struct
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
-
-from running_bank import Bank, running_bank
+from contextlib import ExitStack, suppress
 
 import bankrmi
 import bankrmi.aio
+from bankrmi.bench.bank import WITNESS, Bank, running_bank
+from bankrmi.bench.figures import Finding, percentile
+from bankrmi.bench.rows.one_client import OneClient
+from bankrmi.bench.rows.row import Asked, Row
+from bankrmi.bench.usage import peak_kb
 from bankrmi.client import switchover
 from bankrmi.errors import BankError
 from bankrmi.rmi import NAMESERVER_NAME, connect, handshake
 from bankrmi.rmi.frames import CONNECT, INVOKE, MSGPACK, frame_bytes
 from bankrmi.rmi.values import write_value
 
-SLOW_SECONDS = 8.0
+__all__ = ["CROWDS"]
+
+Said = dict[str, float]
+"""What a crowd found out, by "what, unit"."""
+
+_SLOW_S = 8.0
+_REST_S = 0.01
+_FEW_FILES = ("/bin/sh", "-c", 'ulimit -n 80; exec "$@"', "sh")
 
 
 def _targets(bank: Bank) -> list[tuple[str, str]]:
@@ -50,7 +54,7 @@ def _hello(object_id: str, said: object) -> bytes:
     return frame_bytes(CONNECT, MSGPACK, 0, 0, write_value(MSGPACK, {"handshake": said, "object": object_id}))
 
 
-def idle(bank: Bank, count: int = 1000) -> str:
+def _idle(bank: Bank, count: int = 1000) -> Said:
     """Greeted, and nothing more: then a new client, an operator and a server that was killed come."""
     with ExitStack() as crowd:
         for said in ("hello", handshake("client")):
@@ -65,28 +69,26 @@ def idle(bank: Bank, count: int = 1000) -> str:
         begun = time.monotonic()
         switchover(bank.configuration, None)
         operator_ms = 1000 * (time.monotonic() - begun)
-        standby = next(name for name in bank.configuration.servers if name != bank.primary())
+        standby = bank.standby()
         begun = time.monotonic()
         bank.kill(standby)
         bank.start(standby)
         bank.wait_until_in_sync()
         server_s = time.monotonic() - begun
-    return (
-        f"new client {client_ms:.0f} ms, operator {operator_ms:.0f} ms, server in sync again {server_s:.1f} s"
-    )
+    return {"new client, ms": client_ms, "operator, ms": operator_ms, "server in sync again, s": server_s}
 
 
-def silent(bank: Bank, count: int = 3000) -> str:
+def _silent(bank: Bank, count: int = 3000) -> Said:
     """Connected, and not a word; then nothing for a moment."""
     with ExitStack() as crowd:
         for address, _ in _targets(bank):
             for _ in range(count):
                 crowd.enter_context(_socket(address))
         time.sleep(1)
-    return f"{count} to each process"
+    return {"to each process, connections": count}
 
 
-def slow(bank: Bank, count: int = 200) -> str:
+def _slow(bank: Bank, count: int = 200) -> Said:
     """A byte a second, of a handshake and of calls."""
     with ExitStack() as crowd:
         everybody: list[tuple[socket.socket, bytes]] = []
@@ -97,7 +99,7 @@ def slow(bank: Bank, count: int = 200) -> str:
                 if number % 2:
                     one.sendall(hello)
                 everybody.append((one, hello))
-        until = time.monotonic() + SLOW_SECONDS
+        until = time.monotonic() + _SLOW_S
         sent = 0
         while time.monotonic() < until:
             for one, hello in everybody:
@@ -105,10 +107,10 @@ def slow(bank: Bank, count: int = 200) -> str:
                     one.sendall(hello[sent : sent + 1])
             sent += 1
             time.sleep(1)
-    return f"{count} to each process, {SLOW_SECONDS:g} s"
+    return {"to each process, connections": count}
 
 
-def storm(bank: Bank, count: int = 10_000) -> str:
+def _storm(bank: Bank, count: int = 10_000) -> Said:
     """Connect and close, one after the other."""
     begun = time.monotonic()
     targets = _targets(bank)
@@ -117,10 +119,10 @@ def storm(bank: Bank, count: int = 10_000) -> str:
         with suppress(OSError), _socket(address) as one:
             if number % 2:
                 one.sendall(_hello(object_id, "hello"))
-    return f"{count / (time.monotonic() - begun):.0f} connections a second"
+    return {"rate, connections/s": count / (time.monotonic() - begun)}
 
 
-def resets(bank: Bank, count: int = 10_000) -> str:
+def _resets(bank: Bank, count: int = 10_000) -> Said:
     """Connect, say something, and reset."""
     begun = time.monotonic()
     targets = _targets(bank)
@@ -131,10 +133,10 @@ def resets(bank: Bank, count: int = 10_000) -> str:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             one.sendall((_hello(object_id, "hello"), b"GET / HTTP/1.1\r\n\r\n")[number % 2])
             one.close()
-    return f"{count / (time.monotonic() - begun):.0f} connections a second"
+    return {"rate, connections/s": count / (time.monotonic() - begun)}
 
 
-def honest(bank: Bank, count: int = 800, calls: int = 5) -> str:
+def _honest(bank: Bank, count: int = 800, calls: int = 5) -> Said:
     """800 of our clients, each with a connection of its own, that all begin at once."""
     errors: Counter[str] = Counter()
     took: list[float] = []
@@ -154,10 +156,10 @@ def honest(bank: Bank, count: int = 800, calls: int = 5) -> str:
 
     asyncio.run(crowd())
     took.sort()
-    return f"errors {dict(errors)}, median {took[len(took) // 2]:.2f} s, slowest {took[-1]:.2f} s"
+    return _by_kind("", errors) | {"median, s": percentile(took, 50), "slowest, s": took[-1]}
 
 
-def hoard(bank: Bank, count: int = 8) -> str:
+def _hoard(bank: Bank, count: int = 8) -> Said:
     """Almost the whole of the largest message there is, from each of some who say that they are servers."""
     primary = bank.primary()
     address = bank.configuration.servers[primary]
@@ -177,82 +179,62 @@ def hoard(bank: Bank, count: int = 8) -> str:
             except OSError:
                 cut += 1
         time.sleep(1)
-    return f"{count} x {(size >> 20) - 1} MiB, {cut} cut while sending"
+    return {f"of {count} cut while sending, connections": cut}
 
 
-def few(bank: Bank) -> str:
-    """`ulimit -n 80`: see `main`, which starts the processes so."""
-    return idle(bank, 65)
+def _few(bank: Bank) -> Said:
+    """`ulimit -n 80`: see `_crowds`, which starts the processes so."""
+    return _idle(bank, 65)
 
 
-CROWDS: dict[str, Callable[[Bank], str]] = {
-    each.__name__: each for each in (idle, silent, slow, storm, resets, honest, hoard, few)
+_CROWDS: dict[str, Callable[[Bank], Said]] = {
+    "idle": _idle,
+    "silent": _silent,
+    "slow": _slow,
+    "storm": _storm,
+    "resets": _resets,
+    "honest": _honest,
+    "hoard": _hoard,
+    "few": _few,
 }
 
 
-@contextmanager
-def _one_honest_client(bank: Bank, report: list[str]) -> Iterator[None]:
-    """Deposit again and again meanwhile; then say how that was answered."""
-    took: list[float] = []
-    errors: Counter[str] = Counter()
-    over = threading.Event()
-
-    def deposit() -> None:
-        with bankrmi.connect(bank.configuration, timeout=20) as client:
-            while not over.wait(0.01):
-                begun = time.monotonic()
-                try:
-                    client.deposit(10, 1)
-                except BankError as error:
-                    errors[type(error).__name__] += 1
-                took.append(time.monotonic() - begun)
-
-    thread = threading.Thread(target=deposit)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        took.sort()
-        report.append(
-            f"{len(took)} deposits, median {1000 * took[len(took) // 2]:.1f} ms, "
-            f"slowest {1000 * took[-1]:.0f} ms, errors {dict(errors)}"
-        )
-
-
-def _peak_mb(bank: Bank) -> int:
-    peaks = [1]
-    for process in bank.processes.values():
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        peaks.append(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) >> 10)  # type: ignore[index]
-    return max(peaks)
-
-
-def main() -> None:
+def _crowds(asked: Asked) -> Iterator[Finding]:
     """Let each crowd come, one after the other, each to a bank of its own."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("crowds", nargs="*", choices=[*CROWDS, []], default=[])
-    wanted = parser.parse_args().crowds or list(CROWDS)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    for name in wanted:
-        with running_bank(files=80 if name == "few" else None) as bank:
-            log = bank.configuration.path.with_name("log")
-            before, epoch = len(log.read_text().splitlines()), bank.status()["view"]["epoch"]
-            report: list[str] = []
-            with _one_honest_client(bank, report):
-                said = CROWDS[name](bank)
-            lines = len(log.read_text().splitlines()) - before
-            changes = bank.status()["view"]["epoch"] - epoch
-            print(
-                f"{name:7} {said}\n        meanwhile: {report[0]}; {changes} changes of the view, "
-                f"{lines} log lines, peak {_peak_mb(bank)} MB",
-                flush=True,
-            )
+    for name in asked.parts:
+        asked.progress.show(f"crowds: {name}")
+        before = _FEW_FILES if name == "few" else ()
+        with running_bank(servers=asked.servers, before=before, unlimited=False) as bank:
+            said = _meanwhile(bank, _CROWDS[name])
+        for key, value in said.items():
+            what, _, unit = key.rpartition(", ")
+            yield Finding(row="crowds", what=f"{name}: {what}", unit=unit, values=(value,))
 
 
-if __name__ == "__main__":
-    main()
+def _meanwhile(bank: Bank, crowd: Callable[[Bank], Said]) -> Said:
+    """Let it come, and return what it found out, and how the bank and one client fared."""
+    lines, epoch = bank.log_lines(), bank.epoch()
+    with OneClient(bank.configuration, rest_s=_REST_S) as client:
+        said = crowd(bank)
+    peaks = (peak_kb(bank.process(process).pid) for process in (WITNESS, *bank.servers))
+    return (
+        said
+        | _by_kind("meanwhile: ", client.errors)
+        | {
+            "meanwhile: median, ms": client.median_ms(),
+            "meanwhile: slowest, ms": client.slowest_ms(),
+            "changes of the view, times": bank.epoch() - epoch,
+            "log, lines": bank.log_lines() - lines,
+            "largest process, MB": max(peaks) / 1024,
+        }
+    )
+
+
+def _by_kind(when: str, errors: Counter[str]) -> Said:
+    found: Said = {f"{when}errors, times": errors.total()}
+    return found | {f"{when}of these {kind}, times": times for kind, times in errors.items()}
+
+
+CROWDS = Row(measure=_crowds, parts=tuple(_CROWDS))

@@ -1,0 +1,54 @@
+"""Our wire protocol, spoken directly: to a bank, and to a stock Pyro5 daemon, which understands it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+
+from bankrmi.bench.load.order import Order
+from bankrmi.errors import Busy
+from bankrmi.rmi import Link, handshake, open_link
+
+__all__ = ["links"]
+
+_TIMEOUT_S = 60.0
+_CONNECT_S = 10.0
+_BUSY_S = 0.05
+
+
+class _LinkCaller:
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._session = secrets.token_hex(8)
+        self._sequence = 0
+
+    def _next(self) -> str:
+        self._sequence += 1
+        return f"{self._session}:{self._sequence}"
+
+    async def withdraw(self, account: int) -> object:
+        return await self._ask("withdraw", [account, 1, self._next()])
+
+    async def withdraw_each(self, accounts: Sequence[int]) -> object:
+        work = [("withdraw", account, 1) for account in accounts]
+        return await self._ask("submit", [work, self._next()])
+
+    async def balance(self, account: int) -> object:
+        return await self._link.ask("balance", [account], _TIMEOUT_S)
+
+    async def _ask(self, method: str, args: list[object]) -> object:
+        while True:
+            try:
+                return await self._link.ask(method, args, _TIMEOUT_S)
+            except Busy:  # It was not taken; that is part of how long a call takes.
+                await asyncio.sleep(_BUSY_S)
+
+
+async def links(order: Order) -> list[_LinkCaller]:
+    """Connect each client to the object `where` names."""
+    address, object_id = order.where["address"], order.where["object"]
+    return [
+        _LinkCaller(await open_link(address, object_id, handshake("client"), _CONNECT_S))
+        for _ in range(order.shape.clients)
+    ]

@@ -1,0 +1,80 @@
+"""The loop of all asyncio clients: one call at a time each, warm first, then for as long as was ordered.
+
+Rule 1: the same lines for every system; what differs is only the `Caller`.
+Rule 2: a call that was begun in time counts whole, and so does the time until it is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import time
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Protocol
+
+from bankrmi.bench.figures import percentile
+from bankrmi.bench.load.order import Answer, Order
+from bankrmi.bench.shapes import Shape
+
+__all__ = ["Caller", "answer_from", "run"]
+
+_WARM_SECONDS = 0.7
+_WARM_SHARE = 0.3
+
+
+class Caller(Protocol):
+    """One client of one system; it makes up its request ids itself."""
+
+    async def withdraw(self, account: int) -> object:
+        """Withdraw 1."""
+
+    async def withdraw_each(self, accounts: Sequence[int]) -> object:
+        """Withdraw 1 from each, in one call."""
+
+    async def balance(self, account: int) -> object:
+        """Look it up, newest state that was acknowledged."""
+
+
+async def run(callers: Sequence[Caller], order: Order, begin: Callable[[], None]) -> Answer:
+    """Warm up, say so, and measure."""
+    warm = time.perf_counter() + min(_WARM_SECONDS, order.seconds * _WARM_SHARE)
+    await asyncio.gather(*(_go_on(caller, order, warm, []) for caller in callers))
+    took: list[float] = []
+    begin()
+    used, begun = _cpu_seconds(), time.perf_counter()
+    until = begun + order.seconds
+    await asyncio.gather(*(_go_on(caller, order, until, took) for caller in callers))
+    return answer_from(took, time.perf_counter() - begun, order.shape, _cpu_seconds() - used)
+
+
+async def _go_on(caller: Caller, order: Order, until: float, took: list[float]) -> None:
+    shape, accounts = order.shape, order.accounts
+    random = Random()
+    draw, clock = random.random, time.perf_counter
+    while (begun := clock()) < until:
+        if shape.reads and draw() < shape.reads:
+            await caller.balance(int(draw() * accounts) + 1)
+        elif shape.operations == 1:
+            await caller.withdraw(int(draw() * accounts) + 1)
+        else:
+            await caller.withdraw_each([int(draw() * accounts) + 1 for _ in range(shape.operations)])
+        took.append(clock() - begun)
+
+
+def answer_from(took: list[float], seconds: float, shape: Shape, cpu_seconds: float) -> Answer:
+    """Sum up how long each call took, in seconds."""
+    took.sort()
+    return Answer(
+        operations=len(took) * shape.operations,
+        seconds=seconds,
+        median_us=1e6 * percentile(took, 50),
+        p99_us=1e6 * percentile(took, 99),
+        cpu_seconds=cpu_seconds,
+        peak_kb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    )
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime

@@ -1,0 +1,58 @@
+"""A bank of ours: two servers (or three) and the witness, with its usual settings, but no rate limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import bankrmi
+from bankrmi.bench.bank import WITNESS, Bank
+from bankrmi.bench.figures import OURS
+from bankrmi.bench.load.order import Order
+from bankrmi.bench.shapes import Shape
+from bankrmi.bench.systems.system import System
+
+__all__ = ["Ours"]
+
+
+class Ours(System):
+    """bankrmi."""
+
+    name = OURS
+
+    def __init__(self, folder: Path, *, servers: int = 2) -> None:
+        super().__init__(folder)
+        self._bank = Bank(folder, servers=servers)
+        self._primary = ""
+
+    @classmethod
+    def missing(cls) -> str | None:
+        return None
+
+    @classmethod
+    def version(cls) -> str:
+        return bankrmi.__version__
+
+    def start(self) -> None:
+        self._bank.start_all()
+        self._primary = self._bank.primary()
+
+    def processes(self) -> Mapping[str, int]:
+        standbys = [name for name in self._bank.servers if name != self._primary]
+        roles = (
+            ["standby"] if len(standbys) == 1 else [f"standby {place}" for place, _ in enumerate(standbys, 1)]
+        )
+        named = {"primary": self._primary, **dict(zip(roles, standbys, strict=True)), "witness": WITNESS}
+        return {role: self._bank.process(name).pid for role, name in named.items()}
+
+    def order(self, shape: Shape, seconds: float) -> Order:
+        where = {"configuration": str(self._bank.configuration.path)}
+        if not shape.library:
+            where["address"] = self._bank.configuration.servers[self._primary]
+            where["object"] = f"bankrmi.account.{self._primary}"
+        kind = "bankrmi" if shape.library else "link"
+        return Order(kind=kind, where=where, shape=shape, seconds=seconds)
+
+    def stop(self) -> None:
+        super().stop()
+        self._bank.close()

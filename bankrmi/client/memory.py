@@ -1,0 +1,123 @@
+"""What a client remembers from one call to the next: the servers, who led, how new the newest answer was.
+
+Rule: what was learned in a call serves the next one, unless the answer cannot be believed.
+Assumption: several threads may begin and end calls at once; each thing remembered is replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+from bankrmi.client.decisions import Candidate, Wait
+from bankrmi.client.finding import (
+    configured,
+    learned,
+    named_primary,
+    primary_tag,
+    service_tag,
+    why_no_names,
+)
+from bankrmi.client.seen import Seen
+from bankrmi.client.signs import LONG_AGO_MS, Signs
+from bankrmi.config import Configuration
+from bankrmi.errors import ConfigurationError
+from bankrmi.rmi import NamedObject
+
+__all__ = ["Memory"]
+
+_LOOK_UP_MS = 300
+"""Longer than this nobody waits for a hint."""
+
+_LOOK_UP_AGAIN_MS = 1000
+"""So long a name server that gave no hint is left alone."""
+
+_LEARN_AGAIN_MS = 250
+"""The name server is asked so often who the servers are, while none of those that are known can answer."""
+
+
+class Memory:
+    """What a client knows: the servers, who led last, how new the newest answer was, who was heard when.
+
+    Where the configuration names no servers, they are learned from the name server: at first, and again
+    whenever none of those that are known could answer.
+    """
+
+    def __init__(
+        self, configuration: Configuration, timeout: float | None, on_waiting: Callable[[], None] | None
+    ) -> None:
+        settings = configuration.client
+        self.timeout_ms = settings.timeout_ms if timeout is None else _milliseconds(timeout)
+        self.patience_ms = settings.patience_ms
+        self.usual_wait = Wait(max(1, settings.patience_ms // 2))
+        """So long the answer to a request is waited for before anything else is done."""
+        self.calls_at_once = settings.calls_at_once
+        self.on_waiting = on_waiting
+        self.seen = Seen()
+        self.signs = Signs()
+        self.nameserver = configuration.nameserver
+        self.primary: Candidate | None = None
+        self.candidates = configured(configuration.servers)
+        self.learns = not configuration.servers
+        self.nobody = f"the name server at {self.nameserver} was not asked yet" if self.learns else ""
+        """Why there are no candidates, where there are none."""
+        every = service_tag(configuration.service)
+        self.tags = (every,) if self.learns else (every, primary_tag())
+        self._insecure = configuration.insecure
+        self._looked_up_ms = LONG_AGO_MS
+
+    @property
+    def look_up_at_most(self) -> float:
+        """How long to wait for another call of this client that asks the name server, in seconds."""
+        return min(_LOOK_UP_MS, self.timeout_ms) / 1000
+
+    def look_up_seconds(self, deadline_ms: int, now_ms: int) -> float:
+        """Return how long to wait for the name server; 0 if it need not be asked (again)."""
+        return self._seconds(deadline_ms, now_ms) if self.primary is None else 0.0
+
+    def learn_seconds(self, deadline_ms: int, now_ms: int) -> float:
+        """The same, when nobody who is known could answer: a configuration names all there are."""
+        return self._seconds(deadline_ms, now_ms) if self.learns else 0.0
+
+    def _seconds(self, deadline_ms: int, now_ms: int) -> float:
+        again_ms = _LEARN_AGAIN_MS if self.learns else _LOOK_UP_AGAIN_MS
+        if now_ms - self._looked_up_ms < again_ms:
+            return 0.0
+        self._looked_up_ms = now_ms
+        return max(0, min(_LOOK_UP_MS, deadline_ms - now_ms)) / 1000
+
+    def after_fork(self) -> None:
+        """In the child: go on with what is known."""
+        self.seen.after_fork()
+
+    def take_hint(self, found: Iterable[NamedObject]) -> None:
+        """Take in what the name server says."""
+        if self.learns:
+            found = list(found)
+            servers, why = learned(found, insecure=self._insecure)
+            self.nobody = why or f"the name server at {self.nameserver} knows no server of {self.tags[0]}"
+            # One that was started just now knows nobody yet, and others do not know better.
+            self.candidates = servers or self.candidates
+        if self.primary not in self.candidates:
+            self.primary = None
+        self.primary = named_primary(self.candidates, found) or self.primary
+
+    def take_no_hint(self, error: Exception) -> None:
+        """Go on without: whatever is wrong with the name server, it is not the result of an operation."""
+        if self.learns:
+            self.nobody = why_no_names(self.nameserver, error)
+
+    def take_primary(self, found: Candidate | None, was: Candidate | None) -> None:
+        """Take in whom a call found to lead, or that `was`, with whom it began, does not."""
+        if found is not None or self.primary == was:
+            self.primary = found
+
+
+def _milliseconds(timeout: float) -> int:
+    try:
+        usable = math.isfinite(timeout) and timeout >= 0
+    except (TypeError, OverflowError):
+        usable = False
+    if not usable:
+        raise ConfigurationError(f"not a timeout: {timeout!r:.40} (seconds, from 0 on)")
+    return int(timeout * 1000)

@@ -32,6 +32,9 @@ IN_PLACE_MS = 0.5
 NEWEST_COUNTS = 0.125
 """How much the newest sync counts in what is usual."""
 
+COUNTS_AT_MOST_MS = IN_PLACE_MS / NEWEST_COUNTS
+"""For how long a sync counts: one alone, in which somebody else had the processor, is soon forgotten."""
+
 THREAD = "sync"
 
 Done = Callable[[], None]
@@ -122,7 +125,7 @@ class SyncedDisk:
 
     def _tell(self, took_ms: float, covered: int) -> None:
         """Those who come first are durable; what they write in turn waits for the next sync."""
-        self._usual_ms += NEWEST_COUNTS * (took_ms - self._usual_ms)
+        self._usual_ms += NEWEST_COUNTS * (min(took_ms, COUNTS_AT_MOST_MS) - self._usual_ms)
         self.journal.check_place()
         self._telling = True
         for done in [self._waiting.popleft() for _ in range(covered)]:

@@ -26,7 +26,6 @@ Assumption: addresses cannot be forged (TCP); what a caller says of himself can 
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import nsmallest
@@ -35,8 +34,6 @@ from typing import Generic, Protocol, TypeVar
 from .addresses import Address
 
 __all__ = ["NoSeat", "Occupant", "SeatPlan", "Seats", "origin"]
-
-_seconds = time.monotonic  # An event loop may count whole milliseconds.
 
 IDLE_BEFORE_HANDSHAKE_S = 0.25
 """Before that, a connection without a handshake makes room for nobody."""
@@ -278,7 +275,7 @@ class _Row(Generic[Who]):
     def who_makes_room(self, host: str, now: float) -> Who | None:
         """Return who makes room for one from `host`; None if nobody does."""
         ranks = [self._of_rank(0), self._of_rank(1)]
-        if _seconds() >= self._nobody_until:
+        if now >= self._nobody_until:
             for groups in ranks:
                 victim = self._idle_one(groups, host, now)
                 if victim is not None:
@@ -307,7 +304,7 @@ class _Row(Generic[Who]):
         for _, who, group in greedy:
             if group.host != host:
                 return who
-        self._nobody_until = 0.0 if found else _seconds() + NOBODY_S * len(self)
+        self._nobody_until = 0.0 if found else now + NOBODY_S * len(self)
         return None
 
 

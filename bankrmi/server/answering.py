@@ -49,8 +49,8 @@ ANSWERED_AT_ONCE = 32
 """Operations; an answer about more is made when it is the caller's turn."""
 
 OPERATION_MS = 0.012
-"""What is reckoned for an operation that is decided outside of the turns of callers: several times what one of a
-batch takes, and a fraction of what a single one does."""
+"""What is reckoned for an operation, which is decided outside of the turns of callers: several times what one
+of a batch takes, and a fraction of what a single one does."""
 
 TOLD_MS = 0.003
 """About what it takes to look up what came of an operation, outside of the turns of callers."""

@@ -13,7 +13,7 @@ import apsw
 
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Position, Record
-from bankrmi.storage.migration import FORMAT
+from bankrmi.storage.tables import FORMAT
 from bankrmi.verifying.journal_check import Fault, JournalCheck
 from bankrmi.verifying.stopped_directory import opened_unchanged
 from bankrmi.verifying.verdict import Verdict

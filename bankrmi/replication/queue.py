@@ -21,9 +21,9 @@ __all__ = ["OPERATION_BYTES", "REQUEST_BYTES", "RequestQueue", "cost_of"]
 OPERATION_BYTES = 32
 """What an operation costs beside its bytes: its outcome, and the time in which both copies have done it."""
 
-REQUEST_BYTES = 512
+REQUEST_BYTES = 640
 """Usually: what a request costs beside its operations, in the same coin: to look it up, journal and answer it
-takes as long as a dozen of them (measured), and a group is bounded so that it does not take long."""
+takes as long as twenty of them (measured), and a group is bounded so that it does not take long."""
 
 SHARE = 4
 """One part in so many of a group is for the others, when the oldest request alone fills it."""

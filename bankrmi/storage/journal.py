@@ -32,6 +32,7 @@ from bankrmi.replication.record import (
     Record,
     chained,
     entries_of,
+    follows,
     packed,
     size_of,
     unpacked,
@@ -434,25 +435,24 @@ class SqliteJournal:
     def append(self, records: Sequence[Record]) -> None:
         """Apply what was decided elsewhere; raise BrokenInvariant if it comes out differently here."""
         self._begin()
-        tip = self._tip
+        before: Position | Record = self._tip
         newest = self._requests.newest_of({record.session for record in records})
         for record in records:
             if self._outcomes_of(record) != record.outcomes:
                 raise BrokenInvariant(
                     f"the request at action id {record.first_id} comes out differently here"
                 )
-            before = newest.get(record.session, 0)
-            if before >= record.sequence:
+            decided = newest.get(record.session, 0)
+            if decided >= record.sequence:
                 raise BrokenInvariant(
-                    f"request {record.session}:{record.sequence} is decided twice, or after number {before}"
+                    f"request {record.session}:{record.sequence} is decided twice, or after number {decided}"
                 )
             newest[record.session] = record.sequence
-            decided = (record.operation_count, record.operations, record.outcomes)
-            if chained(tip, record.epoch, record.request, decided, record.time_us) != record:
+            if not follows(record, before):
                 raise BrokenInvariant(
                     f"the record at action id {record.action_id} does not follow from the one before"
                 )
-            tip = record.position
+            before = record
         self._insert(records)
 
     def _outcomes_of(self, record: Record) -> bytes | None:

@@ -436,18 +436,12 @@ class SqliteJournal:
         """Apply what was decided elsewhere; raise BrokenInvariant if it comes out differently here."""
         self._begin()
         before: Position | Record = self._tip
-        newest = self._requests.newest_of({record.session for record in records})
+        self._requests.check([record.request for record in records])
         for record in records:
             if self._outcomes_of(record) != record.outcomes:
                 raise BrokenInvariant(
                     f"the request at action id {record.first_id} comes out differently here"
                 )
-            decided = newest.get(record.session, 0)
-            if decided >= record.sequence:
-                raise BrokenInvariant(
-                    f"request {record.session}:{record.sequence} is decided twice, or after number {decided}"
-                )
-            newest[record.session] = record.sequence
             if not follows(record, before):
                 raise BrokenInvariant(
                     f"the record at action id {record.action_id} does not follow from the one before"

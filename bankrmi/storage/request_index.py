@@ -8,7 +8,7 @@ Rule 2: the newest request of a session that was asked for is remembered: its ne
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import apsw
 
@@ -42,8 +42,21 @@ class RequestIndex:
                 self._newest[session] = newest
         return newest
 
-    def newest_of(self, sessions: Collection[str]) -> dict[str, int]:
-        """Return the same of several sessions, of those that have requests: one question for all."""
+    def check(self, requests: Sequence[tuple[str, int]]) -> None:
+        """Raise BrokenInvariant unless each of these, in this order, comes after all others of its session.
+
+        The disk is asked once for all of them.
+        """
+        newest = self._newest_of({session for session, _ in requests})
+        for session, sequence in requests:
+            before = newest.get(session, 0)
+            if before >= sequence:
+                raise BrokenInvariant(
+                    f"request {session}:{sequence} is decided twice, or after number {before}"
+                )
+            newest[session] = sequence
+
+    def _newest_of(self, sessions: Collection[str]) -> dict[str, int]:
         known = {session: self._newest[session] for session in sessions if session in self._newest}
         unknown = [session for session in sessions if session not in known]
         if unknown:

@@ -90,9 +90,13 @@ class IndexAgainstADictionary(RuleBasedStateMachine):
     @invariant()
     def several_sessions_are_asked_for_together(self) -> None:
         """Without being remembered, so that others ask the disk."""
-        newest = {session: self._newest(session) for session in SESSIONS}
-        told = self.index.newest_of([*SESSIONS, "nobody"])
-        assert told == {session: number for session, number in newest.items() if number is not None}
+        follow = [(session, (self._newest(session) or 0) + 1) for session in (*SESSIONS, "nobody")]
+        self.index.check(follow)
+        for refused in (*self.known, follow[-1]):
+            with pytest.raises(
+                BrokenInvariant, match=f"request {refused[0]}:{refused[1]} is decided twice, or after"
+            ):
+                self.index.check([*follow, refused])
 
     @invariant()
     def the_table_has_nothing_but_requests_of_the_journal(self) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 PROGRAM = """
-import asyncio, signal, sys, threading
+import asyncio, os, signal, sys, threading
+from types import ModuleType
 from bankrmi import signals
 from bankrmi.event_loop import run
 
@@ -17,6 +18,13 @@ def say(word):
 
 def hear():
     sys.stdin.readline()
+
+class Last:
+    # Goes when the interpreter, which has put the defaults back, throws its modules away.
+
+    def __del__(self, read=os.read, write=os.write):
+        write(1, b"over\\n")
+        read(0, 1)
 
 async def serve():
     threading.Thread(target=threading.Event().wait, daemon=True).start()  # A library's; it blocks nothing.
@@ -32,9 +40,9 @@ signal.signal(signal.SIGHUP, signal.SIG_IGN)
 signals.hold()
 say("held")
 hear()
+sys.modules["last"] = ModuleType("last")
+sys.modules["last"].one = Last()
 run(serve())
-say("over")
-hear()
 """
 
 

@@ -32,6 +32,10 @@ class Served(Protocol):
 
     line: Line
     is_in_line: bool
+    waits_since: float
+    """When it was put in line, as `now_ms` says."""
+    waited_ms: float
+    """How long it was in line for what it does now."""
 
     @property
     def has_answer(self) -> bool: ...
@@ -65,6 +69,7 @@ class Rounds:
         """Put the caller in line, unless he stands there."""
         if not caller.is_in_line:
             caller.is_in_line = True
+            caller.waits_since = now_ms()
             self.turn.wait(caller, caller.line, for_answer=caller.has_answer)
             self._come_again(0.0)
 
@@ -94,7 +99,9 @@ class Rounds:
         try:
             while (caller := turn.next()) is not None:
                 caller.is_in_line = False
+                caller.waited_ms = now_ms() - caller.waits_since
                 self._serve(caller)
+                caller.waited_ms = 0.0
         finally:
             self._worked_at = None
             pause_ms = turn.pause_ms()

@@ -110,6 +110,11 @@ class Asked:
         """Whether nobody is left to read the answer."""
         return self.call.connection_lost
 
+    @property
+    def waited_ms(self) -> float:
+        """How long it has waited for its turn."""
+        return self.call.waited_ms
+
     def begin_waiting(self, operations: int) -> None:
         """What a call said costs several times what is kept of it; deciding it is for later."""
         call = self.call

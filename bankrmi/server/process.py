@@ -325,6 +325,7 @@ def _limits(configuration: Configuration) -> Limits:
         items=max(least.items, _ITEMS_PER_OPERATION * operations + 1000),
         json_bytes=max(least.json_bytes, _JSON_BYTES_PER_OPERATION * operations),
         server_call_items=_ITEMS_PER_ENTRY * (operations + entries) + 8000,
+        unread_ms=SLOW_SHARE * configuration.client.timeout_ms,
     )
 
 

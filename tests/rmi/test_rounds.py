@@ -23,6 +23,7 @@ class Caller:
     def __init__(self, line: Line, things: int) -> None:
         self.line = line
         self.is_in_line = False
+        self.waits_since = self.waited_ms = 0.0
         self.left = things
 
     def work(self) -> bool:

@@ -75,7 +75,7 @@ class Rounds:
 
     def _serve(self, caller: Served) -> bool:
         """Do one thing for the caller; return whether half of this turn is over."""
-        line, begun = caller.line, _seconds()
+        line, for_answer, begun = caller.line, caller.has_answer, _seconds()
         self._is_serving = True
         try:
             has_more = caller.work()
@@ -86,7 +86,7 @@ class Rounds:
             if ms > _LOOKED_INTO_MS and self._worked_at is not None:
                 before, self._worked_at = self._worked_at, _work_seconds()
                 work_ms = (self._worked_at - before) * 1000
-            is_half_spent = self.turn.spent(caller, line, ms, work_ms)
+            is_half_spent = self.turn.spent(caller, line, ms, work_ms, for_answer=for_answer)
         if has_more:
             self.wait(caller)
         return is_half_spent

@@ -342,7 +342,7 @@ def main() -> None:
     options = parser.parse_args()
     end_with_parent(options.parent_pid)
     os.nice(10)
-    logging.getLogger("asyncio").setLevel(logging.ERROR)  # It warns of writes to servers that have cut us off.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # It warns of writes after we were cut off.
     kinds = HARMLESS if options.harmless else KINDS
     if options.claims:
         kinds = (*CLAIMING, *kinds)

@@ -69,7 +69,7 @@ class Calls:
 def memory(bank: Bank) -> dict[str, tuple[int, int]]:
     """Return (resident now, at its peak) in MiB of each process."""
     found = {}
-    for name in (WITNESS, *bank.servers):
+    for name in [one for one in (WITNESS, *bank.servers) if one in bank.children]:
         process = bank.process(name)
         status = Path(f"/proc/{process.pid}/status")
         if process.poll() is None and status.exists():

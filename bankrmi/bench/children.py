@@ -94,6 +94,10 @@ class Children:
         """Return the end of a log."""
         return self.log(name).read_bytes()[-_SHOWN_BYTES:].decode(errors="replace").strip()
 
+    def __contains__(self, name: str) -> bool:
+        """Whether a process of this name was started, and not ended."""
+        return name in self._children
+
     def pid(self, name: str) -> int:
         """Return the number of a process that was started."""
         return self._children[name].process.pid

@@ -6,7 +6,7 @@ served from then on: nobody can tell one that is another's from one that is not 
 
 Rule 1: the witness's disk is locked and read before anything listens.
 Rule 2: when that disk fails, the process ends at once (exit code 1): what it would answer is not certain.
-Rule 3: SIGTERM and SIGINT end it in good order; a second one, at once. SIGHUP opens the log file again.
+Rule 3: SIGTERM and SIGINT end it in good order, within a second for each address. SIGHUP opens the log again.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import structlog
 
+from bankrmi import signals
 from bankrmi.config import NOT_THE_DAEMONS, Configuration, split_address
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.coordination.witness import WITNESS_ID, Witness
@@ -59,7 +60,9 @@ def run(
     end_with_parent(parent_pid)
     configure(log_json, "nameserver")
     try:
-        run_loop(_Process(configuration, log_file).serve(ready_fd))
+        process = _Process(configuration, log_file)
+        signals.hold()
+        run_loop(process.serve(ready_fd))
     except ConfigurationError as error:
         log.error(error.message)
         return _USAGE
@@ -235,17 +238,13 @@ class _Process:
         self._stop.set()
 
     def _catch_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-
-        def stop() -> None:
-            self._stop.set()
-            for each in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(each)
-                signal.signal(each, signal.SIG_DFL)
-
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(each, stop)
-        loop.add_signal_handler(signal.SIGHUP, reopen_log, self._log_file)
+        signals.deliver(
+            {
+                signal.SIGTERM: self._stop.set,
+                signal.SIGINT: self._stop.set,
+                signal.SIGHUP: lambda: reopen_log(self._log_file),
+            }
+        )
 
     async def _close(self) -> None:
         self._stop_following_from_afar()

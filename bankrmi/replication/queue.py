@@ -1,8 +1,9 @@
 """Requests that wait for a group, dealt out fairly.  Pure; what a request costs is reckoned here.
 
 Rule 1: the oldest request is in the next group, whatever it costs: nobody waits for ever.
-Rule 2: the rest of a group goes round the callers, one request each, the cheapest first; a share of it stays
-        theirs when the oldest one alone fills the group, so a light caller never waits behind many batches.
+Rule 2: the rest of a group goes round the callers, one request each, the cheapest first, and of those that
+        cost about the same, the oldest; a share of it stays theirs when the oldest one alone fills the group,
+        so a light caller never waits behind many batches.
 Rule 3: a request is never split (A4), and those of one session stay in the order in which they came.
 Rule 4: who is dropped leaves nothing behind, and was not decided.
 """
@@ -21,9 +22,9 @@ __all__ = ["OPERATION_BYTES", "REQUEST_BYTES", "RequestQueue", "cost_of"]
 OPERATION_BYTES = 32
 """What an operation costs beside its bytes: its outcome, and the time in which both copies have done it."""
 
-REQUEST_BYTES = 512
+REQUEST_BYTES = 640
 """Usually: what a request costs beside its operations, in the same coin: to look it up, journal and answer it
-takes as long as a dozen of them (measured), and a group is bounded so that it does not take long."""
+takes as long as twenty of them (measured), and a group is bounded so that it does not take long."""
 
 SHARE = 4
 """One part in so many of a group is for the others, when the oldest request alone fills it."""
@@ -85,12 +86,12 @@ def _dealt(events: list[_Request], costs: list[int], room: int) -> set[int]:
     """Return the places of those that go into a group which has no room for all."""
     chosen = {0}
     room = max(room - costs[0], room // SHARE)
-    heads: list[tuple[int, int, int, Iterator[int]]] = []  # Turn, cost, place: the first one is next.
+    heads: list[tuple[int, int, int, Iterator[int]]] = []  # Turn, size of the cost, place: the first is next.
 
     def take_turn(turn: int, lane: Iterator[int]) -> None:
         place = next(lane, None)
         if place is not None:
-            heappush(heads, (turn, costs[place], place, lane))
+            heappush(heads, (turn, costs[place].bit_length(), place, lane))
 
     first, *others = _lanes(events)
     next(first)  # The oldest one is in already: its caller's next one waits for the others.
@@ -98,9 +99,9 @@ def _dealt(events: list[_Request], costs: list[int], room: int) -> set[int]:
     for lane in others:
         take_turn(0, lane)
     while heads:
-        turn, cost, place, lane = heappop(heads)
-        if cost <= room:  # Else this caller's next one waits, and those behind it with it.
-            room -= cost
+        turn, _, place, lane = heappop(heads)
+        if costs[place] <= room:  # Else this caller's next one waits, and those behind it with it.
+            room -= costs[place]
             chosen.add(place)
             take_turn(turn + 1, lane)
     return chosen

@@ -26,6 +26,7 @@ __all__ = [
     "Scalar",
     "chained",
     "entries_of",
+    "follows",
     "one_by_one",
     "packed",
     "size_of",
@@ -175,6 +176,13 @@ def chained(
     return Record(
         before.action_id + count, epoch, session, sequence, count, operations, outcomes, time_us, digest
     )
+
+
+def follows(record: Record, before: Position | Record) -> bool:
+    """Whether it is what `chained` would have made, had it come after `before`."""
+    content = _pack(record[1:-1])
+    digest = blake2b(before.digest + content, digest_size=DIGEST_BYTES).digest()
+    return record.action_id == before.action_id + record.operation_count and record.digest == digest
 
 
 def size_of(record: Record) -> int:

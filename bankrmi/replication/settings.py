@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bankrmi.replication.queue import REQUEST_BYTES
+
 __all__ = ["Settings"]
 
 GROUP_SHARE = 0.3
@@ -25,7 +27,7 @@ class Settings:
     first: bool = False
     group_bytes: int = 1 << 20
     group_bytes_per_ms: float = 7_500
-    request_bytes: int = 512
+    request_bytes: int = REQUEST_BYTES
     """What a request costs a group beside its operations (see `queue`)."""
     lag_noticed: int = 8192
     """Entries that a joiner may lag without anybody else being slowed down."""

@@ -27,6 +27,8 @@ class _Connection(Protocol):
     packed_bytes: int
 
     @property
+    def waited_ms(self) -> float: ...
+    @property
     def lost(self) -> bool: ...
     def in_turn(self, work: Callable[[], None]) -> None: ...
     def charge(self, ms: float) -> None: ...
@@ -50,6 +52,11 @@ class Batch:
     def lost(self) -> bool:
         """Whether nobody is left to read the results."""
         return self._call.connection_lost
+
+    @property
+    def waited_ms(self) -> float:
+        """How long a part waited for the turn that goes on now."""
+        return self._connection.waited_ms
 
     @property
     def connection(self) -> Connected:

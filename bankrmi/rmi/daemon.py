@@ -15,6 +15,7 @@ Assumption: one daemon belongs to one event loop and is used in its thread only.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 
@@ -33,6 +34,10 @@ from .seats import NoSeat, SeatPlan, Seats, origin
 from .serving import ServedConnection
 
 __all__ = ["Daemon", "rounds_of"]
+
+_seconds = (
+    time.monotonic
+)  # As the event loop's own time, which may be of whole milliseconds: seats need a finer one.
 
 _CLOSING_SECONDS = 0.5
 _NO_SEAT_RETRY_MS = 1000
@@ -156,7 +161,7 @@ class Daemon:
             self._leaving.add(connection)
             return False
         host = origin(connection.address)
-        self._make_room(self._seats.arrive(connection, host, self.loop.time()))
+        self._make_room(self._seats.arrive(connection, host, _seconds()))
         return True
 
     def admit(self, connection: ServedConnection, request: object) -> Admission:
@@ -165,7 +170,7 @@ class Daemon:
             raise HandshakeDenied("this server is stopping")
         admitted = admission(request, connection.address, self._objects, self._greeting(), self._servers)
         peer = admitted.peer
-        host, now = origin(connection.address), self.loop.time()
+        host, now = origin(connection.address), _seconds()
         try:
             makes_room = self._seats.finish(connection, host, peer.role, claimed_name(peer), now)
         except NoSeat as refusal:
@@ -196,7 +201,7 @@ class Daemon:
             return True
         if self.connections + coming >= self.seats.total:
             return False
-        return not self._seats.crowded(coming, self.loop.time())
+        return not self._seats.crowded(coming, _seconds())
 
     def _let_in(self) -> None:
         if self._acceptor is not None:

@@ -56,6 +56,9 @@ class Limits:
     """Read and thrown away after a refusal, so that the caller gets to read why."""
     strangers_percent: int = 25
     """Of the time of one core, for all callers together that do not come with our handshake."""
+    unread_ms: float = 0
+    """For a call of ours to wait for its turn; then it is answered, unread, that there is too much to do.
+    0: it waits for as long as it takes."""
     batched_calls: int = 1024
     answer_bytes: int = 4 << 20
     """Of one answer; of a batched call no further part is begun when its answers have so many."""

@@ -76,6 +76,9 @@ class Caller(Protocol):
     @property
     def connection(self) -> Connected: ...
 
+    @property
+    def waited_ms(self) -> float: ...
+
     def answered(self, call: Call, value: object, *, is_error: bool) -> None: ...
     def in_turn(self, work: Callable[[], None]) -> None: ...
     def charge(self, ms: float) -> None: ...
@@ -124,6 +127,11 @@ class Call:
     def connection_lost(self) -> bool:
         """Whether nobody is left to read the answer."""
         return self._caller.lost
+
+    @property
+    def waited_ms(self) -> float:
+        """How long it waited for the turn that goes on now."""
+        return self._caller.waited_ms
 
     @property
     def connection(self) -> Connected:

@@ -32,6 +32,10 @@ class Served(Protocol):
 
     line: Line
     is_in_line: bool
+    waits_since: float
+    """When it was put in line, as `now_ms` says."""
+    waited_ms: float
+    """How long it was in line for what it does now."""
 
     @property
     def has_answer(self) -> bool: ...
@@ -65,12 +69,13 @@ class Rounds:
         """Put the caller in line, unless he stands there."""
         if not caller.is_in_line:
             caller.is_in_line = True
+            caller.waits_since = now_ms()
             self.turn.wait(caller, caller.line, for_answer=caller.has_answer)
             self._come_again(0.0)
 
     def _serve(self, caller: Served) -> bool:
         """Do one thing for the caller; return whether half of this turn is over."""
-        line, begun = caller.line, _seconds()
+        line, for_answer, begun = caller.line, caller.has_answer, _seconds()
         self._is_serving = True
         try:
             has_more = caller.work()
@@ -81,7 +86,7 @@ class Rounds:
             if ms > _LOOKED_INTO_MS and self._worked_at is not None:
                 before, self._worked_at = self._worked_at, _work_seconds()
                 work_ms = (self._worked_at - before) * 1000
-            is_half_spent = self.turn.spent(caller, line, ms, work_ms)
+            is_half_spent = self.turn.spent(caller, line, ms, work_ms, for_answer=for_answer)
         if has_more:
             self.wait(caller)
         return is_half_spent
@@ -94,7 +99,9 @@ class Rounds:
         try:
             while (caller := turn.next()) is not None:
                 caller.is_in_line = False
+                caller.waited_ms = now_ms() - caller.waits_since
                 self._serve(caller)
+                caller.waited_ms = 0.0
         finally:
             self._worked_at = None
             pause_ms = turn.pause_ms()

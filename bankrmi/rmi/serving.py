@@ -11,7 +11,8 @@ Rule 2: a caller has one call in progress; what it sends meanwhile waits, unread
         that stands first is answered meanwhile: that is how a caller tells slow from dead.
 Rule 3: an answer never leads straight into the next call: the object may be in the middle of something.
 Rule 4: a message is read, and an answer that takes time is made, when it is the caller's turn (see `turn`);
-        those of servers are in a line of their own, before all others.
+        those of servers are in a line of their own, before all others. A call that has waited for too long
+        by then is not read: that takes the time of those who came later, and whoever sent it is told.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ _LARGE_ANSWER_BYTES = 1 << 18
 """After one of these the memory of all callers is looked at, and not only at the next sweep."""
 _PINGS_AT_ONCE = 4
 """Of one caller that waits for an answer; what it sends beyond that waits, too."""
-_NO_ROOM_RETRY_MS = 100
+_UNREAD_RETRY_MS = 100
 _STRANGER = Peer(address="")
 
 
@@ -97,6 +98,8 @@ class ServedConnection(FramedConnection):
         "line",
         "packed_bytes",
         "peer",
+        "waited_ms",
+        "waits_since",
     )
 
     def __init__(self, host: Host, address: Address) -> None:
@@ -114,6 +117,7 @@ class ServedConnection(FramedConnection):
         self._working = False
         self.line = Line.GREETINGS
         self.is_in_line = False
+        self.waits_since = self.waited_ms = 0.0
         self.packed_bytes = 0
         """Of answers that are not complete yet."""
         self.peer = _STRANGER
@@ -187,7 +191,10 @@ class ServedConnection(FramedConnection):
             elif self._frame is not None:
                 frame, self._frame = self._frame, None
                 if frame.kind == INVOKE:
-                    self._invoke(frame)
+                    if self._waited_too_long:
+                        self._answer_unread(frame, _too_late())
+                    else:
+                        self._invoke(frame)
                 else:
                     self._handle(frame)
             if self._paused or self._reader.pending:
@@ -373,10 +380,19 @@ class ServedConnection(FramedConnection):
         if frame is None or frame.kind != INVOKE or frame.flags & ONEWAY or self._draining or self.lost:
             return 0
         self._frame = None
-        answer = write_value(frame.serializer, write_error(_no_room()))
-        self._send(RESULT, frame.serializer, EXCEPTION, frame.sequence, answer, frame.correlation)
+        self._answer_unread(frame, _no_room())
         self._work_soon()
         return len(frame.payload)
+
+    @property
+    def _waited_too_long(self) -> bool:
+        """Whether the call whose turn it is was in line for too long; a stranger waits for his share."""
+        return 0 < self._limits.unread_ms < self.waited_ms and self.line is Line.OURS
+
+    def _answer_unread(self, frame: Frame, error: Busy) -> None:
+        if not frame.flags & ONEWAY:
+            answer = write_value(frame.serializer, write_error(error))
+            self._send(RESULT, frame.serializer, EXCEPTION, frame.sequence, answer, frame.correlation)
 
     # --- the end --------------------------------------------------------------------------------------
 
@@ -394,10 +410,18 @@ def _line_of(admission: Admission) -> Line:
 
 
 def _no_room() -> Busy:
+    return _unread("this server holds too many messages")
+
+
+def _too_late() -> Busy:
+    return _unread("this server has too much to do")
+
+
+def _unread(why: str) -> Busy:
     return Busy(
-        "this server holds too many messages and did not take this one: ask again in 100 ms",
+        f"{why} and did not take this: ask again in {_UNREAD_RETRY_MS} ms",
         request_id=None,
-        retry_ms=_NO_ROOM_RETRY_MS,
+        retry_ms=_UNREAD_RETRY_MS,
     )
 
 

@@ -155,13 +155,24 @@ class Turn(Generic[Caller]):
 
     # --- what it cost ---------------------------------------------------------------------------------
 
-    def spent(self, caller: Caller, line: Line, ms: float, work_ms: float | None = None) -> bool:
+    def spent(
+        self,
+        caller: Caller,
+        line: Line,
+        ms: float,
+        work_ms: float | None = None,
+        *,
+        for_answer: bool = False,
+    ) -> bool:
         """Note what serving the caller took; return whether half of this turn is over.
 
         Then it is time to arrange for the next one to begin. Of the time that it took `work_ms` were work, if
-        that is known: a message is not dear because another process had the processor meanwhile.
+        that is known: a message is not dear because another process had the processor meanwhile. A piece of
+        an answer (`for_answer`) makes nobody dear, and nobody light again: a batch is answered in many.
         """
-        if ms > self._dear_ms and (work_ms is None or work_ms > self._dear_ms):
+        if for_answer:
+            pass
+        elif ms > self._dear_ms and (work_ms is None or work_ms > self._dear_ms):
             self._dear[caller] = _LIGHT_AGAIN
             if line is not _SERVERS:
                 self._quiet = _QUIET_TURNS

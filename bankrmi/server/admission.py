@@ -9,6 +9,8 @@ Rule 3: whoever was let in is answered exactly once: by the rules, or, when it h
         yet; nor is what might end in doubt.
 Rule 4: what an answer holds is counted until it is made, and its time goes on (see `lookups` for outcomes).
 Rule 5: no clock, no wire: the time and the way to the rules are given.
+Rule 6: one of ours waits since its message was here, not since it was read: its time goes on meanwhile. A
+        stranger waits for his share, which is no sign of load, and has told no time.
 """
 
 from __future__ import annotations
@@ -51,6 +53,10 @@ class Visitor(Caller, Protocol):
     @property
     def request_id(self) -> str | None:
         """The id of the request that it is about, if it is about one."""
+
+    @property
+    def waited_ms(self) -> float:
+        """How long it has waited for its turn to be read."""
 
     def begin_waiting(self, operations: int) -> None:
         """It waits from now on, with so many operations that are to be decided for it."""
@@ -136,12 +142,12 @@ class Admission:
                 "this request id was used before, for another operation", request_id=visitor.request_id
             )
         visitor.begin_waiting(0)
-        self._room.join(waiting, visitor, self._now_ms())
+        self._room.join(waiting, visitor, self._now_ms() - _waited_ms(visitor))
         return True
 
     def _check_load(self, visitor: Visitor, operations: int, *, entries: int) -> None:
         """Raise Busy if too much waits here, or if this caller makes the journals grow too fast."""
-        if not self._room.has_room(cost_of(operations), self._now_ms()):
+        if not self._room.has_room(cost_of(operations), self._now_ms(), _waited_ms(visitor)):
             raise busy(visitor.request_id)
         if entries:
             peer = visitor.peer
@@ -152,7 +158,7 @@ class Admission:
     def _let_in(self, visitor: Visitor, key: Hashable | None, content: Any, operations: int) -> Waiting:
         visitor.begin_waiting(operations)
         waiting = Waiting(self._answer, cost_of(operations), key, content)
-        self._room.enter(waiting, visitor, self._now_ms())
+        self._room.enter(waiting, visitor, self._now_ms(), _waited_ms(visitor))
         return waiting
 
     # -- how they leave --------------------------------------------------------------------------
@@ -219,3 +225,7 @@ class Admission:
         for visitor in self._room.give_up_answers(since_ms):
             visitor.give_up()  # type: ignore[attr-defined]
             self._made(visitor)  # type: ignore[arg-type]
+
+
+def _waited_ms(visitor: Visitor) -> float:
+    return visitor.waited_ms if visitor.peer.our_protocol else 0.0

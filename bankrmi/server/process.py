@@ -18,6 +18,7 @@ from pathlib import Path
 
 import structlog
 
+from bankrmi import signals
 from bankrmi.bank.accounts import Accounts
 from bankrmi.config import NOT_THE_DAEMONS, Configuration
 from bankrmi.coordination.witness_client import WitnessClient
@@ -79,6 +80,7 @@ def run(
     configure(log_json, name)
     try:
         process = _Process(configuration, name, first=first, log_file=log_file)
+        signals.hold()
         run_loop(process.serve(ready_fd))
     except ConfigurationError as error:
         log.error(error.message)
@@ -162,8 +164,6 @@ class _Process:
         driver.close()
         self._disk.release()  # Not before: whoever comes next finds the database unlocked.
         log.info("stopped")
-        # It is over in a moment, in good order: one more signal must not turn that into a death.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
     def _memory(self, admission: Admission) -> Memory:
         driver = self._driver
@@ -256,9 +256,13 @@ class _Process:
             loop.call_later(LEAVE_SECONDS, driver.stop, "")
             driver.take(StopAsked())
 
-        loop.add_signal_handler(signal.SIGTERM, terminate)
-        loop.add_signal_handler(signal.SIGINT, driver.stop, "")
-        loop.add_signal_handler(signal.SIGHUP, reopen_log, self._log_file)
+        signals.deliver(
+            {
+                signal.SIGTERM: terminate,
+                signal.SIGINT: lambda: driver.stop(""),
+                signal.SIGHUP: lambda: reopen_log(self._log_file),
+            }
+        )
 
 
 class _ReadyLine:
@@ -321,6 +325,7 @@ def _limits(configuration: Configuration) -> Limits:
         items=max(least.items, _ITEMS_PER_OPERATION * operations + 1000),
         json_bytes=max(least.json_bytes, _JSON_BYTES_PER_OPERATION * operations),
         server_call_items=_ITEMS_PER_ENTRY * (operations + entries) + 8000,
+        unread_ms=SLOW_SHARE * configuration.client.timeout_ms,
     )
 
 

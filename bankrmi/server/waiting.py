@@ -107,11 +107,11 @@ class WaitingRoom:
         """How much of the budget is used."""
         return self._held + self._in_answers
 
-    def has_room(self, cost: int, now_ms: float) -> bool:
-        """Whether so much more may wait."""
+    def has_room(self, cost: int, now_ms: float, waited_ms: float = 0.0) -> bool:
+        """Whether so much more may wait, which has waited so long before it came here."""
         if not self.fits(cost):
             return False
-        return not self._waiting or self._rate.wait_ms(self._held + cost, now_ms) <= self._slow_ms
+        return not self._waiting or waited_ms + self._rate.wait_ms(self._held + cost, now_ms) <= self._slow_ms
 
     def fits(self, cost: int) -> bool:
         """Whether the budget allows for so much more, however long it would take."""
@@ -121,20 +121,20 @@ class WaitingRoom:
         """Return the one of this key that waits already."""
         return None if key is None else self._by_key.get(key)
 
-    def enter(self, waiting: Waiting, caller: Caller, now_ms: float) -> None:
-        """Let it wait; `has_room` was asked before."""
+    def enter(self, waiting: Waiting, caller: Caller, now_ms: float, waited_ms: float = 0.0) -> None:
+        """Let it wait, which has waited so long before; `has_room` was asked."""
         self._waiting[waiting] = None
         self._rate.begin(now_ms)
         self._held += waiting.cost
         if waiting.key is not None:
             self._by_key[waiting.key] = waiting
-        waiting.callers.append((caller, now_ms))
+        waiting.callers.append((caller, now_ms - waited_ms))
 
-    def join(self, waiting: Waiting, caller: Caller, now_ms: float) -> None:
+    def join(self, waiting: Waiting, caller: Caller, since_ms: float) -> None:
         """Wait for the same answer.  Never refused: the request was taken, and costs no more for it."""
         waiting.cost += QUESTION_BYTES
         self._held += QUESTION_BYTES
-        waiting.callers.append((caller, now_ms))
+        waiting.callers.append((caller, since_ms))
 
     def leave(self, waiting: Waiting, now_ms: float, *, turned_away: bool = False) -> list[Caller]:
         """It is answered: forget it; return who wanted to know, nobody if it had left."""

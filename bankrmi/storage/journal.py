@@ -33,21 +33,22 @@ from bankrmi.replication.record import (
     Record,
     chained,
     entries_of,
+    follows,
     packed,
     size_of,
     unpacked,
 )
 from bankrmi.storage.database import BEFORE_REPLACING, DiskFailed, private_opener, sync_directory
-from bankrmi.storage.migration import FORMAT, TABLES, migrate
+from bankrmi.storage.migration import migrate
 from bankrmi.storage.place import Place
 from bankrmi.storage.request_index import RequestIndex
 from bankrmi.storage.state_machine import StateMachine
+from bankrmi.storage.tables import FORMAT, INSERT_RECORD, TABLES
 from bankrmi.storage.write_ahead_log import WriteAheadLog
 
 __all__ = ["SqliteJournal", "WriteBehind"]
 
 _EMPTY = Position(0, 0, b"")
-_INSERT = "INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,23 +460,18 @@ class SqliteJournal:
     def append(self, records: Sequence[Record]) -> None:
         """Apply what was decided elsewhere; raise BrokenInvariant if it comes out differently here."""
         self._begin()
-        tip = self._tip
+        before: Position | Record = self._tip
+        self._requests.check([record.request for record in records])
         for record in records:
             if self._outcomes_of(record) != record.outcomes:
                 raise BrokenInvariant(
                     f"the request at action id {record.first_id} comes out differently here"
                 )
-            newest = self._requests.newest(record.session)
-            if newest is not None and newest >= record.sequence:
-                raise BrokenInvariant(
-                    f"request {record.session}:{record.sequence} is decided twice, or after number {newest}"
-                )
-            decided = (record.operation_count, record.operations, record.outcomes)
-            if chained(tip, record.epoch, record.request, decided, record.time_us) != record:
+            if not follows(record, before):
                 raise BrokenInvariant(
                     f"the record at action id {record.action_id} does not follow from the one before"
                 )
-            tip = record.position
+            before = record
         self._insert(records)
 
     def _outcomes_of(self, record: Record) -> bytes | None:
@@ -495,9 +491,9 @@ class SqliteJournal:
 
     def _insert(self, records: Sequence[Record]) -> None:
         if len(records) == 1:
-            self._execute(_INSERT, records[0])
+            self._execute(INSERT_RECORD, records[0])
         else:
-            self._database.executemany(_INSERT, records)
+            self._database.executemany(INSERT_RECORD, records)
         for record in records:
             self._note_unwritten(record)
         self._tip = records[-1].position

@@ -1,4 +1,4 @@
-"""The tables of a journal, and how those of the format before become these.
+"""How the tables of the format before become those of the present one (see `tables`).
 
 Rule 1: it is done in one transaction, when the database is opened: a crash leaves the old one, whole.
 Rule 2: what comes out depends on the journal alone, so that all copies of a bank come out the same, digests
@@ -17,32 +17,9 @@ import msgpack
 from bankrmi.errors import ConfigurationError
 from bankrmi.replication.record import CANCELLED, DONE, Position, Record, chained, packed
 from bankrmi.storage.database import BEFORE_REPLACING
+from bankrmi.storage.tables import FORMAT, INSERT_RECORD, INSERT_REQUEST, TABLES
 
-__all__ = ["FORMAT", "TABLES", "migrate", "waits_for_migration"]
-
-FORMAT = 2
-"""Of the tables below; 1 had a row for each operation, and wrote all that follows from it at each commit."""
-
-TABLES = """
-CREATE TABLE about (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
-CREATE TABLE journal (
-    action_id INTEGER PRIMARY KEY,
-    epoch INTEGER NOT NULL,
-    session TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
-    operation_count INTEGER NOT NULL,
-    operations BLOB NOT NULL,
-    outcomes BLOB NOT NULL,
-    time_us INTEGER NOT NULL,
-    digest BLOB NOT NULL
-) STRICT;
-CREATE TABLE requests (
-    session TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
-    action_id INTEGER NOT NULL,
-    PRIMARY KEY (session, sequence)
-) STRICT, WITHOUT ROWID;
-"""
+__all__ = ["migrate", "waits_for_migration"]
 
 _AT_ONCE = 1000
 _JOURNAL_AND_REQUESTS = TABLES[TABLES.index("CREATE TABLE journal") :]
@@ -86,10 +63,8 @@ def _from_format_1(database: apsw.Connection) -> None:
     tip = Position(0, 0, opening)
     rows = database.execute("SELECT * FROM journal_1 ORDER BY action_id")
     for piece in _pieces(_chained(tip, rows)):
-        database.executemany("INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)", piece)
-        database.executemany(
-            "INSERT INTO requests VALUES (?,?,?)", [(*record.request, record.action_id) for record in piece]
-        )
+        database.executemany(INSERT_RECORD, piece)
+        database.executemany(INSERT_REQUEST, [(*record.request, record.action_id) for record in piece])
         tip = piece[-1].position
     database.execute("DROP TABLE journal_1")
     database.executemany(

@@ -7,11 +7,13 @@ Rule 2: the newest request of a session that was asked for is remembered: its ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Collection, Iterable, Sequence
 
 import apsw
 
 from bankrmi.errors import BrokenInvariant
+from bankrmi.storage.tables import INSERT_REQUEST
 
 __all__ = ["RequestIndex"]
 
@@ -39,6 +41,33 @@ class RequestIndex:
                     self._newest = dict(sorted(self._unwritten))
                 self._newest[session] = newest
         return newest
+
+    def check(self, requests: Sequence[tuple[str, int]]) -> None:
+        """Raise BrokenInvariant unless each of these, in this order, comes after all others of its session.
+
+        The disk is asked once for all of them.
+        """
+        newest = self._newest_of({session for session, _ in requests})
+        for session, sequence in requests:
+            before = newest.get(session, 0)
+            if before >= sequence:
+                raise BrokenInvariant(
+                    f"request {session}:{sequence} is decided twice, or after number {before}"
+                )
+            newest[session] = sequence
+
+    def _newest_of(self, sessions: Collection[str]) -> dict[str, int]:
+        known = {session: self._newest[session] for session in sessions if session in self._newest}
+        unknown = [session for session in sessions if session not in known]
+        if unknown:
+            known.update(
+                self._database.execute(
+                    "SELECT session, max(sequence) FROM requests"
+                    " WHERE session IN (SELECT value FROM json_each(?)) GROUP BY session",
+                    (json.dumps(unknown),),
+                )
+            )
+        return known
 
     def find(self, session: str, sequence: int) -> int | None:
         """Return the action id of a request's record, None if it is not in the journal."""
@@ -70,7 +99,7 @@ class RequestIndex:
         """Write what was added."""
         if self._unwritten:
             rows = [(*request, action_id) for request, action_id in self._unwritten.items()]
-            self._database.executemany("INSERT INTO requests VALUES (?,?,?)", rows)
+            self._database.executemany(INSERT_REQUEST, rows)
             self._unwritten.clear()
         if len(self._newest) > _REMEMBERED:
             self._newest.clear()

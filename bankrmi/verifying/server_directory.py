@@ -13,6 +13,7 @@ import apsw
 
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Position, Record
+from bankrmi.storage.tables import FORMAT
 from bankrmi.verifying.journal_check import Fault, JournalCheck
 from bankrmi.verifying.stopped_directory import opened_unchanged
 from bankrmi.verifying.verdict import Verdict
@@ -21,7 +22,6 @@ from bankrmi.verifying.write_ahead_log import read_log
 __all__ = ["DATABASE", "verify_database"]
 
 DATABASE = "bank.db"
-_FORMAT = 2
 _PROGRESS_EVERY = 20_000
 
 
@@ -64,9 +64,9 @@ def _check_content(database: apsw.Connection, progress: Callable[[str], None]) -
     if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'about'").get:
         return "nothing yet"
     about = dict(database.execute("SELECT name, value FROM about"))
-    if about.get("format") != _FORMAT:
+    if about.get("format") != FORMAT:
         raise Fault(
-            f"it is of format {about.get('format')}, and this version verifies format {_FORMAT}: "
+            f"it is of format {about.get('format')}, and this version verifies format {FORMAT}: "
             "a start brings it up to date"
         )
     adopted = _adopted(about.get("adopted"))

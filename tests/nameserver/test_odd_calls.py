@@ -71,6 +71,7 @@ class Answered:
     """The connection of a stranger, which keeps what he is answered."""
 
     lost = False
+    waited_ms = 0.0
     connection = Connection()
 
     def __init__(self) -> None:

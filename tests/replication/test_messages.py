@@ -81,7 +81,7 @@ def checkpoints(draw: st.DrawFn) -> Checkpoint:
                 through,
                 epoch,
                 draw(IDS),
-                draw(NUMBERS),
+                draw(st.integers(1, 2**63 - 2)),
                 count,
                 operations,
                 outcomes,

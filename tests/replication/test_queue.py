@@ -41,6 +41,14 @@ def test_a_light_caller_is_in_the_next_group_however_many_batches_came_before() 
     assert names(queue.take(7700 * UNIT)) == ["batch1:1", "light:2"]
 
 
+def test_batches_of_about_the_same_cost_are_taken_in_the_order_in_which_they_came() -> None:
+    """A few bytes more must not let others pass again and again: a caller would wait ten times longer."""
+    batches = [request(f"batch{n}", operations=8000 + (32 - n)) for n in range(32)]
+    queue = queued(*batches)
+    taken = [name for _ in range(11) for name in names(queue.take(3 * cost_of(batches[0])))]
+    assert taken[:32] == [batch.token for batch in batches]
+
+
 def test_a_batch_is_in_some_group_however_many_light_ones_come() -> None:
     queue = queued(*(request(f"light{n}") for n in range(50)), request("batch", operations=90))
     for turn in range(60):

@@ -14,8 +14,9 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 
 from bankrmi.rmi import ConnectDenied, Connection, Daemon, Limits, connect, handshake, seats
-from bankrmi.rmi.frames import CONNECT, CONNECT_OK, INVOKE, MSGPACK, frame_bytes
+from bankrmi.rmi.frames import CONNECT, CONNECT_OK, INVOKE, MSGPACK, ONEWAY, frame_bytes
 from bankrmi.rmi.limits import serving_rules
+from bankrmi.rmi.rounds import now_ms
 from bankrmi.rmi.serving import ServedConnection
 from bankrmi.rmi.turn import Line
 from bankrmi.rmi.values import write_call, write_value
@@ -243,8 +244,40 @@ def test_whole_messages_that_wait_count_too_and_their_callers_are_told_busy(
             assert caller.answer() == 1
 
 
-def waiting(daemon: Daemon) -> list[object]:
+def waiting(daemon: Daemon) -> list[ServedConnection]:
     return [one for one in daemon._connections() if one._frame is not None]
+
+
+def test_a_call_of_ours_that_was_not_read_in_time_is_told_busy_unread(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger's is read, however long he waited for his share; and who comes later is served."""
+    daemon = serving.daemon(Limits(unread_ms=20))
+    rounds = daemon.rounds
+    with ExitStack() as holders:
+        late = holders.enter_context(RawCaller(daemon, role="client"))
+        silent = holders.enter_context(RawCaller(daemon, role="client"))
+        stranger = holders.enter_context(RawCaller(daemon))
+        soon = holders.enter_context(RawCaller(daemon, role="client"))
+        with monkeypatch.context() as patch:
+            patch.setattr(rounds, "_come_again", lambda _: None)  # No turn comes.
+            serving.do(lambda: rounds.turn.spent(object(), Line.OURS, 1000.0))  # type: ignore[arg-type]
+            late.call("echo", 1)
+            stranger.call("echo", 2)
+            silent.send(INVOKE, write_call("acc", "echo", (3,), {}), flags=ONEWAY)
+            until(lambda: serving.do(lambda: len(waiting(daemon))) == 3)
+            until(lambda: serving.do(lambda: min(now_ms() - one.waits_since for one in waiting(daemon))) > 20)
+            soon.call("echo", 4)
+            until(lambda: serving.do(lambda: len(waiting(daemon))) == 4)
+            serving.do(lambda: setattr(waiting(daemon)[-1], "waits_since", now_ms()))
+        for _ in range(20):  # After a dear message, some without one.
+            serving.do(rounds._go)
+        assert code_of(late.answer()) == "busy"
+        assert stranger.answer() == 2
+        assert soon.answer() == 4
+        for caller in (late, silent):
+            caller.call("echo", 5, seq=9)
+            assert caller.answer() == 5, "the connection stays"
 
 
 def test_messages_of_servers_that_nobody_finishes_do_not_add_up(serving: Serving) -> None:

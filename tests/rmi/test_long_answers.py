@@ -64,7 +64,7 @@ def test_a_long_answer_is_made_in_slices_and_the_loop_goes_round_in_between(
     spent = Turn.spent
     with connect(daemon.address, "lists", handshake("client"), 5) as caller:
         # A slice takes a whole turn, on any machine.
-        monkeypatch.setattr(Turn, "spent", lambda turn, who, line, *_: spent(turn, who, line, 5.0))
+        monkeypatch.setattr(Turn, "spent", lambda turn, who, line, *_, **__: spent(turn, who, line, 5.0))
 
         def look() -> None:
             seen.add(len(lists.made))

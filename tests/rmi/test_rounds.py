@@ -23,6 +23,7 @@ class Caller:
     def __init__(self, line: Line, things: int) -> None:
         self.line = line
         self.is_in_line = False
+        self.waits_since = self.waited_ms = 0.0
         self.left = things
 
     def work(self) -> bool:
@@ -56,3 +57,21 @@ def test_nobody_waits_until_strangers_may_go_on(loop: str, line: Line) -> None:
 def run_in(make: Callable[[], asyncio.AbstractEventLoop], work: Coroutine[object, object, None]) -> None:
     with asyncio.Runner(loop_factory=make) as runner:
         runner.run(work)
+
+
+def test_rounds_know_what_is_a_piece_of_an_answer() -> None:
+    """Who was dear stays so, however many he is sent."""
+
+    async def work() -> None:
+        rounds = Rounds(strangers_share=0.25)
+        rounds.use(asyncio.get_running_loop())
+        caller = Caller(Line.OURS, 20)
+        caller.has_answer = True
+        rounds.turn.spent(caller, Line.OURS, 5.0)
+        rounds.arrived(caller)
+        async with asyncio.timeout(10):
+            while caller.left:
+                await asyncio.sleep(0)
+        assert caller in rounds.turn._dear
+
+    asyncio.run(work())

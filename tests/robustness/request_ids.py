@@ -23,4 +23,5 @@ def forgets_request_ids(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(SqliteJournal, "newest", lambda *_: None)
     patch.setattr(RequestIndex, "add", add)
+    patch.setattr(RequestIndex, "check", lambda *_: None)
     patch.setattr(RequestIndex, "flush", flush)

@@ -34,6 +34,7 @@ class Caller:
     def __init__(self, port: int = 1, *, ours: bool = True) -> None:
         self.peer = Peer(address=f"127.0.0.1:{port}", our_protocol=ours)
         self.lost = False
+        self.waited_ms = 0.0
         self.waits_for_turn = False
         self.turns: list[Callable[[], None]] = []
         self.answers: list[Any] = []
@@ -217,6 +218,39 @@ def test_what_has_waited_for_half_of_its_time_is_turned_away_if_it_is_not_decide
     assert early.answers == [], "only the rules know whether it is decided"
     first.token.reply(IsBusy())  # type: ignore[union-attr]
     assert isinstance(early.answers[0], Busy)
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["of ours", "a stranger's"])
+def test_the_time_until_a_message_is_read_counts_for_ours(ours: bool) -> None:
+    """A stranger waits for his share; his time begins when he is let in."""
+    counter, caller, other = Counter(), Caller(1, ours=ours), Caller(2, ours=ours)
+    caller.waited_ms = 300.0
+    counter.call(caller, "withdraw", 1, 10, "c:1")
+    [event] = counter.asked()
+    counter.now_ms = 201
+    counter.admission.give_up_overdue()
+    assert counter.asked() == ([Overdue(frozenset({event.token}))] if ours else [])  # type: ignore[union-attr]
+    other.waited_ms = 800.0
+    counter.call(other, "withdraw", 1, 10, "c:1")
+    counter.now_ms = 402
+    counter.admission.give_up_overdue()
+    assert [type(error) for error in other.answers] == ([InDoubt] if ours else [])
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["of ours", "a stranger's"])
+def test_who_has_waited_to_be_read_is_not_let_in_to_wait_for_too_long(ours: bool) -> None:
+    """One call takes 100 ms here, and one waits; 400 may pass until it is decided."""
+    counter = Counter()
+    for number in range(17):
+        counter.call(Caller(number), "withdraw", 1, 10, f"s{number}:1")
+    for event in counter.asked()[:16]:
+        counter.now_ms += 100
+        event.token.reply(decided(event, operations=1))  # type: ignore[union-attr]
+    for number, (waited_ms, is_let_in) in enumerate([(100.0, True), (250.0, not ours)]):
+        caller = Caller(9, ours=ours)
+        caller.waited_ms = waited_ms
+        counter.call(caller, "withdraw", 1, 10, f"c{number}:1")
+        assert (caller.answers == []) is is_let_in
 
 
 def test_what_is_sent_as_late_as_may_be_is_turned_away_before_its_time_is_over() -> None:

@@ -9,8 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from bankrmi.errors import BrokenInvariant
 from bankrmi.storage import request_index
 from bankrmi.storage.database import open_in_memory
-from bankrmi.storage.migration import TABLES
 from bankrmi.storage.request_index import RequestIndex
+from bankrmi.storage.tables import TABLES
 
 SESSIONS = ("a", "b", "c")
 
@@ -86,6 +86,17 @@ class IndexAgainstADictionary(RuleBasedStateMachine):
         for session in SESSIONS:
             for number in range(1, (self._newest(session) or 0) + 3):
                 assert self.index.find(session, number) == self.known.get((session, number))
+
+    @invariant()
+    def several_sessions_are_asked_for_together(self) -> None:
+        """Without being remembered, so that others ask the disk."""
+        follow = [(session, (self._newest(session) or 0) + 1) for session in (*SESSIONS, "nobody")]
+        self.index.check(follow)
+        for refused in (*self.known, follow[-1]):
+            with pytest.raises(
+                BrokenInvariant, match=f"request {refused[0]}:{refused[1]} is decided twice, or after"
+            ):
+                self.index.check([*follow, refused])
 
     @invariant()
     def the_table_has_nothing_but_requests_of_the_journal(self) -> None:

@@ -21,8 +21,15 @@ from bankrmi.robustness.chaos.network import Network
 
 __all__ = ["Ended", "Processes"]
 
-_AS_ASKED = (0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
-"""How a process ends that was told to: the last two if it had not begun yet to do so in good order."""
+_NOT_BEGUN = (signal.SIGTERM, signal.SIGINT)
+_AS_ASKED = (
+    0,
+    -signal.SIGKILL,
+    *(-number for number in _NOT_BEGUN),
+    *(128 + number for number in _NOT_BEGUN),
+)
+"""How a process ends that was told to: by the signal, or with the exit code that says so, if it had not begun
+yet to do so in good order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

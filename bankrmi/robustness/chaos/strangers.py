@@ -19,6 +19,7 @@ import argparse
 import asyncio
 import itertools
 import json
+import logging
 import os
 import struct
 import sys
@@ -341,6 +342,7 @@ def main() -> None:
     options = parser.parse_args()
     end_with_parent(options.parent_pid)
     os.nice(10)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # It warns of writes after we were cut off.
     kinds = HARMLESS if options.harmless else KINDS
     if options.claims:
         kinds = (*CLAIMING, *kinds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -66,12 +67,19 @@ def _add_any(self: RequestIndex, session: str, sequence: int, action_id: int) ->
     self._newest[session] = max(sequence, self._newest.get(session, 0))
 
 
+def _check_nothing(self: RequestIndex, requests: Sequence[tuple[str, int]]) -> None:
+    pass
+
+
 _begin = Groups.__init__
 _decided_before = Groups._decided_before
 _write = SqliteJournal.write
 
-_ids_are_not_unique = Patch(RequestIndex, "add", _add_any)
-"""The index is a second memory of request ids."""
+_ids_are_not_unique = (
+    Patch(RequestIndex, "add", _add_any),
+    Patch(RequestIndex, "check", _check_nothing),
+)
+"""The index is a second memory of request ids, and standbys ask it."""
 
 MUTANTS = (
     Mutant(
@@ -81,14 +89,14 @@ MUTANTS = (
         patches=(
             Patch(Groups, "__init__", _begin_as_if_new),
             Patch(Groups, "_decided_before", _decided_by_us),
-            _ids_are_not_unique,
+            *_ids_are_not_unique,
         ),
     ),
     Mutant(
         name="remember-only-successes",
         rule="O1",
         goes_wrong="what was declined, or settled as never to happen, happens when a late duplicate comes",
-        patches=(Patch(Groups, "_decided_before", _done_before), _ids_are_not_unique),
+        patches=(Patch(Groups, "_decided_before", _done_before), *_ids_are_not_unique),
     ),
     Mutant(
         name="apply-stale-requests",

@@ -21,7 +21,7 @@ def _not_counted(self: Turn[Any], caller: Any, line: Line, ms: float) -> bool:
     return False
 
 
-def _always_room(self: WaitingRoom, cost: int, now_ms: float) -> bool:
+def _always_room(self: WaitingRoom, cost: int, now_ms: float, waited_ms: float = 0.0) -> bool:
     return True
 
 

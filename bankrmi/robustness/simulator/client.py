@@ -56,6 +56,7 @@ class Attempt:
     is_asked: bool = False
     enquires: bool = False
     is_refused: bool = False  # This server did not look at it; a connection does not deliver it once more.
+    waited_ms: float = 0.0
     is_in: bool = False  # It did look at it: what it says of a second delivery, nobody hears.
 
     def answer(self, reply: Reply) -> None:

@@ -17,6 +17,7 @@ from bankrmi.robustness.simulator.asked import Asking
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.own_process import OwnProcess
 from bankrmi.server.admission import LOOK_MS, Admission, Visitor
+from bankrmi.server.answering import busy
 from bankrmi.server.rates import EntryRates
 from bankrmi.server.waiting import SLOW_SHARE, Waiting, WaitingRoom, cost_of
 
@@ -30,6 +31,8 @@ TIMEOUT_MS = 4000.0
 
 class Asker(Visitor, Protocol):
     """What one call is known by, of a client of ours or of a stock proxy."""
+
+    waited_ms: float
 
     @property
     def is_refused(self) -> bool:
@@ -75,6 +78,7 @@ class Desk:
         asker: Asker = event.token
         if asker.is_refused:
             return
+        asker.waited_ms = self._process.loop.waited_ms
         try:
             match event:
                 case RequestArrived(request=request, operations=operations, count=count, seen=seen):
@@ -87,6 +91,13 @@ class Desk:
             if isinstance(error, Busy):
                 self._cluster.turned_away()
             asker.tell(error)
+
+    def turn_away(self, event: Asking) -> None:
+        """Tell a caller who has waited for too long that it is too much, whatever he wants."""
+        asker: Asker = event.token
+        if not asker.is_refused:
+            self._cluster.turned_away()
+            asker.tell(busy(None))
 
     # -- on the way to the rules, and back -------------------------------------------------------
 

@@ -28,7 +28,7 @@ from bankrmi.robustness.simulator.world import FARTHEST_MS
 from bankrmi.server.rates import Rate
 from bankrmi.server.waiting import cost_of
 
-__all__ = ["Load"]
+__all__ = ["Load", "shortest_ms"]
 
 SETTLED_WITHIN_MS = 10_000.0
 LASTS_MS = 8_000.0
@@ -38,7 +38,7 @@ QUICK_CATCHING_UP = 256
 """Entries in a message; production's 2048. With few of them a joiner is slower than the bank, for ever."""
 LAST_CLIENTS = 4
 LAST_CALL_MS = 1_000.0
-LONGEST_REQUEST_MS = (4, 10, 70, 150)
+LONGEST_REQUEST_MS = (4, 10, 25, 75)
 """What the largest batch costs primary and standby together; the third is what one of 8 192 does."""
 
 WAIT_SHARE = 0.3
@@ -46,6 +46,15 @@ WAIT_SHARE = 0.3
 
 WITHOUT_LIMIT = Rate(per_caller=0, per_address=0)
 SLOW_DISK_MS = (0, 0, 20, 60)
+
+
+def shortest_ms(settings: Settings) -> float:
+    """Return how long an answer may take at least, if the clock that is looked at runs fast.
+
+    Under load the way there and back takes up to 0.3 of it, as does the largest request; a slow disk 0.2.
+    """
+    fast = 1 + settings.drift_ms / (settings.lease_ms or 1000)
+    return min(settings.checkpoint_timeout_ms, settings.silence_ms) / fast
 
 
 class Load:
@@ -63,8 +72,7 @@ class Load:
 
     def drawn(self, settings: Settings) -> tuple[Work, AdmissionBounds]:
         """Draw what an operation stands for, how many clients there are, and how much may wait."""
-        shortest_ms = min(settings.checkpoint_timeout_ms, settings.silence_ms)
-        longest_ms = min(self._chance.choice(LONGEST_REQUEST_MS), 0.3 * shortest_ms)
+        longest_ms = min(self._chance.choice(LONGEST_REQUEST_MS), 0.3 * shortest_ms(settings))
         work = Work(max(1, round(longest_ms / longest_request_ms(OPERATIONS_AT_MOST))))
         alone = settings.group_bytes <= ONE_ENTRY_BYTES
         round_ms = max(SLOW_DISK_MS) + (2 * FARTHEST_MS if alone else 0)  # Each in a group of its own.
@@ -130,8 +138,7 @@ class Load:
         self._strangers.come()
         self._cluster.exporter.begin()
         server = self._cluster.servers[chance.choice(sorted(self._cluster.servers))]
-        shortest_ms = min(server.settings.checkpoint_timeout_ms, server.settings.silence_ms)
-        server.disk.slow_ms = min(chance.choice(SLOW_DISK_MS), 0.2 * shortest_ms)
+        server.disk.slow_ms = min(chance.choice(SLOW_DISK_MS), 0.2 * shortest_ms(server.settings))
         world.after(chance.uniform(500, 4000), server.disk.recover)
         if self._restarts:
             standby = self._cluster.servers[chance.choice(sorted(view.in_sync - {view.primary}))]

@@ -18,6 +18,9 @@ from bankrmi.robustness.simulator.world import World
 
 __all__ = ["Loop"]
 
+UNREAD_MS = 0.03
+"""To answer a call that is not read."""
+
 
 @dataclass(slots=True, eq=False)
 class _Call:
@@ -27,16 +30,25 @@ class _Call:
     line: Line
     cost_ms: float
     action: Callable[[], None]
+    unread: Callable[[], None] | None
+    arrived_ms: float
 
 
 class Loop:
     """Does what arrives, when there is time."""
 
-    def __init__(self, world: World, may_go_on: Callable[[], bool], on_free: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        world: World,
+        may_go_on: Callable[[], bool],
+        on_free: Callable[[], None],
+        *,
+        unread_ms: float = 0.0,
+    ) -> None:
         """`may_go_on` says whether the process lives, moves, and is between two steps.
 
         `on_free` is called when the work that was under way is done: then the process carries out what it
-        came to, and calls `go_on`.
+        came to, and calls `go_on`.  `unread_ms` is production's limit of that name.
         """
         self._world = world
         self._may_go_on = may_go_on
@@ -45,6 +57,9 @@ class Loop:
         self._turn: Turn[_Call] = Turn(lambda: world.now_ms)
         self._own_first = 0  # So many of its own come before the next turn of callers.
         self._calls = 0
+        self._unread_ms = unread_ms
+        self.waited_ms = 0.0
+        """How long the message that is looked into waited for it."""
         self._busy_until_ms = 0.0
         self._running = False
         self._looking = False
@@ -74,9 +89,16 @@ class Loop:
         self._own.append(action)
         self.go_on()
 
-    def call(self, caller: str, line: Line, cost_ms: float, action: Callable[[], None]) -> None:
-        """A caller has sent something."""
-        self._turn.wait(_Call(caller, line, cost_ms, action), line)
+    def call(
+        self,
+        caller: str,
+        line: Line,
+        cost_ms: float,
+        action: Callable[[], None],
+        unread: Callable[[], None] | None = None,
+    ) -> None:
+        """A caller has sent something; `unread` is done instead if it has waited for too long, if given."""
+        self._turn.wait(_Call(caller, line, cost_ms, action, unread, self._world.now_ms), line)
         self._calls += 1
         self.go_on()
 
@@ -108,9 +130,13 @@ class Loop:
                 self._look_again()
             return False
         self._calls -= 1
-        self._turn.spent(call, call.line, call.cost_ms)
-        self.spend(call.cost_ms)
-        call.action()
+        self.waited_ms = self._world.now_ms - call.arrived_ms
+        cost_ms, action = call.cost_ms, call.action
+        if call.unread is not None and self.waited_ms > self._unread_ms:
+            cost_ms, action = min(cost_ms, UNREAD_MS), call.unread
+        self._turn.spent(call, call.line, cost_ms)
+        self.spend(cost_ms)
+        action()
         return True
 
     def _look_again(self) -> None:

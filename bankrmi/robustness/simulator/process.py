@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from bankrmi.bank.accounts import Accounts
@@ -21,6 +22,7 @@ from bankrmi.replication.journal import Journal
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.view import View
 from bankrmi.rmi.turn import Line
+from bankrmi.robustness.simulator.asked import Asking
 from bankrmi.robustness.simulator.copying import SimulatedCopies
 from bankrmi.robustness.simulator.desk import TIMEOUT_MS, Desk
 from bankrmi.robustness.simulator.failure import Failure
@@ -31,6 +33,7 @@ from bankrmi.server.carrier import Carrier
 from bankrmi.server.exporting import Exports
 from bankrmi.server.peer_links import PeerLinks
 from bankrmi.server.ports import Token
+from bankrmi.server.waiting import SLOW_SHARE
 from bankrmi.storage.database import DiskFailed
 from bankrmi.storage.journal import SqliteJournal
 
@@ -53,7 +56,7 @@ class SimulatedProcess:
         self._tip_before = 0
         self._syncing = 0  # So many of those who wait for the disk are covered by the sync under way.
         self._written: deque[Callable[[], None]] = deque()
-        self.loop = Loop(self.world, self._may_go_on, self._free)
+        self.loop = Loop(self.world, self._may_go_on, self._free, unread_ms=SLOW_SHARE * TIMEOUT_MS)
         self.replica = Replica(
             server.settings,
             server.journal,
@@ -126,6 +129,11 @@ class SimulatedProcess:
     def called(self, caller: str, line: Line, cost_ms: float, action: Callable[[], None]) -> None:
         """A caller's message is here: it takes so long to read, and then this is to be done."""
         self.loop.call(caller, line, cost_ms, action)
+
+    def asked(self, caller: str, cost_ms: float, event: Asking) -> None:
+        """A client's call is here, for the desk."""
+        unread = partial(self.desk.turn_away, event) if event.token.peer.our_protocol else None
+        self.loop.call(caller, Line.OURS, cost_ms, partial(self.desk.ask, event), unread)
 
     @property
     def journal(self) -> SqliteJournal:

@@ -179,7 +179,7 @@ class SimulatedServer:
         process = self._process
         if process is not None and self.boot == boot:
             cost_ms = self.cluster.work.call_ms(event)
-            process.called(caller, Line.OURS, cost_ms, lambda: process.desk.ask(event))
+            process.asked(caller, cost_ms, event)
 
     def when_free(self, boot: int, action: Callable[[], None]) -> None:
         """Something small is asked of the shell of that boot's process: it is done as soon as it may be."""

@@ -27,7 +27,7 @@ from bankrmi.robustness.simulator.client import OPERATIONS_AT_MOST, SimulatedCli
 from bankrmi.robustness.simulator.exporting import Exporter
 from bankrmi.robustness.simulator.failure import Failure
 from bankrmi.robustness.simulator.history import calls_of, copy_of
-from bankrmi.robustness.simulator.load import Load
+from bankrmi.robustness.simulator.load import Load, shortest_ms
 from bankrmi.robustness.simulator.nemesis import SimulatedNemesis
 from bankrmi.robustness.simulator.operator import Operator
 from bankrmi.robustness.simulator.promises import Promises
@@ -195,7 +195,10 @@ class Simulation:
         server = self.servers[chance.choice(sorted(self.servers))]
         quick = server.settings.catch_up_operations == max(CATCH_UP_OPERATIONS) and not self.clocks_apart
         if quick and chance.random() < 0.25:
-            longest_ms = min(0.3 * server.settings.checkpoint_timeout_ms, FARTHEST_MS)
+            at_most_ms = 0.3 * server.settings.checkpoint_timeout_ms
+            if self.load is not None:  # Requests and the disk take theirs.
+                at_most_ms = 0.15 * shortest_ms(server.settings)
+            longest_ms = min(at_most_ms, FARTHEST_MS)
             others = {*self.servers, self.witness.name} - {server.name}
             self.world.place_far(both_ways({server.name}, others), longest_ms * chance.uniform(0.5, 1))
 

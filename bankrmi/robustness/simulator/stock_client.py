@@ -34,6 +34,7 @@ class StockAttempt:
     owner: StockClient
     asked: Asked
     is_refused: bool = False  # The connection does not deliver it once more.
+    waited_ms: float = 0.0
 
     def answer(self, reply: Reply) -> None:
         """The server answers."""

@@ -1,0 +1,42 @@
+"""The signals of a long-running process: what comes from one is done in the event loop, and none ends it.
+
+They are blocked in all threads and taken by one that does nothing else, `sigwait(2)`. A handler of the event
+loop's own (`add_signal_handler`) leaves the moment between the end of the loop and that of the process, in
+which one more signal would turn a stop in good order into a death: the loop puts the default back, and
+libraries have threads of their own (libuv's four) in which nobody has blocked it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from threading import Thread
+
+__all__ = ["HEEDED", "deliver", "hold"]
+
+HEEDED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+
+
+def hold() -> None:
+    """Keep the signals until `deliver` takes them: from here on, and in every thread that starts later."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)
+    for number in HEEDED:
+        signal.signal(number, signal.SIG_DFL)  # Where they are ignored, not every system keeps them.
+
+
+def deliver(actions: Mapping[signal.Signals, Callable[[], None]]) -> None:
+    """Have the running event loop do what is to be done at each of `HEEDED`; what is held comes first.
+
+    After the end of the loop they do nothing: the process is as good as gone.
+    """
+    loop = asyncio.get_running_loop()
+
+    def take() -> None:
+        while True:
+            number = signal.sigwait(HEEDED)
+            with suppress(RuntimeError):  # The loop is closed.
+                loop.call_soon_threadsafe(actions[signal.Signals(number)])
+
+    Thread(target=take, name="signals", daemon=True).start()

@@ -1,0 +1,32 @@
+"""The tables of a journal, and of what follows from it."""
+
+from __future__ import annotations
+
+__all__ = ["FORMAT", "INSERT_RECORD", "INSERT_REQUEST", "TABLES"]
+
+FORMAT = 2
+"""Of the tables below; 1 had a row for each operation, and wrote all that follows from it at each commit."""
+
+TABLES = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+CREATE TABLE journal (
+    action_id INTEGER PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    session TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    operation_count INTEGER NOT NULL,
+    operations BLOB NOT NULL,
+    outcomes BLOB NOT NULL,
+    time_us INTEGER NOT NULL,
+    digest BLOB NOT NULL
+) STRICT;
+CREATE TABLE requests (
+    session TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    action_id INTEGER NOT NULL,
+    PRIMARY KEY (session, sequence)
+) STRICT, WITHOUT ROWID;
+"""
+
+INSERT_RECORD = "INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)"
+INSERT_REQUEST = "INSERT INTO requests VALUES (?,?,?)"

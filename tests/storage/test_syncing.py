@@ -135,6 +135,6 @@ def test_a_closed_journal_keeps_no_descriptor(tmp_path: Path) -> None:
 
 
 def _open_in(folder: Path) -> list[str]:
-    links = list(Path("/proc/self/fd").iterdir())  # One of them leads to the list itself, which is gone by now.
+    links = list(Path("/proc/self/fd").iterdir())
     open_files = [link.readlink() for link in links if link.is_symlink()]
     return [file.name for file in open_files if file.parent == folder]

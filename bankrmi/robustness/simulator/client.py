@@ -58,9 +58,7 @@ class Attempt:
     is_refused: bool = False  # This server did not look at it; a connection does not deliver it once more.
     waited_ms: float = 0.0
     is_in: bool = False  # It did look at it: what it says of a second delivery, nobody hears.
-    is_answered: bool = (
-        False  # It has said what came of it: that a second one was not looked at, nobody hears.
-    )
+    is_answered: bool = False  # It has said what came of it; that it did not look at a second, nobody hears.
 
     def answer(self, reply: Reply) -> None:
         """The server answers."""

@@ -34,9 +34,9 @@ def test_who_is_refused_hears_it_and_is_not_delivered_again(refusal: Reply) -> N
 def test_a_refusal_after_an_answer_is_of_a_second_delivery(refusal: Reply) -> None:
     """The answer may be lost; to hear then that nothing was done would not be true (seed 636001015)."""
     one, heard = attempt()
-    one.answer(IsStale())
+    one.answer(IsStale(1))
     one.answer(refusal)
-    assert heard == [IsStale()]
+    assert heard == [IsStale(1)]
     assert not one.is_refused
 
 

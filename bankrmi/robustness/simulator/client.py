@@ -58,11 +58,16 @@ class Attempt:
     is_refused: bool = False  # This server did not look at it; a connection does not deliver it once more.
     waited_ms: float = 0.0
     is_in: bool = False  # It did look at it: what it says of a second delivery, nobody hears.
+    is_answered: bool = False  # It has said what came of it; that it did not look at a second, nobody hears.
 
     def answer(self, reply: Reply) -> None:
         """The server answers."""
         if isinstance(reply, IsBusy) or (isinstance(reply, NotLeading) and reply.undecided):
+            if self.is_answered:
+                return
             self.is_refused = True
+        else:
+            self.is_answered = True
         self.owner.cluster.answered(self.server, self, reply)
 
     @property

@@ -261,27 +261,27 @@ def _impossible_answers(limits: LimitSettings) -> Iterator[Mistake]:
 
 
 def _impossible_times(settings: Settings) -> Iterator[Mistake]:
-    margin_ms = 2 * settings.drift_ms + 2 * settings.beacon_ms
+    margin_ms = 2 * settings.drift_ms + 2 * settings.heartbeat_ms
     if settings.lease_ms > 0 and margin_ms >= LONGEST_MS:
         yield Mistake(
-            key=("drift_ms",) if settings.drift_ms > settings.beacon_ms else ("beacon_ms",),
-            others=(("lease_ms",), ("drift_ms",), ("beacon_ms",)),
-            message=f"drift_ms and beacon_ms are {margin_ms // 2} together, and must be under "
-            f"{LONGEST_MS // 2} (half of the longest lease), or no lease would outlast two beacons; "
+            key=("drift_ms",) if settings.drift_ms > settings.heartbeat_ms else ("heartbeat_ms",),
+            others=(("lease_ms",), ("drift_ms",), ("heartbeat_ms",)),
+            message=f"drift_ms and heartbeat_ms are {margin_ms // 2} together, and must be under "
+            f"{LONGEST_MS // 2} (half of the longest lease), or no lease would outlast two heartbeats; "
             "lease_ms: 0 does without one",
         )
     elif 0 < settings.lease_ms <= margin_ms:
         yield Mistake(
             key=("lease_ms",),
-            others=(("drift_ms",), ("beacon_ms",)),
+            others=(("drift_ms",), ("heartbeat_ms",)),
             message=f"lease_ms is {settings.lease_ms}, and must be over {margin_ms} (twice drift_ms plus "
-            "twice beacon_ms), or it would run out between two beacons; 0 does without a lease",
+            "twice heartbeat_ms), or it would run out between two heartbeats; 0 does without a lease",
         )
-    if settings.beacon_ms >= settings.checkpoint_timeout_ms:
+    if settings.heartbeat_ms >= settings.checkpoint_timeout_ms:
         yield Mistake(
-            key=("beacon_ms",),
+            key=("heartbeat_ms",),
             others=(("checkpoint_timeout_ms",),),
-            message=f"beacon_ms is {settings.beacon_ms}, and must be under checkpoint_timeout_ms "
+            message=f"heartbeat_ms is {settings.heartbeat_ms}, and must be under checkpoint_timeout_ms "
             f"({settings.checkpoint_timeout_ms}), or an idle standby would count as silent",
         )
 

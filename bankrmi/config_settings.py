@@ -230,7 +230,7 @@ class Settings(_Checked):
     ledger: _File = Path("ledger.csv")
     data_dir: _File = Path("data")
     lease_ms: _Margin = 1000
-    beacon_ms: _Duration = 100
+    heartbeat_ms: _Duration = 100
     checkpoint_timeout_ms: Annotated[int, Field(ge=2, le=LONGEST_MS)] = 500
     drift_ms: _Margin = 20
     copies_min: int = 1

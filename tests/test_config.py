@@ -80,7 +80,7 @@ servers:
   s1: 127.0.0.1:9101
   s/2: 127.0.0.1
 leese_ms: 400
-beacon_ms: "100"
+heartbeat_ms: "100"
 drift_ms: 2.5
 copies_min: 3
 client:
@@ -92,7 +92,7 @@ limits: many
         "config.yaml line 4: 's/2' is not a name: letters, digits, - and _ are allowed",
         "config.yaml line 4: '127.0.0.1' is not an address: write host:port, like 127.0.0.1:9101",
         "config.yaml line 5: unknown key 'leese_ms': did you mean lease_ms?",
-        "config.yaml line 6: beacon_ms must be a whole number, not '100'",
+        "config.yaml line 6: heartbeat_ms must be a whole number, not '100'",
         "config.yaml line 7: drift_ms must be a whole number, not 2.5",
         "config.yaml line 10: unknown key 'timeout': did you mean timeout_ms?",
         "config.yaml line 11: limits must hold lines like 'key: value', indented below it",
@@ -109,7 +109,7 @@ def test_what_does_not_fit_together_is_reported_with_what_is_wrong_by_itself(tmp
         "config.yaml line 7: patience_ms is 0, and must be at least 1",
         (
             "config.yaml line 8: lease_ms is 240, and must be over 240 (twice drift_ms plus twice "
-            "beacon_ms), or it would run out between two beacons; 0 does without a lease"
+            "heartbeat_ms), or it would run out between two heartbeats; 0 does without a lease"
         ),
     ]
 
@@ -117,7 +117,7 @@ def test_what_does_not_fit_together_is_reported_with_what_is_wrong_by_itself(tmp
 def test_a_mistake_is_not_blamed_on_its_neighbours(tmp_path: Path) -> None:
     """Where s2 is misspelt, two copies of two servers are no mistake; nor is a lease that fits no default."""
     text = "nameserver: localhost:9090\nservers:\n  s1: localhost:9101\n  s2: localhost\ncopies_min: 2\n"
-    text += "lease_ms: 150\nbeacon_ms: x\n"
+    text += "lease_ms: 150\nheartbeat_ms: x\n"
     assert [line.split(":")[0] for line in refusal(tmp_path, text)] == [
         "config.yaml line 4",
         "config.yaml line 7",
@@ -127,10 +127,10 @@ def test_a_mistake_is_not_blamed_on_its_neighbours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "what"),
     [
-        ("lease_ms: 500\nbeacon_ms: 200\ndrift_ms: 50\n", "line 5: lease_ms is 500, and must be over 500"),
+        ("lease_ms: 500\nheartbeat_ms: 200\ndrift_ms: 50\n", "line 5: lease_ms is 500, and must be over 500"),
         (
-            "beacon_ms: 500\nlease_ms: 5000\n",
-            "line 5: beacon_ms is 500, and must be under checkpoint_timeout_ms",
+            "heartbeat_ms: 500\nlease_ms: 5000\n",
+            "line 5: heartbeat_ms is 500, and must be under checkpoint_timeout_ms",
         ),
         ("copies_min: 0\n", "line 5: copies_min is 0"),
         ("  s3: localhost:9102\n", "line 5: server s3 has the address of server s2"),
@@ -205,12 +205,12 @@ def test_a_mistake_is_not_blamed_on_its_neighbours(tmp_path: Path) -> None:
             "line 5: patience_ms is 700, and must be at most timeout_ms (600)",
         ),
         (
-            "beacon_ms: 2000000\ncheckpoint_timeout_ms: 3600000\n",
-            "line 5: drift_ms and beacon_ms are 2000020 together, and must be under 1800000",
+            "heartbeat_ms: 2000000\ncheckpoint_timeout_ms: 3600000\n",
+            "line 5: drift_ms and heartbeat_ms are 2000020 together, and must be under 1800000",
         ),
         (
             "drift_ms: 2000000\n",
-            "line 5: drift_ms and beacon_ms are 2000100 together, and must be under 1800000",
+            "line 5: drift_ms and heartbeat_ms are 2000100 together, and must be under 1800000",
         ),
     ],
 )
@@ -308,10 +308,10 @@ def test_every_scalar_setting_has_a_variable(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("BANKRMI_CLIENT_TIMEOUT_MS", "90")
     monkeypatch.setenv("BANKRMI_LIMITS_CONNECTIONS", "9")
     monkeypatch.setenv("BANKRMI_NAMESERVER", "127.0.0.1:7")
-    monkeypatch.setenv("BANKRMI_BEACON_MS", "")  # As good as not set.
+    monkeypatch.setenv("BANKRMI_HEARTBEAT_MS", "")  # As good as not set.
     told = load(written(tmp_path, PLAIN + "client:\n  patience_ms: 77\n"))
     assert (told.lease_ms, told.data_dir, told.service) == (700, tmp_path / "elsewhere", "2")
-    assert (told.refused_means_gone, told.limits.connections, told.beacon_ms) == (False, 9, 100)
+    assert (told.refused_means_gone, told.limits.connections, told.heartbeat_ms) == (False, 9, 100)
     assert (told.client.timeout_ms, told.client.patience_ms) == (90, 77)
     assert (told.nameserver, told.witness) == ("127.0.0.1:7", "127.0.0.1:7")
 
@@ -325,7 +325,7 @@ def test_a_mistake_in_the_environment_names_the_variable(
         "BANKRMI_CLIENT_TIMEOUT_MS: timeout_ms must be a whole number, not 'soon'",
         (
             "BANKRMI_LEASE_MS: lease_ms is 100, and must be over 240 (twice drift_ms plus twice "
-            "beacon_ms), or it would run out between two beacons; 0 does without a lease"
+            "heartbeat_ms), or it would run out between two heartbeats; 0 does without a lease"
         ),
     ]
 

@@ -101,7 +101,7 @@ def _run(arguments: list[str]) -> int:
         if os.environ.get("BANKRMI_TRACEBACK"):
             raise
         say(
-            f"This is a mistake in bankrmi: {type(error).__name__}: {error} (BANKRMI_TRACEBACK=1 shows where)"
+            f"This is a bug in bankrmi: {type(error).__name__}: {error} (BANKRMI_TRACEBACK=1 shows where)"
         )
         return ExitCode.ERROR
     return result if isinstance(result, int) else ExitCode.DONE

@@ -43,7 +43,7 @@ class Checkpoints:
         self._group = group
 
     def send(self, peer: Peer, acknowledged: int, step: Step) -> None:
-        """Send what the server does not have yet; nothing new makes it a beacon."""
+        """Send what the server does not have yet; nothing new makes it a heartbeat."""
         if not peer.linked or len(peer.unanswered) >= UNANSWERED_LIMIT or step.commit_is_overdue:
             return
         previous = step.journal.before(peer.next_id)

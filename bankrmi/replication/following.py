@@ -129,7 +129,7 @@ class Follower:
     def _silence_ms(self, settings: Settings) -> float:
         """After how long without a word from it the primary counts as gone: its lease, if it was heard.
 
-        For its beacons fit that; and while it has a lease nobody could lead in its place.
+        For its heartbeats fit that; and while it has a lease nobody could lead in its place.
         """
         lease_ms = self._primarys_lease_ms
         if lease_ms is None:
@@ -137,8 +137,8 @@ class Follower:
         return lease_ms or 2 * settings.checkpoint_timeout_ms
 
     def is_silent(self, step: Step) -> bool:
-        """Whether the primary missed a few beacons: worth looking at it, and at the view."""
-        return step.listened_ms - self._heard_ms >= 3 * step.settings.beacon_ms
+        """Whether the primary missed a few heartbeats: worth looking at it, and at the view."""
+        return step.listened_ms - self._heard_ms >= 3 * step.settings.heartbeat_ms
 
     def _look(self, view: View | None, step: Step, *, at_once: bool = False) -> None:
         """Probe the primary, unless a probe is on its way."""

@@ -41,10 +41,10 @@ def tail_of(journal: Journal) -> list[Position]:
 class Joiner:
     """A server outside `in_sync`, on its way back in; `view` is the newest that it knows."""
 
-    def __init__(self, beacon_ms: float) -> None:
+    def __init__(self, heartbeat_ms: float) -> None:
         self._asked_ms = float("-inf")
         self._asked = 0
-        self._pause_ms = beacon_ms
+        self._pause_ms = heartbeat_ms
         self._copying = False
         self._copied_view: View | None = None
         self._admitted: tuple[str, int] | None = None
@@ -90,7 +90,7 @@ class Joiner:
 
     def begin_again(self, step: Step) -> None:
         """Another primary, or another connection to it: how long it takes to answer is not known."""
-        self._pause_ms = step.settings.beacon_ms
+        self._pause_ms = step.settings.heartbeat_ms
 
     def answered(self, answer: JoinAnswer, view: View | None, step: Step) -> bool:
         """The primary answered: fetch a copy, or wait for checkpoints; return whether to look who leads now.

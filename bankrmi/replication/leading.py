@@ -283,7 +283,7 @@ class Leader:
         return not self.copies.somebody_is_silent(step.listened_ms, step.settings.checkpoint_timeout_ms)
 
     def tick(self, step: Step, *, witness_silent_ms: float) -> None:
-        """Send the beacon; give up joiners that are silent.
+        """Send the heartbeat; give up joiners that are silent.
 
         Stuck without the witness it sends few: whoever the witness answers may lead then (V2). But some, to
         hear from those who follow another one already.
@@ -294,7 +294,9 @@ class Leader:
         stuck = self._is_stuck(step, witness_silent_ms)
         for peer in self.copies.peers.values():
             peer.give_up_waiting(listened_ms, timeout_ms)
-            every_ms = STUCK_SILENCES * settings.silence_ms if stuck and peer.counts else settings.beacon_ms
+            every_ms = (
+                STUCK_SILENCES * settings.silence_ms if stuck and peer.counts else settings.heartbeat_ms
+            )
             if peer.tracked and step.now_ms - peer.last_sent_ms >= every_ms:
                 self._send(peer, step)
             if peer.joins and step.proposals.settled and peer.is_silent(listened_ms, timeout_ms):

@@ -31,7 +31,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """From a primary: what precedes, records (none: the beacon), and how far is acknowledged.
+    """From a primary: what precedes, records (none: the heartbeat), and how far is acknowledged.
 
     `base` is the tip of the primary's journal when it began to lead this epoch. `lease_ms` and `drift_ms` are
     the lease that the primary counts from what is acknowledged of this, and how far its clock and another may

@@ -104,7 +104,7 @@ class Replica:
         self._proposals = Proposals()
         self._believing = Believing(journal.adopted.epoch if journal.adopted is not None else 0)
         self._viewing = Viewing()
-        self._joiner = Joiner(settings.beacon_ms)
+        self._joiner = Joiner(settings.heartbeat_ms)
         self._first_view = FirstView()
         self._asked_to_hold_still: list[Any] = []
 
@@ -282,17 +282,17 @@ class Replica:
         if isinstance(self._state, Leading):
             self._tick_leading(self._state.leader, step)
             return
-        follower, beacon_ms = self._state.follower, self.settings.beacon_ms
+        follower, heartbeat_ms = self._state.follower, self.settings.heartbeat_ms
         follower.tick(self.view, step)
         if self._office.is_still:
-            self._viewing.poll(5 * beacon_ms, step)
+            self._viewing.poll(5 * heartbeat_ms, step)
         elif self.journal.adopted is None and self.view is None:
             if self._first_view.tick(step):
                 self._viewing.read(step)
         elif self.role is Role.STARTING or follower.is_silent(step) or not self._follows_view(step):
-            self._viewing.poll(beacon_ms, step)
+            self._viewing.poll(heartbeat_ms, step)
         elif not self._proposals.settled:
-            self._viewing.poll(5 * beacon_ms, step)  # V6: it may have won, or win yet, unheard.
+            self._viewing.poll(5 * heartbeat_ms, step)  # V6: it may have won, or win yet, unheard.
         else:
             self._viewing.look_for_news(step)
         if isinstance(self._state, Joining):
@@ -302,7 +302,7 @@ class Replica:
         if leader.hears_everybody(step):
             self._viewing.look_for_news(step)
         else:
-            self._viewing.poll(5 * self.settings.beacon_ms, step)
+            self._viewing.poll(5 * self.settings.heartbeat_ms, step)
         leader.tick(step, witness_silent_ms=self._viewing.unanswered_ms(step.now_ms))
 
     def _follows_view(self, step: Step) -> bool:
@@ -427,7 +427,7 @@ class Replica:
             self._give_way(f"{answer.server} knows a newer epoch, {answer.epoch}", step)
             self._viewing.read(step)
         else:
-            self._viewing.poll(self.settings.beacon_ms, step)
+            self._viewing.poll(self.settings.heartbeat_ms, step)
 
     # -- the view --------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ class Settings:
     servers: tuple[str, ...]
     lease_ms: int = 1000
     drift_ms: int = 20
-    beacon_ms: float = 100
+    heartbeat_ms: float = 100
     checkpoint_timeout_ms: float = 500
     copies_min: int = 1
     refused_means_gone: bool = True
@@ -53,7 +53,7 @@ class Settings:
     @property
     def tick_ms(self) -> float:
         """How often this server looks at the time: a few times in a heartbeat."""
-        return max(5.0, self.beacon_ms / 4)
+        return max(5.0, self.heartbeat_ms / 4)
 
     @property
     def group_room(self) -> int:

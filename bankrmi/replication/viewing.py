@@ -21,8 +21,8 @@ __all__ = ["REMEDY", "Finding", "Learned", "MemoryLost", "NoView", "Viewing"]
 
 REMEDY = "run `bankrmi witness restore`"
 
-NEWS_BEACONS = 20
-"""A server that is well reads the view once in so many beacons (V6)."""
+NEWS_HEARTBEATS = 20
+"""A server that is well reads the view once in so many heartbeats (V6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Viewing:
         And that the coordinator cannot be asked is known before it is needed.
         No view, or an older one, is no news: the witness lost its memory, and a bank that is well goes on.
         """
-        every_ms = NEWS_BEACONS * step.settings.beacon_ms
+        every_ms = NEWS_HEARTBEATS * step.settings.heartbeat_ms
         if not self._reading and step.now_ms - self._read_ms >= every_ms:
             self.read(step)
             self._only_for_news = True

@@ -28,7 +28,7 @@ def message_in_words(what: Any) -> str:
     match what:
         case Checkpoint(epoch=epoch, number=number, previous=previous) as checkpoint:
             first, last = previous.action_id + 1, checkpoint.through
-            load = range_in_words(first, last) if checkpoint.records else "beacon"
+            load = range_in_words(first, last) if checkpoint.records else "heartbeat"
             return f"checkpoint {number} of epoch {epoch}: {load} after {previous.action_id}"
         case Acknowledged(epoch=epoch, number=number, matched=matched):
             return f"acknowledged {number} of epoch {epoch}, matched to {matched}"

@@ -65,7 +65,7 @@ def stated(configuration: Configuration) -> dict[str, Any]:
         "copies_min": configuration.copies_min,
         "lease_ms": configuration.lease_ms,
         "drift_ms": configuration.drift_ms,
-        "beacon_ms": configuration.beacon_ms,
+        "heartbeat_ms": configuration.heartbeat_ms,
         "checkpoint_timeout_ms": configuration.checkpoint_timeout_ms,
         "refused_means_gone": configuration.refused_means_gone,
         "limits.operations_per_request": limits.operations_per_request,
@@ -184,7 +184,7 @@ def _lease(_: Mapping[str, Any], __: Any) -> tuple[str, bool]:
     return "the primary's counts, for both", False
 
 
-def _beacon(ours: Mapping[str, Any], theirs: Any) -> tuple[str, bool]:
+def _heartbeat(ours: Mapping[str, Any], theirs: Any) -> tuple[str, bool]:
     silence_ms = ours["lease_ms"] or 2 * ours["checkpoint_timeout_ms"]
     if type(theirs) is int and theirs >= silence_ms:
         return f"it is heard seldom: this server takes it for gone after {silence_ms} ms", False
@@ -200,7 +200,7 @@ _PLAIN_KEYS: Mapping[str, _Effect] = {
     "copies_min": _copies_min,
     "lease_ms": _lease,
     "drift_ms": _lease,
-    "beacon_ms": _beacon,
+    "heartbeat_ms": _heartbeat,
     "checkpoint_timeout_ms": _own,
     "refused_means_gone": _own,
     "limits.operations_per_request": _own,

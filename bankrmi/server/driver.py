@@ -113,8 +113,8 @@ class Driver:
             case apsw.Error():
                 self.stop(f"the database failed: {error}")
             case _:
-                self.stop(f"this is a mistake in bankrmi: {type(error).__name__}: {error}")
-                log.error("a mistake in bankrmi", exc_info=error)
+                self.stop(f"this is a bug in bankrmi: {type(error).__name__}: {error}")
+                log.error("a bug in bankrmi", exc_info=error)
 
 
 class _Keeper:

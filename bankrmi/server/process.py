@@ -307,7 +307,7 @@ def _settings(configuration: Configuration, name: str, *, first: bool) -> Settin
         servers=tuple(configuration.servers),
         lease_ms=configuration.lease_ms,
         drift_ms=configuration.drift_ms,
-        beacon_ms=configuration.beacon_ms,
+        heartbeat_ms=configuration.heartbeat_ms,
         checkpoint_timeout_ms=configuration.checkpoint_timeout_ms,
         copies_min=configuration.copies_min,
         refused_means_gone=configuration.refused_means_gone,

@@ -30,7 +30,7 @@ from tests.storage.journals import decide, deposit, opened
 traced_only = pytest.mark.skipif(without_strace() is not None, reason=without_strace() or "")
 
 LARGE = 512
-"""Bytes of a message that carries entries of several requests; a beacon has fewer."""
+"""Bytes of a message that carries entries of several requests; a heartbeat has fewer."""
 
 SETTLED_S = 0.5
 MANY, BATCH = 100_000, 5_000

@@ -160,6 +160,6 @@ def test_no_terminal_obeys_a_false_server(false_bank: Path, capfd: pytest.Captur
         for line in (output + chatter).split("\n"):
             is_short = len(line) < 10_000 or "--json" in command
             said_ours = line.isprintable() and not line.startswith("FALSE LINE") and is_short
-            if not said_ours or "mistake in bankrmi" in line or "Traceback" in line:
+            if not said_ours or "bug in bankrmi" in line or "Traceback" in line:
                 wrong.append((command, line[:300]))
     assert not wrong

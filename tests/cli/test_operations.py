@@ -100,7 +100,7 @@ def test_a_mistake_of_ours_is_a_sentence_too(
     monkeypatch.setattr(bank, "balance", mistaken)
     code, _, err = told(capsys, "balance", "2")
     assert code == 1
-    assert err.startswith("This is a mistake in bankrmi: RuntimeError: of ours (")
+    assert err.startswith("This is a bug in bankrmi: RuntimeError: of ours (")
     monkeypatch.setenv("BANKRMI_TRACEBACK", "1")
     with pytest.raises(RuntimeError):
         run(["balance", "2"])

@@ -92,7 +92,7 @@ def test_entries_that_overtake_others_are_asked_for_from_further_back() -> None:
     bank.wait(100)
     bank.tick("s1")
     bank.told()
-    bank.deliver("s1 -> s2: beacon in 2 after 1")
+    bank.deliver("s1 -> s2: heartbeat in 2 after 1")
     assert bank.told() == ["s2 -> s1: mismatch in 2, my tip is 0"]
     bank.deliver("s2 -> s1", "s1 -> s2", "s2 -> s1")
     assert bank.told() == [

@@ -14,7 +14,7 @@ FAR = 1 << 52
 
 
 def from_s1(bank: Bank, epoch: int) -> Checkpoint:
-    """A beacon of s1 in such an epoch."""
+    """A heartbeat of s1 in such an epoch."""
     tip = bank.journals["s1"].tip
     return Checkpoint(
         history="history",

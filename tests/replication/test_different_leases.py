@@ -99,7 +99,7 @@ def test_what_was_granted_in_an_older_epoch_is_noted_with_the_newer_one() -> Non
     """Three servers: s1's long lease may run on when s3 adopts an epoch of s2, whose lease is short."""
     bank = running("s1", "s2", "s3", own={"s1": LONG, "s2": SHORT, "s3": SHORT})
     tip = bank.journals["s2"].tip
-    beacon = Checkpoint(
+    heartbeat = Checkpoint(
         history="history",
         epoch=_epoch(bank) + 1,
         primary="s2",
@@ -111,10 +111,10 @@ def test_what_was_granted_in_an_older_epoch_is_noted_with_the_newer_one() -> Non
         lease_ms=1000,
         drift_ms=20,
     )
-    bank.take("s3", MessageArrived("s2", beacon))
+    bank.take("s3", MessageArrived("s2", heartbeat))
     assert granted_ms(bank, "s3") == 5020
     bank.wait(6000)
-    bank.take("s3", MessageArrived("s2", replace(beacon, epoch=beacon.epoch + 1)))
+    bank.take("s3", MessageArrived("s2", replace(heartbeat, epoch=heartbeat.epoch + 1)))
     assert granted_ms(bank, "s3") == 1020
 
 
@@ -147,6 +147,6 @@ def test_the_grant_is_on_disk_before_the_acknowledgement_leaves() -> None:
     bank.told()
     bank.wait(100)
     bank.tick("s1")
-    bank.deliver("s1 -> s2: beacon")
+    bank.deliver("s1 -> s2: heartbeat")
     assert bank.told()[1:] == ["s2 commits checkpoint", "s2 -> s1: acknowledged in 2 up to 0"]
     assert journal.adopted.granted_ms == 5020

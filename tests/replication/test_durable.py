@@ -122,14 +122,14 @@ def test_a_standby_acknowledges_when_it_is_durable() -> None:
     assert bank.told() == ["s2 -> s1: acknowledged in 2 up to 1"]
 
 
-def test_a_beacon_brings_nothing_and_its_answer_waits_for_what_came_before() -> None:
+def test_a_heartbeat_brings_nothing_and_its_answer_waits_for_what_came_before() -> None:
     bank = running("s1", "s2")
     bank.slow_down("s2")
     bank.withdraw("s1", "c:1", 10)
     bank.wait(100)
     bank.tick("s1")
     bank.told()
-    bank.deliver("s1 -> s2: checkpoint", "s1 -> s2: beacon in 2 after 1")
+    bank.deliver("s1 -> s2: checkpoint", "s1 -> s2: heartbeat in 2 after 1")
     assert bank.told() == ["s2 commits checkpoint"]
     bank.deliver("disk of s2")
     assert bank.told() == ["s2 -> s1: acknowledged in 2 up to 1"] * 2
@@ -146,7 +146,7 @@ def test_each_answer_waits_for_the_commits_that_were_asked_for_before_it_and_for
     bank.told()
     bank.wait(100)
     bank.tick("s1")
-    bank.deliver("s1 -> s2: beacon in 2 after 2")
+    bank.deliver("s1 -> s2: heartbeat in 2 after 2")
     assert "s2 -> s1: acknowledged in 2 up to 2" not in bank.told()
     bank.deliver("disk of s2")
     assert bank.told() == ["s2 -> s1: acknowledged in 2 up to 2"] * 2
@@ -191,7 +191,7 @@ def test_who_wins_does_nothing_in_its_epoch_before_the_adopting_is_durable() -> 
     assert bank.told() == []
     bank.deliver("disk of s2")
     told = bank.told()
-    assert told[:2] == ["s2 -> s3: news: epoch 4 is s2's {s2, s3}", "s2 -> s3: beacon in 4 after 0"]
+    assert told[:2] == ["s2 -> s3: news: epoch 4 is s2's {s2, s3}", "s2 -> s3: heartbeat in 4 after 0"]
     assert "s2 -> s3: checkpoint in 4 of 1-1" in told
 
 
@@ -225,7 +225,7 @@ def test_a_primary_that_adopts_its_own_next_epoch_holds_still() -> None:
 
 
 def test_a_standby_acknowledges_in_an_epoch_when_its_adopting_is_durable() -> None:
-    """A beacon brings no entry, and yet: the fourth history of ADR 22."""
+    """A heartbeat brings no entry, and yet: the fourth history of ADR 22."""
     bank = running("s1", "s2", "s3")
     bank.slow_down("s3")
     bank.crash("s1")
@@ -266,7 +266,7 @@ def test_a_primary_whose_own_commit_is_overdue_sends_nothing() -> None:
     bank.deliver("s1 -> s2", "s2 -> s1")
     bank.wait(499)
     bank.tick("s1")
-    assert "s1 -> s2: beacon in 2 after 1" in bank.told()
+    assert "s1 -> s2: heartbeat in 2 after 1" in bank.told()
     bank.deliver_all_but_disks()
     bank.wait(200)
     bank.tick("s1")
@@ -274,7 +274,7 @@ def test_a_primary_whose_own_commit_is_overdue_sends_nothing() -> None:
     bank.deliver("disk of s1")
     bank.told()
     bank.tick("s1")
-    assert "s1 -> s2: beacon in 2 after 1" in bank.told()
+    assert "s1 -> s2: heartbeat in 2 after 1" in bank.told()
 
 
 def test_a_primary_whose_disk_hangs_is_replaced() -> None:
@@ -296,7 +296,7 @@ def test_own_lateness_is_no_overdue_commit() -> None:
     bank.told()
     bank.wait(900)
     bank.tick("s1", late_ms=800)
-    assert "s1 -> s2: beacon in 2 after 1" in bank.told()
+    assert "s1 -> s2: heartbeat in 2 after 1" in bank.told()
 
 
 def test_a_server_whose_disk_hangs_wants_no_view() -> None:
@@ -334,7 +334,7 @@ def late_checkpoint_of_an_epoch_without_it(bank: Bank) -> None:
     bank.deliver("s1 reads the view", "witness -> s1", "s1 proposes", "witness -> s1")
     assert bank.view is not None
     assert (bank.view.primary, bank.view.epoch) == ("s1", 3)
-    late = bank.find("s1 -> s2: beacon in 3 after 0")
+    late = bank.find("s1 -> s2: heartbeat in 3 after 0")
     bank.mail[:] = [late]
     bank.slow_down("s2")
     for epoch in (3, 4):  # It hears only from the witness who won epoch 3.
@@ -353,7 +353,7 @@ def test_an_epoch_that_was_not_adopted_durably_was_not_acted_in() -> None:
     bank.crash("s2")
     bank.start("s2")
     assert bank.tips()["s2"] == (1, 2)
-    bank.deliver("s1 -> s2: beacon in 3 after 0")
+    bank.deliver("s1 -> s2: heartbeat in 3 after 0")
     assert bank.tips()["s2"] == (0, 0)
     assert "s2 answers c:1: done 90 at 1" not in bank.told()
 
@@ -365,7 +365,7 @@ def test_an_epoch_that_was_acted_in_is_known_after_a_crash() -> None:
     assert "s2 answers c:1: done 90 at 1" in bank.told()
     bank.crash("s2")
     bank.start("s2")
-    bank.deliver("s1 -> s2: beacon in 3 after 0")
+    bank.deliver("s1 -> s2: heartbeat in 3 after 0")
     assert "s2 -> s1: superseded, I know 4" in bank.told()
     assert bank.tips()["s2"] == (1, 2)
 

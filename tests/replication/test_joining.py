@@ -82,7 +82,7 @@ def test_banks_that_opened_differently_have_nothing_in_common() -> None:
     assert newest_common(one, tail_of(other)) is None
 
 
-def test_a_joiner_is_answered_though_the_answer_takes_longer_than_a_beacon() -> None:
+def test_a_joiner_is_answered_though_the_answer_takes_longer_than_a_heartbeat() -> None:
     """It asks again, and only the answer to the newest request counts."""
     bank = running("s1", "s2")
     bank.crash("s2", wipe=True)

@@ -6,22 +6,22 @@ from bankrmi.replication.events import Probed
 from tests.replication.scenario import Bank, running
 
 
-def beacons(bank: Bank, name: str, rounds: int) -> None:
-    """Let a primary send beacons that nobody reads yet."""
+def heartbeats(bank: Bank, name: str, rounds: int) -> None:
+    """Let a primary send heartbeats that nobody reads yet."""
     for _ in range(rounds):
         bank.wait(100)
         bank.tick(name)
 
 
 def test_a_standby_that_was_busy_for_more_than_a_lease_reads_before_it_takes_over() -> None:
-    """All that time the primary sent beacons; they lie in the socket."""
+    """All that time the primary sent heartbeats; they lie in the socket."""
     bank = running("s1", "s2")
-    beacons(bank, "s1", 15)
+    heartbeats(bank, "s1", 15)
     bank.told()
     bank.tick("s2", late_ms=1475)
     assert not [line for line in bank.told() if "proposes" in line]
     for _ in range(15):
-        bank.deliver("s1 -> s2: beacon")
+        bank.deliver("s1 -> s2: heartbeat")
     bank.tick("s2")
     assert not [line for line in bank.told() if "proposes" in line]
 

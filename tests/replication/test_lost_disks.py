@@ -208,7 +208,7 @@ def test_what_the_disk_before_confirmed_before_it_was_lost_does_not_bring_it_bac
     bank = running("s1", "s2", copies_min=2)
     bank.wait(100)
     bank.tick("s1")
-    bank.deliver("s1 -> s2: beacon")
+    bank.deliver("s1 -> s2: heartbeat")
     late = bank.find("s2 -> s1: acknowledged")
     bank.mail.remove(late)
     on_another_disk(bank, "s2")

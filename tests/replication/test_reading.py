@@ -46,7 +46,7 @@ def test_a_read_lease_counts_from_the_sending() -> None:
     assert bank.told() == ["s1 answers reader: 100 at 0"]
     bank.wait(1)
     bank.read("s1")
-    assert bank.told() == ["s1 -> s2: beacon in 2 after 0"]
+    assert bank.told() == ["s1 -> s2: heartbeat in 2 after 0"]
     bank.deliver("s1 -> s2", "s2 -> s1")
     assert bank.told()[-1] == "s1 answers reader: 100 at 0"
 
@@ -55,11 +55,11 @@ def test_without_leases_every_read_is_confirmed_by_a_round_trip_begun_after_it()
     """R2, `lease_ms: 0`: the round trip under way when a read arrives does not confirm it."""
     bank = running("s1", "s2", lease_ms=0)
     bank.read("s1")
-    assert bank.told() == ["s1 -> s2: beacon in 2 after 0"]
+    assert bank.told() == ["s1 -> s2: heartbeat in 2 after 0"]
     bank.read("s1", account=2)
     assert bank.told() == []
     bank.deliver("s1 -> s2", "s2 -> s1")
-    assert bank.told()[1:] == ["s1 answers reader: 100 at 0", "s1 -> s2: beacon in 2 after 0"]
+    assert bank.told()[1:] == ["s1 answers reader: 100 at 0", "s1 -> s2: heartbeat in 2 after 0"]
     bank.deliver("s1 -> s2", "s2 -> s1")
     assert bank.told()[1:] == ["s1 answers reader: 300 at 0"]
 

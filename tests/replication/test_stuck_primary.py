@@ -55,7 +55,7 @@ def test_a_primary_that_is_stuck_speaks_to_whom_it_is_stuck_for() -> None:
     settle_without_witness(bank, "s1 s2 s3", lambda: "s1 answers c:1: done 90 at 1" in bank.trace)
 
 
-def test_a_primary_that_goes_on_without_the_witness_sends_its_beacons() -> None:
+def test_a_primary_that_goes_on_without_the_witness_sends_its_heartbeats() -> None:
     """Nobody needs another view: nothing is stuck, and nobody need look for one."""
     bank = running("s1", "s2")
     settle_without_witness(bank, "s1", lambda: False, rounds=400)

@@ -52,7 +52,7 @@ def in_words(name: str, effect: do.Effect) -> str:
 def message_in_words(message: say.Message) -> str:
     match message:
         case say.Checkpoint(epoch=epoch, previous=previous, records=[]):
-            return f"beacon in {epoch} after {previous.action_id}"
+            return f"heartbeat in {epoch} after {previous.action_id}"
         case say.Checkpoint(epoch=epoch, records=records):
             return f"checkpoint in {epoch} of {records[0].first_id}-{records[-1].action_id}"
         case say.ViewNews(view=view):

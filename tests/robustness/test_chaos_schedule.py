@@ -50,7 +50,9 @@ def test_every_timing_that_is_drawn_is_one_that_bankrmi_takes(tmp_path: Path, se
     """No seed makes a configuration that is refused."""
     drawn = timing(seed)
     lines = ["nameserver: 127.0.0.1:9090", "servers: {s1: '127.0.0.1:9101', s2: '127.0.0.1:9102'}"]
-    lines += [f"{key}: {getattr(drawn, key)}" for key in ("lease_ms", "beacon_ms", "checkpoint_timeout_ms")]
+    lines += [
+        f"{key}: {getattr(drawn, key)}" for key in ("lease_ms", "heartbeat_ms", "checkpoint_timeout_ms")
+    ]
     (tmp_path / "config.yaml").write_text("\n".join(lines))
     load(tmp_path / "config.yaml")
 

@@ -80,7 +80,7 @@ def test_servers_of_one_file_agree(ours: dict[str, Any]) -> None:
         ("copies_min", 2, False),
         ("lease_ms", 5000, False),
         ("drift_ms", 160, False),
-        ("beacon_ms", 2000, False),
+        ("heartbeat_ms", 2000, False),
         ("checkpoint_timeout_ms", 60, False),
         ("refused_means_gone", False, False),
         ("limits.group_bytes", 1 << 10, False),
@@ -133,7 +133,7 @@ JUNK = st.recursive(
 @given(data=st.data())
 def test_whatever_the_other_one_states_a_line_stays_a_line(data: st.DataObject) -> None:
     one = {"format": FORMAT, "service": "account", "servers": {"s1": "a:1", "s2": "b:2"}, "witness": "c:3",
-           "copies_min": 1, "lease_ms": 0, "drift_ms": 0, "beacon_ms": 1, "checkpoint_timeout_ms": 5,
+           "copies_min": 1, "lease_ms": 0, "drift_ms": 0, "heartbeat_ms": 1, "checkpoint_timeout_ms": 5,
            "refused_means_gone": True, "limits.operations_per_request": 8, "limits.group_bytes": 256,
            "limits.server_message_bytes": 1 << 30}  # fmt: skip
     theirs = {**one, **{key: data.draw(JUNK) for key in data.draw(st.sets(st.sampled_from(sorted(one))))}}

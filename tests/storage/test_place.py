@@ -68,7 +68,7 @@ def test_what_is_committed_into_a_folder_that_was_taken_away_is_not_durable(
 
 @pytest.mark.parametrize("take_away", TAKEN_AWAY)
 def test_a_server_that_writes_nothing_notices_too(tmp_path: Path, take_away: Callable[[Path], None]) -> None:
-    """A standby of a bank at rest confirms beacons, and would be counted as a copy."""
+    """A standby of a bank at rest confirms heartbeats, and would be counted as a copy."""
     journal = placed(tmp_path / "s1")
     take_away(tmp_path / "s1")
     with pytest.raises(DiskFailed) as failed:

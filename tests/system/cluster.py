@@ -48,7 +48,7 @@ DEADLINE_S = 40.0
 
 _POLL_S = 0.01
 _LOG_LINES = 60
-_BROKEN = re.compile(r"Traceback|cannot be broken was|BrokenInvariant|mistake in bankrmi")
+_BROKEN = re.compile(r"Traceback|cannot be broken was|BrokenInvariant|bug in bankrmi")
 
 Value = TypeVar("Value")
 

@@ -43,7 +43,7 @@ def check(cluster: Cluster, load: Load) -> None:
 
 
 def test_a_standby_at_rest_whose_directory_is_gone_is_no_copy_any_more(cluster: Cluster) -> None:
-    """It would confirm beacons, take over when the primary dies, and acknowledge into a file that is lost."""
+    """It would confirm heartbeats, take over when the primary dies, and acknowledge into a lost file."""
     shutil.rmtree(cluster.data("s2"))
     assert cluster.wait_for_end("s2") == 1
     cluster.wait_until_in_sync("s1")

@@ -56,7 +56,7 @@ def view_of(cluster: Cluster) -> dict[str, Any]:
 
 
 def checkpoint(view: dict[str, Any], **other: Any) -> list[Any]:
-    """A well-formed beacon in s2's name."""
+    """A well-formed heartbeat in s2's name."""
     place = [0, 0, b"d" * 16]
     form = {
         "history": view["history"], "epoch": view["epoch"], "primary": "s2", "start_id": "false", "number": 1,

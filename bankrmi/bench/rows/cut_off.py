@@ -87,7 +87,7 @@ def _usual_timing() -> Timing:
     usual, client = Settings.model_fields, ClientSettings()
     return Timing(
         lease_ms=usual["lease_ms"].default,
-        beacon_ms=usual["beacon_ms"].default,
+        heartbeat_ms=usual["heartbeat_ms"].default,
         checkpoint_timeout_ms=usual["checkpoint_timeout_ms"].default,
         client_timeout_ms=client.timeout_ms,
         patience_ms=client.patience_ms,

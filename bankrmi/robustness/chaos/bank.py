@@ -93,7 +93,7 @@ class Bank:
         lines += [f"  {server}: {address(server, seen_by=process)}" for server in self.servers]
         lines += ["ledger: ../ledger.csv", "data_dir: ../data"]
         lines += [
-            f"{key}: {getattr(timing, key)}" for key in ("lease_ms", "beacon_ms", "checkpoint_timeout_ms")
+            f"{key}: {getattr(timing, key)}" for key in ("lease_ms", "heartbeat_ms", "checkpoint_timeout_ms")
         ]
         lines += [f"refused_means_gone: {str(self.network.alike).lower()}"]
         lines += [f"client: {{timeout_ms: {timing.client_timeout_ms}, patience_ms: {timing.patience_ms}}}"]

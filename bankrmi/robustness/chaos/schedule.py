@@ -73,7 +73,7 @@ class Timing:
     """The keys of config.yaml that are drawn."""
 
     lease_ms: int
-    beacon_ms: int
+    heartbeat_ms: int
     checkpoint_timeout_ms: int
     client_timeout_ms: int
     patience_ms: int
@@ -115,7 +115,7 @@ def timing(seed: int) -> Timing:
     chance = random.Random(f"timing/{seed}")
     return Timing(
         lease_ms=chance.choice(_LEASES_MS),
-        beacon_ms=chance.choice((100, 50)),
+        heartbeat_ms=chance.choice((100, 50)),
         checkpoint_timeout_ms=chance.choice((500, 300)),
         client_timeout_ms=chance.choice((500, 1200, 3000)),
         patience_ms=chance.choice((300, 150)),

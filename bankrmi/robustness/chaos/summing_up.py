@@ -42,7 +42,7 @@ from bankrmi.verifying.model import BankModel
 
 __all__ = ["RunFacts", "sum_up"]
 
-_BROKEN = re.compile(r"Traceback|cannot be broken was|BrokenInvariant|mistake in bankrmi|exception was never")
+_BROKEN = re.compile(r"Traceback|cannot be broken was|BrokenInvariant|bug in bankrmi|exception was never")
 _PLURALS = {
     "balance": "reads",
     "withdraw": "withdrawals",

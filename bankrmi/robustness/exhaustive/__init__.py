@@ -7,7 +7,7 @@ code once and then known.  The bank is a tuple of such numbers, so a move is a f
 code runs once for some twenty moves.  Disks are production's `SqliteJournal` on databases in memory, one for
 each content that ever occurs; what a step wrote is read off and taken back.
 
-Time is not simulated.  A server's clock moves only when it ticks: by a moment (all that beacons, polls and
+Time is not simulated.  A server's clock moves only when it ticks: by a moment (all that heartbeats, polls and
 pauses wait for) or long (every timeout).  Ages are kept as far as they make a difference, numbers of messages
 as far as one is waited for, so that a bank to which nothing happened is the same bank again, and a search
 ends.  While all is quiet, moments pass freely; a moment while something is under way, and a long time, are

@@ -11,11 +11,11 @@ __all__ = ["LADDER", "THE_ISSUE_S", "Bounds"]
 
 _MOMENT_MS, _LONG_MS = 600.0, 30_000.0
 _LANDMARKS_MS = (0.0, _MOMENT_MS, _LONG_MS)
-_BEACON_MS = 20
-"""Whatever is counted in beacons (the longest: looking for news, 20 of them) is over in a moment."""
+_HEARTBEAT_MS = 20
+"""Whatever is counted in heartbeats (the longest: looking for news, 20 of them) is over in a moment."""
 
 _EACH_BY_ITSELF = {
-    "beacon_ms": _BEACON_MS,
+    "heartbeat_ms": _HEARTBEAT_MS,
     "lease_ms": 0,
     "drift_ms": 0,
     "checkpoint_timeout_ms": 5_000,
@@ -24,7 +24,7 @@ _EACH_BY_ITSELF = {
 
 _HALF_LEASE_MS = 500.0
 _HALF_LEASES_MS = tuple(count * _HALF_LEASE_MS for count in range(6))
-_TOGETHER = {"beacon_ms": _BEACON_MS, "lease_ms": 1000, "drift_ms": 20}
+_TOGETHER = {"heartbeat_ms": _HEARTBEAT_MS, "lease_ms": 1000, "drift_ms": 20}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

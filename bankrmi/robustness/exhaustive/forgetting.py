@@ -26,7 +26,7 @@ def forget(replica: Replica) -> None:
     """Forget what can make no difference, whatever happens next."""
     settings, primary = replica.settings, replica.primary
     replica._commits.asked = 0  # Here a commit is durable as it is asked for: none is under way.
-    replica._joiner._pause_ms = settings.beacon_ms  # A moment or two later: other orders hold that, too.
+    replica._joiner._pause_ms = settings.heartbeat_ms  # A moment or two later: other orders hold that, too.
     if settings.lease_ms + settings.drift_ms == 0:
         replica.grants._granted.clear()  # Every lease is over as it is granted.
     if primary is None:

@@ -97,7 +97,7 @@ MUTANTS = (
         patches=(Patch(Leader, "_enough", property(_has_what_we_acknowledged)),),
     ),
     Mutant(
-        name="ask-to-join-every-beacon",
+        name="ask-to-join-every-heartbeat",
         rule="V3",
         goes_wrong="a server whose answers take longer never hears the one to its newest question in time",
         patches=(Patch(Joiner, "_wait_longer", _wait_no_longer),),

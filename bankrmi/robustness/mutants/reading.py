@@ -109,7 +109,7 @@ MUTANTS = (
     Mutant(
         name="take-over-before-lease-ended",
         rule="R3",
-        goes_wrong="after a few missed beacons a standby leads, while the primary still reads by its lease",
+        goes_wrong="after a few missed heartbeats a standby leads; the primary still reads by its lease",
         patches=(
             Patch(Follower, "primary_is_gone", _gone_when_silent),
             Patch(Grants, "over_at_ms", _over_already),

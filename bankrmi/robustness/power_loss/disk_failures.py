@@ -29,7 +29,7 @@ __all__ = ["CASES", "DiskFailure", "run", "told_after_failure"]
 SYNCS = "fsync,fdatasync"
 WRITES = "pwrite64"
 _INJECTED = "(INJECTED)"
-_BROKEN = re.compile(r"Traceback|cannot be broken was|mistake in bankrmi")
+_BROKEN = re.compile(r"Traceback|cannot be broken was|bug in bankrmi")
 _ANSWERS = 20
 
 

@@ -3,7 +3,7 @@
        time ms  c1    s1    s2    witness
       1203.118  o---->                      request c1.0:7, 1 operation
       1203.402        o---->                checkpoint 31 of epoch 4: 12..12
-      1203.402        o--x                  checkpoint 32 of epoch 4: beacon (lost)
+      1203.402        o--x                  checkpoint 32 of epoch 4: heartbeat (lost)
       1204.001              *               standby was=joining
 
 An arrow stands where the message arrived (or got lost).

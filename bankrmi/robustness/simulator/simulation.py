@@ -142,7 +142,7 @@ class Simulation:
             lease_ms=lease_ms,
             drift_ms=drift_ms,
             copies_min=copies_min,
-            beacon_ms=25 if hasty else 100,
+            heartbeat_ms=25 if hasty else 100,
             checkpoint_timeout_ms=chance.choice([60, 150]) if hasty else 500,
             switchover_timeout_ms=chance.choice([50, 300, 2000]),
             catch_up_operations=chance.choice(CATCH_UP_OPERATIONS),
@@ -186,7 +186,7 @@ class Simulation:
         return AdmissionBounds(waiting_bytes=LimitSettings().waiting_bytes, rate=rate, full_batch=full_batch)
 
     def _place_far(self) -> None:
-        """Now and then have a server so far from the others that an answer may take more than a beacon.
+        """Now and then have a server so far from the others that an answer may take more than a heartbeat.
 
         Drawn apart, so that all other seeds are what they were without. Not if a joiner gets a few entries a
         round trip: it could be slower than the bank, for ever. Nor if clocks run apart: timeouts do, too.

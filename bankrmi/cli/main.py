@@ -100,9 +100,7 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:  # A bug of ours; a sentence for the user, the rest for those who ask for it.
         if os.environ.get("BANKRMI_TRACEBACK"):
             raise
-        say(
-            f"This is a bug in bankrmi: {type(error).__name__}: {error} (BANKRMI_TRACEBACK=1 shows where)"
-        )
+        say(f"This is a bug in bankrmi: {type(error).__name__}: {error} (BANKRMI_TRACEBACK=1 shows where)")
         return ExitCode.ERROR
     return result if isinstance(result, int) else ExitCode.DONE
 

@@ -186,8 +186,8 @@ def restore(invocation: Invocation, given_up: tuple[str, ...], yes: bool) -> Non
     """Give a witness that lost its disk the only view that is safe.
 
     Asks all servers, and shows what each holds; that changes nothing. A server that cannot be asked
-    may hold more than the others, so that no view may be safe until it can. Only after a yes does
-    every server hold still, for as long as it takes to propose the view.
+    may hold more than the others, so that no view may be safe until it can. Only after a yes is
+    every server fenced, for as long as it takes to propose the view.
     """
     from bankrmi import client
 

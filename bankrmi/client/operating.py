@@ -99,7 +99,7 @@ def _is_account(row: Any) -> bool:
 def plan_witness_restore(configuration: Configuration, *, given_up: Collection[str] = ()) -> dict[str, Any]:
     """Return what each server holds (`found`, a line for each) and the only safe view (`view`).
 
-    Nothing is changed by it: nobody is asked to hold still.  Raises OperationFailed, with the same lines and
+    Nothing is changed by it: nobody is fenced.  Raises OperationFailed, with the same lines and
     the reason, if no view is safe. `given_up` names servers that are lost, machine or disk: the operator's
     word, and the loss of what only they held.
     """
@@ -114,9 +114,9 @@ def plan_witness_restore(configuration: Configuration, *, given_up: Collection[s
 def restore_witness(
     configuration: Configuration, view: dict[str, Any], *, given_up: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Have every server hold still, and propose the view that `plan_witness_restore` found; return it.
+    """Fence every server, and propose the view that `plan_witness_restore` found; return it.
 
-    What was found is looked up once more before anybody is told, and again when everybody holds still: the
+    What was found is looked up once more before anybody is told, and again when everybody is fenced: the
     view proposed is led by the same server, or none is proposed, and OperationFailed says what became of the
     bank.
     """

@@ -17,8 +17,8 @@ So there is a safe view if
 - every configured server answers: one that cannot be asked may have led, alone, in a higher epoch. So may one
   that is empty, if it was not always empty; it was, if all others remember the view that they acted in, it is
   not in it, and they proposed nothing since. The operator can give servers up, with all that only they had;
-- all of them hold still, for they found no view, and will answer nobody until there is one; or what they hold
-  could change behind our back. (`foreseen`: before anybody is asked to hold still, an operator is shown what
+- all of them are fenced, for they found no view, and will answer nobody until there is one; or what they hold
+  could change behind our back. (`foreseen`: before anybody is fenced, an operator is shown what
   would be safe if everybody did so now. That is no view to propose yet.)
 - all that hold something are of one history;
 - a server is left that is known to hold everything by the rule above: the primary of E if it has adopted E,
@@ -29,7 +29,7 @@ The new view: a history of its own (what is still on its way under the old one t
 new action ids are never compared), an epoch far above E, and that one server alone in sync: the others join
 it, roll back to what they have in common, and only then count again. Far above: epochs may have been won in
 which nobody acted, and news of them may be on its way; a server follows what is newer, of whatever history,
-so none of them may be as high as the new one. If none is safe after all, though everybody holds still by now,
+so none of them may be as high as the new one. If none is safe after all, though everybody is fenced by now,
 the view before the loss may be (`unchanged`): it is, if all its members answer, and know of nothing that may
 have followed it. With it everybody goes on.
 Assumption: the rules were kept until the loss. A server put back from a backup breaks it.
@@ -65,7 +65,7 @@ class Holding:
     epoch: int
     primary: str | None
     tip: Position
-    still: bool
+    fenced: bool
     last_view: View | None = None
     may_have_moved_on: bool = True
 
@@ -93,7 +93,7 @@ def decide(
     given_up: Collection[str] = (),
     foreseen: bool = False,
 ) -> SafeView | NoSafeView:
-    """Return the only safe view, or why there is none; if `foreseen`, as it would be if all held still now.
+    """Return the only safe view, or why there is none; if `foreseen`, as it would be if all were fenced now.
 
     `answers` has a holding for each server that answered, the reason (a text) for each that did not.
     `given_up` names the servers that the operator declares lost, with everything that only they held.
@@ -117,7 +117,7 @@ def decide(
 def unchanged(answers: Mapping[str, Holding | str]) -> View | None:
     """Return the view that was before the loss, if it is certain that none followed it; else None.
 
-    Only a member proposes what follows. All of them are here, on their disks, hold still, and have proposed
+    Only a member proposes what follows. All of them are here, on their disks, are fenced, and have proposed
     nothing that may have won; and nobody acted in a newer epoch. (A process before them may have won one,
     unheard. It ended before it adopted it, so nobody ever acted in it, nor will: its start id is gone.)
     """
@@ -126,7 +126,7 @@ def unchanged(answers: Mapping[str, Holding | str]) -> View | None:
     if view is None or any(one.epoch > view.epoch or one.history != view.history for one in holdings):
         return None
     members = [one for one in holdings if view.names(one.server, one.incarnation)]
-    sure = all(one.still and one.last_view == view and not one.may_have_moved_on for one in members)
+    sure = all(one.fenced and one.last_view == view and not one.may_have_moved_on for one in members)
     return replace(view, forced=True) if sure and len(members) == len(view.in_sync) else None
 
 
@@ -139,10 +139,10 @@ def _unheard(asked: Iterable[str], answers: Mapping[str, Holding | str]) -> str 
 
 
 def _not_still(configured: Iterable[str], answers: Mapping[str, Holding | str]) -> str | None:
-    """Return who does not hold still: not even one that is given up may go on in the history before."""
+    """Return who is not fenced: not even one that is given up may go on in the history before."""
     for name in configured:
         answer = answers.get(name)
-        if isinstance(answer, Holding) and not answer.still:
+        if isinstance(answer, Holding) and not answer.fenced:
             return f"{name} has not seen yet that the witness holds no view: ask again in a moment"
     return None
 

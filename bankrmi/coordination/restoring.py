@@ -1,15 +1,15 @@
-"""How the witness is restored: look, let the operator decide, hold still, and propose.  For operators.
+"""How the witness is restored: look, let the operator decide, fence, and propose.  For operators.
 
 Rule 1: only a witness that answers, and holds no view, is restored.
 Rule 2: looking (`survey`) changes nothing: a bank that is well without the view goes on if no view is safe,
         or if the operator says no.
 Rule 3: after the yes, which may be long after the look, all is looked at once more: nobody is told anything
         if what the operator was shown is not so any more.
-Rule 4: then each server is told to hold still; it answers nobody until there is a view, so nothing that was
+Rule 4: then each server is fenced; it answers nobody until there is a view, so nothing that was
         seen changes before the view that rests on it is made. It is proposed only if the server that the
         operator was shown is still the one to lead.
 Rule 5: if it comes to nothing, the witness is given back the view that was, if that is certain (`unchanged`),
-        and everybody goes on. However it ends, Ctrl-C included, it is said who holds still, and what to do.
+        and everybody goes on. However it ends, Ctrl-C included, it is said who is fenced, and what to do.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Findings:
 
 
 def survey(configuration: Configuration, *, given_up: Collection[str] = ()) -> Findings:
-    """Ask the witness and all servers, and change nothing; the verdict is what is safe if all hold still now.
+    """Ask the witness and all servers, and change nothing; the verdict is what is safe if all are fenced now.
 
     Raises OperationFailed if the witness needs no restoring.
     """
@@ -58,13 +58,13 @@ def survey(configuration: Configuration, *, given_up: Collection[str] = ()) -> F
 
 
 def restore(configuration: Configuration, primary: str, *, given_up: Collection[str] = ()) -> View:
-    """Have everybody hold still, and propose the safe view, if it is led by `primary`; return it.
+    """Fence everybody, and propose the safe view, if it is led by `primary`; return it.
 
     Raises OperationFailed, which says what became of the bank; so does the note of a KeyboardInterrupt.
     """
     why = _why_not(survey(configuration, given_up=given_up), primary)
     if why:
-        raise OperationFailed(f"{why}; nothing was changed, and nobody was told to hold still")
+        raise OperationFailed(f"{why}; nothing was changed, and nobody was fenced")
     holding = _HoldingStill(configuration, given_up)
     try:
         why = _why_not(holding.ask(), primary)
@@ -90,7 +90,7 @@ def _why_not(findings: Findings, primary: str) -> str:
 
 
 class _HoldingStill:
-    """Has everybody hold still, and knows who does."""
+    """Fences everybody, and knows who is fenced."""
 
     def __init__(self, configuration: Configuration, given_up: Collection[str]) -> None:
         self._configuration = configuration
@@ -100,22 +100,22 @@ class _HoldingStill:
     def ask(self) -> Findings:
         """Ask until a view is safe, or for as long as it may take."""
         deadline = time.monotonic() + _STILL_SECONDS
-        self.findings = _gather(self._configuration, "hold_still", self._given_up)
+        self.findings = _gather(self._configuration, "fence", self._given_up)
         while isinstance(self.findings.verdict, NoSafeView) and time.monotonic() < deadline:
             time.sleep(_PAUSE_SECONDS)
-            self.findings = _gather(self._configuration, "hold_still", self._given_up)
+            self.findings = _gather(self._configuration, "fence", self._given_up)
         return self.findings
 
     def what_now(self) -> str:
-        """Return who holds still, and what to do about it."""
+        """Return who is fenced, and what to do about it."""
         answers = self.findings.answers
-        still = [name for name, one in answers.items() if isinstance(one, Holding) and one.still]
-        who = f"{', '.join(still) or 'nobody'} {'hold' if len(still) > 1 else 'holds'} still"
+        fenced = [name for name, one in answers.items() if isinstance(one, Holding) and one.fenced]
+        who = f"{', '.join(fenced) or 'nobody'} {'are' if len(fenced) > 1 else 'is'} fenced"
         if not answers:  # It is not known whom the question has reached.
-            who = f"{', '.join(self._configuration.servers)} may hold still"
-        others = [name for name, one in answers.items() if isinstance(one, Holding) and not one.still]
+            who = f"{', '.join(self._configuration.servers)} may be fenced"
+        others = [name for name, one in answers.items() if isinstance(one, Holding) and not one.fenced]
         perhaps = f" ({', '.join(others)} may, too)" if others else ""
-        answer = "answer" if len(still) > 1 or not answers else "answers"
+        answer = "answer" if len(fenced) > 1 or not answers else "answers"
         return (
             f"{who}{perhaps}, and {answer} nobody until the witness is restored: "
             "run `bankrmi witness restore` again"

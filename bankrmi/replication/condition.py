@@ -21,7 +21,7 @@ __all__ = ["Condition", "condition_of"]
 class Condition:
     """One server at the end of its newest step.
 
-    `epoch` is the adopted one, None while this copy is empty; `still`, it answers nobody because the witness
+    `epoch` is the adopted one, None while this copy is empty; `fenced`, it answers nobody because the witness
     has lost its memory (V9); `has_won`, it leads as soon as the leases that it granted are over (R3).
     `missing` are those whose word the first view waits for, None where no first view is to be made.
     `read_lease_ms` and `acknowledges` are a primary's: for how long it may still read by itself, and whether
@@ -44,7 +44,7 @@ class Condition:
     connected: frozenset[str]
     witness_asked_ms_ago: float
     witness_silent_ms: float
-    still: bool
+    fenced: bool
     has_won: bool
     missing: tuple[str, ...] | None
     is_copying: bool
@@ -79,7 +79,7 @@ def condition_of(
         connected=frozenset(step.links.servers),
         witness_asked_ms_ago=viewing.asked_ms_ago(step.now_ms),
         witness_silent_ms=viewing.unanswered_ms(step.now_ms),
-        still=office.is_still,
+        fenced=office.is_fenced,
         has_won=isinstance(state, Won),
         missing=tuple(first_view.missing(step.settings)) if waits else None,
         is_copying=joiner.is_copying,

@@ -17,7 +17,7 @@ __all__ = [
     "Census",
     "Checkpoint",
     "CheckpointAnswer",
-    "HoldStill",
+    "Fence",
     "Holdings",
     "JoinAnswer",
     "JoinRequest",
@@ -149,15 +149,15 @@ class Census:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HoldStill:
+class Fence:
     """From an operator who restores the witness: look whether there is a view, and if not, stop and tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holdings:
-    """What a server holds; the answer to `Census` and `HoldStill`.
+    """What a server holds; the answer to `Census` and `Fence`.
 
-    `still` says that it has seen the witness without a view, and answers nobody until there is one.
+    `fenced` says that it has seen the witness without a view, and answers nobody until there is one.
     `may_have_moved_on` says that a proposal of its own, or of a process before it, may have won after
     `last_view`, unheard.
     """
@@ -169,7 +169,7 @@ class Holdings:
     epoch: int
     primary: str | None
     tip: Position
-    still: bool
+    fenced: bool
     last_view: View | None = None
     may_have_moved_on: bool = True
 
@@ -179,4 +179,4 @@ class Holdings:
         return self.history is None
 
 
-Message = Checkpoint | JoinRequest | LeaveRequest | ViewNews | Census | HoldStill
+Message = Checkpoint | JoinRequest | LeaveRequest | ViewNews | Census | Fence

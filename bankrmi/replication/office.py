@@ -45,9 +45,9 @@ class Office:
         return self.state.leader if isinstance(self.state, Leading) else self.state.follower
 
     @property
-    def is_still(self) -> bool:
+    def is_fenced(self) -> bool:
         """Whether nobody is answered, because the witness has lost its memory (V9)."""
-        return isinstance(self.state, Starting) and self.state.still
+        return isinstance(self.state, Starting) and self.state.fenced
 
     def win(self, view: View, step: Step) -> None:
         """Lead as soon as that may be: who leads already at once, others when their leases are over."""
@@ -64,7 +64,7 @@ class Office:
                 assert_never(self.state)
 
     def adopt(self, view: View, step: Step) -> None:
-        """Adopt the epoch that was won; until that is durable, hold still (A2)."""
+        """Adopt the epoch that was won; whatever comes waits until that is durable (A2)."""
         self.adopting = Adopting(view, adopt_own(view, step))
 
     def lead(self, view: View, step: Step) -> None:
@@ -114,10 +114,10 @@ class Office:
             case _:
                 pass
 
-    def know_nothing(self, step: Step, *, still: bool) -> None:
+    def know_nothing(self, step: Step, *, fenced: bool) -> None:
         """Be nothing until there is a view again (V9)."""
         assert not isinstance(self.state, Leading)
-        self._become(Starting(self.state.follower, still), step)
+        self._become(Starting(self.state.follower, fenced), step)
 
     def _become(self, state: State, step: Step, **details: Any) -> None:
         """Be something else from now on; if people call it otherwise, that is one line in the log."""

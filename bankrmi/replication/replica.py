@@ -8,7 +8,7 @@ Calls go down, what is found out comes back as a value; this file alone knows th
 Rule 1: `step` reads no clock, opens no socket, starts no task, and waits for nothing.
 Rule 2: a server leads an epoch only after it has won it, has waited for the leases it granted, and has
         adopted the epoch durably, in this order (R3, A2).
-Rule 3: while it adopts an epoch of its own it holds still: whatever comes waits, in its order, until the
+Rule 3: while it adopts an epoch of its own, whatever comes waits, in its order, until the
         adopting is durable. So nothing is done in the epoch before that, and nothing in the one before it.
 Assumption: the caller carries out the effects of a step in order, before the next step (see `effects`).
 """
@@ -58,8 +58,8 @@ from bankrmi.replication.messages import (
     Acknowledged,
     Census,
     Checkpoint,
+    Fence,
     Holdings,
-    HoldStill,
     JoinAnswer,
     JoinRequest,
     LeaveRequest,
@@ -106,7 +106,7 @@ class Replica:
         self._viewing = Viewing()
         self._joiner = Joiner(settings.heartbeat_ms)
         self._first_view = FirstView()
-        self._asked_to_hold_still: list[Any] = []
+        self._asked_to_be_fenced: list[Any] = []
 
     def step(self, event: Event, *, now_ms: float) -> list[Effect]:
         """Take one event; return what is to be done, in order.  Raises BrokenInvariant (rule F3)."""
@@ -284,7 +284,7 @@ class Replica:
             return
         follower, heartbeat_ms = self._state.follower, self.settings.heartbeat_ms
         follower.tick(self.view, step)
-        if self._office.is_still:
+        if self._office.is_fenced:
             self._viewing.poll(5 * heartbeat_ms, step)
         elif self.journal.adopted is None and self.view is None:
             if self._first_view.tick(step):
@@ -329,8 +329,8 @@ class Replica:
                 step.answer(token, None)
             case Census():
                 step.answer_when_durable(token, self._holdings(step))
-            case HoldStill():  # An operator is about to restore the witness: is there really no view?
-                self._asked_to_hold_still.append(token)
+            case Fence():  # An operator is about to restore the witness: is there really no view?
+                self._asked_to_be_fenced.append(token)
                 self._viewing.read(step)
             case _ as other:
                 assert_never(other)
@@ -360,7 +360,7 @@ class Replica:
                 assert_never(other)
         state = self._office.state
         if isinstance(state, Starting):
-            state.still = False  # Somebody leads.
+            state.fenced = False  # Somebody leads.
         assert not isinstance(state, Leading), "who leads turns away what it does not give way to"
         answer = state.follower.take(message, step)
         if isinstance(answer, Acknowledged):
@@ -447,7 +447,7 @@ class Replica:
             self._proposals.unanswered(step.now_ms, sent=event.sent)
             return
         self._believing.witness_says(None, step)
-        if self.role is Role.STARTING and not self._office.is_still:
+        if self.role is Role.STARTING and not self._office.is_fenced:
             self._viewing.report_silence(step)
         self._tell_who_asked(step)
 
@@ -464,7 +464,7 @@ class Replica:
                     self._forget_view(step)
                 self._first_view.seen_no_view = True
             case MemoryLost(why=why):
-                self._hold_still(why, step)
+                self._fence(why, step)
             case None:
                 pass
             case _ as other:
@@ -472,28 +472,28 @@ class Replica:
 
     def _forget_view(self, step: Step) -> None:
         self._first_view.forget()
-        self._stand_down("the view that it knew is gone", step, still=False)
+        self._stand_down("the view that it knew is gone", step, fenced=False)
 
-    def _hold_still(self, why: str, step: Step) -> None:
+    def _fence(self, why: str, step: Step) -> None:
         """V9: answer nobody until there is a view again."""
-        if self._office.is_still:
+        if self._office.is_fenced:
             return
-        self._stand_down(why, step, still=True)
+        self._stand_down(why, step, fenced=True)
         self._viewing.lose(step)
         step.report("nobody can lead", why=why, remedy=REMEDY)
 
     def _tell_who_asked(self, step: Step) -> None:
-        """Answer those who asked to hold still: a reading has ended."""
-        tokens, self._asked_to_hold_still = self._asked_to_hold_still, []
+        """Answer those who asked to be fenced: a reading has ended."""
+        tokens, self._asked_to_be_fenced = self._asked_to_be_fenced, []
         for token in tokens:
             step.answer_when_durable(token, self._holdings(step))
 
     def _holdings(self, step: Step) -> Holdings:
-        """Return what this server holds; still as well if it is empty, has seen that there is no view, and
+        """Return what this server holds; fenced as well if it is empty, has seen that there is no view, and
         makes none while others hold something."""
         empty = self.journal.adopted is None and self.view is None
         waits = empty and self._first_view.seen_no_view and not self._first_view.may_yet_be_made(step)
-        return self._viewing.holdings(step, still=self._office.is_still or waits)
+        return self._viewing.holdings(step, fenced=self._office.is_fenced or waits)
 
     # -- the role --------------------------------------------------------------------------------
 
@@ -521,10 +521,10 @@ class Replica:
         else:
             self._office.claim_nothing(step)
 
-    def _stand_down(self, why: str, step: Step, *, still: bool) -> None:
+    def _stand_down(self, why: str, step: Step, *, fenced: bool) -> None:
         """Be nothing until there is a view again (V9)."""
         self._give_way(why, step)
-        self._office.know_nothing(step, still=still)
+        self._office.know_nothing(step, fenced=fenced)
 
     def _step_down(self, view: View | None, why: str, step: Step) -> None:
         """Lead no more, for `view` if that is why; look who does now."""
@@ -556,7 +556,7 @@ class Replica:
         state = self._office.state
         if isinstance(state, Leading):
             return state.leader.wanted_view(step)
-        if isinstance(state, Won) or self._stopping or self._office.is_still:
+        if isinstance(state, Won) or self._stopping or self._office.is_fenced:
             return None
         if self.view is not None:
             return state.follower.wanted_view(self.view, step)

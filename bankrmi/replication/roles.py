@@ -1,7 +1,7 @@
 """What a server can be: five values, of which it is one at a time; and what people call them.
 
 Rule 1: what cannot be together cannot be said: who leads has a leader's memory, everyone else a follower's;
-        only who has just won holds a view that is not led yet; only who knows nothing can hold still.
+        only who has just won holds a view that is not led yet; only who knows nothing can be fenced.
 Rule 2: `office` changes it, and nobody else.
 Rule 3: who has won an epoch, and waits for its adopting to be durable, stays what it was until then.
 """
@@ -52,7 +52,7 @@ class Starting:
     """It does not know what it is; `still`: nobody does, and it answers nobody until there is a view (V9)."""
 
     follower: Follower
-    still: bool = False
+    fenced: bool = False
     role = Role.STARTING
 
 

@@ -76,7 +76,7 @@ class Step:
         return (view.primary, view.start_id) == (self.settings.server, self.start_id)
 
     def has_led(self, view: View) -> bool:
-        """Whether this process led that epoch, and held still since: it has to win another one (V4).
+        """Whether this process led that epoch, and was fenced since: it has to win another one (V4).
 
         Else a late answer to what it said then would confirm a read that arrived now.
         """

@@ -179,10 +179,10 @@ class Viewing:
         won_by_us = view is not None and view.start_id == step.start_id
         return step.proposals.settled and (won_by_us or not led_before)
 
-    def holdings(self, step: Step, *, still: bool) -> Holdings:
+    def holdings(self, step: Step, *, fenced: bool) -> Holdings:
         """Return what this server holds, for those who look for the newest copy.
 
-        Without holding still: what it remembers of the view is what it would remember if it held still now.
+        Without being fenced: what it remembers of the view is what it would remember if it were fenced now.
         """
         adopted = step.journal.adopted
         last_view, may_have_moved_on = self._last_view, self._may_have_moved_on
@@ -196,7 +196,7 @@ class Viewing:
             epoch=adopted.epoch if adopted is not None else 0,
             primary=adopted.primary if adopted is not None else None,
             tip=step.journal.tip,
-            still=still,
+            fenced=fenced,
             last_view=last_view,
             may_have_moved_on=may_have_moved_on,
         )

@@ -9,8 +9,8 @@ from bankrmi.replication.messages import (
     Acknowledged,
     Census,
     Checkpoint,
+    Fence,
     Holdings,
-    HoldStill,
     JoinAnswer,
     JoinRequest,
     LeaveRequest,
@@ -48,8 +48,8 @@ def message_in_words(what: Any) -> str:
             return f"propose {view_in_words(what)}"
         case Proposed(view=view) | ViewRead(view=view):
             return f"the view is {view_in_words(view)}"
-        case HoldStill():
-            return "hold still"
+        case Fence():
+            return "be fenced"
         case Census():
             return "are you empty?"
         case Holdings(tip=tip, epoch=epoch):

@@ -1,6 +1,6 @@
 """The operator object: switchover, export, and what a restore of the witness needs.
 
-`holdings` tells what this server holds, and changes nothing; `hold_still` has it look for a view first, and
+`holdings` tells what this server holds, and changes nothing; `fence` has it look for a view first, and
 answer nobody if there is none.
 """
 
@@ -12,7 +12,7 @@ from bankrmi.errors import OperationFailed
 from bankrmi.replication.effects import Handed, NotLeading, Refusal, Reply
 from bankrmi.replication.events import Event, MessageArrived, SwitchoverAsked
 from bankrmi.replication.fields import identifier
-from bankrmi.replication.messages import Census, HoldStill
+from bankrmi.replication.messages import Census, Fence
 from bankrmi.rmi import Call, Exposed
 from bankrmi.server.exporting import Exports
 from bankrmi.server.standby_object import ServerToken, refuse
@@ -44,7 +44,7 @@ class _Switchover:
 class OperatorObject:
     """The remote object of operators (see `rmi.RemoteObject`)."""
 
-    exposed = Exposed(methods=frozenset({"switchover", "export", "holdings", "hold_still"}))
+    exposed = Exposed(methods=frozenset({"switchover", "export", "holdings", "fence"}))
 
     def __init__(self, take: Callable[[Event], None], exports: Exports) -> None:
         self._take = take
@@ -60,9 +60,9 @@ class OperatorObject:
             case "holdings":
                 self._argument(call, None)
                 self._take(MessageArrived(ServerToken(call), Census(server="an operator")))
-            case "hold_still":
+            case "fence":
                 self._argument(call, None)
-                self._take(MessageArrived(ServerToken(call), HoldStill()))
+                self._take(MessageArrived(ServerToken(call), Fence()))
 
     def _argument(self, call: Call, what: str | None) -> str | None:
         """Return the one argument that a call may have, a name; raise InvalidRequest for anything else."""

@@ -74,7 +74,7 @@ def why_not_in_sync(shown: Condition, fetched: Fetched | None) -> str | None:
 
 
 def _why_starting(shown: Condition) -> str:
-    if shown.still:
+    if shown.fenced:
         return f"the witness has lost its memory: {REMEDY}"
     if shown.witness_silent_ms > 0:
         return "waiting for the witness, which does not answer"

@@ -14,8 +14,8 @@ from bankrmi.replication.messages import (
     Acknowledged,
     Census,
     Checkpoint,
+    Fence,
     Holdings,
-    HoldStill,
     JoinAnswer,
     JoinRequest,
     LeaveRequest,
@@ -40,7 +40,7 @@ METHODS = {
 
 _MESSAGES: dict[str, type[Message]] = {
     **{method: kind for kind, method in METHODS.items()},
-    "hold_still": HoldStill,
+    "fence": Fence,
 }
 _ANSWERS: dict[str, type[Acknowledged | Mismatch | Superseded | JoinAnswer]] = {
     "ok": Acknowledged,

@@ -38,7 +38,7 @@ HOLDING = {
     **dict.fromkeys(("server", "incarnation", "start_id", "history", "primary"), HOSTILE),
     "epoch": 7,
     "tip": [5, 7, HOSTILE],
-    "still": True,
+    "fenced": True,
     "last_view": None,
     "may_have_moved_on": False,
 }
@@ -48,7 +48,7 @@ RIGHT_SHAPES = {
     "propose": {"won": False, "view": VIEW},
     "switchover": LEADS_ELSEWHERE,
     "export": {"action_id": HOSTILE, "history": HOSTILE, "balances": [[1, 2]], "next": None},
-    "hold_still": HOLDING,
+    "fence": HOLDING,
     "ping": HOSTILE,
     "yplookup": {HOSTILE: HOSTILE},
 }

@@ -17,5 +17,5 @@ def holding(
         epoch=epoch,
         primary=primary,
         tip=Position(*tip, b""),
-        still=True,
+        fenced=True,
     )

@@ -13,7 +13,7 @@ from tests.coordination.bank_by_the_rules import NOW_AND_THEN, OFTEN, STEPS, Ban
 
 
 def check(bank: Bank, *, remembering: bool) -> SafeView | NoSafeView:
-    """The witness is lost and all hold still: the copy that is chosen holds all that was acknowledged."""
+    """The witness is lost and all are fenced: the copy that is chosen holds all that was acknowledged."""
     for server in bank.servers.values():
         server.stand_still()
     verdict = decide(list(bank.servers), bank.holdings(remembering=remembering), new_history="h2")

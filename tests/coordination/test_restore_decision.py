@@ -59,7 +59,7 @@ def test_the_view_that_was_is_certain_if_all_its_members_know_of_none_after_it()
 @pytest.mark.parametrize(
     "changes",
     [
-        {"still": False},
+        {"fenced": False},
         {"may_have_moved_on": True},
         {"last_view": None},
         {"last_view": replace(VIEW, epoch=2)},
@@ -79,17 +79,17 @@ def test_the_view_that_was_is_not_certain_if_one_member_is_not(changes: dict[str
     assert unchanged({}) is None
 
 
-def test_what_would_be_safe_is_foreseen_while_nobody_holds_still() -> None:
-    answers: dict[str, Holding | str] = {name: remembering(name, still=False) for name in ("s1", "s2")}
+def test_what_would_be_safe_is_foreseen_while_nobody_is_fenced() -> None:
+    answers: dict[str, Holding | str] = {name: remembering(name, fenced=False) for name in ("s1", "s2")}
     names = list(answers)
     assert isinstance(decide(names, answers, new_history="h2"), NoSafeView)
     assert isinstance(decide(names, answers, new_history="h2", foreseen=True), SafeView)
 
 
-def test_who_is_given_up_and_answers_has_to_hold_still_too() -> None:
-    moving = replace(holding("s2"), still=False)
+def test_who_is_given_up_and_answers_has_to_be_fenced_too() -> None:
+    moving = replace(holding("s2"), fenced=False)
     assert isinstance(decided(holding("s1"), moving, given_up=("s2",)), NoSafeView)
-    assert isinstance(decided(holding("s1"), replace(moving, still=True), given_up=("s2",)), SafeView)
+    assert isinstance(decided(holding("s1"), replace(moving, fenced=True), given_up=("s2",)), SafeView)
 
 
 def test_the_primary_of_the_newest_epoch_alone_begins_a_new_history() -> None:
@@ -143,7 +143,7 @@ def test_a_member_that_is_remembered_serves_where_the_primary_is_lost() -> None:
     ("holdings", "words"),
     [
         ((holding("s1"), ("s2", "connection refused")), "s2 cannot be asked (connection refused), and"),
-        ((holding("s1"), replace(holding("s2"), still=False)), "s2 has not seen yet"),
+        ((holding("s1"), replace(holding("s2"), fenced=False)), "s2 has not seen yet"),
         ((holding("s1"), empty("s2")), "s2 holds nothing; if it lost its disk"),
         ((empty("s1"), empty("s2")), "makes its first view"),
         ((holding("s1"), replace(holding("s2"), history="h0")), "different histories (h0, h1)"),

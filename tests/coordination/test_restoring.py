@@ -32,20 +32,20 @@ class Operator:
             "epoch": epoch,
             "primary": server,
             "tip": [*tip, b"d" * 16],
-            "still": False,
+            "fenced": False,
             "last_view": None,
             "may_have_moved_on": False,
         }
-        self.asked_to_hold_still = 0
-        self.on_holding_still: Callable[[], None] = lambda: None
+        self.asked_to_be_fenced = 0
+        self.on_being_fenced: Callable[[], None] = lambda: None
 
     def holdings(self) -> dict[str, Any]:
         return self.holding
 
-    def hold_still(self) -> dict[str, Any]:
-        self.asked_to_hold_still += 1
-        self.holding["still"] = True
-        self.on_holding_still()
+    def fence(self) -> dict[str, Any]:
+        self.asked_to_be_fenced += 1
+        self.holding["fenced"] = True
+        self.on_being_fenced()
         return self.holding
 
 
@@ -65,7 +65,7 @@ class Bank:
 
     @staticmethod
     def _exposed(target: object) -> PlainObject:
-        methods = ("holdings", "hold_still") if isinstance(target, Operator) else ("read", "propose")
+        methods = ("holdings", "fence") if isinstance(target, Operator) else ("read", "propose")
         return PlainObject(target, methods)
 
     def start(self, server: str, *, epoch: int, tip: tuple[int, int]) -> Operator:
@@ -107,16 +107,16 @@ def test_while_a_server_cannot_be_asked_no_view_is_safe(bank: Bank) -> None:
     with pytest.raises(OperationFailed, match="no view is safe: s2 cannot be asked") as raised:
         plan_witness_restore(bank.configuration)
     assert "s1: epoch 4" in raised.value.message
-    assert s1.asked_to_hold_still == 0
+    assert s1.asked_to_be_fenced == 0
 
 
-def test_nobody_is_told_to_hold_still_before_the_operator_says_yes(bank: Bank) -> None:
+def test_nobody_is_fenced_before_the_operator_says_yes(bank: Bank) -> None:
     """A bank that is well without the view stays so while he looks, and if he says no."""
     operators = [bank.start("s1", epoch=4, tip=(90, 4)), bank.start("s2", epoch=5, tip=(80, 5))]
     plan = plan_witness_restore(bank.configuration)
-    assert [one.asked_to_hold_still for one in operators] == [0, 0]
+    assert [one.asked_to_be_fenced for one in operators] == [0, 0]
     restore_witness(bank.configuration, plan["view"])
-    assert [one.asked_to_hold_still for one in operators] == [1, 1]
+    assert [one.asked_to_be_fenced for one in operators] == [1, 1]
 
 
 def test_a_server_that_is_given_up_is_not_waited_for(bank: Bank) -> None:
@@ -141,15 +141,15 @@ def view_of(*members: str, epoch: int) -> dict[str, Any]:
 
 
 def test_what_the_operator_did_not_see_is_not_proposed(bank: Bank) -> None:
-    """s2 took over just before it held still: that is another plan. Everybody goes on as before."""
+    """s2 took over just before it was fenced: that is another plan. Everybody goes on as before."""
     s1, s2 = bank.start("s1", epoch=5, tip=(90, 5)), bank.start("s2", epoch=4, tip=(80, 4))
     plan = plan_witness_restore(bank.configuration)
     assert plan["view"]["primary"] == "s1"
-    s1.on_holding_still = lambda: s2.holding.update(epoch=6, last_view=view_of("s2", epoch=6))
-    s2.on_holding_still = s1.on_holding_still
+    s1.on_being_fenced = lambda: s2.holding.update(epoch=6, last_view=view_of("s2", epoch=6))
+    s2.on_being_fenced = s1.on_holding_still
     with pytest.raises(OperationFailed, match=r"s2 holds everything now, and not s1; .*\(epoch 6, "):
         restore_witness(bank.configuration, plan["view"])
-    assert s1.holding["still"]
+    assert s1.holding["fenced"]
     view = bank.store.current("account")
     assert view is not None
     assert (view.history, view.epoch, view.in_sync) == ("h1", 6, frozenset({"s2"}))
@@ -159,13 +159,13 @@ def test_what_the_operator_did_not_see_is_not_proposed(bank: Bank) -> None:
 def test_if_no_view_is_safe_after_all_the_bank_goes_on_where_that_is_certain(
     bank: Bank, monkeypatch: pytest.MonkeyPatch, certain: bool
 ) -> None:
-    """s2, which is no member, goes away just when everybody is told to hold still."""
+    """s2, which is no member, goes away just when everybody is fenced."""
     monkeypatch.setattr("bankrmi.coordination.restoring._STILL_SECONDS", 0.1)
     s1 = bank.start("s1", epoch=5, tip=(90, 5))
     s2 = bank.start("s2", epoch=4, tip=(80, 4))
     s1.holding |= {"last_view": view_of("s1", epoch=5), "may_have_moved_on": not certain}
     plan = plan_witness_restore(bank.configuration)
-    s2.on_holding_still = failing
+    s2.on_being_fenced = failing
     with pytest.raises(OperationFailed, match="no view is safe any more: s2 cannot be asked") as raised:
         restore_witness(bank.configuration, plan["view"])
     view = bank.store.current("account")
@@ -175,14 +175,14 @@ def test_if_no_view_is_safe_after_all_the_bank_goes_on_where_that_is_certain(
         assert "the bank goes on" in raised.value.message
     else:
         assert view is None
-        assert "s1 holds still" in raised.value.message
+        assert "s1 is fenced" in raised.value.message
 
 
 def failing() -> None:
     raise OperationFailed("it is on its way down")
 
 
-def test_after_the_yes_all_is_looked_at_again_before_anybody_is_told_to_hold_still(bank: Bank) -> None:
+def test_after_the_yes_all_is_looked_at_again_before_anybody_is_fenced(bank: Bank) -> None:
     """The operator thought it over, and s2 went away meanwhile, or took over: all is left as it is."""
     s1, s2 = bank.start("s1", epoch=5, tip=(90, 5)), bank.start("s2", epoch=4, tip=(80, 4))
     plan = plan_witness_restore(bank.configuration)
@@ -191,10 +191,10 @@ def test_after_the_yes_all_is_looked_at_again_before_anybody_is_told_to_hold_sti
         restore_witness(bank.configuration, plan["view"])
     bank.running.pop().stop()
     with pytest.raises(
-        OperationFailed, match=r"s2 cannot be asked .*; nothing was changed, and nobody was told"
+        OperationFailed, match=r"s2 cannot be asked .*; nothing was changed, and nobody was fenced"
     ):
         restore_witness(bank.configuration, plan["view"])
-    assert (s1.asked_to_hold_still, s2.asked_to_hold_still) == (0, 0)
+    assert (s1.asked_to_be_fenced, s2.asked_to_be_fenced) == (0, 0)
     assert bank.store.current("account") is None
 
 
@@ -203,7 +203,7 @@ def test_an_interruption_says_who_holds_still_and_what_to_do(
 ) -> None:
     s1, s2 = bank.start("s1", epoch=5, tip=(90, 5)), bank.start("s2", epoch=4, tip=(80, 4))
     plan = plan_witness_restore(bank.configuration)
-    s2.on_holding_still = failing
+    s2.on_being_fenced = failing
 
     def control_c(_: float) -> None:
         raise KeyboardInterrupt
@@ -212,10 +212,10 @@ def test_an_interruption_says_who_holds_still_and_what_to_do(
     with pytest.raises(KeyboardInterrupt) as raised:
         restore_witness(bank.configuration, plan["view"])
     assert " ".join(what_was_under_way(raised.value)) == (
-        "interrupted: s1 holds still, and answers nobody until the witness is restored: "
+        "interrupted: s1 is fenced, and answers nobody until the witness is restored: "
         "run `bankrmi witness restore` again"
     )
-    assert s1.holding["still"]
+    assert s1.holding["fenced"]
 
 
 def test_a_witness_that_goes_away_meanwhile_leaves_nobody_to_guess(
@@ -224,9 +224,9 @@ def test_a_witness_that_goes_away_meanwhile_leaves_nobody_to_guess(
     bank.start("s1", epoch=5, tip=(90, 5))
     s2 = bank.start("s2", epoch=4, tip=(80, 4))
     plan = plan_witness_restore(bank.configuration)
-    s2.on_holding_still = failing
+    s2.on_being_fenced = failing
     monkeypatch.setattr("bankrmi.coordination.restoring.time.sleep", lambda _: bank.running[0].stop())
-    with pytest.raises(OperationFailed, match=r"does not answer.*; s1 holds still, and answers nobody until"):
+    with pytest.raises(OperationFailed, match=r"does not answer.*; s1 is fenced, and answers nobody until"):
         restore_witness(bank.configuration, plan["view"])
 
 

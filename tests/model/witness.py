@@ -41,7 +41,7 @@ def happenings(laws: Laws, state: State) -> Iterator[Step]:
 
 
 def _restored(laws: Laws, state: State, epoch: int) -> Iterator[Step]:
-    """V9: all hold still; a history of its own, so nothing that is on its way fits any more (ADR 6).
+    """V9: all are fenced; a history of its own, so nothing that is on its way fits any more (ADR 6).
 
     Within a bound one epoch more is as good as a thousand: nobody here tells of views that were won.
     """

@@ -121,7 +121,7 @@ def test_no_word_of_an_operator_makes_a_second_bank_of_one_whose_accounts_are_th
     assert not [line for line in told if "s1 proposes" in line]
 
 
-def test_all_hold_still_when_the_witness_lost_its_memory() -> None:
+def test_all_are_fenced_when_the_witness_lost_its_memory() -> None:
     """V9: also the primary, as soon as it sees it."""
     bank = running("s1", "s2")
     bank.view = None
@@ -133,12 +133,12 @@ def test_all_hold_still_when_the_witness_lost_its_memory() -> None:
     bank.deliver_all()
     told = bank.told()
     assert "s1 answers c:1: ask somebody else, it may have happened" in told
-    assert bank.holdings("s1").still
+    assert bank.holdings("s1").fenced
     for _ in range(30):
         bank.wait(100)
         bank.tick()
         bank.deliver_all()
-    assert bank.holdings("s2").still
+    assert bank.holdings("s2").fenced
     assert bank.view is None
     assert not [line for line in bank.told() if line.startswith("witness:") or "done" in line]
 
@@ -155,7 +155,7 @@ def test_a_view_older_than_the_adopted_epoch_is_lost_memory_too() -> None:
     bank.start("s2")
     bank.tick("s2")
     bank.deliver_all()
-    assert bank.holdings("s2").still
+    assert bank.holdings("s2").fenced
 
 
 def test_a_primary_that_held_still_leads_again_only_after_a_fresh_epoch() -> None:
@@ -168,7 +168,7 @@ def test_a_primary_that_held_still_leads_again_only_after_a_fresh_epoch() -> Non
     late = bank.find("s2 -> s1")
     bank.drop()
     bank.take("s1", ViewRead(None, 2))
-    assert bank.holdings("s1").still
+    assert bank.holdings("s1").fenced
     bank.drop()
     bank.wait(500)
     bank.tick("s1")
@@ -202,7 +202,7 @@ def test_an_empty_server_follows_a_restored_view_of_the_same_epoch_as_one_that_n
     bank.start("s1")
     bank.tick("s1", *(["s2"] if saw_the_loss else []))
     bank.deliver_all()
-    assert bank.holdings("s1").still
+    assert bank.holdings("s1").fenced
     assert unheard is not None
     start_id = bank.replicas["s1"].start_id
     bank.view = replace(unheard, history="restored", start_id=start_id, forced=True)

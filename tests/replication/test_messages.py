@@ -18,8 +18,8 @@ from bankrmi.replication.messages import (
     Census,
     Checkpoint,
     CheckpointAnswer,
+    Fence,
     Holdings,
-    HoldStill,
     JoinAnswer,
     JoinRequest,
     LeaveRequest,
@@ -116,7 +116,7 @@ def across(form: Any) -> Any:
 
 @given(message=MESSAGES)
 def test_every_message_crosses_the_wire_unchanged(message: Any) -> None:
-    method = METHODS.get(type(message), "hold_still")
+    method = METHODS.get(type(message), "fence")
     assert message_from_wire(method, across(message_to_wire(message))) == message
 
 
@@ -132,7 +132,7 @@ JUNK = st.recursive(
 )
 
 
-@given(method=st.sampled_from([*METHODS.values(), "hold_still", "another"]), form=JUNK)
+@given(method=st.sampled_from([*METHODS.values(), "fence", "another"]), form=JUNK)
 def test_what_is_no_message_is_refused_and_nothing_else(method: str, form: Any) -> None:
     """Whatever another server sends, it is a message or an error that the object answers with."""
     with suppress(ValueError):
@@ -206,7 +206,7 @@ EXAMPLES: dict[type, Any] = {
     LeaveRequest: LeaveRequest(server="s2", start_id="s2#1"),
     ViewNews: ViewNews(view=VIEW),
     Census: Census(server="s2"),
-    HoldStill: HoldStill(),
+    Fence: Fence(),
     Acknowledged: Acknowledged(
         server="s2", history="h", epoch=2, incarnation="d2", start_id="s2#1", number=1, matched=5,
         digest=b"e" * 16,
@@ -216,7 +216,7 @@ EXAMPLES: dict[type, Any] = {
     JoinAnswer: JoinAnswer(server="s1", number=1, outcome="copy", epoch=2),
     Holdings: Holdings(
         server="s2", incarnation="d2", start_id="s2#1", history="h", epoch=2, primary="s1", tip=PLACE,
-        still=False, last_view=VIEW, may_have_moved_on=False,
+        fenced=False, last_view=VIEW, may_have_moved_on=False,
     ),
 }  # fmt: skip
 FORMS: dict[type, Any] = {

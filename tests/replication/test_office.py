@@ -78,7 +78,7 @@ def test_nobody_is_answered_until_there_is_a_view_again() -> None:
     """V9."""
     step = a_step()
     office = Office(0.0)
-    office.know_nothing(step, still=True)
-    assert office.is_still
+    office.know_nothing(step, fenced=True)
+    assert office.is_fenced
     office.follow(view_of("s2", "s1"), step)
-    assert not office.is_still
+    assert not office.is_fenced

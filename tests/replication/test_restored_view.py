@@ -8,7 +8,7 @@ import pytest
 
 from bankrmi.coordination.restore import Holding, NoSafeView, SafeView, decide, unchanged
 from bankrmi.replication.events import LinkChanged, MessageArrived
-from bankrmi.replication.messages import HoldStill, ViewNews
+from bankrmi.replication.messages import Fence, ViewNews
 from tests.replication.histories import takes_over_unheard, until_proposed
 from tests.replication.scenario import Bank, running
 
@@ -20,9 +20,9 @@ def lose_the_view(bank: Bank) -> None:
 
 
 def decided(bank: Bank) -> SafeView | NoSafeView:
-    """Ask every server to hold still, as `witness restore` does."""
+    """Fence every server, as `witness restore` does."""
     for name in bank.replicas:
-        bank.take(name, MessageArrived("operator", HoldStill()))
+        bank.take(name, MessageArrived("operator", Fence()))
         bank.deliver(f"{name} reads the view", f"witness -> {name}")
     return decide(list(bank.replicas), answers_of(bank), new_history="restored")
 
@@ -40,7 +40,7 @@ def answers_of(bank: Bank) -> dict[str, Holding | str]:
             epoch=holds.epoch,
             primary=holds.primary,
             tip=holds.tip,
-            still=holds.still,
+            fenced=holds.fenced,
             last_view=holds.last_view,
             may_have_moved_on=holds.may_have_moved_on,
         )
@@ -48,7 +48,7 @@ def answers_of(bank: Bank) -> dict[str, Holding | str]:
 
 
 def test_to_be_asked_what_one_holds_changes_nothing_and_tells_what_would_be_safe() -> None:
-    """A bank that is well without the view stays well; the plan is the one that holding still would give."""
+    """A bank that is well without the view stays well; the plan is the one that fencing would give."""
     bank = running("s1", "s2")
     lose_the_view(bank)
     foreseen = decide(["s1", "s2"], answers_of(bank), new_history="restored", foreseen=True)
@@ -63,7 +63,7 @@ def test_to_be_asked_what_one_holds_changes_nothing_and_tells_what_would_be_safe
 
 
 def test_the_view_that_was_is_given_back_and_everybody_goes_on() -> None:
-    """All held still for a restore that came to nothing; s3, which was no member, was missing then."""
+    """All were fenced for a restore that came to nothing; s3, which was no member, was missing then."""
     bank = running("s1", "s2", "s3")
     bank.crash("s3", wipe=True)
     bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"})
@@ -72,7 +72,7 @@ def test_the_view_that_was_is_given_back_and_everybody_goes_on() -> None:
     bank.deliver_all()
     lose_the_view(bank)
     decided(bank)
-    assert all(bank.holdings(name).still for name in bank.replicas)
+    assert all(bank.holdings(name).fenced for name in bank.replicas)
     before = unchanged(answers_of(bank))
     assert before is not None
     bank.view = before
@@ -181,7 +181,7 @@ def test_one_that_was_let_in_unheard_does_too(started_again: bool) -> None:
     assert "if it lost its disk, it may have held more" in verdict.why
 
 
-def test_one_that_is_about_to_make_a_first_view_does_not_hold_still() -> None:
+def test_one_that_is_about_to_make_a_first_view_is_not_fenced() -> None:
     bank = running("s1", "s2")
     bank.crash("s2", wipe=True)
     bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1"})

@@ -153,4 +153,4 @@ def test_a_standby_that_does_not_reach_the_witness_notices_before_that_is_needed
     shown = standby.condition()
     assert shown.witness_silent_ms > 0
     assert shown.witness_asked_ms_ago < 5_000
-    assert (shown.still, shown.role.value) == (False, "standby")
+    assert (shown.fenced, shown.role.value) == (False, "standby")

@@ -63,8 +63,8 @@ def message_in_words(message: say.Message) -> str:
             return "let me go"
         case say.Census():
             return "are you empty?"
-        case say.HoldStill():
-            return "hold still"
+        case say.Fence():
+            return "be fenced"
 
 
 def reply_in_words(reply: do.Reply) -> str:

@@ -161,7 +161,7 @@ def test_odd_wishes_of_operators_are_refused(shared: Cluster) -> None:
     address = shared.configuration.servers[at]
     with connect(address, OPERATOR_ID + at, handshake("operator"), 5.0) as operator:
         for odd in [one for one in ODD if one not in (None, "s9")]:
-            for method in ("switchover", "export", "hold_still"):
+            for method in ("switchover", "export", "fence"):
                 with pytest.raises((InvalidRequest, Failure)):
                     operator.call(method, [odd], timeout=5.0)
         for page in ("x", "x+", "x+²", "x+-1", "x+" + "9" * 5000, "x+9999999999999999999"):

@@ -188,7 +188,7 @@ def test_a_witness_is_not_restored_while_a_server_that_may_hold_more_is_away(clu
     start(cluster)
     lose_the_witness(cluster)
     cluster.kill("s1")
-    cluster.until(lambda: "nobody can lead" in cluster.log("s2"), "s2 holds still")
+    cluster.until(lambda: "nobody can lead" in cluster.log("s2"), "s2 is fenced")
     refused = bankrmi(cluster, "witness", "restore", "--yes")
     assert refused.returncode == 1
     assert "no view is safe: s1 cannot be asked" in refused.stderr
@@ -203,9 +203,9 @@ def test_a_restored_witness_brings_the_bank_back_with_nothing_lost(cluster: Clus
         load.wait_for(50)
         lose_the_witness(cluster)
         cluster.kill("s1")
-        cluster.until(lambda: "nobody can lead" in cluster.log("s2"), "s2 holds still")
+        cluster.until(lambda: "nobody can lead" in cluster.log("s2"), "s2 is fenced")
         cluster.start("s1", wait=False)
-        cluster.until(lambda: "nobody can lead" in cluster.log("s1"), "s1 holds still")
+        cluster.until(lambda: "nobody can lead" in cluster.log("s1"), "s1 is fenced")
         restored = bankrmi(cluster, "witness", "restore", "--yes")
         assert restored.returncode == 0, restored.stderr
         assert "restored: epoch" in restored.stdout

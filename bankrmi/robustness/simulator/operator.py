@@ -10,7 +10,7 @@ from __future__ import annotations
 from bankrmi.coordination.restore import Holding, NoSafeView, decide
 from bankrmi.replication.effects import Reply
 from bankrmi.replication.events import Event, MessageArrived
-from bankrmi.replication.messages import Holdings, HoldStill
+from bankrmi.replication.messages import Fence, Holdings
 from bankrmi.robustness.simulator.cluster import Cluster, OtherServer
 from bankrmi.robustness.simulator.world import World
 
@@ -69,7 +69,7 @@ class Operator:
         self._world.after(ANSWERS_WITHIN_MS, self._restore)
 
     def _send(self, server: OtherServer) -> None:
-        message, token = HoldStill(), OperatorToken(self, self._round, server.name, self._world)
+        message, token = Fence(), OperatorToken(self, self._round, server.name, self._world)
         if server.greets(self.name):
             arrived = MessageArrived(token, message)
             self._world.send(self.name, server.name, message, lambda: server.take(arrived))
@@ -85,7 +85,7 @@ class Operator:
                 epoch=reply.epoch,
                 primary=reply.primary,
                 tip=reply.tip,
-                still=reply.still,
+                fenced=reply.fenced,
                 last_view=reply.last_view,
                 may_have_moved_on=reply.may_have_moved_on,
             )

@@ -146,7 +146,7 @@ def test_what_the_operator_did_not_see_is_not_proposed(bank: Bank) -> None:
     plan = plan_witness_restore(bank.configuration)
     assert plan["view"]["primary"] == "s1"
     s1.on_being_fenced = lambda: s2.holding.update(epoch=6, last_view=view_of("s2", epoch=6))
-    s2.on_being_fenced = s1.on_holding_still
+    s2.on_being_fenced = s1.on_being_fenced
     with pytest.raises(OperationFailed, match=r"s2 holds everything now, and not s1; .*\(epoch 6, "):
         restore_witness(bank.configuration, plan["view"])
     assert s1.holding["fenced"]

@@ -15,9 +15,10 @@ from bankrmi.client.asking import Ask, ask_once, asking
 from bankrmi.client.overview import overview, view_fields
 from bankrmi.config import Configuration
 from bankrmi.coordination import restoring
-from bankrmi.coordination.restore import Holding, NoSafeView
+from bankrmi.coordination.restore import NoSafeView
 from bankrmi.errors import OperationFailed, Unreached
 from bankrmi.foreign_text import foreign
+from bankrmi.replication.messages import Holdings
 from bankrmi.replication.view import View
 
 __all__ = ["Export", "export", "plan_witness_restore", "restore_witness", "switchover"]
@@ -123,7 +124,7 @@ def restore_witness(
     return restoring.restore(configuration, View.from_wire(view).primary, given_up=given_up).to_wire()
 
 
-def _line(name: str, answer: Holding | str) -> str:
+def _line(name: str, answer: Holdings | str) -> str:
     if isinstance(answer, str):
         return f"{name}: cannot be asked ({answer})"
     if answer.history is None:

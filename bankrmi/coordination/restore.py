@@ -40,34 +40,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bankrmi.replication.record import Position
+from bankrmi.replication.messages import Holdings
 from bankrmi.replication.view import View
 
-__all__ = ["EPOCHS_UNHEARD", "Holding", "NoSafeView", "SafeView", "decide", "unchanged"]
+__all__ = ["EPOCHS_UNHEARD", "NoSafeView", "SafeView", "decide", "unchanged"]
 
 EPOCHS_UNHEARD = 1000
 """More epochs than are ever won one after the other with nobody acting in any: each takes a process that
 proposes it, and ends before it has adopted it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
-    """What a server says that it holds.  An empty one has no history.
-
-    `epoch` and `primary` are what it has adopted, `last_view` is the newest view that it remembers, if any;
-    `may_have_moved_on`: a proposal of its own, or of a process before it, may have won since, unheard.
-    """
-
-    server: str
-    incarnation: str
-    start_id: str
-    history: str | None
-    epoch: int
-    primary: str | None
-    tip: Position
-    fenced: bool
-    last_view: View | None = None
-    may_have_moved_on: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +67,7 @@ class NoSafeView:
 
 def decide(
     configured: Sequence[str],
-    answers: Mapping[str, Holding | str],
+    answers: Mapping[str, Holdings | str],
     *,
     new_history: str,
     given_up: Collection[str] = (),
@@ -103,7 +83,7 @@ def decide(
     why = _unheard(asked, answers) or moves or _wiped(asked, answers)
     if why is not None:
         return NoSafeView(why=why)
-    everyone = [one for name in asked if isinstance(one := answers[name], Holding)]
+    everyone = [one for name in asked if isinstance(one := answers[name], Holdings)]
     holdings = [one for one in everyone if one.history is not None]
     if not holdings:
         return NoSafeView(why="no server holds anything: a new bank makes its first view by itself")
@@ -114,14 +94,14 @@ def decide(
     return _chosen(holdings, new_history)
 
 
-def unchanged(answers: Mapping[str, Holding | str]) -> View | None:
+def unchanged(answers: Mapping[str, Holdings | str]) -> View | None:
     """Return the view that was before the loss, if it is certain that none followed it; else None.
 
     Only a member proposes what follows. All of them are here, on their disks, are fenced, and have proposed
     nothing that may have won; and nobody acted in a newer epoch. (A process before them may have won one,
     unheard. It ended before it adopted it, so nobody ever acted in it, nor will: its start id is gone.)
     """
-    holdings = [one for one in answers.values() if isinstance(one, Holding) and one.history is not None]
+    holdings = [one for one in answers.values() if isinstance(one, Holdings) and one.history is not None]
     view = _newest_view(holdings)
     if view is None or any(one.epoch > view.epoch or one.history != view.history for one in holdings):
         return None
@@ -130,7 +110,7 @@ def unchanged(answers: Mapping[str, Holding | str]) -> View | None:
     return replace(view, forced=True) if sure and len(members) == len(view.in_sync) else None
 
 
-def _unheard(asked: Iterable[str], answers: Mapping[str, Holding | str]) -> str | None:
+def _unheard(asked: Iterable[str], answers: Mapping[str, Holdings | str]) -> str | None:
     for name in asked:
         answer = answers.get(name, "it was not asked")
         if isinstance(answer, str):
@@ -138,18 +118,18 @@ def _unheard(asked: Iterable[str], answers: Mapping[str, Holding | str]) -> str 
     return None
 
 
-def _not_still(configured: Iterable[str], answers: Mapping[str, Holding | str]) -> str | None:
+def _not_still(configured: Iterable[str], answers: Mapping[str, Holdings | str]) -> str | None:
     """Return who is not fenced: not even one that is given up may go on in the history before."""
     for name in configured:
         answer = answers.get(name)
-        if isinstance(answer, Holding) and not answer.fenced:
+        if isinstance(answer, Holdings) and not answer.fenced:
             return f"{name} has not seen yet that the witness holds no view: ask again in a moment"
     return None
 
 
-def _wiped(asked: Iterable[str], answers: Mapping[str, Holding | str]) -> str | None:
+def _wiped(asked: Iterable[str], answers: Mapping[str, Holdings | str]) -> str | None:
     """Return why an empty server stands in the way: others know it as one that was not empty."""
-    holdings = [one for name in asked if isinstance(one := answers[name], Holding)]
+    holdings = [one for name in asked if isinstance(one := answers[name], Holdings)]
     full = [one for one in holdings if one.history is not None]
     names = {one.server for one in full}
     for empty in holdings:
@@ -158,7 +138,7 @@ def _wiped(asked: Iterable[str], answers: Mapping[str, Holding | str]) -> str | 
     return None
 
 
-def _never_knew(server: str, witness: Holding, full: Collection[str]) -> bool:
+def _never_knew(server: str, witness: Holdings, full: Collection[str]) -> bool:
     """Return whether `witness` knows that `server` was no member when the newest view was made.
 
     It remembers the view it acted in; whoever may have changed that view is one of the `full` ones, which say
@@ -170,7 +150,7 @@ def _never_knew(server: str, witness: Holding, full: Collection[str]) -> bool:
     return view.in_sync <= set(full) and server not in view.in_sync
 
 
-def _chosen(holdings: Sequence[Holding], new_history: str) -> SafeView | NoSafeView:
+def _chosen(holdings: Sequence[Holdings], new_history: str) -> SafeView | NoSafeView:
     newest = max(one.epoch for one in holdings)
     leaders = {one.primary for one in holdings if one.epoch == newest}
     if len(leaders) > 1:
@@ -202,12 +182,12 @@ def _chosen(holdings: Sequence[Holding], new_history: str) -> SafeView | NoSafeV
     )
 
 
-def _newest_view(holdings: Iterable[Holding]) -> View | None:
+def _newest_view(holdings: Iterable[Holdings]) -> View | None:
     views = [one.last_view for one in holdings if one.last_view and one.last_view.history == one.history]
     return max(views, key=lambda view: view.epoch, default=None)
 
 
-def _members(holdings: Iterable[Holding], remembered: View | None, newest: int) -> list[Holding]:
+def _members(holdings: Iterable[Holdings], remembered: View | None, newest: int) -> list[Holdings]:
     if remembered is None or remembered.epoch < newest:
         return []
     return [one for one in holdings if remembered.names(one.server, one.incarnation)]

@@ -18,15 +18,16 @@ import secrets
 import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from bankrmi.config import Configuration
-from bankrmi.coordination.restore import Holding, NoSafeView, SafeView, decide, unchanged
+from bankrmi.coordination.restore import NoSafeView, SafeView, decide, unchanged
 from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BankError, OperationFailed
 from bankrmi.foreign_text import foreign
 from bankrmi.replication.forms import holdings_of
+from bankrmi.replication.messages import Holdings
 from bankrmi.replication.view import View
 from bankrmi.rmi import Failure, RemoteError, connect, handshake
 
@@ -45,7 +46,7 @@ _PAUSE_SECONDS = 0.2
 class Findings:
     """What each server holds, or why it could not be asked; and what follows from that."""
 
-    answers: Mapping[str, Holding | str]
+    answers: Mapping[str, Holdings | str]
     verdict: SafeView | NoSafeView
 
 
@@ -109,11 +110,11 @@ class _HoldingStill:
     def what_now(self) -> str:
         """Return who is fenced, and what to do about it."""
         answers = self.findings.answers
-        fenced = [name for name, one in answers.items() if isinstance(one, Holding) and one.fenced]
+        fenced = [name for name, one in answers.items() if isinstance(one, Holdings) and one.fenced]
         who = f"{', '.join(fenced) or 'nobody'} {'are' if len(fenced) > 1 else 'is'} fenced"
         if not answers:  # It is not known whom the question has reached.
             who = f"{', '.join(self._configuration.servers)} may be fenced"
-        others = [name for name, one in answers.items() if isinstance(one, Holding) and not one.fenced]
+        others = [name for name, one in answers.items() if isinstance(one, Holdings) and not one.fenced]
         perhaps = f" ({', '.join(others)} may, too)" if others else ""
         answer = "answer" if len(fenced) > 1 or not answers else "answers"
         return (
@@ -175,16 +176,11 @@ def _call_witness(configuration: Configuration, method: str, args: list[object])
         raise _WitnessSilent(f"the witness at {configuration.witness} does not answer: {error}") from error
 
 
-def _holding(server: str, address: str, method: str) -> Holding | str:
+def _holding(server: str, address: str, method: str) -> Holdings | str:
     try:
         with connect(address, OPERATOR_ID + server, handshake("operator"), _SECONDS) as connection:
-            return _read(connection.call(method, timeout=_SECONDS))
+            return holdings_of(connection.call(method, timeout=_SECONDS))
     except (Failure, RemoteError, BankError) as error:
         return str(error)
     except ValueError:
         return "it answered what cannot be read"
-
-
-def _read(form: Any) -> Holding:
-    told = holdings_of(form)
-    return Holding(**{field.name: getattr(told, field.name) for field in fields(Holding)})

@@ -198,9 +198,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """End the process; `why` is empty when it was asked to."""
-
-    why: str = ""
+    """End the process, as it was asked to."""
 
 
 Effect = Send | Commit | Answer | ReadView | Propose | Probe | FetchCopy | InstallCopy | Report | Stop

@@ -143,7 +143,7 @@ class ViewNews:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Census:
-    """Asked of all before the first view is made: are you empty? (V9).  `view` is what the asker knows."""
+    """Asked of all before the first view is made: are you empty? (V9)."""
 
     server: str
 

@@ -178,8 +178,8 @@ class Carrier:
                     self._callers.answer(token, reply)
             case Send(to=to, message=message):
                 self.links.send(to, message)
-            case Commit(purpose=purpose):
-                self._disk.commit(purpose, lambda: self._committed(effect))
+            case Commit():
+                self._disk.commit(lambda: self._committed(effect))
                 return
             case ReadView():
                 self._read_view(effect)
@@ -193,9 +193,9 @@ class Carrier:
                 self._install_copy(effect)
             case Report(event=event, details=details):
                 self._life.report(event, details)
-            case Stop(why=why):
+            case Stop():
                 self.end()
-                self._life.stop(why)
+                self._life.stop("")
             case _:
                 assert_never(effect)
         if self._watcher is not None:

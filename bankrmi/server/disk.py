@@ -63,7 +63,7 @@ class SyncedDisk:
         self._orders: SimpleQueue[_Order | None] | None = None  # For the thread, once there is one.
         self._telling = False
 
-    def commit(self, _purpose: str, done: Done) -> None:
+    def commit(self, done: Done) -> None:
         """Write, and make it durable: at once if that is quick, else beside the loop."""
         self.journal.write()
         self._waiting.append(done)

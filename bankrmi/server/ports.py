@@ -44,7 +44,7 @@ class Clock(Protocol):
 class Disk(Protocol):
     """Where commits become durable."""
 
-    def commit(self, purpose: str, done: Callable[[], None]) -> None:
+    def commit(self, done: Callable[[], None]) -> None:
         """Begin to make durable what was written; call `done` when it is, at once or later, in their order.
 
         What fails at once raises DiskFailed; what fails later ends the process as well (F1).

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from hypothesis import strategies as st
 
-from bankrmi.coordination.restore import Holding
+from bankrmi.replication.messages import Holdings
 from bankrmi.replication.record import Position
 from bankrmi.replication.view import View
 from tests.coordination.holdings import holding
@@ -161,7 +161,7 @@ class Bank:
                 server.crash()
             server.adopt(self.view)
 
-    def holdings(self, *, remembering: bool) -> dict[str, Holding | str]:
+    def holdings(self, *, remembering: bool) -> dict[str, Holdings | str]:
         return {
             one.name: replace(
                 holding(one.name, epoch=one.epoch, primary=one.led_by or None),

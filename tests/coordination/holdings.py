@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bankrmi.coordination.restore import Holding
+from bankrmi.replication.messages import Holdings
 from bankrmi.replication.record import Position
 
 
 def holding(
     server: str, *, epoch: int = 3, primary: str | None = "s1", tip: tuple[int, int] = (7, 3)
-) -> Holding:
-    return Holding(
+) -> Holdings:
+    return Holdings(
         server=server,
         incarnation=f"disk-{server}",
         start_id=f"start-{server}",

@@ -6,19 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from bankrmi.coordination.restore import EPOCHS_UNHEARD, Holding, NoSafeView, SafeView, decide, unchanged
+from bankrmi.coordination.restore import EPOCHS_UNHEARD, NoSafeView, SafeView, decide, unchanged
+from bankrmi.replication.messages import Holdings
 from bankrmi.replication.view import View
 from tests.coordination.holdings import holding
 
 
-def empty(server: str) -> Holding:
+def empty(server: str) -> Holdings:
     return replace(holding(server, epoch=0, primary=None, tip=(0, 0)), history=None)
 
 
-def decided(*holdings: Holding | tuple[str, str], given_up: tuple[str, ...] = ()) -> SafeView | NoSafeView:
-    answers: dict[str, Holding | str] = {}
+def decided(*holdings: Holdings | tuple[str, str], given_up: tuple[str, ...] = ()) -> SafeView | NoSafeView:
+    answers: dict[str, Holdings | str] = {}
     for one in holdings:
-        if isinstance(one, Holding):
+        if isinstance(one, Holdings):
             answers[one.server] = one
         else:
             answers[one[0]] = one[1]
@@ -45,7 +46,7 @@ ALONE = View(
 )
 
 
-def remembering(server: str, **changes: object) -> Holding:
+def remembering(server: str, **changes: object) -> Holdings:
     one = replace(holding(server), last_view=VIEW, may_have_moved_on=False)
     return replace(one, **changes)  # type: ignore[arg-type]
 
@@ -71,7 +72,7 @@ def test_the_view_that_was_is_certain_if_all_its_members_know_of_none_after_it()
     ids=lambda changes: " and ".join(changes),  # Not the values: a set has no order of its own.
 )
 def test_the_view_that_was_is_not_certain_if_one_member_is_not(changes: dict[str, object]) -> None:
-    answers: dict[str, Holding | str] = {"s1": remembering("s1"), "s2": remembering("s2", **changes)}
+    answers: dict[str, Holdings | str] = {"s1": remembering("s1"), "s2": remembering("s2", **changes)}
     found = unchanged(answers)
     # A newer view that its only member is sure of is the view that was.
     assert found is None or found.epoch == 4
@@ -80,7 +81,7 @@ def test_the_view_that_was_is_not_certain_if_one_member_is_not(changes: dict[str
 
 
 def test_what_would_be_safe_is_foreseen_while_nobody_is_fenced() -> None:
-    answers: dict[str, Holding | str] = {name: remembering(name, fenced=False) for name in ("s1", "s2")}
+    answers: dict[str, Holdings | str] = {name: remembering(name, fenced=False) for name in ("s1", "s2")}
     names = list(answers)
     assert isinstance(decide(names, answers, new_history="h2"), NoSafeView)
     assert isinstance(decide(names, answers, new_history="h2", foreseen=True), SafeView)
@@ -151,7 +152,7 @@ def test_a_member_that_is_remembered_serves_where_the_primary_is_lost() -> None:
         ((holding("s1", epoch=2), holding("s2", epoch=3, primary="s1")), "nobody else is known to hold"),
     ],
 )
-def test_where_no_view_is_safe_a_sentence_says_why(holdings: tuple[Holding, ...], words: str) -> None:
+def test_where_no_view_is_safe_a_sentence_says_why(holdings: tuple[Holdings, ...], words: str) -> None:
     verdict = decided(*holdings)
     assert isinstance(verdict, NoSafeView)
     assert words in verdict.why

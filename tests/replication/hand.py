@@ -59,7 +59,7 @@ class Hand:
     def soon(self, action: Callable[[], None]) -> None:
         self._soon.append(action)
 
-    def commit(self, _purpose: str, done: Callable[[], None]) -> None:
+    def commit(self, done: Callable[[], None]) -> None:
         self._bank.commit(self._name, done)
 
     def finish(self) -> None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from bankrmi.coordination.restore import Holding, NoSafeView, SafeView, decide, unchanged
+from bankrmi.coordination.restore import NoSafeView, SafeView, decide, unchanged
 from bankrmi.replication.events import LinkChanged, MessageArrived
-from bankrmi.replication.messages import Fence, ViewNews
+from bankrmi.replication.messages import Fence, Holdings, ViewNews
 from tests.replication.histories import takes_over_unheard, until_proposed
 from tests.replication.scenario import Bank, running
 
@@ -27,24 +27,9 @@ def decided(bank: Bank) -> SafeView | NoSafeView:
     return decide(list(bank.replicas), answers_of(bank), new_history="restored")
 
 
-def answers_of(bank: Bank) -> dict[str, Holding | str]:
+def answers_of(bank: Bank) -> dict[str, Holdings | str]:
     """Ask every server what it holds."""
-    answers: dict[str, Holding | str] = {}
-    for name in bank.replicas:
-        holds = bank.holdings(name)
-        answers[name] = Holding(
-            server=holds.server,
-            incarnation=holds.incarnation,
-            start_id=holds.start_id,
-            history=holds.history,
-            epoch=holds.epoch,
-            primary=holds.primary,
-            tip=holds.tip,
-            fenced=holds.fenced,
-            last_view=holds.last_view,
-            may_have_moved_on=holds.may_have_moved_on,
-        )
-    return answers
+    return {name: bank.holdings(name) for name in bank.replicas}
 
 
 def test_to_be_asked_what_one_holds_changes_nothing_and_tells_what_would_be_safe() -> None:

@@ -43,8 +43,8 @@ def in_words(name: str, effect: do.Effect) -> str:
             return f"{name} fetches a copy of {primary}"
         case do.InstallCopy(adopted=adopted):
             return f"{name} {'throws the copy away' if adopted is None else 'puts the copy in place'}"
-        case do.Stop(why=why):
-            return f"{name} stops{': ' + why if why else ''}"
+        case do.Stop():
+            return f"{name} stops"
         case do.Report():
             return ""
 

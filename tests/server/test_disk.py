@@ -56,7 +56,7 @@ class Table:
             then()
 
         decide(self.disk.journal, 1, ("a", number), [deposit(1, 1)], 1)
-        self.disk.commit("group", done)
+        self.disk.commit(done)
         return number
 
     async def slow_down(self, sync_ms: float = 30) -> None:

@@ -70,7 +70,7 @@ class _Scribe:
 
     # -- what is done ----------------------------------------------------------------------------
 
-    def commit(self, _purpose: str, done: Callable[[], None]) -> None:
+    def commit(self, done: Callable[[], None]) -> None:
         self._commit()
         self.deeds.append(None)
         done()

@@ -7,7 +7,7 @@ Rule 2: the operator gives up only servers that cannot hold more than the others
 
 from __future__ import annotations
 
-from bankrmi.coordination.restore import Holding, NoSafeView, decide
+from bankrmi.coordination.restore import NoSafeView, decide
 from bankrmi.replication.effects import Reply
 from bankrmi.replication.events import Event, MessageArrived
 from bankrmi.replication.messages import Fence, Holdings
@@ -48,7 +48,7 @@ class Operator:
         self._world = cluster.world
         self._round = 0
         self._called = False
-        self._holdings: dict[str, Holding | str] = {}
+        self._holdings: dict[str, Holdings | str] = {}
         self._histories: list[str] = []  # Proposed, in this order; one that is held somewhere has won.
 
     def call(self) -> None:
@@ -77,18 +77,7 @@ class Operator:
     def told(self, server: str, of_round: int, reply: Reply) -> None:
         """A server says what it holds."""
         if of_round == self._round and isinstance(reply, Holdings):
-            self._holdings[server] = Holding(
-                server=reply.server,
-                incarnation=reply.incarnation,
-                start_id=reply.start_id,
-                history=reply.history,
-                epoch=reply.epoch,
-                primary=reply.primary,
-                tip=reply.tip,
-                fenced=reply.fenced,
-                last_view=reply.last_view,
-                may_have_moved_on=reply.may_have_moved_on,
-            )
+            self._holdings[server] = reply
 
     def _restore(self) -> None:
         holdings = self._holdings
@@ -104,7 +93,7 @@ class Operator:
 
     def _behind(self) -> list[str]:
         """Servers with an empty disk, or of a history that was restored away."""
-        held = [one for one in self._holdings.values() if isinstance(one, Holding)]
+        held = [one for one in self._holdings.values() if isinstance(one, Holdings)]
         histories = {one.history for one in held}
         newest = next((one for one in reversed(self._histories) if one in histories), None)
         return [

@@ -167,7 +167,7 @@ class SimulatedProcess:
 
     # -- the disk --------------------------------------------------------------------------------
 
-    def commit(self, _purpose: str, done: Callable[[], None]) -> None:
+    def commit(self, done: Callable[[], None]) -> None:
         """Write, and begin to make it durable; the disk works on while its process stands still."""
         self.server.disk.write(self.journal)
         self.server.images.written(self.journal)

@@ -8,8 +8,9 @@ Calls go down, what is found out comes back as a value; this file alone knows th
 Rule 1: `step` reads no clock, opens no socket, starts no task, and waits for nothing.
 Rule 2: a server leads an epoch only after it has won it, has waited for the leases it granted, and has
         adopted the epoch durably, in this order (R3, A2).
-Rule 3: while it adopts an epoch of its own, whatever comes waits, in its order, until the
-        adopting is durable. So nothing is done in the epoch before that, and nothing in the one before it.
+Rule 3: while it adopts an epoch of its own, whatever comes waits, in its order, until the adopting is
+        durable: nothing is done in the epoch before that, and nothing in the one before it. Only callers who
+        have waited too long are turned away, and those who are gone forgotten (W4).
 Assumption: the caller carries out the effects of a step in order, before the next step (see `effects`).
 """
 
@@ -23,7 +24,7 @@ from bankrmi.replication.believing import Believing
 from bankrmi.replication.commits import Commits
 from bankrmi.replication.condition import Condition, condition_of
 from bankrmi.replication.dispatch import Adopt, GoOn, TurnedAway
-from bankrmi.replication.effects import Effect, Propose, Refusal, Stop
+from bankrmi.replication.effects import Effect, IsBusy, Propose, Refusal, Stop
 from bankrmi.replication.events import (
     AnswerArrived,
     CallersGone,
@@ -121,12 +122,25 @@ class Replica:
 
     def _take_or_hold(self, event: Happening, step: Step) -> None:
         if self._office.adopting is not None:
-            if not isinstance(event, Tick | Proceed):  # Those come again.
-                self._office.adopting.held.append(event)
+            self._hold(self._office.adopting, event, step)
             return
         self._take(event, step)
         if not isinstance(event, _CHANGES_NO_ROLE):
             self._reconsider(step)
+
+    def _hold(self, adopting: Adopting, event: Happening, step: Step) -> None:
+        match event:
+            case Tick() | Proceed():  # Those come again.
+                pass
+            case CallersGone(tokens=tokens):
+                adopting.drop(tokens)
+                self._office.party.forget(tokens)
+            case Overdue(tokens=tokens):  # That nothing was done rests on nothing.
+                for token in adopting.drop(tokens):
+                    step.answer(token, IsBusy())
+                self._office.party.turn_away(tokens, step)
+            case _:
+                adopting.held.append(event)
 
     def _this_step(self, effects: list[Effect] | None = None) -> Step:
         return Step(

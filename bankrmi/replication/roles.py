@@ -8,10 +8,12 @@ Rule 3: who has won an epoch, and waits for its adopting to be durable, stays wh
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
-from bankrmi.replication.events import Happening
+from bankrmi.replication.events import ClientEvent, Happening
 from bankrmi.replication.following import Follower
 from bankrmi.replication.leading import Leader
 from bankrmi.replication.view import View
@@ -102,3 +104,15 @@ class Adopting:
     view: View
     commit: int
     held: list[Happening] = field(default_factory=list)
+
+    def drop(self, tokens: Collection[Any]) -> list[Any]:
+        """Give these callers up, as far as they wait here; return their tokens."""
+        kept: list[Happening] = []
+        dropped: list[Any] = []
+        for event in self.held:
+            if isinstance(event, ClientEvent) and event.token in tokens:
+                dropped.append(event.token)
+            else:
+                kept.append(event)
+        self.held = kept
+        return dropped

@@ -39,6 +39,8 @@ class Served(Protocol):
 
     @property
     def has_answer(self) -> bool: ...
+    @property
+    def has_message(self) -> bool: ...
 
     def work(self) -> bool: ...
 
@@ -60,7 +62,9 @@ class Rounds:
 
     def arrived(self, caller: Served) -> None:
         """The caller has something to be done: do it at once if nobody waits, else put him in line."""
-        if self._is_serving or caller.is_in_line or not self.turn.is_free(caller.line):
+        if caller.is_in_line:
+            caller.waits_since = now_ms()  # What he was put in line for may be answered already.
+        elif self._is_serving or not self.turn.is_free(caller.line):
             self.wait(caller)
         elif self._serve(caller):
             self._come_again(0.0)
@@ -75,7 +79,7 @@ class Rounds:
 
     def _serve(self, caller: Served) -> bool:
         """Do one thing for the caller; return whether half of this turn is over."""
-        line, for_answer, begun = caller.line, caller.has_answer, _seconds()
+        line, is_message, begun = caller.line, caller.has_message, _seconds()
         self._is_serving = True
         try:
             has_more = caller.work()
@@ -86,7 +90,7 @@ class Rounds:
             if ms > _LOOKED_INTO_MS and self._worked_at is not None:
                 before, self._worked_at = self._worked_at, _work_seconds()
                 work_ms = (self._worked_at - before) * 1000
-            is_half_spent = self.turn.spent(caller, line, ms, work_ms, for_answer=for_answer)
+            is_half_spent = self.turn.spent(caller, line, ms, work_ms, is_message=is_message)
         if has_more:
             self.wait(caller)
         return is_half_spent

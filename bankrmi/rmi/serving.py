@@ -50,7 +50,7 @@ from .handshake import Admission, HandshakeDenied
 from .limits import HANDSHAKE, Limits, call_bounds, serving_rules
 from .long_answers import LongAnswer, too_large, write_slowly
 from .objects import Call, Exposed, Peer, RemoteObject, begin
-from .rounds import Rounds
+from .rounds import Rounds, now_ms
 from .turn import Line
 from .values import CALL, ValueRefused, read_call, read_value, write_value
 
@@ -181,6 +181,14 @@ class ServedConnection(FramedConnection):
     def has_answer(self) -> bool:
         """Whether the next thing to do is a piece of an answer."""
         return bool(self._tasks)
+
+    @property
+    def has_message(self) -> bool:
+        """Whether the next thing to do is to look into a message: that tells how dear his messages are."""
+        frame = self._frame
+        if self._tasks or frame is None:
+            return False
+        return not (frame.kind == INVOKE and self._waited_too_long)
 
     def work(self) -> bool:
         """Do one thing: go on with a call, or begin the next one; return whether there is more to do."""
@@ -380,6 +388,7 @@ class ServedConnection(FramedConnection):
         if frame is None or frame.kind != INVOKE or frame.flags & ONEWAY or self._draining or self.lost:
             return 0
         self._frame = None
+        self.waits_since = now_ms()  # For whatever it sends next.
         self._answer_unread(frame, _no_room())
         self._work_soon()
         return len(frame.payload)

@@ -162,15 +162,16 @@ class Turn(Generic[Caller]):
         ms: float,
         work_ms: float | None = None,
         *,
-        for_answer: bool = False,
+        is_message: bool = True,
     ) -> bool:
         """Note what serving the caller took; return whether half of this turn is over.
 
         Then it is time to arrange for the next one to begin. Of the time that it took `work_ms` were work, if
-        that is known: a message is not dear because another process had the processor meanwhile. A piece of
-        an answer (`for_answer`) makes nobody dear, and nobody light again: a batch is answered in many.
+        that is known: a message is not dear because another process had the processor meanwhile. What is no
+        message that was looked into (a piece of an answer, or a call that was answered unread) makes nobody
+        dear, and nobody light again: a batch is answered in many pieces.
         """
-        if for_answer:
+        if not is_message:
             pass
         elif ms > self._dear_ms and (work_ms is None or work_ms > self._dear_ms):
             self._dear[caller] = _LIGHT_AGAIN

@@ -21,7 +21,6 @@ from queue import SimpleQueue
 from time import perf_counter
 
 from bankrmi.replication.journal import Journal
-from bankrmi.storage.disk_failure import DiskFailed
 from bankrmi.storage.journal import SqliteJournal
 
 __all__ = ["SyncedDisk"]
@@ -95,7 +94,7 @@ class SyncedDisk:
             future, sync = order
             try:
                 future.set_result(self._timed(sync))
-            except DiskFailed as error:
+            except Exception as error:  # Whatever it is: the loop hears of it, and ends (F1).
                 future.set_exception(error)
             with suppress(RuntimeError):  # The loop is closed: nobody waits for this, or `close` does.
                 self._loop.call_soon_threadsafe(self._ended, future)

@@ -42,7 +42,8 @@ class WriteAheadLog:
         self._database = database
         self._descriptor: int | None = None
         self._may_bring_in = True
-        if database.pragma("journal_mode") == "wal":  # A copy has none, nor what is in memory.
+        # A copy is not durable by itself (`database.open_database`), and what is in memory has no log.
+        if database.pragma("journal_mode") == "wal" and database.pragma("synchronous"):
             self._descriptor = os.open(database.filename_wal, os.O_RDONLY | os.O_CLOEXEC)
             database.pragma("synchronous", "normal")
         database.pragma("wal_autocheckpoint", 0)

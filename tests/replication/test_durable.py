@@ -195,6 +195,24 @@ def test_who_wins_does_nothing_in_its_epoch_before_the_adopting_is_durable() -> 
     assert "s2 -> s3: checkpoint in 4 of 1-1" in told
 
 
+def test_callers_who_wait_too_long_for_the_adopting_are_turned_away_and_the_gone_forgotten() -> None:
+    """W4: a disk that hangs just then leaves nobody in doubt who was not looked at, and keeps nothing."""
+    bank = running("s1", "s2", "s3")
+    taking_over(bank, "s2", loser="s1")
+    for caller in ("late", "gone", "soon"):
+        bank.withdraw("s2", f"{caller}:1", 10)
+    bank.told()
+    bank.turn_away("s2", "late:1")
+    assert bank.told() == ["s2 answers late:1: busy"]
+    bank.forget("s2", "gone:1")
+    bank.deliver("disk of s2")
+    bank.deliver_all()
+    said = " ".join(bank.told())
+    assert "answers soon:1: done" in said
+    assert "late:1" not in said
+    assert "gone:1" not in said
+
+
 def test_who_wins_and_dies_before_the_adopting_is_durable_wins_another_epoch() -> None:
     """V4."""
     bank = running("s1", "s2", "s3")

@@ -270,8 +270,11 @@ def test_a_call_of_ours_that_was_not_read_in_time_is_told_busy_unread(
             soon.call("echo", 4)
             until(lambda: serving.do(lambda: len(waiting(daemon))) == 4)
             serving.do(lambda: setattr(waiting(daemon)[-1], "waits_since", now_ms()))
+        serving.do(lambda: rounds.turn._dear.update(dict.fromkeys(waiting(daemon), 1)))
         for _ in range(20):  # After a dear message, some without one.
             serving.do(rounds._go)
+        dear = [one for one in rounds.turn._dear if isinstance(one, ServedConnection)]
+        assert len(dear) == 2, "only who was read can be light again"
         assert code_of(late.answer()) == "busy"
         assert stranger.answer() == 2
         assert soon.answer() == 4

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 import pytest
 
 from bankrmi.event_loop import new_event_loop
-from bankrmi.rmi.rounds import Rounds
+from bankrmi.rmi.rounds import Rounds, now_ms
 from bankrmi.rmi.turn import Line
 
 LOOPS = {"a server's": new_event_loop, "asyncio's": asyncio.new_event_loop}
@@ -19,6 +19,7 @@ class Caller:
     """Wants a few things, each of which takes no time."""
 
     has_answer = False
+    has_message = True
 
     def __init__(self, line: Line, things: int) -> None:
         self.line = line
@@ -66,12 +67,28 @@ def test_rounds_know_what_is_a_piece_of_an_answer() -> None:
         rounds = Rounds(strangers_share=0.25)
         rounds.use(asyncio.get_running_loop())
         caller = Caller(Line.OURS, 20)
-        caller.has_answer = True
+        caller.has_answer, caller.has_message = True, False
         rounds.turn.spent(caller, Line.OURS, 5.0)
         rounds.arrived(caller)
         async with asyncio.timeout(10):
             while caller.left:
                 await asyncio.sleep(0)
         assert caller in rounds.turn._dear
+
+    asyncio.run(work())
+
+
+def test_who_stands_in_line_and_sends_something_else_waits_since_then() -> None:
+    """What he was put in line for was answered meanwhile: the next one has not waited with it."""
+
+    async def work() -> None:
+        rounds = Rounds(strangers_share=0.25)
+        rounds.use(asyncio.get_running_loop())
+        rounds.turn.spent(object(), Line.OURS, 1000.0)  # type: ignore[arg-type]  # Nobody is served at once.
+        caller = Caller(Line.OURS, 1)
+        rounds.arrived(caller)
+        caller.waits_since -= 300.0
+        rounds.arrived(caller)
+        assert now_ms() - caller.waits_since < 300.0
 
     asyncio.run(work())

@@ -99,13 +99,13 @@ def test_who_was_dear_stays_so_until_light_messages_have_followed() -> None:
     assert "sly 0" not in driven.turn._dear
 
 
-def test_pieces_of_an_answer_make_nobody_light_again_and_nobody_dear() -> None:
+def test_what_was_no_message_makes_nobody_light_again_and_nobody_dear() -> None:
     """Else whoever has just got a long one passes all who wait with messages as dear as his next one."""
     driven = Driven()
     driven.turn.spent("d1", Line.OURS, 5.0)
     for _ in range(20):
-        driven.turn.spent("d1", Line.OURS, 0.1, for_answer=True)
-        driven.turn.spent("a", Line.OURS, 5.0, for_answer=True)
+        driven.turn.spent("d1", Line.OURS, 0.1, is_message=False)
+        driven.turn.spent("a", Line.OURS, 5.0, is_message=False)
     assert set(driven.turn._dear) == {"d1"}
 
 

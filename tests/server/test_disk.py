@@ -27,7 +27,7 @@ class Table:
         self.sync_ms = 0.0
         self.seconds = 0.0
         self.disk = SyncedDisk(journal, self.failures.append, seconds=lambda: self.seconds)
-        self.fails = False
+        self.fails_with: Exception | None = None
         self.syncs: list[bool] = []  # Whether it was in the loop's thread.
         self.under_way = 0
         self.told: list[int] = []
@@ -43,8 +43,8 @@ class Table:
         time.sleep(self.sync_ms / 1000)
         self.seconds += self.sync_ms / 1000
         self.under_way -= 1
-        if self.fails:
-            raise DiskFailed("the disk refused a commit")
+        if self.fails_with is not None:
+            raise self.fails_with
 
     def commit(self, then: Callable[[], None] = lambda: None) -> int:
         """Commit a record; its number is told when it is durable, and then this is done."""
@@ -160,7 +160,7 @@ def test_a_sync_that_fails_beside_the_loop_is_told_and_nothing_is_synced_again(
 
     async def scene(table: Table) -> None:
         await table.slow_down()
-        table.fails = True
+        table.fails_with = DiskFailed("the disk refused a commit")
         table.commit()
         table.commit()
         await table.until(1)
@@ -168,6 +168,20 @@ def test_a_sync_that_fails_beside_the_loop_is_told_and_nothing_is_synced_again(
         assert table.told == []
         await asyncio.sleep(0.05)
         assert table.syncs == [False]
+
+    play(scene)
+
+
+def test_whatever_goes_wrong_beside_the_loop_is_told(play: Callable[[Scene], None]) -> None:
+    """F1: a thread that ended without a word would be a disk that hangs for ever."""
+
+    async def scene(table: Table) -> None:
+        await table.slow_down()
+        table.fails_with = ZeroDivisionError("what nobody thought of")
+        table.commit()
+        await table.until(1)
+        assert [str(failure) for failure in table.failures] == ["what nobody thought of"]
+        assert table.told == []
 
     play(scene)
 
@@ -191,7 +205,7 @@ def test_to_finish_waits_for_the_sync_under_way_and_makes_the_rest_durable(
 def test_a_failure_is_found_by_whoever_finishes_or_closes(play: Callable[[Scene], None]) -> None:
     async def scene(table: Table) -> None:
         await table.slow_down()
-        table.fails = True
+        table.fails_with = DiskFailed("the disk refused a commit")
         table.commit()
         with pytest.raises(DiskFailed):
             table.disk.finish()

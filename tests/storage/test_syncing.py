@@ -115,6 +115,26 @@ def test_what_has_no_log_needs_no_sync(tmp_path: Path, broken: list[int]) -> Non
     assert broken == []
 
 
+def test_a_copy_that_was_made_of_a_database_with_a_log_needs_no_sync_of_it(
+    tmp_path: Path, synced: list[str]
+) -> None:
+    """It brings along that it has a log, and is not durable by itself all the same."""
+    source = opened(tmp_path / "bank.db")
+    place = tmp_path / "copy.db"
+    with (
+        open_database(place, as_copy=True) as target,
+        target.backup("main", source.database, "main") as backup,
+    ):
+        backup.step()
+    before = len(synced)
+    copy = SqliteJournal(
+        open_database(place, as_copy=True), journal_on(None).machine, new_incarnation=lambda: "disk"
+    )
+    write(copy, 1)
+    copy.commit()
+    assert len(synced) == before
+
+
 def test_a_log_that_is_begun_anew_is_still_the_one_that_is_synced(tmp_path: Path, synced: list[str]) -> None:
     journal = opened(tmp_path / "bank.db")
     inode = (tmp_path / "bank.db-wal").stat().st_ino

@@ -69,7 +69,7 @@ class OwnServer(Protocol):
     def journal_on(self, database: apsw.Connection) -> SqliteJournal:
         """Return a journal in this database, as a process of this server opens it."""
 
-    def put_in_place(self, copy: SqliteJournal) -> None:
+    def put_in_place(self, copy: SqliteJournal, epoch: int) -> None:
         """A copy is what is on its disk from now on."""
 
     def crash(self, *, wipe: bool = False) -> None:

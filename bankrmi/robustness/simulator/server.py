@@ -130,8 +130,9 @@ class SimulatedServer:
         self.images = Images(journal)
         self.cluster.committed(self.name)
 
-    def put_in_place(self, copy: SqliteJournal) -> None:
-        """A copy is what is on this disk from now on."""
+    def put_in_place(self, copy: SqliteJournal, epoch: int) -> None:
+        """A copy is what is on this disk from now on, and the server acts in this epoch (V8)."""
+        self.acted_in = max(self.acted_in, epoch)
         self._put_in(copy)
 
     @property

@@ -122,7 +122,7 @@ class SimulatedCopies:
         broken = self._world.happens(self._world.faults.io_error)
         if broken and self._world.chance.random() < 0.5:
             raise DiskFailed("the disk refused to put a copy in place")
-        process.server.put_in_place(copy, adopted.epoch)
+        process.server.put_in_place(copy, adopted)
         if broken:
             raise DiskFailed("the disk reports an error, and the copy is in place")
         return copy

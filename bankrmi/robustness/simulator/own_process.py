@@ -11,6 +11,7 @@ from typing import Protocol
 import apsw
 
 from bankrmi.replication.events import Event
+from bankrmi.replication.journal import Adopted
 from bankrmi.replication.settings import Settings
 from bankrmi.robustness.simulator.cluster import Cluster
 from bankrmi.robustness.simulator.disk import Disk
@@ -69,7 +70,7 @@ class OwnServer(Protocol):
     def journal_on(self, database: apsw.Connection) -> SqliteJournal:
         """Return a journal in this database, as a process of this server opens it."""
 
-    def put_in_place(self, copy: SqliteJournal, epoch: int) -> None:
+    def put_in_place(self, copy: SqliteJournal, adopted: Adopted) -> None:
         """A copy is what is on its disk from now on."""
 
     def crash(self, *, wipe: bool = False) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import apsw
 
 from bankrmi.replication.events import Event
+from bankrmi.replication.journal import Adopted
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi.turn import Line
@@ -130,9 +131,13 @@ class SimulatedServer:
         self.images = Images(journal)
         self.cluster.committed(self.name)
 
-    def put_in_place(self, copy: SqliteJournal, epoch: int) -> None:
-        """A copy is what is on this disk from now on, and the server acts in this epoch (V8)."""
-        self.acted_in = max(self.acted_in, epoch)
+    def put_in_place(self, copy: SqliteJournal, adopted: Adopted) -> None:
+        """A copy is what is on this disk from now on, and knows the epoch that was adopted with it (V8).
+
+        Unless it is of another history: then it knows what its source knew.
+        """
+        if copy.adopted is None or copy.adopted.history == adopted.history:
+            self.acted_in = max(self.acted_in, adopted.epoch)
         self._put_in(copy)
 
     @property

@@ -8,7 +8,6 @@ libraries have threads of their own (libuv's four) in which nobody has blocked i
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,6 +16,7 @@ from threading import Thread
 __all__ = ["HEEDED", "deliver", "hold"]
 
 HEEDED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+"""What a terminal, a shell or a service manager sends."""
 
 
 def hold() -> None:
@@ -31,6 +31,8 @@ def deliver(actions: Mapping[signal.Signals, Callable[[], None]]) -> None:
 
     After the end of the loop they do nothing: the process is as good as gone.
     """
+    import asyncio  # Not before: every command reads this file, and few have a loop.
+
     loop = asyncio.get_running_loop()
 
     def take() -> None:

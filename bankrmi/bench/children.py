@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bankrmi.errors import OperationFailed
+from bankrmi.signals import HEEDED
 
 __all__ = ["Children", "python"]
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _END_SECONDS = 5.0
 _READY_SECONDS = 60.0
 _SHOWN_BYTES = 600
@@ -154,7 +154,7 @@ def _end(child: _Child) -> None:
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     """Have Ctrl-C wait a moment: it would be lost in a fork, or leave a child that nobody knows."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)
     try:
         yield
     finally:
@@ -166,7 +166,7 @@ def _following(ending: signal.Signals) -> Callable[[], None]:
     parent = os.getpid()
 
     def follow() -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEEDED)
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(ending), 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)

@@ -23,9 +23,9 @@ from types import FrameType
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.signals import HEEDED
 
 __all__ = [
-    "SIGNALS",
     "AnswerLost",
     "Interrupted",
     "heed_the_end_of_the_terminal",
@@ -35,8 +35,6 @@ __all__ = [
     "under_way",
     "what_was_under_way",
 ]
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 TELLING_S = 1.0
 """What a first signal ended gets to tell of it; who is still there then may be asked once more."""
@@ -62,8 +60,8 @@ def interruptible() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)
+    handlers = {number: signal.getsignal(number) for number in HEEDED}
     interrupt = _Interrupt()
     try:
         for number, handler in handlers.items():
@@ -72,7 +70,7 @@ def interruptible() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)
         for number, handler in handlers.items():
             signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from bankrmi.cli.exit_codes import ExitCode
-from bankrmi.cli.interruption import SIGNALS, Interrupted, what_was_under_way
+from bankrmi.cli.interruption import Interrupted, what_was_under_way
 from bankrmi.cli.invocation import Invocation, say
 from bankrmi.cli.logs import FollowedLog, read_line
 from bankrmi.cli.menu import Menu
@@ -30,6 +30,7 @@ from bankrmi.cli.screen import Screen
 from bankrmi.cli.supervisor import Child, Supervisor
 from bankrmi.config import Configuration
 from bankrmi.errors import ConfigurationError
+from bankrmi.signals import HEEDED
 from bankrmi.storage.database import make_directory
 from bankrmi.storage.place import make_private
 
@@ -47,7 +48,7 @@ class _Signals:
     def __init__(self, supervisor: Supervisor, *, menu: bool) -> None:
         self._supervisor = supervisor
         self.stopping = False
-        for number in SIGNALS:
+        for number in HEEDED:
             if signal.getsignal(number) is not signal.SIG_IGN:  # As `nohup` wants it.
                 signal.signal(number, self._on_signal)
         if not menu:

@@ -18,8 +18,8 @@ So there is a safe view if
   that is empty, if it was not always empty; it was, if all others remember the view that they acted in, it is
   not in it, and they proposed nothing since. The operator can give servers up, with all that only they had;
 - all of them are fenced, for they found no view, and will answer nobody until there is one; or what they hold
-  could change behind our back. (`foreseen`: before anybody is fenced, an operator is shown what
-  would be safe if everybody did so now. That is no view to propose yet.)
+  could change behind our back. (`foreseen`: before anybody is fenced, an operator is shown what would be
+  safe if everybody were now. That is no view to propose yet.)
 - all that hold something are of one history;
 - a server is left that is known to hold everything by the rule above: the primary of E if it has adopted E,
   else a member of the newest view that any server remembers, if nobody adopted a higher epoch, on the disk
@@ -75,11 +75,11 @@ def decide(
 ) -> SafeView | NoSafeView:
     """Return the only safe view, or why there is none; if `foreseen`, as it would be if all were fenced now.
 
-    `answers` has a holding for each server that answered, the reason (a text) for each that did not.
+    `answers` has the holdings of each server that answered, the reason (a text) for each that did not.
     `given_up` names the servers that the operator declares lost, with everything that only they held.
     """
     asked = [name for name in configured if name not in given_up]
-    moves = None if foreseen else _not_still(configured, answers)
+    moves = None if foreseen else _not_fenced(configured, answers)
     why = _unheard(asked, answers) or moves or _wiped(asked, answers)
     if why is not None:
         return NoSafeView(why=why)
@@ -118,7 +118,7 @@ def _unheard(asked: Iterable[str], answers: Mapping[str, Holdings | str]) -> str
     return None
 
 
-def _not_still(configured: Iterable[str], answers: Mapping[str, Holdings | str]) -> str | None:
+def _not_fenced(configured: Iterable[str], answers: Mapping[str, Holdings | str]) -> str | None:
     """Return who is not fenced: not even one that is given up may go on in the history before."""
     for name in configured:
         answer = answers.get(name)

@@ -37,7 +37,7 @@ OPERATOR_ID = "bankrmi.operator."
 """What the ids of operator objects begin with; the name of the server follows."""
 
 _SECONDS = 3.0
-_STILL_SECONDS = 5.0
+_FENCING_SECONDS = 5.0
 """For so long everybody is asked again: who starts just then has not seen yet that there is no view."""
 _PAUSE_SECONDS = 0.2
 
@@ -66,7 +66,7 @@ def restore(configuration: Configuration, primary: str, *, given_up: Collection[
     why = _why_not(survey(configuration, given_up=given_up), primary)
     if why:
         raise OperationFailed(f"{why}; nothing was changed, and nobody was fenced")
-    holding = _HoldingStill(configuration, given_up)
+    holding = _Fencing(configuration, given_up)
     try:
         why = _why_not(holding.ask(), primary)
         if why:
@@ -90,7 +90,7 @@ def _why_not(findings: Findings, primary: str) -> str:
     return ""
 
 
-class _HoldingStill:
+class _Fencing:
     """Fences everybody, and knows who is fenced."""
 
     def __init__(self, configuration: Configuration, given_up: Collection[str]) -> None:
@@ -100,7 +100,7 @@ class _HoldingStill:
 
     def ask(self) -> Findings:
         """Ask until a view is safe, or for as long as it may take."""
-        deadline = time.monotonic() + _STILL_SECONDS
+        deadline = time.monotonic() + _FENCING_SECONDS
         self.findings = _gather(self._configuration, "fence", self._given_up)
         while isinstance(self.findings.verdict, NoSafeView) and time.monotonic() < deadline:
             time.sleep(_PAUSE_SECONDS)
@@ -123,7 +123,7 @@ class _HoldingStill:
         )
 
 
-def _came_to_nothing(configuration: Configuration, holding: _HoldingStill, why: str) -> OperationFailed:
+def _came_to_nothing(configuration: Configuration, holding: _Fencing, why: str) -> OperationFailed:
     """Have everybody go on where that is certain to be right; return what to tell the operator."""
     before = unchanged(holding.findings.answers)
     if before is None:

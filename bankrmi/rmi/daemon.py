@@ -35,9 +35,7 @@ from .serving import ServedConnection
 
 __all__ = ["Daemon", "rounds_of"]
 
-_seconds = (
-    time.monotonic
-)  # As the event loop's own time, which may be of whole milliseconds: seats need a finer one.
+_seconds = time.monotonic  # The event loop's own clock may count whole milliseconds; seats need a finer one.
 
 _CLOSING_SECONDS = 0.5
 _NO_SEAT_RETRY_MS = 1000

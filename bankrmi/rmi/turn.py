@@ -171,16 +171,8 @@ class Turn(Generic[Caller]):
         message that was looked into (a piece of an answer, or a call that was answered unread) makes nobody
         dear, and nobody light again: a batch is answered in many pieces.
         """
-        if not is_message:
-            pass
-        elif ms > self._dear_ms and (work_ms is None or work_ms > self._dear_ms):
-            self._dear[caller] = _LIGHT_AGAIN
-            if line is not _SERVERS:
-                self._quiet = _QUIET_TURNS
-        elif self._dear and caller in self._dear:
-            self._dear[caller] -= 1
-            if not self._dear[caller]:
-                del self._dear[caller]
+        if is_message:
+            self._learn(caller, line, ms if work_ms is None else min(ms, work_ms))
         if line is _SERVERS:
             self._servers_spent_ms += ms
             return self._servers_spent_ms * 2 >= self._servers_ms
@@ -188,6 +180,17 @@ class Turn(Generic[Caller]):
         if line is not _OURS:
             self._lines[line].charge(ms)
         return self._spent_ms * 2 >= self._budget_ms
+
+    def _learn(self, caller: Caller, line: Line, ms: float) -> None:
+        """Learn from what a message cost how dear his are."""
+        if ms > self._dear_ms:
+            self._dear[caller] = _LIGHT_AGAIN
+            if line is not _SERVERS:
+                self._quiet = _QUIET_TURNS
+        elif self._dear and caller in self._dear:
+            self._dear[caller] -= 1
+            if not self._dear[caller]:
+                del self._dear[caller]
 
     def charge(self, line: Line, ms: float) -> None:
         """Note what the caller's message will still cost, outside of the turns of callers."""

@@ -142,7 +142,7 @@ class Admission:
                 "this request id was used before, for another operation", request_id=visitor.request_id
             )
         visitor.begin_waiting(0)
-        self._room.join(waiting, visitor, self._now_ms() - _waited_ms(visitor))
+        self._room.join(waiting, visitor, self._now_ms(), _waited_ms(visitor))
         return True
 
     def _check_load(self, visitor: Visitor, operations: int, *, entries: int) -> None:

@@ -130,11 +130,11 @@ class WaitingRoom:
             self._by_key[waiting.key] = waiting
         waiting.callers.append((caller, now_ms - waited_ms))
 
-    def join(self, waiting: Waiting, caller: Caller, since_ms: float) -> None:
+    def join(self, waiting: Waiting, caller: Caller, now_ms: float, waited_ms: float = 0.0) -> None:
         """Wait for the same answer.  Never refused: the request was taken, and costs no more for it."""
         waiting.cost += QUESTION_BYTES
         self._held += QUESTION_BYTES
-        waiting.callers.append((caller, since_ms))
+        waiting.callers.append((caller, now_ms - waited_ms))
 
     def leave(self, waiting: Waiting, now_ms: float, *, turned_away: bool = False) -> list[Caller]:
         """It is answered: forget it; return who wanted to know, nobody if it had left."""

@@ -160,7 +160,7 @@ def test_if_no_view_is_safe_after_all_the_bank_goes_on_where_that_is_certain(
     bank: Bank, monkeypatch: pytest.MonkeyPatch, certain: bool
 ) -> None:
     """s2, which is no member, goes away just when everybody is fenced."""
-    monkeypatch.setattr("bankrmi.coordination.restoring._STILL_SECONDS", 0.1)
+    monkeypatch.setattr("bankrmi.coordination.restoring._FENCING_SECONDS", 0.1)
     s1 = bank.start("s1", epoch=5, tip=(90, 5))
     s2 = bank.start("s2", epoch=4, tip=(80, 4))
     s1.holding |= {"last_view": view_of("s1", epoch=5), "may_have_moved_on": not certain}

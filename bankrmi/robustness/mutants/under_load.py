@@ -17,7 +17,15 @@ from bankrmi.server.waiting import WaitingRoom
 __all__ = ["MUTANTS"]
 
 
-def _not_counted(self: Turn[Any], caller: Any, line: Line, ms: float) -> bool:
+def _not_counted(
+    self: Turn[Any],
+    caller: Any,
+    line: Line,
+    ms: float,
+    work_ms: float | None = None,
+    *,
+    is_message: bool = True,
+) -> bool:
     return False
 
 

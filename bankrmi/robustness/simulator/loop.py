@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bankrmi.rmi.turn import Line, Turn
 from bankrmi.robustness.simulator.world import World
@@ -24,14 +24,20 @@ UNREAD_MS = 0.03
 
 @dataclass(slots=True, eq=False)
 class _Call:
-    """A caller's message: who sent it, what reading it costs, and what to do with it then."""
+    """A caller's message: what reading it costs, and what to do with it then."""
 
-    caller: str
-    line: Line
     cost_ms: float
     action: Callable[[], None]
     unread: Callable[[], None] | None
     arrived_ms: float
+
+
+@dataclass(slots=True, eq=False)
+class _Caller:
+    """One connection, and what it has sent that is not looked into: it stands in line once."""
+
+    line: Line
+    sent: deque[_Call] = field(default_factory=deque)
 
 
 class Loop:
@@ -54,7 +60,8 @@ class Loop:
         self._may_go_on = may_go_on
         self._on_free = on_free
         self._own: deque[Callable[[], None]] = deque()
-        self._turn: Turn[_Call] = Turn(lambda: world.now_ms)
+        self._turn: Turn[_Caller] = Turn(lambda: world.now_ms)
+        self._callers: dict[tuple[str, Line], _Caller] = {}
         self._own_first = 0  # So many of its own come before the next turn of callers.
         self._calls = 0
         self._unread_ms = unread_ms
@@ -98,7 +105,10 @@ class Loop:
         unread: Callable[[], None] | None = None,
     ) -> None:
         """A caller has sent something; `unread` is done instead if it has waited for too long, if given."""
-        self._turn.wait(_Call(caller, line, cost_ms, action, unread, self._world.now_ms), line)
+        sender = self._callers.setdefault((caller, line), _Caller(line))
+        if not sender.sent:
+            self._turn.wait(sender, line)
+        sender.sent.append(_Call(cost_ms, action, unread, self._world.now_ms))
         self._calls += 1
         self.go_on()
 
@@ -118,26 +128,30 @@ class Loop:
             self._own_first -= 1
             self._own.popleft()()
             return True
-        call = self._turn.next() if self._calls else None
-        if call is None:
+        caller = self._turn.next() if self._calls else None
+        if caller is None:
             self._turn.begin()
             if self._own:
                 self._own_first = len(self._own)
                 return True
-            call = self._turn.next() if self._calls else None
-        if call is None:
+            caller = self._turn.next() if self._calls else None
+        if caller is None:
             if self._calls:
                 self._look_again()
             return False
         self._calls -= 1
-        self.waited_ms = self._world.now_ms - call.arrived_ms
-        cost_ms, action = call.cost_ms, call.action
-        if call.unread is not None and self.waited_ms > self._unread_ms:
-            cost_ms, action = min(cost_ms, UNREAD_MS), call.unread
-        self._turn.spent(call, call.line, cost_ms)
-        self.spend(cost_ms)
-        action()
+        self._serve(caller, caller.sent.popleft())
         return True
+
+    def _serve(self, caller: _Caller, call: _Call) -> None:
+        self.waited_ms = self._world.now_ms - call.arrived_ms
+        unread = call.unread if self.waited_ms > self._unread_ms else None
+        cost_ms = call.cost_ms if unread is None else min(call.cost_ms, UNREAD_MS)
+        self._turn.spent(caller, caller.line, cost_ms, is_message=unread is None)
+        if caller.sent:
+            self._turn.wait(caller, caller.line)
+        self.spend(cost_ms)
+        (unread or call.action)()
 
     def _look_again(self) -> None:
         """All who wait owe time: come back when they have paid."""

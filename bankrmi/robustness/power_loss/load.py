@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from bankrmi.bank.operations import Deposit, Operation, Receipt, Withdraw
 from bankrmi.client import BankClient, connect
@@ -36,6 +37,8 @@ class Load:
         self._failure: BaseException | None = None
         self._stop = threading.Event()
         self._news = threading.Condition()
+        self._rests = False
+        self._calling = 0  # So many clients wait for an answer.
         self._threads = [
             threading.Thread(target=self._work, args=(number, random.Random(f"{seed}/{number}")))
             for number in range(clients)
@@ -52,18 +55,36 @@ class Load:
     def stop(self) -> None:
         """Let every client finish its call; raise what went wrong with one."""
         self._stop.set()
+        with self._news:
+            self._news.notify_all()
         for thread in self._threads:
             thread.join()
         self._raise_failure()
 
     def wait_for(self, answers: int) -> None:
         """Wait for so many more answers."""
+        goal = len(self.told) + answers
+        self._until(lambda: len(self.told) >= goal, f"{answers} more answers")
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """All that was asked for is answered, and nothing is asked for until the end of this."""
         with self._news:
-            goal = len(self.told) + answers
-            there = self._news.wait_for(lambda: len(self.told) >= goal or self._failure, _TIMEOUT_S)
+            self._rests = True
+        try:
+            self._until(lambda: self._calling == 0, "an answer for everybody")
+            yield
+        finally:
+            with self._news:
+                self._rests = False
+                self._news.notify_all()
+
+    def _until(self, condition: Callable[[], bool], what: str) -> None:
+        with self._news:
+            there = self._news.wait_for(lambda: condition() or self._failure is not None, _TIMEOUT_S)
         self._raise_failure()
         if not there:
-            raise OperationFailed(f"in {_TIMEOUT_S:g} s there were not {answers} more answers")
+            raise OperationFailed(f"in {_TIMEOUT_S:g} s there was not {what}")
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -82,12 +103,16 @@ class Load:
                 self._news.notify_all()
 
     def _one_call(self, bank: BankClient, request_id: str, chance: random.Random) -> None:
+        with self._news:
+            self._news.wait_for(lambda: not self._rests or self._stop.is_set())
+            self._calling += 1
         count = self._batch if chance.random() < 0.3 else 1
         operations = [_operation(chance) for _ in range(count)]
         results: Sequence[Receipt | Refused] = bank.submit(operations, request_id=request_id)
         newest = max(int(result.action_id or 0) for result in results)
         with self._news:
             self.told[request_id] = newest
+            self._calling -= 1
             self._news.notify_all()
 
 

@@ -219,7 +219,7 @@ def _live(telling: _Telling, load: Load, length: Length) -> None:
             _foreign_disk,
         ]
     for part in parts:
-        part(telling)
+        part(telling, load)
         telling.processes.wait_until_in_sync("s1", "s2")
         load.wait_for(length.answers)
 
@@ -238,7 +238,7 @@ def _leader(processes: Processes) -> tuple[str, str]:
     return found
 
 
-def _stand_still(telling: _Telling) -> None:
+def _stand_still(telling: _Telling, _: Load) -> None:
     """The primary stands still with requests before it; the other one leads; the first one comes back."""
     processes = telling.processes
     primary, standby = _leader(processes)
@@ -248,22 +248,23 @@ def _stand_still(telling: _Telling) -> None:
     processes.resume(primary)
 
 
-def _roll_back(telling: _Telling) -> None:
-    """Again, until it came about: who is stopped first is the machine's affair."""
+def _roll_back(telling: _Telling, load: Load) -> None:
+    """Again, until it came about: on a slow machine the primary may go on alone before it is stopped."""
     for _ in range(_TRIES):
-        primary = _decide_alone(telling)
+        primary = _decide_alone(telling, load)
         telling.processes.wait_until_in_sync("s1", "s2")
         if " rolled back " in telling.processes.log(primary).read_text():
             return
     raise OperationFailed(f"in {_TRIES} tries nothing had to be rolled back")
 
 
-def _decide_alone(telling: _Telling) -> str:
+def _decide_alone(telling: _Telling, load: Load) -> str:
     """The primary decides what the standby never gets; it comes back when the standby leads."""
     processes = telling.processes
     primary, standby = _leader(processes)
     telling.say(f"{primary} decides alone, is taken over, and rolls back")
-    processes.pause(standby)
+    with load.at_rest():  # Else it may hold what nobody knows of yet.
+        processes.pause(standby)
 
     def is_ahead_or_alone() -> bool:
         """Alone: we were slow, and it has gone on without the other one."""
@@ -280,15 +281,15 @@ def _decide_alone(telling: _Telling) -> str:
     return primary
 
 
-def _restart_standby(telling: _Telling) -> None:
+def _restart_standby(telling: _Telling, _: Load) -> None:
     telling.restart(_leader(telling.processes)[1])
 
 
-def _restart_primary(telling: _Telling) -> None:
+def _restart_primary(telling: _Telling, _: Load) -> None:
     telling.restart(_leader(telling.processes)[0])
 
 
-def _switch_over(telling: _Telling) -> None:
+def _switch_over(telling: _Telling, _: Load) -> None:
     primary, standby = _leader(telling.processes)
     telling.say(f"{primary} hands over, and the witness starts again")
     telling.processes.switch_over(primary)
@@ -296,7 +297,7 @@ def _switch_over(telling: _Telling) -> None:
     telling.restart(WITNESS)
 
 
-def _empty_disk(telling: _Telling) -> None:
+def _empty_disk(telling: _Telling, _: Load) -> None:
     standby = _leader(telling.processes)[1]
     telling.say(f"{standby} has lost its disk, and joins")
     telling.kill(standby)
@@ -304,7 +305,7 @@ def _empty_disk(telling: _Telling) -> None:
     telling.start(standby)
 
 
-def _foreign_disk(telling: _Telling) -> None:
+def _foreign_disk(telling: _Telling, _: Load) -> None:
     standby = _leader(telling.processes)[1]
     telling.say(f"{standby} has another bank's disk, and joins")
     telling.kill(standby)

@@ -276,10 +276,13 @@ class _Row(Generic[Who]):
         """Return who makes room for one from `host`; None if nobody does."""
         ranks = [self._of_rank(0), self._of_rank(1)]
         if now >= self._nobody_until:
-            for groups in ranks:
-                victim = self._idle_one(groups, host, now)
+            found = [_longest_idle(groups) for groups in ranks]
+            for groups, idle in zip(ranks, found, strict=True):
+                victim = _idle_one(groups, idle, host, now)
                 if victim is not None:
                     return victim
+            if not any(found):
+                self._nobody_until = now + NOBODY_S * len(self)
         for groups in ranks:
             victim = _last_of_the_largest(groups, host)
             if victim is not None:
@@ -289,23 +292,28 @@ class _Row(Generic[Who]):
     def _of_rank(self, rank: int) -> list[_Group[Who]]:
         return [group for group in self._groups.values() if group.rank == rank]
 
-    def _idle_one(self, groups: list[_Group[Who]], host: str, now: float) -> Who | None:
-        """Return whose turn it is, first where there are too many; else another address's before his turn.
 
-        If nobody is idle in the last rank, nobody is, for a moment.
-        """
-        share = _share(groups, host)
-        found = [(*idle, group) for group in groups if (idle := group.longest_idle()) is not None]
-        found.sort(key=lambda one: one[0])
-        greedy = [one for one in found if len(one[2]) + (one[2].host == host) >= share]
-        for since, who, _ in (*greedy[:1], *found[:1]):
-            if since <= now:
-                return who
-        for _, who, group in greedy:
-            if group.host != host:
-                return who
-        self._nobody_until = 0.0 if found else now + NOBODY_S * len(self)
-        return None
+_Idle = tuple[float, Who, _Group[Who]]
+"""Since when, who, and where he belongs."""
+
+
+def _longest_idle(groups: list[_Group[Who]]) -> list[_Idle[Who]]:
+    """Return of each group whose turn is first, in the order of their turns."""
+    found = [(*idle, group) for group in groups if (idle := group.longest_idle()) is not None]
+    return sorted(found, key=lambda one: one[0])
+
+
+def _idle_one(groups: list[_Group[Who]], found: list[_Idle[Who]], host: str, now: float) -> Who | None:
+    """Return whose turn it is, first where there are too many; else another address's before his turn."""
+    share = _share(groups, host)
+    greedy = [one for one in found if len(one[2]) + (one[2].host == host) >= share]
+    for since, who, _ in (*greedy[:1], *found[:1]):
+        if since <= now:
+            return who
+    for _, who, group in greedy:
+        if group.host != host:
+            return who
+    return None
 
 
 def _share(groups: list[_Group[Who]], host: str) -> float:

@@ -127,6 +127,17 @@ def test_one_of_ours_that_has_just_come_makes_no_room_before_its_first_call_can_
     assert house.cut == [crowd[0]]
 
 
+def test_an_idle_crowd_of_ours_makes_room_for_all_who_come_in_one_moment() -> None:
+    """That nobody of another rank is idle held for all of them, for a moment after each that found somebody."""
+    house = House()
+    crowd = [house.come(f"c{number}") for number in range(6)]
+    house.now += 10
+    for number in range(6):
+        house.now -= 1
+        house.come(f"new {number}")
+    assert house.cut == crowd
+
+
 def test_who_is_active_makes_room_for_another_address_that_has_less_than_its_share() -> None:
     house = House()
     crowd = [house.come(f"c{number}") for number in range(6)]

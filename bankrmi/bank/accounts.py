@@ -82,7 +82,8 @@ class Accounts:
         """`opening` is the ledger that an empty copy opens with: balances by account id."""
         self._opening = opening
         self._balances: dict[int, int] = {}
-        self._changed: set[int] = set()
+        self._changed: dict[int, int] = {}  # With the action id of the newest change.
+        self._changed_at: int | None = None  # Any account.
         self._snapshots: list[Snapshot] = []
 
     def attach(self, database: apsw.Connection) -> None:
@@ -122,10 +123,11 @@ class Accounts:
             ):
                 raise ValueError("these are not withdrawals and deposits")
 
-    def apply(self, operations: Sequence[Form]) -> list[Any]:
+    def apply(self, operations: Sequence[Form], action_id: int) -> list[Any]:
         """Withdraw or deposit, or decline; the result is the balance after it."""
         outcomes: list[Any] = []
-        balances, changed, tell = self._balances, self._changed.add, outcomes.append
+        balances, changed, tell = self._balances, self._changed, outcomes.append
+        self._changed_at = action_id
         for kind, account, amount in operations:
             before = balances.get(account)
             if before is None and (before := self._balance(account)) is None:
@@ -144,12 +146,13 @@ class Accounts:
             if self._snapshots:
                 self._remember(account, before)
             balances[account] = after
-            changed(account)
+            changed[account] = action_id
             tell(after)
         return outcomes
 
-    def undo(self, operations: Sequence[Form], outcomes: Sequence[Any]) -> None:
+    def undo(self, operations: Sequence[Form], outcomes: Sequence[Any], action_id: int) -> None:
         """Put back what withdrawals took, take back what deposits put; the declined did nothing."""
+        self._changed_at = action_id
         for (kind, account, amount), outcome in zip(reversed(operations), reversed(outcomes), strict=True):
             if type(outcome) is tuple:
                 continue
@@ -161,7 +164,7 @@ class Accounts:
             if self._snapshots:
                 self._remember(account, balance)
             self._balances[account] = balance + amount if kind == _WITHDRAW else balance - amount
-            self._changed.add(account)
+            self._changed[account] = action_id
 
     def read(self, query: int | Snapshot) -> int | None:
         """Return the balance of an account, None if there is none; or make this a snapshot's moment."""
@@ -170,17 +173,23 @@ class Accounts:
             return None
         return self._balance(query)
 
+    def changed_at(self, query: int | Snapshot) -> int | None:
+        """Return the action id of the newest change of an account; of all, for a snapshot."""
+        return self._changed_at if isinstance(query, Snapshot) else self._changed.get(query)
+
     def flush(self) -> None:
         """Write every balance that changed since it was written."""
         if self._changed:
             rows = [(self._balances[account], account) for account in self._changed]
             self._database.executemany("UPDATE accounts SET balance = ? WHERE id = ?", rows)
             self._changed.clear()
+        self._changed_at = None
 
     def forget(self) -> None:
         """Read everything anew from the database."""
         self._balances.clear()
         self._changed.clear()
+        self._changed_at = None
         for snapshot in self._snapshots:
             snapshot.end()
         self._snapshots.clear()

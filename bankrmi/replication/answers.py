@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
-from bankrmi.replication.effects import Answer, Reply
+from bankrmi.replication.effects import Answer, Read, Reply
 
 __all__ = ["Answers", "Waiting"]
 
@@ -34,7 +34,8 @@ class Answers:
         still: list[Waiting] = []
         for waiting in self._waiting:
             if waiting.action_id <= acknowledged and waiting.number <= confirmed:
-                yield Answer(waiting.token, waiting.reply)
+                reply = waiting.reply
+                yield Answer(waiting.token, reply.at_most(acknowledged) if isinstance(reply, Read) else reply)
             else:
                 still.append(waiting)
         self._waiting = still

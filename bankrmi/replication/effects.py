@@ -79,6 +79,10 @@ class Read:
     action_id: int
     value: Any
 
+    def at_most(self, acknowledged: int) -> Read:
+        """Return the same, said of what is acknowledged, where no entry after that changed it (R4)."""
+        return self if self.action_id <= acknowledged else Read(self.history, acknowledged, self.value)
+
 
 @dataclass(frozen=True, slots=True)
 class NotLeading:

@@ -90,3 +90,6 @@ class Journal(Protocol):
 
     def read(self, query: Any) -> Any:
         """Ask the state machine."""
+
+    def changed_at(self, query: Any) -> int:
+        """Return the action id since which the answer is what it is; a later one where none is known (R4)."""

@@ -121,12 +121,13 @@ class Leader:
             step.answer(event.token, IsBehind(tip))
             return
         reply = Read(self.view.history, tip, step.journal.read(event.query))
+        changed_at = step.journal.changed_at(event.query)
         if not self._facts(step).may_read:
-            self._reads.add_unconfirmed(tip, event.token, reply)
-        elif self.acknowledged >= tip:
-            step.answer(event.token, reply)
+            self._reads.add_unconfirmed(changed_at, event.token, reply)
+        elif self._all_inherited_is_acknowledged and self.acknowledged >= changed_at:
+            step.answer(event.token, reply.at_most(self.acknowledged))
         else:
-            self._answers.add(tip, event.token, reply)
+            self._answers.add(changed_at, event.token, reply)
 
     def _is_behind(self, seen: Seen | None, step: Step) -> bool:
         """R5: has the caller seen more of this history than this copy holds?"""
@@ -217,9 +218,16 @@ class Leader:
 
     def _release(self, step: Step) -> None:
         """Let the answers go that rest on nothing more than what is acknowledged, and confirmed."""
+        if not self._all_inherited_is_acknowledged:
+            return
         everything = self._checkpoints.number + 1  # Where nobody else counts, nothing waits for a message.
         confirmed = self.copies.confirmed_everywhere(everything)
         step.effects.extend(self._answers.released(self.acknowledged, confirmed))
+
+    @property
+    def _all_inherited_is_acknowledged(self) -> bool:
+        """R4, R5: whoever led before may have acknowledged any of it, and callers may have seen that."""
+        return self.acknowledged >= self._checkpoints.base.action_id
 
     def may_acknowledge_more(self, durable_tip: int) -> bool:
         """Whether more is acknowledged if this server's own disk holds so much."""

@@ -118,7 +118,8 @@ class SqliteJournal:
         self._requests.forget()
         self._unwritten_records = self._unwritten_operations = 0
         self._must_write = False  # What is written may hold what was rolled back since.
-        self._apply_again(above=about["written_to"])
+        self._written_to: int = about["written_to"]
+        self._apply_again(above=self._written_to)
 
     def _apply_again(self, above: int) -> None:
         """Bring what follows from the journal up to its end: only the journal is written at each commit."""
@@ -132,9 +133,6 @@ class SqliteJournal:
                     f"in the database, the state after action id {above} does not fit the journal at "
                     f"{record.action_id} ({error}): {BEFORE_REPLACING}"
                 ) from error
-
-    def _applied(self, operations: bytes) -> bytes:
-        return packed(self._machine.apply(unpacked(operations)))
 
     def _note_unwritten(self, record: Record) -> None:
         self._requests.add(record.session, record.sequence, record.action_id)
@@ -215,7 +213,8 @@ class SqliteJournal:
             raise BrokenInvariant(
                 f"the database has another one of what is to be written: {error}"
             ) from error
-        self._set(written_to=self._tip.action_id)
+        self._written_to = self._tip.action_id
+        self._set(written_to=self._written_to)
         self._unwritten_records = self._unwritten_operations = 0
         self._must_write = False
 
@@ -439,6 +438,11 @@ class SqliteJournal:
         """Ask the state machine."""
         return self._machine.read(query)
 
+    def changed_at(self, query: Any) -> int:
+        """Return the action id since which the answer is what it is; a later one where none is known (R4)."""
+        changed_at = self._machine.changed_at(query)
+        return self._written_to if changed_at is None else changed_at
+
     # -- writing ---------------------------------------------------------------------------------
 
     def decide(
@@ -446,7 +450,8 @@ class SqliteJournal:
     ) -> Record:
         """Apply a new request of `count` packed operations, and journal what became of them."""
         self._begin()
-        record = chained(self._tip, epoch, request, (count, operations, self._applied(operations)), time_us)
+        outcomes = packed(self._machine.apply(unpacked(operations), self._tip.action_id + count))
+        record = chained(self._tip, epoch, request, (count, operations, outcomes), time_us)
         self._insert([record])
         return record
 
@@ -481,9 +486,9 @@ class SqliteJournal:
         try:
             operations = unpacked(record.operations)
             self._machine.check(operations)
-            return (
-                packed(self._machine.apply(operations)) if len(operations) == record.operation_count else None
-            )
+            if len(operations) != record.operation_count:
+                return None
+            return packed(self._machine.apply(operations, record.action_id))
         except (ValueError, TypeError, OverflowError) as error:
             raise BrokenInvariant(
                 f"the operations at action id {record.first_id} cannot be read: {error}"
@@ -510,7 +515,9 @@ class SqliteJournal:
         self._begin()
         for record in reversed(removed):
             if not record.cancelled:
-                self._machine.undo(unpacked(record.operations), unpacked(record.outcomes))
+                self._machine.undo(
+                    unpacked(record.operations), unpacked(record.outcomes), record.first_id - 1
+                )
         self._requests.remove([record.request for record in removed])
         self._execute("DELETE FROM journal WHERE action_id > ?", (to,))
         self._tip = self.before(to + 1) or _EMPTY

@@ -27,18 +27,27 @@ class StateMachine(Protocol):
     def check(self, operations: Sequence[Any]) -> None:
         """Raise ValueError or TypeError if these, which came from another server, are not operations."""
 
-    def apply(self, operations: Sequence[Any]) -> list[Any]:
+    def apply(self, operations: Sequence[Any], action_id: int) -> list[Any]:
         """Do them, one after the other, or decline; return what came of each.
 
         That is the result of one that was done, and (status, result) of one that was declined, which changes
-        nothing.
+        nothing. `action_id` is that of the last one.
         """
 
-    def undo(self, operations: Sequence[Any], outcomes: Sequence[Any]) -> None:
-        """Undo the newest operations not yet undone, which `apply` took together."""
+    def undo(self, operations: Sequence[Any], outcomes: Sequence[Any], action_id: int) -> None:
+        """Undo the newest operations not yet undone, which `apply` took together.
+
+        What is left is the state at `action_id`.
+        """
 
     def read(self, query: Any) -> Any:
         """Answer a question; changes nothing."""
+
+    def changed_at(self, query: Any) -> int | None:
+        """Return the action id since which the answer to a question is what it is; a later one is no harm.
+
+        None if it did not change since the last `flush`.
+        """
 
     def flush(self) -> None:
         """Write what is only in memory."""

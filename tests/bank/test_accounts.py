@@ -47,9 +47,9 @@ def test_what_an_operation_comes_to_and_that_it_can_be_undone(
 ) -> None:
     machine = accounts()
     before = list(machine.export())
-    outcomes = machine.apply([form_of(operation)])
+    outcomes = machine.apply([form_of(operation)], 1)
     assert outcomes == [result if status == "done" else (status, result)]
-    machine.undo([form_of(operation)], outcomes)
+    machine.undo([form_of(operation)], outcomes, 0)
     assert list(machine.export()) == before
 
 

@@ -46,7 +46,7 @@ def test_a_snapshot_is_the_state_of_its_moment_whatever_happens_meanwhile(steps:
         open_snapshots.append((snapshot, dict(balances), {}))
 
     def change(what: Form) -> None:
-        [outcome] = machine.apply([what])
+        [outcome] = machine.apply([what], 1)
         if isinstance(outcome, int):
             account = int(machine.describe(what)["account"])
             done.append((what, outcome, balances[account]))
@@ -60,7 +60,7 @@ def test_a_snapshot_is_the_state_of_its_moment_whatever_happens_meanwhile(steps:
                 change(form_of(Withdraw(account, amount)))
             case "undo" if done:
                 what, outcome, before = done.pop()
-                machine.undo([what], [outcome])
+                machine.undo([what], [outcome], 0)
                 balances[int(machine.describe(what)["account"])] = before
             case "flush":
                 machine.flush()
@@ -81,7 +81,7 @@ def test_what_is_remembered_has_a_bound_and_the_bank_goes_on(monkeypatch: pytest
     machine, snapshot = accounts(), Snapshot()
     machine.read(snapshot)
     for account in sorted(OPENING):
-        assert machine.apply([form_of(Deposit(account, 1))]) == [101]
+        assert machine.apply([form_of(Deposit(account, 1))], 1) == [101]
     assert not snapshot.before
     with pytest.raises(OperationFailed, match="changed faster than they were fetched"):
         machine.page(snapshot, 2)
@@ -91,7 +91,7 @@ def test_a_snapshot_that_nobody_wants_any_more_costs_nothing() -> None:
     machine, snapshot = accounts(), Snapshot()
     machine.read(snapshot)
     machine.drop(snapshot)
-    machine.apply([form_of(Deposit(1, 1))])
+    machine.apply([form_of(Deposit(1, 1))], 1)
     assert not snapshot.before
     with pytest.raises(OperationFailed):
         machine.page(snapshot, 2)
@@ -112,7 +112,7 @@ def test_balances_in_memory_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("bankrmi.bank.accounts._MOST_BALANCES", 3)
     machine = accounts()
     for account in sorted(OPENING):
-        machine.apply([form_of(Deposit(account, 1))])
+        machine.apply([form_of(Deposit(account, 1))], 1)
         machine.flush()
         assert len(machine._balances) <= 3
     assert dict(machine.export()) == dict.fromkeys(OPENING, 101)

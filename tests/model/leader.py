@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tests.model.disks import has_room
 from tests.model.laws import Laws, Step
+from tests.model.leases import may_read
 from tests.model.rules import Rule
 from tests.model.state import Entry, Journal, Members, Proposal, Server, State, Write, common
 from tests.model.witness import propose, with_member, without_member
@@ -43,6 +44,8 @@ def happenings(laws: Laws, state: State, place: int) -> Iterator[Step]:
         yield from _decide(laws, state, place, server)
     if may_act or not laws.keep(Rule.A1_OWN_DISK):
         yield from _acknowledge(laws, state, place, server)
+    if may_read(laws, state, place, server):
+        yield from _read(laws, state, place, server)
     if may_act:
         if server.memory.adopted == state.view.epoch:
             yield from _change_the_view(laws, state, place, server)
@@ -91,6 +94,22 @@ def _acknowledge(laws: Laws, state: State, place: int, server: Server) -> Iterat
             reached = server._replace(reached=max(server.reached, matched))
             answering = state._replace(acknowledged=answered).with_server(place, reached)
             yield ("answers up to", place, matched), answering
+
+
+def _read(laws: Laws, state: State, place: int, server: Server) -> Iterator[Step]:
+    """R4: each request has an account of its own, and what a read shows of it may not be lost.
+
+    Where the rule is kept, all that can be shown was acknowledged: nothing happens.
+    """
+    shown_to = 0
+    if not laws.keep(Rule.R4_SAW):
+        shown_to = len(server.memory.journal)
+    elif not laws.keep(Rule.R4_EPOCH):
+        shown_to = min(server.reached, len(server.memory.journal))
+    for action_id, entry in enumerate(server.memory.journal[:shown_to], 1):
+        if (action_id, entry) not in state.acknowledged:
+            shown = state.acknowledged | {(action_id, entry)}
+            yield ("shows", place, action_id), state._replace(acknowledged=shown)
 
 
 def _counting(laws: Laws, state: State, place: int, server: Server) -> Iterator[tuple[int, int]]:

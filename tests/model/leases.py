@@ -11,7 +11,16 @@ from tests.model.laws import Laws, Step
 from tests.model.rules import Rule
 from tests.model.state import Lease, Message, Server, State
 
-__all__ = ["after_a_start", "are_over", "found_dead", "granted", "granting", "happenings", "relied_on"]
+__all__ = [
+    "after_a_start",
+    "are_over",
+    "found_dead",
+    "granted",
+    "granting",
+    "happenings",
+    "may_read",
+    "relied_on",
+]
 
 
 def granted(laws: Laws, server: Server, message: Message) -> Server:
@@ -67,6 +76,22 @@ def are_over(laws: Laws, state: State, server: Server) -> bool:
     if not laws.keep(Rule.R3_WAIT) or not laws.keep(Rule.R3_LEADS):
         return True
     return not any(wait for other, wait in enumerate(server.waits) if other != state.view.handed_over_by)
+
+
+def may_read(laws: Laws, state: State, place: int, server: Server) -> bool:
+    """R1 and R2; without leases a primary that is not alone asks, and that is not modelled."""
+    if server.stopped:
+        return False
+    needed = [(other, member) for other, member in enumerate(server.members) if member and other != place]
+    if laws.keep(Rule.R1_UNSETTLED):
+        needed += [(other, joiner) for other, joiner in enumerate(server.mandatory) if joiner]
+    if needed and not laws.bounds.leases:
+        return False
+    if not laws.keep(Rule.R2_LEASE):
+        return True
+    epoch = server.memory.adopted
+    held = {(lease.granter, lease.incarnation) for lease in state.leases if lease.epoch == epoch}
+    return held.issuperset(needed)
 
 
 def happenings(laws: Laws, state: State, place: int) -> Iterator[Step]:

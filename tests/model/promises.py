@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.model.laws import Laws
 from tests.model.leader import acts
-from tests.model.rules import Rule
+from tests.model.leases import may_read
 from tests.model.state import Disk, Entry, Journal, Server, State
 
 __all__ = ["broken"]
@@ -60,21 +60,7 @@ def _disks(server: Server) -> list[tuple[int, Disk]]:
 
 def _stale_read(laws: Laws, state: State) -> str | None:
     for place, server in enumerate(state.servers):
-        reads = acts(laws, server) and not server.stopped and _may_read(laws, state, place, server)
+        reads = acts(laws, server) and may_read(laws, state, place, server)
         if reads and _lacks(server.memory.journal, state):
             return f"stale read: {place} answers from its copy, which lacks what was acknowledged"
     return None
-
-
-def _may_read(laws: Laws, state: State, place: int, server: Server) -> bool:
-    """R1 and R2; without leases a primary that is not alone asks, and that is not modelled."""
-    needed = [(other, member) for other, member in enumerate(server.members) if member and other != place]
-    if laws.keep(Rule.R1_UNSETTLED):
-        needed += [(other, joiner) for other, joiner in enumerate(server.mandatory) if joiner]
-    if needed and not laws.bounds.leases:
-        return False
-    if not laws.keep(Rule.R2_LEASE):
-        return True
-    epoch = server.memory.adopted
-    held = {(lease.granter, lease.incarnation) for lease in state.leases if lease.epoch == epoch}
-    return held.issuperset(needed)

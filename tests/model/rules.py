@@ -46,6 +46,8 @@ class Rule(StrEnum):
     R3_NOTED = "and for the longest lease that its disk has noted, not for its own setting"
     R3_EVERY = "the leases granted to every server count, not the newest alone"
     R3_PROOF = "a proof of death counts against grants made before the look began"
+    R4_SAW = "a read waits until the newest entry that it shows is acknowledged"
+    R4_EPOCH = "in this epoch: what the primary began with may not have been"
 
 
 PIPELINED_ONLY = frozenset({Rule.A1_STANDBY_DISK, Rule.A2_ACTS, Rule.A2_LEADS})

@@ -121,6 +121,8 @@ CASES = (
         wrong="stale read",
         story=("0 crashes 1", "0 proposes to start again", "0 wins 2 1 1"),
     ),
+    Case(without=Rule.R4_SAW, bounds=small(leases=(1,)), wrong="loss"),
+    Case(without=Rule.R4_EPOCH, bounds=small(leases=(1,)), wrong="loss"),
 )
 
 PIPELINED_CASES = (

@@ -20,6 +20,7 @@ class NamedSets:
 
     def __init__(self) -> None:
         self._sets: dict[str, set[str]] = {}
+        self._changed_at: int | None = None
 
     def attach(self, database: apsw.Connection) -> None:
         self.database = database
@@ -33,7 +34,8 @@ class NamedSets:
         for operation in operations:
             parts(operation)
 
-    def apply(self, operations: Sequence[str]) -> list[Any]:
+    def apply(self, operations: Sequence[str], action_id: int) -> list[Any]:
+        self._changed_at = action_id
         return [self._apply(operation) for operation in operations]
 
     def _apply(self, operation: str) -> Any:
@@ -47,7 +49,8 @@ class NamedSets:
         words = self._sets.setdefault(name, set())
         (words.add if sign == "+" else words.remove)(word)
 
-    def undo(self, operations: Sequence[str], outcomes: Sequence[Any]) -> None:
+    def undo(self, operations: Sequence[str], outcomes: Sequence[Any], action_id: int) -> None:
+        self._changed_at = action_id
         for operation, outcome in zip(reversed(operations), reversed(outcomes), strict=True):
             sign, name, word = parts(operation)
             assert outcome in (self.read(name), ("same", self.read(name)))
@@ -57,11 +60,16 @@ class NamedSets:
     def read(self, query: Any) -> str:
         return " ".join(sorted(self._sets.get(query, ())))
 
+    def changed_at(self, query: Any) -> int | None:
+        return self._changed_at
+
     def flush(self) -> None:
+        self._changed_at = None
         self.database.execute("DELETE FROM sets")
         self.database.executemany("INSERT INTO sets VALUES (?,?)", self.export())
 
     def forget(self) -> None:
+        self._changed_at = None
         self._sets = {}
         for name, word in self.database.execute("SELECT name, word FROM sets"):
             self._sets.setdefault(name, set()).add(word)

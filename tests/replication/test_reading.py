@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bankrmi.replication.peer import Standing
-from tests.replication.histories import alone, until_proposed
+from tests.replication.histories import alone, dies, taken_over, until_proposed
 from tests.replication.scenario import running
 
 
@@ -72,6 +72,51 @@ def test_a_read_that_saw_what_is_not_acknowledged_waits_for_it() -> None:
     bank.told()
     bank.deliver("s1 -> s2", "s2 -> s1")
     assert bank.told()[2:] == ["s1 answers c:1: done 90 at 1", "s1 answers reader: 90 at 1"]
+
+
+def test_a_read_waits_for_nothing_that_did_not_change_what_it_saw() -> None:
+    """R4; the answer says of when it is: of what is acknowledged, and not of what is only decided."""
+    bank = running("s1", "s2")
+    bank.withdraw("s1", "c:1", 10)
+    bank.told()
+    bank.read("s1", account=2)
+    assert bank.told() == ["s1 answers reader: 300 at 0"]
+    bank.deliver("s1 -> s2", "s2 -> s1")
+    bank.withdraw("s1", "c:2", 10)
+    bank.told()
+    bank.read("s1", account=2)
+    assert bank.told() == ["s1 answers reader: 300 at 1"]
+    bank.read("s1", account=1)
+    assert bank.told() == []
+
+
+def test_a_read_that_is_confirmed_late_is_of_when_it_was_taken() -> None:
+    """R4: what was acknowledged meanwhile may have changed what it saw."""
+    bank = running("s1", "s2", lease_ms=0)
+    bank.read("s1", account=1)
+    bank.withdraw("s1", "c:1", 10)
+    bank.told()
+    bank.deliver("s1 -> s2", "s1 -> s2", "s2 -> s1", "s2 -> s1")
+    answers = [line for line in bank.told() if line.startswith("s1 answers")]
+    assert answers == ["s1 answers reader: 100 at 0", "s1 answers c:1: done 90 at 1"]
+
+
+def test_a_new_primary_shows_nothing_before_all_that_it_began_with_is_acknowledged() -> None:
+    """R4, R5: callers may have been told of it by the primary before, and do not go backward."""
+    bank = running("s1", "s2", "s3", catch_up_operations=1)
+    for number in (1, 2, 3):
+        bank.withdraw("s1", f"c:{number}", 10)
+    bank.deliver("s1 -> s2", "s2 -> s1", "s1 -> s3", "s3 -> s1", "s1 -> s2", "s2 -> s1")
+    dies(bank, "s1")
+    taken_over(bank, "s2", "s1")
+    while bank.tips()["s3"][0] < 2:
+        bank.deliver("s2 -> s3", "s3 -> s2")
+    assert bank.tips() == {"s1": (3, 3), "s2": (3, 3), "s3": (2, 3)}, "it acknowledges, and has not all"
+    bank.told()
+    bank.read("s2", account=2)
+    assert not [line for line in bank.told() if "answers" in line]
+    bank.deliver("s2 -> s3", "s3 -> s2")
+    assert bank.told()[-1] == "s2 answers reader: 300 at 3"
 
 
 def test_a_copy_older_than_what_the_client_has_seen_refuses() -> None:

@@ -128,7 +128,7 @@ def test_one_of_ours_that_has_just_come_makes_no_room_before_its_first_call_can_
 
 
 def test_an_idle_crowd_of_ours_makes_room_for_all_who_come_in_one_moment() -> None:
-    """That nobody of another rank was idle held for all of them, a moment long, after each who found a seat."""
+    """That nobody of another rank was idle held for all of them, for a moment after each of them."""
     house = House()
     crowd = [house.come(f"c{number}") for number in range(6)]
     house.now += 10

@@ -119,8 +119,8 @@ def test_a_wrong_balance_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wrong on all servers alike."""
     apply = Accounts.apply
 
-    def generous(self: Accounts, operations: Sequence[Form]) -> list[Any]:
-        outcomes = apply(self, operations)
+    def generous(self: Accounts, operations: Sequence[Form], action_id: int) -> list[Any]:
+        outcomes = apply(self, operations, action_id)
         return [one[1] if type(one) is tuple and one[0] == "insufficient" else one for one in outcomes]
 
     monkeypatch.setattr(Accounts, "apply", generous)
@@ -138,7 +138,9 @@ def test_a_wrong_look_up_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_states_that_differ_under_equal_journals_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rolled back deposit stays on the account."""
 
-    def forgetful(self: Accounts, operations: Sequence[Form], outcomes: Sequence[Any]) -> None:
+    def forgetful(
+        self: Accounts, operations: Sequence[Form], outcomes: Sequence[Any], action_id: int
+    ) -> None:
         pass
 
     monkeypatch.setattr(Accounts, "undo", forgetful)

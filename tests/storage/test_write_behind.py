@@ -295,8 +295,8 @@ def test_a_request_that_only_the_disk_remembers_is_not_taken_again(tmp_path: Pat
     again = journal_on(tmp_path / "bank.db", behind=NEVER)
     for number in (1, 2):
         operations = packed([deposit(1, 1)])
-        [outcome] = again.machine.apply([deposit(1, 1)])
-        again.machine.undo([deposit(1, 1)], [outcome])
+        [outcome] = again.machine.apply([deposit(1, 1)], 1)
+        again.machine.undo([deposit(1, 1)], [outcome], 0)
         twice = chained(again.tip, 1, ("a", number), (1, operations, packed([outcome])), 1)
         with pytest.raises(BrokenInvariant, match=f"request a:{number} is decided twice, or after number 2"):
             again.append([twice])
@@ -320,11 +320,11 @@ def test_what_is_read_only_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Accounts(dict.fromkeys(range(1, 50), 100))
     machine.attach(open_in_memory())
     machine.open()
-    machine.apply([deposit(7, 1), deposit(8, 1)])
+    machine.apply([deposit(7, 1), deposit(8, 1)], 1)
     for number in range(1, 50):
         assert machine.read(number) == (101 if number in (7, 8) else 100)
         assert len(machine._balances) <= 2 + 2
-    assert machine.apply([deposit(number, 1) for number in (9, 7, 10, 7, 11, 9)]) == [
+    assert machine.apply([deposit(number, 1) for number in (9, 7, 10, 7, 11, 9)], 1) == [
         101,
         102,
         101,
@@ -332,3 +332,22 @@ def test_what_is_read_only_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
         101,
         102,
     ]
+
+
+def test_a_read_is_told_since_when_its_answer_stands_as_closely_as_memory_knows(tmp_path: Path) -> None:
+    """R4: of what was written behind the journal, only that it changed no later than that."""
+    journal = opened(tmp_path / "bank.db", behind=NEVER)
+    decide(journal, 1, ("a", 1), [deposit(1, 1), deposit(2, 1)], 1)
+    decide(journal, 1, ("a", 2), [deposit(2, 1)], 1)
+    journal.commit()
+    assert [journal.changed_at(account) for account in (1, 2, 3, Snapshot())] == [2, 3, 0, 3]
+    journal.roll_back(2)
+    assert [journal.changed_at(account) for account in (1, 2, 3, Snapshot())] == [2, 2, 0, 2]
+    journal.commit()
+    journal.close()
+    again = journal_on(tmp_path / "bank.db", behind=NEVER)
+    assert [again.changed_at(account) for account in (1, 2, 3, Snapshot())] == [2, 2, 2, 2]
+    decide(again, 1, ("a", 3), [deposit(3, 1)], 1)
+    again.commit()
+    for journal in (again, killed(again, tmp_path / "killed")):
+        assert [journal.changed_at(account) for account in (1, 2, 3, Snapshot())] == [2, 2, 3, 3]

@@ -1,4 +1,4 @@
-"""Planted bugs in who may read, and in when a server may lead.  Rules R1, R2, R3, R5."""
+"""Planted bugs in who may read, and in when a server may lead.  Rules R1 to R5."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from bankrmi.replication.settings import Settings
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
+from bankrmi.storage.journal import SqliteJournal
 
 __all__ = ["MUTANTS"]
 
@@ -80,6 +81,13 @@ _probed = Follower.probed
 _refused = Grants.refused
 _answered = Grants.answered
 
+# -- R4 --------------------------------------------------------------------------------------------
+
+
+def _changed_long_ago(self: SqliteJournal, query: object) -> int:
+    return 0
+
+
 # -- R5 --------------------------------------------------------------------------------------------
 
 
@@ -139,6 +147,18 @@ MUTANTS = (
             Patch(Grants, "refused", _refused_whenever),
             Patch(Grants, "answered", _answered_whenever),
         ),
+    ),
+    Mutant(
+        name="read-before-acknowledged",
+        rule="R4",
+        goes_wrong="a read shows what is not acknowledged, and may be rolled back",
+        patches=(Patch(SqliteJournal, "changed_at", _changed_long_ago),),
+    ),
+    Mutant(
+        name="read-before-all-inherited-acknowledged",
+        rule="R4",
+        goes_wrong="a new primary says that a balance is older than what the old one has shown",
+        patches=(Patch(Leader, "_all_inherited_is_acknowledged", property(_always)),),
     ),
     Mutant(
         name="ignore-behind",

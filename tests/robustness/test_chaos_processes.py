@@ -52,6 +52,25 @@ def test_a_server_that_is_told_to_end_while_it_starts_does_not_end_by_itself(
     assert processes.ended_by_themselves == [], processes.log("s1").read_text()
 
 
+@pytest.mark.parametrize(
+    ("said", "as_asked"),
+    [
+        ("Fatal Python error: init_import_site: Failed to import the site module\n", True),
+        ("Traceback (most recent call last):\n", False),
+    ],
+)
+def test_an_interpreter_that_was_interrupted_before_our_code_ends_as_asked(
+    tmp_path: Path, said: str, as_asked: bool
+) -> None:
+    """Where it is by then is chance: here what it printed is there already."""
+    processes = Processes(Plain(), tmp_path)  # type: ignore[arg-type]
+    processes.log("s1").write_text("x" * 10_000 + said)
+    processes.start("s1", ["bankrmi.no_such_module"])
+    processes._started["s1"].asked_to_end = True
+    until(lambda: not processes.is_alive("s1"))
+    assert [ended.exit_code for ended in processes.ended_by_themselves] == ([] if as_asked else [1])
+
+
 def test_a_server_that_ends_with_an_error_does_so_by_itself_though_it_was_told_to(tmp_path: Path) -> None:
     processes = Processes(Plain(), tmp_path)  # type: ignore[arg-type]
     processes.start("s1", ["bankrmi", "--config", str(tmp_path / "missing.yaml"), "server", "s1"])

@@ -31,6 +31,9 @@ _AS_ASKED = (
 """How a process ends that was told to: by the signal, or with the exit code that says so, if it had not begun
 yet to do so in good order."""
 
+_INTERPRETER_FAILED = b"Fatal Python error: init"
+_LAST_WORDS_BYTES = 4096
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
@@ -100,8 +103,15 @@ class Processes:
         self._drain(name)
         del self._started[name]
         self._network.has_ended(name)
-        if not started.asked_to_end or exit_code not in _AS_ASKED:
+        as_asked = exit_code in _AS_ASKED or (exit_code == 1 and self._never_began(name))
+        if not started.asked_to_end or not as_asked:
             self.ended_by_themselves.append(Ended(name=name, exit_code=exit_code))
+
+    def _never_began(self, name: str) -> bool:
+        """Whether the interpreter was interrupted before it came to our code: it has no better exit code."""
+        with self.log(name).open("rb") as log:
+            log.seek(-min(_LAST_WORDS_BYTES, log.seek(0, os.SEEK_END)), os.SEEK_END)
+            return _INTERPRETER_FAILED in log.read()
 
     def pid(self, name: str) -> int:
         """Return the number of a process that runs; by nothing else is it ever touched."""

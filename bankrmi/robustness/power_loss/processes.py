@@ -105,7 +105,7 @@ class Processes:
         """Wait for the line with which a process says that it is ready."""
         readable, _, _ = select.select([self._ready[name]], [], [], DEADLINE_S)
         if not readable or not os.read(self._ready[name], 4096):
-            raise OperationFailed(f"{name} is not ready:\n{self.log(name).read_text()[-2000:]}")
+            raise OperationFailed(f"{name} is not ready; what each has said last:\n{self._last_words()}")
 
     def kill(self, name: str) -> None:
         """`kill -9`; return when it is gone, and strace with it."""
@@ -136,6 +136,10 @@ class Processes:
             if not os.read(pipe, 4096):
                 break
         os.close(pipe)
+
+    def _last_words(self) -> str:
+        """The end of every log: who is not ready may wait for somebody else."""
+        return "\n".join(self.log(name).read_text()[-2000:] for name in self._running)
 
     def has_ended(self, name: str) -> bool:
         """Whether it has ended by itself."""

@@ -138,8 +138,17 @@ class Processes:
         os.close(pipe)
 
     def _last_words(self) -> str:
-        """The end of every log: who is not ready may wait for somebody else."""
-        return "\n".join(self.log(name).read_text()[-2000:] for name in self._running)
+        """The end of every log: who is not ready may wait for somebody else, who stands still or is dead."""
+        said = (
+            f"{name}, in state {self._state(name)}:\n{self.log(name).read_text()[-2000:]}"
+            for name in self._running
+        )
+        return "\n".join(said)
+
+    def _state(self, name: str) -> str:
+        """What the kernel says: R runs, S sleeps, D waits for a disk, T or t stands still, Z has died."""
+        stat = Path(f"/proc/{self._running[name].pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0]
 
     def has_ended(self, name: str) -> bool:
         """Whether it has ended by itself."""
@@ -147,10 +156,8 @@ class Processes:
 
     def pause(self, name: str) -> None:
         """SIGSTOP; return when it stands still."""
-        process = self._running[name]
-        process.send_signal(signal.SIGSTOP)
-        stat = Path(f"/proc/{process.pid}/stat")
-        self.until(lambda: stat.read_text().rpartition(")")[2].split()[0] in "tT", f"{name} stands still")
+        self._running[name].send_signal(signal.SIGSTOP)
+        self.until(lambda: self._state(name) in ("t", "T"), f"{name} stands still")
 
     def resume(self, name: str) -> None:
         """SIGCONT."""

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,22 +24,20 @@ import apsw
 from bankrmi.errors import BrokenInvariant, ConfigurationError
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import (
-    CANCELLED,
     DIGEST_BYTES,
-    Entry,
     Position,
     Record,
     chained,
-    entries_of,
     follows,
     packed,
     size_of,
     unpacked,
 )
-from bankrmi.storage.database import BEFORE_REPLACING, DiskFailed, private_opener, sync_directory
+from bankrmi.storage.database import BEFORE_REPLACING, DiskFailed
 from bankrmi.storage.migration import migrate
 from bankrmi.storage.place import Place
 from bankrmi.storage.request_index import RequestIndex
+from bankrmi.storage.rolled_back import keep
 from bankrmi.storage.state_machine import StateMachine
 from bankrmi.storage.tables import FORMAT, INSERT_RECORD, TABLES
 from bankrmi.storage.write_ahead_log import WriteAheadLog
@@ -511,7 +507,8 @@ class SqliteJournal:
         removed = list(self._above(to))
         if not removed:
             return []
-        self._record(removed)
+        if self._rolled_back_to is not None:
+            keep(removed, self._rolled_back_to, self._machine.describe)
         self._begin()
         for record in reversed(removed):
             if not record.cancelled:
@@ -523,33 +520,3 @@ class SqliteJournal:
         self._tip = self.before(to + 1) or _EMPTY
         self._must_write = True
         return removed
-
-    def _record(self, removed: Sequence[Record]) -> None:
-        """Write what is rolled back to `rolled-back-<epoch>.jsonl`, for whoever has to explain it."""
-        if self._rolled_back_to is None:
-            return
-        path = self._rolled_back_to / f"rolled-back-{removed[0].epoch}.jsonl"
-        try:
-            with open(path, "a", encoding="utf-8", opener=private_opener) as file:
-                for entry in entries_of(removed):
-                    file.write(json.dumps(self._in_words(entry)) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            sync_directory(path.parent)
-        except OSError as error:
-            raise DiskFailed(f"the disk refused the record of what is rolled back: {error}") from error
-
-    def _in_words(self, entry: Entry) -> dict[str, Any]:
-        what = {} if entry.status == CANCELLED else self._machine.describe(entry.operation)
-        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(entry.time_us // 1_000_000))
-        return {
-            "action_id": entry.action_id,
-            "epoch": entry.epoch,
-            "request_id": f"{entry.session}:{entry.sequence}",
-            "place": entry.place,
-            **what,
-            "status": entry.status,
-            "result": entry.result,
-            "time": when,
-            "digest": entry.digest.hex(),
-        }

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.record import Position, chained, entries_of, packed, size_of
-from bankrmi.storage import journal as journal_module
+from bankrmi.storage import rolled_back
 from tests.storage.journals import LEDGER, adopted, decide, deposit, journal_on, opened, withdraw
 
 
@@ -194,7 +194,7 @@ def test_the_name_of_the_record_survives_a_power_loss(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr(journal_module, "sync_directory", synced.append)
+    monkeypatch.setattr(rolled_back, "sync_directory", synced.append)
     journal = opened(tmp_path / "bank.db", tmp_path)
     decide(journal, 3, ("a", 1), [deposit(1, 1)], 1)
     journal.roll_back(0)

@@ -159,7 +159,7 @@ def _read_text(file: Path) -> str:
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from None
     if len(content) > _BYTES_AT_MOST:
-        raise ConfigurationError(f"{file} is over {_BYTES_AT_MOST} bytes: that is no configuration")
+        raise ConfigurationError(f"{file} is over {_BYTES_AT_MOST} bytes: that is not a configuration")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -209,7 +209,7 @@ def _scalars(settings: type[BaseModel]) -> Iterable[tuple[tuple[str, ...], objec
 
 
 def _from_text(text: str, kind: object) -> object:
-    """Return what a file would hold; text that is no such value stays text, and is refused as that."""
+    """Return what a file would hold; text that is not such a value stays text, and is refused as such."""
     if kind is int and re.fullmatch(r"-?[0-9]{1,19}", text.strip()):
         return int(text)
     if kind is bool:

@@ -54,7 +54,7 @@ def packed_forms(forms: Sequence[Any]) -> bytes:
 
     Batches have thousands of these: only what is not plainly right is looked at closely.
 
-    Raises InvalidRequest if one of them is no operation.
+    Raises InvalidRequest if one of them is not an operation.
     """
     return packed([_form(form) for form in forms])
 

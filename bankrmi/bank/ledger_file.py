@@ -53,7 +53,7 @@ def open_ledger(path: Path) -> io.BufferedReader:
     found = os.fstat(descriptor)
     why = ""
     if not stat.S_ISREG(found.st_mode):
-        why = "is no plain file: name one that can be read from beginning to end"
+        why = "is not a plain file: name one that can be read from beginning to end"
     elif found.st_size > LARGEST_BYTES:
         why = f"is over {LARGEST_BYTES} bytes, the most that a ledger may have"
     if why:

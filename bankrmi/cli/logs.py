@@ -21,7 +21,7 @@ __all__ = ["FollowedLog", "LogLine", "read_line"]
 
 _READ_BYTES = 1 << 16
 _FALLEN_BEHIND_BYTES = 1 << 20
-"""So much is skipped to the newest: what happened long ago is in the file."""
+"""Over this, it skips to the newest lines: what happened long ago is in the file."""
 
 _LINE = re.compile(r"(?P<time>\S+)Z (?P<level>\w+) +(?P<server>\S+?)\[\d+\] (?P<rest>.*)")
 _DETAIL = re.compile(r' (?P<key>[A-Za-z_]+)=(?P<value>"(?:[^"\\]|\\.)*"|\S*)')

@@ -230,7 +230,7 @@ class Channel:
         self.end_call(None)
 
     def abandon(self) -> None:
-        """Let go of everything without a word to an event loop that is no more."""
+        """Let go of everything without a word to an event loop that is gone."""
         for link in [*self._kept.values(), *(line.link for line in self._lines.values())]:
             if link is not None:
                 link.abandon()

@@ -68,7 +68,7 @@ def primary_tag() -> str:
 
 
 def named_primary(candidates: Candidates, found: Iterable[NamedObject]) -> Candidate | None:
-    """Return whom of the candidates the name server calls the primary, if anybody."""
+    """Return which of the candidates the name server calls the primary, if any."""
     named = {_server_of(one) for one in found if primary_tag() in one.tags}
     return next((candidate for candidate in candidates if candidate.server in named), None)
 

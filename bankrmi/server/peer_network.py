@@ -30,7 +30,7 @@ CONNECT_SECONDS = 1.0
 PROBE_SECONDS = 0.25
 PING_EVERY_SECONDS = 0.5
 SILENT_SECONDS = 1.0
-"""Who owes the answer to a ping for so long is silent."""
+"""Whoever owes the answer to a ping for this long is silent."""
 
 
 def _ignore(_: str) -> None:

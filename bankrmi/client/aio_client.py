@@ -277,7 +277,7 @@ class AsyncBankClient:
         return call.finish(decision)
 
     async def _look_up(self, home: _Home, deadline_ms: int) -> None:
-        """Ask the name server who leads; without an answer, begin with the first that the configuration names.
+        """Ask the name server who leads; without an answer, begin with the first one in the configuration.
 
         One task asks, and all that need it wait for that.
         """

@@ -231,7 +231,7 @@ class BankClient:
         call.take_learned()
 
     def _look_up(self, kept: _Kept, deadline_ms: int) -> None:
-        """Ask the name server who leads; without an answer, begin with the first that the configuration names.
+        """Ask the name server who leads; without an answer, begin with the first one in the configuration.
 
         One thread asks, and the others wait for it, no longer than it may.
         """

@@ -23,7 +23,7 @@ FEW = st.lists(SIZE, max_size=3)
 
 
 def batches(bank: Bank, name: str, session: str, sizes: Sequence[int]) -> None:
-    """Have a server decide requests of these sizes, one after the other; it knows none of them."""
+    """Have a server decide requests of these sizes, in this order; it knows none of them."""
     for number, size in enumerate(sizes, 1):
         kinds: list[Operation] = [Deposit(1, 3), Withdraw(1, 10_000), Deposit(2, 1)]
         bank.request(name, f"{session}:{number}", *(kinds * 3)[:size])

@@ -111,7 +111,7 @@ def _read_yaml(file: Path) -> CommentedMap:
         raise ConfigurationError(
             f"{file} is nested far too deeply: settings are lines like 'lease_ms: 1000'"
         ) from None
-    except Exception as error:  # What the reader of YAML does not foresee: a number or a date that is none.
+    except Exception as error:  # What the reader of YAML does not foresee: an impossible number or date.
         line = _line_that_fails(text, type(error))
         where = f"{file} line {line}" if line else str(file)
         raise ConfigurationError(f"{where}: there is a value that cannot be read: {error!s:.120}") from None
@@ -204,7 +204,7 @@ def _scalars(settings: type[BaseModel]) -> Iterable[tuple[tuple[str, ...], objec
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from (((name, *inner), inner_kind) for inner, inner_kind in _scalars(kind))
-        elif isinstance(kind, type):  # A `dict[...]` is none.
+        elif isinstance(kind, type):  # A `dict[...]` is not one.
             yield (name,), kind
 
 

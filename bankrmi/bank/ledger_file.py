@@ -48,7 +48,7 @@ def read_ledger(path: Path) -> dict[int, int]:
 
 
 def open_ledger(path: Path) -> io.BufferedReader:
-    """Open the file; raise ConfigurationError for what is none to read, OSError for what cannot be opened."""
+    """Open the file; raise ConfigurationError for what is not one to read, OSError if it cannot be opened."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     found = os.fstat(descriptor)
     why = ""

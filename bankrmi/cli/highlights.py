@@ -16,7 +16,7 @@ SEEN_S = 5.0
 """How long a change stands out."""
 
 SEEN_SCREENS = 3
-"""On how many screens, at least; the first of them is the one that shows the change."""
+"""On at least this many screens it stands out; the first of them is the one that shows the change."""
 
 _RESTLESS = {"read_lease_ms", "role_for_ms", "slow_ms", "witness_silent_ms", "why"}
 """They change all the time, so that their changes say nothing."""

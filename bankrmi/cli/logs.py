@@ -84,7 +84,7 @@ class FollowedLog:
 
 
 def read_line(line: str) -> LogLine | None:
-    """Return what a line of a log says; None if it is none of ours, as a traceback."""
+    """Return what a line of a log says; None if it is not ours, such as a traceback."""
     try:
         return _of_json(json.loads(line)) if line.startswith("{") else _of_text(line)
     except (ValueError, KeyError, TypeError):

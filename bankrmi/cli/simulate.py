@@ -83,7 +83,7 @@ def _complete_bug(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 @click.option(
     "--seed", metavar="S", type=click.IntRange(min=0), default=0, show_default=True, help="The first."
 )
-@click.option("--minutes", metavar="M", type=RealRange(min=0, min_open=True), help="Stop after this long.")
+@click.option("--minutes", metavar="M", type=RealRange(min=0, min_open=True), help="Stop after M minutes.")
 @click.option(
     "--jobs",
     metavar="J",
@@ -206,7 +206,7 @@ def _list_bugs() -> int:
 
 
 def _break(bug: str, seed: int, seeds: int, servers: str | None, clocks_apart: bool, under_load: bool) -> int:
-    """Plant a bug, and show the first of `seeds` seeds in which it makes go wrong what it is there for.
+    """Plant a bug, and show the first of `seeds` seeds in which it does the harm that it is there to do.
 
     Anything else that a bank with a bug does, such as waiting for ever, would only lead astray.
     """

@@ -44,7 +44,7 @@ FIRST_TRIES = 3
 """What is in the way of a first start may go away by itself, as a port that was just left does."""
 
 LAST_LINE_S = 1.0
-"""How long what a child said before it ended is read: somebody else may hold its end of the pipe."""
+"""How long to read what a child said before it ended: somebody else may hold its end of the pipe."""
 
 _SIGNATURE = re.compile(r"^\S+Z \w+ +\S+\[\d+\] ")
 """Of a line of a log (`logging_setup`): when, how bad, who. All of that is said beside it."""

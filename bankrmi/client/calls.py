@@ -226,14 +226,14 @@ class Call:
         raise end.error
 
     def broken_off(self, error: Exception) -> BankError:
-        """Return the error of ours that says what is true after one that is none of ours."""
+        """Return the error of ours that says what is true after one that is not ours."""
         why = f"{type(error).__name__}: {error!s:.200}"
         if self._attempts is None and self._leader is None:
             return Unreached(f"nothing was sent: {why}")
         return self._deciding().given_up(why)
 
     def note_on(self, interruption: BaseException) -> None:
-        """Leave the request id with an exception that is none of ours (Ctrl-C, a cancelled task)."""
+        """Leave the request id with an exception that is not ours (Ctrl-C, a cancelled task)."""
         if self.request_id is None:
             self.identify(Session())
         interruption.request_id = self.request_id  # type: ignore[attr-defined]

@@ -161,7 +161,7 @@ class Channel:
                 candidate.address, ACCOUNT_ID + candidate.server, _HANDSHAKE, up, lost
             )
             link.open(_CONNECTING_SECONDS)
-        except Exception as error:  # An address that is none, say: nothing was sent.
+        except Exception as error:  # An invalid address, say: nothing was sent.
             self._end(line, Unconnected(str(error)))
 
     def _send(self, number: int, method: str, args: tuple[object, ...]) -> None:

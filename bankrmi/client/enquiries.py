@@ -16,7 +16,7 @@ from bankrmi.client.signs import Signs
 __all__ = ["Enquiries"]
 
 _LONGEST_PATIENCES = 16
-"""Whether another one leads is asked after two patiences, then after 4, 8 and 16; no seldomer."""
+"""Whether another one leads is asked after two patiences, then after 4, 8 and 16, never longer."""
 
 
 class Enquiries:

@@ -32,7 +32,7 @@ __all__ = [
 Candidates = tuple[Candidate, ...]
 
 _MOST_SERVERS = 64
-"""That are learned; a name server that has more of them is none of ours."""
+"""That are learned; a name server that has more of them is not ours."""
 
 
 def configuration_of(

@@ -108,7 +108,7 @@ class Memory:
             self.nobody = why_no_names(self.nameserver, error)
 
     def take_primary(self, found: Candidate | None, was: Candidate | None) -> None:
-        """Take in who a call found leads, or that `was`, with which it began, does not."""
+        """Note who leads, as a call has found, or that `was`, with which it began, does not."""
         if found is not None or self.primary == was:
             self.primary = found
 

@@ -74,7 +74,7 @@ def check_text(what: str, text: object, longest: int = _LONGEST_TEXT) -> str:
 
 
 def check_uri(uri: object) -> str:
-    """Return the URI as text, or raise InvalidRequest if it is none or too long."""
+    """Return the URI as text, or raise InvalidRequest if it is not printable text, or too long."""
     return check_text("URI", uri, _LONGEST_URI)
 
 

@@ -33,12 +33,12 @@ class Pace:
         self._used = 0.0
 
     def decided(self, entries: int) -> None:
-        """`entries` new ones were decided."""
+        """`entries` new entries were decided."""
         self._decided += entries
         self._used += entries
 
     def gained(self, entries: int) -> None:
-        """A joiner that lags has `entries` more."""
+        """A joiner that lags has gained `entries`."""
         self._gained += entries
 
     def nobody_lags(self, now_ms: float) -> None:

@@ -39,8 +39,8 @@ _seconds = time.monotonic  # The event loop's own clock may count whole millisec
 
 _CLOSING_SECONDS = 0.5
 _NO_SEAT_RETRY_MS = 1000
-"""Who finds no seat comes again after this long: hundreds who came ten times a second would leave no time for
-those who have one."""
+"""Whoever finds no seat comes again after this long: hundreds who came ten times a second would leave no time
+for those who have one."""
 
 
 class Daemon:

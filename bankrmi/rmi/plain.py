@@ -48,7 +48,7 @@ class ValueRefused(Exception):
 
 
 class Bounds(NamedTuple):
-    """What a message may hold: how many values, all lists and dicts together; and as how many those count.
+    """What a message may hold: how many values, all lists and dicts together; and how much those count.
 
     A dict costs more than a list, and its keys more than values; and who sends few of them is not asked to
     have room for many.

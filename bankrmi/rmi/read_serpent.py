@@ -49,7 +49,7 @@ _MAY_END_NUMBERS = frozenset("0123456789.")
 
 
 def read_serpent(payload: bytes | bytearray, bounds: Bounds) -> object:
-    """Return the value; raises ValueRefused, or ValueError and TypeError for what is none."""
+    """Return the value; raises ValueRefused, or ValueError or TypeError for what is not one."""
     items = min(bounds.items, SERPENT_ITEMS_AT_MOST)
     separators = payload.count(b",") + payload.count(b":")
     brackets = payload.count(b"[") + payload.count(b"(") + payload.count(b"{")

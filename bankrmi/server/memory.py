@@ -22,7 +22,7 @@ from pathlib import Path
 __all__ = ["Memory"]
 
 IDLE_MS = 500.0
-"""How long there has to be nothing to do."""
+"""How long there must have been nothing to do."""
 
 WORTH_BYTES = 4 << 20
 """How much the process has to have grown since memory was last given back."""

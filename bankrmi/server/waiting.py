@@ -108,7 +108,7 @@ class WaitingRoom:
         return self._held + self._in_answers
 
     def has_room(self, cost: int, now_ms: float, waited_ms: float = 0.0) -> bool:
-        """Whether `cost` more may wait, which has waited for `waited_ms` before it came here."""
+        """Whether something of this cost may wait, which has waited for `waited_ms` before it came here."""
         if not self.fits(cost):
             return False
         return not self._waiting or waited_ms + self._rate.wait_ms(self._held + cost, now_ms) <= self._slow_ms
@@ -122,7 +122,7 @@ class WaitingRoom:
         return None if key is None else self._by_key.get(key)
 
     def enter(self, waiting: Waiting, caller: Caller, now_ms: float, waited_ms: float = 0.0) -> None:
-        """Let it wait; it has waited for `waited_ms` before, and `has_room` was asked."""
+        """Let it wait; it has waited for `waited_ms` already, and `has_room` was asked."""
         self._waiting[waiting] = None
         self._rate.begin(now_ms)
         self._held += waiting.cost

@@ -75,7 +75,7 @@ class Traced:
         return {server: after[server] - before[server] for server in after}
 
     async def withdraw(self, times: int, operations: int) -> None:
-        """Call this many `times`, one call after the other."""
+        """Call `times` times, one call after the other."""
         link = await self._link()
         for _ in range(times):
             await _withdraw(link, operations)

@@ -66,7 +66,7 @@ def planted(name: str) -> Iterator[Mutant]:
 def hunt(name: str, *, seeds: int = SEEDS, first: Iterable[int] = (), begin: int = 0) -> Found | None:
     """Return the first of `seeds` seeds, from `begin` on, in which the simulator finds the bug.
 
-    The seeds of `first` are tried before: to know where it was found last time saves time.
+    The seeds of `first` are tried before: knowing where it was found last time saves time.
     """
     numbers = dict.fromkeys([*first, *range(begin, begin + seeds)])
     for count, seed in enumerate(numbers, 1):

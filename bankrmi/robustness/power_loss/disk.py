@@ -53,7 +53,7 @@ class Disk:
     """How many changes of each file's content are there for good."""
 
     def sync_file(self, file: int, covers: int | None) -> None:
-        """Make the content of a file certain: `covers` of all its changes, or (None) all of them."""
+        """Make the content of a file certain: the first `covers` of its changes, or (None) all of them."""
         content = self.files.setdefault(file, bytearray())
         certain = self._certain.get(file, 0)
         rest: list[Change] = []

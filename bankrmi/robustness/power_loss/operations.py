@@ -81,7 +81,7 @@ class MadeDirectory:
 class FileSynced:
     """fsync or fdatasync of a file has returned.
 
-    It covers the first `covers` changes of all to its content: what another thread changed after it had begun
+    It covers the first `covers` of all changes to its content: what another thread changed after it had begun
     may be left out. None: all of them.
     """
 

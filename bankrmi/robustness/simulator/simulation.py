@@ -177,7 +177,7 @@ class Simulation:
         return Work(0 if chance.random() < 0.3 else round(heaviest ** chance.random()))
 
     def _drawn_bounds(self) -> AdmissionBounds:
-        """In some worlds a caller's batches a second are limited; drawn apart, as distances are."""
+        """In some worlds there is a limit to a caller's batches a second; drawn apart, as distances are."""
         chance = random.Random(f"rates of seed {self.world.seed}")
         full_batch = OPERATIONS_AT_MOST * max(1, self.work.weight)
         batch_ms = chance.choice(BATCH_EVERY_MS)

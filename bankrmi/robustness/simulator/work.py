@@ -1,4 +1,4 @@
-"""What work costs a simulated process: how long its one thread is busy, and whatever comes waits.
+"""What work costs a simulated process: its one thread is busy for a while, and whatever comes waits.
 
 The amounts are those of the real thing on the machine that the project is measured on, in milliseconds:
 `benchmarks/work_costs.py` measures them again, and prints them beside these.  A world in which work costs

@@ -47,8 +47,8 @@ __all__ = [
 ]
 
 # What replication does, which this room does not know; tests hold these against it.
-_ENTRIES_AT_ONCE = 2048  # A standby that catches up is sent so many, and the rest of a request.
-_ENTRY_BYTES = 256  # The most that an operation takes between servers, be its session's name ever so long.
+_ENTRIES_AT_ONCE = 2048  # A standby that catches up is sent this many, and the rest of a request.
+_ENTRY_BYTES = 256  # The most that an operation takes between servers, however long its session's name is.
 _RESULT_BYTES = 256  # The most that the outcome of one operation takes in an answer, in any serializer.
 _HELD_FOR_SERVERS = 2  # One half of what is held is for servers (`rmi.daemon`).
 _MESSAGES = ("server_message_bytes", "message_bytes", "serpent_bytes", "handshake_bytes")
@@ -98,7 +98,7 @@ def load(
     """Return the configuration of `path`, else of `BANKRMI_CONFIG`, else of `./config.yaml`."""
     file = Path(path or environment.get("BANKRMI_CONFIG") or "config.yaml")
     if "\0" in str(file):
-        raise ConfigurationError(f"{str(file)!r:.80} is no name of a file")
+        raise ConfigurationError(f"{str(file)!r:.80} is not the name of a file")
     source = read_source(file, Settings, environment)
     settings = _settings_of(source, insecure=insecure)
     folder = file.absolute().parent

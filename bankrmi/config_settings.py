@@ -74,7 +74,7 @@ def checked_address(address: Address) -> Address:
             "write another one of the machine, or its name"
         )
     if number.is_unspecified or number.is_multicast or str(number) == "255.255.255.255":
-        raise ValueError(f"{address} is no address that others could call: write the machine's own")
+        raise ValueError(f"{address} is not an address that others could call: write the machine's own")
     return address
 
 
@@ -82,7 +82,7 @@ def _check_host_name(host: str, address: Address) -> None:
     labels = host.removesuffix(".").split(".")
     if len(host) > _LONGEST_HOST or not all(_HOST_LABEL.fullmatch(label) for label in labels):
         raise ValueError(
-            f"{host!r:.80} in {address!r:.80} is no name that a resolver takes: parts of 1 to 63 letters, "
+            f"{host!r:.80} in {address!r:.80} is not a name that a resolver takes: parts of 1 to 63 letters, "
             f"digits and - (not at an end), with dots between them, {_LONGEST_HOST} characters at most"
         )
 
@@ -165,7 +165,7 @@ class ClientSettings(_Checked):
     timeout_ms: _Duration = 10_000
     """An operation ends after this, with `InDoubt` or `Unreached` if nothing else."""
     patience_ms: _Duration = 300
-    """A server that is silent for so long is not waited for alone: the others are asked too."""
+    """A server that is silent for this long is not waited for alone: the others are asked too."""
     calls_at_once: _Count = 128
     """Of one client, and so the connections that it has; further ones wait for one of these to end."""
 

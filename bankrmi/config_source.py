@@ -111,7 +111,7 @@ def _read_yaml(file: Path) -> CommentedMap:
         raise ConfigurationError(
             f"{file} is nested far too deeply: settings are lines like 'lease_ms: 1000'"
         ) from None
-    except Exception as error:  # What the reader of YAML does not foresee: a number or a date that is none.
+    except Exception as error:  # What the reader of YAML does not foresee: an impossible number or date.
         line = _line_that_fails(text, type(error))
         where = f"{file} line {line}" if line else str(file)
         raise ConfigurationError(f"{where}: there is a value that cannot be read: {error!s:.120}") from None
@@ -159,7 +159,7 @@ def _read_text(file: Path) -> str:
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from None
     if len(content) > _BYTES_AT_MOST:
-        raise ConfigurationError(f"{file} is over {_BYTES_AT_MOST} bytes: that is no configuration")
+        raise ConfigurationError(f"{file} is over {_BYTES_AT_MOST} bytes: that is not a configuration")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -204,12 +204,12 @@ def _scalars(settings: type[BaseModel]) -> Iterable[tuple[tuple[str, ...], objec
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from (((name, *inner), inner_kind) for inner, inner_kind in _scalars(kind))
-        elif isinstance(kind, type):  # A `dict[...]` is none.
+        elif isinstance(kind, type):  # A `dict[...]` is not one.
             yield (name,), kind
 
 
 def _from_text(text: str, kind: object) -> object:
-    """Return what a file would hold; text that is no such value stays text, and is refused as that."""
+    """Return what a file would hold; text that is not such a value stays text, and is refused as such."""
     if kind is int and re.fullmatch(r"-?[0-9]{1,19}", text.strip()):
         return int(text)
     if kind is bool:

@@ -28,7 +28,7 @@ class WrittenOver:
     """The line; on standard error, as all chatter."""
 
     def __init__(self, *, every_s: float = 0.0) -> None:
-        """Show no more than one text in so many seconds."""
+        """Show no more than one text in `every_s` seconds."""
         self._every_s = every_s
         self._shown_s = float("-inf")
         self._standing = False

@@ -115,7 +115,7 @@ def test_what_does_not_fit_together_is_reported_with_what_is_wrong_by_itself(tmp
 
 
 def test_a_mistake_is_not_blamed_on_its_neighbours(tmp_path: Path) -> None:
-    """Where s2 is misspelt, two copies of two servers are no mistake; nor is a lease that fits no default."""
+    """Where s2 is misspelt, two copies of two servers are not wrong; nor is a lease that fits no default."""
     text = "nameserver: localhost:9090\nservers:\n  s1: localhost:9101\n  s2: localhost\ncopies_min: 2\n"
     text += "lease_ms: 150\nheartbeat_ms: x\n"
     assert [line.split(":")[0] for line in refusal(tmp_path, text)] == [
@@ -140,7 +140,7 @@ def test_a_mistake_is_not_blamed_on_its_neighbours(tmp_path: Path) -> None:
             "line 5: server s3 has the address of the witness",
         ),
         ("  s3: 127.0.0.1:0\n", "line 5: 127.0.0.1:0 has a port that is not between 1 and 65535"),
-        ("  s3: 0.0.0.0:9103\n", "line 5: 0.0.0.0:9103 is no address that others could call"),
+        ("  s3: 0.0.0.0:9103\n", "line 5: 0.0.0.0:9103 is not an address that others could call"),
         ("  s3: 127.0.1:9103\n", "line 5: 127.0.1 in 127.0.1:9103 is not an IP address"),
         ("  s3: 192.0.2.7:9103\n", "line 5: 192.0.2.7:9103 can be reached by others"),
         ("  log: 127.0.0.1:9103\n", "line 5: a server cannot be called log"),

@@ -36,8 +36,8 @@ def loaded(content: str | bytes) -> Configuration | str:
     ("content", "said"),
     [
         (f"nameserver: {'a' * 64}.x:1\n", "line 1: 'aaaa"),
-        ("nameserver: a..b:1\n", "line 1: 'a..b' in 'a..b:1' is no name that a resolver takes"),
-        ("nameserver: -a:1\n", "is no name that a resolver takes"),
+        ("nameserver: a..b:1\n", "line 1: 'a..b' in 'a..b:1' is not a name that a resolver takes"),
+        ("nameserver: -a:1\n", "is not a name that a resolver takes"),
         (f"nameserver: {'abcdefgh.' * 32}x:1\n", "253 characters at most"),
         (
             "nameserver: '[::ffff:127.0.0.1]:1'\n",
@@ -45,7 +45,7 @@ def loaded(content: str | bytes) -> Configuration | str:
         ),
         ("nameserver: [::1]:9090\n", 'line 1: an IPv6 address needs quotes, like "[::1]:9101"'),
         ("nameserver: a:1\nservers: {s1: [::1]:9090}\n", "line 2: an IPv6 address needs quotes"),
-        ("nameserver: 224.0.0.1:1\n", "line 1: 224.0.0.1:1 is no address that others could call"),
+        ("nameserver: 224.0.0.1:1\n", "line 1: 224.0.0.1:1 is not an address that others could call"),
         (BASE + "data_dir: ~nosuchuser/x\n", "line 3: '~nosuchuser/x': there is no such user"),
         (BASE + "ledger: ~nosuchuser/x\n", "line 3: '~nosuchuser/x': there is no such user"),
         (BASE + 'data_dir: "a\\0b"\n', "line 3: a path cannot hold the character NUL"),
@@ -54,7 +54,7 @@ def loaded(content: str | bytes) -> Configuration | str:
         (BASE + "service: 2020-99-99\n", "line 3: there is a value that cannot be read"),
         ("nameserver: " + "[" * 500 + "]" * 500, "is nested far too deeply"),
         ("a: &a [" + "1," * 99 + "1]\nb: &b [" + "*a," * 99 + "*a]\nc: [" + "*b," * 99 + "*b]\n", "too many"),
-        (BASE + "#" * (1 << 20), "that is no configuration"),
+        (BASE + "#" * (1 << 20), "that is not a configuration"),
         (
             BASE + "limits: {message_bytes: 4096}\n",
             "line 3: message_bytes is 4096, and must be at",

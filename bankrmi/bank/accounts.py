@@ -54,7 +54,7 @@ def packed_forms(forms: Sequence[Any]) -> bytes:
 
     Batches have thousands of these: only what is not plainly right is looked at closely.
 
-    Raises InvalidRequest if one of them is no operation.
+    Raises InvalidRequest if one of them is not an operation.
     """
     return packed([_form(form) for form in forms])
 
@@ -115,7 +115,7 @@ class Accounts:
             del self._balances[account]
 
     def check(self, operations: Sequence[Any]) -> None:
-        """Raise ValueError or TypeError if one of these is none that a client could have asked for."""
+        """Raise ValueError or TypeError if one of these is not one that a client could have asked for."""
         for kind, account, amount in operations:
             whole = type(kind) is int and type(account) is int and type(amount) is int
             if not (

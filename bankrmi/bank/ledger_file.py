@@ -48,12 +48,12 @@ def read_ledger(path: Path) -> dict[int, int]:
 
 
 def open_ledger(path: Path) -> io.BufferedReader:
-    """Open the file; raise ConfigurationError for what is none to read, OSError for what cannot be opened."""
+    """Open the file; raise ConfigurationError for what is not one to read, OSError if it cannot be opened."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     found = os.fstat(descriptor)
     why = ""
     if not stat.S_ISREG(found.st_mode):
-        why = "is no plain file: name one that can be read from beginning to end"
+        why = "is not a plain file: name one that can be read from beginning to end"
     elif found.st_size > LARGEST_BYTES:
         why = f"is over {LARGEST_BYTES} bytes, the most that a ledger may have"
     if why:

@@ -164,7 +164,7 @@ class Bank:
 
 
 def write_ledger(path: Path, accounts: int = ACCOUNTS) -> None:
-    """Write what a bank opens with: so many accounts, and enough on each."""
+    """Write what a bank opens with: `accounts` accounts, and enough on each."""
     with path.open("w") as ledger:
         ledger.write("account-id,balance\n")
         ledger.writelines(f"{account},{OPENING}\n" for account in range(1, accounts + 1))

@@ -35,7 +35,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What a row found out that is no ratio to a peer: one figure, as often as it was taken."""
+    """What a row found out that is not a ratio to a peer: one figure, as often as it was taken."""
 
     row: str
     what: str
@@ -124,7 +124,7 @@ def summary(samples: Sequence[Sample]) -> Summary:
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """Return the value below which so many lie, of values in order; 0 if there is none."""
+    """Return the value below which `percent` of these ordered values lie; 0 if there are none."""
     if not ordered:
         return 0.0
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]

@@ -25,7 +25,7 @@ __all__ = ["available", "run"]
 
 
 def available(plan: Plan, results: Results) -> list[type[System]]:
-    """Return whom to measure; of the others it is noted what is missing."""
+    """Return which systems to measure; note what is missing for the others."""
     chosen: list[type[System]] = [Ours]
     for name in plan.against:
         missing = PEERS[name].missing()

@@ -19,7 +19,7 @@ _SHOW_EVERY_S = 0.5
 
 
 def run(minutes: float) -> ExitCode:
-    """Search wider and wider bounds for so long; print how far it got; fail if a promise can be broken."""
+    """Search wider and wider bounds for `minutes`; print how far it got; fail if a promise can be broken."""
     from bankrmi.robustness.exhaustive.bounds import LADDER
     from bankrmi.robustness.exhaustive.search import explore
 

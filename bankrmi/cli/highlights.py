@@ -13,10 +13,10 @@ from bankrmi.cli.status_table import Changed, Status
 __all__ = ["SEEN_S", "Highlights"]
 
 SEEN_S = 5.0
-"""For so long a change stands out."""
+"""How long a change stands out."""
 
 SEEN_SCREENS = 3
-"""On so many screens at least; the first of them is the one that shows the change."""
+"""On at least this many screens it stands out; the first of them is the one that shows the change."""
 
 _RESTLESS = {"read_lease_ms", "role_for_ms", "slow_ms", "witness_silent_ms", "why"}
 """They change all the time, so that their changes say nothing."""

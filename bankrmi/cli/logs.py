@@ -21,7 +21,7 @@ __all__ = ["FollowedLog", "LogLine", "read_line"]
 
 _READ_BYTES = 1 << 16
 _FALLEN_BEHIND_BYTES = 1 << 20
-"""So much is skipped to the newest: what happened long ago is in the file."""
+"""Over this, it skips to the newest lines: what happened long ago is in the file."""
 
 _LINE = re.compile(r"(?P<time>\S+)Z (?P<level>\w+) +(?P<server>\S+?)\[\d+\] (?P<rest>.*)")
 _DETAIL = re.compile(r' (?P<key>[A-Za-z_]+)=(?P<value>"(?:[^"\\]|\\.)*"|\S*)')
@@ -84,7 +84,7 @@ class FollowedLog:
 
 
 def read_line(line: str) -> LogLine | None:
-    """Return what a line of a log says; None if it is none of ours, as a traceback."""
+    """Return what a line of a log says; None if it is not ours, such as a traceback."""
     try:
         return _of_json(json.loads(line)) if line.startswith("{") else _of_text(line)
     except (ValueError, KeyError, TypeError):

@@ -15,13 +15,13 @@ from bankrmi.cli.logs import LogLine
 __all__ = ["Narrator"]
 
 AGAIN_S = 300.0
-"""After so long the same warning is told again."""
+"""After this long, the same warning is told again."""
 
 KINDS = 200
 """Of warnings that are remembered."""
 
 _LONG_AGO_S = 30.0
-"""A death so long before a takeover was not the reason for it."""
+"""A death longer than this before a takeover was not the reason for it."""
 
 _WAITING = frozenset({"waiting", "nobody can lead"})
 _LEVELS = frozenset({"warning", "error", "critical"})

@@ -39,7 +39,7 @@ def _configuration(invocation: Invocation) -> Configuration:
     configuration = invocation.configuration()
     if not configuration.path.is_file():
         raise ConfigurationError(
-            f"{configuration.path} is no plain file, and whoever is started later has to read the same: "
+            f"{configuration.path} is not a plain file, and whoever is started later has to read the same: "
             "write it into one"
         )
     return configuration

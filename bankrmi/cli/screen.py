@@ -48,7 +48,7 @@ class Screen:
         self._source = source or sys.stdin
         self._sink = sink or sys.stdout
         for stream in (self._source, self._sink):
-            if isinstance(stream, io.TextIOWrapper):  # Nobody is thrown out for a byte that is no letter.
+            if isinstance(stream, io.TextIOWrapper):  # Nobody is thrown out for a byte that is not a letter.
                 with suppress(io.UnsupportedOperation):  # It has been read from already, as it is.
                     stream.reconfigure(errors="replace")
         self.is_person = self._source.isatty()
@@ -149,7 +149,7 @@ class Screen:
         return line
 
     def _without_mark(self, line: str) -> str:
-        """Windows begins files with a byte-order mark, which is no part of the first line."""
+        """Windows begins files with a byte-order mark, which is not part of the first line."""
         if self._lines_read == 1:
             for mark in _BYTE_ORDER_MARKS:
                 line = line.removeprefix(mark)

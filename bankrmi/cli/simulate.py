@@ -83,7 +83,7 @@ def _complete_bug(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 @click.option(
     "--seed", metavar="S", type=click.IntRange(min=0), default=0, show_default=True, help="The first."
 )
-@click.option("--minutes", metavar="M", type=RealRange(min=0, min_open=True), help="Stop after so long.")
+@click.option("--minutes", metavar="M", type=RealRange(min=0, min_open=True), help="Stop after M minutes.")
 @click.option(
     "--jobs",
     metavar="J",
@@ -206,9 +206,9 @@ def _list_bugs() -> int:
 
 
 def _break(bug: str, seed: int, seeds: int, servers: str | None, clocks_apart: bool, under_load: bool) -> int:
-    """Plant a bug, and show the first of so many seeds in which goes wrong what the bug does.
+    """Plant a bug, and show the first of `seeds` seeds in which it does the harm that it is there to do.
 
-    What else a bank with a bug does, waiting for ever for example, would only lead astray.
+    Anything else that a bank with a bug does, such as waiting for ever, would only lead astray.
     """
     from bankrmi.robustness.mutants import planted
     from bankrmi.robustness.simulator.simulation import simulate as run_seed

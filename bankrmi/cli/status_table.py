@@ -130,7 +130,7 @@ class StatusTable:
         return table
 
     def _blocks(self, rows: int | None, *, starred: bool) -> Iterator[Text]:
-        """Yield some lines for each server: as many as fit into so many rows, the first ones of each."""
+        """Yield some lines for each server: as many as fit into `rows`, the first ones of each."""
         blocks = [list(self._block(server, starred=starred)) for server in self._status["servers"]]
         tallest = max(map(len, blocks))
         while rows is not None and tallest > 1 and sum(min(len(one), tallest) for one in blocks) > rows:

@@ -38,13 +38,13 @@ __all__ = ["Child", "Supervisor", "how_it_ended", "next_pause_s"]
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 GOOD_LIFE_S = 10.0
-"""A child that lived for so long died of something new."""
+"""A child that lived this long died of something new."""
 
 FIRST_TRIES = 3
 """What is in the way of a first start may go away by itself, as a port that was just left does."""
 
 LAST_LINE_S = 1.0
-"""What a child said before it ended is read, for so long: somebody else may hold its end of the pipe."""
+"""How long to read what a child said before it ended: somebody else may hold its end of the pipe."""
 
 _SIGNATURE = re.compile(r"^\S+Z \w+ +\S+\[\d+\] ")
 """Of a line of a log (`logging_setup`): when, how bad, who. All of that is said beside it."""

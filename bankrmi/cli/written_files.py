@@ -1,8 +1,8 @@
 """A file that a person asked for: written whole or not at all where that can be; nothing else is replaced.
 
 Rule 1: half a ledger must not look like one: a plain file is written beside its place, and then takes it.
-Rule 2: what is no plain file (a device, a pipe), what is reached by a link, or has other names, is written
-        into; so is a plain file of somebody else's, in a folder that we may not write, or mounted there.
+Rule 2: what is not a plain file (a device, a pipe), is reached by a link, or has other names, is written
+        into; so is a plain file that is somebody else's, in a folder not ours to write, or mounted there.
 Rule 3: a file that was there keeps its mode; a new one is for its owner only.
 """
 

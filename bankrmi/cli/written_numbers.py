@@ -12,7 +12,7 @@ from bankrmi.bank.operations import LARGEST
 
 __all__ = ["RealRange", "is_too_large", "whole_number"]
 
-# Longer ones are no number of ours anyway, and must not be printed in full.
+# Longer ones cannot be numbers of ours anyway, and must not be printed in full.
 _DIGITS = re.compile(r"[0-9]{1,30}")
 
 

@@ -72,7 +72,7 @@ class _LoopChannel(Channel):
             waiter.set_result(None)
 
     async def wait(self, wait_ms: int) -> None:
-        """Return when there is news, or after so many milliseconds at the latest."""
+        """Return when there is news, or after `wait_ms` at the latest."""
         if self.has_news:
             return
         waiter = self._waiter = self._loop.create_future()
@@ -277,7 +277,7 @@ class AsyncBankClient:
         return call.finish(decision)
 
     async def _look_up(self, home: _Home, deadline_ms: int) -> None:
-        """Ask the name server who leads; without an answer, begin with whom the configuration names first.
+        """Ask the name server who leads; without an answer, begin with the first one in the configuration.
 
         One task asks, and all that need it wait for that.
         """

@@ -4,12 +4,12 @@ One `Attempts` is one call, unless that went straight (see `calls`). The driver 
 simulated) asks `decide`, does what it is told, brings what came of it with `observe` whenever it comes, and
 asks again, until the decision is `Finish`: the result, or the error that says honestly whether it happened.
 (`decisions` has the values.) While it waits, others may become known: `go_on_with`. What goes before what is
-decided here. `open_attempts` knows who is silent, `rounds` whose turn it is, `pauses` how long they are,
+decided here. `open_attempts` knows who is silent, `rounds` whose turn it is, `pauses` how long pauses are,
 `enquiries` when to ask who leads, `last_words` which error is true.
 
 Rule 1: a `Refused` that a server answered is final, and so is a result; nothing is sent after it.
 Rule 2: that a server may have taken the request is never forgotten; what is said in the end rests on it.
-Rule 3: being denied access by one server, or told that the request is none (its limits may be others), says
+Rule 3: being denied access by one server, or told that the request is invalid (its limits may differ), says
         nothing about what another one was sent before.  That an id was used for something else (the error
         names it) is what the journal says, and final.
 Rule 4: slow is not dead. A connection that has the request stays until the call ends, and its answer counts
@@ -22,8 +22,8 @@ Assumption: the servers treat requests of one id as one request (rule O1), so as
 When a server is silent, the next one is asked: first who is believed to lead (last known, or named by
 `NotPrimary`), then the others as configured, and last those that were silent. A broken or refused connection
 costs no wait. When all have been asked in this round, there is a pause, and another round, without those that
-still have the request. A server that is `Busy` has not taken the request: it gets it again after a pause; an
-update not so late that it would hardly be answered, and end in doubt.
+still have the request. A server that is `Busy` has not taken the request: it gets it again after a pause, but
+not an update so late that it would hardly be answered, and end in doubt.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ LATEST_SHARE = 0.45
 """Of its time: after that, an update that was turned away is not sent again; it might end in doubt."""
 
 RETRIES_AT_LEAST = 5
-"""What a busy server wants is believed up to this part of a call's time: a moment's crowd is no answer."""
+"""What a busy server wants is believed up to one part in this many of a call's time: crowds pass."""
 
 
 class Attempts:

@@ -82,7 +82,7 @@ class _PolledChannel(Channel):
         return PolledLink(self._links, address, object_id, handshake, on_up, on_lost, limits=LIMITS)
 
     def wait(self, wait_ms: int) -> None:
-        """Return when there is news, or after so many milliseconds at the latest; perhaps before."""
+        """Return when there is news, or after `wait_ms` at the latest; perhaps before."""
         if not self.has_news:
             self._links.wait(wait_ms / 1000)
 
@@ -231,7 +231,7 @@ class BankClient:
         call.take_learned()
 
     def _look_up(self, kept: _Kept, deadline_ms: int) -> None:
-        """Ask the name server who leads; without an answer, begin with whom the configuration names first.
+        """Ask the name server who leads; without an answer, begin with the first one in the configuration.
 
         One thread asks, and the others wait for it, no longer than it may.
         """

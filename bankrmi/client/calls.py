@@ -86,7 +86,7 @@ class Call:
         return LATEST_SHARE * self._memory.timeout_ms / 1000
 
     def not_begun(self) -> Busy:
-        """Return the error of a call that has waited for so long."""
+        """Return the error of a call that has waited for `seconds_in_queue`."""
         return Busy(
             f"nothing was sent: this client has {self._memory.calls_at_once} calls under way "
             f"(client.calls_at_once), and for {self.seconds_in_queue:g} s it was not this one's turn",
@@ -100,7 +100,7 @@ class Call:
             self._args = (*self._request.args, self.request_id)
 
     def begin(self, now_ms: int) -> Candidate | None:
-        """Begin, with what is known by now of who leads; return who does, if nobody else is asked first."""
+        """Begin, with what is known now about who leads; return who does, if nobody else is asked first."""
         memory = self._memory
         self._began_with = memory.primary
         leader = memory.signs.leader
@@ -226,14 +226,14 @@ class Call:
         raise end.error
 
     def broken_off(self, error: Exception) -> BankError:
-        """Return the error of ours that says what is true after one that is none of ours."""
+        """Return the error of ours that says what is true after one that is not ours."""
         why = f"{type(error).__name__}: {error!s:.200}"
         if self._attempts is None and self._leader is None:
             return Unreached(f"nothing was sent: {why}")
         return self._deciding().given_up(why)
 
     def note_on(self, interruption: BaseException) -> None:
-        """Leave the request id with an exception that is none of ours (Ctrl-C, a cancelled task)."""
+        """Leave the request id with an exception that is not ours (Ctrl-C, a cancelled task)."""
         if self.request_id is None:
             self.identify(Session())
         interruption.request_id = self.request_id  # type: ignore[attr-defined]

@@ -161,7 +161,7 @@ class Channel:
                 candidate.address, ACCOUNT_ID + candidate.server, _HANDSHAKE, up, lost
             )
             link.open(_CONNECTING_SECONDS)
-        except Exception as error:  # An address that is none, say: nothing was sent.
+        except Exception as error:  # An invalid address, say: nothing was sent.
             self._end(line, Unconnected(str(error)))
 
     def _send(self, number: int, method: str, args: tuple[object, ...]) -> None:
@@ -230,7 +230,7 @@ class Channel:
         self.end_call(None)
 
     def abandon(self) -> None:
-        """Let go of everything without a word to an event loop that is no more."""
+        """Let go of everything without a word to an event loop that is gone."""
         for link in [*self._kept.values(), *(line.link for line in self._lines.values())]:
             if link is not None:
                 link.abandon()

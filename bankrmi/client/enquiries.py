@@ -1,7 +1,7 @@
 """When is another server asked whether it leads now?  Pure; the caller brings the time.
 
 Rule 1: while a server is only slow, all others are asked, ever more seldom: a primary that is cut off lives,
-        and does not know that it leads no more; and of the others not everybody answers.
+        and does not know that it no longer leads; and of the others not everybody answers.
 Rule 2: of all calls of a client one asks, for all of them; who leads then, all find in `signs`.
 """
 
@@ -16,7 +16,7 @@ from bankrmi.client.signs import Signs
 __all__ = ["Enquiries"]
 
 _LONGEST_PATIENCES = 16
-"""Whether another one leads is asked after two patiences, then after 4, 8 and 16; no seldomer."""
+"""Whether another one leads is asked after two patiences, then after 4, 8 and 16, never longer."""
 
 
 class Enquiries:

@@ -32,7 +32,7 @@ class EqualWaits:
             self._timer = self._loop.call_at(due, self._ring)
 
     def end(self, waiter: asyncio.Future[None]) -> None:
-        """It waits no more."""
+        """It no longer waits."""
         del self._due[waiter]
 
     def _ring(self) -> None:

@@ -32,7 +32,7 @@ __all__ = [
 Candidates = tuple[Candidate, ...]
 
 _MOST_SERVERS = 64
-"""That are learned; a name server that has more of them is none of ours."""
+"""That are learned; a name server that has more of them is not ours."""
 
 
 def configuration_of(
@@ -68,7 +68,7 @@ def primary_tag() -> str:
 
 
 def named_primary(candidates: Candidates, found: Iterable[NamedObject]) -> Candidate | None:
-    """Return whom of the candidates the name server calls the primary, if anybody."""
+    """Return which of the candidates the name server calls the primary, if any."""
     named = {_server_of(one) for one in found if primary_tag() in one.tags}
     return next((candidate for candidate in candidates if candidate.server in named), None)
 

@@ -30,10 +30,10 @@ _LOOK_UP_MS = 300
 """Longer than this nobody waits for a hint."""
 
 _LOOK_UP_AGAIN_MS = 1000
-"""So long a name server that gave no hint is left alone."""
+"""How long a name server that gave no hint is left alone."""
 
 _LEARN_AGAIN_MS = 250
-"""The name server is asked so often who the servers are, while none of those that are known can answer."""
+"""How often the name server is asked who the servers are, while none that is known can answer."""
 
 
 class Memory:
@@ -108,7 +108,7 @@ class Memory:
             self.nobody = why_no_names(self.nameserver, error)
 
     def take_primary(self, found: Candidate | None, was: Candidate | None) -> None:
-        """Take in whom a call found to lead, or that `was`, with whom it began, does not."""
+        """Note who leads, as a call has found, or that `was`, with which it began, does not."""
         if found is not None or self.primary == was:
             self.primary = found
 

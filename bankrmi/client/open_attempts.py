@@ -28,10 +28,10 @@ _DOUBLINGS = 2
 """A server that answers pings is pinged after half the patience, the whole, and then twice the patience."""
 
 _OWN_PATIENCES = 8
-"""So many patiences may pass without a sign of life on a connection, if others hear the same server."""
+"""How many patiences may pass without a sign of life on a connection, if others hear the same server."""
 
 _RENEWALS = 3
-"""A server that was silent gets a second connection after two patiences, then after 4 and 8; no seldomer."""
+"""A server that was silent gets a second connection after two patiences, then after 4 and 8, never longer."""
 
 
 class Stage(Enum):
@@ -167,7 +167,7 @@ class OpenAttempts:
         self._signs.hear(attempt.candidate, now_ms)
 
     def have_more_patience(self, attempt: OpenAttempt) -> None:
-        """It answers pings: ping it seldomer."""
+        """It answers pings: ping it less often."""
         attempt.patience_ms = min(2 * attempt.patience_ms, self._patience_ms << _DOUBLINGS)
 
     def fall_silent(self, candidate: Candidate) -> None:

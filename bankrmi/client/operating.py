@@ -33,7 +33,7 @@ def switchover(configuration: Configuration, target: str | None) -> dict[str, An
     try:
         return {when: view_fields(answer[when]) for when in ("before", "after")}
     except (AttributeError, KeyError, TypeError):
-        raise OperationFailed(f"{primary} answered with what is no view; `bankrmi status` shows it") from None
+        raise OperationFailed(f"{primary} did not answer with a view; `bankrmi status` shows it") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Export:
 def export(configuration: Configuration, server: str | None) -> Iterator[Export]:
     """Open an export of a server: of the primary, or of this one's copy, which may be a little older.
 
-    Holds a page at a time, be the ledger ever so long.
+    Holds a page at a time, however long the ledger is.
     """
     name = server or _primary(configuration)
     with asking(configuration.servers[name], restoring.OPERATOR_ID + name) as ask:

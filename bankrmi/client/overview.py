@@ -146,7 +146,7 @@ def view_fields(told: _Told) -> dict[str, Any]:
 
 
 def _scalar(value: object) -> str | int | None:
-    """Return the value if it is one that a view has; a server that is none may say anything."""
+    """Return the value if it is one that a view has; what only claims to be a server may say anything."""
     return value if value is None or isinstance(value, str | int) else foreign(value)
 
 

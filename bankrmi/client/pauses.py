@@ -34,7 +34,7 @@ class Pauses:
         return self.drawn_ms(BACKOFF_MS[min(rounds, len(BACKOFF_MS)) - 1])
 
     def after_busy_ms(self, refusals: int, wanted_ms: object, *, at_most_ms: int) -> int:
-        """Return the pause after so many `Busy`, the last of which said when the server wants to be asked."""
+        """Return the pause after this many refusals; the last one said when the server wants to be asked."""
         at_most_ms = min(at_most_ms, _RETRY_AT_MOST_MS)
         least_ms = min(max(0, wanted_ms), at_most_ms) if type(wanted_ms) is int else 0
         return least_ms + self.drawn_ms(BUSY_MS[min(refusals, len(BUSY_MS)) - 1])

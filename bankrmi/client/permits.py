@@ -58,7 +58,7 @@ class Permits:
         return self._queue.qsize()
 
     def take(self, seconds: float) -> Permit | None:
-        """Return a permit, waiting for so long at most; None if there was none."""
+        """Return a permit, waiting for `seconds` at most; None if there was none."""
         try:
             return self._queue.get(timeout=seconds).begin(self._queue)
         except Empty:

@@ -285,7 +285,7 @@ def _refusal(form: Any, request_id: str) -> Refused:
 
 
 def _status(answer: Any) -> dict[str, Any]:
-    _check(isinstance(answer, dict) and all(isinstance(name, str) for name in answer), "it is no status")
+    _check(isinstance(answer, dict) and all(isinstance(name, str) for name in answer), "it is not a status")
     return dict(answer)
 
 

@@ -2,7 +2,7 @@
 
 Rule 1: nobody has two turns in one round, whatever servers say of each other.
 Rule 2: a pause counts from the beginning of its round: what the round took counts towards it.
-Rule 3: a round with nobody in it is none, so the next pause is no longer for it.
+Rule 3: a round with nobody in it does not count, so the next pause is not made longer by it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The witness lost its disk: which view is safe, judged by what the servers hold?  Pure; or none is.
+"""The witness lost its disk: which view, if any, is safe, judged by what the servers hold?  Pure.
 
 Everything here rests on one sentence of the design: whoever acts in an epoch has adopted it durably before,
 its primary first. So, E being the highest epoch that any server has adopted, nothing was ever acknowledged in
@@ -19,7 +19,7 @@ So there is a safe view if
   not in it, and they proposed nothing since. The operator can give servers up, with all that only they had;
 - all of them are fenced, for they found no view, and will answer nobody until there is one; or what they hold
   could change behind our back. (`foreseen`: before anybody is fenced, an operator is shown what would be
-  safe if everybody were now. That is no view to propose yet.)
+  safe if everybody were now. That is not yet a view to propose.)
 - all that hold something are of one history;
 - a server is left that is known to hold everything by the rule above: the primary of E if it has adopted E,
   else a member of the newest view that any server remembers, if nobody adopted a higher epoch, on the disk

@@ -38,7 +38,7 @@ OPERATOR_ID = "bankrmi.operator."
 
 _SECONDS = 3.0
 _FENCING_SECONDS = 5.0
-"""For so long everybody is asked again: who starts just then has not seen yet that there is no view."""
+"""How long everybody is asked again: one who starts just then has not yet seen that there is no view."""
 _PAUSE_SECONDS = 0.2
 
 

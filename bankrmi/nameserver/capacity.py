@@ -37,7 +37,7 @@ class Capacity:
         self._servers: dict[str, int] = {}
 
     def take(self, name: str, size: int, *, of_a_server: bool) -> None:
-        """Note that a name takes so many bytes from now on; raise InvalidRequest if there is no room."""
+        """Note that a name takes `size` bytes from now on; raise InvalidRequest if there is no room."""
         if size > _MOST_BYTES_OF_A_NAME:
             raise InvalidRequest(f"a name with its tags has up to {_MOST_BYTES_OF_A_NAME} bytes, not {size}")
         if name not in self._always:
@@ -74,7 +74,7 @@ def check_text(what: str, text: object, longest: int = _LONGEST_TEXT) -> str:
 
 
 def check_uri(uri: object) -> str:
-    """Return the URI as text, or raise InvalidRequest if it is none or too long."""
+    """Return the URI as text, or raise InvalidRequest if it is not printable text, or too long."""
     return check_text("URI", uri, _LONGEST_URI)
 
 

@@ -105,7 +105,7 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
         check_text("name", name)
         process = process_of(caller.peer)
         check_owner(name, process)
-        URI(check_uri(uri))  # Raises if it is none.
+        URI(check_uri(uri))  # Raises if it is not one.
         tags = without_roles(check_tags(metadata))
         if safe and name in self.storage:
             raise NamingError(f"name already registered: {name}")

@@ -61,7 +61,7 @@ class Holder:
 
 
 def process_of(peer: Peer) -> Process | None:
-    """Return the server that calls, None if it is none: the one place that believes a handshake."""
+    """Return the server that calls, None if it is not one: the one place that believes a handshake."""
     if peer.role != "server":
         return None
     said = [peer.handshake.get(key, "") for key in ("server", "start_id", "incarnation")]

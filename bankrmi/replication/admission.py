@@ -47,7 +47,7 @@ def decide(request: JoinRequest, peer: Peer | None, view: View, step: Step) -> J
         return JoinDecision("wait", heard)  # V3: the disk that the view may name by now counts until then.
     lost_disk = peer.standing is Standing.MEMBER and another_disk
     if lost_disk and len(view.in_sync) > step.links.copies_min:
-        # The member that the view names is no more (V8). Where the view can do without, it is taken out
+        # The member that the view names is gone (V8). Where the view can do without it, it is taken out
         # first; else (`copies_min`) nothing is acknowledged until the new disk replaces it.
         return JoinDecision("wait", replace(heard, leaves=True))
     return _on_its_way(request, peer, replace(heard, lost_disk=lost_disk), step)

@@ -20,7 +20,7 @@ __all__ = ["FirstView"]
 
 ASK_AGAIN_MS = 100.0
 WAIVED_AFTER_MS = 3000.0
-"""Who has answered nothing for so long, though it could have been asked all the time, does not answer."""
+"""A server that answered nothing for this long, though it could be asked, counts as not answering."""
 
 
 class FirstView:

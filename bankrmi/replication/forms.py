@@ -117,7 +117,7 @@ def _plain(value: Any) -> Any:
 
 
 def read(kind: type[Kind], form: Sequence[Any]) -> Kind:
-    """Return the message or answer of this kind; raises ValueError if the form is none."""
+    """Return the message or answer of this kind; raises ValueError if the form is not one."""
     checks = FIELDS[kind]
     if len(form) != len(checks):
         raise ValueError(f"it has {len(form)} fields, and {len(checks)} are known: upgrade the older server")

@@ -63,7 +63,7 @@ class Groups:
             self._pace.nobody_lags(now_ms)
 
     def gained(self, entries: int) -> None:
-        """A joiner has so many entries more."""
+        """A joiner has gained `entries`."""
         if self._lagging:
             self._pace.gained(entries)
 

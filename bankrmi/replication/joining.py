@@ -95,7 +95,7 @@ class Joiner:
     def answered(self, answer: JoinAnswer, view: View | None, step: Step) -> bool:
         """The primary answered: fetch a copy, or wait for checkpoints; return whether to look who leads now.
 
-        A late answer to an older request, or to one of a server that is a member by now, is none.
+        A late answer to an older request, or to one of a server that is a member by now, does not count.
         """
         if answer.number != self._asked or not _is_outside(view, step):
             return False

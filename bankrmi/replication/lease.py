@@ -4,7 +4,7 @@ Rule 1: every line that compares a lease with a clock lives in this file.
 Rule 2: nothing here reads a clock, so nothing here can be flaky.
 Rule 3: a primary counts its lease from the *sending* of what was acknowledged; the one who acknowledged
         counts from the arrival, which is later.  So the primary always stops first.
-Rule 4: how long a lease is, the primary says in the message; whoever acknowledges that has granted so much,
+Rule 4: the primary says in the message how long a lease is; whoever acknowledges that has granted that much,
         whatever its own configuration says.
 Rule 5: lengths are whole milliseconds, moments are not; nothing else tells them apart.
 Assumption: two clocks (CLOCK_BOOTTIME) drift apart by less than the primary's `drift_ms` within its lease.

@@ -63,5 +63,5 @@ def _has_everything(peer: Peer, enough: int) -> bool:
 
 
 def _settling(view: View, step: Step) -> View | None:
-    """V6: what is unsettled, and wanted no more, is settled by another proposal from the same epoch."""
+    """V6: what is unsettled, and no longer wanted, is settled by another proposal from the same epoch."""
     return None if step.proposals.settled else view.started_again(step.start_id)

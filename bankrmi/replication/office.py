@@ -87,7 +87,7 @@ class Office:
             leader.asked(event, step)
 
     def step_down(self, view: View | None, known: View | None, why: str, step: Step) -> None:
-        """Lead no more, for `view` if that is why; clients are sent to whoever leads in the view known."""
+        """Stop leading, for `view` if that is why; clients are sent to whoever leads in the view known."""
         assert isinstance(self.state, Leading)
         leader = self.state.leader
         follower = Follower(step.now_ms, leader.ever_acknowledged)

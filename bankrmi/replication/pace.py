@@ -4,7 +4,7 @@ Pure; the caller brings the time.
 
 Rule 1: new entries come at half the speed at which the joiner gains, so that the gap always closes.
 Rule 2: but never slower than at half the usual speed: whoever the bank serves notices little of it.
-Rule 3: a batch is decided whole, and what it took too much is paid back by waiting.
+Rule 3: a batch is decided whole, and what it took in excess is paid back by waiting.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MEASURED_MS = 1_000.0
 """Over how long the usual speed is measured."""
 
 FORGET_MS = 200.0
-"""What was not used in so long is not saved up for a burst."""
+"""What was not used within this time is not saved up for a burst."""
 
 
 class Pace:
@@ -33,12 +33,12 @@ class Pace:
         self._used = 0.0
 
     def decided(self, entries: int) -> None:
-        """So many new entries were decided."""
+        """`entries` new entries were decided."""
         self._decided += entries
         self._used += entries
 
     def gained(self, entries: int) -> None:
-        """A joiner that lags has so many entries more."""
+        """A joiner that lags has gained `entries`."""
         self._gained += entries
 
     def nobody_lags(self, now_ms: float) -> None:

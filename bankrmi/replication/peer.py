@@ -234,7 +234,7 @@ class Peer:
         return sum(self.on_the_way.values()) < window_bytes
 
     def sent(self, number: int, through: int, now_ms: float, *, size: int = 0) -> None:
-        """A checkpoint whose records end at `through` was sent; of so many bytes, 0 if there are none."""
+        """A checkpoint with records up to `through` was sent; they have `size` bytes, 0 if there are none."""
         self.unanswered[number] = now_ms
         if size:
             self.on_the_way[number] = size

@@ -27,7 +27,7 @@ REQUEST_BYTES = 640
 takes as long as twenty of them (measured), and a group is bounded so that it does not take long."""
 
 SHARE = 4
-"""One part in so many of a group is for the others, when the oldest request alone fills it."""
+"""One part in this many of a group is for the others, when the oldest request alone fills it."""
 
 _Request = RequestArrived | OutcomeAsked
 

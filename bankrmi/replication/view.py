@@ -104,7 +104,7 @@ class View:
 
     @classmethod
     def from_wire(cls, form: Any) -> View:
-        """Return the view of a plain form; raises ValueError if it is none, whatever it is."""
+        """Return the view of a plain form; raises ValueError if it is not one, whatever it is."""
         if not isinstance(form, Mapping):
             raise ValueError("is not a view: a dictionary, as `View.to_wire` makes it")
         read: dict[str, Any] = {}

@@ -22,7 +22,7 @@ __all__ = ["REMEDY", "Finding", "Learned", "MemoryLost", "NoView", "Viewing"]
 REMEDY = "run `bankrmi witness restore`"
 
 NEWS_HEARTBEATS = 20
-"""A server that is well reads the view once in so many heartbeats (V6)."""
+"""A server that is well reads the view once in this many heartbeats (V6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class NoView:
-    """An empty server was told that there is none; `anew`: it had heard of one, which counts no more."""
+    """An empty server was told that there is none; `anew`: it had heard of one, which no longer counts."""
 
     anew: bool
 
@@ -74,7 +74,7 @@ class Viewing:
         """Ask now and then though all is well: a proposal of a process that died may have won since, unheard.
 
         And that the coordinator cannot be asked is known before it is needed.
-        No view, or an older one, is no news: the witness lost its memory, and a bank that is well goes on.
+        No view, or an older one, is not news: the witness lost its memory, and a bank that is well goes on.
         """
         every_ms = NEWS_HEARTBEATS * step.settings.heartbeat_ms
         if not self._reading and step.now_ms - self._read_ms >= every_ms:

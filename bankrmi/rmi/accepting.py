@@ -26,8 +26,8 @@ __all__ = ["Acceptor", "listening_socket"]
 _BACKLOG = 4096
 """Connections that wait in the system to be accepted; it may allow fewer (net.core.somaxconn)."""
 _UNREAD_BYTES = 1 << 18
-"""Of a connection, so much waits in the system until it is read.  Left alone, that grows to tens of megabytes
-for each, and what callers left behind that are long gone would be dealt with for minutes."""
+"""How much of a connection waits in the system until it is read.  Left alone, that grows to tens of megabytes
+for each, and what callers that are long gone left behind would be dealt with for minutes."""
 _ACCEPTED_AT_ONCE = 8
 _PAUSE_SECONDS = 0.02
 _FAILED_PAUSE_SECONDS = 0.25
@@ -144,7 +144,7 @@ async def listening_socket(address: Address) -> socket.socket:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError as error:
-        raise ConfigurationError(f"cannot listen on {address}: {host!r} is no name of a host") from error
+        raise ConfigurationError(f"cannot listen on {address}: {host!r} is not the name of a host") from error
     except OSError as error:
         raise OperationFailed(
             f"cannot listen on {address}: the name {host!r} does not resolve ({error.strerror})",

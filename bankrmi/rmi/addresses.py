@@ -33,7 +33,7 @@ def joined(host: str, port: int) -> Address:
 def notice_silent_deaths(connected: socket.socket, *, within_seconds: int) -> None:
     """Have the system find out in time that the other machine is gone, whatever was said last.
 
-    Whoever reads nothing for so long, though he lives, counts as gone, too.
+    Whoever reads nothing for that long, though he lives, counts as gone, too.
     """
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     # Not every system lets these be set, or knows their names.

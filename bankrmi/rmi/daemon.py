@@ -39,8 +39,8 @@ _seconds = time.monotonic  # The event loop's own clock may count whole millisec
 
 _CLOSING_SECONDS = 0.5
 _NO_SEAT_RETRY_MS = 1000
-"""Who finds no seat comes again after so long: hundreds who came ten times a second would leave no time for
-those who have one."""
+"""Whoever finds no seat comes again after this long: hundreds who came ten times a second would leave no time
+for those who have one."""
 
 
 class Daemon:
@@ -179,7 +179,7 @@ class Daemon:
         return admitted
 
     def fed(self, count: int) -> None:
-        """Note that so many bytes have arrived: after some, memory is looked after."""
+        """Note that `count` bytes have arrived: after some, memory is looked after."""
         self._fed_bytes += count
         if self._fed_bytes >= self.limits.held_bytes >> 3:
             self.free_memory()
@@ -209,7 +209,7 @@ class Daemon:
         self._make_room(self._seats.longest_idle())
 
     def _make_room(self, connection: ServedConnection | None) -> None:
-        """Cut it, and count it no more at once: the loop may tell only after the next one has come."""
+        """Cut it, and stop counting it at once: the loop may tell only after the next one has come."""
         if connection is not None:
             self._seats.leave(connection)
             self._leaving.add(connection)

@@ -10,7 +10,7 @@
             ├── ConnectionLost      "reset": closed or reset before the answer came
             └── AnswerOverdue       "timeout": the deadline came before the answer
     Pyro5.errors.PyroError
-    └── RemoteError             the other side answered with an error that is none of ours
+    └── RemoteError             the other side answered with an error that is not ours
 
 Our own errors (`bankrmi.errors`) cross the wire as a PyroError with attributes `code` and `happened`.
 That is what a stock client gets to see in every serializer; `read_error` makes our classes of it again.

@@ -106,7 +106,7 @@ def frame_bytes(
     payload: bytes,
     correlation: bytes = NO_CORRELATION,
 ) -> bytes:
-    """Return the frame as it goes onto the wire; a correlation id of zeros is none."""
+    """Return the frame as it goes onto the wire; a correlation id of zeros means none."""
     if correlation != NO_CORRELATION:
         flags |= CORRELATED
     return (

@@ -61,7 +61,7 @@ class Limits:
     0: it waits for as long as it takes."""
     batched_calls: int = 1024
     answer_bytes: int = 4 << 20
-    """Of one answer; of a batched call no further part is begun when its answers have so many."""
+    """Of one answer; of a batched call no further part is begun when its answers have this many."""
     taken_answer_bytes: int = 16 << 20
     """Of an answer that we take from others, who may have been told another limit; servers take more."""
     error_bytes: int = 1 << 16

@@ -59,7 +59,7 @@ _LIMITS = Limits()
 _SEQUENCES = 1 << 16
 
 SILENT_SECONDS = 8
-"""Within so long a link to a machine that lost its power is lost, too: whoever comes back there waits."""
+"""How soon a link to a machine that lost its power is lost, too: whoever comes back there waits for it."""
 
 
 class Link(asyncio.Protocol):
@@ -79,7 +79,7 @@ class Link(asyncio.Protocol):
         self.object_id = object_id
         self.up = False
         self.failure: Exception | None = None
-        """Why the connection is no more, or never was."""
+        """Why the connection is gone, or never was."""
         self._handshake = handshake
         self._on_up = on_up
         self._on_lost = on_lost
@@ -157,7 +157,7 @@ class Link(asyncio.Protocol):
         self._end(NotConnected("closed on this side"))
 
     def abandon(self) -> None:
-        """Let go of it without a word to its event loop, which is no more, or another process's.
+        """Let go of it without a word to its event loop, which is gone, or another process's.
 
         Nobody is told anything; the connection is closed, but for what another process holds of it.
         """

@@ -5,8 +5,8 @@ thing and closes it. The function with `async` is for the event loop, the other 
 
 Rule 1: a failure is raised as a `Failure` (nobody there), RemoteError, or an error of ours if that is what
         was answered; the caller goes on without names.
-Rule 2: an answer is believed as far as it can be read: what is no name of an object is passed over, and only
-        so much is read at all. Both within `timeout`.
+Rule 2: an answer is believed as far as it can be read: what is not the name of an object is passed over, and
+        only a bounded amount is read at all. Both within `timeout`.
 Assumption: names are looked up when a client starts or has lost its server, not for every call.
 """
 

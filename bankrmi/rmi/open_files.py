@@ -1,4 +1,4 @@
-"""How many connections fit: every one is an open file, and of those a process may have so many.
+"""How many connections fit: each is an open file, and a process may have a limited number of those.
 
 Rule 1: the process's own files come first: its database, its links to others, copies, what looks up names.
 Rule 2: where not all fit, servers and operators keep what they need, and callers have what is left.
@@ -34,7 +34,7 @@ _FEWEST = SeatPlan(unfinished=4, callers=4, operators=2, of_each_server=4)
 
 
 def plan_seats(limits: Limits, servers: Collection[str], files: int | None) -> SeatPlan:
-    """Return how many seats there are, if connections may be so many `files` (None: any number).
+    """Return how many seats there are, if connections may take this many `files` (None: any number).
 
     Raises OperationFailed if that is too few to serve anybody.
     """
@@ -63,7 +63,7 @@ def plan_seats(limits: Limits, servers: Collection[str], files: int | None) -> S
 
 
 def allow_files(wanted: int, servers: int) -> int | None:
-    """Have this process be allowed the files for so many connections, as far as that goes.
+    """Have this process be allowed the files for `wanted` connections, as far as that goes.
 
     Returns how many connections it may have; None if there is no limit.
     """

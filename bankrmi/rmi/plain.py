@@ -40,7 +40,7 @@ INTEGER_DIGITS_AT_MOST = 40
 _LARGEST_INTEGER = 2**64 - 1
 
 SMALL_BYTES = 512
-"""So few bytes cost little, whatever they are, and nothing is looked at before they are read."""
+"""Up to this many bytes cost little, whatever they are, and nothing is looked at before they are read."""
 
 
 class ValueRefused(Exception):
@@ -48,7 +48,7 @@ class ValueRefused(Exception):
 
 
 class Bounds(NamedTuple):
-    """What a message may hold: so many values, all lists and dicts together; and as how many those count.
+    """What a message may hold: how many values, all lists and dicts together; and how much those count.
 
     A dict costs more than a list, and its keys more than values; and who sends few of them is not asked to
     have room for many.

@@ -50,7 +50,7 @@ class PolledLinks:
         self._unpolled: set[PolledLink] = set()
 
     def wait(self, seconds: float) -> None:
-        """Carry bytes as they come, call back; return after the first that came, or in so many seconds."""
+        """Carry bytes as they come, and call back; return after the first that came, or after `seconds`."""
         if self._unpolled:
             for link in list(self._unpolled):
                 link.look()
@@ -73,7 +73,7 @@ class PolledLinks:
         self._poll.register(connected, events)
 
     def forget(self, link: PolledLink, connected: socket.socket | None) -> None:
-        """Call it no more."""
+        """Stop calling it."""
         self._unpolled.discard(link)
         if connected is not None and self._links.pop(connected.fileno(), None) is not None:
             self._poll.unregister(connected)

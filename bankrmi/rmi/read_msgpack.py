@@ -30,7 +30,7 @@ LONG_INTEGER = 0x31  # Pyro's msgpack extension for integers of more than 64 bit
 
 _LONG_INTEGERS = 1000
 _UNCOUNTED_BYTES = 4096
-"""So few bytes cannot hold enough values to be worth counting: 0.4 ms at the most."""
+"""Up to this many bytes cannot hold enough values to be worth counting: 0.4 ms at the most."""
 
 
 def read_msgpack(payload: bytes | bytearray, bounds: Bounds, *, classes: bool = True) -> object:

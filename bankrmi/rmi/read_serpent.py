@@ -1,7 +1,7 @@
 """Reads serpent: the literals of Python that serpent writes, and no others.
 
 Not by `ast.literal_eval`, which builds a syntax tree (a second a megabyte), takes sums, chains of minus
-signs and adjoining texts, and for what is no literal goes looking for a good error message. This reader
+signs and adjoining texts, and goes looking for a good error message for what is not a literal. This reader
 splits the text once, and goes over the pieces once; each costs about the same.
 
     value   None, True, False, number, 'text', "text", b'bytes', [value, …], (value, …), {value, …},
@@ -49,7 +49,7 @@ _MAY_END_NUMBERS = frozenset("0123456789.")
 
 
 def read_serpent(payload: bytes | bytearray, bounds: Bounds) -> object:
-    """Return the value; raises ValueRefused, or ValueError and TypeError for what is none."""
+    """Return the value; raises ValueRefused, or ValueError or TypeError for what is not one."""
     items = min(bounds.items, SERPENT_ITEMS_AT_MOST)
     separators = payload.count(b",") + payload.count(b":")
     brackets = payload.count(b"[") + payload.count(b"(") + payload.count(b"{")
@@ -78,7 +78,7 @@ class _Reader:
     def __init__(self, pieces: list[str]) -> None:
         pieces.reverse()
         self._next: Callable[[], str] = pieces.pop
-        pieces.insert(0, "")  # the end: it is no value, and closes nothing
+        pieces.insert(0, "")  # the end: it is not a value, and closes nothing
         self._known: dict[str, object] = dict(_NAMES)  # what the same pieces came to before
         self._depth = 0
         self._escaped = self._fractions = 0

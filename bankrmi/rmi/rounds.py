@@ -113,7 +113,7 @@ class Rounds:
                 self._come_again(pause_ms)
 
     def _come_again(self, pause_ms: float) -> None:
-        """Have a turn begin after so long; an earlier one that is coming already will do."""
+        """Have a turn begin after `pause_ms`; an earlier one that is coming already will do."""
         assert self._loop is not None
         if self._coming is not None:
             if pause_ms or not self._pauses:

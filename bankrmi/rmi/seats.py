@@ -45,10 +45,10 @@ FIRST_CALL_S = 1.0
 """Since one of ours has come, for its first call to arrive; the same goes until then."""
 
 IN_USE_S = 1.0
-"""A server's connection that was called on within so long is in use; servers call ten times a second."""
+"""A server's connection that was called on within this time is in use; servers call ten times a second."""
 
 NOBODY_S = 20e-6
-"""When nobody was idle, that holds for so long, times all who were looked at; looking took less."""
+"""When nobody was idle, that holds for this long, times all who were looked at; looking took less."""
 
 _LOOKED_UP_AT_ONCE = 16
 

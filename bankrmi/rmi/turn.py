@@ -58,7 +58,7 @@ _QUIET_TURNS = 8
 _LIGHT_AGAIN = 8
 """Light messages, one after the other."""
 _STRANGERS_SAVED_MS = 20.0
-"""Of a share that was not used, so much is kept for later."""
+"""How much of a share that was not used is kept for later."""
 
 
 class Turn(Generic[Caller]):
@@ -167,8 +167,8 @@ class Turn(Generic[Caller]):
         """Note what serving the caller took; return whether half of this turn is over.
 
         Then it is time to arrange for the next one to begin. Of the time that it took `work_ms` were work, if
-        that is known: a message is not dear because another process had the processor meanwhile. What is no
-        message that was looked into (a piece of an answer, or a call that was answered unread) makes nobody
+        that is known: a message is not dear because another process had the processor meanwhile. What is not
+        a message that was looked into (a piece of an answer, or a call that was answered unread) makes nobody
         dear, and nobody light again: a batch is answered in many pieces.
         """
         if is_message:

@@ -9,8 +9,8 @@ Rule 3: whoever was let in is answered exactly once: by the rules, or, when it h
         yet; nor is what might end in doubt.
 Rule 4: what an answer holds is counted until it is made, and its time goes on (see `lookups` for outcomes).
 Rule 5: no clock, no wire: the time and the way to the rules are given.
-Rule 6: one of ours waits since its message was here, not since it was read: its time goes on meanwhile. A
-        stranger waits for his share, which is no sign of load, and has told no time.
+Rule 6: one of ours waits from when its message came, not from when it was read: its time goes on meanwhile. A
+        stranger waits for his share, which is not a sign of load, and has told no time.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Visitor(Caller, Protocol):
         """How long it has waited for its turn to be read."""
 
     def begin_waiting(self, operations: int) -> None:
-        """It waits from now on, with so many operations that are to be decided for it."""
+        """It waits from now on, with this many operations that are to be decided for it."""
 
     def answer(self, reply: Reply) -> None:
         """Hand over what the rules say."""

@@ -165,7 +165,7 @@ def _needed(settings: Mapping[Any, Any]) -> int:
 
 def _number(settings: Mapping[Any, Any], key: str) -> int:
     value = settings.get(key)
-    return value if type(value) is int else 0  # That it is none is told as a difference of its own.
+    return value if type(value) is int else 0  # That it is not one is told as a difference of its own.
 
 
 _Effect = Callable[[Mapping[str, Any], Any], tuple[str, bool]]

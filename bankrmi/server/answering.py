@@ -56,7 +56,7 @@ TOLD_MS = 0.003
 """About what it takes to look up what came of an operation, outside of the turns of callers."""
 
 BUSY_RETRY_MS = 100
-"""After so long it is worth asking a server again that has too much to do."""
+"""After this long, a server that has too much to do is worth asking again."""
 
 
 class Kept:
@@ -71,7 +71,7 @@ class Kept:
 
 
 def long_outcome(reply: Reply) -> Kept | None:
-    """Return what to keep of it if making its form takes so long that it has to be the caller's turn."""
+    """Return what to keep of it if making its form takes so long that it waits for the caller's turn."""
     return (
         Kept(reply)
         if isinstance(reply, Decided) and reply.record.operation_count > ANSWERED_AT_ONCE

@@ -79,7 +79,7 @@ class Carrier:
     # -- the process -----------------------------------------------------------------------------
 
     def tick_every(self, tick_ms: float) -> None:
-        """Begin to tick: now, and then every so many milliseconds."""
+        """Begin to tick: now, and then every `tick_ms` milliseconds."""
         self._tick(tick_ms, self._clock.now_ms())
 
     def _tick(self, tick_ms: float, due_ms: float) -> None:

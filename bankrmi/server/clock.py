@@ -35,7 +35,7 @@ class LoopClock:
     wall_us = staticmethod(wall_us)
 
     def after(self, delay_ms: float, action: Callable[[], None]) -> asyncio.TimerHandle:
-        """Let something happen in so many milliseconds."""
+        """Let something happen in `delay_ms` milliseconds."""
         return self._loop.call_later(delay_ms / 1000, action)
 
     def soon(self, action: Callable[[], None]) -> None:

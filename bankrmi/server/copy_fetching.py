@@ -32,7 +32,7 @@ class Place(Protocol):
     """Where a copy is put while it comes."""
 
     def begin(self, size: int) -> None:
-        """Throw away what was there; raises OperationFailed if there is no room for so many bytes."""
+        """Throw away what was there; raises OperationFailed if there is no room for `size` bytes."""
 
     def write(self, chunk: bytes) -> None:
         """Add to it."""

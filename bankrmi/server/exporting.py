@@ -29,7 +29,7 @@ AT_ONCE = 2
 IDLE_MS = 30_000.0
 """After this without a question, an export is over."""
 PATIENT_MS = 2_000.0
-"""A new one may take the place of one that has been idle for so long, if there are too many."""
+"""A new one may take the place of one that has been idle for this long, if there are too many."""
 
 
 class Served(Protocol):

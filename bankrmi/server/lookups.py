@@ -4,7 +4,7 @@ How much a recorded request holds is not known before it is read, and a question
 thousands of entries.
 
 Rule 1: each is taken for the largest there is, from when it is given to the rules until its answer is made;
-        so many are under way as fit into a share of the budget, and one in any case.
+        as many are under way as fit into a share of the budget, and one in any case.
 Rule 2: all others wait here in the order in which they came, and cost no more than a question.
 """
 
@@ -19,7 +19,7 @@ from bankrmi.server.waiting import Caller, Waiting
 __all__ = ["Lookups"]
 
 SHARE = 4
-"""One part in so many of the budget is for what was looked up."""
+"""One part in this many of the budget is for what was looked up."""
 
 
 class Lookups:

@@ -22,13 +22,13 @@ from pathlib import Path
 __all__ = ["Memory"]
 
 IDLE_MS = 500.0
-"""For so long there was nothing to do."""
+"""How long there must have been nothing to do."""
 
 WORTH_BYTES = 4 << 20
-"""By so much the process has to have grown since memory was last given back."""
+"""How much the process has to have grown since memory was last given back."""
 
 BUSY_MS, BUSY_WORTH_BYTES = 10_000.0, 16 << 20
-"""So often, and for so much, it is done under load; it takes a millisecond for each 30 MB or so."""
+"""How often, and for how much, it is done under load; it takes a millisecond for each 30 MB or so."""
 
 _STATM = Path("/proc/self/statm")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")

@@ -133,7 +133,7 @@ class OpeningLedger:
 
 
 def print_fingerprint(path: str) -> None:
-    """Print what identifies the ledger in this file; end with 1 if it is none.  For a process of its own."""
+    """Print what identifies the ledger in this file, or end with 1.  For a process of its own."""
     try:
         print(fingerprint(read_ledger(Path(path))).hex())  # noqa: T201
     except ConfigurationError:

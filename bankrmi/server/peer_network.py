@@ -30,7 +30,7 @@ CONNECT_SECONDS = 1.0
 PROBE_SECONDS = 0.25
 PING_EVERY_SECONDS = 0.5
 SILENT_SECONDS = 1.0
-"""Who owes the answer to a ping for so long is silent."""
+"""Whoever owes the answer to a ping for this long is silent."""
 
 
 def _ignore(_: str) -> None:
@@ -135,7 +135,7 @@ class PeerNetwork:
         return not any(one.refused for one in differences)
 
     def look(self, server: str, on_found: Callable[[Found], None]) -> None:
-        """Try a connection: "refused" is a proof that nobody lives there, silence is none (R3)."""
+        """Try a connection: "refused" proves that nobody lives there, silence does not (R3)."""
 
         def found(answer: ProbeAnswer) -> None:
             self._looks.discard(link)

@@ -35,7 +35,7 @@ class Clock(Protocol):
         """Return the time of day in microseconds; for people, nothing is decided by it."""
 
     def after(self, delay_ms: float, action: Callable[[], None]) -> Timer:
-        """Let something happen in so many milliseconds."""
+        """Let something happen in `delay_ms` milliseconds."""
 
     def soon(self, action: Callable[[], None]) -> None:
         """Let something happen as soon as all that has arrived by now was taken."""

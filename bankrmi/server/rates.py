@@ -37,12 +37,12 @@ class Buckets:
         return len(self._left)
 
     def wait_ms(self, name: str, entries: int, now_ms: float) -> float:
-        """Return how long to wait until so many entries fit; 0 is now."""
+        """Return how long to wait until `entries` fit; 0 is now."""
         missing = min(float(entries), self._burst) - self._now_in(name, now_ms)
         return max(0.0, missing / self._per_ms)
 
     def take(self, name: str, entries: int, now_ms: float) -> None:
-        """Use up so many; `wait_ms` was asked before."""
+        """Use up `entries`; `wait_ms` was asked before."""
         self._left[name] = (self._now_in(name, now_ms) - entries, now_ms)
         self._left.move_to_end(name)
         if len(self._left) > BUCKETS_AT_MOST:
@@ -70,7 +70,7 @@ class EntryRates:
         self._strangers = _both(strangers, batches)
 
     def wait_ms(self, caller: str, entries: int, now_ms: float, *, ours: bool) -> float:
-        """Take so many entries for a caller (host:port) if they fit, and return 0; else how long to wait."""
+        """Take `entries` for a caller (host:port) if they fit, and return 0; else how long to wait."""
         buckets = self._ours if ours else self._strangers
         names = (caller, origin(caller))
         wait_ms = 0.0

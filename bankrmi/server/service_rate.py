@@ -33,7 +33,7 @@ class ServiceRate:
             self._seen_ms = now_ms
 
     def serve(self, cost: float, now_ms: float) -> None:
-        """So much was answered."""
+        """Something of this cost was answered."""
         self._pass(now_ms)
         self._served += cost
 
@@ -43,7 +43,7 @@ class ServiceRate:
         self._seen_ms = None
 
     def wait_ms(self, cost: float, now_ms: float) -> float:
-        """Return how long it takes to serve so much."""
+        """Return how long it takes to serve something of this cost."""
         self._pass(now_ms)
         if self._waited_ms < KNOWN_AFTER_MS:
             return 0.0

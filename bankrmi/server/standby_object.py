@@ -91,7 +91,7 @@ class StandbyObject:
     def _sender(self, call: Call) -> str:
         name = call.peer.handshake.get("server")
         if not isinstance(name, str) or name not in self._others:
-            refuse(call, "its sender is no other server of the configuration")
+            refuse(call, "its sender is not another server of the configuration")
             raise AccessDenied(
                 f"{_shown(name)} is not one of the other servers: {', '.join(sorted(self._others))}"
             )

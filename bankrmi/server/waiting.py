@@ -42,11 +42,11 @@ SLOW_SHARE = 0.45
 """Of the time that callers have: whoever would have to wait longer is not let in."""
 
 OVERDUE_SHARE = 0.5
-"""Of the time that callers have: what has waited so long, and is not decided, is turned away."""
+"""Of the time that callers have: what has waited this long, and is not decided, is turned away."""
 
 
 def cost_of(operations: int) -> int:
-    """Return the bytes that a request with so many operations, or a read, takes while it waits."""
+    """Return the bytes that a request with this many operations, or a read, takes while it waits."""
     return QUESTION_BYTES + OPERATION_BYTES * operations
 
 
@@ -108,13 +108,13 @@ class WaitingRoom:
         return self._held + self._in_answers
 
     def has_room(self, cost: int, now_ms: float, waited_ms: float = 0.0) -> bool:
-        """Whether so much more may wait, which has waited so long before it came here."""
+        """Whether something of this cost may wait, which has waited for `waited_ms` before it came here."""
         if not self.fits(cost):
             return False
         return not self._waiting or waited_ms + self._rate.wait_ms(self._held + cost, now_ms) <= self._slow_ms
 
     def fits(self, cost: int) -> bool:
-        """Whether the budget allows for so much more, however long it would take."""
+        """Whether the budget allows for `cost` more, however long it would take."""
         return self.held_bytes + cost <= self._budget
 
     def find(self, key: Hashable | None) -> Waiting | None:
@@ -122,7 +122,7 @@ class WaitingRoom:
         return None if key is None else self._by_key.get(key)
 
     def enter(self, waiting: Waiting, caller: Caller, now_ms: float, waited_ms: float = 0.0) -> None:
-        """Let it wait, which has waited so long before; `has_room` was asked."""
+        """Let it wait; it has waited for `waited_ms` already, and `has_room` was asked."""
         self._waiting[waiting] = None
         self._rate.begin(now_ms)
         self._held += waiting.cost
@@ -146,7 +146,7 @@ class WaitingRoom:
         return [caller for caller, _ in waiting.callers]
 
     def hold(self, caller: Caller, cost: int, since_ms: float) -> None:
-        """It is decided, and its answer waits for the caller's turn: that holds so much until `let_go`."""
+        """It is decided, and its answer waits for the caller's turn: that holds `cost` until `let_go`."""
         self._answers[caller] = cost, since_ms
         self._in_answers += cost
 

@@ -57,7 +57,7 @@ def message_to_wire(message: Message) -> list[Any]:
 
 
 def message_from_wire(method: str, form: Sequence[Any]) -> Message:
-    """Return the message; raises ValueError if it is none."""
+    """Return the message; raises ValueError if it is not one."""
     if method not in _MESSAGES:
         raise ValueError("there is no such message")
     return read(_MESSAGES[method], form)
@@ -73,7 +73,7 @@ def answer_to_wire(answer: Answer) -> Any:
 
 
 def answer_from_wire(form: Any, server: str | None = None) -> Answer:
-    """Return the answer of a plain form, which `server` (if given) gave; raises ValueError if it is none."""
+    """Return the answer of a plain form, which `server` (if given) gave; ValueError if it is not one."""
     answer = _answer_of(form)
     if answer is not None and server not in (None, answer.server):
         raise ValueError(f"{server} answers in another server's name")

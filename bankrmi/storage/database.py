@@ -4,8 +4,8 @@ Rule 1: one connection a file, and one process: a second one is refused when it 
 Rule 2: a commit is on the disk when it returns (WAL, synchronous=FULL), unless its owner syncs the log itself
         (`write_ahead_log`).
 Rule 3: files and directories are for their owner only, however wide the umask.
-Rule 4: what may pass by itself (somebody looks into the file, the machine lacks something for a moment) is no
-        ConfigurationError, and says what is awaited.
+Rule 4: what may pass by itself (somebody looks into the file, the machine lacks something for a moment) is
+        not a ConfigurationError, and says what is awaited.
 Rule 5: a flipped bit is an error, not a wrong balance (page checksums, SQLite's cksumvfs).
 """
 

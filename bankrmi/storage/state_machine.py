@@ -44,7 +44,7 @@ class StateMachine(Protocol):
         """Answer a question; changes nothing."""
 
     def changed_at(self, query: Any) -> int | None:
-        """Return the action id since which the answer to a question is what it is; a later one is no harm.
+        """Return the action id since which the answer to a question is what it is; a later one does no harm.
 
         None if it did not change since the last `flush`.
         """

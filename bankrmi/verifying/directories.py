@@ -20,7 +20,7 @@ __all__ = ["directories_in", "verify"]
 def directories_in(folder: Path) -> list[Path]:
     """Return the data directories that a folder is, or holds; raise InvalidRequest if there are none."""
     if not folder.is_dir():
-        raise InvalidRequest(f"{folder} is no directory")
+        raise InvalidRequest(f"{folder} is not a directory")
     found = [each for each in (folder, *sorted(folder.iterdir())) if each.is_dir() and _databases(each)]
     if not found:
         raise InvalidRequest(

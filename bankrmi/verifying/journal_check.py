@@ -3,7 +3,7 @@
 Rule 1: none of the bank's own deciding code is used: what an operation does, the model says.
 Rule 2: what the bank opened with need not be known: each account's opening balance follows from its first
         entry, and all of them together must give the fingerprint that was written then.
-Rule 3: the first fault found is the one told; what follows it is no news.
+Rule 3: the first fault found is the one told; what follows it is not news.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ __all__ = ["UNREADABLE", "RecordCheck"]
 
 _pack = msgpack.Packer(autoreset=True).pack
 UNREADABLE = (ValueError, TypeError, KeyError, IndexError)
-"""What a model may raise for an operation that is none."""
+"""What a model may raise for an invalid operation."""
 
 
 class RecordCheck:

@@ -39,7 +39,7 @@ def test_only_a_plain_file_is_a_ledger(tmp_path: Path, what: str) -> None:
     elif what == "a link to a pipe":
         os.mkfifo(tmp_path / "pipe")
         path.symlink_to(tmp_path / "pipe")
-    with pytest.raises(ConfigurationError, match=r"the ledger .* is no plain file"):
+    with pytest.raises(ConfigurationError, match=r"the ledger .* is not a plain file"):
         read_ledger(path)
 
 
@@ -126,7 +126,7 @@ def test_a_ledger_without_accounts_is_a_mistake(tmp_path: Path) -> None:
 def test_a_ledger_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
         read_ledger(tmp_path / "none.csv")
-    with pytest.raises(ConfigurationError, match="is no plain file"):
+    with pytest.raises(ConfigurationError, match="is not a plain file"):
         read_ledger(tmp_path)
     with pytest.raises(ConfigurationError, match="is not text in UTF-8"):
         read_ledger(written(tmp_path, b"1,\xff\n"))

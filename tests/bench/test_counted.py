@@ -61,7 +61,7 @@ class Traced:
         return found
 
     def cost(self, clients: int, operations: int) -> dict[str, Counter[str]]:
-        """Return what each server did for so many calls at the same time, and a moment after."""
+        """Return what each server did for `clients` calls at the same time, and a moment after."""
         return asyncio.run(self._cost(clients, operations))
 
     async def _cost(self, clients: int, operations: int) -> dict[str, Counter[str]]:
@@ -75,7 +75,7 @@ class Traced:
         return {server: after[server] - before[server] for server in after}
 
     async def withdraw(self, times: int, operations: int) -> None:
-        """Call so often, one call after the other."""
+        """Call `times` times, one call after the other."""
         link = await self._link()
         for _ in range(times):
             await _withdraw(link, operations)

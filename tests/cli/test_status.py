@@ -224,7 +224,7 @@ IMPORTANT = (
 
 @pytest.mark.parametrize("rows", [24, 20])
 def test_what_is_important_is_not_cut_off_where_there_is_little_room(rows: int) -> None:
-    """40 columns and so many rows, watched: the reasons and the broken links, and every server."""
+    """40 columns and few rows, watched: the reasons and the broken links, and every server."""
     sink = io.StringIO()
     console = Console(file=sink, width=40, height=rows, force_terminal=True, color_system=None)
     with Live(console=console, auto_refresh=False) as live:

@@ -32,7 +32,7 @@ def test_any_other_unknown_option_is_told_with_the_way_to_the_help(
 def test_what_is_no_number_of_minutes_or_seconds_is_refused(
     line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`nan` lies in every range; a run of so many minutes would never end, or find nothing in no seeds."""
+    """`nan` lies in every range; a run of that many minutes would never end, or find nothing in no seeds."""
     assert run(line.split()) == 2
     assert "is not a finite number" in capsys.readouterr().err
 
@@ -50,7 +50,7 @@ def test_a_configuration_that_can_be_read_only_once_runs_no_process(command: str
         check=False,
     )
     assert ended.returncode == 2
-    assert ended.stderr.startswith("/dev/stdin is no plain file, and ")
+    assert ended.stderr.startswith("/dev/stdin is not a plain file, and ")
 
 
 def test_without_a_command_there_is_the_help_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:

@@ -274,7 +274,7 @@ def test_of_many_calls_one_asks_who_leads() -> None:
 
 
 def test_whoever_says_that_it_leads_gets_the_request_and_the_first_keeps_it() -> None:
-    """A primary that is cut off answers pings; it does not know that it leads no more."""
+    """A primary that is cut off answers pings; it does not know that it no longer leads."""
     signs = Signs()
     call, other = Asking(signs=signs), Asking(signs=signs)
     for one in (call, other):

@@ -67,7 +67,7 @@ def waits_of(loop: Loop) -> tuple[EqualWaits, Callable[[], Any]]:
 def test_each_wait_ends_when_it_is_due_unless_it_has_ended_before(
     calls: list[tuple[int, int | None]],
 ) -> None:
-    """Each call begins so long after the one before it, and is answered after so long, or never."""
+    """Each call begins some time after the one before it, and is answered some time later, or never."""
     loop = Loop()
     waits, new = waits_of(loop)
     begun: dict[Any, float] = {}

@@ -157,7 +157,7 @@ def test_without_witness_and_names_the_primary_tells_the_view(parts: Parts) -> N
 def test_without_the_witness_the_newest_view_that_anybody_of_the_same_history_knows_counts(
     parts: Parts,
 ) -> None:
-    """Whoever leads may have been deposed without a word of it; another history is no news."""
+    """Whoever leads may have been deposed without a word of it; another history is not news."""
     newer = {"primary": "s2", "in_sync": ["s2"], "view_epoch": 3}
     parts.told["s2"] = newer
     parts.start("s1", "s2")

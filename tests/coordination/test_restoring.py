@@ -159,7 +159,7 @@ def test_what_the_operator_did_not_see_is_not_proposed(bank: Bank) -> None:
 def test_if_no_view_is_safe_after_all_the_bank_goes_on_where_that_is_certain(
     bank: Bank, monkeypatch: pytest.MonkeyPatch, certain: bool
 ) -> None:
-    """s2, which is no member, goes away just when everybody is fenced."""
+    """s2, which is not a member, goes away just when everybody is fenced."""
     monkeypatch.setattr("bankrmi.coordination.restoring._FENCING_SECONDS", 0.1)
     s1 = bank.start("s1", epoch=5, tip=(90, 5))
     s2 = bank.start("s2", epoch=4, tip=(80, 4))

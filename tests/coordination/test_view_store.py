@@ -149,7 +149,7 @@ def test_what_was_answered_is_there_after_kill_9(tmp_path: Path) -> None:
 
 
 def filled(folder: Path, views: int) -> ViewStore:
-    """Return a store that looks back on so many views."""
+    """Return a store that looks back on `views` views."""
     ViewStore(folder).close()
     database = apsw.Connection(str(folder / "view.db"))
     newest = json.dumps(first().to_wire() | {"epoch": views}, sort_keys=True)

@@ -31,7 +31,7 @@ async def served(witness: RemoteObject) -> AsyncIterator[tuple[Daemon, WitnessCl
 
 @asynccontextmanager
 async def relayed(address: str, delay_s: float) -> AsyncIterator[str]:
-    """Where everything on its way to that address, and back, takes so long."""
+    """Where everything on its way to that address, and back, takes `delay_s`."""
 
     under_way: set[asyncio.Task[None]] = set()
 

@@ -21,7 +21,7 @@ class Bounds:
     restores: int = 0
     """How often the witness loses its memory and is restored."""
     members: int | None = None
-    """So many servers are in sync at first; None: all. The first one leads."""
+    """How many servers are in sync at first; None: all. The first one leads."""
     copies_min: int = 1
     switchover: bool = True
     leases: tuple[int, ...] = ()
@@ -29,6 +29,6 @@ class Bounds:
     pipelined: bool = False
     """Commits are events (ADR 22): the loop goes on while the disk writes."""
     writes: int = 2
-    """So many may be on their way to a disk at once, if pipelined."""
+    """How many may be on their way to a disk at once, if pipelined."""
     latent: bool = True
     """A copy in sync that lacks something is a loss already, before it leads."""

@@ -100,7 +100,7 @@ def search(
     story: Sequence[str] = (),
     at_most: int = 3_000_000,
 ) -> Found:
-    """Try every order of events, or so many states of it; end with the first that breaks a promise.
+    """Try every order of events, or `at_most` states; end with the first that breaks a promise.
 
     `story` are the sentences with which every order begins; the search goes on from there.
     """

@@ -124,7 +124,7 @@ class Server(NamedTuple):
         return self.writes[-1].disk if self.writes else self.disk
 
     def follower(self) -> Server:
-        """Return the same process when it leads no more."""
+        """Return the same process when it no longer leads."""
         return self._replace(leads=False, members=(), mandatory=(), unsettled=0, reached=0, stopped=False)
 
 

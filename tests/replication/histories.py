@@ -55,7 +55,7 @@ def takes_over_unheard(bank: Bank, name: str) -> None:
 
 
 def settle_among(bank: Bank, some: set[str], done: Callable[[], bool], rounds: int = 0) -> None:
-    """Let time pass and arrive whatever these say to each other, until it is so, or for so many rounds.
+    """Let time pass, and whatever these say to each other arrive, until `done`, or for `rounds` rounds.
 
     The others stand still.
     """

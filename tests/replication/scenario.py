@@ -155,7 +155,7 @@ class Bank:
             self._hands[name].take(event)
 
     def tick(self, *names: str, late_ms: float = 0.0) -> None:
-        """Let servers notice the time; late, if they were busy for so long, and could read nothing."""
+        """Let servers notice the time; late, if they were busy for `late_ms`, and could read nothing."""
         for name in names or list(self.replicas):
             self.take(name, Tick(late_ms))
 

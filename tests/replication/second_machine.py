@@ -1,4 +1,4 @@
-"""A state machine that is no bank, to see that the rules and the storage know nothing of accounts.
+"""A state machine that is not a bank, to see that the rules and the storage know nothing of accounts.
 
 Named sets of words; the result of an operation says whether it changed anything, which is what undo needs.
 """

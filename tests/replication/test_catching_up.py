@@ -16,7 +16,7 @@ from tests.replication.scenario import Bank, running
 
 
 def left_behind(entries: int, **settings: Any) -> Bank:
-    """s2 died, and since then s1 has gone on alone with so many entries."""
+    """s2 died, and since then s1 has gone on alone with `entries` entries."""
     bank = running("s1", "s2", **settings)
     dies(bank, "s2")
     alone(bank, "s1")

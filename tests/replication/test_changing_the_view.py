@@ -359,7 +359,7 @@ def test_a_proposal_that_wins_long_after_its_process_died_is_noticed_though_all_
 
 
 def test_a_bank_that_is_well_goes_on_though_the_witness_has_lost_its_memory() -> None:
-    """V9: only a server that needs the view is fenced; looking for news is no need."""
+    """V9: only a server that needs the view is fenced; looking for news is not needing it."""
     bank = running("s1", "s2")
     bank.view = None
     for _ in range(200):

@@ -19,7 +19,7 @@ from tests.storage.journals import adopted, decide, deposit, journal_on, opened
 @settings(max_examples=40)
 @given(length=st.integers(0, 300))
 def test_a_tail_thins_out_and_always_ends_at_the_opening(length: int) -> None:
-    """One operation a record: so many apart as the rule says."""
+    """One operation a record: as far apart as the rule says."""
     journal = opened()
     for number in range(1, length + 1):
         decide(journal, 1, ("a", number), [deposit(1, 1)], 1)

@@ -135,7 +135,7 @@ def test_an_answer_that_comes_after_the_connection_was_lost_does_not_end_the_wai
     ("standing", "transition"), [pair for pair in product(Standing, Transition) if pair not in TRANSITIONS]
 )
 def test_what_the_table_does_not_have_changes_no_standing(standing: Standing, transition: Transition) -> None:
-    """F3: it is said of whom, what happened, and what the copy was."""
+    """F3: it says who it was, what happened, and what the copy was."""
     peer = Peer("s2", standing=standing)
     with pytest.raises(
         BrokenInvariant, match=re.escape(f"s2 {transition.value}, and its copy is {standing.value}")

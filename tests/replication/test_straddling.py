@@ -23,7 +23,7 @@ FEW = st.lists(SIZE, max_size=3)
 
 
 def batches(bank: Bank, name: str, session: str, sizes: Sequence[int]) -> None:
-    """Have a server decide a request of so many operations, and another; it knows none of them."""
+    """Have a server decide requests of these sizes, in this order; it knows none of them."""
     for number, size in enumerate(sizes, 1):
         kinds: list[Operation] = [Deposit(1, 3), Withdraw(1, 10_000), Deposit(2, 1)]
         bank.request(name, f"{session}:{number}", *(kinds * 3)[:size])
@@ -115,7 +115,7 @@ def checkpoint(bank: Bank, previous: Position, base: Position, records: Sequence
 
 
 def test_a_base_inside_of_a_record_leaves_nothing_of_it() -> None:
-    """The record ends above `base`, so the primary cannot have it, and a part of it is no record (A4)."""
+    """The record ends above `base`, so the primary cannot have it, and a part of it is not a record (A4)."""
     bank = two_that_differ([1], [1, 5, 1], [2], at_once=2048)
     comes_back(bank, "s1")
     bank.drop()

@@ -109,7 +109,7 @@ def test_a_server_sends_lists_of_entries_and_few_dicts() -> None:
 
 
 def lists(item: bytes, count: int) -> bytes:
-    """So many of the item, in lists of no more than 8 000."""
+    """`count` of the item, in lists of no more than 8 000."""
     full, rest = divmod(count, 8000)
     return (
         b"\xdd"

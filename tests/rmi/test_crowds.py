@@ -29,7 +29,7 @@ HELLO = frame_bytes(CONNECT, MSGPACK, 0, 0, write_value(MSGPACK, {"handshake": "
 
 
 def announced(size: int) -> bytes:
-    """Return a header of a call that announces so many bytes; none of them follow."""
+    """Return a header of a call that announces `size` bytes; none of them follow."""
     header = bytearray(frame_bytes(INVOKE, MSGPACK, 0, 7, b""))
     header[12:16] = size.to_bytes(4, "big")
     return bytes(header)

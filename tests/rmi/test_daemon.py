@@ -143,7 +143,7 @@ def test_an_address_that_may_come_is_one_clear_sentence_and_can_be_tried_again(
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
-        (f"{'a' * 64}.example:4711", "is no name of a host"),
+        (f"{'a' * 64}.example:4711", "is not the name of a host"),
         ("127.0.0.1", "not an address of the form host:port"),
         ("127.0.0.1:99999", "not an address of the form host:port"),
     ],

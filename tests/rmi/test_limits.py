@@ -37,7 +37,7 @@ def code_of(answer: object) -> object:
 
 
 def announced(kind: int, serializer: int, size: int, flags: int = 0) -> bytes:
-    """Return a header that announces so many bytes; none of them follow."""
+    """Return a header that announces `size` bytes; none of them follow."""
     header = bytearray(frame_bytes(kind, serializer, flags, 7, b""))
     header[12:16] = size.to_bytes(4, "big")
     return bytes(header)

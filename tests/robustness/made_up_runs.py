@@ -215,6 +215,6 @@ def _calls(story: _Story, count: int) -> Iterator[MadeCall]:
 
 
 def overlapping(spans: list[RoleSpan]) -> bool:
-    """Whether two spans of one process overlap: then the made-up run is no run."""
+    """Whether two spans of one process overlap: then the made-up run is not a run."""
     ordered = sorted(spans, key=lambda span: (span.process, span.from_ns))
     return any(a.process == b.process and a.to_ns > b.from_ns for a, b in pairwise(ordered))

@@ -117,7 +117,7 @@ def test_a_server_is_what_it_says_until_its_process_is_killed() -> None:
 
 
 def test_leads_change_only_when_another_server_leads() -> None:
-    """One that goes on in a new epoch, or leads again, is no change."""
+    """One that goes on in a new epoch, or leads again, is not a change."""
     spans = [
         RoleSpan(process=server, role=Role.PRIMARY, from_ns=epoch * MS, to_ns=(epoch + 1) * MS, epoch=epoch)
         for server, epoch in (("s1", 1), ("s1", 2), ("s2", 4), ("s2", 5), ("s1", 7))

@@ -33,7 +33,7 @@ def test_thirty_storms_have_every_kind_of_fault(seed: int) -> None:
 
 
 def test_a_long_run_has_many_kills_pauses_and_cuts() -> None:
-    """So many of each are wanted that none may be rare."""
+    """Each is needed so often that none may be rare."""
     counts = Counter(fault.kind for fault in planned(1, 420))
     assert min(counts[kind] for kind in (FaultKind.KILL, FaultKind.PAUSE, FaultKind.CUT)) > 150
 

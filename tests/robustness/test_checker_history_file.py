@@ -176,8 +176,8 @@ def without(form: dict[str, Any], name: str) -> str:
     [
         (["{"], "line 1: this is not JSON"),
         (["[]"], "line 1: this is not a JSON object"),
-        ([line(**INVOKE)], "line 1: this is no history of format 1: the first line is its header"),
-        ([line(format=2)], "line 1: this is no history of format 1"),
+        ([line(**INVOKE)], "line 1: this is not a history of format 1: the first line is its header"),
+        ([line(format=2)], "line 1: this is not a history of format 1"),
         ([line(format=1, clock="wall")], "line 1: the times must be of CLOCK_MONOTONIC, not of 'wall'"),
         ([line(format=1, clock="CLOCK_MONOTONIC", opening=[])], "line 1: the header's 'opening' is not a"),
         ([line(format=1, clock="CLOCK_MONOTONIC", opening={"1": -1})], "line 1: the header's 'opening'"),

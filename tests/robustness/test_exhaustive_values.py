@@ -32,7 +32,7 @@ def bank_of(bounds: Bounds) -> tuple[Bank, State]:
 
 
 def reached(bounds: Bounds, depth: int) -> set[Any]:
-    """Return what anyone can see of the banks that so many events lead to."""
+    """Return what anyone can see of the banks that up to `depth` events lead to."""
     bank, first = bank_of(bounds)
     layer, seen, seen_by_anyone = [first], {first}, {visible(bank, first)}
     for _ in range(depth):

@@ -71,7 +71,7 @@ def test_two_witnesses_are_found_out_whoever_meets_his_later(tmp_path: Path) -> 
         one.network.met_witness("w1")
         await until(lambda: not one.network._looks)
         assert linked() == [True, True]
-        assert len(one.events) == first, "to ask who may not know it yet is no reason to part"
+        assert len(one.events) == first, "asking someone who may not know it yet is not a reason to part"
         other.network.met_witness("w2")
         await until(lambda: linked() == [False, False])
         for _ in range(200):
@@ -85,7 +85,7 @@ def test_two_witnesses_are_found_out_whoever_meets_his_later(tmp_path: Path) -> 
             server.network.met_witness(None)
             server.network.met_witness("w1")
         await asyncio.sleep(0)
-        assert linked() == [True, True], "a witness that comes back is no reason to part"
+        assert linked() == [True, True], "a witness that comes back is not a reason to part"
         assert len(one.events) == met
         for server in (one, other):
             await server.close()

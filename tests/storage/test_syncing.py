@@ -57,7 +57,7 @@ def test_one_sync_makes_durable_all_that_was_written(tmp_path: Path, synced: lis
 
 
 def test_what_was_written_is_there_for_the_next_process_though_it_was_not_synced(tmp_path: Path) -> None:
-    """A kill is no power loss."""
+    """A kill is not a power loss."""
     journal = opened(tmp_path / "bank.db")
     write(journal, 1)
     for end in ("", "-wal"):

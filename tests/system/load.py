@@ -1,7 +1,7 @@
 """Clients that keep a bank busy, and remember every word they were told.
 
     with Load(cluster, clients=4) as load:
-        load.wait_for(200)              # so many more answers
+        load.wait_for(200)              # 200 more answers
         cluster.kill(cluster.primary())
         load.wait_for(200)
     load.check(cluster.copy("s1"))      # at the end of the `with` the clients stop; an error fails the test
@@ -91,7 +91,7 @@ class Load:
             thread.join()
 
     def wait_for(self, answers: int, *, at_most: float | None = None) -> None:
-        """Wait for so many more answers; with `at_most` (seconds) they need not come. No error may come."""
+        """Wait for `answers` more; with `at_most` (seconds) they need not come. No error may come."""
         with self._news:
             goal = len(self.answered) + answers
             there = self._news.wait_for(lambda: len(self.answered) >= goal or self.errors, at_most or _WAIT_S)

@@ -3,7 +3,7 @@
 Rule 1: below the range from which the kernel takes ports for outgoing connections: a killed server's port
         is taken by nobody before it is back, and nobody who looks for it connects to itself.
 Rule 2: several test runs at once do not meet, whoever's they are: a port is held by the kernel (a socket with
-        a name of its own that is no file), and not by a file that would belong to the first user of this
+        a name of its own that is not a file), and not by a file that would belong to the first user of this
         machine.
 """
 

@@ -38,7 +38,7 @@ def _hello(object_id: str, said: object) -> bytes:
 def idle_crowd(
     address: str, object_id: str, count: int, said: object = "hello"
 ) -> Iterator[list[socket.socket]]:
-    """Connect so often, do the handshake, and say no more.
+    """Connect `count` times, do the handshake, and say no more.
 
     Clients of ours may be told that all seats are taken: whoever came before has a moment for his first call.
     """

@@ -117,7 +117,7 @@ def test_what_waits_is_bounded_told_at_once_and_forgotten_with_its_caller(tmp_pa
             assert sessions.count(waiting[0].partition(":")[0]) == 8000
             assert sessions.count(waiting[1].partition(":")[0]) == 8000, "once, though it was sent twice"
             allowed = {name.partition(":")[0] for name in (*waiting, "later:1")}
-            assert set(sessions) <= allowed, "of who was told Busy, nothing was taken"
+            assert set(sessions) <= allowed, "nothing was taken of those who were told Busy"
 
 
 def test_a_stock_client_that_writes_too_much_is_told_when_to_come_again(tmp_path: Path) -> None:

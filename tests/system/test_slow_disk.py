@@ -30,7 +30,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 @contextmanager
 def slowed(cluster: Cluster, name: str, late_ms: int) -> Iterator[None]:
-    """Hold up each sync of a server for so long."""
+    """Hold up each sync of a server for `late_ms`."""
     need_strace()
     with slow_disk(cluster.process(name).pid, late_ms) as holds:
         if not holds:

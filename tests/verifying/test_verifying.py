@@ -90,7 +90,7 @@ def test_a_whole_data_directory_is_all_of_its_parts(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     assert directories_in(tmp_path) == [tmp_path / "s1", tmp_path / "witness"]
     for wrong in (tmp_path / "log", tmp_path / "nowhere"):
-        with pytest.raises(InvalidRequest, match=r"holds no|is no directory"):
+        with pytest.raises(InvalidRequest, match=r"holds no|is not a directory"):
             directories_in(wrong)
 
 

@@ -111,7 +111,7 @@ async def fill(host: str, port: int, accounts: int) -> None:
 
 
 async def leader_and_self(host: str, port: int) -> tuple[int, int]:
-    """Return the ids of whom a member takes for the leader, and its own; 0 for nobody."""
+    """Return the id of the leader, as a member sees it, and the member's own; 0 for nobody."""
     connection = await open_grpc(host, port)
     try:
         status = await connection.ask(_STATUS, b"")

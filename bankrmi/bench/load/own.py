@@ -48,7 +48,7 @@ class _Counted:
 
 
 async def own_clients(order: Order, begin: Callable[[], None]) -> Answer:
-    """So many tasks of one client, each sending one request after the other; with what that cost besides."""
+    """Run many tasks of one client, each sending one request after the other; note what else that cost."""
     took: list[float] = []
     failed: Counter[str] = Counter()
     counted = _Counted()

@@ -25,7 +25,7 @@ __all__ = ["main"]
 
 
 _ALONE = 4
-"""With so few clients each entry is sent at once; with more, all that come within a millisecond."""
+"""With up to this many clients each entry is sent at once; with more, those of a millisecond together."""
 
 
 def _bank(journal: str, own: str, others: Sequence[str]) -> Any:

@@ -42,7 +42,7 @@ class Resp(asyncio.Protocol):
         while (end := data.find(b"\r\n", place)) >= 0:
             kind, line = data[place], data[place + 1 : end]
             after, value = end + 2, line
-            if kind == 36 and line != b"-1":  # "$": a string of so many bytes.
+            if kind == 36 and line != b"-1":  # "$": a string of that many bytes.
                 after = end + 4 + int(line)
                 if len(data) < after:
                     break

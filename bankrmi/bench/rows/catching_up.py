@@ -50,7 +50,7 @@ class _Watched:
         self._client = client
 
     def for_seconds(self, seconds: float) -> _While:
-        """Let it go on for so long."""
+        """Let it go on for `seconds`."""
         begun, before = time.perf_counter(), self._bank.acknowledged()
         time.sleep(seconds)
         return self._since(begun, before)

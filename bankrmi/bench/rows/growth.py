@@ -94,7 +94,7 @@ def _by_records(asked: Asked) -> Iterator[Finding]:
 
 
 def _fill(bank: Bank, wanted: int, asked: Asked) -> None:
-    """Let it do operations until there are so many."""
+    """Let it do operations until there are as many as `wanted`."""
     with LoadProcess(bank.children, link_order(bank, _FILLING, FOR_EVER_S)) as filling:
         while (there := bank.acknowledged()) < wanted:
             asked.progress.show(f"growth: a bank is filled, {there:,} operations of {wanted:,}")

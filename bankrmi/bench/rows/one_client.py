@@ -21,7 +21,7 @@ class OneClient:
     """Calls from a thread of its own for as long as the context lasts."""
 
     def __init__(self, configuration: Configuration, *, rest_s: float = 0.0) -> None:
-        """It rests so long after each answer."""
+        """It rests for `rest_s` after each answer."""
         self._configuration = configuration
         self._rest_s = rest_s
         self._over = threading.Event()

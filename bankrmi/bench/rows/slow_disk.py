@@ -60,7 +60,7 @@ def _told(reads: dict[int, list[Answer]], writes: dict[int, list[Answer]]) -> It
 
 
 def held_up(delay_ms: int) -> list[str]:
-    """Return what comes before a command so that each of its fsyncs takes so much longer."""
+    """Return what comes before a command so that each of its fsyncs takes `delay_ms` longer."""
     inject = f"inject={_SYNCS}:delay_enter={delay_ms * 1000}"
     how = ["strace", "-D", "-f", "--seccomp-bpf", "-qqq", "-e", "signal=none", "-o", "/dev/null"]
     return [*how, "-e", f"trace={_SYNCS}", "-e", inject]

@@ -15,4 +15,4 @@ __all__ = ["PEERS", "Ours"]
 PEERS: dict[str, type[System]] = {
     system.name: system for system in (PostgreSql, Redis, Etcd, PySyncObj, StockPyro5)
 }
-"""Whom ours can be compared to, by the name on the command line."""
+"""What ours can be compared to, by the name on the command line."""

@@ -46,7 +46,7 @@ def _many(shape: Shape) -> str:
 
 
 def seconds_of_pgbench(shape: Shape, seconds: float) -> int:
-    """Return for how many whole seconds it has to go on, so that so many can be measured."""
+    """Return how many whole seconds it has to go on, so that `seconds` of them can be measured."""
     return ceil(WARM_SECONDS + _CONNECTING_SECONDS * shape.clients + seconds)
 
 

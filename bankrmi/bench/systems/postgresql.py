@@ -189,7 +189,7 @@ def _is_of_the_run(folder: Path) -> bool:
 
 
 def _user() -> str | None:
-    """Return as whom it has to run: nobody else, unless we are root."""
+    """Return the user that it has to run as, if we are root; else None: it runs as we do."""
     if os.geteuid() != 0:
         return None
     known = {entry.pw_name for entry in pwd.getpwall()}

@@ -33,7 +33,7 @@ class Clients:
         self._bank = bank
         self._order = order
         self._starts: Counter[str] = Counter()
-        self._before: list[Progress] = []  # What processes had done that are no more.
+        self._before: list[Progress] = []  # What processes that are gone had done.
         self._now: dict[str, Progress] = {}
 
     def start(self, name: str) -> None:
@@ -49,7 +49,7 @@ class Clients:
         self._start(name, replace(order, reads_only=name == self.reader))
 
     def start_crowd(self, name: str, sessions: int) -> None:
-        """Start a process of so many sessions that never pause; nobody waits for its progress."""
+        """Start a process of `sessions` sessions that never pause; nobody waits for its progress."""
         self._starts[name] += 1
         order = self._filled_in(f"{name}b{self._starts[name]}", name)
         self._start(name, replace(order, sessions=sessions, pause_ms=0.0))

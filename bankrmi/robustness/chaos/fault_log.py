@@ -58,8 +58,8 @@ class FaultLog:
     def is_quiet(self) -> bool:
         """Whether nothing is under way, nor so fresh that something it held back may still arrive.
 
-        TCP sends again what was lost, after pauses that double: what was cut off for so long may come as late
-        again.
+        TCP sends again what was lost, after pauses that double: what was cut off may arrive as long after the
+        cut as the cut lasted.
         """
         past_ns = time.monotonic_ns() - self.last_ended_ns
         return self.under_way == 0 and past_ns > self.last_took_ns + 1_000_000_000

@@ -3,7 +3,7 @@
 Rule 1: whatever a fault did is taken back when its time is over, or when the run ends, whichever is first.
 Rule 2: a disk is lost only if another copy holds everything, and nothing on its way can make the view name
         the lost one as leader: it is a standby's, its process is dead, the view was read after that, from
-        the witness, and names another primary; and the view names this copy no more, or all has been quiet
+        the witness, and names another primary; and the view no longer names this copy, or all has been quiet
         for so long that no proposal of it can be on its way.
 Rule 3: a fault that finds nobody to hit hits nobody: it is not counted.
 """

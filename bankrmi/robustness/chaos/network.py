@@ -60,7 +60,7 @@ class Network(Protocol):
         """Take back one `cut`."""
 
     def slow(self, late_ms: int, *ways: Way) -> str:
-        """Be slow these ways, about so much; return in a few words what was done."""
+        """Be slow these ways, by about `late_ms`; return in a few words what was done."""
 
     def hasten(self, late_ms: int, *ways: Way) -> None:
         """Take back one `slow`."""

@@ -149,7 +149,7 @@ class _Weather:
         self._changed = asyncio.Event()
 
     async def slow(self, by_ms: int, ways: Iterable[Way]) -> None:
-        """Let everything be so much later these ways, from now on."""
+        """Let everything be `by_ms` later these ways, from now on."""
         for way in ways:
             self._late_ms[way] += by_ms
 

@@ -166,7 +166,7 @@ def _hundredths(nanoseconds: int) -> int:
 
 
 def _width(length_ns: int, most: int) -> int:
-    """Return how long one of at most so many equal parts is."""
+    """Return how long one of at most `most` equal parts is."""
     fitting = (width for width in _WIDTHS_MS if length_ns / (width * 1_000_000) <= most)
     return next(fitting, _WIDTHS_MS[-1]) * 1_000_000
 

@@ -52,7 +52,7 @@ ANSWERED = frozenset(
     number for number, outcome in enumerate(Outcome) if outcome in (Outcome.DONE, Outcome.DECLINED)
 )
 _APART_NS = 200_000_000
-"""Links that are hit one after the other, each within so long of the last, are hit by one fault."""
+"""Links that are hit one after the other, each within this time of the last, are hit by one fault."""
 _IN_DOUBT = tuple(Outcome).index(Outcome.IN_DOUBT)
 
 
@@ -115,7 +115,7 @@ class Window:
 
 
 def at_percent(ordered: Sequence[int], percent: int) -> int:
-    """Return the smallest value that at least so many percent of them do not exceed; 0 of none."""
+    """Return the smallest value that at least `percent` of them do not exceed; 0 if there are none."""
     if not ordered:
         return 0
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
@@ -171,7 +171,7 @@ def latencies(calls: CallColumns) -> list[int]:
 
 
 def silences(calls: CallColumns, at_least_ns: int) -> list[Silence]:
-    """Return when no client was answered for so long, in order of time.
+    """Return when no client was answered for `at_least_ns`, in order of time.
 
     From the first answer, before which the bank was not yet there, to the end of the last call, whatever
     came of it: a bank that no longer answers is silent, but not one that is no longer asked.
@@ -200,7 +200,7 @@ def spreads(failovers: Iterable[Failover]) -> list[Spread]:
 def windows(recorded: Recorded, quiet: Sequence[Silence], *, count: int, failovers: int) -> list[Window]:
     """Return what is worth a closer look: a typical failover, the slowest, then the longest silences.
 
-    Nothing is shown twice; at most so many are `failovers`.
+    Nothing is shown twice; at most `failovers` of them are failovers.
     """
     slowest = sorted(recorded.failovers, key=lambda failover: (-failover.took_ns, failover.at_ns))
     longest = sorted(quiet, key=lambda silence: (-silence.length_ns, silence.from_ns))

@@ -93,7 +93,7 @@ def fault_sentence(fault: Fault) -> str:
 
 
 def verdict_words(recorded: Recorded, answered: int, *, separator: str = _NARROW) -> str:
-    """Return the verdict on so many answered operations; what was not looked at is not called good."""
+    """Return the verdict on `answered` operations; what was not looked at is not called good."""
     operations = counted(answered, "operation", separator=separator)
     if recorded.violations:
         return f"{counted(recorded.violation_count, 'violation', separator=separator)} in {operations}"

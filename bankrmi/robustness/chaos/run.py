@@ -64,7 +64,7 @@ class Course:
         self._ends_at = 0.0
 
     async def run(self, seconds: float) -> Finished:
-        """Run for so long; then heal, and have all come to rest."""
+        """Run for `seconds`; then heal, and have all come to rest."""
         self._catch_signals()
         watching = asyncio.create_task(self._watch())
         try:

@@ -25,7 +25,7 @@ Choice = TypeVar("Choice")
 
 
 class Aim(Enum):
-    """Whom a fault shall hit; found out when it is due."""
+    """Whom a fault is to hit; found out when it is due."""
 
     PRIMARY = "the primary"
     STANDBY = "a standby"
@@ -48,7 +48,7 @@ class Direction(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """One fault: begins so long after its storm, lasts so long; of a link if it has a second end."""
+    """One fault: begins `after_ms` into its storm, lasts `for_ms`; of a link if it has a second end."""
 
     kind: FaultKind
     aim: Aim

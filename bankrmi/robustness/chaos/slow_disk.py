@@ -23,7 +23,7 @@ _LOOK_S = 0.005
 
 @contextmanager
 def slow_disk(pid: int, late_ms: int) -> Iterator[bool]:
-    """Hold up each fsync of that process for so long, as long as the context lasts; False if it cannot be."""
+    """Hold up each fsync of that process by `late_ms` while the context lasts; False if it cannot be done."""
     strace = shutil.which("strace")
     if strace is None:
         yield False

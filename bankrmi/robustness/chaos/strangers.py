@@ -4,7 +4,7 @@
         [--idle 0] [--harmless] [--claims NAME ...] [--parent-pid PID]
 
 Each connection repeats one kind of traffic, the kinds dealt out in turn.  Who is cut off comes back.  With
---idle so many more connections to each target do nothing at all, half of them without having said a word.
+--idle N, N more connections to each target do nothing at all, half of them without having said a word.
 With --harmless nothing changes an account or makes an entry, so that a journal can still be judged.
 With --claims some say that they are servers of these names, and of names that nobody has.
 
@@ -310,7 +310,7 @@ async def run(
     *,
     idle: int = 0,
 ) -> Counter[str]:
-    """Let so many connections to each target (OBJECT@HOST:PORT) do their worst; return what they did.
+    """Let `connections` to each target (OBJECT@HOST:PORT) do their worst; return what they did.
 
     `idle` more to each do nothing.
     """

@@ -34,8 +34,8 @@ _PIECE = 10_000
 def read_copies(directories: Sequence[Path], ledger: Mapping[int, int]) -> Iterator[list[Copy]]:
     """Give the copies in these data directories, to be read within the `with`; they opened with `ledger`.
 
-    Raises ConfigurationError if a directory is none of a stopped server, OperationFailed if its database is
-    damaged.
+    Raises ConfigurationError if a directory is not that of a stopped server, OperationFailed if its database
+    is damaged.
     """
     resolved = [directory.resolve() for directory in directories]
     names = [one.name for one in resolved]

@@ -215,7 +215,7 @@ def _parsed(line: str) -> dict[str, Any] | None:
 
 def _header(form: dict[str, Any]) -> Header:
     if form.get("format") != FORMAT:
-        raise _Malformed(f"this is no history of format {FORMAT}: the first line is its header")
+        raise _Malformed(f"this is not a history of format {FORMAT}: the first line is its header")
     if form.get("clock") != CLOCK:
         raise _Malformed(f"the times must be of {CLOCK}, not of {form.get('clock')!r}")
     try:

@@ -1,7 +1,7 @@
 """The verdict over a finished history: calls, and the copies that were in sync and at rest at the end.
 
 Rule 1: the copies have to be equal, to the last entry, digests included: there is one journal, and every call
-        is held against that. A copy that was out of sync when it was stopped is no evidence: leave it out.
+        is held against that. A copy that was out of sync when it was stopped is not evidence: leave it out.
 Rule 2: each copy's state is what the journal adds up to.
 Rule 3: answers of all histories (after a restore there is a new one) are held against that one journal. Only
         a forced takeover may lose what was acknowledged, and then the verdict says what was lost.

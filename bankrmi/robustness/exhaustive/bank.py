@@ -245,7 +245,7 @@ class Bank:
             if after[field] is not None:
                 since_epoch, views = after[field]
                 after[field] = (since_epoch, (*views, number))
-        # What can win no more, and has nobody to tell, is as if it were lost.
+        # What can no longer win, and has nobody to tell, is as good as lost.
         after[LATE_PROPOSALS] = tuple(one for one in after[LATE_PROPOSALS] if one[1][1] >= proposed.epoch)
         return after
 
@@ -384,7 +384,7 @@ class Bank:
         return True
 
     def _break(self, after: list[Any], place: int) -> None:
-        """The connection of a server to the other one is no more; it has not been told."""
+        """The connection of a server to the other one is gone; it has not been told."""
         after[LINK[place]] = BROKEN
         after[LATE_REQUESTS[place]] += after[REQUESTS[place]]
         after[REQUESTS[place]] = ()

@@ -36,7 +36,7 @@ _LEFT_OUT: dict[str, Any] = {
     "_listened_ms": NOW_MS,  # Nobody is ever late here.
     "_pace": Pace(NOW_MS, 20.0),  # Only a lag of thousands of entries slows anybody down.
     "role_since_ms": NOW_MS,  # For people.
-    "_confirmed_epoch": 0,  # So few epochs as there are here are all believed unseen.
+    "_confirmed_epoch": 0,  # The few epochs that there are here are all believed unseen.
     "_probes": 0,  # Only how long to wait before the next look; here it may take any time.
 }
 

@@ -46,7 +46,7 @@ Move = tuple[Label, State]
 
 SERVER = (0, 1)
 REQUESTS = (2, 3)  # On their way from this server to the other one.
-LATE_REQUESTS = (4, 5)  # The same, on a connection that is no more.
+LATE_REQUESTS = (4, 5)  # The same, on a connection that is gone.
 ANSWERS = (6, 7)  # On their way to this server.
 LINK = (8, 9)  # From this server to the other one.
 READING = (10, 11)  # None, or (since epoch, views that the answer may tell).

@@ -26,7 +26,7 @@ from bankrmi.robustness.simulator.simulation import Result, simulate
 __all__ = ["MUTANTS", "SEEDS", "Found", "hunt", "mutant_named", "planted"]
 
 SEEDS = 1000
-"""Within so many seeds every planted bug has to be found."""
+"""Within this many seeds every planted bug has to be found."""
 
 MUTANTS: Mapping[str, Mutant] = {
     mutant.name: mutant
@@ -64,9 +64,9 @@ def planted(name: str) -> Iterator[Mutant]:
 
 
 def hunt(name: str, *, seeds: int = SEEDS, first: Iterable[int] = (), begin: int = 0) -> Found | None:
-    """Return the first of so many seeds, from `begin` on, in which the simulator finds the bug.
+    """Return the first of `seeds` seeds, from `begin` on, in which the simulator finds the bug.
 
-    The seeds of `first` are tried before: who knows where it was found last time saves time.
+    The seeds of `first` are tried before: knowing where it was found last time saves time.
     """
     numbers = dict.fromkeys([*first, *range(begin, begin + seeds)])
     for count, seed in enumerate(numbers, 1):

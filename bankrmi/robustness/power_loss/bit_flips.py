@@ -88,7 +88,7 @@ def _operation(chance: random.Random) -> Form:
 def flip_bits(
     flips: int, *, seed: str, say: Callable[[str], None] = lambda _: None, stopped: bool = True
 ) -> Flips:
-    """Flip so many bits, one at a time, in the files of a server that was stopped, or was killed."""
+    """Flip `flips` bits, one at a time, in the files of a server that was stopped, or was killed."""
     result = Flips()
     with tempfile.TemporaryDirectory(prefix="bankrmi-flips-") as made:
         files = make_files(Path(made), stopped=stopped, seed=seed)

@@ -10,7 +10,7 @@ The model, stricter than most file systems are:
 - A new name, a rename, a removal is done or undone, each by itself, until the directory is synced. A rename
   is never half done. A file in a directory whose own name is lost, is lost.
 
-Rule: a killed process is no power loss: what was not synced stays pending, across processes.
+Rule: a killed process is not a power loss: what was not synced stays pending, across processes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Disk:
     """How many changes of each file's content are there for good."""
 
     def sync_file(self, file: int, covers: int | None) -> None:
-        """Make the content of a file certain: so many of all its changes, or (None) all of them."""
+        """Make the content of a file certain: the first `covers` of its changes, or (None) all of them."""
         content = self.files.setdefault(file, bytearray())
         certain = self._certain.get(file, 0)
         rest: list[Change] = []

@@ -35,7 +35,7 @@ _ANSWERS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskFailure:
-    """Which calls of whom fail, with what, from when on."""
+    """Which calls of which process fail, with what error, and when."""
 
     victim: str
     """`primary`, `standby` or `nameserver` (the witness)."""

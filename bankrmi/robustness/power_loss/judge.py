@@ -41,7 +41,7 @@ FOREIGN_HISTORY = "of-another-bank"
 _ALL_RECORDS = "SELECT * FROM journal ORDER BY action_id"
 
 Row = tuple[Any, ...]
-"""A record as SQLite gives it: there are many, and to compare them no more is needed."""
+"""A record as SQLite gives it: there are many, and comparing them needs no more."""
 
 Removed = tuple[int, str]
 """Action id and digest of an entry that was rolled back."""
@@ -205,7 +205,7 @@ def _digests(rows: Sequence[Row]) -> dict[int, bytes]:
 
 
 def rolled_back(records: Mapping[str, bytes]) -> list[Removed]:
-    """Return what the records `rolled-back-<epoch>.jsonl` hold; a last line that was cut off is no line."""
+    """Return what the records `rolled-back-<epoch>.jsonl` hold; a last line that was cut off is ignored."""
     found = []
     for name, content in records.items():
         if name.startswith("rolled-back-"):

@@ -38,7 +38,7 @@ class Load:
         self._stop = threading.Event()
         self._news = threading.Condition()
         self._rests = False
-        self._calling = 0  # So many clients wait for an answer.
+        self._calling = 0  # How many clients wait for an answer.
         self._threads = [
             threading.Thread(target=self._work, args=(number, random.Random(f"{seed}/{number}")))
             for number in range(clients)
@@ -62,7 +62,7 @@ class Load:
         self._raise_failure()
 
     def wait_for(self, answers: int) -> None:
-        """Wait for so many more answers."""
+        """Wait for `answers` more answers."""
         goal = len(self.told) + answers
         self._until(lambda: len(self.told) >= goal, f"{answers} more answers")
 

@@ -81,8 +81,8 @@ class MadeDirectory:
 class FileSynced:
     """fsync or fdatasync of a file has returned.
 
-    It covers so many of all changes of its content, in their order: what another thread changed after it had
-    begun may be left out. None: all of them.
+    It covers the first `covers` of all changes to its content: what another thread changed after it had begun
+    may be left out. None: all of them.
     """
 
     file: int

@@ -96,7 +96,7 @@ def search(
     seed: str,
     say: Callable[[str], None] = lambda _: None,
 ) -> Findings:
-    """Judge so many states of these disks (fewer if there are no more)."""
+    """Judge `states` states of these disks (fewer if there are no more)."""
     findings, began = Findings(), time.monotonic()
     trials = []
     for disk in disks:

@@ -64,7 +64,7 @@ class DiskStory:
     foreign: bool = False
     """Whether it began with another bank's database."""
     begins_after: int = 0
-    """So many syncs belong to what lay there when the recording began."""
+    """How many syncs belong to what lay there when the recording began."""
 
     @property
     def is_witness(self) -> bool:

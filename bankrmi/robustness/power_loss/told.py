@@ -1,7 +1,7 @@
 """What a process told others, read from the bytes that it sent.
 
 Rule 1: an answer counts from the moment at which its bytes were given to the kernel, not when they arrived.
-Rule 2: what says nothing about the disk (look-ups of names, `status`, a census) is no promise, and left out.
+Rule 2: what says nothing of the disk (name look-ups, `status`, a census) promises nothing, so it is left out.
 """
 
 from __future__ import annotations

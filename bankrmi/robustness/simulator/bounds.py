@@ -18,5 +18,5 @@ class AdmissionBounds:
     full_batch: int
 
     def at_most(self, per_second: int, passed_ms: float) -> float:
-        """Return how many entries one of ours may have added after so long; for each caller, or address."""
+        """Return how many entries one of ours may have added after `passed_ms`; per caller, or address."""
         return max(BURST * self.full_batch, BURST * per_second) + per_second * passed_ms / 1000

@@ -96,7 +96,7 @@ class Attempt:
         self.is_in = True
 
     def answer_in_turn(self, _kept: Kept, _made: Callable[[Any], None]) -> None:
-        """No request here is so long."""
+        """No request here is that long."""
         raise AssertionError("an answer here would take more than a turn")
 
     def give_up(self) -> None:

@@ -73,7 +73,7 @@ class OtherProcess(Protocol):
         """Something from another server wants to be dealt with."""
 
     def called(self, caller: str, line: Line, cost_ms: float, action: Callable[[], None]) -> None:
-        """A caller's message is here: it takes so long to read, and then this is to be done."""
+        """A caller's message is here: it takes `cost_ms` to read, and then `action` is to be done."""
 
 
 class OtherServer(Protocol):

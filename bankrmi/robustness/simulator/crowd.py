@@ -28,7 +28,7 @@ class Target(Protocol):
 
 
 class Strangers:
-    """So many connections of strangers to each server and to the witness, until they leave."""
+    """Strangers, who keep `connections` to each server and to the witness until they leave."""
 
     def __init__(self, cluster: Cluster, connections: int) -> None:
         self._cluster = cluster

@@ -65,7 +65,7 @@ class Faults:
         """Draw each fault on or off."""
 
         def share(low: float, high: float, off: float = 0.45) -> float:
-            """Off in so many of the seeds; else anything between, small ones as often as large ones."""
+            """Off in a share `off` of the seeds; else anything between, small ones as often as large ones."""
             return 0.0 if chance.random() < off else exp(chance.uniform(log(low), log(high)))
 
         def every(low_ms: float, high_ms: float, off: float = 0.45) -> float:

@@ -66,5 +66,5 @@ class Images:
         self._images.popleft()
 
     def after_crash(self, kept: int) -> Image:
-        """Return what is there if so many of the commits under way have reached the disk."""
+        """Return what is there if `kept` of the commits under way have reached the disk."""
         return self._images[kept]

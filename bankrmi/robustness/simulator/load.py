@@ -5,8 +5,8 @@ operator exports all accounts, a disk is slow for a while, a standby is started 
 
 Rule 1: within the capacity every call ends with a result; over it, callers may be told that the server is
         busy, and far over it some are. No call ends in doubt.
-Rule 2: the view does not change, but for the leaving and coming back of who is started again; that one is in
-        sync again while the load goes on.
+Rule 2: the view does not change, but for the server that is started again: it leaves and comes back, and is
+        in sync again while the load goes on.
 Rule 3: when the load is over, all is well soon.
 """
 
@@ -42,7 +42,7 @@ LONGEST_REQUEST_MS = (4, 10, 25, 75)
 """What the largest batch costs primary and standby together; the third is what one of 8 192 does."""
 
 WAIT_SHARE = 0.3
-"""Of a call's deadline: so long do requests wait for each other, within the capacity."""
+"""Of a call's deadline: how long requests wait for each other, within the capacity."""
 
 WITHOUT_LIMIT = Rate(per_caller=0, per_address=0)
 SLOW_DISK_MS = (0, 0, 20, 60)

@@ -62,7 +62,7 @@ class Loop:
         self._own: deque[Callable[[], None]] = deque()
         self._turn: Turn[_Caller] = Turn(lambda: world.now_ms)
         self._callers: dict[tuple[str, Line], _Caller] = {}
-        self._own_first = 0  # So many of its own come before the next turn of callers.
+        self._own_first = 0  # How many of its own come before the next turn of callers.
         self._calls = 0
         self._unread_ms = unread_ms
         self.waited_ms = 0.0
@@ -82,7 +82,7 @@ class Loop:
         return len(self._own) + self._calls
 
     def spend(self, cost_ms: float) -> None:
-        """Be busy for so much longer; `go_on` comes by itself."""
+        """Be busy for `cost_ms` longer; `go_on` comes by itself."""
         if cost_ms > 0:
             self._busy_until_ms = max(self._busy_until_ms, self._world.now_ms) + cost_ms
             self._world.after(self._busy_until_ms - self._world.now_ms, self._free)

@@ -30,7 +30,7 @@ class SimulatedNemesis:
         self.cluster = cluster
         self.world = cluster.world
         self.faults = cluster.world.faults
-        self._delayed: list[tuple[int, Callable[[], None]]] = []  # Until the view has changed so often.
+        self._delayed: list[tuple[int, Callable[[], None]]] = []  # Until the view has changed that often.
 
     def arrange(self) -> None:
         """Let every fault happen now and then."""

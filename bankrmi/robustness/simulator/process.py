@@ -54,7 +54,7 @@ class SimulatedProcess:
         self.name = server.name
         self.alive = True
         self._tip_before = 0
-        self._syncing = 0  # So many of those who wait for the disk are covered by the sync under way.
+        self._syncing = 0  # How many of those who wait for the disk the sync under way covers.
         self._written: deque[Callable[[], None]] = deque()
         self.loop = Loop(self.world, self._may_go_on, self._free, unread_ms=SLOW_SHARE * TIMEOUT_MS)
         self.replica = Replica(
@@ -127,7 +127,7 @@ class SimulatedProcess:
         self.arrive(lambda: self.carrier.take(event))
 
     def called(self, caller: str, line: Line, cost_ms: float, action: Callable[[], None]) -> None:
-        """A caller's message is here: it takes so long to read, and then this is to be done."""
+        """A caller's message is here: it takes `cost_ms` to read, and then `action` is to be done."""
         self.loop.call(caller, line, cost_ms, action)
 
     def asked(self, caller: str, cost_ms: float, event: Asking) -> None:
@@ -196,7 +196,7 @@ class SimulatedProcess:
         self.loop.go_on()
 
     def _durable(self, commits: int) -> None:
-        """So many commits are on the disk; the rules hear of each."""
+        """The next `commits` are on the disk; the rules hear of each."""
         done = [self._written.popleft() for _ in range(commits)]
         for _ in done:
             self.server.images.ended()

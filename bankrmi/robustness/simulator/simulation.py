@@ -50,12 +50,12 @@ LEASES_MS = ((0, 20), (200, 20), (400, 160), (1000, 20), (1000, 160))
 CATCH_UP_OPERATIONS = (2048, 2048, 1, 3, 8)
 EPOCHS_UNSEEN = (100, 100, 100, 0, 1, 3)
 SILENT_MS = 8000.0
-"""After so long the system notices that the machine at the other end is gone, though nothing is sent."""
+"""After this long the system notices that the machine at the other end is gone, though nothing is sent."""
 RECORDS_BEHIND = (0, 2, 20, 4096)
 COPIES_FAIL = (0.0, 0.0, 0.02, 0.2)
 """Of all that may fail about a copy, how much does."""
 BATCH_EVERY_MS = (0, 0, 100, 400)
-"""So often may a caller send a full batch; 0 is without limit."""
+"""How often a caller may send a full batch; 0 is without limit."""
 WORK_SHARE = 0.2
 """Of the shortest timeout: the heaviest request takes no longer than that."""
 
@@ -177,7 +177,7 @@ class Simulation:
         return Work(0 if chance.random() < 0.3 else round(heaviest ** chance.random()))
 
     def _drawn_bounds(self) -> AdmissionBounds:
-        """In some worlds a caller may add only so many batches a second; drawn apart, as distances are."""
+        """In some worlds there is a limit to a caller's batches a second; drawn apart, as distances are."""
         chance = random.Random(f"rates of seed {self.world.seed}")
         full_batch = OPERATIONS_AT_MOST * max(1, self.work.weight)
         batch_ms = chance.choice(BATCH_EVERY_MS)

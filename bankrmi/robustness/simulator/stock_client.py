@@ -64,7 +64,7 @@ class StockAttempt:
         """Nothing is kept of it here."""
 
     def answer_in_turn(self, _kept: Kept, _made: Callable[[Any], None]) -> None:
-        """No request here is so long."""
+        """No request here is that long."""
         raise AssertionError("an answer here would take more than a turn")
 
     def give_up(self) -> None:

@@ -1,4 +1,4 @@
-"""What work costs a simulated process: its one thread is busy for so long, and whatever comes waits.
+"""What work costs a simulated process: its one thread is busy for a while, and whatever comes waits.
 
 The amounts are those of the real thing on the machine that the project is measured on, in milliseconds:
 `benchmarks/work_costs.py` measures them again, and prints them beside these.  A world in which work costs
@@ -202,7 +202,7 @@ class Work:
         return INSTALL_MS + size_bytes * self.weight * OPENED_BYTE_MS if self.weight else 0.0
 
     def scaled(self, settings: Settings) -> Settings:
-        """Return settings whose amounts are so many times smaller, as each operation stands for so many."""
+        """Return settings with amounts `weight` times smaller, as each operation stands for that many."""
         if self.weight < 2:
             return settings
         return replace(
@@ -218,11 +218,11 @@ class Work:
 
 
 def _read_ms(elements: int, size_bytes: int) -> float:
-    """Return what it costs to read so much of a message, whatever it is."""
+    """Return what it costs to read this much of a message, whatever it is."""
     return elements * ELEMENT_MS + size_bytes * BYTE_MS
 
 
 def longest_request_ms(operations: int) -> float:
-    """Return what a request of so many operations costs primary and standby, for a weight of 1."""
+    """Return what a request of `operations` costs primary and standby, for a weight of 1."""
     read_ms = _read_ms(OPERATION_ELEMENTS, 2 * OPERATION_BYTES)
     return operations * (read_ms + PACKED_MS + DECIDED_MS + FLUSHED_MS + SENT_MS + APPENDED_MS + TOLD_MS)

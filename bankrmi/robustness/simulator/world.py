@@ -81,7 +81,7 @@ class World:
     # -- network ---------------------------------------------------------------------------------
 
     def place_far(self, pairs: set[tuple[str, str]], distance_ms: float) -> None:
-        """Let messages in these directions take so much longer for ever: nothing is wrong with that."""
+        """Let messages in these directions take `distance_ms` longer for ever: nothing is wrong with that."""
         self._distances.update(dict.fromkeys(pairs, distance_ms))
         self.lag(pairs, 0)
 
@@ -123,7 +123,7 @@ class World:
         return self.chance.uniform(0, LATE_AT_MOST_MS if late else 300)
 
     def lag(self, pairs: set[tuple[str, str]], lag_ms: float) -> None:
-        """Let messages in these directions take so much longer from now on, besides the distance."""
+        """Let messages in these directions take `lag_ms` longer from now on, besides the distance."""
         for pair in pairs:
             if later_ms := lag_ms + self._distances.get(pair, 0.0):
                 self._lags[pair] = later_ms

@@ -83,6 +83,7 @@ class Accounts:
         self._opening = opening
         self._balances: dict[int, int] = {}
         self._changed: dict[int, int] = {}  # With the action id of the newest change.
+        self._flushed: dict[int, int] = {}  # What changed before the last `flush`, and after the one before.
         self._changed_at: int | None = None  # Any account.
         self._snapshots: list[Snapshot] = []
 
@@ -175,20 +176,23 @@ class Accounts:
 
     def changed_at(self, query: int | Snapshot) -> int | None:
         """Return the action id of the newest change of an account; of all, for a snapshot."""
-        return self._changed_at if isinstance(query, Snapshot) else self._changed.get(query)
+        if isinstance(query, Snapshot):
+            return self._changed_at
+        changed_at = self._changed.get(query)
+        return self._flushed.get(query) if changed_at is None else changed_at
 
     def flush(self) -> None:
         """Write every balance that changed since it was written."""
         if self._changed:
             rows = [(self._balances[account], account) for account in self._changed]
             self._database.executemany("UPDATE accounts SET balance = ? WHERE id = ?", rows)
-            self._changed.clear()
-        self._changed_at = None
+        self._flushed, self._changed = self._changed, {}
 
     def forget(self) -> None:
         """Read everything anew from the database."""
         self._balances.clear()
         self._changed.clear()
+        self._flushed.clear()
         self._changed_at = None
         for snapshot in self._snapshots:
             snapshot.end()

@@ -11,7 +11,10 @@ __all__ = ["Answers", "Waiting"]
 
 
 class Waiting(NamedTuple):
-    """An answer that rests on the entry `action_id`, and on the confirmation of message `number`."""
+    """An answer that rests on the entry `action_id`, and on the confirmation of message `number`.
+
+    A read rests on what changed it last, and its reply bears the newest action id of when it was read.
+    """
 
     action_id: int
     number: int
@@ -29,13 +32,17 @@ class Answers:
         """Keep an answer until `action_id` is acknowledged, and message `number` confirmed."""
         self._waiting.append(Waiting(action_id, number, token, reply))
 
-    def released(self, acknowledged: int, confirmed: int) -> Iterator[Answer]:
-        """Take out, in their order, the answers that may leave now."""
+    def released(self, acknowledged: int, confirmed: int, *, reads: bool) -> Iterator[Answer]:
+        """Take out, in their order, the answers that may leave now; reads only if `reads`."""
         still: list[Waiting] = []
         for waiting in self._waiting:
-            if waiting.action_id <= acknowledged and waiting.number <= confirmed:
-                reply = waiting.reply
-                yield Answer(waiting.token, reply.at_most(acknowledged) if isinstance(reply, Read) else reply)
+            reply = waiting.reply
+            if waiting.action_id > acknowledged or waiting.number > confirmed:
+                still.append(waiting)
+            elif not isinstance(reply, Read):
+                yield Answer(waiting.token, reply)
+            elif reads:
+                yield Answer(waiting.token, reply.at_most(acknowledged))
             else:
                 still.append(waiting)
         self._waiting = still

@@ -80,7 +80,10 @@ class Read:
     value: Any
 
     def at_most(self, acknowledged: int) -> Read:
-        """Return the same, said of what is acknowledged, where no entry after that changed it (R4)."""
+        """Return the same, said of no more than what is acknowledged: no entry between changed it (R4).
+
+        Nor is it said of more than there was when it was read: what came later may have changed it.
+        """
         return self if self.action_id <= acknowledged else Read(self.history, acknowledged, self.value)
 
 

@@ -1,6 +1,7 @@
 """Leading: one epoch after another, composed of copies, groups, reads and checkpoints.  Rules A1, A3, A5.
 
-Rule 1: an answer leaves only through `_release`, when what it rests on is acknowledged in this epoch.
+Rule 1: an answer leaves when what it rests on is acknowledged in this epoch: at once if it is (`_read`), else
+        through `_release`.
 Rule 2: this server's own disk is a copy like the others: what it does not hold durably is not acknowledged.
 Rule 3: which view is wanted is said; whether and when it is proposed is for the replica.
 """
@@ -218,15 +219,14 @@ class Leader:
 
     def _release(self, step: Step) -> None:
         """Let the answers go that rest on nothing more than what is acknowledged, and confirmed."""
-        if not self._all_inherited_is_acknowledged:
-            return
         everything = self._checkpoints.number + 1  # Where nobody else counts, nothing waits for a message.
         confirmed = self.copies.confirmed_everywhere(everything)
-        step.effects.extend(self._answers.released(self.acknowledged, confirmed))
+        reads = self._all_inherited_is_acknowledged
+        step.effects.extend(self._answers.released(self.acknowledged, confirmed, reads=reads))
 
     @property
     def _all_inherited_is_acknowledged(self) -> bool:
-        """R4, R5: whoever led before may have acknowledged any of it, and callers may have seen that."""
+        """R4, R5: what this epoch began with may have been acknowledged before, and shown to callers."""
         return self.acknowledged >= self._checkpoints.base.action_id
 
     def may_acknowledge_more(self, durable_tip: int) -> bool:

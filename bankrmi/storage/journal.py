@@ -114,7 +114,7 @@ class SqliteJournal:
         self._requests.forget()
         self._unwritten_records = self._unwritten_operations = 0
         self._must_write = False  # What is written may hold what was rolled back since.
-        self._written_to: int = about["written_to"]
+        self._written_to = self._unchanged_since = int(about["written_to"])
         self._apply_again(above=self._written_to)
 
     def _apply_again(self, above: int) -> None:
@@ -209,7 +209,7 @@ class SqliteJournal:
             raise BrokenInvariant(
                 f"the database has another one of what is to be written: {error}"
             ) from error
-        self._written_to = self._tip.action_id
+        self._unchanged_since, self._written_to = self._written_to, self._tip.action_id
         self._set(written_to=self._written_to)
         self._unwritten_records = self._unwritten_operations = 0
         self._must_write = False
@@ -437,7 +437,9 @@ class SqliteJournal:
     def changed_at(self, query: Any) -> int:
         """Return the action id since which the answer is what it is; a later one where none is known (R4)."""
         changed_at = self._machine.changed_at(query)
-        return self._written_to if changed_at is None else changed_at
+        if changed_at is None:
+            changed_at = self._unchanged_since
+        return min(changed_at, self._tip.action_id)  # What was after that is rolled back.
 
     # -- writing ---------------------------------------------------------------------------------
 

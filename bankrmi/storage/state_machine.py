@@ -46,7 +46,7 @@ class StateMachine(Protocol):
     def changed_at(self, query: Any) -> int | None:
         """Return the action id since which the answer to a question is what it is; a later one does no harm.
 
-        None if it did not change since the last `flush`.
+        None if that was before the last `flush` but one, or before `attach` or `forget`.
         """
 
     def flush(self) -> None:

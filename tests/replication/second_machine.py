@@ -64,7 +64,6 @@ class NamedSets:
         return self._changed_at
 
     def flush(self) -> None:
-        self._changed_at = None
         self.database.execute("DELETE FROM sets")
         self.database.executemany("INSERT INTO sets VALUES (?,?)", self.export())
 

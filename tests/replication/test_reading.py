@@ -119,6 +119,24 @@ def test_a_new_primary_shows_nothing_before_all_that_it_began_with_is_acknowledg
     assert bank.told()[-1] == "s2 answers reader: 300 at 3"
 
 
+def test_an_answer_waits_for_no_more_of_what_the_epoch_began_with_than_it_rests_on() -> None:
+    """A1: that a read may not go backward is nothing to a request."""
+    bank = running("s1", "s2", "s3", catch_up_operations=1)
+    bank.withdraw("s1", "c:1", 10)
+    for request in ("d:1", "e:1", "f:1"):
+        bank.withdraw("s1", request, 10)
+    bank.deliver("s1 -> s2", "s2 -> s1", "s1 -> s3", "s3 -> s1")
+    bank.drop("s1 -> ")
+    bank.cut("s1", "s2")
+    bank.link("s1", "s2")
+    dies(bank, "s3")
+    bank.drop("s1 -> ")
+    bank.deliver("s1 looks at s3", "s1 proposes", "witness -> s1")
+    bank.told()
+    bank.deliver("s1 -> s2: news", "s1 -> s2: checkpoint", "s2 -> s1: noted", "s2 -> s1: ack")
+    assert "s1 answers d:1: done 80 at 2" in bank.told()
+
+
 def test_a_copy_older_than_what_the_client_has_seen_refuses() -> None:
     """R5; of another history nothing is compared."""
     bank = running("s1", "s2")

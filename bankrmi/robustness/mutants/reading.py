@@ -159,6 +159,7 @@ MUTANTS = (
         rule="R4",
         goes_wrong="a new primary says that a balance is older than what the old one has shown",
         patches=(Patch(Leader, "_all_inherited_is_acknowledged", property(_always)),),
+        sizes=(3,),
     ),
     Mutant(
         name="ignore-behind",

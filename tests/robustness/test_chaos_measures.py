@@ -7,15 +7,23 @@ from typing import Any
 from bankrmi.robustness.chaos.measures import Acknowledged, failovers, fault_counts, made_calls
 from bankrmi.robustness.chaos.recorded import Fault, FaultKind, Outcome, Role, RoleSpan
 from bankrmi.robustness.chaos.roles import Lead, leads, role_spans, serving_spans
-from bankrmi.robustness.checker.history import Answered, Call, Refused, Result, Unknown
+from bankrmi.robustness.checker.history import (
+    AnsweredOutcome,
+    HistoryCall,
+    OperationResult,
+    RefusedOutcome,
+    UnknownOutcome,
+)
 from bankrmi.robustness.checker.history import Outcome as Told
 
 MS = 1_000_000
-NOTHING = Unknown()
+NOTHING = UnknownOutcome()
 
 
-def call(at_ms: int, outcome: Told = NOTHING, *, kind: str = "withdraw", took_ms: int | None = 1) -> Call:
-    return Call(
+def call(
+    at_ms: int, outcome: Told = NOTHING, *, kind: str = "withdraw", took_ms: int | None = 1
+) -> HistoryCall:
+    return HistoryCall(
         client="client1.1",
         number=at_ms,
         kind=kind,
@@ -28,8 +36,8 @@ def call(at_ms: int, outcome: Told = NOTHING, *, kind: str = "withdraw", took_ms
     )
 
 
-def told(action_id: int, status: str = "done") -> Answered:
-    return Answered(None, (Result(action_id, status, 5),))
+def told(action_id: int, status: str = "done") -> AnsweredOutcome:
+    return AnsweredOutcome(None, (OperationResult(action_id, status, 5),))
 
 
 def fault(kind: FaultKind, target: str, from_ms: int, to_ms: int, toward: str = "") -> Fault:
@@ -84,7 +92,7 @@ def test_every_call_that_ended_is_drawn_with_what_it_came_to() -> None:
         told(1): Outcome.DONE,
         told(1, "insufficient"): Outcome.DECLINED,
         told(1, "cancelled"): Outcome.REFUSED,
-        Refused("stale"): Outcome.REFUSED,
+        RefusedOutcome("stale"): Outcome.REFUSED,
         NOTHING: Outcome.IN_DOUBT,
     }
     calls = [call(1, outcome) for outcome in outcomes]

@@ -28,7 +28,7 @@ from bankrmi.errors import BankError, Refused, Unsettled
 from bankrmi.parent_death import end_with_parent
 from bankrmi.robustness.chaos.workload import OPENING, Doubt, Wanted, Workload
 from bankrmi.robustness.checker.history import Header
-from bankrmi.robustness.checker.recording import Asked, Recorder
+from bankrmi.robustness.checker.recording import HistoryRecorder, PendingCall
 
 __all__ = ["Order", "Progress", "main"]
 
@@ -77,7 +77,9 @@ class Progress:
 class _Session:
     """One call after the other."""
 
-    def __init__(self, name: str, bank: aio.AsyncBankClient, recorder: Recorder, workload: Workload) -> None:
+    def __init__(
+        self, name: str, bank: aio.AsyncBankClient, recorder: HistoryRecorder, workload: Workload
+    ) -> None:
         self.progress = Progress()
         self._name = name
         self._bank = bank
@@ -135,7 +137,7 @@ class _Session:
         await asyncio.sleep(_ASK_MEANWHILE_S)
         await self._ask(request_id)
 
-    async def _told(self, asked: Asked, answer: Awaitable[Answer], operations: int) -> bool:
+    async def _told(self, asked: PendingCall, answer: Awaitable[Answer], operations: int) -> bool:
         """Write down what comes of a call; return whether it is settled."""
         self.progress.calls += 1
         try:
@@ -155,7 +157,7 @@ async def _work(order: Order) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
     header = Header(opening=OPENING, seed=order.seed, command=order.command, servers=order.servers)
-    recorder = Recorder(Path(order.history), header)
+    recorder = HistoryRecorder(Path(order.history), header)
     configuration = config.load(Path(order.configuration), insecure=order.insecure)
     async with await aio.connect(configuration) as bank:
         sessions = []

@@ -15,7 +15,7 @@ from bankrmi.replication.record import CANCELLED
 from bankrmi.robustness.chaos.recorded import Failover, Fault, FaultKind, MadeCall, Outcome
 from bankrmi.robustness.chaos.report_figures import separate
 from bankrmi.robustness.chaos.roles import Lead
-from bankrmi.robustness.checker.history import SHOWN, Answered, Call, Unknown
+from bankrmi.robustness.checker.history import SHOWN, AnsweredOutcome, HistoryCall, UnknownOutcome
 
 __all__ = ["Acknowledged", "failovers", "fault_counts", "made_calls"]
 
@@ -38,7 +38,7 @@ _PLURALS = {
 }
 
 
-def made_calls(calls: Iterable[Call]) -> Iterator[MadeCall]:
+def made_calls(calls: Iterable[HistoryCall]) -> Iterator[MadeCall]:
     """Yield the calls that ended, as they are drawn."""
     for call in calls:
         if call.completed_ns is not None:
@@ -54,10 +54,10 @@ def made_calls(calls: Iterable[Call]) -> Iterator[MadeCall]:
             )
 
 
-def _outcome(call: Call) -> Outcome:
-    if isinstance(call.outcome, Unknown):
+def _outcome(call: HistoryCall) -> Outcome:
+    if isinstance(call.outcome, UnknownOutcome):
         return Outcome.IN_DOUBT
-    if not isinstance(call.outcome, Answered):
+    if not isinstance(call.outcome, AnsweredOutcome):
         return Outcome.REFUSED
     statuses = {result.status for result in call.outcome.results}
     if CANCELLED in statuses:
@@ -68,7 +68,7 @@ def _outcome(call: Call) -> Outcome:
 class Acknowledged:
     """When clients were told of updates, and of which epoch these are."""
 
-    def __init__(self, calls: Iterable[Call], epochs: Mapping[int, int]) -> None:
+    def __init__(self, calls: Iterable[HistoryCall], epochs: Mapping[int, int]) -> None:
         """`epochs` says at which action id each epoch begins."""
         begins = sorted((action_id, epoch) for epoch, action_id in epochs.items())
         self._first: dict[int, int] = {}
@@ -94,11 +94,11 @@ class Acknowledged:
         return self._last[self._epochs[at - 1]] if at else None
 
 
-def _told(calls: Iterable[Call]) -> Iterator[tuple[int, int]]:
+def _told(calls: Iterable[HistoryCall]) -> Iterator[tuple[int, int]]:
     """Yield when a client was told of an update, and its action id."""
     for call in calls:
         outcome = call.outcome
-        if call.completed_ns is None or not isinstance(outcome, Answered) or outcome.action_id == 0:
+        if call.completed_ns is None or not isinstance(outcome, AnsweredOutcome) or outcome.action_id == 0:
             continue
         if outcome.results[0].status != SHOWN:
             yield call.completed_ns, outcome.action_id

@@ -35,9 +35,9 @@ from bankrmi.robustness.chaos.recorded import (
 from bankrmi.robustness.chaos.roles import leads, role_spans, said_by, serving_spans
 from bankrmi.robustness.chaos.run import Finished
 from bankrmi.robustness.checker.disks import read_copies
-from bankrmi.robustness.checker.history import Call, History
+from bankrmi.robustness.checker.history import History, HistoryCall
 from bankrmi.robustness.checker.history_file import read_history
-from bankrmi.robustness.checker.verdict import Verdict, judge
+from bankrmi.robustness.checker.verdict import HistoryVerdict, judge
 from bankrmi.verifying.model import BankModel
 
 __all__ = ["RunFacts", "sum_up"]
@@ -152,7 +152,7 @@ def _noting_epochs(records: Iterable[Record], epochs: dict[int, int]) -> Iterato
         yield record
 
 
-def _checked(verdict: Verdict) -> Iterator[str]:
+def _checked(verdict: HistoryVerdict) -> Iterator[str]:
     copies = ", ".join(verdict.copies)
     yield (
         f"Each of {verdict.operations} operations and {verdict.reads} reads in {verdict.calls} calls against "
@@ -201,7 +201,7 @@ def _environment(facts: RunFacts) -> Environment:
     return Environment(cuts_by=facts.cuts_by, facts=described)
 
 
-def _counts(calls: Sequence[Call]) -> Iterator[tuple[str, int]]:
+def _counts(calls: Sequence[HistoryCall]) -> Iterator[tuple[str, int]]:
     kinds = Counter(call.kind for call in calls)
     outcomes = Counter(made.outcome for made in made_calls(calls))
     yield "operations and reads asked for", sum(max(1, len(call.operations)) for call in calls)

@@ -12,12 +12,12 @@ from itertools import pairwise
 
 from bankrmi.bank.accounts import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
 from bankrmi.replication.record import CANCELLED
-from bankrmi.robustness.chaos.recorded import Failover, Fault, FaultKind, MadeCall, Outcome
+from bankrmi.robustness.chaos.recorded import Failover, Fault, FaultKind, MadeCall, OutcomeKind
 from bankrmi.robustness.chaos.report_figures import separate
 from bankrmi.robustness.chaos.roles import Lead
 from bankrmi.robustness.checker.history import SHOWN, AnsweredOutcome, HistoryCall, UnknownOutcome
 
-__all__ = ["Acknowledged", "failovers", "fault_counts", "made_calls"]
+__all__ = ["Acknowledgements", "failovers", "fault_counts", "made_calls"]
 
 _DECLINES = frozenset({INSUFFICIENT, NO_ACCOUNT, TOO_LARGE})
 _KINDS = {"balance": "read", "withdraw": "withdrawal"}
@@ -54,18 +54,18 @@ def made_calls(calls: Iterable[HistoryCall]) -> Iterator[MadeCall]:
             )
 
 
-def _outcome(call: HistoryCall) -> Outcome:
+def _outcome(call: HistoryCall) -> OutcomeKind:
     if isinstance(call.outcome, UnknownOutcome):
-        return Outcome.IN_DOUBT
+        return OutcomeKind.IN_DOUBT
     if not isinstance(call.outcome, AnsweredOutcome):
-        return Outcome.REFUSED
+        return OutcomeKind.REFUSED
     statuses = {result.status for result in call.outcome.results}
     if CANCELLED in statuses:
-        return Outcome.REFUSED
-    return Outcome.DECLINED if statuses <= _DECLINES else Outcome.DONE
+        return OutcomeKind.REFUSED
+    return OutcomeKind.DECLINED if statuses <= _DECLINES else OutcomeKind.DONE
 
 
-class Acknowledged:
+class Acknowledgements:
     """When clients were told of updates, and of which epoch these are."""
 
     def __init__(self, calls: Iterable[HistoryCall], epochs: Mapping[int, int]) -> None:
@@ -105,7 +105,7 @@ def _told(calls: Iterable[HistoryCall]) -> Iterator[tuple[int, int]]:
 
 
 def failovers(
-    leads: Sequence[Lead], faults: Sequence[Fault], acknowledged: Acknowledged
+    leads: Sequence[Lead], faults: Sequence[Fault], acknowledged: Acknowledgements
 ) -> Iterator[Failover]:
     """Yield every change of the primary that a fault brought about, and how long it took."""
     for old, new in pairwise(leads):

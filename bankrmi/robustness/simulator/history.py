@@ -15,7 +15,7 @@ from bankrmi.robustness.checker.history import (
 )
 from bankrmi.robustness.checker.recording import outcome_of_error
 from bankrmi.robustness.checker.verdict import Copy
-from bankrmi.robustness.simulator.asked import Asked
+from bankrmi.robustness.simulator.asked import SimulatedCall
 from bankrmi.storage.journal import SqliteJournal
 from bankrmi.verifying.model import Model
 
@@ -24,12 +24,12 @@ __all__ = ["calls_of", "copy_of"]
 _ALL = 1 << 62
 
 
-def calls_of(asked: Iterable[Asked]) -> list[HistoryCall]:
+def calls_of(asked: Iterable[SimulatedCall]) -> list[HistoryCall]:
     """Return the history of simulated clients; the clock is the simulation's."""
     return [_call(number, one) for number, one in enumerate(asked, 1)]
 
 
-def _call(number: int, asked: Asked) -> HistoryCall:
+def _call(number: int, asked: SimulatedCall) -> HistoryCall:
     kind = "read" if asked.request is None else "change" if asked.operations else "outcome"
     return HistoryCall(
         client=asked.client,
@@ -48,7 +48,7 @@ def _ns(simulated_ms: float) -> int:
     return round(simulated_ms * 1_000_000)
 
 
-def _outcome(asked: Asked) -> Outcome:
+def _outcome(asked: SimulatedCall) -> Outcome:
     match asked.reply:
         case Decided(history=history, record=record):
             entries = record.entries()

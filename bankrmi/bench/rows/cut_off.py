@@ -15,9 +15,9 @@ from pathlib import Path
 from bankrmi import connect
 from bankrmi.bench.bank import own_folder, write_ledger
 from bankrmi.bench.children import Children
-from bankrmi.bench.load.order import Order
+from bankrmi.bench.load.order import LoadOrder
 from bankrmi.bench.load_process import LoadProcess
-from bankrmi.bench.rows.row import BESIDE, FOR_EVER_S, Asked
+from bankrmi.bench.rows.row import BESIDE, FOR_EVER_S, RowOptions
 from bankrmi.config import load
 from bankrmi.config_settings import ClientSettings, JournalSettings, Settings
 from bankrmi.errors import OperationFailed
@@ -33,12 +33,12 @@ _CALLS_BETWEEN = 5
 _WHOLE_WITHIN_S = 60.0
 
 
-def cuts(asked: Asked) -> list[float]:
+def cuts(asked: RowOptions) -> list[float]:
     """Return, for each time, the milliseconds from the cut to the next acknowledged withdrawal."""
     with own_folder() as folder, _running_bank(folder, asked.servers) as bank:
         children = Children(folder)
         where = {"configuration": str(bank.configuration_of(_BESIDE))}
-        order = Order(kind="background", where=where, shape=BESIDE, seconds=FOR_EVER_S)
+        order = LoadOrder(kind="background", where=where, shape=BESIDE, seconds=FOR_EVER_S)
         try:
             with LoadProcess(children, order, _BESIDE):
                 return _one_after_the_other(bank, asked)
@@ -46,7 +46,7 @@ def cuts(asked: Asked) -> list[float]:
             children.stop()
 
 
-def _one_after_the_other(bank: ChaosBank, asked: Asked) -> list[float]:
+def _one_after_the_other(bank: ChaosBank, asked: RowOptions) -> list[float]:
     took_ms = []
     with connect(load(bank.configuration_of(_CLIENT), environment={})) as client:
         for number in range(1, asked.failovers + 1):

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import bankrmi.aio
 from bankrmi import Deposit, connect
-from bankrmi.bench.bank import WITNESS, Bank, running_bank
+from bankrmi.bench.bank import WITNESS, MeasuredBank, running_bank
 from bankrmi.bench.rows.row import link_order, load
 from bankrmi.bench.shapes import Shape
 from bankrmi.client import BankClient
@@ -66,7 +66,7 @@ class Calls:
         )
 
 
-def memory(bank: Bank) -> dict[str, tuple[int, int]]:
+def memory(bank: MeasuredBank) -> dict[str, tuple[int, int]]:
     """Return (resident now, at its peak) in MiB of each process."""
     found = {}
     for name in [one for one in (WITNESS, *bank.servers) if one in bank.children]:
@@ -78,7 +78,7 @@ def memory(bank: Bank) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _epoch(bank: Bank) -> int:
+def _epoch(bank: MeasuredBank) -> int:
     view = bank.status()["view"]
     return int(view["epoch"]) if view else -1
 
@@ -115,7 +115,7 @@ def _line(row: str, text: object) -> None:
 # -- strangers -------------------------------------------------------------------------------------------
 
 
-def _strangers(bank: Bank, seconds: float) -> subprocess.Popen[str]:
+def _strangers(bank: MeasuredBank, seconds: float) -> subprocess.Popen[str]:
     """Send them off, in processes of their own, as they come from other machines."""
     settings = bank.configuration
     targets = [f"bankrmi.account.{name}@{address}" for name, address in settings.servers.items()]
@@ -177,7 +177,7 @@ def strangers(seconds: float) -> None:
         _line("", f"memory (MiB: before; after, peak): {before}; {after}")
 
 
-def _wait_until_nothing_moves(bank: Bank) -> float:
+def _wait_until_nothing_moves(bank: MeasuredBank) -> float:
     """Wait until no server decides anything more, and two seconds; return how long that took."""
     begun, seen = time.monotonic(), None
     while time.monotonic() - begun < 120:
@@ -237,7 +237,7 @@ async def _own(configuration: Configuration, clients: int, operations: int, seco
     return calls
 
 
-def _raw(bank: Bank, clients: int, operations: int, seconds: float) -> float:
+def _raw(bank: MeasuredBank, clients: int, operations: int, seconds: float) -> float:
     """Return operations a second over raw links, without our clients."""
     shape = Shape(name="raw", clients=clients, operations=operations)
     answer = load(bank, link_order(bank, shape, seconds))
@@ -249,7 +249,7 @@ def _run_own(path: Path, clients: int, operations: int, seconds: float) -> Calls
 
 
 def _own_in_processes(
-    bank: Bank, clients: int, operations: int, seconds: float, processes: int
+    bank: MeasuredBank, clients: int, operations: int, seconds: float, processes: int
 ) -> tuple[Calls, float]:
     """Return what the clients saw, and their operations a second."""
     calls, path = Calls(), bank.configuration.path

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import bankrmi.aio
 from bankrmi import Deposit
-from bankrmi.bench.bank import Bank, running_bank
+from bankrmi.bench.bank import MeasuredBank, running_bank
 from bankrmi.errors import BankError
 
 
-def _resident_mb(bank: Bank, server: str) -> float:
+def _resident_mb(bank: MeasuredBank, server: str) -> float:
     status = Path(f"/proc/{bank.process(server).pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def _peak_mb(bank: Bank, server: str) -> float:
+def _peak_mb(bank: MeasuredBank, server: str) -> float:
     status = Path(f"/proc/{bank.process(server).pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
@@ -40,7 +40,7 @@ async def _client(
             told[type(error).__name__] += 1
 
 
-async def _measure(bank: Bank, clients: int, operations: int, seconds: float) -> None:
+async def _measure(bank: MeasuredBank, clients: int, operations: int, seconds: float) -> None:
     primary = bank.primary()
     [standby] = [name for name in bank.configuration.servers if name != primary]
     told: collections.Counter[str] = collections.Counter()

@@ -25,7 +25,7 @@ __all__ = [
     "FOLDER_PREFIX",
     "FOLDER_VARIABLE",
     "WITNESS",
-    "Bank",
+    "MeasuredBank",
     "own_folder",
     "running_bank",
     "write_ledger",
@@ -45,7 +45,7 @@ _UNLIMITED = {"entries_per_second": 0, "entries_per_second_per_address": 0, "con
 """For whoever asks how much a bank can do; how well it holds is asked of one with the usual limits."""
 
 
-class Bank:
+class MeasuredBank:
     """The processes of a bank, by name."""
 
     def __init__(
@@ -193,10 +193,10 @@ def running_bank(
     before: Sequence[str] = (),
     unlimited: bool = True,
     **settings: object,
-) -> Iterator[Bank]:
+) -> Iterator[MeasuredBank]:
     """A bank, everybody in sync; gone when the context ends."""
     with own_folder() as folder:
-        bank = Bank(
+        bank = MeasuredBank(
             folder, servers=servers, accounts=accounts, before=before, unlimited=unlimited, settings=settings
         )
         try:

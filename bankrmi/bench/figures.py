@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["OURS", "Finding", "Ratio", "Results", "Sample", "Summary", "percentile", "ratio", "summary"]
+__all__ = ["OURS", "Finding", "Ratio", "Results", "Sample", "SampleSummary", "percentile", "ratio", "summary"]
 
 OURS = "bankrmi"
 
@@ -54,7 +54,7 @@ class Ratio:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class SampleSummary:
     """The rounds of one system under one shape of load."""
 
     rate: float
@@ -105,10 +105,10 @@ def ratio(ours: Iterable[Sample], theirs: Iterable[Sample]) -> Ratio | None:
     return Ratio(median=statistics.median(found), lowest=min(found), highest=max(found), rounds=len(found))
 
 
-def summary(samples: Sequence[Sample]) -> Summary:
+def summary(samples: Sequence[Sample]) -> SampleSummary:
     """Return the medians of the rounds; of memory the most."""
     processes = dict.fromkeys(name for sample in samples for name in sample.cpu_us)
-    return Summary(
+    return SampleSummary(
         rate=statistics.median(sample.rate for sample in samples),
         median_us=statistics.median(sample.median_us for sample in samples),
         p99_us=statistics.median(sample.p99_us for sample in samples),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import IO
 
 from bankrmi.bench.children import Children, python
-from bankrmi.bench.load.order import BEGUN, Answer, Order
+from bankrmi.bench.load.order import BEGUN, LoadOrder, LoadResult
 from bankrmi.errors import OperationFailed
 
 __all__ = ["LOAD", "LoadProcess"]
@@ -19,7 +19,7 @@ _MODULE = "bankrmi.bench.load.process"
 class LoadProcess:
     """One order that is carried out; ends with the context."""
 
-    def __init__(self, children: Children, order: Order, name: str = LOAD) -> None:
+    def __init__(self, children: Children, order: LoadOrder, name: str = LOAD) -> None:
         self._children = children
         self._order = order
         self._name = name
@@ -44,12 +44,12 @@ class LoadProcess:
         if self._process.poll() is not None:
             raise self._failure()
 
-    def finish(self) -> Answer:
+    def finish(self) -> LoadResult:
         """Return what it found, when the time is over."""
         line = self._line()
         if not line:
             raise self._failure()
-        return Answer.from_line(line)
+        return LoadResult.from_line(line)
 
     def _give_order(self) -> None:
         stdin = _there(self._process.stdin)

@@ -14,11 +14,11 @@ from bankrmi.bench.bank import own_folder
 from bankrmi.bench.figures import Results
 from bankrmi.bench.plan import Plan
 from bankrmi.bench.rows.all import ROWS
-from bankrmi.bench.rows.row import Asked
+from bankrmi.bench.rows.row import RowOptions
 from bankrmi.bench.shapes import Shape
 from bankrmi.bench.systems.all import PEERS, Ours
 from bankrmi.bench.systems.system import System
-from bankrmi.bench.telling import Progress, found, measured
+from bankrmi.bench.telling import ProgressDisplay, found, measured
 from bankrmi.errors import BankError
 
 __all__ = ["available", "run"]
@@ -36,7 +36,7 @@ def available(plan: Plan, results: Results) -> list[type[System]]:
     return chosen
 
 
-def run(plan: Plan, results: Results, progress: Progress) -> None:
+def run(plan: Plan, results: Results, progress: ProgressDisplay) -> None:
     """Measure everything; `results` has at any moment what is known."""
     if plan.shapes:
         with own_folder() as folder, _running(plan, results, folder, progress) as systems:
@@ -51,9 +51,11 @@ def run(plan: Plan, results: Results, progress: Progress) -> None:
             progress.say(f"{name}: {missing}")
 
 
-def _look_at(name: str, parts: tuple[str, ...], plan: Plan, results: Results, progress: Progress) -> None:
+def _look_at(
+    name: str, parts: tuple[str, ...], plan: Plan, results: Results, progress: ProgressDisplay
+) -> None:
     """Measure a row of a bank of ours alone."""
-    asked = Asked(
+    asked = RowOptions(
         seconds=plan.seconds,
         rounds=plan.rounds,
         failovers=plan.failovers,
@@ -72,7 +74,9 @@ def _look_at(name: str, parts: tuple[str, ...], plan: Plan, results: Results, pr
 
 
 @contextmanager
-def _running(plan: Plan, results: Results, folder: Path, progress: Progress) -> Iterator[Sequence[System]]:
+def _running(
+    plan: Plan, results: Results, folder: Path, progress: ProgressDisplay
+) -> Iterator[Sequence[System]]:
     """Start everybody who is there; all are stopped in the end, whatever happens."""
     with ExitStack() as stack:
         started: list[System] = []
@@ -97,7 +101,7 @@ def _running(plan: Plan, results: Results, folder: Path, progress: Progress) -> 
 
 
 def _compare(
-    shape: Shape, systems: Sequence[System], plan: Plan, results: Results, progress: Progress
+    shape: Shape, systems: Sequence[System], plan: Plan, results: Results, progress: ProgressDisplay
 ) -> None:
     """Measure one row."""
     taking_part = []

@@ -6,12 +6,12 @@ import statistics
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from bankrmi.bench.figures import OURS, Finding, Ratio, Results, Summary, summary
+from bankrmi.bench.figures import OURS, Finding, Ratio, Results, SampleSummary, summary
 
-__all__ = ["Progress", "figure", "found", "measured", "ratio_words", "tables"]
+__all__ = ["ProgressDisplay", "figure", "found", "measured", "ratio_words", "tables"]
 
 
-class Progress(Protocol):
+class ProgressDisplay(Protocol):
     """Where a run tells how far it is."""
 
     def show(self, line: str) -> None:
@@ -100,7 +100,7 @@ def figure(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def _processes(told: Summary) -> str:
+def _processes(told: SampleSummary) -> str:
     return ", ".join(
         f"{name} {used:.1f} us{_megabytes(told.peak_kb, name)}" for name, used in told.cpu_us.items()
     )

@@ -10,7 +10,7 @@ import click
 from bankrmi.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from bankrmi.robustness.checker.verdict import Verdict
+    from bankrmi.robustness.checker.verdict import HistoryVerdict
 
 __all__ = ["COMMANDS", "tell"]
 
@@ -47,7 +47,7 @@ def check(history: tuple[Path, ...], data: tuple[Path, ...]) -> ExitCode:
     return ExitCode.ERROR if verdict.violation_count else ExitCode.DONE
 
 
-def tell(verdict: Verdict) -> None:
+def tell(verdict: HistoryVerdict) -> None:
     """Print a verdict."""
     unknown = verdict.unknown_done + verdict.unknown_cancelled + verdict.unknown_not_done
     click.echo(

@@ -23,7 +23,7 @@ from bankrmi.cli.sentences import result_of, sentence_of
 from bankrmi.cli.written_numbers import RealRange, is_too_large, whole_number
 from bankrmi.errors import BankError, Cancelled, InDoubt, Refused, Unreached, Unsettled
 
-__all__ = ["COMMANDS", "Bank", "Menu"]
+__all__ = ["COMMANDS", "Menu", "MenuClient"]
 
 WELCOME = """\
 Welcome to Distributed Bank!
@@ -37,7 +37,7 @@ Welcome to Distributed Bank!
 """
 
 
-class Bank(Protocol):
+class MenuClient(Protocol):
     """What the menu needs of a client."""
 
     def balance(self, account: int, /) -> Receipt: ...
@@ -53,7 +53,7 @@ class _Back(Exception):
 class Menu:
     """One person in front of one screen."""
 
-    def __init__(self, bank: Bank, screen: Screen) -> None:
+    def __init__(self, bank: MenuClient, screen: Screen) -> None:
         self._bank = bank
         self._screen = screen
 

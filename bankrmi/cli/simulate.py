@@ -20,7 +20,7 @@ from bankrmi.cli.written_numbers import RealRange
 from bankrmi.written_over import is_dumb
 
 if TYPE_CHECKING:
-    from bankrmi.robustness.simulator.simulation import Result
+    from bankrmi.robustness.simulator.simulation import SimulationResult
 
 __all__ = ["COMMANDS"]
 
@@ -44,9 +44,9 @@ class _Tally:
     calls: int = 0
     acknowledged: int = 0
     simulated_ms: float = 0.0
-    failed: list[Result] = field(default_factory=list)
+    failed: list[SimulationResult] = field(default_factory=list)
 
-    def add(self, result: Result) -> None:
+    def add(self, result: SimulationResult) -> None:
         """Count one more."""
         self.seeds += 1
         self.events += result.events
@@ -171,7 +171,7 @@ def _given(*names: str) -> bool:
 
 
 def _try(
-    results_of: Callable[..., Generator[Result, None, None]],
+    results_of: Callable[..., Generator[SimulationResult, None, None]],
     seed: int,
     seeds: int | None,
     minutes: float | None,
@@ -233,7 +233,7 @@ def _break(bug: str, seed: int, seeds: int, servers: str | None, clocks_apart: b
     return _exit_code(tally.failed)
 
 
-def _run(results: Iterator[Result], tally: _Tally, wanted: int | None) -> None:
+def _run(results: Iterator[SimulationResult], tally: _Tally, wanted: int | None) -> None:
     with _progress(wanted) as show:
         for result in results:
             tally.add(result)
@@ -242,7 +242,7 @@ def _run(results: Iterator[Result], tally: _Tally, wanted: int | None) -> None:
                 _tell(result, in_full=len(tally.failed) <= _TOLD_IN_FULL)
 
 
-def _exit_code(failed: list[Result]) -> int:
+def _exit_code(failed: list[SimulationResult]) -> int:
     """Return the code of the worst: what never may happen, then what should have, then mistakes."""
     kinds = {result.failure.kind for result in failed if result.failure is not None}
     return next((_CODES[kind] for kind in _CODES if kind in kinds), ExitCode.DONE)
@@ -269,7 +269,7 @@ def _progress(wanted: int | None) -> Iterator[Callable[[_Tally], None]]:
         yield show
 
 
-def _tell(result: Result, *, in_full: bool, bug: str = "") -> None:
+def _tell(result: SimulationResult, *, in_full: bool, bug: str = "") -> None:
     failure = result.failure
     assert failure is not None
     click.echo(f"seed {result.seed} failed ({failure.kind}): {failure}")

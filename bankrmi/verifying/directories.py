@@ -11,7 +11,7 @@ from pathlib import Path
 from bankrmi.errors import InvalidRequest
 from bankrmi.verifying.server_directory import DATABASE, verify_database
 from bankrmi.verifying.stopped_directory import alone_in
-from bankrmi.verifying.verdict import Verdict
+from bankrmi.verifying.verdict import DatabaseVerdict
 from bankrmi.verifying.witness_directory import VIEWS, verify_views
 
 __all__ = ["directories_in", "verify"]
@@ -30,7 +30,7 @@ def directories_in(folder: Path) -> list[Path]:
     return found
 
 
-def verify(directory: Path, progress: Callable[[str], None] = lambda _: None) -> list[Verdict]:
+def verify(directory: Path, progress: Callable[[str], None] = lambda _: None) -> list[DatabaseVerdict]:
     """Judge the databases of one data directory; raise InvalidRequest if a process uses it."""
     with alone_in(directory):
         return [

@@ -16,10 +16,10 @@ from bankrmi.replication.record import CANCELLED, DONE, Entry, Position, Record
 from bankrmi.verifying.model import BankModel
 from bankrmi.verifying.record_check import UNREADABLE, RecordCheck
 
-__all__ = ["Fault", "JournalCheck"]
+__all__ = ["CopyFault", "JournalCheck"]
 
 
-class Fault(Exception):
+class CopyFault(Exception):
     """What is wrong with a copy, in a sentence."""
 
 
@@ -41,7 +41,7 @@ class JournalCheck:
         return self._check.tip
 
     def take(self, records: Iterable[Record]) -> None:
-        """Check the next records; raises Fault."""
+        """Check the next records; raises CopyFault."""
         for record in records:
             self._compare_if_written()
             for entry in self._check.take_place(record):
@@ -50,7 +50,7 @@ class JournalCheck:
                         self._meet(entry)
                     self._check.take_outcome(entry)
                 except UNREADABLE as error:
-                    raise Fault(f"the operation at action id {entry.action_id} cannot be read") from error
+                    raise CopyFault(f"the operation at action id {entry.action_id} cannot be read") from error
 
     def _compare_if_written(self) -> None:
         """Compare the accounts if the journal is where they were written."""
@@ -59,28 +59,28 @@ class JournalCheck:
         self._compared = True
         for account, balance in self._model.values.items():
             if self._accounts.get(account) != balance:
-                raise Fault(
+                raise CopyFault(
                     f"account {account} holds {self._accounts.get(account)}, "
                     f"and the journal adds up to {balance} at action id {self._written_to}"
                 )
 
     def finish(self, opened_with: bytes | None, adopted: Adopted | None) -> None:
-        """Check accounts, opening ledger and adopted epoch against all that was taken; raises Fault."""
+        """Check accounts, opening ledger and adopted epoch against all that was taken; raises CopyFault."""
         self._compare_if_written()
         if not self._compared:
-            raise Fault(
+            raise CopyFault(
                 f"the accounts are those after action id {self._written_to}, and no record ends there"
             )
         negative = [account for account, balance in self._accounts.items() if balance < 0]
         if negative:
-            raise Fault(f"account {negative[0]} holds {self._accounts[negative[0]]}, which is negative")
+            raise CopyFault(f"account {negative[0]} holds {self._accounts[negative[0]]}, which is negative")
         if opened_with is not None and fingerprint({**self._accounts, **self._opened_with}) != opened_with:
-            raise Fault("accounts and journal do not lead back to the ledger that the bank opened with")
+            raise CopyFault("accounts and journal do not lead back to the ledger that the bank opened with")
         if adopted is None:
             if self.tip.action_id:
-                raise Fault(f"there are {self.tip.action_id} operations, and no epoch was ever adopted")
+                raise CopyFault(f"there are {self.tip.action_id} operations, and no epoch was ever adopted")
         elif adopted.epoch < max(1, self.tip.epoch) or not adopted.history:
-            raise Fault(
+            raise CopyFault(
                 f"the adopted epoch is {adopted.epoch}, older than the newest record's {self.tip.epoch}"
             )
 
@@ -90,7 +90,7 @@ class JournalCheck:
         if account in self._accounts and account not in self._model.values:
             balance = _before_first(entry)
             if self._compared and self._accounts[account] != balance:
-                raise Fault(
+                raise CopyFault(
                     f"account {account} holds {self._accounts[account]}, and held {balance} before "
                     f"action id {entry.action_id}"
                 )
@@ -98,13 +98,13 @@ class JournalCheck:
 
 
 def _raise(sentence: str) -> None:
-    raise Fault(sentence)
+    raise CopyFault(sentence)
 
 
 def _before_first(entry: Entry) -> int:
     """Return what an account held before its first entry; `finish` finds out whether that is true."""
     if not isinstance(entry.result, int):
-        raise Fault(f"action id {entry.action_id} has no balance after it")
+        raise CopyFault(f"action id {entry.action_id} has no balance after it")
     if entry.status != DONE:
         return entry.result
     what = described(entry.operation)
@@ -121,7 +121,7 @@ def check_all(
     *,
     written_to: int,
 ) -> Position:
-    """Check a whole copy at once; return its tip.  Raises Fault."""
+    """Check a whole copy at once; return its tip.  Raises CopyFault."""
     check = JournalCheck(opening, balances, written_to)
     check.take(records)
     check.finish(opened_with, adopted)

@@ -14,9 +14,9 @@ import apsw
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Position, Record
 from bankrmi.storage.tables import FORMAT
-from bankrmi.verifying.journal_check import Fault, JournalCheck
+from bankrmi.verifying.journal_check import CopyFault, JournalCheck
 from bankrmi.verifying.stopped_directory import opened_unchanged
-from bankrmi.verifying.verdict import Verdict
+from bankrmi.verifying.verdict import DatabaseVerdict
 from bankrmi.verifying.write_ahead_log import read_log
 
 __all__ = ["DATABASE", "verify_database"]
@@ -25,7 +25,7 @@ DATABASE = "bank.db"
 _PROGRESS_EVERY = 20_000
 
 
-def verify_database(path: Path, progress: Callable[[str], None] = lambda _: None) -> Verdict:
+def verify_database(path: Path, progress: Callable[[str], None] = lambda _: None) -> DatabaseVerdict:
     """Judge a server's database, and the log beside it."""
     faults = list(_faults_of_log(path))
     holds = "nothing that can be read"
@@ -34,11 +34,11 @@ def verify_database(path: Path, progress: Callable[[str], None] = lambda _: None
             progress("the pages")
             _check_pages(database)
             holds = _check_content(database, progress)
-    except Fault as fault:
+    except CopyFault as fault:
         faults.append(str(fault))
     except (apsw.Error, UnicodeDecodeError) as error:
         faults.append(f"{path.name} cannot be read: {error}")
-    return Verdict(path=path, holds=holds, faults=tuple(faults))
+    return DatabaseVerdict(path=path, holds=holds, faults=tuple(faults))
 
 
 def _faults_of_log(path: Path) -> Iterator[str]:
@@ -55,9 +55,9 @@ def _faults_of_log(path: Path) -> Iterator[str]:
 def _check_pages(database: apsw.Connection) -> None:
     found = [row[0] for row in database.execute("PRAGMA integrity_check(5)")]
     if found != ["ok"]:
-        raise Fault("; ".join(str(line) for line in found))
+        raise CopyFault("; ".join(str(line) for line in found))
     if database.pragma("page_count") and database.pragma("checksum_verification") != "1":
-        raise Fault("its pages have no checksums: a flipped bit would not be noticed")
+        raise CopyFault("its pages have no checksums: a flipped bit would not be noticed")
 
 
 def _check_content(database: apsw.Connection, progress: Callable[[str], None]) -> str:
@@ -65,17 +65,17 @@ def _check_content(database: apsw.Connection, progress: Callable[[str], None]) -
         return "nothing yet"
     about = dict(database.execute("SELECT name, value FROM about"))
     if about.get("format") != FORMAT:
-        raise Fault(
+        raise CopyFault(
             f"it is of format {about.get('format')}, and this version verifies format {FORMAT}: "
             "a start brings it up to date"
         )
     adopted = _adopted(about.get("adopted"))
     if adopted is not None and "opening" not in about:
-        raise Fault("an epoch was adopted, and there is no opening state")
+        raise CopyFault("an epoch was adopted, and there is no opening state")
     opening = Position(0, 0, about.get("opening", b""))
     written_to = about.get("written_to")
     if type(written_to) is not int:
-        raise Fault("it does not say up to where the accounts are written")
+        raise CopyFault("it does not say up to where the accounts are written")
     check = JournalCheck(opening, dict(database.execute("SELECT id, balance FROM accounts")), written_to)
     check.take(_records(database, progress))
     check.finish(about.get("opened_with"), adopted)
@@ -91,7 +91,7 @@ def _adopted(text: object) -> Adopted | None:
     try:
         return Adopted(**json.loads(str(text)))
     except (ValueError, TypeError) as error:
-        raise Fault("the adopted epoch cannot be read") from error
+        raise CopyFault("the adopted epoch cannot be read") from error
 
 
 def _records(database: apsw.Connection, progress: Callable[[str], None]) -> Iterator[Record]:
@@ -103,7 +103,7 @@ def _records(database: apsw.Connection, progress: Callable[[str], None]) -> Iter
 
 
 def _check_requests(database: apsw.Connection, written_to: int) -> None:
-    """The index of requests has to be that of the journal up to where it is written; raises Fault."""
+    """The index of requests has to be that of the journal up to where it is written; raises CopyFault."""
     [(records,)] = database.execute("SELECT count(*) FROM journal WHERE action_id <= ?", (written_to,))
     [(indexed, right)] = database.execute(
         "SELECT count(*), count(journal.action_id) FROM requests LEFT JOIN journal"
@@ -112,6 +112,6 @@ def _check_requests(database: apsw.Connection, written_to: int) -> None:
         (written_to,),
     )
     if not records == indexed == right:
-        raise Fault(
+        raise CopyFault(
             f"the index of requests names {indexed}, {right} of them rightly, and the journal has {records}"
         )

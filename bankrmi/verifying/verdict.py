@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Verdict"]
+__all__ = ["DatabaseVerdict"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class DatabaseVerdict:
     """`holds` says in words what is in it, `faults` what is wrong with it."""
 
     path: Path

@@ -10,29 +10,29 @@ import apsw
 
 from bankrmi.coordination.succession import objection
 from bankrmi.replication.view import View
-from bankrmi.verifying.journal_check import Fault
+from bankrmi.verifying.journal_check import CopyFault
 from bankrmi.verifying.stopped_directory import opened_unchanged
-from bankrmi.verifying.verdict import Verdict
+from bankrmi.verifying.verdict import DatabaseVerdict
 
 __all__ = ["VIEWS", "verify_views"]
 
 VIEWS = "view.db"
 
 
-def verify_views(path: Path) -> Verdict:
+def verify_views(path: Path) -> DatabaseVerdict:
     """Judge the witness's database."""
     holds, faults = "nothing that can be read", []
     try:
         with opened_unchanged(path) as database:
             found = [row[0] for row in database.execute("PRAGMA integrity_check(5)")]
             if found != ["ok"]:
-                raise Fault("; ".join(str(line) for line in found))
+                raise CopyFault("; ".join(str(line) for line in found))
             holds = _check_views(database)
-    except Fault as fault:
+    except CopyFault as fault:
         faults.append(str(fault))
     except (apsw.Error, UnicodeDecodeError) as error:
         faults.append(f"{path.name} cannot be read: {error}")
-    return Verdict(path=path, holds=holds, faults=tuple(faults))
+    return DatabaseVerdict(path=path, holds=holds, faults=tuple(faults))
 
 
 def _check_views(database: apsw.Connection) -> str:
@@ -44,10 +44,10 @@ def _check_views(database: apsw.Connection) -> str:
     for number, service, history, epoch, text, checksum in database.execute(rows):
         view = _view(number, text, checksum)
         if (view.history, view.epoch) != (history, epoch):
-            raise Fault(f"view {number} says epoch {view.epoch} of {view.history}, and stands as another")
+            raise CopyFault(f"view {number} says epoch {view.epoch} of {view.history}, and stands as another")
         reason = objection(newest.get(service), view, past.setdefault(service, set()))
         if reason is not None:
-            raise Fault(f"view {number} cannot follow the one before: {reason}")
+            raise CopyFault(f"view {number} cannot follow the one before: {reason}")
         newest[service] = view
         past[service].add(history)
     if not newest:
@@ -61,8 +61,8 @@ def _check_views(database: apsw.Connection) -> str:
 
 def _view(number: int, text: str, checksum: str) -> View:
     if hashlib.blake2b(text.encode(), digest_size=16).hexdigest() != checksum:
-        raise Fault(f"view {number} does not match its checksum")
+        raise CopyFault(f"view {number} does not match its checksum")
     try:
         return View.from_wire(json.loads(text))
     except (ValueError, KeyError, TypeError) as error:
-        raise Fault(f"view {number} cannot be read") from error
+        raise CopyFault(f"view {number} cannot be read") from error

@@ -15,7 +15,7 @@ import pytest
 
 from bankrmi.bench.bank import own_folder
 from bankrmi.bench.figures import Results, Sample
-from bankrmi.bench.load.order import Order
+from bankrmi.bench.load.order import LoadOrder
 from bankrmi.bench.plan import Plan
 from bankrmi.bench.run import _compare as compare
 from bankrmi.bench.run import available
@@ -229,8 +229,8 @@ class _Made(System):
     def processes(self) -> dict[str, int]:
         return {}
 
-    def order(self, shape: Shape, seconds: float) -> Order:
-        return Order(kind="", where={}, shape=shape, seconds=seconds)
+    def order(self, shape: Shape, seconds: float) -> LoadOrder:
+        return LoadOrder(kind="", where={}, shape=shape, seconds=seconds)
 
     def measure(self, shape: Shape, seconds: float, number: int) -> Sample:
         if number > 1 and self._failure is not None:

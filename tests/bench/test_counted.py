@@ -19,7 +19,7 @@ from random import Random
 import apsw
 import pytest
 
-from bankrmi.bench.bank import Bank, running_bank
+from bankrmi.bench.bank import MeasuredBank, running_bank
 from bankrmi.bench.load.order import ACCOUNTS
 from bankrmi.bench.usage import forget_peak, peak_kb
 from bankrmi.rmi import Link, handshake, open_link
@@ -41,7 +41,7 @@ _numbers = itertools.count(1)
 class Traced:
     """A bank whose system calls are written down, thread by thread."""
 
-    def __init__(self, bank: Bank, folder: Path) -> None:
+    def __init__(self, bank: MeasuredBank, folder: Path) -> None:
         self.bank = bank
         self._folder = folder
         self.primary = bank.primary()

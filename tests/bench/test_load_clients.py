@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bankrmi.bench.load.http2 import Grpc
-from bankrmi.bench.load.order import Answer, Order
+from bankrmi.bench.load.order import LoadOrder, LoadResult
 from bankrmi.bench.load.protobuf import field, fields, first, number
 from bankrmi.bench.load.resp import Resp, command
 from bankrmi.bench.shapes import shape_called
@@ -100,10 +100,12 @@ def test_what_is_written_as_protocol_buffers_is_read_again(written: list[tuple[i
 def test_orders_and_answers_survive_their_lines() -> None:
     shape = shape_called("loop-2x1000")
     assert shape is not None
-    order = Order(kind="link", where={"a": "b"}, shape=shape, seconds=0.5)
-    assert Order.from_line(order.to_line()) == order
-    answer = Answer(operations=1, seconds=2.0, median_us=3.0, p99_us=4.0, cpu_seconds=5.0, notes={"x": 1.0})
-    assert Answer.from_line(answer.to_line()) == answer
+    order = LoadOrder(kind="link", where={"a": "b"}, shape=shape, seconds=0.5)
+    assert LoadOrder.from_line(order.to_line()) == order
+    answer = LoadResult(
+        operations=1, seconds=2.0, median_us=3.0, p99_us=4.0, cpu_seconds=5.0, notes={"x": 1.0}
+    )
+    assert LoadResult.from_line(answer.to_line()) == answer
 
 
 @pytest.mark.parametrize(

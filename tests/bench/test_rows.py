@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bankrmi.bench.rows.all import ROWS
-from bankrmi.bench.rows.row import Asked
+from bankrmi.bench.rows.row import RowOptions
 
 
 class Silent:
@@ -46,7 +46,7 @@ def test_a_row_finds_what_it_is_there_for(name: str, parts: tuple[str, ...], wha
     missing = ROWS[name].missing()
     if missing is not None:
         pytest.skip(missing)
-    asked = Asked(
+    asked = RowOptions(
         seconds=0.2, rounds=1, failovers=1, records=20_000, servers=2, parts=parts, progress=Silent()
     )
     found = {finding.what: finding for finding in ROWS[name].measure(asked)}

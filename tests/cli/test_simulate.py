@@ -8,18 +8,18 @@ import pytest
 
 from bankrmi.cli import run
 from bankrmi.robustness.simulator import simulation
-from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.failure import SimulationFailure
 
 KINDS = {6: "safety", 8: "liveness", 9: "crash"}
 
 
 def result_of(
     seed: int, *, servers: int = 2, clocks_apart: bool = False, under_load: bool = False
-) -> simulation.Result:
+) -> simulation.SimulationResult:
     if seed >= 1000:
         os.kill(os.getpid(), signal.SIGKILL)
-    failure = Failure(KINDS[seed], "an entry is gone") if seed in KINDS else None
-    return simulation.Result(
+    failure = SimulationFailure(KINDS[seed], "an entry is gone") if seed in KINDS else None
+    return simulation.SimulationResult(
         seed=seed,
         servers=servers,
         clocks_apart=clocks_apart,

@@ -21,7 +21,13 @@ from itertools import combinations
 from math import inf
 
 from bankrmi.bank.accounts import Form, described
-from bankrmi.robustness.checker.history import Answered, Call, Refused, RequestId, Unknown
+from bankrmi.robustness.checker.history import (
+    AnsweredOutcome,
+    HistoryCall,
+    RefusedOutcome,
+    RequestId,
+    UnknownOutcome,
+)
 
 __all__ = ["Decided", "agrees", "linearizable"]
 
@@ -64,15 +70,15 @@ def done(state: State, operations: Sequence[Form]) -> tuple[State, Results]:
     return tuple(sorted(balances.items())), tuple(results)
 
 
-def told(call: Call) -> Results:
+def told(call: HistoryCall) -> Results:
     """Return what a call was told, without the ids."""
-    assert isinstance(call.outcome, Answered)
+    assert isinstance(call.outcome, AnsweredOutcome)
     return tuple((one.status, one.value) for one in call.outcome.results)
 
 
-def ids_told(call: Call) -> tuple[int, ...]:
+def ids_told(call: HistoryCall) -> tuple[int, ...]:
     """Return the action ids that a call was told."""
-    assert isinstance(call.outcome, Answered)
+    assert isinstance(call.outcome, AnsweredOutcome)
     return tuple(one.action_id for one in call.outcome.results)
 
 
@@ -83,39 +89,39 @@ class Contradiction(Exception):
 # -- by results alone ------------------------------------------------------------------------------
 
 
-def linearizable(calls: Sequence[Call], ledger: Mapping[int, int]) -> list[Happening] | None:
+def linearizable(calls: Sequence[HistoryCall], ledger: Mapping[int, int]) -> list[Happening] | None:
     """Return an order that explains everything that was told, None if there is none."""
     try:
         happenings = [*reads(calls), *changes(calls)]
     except Contradiction:
         return None
-    stale = [call.request for call in calls if call.request and isinstance(call.outcome, Refused)]
+    stale = [call.request for call in calls if call.request and isinstance(call.outcome, RefusedOutcome)]
     return Search(happenings, stale).order(tuple(sorted(ledger.items())))
 
 
-def reads(calls: Sequence[Call]) -> Iterator[Happening]:
+def reads(calls: Sequence[HistoryCall]) -> Iterator[Happening]:
     """Return every read that was answered."""
     for call in calls:
-        if call.request is None and isinstance(call.outcome, Answered):
+        if call.request is None and isinstance(call.outcome, AnsweredOutcome):
             assert call.completed_ns is not None
             span = (call.invoked_ns, call.completed_ns)
             yield Happening(*span, (), call.query, told(call), None, ids_told(call))
 
 
-def by_request(calls: Sequence[Call]) -> dict[RequestId, list[Call]]:
+def by_request(calls: Sequence[HistoryCall]) -> dict[RequestId, list[HistoryCall]]:
     """Return the calls of each request."""
-    groups: dict[RequestId, list[Call]] = {}
+    groups: dict[RequestId, list[HistoryCall]] = {}
     for call in calls:
         if call.request is not None:
             groups.setdefault(call.request, []).append(call)
     return groups
 
 
-def changes(calls: Sequence[Call]) -> Iterator[Happening]:
+def changes(calls: Sequence[HistoryCall]) -> Iterator[Happening]:
     """Return every request that happened or was cancelled, or may have been."""
     for request, group in by_request(calls).items():
-        answered = [call for call in group if isinstance(call.outcome, Answered)]
-        refused = any(isinstance(call.outcome, Refused) for call in group)
+        answered = [call for call in group if isinstance(call.outcome, AnsweredOutcome)]
+        refused = any(isinstance(call.outcome, RefusedOutcome) for call in group)
         if len({told(call) for call in answered}) > 1 or (answered and refused):
             raise Contradiction("two answers")
         if answered:
@@ -124,7 +130,7 @@ def changes(calls: Sequence[Call]) -> Iterator[Happening]:
             yield from possible(request, group)
 
 
-def as_told(request: RequestId, group: Sequence[Call], answered: Sequence[Call]) -> Happening:
+def as_told(request: RequestId, group: Sequence[HistoryCall], answered: Sequence[HistoryCall]) -> Happening:
     """Return what must have happened."""
     results = told(answered[0])
     alternatives = [
@@ -136,9 +142,9 @@ def as_told(request: RequestId, group: Sequence[Call], answered: Sequence[Call])
     return replace(alternatives[0], end=end, results=results)
 
 
-def possible(request: RequestId, group: Sequence[Call]) -> Iterator[Happening]:
+def possible(request: RequestId, group: Sequence[HistoryCall]) -> Iterator[Happening]:
     """Return what may have become of a request of which nothing was told: done, cancelled."""
-    sent = [call for call in group if isinstance(call.outcome, Answered | Unknown)]
+    sent = [call for call in group if isinstance(call.outcome, AnsweredOutcome | UnknownOutcome)]
     for causes in ([call for call in sent if call.operations], [call for call in sent if call.is_question]):
         if causes:
             begin = min(call.invoked_ns for call in causes)
@@ -206,7 +212,7 @@ def happen(state: State, one: Happening) -> State | None:
 # -- with the journal ------------------------------------------------------------------------------
 
 
-def agrees(calls: Sequence[Call], decided: Sequence[Decided], ledger: Mapping[int, int]) -> bool:
+def agrees(calls: Sequence[HistoryCall], decided: Sequence[Decided], ledger: Mapping[int, int]) -> bool:
     """Return whether everything happened just as, and where, the journal says, and nothing else did."""
     names = [request for request, _ in decided]
     if any(old == new or is_newer(old, new) for old, new in combinations(names, 2)):
@@ -242,17 +248,17 @@ def as_decided(
     request: RequestId,
     operations: tuple[Form, ...],
     results: list[tuple[int, tuple[str, int | None]]],
-    groups: Mapping[RequestId, Sequence[Call]],
+    groups: Mapping[RequestId, Sequence[HistoryCall]],
 ) -> Happening | None:
     """Return a journal's request, if somebody asked for it and all who were told were told this."""
     group = groups.get(request, [])
     sent = [
         call
         for call in group
-        if isinstance(call.outcome, Answered | Unknown)
+        if isinstance(call.outcome, AnsweredOutcome | UnknownOutcome)
         and (call.operations == operations if operations else not call.operations)
     ]
-    answered = [call for call in group if isinstance(call.outcome, Answered)]
+    answered = [call for call in group if isinstance(call.outcome, AnsweredOutcome)]
     right = [(action_id, *result) for action_id, result in results]
     if not sent or any([tuple(one) for one in call.outcome.results] != right for call in answered):  # type: ignore[union-attr]
         return None
@@ -262,18 +268,18 @@ def as_decided(
     )
 
 
-def answered_otherwise(group: tuple[RequestId, Sequence[Call]], decided: Sequence[Decided]) -> bool:
+def answered_otherwise(group: tuple[RequestId, Sequence[HistoryCall]], decided: Sequence[Decided]) -> bool:
     """Return whether somebody was told of a request that is not in the journal."""
     request, calls = group
     return not any(request == one for one, _ in decided) and any(
-        isinstance(call.outcome, Answered) for call in calls
+        isinstance(call.outcome, AnsweredOutcome) for call in calls
     )
 
 
-def refusals_hold(calls: Sequence[Call], decided: Sequence[Decided]) -> bool:
+def refusals_hold(calls: Sequence[HistoryCall], decided: Sequence[Decided]) -> bool:
     """Return whether what was refused never happened, and stale is only what something newer overtook."""
     for call in calls:
-        if call.request is not None and isinstance(call.outcome, Refused):
+        if call.request is not None and isinstance(call.outcome, RefusedOutcome):
             session, sequence = call.request
             newer = [one for one, _ in decided if one[0] == session and one[1] > sequence]
             if any(one == call.request for one, _ in decided) or not newer:

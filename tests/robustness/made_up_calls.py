@@ -7,8 +7,15 @@ from typing import Any
 
 from bankrmi.bank.accounts import Form, form_of
 from bankrmi.bank.operations import Deposit, Withdraw
-from bankrmi.robustness.checker.history import SHOWN, Answered, Call, Outcome, Result, Unknown
-from bankrmi.robustness.checker.verdict import Verdict, judge
+from bankrmi.robustness.checker.history import (
+    SHOWN,
+    AnsweredOutcome,
+    HistoryCall,
+    OperationResult,
+    Outcome,
+    UnknownOutcome,
+)
+from bankrmi.robustness.checker.verdict import HistoryVerdict, judge
 from bankrmi.verifying.model import BankModel
 from tests.robustness.small_banks import copy_of, records_of
 
@@ -30,9 +37,9 @@ def call(
     request: Any = None,
     *operations: Form,
     query: Any = None,
-) -> Call:
+) -> HistoryCall:
     """Return a call; times in seconds."""
-    return Call(
+    return HistoryCall(
         client=client,
         number=begin,
         kind="balance" if request is None else "change" if operations else "outcome",
@@ -45,27 +52,27 @@ def call(
     )
 
 
-def told(*results: tuple[int, str, int | None]) -> Answered:
-    return Answered("h", tuple(Result(*result) for result in results))
+def told(*results: tuple[int, str, int | None]) -> AnsweredOutcome:
+    return AnsweredOutcome("h", tuple(OperationResult(*result) for result in results))
 
 
-def read(client: str, begin: int, end: int, account: int, action_id: int, value: int | None) -> Call:
+def read(client: str, begin: int, end: int, account: int, action_id: int, value: int | None) -> HistoryCall:
     return call(client, begin, end, told((action_id, SHOWN, value)), query=account)
 
 
 TOOK = call("c1", 1, 2, told((1, "done", 90)), ("a", 1), TAKE)
 BATCH = call("c2", 3, 5, told((2, "done", 305), (3, "insufficient", 90)), ("b", 1), PUT, TOO_MUCH)
-LOST = call("c1", 5, None, Unknown(), ("a", 2), TAKE)
+LOST = call("c1", 5, None, UnknownOutcome(), ("a", 2), TAKE)
 ASKED = call("c1", 6, 7, told((4, "cancelled", None)), ("a", 2))
 GOOD = (TOOK, BATCH, LOST, ASKED, read("c3", 8, 9, 2, 4, 305), read("c3", 2, 4, 1, 1, 90))
 
 
-def verdict(calls: Sequence[Call], journal: Any = JOURNAL, **options: Any) -> Verdict:
+def verdict(calls: Sequence[HistoryCall], journal: Any = JOURNAL, **options: Any) -> HistoryVerdict:
     records = records_of(journal, LEDGER)
     return judge(calls, [copy_of("s1", records, LEDGER)], BankModel(LEDGER), begin_ns=0, **options)
 
 
-def only(found: Verdict) -> str:
+def only(found: HistoryVerdict) -> str:
     [sentence] = found.violations
     assert found.violation_count == 1
     return sentence

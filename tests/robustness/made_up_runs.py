@@ -13,11 +13,11 @@ from bankrmi.robustness.chaos.recorded import (
     Fault,
     FaultKind,
     MadeCall,
-    Outcome,
-    Process,
+    OutcomeKind,
     ProcessKind,
+    ProcessRole,
     Recorded,
-    Role,
+    RecordedProcess,
     RoleSpan,
     columns,
 )
@@ -43,10 +43,10 @@ def no_run(**changed: object) -> Recorded:
         "checked": ("every acknowledged operation is in the final journal",),
         "counts": (),
         "processes": (
-            Process(name="witness", kind=ProcessKind.WITNESS),
-            Process(name="s1", kind=ProcessKind.SERVER),
-            Process(name="s2", kind=ProcessKind.SERVER),
-            Process(name="c1", kind=ProcessKind.CLIENT),
+            RecordedProcess(name="witness", kind=ProcessKind.WITNESS),
+            RecordedProcess(name="s1", kind=ProcessKind.SERVER),
+            RecordedProcess(name="s2", kind=ProcessKind.SERVER),
+            RecordedProcess(name="c1", kind=ProcessKind.CLIENT),
         ),
         "roles": (),
         "faults": (),
@@ -78,9 +78,9 @@ def made_up_run(*, seconds: int, calls_per_second: int = 300, servers: int = 2, 
         ),
         counts=(("balances read", 61_002), ("withdrawals", 40_117), ("in doubt, found in the journal", 9)),
         processes=(
-            Process(name="witness", kind=ProcessKind.WITNESS),
-            *(Process(name=name, kind=ProcessKind.SERVER) for name in story.names),
-            *(Process(name=f"c{number}", kind=ProcessKind.CLIENT) for number in range(1, 5)),
+            RecordedProcess(name="witness", kind=ProcessKind.WITNESS),
+            *(RecordedProcess(name=name, kind=ProcessKind.SERVER) for name in story.names),
+            *(RecordedProcess(name=f"c{number}", kind=ProcessKind.CLIENT) for number in range(1, 5)),
         ),
         roles=tuple(story.roles),
         faults=tuple(sorted(story.faults, key=lambda fault: fault.from_ns)),
@@ -102,25 +102,25 @@ class _Story:
         self.faults: list[Fault] = []
         self.failovers: list[Failover] = []
         self.outages: list[tuple[int, int]] = []
-        self.since = dict.fromkeys(self.names, (START, Role.STARTING, 0))
+        self.since = dict.fromkeys(self.names, (START, ProcessRole.STARTING, 0))
         self.primary, self.epoch = "s1", 1
 
-    def become(self, name: str, role: Role, at: int) -> None:
+    def become(self, name: str, role: ProcessRole, at: int) -> None:
         since, before, epoch = self.since[name]
         if at > since:
             self.roles.append(RoleSpan(process=name, role=before, from_ns=since, to_ns=at, epoch=epoch))
-        self.since[name] = (at, role, self.epoch if role is not Role.DOWN else 0)
+        self.since[name] = (at, role, self.epoch if role is not ProcessRole.DOWN else 0)
 
     def tell(self) -> None:
         for name in self.names:
-            self.become(name, Role.PRIMARY if name == "s1" else Role.STANDBY, START + 300 * MS)
+            self.become(name, ProcessRole.PRIMARY if name == "s1" else ProcessRole.STANDBY, START + 300 * MS)
         at = START + 2 * SECOND
         while at < self.end - 8 * SECOND:
             at = self.one_fault(at) + self.chance.randint(200, 2500) * MS
         for name in self.names:
             self.become(name, self.since[name][1], self.end)
         witness = "witness"
-        self.roles.append(RoleSpan(process=witness, role=Role.SERVING, from_ns=START, to_ns=self.end))
+        self.roles.append(RoleSpan(process=witness, role=ProcessRole.SERVING, from_ns=START, to_ns=self.end))
 
     def one_fault(self, at: int) -> int:
         chance = self.chance
@@ -142,7 +142,7 @@ class _Story:
         if was == "primary":
             return self.fail_over(kind, at, lasts, other, down=down)
         if down:
-            self.become(target, Role.DOWN, at)
+            self.become(target, ProcessRole.DOWN, at)
             self.come_back(target, at + lasts)
         return at + lasts + 900 * MS
 
@@ -168,8 +168,8 @@ class _Story:
         took = int(self.chance.lognormvariate(0, 0.6) * scale.get(kind, 1100) * MS)
         old, self.epoch = self.primary, self.epoch + 1
         cause = "switchover" if kind is FaultKind.SWITCHOVER else f"{kind.value} of the primary"
-        self.become(old, Role.DOWN if down else Role.JOINING, at if down else at + took)
-        self.become(other, Role.PRIMARY, at + took * 9 // 10)
+        self.become(old, ProcessRole.DOWN if down else ProcessRole.JOINING, at if down else at + took)
+        self.become(other, ProcessRole.PRIMARY, at + took * 9 // 10)
         failover = Failover(
             cause=cause, at_ns=at, took_ns=took, old_primary=old, new_primary=other, epoch=self.epoch
         )
@@ -180,10 +180,10 @@ class _Story:
         return at + max(lasts, took) + 900 * MS
 
     def come_back(self, name: str, at: int) -> None:
-        self.become(name, Role.STARTING, at)
-        self.become(name, Role.JOINING, at + 220 * MS)
+        self.become(name, ProcessRole.STARTING, at)
+        self.become(name, ProcessRole.JOINING, at + 220 * MS)
         self.epoch += 1
-        self.become(name, Role.STANDBY, at + 620 * MS)
+        self.become(name, ProcessRole.STANDBY, at + 620 * MS)
         since, role, _ = self.since[self.primary]
         if since < at + 620 * MS:
             self.become(self.primary, role, at + 620 * MS)
@@ -200,13 +200,13 @@ def _calls(story: _Story, count: int) -> Iterator[MadeCall]:
         while place < len(outages) and outages[place][1] < invoked:
             place += 1
         took = int(chance.lognormvariate(0, 0.5) * 0.9 * MS) + (chance.random() < 0.01) * 8 * MS
-        outcome = Outcome.DECLINED if chance.random() < 0.03 else Outcome.DONE
+        outcome = OutcomeKind.DECLINED if chance.random() < 0.03 else OutcomeKind.DONE
         if place < len(outages) and outages[place][0] <= invoked + took:
             if chance.random() < 0.8:
                 continue  # Its client was waiting.
             took = max(took, outages[place][1] - invoked + int(chance.expovariate(0.1) * MS))
         if took > 3 * SECOND:
-            took, outcome = 3 * SECOND, Outcome.IN_DOUBT
+            took, outcome = 3 * SECOND, OutcomeKind.IN_DOUBT
         kind = chance.choices(KINDS, (50, 25, 15, 9, 1))[0]
         yield MadeCall(
             client=f"c{number % 4 + 1}", request=f"c{number % 4 + 1}a:{number}", kind=kind, outcome=outcome,

@@ -28,16 +28,16 @@ from bankrmi.replication.record import (
 )
 from bankrmi.robustness.checker.history import (
     SHOWN,
-    Answered,
-    Call,
+    AnsweredOutcome,
+    HistoryCall,
+    OperationResult,
     Outcome,
-    Refused,
+    RefusedOutcome,
     RequestId,
-    Result,
-    Unknown,
-    Unreached,
+    UnknownOutcome,
+    UnreachedOutcome,
 )
-from bankrmi.robustness.checker.verdict import Copy, Verdict, judge
+from bankrmi.robustness.checker.verdict import Copy, HistoryVerdict, judge
 from bankrmi.verifying.model import BankModel
 
 __all__ = [
@@ -65,7 +65,7 @@ class Case:
     """A history, and the journal at the end."""
 
     ledger: Mapping[int, int]
-    calls: Sequence[Call]
+    calls: Sequence[HistoryCall]
     decided: Sequence[Decided]
 
 
@@ -107,7 +107,7 @@ def _values(entries: Sequence[Entry], ledger: Mapping[int, int]) -> dict[int, in
     return model.values
 
 
-def verdict_on(case: Case) -> Verdict:
+def verdict_on(case: Case) -> HistoryVerdict:
     """Return what the checker says."""
     copy = copy_of("s1", records_of(case.decided, case.ledger), case.ledger)
     return judge(case.calls, [copy], BankModel(case.ledger))
@@ -118,7 +118,7 @@ def verdict_on(case: Case) -> Verdict:
 
 @dataclass(slots=True)
 class _Planned:
-    call: Call
+    call: HistoryCall
     arrives: float | None
 
 
@@ -135,7 +135,7 @@ class _Plan:
     def client(self, name: str, calls: int) -> None:
         """Plan one client's calls, more or less one after the other."""
         chance, now = self.chance, self.chance.randint(0, 6)
-        earlier: list[Call] = []
+        earlier: list[HistoryCall] = []
         for number in range(1, calls + 1):
             call = self._next(name, number, earlier)
             ends = now + chance.randint(1, 8)
@@ -147,7 +147,7 @@ class _Plan:
             )
             now = max(now, ends + chance.randint(-1, 4))
 
-    def _next(self, name: str, number: int, earlier: list[Call]) -> Call:
+    def _next(self, name: str, number: int, earlier: list[HistoryCall]) -> HistoryCall:
         """Draw a read, or an earlier request again, or its outcome, or a new request."""
         chance = self.chance
         kind = chance.random()
@@ -164,8 +164,8 @@ class _Plan:
         return call
 
 
-def _call(client: str, number: int, request: RequestId | None, operations: tuple[Form, ...]) -> Call:
-    return Call(
+def _call(client: str, number: int, request: RequestId | None, operations: tuple[Form, ...]) -> HistoryCall:
+    return HistoryCall(
         client=client,
         number=number,
         kind="change",
@@ -174,7 +174,7 @@ def _call(client: str, number: int, request: RequestId | None, operations: tuple
         request=request,
         operations=operations,
         query=None,
-        outcome=Unknown(),
+        outcome=UnknownOutcome(),
     )
 
 
@@ -230,31 +230,31 @@ def _run(planned: Sequence[_Planned], ledger: Mapping[int, int]) -> Case:
     return Case(ledger=ledger, calls=calls, decided=decided)
 
 
-def _arrive(call: Call, decided: list[Decided], ledger: Mapping[int, int]) -> Outcome:
+def _arrive(call: HistoryCall, decided: list[Decided], ledger: Mapping[int, int]) -> Outcome:
     request = call.request
     if request is None:
         return answer(call, decided, ledger)
     known = [one for one, _ in decided]
     if request not in known:
         if any(one[0] == request[0] and one[1] > request[1] for one in known):
-            return Refused("stale")
+            return RefusedOutcome("stale")
         decided.append((request, tuple(call.operations)))
     return answer(call, decided, ledger)
 
 
 def answer(
-    call: Call, decided: Sequence[Decided], ledger: Mapping[int, int], *, at: int | None = None
+    call: HistoryCall, decided: Sequence[Decided], ledger: Mapping[int, int], *, at: int | None = None
 ) -> Outcome:
     """Return what a journal says to a call; a read is of the end, or of action id `at`."""
     entries = entries_of(records_of(decided, ledger))
     if call.request is None:
         at = len(entries) if at is None else at
         value = _values(entries[:at], ledger).get(call.query)
-        return Answered(None, (Result(at, SHOWN, value),))
-    return Answered(
+        return AnsweredOutcome(None, (OperationResult(at, SHOWN, value),))
+    return AnsweredOutcome(
         None,
         tuple(
-            Result(entry.action_id, entry.status, entry.result)
+            OperationResult(entry.action_id, entry.status, entry.result)
             for entry in entries
             if (entry.session, entry.sequence) == call.request
         ),
@@ -270,7 +270,7 @@ def rewritten(case: Case, decided: Sequence[Decided]) -> Case:
     known = {request for request, _ in decided}
     calls = []
     for call in case.calls:
-        if isinstance(call.outcome, Answered) and (call.request is None or call.request in known):
+        if isinstance(call.outcome, AnsweredOutcome) and (call.request is None or call.request in known):
             at = min(call.outcome.action_id, len(entries)) if call.request is None else None
             call = replace(call, outcome=answer(call, decided, case.ledger, at=at))
         calls.append(call)
@@ -286,7 +286,7 @@ def relabelled(case: Case, decided: Sequence[Decided]) -> Case:
     before = [(end, request) for request, end in _ends(case.decided).items()]
     calls = []
     for call in case.calls:
-        if isinstance(call.outcome, Answered):
+        if isinstance(call.outcome, AnsweredOutcome):
             told = call.outcome
             if call.request is None:
                 ahead = [
@@ -310,13 +310,13 @@ def _ends(decided: Sequence[Decided]) -> dict[RequestId, int]:
     return ends
 
 
-def _changed(case: Case, call: Call, **changes: object) -> Case:
+def _changed(case: Case, call: HistoryCall, **changes: object) -> Case:
     new = replace(call, **changes)  # type: ignore[arg-type]
     return replace(case, calls=[new if one is call else one for one in case.calls])
 
 
-def _answered(case: Case, chance: random.Random) -> Call | None:
-    answered = [call for call in case.calls if isinstance(call.outcome, Answered)]
+def _answered(case: Case, chance: random.Random) -> HistoryCall | None:
+    answered = [call for call in case.calls if isinstance(call.outcome, AnsweredOutcome)]
     return chance.choice(answered) if answered else None
 
 
@@ -325,7 +325,7 @@ def another_result(case: Case, chance: random.Random) -> Case:
     call = _answered(case, chance)
     if call is None:
         return case
-    assert isinstance(call.outcome, Answered)
+    assert isinstance(call.outcome, AnsweredOutcome)
     results = list(call.outcome.results)
     place = chance.randrange(len(results))
     if chance.random() < 0.5 or call.request is None:
@@ -333,7 +333,7 @@ def another_result(case: Case, chance: random.Random) -> Case:
     else:
         changed = results[place]._replace(status=chance.choice(["done", "insufficient", CANCELLED]))
     results[place] = changed
-    return _changed(case, call, outcome=Answered(None, tuple(results)))
+    return _changed(case, call, outcome=AnsweredOutcome(None, tuple(results)))
 
 
 def another_id(case: Case, chance: random.Random) -> Case:
@@ -341,15 +341,17 @@ def another_id(case: Case, chance: random.Random) -> Case:
     call = _answered(case, chance)
     if call is None:
         return case
-    assert isinstance(call.outcome, Answered)
+    assert isinstance(call.outcome, AnsweredOutcome)
     shift = chance.choice([-2, -1, 1, 2])
     results = tuple(one._replace(action_id=one.action_id + shift) for one in call.outcome.results)
-    return _changed(case, call, outcome=Answered(None, results))
+    return _changed(case, call, outcome=AnsweredOutcome(None, results))
 
 
 def another_read(case: Case, chance: random.Random) -> Case:
     """A read is of another state, older or newer, and says so."""
-    reads = [call for call in case.calls if call.request is None and isinstance(call.outcome, Answered)]
+    reads = [
+        call for call in case.calls if call.request is None and isinstance(call.outcome, AnsweredOutcome)
+    ]
     if not reads:
         return case
     call = chance.choice(reads)
@@ -398,7 +400,7 @@ def reordered(case: Case, chance: random.Random) -> Case:
 
 def unknown_otherwise(case: Case, chance: random.Random) -> Case:
     """What nobody was told of did happen, or did not, or somewhere else."""
-    told = {call.request for call in case.calls if not isinstance(call.outcome, Unknown)}
+    told = {call.request for call in case.calls if not isinstance(call.outcome, UnknownOutcome)}
     unknown = [call for call in case.calls if call.request is not None and call.request not in told]
     if not unknown:
         return case
@@ -413,7 +415,7 @@ def unknown_otherwise(case: Case, chance: random.Random) -> Case:
 def forgotten(case: Case, chance: random.Random) -> Case:
     """Somebody who was answered is taken for unanswered, which must never make a valid history invalid."""
     call = _answered(case, chance)
-    return case if call is None else _changed(case, call, outcome=Unknown(), completed_ns=None)
+    return case if call is None else _changed(case, call, outcome=UnknownOutcome(), completed_ns=None)
 
 
 def refused_falsely(case: Case, chance: random.Random) -> Case:
@@ -423,7 +425,9 @@ def refused_falsely(case: Case, chance: random.Random) -> Case:
         return case
     call = chance.choice(changes)
     end = call.invoked_ns + 1 if call.completed_ns is None else call.completed_ns
-    return _changed(case, call, outcome=chance.choice([Refused("stale"), Unreached()]), completed_ns=end)
+    return _changed(
+        case, call, outcome=chance.choice([RefusedOutcome("stale"), UnreachedOutcome()]), completed_ns=end
+    )
 
 
 BREAKAGES = (

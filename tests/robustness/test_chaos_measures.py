@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from bankrmi.robustness.chaos.measures import Acknowledged, failovers, fault_counts, made_calls
-from bankrmi.robustness.chaos.recorded import Fault, FaultKind, Outcome, Role, RoleSpan
+from bankrmi.robustness.chaos.measures import Acknowledgements, failovers, fault_counts, made_calls
+from bankrmi.robustness.chaos.recorded import Fault, FaultKind, OutcomeKind, ProcessRole, RoleSpan
 from bankrmi.robustness.chaos.roles import Lead, leads, role_spans, serving_spans
-from bankrmi.robustness.checker.history import Answered, Call, Refused, Result, Unknown
+from bankrmi.robustness.checker.history import (
+    AnsweredOutcome,
+    HistoryCall,
+    OperationResult,
+    RefusedOutcome,
+    UnknownOutcome,
+)
 from bankrmi.robustness.checker.history import Outcome as Told
 
 MS = 1_000_000
-NOTHING = Unknown()
+NOTHING = UnknownOutcome()
 
 
-def call(at_ms: int, outcome: Told = NOTHING, *, kind: str = "withdraw", took_ms: int | None = 1) -> Call:
-    return Call(
+def call(
+    at_ms: int, outcome: Told = NOTHING, *, kind: str = "withdraw", took_ms: int | None = 1
+) -> HistoryCall:
+    return HistoryCall(
         client="client1.1",
         number=at_ms,
         kind=kind,
@@ -28,8 +36,8 @@ def call(at_ms: int, outcome: Told = NOTHING, *, kind: str = "withdraw", took_ms
     )
 
 
-def told(action_id: int, status: str = "done") -> Answered:
-    return Answered(None, (Result(action_id, status, 5),))
+def told(action_id: int, status: str = "done") -> AnsweredOutcome:
+    return AnsweredOutcome(None, (OperationResult(action_id, status, 5),))
 
 
 def fault(kind: FaultKind, target: str, from_ms: int, to_ms: int, toward: str = "") -> Fault:
@@ -37,7 +45,7 @@ def fault(kind: FaultKind, target: str, from_ms: int, to_ms: int, toward: str = 
 
 
 FIRST, SECOND = Lead(server="s1", epoch=2, at_ns=0), Lead(server="s2", epoch=3, at_ns=120 * MS)
-UPDATES = Acknowledged(
+UPDATES = Acknowledgements(
     [call(50, told(1)), call(98, told(2)), call(90, told(2, "shown"), kind="balance", took_ms=70),
      call(95, told(3), took_ms=70)],
     epochs={2: 1, 3: 3},
@@ -80,12 +88,12 @@ def test_links_that_one_fault_cuts_are_one_cut() -> None:
 
 def test_every_call_that_ended_is_drawn_with_what_it_came_to() -> None:
     """A decline is not an error, cancelled is refused, and what never ended cannot be drawn."""
-    outcomes: dict[Told, Outcome] = {
-        told(1): Outcome.DONE,
-        told(1, "insufficient"): Outcome.DECLINED,
-        told(1, "cancelled"): Outcome.REFUSED,
-        Refused("stale"): Outcome.REFUSED,
-        NOTHING: Outcome.IN_DOUBT,
+    outcomes: dict[Told, OutcomeKind] = {
+        told(1): OutcomeKind.DONE,
+        told(1, "insufficient"): OutcomeKind.DECLINED,
+        told(1, "cancelled"): OutcomeKind.REFUSED,
+        RefusedOutcome("stale"): OutcomeKind.REFUSED,
+        NOTHING: OutcomeKind.IN_DOUBT,
     }
     calls = [call(1, outcome) for outcome in outcomes]
     assert [made.outcome for made in made_calls(calls)] == list(outcomes.values())
@@ -105,21 +113,23 @@ def test_a_server_is_what_it_says_until_its_process_is_killed() -> None:
     faults = [fault(FaultKind.KILL, "s1", 40, 60), fault(FaultKind.KILL, "s2", 45, 50)]
     spans = list(role_spans("s1", said, faults, ended_ns=80 * MS))
     assert [(span.role, span.from_ns // MS, span.to_ns // MS, span.epoch) for span in spans] == [
-        (Role.STARTING, 10, 20, 0),
-        (Role.STANDBY, 20, 30, 0),
-        (Role.PRIMARY, 30, 35, 4),
-        (Role.PRIMARY, 35, 40, 5),
-        (Role.DOWN, 40, 60, 0),
-        (Role.STARTING, 60, 62, 0),
-        (Role.STARTING, 62, 70, 0),
-        (Role.JOINING, 70, 80, 0),
+        (ProcessRole.STARTING, 10, 20, 0),
+        (ProcessRole.STANDBY, 20, 30, 0),
+        (ProcessRole.PRIMARY, 30, 35, 4),
+        (ProcessRole.PRIMARY, 35, 40, 5),
+        (ProcessRole.DOWN, 40, 60, 0),
+        (ProcessRole.STARTING, 60, 62, 0),
+        (ProcessRole.STARTING, 62, 70, 0),
+        (ProcessRole.JOINING, 70, 80, 0),
     ]
 
 
 def test_leads_change_only_when_another_server_leads() -> None:
     """One that goes on in a new epoch, or leads again, is not a change."""
     spans = [
-        RoleSpan(process=server, role=Role.PRIMARY, from_ns=epoch * MS, to_ns=(epoch + 1) * MS, epoch=epoch)
+        RoleSpan(
+            process=server, role=ProcessRole.PRIMARY, from_ns=epoch * MS, to_ns=(epoch + 1) * MS, epoch=epoch
+        )
         for server, epoch in (("s1", 1), ("s1", 2), ("s2", 4), ("s2", 5), ("s1", 7))
     ]
     assert [(lead.server, lead.epoch) for lead in leads(reversed(spans))] == [("s1", 1), ("s2", 4), ("s1", 7)]
@@ -130,7 +140,7 @@ def test_a_witness_serves_except_while_it_is_down() -> None:
     faults = [fault(FaultKind.KILL, "witness", 10, 20), fault(FaultKind.PAUSE, "witness", 30, 40)]
     spans = serving_spans("witness", faults, started_ns=0, ended_ns=50 * MS)
     assert [(span.role, span.from_ns // MS, span.to_ns // MS) for span in spans] == [
-        (Role.SERVING, 0, 10),
-        (Role.DOWN, 10, 20),
-        (Role.SERVING, 20, 50),
+        (ProcessRole.SERVING, 0, 10),
+        (ProcessRole.DOWN, 10, 20),
+        (ProcessRole.SERVING, 20, 50),
     ]

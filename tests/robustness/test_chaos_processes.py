@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bankrmi.robustness.chaos.processes import Processes
+from bankrmi.robustness.chaos.processes import ChaosProcesses
 from tests.system.ports import own_addresses
 
 SERVER = ["bankrmi", "--config", "config.yaml", "server", "s1"]
@@ -44,7 +44,7 @@ def test_a_server_that_is_told_to_end_while_it_starts_does_not_end_by_itself(
         (tmp_path / "config.yaml").write_text(
             f"nameserver: {nameserver}\nservers: {{s1: {server}}}\nledger: ledger.csv\n"
         )
-        processes = Processes(Plain(), tmp_path)  # type: ignore[arg-type]
+        processes = ChaosProcesses(Plain(), tmp_path)  # type: ignore[arg-type]
         processes.start("s1", SERVER)
         time.sleep(begun_s)
         processes.ask_to_end("s1", number)
@@ -63,7 +63,7 @@ def test_an_interpreter_that_was_interrupted_before_our_code_ends_as_asked(
     tmp_path: Path, said: str, as_asked: bool
 ) -> None:
     """Where it is by then is chance: here what it printed is there already."""
-    processes = Processes(Plain(), tmp_path)  # type: ignore[arg-type]
+    processes = ChaosProcesses(Plain(), tmp_path)  # type: ignore[arg-type]
     processes.log("s1").write_text("x" * 10_000 + said)
     processes.start("s1", ["bankrmi.no_such_module"])
     processes._started["s1"].asked_to_end = True
@@ -72,7 +72,7 @@ def test_an_interpreter_that_was_interrupted_before_our_code_ends_as_asked(
 
 
 def test_a_server_that_ends_with_an_error_does_so_by_itself_though_it_was_told_to(tmp_path: Path) -> None:
-    processes = Processes(Plain(), tmp_path)  # type: ignore[arg-type]
+    processes = ChaosProcesses(Plain(), tmp_path)  # type: ignore[arg-type]
     processes.start("s1", ["bankrmi", "--config", str(tmp_path / "missing.yaml"), "server", "s1"])
     until(lambda: processes.log("s1").read_bytes() != b"")
     processes._started["s1"].asked_to_end = True

@@ -11,7 +11,7 @@ import pytest
 from bankrmi.config import load
 from bankrmi.robustness.chaos.recorded import FaultKind
 from bankrmi.robustness.chaos.schedule import Planned, storms, timing
-from bankrmi.robustness.chaos.workload import Workload
+from bankrmi.robustness.chaos.workload import SessionWorkload
 
 LINKS = (FaultKind.CUT, FaultKind.SLOW)
 
@@ -60,7 +60,7 @@ def test_every_timing_that_is_drawn_is_one_that_bankrmi_takes(tmp_path: Path, se
 def test_each_session_has_calls_of_its_own_and_the_same_ones_again() -> None:
     """What is asked for comes from the seed, too."""
     names = ("1/client1.1", "1/client1.1", "1/client1.2")
-    first, again, other = (Workload(name, pause_ms=10) for name in names)
+    first, again, other = (SessionWorkload(name, pause_ms=10) for name in names)
     wanted = [first.wanted() for _ in range(200)]
     assert wanted == [again.wanted() for _ in range(200)]
     assert wanted != [other.wanted() for _ in range(200)]

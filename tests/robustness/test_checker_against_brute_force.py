@@ -19,7 +19,7 @@ from dataclasses import replace
 from itertools import combinations, permutations, product
 
 from bankrmi.bank.accounts import Form
-from bankrmi.robustness.checker.history import Answered, Call, RequestId, Unknown
+from bankrmi.robustness.checker.history import AnsweredOutcome, HistoryCall, RequestId, UnknownOutcome
 from tests.robustness.brute_force import Decided, Happening, agrees, linearizable
 from tests.robustness.small_banks import (
     BREAKAGES,
@@ -123,15 +123,15 @@ def with_ids_of(case: Case, order: Sequence[Happening]) -> Case:
     return replace(honest, calls=[read_at(call, places) for call in honest.calls])
 
 
-def read_at(call: Call, places: list[tuple[Happening, int]]) -> Call:
-    if call.request is not None or not isinstance(call.outcome, Answered):
+def read_at(call: HistoryCall, places: list[tuple[Happening, int]]) -> HistoryCall:
+    if call.request is not None or not isinstance(call.outcome, AnsweredOutcome):
         return call
     told = call.outcome.results[0]
     wanted = [call.invoked_ns, call.completed_ns, call.query, ((told.status, told.value),)]
     for place, (one, end) in enumerate(places):
         if [one.begin, one.end, one.query, one.results] == wanted:
             del places[place]
-            return replace(call, outcome=Answered(None, (told._replace(action_id=end),)))
+            return replace(call, outcome=AnsweredOutcome(None, (told._replace(action_id=end),)))
     raise AssertionError(f"{call} is not in the order")
 
 
@@ -173,7 +173,9 @@ def every_lie(case: Case) -> Iterator[Case]:
     for decided in every_journal(case):
         labelled = relabelled(case, decided)
         reads = [
-            call for call in labelled.calls if call.request is None and isinstance(call.outcome, Answered)
+            call
+            for call in labelled.calls
+            if call.request is None and isinstance(call.outcome, AnsweredOutcome)
         ]
         length = sum(max(len(operations), 1) for _, operations in decided)
         for ids in product(range(length + 1), repeat=len(reads)):
@@ -181,19 +183,21 @@ def every_lie(case: Case) -> Iterator[Case]:
             yield replace(labelled, calls=[placed(call, at) for call in labelled.calls])
 
 
-def placed(call: Call, at: dict[tuple[str, int], int]) -> Call:
+def placed(call: HistoryCall, at: dict[tuple[str, int], int]) -> HistoryCall:
     action_id = at.get((call.client, call.number))
     if action_id is None:
         return call
-    assert isinstance(call.outcome, Answered)
-    return replace(call, outcome=Answered(None, (call.outcome.results[0]._replace(action_id=action_id),)))
+    assert isinstance(call.outcome, AnsweredOutcome)
+    return replace(
+        call, outcome=AnsweredOutcome(None, (call.outcome.results[0]._replace(action_id=action_id),))
+    )
 
 
 def every_journal(case: Case) -> Iterator[list[Decided]]:
     """Yield every order of every choice of requests, as they were asked, or cancelled."""
     forms: dict[RequestId, set[tuple[Form, ...]]] = {}
     for call in case.calls:
-        if call.request is not None and isinstance(call.outcome, Answered | Unknown):
+        if call.request is not None and isinstance(call.outcome, AnsweredOutcome | UnknownOutcome):
             forms.setdefault(call.request, set()).add(tuple(call.operations))
     for size in range(len(forms) + 1):
         for chosen in combinations(sorted(forms), size):

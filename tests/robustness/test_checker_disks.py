@@ -14,8 +14,8 @@ from bankrmi.cli import run
 from bankrmi.errors import BankError
 from bankrmi.replication.journal import Adopted
 from bankrmi.robustness.checker import disks
-from bankrmi.robustness.checker.history import Answered, Header, Result
-from bankrmi.robustness.checker.recording import Recorder
+from bankrmi.robustness.checker.history import AnsweredOutcome, Header, OperationResult
+from bankrmi.robustness.checker.recording import HistoryRecorder
 from bankrmi.storage.database import open_database, own_directory
 from bankrmi.storage.journal import SqliteJournal
 from tests.storage.journals import decide
@@ -32,11 +32,11 @@ def make_run(folder: Path, ledger: Mapping[int, int] = LEDGER) -> None:
         open_database(folder / "s1/bank.db"), Accounts(ledger), new_incarnation=lambda: "made by a test"
     )
     journal.open(Adopted(history="h", epoch=1, primary="s1", start_id="p1"))
-    recorder = Recorder(folder / "history.jsonl", Header(opening=ledger))
+    recorder = HistoryRecorder(folder / "history.jsonl", Header(opening=ledger))
     for number, operation in enumerate(OPERATIONS, 1):
         asked = recorder.change("c1", f"a:{number}", [operation])
         [entry] = decide(journal, 1, ("a", number), [form_of(operation)], 0).entries()
-        asked.completed(Answered("h", (Result(entry.action_id, entry.status, entry.result),)))
+        asked.completed(AnsweredOutcome("h", (OperationResult(entry.action_id, entry.status, entry.result),)))
     recorder.change("c1", "a:9", [Withdraw(1, 1)])
     journal.commit()
     journal.close()
@@ -171,7 +171,7 @@ def test_a_real_banks_history_is_judged_from_its_files(
     with Cluster(tmp_path / "bank") as cluster:
         cluster.start_all()
         cluster.wait_until_in_sync()
-        recorder = Recorder(
+        recorder = HistoryRecorder(
             tmp_path / "history.jsonl", Header(opening=cluster.ledger, servers=cluster.servers)
         )
         ask_in_every_way(cluster, recorder)
@@ -193,7 +193,7 @@ def test_a_real_banks_history_is_judged_from_its_files(
     )
 
 
-def ask_in_every_way(cluster: Cluster, recorder: Recorder) -> None:
+def ask_in_every_way(cluster: Cluster, recorder: HistoryRecorder) -> None:
     bank = cluster.client()
     change_with(recorder, cluster, "a:1", Withdraw(1, 10))
     change_with(recorder, cluster, "a:1", Withdraw(1, 10))
@@ -215,7 +215,7 @@ def ask_in_every_way(cluster: Cluster, recorder: Recorder) -> None:
     asked.failed(caught.value)
 
 
-def change_with(recorder: Recorder, cluster: Cluster, request_id: str, operation: Operation) -> None:
+def change_with(recorder: HistoryRecorder, cluster: Cluster, request_id: str, operation: Operation) -> None:
     bank = cluster.client()
     ask = bank.withdraw if isinstance(operation, Withdraw) else bank.deposit
     asked = recorder.change("c1", request_id, [operation])

@@ -14,22 +14,22 @@ from bankrmi.bank.accounts import form_of
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
 from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.checker.history import (
-    Answered,
+    AnsweredOutcome,
     Header,
+    OperationResult,
     Outcome,
-    Refused,
-    Result,
-    Unknown,
-    Unreached,
+    RefusedOutcome,
+    UnknownOutcome,
+    UnreachedOutcome,
 )
 from bankrmi.robustness.checker.history_file import read_history
-from bankrmi.robustness.checker.recording import Recorder, outcome_of_error
+from bankrmi.robustness.checker.recording import HistoryRecorder, outcome_of_error
 
 HEADER = Header(opening={1: 100, 2: 300}, seed=7, command="bankrmi chaos", servers=("s1", "s2"))
 
 
-def recorder(folder: Path, name: str = "one.jsonl", header: Header = HEADER) -> Recorder:
-    return Recorder(folder / name, header)
+def recorder(folder: Path, name: str = "one.jsonl", header: Header = HEADER) -> HistoryRecorder:
+    return HistoryRecorder(folder / name, header)
 
 
 def test_what_was_recorded_is_read_again(tmp_path: Path) -> None:
@@ -46,16 +46,18 @@ def test_what_was_recorded_is_read_again(tmp_path: Path) -> None:
     withdraw, batch, balance, outcome, last = read.calls
     assert (withdraw.client, withdraw.kind, withdraw.request) == ("c1", "withdraw", ("s", 1))
     assert withdraw.operations == (form_of(Withdraw(1, 10)),)
-    assert withdraw.outcome == Answered(None, (Result(1, "done", 90),))
+    assert withdraw.outcome == AnsweredOutcome(None, (OperationResult(1, "done", 90),))
     assert withdraw.completed_ns is not None
     assert withdraw.invoked_ns <= withdraw.completed_ns <= batch.invoked_ns
     assert batch.kind == "batch"
-    assert batch.outcome == Answered(None, (Result(2, "done", 95), Result(3, "no_account", None)))
+    assert batch.outcome == AnsweredOutcome(
+        None, (OperationResult(2, "done", 95), OperationResult(3, "no_account", None))
+    )
     assert (balance.kind, balance.query, balance.is_read) == ("balance", 1, True)
-    assert balance.outcome == Answered(None, (Result(3, "shown", 95),))
+    assert balance.outcome == AnsweredOutcome(None, (OperationResult(3, "shown", 95),))
     assert (outcome.kind, outcome.request, outcome.is_question) == ("outcome", ("u", 1), True)
-    assert outcome.outcome == Answered("h", (Result(4, "cancelled", None),))
-    assert (last.request, last.completed_ns, last.outcome) == (("s", 2), None, Unknown())
+    assert outcome.outcome == AnsweredOutcome("h", (OperationResult(4, "cancelled", None),))
+    assert (last.request, last.completed_ns, last.outcome) == (("s", 2), None, UnknownOutcome())
 
 
 @pytest.mark.parametrize(
@@ -63,19 +65,25 @@ def test_what_was_recorded_is_read_again(tmp_path: Path) -> None:
     [
         (
             errors.InsufficientFunds("no", action_id=4, balance=7, history="h"),
-            Answered("h", (Result(4, "insufficient", 7),)),
+            AnsweredOutcome("h", (OperationResult(4, "insufficient", 7),)),
         ),
-        (errors.BalanceTooLarge("no", action_id=4, balance=7), Answered(None, (Result(4, "too_large", 7),))),
-        (errors.InsufficientFunds("no place given"), Answered(None, (Result(0, "insufficient", None),))),
-        (errors.Stale("no"), Refused("stale")),
-        (errors.InvalidRequest("no"), Refused("invalid_request")),
-        (errors.Unreached("nobody"), Unreached()),
-        (errors.AccessDenied("not you"), Unreached()),
-        (errors.Busy("too much to do"), Unreached()),
-        (errors.InDoubt("who knows"), Unknown()),
-        (errors.NotPrimary("another"), Unknown()),
-        (KeyboardInterrupt(), Unknown()),
-        (OSError("anything"), Unknown()),
+        (
+            errors.BalanceTooLarge("no", action_id=4, balance=7),
+            AnsweredOutcome(None, (OperationResult(4, "too_large", 7),)),
+        ),
+        (
+            errors.InsufficientFunds("no place given"),
+            AnsweredOutcome(None, (OperationResult(0, "insufficient", None),)),
+        ),
+        (errors.Stale("no"), RefusedOutcome("stale")),
+        (errors.InvalidRequest("no"), RefusedOutcome("invalid_request")),
+        (errors.Unreached("nobody"), UnreachedOutcome()),
+        (errors.AccessDenied("not you"), UnreachedOutcome()),
+        (errors.Busy("too much to do"), UnreachedOutcome()),
+        (errors.InDoubt("who knows"), UnknownOutcome()),
+        (errors.NotPrimary("another"), UnknownOutcome()),
+        (KeyboardInterrupt(), UnknownOutcome()),
+        (OSError("anything"), UnknownOutcome()),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -85,7 +93,7 @@ def test_an_error_says_no_more_than_it_does(error: BaseException, outcome: Outco
 
 def test_an_account_that_is_not_there_is_what_a_read_showed() -> None:
     error = errors.AccountNotFound("there is none", action_id=3, history="h", account=9)
-    assert outcome_of_error(error, is_read=True) == Answered("h", (Result(3, "shown", None),))
+    assert outcome_of_error(error, is_read=True) == AnsweredOutcome("h", (OperationResult(3, "shown", None),))
 
 
 def test_several_files_are_one_history(tmp_path: Path) -> None:
@@ -113,7 +121,7 @@ def test_what_a_client_wrote_before_it_was_killed_is_there(tmp_path: Path) -> No
     assert child.exitcode == -signal.SIGKILL
     calls = read_history([tmp_path]).calls
     assert len(calls) == 101
-    assert (calls[-1].request, calls[-1].outcome) == (("s", 999), Unknown())
+    assert (calls[-1].request, calls[-1].outcome) == (("s", 999), UnknownOutcome())
 
 
 def test_a_last_line_may_be_half_written_wherever_it_ends(tmp_path: Path) -> None:
@@ -128,7 +136,7 @@ def test_a_last_line_may_be_half_written_wherever_it_ends(tmp_path: Path) -> Non
         calls = read_history([tmp_path]).calls
         assert len(calls) == (length >= first + second - 1)
         assert [type(call.outcome) for call in calls] == [
-            Answered if length == first + second + third - 1 else Unknown for _ in calls
+            AnsweredOutcome if length == first + second + third - 1 else UnknownOutcome for _ in calls
         ]
 
 

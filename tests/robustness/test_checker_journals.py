@@ -11,14 +11,16 @@ import pytest
 from bankrmi.bank.accounts import form_of
 from bankrmi.bank.operations import LARGEST, Deposit, Operation, Withdraw
 from bankrmi.replication.record import Position, Record, chained, packed
-from bankrmi.robustness.checker.history import Call
-from bankrmi.robustness.checker.verdict import Copy, Verdict, judge
+from bankrmi.robustness.checker.history import HistoryCall
+from bankrmi.robustness.checker.verdict import Copy, HistoryVerdict, judge
 from bankrmi.verifying.model import BankModel
 from tests.robustness.made_up_calls import GOOD, JOURNAL, LEDGER, PUT, TAKE, TOO_MUCH, TOOK, only, told
 from tests.robustness.small_banks import OPENING, chain, copy_of, records_of
 
 
-def judged(records: Sequence[Record], values: Any = None, *, calls: Sequence[Call] = GOOD) -> Verdict:
+def judged(
+    records: Sequence[Record], values: Any = None, *, calls: Sequence[HistoryCall] = GOOD
+) -> HistoryVerdict:
     if values is None:
         values = copy_of("s1", records, LEDGER).values
     copy = Copy(name="s1", opening=OPENING, records=records, values=values)
@@ -148,7 +150,7 @@ def test_something_cancelled_that_is_not_a_whole_request_or_did_something_is_fou
 # -- copies ----------------------------------------------------------------------------------------
 
 
-def judged_together(*copies: Copy) -> Verdict:
+def judged_together(*copies: Copy) -> HistoryVerdict:
     return judge(GOOD, copies, BankModel(LEDGER), begin_ns=0)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bankrmi.robustness.checker.history import Call, Refused, Unknown, Unreached
+from bankrmi.robustness.checker.history import HistoryCall, RefusedOutcome, UnknownOutcome, UnreachedOutcome
 from tests.robustness.made_up_calls import (
     BATCH,
     GOOD,
@@ -25,7 +25,7 @@ from tests.robustness.made_up_calls import (
 )
 
 
-def instead(old: Call, **changes: Any) -> list[Call]:
+def instead(old: HistoryCall, **changes: Any) -> list[HistoryCall]:
     return [replace(old, **changes) if one is old else one for one in GOOD]
 
 
@@ -86,16 +86,19 @@ def test_nobody_is_told_the_outcome_of_other_operations() -> None:
 
 @pytest.mark.parametrize("code", ["stale", "invalid_request", "refused"])
 def test_what_was_refused_may_never_be_in_the_journal(code: str) -> None:
-    again = call("c1", 10, 11, Refused(code), ("a", 1), TAKE)
+    again = call("c1", 10, 11, RefusedOutcome(code), ("a", 1), TAKE)
     assert only(verdict([*GOOD, again])).endswith(f"refused ({code}), and the request is at action id 1")
 
 
 def test_an_id_that_was_used_for_something_else_may_be_refused() -> None:
-    assert verdict([*GOOD, call("c1", 10, 11, Refused("invalid_request"), ("a", 1), PUT)]).violations == ()
+    assert (
+        verdict([*GOOD, call("c1", 10, 11, RefusedOutcome("invalid_request"), ("a", 1), PUT)]).violations
+        == ()
+    )
 
 
 def test_stale_is_said_only_when_something_newer_of_the_session_was_done() -> None:
-    overtaken = call("c2", 10, 11, Refused("stale"), ("b", 2), TAKE)
+    overtaken = call("c2", 10, 11, RefusedOutcome("stale"), ("b", 2), TAKE)
     assert only(verdict([*GOOD, overtaken])).endswith(
         "told that it is stale, and nothing newer of its session was done"
     )
@@ -114,7 +117,7 @@ def test_what_nobody_asked_for_is_found() -> None:
 
 
 def test_other_operations_than_were_asked_for_are_found() -> None:
-    doubtful = call("c4", 9, None, Unknown(), ("d", 1), PUT)
+    doubtful = call("c4", 9, None, UnknownOutcome(), ("d", 1), PUT)
     assert only(verdict([*GOOD, doubtful], [*JOURNAL, (("d", 1), (PUT, PUT))])) == (
         "request d:1 at action id 5 is not what was asked for: "
         "c4 at 9.000000 s, deposit 5 on account 2 as d:1"
@@ -122,7 +125,7 @@ def test_other_operations_than_were_asked_for_are_found() -> None:
 
 
 def test_what_was_never_sent_may_not_be_there() -> None:
-    unsent = call("c4", 9, 10, Unreached(), ("d", 1), PUT)
+    unsent = call("c4", 9, 10, UnreachedOutcome(), ("d", 1), PUT)
     assert verdict([*GOOD, unsent]).violations == ()
     assert only(verdict([*GOOD, unsent], [*JOURNAL, (("d", 1), (PUT,))])).startswith(
         "request d:1 at action id 5 was never sent: c4"
@@ -130,15 +133,15 @@ def test_what_was_never_sent_may_not_be_there() -> None:
 
 
 def test_nothing_is_cancelled_unless_somebody_asks_for_its_outcome() -> None:
-    doubtful = call("c4", 9, None, Unknown(), ("d", 1), PUT)
+    doubtful = call("c4", 9, None, UnknownOutcome(), ("d", 1), PUT)
     assert only(verdict([*GOOD, doubtful], [*JOURNAL, (("d", 1), ())])) == (
         "request d:1 at action id 5 is cancelled, and nobody was asking for its outcome"
     )
 
 
 def test_what_is_unknown_is_resolved_by_the_journal() -> None:
-    calls = [call("c4", 9, None, Unknown(), (name, 1), PUT) for name in "def"]
-    asked = call("c5", 9, None, Unknown(), ("f", 1))
+    calls = [call("c4", 9, None, UnknownOutcome(), (name, 1), PUT) for name in "def"]
+    asked = call("c5", 9, None, UnknownOutcome(), ("f", 1))
     found = verdict([*GOOD, *calls, asked], [*JOURNAL, (("d", 1), (PUT,)), (("f", 1), ())])
     assert found.violations == ()
     assert (found.unknown_done, found.unknown_cancelled, found.unknown_not_done) == (1, 1, 1)
@@ -192,7 +195,7 @@ def test_a_request_counts_from_the_first_time_that_it_was_asked() -> None:
 
 
 def test_what_nobody_was_told_has_its_place_in_time_too() -> None:
-    doubtful = instead(TOOK, invoked_ns=6 * SECOND, completed_ns=None, outcome=Unknown())
+    doubtful = instead(TOOK, invoked_ns=6 * SECOND, completed_ns=None, outcome=UnknownOutcome())
     assert "it is at action id 1, and before it was first asked, 3" in verdict(doubtful).violations[0]
 
 

@@ -7,17 +7,17 @@ import pytest
 from bankrmi.cli import exhaustive as command
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.robustness.exhaustive import bounds
-from bankrmi.robustness.exhaustive.bounds import Bounds
+from bankrmi.robustness.exhaustive.bounds import SearchBounds
 from bankrmi.robustness.exhaustive.search import Explored, explore
 from bankrmi.robustness.mutants import planted
 from tests.robustness.request_ids import forgets_request_ids
 
-CALM = Bounds(crashes=0, losses=0, retries=0)
-CRASH = Bounds(losses=0, retries=0)
-LOSS = Bounds(crashes=0, retries=0)
-RETRY = Bounds(crashes=0, losses=0)
-JOINING = Bounds(crashes=0, retries=0, haste=1, joining=True)
-HASTE = Bounds(crashes=0, losses=0, retries=0, haste=2)
+CALM = SearchBounds(crashes=0, losses=0, retries=0)
+CRASH = SearchBounds(losses=0, retries=0)
+LOSS = SearchBounds(crashes=0, retries=0)
+RETRY = SearchBounds(crashes=0, losses=0)
+JOINING = SearchBounds(crashes=0, retries=0, haste=1, joining=True)
+HASTE = SearchBounds(crashes=0, losses=0, retries=0, haste=2)
 
 
 TRACE = (
@@ -41,14 +41,14 @@ def test_the_same_search_finds_the_same_states() -> None:
 
 
 def test_leases_and_clocks_that_go_together_end_too() -> None:
-    explored = explore(Bounds(crashes=0, losses=0, retries=0, leases=True))
+    explored = explore(SearchBounds(crashes=0, losses=0, retries=0, leases=True))
     assert explored.complete
     assert explored.violation is None
 
 
 def test_a_search_without_time_says_that_it_is_not_complete() -> None:
     seen: list[Explored] = []
-    explored = explore(Bounds(), 0.0, seen.append)
+    explored = explore(SearchBounds(), 0.0, seen.append)
     assert (explored.complete, explored.haste, explored.violation) == (False, None, None)
     assert seen
 
@@ -68,7 +68,7 @@ def test_a_search_without_time_says_that_it_is_not_complete() -> None:
         ("read-without-lease", HASTE, 15_000, "was acknowledged before it was asked"),
     ],
 )
-def test_a_planted_bug_is_found(bug: str, within: Bounds, states: int, sentence: str) -> None:
+def test_a_planted_bug_is_found(bug: str, within: SearchBounds, states: int, sentence: str) -> None:
     """Within about three times as many states as it took when this was written."""
     with planted(bug):
         explored = explore(within)

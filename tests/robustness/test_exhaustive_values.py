@@ -11,9 +11,9 @@ from bankrmi.replication.replica import Replica
 from bankrmi.robustness.exhaustive import client
 from bankrmi.robustness.exhaustive import server as room
 from bankrmi.robustness.exhaustive import state as at
-from bankrmi.robustness.exhaustive.bank import Bank
+from bankrmi.robustness.exhaustive.bank import MoveGenerator
 from bankrmi.robustness.exhaustive.beginning import first_state, just_started
-from bankrmi.robustness.exhaustive.bounds import Bounds
+from bankrmi.robustness.exhaustive.bounds import SearchBounds
 from bankrmi.robustness.exhaustive.disks import Content, Disks
 from bankrmi.robustness.exhaustive.memory import NOW_MS
 from bankrmi.robustness.exhaustive.scribe import deeds_of
@@ -21,17 +21,17 @@ from bankrmi.robustness.exhaustive.server import NAMES, Servers, start_id
 from bankrmi.robustness.exhaustive.state import Label, State
 from bankrmi.storage.journal import SqliteJournal
 
-BOUNDS = Bounds(retries=0)
+BOUNDS = SearchBounds(retries=0)
 DEPTH = 7
 
 
-def bank_of(bounds: Bounds) -> tuple[Bank, State]:
+def bank_of(bounds: SearchBounds) -> tuple[MoveGenerator, State]:
     settings, landmarks_ms, pace = bounds.timing()
-    bank = Bank(Servers(settings, landmarks_ms, client.asked), pace)
+    bank = MoveGenerator(Servers(settings, landmarks_ms, client.asked), pace)
     return bank, first_state(bank, bounds)
 
 
-def reached(bounds: Bounds, depth: int) -> set[Any]:
+def reached(bounds: SearchBounds, depth: int) -> set[Any]:
     """Return what anyone can see of the banks that up to `depth` events lead to."""
     bank, first = bank_of(bounds)
     layer, seen, seen_by_anyone = [first], {first}, {visible(bank, first)}
@@ -42,7 +42,7 @@ def reached(bounds: Bounds, depth: int) -> set[Any]:
     return seen_by_anyone
 
 
-def visible(bank: Bank, state: State) -> Any:
+def visible(bank: MoveGenerator, state: State) -> Any:
     """Who lives, what is on the disks, who leads which epoch, what the view is and what clients were told."""
     kept, servers = bank.servers.kept, bank.servers
     parts: list[Any] = []
@@ -129,7 +129,7 @@ def test_a_server_that_is_never_a_value_does_the_same(monkeypatch: pytest.Monkey
         state = after
 
 
-def _just_started(bank: Bank) -> tuple[State, list[Shadow]]:
+def _just_started(bank: MoveGenerator) -> tuple[State, list[Shadow]]:
     started = list(just_started(bank, NAMES))
     started[at.ANSWERED] = 0
     started[at.CRASHES], started[at.LOSSES], started[at.RETRIES] = 3, 2, 2
@@ -137,7 +137,7 @@ def _just_started(bank: Bank) -> tuple[State, list[Shadow]]:
     return tuple(started), shadows
 
 
-def _follow(bank: Bank, shadows: list[Shadow], label: Label, state: State, after: State) -> None:
+def _follow(bank: MoveGenerator, shadows: list[Shadow], label: Label, state: State, after: State) -> None:
     if label[0] == "crashes":
         shadows[label[1]].crash()
     elif label[0] == "starts":

@@ -25,8 +25,8 @@ from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 from bankrmi.robustness.mutants import planted
 from bankrmi.robustness.simulator import load
-from bankrmi.robustness.simulator.failure import Failure
-from bankrmi.robustness.simulator.promises import Promises
+from bankrmi.robustness.simulator.failure import SimulationFailure
+from bankrmi.robustness.simulator.promises import PromiseMonitor
 from bankrmi.robustness.simulator.simulation import simulate
 from bankrmi.server.copy_serving import CopyServer
 from bankrmi.server.exporting import Exports
@@ -91,7 +91,7 @@ def test_a_proposal_that_the_witness_has_to_refuse_is_found(monkeypatch: pytest.
 def test_two_records_acknowledged_at_one_action_id_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the check before it switched off."""
     acknowledge_too_early(monkeypatch)
-    monkeypatch.setattr(Promises, "_check_holds_all", lambda *_: None)
+    monkeypatch.setattr(PromiseMonitor, "_check_holds_all", lambda *_: None)
     found("two different records were acknowledged at action id", seeds=200)
 
 
@@ -99,7 +99,7 @@ def test_an_acknowledged_operation_that_is_gone_in_the_end_is_found(monkeypatch:
     """With all checks before it switched off."""
     acknowledge_too_early(monkeypatch)
     for check in ("_check_holds_all", "_check_is_acknowledged", "_check_state", "_check_record"):
-        monkeypatch.setattr(Promises, check, lambda *_: None)
+        monkeypatch.setattr(PromiseMonitor, check, lambda *_: None)
     found("the acknowledged operation at action id .* is gone", seeds=40)
 
 
@@ -131,7 +131,7 @@ def test_a_wrong_look_up_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     read = Accounts.read
     monkeypatch.setattr(Accounts, "read", lambda self, account: (read(self, account) or 0) + 1)
     found(r"holds .*, and the journal adds up to", seeds=3)
-    monkeypatch.setattr(Promises, "_check_state", lambda *_: None)
+    monkeypatch.setattr(PromiseMonitor, "_check_state", lambda *_: None)
     found(r"read .* at action id .*; it was", seeds=3)
 
 
@@ -217,5 +217,5 @@ def test_a_joiner_that_is_never_in_sync_while_the_load_lasts_is_found(
 
 
 def test_a_failure_says_what_kind_it_is() -> None:
-    failure = Failure("safety", "an entry is gone")
+    failure = SimulationFailure("safety", "an entry is gone")
     assert (failure.kind, failure.rule, str(failure)) == ("safety", "an entry is gone", "an entry is gone")

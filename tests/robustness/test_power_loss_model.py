@@ -20,10 +20,10 @@ from bankrmi.robustness.power_loss.operations import (
     Unnamed,
     Written,
 )
-from bankrmi.robustness.power_loss.recording import Recorder, cut_writes_done
+from bankrmi.robustness.power_loss.recording import DiskRecorder, cut_writes_done
 from bankrmi.robustness.power_loss.states import SECTOR_BYTES, WAYS, Fate, State, Surviving, build, draw
 from bankrmi.robustness.power_loss.story import check_end, end_of
-from bankrmi.robustness.power_loss.strace import Call, calls, cut_off, recording
+from bankrmi.robustness.power_loss.strace import SystemCall, calls, cut_off, recording
 from tests.robustness.power_loss_recording import need_strace
 
 BEGIN: list[Operation] = [Named("a", 1), Written(1, 0, b"old"), FileSynced(1), DirectorySynced("")]
@@ -171,7 +171,7 @@ def test_a_recording_leads_to_what_is_on_the_disk(tmp_path: Path, seed: int) -> 
     machine.mkdir()
     program = [sys.executable, "-c", PROGRAM, str(machine), str(seed)]
     subprocess.run(recording(tmp_path / "trace", program), check=True)
-    recorder = Recorder(machine)
+    recorder = DiskRecorder(machine)
     recorder.take_process(calls(tmp_path / "trace"))
     assert len(recorder.operations) > 50
     check_end(recorder.operations, machine)
@@ -186,20 +186,22 @@ def test_a_sync_covers_what_others_had_written_when_it_began(tmp_path: Path) -> 
 
     file = f"3<{escaped(str(tmp_path / 'a'))}>"
 
-    def write(began: float, ended: float) -> Call:
+    def write(began: float, ended: float) -> SystemCall:
         arguments = f'{file}, "{escaped("x")}", 1, 0'
-        return Call(
+        return SystemCall(
             began=began, ended=ended, name="pwrite64", arguments=arguments, returned=1, rest="", thread=1
         )
 
-    def sync(thread: int) -> Call:
-        return Call(began=3, ended=9, name="fdatasync", arguments=file, returned=0, rest="", thread=thread)
+    def sync(thread: int) -> SystemCall:
+        return SystemCall(
+            began=3, ended=9, name="fdatasync", arguments=file, returned=0, rest="", thread=thread
+        )
 
     opened = f'AT_FDCWD, "{escaped(str(tmp_path / "a"))}", O_RDWR|O_CREAT, 0600'
-    made = Call(began=0, ended=0, name="openat", arguments=opened, returned=3, rest=file[1:], thread=1)
+    made = SystemCall(began=0, ended=0, name="openat", arguments=opened, returned=3, rest=file[1:], thread=1)
     before = [made, write(1, 2), write(2.5, 3.5), write(4, 5)]
     for thread, covered in ((2, 1), (1, 3)):
-        recorder = Recorder(tmp_path)
+        recorder = DiskRecorder(tmp_path)
         recorder.take_process([*before, sync(thread), write(10, 11)])
         assert [one.covers for one in recorder.operations if isinstance(one, FileSynced)] == [covered]
 
@@ -223,7 +225,7 @@ def test_a_write_in_which_a_process_is_killed_is_looked_up_on_the_disk(tmp_path:
         process.wait()
         os.read(until_gone, 1)
         os.close(until_gone)
-        recorder = Recorder(tmp_path)
+        recorder = DiskRecorder(tmp_path)
         recorder.take_process(calls(trace), cut_writes_done(cut_off(trace)))
         assert end_of(recorder.operations).files["a"] == path.read_bytes()
         path.unlink()
@@ -235,4 +237,4 @@ def test_a_call_that_the_model_does_not_know_is_an_error(tmp_path: Path) -> None
     program = f"import os; os.close(os.open({one!r}, os.O_CREAT | os.O_RDWR)); os.link({one!r}, {other!r})"
     subprocess.run(recording(tmp_path / "trace", [sys.executable, "-c", program]), check=True)
     with pytest.raises(ValueError, match="does not know: link"):
-        Recorder(tmp_path).take_process(calls(tmp_path / "trace"))
+        DiskRecorder(tmp_path).take_process(calls(tmp_path / "trace"))

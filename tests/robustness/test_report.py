@@ -17,7 +17,7 @@ from bankrmi.robustness.chaos.recorded import (
     Fault,
     FaultKind,
     MadeCall,
-    Outcome,
+    OutcomeKind,
     Recorded,
     columns,
 )
@@ -111,7 +111,7 @@ def test_violations_that_are_too_many_to_tell_are_counted(short: Recorded) -> No
 
 def test_a_run_in_which_nothing_was_answered_is_not_called_good() -> None:
     doubtful = MadeCall(
-        client="c1", request="a:1", kind="withdraw", outcome=Outcome.IN_DOUBT,
+        client="c1", request="a:1", kind="withdraw", outcome=OutcomeKind.IN_DOUBT,
         invoked_ns=START + SECOND, completed_ns=START + 4 * SECOND,
     )  # fmt: skip
     for run in (no_run(), no_run(calls=columns([doubtful]))):

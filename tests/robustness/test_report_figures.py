@@ -11,8 +11,8 @@ from bankrmi.robustness.chaos.recorded import (
     Fault,
     FaultKind,
     MadeCall,
-    Outcome,
-    Role,
+    OutcomeKind,
+    ProcessRole,
     RoleSpan,
     columns,
 )
@@ -34,7 +34,9 @@ from bankrmi.robustness.chaos.report_words import clock_time, duration, fault_se
 from tests.robustness.made_up_runs import MS, SECOND, START, made_up_run, no_run, overlapping
 
 
-def call(until_ms: int, took_ms: int = 1, outcome: Outcome = Outcome.DONE, operations: int = 1) -> MadeCall:
+def call(
+    until_ms: int, took_ms: int = 1, outcome: OutcomeKind = OutcomeKind.DONE, operations: int = 1
+) -> MadeCall:
     completed = START + until_ms * MS
     return MadeCall(
         client="c1", request="a:1", kind="withdraw", outcome=outcome, operations=operations,
@@ -64,10 +66,10 @@ def test_a_bin_counts_operations_of_answered_calls_where_they_completed() -> Non
     calls = columns(
         [
             call(150, took_ms=140, operations=20),
-            call(50, took_ms=2, outcome=Outcome.DECLINED),
+            call(50, took_ms=2, outcome=OutcomeKind.DECLINED),
             call(60, took_ms=6),
-            call(160, took_ms=90, outcome=Outcome.IN_DOUBT),
-            call(170, outcome=Outcome.REFUSED),
+            call(160, took_ms=90, outcome=OutcomeKind.IN_DOUBT),
+            call(170, outcome=OutcomeKind.REFUSED),
             call(299),
             call(300),
         ]
@@ -89,14 +91,16 @@ def test_every_call_is_in_exactly_one_bin(untils: list[int], width_ms: int) -> N
 
 
 def test_silence_is_between_answers_and_a_call_in_doubt_does_not_end_it() -> None:
-    calls = columns([call(1000), call(1100), call(1500, outcome=Outcome.IN_DOUBT), call(1900), call(2100)])
+    calls = columns(
+        [call(1000), call(1100), call(1500, outcome=OutcomeKind.IN_DOUBT), call(1900), call(2100)]
+    )
     [silence] = silences(calls, 250 * MS)
     assert silence == Silence(from_ns=START + 1100 * MS, to_ns=START + 1900 * MS)
     assert silence.length_ns == 800 * MS
 
 
 def test_a_bank_that_never_answers_again_is_silent_while_it_is_asked() -> None:
-    calls = columns([call(1000), call(5000, outcome=Outcome.IN_DOUBT)])
+    calls = columns([call(1000), call(5000, outcome=OutcomeKind.IN_DOUBT)])
     assert [silence.length_ns for silence in silences(calls, 250 * MS)] == [4000 * MS]
     assert silences(columns([]), 250 * MS) == []
 
@@ -155,10 +159,10 @@ def test_what_was_going_on_overlaps_with_the_call() -> None:
 
 
 def test_somebody_led_only_if_there_was_a_primary_all_the_time() -> None:
-    def led(from_ms: int, to_ms: int, role: Role = Role.PRIMARY) -> RoleSpan:
+    def led(from_ms: int, to_ms: int, role: ProcessRole = ProcessRole.PRIMARY) -> RoleSpan:
         return RoleSpan(process="s1", role=role, from_ns=START + from_ms * MS, to_ns=START + to_ms * MS)
 
-    run = no_run(roles=(led(200, 300), led(0, 200), led(300, 400, Role.STANDBY), led(400, 500)))
+    run = no_run(roles=(led(200, 300), led(0, 200), led(300, 400, ProcessRole.STANDBY), led(400, 500)))
     asked = {(0, 300): True, (50, 250): True, (50, 301): False, (299, 401): False, (450, 501): False}
     for (from_ms, to_ms), said in asked.items():
         assert somebody_led(run, START + from_ms * MS, START + to_ms * MS) is said

@@ -9,7 +9,7 @@ import pytest
 
 from bankrmi.errors import Busy
 from bankrmi.replication.effects import IsBusy, IsStale, NotLeading, Reply
-from bankrmi.robustness.simulator.asked import Asked
+from bankrmi.robustness.simulator.asked import SimulatedCall
 from bankrmi.robustness.simulator.client import Attempt
 
 REFUSALS = [IsBusy(), NotLeading(None, undecided=True)]
@@ -19,7 +19,7 @@ def attempt() -> tuple[Attempt, list[Reply]]:
     heard: list[Reply] = []
     cluster = SimpleNamespace(answered=lambda _server, _attempt, reply: heard.append(reply))
     owner = cast("Any", SimpleNamespace(name="c1", cluster=cluster))
-    return Attempt(owner, Asked("c1", 0.0, 0, 0, ("c1.0", 1)), 1, "s1", 1), heard
+    return Attempt(owner, SimulatedCall("c1", 0.0, 0, 0, ("c1.0", 1)), 1, "s1", 1), heard
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)

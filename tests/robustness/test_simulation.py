@@ -10,7 +10,7 @@ from bankrmi.cli import run
 from bankrmi.replication.leading import Leader
 from bankrmi.replication.step import Step
 from bankrmi.robustness.simulator.many import simulate_many
-from bankrmi.robustness.simulator.simulation import Result, simulate
+from bankrmi.robustness.simulator.simulation import SimulationResult, simulate
 from bankrmi.robustness.simulator.world import World
 
 ROOT = Path(__file__).parent.parent.parent
@@ -41,7 +41,7 @@ def test_different_seeds_are_different_histories() -> None:
     assert len({simulate(seed, duration_ms=2000).events for seed in range(5)}) == 5
 
 
-def figures(result: Result) -> tuple[int, int, int, float]:
+def figures(result: SimulationResult) -> tuple[int, int, int, float]:
     return result.seed, result.events, result.acknowledged, result.simulated_ms
 
 

@@ -16,7 +16,7 @@ from bankrmi.storage.database import own_directory
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
 from bankrmi.verifying.directories import directories_in, verify
 from bankrmi.verifying.server_directory import verify_database
-from bankrmi.verifying.verdict import Verdict
+from bankrmi.verifying.verdict import DatabaseVerdict
 from bankrmi.verifying.write_ahead_log import read_log
 from tests.storage.journals import adopted, decide, deposit, opened, withdraw
 
@@ -45,7 +45,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
 
-def only(folder: Path) -> Verdict:
+def only(folder: Path) -> DatabaseVerdict:
     [verdict] = verify(folder)
     return verdict
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from bankrmi.bench.load.http2 import Grpc, open_grpc
-from bankrmi.bench.load.order import OPENING, Order
+from bankrmi.bench.load.order import OPENING, LoadOrder
 from bankrmi.bench.load.protobuf import field, fields, first, number
 
 __all__ = ["LARGEST_BATCH", "fill", "grpc", "leader_and_self"]
@@ -93,7 +93,7 @@ def _told(answer: bytes) -> dict[int, int]:
     return found
 
 
-async def grpc(order: Order) -> list[_EtcdCaller]:
+async def grpc(order: LoadOrder) -> list[_EtcdCaller]:
     """Connect each client to the leader."""
     host, port = order.where["host"], int(order.where["port"])
     known: dict[int, int] = {}

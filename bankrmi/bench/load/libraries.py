@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from bankrmi.bench.load.loop import answer_from
-from bankrmi.bench.load.order import Answer, Order
+from bankrmi.bench.load.order import LoadOrder, LoadResult
 
 __all__ = ["LIBRARIES", "PSYCOPG_WITHDRAW", "run_library"]
 
@@ -21,7 +21,7 @@ PSYCOPG_WITHDRAW = "SELECT withdraw(%s, 1, %s, %s)"
 _Withdraw = Callable[[int], object]
 
 
-def _bankrmi(order: Order) -> _Withdraw:
+def _bankrmi(order: LoadOrder) -> _Withdraw:
     import bankrmi
     from bankrmi.config import load
 
@@ -29,7 +29,7 @@ def _bankrmi(order: Order) -> _Withdraw:
     return lambda account: client.withdraw(account, 1)
 
 
-def _psycopg(order: Order) -> _Withdraw:
+def _psycopg(order: LoadOrder) -> _Withdraw:
     psycopg: Any = importlib.import_module("psycopg")
     connection = psycopg.connect(order.where["dsn"], autocommit=True)
     session = secrets.randbits(31)
@@ -42,7 +42,7 @@ def _psycopg(order: Order) -> _Withdraw:
     return withdraw
 
 
-def _redis(order: Order) -> _Withdraw:
+def _redis(order: LoadOrder) -> _Withdraw:
     redis: Any = importlib.import_module("redis")
     client = redis.Redis(host=order.where["host"], port=int(order.where["port"]))
     session = secrets.token_hex(8)
@@ -57,7 +57,7 @@ def _redis(order: Order) -> _Withdraw:
     return withdraw
 
 
-def _pyro5(order: Order) -> _Withdraw:
+def _pyro5(order: LoadOrder) -> _Withdraw:
     from bankrmi.bench.load.pyro5 import proxy
 
     stock, session = proxy(order.where["uri"]), secrets.token_hex(8)
@@ -69,7 +69,7 @@ def _pyro5(order: Order) -> _Withdraw:
     return withdraw
 
 
-LIBRARIES: dict[str, Callable[[Order], _Withdraw]] = {
+LIBRARIES: dict[str, Callable[[LoadOrder], _Withdraw]] = {
     "bankrmi": _bankrmi,
     "psycopg": _psycopg,
     "redis-py": _redis,
@@ -77,7 +77,7 @@ LIBRARIES: dict[str, Callable[[Order], _Withdraw]] = {
 }
 
 
-def run_library(order: Order, begin: Callable[[], None]) -> Answer:
+def run_library(order: LoadOrder, begin: Callable[[], None]) -> LoadResult:
     """Withdraw, one call after the other, for as long as was ordered."""
     withdraw = LIBRARIES[order.kind](order)
     random, clock = Random(), time.perf_counter

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 
-from bankrmi.bench.load.order import Order
+from bankrmi.bench.load.order import LoadOrder
 from bankrmi.errors import Busy
 from bankrmi.rmi import Link, handshake, open_link
 
@@ -45,7 +45,7 @@ class _LinkCaller:
                 await asyncio.sleep(_BUSY_S)
 
 
-async def links(order: Order) -> list[_LinkCaller]:
+async def links(order: LoadOrder) -> list[_LinkCaller]:
     """Connect each client to the object `where` names."""
     address, object_id = order.where["address"], order.where["object"]
     return [

@@ -1,6 +1,6 @@
 """The loop of all asyncio clients: one call at a time each, warm first, then for as long as was ordered.
 
-Rule 1: the same lines for every system; what differs is only the `Caller`.
+Rule 1: the same lines for every system; what differs is only the `LoadCaller`.
 Rule 2: a call that was begun in time counts whole, and so does the time until it is answered.
 """
 
@@ -14,16 +14,16 @@ from random import Random
 from typing import Protocol
 
 from bankrmi.bench.figures import percentile
-from bankrmi.bench.load.order import Answer, Order
+from bankrmi.bench.load.order import LoadOrder, LoadResult
 from bankrmi.bench.shapes import Shape
 
-__all__ = ["Caller", "answer_from", "run"]
+__all__ = ["LoadCaller", "answer_from", "run"]
 
 _WARM_SECONDS = 0.7
 _WARM_SHARE = 0.3
 
 
-class Caller(Protocol):
+class LoadCaller(Protocol):
     """One client of one system; it makes up its request ids itself."""
 
     async def withdraw(self, account: int) -> object:
@@ -36,7 +36,7 @@ class Caller(Protocol):
         """Look it up, newest state that was acknowledged."""
 
 
-async def run(callers: Sequence[Caller], order: Order, begin: Callable[[], None]) -> Answer:
+async def run(callers: Sequence[LoadCaller], order: LoadOrder, begin: Callable[[], None]) -> LoadResult:
     """Warm up, say so, and measure."""
     warm = time.perf_counter() + min(_WARM_SECONDS, order.seconds * _WARM_SHARE)
     await asyncio.gather(*(_go_on(caller, order, warm, []) for caller in callers))
@@ -48,7 +48,7 @@ async def run(callers: Sequence[Caller], order: Order, begin: Callable[[], None]
     return answer_from(took, time.perf_counter() - begun, order.shape, _cpu_seconds() - used)
 
 
-async def _go_on(caller: Caller, order: Order, until: float, took: list[float]) -> None:
+async def _go_on(caller: LoadCaller, order: LoadOrder, until: float, took: list[float]) -> None:
     shape, accounts = order.shape, order.accounts
     random = Random()
     draw, clock = random.random, time.perf_counter
@@ -62,10 +62,10 @@ async def _go_on(caller: Caller, order: Order, until: float, took: list[float]) 
         took.append(clock() - begun)
 
 
-def answer_from(took: list[float], seconds: float, shape: Shape, cpu_seconds: float) -> Answer:
+def answer_from(took: list[float], seconds: float, shape: Shape, cpu_seconds: float) -> LoadResult:
     """Sum up how long each call took, in seconds."""
     took.sort()
-    return Answer(
+    return LoadResult(
         operations=len(took) * shape.operations,
         seconds=seconds,
         median_us=1e6 * percentile(took, 50),

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from bankrmi.bench.shapes import Shape
 
-__all__ = ["ACCOUNTS", "BEGUN", "OPENING", "Answer", "Order"]
+__all__ = ["ACCOUNTS", "BEGUN", "OPENING", "LoadOrder", "LoadResult"]
 
 ACCOUNTS = 10_000
 OPENING = 1_000_000_000
@@ -18,7 +18,7 @@ BEGUN = "begun"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class LoadOrder:
     """Whom to call how, and for how long."""
 
     kind: str
@@ -34,14 +34,14 @@ class Order:
         return json.dumps(asdict(self)).encode() + b"\n"
 
     @classmethod
-    def from_line(cls, line: str | bytes) -> Order:
+    def from_line(cls, line: str | bytes) -> LoadOrder:
         """Read a line that `to_line` wrote."""
         fields = json.loads(line)
         return cls(**fields | {"shape": Shape(**fields["shape"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class LoadResult:
     """What a load process found."""
 
     operations: int
@@ -58,6 +58,6 @@ class Answer:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_line(cls, line: str | bytes) -> Answer:
+    def from_line(cls, line: str | bytes) -> LoadResult:
         """Read a line that `to_line` wrote."""
         return cls(**json.loads(line))

@@ -13,7 +13,7 @@ from typing import Any
 import bankrmi.aio
 from bankrmi.bank.operations import Withdraw
 from bankrmi.bench.load.loop import answer_from
-from bankrmi.bench.load.order import Answer, Order
+from bankrmi.bench.load.order import LoadOrder, LoadResult
 from bankrmi.config import load
 from bankrmi.errors import BankError
 from bankrmi.rmi import Link
@@ -47,7 +47,7 @@ class _Counted:
         setattr(Link, "_end", end_)  # noqa: B010
 
 
-async def own_clients(order: Order, begin: Callable[[], None]) -> Answer:
+async def own_clients(order: LoadOrder, begin: Callable[[], None]) -> LoadResult:
     """Run many tasks of one client, each sending one request after the other; note what else that cost."""
     took: list[float] = []
     failed: Counter[str] = Counter()
@@ -81,10 +81,10 @@ async def own_clients(order: Order, begin: Callable[[], None]) -> Answer:
         **{f"of these {kind}, times": times for kind, times in failed.items()},
     }
     answer = answer_from(took, seconds, order.shape, used)
-    return Answer(**{name: getattr(answer, name) for name in answer.__slots__} | {"notes": notes})
+    return LoadResult(**{name: getattr(answer, name) for name in answer.__slots__} | {"notes": notes})
 
 
-async def keep_calling(order: Order, begin: Callable[[], None]) -> Answer:
+async def keep_calling(order: LoadOrder, begin: Callable[[], None]) -> LoadResult:
     """Withdraw for ever, whatever becomes of servers; whoever started it ends it."""
     async with await bankrmi.aio.connect(_configuration(order), timeout=_TIMEOUT_S) as client:
         begin()
@@ -101,5 +101,5 @@ async def keep_calling(order: Order, begin: Callable[[], None]) -> Answer:
     raise AssertionError("nobody ends it but a signal")
 
 
-def _configuration(order: Order) -> Any:
+def _configuration(order: LoadOrder) -> Any:
     return load(Path(order.where["configuration"]))

@@ -13,14 +13,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from bankrmi.bench.load.grpc import grpc
 from bankrmi.bench.load.libraries import LIBRARIES, run_library
 from bankrmi.bench.load.links import links
-from bankrmi.bench.load.loop import Caller, run
-from bankrmi.bench.load.order import BEGUN, Answer, Order
+from bankrmi.bench.load.loop import LoadCaller, run
+from bankrmi.bench.load.order import BEGUN, LoadOrder, LoadResult
 from bankrmi.bench.load.own import keep_calling, own_clients
 from bankrmi.bench.load.resp import resp
 
 __all__ = ["main"]
 
-CLIENTS: dict[str, Callable[[Order], Awaitable[Sequence[Caller]]]] = {
+CLIENTS: dict[str, Callable[[LoadOrder], Awaitable[Sequence[LoadCaller]]]] = {
     "link": links,
     "redis": resp,
     "etcd": grpc,
@@ -29,7 +29,7 @@ CLIENTS: dict[str, Callable[[Order], Awaitable[Sequence[Caller]]]] = {
 
 def main() -> None:
     """Carry out the order on standard input."""
-    order = Order.from_line(sys.stdin.readline())
+    order = LoadOrder.from_line(sys.stdin.readline())
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
@@ -39,7 +39,7 @@ def main() -> None:
         raise SystemExit(1) from None
 
 
-def _carry_out(order: Order) -> Answer:
+def _carry_out(order: LoadOrder) -> LoadResult:
     if order.kind == "own":
         return asyncio.run(own_clients(order, _begin))
     if order.kind == "background":
@@ -49,7 +49,7 @@ def _carry_out(order: Order) -> Answer:
     return asyncio.run(_lean(order))
 
 
-async def _lean(order: Order) -> Answer:
+async def _lean(order: LoadOrder) -> LoadResult:
     return await run(await CLIENTS[order.kind](order), order, _begin)
 
 

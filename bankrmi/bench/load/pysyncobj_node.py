@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any
 
 from bankrmi.bench.load.loop import run
-from bankrmi.bench.load.order import ACCOUNTS, BEGUN, OPENING, Order
+from bankrmi.bench.load.order import ACCOUNTS, BEGUN, OPENING, LoadOrder
 from bankrmi.errors import OperationFailed
 
 __all__ = ["main"]
@@ -107,7 +107,7 @@ def main() -> None:
         if line.strip() == "leader?":
             _say("yes" if bank.isReady() and bank._isLeader() else "no")
             continue
-        order = Order.from_line(line)
+        order = LoadOrder.from_line(line)
         bank.settings.appendEntriesUseBatch = order.shape.clients > _ALONE
         callers = [_NodeCaller(bank) for _ in range(order.shape.clients)]
         _say(asyncio.run(run(callers, order, lambda: _say(BEGUN))).to_line())

@@ -12,7 +12,7 @@ from array import array
 from collections import deque
 from collections.abc import Sequence
 
-from bankrmi.bench.load.order import Order
+from bankrmi.bench.load.order import LoadOrder
 from bankrmi.errors import OperationFailed
 
 __all__ = ["Resp", "command", "open_resp", "resp"]
@@ -120,7 +120,7 @@ async def open_resp(host: str, port: int) -> Resp:
     return connection
 
 
-async def resp(order: Order) -> list[_RespCaller]:
+async def resp(order: LoadOrder) -> list[_RespCaller]:
     """Connect each client."""
     host, port = order.where["host"], int(order.where["port"])
     shape = order.shape

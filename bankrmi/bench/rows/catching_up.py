@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bankrmi.bench.bank import Bank, running_bank
+from bankrmi.bench.bank import MeasuredBank, running_bank
 from bankrmi.bench.figures import Finding
 from bankrmi.bench.load_process import LoadProcess
 from bankrmi.bench.rows.one_client import OneClient
-from bankrmi.bench.rows.row import FOR_EVER_S, Asked, Row, link_order, shapes_of
+from bankrmi.bench.rows.row import FOR_EVER_S, Row, RowOptions, link_order, shapes_of
 from bankrmi.bench.shapes import Shape
 from bankrmi.errors import OperationFailed
 
@@ -44,7 +44,7 @@ class _While:
 class _Watched:
     """A bank under load, and one more client."""
 
-    def __init__(self, bank: Bank, load: LoadProcess, client: OneClient) -> None:
+    def __init__(self, bank: MeasuredBank, load: LoadProcess, client: OneClient) -> None:
         self._bank = bank
         self._load = load
         self._client = client
@@ -73,7 +73,7 @@ class _Watched:
         )
 
 
-def _catching_up(asked: Asked) -> Iterator[Finding]:
+def _catching_up(asked: RowOptions) -> Iterator[Finding]:
     """Yield throughput with all, without a standby, while it catches up, and while it joins from nothing."""
     for shape in shapes_of(asked):
         asked.progress.show(f"catching-up: {shape.name}")
@@ -83,7 +83,7 @@ def _catching_up(asked: Asked) -> Iterator[Finding]:
                 yield from _once(bank, _Watched(bank, load, client), shape, asked)
 
 
-def _once(bank: Bank, watched: _Watched, shape: Shape, asked: Asked) -> Iterator[Finding]:
+def _once(bank: MeasuredBank, watched: _Watched, shape: Shape, asked: RowOptions) -> Iterator[Finding]:
     def told(what: str, during: _While) -> Iterator[Finding]:
         yield finding(what, "op/s", during.rate)
         yield finding(f"{what}, slowest call", "ms", during.slowest_ms)

@@ -19,10 +19,10 @@ from contextlib import ExitStack, suppress
 
 import bankrmi
 import bankrmi.aio
-from bankrmi.bench.bank import WITNESS, Bank, running_bank
+from bankrmi.bench.bank import WITNESS, MeasuredBank, running_bank
 from bankrmi.bench.figures import Finding, percentile
 from bankrmi.bench.rows.one_client import OneClient
-from bankrmi.bench.rows.row import Asked, Row
+from bankrmi.bench.rows.row import Row, RowOptions
 from bankrmi.bench.usage import peak_kb
 from bankrmi.client import switchover
 from bankrmi.errors import BankError
@@ -40,7 +40,7 @@ _REST_S = 0.01
 _FEW_FILES = ("/bin/sh", "-c", 'ulimit -n 80; exec "$@"', "sh")
 
 
-def _targets(bank: Bank) -> list[tuple[str, str]]:
+def _targets(bank: MeasuredBank) -> list[tuple[str, str]]:
     servers = [(address, f"bankrmi.account.{name}") for name, address in bank.configuration.servers.items()]
     return [(bank.configuration.nameserver, NAMESERVER_NAME), *servers]
 
@@ -54,7 +54,7 @@ def _hello(object_id: str, said: object) -> bytes:
     return frame_bytes(CONNECT, MSGPACK, 0, 0, write_value(MSGPACK, {"handshake": said, "object": object_id}))
 
 
-def _idle(bank: Bank, count: int = 1000) -> Said:
+def _idle(bank: MeasuredBank, count: int = 1000) -> Said:
     """Greeted, and nothing more: then a new client, an operator and a server that was killed come."""
     with ExitStack() as crowd:
         for said in ("hello", handshake("client")):
@@ -78,7 +78,7 @@ def _idle(bank: Bank, count: int = 1000) -> Said:
     return {"new client, ms": client_ms, "operator, ms": operator_ms, "server in sync again, s": server_s}
 
 
-def _silent(bank: Bank, count: int = 3000) -> Said:
+def _silent(bank: MeasuredBank, count: int = 3000) -> Said:
     """Connected, and not a word; then nothing for a moment."""
     with ExitStack() as crowd:
         for address, _ in _targets(bank):
@@ -88,7 +88,7 @@ def _silent(bank: Bank, count: int = 3000) -> Said:
     return {"to each process, connections": count}
 
 
-def _slow(bank: Bank, count: int = 200) -> Said:
+def _slow(bank: MeasuredBank, count: int = 200) -> Said:
     """A byte a second, of a handshake and of calls."""
     with ExitStack() as crowd:
         everybody: list[tuple[socket.socket, bytes]] = []
@@ -110,7 +110,7 @@ def _slow(bank: Bank, count: int = 200) -> Said:
     return {"to each process, connections": count}
 
 
-def _storm(bank: Bank, count: int = 10_000) -> Said:
+def _storm(bank: MeasuredBank, count: int = 10_000) -> Said:
     """Connect and close, one after the other."""
     begun = time.monotonic()
     targets = _targets(bank)
@@ -122,7 +122,7 @@ def _storm(bank: Bank, count: int = 10_000) -> Said:
     return {"rate, connections/s": count / (time.monotonic() - begun)}
 
 
-def _resets(bank: Bank, count: int = 10_000) -> Said:
+def _resets(bank: MeasuredBank, count: int = 10_000) -> Said:
     """Connect, say something, and reset."""
     begun = time.monotonic()
     targets = _targets(bank)
@@ -136,7 +136,7 @@ def _resets(bank: Bank, count: int = 10_000) -> Said:
     return {"rate, connections/s": count / (time.monotonic() - begun)}
 
 
-def _honest(bank: Bank, count: int = 800, calls: int = 5) -> Said:
+def _honest(bank: MeasuredBank, count: int = 800, calls: int = 5) -> Said:
     """800 of our clients, each with a connection of its own, that all begin at once."""
     errors: Counter[str] = Counter()
     took: list[float] = []
@@ -159,7 +159,7 @@ def _honest(bank: Bank, count: int = 800, calls: int = 5) -> Said:
     return _by_kind("", errors) | {"median, s": percentile(took, 50), "slowest, s": took[-1]}
 
 
-def _hoard(bank: Bank, count: int = 8) -> Said:
+def _hoard(bank: MeasuredBank, count: int = 8) -> Said:
     """Almost the whole of the largest message there is, from each of some who say that they are servers."""
     primary = bank.primary()
     address = bank.configuration.servers[primary]
@@ -182,12 +182,12 @@ def _hoard(bank: Bank, count: int = 8) -> Said:
     return {f"of {count} cut while sending, connections": cut}
 
 
-def _few(bank: Bank) -> Said:
+def _few(bank: MeasuredBank) -> Said:
     """`ulimit -n 80`: see `_crowds`, which starts the processes so."""
     return _idle(bank, 65)
 
 
-_CROWDS: dict[str, Callable[[Bank], Said]] = {
+_CROWDS: dict[str, Callable[[MeasuredBank], Said]] = {
     "idle": _idle,
     "silent": _silent,
     "slow": _slow,
@@ -199,7 +199,7 @@ _CROWDS: dict[str, Callable[[Bank], Said]] = {
 }
 
 
-def _crowds(asked: Asked) -> Iterator[Finding]:
+def _crowds(asked: RowOptions) -> Iterator[Finding]:
     """Let each crowd come, one after the other, each to a bank of its own."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -213,7 +213,7 @@ def _crowds(asked: Asked) -> Iterator[Finding]:
             yield Finding(row="crowds", what=f"{name}: {what}", unit=unit, values=(value,))
 
 
-def _meanwhile(bank: Bank, crowd: Callable[[Bank], Said]) -> Said:
+def _meanwhile(bank: MeasuredBank, crowd: Callable[[MeasuredBank], Said]) -> Said:
     """Let it come, and return what it found out, and how the bank and one client fared."""
     lines, epoch = bank.log_lines(), bank.epoch()
     with OneClient(bank.configuration, rest_s=_REST_S) as client:

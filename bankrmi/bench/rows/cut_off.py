@@ -15,13 +15,13 @@ from pathlib import Path
 from bankrmi import connect
 from bankrmi.bench.bank import own_folder, write_ledger
 from bankrmi.bench.children import Children
-from bankrmi.bench.load.order import Order
+from bankrmi.bench.load.order import LoadOrder
 from bankrmi.bench.load_process import LoadProcess
-from bankrmi.bench.rows.row import BESIDE, FOR_EVER_S, Asked
+from bankrmi.bench.rows.row import BESIDE, FOR_EVER_S, RowOptions
 from bankrmi.config import load
 from bankrmi.config_settings import ClientSettings, JournalSettings, Settings
 from bankrmi.errors import OperationFailed
-from bankrmi.robustness.chaos.bank import WITNESS, Bank, is_whole
+from bankrmi.robustness.chaos.bank import WITNESS, ChaosBank, is_whole
 from bankrmi.robustness.chaos.network import Way
 from bankrmi.robustness.chaos.relays import Relays
 from bankrmi.robustness.chaos.schedule import Timing
@@ -33,12 +33,12 @@ _CALLS_BETWEEN = 5
 _WHOLE_WITHIN_S = 60.0
 
 
-def cuts(asked: Asked) -> list[float]:
+def cuts(asked: RowOptions) -> list[float]:
     """Return, for each time, the milliseconds from the cut to the next acknowledged withdrawal."""
     with own_folder() as folder, _running_bank(folder, asked.servers) as bank:
         children = Children(folder)
         where = {"configuration": str(bank.configuration_of(_BESIDE))}
-        order = Order(kind="background", where=where, shape=BESIDE, seconds=FOR_EVER_S)
+        order = LoadOrder(kind="background", where=where, shape=BESIDE, seconds=FOR_EVER_S)
         try:
             with LoadProcess(children, order, _BESIDE):
                 return _one_after_the_other(bank, asked)
@@ -46,7 +46,7 @@ def cuts(asked: Asked) -> list[float]:
             children.stop()
 
 
-def _one_after_the_other(bank: Bank, asked: Asked) -> list[float]:
+def _one_after_the_other(bank: ChaosBank, asked: RowOptions) -> list[float]:
     took_ms = []
     with connect(load(bank.configuration_of(_CLIENT), environment={})) as client:
         for number in range(1, asked.failovers + 1):
@@ -63,13 +63,13 @@ def _one_after_the_other(bank: Bank, asked: Asked) -> list[float]:
 
 
 @contextmanager
-def _running_bank(folder: Path, count: int) -> Iterator[Bank]:
+def _running_bank(folder: Path, count: int) -> Iterator[ChaosBank]:
     servers = [f"s{number}" for number in range(1, count + 1)]
     links = [(server, other) for server in servers for other in (*servers, WITNESS) if server != other]
     links += [(client, server) for client in (_CLIENT, _BESIDE) for server in servers]
     network = Relays(tuple(links))
     try:
-        bank = Bank(folder, servers, (_CLIENT, _BESIDE), network, _usual_timing())
+        bank = ChaosBank(folder, servers, (_CLIENT, _BESIDE), network, _usual_timing())
         write_ledger(folder / "ledger.csv")
         try:
             for process in (WITNESS, *servers):
@@ -101,7 +101,7 @@ def _all_ways_of(primary: str, servers: tuple[str, ...]) -> list[Way]:
     return [way for other in others for way in ((primary, other), (other, primary))]
 
 
-def _wait_until_whole(bank: Bank) -> str:
+def _wait_until_whole(bank: ChaosBank) -> str:
     """Return who leads, when everybody else is in sync."""
     deadline = time.monotonic() + _WHOLE_WITHIN_S
     while not is_whole(situation := bank.situation(), bank.servers):

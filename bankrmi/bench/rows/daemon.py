@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from bankrmi.bench.bank import own_folder
 from bankrmi.bench.children import Children, python
 from bankrmi.bench.figures import Finding
-from bankrmi.bench.rows.row import Asked, Row, shapes_of
+from bankrmi.bench.rows.row import Row, RowOptions, shapes_of
 from bankrmi.bench.usage import cpu_seconds
 from bankrmi.errors import OperationFailed
 
@@ -25,13 +25,13 @@ _DAEMONS = {
 _WARM_S = 0.3
 
 
-def _daemon(asked: Asked) -> Iterator[Finding]:
+def _daemon(asked: RowOptions) -> Iterator[Finding]:
     """Yield calls for a second of the daemon's CPU, and for one of the clock."""
     for shape in shapes_of(asked):
         yield from _with(shape.clients, asked)
 
 
-def _with(connections: int, asked: Asked) -> Iterator[Finding]:
+def _with(connections: int, asked: RowOptions) -> Iterator[Finding]:
     figures: dict[str, list[tuple[float, float]]] = {name: [] for name in _DAEMONS}
     with own_folder() as folder:
         children = Children(folder)

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from bankrmi import connect
-from bankrmi.bench.bank import Bank, running_bank
+from bankrmi.bench.bank import MeasuredBank, running_bank
 from bankrmi.bench.figures import Finding
 from bankrmi.bench.load_process import LoadProcess
 from bankrmi.bench.rows.cut_off import cuts
 from bankrmi.bench.rows.one_client import OneClient
-from bankrmi.bench.rows.row import BESIDE, FOR_EVER_S, Asked, Row, own_order
+from bankrmi.bench.rows.row import BESIDE, FOR_EVER_S, Row, RowOptions, own_order
 from bankrmi.client import switchover
 
 __all__ = ["FAILOVER"]
@@ -27,17 +27,19 @@ __all__ = ["FAILOVER"]
 _CALLS_BETWEEN = 5
 
 
-def _failover(asked: Asked) -> Iterator[Finding]:
+def _failover(asked: RowOptions) -> Iterator[Finding]:
     """Yield the milliseconds without an answer, kind by kind."""
     for kind in asked.parts:
         what, measure = _KINDS[kind]
         yield Finding(row="failover", what=what, unit="ms", values=tuple(measure(asked)))
 
 
-def _under_load(measure: Callable[[Bank, Asked], list[float]]) -> Callable[[Asked], list[float]]:
+def _under_load(
+    measure: Callable[[MeasuredBank, RowOptions], list[float]],
+) -> Callable[[RowOptions], list[float]]:
     """Return what measures it at a bank of its own, with eight clients beside."""
 
-    def measured(asked: Asked) -> list[float]:
+    def measured(asked: RowOptions) -> list[float]:
         with running_bank(servers=asked.servers) as bank:
             beside = own_order(bank, BESIDE, FOR_EVER_S, kind="background")
             with LoadProcess(bank.children, beside, "beside"):
@@ -46,12 +48,12 @@ def _under_load(measure: Callable[[Bank, Asked], list[float]]) -> Callable[[Aske
     return measured
 
 
-def _kills(bank: Bank, asked: Asked) -> list[float]:
-    # Not Bank.kill: it would wait until the process is reaped before the client may go on.
+def _kills(bank: MeasuredBank, asked: RowOptions) -> list[float]:
+    # Not MeasuredBank.kill: it would wait until the process is reaped before the client may go on.
     return _after(bank, "kill -9", asked, lambda name: bank.process(name).kill(), bank.restart)
 
 
-def _stops(bank: Bank, asked: Asked) -> list[float]:
+def _stops(bank: MeasuredBank, asked: RowOptions) -> list[float]:
     def stop(name: str) -> None:
         bank.signal(name, signal.SIGSTOP)
 
@@ -62,9 +64,9 @@ def _stops(bank: Bank, asked: Asked) -> list[float]:
 
 
 def _after(
-    bank: Bank,
+    bank: MeasuredBank,
     kind: str,
-    asked: Asked,
+    asked: RowOptions,
     disturb: Callable[[str], None],
     restore: Callable[[str], None],
 ) -> list[float]:
@@ -85,7 +87,7 @@ def _after(
     return took_ms
 
 
-def _switchovers(bank: Bank, asked: Asked) -> list[float]:
+def _switchovers(bank: MeasuredBank, asked: RowOptions) -> list[float]:
     """Return the longest time between two acknowledged withdrawals around each switchover."""
     gaps_ms = []
     with OneClient(bank.configuration) as client:
@@ -102,7 +104,7 @@ def _switchovers(bank: Bank, asked: Asked) -> list[float]:
     return gaps_ms
 
 
-_KINDS: dict[str, tuple[str, Callable[[Asked], list[float]]]] = {
+_KINDS: dict[str, tuple[str, Callable[[RowOptions], list[float]]]] = {
     "kill": ("kill -9 to the next answer", _under_load(_kills)),
     "stop": ("SIGSTOP to the next answer", _under_load(_stops)),
     "cut": ("cut off to the next answer", cuts),

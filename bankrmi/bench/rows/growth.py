@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
-from bankrmi.bench.bank import Bank, running_bank
+from bankrmi.bench.bank import MeasuredBank, running_bank
 from bankrmi.bench.figures import Finding
-from bankrmi.bench.load.order import Answer
+from bankrmi.bench.load.order import LoadResult
 from bankrmi.bench.load_process import LoadProcess
-from bankrmi.bench.rows.row import FOR_EVER_S, Asked, Row, link_order, load, rates
+from bankrmi.bench.rows.row import FOR_EVER_S, Row, RowOptions, link_order, load, rates
 from bankrmi.bench.shapes import Shape
 from bankrmi.bench.usage import peak_kb
 
@@ -30,17 +30,17 @@ _FEW_RECORDS = 10_000
 _LOOK_S = 0.05
 
 
-def _growth(asked: Asked) -> Iterator[Finding]:
+def _growth(asked: RowOptions) -> Iterator[Finding]:
     """Yield operations a second as it grows; and start, join and memory at both ends of it."""
     for part in asked.parts:
         yield from _PARTS[part](asked)
 
 
-def _by_accounts(asked: Asked) -> Iterator[Finding]:
-    answers: dict[int, list[Answer]] = {_FEW: [], _MANY: []}
+def _by_accounts(asked: RowOptions) -> Iterator[Finding]:
+    answers: dict[int, list[LoadResult]] = {_FEW: [], _MANY: []}
     memory: dict[int, float] = {}
     with ExitStack() as stack:
-        banks: dict[int, Bank] = {}
+        banks: dict[int, MeasuredBank] = {}
         for accounts in answers:
             asked.progress.show(f"growth: a bank of {accounts:,} accounts is opened")
             banks[accounts] = stack.enter_context(running_bank(servers=asked.servers, accounts=accounts))
@@ -59,8 +59,8 @@ def _by_accounts(asked: Asked) -> Iterator[Finding]:
     yield _finding(f"{_MANY:,} to {_FEW:,} accounts", "ratio", *ratios)
 
 
-def _by_connections(asked: Asked) -> Iterator[Finding]:
-    found: dict[int, list[Answer]] = {clients: [] for clients in _CONNECTIONS}
+def _by_connections(asked: RowOptions) -> Iterator[Finding]:
+    found: dict[int, list[LoadResult]] = {clients: [] for clients in _CONNECTIONS}
     with running_bank(servers=asked.servers) as bank:
         for number in range(1, asked.rounds + 1):
             for clients, answers in found.items():
@@ -74,7 +74,7 @@ def _by_connections(asked: Asked) -> Iterator[Finding]:
     yield _finding(f"{_CONNECTIONS[-1]} to {_USUAL_MOST} connections", "ratio", *ratios)
 
 
-def _by_records(asked: Asked) -> Iterator[Finding]:
+def _by_records(asked: RowOptions) -> Iterator[Finding]:
     found: list[tuple[float, ...]] = []
     with running_bank(servers=asked.servers) as bank:
         for wanted in (_FEW_RECORDS, asked.records):
@@ -93,7 +93,7 @@ def _by_records(asked: Asked) -> Iterator[Finding]:
     yield _finding(f"{asked.records:,} to {_FEW_RECORDS:,} operations", "ratio", *ratios)
 
 
-def _fill(bank: Bank, wanted: int, asked: Asked) -> None:
+def _fill(bank: MeasuredBank, wanted: int, asked: RowOptions) -> None:
     """Let it do operations until there are as many as `wanted`."""
     with LoadProcess(bank.children, link_order(bank, _FILLING, FOR_EVER_S)) as filling:
         while (there := bank.acknowledged()) < wanted:
@@ -102,7 +102,7 @@ def _fill(bank: Bank, wanted: int, asked: Asked) -> None:
             time.sleep(_LOOK_S)
 
 
-def _restarted(bank: Bank, *, with_disk: bool = True) -> float:
+def _restarted(bank: MeasuredBank, *, with_disk: bool = True) -> float:
     standby = bank.standby()
     bank.kill(standby)
     if not with_disk:
@@ -117,7 +117,7 @@ def _finding(what: str, unit: str, *values: float) -> Finding:
     return Finding(row="growth", what=what, unit=unit, values=values)
 
 
-_PARTS: dict[str, Callable[[Asked], Iterator[Finding]]] = {
+_PARTS: dict[str, Callable[[RowOptions], Iterator[Finding]]] = {
     "accounts": _by_accounts,
     "connections": _by_connections,
     "records": _by_records,

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from bankrmi.bench.bank import running_bank
 from bankrmi.bench.figures import Finding
-from bankrmi.bench.rows.row import Asked, Row, load, own_order, rates, shapes_of
+from bankrmi.bench.rows.row import Row, RowOptions, load, own_order, rates, shapes_of
 
 __all__ = ["OWN_CLIENTS"]
 
 
-def _own_clients(asked: Asked) -> Iterator[Finding]:
+def _own_clients(asked: RowOptions) -> Iterator[Finding]:
     """Yield operations a second, messages an answer, connections, errors, changes of the view."""
     for shape in shapes_of(asked):
         with running_bank(servers=asked.servers, unlimited=False) as bank:

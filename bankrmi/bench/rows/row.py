@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from bankrmi.bench.bank import Bank
+from bankrmi.bench.bank import MeasuredBank
 from bankrmi.bench.figures import Finding
-from bankrmi.bench.load.order import ACCOUNTS, Answer, Order
+from bankrmi.bench.load.order import ACCOUNTS, LoadOrder, LoadResult
 from bankrmi.bench.load_process import LOAD, LoadProcess
 from bankrmi.bench.shapes import Shape, shape_called
-from bankrmi.bench.telling import Progress
+from bankrmi.bench.telling import ProgressDisplay
 
-__all__ = ["BESIDE", "FOR_EVER_S", "Asked", "Row", "link_order", "load", "own_order", "rates", "shapes_of"]
+__all__ = [
+    "BESIDE",
+    "FOR_EVER_S",
+    "Row",
+    "RowOptions",
+    "link_order",
+    "load",
+    "own_order",
+    "rates",
+    "shapes_of",
+]
 
 
 BESIDE = Shape(name="beside", clients=8)
@@ -23,7 +33,7 @@ FOR_EVER_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class RowOptions:
     """How much of it, and where to tell how far it is."""
 
     seconds: float
@@ -33,14 +43,14 @@ class Asked:
     servers: int
     parts: tuple[str, ...]
     """Of a row that has several; never empty there."""
-    progress: Progress
+    progress: ProgressDisplay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """What a row measures, and of what parts: `crowds:idle` asks for one of them."""
 
-    measure: Callable[[Asked], Iterator[Finding]]
+    measure: Callable[[RowOptions], Iterator[Finding]]
     parts: tuple[str, ...] = ()
     """Those that are measured if none is named."""
     shapes: bool = False
@@ -53,7 +63,7 @@ class Row:
         return name in self.parts or (self.shapes and shape_called(name) is not None)
 
 
-def shapes_of(asked: Asked) -> Iterator[Shape]:
+def shapes_of(asked: RowOptions) -> Iterator[Shape]:
     """Yield the shapes of load that a row's parts are."""
     for name in asked.parts:
         shape = shape_called(name)
@@ -61,25 +71,25 @@ def shapes_of(asked: Asked) -> Iterator[Shape]:
         yield shape
 
 
-def link_order(bank: Bank, shape: Shape, seconds: float, *, accounts: int = ACCOUNTS) -> Order:
+def link_order(bank: MeasuredBank, shape: Shape, seconds: float, *, accounts: int = ACCOUNTS) -> LoadOrder:
     """Return an order for the leanest client, at whoever leads now."""
     primary = bank.primary()
     where = {"address": bank.configuration.servers[primary], "object": f"bankrmi.account.{primary}"}
-    return Order(kind="link", where=where, shape=shape, seconds=seconds, accounts=accounts)
+    return LoadOrder(kind="link", where=where, shape=shape, seconds=seconds, accounts=accounts)
 
 
-def own_order(bank: Bank, shape: Shape, seconds: float, kind: str = "own") -> Order:
+def own_order(bank: MeasuredBank, shape: Shape, seconds: float, kind: str = "own") -> LoadOrder:
     """Return an order for our own clients, which find out by themselves who leads."""
     where = {"configuration": str(bank.configuration.path)}
-    return Order(kind=kind, where=where, shape=shape, seconds=seconds)
+    return LoadOrder(kind=kind, where=where, shape=shape, seconds=seconds)
 
 
-def load(bank: Bank, order: Order, name: str = LOAD) -> Answer:
+def load(bank: MeasuredBank, order: LoadOrder, name: str = LOAD) -> LoadResult:
     """Have an order carried out, and return what was found."""
     with LoadProcess(bank.children, order, name) as process:
         return process.finish()
 
 
-def rates(answers: Iterable[Answer]) -> tuple[float, ...]:
+def rates(answers: Iterable[LoadResult]) -> tuple[float, ...]:
     """Return operations a second of each."""
     return tuple(answer.operations / answer.seconds for answer in answers)

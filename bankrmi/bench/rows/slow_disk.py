@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from bankrmi.bench.bank import Bank, running_bank
+from bankrmi.bench.bank import MeasuredBank, running_bank
 from bankrmi.bench.figures import Finding
-from bankrmi.bench.load.order import Answer
+from bankrmi.bench.load.order import LoadResult
 from bankrmi.bench.load_process import LoadProcess
-from bankrmi.bench.rows.row import BESIDE, FOR_EVER_S, Asked, Row, link_order, load, own_order, rates
+from bankrmi.bench.rows.row import BESIDE, FOR_EVER_S, Row, RowOptions, link_order, load, own_order, rates
 from bankrmi.bench.shapes import Shape
 from bankrmi.robustness.power_loss.strace import without_strace
 
@@ -25,12 +25,12 @@ _USUAL = Shape(name="32x1", clients=32)
 _SYNCS = "fsync,fdatasync"
 
 
-def _slow_disk(asked: Asked) -> Iterator[Finding]:
+def _slow_disk(asked: RowOptions) -> Iterator[Finding]:
     """Yield how fast reads are answered on the usual disk, and on the slow one."""
-    reads: dict[int, list[Answer]] = {0: [], DELAY_MS: []}
-    writes: dict[int, list[Answer]] = {0: [], DELAY_MS: []}
+    reads: dict[int, list[LoadResult]] = {0: [], DELAY_MS: []}
+    writes: dict[int, list[LoadResult]] = {0: [], DELAY_MS: []}
     with ExitStack() as stack:
-        banks: dict[int, Bank] = {}
+        banks: dict[int, MeasuredBank] = {}
         for delay_ms in reads:
             asked.progress.show(f"slow-disk: a bank is opened, fsync {delay_ms} ms later")
             before = held_up(delay_ms) if delay_ms else []
@@ -45,7 +45,7 @@ def _slow_disk(asked: Asked) -> Iterator[Finding]:
     yield from _told(reads, writes)
 
 
-def _told(reads: dict[int, list[Answer]], writes: dict[int, list[Answer]]) -> Iterator[Finding]:
+def _told(reads: dict[int, list[LoadResult]], writes: dict[int, list[LoadResult]]) -> Iterator[Finding]:
     def finding(what: str, unit: str, *values: float) -> Finding:
         return Finding(row="slow-disk", what=what, unit=unit, values=values)
 

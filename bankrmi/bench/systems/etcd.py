@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bankrmi.bench.load.grpc import LARGEST_BATCH, fill, leader_and_self
-from bankrmi.bench.load.order import ACCOUNTS, Order
+from bankrmi.bench.load.order import ACCOUNTS, LoadOrder
 from bankrmi.bench.shapes import Shape
 from bankrmi.bench.systems.system import System, missing_programs, roles
 from bankrmi.bench.systems.versions import said_version
@@ -62,9 +62,9 @@ class Etcd(System):
     def processes(self) -> Mapping[str, int]:
         return {role: self.children.pid(member) for role, member in roles(self._leader, _MEMBERS).items()}
 
-    def order(self, shape: Shape, seconds: float) -> Order:
+    def order(self, shape: Shape, seconds: float) -> LoadOrder:
         where = {"host": _HOST, "port": str(self._clients[self._leader].port)}
-        return Order(kind="etcd", where=where, shape=shape, seconds=seconds)
+        return LoadOrder(kind="etcd", where=where, shape=shape, seconds=seconds)
 
     def unable(self, shape: Shape) -> str | None:
         if shape.library:

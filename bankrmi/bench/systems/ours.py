@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import bankrmi
-from bankrmi.bench.bank import WITNESS, Bank
+from bankrmi.bench.bank import WITNESS, MeasuredBank
 from bankrmi.bench.figures import OURS
-from bankrmi.bench.load.order import Order
+from bankrmi.bench.load.order import LoadOrder
 from bankrmi.bench.shapes import Shape
 from bankrmi.bench.systems.system import System
 
@@ -22,7 +22,7 @@ class Ours(System):
 
     def __init__(self, folder: Path, *, servers: int = 2) -> None:
         super().__init__(folder)
-        self._bank = Bank(folder, servers=servers)
+        self._bank = MeasuredBank(folder, servers=servers)
         self._primary = ""
 
     @classmethod
@@ -45,13 +45,13 @@ class Ours(System):
         named = {"primary": self._primary, **dict(zip(roles, standbys, strict=True)), "witness": WITNESS}
         return {role: self._bank.process(name).pid for role, name in named.items()}
 
-    def order(self, shape: Shape, seconds: float) -> Order:
+    def order(self, shape: Shape, seconds: float) -> LoadOrder:
         where = {"configuration": str(self._bank.configuration.path)}
         if not shape.library:
             where["address"] = self._bank.configuration.servers[self._primary]
             where["object"] = f"bankrmi.account.{self._primary}"
         kind = "bankrmi" if shape.library else "link"
-        return Order(kind=kind, where=where, shape=shape, seconds=seconds)
+        return LoadOrder(kind=kind, where=where, shape=shape, seconds=seconds)
 
     def stop(self) -> None:
         super().stop()

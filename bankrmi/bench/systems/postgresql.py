@@ -21,7 +21,7 @@ from pathlib import Path
 from bankrmi.bench.bank import FOLDER_PREFIX
 from bankrmi.bench.figures import Sample
 from bankrmi.bench.load.loop import answer_from
-from bankrmi.bench.load.order import ACCOUNTS, OPENING, Order
+from bankrmi.bench.load.order import ACCOUNTS, OPENING, LoadOrder
 from bankrmi.bench.load_process import LOAD
 from bankrmi.bench.shapes import Shape
 from bankrmi.bench.systems.pgbench import (
@@ -98,9 +98,9 @@ class PostgreSql(System):
     def processes(self) -> Mapping[str, int]:
         return {role: self.children.pid(role) for role in self._ports}
 
-    def order(self, shape: Shape, seconds: float) -> Order:
+    def order(self, shape: Shape, seconds: float) -> LoadOrder:
         dsn = f"host={_HOST} port={self._ports['primary'].port} user=postgres dbname=postgres"
-        return Order(kind="psycopg", where={"dsn": dsn}, shape=shape, seconds=seconds)
+        return LoadOrder(kind="psycopg", where={"dsn": dsn}, shape=shape, seconds=seconds)
 
     def measure(self, shape: Shape, seconds: float, number: int) -> Sample:
         if shape.library:

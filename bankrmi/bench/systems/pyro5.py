@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bankrmi.bench.children import python
-from bankrmi.bench.load.order import BEGUN, Order
+from bankrmi.bench.load.order import BEGUN, LoadOrder
 from bankrmi.bench.shapes import Shape
 from bankrmi.bench.systems.system import System
 from bankrmi.bench.systems.versions import library_version
@@ -47,8 +47,8 @@ class StockPyro5(System):
     def processes(self) -> Mapping[str, int]:
         return {_SERVER: self.children.pid(_SERVER)}
 
-    def order(self, shape: Shape, seconds: float) -> Order:
+    def order(self, shape: Shape, seconds: float) -> LoadOrder:
         name, _, address = self._uri.removeprefix("PYRO:").partition("@")
         where = {"uri": self._uri} if shape.library else {"address": address, "object": name}
         kind = "proxy" if shape.library else "link"
-        return Order(kind=kind, where=where, shape=shape, seconds=seconds)
+        return LoadOrder(kind=kind, where=where, shape=shape, seconds=seconds)

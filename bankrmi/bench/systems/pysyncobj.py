@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bankrmi.bench.children import python
 from bankrmi.bench.figures import Sample
-from bankrmi.bench.load.order import BEGUN, Answer, Order
+from bankrmi.bench.load.order import BEGUN, LoadOrder, LoadResult
 from bankrmi.bench.shapes import Shape
 from bankrmi.bench.systems.system import System, missing_library, roles
 from bankrmi.bench.systems.versions import library_version
@@ -64,8 +64,8 @@ class PySyncObj(System):
     def processes(self) -> Mapping[str, int]:
         return {role: self.children.pid(node) for role, node in roles(self._leader, _NODES).items()}
 
-    def order(self, shape: Shape, seconds: float) -> Order:
-        return Order(kind="", where={}, shape=shape, seconds=seconds)
+    def order(self, shape: Shape, seconds: float) -> LoadOrder:
+        return LoadOrder(kind="", where={}, shape=shape, seconds=seconds)
 
     def unable(self, shape: Shape) -> str | None:
         if shape.reads:
@@ -78,7 +78,7 @@ class PySyncObj(System):
             if self._ask(self.order(shape, seconds).to_line()).strip() != BEGUN.encode():
                 raise OperationFailed(f"PySyncObj: {self.children.last_words(self._leader)}")
             before = self.begin()
-            answer = Answer.from_line(self._ask(b""))
+            answer = LoadResult.from_line(self._ask(b""))
             within = replace(answer, cpu_seconds=None, peak_kb=0)  # They are the leader's, and counted there.
             return self.sample(within, self.since(before), number)
         finally:

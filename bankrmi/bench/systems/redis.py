@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from bankrmi.bench.load.order import ACCOUNTS, OPENING, Order
+from bankrmi.bench.load.order import ACCOUNTS, OPENING, LoadOrder
 from bankrmi.bench.load.resp import command, open_resp
 from bankrmi.bench.shapes import Shape
 from bankrmi.bench.systems.system import System, missing_programs
@@ -53,10 +53,10 @@ class Redis(System):
     def processes(self) -> Mapping[str, int]:
         return {role: self.children.pid(role) for role in self._ports}
 
-    def order(self, shape: Shape, seconds: float) -> Order:
+    def order(self, shape: Shape, seconds: float) -> LoadOrder:
         where = {"host": _HOST, "port": str(self._ports["primary"].port)}
         kind = "redis-py" if shape.library else "redis"
-        return Order(kind=kind, where=where, shape=shape, seconds=seconds)
+        return LoadOrder(kind=kind, where=where, shape=shape, seconds=seconds)
 
     def stop(self) -> None:
         super().stop()

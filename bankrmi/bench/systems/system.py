@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bankrmi.bench.children import Children
 from bankrmi.bench.figures import Sample
-from bankrmi.bench.load.order import Answer, Order
+from bankrmi.bench.load.order import LoadOrder, LoadResult
 from bankrmi.bench.load_process import LOAD, LoadProcess
 from bankrmi.bench.shapes import Shape
 from bankrmi.bench.usage import cpu_seconds, forget_peak, peak_kb
@@ -49,7 +49,7 @@ class System(ABC):
         """Return whose CPU time and memory is told, by what it does there."""
 
     @abstractmethod
-    def order(self, shape: Shape, seconds: float) -> Order:
+    def order(self, shape: Shape, seconds: float) -> LoadOrder:
         """Return what a load process is told."""
 
     @classmethod
@@ -78,7 +78,7 @@ class System(ABC):
         """Return the CPU time of each process since then."""
         return {name: cpu_seconds(pid) - before[name] for name, pid in self.processes().items()}
 
-    def sample(self, answer: Answer, spent: Mapping[str, float], number: int) -> Sample:
+    def sample(self, answer: LoadResult, spent: Mapping[str, float], number: int) -> Sample:
         """Sum up one measurement."""
         done = max(1, answer.operations)
         seconds = {**spent, **({} if answer.cpu_seconds is None else {LOAD: answer.cpu_seconds})}

@@ -22,12 +22,12 @@ from bankrmi.client.overview import overview
 from bankrmi.config import Configuration
 from bankrmi.coordination.restoring import OPERATOR_ID
 from bankrmi.errors import BankError
-from bankrmi.robustness.chaos.network import OPERATOR, Network
-from bankrmi.robustness.chaos.processes import Processes
+from bankrmi.robustness.chaos.network import OPERATOR, ChaosNetwork
+from bankrmi.robustness.chaos.processes import ChaosProcesses
 from bankrmi.robustness.chaos.schedule import Timing
 from bankrmi.robustness.chaos.workload import OPENING
 
-__all__ = ["WITNESS", "Bank", "Situation", "is_whole"]
+__all__ = ["WITNESS", "ChaosBank", "Situation", "is_whole"]
 
 WITNESS = "witness"
 """The process of the name server and the witness."""
@@ -53,7 +53,7 @@ class Situation:
         return "standby" if server in self.in_sync else ""
 
 
-class Bank:
+class ChaosBank:
     """The witness and the servers of one run."""
 
     def __init__(
@@ -61,7 +61,7 @@ class Bank:
         directory: Path,
         servers: Sequence[str],
         clients: Sequence[str],
-        network: Network,
+        network: ChaosNetwork,
         timing: Timing,
     ) -> None:
         """Write the files that the bank needs; the directory is there, and empty."""
@@ -70,7 +70,7 @@ class Bank:
         self.network = network
         for folder in ("config", "log", "history"):
             (directory / folder).mkdir()
-        self.processes = Processes(network, directory / "log")
+        self.processes = ChaosProcesses(network, directory / "log")
         ledger = "".join(f"{account},{balance}\n" for account, balance in OPENING.items())
         (directory / "ledger.csv").write_text(ledger)
         for process in (WITNESS, *self.servers, *clients, OPERATOR):

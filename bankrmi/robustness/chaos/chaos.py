@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bankrmi.errors import ConfigurationError
-from bankrmi.robustness.chaos.bank import WITNESS, Bank
-from bankrmi.robustness.chaos.client_process import Order
+from bankrmi.robustness.chaos.bank import WITNESS, ChaosBank
+from bankrmi.robustness.chaos.client_process import ClientOrder
 from bankrmi.robustness.chaos.clients import Clients
 from bankrmi.robustness.chaos.crowds import RUSH, STRANGERS
 from bankrmi.robustness.chaos.fault_log import FaultLog
 from bankrmi.robustness.chaos.namespaces import Namespaces
-from bankrmi.robustness.chaos.network import Network, NoNamespaces
+from bankrmi.robustness.chaos.network import ChaosNetwork, NoNamespaces
 from bankrmi.robustness.chaos.recorded import Recorded
 from bankrmi.robustness.chaos.relays import Relays
 from bankrmi.robustness.chaos.run import Course, run_course
@@ -78,7 +78,7 @@ def chaos(order: ChaosOrder, *, say: Callable[[str], None], show: Callable[[str]
     network = _network(order, servers, clients, say)
     order = replace(order, relays=network.cuts_by == Relays.cuts_by)
     try:
-        bank = Bank(order.directory, servers, (*clients, RUSH), network, timing(order.seed))
+        bank = ChaosBank(order.directory, servers, (*clients, RUSH), network, timing(order.seed))
         faults = FaultLog(order.directory / FAULTS)
         course = Course(
             bank,
@@ -114,7 +114,7 @@ def chaos(order: ChaosOrder, *, say: Callable[[str], None], show: Callable[[str]
 
 def _network(
     order: ChaosOrder, servers: tuple[str, ...], clients: tuple[str, ...], say: Callable[[str], None]
-) -> Network:
+) -> ChaosNetwork:
     if not order.relays:
         try:
             return Namespaces((WITNESS, *servers, *clients, RUSH, STRANGERS))
@@ -126,8 +126,8 @@ def _network(
     return Relays(tuple(links))
 
 
-def _order_for_clients(order: ChaosOrder, servers: tuple[str, ...], network: Network) -> Order:
-    return Order(
+def _order_for_clients(order: ChaosOrder, servers: tuple[str, ...], network: ChaosNetwork) -> ClientOrder:
+    return ClientOrder(
         client="",
         configuration="",
         insecure=network.insecure,

@@ -26,11 +26,11 @@ from bankrmi import aio, config
 from bankrmi.bank.operations import Operation, Receipt, Withdraw
 from bankrmi.errors import BankError, Refused, Unsettled
 from bankrmi.parent_death import end_with_parent
-from bankrmi.robustness.chaos.workload import OPENING, Doubt, Wanted, Workload
+from bankrmi.robustness.chaos.workload import OPENING, Doubt, SessionWorkload, Wanted
 from bankrmi.robustness.checker.history import Header
-from bankrmi.robustness.checker.recording import Asked, Recorder
+from bankrmi.robustness.checker.recording import HistoryRecorder, PendingCall
 
-__all__ = ["Order", "Progress", "main"]
+__all__ = ["ClientOrder", "ClientProgress", "main"]
 
 Answer = Receipt | Sequence[Receipt | Refused]
 
@@ -39,7 +39,7 @@ _ASK_MEANWHILE_S = 0.003
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class ClientOrder:
     """What a process is told; `client` is a name that no other one of the run has."""
 
     client: str
@@ -59,14 +59,14 @@ class Order:
         return json.dumps(asdict(self))
 
     @staticmethod
-    def from_text(text: str) -> Order:
+    def from_text(text: str) -> ClientOrder:
         """Return what `to_text` wrote."""
         form = json.loads(text)
-        return Order(**form | {"servers": tuple(form["servers"])})
+        return ClientOrder(**form | {"servers": tuple(form["servers"])})
 
 
 @dataclass(slots=True, kw_only=True)
-class Progress:
+class ClientProgress:
     """How far a process is; `unknown` are calls that ended without an answer."""
 
     calls: int = 0
@@ -77,8 +77,10 @@ class Progress:
 class _Session:
     """One call after the other."""
 
-    def __init__(self, name: str, bank: aio.AsyncBankClient, recorder: Recorder, workload: Workload) -> None:
-        self.progress = Progress()
+    def __init__(
+        self, name: str, bank: aio.AsyncBankClient, recorder: HistoryRecorder, workload: SessionWorkload
+    ) -> None:
+        self.progress = ClientProgress()
         self._name = name
         self._bank = bank
         self._recorder = recorder
@@ -135,7 +137,7 @@ class _Session:
         await asyncio.sleep(_ASK_MEANWHILE_S)
         await self._ask(request_id)
 
-    async def _told(self, asked: Asked, answer: Awaitable[Answer], operations: int) -> bool:
+    async def _told(self, asked: PendingCall, answer: Awaitable[Answer], operations: int) -> bool:
         """Write down what comes of a call; return whether it is settled."""
         self.progress.calls += 1
         try:
@@ -150,18 +152,20 @@ class _Session:
         return True
 
 
-async def _work(order: Order) -> None:
+async def _work(order: ClientOrder) -> None:
     stop = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
     header = Header(opening=OPENING, seed=order.seed, command=order.command, servers=order.servers)
-    recorder = Recorder(Path(order.history), header)
+    recorder = HistoryRecorder(Path(order.history), header)
     configuration = config.load(Path(order.configuration), insecure=order.insecure)
     async with await aio.connect(configuration) as bank:
         sessions = []
         for number in range(1, order.sessions + 1):
             name = f"{order.client}.{number}"
-            workload = Workload(f"{order.seed}/{name}", pause_ms=order.pause_ms, reads_only=order.reads_only)
+            workload = SessionWorkload(
+                f"{order.seed}/{name}", pause_ms=order.pause_ms, reads_only=order.reads_only
+            )
             sessions.append(_Session(name, bank, recorder, workload))
         reporting = asyncio.create_task(_report_again_and_again(sessions))
         await asyncio.gather(*(session.work(stop) for session in sessions))
@@ -177,7 +181,7 @@ async def _report_again_and_again(sessions: Sequence[_Session]) -> None:
 
 
 def _report(sessions: Sequence[_Session]) -> None:
-    whole = Progress()
+    whole = ClientProgress()
     for session in sessions:
         whole.calls += session.progress.calls
         whole.operations += session.progress.operations
@@ -188,7 +192,7 @@ def _report(sessions: Sequence[_Session]) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Run the clients of one process."""
-    order = Order.from_text(arguments[0])
+    order = ClientOrder.from_text(arguments[0])
     end_with_parent(order.parent_pid)
     asyncio.run(_work(order))
 

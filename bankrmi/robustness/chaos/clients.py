@@ -15,8 +15,8 @@ import signal
 from collections import Counter
 from dataclasses import replace
 
-from bankrmi.robustness.chaos.bank import Bank
-from bankrmi.robustness.chaos.client_process import Order, Progress
+from bankrmi.robustness.chaos.bank import ChaosBank
+from bankrmi.robustness.chaos.client_process import ClientOrder, ClientProgress
 
 __all__ = ["Clients"]
 
@@ -26,15 +26,15 @@ _MODULE = "bankrmi.robustness.chaos.client_process"
 class Clients:
     """All client processes: `client1`, `client2`, …"""
 
-    def __init__(self, bank: Bank, names: tuple[str, ...], order: Order) -> None:
+    def __init__(self, bank: ChaosBank, names: tuple[str, ...], order: ClientOrder) -> None:
         """`order` is what all are told; its client, configuration and history are filled in for each."""
         self.names = names
         self.reader = names[-1] if len(names) > 1 else None
         self._bank = bank
         self._order = order
         self._starts: Counter[str] = Counter()
-        self._before: list[Progress] = []  # What processes that are gone had done.
-        self._now: dict[str, Progress] = {}
+        self._before: list[ClientProgress] = []  # What processes that are gone had done.
+        self._now: dict[str, ClientProgress] = {}
 
     def start(self, name: str) -> None:
         """Start one, if it does not run."""
@@ -54,7 +54,7 @@ class Clients:
         order = self._filled_in(f"{name}b{self._starts[name]}", name)
         self._start(name, replace(order, sessions=sessions, pause_ms=0.0))
 
-    def _filled_in(self, client: str, process: str) -> Order:
+    def _filled_in(self, client: str, process: str) -> ClientOrder:
         return replace(
             self._order,
             client=client,
@@ -63,7 +63,7 @@ class Clients:
             parent_pid=os.getpid(),
         )
 
-    def _start(self, name: str, order: Order) -> None:
+    def _start(self, name: str, order: ClientOrder) -> None:
         self._bank.processes.start(name, [_MODULE, order.to_text()], reports=True)
 
     def ask_to_end(self) -> None:
@@ -71,16 +71,16 @@ class Clients:
         for name in self.names:
             self._bank.processes.ask_to_end(name, signal.SIGTERM)
 
-    def progress(self) -> dict[str, Progress]:
+    def progress(self) -> dict[str, ClientProgress]:
         """Return how far each process that runs is."""
         for name in self.names:
             for line in self._bank.processes.output(name):
-                self._now[name] = Progress(**json.loads(line))
+                self._now[name] = ClientProgress(**json.loads(line))
         return dict(self._now)
 
-    def whole_progress(self) -> Progress:
+    def whole_progress(self) -> ClientProgress:
         """Return how far all are together, those that were killed included."""
-        whole = Progress()
+        whole = ClientProgress()
         for one in (*self._before, *self.progress().values()):
             whole.calls += one.calls
             whole.operations += one.operations

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from bankrmi.robustness.chaos.bank import WITNESS, Bank
+from bankrmi.robustness.chaos.bank import WITNESS, ChaosBank
 from bankrmi.robustness.chaos.clients import Clients
 
 __all__ = ["RUSH", "STRANGERS", "Crowds"]
@@ -32,7 +32,7 @@ _TICK_S = 0.02
 class Crowds:
     """The crowds of one run, each here or not."""
 
-    def __init__(self, bank: Bank, clients: Clients) -> None:
+    def __init__(self, bank: ChaosBank, clients: Clients) -> None:
         self._bank = bank
         self._clients = clients
 

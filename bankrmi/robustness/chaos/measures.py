@@ -12,12 +12,12 @@ from itertools import pairwise
 
 from bankrmi.bank.accounts import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
 from bankrmi.replication.record import CANCELLED
-from bankrmi.robustness.chaos.recorded import Failover, Fault, FaultKind, MadeCall, Outcome
+from bankrmi.robustness.chaos.recorded import Failover, Fault, FaultKind, MadeCall, OutcomeKind
 from bankrmi.robustness.chaos.report_figures import separate
 from bankrmi.robustness.chaos.roles import Lead
-from bankrmi.robustness.checker.history import SHOWN, Answered, Call, Unknown
+from bankrmi.robustness.checker.history import SHOWN, AnsweredOutcome, HistoryCall, UnknownOutcome
 
-__all__ = ["Acknowledged", "failovers", "fault_counts", "made_calls"]
+__all__ = ["Acknowledgements", "failovers", "fault_counts", "made_calls"]
 
 _DECLINES = frozenset({INSUFFICIENT, NO_ACCOUNT, TOO_LARGE})
 _KINDS = {"balance": "read", "withdraw": "withdrawal"}
@@ -38,7 +38,7 @@ _PLURALS = {
 }
 
 
-def made_calls(calls: Iterable[Call]) -> Iterator[MadeCall]:
+def made_calls(calls: Iterable[HistoryCall]) -> Iterator[MadeCall]:
     """Yield the calls that ended, as they are drawn."""
     for call in calls:
         if call.completed_ns is not None:
@@ -54,21 +54,21 @@ def made_calls(calls: Iterable[Call]) -> Iterator[MadeCall]:
             )
 
 
-def _outcome(call: Call) -> Outcome:
-    if isinstance(call.outcome, Unknown):
-        return Outcome.IN_DOUBT
-    if not isinstance(call.outcome, Answered):
-        return Outcome.REFUSED
+def _outcome(call: HistoryCall) -> OutcomeKind:
+    if isinstance(call.outcome, UnknownOutcome):
+        return OutcomeKind.IN_DOUBT
+    if not isinstance(call.outcome, AnsweredOutcome):
+        return OutcomeKind.REFUSED
     statuses = {result.status for result in call.outcome.results}
     if CANCELLED in statuses:
-        return Outcome.REFUSED
-    return Outcome.DECLINED if statuses <= _DECLINES else Outcome.DONE
+        return OutcomeKind.REFUSED
+    return OutcomeKind.DECLINED if statuses <= _DECLINES else OutcomeKind.DONE
 
 
-class Acknowledged:
+class Acknowledgements:
     """When clients were told of updates, and of which epoch these are."""
 
-    def __init__(self, calls: Iterable[Call], epochs: Mapping[int, int]) -> None:
+    def __init__(self, calls: Iterable[HistoryCall], epochs: Mapping[int, int]) -> None:
         """`epochs` says at which action id each epoch begins."""
         begins = sorted((action_id, epoch) for epoch, action_id in epochs.items())
         self._first: dict[int, int] = {}
@@ -94,18 +94,18 @@ class Acknowledged:
         return self._last[self._epochs[at - 1]] if at else None
 
 
-def _told(calls: Iterable[Call]) -> Iterator[tuple[int, int]]:
+def _told(calls: Iterable[HistoryCall]) -> Iterator[tuple[int, int]]:
     """Yield when a client was told of an update, and its action id."""
     for call in calls:
         outcome = call.outcome
-        if call.completed_ns is None or not isinstance(outcome, Answered) or outcome.action_id == 0:
+        if call.completed_ns is None or not isinstance(outcome, AnsweredOutcome) or outcome.action_id == 0:
             continue
         if outcome.results[0].status != SHOWN:
             yield call.completed_ns, outcome.action_id
 
 
 def failovers(
-    leads: Sequence[Lead], faults: Sequence[Fault], acknowledged: Acknowledged
+    leads: Sequence[Lead], faults: Sequence[Fault], acknowledged: Acknowledgements
 ) -> Iterator[Failover]:
     """Yield every change of the primary that a fault brought about, and how long it took."""
     for old, new in pairwise(leads):

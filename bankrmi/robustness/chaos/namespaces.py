@@ -48,7 +48,7 @@ table bridge chaos {
 
 
 class Namespaces:
-    """See `network.Network`."""
+    """See `network.ChaosNetwork`."""
 
     cuts_by = "network namespaces"
     alike = True

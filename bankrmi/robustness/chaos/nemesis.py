@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, asynccontextmanager
 from typing import Any, assert_never
 
-from bankrmi.robustness.chaos.bank import WITNESS, Bank, Situation, is_whole
+from bankrmi.robustness.chaos.bank import WITNESS, ChaosBank, Situation, is_whole
 from bankrmi.robustness.chaos.clients import Clients
 from bankrmi.robustness.chaos.crowds import Crowds
 from bankrmi.robustness.chaos.fault_log import FaultLog
@@ -40,7 +40,7 @@ _SLOWEST_DISK_MS = 80
 class Nemesis:
     """Injects the faults of one run."""
 
-    def __init__(self, bank: Bank, clients: Clients, faults: FaultLog, *, seed: int) -> None:
+    def __init__(self, bank: ChaosBank, clients: Clients, faults: FaultLog, *, seed: int) -> None:
         self._bank = bank
         self._clients = clients
         self._processes = bank.processes

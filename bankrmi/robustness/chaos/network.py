@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Protocol
 
-__all__ = ["OPERATOR", "Hindered", "Network", "NoNamespaces", "Way"]
+__all__ = ["OPERATOR", "ChaosNetwork", "Hindered", "NoNamespaces", "Way"]
 
 Way = tuple[str, str]
 """From whom, to whom."""
@@ -26,7 +26,7 @@ class NoNamespaces(Exception):
     """There can be no network namespaces here; the message says what is missing."""
 
 
-class Network(Protocol):
+class ChaosNetwork(Protocol):
     """The ways between the processes of one run."""
 
     cuts_by: str

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from bankrmi.robustness.chaos.network import Network
+from bankrmi.robustness.chaos.network import ChaosNetwork
 
-__all__ = ["Ended", "Processes"]
+__all__ = ["ChaosProcesses", "Ended"]
 
 _NOT_BEGUN = (signal.SIGTERM, signal.SIGINT)
 _AS_ASKED = (
@@ -50,10 +50,10 @@ class _Started:
     asked_to_end: bool = False
 
 
-class Processes:
+class ChaosProcesses:
     """By name: `witness`, `s1`, …, `client1`, …"""
 
-    def __init__(self, network: Network, logs: Path) -> None:
+    def __init__(self, network: ChaosNetwork, logs: Path) -> None:
         self._network = network
         self._logs = logs
         self._started: dict[str, _Started] = {}

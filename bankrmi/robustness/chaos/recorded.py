@@ -21,11 +21,11 @@ __all__ = [
     "Fault",
     "FaultKind",
     "MadeCall",
-    "Outcome",
-    "Process",
+    "OutcomeKind",
     "ProcessKind",
+    "ProcessRole",
     "Recorded",
-    "Role",
+    "RecordedProcess",
     "RoleSpan",
     "columns",
 ]
@@ -41,7 +41,7 @@ class ProcessKind(Enum):
     CLIENT = "client"
 
 
-class Role(Enum):
+class ProcessRole(Enum):
     """What a process was, over a span of time; the words of the servers, and three more."""
 
     STARTING = "starting"
@@ -67,7 +67,7 @@ class FaultKind(Enum):
     SLOW_DISK = "slow disk"  # Every fsync takes longer
 
 
-class Outcome(Enum):
+class OutcomeKind(Enum):
     """How a call ended for its caller."""
 
     DONE = "done"
@@ -85,7 +85,7 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Process:
+class RecordedProcess:
     """One lane of the timeline."""
 
     name: str
@@ -97,7 +97,7 @@ class RoleSpan:
     """What one process was, from when to when; epoch 0 where none is known."""
 
     process: str
-    role: Role
+    role: ProcessRole
     from_ns: int
     to_ns: int
     epoch: int = 0
@@ -140,7 +140,7 @@ class MadeCall:
     client: str
     request: str  # the request id, as the history writes it; of a read, whatever finds it there
     kind: str  # "read", "withdrawal", "deposit", "batch", …
-    outcome: Outcome
+    outcome: OutcomeKind
     invoked_ns: int
     completed_ns: int
     operations: int = 1
@@ -157,7 +157,7 @@ class CallColumns:
     completed_ns: array[int] = field(default_factory=lambda: array("q"))
     latency_ns: array[int] = field(default_factory=lambda: array("q"))
     operations: array[int] = field(default_factory=lambda: array("L"))
-    outcomes: array[int] = field(default_factory=lambda: array("B"))  # positions in `tuple(Outcome)`
+    outcomes: array[int] = field(default_factory=lambda: array("B"))  # positions in `tuple(OutcomeKind)`
     slowest: tuple[MadeCall, ...] = ()
 
     def __len__(self) -> int:
@@ -179,7 +179,7 @@ class Recorded:
     violations: tuple[str, ...]  # one sentence each; none if nothing was found
     checked: tuple[str, ...]  # what was looked at, one sentence each, with figures
     counts: tuple[tuple[str, int], ...]  # of the workload: ("reads", 240_113), ("in doubt, then found", 12)
-    processes: tuple[Process, ...]  # in the order of their lanes
+    processes: tuple[RecordedProcess, ...]  # in the order of their lanes
     roles: tuple[RoleSpan, ...]
     faults: tuple[Fault, ...]
     failovers: tuple[Failover, ...]
@@ -196,7 +196,7 @@ class Recorded:
 
 def columns(calls: Iterable[MadeCall]) -> CallColumns:
     """Reduce calls to what is drawn of them; they may come in any order, and only once."""
-    outcomes = {outcome: number for number, outcome in enumerate(Outcome)}
+    outcomes = {outcome: number for number, outcome in enumerate(OutcomeKind)}
     rows: list[tuple[int, int, int, int]] = []
     candidates: list[MadeCall] = []
     for call in calls:

@@ -34,7 +34,7 @@ _ROUNDS = 8
 
 
 class Relays:
-    """See `network.Network`. All relays live in one thread, with an event loop of its own."""
+    """See `network.ChaosNetwork`. All relays live in one thread, with an event loop of its own."""
 
     cuts_by = "relays"
     alike = False

@@ -18,7 +18,7 @@ from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.chaos.recorded import Recorded
 from bankrmi.robustness.chaos.report_failovers import failover_times
 from bankrmi.robustness.chaos.report_figures import Bin, binned, windows
-from bankrmi.robustness.chaos.report_headline import Summary, headline, window_words
+from bankrmi.robustness.chaos.report_headline import RunSummary, headline, window_words
 from bankrmi.robustness.chaos.report_markup import Markup, element
 from bankrmi.robustness.chaos.report_plots import Scale, scale_of
 from bankrmi.robustness.chaos.report_tables import evidence, slowest
@@ -58,7 +58,7 @@ def write_report(recorded: Recorded, path: Path) -> None:
 
 def report(recorded: Recorded) -> str:
     """Return the report of a run."""
-    summary = Summary(recorded)
+    summary = RunSummary(recorded)
     script = _SCRIPT.read_text(encoding="utf-8")
     head = element(
         "head",
@@ -86,7 +86,7 @@ def _policy(script: str) -> str:
     return f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 
 
-def _sections(summary: Summary) -> Iterator[Markup]:
+def _sections(summary: RunSummary) -> Iterator[Markup]:
     recorded = summary.recorded
     start, end = recorded.started_ns, recorded.ended_ns
     width = max(_COARSE_NS, _width(end - start, _MOST_COARSE))
@@ -127,7 +127,7 @@ def _plots_key(whole: Stretch) -> str:
     )
 
 
-def _closer_looks(summary: Summary, whole: Stretch) -> Iterator[Markup]:
+def _closer_looks(summary: RunSummary, whole: Stretch) -> Iterator[Markup]:
     for window in windows(
         summary.recorded, summary.silences, count=_CLOSER_LOOKS, failovers=_FAILOVERS_CLOSER
     ):

@@ -18,10 +18,10 @@ from bankrmi.robustness.chaos.recorded import (
     Failover,
     Fault,
     FaultKind,
-    Outcome,
+    OutcomeKind,
     ProcessKind,
+    ProcessRole,
     Recorded,
-    Role,
 )
 
 __all__ = [
@@ -49,11 +49,13 @@ __all__ = [
 
 SECOND_NS = 1_000_000_000
 ANSWERED = frozenset(
-    number for number, outcome in enumerate(Outcome) if outcome in (Outcome.DONE, Outcome.DECLINED)
+    number
+    for number, outcome in enumerate(OutcomeKind)
+    if outcome in (OutcomeKind.DONE, OutcomeKind.DECLINED)
 )
 _APART_NS = 200_000_000
 """Links that are hit one after the other, each within this time of the last, are hit by one fault."""
-_IN_DOUBT = tuple(Outcome).index(Outcome.IN_DOUBT)
+_IN_DOUBT = tuple(OutcomeKind).index(OutcomeKind.IN_DOUBT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +261,7 @@ def somebody_led(recorded: Recorded, from_ns: int, to_ns: int) -> bool:
     led = sorted(
         (span.from_ns, span.to_ns)
         for span in recorded.roles
-        if span.role is Role.PRIMARY and span.from_ns <= to_ns and span.to_ns >= from_ns
+        if span.role is ProcessRole.PRIMARY and span.from_ns <= to_ns and span.to_ns >= from_ns
     )
     until = from_ns
     for begin, end in led:

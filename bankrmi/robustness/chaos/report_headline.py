@@ -37,13 +37,13 @@ from bankrmi.robustness.chaos.report_words import (
     verdict_words,
 )
 
-__all__ = ["SILENCE_NS", "Summary", "going_on", "headline", "window_words"]
+__all__ = ["SILENCE_NS", "RunSummary", "going_on", "headline", "window_words"]
 
 SILENCE_NS = 250_000_000
 _MOST_REASONS = 4
 
 
-class Summary:
+class RunSummary:
     """What several sections say of one run, reckoned once."""
 
     def __init__(self, recorded: Recorded) -> None:
@@ -74,7 +74,7 @@ class Summary:
         return "good" if self.operations and self.recorded.checked else "empty"
 
 
-def headline(summary: Summary) -> Markup:
+def headline(summary: RunSummary) -> Markup:
     """Return the verdict, what it rests on, and the figures one asks for first."""
     recorded = summary.recorded
     violations = element("ol", (element("li", one) for one in recorded.violations), class_="violations")
@@ -94,7 +94,7 @@ def headline(summary: Summary) -> Markup:
     )
 
 
-def _rests_on(summary: Summary) -> str:
+def _rests_on(summary: RunSummary) -> str:
     kinds = ", ".join(
         f"{number(hits.total())} {fault_noun(kind, hits.total())}" for kind, hits in summary.faults.items()
     )
@@ -106,7 +106,7 @@ def _rests_on(summary: Summary) -> str:
     )
 
 
-def _tiles(summary: Summary) -> Iterator[Markup]:
+def _tiles(summary: RunSummary) -> Iterator[Markup]:
     calls, length = summary.recorded.calls, summary.length_ns
     yield _tile(
         "operations answered", number(summary.operations),
@@ -133,7 +133,7 @@ def _tiles(summary: Summary) -> Iterator[Markup]:
     yield _tile("calls in doubt", number(doubts), share)
 
 
-def _silence(summary: Summary, silence: Silence) -> str:
+def _silence(summary: RunSummary, silence: Silence) -> str:
     total = sum(one.length_ns for one in summary.silences)
     return f"nobody was answered, from {summary.clock(silence.from_ns)}; in all {duration(total)}"
 
@@ -142,7 +142,7 @@ def _tile(name: str, figure: str, more: str) -> Markup:
     return element("div", element("dt", name), element("dd", element("b", figure), element("span", more)))
 
 
-def window_words(summary: Summary, window: Window) -> tuple[str, str]:
+def window_words(summary: RunSummary, window: Window) -> tuple[str, str]:
     """Return a heading and a sentence about what is shown closer."""
     shown = window.shown
     if isinstance(shown, Silence):
@@ -153,7 +153,7 @@ def window_words(summary: Summary, window: Window) -> tuple[str, str]:
     return heading, f"{window.why.capitalize()}. {_told_of(summary, shown)}"
 
 
-def _told_of(summary: Summary, failover: Failover) -> str:
+def _told_of(summary: RunSummary, failover: Failover) -> str:
     end_ns = failover.at_ns + failover.took_ns
     silent = [one.length_ns for one in summary.silences if one.overlaps(failover.at_ns, end_ns)]
     sentence = (

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from math import ceil, floor, log10
 
-from bankrmi.robustness.chaos.recorded import CallColumns, Outcome
+from bankrmi.robustness.chaos.recorded import CallColumns, OutcomeKind
 from bankrmi.robustness.chaos.report_figures import ANSWERED, Bin, at_percent, latencies
 from bankrmi.robustness.chaos.report_markup import Markup, element
 from bankrmi.robustness.chaos.report_words import duration, number, rate
@@ -24,7 +24,7 @@ _UNIT_NS = 10_000_000
 _HEIGHT = 100
 _MOST_DOTS = 1500
 _DECADES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000)
-_IN_DOUBT = tuple(Outcome).index(Outcome.IN_DOUBT)
+_IN_DOUBT = tuple(OutcomeKind).index(OutcomeKind.IN_DOUBT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from bankrmi.robustness.chaos.recorded import Failover, Fault, MadeCall
-from bankrmi.robustness.chaos.report_headline import Summary, going_on
+from bankrmi.robustness.chaos.report_headline import RunSummary, going_on
 from bankrmi.robustness.chaos.report_markup import Content, Markup, element
 from bankrmi.robustness.chaos.report_timeline import glyph
 from bankrmi.robustness.chaos.report_words import duration, fault_noun, fault_sentence, number
@@ -16,7 +16,7 @@ _SHOWN_SLOWEST = 15
 _WHOM = ("primary", "standby", "a server", "the witness", "a client", "a link")
 
 
-def slowest(summary: Summary) -> Markup:
+def slowest(summary: RunSummary) -> Markup:
     """Return the slowest calls, and what was going on while they lasted."""
     calls = summary.recorded.calls.slowest[:_SHOWN_SLOWEST]
     if not calls:
@@ -26,7 +26,7 @@ def slowest(summary: Summary) -> Markup:
     return scrolled(element("table", element("thead", head), element("tbody", rows), class_="slowest"))
 
 
-def _slow_call(summary: Summary, call: MadeCall) -> Markup:
+def _slow_call(summary: RunSummary, call: MadeCall) -> Markup:
     what = f"{call.kind} of {number(call.operations)}" if call.operations > 1 else call.kind
     return element(
         "tr",
@@ -39,14 +39,14 @@ def _slow_call(summary: Summary, call: MadeCall) -> Markup:
     )
 
 
-def _link(summary: Summary, from_ns: int, to_ns: int) -> Markup:
+def _link(summary: RunSummary, from_ns: int, to_ns: int) -> Markup:
     """Return an instant, by which the script shows the timeline there."""
     start = summary.recorded.started_ns
     begin, end = ((at - start) / 1_000_000_000 for at in (from_ns, to_ns))
     return element("a", summary.clock(to_ns), href=f"#t={max(0.0, begin - 2):.1f},{end + 2:.1f}")
 
 
-def evidence(summary: Summary) -> Iterator[Markup]:
+def evidence(summary: RunSummary) -> Iterator[Markup]:
     """Yield what was done, what was looked at, how to do it again, and where; then every single fault."""
     recorded = summary.recorded
     yield _section("faults", "What was done to it", _faults(summary))
@@ -82,7 +82,7 @@ def _figures(pairs: Iterable[tuple[str, str]]) -> Markup:
     return element("dl", rows, class_="figures") if rows else Markup("")
 
 
-def _faults(summary: Summary) -> Markup:
+def _faults(summary: RunSummary) -> Markup:
     """Return how often each kind of fault hit whom."""
     hit = {who for hits in summary.faults.values() for who in hits}
     whom = [who for who in _WHOM if who in hit] + sorted(hit.difference(_WHOM))
@@ -103,7 +103,7 @@ def _faults(summary: Summary) -> Markup:
     return scrolled(element("table", element("thead", head), element("tbody", rows), class_="faults"))
 
 
-def _all_failovers(summary: Summary, failovers: Sequence[Failover]) -> Markup:
+def _all_failovers(summary: RunSummary, failovers: Sequence[Failover]) -> Markup:
     rows = [
         element(
             "tr",
@@ -119,7 +119,7 @@ def _all_failovers(summary: Summary, failovers: Sequence[Failover]) -> Markup:
     return _folded(f"All failovers: {number(len(failovers))}", head, rows)
 
 
-def _all_faults(summary: Summary, faults: Sequence[Fault]) -> Markup:
+def _all_faults(summary: RunSummary, faults: Sequence[Fault]) -> Markup:
     rows = [
         element(
             "tr",

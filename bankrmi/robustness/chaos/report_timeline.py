@@ -14,7 +14,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from bankrmi.robustness.chaos.recorded import Fault, FaultKind, Process, ProcessKind, Recorded, Role, RoleSpan
+from bankrmi.robustness.chaos.recorded import (
+    Fault,
+    FaultKind,
+    ProcessKind,
+    ProcessRole,
+    Recorded,
+    RecordedProcess,
+    RoleSpan,
+)
 from bankrmi.robustness.chaos.report_figures import Bin, Silence
 from bankrmi.robustness.chaos.report_markup import Content, Markup, element
 from bankrmi.robustness.chaos.report_plots import Scale
@@ -108,7 +116,13 @@ def key(recorded: Recorded, silences: Sequence[Silence]) -> Markup:
     used = {span.role for span in recorded.roles}
     roles = [
         element("li", element("i", class_=f"role {role.value}"), role.value)
-        for role in (Role.PRIMARY, Role.STANDBY, Role.JOINING, Role.STARTING, Role.DOWN)
+        for role in (
+            ProcessRole.PRIMARY,
+            ProcessRole.STANDBY,
+            ProcessRole.JOINING,
+            ProcessRole.STARTING,
+            ProcessRole.DOWN,
+        )
         if role in used
     ]
     done = {fault.kind for fault in recorded.faults}
@@ -139,7 +153,7 @@ def _lanes(stretch: Stretch) -> Iterator[Markup]:
         yield _row(CLIENTS, _track(stretch, clients), "lane client")
 
 
-def _track(stretch: Stretch, processes: Iterable[Process]) -> Markup:
+def _track(stretch: Stretch, processes: Iterable[RecordedProcess]) -> Markup:
     names = {process.name: process for process in processes}
     spans = [
         _role(stretch, span)

@@ -13,11 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bankrmi.robustness.chaos.recorded import Fault, FaultKind, Role, RoleSpan
+from bankrmi.robustness.chaos.recorded import Fault, FaultKind, ProcessRole, RoleSpan
 
 __all__ = ["Lead", "leads", "role_spans", "said_by", "serving_spans"]
 
-_ROLES = {role.value: role for role in (Role.STARTING, Role.JOINING, Role.STANDBY, Role.PRIMARY)}
+_ROLES = {
+    role.value: role
+    for role in (ProcessRole.STARTING, ProcessRole.JOINING, ProcessRole.STANDBY, ProcessRole.PRIMARY)
+}
 _ENDS = (FaultKind.KILL, FaultKind.WIPE)
 
 
@@ -57,17 +60,17 @@ def role_spans(
             yield RoleSpan(process=server, role=role, from_ns=from_ns, to_ns=to_ns, epoch=epoch)
 
 
-_Change = tuple[int, Role, int]
+_Change = tuple[int, ProcessRole, int]
 
 
 def _changes_said(said: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[_Change]:
-    role, epoch = Role.STARTING, 0
+    role, epoch = ProcessRole.STARTING, 0
     for at_ns, form in said:
         event = form["event"]
         if event == "listening":
-            role, epoch = Role.STARTING, 0
+            role, epoch = ProcessRole.STARTING, 0
         elif event == "stopped":
-            role, epoch = Role.DOWN, 0
+            role, epoch = ProcessRole.DOWN, 0
         elif event in _ROLES:
             role, epoch = _ROLES[event], int(form.get("epoch", 0))
         elif event == "view changed":
@@ -81,19 +84,19 @@ def _changes_done(process: str, faults: Sequence[Fault]) -> Iterator[_Change]:
     for fault in faults:
         if fault.target == process and fault.kind in (*_ENDS, FaultKind.STOP):
             if fault.kind in _ENDS:
-                yield fault.from_ns, Role.DOWN, 0
-            yield fault.to_ns, Role.STARTING, 0
+                yield fault.from_ns, ProcessRole.DOWN, 0
+            yield fault.to_ns, ProcessRole.STARTING, 0
 
 
 def serving_spans(
     process: str, faults: Sequence[Fault], *, started_ns: int, ended_ns: int
 ) -> Iterator[RoleSpan]:
     """Yield when a process without a role was there."""
-    from_ns, role = started_ns, Role.SERVING
+    from_ns, role = started_ns, ProcessRole.SERVING
     for at_ns, became, _ in sorted(_changes_done(process, faults), key=lambda change: change[0]):
         if at_ns > from_ns:
             yield RoleSpan(process=process, role=role, from_ns=from_ns, to_ns=at_ns)
-        from_ns, role = at_ns, Role.DOWN if became is Role.DOWN else Role.SERVING
+        from_ns, role = at_ns, ProcessRole.DOWN if became is ProcessRole.DOWN else ProcessRole.SERVING
     if ended_ns > from_ns:
         yield RoleSpan(process=process, role=role, from_ns=from_ns, to_ns=ended_ns)
 
@@ -101,7 +104,9 @@ def serving_spans(
 def leads(spans: Iterable[RoleSpan]) -> list[Lead]:
     """Return who began to lead after somebody else, oldest first."""
     found: list[Lead] = []
-    for span in sorted((span for span in spans if span.role is Role.PRIMARY), key=lambda span: span.epoch):
+    for span in sorted(
+        (span for span in spans if span.role is ProcessRole.PRIMARY), key=lambda span: span.epoch
+    ):
         if not found or found[-1].server != span.process:
             found.append(Lead(server=span.process, epoch=span.epoch, at_ns=span.from_ns))
     return found

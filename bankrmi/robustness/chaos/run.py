@@ -16,8 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from bankrmi.errors import OperationFailed
-from bankrmi.robustness.chaos.bank import WITNESS, Bank, Situation, is_whole
-from bankrmi.robustness.chaos.client_process import Progress
+from bankrmi.robustness.chaos.bank import WITNESS, ChaosBank, Situation, is_whole
+from bankrmi.robustness.chaos.client_process import ClientProgress
 from bankrmi.robustness.chaos.clients import Clients
 from bankrmi.robustness.chaos.fault_log import FaultLog
 from bankrmi.robustness.chaos.nemesis import Nemesis
@@ -50,7 +50,7 @@ class Course:
     """One run, from the start to the end of its processes."""
 
     def __init__(
-        self, bank: Bank, clients: Clients, faults: FaultLog, *, seed: int, show: Callable[[str], None]
+        self, bank: ChaosBank, clients: Clients, faults: FaultLog, *, seed: int, show: Callable[[str], None]
     ) -> None:
         self._bank = bank
         self._clients = clients
@@ -143,7 +143,7 @@ class Course:
                 f"liveness: {_ANSWERED_S:g} s after all copies were in sync not every client had its answers"
             )
 
-    def _all_went_on(self, before: dict[str, Progress]) -> bool:
+    def _all_went_on(self, before: dict[str, ClientProgress]) -> bool:
         now = self._clients.progress()
         return all(
             name in now and now[name].operations > (before[name].operations if name in before else 0)

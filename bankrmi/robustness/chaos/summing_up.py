@@ -21,23 +21,23 @@ import apsw
 import bankrmi
 from bankrmi.errors import BankError
 from bankrmi.replication.record import Record
-from bankrmi.robustness.chaos.measures import Acknowledged, failovers, fault_counts, made_calls
+from bankrmi.robustness.chaos.measures import Acknowledgements, failovers, fault_counts, made_calls
 from bankrmi.robustness.chaos.recorded import (
     Environment,
     Fault,
-    Outcome,
-    Process,
+    OutcomeKind,
     ProcessKind,
     Recorded,
+    RecordedProcess,
     RoleSpan,
     columns,
 )
 from bankrmi.robustness.chaos.roles import leads, role_spans, said_by, serving_spans
 from bankrmi.robustness.chaos.run import Finished
 from bankrmi.robustness.checker.disks import read_copies
-from bankrmi.robustness.checker.history import Call, History
+from bankrmi.robustness.checker.history import History, HistoryCall
 from bankrmi.robustness.checker.history_file import read_history
-from bankrmi.robustness.checker.verdict import Verdict, judge
+from bankrmi.robustness.checker.verdict import HistoryVerdict, judge
 from bankrmi.verifying.model import BankModel
 
 __all__ = ["RunFacts", "sum_up"]
@@ -95,7 +95,7 @@ def sum_up(facts: RunFacts) -> Recorded:
     finished = facts.finished
     of_servers = [span for server in facts.servers for span in _spans(facts, server)]
     of_others = [span for name in (facts.witness, *facts.clients) for span in _serving(facts, name)]
-    acknowledged = Acknowledged(history.calls, judged.epochs)
+    acknowledged = Acknowledgements(history.calls, judged.epochs)
     return Recorded(
         seed=facts.seed,
         command=facts.command,
@@ -152,7 +152,7 @@ def _noting_epochs(records: Iterable[Record], epochs: dict[int, int]) -> Iterato
         yield record
 
 
-def _checked(verdict: Verdict) -> Iterator[str]:
+def _checked(verdict: HistoryVerdict) -> Iterator[str]:
     copies = ", ".join(verdict.copies)
     yield (
         f"Each of {verdict.operations} operations and {verdict.reads} reads in {verdict.calls} calls against "
@@ -183,12 +183,12 @@ def _serving(facts: RunFacts, process: str) -> Iterator[RoleSpan]:
     return serving_spans(process, facts.faults, started_ns=finished.started_ns, ended_ns=finished.ended_ns)
 
 
-def _processes(facts: RunFacts) -> Iterator[Process]:
+def _processes(facts: RunFacts) -> Iterator[RecordedProcess]:
     for server in facts.servers:
-        yield Process(name=server, kind=ProcessKind.SERVER)
-    yield Process(name=facts.witness, kind=ProcessKind.WITNESS)
+        yield RecordedProcess(name=server, kind=ProcessKind.SERVER)
+    yield RecordedProcess(name=facts.witness, kind=ProcessKind.WITNESS)
     for client in facts.clients:
-        yield Process(name=client, kind=ProcessKind.CLIENT)
+        yield RecordedProcess(name=client, kind=ProcessKind.CLIENT)
 
 
 def _environment(facts: RunFacts) -> Environment:
@@ -201,14 +201,14 @@ def _environment(facts: RunFacts) -> Environment:
     return Environment(cuts_by=facts.cuts_by, facts=described)
 
 
-def _counts(calls: Sequence[Call]) -> Iterator[tuple[str, int]]:
+def _counts(calls: Sequence[HistoryCall]) -> Iterator[tuple[str, int]]:
     kinds = Counter(call.kind for call in calls)
     outcomes = Counter(made.outcome for made in made_calls(calls))
     yield "operations and reads asked for", sum(max(1, len(call.operations)) for call in calls)
     yield "calls", len(calls)
     for kind, plural in _PLURALS.items():
         yield plural, kinds[kind]
-    for outcome in Outcome:
+    for outcome in OutcomeKind:
         yield f"calls {outcome.value}", outcomes[outcome]
     yield "calls never completed", sum(call.completed_ns is None for call in calls)
 

@@ -12,7 +12,7 @@ from enum import Enum
 
 from bankrmi.bank.operations import LARGEST, Deposit, Operation, Withdraw
 
-__all__ = ["OPENING", "Doubt", "Wanted", "Workload"]
+__all__ = ["OPENING", "Doubt", "SessionWorkload", "Wanted"]
 
 OPENING = {1: 0, 2: 50, 3: 1_000, 4: 1_000, 5: 5_000, 6: 100_000, 7: 7, 8: 80_000, 9: 900, 10: LARGEST - 500}
 """What the bank opens with: few accounts, so that clients meet; some too small, one nearly too large."""
@@ -40,7 +40,7 @@ class Wanted:
     pause_ms: float  # Before the next call.
 
 
-class Workload:
+class SessionWorkload:
     """What one session of one client wants, call after call."""
 
     def __init__(self, seed: str, *, pause_ms: float, reads_only: bool = False) -> None:

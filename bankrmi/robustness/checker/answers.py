@@ -16,7 +16,14 @@ from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 
 from bankrmi.errors import Stale
-from bankrmi.robustness.checker.history import Answered, Call, Refused, RequestId, Unknown, Unreached
+from bankrmi.robustness.checker.history import (
+    AnsweredOutcome,
+    HistoryCall,
+    RefusedOutcome,
+    RequestId,
+    UnknownOutcome,
+    UnreachedOutcome,
+)
 from bankrmi.robustness.checker.real_time import Times
 from bankrmi.robustness.checker.replay import Replay
 from bankrmi.robustness.checker.sentences import (
@@ -27,11 +34,11 @@ from bankrmi.robustness.checker.sentences import (
     results_in_words,
 )
 
-__all__ = ["Answers", "Became"]
+__all__ = ["AnswerCheck", "Became"]
 
 
-_MAY_HAVE_HAPPENED = (Answered, Unknown)
-_DEFINITE = (Answered, Refused)
+_MAY_HAVE_HAPPENED = (AnsweredOutcome, UnknownOutcome)
+_DEFINITE = (AnsweredOutcome, RefusedOutcome)
 
 
 class Became(Enum):
@@ -42,7 +49,7 @@ class Became(Enum):
     NOT_DONE = auto()
 
 
-class Answers:
+class AnswerCheck:
     """Goes through all calls, once; notes on the way when everything began and was told."""
 
     def __init__(self, replay: Replay, sentences: Sentences, violations: Violations) -> None:
@@ -54,9 +61,9 @@ class Answers:
         self._who = sentences.who
         self._add = violations.add
 
-    def check(self, calls: Iterable[Call]) -> None:
+    def check(self, calls: Iterable[HistoryCall]) -> None:
         """Check every call, and that every request in the journal has one."""
-        by_request: dict[RequestId, tuple[Call, ...]] = {}
+        by_request: dict[RequestId, tuple[HistoryCall, ...]] = {}
         for call in calls:
             if call.request is None:
                 self._check_read(call)
@@ -78,9 +85,9 @@ class Answers:
 
     # -- reads -----------------------------------------------------------------------------------
 
-    def _check_read(self, call: Call) -> None:
+    def _check_read(self, call: HistoryCall) -> None:
         outcome = call.outcome
-        if not isinstance(outcome, Answered):
+        if not isinstance(outcome, AnsweredOutcome):
             return
         self.reads += 1
         replay, action_id, value = self._replay, outcome.action_id, outcome.results[-1].value
@@ -99,28 +106,28 @@ class Answers:
         self.times.reads_begun.append((call.invoked_ns, action_id, call))
         self._note_told(call, action_id)
 
-    def _note_told(self, call: Call, action_id: int) -> None:
+    def _note_told(self, call: HistoryCall, action_id: int) -> None:
         assert call.completed_ns is not None, "an answer without a time"
         self.times.told.append((call.completed_ns, action_id, call))
 
     # -- requests --------------------------------------------------------------------------------
 
-    def _check_absent(self, group: Sequence[Call]) -> None:
+    def _check_absent(self, group: Sequence[HistoryCall]) -> None:
         for call in group:
-            if isinstance(call.outcome, Answered):
+            if isinstance(call.outcome, AnsweredOutcome):
                 told = result_in_words(call.outcome.results[0])
                 self._add(f"{self._who(call)}: told {told}, and the request is not in the journal")
             self._check_stale(call)
 
-    def _check_stale(self, call: Call) -> None:
-        if call.outcome == Refused(Stale.code) and call.request is not None:
+    def _check_stale(self, call: HistoryCall) -> None:
+        if call.outcome == RefusedOutcome(Stale.code) and call.request is not None:
             session, sequence = call.request
             if self._replay.newest.get(session, 0) < sequence:
                 self._add(
                     f"{self._who(call)}: told that it is stale, and nothing newer of its session was done"
                 )
 
-    def _check_present(self, group: Sequence[Call], first: int) -> None:
+    def _check_present(self, group: Sequence[HistoryCall], first: int) -> None:
         replay = self._replay
         last = replay.end_of(first)
         cancelled = replay.is_cancelled(first)
@@ -131,9 +138,9 @@ class Answers:
             asked_for_this = call.is_question if cancelled else tuple(call.operations) == operations
             if asked_for_this and isinstance(call.outcome, _MAY_HAVE_HAPPENED):
                 causes.append(call)
-            if isinstance(call.outcome, Answered):
+            if isinstance(call.outcome, AnsweredOutcome):
                 self._check_answer(call, true, right=cancelled or call.is_question or asked_for_this)
-            elif isinstance(call.outcome, Refused):
+            elif isinstance(call.outcome, RefusedOutcome):
                 self._check_refusal(call, first, never=asked_for_this or call.is_question)
         if causes:
             cause = min(causes, key=lambda call: call.invoked_ns)
@@ -141,8 +148,10 @@ class Answers:
         else:
             self._add(self._never_asked(group, first, cancelled))
 
-    def _check_answer(self, call: Call, true: Sequence[tuple[int, str, object]], *, right: bool) -> None:
-        assert isinstance(call.outcome, Answered)
+    def _check_answer(
+        self, call: HistoryCall, true: Sequence[tuple[int, str, object]], *, right: bool
+    ) -> None:
+        assert isinstance(call.outcome, AnsweredOutcome)
         if call.outcome.results != true:
             told, held = results_in_words(call.outcome.results, true)
             self._add(f"{self._who(call)}: told {told}, and the journal holds {held}")
@@ -150,29 +159,29 @@ class Answers:
             self._add(f"{self._who(call)}: told the outcome of other operations, at action id {true[0][0]}")
         self._note_told(call, call.outcome.action_id)
 
-    def _check_refusal(self, call: Call, first: int, *, never: bool) -> None:
-        assert isinstance(call.outcome, Refused)
+    def _check_refusal(self, call: HistoryCall, first: int, *, never: bool) -> None:
+        assert isinstance(call.outcome, RefusedOutcome)
         if never or call.outcome.code == Stale.code:
             self._add(
                 f"{self._who(call)}: refused ({call.outcome.code}), and the request is at action id {first}"
             )
 
-    def _never_asked(self, group: Sequence[Call], first: int, cancelled: bool) -> str:
+    def _never_asked(self, group: Sequence[HistoryCall], first: int, cancelled: bool) -> str:
         request = group[0].request
         assert request is not None
         where = f"request {request_in_words(request)} at action id {first}"
         if cancelled:
             return f"{where} is cancelled, and nobody was asking for its outcome"
-        if all(isinstance(call.outcome, Unreached) for call in group if call.operations):
+        if all(isinstance(call.outcome, UnreachedOutcome) for call in group if call.operations):
             return f"{where} was never sent: {self._who(group[0])}"
         return f"{where} is not what was asked for: {self._who(group[0])}"
 
-    def _resolve(self, group: Sequence[Call], first: int | None) -> None:
+    def _resolve(self, group: Sequence[HistoryCall], first: int | None) -> None:
         """Count what became of a request of which nobody was told."""
         outcomes = [call.outcome for call in group]
         if any(isinstance(outcome, _DEFINITE) for outcome in outcomes):
             return
-        if not any(isinstance(outcome, Unknown) for outcome in outcomes):
+        if not any(isinstance(outcome, UnknownOutcome) for outcome in outcomes):
             return
         if first is None:
             self.resolved[Became.NOT_DONE] += 1

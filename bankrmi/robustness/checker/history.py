@@ -4,7 +4,7 @@ Rule 1: a call is one question of one client, from its invocation to its complet
         client's call are the client's own business; whoever asks again with the same request id makes
         another call of the same request.
 Rule 2: an outcome says what is known and no more. A decline is an answer. Whatever may or may not have
-        happened is `Unknown`, and stays so until the journals at the end tell.
+        happened is `UnknownOutcome`, and stays so until the journals at the end tell.
 Rule 3: operations are values, as the journal keeps them: what they mean is the model's business.
 Assumption: all times of one history are from one clock that never goes back (CLOCK_MONOTONIC, one machine).
 """
@@ -17,16 +17,16 @@ from typing import Any, NamedTuple
 
 __all__ = [
     "SHOWN",
-    "Answered",
-    "Call",
+    "AnsweredOutcome",
     "Header",
     "History",
+    "HistoryCall",
+    "OperationResult",
     "Outcome",
-    "Refused",
+    "RefusedOutcome",
     "RequestId",
-    "Result",
-    "Unknown",
-    "Unreached",
+    "UnknownOutcome",
+    "UnreachedOutcome",
 ]
 
 RequestId = tuple[str, int]
@@ -36,7 +36,7 @@ SHOWN = "shown"
 """The status of a read's result; all others are statuses of entries."""
 
 
-class Result(NamedTuple):
+class OperationResult(NamedTuple):
     """What became of one operation; or (`SHOWN`) the value that a read was given, true at `action_id`."""
 
     action_id: int
@@ -45,14 +45,14 @@ class Result(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class AnsweredOutcome:
     """The definite answer: one result for each operation, one for a read, one if it was cancelled.
 
     `history` is the id of the bank's history, None where the client does not hand it on.
     """
 
     history: str | None
-    results: tuple[Result, ...]
+    results: tuple[OperationResult, ...]
 
     @property
     def action_id(self) -> int:
@@ -61,27 +61,27 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedOutcome:
     """It did not happen and never will, a server said; `code` is that of `bankrmi.errors`."""
 
     code: str
 
 
 @dataclass(frozen=True, slots=True)
-class Unreached:
+class UnreachedOutcome:
     """Nothing was sent in this call, or whoever got it was too busy to take it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class UnknownOutcome:
     """It may or may not have happened, or may yet: in doubt at the deadline, or the client itself died."""
 
 
-Outcome = Answered | Refused | Unreached | Unknown
+Outcome = AnsweredOutcome | RefusedOutcome | UnreachedOutcome | UnknownOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class HistoryCall:
     """One call.  With operations it is a change; without, the question what became of `request`, or a read.
 
     `invoked_ns` is before anything was sent, `completed_ns` after the answer was there; None if it never was.
@@ -123,4 +123,4 @@ class History:
     """All calls of all clients."""
 
     header: Header
-    calls: Sequence[Call]
+    calls: Sequence[HistoryCall]

@@ -28,15 +28,15 @@ from bankrmi.bank.operations import check_account, operation_from_wire, parse_re
 from bankrmi.errors import ConfigurationError, InvalidRequest
 from bankrmi.robustness.checker.history import (
     SHOWN,
-    Answered,
-    Call,
+    AnsweredOutcome,
     Header,
     History,
+    HistoryCall,
+    OperationResult,
     Outcome,
-    Refused,
-    Result,
-    Unknown,
-    Unreached,
+    RefusedOutcome,
+    UnknownOutcome,
+    UnreachedOutcome,
 )
 from bankrmi.robustness.checker.recording import CLOCK, FORMAT
 from bankrmi.robustness.checker.without_collector import without_collector
@@ -44,8 +44,8 @@ from bankrmi.robustness.checker.without_collector import without_collector
 __all__ = ["read_history"]
 
 _CHANGES = ("withdraw", "deposit", "batch")
-_UNKNOWN = Unknown()
-_UNREACHED = Unreached()
+_UNKNOWN = UnknownOutcome()
+_UNREACHED = UnreachedOutcome()
 
 
 def read_history(paths: Iterable[Path]) -> History:
@@ -78,7 +78,7 @@ class _Reader:
     def __init__(self) -> None:
         self._header: Header | None = None
         self._header_of: Path | None = None
-        self._calls: list[Call] = []
+        self._calls: list[HistoryCall] = []
         self._open: dict[tuple[str, int], dict[str, Any]] = {}
         self._newest: dict[str, int] = {}  # The number of each client's newest call.
         self._clients: dict[str, Path] = {}
@@ -183,9 +183,9 @@ class _Reader:
         self._calls.append(_call(asked, form["at_ns"], _outcome(asked, form)))
 
 
-def _call(form: dict[str, Any], completed_ns: int | None, outcome: Outcome) -> Call:
+def _call(form: dict[str, Any], completed_ns: int | None, outcome: Outcome) -> HistoryCall:
     request = form.get("request")
-    return Call(
+    return HistoryCall(
         client=intern(form["client"]),  # A million calls are of a few clients.
         number=form["call"],
         kind=intern(form["kind"]),
@@ -233,9 +233,9 @@ def _header(form: dict[str, Any]) -> Header:
 def _outcome(asked: dict[str, Any], form: dict[str, Any]) -> Outcome:
     match form["outcome"]:
         case "answered":
-            return Answered(form.get("history"), _results(asked, form["results"]))
+            return AnsweredOutcome(form.get("history"), _results(asked, form["results"]))
         case "refused":
-            return Refused(str(form["code"]))
+            return RefusedOutcome(str(form["code"]))
         case "unreached":
             return _UNREACHED
         case "unknown":
@@ -244,9 +244,11 @@ def _outcome(asked: dict[str, Any], form: dict[str, Any]) -> Outcome:
             raise _Malformed(f"'outcome' is answered, refused, unreached or unknown, not {other!r}")
 
 
-def _results(asked: dict[str, Any], forms: Sequence[Any]) -> tuple[Result, ...]:
+def _results(asked: dict[str, Any], forms: Sequence[Any]) -> tuple[OperationResult, ...]:
     try:
-        results = tuple([Result(action_id, intern(status), value) for action_id, status, value in forms])
+        results = tuple(
+            [OperationResult(action_id, intern(status), value) for action_id, status, value in forms]
+        )
     except (TypeError, ValueError):
         results = ()
     if not all(type(one[0]) is int and (one[2] is None or type(one[2]) is int) for one in results):

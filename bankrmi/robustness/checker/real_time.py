@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 
-from bankrmi.robustness.checker.history import Call
+from bankrmi.robustness.checker.history import HistoryCall
 
 __all__ = ["Times"]
 
-_Moment = tuple[int, int, Call]
+_Moment = tuple[int, int, HistoryCall]
 _when = itemgetter(0)
 
 
@@ -32,7 +32,9 @@ class Times:
     requests_begun: list[_Moment] = field(default_factory=list)
     reads_begun: list[_Moment] = field(default_factory=list)
 
-    def check_requests(self, who: Callable[[Call], str], when: Callable[[Call], str]) -> Iterator[str]:
+    def check_requests(
+        self, who: Callable[[HistoryCall], str], when: Callable[[HistoryCall], str]
+    ) -> Iterator[str]:
         """Yield a sentence for each request that is older than what was told before it was asked (rule 1)."""
         for call, action_id, before, witness in _too_old(self.requests_begun, self.told, 1):
             yield (
@@ -40,7 +42,9 @@ class Times:
                 f"was acknowledged (to {when(witness)})"
             )
 
-    def check_reads(self, who: Callable[[Call], str], when: Callable[[Call], str]) -> Iterator[str]:
+    def check_reads(
+        self, who: Callable[[HistoryCall], str], when: Callable[[HistoryCall], str]
+    ) -> Iterator[str]:
         """Yield a sentence for each read that is older than what was told before it began (rule 2)."""
         for call, action_id, before, witness in _too_old(self.reads_begun, self.told, 0):
             yield (
@@ -60,7 +64,7 @@ class Times:
 
 def _too_old(
     begun: Iterable[_Moment], told: Iterable[_Moment], above: int
-) -> Iterator[tuple[Call, int, int, Call]]:
+) -> Iterator[tuple[HistoryCall, int, int, HistoryCall]]:
     """Yield whatever is not `above` or more over what was told before it began, and what that was."""
     over = deque(sorted(told, key=_when))
     newest, witness = 0, None

@@ -1,6 +1,6 @@
 """A client's side of a history: what it asks goes to a file before it is sent, what it is told after.
 
-    recorder = Recorder(folder / "clients-1.jsonl", Header(opening={1: 100}, seed=7, command="…"))
+    recorder = HistoryRecorder(folder / "clients-1.jsonl", Header(opening={1: 100}, seed=7, command="…"))
 
     asked = recorder.change("c1", "c1a:1", [Withdraw(1, 10)])       # or .balance("c1", 1)
     try:                                                            # or .outcome("c1", "c1a:1")
@@ -42,16 +42,16 @@ from bankrmi.errors import BankError, ConfigurationError
 from bankrmi.replication.record import CANCELLED, DONE
 from bankrmi.robustness.checker.history import (
     SHOWN,
-    Answered,
+    AnsweredOutcome,
     Header,
+    OperationResult,
     Outcome,
-    Refused,
-    Result,
-    Unknown,
-    Unreached,
+    RefusedOutcome,
+    UnknownOutcome,
+    UnreachedOutcome,
 )
 
-__all__ = ["CLOCK", "FORMAT", "Asked", "Recorder", "outcome_of_answer", "outcome_of_error"]
+__all__ = ["CLOCK", "FORMAT", "HistoryRecorder", "PendingCall", "outcome_of_answer", "outcome_of_error"]
 
 FORMAT = 1
 CLOCK = "CLOCK_MONOTONIC"
@@ -64,6 +64,14 @@ _DECIDED: dict[type[BankError], str] = {
 }
 """Errors that are answers: they stand in the journal."""
 
+_WORD_OF: dict[type[Outcome], str] = {
+    AnsweredOutcome: "answered",
+    RefusedOutcome: "refused",
+    UnreachedOutcome: "unreached",
+    UnknownOutcome: "unknown",
+}
+"""How a file calls each outcome."""
+
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -71,14 +79,14 @@ def outcome_of_answer(answer: Receipt | Sequence[Receipt | BankError], *, is_rea
     """Return what a client was told by a receipt, or by the results of a batch or of an outcome."""
     if isinstance(answer, Receipt):
         status = SHOWN if is_read else DONE
-        return Answered(None, (Result(answer.action_id, status, answer.balance),))
-    return Answered(None, tuple(_result(one) for one in answer))
+        return AnsweredOutcome(None, (OperationResult(answer.action_id, status, answer.balance),))
+    return AnsweredOutcome(None, tuple(_result(one) for one in answer))
 
 
-def _result(one: Receipt | BankError) -> Result:
+def _result(one: Receipt | BankError) -> OperationResult:
     if isinstance(one, Receipt):
-        return Result(one.action_id, DONE, one.balance)
-    return Result(_action_id(one), _DECIDED.get(type(one), one.code), one.details.get("balance"))
+        return OperationResult(one.action_id, DONE, one.balance)
+    return OperationResult(_action_id(one), _DECIDED.get(type(one), one.code), one.details.get("balance"))
 
 
 def _action_id(error: BankError) -> int:
@@ -90,23 +98,23 @@ def _action_id(error: BankError) -> int:
 def outcome_of_error(error: BaseException, *, is_read: bool = False) -> Outcome:
     """Return what a client was told by an error: a decline is an answer, and in doubt nothing is known."""
     if not isinstance(error, BankError):
-        return Unknown()
+        return UnknownOutcome()
     history = error.details.get("history")
     if type(error) in _DECIDED:
         status = SHOWN if is_read else _DECIDED[type(error)]
-        result = Result(_action_id(error), status, error.details.get("balance"))
-        return Answered(history if isinstance(history, str) else None, (result,))
+        result = OperationResult(_action_id(error), status, error.details.get("balance"))
+        return AnsweredOutcome(history if isinstance(history, str) else None, (result,))
     if isinstance(error, errors.Unreached | errors.AccessDenied | errors.Busy):
-        return Unreached()  # The client says so only if nobody has taken anything, in the whole call.
-    return Refused(error.code) if isinstance(error, errors.Refused) else Unknown()
+        return UnreachedOutcome()  # The client says so only if nobody has taken anything, in the whole call.
+    return RefusedOutcome(error.code) if isinstance(error, errors.Refused) else UnknownOutcome()
 
 
-class Asked:
+class PendingCall:
     """A call on its way: complete it once, with `answered` or `failed`."""
 
     __slots__ = ("_client", "_is_read", "_number", "_recorder")
 
-    def __init__(self, recorder: Recorder, client: str, number: int, *, is_read: bool) -> None:
+    def __init__(self, recorder: HistoryRecorder, client: str, number: int, *, is_read: bool) -> None:
         self._recorder = recorder
         self._client = client
         self._number = number
@@ -128,19 +136,19 @@ class Asked:
             "client": self._client,
             "call": self._number,
             "at_ns": at_ns,
-            "outcome": type(outcome).__name__.lower(),
+            "outcome": _WORD_OF[type(outcome)],
         }
         match outcome:
-            case Answered(history=history, results=results):
+            case AnsweredOutcome(history=history, results=results):
                 line["results"] = results
                 if history is not None:
                     line["history"] = history
-            case Refused(code=code):
+            case RefusedOutcome(code=code):
                 line["code"] = code
         self._recorder.write(line)
 
 
-class Recorder:
+class HistoryRecorder:
     """One file of a history."""
 
     def __init__(self, path: Path, header: Header) -> None:
@@ -175,24 +183,24 @@ class Recorder:
         """Close the file; calls still on their way are left without completion."""
         os.close(self._file)
 
-    def change(self, client: str, request_id: str, operations: Iterable[Operation]) -> Asked:
+    def change(self, client: str, request_id: str, operations: Iterable[Operation]) -> PendingCall:
         """Record that a request is about to be sent."""
         forms = [operation.to_wire() for operation in operations]
         kind = forms[0][0] if len(forms) == 1 else "batch"
         return self._invoke(client, kind, request=request_id, operations=forms)
 
-    def balance(self, client: str, account: int) -> Asked:
+    def balance(self, client: str, account: int) -> PendingCall:
         """Record that a balance is about to be asked for."""
         return self._invoke(client, "balance", account=account)
 
-    def outcome(self, client: str, request_id: str) -> Asked:
+    def outcome(self, client: str, request_id: str) -> PendingCall:
         """Record that the outcome of a request is about to be asked for."""
         return self._invoke(client, "outcome", request=request_id)
 
-    def _invoke(self, client: str, kind: str, **what: Any) -> Asked:
+    def _invoke(self, client: str, kind: str, **what: Any) -> PendingCall:
         number = next(self._numbers)
         at_ns = time.monotonic_ns()
         self.write(
             {"event": "invoke", "client": client, "call": number, "at_ns": at_ns, "kind": kind, **what}
         )
-        return Asked(self, client, number, is_read=kind == "balance")
+        return PendingCall(self, client, number, is_read=kind == "balance")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bankrmi.replication.record import CANCELLED
-from bankrmi.robustness.checker.history import SHOWN, Call, RequestId
+from bankrmi.robustness.checker.history import SHOWN, HistoryCall, RequestId
 from bankrmi.verifying.model import Model
 
 __all__ = ["Sentences", "Violations", "request_in_words", "result_in_words", "results_in_words"]
@@ -39,15 +39,15 @@ class Sentences:
         self._model = model
         self._begin_ns = begin_ns
 
-    def who(self, call: Call) -> str:
+    def who(self, call: HistoryCall) -> str:
         """Return client, time and request of a call."""
         return f"{self.when(call)}, {self._what(call)}"
 
-    def when(self, call: Call) -> str:
+    def when(self, call: HistoryCall) -> str:
         """Return client and time of a call."""
         return f"{call.client} at {(call.invoked_ns - self._begin_ns) / 1e9:.6f} s"
 
-    def _what(self, call: Call) -> str:
+    def _what(self, call: HistoryCall) -> str:
         if call.request is None:
             return f"{call.kind} {call.query}"
         request = request_in_words(call.request)

@@ -16,15 +16,15 @@ from itertools import zip_longest
 from typing import Any
 
 from bankrmi.replication.record import Position, Record
-from bankrmi.robustness.checker.answers import Answers, Became
-from bankrmi.robustness.checker.history import Call
+from bankrmi.robustness.checker.answers import AnswerCheck, Became
+from bankrmi.robustness.checker.history import HistoryCall
 from bankrmi.robustness.checker.real_time import Times
 from bankrmi.robustness.checker.replay import Replay
 from bankrmi.robustness.checker.sentences import Sentences, Violations
 from bankrmi.robustness.checker.without_collector import without_collector
 from bankrmi.verifying.model import Model
 
-__all__ = ["Copy", "Verdict", "judge", "unsound"]
+__all__ = ["Copy", "HistoryVerdict", "judge", "unsound"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class HistoryVerdict:
     """What was found, and in how much.
 
     `violations` are the first ones, in words. `operations` counts each request once; the unknown requests
@@ -59,13 +59,13 @@ class Verdict:
 
 @without_collector()
 def judge(
-    calls: Sequence[Call],
+    calls: Sequence[HistoryCall],
     copies: Sequence[Copy],
     model: Model,
     *,
     begin_ns: int | None = None,
     fresh_reads: bool = True,
-) -> Verdict:
+) -> HistoryVerdict:
     """Return the verdict; `model` is the opening state, and `copies` at least one.
 
     `begin_ns` is the time that sentences count from (None: the first call). Without `fresh_reads` a read may
@@ -75,13 +75,13 @@ def judge(
         begin_ns = min((call.invoked_ns for call in calls), default=0)
     violations, sentences = Violations(), Sentences(model, begin_ns)
     replay = _replay(copies, model, violations)
-    answers = Answers(replay, sentences, violations)
+    answers = AnswerCheck(replay, sentences, violations)
     answers.check(calls)
     for sentence in _too_old(answers.times, sentences, fresh_reads=fresh_reads):
         violations.add(sentence)
     for copy in copies:
         _check_values(copy, model, violations)
-    return Verdict(
+    return HistoryVerdict(
         violations=tuple(violations.sentences),
         violation_count=violations.count,
         calls=len(calls),

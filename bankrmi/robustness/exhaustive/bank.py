@@ -50,17 +50,17 @@ from bankrmi.robustness.exhaustive.state import (
     BrokenPromise,
     Label,
     Move,
-    Pace,
     State,
+    TimeModel,
 )
 
-__all__ = ["Bank"]
+__all__ = ["MoveGenerator"]
 
 
-class Bank:
+class MoveGenerator:
     """What can happen to a bank."""
 
-    def __init__(self, servers: Servers, pace: Pace) -> None:
+    def __init__(self, servers: Servers, pace: TimeModel) -> None:
         self.servers = servers
         self.pace = pace
         self._kept = servers.kept

@@ -12,8 +12,8 @@ from typing import Any
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.view import View
 from bankrmi.robustness.exhaustive import state as at
-from bankrmi.robustness.exhaustive.bank import Bank
-from bankrmi.robustness.exhaustive.bounds import Bounds
+from bankrmi.robustness.exhaustive.bank import MoveGenerator
+from bankrmi.robustness.exhaustive.bounds import SearchBounds
 from bankrmi.robustness.exhaustive.client import WANTED
 from bankrmi.robustness.exhaustive.disks import Content
 from bankrmi.robustness.exhaustive.server import NAMES, start_id
@@ -25,7 +25,7 @@ _ROUNDS = 12
 """How often time passes until nothing is new: it has to be waited for, learned, proposed, won, led, heard."""
 
 
-def first_state(bank: Bank, bounds: Bounds) -> State:
+def first_state(bank: MoveGenerator, bounds: SearchBounds) -> State:
     """Return the state in which a search begins."""
     if bounds.joining:
         first = list(just_started(bank, NAMES[:1]))
@@ -37,7 +37,7 @@ def first_state(bank: Bank, bounds: Bounds) -> State:
     return tuple(first)
 
 
-def _settled(bank: Bank, state: State) -> State:
+def _settled(bank: MoveGenerator, state: State) -> State:
     """Let time pass until all is well."""
     state = _all_done(bank, state)
     for _ in range(_ROUNDS):
@@ -47,14 +47,14 @@ def _settled(bank: Bank, state: State) -> State:
     return state
 
 
-def _all_done(bank: Bank, state: State) -> State:
+def _all_done(bank: MoveGenerator, state: State) -> State:
     """Let one thing after the other happen, until only time is left."""
     while moves := bank.without_time(state):
         state = moves[0][1]
     return state
 
 
-def just_started(bank: Bank, in_sync: Sequence[str]) -> State:
+def just_started(bank: MoveGenerator, in_sync: Sequence[str]) -> State:
     """Return a bank whose processes have just started; nobody asks it anything."""
     servers = bank.servers
     before = start_id(0, 0)

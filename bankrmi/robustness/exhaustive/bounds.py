@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bankrmi.robustness.exhaustive.state import Pace
+from bankrmi.robustness.exhaustive.state import TimeModel
 
-__all__ = ["LADDER", "THE_ISSUE_S", "Bounds"]
+__all__ = ["LADDER", "THE_ISSUE_S", "SearchBounds"]
 
 _MOMENT_MS, _LONG_MS = 600.0, 30_000.0
 _LANDMARKS_MS = (0.0, _MOMENT_MS, _LONG_MS)
@@ -28,7 +28,7 @@ _TOGETHER = {"heartbeat_ms": _HEARTBEAT_MS, "lease_ms": 1000, "drift_ms": 20}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class SearchBounds:
     """What may happen at most.
 
     `losses`: a message that is lost, a connection that breaks, an answer of the witness, of a probe or to the
@@ -46,11 +46,15 @@ class Bounds:
     leases: bool = False
     joining: bool = False
 
-    def timing(self) -> tuple[dict[str, Any], tuple[float, ...], Pace]:
+    def timing(self) -> tuple[dict[str, Any], tuple[float, ...], TimeModel]:
         """Return the servers' settings, the ages that make a difference in them, and how time passes."""
         if self.leases:
-            return _TOGETHER, _HALF_LEASES_MS, Pace(everywhere=True, moment_ms=_HALF_LEASE_MS)
-        return _EACH_BY_ITSELF, _LANDMARKS_MS, Pace(everywhere=False, moment_ms=_MOMENT_MS, long_ms=_LONG_MS)
+            return _TOGETHER, _HALF_LEASES_MS, TimeModel(everywhere=True, moment_ms=_HALF_LEASE_MS)
+        return (
+            _EACH_BY_ITSELF,
+            _LANDMARKS_MS,
+            TimeModel(everywhere=False, moment_ms=_MOMENT_MS, long_ms=_LONG_MS),
+        )
 
     def __str__(self) -> str:
         count = [
@@ -68,9 +72,9 @@ class Bounds:
         return f"{', '.join(troubles) or 'no trouble'}; {clocks}{began}{haste}"
 
 
-_NO_TROUBLE = Bounds(crashes=0, losses=0, retries=0)
+_NO_TROUBLE = SearchBounds(crashes=0, losses=0, retries=0)
 
-THE_ISSUE_S = Bounds(retries=0)
+THE_ISSUE_S = SearchBounds(retries=0)
 """One crash-and-restart and one lost message, whatever their order, and everything else in any order."""
 
 LADDER = (
@@ -81,6 +85,6 @@ LADDER = (
     replace(_NO_TROUBLE, haste=1),
     replace(_NO_TROUBLE, crashes=1),
     THE_ISSUE_S,
-    Bounds(),
+    SearchBounds(),
 )
 """Searched one after the other, what ends soon first; the last one is for those who have a night."""

@@ -7,12 +7,12 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-__all__ = ["Kept"]
+__all__ = ["InternTable"]
 
 _PLAIN = (int, str, bytes, type(None), Enum)
 
 
-class Kept:
+class InternTable:
     """Views, messages, replies, events: equal things have one number."""
 
     def __init__(self) -> None:

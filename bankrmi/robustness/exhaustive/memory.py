@@ -21,9 +21,9 @@ from typing import Any
 
 from bankrmi.replication.pace import Pace
 from bankrmi.replication.replica import Replica
-from bankrmi.robustness.exhaustive.kept import Kept
+from bankrmi.robustness.exhaustive.kept import InternTable
 
-__all__ = ["NOW_MS", "Memory"]
+__all__ = ["NOW_MS", "MemoryCodec"]
 
 NOW_MS = 1e6
 """What the clock says whenever a server is woken from a value; long after anything that it remembers."""
@@ -45,13 +45,13 @@ _LIST, _DICT, _DEQUE, _TUPLE, _KEPT = range(-5, 0)
 """What a tuple in a value stands for; from 0 on, it is an object of the class with that number."""
 
 
-class Memory:
+class MemoryCodec:
     """Turns replicas into values and back.
 
     `landmarks_ms` are the ages that make a difference.
     """
 
-    def __init__(self, kept: Kept, landmarks_ms: Sequence[float]) -> None:
+    def __init__(self, kept: InternTable, landmarks_ms: Sequence[float]) -> None:
         self._kept = kept
         self._landmarks = list(landmarks_ms)
         self._classes: list[_Class] = []

@@ -13,10 +13,10 @@ from bankrmi.replication.view import View
 from bankrmi.robustness.exhaustive.server import NAMES, Servers
 from bankrmi.robustness.exhaustive.state import ACKNOWLEDGED, SERVER, VIEW, State
 
-__all__ = ["Promises"]
+__all__ = ["PromiseCheck"]
 
 
-class Promises:
+class PromiseCheck:
     """Looks at states; what a promise is about is looked at once."""
 
     def __init__(self, servers: Servers) -> None:

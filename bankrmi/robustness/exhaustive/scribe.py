@@ -19,7 +19,7 @@ from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.messages import Message
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.view import View
-from bankrmi.robustness.exhaustive.kept import Kept
+from bankrmi.robustness.exhaustive.kept import InternTable
 from bankrmi.server.carrier import Carrier
 
 __all__ = ["PEER", "Deed", "deeds_of"]
@@ -32,7 +32,11 @@ PEER = "peer"
 
 
 def deeds_of(
-    replica: Replica, event: Event, now_ms: float, kept: Kept, commit: Callable[[], None] = lambda: None
+    replica: Replica,
+    event: Event,
+    now_ms: float,
+    kept: InternTable,
+    commit: Callable[[], None] = lambda: None,
 ) -> list[Deed | None]:
     """Let a server take an event; return what it does, in order.  `commit` is called for each commit."""
     scribe = _Scribe(now_ms, kept, commit)
@@ -47,7 +51,7 @@ def deeds_of(
 class _Scribe:
     """Writes down one step (see `server.ports`)."""
 
-    def __init__(self, now_ms: float, kept: Kept, commit: Callable[[], None]) -> None:
+    def __init__(self, now_ms: float, kept: InternTable, commit: Callable[[], None]) -> None:
         self.deeds: list[Deed | None] = []
         self._now_ms = now_ms
         self._number = kept.number

@@ -13,21 +13,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from bankrmi.robustness.exhaustive import client
-from bankrmi.robustness.exhaustive.bank import Bank
+from bankrmi.robustness.exhaustive.bank import MoveGenerator
 from bankrmi.robustness.exhaustive.beginning import first_state
-from bankrmi.robustness.exhaustive.bounds import Bounds
-from bankrmi.robustness.exhaustive.promises import Promises
+from bankrmi.robustness.exhaustive.bounds import SearchBounds
+from bankrmi.robustness.exhaustive.promises import PromiseCheck
 from bankrmi.robustness.exhaustive.server import Servers
 from bankrmi.robustness.exhaustive.state import BrokenPromise, Label, State
 from bankrmi.robustness.exhaustive.words import in_words
 
-__all__ = ["Explored", "Violation", "explore"]
+__all__ = ["Counterexample", "Explored", "explore"]
 
 _LOOK_AT_THE_CLOCK_EVERY = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
+class Counterexample:
     """A promise that was broken, and how it came to that: one event a line."""
 
     sentence: str
@@ -42,7 +42,7 @@ class Explored:
     `depth` the most events in a row; `server_states` and `steps` count what production's code was asked.
     """
 
-    bounds: Bounds
+    bounds: SearchBounds
     states: int = 0
     transitions: int = 0
     depth: int = 0
@@ -51,11 +51,11 @@ class Explored:
     seconds: float = 0.0
     server_states: int = 0
     steps: int = 0
-    violation: Violation | None = None
+    violation: Counterexample | None = None
 
 
 def explore(
-    bounds: Bounds,
+    bounds: SearchBounds,
     seconds: float = float("inf"),
     progress: Callable[[Explored], None] = lambda _: None,
 ) -> Explored:
@@ -65,7 +65,7 @@ def explore(
 
 @dataclass(slots=True)
 class _Search:
-    bounds: Bounds
+    bounds: SearchBounds
     time_s: float
     progress: Callable[[Explored], None]
     began_s: float = field(default_factory=time.monotonic)
@@ -75,21 +75,21 @@ class _Search:
     parents: dict[int, int] = field(default_factory=dict)  # By hash; the first state has itself.
     later: dict[int, tuple[State, int]] = field(default_factory=dict)  # What comes in haste, and its parent.
     servers: Servers = field(init=False)
-    bank: Bank = field(init=False)
-    promises: Promises = field(init=False)
+    bank: MoveGenerator = field(init=False)
+    promises: PromiseCheck = field(init=False)
 
     def __post_init__(self) -> None:
         settings, landmarks_ms, pace = self.bounds.timing()
         self.servers = Servers(settings, landmarks_ms, client.asked)
-        self.bank = Bank(self.servers, pace)
-        self.promises = Promises(self.servers)
+        self.bank = MoveGenerator(self.servers, pace)
+        self.promises = PromiseCheck(self.servers)
 
     def run(self) -> Explored:
         try:
             first = first_state(self.bank, self.bounds)
         except BrokenPromise as broken:
             line = in_words(self.servers, broken.label)
-            return self._explored(Violation(sentence=broken.sentence, trace=("while it begins:", line)))
+            return self._explored(Counterexample(sentence=broken.sentence, trace=("while it begins:", line)))
         self.parents[hash(first)] = hash(first)
         layer = [first]
         try:
@@ -100,7 +100,7 @@ class _Search:
                 layer = self._begin_haste()
         except _Found as found:
             trace = self._trace(first, found)
-            return self._explored(violation=Violation(sentence=found.sentence, trace=trace))
+            return self._explored(violation=Counterexample(sentence=found.sentence, trace=trace))
         return replace(self._explored(), complete=True)
 
     def _exhaust(self, layer: list[State]) -> bool:
@@ -159,7 +159,7 @@ class _Search:
         self.progress(self._explored())
         return time.monotonic() - self.began_s > self.time_s
 
-    def _explored(self, violation: Violation | None = None) -> Explored:
+    def _explored(self, violation: Counterexample | None = None) -> Explored:
         return Explored(
             bounds=self.bounds,
             states=len(self.parents),

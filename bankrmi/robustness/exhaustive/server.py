@@ -34,11 +34,11 @@ from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from bankrmi.robustness.exhaustive.disks import Content, Disks
 from bankrmi.robustness.exhaustive.forgetting import comes_too_late, forget, renumber, surplus
-from bankrmi.robustness.exhaustive.kept import Kept
-from bankrmi.robustness.exhaustive.memory import NOW_MS, Memory
+from bankrmi.robustness.exhaustive.kept import InternTable
+from bankrmi.robustness.exhaustive.memory import NOW_MS, MemoryCodec
 from bankrmi.robustness.exhaustive.scribe import PEER, Deed, deeds_of
 
-__all__ = ["NAMES", "Happening", "Outcome", "Server", "Servers", "start_id"]
+__all__ = ["NAMES", "Happening", "Server", "Servers", "StepOutcome", "start_id"]
 
 NAMES = ("s1", "s2")
 
@@ -64,7 +64,7 @@ class Server(NamedTuple):
     due: bool = False
 
 
-class Outcome(NamedTuple):
+class StepOutcome(NamedTuple):
     """What comes of an event: the server after it, what it does, and how far it may get before a crash."""
 
     server: int
@@ -97,16 +97,16 @@ class Servers:
     """Every state of a server that has occurred, and what comes of every event in it, as far as known."""
 
     def __init__(self, settings: dict[str, Any], landmarks_ms: tuple[float, ...], client: Any) -> None:
-        self.kept = Kept()
+        self.kept = InternTable()
         self.disks = Disks()
         self.steps = 0
         """How often production's `step` was called."""
         self._settings = [Settings(server=name, servers=NAMES, **settings) for name in NAMES]
-        self._memory = Memory(self.kept, landmarks_ms)
+        self._memory = MemoryCodec(self.kept, landmarks_ms)
         self._client = client  # Turns the number of a request into the event that it is.
         self._servers: list[Server] = []
         self._number_of: dict[Server, int] = {}
-        self._known: list[dict[Happening, Outcome]] = []
+        self._known: list[dict[Happening, StepOutcome]] = []
         self._calm: list[dict[int, int]] = []
         self._in_time: list[dict[tuple[int, ...], tuple[int, ...]]] = []
         self.glances: list[Glance] = []
@@ -203,7 +203,7 @@ class Servers:
 
     # -- steps -----------------------------------------------------------------------------------
 
-    def step(self, number: int, happening: Happening) -> Outcome:
+    def step(self, number: int, happening: Happening) -> StepOutcome:
         """Let something happen to a server."""
         known = self._known[number]
         outcome = known.get(happening)
@@ -218,7 +218,7 @@ class Servers:
         replica.journal = self.disks.journal(server.disk)
         return replica
 
-    def _stepped(self, server: Server, happening: Happening) -> Outcome:
+    def _stepped(self, server: Server, happening: Happening) -> StepOutcome:
         self.steps += 1
         now_ms = NOW_MS + _A_MOMENT_LATER_MS
         probes, due = list(server.probes), server.due
@@ -230,15 +230,15 @@ class Servers:
             deeds = deeds_of(replica, event, now_ms, self.kept)
         except (BrokenInvariant, apsw.Error, AssertionError) as broken:
             self.disks.journal(server.disk).discard()
-            return Outcome(-1, (), broken=f"{type(broken).__name__} at {NAMES[server.place]}: {broken}")
+            return StepOutcome(-1, (), broken=f"{type(broken).__name__} at {NAMES[server.place]}: {broken}")
         after = self.disks.after_step(server.disk)
         commits = deeds.count(None)
         if commits > 1 or (after != server.disk and not commits):
-            return Outcome(-1, (), broken=f"{NAMES[server.place]} wrote, and {commits} commits follow")
+            return StepOutcome(-1, (), broken=f"{NAMES[server.place]} wrote, and {commits} commits follow")
         begun = [(deed[2], now_ms) for deed in deeds if deed and deed[0] == "probe"]
         ages = [(epoch, NOW_MS - age) for epoch, age in probes] + begun
         state = self._after(server, replica, after, now_ms, probes=ages, due=due)
-        return Outcome(
+        return StepOutcome(
             state,
             tuple(deed for deed in deeds if deed),
             self._crashes(server, after, deeds),

@@ -35,8 +35,8 @@ __all__ = [
     "BrokenPromise",
     "Label",
     "Move",
-    "Pace",
     "State",
+    "TimeModel",
 ]
 
 State = tuple[Any, ...]
@@ -67,7 +67,7 @@ DOWN, UP, BROKEN = 0, 1, 2
 """A broken link is down, and its server has not been told."""
 
 
-class Pace(NamedTuple):
+class TimeModel(NamedTuple):
     """How time passes: at each server by itself, a moment or long; or everywhere, by a part of a lease."""
 
     everywhere: bool

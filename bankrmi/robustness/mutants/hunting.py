@@ -21,7 +21,7 @@ from bankrmi.robustness.mutants import (
     under_load,
 )
 from bankrmi.robustness.mutants.mutant import Mutant, in_place
-from bankrmi.robustness.simulator.simulation import Result, simulate
+from bankrmi.robustness.simulator.simulation import SimulationResult, simulate
 
 __all__ = ["MUTANTS", "SEEDS", "Found", "hunt", "mutant_named", "planted"]
 
@@ -84,7 +84,7 @@ def hunt(name: str, *, seeds: int = SEEDS, first: Iterable[int] = (), begin: int
     return None
 
 
-def _simulate(mutant: Mutant, seed: int) -> Result:
+def _simulate(mutant: Mutant, seed: int) -> SimulationResult:
     return simulate(
         seed,
         servers=mutant.servers_for(seed),

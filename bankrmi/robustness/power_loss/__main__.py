@@ -19,7 +19,7 @@ from bankrmi.robustness.power_loss.bit_flips import Flips, flip_bits
 from bankrmi.robustness.power_loss.disk_failures import CASES, run
 from bankrmi.robustness.power_loss.load import LEDGER
 from bankrmi.robustness.power_loss.processes import WITNESS
-from bankrmi.robustness.power_loss.search import Findings, Violation, reference_of, search
+from bankrmi.robustness.power_loss.search import PowerLossFindings, UnsoundState, reference_of, search
 from bankrmi.robustness.power_loss.story import LONG, SHORT, record
 from bankrmi.robustness.power_loss.strace import without_strace
 from bankrmi.written_over import WrittenOver
@@ -88,7 +88,7 @@ def _states(states: int, seed: str, keep: Path, *, short: bool) -> int:
     return len(findings.violations)
 
 
-def _tell_states(findings: Findings) -> None:
+def _tell_states(findings: PowerLossFindings) -> None:
     what = f"{len(findings.violations)} violations" if findings.violations else "no violation"
     click.echo(
         f"{what} in {findings.states} states ({findings.seconds:.0f} s, "
@@ -100,7 +100,7 @@ def _tell_states(findings: Findings) -> None:
         click.echo(f"  {count:6} {way}")
 
 
-def _keep(folder: Path, violation: Violation) -> Path:
+def _keep(folder: Path, violation: UnsoundState) -> Path:
     for directory in sorted(violation.state.directories):
         (folder / directory).mkdir(parents=True, exist_ok=True)
     for path, content in violation.state.files.items():

@@ -36,13 +36,13 @@ from bankrmi.robustness.power_loss.operations import (
     above,
 )
 
-__all__ = ["Disk", "Interval", "content_changes", "intervals"]
+__all__ = ["DiskModel", "Interval", "content_changes", "intervals"]
 
 content_changes = (Written, Resized)
 
 
 @dataclass(slots=True)
-class Disk:
+class DiskModel:
     """What is certainly there, and what is pending."""
 
     names: dict[str, int] = field(default_factory=dict)
@@ -116,7 +116,7 @@ class Interval:
     """
 
     number: int
-    disk: Disk
+    disk: DiskModel
     """Goes on changing: to be looked at before the next interval is asked for."""
     pending: Sequence[Change]
     told: Sequence[Told]
@@ -126,7 +126,7 @@ class Interval:
 
 def intervals(operations: Sequence[Operation]) -> Iterator[Interval]:
     """Go through a recording, from sync to sync."""
-    disk = Disk()
+    disk = DiskModel()
     told: list[Told] = []
     number = told_before = 0
     for operation in [*operations, None]:

@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 
 from bankrmi.errors import BankError
-from bankrmi.robustness.power_loss.load import LEDGER, Load
+from bankrmi.robustness.power_loss.load import LEDGER, ClientLoad
 from bankrmi.robustness.power_loss.operations import ToldEntry, ToldView
-from bankrmi.robustness.power_loss.processes import WITNESS, Processes
-from bankrmi.robustness.power_loss.strace import Call, calls, failing, fd_path, strings
+from bankrmi.robustness.power_loss.processes import WITNESS, BankProcesses
+from bankrmi.robustness.power_loss.strace import SystemCall, calls, failing, fd_path, strings
 from bankrmi.robustness.power_loss.told import Listener
 from bankrmi.server.data_directory import DATABASE
 from bankrmi.verifying.directories import verify
@@ -64,7 +64,7 @@ def run(case: DiskFailure, *, seed: str, say: Callable[[str], None] = lambda _: 
     """Try one case; return what was wrong."""
     with (
         tempfile.TemporaryDirectory(prefix="bankrmi-failure-") as folder,
-        Processes(Path(folder), LEDGER) as processes,
+        BankProcesses(Path(folder), LEDGER) as processes,
     ):
         try:
             return _Trial(case, processes, seed).run(say)
@@ -76,12 +76,12 @@ def run(case: DiskFailure, *, seed: str, say: Callable[[str], None] = lambda _: 
 class _Trial:
     """One bank, one disk that fails."""
 
-    def __init__(self, case: DiskFailure, processes: Processes, seed: str) -> None:
+    def __init__(self, case: DiskFailure, processes: BankProcesses, seed: str) -> None:
         self._case = case
         self._processes = processes
         self._output = processes.folder / "strace-failing"
         self._victim = WITNESS if case.victim == WITNESS else "s1"
-        self._load = Load(processes.configuration(), clients=3, seed=seed, batch=10)
+        self._load = ClientLoad(processes.configuration(), clients=3, seed=seed, batch=10)
 
     def run(self, say: Callable[[str], None]) -> list[str]:
         """Return what was wrong, in sentences."""
@@ -160,7 +160,7 @@ class _Trial:
         return wrong
 
 
-def told_after_failure(trace: list[Call], *, witness: bool) -> list[str]:
+def told_after_failure(trace: list[SystemCall], *, witness: bool) -> list[str]:
     """Return what the process said after its disk had failed that it could not know."""
     listener, failed, known = Listener(witness=witness), False, 0
     for call in trace:

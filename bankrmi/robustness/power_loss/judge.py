@@ -31,7 +31,7 @@ from bankrmi.robustness.power_loss.states import State
 from bankrmi.server.copying import remove_leftovers
 from bankrmi.server.data_directory import DATABASE, DataDirectory
 from bankrmi.storage.journal import SqliteJournal
-from bankrmi.verifying.journal_check import Fault, check_all
+from bankrmi.verifying.journal_check import CopyFault, check_all
 from bankrmi.verifying.server_directory import verify_database
 
 __all__ = ["FOREIGN_HISTORY", "Removed", "ServerJudge", "WitnessJudge", "rolled_back"]
@@ -128,7 +128,7 @@ class ServerJudge:
                     _read_again(directory)
             finally:
                 directory.release()
-        except Fault as fault:
+        except CopyFault as fault:
             return str(fault)
         except Exception as error:  # Whatever it is: a start would have ended with it.
             return f"it cannot be opened: {type(error).__name__}: {error}"
@@ -143,22 +143,22 @@ class ServerJudge:
             elif isinstance(each, ToldEpoch) and each.history == reference.history:
                 epoch = max(epoch, each.epoch)
         if epoch and (adopted is None or adopted.history != reference.history or adopted.epoch < epoch):
-            raise Fault(f"it acted in epoch {epoch}, and has adopted {adopted}")
+            raise CopyFault(f"it acted in epoch {epoch}, and has adopted {adopted}")
         if newest > journal.tip.action_id:
-            raise Fault(f"it told of action id {newest}, and ends at {journal.tip.action_id}")
+            raise CopyFault(f"it told of action id {newest}, and ends at {journal.tip.action_id}")
         if newest and _digests(rows)[newest] != reference.digests[newest]:
-            raise Fault(f"at action id {newest} there is another record than it told of")
+            raise CopyFault(f"at action id {newest} there is another record than it told of")
 
     def _check_content(self, journal: SqliteJournal, rows: list[Row]) -> None:
         if journal.database.pragma("checksum_verification") != "1":
-            raise Fault("its pages have no checksums")
+            raise CopyFault("its pages have no checksums")
         balances = dict(journal.export())
         if not rows and journal.adopted is None:
             return
         known = self._reference.balances_after(rows)
         if known is not None:
             if balances != known:
-                raise Fault(f"the accounts are not what the {len(rows)} records add up to")
+                raise CopyFault(f"the accounts are not what the {len(rows)} records add up to")
             return
         opening = journal.position(0)
         assert opening is not None
@@ -183,16 +183,16 @@ def _check_kept(
     """What was rolled back is on record, another bank's database is kept, half copies are not."""
     leftovers = [file.name for file in directory.glob("copy-*")]
     if leftovers:
-        raise Fault(f"{leftovers[0]} is left behind, and nobody will ever remove it")
+        raise CopyFault(f"{leftovers[0]} is left behind, and nobody will ever remove it")
     recorded = set(rolled_back({file.name: file.read_bytes() for file in directory.glob("rolled-back-*")}))
     held = _digests(rows)
     for action_id, digest in removed:
         if held.get(action_id) != bytes.fromhex(digest) and (action_id, digest) not in recorded:
-            raise Fault(f"action id {action_id} was rolled back, and is not on record")
+            raise CopyFault(f"action id {action_id} was rolled back, and is not on record")
     if foreign and (journal.adopted is None or journal.adopted.history != FOREIGN_HISTORY):
         kept = list(directory.glob("replaced-*.db"))
         if not kept or not verify_database(kept[0]).sound:
-            raise Fault("the database of another bank was replaced, and is not kept")
+            raise CopyFault("the database of another bank was replaced, and is not kept")
 
 
 def _digests(rows: Sequence[Row]) -> dict[int, bytes]:
@@ -227,14 +227,14 @@ def _write(journal: SqliteJournal) -> None:
 def _read_again(directory: DataDirectory) -> None:
     """After a stop in good order: all pages are sound, and what was written last is there."""
     if (directory.path / DATABASE).read_bytes()[_CHECKSUM_BYTES_AT] != _CHECKSUM_BYTES:
-        raise Fault("its pages have no room for checksums")
+        raise CopyFault("its pages have no room for checksums")
     journal = directory.open_journal()
     try:
         found = journal.database.execute("PRAGMA integrity_check(1)").get
         if found != "ok":
-            raise Fault(f"after one more commit and a stop: {found}")
+            raise CopyFault(f"after one more commit and a stop: {found}")
         if journal.adopted is not None and not journal.recorded("after-the-power-loss", 1):
-            raise Fault("one more commit is lost after a stop in good order")
+            raise CopyFault("one more commit is lost after a stop in good order")
     finally:
         journal.close()
 
@@ -264,7 +264,7 @@ class WitnessJudge:
                     self._propose(store)
             finally:
                 store.close()
-        except Fault as fault:
+        except CopyFault as fault:
             return str(fault)
         except Exception as error:  # Whatever it is: a start would have ended with it.
             return f"it cannot be opened: {type(error).__name__}: {error}"
@@ -277,11 +277,11 @@ class WitnessJudge:
             if not isinstance(each, ToldView):
                 continue
             if views.get((each.history, each.epoch)) != each.view:
-                raise Fault(
+                raise CopyFault(
                     f"it told of epoch {each.epoch}, and holds {views.get((each.history, each.epoch))}"
                 )
             if current is None or current.epoch < each.epoch:
-                raise Fault(f"it told of epoch {each.epoch}, and the view is {current}")
+                raise CopyFault(f"it told of epoch {each.epoch}, and the view is {current}")
 
     def _propose(self, store: ViewStore) -> None:
         current = store.current(self._service)
@@ -291,7 +291,7 @@ class WitnessJudge:
             self._service, (current.history, current.epoch), current.started_again("after-the-power-loss")
         )
         if not won:
-            raise Fault("a proposal that follows the view does not win")
+            raise CopyFault("a proposal that follows the view does not win")
 
 
 def _all_views(store: ViewStore, service: str) -> Iterator[View]:

@@ -16,7 +16,7 @@ from bankrmi.client import BankClient, connect
 from bankrmi.config import Configuration
 from bankrmi.errors import OperationFailed, Refused
 
-__all__ = ["ACCOUNTS", "LEDGER", "Load"]
+__all__ = ["ACCOUNTS", "LEDGER", "ClientLoad"]
 
 ACCOUNTS = 12_000
 LEDGER = {account: 1_000 + account % 7 for account in range(1, ACCOUNTS + 1)}
@@ -26,7 +26,7 @@ _TIMEOUT_S = 60.0
 _LONGEST_PAUSE_S = 0.008
 
 
-class Load:
+class ClientLoad:
     """Some clients, in threads of their own, from `with` to its end."""
 
     def __init__(self, configuration: Configuration, *, clients: int, seed: str, batch: int) -> None:
@@ -44,7 +44,7 @@ class Load:
             for number in range(clients)
         ]
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> ClientLoad:
         for thread in self._threads:
             thread.start()
         return self

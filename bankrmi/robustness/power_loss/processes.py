@@ -24,7 +24,7 @@ from bankrmi.client.asking import ask_once
 from bankrmi.config import Configuration, load
 from bankrmi.errors import BankError, OperationFailed
 
-__all__ = ["WITNESS", "Processes"]
+__all__ = ["WITNESS", "BankProcesses"]
 
 WITNESS = "nameserver"
 DEADLINE_S = 60.0
@@ -39,7 +39,7 @@ _RECORDS_BEHIND = 5
 """Few: what follows from the journal is written many times in a recording, and lags behind it in between."""
 
 
-class Processes:
+class BankProcesses:
     """The witness (`nameserver`) and servers, by name."""
 
     def __init__(
@@ -52,7 +52,7 @@ class Processes:
         self._ready: dict[str, int] = {}
         self._open = ExitStack()
 
-    def __enter__(self) -> Processes:
+    def __enter__(self) -> BankProcesses:
         witness, *addresses = [
             self._open.enter_context(_HeldPort()).address for _ in (WITNESS, *self.servers)
         ]

@@ -24,17 +24,17 @@ from bankrmi.robustness.power_loss.operations import (
     Written,
     above,
 )
-from bankrmi.robustness.power_loss.strace import Call, fd_path, strings
+from bankrmi.robustness.power_loss.strace import SystemCall, fd_path, strings
 from bankrmi.robustness.power_loss.told import Listener
 
-__all__ = ["Recorder", "cut_writes_done"]
+__all__ = ["DiskRecorder", "cut_writes_done"]
 
 _HARMLESS = frozenset({"sync_file_range", "lseek", "mmap"})
 _SHARED_MEMORY = "-shm"
 """SQLite's index of a write-ahead log: made anew after a crash, never trusted, and mapped into memory."""
 
 
-class Recorder:
+class DiskRecorder:
     """Reads the calls of one process after the other, all on the disk below `root`."""
 
     def __init__(self, root: Path, *, witness: bool = False) -> None:
@@ -47,8 +47,9 @@ class Recorder:
         self._directories: set[str] = {""}
         self._gone: dict[str, int] = {}
         self._sizes: dict[int, int] = {}
-        self._changes: dict[int, list[Call | None]] = {}  # Of each file's content: the calls that made them.
-        self._call: Call | None = None
+        self._changes: dict[int, list[SystemCall | None]] = {}
+        """Of each file's content: the calls that made them."""
+        self._call: SystemCall | None = None
         self._places: dict[int, int] = {}
         self._listener = Listener(witness=witness)
 
@@ -67,7 +68,7 @@ class Recorder:
             self._take(MadeDirectory(path))
             self.operations.append(DirectorySynced(above(path)))
 
-    def take_process(self, calls: Iterable[Call], cut_done: frozenset[float] = frozenset()) -> None:
+    def take_process(self, calls: Iterable[SystemCall], cut_done: frozenset[float] = frozenset()) -> None:
         """Take all calls of one process; `cut_done` says which of those it was killed in were done."""
         self._places = {}
         self._listener = Listener(witness=self._witness)
@@ -76,7 +77,7 @@ class Recorder:
             if done:
                 self._take_call(call)
 
-    def _take_call(self, call: Call) -> None:
+    def _take_call(self, call: SystemCall) -> None:
         self._call = call
         handler = getattr(self, f"_{call.name}", None)
         if handler is not None:
@@ -106,7 +107,7 @@ class Recorder:
         self._take(Named(path, file))
         return file
 
-    def _file(self, call: Call) -> int | None:
+    def _file(self, call: SystemCall) -> int | None:
         """Return the file that the call's first descriptor means; None if it is not ours."""
         found = fd_path(call.arguments)
         inside = None if found is None else self._inside(found[1])
@@ -116,7 +117,7 @@ class Recorder:
 
     # -- names -----------------------------------------------------------------------------------
 
-    def _openat(self, call: Call) -> None:
+    def _openat(self, call: SystemCall) -> None:
         found = fd_path(f"{call.returned}{call.rest}")
         inside = None if found is None else self._inside(found[1])
         if found is None or inside is None or inside in self._directories or inside.endswith(_SHARED_MEMORY):
@@ -132,14 +133,14 @@ class Recorder:
 
     _open = _openat
 
-    def _mkdir(self, call: Call) -> None:
+    def _mkdir(self, call: SystemCall) -> None:
         for inside in self._named_in(call):
             self._directories.add(inside)
             self._take(MadeDirectory(inside))
 
     _mkdirat = _mkdir
 
-    def _unlink(self, call: Call) -> None:
+    def _unlink(self, call: SystemCall) -> None:
         for inside in self._named_in(call):
             if not inside.endswith(_SHARED_MEMORY):
                 self._gone[inside] = self._names.pop(inside)
@@ -147,7 +148,7 @@ class Recorder:
 
     _unlinkat = _unlink
 
-    def _rename(self, call: Call) -> None:
+    def _rename(self, call: SystemCall) -> None:
         match self._named_in(call):
             case [path, to]:
                 if to in self._names:
@@ -159,7 +160,7 @@ class Recorder:
 
     _renameat = _renameat2 = _rename
 
-    def _named_in(self, call: Call) -> list[str]:
+    def _named_in(self, call: SystemCall) -> list[str]:
         paths = [name.decode() for name in strings(call.arguments)]
         if any(not path.startswith("/") for path in paths):
             raise ValueError(f"a path that is not absolute: {paths}")
@@ -167,14 +168,14 @@ class Recorder:
 
     # -- contents --------------------------------------------------------------------------------
 
-    def _pwrite64(self, call: Call) -> None:
+    def _pwrite64(self, call: SystemCall) -> None:
         file = self._file(call)
         if file is not None:
             data = strings(call.arguments)[0]
             offset = int(call.arguments.rpartition(",")[2])
             self._take(Written(file, offset, data[: call.returned]))
 
-    def _write(self, call: Call) -> None:
+    def _write(self, call: SystemCall) -> None:
         found = fd_path(call.arguments)
         if found is not None and found[1].startswith("socket:"):
             self._sendto(call)
@@ -189,19 +190,19 @@ class Recorder:
 
     _writev = _write
 
-    def _lseek(self, call: Call) -> None:
+    def _lseek(self, call: SystemCall) -> None:
         found = fd_path(call.arguments)
         if found is not None and self._places.get(found[0], -1) >= 0 and call.returned is not None:
             self._places[found[0]] = call.returned
 
-    def _ftruncate(self, call: Call) -> None:
+    def _ftruncate(self, call: SystemCall) -> None:
         file = self._file(call)
         if file is not None:
             size = int(call.arguments.rpartition(",")[2])
             if size != self._sizes[file]:
                 self._take(Resized(file, size))
 
-    def _fallocate(self, call: Call) -> None:
+    def _fallocate(self, call: SystemCall) -> None:
         file = self._file(call)
         if file is not None:
             _, mode, offset, size = call.arguments.rsplit(",", 3)
@@ -209,7 +210,7 @@ class Recorder:
                 raise ValueError(f"a fallocate of an unknown kind: {mode}")
             self._take(Resized(file, max(self._sizes[file], int(offset) + int(size))))
 
-    def _mmap(self, call: Call) -> None:
+    def _mmap(self, call: SystemCall) -> None:
         if "MAP_SHARED" in call.arguments and "PROT_WRITE" in call.arguments:
             for path in _paths(call):
                 inside = self._inside(path)
@@ -218,7 +219,7 @@ class Recorder:
 
     # -- syncing, telling --------------------------------------------------------------------------
 
-    def _fsync(self, call: Call) -> None:
+    def _fsync(self, call: SystemCall) -> None:
         found = fd_path(call.arguments)
         inside = None if found is None else self._inside(found[1])
         if inside is not None and inside in self._directories:
@@ -230,7 +231,7 @@ class Recorder:
 
     _fdatasync = _fsync
 
-    def _covered(self, file: int, sync: Call) -> int:
+    def _covered(self, file: int, sync: SystemCall) -> int:
         """Return how many changes of a file had ended when this sync began."""
         changes = self._changes.get(file, [])
         covered = len(changes)
@@ -238,7 +239,7 @@ class Recorder:
             covered -= 1
         return covered
 
-    def _sendto(self, call: Call) -> None:
+    def _sendto(self, call: SystemCall) -> None:
         found = fd_path(call.arguments)
         if found is not None and found[1].startswith("socket:"):
             data = b"".join(strings(call.arguments))[: call.returned]
@@ -247,12 +248,12 @@ class Recorder:
     _sendmsg = _sendto
 
 
-def _may_be_later(change: Call | None, sync: Call) -> bool:
+def _may_be_later(change: SystemCall | None, sync: SystemCall) -> bool:
     """Whether another thread had not ended this change when the sync began."""
     return change is not None and change.thread != sync.thread and change.ended > sync.began
 
 
-def cut_writes_done(calls: Iterable[Call]) -> frozenset[float]:
+def cut_writes_done(calls: Iterable[SystemCall]) -> frozenset[float]:
     """Return when those writes began that were done, though their process was killed in them.
 
     To be asked before anybody else writes there. A write whose data strace came too late to read was not done
@@ -270,7 +271,7 @@ def cut_writes_done(calls: Iterable[Call]) -> frozenset[float]:
     return frozenset(done)
 
 
-def _paths(call: Call) -> Iterator[str]:
+def _paths(call: SystemCall) -> Iterator[str]:
     """Every path among the arguments: of descriptors, and as strings."""
     for part in call.arguments.split(", "):
         found = fd_path(part)

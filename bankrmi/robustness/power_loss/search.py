@@ -22,7 +22,7 @@ from bankrmi.robustness.power_loss.reference import Reference, read_reference
 from bankrmi.robustness.power_loss.states import WAYS, Fate, State, Surviving, build, draw
 from bankrmi.robustness.power_loss.story import DiskStory, Story, end_of
 
-__all__ = ["Findings", "Violation", "reference_of", "search"]
+__all__ = ["PowerLossFindings", "UnsoundState", "reference_of", "search"]
 
 _THOROUGH_EVERY = 4
 _SEEDS_FOR_NAMES = 3
@@ -34,7 +34,7 @@ Plan = dict[int, list[tuple[str, str]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
+class UnsoundState:
     """A state in which something is wrong; with the same recording it can be built again."""
 
     disk: str
@@ -52,7 +52,7 @@ class Violation:
 
 
 @dataclass(slots=True, kw_only=True)
-class Findings:
+class PowerLossFindings:
     """What a search has done, and found."""
 
     states: int = 0
@@ -62,7 +62,7 @@ class Findings:
     answers: int = 0
     answers_covered: int = 0
     seconds: float = 0.0
-    violations: list[Violation] = field(default_factory=list)
+    violations: list[UnsoundState] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +95,9 @@ def search(
     states: int,
     seed: str,
     say: Callable[[str], None] = lambda _: None,
-) -> Findings:
+) -> PowerLossFindings:
     """Judge `states` states of these disks (fewer if there are no more)."""
-    findings, began = Findings(), time.monotonic()
+    findings, began = PowerLossFindings(), time.monotonic()
     trials = []
     for disk in disks:
         judge: ServerJudge | WitnessJudge
@@ -121,7 +121,7 @@ def search(
     return findings
 
 
-def _count(trials: Sequence[_Trial], findings: Findings) -> None:
+def _count(trials: Sequence[_Trial], findings: PowerLossFindings) -> None:
     for trial in trials:
         tried = {number for number, _ in trial.seen}
         findings.intervals += len(trial.moments)
@@ -160,7 +160,7 @@ def _moments(disk: DiskStory) -> list[_Moment]:
 
 
 def _rounds(
-    trials: Sequence[_Trial], findings: Findings, states: int, chance: random.Random
+    trials: Sequence[_Trial], findings: PowerLossFindings, states: int, chance: random.Random
 ) -> Iterator[list[Plan]]:
     """Give plans until there are as many states, or no new ones are found: those drawn twice count once."""
     directed = _directed(trials, int(_MOST_DIRECTED * states), chance)
@@ -206,7 +206,7 @@ def _directed(trials: Sequence[_Trial], limit: int, chance: random.Random) -> li
 # -- judging -----------------------------------------------------------------------------------------
 
 
-def _judge_disk(trial: _Trial, plan: Plan, findings: Findings) -> Iterator[None]:
+def _judge_disk(trial: _Trial, plan: Plan, findings: PowerLossFindings) -> Iterator[None]:
     for interval in intervals(trial.disk.operations):
         for way, seed in plan.get(interval.number, ()):
             surviving = draw(interval, way, seed)
@@ -231,8 +231,8 @@ def _judge_disk(trial: _Trial, plan: Plan, findings: Findings) -> Iterator[None]
 
 def _violation(
     disk: DiskStory, interval: Interval, surviving: Surviving, what: str, state: State
-) -> Violation:
-    return Violation(disk=disk.name, interval=interval.number, surviving=surviving, what=what, state=state)
+) -> UnsoundState:
+    return UnsoundState(disk=disk.name, interval=interval.number, surviving=surviving, what=what, state=state)
 
 
 def _removals(disk: DiskStory) -> list[tuple[int, list[Removed]]]:

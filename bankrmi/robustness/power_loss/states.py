@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from bankrmi.robustness.power_loss.disk import Disk, Interval, apply_to_content, apply_to_names
+from bankrmi.robustness.power_loss.disk import DiskModel, Interval, apply_to_content, apply_to_names
 from bankrmi.robustness.power_loss.operations import Change, Resized, Written, above
 
 __all__ = ["SECTOR_BYTES", "WAYS", "Fate", "State", "Surviving", "build", "draw"]
@@ -171,7 +171,7 @@ def build(interval: Interval, surviving: Surviving) -> State:
     return State(files=files, directories=there)
 
 
-def _content(disk: Disk, contents: dict[int, bytearray], file: int) -> bytearray:
+def _content(disk: DiskModel, contents: dict[int, bytearray], file: int) -> bytearray:
     if file not in contents:
         contents[file] = bytearray(disk.files.get(file, b""))
     return contents[file]

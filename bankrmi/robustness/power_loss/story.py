@@ -22,10 +22,10 @@ from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import packed
 from bankrmi.robustness.power_loss.disk import intervals
 from bankrmi.robustness.power_loss.judge import FOREIGN_HISTORY
-from bankrmi.robustness.power_loss.load import LEDGER, Load
+from bankrmi.robustness.power_loss.load import LEDGER, ClientLoad
 from bankrmi.robustness.power_loss.operations import Operation
-from bankrmi.robustness.power_loss.processes import WITNESS, Processes
-from bankrmi.robustness.power_loss.recording import Recorder, cut_writes_done
+from bankrmi.robustness.power_loss.processes import WITNESS, BankProcesses
+from bankrmi.robustness.power_loss.recording import DiskRecorder, cut_writes_done
 from bankrmi.robustness.power_loss.states import State, build, draw
 from bankrmi.robustness.power_loss.strace import calls, cut_off, recording
 from bankrmi.server.data_directory import DATABASE
@@ -84,12 +84,12 @@ class Story:
 class _Telling:
     """Starts, kills and records processes, one story at a time."""
 
-    def __init__(self, processes: Processes, story: Story, say: Callable[[str], None]) -> None:
+    def __init__(self, processes: BankProcesses, story: Story, say: Callable[[str], None]) -> None:
         self.processes = processes
         self.story = story
         self.say = say
         self._lives: dict[str, list[Path]] = {}
-        self._recorders: dict[str, Recorder] = {}
+        self._recorders: dict[str, DiskRecorder] = {}
         self._cut_done: dict[Path, frozenset[float]] = {}
         self._foreign: set[str] = set()
 
@@ -130,9 +130,9 @@ class _Telling:
         self._foreign.add(name)
         self._recorder(name).lies_there(f"data/{name}/{DATABASE}", (folder / DATABASE).read_bytes())
 
-    def _recorder(self, name: str) -> Recorder:
+    def _recorder(self, name: str) -> DiskRecorder:
         if name not in self._recorders:
-            self._recorders[name] = Recorder(self.processes.machine(name), witness=name == WITNESS)
+            self._recorders[name] = DiskRecorder(self.processes.machine(name), witness=name == WITNESS)
         return self._recorders[name]
 
     def _end(self, name: str) -> None:
@@ -187,13 +187,13 @@ def end_of(operations: list[Operation]) -> State:
 def record(folder: Path, length: Length, *, seed: str, say: Callable[[str], None] = lambda _: None) -> Story:
     """Run a bank in this folder and return what its disks went through; takes many seconds."""
     story = Story(folder=folder)
-    with Processes(folder, LEDGER) as processes:
+    with BankProcesses(folder, LEDGER) as processes:
         telling = _Telling(processes, story, say)
         say("a bank starts for the first time")
         telling.start(WITNESS)
         telling.start("s1", "s2")
         processes.wait_until_in_sync("s1", "s2")
-        load = Load(processes.configuration(), clients=length.clients, seed=seed, batch=length.batch)
+        load = ClientLoad(processes.configuration(), clients=length.clients, seed=seed, batch=length.batch)
         with load:
             _live(telling, load, length)
         story.told = load.told
@@ -205,7 +205,7 @@ def record(folder: Path, length: Length, *, seed: str, say: Callable[[str], None
     return story
 
 
-def _live(telling: _Telling, load: Load, length: Length) -> None:
+def _live(telling: _Telling, load: ClientLoad, length: Length) -> None:
     load.wait_for(length.first_answers)
     parts = [_roll_back, _foreign_disk]
     if length.turns:
@@ -224,7 +224,7 @@ def _live(telling: _Telling, load: Load, length: Length) -> None:
         load.wait_for(length.answers)
 
 
-def _leader(processes: Processes) -> tuple[str, str]:
+def _leader(processes: BankProcesses) -> tuple[str, str]:
     """Wait until a server leads; return it, and the other one."""
 
     def leads() -> tuple[str, str] | None:
@@ -238,7 +238,7 @@ def _leader(processes: Processes) -> tuple[str, str]:
     return found
 
 
-def _stand_still(telling: _Telling, _: Load) -> None:
+def _stand_still(telling: _Telling, _: ClientLoad) -> None:
     """The primary stands still with requests before it; the other one leads; the first one comes back."""
     processes = telling.processes
     primary, standby = _leader(processes)
@@ -248,7 +248,7 @@ def _stand_still(telling: _Telling, _: Load) -> None:
     processes.resume(primary)
 
 
-def _roll_back(telling: _Telling, load: Load) -> None:
+def _roll_back(telling: _Telling, load: ClientLoad) -> None:
     """Again, until it came about: on a slow machine the primary may go on alone before it is stopped."""
     for _ in range(_TRIES):
         primary = _decide_alone(telling, load)
@@ -258,7 +258,7 @@ def _roll_back(telling: _Telling, load: Load) -> None:
     raise OperationFailed(f"in {_TRIES} tries nothing had to be rolled back")
 
 
-def _decide_alone(telling: _Telling, load: Load) -> str:
+def _decide_alone(telling: _Telling, load: ClientLoad) -> str:
     """The primary decides what the standby never gets; it comes back when the standby leads."""
     processes = telling.processes
     primary, standby = _leader(processes)
@@ -281,15 +281,15 @@ def _decide_alone(telling: _Telling, load: Load) -> str:
     return primary
 
 
-def _restart_standby(telling: _Telling, _: Load) -> None:
+def _restart_standby(telling: _Telling, _: ClientLoad) -> None:
     telling.restart(_leader(telling.processes)[1])
 
 
-def _restart_primary(telling: _Telling, _: Load) -> None:
+def _restart_primary(telling: _Telling, _: ClientLoad) -> None:
     telling.restart(_leader(telling.processes)[0])
 
 
-def _switch_over(telling: _Telling, _: Load) -> None:
+def _switch_over(telling: _Telling, _: ClientLoad) -> None:
     primary, standby = _leader(telling.processes)
     telling.say(f"{primary} hands over, and the witness starts again")
     telling.processes.switch_over(primary)
@@ -297,7 +297,7 @@ def _switch_over(telling: _Telling, _: Load) -> None:
     telling.restart(WITNESS)
 
 
-def _empty_disk(telling: _Telling, _: Load) -> None:
+def _empty_disk(telling: _Telling, _: ClientLoad) -> None:
     standby = _leader(telling.processes)[1]
     telling.say(f"{standby} has lost its disk, and joins")
     telling.kill(standby)
@@ -305,7 +305,7 @@ def _empty_disk(telling: _Telling, _: Load) -> None:
     telling.start(standby)
 
 
-def _foreign_disk(telling: _Telling, _: Load) -> None:
+def _foreign_disk(telling: _Telling, _: ClientLoad) -> None:
     standby = _leader(telling.processes)[1]
     telling.say(f"{standby} has another bank's disk, and joins")
     telling.kill(standby)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bankrmi.errors import OperationFailed
 
-__all__ = ["Call", "calls", "cut_off", "failing", "fd_path", "recording", "strings", "without_strace"]
+__all__ = ["SystemCall", "calls", "cut_off", "failing", "fd_path", "recording", "strings", "without_strace"]
 
 _FILES = "openat,open,creat,lseek,write,writev,pwrite64,pwritev,pwritev2,ftruncate,truncate,fallocate"
 _NAMES = "rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,link,linkat,symlink,symlinkat"
@@ -37,7 +37,7 @@ _DESCRIPTOR = re.compile(r"(\d+)<((?:\\x[0-9a-f]{2})*)>(\(deleted\))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class SystemCall:
     """One call of the system, of one thread; `returned` is None if the process died in it."""
 
     began: float
@@ -82,18 +82,18 @@ def _check() -> None:
         raise OperationFailed(missing)
 
 
-def calls(output: Path) -> list[Call]:
+def calls(output: Path) -> list[SystemCall]:
     """Return all calls of all threads of one process, in the order in which they took effect."""
-    found: list[Call] = []
+    found: list[SystemCall] = []
     for thread, file in enumerate(sorted(output.parent.glob(f"{output.name}.*"))):
         with file.open(encoding="ascii") as lines:
             found += _calls(lines, thread)
     return sorted(found, key=lambda call: call.ended if call.name in _SYNCS else call.began)
 
 
-def cut_off(output: Path) -> list[Call]:
+def cut_off(output: Path) -> list[SystemCall]:
     """Return the calls in which the threads of a process were when it was killed."""
-    found: list[Call] = []
+    found: list[SystemCall] = []
     for file in sorted(output.parent.glob(f"{output.name}.*")):
         with file.open("rb") as lines:
             lines.seek(max(0, file.stat().st_size - _TAIL_BYTES))
@@ -102,12 +102,12 @@ def cut_off(output: Path) -> list[Call]:
     return found
 
 
-def _calls(lines: Iterable[str], thread: int = 0) -> Iterator[Call]:
+def _calls(lines: Iterable[str], thread: int = 0) -> Iterator[SystemCall]:
     for line in lines:
         whole = _LINE.fullmatch(line)
         if whole is not None and whole[4] != "?":
             began, took = float(whole[1]), float(whole[6] or 0)
-            yield Call(
+            yield SystemCall(
                 began=began,
                 ended=began + took,
                 name=whole[2],
@@ -121,7 +121,7 @@ def _calls(lines: Iterable[str], thread: int = 0) -> Iterator[Call]:
             if cut is None:
                 raise ValueError(f"a line of strace that cannot be read: {line[:200]!r}")
             began = float(cut[1])
-            yield Call(
+            yield SystemCall(
                 began=began, ended=began, name=cut[2], arguments=cut[3], returned=None, rest="", thread=thread
             )
 

@@ -10,14 +10,14 @@ from bankrmi.errors import BankError
 from bankrmi.replication.effects import Reply
 from bankrmi.replication.events import OutcomeAsked, ReadArrived, RequestArrived
 
-__all__ = ["Asked", "Asking"]
+__all__ = ["Asking", "SimulatedCall"]
 
 Asking = RequestArrived | OutcomeAsked | ReadArrived
 """What a caller may want; its token is the attempt that wants it."""
 
 
 @dataclass(slots=True)
-class Asked:
+class SimulatedCall:
     """One call of a client, from invocation to completion."""
 
     client: str

@@ -28,9 +28,9 @@ from bankrmi.errors import BankError, Behind, Busy, NotPrimary, Refused, Stale
 from bankrmi.replication.effects import Decided, IsBehind, IsBusy, IsStale, NotLeading, Read, Refusal, Reply
 from bankrmi.replication.events import OutcomeAsked, ReadArrived, RequestArrived
 from bankrmi.rmi import Peer
-from bankrmi.robustness.simulator.asked import Asked, Asking
+from bankrmi.robustness.simulator.asked import Asking, SimulatedCall
 from bankrmi.robustness.simulator.cluster import Cluster
-from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.failure import SimulationFailure
 from bankrmi.server.answering import Kept, busy, too_late
 
 __all__ = ["DEADLINE_MS", "OPERATIONS_AT_MOST", "Attempt", "SimulatedClient"]
@@ -49,7 +49,7 @@ class Attempt:
     """One connection of one call."""
 
     owner: SimulatedClient
-    asked: Asked
+    asked: SimulatedCall
     number: int
     server: str
     boot: int
@@ -118,7 +118,7 @@ class SimulatedClient:
 
     cluster: Cluster
     name: str
-    calls: list[Asked] = field(default_factory=list)
+    calls: list[SimulatedCall] = field(default_factory=list)
     preferred: Candidate | None = None
     seen: tuple[str, int] | None = None
     last_calls: int = 0  # To be made when all is well again.
@@ -139,7 +139,7 @@ class SimulatedClient:
     _session: int = 0
     _sequence: int = 0
     _attempts: Attempts | None = None
-    _asked: Asked | None = None
+    _asked: SimulatedCall | None = None
     _open: dict[int, Attempt] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -206,11 +206,11 @@ class SimulatedClient:
         )
         self._go_on()
 
-    def _drawn(self) -> Asked:
+    def _drawn(self) -> SimulatedCall:
         """Draw a look-up, a question about an earlier request, the repetition of one, or a new one."""
         world, chance = self.cluster.world, self.cluster.world.chance
         seen = self.seen[1] if self.seen is not None else 0
-        asked = Asked(self.name, world.now_ms, self.cluster.told, seen, None)
+        asked = SimulatedCall(self.name, world.now_ms, self.cluster.told, seen, None)
         if chance.random() < self._reads:
             asked.query = self.cluster.workload.query(chance)
             return asked
@@ -225,7 +225,7 @@ class SimulatedClient:
             asked.operations = [self.cluster.workload.operation(chance) for _ in range(operations)]
         return asked
 
-    def _doubtful(self) -> Asked | None:
+    def _doubtful(self) -> SimulatedCall | None:
         """A request without an answer: one of somebody's that is under way, or one that was given up."""
         chance = self.cluster.world.chance
         client = chance.choice(self.cluster.clients) if chance.random() < 0.5 else self
@@ -254,7 +254,7 @@ class SimulatedClient:
         name = world.chance.choice(list(self.cluster.servers))
         return Candidate(name, name)
 
-    def _candidates(self, asked: Asked) -> list[Candidate]:
+    def _candidates(self, asked: SimulatedCall) -> list[Candidate]:
         """All servers; or, like a proxy that was resolved once, the one that answered last and no other."""
         if not asked.operations and self.preferred and self.cluster.world.happens(self._stuck):
             return [self.preferred]
@@ -337,7 +337,7 @@ class SimulatedClient:
         replica = self.cluster.servers[attempt.server].replica
         return replica.role.value if replica is not None else ""
 
-    def _event(self, asked: Asked, attempt: Attempt) -> Asking:
+    def _event(self, asked: SimulatedCall, attempt: Attempt) -> Asking:
         if asked.request is None:
             return ReadArrived(attempt, asked.query, self.seen)
         if not asked.operations:
@@ -389,7 +389,7 @@ class SimulatedClient:
     def _drop(self, attempt: Attempt) -> None:
         if self.cluster.under_load and attempt.is_asked and not attempt.enquires:
             waits = f"{self.name} drops the connection to {attempt.server} that it waits on"
-            raise Failure("liveness", f"nothing was wrong, and {waits}")
+            raise SimulationFailure("liveness", f"nothing was wrong, and {waits}")
         self._close(attempt.number)
 
     def _close(self, number: int) -> None:

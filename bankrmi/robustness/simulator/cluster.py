@@ -18,7 +18,7 @@ from bankrmi.replication.events import Event
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi.turn import Line
-from bankrmi.robustness.simulator.asked import Asked, Asking
+from bankrmi.robustness.simulator.asked import Asking, SimulatedCall
 from bankrmi.robustness.simulator.bounds import AdmissionBounds
 from bankrmi.robustness.simulator.witness import SimulatedWitness
 from bankrmi.robustness.simulator.work import Work
@@ -36,7 +36,7 @@ class OtherClient(Protocol):
     """A client, as another one sees it."""
 
     @property
-    def calls(self) -> Sequence[Asked]:
+    def calls(self) -> Sequence[SimulatedCall]:
         """All that it has asked."""
 
 
@@ -214,7 +214,7 @@ class Cluster(Protocol):
     def turned_away(self) -> None:
         """A server has told a caller that it is busy."""
 
-    def completed(self, asked: Asked) -> None:
+    def completed(self, asked: SimulatedCall) -> None:
         """A client was told something."""
 
     def delay_until_the_view_changes(self, deliver: Callable[[], None]) -> None:

@@ -14,7 +14,7 @@ from bankrmi.errors import BankError, Busy, InvalidRequest
 from bankrmi.replication.effects import IsBusy, Reply
 from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, ReadArrived, RequestArrived
 from bankrmi.robustness.simulator.asked import Asking
-from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.failure import SimulationFailure
 from bankrmi.robustness.simulator.own_process import OwnProcess
 from bankrmi.server.admission import LOOK_MS, Admission, Visitor
 from bankrmi.server.answering import busy
@@ -129,15 +129,19 @@ class Desk:
     def _check_entered(self, waiting: Waiting, key: Hashable, cost: int) -> None:
         name = self._process.name
         if key is not None and any(key == other for other, _ in self._inside.values()):
-            raise Failure("safety", f"what waits at {name} is let in once more: {key}")
+            raise SimulationFailure("safety", f"what waits at {name} is let in once more: {key}")
         self._inside[waiting] = (key, cost)
         held = sum(one for _, one in self._inside.values())
         if held > self._bounds.waiting_bytes:
-            raise Failure("safety", f"at {name} {held} bytes wait, and {self._bounds.waiting_bytes} may")
+            raise SimulationFailure(
+                "safety", f"at {name} {held} bytes wait, and {self._bounds.waiting_bytes} may"
+            )
 
     def _check_rate(self, caller: str, entries: int) -> None:
         rate, passed_ms = self._bounds.rate, self._world.now_ms - self._opened_ms
         for who, per_second in ((caller, rate.per_caller), (caller.partition(":")[0], rate.per_address)):
             added = self._added[who] = self._added.get(who, 0) + entries
             if per_second and added > self._bounds.at_most(per_second, passed_ms) + 1:
-                raise Failure("safety", f"{who} adds {added} entries in {passed_ms:.0f} ms: more than it may")
+                raise SimulationFailure(
+                    "safety", f"{who} adds {added} entries in {passed_ms:.0f} ms: more than it may"
+                )

@@ -11,10 +11,10 @@ from bankrmi.robustness.simulator.world import World
 from bankrmi.storage.database import DiskFailed
 from bankrmi.storage.journal import SqliteJournal
 
-__all__ = ["Disk"]
+__all__ = ["SimulatedDisk"]
 
 
-class Disk:
+class SimulatedDisk:
     """The disk of one machine."""
 
     def __init__(self, world: World) -> None:

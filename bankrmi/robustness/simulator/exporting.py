@@ -16,7 +16,7 @@ from bankrmi.errors import BankError, NotPrimary
 from bankrmi.replication.record import CANCELLED, entries_of
 from bankrmi.rmi.turn import Line
 from bankrmi.robustness.simulator.cluster import Cluster, OtherProcess, OtherServer
-from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.failure import SimulationFailure
 
 __all__ = ["Exporter"]
 
@@ -129,7 +129,7 @@ class Exporter:
     def _first_leaves(self, export: _Export, action_id: int) -> None:
         self._cluster.shown(export.server.name, action_id)
         if export.leading and action_id < export.floor and not self._cluster.clocks_apart:
-            raise Failure(
+            raise SimulationFailure(
                 "safety", f"an export stands at {action_id}; {export.floor} was acknowledged before"
             )
         if action_id < self._reckoned_to:
@@ -164,6 +164,8 @@ class Exporter:
             return
         if dict(export.rows) != export.expected:
             shown = f"{export.server.name} exports {export.rows}"
-            raise Failure("safety", f"{shown}, and at {page['action_id']} they were {export.expected}")
+            raise SimulationFailure(
+                "safety", f"{shown}, and at {page['action_id']} they were {export.expected}"
+            )
         self.done += 1
         self._end(export)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Failure"]
+__all__ = ["SimulationFailure"]
 
 
-class Failure(Exception):
+class SimulationFailure(Exception):
     """A promise was broken; `rule` says which, in a sentence.
 
     `kind` is "safety" (something wrong happened), "liveness" (nothing happened, though it should) or "crash"

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bankrmi.replication.effects import Decided, Read
-from bankrmi.robustness.checker.history import SHOWN, Answered, Call, Outcome, Result, Unknown
+from bankrmi.robustness.checker.history import (
+    SHOWN,
+    AnsweredOutcome,
+    HistoryCall,
+    OperationResult,
+    Outcome,
+    UnknownOutcome,
+)
 from bankrmi.robustness.checker.recording import outcome_of_error
 from bankrmi.robustness.checker.verdict import Copy
-from bankrmi.robustness.simulator.asked import Asked
+from bankrmi.robustness.simulator.asked import SimulatedCall
 from bankrmi.storage.journal import SqliteJournal
 from bankrmi.verifying.model import Model
 
@@ -17,14 +24,14 @@ __all__ = ["calls_of", "copy_of"]
 _ALL = 1 << 62
 
 
-def calls_of(asked: Iterable[Asked]) -> list[Call]:
+def calls_of(asked: Iterable[SimulatedCall]) -> list[HistoryCall]:
     """Return the history of simulated clients; the clock is the simulation's."""
     return [_call(number, one) for number, one in enumerate(asked, 1)]
 
 
-def _call(number: int, asked: Asked) -> Call:
+def _call(number: int, asked: SimulatedCall) -> HistoryCall:
     kind = "read" if asked.request is None else "change" if asked.operations else "outcome"
-    return Call(
+    return HistoryCall(
         client=asked.client,
         number=number,
         kind=kind,
@@ -41,14 +48,16 @@ def _ns(simulated_ms: float) -> int:
     return round(simulated_ms * 1_000_000)
 
 
-def _outcome(asked: Asked) -> Outcome:
+def _outcome(asked: SimulatedCall) -> Outcome:
     match asked.reply:
         case Decided(history=history, record=record):
             entries = record.entries()
-            return Answered(history, tuple(Result(one.action_id, one.status, one.result) for one in entries))
+            return AnsweredOutcome(
+                history, tuple(OperationResult(one.action_id, one.status, one.result) for one in entries)
+            )
         case Read(history=history, action_id=action_id, value=value):
-            return Answered(history, (Result(action_id, SHOWN, value),))
-    return Unknown() if asked.error is None else outcome_of_error(asked.error)
+            return AnsweredOutcome(history, (OperationResult(action_id, SHOWN, value),))
+    return UnknownOutcome() if asked.error is None else outcome_of_error(asked.error)
 
 
 def copy_of(name: str, journal: SqliteJournal, model: Model) -> Copy:

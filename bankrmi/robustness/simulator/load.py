@@ -21,14 +21,14 @@ from bankrmi.robustness.in_words import view_in_words
 from bankrmi.robustness.simulator.bounds import AdmissionBounds
 from bankrmi.robustness.simulator.client import DEADLINE_MS, OPERATIONS_AT_MOST
 from bankrmi.robustness.simulator.crowd import Strangers
-from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.failure import SimulationFailure
 from bankrmi.robustness.simulator.whole_cluster import WholeCluster
 from bankrmi.robustness.simulator.work import ONE_ENTRY_BYTES, Work, longest_request_ms
 from bankrmi.robustness.simulator.world import FARTHEST_MS
 from bankrmi.server.rates import Rate
 from bankrmi.server.waiting import cost_of
 
-__all__ = ["Load", "shortest_ms"]
+__all__ = ["SimulatedLoad", "shortest_ms"]
 
 SETTLED_WITHIN_MS = 10_000.0
 LASTS_MS = 8_000.0
@@ -57,7 +57,7 @@ def shortest_ms(settings: Settings) -> float:
     return min(settings.checkpoint_timeout_ms, settings.silence_ms) / fast
 
 
-class Load:
+class SimulatedLoad:
     """The load of one simulation."""
 
     def __init__(self, cluster: WholeCluster) -> None:
@@ -91,11 +91,11 @@ class Load:
         return work, AdmissionBounds(waiting_bytes=waiting_bytes, rate=WITHOUT_LIMIT, full_batch=full_batch)
 
     def run(self) -> None:
-        """Let the bank settle, load it, and let go; raises Failure."""
+        """Let the bank settle, load it, and let go; raises SimulationFailure."""
         world, cluster = self._world, self._cluster
         world.run_until(world.now_ms + SETTLED_WITHIN_MS, stop=self._is_settled)
         if not self._is_settled():
-            raise Failure("liveness", "the bank did not settle before there was any load")
+            raise SimulationFailure("liveness", "the bank did not settle before there was any load")
         view = cluster.witness.view
         assert view is not None
         self._views = [view]
@@ -104,14 +104,16 @@ class Load:
         world.run_until(world.now_ms + LASTS_MS)
         world.run_until(world.now_ms + IN_SYNC_WITHIN_MS, stop=self._is_settled)
         if not self._is_settled():
-            raise Failure("liveness", f"in sync under load are {sorted(self._views[-1].in_sync)}")
+            raise SimulationFailure("liveness", f"in sync under load are {sorted(self._views[-1].in_sync)}")
         self._end()
         world.run_until(world.now_ms + WELL_WITHIN_MS, stop=self._all_are_idle)
         self._check_views()
         if self._far_over_capacity and not self._cluster.told_busy:
-            raise Failure("liveness", "far over the capacity nobody is told that a server is busy")
+            raise SimulationFailure("liveness", "far over the capacity nobody is told that a server is busy")
         if not self._all_are_idle():
-            raise Failure("liveness", f"{WELL_WITHIN_MS:.0f} ms after the load not every call has ended")
+            raise SimulationFailure(
+                "liveness", f"{WELL_WITHIN_MS:.0f} ms after the load not every call has ended"
+            )
         self._check_calls(before)
         self._check_all_is_well()
 
@@ -160,7 +162,7 @@ class Load:
         if len(changes) > at_most or any(view.primary != first.primary for view in changes):
             views = "; ".join(map(view_in_words, self._views[:3]))
             changed = f"the view changed {len(changes)} times under load: {views}"
-            raise Failure("liveness", f"nothing was wrong, and {changed}")
+            raise SimulationFailure("liveness", f"nothing was wrong, and {changed}")
 
     def _check_all_is_well(self) -> None:
         """Whoever asks now is served at once."""
@@ -173,9 +175,11 @@ class Load:
         )
         for client in clients:
             if not client.is_done:
-                raise Failure("liveness", f"the load is over, and {client.name} waits for an answer")
+                raise SimulationFailure(
+                    "liveness", f"the load is over, and {client.name} waits for an answer"
+                )
             if isinstance(client.calls[-1].error, (Busy, Unsettled, Unreached)):
-                raise Failure(
+                raise SimulationFailure(
                     "liveness", f"the load is over, and {client.name} is told: {client.calls[-1].error}"
                 )
 
@@ -184,11 +188,13 @@ class Load:
             for call in client.calls[before[client.name] :]:
                 error = call.error
                 if isinstance(error, Busy) and not self._over_capacity:
-                    raise Failure("liveness", f"within the capacity {client.name} is told: {error}")
+                    raise SimulationFailure("liveness", f"within the capacity {client.name} is told: {error}")
                 if isinstance(error, (Unsettled, Unreached)):
-                    raise Failure("liveness", f"nothing was wrong, and {client.name} is told: {error}")
+                    raise SimulationFailure(
+                        "liveness", f"nothing was wrong, and {client.name} is told: {error}"
+                    )
         errors = self._cluster.exporter.errors
         if errors and not (
             self._over_capacity or self._restarts
         ):  # Who was started again may hold nothing yet.
-            raise Failure("liveness", f"nothing was wrong, and an export fails: {errors[0]}")
+            raise SimulationFailure("liveness", f"nothing was wrong, and an export fails: {errors[0]}")

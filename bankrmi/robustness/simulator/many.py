@@ -15,7 +15,7 @@ from functools import partial
 from itertools import count
 
 from bankrmi.robustness.simulator import simulation
-from bankrmi.robustness.simulator.simulation import Result
+from bankrmi.robustness.simulator.simulation import SimulationResult
 
 __all__ = ["simulate_many"]
 
@@ -32,7 +32,7 @@ def simulate_many(
     under_load: bool = False,
     jobs: int = 1,
     go_on: Callable[[], bool] = lambda: True,
-) -> Generator[Result, None, None]:
+) -> Generator[SimulationResult, None, None]:
     """Yield the results of `seeds` seeds from `first` on (None: no end), as long as `go_on` says so."""
     run = partial(_run, servers=servers, clocks_apart=clocks_apart, under_load=under_load)
     numbers = count(first) if seeds is None else range(first, first + seeds)
@@ -46,12 +46,15 @@ def simulate_many(
 
 
 def _on_processes(
-    run: Callable[[list[int]], list[Result]], numbers: Iterator[int], jobs: int, go_on: Callable[[], bool]
-) -> Iterator[Result]:
+    run: Callable[[list[int]], list[SimulationResult]],
+    numbers: Iterator[int],
+    jobs: int,
+    go_on: Callable[[], bool],
+) -> Iterator[SimulationResult]:
     # Forked, so that a planted bug is planted there, too.
     context = multiprocessing.get_context("fork")
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_ignore_interrupts)
-    waiting: deque[Future[list[Result]]] = deque()
+    waiting: deque[Future[list[SimulationResult]]] = deque()
     try:
         more = True
         while more or waiting:
@@ -66,7 +69,7 @@ def _on_processes(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _run(seeds: list[int], *, servers: int, clocks_apart: bool, under_load: bool) -> list[Result]:
+def _run(seeds: list[int], *, servers: int, clocks_apart: bool, under_load: bool) -> list[SimulationResult]:
     return [
         simulation.simulate(seed, servers=servers, clocks_apart=clocks_apart, under_load=under_load)
         for seed in seeds

@@ -16,7 +16,7 @@ from bankrmi.replication.effects import Refusal, Reply
 from bankrmi.replication.events import MessageArrived, PeerAnswer
 from bankrmi.replication.messages import Message
 from bankrmi.robustness.simulator.cluster import OtherServer
-from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.failure import SimulationFailure
 from bankrmi.robustness.simulator.own_process import OwnProcess
 from bankrmi.server.peer_links import Found, Greeting
 
@@ -150,7 +150,7 @@ class _ServerToken:
         """Answer; now and then the answer comes once more when the view has changed."""
         world = self._asking.world
         if isinstance(reply, Refusal):
-            raise Failure("safety", f"{self._asking.name} says what cannot be: {reply.why}")
+            raise SimulationFailure("safety", f"{self._asking.name} says what cannot be: {reply.why}")
 
         def arrive() -> None:
             self._asking.arrive(lambda: self._on_answer(reply))

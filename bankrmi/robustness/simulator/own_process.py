@@ -14,7 +14,7 @@ from bankrmi.replication.events import Event
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.settings import Settings
 from bankrmi.robustness.simulator.cluster import Cluster
-from bankrmi.robustness.simulator.disk import Disk
+from bankrmi.robustness.simulator.disk import SimulatedDisk
 from bankrmi.robustness.simulator.images import Images
 from bankrmi.robustness.simulator.loop import Loop
 from bankrmi.robustness.simulator.world import World
@@ -60,7 +60,7 @@ class OwnServer(Protocol):
         """What that disk holds durably, and what is on its way there."""
 
     @property
-    def disk(self) -> Disk:
+    def disk(self) -> SimulatedDisk:
         """Its disk."""
 
     @property

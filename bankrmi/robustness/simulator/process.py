@@ -25,7 +25,7 @@ from bankrmi.rmi.turn import Line
 from bankrmi.robustness.simulator.asked import Asking
 from bankrmi.robustness.simulator.copying import SimulatedCopies
 from bankrmi.robustness.simulator.desk import TIMEOUT_MS, Desk
-from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.failure import SimulationFailure
 from bankrmi.robustness.simulator.loop import Loop
 from bankrmi.robustness.simulator.network import SimulatedNetwork
 from bankrmi.robustness.simulator.own_process import OwnServer
@@ -225,7 +225,7 @@ class SimulatedProcess:
         """Note a sentence in the trace."""
         self.world.note(self.name, event, details)
         if event == CONTRADICTION:
-            raise Failure("safety", f"{details['server']} says what cannot be: {details['why']}")
+            raise SimulationFailure("safety", f"{details['server']} says what cannot be: {details['why']}")
 
     def stop(self, _why: str) -> None:
         """The process ends, as it was asked to."""

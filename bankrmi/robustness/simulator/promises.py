@@ -20,15 +20,15 @@ from __future__ import annotations
 from bankrmi.replication.effects import Decided, IsStale, Read, Reply
 from bankrmi.replication.messages import Acknowledged, Checkpoint
 from bankrmi.replication.record import Position, Record
-from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.failure import SimulationFailure
 from bankrmi.robustness.simulator.server import SimulatedServer
 from bankrmi.robustness.simulator.whole_cluster import WholeCluster
 from bankrmi.verifying.record_check import RecordCheck
 
-__all__ = ["Promises"]
+__all__ = ["PromiseMonitor"]
 
 
-class Promises:
+class PromiseMonitor:
     """What one simulation has seen, and may not see."""
 
     def __init__(self, cluster: WholeCluster) -> None:
@@ -48,14 +48,16 @@ class Promises:
         if primary is not None:
             epoch = (primary.view.history, primary.view.epoch)
             if self._leaders.setdefault(epoch, server.start_id) != server.start_id:
-                raise Failure("safety", f"{self._leaders[epoch]} and {server.start_id} lead epoch {epoch[1]}")
+                raise SimulationFailure(
+                    "safety", f"{self._leaders[epoch]} and {server.start_id} lead epoch {epoch[1]}"
+                )
             self._check_one_can_acknowledge(server)
 
     def committed(self, server: SimulatedServer) -> None:
         """What a server has written is durable, or a copy is in place."""
         epoch = server.images.durable.epoch
         if epoch < server.acted_in:
-            raise Failure(
+            raise SimulationFailure(
                 "safety", f"{server.name} adopted epoch {server.acted_in}, and its disk says {epoch} now"
             )
         server.acted_in = epoch
@@ -65,7 +67,7 @@ class Promises:
     def said(self, server: SimulatedServer, what: object) -> None:
         """A server has said this: in an epoch only if its disk knows that it acts there (A2)."""
         if isinstance(what, Checkpoint | Acknowledged) and what.epoch > server.acted_in:
-            raise Failure(
+            raise SimulationFailure(
                 "safety", f"{server.name} speaks in epoch {what.epoch}, and its disk knows {server.acted_in}"
             )
 
@@ -96,13 +98,13 @@ class Promises:
     def _check_is_acknowledged(self, record: Record) -> None:
         known = self.acknowledged[record.first_id - 1 : record.action_id]
         if any(digest != record.digest for digest in known):
-            raise Failure(
+            raise SimulationFailure(
                 "safety", f"two different records were acknowledged at action id {record.action_id}"
             )
 
     def _acknowledge(self, server: SimulatedServer, position: Position | None) -> None:
         if position is None:
-            raise Failure("safety", f"{server.name} answered from what is not in its own journal")
+            raise SimulationFailure("safety", f"{server.name} answered from what is not in its own journal")
         if position.action_id <= self.newest.action_id:
             return
         for record in server.journal.records(self.newest.action_id, position.action_id):
@@ -129,7 +131,7 @@ class Promises:
         for key, value in self._model.values.items():
             held = server.journal.read(key)
             if held != value:
-                raise Failure(
+                raise SimulationFailure(
                     "safety", f"{key} holds {held} on {server.name}, and the journal adds up to {value}"
                 )
 
@@ -144,7 +146,7 @@ class Promises:
         elif server.images.durable.tip.action_id < newest:
             missing = "disk"
         if missing:
-            raise Failure(
+            raise SimulationFailure(
                 "safety",
                 f"{server.name} is in sync in epoch {view.epoch}, and what was acknowledged at action id "
                 f"{newest} is missing from its {missing}",
@@ -159,7 +161,7 @@ class Promises:
         if len(able) > 1:
             epochs = [one.replica.primary.view.epoch for one in able if one.replica and one.replica.primary]
             names = " and ".join(one.name for one in able)
-            raise Failure("safety", f"{names} can acknowledge at the same moment (epochs {epochs})")
+            raise SimulationFailure("safety", f"{names} can acknowledge at the same moment (epochs {epochs})")
 
     def _can_acknowledge(self, server: SimulatedServer) -> bool:
         """Whether this server acts in an epoch, and nobody whom it would need has moved on to a newer one."""
@@ -177,4 +179,4 @@ class Promises:
 
 
 def _broken(sentence: str) -> None:
-    raise Failure("safety", sentence)
+    raise SimulationFailure("safety", sentence)

@@ -14,7 +14,7 @@ from bankrmi.errors import Busy, Unreached, Unsettled
 from bankrmi.replication.events import SwitchoverAsked
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.view import View
-from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.failure import SimulationFailure
 from bankrmi.robustness.simulator.server import SimulatedServer
 from bankrmi.robustness.simulator.whole_cluster import WholeCluster
 from bankrmi.robustness.simulator.world import both_ways
@@ -55,13 +55,13 @@ class Recovery:
         return [one for one in servers.values() if one in kept]
 
     def run(self) -> list[SimulatedServer]:
-        """Let all become well, and see that it stays so; return who came back.  Raises Failure."""
+        """Let all become well, and see that it stays so; return who came back.  Raises SimulationFailure."""
         self._calm_down()
         within_ms = self._world.now_ms + WELL_WITHIN_MS
         self._world.run_until(within_ms, stop=lambda: not self._what_is_wrong())
         wrong = self._what_is_wrong()
         if wrong:
-            raise Failure("liveness", f"the faults stopped, and still: {wrong}")
+            raise SimulationFailure("liveness", f"the faults stopped, and still: {wrong}")
         self._call_once_more()
         view = self._cluster.witness.view
         assert view is not None
@@ -134,14 +134,16 @@ class Recovery:
         )
         wrong = self._what_is_wrong()
         if wrong:
-            raise Failure("liveness", f"all was well, and then: {wrong}")
+            raise SimulationFailure("liveness", f"all was well, and then: {wrong}")
         is_calm = self._cluster.witness.view == view
         for client in clients:
             for call in client.calls[before[client.name] :]:
                 if isinstance(call.error, (Unsettled, Unreached)) or (
                     is_calm and isinstance(call.error, Busy)
                 ):
-                    raise Failure("liveness", f"all is well, and {client.name} is told: {call.error}")
+                    raise SimulationFailure(
+                        "liveness", f"all is well, and {client.name} is told: {call.error}"
+                    )
 
     def _what_is_wrong(self) -> str:
         view = self._cluster.witness.view

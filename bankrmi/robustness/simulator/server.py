@@ -17,7 +17,7 @@ from bankrmi.replication.settings import Settings
 from bankrmi.rmi.turn import Line
 from bankrmi.robustness.simulator.asked import Asking
 from bankrmi.robustness.simulator.cluster import Cluster
-from bankrmi.robustness.simulator.disk import Disk
+from bankrmi.robustness.simulator.disk import SimulatedDisk
 from bankrmi.robustness.simulator.images import Images
 from bankrmi.robustness.simulator.process import SimulatedProcess
 from bankrmi.server.peer_links import PeerLinks
@@ -39,7 +39,7 @@ class SimulatedServer:
         self.paused = False
         self.stays_down = False
         self._for_good = False  # It is paused, and stays so.
-        self.disk = Disk(self.world)
+        self.disk = SimulatedDisk(self.world)
         self.journal = self._empty_disk()
         self.images = Images(self.journal)
         self.acted_in = 0  # The highest epoch that is adopted durably on this disk.

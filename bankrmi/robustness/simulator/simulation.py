@@ -20,17 +20,17 @@ from bankrmi.replication.effects import Decided, Read, Reply
 from bankrmi.replication.settings import Settings
 from bankrmi.robustness.checker.verdict import judge
 from bankrmi.robustness.checker.without_collector import without_collector
-from bankrmi.robustness.simulator.asked import Asked
+from bankrmi.robustness.simulator.asked import SimulatedCall
 from bankrmi.robustness.simulator.bounds import AdmissionBounds
 from bankrmi.robustness.simulator.chart import chart
 from bankrmi.robustness.simulator.client import OPERATIONS_AT_MOST, SimulatedClient
 from bankrmi.robustness.simulator.exporting import Exporter
-from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.failure import SimulationFailure
 from bankrmi.robustness.simulator.history import calls_of, copy_of
-from bankrmi.robustness.simulator.load import Load, shortest_ms
+from bankrmi.robustness.simulator.load import SimulatedLoad, shortest_ms
 from bankrmi.robustness.simulator.nemesis import SimulatedNemesis
 from bankrmi.robustness.simulator.operator import Operator
-from bankrmi.robustness.simulator.promises import Promises
+from bankrmi.robustness.simulator.promises import PromiseMonitor
 from bankrmi.robustness.simulator.recovery import Recovery
 from bankrmi.robustness.simulator.server import SimulatedServer
 from bankrmi.robustness.simulator.stock_client import StockClient, stock_clients
@@ -41,7 +41,7 @@ from bankrmi.robustness.simulator.world import FARTHEST_MS, TRACE_LENGTH, World,
 from bankrmi.server.rates import Rate
 from bankrmi.storage.journal import WriteBehind
 
-__all__ = ["DURATION_MS", "Result", "Simulation", "simulate"]
+__all__ = ["DURATION_MS", "Simulation", "SimulationResult", "simulate"]
 
 DURATION_MS = 30_000.0
 CLIENTS = 4
@@ -61,7 +61,7 @@ WORK_SHARE = 0.2
 
 
 @dataclass(slots=True, kw_only=True)
-class Result:
+class SimulationResult:
     """What became of one seed.  `chart` shows what happened last, if it failed or that was asked for."""
 
     seed: int
@@ -73,7 +73,7 @@ class Result:
     calls: int
     simulated_ms: float
     views: int = 0
-    failure: Failure | None = None
+    failure: SimulationFailure | None = None
     chart: Sequence[str] = ()
 
 
@@ -96,7 +96,7 @@ class Simulation:
         trace_length: int | None = TRACE_LENGTH,
     ) -> None:
         self.world = World(seed, trace_length=trace_length, faultless=under_load)
-        self.load = Load(self) if under_load else None
+        self.load = SimulatedLoad(self) if under_load else None
         self.workload = workload or BankWorkload()
         self.clocks_apart = clocks_apart
         self.under_load = under_load
@@ -104,7 +104,7 @@ class Simulation:
         self.told = 0  # The highest action id that any client has been told.
         self._lease_chance = random.Random(f"leases of seed {seed}")
         self._leases_differ = self._lease_chance.random() < 0.4
-        self.promises = Promises(self)
+        self.promises = PromiseMonitor(self)
         self.witness = SimulatedWitness(self.world)
         self.witness.on_change = self._view_changed
         drawn = self._drawn(servers)
@@ -223,7 +223,7 @@ class Simulation:
     # -- running ---------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Run to the end; raises Failure."""
+        """Run to the end; raises SimulationFailure."""
         world = self.world
         for server in self.servers.values():
             world.after(world.chance.uniform(0, 200), server.start)
@@ -294,7 +294,7 @@ class Simulation:
         caller = self._callers[attempt.asked.client]
         self.world.send(server, caller.name, reply, lambda: caller.answer(attempt, reply))
 
-    def completed(self, asked: Asked) -> None:
+    def completed(self, asked: SimulatedCall) -> None:
         """A client was told something."""
         reply = asked.reply
         if isinstance(reply, Decided):
@@ -309,16 +309,18 @@ class Simulation:
         held = [one.digest for one in first.records(0, 1_000_000) for _ in range(one.operation_count)]
         for action_id, digest in enumerate(self.promises.acknowledged, 1):
             if action_id > len(held) or held[action_id - 1] != digest:
-                raise Failure("safety", f"the acknowledged operation at action id {action_id} is gone")
+                raise SimulationFailure(
+                    "safety", f"the acknowledged operation at action id {action_id} is gone"
+                )
         state = list(first.export())
         if any(list(other.export()) != state for other in others):
-            raise Failure("safety", "equal journals add up to different states")
+            raise SimulationFailure("safety", "equal journals add up to different states")
         model = self.workload.model()
         copies = [copy_of(server.name, server.journal, model) for server in survivors]
         calls = calls_of(call for caller in self._callers.values() for call in caller.calls)
         verdict = judge(calls, copies, model, begin_ns=0, fresh_reads=not self.clocks_apart)
         for sentence in verdict.violations:
-            raise Failure("safety", sentence)
+            raise SimulationFailure("safety", sentence)
 
 
 def simulate(
@@ -330,7 +332,7 @@ def simulate(
     workload: Workload | None = None,
     duration_ms: float = DURATION_MS,
     whole_chart: bool = False,
-) -> Result:
+) -> SimulationResult:
     """Run one seed to its end; the result says what went wrong, if anything did.
 
     With `whole_chart` it shows all that happened, whether anything went wrong or not.
@@ -348,15 +350,15 @@ def simulate(
     try:
         with without_collector():
             simulation.run()
-    except Failure as broken:
+    except SimulationFailure as broken:
         failure = broken
     except BrokenInvariant as broken:
-        failure = Failure("safety", f"a server stopped, for what cannot be was: {broken}")
+        failure = SimulationFailure("safety", f"a server stopped, for what cannot be was: {broken}")
     except Exception as mistake:
         where = "".join(traceback.format_exception(mistake))
-        failure = Failure("crash", f"{type(mistake).__name__}: {mistake}\n{where}")
+        failure = SimulationFailure("crash", f"{type(mistake).__name__}: {mistake}\n{where}")
     world, view = simulation.world, simulation.witness.view
-    return Result(
+    return SimulationResult(
         seed=seed,
         servers=servers,
         clocks_apart=clocks_apart,

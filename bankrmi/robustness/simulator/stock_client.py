@@ -15,7 +15,7 @@ from bankrmi.errors import BankError, Busy
 from bankrmi.replication.effects import Read, Reply
 from bankrmi.replication.events import ReadArrived
 from bankrmi.rmi import Peer
-from bankrmi.robustness.simulator.asked import Asked
+from bankrmi.robustness.simulator.asked import SimulatedCall
 from bankrmi.robustness.simulator.cluster import Cluster, OtherServer
 from bankrmi.server.answering import Kept, too_late
 
@@ -32,7 +32,7 @@ class StockAttempt:
     """One call."""
 
     owner: StockClient
-    asked: Asked
+    asked: SimulatedCall
     is_refused: bool = False  # The connection does not deliver it once more.
     waited_ms: float = 0.0
 
@@ -89,7 +89,7 @@ class StockClient:
         self.cluster = cluster
         self.server = server
         self.name = f"pyro-{server.name}"
-        self.calls: list[Asked] = []
+        self.calls: list[SimulatedCall] = []
         self.waits_for: StockAttempt | None = None
         self._pause_ms = pause_ms
 
@@ -103,7 +103,7 @@ class StockClient:
         cluster, world, server = self.cluster, self.cluster.world, self.server
         if world.quiet:
             return
-        asked = Asked(self.name, world.now_ms, cluster.told, 0, None)
+        asked = SimulatedCall(self.name, world.now_ms, cluster.told, 0, None)
         asked.query = cluster.workload.query(world.chance)
         attempt = self.waits_for = StockAttempt(self, asked)
         self.calls.append(asked)

@@ -13,7 +13,7 @@ from bankrmi.coordination.succession import decided
 from bankrmi.replication.events import CoordinatorSilent, Event, Proposed, ViewRead
 from bankrmi.replication.view import View
 from bankrmi.rmi.turn import Line
-from bankrmi.robustness.simulator.failure import Failure
+from bankrmi.robustness.simulator.failure import SimulationFailure
 from bankrmi.robustness.simulator.loop import Loop
 from bankrmi.robustness.simulator.work import Work
 from bankrmi.robustness.simulator.world import World
@@ -72,7 +72,7 @@ class SimulatedWitness:
             verdict = decided(self.view, expected, view, self._past_histories)
             if verdict.objection is not None:
                 why = f"the witness has to refuse what {view.primary} proposes: {verdict.objection}"
-                raise Failure("safety", why)
+                raise SimulationFailure("safety", why)
             if verdict.follows:
                 self._follow(view)
                 who = f"epoch {view.epoch} is {view.primary}'s, in sync"

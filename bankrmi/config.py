@@ -20,8 +20,8 @@ from bankrmi.config_settings import (
     NOT_THE_DAEMONS,
     Address,
     ClientSettings,
+    ConfigSettings,
     LimitSettings,
-    Settings,
     checked_address,
     checked_server_name,
     is_loopback,
@@ -35,9 +35,9 @@ __all__ = [
     "NOT_THE_DAEMONS",
     "Address",
     "ClientSettings",
+    "ConfigSettings",
     "Configuration",
     "LimitSettings",
-    "Settings",
     "bytes_needed",
     "check_learned",
     "load",
@@ -65,7 +65,7 @@ _REACHED = (
 _STAND_INS = {"nameserver": "localhost:1", "servers": {"stand-in": "localhost:2"}}
 
 
-class Configuration(Settings):
+class Configuration(ConfigSettings):
     """Settings that work together, with paths resolved relative to the file they came from."""
 
     path: Path
@@ -99,7 +99,7 @@ def load(
     file = Path(path or environment.get("BANKRMI_CONFIG") or "config.yaml")
     if "\0" in str(file):
         raise ConfigurationError(f"{str(file)!r:.80} is not the name of a file")
-    source = read_source(file, Settings, environment)
+    source = read_source(file, ConfigSettings, environment)
     settings = _settings_of(source, insecure=insecure)
     folder = file.absolute().parent
     return _configuration(
@@ -118,7 +118,7 @@ def of_nameserver(nameserver: Address, *, insecure: bool = False) -> Configurati
     return _configuration(settings, path=source.file, insecure=insecure)
 
 
-def _configuration(settings: Settings, **resolved: Path | bool) -> Configuration:
+def _configuration(settings: ConfigSettings, **resolved: Path | bool) -> Configuration:
     values = dict(settings) | resolved
     if not settings.servers:
         del values["servers"]  # They may be left out, but not be an empty list.
@@ -137,16 +137,16 @@ def check_learned(name: str, address: Address, *, insecure: bool) -> str:
     return f"{name} is at {address}, which {_REACHED}"
 
 
-def _settings_of(source: Source, *, insecure: bool) -> Settings:
+def _settings_of(source: Source, *, insecure: bool) -> ConfigSettings:
     """Return the settings if nothing at all is wrong with them."""
     mistakes: list[Mistake] = []
-    settings: Settings | None = None
+    settings: ConfigSettings | None = None
     try:
-        settings = Settings.model_validate(source.values)
+        settings = ConfigSettings.model_validate(source.values)
     except ValidationError as error:
         # A default that could not be derived is the fault of what it is derived from.
         own = [details for details in error.errors() if details["type"] != "default_factory_not_called"]
-        mistakes = [mistake_of(details, Settings) for details in own]
+        mistakes = [mistake_of(details, ConfigSettings) for details in own]
         settings = _settings_without(source, [mistake.key for mistake in mistakes])
     if settings is not None:
         found = [*_impossible(settings), *([] if insecure else _reached_by_others(settings))]
@@ -156,15 +156,15 @@ def _settings_of(source: Source, *, insecure: bool) -> Settings:
     return settings
 
 
-def _settings_without(source: Source, broken: list[Key]) -> Settings | None:
+def _settings_without(source: Source, broken: list[Key]) -> ConfigSettings | None:
     """Return what the rest says, so that its mistakes are told too; None if that is not enough to go by."""
     try:
-        return Settings.model_validate(_STAND_INS | source.without(broken))
+        return ConfigSettings.model_validate(_STAND_INS | source.without(broken))
     except ValidationError:
         return None
 
 
-def _impossible(settings: Settings) -> Iterator[Mistake]:
+def _impossible(settings: ConfigSettings) -> Iterator[Mistake]:
     """Yield what is fine one by one and cannot work together."""
     yield from _impossible_times(settings)
     yield from _impossible_patience(settings)
@@ -260,7 +260,7 @@ def _impossible_answers(limits: LimitSettings) -> Iterator[Mistake]:
         )
 
 
-def _impossible_times(settings: Settings) -> Iterator[Mistake]:
+def _impossible_times(settings: ConfigSettings) -> Iterator[Mistake]:
     margin_ms = 2 * settings.drift_ms + 2 * settings.heartbeat_ms
     if settings.lease_ms > 0 and margin_ms >= LONGEST_MS:
         yield Mistake(
@@ -286,7 +286,7 @@ def _impossible_times(settings: Settings) -> Iterator[Mistake]:
         )
 
 
-def _impossible_patience(settings: Settings) -> Iterator[Mistake]:
+def _impossible_patience(settings: ConfigSettings) -> Iterator[Mistake]:
     client = settings.client
     if client.patience_ms > client.timeout_ms:
         yield Mistake(
@@ -297,7 +297,7 @@ def _impossible_patience(settings: Settings) -> Iterator[Mistake]:
         )
 
 
-def _shared_addresses(settings: Settings) -> Iterator[Mistake]:
+def _shared_addresses(settings: ConfigSettings) -> Iterator[Mistake]:
     taken: dict[tuple[str, int], tuple[Key, str]] = {
         one_endpoint(settings.witness): (("witness",), "the witness"),
         one_endpoint(settings.nameserver): (("nameserver",), "the name server"),
@@ -313,7 +313,7 @@ def _shared_addresses(settings: Settings) -> Iterator[Mistake]:
             )
 
 
-def _exposed(settings: Settings) -> Iterator[tuple[Key, Address]]:
+def _exposed(settings: ConfigSettings) -> Iterator[tuple[Key, Address]]:
     addresses: dict[Key, Address] = {("nameserver",): settings.nameserver}
     if settings.witness != settings.nameserver:
         addresses["witness",] = settings.witness
@@ -321,7 +321,7 @@ def _exposed(settings: Settings) -> Iterator[tuple[Key, Address]]:
     return ((key, address) for key, address in addresses.items() if not is_loopback(address))
 
 
-def _reached_by_others(settings: Settings) -> Iterator[Mistake]:
+def _reached_by_others(settings: ConfigSettings) -> Iterator[Mistake]:
     for key, address in _exposed(settings):
         yield Mistake(
             key=key,

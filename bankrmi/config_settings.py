@@ -20,9 +20,9 @@ __all__ = [
     "NOT_THE_DAEMONS",
     "Address",
     "ClientSettings",
+    "ConfigSettings",
     "JournalSettings",
     "LimitSettings",
-    "Settings",
     "checked_address",
     "checked_server_name",
     "is_loopback",
@@ -219,7 +219,7 @@ NOT_THE_DAEMONS = frozenset(
 """Those of `LimitSettings` that are for servers of the bank, not for every daemon."""
 
 
-class Settings(_Checked):
+class ConfigSettings(_Checked):
     """The content of `config.yaml`; the shipped file explains each key."""
 
     service: _Name = "account"

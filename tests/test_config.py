@@ -13,8 +13,7 @@ from pydantic import BaseModel
 from bankrmi import config
 from bankrmi.bank.accounts import form_of
 from bankrmi.bank.operations import Deposit
-from bankrmi.config import Configuration, load, split_address
-from bankrmi.config import Settings as AllSettings
+from bankrmi.config import ConfigSettings, Configuration, load, split_address
 from bankrmi.config_settings import ClientSettings, LimitSettings
 from bankrmi.errors import ConfigurationError
 from bankrmi.replication.messages import Checkpoint
@@ -221,7 +220,7 @@ def test_what_cannot_work_is_refused_and_says_where(tmp_path: Path, more: str, w
 
 def bounds(key: tuple[str | int, ...]) -> tuple[int, int]:
     """Return the least and the most that a number may be by itself."""
-    kind: Any = {"limits": LimitSettings, "client": ClientSettings}.get(str(key[0]), AllSettings)
+    kind: Any = {"limits": LimitSettings, "client": ClientSettings}.get(str(key[0]), ConfigSettings)
     rules = kind.model_fields[key[-1]].metadata
     least = next((rule.ge for rule in rules if hasattr(rule, "ge")), 1)
     return least, next((rule.le for rule in rules if hasattr(rule, "le")), 2)
@@ -231,7 +230,7 @@ def numbers(kind: type[BaseModel], *above: str) -> list[tuple[str, ...]]:
     return [(*above, name) for name, field in kind.model_fields.items() if field.annotation is int]
 
 
-NUMBERS = [*numbers(AllSettings), *numbers(LimitSettings, "limits"), *numbers(ClientSettings, "client")]
+NUMBERS = [*numbers(ConfigSettings), *numbers(LimitSettings, "limits"), *numbers(ClientSettings, "client")]
 
 
 @given(
@@ -246,7 +245,7 @@ def test_what_is_advised_is_not_refused_in_its_turn(extremes: dict[tuple[str, ..
     for key, extreme in extremes.items():
         inner = values.setdefault(key[0], {}) if len(key) == 2 else values
         inner[key[-1]] = bounds(key)[extreme]
-    for mistake in config._impossible(AllSettings.model_validate(values)):
+    for mistake in config._impossible(ConfigSettings.model_validate(values)):
         least, most = bounds(mistake.key)
         if advised := re.search(r"must be at least (?:\S+ \()?(\d+)", mistake.message):
             assert int(advised[1]) <= most, mistake

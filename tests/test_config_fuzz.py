@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from bankrmi.config import ClientSettings, Configuration, LimitSettings, Settings, load
+from bankrmi.config import ClientSettings, ConfigSettings, Configuration, LimitSettings, load
 from bankrmi.errors import ConfigurationError
 
 BASE = "nameserver: 127.0.0.1:9090\nservers: {s1: 127.0.0.1:9101, s2: 127.0.0.1:9102}\n"
@@ -125,7 +125,7 @@ def as_yaml(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-@given(key=st.sampled_from([*keys(Settings), "unknown"]), value=VALUES, with_base=st.booleans())
+@given(key=st.sampled_from([*keys(ConfigSettings), "unknown"]), value=VALUES, with_base=st.booleans())
 def test_any_value_of_any_key_is_taken_or_refused(key: str, value: Any, with_base: bool) -> None:
     loaded((BASE if with_base else "") + f"{key}: {as_yaml(value)}\n")
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from bankrmi.cli.exit_codes import ExitCode, HealthCode
 from bankrmi.cli.main import commands
-from bankrmi.config import Settings, load
+from bankrmi.config import ConfigSettings, load
 from bankrmi.errors import ConfigurationError
 from tests.readme_page import ADDRESSES, README, ROOT, blocks_of
 
@@ -41,7 +41,7 @@ def settings_of(kind: type[BaseModel], above: str = "") -> Iterator[tuple[str, s
 
 def test_every_key_of_the_configuration_is_in_the_table_with_its_default() -> None:
     shown = [(row[0].strip("`"), row[1]) for row in rows_below("## Configuration")]
-    assert shown == list(settings_of(Settings))
+    assert shown == list(settings_of(ConfigSettings))
 
 
 def test_every_exit_code_is_in_the_table() -> None:
@@ -76,7 +76,7 @@ def test_the_configuration_for_three_machines_works_and_is_guarded(tmp_path: Pat
 def test_the_shipped_configuration_holds_the_defaults() -> None:
     shipped = load(ROOT / "config.yaml")
     needed = {name: getattr(shipped, name) for name in ("nameserver", "servers")}
-    assert Settings(**needed).model_dump(exclude={"ledger", "data_dir"}) == shipped.model_dump(
+    assert ConfigSettings(**needed).model_dump(exclude={"ledger", "data_dir"}) == shipped.model_dump(
         exclude={"path", "insecure", "ledger", "data_dir"}
     )
     assert list(load(ROOT / "config.yaml").servers.values()) == list(ADDRESSES[1:])

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bankrmi.bank.operations import Receipt
-from bankrmi.client.calls import Call
+from bankrmi.client.calls import ClientCall
 from bankrmi.client.channel import LIMITS, Channel, now_ms
 from bankrmi.client.decisions import Finish, Wait
 from bankrmi.client.equal_waits import EqualWaits
@@ -123,7 +123,7 @@ class _Home:
         """Whether the name server is being asked; a task that was cancelled before it began is done."""
         return self.looking_up is not None and not self.looking_up.done()
 
-    async def wait_for_permit(self, call: Call) -> None:
+    async def wait_for_permit(self, call: ClientCall) -> None:
         """Let no more calls be under way at once than may; raises Busy if that takes too long."""
         try:
             async with asyncio.timeout(call.seconds_in_queue):
@@ -232,7 +232,7 @@ class AsyncBankClient:
         """Return what the caller is to get, or raise one of our errors."""
         if self._closed:
             raise OperationFailed("this client is closed")
-        call = Call(request, self._memory, now_ms())
+        call = ClientCall(request, self._memory, now_ms())
         try:
             home = self._home()
             if not home.permits.take():
@@ -249,7 +249,7 @@ class AsyncBankClient:
             call.note_on(interruption)
             raise
 
-    async def _permitted(self, call: Call, home: _Home) -> Any:
+    async def _permitted(self, call: ClientCall, home: _Home) -> Any:
         channel = home.take()
         try:
             call.identify(channel.session)
@@ -264,7 +264,7 @@ class AsyncBankClient:
         finally:
             self._give_back(home, channel, call)
 
-    async def _carry_out(self, call: Call, channel: _LoopChannel, home: _Home) -> Any:
+    async def _carry_out(self, call: ClientCall, channel: _LoopChannel, home: _Home) -> Any:
         decision = channel.begin(call)
         while not isinstance(decision, Finish):
             if isinstance(decision, Wait):
@@ -289,7 +289,7 @@ class AsyncBankClient:
         if home.looking_up is not None:
             await asyncio.wait([home.looking_up], timeout=max(0, deadline_ms - now_ms()) / 1000)
 
-    def _learn(self, home: _Home, call: Call) -> None:
+    def _learn(self, home: _Home, call: ClientCall) -> None:
         """Ask beside the calls who the servers are, if it is time to; go on with those that are known."""
         seconds = call.learn_seconds(now_ms())
         if seconds > 0 and not home.is_looking_up:
@@ -320,7 +320,7 @@ class AsyncBankClient:
                 self._homes.pop(loop, None)  # Another thread may see the same.
                 home.close()
 
-    def _give_back(self, home: _Home, channel: _LoopChannel, call: Call) -> None:
+    def _give_back(self, home: _Home, channel: _LoopChannel, call: ClientCall) -> None:
         if home.is_gone:  # A call that nobody waited for, thrown away after its loop.
             channel.abandon()
             return

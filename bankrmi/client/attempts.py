@@ -50,7 +50,7 @@ from bankrmi.client.enquiries import Enquiries
 from bankrmi.client.last_words import LastWords
 from bankrmi.client.open_attempts import OpenAttempt, OpenAttempts, Stage
 from bankrmi.client.pauses import BACKOFF_MS, Pauses
-from bankrmi.client.rounds import Rounds
+from bankrmi.client.rounds import RoundRobin
 from bankrmi.client.signs import Signs
 from bankrmi.errors import AccessDenied, BankError, Busy, InvalidRequest, NotPrimary, Refused, Unreached
 
@@ -112,7 +112,7 @@ class Attempts:
         self._deadline_ms = deadline_ms
         self._signs = signs
         self._pauses = Pauses(draw)
-        self._rounds = Rounds(self._pauses)
+        self._rounds = RoundRobin(self._pauses)
         self._enquiries = Enquiries(patience_ms=patience_ms, pauses=self._pauses, signs=signs)
         self._open = OpenAttempts(deadline_ms=deadline_ms, patience_ms=patience_ms, signs=signs)
         self._last_words = LastWords()

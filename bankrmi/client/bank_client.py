@@ -21,7 +21,7 @@ from threading import Lock
 from typing import Any
 
 from bankrmi.bank.operations import Receipt
-from bankrmi.client.calls import Call
+from bankrmi.client.calls import ClientCall
 from bankrmi.client.channel import LIMITS, Channel, now_ms
 from bankrmi.client.decisions import Finish, Wait
 from bankrmi.client.finding import configuration_of
@@ -178,7 +178,7 @@ class BankClient:
         """Return what the caller is to get, or raise one of our errors."""
         if self._closed:
             raise OperationFailed("this client is closed")
-        call = Call(request, self._memory, now_ms())
+        call = ClientCall(request, self._memory, now_ms())
         try:
             kept = self._kept_here()
             permit = kept.permits.take(call.seconds_in_queue)
@@ -196,7 +196,7 @@ class BankClient:
             call.note_on(interruption)
             raise
 
-    def _permitted(self, call: Call, kept: _Kept) -> Any:
+    def _permitted(self, call: ClientCall, kept: _Kept) -> Any:
         channel = kept.take()
         try:
             call.identify(channel.session)
@@ -211,7 +211,7 @@ class BankClient:
         finally:
             self._give_back(kept, channel, call)
 
-    def _carry_out(self, call: Call, channel: _PolledChannel) -> Any:
+    def _carry_out(self, call: ClientCall, channel: _PolledChannel) -> Any:
         decision = channel.begin(call)
         while not isinstance(decision, Finish):
             if isinstance(decision, Wait):
@@ -223,7 +223,7 @@ class BankClient:
             decision = channel.tell(call)
         return call.finish(decision)
 
-    def _learn(self, call: Call, channel: _PolledChannel) -> None:
+    def _learn(self, call: ClientCall, channel: _PolledChannel) -> None:
         """Ask who the servers are, if it is time to; go on with those that are known."""
         if (seconds := call.learn_seconds(now_ms())) > 0:
             self._ask_names(seconds)
@@ -259,7 +259,7 @@ class BankClient:
             idle.abandon()
         return self._kept
 
-    def _give_back(self, kept: _Kept, channel: _PolledChannel, call: Call) -> None:
+    def _give_back(self, kept: _Kept, channel: _PolledChannel, call: ClientCall) -> None:
         channel.end_call(call.preferred)
         kept.idle.give_back(channel, now_ms())
         if self._closed:

@@ -36,13 +36,13 @@ from bankrmi.client.memory import Memory
 from bankrmi.client.requests import Request, Session, check_error, news_of
 from bankrmi.errors import BankError, Busy, Unreached, Unsettled
 
-__all__ = ["FIRST", "Call"]
+__all__ = ["FIRST", "ClientCall"]
 
 FIRST = 1
 """The number of the first attempt."""
 
 
-class Call:
+class ClientCall:
     """A request on its way: it may have to wait for other calls of the client, then it begins."""
 
     __slots__ = (

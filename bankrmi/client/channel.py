@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from bankrmi.client.calls import FIRST, Call
+from bankrmi.client.calls import FIRST, ClientCall
 from bankrmi.client.decisions import (
     Answered,
     Candidate,
@@ -81,7 +81,7 @@ class Channel:
         self._kept: dict[Candidate, Link] = {}
         self._news: deque[tuple[int, News]] = deque()
 
-    def tell(self, call: Call) -> Decision:
+    def tell(self, call: ClientCall) -> Decision:
         """Tell the call what came of its attempts, and return what to do next.
 
         The connections of attempts that are over are free then.
@@ -96,7 +96,7 @@ class Channel:
                 self._release(number)
         return call.decide(at_ms)
 
-    def begin(self, call: Call) -> Decision:
+    def begin(self, call: ClientCall) -> Decision:
         """Begin: send it at once if there is a connection to who leads; return what to do next."""
         at_ms = now_ms()
         leader = call.begin(at_ms)
@@ -115,7 +115,7 @@ class Channel:
 
     # --- what `attempts` decides ------------------------------------------------------------------------
 
-    def carry_out(self, decision: Connect | Send | Ping, call: Call) -> None:
+    def carry_out(self, decision: Connect | Send | Ping, call: ClientCall) -> None:
         """Do it."""
         match decision:
             case Connect(number=number, candidate=candidate, drops=drops):

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from bankrmi.client.decisions import Candidate
 from bankrmi.client.pauses import Pauses
 
-__all__ = ["Rounds"]
+__all__ = ["RoundRobin"]
 
 
-class Rounds:
+class RoundRobin:
     """The rounds of one call, and who has not had his turn in this one."""
 
     __slots__ = ("_began_ms", "_count", "_paused", "_pauses", "_queue", "next_at_ms")

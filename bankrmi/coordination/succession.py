@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from bankrmi.coordination.coordinator import Expected
 from bankrmi.replication.view import View
 
-__all__ = ["Verdict", "decided", "objection"]
+__all__ = ["Ruling", "decided", "objection"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Ruling:
     """What becomes of a proposal."""
 
     follows: bool = False
@@ -38,13 +38,13 @@ class Verdict:
 
 def decided(
     current: View | None, expected: Expected, proposed: View, past_histories: Container[str] = ()
-) -> Verdict:
+) -> Ruling:
     """Return what becomes of a proposal to follow `expected`, where `current` is the view."""
     held = None if current is None else (current.history, current.epoch)
     if held != expected:
-        return Verdict(won=current == proposed)
+        return Ruling(won=current == proposed)
     reason = objection(current, proposed, past_histories)
-    return Verdict(objection=reason) if reason is not None else Verdict(follows=True, won=True)
+    return Ruling(objection=reason) if reason is not None else Ruling(follows=True, won=True)
 
 
 def objection(current: View | None, proposed: View, past_histories: Container[str] = ()) -> str | None:

@@ -4,8 +4,8 @@ Rule 1: a view is durable before `propose` returns: one transaction, a rollback 
         (which also syncs the folder when the journal is deleted; else a power cut could bring it back, and
         with it undo what was answered).
 Rule 2: a write that failed is never tried again, and nothing is read after it: what is on disk is then
-        unknown to this process, so it has to stop (`DiskFailed`). So it is if the file is no longer the one
-        under its name.
+        unknown to this process, so it has to stop (`ViewStoreFailed`). So it is if the file is no longer the
+        one under its name.
 Rule 3: one process at a time uses the folder; the operating system's lock on a file in it ends with it.
 Rule 4: each row carries a checksum, and the newest is found by two indexes, which have to agree; a flipped
         bit is an error, not another primary.
@@ -32,10 +32,10 @@ from bankrmi.coordination.succession import decided
 from bankrmi.errors import BrokenInvariant, InvalidRequest, OperationFailed
 from bankrmi.replication.view import View
 from bankrmi.storage.database import locked_by_another, own_directory, private_opener, sync_directory
-from bankrmi.storage.disk_failure import DiskFailed as NotInPlace
+from bankrmi.storage.disk_failure import DiskFailed
 from bankrmi.storage.place import Place, make_private
 
-__all__ = ["HISTORY_BYTES", "DiskFailed", "ViewStore"]
+__all__ = ["HISTORY_BYTES", "ViewStore", "ViewStoreFailed"]
 
 HISTORY_BYTES = 128 << 10
 """One answer of `history` ends with the view that reaches this."""
@@ -68,7 +68,7 @@ _ANY_OF_HISTORY = "SELECT 1 FROM views WHERE service = ? AND history = ? LIMIT 1
 _NEXT_SERVICE = "SELECT service FROM views WHERE service > ? ORDER BY service LIMIT 1"
 
 
-class DiskFailed(BrokenInvariant):
+class ViewStoreFailed(BrokenInvariant):
     """The disk did not do what it was told; what is on it is unknown until the process starts again."""
 
     code = "broken_invariant"
@@ -210,16 +210,16 @@ class ViewStore:
 
     def _usable(self) -> apsw.Connection:
         if self._failed:
-            raise DiskFailed(f"the witness cannot use {self._file} any more; start it again")
+            raise ViewStoreFailed(f"the witness cannot use {self._file} any more; start it again")
         try:
             self._place.check()
-        except NotInPlace as error:
+        except DiskFailed as error:
             raise self._failure(error) from error
         return self._database
 
-    def _failure(self, error: Exception) -> DiskFailed:
+    def _failure(self, error: Exception) -> ViewStoreFailed:
         self._failed = True
-        return DiskFailed(f"the witness cannot use {self._file}: {error}")
+        return ViewStoreFailed(f"the witness cannot use {self._file}: {error}")
 
 
 class _PastHistories:

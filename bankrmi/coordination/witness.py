@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from bankrmi.coordination.coordinator import Expected
-from bankrmi.coordination.view_store import DiskFailed, ViewStore
+from bankrmi.coordination.view_store import ViewStore, ViewStoreFailed
 from bankrmi.errors import Busy, InvalidRequest
 from bankrmi.replication.fields import epoch, identifier
 from bankrmi.replication.view import View
@@ -101,7 +101,7 @@ class Witness:
     def _guarded(self, work: Callable[[], Result]) -> Result:
         try:
             return work()
-        except DiskFailed as failure:
+        except ViewStoreFailed as failure:
             self._on_disk_failure(failure.message)
             raise
 

@@ -35,14 +35,14 @@ from bankrmi.nameserver.ownership import (
 from bankrmi.replication.view import View
 from bankrmi.rmi import NAMESERVER_NAME, Connected, Peer, PlainObject, uri_of
 
-__all__ = ["Caller", "TaggedNames", "remote_names"]
+__all__ = ["Registrant", "TaggedNames", "remote_names"]
 
 _METHODS = ("count", "list", "lookup", "ping", "register", "remove", "set_metadata", "yplookup")
 _TOLD_WHO_CALLS = ("register", "remove", "set_metadata")
 
 
-class Caller(Protocol):
-    """Who calls, and on which connection: a `Call`, as these names see it."""
+class Registrant(Protocol):
+    """Who registers, changes or removes a name, and on which connection: a `Call`, as these names see it."""
 
     @property
     def peer(self) -> Peer: ...
@@ -99,7 +99,7 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
     # -- what Pyro5's object can do, called from outside -------------------------------------------
 
     def register(
-        self, caller: Caller, /, name: Any, uri: Any, safe: bool = False, metadata: Any = None
+        self, caller: Registrant, /, name: Any, uri: Any, safe: bool = False, metadata: Any = None
     ) -> None:
         """Register a name; see Pyro5. `caller` is not an argument of the remote call."""
         check_text("name", name)
@@ -120,7 +120,7 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
         )
         self._tag(name)
 
-    def set_metadata(self, caller: Caller, /, name: Any, metadata: Any) -> None:
+    def set_metadata(self, caller: Registrant, /, name: Any, metadata: Any) -> None:
         """Set the tags of a name; see Pyro5."""
         check_text("name", name)
         process = process_of(caller.peer)
@@ -135,7 +135,7 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
             self._registrations[name] = replace(self._registrations[name], tags=frozenset(tags))
             self._tag(name)
 
-    def remove(self, caller: Caller, /, name: Any = None, prefix: Any = None, regex: Any = None) -> int:
+    def remove(self, caller: Registrant, /, name: Any = None, prefix: Any = None, regex: Any = None) -> int:
         """Forget a name, or all that begin with `prefix` and that this caller may remove; return how many."""
         _refuse_expression(regex)
         process = process_of(caller.peer)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from bankrmi.replication.journal import Journal
 from bankrmi.replication.messages import JoinRequest
-from bankrmi.replication.peer import JoinChange, Peer, Standing
+from bankrmi.replication.peer import JoinChange, PeerState, Standing
 from bankrmi.replication.record import Position
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
@@ -35,7 +35,7 @@ class JoinDecision:
     change: JoinChange | None = None
 
 
-def decide(request: JoinRequest, peer: Peer | None, view: View, step: Step) -> JoinDecision:
+def decide(request: JoinRequest, peer: PeerState | None, view: View, step: Step) -> JoinDecision:
     """Return what to answer a joiner."""
     if peer is None or request.server not in step.settings.others:
         return JoinDecision("unknown")
@@ -53,7 +53,7 @@ def decide(request: JoinRequest, peer: Peer | None, view: View, step: Step) -> J
     return _on_its_way(request, peer, replace(heard, lost_disk=lost_disk), step)
 
 
-def _on_its_way(request: JoinRequest, peer: Peer, heard: JoinChange, step: Step) -> JoinDecision:
+def _on_its_way(request: JoinRequest, peer: PeerState, heard: JoinChange, step: Step) -> JoinDecision:
     """Return whether entries are the way back, or a copy."""
     common = newest_common(step.journal, list(request.tail))
     if common is None:

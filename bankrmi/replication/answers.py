@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from bankrmi.replication.effects import Answer, Read, Reply
 
-__all__ = ["Answers", "Waiting"]
+__all__ = ["Answers", "PendingAnswer"]
 
 
-class Waiting(NamedTuple):
+class PendingAnswer(NamedTuple):
     """An answer that rests on the entry `action_id`, and on the confirmation of message `number`.
 
     A read rests on what changed it last, and its reply bears the newest action id of when it was read.
@@ -26,15 +26,15 @@ class Answers:
     """The answers of a primary that may not leave yet."""
 
     def __init__(self) -> None:
-        self._waiting: list[Waiting] = []
+        self._waiting: list[PendingAnswer] = []
 
     def add(self, action_id: int, token: Any, reply: Reply, *, number: int = 0) -> None:
         """Keep an answer until `action_id` is acknowledged, and message `number` confirmed."""
-        self._waiting.append(Waiting(action_id, number, token, reply))
+        self._waiting.append(PendingAnswer(action_id, number, token, reply))
 
     def released(self, acknowledged: int, confirmed: int, *, reads: bool) -> Iterator[Answer]:
         """Take out, in their order, the answers that may leave now; reads only if `reads`."""
-        still: list[Waiting] = []
+        still: list[PendingAnswer] = []
         for waiting in self._waiting:
             reply = waiting.reply
             if waiting.action_id > acknowledged or waiting.number > confirmed:
@@ -56,13 +56,13 @@ class Answers:
         """Whether a round of confirmation is on its way."""
         return any(waiting.number for waiting in self._waiting)
 
-    def take_unconfirmed(self) -> list[Waiting]:
+    def take_unconfirmed(self) -> list[PendingAnswer]:
         """Take out those whose confirmation was asked for in an epoch that is over."""
         unconfirmed = [waiting for waiting in self._waiting if waiting.number]
         self._waiting = [waiting for waiting in self._waiting if not waiting.number]
         return unconfirmed
 
-    def take_all(self) -> list[Waiting]:
+    def take_all(self) -> list[PendingAnswer]:
         """Take out everything."""
         waiting, self._waiting = self._waiting, []
         return waiting

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.messages import Checkpoint
-from bankrmi.replication.peer import UNANSWERED_LIMIT, Peer
+from bankrmi.replication.peer import UNANSWERED_LIMIT, PeerState
 from bankrmi.replication.record import Position, Record, size_of
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
@@ -42,7 +42,7 @@ class Checkpoints:
         """These records are new: most will get just them."""
         self._group = group
 
-    def send(self, peer: Peer, acknowledged: int, step: Step) -> None:
+    def send(self, peer: PeerState, acknowledged: int, step: Step) -> None:
         """Send what the server does not have yet; nothing new makes it a heartbeat."""
         if not peer.linked or len(peer.unanswered) >= UNANSWERED_LIMIT or step.commit_is_overdue:
             return
@@ -68,7 +68,7 @@ class Checkpoints:
         peer.sent(self.number, message.through, step.now_ms, size=size)
         step.send(peer.server, message)
 
-    def send_more(self, peer: Peer, acknowledged: int, step: Step) -> None:
+    def send_more(self, peer: PeerState, acknowledged: int, step: Step) -> None:
         """Keep a copy that lags supplied: a few messages are on the way, and few are read at a time."""
         for _ in range(SENT_AT_ONCE):
             if peer.next_id > step.tip or not peer.has_room(CATCH_UP_WINDOW_BYTES):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bankrmi.replication.links import LinkTable
-from bankrmi.replication.peer import COUNTING, Peer, Standing
+from bankrmi.replication.peer import COUNTING, PeerState, Standing
 from bankrmi.replication.view import View
 
 __all__ = ["CopySet"]
@@ -19,7 +19,7 @@ class CopySet:
 
     def __init__(self, others: Iterable[str], links: LinkTable) -> None:
         self.peers = {
-            name: Peer(name, linked=name in links, start_id=links.start_id(name)) for name in others
+            name: PeerState(name, linked=name in links, start_id=links.start_id(name)) for name in others
         }
 
     def begin_epoch(self, view: View, server: str, tip: int) -> None:
@@ -28,17 +28,17 @@ class CopySet:
         Who is in sync, and not in our configuration, counts (A1) until the view can do without it.
         """
         for stranger in view.in_sync - self.peers.keys() - {server}:
-            self.peers[stranger] = Peer(stranger, gone=True)
+            self.peers[stranger] = PeerState(stranger, gone=True)
         for peer in self.peers.values():
             peer.begin_epoch(view.incarnations.get(peer.server), tip)
 
     @property
-    def required(self) -> list[Peer]:
+    def required(self) -> list[PeerState]:
         """Those that count."""
         return [peer for peer in self.peers.values() if peer.standing in COUNTING]
 
     @property
-    def members(self) -> list[Peer]:
+    def members(self) -> list[PeerState]:
         """Those whose disk the view names."""
         return [peer for peer in self.peers.values() if peer.standing is Standing.MEMBER]
 

@@ -39,13 +39,13 @@ __all__ = [
     "ReadView",
     "Refusal",
     "Report",
-    "Send",
+    "SendMessage",
     "Stop",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
+class SendMessage:
     """Say `message` to another server; drop it if there is no connection."""
 
     to: str
@@ -208,4 +208,4 @@ class Stop:
     """End the process, as it was asked to."""
 
 
-Effect = Send | Commit | Answer | ReadView | Propose | Probe | FetchCopy | InstallCopy | Report | Stop
+Effect = SendMessage | Commit | Answer | ReadView | Propose | Probe | FetchCopy | InstallCopy | Report | Stop

@@ -36,7 +36,7 @@ from bankrmi.replication.messages import (
     Mismatch,
     ViewNews,
 )
-from bankrmi.replication.peer import Peer
+from bankrmi.replication.peer import PeerState
 from bankrmi.replication.reading import ReadFacts, Reads
 from bankrmi.replication.step import Step
 from bankrmi.replication.switchover import Switchover
@@ -257,7 +257,7 @@ class Leader:
     def _is_of_this_epoch(self, answer: Acknowledged) -> bool:
         return (answer.history, answer.epoch) == (self.view.history, self.view.epoch)
 
-    def _is_contradiction(self, peer: Peer, answer: Acknowledged, step: Step) -> bool:
+    def _is_contradiction(self, peer: PeerState, answer: Acknowledged, step: Step) -> bool:
         """Whether this cannot be, if both servers keep the rules: then it counts for nothing (A5).
 
         Said once an epoch. It stops nobody: what such a copy says does not spread, and it is left behind.
@@ -281,7 +281,7 @@ class Leader:
             peer.mismatched(answer.number, answer.tip)
             self._send(peer, step)
 
-    def _send(self, peer: Peer, step: Step) -> None:
+    def _send(self, peer: PeerState, step: Step) -> None:
         self._checkpoints.send(peer, self.acknowledged, step)
 
     # -- time ------------------------------------------------------------------------------------
@@ -321,7 +321,7 @@ class Leader:
         lagging = self.copies.somebody_lags(step.tip, step.settings.lag_noticed)
         self._groups.leave_room(step.now_ms, lagging=lagging)
 
-    def _give_up_joiner(self, peer: Peer, step: Step) -> None:
+    def _give_up_joiner(self, peer: PeerState, step: Step) -> None:
         named = self.view.incarnations.get(peer.server)
         peer.give_up_joining(named, tip=step.tip, newest_number=self._checkpoints.number)
         self._advance(step)
@@ -433,7 +433,7 @@ class Leader:
         else:
             peer.lost(step.now_ms)
 
-    def _look_for(self, peer: Peer, step: Step) -> None:
+    def _look_for(self, peer: PeerState, step: Step) -> None:
         """A copy that counts cannot be spoken to: it is silent from now on, unless its process is gone."""
         peer.lost(step.now_ms)
         if peer.server in step.settings.others:

@@ -8,7 +8,7 @@ Rule 2: who is silent is left behind, never below `copies_min` (V2).
 from __future__ import annotations
 
 from bankrmi.replication.copies import CopySet
-from bankrmi.replication.peer import Peer, Standing
+from bankrmi.replication.peer import PeerState, Standing
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 
@@ -54,7 +54,7 @@ def _letting_in(view: View, copies: CopySet, enough: int) -> View | None:
     return None
 
 
-def _has_everything(peer: Peer, enough: int) -> bool:
+def _has_everything(peer: PeerState, enough: int) -> bool:
     return (
         peer.standing is Standing.MANDATORY
         and peer.confirmed_number > 0  # In this epoch.

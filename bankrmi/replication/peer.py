@@ -14,7 +14,7 @@ from enum import Enum
 
 from bankrmi.errors import BrokenInvariant
 
-__all__ = ["COUNTING", "TRANSITIONS", "UNANSWERED_LIMIT", "JoinChange", "Peer", "Standing", "Transition"]
+__all__ = ["COUNTING", "TRANSITIONS", "UNANSWERED_LIMIT", "JoinChange", "PeerState", "Standing", "Transition"]
 
 UNANSWERED_LIMIT = 16
 """Checkpoints that may be on their way to one server; beyond that it is silent, and gets no more."""
@@ -85,7 +85,7 @@ class JoinChange:
 
 
 @dataclass(slots=True)
-class Peer:
+class PeerState:
     """Another server, as its primary sees it."""
 
     server: str

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from bankrmi.replication.answers import Answers, Waiting
+from bankrmi.replication.answers import Answers, PendingAnswer
 from bankrmi.replication.effects import Read
 from bankrmi.replication.events import ReadArrived
 from bankrmi.replication.lease import holds_read_lease, read_lease_left_ms
@@ -58,7 +58,7 @@ class Reads:
     """The reads of one primary that wait: for a confirmation, or for the end of a switchover."""
 
     def __init__(self) -> None:
-        self._unconfirmed: list[Waiting] = []
+        self._unconfirmed: list[PendingAnswer] = []
         self._held: list[ReadArrived] = []
 
     def hold(self, event: ReadArrived) -> None:
@@ -72,7 +72,7 @@ class Reads:
 
     def add_unconfirmed(self, action_id: int, token: Any, reply: Read) -> None:
         """Keep an answer until it may be read without a lease, or is confirmed."""
-        self._unconfirmed.append(Waiting(action_id, 0, token, reply))
+        self._unconfirmed.append(PendingAnswer(action_id, 0, token, reply))
 
     @property
     def wait(self) -> bool:

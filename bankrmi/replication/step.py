@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bankrmi.replication.commits import Commits
-from bankrmi.replication.effects import Answer, Commit, Effect, NotLeading, Reply, Report, Send
+from bankrmi.replication.effects import Answer, Commit, Effect, NotLeading, Reply, Report, SendMessage
 from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.links import LinkTable
 from bankrmi.replication.messages import Message
@@ -95,7 +95,7 @@ class Step:
 
     def send(self, to: str, message: Message) -> None:
         """Say something to another server."""
-        self.effects.append(Send(to, message))
+        self.effects.append(SendMessage(to, message))
 
     def answer(self, token: Any, reply: Reply) -> None:
         """Answer what arrived with this token."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from bankrmi.replication.effects import Handed, Refusal, Reply
 from bankrmi.replication.events import SwitchoverAsked
-from bankrmi.replication.peer import Peer, Standing
+from bankrmi.replication.peer import PeerState, Standing
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 
@@ -28,7 +28,7 @@ class Switchover:
     since_ms: float
     cancelled: str = ""
 
-    def objection(self, peer: Peer, step: Step) -> str:
+    def objection(self, peer: PeerState, step: Step) -> str:
         """Return why this comes to nothing; empty while it may still come to something."""
         if self.cancelled:
             return self.cancelled
@@ -45,7 +45,7 @@ class Switchover:
         return Refusal("another view was won meanwhile")
 
 
-def begun(event: SwitchoverAsked, members: list[Peer], view: View, step: Step) -> Switchover | Refusal:
+def begun(event: SwitchoverAsked, members: list[PeerState], view: View, step: Step) -> Switchover | Refusal:
     """Return a switchover to `event.target`, or to the member that holds most; or why there is none."""
     reachable = {peer.server: peer for peer in members if peer.linked}
     best = max(reachable.values(), key=lambda peer: peer.matched, default=None)

@@ -25,7 +25,7 @@ from .accepting import Acceptor, listening_socket
 from .addresses import Address, joined
 from .complaints import complaints
 from .daemon_object import DaemonObject
-from .handshake import Admission, HandshakeDenied, Registered, admission, claimed_name
+from .handshake import Binding, HandshakeDenied, Registered, binding, claimed_name
 from .limits import Limits
 from .objects import RemoteObject
 from .open_files import allow_files, plan_seats
@@ -162,11 +162,11 @@ class Daemon:
         self._make_room(self._seats.arrive(connection, host, _seconds()))
         return True
 
-    def admit(self, connection: ServedConnection, request: object) -> Admission:
+    def admit(self, connection: ServedConnection, request: object) -> Binding:
         """Return what the caller gets, or raise HandshakeDenied."""
         if self._refusing:
             raise HandshakeDenied("this server is stopping")
-        admitted = admission(request, connection.address, self._objects, self._greeting(), self._servers)
+        admitted = binding(request, connection.address, self._objects, self._greeting(), self._servers)
         peer = admitted.peer
         host, now = origin(connection.address), _seconds()
         try:

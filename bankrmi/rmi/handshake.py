@@ -20,10 +20,10 @@ from .objects import Peer, RemoteObject
 __all__ = [
     "PROTOCOL_VERSION",
     "ROLES",
-    "Admission",
+    "Binding",
     "HandshakeDenied",
     "Registered",
-    "admission",
+    "binding",
     "claimed_name",
     "handshake",
 ]
@@ -59,7 +59,7 @@ class Registered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class Binding:
     """What a caller got by its handshake."""
 
     peer: Peer
@@ -76,13 +76,13 @@ def handshake(role: str, **more: object) -> dict[str, object]:
     return {"protocol": PROTOCOL_VERSION, "role": role, **more}
 
 
-def admission(
+def binding(
     request: object,
     address: Address,
     objects: Mapping[str, Registered],
     greeting: Mapping[str, object],
     servers: Collection[str] = (),
-) -> Admission:
+) -> Binding:
     """Return what the caller may use, or raise HandshakeDenied; `servers` are those known by name."""
     match request:
         case {"object": str(object_id), **rest}:
@@ -101,7 +101,7 @@ def admission(
             f"{object_id} is for the servers of its configuration only "
             f"({', '.join(sorted(servers)) or 'there is no other'}), and the caller is none of them"
         )
-    return Admission(
+    return Binding(
         peer=peer,
         object_id=object_id,
         target=registered.target,

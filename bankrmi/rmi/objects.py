@@ -67,7 +67,7 @@ class Connected(Protocol):
     def lost(self) -> bool: ...
 
 
-class Caller(Protocol):
+class CallSource(Protocol):
     """The connection that a call came on, or the batch that it is a part of."""
 
     @property
@@ -102,7 +102,7 @@ class Call:
 
     def __init__(
         self,
-        caller: Caller,
+        caller: CallSource,
         peer: Peer,
         method: str,
         args: tuple[Any, ...],

@@ -46,7 +46,7 @@ from .frames import (
     Frame,
     FrameRefused,
 )
-from .handshake import Admission, HandshakeDenied
+from .handshake import Binding, HandshakeDenied
 from .limits import HANDSHAKE, Limits, call_bounds, serving_rules
 from .long_answers import LongAnswer, too_large, write_slowly
 from .objects import Call, Exposed, Peer, RemoteObject, begin
@@ -74,7 +74,7 @@ class Host(Protocol):
     rounds: Rounds
 
     def opened(self, connection: ServedConnection) -> bool: ...
-    def admit(self, connection: ServedConnection, request: object) -> Admission: ...
+    def admit(self, connection: ServedConnection, request: object) -> Binding: ...
     def fed(self, count: int) -> None: ...
     def closed(self, connection: ServedConnection) -> None: ...
     def free_memory(self) -> None: ...
@@ -268,25 +268,25 @@ class ServedConnection(FramedConnection):
         assert frame.kind == CONNECT
         try:
             request = read_value(frame.serializer, frame.payload, HANDSHAKE)
-            admission = self._host.admit(self, request)
+            binding = self._host.admit(self, request)
         except (HandshakeDenied, ValueRefused) as error:
             self._deny(frame, error)
             return
-        meta = metadata(admission.target.exposed, frame.serializer)
-        payload = write_value(frame.serializer, {"handshake": admission.greeting, "meta": meta})
-        self._bind(admission)
+        meta = metadata(binding.target.exposed, frame.serializer)
+        payload = write_value(frame.serializer, {"handshake": binding.greeting, "meta": meta})
+        self._bind(binding)
         self._send(CONNECT_OK, frame.serializer, 0, frame.sequence, payload, frame.correlation)
 
-    def _bind(self, admission: Admission) -> None:
+    def _bind(self, binding: Binding) -> None:
         limits = self._limits
-        self.peer = admission.peer
-        self.line = _line_of(admission)
-        self._object = admission.target
+        self.peer = binding.peer
+        self.line = _line_of(binding)
+        self._object = binding.target
         self.greeted = True
-        self._object_id = admission.object_id
-        self._reader.rules = serving_rules(limits, for_servers=admission.for_servers)
-        self._bounds = call_bounds(limits, for_servers=admission.for_servers)
-        if admission.for_servers:
+        self._object_id = binding.object_id
+        self._reader.rules = serving_rules(limits, for_servers=binding.for_servers)
+        self._bounds = call_bounds(limits, for_servers=binding.for_servers)
+        if binding.for_servers:
             self._for_servers = True
             self._answer_bytes = limits.server_message_bytes
             self._allowed = limits.server_calls_in_progress
@@ -412,10 +412,10 @@ class ServedConnection(FramedConnection):
         self._transport.close()
 
 
-def _line_of(admission: Admission) -> Line:
-    if admission.for_servers:
+def _line_of(binding: Binding) -> Line:
+    if binding.for_servers:
         return Line.SERVERS
-    return Line.OURS if admission.peer.our_protocol else Line.STRANGERS
+    return Line.OURS if binding.peer.our_protocol else Line.STRANGERS
 
 
 def _no_room() -> Busy:

@@ -25,7 +25,7 @@ from bankrmi.replication.effects import (
     Propose,
     ReadView,
     Report,
-    Send,
+    SendMessage,
     Stop,
 )
 from bankrmi.replication.events import (
@@ -176,7 +176,7 @@ class Carrier:
             case Answer(token=token, reply=reply):
                 if token is not None:
                     self._callers.answer(token, reply)
-            case Send(to=to, message=message):
+            case SendMessage(to=to, message=message):
                 self.links.send(to, message)
             case Commit():
                 self._disk.commit(lambda: self._committed(effect))

@@ -20,7 +20,7 @@ from bankrmi.replication.events import CopyEnded, Event
 from bankrmi.server.copy_serving import SECONDS, Complaint, Say
 from bankrmi.server.ports import Clock
 
-__all__ = ["Ask", "Download", "Fetches", "Place", "downloading"]
+__all__ = ["Download", "Fetches", "Question", "Staging", "downloading"]
 
 LONGEST_PAUSE_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.5
@@ -28,7 +28,7 @@ MAKING_SECONDS = 10 * SECONDS
 """A copy may be hundreds of gigabytes, and nobody at its source waits for it."""
 
 
-class Place(Protocol):
+class Staging(Protocol):
     """Where a copy is put while it comes."""
 
     def begin(self, size: int) -> None:
@@ -43,7 +43,7 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Question:
     """A question for the primary, and how long to wait for the answer."""
 
     method: str
@@ -51,18 +51,18 @@ class Ask:
     seconds: float
 
 
-Download = Generator[Ask, object, int]
+Download = Generator[Question, object, int]
 
 
-def downloading(primary: str, place: Place) -> Download:
+def downloading(primary: str, staging: Staging) -> Download:
     """Yield what to ask the primary for, one after the other; return how many bytes came."""
-    name, size = _announced((yield Ask("begin_copy", [], MAKING_SECONDS)))
-    place.begin(size)
-    while chunk := (yield Ask("read_copy", [name, place.length], SECONDS)):
-        if not isinstance(chunk, bytes) or place.length + len(chunk) > size:
+    name, size = _announced((yield Question("begin_copy", [], MAKING_SECONDS)))
+    staging.begin(size)
+    while chunk := (yield Question("read_copy", [name, staging.length], SECONDS)):
+        if not isinstance(chunk, bytes) or staging.length + len(chunk) > size:
             raise OperationFailed(f"{primary} gave another copy than it had announced")
-        place.write(chunk)
-    yield Ask("end_copy", [name], SECONDS)
+        staging.write(chunk)
+    yield Question("end_copy", [name], SECONDS)
     return size
 
 

@@ -57,7 +57,7 @@ def remove_leftovers(directory: Path) -> None:
 
 
 class _File:
-    """Where a copy is put while it comes (see `copy_fetching.Place`)."""
+    """Where a copy is put while it comes (see `copy_fetching.Staging`)."""
 
     def __init__(self, path: Path, on_progress: Callable[[tuple[int, int]], None]) -> None:
         self._path = path

@@ -32,7 +32,7 @@ PATIENT_MS = 2_000.0
 """A new one may take the place of one that has been idle for this long, if there are too many."""
 
 
-class Served(Protocol):
+class ReplicaHost(Protocol):
     """Who serves: the driver."""
 
     @property
@@ -85,7 +85,7 @@ class Exports:
 
     def __init__(
         self,
-        driver: Served,
+        driver: ReplicaHost,
         accounts: Callable[[], Accounts],
         *,
         server: str,

@@ -34,7 +34,7 @@ import signal
 from collections.abc import Callable, Sequence
 
 from bankrmi.errors import ConfigurationError
-from bankrmi.replication.effects import Answer, Commit, Decided, Effect, InstallCopy, Propose, Send
+from bankrmi.replication.effects import Answer, Commit, Decided, Effect, InstallCopy, Propose, SendMessage
 from bankrmi.replication.events import Event, Proceed, Proposed
 from bankrmi.replication.messages import Checkpoint
 from bankrmi.replication.view import View
@@ -139,7 +139,7 @@ class Failpoints:
         match effect:
             case Commit(purpose=purpose):
                 self._reach("after-commit", purpose)
-            case Send(message=Checkpoint(records=records)) if records:
+            case SendMessage(message=Checkpoint(records=records)) if records:
                 self._reach("checkpoint-sent", "")
             case Propose():
                 self._reach("proposal-sent", self._proposed)

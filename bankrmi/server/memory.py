@@ -19,7 +19,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["Memory"]
+__all__ = ["MemoryTrimmer"]
 
 IDLE_MS = 500.0
 """How long there must have been nothing to do."""
@@ -34,7 +34,7 @@ _STATM = Path("/proc/self/statm")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
-class Memory:
+class MemoryTrimmer:
     """That of this process; `busy` tells whether somebody waits, `tip` how far the journal
     goes, and `shrink` gives up what is kept on purpose."""
 

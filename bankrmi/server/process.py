@@ -42,7 +42,7 @@ from bankrmi.server.copying import CopyFetcher, copy_server, remove_leftovers
 from bankrmi.server.data_directory import DataDirectory
 from bankrmi.server.driver import Driver
 from bankrmi.server.exporting import Exports
-from bankrmi.server.memory import Memory
+from bankrmi.server.memory import MemoryTrimmer
 from bankrmi.server.naming import Naming
 from bankrmi.server.operator_object import OPERATOR_ID, OperatorObject
 from bankrmi.server.peer_links import PeerLinks
@@ -165,9 +165,9 @@ class _Process:
         self._disk.release()  # Not before: whoever comes next finds the database unlocked.
         log.info("stopped")
 
-    def _memory(self, admission: Admission) -> Memory:
+    def _memory(self, admission: Admission) -> MemoryTrimmer:
         driver = self._driver
-        return Memory(
+        return MemoryTrimmer(
             lambda: admission.is_busy,
             lambda: driver.journal.tip.action_id,
             now_ms,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bankrmi.client.attempts import Attempts
-from bankrmi.client.calls import FIRST, Call
+from bankrmi.client.calls import FIRST, ClientCall
 from bankrmi.client.decisions import Answered, Connect, Decision, Failed, Finish, Greeted, Send, Wait
 from bankrmi.client.memory import Memory
 from bankrmi.client.requests import Session, asked_status, withdrawn
@@ -122,8 +122,8 @@ def memory(tmp_path: Path) -> Memory:
     return memory
 
 
-def straight_call(memory: Memory) -> Call:
-    call = Call(withdrawn(2, 10, "a:1"), memory, 100)
+def straight_call(memory: Memory) -> ClientCall:
+    call = ClientCall(withdrawn(2, 10, "a:1"), memory, 100)
     call.identify(Session())
     assert call.begin(101) == S2
     assert call.go_straight(S2, 101) == Wait(memory.patience_ms // 2)
@@ -135,7 +135,7 @@ ANSWER = {"account": 2, "balance": 290, "action_id": 7, "request_id": "a:1", "hi
 
 
 def test_who_is_asked_first_is_whom_the_attempts_would_ask(memory: Memory) -> None:
-    call = Call(withdrawn(2, 10, "a:1"), memory, 100)
+    call = ClientCall(withdrawn(2, 10, "a:1"), memory, 100)
     assert call.begin(101) == S2
     decision = call.decide(101)
     assert isinstance(decision, Connect)
@@ -152,11 +152,11 @@ def test_a_call_does_not_go_straight_when_others_might_be_asked_first(memory: Me
             memory.candidates = (S1, S3)
         case _:
             now_ms = 100 + memory.timeout_ms
-    assert Call(withdrawn(2, 10, "a:1"), memory, 100).begin(now_ms) is None
+    assert ClientCall(withdrawn(2, 10, "a:1"), memory, 100).begin(now_ms) is None
 
 
 def test_a_question_that_every_server_answers_does_not_go_straight(memory: Memory) -> None:
-    assert Call(asked_status(), memory, 100).begin(101) is None
+    assert ClientCall(asked_status(), memory, 100).begin(101) is None
 
 
 def test_its_answer_is_the_end_and_tells_others_who_leads(memory: Memory) -> None:
@@ -192,7 +192,7 @@ def test_a_refusal_ends_it_and_another_leader_is_followed(memory: Memory) -> Non
 
 
 def test_once_it_may_have_been_sent_it_is_never_said_that_it_was_not(memory: Memory) -> None:
-    before = Call(withdrawn(2, 10, "a:1"), memory, 100)
+    before = ClientCall(withdrawn(2, 10, "a:1"), memory, 100)
     assert isinstance(before.broken_off(ValueError("x")), Unreached)
     interruption = KeyboardInterrupt()
     straight_call(memory).note_on(interruption)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bankrmi.coordination.succession import Verdict, decided, objection
+from bankrmi.coordination.succession import Ruling, decided, objection
 from bankrmi.replication.view import View
 from tests.coordination.views import both, first, forced
 
@@ -67,9 +67,9 @@ def test_what_no_rule_allows_is_refused_and_says_why(change: tuple[View | None, 
 def test_a_proposal_wins_over_the_view_that_it_was_made_for_and_no_other() -> None:
     first = View.first(history="h", server="s1", start_id="s1#1", incarnation="disk")
     second = first.started_again("s1#2")
-    assert decided(None, None, first) == Verdict(follows=True, won=True)
-    assert decided(first, ("h", 1), second) == Verdict(follows=True, won=True)
-    assert decided(second, ("h", 1), second) == Verdict(won=True), "it came twice"
-    assert decided(second, ("h", 1), first.started_again("s1#3")) == Verdict()
-    assert decided(first, None, first.started_again("s1#2")) == Verdict()
+    assert decided(None, None, first) == Ruling(follows=True, won=True)
+    assert decided(first, ("h", 1), second) == Ruling(follows=True, won=True)
+    assert decided(second, ("h", 1), second) == Ruling(won=True), "it came twice"
+    assert decided(second, ("h", 1), first.started_again("s1#3")) == Ruling()
+    assert decided(first, None, first.started_again("s1#2")) == Ruling()
     assert decided(second, ("h", 2), first).objection is not None

@@ -17,7 +17,7 @@ from typing import Any
 import apsw
 import pytest
 
-from bankrmi.coordination.view_store import DiskFailed, ViewStore
+from bankrmi.coordination.view_store import ViewStore, ViewStoreFailed
 from bankrmi.coordination.witness import Witness
 from bankrmi.errors import BankError, ConfigurationError, InvalidRequest, OperationFailed
 from bankrmi.replication.view import View
@@ -51,7 +51,7 @@ def test_a_flipped_bit_is_an_error_and_the_end_of_this_process(tmp_path: Path) -
     database = apsw.Connection(str(tmp_path / "view.db"))
     database.execute("UPDATE views SET view = replace(view, '\"epoch\": 1', '\"epoch\": 7')")
     database.close()
-    with pytest.raises(DiskFailed, match="does not match its checksum"):
+    with pytest.raises(ViewStoreFailed, match="does not match its checksum"):
         ViewStore(tmp_path)
 
 
@@ -59,11 +59,11 @@ def test_what_no_bank_can_have_written_is_an_error_and_the_folder_is_free_again(
     """A traceback, it was, and the lock stayed with the process."""
     store = ViewStore(tmp_path)
     store.propose("account", None, replace(first(), start_id="with blanks"))
-    with pytest.raises(DiskFailed, match="what stands in it is not a view: start_id holds characters"):
+    with pytest.raises(ViewStoreFailed, match="what stands in it is not a view: start_id holds characters"):
         store.current("account")
     store.close()
     for _ in range(2):
-        with pytest.raises(DiskFailed, match="what stands in it is not a view"):
+        with pytest.raises(ViewStoreFailed, match="what stands in it is not a view"):
             ViewStore(tmp_path)
     own_directory(tmp_path).close()
 
@@ -75,9 +75,9 @@ def test_a_failed_write_ends_everything_and_is_not_tried_again(store: ViewStore)
     store._database.execute(
         "CREATE TRIGGER full BEFORE INSERT ON views BEGIN SELECT RAISE(ABORT, 'disk full'); END"
     )
-    with pytest.raises(DiskFailed, match="disk full"):
+    with pytest.raises(ViewStoreFailed, match="disk full"):
         witness.propose("account", None, first().to_wire())
-    with pytest.raises(DiskFailed, match="any more"):
+    with pytest.raises(ViewStoreFailed, match="any more"):
         witness.read("account")
     assert len(stopped) == 2
 

@@ -8,7 +8,7 @@ import pytest
 
 from bankrmi.replication.admission import JoinDecision, decide
 from bankrmi.replication.messages import JoinRequest
-from bankrmi.replication.peer import JoinChange, Peer, Standing
+from bankrmi.replication.peer import JoinChange, PeerState, Standing
 from bankrmi.replication.record import Position
 from bankrmi.replication.step import Step
 from tests.replication.steps import a_step, connect, view_of
@@ -26,11 +26,11 @@ def asks(step: Step, *, number: int = 1, disk: str = "s2-disk", tail: Sequence[P
     )
 
 
-def outsider() -> Peer:
-    return Peer("s2", start_id="s2#1", linked=True)
+def outsider() -> PeerState:
+    return PeerState("s2", start_id="s2#1", linked=True)
 
 
-def member() -> Peer:
+def member() -> PeerState:
     peer = outsider()
     peer.begin_epoch("s2-disk", 0)
     return peer

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from bankrmi.replication.lease import Grants, binding_ms, holds_read_lease, read_lease_left_ms
-from bankrmi.replication.peer import Peer
+from bankrmi.replication.peer import PeerState
 
 LEASE_MS, DRIFT_MS = 1000.0, 20.0
 TIMES = st.integers(0, 10_000)
@@ -15,7 +15,7 @@ FOR_EVER = float("-inf")
 @given(sent_ms=TIMES, delay_ms=TIMES, now_ms=TIMES)
 def test_a_late_answer_never_lengthens_a_lease(sent_ms: int, delay_ms: int, now_ms: int) -> None:
     """However long the answer sat in a queue, the end is counted from the sending."""
-    at_once, late = Peer("s2"), Peer("s2")
+    at_once, late = PeerState("s2"), PeerState("s2")
     for peer in (at_once, late):
         peer.sent(1, 0, sent_ms)
     at_once.acknowledged(1, 0)
@@ -29,7 +29,7 @@ def test_a_late_answer_never_lengthens_a_lease(sent_ms: int, delay_ms: int, now_
 def test_the_newest_acknowledged_sending_counts_in_whatever_order_answers_come(
     sent: list[tuple[int, bool]], data: st.DataObject
 ) -> None:
-    peer = Peer("s2")
+    peer = PeerState("s2")
     times = sorted(time for time, _ in sent)
     for number, time in enumerate(times, 1):
         peer.sent(number, 0, time)

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bankrmi.errors import BrokenInvariant
-from bankrmi.replication.peer import TRANSITIONS, Peer, Standing, Transition
+from bankrmi.replication.peer import TRANSITIONS, PeerState, Standing, Transition
 
 
-def member(tip: int = 0) -> Peer:
-    peer = Peer("s2", linked=True)
+def member(tip: int = 0) -> PeerState:
+    peer = PeerState("s2", linked=True)
     peer.begin_epoch("disk", tip)
     return peer
 
@@ -116,7 +116,7 @@ def test_what_is_not_answered_in_time_is_sent_again() -> None:
 
 
 def test_only_members_and_mandatory_joiners_count() -> None:
-    counting = [standing for standing in Standing if Peer("s2", standing=standing).counts]
+    counting = [standing for standing in Standing if PeerState("s2", standing=standing).counts]
     assert counting == [Standing.MANDATORY, Standing.MEMBER]
 
 
@@ -136,7 +136,7 @@ def test_an_answer_that_comes_after_the_connection_was_lost_does_not_end_the_wai
 )
 def test_what_the_table_does_not_have_changes_no_standing(standing: Standing, transition: Transition) -> None:
     """F3: it says who it was, what happened, and what the copy was."""
-    peer = Peer("s2", standing=standing)
+    peer = PeerState("s2", standing=standing)
     with pytest.raises(
         BrokenInvariant, match=re.escape(f"s2 {transition.value}, and its copy is {standing.value}")
     ):
@@ -146,14 +146,14 @@ def test_what_the_table_does_not_have_changes_no_standing(standing: Standing, tr
 
 def test_a_joiner_that_is_given_up_counts_no_more() -> None:
     """V3."""
-    peer = Peer("s2", standing=Standing.MANDATORY)
+    peer = PeerState("s2", standing=Standing.MANDATORY)
     peer.give_up_joining(None, tip=3, newest_number=1)
     assert (peer.standing, peer.counts) == (Standing.OUTSIDE, False)
 
 
 def test_when_a_joiner_is_given_up_the_disk_is_waited_for_that_it_was_to_replace() -> None:
     """V8."""
-    peer = Peer("s2", standing=Standing.CATCHING_UP, incarnation="new", matched=2, lost_disk=True)
+    peer = PeerState("s2", standing=Standing.CATCHING_UP, incarnation="new", matched=2, lost_disk=True)
     peer.give_up_joining("old", tip=3, newest_number=9)
     assert (peer.standing, peer.incarnation, peer.matched) == (Standing.MEMBER, "old", 0)
     assert (peer.lost_disk, peer.lost_disk_number) == (True, 9)

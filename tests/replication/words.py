@@ -27,7 +27,7 @@ def in_words(name: str, effect: do.Effect) -> str:
     match effect:
         case do.Commit(purpose=purpose):
             return f"{name} commits {purpose}"
-        case do.Send(to=to, message=message):
+        case do.SendMessage(to=to, message=message):
             return f"{name} -> {to}: {message_in_words(message)}"
         case do.Answer(token=Caller(server=server), reply=reply):
             return f"{name} -> {server}: {reply_in_words(reply)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bankrmi.replication.effects import Answer, Decided, Send
+from bankrmi.replication.effects import Answer, Decided, SendMessage
 from bankrmi.replication.events import MessageArrived, RequestArrived, Tick
 from bankrmi.replication.messages import Checkpoint
 from bankrmi.replication.record import Position, Record, chained, packed
@@ -46,7 +46,7 @@ def test_a_message_costs_by_its_bytes_as_well_as_by_its_elements() -> None:
         return WORK.step_ms(MessageArrived(None, checkpoint(count, size)), [], 0)
 
     def sent(count: int, size: int) -> float:
-        return WORK.step_ms(Tick(), [Send("s2", checkpoint(count, size))], 0)
+        return WORK.step_ms(Tick(), [SendMessage("s2", checkpoint(count, size))], 0)
 
     def called(count: int, size: int) -> float:
         return WORK.call_ms(RequestArrived.of(None, ("s", 1), ["x" * size] * count, None, "c"))
@@ -64,7 +64,7 @@ def test_what_is_answered_costs_by_its_operations() -> None:
 
 
 def test_where_work_costs_no_time_nothing_does() -> None:
-    assert Work(0).step_ms(MessageArrived(None, checkpoint(5)), [Send("s2", checkpoint(5))], 5) == 0
+    assert Work(0).step_ms(MessageArrived(None, checkpoint(5)), [SendMessage("s2", checkpoint(5))], 5) == 0
     assert Work(0).witness_ms(proposed=True) == Work(0).install_ms(1 << 20) == 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bankrmi.server.memory import BUSY_MS, BUSY_WORTH_BYTES, IDLE_MS, WORTH_BYTES, Memory
+from bankrmi.server.memory import BUSY_MS, BUSY_WORTH_BYTES, IDLE_MS, WORTH_BYTES, MemoryTrimmer
 
 
 class Process:
@@ -15,7 +15,7 @@ class Process:
         self.resident = 50 << 20
         self.shrunk = 0
         self.trimmed = 0
-        self.memory = Memory(
+        self.memory = MemoryTrimmer(
             lambda: self.busy,
             lambda: self.tip,
             lambda: self.now_ms,

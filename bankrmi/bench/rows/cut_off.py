@@ -19,7 +19,7 @@ from bankrmi.bench.load.order import LoadOrder
 from bankrmi.bench.load_process import LoadProcess
 from bankrmi.bench.rows.row import BESIDE, FOR_EVER_S, RowOptions
 from bankrmi.config import load
-from bankrmi.config_settings import ClientSettings, JournalSettings, Settings
+from bankrmi.config_settings import ClientSettings, ConfigSettings, JournalSettings
 from bankrmi.errors import OperationFailed
 from bankrmi.robustness.chaos.bank import WITNESS, ChaosBank, is_whole
 from bankrmi.robustness.chaos.network import Way
@@ -84,7 +84,7 @@ def _running_bank(folder: Path, count: int) -> Iterator[ChaosBank]:
 
 
 def _usual_timing() -> Timing:
-    usual, client = Settings.model_fields, ClientSettings()
+    usual, client = ConfigSettings.model_fields, ClientSettings()
     return Timing(
         lease_ms=usual["lease_ms"].default,
         heartbeat_ms=usual["heartbeat_ms"].default,

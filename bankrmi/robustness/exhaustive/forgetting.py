@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bankrmi.replication.leading import Leader
 from bankrmi.replication.messages import Checkpoint, ViewNews
-from bankrmi.replication.peer import Peer, Standing
+from bankrmi.replication.peer import PeerState, Standing
 from bankrmi.replication.replica import Replica
 
 __all__ = [
@@ -39,7 +39,7 @@ def forget(replica: Replica) -> None:
             _forget_outsider(peer)
 
 
-def _forget_outsider(peer: Peer) -> None:
+def _forget_outsider(peer: PeerState) -> None:
     """It gets no checkpoints and nobody waits for it; `begin_epoch` begins all of this anew."""
     peer.unanswered.clear()
     peer.on_the_way.clear()

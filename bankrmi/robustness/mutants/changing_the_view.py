@@ -6,7 +6,7 @@ from bankrmi.replication import membership
 from bankrmi.replication.joining import Joiner
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.leading import Leader
-from bankrmi.replication.peer import Peer, Standing
+from bankrmi.replication.peer import PeerState, Standing
 from bankrmi.replication.proposals import Proposals
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.step import Step
@@ -34,7 +34,7 @@ def _go_on_at_once(self: Leader, step: Step) -> View | None:
     return wanted
 
 
-def _has_begun(peer: Peer, enough: int) -> bool:
+def _has_begun(peer: PeerState, enough: int) -> bool:
     return peer.joins and peer.incarnation is not None
 
 

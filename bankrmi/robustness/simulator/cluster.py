@@ -24,7 +24,7 @@ from bankrmi.robustness.simulator.witness import SimulatedWitness
 from bankrmi.robustness.simulator.work import Work
 from bankrmi.robustness.simulator.workload import Workload
 from bankrmi.robustness.simulator.world import World
-from bankrmi.server.copy_fetching import Ask
+from bankrmi.server.copy_fetching import Question
 from bankrmi.server.copy_serving import CopyCall
 from bankrmi.server.exporting import Exports
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
@@ -51,7 +51,7 @@ class JoinerCall(CopyCall, Protocol):
 class OtherCopies(Protocol):
     """The copies that a process makes, as a joiner sees them."""
 
-    def asked(self, ask: Ask, call: JoinerCall) -> None:
+    def asked(self, question: Question, call: JoinerCall) -> None:
         """Another process asks for something of a copy."""
 
     def has_lost(self, process: tuple[str, int]) -> bool:

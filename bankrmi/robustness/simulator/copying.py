@@ -19,7 +19,7 @@ from bankrmi.replication.journal import Adopted
 from bankrmi.robustness.simulator.cluster import JoinerCall, OtherCopies, OtherServer
 from bankrmi.robustness.simulator.own_process import OwnProcess
 from bankrmi.robustness.simulator.trace import Arrival
-from bankrmi.server.copy_fetching import Ask, Download, Fetches, downloading
+from bankrmi.server.copy_fetching import Download, Fetches, Question, downloading
 from bankrmi.server.copy_serving import SECONDS, CopyServer
 from bankrmi.storage.database import DiskFailed, open_in_memory
 from bankrmi.storage.journal import SqliteJournal
@@ -57,10 +57,10 @@ class SimulatedCopies:
             raise OperationFailed("it is empty")
         return _Making(self._process)
 
-    def asked(self, ask: Ask, call: JoinerCall) -> None:
+    def asked(self, question: Question, call: JoinerCall) -> None:
         """Another process asks for something of a copy."""
         try:
-            self.server.call(call.joiner[0], ask.method, ask.args, call)
+            self.server.call(call.joiner[0], question.method, question.args, call)
         except BankError as error:
             call.fail(error)
 
@@ -171,7 +171,7 @@ class _Making:
 
 
 class _Place:
-    """Where a copy is put while it comes (see `copy_fetching.Place`)."""
+    """Where a copy is put while it comes (see `copy_fetching.Staging`)."""
 
     def __init__(self, process: OwnProcess) -> None:
         self._process = process
@@ -276,23 +276,23 @@ class _CopyLink:
         try:
             if isinstance(answer, Exception):
                 raise answer
-            ask = self._download.send(answer) if self._questions else next(self._download)
+            question = self._download.send(answer) if self._questions else next(self._download)
         except StopIteration:
             self.close("")
             self._on_fetched()
         except (BankError, apsw.Error) as error:
             self.close(str(error), busy=isinstance(error, Busy))
         else:
-            self._ask(ask)
+            self._ask(question)
 
-    def _ask(self, ask: Ask) -> None:
+    def _ask(self, question: Question) -> None:
         self._questions += 1
         number = self._questions
-        late = 1000 * ask.seconds
+        late = 1000 * question.seconds
         self._process.after(late, lambda: self.close("no answer") if self._questions == number else None)
-        self._carry(self._process.name, self._source.name, ask.method, lambda: self._arrived(ask))
+        self._carry(self._process.name, self._source.name, question.method, lambda: self._arrived(question))
 
-    def _arrived(self, ask: Ask) -> None:
+    def _arrived(self, question: Question) -> None:
         process = self._source.process
         if process is None or self._source.boot != self._boot:
             self._process.after(REFUSED_MS, lambda: self.close("the connection is lost"))
@@ -302,7 +302,7 @@ class _CopyLink:
             what = value if isinstance(value, (Exception, list)) else "some pages"
             self._carry(self._source.name, self._process.name, str(what), lambda: self._go_on(value))
 
-        process.arrive(lambda: process.copies.asked(ask, _Call(self, process.copies, answered)))
+        process.arrive(lambda: process.copies.asked(question, _Call(self, process.copies, answered)))
 
     def _carry(self, sender: str, receiver: str, what: Any, deliver: Callable[[], None]) -> None:
         """Carry something to the other end, as soon as a cut is healed; or notice that it does not heal."""

@@ -16,7 +16,7 @@ from typing import Any
 from bankrmi.bank.accounts import Accounts
 from bankrmi.coordination.coordinator import Expected, OnSilence
 from bankrmi.replication.believing import CONTRADICTION
-from bankrmi.replication.effects import Answer, Effect, Reply, Send
+from bankrmi.replication.effects import Answer, Effect, Reply, SendMessage
 from bankrmi.replication.events import CoordinatorSilent, Event, Proceed, Proposed, Tick, ViewRead
 from bankrmi.replication.journal import Journal
 from bankrmi.replication.replica import Replica
@@ -269,7 +269,7 @@ class SimulatedProcess:
     def done(self, effect: Effect) -> None:
         """What a server says of epochs is looked at as it leaves."""
         match effect:
-            case Send(message=message):
+            case SendMessage(message=message):
                 self.cluster.said(self.name, message)
             case Answer(reply=reply):
                 self.cluster.said(self.name, reply)

@@ -25,7 +25,7 @@ from bankrmi.replication.effects import (
     Propose,
     ReadView,
     Report,
-    Send,
+    SendMessage,
     Stop,
 )
 from bankrmi.replication.events import (
@@ -160,11 +160,11 @@ class Work:
                 return ANSWER_MS + self.weight * record.operation_count * TOLD_MS
             case Answer():
                 return ANSWER_MS
-            case Send(message=Checkpoint(records=records)):
+            case SendMessage(message=Checkpoint(records=records)):
                 operations = sum(one.operation_count for one in records)
                 sent_ms = operations * SENT_MS + sum(map(size_of, records)) * BYTE_MS
                 return MESSAGE_MS + self.weight * sent_ms
-            case Send() | ReadView() | Propose() | FetchCopy():
+            case SendMessage() | ReadView() | Propose() | FetchCopy():
                 return MESSAGE_MS
             case Commit():
                 return COMMIT_MS

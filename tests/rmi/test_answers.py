@@ -187,8 +187,11 @@ def test_answers_that_nobody_reads_count_as_memory_and_the_largest_is_cut(servin
         until(lambda: serving.do(lambda: daemon.connections) < 5)
         innocent.call("echo", 1)
         assert innocent.answer() == 1
-        held = serving.do(lambda: sum(one.held_bytes for one in daemon._connections()))
-        assert held <= limits.held_bytes
+        until(  # One more of these answers may be made by now, and is looked at next.
+            lambda: (
+                serving.do(lambda: sum(one.held_bytes for one in daemon._connections())) <= limits.held_bytes
+            )
+        )
 
 
 def test_strangers_who_owe_time_keep_nobody_of_ours_waiting(serving: Serving) -> None:

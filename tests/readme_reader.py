@@ -19,7 +19,7 @@ import Pyro5.api
 from bankrmi.cli.exit_codes import ExitCode
 from tests.readme_page import ADDRESSES, ROOT, Block, Different, commands_of, compare
 
-DEADLINE_S = 20.0
+DEADLINE_S = 120.0
 POLL_S = 0.05
 
 

@@ -122,13 +122,15 @@ class Leader:
             step.answer(event.token, IsBehind(tip))
             return
         reply = Read(self.view.history, tip, step.journal.read(event.query))
-        changed_at = step.journal.changed_at(event.query)
+        rests_on = step.journal.changed_at(event.query)
+        if event.seen is not None and event.seen[0] == self.view.history:
+            rests_on = max(rests_on, event.seen[1])  # R5: what was acknowledged elsewhere may be another one.
         if not self._facts(step).may_read:
-            self._reads.add_unconfirmed(changed_at, event.token, reply)
-        elif self._all_inherited_is_acknowledged and self.acknowledged >= changed_at:
+            self._reads.add_unconfirmed(rests_on, event.token, reply)
+        elif self._all_inherited_is_acknowledged and self.acknowledged >= rests_on:
             step.answer(event.token, reply.at_most(self.acknowledged))
         else:
-            self._answers.add(changed_at, event.token, reply)
+            self._answers.add(rests_on, event.token, reply)
 
     def _is_behind(self, seen: Seen | None, step: Step) -> bool:
         """R5: has the caller seen more of this history than this copy holds?"""

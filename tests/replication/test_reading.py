@@ -119,6 +119,18 @@ def test_a_new_primary_shows_nothing_before_all_that_it_began_with_is_acknowledg
     assert bank.told()[-1] == "s2 answers reader: 300 at 3"
 
 
+def test_a_read_is_of_nothing_older_than_its_caller_has_seen_even_if_a_clock_betrays_the_lease() -> None:
+    """R5: the entry that the caller has seen may be another one than this server's own of that number."""
+    bank = running("s1", "s2")
+    bank.withdraw("s1", "c:1", 10)
+    bank.told()
+    bank.read("s1", account=2, seen=("history", 1))
+    bank.read("s1", account=2, seen=("another", 1))
+    assert bank.told() == ["s1 answers reader: 300 at 0"], "only of another history"
+    bank.deliver("s1 -> s2", "s2 -> s1")
+    assert bank.told()[-1] == "s1 answers reader: 300 at 1"
+
+
 def test_an_answer_waits_for_no_more_of_what_the_epoch_began_with_than_it_rests_on() -> None:
     """A1: that a read may not go backward is nothing to a request."""
     bank = running("s1", "s2", "s3", catch_up_operations=1)

@@ -81,6 +81,7 @@ class Attempts:
         "_disclaimed",
         "_enquiries",
         "_finish",
+        "_last_asked",
         "_last_asked_ms",
         "_last_words",
         "_leader_answers",
@@ -123,6 +124,7 @@ class Attempts:
         self._disclaimed: set[Candidate] = set()  # Said `NotPrimary`.
         self._busy: dict[Candidate, int] = {}  # When each is to be asked again.
         self._begun_ms: int | None = None
+        self._last_asked: Candidate | None = None
         self._last_asked_ms = 0
         self.nobody = ""
         """Why there is nobody to ask, if there is nobody."""
@@ -159,7 +161,8 @@ class Attempts:
 
     def go_on_from(self, leader: Candidate, sent_ms: int) -> None:
         """Go on from a call that went straight, as if all of it had been decided here."""
-        self._begun_ms = self._last_asked_ms = sent_ms
+        self._begun_ms = sent_ms
+        self._asked_last(leader, sent_ms)
         self._open.begin_asked(leader, sent_ms)
         self._enquiries.begin(sent_ms)
 
@@ -200,14 +203,19 @@ class Attempts:
 
     def _send(self, attempt: OpenAttempt, now_ms: int) -> Send:
         if not attempt.enquires:
-            self._last_asked_ms = now_ms
+            self._asked_last(attempt.candidate, now_ms)
         return self._open.send(attempt, now_ms)
+
+    def _asked_last(self, candidate: Candidate, now_ms: int) -> None:
+        self._last_asked, self._last_asked_ms = candidate, now_ms
 
     def _follow_the_leader(self, now_ms: int) -> Connect | None:
         """Somebody was found to lead since anybody was asked: by this call, or another one of this client."""
         signs, leader = self._signs, self._signs.leader
-        if leader is None or not self._leader_answers or signs.leading_since_ms <= self._last_asked_ms:
+        if leader is None or not self._leader_answers or signs.leading_since_ms < self._last_asked_ms:
             return None
+        if leader == self._last_asked and signs.leading_since_ms == self._last_asked_ms:
+            return None  # In one millisecond two may be found, and the first one has been asked.
         return self._connect(leader, now_ms) if self._is_free(leader, now_ms) else None
 
     def _look_elsewhere(self, now_ms: int) -> Connect | None:
@@ -254,7 +262,7 @@ class Attempts:
 
     def _connect(self, candidate: Candidate, now_ms: int, *, enquires: bool = False) -> Connect:
         if not enquires:
-            self._last_asked_ms = now_ms
+            self._asked_last(candidate, now_ms)
         dropped = self._open.make_room(candidate)
         number = self._open.begin(candidate, now_ms, enquires=enquires)
         if dropped is None:

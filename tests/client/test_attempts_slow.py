@@ -10,6 +10,7 @@ from bankrmi.client.decisions import (
     Answered,
     Candidate,
     Connect,
+    Failed,
     Finish,
     Greeted,
     Heard,
@@ -19,6 +20,7 @@ from bankrmi.client.decisions import (
     Wait,
 )
 from bankrmi.client.signs import Signs
+from bankrmi.errors import Behind
 from tests.client.one_call import NOT_PRIMARY, REFUSED, S1, S2, S3, Asking
 
 # --- slow is not dead -----------------------------------------------------------------------------------
@@ -288,6 +290,22 @@ def test_whoever_says_that_it_leads_gets_the_request_and_the_first_keeps_it() ->
     assert other.asks(601) == S2
     call.hears(Answered(1), 605, number=1)
     assert call.decides(605) == Finish(value=1)
+
+
+def test_of_two_that_say_in_one_millisecond_that_they_lead_both_are_asked() -> None:
+    """The first one was cut off, and did not know that it no longer led (seed 668004652 of three)."""
+    call = Asking(S1, S2, S3)
+    call.asks()
+    call.waits(0)
+    call.hears(Heard(), 500)
+    for server in (S2, S3):
+        assert call.connects(600) == server
+        assert call.sends(600)
+    call.hears(Answered({"role": "primary"}), 601, number=2)
+    assert call.asks(601) == S2
+    call.hears(Answered({"role": "primary"}), 601, number=3)
+    call.hears(Failed(Behind("behind: at 124")), 601, number=4)
+    assert call.asks(601) == S3
 
 
 def test_who_has_disclaimed_is_only_asked_whether_it_leads_as_long_as_another_has_the_request() -> None:

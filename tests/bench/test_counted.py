@@ -10,11 +10,13 @@ import asyncio
 import itertools
 import os
 import re
+import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import apsw
 import pytest
@@ -67,12 +69,23 @@ class Traced:
     async def _cost(self, clients: int, operations: int) -> dict[str, Counter[str]]:
         links = [await self._link() for _ in range(clients)]
         before = {server: self.counts(server) for server in self.bank.servers}
-        await asyncio.gather(*(_withdraw(link, operations) for link in links))
+        await self._at_the_same_time([_withdraw(link, operations) for link in links])
         await asyncio.sleep(SETTLED_S)
         after = {server: self.counts(server) for server in self.bank.servers}
         for link in links:
             link.close()
         return {server: after[server] - before[server] for server in after}
+
+    async def _at_the_same_time(self, calls: list[Coroutine[Any, Any, None]]) -> None:
+        """The primary stands still until all have been sent: we may be slower than it is."""
+        primary = self.bank.process(self.primary).pid
+        os.kill(primary, signal.SIGSTOP)
+        try:
+            begun = [asyncio.ensure_future(call) for call in calls]
+            await asyncio.sleep(0)  # Each is sent as far as it goes by itself: that is its whole message.
+        finally:
+            os.kill(primary, signal.SIGCONT)
+        await asyncio.gather(*begun)
 
     async def withdraw(self, times: int, operations: int) -> None:
         """Call `times` times, one call after the other."""

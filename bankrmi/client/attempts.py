@@ -162,7 +162,7 @@ class Attempts:
     def go_on_from(self, leader: Candidate, sent_ms: int) -> None:
         """Go on from a call that went straight, as if all of it had been decided here."""
         self._begun_ms = sent_ms
-        self._asked_last(leader, sent_ms)
+        self._note_asked(leader, sent_ms)
         self._open.begin_asked(leader, sent_ms)
         self._enquiries.begin(sent_ms)
 
@@ -203,10 +203,10 @@ class Attempts:
 
     def _send(self, attempt: OpenAttempt, now_ms: int) -> Send:
         if not attempt.enquires:
-            self._asked_last(attempt.candidate, now_ms)
+            self._note_asked(attempt.candidate, now_ms)
         return self._open.send(attempt, now_ms)
 
-    def _asked_last(self, candidate: Candidate, now_ms: int) -> None:
+    def _note_asked(self, candidate: Candidate, now_ms: int) -> None:
         self._last_asked, self._last_asked_ms = candidate, now_ms
 
     def _follow_the_leader(self, now_ms: int) -> Connect | None:
@@ -262,7 +262,7 @@ class Attempts:
 
     def _connect(self, candidate: Candidate, now_ms: int, *, enquires: bool = False) -> Connect:
         if not enquires:
-            self._asked_last(candidate, now_ms)
+            self._note_asked(candidate, now_ms)
         dropped = self._open.make_room(candidate)
         number = self._open.begin(candidate, now_ms, enquires=enquires)
         if dropped is None:

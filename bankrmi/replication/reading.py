@@ -1,7 +1,7 @@
 """Reads at a primary: under the lease from the own copy, else after a round trip.  Rules R1, R2, R4.
 
 Rule 1: the value is taken when the read arrives, and leaves when the newest entry that changed it is
-        acknowledged, and all that the epoch began with.
+        acknowledged, all that the epoch began with, and what its caller has seen.
 Rule 2: without the lease it leaves only after every member has confirmed a message that was *sent* after
         the read arrived; one such round is on its way at a time, and the next one serves all who wait.
 Rule 3: whether the lease holds is reckoned here from facts that the leader brings.

@@ -37,7 +37,7 @@ from bankrmi.storage.database import BEFORE_REPLACING, DiskFailed
 from bankrmi.storage.migration import migrate
 from bankrmi.storage.place import Place
 from bankrmi.storage.request_index import RequestIndex
-from bankrmi.storage.rolled_back import keep
+from bankrmi.storage.rolled_back import keep_record
 from bankrmi.storage.state_machine import StateMachine
 from bankrmi.storage.tables import FORMAT, INSERT_RECORD, TABLES
 from bankrmi.storage.write_ahead_log import WriteAheadLog
@@ -510,7 +510,7 @@ class SqliteJournal:
         if not removed:
             return []
         if self._rolled_back_to is not None:
-            keep(removed, self._rolled_back_to, self._machine.describe)
+            keep_record(removed, self._rolled_back_to, self._machine.describe)
         self._begin()
         for record in reversed(removed):
             if not record.cancelled:

@@ -17,13 +17,13 @@ from typing import Any
 from bankrmi.replication.record import CANCELLED, Entry, Record, entries_of
 from bankrmi.storage.database import DiskFailed, private_opener, sync_directory
 
-__all__ = ["keep"]
+__all__ = ["keep_record"]
 
 Describe = Callable[[Any], dict[str, Any]]
 """Says what an operation is, in words."""
 
 
-def keep(removed: Sequence[Record], folder: Path, describe: Describe) -> None:
+def keep_record(removed: Sequence[Record], folder: Path, describe: Describe) -> None:
     """Add these records, oldest first, to the file of the epoch of the first one.  Raises DiskFailed."""
     path = folder / f"rolled-back-{removed[0].epoch}.jsonl"
     try:

@@ -122,15 +122,23 @@ class Leader:
             step.answer(event.token, IsBehind(tip))
             return
         reply = Read(self.view.history, tip, step.journal.read(event.query))
-        rests_on = step.journal.changed_at(event.query)
-        if event.seen is not None and event.seen[0] == self.view.history:
-            rests_on = max(rests_on, event.seen[1])  # R5: what was acknowledged elsewhere may be another one.
+        rests_on = self._rests_on(event, step)
         if not self._facts(step).may_read:
             self._reads.add_unconfirmed(rests_on, event.token, reply)
         elif self._all_inherited_is_acknowledged and self.acknowledged >= rests_on:
             step.answer(event.token, reply.at_most(self.acknowledged))
         else:
             self._answers.add(rests_on, event.token, reply)
+
+    def _rests_on(self, event: ReadArrived, step: Step) -> int:
+        """R4, R5: what has to be acknowledged here before the read is answered.
+
+        Of what the caller has seen this copy may hold another entry, if a clock betrays the lease.
+        """
+        changed_at = step.journal.changed_at(event.query)
+        if event.seen is None or event.seen[0] != self.view.history:
+            return changed_at
+        return max(changed_at, event.seen[1])
 
     def _is_behind(self, seen: Seen | None, step: Step) -> bool:
         """R5: has the caller seen more of this history than this copy holds?"""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import inf
 
 from bankrmi.replication import reading
-from bankrmi.replication.events import Probed, Seen
+from bankrmi.replication.events import Probed, ReadArrived, Seen
 from bankrmi.replication.following import Follower
 from bankrmi.replication.leading import Leader
 from bankrmi.replication.lease import Grants, binding_ms
@@ -95,6 +95,10 @@ def _never_behind(self: Leader, seen: Seen | None, step: Step) -> bool:
     return False
 
 
+def _whatever_was_seen(self: Leader, event: ReadArrived, step: Step) -> int:
+    return step.journal.changed_at(event.query)
+
+
 MUTANTS = (
     Mutant(
         name="read-without-lease",
@@ -165,7 +169,10 @@ MUTANTS = (
         name="ignore-behind",
         rule="R5",
         goes_wrong="a client whose lease was betrayed by a clock sees a balance older than one it has seen",
-        patches=(Patch(Leader, "_is_behind", _never_behind),),
+        patches=(
+            Patch(Leader, "_is_behind", _never_behind),
+            Patch(Leader, "_rests_on", _whatever_was_seen),
+        ),
         clocks_apart=True,
     ),
 )

@@ -28,6 +28,9 @@ class Answers:
     def __init__(self) -> None:
         self._waiting: list[PendingAnswer] = []
 
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
     def add(self, action_id: int, token: Any, reply: Reply, *, number: int = 0) -> None:
         """Keep an answer until `action_id` is acknowledged, and message `number` confirmed."""
         self._waiting.append(PendingAnswer(action_id, number, token, reply))

@@ -55,7 +55,11 @@ class CopySet:
 
     def durable_everywhere(self, own: int) -> int:
         """Return the newest action id that every copy that counts holds durably; this one holds `own`."""
-        return min([own, *[peer.matched for peer in self.required]])
+        newest = own
+        for peer in self.peers.values():
+            if peer.matched < newest and peer.standing in COUNTING:
+                newest = peer.matched
+        return newest
 
     def confirmed_everywhere(self, everything: int) -> int:
         """Return the newest message that all who count have confirmed; `everything` if nobody counts."""

@@ -8,6 +8,7 @@ Rule 2: what passes fits everywhere it may go: numbers into SQLite, texts into a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from bankrmi.replication.record import DIGEST_BYTES, Position, Record
@@ -51,9 +52,14 @@ def identifier(value: object) -> str:
     """A name or an id: printable ASCII without blanks, short."""
     if type(value) is not str or not 0 < len(value) <= _LONGEST_TEXT:
         raise ValueError(f"is not a text of 1 to {_LONGEST_TEXT} characters")
-    if not value.isascii() or not value.isprintable() or " " in value:
+    if not _is_of_a_name(value):
         raise ValueError("holds characters that are in no name")
     return value
+
+
+@lru_cache(maxsize=256)  # The same few come in every message.
+def _is_of_a_name(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
 
 
 def number(value: object) -> int:

@@ -9,7 +9,6 @@ Rule 3: what one field says of another is checked, too: the rules may rest on it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any, TypeVar
 
 from bankrmi.replication.fields import (
@@ -109,7 +108,11 @@ FIELDS: Mapping[type, Mapping[str, Check]] = {
 
 def listed(message: Any) -> list[Any]:
     """Return the fields of a message or an answer, in their order."""
-    return [_plain(getattr(message, field.name)) for field in fields(message)]
+    values = [getattr(message, name) for name in FIELDS[type(message)]]
+    return values if type(message) in _WITHOUT_VIEWS else [_plain(value) for value in values]
+
+
+_WITHOUT_VIEWS = FIELDS.keys() - {ViewNews, Holdings}
 
 
 def _plain(value: Any) -> Any:
@@ -133,12 +136,12 @@ def holdings_of(form: Any) -> Holdings:
 
 
 def _made(kind: type[Kind], checks: Mapping[str, Check], values: Sequence[Any]) -> Kind:
-    made = {}
-    for (name, check), value in zip(checks.items(), values, strict=True):
-        try:
+    made: dict[str, Any] = {}
+    try:
+        for (name, check), value in zip(checks.items(), values, strict=True):
             made[name] = check(value)
-        except ValueError as error:
-            raise ValueError(f"{name} {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
     if kind is Checkpoint:
         _check_records(made)
     return kind(**made)

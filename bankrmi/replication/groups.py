@@ -50,11 +50,11 @@ class Groups:
 
     # -- when ------------------------------------------------------------------------------------
 
-    def may_form(self, acknowledged: int, step: Step) -> bool:
-        """Whether it is time for a group: one waits, and none is on its way."""
-        if not self._queue or acknowledged < step.tip:
+    def may_form(self, acknowledged: int, tip: int, now_ms: float) -> bool:
+        """Whether it is time for a group: one waits, and none is on its way, with a journal up to `tip`."""
+        if acknowledged < tip or not self._queue:
             return False
-        return not self._lagging or self._pace.may_decide(step.now_ms)
+        return not self._lagging or self._pace.may_decide(now_ms)
 
     def leave_room(self, now_ms: float, *, lagging: bool) -> None:
         """Note whether a joiner lags so far that groups have to leave it room."""

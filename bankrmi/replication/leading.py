@@ -108,7 +108,7 @@ class Leader:
         """Take a client's request into the next group; answer a read as soon as it may be."""
         if isinstance(event, ReadArrived):
             self._read(event, step)
-        elif self._is_behind(event.seen, step):
+        elif event.seen is not None and self._is_behind(event.seen, step):
             step.answer(event.token, IsBehind(step.tip))
         elif not self._groups.put(event):
             step.answer(event.token, IsBusy())
@@ -118,7 +118,7 @@ class Leader:
             self._reads.hold(event)
             return
         tip = step.tip
-        if self._is_behind(event.seen, step):
+        if event.seen is not None and self._is_behind(event.seen, step):
             step.answer(event.token, IsBehind(tip))
             return
         reply = Read(self.view.history, tip, step.journal.read(event.query))
@@ -140,9 +140,9 @@ class Leader:
             return changed_at
         return max(changed_at, event.seen[1])
 
-    def _is_behind(self, seen: Seen | None, step: Step) -> bool:
+    def _is_behind(self, seen: Seen, step: Step) -> bool:
         """R5: has the caller seen more of this history than this copy holds?"""
-        return seen is not None and seen[0] == self.view.history and seen[1] > step.tip
+        return seen[0] == self.view.history and seen[1] > step.tip
 
     def forget(self, tokens: Collection[Any]) -> None:
         """Nobody waits for these answers: what is not decided yet never will be."""
@@ -157,14 +157,17 @@ class Leader:
 
     # -- groups, and rounds of confirmation ------------------------------------------------------
 
-    def has_work(self, step: Step) -> bool:
-        """Whether `proceed` would do something now."""
-        if self._switchover is not None:
-            return False
-        if self._groups.may_form(self.acknowledged, step):
-            return True
-        if not self._reads.wait:
-            return False
+    def may_form_group(self, tip: int, now_ms: float) -> bool:
+        """Whether `proceed` would form a group now, with a journal that ends at `tip`."""
+        return self._switchover is None and self._groups.may_form(self.acknowledged, tip, now_ms)
+
+    @property
+    def reads_wait(self) -> bool:
+        """Whether any read waits for a confirmation."""
+        return self._switchover is None and self._reads.wait
+
+    def may_go_on_reading(self, step: Step) -> bool:
+        """Whether `proceed` would do something for the reads that wait."""
         facts = self._facts(step)
         return facts.may_read or self._may_confirm(facts)
 
@@ -172,7 +175,7 @@ class Leader:
         """Form the next group of all that has arrived, unless one is on its way; confirm reads."""
         if self._switchover is not None:
             return
-        if self._groups.may_form(self.acknowledged, step):
+        if self._groups.may_form(self.acknowledged, step.tip, step.now_ms):
             self._form_group(time_us, step)
         if self._reads.wait:
             self._confirm_reads(step)
@@ -229,6 +232,8 @@ class Leader:
 
     def _release(self, step: Step) -> None:
         """Let the answers go that rest on nothing more than what is acknowledged, and confirmed."""
+        if not self._answers:
+            return
         everything = self._checkpoints.number + 1  # Where nobody else counts, nothing waits for a message.
         confirmed = self.copies.confirmed_everywhere(everything)
         reads = self._all_inherited_is_acknowledged

@@ -38,7 +38,9 @@ class LinkTable:
         So no file's promise is broken while it is changed in one after the other, in either direction. What
         a server stated counts until it states something else, or this process ends.
         """
-        return max([self._own_copies_min, *self._copies_stated.values()])
+        if not self._copies_stated:
+            return self._own_copies_min
+        return max(self._own_copies_min, *self._copies_stated.values())
 
     def up(self, event: LinkChanged, start_id: str) -> None:
         """A connection is up."""

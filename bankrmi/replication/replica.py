@@ -125,7 +125,7 @@ class Replica:
             self._hold(self._office.adopting, event, step)
             return
         self._take(event, step)
-        if not isinstance(event, _CHANGES_NO_ROLE):
+        if type(event) not in _CHANGES_NO_ROLE:
             self._reconsider(step)
 
     def _hold(self, adopting: Adopting, event: Happening, step: Step) -> None:
@@ -156,11 +156,11 @@ class Replica:
         )
 
     def _take(self, event: Happening, step: Step) -> None:
-        match event:
+        match event:  # What comes most often stands first.
+            case RequestArrived() | ReadArrived() | OutcomeAsked():
+                self._asked(event, step)
             case AnswerArrived():
                 self._answer_arrived(event, step)
-            case RequestArrived() | OutcomeAsked() | ReadArrived():
-                self._asked(event, step)
             case Proceed():
                 if isinstance(self._state, Leading):
                     self._state.leader.proceed(event.time_us, step)
@@ -219,9 +219,13 @@ class Replica:
     @property
     def has_work(self) -> bool:
         """Whether a `Proceed` would do something now."""
-        if self._office.adopting is not None or not isinstance(self._state, Leading):
+        state = self._office.state
+        if self._office.adopting is not None or not isinstance(state, Leading):
             return False
-        return self._state.leader.has_work(self._this_step())
+        leader = state.leader
+        if leader.may_form_group(self.journal.tip.action_id, self._now_ms):
+            return True
+        return leader.reads_wait and leader.may_go_on_reading(self._this_step())
 
     def condition(self) -> Condition:
         """Return what there is to show of this server."""
@@ -262,10 +266,11 @@ class Replica:
     # -- clients ---------------------------------------------------------------------------------
 
     def _asked(self, event: ClientEvent, step: Step) -> None:
-        if isinstance(self._state, Leading):
-            self._state.leader.asked(event, step)
+        state = self._office.state
+        if isinstance(state, Leading):
+            state.leader.asked(event, step)
         else:
-            self._state.follower.hold(event, self.view, step)
+            state.follower.hold(event, self.view, step)
 
     # -- connections and time --------------------------------------------------------------------
 
@@ -610,4 +615,4 @@ class Replica:
             step.do(Stop())
 
 
-_CHANGES_NO_ROLE = (RequestArrived, OutcomeAsked, CallersGone, Overdue, ReadArrived, Proceed)
+_CHANGES_NO_ROLE = frozenset({RequestArrived, OutcomeAsked, CallersGone, Overdue, ReadArrived, Proceed})

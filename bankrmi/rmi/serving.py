@@ -188,7 +188,7 @@ class ServedConnection(FramedConnection):
         frame = self._frame
         if self._tasks or frame is None:
             return False
-        return not (frame.kind == INVOKE and self._waited_too_long)
+        return not (self.waited_ms and frame.kind == INVOKE and self._waited_too_long)
 
     def work(self) -> bool:
         """Do one thing: go on with a call, or begin the next one; return whether there is more to do."""
@@ -199,7 +199,7 @@ class ServedConnection(FramedConnection):
             elif self._frame is not None:
                 frame, self._frame = self._frame, None
                 if frame.kind == INVOKE:
-                    if self._waited_too_long:
+                    if self.waited_ms and self._waited_too_long:
                         self._answer_unread(frame, _too_late())
                     else:
                         self._invoke(frame)
@@ -221,7 +221,8 @@ class ServedConnection(FramedConnection):
 
     def charge(self, ms: float) -> None:
         """Note what a call will cost that is not done in the caller's turn."""
-        self._host.rounds.turn.charge(self.line, ms)
+        if self.line is not Line.OURS:  # They have no share that they could exceed.
+            self._host.rounds.turn.charge(self.line, ms)
 
     # --- frames ---------------------------------------------------------------------------------------
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, assert_never, cast, get_args
+from typing import Any, Literal, assert_never, get_args
 
-from bankrmi.bank.accounts import form_of, packed_forms
-from bankrmi.bank.operations import Deposit, Operation, Withdraw, check_account, parse_request_id
+from bankrmi.bank.accounts import packed_forms
+from bankrmi.bank.operations import check_account, parse_request_id
 from bankrmi.errors import InvalidRequest
 from bankrmi.replication.events import Seen
-from bankrmi.replication.record import packed
 from bankrmi.rmi import Call, Exposed
-from bankrmi.rmi.objects import is_of_the_call_itself
+from bankrmi.rmi.objects import READ_ATTRIBUTE, is_of_the_call_itself
 from bankrmi.server.admission import Admission
 from bankrmi.server.answering import Asked, many, one
 
@@ -49,12 +48,12 @@ class AccountObject:
         self._status = status
         self._addresses = addresses
         self._at_most = operations_per_request
+        self._methods = {name: self._method(name) for name in (*get_args(Method), READ_ATTRIBUTE)}
 
     def invoke(self, call: Call) -> None:
         """Take a call; wrong arguments are refused in a sentence."""
-        method = self._method(cast("Invoked", call.method))
         try:
-            method(call, *call.args, **call.kwargs)
+            self._methods[call.method](call, *call.args, **call.kwargs)
         except TypeError as error:
             if is_of_the_call_itself(error) and not call.done:
                 raise InvalidRequest(f"{call.method} does not take these arguments") from error
@@ -84,18 +83,19 @@ class AccountObject:
     def _withdraw(
         self, call: Call, account: Any, amount: Any, request_id: Any = None, seen: Any = None
     ) -> None:
-        self._change(call, Withdraw(account, amount), request_id, seen)
+        self._change(call, ("withdraw", account, amount), request_id, seen)
 
     def _deposit(
         self, call: Call, account: Any, amount: Any, request_id: Any = None, seen: Any = None
     ) -> None:
-        self._change(call, Deposit(account, amount), request_id, seen)
+        self._change(call, ("deposit", account, amount), request_id, seen)
 
-    def _change(self, call: Call, operation: Operation, request_id: Any, seen: Any) -> None:
+    def _change(self, call: Call, form: tuple[str, Any, Any], request_id: Any, seen: Any) -> None:
+        operations = packed_forms([form])
         request, text = _request(request_id)
-        checked = _seen(seen)
-        asked = Asked(call, one, self._addresses, account=operation.account, request_id=text)
-        self._admission.request(asked, request, lambda: packed([form_of(operation)]), 1, checked)
+        checked = None if seen is None else _seen(seen)
+        asked = Asked(call, one, self._addresses, account=form[1], request_id=text)
+        self._admission.request(asked, request, lambda: operations, 1, checked)
 
     def _submit(self, call: Call, operations: Any, request_id: Any = None, seen: Any = None) -> None:
         if not isinstance(operations, Sequence) or isinstance(operations, str | bytes) or not operations:
@@ -105,17 +105,17 @@ class AccountObject:
                 f"{len(operations)} operations are too many: at most {self._at_most} in a request"
             )
         request, text = _request(request_id)
-        checked = _seen(seen)
+        checked = None if seen is None else _seen(seen)
         asked = Asked(call, many, self._addresses, request_id=text)
         self._admission.request(asked, request, lambda: packed_forms(operations), len(operations), checked)
 
     def _outcome(self, call: Call, request_id: Any, seen: Any = None) -> None:
         request = parse_request_id(request_id)
-        checked = _seen(seen)
+        checked = None if seen is None else _seen(seen)
         self._admission.outcome(Asked(call, many, self._addresses, request_id=request_id), request, checked)
 
     def _balance(self, call: Call, account: Any, seen: Any = None) -> None:
-        checked = _seen(seen)
+        checked = None if seen is None else _seen(seen)
         asked = Asked(call, many, self._addresses, account=check_account(account))
         self._admission.read(asked, account, checked)
 
@@ -134,9 +134,7 @@ def _request(request_id: Any) -> tuple[tuple[str, int], str]:
     return parse_request_id(request_id), request_id
 
 
-def _seen(seen: Any) -> Seen | None:
-    if seen is None:
-        return None
+def _seen(seen: Any) -> Seen:
     if isinstance(seen, Sequence) and len(seen) == 2:
         history, action_id = seen
         if isinstance(history, str) and type(action_id) is int:

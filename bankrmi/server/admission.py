@@ -35,7 +35,7 @@ from bankrmi.rmi import Peer
 from bankrmi.server.answering import Kept, busy, long_outcome
 from bankrmi.server.lookups import Lookups
 from bankrmi.server.rates import EntryRates
-from bankrmi.server.waiting import OVERDUE_SHARE, Caller, Waiting, WaitingRoom, cost_of
+from bankrmi.server.waiting import OVERDUE_SHARE, QUESTION_BYTES, Caller, Waiting, WaitingRoom, cost_of
 
 __all__ = ["LOOK_MS", "Admission", "Visitor"]
 
@@ -113,24 +113,28 @@ class Admission:
         if self._room.find(key) is not None:
             self._joins(visitor, key, work())
             return
-        self._check_load(visitor, count, entries=count)
+        now_ms, cost = self._now_ms(), cost_of(count)
+        self._check_load(visitor, cost, now_ms, entries=count)
         operations = work()
-        waiting = self._let_in(visitor, key, operations, count)
+        waiting = self._let_in(visitor, key, operations, cost, now_ms, count)
         self._take(RequestArrived(waiting, request, operations, count, seen, visitor.peer.address))
 
     def outcome(self, visitor: Visitor, request: tuple[str, int], seen: Seen | None) -> None:
         """Have it settled what became of a request."""
         key = ("outcome", *request)
         if not self._joins(visitor, key, None):
-            self._check_load(visitor, 0, entries=1)
-            waiting = self._let_in(visitor, key, None, 0)
+            now_ms = self._now_ms()
+            self._check_load(visitor, QUESTION_BYTES, now_ms, entries=1)
+            waiting = self._let_in(visitor, key, None, QUESTION_BYTES, now_ms)
+            waiting.looks_up = True
             self._lookups.put(OutcomeAsked(waiting, request, seen, visitor.peer.address))
             self._look_up()
 
     def read(self, visitor: Visitor, query: Any, seen: Seen | None) -> None:
         """Have something read."""
-        self._check_load(visitor, 0, entries=0)
-        self._take(ReadArrived(self._let_in(visitor, None, None, 0), query, seen))
+        now_ms = self._now_ms()
+        self._check_load(visitor, QUESTION_BYTES, now_ms)
+        self._take(ReadArrived(self._let_in(visitor, None, None, QUESTION_BYTES, now_ms), query, seen))
 
     def _joins(self, visitor: Visitor, key: Hashable, content: Any) -> bool:
         """Attach a retry to what waits under its id, if anything does."""
@@ -145,20 +149,28 @@ class Admission:
         self._room.join(waiting, visitor, self._now_ms(), _waited_ms(visitor))
         return True
 
-    def _check_load(self, visitor: Visitor, operations: int, *, entries: int) -> None:
+    def _check_load(self, visitor: Visitor, cost: int, now_ms: float, *, entries: int = 0) -> None:
         """Raise Busy if too much waits here, or if this caller makes the journals grow too fast."""
-        if not self._room.has_room(cost_of(operations), self._now_ms(), _waited_ms(visitor)):
+        if not self._room.has_room(cost, now_ms, _waited_ms(visitor)):
             raise busy(visitor.request_id)
         if entries:
             peer = visitor.peer
-            wait_ms = self._rates.wait_ms(peer.address, entries, self._now_ms(), ours=peer.our_protocol)
+            wait_ms = self._rates.wait_ms(peer.address, entries, now_ms, ours=peer.our_protocol)
             if wait_ms > 0:
                 raise busy(visitor.request_id, retry_ms=ceil(wait_ms))
 
-    def _let_in(self, visitor: Visitor, key: Hashable | None, content: Any, operations: int) -> Waiting:
+    def _let_in(
+        self,
+        visitor: Visitor,
+        key: Hashable | None,
+        content: Any,
+        cost: int,
+        now_ms: float,
+        operations: int = 0,
+    ) -> Waiting:
         visitor.begin_waiting(operations)
-        waiting = Waiting(self._answer, cost_of(operations), key, content)
-        self._room.enter(waiting, visitor, self._now_ms(), _waited_ms(visitor))
+        waiting = Waiting(self._answer, cost, key, content)
+        self._room.enter(waiting, visitor, now_ms, _waited_ms(visitor))
         return waiting
 
     # -- how they leave --------------------------------------------------------------------------
@@ -166,10 +178,14 @@ class Admission:
     def _answer(self, waiting: Waiting, reply: Reply) -> None:
         self._room.leave(waiting, self._now_ms(), turned_away=isinstance(reply, IsBusy))
         kept = long_outcome(reply)
+        if kept is None and not waiting.looks_up:  # Most are so.
+            for visitor, _ in waiting.callers:
+                visitor.answer(reply)  # type: ignore[attr-defined]  # Only visitors were let in.
+            return
         in_turn: list[Any] = []
         for visitor, since_ms in waiting.callers:
             if kept is None or visitor.gone:
-                visitor.answer(reply)  # type: ignore[attr-defined]  # Only visitors were let in.
+                visitor.answer(reply)  # type: ignore[attr-defined]
             else:
                 self._room.hold(visitor, cost_of(kept.count), since_ms)
                 in_turn.append(visitor)

@@ -241,7 +241,8 @@ def _read_answer(account: int, reply: Read) -> dict[str, Any]:
 def one(asked: Asked, reply: Decided | Kept) -> dict[str, Any]:
     """Return the answer to a single withdrawal or deposit."""
     record = reply.record
-    _refuse_cancelled(asked, reply)
+    if record.cancelled:
+        raise _cancelled(asked, reply)
     [outcome, *others] = unpacked(record.outcomes)
     if type(outcome) is int and not others:
         return {
@@ -258,8 +259,9 @@ def one(asked: Asked, reply: Decided | Kept) -> dict[str, Any]:
 
 def many(asked: Asked, reply: Decided | Kept) -> dict[str, Any] | LongAnswer:
     """Return the answer to `submit` and `outcome`: what became of each operation."""
-    _refuse_cancelled(asked, reply)
     record = reply.record
+    if record.cancelled:
+        raise _cancelled(asked, reply)
     operations, outcomes = one_by_one(record.operations), one_by_one(record.outcomes)
     ids = count(record.first_id)
     head = {
@@ -277,15 +279,13 @@ def many(asked: Asked, reply: Decided | Kept) -> dict[str, Any] | LongAnswer:
     return LongAnswer(head, "results", record.operation_count, results)
 
 
-def _refuse_cancelled(asked: Asked, reply: Decided | Kept) -> None:
-    if reply.record.cancelled:
-        raise Cancelled(
-            f"request {asked.request_id} never happened, and never will: "
-            "its outcome was asked before it came",
-            request_id=asked.request_id,
-            action_id=reply.record.action_id,
-            history=reply.history,
-        )
+def _cancelled(asked: Asked, reply: Decided | Kept) -> Cancelled:
+    return Cancelled(
+        f"request {asked.request_id} never happened, and never will: its outcome was asked before it came",
+        request_id=asked.request_id,
+        action_id=reply.record.action_id,
+        history=reply.history,
+    )
 
 
 def _result(form: Form, outcome: Any, action_id: int) -> dict[str, Any]:

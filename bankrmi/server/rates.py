@@ -29,28 +29,29 @@ class Buckets:
     """Buckets of one kind, by name."""
 
     def __init__(self, per_second: int, burst: int) -> None:
-        self._per_ms = per_second / 1_000
-        self._burst = float(burst)
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # Entries left, and since when.
+        self.per_ms = per_second / 1_000
+        self.burst = float(burst)
+        self._by_name: OrderedDict[str, list[float]] = OrderedDict()  # Entries left, and since when.
 
     def __len__(self) -> int:
-        return len(self._left)
+        return len(self._by_name)
 
-    def wait_ms(self, name: str, entries: int, now_ms: float) -> float:
-        """Return how long to wait until `entries` fit; 0 is now."""
-        missing = min(float(entries), self._burst) - self._now_in(name, now_ms)
-        return max(0.0, missing / self._per_ms)
+    def filled(self, name: str, now_ms: float) -> list[float]:
+        """Return the bucket of this name as it is now; its first value are the entries left."""
+        bucket = self._by_name.get(name)
+        if bucket is None:
+            bucket = self._by_name[name] = [self.burst, now_ms]
+            if len(self._by_name) > BUCKETS_AT_MOST:
+                self._by_name.popitem(last=False)
+            return bucket
+        self._by_name.move_to_end(name)
+        bucket[0] = min(self.burst, bucket[0] + self.per_ms * (now_ms - bucket[1]))
+        bucket[1] = now_ms
+        return bucket
 
-    def take(self, name: str, entries: int, now_ms: float) -> None:
-        """Use up `entries`; `wait_ms` was asked before."""
-        self._left[name] = (self._now_in(name, now_ms) - entries, now_ms)
-        self._left.move_to_end(name)
-        if len(self._left) > BUCKETS_AT_MOST:
-            self._left.popitem(last=False)
-
-    def _now_in(self, name: str, now_ms: float) -> float:
-        left, since_ms = self._left.get(name, (self._burst, now_ms))
-        return min(self._burst, left + self._per_ms * (now_ms - since_ms))
+    def wait_ms(self, left: float, entries: int) -> float:
+        """Return how long to wait until `entries` fit into a bucket with `left`; 0 is now."""
+        return max(0.0, (min(float(entries), self.burst) - left) / self.per_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,15 +73,23 @@ class EntryRates:
     def wait_ms(self, caller: str, entries: int, now_ms: float, *, ours: bool) -> float:
         """Take `entries` for a caller (host:port) if they fit, and return 0; else how long to wait."""
         buckets = self._ours if ours else self._strangers
-        names = (caller, origin(caller))
+        if buckets == (None, None):
+            return 0.0
+        of_caller, of_address = buckets
+        filled = []
         wait_ms = 0.0
-        for kind, name in zip(buckets, names, strict=True):
+        for kind, name in (
+            (of_caller, caller),
+            (of_address, origin(caller) if of_address is not None else ""),
+        ):
             if kind is not None:
-                wait_ms = max(wait_ms, kind.wait_ms(name, entries, now_ms))
+                bucket = kind.filled(name, now_ms)
+                filled.append(bucket)
+                if bucket[0] < entries:
+                    wait_ms = max(wait_ms, kind.wait_ms(bucket[0], entries))
         if wait_ms == 0:
-            for kind, name in zip(buckets, names, strict=True):
-                if kind is not None:
-                    kind.take(name, entries, now_ms)
+            for bucket in filled:
+                bucket[0] -= entries
         return wait_ms
 
 

@@ -172,6 +172,7 @@ class SqliteJournal:
         self._open_transaction = False
         self._notes.clear()
         self._log.keep_under_ceiling()
+        self._log.lengthen_ahead()
 
     def sync(self) -> None:
         """Make durable what was written.  Alone of all here it may be called in another thread.
@@ -375,6 +376,8 @@ class SqliteJournal:
             return self._tip if self._opening is not None else None
         if action_id == 0:
             return self._opening
+        if action_id > self._tip.action_id:
+            return None
         found = self._execute("SELECT epoch, digest FROM journal WHERE action_id = ?", (action_id,)).get
         return Position(action_id, *found) if found else None
 

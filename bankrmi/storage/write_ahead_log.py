@@ -7,6 +7,10 @@ database by then, synced. So all that is in the log is durable once the log has 
 SQLite would bring the log in by itself at the end of a commit, and say nothing if that fails: a disk that
 syncs the log and not the database would go unnoticed until the log is lost.
 
+A sync of a file that has grown takes twice as long as of one that has not: its new length is written, too. So
+the log is made longer ahead of what is written to it, by zeros, which SQLite takes for the end of the log
+whenever it reads it (as PostgreSQL fills the segments of its log before it uses them).
+
 Rule 1: a failure is a disk that failed (F1); it is not tried again, at the end of the process neither.
 Rule 2: it is brought in between groups (`bring_in_if_due`); a log that has grown to the ceiling is brought in
         before anything is added to it.
@@ -18,6 +22,7 @@ Assumption: one sync of a file covers what was written to it through any descrip
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import apsw
 
@@ -31,6 +36,10 @@ DUE_PAGES = 4_000
 CEILING_PAGES = 4 * DUE_PAGES
 """The log grows over this only by one transaction, and is cut back to it afterwards."""
 _PAGE_BYTES = 4096
+_FRAME_BYTES = 24 + _PAGE_BYTES
+_ZEROS = bytes(64 * _FRAME_BYTES)
+_AHEAD_PAGES = 8
+"""How much longer than its content the log is kept: most commits have fewer pages."""
 
 
 class WriteAheadLog:
@@ -42,9 +51,10 @@ class WriteAheadLog:
         self._database = database
         self._descriptor: int | None = None
         self._may_bring_in = True
+        self._long_enough = 0  # For so many pages.
         # A copy is not durable by itself (`database.open_database`), and what is in memory has no log.
         if database.pragma("journal_mode") == "wal" and database.pragma("synchronous"):
-            self._descriptor = os.open(database.filename_wal, os.O_RDONLY | os.O_CLOEXEC)
+            self._descriptor = os.open(database.filename_wal, os.O_RDWR | os.O_CLOEXEC)
             database.pragma("synchronous", "normal")
         database.pragma("wal_autocheckpoint", 0)
         database.pragma("journal_size_limit", CEILING_PAGES * _PAGE_BYTES)
@@ -68,6 +78,22 @@ class WriteAheadLog:
         """Bring the log in if it has grown; no transaction may be open.  Raises DiskFailed."""
         if self.pages >= DUE_PAGES:
             self._bring_in()
+
+    def lengthen_ahead(self) -> None:
+        """Make the log longer than what the next commits will write; no transaction may be open.
+
+        Not beyond what will be brought in and begun anew. Where there is no space it stays as it is.
+        """
+        wanted = self.pages + _AHEAD_PAGES
+        if wanted <= self._long_enough or self.pages >= DUE_PAGES or self._descriptor is None:
+            return
+        length = os.fstat(self._descriptor).st_size
+        if length < wanted * _FRAME_BYTES:
+            with suppress(
+                OSError
+            ):  # Whatever it is: it is met again when SQLite writes, and looked at there.
+                length += os.pwrite(self._descriptor, _ZEROS, length)
+        self._long_enough = max(length // _FRAME_BYTES, wanted)
 
     def keep_under_ceiling(self) -> None:
         """Bring the log in if nobody came to it in time; no transaction may be open.  Raises DiskFailed."""

@@ -97,8 +97,9 @@ def _holds_commits(data: bytes) -> bool:
     """Whether a log whose header is damaged holds a commit: the header is synced before any frame is."""
     for page in (4096, 512, 1024, 2048, 8192, 16384, 32768, 65536):
         for start in range(_HEADER.size, len(data) - page - _FRAME.size + 1, page + _FRAME.size):
-            content = data[start : start + 8] + data[start + _FRAME.size : start + _FRAME.size + page]
             checksum = _FRAME.unpack_from(data, start)[4:]
+            if not any(checksum):
+                continue  # Zeros, by which the log was made longer ahead.
             next_start = start + page + _FRAME.size
             following = data[next_start : next_start + page + _FRAME.size]
             if len(following) < page + _FRAME.size:

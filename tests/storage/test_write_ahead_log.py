@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +50,40 @@ def test_a_log_that_is_due_is_brought_in_between_groups(tmp_path: Path) -> None:
     assert (tmp_path / "bank.db").stat().st_size > before
     work(journal, number + 1, 1)
     assert journal._log.pages < 100, "the next commit begins the log anew"
+
+
+def test_the_log_is_longer_than_what_commits_write_so_that_a_sync_writes_no_new_length(
+    tmp_path: Path,
+) -> None:
+    """Else each sync takes twice as long; and what is there is read as if the rest were not."""
+    journal = opened(tmp_path / "bank.db")
+    lengths = []
+    for number in range(1, 101):
+        work(journal, number, 1)
+        lengths.append(log_bytes(tmp_path / "bank.db"))
+    assert len(set(lengths)) <= 5
+    assert all(length > journal._log.pages * PAGE for length in lengths[-1:])
+    copy = tmp_path / "copy.db"
+    for end in ("", "-wal"):
+        Path(f"{copy}{end}").write_bytes(Path(f"{tmp_path / 'bank.db'}{end}").read_bytes())
+    again = journal_on(copy)
+    assert again.tip == journal.tip
+
+
+def test_where_there_is_no_space_the_log_grows_commit_by_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def no_space(*arguments: object) -> int:
+        tried.append(arguments)
+        raise OSError(errno.ENOSPC, "no space left")
+
+    journal = opened(tmp_path / "bank.db")
+    monkeypatch.setattr(os, "pwrite", no_space)
+    work(journal, 1, 1)
+    grown_to(100, journal, 1)
+    assert 0 < len(tried) < 30, "it is not tried at every commit"
 
 
 def test_a_log_is_not_brought_in_while_a_transaction_is_open(tmp_path: Path) -> None:

@@ -309,7 +309,7 @@ def test_a_flipped_bit_in_the_log_is_told_wherever_a_later_commit_proves_it(tmp_
     log = folder / "bank.db-wal"
     whole = log.read_bytes()
     frames = read_log(log).frames
-    assert frames == (len(whole) - 32) // FRAME_BYTES
+    assert frames == -(-(len(whole.rstrip(b"\0")) - 32) // FRAME_BYTES)  # Zeros follow.
     assert read_log(log).damaged_at is None
     chance = random.Random(1)
     newest_commit = 32 + (frames - 4) * FRAME_BYTES  # It has not more than four frames.
@@ -325,15 +325,26 @@ def test_a_flipped_bit_in_the_log_is_told_wherever_a_later_commit_proves_it(tmp_
 def test_a_log_that_was_torn_in_its_newest_commit_is_sound(tmp_path: Path) -> None:
     folder = killed(tmp_path, requests=12)
     log = folder / "bank.db-wal"
-    whole = log.read_bytes()
+    whole, end = log.read_bytes(), 32 + read_log(log).frames * FRAME_BYTES
     for lost in (1, 100, 4000, FRAME_BYTES):
-        log.write_bytes(whole[:-lost])
+        log.write_bytes(whole[: end - lost])
         assert read_log(log).damaged_at is None
         assert only(folder).sound
     damaged = bytearray(whole)
-    damaged[-1] ^= 1
+    damaged[end - 1] ^= 1
     log.write_bytes(damaged)
     assert read_log(log).damaged_at is None, "it looks like a commit that was torn"
+
+
+def test_zeros_by_which_a_log_is_longer_than_its_content_are_no_damage(tmp_path: Path) -> None:
+    """A power loss may leave nothing else of a log that was just begun."""
+    folder = killed(tmp_path, requests=12)
+    log = folder / "bank.db-wal"
+    whole = log.read_bytes()
+    assert whole.endswith(bytes(FRAME_BYTES))
+    log.write_bytes(bytes(len(whole)))
+    found = read_log(log)
+    assert (found.frames, found.damaged_at) == (0, None)
 
 
 def test_what_an_older_generation_of_the_log_left_behind_is_no_damage(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from bankrmi import config
-from bankrmi.bank.accounts import form_of
+from bankrmi.bank.forms import form_of
 from bankrmi.bank.operations import Deposit
 from bankrmi.config import ConfigSettings, Configuration, load, split_address
 from bankrmi.config_settings import ClientSettings, LimitSettings

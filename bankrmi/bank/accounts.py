@@ -12,67 +12,16 @@ from typing import Any
 
 import apsw
 
-from bankrmi.bank.operations import LARGEST, Deposit, Operation, operation_from_wire
+from bankrmi.bank.forms import WITHDRAW, Form, count_of, described
+from bankrmi.bank.operations import LARGEST
+from bankrmi.bank.outcomes import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
 from bankrmi.bank.snapshot import Snapshot
 from bankrmi.errors import BrokenInvariant
-from bankrmi.replication.record import packed
 
-__all__ = [
-    "INSUFFICIENT",
-    "NO_ACCOUNT",
-    "TOO_LARGE",
-    "Accounts",
-    "Form",
-    "described",
-    "fingerprint",
-    "form_of",
-    "packed_forms",
-]
-
-INSUFFICIENT = "insufficient"
-NO_ACCOUNT = "no_account"
-TOO_LARGE = "too_large"
+__all__ = ["Accounts", "fingerprint"]
 
 _MOST_BALANCES = 200_000
 """In memory: 30 MB."""
-
-_WITHDRAW, _DEPOSIT = 0, 1
-_KINDS = {"withdraw": _WITHDRAW, "deposit": _DEPOSIT}
-
-Form = tuple[int, int, int]
-"""An operation as the journal keeps it: kind, account, amount."""
-
-
-def form_of(operation: Operation) -> Form:
-    """Return an operation as the journal keeps it."""
-    kind = _DEPOSIT if type(operation) is Deposit else _WITHDRAW
-    return kind, operation.account, operation.amount
-
-
-def packed_forms(forms: Sequence[Any]) -> bytes:
-    """Return a list of `[kind, account, amount]` as the journal keeps it.
-
-    Batches have thousands of these: only what is not plainly right is looked at closely.
-
-    Raises InvalidRequest if one of them is not an operation.
-    """
-    return packed([_form(form) for form in forms])
-
-
-def _form(form: Any) -> Form:
-    if type(form) in (list, tuple) and len(form) == 3:
-        name, account, amount = form
-        kind = _KINDS.get(name) if type(name) is str else None
-        plain = kind is not None and type(account) is int and type(amount) is int
-        if plain and 0 <= account <= LARGEST and 0 <= amount <= LARGEST:
-            return kind, account, amount  # type: ignore[return-value]
-    return form_of(operation_from_wire(form))
-
-
-def described(form: Form) -> dict[str, Any]:
-    """Return an operation of the journal in words: kind, account, amount."""
-    kind, account, amount = form
-    return {"kind": "withdraw" if kind == _WITHDRAW else "deposit", "account": account, "amount": amount}
 
 
 class Accounts:
@@ -115,14 +64,9 @@ class Accounts:
         for account in [one for one in self._balances if one not in self._changed]:
             del self._balances[account]
 
-    def check(self, operations: Sequence[Any]) -> None:
-        """Raise ValueError or TypeError if one of these is not one that a client could have asked for."""
-        for kind, account, amount in operations:
-            whole = type(kind) is int and type(account) is int and type(amount) is int
-            if not (
-                whole and kind in (_WITHDRAW, _DEPOSIT) and 0 <= account <= LARGEST and 0 <= amount <= LARGEST
-            ):
-                raise ValueError("these are not withdrawals and deposits")
+    def check(self, content: bytes) -> None:
+        """Raise ValueError if these packed operations are not ones that a client could have asked for."""
+        count_of(content)
 
     def apply(self, operations: Sequence[Form], action_id: int) -> list[Any]:
         """Withdraw or deposit, or decline; the result is the balance after it."""
@@ -134,7 +78,7 @@ class Accounts:
             if before is None and (before := self._balance(account)) is None:
                 tell((NO_ACCOUNT, None))
                 continue
-            if kind == _WITHDRAW:
+            if kind == WITHDRAW:
                 if amount > before:
                     tell((INSUFFICIENT, before))
                     continue
@@ -164,7 +108,7 @@ class Accounts:
                 )
             if self._snapshots:
                 self._remember(account, balance)
-            self._balances[account] = balance + amount if kind == _WITHDRAW else balance - amount
+            self._balances[account] = balance + amount if kind == WITHDRAW else balance - amount
             self._changed[account] = action_id
 
     def read(self, query: int | Snapshot) -> int | None:

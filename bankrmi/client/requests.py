@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from itertools import islice, repeat
-from operator import contains, lt
+from itertools import islice
+from operator import lt
 from typing import Any, NamedTuple, TypeGuard
 
+from bankrmi.bank.forms import packed_operations
 from bankrmi.bank.operations import (
     LARGEST,
     Deposit,
@@ -25,7 +26,11 @@ from bankrmi.bank.operations import (
     parse_request_id,
     receipts,
 )
+from bankrmi.bank.outcomes import DECLINES, declined
 from bankrmi.errors import BankError, InvalidRequest, Refused, error_of
+from bankrmi.rmi import Limits
+from bankrmi.rmi.frames import MSGPACK
+from bankrmi.rmi.values import Bounds, ValueRefused, read_value
 
 __all__ = [
     "ACCOUNT_ID",
@@ -39,6 +44,7 @@ __all__ = [
     "check_error",
     "deposited",
     "news_of",
+    "read_outcomes",
     "read_receipt",
     "read_results",
     "submitted",
@@ -51,6 +57,7 @@ ACCOUNT_ID = "bankrmi.account."
 Operation = Withdraw | Deposit
 
 _OPERATIONS = {Withdraw, Deposit}
+_OUTCOMES = Bounds(Limits().server_items)
 _HISTORY_AT_MOST = 200
 _MESSAGE_AT_MOST = 1000
 _NO_DETAILS = frozenset({"code", "message", "happened", "self"})
@@ -117,7 +124,7 @@ def asked_outcome(request_id: str) -> Request:
     return Request(
         method="outcome",
         args=(request_id,),
-        read=lambda answer, asked: read_results(answer, str(asked), None),
+        read=lambda answer, asked: read_results(answer, str(asked)),
         request_id=request_id,
     )
 
@@ -157,13 +164,12 @@ def submitted(operations: Sequence[Operation], request_id: str | None, *, at_mos
     for kind in set(map(type, given)) - _OPERATIONS:
         if not issubclass(kind, Withdraw | Deposit):
             raise InvalidRequest(f"not an operation: a {kind.__name__} (make a Withdraw or a Deposit)")
-    forms = [operation.to_wire() for operation in given]
-    accounts = [account for _, account, _ in forms]
+    accounts = [operation.account for operation in given]
     return _change(
         "submit",
-        (forms,),
+        (packed_operations(given),),
         request_id,
-        lambda answer, sent_as: read_results(answer, str(sent_as), accounts),
+        lambda answer, sent_as: read_outcomes(answer, str(sent_as), accounts),
     )
 
 
@@ -205,34 +211,61 @@ def read_receipt(answer: Any, request_id: str | None, account: int) -> Receipt:
     _check_answer(answer, request_id)
     action_id = answer.get("action_id")
     if not _is_number(action_id) or (action_id == 0 and request_id is not None):
-        raise Unbelievable("its action id is none")
+        raise Unbelievable("its action id cannot be")
     if answer.get("account") != account:
         raise Unbelievable("it is about another account")
     return _receipt(answer, request_id, account, action_id)
 
 
-def read_results(answer: Any, request_id: str, accounts: list[int] | None) -> list[Receipt | Refused]:
-    """Return what became of each operation, in their order; `accounts` is None if it is not known which."""
+def read_outcomes(answer: Any, request_id: str, accounts: list[int]) -> list[Receipt | Refused]:
+    """Return what became of each operation, on these accounts, of an answer as the journal keeps it."""
+    _check_answer(answer, request_id)
+    packed, action_id = answer.get("outcomes"), answer.get("action_id")
+    _check(type(packed) is bytes, "there are no outcomes")
+    try:
+        outcomes = read_value(MSGPACK, packed, _OUTCOMES)
+    except ValueRefused as error:
+        raise Unbelievable("its outcomes cannot be read") from error
+    if not isinstance(outcomes, list) or len(outcomes) != len(accounts):
+        raise Unbelievable("there are not as many outcomes as operations")
+    if not _is_number(action_id) or action_id < len(accounts):
+        raise Unbelievable("its action id cannot be")
+    action_ids = range(action_id - len(accounts) + 1, action_id + 1)
+    if set(map(type, outcomes)) == {int}:
+        _check(_are_numbers(outcomes), "a balance cannot be")
+        return [*receipts(accounts, outcomes, action_ids, request_id)]
+    return [
+        _outcome(outcome, account, action_id, request_id)
+        for outcome, account, action_id in zip(outcomes, accounts, action_ids, strict=True)
+    ]
+
+
+def _outcome(outcome: Any, account: int, action_id: int, request_id: str) -> Receipt | Refused:
+    if _is_number(outcome):
+        return Receipt(account, outcome, action_id, request_id)
+    if not isinstance(outcome, list) or len(outcome) != 2:
+        raise Unbelievable("an outcome is neither a balance nor a reason")
+    status, balance = outcome
+    _check(isinstance(status, str) and status in DECLINES, "an operation was declined for no known reason")
+    _check(balance is None or _is_number(balance), "a balance cannot be")
+    return declined(account, (status, balance), action_id, request_id=request_id)
+
+
+def read_results(answer: Any, request_id: str) -> list[Receipt | Refused]:
+    """Return what became of each operation of a request, in their order, of an answer that spells it out."""
     _check_answer(answer, request_id)
     forms = answer.get("results")
     _check(isinstance(forms, list) and len(forms) > 0, "there are no results")
     _check(set(map(type, forms)) == {dict}, "a result is not one")
-    named = [form.get("account") for form in forms]
-    if accounts is None:
-        _check(_are_numbers(named), "an account is none")
-        accounts = named
-    _check(named == accounts, "they are about other accounts")
+    accounts = [form.get("account") for form in forms]
+    _check(_are_numbers(accounts), "an account cannot be")
     action_ids = [form.get("action_id") for form in forms]
-    _check(_rise(action_ids), "an action id is none, or out of order")
+    _check(_rise(action_ids), "an action id cannot be, or is out of order")
     _check(answer.get("action_id") == action_ids[-1], "the answer is not as new as its last result")
-    if any(map(contains, forms, repeat("code"))):
-        return [
-            _refusal(form, request_id) if "code" in form else _receipt(form, request_id, account, action_id)
-            for form, account, action_id in zip(forms, accounts, action_ids, strict=True)
-        ]
-    balances = [form.get("balance") for form in forms]
-    _check(_are_numbers(balances), "a balance is none")
-    return [*receipts(forms, accounts, balances, action_ids, request_id)]
+    return [
+        _refusal(form, request_id) if "code" in form else _receipt(form, request_id, account, action_id)
+        for form, account, action_id in zip(forms, accounts, action_ids, strict=True)
+    ]
 
 
 def check_error(error: BankError, request: Request, request_id: str | None) -> None:
@@ -242,8 +275,8 @@ def check_error(error: BankError, request: Request, request_id: str | None) -> N
         if said.get(name) is not None and expected is not None:
             _check(said[name] == expected, f"it speaks of {name} {said[name]!r:.80}")
     for name in ("action_id", "balance"):
-        _check(said.get(name) is None or _is_number(said[name]), f"its {name} is none")
-    _check(said.get("history") is None or _is_history(said["history"]), "its history is none")
+        _check(said.get(name) is None or _is_number(said[name]), f"its {name} cannot be")
+    _check(said.get("history") is None or _is_history(said["history"]), "its history cannot be")
 
 
 def _check(true: bool, otherwise: str) -> None:
@@ -263,14 +296,14 @@ def _check_answer(answer: Any, request_id: str | None) -> None:
 def _receipt(form: Any, request_id: str | None, account: int, action_id: int) -> Receipt:
     balance = form.get("balance")
     if not _is_number(balance):
-        raise Unbelievable("its balance is none")
+        raise Unbelievable("its balance cannot be")
     return Receipt(account, balance, action_id, request_id)
 
 
 def _refusal(form: Any, request_id: str) -> Refused:
     code, message = form["code"], form.get("message")
-    _check(isinstance(code, str), "its code is none")
-    _check(form.get("balance") is None or _is_number(form["balance"]), "its balance is none")
+    _check(isinstance(code, str), "its code cannot be")
+    _check(form.get("balance") is None or _is_number(form["balance"]), "its balance cannot be")
     _check(form.get("request_id") in (None, request_id), "it answers another request")
     details = {
         name: value

@@ -10,14 +10,14 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, assert_never, get_args
 
-from bankrmi.bank.accounts import packed_forms
+from bankrmi.bank.forms import count_of, packed_forms
 from bankrmi.bank.operations import check_account, parse_request_id
 from bankrmi.errors import InvalidRequest
 from bankrmi.replication.events import Seen
 from bankrmi.rmi import Call, Exposed
 from bankrmi.rmi.objects import READ_ATTRIBUTE, is_of_the_call_itself
 from bankrmi.server.admission import Admission
-from bankrmi.server.answering import Asked, many, one
+from bankrmi.server.answering import Asked, many, many_packed, one
 
 __all__ = ["ACCOUNT_ID", "AccountObject"]
 
@@ -98,16 +98,15 @@ class AccountObject:
         self._admission.request(asked, request, lambda: operations, 1, checked)
 
     def _submit(self, call: Call, operations: Any, request_id: Any = None, seen: Any = None) -> None:
-        if not isinstance(operations, Sequence) or isinstance(operations, str | bytes) or not operations:
-            raise InvalidRequest("submit takes a list of operations, and at least one")
-        if len(operations) > self._at_most:
-            raise InvalidRequest(
-                f"{len(operations)} operations are too many: at most {self._at_most} in a request"
-            )
+        packed = type(operations) is bytes
+        count = _count(operations)
+        if count > self._at_most:
+            raise InvalidRequest(f"{count} operations are too many: at most {self._at_most} in a request")
         request, text = _request(request_id)
         checked = None if seen is None else _seen(seen)
-        asked = Asked(call, many, self._addresses, request_id=text)
-        self._admission.request(asked, request, lambda: packed_forms(operations), len(operations), checked)
+        asked = Asked(call, many_packed if packed else many, self._addresses, request_id=text)
+        work = (lambda: operations) if packed else (lambda: packed_forms(operations))
+        self._admission.request(asked, request, work, count, checked)
 
     def _outcome(self, call: Call, request_id: Any, seen: Any = None) -> None:
         request = parse_request_id(request_id)
@@ -124,6 +123,22 @@ class AccountObject:
 
     def _attribute(self, call: Call, name: str) -> None:
         call.answer(self._status()[name])
+
+
+def _count(operations: Any) -> int:
+    """Return how many operations these are, in a list, or packed as the journal keeps them."""
+    if type(operations) is bytes:
+        try:
+            count = count_of(operations)
+        except ValueError as error:
+            raise InvalidRequest(f"these operations cannot be read: {error}") from error
+    elif isinstance(operations, Sequence) and not isinstance(operations, str):
+        count = len(operations)
+    else:
+        count = 0
+    if count == 0:
+        raise InvalidRequest("submit takes a list of operations, and at least one")
+    return count
 
 
 def _request(request_id: Any) -> tuple[tuple[str, int], str]:

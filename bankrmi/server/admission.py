@@ -58,6 +58,10 @@ class Visitor(Caller, Protocol):
     def waited_ms(self) -> float:
         """How long it has waited for its turn to be read."""
 
+    @property
+    def takes_packed(self) -> bool:
+        """Whether a long outcome is no work for it."""
+
     def begin_waiting(self, operations: int) -> None:
         """It waits from now on, with this many operations that are to be decided for it."""
 
@@ -184,7 +188,7 @@ class Admission:
             return
         in_turn: list[Any] = []
         for visitor, since_ms in waiting.callers:
-            if kept is None or visitor.gone:
+            if kept is None or visitor.takes_packed or visitor.gone:  # type: ignore[attr-defined]
                 visitor.answer(reply)  # type: ignore[attr-defined]
             else:
                 self._room.hold(visitor, cost_of(kept.count), since_ms)

@@ -10,16 +10,15 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
-from bankrmi.bank.accounts import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE, Form
+from bankrmi.bank.forms import Form
+from bankrmi.bank.outcomes import declined
 from bankrmi.errors import (
     AccountNotFound,
-    BalanceTooLarge,
     BankError,
     Behind,
     Busy,
     Cancelled,
     InDoubt,
-    InsufficientFunds,
     InvalidRequest,
     NotPrimary,
     Stale,
@@ -37,13 +36,7 @@ from bankrmi.replication.effects import (
 from bankrmi.replication.record import one_by_one, unpacked
 from bankrmi.rmi import Call, LongAnswer
 
-__all__ = ["Asked", "Kept", "busy", "long_outcome", "many", "one", "too_late"]
-
-_DECLINES: dict[str, tuple[type[BankError], str]] = {
-    INSUFFICIENT: (InsufficientFunds, "the amount exceeds the balance of account {account}"),
-    NO_ACCOUNT: (AccountNotFound, "there is no account {account}"),
-    TOO_LARGE: (BalanceTooLarge, "the balance of account {account} would exceed 2^63-1"),
-}
+__all__ = ["Asked", "Kept", "busy", "long_outcome", "many", "many_packed", "one", "too_late"]
 
 ANSWERED_AT_ONCE = 32
 """Operations; an answer about more is made when it is the caller's turn."""
@@ -114,6 +107,11 @@ class Asked:
     def waited_ms(self) -> float:
         """How long it has waited for its turn."""
         return self.call.waited_ms
+
+    @property
+    def takes_packed(self) -> bool:
+        """Whether its answer is as the journal keeps it, and made at once however long it is."""
+        return self.form is many_packed
 
     def begin_waiting(self, operations: int) -> None:
         """What a call said costs several times what is kept of it; deciding it is for later."""
@@ -252,9 +250,22 @@ def one(asked: Asked, reply: Decided | Kept) -> dict[str, Any]:
             "request_id": asked.request_id,
             "history": reply.history,
         }
-    raise _declined(
+    raise declined(
         asked.account, outcome, record.first_id, request_id=asked.request_id, history=reply.history
     )
+
+
+def many_packed(asked: Asked, reply: Decided | Kept) -> dict[str, Any]:
+    """Return the answer to `submit` of packed operations: what became of each, as the journal keeps it."""
+    record = reply.record
+    if record.cancelled:
+        raise _cancelled(asked, reply)
+    return {
+        "request_id": asked.request_id,
+        "history": reply.history,
+        "action_id": record.action_id,
+        "outcomes": record.outcomes,
+    }
 
 
 def many(asked: Asked, reply: Decided | Kept) -> dict[str, Any] | LongAnswer:
@@ -292,13 +303,5 @@ def _result(form: Form, outcome: Any, action_id: int) -> dict[str, Any]:
     account = form[1]
     if type(outcome) is int:
         return {"account": account, "balance": outcome, "action_id": action_id}
-    error = _declined(account, outcome, action_id)
+    error = declined(account, outcome, action_id)
     return {"code": error.code, "message": error.message, **error.details}
-
-
-def _declined(account: int, outcome: tuple[str, int | None], action_id: int, **more: str | None) -> BankError:
-    status, balance = outcome
-    kind, sentence = _DECLINES[status]
-    return kind(
-        sentence.format(account=account), account=account, balance=balance, action_id=action_id, **more
-    )

@@ -485,8 +485,8 @@ class SqliteJournal:
         if record.cancelled:
             return b"" if record.operation_count == 1 else None
         try:
+            self._machine.check(record.operations)
             operations = unpacked(record.operations)
-            self._machine.check(operations)
             if len(operations) != record.operation_count:
                 return None
             return packed(self._machine.apply(operations, record.action_id))

@@ -24,8 +24,11 @@ class StateMachine(Protocol):
     def open(self) -> bytes:
         """Write the opening state; return bytes that identify it."""
 
-    def check(self, operations: Sequence[Any]) -> None:
-        """Raise ValueError or TypeError if these, which came from another server, are not operations."""
+    def check(self, content: bytes) -> None:
+        """Raise ValueError or TypeError if this, which came from another server, is not packed operations.
+
+        What it takes can be unpacked, and costs no more than it is long.
+        """
 
     def apply(self, operations: Sequence[Any], action_id: int) -> list[Any]:
         """Do them, one after the other, or decline; return what came of each.

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from bankrmi.bank.accounts import described, fingerprint
+from bankrmi.bank.accounts import fingerprint
+from bankrmi.bank.forms import described
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import CANCELLED, DONE, Entry, Position, Record
 from bankrmi.verifying.model import BankModel

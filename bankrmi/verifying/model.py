@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from bankrmi.bank.accounts import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
 from bankrmi.bank.operations import LARGEST
+from bankrmi.bank.outcomes import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
 from bankrmi.replication.record import DONE, Scalar
 
 __all__ = ["BankModel", "Model"]

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bankrmi.bank.accounts import Accounts, described, fingerprint, form_of
+from bankrmi.bank.accounts import Accounts, fingerprint
+from bankrmi.bank.forms import described, form_of
 from bankrmi.bank.operations import (
     LARGEST,
     Deposit,

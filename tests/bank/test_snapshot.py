@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bankrmi.bank import snapshot as snapshot_module
-from bankrmi.bank.accounts import Accounts, Form, form_of
+from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.forms import Form, form_of
 from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.bank.snapshot import Snapshot
 from bankrmi.errors import OperationFailed

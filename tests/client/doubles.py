@@ -10,7 +10,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from bankrmi.bank.forms import DEPOSIT
+from bankrmi.bank.outcomes import NO_ACCOUNT
 from bankrmi.config import ClientSettings, Configuration
+from bankrmi.replication.record import packed, unpacked
 from bankrmi.rmi import Call, Daemon, Exposed, Limits, RemoteObject
 
 METHODS = frozenset({"balance", "withdraw", "deposit", "submit", "outcome", "status"})
@@ -174,10 +177,12 @@ class Ledger:
             return self._news(request_id=call.args[0], results=[self.done[call.args[0]]])
         if call.method == "submit":
             operations, request_id, _ = call.args
-            results = [self._done(f"{request_id}/{index}", *one) for index, one in enumerate(operations)]
-            for result in results:
-                result.pop("request_id", None)
-            return self._news(request_id=request_id, results=results)
+            done = [
+                self._done(f"{request_id}/{index}", "deposit" if kind == DEPOSIT else "withdraw", *of)
+                for index, (kind, *of) in enumerate(unpacked(operations))
+            ]
+            outcomes = [result.get("balance", (NO_ACCOUNT, None)) for result in done]
+            return self._news(request_id=request_id, outcomes=packed(outcomes))
         account, amount, request_id, _ = call.args
         return {**self._done(request_id, call.method, account, amount), "history": self.history}
 

@@ -178,12 +178,12 @@ def test_what_nobody_answers_believably_is_in_doubt_or_for_a_read_unsettled(
     assert type(read) is Unsettled
 
 
-@pytest.mark.parametrize("results", [[], [{}], [1, 2], "ab"])
-def test_a_batch_needs_as_many_results_as_operations(
-    bank: DoubleBank, perform: Perform, results: object
+@pytest.mark.parametrize("outcomes", [b"", b"\x90", b"\x91\x01", b"\x92\x01\xc0", [1, 2], "ab", None])
+def test_a_batch_needs_as_many_outcomes_as_operations(
+    bank: DoubleBank, perform: Perform, outcomes: object
 ) -> None:
     def answer(call: Call) -> None:
-        call.answer({"request_id": call.args[1], "history": "h", "action_id": 1, "results": results})
+        call.answer({"request_id": call.args[1], "history": "h", "action_id": 2, "outcomes": outcomes})
 
     bank.start("s1", answer)
     batch = ("submit", ([Withdraw(2, 1), Deposit(2, 1)],))

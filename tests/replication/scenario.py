@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bankrmi.bank.accounts import Accounts, form_of
+from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.forms import form_of
 from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.coordination.succession import decided
 from bankrmi.replication import effects as do

@@ -11,7 +11,7 @@ from typing import Any
 
 import apsw
 
-from bankrmi.replication.record import Scalar
+from bankrmi.replication.record import Scalar, unpacked
 from bankrmi.verifying.model import Model
 
 
@@ -30,8 +30,8 @@ class NamedSets:
     def open(self) -> bytes:
         return b"no sets"
 
-    def check(self, operations: Sequence[str]) -> None:
-        for operation in operations:
+    def check(self, content: bytes) -> None:
+        for operation in unpacked(content):
             parts(operation)
 
     def apply(self, operations: Sequence[str], action_id: int) -> list[Any]:

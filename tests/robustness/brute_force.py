@@ -20,7 +20,7 @@ from functools import partial
 from itertools import combinations
 from math import inf
 
-from bankrmi.bank.accounts import Form, described
+from bankrmi.bank.forms import Form, described
 from bankrmi.robustness.checker.history import (
     AnsweredOutcome,
     HistoryCall,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bankrmi.bank.accounts import Form, form_of
+from bankrmi.bank.forms import Form, form_of
 from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.robustness.checker.history import (
     SHOWN,

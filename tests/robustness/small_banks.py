@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bankrmi.bank.accounts import Form, form_of
+from bankrmi.bank.forms import Form, form_of
 from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.replication.record import (
     CANCELLED,

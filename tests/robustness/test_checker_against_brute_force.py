@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations, permutations, product
 
-from bankrmi.bank.accounts import Form
+from bankrmi.bank.forms import Form
 from bankrmi.robustness.checker.history import AnsweredOutcome, HistoryCall, RequestId, UnknownOutcome
 from tests.robustness.brute_force import Decided, Happening, agrees, linearizable
 from tests.robustness.small_banks import (

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bankrmi.bank.accounts import Accounts, form_of
+from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.forms import form_of
 from bankrmi.bank.operations import Deposit, Operation, Withdraw
 from bankrmi.cli import run
 from bankrmi.errors import BankError

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bankrmi import errors
-from bankrmi.bank.accounts import form_of
+from bankrmi.bank.forms import form_of
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
 from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.checker.history import (

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bankrmi.bank.accounts import form_of
+from bankrmi.bank.forms import form_of
 from bankrmi.bank.operations import LARGEST, Deposit, Operation, Withdraw
 from bankrmi.replication.record import Position, Record, chained, packed
 from bankrmi.robustness.checker.history import HistoryCall

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from bankrmi.bank.accounts import Accounts, Form
+from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.forms import Form
 from bankrmi.bank.snapshot import Snapshot
 from bankrmi.client.attempts import Attempts
 from bankrmi.client.decisions import Decision, Wait

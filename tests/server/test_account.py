@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from bankrmi.bank.accounts import form_of
+from bankrmi.bank.forms import form_of, packed_operations
 from bankrmi.bank.operations import LARGEST, Deposit, Withdraw
 from bankrmi.client.attempts import LATEST_SHARE
-from bankrmi.errors import Busy, InDoubt, InvalidRequest, NotPrimary
+from bankrmi.errors import Busy, Cancelled, InDoubt, InvalidRequest, NotPrimary
 from bankrmi.replication.effects import Decided, IsBusy, NotLeading, Read
 from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, Overdue, RequestArrived
 from bankrmi.replication.record import Position, chained, packed
@@ -499,6 +499,52 @@ def test_a_batch_is_packed_as_its_operations_are_one_by_one() -> None:
     ):
         counter.call(caller, "submit", [wrong], "c:2")
         assert isinstance(caller.answers[-1], InvalidRequest), wrong
+
+
+def test_a_packed_batch_is_journalled_as_it_is_and_answered_so_at_once() -> None:
+    counter, caller, other = Counter(), Caller(1), Caller(2)
+    operations = packed_operations([Withdraw(1, 10), Deposit(LARGEST, 0)] * (BATCH // 2))
+    counter.call(caller, "submit", operations, "c:1")
+    counter.call(other, "submit", [["withdraw", 1, 10], ["deposit", LARGEST, 0]] * (BATCH // 2), "c:1")
+    [event] = counter.asked()
+    assert isinstance(event, RequestArrived)
+    assert (event.operations, event.count) == (operations, BATCH)
+    event.token.reply(decided(event))
+    assert caller.answers == [
+        {"request_id": "c:1", "history": "h", "action_id": BATCH, "outcomes": packed([5] * BATCH)}
+    ]
+    assert [result["balance"] for result in other.answers[0]["results"]] == [5] * BATCH
+    assert len(counter.room) == 0
+    assert counter.room.held_bytes == 0
+
+
+def test_a_packed_batch_that_never_happens_is_an_error() -> None:
+    counter, caller = Counter(), Caller()
+    counter.call(caller, "submit", packed_operations([Withdraw(1, 10)]), "c:1")
+    [event] = counter.asked()
+    assert isinstance(event, RequestArrived)
+    record = chained(Position(0, 0, b""), 1, event.request, (1, b"", b""), 1)
+    event.token.reply(Decided("h", record))
+    assert isinstance(caller.answers[0], Cancelled)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"",
+        b"\x90",
+        b"\x91\x93\x02\x01\x01",
+        b"\xdd\xff\xff\xff\xff",
+        packed_operations([Withdraw(1, 1)]) + b"\x01",
+        packed_operations([Withdraw(1, 1)] * (BATCH + 1)),
+    ],
+    ids=["empty", "none", "kind", "announced", "more", "too many"],
+)
+def test_what_is_packed_wrongly_is_refused_before_it_waits(wrong: bytes) -> None:
+    counter, caller = Counter(), Caller()
+    counter.call(caller, "submit", wrong, "c:1")
+    assert isinstance(caller.answers[0], InvalidRequest)
+    assert not counter.asked()
 
 
 class _Argument:

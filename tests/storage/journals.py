@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-from bankrmi.bank.accounts import Accounts, Form, form_of
+from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.forms import Form, form_of
 from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Record, packed

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from bankrmi.bank.accounts import Form
+from bankrmi.bank.forms import Form
 from bankrmi.replication.record import CANCELLED, Record, entries_of
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
 from tests.storage.journals import LEDGER, adopted, decide, deposit, journal_on, opened, withdraw

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bankrmi.bank.accounts import Form, fingerprint
+from bankrmi.bank.accounts import fingerprint
+from bankrmi.bank.forms import Form
 from bankrmi.errors import ConfigurationError
 from bankrmi.replication.record import entries_of
 from bankrmi.storage import migration

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from bankrmi.bank.accounts import Accounts, Form, described
+from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.forms import Form, described
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import CANCELLED, Entry, entries_of
 from bankrmi.storage.database import open_database

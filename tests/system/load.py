@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 from types import TracebackType
 
-from bankrmi.bank.accounts import described
+from bankrmi.bank.forms import described
 from bankrmi.bank.operations import Deposit, Operation, Receipt, Withdraw
 from bankrmi.client import BankClient
 from bankrmi.errors import (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bankrmi.bank.accounts import described
+from bankrmi.bank.forms import described
 from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.errors import InDoubt
 from bankrmi.replication.record import DONE

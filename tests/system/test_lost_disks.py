@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bankrmi.bank.accounts import Accounts, form_of
+from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.forms import form_of
 from bankrmi.bank.operations import Deposit
 from bankrmi.errors import BankError, Unreached
 from bankrmi.replication.record import packed

@@ -6,8 +6,11 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 
+from bankrmi.bank.forms import WITHDRAW
 from bankrmi.bench.load.order import LoadOrder
+from bankrmi.client.requests import ACCOUNT_ID
 from bankrmi.errors import Busy
+from bankrmi.replication.record import packed
 from bankrmi.rmi import Link, handshake, open_link
 
 __all__ = ["links"]
@@ -18,8 +21,10 @@ _BUSY_S = 0.05
 
 
 class _LinkCaller:
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, *, packs: bool) -> None:
+        """`packs`: it takes a batch as the journal keeps it."""
         self._link = link
+        self._packs = packs
         self._session = secrets.token_hex(8)
         self._sequence = 0
 
@@ -31,7 +36,11 @@ class _LinkCaller:
         return await self._ask("withdraw", [account, 1, self._next()])
 
     async def withdraw_each(self, accounts: Sequence[int]) -> object:
-        work = [("withdraw", account, 1) for account in accounts]
+        work: object
+        if self._packs:
+            work = packed([(WITHDRAW, account, 1) for account in accounts])
+        else:
+            work = [("withdraw", account, 1) for account in accounts]
         return await self._ask("submit", [work, self._next()])
 
     async def balance(self, account: int) -> object:
@@ -49,6 +58,9 @@ async def links(order: LoadOrder) -> list[_LinkCaller]:
     """Connect each client to the object `where` names."""
     address, object_id = order.where["address"], order.where["object"]
     return [
-        _LinkCaller(await open_link(address, object_id, handshake("client"), _CONNECT_S))
+        _LinkCaller(
+            await open_link(address, object_id, handshake("client"), _CONNECT_S),
+            packs=object_id.startswith(ACCOUNT_ID),
+        )
         for _ in range(order.shape.clients)
     ]

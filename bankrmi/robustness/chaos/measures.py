@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from bankrmi.bank.accounts import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
+from bankrmi.bank.outcomes import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
 from bankrmi.replication.record import CANCELLED
 from bankrmi.robustness.chaos.recorded import Failover, Fault, FaultKind, MadeCall, OutcomeKind
 from bankrmi.robustness.chaos.report_figures import separate

@@ -23,7 +23,7 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
-from bankrmi.bank.accounts import Form, form_of
+from bankrmi.bank.forms import Form, form_of
 from bankrmi.bank.operations import check_account, operation_from_wire, parse_request_id
 from bankrmi.errors import ConfigurationError, InvalidRequest
 from bankrmi.robustness.checker.history import (

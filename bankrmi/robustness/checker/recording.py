@@ -36,8 +36,8 @@ from pathlib import Path
 from typing import Any
 
 from bankrmi import errors
-from bankrmi.bank.accounts import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
 from bankrmi.bank.operations import Operation, Receipt
+from bankrmi.bank.outcomes import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
 from bankrmi.errors import BankError, ConfigurationError
 from bankrmi.replication.record import CANCELLED, DONE
 from bankrmi.robustness.checker.history import (

@@ -7,7 +7,7 @@ Rule 2: whatever leaves a server for it is checked, heard or not.
 
 from __future__ import annotations
 
-from bankrmi.bank.accounts import form_of
+from bankrmi.bank.forms import form_of
 from bankrmi.bank.operations import Withdraw
 from bankrmi.replication.effects import Decided, IsBehind, IsStale, NotLeading, Read, Reply
 from bankrmi.replication.events import ReadArrived, RequestArrived

@@ -19,7 +19,8 @@ from typing import Any
 
 import apsw
 
-from bankrmi.bank.accounts import Accounts, Form, form_of
+from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.forms import Form, form_of
 from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import packed

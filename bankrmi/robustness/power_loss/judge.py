@@ -19,7 +19,7 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from bankrmi.bank.accounts import form_of
+from bankrmi.bank.forms import form_of
 from bankrmi.bank.operations import Deposit
 from bankrmi.config import Configuration
 from bankrmi.coordination.view_store import ViewStore

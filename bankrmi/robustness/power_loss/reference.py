@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bankrmi.bank.accounts import Accounts, described
+from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.forms import described
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.record import DONE, Position, Record
 from bankrmi.robustness.power_loss.states import State

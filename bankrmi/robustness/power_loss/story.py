@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from bankrmi.bank.accounts import Accounts, form_of
+from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.forms import form_of
 from bankrmi.bank.operations import Deposit
 from bankrmi.errors import BrokenInvariant, OperationFailed
 from bankrmi.replication.journal import Adopted

@@ -95,6 +95,11 @@ class Attempt:
         """It is let in; nothing is kept of it here."""
         self.is_in = True
 
+    @property
+    def takes_packed(self) -> bool:
+        """It asks for nothing long."""
+        return False
+
     def answer_in_turn(self, _kept: Kept, _made: Callable[[Any], None]) -> None:
         """No request here is that long."""
         raise AssertionError("an answer here would take more than a turn")

@@ -63,6 +63,11 @@ class StockAttempt:
     def begin_waiting(self, operations: int) -> None:
         """Nothing is kept of it here."""
 
+    @property
+    def takes_packed(self) -> bool:
+        """It asks for nothing long."""
+        return False
+
     def answer_in_turn(self, _kept: Kept, _made: Callable[[Any], None]) -> None:
         """No request here is that long."""
         raise AssertionError("an answer here would take more than a turn")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import random
 from typing import Any, Protocol
 
-from bankrmi.bank.accounts import Accounts, Form, form_of
+from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.forms import Form, form_of
 from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.storage.state_machine import StateMachine
 from bankrmi.verifying.model import BankModel, Model

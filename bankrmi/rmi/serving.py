@@ -50,7 +50,7 @@ from .handshake import Binding, HandshakeDenied
 from .limits import HANDSHAKE, Limits, call_bounds, serving_rules
 from .long_answers import LongAnswer, too_large, write_slowly
 from .objects import Call, Exposed, Peer, RemoteObject, begin
-from .rounds import Rounds, now_ms
+from .rounds import Rounds, now_ms, seconds
 from .turn import Line
 from .values import CALL, ValueRefused, read_call, read_value, write_value
 
@@ -339,8 +339,19 @@ class ServedConnection(FramedConnection):
         """Send the answer, in this caller's turn. (Called by the call.)"""
         if self._working or self._for_servers:
             self._answer(call, value, is_error=is_error)
-        else:
+            return
+        rounds = self._host.rounds
+        if self._tasks or type(value) is LongAnswer or not rounds.may_serve(self):
             self.in_turn(partial(self._answer, call, value, is_error=is_error))
+            return
+        begun_s, self._working = seconds(), True
+        try:
+            self._answer(call, value, is_error=is_error)
+        finally:
+            self._working = False
+        rounds.served(self, begun_s)
+        if self._paused or self._reader.pending:
+            self._work_soon()
 
     def _answer(self, call: Call, value: object, *, is_error: bool) -> None:
         if call.flags & ONEWAY or self.lost or self._draining:  # Nobody is there to read it.

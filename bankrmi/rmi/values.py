@@ -14,6 +14,7 @@ Assumption: the frame's size was limited before.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -41,6 +42,8 @@ __all__ = [
     "write_value",
 ]
 
+_KEPT_BYTES = 1 << 17
+"""A packer keeps the room that its largest value took."""
 _SCALARS = frozenset({int, str, float, bool, bytes, type(None)})
 _UNREADABLE = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, OverflowError, KeyError)
 _SERPENT_HEADER: bytes = serpent.dumps(None).partition(b"None")[0]
@@ -96,7 +99,7 @@ def read_form(payload: bytes | bytearray, bounds: Bounds = CALL) -> object:
 def write_value(serializer: int, value: object) -> bytes:
     """Return the value as a stock client reads it; sets become lists where there are none."""
     if serializer == MSGPACK:
-        return msgpack.packb(value, default=_write_special)  # type: ignore[no-any-return]
+        return _packed(value)
     if serializer == JSON:
         return json.dumps(value, ensure_ascii=False, default=_write_special).encode()
     return serpent.dumps(_plain_for_serpent(value), module_in_classname=True)  # type: ignore[no-any-return]
@@ -116,7 +119,14 @@ def write_call(
     object_id: str, method: str, args: tuple[object, ...] | list[object], kwargs: Mapping[str, object]
 ) -> bytes:
     """Return a call in msgpack, the serializer between our own parties."""
-    return msgpack.packb((object_id, method, args, kwargs), default=_write_special)  # type: ignore[no-any-return]
+    return _packed((object_id, method, args, kwargs))
+
+
+def _packed(value: object) -> bytes:
+    content: bytes = _packers.pack(value)
+    if len(content) > _KEPT_BYTES:
+        _packers.renew()
+    return content
 
 
 def _write_special(value: object) -> object:
@@ -128,6 +138,19 @@ def _write_special(value: object) -> object:
     if type(value) is int:
         return msgpack.ExtType(LONG_INTEGER, str(value).encode())
     raise TypeError(f"{type(value).__name__} is not a plain value")
+
+
+class _Packers(threading.local):
+    """One for each thread: to make one takes longer than to pack a small value."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        self.pack = msgpack.Packer(default=_write_special, autoreset=True).pack
+
+
+_packers = _Packers()
 
 
 def _uri_form(uri: URI) -> dict[str, object]:

@@ -73,7 +73,7 @@ class DataDirectory:
                 Accounts(ledger or {}),
                 new_incarnation=lambda: secrets.token_hex(8),
                 rolled_back_to=self.path,
-                place=None if as_copy else Place(self.path, path, Path(database.filename_wal)),
+                place=None if as_copy else Place(path, Path(database.filename_wal)),
                 behind=self._behind,
             )
         except (DiskFailed, apsw.FullError) as error:

@@ -32,7 +32,10 @@ _REMEDY = (
 
 
 class Place:
-    """The names of a database that is open: its folder, its file, and its log if it has one."""
+    """The names of a database that is open: its file, and its log if it has one.
+
+    A folder that was moved, or replaced, leads to other files, or to none.
+    """
 
     def __init__(self, *paths: Path) -> None:
         """Remember which files these are now; raises OSError if one of them is not there."""

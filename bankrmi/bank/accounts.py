@@ -29,7 +29,7 @@ class Accounts:
 
     def __init__(self, opening: Mapping[int, int]) -> None:
         """`opening` is the ledger that an empty copy opens with: balances by account id."""
-        self._opening = opening
+        self._opening: Mapping[int, int] | None = opening  # Until the first operation: it may be large.
         self._balances: dict[int, int] = {}
         self._changed: dict[int, int] = {}  # With the action id of the newest change.
         self._flushed: dict[int, int] = {}  # What changed before the last `flush`, and after the one before.
@@ -46,6 +46,8 @@ class Accounts:
 
     def open(self) -> bytes:
         """Write the ledger; return its fingerprint."""
+        if self._opening is None:
+            raise BrokenInvariant("a bank opens before its first operation")
         self._database.executemany("INSERT INTO accounts VALUES (?,?)", sorted(self._opening.items()))
         return fingerprint(self._opening)
 
@@ -73,6 +75,7 @@ class Accounts:
         outcomes: list[Any] = []
         balances, changed, tell = self._balances, self._changed, outcomes.append
         self._changed_at = action_id
+        self._opening = None
         for kind, account, amount in operations:
             before = balances.get(account)
             if before is None and (before := self._balance(account)) is None:

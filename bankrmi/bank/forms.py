@@ -40,7 +40,7 @@ _FORM = rb"(?:\x93[\x00\x01]" + _NUMBER + _NUMBER + rb")"
 
 @lru_cache(maxsize=256)
 def _forms(count: int) -> re.Pattern[bytes]:
-    return re.compile(_FORM + rb"{%d}+" % count, re.DOTALL)  # Possessive: nothing is tried twice.
+    return re.compile(_FORM + rb"{%d}" % count, re.DOTALL)
 
 
 def form_of(operation: Operation) -> Form:

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bankrmi.bank.accounts import Accounts, packed_forms
+from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.forms import packed_forms
 from bankrmi.bank.snapshot import Snapshot
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.replication.effects import Decided

@@ -201,6 +201,7 @@ class _Nobody:
     """Who waits for no answer."""
 
     lost = False
+    waited_ms = 0.0
 
     @property
     def connection(self) -> _Nobody:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any
 
 from bankrmi.bank.operations import LARGEST, Deposit, Operation, operation_from_wire
@@ -33,14 +32,12 @@ Form = tuple[int, int, int]
 WITHDRAW, DEPOSIT = 0, 1
 _KINDS = {"withdraw": WITHDRAW, "deposit": DEPOSIT}
 
+_NOT_OPERATIONS = "these are not withdrawals and deposits"
 _NUMBER = rb"(?:[\x00-\x7f]|\xcc.|\xcd..|\xce....|\xcf[\x00-\x7f].......)"
 _FORM = rb"(?:\x93[\x00\x01]" + _NUMBER + _NUMBER + rb")"
 """A list of three: a kind, and two whole numbers up to 2^63-1, in any length that msgpack has for them."""
-
-
-@lru_cache(maxsize=256)
-def _forms(count: int) -> re.Pattern[bytes]:
-    return re.compile(_FORM + rb"{%d}" % count, re.DOTALL)
+_FORMS = [(count, re.compile(_FORM + rb"{%d}" % count, re.DOTALL)) for count in (512, 64, 8, 1)]
+"""So many at a time: a pattern keeps 165 bytes for each, and one for every count would have to be made."""
 
 
 def form_of(operation: Operation) -> Form:
@@ -74,23 +71,40 @@ def _form(form: Any) -> Form:
     return form_of(operation_from_wire(form))
 
 
+def announced(content: bytes) -> int:
+    """Return how many operations these say they are, packed as the journal keeps them.  Raises ValueError."""
+    return _head(content)[0]
+
+
 def count_of(content: bytes) -> int:
     """Return how many operations these are, packed as the journal keeps them.  Raises ValueError.
 
-    Nothing is built of them: that takes 0.05 us for each.
+    Nothing is built of them: that takes 0.05 us for each. Of a stranger `announced` is looked at before.
     """
-    head = content[:1]
-    if b"\x90" <= head <= b"\x9f":
-        count, begin = head[0] & 0x0F, 1
-    elif head == b"\xdc":
-        count, begin = int.from_bytes(content[1:3], "big"), 3
-    elif head == b"\xdd":
-        count, begin = int.from_bytes(content[1:5], "big"), 5
-    else:
-        raise ValueError("it is not a list of operations")
-    if len(content) < 4 * count or not _forms(count).fullmatch(content, begin):
-        raise ValueError("these are not withdrawals and deposits")
+    count, place = _head(content)
+    left = count if len(content) >= place + 4 * count else -1
+    for at_a_time, forms in _FORMS:
+        while left >= at_a_time:
+            found = forms.match(content, place)
+            if found is None:
+                raise ValueError(_NOT_OPERATIONS)
+            place = found.end()
+            left -= at_a_time
+    if left or place != len(content):
+        raise ValueError(_NOT_OPERATIONS)
     return count
+
+
+def _head(content: bytes) -> tuple[int, int]:
+    """Return how many values a list announces, and where the first one begins."""
+    kind = content[:1]
+    if b"\x90" <= kind <= b"\x9f":
+        return kind[0] & 0x0F, 1
+    if kind == b"\xdc":
+        return int.from_bytes(content[1:3], "big"), 3
+    if kind == b"\xdd":
+        return int.from_bytes(content[1:5], "big"), 5
+    raise ValueError("it is not a list of operations")
 
 
 def described(form: Form) -> dict[str, Any]:

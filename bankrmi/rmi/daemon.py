@@ -179,7 +179,7 @@ class Daemon:
         return admitted
 
     def fed(self, count: int) -> None:
-        """Note that `count` bytes have arrived: after some, memory is looked after."""
+        """Note that `count` bytes have arrived, or are to be sent: after some, memory is looked after."""
         self._fed_bytes += count
         if self._fed_bytes >= self.limits.held_bytes >> 3:
             self.free_memory()

@@ -59,6 +59,8 @@ __all__ = ["Host", "ServedConnection", "metadata"]
 _FOR_EVERYBODY = ("get_metadata", "ping")
 _LARGE_ANSWER_BYTES = 1 << 18
 """After one of these the memory of all callers is looked at, and not only at the next sweep."""
+_COUNTED_ANSWER_BYTES = 1 << 12
+"""Of smaller ones there are no more than calls."""
 _PINGS_AT_ONCE = 4
 """Of one caller that waits for an answer; what it sends beyond that waits, too."""
 _UNREAD_RETRY_MS = 100
@@ -384,6 +386,8 @@ class ServedConnection(FramedConnection):
             self._send(RESULT, call.serializer, flags, call.sequence, payload, call.correlation)
             if len(payload) > _LARGE_ANSWER_BYTES:
                 self._host.free_memory()
+            elif len(payload) > _COUNTED_ANSWER_BYTES:
+                self._host.fed(len(payload))
         self._end_call()
 
     def _end_call(self) -> None:

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, assert_never, get_args
 
-from bankrmi.bank.forms import count_of, packed_forms
+from bankrmi.bank.forms import announced, count_of, packed_forms
 from bankrmi.bank.operations import check_account, parse_request_id
 from bankrmi.errors import InvalidRequest
 from bankrmi.replication.events import Seen
@@ -102,6 +102,8 @@ class AccountObject:
         count = _count(operations)
         if count > self._at_most:
             raise InvalidRequest(f"{count} operations are too many: at most {self._at_most} in a request")
+        if packed:
+            _check_packed(operations)
         request, text = _request(request_id)
         checked = None if seen is None else _seen(seen)
         asked = Asked(call, many_packed if packed else many, self._addresses, request_id=text)
@@ -126,10 +128,10 @@ class AccountObject:
 
 
 def _count(operations: Any) -> int:
-    """Return how many operations these are, in a list, or packed as the journal keeps them."""
+    """Return how many operations these are, in a list, or packed as the journal keeps them: as they say."""
     if type(operations) is bytes:
         try:
-            count = count_of(operations)
+            count = announced(operations)
         except ValueError as error:
             raise InvalidRequest(f"these operations cannot be read: {error}") from error
     elif isinstance(operations, Sequence) and not isinstance(operations, str):
@@ -139,6 +141,13 @@ def _count(operations: Any) -> int:
     if count == 0:
         raise InvalidRequest("submit takes a list of operations, and at least one")
     return count
+
+
+def _check_packed(operations: bytes) -> None:
+    try:
+        count_of(operations)
+    except ValueError as error:
+        raise InvalidRequest(f"these operations cannot be read: {error}") from error
 
 
 def _request(request_id: Any) -> tuple[tuple[str, int], str]:

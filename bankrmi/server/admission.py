@@ -180,10 +180,10 @@ class Admission:
     # -- how they leave --------------------------------------------------------------------------
 
     def _answer(self, waiting: Waiting, reply: Reply) -> None:
-        self._room.leave(waiting, self._now_ms(), turned_away=isinstance(reply, IsBusy))
+        callers = self._room.leave(waiting, self._now_ms(), turned_away=isinstance(reply, IsBusy))
         kept = long_outcome(reply)
         if kept is None and not waiting.looks_up:  # Most are so.
-            for visitor, _ in waiting.callers:
+            for visitor in callers:
                 visitor.answer(reply)  # type: ignore[attr-defined]  # Only visitors were let in.
             return
         in_turn: list[Any] = []

@@ -27,7 +27,7 @@ class StateMachine(Protocol):
     def check(self, content: bytes) -> None:
         """Raise ValueError or TypeError if this, which came from another server, is not packed operations.
 
-        What it takes can be unpacked, and costs no more than it is long.
+        What it takes can be unpacked.
         """
 
     def apply(self, operations: Sequence[Any], action_id: int) -> list[Any]:

@@ -25,7 +25,7 @@ def test_what_was_packed_is_counted_and_unpacked(operations: list[Withdraw | Dep
     assert content == packed_forms([operation.to_wire() for operation in operations])
 
 
-@pytest.mark.parametrize("count", [1, 15, 16, 255, 65_535, 65_536])
+@pytest.mark.parametrize("count", [1, 7, 8, 15, 16, 63, 64, 65, 511, 512, 513, 1103, 65_535, 65_536])
 def test_however_many_there_are_they_are_counted(count: int) -> None:
     assert count_of(packed([(1, 200, 1)] * count)) == count
 
@@ -83,6 +83,12 @@ def test_one_byte_more_or_less_and_it_is_refused(
 
 
 def test_a_list_that_announces_more_than_there_is_reserves_nothing() -> None:
-    for wrong in (b"\xdd\xff\xff\xff\xff", b"\xdc\xff\xff" + b"\x93\x00\x01\x01" * 10, b"\xdd" * 1000):
+    for wrong in (
+        b"\xdc",
+        b"\xdd\0\0",
+        b"\xdd\xff\xff\xff\xff",
+        b"\xdc\xff\xff" + b"\x93\x00\x01\x01" * 10,
+        b"\xdd" * 1000,
+    ):
         with pytest.raises(ValueError, match="not"):
             count_of(wrong)

@@ -20,6 +20,7 @@ from bankrmi.replication.record import Position, chained, packed
 from bankrmi.rmi import LongAnswer
 from bankrmi.rmi.failures import read_error
 from bankrmi.rmi.objects import Call, Peer, PlainObject, begin
+from bankrmi.server import account
 from bankrmi.server.account import AccountObject
 from bankrmi.server.admission import LOOK_MS, Admission
 from bankrmi.server.rates import EntryRates, Rate
@@ -516,6 +517,17 @@ def test_a_packed_batch_is_journalled_as_it_is_and_answered_so_at_once() -> None
     assert [result["balance"] for result in other.answers[0]["results"]] == [5] * BATCH
     assert len(counter.room) == 0
     assert counter.room.held_bytes == 0
+
+
+def test_more_packed_operations_than_may_be_are_not_even_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message of a megabyte has room for 260 000; they took 40 ms."""
+    looked_at: list[bytes] = []
+    monkeypatch.setattr(account, "count_of", looked_at.append)
+    counter, caller = Counter(), Caller()
+    counter.call(caller, "submit", packed([(0, 1, 1)] * 260_000), "c:1")
+    assert isinstance(caller.answers[0], InvalidRequest)
+    assert "260000 operations are too many" in str(caller.answers[0])
+    assert not looked_at
 
 
 def test_a_packed_batch_that_never_happens_is_an_error() -> None:

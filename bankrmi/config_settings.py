@@ -177,7 +177,7 @@ class JournalSettings(_Checked):
     """
 
     records_behind: _Behind = 512
-    operations_behind: _Behind = 16_384
+    operations_behind: _Behind = 32_768
 
 
 class LimitSettings(_Checked):

@@ -56,7 +56,7 @@ class WriteBehind:
     """
 
     records: int = 512
-    operations: int = 16_384
+    operations: int = 32_768
 
 
 class SqliteJournal:

@@ -20,6 +20,7 @@ from bankrmi.readiness import AWAITS
 
 from .addresses import Address, host_and_port, joined
 from .complaints import complaints
+from .lost_descriptors import keep_out_of_use
 
 __all__ = ["Acceptor", "listening_socket"]
 
@@ -127,6 +128,8 @@ class Acceptor:
             await self._loop.connect_accepted_socket(lambda: self._make_protocol(address), accepted)
         except OSError:  # It is gone, or the system has no memory for it.
             accepted.close()
+        except RuntimeError as error:
+            keep_out_of_use(accepted, error)
 
     def _cannot_accept(self, error: OSError) -> None:
         complaints.note("connections cannot be accepted", reason=error.strerror or str(error))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,15 @@ from bankrmi.replication.record import (
     size_of,
     unpacked,
 )
+from bankrmi.storage.about import About
 from bankrmi.storage.database import BEFORE_REPLACING, DiskFailed
 from bankrmi.storage.migration import migrate
 from bankrmi.storage.place import Place
+from bankrmi.storage.record_table import RecordTable
 from bankrmi.storage.request_index import RequestIndex
 from bankrmi.storage.rolled_back import keep_record
 from bankrmi.storage.state_machine import StateMachine
-from bankrmi.storage.tables import FORMAT, INSERT_RECORD, TABLES
+from bankrmi.storage.tables import FORMAT, TABLES
 from bankrmi.storage.write_ahead_log import WriteAheadLog
 
 __all__ = ["SqliteJournal", "WriteBehind"]
@@ -82,7 +84,8 @@ class SqliteJournal:
         self._behind = behind or WriteBehind()
         self._failed = False
         self._closed = False
-        self._notes: dict[str, str] = {}
+        self._about = About(database)
+        self._records = RecordTable(database)
         self._machine = machine
         self._rolled_back_to = rolled_back_to
         self._open_transaction = False
@@ -93,7 +96,7 @@ class SqliteJournal:
         if not self._execute("SELECT 1 FROM sqlite_schema WHERE name = 'about'").get:
             self._begin()
             self._execute(TABLES)
-            self._set(format=FORMAT, incarnation=new_incarnation(), written_to=0)
+            self._about.set(format=FORMAT, incarnation=new_incarnation(), written_to=0)
             machine.attach(database)
             self.commit()
         else:
@@ -103,14 +106,11 @@ class SqliteJournal:
         self._load()
 
     def _load(self) -> None:
-        about = dict(self._execute("SELECT name, value FROM about"))
+        about = self._about.everything()
         self._incarnation = str(about["incarnation"])
         self._opening = Position(0, 0, about["opening"]) if "opening" in about else None
         self._adopted = Adopted(**json.loads(about["adopted"])) if "adopted" in about else None
-        newest = self._execute(
-            "SELECT action_id, epoch, digest FROM journal ORDER BY action_id DESC LIMIT 1"
-        ).get
-        self._tip = Position._make(newest) if newest else self._opening or _EMPTY
+        self._tip = self._records.newest() or self._opening or _EMPTY
         self._requests.forget()
         self._unwritten_records = self._unwritten_operations = 0
         self._must_write = False  # What is written may hold what was rolled back since.
@@ -119,7 +119,7 @@ class SqliteJournal:
 
     def _apply_again(self, above: int) -> None:
         """Bring what follows from the journal up to its end: only the journal is written at each commit."""
-        for record in self._above(above):
+        for record in self._records.above(above):
             try:
                 if self._outcomes_of(record) != record.outcomes:
                     raise BrokenInvariant("another outcome")
@@ -134,9 +134,6 @@ class SqliteJournal:
         self._requests.add(record.session, record.sequence, record.action_id)
         self._unwritten_records += 1
         self._unwritten_operations += record.operation_count
-
-    def _set(self, **values: Any) -> None:
-        self._database.executemany("INSERT OR REPLACE INTO about VALUES (?,?)", values.items())
 
     # -- transactions ----------------------------------------------------------------------------
 
@@ -163,14 +160,13 @@ class SqliteJournal:
         try:
             if self._is_due():
                 self._write_what_follows()
-            if self._notes:
-                self._set(**self._notes)
+            self._about.write_notes()
             self._execute("COMMIT")
         except apsw.Error as error:
             self._failed = True
             raise DiskFailed(f"the disk refused a commit: {error}") from error
         self._open_transaction = False
-        self._notes.clear()
+        self._about.notes_are_written()
         self._log.keep_under_ceiling()
         self._log.lengthen_ahead()
 
@@ -211,7 +207,7 @@ class SqliteJournal:
                 f"the database has another one of what is to be written: {error}"
             ) from error
         self._unchanged_since, self._written_to = self._written_to, self._tip.action_id
-        self._set(written_to=self._written_to)
+        self._about.set(written_to=self._written_to)
         self._unwritten_records = self._unwritten_operations = 0
         self._must_write = False
 
@@ -268,7 +264,7 @@ class SqliteJournal:
         self._closed = True
         if not self._failed:
             self.discard()
-            if writes and (self._notes or self._unwritten_records):
+            if writes and (self._about.has_notes or self._unwritten_records):
                 self._begin()
                 self._must_write = True
                 self.commit()
@@ -303,20 +299,16 @@ class SqliteJournal:
     @property
     def opened_with(self) -> bytes | None:
         """Identifies the opening state; None while this copy is empty."""
-        opened_with: bytes | None = self._execute("SELECT value FROM about WHERE name = 'opened_with'").get
+        opened_with: bytes | None = self._about.get("opened_with")
         return opened_with
 
     def noted(self, name: str) -> str | None:
         """Return what was noted under this name; None if nothing was."""
-        noted: str | None = (
-            self._notes.get(f"note:{name}")
-            or self._execute("SELECT value FROM about WHERE name = ?", (f"note:{name}",)).get
-        )
-        return noted
+        return self._about.noted(name)
 
     def note(self, name: str, text: str) -> None:
         """Keep what is no part of the copy, and whose loss does no harm, from the next commit on."""
-        self._notes[f"note:{name}"] = text
+        self._about.note(name, text)
 
     def open(self, adopted: Adopted) -> None:
         """Write the opening state, its history and its first epoch (rule V9)."""
@@ -327,7 +319,7 @@ class SqliteJournal:
         digest = hashlib.blake2b(
             adopted.history.encode() + b"\0" + identity, digest_size=DIGEST_BYTES
         ).digest()
-        self._set(opening=digest, opened_with=identity)
+        self._about.set(opening=digest, opened_with=identity)
         self._opening = self._tip = Position(0, 0, digest)
         self.adopt(adopted)
 
@@ -336,17 +328,7 @@ class SqliteJournal:
         if self._adopted is not None and adopted.epoch < self._adopted.epoch:
             raise BrokenInvariant(f"cannot go back from epoch {self._adopted.epoch} to {adopted.epoch}")
         self._begin()
-        self._set(
-            adopted=json.dumps(
-                {
-                    "history": adopted.history,
-                    "epoch": adopted.epoch,
-                    "primary": adopted.primary,
-                    "start_id": adopted.start_id,
-                    "granted_ms": adopted.granted_ms,
-                }
-            )
-        )
+        self._about.set_adopted(adopted)
         self._adopted = adopted
 
     def make_own(self, incarnation: str, adopted: Adopted) -> None:
@@ -357,7 +339,7 @@ class SqliteJournal:
         granted is this server's in any case: the source's leases bind the source.
         """
         self._begin()
-        self._set(incarnation=incarnation)
+        self._about.set(incarnation=incarnation)
         self._incarnation = incarnation
         copied = self._adopted
         if copied is None or (copied.history == adopted.history and adopted.epoch >= copied.epoch):
@@ -378,8 +360,7 @@ class SqliteJournal:
             return self._opening
         if action_id > self._tip.action_id:
             return None
-        found = self._execute("SELECT epoch, digest FROM journal WHERE action_id = ?", (action_id,)).get
-        return Position(action_id, *found) if found else None
+        return self._records.at(action_id)
 
     def before(self, action_id: int) -> Position | None:
         """Return where the journal stands after the newest record that ends below `action_id`.
@@ -388,38 +369,23 @@ class SqliteJournal:
         """
         if action_id > self._tip.action_id:
             return self.position(self._tip.action_id)
-        found = self._execute(
-            "SELECT action_id, epoch, digest FROM journal"
-            " WHERE action_id < ? ORDER BY action_id DESC LIMIT 1",
-            (action_id,),
-        ).get
-        return Position._make(found) if found else self._opening
+        return self._records.before(action_id) or self._opening
 
     def holding(self, action_id: int) -> Position | None:
         """Return where the journal stands after the record that holds this operation; None if none does."""
-        found = self._execute(
-            "SELECT action_id, epoch, digest FROM journal WHERE action_id >= ? ORDER BY action_id LIMIT 1",
-            (action_id,),
-        ).get
-        return Position._make(found) if found else None
+        return self._records.holding(action_id)
 
     def records(self, after: int, limit: int, *, at_most_bytes: int | None = None) -> list[Record]:
         """Return the records above `after` that hold about `limit` operations, fewer if they are long."""
         records: list[Record] = []
         operations = size_bytes = 0
-        for record in self._above(after, limit):
+        for record in self._records.above(after, limit):
             records.append(record)
             operations += record.operation_count
             size_bytes += size_of(record)
             if operations >= limit or (at_most_bytes is not None and size_bytes >= at_most_bytes):
                 break
         return records
-
-    def _above(self, action_id: int, at_most: int = -1) -> Iterator[Record]:
-        rows = self._execute(
-            "SELECT * FROM journal WHERE action_id > ? ORDER BY action_id LIMIT ?", (action_id, at_most)
-        )
-        return map(Record._make, rows)
 
     def newest(self, session: str) -> int | None:
         """Return the sequence number of the newest request of a session."""
@@ -428,10 +394,7 @@ class SqliteJournal:
     def recorded(self, session: str, sequence: int) -> Record | None:
         """Return the record of a request, None if it is not in the journal."""
         action_id = self._requests.find(session, sequence)
-        if action_id is None:
-            return None
-        [row] = self._execute("SELECT * FROM journal WHERE action_id = ?", (action_id,))
-        return Record._make(row)
+        return None if action_id is None else self._records.record(action_id)
 
     def read(self, query: Any) -> Any:
         """Ask the state machine."""
@@ -496,10 +459,7 @@ class SqliteJournal:
             ) from error
 
     def _insert(self, records: Sequence[Record]) -> None:
-        if len(records) == 1:
-            self._execute(INSERT_RECORD, records[0])
-        else:
-            self._database.executemany(INSERT_RECORD, records)
+        self._records.insert(records)
         for record in records:
             self._note_unwritten(record)
         self._tip = records[-1].position
@@ -509,7 +469,7 @@ class SqliteJournal:
 
         A record of them is kept beside the database.
         """
-        removed = list(self._above(to))
+        removed = list(self._records.above(to))
         if not removed:
             return []
         if self._rolled_back_to is not None:
@@ -521,7 +481,7 @@ class SqliteJournal:
                     unpacked(record.operations), unpacked(record.outcomes), record.first_id - 1
                 )
         self._requests.remove([record.request for record in removed])
-        self._execute("DELETE FROM journal WHERE action_id > ?", (to,))
+        self._records.delete_above(to)
         self._tip = self.before(to + 1) or _EMPTY
         self._must_write = True
         return removed

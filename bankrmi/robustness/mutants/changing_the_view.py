@@ -64,7 +64,7 @@ def _is_named(self: Step, view: View | None) -> bool:
 
 def _make_own_as_it_is(self: SqliteJournal, incarnation: str, adopted: Adopted) -> None:
     self._begin()
-    self._set(incarnation=incarnation)
+    self._about.set(incarnation=incarnation)
     self._incarnation = incarnation
 
 

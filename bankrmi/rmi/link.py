@@ -48,7 +48,7 @@ from .frames import (
     frame_bytes,
 )
 from .limits import HANDSHAKE, Limits, calling_rules, greeting_rules
-from .lost_descriptors import keep_out_of_use
+from .lost_descriptors import keep_out_of_use, leave_to_loop
 from .values import Bounds, ValueRefused, read_form, read_value, write_call, write_value
 
 __all__ = ["Answered", "Link", "open_link"]
@@ -202,11 +202,9 @@ class Link(asyncio.Protocol):
                 connected.close()
                 return
             self._socket = connected
-            try:
-                await loop.create_connection(lambda: self, sock=connected)
-            except BaseException:
-                connected.detach()  # The loop has closed it; a second time it would be somebody else's.
-                raise
+            transport, _ = await loop.create_connection(lambda: self, sock=connected)
+            if transport.is_closing():
+                leave_to_loop(connected, loop)
         except NotConnected as failure:
             self._end(failure)
         except (OSError, UnicodeError) as error:
@@ -286,8 +284,8 @@ class Link(asyncio.Protocol):
         self._lost, self.up, self.failure = True, False, failure
         if self._deadline is not None:
             self._deadline.cancel()
-        if self._connecting is not None and self._socket is None:
-            self._connecting.cancel()  # Not while the loop takes the socket over: it would be closed twice.
+        if self._connecting is not None and self._transport is None:
+            self._connecting.cancel()
         if self._transport is not None:
             self._transport.abort()
         pending, self._pending = self._pending, {}

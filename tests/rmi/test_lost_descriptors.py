@@ -7,14 +7,17 @@ socket got the number that its event loop took for used.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bankrmi.event_loop import run
 from bankrmi.rmi import (
     Daemon,
     Limits,
@@ -72,21 +75,67 @@ async def who_is_let_in() -> None:
     assert lost_descriptors._kept
 
 
-async def who_closes_early() -> None:
-    """While the loop takes the socket over: its number may be somebody else's by then."""
+class ClosedBeforeItIsTakenOver(Link):
+    """It is connected, and the loop has not told yet that it has the socket."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "_socket" and value is not None:
+            self.number = value.fileno()
+            asyncio.get_running_loop().call_soon(self.close)
+
+
+class ClosedWhileItIsTakenOver(Link):
+    """It ends, as of a peer that died, when it hears of its transport."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert self._socket is not None
+        self.number = self._socket.fileno()
+        self.close()
+
+
+async def closed_before() -> None:
+    await _closed_once(ClosedBeforeItIsTakenOver)
+
+
+async def closed_while() -> None:
+    await _closed_once(ClosedWhileItIsTakenOver)
+
+
+async def _closed_once(kind: Any) -> None:
+    """Its number is somebody else's when the link is collected."""
     serving = await daemon()
-    for _ in range(200):
-        link = Link(serving.address, "echo", handshake("client"), lambda _: None, lambda _: None)
-        link.open(5)
-        while link._socket is None:
-            await asyncio.sleep(0)
-        link.close()
-    well = await connected(serving, within=1)
-    assert await well.ask("echo", [1], 5) == 1
-    assert not lost_descriptors._kept
+    ended = asyncio.Event()
+    link = kind(serving.address, "echo", handshake("client"), lambda _: None, lambda _: ended.set())
+    link.open(5)
+    await ended.wait()
+    number = link.number
+    await _until_closed(number)
+    ours = [os.open(os.devnull, os.O_RDONLY)]
+    while number not in ours:
+        ours.append(os.open(os.devnull, os.O_RDONLY))
+    del link
+    for _ in range(5):
+        await asyncio.sleep(0)
+        gc.collect()
+    for one in ours:
+        os.close(one)  # Raises if somebody else was there before.
 
 
-def in_this_process(name: str) -> None:
+async def _until_closed(number: int) -> None:
+    """Wait for that: nobody may keep the descriptor for ever either."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.fstat(number)
+        except OSError:
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError(f"descriptor {number} is never closed")
+
+
+def in_this_process(name: str, run: Callable[[Coroutine[None, None, None]], None]) -> None:
     """Run one of these; the loop is not closed after it, for it would wait for what is lost."""
 
     async def main() -> None:
@@ -96,9 +145,19 @@ def in_this_process(name: str) -> None:
     run(main())
 
 
-@pytest.mark.parametrize("name", ["who_connects", "who_is_let_in", "who_closes_early"])
+@pytest.mark.parametrize("name", ["who_connects", "who_is_let_in"])
 def test_a_number_that_is_lost_to_the_loop_is_kept_out_of_use(name: str) -> None:
-    script = f"from tests.rmi.test_lost_descriptors import in_this_process; in_this_process({name!r})"
+    _run_alone(name, "uvloop")
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("name", ["closed_before", "closed_while"])
+def test_a_link_that_ends_early_closes_its_descriptor_once(name: str, loop: str) -> None:
+    _run_alone(name, loop)
+
+
+def _run_alone(name: str, loop: str) -> None:
+    script = f"import {loop}, tests.rmi.test_lost_descriptors as t; t.in_this_process({name!r}, {loop}.run)"
     root = Path(__file__).parents[2]
     ended = subprocess.run(
         [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, timeout=60, check=False

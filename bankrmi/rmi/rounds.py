@@ -13,10 +13,10 @@ from typing import Protocol
 
 from .turn import Line, Turn
 
-__all__ = ["Rounds", "Served", "now_ms", "seconds"]
+__all__ = ["Rounds", "Served", "now_ms"]
 
 
-seconds = time.monotonic
+_seconds = time.monotonic
 _work_seconds = time.thread_time
 _LOOKED_INTO_MS = 1.0
 """What took longer may have been work, or waiting for the processor."""
@@ -24,7 +24,7 @@ _LOOKED_INTO_MS = 1.0
 
 def now_ms() -> float:
     """Return the time, in milliseconds, that only goes forward."""
-    return seconds() * 1000
+    return _seconds() * 1000
 
 
 class Served(Protocol):
@@ -69,15 +69,6 @@ class Rounds:
         elif self._serve(caller):
             self._come_again(0.0)
 
-    def may_serve(self, caller: Served) -> bool:
-        """Whether something can be done for the caller at once, by whoever then says `served`."""
-        return not (caller.is_in_line or self._is_serving) and self.turn.is_free(caller.line)
-
-    def served(self, caller: Served, begun_s: float) -> None:
-        """Something that is no message was done for the caller, from `begun_s` (`seconds`) on."""
-        if self.turn.spent(caller, caller.line, (seconds() - begun_s) * 1000, is_message=False):
-            self._come_again(0.0)
-
     def wait(self, caller: Served) -> None:
         """Put the caller in line, unless he stands there."""
         if not caller.is_in_line:
@@ -88,13 +79,13 @@ class Rounds:
 
     def _serve(self, caller: Served) -> bool:
         """Do one thing for the caller; return whether half of this turn is over."""
-        line, is_message, begun = caller.line, caller.has_message, seconds()
+        line, is_message, begun = caller.line, caller.has_message, _seconds()
         self._is_serving = True
         try:
             has_more = caller.work()
         finally:
             self._is_serving = False
-            ms = (seconds() - begun) * 1000
+            ms = (_seconds() - begun) * 1000
             work_ms = ms
             if ms > _LOOKED_INTO_MS and self._worked_at is not None:
                 before, self._worked_at = self._worked_at, _work_seconds()

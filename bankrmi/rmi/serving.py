@@ -50,7 +50,7 @@ from .handshake import Binding, HandshakeDenied
 from .limits import HANDSHAKE, Limits, call_bounds, serving_rules
 from .long_answers import LongAnswer, too_large, write_slowly
 from .objects import Call, Exposed, Peer, RemoteObject, begin
-from .rounds import Rounds, now_ms, seconds
+from .rounds import Rounds, now_ms
 from .turn import Line
 from .values import CALL, ValueRefused, read_call, read_value, write_value
 
@@ -190,7 +190,7 @@ class ServedConnection(FramedConnection):
         frame = self._frame
         if self._tasks or frame is None:
             return False
-        return not (self.waited_ms and frame.kind == INVOKE and self._waited_too_long)
+        return not (frame.kind == INVOKE and self._waited_too_long)
 
     def work(self) -> bool:
         """Do one thing: go on with a call, or begin the next one; return whether there is more to do."""
@@ -201,7 +201,7 @@ class ServedConnection(FramedConnection):
             elif self._frame is not None:
                 frame, self._frame = self._frame, None
                 if frame.kind == INVOKE:
-                    if self.waited_ms and self._waited_too_long:
+                    if self._waited_too_long:
                         self._answer_unread(frame, _too_late())
                     else:
                         self._invoke(frame)
@@ -223,8 +223,7 @@ class ServedConnection(FramedConnection):
 
     def charge(self, ms: float) -> None:
         """Note what a call will cost that is not done in the caller's turn."""
-        if self.line is not Line.OURS:  # They have no share that they could exceed.
-            self._host.rounds.turn.charge(self.line, ms)
+        self._host.rounds.turn.charge(self.line, ms)
 
     # --- frames ---------------------------------------------------------------------------------------
 
@@ -341,19 +340,8 @@ class ServedConnection(FramedConnection):
         """Send the answer, in this caller's turn. (Called by the call.)"""
         if self._working or self._for_servers:
             self._answer(call, value, is_error=is_error)
-            return
-        rounds = self._host.rounds
-        if self._tasks or type(value) is LongAnswer or not rounds.may_serve(self):
+        else:
             self.in_turn(partial(self._answer, call, value, is_error=is_error))
-            return
-        begun_s, self._working = seconds(), True
-        try:
-            self._answer(call, value, is_error=is_error)
-        finally:
-            self._working = False
-        rounds.served(self, begun_s)
-        if self._paused or self._reader.pending:
-            self._work_soon()
 
     def _answer(self, call: Call, value: object, *, is_error: bool) -> None:
         if call.flags & ONEWAY or self.lost or self._draining:  # Nobody is there to read it.

@@ -171,7 +171,7 @@ class Turn(Generic[Caller]):
         a message that was looked into (a piece of an answer, or a call that was answered unread) makes nobody
         dear, and nobody light again: a batch is answered in many pieces.
         """
-        if is_message and (ms > self._dear_ms or self._dear):
+        if is_message:
             self._learn(caller, line, ms if work_ms is None else min(ms, work_ms))
         if line is _SERVERS:
             self._servers_spent_ms += ms

@@ -93,7 +93,7 @@ class AccountObject:
     def _change(self, call: Call, form: tuple[str, Any, Any], request_id: Any, seen: Any) -> None:
         operations = packed_forms([form])
         request, text = _request(request_id)
-        checked = None if seen is None else _seen(seen)
+        checked = _seen(seen)
         asked = Asked(call, one, self._addresses, account=form[1], request_id=text)
         self._admission.request(asked, request, lambda: operations, 1, checked)
 
@@ -103,20 +103,20 @@ class AccountObject:
         if count > self._at_most:
             raise InvalidRequest(f"{count} operations are too many: at most {self._at_most} in a request")
         if packed:
-            _check_packed(operations)
+            _readable(count_of, operations)
         request, text = _request(request_id)
-        checked = None if seen is None else _seen(seen)
+        checked = _seen(seen)
         asked = Asked(call, many_packed if packed else many, self._addresses, request_id=text)
         work = (lambda: operations) if packed else (lambda: packed_forms(operations))
         self._admission.request(asked, request, work, count, checked)
 
     def _outcome(self, call: Call, request_id: Any, seen: Any = None) -> None:
         request = parse_request_id(request_id)
-        checked = None if seen is None else _seen(seen)
+        checked = _seen(seen)
         self._admission.outcome(Asked(call, many, self._addresses, request_id=request_id), request, checked)
 
     def _balance(self, call: Call, account: Any, seen: Any = None) -> None:
-        checked = None if seen is None else _seen(seen)
+        checked = _seen(seen)
         asked = Asked(call, many, self._addresses, account=check_account(account))
         self._admission.read(asked, account, checked)
 
@@ -128,12 +128,9 @@ class AccountObject:
 
 
 def _count(operations: Any) -> int:
-    """Return how many operations these are, in a list, or packed as the journal keeps them: as they say."""
+    """Return how many operations these are, in a list; or, packed as the journal keeps them, say they are."""
     if type(operations) is bytes:
-        try:
-            count = announced(operations)
-        except ValueError as error:
-            raise InvalidRequest(f"these operations cannot be read: {error}") from error
+        count = _readable(announced, operations)
     elif isinstance(operations, Sequence) and not isinstance(operations, str):
         count = len(operations)
     else:
@@ -143,9 +140,9 @@ def _count(operations: Any) -> int:
     return count
 
 
-def _check_packed(operations: bytes) -> None:
+def _readable(look: Callable[[bytes], int], operations: bytes) -> int:
     try:
-        count_of(operations)
+        return look(operations)
     except ValueError as error:
         raise InvalidRequest(f"these operations cannot be read: {error}") from error
 
@@ -158,7 +155,9 @@ def _request(request_id: Any) -> tuple[tuple[str, int], str]:
     return parse_request_id(request_id), request_id
 
 
-def _seen(seen: Any) -> Seen:
+def _seen(seen: Any) -> Seen | None:
+    if seen is None:
+        return None
     if isinstance(seen, Sequence) and len(seen) == 2:
         history, action_id = seen
         if isinstance(history, str) and type(action_id) is int:

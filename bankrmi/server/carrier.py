@@ -117,8 +117,7 @@ class Carrier:
         """Give an event to the rules and carry out what they want; at once, unless something is under way."""
         if not self.over:
             self._events.append(event)
-            if not self._running:
-                self._go_on()
+            self._go_on()
 
     def _go_on(self) -> None:
         if self._running:

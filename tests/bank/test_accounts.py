@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import weakref
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from bankrmi.bank.operations import (
     operation_from_wire,
     parse_request_id,
 )
-from bankrmi.errors import InvalidRequest
+from bankrmi.errors import BrokenInvariant, InvalidRequest
 from bankrmi.replication.record import Scalar
 from bankrmi.storage.database import open_in_memory
 
@@ -87,3 +89,22 @@ def test_a_request_id_is_a_session_and_a_number() -> None:
 def test_a_ledger_is_known_by_its_content_whatever_the_order_of_its_lines() -> None:
     assert fingerprint({1: 2, 3: 4}) == fingerprint({3: 4, 1: 2})
     assert fingerprint({1: 2, 3: 4}) != fingerprint({1: 2, 3: 5})
+
+
+def test_the_ledger_that_a_bank_opened_with_is_given_up_with_the_first_operation() -> None:
+    """It may be large. And nobody opens a bank with what is left of it."""
+
+    class Ledger(dict[int, int]):
+        """A dictionary that can be seen to be gone."""
+
+    ledger = Ledger({1: 10})
+    gone = weakref.ref(ledger)
+    machine = Accounts(ledger)
+    machine.attach(open_in_memory())
+    machine.open()
+    del ledger
+    assert gone() is not None
+    machine.apply([form_of(Deposit(1, 1))], 1)
+    assert gone() is None
+    with pytest.raises(BrokenInvariant, match="before its first operation"):
+        machine.open()

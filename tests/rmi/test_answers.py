@@ -75,6 +75,18 @@ def test_results_that_were_packed_one_by_one_are_read_as_a_list(serving: Serving
         assert read_value(serializer, frame.payload) == [["a", {"b": None}], 2, ""]
 
 
+def test_long_answers_count_as_what_arrives_does_so_that_memory_is_looked_after_in_time(
+    serving: Serving,
+) -> None:
+    """Many that are not read add up to more than is held for callers, each of them short of being large."""
+    daemon = serving.daemon()
+    with RawCaller(daemon) as caller:
+        before = daemon._fed_bytes
+        caller.call("large", 10_000)
+        assert len(caller.answer()) >= 10_000  # type: ignore[arg-type]
+        assert daemon._fed_bytes - before > 10_000
+
+
 def test_an_empty_batch_has_no_results(serving: Serving) -> None:
     with RawCaller(serving.daemon()) as caller:
         caller.send(INVOKE, batch(), flags=BATCH)

@@ -37,12 +37,14 @@ COMPLAIN_AT_MOST_EVERY_MS = 300_000.0
 class Driver:
     """Drives one `Replica` in this process; is its life (see `ports`)."""
 
-    def __init__(self, replica: Replica, journal: SqliteJournal, coordinator: Coordinator) -> None:
+    def __init__(self, replica: Replica, coordinator: Coordinator) -> None:
+        """Drive a replica on its journal, which is one on a disk."""
         self.replica = replica
         self.stopped: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Ends with the reason why the process has to stop; empty if it was asked to."""
         self.clock = LoopClock()
-        self._disk = SyncedDisk(journal, self.failed)
+        assert isinstance(replica.journal, SqliteJournal)
+        self._disk = SyncedDisk(replica.journal, self.failed)
         self._carrier = Carrier(
             replica,
             clock=self.clock,

@@ -108,9 +108,11 @@ class _Process:
         self._name = name
         self._log_file = log_file
         self._disk = DataDirectory(configuration, name)
-        self._journal = self._disk.open_journal()
         self._start_id = secrets.token_hex(8)
         self._settings = _settings(configuration, name, first=first)
+        self._replica = Replica(  # Which alone holds the journal: a copy may take its place.
+            self._settings, self._disk.open_journal(), start_id=self._start_id, now_ms=now_ms()
+        )
         self._stated = stated(configuration)
         remove_leftovers(self._disk.path)
 
@@ -120,11 +122,11 @@ class _Process:
         """Serve until a signal or a failure; raise what went wrong."""
         configuration, name = self._configuration, self._name
         daemon = Daemon(_limits(configuration), self._greeting, servers=self._settings.others)
-        replica = Replica(self._settings, self._journal, start_id=self._start_id, now_ms=now_ms())
+        replica = self._replica
         coordinator = WitnessClient(
             configuration.witness, configuration.service, handshake=handshake("server", server=name)
         )
-        driver = self._driver = Driver(replica, self._journal, coordinator)
+        driver = self._driver = Driver(replica, coordinator)
         network = PeerNetwork(name, self._start_id, configuration.servers, self._stated, daemon.cut_off)
         coordinator.on_met = network.met_witness
         links = PeerLinks(self._settings.others, network, driver.clock, driver.take)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
-_PEERS = ("postgresql", "redis", "etcd", "pysyncobj", "pyro5")
+_PEERS = ("postgresql", "redis", "etcd", "pysyncobj", "pyro5", "floor")
 
 
 class _Names(click.ParamType[tuple[str, ...]]):

@@ -19,6 +19,7 @@ found when the time is over; in between it is what whoever started it measures.
 Processes that serve, or both:
 
     pysyncobj_node  one node of a PySyncObj bank, which calls itself
+    floor           two bare processes that do the same work and promise nothing
     pyro5           the stock Pyro5 server, and its proxy
     echo            a daemon of ours that repeats what it is told, and its callers
 """

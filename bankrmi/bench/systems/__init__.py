@@ -11,5 +11,6 @@ Each file is one system; its docstring says what it does that a bank does not, o
     redis           Redis with WAIT 1; its functions are redis.lua
     etcd            etcd with three members
     pysyncobj       PySyncObj with three nodes
+    floor           two bare Python processes that promise nothing
     pyro5           the stock Pyro5 thread server
 """

@@ -1,10 +1,11 @@
-"""The floor may leave everything out but the work: on both disks before the answer, once, refused if short."""
+"""The floor may leave out everything but the work: on both disks before the answer, once, refused if short."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def floor(tmp_path: Path) -> Iterator[Floor]:
 def test_what_the_floor_answers_is_on_both_disks_once(floor: Floor, tmp_path: Path) -> None:
     where = floor.order(SHAPES["1x1"], 1.0).where
 
-    async def call() -> list[object]:
+    async def call() -> list[Any]:
         link = await open_link(where["address"], where["object"], handshake("client"), 10)
         answers = [await link.ask("withdraw", [7, 1, "c:1"], 10)]
         answers.append(await link.ask("withdraw", [7, 1, "c:1"], 10))

@@ -1,4 +1,4 @@
-"""The floor may leave out everything but the work: on both disks before the answer, once, refused if short."""
+"""The floor may leave out all but the work: on both disks before the answer, once, refused if short."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
     python -m bankrmi.bench.load.floor LOG              the standby
     python -m bankrmi.bench.load.floor LOG ADDRESS      the primary, with the standby's address
 
-The same messages, on the same event loop; refused if short, the request's id remembered, on both disks before it
-is answered. Nothing else: it checks nothing, limits nothing, has no view and no lease, and its log is never read
-again. Writes `begun ADDRESS` when it serves.
+The same messages, on the same event loop; refused if short, the request's id remembered, on both disks
+before it is answered. Nothing else: it checks nothing, limits nothing, has no view and no lease, and its log
+is never read again. Writes `begun ADDRESS` when it serves.
 
 Rule: whatever makes it faster belongs here, if both disks still have a withdrawal before it is answered.
 """

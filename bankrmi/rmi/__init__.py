@@ -5,7 +5,8 @@ Calling: a `Link` in the event loop, a `Connection` (by `connect`) elsewhere. Un
 call our daemon, and our callers an unmodified Pyro5 daemon.
 
 Rule: nothing outside of this room looks at frames, serializers or URIs.
-Assumption: who comes with our handshake is who he says he is, until certificates say so.
+Assumption: who comes with our handshake is who he says he is; where certificates are configured, it is they
+who say so.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .failures import (
     NotConnected,
     RemoteError,
 )
-from .handshake import PROTOCOL_VERSION, handshake
+from .handshake import PROTOCOL_VERSION, handshake, over_tls
 from .limits import Limits
 from .link import Link, open_link
 from .long_answers import LongAnswer
@@ -40,6 +41,7 @@ from .objects import Call, Connected, Exposed, Guard, Peer, PlainObject, RemoteO
 from .polled import PolledLink, PolledLinks
 from .probe import ProbeAnswer, probe
 from .seats import origin
+from .tls import Credentials, Identity
 
 __all__ = [
     "NAMESERVER_NAME",
@@ -53,10 +55,12 @@ __all__ = [
     "Connected",
     "Connection",
     "ConnectionLost",
+    "Credentials",
     "Daemon",
     "Exposed",
     "Failure",
     "Guard",
+    "Identity",
     "Limits",
     "Link",
     "LongAnswer",
@@ -77,6 +81,7 @@ __all__ = [
     "look_up_async",
     "open_link",
     "origin",
+    "over_tls",
     "probe",
     "rounds_of",
     "uri_of",

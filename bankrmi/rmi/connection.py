@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import select
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,6 +22,7 @@ from typing import Any
 from .addresses import Address, host_and_port
 from .failures import (
     AnswerOverdue,
+    ConnectDenied,
     ConnectFailed,
     ConnectionLost,
     NotConnected,
@@ -38,8 +40,10 @@ from .frames import (
     FrameRefused,
     frame_bytes,
 )
+from .handshake import credentials_of, objection
 from .limits import HANDSHAKE, Limits, calling_rules, greeting_rules
 from .link import read_answer
+from .tls import Credentials, reason_of
 from .values import ValueRefused, read_value, write_call, write_value
 
 __all__ = ["Connection", "connect"]
@@ -57,7 +61,11 @@ def connect(
 ) -> Connection:
     """Return a connection to the object, handshake done. Raises a NotConnected in `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    connection = Connection(_connected_socket(address, deadline), address, object_id, limits)
+    connected = _connected_socket(address, deadline)
+    credentials = credentials_of(handshake)
+    if credentials is not None:
+        connected = _secured(connected, address, object_id, credentials, deadline)
+    connection = Connection(connected, address, object_id, limits)
     try:
         connection.greet(handshake, deadline)
     except BaseException:
@@ -166,6 +174,30 @@ class Connection:
             frame = reader.take()
             if frame is not None:
                 return frame
+
+
+def _secured(
+    connected: socket.socket, address: Address, object_id: str, credentials: Credentials, deadline: float
+) -> socket.socket:
+    """Return the socket with TLS in it, once the other side has shown whose it is.  Raises NotConnected."""
+    try:
+        connected.settimeout(_left(deadline))
+        context = credentials.client_context()
+        secured = context.wrap_socket(connected, suppress_ragged_eofs=False)
+    except TimeoutError:
+        connected.close()
+        raise ConnectFailed(f"no answer from {address}").because("timeout") from None
+    except ssl.SSLError as error:
+        connected.close()
+        raise ConnectDenied(f"no TLS with {address}: {reason_of(error)}") from error
+    except OSError as error:
+        connected.close()
+        raise ConnectFailed(f"no handshake with {address}: {error}").because("reset") from error
+    why_not = objection(credentials, secured.getpeercert(binary_form=True) or b"", object_id)
+    if why_not:
+        secured.close()
+        raise ConnectDenied(f"{address} is not who it should be: {why_not}")
+    return secured
 
 
 def _says_something(idle: socket.socket) -> bool:

@@ -18,6 +18,8 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
+from weakref import WeakKeyDictionary
 
 from Pyro5.core import DAEMON_NAME
 
@@ -32,6 +34,7 @@ from .open_files import allow_files, plan_seats
 from .rounds import Rounds
 from .seats import NoSeat, SeatPlan, Seats, origin
 from .serving import ServedConnection
+from .tls import Credentials, Identity, TlsSession
 
 __all__ = ["Daemon", "rounds_of"]
 
@@ -55,7 +58,9 @@ class Daemon:
         greeting: Callable[[], Mapping[str, object]],
         rounds: Rounds | None = None,
         servers: Collection[str] = (),
+        credentials: Credentials | None = None,
     ) -> None:
+        """With `credentials` callers come over TLS, and are who their certificates say they are."""
         self.limits = limits
         self.rounds = rounds_of(limits) if rounds is None else rounds
         """By which callers take turns; shared with the other daemons of this event loop."""
@@ -63,6 +68,8 @@ class Daemon:
         """Where it listens; with port 0 asked for, the port that it got."""
         self._greeting = greeting
         self._servers = frozenset(servers)
+        self._credentials = credentials
+        self._identities: WeakKeyDictionary[ServedConnection, Identity] = WeakKeyDictionary()
         self._objects: dict[str, Registered] = {}
         self.daemon_object: RemoteObject = DaemonObject(self._objects)
         self._objects[DAEMON_NAME] = Registered(target=self.daemon_object)
@@ -116,9 +123,7 @@ class Daemon:
             listening.close()
             raise
         self.address = joined(*listening.getsockname()[:2])
-        self._acceptor = Acceptor(
-            listening, lambda address: ServedConnection(self, address), self._has_room, self._out_of_files
-        )
+        self._acceptor = Acceptor(listening, self._connection, self._has_room, self._out_of_files)
         self._sweep()
 
     def cut_off(self, server: str) -> None:
@@ -126,6 +131,17 @@ class Daemon:
         for connection in self._connections():
             if claimed_name(connection.peer) == server:
                 connection.abort()
+
+    def cut_revoked(self) -> None:
+        """End the connections whose certificate was taken back, or has ended."""
+        if self._credentials is None:
+            return
+        now = datetime.now(UTC)
+        for connection, identity in list(self._identities.items()):
+            if self._credentials.is_revoked(identity.serial):
+                self._cut(connection, f"the certificate of {identity.role} {identity.name} was revoked")
+            elif identity.not_after <= now:
+                self._cut(connection, f"the certificate of {identity.role} {identity.name} has expired")
 
     def refuse_new(self) -> None:
         """Take no new connection from now on; those that exist are still served."""
@@ -166,7 +182,10 @@ class Daemon:
         """Return what the caller gets, or raise HandshakeDenied."""
         if self._refusing:
             raise HandshakeDenied("this server is stopping")
-        admitted = binding(request, connection.address, self._objects, self._greeting(), self._servers)
+        identity = None if self._credentials is None else self._identified(connection, self._credentials)
+        admitted = binding(
+            request, connection.address, self._objects, self._greeting(), self._servers, identity
+        )
         peer = admitted.peer
         host, now = origin(connection.address), _seconds()
         try:
@@ -176,7 +195,24 @@ class Daemon:
             raise HandshakeDenied(str(refusal), retry_ms=retry_ms) from refusal
         self._make_room(makes_room)
         self._let_in()
+        if identity is not None:
+            self._identities[connection] = identity
         return admitted
+
+    def _connection(self, address: Address) -> asyncio.Protocol:
+        """Return the protocol of one who comes."""
+        connection = ServedConnection(self, address)
+        if self._credentials is None:
+            return connection
+        return connection.secure(TlsSession(self._credentials.server_context(), serves=True))
+
+    def _identified(self, connection: ServedConnection, credentials: Credentials) -> Identity:
+        if not connection.certificate:
+            raise HandshakeDenied("this bank is called over TLS, with a certificate of its own authority")
+        try:
+            return credentials.identity_of(connection.certificate)
+        except Exception as refused:
+            raise HandshakeDenied(str(refused)) from refused
 
     def fed(self, count: int) -> None:
         """Note that `count` bytes have arrived, or are to be sent: after some, memory is looked after."""

@@ -6,16 +6,19 @@ Our own say {"protocol": 1, "role": "client" | "server" | "operator", ...}.
 Rule 1: all checks of a handshake's content are in this file, and each ends in a sentence for the caller.
 Rule 2: what servers may do beyond others is for the names of the configuration, and decided here, before
         anything that comes after the handshake is looked into: a role alone opens nothing.
+Rule 3: where certificates are configured, role and name are those of the certificate; a handshake that says
+        another one is denied. An operator and a server may call as a client does.
 Assumption: without certificates a name is what the caller says it is (design, section 9).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from .addresses import Address
 from .objects import Peer, RemoteObject
+from .tls import Credentials, Identity
 
 __all__ = [
     "PROTOCOL_VERSION",
@@ -25,11 +28,18 @@ __all__ = [
     "Registered",
     "binding",
     "claimed_name",
+    "credentials_of",
     "handshake",
+    "objection",
+    "over_tls",
 ]
 
 PROTOCOL_VERSION = 1
 ROLES = frozenset({"client", "server", "operator"})
+
+_NAMESERVER = "nameserver"
+_OF_THE_NAMESERVER = frozenset({"NameServer", "witness"})
+"""How the ids of the objects end that its process serves."""
 
 
 class HandshakeDenied(Exception):
@@ -70,10 +80,55 @@ class Binding:
     greeting: Mapping[str, object]
 
 
+class SecuredHandshake(Mapping[str, object]):
+    """What one of our own says first, and what it shows before that."""
+
+    __slots__ = ("_said", "credentials")
+
+    def __init__(self, said: Mapping[str, object], credentials: Credentials) -> None:
+        self._said = dict(said)
+        self.credentials = credentials
+
+    def __getitem__(self, key: str) -> object:
+        return self._said[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._said)
+
+    def __len__(self) -> int:
+        return len(self._said)
+
+
 def handshake(role: str, **more: object) -> dict[str, object]:
     """Return the handshake of one of our own."""
     assert role in ROLES, f"{role!r} is not a role"
     return {"protocol": PROTOCOL_VERSION, "role": role, **more}
+
+
+def over_tls(said: Mapping[str, object], credentials: Credentials | None) -> Mapping[str, object]:
+    """Return the handshake, to be made over TLS if there are credentials to show."""
+    return said if credentials is None else SecuredHandshake(said, credentials)
+
+
+def credentials_of(said: Mapping[str, object]) -> Credentials | None:
+    """Return what is to be shown with this handshake."""
+    return said.credentials if isinstance(said, SecuredHandshake) else None
+
+
+def objection(credentials: Credentials, certificate: bytes, object_id: str) -> str:
+    """Return why whoever shows this certificate is not the one to call for this object; empty if he is.
+
+    An object is named after the server that serves it.
+    """
+    try:
+        identity = credentials.identity_of(certificate)
+    except Exception as refused:
+        return str(refused)
+    last = object_id.rpartition(".")[2]
+    server = _NAMESERVER if last in _OF_THE_NAMESERVER else last
+    if identity.role == "server" and identity.name == server:
+        return ""
+    return f"its certificate is for the {identity.role} {identity.name}, and not for the server {server}"
 
 
 def binding(
@@ -82,11 +137,15 @@ def binding(
     objects: Mapping[str, Registered],
     greeting: Mapping[str, object],
     servers: Collection[str] = (),
+    identity: Identity | None = None,
 ) -> Binding:
-    """Return what the caller may use, or raise HandshakeDenied; `servers` are those known by name."""
+    """Return what the caller may use, or raise HandshakeDenied; `servers` are those known by name.
+
+    `identity` is whom its certificate names, where certificates are configured.
+    """
     match request:
         case {"object": str(object_id), **rest}:
-            peer = _peer(rest.get("handshake"), address)
+            peer = _peer(rest.get("handshake"), address, identity)
         case _:
             raise HandshakeDenied("a handshake names the object it is for")
     registered = objects.get(object_id)
@@ -116,9 +175,10 @@ def claimed_name(peer: Peer) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _peer(said: object, address: Address) -> Peer:
+def _peer(said: object, address: Address, identity: Identity | None) -> Peer:
+    name = "" if identity is None else identity.name
     if not isinstance(said, dict) or "protocol" not in said:
-        return Peer(address=address)
+        return Peer(address=address, role="" if identity is None else identity.role, name=name)
     version, role = said["protocol"], said.get("role")
     if version != PROTOCOL_VERSION:
         older = "the caller" if isinstance(version, int) and version < PROTOCOL_VERSION else "this server"
@@ -128,4 +188,20 @@ def _peer(said: object, address: Address) -> Peer:
         )
     if not isinstance(role, str) or role not in ROLES:
         raise HandshakeDenied(f"{role!r:.20} is not a role: it is one of {', '.join(sorted(ROLES))}")
-    return Peer(address=address, our_protocol=True, role=role, handshake=said)
+    peer = Peer(address=address, our_protocol=True, role=role, handshake=said, name=name)
+    if identity is not None:
+        _check_certified(peer, identity)
+    return peer
+
+
+def _check_certified(peer: Peer, identity: Identity) -> None:
+    if peer.role not in (identity.role, "client"):
+        raise HandshakeDenied(
+            f"the certificate is for the {identity.role} {identity.name}, and the caller says it is "
+            f"{'an' if peer.role == 'operator' else 'a'} {peer.role}"
+        )
+    if peer.role == "server" and claimed_name(peer) != identity.name:
+        raise HandshakeDenied(
+            f"the certificate is for the server {identity.name}, and the caller says it is "
+            f"{claimed_name(peer) or 'a server without a name'!r:.80}"
+        )

@@ -26,6 +26,7 @@ from typing import Any
 from .addresses import Address, host_and_port, notice_silent_deaths
 from .failures import (
     AnswerOverdue,
+    ConnectDenied,
     ConnectFailed,
     ConnectionLost,
     NotConnected,
@@ -47,8 +48,11 @@ from .frames import (
     FrameRefused,
     frame_bytes,
 )
+from .handshake import credentials_of, objection
 from .limits import HANDSHAKE, Limits, calling_rules, greeting_rules
 from .lost_descriptors import keep_out_of_use, leave_to_loop
+from .secured import Secured, SecuredTransport
+from .tls import TlsSession
 from .values import Bounds, ValueRefused, read_form, read_value, write_call, write_value
 
 __all__ = ["Answered", "Link", "open_link"]
@@ -85,6 +89,7 @@ class Link(asyncio.Protocol):
         self._on_up = on_up
         self._on_lost = on_lost
         self._limits = limits
+        self._credentials = credentials_of(handshake)
         self._for_servers = handshake.get("role") == "server"
         self._reader = FrameReader(greeting_rules(limits))
         self._transport: asyncio.Transport | None = None
@@ -168,8 +173,11 @@ class Link(asyncio.Protocol):
             self._socket.close()
             self._socket = None
         if self._transport is not None:
+            below = (
+                self._transport.below if isinstance(self._transport, SecuredTransport) else self._transport
+            )
             with suppress(AttributeError):  # Else it complains, when it is collected, that nobody closed it.
-                self._transport._sock = None  # type: ignore[attr-defined]
+                below._sock = None  # type: ignore[attr-defined]
             self._transport = None
 
     @property
@@ -202,7 +210,7 @@ class Link(asyncio.Protocol):
                 connected.close()
                 return
             self._socket = connected
-            transport, _ = await loop.create_connection(lambda: self, sock=connected)
+            transport, _ = await loop.create_connection(self._protocol, sock=connected)
             if transport.is_closing():
                 leave_to_loop(connected, loop)
         except NotConnected as failure:
@@ -211,6 +219,23 @@ class Link(asyncio.Protocol):
             self._end(connect_failure(self.address, [error]))
         except Exception as error:  # no thread left to resolve a name in, say
             self._end(ConnectFailed(f"cannot connect to {self.address}: {error}"))
+
+    def _protocol(self) -> asyncio.Protocol:
+        """Return what the transport talks to: this link, or what makes TLS of it."""
+        if self._credentials is None:
+            return self
+        session = TlsSession(self._credentials.client_context(), serves=False)
+        return Secured(self, session, shaken=self._shown, refused=self._tls_refused)
+
+    def _shown(self, certificate: bytes) -> None:
+        """Look at the other side's certificate before anything is said."""
+        assert self._credentials is not None
+        why_not = objection(self._credentials, certificate, self.object_id)
+        if why_not:
+            self._end(ConnectDenied(f"{self.address} is not who it should be: {why_not}"))
+
+    def _tls_refused(self, reason: str) -> None:
+        self._end(ConnectDenied(f"no TLS with {self.address}: {reason}"))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a TCP transport is one

@@ -21,9 +21,10 @@ from Pyro5.core import NAMESERVER_NAME
 from .addresses import Address
 from .connection import connect
 from .failures import RemoteError
-from .handshake import handshake
+from .handshake import handshake, over_tls
 from .limits import Limits
 from .link import open_link
+from .tls import Credentials
 
 __all__ = ["NAMESERVER_NAME", "NamedObject", "look_up", "look_up_async", "uri_of"]
 
@@ -49,18 +50,24 @@ def uri_of(object_id: str, address: Address) -> str:
     return f"PYRO:{object_id}@{address}"
 
 
-def look_up(nameserver: Address, tags: Iterable[str], timeout: float) -> list[NamedObject]:
+def look_up(
+    nameserver: Address, tags: Iterable[str], timeout: float, credentials: Credentials | None = None
+) -> list[NamedObject]:
     """Return the objects that have all of the tags, in the order of their names."""
     deadline = time.monotonic() + timeout
-    with connect(nameserver, NAMESERVER_NAME, handshake("client"), timeout, _LIMITS) as connection:
+    said = over_tls(handshake("client"), credentials)
+    with connect(nameserver, NAMESERVER_NAME, said, timeout, _LIMITS) as connection:
         left = max(deadline - time.monotonic(), 0.001)
         return _found(connection.call("yplookup", _wanted(tags), timeout=left))
 
 
-async def look_up_async(nameserver: Address, tags: Iterable[str], timeout: float) -> list[NamedObject]:
+async def look_up_async(
+    nameserver: Address, tags: Iterable[str], timeout: float, credentials: Credentials | None = None
+) -> list[NamedObject]:
     """Return the objects that have all of the tags, in the order of their names."""
     deadline = time.monotonic() + timeout
-    link = await open_link(nameserver, NAMESERVER_NAME, handshake("client"), timeout, limits=_LIMITS)
+    said = over_tls(handshake("client"), credentials)
+    link = await open_link(nameserver, NAMESERVER_NAME, said, timeout, limits=_LIMITS)
     try:
         return _found(await link.ask("yplookup", _wanted(tags), max(deadline - time.monotonic(), 0.001)))
     finally:

@@ -58,6 +58,8 @@ class Peer:
     role: str = ""
     """"client", "server" or "operator" as it said of itself; nothing for a stock client."""
     handshake: Mapping[str, object] = field(default_factory=dict)
+    name: str = ""
+    """That of its certificate; nothing where there are none."""
 
 
 class Connected(Protocol):

@@ -15,6 +15,7 @@ Assumption: one thread at a time; connections are closed by whoever opened them.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import select
@@ -26,7 +27,6 @@ from typing import Any
 
 from .addresses import Address, host_and_port, notice_silent_deaths
 from .failures import ConnectFailed, connect_failure
-from .frames import MSGPACK, frame_bytes
 from .limits import Limits
 from .link import SILENT_SECONDS, Link
 
@@ -99,6 +99,7 @@ class PolledLink(Link):
         self._addresses: list[Any] = []
         self._failures: list[OSError | UnicodeError] = []
         self._connected = False
+        self._carried: asyncio.Protocol = self
         self._unsent = bytearray()
         self._broken_by: OSError | None = None
 
@@ -188,8 +189,8 @@ class PolledLink(Link):
             return
         self._connected = True
         self._links.watch(self, connected, select.POLLIN)
-        self._transport = _PolledTransport(self)  # type: ignore[assignment]  # what a Link needs of one
-        self.connection_made(self._transport)  # type: ignore[arg-type]
+        self._carried = self._protocol()
+        self._carried.connection_made(_PolledTransport(self))  # type: ignore[arg-type]  # what it needs of one
 
     def _receive(self) -> None:
         assert self._socket is not None
@@ -201,18 +202,16 @@ class PolledLink(Link):
             self.connection_lost(error)
             return
         if data:
-            self.data_received(data)
+            self._carried.data_received(data)
         else:
             self.connection_lost(None)
 
     # --- sending, and what the transport calls ---------------------------------------------------------
 
-    def _send(self, kind: int, payload: bytes, flags: int = 0) -> None:
-        if self._socket is not None:
-            self.send(frame_bytes(kind, MSGPACK, flags, self._sequence, payload))
-
     def send(self, data: bytes) -> None:
         """Send what the system takes now; the rest when it takes more."""
+        if self._socket is None:
+            return
         if self._unsent:
             self._unsent += data
             return
@@ -249,6 +248,11 @@ class PolledLink(Link):
         """How many bytes the system has not taken yet."""
         return len(self._unsent)
 
+    @property
+    def is_let_go(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._socket is None
+
     def let_go(self) -> None:
         """Close the connection."""
         self._let_go()
@@ -265,12 +269,16 @@ class PolledLink(Link):
 
 
 class _PolledTransport:
-    """What a `Link` needs of asyncio's transports, but for sending, which a `PolledLink` does itself."""
+    """What a `Link` needs of asyncio's transports."""
 
-    __slots__ = ("_link",)
+    __slots__ = ("_link", "write")
 
     def __init__(self, link: PolledLink) -> None:
         self._link = link
+        self.write = link.send
+
+    def is_closing(self) -> bool:
+        return self._link.is_let_go
 
     def get_write_buffer_size(self) -> int:
         return self._link.unsent

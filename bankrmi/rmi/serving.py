@@ -51,6 +51,8 @@ from .limits import HANDSHAKE, Limits, call_bounds, serving_rules
 from .long_answers import LongAnswer, too_large, write_slowly
 from .objects import Call, Exposed, Peer, RemoteObject, begin
 from .rounds import Rounds, now_ms
+from .secured import Secured
+from .tls import TlsSession
 from .turn import Line
 from .values import CALL, ValueRefused, read_call, read_value, write_value
 
@@ -96,10 +98,12 @@ class ServedConnection(FramedConnection):
         "_object_id",
         "_tasks",
         "_working",
+        "certificate",
         "is_in_line",
         "line",
         "packed_bytes",
         "peer",
+        "secured",
         "waited_ms",
         "waits_since",
     )
@@ -123,6 +127,9 @@ class ServedConnection(FramedConnection):
         self.packed_bytes = 0
         """Of answers that are not complete yet."""
         self.peer = _STRANGER
+        self.certificate = b""
+        """What the caller has shown, in DER; nothing without TLS."""
+        self.secured: Secured | None = None
 
     @property
     def busy(self) -> bool:
@@ -134,12 +141,28 @@ class ServedConnection(FramedConnection):
         """How much we keep for it: messages that wait or are not complete, answers that are not taken."""
         unsent = 0 if self.lost else self._transport.get_write_buffer_size()
         waits = 0 if self._frame is None else len(self._frame.payload)
-        return self._reader.pending + waits + self.packed_bytes + unsent
+        unread = 0 if self.secured is None else self.secured.unread
+        return unread + self._reader.pending + waits + self.packed_bytes + unsent
 
     @property
     def connection(self) -> ServedConnection:
         """Itself: a call asks whoever it came from."""
         return self
+
+    # --- TLS ------------------------------------------------------------------------------------------
+
+    def secure(self, session: TlsSession) -> Secured:
+        """Return what stands between the transport and this connection from now on."""
+        self.secured = Secured(
+            self, session, shaken=self._shown, refused=self._tls_refused, in_turn=self.in_turn
+        )
+        return self.secured
+
+    def _shown(self, certificate: bytes) -> None:
+        self.certificate = certificate
+
+    def _tls_refused(self, reason: str) -> None:
+        complaints.note("TLS refused", peer=self.address, reason=reason)
 
     # --- called by the event loop ---------------------------------------------------------------------
 

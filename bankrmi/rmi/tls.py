@@ -1,0 +1,146 @@
+"""TLS as bytes in and bytes out: no socket, no event loop, no thread.
+
+    raw bytes ──feed──> TlsSession ──read──> what the other side said
+    what we say ──write──> TlsSession ──take_sent──> raw bytes
+
+Rule 1: whoever owns a session moves its bytes, and decides when a step of the handshake, which takes a
+        millisecond of the processor, is made.
+Rule 2: until the handshake is done, only so many bytes are taken; after it no more is kept than a record.
+Rule 3: both sides show a certificate, or there is no connection. Whose it is, its owner judges.
+"""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import suppress
+from datetime import datetime
+from typing import Protocol
+
+__all__ = ["Credentials", "Identity", "TlsEnded", "TlsRefused", "TlsSession", "reason_of"]
+
+_HANDSHAKE_BYTES = 16 << 10
+"""From one side, until it is done. With certificates of the usual size it takes two thousand."""
+_READ_BYTES = 1 << 18
+
+
+class Identity(Protocol):
+    """Whom a certificate names."""
+
+    @property
+    def role(self) -> str:
+        """One of those of a handshake."""
+
+    @property
+    def name(self) -> str:
+        """Of a server, the one of the configuration."""
+
+    @property
+    def serial(self) -> int:
+        """By which it is revoked."""
+
+    @property
+    def not_after(self) -> datetime:
+        """When it ends."""
+
+
+class Credentials(Protocol):
+    """What a process shows, and whom it believes."""
+
+    def server_context(self) -> ssl.SSLContext:
+        """Return what a caller is let in by."""
+
+    def client_context(self) -> ssl.SSLContext:
+        """Return what others are called by."""
+
+    def identity_of(self, der: bytes) -> Identity:
+        """Return whom a certificate names; raises an exception whose words say why it is refused."""
+
+    def is_revoked(self, serial: int) -> bool:
+        """Whether it was taken back."""
+
+
+class TlsRefused(Exception):
+    """There will be no connection; the message says why."""
+
+
+class TlsEnded(Exception):
+    """The other side has ended it in good order."""
+
+
+class TlsSession:
+    """One side of one connection."""
+
+    __slots__ = ("_incoming", "_outgoing", "_session", "_taken", "shaken")
+
+    def __init__(self, context: ssl.SSLContext, *, serves: bool) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._session = context.wrap_bio(self._incoming, self._outgoing, server_side=serves)
+        self._taken = 0
+        self.shaken = False
+        """Whether the handshake is done."""
+
+    def feed(self, data: bytes) -> None:
+        """Take what has arrived.  Raises TlsRefused for a handshake that does not come to its end."""
+        if not self.shaken:
+            self._taken += len(data)
+            if self._taken > _HANDSHAKE_BYTES:
+                raise TlsRefused(f"its handshake is longer than {_HANDSHAKE_BYTES} bytes")
+        self._incoming.write(data)
+
+    def shake(self) -> None:
+        """Go on with the handshake as far as what has arrived allows.  Raises TlsRefused."""
+        try:
+            self._session.do_handshake()
+        except ssl.SSLWantReadError:
+            return
+        except ssl.SSLError as error:
+            raise TlsRefused(reason_of(error)) from error
+        self.shaken = True
+
+    @property
+    def pending(self) -> int:
+        """How many bytes have arrived that were not made sense of yet."""
+        return self._incoming.pending
+
+    @property
+    def certificate(self) -> bytes:
+        """What the other side has shown, in DER; empty if nothing."""
+        return self._session.getpeercert(binary_form=True) or b""
+
+    def read(self) -> bytes:
+        """Return what the other side said, as far as it has arrived.  Raises TlsEnded, TlsRefused."""
+        said = b""
+        while True:
+            try:
+                piece = self._session.read(_READ_BYTES)
+            except ssl.SSLWantReadError:
+                return said
+            except ssl.SSLZeroReturnError:
+                piece = b""
+            except ssl.SSLError as error:
+                raise TlsRefused(reason_of(error)) from error
+            if not piece:
+                if said:
+                    return said
+                raise TlsEnded
+            said = said + piece if said else piece
+
+    def write(self, data: bytes) -> None:
+        """Say something; `take_sent` has the bytes of it."""
+        self._session.write(data)
+
+    def end(self) -> None:
+        """Say that nothing more comes."""
+        with suppress(ssl.SSLError):  # It waits for the other side to say so, too; we do not.
+            self._session.unwrap()
+
+    def take_sent(self) -> bytes:
+        """Return what is to be sent now, and forget it."""
+        return self._outgoing.read()
+
+
+def reason_of(error: ssl.SSLError) -> str:
+    """Return what OpenSSL says, in the words that there are for it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}"
+    return (error.reason or str(error)).replace("_", " ").lower()

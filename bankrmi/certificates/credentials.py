@@ -1,0 +1,191 @@
+"""What a process shows of itself in a handshake, and whom it believes to be who.
+
+Rule 1: both ends show a certificate, over TLS 1.3, and only the bank's authority is trusted.
+Rule 2: a handshake proves that the authority named somebody; `identity_of` says whom, and whether that counts
+        still. No host name is compared: a server is who its certificate says, wherever it is.
+Rule 3: no session is resumed, so each connection is proved anew, by what counts then.
+Rule 4: files that change are taken for connections from then on; what cannot be used is not taken.
+Assumption: `look` is called every second or so, by one thread.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from cryptography import x509
+
+from bankrmi.certificates.folder import (
+    AUTHORITY,
+    Files,
+    check_dates,
+    check_key,
+    day,
+    name_of_the_only,
+    read_authority,
+    read_issued,
+    revoked_file,
+)
+from bankrmi.certificates.identity import ROLES, CertificateRefused, Identity, in_hex, read_identity
+from bankrmi.certificates.revocations import Revoked, read_again, read_revoked
+from bankrmi.certificates.watched import Watched
+from bankrmi.errors import ConfigurationError
+
+__all__ = ["WARN_DAYS", "Credentials"]
+
+_log = structlog.get_logger(__name__)
+WARN_DAYS = 30
+"""An end that is nearer is told in the log, once a day."""
+_DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Material:
+    """What was made of one state of the files; equal if their content is."""
+
+    pem: bytes
+    authority: bytes
+    own: Identity
+    ends: datetime
+    server: ssl.SSLContext = field(compare=False)
+    client: ssl.SSLContext = field(compare=False)
+
+
+class Credentials:
+    """Those of one process, from files that may change while it runs."""
+
+    def __init__(
+        self, folder: Path, role: str, name: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Read them; see `of`."""
+        files = Files.of(folder, f"{role}-{name}")
+        self._folder = folder
+        self._clock = clock
+        self._told_at: float | None = None
+        self._known = read_revoked(revoked_file(folder))
+        self._revoked = Watched([revoked_file(folder)], self._read_revoked, clock)
+        self._material = Watched(
+            [folder / f"{AUTHORITY}.pem", files.certificate, files.key],
+            lambda: self._read(role, name, files),
+            clock,
+        )
+
+    @classmethod
+    def of(cls, folder: Path, role: str, name: str = "") -> Credentials:
+        """Return the credentials of `name` in that role; without a name, of the only one in the folder.
+
+        Raises ConfigurationError, one sentence, if anything about the files is not as it has to be.
+        """
+        assert role in ROLES, role
+        return cls(folder, role, name or name_of_the_only(folder, role))
+
+    @property
+    def own(self) -> Identity:
+        """Who this process is."""
+        return self._material.value.own
+
+    @property
+    def days_left(self) -> float:
+        """Days until the own certificate ends, or the authority's if that comes first; negative after it."""
+        return (self._material.value.ends - datetime.now(UTC)).total_seconds() / _DAY_S
+
+    def server_context(self) -> ssl.SSLContext:
+        """Return what new connections of callers begin with; the caller has to show a certificate."""
+        return self._material.value.server
+
+    def client_context(self) -> ssl.SSLContext:
+        """Return what new connections to others begin with; they have to show a certificate of a server."""
+        return self._material.value.client
+
+    def identity_of(self, der: bytes) -> Identity:
+        """Return who holds a certificate that came out of a handshake; raise CertificateRefused."""
+        try:
+            certificate = x509.load_der_x509_certificate(der)
+        except (ValueError, TypeError):
+            raise CertificateRefused("that is no certificate") from None
+        identity = read_identity(certificate)
+        if self.is_revoked(identity.serial):
+            raise CertificateRefused(f"the certificate of {identity} is revoked ({in_hex(identity.serial)})")
+        now = datetime.now(UTC)
+        if now > identity.not_after:
+            raise CertificateRefused(f"the certificate of {identity} ended on {day(identity.not_after)}")
+        if now < certificate.not_valid_before_utc:
+            begins = certificate.not_valid_before_utc
+            raise CertificateRefused(f"the certificate of {identity} counts from {begins:%Y-%m-%d %H:%M} on")
+        return identity
+
+    def is_revoked(self, serial: int) -> bool:
+        """Whether a certificate of this number counts for nothing any more."""
+        return serial in self._revoked.value.serials
+
+    def look(self) -> bool:
+        """Read anew what has changed on the disk; return whether anything is different from now on.
+
+        To be called every second or so. Where nothing has changed it takes four `stat`, and nothing waits.
+        """
+        revoked, material = self._revoked.look(), self._material.look()
+        if revoked and self.is_revoked(self.own.serial):
+            _log.error("the own certificate is revoked: nobody takes it any more", certificate=str(self.own))
+        self._tell_of_the_end()
+        return revoked or material
+
+    def _tell_of_the_end(self) -> None:
+        now, left = self._clock(), self.days_left
+        if left >= WARN_DAYS or (self._told_at is not None and now - self._told_at < _DAY_S):
+            return
+        self._told_at = now
+        value = self._material.value
+        stem = f"{value.own.role}-{value.own.name}" if value.ends == value.own.not_after else AUTHORITY
+        _log.warning(
+            "a certificate ends soon" if left > 0 else "a certificate has ended",
+            certificate=stem,
+            on=day(value.ends),
+            remedy=f"`bankrmi cert renew {stem}` where ca.key is, and copy {stem}.pem here",
+        )
+
+    def _read_revoked(self) -> Revoked:
+        self._known = read_again(revoked_file(self._folder), self._known)
+        return self._known
+
+    def _read(self, role: str, name: str, files: Files) -> _Material:
+        authority = read_authority(self._folder)
+        issued = read_issued(self._folder, role, name, authority)
+        check_dates(self._folder, issued)
+        check_key(files, issued.certificate)
+        if self.is_revoked(issued.holder.serial):
+            raise ConfigurationError(
+                f"{files.certificate} is revoked, by {revoked_file(self._folder)}: "
+                f"make another with `bankrmi cert create-{role} {name} --overwrite`"
+            )
+        trusted = authority.pem.decode("ascii", errors="replace")
+        return _Material(
+            pem=issued.pem,
+            authority=authority.pem,
+            own=issued.holder,
+            ends=issued.ends,
+            server=_context(ssl.PROTOCOL_TLS_SERVER, files, trusted),
+            client=_context(ssl.PROTOCOL_TLS_CLIENT, files, trusted),
+        )
+
+
+def _context(protocol: int, files: Files, trusted: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False  # `identity_of` is what is asked who somebody is.
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    try:
+        context.load_verify_locations(cadata=trusted)
+        context.load_cert_chain(files.certificate, files.key, password="")  # Else OpenSSL would ask for one.
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{files.certificate} or its key cannot be used: {getattr(error, 'reason', None) or error}"
+        ) from error
+    if protocol == ssl.PROTOCOL_TLS_SERVER:
+        context.num_tickets = 0  # Rule 3.
+    return context

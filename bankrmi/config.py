@@ -19,6 +19,7 @@ from bankrmi.config_settings import (
     LONGEST_MS,
     NOT_THE_DAEMONS,
     Address,
+    CertificateSettings,
     ClientSettings,
     ConfigSettings,
     LimitSettings,
@@ -34,12 +35,14 @@ from bankrmi.errors import ConfigurationError
 __all__ = [
     "NOT_THE_DAEMONS",
     "Address",
+    "CertificateSettings",
     "ClientSettings",
     "ConfigSettings",
     "Configuration",
     "LimitSettings",
     "bytes_needed",
     "check_learned",
+    "configuration_file",
     "load",
     "of_nameserver",
     "one_endpoint",
@@ -96,9 +99,7 @@ def load(
     path: Path | None = None, *, insecure: bool = False, environment: Mapping[str, str] = os.environ
 ) -> Configuration:
     """Return the configuration of `path`, else of `BANKRMI_CONFIG`, else of `./config.yaml`."""
-    file = Path(path or environment.get("BANKRMI_CONFIG") or "config.yaml")
-    if "\0" in str(file):
-        raise ConfigurationError(f"{str(file)!r:.80} is not the name of a file")
+    file = configuration_file(path, environment)
     source = read_source(file, ConfigSettings, environment)
     settings = _settings_of(source, insecure=insecure)
     folder = file.absolute().parent
@@ -108,6 +109,7 @@ def load(
         path=file.absolute(),
         ledger=folder / settings.ledger,
         data_dir=folder / settings.data_dir,
+        certificates=_resolved(settings.certificates, folder),
     )
 
 
@@ -118,7 +120,23 @@ def of_nameserver(nameserver: Address, *, insecure: bool = False) -> Configurati
     return _configuration(settings, path=source.file, insecure=insecure)
 
 
-def _configuration(settings: ConfigSettings, **resolved: Path | bool) -> Configuration:
+def configuration_file(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the file that `load` would read: `path`, else that of `BANKRMI_CONFIG`, else `./config.yaml`."""
+    file = Path(path or environment.get("BANKRMI_CONFIG") or "config.yaml")
+    if "\0" in str(file):
+        raise ConfigurationError(f"{str(file)!r:.80} is not the name of a file")
+    return file
+
+
+def _resolved(certificates: CertificateSettings | None, folder: Path) -> CertificateSettings | None:
+    if certificates is None:
+        return None
+    return certificates.model_copy(update={"folder": folder / certificates.folder})
+
+
+def _configuration(
+    settings: ConfigSettings, **resolved: Path | bool | CertificateSettings | None
+) -> Configuration:
     values = dict(settings) | resolved
     if not settings.servers:
         del values["servers"]  # They may be left out, but not be an empty list.

@@ -19,6 +19,7 @@ __all__ = [
     "LONGEST_MS",
     "NOT_THE_DAEMONS",
     "Address",
+    "CertificateSettings",
     "ClientSettings",
     "ConfigSettings",
     "JournalSettings",
@@ -159,6 +160,16 @@ class _Checked(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class CertificateSettings(_Checked):
+    """Where the certificates are, and which of them are ours; a server's is the one of its name."""
+
+    folder: _File = Path("certificates")
+    client: _Name | None = None
+    """Whose certificate a client shows; None: the only one of a client in the folder."""
+    operator: _Name | None = None
+    """The same of an operator's commands."""
+
+
 class ClientSettings(_Checked):
     """What a client does unless it is told otherwise."""
 
@@ -235,6 +246,8 @@ class ConfigSettings(_Checked):
     drift_ms: _Margin = 20
     copies_min: int = 1
     refused_means_gone: bool = True
+    certificates: CertificateSettings | None = None
+    """None: nobody has to prove who he is, and there is no TLS."""
     client: ClientSettings = ClientSettings()
     journal: JournalSettings = JournalSettings()
     limits: LimitSettings = LimitSettings()

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -92,7 +92,9 @@ def read_source(file: Path, settings: type[BaseModel], environment: Mapping[str,
         variable = "_".join(["BANKRMI", *key]).upper()
         text = environment.get(variable, "")
         if text:
-            inner = values.setdefault(key[0], {}) if len(key) == 2 else values
+            if len(key) == 2 and values.get(key[0]) is None:  # Left out, or left empty.
+                values[key[0]] = {}
+            inner = values[key[0]] if len(key) == 2 else values
             if isinstance(inner, dict):  # Anything else is a mistake in the file, and told as one.
                 inner[key[-1]] = _from_text(text, kind)
                 variables[key] = variable
@@ -201,11 +203,18 @@ def _lines(document: CommentedMap, above: Key = ()) -> Iterable[tuple[Key, int]]
 def _scalars(settings: type[BaseModel]) -> Iterable[tuple[tuple[str, ...], object]]:
     """Return the keys that one variable can hold, with their types."""
     for name, field in settings.model_fields.items():
-        kind = field.annotation
+        kind = _kind_of(field.annotation)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from (((name, *inner), inner_kind) for inner, inner_kind in _scalars(kind))
         elif isinstance(kind, type):  # A `dict[...]` is not one.
             yield (name,), kind
+
+
+def _kind_of(annotation: object) -> object:
+    """Return what it is, where it may also be left out (`X | None`)."""
+    if type(None) in (kinds := get_args(annotation)):
+        annotation = next(kind for kind in kinds if kind is not type(None))
+    return get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
 
 
 def _from_text(text: str, kind: object) -> object:
@@ -258,7 +267,7 @@ def _shown(given: object) -> str:
 
 def _unknown(key: Key, settings: type[BaseModel]) -> str:
     for step in key[:-1]:
-        inner = settings.model_fields[str(step)].annotation
+        inner = _kind_of(settings.model_fields[str(step)].annotation)
         assert isinstance(inner, type)
         assert issubclass(inner, BaseModel)
         settings = inner

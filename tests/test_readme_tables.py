@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard, get_args
 
 import click
 import pytest
@@ -24,10 +25,19 @@ def rows_below(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("| "))] for line in lines[2:]]
 
 
+def is_model(kind: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
 def settings_of(kind: type[BaseModel], above: str = "") -> Iterator[tuple[str, str]]:
     for name, field in kind.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from settings_of(field.annotation, f"{name}.")
+        inner = next(
+            (kind for kind in (field.annotation, *get_args(field.annotation)) if is_model(kind)), None
+        )
+        if inner is not None:
+            yield from settings_of(inner, f"{name}.")
+        elif above == "certificates." and field.default is None:
+            yield f"{above}{name}", "the only one"
         elif name == "witness":
             yield name, "the name server's"
         elif name == "servers":

@@ -9,7 +9,7 @@
     issued        the list of all that the authority has ever issued
     forms         what stands in a certificate
     authority     making the authority, and certificates; renewing and revoking them
-    overview      what is in a folder, for a person
+    known         who is known in a folder, for a person
 
 Rule 1: only the bank's own authority is trusted, never the system's; TLS 1.3 only.
 Rule 2: who somebody is, is in the certificate, and read by `identity` alone.

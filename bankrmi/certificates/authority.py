@@ -58,12 +58,16 @@ def create_authority(folder: Path, *, days: int) -> Made:
     make_folder(folder)
     files = Files.of(folder, AUTHORITY)
     with owned(folder):
-        for file in (files.certificate, files.key):
-            if file.exists():
-                raise ConfigurationError(
-                    f"{file} is there already, and with another authority all that this one has issued would "
-                    "count for nothing: name another --folder, or move this one away"
-                )
+        if files.certificate.exists():
+            raise ConfigurationError(
+                f"{files.certificate} is there already, and with another authority all that this one has "
+                "issued would count for nothing: name another --folder, or move this one away"
+            )
+        if files.key.exists():
+            raise ConfigurationError(
+                f"{files.key} is there, an authority's key without its certificate: if ca.pem is elsewhere, "
+                "copy it here; if a command was interrupted and nothing was ever issued, remove the key"
+            )
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = forms.authority(key, forms.new_authority_name(), forms.dates(days))
         write_file(files.key, _pem_of(key))
@@ -78,13 +82,8 @@ def create(
     files = Files.of(folder, f"{role}-{name}")
     authority, signer = _signer(folder)
     with owned(folder):
-        present = [file for file in (files.certificate, files.key) if file.exists()]
-        if present and not overwrite:
-            raise ConfigurationError(
-                f"{present[0]} is there already: `bankrmi cert renew {role}-{name}` gives it another end; "
-                "--overwrite makes a new key and a new certificate (the one before counts until it is "
-                "revoked)"
-            )
+        if not overwrite:
+            _check_absent(files)
         key = ec.generate_private_key(ec.SECP256R1())
         request = forms.Request(
             role=role, name=name, key=key.public_key(), addresses=tuple(addresses), dates=forms.dates(days)
@@ -171,6 +170,20 @@ def _read_signer(folder: Path, authority: Authority) -> tuple[x509.Certificate, 
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ConfigurationError(f"{files.key} is not a key on an elliptic curve, as `create-ca` makes it")
     return certificate, key
+
+
+def _check_absent(files: Files) -> None:
+    if files.certificate.exists():
+        raise ConfigurationError(
+            f"{files.certificate} is there already: `bankrmi cert renew {files.certificate.stem}` gives it "
+            "another end; --overwrite makes a new key and a new certificate, and the one before counts until "
+            "it is revoked"
+        )
+    if files.key.exists():
+        raise ConfigurationError(
+            f"{files.key} is there without its certificate, as after a command that was interrupted: "
+            "--overwrite makes both anew"
+        )
 
 
 def _request_again(before: Issued, days: int, addresses: Sequence[str]) -> forms.Request:

@@ -22,9 +22,6 @@ from bankrmi.certificates.identity import SERVER, Identity, uri_of
 from bankrmi.errors import ConfigurationError
 
 __all__ = [
-    "AUTHORITY_DAYS",
-    "DAYS",
-    "DAYS_AT_MOST",
     "Dates",
     "Request",
     "addresses_of",
@@ -35,8 +32,6 @@ __all__ = [
     "new_authority_name",
 ]
 
-AUTHORITY_DAYS, DAYS = 3650, 365
-DAYS_AT_MOST = 36_500
 _BEFOREHAND = timedelta(hours=1)
 """By so much the clocks of other machines may be behind ours."""
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -106,7 +101,7 @@ def addresses_of(certificate: x509.Certificate) -> tuple[str, ...]:
 
 def new_authority_name() -> x509.Name:
     """Return a name that no other authority has, so that two of them can be told apart."""
-    return _subject(f"authority {secrets.token_hex(4)}")
+    return _subject(f"authority {secrets.token_hex(8)}")
 
 
 def authority(key: ec.EllipticCurvePrivateKey, name: x509.Name, when: Dates) -> x509.Certificate:

@@ -39,7 +39,7 @@ from bankrmi.client.requests import (
 )
 from bankrmi.config import Configuration
 from bankrmi.errors import BankError, OperationFailed, Refused
-from bankrmi.rmi import Link, look_up_async
+from bankrmi.rmi import Credentials, Link, look_up_async
 
 __all__ = ["AsyncBankClient", "connect"]
 
@@ -60,8 +60,10 @@ async def connect(
 class _LoopChannel(Channel):
     """A channel for one task at a time of one event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, usual: EqualWaits) -> None:
-        super().__init__(_linked, self._call_back)
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, usual: EqualWaits, credentials: Credentials | None
+    ) -> None:
+        super().__init__(_linked, self._call_back, credentials)
         self._loop = loop
         self._usual = usual
         self._waiter: asyncio.Future[None] | None = None
@@ -105,6 +107,7 @@ class _Home:
     """What a client keeps in one event loop of one process."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, memory: Memory) -> None:
+        self._credentials = memory.credentials
         self.process = os.getpid()
         self.loop = loop
         self.permits = LoopPermits(memory.calls_at_once)
@@ -133,7 +136,7 @@ class _Home:
 
     def take(self) -> _LoopChannel:
         """Return a channel for one call."""
-        return self.idle.take() or _LoopChannel(self.loop, self._usual)
+        return self.idle.take() or _LoopChannel(self.loop, self._usual, self._credentials)
 
     def give_back(self, channel: _LoopChannel) -> None:
         """Keep it, for a while."""
@@ -299,7 +302,7 @@ class AsyncBankClient:
     async def _ask_for_the_primary(self, seconds: float) -> None:
         memory = self._memory
         try:
-            memory.take_hint(await look_up_async(memory.nameserver, memory.tags, seconds))
+            memory.take_hint(await look_up_async(memory.nameserver, memory.tags, seconds, memory.credentials))
         except Exception as error:  # Names are hints: no error of theirs is the result of anything.
             memory.take_no_hint(error)
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from bankrmi.errors import OperationFailed, Unreached
-from bankrmi.rmi import Failure, NotConnected, RemoteError, connect, handshake
+from bankrmi.rmi import Credentials, Failure, NotConnected, RemoteError, connect, handshake, over_tls
 
 __all__ = ["Ask", "ask_once", "asking"]
 
@@ -24,11 +24,13 @@ def ask_once(
     *,
     seconds: float,
     role: str = "operator",
+    credentials: Credentials | None = None,
 ) -> Any:
     """Return the answer; raises an error of ours, `Unreached` if nothing was sent."""
     deadline = time.monotonic() + seconds
+    said = over_tls(handshake(role), credentials)
     try:
-        with connect(address, object_id, handshake(role), seconds) as connection:
+        with connect(address, object_id, said, seconds) as connection:
             return connection.call(method, list(args), timeout=max(deadline - time.monotonic(), 0.001))
     except NotConnected as failure:
         raise Unreached(str(failure)) from failure
@@ -44,10 +46,17 @@ class Ask(Protocol):
 
 
 @contextmanager
-def asking(address: str, object_id: str, *, seconds: float = 30.0, role: str = "operator") -> Iterator[Ask]:
+def asking(
+    address: str,
+    object_id: str,
+    *,
+    seconds: float = 30.0,
+    role: str = "operator",
+    credentials: Credentials | None = None,
+) -> Iterator[Ask]:
     """Keep one connection for many questions; raises `Unreached` if there is none."""
     try:
-        connection = connect(address, object_id, handshake(role), seconds)
+        connection = connect(address, object_id, over_tls(handshake(role), credentials), seconds)
     except NotConnected as failure:
         raise Unreached(str(failure)) from failure
     except (Failure, RemoteError) as failure:

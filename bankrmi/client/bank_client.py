@@ -40,7 +40,7 @@ from bankrmi.client.requests import (
 )
 from bankrmi.config import Configuration
 from bankrmi.errors import BankError, OperationFailed, Refused
-from bankrmi.rmi import Link, PolledLink, PolledLinks, look_up
+from bankrmi.rmi import Credentials, Link, PolledLink, PolledLinks, look_up
 
 __all__ = ["BankClient", "connect"]
 
@@ -67,8 +67,8 @@ def connect(
 class _PolledChannel(Channel):
     """A channel for one thread at a time."""
 
-    def __init__(self) -> None:
-        super().__init__(self._linked, lambda: None)
+    def __init__(self, credentials: Credentials | None) -> None:
+        super().__init__(self._linked, lambda: None, credentials)
         self._links = PolledLinks()
 
     def _linked(
@@ -94,17 +94,18 @@ class _PolledChannel(Channel):
 class _Kept:
     """What a client keeps in one process; a child after a fork begins with another."""
 
-    __slots__ = ("idle", "looking_up", "permits", "process")
+    __slots__ = ("_credentials", "idle", "looking_up", "permits", "process")
 
-    def __init__(self, calls_at_once: int) -> None:
+    def __init__(self, memory: Memory) -> None:
+        self._credentials = memory.credentials
         self.process = os.getpid()
-        self.permits = Permits(calls_at_once)
+        self.permits = Permits(memory.calls_at_once)
         self.idle: Idle[_PolledChannel] = Idle()
         self.looking_up = Lock()
 
     def take(self) -> _PolledChannel:
         """Return a channel for one call."""
-        return self.idle.take() or _PolledChannel()
+        return self.idle.take() or _PolledChannel(self._credentials)
 
 
 class BankClient:
@@ -119,7 +120,7 @@ class BankClient:
     ) -> None:
         self._memory = Memory(configuration, timeout, on_waiting)
         self._most_operations = configuration.limits.operations_per_request
-        self._kept = _Kept(self._memory.calls_at_once)
+        self._kept = _Kept(self._memory)
         self._closed = False
 
     def __enter__(self) -> BankClient:
@@ -247,14 +248,14 @@ class BankClient:
         memory = self._memory
         if seconds > 0:
             try:
-                memory.take_hint(look_up(memory.nameserver, memory.tags, seconds))
+                memory.take_hint(look_up(memory.nameserver, memory.tags, seconds, memory.credentials))
             except Exception as error:  # Names are hints: no error of theirs is the result of anything.
                 memory.take_no_hint(error)
 
     def _kept_here(self) -> _Kept:
         """Return what this process keeps; a child knows what its parent did, and uses nothing of it."""
         if self._kept.process != os.getpid():
-            idle, self._kept = self._kept.idle, _Kept(self._memory.calls_at_once)
+            idle, self._kept = self._kept.idle, _Kept(self._memory)
             self._memory.after_fork()
             idle.abandon()
         return self._kept

@@ -34,7 +34,7 @@ from bankrmi.client.decisions import (
 )
 from bankrmi.client.failing import news_of_failure
 from bankrmi.client.requests import ACCOUNT_ID, Session
-from bankrmi.rmi import Limits, Link, handshake
+from bankrmi.rmi import Credentials, Limits, Link, handshake, over_tls
 
 __all__ = ["LIMITS", "Channel", "NewLink", "now_ms"]
 
@@ -71,7 +71,10 @@ class _Line:
 class Channel:
     """Used by one call at a time."""
 
-    def __init__(self, new_link: NewLink, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, new_link: NewLink, wake: Callable[[], None], credentials: Credentials | None = None
+    ) -> None:
+        self._handshake = over_tls(_HANDSHAKE, credentials)
         self.session = Session()
         self.used_ms = 0
         """When it was last given back."""
@@ -158,7 +161,7 @@ class Channel:
 
         try:
             link = line.link = self._new_link(
-                candidate.address, ACCOUNT_ID + candidate.server, _HANDSHAKE, up, lost
+                candidate.address, ACCOUNT_ID + candidate.server, self._handshake, up, lost
             )
             link.open(_CONNECTING_SECONDS)
         except Exception as error:  # An invalid address, say: nothing was sent.

@@ -22,6 +22,7 @@ from bankrmi.client.seen import Seen
 from bankrmi.client.signs import LONG_AGO_MS, Signs
 from bankrmi.config import Configuration
 from bankrmi.errors import ConfigurationError
+from bankrmi.own_credentials import own_credentials
 from bankrmi.rmi import NamedObject
 
 __all__ = ["Memory"]
@@ -64,6 +65,7 @@ class Memory:
         every = service_tag(configuration.service)
         self.tags = (every,) if self.learns else (every, primary_tag())
         self._insecure = configuration.insecure
+        self.credentials = own_credentials(configuration, "client")
         self._looked_up_ms = LONG_AGO_MS
 
     @property

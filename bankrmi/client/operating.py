@@ -18,6 +18,7 @@ from bankrmi.coordination import restoring
 from bankrmi.coordination.restore import NoSafeView
 from bankrmi.errors import OperationFailed, Unreached
 from bankrmi.foreign_text import foreign
+from bankrmi.own_credentials import own_credentials
 from bankrmi.replication.messages import Holdings
 from bankrmi.replication.view import View
 
@@ -54,7 +55,8 @@ def export(configuration: Configuration, server: str | None) -> Iterator[Export]
     Holds a page at a time, however long the ledger is.
     """
     name = server or _primary(configuration)
-    with asking(configuration.servers[name], restoring.OPERATOR_ID + name) as ask:
+    credentials = own_credentials(configuration, "operator")
+    with asking(configuration.servers[name], restoring.OPERATOR_ID + name, credentials=credentials) as ask:
         first = _page(name, ask("export", [None, server is None], seconds=_SECONDS))
         yield Export(
             server=name,
@@ -144,4 +146,11 @@ def _primary(configuration: Configuration) -> str:
 
 def _ask_operator(configuration: Configuration, server: str, method: str, *args: object) -> Any:
     address = configuration.servers[server]
-    return ask_once(address, restoring.OPERATOR_ID + server, method, args, seconds=_SECONDS)
+    return ask_once(
+        address,
+        restoring.OPERATOR_ID + server,
+        method,
+        args,
+        seconds=_SECONDS,
+        credentials=own_credentials(configuration, "operator"),
+    )

@@ -18,9 +18,10 @@ from bankrmi.client.asking import ask_once
 from bankrmi.client.requests import ACCOUNT_ID
 from bankrmi.config import Configuration
 from bankrmi.coordination.witness import WITNESS_ID
-from bankrmi.errors import BankError
+from bankrmi.errors import BankError, ConfigurationError
 from bankrmi.foreign_text import foreign
-from bankrmi.rmi import NAMESERVER_NAME, Failure, NotConnected
+from bankrmi.own_credentials import own_credentials
+from bankrmi.rmi import NAMESERVER_NAME, Credentials, Failure, NotConnected
 
 __all__ = ["overview", "view_fields"]
 
@@ -52,13 +53,14 @@ _UNKNOWN = dict.fromkeys(
 
 def overview(configuration: Configuration) -> dict[str, Any]:
     """Return the status of the whole bank, in the shape of `bankrmi status --json`."""
+    asker = _Asker.of(configuration)
     with ThreadPoolExecutor(len(configuration.servers) + 2) as pool:
         asked = {
-            name: pool.submit(_ask, address, ACCOUNT_ID + name, "status")
+            name: pool.submit(_ask, asker, address, ACCOUNT_ID + name, "status")
             for name, address in configuration.servers.items()
         }
-        witness = pool.submit(_ask, configuration.witness, WITNESS_ID, "read", configuration.service)
-        names = pool.submit(_ask, configuration.nameserver, NAMESERVER_NAME, "ping")
+        witness = pool.submit(_ask, asker, configuration.witness, WITNESS_ID, "read", configuration.service)
+        names = pool.submit(_ask, asker, configuration.nameserver, NAMESERVER_NAME, "ping")
     told = {name: one.result() for name, one in asked.items()}
     view, view_from = _view(witness.result().said, {name: one.said for name, one in told.items()})
     return {
@@ -90,11 +92,34 @@ class _Answer:
         return {"reachable": True, "slow_ms": round(1000 * self.seconds) if slow else None}
 
 
-def _ask(address: str, object_id: str, method: str, *args: object) -> _Answer:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asker:
+    """As whom everybody is asked: an operator sees all; a client may not ask the witness."""
+
+    role: str
+    credentials: Credentials | None
+
+    @classmethod
+    def of(cls, configuration: Configuration) -> _Asker:
+        try:
+            return cls(role="operator", credentials=own_credentials(configuration, "operator"))
+        except ConfigurationError:
+            return cls(role="client", credentials=own_credentials(configuration, "client"))
+
+
+def _ask(asker: _Asker, address: str, object_id: str, method: str, *args: object) -> _Answer:
     began = time.monotonic()
     nobody = False
     try:
-        answer = ask_once(address, object_id, method, args, seconds=_SECONDS)
+        answer = ask_once(
+            address,
+            object_id,
+            method,
+            args,
+            seconds=_SECONDS,
+            role=asker.role,
+            credentials=asker.credentials,
+        )
         said: _Told | str = answer if isinstance(answer, dict) else {}
     except BankError as error:
         failure = error.__cause__

@@ -26,10 +26,11 @@ from bankrmi.coordination.restore import NoSafeView, SafeView, decide, unchanged
 from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BankError, OperationFailed
 from bankrmi.foreign_text import foreign
+from bankrmi.own_credentials import own_credentials
 from bankrmi.replication.forms import holdings_of
 from bankrmi.replication.messages import Holdings
 from bankrmi.replication.view import View
-from bankrmi.rmi import Failure, RemoteError, connect, handshake
+from bankrmi.rmi import Failure, RemoteError, connect, handshake, over_tls
 
 __all__ = ["OPERATOR_ID", "Findings", "restore", "survey"]
 
@@ -146,7 +147,7 @@ def _gather(configuration: Configuration, method: str, given_up: Collection[str]
         raise OperationFailed(f"there is nothing to restore: the witness holds a view (epoch {epoch})")
     names = list(configuration.servers)
     with ThreadPoolExecutor(len(names)) as pool:
-        told = pool.map(lambda name: _holding(name, configuration.servers[name], method), names)
+        told = pool.map(lambda name: _holding(name, configuration, method), names)
         answers = dict(zip(names, told, strict=True))
     verdict = decide(
         names, answers, new_history=secrets.token_hex(8), given_up=given_up, foreseen=method == "holdings"
@@ -170,15 +171,17 @@ def _propose(configuration: Configuration, view: View) -> View:
 
 def _call_witness(configuration: Configuration, method: str, args: list[object]) -> Any:
     try:
-        with connect(configuration.witness, WITNESS_ID, handshake("operator"), _SECONDS) as connection:
+        said = over_tls(handshake("operator"), own_credentials(configuration, "operator"))
+        with connect(configuration.witness, WITNESS_ID, said, _SECONDS) as connection:
             return connection.call(method, args, timeout=_SECONDS)
     except (Failure, RemoteError) as error:
         raise _WitnessSilent(f"the witness at {configuration.witness} does not answer: {error}") from error
 
 
-def _holding(server: str, address: str, method: str) -> Holdings | str:
+def _holding(server: str, configuration: Configuration, method: str) -> Holdings | str:
+    said = over_tls(handshake("operator"), own_credentials(configuration, "operator"))
     try:
-        with connect(address, OPERATOR_ID + server, handshake("operator"), _SECONDS) as connection:
+        with connect(configuration.servers[server], OPERATOR_ID + server, said, _SECONDS) as connection:
             return holdings_of(connection.call(method, timeout=_SECONDS))
     except (Failure, RemoteError, BankError) as error:
         return str(error)

@@ -30,10 +30,21 @@ from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.event_loop import run as run_loop
 from bankrmi.logging_setup import configure, reopen_log
 from bankrmi.nameserver.names import TaggedNames, remote_names
+from bankrmi.own_credentials import own_credentials
 from bankrmi.parent_death import end_with_parent
 from bankrmi.readiness import AWAITS, say_awaiting, say_ready
 from bankrmi.replication.view import View
-from bankrmi.rmi import NAMESERVER_NAME, PROTOCOL_VERSION, Daemon, Limits, PlainObject, handshake, rounds_of
+from bankrmi.rmi import (
+    NAMESERVER_NAME,
+    PROTOCOL_VERSION,
+    Audited,
+    Daemon,
+    Limits,
+    PlainObject,
+    handshake,
+    over_tls,
+    rounds_of,
+)
 
 __all__ = ["run"]
 
@@ -41,6 +52,7 @@ log = structlog.get_logger("bankrmi.nameserver")
 
 _DONE, _ERROR, _USAGE = 0, 1, 2
 _POLL_SECONDS = 0.25
+_NAME = "nameserver"
 _LOOK_SECONDS, _LOOK_SECONDS_AT_MOST = 0.5, 5.0
 """Pauses between looks whether an address is here meanwhile; each is twice as long as the one before."""
 _VIEW_ITEMS = 10_000
@@ -79,6 +91,7 @@ class _Process:
     def __init__(self, configuration: Configuration, log_file: Path | None) -> None:
         self._configuration = configuration
         self._log_file = log_file
+        self._credentials = own_credentials(configuration, "server", _NAME)
         self._start_id = secrets.token_hex(8)
         self._names = TaggedNames(configuration.service, configuration.servers)
         self._daemons: dict[str, Daemon] = {}
@@ -86,6 +99,7 @@ class _Process:
         self._store: ViewStore | None = None
         self._elsewhere: WitnessClient | None = None
         self._polling: asyncio.TimerHandle | None = None
+        self._looking: asyncio.TimerHandle | None = None
         self._failure: BankError | None = None
         self._stop = asyncio.Event()
 
@@ -97,12 +111,22 @@ class _Process:
             for address, daemon in self._daemons.items():
                 await daemon.listen(address, daemons=len(self._daemons))
             self._say_ready(ready_fd)
+            self._look_at_certificates()
             await self._until_stopped()
         finally:
             await self._close()
         if self._failure is not None:
             raise self._failure
         log.info("stopped")
+
+    def _look_at_certificates(self) -> None:
+        """Every second: take new ones, and cut off whose were taken back."""
+        if self._credentials is None:
+            return
+        self._credentials.look()
+        for daemon in self._daemons.values():
+            daemon.cut_revoked()
+        self._looking = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_at_certificates)
 
     async def _until_stopped(self) -> None:
         """Wait for the end, and look meanwhile for what is not here yet."""
@@ -166,7 +190,7 @@ class _Process:
         roles = ("server", "operator")
         self._daemon_at(settings.witness).register(
             WITNESS_ID,
-            PlainObject(witness, ("read", "propose", "history")),
+            Audited(PlainObject(witness, ("read", "propose", "history")), ("propose",)),
             for_servers=True,
             of_any_bank=True,  # It keeps the views of a few other services, whose servers nobody here knows.
             roles=roles,
@@ -180,13 +204,14 @@ class _Process:
                 self._greeting,
                 self._rounds,
                 servers=self._configuration.servers,
+                credentials=self._credentials,
             )
         return self._daemons[address]
 
     def _greeting(self) -> dict[str, object]:
         greeting: dict[str, object] = {
             "protocol": PROTOCOL_VERSION,
-            "server": "nameserver",
+            "server": _NAME,
             "start_id": self._start_id,
         }
         if self._store is not None:
@@ -203,7 +228,10 @@ class _Process:
 
     def _follow_from_afar(self) -> None:
         settings = self._configuration
-        self._elsewhere = WitnessClient(settings.witness, settings.service, handshake=handshake("operator"))
+        said = handshake("server", server=_NAME)
+        self._elsewhere = WitnessClient(
+            settings.witness, settings.service, handshake=over_tls(said, self._credentials)
+        )
         self._poll()
 
     def _stop_following_from_afar(self) -> None:
@@ -247,6 +275,8 @@ class _Process:
         )
 
     async def _close(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
         self._stop_following_from_afar()
         for daemon in self._daemons.values():
             await daemon.close()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from . import pyro as pyro  # First: whether Pyro5 can be used at all.
 from .addresses import Address, host_and_port
+from .audited import Audited
 from .connection import Connection, connect
 from .daemon import Daemon, rounds_of
 from .failures import (
@@ -48,6 +49,7 @@ __all__ = [
     "PROTOCOL_VERSION",
     "Address",
     "AnswerOverdue",
+    "Audited",
     "Call",
     "ConnectDenied",
     "ConnectFailed",

@@ -40,7 +40,7 @@ from .frames import (
     FrameRefused,
     frame_bytes,
 )
-from .handshake import credentials_of, objection
+from .handshake import HandshakeDenied, credentials_of, server_of
 from .limits import HANDSHAKE, Limits, calling_rules, greeting_rules
 from .link import read_answer
 from .tls import Credentials, reason_of
@@ -193,10 +193,11 @@ def _secured(
     except OSError as error:
         connected.close()
         raise ConnectFailed(f"no handshake with {address}: {error}").because("reset") from error
-    why_not = objection(credentials, secured.getpeercert(binary_form=True) or b"", object_id)
-    if why_not:
+    try:
+        server_of(credentials, secured.getpeercert(binary_form=True) or b"", object_id)
+    except HandshakeDenied as why_not:
         secured.close()
-        raise ConnectDenied(f"{address} is not who it should be: {why_not}")
+        raise ConnectDenied(f"{address} is not who it should be: {why_not}") from why_not
     return secured
 
 

@@ -30,8 +30,8 @@ __all__ = [
     "claimed_name",
     "credentials_of",
     "handshake",
-    "objection",
     "over_tls",
+    "server_of",
 ]
 
 PROTOCOL_VERSION = 1
@@ -115,20 +115,22 @@ def credentials_of(said: Mapping[str, object]) -> Credentials | None:
     return said.credentials if isinstance(said, SecuredHandshake) else None
 
 
-def objection(credentials: Credentials, certificate: bytes, object_id: str) -> str:
-    """Return why whoever shows this certificate is not the one to call for this object; empty if he is.
+def server_of(credentials: Credentials, certificate: bytes, object_id: str) -> Identity:
+    """Return whose certificate it is, if he may serve this object; raise HandshakeDenied if not.
 
     An object is named after the server that serves it.
     """
     try:
         identity = credentials.identity_of(certificate)
     except Exception as refused:
-        return str(refused)
+        raise HandshakeDenied(str(refused)) from refused
     last = object_id.rpartition(".")[2]
     server = _NAMESERVER if last in _OF_THE_NAMESERVER else last
-    if identity.role == "server" and identity.name == server:
-        return ""
-    return f"its certificate is for the {identity.role} {identity.name}, and not for the server {server}"
+    if identity.role != "server" or identity.name != server:
+        raise HandshakeDenied(
+            f"its certificate is for the {identity.role} {identity.name}, and not for the server {server}"
+        )
+    return identity
 
 
 def binding(

@@ -24,6 +24,7 @@ from .failures import NotExposed, write_error, write_shown_error, write_unexpect
 __all__ = [
     "READ_ATTRIBUTE",
     "Call",
+    "CallSource",
     "Connected",
     "Exposed",
     "Guard",
@@ -90,7 +91,6 @@ class Call:
     """One remote call in progress. Not a dataclass: one is made for every call."""
 
     __slots__ = (
-        "_caller",
         "args",
         "correlation",
         "done",
@@ -100,6 +100,7 @@ class Call:
         "peer",
         "sequence",
         "serializer",
+        "source",
     )
 
     def __init__(
@@ -114,7 +115,7 @@ class Call:
         sequence: int = 0,
         correlation: bytes = b"",
     ) -> None:
-        self._caller = caller
+        self.source = caller
         self.peer = peer
         self.method = method
         self.args = args
@@ -125,20 +126,34 @@ class Call:
         self.correlation = correlation
         self.done = False
 
+    def through(self, source: CallSource) -> Call:
+        """Return the same call, whose answer goes to `source` instead; this one is not to be answered."""
+        return Call(
+            source,
+            self.peer,
+            self.method,
+            self.args,
+            self.kwargs,
+            self.serializer,
+            self.flags,
+            self.sequence,
+            self.correlation,
+        )
+
     @property
     def connection_lost(self) -> bool:
         """Whether nobody is left to read the answer."""
-        return self._caller.lost
+        return self.source.lost
 
     @property
     def waited_ms(self) -> float:
         """How long it waited for the turn that goes on now."""
-        return self._caller.waited_ms
+        return self.source.waited_ms
 
     @property
     def connection(self) -> Connected:
         """The connection that it came on; several calls come on one."""
-        return self._caller.connection
+        return self.source.connection
 
     def answer(self, value: object) -> None:
         """Answer with a plain value. Never raises for a caller that is gone."""
@@ -151,19 +166,19 @@ class Call:
         """
         assert not self.done, f"{self.method} was answered twice"
         self.done = True
-        self._caller.in_turn(partial(self._make, make))
+        self.source.in_turn(partial(self._make, make))
 
     def _make(self, make: Callable[[], object]) -> None:
         try:
-            value = None if self._caller.lost else make()
+            value = None if self.source.lost else make()
         except Exception as error:
-            self._caller.answered(self, self._form(error), is_error=True)
+            self.source.answered(self, self._form(error), is_error=True)
         else:
-            self._caller.answered(self, value, is_error=False)
+            self.source.answered(self, value, is_error=False)
 
     def charge(self, ms: float) -> None:
         """Say what this call will cost later, in milliseconds: nothing that is done at once."""
-        self._caller.charge(ms)
+        self.source.charge(ms)
 
     def fail(self, error: Exception, *, in_its_own_words: bool = False) -> None:
         """Answer with an error: one of ours goes by its code, of an unexpected one only that it was.
@@ -182,7 +197,7 @@ class Call:
     def _finish(self, value: object, *, is_error: bool) -> None:
         assert not self.done, f"{self.method} was answered twice"
         self.done = True
-        self._caller.answered(self, value, is_error=is_error)
+        self.source.answered(self, value, is_error=is_error)
 
 
 class RemoteObject(Protocol):

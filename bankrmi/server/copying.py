@@ -23,7 +23,7 @@ import structlog
 from bankrmi.errors import BankError, Busy
 from bankrmi.replication.events import Event
 from bankrmi.replication.journal import Adopted
-from bankrmi.rmi import Failure, RemoteError, handshake, open_link
+from bankrmi.rmi import Credentials, Failure, RemoteError, handshake, open_link, over_tls
 from bankrmi.server.copy_fetching import Fetches, downloading
 from bankrmi.server.copy_serving import NAME_BYTES, SECONDS, CopyServer
 from bankrmi.server.peer_network import STANDBY_ID
@@ -103,8 +103,9 @@ class CopyFetcher:
         open_copy: Callable[[Path], SqliteJournal],
         current: Callable[[], SqliteJournal],
         clock: Clock,
+        credentials: Credentials | None = None,
     ) -> None:
-        self._handshake = handshake("server", server=server)
+        self._handshake = over_tls(handshake("server", server=server), credentials)
         self._addresses = addresses
         self._database = database
         self._path = database.with_name("fetched.db")

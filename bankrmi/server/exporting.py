@@ -22,7 +22,7 @@ from bankrmi.replication.replica import Replica
 from bankrmi.rmi import Call
 from bankrmi.storage.journal import SqliteJournal
 
-__all__ = ["AT_ONCE", "IDLE_MS", "PAGE", "Exports"]
+__all__ = ["AT_ONCE", "IDLE_MS", "PAGE", "Exports", "begins_export"]
 
 PAGE = 4_000
 AT_ONCE = 2
@@ -30,6 +30,11 @@ IDLE_MS = 30_000.0
 """After this without a question, an export is over."""
 PATIENT_MS = 2_000.0
 """A new one may take the place of one that has been idle for this long, if there are too many."""
+
+
+def begins_export(call: Call) -> bool:
+    """Whether this is the first of the calls that an export takes."""
+    return not call.args or call.args[0] is None
 
 
 class ReplicaHost(Protocol):

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from bankrmi.config import Configuration
-from bankrmi.rmi import NAMESERVER_NAME, Link, handshake, uri_of
+from bankrmi.rmi import NAMESERVER_NAME, Credentials, Link, handshake, over_tls, uri_of
 from bankrmi.server.account import ACCOUNT_ID
 
 __all__ = ["Naming"]
@@ -33,8 +33,14 @@ class Naming:
     """One connection to the name server, kept to notice when it goes."""
 
     def __init__(
-        self, configuration: Configuration, server: str, start_id: str, incarnation: Callable[[], str]
+        self,
+        configuration: Configuration,
+        server: str,
+        start_id: str,
+        incarnation: Callable[[], str],
+        credentials: Credentials | None = None,
     ) -> None:
+        self._credentials = credentials
         self._at = configuration.nameserver
         self._server = server
         self._start_id = start_id
@@ -64,7 +70,10 @@ class Naming:
 
         self._said = self._incarnation()
         said = handshake("server", server=self._server, start_id=self._start_id, incarnation=self._said)
-        link = self._link = Link(self._at, NAMESERVER_NAME, said, up, lambda reason: self._lost(link, reason))
+        shown = over_tls(said, self._credentials)
+        link = self._link = Link(
+            self._at, NAMESERVER_NAME, shown, up, lambda reason: self._lost(link, reason)
+        )
         link.open(CONNECT_SECONDS)
 
     def _register(self) -> None:

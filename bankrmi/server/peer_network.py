@@ -14,7 +14,7 @@ import structlog
 
 from bankrmi.replication.events import PeerAnswer
 from bankrmi.replication.messages import Message
-from bankrmi.rmi import Link, NotConnected, ProbeAnswer, handshake, probe
+from bankrmi.rmi import Credentials, Link, NotConnected, ProbeAnswer, handshake, over_tls, probe
 from bankrmi.server.agreement import WITNESS_ID, Difference, compared
 from bankrmi.server.peer_links import Found, Greeting
 from bankrmi.server.wire import METHODS, answer_from_wire, message_to_wire
@@ -47,6 +47,7 @@ class PeerNetwork:
         addresses: Mapping[str, str],
         settings: dict[str, Any],
         cut_off: Callable[[str], None] = _ignore,
+        credentials: Credentials | None = None,
     ) -> None:
         """Of `server`; `settings` are its own, as it states them (see `agreement`).
 
@@ -57,7 +58,8 @@ class PeerNetwork:
         self._linked: dict[str, tuple[Link, str, object]] = {}  # With the process, and the witness it stated.
         self._met_for: set[tuple[str, str]] = set()
         self._addresses = addresses
-        self._handshake = handshake("server", server=server, start_id=start_id)
+        self._handshake = over_tls(handshake("server", server=server, start_id=start_id), credentials)
+        self._credentials = credentials
         self._settings = settings
         self._met: dict[str, tuple[str, list[Difference]]] = {}
         self._complaints: dict[str, tuple[str, str]] = {}
@@ -87,6 +89,12 @@ class PeerNetwork:
         link.open(CONNECT_SECONDS)
         peer = self._links[server] = _PeerLink(server, link, self.warn)
         return peer
+
+    def cut_revoked(self) -> None:
+        """Close the links to servers whose certificate was taken back."""
+        for peer in self._links.values():
+            if self._credentials is not None and peer.is_revoked(self._credentials):
+                peer.close()
 
     def silent(self) -> set[str]:
         """Return the servers to which a link is up, and that do not answer on it."""
@@ -164,6 +172,11 @@ class _PeerLink:
         self._link = link
         self._warn = warn
         self._pinged_s: float | None = None
+
+    def is_revoked(self, credentials: Credentials) -> bool:
+        """Whether the certificate of the other side was taken back."""
+        server = self._link.server
+        return server is not None and credentials.is_revoked(server.serial)
 
     def begin_to_ping(self) -> None:
         """Ask again and again whether anybody is there, until the link is lost."""

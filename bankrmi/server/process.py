@@ -20,11 +20,13 @@ import structlog
 
 from bankrmi import signals
 from bankrmi.bank.accounts import Accounts
+from bankrmi.certificates import Credentials
 from bankrmi.config import NOT_THE_DAEMONS, Configuration
 from bankrmi.coordination.witness_client import WitnessClient
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.event_loop import run as run_loop
 from bankrmi.logging_setup import configure, reopen_log
+from bankrmi.own_credentials import own_credentials
 from bankrmi.parent_death import end_with_parent
 from bankrmi.readiness import say_awaiting, say_ready
 from bankrmi.replication.events import StopAsked
@@ -32,7 +34,7 @@ from bankrmi.replication.queue import OPERATION_BYTES
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.roles import Role
 from bankrmi.replication.settings import Settings
-from bankrmi.rmi import PROTOCOL_VERSION, Daemon, Limits, handshake
+from bankrmi.rmi import PROTOCOL_VERSION, Audited, Daemon, Limits, handshake, over_tls
 from bankrmi.server.account import ACCOUNT_ID, AccountObject
 from bankrmi.server.admission import Admission
 from bankrmi.server.agreement import stated
@@ -41,7 +43,7 @@ from bankrmi.server.copy_serving import CopyServer
 from bankrmi.server.copying import CopyFetcher, copy_server, remove_leftovers
 from bankrmi.server.data_directory import DataDirectory
 from bankrmi.server.driver import Driver
-from bankrmi.server.exporting import Exports
+from bankrmi.server.exporting import Exports, begins_export
 from bankrmi.server.memory import MemoryTrimmer
 from bankrmi.server.naming import Naming
 from bankrmi.server.operator_object import OPERATOR_ID, OperatorObject
@@ -59,6 +61,7 @@ log = structlog.get_logger("bankrmi.server")
 
 _DONE, _ERROR, _USAGE = 0, 1, 2
 LEAVE_SECONDS = 1.5
+_LOOK_AT_CERTIFICATES_MS = 1000.0
 _ITEMS_PER_OPERATION, _ITEMS_PER_ENTRY = 6, 22
 """Values that an operation of a request and an entry of a checkpoint take in a message."""
 _JSON_BYTES_PER_OPERATION = 64
@@ -108,6 +111,7 @@ class _Process:
         self._name = name
         self._log_file = log_file
         self._disk = DataDirectory(configuration, name)
+        self._credentials = own_credentials(configuration, "server", name)
         self._start_id = secrets.token_hex(8)
         self._settings = _settings(configuration, name, first=first)
         self._replica = Replica(  # Which alone holds the journal: a copy may take its place.
@@ -121,19 +125,26 @@ class _Process:
     async def serve(self, ready_fd: int | None) -> None:
         """Serve until a signal or a failure; raise what went wrong."""
         configuration, name = self._configuration, self._name
-        daemon = Daemon(_limits(configuration), self._greeting, servers=self._settings.others)
+        credentials = self._credentials
+        daemon = Daemon(
+            _limits(configuration), self._greeting, servers=self._settings.others, credentials=credentials
+        )
         replica = self._replica
         coordinator = WitnessClient(
-            configuration.witness, configuration.service, handshake=handshake("server", server=name)
+            configuration.witness,
+            configuration.service,
+            handshake=over_tls(handshake("server", server=name), credentials),
         )
         driver = self._driver = Driver(replica, coordinator)
-        network = PeerNetwork(name, self._start_id, configuration.servers, self._stated, daemon.cut_off)
+        network = PeerNetwork(
+            name, self._start_id, configuration.servers, self._stated, daemon.cut_off, credentials
+        )
         coordinator.on_met = network.met_witness
         links = PeerLinks(self._settings.others, network, driver.clock, driver.take)
         fetcher = self._fetcher()
         copies = copy_server(lambda: driver.journal.database, self._disk.path, driver.clock)
         driver.start(links, fetcher)
-        naming = Naming(configuration, name, self._start_id, lambda: driver.journal.incarnation)
+        naming = Naming(configuration, name, self._start_id, lambda: driver.journal.incarnation, credentials)
         exports = self._exports()
         admission = self._register_objects(daemon, exports, fetcher, copies, network)
         self._catch_signals()
@@ -147,6 +158,7 @@ class _Process:
                 self._tend_disk,
                 exports.tick,
                 self._memory(admission).tick,
+                _Certificates(credentials, daemon, network),
             )
             driver.tick_every(self._settings.tick_ms, on_tick)
             self._disk.ledger.find_out(lambda: driver.journal)
@@ -186,6 +198,7 @@ class _Process:
             open_copy=lambda path: self._disk.journal_at(path, as_copy=True),
             current=lambda: self._driver.journal,
             clock=self._driver.clock,
+            credentials=self._credentials,
         )
 
     def _exports(self) -> Exports:
@@ -224,7 +237,12 @@ class _Process:
         daemon.register(ACCOUNT_ID + name, account)
         standby = StandbyObject(driver.take, copies, self._settings.others)
         daemon.register(STANDBY_ID + name, standby, for_servers=True)
-        daemon.register(OPERATOR_ID + name, OperatorObject(driver.take, exports), roles={"operator"})
+        operator = Audited(
+            OperatorObject(driver.take, exports),
+            ("switchover", "export", "fence"),
+            counts=lambda call: call.method != "export" or begins_export(call),
+        )
+        daemon.register(OPERATOR_ID + name, operator, roles={"operator"})
         return admission
 
     def _greeting(self) -> dict[str, object]:
@@ -287,6 +305,25 @@ class _ReadyLine:
         log.info("ready", role=role.value, address=self._address)
         server = self._replica.settings.server
         say_ready(self._ready_fd, server=server, address=self._address, role=role.value)
+
+
+class _Certificates:
+    """Looks whether certificates have changed on the disk, and cuts off whose were taken back."""
+
+    def __init__(self, credentials: Credentials | None, daemon: Daemon, network: PeerNetwork) -> None:
+        self._credentials = credentials
+        self._daemon = daemon
+        self._network = network
+        self._looked_ms = now_ms()
+
+    def __call__(self) -> None:
+        """Look at a tick, every second."""
+        if self._credentials is None or now_ms() - self._looked_ms < _LOOK_AT_CERTIFICATES_MS:
+            return
+        self._looked_ms = now_ms()
+        self._credentials.look()
+        self._daemon.cut_revoked()
+        self._network.cut_revoked()
 
 
 def _each_of(*hooks: Callable[[], None]) -> Callable[[], None]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from bankrmi.event_loop import new_event_loop
-from bankrmi.rmi import Daemon, Limits, RemoteObject
+from bankrmi.rmi import Credentials, Daemon, Limits, RemoteObject
 
 from .account import Account
 
@@ -45,10 +45,11 @@ class Serving:
         limits: Limits | None = None,
         objects: Mapping[str, RemoteObject] | None = None,
         servers: Collection[str] = (),
+        credentials: Credentials | None = None,
     ) -> Daemon:
         """Return a daemon that listens, with "acc" and the other objects."""
         greeting = {"protocol": 1, "server": "s1", "start_id": "boot-1"}
-        daemon = Daemon(limits or Limits(), lambda: greeting, servers=servers)
+        daemon = Daemon(limits or Limits(), lambda: greeting, servers=servers, credentials=credentials)
         for object_id, obj in {"acc": Account(), **(objects or {})}.items():
             daemon.register(object_id, obj)
         self.run(daemon.listen("127.0.0.1:0"))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import ValidationError, model_validator
 
@@ -62,7 +62,8 @@ _GROUP_TAKES = 2  # A group is measured generously, but short names are assumed.
 _QUESTION_BYTES = 2048
 _OPERATION_BYTES = 88
 _REACHED = (
-    "can be reached by others, and nobody there has to prove who they are: say --insecure if that is meant"
+    "can be reached by others, and nobody there has to prove who they are: make certificates "
+    "(`bankrmi cert`), or say --insecure if that is meant"
 )
 # In the place of what is missing or broken, while the rest is looked at.
 _STAND_INS = {"nameserver": "localhost:1", "servers": {"stand-in": "localhost:2"}}
@@ -91,8 +92,12 @@ class Configuration(ConfigSettings):
             )
 
     def beyond_loopback(self) -> list[Address]:
-        """Return the addresses that other machines can reach; `load` wants `--insecure` for them."""
+        """Return the addresses that other machines can reach."""
         return list(dict.fromkeys(address for _, address in _exposed(self)))
+
+    def open_to_strangers(self) -> list[Address]:
+        """Return those of them where nobody has to prove who he is; `load` wants `--insecure` for them."""
+        return self.beyond_loopback() if self.certificates is None else []
 
 
 def load(
@@ -113,9 +118,17 @@ def load(
     )
 
 
-def of_nameserver(nameserver: Address, *, insecure: bool = False) -> Configuration:
-    """Return the configuration of a client that is told the name server's address, and nothing else."""
-    source = Source(file=Path("nameserver"), values={"nameserver": nameserver}, lines={}, variables={})
+def of_nameserver(
+    nameserver: Address, *, insecure: bool = False, certificates: Path | None = None
+) -> Configuration:
+    """Return the configuration of a client that is told the name server's address, and nothing else.
+
+    But where certificates are, if there are any: with a client's in it.
+    """
+    values: dict[str, Any] = {"nameserver": nameserver}
+    if certificates is not None:
+        values["certificates"] = {"folder": str(certificates.absolute())}
+    source = Source(file=Path("nameserver"), values=values, lines={}, variables={})
     settings = _settings_of(source, insecure=insecure)
     return _configuration(settings, path=source.file, insecure=insecure)
 
@@ -167,7 +180,8 @@ def _settings_of(source: Source, *, insecure: bool) -> ConfigSettings:
         mistakes = [mistake_of(details, ConfigSettings) for details in own]
         settings = _settings_without(source, [mistake.key for mistake in mistakes])
     if settings is not None:
-        found = [*_impossible(settings), *([] if insecure else _reached_by_others(settings))]
+        is_open = settings.certificates is None and not insecure
+        found = [*_impossible(settings), *(_reached_by_others(settings) if is_open else [])]
         mistakes += [new for new in found if not any(new.touches(known.key) for known in mistakes)]
     if mistakes or settings is None:
         raise source.refusal(mistakes)

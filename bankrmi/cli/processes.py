@@ -26,7 +26,7 @@ _ready_fd = click.option("--ready-fd", type=int, hidden=True, help="Say there wh
 
 
 def _warn(configuration: Configuration) -> None:
-    exposed = configuration.beyond_loopback()
+    exposed = configuration.open_to_strangers()
     if exposed:
         say(
             f"warning: {', '.join(exposed)} can be reached by others, who need not prove who they are: "

@@ -51,9 +51,10 @@ async def connect(
     on_waiting: Callable[[], None] | None = None,
     insecure: bool = False,
     nameserver: str | None = None,
+    certificates: str | Path | None = None,
 ) -> AsyncBankClient:
     """Return a client of the bank that the configuration describes; see `bankrmi.connect`."""
-    configuration = configuration_of(configuration, nameserver, insecure=insecure)
+    configuration = configuration_of(configuration, nameserver, insecure=insecure, certificates=certificates)
     return AsyncBankClient(configuration, timeout=timeout, on_waiting=on_waiting)
 
 

@@ -52,15 +52,17 @@ def connect(
     on_waiting: Callable[[], None] | None = None,
     insecure: bool = False,
     nameserver: str | None = None,
+    certificates: str | Path | None = None,
 ) -> BankClient:
     """Return a client of the bank that the configuration (a file's path, or a loaded one) describes.
 
     Or, instead of a configuration, of the bank of the name server at this address ("host:port"): the client
-    learns from it where the servers are, and trusts it in that. Nothing is sent yet. `timeout` is for each
+    learns from it where the servers are, and trusts it in that; `certificates` is then the folder with a
+    client's certificate, where the bank wants one. Nothing is sent yet. `timeout` is for each
     operation, in seconds; `on_waiting` is called when one turns out to take longer, because the first server
     that was asked did not answer it: once for each operation.
     """
-    configuration = configuration_of(configuration, nameserver, insecure=insecure)
+    configuration = configuration_of(configuration, nameserver, insecure=insecure, certificates=certificates)
     return BankClient(configuration, timeout=timeout, on_waiting=on_waiting)
 
 

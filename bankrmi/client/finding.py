@@ -36,13 +36,20 @@ _MOST_SERVERS = 64
 
 
 def configuration_of(
-    configuration: str | Path | Configuration | None, nameserver: str | None, *, insecure: bool
+    configuration: str | Path | Configuration | None,
+    nameserver: str | None,
+    *,
+    insecure: bool,
+    certificates: str | Path | None = None,
 ) -> Configuration:
     """Return what a client was told, loaded if it was a file's path; raises ConfigurationError."""
     if nameserver is not None:
         if configuration is not None:
             raise ConfigurationError("say where the configuration is, or where the name server is, not both")
-        return of_nameserver(nameserver, insecure=insecure)
+        folder = None if certificates is None else Path(certificates)
+        return of_nameserver(nameserver, insecure=insecure, certificates=folder)
+    if certificates is not None:
+        raise ConfigurationError("where the certificates are, the configuration says")
     if isinstance(configuration, Configuration):
         return configuration
     try:

@@ -64,7 +64,7 @@ class Memory:
         """Why there are no candidates, where there are none."""
         every = service_tag(configuration.service)
         self.tags = (every,) if self.learns else (every, primary_tag())
-        self._insecure = configuration.insecure
+        self._insecure = configuration.insecure or configuration.certificates is not None
         self.credentials = own_credentials(configuration, "client")
         self._looked_up_ms = LONG_AGO_MS
 

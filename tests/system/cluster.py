@@ -34,6 +34,8 @@ from bankrmi.client.overview import overview
 from bankrmi.config import Configuration, load
 from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BankError
+from bankrmi.own_credentials import own_credentials
+from bankrmi.rmi import Credentials
 from tests.system.copies import Copy, read_copy
 from tests.system.ports import own_addresses
 
@@ -240,7 +242,9 @@ class Cluster:
         """Return the witness's view; None if there is none, or nobody to ask."""
         try:
             witness, service = self.configuration.witness, self.configuration.service
-            view = ask_once(witness, WITNESS_ID, "read", [service], seconds=1.0)
+            view = ask_once(
+                witness, WITNESS_ID, "read", [service], seconds=1.0, credentials=self._shown("operator")
+            )
         except BankError:
             return None
         return None if view is None else dict(view)
@@ -294,14 +298,28 @@ class Cluster:
     def ask(self, server: str, method: str, *args: object, seconds: float = DEADLINE_S) -> Any:
         """Call the account object of this server and no other, once; no retry, nothing is added."""
         address = self.configuration.servers[server]
-        return ask_once(address, f"bankrmi.account.{server}", method, args, seconds=seconds, role="client")
+        return ask_once(
+            address,
+            f"bankrmi.account.{server}",
+            method,
+            args,
+            seconds=seconds,
+            role="client",
+            credentials=self._shown("client"),
+        )
+
+    def _shown(self, role: str) -> Credentials | None:
+        return own_credentials(self.configuration, role)
 
     def switch_over(self, *, to: str | None = None) -> dict[str, Any]:
         """Have the primary hand over, as an operator does; return the view before and after."""
         primary = self.primary()
         address = self.configuration.servers[primary]
         operator = f"bankrmi.operator.{primary}"
-        return dict(ask_once(address, operator, "switchover", [to], seconds=DEADLINE_S))
+        answer = ask_once(
+            address, operator, "switchover", [to], seconds=DEADLINE_S, credentials=self._shown("operator")
+        )
+        return dict(answer)
 
     def client(self, *, timeout: float = DEADLINE_S) -> BankClient:
         """Return a client, closed at the end."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
-_PEERS = ("postgresql", "redis", "etcd", "pysyncobj", "pyro5", "floor")
+_PEERS = ("postgresql", "redis", "etcd", "pysyncobj", "pyro5", "floor", "tls")
 
 
 class _Names(click.ParamType[tuple[str, ...]]):

@@ -140,9 +140,10 @@ class Secured(asyncio.Protocol):
         self._transport.close()
 
     def _send_on(self) -> None:
-        data = self._session.take_sent()
-        if data and not self._transport.is_closing():
-            self._transport.write(data)
+        if self._session.has_to_send:
+            data = self._session.take_sent()
+            if not self._transport.is_closing():
+                self._transport.write(data)
 
     # --- called by the protocol, through its transport --------------------------------------------------
 

@@ -20,7 +20,7 @@ __all__ = ["Credentials", "Identity", "TlsEnded", "TlsRefused", "TlsSession", "r
 
 _HANDSHAKE_BYTES = 16 << 10
 """From one side, until it is done. With certificates of the usual size it takes two thousand."""
-_READ_BYTES = 1 << 18
+_RECORD_BYTES = 1 << 14
 
 
 class Identity(Protocol):
@@ -109,21 +109,26 @@ class TlsSession:
 
     def read(self) -> bytes:
         """Return what the other side said, as far as it has arrived.  Raises TlsEnded, TlsRefused."""
-        said = b""
+        pieces: list[bytes] = []
         while True:
+            # What was said is shorter than the record that brings it, and no record is longer than this.
+            at_most = min(self._incoming.pending or _RECORD_BYTES, _RECORD_BYTES)
             try:
-                piece = self._session.read(_READ_BYTES)
+                piece = self._session.read(at_most)
             except ssl.SSLWantReadError:
-                return said
+                break
             except ssl.SSLZeroReturnError:
                 piece = b""
             except ssl.SSLError as error:
                 raise TlsRefused(reason_of(error)) from error
             if not piece:
-                if said:
-                    return said
+                if pieces:  # First what was said before.
+                    break
                 raise TlsEnded
-            said = said + piece if said else piece
+            pieces.append(piece)
+            if not self._incoming.pending and not self._session.pending():
+                break  # To ask in vain costs an exception, and that more than the decryption.
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def write(self, data: bytes) -> None:
         """Say something; `take_sent` has the bytes of it."""
@@ -133,6 +138,11 @@ class TlsSession:
         """Say that nothing more comes."""
         with suppress(ssl.SSLError):  # It waits for the other side to say so, too; we do not.
             self._session.unwrap()
+
+    @property
+    def has_to_send(self) -> bool:
+        """Whether `take_sent` has anything."""
+        return self._outgoing.pending > 0
 
     def take_sent(self) -> bytes:
         """Return what is to be sent now, and forget it."""

@@ -6,13 +6,15 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from bankrmi.bank.forms import WITHDRAW
 from bankrmi.bench.load.order import LoadOrder
+from bankrmi.certificates import Credentials
 from bankrmi.client.requests import ACCOUNT_ID
 from bankrmi.errors import Busy
 from bankrmi.replication.record import packed
-from bankrmi.rmi import Link, handshake, open_link
+from bankrmi.rmi import Link, handshake, open_link, over_tls
 
 __all__ = ["links"]
 
@@ -66,9 +68,11 @@ def _settle(answer: asyncio.Future[object], value: object) -> None:
 async def links(order: LoadOrder) -> list[_LinkCaller]:
     """Connect each client to the object `where` names."""
     address, object_id = order.where["address"], order.where["object"]
+    folder = order.where.get("certificates")
+    said = over_tls(handshake("client"), Credentials.of(Path(folder), "client") if folder else None)
     return [
         _LinkCaller(
-            await open_link(address, object_id, handshake("client"), _CONNECT_S),
+            await open_link(address, object_id, said, _CONNECT_S),
             packs=object_id.startswith(ACCOUNT_ID),
         )
         for _ in range(order.shape.clients)

@@ -1,4 +1,7 @@
-"""A bank of ours: two servers (or three) and the witness, with its usual settings, but no rate limits."""
+"""A bank of ours: two servers (or three) and the witness, with its usual settings, but no rate limits.
+
+And the same behind certificates, as another system: what they cost.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ from bankrmi.bench.figures import OURS
 from bankrmi.bench.load.order import LoadOrder
 from bankrmi.bench.shapes import Shape
 from bankrmi.bench.systems.system import System
+from bankrmi.certificates.authority import create, create_authority
 
-__all__ = ["Ours"]
+__all__ = ["Ours", "OursOverTls"]
 
 
 class Ours(System):
@@ -22,8 +26,13 @@ class Ours(System):
 
     def __init__(self, folder: Path, *, servers: int = 2) -> None:
         super().__init__(folder)
-        self._bank = MeasuredBank(folder, servers=servers)
+        self._bank = MeasuredBank(folder, servers=servers, settings=self._settings(servers))
         self._primary = ""
+
+    def _settings(self, servers: int) -> Mapping[str, object]:
+        """Return what its configuration has besides; `servers` is how many there will be."""
+        del servers
+        return {}
 
     @classmethod
     def missing(cls) -> str | None:
@@ -50,9 +59,27 @@ class Ours(System):
         if not shape.library:
             where["address"] = self._bank.configuration.servers[self._primary]
             where["object"] = f"bankrmi.account.{self._primary}"
+            if self._bank.configuration.certificates is not None:
+                where["certificates"] = str(self._bank.configuration.certificates.folder)
         kind = "bankrmi" if shape.library else "link"
         return LoadOrder(kind=kind, where=where, shape=shape, seconds=seconds)
 
     def stop(self) -> None:
         super().stop()
         self._bank.close()
+
+
+class OursOverTls(Ours):
+    """bankrmi, behind certificates."""
+
+    name = "tls"
+    note = "bankrmi itself, behind certificates"
+
+    def _settings(self, servers: int) -> Mapping[str, object]:
+        certificates = self.folder / "certificates"
+        create_authority(certificates, days=2)
+        for server in (WITNESS, *(f"s{number}" for number in range(1, servers + 1))):
+            create(certificates, "server", server, days=1, addresses=["127.0.0.1"])
+        for role in ("client", "operator"):
+            create(certificates, role, "bench", days=1)
+        return {"certificates": {"folder": str(certificates)}}

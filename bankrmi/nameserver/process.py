@@ -45,6 +45,7 @@ from bankrmi.rmi import (
     over_tls,
     rounds_of,
 )
+from bankrmi.service_manager import ServiceManager
 
 __all__ = ["run"]
 
@@ -92,6 +93,7 @@ class _Process:
         self._configuration = configuration
         self._log_file = log_file
         self._credentials = own_credentials(configuration, "server", _NAME)
+        self._manager = ServiceManager()
         self._start_id = secrets.token_hex(8)
         self._names = TaggedNames(configuration.service, configuration.servers)
         self._daemons: dict[str, Daemon] = {}
@@ -111,7 +113,8 @@ class _Process:
             for address, daemon in self._daemons.items():
                 await daemon.listen(address, daemons=len(self._daemons))
             self._say_ready(ready_fd)
-            self._look_at_certificates()
+            self._manager.say_ready()
+            self._look_after()
             await self._until_stopped()
         finally:
             await self._close()
@@ -119,14 +122,14 @@ class _Process:
             raise self._failure
         log.info("stopped")
 
-    def _look_at_certificates(self) -> None:
-        """Every second: take new ones, and cut off whose were taken back."""
-        if self._credentials is None:
-            return
-        self._credentials.look()
-        for daemon in self._daemons.values():
-            daemon.cut_revoked()
-        self._looking = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_at_certificates)
+    def _look_after(self) -> None:
+        """Every now and then: say that we live; take new certificates, and cut off whose were taken back."""
+        self._manager.tick()
+        if self._credentials is not None:
+            self._credentials.look()
+            for daemon in self._daemons.values():
+                daemon.cut_revoked()
+        self._looking = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_after)
 
     async def _until_stopped(self) -> None:
         """Wait for the end, and look meanwhile for what is not here yet."""

@@ -53,6 +53,7 @@ from bankrmi.server.rates import EntryRates, Rate
 from bankrmi.server.standby_object import StandbyObject
 from bankrmi.server.status import status_of
 from bankrmi.server.waiting import SLOW_SHARE, WaitingRoom
+from bankrmi.service_manager import ServiceManager
 from bankrmi.storage.database import DiskFailed
 
 __all__ = ["run"]
@@ -112,6 +113,7 @@ class _Process:
         self._log_file = log_file
         self._disk = DataDirectory(configuration, name)
         self._credentials = own_credentials(configuration, "server", name)
+        self._manager = ServiceManager()
         self._start_id = secrets.token_hex(8)
         self._settings = _settings(configuration, name, first=first)
         self._replica = Replica(  # Which alone holds the journal: a copy may take its place.
@@ -151,6 +153,7 @@ class _Process:
         try:
             await daemon.listen(configuration.servers[name])
             log.info("listening", address=configuration.servers[name])
+            self._manager.say_ready()
             links.open()
             naming.open()
             on_tick = _each_of(
@@ -159,6 +162,7 @@ class _Process:
                 exports.tick,
                 self._memory(admission).tick,
                 _Certificates(credentials, daemon, network),
+                self._manager.tick,
             )
             driver.tick_every(self._settings.tick_ms, on_tick)
             self._disk.ledger.find_out(lambda: driver.journal)

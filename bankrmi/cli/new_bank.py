@@ -1,0 +1,199 @@
+"""What a new bank begins with: its configuration, a ledger, and what starts its processes.
+
+Rule 1: what is written is the commented sample that comes with the package, with other addresses in it.
+Rule 2: the texts are made before the first file is written, and no file that is there is touched.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import bankrmi
+from bankrmi.config_settings import checked_address, checked_server_name, is_loopback, split_address
+from bankrmi.errors import ConfigurationError
+
+__all__ = ["CERTIFICATES", "NewBank", "conflicts", "read_address", "read_servers"]
+
+CERTIFICATES = "certificates"
+_NAMESERVER_PORT, _SERVER_PORT = 9090, 9101
+_SERVICE_USER = "bankrmi"
+_HARDENING = """\
+UMask=0077
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+ProtectSystem=strict
+ProtectHome=read-only
+ReadWritePaths={folder}
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+LockPersonality=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBank:
+    """What was asked for."""
+
+    servers: Mapping[str, str]
+    """Their addresses by name."""
+    witness: str
+    """The address of the name server and the witness."""
+    certificates: bool = True
+
+    def texts(self) -> dict[str, str]:
+        """Return the files that every bank has, by name."""
+        return {"config.yaml": self._configuration(), "ledger.csv": _sample("ledger.csv")}
+
+    def units(self, folder: Path) -> dict[str, str]:
+        """Return systemd's units for a bank that lies in `folder`."""
+        kept = {
+            "user": pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() else _SERVICE_USER,
+            "folder": _in_unit(folder),
+            "command": f"{_quoted(sys.executable)} -m bankrmi",
+            "config": _quoted(folder / "config.yaml"),
+            "hardening": _HARDENING.format(folder=_quoted(folder)),
+        }
+        names = ("bankrmi-nameserver.service", "bankrmi-server@.service")
+        return {f"systemd/{name}": _filled(_sample(name), kept) for name in names}
+
+    def compose(self) -> dict[str, str]:
+        """Return a file for `docker compose`, in which each process is called by its name."""
+        services = [_container("nameserver", "nameserver")]
+        services += [_container(name, f"server {name}") for name in self.servers]
+        text = _sample("compose.yaml").replace("{version}", bankrmi.__version__)
+        return {"compose.yaml": text + "".join(services)}
+
+    def in_containers(self) -> NewBank:
+        """Return the same with the addresses that containers have for each other."""
+        return NewBank(
+            servers={name: f"{name}:{_SERVER_PORT}" for name in self.servers},
+            witness=f"nameserver:{_NAMESERVER_PORT}",
+            certificates=self.certificates,
+        )
+
+    def hosts(self) -> dict[str, list[str]]:
+        """Return what each process is reached by, for its certificate."""
+        addresses = {"nameserver": self.witness, **self.servers}
+        return {name: _names_of(split_address(address)[0]) for name, address in addresses.items()}
+
+    @property
+    def is_on_one_machine(self) -> bool:
+        """Whether all its addresses are this machine's own."""
+        return all(map(is_loopback, (self.witness, *self.servers.values())))
+
+    def _configuration(self) -> str:
+        servers = "".join(f"  {name}: {_in_yaml(address)}\n" for name, address in self.servers.items())
+        text = _sample("config.yaml")
+        if not self.is_on_one_machine:
+            text = _put(
+                text,
+                r"# A bank on one machine, for trying it out\.",
+                "# One file for all machines.",
+            )
+        text = _put(text, r"(?m)^nameserver: \S+", f"nameserver: {_in_yaml(self.witness)}")
+        text = _put(text, r"(?m)^witness: \S+", f"witness: {_in_yaml(self.witness)}")
+        text = _put(text, r"(?m)(^servers:.*\n)(?:  \S+: \S+\n)+", rf"\g<1>{servers}")
+        if self.certificates:
+            text = _put(text, r"(?m)^# folder: certificates  ", "  folder: certificates  ")
+        return text
+
+
+def read_servers(written: str | None) -> dict[str, str]:
+    """Return the servers of `s1=HOST[:PORT],s2=...`; raises ConfigurationError."""
+    if written is None:
+        return {"s1": "127.0.0.1:9101", "s2": "127.0.0.1:9102"}
+    servers: dict[str, str] = {}
+    for one in written.split(","):
+        name, found, host = one.strip().partition("=")
+        if not found:
+            raise ConfigurationError(f"{one.strip()!r:.80} is not NAME=HOST: write --servers s1=HOST,s2=HOST")
+        try:
+            checked_server_name(name)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
+        if name in servers:
+            raise ConfigurationError(f"there are two servers called {name}")
+        port = _SERVER_PORT + (len(servers) if _is_this_machine(host) else 0)
+        servers[name] = read_address(host, port)
+    return servers
+
+
+def read_address(written: str, port: int = _NAMESERVER_PORT) -> str:
+    """Return the address of HOST or HOST:PORT; raises ConfigurationError."""
+    has_port = re.search(r"[^:\]]:[^:]*$|\]:", written)
+    host = f"[{written}]" if written.count(":") > 1 and not written.startswith("[") else written
+    try:
+        return checked_address(written if has_port and host == written else f"{host}:{port}")
+    except ValueError as wrong:
+        raise ConfigurationError(str(wrong)) from None
+
+
+def _is_this_machine(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _names_of(host: str) -> list[str]:
+    return ["127.0.0.1", "localhost"] if _is_this_machine(host) else [host]
+
+
+def _sample(name: str) -> str:
+    return files("bankrmi.cli").joinpath("samples", name).read_text(encoding="utf-8")
+
+
+def _put(text: str, pattern: str, new: str) -> str:
+    text, times = re.subn(pattern, new, text, count=1)
+    assert times == 1, f"the sample has no {pattern}"
+    return text
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
+
+
+def _in_yaml(address: str) -> str:
+    """Return it as YAML takes it: a bracket begins a list there."""
+    return f'"{address}"' if address.startswith("[") else address
+
+
+def _in_unit(path: str | Path) -> str:
+    """Return it as units write it: a percent sign begins a specifier there."""
+    return str(path).replace("%", "%%")
+
+
+def _quoted(path: str | Path) -> str:
+    """Return it as one word of a command line in a unit."""
+    written = _in_unit(path)
+    if re.fullmatch(r"[\w%/.,:@+=-]+", written, re.ASCII):
+        return written
+    escaped = written.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    return f'"{escaped}"'
+
+
+def _container(name: str, command: str) -> str:
+    return f"  {name}:\n    <<: *bankrmi\n    hostname: {name}\n    command: bankrmi {command}\n"
+
+
+def conflicts(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Return the files that are there already."""
+    return [folder / name for name in names if os.path.lexists(folder / name)]

@@ -57,11 +57,14 @@ def read_secret(file: Path) -> bytes:
 def _read(file: Path) -> tuple[bytes, os.stat_result]:
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
+        try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
                 raise ConfigurationError(f"{file} is not a plain file")
-            content = stream.read(_BYTES_AT_MOST + 1)
+            with os.fdopen(descriptor, "rb", closefd=False) as stream:
+                content = stream.read(_BYTES_AT_MOST + 1)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:

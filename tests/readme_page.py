@@ -44,7 +44,8 @@ def commands_of(block: Block) -> list[tuple[str, list[str]]]:
 
 # -- comparing ---------------------------------------------------------------------------------------
 
-_IDS = re.compile(r"(?<=pid )\d+|(?<=\[)\d{2,}(?=\])|(?<=kill -9 )\d+|\b[0-9a-f]{16,32}\b")
+_IDS = re.compile(r"(?<=pid )\d+|(?<=\[)\d{2,}(?=\])|(?<=kill -9 )\d+|\b[0-9a-f]{16,40}\b")
+_DATE = re.compile(r"\b20\d\d-\d\d-\d\d\b")
 _STATUS = re.compile(r"^(s\d+ (?:primary|standby|joining)) (\d+) (\S+) (.*) (?:\d+|-) \d+ (?:s|min)$")
 _AFTER_DEATH = re.compile(r", \d+ ms after(?= s\d+ died)")
 _SIMULATED = re.compile(r"\d+ acknowledged operations \(.*")
@@ -64,6 +65,7 @@ def comparable(line: str) -> tuple[str, list[str]]:
     if row:
         return f"{row[1]} ID {row[3]} {row[4]}", [row[2]]
     line = _AFTER_DEATH.sub(", SOME ms after", line)
+    line = _DATE.sub("SOME DAY", line)
     return _IDS.sub("ID", line), _IDS.findall(line)
 
 

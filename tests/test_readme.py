@@ -8,7 +8,7 @@
 
 Rule 1: `…` on a line of its own stands for any lines.
 Rule 2: a pid or an id may be another one than in the README, but then it is the same other one everywhere.
-        Times may be any.  Addresses are those of this test.
+        Times and dates may be any.  Addresses are those of this test.
 Rule 3: `bankrmi status` is asked again until it says what the README says: it shows what goes on by itself.
 """
 

@@ -1,7 +1,7 @@
 """The bank's authority at work: it makes itself, and certificates; it renews them and takes them back.
 
 Rule 1: a certificate is noted in `issued.txt` before it is written: `revoke` knows all that exist.
-Rule 2: a key is written before its certificate: a certificate that is there has its key.
+Rule 2: a key takes its place before its certificate, and neither before both are on the disk.
 Rule 3: `renew` keeps the key, so that one file changes, in one step, and no secret has to travel again. A new
         key is another certificate: revoke the old one, and create it again.
 Rule 4: whoever was revoked is not renewed: the key may be in other hands.
@@ -33,7 +33,7 @@ from bankrmi.certificates.folder import (
 )
 from bankrmi.certificates.identity import SERVER, Identity
 from bankrmi.certificates.issued import add_issued, read_all_issued
-from bankrmi.certificates.private_files import make_folder, owned, write_file
+from bankrmi.certificates.private_files import make_folder, owned, write_file, write_files
 from bankrmi.certificates.revocations import add_revoked, read_revoked
 from bankrmi.errors import ConfigurationError
 
@@ -70,8 +70,7 @@ def create_authority(folder: Path, *, days: int) -> Made:
             )
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = forms.authority(key, forms.new_authority_name(), forms.dates(days))
-        write_file(files.key, _pem_of(key))
-        write_file(files.certificate, certificate.public_bytes(Encoding.PEM))
+        _write(files, key, certificate)
     return Made(files=files, holder=None, ends=certificate.not_valid_after_utc)
 
 
@@ -91,10 +90,7 @@ def create(
         certificate, holder = forms.issue(request, *signer)
         _check_end(authority, certificate, days)
         add_issued(issued_file(folder), holder)
-        if overwrite:
-            files.certificate.unlink(missing_ok=True)  # Rule 2, if the process is killed in between.
-        write_file(files.key, _pem_of(key), replace=overwrite)
-        write_file(files.certificate, certificate.public_bytes(Encoding.PEM))
+        _write(files, key, certificate, replace=overwrite)
     return Made(files=files, holder=holder, ends=holder.not_after)
 
 
@@ -211,5 +207,9 @@ def _check_end(authority: Authority, certificate: x509.Certificate, days: int) -
         )
 
 
-def _pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def _write(
+    files: Files, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate, *, replace: bool = False
+) -> None:
+    keys_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pem = certificate.public_bytes(Encoding.PEM)
+    write_files([(files.key, keys_pem), (files.certificate, pem)], replace=replace)

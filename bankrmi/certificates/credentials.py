@@ -24,6 +24,7 @@ from bankrmi.certificates.folder import (
     AUTHORITY,
     Files,
     check_dates,
+    check_folder,
     check_key,
     day,
     name_of_the_only,
@@ -63,6 +64,7 @@ class Credentials:
         self, folder: Path, role: str, name: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Read them; see `of`."""
+        check_folder(folder)
         files = Files.of(folder, f"{role}-{name}")
         self._folder = folder
         self._clock = clock

@@ -38,6 +38,7 @@ __all__ = [
     "Files",
     "Issued",
     "check_dates",
+    "check_folder",
     "check_key",
     "day",
     "holders_in",

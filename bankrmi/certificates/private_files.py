@@ -11,13 +11,13 @@ import fcntl
 import os
 import secrets
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bankrmi.errors import ConfigurationError, OperationFailed
 
-__all__ = ["DIRECTORY_MODE", "make_folder", "owned", "read_file", "read_secret", "write_file"]
+__all__ = ["DIRECTORY_MODE", "make_folder", "owned", "read_file", "read_secret", "write_file", "write_files"]
 
 DIRECTORY_MODE = 0o700
 _FILE_MODE = 0o600
@@ -57,11 +57,14 @@ def read_secret(file: Path) -> bytes:
 def _read(file: Path) -> tuple[bytes, os.stat_result]:
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
+        try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
                 raise ConfigurationError(f"{file} is not a plain file")
-            content = stream.read(_BYTES_AT_MOST + 1)
+            with os.fdopen(descriptor, "rb", closefd=False) as stream:
+                content = stream.read(_BYTES_AT_MOST + 1)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
@@ -100,37 +103,42 @@ def owned(folder: Path) -> Iterator[None]:
 
 
 def write_file(file: Path, content: bytes, *, replace: bool = False) -> None:
-    """Write a file for its owner only, beside its place first.
+    """Write one file; see `write_files`."""
+    write_files([(file, content)], replace=replace)
+
+
+def write_files(files: Sequence[tuple[Path, bytes]], *, replace: bool = False) -> None:
+    """Write files of one folder, for their owner only; none takes its place before all are on the disk.
 
     Raises ConfigurationError if there is one that is not to be replaced; OperationFailed if it fails.
     """
-    beside = file.with_name(f".{secrets.token_hex(8)}.tmp")
+    beside = {file: file.with_name(f".{secrets.token_hex(8)}.tmp") for file, _ in files}
+    written = files[0][0]
     try:
-        _write_through(beside, content)
-        try:
+        for written, content in files:
+            _write_through(beside[written], content)
+        for written, waiting in beside.items():
             if replace:
-                beside.replace(file)
+                waiting.replace(written)
             else:
-                file.hardlink_to(beside)
-        finally:
-            beside.unlink(missing_ok=True)
-        _sync(file.parent)
+                written.hardlink_to(waiting)
+        _sync(written.parent)
     except FileExistsError:
-        raise ConfigurationError(f"{file} is there already") from None
+        raise ConfigurationError(f"{written} is there already") from None
     except OSError as error:
-        raise OperationFailed(f"{file} cannot be written: {error.strerror}") from error
+        raise OperationFailed(f"{written} cannot be written: {error.strerror}") from error
+    finally:
+        for waiting in beside.values():
+            with suppress(OSError):
+                waiting.unlink(missing_ok=True)
 
 
 def _write_through(file: Path, content: bytes) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(descriptor)
-    except OSError:
-        file.unlink(missing_ok=True)
-        raise
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(descriptor)
 
 
 def _sync(folder: Path) -> None:

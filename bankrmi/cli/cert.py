@@ -246,8 +246,6 @@ def _tell(made: Made, whose: str, what: str = "made") -> None:
 
 def _folder(invocation: Invocation, given: Path | None) -> Path:
     if given is not None:
-        if "\0" in str(given):
-            raise ConfigurationError("a path cannot hold the character NUL")
         return given
     configuration = _configuration(invocation)
     if configuration is not None and configuration.certificates is not None:

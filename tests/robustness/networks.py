@@ -5,22 +5,27 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
 
 import pytest
 
 from bankrmi.robustness.chaos.network import NoNamespaces
 
+Given = ParamSpec("Given")
 
-def in_a_thread(test: Callable[[], None]) -> Callable[[], None]:
+
+def in_a_thread(test: Callable[Given, None]) -> Callable[Given, None]:
     """Run a test in a thread of its own: only that one leaves the network of the others."""
 
-    def run() -> None:
+    @wraps(test)
+    def run(*args: Given.args, **kwargs: Given.kwargs) -> None:
         failures: list[BaseException] = []
         missing_here: list[str] = []
 
         def body() -> None:
             try:
-                test()
+                test(*args, **kwargs)
             except NoNamespaces as missing:
                 if os.environ.get("CI"):
                     failures.append(missing)
@@ -37,5 +42,4 @@ def in_a_thread(test: Callable[[], None]) -> Callable[[], None]:
         if missing_here:
             pytest.skip(missing_here[0])
 
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
     return run

@@ -120,9 +120,13 @@ class Follower:
             return view.taken_over_by(step.server, step.start_id)  # V1
         return None
 
+    def knows_that_it_is_gone(self, view: View) -> bool:
+        """Whether the view's primary is proven gone: by an answer, so that this server is not deaf."""
+        return self._proven_gone == (view.history, view.epoch)
+
     def primary_is_gone(self, view: View, step: Step) -> bool:
         """Whether to propose to take over: the primary is proven gone, or was silent for a lease."""
-        if self._proven_gone == (view.history, view.epoch):
+        if self.knows_that_it_is_gone(view):
             return True
         return step.listened_ms - self._heard_ms >= self._silence_ms(step.settings)
 

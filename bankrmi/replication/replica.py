@@ -561,10 +561,26 @@ class Replica:
             self._office.adopt(state.view, step)
             return
         wanted = None if step.commit_is_overdue else self._wanted_view(step)
-        if wanted is not None and self._proposals.may_propose(step.now_ms):
+        if (
+            wanted is not None
+            and self._proposals.may_propose(step.now_ms)
+            and self._is_not_deaf(wanted, step)
+        ):
             self._propose(wanted, step)
         if self._stopping:
             self._stop_if_done(step)
+
+    def _is_not_deaf(self, wanted: View, step: Step) -> bool:
+        """V1, V2: whoever leaves others behind for their silence has heard the coordinator meanwhile.
+
+        What a deaf server sends arrives: it would win a view that it never learns of, and nobody would lead.
+        """
+        view, state = self.view, self._state
+        if view is None or view.in_sync <= wanted.in_sync:
+            return True
+        if not isinstance(state, Leading | Won) and state.follower.knows_that_it_is_gone(view):
+            return True
+        return self._viewing.hears(step)
 
     def _propose(self, wanted: View, step: Step) -> None:
         self._proposals.proposed(wanted)

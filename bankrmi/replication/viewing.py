@@ -59,7 +59,7 @@ class Viewing:
         self._may_have_moved_on = True  # From there, by a proposal that won unheard.
         self._reading = False
         self._only_for_news = False  # The reading on its way was begun without a reason to doubt the view.
-        self._read_ms = float("-inf")
+        self._read_ms = self._answered_ms = float("-inf")
         self._unanswered_since_ms: float | None = None
         self._waits_for_witness = False
 
@@ -90,6 +90,13 @@ class Viewing:
         self._read_ms = step.now_ms
         step.do(ReadView(step.adopted_epoch))
 
+    def hears(self, step: Step) -> bool:
+        """Whether the coordinator has answered lately; if not, it is asked."""
+        if step.now_ms - self._answered_ms <= step.settings.checkpoint_timeout_ms:
+            return True
+        self.read(step)
+        return False
+
     @property
     def is_reading(self) -> bool:
         """Whether the coordinator was asked and has not answered yet."""
@@ -109,6 +116,7 @@ class Viewing:
         """The coordinator answered a reading."""
         self._reading = False
         self._unanswered_since_ms = None
+        self._answered_ms = step.now_ms
         view, adopted = event.view, step.journal.adopted
         if adopted is None:
             return self._learned_empty(view, step)
@@ -134,6 +142,7 @@ class Viewing:
     def take_decision(self, view: View | None, step: Step, *, sound: bool) -> Finding | None:
         """The coordinator answered a proposal, with the view as it is now; `sound`: as it may be."""
         self._unanswered_since_ms = None
+        self._answered_ms = step.now_ms
         if view is not None and sound:
             return self.learn(view, step)
         if step.journal.adopted is not None:

@@ -191,10 +191,22 @@ class Bank:
     # -- mail ------------------------------------------------------------------------------------
 
     def find(self, start: str) -> Letter:
-        """Return the oldest letter that begins so."""
+        """Return the oldest letter that begins so.
+
+        Whoever leaves others behind makes sure that he hears the witness: that is done before his proposal.
+        """
+        name, _, what = start.partition(" ")
+        if what.startswith("proposes") and not any(letter.text.startswith(start) for letter in self.mail):
+            self.hear(name)
         found = [letter for letter in self.mail if letter.text.startswith(start)]
         assert found, f"no letter begins {start!r}: {[letter.text for letter in self.mail]}"
         return found[0]
+
+    def hear(self, name: str) -> None:
+        """Let a server hear the witness, if it wants to."""
+        reads = f"{name} reads the view"
+        if any(letter.text == reads for letter in self.mail):
+            self.deliver(reads, f"witness -> {name}")
 
     def deliver(self, *starts: str, keep: bool = False) -> None:
         """Deliver the oldest letter that begins so; `keep` leaves another one of it on its way."""

@@ -28,7 +28,9 @@ def test_a_silence_is_taken_over_after_the_lease_and_led_after_the_drift() -> No
     bank.wait(999)
     bank.tick("s2")
     assert bank.told() == ["s2 looks at s1", "s2 reads the view"]
+    bank.hear("s2")
     bank.drop()
+    bank.told()
     bank.wait(1)
     bank.tick("s2")
     assert bank.told() == ["s2 proposes epoch 3 is s2's {s2}"]
@@ -257,6 +259,7 @@ def test_a_lost_proposal_is_settled_by_another_one_and_the_late_one_loses() -> N
     bank.withdraw("s1", "c:1", 10)
     bank.wait(600)
     bank.tick("s1")
+    bank.hear("s1")
     bank.witness_silent("s1", proposal=True)
     bank.told()
     bank.wait(19)
@@ -337,6 +340,7 @@ def test_a_primary_that_the_configuration_does_not_name_is_not_looked_at() -> No
     bank.take("s3", ViewRead(bank.view, 3))
     bank.wait(1000)
     bank.tick("s3")
+    bank.hear("s3")
     told = bank.told()
     assert "s3 looks at s1" not in told
     assert "s3 proposes epoch 4 is s3's {s2, s3}" in told
@@ -407,3 +411,21 @@ def test_a_joiner_that_was_admitted_in_an_epoch_before_asks_again() -> None:
         answer = JoinAnswer(server="s1", number=number, outcome="checkpoints", epoch=admitted_in)
         bank.take("s2", AnswerArrived(answer, "s1"))
     assert asked == [True, True, False]
+
+
+def test_a_server_that_is_deaf_leaves_nobody_behind() -> None:
+    """V1, V2: its proposal would arrive, and win; and nobody would lead before it hears of that."""
+    bank = running("s1", "s2")
+    bank.withdraw("s1", "c:1", 10)
+    bank.wait(2000)
+    bank.tick("s1", "s2")
+    assert [line for line in bank.told() if "proposes" in line] == []
+    for name in ("s1", "s2"):
+        bank.deliver(f"{name} reads the view")
+        bank.drop(f"witness -> {name}")
+        bank.witness_silent(name, proposal=False)
+        bank.wait(2000)
+        bank.tick(name)
+    assert [line for line in bank.told() if "proposes" in line] == []
+    bank.hear("s2")
+    assert "s2 proposes epoch 3 is s2's {s2}" in bank.told()

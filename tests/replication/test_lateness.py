@@ -34,6 +34,7 @@ def test_a_standby_that_was_busy_takes_over_all_the_same_if_the_primary_was_sile
     bank.wait(25)
     bank.told()
     bank.tick("s2")
+    bank.hear("s2")
     assert "s2 proposes epoch 3 is s2's {s2}" in bank.told()
 
 
@@ -43,6 +44,7 @@ def test_a_standby_that_is_always_late_still_notices_the_silence_before() -> Non
     for _ in range(8):
         bank.wait(200)
         bank.tick("s2", late_ms=175)
+    bank.hear("s2")
     assert "s2 proposes epoch 3 is s2's {s2}" in bank.told()
 
 
@@ -96,4 +98,5 @@ def test_a_primary_that_was_busy_goes_on_alone_all_the_same_if_the_standby_was_s
     bank.wait(25)
     bank.told()
     bank.tick("s1")
+    bank.hear("s1")
     assert "s1 proposes epoch 3 is s1's {s1}" in bank.told()

@@ -1,0 +1,129 @@
+"""Who gets at what behind certificates: each kind of attacker at each object, with what he would like best.
+
+Before, the bank is in sync; during, an honest client is served; after, view and money are as they were.
+"""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bankrmi.certificates import Credentials
+from bankrmi.certificates.authority import create, create_authority, revocable, revoke
+from bankrmi.client.asking import ask_once
+from bankrmi.errors import BankError
+from bankrmi.rmi import Identity
+from tests.certificates import made
+from tests.system.cluster import NAMESERVER, Cluster
+
+BEST: dict[str, tuple[str, list[object]]] = {
+    "bankrmi.account.s1": ("withdraw", [2, 1, "thief:1"]),
+    "bankrmi.standby.s1": ("checkpoint", [{}]),
+    "bankrmi.operator.s1": ("switchover", [None]),
+    "bankrmi.witness": ("propose", ["account", None, {}]),
+    "Pyro.NameServer": ("register", ["bankrmi.account.s1", "PYRO:bankrmi.account.s1@127.0.0.1:1", False, []]),
+}
+"""Of each object what an attacker would like best."""
+
+ATTACKERS = {
+    "no certificate": ("bank", ""),
+    "a client of another authority": ("other", "client-teller"),
+    "a server of another authority": ("other", "server-s2"),
+    "an operator of another authority": ("other", "operator-anna"),
+    "an expired client": ("expired", "client-teller"),
+    "an expired server": ("expired", "server-s2"),
+    "an expired operator": ("expired", "operator-anna"),
+    "a revoked client": ("revoked", "client-thief"),
+    "a revoked operator": ("revoked", "operator-thief"),
+    "a client": ("bank", "client-teller"),
+    "an operator": ("bank", "operator-anna"),
+    "another server": ("bank", "server-s2"),
+}
+"""Where his certificate is from, and which it is."""
+
+MAY = {
+    ("a client", "bankrmi.account.s1", "client"),
+    ("an operator", "bankrmi.account.s1", "client"),
+    ("an operator", "bankrmi.account.s1", "operator"),
+    ("an operator", "bankrmi.operator.s1", "operator"),
+    ("an operator", "bankrmi.witness", "operator"),
+    ("another server", "bankrmi.account.s1", "client"),
+}
+"""What is no attack: who may call which object as what."""
+
+
+class Shown:
+    """What an attacker shows: a certificate and its key, whatever they are worth, and he asks nobody."""
+
+    def __init__(self, folder: Path, stem: str, honest: Credentials) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._context.check_hostname = False
+        self._context.verify_mode = ssl.CERT_NONE
+        if stem:
+            self._context.load_cert_chain(folder / f"{stem}.pem", folder / f"{stem}.key")
+        self._honest = honest
+
+    def client_context(self) -> ssl.SSLContext:
+        return self._context
+
+    def server_context(self) -> ssl.SSLContext:
+        raise AssertionError("it serves nobody")
+
+    def identity_of(self, der: bytes) -> Identity:
+        return self._honest.identity_of(der)
+
+    def is_revoked(self, _serial: int) -> bool:
+        return False
+
+
+def issue(folder: Path) -> Path:
+    create_authority(folder, days=30)
+    for name in ("s1", "s2", NAMESERVER):
+        create(folder, "server", name, days=20, addresses=["127.0.0.1"])
+    create(folder, "client", "teller", days=20)
+    create(folder, "operator", "anna", days=20)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    directory = tmp_path_factory.mktemp("attacked")
+    folder = issue(directory / "certificates")
+    issue(directory / "other")
+    for role in ("client", "operator"):
+        create(folder, role, "thief", days=20)
+    shutil.copytree(folder, directory / "revoked")
+    for role in ("client", "operator"):
+        revoke(folder, revocable(folder, role, "thief"))
+        for file in folder.glob(f"{role}-thief.*"):
+            file.unlink()
+    shutil.copytree(folder, directory / "expired")
+    for role, name in (("client", "teller"), ("server", "s2"), ("operator", "anna")):
+        made.issue(directory / "expired", role, name, made.between(-9, -1))
+    with Cluster(directory, certificates={"folder": "certificates"}) as cluster:
+        cluster.start_all()
+        cluster.wait_until_in_sync()
+        yield cluster
+
+
+@pytest.mark.parametrize("attacker", ATTACKERS)
+def test_nobody_does_what_his_certificate_does_not_name_him_for(bank: Cluster, attacker: str) -> None:
+    place, stem = ATTACKERS[attacker]
+    folder = bank.directory / ("certificates" if place == "bank" else place)
+    shown = Shown(folder, stem, Credentials.of(bank.directory / "certificates", "client", "teller"))
+    honest = bank.client()
+    view, balance = bank.view(), honest.balance(2).balance
+    for object_id, (method, args) in BEST.items():
+        at = bank.configuration.servers["s1"] if object_id.endswith(".s1") else bank.configuration.witness
+        for role in ("client", "server", "operator"):
+            if (attacker, object_id, role) in MAY:
+                continue
+            with pytest.raises(BankError) as refused:
+                ask_once(at, object_id, method, args, seconds=10, role=role, credentials=shown)
+            assert "bug" not in str(refused.value)
+            assert honest.balance(2).balance == balance
+    assert bank.view() == view

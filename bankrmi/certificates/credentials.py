@@ -32,7 +32,14 @@ from bankrmi.certificates.folder import (
     read_issued,
     revoked_file,
 )
-from bankrmi.certificates.identity import ROLES, CertificateRefused, Identity, in_hex, read_identity
+from bankrmi.certificates.identity import (
+    NOT_UNDERSTOOD,
+    ROLES,
+    CertificateRefused,
+    Identity,
+    in_hex,
+    read_identity,
+)
 from bankrmi.certificates.revocations import Revoked, read_again, read_revoked
 from bankrmi.certificates.watched import Watched
 from bankrmi.errors import ConfigurationError
@@ -108,7 +115,7 @@ class Credentials:
         """Return who holds a certificate that came out of a handshake; raise CertificateRefused."""
         try:
             certificate = x509.load_der_x509_certificate(der)
-        except (ValueError, TypeError):
+        except NOT_UNDERSTOOD:
             raise CertificateRefused("that is no certificate") from None
         identity = read_identity(certificate)
         if self.is_revoked(identity.serial):

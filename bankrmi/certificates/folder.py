@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from bankrmi.certificates.identity import (
+    NOT_UNDERSTOOD,
     ROLES,
     SERVER,
     CertificateRefused,
@@ -79,7 +80,7 @@ class Authority:
         for issuer in self.certificates:
             try:
                 certificate.verify_directly_issued_by(issuer)
-            except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+            except (InvalidSignature, *NOT_UNDERSTOOD):
                 continue
             return issuer
         return None
@@ -263,7 +264,7 @@ def _certificates(file: Path, pem: bytes) -> list[x509.Certificate]:
         found = x509.load_pem_x509_certificates(pem)
         for certificate in found:
             certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except NOT_UNDERSTOOD:
         raise ConfigurationError(f"{file} is no certificate, or only a part of one: copy it again") from None
     return found
 
@@ -271,7 +272,7 @@ def _certificates(file: Path, pem: bytes) -> list[x509.Certificate]:
 def _may_issue(certificate: x509.Certificate) -> bool:
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except (x509.ExtensionNotFound, *NOT_UNDERSTOOD):
         return False
     return constraints.ca
 

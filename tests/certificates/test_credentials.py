@@ -148,6 +148,13 @@ def test_a_mistake_is_one_sentence_with_file_and_remedy(folder: Path, spoil: Spo
     assert refusal(folder).startswith(sentence)
 
 
+def test_a_file_of_another_name_gives_no_other_role(folder: Path) -> None:
+    for kind in ("pem", "key"):
+        shutil.copy(folder / f"client-anna.{kind}", folder / f"operator-anna.{kind}")
+    said = refusal(folder, "operator", "anna")
+    assert said == "operator-anna.pem holds the certificate of client anna, and not of operator anna"
+
+
 def test_who_was_issued_by_another_authority_is_refused(folder: Path, tmp_path: Path) -> None:
     other = bank(tmp_path / "other")
     for name in ("server-s1.pem", "server-s1.key"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+from base64 import b64encode
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,9 +13,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from bankrmi.certificates import CertificateRefused, Credentials, Identity, forms
 from bankrmi.certificates.authority import revocable, revoke
+from bankrmi.errors import ConfigurationError
 from tests.certificates.made import authority_in, bank, between, der_of, handshake, issue, put
 
 
@@ -212,6 +217,26 @@ def test_the_authority_itself_and_rubbish_are_nobody(folder: Path) -> None:
     ):
         with pytest.raises(CertificateRefused, match=match):
             server.identity_of(der)
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")  # Of cryptography's, who will refuse it one day.
+@given(changes=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=3))
+@example(changes=[(12, 29)])  # A version of X.509 that there is not.
+def test_whatever_the_bytes_are_they_are_somebody_or_refused(
+    made_once: Path, changes: list[tuple[int, int]]
+) -> None:
+    der = bytearray(der_of(made_once, "server-s1"))
+    for place, value in changes:
+        der[place % len(der)] = value
+    server = Credentials.of(made_once, "server", "s2")
+    with suppress(CertificateRefused):
+        assert isinstance(server.identity_of(bytes(der)), Identity)
+    (made_once.parent / "ca.pem").write_bytes((made_once / "ca.pem").read_bytes())
+    text = f"-----BEGIN CERTIFICATE-----\n{b64encode(der).decode()}\n-----END CERTIFICATE-----\n"
+    (made_once.parent / "server-s1.pem").write_text(text)
+    (made_once.parent / "ca.pem").chmod(0o600)
+    with suppress(ConfigurationError):
+        Credentials.of(made_once.parent, "server", "s1")
 
 
 def test_an_identity_is_the_same_wherever_it_was_read(folder: Path) -> None:

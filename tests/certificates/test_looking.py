@@ -236,6 +236,16 @@ def test_serial_numbers_are_read_as_tools_write_them(folder: Path, form: str) ->
     assert server.is_revoked(anna.serial)
 
 
+def test_one_look_takes_all_that_has_changed(folder: Path) -> None:
+    """Who is revoked is cut off at once, though a certificate was renewed in the same second."""
+    server, anna = Credentials.of(folder, "server", "s1"), Credentials.of(folder, "client", "anna").own
+    revoke(folder, revocable(folder, "client", "anna"))
+    renew(folder, "server", "s1", days=77)
+    assert server.look()
+    assert server.is_revoked(anna.serial)
+    assert server.days_left < 78
+
+
 def test_a_broken_certificate_does_not_keep_revocations_out(folder: Path) -> None:
     server, anna = Credentials.of(folder, "server", "s1"), Credentials.of(folder, "client", "anna").own
     revoke(folder, revocable(folder, "client", "anna"))

@@ -266,8 +266,8 @@ def _check_server_name(name: str) -> None:
         return
     if name == "witness":
         raise ConfigurationError(
-            "the witness has no certificate of its own: it is in the name server's process, whose certificate "
-            f"`bankrmi cert create-server {_NAMESERVER}` makes"
+            "the witness has no certificate of its own: it is in the process of the name server, for which "
+            f"there is `bankrmi cert create-server {_NAMESERVER}`"
         )
     try:
         checked_server_name(name)

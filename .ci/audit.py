@@ -42,9 +42,7 @@ def main(arguments: list[str]) -> int:
         return 1
     if not audited:
         return _passed_over(f"nothing is known here of any of {len(dependencies)} packages")
-    _say(
-        f"no known vulnerabilities in {len(audited)} of {len(dependencies)} packages; the others are not known"
-    )
+    _say(f"no known vulnerabilities in {len(audited)} of {len(dependencies)} packages, the others unknown")
     return 0
 
 

@@ -35,12 +35,14 @@ from bankrmi.certificates.folder import (
 from bankrmi.certificates.identity import (
     NOT_UNDERSTOOD,
     ROLES,
+    SERVER,
     CertificateRefused,
     Identity,
     in_hex,
     read_identity,
 )
 from bankrmi.certificates.revocations import Revoked, read_again, read_revoked
+from bankrmi.certificates.trial import refusal
 from bankrmi.certificates.watched import Watched
 from bankrmi.errors import ConfigurationError
 
@@ -172,13 +174,27 @@ class Credentials:
                 f"make another with `bankrmi cert create-{role} {name} --overwrite`"
             )
         trusted = authority.pem.decode("ascii", errors="replace")
+        server = _context(ssl.PROTOCOL_TLS_SERVER, files, trusted)
+        client = _context(ssl.PROTOCOL_TLS_CLIENT, files, trusted)
+        _try(role, files, trusted, server)
         return _Material(
             pem=issued.pem,
             authority=authority.pem,
             own=issued.holder,
             ends=issued.ends,
-            server=_context(ssl.PROTOCOL_TLS_SERVER, files, trusted),
-            client=_context(ssl.PROTOCOL_TLS_CLIENT, files, trusted),
+            server=server,
+            client=client,
+        )
+
+
+def _try(role: str, files: Files, trusted: str, server: ssl.SSLContext) -> None:
+    """Raise ConfigurationError if nobody would take this certificate."""
+    client = _context(ssl.PROTOCOL_TLS_CLIENT, files, trusted)
+    if role != SERVER:  # It is not for being called; whether it is for calling, the other end says.
+        client.verify_mode = ssl.CERT_NONE
+    if why := refusal(server, client):
+        raise ConfigurationError(
+            f"{files.certificate} would be refused by everybody ({why}): make it with `bankrmi cert`"
         )
 
 

@@ -151,6 +151,15 @@ def test_revoking_somebody_in_one_role_leaves_the_other(folder: Path) -> None:
     assert revocable(folder, "operator", "anna") == [made]
 
 
+def test_what_has_ended_long_ago_is_forgotten(folder: Path) -> None:
+    """Else the list would be too long one day, and no certificate could be made."""
+    with (folder / "issued.txt").open("a") as file:
+        file.writelines(f"{number:x} client old 2020-01-01T00:00:00Z\n" for number in range(2, 5000))
+    create(folder, "client", "zoe", days=9)
+    names = [holder.name for holder in read_all_issued(folder / "issued.txt")]
+    assert names == ["s1", "s2", "nameserver", "anna", "olga", "zoe"]
+
+
 def test_a_file_that_is_there_is_not_written_over(folder: Path) -> None:
     """Though nobody looked before: a person can have put it there meanwhile."""
     before = contents(folder)

@@ -12,7 +12,7 @@ Rule 2: whoever is in the folder was named by the authority in `ca.pem`: the nam
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -73,7 +73,7 @@ class Authority:
     """Whom the bank trusts: its authority, and while that is changed for another, both."""
 
     pem: bytes
-    certificates: tuple[x509.Certificate, ...]
+    certificates: tuple[x509.Certificate, ...] = field(compare=False)
 
     def issuer_of(self, certificate: x509.Certificate) -> x509.Certificate | None:
         """Return who has signed it; None if it was nobody of these."""

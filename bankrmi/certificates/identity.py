@@ -2,7 +2,7 @@
 
 Rule 1: this file alone writes that URI and reads it; the subject is for people, and nothing rests on it.
 Rule 2: exactly one such URI, exactly in this form: whatever is odd is nobody.
-Assumption: who asks has had the signature checked, in the handshake or by `folder`.
+Assumption: who asks has the signature checked (`credentials`, `folder`): anybody can write such a URI.
 """
 
 from __future__ import annotations

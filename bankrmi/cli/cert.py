@@ -256,7 +256,8 @@ def _folder(invocation: Invocation, given: Path | None) -> Path:
 def _configuration(invocation: Invocation) -> Configuration | None:
     """Return the configuration; None if there is none yet, and none was named: certificates come first."""
     file = configuration_file(invocation.path)
-    if invocation.path is None and not file.exists():
+    named = invocation.path is not None or file != Path("config.yaml")
+    if not named and not file.exists():
         return None
     return config.load(file, insecure=True)  # Nobody is called.
 

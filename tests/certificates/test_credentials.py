@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from bankrmi.certificates import Credentials
+from bankrmi.certificates import Credentials, forms
 from bankrmi.certificates.authority import create, revocable, revoke
 from bankrmi.certificates.folder import read_key
 from bankrmi.errors import ConfigurationError
@@ -255,6 +255,22 @@ def test_an_authority_that_changes_is_trusted_beside_the_new_one(folder: Path, t
         (place / "ca.pem").write_bytes(both)
         (place / "ca.pem").chmod(0o600)
         assert Credentials.of(place, "server", "s1").own.name == "s1"
+
+
+def test_an_authority_that_has_ended_stops_only_those_whom_it_issued(folder: Path, tmp_path: Path) -> None:
+    """Whoever has changed to another one need not hurry to take the old one out of `ca.pem`."""
+    other = bank(tmp_path / "other")
+    certificate, key = authority_in(other)
+    put(other, "ca", forms.authority(key, certificate.subject, between(-9, -1)), key)
+    assert refusal(other).startswith("ca.pem ended on 20")
+    both = (other / "ca.pem").read_bytes() + (folder / "ca.pem").read_bytes()
+    for place in (folder, other):
+        (place / "ca.pem").write_bytes(both)
+        (place / "ca.pem").chmod(0o600)
+    assert Credentials.of(folder, "server", "s1").own.name == "s1"
+    said = refusal(other)
+    assert said.startswith("ca.pem ended on 20")
+    assert "`bankrmi cert renew ca`" in said
 
 
 def test_days_left_are_those_of_whoever_ends_first(folder: Path, tmp_path: Path) -> None:

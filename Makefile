@@ -30,7 +30,7 @@ help:
 	@echo "make up      start the bank: name server, witness, servers, menu (creates $(VENV) if needed)"
 	@echo "make test    run the tests; ARGS='-k menu' chooses"
 	@echo "make test-long   run those that are too long for every run: every crash point, more seeds"
-	@echo "make check   ruff, mypy --strict, import-linter"
+	@echo "make check   ruff, mypy --strict, import-linter, pip-audit (where its data can be had)"
 	@echo "make robustness   try for an hour or two to break every promise (SEEDS=, MINUTES=, STATES=, JOBS=)"
 	@echo "make mutants      plant every known bug, and count the seeds until it is found"
 
@@ -51,6 +51,7 @@ check: $(INSTALLED)
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports
+	@$(RUN) .ci/audit.py
 
 robustness: $(INSTALLED) mutants
 	$(RUN) -m bankrmi simulate --seeds $(SEEDS) --jobs $(JOBS)

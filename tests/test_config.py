@@ -415,3 +415,52 @@ def test_what_is_sent_between_servers_is_as_large_as_the_limits_take_it_to_be() 
     assert max(of_one, of_many) < config._ENTRY_BYTES
     assert of_many < config._GROUP_TAKES * OPERATION_BYTES
     assert of_one < config._GROUP_TAKES * (OPERATION_BYTES + REQUEST_BYTES)
+
+
+# -- certificates --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["", "certificates:\n", "certificates: null\n"])
+def test_without_a_section_there_are_no_certificates(tmp_path: Path, text: str) -> None:
+    assert load(written(tmp_path, PLAIN + text)).certificates is None
+
+
+def test_certificates_are_beside_the_file_and_need_no_names(tmp_path: Path) -> None:
+    for text, folder in (
+        ("{}", "certificates"),
+        ("{folder: keys}", "keys"),
+        ("{folder: /etc/keys}", "/etc/keys"),
+    ):
+        found = load(written(tmp_path, f"{PLAIN}certificates: {text}\n")).certificates
+        assert found is not None
+        assert (found.folder, found.client, found.operator) == (tmp_path / folder, None, None)
+
+
+def test_whose_certificate_is_shown_can_be_said_by_the_environment(tmp_path: Path) -> None:
+    """Several people share a machine and its configuration."""
+    for text in ("", "certificates:\n", "certificates: {client: bob}\n"):
+        file = written(tmp_path, PLAIN + text)
+        found = load(file, environment={"BANKRMI_CERTIFICATES_CLIENT": "anna"}).certificates
+        assert found is not None
+        assert (found.client, found.folder) == ("anna", tmp_path / "certificates")
+    found = load(file, environment={"BANKRMI_CERTIFICATES_FOLDER": "/etc/keys"}).certificates
+    assert found is not None
+    assert (found.client, found.folder) == ("bob", Path("/etc/keys"))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("yes", "certificates must hold lines like 'key: value', indented below it"),
+        ("{fodler: x}", "unknown key 'fodler': did you mean folder?"),
+        ("{client: 7}", "client must be text, not 7 (quotes make text of a number)"),
+        ("{operator: a b}", "'a b' is not a name: letters, digits, - and _ are allowed"),
+        ("{client: ''}", "'' is not a name: letters, digits, - and _ are allowed"),
+        ("{folder: 3}", "folder must be text, not 3 (quotes make text of a number)"),
+    ],
+)
+def test_a_mistake_about_certificates_is_told_with_its_line(tmp_path: Path, text: str, sentence: str) -> None:
+    assert refusal(tmp_path, f"{PLAIN}certificates: {text}\n") == [f"config.yaml line 5: {sentence}"]
+    variable = {"BANKRMI_CERTIFICATES_CLIENT": "-x"}
+    with pytest.raises(ConfigurationError, match="BANKRMI_CERTIFICATES_CLIENT: '-x' is not a name"):
+        load(written(tmp_path, PLAIN), environment=variable)

@@ -5,6 +5,7 @@
     folder        which file is whose, and what may be in it
     revocations   the list of serial numbers that count for nothing any more
     watched       a value that is read anew when its files change
+    trial         a handshake with oneself
     credentials   what a process shows of itself, and whom it believes
     issued        the list of all that the authority has ever issued
     forms         what stands in a certificate

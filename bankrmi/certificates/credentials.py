@@ -1,8 +1,8 @@
 """What a process shows of itself in a handshake, and whom it believes to be who.
 
 Rule 1: both ends show a certificate, over TLS 1.3, and only the bank's authority is trusted.
-Rule 2: a handshake proves that the authority named somebody; `identity_of` says whom, and whether that counts
-        still. No host name is compared: a server is who its certificate says, wherever it is.
+Rule 2: a handshake proves that the other end has a key, and `identity_of` says whose, and whether that counts
+        now. No host name is compared: a server is who its certificate says, wherever it is.
 Rule 3: no session is resumed, so each connection is proved anew, by what counts then.
 Rule 4: files that change are taken for connections from then on; what cannot be used is not taken.
 Assumption: `look` is called every second or so, by one thread.
@@ -22,6 +22,7 @@ from cryptography import x509
 
 from bankrmi.certificates.folder import (
     AUTHORITY,
+    Authority,
     Files,
     check_dates,
     check_folder,
@@ -32,8 +33,17 @@ from bankrmi.certificates.folder import (
     read_issued,
     revoked_file,
 )
-from bankrmi.certificates.identity import ROLES, CertificateRefused, Identity, in_hex, read_identity
+from bankrmi.certificates.identity import (
+    NOT_UNDERSTOOD,
+    ROLES,
+    SERVER,
+    CertificateRefused,
+    Identity,
+    in_hex,
+    read_identity,
+)
 from bankrmi.certificates.revocations import Revoked, read_again, read_revoked
+from bankrmi.certificates.trial import refusal
 from bankrmi.certificates.watched import Watched
 from bankrmi.errors import ConfigurationError
 
@@ -43,6 +53,7 @@ _log = structlog.get_logger(__name__)
 WARN_DAYS = 30
 """An end that is nearer is told in the log, once a day."""
 _DAY_S = 86_400.0
+_VOUCHED_AT_MOST = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +61,7 @@ class _Material:
     """What was made of one state of the files; equal if their content is."""
 
     pem: bytes
-    authority: bytes
+    authority: Authority
     own: Identity
     ends: datetime
     server: ssl.SSLContext = field(compare=False)
@@ -69,6 +80,9 @@ class Credentials:
         self._folder = folder
         self._clock = clock
         self._told_at: float | None = None
+        self._vouching: Authority | None = None
+        self._vouched: dict[bytes, tuple[Identity, datetime]] = {}
+        """Whom that authority names in which certificate: many connections show the same one."""
         self._known = read_revoked(revoked_file(folder))
         self._revoked = Watched([revoked_file(folder)], self._read_revoked, clock)
         self._material = Watched(
@@ -105,19 +119,18 @@ class Credentials:
         return self._material.value.client
 
     def identity_of(self, der: bytes) -> Identity:
-        """Return who holds a certificate that came out of a handshake; raise CertificateRefused."""
-        try:
-            certificate = x509.load_der_x509_certificate(der)
-        except (ValueError, TypeError):
-            raise CertificateRefused("that is no certificate") from None
-        identity = read_identity(certificate)
+        """Return who holds a certificate, and counts now; raise CertificateRefused.
+
+        Asked again of a connection that goes on, when `look` has found something, it refuses whoever was
+        revoked since, has ended, or is of an authority that is trusted no more. The first time takes 0.2 ms.
+        """
+        identity, begins = self._vouched_for(der)
         if self.is_revoked(identity.serial):
             raise CertificateRefused(f"the certificate of {identity} is revoked ({in_hex(identity.serial)})")
         now = datetime.now(UTC)
         if now > identity.not_after:
             raise CertificateRefused(f"the certificate of {identity} ended on {day(identity.not_after)}")
-        if now < certificate.not_valid_before_utc:
-            begins = certificate.not_valid_before_utc
+        if now < begins:
             raise CertificateRefused(f"the certificate of {identity} counts from {begins:%Y-%m-%d %H:%M} on")
         return identity
 
@@ -135,6 +148,24 @@ class Credentials:
             _log.error("the own certificate is revoked: nobody takes it any more", certificate=str(self.own))
         self._tell_of_the_end()
         return revoked or material
+
+    def _vouched_for(self, der: bytes) -> tuple[Identity, datetime]:
+        """Return whom the authority names in it, and from when on; read once, while the authority stays."""
+        authority = self._material.value.authority
+        if authority != self._vouching or len(self._vouched) >= _VOUCHED_AT_MOST:
+            self._vouching, self._vouched = authority, {}
+        if der not in self._vouched:
+            try:
+                certificate = x509.load_der_x509_certificate(der)
+            except NOT_UNDERSTOOD:
+                raise CertificateRefused("that is no certificate") from None
+            identity = read_identity(certificate)
+            if authority.issuer_of(certificate) is None:
+                raise CertificateRefused(
+                    f"the certificate of {identity} was not issued by the bank's authority"
+                )
+            self._vouched[der] = identity, certificate.not_valid_before_utc
+        return self._vouched[der]
 
     def _tell_of_the_end(self) -> None:
         now, left = self._clock(), self.days_left
@@ -165,13 +196,27 @@ class Credentials:
                 f"make another with `bankrmi cert create-{role} {name} --overwrite`"
             )
         trusted = authority.pem.decode("ascii", errors="replace")
+        server = _context(ssl.PROTOCOL_TLS_SERVER, files, trusted)
+        client = _context(ssl.PROTOCOL_TLS_CLIENT, files, trusted)
+        _try(role, files, trusted, server)
         return _Material(
             pem=issued.pem,
-            authority=authority.pem,
+            authority=authority,
             own=issued.holder,
             ends=issued.ends,
-            server=_context(ssl.PROTOCOL_TLS_SERVER, files, trusted),
-            client=_context(ssl.PROTOCOL_TLS_CLIENT, files, trusted),
+            server=server,
+            client=client,
+        )
+
+
+def _try(role: str, files: Files, trusted: str, server: ssl.SSLContext) -> None:
+    """Raise ConfigurationError if nobody would take this certificate."""
+    client = _context(ssl.PROTOCOL_TLS_CLIENT, files, trusted)
+    if role != SERVER:  # It is not for being called; whether it is for calling, the other end says.
+        client.verify_mode = ssl.CERT_NONE
+    if why := refusal(server, client):
+        raise ConfigurationError(
+            f"{files.certificate} would be refused by everybody ({why}): make it with `bankrmi cert`"
         )
 
 

@@ -12,7 +12,7 @@ Rule 2: whoever is in the folder was named by the authority in `ca.pem`: the nam
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from bankrmi.certificates.identity import (
+    NOT_UNDERSTOOD,
     ROLES,
     SERVER,
     CertificateRefused,
@@ -72,14 +73,14 @@ class Authority:
     """Whom the bank trusts: its authority, and while that is changed for another, both."""
 
     pem: bytes
-    certificates: tuple[x509.Certificate, ...]
+    certificates: tuple[x509.Certificate, ...] = field(compare=False)
 
     def issuer_of(self, certificate: x509.Certificate) -> x509.Certificate | None:
         """Return who has signed it; None if it was nobody of these."""
         for issuer in self.certificates:
             try:
                 certificate.verify_directly_issued_by(issuer)
-            except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+            except (InvalidSignature, *NOT_UNDERSTOOD):
                 continue
             return issuer
         return None
@@ -91,6 +92,7 @@ class Issued:
 
     pem: bytes
     certificate: x509.Certificate
+    issuer: x509.Certificate
     holder: Identity
     ends: datetime
     """Its own end, or the authority's if that comes first."""
@@ -159,7 +161,7 @@ def check_folder(folder: Path) -> None:
 def read_authority(folder: Path, *, ended: bool = False) -> Authority:
     """Return whom the bank trusts; raise ConfigurationError if that cannot be used.
 
-    `ended` is for who wants to renew it, or to show it: its dates are not looked at then.
+    One of several may have ended. With `ended` no dates are looked at, as for renewing it.
     """
     check_folder(folder)
     file = folder / f"{AUTHORITY}.pem"
@@ -179,8 +181,8 @@ def read_authority(folder: Path, *, ended: bool = False) -> Authority:
                 f"{file} holds a certificate that is not an authority's: copy ca.pem from where "
                 "`bankrmi cert create-ca` made it"
             )
-        if not ended:
-            _check_dates(file, certificate, "the authority")
+    if not ended and not any(map(_counts_now, found)):
+        _check_dates(file, found[0], "the authority")
     return Authority(pem=pem, certificates=tuple(found))
 
 
@@ -214,11 +216,12 @@ def read_issued(folder: Path, role: str, name: str, authority: Authority) -> Iss
     if (holder.role, holder.name) != (role, name):
         raise ConfigurationError(f"{file} holds the certificate of {holder}, and not of {role} {name}")
     ends = min(certificate.not_valid_after_utc, issuer.not_valid_after_utc)
-    return Issued(pem=pem, certificate=certificate, holder=holder, ends=ends)
+    return Issued(pem=pem, certificate=certificate, issuer=issuer, holder=holder, ends=ends)
 
 
 def check_dates(folder: Path, issued: Issued) -> None:
-    """Raise ConfigurationError if the certificate counts no more, or not yet."""
+    """Raise ConfigurationError if the certificate counts no more, or not yet, or the authority behind it."""
+    _check_dates(folder / f"{AUTHORITY}.pem", issued.issuer, "the authority")
     holder = issued.holder
     file = Files.of(folder, f"{holder.role}-{holder.name}").certificate
     _check_dates(file, issued.certificate, str(holder), remedy=f"{holder.role}-{holder.name}")
@@ -232,7 +235,7 @@ def read_key(file: Path) -> PrivateKeyTypes:
     except TypeError:
         raise ConfigurationError(
             f"{file} is locked with a password, which nobody is there to type: "
-            f"`openssl pkey -in {file} -out {file}` unlocks it"
+            f"`openssl pkey -in {file} -out FILE` writes it without one"
         ) from None
     except (ValueError, UnsupportedAlgorithm):
         raise ConfigurationError(f"{file} is no private key, or only a part of one: copy it again") from None
@@ -263,7 +266,7 @@ def _certificates(file: Path, pem: bytes) -> list[x509.Certificate]:
         found = x509.load_pem_x509_certificates(pem)
         for certificate in found:
             certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except NOT_UNDERSTOOD:
         raise ConfigurationError(f"{file} is no certificate, or only a part of one: copy it again") from None
     return found
 
@@ -271,9 +274,13 @@ def _certificates(file: Path, pem: bytes) -> list[x509.Certificate]:
 def _may_issue(certificate: x509.Certificate) -> bool:
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except (x509.ExtensionNotFound, *NOT_UNDERSTOOD):
         return False
     return constraints.ca
+
+
+def _counts_now(certificate: x509.Certificate) -> bool:
+    return certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc
 
 
 def _check_dates(file: Path, certificate: x509.Certificate, whose: str, remedy: str = AUTHORITY) -> None:

@@ -2,7 +2,7 @@
 
 Rule 1: this file alone writes that URI and reads it; the subject is for people, and nothing rests on it.
 Rule 2: exactly one such URI, exactly in this form: whatever is odd is nobody.
-Assumption: who asks has had the signature checked, in the handshake or by `folder`.
+Assumption: who asks has the signature checked (`credentials`, `folder`): anybody can write such a URI.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from bankrmi.foreign_text import foreign
 
 __all__ = [
     "CLIENT",
     "LONGEST_NAME",
+    "NOT_UNDERSTOOD",
     "OPERATOR",
     "ROLES",
     "SERVER",
@@ -36,6 +38,17 @@ LONGEST_NAME = 64
 _SCHEME = "bankrmi:"
 _NAME = re.compile(rf"(?!-)[A-Za-z0-9_-]{{1,{LONGEST_NAME}}}")
 _URI = re.compile(rf"{_SCHEME}(?P<role>{'|'.join(ROLES)})/(?P<name>{_NAME.pattern})")
+
+
+NOT_UNDERSTOOD = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What reading a certificate may raise that is none, or an odd one."""
 
 
 class CertificateRefused(Exception):
@@ -84,7 +97,7 @@ def read_identity(certificate: x509.Certificate) -> Identity:
         serial, not_after = certificate.serial_number, certificate.not_valid_after_utc
     except x509.ExtensionNotFound:
         ours = []
-    except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except NOT_UNDERSTOOD as error:
         raise CertificateRefused(f"the certificate cannot be understood: {foreign(error)}") from None
     if len(ours) != 1:
         raise CertificateRefused(

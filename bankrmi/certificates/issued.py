@@ -5,12 +5,13 @@
 
 It is what `revoke` needs: the certificate that somebody has taken a copy of may have been renewed since.
 
-Rule: a line that cannot be read is told, and stays.
+Rule 1: a line that cannot be read is told, and nothing is written over it.
+Rule 2: what has ended long ago is left out when another is added, so that the list does not grow for ever.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bankrmi.certificates.identity import ROLES, Identity, in_hex, is_name
@@ -23,6 +24,7 @@ __all__ = ["add_issued", "read_all_issued"]
 _HEADING = (
     b"# All that this authority has issued; `bankrmi cert revoke` needs it. Serial number, role, name, end:\n"
 )
+_KEPT_AFTER_ITS_END = timedelta(days=30)
 _DATE = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -38,11 +40,13 @@ def read_all_issued(file: Path) -> list[Identity]:
 
 def add_issued(file: Path, holder: Identity) -> None:
     """Add one. Raises OperationFailed, ConfigurationError."""
-    content = _content(file)
-    read_all_issued(file)
-    when = holder.not_after.astimezone(UTC).strftime(_DATE)
-    line = f"{in_hex(holder.serial)} {holder.role} {holder.name} {when}\n"
-    write_file(file, (content or _HEADING) + line.encode(), replace=True)
+    ended_before = datetime.now(UTC) - _KEPT_AFTER_ITS_END
+    kept = [each for each in read_all_issued(file) if each.not_after > ended_before]
+    lines = [
+        f"{in_hex(each.serial)} {each.role} {each.name} {each.not_after.astimezone(UTC).strftime(_DATE)}\n"
+        for each in (*kept, holder)
+    ]
+    write_file(file, _HEADING + "".join(lines).encode(), replace=True)
 
 
 def _content(file: Path) -> bytes:

@@ -52,7 +52,6 @@ class Watched(Generic[_Value]):
         """Read it anew if a file has changed; return whether the value is another one now."""
         stamp = self._stamp_now()
         if stamp == self._stamp:
-            self._broken = None
             return False
         if stamp == self._broken and self._clock() < self._try_again_at:
             self._tell()
@@ -63,7 +62,7 @@ class Watched(Generic[_Value]):
             self._note(stamp, error.message)
             return False
         changed = value != self.value
-        self.value, self._stamp, self._broken = value, stamp, None
+        self.value, self._stamp = value, stamp
         return changed
 
     def _note(self, stamp: _Stamp, why: str) -> None:

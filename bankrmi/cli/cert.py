@@ -256,7 +256,8 @@ def _folder(invocation: Invocation, given: Path | None) -> Path:
 def _configuration(invocation: Invocation) -> Configuration | None:
     """Return the configuration; None if there is none yet, and none was named: certificates come first."""
     file = configuration_file(invocation.path)
-    if invocation.path is None and not file.exists():
+    named = invocation.path is not None or file != Path("config.yaml")
+    if not named and not file.exists():
         return None
     return config.load(file, insecure=True)  # Nobody is called.
 
@@ -266,8 +267,8 @@ def _check_server_name(name: str) -> None:
         return
     if name == "witness":
         raise ConfigurationError(
-            "the witness has no certificate of its own: it is in the name server's process, whose "
-            f"certificate `bankrmi cert create-server {_NAMESERVER}` makes"
+            "the witness has no certificate of its own: it is in the process of the name server, for which "
+            f"there is `bankrmi cert create-server {_NAMESERVER}`"
         )
     try:
         checked_server_name(name)

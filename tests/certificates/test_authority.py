@@ -25,7 +25,7 @@ from bankrmi.certificates.authority import (
 from bankrmi.certificates.forms import addresses_of, checked_addresses
 from bankrmi.certificates.issued import read_all_issued
 from bankrmi.certificates.known import holder_called, listed
-from bankrmi.certificates.private_files import owned
+from bankrmi.certificates.private_files import owned, write_file
 from bankrmi.errors import ConfigurationError, OperationFailed
 from tests.certificates.made import between, issue
 
@@ -140,6 +140,32 @@ def test_revoking_knows_who_is_only_in_the_list_or_only_in_the_folder(folder: Pa
     (folder / "issued.txt").unlink()
     serial = certificate_in(folder, "operator-olga").serial_number
     assert [holder.serial for holder in revocable(folder, "operator", "olga")] == [serial]
+
+
+def test_revoking_somebody_in_one_role_leaves_the_other(folder: Path) -> None:
+    made = create(folder, "operator", "anna", days=9).holder
+    assert made is not None
+    revoke(folder, revocable(folder, "client", "anna"))
+    server = Credentials.of(folder, "server", "s1")
+    assert not server.is_revoked(made.serial)
+    assert revocable(folder, "operator", "anna") == [made]
+
+
+def test_what_has_ended_long_ago_is_forgotten(folder: Path) -> None:
+    """Else the list would be too long one day, and no certificate could be made."""
+    with (folder / "issued.txt").open("a") as file:
+        file.writelines(f"{number:x} client old 2020-01-01T00:00:00Z\n" for number in range(2, 5000))
+    create(folder, "client", "zoe", days=9)
+    names = [holder.name for holder in read_all_issued(folder / "issued.txt")]
+    assert names == ["s1", "s2", "nameserver", "anna", "olga", "zoe"]
+
+
+def test_a_file_that_is_there_is_not_written_over(folder: Path) -> None:
+    """Though nobody looked before: a person can have put it there meanwhile."""
+    before = contents(folder)
+    with pytest.raises(ConfigurationError, match=r"ca\.pem is there already"):
+        write_file(folder / "ca.pem", b"other")
+    assert contents(folder) == before
 
 
 def test_who_was_revoked_is_not_renewed_and_can_be_made_anew(folder: Path) -> None:

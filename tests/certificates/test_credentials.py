@@ -8,13 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from bankrmi.certificates import Credentials
+from bankrmi.certificates import Credentials, forms
 from bankrmi.certificates.authority import create, revocable, revoke
 from bankrmi.certificates.folder import read_key
 from bankrmi.errors import ConfigurationError
-from tests.certificates.made import bank, between, copy_of, issue
+from tests.certificates.made import authority_in, bank, between, copy_of, issue, put
 
 
 def refusal(folder: Path, role: str = "server", name: str = "s1") -> str:
@@ -148,6 +152,13 @@ def test_a_mistake_is_one_sentence_with_file_and_remedy(folder: Path, spoil: Spo
     assert refusal(folder).startswith(sentence)
 
 
+def test_a_file_of_another_name_gives_no_other_role(folder: Path) -> None:
+    for kind in ("pem", "key"):
+        shutil.copy(folder / f"client-anna.{kind}", folder / f"operator-anna.{kind}")
+    said = refusal(folder, "operator", "anna")
+    assert said == "operator-anna.pem holds the certificate of client anna, and not of operator anna"
+
+
 def test_who_was_issued_by_another_authority_is_refused(folder: Path, tmp_path: Path) -> None:
     other = bank(tmp_path / "other")
     for name in ("server-s1.pem", "server-s1.key"):
@@ -155,6 +166,46 @@ def test_who_was_issued_by_another_authority_is_refused(folder: Path, tmp_path: 
     assert refusal(folder).startswith(
         "server-s1.pem was not issued by the authority in ca.pem: both have to come"
     )
+
+
+def by_another_tool(folder: Path, *, purposes: list[x509.ObjectIdentifier], identified: bool = True) -> None:
+    """Put one of server s1 there that the bank's authority has signed, and `bankrmi cert` not made."""
+    issuer, issuers_key = authority_in(folder)
+    key = ec.generate_private_key(ec.SECP256R1())
+    when = between(-1, 9)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(77)
+        .not_valid_before(when.begin)
+        .not_valid_after(when.end)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.UniformResourceIdentifier("bankrmi:server/s1")]), critical=True
+        )
+        .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+    )
+    if identified:
+        public = issuers_key.public_key()
+        builder = builder.add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False
+        ).add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    put(folder, "server-s1", builder.sign(issuers_key, hashes.SHA256()), key)
+
+
+BOTH = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
+
+
+def test_what_every_handshake_would_refuse_is_refused_before(folder: Path) -> None:
+    """Of the right authority, in time, with its key; and yet nobody would take it."""
+    by_another_tool(folder, purposes=BOTH)
+    assert Credentials.of(folder, "server", "s1").own.serial == 77
+    for one in BOTH:
+        by_another_tool(folder, purposes=[one])
+        assert "would be refused by everybody (unsuitable certificate purpose)" in refusal(folder)
+    by_another_tool(folder, purposes=BOTH, identified=False)
+    assert "would be refused by everybody (Missing Authority Key Identifier)" in refusal(folder)
 
 
 @pytest.mark.parametrize(
@@ -204,6 +255,22 @@ def test_an_authority_that_changes_is_trusted_beside_the_new_one(folder: Path, t
         (place / "ca.pem").write_bytes(both)
         (place / "ca.pem").chmod(0o600)
         assert Credentials.of(place, "server", "s1").own.name == "s1"
+
+
+def test_an_authority_that_has_ended_stops_only_those_whom_it_issued(folder: Path, tmp_path: Path) -> None:
+    """Whoever has changed to another one need not hurry to take the old one out of `ca.pem`."""
+    other = bank(tmp_path / "other")
+    certificate, key = authority_in(other)
+    put(other, "ca", forms.authority(key, certificate.subject, between(-9, -1)), key)
+    assert refusal(other).startswith("ca.pem ended on 20")
+    both = (other / "ca.pem").read_bytes() + (folder / "ca.pem").read_bytes()
+    for place in (folder, other):
+        (place / "ca.pem").write_bytes(both)
+        (place / "ca.pem").chmod(0o600)
+    assert Credentials.of(folder, "server", "s1").own.name == "s1"
+    said = refusal(other)
+    assert said.startswith("ca.pem ended on 20")
+    assert "`bankrmi cert renew ca`" in said
 
 
 def test_days_left_are_those_of_whoever_ends_first(folder: Path, tmp_path: Path) -> None:

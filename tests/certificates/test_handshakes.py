@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+from base64 import b64encode
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,10 +13,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from bankrmi.certificates import CertificateRefused, Credentials, Identity, forms
 from bankrmi.certificates.authority import revocable, revoke
-from tests.certificates.made import authority_in, bank, between, der_of, handshake, issue, put
+from bankrmi.errors import ConfigurationError
+from tests.certificates.made import anew, authority_in, bank, between, der_of, handshake, issue, put
 
 
 def context_of(folder: Path, stem: str | None, *, purpose: int = ssl.PROTOCOL_TLS_CLIENT) -> ssl.SSLContext:
@@ -201,6 +206,33 @@ def test_what_says_nothing_clear_is_nobody(folder: Path, uris: list[str], match:
         server.identity_of(der)
 
 
+def test_who_is_of_another_authority_is_nobody_without_a_handshake_too(folder: Path, tmp_path: Path) -> None:
+    """As after an authority was changed: connections that were made before it are asked again."""
+    other = bank(tmp_path / "other")
+    server = Credentials.of(folder, "server", "s1")
+    with pytest.raises(CertificateRefused, match="of client anna was not issued by the bank's authority"):
+        server.identity_of(der_of(other, "client-anna"))
+    own = (folder / "ca.pem").read_bytes()
+    anew(folder / "ca.pem", own + (other / "ca.pem").read_bytes())
+    assert server.look()
+    assert server.identity_of(der_of(other, "client-anna")).name == "anna"
+    anew(folder / "ca.pem", own)
+    assert server.look()
+    with pytest.raises(CertificateRefused):
+        server.identity_of(der_of(other, "client-anna"))
+
+
+def test_a_crowd_of_certificates_takes_no_memory_for_ever(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bankrmi.certificates.credentials._VOUCHED_AT_MOST", 10)
+    server = Credentials.of(folder, "server", "s1")
+    for number in range(35):
+        issue(folder, "client", "crowd", between(-1, 9))
+        assert server.identity_of(der_of(folder, "client-crowd")).name == "crowd", number
+        assert len(server._vouched) <= 10
+
+
 def test_the_authority_itself_and_rubbish_are_nobody(folder: Path) -> None:
     server = Credentials.of(folder, "server", "s1")
     for der, match in (
@@ -212,6 +244,28 @@ def test_the_authority_itself_and_rubbish_are_nobody(folder: Path) -> None:
     ):
         with pytest.raises(CertificateRefused, match=match):
             server.identity_of(der)
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")  # Of cryptography's, who will refuse it one day.
+@given(changes=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=3))
+@example(changes=[(12, 29)])  # A version of X.509 that there is not.
+def test_a_certificate_with_other_bytes_in_it_is_nobodys(
+    made_once: Path, changes: list[tuple[int, int]]
+) -> None:
+    der = bytearray(der_of(made_once, "server-s1"))
+    for place, value in changes:
+        der[place % len(der)] = value
+    server = Credentials.of(made_once, "server", "s2")
+    if der == der_of(made_once, "server-s1"):
+        return
+    with pytest.raises(CertificateRefused):
+        server.identity_of(bytes(der))
+    (made_once.parent / "ca.pem").write_bytes((made_once / "ca.pem").read_bytes())
+    text = f"-----BEGIN CERTIFICATE-----\n{b64encode(der).decode()}\n-----END CERTIFICATE-----\n"
+    (made_once.parent / "server-s1.pem").write_text(text)
+    (made_once.parent / "ca.pem").chmod(0o600)
+    with suppress(ConfigurationError):
+        Credentials.of(made_once.parent, "server", "s1")
 
 
 def test_an_identity_is_the_same_wherever_it_was_read(folder: Path) -> None:

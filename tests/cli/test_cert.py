@@ -113,7 +113,9 @@ def test_a_server_is_where_the_configuration_says(tmp_path: Path, capsys: pytest
     assert "config.yaml has no server s3" in sentence
 
 
-def test_the_folder_is_that_of_the_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_folder_is_that_of_the_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "conf").mkdir()
     file = tmp_path / "conf/bank.yaml"
     file.write_text(CONFIG)
@@ -127,6 +129,9 @@ def test_the_folder_is_that_of_the_configuration(tmp_path: Path, capsys: pytest.
     capsys.readouterr()
     assert main(["--config", str(tmp_path / "none.yaml"), "cert", "list"]) == 2
     assert "there is no configuration" in capsys.readouterr().err
+    with monkeypatch.context() as environment:
+        environment.setenv("BANKRMI_CONFIG", str(tmp_path / "none.yaml"))
+        assert "there is no configuration" in refused(capsys, "create-ca")
     (tmp_path / "config.yaml").write_text("lease: 3\n")
     assert "unknown key 'lease'" in refused(capsys, "list")
 

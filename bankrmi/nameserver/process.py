@@ -128,7 +128,7 @@ class _Process:
         if self._credentials is not None:
             self._credentials.look()
             for daemon in self._daemons.values():
-                daemon.cut_revoked()
+                daemon.cut_refused()
         self._looking = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_after)
 
     async def _until_stopped(self) -> None:

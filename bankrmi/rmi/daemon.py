@@ -18,8 +18,6 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from weakref import WeakKeyDictionary
 
 from Pyro5.core import DAEMON_NAME
 
@@ -69,7 +67,6 @@ class Daemon:
         self._greeting = greeting
         self._servers = frozenset(servers)
         self._credentials = credentials
-        self._identities: WeakKeyDictionary[ServedConnection, Identity] = WeakKeyDictionary()
         self._objects: dict[str, Registered] = {}
         self.daemon_object: RemoteObject = DaemonObject(self._objects)
         self._objects[DAEMON_NAME] = Registered(target=self.daemon_object)
@@ -132,16 +129,16 @@ class Daemon:
             if claimed_name(connection.peer) == server:
                 connection.abort()
 
-    def cut_revoked(self) -> None:
-        """End the connections whose certificate was taken back, or has ended."""
+    def cut_refused(self) -> None:
+        """End connections whose certificate counts no more: revoked, ended, of no authority any more."""
         if self._credentials is None:
             return
-        now = datetime.now(UTC)
-        for connection, identity in list(self._identities.items()):
-            if self._credentials.is_revoked(identity.serial):
-                self._cut(connection, f"the certificate of {identity.role} {identity.name} was revoked")
-            elif identity.not_after <= now:
-                self._cut(connection, f"the certificate of {identity.role} {identity.name} has expired")
+        for connection in self._connections():
+            if connection.greeted and connection.certificate:
+                try:
+                    self._credentials.identity_of(connection.certificate)
+                except Exception as refused:
+                    self._cut(connection, str(refused))
 
     def refuse_new(self) -> None:
         """Take no new connection from now on; those that exist are still served."""
@@ -195,8 +192,6 @@ class Daemon:
             raise HandshakeDenied(str(refusal), retry_ms=retry_ms) from refusal
         self._make_room(makes_room)
         self._let_in()
-        if identity is not None:
-            self._identities[connection] = identity
         return admitted
 
     def _connection(self, address: Address) -> asyncio.Protocol:

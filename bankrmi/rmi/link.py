@@ -52,7 +52,7 @@ from .handshake import HandshakeDenied, credentials_of, server_of
 from .limits import HANDSHAKE, Limits, calling_rules, greeting_rules
 from .lost_descriptors import keep_out_of_use, leave_to_loop
 from .secured import Secured, SecuredTransport
-from .tls import Identity, TlsSession
+from .tls import TlsSession
 from .values import Bounds, ValueRefused, read_form, read_value, write_call, write_value
 
 __all__ = ["Answered", "Link", "open_link"]
@@ -85,8 +85,8 @@ class Link(asyncio.Protocol):
         self.up = False
         self.failure: Exception | None = None
         """Why the connection is gone, or never was."""
-        self.server: Identity | None = None
-        """Whom the other side's certificate names, over TLS."""
+        self.certificate = b""
+        """What the other side has shown, in DER; nothing without TLS."""
         self._handshake = handshake
         self._on_up = on_up
         self._on_lost = on_lost
@@ -233,7 +233,8 @@ class Link(asyncio.Protocol):
         """Look at the other side's certificate before anything is said."""
         assert self._credentials is not None
         try:
-            self.server = server_of(self._credentials, certificate, self.object_id)
+            server_of(self._credentials, certificate, self.object_id)
+            self.certificate = certificate
         except HandshakeDenied as why_not:
             self._end(ConnectDenied(f"{self.address} is not who it should be: {why_not}"))
 

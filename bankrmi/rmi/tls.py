@@ -55,9 +55,6 @@ class Credentials(Protocol):
     def identity_of(self, der: bytes) -> Identity:
         """Return whom a certificate names; raises an exception whose words say why it is refused."""
 
-    def is_revoked(self, serial: int) -> bool:
-        """Whether it was taken back."""
-
 
 class TlsRefused(Exception):
     """There will be no connection; the message says why."""

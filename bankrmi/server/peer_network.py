@@ -90,10 +90,10 @@ class PeerNetwork:
         peer = self._links[server] = _PeerLink(server, link, self.warn)
         return peer
 
-    def cut_revoked(self) -> None:
-        """Close the links to servers whose certificate was taken back."""
+    def cut_refused(self) -> None:
+        """Close the links to servers whose certificate counts no more."""
         for peer in self._links.values():
-            if self._credentials is not None and peer.is_revoked(self._credentials):
+            if self._credentials is not None and peer.is_refused_by(self._credentials):
                 peer.close()
 
     def silent(self) -> set[str]:
@@ -173,10 +173,14 @@ class _PeerLink:
         self._warn = warn
         self._pinged_s: float | None = None
 
-    def is_revoked(self, credentials: Credentials) -> bool:
-        """Whether the certificate of the other side was taken back."""
-        server = self._link.server
-        return server is not None and credentials.is_revoked(server.serial)
+    def is_refused_by(self, credentials: Credentials) -> bool:
+        """Whether the certificate of the other side counts no more."""
+        if self._link.certificate:
+            try:
+                credentials.identity_of(self._link.certificate)
+            except Exception:
+                return True
+        return False
 
     def begin_to_ping(self) -> None:
         """Ask again and again whether anybody is there, until the link is lost."""

@@ -326,8 +326,8 @@ class _Certificates:
             return
         self._looked_ms = now_ms()
         self._credentials.look()
-        self._daemon.cut_revoked()
-        self._network.cut_revoked()
+        self._daemon.cut_refused()
+        self._network.cut_refused()
 
 
 def _each_of(*hooks: Callable[[], None]) -> Callable[[], None]:

@@ -322,7 +322,7 @@ def test_a_certificate_that_is_revoked_is_cut_off_and_the_others_go_on(
         assert thief.call("echo", [1], timeout=10) == 1
         revoke(folder, revocable(folder, "client", "thief"))
         assert serving.do(shown.look)
-        serving.do(daemon.cut_revoked)
+        serving.do(daemon.cut_refused)
         until(lambda: thief.closed)
         with pytest.raises(ConnectDenied, match="revoked"):
             connect(daemon.address, ACCOUNT, said, 10)

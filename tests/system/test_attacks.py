@@ -76,9 +76,6 @@ class Shown:
     def identity_of(self, der: bytes) -> Identity:
         return self._honest.identity_of(der)
 
-    def is_revoked(self, _serial: int) -> bool:
-        return False
-
 
 def issue(folder: Path) -> Path:
     create_authority(folder, days=30)

@@ -139,7 +139,7 @@ def test_a_revoked_client_is_cut_off_while_the_bank_runs(bank: Cluster) -> None:
     with bankrmi.connect(of_thief, timeout=2) as thief:
         thief.withdraw(2, 1)
         revoke(folder, revocable(folder, "client", "thief"))
-        bank.until(lambda: any("was revoked" in bank.log(name) for name in bank.servers), "he is cut off")
+        bank.until(lambda: any("is revoked" in bank.log(name) for name in bank.servers), "he is cut off")
         with pytest.raises((Unreached, InDoubt), match="revoked"):
             thief.withdraw(2, 1)
     assert bank.client().withdraw(2, 1).balance == 198

@@ -76,6 +76,11 @@ class Driver:
         self._carrier.take(event)
 
     @property
+    def disk(self) -> SyncedDisk:
+        """Where this process keeps its journal."""
+        return self._disk
+
+    @property
     def journal(self) -> SqliteJournal:
         """What is written; another one when a copy is put in its place."""
         return self._disk.journal

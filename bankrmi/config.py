@@ -17,6 +17,7 @@ from pydantic import ValidationError, model_validator
 
 from bankrmi.config_settings import (
     LONGEST_MS,
+    METRICS_OF_NAMESERVER,
     NOT_THE_DAEMONS,
     Address,
     ClientSettings,
@@ -32,6 +33,7 @@ from bankrmi.config_source import Key, Mistake, Source, mistake_of, read_source
 from bankrmi.errors import ConfigurationError
 
 __all__ = [
+    "METRICS_OF_NAMESERVER",
     "NOT_THE_DAEMONS",
     "Address",
     "ClientSettings",
@@ -61,6 +63,7 @@ _OPERATION_BYTES = 88
 _REACHED = (
     "can be reached by others, and nobody there has to prove who they are: say --insecure if that is meant"
 )
+_READ = "can be read by others, and nobody there has to prove who they are: say --insecure if that is meant"
 # In the place of what is missing or broken, while the rest is looked at.
 _STAND_INS = {"nameserver": "localhost:1", "servers": {"stand-in": "localhost:2"}}
 
@@ -90,6 +93,20 @@ class Configuration(ConfigSettings):
     def beyond_loopback(self) -> list[Address]:
         """Return the addresses that other machines can reach; `load` wants `--insecure` for them."""
         return list(dict.fromkeys(address for _, address in _exposed(self)))
+
+    def metrics_beyond_loopback(self) -> list[Address]:
+        """Return the addresses of metrics that other machines can read; `load` wants `--insecure` then."""
+        return [address for _, address in _shown_to_others(self)]
+
+    def with_metrics(self, of: str, address: Address) -> Self:
+        """Return the same, with the figures of one process at this address; raises ConfigurationError."""
+        try:
+            checked_address(address)
+        except ValueError as error:
+            raise ConfigurationError(f"--metrics: {error}") from None
+        if not (self.insecure or is_loopback(address)):
+            raise ConfigurationError(f"--metrics: {address} {_READ}")
+        return type(self).model_validate(dict(self) | {"metrics": {**self.metrics, of: address}})
 
 
 def load(
@@ -168,6 +185,7 @@ def _impossible(settings: ConfigSettings) -> Iterator[Mistake]:
     """Yield what is fine one by one and cannot work together."""
     yield from _impossible_times(settings)
     yield from _impossible_patience(settings)
+    yield from _unknown_processes(settings)
     yield from _shared_addresses(settings)
     if settings.servers and not 1 <= settings.copies_min <= len(settings.servers):
         yield Mistake(
@@ -297,19 +315,36 @@ def _impossible_patience(settings: ConfigSettings) -> Iterator[Mistake]:
         )
 
 
+def _unknown_processes(settings: ConfigSettings) -> Iterator[Mistake]:
+    known = [METRICS_OF_NAMESERVER, *settings.servers]
+    for name in settings.metrics:
+        if name not in known:
+            yield Mistake(
+                key=("metrics", name),
+                others=(("servers",),),
+                message=f"there is no process {name} to have metrics: there are {', '.join(known)}",
+            )
+
+
 def _shared_addresses(settings: ConfigSettings) -> Iterator[Mistake]:
     taken: dict[tuple[str, int], tuple[Key, str]] = {
         one_endpoint(settings.witness): (("witness",), "the witness"),
         one_endpoint(settings.nameserver): (("nameserver",), "the name server"),
     }
-    for name, address in settings.servers.items():
-        key = ("servers", name)
-        taken_by, whose = taken.setdefault(one_endpoint(address), (key, f"server {name}"))
+    listening: dict[Key, tuple[str, Address]] = {
+        ("servers", name): (f"server {name}", address) for name, address in settings.servers.items()
+    }
+    listening |= {
+        ("metrics", name): (f"metrics of {name}", address) for name, address in settings.metrics.items()
+    }
+    for key, (who, address) in listening.items():
+        taken_by, whose = taken.setdefault(one_endpoint(address), (key, who))
         if taken_by != key:
+            verb = "have" if key[0] == "metrics" else "has"
             yield Mistake(
                 key=key,
                 others=(taken_by,),
-                message=f"server {name} has the address of {whose}, {address}: only one can listen there",
+                message=f"{who} {verb} the address of {whose}, {address}: only one can listen there",
             )
 
 
@@ -321,7 +356,16 @@ def _exposed(settings: ConfigSettings) -> Iterator[tuple[Key, Address]]:
     return ((key, address) for key, address in addresses.items() if not is_loopback(address))
 
 
+def _shown_to_others(settings: ConfigSettings) -> Iterator[tuple[Key, Address]]:
+    """Yield where figures can be read from other machines."""
+    return (
+        (("metrics", name), address) for name, address in settings.metrics.items() if not is_loopback(address)
+    )
+
+
 def _reached_by_others(settings: ConfigSettings) -> Iterator[Mistake]:
+    for key, address in _shown_to_others(settings):
+        yield Mistake(key=key, message=f"{address} {_READ}")
     for key, address in _exposed(settings):
         yield Mistake(
             key=key,

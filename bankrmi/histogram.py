@@ -1,4 +1,4 @@
-"""A histogram as plain numbers: what is observed is counted in one of a few buckets, and nothing else is kept.
+"""A histogram as plain numbers: a value is counted in one of a few buckets, and nothing else is kept of it.
 
 Rule 1: to observe costs a search among the bounds and two additions, whoever reads it, or nobody.
 Rule 2: bounds do not change, so two readings of one process can be subtracted from each other.
@@ -12,7 +12,7 @@ __all__ = ["Histogram"]
 
 
 class Histogram:
-    """How often values were observed up to each of `bounds`, which ascend; what is above all of them is counted, too.
+    """How often values were observed up to each of `bounds`, which ascend, and above all of them.
 
     Values and bounds are in the base unit of what is observed: seconds, bytes, or a count.
     """
@@ -23,7 +23,7 @@ class Histogram:
         assert list(bounds) == sorted(set(bounds)), "the bounds of a histogram ascend"
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
-        """Of values up to the bound of the same place, and over the bound before it; the last one is of the rest."""
+        """Of values up to the bound in the same place and over the one before it; the last is of the rest."""
         self.total = 0.0
         """The sum of all values."""
 

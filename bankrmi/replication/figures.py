@@ -1,7 +1,7 @@
 """What the rules have counted since the process began, for whoever watches it.  Nothing is decided by it.
 
 Rule 1: plain numbers, and as many of them after a year as after a second.
-Rule 2: a change of the view is counted under one of `CAUSES`, as far as two views that follow each other tell.
+Rule 2: a change of the view is counted under one of `CAUSES`, as far as the two views tell.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from bankrmi.replication.view import View
 
 __all__ = ["CAUSES", "Cause", "Figures", "ViewChanges", "cause_of"]
 
-Cause = Literal[
-    "first", "takeover", "switchover", "left_out", "let_in", "started_again", "forced", "several"
-]
+Cause = Literal["first", "takeover", "switchover", "left_out", "let_in", "started_again", "forced", "several"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 """`several`: views in between were not seen here."""
 
@@ -38,7 +36,9 @@ def cause_of(before: View | None, after: View) -> Cause:
 
 
 def _another_disk(before: View, after: View) -> bool:
-    return any(after.incarnations[name] != before.incarnations[name] for name in after.in_sync & before.in_sync)
+    return any(
+        after.incarnations[name] != before.incarnations[name] for name in after.in_sync & before.in_sync
+    )
 
 
 class ViewChanges:
@@ -46,8 +46,12 @@ class ViewChanges:
 
     def __init__(self, view: View | None = None) -> None:
         """`view` is known already: it is no change."""
-        self.by_cause: dict[Cause, int] = dict.fromkeys(CAUSES, 0)
+        self._by_cause: dict[Cause, int] = dict.fromkeys(CAUSES, 0)
         self._view = view
+
+    def counts(self) -> dict[str, int]:
+        """Return how many, by cause."""
+        return {str(cause): count for cause, count in self._by_cause.items()}
 
     def learned(self, view: View) -> None:
         """There is this view now; the one that a process finds when it begins is no change."""
@@ -57,7 +61,7 @@ class ViewChanges:
 
     def changed_to(self, view: View) -> None:
         """The view has changed to this one; there may have been none before."""
-        self.by_cause[cause_of(self._view, view)] += 1
+        self._by_cause[cause_of(self._view, view)] += 1
         self._view = view
 
 

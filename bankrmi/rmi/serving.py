@@ -50,7 +50,9 @@ from .handshake import Binding, HandshakeDenied
 from .limits import HANDSHAKE, Limits, call_bounds, serving_rules
 from .long_answers import LongAnswer, too_large, write_slowly
 from .objects import Call, Exposed, Peer, RemoteObject, begin
+from .refusals import refusals
 from .rounds import Rounds, now_ms
+from .seats import NoSeat
 from .turn import Line
 from .values import CALL, ValueRefused, read_call, read_value, write_value
 
@@ -202,6 +204,7 @@ class ServedConnection(FramedConnection):
                 frame, self._frame = self._frame, None
                 if frame.kind == INVOKE:
                     if self._waited_too_long:
+                        refusals.count("late")
                         self._answer_unread(frame, _too_late())
                     else:
                         self._invoke(frame)
@@ -297,6 +300,7 @@ class ServedConnection(FramedConnection):
             expect_large_messages(self._transport.get_extra_info("socket"))
 
     def _deny(self, frame: Frame, error: HandshakeDenied | ValueRefused) -> None:
+        refusals.count("no_seat" if isinstance(error.__cause__, NoSeat) else "handshake")
         complaints.note("handshake denied", peer=self.address, reason=str(error))
         answer = error.answer if isinstance(error, HandshakeDenied) else str(error)
         self._send(
@@ -392,6 +396,7 @@ class ServedConnection(FramedConnection):
         if frame is None or frame.kind != INVOKE or frame.flags & ONEWAY or self._draining or self.lost:
             return 0
         self._frame = None
+        refusals.count("turned_away")
         self.waits_since = now_ms()  # For whatever it sends next.
         self._answer_unread(frame, _no_room())
         self._work_soon()

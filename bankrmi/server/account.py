@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, assert_never, get_args
+from typing import Any, Literal, assert_never, cast
 
 from bankrmi.bank.forms import announced, count_of, packed_forms
 from bankrmi.bank.operations import check_account, parse_request_id
-from bankrmi.errors import InvalidRequest
+from bankrmi.errors import BankError, InvalidRequest
 from bankrmi.replication.events import Seen
 from bankrmi.rmi import Call, Exposed
 from bankrmi.rmi.objects import READ_ATTRIBUTE, is_of_the_call_itself
 from bankrmi.server.admission import Admission
 from bankrmi.server.answering import Asked, many, many_packed, one
+from bankrmi.server.request_figures import DONE, KINDS, Kind, RequestFigures
 
 __all__ = ["ACCOUNT_ID", "AccountObject"]
 
 ACCOUNT_ID = "bankrmi.account."
 
-Method = Literal["withdraw", "deposit", "balance", "submit", "outcome", "status"]
-Invoked = Method | Literal["__getattr__"]
+Invoked = Kind | Literal["__getattr__"]
 """What the daemon lets through: a method that is exposed, or the reading of an attribute."""
 
 
@@ -32,7 +32,7 @@ class AccountObject:
     """The remote object of clients (see `rmi.RemoteObject`)."""
 
     exposed = Exposed(
-        methods=frozenset(get_args(Method)),
+        methods=frozenset(KINDS),
         attributes=frozenset({"service"}),
     )
 
@@ -48,10 +48,19 @@ class AccountObject:
         self._status = status
         self._addresses = addresses
         self._at_most = operations_per_request
-        self._methods = {name: self._method(name) for name in (*get_args(Method), READ_ATTRIBUTE)}
+        self.figures = RequestFigures()
+        names: tuple[Invoked, ...] = (*KINDS, "__getattr__")
+        self._methods = {str(name): self._method(name) for name in names}
 
     def invoke(self, call: Call) -> None:
         """Take a call; wrong arguments are refused in a sentence."""
+        try:
+            self._begin(call)
+        except BankError as error:
+            self.figures.failed(_kind(call), error)
+            raise
+
+    def _begin(self, call: Call) -> None:
         try:
             self._methods[call.method](call, *call.args, **call.kwargs)
         except TypeError as error:
@@ -94,7 +103,7 @@ class AccountObject:
         operations = packed_forms([form])
         request, text = _request(request_id)
         checked = _seen(seen)
-        asked = Asked(call, one, self._addresses, account=form[1], request_id=text)
+        asked = Asked(call, one, self._addresses, self.figures, account=form[1], request_id=text)
         self._admission.request(asked, request, lambda: operations, 1, checked)
 
     def _submit(self, call: Call, operations: Any, request_id: Any = None, seen: Any = None) -> None:
@@ -106,25 +115,33 @@ class AccountObject:
             _readable(count_of, operations)
         request, text = _request(request_id)
         checked = _seen(seen)
-        asked = Asked(call, many_packed if packed else many, self._addresses, request_id=text)
+        asked = Asked(call, many_packed if packed else many, self._addresses, self.figures, request_id=text)
         work = (lambda: operations) if packed else (lambda: packed_forms(operations))
         self._admission.request(asked, request, work, count, checked)
 
     def _outcome(self, call: Call, request_id: Any, seen: Any = None) -> None:
         request = parse_request_id(request_id)
         checked = _seen(seen)
-        self._admission.outcome(Asked(call, many, self._addresses, request_id=request_id), request, checked)
+        asked = Asked(call, many, self._addresses, self.figures, request_id=request_id)
+        self._admission.outcome(asked, request, checked)
 
     def _balance(self, call: Call, account: Any, seen: Any = None) -> None:
         checked = _seen(seen)
-        asked = Asked(call, many, self._addresses, account=check_account(account))
+        asked = Asked(call, many, self._addresses, self.figures, account=check_account(account))
         self._admission.read(asked, account, checked)
 
     def _tell_status(self, call: Call) -> None:
+        self.figures.answered("status", DONE)
         call.answer(self._status())
 
     def _attribute(self, call: Call, name: str) -> None:
+        self.figures.answered("status", DONE)
         call.answer(self._status()[name])
+
+
+def _kind(call: Call) -> Kind:
+    """Return as what it counts; to read an attribute is to ask for the status."""
+    return "status" if call.method == READ_ATTRIBUTE else cast(Kind, call.method)
 
 
 def _count(operations: Any) -> int:

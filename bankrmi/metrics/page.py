@@ -1,8 +1,9 @@
 """What was measured, in Prometheus' text format; made in pieces, between which the event loop goes round.
 
-Rule 1: one page is made at a time, and is given to everybody who asks until it is `FRESH_S` old: however many
+Rule 1: one page is made at a time, one every `EVERY_S` at most, for all who have asked by then: however many
         ask, the figures are read a few times a second.
-Rule 2: all of a page is of one moment; only what prometheus-client itself reads of the process (memory, CPU,
+Rule 2: what somebody is shown is not older than his question.
+Rule 3: all of a page is of one moment; only what prometheus-client itself reads of the process (memory, CPU,
         open files, Python) is of a few milliseconds later.
 Assumption: labels and names are plain, and from closed sets (`measure`); so the length of a page is bounded.
 """
@@ -32,7 +33,7 @@ from bankrmi.rmi.complaints import complaints
 __all__ = ["CONTENT_TYPE", "Pages", "written"]
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-FRESH_S = 0.25
+EVERY_S = 0.25
 PIECE_S = 0.0005
 """A piece that took longer than this is the last one in its turn of the loop."""
 
@@ -47,23 +48,38 @@ class Pages:
         self._spent = spent
         self._loop = asyncio.get_running_loop()
         self._process = _of_the_process()
-        self._page = b""
-        self._made_s = float("-inf")
+        self._began_s = float("-inf")
         self._pieces: Iterator[bytes] = iter(())
         self._made: list[bytes] = []
-        self._waiting: list[_OnPage] = []
+        self._waiting: list[_OnPage] = []  # For the next page.
+        self._served: list[_OnPage] = []  # With the one that is being made.
+        self._next: asyncio.TimerHandle | None = None
 
     def ask(self, on_page: _OnPage) -> None:
-        """Hand over a page, now or a few turns of the loop later; None if it cannot be made."""
-        if perf_counter() - self._made_s < FRESH_S:
-            on_page(self._page)
-            return
+        """Hand over a page that is made from now on; None if it cannot be made."""
         self._waiting.append(on_page)
-        if len(self._waiting) == 1:
-            self._pieces = self._begin()
-            self._loop.call_soon(self._go_on)
+        if not self._served:
+            self._begin_soon()
 
-    def _begin(self) -> Iterator[bytes]:
+    def close(self) -> None:
+        """Begin no other page."""
+        if self._next is not None:
+            self._next.cancel()
+        self._waiting.clear()
+
+    def _begin_soon(self) -> None:
+        if self._next is None:
+            self._next = self._loop.call_later(
+                max(0.0, self._began_s + EVERY_S - perf_counter()), self._begin
+            )
+
+    def _begin(self) -> None:
+        self._next, self._began_s = None, perf_counter()
+        self._served, self._waiting = self._waiting, []
+        self._pieces = self._all_pieces()
+        self._go_on()
+
+    def _all_pieces(self) -> Iterator[bytes]:
         taken = self._take()
         yield b""
         for one in taken:
@@ -82,11 +98,10 @@ class Pages:
             return
         finally:
             self._spent(perf_counter() - began_s)
-        if not is_whole:
+        if is_whole:
+            self._end(b"".join(self._made))
+        else:
             self._loop.call_soon(self._go_on)
-            return
-        self._page, self._made_s = b"".join(self._made), perf_counter()
-        self._end(self._page)
 
     def _make_until(self, end_s: float) -> bool:
         """Make pieces for as long as that; return whether they are all made."""
@@ -97,9 +112,11 @@ class Pages:
         return True
 
     def _end(self, page: bytes | None) -> None:
-        waiting, self._waiting, self._made = self._waiting, [], []
-        for on_page in waiting:
+        served, self._served, self._made = self._served, [], []
+        for on_page in served:
             on_page(page)
+        if self._waiting:
+            self._begin_soon()
 
 
 def _of_the_process() -> tuple[Collector, ...]:

@@ -83,6 +83,7 @@ class MetricsPort:
             self._acceptor.close()
         if self._sweeping is not None:
             self._sweeping.cancel()
+        self._pages.close()
         for watcher in list(self._connections):
             watcher.abort()
 

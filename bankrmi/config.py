@@ -18,6 +18,7 @@ from pydantic import ValidationError, model_validator
 from bankrmi.config_settings import (
     LONGEST_MS,
     METRICS_OF_NAMESERVER,
+    METRICS_OF_WITNESS,
     NOT_THE_DAEMONS,
     Address,
     ClientSettings,
@@ -34,6 +35,7 @@ from bankrmi.errors import ConfigurationError
 
 __all__ = [
     "METRICS_OF_NAMESERVER",
+    "METRICS_OF_WITNESS",
     "NOT_THE_DAEMONS",
     "Address",
     "ClientSettings",
@@ -316,7 +318,8 @@ def _impossible_patience(settings: ConfigSettings) -> Iterator[Mistake]:
 
 
 def _unknown_processes(settings: ConfigSettings) -> Iterator[Mistake]:
-    known = [METRICS_OF_NAMESERVER, *settings.servers]
+    apart = one_endpoint(settings.witness) != one_endpoint(settings.nameserver)
+    known = [METRICS_OF_NAMESERVER, *([METRICS_OF_WITNESS] if apart else []), *settings.servers]
     for name in settings.metrics:
         if name not in known:
             yield Mistake(

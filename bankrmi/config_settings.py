@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 __all__ = [
     "LONGEST_MS",
     "METRICS_OF_NAMESERVER",
+    "METRICS_OF_WITNESS",
     "NOT_THE_DAEMONS",
     "Address",
     "ClientSettings",
@@ -154,8 +155,9 @@ _Rate = Annotated[int, Field(ge=0, le=1_000_000_000)]
 _File = Annotated[Path, Field(strict=False), AfterValidator(_checked_path)]
 
 
-METRICS_OF_NAMESERVER = "nameserver"
-"""The key in `metrics` of the process of name server and witness; no server is called that."""
+METRICS_OF_NAMESERVER, METRICS_OF_WITNESS = "nameserver", "witness"
+"""The keys in `metrics` of the process of name server and witness, and of a witness without a name server; no
+server is called that."""
 
 
 class _Checked(BaseModel):

@@ -167,6 +167,7 @@ def nameserver(
         parent_pid=parent_pid,
         ready_fd=ready_fd,
         log_file=log_file,
+        metrics=metrics,
     )
 
 

@@ -22,7 +22,14 @@ from pathlib import Path
 import structlog
 
 from bankrmi import signals
-from bankrmi.config import METRICS_OF_NAMESERVER, NOT_THE_DAEMONS, Configuration, split_address
+from bankrmi.config import (
+    METRICS_OF_NAMESERVER,
+    METRICS_OF_WITNESS,
+    NOT_THE_DAEMONS,
+    Address,
+    Configuration,
+    split_address,
+)
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.coordination.witness import WITNESS_ID, Witness
 from bankrmi.coordination.witness_client import WitnessClient
@@ -58,13 +65,14 @@ def run(
     parent_pid: int | None = None,
     ready_fd: int | None = None,
     log_file: Path | None = None,
+    metrics: Address | None = None,
 ) -> int:
-    """Serve until told to stop; return the exit code."""
+    """Serve until told to stop, and show figures at `metrics`, if that is given; return the exit code."""
     os.umask(0o077)  # What is written here is for its owner only.
     end_with_parent(parent_pid)
     configure(log_json, "nameserver")
     try:
-        process = _Process(configuration, log_file)
+        process = _Process(configuration, log_file, metrics)
         signals.hold()
         run_loop(process.serve(ready_fd))
     except ConfigurationError as error:
@@ -80,8 +88,9 @@ def run(
 class _Process:
     """What is served here, from start to end."""
 
-    def __init__(self, configuration: Configuration, log_file: Path | None) -> None:
+    def __init__(self, configuration: Configuration, log_file: Path | None, metrics: Address | None) -> None:
         self._configuration = configuration
+        self._metrics_address = metrics
         self._log_file = log_file
         self._start_id = secrets.token_hex(8)
         self._names = TaggedNames(configuration.service, configuration.servers)
@@ -252,8 +261,9 @@ class _Process:
 
     def _metrics(self) -> Watching[Watched]:
         settings = self._configuration
+        own = METRICS_OF_NAMESERVER if settings.nameserver in self._daemons else METRICS_OF_WITNESS
         return Watching(
-            settings.metrics.get(METRICS_OF_NAMESERVER),
+            self._metrics_address or settings.metrics.get(own),
             lambda: measures_of(settings.servers, settings.service),
             self._watched,
             checks_of(self._ready),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, assert_never, cast
+from typing import Any, Literal, assert_never
 
 from bankrmi.bank.forms import announced, count_of, packed_forms
 from bankrmi.bank.operations import check_account, parse_request_id
@@ -18,7 +18,7 @@ from bankrmi.rmi import Call, Exposed
 from bankrmi.rmi.objects import READ_ATTRIBUTE, is_of_the_call_itself
 from bankrmi.server.admission import Admission
 from bankrmi.server.answering import Asked, many, many_packed, one
-from bankrmi.server.request_figures import DONE, KINDS, Kind, RequestFigures
+from bankrmi.server.request_figures import DONE, KINDS, Kind, KindFigures, RequestFigures
 
 __all__ = ["ACCOUNT_ID", "AccountObject"]
 
@@ -55,18 +55,20 @@ class AccountObject:
     def invoke(self, call: Call) -> None:
         """Take a call; wrong arguments are refused in a sentence."""
         try:
-            self._begin(call)
-        except BankError as error:
-            self.figures.failed(_kind(call), error)
-            raise
-
-    def _begin(self, call: Call) -> None:
-        try:
             self._methods[call.method](call, *call.args, **call.kwargs)
+        except BankError as error:
+            self._figures_of(call).failed(error)
+            raise
         except TypeError as error:
             if is_of_the_call_itself(error) and not call.done:
-                raise InvalidRequest(f"{call.method} does not take these arguments") from error
+                refused = InvalidRequest(f"{call.method} does not take these arguments")
+                self._figures_of(call).failed(refused)
+                raise refused from error
             raise
+
+    def _figures_of(self, call: Call) -> KindFigures:
+        """Return where it counts; to read an attribute is to ask for the status."""
+        return self.figures.of["status" if call.method == READ_ATTRIBUTE else call.method]
 
     def _method(self, name: Invoked) -> Callable[..., None]:
         match name:
@@ -103,7 +105,9 @@ class AccountObject:
         operations = packed_forms([form])
         request, text = _request(request_id)
         checked = _seen(seen)
-        asked = Asked(call, one, self._addresses, self.figures, account=form[1], request_id=text)
+        asked = Asked(
+            call, one, self._addresses, self.figures.of[call.method], account=form[1], request_id=text
+        )
         self._admission.request(asked, request, lambda: operations, 1, checked)
 
     def _submit(self, call: Call, operations: Any, request_id: Any = None, seen: Any = None) -> None:
@@ -115,33 +119,30 @@ class AccountObject:
             _readable(count_of, operations)
         request, text = _request(request_id)
         checked = _seen(seen)
-        asked = Asked(call, many_packed if packed else many, self._addresses, self.figures, request_id=text)
+        asked = Asked(
+            call, many_packed if packed else many, self._addresses, self.figures.of["submit"], request_id=text
+        )
         work = (lambda: operations) if packed else (lambda: packed_forms(operations))
         self._admission.request(asked, request, work, count, checked)
 
     def _outcome(self, call: Call, request_id: Any, seen: Any = None) -> None:
         request = parse_request_id(request_id)
         checked = _seen(seen)
-        asked = Asked(call, many, self._addresses, self.figures, request_id=request_id)
+        asked = Asked(call, many, self._addresses, self.figures.of["outcome"], request_id=request_id)
         self._admission.outcome(asked, request, checked)
 
     def _balance(self, call: Call, account: Any, seen: Any = None) -> None:
         checked = _seen(seen)
-        asked = Asked(call, many, self._addresses, self.figures, account=check_account(account))
+        asked = Asked(call, many, self._addresses, self.figures.of["balance"], account=check_account(account))
         self._admission.read(asked, account, checked)
 
     def _tell_status(self, call: Call) -> None:
-        self.figures.answered("status", DONE)
+        self.figures.of["status"].counts[DONE] += 1
         call.answer(self._status())
 
     def _attribute(self, call: Call, name: str) -> None:
-        self.figures.answered("status", DONE)
+        self.figures.of["status"].counts[DONE] += 1
         call.answer(self._status()[name])
-
-
-def _kind(call: Call) -> Kind:
-    """Return as what it counts; to read an attribute is to ask for the status."""
-    return "status" if call.method == READ_ATTRIBUTE else cast(Kind, call.method)
 
 
 def _count(operations: Any) -> int:

@@ -37,7 +37,7 @@ from bankrmi.replication.effects import (
 )
 from bankrmi.replication.record import one_by_one, unpacked
 from bankrmi.rmi import Call, LongAnswer
-from bankrmi.server.request_figures import DONE, GONE, RequestFigures
+from bankrmi.server.request_figures import GONE, KindFigures
 
 __all__ = ["Asked", "Kept", "busy", "long_outcome", "many", "many_packed", "one", "too_late"]
 
@@ -99,7 +99,7 @@ class Asked:
         call: Call,
         form: Callable[[Asked, Decided | Kept], Any],
         addresses: Mapping[str, str],
-        figures: RequestFigures,
+        figures: KindFigures,
         *,
         account: int = 0,
         request_id: str | None = None,
@@ -111,8 +111,7 @@ class Asked:
         self.account = account
         self.request_id = request_id
         self._figures = figures
-        waited_ms = call.waited_ms if call.peer.our_protocol else 0.0
-        self._began_s = monotonic() - waited_ms / 1000
+        self._began_s = monotonic() - call.waited_ms / 1000
         self._kept: Kept | None = None
         self._made: Callable[[Asked], None] | None = None
 
@@ -141,7 +140,7 @@ class Asked:
     def answer(self, reply: Reply) -> None:
         """Answer with what the rules say; for a caller that is gone, without making the form of it."""
         if self.gone:
-            self._figures.answered(self.call.method, GONE)
+            self._figures.counts[GONE] += 1
             self.call.answer(None)
             return
         try:
@@ -149,16 +148,12 @@ class Asked:
         except BankError as error:
             self._fail(error)
         else:
-            self._figures.answered(self.call.method, DONE, self._took_s)
+            self._figures.done(self._began_s)
             self.call.answer(value)
 
     def _fail(self, error: BankError) -> None:
-        self._figures.failed(self.call.method, error, self._took_s)
+        self._figures.failed(error, self._began_s)
         self.call.fail(error)
-
-    @property
-    def _took_s(self) -> float:
-        return monotonic() - self._began_s
 
     def answer_in_turn(self, kept: Kept, made: Callable[[Asked], None]) -> None:
         """Answer with a long outcome when it is the caller's turn; `made` is told once nothing is kept."""
@@ -170,10 +165,10 @@ class Asked:
         try:
             answer = self.form(self, self._still_kept())
         except BankError as error:
-            self._figures.failed(self.call.method, error, self._took_s)
+            self._figures.failed(error, self._began_s)
             self._let_go()
             raise
-        self._figures.answered(self.call.method, DONE, self._took_s)
+        self._figures.done(self._began_s)
         if isinstance(answer, LongAnswer):
             make = answer.make
             answer.make = lambda start, end: self._part(make, start, end)

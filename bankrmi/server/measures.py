@@ -231,7 +231,7 @@ def _of_requests() -> Measures:
             kind="histogram",
             meaning="How long calls took that waited for the rules, until the answer was handed over",
             labels={"kind": TIMED},
-            read=lambda watched: watched.requests.seconds,
+            read=lambda watched: watched.requests.seconds(),
         ),
         refused(lambda watched: watched.admission.refused, *BUSY),
         Measure(

@@ -246,14 +246,15 @@ def test_labels_in_rules_and_dashboard_have_values_that_there_are() -> None:
 
 def test_every_error_counts_as_one_of_the_outcomes() -> None:
     figures = RequestFigures()
-    figures.failed("withdraw", Busy("later"), 0.1)
-    figures.failed("withdraw", OperationFailed("what a caller of the account never gets"))
-    figures.failed("withdraw", BankError("nor this"))
+    withdrawals = figures.of["withdraw"]
+    withdrawals.failed(Busy("later"), 0.1)
+    withdrawals.failed(OperationFailed("what a caller of the account never gets"))
+    withdrawals.failed(BankError("nor this"))
     counts = figures.by_kind_and_outcome()
     assert counts["withdraw", "busy"] == 1
     assert counts["withdraw", ERROR] == 2
     assert sum(counts.values()) == 3
-    assert sum(figures.seconds["withdraw"].counts) == 1
+    assert sum(figures.seconds()["withdraw"].counts) == 1
 
 
 Change = Callable[[View], View]

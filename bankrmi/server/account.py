@@ -61,9 +61,8 @@ class AccountObject:
             raise
         except TypeError as error:
             if is_of_the_call_itself(error) and not call.done:
-                refused = InvalidRequest(f"{call.method} does not take these arguments")
-                self._figures_of(call).failed(refused)
-                raise refused from error
+                self._figures_of(call).counts[InvalidRequest.code] += 1
+                raise InvalidRequest(f"{call.method} does not take these arguments") from error
             raise
 
     def _figures_of(self, call: Call) -> KindFigures:

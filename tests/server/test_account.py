@@ -633,8 +633,8 @@ def test_what_is_refused_at_the_door_counts_by_why() -> None:
     fast = Counter(stranger_rate=10)
     for number in range(3):
         fast.call(Caller(ours=False), "submit", batch(), f"b{number}:1")
-    assert refused(fast) == {"entry_rate": 2}
-    assert counted(fast) == {("submit", "busy"): 2}
+    assert refused(fast) == {"entry_rate": 1}
+    assert counted(fast) == {("submit", "busy"): 1}
 
 
 def test_who_would_wait_too_long_and_who_has_are_counted_apart() -> None:

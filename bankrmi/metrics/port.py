@@ -44,9 +44,8 @@ CONNECTION_S = 0.0002
 """What a connection takes beside what is measured here: to be accepted, and closed."""
 
 PIECES = 32
-"""In which the head of a request may come, and in which as much may follow as is thrown away."""
+"""In so many may the head of a request come; and in so many what follows, and is thrown away."""
 
-DISCARDED_BYTES = 1 << 16
 FILES = SEATS + 8 + 1
 """That the process may need to have open for this: connections, those that are being accepted, the port."""
 
@@ -183,7 +182,6 @@ class _Watcher(asyncio.Protocol):
         self._head = b""
         self._pieces = 0
         self._asked = self._told = self._says_no_more = False
-        self._discarded = 0
 
     @property
     def awaits_answer(self) -> bool:
@@ -197,17 +195,16 @@ class _Watcher(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._pieces += 1
         if self._asked or self._pieces > PIECES:
-            self._discard(len(data))
+            self._discard()
             return
         self._head += data
         self._asked = self._port.heard(self, self._head)
         if self._asked:
             self._head, self._pieces = b"", 0
 
-    def _discard(self, count: int) -> None:
+    def _discard(self) -> None:
         """Closing on unread bytes would reset what was answered; but it is not read for ever."""
-        self._discarded += count
-        if not self._asked or self._pieces > PIECES or self._discarded > DISCARDED_BYTES:
+        if not self._asked or self._pieces > PIECES:
             self.abort()
 
     def eof_received(self) -> bool:

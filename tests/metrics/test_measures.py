@@ -153,6 +153,32 @@ def test_however_many_ask_the_figures_are_read_a_few_times_a_second() -> None:
     asyncio.run(scene())
 
 
+def test_the_loop_goes_round_while_a_page_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here each piece is taken for a long one, and so has a turn of its own."""
+    monkeypatch.setattr(page, "PIECE_S", 0.0)
+    measures = [
+        a_measure(name=f"bankrmi_{'x' * length}", kind="gauge", meaning="X", read=lambda _: 1)
+        for length in range(1, 21)
+    ]
+
+    async def scene() -> None:
+        loop, turns = asyncio.get_running_loop(), 0
+        asked = loop.create_future()
+
+        def turn() -> None:
+            nonlocal turns
+            turns += 1
+            if not asked.done():
+                loop.call_soon(turn)
+
+        Pages(lambda: read(measures, None), lambda _: None).ask(asked.set_result)
+        turn()
+        await asked
+        assert turns > len(measures)
+
+    asyncio.run(scene())
+
+
 def test_a_figure_that_cannot_be_read_ends_nothing() -> None:
     def broken() -> list[Taken]:
         raise ZeroDivisionError

@@ -17,6 +17,8 @@ from pydantic import ValidationError, model_validator
 
 from bankrmi.config_settings import (
     LONGEST_MS,
+    METRICS_OF_NAMESERVER,
+    METRICS_OF_WITNESS,
     NOT_THE_DAEMONS,
     Address,
     CertificateSettings,
@@ -33,6 +35,8 @@ from bankrmi.config_source import Key, Mistake, Source, mistake_of, read_source
 from bankrmi.errors import ConfigurationError
 
 __all__ = [
+    "METRICS_OF_NAMESERVER",
+    "METRICS_OF_WITNESS",
     "NOT_THE_DAEMONS",
     "Address",
     "CertificateSettings",
@@ -65,6 +69,7 @@ _REACHED = (
     "can be reached by others, and nobody there has to prove who they are: make certificates "
     "(`bankrmi cert`), or say --insecure if that is meant"
 )
+_READ = "can be read by others, and nobody there has to prove who they are: say --insecure if that is meant"
 # In the place of what is missing or broken, while the rest is looked at.
 _STAND_INS = {"nameserver": "localhost:1", "servers": {"stand-in": "localhost:2"}}
 
@@ -98,6 +103,20 @@ class Configuration(ConfigSettings):
     def open_to_strangers(self) -> list[Address]:
         """Return those of them where nobody has to prove who he is; `load` wants `--insecure` for them."""
         return self.beyond_loopback() if self.certificates is None else []
+
+    def metrics_beyond_loopback(self) -> list[Address]:
+        """Return the addresses of metrics that other machines can read; `load` wants `--insecure` then."""
+        return [address for _, address in _shown_to_others(self)]
+
+    def with_metrics(self, of: str, address: Address) -> Self:
+        """Return the same, with the figures of one process at this address; raises ConfigurationError."""
+        try:
+            checked_address(address)
+        except ValueError as error:
+            raise ConfigurationError(f"--metrics: {error}") from None
+        if not (self.insecure or is_loopback(address)):
+            raise ConfigurationError(f"--metrics: {address} {_READ}")
+        return type(self).model_validate(dict(self) | {"metrics": {**self.metrics, of: address}})
 
 
 def load(
@@ -180,8 +199,7 @@ def _settings_of(source: Source, *, insecure: bool) -> ConfigSettings:
         mistakes = [mistake_of(details, ConfigSettings) for details in own]
         settings = _settings_without(source, [mistake.key for mistake in mistakes])
     if settings is not None:
-        is_open = settings.certificates is None and not insecure
-        found = [*_impossible(settings), *(_reached_by_others(settings) if is_open else [])]
+        found = [*_impossible(settings), *([] if insecure else _reached_by_others(settings))]
         mistakes += [new for new in found if not any(new.touches(known.key) for known in mistakes)]
     if mistakes or settings is None:
         raise source.refusal(mistakes)
@@ -200,6 +218,7 @@ def _impossible(settings: ConfigSettings) -> Iterator[Mistake]:
     """Yield what is fine one by one and cannot work together."""
     yield from _impossible_times(settings)
     yield from _impossible_patience(settings)
+    yield from _unknown_processes(settings)
     yield from _shared_addresses(settings)
     if settings.servers and not 1 <= settings.copies_min <= len(settings.servers):
         yield Mistake(
@@ -329,19 +348,37 @@ def _impossible_patience(settings: ConfigSettings) -> Iterator[Mistake]:
         )
 
 
+def _unknown_processes(settings: ConfigSettings) -> Iterator[Mistake]:
+    apart = one_endpoint(settings.witness) != one_endpoint(settings.nameserver)
+    known = [METRICS_OF_NAMESERVER, *([METRICS_OF_WITNESS] if apart else []), *settings.servers]
+    for name in settings.metrics:
+        if name not in known:
+            yield Mistake(
+                key=("metrics", name),
+                others=(("servers",),),
+                message=f"there is no process {name} to have metrics: there are {', '.join(known)}",
+            )
+
+
 def _shared_addresses(settings: ConfigSettings) -> Iterator[Mistake]:
     taken: dict[tuple[str, int], tuple[Key, str]] = {
         one_endpoint(settings.witness): (("witness",), "the witness"),
         one_endpoint(settings.nameserver): (("nameserver",), "the name server"),
     }
-    for name, address in settings.servers.items():
-        key = ("servers", name)
-        taken_by, whose = taken.setdefault(one_endpoint(address), (key, f"server {name}"))
+    listening: dict[Key, tuple[str, Address]] = {
+        ("servers", name): (f"server {name}", address) for name, address in settings.servers.items()
+    }
+    listening |= {
+        ("metrics", name): (f"metrics of {name}", address) for name, address in settings.metrics.items()
+    }
+    for key, (who, address) in listening.items():
+        taken_by, whose = taken.setdefault(one_endpoint(address), (key, who))
         if taken_by != key:
+            verb = "have" if key[0] == "metrics" else "has"
             yield Mistake(
                 key=key,
                 others=(taken_by,),
-                message=f"server {name} has the address of {whose}, {address}: only one can listen there",
+                message=f"{who} {verb} the address of {whose}, {address}: only one can listen there",
             )
 
 
@@ -353,8 +390,17 @@ def _exposed(settings: ConfigSettings) -> Iterator[tuple[Key, Address]]:
     return ((key, address) for key, address in addresses.items() if not is_loopback(address))
 
 
+def _shown_to_others(settings: ConfigSettings) -> Iterator[tuple[Key, Address]]:
+    """Yield where figures can be read from other machines."""
+    return (
+        (("metrics", name), address) for name, address in settings.metrics.items() if not is_loopback(address)
+    )
+
+
 def _reached_by_others(settings: ConfigSettings) -> Iterator[Mistake]:
-    for key, address in _exposed(settings):
+    for key, address in _shown_to_others(settings):
+        yield Mistake(key=key, message=f"{address} {_READ}")
+    for key, address in _exposed(settings) if settings.certificates is None else ():
         yield Mistake(
             key=key,
             message=f"{address} {_REACHED}",

@@ -17,6 +17,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 __all__ = [
     "LONGEST_MS",
+    "METRICS_OF_NAMESERVER",
+    "METRICS_OF_WITNESS",
     "NOT_THE_DAEMONS",
     "Address",
     "CertificateSettings",
@@ -154,6 +156,11 @@ _Rate = Annotated[int, Field(ge=0, le=1_000_000_000)]
 _File = Annotated[Path, Field(strict=False), AfterValidator(_checked_path)]
 
 
+METRICS_OF_NAMESERVER, METRICS_OF_WITNESS = "nameserver", "witness"
+"""The keys in `metrics` of the process of name server and witness, and of a witness without a name server; no
+server is called that."""
+
+
 class _Checked(BaseModel):
     """Frozen, no unknown keys, no conversions: `lease_ms: "1000"` and `lease_ms: true` are mistakes."""
 
@@ -238,6 +245,8 @@ class ConfigSettings(_Checked):
     witness: _Address = Field(default_factory=lambda known: known.get("nameserver", ""))
     servers: Annotated[dict[_ServerName, _Address], Field(min_length=1, default_factory=dict)]
     """Left out where there are only clients, who learn them from the name server."""
+    metrics: dict[str, _Address] = {}
+    """Where a process shows its figures, by its name; those that are not named do not."""
     ledger: _File = Path("ledger.csv")
     data_dir: _File = Path("data")
     lease_ms: _Margin = 1000

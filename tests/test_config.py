@@ -464,3 +464,45 @@ def test_a_mistake_about_certificates_is_told_with_its_line(tmp_path: Path, text
     variable = {"BANKRMI_CERTIFICATES_CLIENT": "-x"}
     with pytest.raises(ConfigurationError, match="BANKRMI_CERTIFICATES_CLIENT: '-x' is not a name"):
         load(written(tmp_path, PLAIN), environment=variable)
+
+
+# -- where figures are shown ---------------------------------------------------------------------------
+
+
+def test_metrics_are_nowhere_unless_said_otherwise(tmp_path: Path) -> None:
+    assert load(written(tmp_path, PLAIN)).metrics == {}
+    told = load(written(tmp_path, PLAIN + "metrics: {s1: 127.0.0.1:9191, nameserver: 127.0.0.1:9190}\n"))
+    assert told.metrics == {"s1": "127.0.0.1:9191", "nameserver": "127.0.0.1:9190"}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "says"),
+    [
+        ("{s3: 127.0.0.1:9191}", "there is no process s3 to have metrics: there are nameserver, s1, s2"),
+        ("{witness: 127.0.0.1:9191}", "there is no process witness to have metrics: there are nameserver"),
+        ("{s1: 127.0.0.1:9102}", "metrics of s1 have the address of server s2, 127.0.0.1:9102: only one"),
+        (
+            "{s1: 127.0.0.1:9191, s2: 127.0.0.1:9191}",
+            "metrics of s2 have the address of metrics of s1, 127.0.0.1:9191: only one can listen there",
+        ),
+        ("{s1: 10.0.0.1:9191}", "10.0.0.1:9191 can be read by others"),
+        ("{s1: 0.0.0.0:9191}", "0.0.0.0:9191 is not an address that others could call"),
+        ("{s1: 9191}", "s1 must be text, not 9191"),
+        ("127.0.0.1:9191", "metrics must hold lines like 'key: value', indented below it"),
+    ],
+)
+def test_metrics_that_cannot_be_are_refused_with_their_line(tmp_path: Path, metrics: str, says: str) -> None:
+    [line] = refusal(tmp_path, f"{PLAIN}metrics: {metrics}\n")
+    assert line.startswith("config.yaml line 5: ")
+    assert says in line
+
+
+def test_metrics_that_others_can_read_are_told_apart_from_what_moves_money(tmp_path: Path) -> None:
+    told = load(written(tmp_path, PLAIN + "metrics: {s1: 10.0.0.1:9191}\n"), insecure=True)
+    assert told.beyond_loopback() == []
+    assert told.metrics_beyond_loopback() == ["10.0.0.1:9191"]
+
+
+def test_a_witness_with_an_address_of_its_own_may_have_metrics_of_its_own(tmp_path: Path) -> None:
+    text = PLAIN + "witness: 127.0.0.1:9091\nmetrics: {witness: 127.0.0.1:9191}\n"
+    assert load(written(tmp_path, text)).metrics == {"witness": "127.0.0.1:9191"}

@@ -33,6 +33,7 @@ class _Occupant:
 def who_has_the_ports(configuration: Configuration) -> list[str]:
     """Return a sentence for each bank or process that has ports of this one."""
     addresses = [configuration.nameserver, configuration.witness, *configuration.servers.values()]
+    addresses += configuration.metrics.values()
     ports = {split_address(address)[1]: address for address in addresses}
     held: dict[str, list[str]] = {}
     for port, pid in _listeners(set(ports)):

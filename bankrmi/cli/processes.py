@@ -9,7 +9,7 @@ import click
 
 from bankrmi.cli.interruption import heed_the_end_of_the_terminal
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say
-from bankrmi.config import Configuration
+from bankrmi.config import METRICS_OF_NAMESERVER, Configuration, split_address
 from bankrmi.errors import ConfigurationError, OperationFailed
 from bankrmi.logging_setup import log_to
 
@@ -22,6 +22,12 @@ _log_file = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Append the log to this file, which SIGHUP opens again; else it goes to standard error.",
 )
+_metrics = click.option(
+    "--metrics",
+    metavar="ADDRESS",
+    help="Show figures to Prometheus, and health to load balancers, at this host:port; else where the "
+    "configuration says, or nowhere.",
+)
 _ready_fd = click.option("--ready-fd", type=int, hidden=True, help="Say there when ready.")
 
 
@@ -32,6 +38,9 @@ def _warn(configuration: Configuration) -> None:
             f"warning: {', '.join(exposed)} can be reached by others, who need not prove who they are: "
             "whoever reaches it can move money"
         )
+    shown = configuration.metrics_beyond_loopback()
+    if shown:
+        say(f"warning: figures of the bank can be read by others, at {', '.join(shown)}")
 
 
 def _configuration(invocation: Invocation) -> Configuration:
@@ -72,8 +81,15 @@ def _log_to(file: Path | None) -> None:
     help="Start over with the ledger. What there is is moved into a folder beside it, after asking.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--metrics",
+    metavar="ADDRESS",
+    help="Show figures and health: the name server's at this host:port, each server's at the next port.",
+)
 @click.pass_obj
-def up(invocation: Invocation, no_menu: bool, no_restart: bool, fresh: bool, yes: bool) -> int:
+def up(
+    invocation: Invocation, no_menu: bool, no_restart: bool, fresh: bool, yes: bool, metrics: str | None
+) -> int:
     """Start the whole bank on this machine, and open the menu.
 
     What the bank does is told in a line each; its logs are in DATA_DIR/log. A process that dies is
@@ -86,10 +102,24 @@ def up(invocation: Invocation, no_menu: bool, no_restart: bool, fresh: bool, yes
     else:
         heed_the_end_of_the_terminal()
     configuration = _configuration(invocation)
+    if metrics is not None:
+        configuration = _with_all_metrics(configuration, metrics)
     _warn(configuration)
     if fresh:
         _start_over(configuration, yes=yes)
     return run(invocation, configuration, menu=not no_menu, restart=not no_restart)
+
+
+def _with_all_metrics(configuration: Configuration, first: str) -> Configuration:
+    """Return the same, with the figures of all processes: at the port of `first`, and at those after it."""
+    try:
+        _, port = split_address(first)
+    except ValueError as error:
+        raise ConfigurationError(f"--metrics: {error}") from None
+    host = first.rpartition(":")[0]
+    for place, name in enumerate((METRICS_OF_NAMESERVER, *configuration.servers)):
+        configuration = configuration.with_metrics(name, f"{host}:{port + place}")
+    return configuration
 
 
 def _start_over(configuration: Configuration, *, yes: bool) -> None:
@@ -110,16 +140,23 @@ def _start_over(configuration: Configuration, *, yes: bool) -> None:
 
 
 @click.command()
+@_metrics
 @_log_file
 @_parent_pid
 @_ready_fd
 @click.pass_obj
 def nameserver(
-    invocation: Invocation, log_file: Path | None, parent_pid: int | None, ready_fd: int | None
+    invocation: Invocation,
+    metrics: str | None,
+    log_file: Path | None,
+    parent_pid: int | None,
+    ready_fd: int | None,
 ) -> int:
     """Run Pyro5's name server and the witness, in the foreground."""
     _outlive_the_terminal()
     configuration = _configuration(invocation)
+    if metrics is not None:
+        configuration = configuration.with_metrics(METRICS_OF_NAMESERVER, metrics)
     _log_to(log_file)
     _warn(configuration)
     from bankrmi.nameserver import run
@@ -130,6 +167,7 @@ def nameserver(
         parent_pid=parent_pid,
         ready_fd=ready_fd,
         log_file=log_file,
+        metrics=metrics,
     )
 
 
@@ -140,6 +178,7 @@ def nameserver(
     is_flag=True,
     help="Open a new bank without the servers that do not answer: they hold no journal, on your word.",
 )
+@_metrics
 @_log_file
 @_parent_pid
 @_ready_fd
@@ -148,6 +187,7 @@ def server(
     invocation: Invocation,
     name: str,
     first: bool,
+    metrics: str | None,
     log_file: Path | None,
     parent_pid: int | None,
     ready_fd: int | None,
@@ -156,6 +196,8 @@ def server(
     _outlive_the_terminal()
     configuration = _configuration(invocation)
     check_server(configuration, name)
+    if metrics is not None:
+        configuration = configuration.with_metrics(name, metrics)
     _log_to(log_file)
     _warn(configuration)
     from bankrmi.server import run

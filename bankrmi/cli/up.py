@@ -188,6 +188,8 @@ def children_of(invocation: Invocation, configuration: Configuration, *, logs: P
     def child(title: str, name: str, command: list[str], stop_signal: signal.Signals) -> Child:
         supervised = ["--parent-pid", "{parent_pid}", "--ready-fd", "{ready_fd}"]
         supervised += ["--log-file", str(logs / f"{name}.log")]
+        if name in configuration.metrics:  # Of the command line, perhaps: children read the file alone.
+            command = [*command, "--metrics", configuration.metrics[name]]
         return Child(
             name=name,
             title=title,

@@ -60,6 +60,8 @@ class Witness:
         self._store = store
         self._service = service
         self._own, self._others = _Allowance(now_s), _Allowance(now_s)
+        self.proposals = {"won": 0, "lost": 0}
+        """Those that were decided, of all services."""
         self._on_view = on_view
         self._on_disk_failure = on_disk_failure
 
@@ -77,6 +79,7 @@ class Witness:
         if follows is None and name != self._service:
             self._guarded(lambda: self._check_room(name))
         won, current = self._guarded(lambda: self._store.propose(name, follows, proposed))
+        self.proposals["won" if won else "lost"] += 1
         if won and current is not None:
             allowance.use()
             self._on_view(name, current)

@@ -22,17 +22,28 @@ from pathlib import Path
 import structlog
 
 from bankrmi import signals
-from bankrmi.config import NOT_THE_DAEMONS, Configuration, split_address
+from bankrmi.config import (
+    METRICS_OF_NAMESERVER,
+    METRICS_OF_WITNESS,
+    NOT_THE_DAEMONS,
+    Address,
+    Configuration,
+    split_address,
+)
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.coordination.witness import WITNESS_ID, Witness
 from bankrmi.coordination.witness_client import WitnessClient
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.event_loop import run as run_loop
 from bankrmi.logging_setup import configure, reopen_log
+from bankrmi.metrics.health import Health
+from bankrmi.metrics.watching import Watching
+from bankrmi.nameserver.measures import Watched, checks_of, measures_of
 from bankrmi.nameserver.names import TaggedNames, remote_names
 from bankrmi.own_credentials import own_credentials
 from bankrmi.parent_death import end_with_parent
 from bankrmi.readiness import AWAITS, say_awaiting, say_ready
+from bankrmi.replication.figures import ViewChanges
 from bankrmi.replication.view import View
 from bankrmi.rmi import (
     NAMESERVER_NAME,
@@ -67,13 +78,14 @@ def run(
     parent_pid: int | None = None,
     ready_fd: int | None = None,
     log_file: Path | None = None,
+    metrics: Address | None = None,
 ) -> int:
-    """Serve until told to stop; return the exit code."""
+    """Serve until told to stop, and show figures at `metrics`, if that is given; return the exit code."""
     os.umask(0o077)  # What is written here is for its owner only.
     end_with_parent(parent_pid)
     configure(log_json, "nameserver")
     try:
-        process = _Process(configuration, log_file)
+        process = _Process(configuration, log_file, metrics)
         signals.hold()
         run_loop(process.serve(ready_fd))
     except ConfigurationError as error:
@@ -89,8 +101,9 @@ def run(
 class _Process:
     """What is served here, from start to end."""
 
-    def __init__(self, configuration: Configuration, log_file: Path | None) -> None:
+    def __init__(self, configuration: Configuration, log_file: Path | None, metrics: Address | None) -> None:
         self._configuration = configuration
+        self._metrics_address = metrics
         self._log_file = log_file
         self._credentials = own_credentials(configuration, "server", _NAME)
         self._manager = ServiceManager()
@@ -99,6 +112,10 @@ class _Process:
         self._daemons: dict[str, Daemon] = {}
         self._rounds = rounds_of(_limits(configuration))
         self._store: ViewStore | None = None
+        self._witness: Witness | None = None
+        self._view: View | None = None  # The newest that is known of the bank of this configuration.
+        self._changes = ViewChanges()
+        self._serves = False
         self._elsewhere: WitnessClient | None = None
         self._polling: asyncio.TimerHandle | None = None
         self._looking: asyncio.TimerHandle | None = None
@@ -109,14 +126,18 @@ class _Process:
         """Serve until a signal, or a failed disk, says stop; raise what went wrong."""
         self._catch_signals()
         self._prepare()
+        metrics = self._metrics()
         try:
+            own_files = await metrics.listen()
             for address, daemon in self._daemons.items():
-                await daemon.listen(address, daemons=len(self._daemons))
+                await daemon.listen(address, daemons=len(self._daemons), own_files=own_files)
+            self._serves = True
             self._say_ready(ready_fd)
             self._manager.say_ready()
             self._look_after()
             await self._until_stopped()
         finally:
+            metrics.close()
             await self._close()
         if self._failure is not None:
             raise self._failure
@@ -184,7 +205,7 @@ class _Process:
     def _serve_witness(self) -> None:
         settings = self._configuration
         self._store = ViewStore(settings.data_dir / "witness")
-        witness = Witness(
+        self._witness = Witness(
             self._store,
             service=settings.service,
             on_view=self._view_changed,
@@ -193,12 +214,13 @@ class _Process:
         roles = ("server", "operator")
         self._daemon_at(settings.witness).register(
             WITNESS_ID,
-            Audited(PlainObject(witness, ("read", "propose", "history")), ("propose",)),
+            Audited(PlainObject(self._witness, ("read", "propose", "history")), ("propose",)),
             for_servers=True,
             of_any_bank=True,  # It keeps the views of a few other services, whose servers nobody here knows.
             roles=roles,
         )
-        self._names.follow(self._store.current(settings.service))
+        self._follow(self._store.current(settings.service))
+        self._changes = ViewChanges(self._view)
 
     def _daemon_at(self, address: str) -> Daemon:
         if address not in self._daemons:
@@ -227,7 +249,12 @@ class _Process:
         in_sync = sorted(view.in_sync)
         log.info("view", service=service, epoch=view.epoch, primary=view.primary, in_sync=in_sync)
         if service == self._configuration.service:
-            self._names.follow(view)
+            self._changes.changed_to(view)
+            self._follow(view)
+
+    def _follow(self, view: View | None) -> None:
+        self._view = view
+        self._names.follow(view)
 
     def _follow_from_afar(self) -> None:
         settings = self._configuration
@@ -256,10 +283,38 @@ class _Process:
 
         def follow(view: View | None) -> None:
             if self._elsewhere is elsewhere:  # Else the witness is here meanwhile.
-                self._names.follow(view)
+                self._follow(view)
             again(view)
 
         elsewhere.read(follow, again)
+
+    # -- for whoever watches -----------------------------------------------------------------------
+
+    def _metrics(self) -> Watching[Watched]:
+        settings = self._configuration
+        own = METRICS_OF_NAMESERVER if settings.nameserver in self._daemons else METRICS_OF_WITNESS
+        return Watching(
+            self._metrics_address or settings.metrics.get(own),
+            lambda: measures_of(settings.servers, settings.service),
+            self._watched,
+            checks_of(self._ready),
+        )
+
+    def _watched(self) -> Watched:
+        witness = self._witness
+        return Watched(
+            daemons=list(self._daemons.values()),
+            view=self._view,
+            names=self._names.count(),
+            proposals=None if witness is None else witness.proposals,
+            changes=None if witness is None else self._changes,
+        )
+
+    def _ready(self) -> Health:
+        view = self._view
+        known = "no view is known" if view is None else f"epoch {view.epoch}, primary {view.primary}"
+        served = ", ".join(sorted(self._daemons))
+        return Health(self._serves, f"serves {served}; {known}" if self._serves else "starting")
 
     # -- the end -----------------------------------------------------------------------------------
 

@@ -8,13 +8,26 @@ from bankrmi.replication.first_view import FirstView
 from bankrmi.replication.joining import Joiner
 from bankrmi.replication.leading import Leader
 from bankrmi.replication.office import Office
+from bankrmi.replication.peer import Standing
 from bankrmi.replication.record import Position
 from bankrmi.replication.roles import Role, Won
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 from bankrmi.replication.viewing import Viewing
 
-__all__ = ["Condition", "condition_of"]
+__all__ = ["Condition", "CopyShown", "condition_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyShown:
+    """Another server's copy, as its primary sees it.
+
+    `matched` is the newest action id that is known to be durable there, in this epoch (0: none yet).
+    """
+
+    server: str
+    standing: Standing
+    matched: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +39,8 @@ class Condition:
     `missing` are those whose word the first view waits for, None where no first view is to be made.
     `read_lease_ms` and `acknowledges` are a primary's: for how long it may still read by itself, and whether
     what is asked for now is likely to be acknowledged before the view changes.
+    So are `queued`, the requests that wait to be decided, and `copies`, the others'; `primary_silent_ms` is
+    everybody else's. `durable` is how far this disk holds the journal.
     The witness was asked `witness_asked_ms_ago`, and has answered nothing for `witness_silent_ms`.
     """
 
@@ -39,6 +54,10 @@ class Condition:
     epoch: int | None
     tip: Position
     acknowledged: int
+    durable: int
+    queued: int
+    copies: tuple[CopyShown, ...]
+    primary_silent_ms: float | None
     read_lease_ms: float | None
     acknowledges: bool | None
     connected: frozenset[str]
@@ -74,6 +93,10 @@ def condition_of(
         epoch=adopted.epoch if adopted is not None else None,
         tip=step.journal.tip,
         acknowledged=party.acknowledged if leader is None else leader.ever_acknowledged,
+        durable=step.durable_tip,
+        queued=0 if leader is None else leader.queued,
+        copies=() if leader is None else _copies(leader),
+        primary_silent_ms=None if isinstance(party, Leader) else party.silent_ms(step.now_ms),
         read_lease_ms=None if leader is None else leader.lease_left_ms(step),
         acknowledges=None if leader is None else leader.can_acknowledge(step),
         connected=frozenset(step.links.servers),
@@ -84,4 +107,11 @@ def condition_of(
         missing=tuple(first_view.missing(step.settings)) if waits else None,
         is_copying=joiner.is_copying,
         is_admitted=joiner.is_admitted(view),
+    )
+
+
+def _copies(leader: Leader) -> tuple[CopyShown, ...]:
+    return tuple(
+        CopyShown(server=peer.server, standing=peer.standing, matched=peer.matched)
+        for peer in leader.copies.peers.values()
     )

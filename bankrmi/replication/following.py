@@ -65,6 +65,10 @@ class Follower:
             digest=matched.digest,
         )
 
+    def silent_ms(self, now_ms: float) -> float:
+        """Return for how long no primary was heard; one that was never heard, since this server follows."""
+        return now_ms - self._heard_ms
+
     def _heard(self, message: Checkpoint, step: Step) -> None:
         self._heard_ms = step.now_ms
         self._primarys_lease_ms = message.lease_ms

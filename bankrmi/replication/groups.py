@@ -48,6 +48,10 @@ class Groups:
         """Give up every request; return whom to tell."""
         return self._queue.take_tokens()
 
+    def __len__(self) -> int:
+        """Return how many requests wait for a group."""
+        return len(self._queue)
+
     # -- when ------------------------------------------------------------------------------------
 
     def may_form(self, acknowledged: int, tip: int, now_ms: float) -> bool:
@@ -90,7 +94,9 @@ class Groups:
                 self._queue.put_back(requests[place + 1 :])
                 break
         if group:
-            self._pace.decided(sum(record.operation_count for record in group))
+            operations = sum(record.operation_count for record in group)
+            self._pace.decided(operations)
+            step.figures.formed(len(group), operations)
         return group
 
     def _decided_before(

@@ -462,6 +462,11 @@ class Leader:
 
     # -- for people ------------------------------------------------------------------------------
 
+    @property
+    def queued(self) -> int:
+        """How many requests wait to be decided."""
+        return len(self._groups)
+
     def can_acknowledge(self, step: Step) -> bool:
         """Whether what is asked for now is likely to be acknowledged before the view changes."""
         return not (self._nothing_is_acknowledged(step) or self.is_switching_over)

@@ -49,6 +49,7 @@ from bankrmi.replication.events import (
     Tick,
     ViewRead,
 )
+from bankrmi.replication.figures import Figures
 from bankrmi.replication.first_view import FirstView, new_id
 from bankrmi.replication.joining import Joiner
 from bankrmi.replication.journal import Adopted, Journal
@@ -96,6 +97,7 @@ class Replica:
         self.start_id = start_id
         self.links = LinkTable(settings)
         self.grants = first_grants(settings, journal.adopted, now_ms)
+        self.figures = Figures()
         self._new_id = new_id
         self._now_ms = now_ms
         self._listened_ms = now_ms  # All that had arrived by then was read: nobody is silent beyond it.
@@ -150,6 +152,7 @@ class Replica:
             self._commits,
             self.links,
             self._proposals,
+            self.figures,
             self._now_ms,
             self._listened_ms,
             [] if effects is None else effects,
@@ -476,6 +479,7 @@ class Replica:
             case Learned(view=view, anew=anew):
                 if anew:
                     self._forget_view(step)
+                self.figures.views.learned(view)
                 self._proposals.epoch_moved(view.epoch)
                 self._follow(view, step)
             case NoView(anew=anew):

@@ -12,6 +12,7 @@ from typing import Any
 
 from bankrmi.replication.commits import Commits
 from bankrmi.replication.effects import Answer, Commit, Effect, NotLeading, Reply, Report, SendMessage
+from bankrmi.replication.figures import Figures
 from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.links import LinkTable
 from bankrmi.replication.messages import Message
@@ -36,6 +37,7 @@ class Step:
     commits: Commits
     links: LinkTable
     proposals: Proposals
+    figures: Figures
     now_ms: float
     listened_ms: float
     effects: list[Effect] = field(default_factory=list)

@@ -29,6 +29,7 @@ from .handshake import Binding, HandshakeDenied, Registered, binding, claimed_na
 from .limits import Limits
 from .objects import RemoteObject
 from .open_files import allow_files, plan_seats
+from .refusals import Reason, refusals
 from .rounds import Rounds
 from .seats import NoSeat, SeatPlan, Seats, origin
 from .serving import ServedConnection
@@ -77,6 +78,8 @@ class Daemon:
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._all_closed = asyncio.Event()
         self._fed_bytes = 0
+        self.held_bytes = self.held_for_servers_bytes = 0
+        """Of messages and answers of callers, and of servers, when memory was last looked after."""
 
     @property
     def seats(self) -> SeatPlan:
@@ -103,8 +106,8 @@ class Daemon:
             target=obj, roles=allowed, for_servers=for_servers, of_any_bank=of_any_bank
         )
 
-    async def listen(self, address: Address, *, daemons: int = 1) -> None:
-        """Begin to serve. `daemons` of this process share the files that it may open.
+    async def listen(self, address: Address, *, daemons: int = 1, own_files: int = 0) -> None:
+        """Begin to serve. `daemons` of this process share the files that it may open, less `own_files`.
 
         Raises OperationFailed if the port is taken or too few files may be open, ConfigurationError if the
         address cannot be had.
@@ -113,7 +116,7 @@ class Daemon:
         self.rounds.use(self.loop)
         listening = await listening_socket(address)
         try:
-            files = allow_files(daemons * self.seats.total, daemons * len(self._servers))
+            files = allow_files(daemons * self.seats.total, daemons * len(self._servers), own_files)
             share = None if files is None else files // daemons
             self._seats = Seats(plan_seats(self.limits, self._servers, share))
         except BaseException:
@@ -138,7 +141,7 @@ class Daemon:
                 try:
                     self._credentials.identity_of(connection.certificate)
                 except Exception as refused:
-                    self._cut(connection, str(refused))
+                    self._cut(connection, "certificate", str(refused))
 
     def refuse_new(self) -> None:
         """Take no new connection from now on; those that exist are still served."""
@@ -163,6 +166,10 @@ class Daemon:
     def connections(self) -> int:
         """How many connections there are."""
         return len(self._seats) + len(self._leaving)
+
+    def connections_by_kind(self) -> dict[str, int]:
+        """Return how many there are of each of `seats.KINDS`."""
+        return self._seats.by_kind()
 
     # --- called by the connections --------------------------------------------------------------------
 
@@ -242,6 +249,7 @@ class Daemon:
     def _make_room(self, connection: ServedConnection | None) -> None:
         """Cut it, and stop counting it at once: the loop may tell only after the next one has come."""
         if connection is not None:
+            refusals.count("makes_room")
             self._seats.leave(connection)
             self._leaving.add(connection)
             connection.abort()
@@ -259,8 +267,9 @@ class Daemon:
         connections = [one for one in self._connections() if not one.lost]
         of_servers = {one for one in connections if self._seats.reserved_for_servers(one)}
         others = set(connections) - of_servers
-        for holders in (of_servers, others):
-            held = sum(one.held_bytes for one in holders)
+        self.held_for_servers_bytes = sum(one.held_bytes for one in of_servers)
+        self.held_bytes = sum(one.held_bytes for one in others)
+        for holders, held in ((of_servers, self.held_for_servers_bytes), (others, self.held_bytes)):
             if held > budget:
                 self._cut_largest(sorted(holders, key=lambda one: one.held_bytes), held - budget)
 
@@ -271,11 +280,12 @@ class Daemon:
                 too_much -= freed
                 continue
             too_much -= largest.held_bytes
-            self._cut(largest, "too much is held for callers")
+            self._cut(largest, "held_bytes", "too much is held for callers")
 
     # --- within -----------------------------------------------------------------------------------------
 
-    def _cut(self, connection: ServedConnection, reason: str) -> None:
+    def _cut(self, connection: ServedConnection, counts_as: Reason, reason: str) -> None:
+        refusals.count(counts_as)
         complaints.note("connection cut", peer=connection.address, reason=reason)
         connection.abort()
 
@@ -293,7 +303,7 @@ class Daemon:
         for connection in self._connections():
             since = connection.waiting_since
             if since and now - since > connection.deadline:
-                self._cut(connection, "its message is overdue")
+                self._cut(connection, "slow_message", "its message is overdue")
         self.free_memory()
         self._sweep_timer = self.loop.call_later(self.limits.sweep_ms / 1000, self._sweep)
 

@@ -35,6 +35,7 @@ from .frames import (
     frame_bytes,
 )
 from .limits import Limits, handshake_rules
+from .refusals import refusals
 from .values import write_value
 
 __all__ = ["FramedConnection"]
@@ -137,6 +138,7 @@ class FramedConnection(asyncio.Protocol):
 
     def _refuse(self, refusal: FrameRefused) -> None:
         """Say why, if there is somebody to be told; then read no more of it."""
+        refusals.count("bad_message")
         complaints.note("message refused", peer=self.address, reason=str(refusal))
         serializer = refusal.serializer if refusal.serializer in _SERIALIZERS else SERPENT
         if refusal.kind == CONNECT and not self.greeted:

@@ -62,12 +62,14 @@ def plan_seats(limits: Limits, servers: Collection[str], files: int | None) -> S
     )
 
 
-def allow_files(wanted: int, servers: int) -> int | None:
+def allow_files(wanted: int, servers: int, others: int = 0) -> int | None:
     """Have this process be allowed the files for `wanted` connections, as far as that goes.
+
+    It will also open `others`, beside what every process does.
 
     Returns how many connections it may have; None if there is no limit.
     """
-    own = _open_files() + OWN_FILES + _OWN_FILES_A_SERVER * servers
+    own = _open_files() + OWN_FILES + _OWN_FILES_A_SERVER * servers + others
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return None

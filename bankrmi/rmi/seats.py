@@ -33,7 +33,7 @@ from typing import Generic, Protocol, TypeVar
 
 from .addresses import Address
 
-__all__ = ["NoSeat", "Occupant", "SeatPlan", "Seats", "origin"]
+__all__ = ["KINDS", "NoSeat", "Occupant", "SeatPlan", "Seats", "origin"]
 
 IDLE_BEFORE_HANDSHAKE_S = 0.25
 """Before that, a connection without a handshake makes room for nobody."""
@@ -51,6 +51,10 @@ NOBODY_S = 20e-6
 """When nobody was idle, that holds for this long, times all who were looked at; looking took less."""
 
 _LOOKED_UP_AT_ONCE = 16
+
+
+KINDS = ("unfinished", "clients", "strangers", "operators", "servers")
+"""Of connections; clients are callers with our handshake, strangers those without."""
 
 
 class Occupant(Protocol):
@@ -126,6 +130,11 @@ class Seats(Generic[Who]):
     def unfinished(self) -> int:
         """How many have no handshake yet."""
         return len(self._unfinished)
+
+    def by_kind(self) -> dict[str, int]:
+        """Return how many seats are taken, by `KINDS`."""
+        counts = len(self._unfinished), *self._callers.by_rank(), len(self._operators)
+        return dict(zip(KINDS, (*counts, sum(map(len, self._servers.values()))), strict=True))
 
     def reserved_for_servers(self, who: Who) -> bool:
         """Whether it has a seat in the reserve of a server."""
@@ -288,6 +297,11 @@ class _Row(Generic[Who]):
             if victim is not None:
                 return victim
         return None
+
+    def by_rank(self) -> tuple[int, int]:
+        """Return how many of them are ours, and how many are not."""
+        ours = sum(map(len, self._of_rank(1)))
+        return ours, len(self) - ours
 
     def _of_rank(self, rank: int) -> list[_Group[Who]]:
         return [group for group in self._groups.values() if group.rank == rank]

@@ -50,7 +50,9 @@ from .handshake import Binding, HandshakeDenied
 from .limits import HANDSHAKE, Limits, call_bounds, serving_rules
 from .long_answers import LongAnswer, too_large, write_slowly
 from .objects import Call, Exposed, Peer, RemoteObject, begin
+from .refusals import refusals
 from .rounds import Rounds, now_ms
+from .seats import NoSeat
 from .secured import Secured
 from .tls import TlsSession
 from .turn import Line
@@ -162,6 +164,7 @@ class ServedConnection(FramedConnection):
         self.certificate = certificate
 
     def _tls_refused(self, reason: str) -> None:
+        refusals.count("tls")
         complaints.note("TLS refused", peer=self.address, reason=reason)
 
     # --- called by the event loop ---------------------------------------------------------------------
@@ -225,6 +228,7 @@ class ServedConnection(FramedConnection):
                 frame, self._frame = self._frame, None
                 if frame.kind == INVOKE:
                     if self._waited_too_long:
+                        refusals.count("late")
                         self._answer_unread(frame, _too_late())
                     else:
                         self._invoke(frame)
@@ -320,6 +324,7 @@ class ServedConnection(FramedConnection):
             expect_large_messages(self._transport.get_extra_info("socket"))
 
     def _deny(self, frame: Frame, error: HandshakeDenied | ValueRefused) -> None:
+        refusals.count("no_seat" if isinstance(error.__cause__, NoSeat) else "handshake")
         complaints.note("handshake denied", peer=self.address, reason=str(error))
         answer = error.answer if isinstance(error, HandshakeDenied) else str(error)
         self._send(
@@ -415,6 +420,7 @@ class ServedConnection(FramedConnection):
         if frame is None or frame.kind != INVOKE or frame.flags & ONEWAY or self._draining or self.lost:
             return 0
         self._frame = None
+        refusals.count("turned_away")
         self.waits_since = now_ms()  # For whatever it sends next.
         self._answer_unread(frame, _no_room())
         self._work_soon()

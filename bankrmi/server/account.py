@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, assert_never, get_args
+from typing import Any, Literal, assert_never
 
 from bankrmi.bank.forms import announced, count_of, packed_forms
 from bankrmi.bank.operations import check_account, parse_request_id
-from bankrmi.errors import InvalidRequest
+from bankrmi.errors import BankError, InvalidRequest
 from bankrmi.replication.events import Seen
 from bankrmi.rmi import Call, Exposed
 from bankrmi.rmi.objects import READ_ATTRIBUTE, is_of_the_call_itself
 from bankrmi.server.admission import Admission
 from bankrmi.server.answering import Asked, many, many_packed, one
+from bankrmi.server.request_figures import DONE, KINDS, Kind, KindFigures, RequestFigures
 
 __all__ = ["ACCOUNT_ID", "AccountObject"]
 
 ACCOUNT_ID = "bankrmi.account."
 
-Method = Literal["withdraw", "deposit", "balance", "submit", "outcome", "status"]
-Invoked = Method | Literal["__getattr__"]
+Invoked = Kind | Literal["__getattr__"]
 """What the daemon lets through: a method that is exposed, or the reading of an attribute."""
 
 
@@ -32,7 +32,7 @@ class AccountObject:
     """The remote object of clients (see `rmi.RemoteObject`)."""
 
     exposed = Exposed(
-        methods=frozenset(get_args(Method)),
+        methods=frozenset(KINDS),
         attributes=frozenset({"service"}),
     )
 
@@ -48,16 +48,26 @@ class AccountObject:
         self._status = status
         self._addresses = addresses
         self._at_most = operations_per_request
-        self._methods = {name: self._method(name) for name in (*get_args(Method), READ_ATTRIBUTE)}
+        self.figures = RequestFigures()
+        names: tuple[Invoked, ...] = (*KINDS, "__getattr__")
+        self._methods = {str(name): self._method(name) for name in names}
 
     def invoke(self, call: Call) -> None:
         """Take a call; wrong arguments are refused in a sentence."""
         try:
             self._methods[call.method](call, *call.args, **call.kwargs)
+        except BankError as error:
+            self._figures_of(call).failed(error)
+            raise
         except TypeError as error:
             if is_of_the_call_itself(error) and not call.done:
+                self._figures_of(call).counts[InvalidRequest.code] += 1
                 raise InvalidRequest(f"{call.method} does not take these arguments") from error
             raise
+
+    def _figures_of(self, call: Call) -> KindFigures:
+        """Return where it counts; to read an attribute is to ask for the status."""
+        return self.figures.of["status" if call.method == READ_ATTRIBUTE else call.method]
 
     def _method(self, name: Invoked) -> Callable[..., None]:
         match name:
@@ -94,7 +104,9 @@ class AccountObject:
         operations = packed_forms([form])
         request, text = _request(request_id)
         checked = _seen(seen)
-        asked = Asked(call, one, self._addresses, account=form[1], request_id=text)
+        asked = Asked(
+            call, one, self._addresses, self.figures.of[call.method], account=form[1], request_id=text
+        )
         self._admission.request(asked, request, lambda: operations, 1, checked)
 
     def _submit(self, call: Call, operations: Any, request_id: Any = None, seen: Any = None) -> None:
@@ -106,24 +118,29 @@ class AccountObject:
             _readable(count_of, operations)
         request, text = _request(request_id)
         checked = _seen(seen)
-        asked = Asked(call, many_packed if packed else many, self._addresses, request_id=text)
+        asked = Asked(
+            call, many_packed if packed else many, self._addresses, self.figures.of["submit"], request_id=text
+        )
         work = (lambda: operations) if packed else (lambda: packed_forms(operations))
         self._admission.request(asked, request, work, count, checked)
 
     def _outcome(self, call: Call, request_id: Any, seen: Any = None) -> None:
         request = parse_request_id(request_id)
         checked = _seen(seen)
-        self._admission.outcome(Asked(call, many, self._addresses, request_id=request_id), request, checked)
+        asked = Asked(call, many, self._addresses, self.figures.of["outcome"], request_id=request_id)
+        self._admission.outcome(asked, request, checked)
 
     def _balance(self, call: Call, account: Any, seen: Any = None) -> None:
         checked = _seen(seen)
-        asked = Asked(call, many, self._addresses, account=check_account(account))
+        asked = Asked(call, many, self._addresses, self.figures.of["balance"], account=check_account(account))
         self._admission.read(asked, account, checked)
 
     def _tell_status(self, call: Call) -> None:
+        self.figures.of["status"].counts[DONE] += 1
         call.answer(self._status())
 
     def _attribute(self, call: Call, name: str) -> None:
+        self.figures.of["status"].counts[DONE] += 1
         call.answer(self._status()[name])
 
 

@@ -37,7 +37,11 @@ from bankrmi.server.lookups import Lookups
 from bankrmi.server.rates import EntryRates
 from bankrmi.server.waiting import OVERDUE_SHARE, QUESTION_BYTES, Caller, Waiting, WaitingRoom, cost_of
 
-__all__ = ["LOOK_MS", "Admission", "Visitor"]
+__all__ = ["BUSY", "LOOK_MS", "Admission", "Visitor"]
+
+BUSY = ("waiting_bytes", "waiting_time", "entry_rate", "overdue")
+"""Why callers are told `Busy`: too much waits; it would wait too long; they make the journals grow too fast;
+it has waited too long to be decided in time."""
 
 LOOK_MS = 100.0
 """How often it is looked who has waited too long, or is gone."""
@@ -96,6 +100,23 @@ class Admission:
         self._looked_ms = float("-inf")
         self._lookups = Lookups(room.budget_bytes, cost_of(operations_per_request))
         self._turns_away = False
+        self.refused = dict.fromkeys(BUSY, 0)
+        """How many callers were told `Busy`, by why."""
+
+    @property
+    def waiting(self) -> int:
+        """How many requests, reads and questions wait."""
+        return len(self._room)
+
+    @property
+    def held_bytes(self) -> int:
+        """How much memory they take up, of the budget."""
+        return self._room.held_bytes
+
+    @property
+    def budget_bytes(self) -> int:
+        """The budget."""
+        return self._room.budget_bytes
 
     @property
     def is_busy(self) -> bool:
@@ -156,11 +177,13 @@ class Admission:
     def _check_load(self, visitor: Visitor, cost: int, now_ms: float, *, entries: int = 0) -> None:
         """Raise Busy if too much waits here, or if this caller makes the journals grow too fast."""
         if not self._room.has_room(cost, now_ms, _waited_ms(visitor)):
+            self.refused["waiting_time" if self._room.fits(cost) else "waiting_bytes"] += 1
             raise busy(visitor.request_id)
         if entries:
             peer = visitor.peer
             wait_ms = self._rates.wait_ms(peer.address, entries, now_ms, ours=peer.our_protocol)
             if wait_ms > 0:
+                self.refused["entry_rate"] += 1
                 raise busy(visitor.request_id, retry_ms=ceil(wait_ms))
 
     def _let_in(
@@ -180,7 +203,10 @@ class Admission:
     # -- how they leave --------------------------------------------------------------------------
 
     def _answer(self, waiting: Waiting, reply: Reply) -> None:
-        callers = self._room.leave(waiting, self._now_ms(), turned_away=isinstance(reply, IsBusy))
+        is_busy = isinstance(reply, IsBusy)
+        callers = self._room.leave(waiting, self._now_ms(), turned_away=is_busy)
+        if is_busy:
+            self.refused["overdue"] += len(callers)
         kept = long_outcome(reply)
         if kept is None and not waiting.looks_up:  # Most are so.
             for visitor in callers:

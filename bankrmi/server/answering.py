@@ -2,12 +2,14 @@
 
 Rule 1: a form is made for a caller that is there to read it, and only then.
 Rule 2: a long outcome waits for that packed, as the journal keeps it (`Kept`); overdue, it is given up.
+Rule 3: each answer that is made is counted once (`request_figures`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import count
+from time import monotonic
 from typing import Any
 
 from bankrmi.bank.forms import Form
@@ -35,6 +37,7 @@ from bankrmi.replication.effects import (
 )
 from bankrmi.replication.record import one_by_one, unpacked
 from bankrmi.rmi import Call, LongAnswer
+from bankrmi.server.request_figures import GONE, KindFigures
 
 __all__ = ["Asked", "Kept", "busy", "long_outcome", "many", "many_packed", "one", "too_late"]
 
@@ -78,13 +81,25 @@ class Asked:
     Not a dataclass: one is made for every call.
     """
 
-    __slots__ = ("_kept", "_made", "account", "addresses", "call", "form", "peer", "request_id")
+    __slots__ = (
+        "_began_s",
+        "_figures",
+        "_kept",
+        "_made",
+        "account",
+        "addresses",
+        "call",
+        "form",
+        "peer",
+        "request_id",
+    )
 
     def __init__(
         self,
         call: Call,
         form: Callable[[Asked, Decided | Kept], Any],
         addresses: Mapping[str, str],
+        figures: KindFigures,
         *,
         account: int = 0,
         request_id: str | None = None,
@@ -95,6 +110,8 @@ class Asked:
         self.addresses = addresses
         self.account = account
         self.request_id = request_id
+        self._figures = figures
+        self._began_s = monotonic() - call.waited_ms / 1000
         self._kept: Kept | None = None
         self._made: Callable[[Asked], None] | None = None
 
@@ -123,12 +140,20 @@ class Asked:
     def answer(self, reply: Reply) -> None:
         """Answer with what the rules say; for a caller that is gone, without making the form of it."""
         if self.gone:
+            self._figures.counts[GONE] += 1
             self.call.answer(None)
             return
         try:
-            self.call.answer(self._value(reply))
+            value = self._value(reply)
         except BankError as error:
-            self.call.fail(error)
+            self._fail(error)
+        else:
+            self._figures.done(self._began_s)
+            self.call.answer(value)
+
+    def _fail(self, error: BankError) -> None:
+        self._figures.failed(error, self._began_s)
+        self.call.fail(error)
 
     def answer_in_turn(self, kept: Kept, made: Callable[[Asked], None]) -> None:
         """Answer with a long outcome when it is the caller's turn; `made` is told once nothing is kept."""
@@ -139,9 +164,11 @@ class Asked:
     def _make(self) -> Any:
         try:
             answer = self.form(self, self._still_kept())
-        except BankError:
+        except BankError as error:
+            self._figures.failed(error, self._began_s)
             self._let_go()
             raise
+        self._figures.done(self._began_s)
         if isinstance(answer, LongAnswer):
             make = answer.make
             answer.make = lambda start, end: self._part(make, start, end)
@@ -169,7 +196,7 @@ class Asked:
         if self.call.done:
             self._kept = None
         else:
-            self.call.fail(too_late(self.request_id))
+            self._fail(too_late(self.request_id))
 
     def _value(self, reply: Reply) -> Any:
         match reply:

@@ -20,6 +20,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from time import perf_counter
 
+from bankrmi.histogram import Histogram
 from bankrmi.replication.journal import Journal
 from bankrmi.storage.journal import SqliteJournal
 
@@ -39,6 +40,8 @@ THREAD = "sync"
 Done = Callable[[], None]
 _Order = tuple[Future[float], Callable[[], None]]
 
+_SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+
 
 class SyncedDisk:
     """Where one process keeps its journal (see `ports.Disk`)."""
@@ -56,16 +59,21 @@ class SyncedDisk:
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
         self._usual_ms = 0.0
-        self._waiting: deque[Done] = deque()  # In their order: what is written, and not known to be durable.
+        self._waiting: deque[tuple[Done, float]] = deque()  # In their order: what is not known to be durable.
         self._under_way: tuple[Future[float], int] | None = None
         """A sync beside the loop, and how many of those who wait it covers."""
         self._orders: SimpleQueue[_Order | None] | None = None  # For the thread, once there is one.
         self._telling = False
+        self.syncs = Histogram(*_SECONDS)
+        """How long a sync took."""
+        self.commits = Histogram(*_SECONDS)
+        """How long it took until a commit was durable, from when it was asked for."""
 
     def commit(self, done: Done) -> None:
         """Write, and make it durable: at once if that is quick, else beside the loop."""
+        asked_s = self._seconds()
         self.journal.write()
-        self._waiting.append(done)
+        self._waiting.append((done, asked_s))
         self._sync()
 
     def _sync(self) -> None:
@@ -124,10 +132,13 @@ class SyncedDisk:
 
     def _tell(self, took_ms: float, covered: int) -> None:
         """Those who come first are durable; what they write in turn waits for the next sync."""
+        self.syncs.observe(took_ms / 1000)
         self._usual_ms += NEWEST_COUNTS * (min(took_ms, COUNTS_AT_MOST_MS) - self._usual_ms)
         self.journal.check_place()
         self._telling = True
-        for done in [self._waiting.popleft() for _ in range(covered)]:
+        now_s = self._seconds()
+        for done, asked_s in [self._waiting.popleft() for _ in range(covered)]:
+            self.commits.observe(now_s - asked_s)
             done()
         self._telling = False
 

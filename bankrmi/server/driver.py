@@ -14,6 +14,7 @@ import structlog
 
 from bankrmi.coordination.coordinator import Coordinator, Expected, OnSilence
 from bankrmi.errors import BrokenInvariant
+from bankrmi.histogram import Histogram
 from bankrmi.replication.effects import Reply
 from bankrmi.replication.events import Event
 from bankrmi.replication.replica import Replica
@@ -55,6 +56,8 @@ class Driver:
             watcher=Failpoints.armed(lambda: replica.view),
         )
         self._on_tick: asyncio.TimerHandle | None = None
+        self.lateness = Histogram(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+        """How late ticks came: for so long the loop did something else."""
 
     def start(self, links: Links, copies: Copies) -> None:
         """Let the rules speak to others, and take events."""
@@ -63,8 +66,14 @@ class Driver:
     def tick_every(self, tick_ms: float, on_tick: Callable[[], None]) -> None:
         """Begin to tick; `on_tick` is called after each tick."""
 
+        due_ms = self.clock.now_ms()
+
         def tick() -> None:
+            nonlocal due_ms
             if not self.stopped.done():
+                now_ms = self.clock.now_ms()
+                self.lateness.observe(max(0.0, now_ms - due_ms) / 1000)
+                due_ms = now_ms + tick_ms
                 self._on_tick = self.clock.after(tick_ms, tick)
                 on_tick()
 
@@ -74,6 +83,11 @@ class Driver:
     def take(self, event: Event) -> None:
         """Give an event to the rules and carry out what they want."""
         self._carrier.take(event)
+
+    @property
+    def disk(self) -> SyncedDisk:
+        """Where this process keeps its journal."""
+        return self._disk
 
     @property
     def journal(self) -> SqliteJournal:

@@ -26,6 +26,7 @@ from bankrmi.coordination.witness_client import WitnessClient
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.event_loop import run as run_loop
 from bankrmi.logging_setup import configure, reopen_log
+from bankrmi.metrics.watching import Watching
 from bankrmi.own_credentials import own_credentials
 from bankrmi.parent_death import end_with_parent
 from bankrmi.readiness import say_awaiting, say_ready
@@ -38,12 +39,14 @@ from bankrmi.rmi import PROTOCOL_VERSION, Audited, Daemon, Limits, handshake, ov
 from bankrmi.server.account import ACCOUNT_ID, AccountObject
 from bankrmi.server.admission import Admission
 from bankrmi.server.agreement import stated
+from bankrmi.server.checks import checks_of
 from bankrmi.server.clock import now_ms
 from bankrmi.server.copy_serving import CopyServer
 from bankrmi.server.copying import CopyFetcher, copy_server, remove_leftovers
 from bankrmi.server.data_directory import DataDirectory
 from bankrmi.server.driver import Driver
 from bankrmi.server.exporting import Exports, begins_export
+from bankrmi.server.measures import Watched, measures_of
 from bankrmi.server.memory import MemoryTrimmer
 from bankrmi.server.naming import Naming
 from bankrmi.server.operator_object import OPERATOR_ID, OperatorObject
@@ -148,10 +151,12 @@ class _Process:
         driver.start(links, fetcher)
         naming = Naming(configuration, name, self._start_id, lambda: driver.journal.incarnation, credentials)
         exports = self._exports()
-        admission = self._register_objects(daemon, exports, fetcher, copies, network)
+        admission, account = self._register_objects(daemon, exports, fetcher, copies, network)
+        metrics = self._metrics(daemon, admission, account, fetcher, network)
         self._catch_signals()
         try:
-            await daemon.listen(configuration.servers[name])
+            own_files = await metrics.listen()
+            await daemon.listen(configuration.servers[name], own_files=own_files)
             log.info("listening", address=configuration.servers[name])
             self._manager.say_ready()
             links.open()
@@ -175,6 +180,7 @@ class _Process:
             links.close()
             network.close()
             coordinator.close()
+            metrics.close()
             await daemon.close()
             copies.close()
         if why:
@@ -221,7 +227,7 @@ class _Process:
         fetcher: CopyFetcher,
         copies: CopyServer,
         network: PeerNetwork,
-    ) -> Admission:
+    ) -> tuple[Admission, AccountObject]:
         configuration, name, driver = self._configuration, self._name, self._driver
         limits, timeout_ms = configuration.limits, configuration.client.timeout_ms
         admission = Admission(
@@ -247,7 +253,38 @@ class _Process:
             counts=lambda call: call.method != "export" or begins_export(call),
         )
         daemon.register(OPERATOR_ID + name, operator, roles={"operator"})
-        return admission
+        return admission, account
+
+    def _metrics(
+        self,
+        daemon: Daemon,
+        admission: Admission,
+        account: AccountObject,
+        fetcher: CopyFetcher,
+        network: PeerNetwork,
+    ) -> Watching[Watched]:
+        """Return the port for whoever watches, if there is to be one."""
+        configuration, driver = self._configuration, self._driver
+
+        def watched() -> Watched:
+            condition = driver.replica.condition()
+            connected = condition.connected - network.silent()
+            return Watched(
+                condition=condition,
+                connected=connected,
+                driver=driver,
+                daemon=daemon,
+                admission=admission,
+                requests=account.figures,
+            )
+
+        checks = checks_of(driver.replica.condition, lambda: fetcher.fetched)
+        return Watching(
+            self._configuration.metrics.get(self._name),
+            lambda: measures_of(self._name, configuration.servers, configuration.service),
+            watched,
+            checks,
+        )
 
     def _greeting(self) -> dict[str, object]:
         return {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -191,6 +193,26 @@ def test_name_server_and_witness_on_two_machines(make_place: PlaceMaker) -> None
     propose(place, FIRST, BOTH)
     propose(place, BOTH, BOTH.taken_over_by("s2", "b"))
     eventually(lambda: primaries(place) == ["bankrmi.account.s2"])
+
+
+def test_on_two_machines_each_shows_what_it_has(make_place: PlaceMaker) -> None:
+    place = make_place(witness=free_address())
+    shown = {"nameserver": free_address(), "witness": free_address()}
+    place.config.write_text(f"{place.config.read_text()}metrics: {json.dumps(shown)}\n")
+    place.start(elsewhere=place.nameserver)
+    place.start(elsewhere=place.witness)
+    propose(place, None, FIRST)
+    eventually(lambda: b"\nbankrmi_view_epoch 1.0\n" in asked(shown["nameserver"], "/metrics"))
+    assert b"\nbankrmi_witness 0.0\n" in asked(shown["nameserver"], "/metrics")
+    page = asked(shown["witness"], "/metrics")
+    assert b"\nbankrmi_witness 1.0\n" in page
+    assert b'\nbankrmi_view_changes_total{cause="first"} 1.0\n' in page
+    assert asked(shown["nameserver"], "/ready").endswith(b"epoch 1, primary s1\n")
+
+
+def asked(address: str, path: str) -> bytes:
+    with urllib.request.urlopen(f"http://{address}{path}", timeout=20) as answer:
+        return bytes(answer.read())
 
 
 def test_two_addresses_of_one_machine_are_served_by_one_process(make_place: PlaceMaker) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from bankrmi.replication.commits import Commits
 from bankrmi.replication.events import LinkChanged
+from bankrmi.replication.figures import Figures
 from bankrmi.replication.links import LinkTable
 from bankrmi.replication.proposals import Proposals
 from bankrmi.replication.settings import Settings
@@ -22,7 +23,7 @@ def a_step(journal: SqliteJournal | None = None, now_ms: float = 0.0, **settings
     told = Settings(server="s1", servers=SERVERS, **settings)
     held = journal if journal is not None else opened()
     commits = Commits(held.tip.action_id)
-    return Step(told, "s1#1", held, commits, LinkTable(told), Proposals(), now_ms, now_ms)
+    return Step(told, "s1#1", held, commits, LinkTable(told), Proposals(), Figures(), now_ms, now_ms)
 
 
 def connect(step: Step, *servers: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 from bankrmi.rmi import ConnectDenied, Connection, Daemon, Limits, connect, handshake, seats
 from bankrmi.rmi.frames import CONNECT, CONNECT_OK, INVOKE, MSGPACK, ONEWAY, frame_bytes
 from bankrmi.rmi.limits import serving_rules
+from bankrmi.rmi.refusals import refusals
 from bankrmi.rmi.rounds import now_ms
 from bankrmi.rmi.serving import ServedConnection
 from bankrmi.rmi.turn import Line
@@ -219,6 +220,7 @@ def test_whole_messages_that_wait_count_too_and_their_callers_are_told_busy(
     """A definite answer, and the connection stays: they only came when others had sent too much as well."""
     turn_away = ServedConnection.turn_away
     freed: list[int] = []
+    turned_away = refusals.by_reason["turned_away"]
 
     def noted(one: ServedConnection) -> int:
         freed.append(turn_away(one))
@@ -234,6 +236,7 @@ def test_whole_messages_that_wait_count_too_and_their_callers_are_told_busy(
             until(lambda: serving.do(lambda: len(waiting(daemon))) + len(freed) == number)  # noqa: B023
         until(lambda: held(serving, daemon) <= 2 << 20)
         assert (len(freed), min(freed) > 900_000) == (4, True)
+        assert refusals.by_reason["turned_away"] - turned_away == 4
         serving.do(lambda: daemon.rounds.turn.charge(Line.STRANGERS, -60_000.0))
         serving.do(daemon.rounds._go)
         answers = [caller.answer() for caller in callers]

@@ -417,3 +417,22 @@ def test_there_are_never_more_than_seats_and_nobody_busy_is_cut(
         present = list(house.seats)
         assert len(house.seats) <= PLAN.total
         assert house.seats.unfinished <= PLAN.unfinished
+
+
+def test_seats_are_counted_by_who_has_them() -> None:
+    house = House()
+    for number in range(2):
+        house.come(f"client {number}")
+    house.come("stranger", role="")
+    house.come("false server", role="server", server="s9")
+    house.come("operator", role="operator")
+    house.come("server", role="server", server="s1")
+    house.knock("silent")
+    assert house.seats.by_kind() == {
+        "unfinished": 1,
+        "clients": 2,
+        "strangers": 2,
+        "operators": 1,
+        "servers": 1,
+    }
+    assert sum(house.seats.by_kind().values()) == len(house.seats)

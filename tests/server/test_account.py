@@ -584,3 +584,95 @@ def test_the_arguments_of_a_wrong_call_are_not_kept_until_a_collection(object_ki
 class _Plain:
     def balance(self, account: int) -> int:
         return account
+
+
+# -- what is counted -----------------------------------------------------------------------------------
+
+
+def counted(counter: Counter) -> dict[tuple[str, str], int]:
+    """Return what was answered, by kind and outcome."""
+    counts = counter.account.figures.by_kind_and_outcome()
+    return {key: count for key, count in counts.items() if count}
+
+
+def refused(counter: Counter) -> dict[str, int]:
+    """Return who was told `Busy`, by why."""
+    return {why: count for why, count in counter.admission.refused.items() if count}
+
+
+def test_each_answer_counts_once_by_what_it_says() -> None:
+    counter = Counter()
+    for number, status in enumerate(("done", "insufficient", "no_account", "too_large")):
+        counter.call(Caller(number), "withdraw", 1, 10, f"c{number}:1")
+        [event] = counter.asked()
+        event.token.reply(decided(event, status))  # type: ignore[union-attr]
+    counter.call(Caller(), "balance", 1)
+    [event] = counter.asked()
+    event.token.reply(NotLeading("s2"))  # type: ignore[union-attr]
+    counter.call(Caller(), "submit", batch(), "d:1")
+    [event] = counter.asked()
+    event.token.reply(decided(event))  # type: ignore[union-attr]
+    assert counted(counter) == {
+        ("withdraw", "done"): 1,
+        ("withdraw", "insufficient_funds"): 1,
+        ("withdraw", "account_not_found"): 1,
+        ("withdraw", "balance_too_large"): 1,
+        ("balance", "not_primary"): 1,
+        ("submit", "done"): 1,
+    }
+
+
+def test_what_is_refused_at_the_door_counts_by_why() -> None:
+    full = Counter(waiting_bytes=cost_of(BATCH))
+    full.call(Caller(1), "submit", batch(), "a:1")
+    full.call(Caller(2), "balance", 1)
+    full.call(Caller(3), "withdraw", 1, -5)
+    full.call(Caller(4), "withdraw", 1)
+    assert refused(full) == {"waiting_bytes": 1}
+    assert counted(full) == {("balance", "busy"): 1, ("withdraw", "invalid_request"): 2}
+    fast = Counter(stranger_rate=10)
+    for number in range(3):
+        fast.call(Caller(ours=False), "submit", batch(), f"b{number}:1")
+    assert refused(fast) == {"entry_rate": 1}
+    assert counted(fast) == {("submit", "busy"): 1}
+
+
+def test_who_would_wait_too_long_and_who_has_are_counted_apart() -> None:
+    """One call takes 100 ms here, 400 may pass until it is decided, and 500 until it is turned away."""
+    counter = Counter()
+    for number in range(17):
+        counter.call(Caller(number), "withdraw", 1, 10, f"s{number}:1")
+    for event in counter.asked()[:16]:
+        counter.now_ms += 100
+        event.token.reply(decided(event, operations=1))  # type: ignore[union-attr]
+    late = Caller(9)
+    late.waited_ms = 450
+    counter.call(late, "withdraw", 1, 10, "late:1")
+    assert refused(counter) == {"waiting_time": 1}
+    counter.call(Caller(10), "withdraw", 1, 10, "c:1")
+    *_, event = counter.asked()
+    event.token.reply(IsBusy())  # type: ignore[union-attr]
+    assert refused(counter) == {"waiting_time": 1, "overdue": 1}
+
+
+def test_who_is_gone_and_who_has_waited_too_long_are_counted() -> None:
+    counter, gone = Counter(), Caller(1)
+    counter.call(gone, "withdraw", 1, 10, "c:1")
+    counter.call(Caller(2), "withdraw", 1, 10, "d:1")
+    gone.lost = True
+    first, _ = counter.asked()
+    first.token.reply(decided(first))  # type: ignore[union-attr]
+    counter.now_ms = 1001
+    counter.admission.give_up_overdue()
+    assert counted(counter) == {("withdraw", "gone"): 1, ("withdraw", "in_doubt"): 1}
+
+
+def test_the_time_in_line_counts_in_how_long_a_call_took() -> None:
+    counter, caller = Counter(), Caller()
+    caller.waited_ms = 3000.0
+    counter.call(caller, "balance", 1)
+    [event] = counter.asked()
+    event.token.reply(Read("h", 1, 5))  # type: ignore[union-attr]
+    seconds = counter.account.figures.seconds()["balance"]
+    assert seconds.total >= 3
+    assert sum(seconds.counts) == 1

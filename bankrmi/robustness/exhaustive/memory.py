@@ -19,6 +19,7 @@ from enum import Enum
 from operator import attrgetter
 from typing import Any
 
+from bankrmi.replication.figures import Figures
 from bankrmi.replication.pace import Pace
 from bankrmi.replication.replica import Replica
 from bankrmi.robustness.exhaustive.kept import InternTable
@@ -36,6 +37,7 @@ _LEFT_OUT: dict[str, Any] = {
     "_listened_ms": NOW_MS,  # Nobody is ever late here.
     "_pace": Pace(NOW_MS, 20.0),  # Only a lag of thousands of entries slows anybody down.
     "role_since_ms": NOW_MS,  # For people.
+    "figures": Figures(),  # For people.
     "_confirmed_epoch": 0,  # The few epochs that there are here are all believed unseen.
     "_probes": 0,  # Only how long to wait before the next look; here it may take any time.
 }

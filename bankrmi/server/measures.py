@@ -1,0 +1,290 @@
+"""What a server shows to Prometheus: each figure, what it means, where it is read.
+
+Rule 1: nothing is counted here; it is read when somebody asks, from the rooms that know it.
+Rule 2: a label is a name of the configuration, or of a closed set of the room that counts.
+Rule 3: what is a primary's is shown by the primary alone; of others there is nothing to be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from bankrmi.metrics.measure import Measure, Reading, one_of
+from bankrmi.metrics.of_daemons import about, of_daemons, refused
+from bankrmi.replication.condition import Condition
+from bankrmi.replication.figures import CAUSES
+from bankrmi.replication.peer import Standing
+from bankrmi.replication.roles import Role
+from bankrmi.replication.view import View
+from bankrmi.rmi import Daemon
+from bankrmi.server.admission import BUSY, Admission
+from bankrmi.server.clock import now_ms
+from bankrmi.server.driver import Driver
+from bankrmi.server.request_figures import KINDS, OUTCOMES, TIMED, RequestFigures
+
+__all__ = ["Watched", "measures_of"]
+
+_ROLES = tuple(role.value for role in Role)
+
+Measures = tuple[Measure["Watched"], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """One server, and its condition at this moment; `connected` are the servers that answer it."""
+
+    condition: Condition
+    connected: Collection[str]
+    driver: Driver
+    daemon: Daemon
+    admission: Admission
+    requests: RequestFigures
+
+
+def measures_of(server: str, servers: Collection[str], service: str) -> Measures:
+    """Return all that is shown of this server, one of `servers`."""
+    others = tuple(name for name in servers if name != server)
+    return (
+        about(server, service),
+        *_of_the_role(servers),
+        *_of_the_journal(others),
+        *_of_silence(others),
+        *_of_requests(),
+        *_of_commits(),
+        *of_daemons(lambda watched: [watched.daemon]),
+    )
+
+
+def _of_the_role(servers: Collection[str]) -> Measures:
+    return (
+        Measure(
+            name="bankrmi_role",
+            kind="gauge",
+            meaning="1 for what this server is, 0 for what it is not",
+            labels={"role": _ROLES},
+            read=lambda watched: one_of(_ROLES, watched.condition.role.value),
+        ),
+        Measure(
+            name="bankrmi_role_seconds",
+            kind="gauge",
+            meaning="For how long it has been that",
+            read=lambda watched: (now_ms() - watched.condition.role_since_ms) / 1000,
+        ),
+        Measure(
+            name="bankrmi_epoch",
+            kind="gauge",
+            meaning="The newest epoch that this server has acted in; 0 while it is empty",
+            read=lambda watched: watched.condition.epoch or 0,
+        ),
+        Measure(
+            name="bankrmi_view_epoch",
+            kind="gauge",
+            meaning="The epoch of the newest view that it knows",
+            read=_of_view(lambda view: view.epoch),
+        ),
+        Measure(
+            name="bankrmi_copies",
+            kind="gauge",
+            meaning="Copies that hold every acknowledged entry, by that view",
+            read=_of_view(lambda view: len(view.in_sync)),
+        ),
+        Measure(
+            name="bankrmi_in_sync",
+            kind="gauge",
+            meaning="1 for each server that is in sync by that view, else 0",
+            labels={"server": servers},
+            read=_of_view(lambda view: {name: float(name in view.in_sync) for name in servers}),
+        ),
+        Measure(
+            name="bankrmi_leads",
+            kind="gauge",
+            meaning="1 for the server that leads by that view, else 0",
+            labels={"server": servers},
+            read=_of_view(lambda view: one_of(servers, view.primary)),
+        ),
+        Measure(
+            name="bankrmi_view_changes_total",
+            kind="counter",
+            meaning="Changes of the view that this process has learned of, by cause",
+            labels={"cause": CAUSES},
+            read=lambda watched: watched.driver.replica.figures.views.counts(),
+        ),
+        Measure(
+            name="bankrmi_fenced",
+            kind="gauge",
+            meaning="1 while it answers nobody because the witness has lost its memory, else 0",
+            read=lambda watched: watched.condition.fenced,
+        ),
+        Measure(
+            name="bankrmi_acknowledges",
+            kind="gauge",
+            meaning="Of a primary: 1 if what is asked for now is likely to be acknowledged, else 0",
+            read=lambda watched: watched.condition.acknowledges,
+        ),
+        Measure(
+            name="bankrmi_read_lease_seconds",
+            kind="gauge",
+            meaning="Of a primary: for how long it may still read by itself; 0 if not",
+            read=_lease_seconds,
+        ),
+    )
+
+
+def _of_view(read: Callable[[View], Reading]) -> Callable[[Watched], Reading]:
+    """Return how something of the view is read, if there is one."""
+
+    def of_view(watched: Watched) -> Reading:
+        view = watched.condition.view
+        return None if view is None else read(view)
+
+    return of_view
+
+
+def _lease_seconds(watched: Watched) -> Reading:
+    left_ms = watched.condition.read_lease_ms
+    return None if left_ms is None else max(0.0, left_ms) / 1000
+
+
+def _of_the_journal(others: Collection[str]) -> Measures:
+    def lags(watched: Watched) -> Reading:
+        """Of those that get checkpoints, and are in the configuration."""
+        tip = watched.condition.tip.action_id
+        tracked = [copy for copy in watched.condition.copies if copy.standing is not Standing.OUTSIDE]
+        return {copy.server: tip - copy.matched for copy in tracked if copy.server in others}
+
+    return (
+        Measure(
+            name="bankrmi_tip_action_id",
+            kind="gauge",
+            meaning="The newest entry of this copy",
+            read=lambda watched: watched.condition.tip.action_id,
+        ),
+        Measure(
+            name="bankrmi_durable_action_id",
+            kind="gauge",
+            meaning="The newest entry that is durable on this disk",
+            read=lambda watched: watched.condition.durable,
+        ),
+        Measure(
+            name="bankrmi_acknowledged_action_id",
+            kind="gauge",
+            meaning="The newest entry that this server knows to be acknowledged",
+            read=lambda watched: watched.condition.acknowledged,
+        ),
+        Measure(
+            name="bankrmi_lag_operations",
+            kind="gauge",
+            meaning="Of a primary: operations that each other copy is not known to hold durably",
+            labels={"server": others},
+            read=lags,
+        ),
+    )
+
+
+def _of_silence(others: Collection[str]) -> Measures:
+    return (
+        Measure(
+            name="bankrmi_connected",
+            kind="gauge",
+            meaning="1 for each other server that answers this one, else 0",
+            labels={"server": others},
+            read=lambda watched: {name: float(name in watched.connected) for name in others},
+        ),
+        Measure(
+            name="bankrmi_primary_silent_seconds",
+            kind="gauge",
+            meaning="Of all but a primary: for how long no primary was heard",
+            read=_primary_silent_seconds,
+        ),
+        Measure(
+            name="bankrmi_witness_silent_seconds",
+            kind="gauge",
+            meaning="For how long the witness has answered nothing that it was asked",
+            read=lambda watched: watched.condition.witness_silent_ms / 1000,
+        ),
+        Measure(
+            name="bankrmi_loop_late_seconds",
+            kind="histogram",
+            meaning="How late the ticks of the event loop came: for so long it was busy with something else",
+            read=lambda watched: watched.driver.lateness,
+        ),
+    )
+
+
+def _primary_silent_seconds(watched: Watched) -> Reading:
+    silent_ms = watched.condition.primary_silent_ms
+    return None if silent_ms is None else silent_ms / 1000
+
+
+def _of_requests() -> Measures:
+    return (
+        Measure(
+            name="bankrmi_requests_total",
+            kind="counter",
+            meaning="Calls of the account that were answered, by what was called and what came of it",
+            labels={"kind": KINDS, "outcome": OUTCOMES},
+            read=lambda watched: watched.requests.by_kind_and_outcome(),
+        ),
+        Measure(
+            name="bankrmi_request_seconds",
+            kind="histogram",
+            meaning="How long calls took that waited for the rules, until the answer was handed over",
+            labels={"kind": TIMED},
+            read=lambda watched: watched.requests.seconds(),
+        ),
+        refused(lambda watched: watched.admission.refused, *BUSY),
+        Measure(
+            name="bankrmi_queued_requests",
+            kind="gauge",
+            meaning="Of a primary: requests that wait to be decided",
+            read=lambda watched: watched.condition.queued,
+        ),
+        Measure(
+            name="bankrmi_waiting_requests",
+            kind="gauge",
+            meaning="Requests, reads and questions that wait for their answer",
+            read=lambda watched: watched.admission.waiting,
+        ),
+        Measure(
+            name="bankrmi_waiting_bytes",
+            kind="gauge",
+            meaning="Memory that they take up, of limits.waiting_bytes",
+            read=lambda watched: watched.admission.held_bytes,
+        ),
+        Measure(
+            name="bankrmi_waiting_limit_bytes",
+            kind="gauge",
+            meaning="limits.waiting_bytes; over it, callers are told busy",
+            read=lambda watched: watched.admission.budget_bytes,
+        ),
+    )
+
+
+def _of_commits() -> Measures:
+    return (
+        Measure(
+            name="bankrmi_group_requests",
+            kind="histogram",
+            meaning="Of a primary: new requests that were decided, sent and committed together",
+            read=lambda watched: watched.driver.replica.figures.group_requests,
+        ),
+        Measure(
+            name="bankrmi_group_operations",
+            kind="histogram",
+            meaning="Of a primary: their operations",
+            read=lambda watched: watched.driver.replica.figures.group_operations,
+        ),
+        Measure(
+            name="bankrmi_commit_seconds",
+            kind="histogram",
+            meaning="How long it took until a commit was durable on this disk, from when it was asked for",
+            read=lambda watched: watched.driver.disk.commits,
+        ),
+        Measure(
+            name="bankrmi_sync_seconds",
+            kind="histogram",
+            meaning="How long one sync of the log took, which may cover several commits",
+            read=lambda watched: watched.driver.disk.syncs,
+        ),
+    )

@@ -1,0 +1,329 @@
+"""Figures: how they are counted, read and written; every label is from a closed set."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from time import perf_counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from bankrmi.errors import BankError, Busy, OperationFailed
+from bankrmi.histogram import Histogram
+from bankrmi.metrics import page
+from bankrmi.metrics.measure import Measure, Taken, read
+from bankrmi.metrics.page import Pages
+from bankrmi.nameserver import measures as of_nameserver
+from bankrmi.replication.figures import CAUSES, ViewChanges, cause_of
+from bankrmi.replication.view import View
+from bankrmi.server import measures as of_server
+from bankrmi.server.request_figures import ERROR, KINDS, OUTCOMES, RequestFigures
+from tests.readme_page import README, ROOT
+from tests.replication.steps import view_of
+from tests.test_readme_tables import rows_below
+
+SERVERS = ("s1", "s2", "s3")
+ALL: dict[str, tuple[Measure[Any], ...]] = {
+    "server": of_server.measures_of("s1", SERVERS, "account"),
+    "name server": of_nameserver.measures_of(SERVERS, "account"),
+}
+
+
+def a_measure(**more: Any) -> Measure[None]:
+    return Measure(**more)
+
+
+# -- histograms --------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(0, 100)))
+def test_a_histogram_counts_each_value_up_to_its_bound(values: list[float]) -> None:
+    histogram = Histogram(1, 2.5, 10)
+    for value in values:
+        histogram.observe(value)
+    bounds = [0, *histogram.bounds, float("inf")]
+    wanted = [sum(low < value <= high for value in values) for low, high in pairwise(bounds)]
+    wanted[0] += values.count(0)
+    assert histogram.counts == wanted
+    assert histogram.total == pytest.approx(sum(values))
+
+
+def test_a_copy_of_a_histogram_stays_as_it_is() -> None:
+    histogram = Histogram(1)
+    taken = histogram.copy()
+    histogram.observe(5)
+    assert (taken.counts, taken.total) == ([0, 0], 0)
+
+
+# -- reading and writing -----------------------------------------------------------------------------
+
+
+def written(*taken: Taken) -> str:
+    """Return the page of these, without what prometheus-client measures of the process."""
+
+    async def one_page() -> bytes | None:
+        asked = asyncio.get_running_loop().create_future()
+        Pages(lambda: list(taken), lambda _: None).ask(asked.set_result)
+        made: bytes | None = await asked
+        return made
+
+    made = asyncio.run(one_page())
+    assert made is not None
+    return made.decode()
+
+
+def test_what_is_written_is_what_was_read() -> None:
+    seconds = Histogram(0.5, 1)
+    for value in (0.1, 0.5, 0.7, 3):
+        seconds.observe(value)
+    measures = [
+        a_measure(name="bankrmi_x", kind="gauge", meaning="X", read=lambda _: 3),
+        a_measure(name="bankrmi_nothing", kind="gauge", meaning="N", read=lambda _: None),
+        a_measure(
+            name="bankrmi_y_total", kind="counter", meaning="Y", read=lambda _: {"b": 2}, labels={"a": "bc"}
+        ),
+        a_measure(name="bankrmi_z_seconds", kind="histogram", meaning="Z", read=lambda _: seconds),
+    ]
+    lines = written(*read(measures, None)).splitlines()
+    assert lines[: lines.index("# HELP process_virtual_memory_bytes Virtual memory size in bytes.")] == [
+        "# HELP bankrmi_x X",
+        "# TYPE bankrmi_x gauge",
+        "bankrmi_x 3.0",
+        "# HELP bankrmi_y_total Y",
+        "# TYPE bankrmi_y_total counter",
+        'bankrmi_y_total{a="b"} 2.0',
+        "# HELP bankrmi_z_seconds Z",
+        "# TYPE bankrmi_z_seconds histogram",
+        'bankrmi_z_seconds_bucket{le="0.5"} 2.0',
+        'bankrmi_z_seconds_bucket{le="1.0"} 3.0',
+        'bankrmi_z_seconds_bucket{le="+Inf"} 4.0',
+        "bankrmi_z_seconds_count 4.0",
+        "bankrmi_z_seconds_sum 4.3",
+    ]
+
+
+@pytest.mark.parametrize("reading", [{"who knows": 1}, {("a", "b"): 1}, 1])
+def test_a_reading_outside_of_its_labels_is_not_shown(reading: Any) -> None:
+    measure = a_measure(
+        name="bankrmi_x", kind="gauge", meaning="X", read=lambda _: reading, labels={"kind": ("a", "b")}
+    )
+    with pytest.raises(AssertionError, match="bankrmi_x has no series"):
+        read([measure], None)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("bankrmi_x", "counter"), ("bankrmi_x_total", "gauge"), ("x", "gauge")]
+)
+def test_a_name_that_is_against_the_conventions_is_refused(name: str, kind: Any) -> None:
+    with pytest.raises(AssertionError):
+        a_measure(name=name, kind=kind, meaning="X", read=lambda _: 1)
+
+
+def test_however_many_ask_the_figures_are_read_a_few_times_a_second() -> None:
+    """And whoever asks is shown nothing that was read before he asked."""
+    readings: list[float] = []
+
+    def take() -> list[Taken]:
+        readings.append(perf_counter())
+        return []
+
+    async def one_after_the_other(pages: Pages, until_s: float) -> int:
+        pages_seen = 0
+        while perf_counter() < until_s:
+            asked, asked_s = asyncio.get_running_loop().create_future(), perf_counter()
+            pages.ask(asked.set_result)
+            await asked
+            assert readings[-1] >= asked_s
+            pages_seen += 1
+        return pages_seen
+
+    async def scene() -> None:
+        pages, began_s = Pages(take, lambda _: None), perf_counter()
+        seen = await asyncio.gather(*(one_after_the_other(pages, began_s + 1) for _ in range(50)))
+        assert min(seen) >= 1
+        assert len(readings) <= (perf_counter() - began_s) / page.EVERY_S + 2
+
+    asyncio.run(scene())
+
+
+def test_the_loop_goes_round_while_a_page_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here each piece is taken for a long one, and so has a turn of its own."""
+    monkeypatch.setattr(page, "PIECE_S", 0.0)
+    measures = [
+        a_measure(name=f"bankrmi_{'x' * length}", kind="gauge", meaning="X", read=lambda _: 1)
+        for length in range(1, 21)
+    ]
+
+    async def scene() -> None:
+        loop, turns = asyncio.get_running_loop(), 0
+        asked = loop.create_future()
+
+        def turn() -> None:
+            nonlocal turns
+            turns += 1
+            if not asked.done():
+                loop.call_soon(turn)
+
+        Pages(lambda: read(measures, None), lambda _: None).ask(asked.set_result)
+        turn()
+        await asked
+        assert turns > len(measures)
+
+    asyncio.run(scene())
+
+
+def test_a_figure_that_cannot_be_read_ends_nothing() -> None:
+    def broken() -> list[Taken]:
+        raise ZeroDivisionError
+
+    async def scene() -> None:
+        pages = Pages(broken, lambda _: None)
+        for _ in range(2):
+            asked = asyncio.get_running_loop().create_future()
+            pages.ask(asked.set_result)
+            assert await asked is None
+
+    asyncio.run(scene())
+
+
+# -- the measures that there are ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("process", ALL)
+def test_there_are_not_many_series(process: str) -> None:
+    """With three servers; each label has a handful of values, whatever anybody does."""
+    counts = {measure.name: len(measure.series()) for measure in ALL[process]}
+    assert max(counts.values()) == len(KINDS) * len(OUTCOMES) if process == "server" else 20
+    assert sum(counts.values()) < 250
+
+
+def labels_said(measure: Measure[Any]) -> str:
+    return ", ".join(f"`{label}`" for label in measure.labels)
+
+
+def test_every_figure_is_in_the_readme_as_it_is() -> None:
+    shown = [tuple(row) for row in rows_below("### What is shown")]
+    rows: dict[str, tuple[Measure[Any], list[str]]] = {}
+    for process, measures in ALL.items():
+        for measure in measures:
+            rows.setdefault(measure.name, (measure, []))[1].append(process)
+    assert shown == [
+        (f"`{name}`", measure.kind, labels_said(measure), ", ".join(processes), measure.meaning)
+        for name, (measure, processes) in rows.items()
+    ]
+
+
+def test_every_value_of_a_label_is_explained_in_the_readme() -> None:
+    """But for those that are names of the configuration, or versions."""
+    text = README.partition("### What is shown")[2].partition("\n## ")[0]
+    said = set(re.findall(r"`([a-z_]+)`", text))
+    for measures in ALL.values():
+        for measure in measures:
+            for label, values in measure.labels.items():
+                if label not in ("server", "service", "version", "protocol", "sqlite"):
+                    assert set(values) <= said, (measure.name, label)
+
+
+NAMES_IN_EXPRESSIONS = re.compile(r"\bbankrmi_[a-z_]+|\bprocess_[a-z_]+")
+
+
+def names_of(measures: Iterable[Measure[Any]]) -> set[str]:
+    names = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
+    for measure in measures:
+        ends = ("_bucket", "_count", "_sum") if measure.kind == "histogram" else ("",)
+        names |= {measure.name + end for end in ends}
+    return names
+
+
+@pytest.mark.parametrize("file", ["docs/alerts.yaml", "docs/grafana.json"])
+def test_rules_and_dashboard_ask_for_figures_that_there_are(file: str) -> None:
+    there_are = names_of([measure for measures in ALL.values() for measure in measures])
+    asked = set(NAMES_IN_EXPRESSIONS.findall((ROOT / file).read_text()))
+    assert len(asked) > 10
+    assert asked - there_are <= {measure.name for measure in ALL["server"]}  # In a description.
+    if file.endswith("json"):
+        panels = json.loads((ROOT / file).read_text())["panels"]
+        expressions = " ".join(target["expr"] for panel in panels for target in panel["targets"])
+        assert set(NAMES_IN_EXPRESSIONS.findall(expressions)) <= there_are
+
+
+def test_labels_in_rules_and_dashboard_have_values_that_there_are() -> None:
+    known: dict[str, set[str]] = {"severity": {"critical", "warning", "info"}}
+    for measures in ALL.values():
+        for measure in measures:
+            for label, values in measure.labels.items():
+                known.setdefault(label, set()).update(values)
+    text = (ROOT / "docs/alerts.yaml").read_text() + (ROOT / "docs/grafana.json").read_text()
+    compared = re.findall(r'([a-z]+)(?:=|=~|!=)\\?"([a-z_|]+)\\?"', text)
+    assert len(compared) > 5
+    for label, values in compared:
+        assert set(values.split("|")) <= known[label], label
+
+
+# -- what is counted ---------------------------------------------------------------------------------
+
+
+def test_every_error_counts_as_one_of_the_outcomes() -> None:
+    figures = RequestFigures()
+    withdrawals = figures.of["withdraw"]
+    withdrawals.failed(Busy("later"), 0.1)
+    withdrawals.failed(OperationFailed("what a caller of the account never gets"))
+    withdrawals.failed(BankError("nor this"))
+    counts = figures.by_kind_and_outcome()
+    assert counts["withdraw", "busy"] == 1
+    assert counts["withdraw", ERROR] == 2
+    assert sum(counts.values()) == 3
+    assert sum(figures.seconds()["withdraw"].counts) == 1
+
+
+Change = Callable[[View], View]
+
+CHANGES: dict[str, Change] = {
+    "takeover": lambda view: view.taken_over_by("s2", "s2#1"),
+    "switchover": lambda view: view.handed_over_to("s2", "s2#1"),
+    "left_out": lambda view: view.without(frozenset({"s2"})),
+    "let_in": lambda view: view.letting_in("s3", "s3-disk"),
+    "started_again": lambda view: view.started_again("s1#2"),
+}
+
+
+@pytest.mark.parametrize("cause", CHANGES)
+def test_two_views_tell_why_they_changed(cause: str) -> None:
+    before = view_of("s1", "s2")
+    assert cause_of(before, CHANGES[cause](before)) == cause
+
+
+def test_another_disk_of_a_member_was_let_in() -> None:
+    before = view_of("s1", "s2")
+    assert cause_of(before, before.letting_in("s2", "another-disk")) == "let_in"
+
+
+def test_views_that_were_not_seen_are_several() -> None:
+    before = view_of("s1", "s2")
+    assert cause_of(before, before.taken_over_by("s2", "x").started_again("y")) == "several"
+
+
+def test_the_view_that_a_process_finds_is_no_change() -> None:
+    server, witness, first = ViewChanges(), ViewChanges(), view_of("s1", "s2", epoch=1)
+    server.learned(first)
+    witness.changed_to(first)
+    assert sum(server.counts().values()) == 0
+    assert {cause: count for cause, count in witness.counts().items() if count} == {"first": 1}
+    server.learned(first.without(frozenset({"s2"})))
+    assert server.counts() == {cause: int(cause == "left_out") for cause in CAUSES}
+
+
+def test_a_page_can_be_read_by_prometheus_own_parser() -> None:
+    measures = [
+        a_measure(name="bankrmi_x_seconds", kind="histogram", meaning="X", read=lambda _: Histogram(0.001, 1))
+    ]
+    families = list(text_string_to_metric_families(written(*read(measures, None))))
+    assert families[0].name == "bankrmi_x_seconds"
+    assert {family.name for family in families} >= {"process_cpu_seconds", "python_info"}

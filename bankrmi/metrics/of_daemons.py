@@ -13,12 +13,13 @@ from bankrmi.rmi import PROTOCOL_VERSION, Daemon
 from bankrmi.rmi.refusals import REASONS, refusals
 from bankrmi.rmi.seats import KINDS, SeatPlan
 
-__all__ = ["about", "of_daemons", "refused"]
+__all__ = ["about", "certificate", "of_daemons", "refused"]
 
 Source = TypeVar("Source")
 
 _SEATS = ("unfinished", "callers", "operators", "servers")
 _WHOSE = ("callers", "servers")
+_DAY_SECONDS = 86_400.0
 
 
 def about(server: str, service: str) -> Measure[Source]:
@@ -49,6 +50,21 @@ def refused(read: Callable[[Source], Mapping[str, int]], *more: str) -> Measure[
         read=lambda source: (
             {str(reason): count for reason, count in refusals.by_reason.items()} | dict(read(source))
         ),
+    )
+
+
+def certificate(days_left: Callable[[Source], float | None]) -> Measure[Source]:
+    """Return for how long the certificate of the process counts yet; nothing where there are none."""
+
+    def left(source: Source) -> float | None:
+        days = days_left(source)
+        return None if days is None else days * _DAY_SECONDS
+
+    return Measure(
+        name="bankrmi_certificate_left_seconds",
+        kind="gauge",
+        meaning="Time until its certificate ends, or its authority's; negative after it",
+        read=left,
     )
 
 

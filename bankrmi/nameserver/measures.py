@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bankrmi.metrics.health import Checks, Health, alive
 from bankrmi.metrics.measure import Measure, Reading, one_of
-from bankrmi.metrics.of_daemons import about, of_daemons, refused
+from bankrmi.metrics.of_daemons import about, certificate, of_daemons, refused
 from bankrmi.replication.figures import CAUSES, ViewChanges
 from bankrmi.replication.view import View
 from bankrmi.rmi import Daemon
@@ -27,12 +27,14 @@ class Watched:
     names: int
     proposals: dict[str, int] | None
     changes: ViewChanges | None
+    certificate_days: float | None = None
 
 
 def measures_of(servers: Collection[str], service: str) -> tuple[Measure[Watched], ...]:
     """Return all that is shown of it."""
     return (
         about("nameserver", service),
+        certificate(lambda watched: watched.certificate_days),
         Measure(
             name="bankrmi_witness",
             kind="gauge",

@@ -308,6 +308,7 @@ class _Process:
             names=self._names.count(),
             proposals=None if witness is None else witness.proposals,
             changes=None if witness is None else self._changes,
+            certificate_days=None if self._credentials is None else self._credentials.days_left,
         )
 
     def _ready(self) -> Health:

@@ -23,8 +23,8 @@ Reason = Literal[
 ]
 """Why there was no connection: its TLS handshake failed.
 Why a handshake was denied: for what it said, or because all connections were in use.
-Why a connection was cut: another one needed its place; its certificate counts no more; it sent what is no message; its message, or the
-reading of our answer, took too long; too much was held for it.
+Why a connection was cut: another one needed its place; its certificate counts no more; it sent what is no
+message; its message, or the reading of our answer, took too long; too much was held for it.
 Why a call was answered unread: it waited too long for its turn; too much was held for all callers."""
 REASONS: tuple[Reason, ...] = get_args(Reason)
 

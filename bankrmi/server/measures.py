@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from bankrmi.metrics.measure import Measure, Reading, one_of
-from bankrmi.metrics.of_daemons import about, of_daemons, refused
+from bankrmi.metrics.of_daemons import about, certificate, of_daemons, refused
 from bankrmi.replication.condition import Condition
 from bankrmi.replication.figures import CAUSES
 from bankrmi.replication.peer import Standing
@@ -40,6 +40,7 @@ class Watched:
     daemon: Daemon
     admission: Admission
     requests: RequestFigures
+    certificate_days: float | None = None
 
 
 def measures_of(server: str, servers: Collection[str], service: str) -> Measures:
@@ -47,6 +48,7 @@ def measures_of(server: str, servers: Collection[str], service: str) -> Measures
     others = tuple(name for name in servers if name != server)
     return (
         about(server, service),
+        certificate(lambda watched: watched.certificate_days),
         *_of_the_role(servers),
         *_of_the_journal(others),
         *_of_silence(others),

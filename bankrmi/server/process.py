@@ -276,6 +276,7 @@ class _Process:
                 daemon=daemon,
                 admission=admission,
                 requests=account.figures,
+                certificate_days=None if self._credentials is None else self._credentials.days_left,
             )
 
         checks = checks_of(driver.replica.condition, lambda: fetcher.fetched)

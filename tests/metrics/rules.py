@@ -50,6 +50,7 @@ WELL: Series = {
     'bankrmi_connections{job="bankrmi", instance="1", kind="clients"}': "800",
     'bankrmi_connections{job="bankrmi", instance="1", kind="strangers"}': "50",
     'bankrmi_connections_limit{job="bankrmi", instance="1", kind="callers"}': "1000",
+    'bankrmi_certificate_left_seconds{job="bankrmi", instance="1"}': "2000000",
     'bankrmi_info{job="bankrmi", instance="1", server="s1", version="1"}': "1",
     'bankrmi_info{job="bankrmi", instance="2", server="s2", version="1"}': "1",
 }
@@ -83,6 +84,10 @@ BREAKING: dict[str, tuple[str, dict[str, str | None]]] = {
     "the witness forgot": (
         "BankWitnessLostItsMemory",
         {'bankrmi_fenced{job="bankrmi", instance="2"}': "1"},
+    ),
+    "a certificate ends": (
+        "BankCertificateEnds",
+        {'bankrmi_certificate_left_seconds{job="bankrmi", instance="1"}': "900000"},
     ),
     "one copy": ("BankOneCopyOnly", {'bankrmi_copies{job="bankrmi", instance="1"}': "1"}),
     "a process is down": ("BankProcessDown", {'up{job="bankrmi", instance="2"}': "0"}),

@@ -45,7 +45,7 @@ class CauseKind(Enum):
     JOINED = "joined"
     """V3: a copy has caught up."""
     LEFT_BEHIND = "left_behind"
-    """V2: a copy acknowledged nothing for too long."""
+    """V2: a copy acknowledged nothing for too long, or the primary's configuration does not name it."""
     LOST_DISK = "lost_disk"
     """V8: a member's disk was replaced by an empty one."""
     STARTED_AGAIN = "started_again"
@@ -97,7 +97,8 @@ class Cause:
             case CauseKind.JOINED:
                 return f"{who} joined"
             case CauseKind.LEFT_BEHIND:
-                return f"{who} left behind: silent for {ms} ms"
+                why = "not in the primary's configuration" if ms is None else f"silent for {ms} ms"
+                return f"{who} left behind: {why}"
             case CauseKind.LOST_DISK:
                 return f"lost disk of {who}"
             case CauseKind.STARTED_AGAIN:
@@ -112,6 +113,10 @@ class Cause:
                 return f"forced{self._asked_by}: {who} given up"
             case _:
                 assert_never(self.kind)
+
+    def is_stop_of(self, server: str) -> bool:
+        """Whether this server handed over, or left, because it was asked to stop."""
+        return self.kind is CauseKind.STOP and server in self.of
 
     @property
     def _asked_by(self) -> str:

@@ -51,22 +51,24 @@ def _going_on_alone(view: View, copies: CopySet, step: Step) -> View | None:
 
 def _why_left(left: list[PeerState], step: Step) -> Cause:
     """Return why the first of them is left, and who else for the same reason; the view shows who is left."""
-    kind = _reason(left[0])
-    alike = tuple(sorted(peer.server for peer in left if _reason(peer) is kind))
+    first, kind = left[0], _reason(left[0], step)
+    alike = tuple(sorted(peer.server for peer in left if _reason(peer, step) is kind))
     cause = Cause(kind=kind, by=step.server, of=alike)
     if kind is CauseKind.CRASH:
-        return replace(cause, address=left[0].refused_at)
-    if kind is CauseKind.LEFT_BEHIND:
-        return replace(cause, silent_ms=round(left[0].silent_ms(step.listened_ms)))
+        return replace(cause, address=first.refused_at)
+    if kind is CauseKind.LEFT_BEHIND and not first.is_gone:
+        return replace(cause, silent_ms=round(first.silent_ms(step.listened_ms)))
     return cause
 
 
-def _reason(peer: PeerState) -> CauseKind:
+def _reason(peer: PeerState, step: Step) -> CauseKind:
     if peer.lost_disk or (peer.leaving and not peer.stopping):
         return CauseKind.LOST_DISK
-    if peer.leaving:
+    if peer.stopping and (peer.leaving or peer.is_gone):
         return CauseKind.STOP
-    return CauseKind.CRASH if peer.is_gone else CauseKind.LEFT_BEHIND
+    if peer.is_gone and peer.server in step.settings.others:
+        return CauseKind.CRASH
+    return CauseKind.LEFT_BEHIND
 
 
 def _letting_in(view: View, copies: CopySet, enough: int) -> View | None:

@@ -96,7 +96,7 @@ class PeerState:
     gone: bool = False  # Its address refused a connection: worth no waiting.
     refused_at: str | None = None  # Which that was, for people.
     leaving: bool = False
-    stopping: bool = False  # It leaves because it was asked to stop (V10); else its disk is lost (V8).
+    stopping: bool = False  # Its process was asked to stop (V10); if it leaves for no such reason, see V8.
     lost_disk: bool = False  # The view names another disk of this server: that member confirms nothing.
     lost_disk_number: int = 0  # Of the newest message when that was heard.
     contradicted: bool = False  # It has said in this epoch what cannot be; that was told to people.
@@ -132,14 +132,18 @@ class PeerState:
 
     # -- standing and disk -----------------------------------------------------------------------
 
-    def begin_epoch(self, named: str | None, tip: int) -> None:
-        """A new epoch is led, whose view names this disk of the server, or (None) does not name it."""
+    def begin_epoch(self, named: str | None, tip: int, *, stopping: bool = False) -> None:
+        """A new epoch is led, whose view names this disk of the server, or (None) does not name it.
+
+        `stopping`: its process handed the lead over, and is about to end.
+        """
         self.lost_disk = self.lost_disk and named not in (None, self.incarnation)
         if named is None or self.lost_disk:
             self._begin(Transition.NOT_NAMED, tip)
         else:
             self.incarnation = named
             self._begin(Transition.NAMED, tip)
+        self.stopping = stopping
 
     def asked_to_join(self, change: JoinChange, *, tip: int, newest_number: int) -> None:
         """It asked to be let in; this is what the primary made of it."""

@@ -95,7 +95,7 @@ def test_plain_values_go_in_and_out_and_a_change_is_told(store: ViewStore) -> No
 
 
 def test_what_was_proposed_comes_back_with_its_cause_and_dated_by_the_witness(store: ViewStore) -> None:
-    """Whatever date the proposer gave it; and a proposal that comes twice has won, whatever its cause says."""
+    """Whatever date the proposer gave it; and what comes twice has won, whatever its cause says."""
     witness = Witness(store)
     proposed = replace(first().because(CRASH), written_us=12)
     answer = witness.propose("account", None, proposed.to_wire())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -160,6 +161,49 @@ def test_a_primary_that_stops_hands_over_for_that() -> None:
     bank.stop("s1")
     assert let_win(bank, "s1") == Cause(kind=CauseKind.STOP, by="s1", of=("s1",))
     assert cause(bank).in_words == "stop of s1"
+
+
+def test_a_primary_that_stopped_and_is_gone_has_not_crashed() -> None:
+    """V10: it handed over, and ended; its successor finds that nobody is there."""
+    bank = running("s1", "s2")
+    bank.stop("s1")
+    bank.deliver("s1 proposes", "witness -> s1")
+    bank.deliver_all()
+    assert "s1" not in bank.replicas
+    bank.cut_off("s2", "s1")
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s2"})
+    assert cause(bank) == Cause(kind=CauseKind.STOP, by="s2", of=("s1",))
+
+
+def test_a_process_that_came_after_one_that_stopped_may_crash() -> None:
+    """V10: what was said of the one before says nothing of this one."""
+    bank = running("s1", "s2")
+    bank.stop("s1")
+    bank.deliver("s1 proposes", "witness -> s1", "s1 -> s2")
+    assert "s1" not in bank.replicas
+    bank.drop()
+    bank.start("s1")
+    bank.link("s1", "s2")
+    bank.settle(lambda: follows(bank) and bank.replicas["s2"].primary is not None)
+    assert bank.view is not None
+    assert bank.view.epoch == 3
+    dies(bank, "s1")
+    bank.deliver("s2 looks")
+    assert let_win(bank, "s2") == Cause(kind=CauseKind.CRASH, by="s2", of=("s1",), address="s1:9101")
+
+
+def test_a_member_that_is_not_in_the_configuration_is_left_behind_for_that() -> None:
+    bank = running("s1", "s2", "s3")
+    bank.crash("s1")
+    bank.drop()
+    bank.settings["s1"] = replace(bank.settings["s1"], servers=("s1", "s2"))
+    bank.start("s1")
+    bank.tick("s1")
+    bank.deliver("s1 reads", "witness -> s1", "s1 proposes", "witness -> s1")
+    bank.link("s1", "s2")
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"})
+    assert (cause(bank).kind, cause(bank).of) == (CauseKind.LEFT_BEHIND, ("s3",))
+    assert cause(bank).in_words == "s3 left behind: not in the primary's configuration"
 
 
 @pytest.mark.parametrize("operator", [None, "127.0.0.1:5000"])

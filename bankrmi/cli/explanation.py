@@ -21,6 +21,9 @@ from bankrmi.replication.cause import Cause, in_words
 __all__ = ["Explanation", "explain"]
 
 
+_LONGEST_MS = 1e15
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """What `bankrmi why` says; a sentence for each server, or process, where there is one for each."""
@@ -84,7 +87,7 @@ def _now(status: Status, leader: Status | None) -> Iterator[str]:
 
 def _since(ms: object) -> str:
     """Return for how long it has led, as the end of a sentence."""
-    if not isinstance(ms, int | float) or isinstance(ms, bool) or ms < 0:
+    if not isinstance(ms, int | float) or isinstance(ms, bool) or not 0 <= ms < _LONGEST_MS:
         return ""
     seconds = int(ms) // 1000
     for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
@@ -119,8 +122,8 @@ def _successor(status: Status, leader: Status | None, one: Status) -> tuple[str 
         why = one.get("why") or one.get("reason") or one.get("role") or "nothing is known of it"
         return f"it is not in sync, so it may lack what was acknowledged ({foreign(why)})", ""
     if not one["reachable"]:
-        reached = leader is not None and one["server"] in (leader.get("connected") or ())
-        if not reached:
+        reached = leader.get("connected") if leader is not None else None
+        if not isinstance(reached, list | tuple) or one["server"] not in reached:
             return f"it is in sync, and cannot be reached ({foreign(one.get('reason', 'no answer'))})", ""
     if not status["witness"]["reachable"]:
         return "it is in sync, but the witness cannot be reached, and nobody leads without its word", ""

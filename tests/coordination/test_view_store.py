@@ -37,7 +37,7 @@ def test_the_view_and_its_history_are_there_after_a_restart(tmp_path: Path) -> N
 
 
 def test_the_rows_of_a_version_before_have_no_cause_and_no_time(tmp_path: Path) -> None:
-    """And what is written after them does; that version reads what it knows of it, too: it looks no further."""
+    """And what comes after them does; that version reads such rows, too: it looks no further."""
     store = ViewStore(tmp_path)
     store.close()
     form = first().to_wire()

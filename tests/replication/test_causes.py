@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from bankrmi.replication.cause import OPERATOR, UNKNOWN, Cause, CauseKind, in_words
-from bankrmi.replication.events import LinkChanged, Probed, SwitchoverAsked
+from bankrmi.replication.events import AnswerArrived, LinkChanged, Probed, SwitchoverAsked
+from bankrmi.replication.messages import Superseded
 from bankrmi.replication.view import View
 from tests.replication.histories import alone, comes_back, dies, settle_without_witness
 from tests.replication.scenario import Bank, follows, running
@@ -98,6 +99,16 @@ def test_a_new_process_of_the_primary_started_again() -> None:
     bank.tick("s1")
     bank.deliver("s1 reads", "witness -> s1")
     assert let_win(bank, "s1") == Cause(kind=CauseKind.STARTED_AGAIN, by="s1", of=("s1",))
+
+
+def test_a_primary_that_stepped_down_for_a_wrong_word_leads_again() -> None:
+    """A2, V4: it was told of a newer epoch, of which the witness knows nothing."""
+    bank = running("s1", "s2")
+    wrong = Superseded(server="s2", history="history", epoch=3, number=1)
+    bank.take("s1", AnswerArrived(wrong, "s2"))
+    assert bank.replicas["s1"].primary is None
+    bank.settle(lambda: bank.replicas["s1"].primary is not None)
+    assert cause(bank) == Cause(kind=CauseKind.LED_AGAIN, by="s1", of=("s1",))
 
 
 # -- a copy that is gone, or there -------------------------------------------------------------------

@@ -1,5 +1,4 @@
-"""Who leads and why, who may take over, and what if one more process died? From the dictionary of
-`client.overview`.  Pure.
+"""Who leads and why, who may take over, what if one more process died: from `client.overview`.  Pure.
 
 Rule 1: every sentence rests on what is in that dictionary: whoever doubts it looks at `status --json`.
 Rule 2: what may happen follows from the rules alone: who is in sync may lead (V1, V7), the view changes only
@@ -20,8 +19,8 @@ from bankrmi.replication.cause import Cause, in_words
 
 __all__ = ["Explanation", "explain"]
 
-
 _LONGEST_MS = 1e15
+"""Longer than that nobody has led, whatever it says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +179,10 @@ class _Bank:
         return f"{_already(one)}no running server would be known to hold all that was acknowledged."
 
     def _primary(self, name: str) -> str:
+        if not self.status["witness"]["reachable"]:
+            return (
+                f"the bank would stand still until the witness is back: {name}, too, leads again only then."
+            )
         if not self.successors:
             others = len(self.status["servers"]) > 1
             why = "nobody may take over now" if others else "there is no other server"
@@ -225,8 +228,8 @@ class _Bank:
         one = "it is one process with the name server; " if together else ""
         stands = ", and a copy that fails stops the bank" if self._copies_left else ""
         return (
-            f"{_already(self.status['witness'])}{one}clients would notice nothing; "
-            f"but until it is back nobody takes over or is let in{stands}."
+            f"{_already(self.status['witness'])}{one}clients would notice nothing; but until it is back "
+            f"nobody takes over, is let in, or leads as a new process{stands}."
         )
 
     def _nameserver(self, *, together: bool) -> str:

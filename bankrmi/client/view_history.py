@@ -17,7 +17,7 @@ from bankrmi.client.asking import Ask, asking
 from bankrmi.config import Configuration
 from bankrmi.coordination.coordinator import Expected
 from bankrmi.coordination.witness import WITNESS_ID
-from bankrmi.errors import OperationFailed, Unreached
+from bankrmi.errors import BankError, OperationFailed, Unreached
 from bankrmi.replication.view import View
 from bankrmi.rmi import RemoteError
 
@@ -37,13 +37,11 @@ def history(configuration: Configuration, *, limit: int) -> list[View]:
         with asking(configuration.witness, WITNESS_ID, seconds=_SECONDS) as ask:
             return _newest(lambda method, *args: _page(ask, method, args, deadline), configuration, limit)
     except Unreached as error:
-        raise Unreached(f"{_unanswered(configuration)}: {error.message}") from error
-    except OperationFailed as error:
-        raise OperationFailed(f"{_unanswered(configuration)}: {error.message}") from error
-
-
-def _unanswered(configuration: Configuration) -> str:
-    return f"the witness at {configuration.witness}, which keeps the history of the view, does not answer"
+        silent = f"the witness at {configuration.witness} does not answer"
+        raise Unreached(f"{silent}, and it alone keeps the history of the view: {error.message}") from error
+    except BankError as error:
+        told = f"the witness at {configuration.witness} did not tell the history of the view"
+        raise OperationFailed(f"{told}: {error.message}") from error
 
 
 def _newest(page: Callable[..., list[View]], configuration: Configuration, limit: int) -> list[View]:

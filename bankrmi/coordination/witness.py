@@ -33,7 +33,7 @@ MOST_SERVICES = 16
 CHANGES_AT_ONCE = 2000
 CHANGES_PER_SECOND = 2.0
 """A bank that changes its view more often than this for long is not well.  What proposals can add to the disk
-is at most 150 MB an hour; a change of usual size takes 1 KB."""
+is at most 170 MB an hour; a change of usual size takes 1 KB."""
 
 Result = TypeVar("Result")
 

@@ -96,7 +96,7 @@ class PeerState:
     gone: bool = False  # Its address refused a connection: worth no waiting.
     refused_at: str | None = None  # Which that was, for people.
     leaving: bool = False
-    stopping: bool = False  # Its process was asked to stop (V10); if it leaves for no such reason, see V8.
+    stopping: bool = False  # Its process was asked to stop (V10), and is not another one yet.
     lost_disk: bool = False  # The view names another disk of this server: that member confirms nothing.
     lost_disk_number: int = 0  # Of the newest message when that was heard.
     contradicted: bool = False  # It has said in this epoch what cannot be; that was told to people.
@@ -143,7 +143,7 @@ class PeerState:
         else:
             self.incarnation = named
             self._begin(Transition.NAMED, tip)
-        self.stopping = stopping
+        self.stopping = self.stopping or stopping
 
     def asked_to_join(self, change: JoinChange, *, tip: int, newest_number: int) -> None:
         """It asked to be let in; this is what the primary made of it."""
@@ -197,7 +197,7 @@ class PeerState:
         self.confirmed_at_ms = float("-inf")
         self._forget_sent()
         self.waiting_since_ms = None
-        self.leaving = self.stopping = self.contradicted = False
+        self.leaving = self.contradicted = False
         self.backward = 1
 
     # -- link ------------------------------------------------------------------------------------

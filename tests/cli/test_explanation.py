@@ -76,7 +76,7 @@ def test_who_may_take_over_and_who_may_not_and_why_not(status: dict[str, Any], w
         (bank(copies_min=2), "s1", "but nothing would be acknowledged before another copy is in sync"),
         (three(), "s1", "one of s2, s3 would take over"),
         (bank(view=ALONE), "s1", "the bank would stand still until s1 is started again: nobody may"),
-        (bank(witness=AWAY), "s1", "the bank would stand still until s1 is started again: nobody may"),
+        (bank(witness=AWAY), "s1", "the bank would stand still until the witness is back: s1, too, leads"),
         (bank(), "s2", "s1 would go on without it, as the only copy."),
         (three(), "s2", "s1 would go on without it."),
         (bank(copies_min=2), "s2", "nothing would be acknowledged until it is back: copies_min is 2, and 1"),

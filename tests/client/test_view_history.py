@@ -100,7 +100,7 @@ def test_before_the_first_view_there_is_no_history(keeper: Keeper) -> None:
 
 def test_a_witness_that_is_away_is_one_sentence(keeper: Keeper) -> None:
     with pytest.raises(
-        Unreached, match=r"the witness at .*, which keeps the history .* does not answer: nobody"
+        Unreached, match=r"does not answer, and it alone keeps the history of the view: nobody listens"
     ):
         history(keeper.configuration, limit=20)
 
@@ -124,7 +124,9 @@ def test_a_witness_that_says_nothing_is_one_sentence_after_a_while(
 ) -> None:
     monkeypatch.setattr(module, "_SECONDS", 0.3)
     keeper.run(Answering(None, silent=True))
-    with pytest.raises(OperationFailed, match="which keeps the history of the view, does not answer"):
+    with pytest.raises(
+        OperationFailed, match=r"did not tell the history of the view: .* did not answer history_before"
+    ):
         history(keeper.configuration, limit=20)
 
 

@@ -186,6 +186,20 @@ def test_a_primary_that_stopped_and_is_gone_has_not_crashed() -> None:
     assert cause(bank) == Cause(kind=CauseKind.STOP, by="s2", of=("s1",))
 
 
+def test_a_standby_that_stops_has_not_crashed_though_the_view_changed_meanwhile() -> None:
+    """V10: s3 leaves the view in the same moment, so that s2 is told that it has moved, and ends."""
+    bank = running("s1", "s2", "s3")
+    bank.stop("s3")
+    bank.deliver("s3 -> s1")
+    bank.stop("s2")
+    bank.deliver("s2 -> s1")
+    bank.settle(lambda: not {"s2", "s3"} & bank.replicas.keys())
+    for name in ("s2", "s3"):
+        bank.cut_off("s1", name)
+    bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1"})
+    assert cause(bank) == Cause(kind=CauseKind.STOP, by="s1", of=("s2",))
+
+
 def test_a_process_that_came_after_one_that_stopped_may_crash() -> None:
     """V10: what was said of the one before says nothing of this one."""
     bank = running("s1", "s2")

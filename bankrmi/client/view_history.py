@@ -24,7 +24,8 @@ from bankrmi.rmi import RemoteError
 __all__ = ["history"]
 
 _SECONDS = 5.0
-"""For the whole of it; an answer of usual size takes a few milliseconds."""
+"""For one answer; of the usual size it takes a few milliseconds."""
+_SECONDS_IN_ALL = 60.0
 
 
 def history(configuration: Configuration, *, limit: int) -> list[View]:
@@ -32,7 +33,7 @@ def history(configuration: Configuration, *, limit: int) -> list[View]:
 
     Raises OperationFailed (Unreached, if nobody is there) if the witness does not answer.
     """
-    deadline = time.monotonic() + _SECONDS
+    deadline = time.monotonic() + _SECONDS_IN_ALL
     try:
         with asking(configuration.witness, WITNESS_ID, seconds=_SECONDS) as ask:
             return _newest(lambda method, *args: _page(ask, method, args, deadline), configuration, limit)
@@ -66,8 +67,8 @@ def _pages(page_from: Callable[[Expected], list[View]]) -> Iterator[View]:
 def _page(ask: Ask, method: str, args: tuple[object, ...], deadline: float) -> list[View]:
     left_s = deadline - time.monotonic()
     if left_s <= 0:
-        raise OperationFailed(f"it took more than {_SECONDS:g} s")
-    answer = ask(method, args, seconds=left_s)
+        raise OperationFailed(f"it takes more than {_SECONDS_IN_ALL:g} s; ask for fewer")
+    answer = ask(method, args, seconds=min(_SECONDS, left_s))
     try:
         return [View.from_wire(form) for form in answer]
     except (TypeError, ValueError):

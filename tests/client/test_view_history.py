@@ -137,6 +137,21 @@ def test_an_answer_that_cannot_be_read_is_one_sentence(keeper: Keeper, answer: A
         history(keeper.configuration, limit=20)
 
 
+def test_a_witness_of_the_version_before_without_end_is_given_up(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SECONDS_IN_ALL", 0.3)
+    form = View.first(history="h1", server="s1", start_id="a", incarnation="d").to_wire()
+
+    class Endless:
+        def history(self, _service: str, _after: object = None) -> list[Any]:
+            return [form] * 3
+
+    keeper.run(PlainObject(Endless(), ("history",)))
+    with pytest.raises(OperationFailed, match=r"it takes more than 0\.3 s; ask for fewer"):
+        history(keeper.configuration, limit=7)
+
+
 def test_a_history_without_end_is_read_as_far_as_is_wanted(keeper: Keeper) -> None:
     """Whoever answers with the same page for ever keeps nobody for longer than the pages that are wanted."""
     form = View.first(history="h1", server="s1", start_id="a", incarnation="d").to_wire()

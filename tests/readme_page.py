@@ -48,6 +48,8 @@ _IDS = re.compile(r"(?<=pid )\d+|(?<=\[)\d{2,}(?=\])|(?<=kill -9 )\d+|\b[0-9a-f]
 _DATE = re.compile(r"\b20\d\d-\d\d-\d\d\b")
 _STATUS = re.compile(r"^(s\d+ (?:primary|standby|joining)) (\d+) (\S+) (.*) (?:\d+|-) \d+ (?:s|min)$")
 _AFTER_DEATH = re.compile(r", \d+ ms after(?= s\d+ died)")
+_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_LED_FOR = re.compile(r"(?<=has led for )\d+ (?:s|minutes)")
 _SIMULATED = re.compile(r"\d+ acknowledged operations \(.*")
 _SET = re.compile(r"\{('[^'{}]*'(?:, '[^'{}]*')*)\}")
 
@@ -64,6 +66,7 @@ def comparable(line: str) -> tuple[str, list[str]]:
     row = _STATUS.match(line)
     if row:
         return f"{row[1]} ID {row[3]} {row[4]}", [row[2]]
+    line = _LED_FOR.sub("A WHILE", _MOMENT.sub("THEN", line))
     line = _AFTER_DEATH.sub(", SOME ms after", line)
     line = _DATE.sub("SOME DAY", line)
     return _IDS.sub("ID", line), _IDS.findall(line)

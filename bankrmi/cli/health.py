@@ -15,7 +15,7 @@ from typing import Any
 from bankrmi.cli.exit_codes import ExitCode, HealthCode
 from bankrmi.foreign_text import foreign
 
-__all__ = ["Finding", "Status", "findings", "health", "missed"]
+__all__ = ["Finding", "Status", "findings", "health", "leader_of", "missed", "why_not_in_its_place"]
 
 Status = Mapping[str, Any]
 Finding = tuple[int, str]
@@ -33,7 +33,7 @@ def health(status: Status) -> Finding:
 
 def findings(status: Status) -> Iterator[Finding]:
     """Yield what is wrong, the worst first."""
-    leader = _leader(status)
+    leader = leader_of(status)
     found = (
         _leading(status) if leader is None else _acknowledging(status, leader),
         _copies(status, leader),
@@ -49,7 +49,7 @@ def _primaries(status: Status) -> list[Status]:
     return [one for one in status["servers"] if one["reachable"] and one.get("role") == "primary"]
 
 
-def _leader(status: Status) -> Status | None:
+def leader_of(status: Status) -> Status | None:
     """Return the server that leads; one with an epoch newer than the view knows of what the view does not."""
     view, primaries = status["view"], _primaries(status)
     if view is not None:
@@ -61,7 +61,7 @@ def _leader(status: Status) -> Status | None:
 
 def _deposed(status: Status) -> list[str]:
     """Return the servers that lead an epoch that is over, and do not know of it yet."""
-    leader, view = _leader(status), status["view"]
+    leader, view = leader_of(status), status["view"]
     if view is None:
         return []
     return [
@@ -128,7 +128,7 @@ def missed(status: Status) -> list[str]:
 
     Whether they answer the primary is what matters; who cannot be asked that tells only about himself.
     """
-    leader = _leader(status)
+    leader = leader_of(status)
     reached = leader.get("connected") if leader is not None else None
     if leader is None or not isinstance(reached, list | tuple):
         return [one["server"] for one in _in_sync(status, leader) if not one["reachable"]]
@@ -190,11 +190,11 @@ def _standbys(status: Status, leader: Status | None) -> str:
     standbys = _in_sync(status, leader)
     if leader is None or not standbys or len(status["servers"]) == 1:
         return ""
-    reasons = [_why_not_in_its_place(one) for one in standbys]
+    reasons = [why_not_in_its_place(one) for one in standbys]
     return f"nobody could take over: {'; '.join(reasons)}" if all(reasons) else ""
 
 
-def _why_not_in_its_place(one: Status) -> str:
+def why_not_in_its_place(one: Status) -> str:
     """Say why this standby could not take over; of one that only the primary can ask nothing is known."""
     if not one["reachable"]:
         return ""
@@ -207,7 +207,7 @@ def _why_not_in_its_place(one: Status) -> str:
 
 def _well(status: Status) -> Finding:
     view = status["view"]
-    unseen = [one["server"] for one in _in_sync(status, _leader(status)) if not one["reachable"]]
+    unseen = [one["server"] for one in _in_sync(status, leader_of(status)) if not one["reachable"]]
     but = "".join(f"; {name} answers {foreign(view['primary'])}, and not us" for name in unseen)
     copies = len(view["in_sync"])
     return ExitCode.DONE, f"well: {foreign(view['primary'])} leads, {_counted(copies)} in sync{but}"

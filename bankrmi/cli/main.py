@@ -15,6 +15,7 @@ from bankrmi.cli import (
     cert,
     chaos,
     check,
+    history,
     init,
     menu,
     operations,
@@ -82,7 +83,20 @@ def commands(context: click.Context, config: Path | None, insecure: bool, log_js
     context.obj = Invocation(path=config, insecure=insecure, log_json=log_json)
 
 
-for room in (init, processes, operations, overview, menu, simulate, chaos, bench, check, verify, cert):
+for room in (
+    init,
+    processes,
+    operations,
+    overview,
+    history,
+    menu,
+    simulate,
+    chaos,
+    bench,
+    check,
+    verify,
+    cert,
+):
     for command in room.COMMANDS:
         commands.add_command(command)
 

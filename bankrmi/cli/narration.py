@@ -32,6 +32,7 @@ class _View:
     epoch: int
     primary: str
     in_sync: tuple[str, ...]
+    cause: str = ""
 
 
 class Narrator:
@@ -84,7 +85,7 @@ class Narrator:
         if before is None or view.epoch <= before.epoch or at_s < self.up_since_s:
             return None
         copies = f"{len(view.in_sync)} copies" if len(view.in_sync) > 1 else "ONE COPY ONLY"
-        return f"{self._what_happened(before, view, at_s)}: {copies}"
+        return f"{self._what_happened(before, view, at_s)}{_because(view)}: {copies}"
 
     def _forget_deaths(self, view: _View, at_s: float) -> None:
         """Who counts again came back since: what ends its reign next is something new."""
@@ -97,7 +98,8 @@ class Narrator:
         if view.primary != before.primary:
             if before.primary in view.in_sync:
                 return f"{before.primary} handed over to {view.primary} {epoch}"
-            return f"{view.primary} took over {epoch}{self._after_a_death(before.primary, at_s)}"
+            after = self._after_a_death(before.primary, at_s, known=bool(view.cause))
+            return f"{view.primary} took over {epoch}{after}"
         gained = [name for name in view.in_sync if name not in before.in_sync]
         lost = [name for name in before.in_sync if name not in view.in_sync]
         if gained:
@@ -107,10 +109,10 @@ class Narrator:
             return f"{view.primary} goes on without {', '.join(lost)} {epoch}"
         return f"{view.primary} leads again {epoch}"
 
-    def _after_a_death(self, primary: str, at_s: float) -> str:
+    def _after_a_death(self, primary: str, at_s: float, *, known: bool) -> str:
         died_s = self._died_s.get(primary)
         if died_s is None or at_s - died_s > _LONG_AGO_S:
-            return f" from {primary}, which was silent"
+            return f" from {primary}{'' if known else ', which was silent'}"
         after_ms = (at_s - died_s) * 1000
         if after_ms >= 10_000:
             return f", {after_ms / 1000:.0f} s after {primary} died"
@@ -123,4 +125,11 @@ def _view_of(details: Mapping[str, str]) -> _View | None:
     if not epoch.isdigit() or "primary" not in details:
         return None
     in_sync = tuple(name for name in details.get("in_sync", "").split(",") if name)
-    return _View(epoch=int(epoch), primary=details["primary"], in_sync=in_sync)
+    cause = details.get("cause", "")
+    return _View(epoch=int(epoch), primary=details["primary"], in_sync=in_sync, cause=cause)
+
+
+def _because(view: _View) -> str:
+    """Return the cause, unless it says again what the sentence says."""
+    said = view.cause in ("", *(f"{name} joined" for name in view.in_sync))
+    return "" if said else f" ({view.cause})"

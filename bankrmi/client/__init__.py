@@ -8,6 +8,7 @@ seen          how new the newest answer was (rule R5)
 bank_client   blocking, for threads
 aio_client    the same for asyncio (`bankrmi.aio`)
 overview      what every server, the witness and the name server say of themselves
+view_history  how the view came to be what it is
 operating     what operators do: switchover, export, restoring the witness
 """
 
@@ -16,12 +17,14 @@ from __future__ import annotations
 from bankrmi.client.bank_client import BankClient, connect
 from bankrmi.client.operating import Export, export, plan_witness_restore, restore_witness, switchover
 from bankrmi.client.overview import overview
+from bankrmi.client.view_history import history
 
 __all__ = [
     "BankClient",
     "Export",
     "connect",
     "export",
+    "history",
     "overview",
     "plan_witness_restore",
     "restore_witness",

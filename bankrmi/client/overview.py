@@ -21,6 +21,7 @@ from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BankError, ConfigurationError
 from bankrmi.foreign_text import foreign
 from bankrmi.own_credentials import own_credentials
+from bankrmi.replication.cause import Cause
 from bankrmi.rmi import NAMESERVER_NAME, Credentials, Failure, NotConnected
 
 __all__ = ["overview", "view_fields"]
@@ -167,6 +168,9 @@ def view_fields(told: _Told) -> dict[str, Any]:
     view: dict[str, Any] = {name: _scalar(told.get(name)) for name in ("history", "epoch", "primary")}
     in_sync = told.get("in_sync")
     view["in_sync"] = sorted(map(str, in_sync)) if isinstance(in_sync, list | tuple) else []
+    cause, written_us = Cause.from_wire(told.get("cause")), told.get("written_us")
+    view["cause"] = None if cause is None else cause.to_wire()
+    view["written_us"] = written_us if type(written_us) is int else None
     return view
 
 

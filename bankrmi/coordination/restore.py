@@ -40,6 +40,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bankrmi.replication.cause import OPERATOR, Cause, CauseKind
 from bankrmi.replication.messages import Holdings
 from bankrmi.replication.view import View
 
@@ -91,7 +92,16 @@ def decide(
     if len(histories) > 1:
         which = ", ".join(histories)
         return NoSafeView(why=f"the servers are of different histories ({which}): nothing tells which counts")
-    return _chosen(holdings, new_history)
+    chosen = _chosen(holdings, new_history)
+    if isinstance(chosen, NoSafeView):
+        return chosen
+    return replace(chosen, view=chosen.view.because(_cause(given_up)))
+
+
+def _cause(given_up: Collection[str] = ()) -> Cause:
+    return Cause(
+        kind=CauseKind.FORCED if given_up else CauseKind.RESTORED, by=OPERATOR, of=tuple(sorted(given_up))
+    )
 
 
 def unchanged(answers: Mapping[str, Holdings | str]) -> View | None:
@@ -107,7 +117,7 @@ def unchanged(answers: Mapping[str, Holdings | str]) -> View | None:
         return None
     members = [one for one in holdings if view.names(one.server, one.incarnation)]
     sure = all(one.fenced and one.last_view == view and not one.may_have_moved_on for one in members)
-    return replace(view, forced=True) if sure and len(members) == len(view.in_sync) else None
+    return replace(view, forced=True, cause=_cause()) if sure and len(members) == len(view.in_sync) else None
 
 
 def _unheard(asked: Iterable[str], answers: Mapping[str, Holdings | str]) -> str | None:

@@ -14,11 +14,14 @@ Rule 5: if it comes to nothing, the witness is given back the view that was, if 
 
 from __future__ import annotations
 
+import getpass
+import os
 import secrets
+import socket
 import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bankrmi.config import Configuration
@@ -27,6 +30,7 @@ from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BankError, OperationFailed
 from bankrmi.foreign_text import foreign
 from bankrmi.own_credentials import own_credentials
+from bankrmi.replication.cause import named
 from bankrmi.replication.forms import holdings_of
 from bankrmi.replication.messages import Holdings
 from bankrmi.replication.view import View
@@ -157,6 +161,8 @@ def _gather(configuration: Configuration, method: str, given_up: Collection[str]
 
 def _propose(configuration: Configuration, view: View) -> View:
     """Propose the view; raises OperationFailed if there is one meanwhile."""
+    if view.cause is not None:
+        view = view.because(replace(view.cause, operator=_who()))
     answer = _call_witness(configuration, "propose", [configuration.service, None, view.to_wire()])
     try:
         won, holds = bool(answer["won"]), View.from_wire(answer["view"])
@@ -167,6 +173,15 @@ def _propose(configuration: Configuration, view: View) -> View:
     if not won:
         raise OperationFailed(f"the witness holds a view meanwhile (epoch {holds.epoch})")
     return holds
+
+
+def _who() -> str:
+    """Return who runs this, by the word of this machine: for people, who may want to ask why."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # An id without a name.
+        user = str(os.getuid())
+    return named(f"{user}@{socket.gethostname()}")
 
 
 def _call_witness(configuration: Configuration, method: str, args: list[object]) -> Any:

@@ -10,7 +10,8 @@ Rule 3: one process at a time uses the folder; the operating system's lock on a 
 Rule 4: each row carries a checksum, and the newest is found by two indexes, which have to agree; a flipped
         bit is an error, not another primary.
 Rule 5: what a question or a proposal costs does not depend on how many views there were.
-Rule 6: a store has an id, drawn when it is made: by that two witnesses are told apart, whatever their
+Rule 6: what it writes, it dates, by its own clock: nobody else can say when a view was made.
+Rule 7: a store has an id, drawn when it is made: by that two witnesses are told apart, whatever their
         addresses.
 """
 
@@ -21,7 +22,9 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,9 @@ __all__ = ["HISTORY_BYTES", "ViewStore", "ViewStoreFailed"]
 HISTORY_BYTES = 128 << 10
 """One answer of `history` ends with the view that reaches this."""
 
+_BEYOND = (1 << 63) - 1
+"""Higher than the number of any view."""
+
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS views (
         number   INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -57,6 +63,7 @@ _SCHEMA = """
 _IN_USE = "another witness (pid {owner}) uses {directory} already: is the bank up?"
 _INSERT = "INSERT INTO views (service, history, epoch, view, checksum) VALUES (?, ?, ?, ?, ?)"
 _ROWS = "SELECT service, history, epoch, view, checksum FROM views INDEXED BY of_service WHERE service = ?"
+_BACKWARD = f"{_ROWS} AND number < ? ORDER BY number DESC"
 _NEWEST = f"{_ROWS} ORDER BY number DESC LIMIT 1"
 _FOLLOWING = f"{_ROWS} AND number > ? ORDER BY number"
 _NEWEST_EPOCH = (
@@ -68,6 +75,10 @@ _ANY_OF_HISTORY = "SELECT 1 FROM views WHERE service = ? AND history = ? LIMIT 1
 _NEXT_SERVICE = "SELECT service FROM views WHERE service > ? ORDER BY service LIMIT 1"
 
 
+def _wall_us() -> int:
+    return time.time_ns() // 1000
+
+
 class ViewStoreFailed(BrokenInvariant):
     """The disk did not do what it was told; what is on it is unknown until the process starts again."""
 
@@ -77,7 +88,8 @@ class ViewStoreFailed(BrokenInvariant):
 class ViewStore:
     """The views of all services, in `folder`/view.db."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, wall_us: Callable[[], int] = _wall_us) -> None:
+        self._wall_us = wall_us
         self._file = folder / "view.db"
         self._failed = False
         with contextlib.ExitStack() as taken:  # Given back if there is no store in the end.
@@ -145,17 +157,28 @@ class ViewStore:
         The next ones follow the last of these; after the newest there are none.  Raises InvalidRequest if
         there never was such a view.
         """
-        number = 0
-        if after is not None:
-            found = self._rows(_NUMBER, service, *after)
-            if not found:
-                raise InvalidRequest(f"there never was a view of epoch {after[1]} in that history")
-            [(number,)] = found
-        return list(self._until_full(service, number))
+        number = 0 if after is None else self._number(service, *after)
+        return list(self._until_full(_FOLLOWING, service, number))
 
-    def _until_full(self, service: str, number: int) -> Iterator[View]:
+    def history_before(self, service: str, before: Expected = None) -> list[View]:
+        """Return the views of `service` before `before` (None: the newest), newest first; as many as fit one
+        answer.
+
+        The older ones are before the last of these; before the first there are none.  Raises InvalidRequest
+        if there never was such a view.
+        """
+        number = _BEYOND if before is None else self._number(service, *before)
+        return list(self._until_full(_BACKWARD, service, number))
+
+    def _number(self, service: str, history: str, epoch: int) -> int:
+        found = self._rows(_NUMBER, service, history, epoch)
+        if not found:
+            raise InvalidRequest(f"there never was a view of epoch {epoch} in that history")
+        return int(found[0][0])
+
+    def _until_full(self, query: str, service: str, number: int) -> Iterator[View]:
         room = HISTORY_BYTES
-        for row in self._reading(_FOLLOWING, service, number):
+        for row in self._reading(query, service, number):
             yield self._checked(service, *row)
             room -= len(row[3])
             if room <= 0:
@@ -169,8 +192,9 @@ class ViewStore:
             raise InvalidRequest(f"the witness refuses the proposed view: {verdict.objection}")
         if not verdict.follows:
             return verdict.won, current
-        self._append(service, view)
-        return True, view
+        dated = replace(view, written_us=self._wall_us())
+        self._append(service, dated)
+        return True, dated
 
     def has_had(self, service: str, history: str) -> bool:
         """Return whether the service ever had a view of this history."""

@@ -214,7 +214,9 @@ class _Process:
         roles = ("server", "operator")
         self._daemon_at(settings.witness).register(
             WITNESS_ID,
-            Audited(PlainObject(self._witness, ("read", "propose", "history")), ("propose",)),
+            Audited(
+                PlainObject(self._witness, ("read", "propose", "history", "history_before")), ("propose",)
+            ),
             for_servers=True,
             of_any_bank=True,  # It keeps the views of a few other services, whose servers nobody here knows.
             roles=roles,
@@ -247,7 +249,8 @@ class _Process:
 
     def _view_changed(self, service: str, view: View) -> None:
         in_sync = sorted(view.in_sync)
-        log.info("view", service=service, epoch=view.epoch, primary=view.primary, in_sync=in_sync)
+        why = {} if view.cause is None else {"cause": view.cause.in_words, "by": view.cause.by}
+        log.info("view", service=service, epoch=view.epoch, primary=view.primary, in_sync=in_sync, **why)
         if service == self._configuration.service:
             self._changes.changed_to(view)
             self._follow(view)

@@ -30,7 +30,8 @@ class CopySet:
         for stranger in view.in_sync - self.peers.keys() - {server}:
             self.peers[stranger] = PeerState(stranger, gone=True)
         for peer in self.peers.values():
-            peer.begin_epoch(view.incarnations.get(peer.server), tip)
+            stopping = view.cause is not None and view.cause.is_stop_of(peer.server)
+            peer.begin_epoch(view.incarnations.get(peer.server), tip, stopping=stopping)
 
     @property
     def required(self) -> list[PeerState]:

@@ -148,13 +148,17 @@ class LinkChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probed:
-    """A connection attempt begun at `begun_ms` while `epoch` was adopted: refused, answered, or neither."""
+    """A connection attempt begun at `begun_ms` while `epoch` was adopted: refused, answered, or neither.
+
+    `address` is where it was made, for people.
+    """
 
     server: str
     begun_ms: float
     epoch: int
     refused: bool = False
     start_id: str | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +216,15 @@ class CopyInstalled:
 
 @dataclass(frozen=True, slots=True)
 class SwitchoverAsked:
-    """An operator wants another primary: `target`, or any member."""
+    """An operator wants another primary: `target`, or any member.
+
+    `operator` says who that is, as far as it is known. `stopping`: this server itself wants it (V10).
+    """
 
     token: Token
     target: str | None
+    operator: str | None = None
+    stopping: bool = False
 
 
 @dataclass(frozen=True, slots=True)

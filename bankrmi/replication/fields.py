@@ -26,6 +26,7 @@ __all__ = [
     "names_to_ids",
     "number",
     "optional",
+    "or_none",
     "position",
     "positions",
     "records_after",
@@ -104,6 +105,18 @@ def optional(check: Check) -> Check:
 
     def checked(value: object) -> Any:
         return None if value is None else check(value)
+
+    return checked
+
+
+def or_none(check: Check) -> Check:
+    """What `check` takes, and None for anything else: for notes, by which nothing is decided."""
+
+    def checked(value: object) -> Any:
+        try:
+            return check(value)
+        except ValueError:
+            return None
 
     return checked
 

@@ -1,44 +1,20 @@
 """What the rules have counted since the process began, for whoever watches it.  Nothing is decided by it.
 
 Rule 1: plain numbers, and as many of them after a year as after a second.
-Rule 2: a change of the view is counted under one of `CAUSES`, as far as the two views tell.
+Rule 2: a change of the view is counted under the cause that it carries; those that were not seen are not.
 """
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 from bankrmi.histogram import Histogram
+from bankrmi.replication.cause import CauseKind
 from bankrmi.replication.view import View
 
-__all__ = ["CAUSES", "Cause", "Figures", "ViewChanges", "cause_of"]
+__all__ = ["CAUSES", "Figures", "ViewChanges"]
 
-Cause = Literal["first", "takeover", "switchover", "left_out", "let_in", "started_again", "forced", "several"]
-CAUSES: tuple[Cause, ...] = get_args(Cause)
-"""`several`: views in between were not seen here."""
-
-
-def cause_of(before: View | None, after: View) -> Cause:
-    """Return why the view changed, as far as the two tell."""
-    if before is None:
-        return "first"
-    if after.forced or after.history != before.history:
-        return "forced"
-    if after.epoch != before.epoch + 1:
-        return "several"
-    if after.handed_over_by is not None:
-        return "switchover"
-    if after.primary != before.primary:
-        return "takeover"
-    if after.in_sync - before.in_sync or _another_disk(before, after):
-        return "let_in"
-    return "left_out" if before.in_sync - after.in_sync else "started_again"
-
-
-def _another_disk(before: View, after: View) -> bool:
-    return any(
-        after.incarnations[name] != before.incarnations[name] for name in after.in_sync & before.in_sync
-    )
+_UNKNOWN = "unknown"
+CAUSES = (*(kind.value for kind in CauseKind), _UNKNOWN)
+"""Those of `cause`; `unknown` of a view whose maker noted none, as versions before did."""
 
 
 class ViewChanges:
@@ -46,12 +22,12 @@ class ViewChanges:
 
     def __init__(self, view: View | None = None) -> None:
         """`view` is known already: it is no change."""
-        self._by_cause: dict[Cause, int] = dict.fromkeys(CAUSES, 0)
+        self._by_cause = dict.fromkeys(CAUSES, 0)
         self._view = view
 
     def counts(self) -> dict[str, int]:
         """Return how many, by cause."""
-        return {str(cause): count for cause, count in self._by_cause.items()}
+        return dict(self._by_cause)
 
     def learned(self, view: View) -> None:
         """There is this view now; the one that a process finds when it begins is no change."""
@@ -61,7 +37,7 @@ class ViewChanges:
 
     def changed_to(self, view: View) -> None:
         """The view has changed to this one; there may have been none before."""
-        self._by_cause[cause_of(self._view, view)] += 1
+        self._by_cause[_UNKNOWN if view.cause is None else view.cause.kind.value] += 1
         self._view = view
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
+from bankrmi.replication.cause import Cause, CauseKind
 from bankrmi.replication.messages import Census, Holdings
 from bankrmi.replication.settings import Settings
 from bankrmi.replication.step import Step
@@ -122,12 +123,14 @@ class FirstView:
         """Return the first view, if this server is to make it."""
         if not self._may_be_made(step):
             return None
-        return View.first(
+        view = View.first(
             history=new_id(),
             server=step.server,
             start_id=step.start_id,
             incarnation=step.journal.incarnation,
         )
+        waived = tuple(self.missing(step.settings))
+        return view.because(Cause(kind=CauseKind.FIRST, by=step.server, of=waived))
 
 
 def new_id() -> str:

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from typing import Any
 
 from bankrmi.replication import matching
+from bankrmi.replication.cause import Cause, CauseKind
 from bankrmi.replication.effects import IsBusy, Probe
 from bankrmi.replication.events import ClientEvent, LinkChanged, Probed
 from bankrmi.replication.messages import Acknowledged, Checkpoint, Mismatch
@@ -35,6 +36,8 @@ class Follower:
         self.acknowledged = acknowledged
         self._heard_ms = now_ms
         self._proven_gone: tuple[str, int] | None = None  # (history, epoch) whose primary is gone.
+        self._refused_at: str | None = None  # What proved that; None: another process answers there.
+        self._answers_looks = False  # The primary's process does, though it sends nothing.
         self._primarys_lease_ms: int | None = None  # As the last primary that was heard said.
         self._probing = False
         self._probes = 0
@@ -73,6 +76,7 @@ class Follower:
         self._heard_ms = step.now_ms
         self._primarys_lease_ms = message.lease_ms
         self._probes = 0
+        self._answers_looks = False
 
     def _bring_in(self, message: Checkpoint, step: Step) -> None:
         """Make the journal hold the records, and nothing that the primary cannot have (A3)."""
@@ -102,6 +106,7 @@ class Follower:
     def begin_following(self, view: View, step: Step) -> None:
         """A new view: its primary has as long as any to be heard; look at it if it cannot be spoken to."""
         self._heard_ms = step.now_ms
+        self._answers_looks = False
         if view.primary != step.server and view.primary not in step.links:
             self._look(view, step, at_once=True)
 
@@ -110,7 +115,7 @@ class Follower:
         if view is None or event.server != view.primary:
             return
         if event.up and event.start_id != view.start_id:
-            self._proven_gone = (view.history, view.epoch)
+            self._proven_gone, self._refused_at = (view.history, view.epoch), None
         elif not event.up:
             self._look(view, step, at_once=True)
 
@@ -119,9 +124,11 @@ class Follower:
         if not step.is_member(view):
             return None  # V7
         if view.primary == step.server:
-            return view.started_again(step.start_id)  # V4
+            again = CauseKind.LED_AGAIN if view.start_id == step.start_id else CauseKind.STARTED_AGAIN
+            cause = Cause(kind=again, by=step.server, of=(step.server,))
+            return view.started_again(step.start_id).because(cause)  # V4
         if step.journal.adopted is not None and self.primary_is_gone(view, step):
-            return view.taken_over_by(step.server, step.start_id)  # V1
+            return view.taken_over_by(step.server, step.start_id).because(self._why_gone(view, step))  # V1
         return None
 
     def knows_that_it_is_gone(self, view: View) -> bool:
@@ -133,6 +140,14 @@ class Follower:
         if self.knows_that_it_is_gone(view):
             return True
         return step.listened_ms - self._heard_ms >= self._silence_ms(step.settings)
+
+    def _why_gone(self, view: View, step: Step) -> Cause:
+        """Return what makes this server believe that the primary is gone, or stuck (ADR 15)."""
+        by, of = step.server, (view.primary,)
+        if self._proven_gone == (view.history, view.epoch):
+            return Cause(kind=CauseKind.CRASH, by=by, of=of, address=self._refused_at)
+        kind = CauseKind.STUCK if self._answers_looks else CauseKind.SILENCE
+        return Cause(kind=kind, by=by, of=of, silent_ms=round(step.listened_ms - self._heard_ms))
 
     def _silence_ms(self, settings: Settings) -> float:
         """After how long without a word from it the primary counts as gone: its lease, if it was heard.
@@ -163,8 +178,10 @@ class Follower:
         if view is None or (event.server, event.epoch) != (view.primary, view.epoch):
             return
         refused = event.refused and step.settings.refused_means_gone
+        self._answers_looks = event.start_id == view.start_id
         if refused or (event.start_id is not None and event.start_id != view.start_id):
             self._proven_gone = (view.history, view.epoch)
+            self._refused_at = event.address if refused else None
         elif event.start_id is not None and not self.is_silent(step):
             for held in self.take_held():
                 step.send_on(held.token, view, undecided=True)

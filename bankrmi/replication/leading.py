@@ -380,7 +380,7 @@ class Leader:
             self._give_up_switchover(why, step)
         elif self.acknowledged >= step.tip and target.matched >= step.tip:
             assert target.start_id is not None
-            return self.view.handed_over_to(move.target, target.start_id)
+            return self.view.handed_over_to(move.target, target.start_id).because(move.cause)
         return None
 
     def _give_up_switchover(self, why: str, step: Step) -> None:
@@ -458,7 +458,7 @@ class Leader:
         """A server whose connection was lost is gone if its address refuses a new one."""
         peer = self.copies.peers.get(event.server)
         if peer is not None and event.refused:
-            peer.refused()
+            peer.refused(event.address)
 
     # -- for people ------------------------------------------------------------------------------
 

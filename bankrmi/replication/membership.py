@@ -7,6 +7,9 @@ Rule 2: who is silent is left behind, never below `copies_min` (V2).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from bankrmi.replication.cause import Cause, CauseKind
 from bankrmi.replication.copies import CopySet
 from bankrmi.replication.peer import PeerState, Standing
 from bankrmi.replication.step import Step
@@ -42,7 +45,30 @@ def _going_on_alone(view: View, copies: CopySet, step: Step) -> View | None:
         return None
     # First a disk that is lost: it confirms nothing, however well its server does with another one.
     silent.sort(key=lambda peer: not peer.lost_disk)
-    return view.without(frozenset(peer.server for peer in silent[:allowed]))
+    left = silent[:allowed]
+    return view.without(frozenset(peer.server for peer in left)).because(_why_left(left, step))
+
+
+def _why_left(left: list[PeerState], step: Step) -> Cause:
+    """Return why the first of them is left, and who else for the same reason; the view shows who is left."""
+    first, kind = left[0], _reason(left[0], step)
+    alike = tuple(sorted(peer.server for peer in left if _reason(peer, step) is kind))
+    cause = Cause(kind=kind, by=step.server, of=alike)
+    if kind is CauseKind.CRASH:
+        return replace(cause, address=first.refused_at)
+    if kind is CauseKind.LEFT_BEHIND and not first.is_gone:
+        return replace(cause, silent_ms=round(first.silent_ms(step.listened_ms)))
+    return cause
+
+
+def _reason(peer: PeerState, step: Step) -> CauseKind:
+    if peer.lost_disk or (peer.leaving and not peer.stopping):
+        return CauseKind.LOST_DISK
+    if peer.stopping and (peer.leaving or peer.is_gone):
+        return CauseKind.STOP
+    if peer.is_gone and peer.server in step.settings.others:
+        return CauseKind.CRASH
+    return CauseKind.LEFT_BEHIND
 
 
 def _letting_in(view: View, copies: CopySet, enough: int) -> View | None:
@@ -50,7 +76,8 @@ def _letting_in(view: View, copies: CopySet, enough: int) -> View | None:
     for peer in copies.peers.values():
         if _has_everything(peer, enough):
             assert peer.incarnation is not None
-            return view.letting_in(peer.server, peer.incarnation)
+            cause = Cause(kind=CauseKind.JOINED, by=view.primary, of=(peer.server,))
+            return view.letting_in(peer.server, peer.incarnation).because(cause)
     return None
 
 
@@ -64,4 +91,6 @@ def _has_everything(peer: PeerState, enough: int) -> bool:
 
 def _settling(view: View, step: Step) -> View | None:
     """V6: what is unsettled, and no longer wanted, is settled by another proposal from the same epoch."""
-    return None if step.proposals.settled else view.started_again(step.start_id)
+    if step.proposals.settled:
+        return None
+    return view.started_again(step.start_id).because(Cause(kind=CauseKind.SETTLED, by=step.server))

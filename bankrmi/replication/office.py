@@ -71,6 +71,8 @@ class Office:
         """Begin to lead the epoch that was won, and is adopted durably."""
         self.adopting = None
         details = {"epoch": view.epoch, "in_sync": sorted(view.in_sync), "action_id": step.tip}
+        if view.cause is not None:
+            details |= {"cause": view.cause.in_words, "by": view.cause.by}
         held: list[ClientEvent] = []
         if isinstance(self.state, Leading):
             leader = self.state.leader

@@ -94,7 +94,9 @@ class PeerState:
     start_id: str | None = None
     linked: bool = False
     gone: bool = False  # Its address refused a connection: worth no waiting.
+    refused_at: str | None = None  # Which that was, for people.
     leaving: bool = False
+    stopping: bool = False  # Its process was asked to stop (V10), and is not another one yet.
     lost_disk: bool = False  # The view names another disk of this server: that member confirms nothing.
     lost_disk_number: int = 0  # Of the newest message when that was heard.
     contradicted: bool = False  # It has said in this epoch what cannot be; that was told to people.
@@ -130,20 +132,24 @@ class PeerState:
 
     # -- standing and disk -----------------------------------------------------------------------
 
-    def begin_epoch(self, named: str | None, tip: int) -> None:
-        """A new epoch is led, whose view names this disk of the server, or (None) does not name it."""
+    def begin_epoch(self, named: str | None, tip: int, *, stopping: bool = False) -> None:
+        """A new epoch is led, whose view names this disk of the server, or (None) does not name it.
+
+        `stopping`: its process handed the lead over, and is about to end.
+        """
         self.lost_disk = self.lost_disk and named not in (None, self.incarnation)
         if named is None or self.lost_disk:
             self._begin(Transition.NOT_NAMED, tip)
         else:
             self.incarnation = named
             self._begin(Transition.NAMED, tip)
+        self.stopping = self.stopping or stopping
 
     def asked_to_join(self, change: JoinChange, *, tip: int, newest_number: int) -> None:
         """It asked to be let in; this is what the primary made of it."""
         self.join_number = change.number
         if change.leaves:
-            self.leaving = True
+            self.leaving, self.stopping = True, False
         if change.lost_disk:
             self.lost_disk, self.lost_disk_number = True, newest_number
         if change.copy_offered:
@@ -199,7 +205,7 @@ class PeerState:
     def connected(self, start_id: str | None) -> None:
         """A connection is up, to this process; another one has not asked for anything yet."""
         if self.start_id != start_id:
-            self.join_number, self.leaving = 0, False
+            self.join_number, self.leaving, self.stopping = 0, False, False
         self.linked, self.gone, self.start_id = True, False, start_id
 
     def lost(self, now_ms: float) -> None:
@@ -209,14 +215,14 @@ class PeerState:
         if self.waiting_since_ms is None:
             self.waiting_since_ms = now_ms
 
-    def refused(self) -> None:
+    def refused(self, address: str | None = None) -> None:
         """Its address refused a connection."""
         if not self.linked:
-            self.gone = True
+            self.gone, self.refused_at = True, address
 
     def leaves(self) -> None:
         """Its process wants to stop (V10)."""
-        self.leaving = True
+        self.leaving = self.stopping = True
 
     def contradicts(self) -> bool:
         """It has said what cannot be; return whether that is the first time in this epoch."""
@@ -309,5 +315,13 @@ class PeerState:
 
     def owes_an_answer(self, now_ms: float, timeout_ms: float) -> bool:
         """Whether it has confirmed nothing for too long, or is known to be gone; who wants to leave does."""
-        overdue = self.waiting_since_ms is not None and now_ms - self.waiting_since_ms >= timeout_ms
-        return overdue or (self.gone and not self.linked)
+        return self.silent_ms(now_ms) >= timeout_ms or self.is_gone
+
+    def silent_ms(self, now_ms: float) -> float:
+        """Return for how long it has owed an answer; less than nothing if it owes none."""
+        return float("-inf") if self.waiting_since_ms is None else now_ms - self.waiting_since_ms
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its process is known to be gone."""
+        return self.gone and not self.linked

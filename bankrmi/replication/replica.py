@@ -620,7 +620,7 @@ class Replica:
         self._stopping = True
         view = self.view
         if isinstance(self._state, Leading):
-            self._state.leader.begin_switchover(SwitchoverAsked(None, None), step)
+            self._state.leader.begin_switchover(SwitchoverAsked(None, None, stopping=True), step)
         elif view is not None and self.role is Role.STANDBY and view.primary in self.links:
             step.send(view.primary, LeaveRequest(server=step.server, start_id=self.start_id))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from bankrmi.replication.cause import Cause, CauseKind
 from bankrmi.replication.effects import Handed, Refusal, Reply
 from bankrmi.replication.events import SwitchoverAsked
 from bankrmi.replication.peer import PeerState, Standing
@@ -26,6 +27,7 @@ class Switchover:
     token: Any
     before: View
     since_ms: float
+    cause: Cause
     cancelled: str = ""
 
     def objection(self, peer: PeerState, step: Step) -> str:
@@ -56,4 +58,6 @@ def begun(event: SwitchoverAsked, members: list[PeerState], view: View, step: St
         return Refusal("there is no standby that is in sync and can be reached")
     if target not in reachable:
         return Refusal(f"{target} is not in sync, or cannot be reached")
-    return Switchover(target, event.token, view, step.now_ms)
+    kind = CauseKind.STOP if event.stopping else CauseKind.SWITCHOVER
+    cause = Cause(kind=kind, by=step.server, of=(step.server,), operator=event.operator)
+    return Switchover(target, event.token, view, step.now_ms, cause)

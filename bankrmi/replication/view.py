@@ -3,6 +3,8 @@
 Rule 1: a view changes only into one whose epoch is one higher, and exactly one proposal wins.
 Rule 2: every way to change it is a function of this file, named after its rule (V1 to V9 in design.md).
 Rule 3: a member is named together with its incarnation; a server with a wiped disk is another member (V8).
+Rule 4: why it changed and when it was written are notes on it, and no part of it: nothing is compared by
+        them (ADR 30).
 """
 
 from __future__ import annotations
@@ -11,7 +13,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bankrmi.replication.fields import Check, epoch, flag, identifier, names, names_to_ids, optional
+from bankrmi.replication.cause import Cause
+from bankrmi.replication.fields import (
+    Check,
+    epoch,
+    flag,
+    identifier,
+    names,
+    names_to_ids,
+    number,
+    optional,
+    or_none,
+)
 
 __all__ = ["View"]
 
@@ -22,6 +35,8 @@ class View:
 
     `start_id` names the process of the primary that won it, `incarnations` the disks of the members.
     `handed_over_by` is the primary of the epoch before if it gave the lead away by itself (V5).
+    `cause` says why the view changed, and who proposed it; `written_us` when its keeper wrote it, in
+    microseconds since 1970 by that one's clock. None: not known, as of a view that a version before made.
     """
 
     history: str
@@ -32,6 +47,8 @@ class View:
     incarnations: Mapping[str, str] = field(default_factory=dict)
     handed_over_by: str | None = None
     forced: bool = False
+    cause: Cause | None = field(default=None, compare=False)
+    written_us: int | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.primary not in self.in_sync:
@@ -76,6 +93,10 @@ class View:
         """V5: the primary, which answers nobody any more, gives the lead to a member."""
         return replace(self._next(server, start_id, set(self.in_sync)), handed_over_by=self.primary)
 
+    def because(self, cause: Cause) -> View:
+        """Return the same view, with why it is wanted."""
+        return replace(self, cause=cause)
+
     def _next(
         self, primary: str, start_id: str, in_sync: set[str], incarnations: Mapping[str, str] | None = None
     ) -> View:
@@ -100,6 +121,8 @@ class View:
             "incarnations": dict(self.incarnations),
             "handed_over_by": self.handed_over_by,
             "forced": self.forced,
+            "cause": None if self.cause is None else self.cause.to_wire(),
+            "written_us": self.written_us,
         }
 
     @classmethod
@@ -127,5 +150,12 @@ _CHECKS: Mapping[str, Check] = {
     "incarnations": names_to_ids,
     "handed_over_by": optional(identifier),
     "forced": flag,
+    "cause": Cause.from_wire,
+    "written_us": or_none(number),
 }
-_MAY_BE_MISSING: Mapping[str, Any] = {"handed_over_by": None, "forced": False}
+_MAY_BE_MISSING: Mapping[str, Any] = {
+    "handed_over_by": None,
+    "forced": False,
+    "cause": None,
+    "written_us": None,
+}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bankrmi.errors import OperationFailed
+from bankrmi.replication.cause import named
 from bankrmi.replication.effects import Handed, NotLeading, Refusal, Reply
 from bankrmi.replication.events import Event, MessageArrived, SwitchoverAsked
 from bankrmi.replication.fields import identifier
@@ -54,7 +55,8 @@ class OperatorObject:
         """Do what an operator wants."""
         match call.method:
             case "switchover":
-                self._take(SwitchoverAsked(_Switchover(call), self._argument(call, "a server")))
+                target = self._argument(call, "a server")
+                self._take(SwitchoverAsked(_Switchover(call), target, operator=_who(call)))
             case "export":
                 self._exports.ask(call)
             case "holdings":
@@ -72,3 +74,8 @@ class OperatorObject:
             return identifier(call.args[0]) if call.args and call.args[0] is not None else None
         except ValueError as error:
             raise refuse(call, f"{what} {error}") from error
+
+
+def _who(call: Call) -> str:
+    """Return who asks: whom his certificate names, or else where the call comes from."""
+    return named(call.peer.name or call.peer.address)

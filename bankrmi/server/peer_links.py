@@ -63,6 +63,9 @@ class Network(Protocol):
     ) -> PeerLink:
         """Open a link; `on_up` may be called once, `on_lost` is called once, after that or instead."""
 
+    def address_of(self, server: str) -> str:
+        """Return where a server is looked for."""
+
     def look(self, server: str, on_found: Callable[[Found], None]) -> None:
         """Try a connection that is given up again at once; `on_found` is called once."""
 
@@ -176,6 +179,7 @@ class PeerLinks:
                     epoch=epoch,
                     refused=what is True,
                     start_id=greeting.start_id if greeting is not None else None,
+                    address=self._network.address_of(server),
                 )
             )
 

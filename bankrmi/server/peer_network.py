@@ -142,6 +142,10 @@ class PeerNetwork:
                 self._cut_off(greeting.server)
         return not any(one.refused for one in differences)
 
+    def address_of(self, server: str) -> str:
+        """Return where a server is looked for."""
+        return self._addresses[server]
+
     def look(self, server: str, on_found: Callable[[Found], None]) -> None:
         """Try a connection: "refused" proves that nobody lives there, silence does not (R3)."""
 

@@ -53,6 +53,8 @@ def status_of(
         "role_for_ms": round(now_ms() - shown.role_since_ms),
         "primary": view.primary if view is not None else None,
         "view_epoch": view.epoch if view is not None else 0,
+        "cause": view.cause.to_wire() if view is not None and view.cause is not None else None,
+        "written_us": view.written_us if view is not None else None,
         "copies": len(view.in_sync) if view is not None else 0,
         "acknowledges": shown.acknowledges,
         "connected": sorted(shown.connected - silent),

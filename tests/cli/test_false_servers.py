@@ -13,6 +13,7 @@ from bankrmi.cli import run
 from bankrmi.cli.invocation import say, tell
 from bankrmi.cli.screen import Screen
 from bankrmi.errors import OperationFailed
+from bankrmi.replication.view import View
 from bankrmi.rmi import Call, Exposed
 from tests.client.doubles import Running, free_address
 
@@ -27,7 +28,8 @@ VIEW = {
 }
 STATUS = {
     **dict.fromkeys(("pid", "address", "history", "digest", "lag", "read_lease_ms", HOSTILE), HOSTILE),
-    **dict.fromkeys(("role_for_ms", "action_id", "acknowledged"), HOSTILE),
+    **dict.fromkeys(("role_for_ms", "action_id", "acknowledged", "why", "connected", "cause"), HOSTILE),
+    "written_us": 1 << 200,
     "role": "primary",
     "epoch": 7,
     "in_sync": [HOSTILE, 5, ["s1"]],
@@ -42,7 +44,13 @@ HOLDING = {
     "last_view": None,
     "may_have_moved_on": False,
 }
+LEGAL_VIEW = View.first(history="h1", server="s1", start_id="a", incarnation="d").to_wire() | {
+    "cause": {"kind": "crash", "by": "s1", "of": ["s1"], "address": HOSTILE, "operator": HOSTILE},
+    "written_us": 1 << 62,
+}
 RIGHT_SHAPES = {
+    "history_before": [LEGAL_VIEW],  # Without end.
+    "history": [VIEW],
     "status": STATUS,
     "read": VIEW,
     "propose": {"won": False, "view": VIEW},
@@ -55,6 +63,10 @@ RIGHT_SHAPES = {
 COMMANDS = [
     ["status"],
     ["status", "--json"],
+    ["why"],
+    ["why", "--json"],
+    ["history"],
+    ["history", "--json", "--limit", "3"],
     ["switchover", "--yes"],
     ["export"],
     ["export", "--server", "s1"],

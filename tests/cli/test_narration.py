@@ -14,8 +14,12 @@ from bankrmi.cli.narration import AGAIN_S, KINDS, Narrator
 AT = "2026-01-31T12:00:00."
 
 
-def view(epoch: int, primary: str, in_sync: str, *, ms: int = 0, service: str = "account") -> str:
+def view(
+    epoch: int, primary: str, in_sync: str, *, ms: int = 0, service: str = "account", cause: str = ""
+) -> str:
     details = f"service={service} epoch={epoch} primary={primary} in_sync={in_sync}"
+    if cause:
+        details += f' cause="{cause}" by=s2'
     return f"{AT}{ms:03}Z info  nameserver[30210] view {details}"
 
 
@@ -90,6 +94,41 @@ def test_a_view_from_before_a_death_does_not_make_it_forgotten(told: Told) -> No
 )
 def test_each_change_of_the_view_has_its_sentence(told: Told, line: str, sentence: str | None) -> None:
     assert told.of(line) == sentence
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (
+            view(3, "s2", "s2", cause="silence of s1: 1004 ms"),
+            "s2 took over in epoch 3 from s1 (silence of s1: 1004 ms): ONE COPY ONLY",
+        ),
+        (
+            view(3, "s2", "s1,s2", cause="switchover by 127.0.0.1:5000"),
+            "s1 handed over to s2 in epoch 3 (switchover by 127.0.0.1:5000): 2 copies",
+        ),
+        (
+            view(3, "s1", "s1", cause="s2 left behind: silent for 512 ms"),
+            "s1 goes on without s2 in epoch 3 (s2 left behind: silent for 512 ms): ONE COPY ONLY",
+        ),
+        (
+            view(3, "s1", "s1,s2", cause="s1 started again"),
+            "s1 leads again in epoch 3 (s1 started again): 2 copies",
+        ),
+        (view(3, "s1", "s1,s2,s3", cause="s3 joined"), "s3 is in sync in epoch 3: 3 copies"),
+    ],
+)
+def test_a_change_of_the_view_is_told_with_its_cause(told: Told, line: str, sentence: str) -> None:
+    """Unless that would say the same again."""
+    assert told.of(line) == sentence
+
+
+def test_a_takeover_is_told_with_the_death_and_its_cause(told: Told) -> None:
+    told.narrator.died("s1", seconds(view(2, "s1", "s1", ms=100)))
+    line = view(3, "s2", "s2", ms=108, cause="crash of s1: refused at 127.0.0.1:9101")
+    assert told.of(line) == (
+        "s2 took over in epoch 3, 8 ms after s1 died (crash of s1: refused at 127.0.0.1:9101): ONE COPY ONLY"
+    )
 
 
 def test_how_a_bank_starts_is_not_told_but_its_warnings_are() -> None:

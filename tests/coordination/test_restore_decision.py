@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bankrmi.coordination.restore import EPOCHS_UNHEARD, NoSafeView, SafeView, decide, unchanged
+from bankrmi.replication.cause import OPERATOR, Cause, CauseKind
 from bankrmi.replication.messages import Holdings
 from bankrmi.replication.view import View
 from tests.coordination.holdings import holding
@@ -55,6 +56,18 @@ def test_the_view_that_was_is_certain_if_all_its_members_know_of_none_after_it()
     members = {name: remembering(name) for name in ("s1", "s2")}
     assert unchanged({**members, "s3": "it is away"}) == replace(VIEW, forced=True)
     assert unchanged({**members, "s3": remembering("s3", last_view=None, epoch=2)}) is not None
+
+
+def test_a_view_that_is_restored_says_so_and_who_was_given_up() -> None:
+    kept = decided(remembering("s1"), remembering("s2"))
+    lost = decided(remembering("s1"), ("s2", "it is away"), given_up=("s2",))
+    assert isinstance(kept, SafeView)
+    assert isinstance(lost, SafeView)
+    assert kept.view.cause == Cause(kind=CauseKind.RESTORED, by=OPERATOR)
+    assert lost.view.cause == Cause(kind=CauseKind.FORCED, by=OPERATOR, of=("s2",))
+    same = unchanged({name: remembering(name) for name in ("s1", "s2")})
+    assert same is not None
+    assert same.cause == Cause(kind=CauseKind.RESTORED, by=OPERATOR)
 
 
 @pytest.mark.parametrize(

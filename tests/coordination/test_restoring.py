@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from bankrmi.coordination.restore import EPOCHS_UNHEARD
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.coordination.witness import WITNESS_ID, Witness
 from bankrmi.errors import OperationFailed
+from bankrmi.replication.cause import OPERATOR, CauseKind, named
 from bankrmi.replication.view import View
 from bankrmi.rmi import PlainObject
 from tests.client.doubles import Running, free_address
@@ -127,6 +129,10 @@ def test_a_server_that_is_given_up_is_not_waited_for(bank: Bank) -> None:
     view = bank.store.current("account")
     assert view is not None
     assert view.primary == "s1"
+    assert view.cause is not None
+    assert (view.cause.kind, view.cause.by, view.cause.of) == (CauseKind.FORCED, OPERATOR, ("s2",))
+    assert view.cause.operator is not None
+    assert view.cause.operator.endswith(f"@{named(socket.gethostname())}"), "who did that is in the record"
 
 
 def view_of(*members: str, epoch: int) -> dict[str, Any]:

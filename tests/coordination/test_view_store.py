@@ -22,7 +22,7 @@ from bankrmi.coordination.witness import Witness
 from bankrmi.errors import BankError, ConfigurationError, InvalidRequest, OperationFailed
 from bankrmi.replication.view import View
 from bankrmi.storage.database import own_directory
-from tests.coordination.views import both, first, forced
+from tests.coordination.views import CRASH, both, first, forced
 
 
 def test_the_view_and_its_history_are_there_after_a_restart(tmp_path: Path) -> None:
@@ -33,6 +33,26 @@ def test_the_view_and_its_history_are_there_after_a_restart(tmp_path: Path) -> N
     again = ViewStore(tmp_path)
     assert again.current("account") == both()
     assert again.history("account") == [first(), both()]
+    again.close()
+
+
+def test_the_rows_of_a_version_before_have_no_cause_and_no_time(tmp_path: Path) -> None:
+    """And what comes after them does; that version reads such rows, too: it looks no further."""
+    store = ViewStore(tmp_path)
+    store.close()
+    form = first().to_wire()
+    assert (form.pop("cause"), form.pop("written_us")) == (None, None)
+    text = json.dumps(form, sort_keys=True)
+    checksum = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    database = apsw.Connection(str(tmp_path / "view.db"))
+    row = ("account", "h1", 1, text, checksum)
+    database.execute(
+        "INSERT INTO views (service, history, epoch, view, checksum) VALUES (?, ?, ?, ?, ?)", row
+    )
+    database.close()
+    again = ViewStore(tmp_path, wall_us=lambda: 7)
+    assert again.propose("account", ("h1", 1), both().because(CRASH)) == (True, both())
+    assert [(view.cause, view.written_us) for view in again.history("account")] == [(None, None), (CRASH, 7)]
     again.close()
 
 

@@ -15,7 +15,7 @@ from bankrmi.coordination import witness as witness_module
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.coordination.witness import MOST_SERVICES, Witness
 from bankrmi.errors import Busy, InvalidRequest
-from tests.coordination.views import both, first, forced
+from tests.coordination.views import CRASH, LONGEST, WRITTEN_US, both, first, forced
 
 
 def test_before_the_first_view_there_is_none(store: ViewStore) -> None:
@@ -85,12 +85,94 @@ def test_what_is_not_a_proposal_is_refused(store: ViewStore, expected: Any, view
 def test_plain_values_go_in_and_out_and_a_change_is_told(store: ViewStore) -> None:
     told = []
     witness = Witness(store, on_view=lambda *news: told.append(news))
-    assert witness.propose("account", None, first().to_wire()) == {"won": True, "view": first().to_wire()}
+    written = first().to_wire() | {"written_us": WRITTEN_US}
+    assert witness.propose("account", None, first().to_wire()) == {"won": True, "view": written}
     lost = witness.propose("account", None, first("s2").to_wire())
-    assert lost == {"won": False, "view": first().to_wire()}
-    assert witness.read("account") == first().to_wire()
-    assert witness.history("account") == [first().to_wire()]
+    assert lost == {"won": False, "view": written}
+    assert witness.read("account") == written
+    assert witness.history("account") == [written]
     assert told == [("account", first())]
+
+
+def test_what_was_proposed_comes_back_with_its_cause_and_dated_by_the_witness(store: ViewStore) -> None:
+    """Whatever date the proposer gave it; and what comes twice has won, whatever its cause says."""
+    witness = Witness(store)
+    proposed = replace(first().because(CRASH), written_us=12)
+    answer = witness.propose("account", None, proposed.to_wire())
+    assert (answer["view"]["cause"], answer["view"]["written_us"]) == (CRASH.to_wire(), WRITTEN_US)
+    again = witness.propose("account", None, first().because(replace(CRASH, silent_ms=5)).to_wire())
+    assert again == {"won": True, "view": answer["view"]}, "the same proposal, made again for another reason"
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        "crash",
+        {"kind": "magic", "by": "s1"},
+        {"kind": "crash"},
+        {"kind": ["crash"], "by": "s1"},
+        {"kind": "crash", "by": "x" * 300},
+        {"kind": "crash", "by": "s1", "of": "s1"},
+        {"kind": "crash", "by": "s1", "of": ["a b"]},
+        {"kind": "crash", "by": "s1", "of": {"s1": {}}},
+        7,
+        [],
+    ],
+)
+def test_a_cause_that_cannot_be_read_is_unknown_and_never_in_the_way(store: ViewStore, cause: object) -> None:
+    """A version to come may know other kinds; a view is taken all the same."""
+    witness = Witness(store)
+    answer = witness.propose("account", None, first().to_wire() | {"cause": cause, "written_us": "then"})
+    assert answer["won"]
+    assert (answer["view"]["cause"], answer["view"]["written_us"]) == (None, WRITTEN_US)
+
+
+def test_details_that_do_not_fit_are_left_out_and_servers_are_few(store: ViewStore) -> None:
+    """Whoever proposes decides what is written: no more than this."""
+    witness = Witness(store)
+    form = CRASH.to_wire() | {
+        "of": [f"s{number}" for number in range(9)],
+        "address": "x" * 5_000,
+        "operator": "two words",
+        "silent_ms": -1,
+        "more": "x" * 100_000,
+    }
+    answer = witness.propose("account", None, first().to_wire() | {"cause": form})
+    assert answer["view"]["cause"] == {
+        "kind": "crash",
+        "by": "s2",
+        "of": ["s0", "s1", "s2", "s3", "s4"],
+    }
+
+
+def test_a_cause_does_not_make_a_view_too_long(store: ViewStore) -> None:
+    """It has bounds of its own: no view that was legal is refused for it."""
+    long = "d" * 200
+    names = {f"s{number:02}{'n' * 190}": long for number in range(12)}
+    view = replace(first(), primary=min(names), in_sync=frozenset(names), incarnations=names)
+    assert len(json.dumps(view.to_wire())) < 8 << 10 < len(json.dumps(view.because(LONGEST).to_wire()))
+    assert Witness(store).propose("account", None, view.because(LONGEST).to_wire())["won"]
+
+
+def test_the_history_is_read_backward_too(store: ViewStore) -> None:
+    """The newest first, however many there are, and the next ones before the last of these."""
+    witness, view = Witness(store, now_s=lambda: 0.0), first()
+    store.propose("account", None, view)
+    for _ in range(700):
+        before, view = view, view.started_again("x" * 150)
+        store.propose("account", (before.history, before.epoch), view)
+    epochs: list[int] = []
+    before_epoch: list[Any] | None = None
+    pages = 0
+    while page := witness.history_before("account", before_epoch):
+        pages += 1
+        epochs += [form["epoch"] for form in page]
+        before_epoch = [page[-1]["history"], page[-1]["epoch"]]
+    assert epochs == list(range(701, 0, -1))
+    assert pages > 1
+    assert witness.history_before("nobody") == []
+    with pytest.raises(InvalidRequest, match="never was"):
+        witness.history_before("account", ["h7", 7])
 
 
 @settings(max_examples=40)

@@ -78,7 +78,7 @@ class Mute:
 
 def test_the_three_verbs(tmp_path: Path) -> None:
     async def work() -> None:
-        witness = PlainObject(Witness(store), ("read", "propose", "history"))
+        witness = PlainObject(Witness(store), ("read", "propose", "history", "history_before"))
         async with served(witness) as (_, client):
             coordinator: Coordinator = client
             assert await told(coordinator.read) == (None,)

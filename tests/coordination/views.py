@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bankrmi.replication.cause import Cause, CauseKind
 from bankrmi.replication.view import View
+
+WRITTEN_US = 1_700_000_000_000_000
+CRASH = Cause(kind=CauseKind.CRASH, by="s2", of=("s1",), address="127.0.0.1:9101")
+LONGEST = Cause(
+    kind=CauseKind.SILENCE,
+    by="b" * 200,
+    of=tuple(f"{number}{'o' * 199}" for number in range(5)),
+    address="a" * 200,
+    silent_ms=1 << 60,
+    operator="u" * 200,
+)
 
 
 def first(server: str = "s1") -> View:

@@ -29,8 +29,8 @@ WELL: Series = {
     'bankrmi_witness{job="bankrmi", instance="n"}': "1",
     'bankrmi_witness_silent_seconds{job="bankrmi", instance="1"}': "0",
     'bankrmi_lag_operations{job="bankrmi", instance="1", server="s2"}': "3",
-    'bankrmi_view_changes_total{job="bankrmi", instance="n", cause="takeover"}': "3",
-    'bankrmi_view_changes_total{job="bankrmi", instance="1", cause="takeover"}': "0+9",
+    'bankrmi_view_changes_total{job="bankrmi", instance="n", cause="crash"}': "3",
+    'bankrmi_view_changes_total{job="bankrmi", instance="1", cause="crash"}': "0+9",
     'bankrmi_refused_total{job="bankrmi", instance="1", reason="waiting_time"}': "5",
     'bankrmi_refused_total{job="bankrmi", instance="1", reason="bad_message"}': "0+900",
     'bankrmi_requests_total{job="bankrmi", instance="1", kind="withdraw", outcome="done"}': "0+900",
@@ -101,7 +101,7 @@ BREAKING: dict[str, tuple[str, dict[str, str | None]]] = {
     ),
     "the view changes": (
         "BankViewChangesOften",
-        {'bankrmi_view_changes_total{job="bankrmi", instance="n", cause="takeover"}': "0+1"},
+        {'bankrmi_view_changes_total{job="bankrmi", instance="n", cause="crash"}': "0+1"},
     ),
     "callers are turned away": (
         "BankIsBusy",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import pairwise
 from time import perf_counter
 from typing import Any
@@ -21,8 +21,8 @@ from bankrmi.metrics import page
 from bankrmi.metrics.measure import Measure, Taken, read
 from bankrmi.metrics.page import Pages
 from bankrmi.nameserver import measures as of_nameserver
-from bankrmi.replication.figures import CAUSES, ViewChanges, cause_of
-from bankrmi.replication.view import View
+from bankrmi.replication.cause import Cause, CauseKind
+from bankrmi.replication.figures import CAUSES, ViewChanges
 from bankrmi.server import measures as of_server
 from bankrmi.server.request_figures import ERROR, KINDS, OUTCOMES, RequestFigures
 from tests.readme_page import README, ROOT
@@ -283,41 +283,15 @@ def test_every_error_counts_as_one_of_the_outcomes() -> None:
     assert sum(figures.seconds()["withdraw"].counts) == 1
 
 
-Change = Callable[[View], View]
-
-CHANGES: dict[str, Change] = {
-    "takeover": lambda view: view.taken_over_by("s2", "s2#1"),
-    "switchover": lambda view: view.handed_over_to("s2", "s2#1"),
-    "left_out": lambda view: view.without(frozenset({"s2"})),
-    "let_in": lambda view: view.letting_in("s3", "s3-disk"),
-    "started_again": lambda view: view.started_again("s1#2"),
-}
-
-
-@pytest.mark.parametrize("cause", CHANGES)
-def test_two_views_tell_why_they_changed(cause: str) -> None:
-    before = view_of("s1", "s2")
-    assert cause_of(before, CHANGES[cause](before)) == cause
-
-
-def test_another_disk_of_a_member_was_let_in() -> None:
-    before = view_of("s1", "s2")
-    assert cause_of(before, before.letting_in("s2", "another-disk")) == "let_in"
-
-
-def test_views_that_were_not_seen_are_several() -> None:
-    before = view_of("s1", "s2")
-    assert cause_of(before, before.taken_over_by("s2", "x").started_again("y")) == "several"
-
-
 def test_the_view_that_a_process_finds_is_no_change() -> None:
     server, witness, first = ViewChanges(), ViewChanges(), view_of("s1", "s2", epoch=1)
     server.learned(first)
     witness.changed_to(first)
     assert sum(server.counts().values()) == 0
-    assert {cause: count for cause, count in witness.counts().items() if count} == {"first": 1}
-    server.learned(first.without(frozenset({"s2"})))
-    assert server.counts() == {cause: int(cause == "left_out") for cause in CAUSES}
+    assert {cause: count for cause, count in witness.counts().items() if count} == {"unknown": 1}
+    cause = Cause(kind=CauseKind.LEFT_BEHIND, by="s1", of=("s2",))
+    server.learned(replace(first.without(frozenset({"s2"})), cause=cause))
+    assert server.counts() == {cause: int(cause == "left_behind") for cause in CAUSES}
 
 
 def test_a_page_can_be_read_by_prometheus_own_parser() -> None:

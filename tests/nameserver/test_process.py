@@ -91,8 +91,8 @@ def test_the_view_outlives_kill_9(place: Place) -> None:
     with pytest.raises(Unreached):
         ask_witness(place, "read")
     place.start()
-    assert ask_witness(place, "read") == BOTH.to_wire()
-    assert ask_witness(place, "history") == [FIRST.to_wire(), BOTH.to_wire()]
+    assert View.from_wire(ask_witness(place, "read")) == BOTH
+    assert [View.from_wire(form) for form in ask_witness(place, "history")] == [FIRST, BOTH]
 
 
 def test_of_many_that_propose_at_once_one_wins(place: Place) -> None:

@@ -342,6 +342,7 @@ class Bank:
             epoch=epoch,
             refused=other is None,
             start_id=other.start_id if other else None,
+            address=f"{server}:9101",
         )
 
     def put_in_place(self, name: str, adopted: Adopted) -> SqliteJournal:

@@ -58,10 +58,12 @@ def test_a_takeover_and_what_follows_are_told_in_a_line_each(tmp_path: Path) -> 
         wait_until_in_sync(cluster)
         os.kill(victim, signal.SIGKILL)
         up.expect(rf"server s1 \(pid {victim}\) was killed by SIGKILL; it is started again in 0.2 s\r\n")
-        up.expect(r"s2 took over in epoch \d+, \d+ ms after s1 died: ONE COPY ONLY\r\nYour choice: ")
+        refused = rf"crash of s1: refused at {re.escape(cluster.configuration.servers['s1'])}"
+        died = rf"\d+ ms after s1 died \({refused}\)"
+        up.expect(rf"s2 took over in epoch \d+, {died}: ONE COPY ONLY\r\nYour choice: ")
         up.expect(r"s1 is in sync in epoch \d+: 2 copies\r\n")
         assert bankrmi(cluster, "switchover", "--to", "s1", "--yes").returncode == 0
-        up.expect(r"s2 handed over to s1 in epoch \d+: 2 copies\r\n")
+        up.expect(r"s2 handed over to s1 in epoch \d+ \(switchover by [\d.:]+\): 2 copies\r\n")
         (tmp_path / "ledger.csv").write_text("1,1\n")
         os.kill(cluster_pid(cluster, "s2"), signal.SIGKILL)
         up.expect(r"s2: the ledger was edited since the bank opened with it")

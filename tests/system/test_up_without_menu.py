@@ -19,7 +19,7 @@ def test_what_the_bank_does_is_told_in_a_line_each_and_nothing_else(tmp_path: Pa
         (tmp_path / "ledger.csv").write_text("1,1\n")
         os.kill(up.pids["server s1"], signal.SIGKILL)
         for told in (
-            r"^s2 took over in epoch \d+, \d+ ms after s1 died: ONE COPY ONLY$",
+            r"^s2 took over in epoch \d+, \d+ ms after s1 died \(crash of s1: .+\): ONE COPY ONLY$",
             r"^s1 is in sync in epoch \d+: 2 copies$",
             r"^s1: the ledger was edited since the bank opened with it",
         ):

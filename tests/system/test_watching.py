@@ -128,11 +128,11 @@ def test_health_follows_a_takeover_and_the_way_back(tmp_path: Path) -> None:
         assert watch.figure(standby, "bankrmi_copies") == 1
         assert watch.figure(NAMESERVER, "bankrmi_leads", server=standby) == 1
         changes = "bankrmi_view_changes_total"
-        assert watch.figure(NAMESERVER, changes, cause="takeover") == 1
-        assert watch.figure(standby, changes, cause="takeover") == 1
+        assert watch.figure(NAMESERVER, changes, cause="crash") == 1
+        assert watch.figure(standby, changes, cause="crash") == 1
         cluster.start(primary)
         cluster.until(lambda: watch.says(primary, "/standby"), "it is a standby for load balancers")
-        assert watch.figure(NAMESERVER, changes, cause="let_in") == 2, "and once at the start of the bank"
+        assert watch.figure(NAMESERVER, changes, cause="joined") == 2, "and once at the start of the bank"
         cluster.switch_over()
         cluster.until(lambda: watch.says(primary, "/primary"), "it leads again")
         assert watch.figure(NAMESERVER, changes, cause="switchover") == 1

@@ -13,7 +13,7 @@ _PLAIN = (int, str, bytes, type(None), Enum)
 
 
 class InternTable:
-    """Views, messages, replies, events: equal things have one number."""
+    """Views, messages, replies, events: equal things have one number, whatever notes there are on them."""
 
     def __init__(self) -> None:
         self._things: list[Any] = []
@@ -42,7 +42,8 @@ def _consists_of(thing: Any) -> Any:
     if isinstance(thing, _PLAIN):
         return thing
     if is_dataclass(thing):
-        return (type(thing), *[_consists_of(getattr(thing, field.name)) for field in fields(thing)])
+        compared = [field.name for field in fields(thing) if field.compare]
+        return (type(thing), *[_consists_of(getattr(thing, name)) for name in compared])
     if isinstance(thing, Mapping):
         return (Mapping, *sorted(thing.items()))
     if isinstance(thing, frozenset):

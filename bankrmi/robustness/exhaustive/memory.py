@@ -36,7 +36,11 @@ _LEFT_OUT: dict[str, Any] = {
     "_now_ms": NOW_MS,  # Set by the next step.
     "_listened_ms": NOW_MS,  # Nobody is ever late here.
     "_pace": Pace(NOW_MS, 20.0),  # Only a lag of thousands of entries slows anybody down.
-    "role_since_ms": NOW_MS,  # For people.
+    "role_since_ms": NOW_MS,  # For people, as the next four: only the cause of a view is made of them.
+    "_refused_at": None,
+    "_answers_looks": False,
+    "refused_at": None,
+    "stopping": False,
     "figures": Figures(),  # For people.
     "_confirmed_epoch": 0,  # The few epochs that there are here are all believed unseen.
     "_probes": 0,  # Only how long to wait before the next look; here it may take any time.

@@ -1,0 +1,130 @@
+"""The commands that tell why: how the view came to be what it is, and what follows from it now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.cli.explanation import Explanation, explain
+from bankrmi.cli.health import health
+from bankrmi.cli.invocation import Invocation, show_json, tell
+from bankrmi.cli.moments import moment
+from bankrmi.foreign_text import foreign
+from bankrmi.replication.cause import in_words
+from bankrmi.replication.view import View
+
+__all__ = ["COMMANDS"]
+
+_TITLES = ("when", "epoch", "primary", "in sync", "why", "by")
+_MOST = 100_000
+
+
+@click.command()
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(1, _MOST),
+    default=20,
+    show_default=True,
+    help="How many changes, the newest ones.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def history(invocation: Invocation, limit: int, as_json: bool) -> None:
+    """Show every change of the view: when, why, and who proposed it.
+
+    The witness keeps it, and is asked; the servers are not. The newest change is the last line. "When" is
+    by the witness's clock, in UTC. What a version before made says neither when nor why.
+    """
+    from bankrmi import client
+
+    configuration = invocation.configuration()
+    views = client.history(configuration, limit=limit)
+    if as_json:
+        show_json({"service": configuration.service, "changes": [_plain(view) for view in views]})
+    elif views:
+        for line in _table(views):
+            tell(line)
+    else:
+        tell("there is no view yet")
+
+
+def _plain(view: View) -> dict[str, Any]:
+    return {
+        "when": moment(view.written_us),
+        "history": view.history,
+        "epoch": view.epoch,
+        "primary": view.primary,
+        "in_sync": sorted(view.in_sync),
+        "why": in_words(view.cause),
+        "by": None if view.cause is None else view.cause.by,
+        "cause": None if view.cause is None else view.cause.to_wire(),
+    }
+
+
+def _table(views: Sequence[View]) -> Iterator[str]:
+    """Yield a line for each change; and one more where another history begins."""
+    rows = [_row(view) for view in views]
+    widths = [max(len(row[column]) for row in (_TITLES, *rows)) for column in range(len(_TITLES))]
+
+    def line(cells: Sequence[str]) -> str:
+        return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+    yield line(_TITLES)
+    for before, view, row in zip((None, *views), views, rows, strict=False):
+        if before is not None and before.history != view.history:
+            yield f"history {foreign(view.history)} begins:"
+        yield line(row)
+
+
+def _row(view: View) -> tuple[str, ...]:
+    cause = view.cause
+    return (
+        moment(view.written_us) or "-",
+        str(view.epoch),
+        foreign(view.primary),
+        foreign(", ".join(sorted(view.in_sync))),
+        foreign(in_words(cause)),
+        "-" if cause is None else foreign(cause.by),
+    )
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def why(invocation: Invocation, as_json: bool) -> int:
+    """Say who leads and why, who may take over, and what if one more process died.
+
+    In sentences, from what `status --json` shows; `history` has the changes before. Works while servers,
+    the witness or the name server are down, and says so.
+    """
+    from bankrmi import client
+
+    found = client.overview(invocation.configuration())
+    told = explain(found)
+    code, sentence = health(found)
+    if as_json:
+        show_json(told.as_json())
+    elif code == ExitCode.UNREACHED:
+        tell(sentence)
+    else:
+        _tell(told)
+    return ExitCode.UNREACHED if code == ExitCode.UNREACHED else ExitCode.DONE
+
+
+def _tell(told: Explanation) -> None:
+    for sentence in told.now:
+        tell(sentence)
+    if told.successors:
+        tell("\nWho may take over now:")
+    for sentence in told.successors.values():
+        tell(f"  {sentence}")
+    tell("\nIf one more process died now:")
+    for name, then in told.if_it_died.items():
+        tell(f"  {name}: {then}")
+
+
+COMMANDS = (history, why)

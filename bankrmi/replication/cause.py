@@ -1,0 +1,158 @@
+"""Why the view changed, and who proposed that: a note on a view, for people and for whoever counts.
+
+Rule 1: a cause is decided where the change is, by the rule that wants it, and handed on as a value.
+Rule 2: it is no part of what a view is (ADR 30): nothing is compared, decided or refused by it, and one that
+        cannot be read is unknown; it never makes a view unreadable.
+Rule 3: kinds are a closed set. Details are few and short, whoever wrote them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, assert_never
+
+from bankrmi.replication.fields import identifier, names, number, or_none
+
+__all__ = ["OPERATOR", "UNKNOWN", "Cause", "CauseKind", "in_words", "named"]
+
+OPERATOR = "operator"
+"""Who proposed it, if it was no server."""
+
+UNKNOWN = "not recorded"
+"""What is said of a view that was made by a version before, which noted no cause."""
+
+_SERVERS_AT_MOST = 5
+_NAME_AT_MOST = 100
+
+
+class CauseKind(Enum):
+    """What made somebody want another view."""
+
+    FIRST = "first"
+    """V9: a new bank."""
+    CRASH = "crash"
+    """V1, V2: the process is proven gone: its address refuses, or another process answers there (R3)."""
+    SILENCE = "silence"
+    """V1: the primary said nothing for its lease."""
+    STUCK = "stuck"
+    """V1: the primary's process answers who looks at it, but said nothing for its lease (ADR 15)."""
+    SWITCHOVER = "switchover"
+    """V5: an operator asked for it."""
+    STOP = "stop"
+    """V10: the process was asked to stop, and handed over or left first."""
+    JOINED = "joined"
+    """V3: a copy has caught up."""
+    LEFT_BEHIND = "left_behind"
+    """V2: a copy acknowledged nothing for too long, or the primary's configuration does not name it."""
+    LOST_DISK = "lost_disk"
+    """V8: a member's disk was replaced by an empty one."""
+    STARTED_AGAIN = "started_again"
+    """V4: a new process of the primary, before anybody took over."""
+    LED_AGAIN = "led_again"
+    """V4: the same process of the primary, which had stepped down, and nobody took over."""
+    SETTLED = "settled"
+    """V6: an answer was lost, and this proposal made certain what may still win."""
+    RESTORED = "restored"
+    """V9: the witness had lost its memory, and an operator gave it back."""
+    FORCED = "forced"
+    """V7, V9: an operator gave servers up, with all that only they held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """One cause.
+
+    `by` is the server that proposed the view, or `OPERATOR`; `of` are the servers that it is about;
+    `address` is what refused, `silent_ms` for how long nothing was heard. `operator` says who wanted it, as
+    far as that is known: an address, or a name.
+    """
+
+    kind: CauseKind
+    by: str
+    of: tuple[str, ...] = ()
+    address: str | None = None
+    silent_ms: int | None = None
+    operator: str | None = None
+
+    @property
+    def in_words(self) -> str:
+        """Return it in a few words, who proposed it left out."""
+        who, ms = ", ".join(self.of) or "it", self.silent_ms
+        match self.kind:
+            case CauseKind.FIRST:
+                return f"first view of the bank{f', without {who}, by --first' if self.of else ''}"
+            case CauseKind.CRASH:
+                how = f"refused at {self.address}" if self.address else "another process answers in its place"
+                return f"crash of {who}: {how}"
+            case CauseKind.SILENCE:
+                return f"silence of {who}: {ms} ms"
+            case CauseKind.STUCK:
+                return f"{who} is stuck: it answers, and sent nothing for {ms} ms"
+            case CauseKind.SWITCHOVER:
+                return f"switchover{self._asked_by}"
+            case CauseKind.STOP:
+                return f"stop of {who}"
+            case CauseKind.JOINED:
+                return f"{who} joined"
+            case CauseKind.LEFT_BEHIND:
+                why = "not in the primary's configuration" if ms is None else f"silent for {ms} ms"
+                return f"{who} left behind: {why}"
+            case CauseKind.LOST_DISK:
+                return f"lost disk of {who}"
+            case CauseKind.STARTED_AGAIN:
+                return f"{who} started again"
+            case CauseKind.LED_AGAIN:
+                return f"{who} led again, after it had stepped down"
+            case CauseKind.SETTLED:
+                return "settled: a proposal before it had no answer"
+            case CauseKind.RESTORED:
+                return f"restored{self._asked_by}: the witness had lost its memory"
+            case CauseKind.FORCED:
+                return f"forced{self._asked_by}: {who} given up"
+            case _:
+                assert_never(self.kind)
+
+    def is_stop_of(self, server: str) -> bool:
+        """Whether this server handed over, or left, because it was asked to stop."""
+        return self.kind is CauseKind.STOP and server in self.of
+
+    @property
+    def _asked_by(self) -> str:
+        return f" by {self.operator}" if self.operator else ""
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the plain form; what is not known is not in it."""
+        form: dict[str, Any] = {"kind": self.kind.value, "by": self.by, "of": list(self.of)}
+        for name in _DETAILS:
+            value = getattr(self, name)
+            if value is not None:
+                form[name] = value
+        return form
+
+    @classmethod
+    def from_wire(cls, form: Any) -> Cause | None:
+        """Return the cause of a plain form; None if it is not one that this version can read."""
+        if not isinstance(form, Mapping):
+            return None
+        try:
+            of = tuple(sorted(names(form.get("of", ()))))[:_SERVERS_AT_MOST]
+            details = {name: check(form.get(name)) for name, check in _DETAILS.items()}
+            return cls(kind=CauseKind(form.get("kind")), by=identifier(form.get("by")), of=of, **details)
+        except ValueError:
+            return None
+
+
+_DETAILS = {"address": or_none(identifier), "silent_ms": or_none(number), "operator": or_none(identifier)}
+
+
+def in_words(cause: Cause | None) -> str:
+    """Return why, in a few words."""
+    return UNKNOWN if cause is None else cause.in_words
+
+
+def named(text: str) -> str:
+    """Return somebody's name as it fits into a cause: short, in one word."""
+    fit = "".join(one if one.isascii() and one.isprintable() and one != " " else "_" for one in text)
+    return fit[:_NAME_AT_MOST] or "_"

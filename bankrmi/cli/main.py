@@ -10,7 +10,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 import bankrmi
-from bankrmi.cli import bench, chaos, check, menu, operations, overview, processes, simulate, verify
+from bankrmi.cli import backup, bench, chaos, check, menu, operations, overview, processes, simulate, verify
 from bankrmi.cli.exit_codes import ExitCode, exit_code_of
 from bankrmi.cli.interruption import (
     heed_the_end_of_the_terminal,
@@ -70,7 +70,7 @@ def commands(context: click.Context, config: Path | None, insecure: bool, log_js
     context.obj = Invocation(path=config, insecure=insecure, log_json=log_json)
 
 
-for room in (processes, operations, overview, menu, simulate, chaos, bench, check, verify):
+for room in (processes, operations, overview, backup, menu, simulate, chaos, bench, check, verify):
     for command in room.COMMANDS:
         commands.add_command(command)
 

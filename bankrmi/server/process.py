@@ -36,6 +36,7 @@ from bankrmi.rmi import PROTOCOL_VERSION, Daemon, Limits, handshake
 from bankrmi.server.account import ACCOUNT_ID, AccountObject
 from bankrmi.server.admission import Admission
 from bankrmi.server.agreement import stated
+from bankrmi.server.backing_up import Backups
 from bankrmi.server.clock import now_ms
 from bankrmi.server.copy_serving import CopyServer
 from bankrmi.server.copying import CopyFetcher, copy_server, remove_leftovers
@@ -189,13 +190,13 @@ class _Process:
         )
 
     def _exports(self) -> Exports:
-        def accounts() -> Accounts:
-            machine = self._driver.journal.machine
-            assert isinstance(machine, Accounts)
-            return machine
+        timeout_ms, server = self._configuration.client.timeout_ms, self._name
+        return Exports(self._driver, self._accounts, server=server, now_ms=now_ms, timeout_ms=timeout_ms)
 
-        timeout_ms = self._configuration.client.timeout_ms
-        return Exports(self._driver, accounts, server=self._name, now_ms=now_ms, timeout_ms=timeout_ms)
+    def _accounts(self) -> Accounts:
+        machine = self._driver.journal.machine
+        assert isinstance(machine, Accounts)
+        return machine
 
     def _register_objects(
         self,
@@ -224,7 +225,8 @@ class _Process:
         daemon.register(ACCOUNT_ID + name, account)
         standby = StandbyObject(driver.take, copies, self._settings.others)
         daemon.register(STANDBY_ID + name, standby, for_servers=True)
-        daemon.register(OPERATOR_ID + name, OperatorObject(driver.take, exports), roles={"operator"})
+        operator = OperatorObject(driver.take, exports, Backups(driver, self._accounts, server=name))
+        daemon.register(OPERATOR_ID + name, operator, roles={"operator"})
         return admission
 
     def _greeting(self) -> dict[str, object]:

@@ -8,12 +8,12 @@ continues; what comes of them is checked when it is put back upon what it contin
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import apsw
 
 from bankrmi.errors import InvalidRequest
+from bankrmi.moments import in_words
 from bankrmi.replication.record import Position, Record
 from bankrmi.storage.backup_label import Label, label_of
 from bankrmi.storage.tables import FORMAT
@@ -98,11 +98,10 @@ def _raise(sentence: str) -> None:
 
 
 def _in_words(label: Label) -> str:
-    taken = datetime.fromtimestamp(label.taken_us / 1e6, UTC).isoformat(" ", "seconds")
     what = f"{label.tip.action_id - label.since.action_id} operations"
     if not label.is_whole:
         what += f" since action id {label.since.action_id}"
     return (
         f"{what}, up to action id {label.tip.action_id}, epoch {label.epoch} of history {label.history}; "
-        f"taken of {label.server} at {taken}"
+        f"taken of {label.server} on {in_words(label.taken_us // 1_000_000 * 1_000_000)}"
     )

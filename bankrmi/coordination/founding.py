@@ -38,9 +38,9 @@ def check_that_none_lives(
     if view is not None:
         epoch = foreign(view["epoch"] if isinstance(view, dict) and "epoch" in view else view)
         raise OperationFailed(
-            f"the bank lives: its witness at {configuration.witness} holds a view (epoch {epoch}), and with an "
-            "old copy it would lose what was acknowledged since. While a server of it is left, an empty one "
-            "joins that by itself; if none is, move the witness's folder away, start it anew, and restore again"
+            f"the bank lives: its witness at {configuration.witness} holds a view (epoch {epoch}), and with "
+            "an old copy it would lose what was acknowledged since. While a server of it is left, an empty "
+            "one joins that by itself; if none is, move the witness's folder away, start it, and restore again"
         )
     names = list(configuration.servers)
     with ThreadPoolExecutor(len(names)) as pool:
@@ -59,8 +59,8 @@ def _objection(name: str, answer: Holdings | str, *, is_itself: bool, is_given_u
         case Holdings(tip=tip, history=history):
             return (
                 f"the bank lives: {name} holds it up to action id {tip.action_id} (history "
-                f"{foreign(history)}), and with an old copy it would lose that; `bankrmi witness restore` makes "
-                "it go on with what it holds"
+                f"{foreign(history)}), and with an old copy it would lose that; `bankrmi witness restore` "
+                "makes it go on with what it holds"
             )
         case str() if is_itself or is_given_up:
             return ""

@@ -24,7 +24,7 @@ from bankrmi.verifying.server_directory import check_pages, records_in, verify_d
 from bankrmi.verifying.stopped_directory import opened_unchanged
 from bankrmi.verifying.verdict import DatabaseVerdict
 
-__all__ = ["read_label", "verify_backup"]
+__all__ = ["check_that_it_is_a_backup", "read_label", "verify_backup"]
 
 Progress = Callable[[str], None]
 
@@ -41,8 +41,25 @@ def read_label(path: Path) -> Label:
     except (apsw.Error, UnicodeDecodeError) as error:
         raise InvalidRequest(f"{path} is no backup, or is damaged: {error}") from error
     if label is None:
-        raise InvalidRequest(f"{path} is no backup: `bankrmi backup` makes one")
+        raise _no_backup(path)
     return label
+
+
+def check_that_it_is_a_backup(path: Path) -> None:
+    """Raise InvalidRequest if this is certainly none; a damaged file may be one."""
+    try:
+        with opened_unchanged(path) as database:
+            is_another = label_of(database) is None
+    except (InvalidRequest, apsw.Error, UnicodeDecodeError):
+        return
+    if is_another:
+        raise _no_backup(path)
+
+
+def _no_backup(path: Path) -> InvalidRequest:
+    return InvalidRequest(
+        f"{path} is no backup: `bankrmi backup` makes one; of a server's database, name the directory"
+    )
 
 
 def verify_backup(path: Path, progress: Progress = lambda _: None) -> DatabaseVerdict:

@@ -87,10 +87,10 @@ class Fetch:
     """One backup's questions to one server."""
 
     def __init__(self, server: str, ask: Ask, pace: Pace, progress: Progress) -> None:
-        self._server = server
+        self.server = server
         self._question = ask
         self._pace = pace
-        self._progress = progress
+        self.progress = progress
         self._looked_at: deque[Position] = deque()
         """Where the journal stood when accounts were looked at; the first is the next to be passed."""
         self.newest: Answer | None = None
@@ -127,7 +127,7 @@ class Fetch:
             self._look(stands_at)
             take(page)
             count += len(page)
-            self._progress(f"{count} accounts")
+            self.progress(f"{count} accounts")
             self._pace.took(len(answer["accounts"]))
             newest = max(page, default=LARGEST)
             if newest == LARGEST:
@@ -161,19 +161,21 @@ class Fetch:
             if records:
                 at, waited_since_s = records[-1].position, time.monotonic()
                 self._pace.took(len(answer["records"]))
-                self._progress(f"action id {at.action_id} of {goal}, {self._pace.taken / 1e6:.1f} MB")
+                self.progress(f"action id {at.action_id} of {goal}, {self._pace.taken / 1e6:.1f} MB")
             else:
                 self._wait_for_more(goal, waited_since_s)
         return at
 
     def _wait_for_more(self, goal: int, since_s: float) -> None:
         now = self.newest
+        if now is not None and now.tip.action_id < goal:
+            raise self._rolled_back(goal)
         if time.monotonic() - since_s > SECONDS and now is not None:
             raise OperationFailed(
-                f"{self._server} holds entries up to action id {goal}, and knows only those up to "
+                f"{self.server} holds entries up to action id {goal}, and knows only those up to "
                 f"{now.acknowledged} to be acknowledged: `bankrmi status` shows whether anybody leads"
             )
-        self._progress(f"waiting until action id {goal} is acknowledged")
+        self.progress(f"waiting until action id {goal} is acknowledged")
         time.sleep(PAUSE_SECONDS)
 
     # -- answers ---------------------------------------------------------------------------------
@@ -208,18 +210,21 @@ class Fetch:
 
     def _rolled_back(self, action_id: int) -> OperationFailed:
         return OperationFailed(
-            f"what {self._server} held at action id {action_id} was rolled back since: back up again"
+            f"what {self.server} held at action id {action_id} was rolled back since: back up again"
         )
 
     def _unreadable(self, error: Exception) -> OperationFailed:
         why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-        return OperationFailed(f"{self._server} answered what cannot be read ({why})")
+        return OperationFailed(f"{self.server} answered what cannot be read ({why})")
 
 
-def _unpacked(content: Any) -> list[Any]:
+def _unpacked(content: Any) -> tuple[Any, ...]:
     if type(content) is not bytes:
         raise ValueError("it is not packed")
-    return list(msgpack.unpackb(content, use_list=False))
+    values = msgpack.unpackb(content, use_list=False)
+    if type(values) is not tuple:
+        raise ValueError("it is not a list")
+    return values
 
 
 def _accounts(content: Any, newest: int) -> dict[int, int]:

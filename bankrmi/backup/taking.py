@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bankrmi.backup.draft import Draft, drafted
 from bankrmi.backup.fetching import Fetch, Pace, State
-from bankrmi.client.asking import Ask, asking
+from bankrmi.client.asking import asking
 from bankrmi.client.overview import overview
 from bankrmi.config import Configuration
 from bankrmi.coordination.restoring import OPERATOR_ID
@@ -27,7 +27,7 @@ from bankrmi.storage.database import sync_directory
 from bankrmi.storage.space import check_room
 from bankrmi.verifying.backup_file import verify_backup
 
-__all__ = ["BYTES_PER_SECOND", "Taken", "back_up", "check_target"]
+__all__ = ["BYTES_PER_SECOND", "Order", "Taken", "back_up", "back_up_from"]
 
 BYTES_PER_SECOND = 10e6
 """Unless the operator says otherwise: some percent of a server's time."""
@@ -38,6 +38,18 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is wanted: everything, or what came after `since`, as a file of this name.
+
+    `since` is an action id, or the label of the backup that this one is to continue.
+    """
+
+    file: Path
+    since: int | Label | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
     """What was written."""
 
@@ -45,9 +57,9 @@ class Taken:
     size_bytes: int
 
 
-def check_target(file: Path, *, overwrite: bool) -> None:
+def _check_target(order: Order) -> None:
     """Raise InvalidRequest if a backup cannot, or must not, get this name."""
-    folder = file.parent
+    file, folder = order.file, order.file.parent
     if not folder.is_dir():
         raise InvalidRequest(f"{folder} is not a directory: a backup is written into one that is there")
     try:
@@ -58,7 +70,7 @@ def check_target(file: Path, *, overwrite: bool) -> None:
         raise InvalidRequest(f"{file} cannot be written: {error.strerror}") from error
     if there is not None and not stat.S_ISREG(there.st_mode):
         raise InvalidRequest(f"{file} is not a plain file: a backup needs a name of its own")
-    if there is not None and not overwrite:
+    if there is not None and not order.overwrite:
         raise InvalidRequest(
             f"{file} is there already, and is left as it is: name another, or say --overwrite"
         )
@@ -68,23 +80,20 @@ def check_target(file: Path, *, overwrite: bool) -> None:
 
 def back_up(
     configuration: Configuration,
-    file: Path,
+    order: Order,
     *,
     server: str | None = None,
-    since: int | Label | None = None,
     rate: float = BYTES_PER_SECOND,
-    overwrite: bool = False,
     progress: Progress = lambda _: None,
 ) -> Taken:
-    """Write a backup of a server (else of the primary): whole, or of what came after `since`.
+    """Write a backup of a server, else of the primary; `rate` is in bytes a second.
 
-    That is an action id, or the label of the backup that this one is to continue. `rate` is in bytes a
-    second. Raises InvalidRequest, OperationFailed, Unreached; then nothing was written.
+    Raises InvalidRequest, OperationFailed, Unreached, Busy; then nothing was written.
     """
-    check_target(file, overwrite=overwrite)
+    _check_target(order)
     name = server or _primary(configuration)
     with asking(configuration.servers[name], OPERATOR_ID + name) as ask:
-        return _back_up(configuration.service, name, ask, file, since, Pace(rate), overwrite, progress)
+        return back_up_from(Fetch(name, ask, Pace(rate), progress), configuration.service, order)
 
 
 def _primary(configuration: Configuration) -> str:
@@ -97,36 +106,34 @@ def _primary(configuration: Configuration) -> str:
     return str(view["primary"])
 
 
-def _back_up(
-    service: str,
-    server: str,
-    ask: Ask,
-    file: Path,
-    since: int | Label | None,
-    pace: Pace,
-    overwrite: bool,
-    progress: Progress,
-) -> Taken:
-    fetch = Fetch(server, ask, pace, progress)
+def back_up_from(fetch: Fetch, service: str, order: Order) -> Taken:
+    """Write a backup of the server that is asked; raises as `back_up` does."""
+    _check_target(order)
+    since = order.since
     state = fetch.state(since.tip.action_id if isinstance(since, Label) else since)
     if isinstance(since, Label) and since.tip != state.since:
         raise InvalidRequest(
-            f"{server} holds another history at action id {since.tip.action_id} than the backup before: "
-            "that one cannot be continued, make a whole one"
+            f"{fetch.server} holds another history at action id {since.tip.action_id} than the backup "
+            "before: that one cannot be continued, make a whole one"
         )
     if since is None:
-        check_room(file.parent, state.size_bytes)
-    with drafted(file, state.since, whole=since is None) as draft:
+        check_room(order.file.parent, state.size_bytes)
+    with drafted(order.file, state.since, whole=since is None) as draft:
         _fill(draft, fetch, state)
-        label = _finish(draft, fetch, state, service, server)
-        verdict = verify_backup(draft.path, lambda what: progress(f"checking: {what}"))
-        if not verdict.sound:
-            raise OperationFailed(
-                f"what {server} gave is not sound ({verdict.faults[0]}): no backup was written; "
-                "back up another server, and look at this one with `bankrmi verify`"
-            )
-        _put_in_place(draft.path, file, overwrite=overwrite)
-    return Taken(label=label, size_bytes=file.stat().st_size)
+        label = _finish(draft, fetch, state, service)
+        _check(draft, fetch)
+        _put_in_place(draft.path, order)
+    return Taken(label=label, size_bytes=order.file.stat().st_size)
+
+
+def _check(draft: Draft, fetch: Fetch) -> None:
+    """Read what was written, and check it as a stopped server's disk is; raise OperationFailed."""
+    verdict = verify_backup(draft.path, lambda what: fetch.progress(f"checking: {what}"))
+    if not verdict.sound:
+        raise OperationFailed(
+            f"what {fetch.server} gave is not sound ({verdict.faults[0]}): no backup was written; "
+            "back up another server, and look at this one with `bankrmi verify`"
+        )
 
 
 def _fill(draft: Draft, fetch: Fetch, state: State) -> None:
@@ -144,13 +151,13 @@ def _fill(draft: Draft, fetch: Fetch, state: State) -> None:
     fetch.records(state.since, goal, take)
 
 
-def _finish(draft: Draft, fetch: Fetch, state: State, service: str, server: str) -> Label:
+def _finish(draft: Draft, fetch: Fetch, state: State, service: str) -> Label:
     now = fetch.newest
     assert now is not None
     label = Label(
         kind="whole" if draft.whole else "increment",
         service=service,
-        server=server,
+        server=fetch.server,
         history=now.history,
         epoch=now.epoch,
         since=state.since,
@@ -158,15 +165,18 @@ def _finish(draft: Draft, fetch: Fetch, state: State, service: str, server: str)
         taken_us=now.time_us,
     )
     # Who led, and in which process, is of no use to whoever puts it back: that is a history of its own.
-    adopted = Adopted(history=now.history, epoch=now.epoch, primary=server, start_id="backup", granted_ms=0)
+    adopted = Adopted(
+        history=now.history, epoch=now.epoch, primary=fetch.server, start_id="backup", granted_ms=0
+    )
     draft.finish(label, state.opened_with, adopted)
     return label
 
 
-def _put_in_place(draft: Path, file: Path, *, overwrite: bool) -> None:
+def _put_in_place(draft: Path, order: Order) -> None:
     """Give a draft its name, durably; raise InvalidRequest if there is another file of that name by now."""
+    file = order.file
     try:
-        if overwrite:
+        if order.overwrite:
             draft.replace(file)
         else:
             _name(draft, file)

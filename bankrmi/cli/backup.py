@@ -61,22 +61,15 @@ def backup(
     It holds what is acknowledged, up to an action id that is told at the end, and is checked before it gets
     its name: FILE is there whole or not at all. It is for its owner only.
     """
-    from bankrmi.backup.taking import back_up
+    from bankrmi.backup.taking import Order, back_up
 
     configuration = invocation.configuration()
     if server is not None:
         check_server(configuration, server)
-    after, progress = _since(since), WrittenOver(every_s=_PROGRESS_EVERY_S)
+    order = Order(file=file, since=_since(since), overwrite=overwrite)
+    progress = WrittenOver(every_s=_PROGRESS_EVERY_S)
     try:
-        taken = back_up(
-            configuration,
-            file,
-            server=server,
-            since=after,
-            rate=rate * _MEGABYTE,
-            overwrite=overwrite,
-            progress=progress.show,
-        )
+        taken = back_up(configuration, order, server=server, rate=rate * _MEGABYTE, progress=progress.show)
     finally:
         progress.clear()
     label = taken.label

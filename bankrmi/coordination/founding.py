@@ -40,7 +40,7 @@ def check_that_none_lives(
         raise OperationFailed(
             f"the bank lives: its witness at {configuration.witness} holds a view (epoch {epoch}), and with "
             "an old copy it would lose what was acknowledged since. While a server of it is left, an empty "
-            "one joins that by itself; if none is, move the witness's folder away, start it, and restore again"
+            "one joins that by itself; if none is, move the witness's folder away, start it, and restore"
         )
     names = list(configuration.servers)
     with ThreadPoolExecutor(len(names)) as pool:

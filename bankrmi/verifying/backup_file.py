@@ -12,7 +12,7 @@ from pathlib import Path
 
 import apsw
 
-from bankrmi.errors import InvalidRequest
+from bankrmi.errors import InvalidRequest, OperationFailed
 from bankrmi.moments import in_words
 from bankrmi.replication.record import Position, Record
 from bankrmi.storage.backup_label import Label, label_of
@@ -30,7 +30,10 @@ Progress = Callable[[str], None]
 
 
 def read_label(path: Path) -> Label:
-    """Return the label of a backup; raise InvalidRequest if this is none, or one that cannot be read."""
+    """Return the label of a backup.
+
+    Raises InvalidRequest if this is none, or of another version; OperationFailed if it is damaged.
+    """
     if not path.is_file():
         raise InvalidRequest(f"{path} is not a file")
     try:
@@ -38,8 +41,10 @@ def read_label(path: Path) -> Label:
             label = label_of(database)
     except InvalidRequest as error:
         raise InvalidRequest(f"{path}: {error.message}") from error
+    except apsw.NotADBError as error:
+        raise _no_backup(path) from error
     except (apsw.Error, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"{path} is no backup, or is damaged: {error}") from error
+        raise OperationFailed(f"{path} is damaged, or its disk is: {error}") from error
     if label is None:
         raise _no_backup(path)
     return label

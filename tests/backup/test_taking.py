@@ -11,16 +11,18 @@ from typing import Any
 import msgpack
 import pytest
 
-from bankrmi.backup import fetching
+from bankrmi.backup import fetching, taking
 from bankrmi.backup.fetching import Fetch, Pace
 from bankrmi.backup.taking import Order, back_up_from
 from bankrmi.errors import BankError, Busy, InvalidRequest, OperationFailed
 from bankrmi.replication.record import Record
 from bankrmi.server import backing_up
+from bankrmi.storage import space
 from bankrmi.storage.database import open_to_read
 from bankrmi.verifying.backup_file import read_label, verify_backup
 from tests.backup.sources import SERVICE, Source
 from tests.storage.journals import LEDGER, adopted, deposit, withdraw
+from tests.system.test_mistakes import mounted, needs_root
 
 
 @pytest.fixture
@@ -235,6 +237,32 @@ def test_a_name_that_no_backup_can_have_is_refused(
     (tmp_path / "link").symlink_to("/dev/null")
     with pytest.raises(InvalidRequest, match=sentence):
         source.back_up(tmp_path / name, overwrite=True)
+
+
+@needs_root
+def test_a_disk_that_fills_up_while_it_is_written_is_one_sentence_and_nothing_is_left(
+    tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others took the room since it was looked at."""
+    monkeypatch.setattr(taking, "check_room", lambda *_, **__: None)
+    for _ in range(30):
+        source.do(*[deposit(1, 1)] * 1000)
+    with mounted(tmp_path / "full", "size=100k"):
+        with pytest.raises(OperationFailed, match=r"full is full \(.*\): no backup was written"):
+            source.back_up(tmp_path / "full" / "whole")
+        assert nothing_is_left(tmp_path / "full")
+
+
+def test_room_is_looked_at_again_while_it_is_written(
+    tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the disk of a server, which stops when that is full."""
+    monkeypatch.setattr(taking, "_LOOK_AT_ROOM_BYTES", 1)
+    monkeypatch.setattr(space, "RESERVE_BYTES", 0)
+    source.before["backup_records"] = lambda: monkeypatch.setattr(space, "RESERVE_BYTES", 1 << 60)
+    with pytest.raises(OperationFailed, match="no room for a copy of"):
+        source.back_up(tmp_path / "whole")
+    assert nothing_is_left(tmp_path)
 
 
 def test_whatever_ends_it_nothing_is_left(tmp_path: Path, source: Source) -> None:

@@ -59,7 +59,7 @@ def test_a_copy_that_ends_earlier_does_not_differ(tmp_path: Path) -> None:
         (
             19,
             {"outcomes": lambda one, other, _: [one, other, 1]},
-            "from action id 60 on: withdraw 1, account 77, no_account: None, and withdraw 1, account 77, done",
+            "from action id 60 on: withdraw 1, account 77, no_account: None, and withdraw 1, account 77,",
         ),
         (19, {"outcomes": b"\xc1"}, "from action id 58 on: what is recorded cannot be read in one of them"),
         (30, {"time_us": 7}, "from action id 91 on: the record of request b:1 has another time, or digest"),

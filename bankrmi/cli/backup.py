@@ -40,7 +40,7 @@ _PROGRESS_EVERY_S = 0.2
     "--rate",
     metavar="MB/S",
     type=RealRange(min=0.01, max=10_000),
-    default=10.0,
+    default=5.0,
     show_default=True,
     help="Take at most so many megabytes a second.",
 )

@@ -33,7 +33,7 @@ __all__ = ["ACCOUNTS", "METHODS", "RECORD_BYTES", "Backups"]
 
 ACCOUNTS = 4_000
 """In a page."""
-RECORD_OPERATIONS, RECORD_BYTES = 2_000, 256 << 10
+RECORD_OPERATIONS, RECORD_BYTES = 1_000, 256 << 10
 """After so many, or so much, a piece of the journal has no further record."""
 
 _ARGUMENTS: Mapping[str, Check] = {

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from bankrmi.client.asking import ask_once
@@ -98,6 +99,20 @@ def test_an_interrupted_backup_leaves_nothing_behind(cluster: Cluster, number: s
         process.communicate(timeout=DEADLINE_S)
         assert process.returncode == 128 + number
     assert list(backups_in(cluster).iterdir()) == []
+
+
+def test_a_person_sees_how_far_it_is(cluster: Cluster) -> None:
+    command = [*BANKRMI, "--config", str(cluster.config), "backup", str(backups_in(cluster) / "whole")]
+    with Load(cluster) as load:
+        load.wait_for(20)
+        person = pexpect.spawn(
+            command[0], [*command[1:], "--rate", "1"], encoding="utf-8", timeout=DEADLINE_S
+        )
+        person.expect(r"\d+ accounts")
+        person.expect(r"up to action id \d+, history [0-9a-f]{16}, taken of s1")
+        person.expect(pexpect.EOF)
+        person.close()
+    assert person.exitstatus == 0
 
 
 def test_one_that_was_killed_stands_in_nobodys_way(cluster: Cluster) -> None:

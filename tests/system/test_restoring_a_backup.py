@@ -346,3 +346,10 @@ def test_one_that_is_interrupted_while_it_asks_the_witness_says_what_is_there(
     with pytest.raises(KeyboardInterrupt) as interruption:
         restore(backups.cluster.configuration, "s1", wanted(backups), given_up=["s2"])
     assert "interrupted: the copy is in" in interruption.value.__notes__[0]
+    assert (backups.cluster.data("s1") / "bank.db").exists()
+    shutil.rmtree(backups.cluster.data("s1"))
+
+    monkeypatch.setattr(restoring, "_put_in_place", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        restore(backups.cluster.configuration, "s1", wanted(backups), given_up=["s2"])
+    assert backups.is_untouched()

@@ -12,7 +12,7 @@ from bankrmi.storage.database import own_directory
 from bankrmi.verifying.comparing import compare
 from tests.backup.sources import Source
 from tests.storage.journals import decide, deposit, opened, withdraw
-from tests.verifying.test_verifying import filled, killed, rewrite
+from tests.verifying.test_verifying import change, filled, killed, rewrite
 
 
 def copies(tmp_path: Path, requests: int = 30) -> tuple[Path, Path]:
@@ -73,6 +73,12 @@ def test_the_first_action_id_that_differs_is_told(
     comparison = compare(one, other)
     assert not comparison.agree
     assert sentence in comparison.sentence
+
+
+def test_a_record_that_was_changed_under_its_digest_differs(tmp_path: Path) -> None:
+    one, other = copies(tmp_path)
+    change(tmp_path / "s2", "UPDATE journal SET time_us = 7 WHERE action_id = 60")
+    assert "from action id 58 on: the record of request a:20 has another time" in compare(one, other).sentence
 
 
 def test_one_that_has_fewer_operations_in_a_request_differs_where_it_ends(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -115,11 +116,15 @@ class Chain:
     def check(self, progress: Progress) -> None:
         """Check each file in full, and that each continues those before; raise OperationFailed."""
         for file, _ in self._files:
-            verdict = verify_backup(file, lambda what, file=file: progress(f"{file}: {what}"))  # type: ignore[misc]
+            verdict = verify_backup(file, partial(_show, progress, file))
             if not verdict.sound:
                 raise OperationFailed(f"{file} is damaged, and nothing was restored: {verdict.faults[0]}")
         for before, link in pairwise(self.links):
             _check_that_it_continues(link, before)
+
+
+def _show(progress: Progress, file: Path, what: str) -> None:
+    progress(f"{file}: {what}")
 
 
 def _check_that_it_continues(link: Link, before: Link) -> None:

@@ -81,6 +81,49 @@ def test_backups_under_load_from_either_server_are_what_the_disks_hold(cluster: 
         assert verified.stdout.count("hold the same up to action id") == len(names)
 
 
+def begin(cluster: Cluster, name: str, *arguments: str) -> subprocess.Popen[str]:
+    command = [*BANKRMI, "--config", str(cluster.config), "backup", str(backups_in(cluster) / name)]
+    return subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True)
+
+
+def test_many_at_once_change_no_view_and_each_is_whole(cluster: Cluster) -> None:
+    """As fast as they can, while clients work."""
+    before = cluster.view()
+    with Load(cluster) as load:
+        load.wait_for(20)
+        processes = [begin(cluster, f"backup-{number}", "--rate", "10000") for number in range(6)]
+        for process in processes:
+            _, said = process.communicate(timeout=2 * DEADLINE_S)
+            assert process.returncode == 0, said
+        load.wait_for(20)
+    assert cluster.view() == before
+    places = sorted(str(file) for file in backups_in(cluster).iterdir())
+    assert len(places) == 6
+    assert bankrmi(cluster, "verify", *places).returncode == 0
+
+
+def test_a_change_of_the_view_in_the_middle_is_no_matter(cluster: Cluster) -> None:
+    """The standby that is backed up takes over; then it is backed up while it hands over."""
+    with Load(cluster) as load:
+        load.wait_for(20)
+        for name, change in (
+            ("takeover", lambda: cluster.kill("s1")),
+            ("switchover", lambda: cluster.switch_over(to="s1")),
+        ):
+            process = begin(cluster, name, "--server", "s2", "--rate", "0.4")
+            cluster.until(lambda: list(backups_in(cluster).glob(".*.tmp")), "a backup has begun")
+            change()
+            _, said = process.communicate(timeout=2 * DEADLINE_S)
+            assert process.returncode == 0, said
+            if not cluster.is_running("s1"):
+                cluster.start("s1")
+            cluster.wait_until_in_sync()
+        load.wait_for(20)
+    load.check_disks()
+    places = [str(cluster.data("s1")), *map(str, backups_in(cluster).iterdir())]
+    assert bankrmi(cluster, "verify", *places).returncode == 0
+
+
 @pytest.mark.parametrize("server", ["s1", "s2"])
 def test_a_server_that_dies_in_the_middle_leaves_no_half_of_a_backup(cluster: Cluster, server: str) -> None:
     with slow_backup(cluster, "--server", server) as process:

@@ -156,6 +156,14 @@ class Accounts:
         for account, balance in self._database.execute("SELECT id, balance FROM accounts ORDER BY id"):
             yield account, balances[account] if account in changed else balance
 
+    def balances(self, above: int, limit: int) -> list[tuple[int, int]]:
+        """Return the next accounts, whose ids are over `above`, as they are now; at most `limit`."""
+        rows = self._database.execute(
+            "SELECT id, balance FROM accounts WHERE id > ? ORDER BY id LIMIT ?", (above, limit)
+        )
+        changed, balances = self._changed, self._balances
+        return [(one, balances[one] if one in changed else balance) for one, balance in rows]
+
     # -- snapshots -------------------------------------------------------------------------------
 
     def _begin(self, snapshot: Snapshot) -> None:

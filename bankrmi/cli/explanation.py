@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bankrmi.cli.health import Status, findings, health, leader_of, why_not_in_its_place
-from bankrmi.cli.moments import moment
 from bankrmi.foreign_text import foreign
+from bankrmi.moments import as_logged
 from bankrmi.replication.cause import Cause, in_words
 
 __all__ = ["Explanation", "explain"]
@@ -96,7 +96,7 @@ def _since(ms: object) -> str:
 
 
 def _view_sentence(status: Status, view: Status) -> str:
-    written = moment(view.get("written_us"))
+    written = as_logged(view.get("written_us"))
     since = f", made at {written}" if written else ""
     cause = Cause.from_wire(view.get("cause"))
     by = f" (proposed by {foreign(cause.by)})" if cause is not None else ""

@@ -11,8 +11,8 @@ from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.explanation import Explanation, explain
 from bankrmi.cli.health import health
 from bankrmi.cli.invocation import Invocation, show_json, tell
-from bankrmi.cli.moments import moment
 from bankrmi.foreign_text import foreign
+from bankrmi.moments import as_logged
 from bankrmi.replication.cause import in_words
 from bankrmi.replication.view import View
 
@@ -54,7 +54,7 @@ def history(invocation: Invocation, limit: int, as_json: bool) -> None:
 
 def _plain(view: View) -> dict[str, Any]:
     return {
-        "when": moment(view.written_us),
+        "when": as_logged(view.written_us),
         "history": view.history,
         "epoch": view.epoch,
         "primary": view.primary,
@@ -83,7 +83,7 @@ def _table(views: Sequence[View]) -> Iterator[str]:
 def _row(view: View) -> tuple[str, ...]:
     cause = view.cause
     return (
-        moment(view.written_us) or "-",
+        as_logged(view.written_us) or "-",
         str(view.epoch),
         foreign(view.primary),
         foreign(", ".join(sorted(view.in_sync))),

@@ -11,6 +11,7 @@ from click.exceptions import NoArgsIsHelpError
 
 import bankrmi
 from bankrmi.cli import (
+    backup,
     bench,
     cert,
     chaos,
@@ -89,6 +90,7 @@ for room in (
     operations,
     overview,
     history,
+    backup,
     menu,
     simulate,
     chaos,

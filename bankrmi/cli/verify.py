@@ -1,42 +1,69 @@
-"""The command that looks at the disks of a stopped bank."""
+"""The command that looks at the disks of a stopped bank, and at backups."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.cli.invocation import tell
 from bankrmi.written_over import WrittenOver
+
+if TYPE_CHECKING:
+    from bankrmi.verifying.verdict import DatabaseVerdict
 
 __all__ = ["COMMANDS"]
 
 
 @click.command()
-@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
-def verify(directories: tuple[Path, ...]) -> ExitCode:
-    """Check the data directories DIR of stopped servers, or of the witness.
+@click.argument("places", metavar="DIR|BACKUP...", nargs=-1, required=True, type=click.Path(path_type=Path))
+def verify(places: tuple[Path, ...]) -> ExitCode:
+    """Check the data directories DIR of stopped servers, or of the witness, and backups.
 
     All pages and their checksums, the log beside the database, the digest of every entry, each request once,
-    the accounts against the journal, the adopted epoch; the witness's views and their order. Nothing is
-    changed. Exit code 0: sound, 1: damaged, 2: not a data directory, or one that a running process uses.
+    the accounts against the journal, the adopted epoch; the witness's views and their order. Of several
+    copies, each is compared with the one named before it: the first action id where they differ is told.
+    Nothing is changed.
+
+    Exit code 0: sound, and no two differ (one may end earlier). 1: damaged, or they differ. 2: not a data
+    directory nor a backup, or one that a running process uses.
     """
-    from bankrmi.verifying.directories import directories_in
-    from bankrmi.verifying.directories import verify as verdicts_on
+    from bankrmi.verifying.directories import places_in
+    from bankrmi.verifying.directories import verify as judged_in
 
-    sound, progress = True, WrittenOver()
-    for directory in [each for folder in directories for each in directories_in(folder)]:
+    found: list[DatabaseVerdict] = []
+    progress = WrittenOver()
+    for place in [each for named in places for each in places_in(named)]:
 
-        def show(what: str, directory: Path = directory) -> None:
-            progress.show(f"{directory}: {what}")
+        def show(what: str, place: Path = place) -> None:
+            progress.show(f"{place}: {what}")
 
-        for verdict in verdicts_on(directory, show):
-            sound = sound and verdict.sound
+        for verdict in judged_in(place, show):
+            found.append(verdict)
             progress.clear()
-            click.echo(f"{verdict.path}: {'sound' if verdict.sound else 'damaged'}, holds {verdict.holds}")
-            for fault in verdict.faults:
-                click.echo(f"  {fault}")
-    return ExitCode.DONE if sound else ExitCode.ERROR
+            _tell(verdict)
+    agree = _compare([verdict.path for verdict in found if verdict.has_journal])
+    return ExitCode.DONE if agree and all(verdict.sound for verdict in found) else ExitCode.ERROR
+
+
+def _tell(verdict: DatabaseVerdict) -> None:
+    tell(f"{verdict.path}: {'sound' if verdict.sound else 'damaged'}, holds {verdict.holds}")
+    for fault in verdict.faults:
+        tell(f"  {fault}")
+
+
+def _compare(copies: list[Path]) -> bool:
+    from bankrmi.verifying.comparing import compare
+
+    agree = True
+    for one, other in pairwise(copies):
+        comparison = compare(one, other)
+        agree = agree and comparison.agree
+        tell(comparison.sentence)
+    return agree
 
 
 COMMANDS = (verify,)

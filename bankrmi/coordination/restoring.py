@@ -36,7 +36,16 @@ from bankrmi.replication.messages import Holdings
 from bankrmi.replication.view import View
 from bankrmi.rmi import Failure, RemoteError, connect, handshake, over_tls
 
-__all__ = ["OPERATOR_ID", "Findings", "restore", "survey"]
+__all__ = [
+    "OPERATOR_ID",
+    "Findings",
+    "WitnessSilent",
+    "call_witness",
+    "holding_of",
+    "propose",
+    "restore",
+    "survey",
+]
 
 OPERATOR_ID = "bankrmi.operator."
 """What the ids of operator objects begin with; the name of the server follows."""
@@ -77,8 +86,8 @@ def restore(configuration: Configuration, primary: str, *, given_up: Collection[
         if why:
             raise _came_to_nothing(configuration, holding, why)
         assert isinstance(holding.findings.verdict, SafeView)
-        return _propose(configuration, holding.findings.verdict.view)
-    except _WitnessSilent as silent:
+        return propose(configuration, holding.findings.verdict.view)
+    except WitnessSilent as silent:
         raise OperationFailed(f"{silent.message}; {holding.what_now()}") from silent
     except KeyboardInterrupt as interruption:
         interruption.add_note(f"interrupted: {holding.what_now()}")
@@ -133,25 +142,25 @@ def _came_to_nothing(configuration: Configuration, holding: _Fencing, why: str) 
     before = unchanged(holding.findings.answers)
     if before is None:
         return OperationFailed(f"{why}; {holding.what_now()}")
-    _propose(configuration, before)
+    propose(configuration, before)
     return OperationFailed(
         f"{why}; so the witness was given back the view that was (epoch {before.epoch}, primary "
         f"{before.primary}), which all its members are sure of, and the bank goes on with that"
     )
 
 
-class _WitnessSilent(OperationFailed):
+class WitnessSilent(OperationFailed):
     """The witness does not answer: whether it has taken a view is not known."""
 
 
 def _gather(configuration: Configuration, method: str, given_up: Collection[str]) -> Findings:
-    view = _call_witness(configuration, "read", [configuration.service])
+    view = call_witness(configuration, "read", [configuration.service])
     if view is not None:
         epoch = foreign(view["epoch"] if isinstance(view, dict) else view)
         raise OperationFailed(f"there is nothing to restore: the witness holds a view (epoch {epoch})")
     names = list(configuration.servers)
     with ThreadPoolExecutor(len(names)) as pool:
-        told = pool.map(lambda name: _holding(name, configuration, method), names)
+        told = pool.map(lambda name: holding_of(name, configuration, method), names)
         answers = dict(zip(names, told, strict=True))
     verdict = decide(
         names, answers, new_history=secrets.token_hex(8), given_up=given_up, foreseen=method == "holdings"
@@ -159,11 +168,11 @@ def _gather(configuration: Configuration, method: str, given_up: Collection[str]
     return Findings(answers=answers, verdict=verdict)
 
 
-def _propose(configuration: Configuration, view: View) -> View:
-    """Propose the view; raises OperationFailed if there is one meanwhile."""
+def propose(configuration: Configuration, view: View) -> View:
+    """Propose the view, as the first one; raises OperationFailed if there is one meanwhile."""
     if view.cause is not None:
         view = view.because(replace(view.cause, operator=_who()))
-    answer = _call_witness(configuration, "propose", [configuration.service, None, view.to_wire()])
+    answer = call_witness(configuration, "propose", [configuration.service, None, view.to_wire()])
     try:
         won, holds = bool(answer["won"]), View.from_wire(answer["view"])
     except (KeyError, TypeError, ValueError):
@@ -184,16 +193,18 @@ def _who() -> str:
     return named(f"{user}@{socket.gethostname()}")
 
 
-def _call_witness(configuration: Configuration, method: str, args: list[object]) -> Any:
+def call_witness(configuration: Configuration, method: str, args: list[object]) -> Any:
+    """Return the witness's answer to an operator; raises WitnessSilent."""
     try:
         said = over_tls(handshake("operator"), own_credentials(configuration, "operator"))
         with connect(configuration.witness, WITNESS_ID, said, _SECONDS) as connection:
             return connection.call(method, args, timeout=_SECONDS)
     except (Failure, RemoteError) as error:
-        raise _WitnessSilent(f"the witness at {configuration.witness} does not answer: {error}") from error
+        raise WitnessSilent(f"the witness at {configuration.witness} does not answer: {error}") from error
 
 
-def _holding(server: str, configuration: Configuration, method: str) -> Holdings | str:
+def holding_of(server: str, configuration: Configuration, method: str) -> Holdings | str:
+    """Return what a server says that it holds, or why it cannot be asked."""
     said = over_tls(handshake("operator"), own_credentials(configuration, "operator"))
     try:
         with connect(configuration.servers[server], OPERATOR_ID + server, said, _SECONDS) as connection:

@@ -28,7 +28,7 @@ from bankrmi.server.copy_fetching import Fetches, downloading
 from bankrmi.server.copy_serving import NAME_BYTES, SECONDS, CopyServer
 from bankrmi.server.peer_network import STANDBY_ID
 from bankrmi.server.ports import Clock
-from bankrmi.storage.copying import CopyMaker, put_in_place, remove_logs, verify_copy
+from bankrmi.storage.copying import RESTORED, CopyMaker, put_in_place, remove_logs, verify_copy
 from bankrmi.storage.database import private_opener
 from bankrmi.storage.journal import SqliteJournal
 from bankrmi.storage.space import check_room
@@ -50,8 +50,8 @@ def copy_server(source: Callable[[], apsw.Connection], directory: Path, clock: C
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove what a process that was killed had made for others."""
-    for leftover in directory.glob(OWN_NAMES):
+    """Remove what a process that was killed had made for others, and what a restore had begun."""
+    for leftover in (*directory.glob(OWN_NAMES), *directory.glob(f"{RESTORED}*")):
         if leftover.is_file():
             leftover.unlink(missing_ok=True)
 

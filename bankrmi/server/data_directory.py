@@ -18,8 +18,9 @@ import structlog
 
 from bankrmi.bank.accounts import Accounts
 from bankrmi.config import Configuration
-from bankrmi.errors import OperationFailed
+from bankrmi.errors import ConfigurationError, InvalidRequest, OperationFailed
 from bankrmi.server.opening_ledger import OpeningLedger
+from bankrmi.storage.backup_label import label_of
 from bankrmi.storage.database import BEFORE_REPLACING, DiskFailed, open_database, own_directory
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
 from bankrmi.storage.migration import waits_for_migration
@@ -66,6 +67,7 @@ class DataDirectory:
         """Open the journal in this file; `ledger` is what an empty one would open with."""
         try:
             database = open_database(path, as_copy=as_copy)
+            _check_that_it_is_no_backup(database, path)
             if operations := waits_for_migration(database):
                 log.info("bringing the database into the present format", operations=operations)
             return SqliteJournal(
@@ -84,3 +86,17 @@ class DataDirectory:
             ) from error
         except OSError as error:
             raise OperationFailed(f"the database {path} cannot be found again: {error.strerror}") from error
+
+
+def _check_that_it_is_no_backup(database: apsw.Connection, path: Path) -> None:
+    """Raise ConfigurationError if somebody has put an old copy in the place of the database (V9)."""
+    try:
+        is_backup = label_of(database) is not None
+    except InvalidRequest:
+        is_backup = True
+    if is_backup:
+        database.close()
+        raise ConfigurationError(
+            f"{path} is a backup: a bank that lives would lose by it what was acknowledged since. Move it "
+            "away: an empty server joins by itself; `bankrmi restore` begins a bank anew with it"
+        )

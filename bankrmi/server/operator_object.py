@@ -1,4 +1,4 @@
-"""The operator object: switchover, export, and what a restore of the witness needs.
+"""The operator object: switchover, export, backup, and what a restore of the witness needs.
 
 `holdings` tells what this server holds, and changes nothing; `fence` has it look for a view first, and
 answer nobody if there is none.
@@ -15,6 +15,8 @@ from bankrmi.replication.events import Event, MessageArrived, SwitchoverAsked
 from bankrmi.replication.fields import identifier
 from bankrmi.replication.messages import Census, Fence
 from bankrmi.rmi import Call, Exposed
+from bankrmi.server import backing_up
+from bankrmi.server.backing_up import Backups
 from bankrmi.server.exporting import Exports
 from bankrmi.server.standby_object import ServerToken, refuse
 
@@ -45,11 +47,12 @@ class _Switchover:
 class OperatorObject:
     """The remote object of operators (see `rmi.RemoteObject`)."""
 
-    exposed = Exposed(methods=frozenset({"switchover", "export", "holdings", "fence"}))
+    exposed = Exposed(methods=frozenset({"switchover", "export", "holdings", "fence", *backing_up.METHODS}))
 
-    def __init__(self, take: Callable[[Event], None], exports: Exports) -> None:
+    def __init__(self, take: Callable[[Event], None], exports: Exports, backups: Backups) -> None:
         self._take = take
         self._exports = exports
+        self._backups = backups
 
     def invoke(self, call: Call) -> None:
         """Do what an operator wants."""
@@ -65,6 +68,8 @@ class OperatorObject:
             case "fence":
                 self._argument(call, None)
                 self._take(MessageArrived(ServerToken(call), Fence()))
+            case _:
+                self._backups.ask(call)
 
     def _argument(self, call: Call, what: str | None) -> str | None:
         """Return the one argument that a call may have, a name; raise InvalidRequest for anything else."""

@@ -39,6 +39,7 @@ from bankrmi.rmi import PROTOCOL_VERSION, Audited, Daemon, Limits, handshake, ov
 from bankrmi.server.account import ACCOUNT_ID, AccountObject
 from bankrmi.server.admission import Admission
 from bankrmi.server.agreement import stated
+from bankrmi.server.backing_up import Backups
 from bankrmi.server.checks import checks_of
 from bankrmi.server.clock import now_ms
 from bankrmi.server.copy_serving import CopyServer
@@ -212,13 +213,13 @@ class _Process:
         )
 
     def _exports(self) -> Exports:
-        def accounts() -> Accounts:
-            machine = self._driver.journal.machine
-            assert isinstance(machine, Accounts)
-            return machine
+        timeout_ms, server = self._configuration.client.timeout_ms, self._name
+        return Exports(self._driver, self._accounts, server=server, now_ms=now_ms, timeout_ms=timeout_ms)
 
-        timeout_ms = self._configuration.client.timeout_ms
-        return Exports(self._driver, accounts, server=self._name, now_ms=now_ms, timeout_ms=timeout_ms)
+    def _accounts(self) -> Accounts:
+        machine = self._driver.journal.machine
+        assert isinstance(machine, Accounts)
+        return machine
 
     def _register_objects(
         self,
@@ -248,8 +249,8 @@ class _Process:
         standby = StandbyObject(driver.take, copies, self._settings.others)
         daemon.register(STANDBY_ID + name, standby, for_servers=True)
         operator = Audited(
-            OperatorObject(driver.take, exports),
-            ("switchover", "export", "fence"),
+            OperatorObject(driver.take, exports, Backups(driver, self._accounts, server=name)),
+            ("switchover", "export", "backup_state", "fence"),
             counts=lambda call: call.method != "export" or begins_export(call),
         )
         daemon.register(OPERATOR_ID + name, operator, roles={"operator"})

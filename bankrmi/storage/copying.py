@@ -18,9 +18,11 @@ from bankrmi.storage.database import open_database, sync_directory
 from bankrmi.storage.disk_failure import DiskFailed
 from bankrmi.storage.space import check_room
 
-__all__ = ["CopyMaker", "put_in_place", "remove_logs", "verify_copy"]
+__all__ = ["RESTORED", "CopyMaker", "put_in_place", "remove_logs", "verify_copy"]
 
 PAGES_AT_ONCE = 1024
+RESTORED = "restoring.db"
+"""What a restore makes beside the place of a database; one that was killed leaves it."""
 
 
 class CopyMaker:

@@ -19,7 +19,7 @@ from bankrmi.verifying.stopped_directory import opened_unchanged
 from bankrmi.verifying.verdict import DatabaseVerdict
 from bankrmi.verifying.write_ahead_log import read_log
 
-__all__ = ["DATABASE", "verify_database"]
+__all__ = ["DATABASE", "check_pages", "records_in", "verify_database"]
 
 DATABASE = "bank.db"
 _PROGRESS_EVERY = 20_000
@@ -32,7 +32,7 @@ def verify_database(path: Path, progress: Callable[[str], None] = lambda _: None
     try:
         with opened_unchanged(path) as database:
             progress("the pages")
-            _check_pages(database)
+            check_pages(database)
             holds = _check_content(database, progress)
     except CopyFault as fault:
         faults.append(str(fault))
@@ -52,7 +52,8 @@ def _faults_of_log(path: Path) -> Iterator[str]:
         )
 
 
-def _check_pages(database: apsw.Connection) -> None:
+def check_pages(database: apsw.Connection) -> None:
+    """Have SQLite look at all pages, and their checksums; raises CopyFault."""
     found = [row[0] for row in database.execute("PRAGMA integrity_check(5)")]
     if found != ["ok"]:
         raise CopyFault("; ".join(str(line) for line in found))
@@ -77,7 +78,7 @@ def _check_content(database: apsw.Connection, progress: Callable[[str], None]) -
     if type(written_to) is not int:
         raise CopyFault("it does not say up to where the accounts are written")
     check = JournalCheck(opening, dict(database.execute("SELECT id, balance FROM accounts")), written_to)
-    check.take(_records(database, progress))
+    check.take(records_in(database, progress))
     check.finish(about.get("opened_with"), adopted)
     _check_requests(database, written_to)
     if adopted is None:
@@ -94,7 +95,8 @@ def _adopted(text: object) -> Adopted | None:
         raise CopyFault("the adopted epoch cannot be read") from error
 
 
-def _records(database: apsw.Connection, progress: Callable[[str], None]) -> Iterator[Record]:
+def records_in(database: apsw.Connection, progress: Callable[[str], None]) -> Iterator[Record]:
+    """Give all records, in order."""
     count = database.execute("SELECT count(*) FROM journal").get
     for number, row in enumerate(database.execute("SELECT * FROM journal ORDER BY action_id")):
         if number % _PROGRESS_EVERY == 0:

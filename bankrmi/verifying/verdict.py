@@ -10,11 +10,12 @@ __all__ = ["DatabaseVerdict"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseVerdict:
-    """`holds` says in words what is in it, `faults` what is wrong with it."""
+    """`holds` says in words what is in it, `faults` what is wrong; the witness's has no journal."""
 
     path: Path
     holds: str
     faults: tuple[str, ...]
+    has_journal: bool = True
 
     @property
     def sound(self) -> bool:

@@ -32,7 +32,7 @@ def verify_views(path: Path) -> DatabaseVerdict:
         faults.append(str(fault))
     except (apsw.Error, UnicodeDecodeError) as error:
         faults.append(f"{path.name} cannot be read: {error}")
-    return DatabaseVerdict(path=path, holds=holds, faults=tuple(faults))
+    return DatabaseVerdict(path=path, holds=holds, faults=tuple(faults), has_journal=False)
 
 
 def _check_views(database: apsw.Connection) -> str:

@@ -12,8 +12,8 @@ import pytest
 from bankrmi import client
 from bankrmi.cli import run
 from bankrmi.cli.exit_codes import ExitCode
-from bankrmi.cli.moments import moment
 from bankrmi.errors import Unreached
+from bankrmi.moments import as_logged
 from bankrmi.replication.cause import Cause, CauseKind
 from bankrmi.replication.view import View
 from tests.cli.test_health import AWAY, bank
@@ -145,4 +145,4 @@ def test_why_of_a_bank_that_does_not_answer_is_a_sentence_and_an_exit_code(
 
 @pytest.mark.parametrize("time_us", [None, "then", 1 << 200, -(1 << 200), 1.5, True, 1 << 62])
 def test_a_moment_that_cannot_be_is_none(time_us: object) -> None:
-    assert moment(time_us) is None
+    assert as_logged(time_us) is None

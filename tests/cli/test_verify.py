@@ -28,10 +28,11 @@ def test_a_damaged_directory_is_exit_code_1_and_the_others_are_looked_at_too(
     filled(tmp_path / "s2").close()
     change(tmp_path / "s1", "UPDATE accounts SET balance = 7 WHERE id = 1")
     assert main(["verify", str(tmp_path / "s1"), str(tmp_path / "s2")]) == 1
-    damaged, fault, sound = capsys.readouterr().out.splitlines()
+    damaged, fault, sound, same = capsys.readouterr().out.splitlines()
     assert damaged.startswith(f"{tmp_path}/s1/bank.db: damaged")
     assert fault == "  account 1 holds 7, and the journal adds up to 250 at action id 91"
     assert sound.startswith(f"{tmp_path}/s2/bank.db: sound")
+    assert same == f"{tmp_path}/s1/bank.db and {tmp_path}/s2/bank.db hold the same up to action id 91"
 
 
 def test_a_wrong_or_used_directory_is_exit_code_2_and_one_sentence(

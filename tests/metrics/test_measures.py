@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 from time import perf_counter
 from typing import Any

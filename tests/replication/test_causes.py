@@ -73,6 +73,7 @@ def test_who_answered_a_look_and_was_heard_since_is_silent_and_not_stuck() -> No
     bank.deliver("s2 looks at s1")
     bank.tick("s1")
     bank.deliver("s1 -> s2")
+    bank.hear("s2")
     bank.drop()
     bank.wait(1000)
     bank.tick("s2")

@@ -14,7 +14,7 @@ from bankrmi.replication.record import Record, chained, packed, unpacked
 from bankrmi.replication.view import View
 from bankrmi.storage.database import own_directory
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
-from bankrmi.verifying.directories import directories_in, verify
+from bankrmi.verifying.directories import places_in, verify
 from bankrmi.verifying.server_directory import verify_database
 from bankrmi.verifying.verdict import DatabaseVerdict
 from bankrmi.verifying.write_ahead_log import read_log
@@ -88,10 +88,10 @@ def test_a_whole_data_directory_is_all_of_its_parts(tmp_path: Path) -> None:
     filled(tmp_path / "s1").close()
     ViewStore(tmp_path / "witness").close()
     (tmp_path / "log").mkdir()
-    assert directories_in(tmp_path) == [tmp_path / "s1", tmp_path / "witness"]
+    assert places_in(tmp_path) == [tmp_path / "s1", tmp_path / "witness"]
     for wrong in (tmp_path / "log", tmp_path / "nowhere"):
-        with pytest.raises(InvalidRequest, match=r"holds no|is not a directory"):
-            directories_in(wrong)
+        with pytest.raises(InvalidRequest, match=r"holds no|is neither a directory"):
+            places_in(wrong)
 
 
 # -- damage, on pages whose checksums are right --------------------------------------------------------

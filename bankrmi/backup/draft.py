@@ -1,0 +1,133 @@
+"""A backup's file while it is made: records as they come, the accounts beside them, the label at the end.
+
+Rule 1: nobody sees it under its name before it is whole, checked and durable; whatever ends the making takes
+        it away.
+Rule 2: it is for its owner only.
+Rule 3: records are taken only in the order of their digests, from the position on that the draft begins with.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import apsw
+
+from bankrmi.errors import OperationFailed
+from bankrmi.replication.journal import Adopted
+from bankrmi.replication.record import CANCELLED, Position, Record, entries_of, follows
+from bankrmi.storage.about import About
+from bankrmi.storage.backup_label import INCREMENT_TABLES, Label, write_label
+from bankrmi.storage.database import DiskFailed, open_database
+from bankrmi.storage.record_table import RecordTable
+from bankrmi.storage.tables import FORMAT, TABLES
+from bankrmi.verifying.record_check import UNREADABLE
+
+__all__ = ["Draft", "drafted"]
+
+_ACCOUNTS = "CREATE TABLE accounts (id INTEGER PRIMARY KEY, balance INTEGER NOT NULL) STRICT"
+
+
+class Draft:
+    """One file: open until `finish`."""
+
+    def __init__(self, path: Path, since: Position, *, whole: bool) -> None:
+        """Begin a file at `path`, which is not there. Its first record follows `since`."""
+        self.path = path
+        self.whole = whole
+        self.tip = self._since = since
+        self._balances: dict[int, int] = {}
+        self._database = open_database(path, as_copy=True)
+        self._database.pragma("journal_mode", "off")  # A draft that failed is thrown away.
+        # A transaction of its own: the checksum VFS has to see the first page before it takes others.
+        self._database.execute(f"BEGIN; {TABLES + _ACCOUNTS if whole else INCREMENT_TABLES}; COMMIT")
+        self._database.execute("BEGIN")
+        self._records = RecordTable(self._database)
+
+    @property
+    def size_bytes(self) -> int:
+        """How large the file is by now, about."""
+        return int(self._database.pragma("page_count")) * int(self._database.pragma("page_size"))
+
+    def take_accounts(self, accounts: Mapping[int, int]) -> None:
+        """Take accounts as they were at some record that is taken later, or is the newest by now."""
+        self._balances.update(accounts)
+
+    def take_records(self, records: Sequence[Record]) -> None:
+        """Take the next records; raises OperationFailed if they do not follow, or cannot be read."""
+        before: Position | Record = self.tip
+        for record in records:
+            if not follows(record, before):
+                raise OperationFailed(
+                    f"the record at action id {record.action_id} does not follow from the one before"
+                )
+            before = record
+        if records:
+            self._records.insert(records)
+            self.tip = records[-1].position
+        if self.whole:
+            self._note_balances(records)
+
+    def _note_balances(self, records: Sequence[Record]) -> None:
+        """An account has what its newest operation left it with, whenever it was looked at."""
+        try:
+            for entry in entries_of(records):
+                if entry.status != CANCELLED and isinstance(entry.result, int):
+                    self._balances[entry.operation[1]] = entry.result
+        except UNREADABLE as error:
+            raise OperationFailed(
+                f"a record up to action id {self.tip.action_id} cannot be read: {error}"
+            ) from error
+
+    def finish(self, label: Label, opened_with: bytes | None, adopted: Adopted) -> None:
+        """Write what stands beside the records, and close the file; it is durable then."""
+        about = About(self._database)
+        about.set(format=FORMAT)
+        if self.whole:
+            about.set(incarnation="backup", opening=self._since.digest, opened_with=opened_with)
+            about.set(written_to=self.tip.action_id)
+            about.set_adopted(adopted)
+            rows = sorted(self._balances.items())
+            self._database.executemany("INSERT INTO accounts VALUES (?,?)", rows)
+            self._database.execute("INSERT INTO requests SELECT session, sequence, action_id FROM journal")
+        write_label(self._database, label)
+        self._database.execute("COMMIT")
+        self._database.close()
+        _sync(self.path)
+
+    def close(self) -> None:
+        """Close the file, finished or not."""
+        self._database.close(True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def drafted(file: Path, since: Position, *, whole: bool) -> Iterator[Draft]:
+    """Make a draft beside `file`, which is gone at the end, unless it was renamed by then.
+
+    Raises OperationFailed if the disk does not take it.
+    """
+    path = file.with_name(f".{secrets.token_hex(4)}.backup.tmp")
+    try:
+        draft = Draft(path, since, whole=whole)
+        try:
+            yield draft
+        finally:
+            draft.close()
+    except (apsw.FullError, DiskFailed) as error:
+        raise OperationFailed(f"{file.parent} is full ({error}): no backup was written") from error
+    except apsw.Error as error:
+        raise OperationFailed(f"{path} cannot be written ({error}): no backup was written") from error
+    finally:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)

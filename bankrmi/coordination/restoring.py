@@ -19,13 +19,11 @@ import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from bankrmi.config import Configuration
+from bankrmi.coordination.keepers import KeeperSilent, asked_keeper, keeper_in_words
 from bankrmi.coordination.restore import NoSafeView, SafeView, decide, unchanged
-from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BankError, OperationFailed
-from bankrmi.foreign_text import foreign
 from bankrmi.replication.forms import holdings_of
 from bankrmi.replication.messages import Holdings
 from bankrmi.replication.view import View
@@ -73,7 +71,7 @@ def restore(configuration: Configuration, primary: str, *, given_up: Collection[
             raise _came_to_nothing(configuration, holding, why)
         assert isinstance(holding.findings.verdict, SafeView)
         return _propose(configuration, holding.findings.verdict.view)
-    except _WitnessSilent as silent:
+    except KeeperSilent as silent:
         raise OperationFailed(f"{silent.message}; {holding.what_now()}") from silent
     except KeyboardInterrupt as interruption:
         interruption.add_note(f"interrupted: {holding.what_now()}")
@@ -135,15 +133,11 @@ def _came_to_nothing(configuration: Configuration, holding: _Fencing, why: str) 
     )
 
 
-class _WitnessSilent(OperationFailed):
-    """The witness does not answer: whether it has taken a view is not known."""
-
-
 def _gather(configuration: Configuration, method: str, given_up: Collection[str]) -> Findings:
-    view = _call_witness(configuration, "read", [configuration.service])
+    view = asked_keeper(configuration).read()
     if view is not None:
-        epoch = foreign(view["epoch"] if isinstance(view, dict) else view)
-        raise OperationFailed(f"there is nothing to restore: the witness holds a view (epoch {epoch})")
+        keeper = "etcd" if configuration.etcd is not None else "the witness"
+        raise OperationFailed(f"there is nothing to restore: {keeper} holds a view (epoch {view.epoch})")
     names = list(configuration.servers)
     with ThreadPoolExecutor(len(names)) as pool:
         told = pool.map(lambda name: _holding(name, configuration.servers[name], method), names)
@@ -156,24 +150,12 @@ def _gather(configuration: Configuration, method: str, given_up: Collection[str]
 
 def _propose(configuration: Configuration, view: View) -> View:
     """Propose the view; raises OperationFailed if there is one meanwhile."""
-    answer = _call_witness(configuration, "propose", [configuration.service, None, view.to_wire()])
-    try:
-        won, holds = bool(answer["won"]), View.from_wire(answer["view"])
-    except (KeyError, TypeError, ValueError):
-        raise OperationFailed(
-            f"the witness at {configuration.witness} answered what cannot be read"
-        ) from None
+    holds, won = asked_keeper(configuration).propose(None, view)
+    if holds is None:
+        raise OperationFailed(f"{keeper_in_words(configuration)} answered what cannot be read")
     if not won:
         raise OperationFailed(f"the witness holds a view meanwhile (epoch {holds.epoch})")
     return holds
-
-
-def _call_witness(configuration: Configuration, method: str, args: list[object]) -> Any:
-    try:
-        with connect(configuration.witness, WITNESS_ID, handshake("operator"), _SECONDS) as connection:
-            return connection.call(method, args, timeout=_SECONDS)
-    except (Failure, RemoteError) as error:
-        raise _WitnessSilent(f"the witness at {configuration.witness} does not answer: {error}") from error
 
 
 def _holding(server: str, address: str, method: str) -> Holdings | str:

@@ -1,8 +1,9 @@
 """The process of the name server and the witness: put together, run, ended in good order.
 
 Each of the two is served if its address is this machine's; at one address, by one daemon. Where the witness
-is another machine's, it is asked every now and then, for the tags. An address that this machine gets later is
-served from then on: nobody can tell one that is another's from one that is not there yet.
+is another machine's, or etcd keeps the view in its place, that is asked every now and then, for the tags. An
+address that this machine gets later is served from then on: nobody can tell one that is another's from one
+that is not there yet.
 
 Rule 1: the witness's disk is locked and read before anything listens.
 Rule 2: when that disk fails, the process ends at once (exit code 1): what it would answer is not certain.
@@ -23,9 +24,10 @@ import structlog
 
 from bankrmi import signals
 from bankrmi.config import NOT_THE_DAEMONS, Configuration, split_address
+from bankrmi.coordination.coordinator import Coordinator
+from bankrmi.coordination.keepers import check_keeper, coordinator_of
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.coordination.witness import WITNESS_ID, Witness
-from bankrmi.coordination.witness_client import WitnessClient
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.event_loop import run as run_loop
 from bankrmi.logging_setup import configure, reopen_log
@@ -77,14 +79,22 @@ class _Process:
     """What is served here, from start to end."""
 
     def __init__(self, configuration: Configuration, log_file: Path | None) -> None:
+        check_keeper(configuration)
         self._configuration = configuration
+        self._addresses = tuple(
+            dict.fromkeys(
+                address
+                for address in (configuration.witness_address, configuration.nameserver)
+                if address is not None
+            )
+        )
         self._log_file = log_file
         self._start_id = secrets.token_hex(8)
         self._names = TaggedNames(configuration.service, configuration.servers)
         self._daemons: dict[str, Daemon] = {}
         self._rounds = rounds_of(_limits(configuration))
         self._store: ViewStore | None = None
-        self._elsewhere: WitnessClient | None = None
+        self._elsewhere: Coordinator | None = None
         self._polling: asyncio.TimerHandle | None = None
         self._failure: BankError | None = None
         self._stop = asyncio.Event()
@@ -119,8 +129,8 @@ class _Process:
 
     async def _look_for_the_rest(self) -> None:
         """Serve what has another address as soon as this machine has that."""
-        settings, pause_s = self._configuration, _LOOK_SECONDS
-        while missing := {settings.witness, settings.nameserver} - self._daemons.keys():
+        pause_s = _LOOK_SECONDS
+        while missing := set(self._addresses) - self._daemons.keys():
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LOOK_SECONDS_AT_MOST)
             for address in missing:
@@ -132,9 +142,9 @@ class _Process:
     def _serve(self, address: str) -> None:
         """Prepare what belongs at an address of this machine."""
         settings = self._configuration
-        if address == settings.witness:
+        if address == settings.witness_address:
             self._stop_following_from_afar()
-            self._serve_witness()
+            self._serve_witness(address)
         if address == settings.nameserver:
             daemon = self._daemon_at(settings.nameserver)
             daemon.register(NAMESERVER_NAME, remote_names(self._names))
@@ -143,18 +153,16 @@ class _Process:
                 self._follow_from_afar()
 
     def _prepare(self) -> None:
-        settings = self._configuration
-        for address in dict.fromkeys((settings.witness, settings.nameserver)):
+        for address in self._addresses:
             if _is_here(address):
                 self._serve(address)
         if not self._daemons:
-            addresses = dict.fromkeys((settings.nameserver, settings.witness))
             raise OperationFailed(
-                f"nothing to serve here: {', and '.join(map(_why_not_here, addresses))}",
+                f"nothing to serve here: {', and '.join(map(_why_not_here, reversed(self._addresses)))}",
                 **{AWAITS: "an address"},
             )
 
-    def _serve_witness(self) -> None:
+    def _serve_witness(self, address: str) -> None:
         settings = self._configuration
         self._store = ViewStore(settings.data_dir / "witness")
         witness = Witness(
@@ -164,7 +172,7 @@ class _Process:
             on_disk_failure=self._disk_failed,
         )
         roles = ("server", "operator")
-        self._daemon_at(settings.witness).register(
+        self._daemon_at(address).register(
             WITNESS_ID,
             PlainObject(witness, ("read", "propose", "history")),
             for_servers=True,
@@ -202,8 +210,7 @@ class _Process:
             self._names.follow(view)
 
     def _follow_from_afar(self) -> None:
-        settings = self._configuration
-        self._elsewhere = WitnessClient(settings.witness, settings.service, handshake=handshake("operator"))
+        self._elsewhere = coordinator_of(self._configuration, handshake("operator"))
         self._poll()
 
     def _stop_following_from_afar(self) -> None:
@@ -256,7 +263,8 @@ class _Process:
     def _say_ready(self, ready_fd: int | None) -> None:
         address = next(iter(self._daemons))
         serving = sorted(self._daemons)
-        log.info("ready", addresses=serving, witness="here" if self._store is not None else "elsewhere")
+        elsewhere = "elsewhere" if self._configuration.etcd is None else "etcd"
+        log.info("ready", addresses=serving, witness="here" if self._store is not None else elsewhere)
         say_ready(ready_fd, server="nameserver", address=address)
 
 

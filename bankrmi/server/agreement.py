@@ -61,7 +61,7 @@ def stated(configuration: Configuration) -> dict[str, Any]:
         "format": FORMAT,
         "service": configuration.service,
         "servers": dict(configuration.servers),
-        "witness": configuration.witness,
+        "witness": _keeper(configuration),
         "copies_min": configuration.copies_min,
         "lease_ms": configuration.lease_ms,
         "drift_ms": configuration.drift_ms,
@@ -72,6 +72,12 @@ def stated(configuration: Configuration) -> dict[str, Any]:
         "limits.group_bytes": limits.group_bytes,
         "limits.server_message_bytes": limits.server_message_bytes,
     }
+
+
+def _keeper(configuration: Configuration) -> str:
+    """Return where the view is kept, so that two who mean the same say the same."""
+    etcd = configuration.etcd
+    return str(configuration.witness) if etcd is None else f"etcd {' '.join(sorted(etcd.etcd))} {etcd.prefix}"
 
 
 def compared(ours: Mapping[str, Any], theirs: object) -> list[Difference]:
@@ -140,7 +146,7 @@ def _of_addresses(ours: Mapping[str, Any], told: Mapping[Any, Any]) -> Iterator[
 
 def _same_endpoint(one: str, other: object) -> bool:
     try:
-        return isinstance(other, str) and one_endpoint(one) == one_endpoint(other)
+        return isinstance(other, str) and (one == other or one_endpoint(one) == one_endpoint(other))
     except ValueError:
         return False
 

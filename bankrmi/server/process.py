@@ -21,7 +21,7 @@ import structlog
 from bankrmi import signals
 from bankrmi.bank.accounts import Accounts
 from bankrmi.config import NOT_THE_DAEMONS, Configuration
-from bankrmi.coordination.witness_client import WitnessClient
+from bankrmi.coordination.keepers import check_keeper, coordinator_of
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.event_loop import run as run_loop
 from bankrmi.logging_setup import configure, reopen_log
@@ -104,6 +104,7 @@ class _Process:
         if name not in configuration.servers:
             known = ", ".join(configuration.servers)
             raise ConfigurationError(f"there is no server {name} in {configuration.path}: it names {known}")
+        check_keeper(configuration)
         self._configuration = configuration
         self._name = name
         self._log_file = log_file
@@ -123,9 +124,7 @@ class _Process:
         configuration, name = self._configuration, self._name
         daemon = Daemon(_limits(configuration), self._greeting, servers=self._settings.others)
         replica = self._replica
-        coordinator = WitnessClient(
-            configuration.witness, configuration.service, handshake=handshake("server", server=name)
-        )
+        coordinator = coordinator_of(configuration, handshake("server", server=name))
         driver = self._driver = Driver(replica, coordinator)
         network = PeerNetwork(name, self._start_id, configuration.servers, self._stated, daemon.cut_off)
         coordinator.on_met = network.met_witness

@@ -19,7 +19,7 @@ import ssl
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,7 @@ class EtcdMembers:
 
     # -- questions -----------------------------------------------------------------------------------
 
-    def ask(self, path: str, question: dict[str, Any], member: str = "m1", token: str = "") -> Any:
+    def ask(self, path: str, question: Mapping[str, Any], member: str = "m1", token: str = "") -> Any:
         """Ask as a client of no library of ours does; raises OSError."""
         headers = {"Authorization": token} if token else {}
         request = urllib.request.Request(self.url(member) + path, json.dumps(question).encode(), headers)

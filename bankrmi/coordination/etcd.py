@@ -182,6 +182,10 @@ class EtcdClient:
             task.cancel()
         self._spawn(self._keeper.close())
 
+    async def closed(self) -> None:
+        """Return when it has hung up, after `close`."""
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
     def _begin(
         self,
         ask: Callable[[float], Awaitable[Value]],
@@ -214,6 +218,10 @@ class EtcdClient:
             self._complain(str(refusal))
             self._meet(self._keeper.id)
             on_silence(str(refusal), False)
+            return
+        except Exception as error:  # Whoever asked has to be answered, whatever it is.
+            log.error("this is a bug in bankrmi", exc_info=error)
+            on_silence(f"etcd could not be asked: {type(error).__name__}", True)
             return
         self._complained = ""
         took = loop.time() - began

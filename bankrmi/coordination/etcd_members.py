@@ -29,7 +29,7 @@ import structlog
 
 from bankrmi.config import EtcdSettings
 from bankrmi.errors import ConfigurationError
-from bankrmi.foreign_text import foreign
+from bankrmi.foreign_text import cut, foreign
 
 __all__ = ["Members", "NoAnswer", "check_files"]
 
@@ -243,7 +243,7 @@ class _Member:
             self._token = None  # It has run out, or the member has forgotten it: it was refused unread.
             await self._authenticated()
             return await self._post(path, question, most_bytes, attempt)
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, OSError) as error:  # An alert of TLS comes as it is.
             raise _Failed(_reason(error)) from error
         except (httpx2.InvalidURL, ValueError, RecursionError) as error:
             raise _Failed("what it answered cannot be read") from error
@@ -312,7 +312,7 @@ _UNAUTHENTICATED, _PRECONDITION, _INVALID, _DENIED = 16, 9, 3, 7
 
 def _refusal(status: int, answer: Form) -> _Failed:
     """Return what an answer that is none means; etcd's codes are gRPC's."""
-    code, said = answer.get("code"), foreign(str(answer.get("error", "")), _REASON_LENGTH)
+    code, said = answer.get("code"), _short(answer.get("error", ""))
     reason = f"{said} (HTTP {status})"
     if code == _PRECONDITION and "authentication is not enabled" in said:
         return _NotEnabled(reason)
@@ -321,11 +321,15 @@ def _refusal(status: int, answer: Form) -> _Failed:
     return _Failed(reason)
 
 
-def _reason(error: httpx2.HTTPError) -> str:
+def _reason(error: Exception) -> str:
     """Return why there was no answer, short."""
     if isinstance(error, httpx2.ConnectError):
-        return f"no connection ({foreign(str(error), _REASON_LENGTH)})"
-    return foreign(str(error) or type(error).__name__, _REASON_LENGTH)
+        return f"no connection ({_short(error)})"
+    return _short(str(error) or type(error).__name__)
+
+
+def _short(text: object) -> str:
+    return cut(foreign(text), _REASON_LENGTH)
 
 
 def _tls(settings: EtcdSettings) -> ssl.SSLContext | None:

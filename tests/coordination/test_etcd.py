@@ -7,7 +7,6 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from bankrmi.config import EtcdSettings
 from bankrmi.coordination import etcd as etcd_room
 from bankrmi.coordination.coordinator import Coordinator
 from bankrmi.coordination.etcd import EtcdClient
+from bankrmi.coordination.etcd_keys import Keys, Record
 from bankrmi.replication.view import View
 from tests.coordination.views import both, first, forced
 from tests.etcd import MEMBERS, EtcdMembers, needs_etcd, paused
@@ -43,7 +43,7 @@ async def client_of(settings: EtcdSettings, timeout_ms: int = 4000) -> AsyncIter
     client = EtcdClient(settings, "account", timeout_ms=timeout_ms)
     yield client
     client.close()
-    await asyncio.sleep(0)
+    await client.closed()
 
 
 async def told(ask: Callable[..., None], *args: Any) -> Any:
@@ -137,7 +137,7 @@ def test_what_changed_after_it_was_read_is_not_overwritten(
 
 def test_the_value_is_compared_as_well_as_the_revision(members: EtcdMembers) -> None:
     """Where etcd was put back from a copy, a revision may come again, with another view in it."""
-    keys = etcd_room.Keys("/bankrmi/", "account")
+    keys = Keys("/bankrmi/", "account")
 
     async def work() -> None:
         async with client_of(members.settings()) as client:
@@ -146,7 +146,7 @@ def test_the_value_is_compared_as_well_as_the_revision(members: EtcdMembers) -> 
         read = keys.stored(answer)
         assert read is not None
         elsewhere = replace(read, value=read.value.replace(b"start-s1", b"start-s9"))
-        change = keys.change(elsewhere, etcd_room.Record(view=both()))
+        change = keys.change(elsewhere, Record(view=both()))
         assert keys.decided(await asyncio.to_thread(members.ask, "/v3/kv/txn", change)) == (False, read)
 
     asyncio.run(work())
@@ -198,7 +198,7 @@ def test_one_member_that_is_gone_keeps_nobody_from_anything(
 
 
 def test_without_a_majority_nothing_is_answered_and_what_was_proposed_may_win(members: EtcdMembers) -> None:
-    """No stale view is read from the member that is left; the proposal wins when the others come back, or not."""
+    """No stale view is read from the member that is left; the proposal may win later."""
 
     async def work() -> None:
         async with client_of(members.settings()) as sure:
@@ -250,7 +250,7 @@ def test_what_stands_there_and_is_no_view_is_silence(members: EtcdMembers) -> No
 
 def test_a_view_that_was_moved_away_is_not_read_and_not_followed(members: EtcdMembers) -> None:
     """The final record: whoever still asks here can win nothing."""
-    members.put(VIEW_KEY, etcd_room.Record(view=first(), moved_to="witness:abc").to_text())
+    members.put(VIEW_KEY, Record(view=first(), moved_to="witness:abc").to_text())
 
     async def work() -> None:
         async with client_of(members.settings()) as client:

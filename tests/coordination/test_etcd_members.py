@@ -1,4 +1,4 @@
-"""Members of etcd that are not as they should be: they lie, flood, drip and never end; and what TLS and passwords do."""
+"""Members of etcd that are not as they should be: they flood, drip, lie; and what TLS and passwords do."""
 
 from __future__ import annotations
 

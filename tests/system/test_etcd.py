@@ -1,4 +1,4 @@
-"""A whole bank whose view is kept by etcd: no witness anywhere, and the loss of any one member costs nothing."""
+"""A whole bank whose view is kept by etcd: no witness, and the loss of any one member costs nothing."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_status_names_the_members_that_do_not_answer(cluster: Cluster, etcd: Etc
 
 
 def test_the_name_server_follows_the_view_in_etcd(cluster: Cluster) -> None:
-    """A client that is told the name server's address and nothing else finds the primary, after a takeover too."""
+    """A client that knows the name server's address only finds the primary, after a takeover too."""
     takes_over(cluster, "s1")
     alone = cluster.directory / "client.yaml"
     alone.write_text(f"nameserver: {cluster.configuration.nameserver}\n")

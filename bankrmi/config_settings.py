@@ -44,7 +44,7 @@ _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+
 _TAKEN_NAMES = frozenset({"log", "nameserver", "witness"})
 _MEMBERS_AT_MOST = 9
 _PREFIX = re.compile(r"/([!-.0-~]+/)*")  # Printable ASCII without blanks, in parts that end with a slash.
-_LONGEST_PREFIX = 200
+_LONGEST_PREFIX = 100
 LONGEST_MS = 3_600_000
 _ANSWER_BYTES_AT_MOST = 16 << 20  # Clients take no larger ones, whoever sends them.
 

@@ -43,6 +43,10 @@ Value = TypeVar("Value")
 class Refusal(Exception):
     """It can never be as it was asked; says why.  Nothing that could win was sent."""
 
+    def __init__(self, reason: str, *, moved_to: str | None = None) -> None:
+        super().__init__(reason)
+        self.moved_to = moved_to
+
 
 class EtcdKeeper:
     """The view of one service in etcd, for whoever can wait; each verb raises NoAnswer or Refusal."""
@@ -95,6 +99,15 @@ class EtcdKeeper:
             raise Refusal(f"no view of epoch {after[1]} in that history is kept")
         return views[1:]
 
+    async def kept(self, seconds: float) -> Stored | None:
+        """Return what there is, moved away or not."""
+        return await self._stored(_Time(seconds))
+
+    async def change(self, before: Stored | None, record: Record, seconds: float) -> bool:
+        """Set the record, for operators who move the view; return whether it was still as it was read."""
+        done, _ = await self._change(before, record, _Time(seconds))
+        return done
+
     async def close(self) -> None:
         """Hang up."""
         await self._members.close()
@@ -127,8 +140,9 @@ class _Time:
 
 def _here(stored: Stored) -> View:
     """Return the view, if it is kept here."""
-    if stored.record.moved_to is not None:
-        raise Refusal(f"the view is not kept here any more: it was moved to {stored.record.moved_to}")
+    moved_to = stored.record.moved_to
+    if moved_to is not None:
+        raise Refusal(f"the view was moved to {moved_to}, and is not kept here any more", moved_to=moved_to)
     return stored.record.view
 
 
@@ -151,6 +165,8 @@ class EtcdClient:
         self._complained = ""
         self.on_met: Callable[[str | None], None] = lambda _: None
         """Told the id of what keeps the view, when it answers; None when nobody answers any more."""
+        self.on_moved: Callable[[str], None] = lambda _: None
+        """Told the id of the keeper to which the view was moved, whenever etcd says so."""
 
     def read(self, on_answer: Callable[[View | None], None], on_silence: OnSilence) -> None:
         """Ask for the view."""
@@ -215,8 +231,11 @@ class EtcdClient:
             on_silence(f"etcd does not answer: {silence.reason}", silence.sent)
             return
         except Refusal as refusal:
-            self._complain(str(refusal))
-            self._meet(self._keeper.id)
+            if refusal.moved_to is not None:
+                self.on_moved(refusal.moved_to)
+            else:
+                self._complain(str(refusal))
+                self._meet(self._keeper.id)
             on_silence(str(refusal), False)
             return
         except Exception as error:  # Whoever asked has to be answered, whatever it is.

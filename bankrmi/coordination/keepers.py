@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bankrmi.config import Configuration, EtcdSettings
 from bankrmi.coordination.coordinator import Expected
-from bankrmi.coordination.witness import WITNESS_ID
+from bankrmi.coordination.witness import WITNESS_ID, WITNESS_MOVES_ID
 from bankrmi.coordination.witness_client import WitnessClient
-from bankrmi.errors import OperationFailed
-from bankrmi.replication.fields import flag
+from bankrmi.errors import OperationFailed, ViewMoved
+from bankrmi.replication.fields import flag, identifier
 from bankrmi.replication.view import View
 from bankrmi.rmi import Failure, RemoteError, connect, handshake
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AskedKeeper",
     "KeeperSilent",
+    "KeptView",
     "MemberAnswer",
     "asked_keeper",
     "check_keeper",
@@ -75,6 +76,16 @@ class KeeperSilent(OperationFailed):
     """The keeper does not answer: whether it has taken a view is not known."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptView:
+    """What a keeper holds of a service, moved away or not; `revision` is what it takes to change that."""
+
+    keeper: str
+    view: View | None
+    moved_to: str | None
+    revision: Any
+
+
 class AskedKeeper(Protocol):
     """The keeper of the view, as a command asks it; each verb raises KeeperSilent."""
 
@@ -86,6 +97,15 @@ class AskedKeeper(Protocol):
 
     def history(self, after: Expected) -> list[View]:
         """Return the views that followed `after`, oldest first, as many as fit one answer."""
+
+    def kept(self) -> KeptView:
+        """Return what there is, moved away or not."""
+
+    def move(self, before: KeptView, view: View, moved_to: str | None) -> bool:
+        """Close this keeper in favour of `moved_to`, or let `view` go on here (None).
+
+        Return whether it was done: not if it is not as it was `before`.
+        """
 
 
 def asked_keeper(configuration: Configuration) -> AskedKeeper:
@@ -114,12 +134,31 @@ class _AskedWitness:
     def history(self, after: Expected) -> list[View]:
         return self._read(lambda forms: [View.from_wire(form) for form in forms], "history", after)
 
-    def _read(self, read: Callable[[Any], Value], method: str, *args: object) -> Value:
+    def kept(self) -> KeptView:
+        def read(form: Any) -> KeptView:
+            view = None if form["view"] is None else View.from_wire(form["view"])
+            moved_to = None if form["moved_to"] is None else identifier(form["moved_to"])
+            keeper = identifier(form["id"])
+            return KeptView(
+                keeper=keeper, view=view, moved_to=moved_to, revision=identifier(form["revision"])
+            )
+
+        return self._read(read, "kept", object_id=WITNESS_MOVES_ID)
+
+    def move(self, before: KeptView, view: View, moved_to: str | None) -> bool:
+        args = (before.revision, view.to_wire(), moved_to)
+        return self._read(lambda form: bool(flag(form["done"])), "move", *args, object_id=WITNESS_MOVES_ID)
+
+    def _read(
+        self, read: Callable[[Any], Value], method: str, *args: object, object_id: str = WITNESS_ID
+    ) -> Value:
         try:
-            with connect(self._address, WITNESS_ID, handshake("operator"), _SECONDS) as connection:
+            with connect(self._address, object_id, handshake("operator"), _SECONDS) as connection:
                 answer = connection.call(method, [self._service, *args], timeout=_SECONDS)
         except (Failure, RemoteError) as error:
             raise KeeperSilent(f"the witness at {self._address} does not answer: {error}") from error
+        except ViewMoved as moved:
+            raise OperationFailed(moved.message) from moved
         try:
             return read(answer)
         except (KeyError, TypeError, ValueError):
@@ -139,6 +178,25 @@ class _AskedEtcd:
 
     def history(self, after: Expected) -> list[View]:
         return self._ask(lambda keeper: keeper.history(after, _SECONDS))
+
+    def kept(self) -> KeptView:
+        async def kept(keeper: EtcdKeeper) -> KeptView:
+            stored = await keeper.kept(_SECONDS)
+            record = None if stored is None else stored.record
+            return KeptView(
+                keeper=str(keeper.id),
+                view=None if record is None else record.view,
+                moved_to=None if record is None else record.moved_to,
+                revision=stored,
+            )
+
+        return self._ask(kept)
+
+    def move(self, before: KeptView, view: View, moved_to: str | None) -> bool:
+        from bankrmi.coordination.etcd_keys import Record
+
+        record = Record(view=view, moved_to=moved_to)
+        return self._ask(lambda keeper: keeper.change(before.revision, record, _SECONDS))
 
     def _ask(self, ask: Callable[[EtcdKeeper], Coroutine[Any, Any, Value]]) -> Value:
         return asyncio.run(_asked(self._settings, self._service, ask))

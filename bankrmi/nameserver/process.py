@@ -25,9 +25,10 @@ import structlog
 from bankrmi import signals
 from bankrmi.config import NOT_THE_DAEMONS, Configuration, split_address
 from bankrmi.coordination.coordinator import Coordinator
-from bankrmi.coordination.keepers import check_keeper, coordinator_of
+from bankrmi.coordination.keepers import check_keeper
+from bankrmi.coordination.movable_keeper import MovableKeeper
 from bankrmi.coordination.view_store import ViewStore
-from bankrmi.coordination.witness import WITNESS_ID, Witness
+from bankrmi.coordination.witness import WITNESS_ID, WITNESS_MOVES_ID, Witness, WitnessMoves
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.event_loop import run as run_loop
 from bankrmi.logging_setup import configure, reopen_log
@@ -179,7 +180,11 @@ class _Process:
             of_any_bank=True,  # It keeps the views of a few other services, whose servers nobody here knows.
             roles=roles,
         )
-        self._names.follow(self._store.current(settings.service))
+        moves = WitnessMoves(self._store, on_move=self._view_moved, on_disk_failure=self._disk_failed)
+        self._daemon_at(address).register(
+            WITNESS_MOVES_ID, PlainObject(moves, ("kept", "move")), roles=("operator",)
+        )
+        self._follow_what_is_kept()
 
     def _daemon_at(self, address: str) -> Daemon:
         if address not in self._daemons:
@@ -209,8 +214,23 @@ class _Process:
         if service == self._configuration.service:
             self._names.follow(view)
 
+    def _view_moved(self, service: str, view: View, moved_to: str | None) -> None:
+        log.info("the view was moved", service=service, epoch=view.epoch, to=moved_to or "this witness")
+        if service == self._configuration.service:
+            self._stop_following_from_afar()
+            self._follow_what_is_kept()
+
+    def _follow_what_is_kept(self) -> None:
+        """Follow the view here, or where it was moved to, once the configuration says how to ask there."""
+        assert self._store is not None
+        kept = self._store.kept(self._configuration.service)
+        if kept.moved_to is None:
+            self._names.follow(kept.view)
+        else:
+            self._follow_from_afar()
+
     def _follow_from_afar(self) -> None:
-        self._elsewhere = coordinator_of(self._configuration, handshake("operator"))
+        self._elsewhere = MovableKeeper(self._configuration, handshake("operator"))
         self._poll()
 
     def _stop_following_from_afar(self) -> None:

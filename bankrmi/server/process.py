@@ -21,7 +21,8 @@ import structlog
 from bankrmi import signals
 from bankrmi.bank.accounts import Accounts
 from bankrmi.config import NOT_THE_DAEMONS, Configuration
-from bankrmi.coordination.keepers import check_keeper, coordinator_of
+from bankrmi.coordination.keepers import check_keeper
+from bankrmi.coordination.movable_keeper import MovableKeeper
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.event_loop import run as run_loop
 from bankrmi.logging_setup import configure, reopen_log
@@ -124,10 +125,11 @@ class _Process:
         configuration, name = self._configuration, self._name
         daemon = Daemon(_limits(configuration), self._greeting, servers=self._settings.others)
         replica = self._replica
-        coordinator = coordinator_of(configuration, handshake("server", server=name))
+        coordinator = MovableKeeper(configuration, handshake("server", server=name))
         driver = self._driver = Driver(replica, coordinator)
         network = PeerNetwork(name, self._start_id, configuration.servers, self._stated, daemon.cut_off)
         coordinator.on_met = network.met_witness
+        coordinator.on_followed = lambda found: self._stated.update(witness=stated(found)["witness"])
         links = PeerLinks(self._settings.others, network, driver.clock, driver.take)
         fetcher = self._fetcher()
         copies = copy_server(lambda: driver.journal.database, self._disk.path, driver.clock)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from bankrmi.errors import InDoubt
+from bankrmi.client.asking import ask_once
+from bankrmi.config import load
+from bankrmi.coordination.witness import WITNESS_MOVES_ID
+from bankrmi.errors import BankError, InDoubt
 from tests.etcd import MEMBERS, EtcdMembers, needs_etcd, paused
 from tests.system.cluster import NAMESERVER, Cluster
 from tests.system.commands import bankrmi, status_json
@@ -115,3 +119,80 @@ def test_etcd_that_lost_everything_is_given_back_the_only_safe_view(
     assert bank.withdraw(2, 10).balance == 180
     again = bankrmi(cluster, "witness", "restore", "--yes")
     assert "there is nothing to restore: etcd holds a view" in again.stderr
+
+
+# -- moving a living bank ------------------------------------------------------------------------------
+
+
+class Calls:
+    """A client that never rests while something else is done; no call of it may fail."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._bank = cluster.client(timeout=30)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._work)
+        self.done = 0
+        self.failures: list[BaseException] = []
+
+    def _work(self) -> None:
+        while not self._over.is_set():
+            try:
+                self._bank.deposit(10, 1)
+                self.done += 1
+            except BaseException as failure:
+                self.failures.append(failure)
+                return
+
+    def __enter__(self) -> Calls:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        assert self.failures == []
+        assert self.done > 0
+
+
+def logged(cluster: Cluster, words: str, times: int) -> bool:
+    return all(cluster.log(name).count(words) >= times for name in cluster.servers)
+
+
+def test_a_living_bank_is_moved_from_its_witness_to_etcd_and_back(tmp_path: Path, etcd: EtcdMembers) -> None:
+    """Nothing is restarted, no call fails; after each move a takeover goes by the new keeper alone."""
+    with Cluster(tmp_path / "bank") as cluster:
+        cluster.start_all()
+        cluster.until(lambda: len((cluster.view() or {}).get("in_sync", ())) == 2, "both are in sync")
+        old = cluster.config.read_text()
+        new = old + f"witness: {etcd.keys()}\n"
+        for turn, (before, after) in enumerate([(old, new), (new, old)], 1):
+            (cluster.directory / "before.yaml").write_text(before)
+            cluster.config.write_text(after)
+            with Calls(cluster):
+                moved = bankrmi(
+                    cluster.directory / "before.yaml", "witness", "move", "--to", str(cluster.config), "--yes"
+                )
+                assert moved.returncode == 0, moved
+                assert moved.stdout.startswith("moved: epoch ")
+                cluster.until(
+                    lambda turn=turn: logged(cluster, "asked for elsewhere now", turn),  # type: ignore[misc]
+                    "all ask the new keeper",
+                )
+            assert not any("settings differ" in cluster.log(name) for name in cluster.servers)
+            cluster.configuration = load(cluster.config)
+            # Whoever asks the old keeper is told that it is closed; what it has is not believed.
+            refused = bankrmi(cluster.directory / "before.yaml", "witness", "restore", "--yes")
+            assert "and is not kept here any more" in refused.stderr
+            with Calls(cluster):
+                takes_over(cluster, cluster.primary())
+                cluster.until(lambda: len((cluster.view() or {}).get("in_sync", ())) == 2, "in sync again")
+
+
+def test_only_operators_may_move_the_view(tmp_path: Path) -> None:
+    with Cluster(tmp_path / "bank") as cluster:
+        cluster.start(NAMESERVER)
+        address = str(cluster.configuration.witness)
+        for role in ("client", "server"):
+            with pytest.raises(BankError, match="for operators only"):
+                ask_once(address, WITNESS_MOVES_ID, "kept", ["account"], seconds=5.0, role=role)
+        assert ask_once(address, WITNESS_MOVES_ID, "kept", ["account"], seconds=5.0)["moved_to"] is None

@@ -96,6 +96,7 @@ class _Process:
         self._rounds = rounds_of(_limits(configuration))
         self._store: ViewStore | None = None
         self._elsewhere: Coordinator | None = None
+        self._seen: View | None = None  # Elsewhere, last.
         self._polling: asyncio.TimerHandle | None = None
         self._failure: BankError | None = None
         self._stop = asyncio.Event()
@@ -252,7 +253,11 @@ class _Process:
 
         def follow(view: View | None) -> None:
             if self._elsewhere is elsewhere:  # Else the witness is here meanwhile.
-                self._names.follow(view)
+                if view is not None and view != self._seen:
+                    self._view_changed(self._configuration.service, view)
+                else:
+                    self._names.follow(view)
+                self._seen = view
             again(view)
 
         elsewhere.read(follow, again)

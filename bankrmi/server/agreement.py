@@ -42,7 +42,7 @@ WITNESS_ID = "witness_id"
 """Of the witness that a server is connected to; stated only while it is."""
 
 LEFT_WITNESS_ID = "left_witness_id"
-"""Of the keeper of the view that was closed in favour of that one: who still asks it can win nothing there."""
+"""Of the keeper of the view that was closed in favour of that one: who still asks it wins nothing there."""
 
 _SHOWN_AT_MOST = 60
 

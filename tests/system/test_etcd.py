@@ -106,6 +106,21 @@ def test_the_name_server_follows_the_view_in_etcd(cluster: Cluster) -> None:
     cluster.until(lambda: "200" in bankrmi(alone, "balance", "2").stdout, "it is found")
 
 
+def test_starting_over_is_refused_while_etcd_holds_the_view(cluster: Cluster) -> None:
+    """The view names the disks that would be set aside: new ones would wait for them for ever."""
+    cluster.kill(*cluster.servers, NAMESERVER)
+    refused = bankrmi(cluster, "up", "--no-menu", "--fresh", "--yes")
+    assert refused.returncode == 1
+    assert "etcdctl del --prefix /bankrmi/account/" in refused.stderr
+    assert (cluster.directory / "data" / "s1" / "bank.db").exists()
+
+
+def test_the_name_servers_log_tells_each_view_as_it_does_of_a_witness(cluster: Cluster) -> None:
+    """`up` tells takeovers by these lines."""
+    takes_over(cluster, "s1")
+    cluster.until(lambda: "view service=account epoch=3 primary=s2" in cluster.log(NAMESERVER), "it is told")
+
+
 def test_etcd_that_lost_everything_is_given_back_the_only_safe_view(
     cluster: Cluster, etcd: EtcdMembers
 ) -> None:

@@ -33,6 +33,7 @@ _LOST_MEMORY = (
     "the witness holds no view, though the servers hold accounts: it has lost its memory, and nobody can "
     "take over; run `bankrmi witness restore`"
 )
+_MOVED = "and is not kept here any more"
 _CHANGED = "bold reverse"
 _CELL_CUT_AT = 60
 _ALARM = "bold white on red"
@@ -180,7 +181,12 @@ def _remarks(status: Status) -> list[str]:
         remarks.append(f"{copies} copies hold every acknowledged entry")
     if not status["witness"]["reachable"]:
         keeper = "etcd" if "members" in status["witness"] else "the witness"
-        remarks.append(f"{keeper} cannot be reached: no change of primary until it can")
+        if _MOVED in str(status["witness"].get("reason")):
+            remarks.append(
+                f"{status['witness']['reason']}: ask with the configuration that names that keeper"
+            )
+        else:
+            remarks.append(f"{keeper} cannot be reached: no change of primary until it can")
         if status.get("view_from"):
             remarks.append(f"the view is what {status['view_from']} says")
     if not status["nameserver"]["reachable"]:

@@ -37,7 +37,7 @@ log = structlog.get_logger("bankrmi.coordination")
 
 _NEXT_AFTER = 0.25
 """Of the time that a question has: then another member is asked as well."""
-_CONNECTIONS = httpx2.Limits(max_connections=8, max_keepalive_connections=2, keepalive_expiry=60.0)
+_CONNECTIONS = httpx2.Limits(max_connections=3, max_keepalive_connections=2, keepalive_expiry=60.0)
 _TOKEN_BYTES = 64 << 10
 _REASON_LENGTH = 120
 _PASSWORD_BYTES = 4096
@@ -160,7 +160,7 @@ class _Asking:
             left = deadline - now()
             if left <= 0:
                 silent = ", ".join(member.url for member in self._under_way.values())
-                self._reasons.append(f"no answer from {silent}")
+                self._reasons.append(f"no answer from {silent}" if silent else "no time was left to ask")
                 raise self._no_answer()
             if self._waiting:
                 self._begin(self._waiting.popleft())

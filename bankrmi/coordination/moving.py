@@ -17,12 +17,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bankrmi.coordination.keepers import AskedKeeper, KeptView
+from bankrmi.coordination.keepers import AskedKeeper, KeeperSilent, KeptView
 from bankrmi.errors import OperationFailed
 from bankrmi.replication.view import View
 
 __all__ = ["Move", "move", "plan"]
 
+_PERHAPS_CLOSED = (
+    "the old keeper may be closed, and the new one may not have the view yet: run the same command again"
+)
 _TRIES = 5
 """The view may change between reading and closing."""
 
@@ -75,9 +78,15 @@ def move(source: AskedKeeper, target: AskedKeeper) -> View:
         planned = plan(source, target)
         if planned.is_done:
             return planned.view
-        if not planned.is_begun and not source.move(planned.source, planned.view, planned.target.keeper):
-            continue  # It has changed meanwhile.
-        return _given(planned, target)
+        try:
+            if not planned.is_begun and not source.move(planned.source, planned.view, planned.target.keeper):
+                continue  # It has changed meanwhile.
+            return _given(planned, target)
+        except KeyboardInterrupt as interruption:
+            interruption.add_note(f"interrupted: {_PERHAPS_CLOSED}")
+            raise
+        except KeeperSilent as silent:
+            raise OperationFailed(f"{silent.message}; {_PERHAPS_CLOSED}") from silent
     raise OperationFailed("the view changes again and again: nothing was moved; run the command again")
 
 

@@ -143,6 +143,26 @@ def test_interrupted_between_the_steps_there_is_no_keeper_and_the_same_command_g
     assert keepers.believed() == ["witness" if back else "etcd"]
 
 
+@pytest.mark.parametrize("end", [KeeperSilent("no answer"), KeyboardInterrupt()], ids=["silent", "Ctrl-C"])
+def test_when_the_closing_is_not_answered_it_is_said_that_it_may_be_closed(
+    keepers: Keepers, end: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closes = type(keepers.witness).move
+
+    def unheard(self: Any, *args: Any) -> bool:
+        assert closes(self, *args)
+        raise end
+
+    with monkeypatch.context() as broken:
+        broken.setattr(type(keepers.witness), "move", unheard)
+        with pytest.raises((OperationFailed, KeyboardInterrupt)) as failure:
+            move_view(keepers.old, keepers.new)
+    said = [str(failure.value), *getattr(failure.value, "__notes__", ())]
+    assert any("may be closed" in one and "run the same command again" in one for one in said)
+    assert keepers.believed() == []
+    assert move_view(keepers.old, keepers.new) == both().to_wire()
+
+
 def test_a_change_just_before_the_closing_is_moved_too(
     keepers: Keepers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ import structlog
 
 from bankrmi.config import EtcdSettings
 from bankrmi.coordination.coordinator import Expected, OnSilence
-from bankrmi.coordination.etcd_keys import HISTORY_VIEWS, Form, Keys, Record, Stored
+from bankrmi.coordination.etcd_keys import HISTORY_VIEWS, Form, Keys, Stored, ViewRecord
 from bankrmi.coordination.etcd_members import Members, NoAnswer
 from bankrmi.coordination.succession import decided
 from bankrmi.replication.view import View
@@ -40,7 +40,7 @@ _NOT_AN_ANSWER = (AttributeError, KeyError, TypeError, ValueError, RecursionErro
 Value = TypeVar("Value")
 
 
-class Refusal(Exception):
+class ViewRefused(Exception):
     """It can never be as it was asked; says why.  Nothing that could win was sent."""
 
     def __init__(self, reason: str, *, moved_to: str | None = None) -> None:
@@ -49,7 +49,7 @@ class Refusal(Exception):
 
 
 class EtcdKeeper:
-    """The view of one service in etcd, for whoever can wait; each verb raises NoAnswer or Refusal."""
+    """The view of one service in etcd, for whoever can wait; each verb raises NoAnswer or ViewRefused."""
 
     def __init__(self, settings: EtcdSettings, service: str) -> None:
         """Raises ConfigurationError if a certificate or the password cannot be read."""
@@ -79,10 +79,10 @@ class EtcdKeeper:
             raise NoAnswer(silence.reason, sent=False) from silence
         ruling = decided(current, expected, view, past)
         if ruling.objection is not None:
-            raise Refusal(f"the proposed view is refused: {ruling.objection}")
+            raise ViewRefused(f"the proposed view is refused: {ruling.objection}")
         if not ruling.follows:
             return current, ruling.won
-        won, now = await self._change(before, Record(view=view), time)
+        won, now = await self._change(before, ViewRecord(view=view), time)
         if won:
             return view, True
         current = None if now is None else _here(now)
@@ -96,14 +96,14 @@ class EtcdKeeper:
         if after is None:
             return views[:HISTORY_VIEWS]
         if not views or (views[0].history, views[0].epoch) != after:
-            raise Refusal(f"no view of epoch {after[1]} in that history is kept")
+            raise ViewRefused(f"no view of epoch {after[1]} in that history is kept")
         return views[1:]
 
     async def kept(self, seconds: float) -> Stored | None:
         """Return what there is, moved away or not."""
         return await self._stored(_Time(seconds))
 
-    async def change(self, before: Stored | None, record: Record, seconds: float) -> bool:
+    async def change(self, before: Stored | None, record: ViewRecord, seconds: float) -> bool:
         """Set the record, for operators who move the view; return whether it was still as it was read."""
         done, _ = await self._change(before, record, _Time(seconds))
         return done
@@ -120,7 +120,9 @@ class EtcdKeeper:
         answer = await self._ask(_RANGE, self._keys.has_had(history), time)
         return _read(lambda: self._keys.is_there(answer))
 
-    async def _change(self, before: Stored | None, record: Record, time: _Time) -> tuple[bool, Stored | None]:
+    async def _change(
+        self, before: Stored | None, record: ViewRecord, time: _Time
+    ) -> tuple[bool, Stored | None]:
         answer = await self._ask(_TXN, self._keys.change(before, record), time)
         return _read(lambda: self._keys.decided(answer))
 
@@ -142,7 +144,9 @@ def _here(stored: Stored) -> View:
     """Return the view, if it is kept here."""
     moved_to = stored.record.moved_to
     if moved_to is not None:
-        raise Refusal(f"the view was moved to {moved_to}, and is not kept here any more", moved_to=moved_to)
+        raise ViewRefused(
+            f"the view was moved to {moved_to}, and is not kept here any more", moved_to=moved_to
+        )
     return stored.record.view
 
 
@@ -230,7 +234,7 @@ class EtcdClient:
             self._meet(None)
             on_silence(f"etcd does not answer: {silence.reason}", silence.sent)
             return
-        except Refusal as refusal:
+        except ViewRefused as refusal:
             if refusal.moved_to is not None:
                 self.on_moved(refusal.moved_to)
             else:

@@ -22,7 +22,7 @@ from typing import Any
 from bankrmi.replication.fields import identifier
 from bankrmi.replication.view import View
 
-__all__ = ["HISTORY_VIEWS", "VIEWS_KEPT", "Keys", "Record", "Stored"]
+__all__ = ["HISTORY_VIEWS", "VIEWS_KEPT", "Keys", "Stored", "ViewRecord"]
 
 VIEWS_KEPT = 10_000
 """What whoever may propose can add to etcd has a bound: older views are removed."""
@@ -34,7 +34,7 @@ Form = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class ViewRecord:
     """What the key `view` says: the view, and where it is kept from now on if it was moved away from here."""
 
     view: View
@@ -45,7 +45,7 @@ class Record:
         return json.dumps({"view": self.view.to_wire(), "moved_to": self.moved_to}, sort_keys=True)
 
     @classmethod
-    def from_text(cls, text: bytes) -> Record:
+    def from_text(cls, text: bytes) -> ViewRecord:
         """Return the record; raises ValueError if it is none."""
         form = json.loads(text)
         if not isinstance(form, dict) or "view" not in form:
@@ -60,7 +60,7 @@ class Record:
 class Stored:
     """A record as it was read, with what the next transaction compares."""
 
-    record: Record
+    record: ViewRecord
     value: bytes
     mod_revision: int
 
@@ -97,7 +97,7 @@ class Keys:
             "limit": HISTORY_VIEWS + 1,
         }
 
-    def change(self, before: Stored | None, record: Record) -> Form:
+    def change(self, before: Stored | None, record: ViewRecord) -> Form:
         """Return the transaction that sets the record, if the key is as it was read."""
         view = record.view
         writes = [_put(self.view, record.to_text())]
@@ -134,7 +134,7 @@ class Keys:
         [(key, value, mod_revision)] = rows
         if key != self.view:
             raise ValueError("another key was answered")
-        return Stored(record=Record.from_text(value), value=value, mod_revision=mod_revision)
+        return Stored(record=ViewRecord.from_text(value), value=value, mod_revision=mod_revision)
 
     def decided(self, answer: Form) -> tuple[bool, Stored | None]:
         """Return whether a transaction was carried out, and if not, what the key `view` holds."""

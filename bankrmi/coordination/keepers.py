@@ -193,9 +193,9 @@ class _AskedEtcd:
         return self._ask(kept)
 
     def move(self, before: KeptView, view: View, moved_to: str | None) -> bool:
-        from bankrmi.coordination.etcd_keys import Record
+        from bankrmi.coordination.etcd_keys import ViewRecord
 
-        record = Record(view=view, moved_to=moved_to)
+        record = ViewRecord(view=view, moved_to=moved_to)
         return self._ask(lambda keeper: keeper.change(before.revision, record, _SECONDS))
 
     def _ask(self, ask: Callable[[EtcdKeeper], Coroutine[Any, Any, Value]]) -> Value:
@@ -205,7 +205,7 @@ class _AskedEtcd:
 async def _asked(
     settings: EtcdSettings, service: str, ask: Callable[[EtcdKeeper], Coroutine[Any, Any, Value]]
 ) -> Value:
-    from bankrmi.coordination.etcd import EtcdKeeper, Refusal
+    from bankrmi.coordination.etcd import EtcdKeeper, ViewRefused
     from bankrmi.coordination.etcd_members import NoAnswer
 
     keeper = EtcdKeeper(settings, service)
@@ -213,7 +213,7 @@ async def _asked(
         return await ask(keeper)
     except NoAnswer as silence:
         raise KeeperSilent(f"etcd does not answer: {silence.reason}") from silence
-    except Refusal as refusal:
+    except ViewRefused as refusal:
         raise OperationFailed(str(refusal)) from refusal
     finally:
         await keeper.close()

@@ -39,7 +39,7 @@ from bankrmi.storage.database import locked_by_another, own_directory, private_o
 from bankrmi.storage.disk_failure import DiskFailed
 from bankrmi.storage.place import Place, make_private
 
-__all__ = ["HISTORY_BYTES", "Kept", "ViewStore", "ViewStoreFailed"]
+__all__ = ["HISTORY_BYTES", "StoredView", "ViewStore", "ViewStoreFailed"]
 
 HISTORY_BYTES = 128 << 10
 """One answer of `history` ends with the view that reaches this."""
@@ -93,7 +93,7 @@ class ViewStoreFailed(BrokenInvariant):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class StoredView:
     """What a store holds of a service: the view, and where it was moved to, if it was; at which revision."""
 
     view: View | None
@@ -215,19 +215,19 @@ class ViewStore:
             )
         return kept.view
 
-    def kept(self, service: str) -> Kept:
+    def kept(self, service: str) -> StoredView:
         """Return what there is of a service, moved or not."""
         view = self.current(service)
         [(number,)] = self._rows(_NEWEST_NUMBER, service)
         moves = self._rows(_NEWEST_MOVE, service)
         if not moves:
-            return Kept(view=view, moved_to=None, revision=f"{number}.0")
+            return StoredView(view=view, moved_to=None, revision=f"{number}.0")
         [(move, at_view, moved_to, checksum)] = moves
         if _checksum(f"{service} {at_view} {moved_to}") != checksum:
             raise self._failure(ValueError("a move in it does not match its checksum"))
-        return Kept(view=view, moved_to=moved_to or None, revision=f"{number}.{move}")
+        return StoredView(view=view, moved_to=moved_to or None, revision=f"{number}.{move}")
 
-    def move(self, service: str, revision: str, view: View, moved_to: str | None) -> tuple[bool, Kept]:
+    def move(self, service: str, revision: str, view: View, moved_to: str | None) -> tuple[bool, StoredView]:
         """Close the service here, in favour of `moved_to`; or (None) let `view` go on here.
 
         Return whether that was done, which it is only at this revision, and what is kept now.  Raises

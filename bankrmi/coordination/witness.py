@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from bankrmi.coordination.coordinator import Expected
-from bankrmi.coordination.view_store import Kept, ViewStore, ViewStoreFailed
+from bankrmi.coordination.view_store import StoredView, ViewStore, ViewStoreFailed
 from bankrmi.errors import Busy, InvalidRequest
 from bankrmi.replication.fields import epoch, identifier
 from bankrmi.replication.view import View
@@ -140,7 +140,7 @@ class WitnessMoves:
             self._on_move(name, wanted, target)
         return {"done": done, **self._form(kept)}
 
-    def _form(self, kept: Kept) -> dict[str, Any]:
+    def _form(self, kept: StoredView) -> dict[str, Any]:
         view = None if kept.view is None else kept.view.to_wire()
         return {"id": self._store.id, "view": view, "moved_to": kept.moved_to, "revision": kept.revision}
 

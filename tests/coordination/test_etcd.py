@@ -15,7 +15,7 @@ from bankrmi.config import EtcdSettings
 from bankrmi.coordination import etcd as etcd_room
 from bankrmi.coordination.coordinator import Coordinator
 from bankrmi.coordination.etcd import EtcdClient
-from bankrmi.coordination.etcd_keys import Keys, Record
+from bankrmi.coordination.etcd_keys import Keys, ViewRecord
 from bankrmi.replication.view import View
 from tests.coordination.views import both, first, forced
 from tests.etcd import MEMBERS, EtcdMembers, needs_etcd, paused
@@ -146,7 +146,7 @@ def test_the_value_is_compared_as_well_as_the_revision(members: EtcdMembers) -> 
         read = keys.stored(answer)
         assert read is not None
         elsewhere = replace(read, value=read.value.replace(b"start-s1", b"start-s9"))
-        change = keys.change(elsewhere, Record(view=both()))
+        change = keys.change(elsewhere, ViewRecord(view=both()))
         assert keys.decided(await asyncio.to_thread(members.ask, "/v3/kv/txn", change)) == (False, read)
 
     asyncio.run(work())
@@ -250,7 +250,7 @@ def test_what_stands_there_and_is_no_view_is_silence(members: EtcdMembers) -> No
 
 def test_a_view_that_was_moved_away_is_not_read_and_not_followed(members: EtcdMembers) -> None:
     """The final record: whoever still asks here can win nothing."""
-    members.put(VIEW_KEY, Record(view=first(), moved_to="witness:abc").to_text())
+    members.put(VIEW_KEY, ViewRecord(view=first(), moved_to="witness:abc").to_text())
 
     async def work() -> None:
         async with client_of(members.settings()) as client:

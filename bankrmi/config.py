@@ -24,12 +24,14 @@ from bankrmi.config_settings import (
     CertificateSettings,
     ClientSettings,
     ConfigSettings,
+    EtcdSettings,
     LimitSettings,
     checked_address,
     checked_server_name,
     is_loopback,
     one_endpoint,
     split_address,
+    split_url,
 )
 from bankrmi.config_source import Key, Mistake, Source, mistake_of, read_source
 from bankrmi.errors import ConfigurationError
@@ -43,6 +45,7 @@ __all__ = [
     "ClientSettings",
     "ConfigSettings",
     "Configuration",
+    "EtcdSettings",
     "LimitSettings",
     "bytes_needed",
     "check_learned",
@@ -127,9 +130,11 @@ def load(
     source = read_source(file, ConfigSettings, environment)
     settings = _settings_of(source, insecure=insecure)
     folder = file.absolute().parent
+    etcd = settings.etcd
     return _configuration(
         settings,
         insecure=insecure,
+        witness=settings.witness if etcd is None else etcd.relative_to(folder),
         path=file.absolute(),
         ledger=folder / settings.ledger,
         data_dir=folder / settings.data_dir,
@@ -167,7 +172,7 @@ def _resolved(certificates: CertificateSettings | None, folder: Path) -> Certifi
 
 
 def _configuration(
-    settings: ConfigSettings, **resolved: Path | bool | CertificateSettings | None
+    settings: ConfigSettings, **resolved: Path | bool | CertificateSettings | Address | EtcdSettings | None
 ) -> Configuration:
     values = dict(settings) | resolved
     if not settings.servers:
@@ -227,9 +232,32 @@ def _impossible(settings: ConfigSettings) -> Iterator[Mistake]:
             message=f"copies_min is {settings.copies_min}, and must be between 1 and the number of servers "
             f"({len(settings.servers)}), or nothing could ever be acknowledged",
         )
+    if settings.etcd is not None:
+        yield from _impossible_etcd(settings.etcd)
     yield from _impossible_sizes(settings.limits)
     yield from _impossible_loads(settings.limits)
     yield from _impossible_answers(settings.limits)
+
+
+def _impossible_etcd(etcd: EtcdSettings) -> Iterator[Mistake]:
+    """Yield what of the way to etcd does not fit together."""
+
+    def wrong(key: str, message: str, *others: str) -> Mistake:
+        return Mistake(
+            key=("witness", key), others=tuple(("witness", other) for other in others), message=message
+        )
+
+    if etcd.is_encrypted and etcd.ca is None:
+        yield wrong("etcd", "etcd is asked with https, and ca must name whose certificates are believed")
+    for name in ("ca", "certificate", "key"):
+        if not etcd.is_encrypted and getattr(etcd, name) is not None:
+            yield wrong(name, f"{name} is for https, and etcd is asked with http", "etcd")
+    if etcd.is_encrypted and (etcd.certificate is None) != (etcd.key is None):
+        yield wrong("certificate", "certificate and key belong together: name both, or neither", "key")
+    if etcd.password is not None and etcd.password_file is not None:
+        yield wrong("password", "password and password_file: name one of them", "password_file")
+    elif (etcd.user is None) != (etcd.password is None and etcd.password_file is None):
+        yield wrong("user", "user and password (or password_file) belong together: name both, or neither")
 
 
 def _impossible_loads(limits: LimitSettings) -> Iterator[Mistake]:
@@ -349,7 +377,8 @@ def _impossible_patience(settings: ConfigSettings) -> Iterator[Mistake]:
 
 
 def _unknown_processes(settings: ConfigSettings) -> Iterator[Mistake]:
-    apart = one_endpoint(settings.witness) != one_endpoint(settings.nameserver)
+    witness = settings.witness_address
+    apart = witness is not None and one_endpoint(witness) != one_endpoint(settings.nameserver)
     known = [METRICS_OF_NAMESERVER, *([METRICS_OF_WITNESS] if apart else []), *settings.servers]
     for name in settings.metrics:
         if name not in known:
@@ -362,9 +391,21 @@ def _unknown_processes(settings: ConfigSettings) -> Iterator[Mistake]:
 
 def _shared_addresses(settings: ConfigSettings) -> Iterator[Mistake]:
     taken: dict[tuple[str, int], tuple[Key, str]] = {
-        one_endpoint(settings.witness): (("witness",), "the witness"),
-        one_endpoint(settings.nameserver): (("nameserver",), "the name server"),
+        one_endpoint(address): (("witness",), "the witness") for address in _of_witness(settings)
     }
+    taken[one_endpoint(settings.nameserver)] = (("nameserver",), "the name server")
+    if settings.etcd is not None:
+        members = {
+            one_endpoint(address): (("witness",), "a member of etcd") for address in settings.etcd.addresses()
+        }
+        if one_endpoint(settings.nameserver) in members:
+            yield Mistake(
+                key=("nameserver",),
+                others=(("witness",),),
+                message=f"the name server has the address of a member of etcd, {settings.nameserver}: "
+                "only one can listen there",
+            )
+        taken = members | taken
     listening: dict[Key, tuple[str, Address]] = {
         ("servers", name): (f"server {name}", address) for name, address in settings.servers.items()
     }
@@ -384,8 +425,9 @@ def _shared_addresses(settings: ConfigSettings) -> Iterator[Mistake]:
 
 def _exposed(settings: ConfigSettings) -> Iterator[tuple[Key, Address]]:
     addresses: dict[Key, Address] = {("nameserver",): settings.nameserver}
-    if settings.witness != settings.nameserver:
-        addresses["witness",] = settings.witness
+    for address in _of_witness(settings):
+        if address != settings.nameserver:
+            addresses["witness",] = address
     addresses.update({("servers", name): address for name, address in settings.servers.items()})
     return ((key, address) for key, address in addresses.items() if not is_loopback(address))
 
@@ -397,7 +439,20 @@ def _shown_to_others(settings: ConfigSettings) -> Iterator[tuple[Key, Address]]:
     )
 
 
+def _of_witness(settings: ConfigSettings) -> list[Address]:
+    """Return the witness's address, if there is one."""
+    return [] if settings.witness_address is None else [settings.witness_address]
+
+
 def _reached_by_others(settings: ConfigSettings) -> Iterator[Mistake]:
+    if settings.etcd is not None and not settings.etcd.is_encrypted:
+        for url in settings.etcd.etcd:
+            if not is_loopback(split_url(url)[1]):
+                yield Mistake(
+                    key=("witness", "etcd"),
+                    message=f"{url} is on another machine, and what is said to it can be read and changed on "
+                    "the way: use https, or say --insecure if that is meant",
+                )
     for key, address in _shown_to_others(settings):
         yield Mistake(key=key, message=f"{address} {_READ}")
     for key, address in _exposed(settings) if settings.certificates is None else ():

@@ -11,9 +11,9 @@ import ipaddress
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
 __all__ = [
     "LONGEST_MS",
@@ -24,6 +24,7 @@ __all__ = [
     "CertificateSettings",
     "ClientSettings",
     "ConfigSettings",
+    "EtcdSettings",
     "JournalSettings",
     "LimitSettings",
     "checked_address",
@@ -31,6 +32,7 @@ __all__ = [
     "is_loopback",
     "one_endpoint",
     "split_address",
+    "split_url",
 ]
 
 Address = str
@@ -43,6 +45,9 @@ _LONGEST_HOST = 253
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,9})")
 # Folders and logs of these names stand beside those of the servers.
 _TAKEN_NAMES = frozenset({"log", "nameserver", "witness"})
+_MEMBERS_AT_MOST = 9
+_PREFIX = re.compile(r"/([!-.0-~]+/)*")  # Printable ASCII without blanks, in parts that end with a slash.
+_LONGEST_PREFIX = 100
 LONGEST_MS = 3_600_000
 _ANSWER_BYTES_AT_MOST = 16 << 20  # Clients take no larger ones, whoever sends them.
 
@@ -137,6 +142,37 @@ def one_endpoint(address: Address) -> tuple[str, int]:
         return str(ipaddress.ip_address(host)), port
     except ValueError:
         return "127.0.0.1" if host.lower() == "localhost" else host.lower(), port
+
+
+def _checked_members(urls: list[str]) -> list[str]:
+    """Return the addresses of etcd's members; raise ValueError, saying what is wrong with one."""
+    if not 1 <= len(urls) <= _MEMBERS_AT_MOST:
+        raise ValueError(f"etcd must name 1 to {_MEMBERS_AT_MOST} members, and names {len(urls)}")
+    schemes = {scheme for scheme, _ in map(split_url, urls)}
+    if len(schemes) > 1:
+        raise ValueError("etcd's members are all to be asked with https, or all with http")
+    endpoints = [one_endpoint(address) for _, address in map(split_url, urls)]
+    for number, endpoint in enumerate(endpoints):
+        if endpoint in endpoints[:number]:
+            raise ValueError(f"etcd names {urls[number]} twice: name each member once")
+    return urls
+
+
+def split_url(url: str) -> tuple[str, Address]:
+    """Return scheme and address of `https://host:port`; raise ValueError, saying what is wrong."""
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("http", "https") or not rest:
+        raise ValueError(f"{url!r:.80} is not the address of a member of etcd: write https://host:port")
+    return scheme, checked_address(rest.removesuffix("/"))
+
+
+def _checked_prefix(prefix: str) -> str:
+    if len(prefix) > _LONGEST_PREFIX or not _PREFIX.fullmatch(prefix):
+        raise ValueError(
+            f"{prefix!r:.80} is not a prefix of keys: write it like /bankrmi/, with a slash at both ends, "
+            f"no blanks, {_LONGEST_PREFIX} characters at most"
+        )
+    return prefix
 
 
 _Address = Annotated[str, AfterValidator(checked_address)]
@@ -237,12 +273,60 @@ NOT_THE_DAEMONS = frozenset(
 """Those of `LimitSettings` that are for servers of the bank, not for every daemon."""
 
 
+class EtcdSettings(_Checked):
+    """How etcd is reached, where it keeps the view in the place of a witness."""
+
+    etcd: Annotated[list[str], AfterValidator(_checked_members)]
+    """The members: `https://host:port`, or `http://` on one machine."""
+    prefix: Annotated[str, AfterValidator(_checked_prefix)] = "/bankrmi/"
+    """What the keys begin with; the service follows."""
+    user: str | None = None
+    password: str | None = Field(default=None, repr=False)
+    password_file: _File | None = None
+    """A file with nothing but the password in it, in the place of `password`."""
+    ca: _File | None = None
+    """Whose certificates etcd's members have to show: a file of PEM; nobody else is trusted."""
+    certificate: _File | None = None
+    """Our own, shown to etcd, which takes one through its JSON gateway only if it has no common name."""
+    key: _File | None = None
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether it is spoken to by TLS."""
+        return self.etcd[0].startswith("https://")
+
+    def addresses(self) -> list[Address]:
+        """Return `host:port` of each member."""
+        return [split_url(url)[1] for url in self.etcd]
+
+    def in_words(self) -> str:
+        """Return where that is, to end a sentence that begins with "etcd at"."""
+        return ", ".join(self.etcd)
+
+    def relative_to(self, folder: Path) -> Self:
+        """Return the same with its files' paths resolved."""
+        names = ("password_file", "ca", "certificate", "key")
+        given = {name: folder / file for name in names if (file := getattr(self, name)) is not None}
+        return self.model_copy(update=given)
+
+
+def _keeper_kind(value: object) -> str:
+    return "[etcd]" if isinstance(value, dict | EtcdSettings) else "[address]"
+
+
+_Keeper = Annotated[
+    Annotated[_Address, Tag("[address]")] | Annotated[EtcdSettings, Tag("[etcd]")],
+    Discriminator(_keeper_kind),
+]
+
+
 class ConfigSettings(_Checked):
     """The content of `config.yaml`; the shipped file explains each key."""
 
     service: _Name = "account"
     nameserver: _Address
-    witness: _Address = Field(default_factory=lambda known: known.get("nameserver", ""))
+    witness: _Keeper = Field(default_factory=lambda known: known.get("nameserver", ""))
+    """The witness's address, or the etcd that keeps the view in its place."""
     servers: Annotated[dict[_ServerName, _Address], Field(min_length=1, default_factory=dict)]
     """Left out where there are only clients, who learn them from the name server."""
     metrics: dict[str, _Address] = {}
@@ -260,3 +344,13 @@ class ConfigSettings(_Checked):
     client: ClientSettings = ClientSettings()
     journal: JournalSettings = JournalSettings()
     limits: LimitSettings = LimitSettings()
+
+    @property
+    def witness_address(self) -> Address | None:
+        """Where the witness is; None if etcd keeps the view."""
+        return self.witness if isinstance(self.witness, str) else None
+
+    @property
+    def etcd(self) -> EtcdSettings | None:
+        """The etcd that keeps the view; None if the witness does."""
+        return self.witness if isinstance(self.witness, EtcdSettings) else None

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -28,6 +28,10 @@ _VALUES_AT_MOST = 100_000
 _SEARCHED_LINES = 300
 _SHOWN_CHARACTERS = 80
 _BARE_IPV6 = re.compile(r"(?<![\"'])\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]:[0-9]")
+
+_OF_ETCD = "[etcd]"
+_MARKS = ("[key]", "[address]", _OF_ETCD)
+_SECRETS = ("password",)
 
 Key = tuple[str | int, ...]
 """The way to a setting: `("client", "timeout_ms")`."""
@@ -203,18 +207,20 @@ def _lines(document: CommentedMap, above: Key = ()) -> Iterable[tuple[Key, int]]
 def _scalars(settings: type[BaseModel]) -> Iterable[tuple[tuple[str, ...], object]]:
     """Return the keys that one variable can hold, with their types."""
     for name, field in settings.model_fields.items():
-        kind = _kind_of(field.annotation)
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from (((name, *inner), inner_kind) for inner, inner_kind in _scalars(kind))
-        elif isinstance(kind, type):  # A `dict[...]` is not one.
-            yield (name,), kind
+        for kind in _kinds(field.annotation):
+            if issubclass(kind, BaseModel):
+                yield from (((name, *inner), inner_kind) for inner, inner_kind in _scalars(kind))
+            elif kind is not type(None):
+                yield (name,), kind
 
 
-def _kind_of(annotation: object) -> object:
-    """Return what it is, where it may also be left out (`X | None`)."""
-    if type(None) in (kinds := get_args(annotation)):
-        annotation = next(kind for kind in kinds if kind is not type(None))
-    return get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
+def _kinds(annotation: object) -> Iterable[type]:
+    """Return the types of which a setting may be; none of a `dict[...]` or a `list[...]`."""
+    if isinstance(annotation, type):
+        return [annotation]
+    if get_origin(annotation) in (dict, list):
+        return []
+    return [kind for inner in get_args(annotation) for kind in _kinds(inner)]
 
 
 def _from_text(text: str, kind: object) -> object:
@@ -230,9 +236,9 @@ def _from_text(text: str, kind: object) -> object:
 
 def mistake_of(details: ErrorDetails, settings: type[BaseModel]) -> Mistake:
     """Return what pydantic found as a sentence of ours."""
-    key = tuple(step for step in details["loc"] if step != "[key]")
+    key = _key_of(details["loc"])
     name, context = key[-1] if key else "", details.get("ctx", {})
-    given = _shown(details["input"])
+    given = "what stands there" if name in _SECRETS else _shown(details["input"])
     match details["type"]:
         case "missing":
             return Mistake(key=key, message=f"{name} is missing")
@@ -242,6 +248,8 @@ def mistake_of(details: ErrorDetails, settings: type[BaseModel]) -> Mistake:
             message = f"{name} must be a whole number, not {given}"
         case "bool_type":
             message = f"{name} must be true or false, not {given}"
+        case "list_type":
+            message = f"{name} must be a list, like [https://10.0.0.10:2379, https://10.0.0.11:2379]"
         case "string_type" | "path_type":
             message = f"{name} must be text, not {given} (quotes make text of a number)"
         case "dict_type" | "model_type":
@@ -259,6 +267,12 @@ def mistake_of(details: ErrorDetails, settings: type[BaseModel]) -> Mistake:
     return Mistake(key=key, message=message)
 
 
+def _key_of(location: Key) -> Key:
+    """Return the way to a setting without pydantic's marks on it."""
+    in_list = _OF_ETCD in location  # Its only list is one setting, whichever of its values is wrong.
+    return tuple(step for step in location if step not in _MARKS and not (in_list and type(step) is int))
+
+
 def _shown(given: object) -> str:
     """Return a value as it could have been written, however long it is."""
     text = repr(given)
@@ -267,10 +281,8 @@ def _shown(given: object) -> str:
 
 def _unknown(key: Key, settings: type[BaseModel]) -> str:
     for step in key[:-1]:
-        inner = _kind_of(settings.model_fields[str(step)].annotation)
-        assert isinstance(inner, type)
-        assert issubclass(inner, BaseModel)
-        settings = inner
+        kinds = _kinds(settings.model_fields[str(step)].annotation)
+        settings = next(kind for kind in kinds if issubclass(kind, BaseModel))
     close = difflib.get_close_matches(str(key[-1]), settings.model_fields, n=1)
     known = f"did you mean {close[0]}?" if close else f"known are {', '.join(settings.model_fields)}"
     return f"unknown key {_shown(key[-1])}: {known}"

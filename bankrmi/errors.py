@@ -10,6 +10,7 @@
     │   ├── Cancelled            `outcome` asked for it before it arrived, and settled it
     │   ├── AccessDenied
     │   ├── Unreached            nothing was sent at all
+    │   ├── ViewMoved            the view is kept elsewhere; `moved_to` is the id of the keeper that has it
     │   └── Busy                 a server had too much to do and did not take it; ask again, with the same id
     ├── Unsettled            it may or may not have happened: ask again with the same id
     │   ├── NotPrimary           harmless: another server leads
@@ -46,6 +47,7 @@ __all__ = [
     "Stale",
     "Unreached",
     "Unsettled",
+    "ViewMoved",
     "error_of",
 ]
 
@@ -125,6 +127,12 @@ class Unreached(Refused):
     """No server could be reached before the deadline, and nothing was sent."""
 
     code = "unreached"
+
+
+class ViewMoved(Refused):
+    """The view is not kept here any more: nothing that is asked here can win; `moved_to` says where it is."""
+
+    code = "view_moved"
 
 
 class Busy(Refused):

@@ -506,3 +506,70 @@ def test_metrics_that_others_can_read_are_told_apart_from_what_moves_money(tmp_p
 def test_a_witness_with_an_address_of_its_own_may_have_metrics_of_its_own(tmp_path: Path) -> None:
     text = PLAIN + "witness: 127.0.0.1:9091\nmetrics: {witness: 127.0.0.1:9191}\n"
     assert load(written(tmp_path, text)).metrics == {"witness": "127.0.0.1:9191"}
+
+
+# -- etcd in the place of the witness ------------------------------------------------------------------
+
+
+def test_etcd_is_named_below_witness_and_its_files_are_relative_to_the_file(tmp_path: Path) -> None:
+    found = load(
+        written(
+            tmp_path,
+            PLAIN + "witness:\n  etcd: [https://127.0.0.1:1, https://127.0.0.1:2/]\n  ca: ca.pem\n"
+            "  certificate: c.pem\n  key: c.key\n  user: bank\n  password_file: p\n",
+        )
+    )
+    assert found.witness_address is None
+    assert found.etcd is not None
+    assert found.etcd.addresses() == ["127.0.0.1:1", "127.0.0.1:2"]
+    assert found.etcd.prefix == "/bankrmi/"
+    files = (found.etcd.ca, found.etcd.certificate, found.etcd.key, found.etcd.password_file)
+    assert files == tuple(tmp_path / name for name in ("ca.pem", "c.pem", "c.key", "p"))
+
+
+def test_the_password_of_etcd_can_come_from_the_environment_and_is_not_shown(tmp_path: Path) -> None:
+    file = written(tmp_path, PLAIN + "witness:\n  etcd: [http://127.0.0.1:1]\n  user: bank\n")
+    found = load(file, environment={"BANKRMI_WITNESS_PASSWORD": "of the bank"})
+    assert found.etcd is not None
+    assert found.etcd.password == "of the bank"
+    assert "of the bank" not in repr(found)
+    other = load(file, environment={"BANKRMI_WITNESS": "127.0.0.1:7"})
+    assert (other.witness_address, other.etcd) == ("127.0.0.1:7", None)
+
+
+@pytest.mark.parametrize(
+    ("below", "line", "said"),
+    [
+        ("etcd: []", 6, "etcd must name 1 to 9 members, and names 0"),
+        ("etcd: http://127.0.0.1:1", 6, "etcd must be a list, like"),
+        ("etcd: [127.0.0.1:1]", 6, "'127.0.0.1:1' is not the address of a member of etcd"),
+        ("etcd: [http://127.0.0.1:1, 7]", 6, "etcd must be text, not 7"),
+        ("etcd: [http://127.0.0.1:1, http://127.0.0.1:1]", 6, "etcd names http://127.0.0.1:1 twice"),
+        (
+            "etcd: [http://127.0.0.1:1, https://127.0.0.1:2]",
+            6,
+            "all to be asked with https, or all with http",
+        ),
+        ("etcd: [http://127.0.0.1:9090]", 1, "the name server has the address of a member of etcd"),
+        ("etcd: [http://127.0.0.1:9101]", 3, "server s1 has the address of a member of etcd"),
+        ("etcd: [http://10.0.0.1:1]", 6, "http://10.0.0.1:1 is on another machine, and what is said to it"),
+        ("etcd: [https://127.0.0.1:1]", 6, "ca must name whose certificates are believed"),
+        ("etcd: [http://127.0.0.1:1]\n  ca: x", 7, "ca is for https, and etcd is asked with http"),
+        ("etcd: [https://127.0.0.1:1]\n  ca: x\n  key: y", 5, "certificate and key belong together"),
+        ("etcd: [http://127.0.0.1:1]\n  user: x", 7, "user and password (or password_file) belong together"),
+        (
+            "etcd: [http://127.0.0.1:1]\n  user: x\n  password: y\n  password_file: z",
+            8,
+            "password and password_file: name one of them",
+        ),
+        ("etcd: [http://127.0.0.1:1]\n  user: x\n  password: 12345", 8, "not what stands there"),
+        ("etcd: [http://127.0.0.1:1]\n  prefix: x", 7, "'x' is not a prefix of keys"),
+        ("etcd: [http://127.0.0.1:1]\n  prefx: x", 7, "unknown key 'prefx': did you mean prefix?"),
+        ("prefix: /x/", 5, "etcd is missing"),
+    ],
+)
+def test_what_is_wrong_with_etcd_is_told_with_its_line(
+    tmp_path: Path, below: str, line: int, said: str
+) -> None:
+    lines = refusal(tmp_path, f"{PLAIN}witness:\n  {below}\n")
+    assert any(found.startswith(f"config.yaml line {line}: ") and said in found for found in lines), lines

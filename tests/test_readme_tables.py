@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from bankrmi.cli.exit_codes import ExitCode, HealthCode
 from bankrmi.cli.main import commands
-from bankrmi.config import ConfigSettings, load
+from bankrmi.config import ConfigSettings, EtcdSettings, load
 from bankrmi.errors import ConfigurationError
 from tests.readme_page import ADDRESSES, README, ROOT, blocks_of
 
@@ -75,12 +75,23 @@ def test_every_command_is_in_the_table_with_its_options(name: str, command: clic
 
 
 def test_the_configuration_for_three_machines_works_and_is_guarded(tmp_path: Path) -> None:
-    [block] = [block for block in blocks_of(README) if block.language == "yaml"]
+    [block, _] = [block for block in blocks_of(README) if block.language == "yaml"]
     file = tmp_path / "three-machines.yaml"
     file.write_text(block.text)
     assert load(file, insecure=True).witness == "10.0.0.10:9090"
     with pytest.raises(ConfigurationError, match="--insecure"):
         load(file)
+
+
+def test_the_configuration_with_etcd_works_and_names_every_key_of_it(tmp_path: Path) -> None:
+    [_, block] = [block for block in blocks_of(README) if block.language == "yaml"]
+    file = tmp_path / "with-etcd.yaml"
+    file.write_text(block.text)
+    etcd = load(file, insecure=True).etcd
+    assert etcd is not None
+    assert etcd.addresses() == ["10.0.0.10:2379", "10.0.0.11:2379", "10.0.0.12:2379"]
+    [row] = [row for row in rows_below("## Configuration") if row[0] == "`witness`"]
+    assert all(f"`{key}`" in row[2] for key in EtcdSettings.model_fields)
 
 
 def test_the_shipped_configuration_holds_the_defaults() -> None:

@@ -285,7 +285,7 @@ def _hosts(invocation: Invocation, name: str, written: str | None) -> tuple[str,
     configuration = _configuration(invocation)
     addresses = [] if configuration is None else [configuration.servers.get(name)]
     if configuration is not None and name == _NAMESERVER:
-        addresses = [configuration.nameserver, configuration.witness]
+        addresses = [configuration.nameserver, configuration.witness_address]
     hosts = [split_address(address)[0] for address in addresses if address]
     if not hosts:
         where = f"{configuration.path} has no server {name}" if configuration else "there is no configuration"

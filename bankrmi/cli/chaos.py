@@ -40,6 +40,7 @@ __all__ = ["COMMANDS"]
     help="An empty directory for everything; it is kept. Else a temporary one, kept if anything is found.",
 )
 @click.option("--relays", is_flag=True, help="Cut links by relays, though the network itself could be cut.")
+@click.option("--etcd", is_flag=True, help="etcd keeps the view: three members of it take part, and are hit.")
 @click.option(
     "--clients",
     type=click.IntRange(1, 16),
@@ -61,6 +62,7 @@ def chaos(
     report: Path | None,
     directory: Path | None,
     relays: bool,
+    etcd: bool,
     clients: int,
     pause_ms: float,
 ) -> ExitCode:
@@ -88,6 +90,7 @@ def chaos(
         clients=clients,
         pause_ms=pause_ms,
         relays=relays,
+        etcd=etcd,
         directory=place,
     )
     progress = WrittenOver()

@@ -32,7 +32,8 @@ class _Occupant:
 
 def who_has_the_ports(configuration: Configuration) -> list[str]:
     """Return a sentence for each bank or process that has ports of this one."""
-    addresses = [configuration.nameserver, configuration.witness, *configuration.servers.values()]
+    of_witness = [] if configuration.witness_address is None else [configuration.witness_address]
+    addresses = [configuration.nameserver, *of_witness, *configuration.servers.values()]
     addresses += configuration.metrics.values()
     ports = {split_address(address)[1]: address for address in addresses}
     held: dict[str, list[str]] = {}

@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -15,7 +16,7 @@ from bankrmi.cli.health import health
 from bankrmi.cli.interruption import said_if_lost
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say, show_json, tell
 from bankrmi.cli.written_numbers import RealRange
-from bankrmi.config import Configuration
+from bankrmi.config import Configuration, load
 from bankrmi.foreign_text import foreign
 from bankrmi.written_over import is_dumb
 
@@ -206,6 +207,42 @@ def restore(invocation: Invocation, given_up: tuple[str, ...], yes: bool) -> Non
     restored = client.restore_witness(configuration, plan["view"], given_up=given_up)
     with said_if_lost(f"it was restored: {_sentence(restored)}"):
         tell(f"restored: {_sentence(restored)}")
+
+
+@witness.command()
+@click.option(
+    "--to",
+    "new_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The configuration that names the keeper that is to have the view.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def move(invocation: Invocation, new_file: Path, yes: bool) -> None:
+    """Move the view of a living bank to another keeper: to etcd, to a witness, or back.
+
+    The keeper of the configuration in use (--config) is closed first, for good; then the one that FILE
+    names is given the view. Two are never believed at once. If it is interrupted in between, there is no
+    keeper: no change of primary until the same command is run again. Servers and name server that run
+    read their configuration again once they hear that the view was moved: change that file on all
+    machines before, and keep the old one for this command.
+    """
+    from bankrmi import client
+
+    configuration = invocation.configuration()
+    new = load(new_file, insecure=invocation.insecure)
+    planned = client.plan_view_move(configuration, new)
+    if planned["done"]:
+        tell(f"it was moved already, {planned['sentence']}")
+        return
+    if planned["begun"]:
+        say("The old keeper is closed already: only the new one has to be given the view.")
+    confirm(f"Move the view ({_sentence(planned['view'])}) {planned['sentence']}?", yes=yes)
+    moved = _sentence(client.move_view(configuration, new))
+    with said_if_lost(f"it was moved: {moved}"):
+        tell(f"moved: {moved}")
 
 
 COMMANDS = (status, switchover, witness)

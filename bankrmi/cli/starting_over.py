@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bankrmi.config import Configuration
+from bankrmi.coordination.keepers import asked_keeper
 from bankrmi.errors import OperationFailed
 from bankrmi.storage.database import own_directory, sync_directory
 
@@ -28,8 +29,15 @@ def folders_of(configuration: Configuration) -> list[Path]:
 def set_aside(configuration: Configuration) -> Path:
     """Move the folders of the bank into a new one, and return that.
 
-    Raises OperationFailed if a process uses one of them, or one cannot be moved.
+    Raises OperationFailed if a process uses one of them, one cannot be moved, or etcd still holds a view:
+    that is not ours to delete, and it names disks that nobody would find again.
     """
+    if configuration.etcd is not None and asked_keeper(configuration).read() is not None:
+        keys = f"{configuration.etcd.prefix}{configuration.service}/"
+        raise OperationFailed(
+            "etcd still holds the view of this bank, and only the old disks fit to it: delete it first, "
+            f"with 'etcdctl del --prefix {keys}', and start over then"
+        )
     folders = folders_of(configuration)
     aside = configuration.data_dir / time.strftime("before-%Y%m%d-%H%M%S")
     with ExitStack() as held:

@@ -33,6 +33,7 @@ _LOST_MEMORY = (
     "the witness holds no view, though the servers hold accounts: it has lost its memory, and nobody can "
     "take over; run `bankrmi witness restore`"
 )
+_MOVED = "and is not kept here any more"
 _CHANGED = "bold reverse"
 _CELL_CUT_AT = 60
 _ALARM = "bold white on red"
@@ -179,11 +180,18 @@ def _remarks(status: Status) -> list[str]:
     if copies > 1 and not missed(status):
         remarks.append(f"{copies} copies hold every acknowledged entry")
     if not status["witness"]["reachable"]:
-        remarks.append("the witness cannot be reached: no change of primary until it can")
+        keeper = "etcd" if "members" in status["witness"] else "the witness"
+        if _MOVED in str(status["witness"].get("reason")):
+            remarks.append(
+                f"{status['witness']['reason']}: ask with the configuration that names that keeper"
+            )
+        else:
+            remarks.append(f"{keeper} cannot be reached: no change of primary until it can")
         if status.get("view_from"):
             remarks.append(f"the view is what {status['view_from']} says")
     if not status["nameserver"]["reachable"]:
         remarks.append("the name server cannot be reached: clients use the addresses of the configuration")
+    remarks += _silent_members(status["witness"])
     for server in servers:
         if not server["reachable"] and server.get("reason"):
             remarks.append(f"{server['server']} is {_value(server, 'role')}: {server['reason']}")
@@ -192,6 +200,16 @@ def _remarks(status: Status) -> list[str]:
         if server.get("slow_ms"):
             remarks.append(f"{server['server']} is slow: it took {server['slow_ms']} ms to answer")
     return [*remarks, *_broken_links(status)]
+
+
+def _silent_members(witness: Status) -> list[str]:
+    """Return which members of etcd do not answer, where others do."""
+    members = witness.get("members", ())
+    silent = [one["address"] for one in members if not one["reachable"]]
+    if not silent or len(silent) == len(members):
+        return []
+    do = "does" if len(silent) == 1 else "do"
+    return [f"{len(silent)} of {len(members)} members of etcd {do} not answer: {', '.join(silent)}"]
 
 
 def _broken_links(status: Status) -> list[str]:

@@ -199,7 +199,8 @@ def children_of(invocation: Invocation, configuration: Configuration, *, logs: P
             log=logs / f"{name}.log",
         )
 
-    nameserver = child("name server and witness", "nameserver", ["nameserver"], signal.SIGTERM)
+    title = "name server and witness" if configuration.etcd is None else "name server"
+    nameserver = child(title, "nameserver", ["nameserver"], signal.SIGTERM)
     servers = [
         child(f"server {name}", name, ["server", name], signal.SIGINT) for name in configuration.servers
     ]

@@ -9,13 +9,21 @@ bank_client   blocking, for threads
 aio_client    the same for asyncio (`bankrmi.aio`)
 overview      what every server, the witness and the name server say of themselves
 view_history  how the view came to be what it is
-operating     what operators do: switchover, export, restoring the witness
+operating     what operators do: switchover, export, restoring the witness, moving the view to another keeper
 """
 
 from __future__ import annotations
 
 from bankrmi.client.bank_client import BankClient, connect
-from bankrmi.client.operating import Export, export, plan_witness_restore, restore_witness, switchover
+from bankrmi.client.operating import (
+    Export,
+    export,
+    move_view,
+    plan_view_move,
+    plan_witness_restore,
+    restore_witness,
+    switchover,
+)
 from bankrmi.client.overview import overview
 from bankrmi.client.view_history import history
 
@@ -25,7 +33,9 @@ __all__ = [
     "connect",
     "export",
     "history",
+    "move_view",
     "overview",
+    "plan_view_move",
     "plan_witness_restore",
     "restore_witness",
     "switchover",

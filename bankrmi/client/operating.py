@@ -14,7 +14,8 @@ from bankrmi.bank.operations import LARGEST
 from bankrmi.client.asking import Ask, ask_once, asking
 from bankrmi.client.overview import overview, view_fields
 from bankrmi.config import Configuration
-from bankrmi.coordination import restoring
+from bankrmi.coordination import moving, restoring
+from bankrmi.coordination.keepers import asked_keeper, keeper_in_words
 from bankrmi.coordination.restore import NoSafeView
 from bankrmi.errors import OperationFailed, Unreached
 from bankrmi.foreign_text import foreign
@@ -22,7 +23,15 @@ from bankrmi.own_credentials import own_credentials
 from bankrmi.replication.messages import Holdings
 from bankrmi.replication.view import View
 
-__all__ = ["Export", "export", "plan_witness_restore", "restore_witness", "switchover"]
+__all__ = [
+    "Export",
+    "export",
+    "move_view",
+    "plan_view_move",
+    "plan_witness_restore",
+    "restore_witness",
+    "switchover",
+]
 
 _SECONDS = 30.0
 
@@ -124,6 +133,32 @@ def restore_witness(
     bank.
     """
     return restoring.restore(configuration, View.from_wire(view).primary, given_up=given_up).to_wire()
+
+
+def plan_view_move(configuration: Configuration, new: Configuration) -> dict[str, Any]:
+    """Return what moving the view to where `new` keeps it would do: `view`, `begun`, `done`, `sentence`.
+
+    Nothing is changed by it.  Raises OperationFailed if it cannot be moved there.
+    """
+    if configuration.service != new.service:
+        raise OperationFailed(
+            f"{new.path} is the configuration of another service ({new.service}, not {configuration.service})"
+        )
+    planned = moving.plan(asked_keeper(configuration), asked_keeper(new))
+    return {
+        "view": planned.view.to_wire(),
+        "begun": planned.is_begun,
+        "done": planned.is_done,
+        "sentence": f"from {keeper_in_words(configuration)} to {keeper_in_words(new)}",
+    }
+
+
+def move_view(configuration: Configuration, new: Configuration) -> dict[str, Any]:
+    """Move the view to the keeper that `new` names; return it.
+
+    Raises OperationFailed, which says what was done; to do the same again goes on from there.
+    """
+    return moving.move(asked_keeper(configuration), asked_keeper(new)).to_wire()
 
 
 def _line(name: str, answer: Holdings | str) -> str:

@@ -16,7 +16,8 @@ from typing import Any
 
 from bankrmi.client.asking import ask_once
 from bankrmi.client.requests import ACCOUNT_ID
-from bankrmi.config import Configuration
+from bankrmi.config import Configuration, EtcdSettings
+from bankrmi.coordination.keepers import every_member
 from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BankError, ConfigurationError
 from bankrmi.foreign_text import foreign
@@ -60,10 +61,11 @@ def overview(configuration: Configuration) -> dict[str, Any]:
             name: pool.submit(_ask, asker, address, ACCOUNT_ID + name, "status")
             for name, address in configuration.servers.items()
         }
-        witness = pool.submit(_ask, asker, configuration.witness, WITNESS_ID, "read", configuration.service)
+        witness = pool.submit(_ask_keeper, configuration, asker)
         names = pool.submit(_ask, asker, configuration.nameserver, NAMESERVER_NAME, "ping")
     told = {name: one.result() for name, one in asked.items()}
-    view, view_from = _view(witness.result().said, {name: one.said for name, one in told.items()})
+    keeper, keeper_standing = witness.result()
+    view, view_from = _view(keeper, {name: one.said for name, one in told.items()})
     return {
         "service": configuration.service,
         "view": view,
@@ -72,7 +74,7 @@ def overview(configuration: Configuration) -> dict[str, Any]:
         "servers": [
             _server(name, address, told[name], view) for name, address in configuration.servers.items()
         ],
-        "witness": _reachable(configuration.witness, witness.result()),
+        "witness": keeper_standing,
         "nameserver": _reachable(configuration.nameserver, names.result()),
     }
 
@@ -129,6 +131,34 @@ def _ask(asker: _Asker, address: str, object_id: str, method: str, *args: object
         if isinstance(failure, Failure) and failure.reason == "timeout":
             said = f"no answer from {address} in {_SECONDS:g} s: stopped, cut off, or with far too much to do"
     return _Answer(said=said, seconds=time.monotonic() - began, nobody=nobody)
+
+
+def _ask_keeper(configuration: Configuration, asker: _Asker) -> tuple[_Told | str, dict[str, Any]]:
+    """Return what the keeper of the view says, or why it says nothing; and what is told about it itself."""
+    if configuration.etcd is not None:
+        return _ask_etcd(configuration.etcd, configuration.service)
+    assert configuration.witness_address is not None
+    answer = _ask(asker, configuration.witness_address, WITNESS_ID, "read", configuration.service)
+    return answer.said, _reachable(configuration.witness_address, answer)
+
+
+def _ask_etcd(settings: EtcdSettings, service: str) -> tuple[_Told | str, dict[str, Any]]:
+    """Ask every member: any that answers knows the view, and who is silent is told."""
+    try:
+        members = every_member(settings, service, seconds=_SECONDS)
+    except BankError as error:  # A file that is needed on the way.
+        return error.message, {"reachable": False, "silent": False, "reason": error.message, "address": None}
+    heard = [one for one in members if one.reason is None]
+    newest = max((one.view for one in heard if one.view), key=lambda view: view.epoch, default=None)
+    said: _Told | str = newest.to_wire() if newest is not None else {}
+    if not heard:
+        said = "; ".join(str(one.reason) for one in members)
+    answer = _Answer(said=said, seconds=min(one.seconds for one in heard or members))
+    standing = _reachable(f"etcd at {settings.in_words()}", answer)
+    standing["members"] = [
+        {"address": one.url, "reachable": one.reason is None, "reason": one.reason} for one in members
+    ]
+    return said, standing
 
 
 def _reachable(address: str, answer: _Answer) -> dict[str, Any]:

@@ -16,8 +16,10 @@ from itertools import islice
 from bankrmi.client.asking import Ask, asking
 from bankrmi.config import Configuration
 from bankrmi.coordination.coordinator import Expected
+from bankrmi.coordination.keepers import AskedKeeper, KeeperSilent, asked_keeper, keeper_in_words
 from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BankError, OperationFailed, Unreached
+from bankrmi.own_credentials import own_credentials
 from bankrmi.replication.view import View
 from bankrmi.rmi import RemoteError
 
@@ -34,15 +36,19 @@ def history(configuration: Configuration, *, limit: int) -> list[View]:
     Raises OperationFailed (Unreached, if nobody is there) if the witness does not answer.
     """
     deadline = time.monotonic() + _SECONDS_IN_ALL
+    keeper, address = keeper_in_words(configuration), configuration.witness_address
     try:
-        with asking(configuration.witness, WITNESS_ID, seconds=_SECONDS) as ask:
+        if address is None:
+            etcd = asked_keeper(configuration)
+            return list(deque(_pages(lambda begin: _in_time(deadline, etcd, begin)), maxlen=limit))
+        credentials = own_credentials(configuration, "operator")
+        with asking(address, WITNESS_ID, seconds=_SECONDS, credentials=credentials) as ask:
             return _newest(lambda method, *args: _page(ask, method, args, deadline), configuration, limit)
-    except Unreached as error:
-        silent = f"the witness at {configuration.witness} does not answer"
+    except (Unreached, KeeperSilent) as error:
+        silent = f"{keeper} does not answer"
         raise Unreached(f"{silent}, and it alone keeps the history of the view: {error.message}") from error
     except BankError as error:
-        told = f"the witness at {configuration.witness} did not tell the history of the view"
-        raise OperationFailed(f"{told}: {error.message}") from error
+        raise OperationFailed(f"{keeper} did not tell the history of the view: {error.message}") from error
 
 
 def _newest(page: Callable[..., list[View]], configuration: Configuration, limit: int) -> list[View]:
@@ -64,11 +70,20 @@ def _pages(page_from: Callable[[Expected], list[View]]) -> Iterator[View]:
         reached = views[-1].history, views[-1].epoch
 
 
-def _page(ask: Ask, method: str, args: tuple[object, ...], deadline: float) -> list[View]:
+def _in_time(deadline: float, keeper: AskedKeeper, begin: Expected) -> list[View]:
+    _left_s(deadline)
+    return keeper.history(begin)
+
+
+def _left_s(deadline: float) -> float:
     left_s = deadline - time.monotonic()
     if left_s <= 0:
         raise OperationFailed(f"it takes more than {_SECONDS_IN_ALL:g} s; ask for fewer")
-    answer = ask(method, args, seconds=min(_SECONDS, left_s))
+    return left_s
+
+
+def _page(ask: Ask, method: str, args: tuple[object, ...], deadline: float) -> list[View]:
+    answer = ask(method, args, seconds=min(_SECONDS, _left_s(deadline)))
     try:
         return [View.from_wire(form) for form in answer]
     except (TypeError, ValueError):

@@ -18,7 +18,8 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 
 from bankrmi.config import Configuration
-from bankrmi.coordination.restoring import WitnessSilent, call_witness, holding_of, propose
+from bankrmi.coordination.keepers import asked_keeper, keeper_in_words
+from bankrmi.coordination.restoring import holding_of, propose
 from bankrmi.errors import OperationFailed
 from bankrmi.foreign_text import foreign
 from bankrmi.replication.messages import Holdings
@@ -34,11 +35,10 @@ def check_that_none_lives(
     configuration: Configuration, server: str, *, given_up: Collection[str] = ()
 ) -> None:
     """Raise OperationFailed, with the reason, unless a bank may begin with a restored copy at `server`."""
-    view = call_witness(configuration, "read", [configuration.service])
+    view = asked_keeper(configuration).read()
     if view is not None:
-        epoch = foreign(view["epoch"] if isinstance(view, dict) and "epoch" in view else view)
         raise OperationFailed(
-            f"the bank lives: its witness at {configuration.witness} holds a view (epoch {epoch}), and with "
+            f"the bank lives: {keeper_in_words(configuration)} holds a view (epoch {view.epoch}), and with "
             "an old copy it would lose what was acknowledged since. While a server of it is left, an empty "
             "one joins that by itself; if none is, move the witness's folder away, start it, and restore"
         )
@@ -81,12 +81,7 @@ def found(configuration: Configuration, view: View) -> bool | None:
 def _is_known_to_have_won(configuration: Configuration, view: View) -> bool | None:
     """Settle a proposal whose answer was lost (V6): it has won if it is the view, has lost if another is."""
     try:
-        holds = call_witness(configuration, "read", [configuration.service])
-    except WitnessSilent:
+        holds = asked_keeper(configuration).read()
+    except OperationFailed:
         return None
-    if holds is None:
-        return None  # It may still be on its way.
-    try:
-        return View.from_wire(holds) == view
-    except ValueError:
-        return None
+    return None if holds is None else holds == view  # None: it may still be on its way.

@@ -22,13 +22,11 @@ import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
 
 from bankrmi.config import Configuration
+from bankrmi.coordination.keepers import KeeperSilent, asked_keeper, keeper_in_words
 from bankrmi.coordination.restore import NoSafeView, SafeView, decide, unchanged
-from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BankError, OperationFailed
-from bankrmi.foreign_text import foreign
 from bankrmi.own_credentials import own_credentials
 from bankrmi.replication.cause import named
 from bankrmi.replication.forms import holdings_of
@@ -39,8 +37,6 @@ from bankrmi.rmi import Failure, RemoteError, connect, handshake, over_tls
 __all__ = [
     "OPERATOR_ID",
     "Findings",
-    "WitnessSilent",
-    "call_witness",
     "holding_of",
     "propose",
     "restore",
@@ -87,7 +83,7 @@ def restore(configuration: Configuration, primary: str, *, given_up: Collection[
             raise _came_to_nothing(configuration, holding, why)
         assert isinstance(holding.findings.verdict, SafeView)
         return propose(configuration, holding.findings.verdict.view)
-    except WitnessSilent as silent:
+    except KeeperSilent as silent:
         raise OperationFailed(f"{silent.message}; {holding.what_now()}") from silent
     except KeyboardInterrupt as interruption:
         interruption.add_note(f"interrupted: {holding.what_now()}")
@@ -149,15 +145,11 @@ def _came_to_nothing(configuration: Configuration, holding: _Fencing, why: str) 
     )
 
 
-class WitnessSilent(OperationFailed):
-    """The witness does not answer: whether it has taken a view is not known."""
-
-
 def _gather(configuration: Configuration, method: str, given_up: Collection[str]) -> Findings:
-    view = call_witness(configuration, "read", [configuration.service])
+    view = asked_keeper(configuration).read()
     if view is not None:
-        epoch = foreign(view["epoch"] if isinstance(view, dict) else view)
-        raise OperationFailed(f"there is nothing to restore: the witness holds a view (epoch {epoch})")
+        keeper = "etcd" if configuration.etcd is not None else "the witness"
+        raise OperationFailed(f"there is nothing to restore: {keeper} holds a view (epoch {view.epoch})")
     names = list(configuration.servers)
     with ThreadPoolExecutor(len(names)) as pool:
         told = pool.map(lambda name: holding_of(name, configuration, method), names)
@@ -172,13 +164,9 @@ def propose(configuration: Configuration, view: View) -> View:
     """Propose the view, as the first one; raises OperationFailed if there is one meanwhile."""
     if view.cause is not None:
         view = view.because(replace(view.cause, operator=_who()))
-    answer = call_witness(configuration, "propose", [configuration.service, None, view.to_wire()])
-    try:
-        won, holds = bool(answer["won"]), View.from_wire(answer["view"])
-    except (KeyError, TypeError, ValueError):
-        raise OperationFailed(
-            f"the witness at {configuration.witness} answered what cannot be read"
-        ) from None
+    holds, won = asked_keeper(configuration).propose(None, view)
+    if holds is None:
+        raise OperationFailed(f"{keeper_in_words(configuration)} answered what cannot be read")
     if not won:
         raise OperationFailed(f"the witness holds a view meanwhile (epoch {holds.epoch})")
     return holds
@@ -191,16 +179,6 @@ def _who() -> str:
     except (KeyError, OSError, ImportError):  # An id without a name.
         user = str(os.getuid())
     return named(f"{user}@{socket.gethostname()}")
-
-
-def call_witness(configuration: Configuration, method: str, args: list[object]) -> Any:
-    """Return the witness's answer to an operator; raises WitnessSilent."""
-    try:
-        said = over_tls(handshake("operator"), own_credentials(configuration, "operator"))
-        with connect(configuration.witness, WITNESS_ID, said, _SECONDS) as connection:
-            return connection.call(method, args, timeout=_SECONDS)
-    except (Failure, RemoteError) as error:
-        raise WitnessSilent(f"the witness at {configuration.witness} does not answer: {error}") from error
 
 
 def holding_of(server: str, configuration: Configuration, method: str) -> Holdings | str:

@@ -13,6 +13,9 @@ Rule 5: what a question or a proposal costs does not depend on how many views th
 Rule 6: what it writes, it dates, by its own clock: nobody else can say when a view was made.
 Rule 7: a store has an id, drawn when it is made: by that two witnesses are told apart, whatever their
         addresses.
+Rule 8: the view of a service can be moved away, to another keeper: from then on none follows it here, until
+        it is moved back. Each change of `kept` has a revision of its own, which never comes again, so what
+        was meant for one state is never done in another, however late it arrives.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +35,13 @@ import apsw
 
 from bankrmi.coordination.coordinator import Expected
 from bankrmi.coordination.succession import decided
-from bankrmi.errors import BrokenInvariant, InvalidRequest, OperationFailed
+from bankrmi.errors import BrokenInvariant, InvalidRequest, OperationFailed, ViewMoved
 from bankrmi.replication.view import View
 from bankrmi.storage.database import locked_by_another, own_directory, private_opener, sync_directory
 from bankrmi.storage.disk_failure import DiskFailed
 from bankrmi.storage.place import Place, make_private
 
-__all__ = ["HISTORY_BYTES", "ViewStore", "ViewStoreFailed"]
+__all__ = ["HISTORY_BYTES", "StoredView", "ViewStore", "ViewStoreFailed"]
 
 HISTORY_BYTES = 128 << 10
 """One answer of `history` ends with the view that reaches this."""
@@ -57,6 +60,14 @@ _SCHEMA = """
         UNIQUE (service, history, epoch)
     ) STRICT;
     CREATE INDEX IF NOT EXISTS of_service ON views (service);
+    CREATE TABLE IF NOT EXISTS moves (
+        number   INTEGER PRIMARY KEY AUTOINCREMENT,
+        service  TEXT NOT NULL,
+        view     INTEGER NOT NULL,
+        moved_to TEXT NOT NULL,
+        checksum TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS moves_of_service ON moves (service);
     CREATE TABLE IF NOT EXISTS store (id TEXT NOT NULL) STRICT;
     INSERT INTO store SELECT '{id}' WHERE NOT EXISTS (SELECT 1 FROM store)
 """
@@ -72,6 +83,12 @@ _NEWEST_EPOCH = (
 _ANY_VIEW = "SELECT 1 FROM views INDEXED BY sqlite_autoindex_views_1 WHERE service = ? LIMIT 1"
 _NUMBER = "SELECT number FROM views WHERE service = ? AND history = ? AND epoch = ?"
 _ANY_OF_HISTORY = "SELECT 1 FROM views WHERE service = ? AND history = ? LIMIT 1"
+_NEWEST_NUMBER = "SELECT coalesce(max(number), 0) FROM views INDEXED BY of_service WHERE service = ?"
+_NEWEST_MOVE = (
+    "SELECT number, view, moved_to, checksum FROM moves INDEXED BY moves_of_service "
+    "WHERE service = ? ORDER BY number DESC LIMIT 1"
+)
+_INSERT_MOVE = "INSERT INTO moves (service, view, moved_to, checksum) VALUES (?, ?, ?, ?)"
 _NEXT_SERVICE = "SELECT service FROM views WHERE service > ? ORDER BY service LIMIT 1"
 
 
@@ -83,6 +100,15 @@ class ViewStoreFailed(BrokenInvariant):
     """The disk did not do what it was told; what is on it is unknown until the process starts again."""
 
     code = "broken_invariant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredView:
+    """What a store holds of a service: the view, and where it was moved to, if it was; at which revision."""
+
+    view: View | None
+    moved_to: str | None
+    revision: str
 
 
 class ViewStore:
@@ -114,8 +140,8 @@ class ViewStore:
             self._database.pragma(*pragma.split("="))
         # Not only when the first view is written: who looks into it by then would end this process.
         self._database.execute("BEGIN EXCLUSIVE; COMMIT")
-        there = "SELECT count(*) FROM sqlite_schema WHERE name IN ('of_service', 'store')"
-        if self._database.execute(there).get < 2:
+        there = "SELECT count(*) FROM sqlite_schema WHERE name IN ('of_service', 'store', 'moves_of_service')"
+        if self._database.execute(there).get < 3:
             schema = _SCHEMA.format(id=secrets.token_hex(8))
             self._database.execute(
                 f"BEGIN IMMEDIATE; {schema}; COMMIT"
@@ -123,7 +149,7 @@ class ViewStore:
         self.id = str(self._database.execute("SELECT id FROM store").get)
         sync_directory(self._file.parent)
         for service in self.services():
-            self.current(service)
+            self.kept(service)
 
     def close(self) -> None:
         """Let the next process use the folder."""
@@ -186,7 +212,7 @@ class ViewStore:
 
     def propose(self, service: str, expected: Expected, view: View) -> tuple[bool, View | None]:
         """Return whether `view` is the view now, and what is; raise InvalidRequest if it can never be."""
-        current = self.current(service)
+        current = self.here(service)
         verdict = decided(current, expected, view, _PastHistories(self, service))
         if verdict.objection is not None:
             raise InvalidRequest(f"the witness refuses the proposed view: {verdict.objection}")
@@ -199,6 +225,63 @@ class ViewStore:
     def has_had(self, service: str, history: str) -> bool:
         """Return whether the service ever had a view of this history."""
         return bool(self._rows(_ANY_OF_HISTORY, service, history))
+
+    # -- moving it to another keeper, and back -----------------------------------------------------
+
+    def here(self, service: str) -> View | None:
+        """Return the view, if it is kept here; raises ViewMoved if it was moved away."""
+        kept = self.kept(service)
+        if kept.moved_to is not None:
+            raise ViewMoved(
+                f"the view of {service} was moved to {kept.moved_to}, and is not kept here any more",
+                moved_to=kept.moved_to,
+            )
+        return kept.view
+
+    def kept(self, service: str) -> StoredView:
+        """Return what there is of a service, moved or not."""
+        view = self.current(service)
+        [(number,)] = self._rows(_NEWEST_NUMBER, service)
+        moves = self._rows(_NEWEST_MOVE, service)
+        if not moves:
+            return StoredView(view=view, moved_to=None, revision=f"{number}.0")
+        [(move, at_view, moved_to, checksum)] = moves
+        if _checksum(f"{service} {at_view} {moved_to}") != checksum:
+            raise self._failure(ValueError("a move in it does not match its checksum"))
+        return StoredView(view=view, moved_to=moved_to or None, revision=f"{number}.{move}")
+
+    def move(self, service: str, revision: str, view: View, moved_to: str | None) -> tuple[bool, StoredView]:
+        """Close the service here, in favour of `moved_to`; or (None) let `view` go on here.
+
+        Return whether that was done, which it is only at this revision, and what is kept now.  Raises
+        InvalidRequest for what can never be done.
+        """
+        kept = self.kept(service)
+        if kept.revision != revision:
+            return False, kept
+        if moved_to is not None and (kept.moved_to is not None or view != kept.view):
+            raise InvalidRequest("only the view that is kept here can be moved away")
+        if moved_to is None and kept.view is not None and kept.moved_to is None:
+            raise InvalidRequest("a view is kept here already")
+        new = view != kept.view
+        if new and self._rows(_NUMBER, service, view.history, view.epoch):
+            raise InvalidRequest(f"there was another view of epoch {view.epoch} here")
+        self._note_move(service, view if new else None, moved_to or "")
+        return True, self.kept(service)
+
+    def _note_move(self, service: str, view: View | None, moved_to: str) -> None:
+        database = self._usable()
+        try:
+            with database:
+                if view is not None:
+                    text = json.dumps(view.to_wire(), sort_keys=True)
+                    database.execute(_INSERT, (service, view.history, view.epoch, text, _checksum(text)))
+                number = database.execute(_NEWEST_NUMBER, (service,)).get
+                checksum = _checksum(f"{service} {number} {moved_to}")
+                database.execute(_INSERT_MOVE, (service, number, moved_to, checksum))
+        except Exception as error:  # Whatever it is: what is on the disk is unknown.
+            raise self._failure(error) from error
+        self._usable()
 
     def _append(self, service: str, view: View) -> None:
         text = json.dumps(view.to_wire(), sort_keys=True)

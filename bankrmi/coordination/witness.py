@@ -17,14 +17,15 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from bankrmi.coordination.coordinator import Expected
-from bankrmi.coordination.view_store import ViewStore, ViewStoreFailed
+from bankrmi.coordination.view_store import StoredView, ViewStore, ViewStoreFailed
 from bankrmi.errors import Busy, InvalidRequest
 from bankrmi.replication.fields import epoch, identifier
 from bankrmi.replication.view import View
 
-__all__ = ["WITNESS_ID", "Witness"]
+__all__ = ["WITNESS_ID", "WITNESS_MOVES_ID", "Witness", "WitnessMoves"]
 
 WITNESS_ID = "bankrmi.witness"
+WITNESS_MOVES_ID = "bankrmi.witness.moves"
 
 _MOST_SERVERS = 100
 _LONGEST_VIEW = 8 << 10
@@ -69,7 +70,7 @@ class Witness:
 
     def read(self, service: str) -> dict[str, Any] | None:
         """Return the view of `service`, None if there is none."""
-        view = self._guarded(lambda: self._store.current(_service(service)))
+        view = self._guarded(lambda: self._store.here(_service(service)))
         return None if view is None else view.to_wire()
 
     def propose(self, service: str, expected: Any, view: Any) -> dict[str, Any]:
@@ -111,6 +112,51 @@ class Witness:
                 f"this witness keeps the views of {MOST_SERVICES} services beside its own bank's, and takes "
                 f"no other: run a witness with {service!r} as the service of its configuration"
             )
+
+    def _guarded(self, work: Callable[[], Result]) -> Result:
+        try:
+            return work()
+        except ViewStoreFailed as failure:
+            self._on_disk_failure(failure.message)
+            raise
+
+
+class WitnessMoves:
+    """What operators call to move the view to another keeper, or back: `kept` and `move`.
+
+    `on_move(service, view, moved_to)` is called after each move.
+    """
+
+    def __init__(
+        self,
+        store: ViewStore,
+        *,
+        on_move: Callable[[str, View, str | None], None] = _ignore,
+        on_disk_failure: Callable[[str], None] = _ignore,
+    ) -> None:
+        self._store = store
+        self._on_move = on_move
+        self._on_disk_failure = on_disk_failure
+
+    def kept(self, service: str) -> dict[str, Any]:
+        """Return the view of `service`, where it was moved to, if it was, and at which revision."""
+        return self._form(self._guarded(lambda: self._store.kept(_service(service))))
+
+    def move(self, service: str, revision: str, view: Any, moved_to: Any) -> dict[str, Any]:
+        """Close the service here in favour of `moved_to`, or let `view` go on here (None)."""
+        name, wanted = _service(service), _view(view)
+        try:
+            target = None if moved_to is None else identifier(moved_to)
+        except ValueError:
+            raise InvalidRequest("not the id of a keeper") from None
+        done, kept = self._guarded(lambda: self._store.move(name, str(revision), wanted, target))
+        if done:
+            self._on_move(name, wanted, target)
+        return {"done": done, **self._form(kept)}
+
+    def _form(self, kept: StoredView) -> dict[str, Any]:
+        view = None if kept.view is None else kept.view.to_wire()
+        return {"id": self._store.id, "view": view, "moved_to": kept.moved_to, "revision": kept.revision}
 
     def _guarded(self, work: Callable[[], Result]) -> Result:
         try:

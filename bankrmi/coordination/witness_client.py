@@ -20,7 +20,7 @@ import structlog
 
 from bankrmi.coordination.coordinator import Expected, OnSilence
 from bankrmi.coordination.witness import WITNESS_ID
-from bankrmi.errors import Refused
+from bankrmi.errors import Refused, ViewMoved
 from bankrmi.replication.fields import flag
 from bankrmi.replication.view import View
 from bankrmi.rmi import Link, NotConnected
@@ -62,7 +62,7 @@ class _Ask:
             return
         if self.deadline is not None:
             self.deadline.cancel()
-        if isinstance(value, Refused):
+        if isinstance(value, Refused) and not isinstance(value, ViewMoved):
             log.error("the witness refused", method=self.method, reason=value.message)
         if isinstance(value, Exception):
             self.on_silence(str(value), self.sent)
@@ -91,6 +91,8 @@ class WitnessClient:
         self._link: Link | None = None
         self.on_met: Callable[[str | None], None] = _ignore
         """Told the id of the witness that answers there; None when the connection is lost."""
+        self.on_moved: Callable[[str], None] = _ignore
+        """Told the id of the keeper to which the view was moved, whenever the witness says so."""
         self._asked: set[_Ask] = set()
 
     def read(self, on_answer: Callable[[View | None], None], on_silence: OnSilence) -> None:
@@ -173,6 +175,8 @@ class WitnessClient:
                 self._hear()
                 self._allowed = min(max(self._timeout, 2 * (self._heard - sent)), PATIENCE * self._timeout)
             self._asked.discard(ask)
+            if isinstance(value, ViewMoved):
+                self.on_moved(str(value.moved_to))
             ask.settle(value)
 
         assert self._link is not None

@@ -1,8 +1,9 @@
 """The process of the name server and the witness: put together, run, ended in good order.
 
 Each of the two is served if its address is this machine's; at one address, by one daemon. Where the witness
-is another machine's, it is asked every now and then, for the tags. An address that this machine gets later is
-served from then on: nobody can tell one that is another's from one that is not there yet.
+is another machine's, or etcd keeps the view in its place, that is asked every now and then, for the tags. An
+address that this machine gets later is served from then on: nobody can tell one that is another's from one
+that is not there yet.
 
 Rule 1: the witness's disk is locked and read before anything listens.
 Rule 2: when that disk fails, the process ends at once (exit code 1): what it would answer is not certain.
@@ -30,9 +31,11 @@ from bankrmi.config import (
     Configuration,
     split_address,
 )
+from bankrmi.coordination.coordinator import Coordinator
+from bankrmi.coordination.keepers import check_keeper
+from bankrmi.coordination.movable_keeper import MovableKeeper
 from bankrmi.coordination.view_store import ViewStore
-from bankrmi.coordination.witness import WITNESS_ID, Witness
-from bankrmi.coordination.witness_client import WitnessClient
+from bankrmi.coordination.witness import WITNESS_ID, WITNESS_MOVES_ID, Witness, WitnessMoves
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.event_loop import run as run_loop
 from bankrmi.logging_setup import configure, reopen_log
@@ -102,8 +105,16 @@ class _Process:
     """What is served here, from start to end."""
 
     def __init__(self, configuration: Configuration, log_file: Path | None, metrics: Address | None) -> None:
+        check_keeper(configuration)
         self._configuration = configuration
         self._metrics_address = metrics
+        self._addresses = tuple(
+            dict.fromkeys(
+                address
+                for address in (configuration.witness_address, configuration.nameserver)
+                if address is not None
+            )
+        )
         self._log_file = log_file
         self._credentials = own_credentials(configuration, "server", _NAME)
         self._manager = ServiceManager()
@@ -116,7 +127,8 @@ class _Process:
         self._view: View | None = None  # The newest that is known of the bank of this configuration.
         self._changes = ViewChanges()
         self._serves = False
-        self._elsewhere: WitnessClient | None = None
+        self._elsewhere: Coordinator | None = None
+        self._seen: View | None = None  # Elsewhere, last.
         self._polling: asyncio.TimerHandle | None = None
         self._looking: asyncio.TimerHandle | None = None
         self._failure: BankError | None = None
@@ -167,8 +179,8 @@ class _Process:
 
     async def _look_for_the_rest(self) -> None:
         """Serve what has another address as soon as this machine has that."""
-        settings, pause_s = self._configuration, _LOOK_SECONDS
-        while missing := {settings.witness, settings.nameserver} - self._daemons.keys():
+        pause_s = _LOOK_SECONDS
+        while missing := set(self._addresses) - self._daemons.keys():
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LOOK_SECONDS_AT_MOST)
             for address in missing:
@@ -180,9 +192,9 @@ class _Process:
     def _serve(self, address: str) -> None:
         """Prepare what belongs at an address of this machine."""
         settings = self._configuration
-        if address == settings.witness:
+        if address == settings.witness_address:
             self._stop_following_from_afar()
-            self._serve_witness()
+            self._serve_witness(address)
         if address == settings.nameserver:
             daemon = self._daemon_at(settings.nameserver)
             daemon.register(NAMESERVER_NAME, remote_names(self._names))
@@ -191,18 +203,16 @@ class _Process:
                 self._follow_from_afar()
 
     def _prepare(self) -> None:
-        settings = self._configuration
-        for address in dict.fromkeys((settings.witness, settings.nameserver)):
+        for address in self._addresses:
             if _is_here(address):
                 self._serve(address)
         if not self._daemons:
-            addresses = dict.fromkeys((settings.nameserver, settings.witness))
             raise OperationFailed(
-                f"nothing to serve here: {', and '.join(map(_why_not_here, addresses))}",
+                f"nothing to serve here: {', and '.join(map(_why_not_here, reversed(self._addresses)))}",
                 **{AWAITS: "an address"},
             )
 
-    def _serve_witness(self) -> None:
+    def _serve_witness(self, address: str) -> None:
         settings = self._configuration
         self._store = ViewStore(settings.data_dir / "witness")
         self._witness = Witness(
@@ -212,7 +222,7 @@ class _Process:
             on_disk_failure=self._disk_failed,
         )
         roles = ("server", "operator")
-        self._daemon_at(settings.witness).register(
+        self._daemon_at(address).register(
             WITNESS_ID,
             Audited(
                 PlainObject(self._witness, ("read", "propose", "history", "history_before")), ("propose",)
@@ -221,7 +231,13 @@ class _Process:
             of_any_bank=True,  # It keeps the views of a few other services, whose servers nobody here knows.
             roles=roles,
         )
-        self._follow(self._store.current(settings.service))
+        moves = WitnessMoves(self._store, on_move=self._view_moved, on_disk_failure=self._disk_failed)
+        self._daemon_at(address).register(
+            WITNESS_MOVES_ID,
+            Audited(PlainObject(moves, ("kept", "move")), ("move",)),
+            roles=("operator",),
+        )
+        self._follow_what_is_kept()
         self._changes = ViewChanges(self._view)
 
     def _daemon_at(self, address: str) -> Daemon:
@@ -259,12 +275,24 @@ class _Process:
         self._view = view
         self._names.follow(view)
 
+    def _view_moved(self, service: str, view: View, moved_to: str | None) -> None:
+        log.info("the view was moved", service=service, epoch=view.epoch, to=moved_to or "this witness")
+        if service == self._configuration.service:
+            self._stop_following_from_afar()
+            self._follow_what_is_kept()
+
+    def _follow_what_is_kept(self) -> None:
+        """Follow the view here, or where it was moved to, once the configuration says how to ask there."""
+        assert self._store is not None
+        kept = self._store.kept(self._configuration.service)
+        if kept.moved_to is None:
+            self._follow(kept.view)
+        else:
+            self._follow_from_afar()
+
     def _follow_from_afar(self) -> None:
-        settings = self._configuration
-        said = handshake("server", server=_NAME)
-        self._elsewhere = WitnessClient(
-            settings.witness, settings.service, handshake=over_tls(said, self._credentials)
-        )
+        said = over_tls(handshake("server", server=_NAME), self._credentials)
+        self._elsewhere = MovableKeeper(self._configuration, said)
         self._poll()
 
     def _stop_following_from_afar(self) -> None:
@@ -286,7 +314,11 @@ class _Process:
 
         def follow(view: View | None) -> None:
             if self._elsewhere is elsewhere:  # Else the witness is here meanwhile.
-                self._follow(view)
+                if view is not None and view != self._seen:
+                    self._view_changed(self._configuration.service, view)
+                else:
+                    self._follow(view)
+                self._seen = view
             again(view)
 
         elsewhere.read(follow, again)
@@ -348,7 +380,8 @@ class _Process:
     def _say_ready(self, ready_fd: int | None) -> None:
         address = next(iter(self._daemons))
         serving = sorted(self._daemons)
-        log.info("ready", addresses=serving, witness="here" if self._store is not None else "elsewhere")
+        elsewhere = "elsewhere" if self._configuration.etcd is None else "etcd"
+        log.info("ready", addresses=serving, witness="here" if self._store is not None else elsewhere)
         say_ready(ready_fd, server="nameserver", address=address)
 
 

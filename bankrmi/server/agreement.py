@@ -18,7 +18,8 @@ What is unsafe, and what is not though it looks so:
   waits longer. Told.
 - *The witness*: two of them keep two views, so two servers may lead. Whether they are two is not seen by
   their addresses (one may be reached by relays; "localhost" is another one on each machine), but by the id of
-  what the witness keeps. It is stated while there is a connection to it, so both are of now. Refused.
+  what the witness keeps. It is stated while there is a connection to it, so both are of now. Refused; but
+  not while the view is moved from one to the other, and one of the two servers has not heard of it yet.
 - *copies_min*: what one file promises must not be broken by a primary with another. The larger counts for
   both (`Replica.copies_min`), from when they first meet; so it is changed, up or down, by restarting one
   after the other. Told. (A server that starts while the other one is away knows its own file only.)
@@ -32,13 +33,16 @@ from typing import Any
 
 from bankrmi.config import Configuration, bytes_needed, one_endpoint
 
-__all__ = ["FORMAT", "WITNESS_ID", "Difference", "compared", "stated"]
+__all__ = ["FORMAT", "LEFT_WITNESS_ID", "WITNESS_ID", "Difference", "compared", "stated"]
 
 FORMAT = 3
 """Of the messages between servers; 2 since the checkpoint has its lease in it."""
 
 WITNESS_ID = "witness_id"
 """Of the witness that a server is connected to; stated only while it is."""
+
+LEFT_WITNESS_ID = "left_witness_id"
+"""Of the keeper of the view that was closed in favour of that one: who still asks it wins nothing there."""
 
 _SHOWN_AT_MOST = 60
 
@@ -61,7 +65,7 @@ def stated(configuration: Configuration) -> dict[str, Any]:
         "format": FORMAT,
         "service": configuration.service,
         "servers": dict(configuration.servers),
-        "witness": configuration.witness,
+        "witness": _keeper(configuration),
         "copies_min": configuration.copies_min,
         "lease_ms": configuration.lease_ms,
         "drift_ms": configuration.drift_ms,
@@ -72,6 +76,12 @@ def stated(configuration: Configuration) -> dict[str, Any]:
         "limits.group_bytes": limits.group_bytes,
         "limits.server_message_bytes": limits.server_message_bytes,
     }
+
+
+def _keeper(configuration: Configuration) -> str:
+    """Return where the view is kept, so that two who mean the same say the same."""
+    etcd = configuration.etcd
+    return str(configuration.witness) if etcd is None else f"etcd {' '.join(sorted(etcd.etcd))} {etcd.prefix}"
 
 
 def compared(ours: Mapping[str, Any], theirs: object) -> list[Difference]:
@@ -130,7 +140,8 @@ def _of_addresses(ours: Mapping[str, Any], told: Mapping[Any, Any]) -> Iterator[
         yield _difference("servers", None, f"{_shown(unknown[0])}{more}", so)
     our_id, their_id = ours.get(WITNESS_ID), told.get(WITNESS_ID)
     if our_id is not None and isinstance(their_id, str):
-        if our_id != their_id:
+        closed = (ours.get(LEFT_WITNESS_ID), told.get(LEFT_WITNESS_ID))
+        if our_id != their_id and closed[0] != their_id and closed[1] != our_id:
             so = "two witnesses keep two views, so two servers may lead: lead both files to one of them"
             yield _difference(WITNESS_ID, our_id, their_id, so, refused=True)
     elif not _same_endpoint(ours["witness"], told.get("witness")):
@@ -140,7 +151,7 @@ def _of_addresses(ours: Mapping[str, Any], told: Mapping[Any, Any]) -> Iterator[
 
 def _same_endpoint(one: str, other: object) -> bool:
     try:
-        return isinstance(other, str) and one_endpoint(one) == one_endpoint(other)
+        return isinstance(other, str) and (one == other or one_endpoint(one) == one_endpoint(other))
     except ValueError:
         return False
 

@@ -15,7 +15,7 @@ import structlog
 from bankrmi.replication.events import PeerAnswer
 from bankrmi.replication.messages import Message
 from bankrmi.rmi import Credentials, Link, NotConnected, ProbeAnswer, handshake, over_tls, probe
-from bankrmi.server.agreement import WITNESS_ID, Difference, compared
+from bankrmi.server.agreement import LEFT_WITNESS_ID, WITNESS_ID, Difference, compared
 from bankrmi.server.peer_links import Found, Greeting
 from bankrmi.server.wire import METHODS, answer_from_wire, message_to_wire
 
@@ -100,16 +100,18 @@ class PeerNetwork:
         """Return the servers to which a link is up, and that do not answer on it."""
         return {server for server, link in self._links.items() if link.is_silent}
 
-    def met_witness(self, witness_id: str | None) -> None:
+    def met_witness(self, witness_id: str | None, left_id: str | None = None) -> None:
         """State this one from now on.  Who stated another one, or none, is met again, once a process.
 
         Who stated none may not have known it yet: it is asked beside the link, which goes on meanwhile.
+        `left_id`: of the one that was closed in favour of this one, which others may state a little longer.
         """
-        self._settings[WITNESS_ID] = witness_id
+        self._settings[WITNESS_ID], self._settings[LEFT_WITNESS_ID] = witness_id, left_id
         if witness_id is None:
             return
         for server, (link, start_id, theirs) in list(self._linked.items()):
-            if theirs == witness_id or (start_id, witness_id) in self._met_for:
+            known = theirs == witness_id or (theirs is not None and theirs == left_id)
+            if known or (start_id, witness_id) in self._met_for:
                 continue
             self._met_for.add((start_id, witness_id))
             if theirs is None:

@@ -22,7 +22,8 @@ from bankrmi import signals
 from bankrmi.bank.accounts import Accounts
 from bankrmi.certificates import Credentials
 from bankrmi.config import NOT_THE_DAEMONS, Configuration
-from bankrmi.coordination.witness_client import WitnessClient
+from bankrmi.coordination.keepers import check_keeper
+from bankrmi.coordination.movable_keeper import MovableKeeper
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.event_loop import run as run_loop
 from bankrmi.logging_setup import configure, reopen_log
@@ -112,6 +113,7 @@ class _Process:
         if name not in configuration.servers:
             known = ", ".join(configuration.servers)
             raise ConfigurationError(f"there is no server {name} in {configuration.path}: it names {known}")
+        check_keeper(configuration)
         self._configuration = configuration
         self._name = name
         self._log_file = log_file
@@ -136,16 +138,14 @@ class _Process:
             _limits(configuration), self._greeting, servers=self._settings.others, credentials=credentials
         )
         replica = self._replica
-        coordinator = WitnessClient(
-            configuration.witness,
-            configuration.service,
-            handshake=over_tls(handshake("server", server=name), credentials),
-        )
+        said = over_tls(handshake("server", server=name), credentials)
+        coordinator = MovableKeeper(configuration, said)
         driver = self._driver = Driver(replica, coordinator)
         network = PeerNetwork(
             name, self._start_id, configuration.servers, self._stated, daemon.cut_off, credentials
         )
         coordinator.on_met = network.met_witness
+        coordinator.on_followed = lambda found: self._stated.update(witness=stated(found)["witness"])
         links = PeerLinks(self._settings.others, network, driver.clock, driver.take)
         fetcher = self._fetcher()
         copies = copy_server(lambda: driver.journal.database, self._disk.path, driver.clock)

@@ -87,7 +87,7 @@ class Parts:
         settings = self.configuration
         for part in parts:
             if part == "witness":
-                self._run(settings.witness, {WITNESS_ID: PlainObject(Witness(), ("read",))})
+                self._run(str(settings.witness), {WITNESS_ID: PlainObject(Witness(), ("read",))})
             elif part == "nameserver":
                 self._run(settings.nameserver, {"Pyro.NameServer": PlainObject(Names(), ("ping",))})
             else:

@@ -62,7 +62,7 @@ class Bank:
         )
         self.store = ViewStore(folder / "witness")
         self.running = [
-            Running(self.configuration.witness, {WITNESS_ID: self._exposed(Witness(self.store))}),
+            Running(str(self.configuration.witness), {WITNESS_ID: self._exposed(Witness(self.store))}),
         ]
 
     @staticmethod

@@ -154,7 +154,7 @@ def test_a_witness_that_is_far_away_is_heard_in_the_end() -> None:
             assert answers[-1] == (None,), "it is never heard"
 
     class Nothing:
-        def current(self, service: str) -> None:
+        def here(self, service: str) -> None:
             assert service == "account"
 
     store: Any = Nothing()

@@ -291,7 +291,7 @@ def attack(bank: config.Configuration, fuzzer: Fuzzer, frames: int, found: Findi
         "standby": (bank.servers["s1"], "bankrmi.standby.s1"),
         "operator": (bank.servers["s1"], "bankrmi.operator.s1"),
         "names": (bank.nameserver, "Pyro.NameServer"),
-        "witness": (bank.witness, "bankrmi.witness"),
+        "witness": (str(bank.witness), "bankrmi.witness"),
     }
     kept: dict[tuple[str, str | None], Caller] = {}
     for found.frames in range(1, frames + 1):

@@ -18,6 +18,7 @@ import pytest
 from bankrmi.cli.main import main
 from bankrmi.replication.record import packed, unpacked
 from bankrmi.storage.database import open_database
+from tests.etcd import needs_etcd
 
 DEADLINE_S = 100.0
 
@@ -78,6 +79,27 @@ def test_a_bank_under_real_faults_keeps_its_promises(
     answered = [line for line in calls if line.get("outcome") == "answered"]
     assert len(answered) > 200
     assert "</html>" in (directory.parent / "report.html").read_text()
+
+
+ETCD_SEED = 41
+
+
+@needs_etcd
+@pytest.mark.timeout(300)
+def test_a_bank_whose_view_is_in_etcd_keeps_its_promises_while_members_are_hit(tmp_path: Path) -> None:
+    """With this seed, members of etcd are killed, paused and cut off, from servers and from each other."""
+    directory = tmp_path / "run"
+    run = bankrmi("chaos", "--minutes", 0.6, "--seed", ETCD_SEED, "--etcd", "--directory", directory)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.startswith("no violation in "), run.stdout
+    hit = {
+        str(fault["kind"])
+        for fault in lines(directory / "faults.jsonl")
+        if {str(fault["target"]), str(fault.get("toward"))} & {"m1", "m2", "m3"}
+    }
+    assert {"kill", "pause"} <= hit
+    assert any((directory / "data" / "m1").iterdir())
+    assert not (directory / "data" / "witness").exists()
 
 
 def test_the_same_check_notices_a_single_wrong_entry(

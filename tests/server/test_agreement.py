@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bankrmi.config import bytes_needed, load
 from bankrmi.replication.record import Record
-from bankrmi.server.agreement import FORMAT, WITNESS_ID, compared, stated
+from bankrmi.server.agreement import FORMAT, LEFT_WITNESS_ID, WITNESS_ID, compared, stated
 
 PLAIN = """nameserver: 127.0.0.1:9090
 servers:
@@ -162,3 +162,26 @@ def test_a_record_of_another_form_is_another_format() -> None:
             "digest",
         ),
     ), "what servers say to each other changed: raise FORMAT, and this with it"
+
+
+def test_while_the_view_is_moved_one_may_still_state_the_keeper_that_is_closed(ours: dict[str, Any]) -> None:
+    """Whoever has heard of it says which one was left; any other difference is what it always was."""
+    there, not_yet = {**ours, WITNESS_ID: "w2", LEFT_WITNESS_ID: "w1"}, {**ours, WITNESS_ID: "w1"}
+    assert compared(there, not_yet) == []
+    assert compared(not_yet, there) == []
+    assert [one.key for one in compared(there, {**ours, WITNESS_ID: "w3"})] == [WITNESS_ID]
+    assert [one.key for one in compared({**not_yet, LEFT_WITNESS_ID: None}, {**ours, WITNESS_ID: "w3"})] == [
+        WITNESS_ID
+    ]
+
+
+def test_two_who_ask_the_same_etcd_agree_in_whatever_order_they_name_its_members(tmp_path: Path) -> None:
+    def told(*members: str, prefix: str = "/bankrmi/") -> dict[str, Any]:
+        urls = ", ".join(f"http://127.0.0.1:{member}" for member in members)
+        file = tmp_path / "etcd.yaml"
+        file.write_text(f"{PLAIN}witness: {{etcd: [{urls}], prefix: {prefix}}}\n")
+        return stated(load(file))
+
+    assert compared(told("1", "2", "3"), told("3", "2", "1")) == []
+    for other in (told("1", "2"), told("1", "2", "3", prefix="/other/")):
+        assert [one.key for one in compared(told("1", "2", "3"), other)] == ["witness"]

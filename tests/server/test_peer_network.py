@@ -94,3 +94,31 @@ def test_two_witnesses_are_found_out_whoever_meets_his_later(tmp_path: Path) -> 
     file.write_text("nameserver: 127.0.0.1:9090\nservers: {s1: 127.0.0.1:9101, s2: 127.0.0.1:9102}\n")
     settings = stated(load(file))
     asyncio.run(work())
+
+
+def test_links_stay_up_while_the_view_is_moved_and_one_hears_of_it_first(tmp_path: Path) -> None:
+    """Both state the old keeper; one of the two learns that it was closed, some time before the other."""
+
+    async def work() -> None:
+        one, other = Server("s1", settings), Server("s2", settings)
+        for server in (one, other):
+            await server.daemon.listen("127.0.0.1:0")
+        addresses = {"s1": one.daemon.address, "s2": other.daemon.address}
+        for server in (one, other):
+            server.settings["witness_id"] = "old"
+            server.open(addresses)
+        await until(lambda: bool(one.network._linked) and bool(other.network._linked))
+        links = [server.network._linked for server in (one, other)]
+        before = [dict(linked) for linked in links]
+        one.network.met_witness("new", "old")
+        other.network.met_witness("new", "old")
+        assert [dict(linked) for linked in links] == before, "nobody hung up"
+        one.network.met_witness("third", "new")
+        await until(lambda: links[0] != before[0])
+        for server in (one, other):
+            await server.close()
+
+    file = tmp_path / "config.yaml"
+    file.write_text("nameserver: 127.0.0.1:1\nservers: {s1: 127.0.0.1:2, s2: 127.0.0.1:3}\n")
+    settings = stated(load(file))
+    asyncio.run(work())

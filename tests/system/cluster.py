@@ -32,7 +32,7 @@ from bankrmi.client import BankClient, connect
 from bankrmi.client.asking import ask_once
 from bankrmi.client.overview import overview
 from bankrmi.config import Configuration, load
-from bankrmi.coordination.witness import WITNESS_ID
+from bankrmi.coordination.keepers import asked_keeper
 from bankrmi.errors import BankError
 from bankrmi.own_credentials import own_credentials
 from bankrmi.rmi import Credentials
@@ -81,7 +81,7 @@ class Cluster:
     def __enter__(self) -> Cluster:
         self.directory.mkdir(parents=True, exist_ok=True)
         nameserver, *addresses = self._open.enter_context(own_addresses(1 + len(self.servers)))
-        lines = [f"nameserver: {nameserver}", f"witness: {nameserver}", "servers:"]
+        lines = [f"nameserver: {nameserver}", "servers:"]
         lines += [f"  {name}: {address}" for name, address in zip(self.servers, addresses, strict=True)]
         lines += [f"{key}: {_in_yaml(value)}" for key, value in self._settings.items()]
         self.config.write_text("\n".join(lines) + "\n")
@@ -239,15 +239,12 @@ class Cluster:
             return None
 
     def view(self) -> dict[str, Any] | None:
-        """Return the witness's view; None if there is none, or nobody to ask."""
+        """Return the view that the witness, or etcd, keeps; None if there is none, or nobody to ask."""
         try:
-            witness, service = self.configuration.witness, self.configuration.service
-            view = ask_once(
-                witness, WITNESS_ID, "read", [service], seconds=1.0, credentials=self._shown("operator")
-            )
+            view = asked_keeper(self.configuration).read()
         except BankError:
             return None
-        return None if view is None else dict(view)
+        return None if view is None else view.to_wire()
 
     def overview(self) -> dict[str, Any]:
         """Return what `bankrmi status --json` shows."""

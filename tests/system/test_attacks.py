@@ -115,7 +115,7 @@ def test_nobody_does_what_his_certificate_does_not_name_him_for(bank: Cluster, a
     honest = bank.client()
     view, balance = bank.view(), honest.balance(2).balance
     for object_id, (method, args) in BEST.items():
-        at = bank.configuration.servers["s1"] if object_id.endswith(".s1") else bank.configuration.witness
+        at = bank.configuration.servers["s1"] if object_id.endswith(".s1") else bank.configuration.nameserver
         for role in ("client", "server", "operator"):
             if (attacker, object_id, role) in MAY:
                 continue

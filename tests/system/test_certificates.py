@@ -112,7 +112,7 @@ def test_pyro5s_own_tools_work_with_a_certificate(bank: Cluster) -> None:
 
 def test_who_has_no_certificate_moves_nothing(bank: Cluster) -> None:
     """Whatever he asks, whomever he says he is."""
-    addresses = {**bank.configuration.servers, NAMESERVER: bank.configuration.witness}
+    addresses = {**bank.configuration.servers, NAMESERVER: bank.configuration.nameserver}
     objects = [
         *(
             (name, f"bankrmi.{kind}.{name}")
@@ -176,7 +176,7 @@ def test_certificates_are_renewed_while_the_bank_runs(bank: Cluster) -> None:
         ):
             return secured.getpeercert(binary_form=True) == certificate
 
-    for name, address in {**bank.configuration.servers, NAMESERVER: bank.configuration.witness}.items():
+    for name, address in {**bank.configuration.servers, NAMESERVER: bank.configuration.nameserver}.items():
         renewed = ssl.PEM_cert_to_DER_cert((folder / f"server-{name}.pem").read_text())
         bank.until(partial(shows, address, renewed), f"{name} shows its new certificate")
     assert client.withdraw(2, 10).balance == 190

@@ -168,7 +168,7 @@ def test_a_crowd_that_claims_to_be_the_standby_does_not_take_its_place(tmp_path:
         with ExitStack() as crowd:
             for address, object_id in (
                 (cluster.configuration.servers["s1"], "bankrmi.standby.s1"),
-                (cluster.configuration.witness, "bankrmi.witness"),
+                (str(cluster.configuration.witness), "bankrmi.witness"),
             ):
                 for _ in range(60):
                     crowd.enter_context(connect(address, object_id, said, 20))

@@ -131,7 +131,7 @@ def test_an_odd_proposal_leaves_the_witness_as_it_was(cluster: Cluster) -> None:
     """One with an epoch over 2^63 left a transaction open, and the next change of the view ended it."""
     before = view_of(cluster)
     expected = [before["history"], before["epoch"]]
-    with connect(cluster.configuration.witness, WITNESS_ID, handshake("server"), 5.0) as witness:
+    with connect(str(cluster.configuration.witness), WITNESS_ID, handshake("server"), 5.0) as witness:
         for odd in ODD:
             for key in before:
                 with suppress(BankError):

@@ -214,7 +214,7 @@ def crowd_out(cluster: Cluster) -> None:
     for _ in range(CHANGES_AT_ONCE):
         try:
             proposal = ["another", expected, view.to_wire()]
-            ask_once(cluster.configuration.witness, WITNESS_ID, "propose", proposal, seconds=5.0)
+            ask_once(str(cluster.configuration.witness), WITNESS_ID, "propose", proposal, seconds=5.0)
         except BankError:
             break
         expected, view = [view.history, view.epoch], view.started_again("b")

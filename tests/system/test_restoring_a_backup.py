@@ -16,6 +16,7 @@ from bankrmi.backup.restoring import Wanted, restore
 from bankrmi.bank.forms import described
 from bankrmi.coordination import founding
 from bankrmi.coordination import restoring as coordination
+from bankrmi.coordination.keepers import KeeperSilent
 from bankrmi.errors import OperationFailed
 from bankrmi.moments import in_words
 from bankrmi.replication.record import DONE
@@ -326,7 +327,7 @@ def test_a_lost_answer_of_the_witness_is_settled_by_reading(
 
     def propose(*arguments: Any) -> None:
         coordination.propose(*arguments)
-        raise coordination.WitnessSilent("the connection was lost")
+        raise KeeperSilent("the connection was lost")
 
     monkeypatch.setattr(founding, "propose", propose)
     restored = restore(backups.cluster.configuration, "s1", wanted(backups), given_up=["s2"])

@@ -14,6 +14,7 @@ The run:
     chaos           from the order to the verdict
     run             up, storms, healing, rest: the course of a run
     bank            the directory, the configurations, and what can be asked of the bank
+    etcd            three members of it, that keep the view in the place of a witness
     processes       started, killed, paused, and never touched unless they are ours
     clients         the client processes, as chaos sees them
     client_process  one of them: calls, and what comes of them, written down

@@ -22,6 +22,7 @@ from bankrmi.client.overview import overview
 from bankrmi.config import Configuration
 from bankrmi.coordination.restoring import OPERATOR_ID
 from bankrmi.errors import BankError
+from bankrmi.robustness.chaos.etcd import MEMBERS, EtcdMembers
 from bankrmi.robustness.chaos.network import OPERATOR, ChaosNetwork
 from bankrmi.robustness.chaos.processes import ChaosProcesses
 from bankrmi.robustness.chaos.schedule import Timing
@@ -30,7 +31,7 @@ from bankrmi.robustness.chaos.workload import OPENING
 __all__ = ["WITNESS", "ChaosBank", "Situation", "is_whole"]
 
 WITNESS = "witness"
-"""The process of the name server and the witness."""
+"""The process of the name server and the witness; with etcd, of the name server."""
 
 _SWITCHOVER_S = 4.0
 
@@ -63,8 +64,15 @@ class ChaosBank:
         clients: Sequence[str],
         network: ChaosNetwork,
         timing: Timing,
+        *,
+        etcd: EtcdMembers | None = None,
     ) -> None:
-        """Write the files that the bank needs; the directory is there, and empty."""
+        """Write the files that the bank needs; the directory is there, and empty.
+
+        With `etcd`, that keeps the view.
+        """
+        self._etcd = etcd
+        self.members = () if etcd is None else MEMBERS
         self.directory = directory
         self.servers = tuple(servers)
         self.network = network
@@ -89,7 +97,9 @@ class ChaosBank:
 
     def _configuration(self, process: str, timing: Timing) -> str:
         address = self.network.address
-        lines = [f"nameserver: {address(WITNESS, seen_by=process)}", "servers:"]
+        lines = [f"nameserver: {address(WITNESS, seen_by=process)}"]
+        lines += [] if self._etcd is None else [f"witness: {self._etcd.setting(seen_by=process)}"]
+        lines += ["servers:"]
         lines += [f"  {server}: {address(server, seen_by=process)}" for server in self.servers]
         lines += ["ledger: ../ledger.csv", "data_dir: ../data"]
         lines += [
@@ -103,8 +113,11 @@ class ChaosBank:
     # -- processes -------------------------------------------------------------------------------
 
     def start(self, process: str) -> None:
-        """Start the witness or a server, if it does not run."""
-        if not self.processes.is_alive(process):
+        """Start the witness, a server or a member of etcd, if it does not run."""
+        if self._etcd is not None and process in self.members:
+            if not self.processes.is_alive(process):
+                self.processes.start_program(process, self._etcd.command(process))
+        elif not self.processes.is_alive(process):
             what = ["nameserver"] if process == WITNESS else ["server", process]
             options = ["--config", str(self.configuration_of(process)), "--log-json"]
             options += ["--insecure"] if self.network.insecure else []

@@ -20,6 +20,7 @@ from bankrmi.robustness.chaos.bank import WITNESS, ChaosBank
 from bankrmi.robustness.chaos.client_process import ClientOrder
 from bankrmi.robustness.chaos.clients import Clients
 from bankrmi.robustness.chaos.crowds import RUSH, STRANGERS
+from bankrmi.robustness.chaos.etcd import MEMBERS, EtcdMembers
 from bankrmi.robustness.chaos.fault_log import FaultLog
 from bankrmi.robustness.chaos.namespaces import Namespaces
 from bankrmi.robustness.chaos.network import ChaosNetwork, NoNamespaces
@@ -47,12 +48,15 @@ class ChaosOrder:
     pause_ms: float
     relays: bool
     directory: Path
+    etcd: bool = False
+    """The view is kept by etcd, and not by a witness."""
 
     def command(self) -> str:
         """Return the command that does it again."""
         words = ["bankrmi", "chaos", "--minutes", f"{self.seconds / 60:g}", "--seed", str(self.seed)]
         words += ["--servers", str(self.servers)]
         words += ["--clients", str(self.clients), "--pause-ms", f"{self.pause_ms:g}"]
+        words += ["--etcd"] if self.etcd else []
         return shlex.join([*words, *(["--relays"] if self.relays else [])])
 
 
@@ -77,8 +81,10 @@ def chaos(order: ChaosOrder, *, say: Callable[[str], None], show: Callable[[str]
     clients = tuple(f"client{number}" for number in range(1, order.clients + 1))
     network = _network(order, servers, clients, say)
     order = replace(order, relays=network.cuts_by == Relays.cuts_by)
+    etcd: EtcdMembers | None = None
     try:
-        bank = ChaosBank(order.directory, servers, (*clients, RUSH), network, timing(order.seed))
+        etcd = EtcdMembers(network, order.directory) if order.etcd else None
+        bank = ChaosBank(order.directory, servers, (*clients, RUSH), network, timing(order.seed), etcd=etcd)
         faults = FaultLog(order.directory / FAULTS)
         course = Course(
             bank,
@@ -92,6 +98,8 @@ def chaos(order: ChaosOrder, *, say: Callable[[str], None], show: Callable[[str]
         faults.close()
     finally:
         network.close()
+        if etcd is not None:
+            etcd.close()
     show("judging")
     facts = RunFacts(
         directory=order.directory,
@@ -100,6 +108,7 @@ def chaos(order: ChaosOrder, *, say: Callable[[str], None], show: Callable[[str]
         servers=servers,
         clients=clients,
         witness=WITNESS,
+        members=MEMBERS if order.etcd else (),
         cuts_by=network.cuts_by,
         started_unix=started_unix,
         unix_ns_at_zero=unix_ns_at_zero,
@@ -115,12 +124,14 @@ def chaos(order: ChaosOrder, *, say: Callable[[str], None], show: Callable[[str]
 def _network(
     order: ChaosOrder, servers: tuple[str, ...], clients: tuple[str, ...], say: Callable[[str], None]
 ) -> ChaosNetwork:
+    members = MEMBERS if order.etcd else ()
     if not order.relays:
         try:
-            return Namespaces((WITNESS, *servers, *clients, RUSH, STRANGERS))
+            return Namespaces((*members, WITNESS, *servers, *clients, RUSH, STRANGERS))
         except NoNamespaces as missing:
             say(f"Links are cut by relays, not in the network: {missing}.")
     links = [(server, other) for server in servers for other in (*servers, WITNESS) if server != other]
+    links += [(process, member) for process in (*servers, WITNESS) for member in members]
     links += [(client, server) for client in (*clients, RUSH, STRANGERS) for server in servers]
     links += [(STRANGERS, WITNESS)]
     return Relays(tuple(links))

@@ -35,6 +35,7 @@ _TAKEN_OUT_AT_MOST_S = 3.0
 _BETWEEN_READINGS_S = 0.1
 _CROWD_AT_LEAST_MS = 500
 _SLOWEST_DISK_MS = 80
+_AMONG_MEMBERS = 0.4
 
 
 class Nemesis:
@@ -116,17 +117,18 @@ class Nemesis:
             case Aim.SERVERS:
                 return servers
             case Aim.WITNESS:
-                return (WITNESS,)
+                members = self._bank.members
+                return (self._chance.choice(members),) if members else (WITNESS,)
             case Aim.CLIENT:
                 return (self._chance.choice(self._clients.names),)
             case Aim.CLIENTS:
                 return self._clients.names
             case Aim.PEERS:
-                return (*servers, WITNESS)
+                return (*servers, WITNESS, *self._bank.members)
             case Aim.WRITERS:
                 return tuple(name for name in self._clients.names if name != self._clients.reader)
             case Aim.OTHERS:
-                return (*servers, WITNESS, *self._clients.names)
+                return (*servers, WITNESS, *self._bank.members, *self._clients.names)
 
     def _is_up(self, name: str) -> bool:
         return name not in self._down and self._processes.is_alive(name)
@@ -238,13 +240,7 @@ class Nemesis:
     # -- links -----------------------------------------------------------------------------------
 
     async def _hinder(self, planned: Planned, situation: Situation) -> None:
-        assert planned.second is not None
-        links = [
-            (one, other)
-            for one in self._aimed(planned.aim, situation)
-            for other in self._aimed(planned.second, situation)
-            if one != other
-        ]
+        links = self._links(planned, situation)
         ways = [way for one, other in links for way in self._ways(one, other, planned.direction)]
         with ExitStack() as held:
             noted = [held.enter_context(self._noted(one, other, planned, situation)) for one, other in links]
@@ -257,6 +253,16 @@ class Nemesis:
                 for one_of_them in noted:
                     one_of_them["note"] = how
             await asyncio.sleep(planned.for_ms / 1000)
+
+    def _links(self, planned: Planned, situation: Situation) -> list[Way]:
+        assert planned.second is not None
+        members = self._bank.members
+        ones, others = self._aimed(planned.aim, situation), self._aimed(planned.second, situation)
+        if members and planned.second is Aim.WITNESS:  # From one member, from all; or one from the others.
+            others = self._chance.choice((others, members, members))
+            if self._bank.network.alike and self._chance.random() < _AMONG_MEMBERS:
+                ones, others = (self._chance.choice(members),), members
+        return [(one, other) for one in ones for other in others if one != other]
 
     @staticmethod
     def _ways(one: str, other: str, direction: Direction) -> Sequence[Way]:

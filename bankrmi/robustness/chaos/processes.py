@@ -62,9 +62,13 @@ class ChaosProcesses:
 
     def start(self, name: str, module: Sequence[str], *, reports: bool = False) -> None:
         """Start `python -m MODULE …`; `reports` if its standard output is ours, to be read with `output`."""
+        self.start_program(name, [sys.executable, "-m", *module], reports=reports)
+
+    def start_program(self, name: str, words: Sequence[str], *, reports: bool = False) -> None:
+        """Start any command, under this name."""
         assert not self.is_alive(name), f"{name} runs already"
         self._network.begins(name)
-        command = self._network.command(name, [sys.executable, "-m", *module])
+        command = self._network.command(name, list(words))
         with self.log(name).open("ab") as log:
             process = subprocess.Popen(
                 command,

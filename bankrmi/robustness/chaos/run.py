@@ -105,7 +105,8 @@ class Course:
     # -- the phases ------------------------------------------------------------------------------
 
     async def _come_up(self) -> None:
-        self._bank.start(WITNESS)
+        for keeper in (*self._bank.members, WITNESS):
+            self._bank.start(keeper)
         for server in self._bank.servers:
             self._bank.start(server)
         if await self._until_whole(_UP_S) is None:
@@ -127,7 +128,7 @@ class Course:
 
     async def _heal(self) -> None:
         self._phase = "healing"
-        for process in (WITNESS, *self._bank.servers, *self._clients.names):
+        for process in (*self._bank.members, WITNESS, *self._bank.servers, *self._clients.names):
             self._nemesis.start(process)
         situation = await self._until_whole(_HEALED_S)
         if situation is None:

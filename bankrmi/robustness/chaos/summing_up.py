@@ -62,11 +62,18 @@ class RunFacts:
     servers: tuple[str, ...]
     clients: tuple[str, ...]
     witness: str
+    members: tuple[str, ...]
+    """Of etcd, if that keeps the view."""
     cuts_by: str
     started_unix: float
     unix_ns_at_zero: int
     finished: Finished
     faults: tuple[Fault, ...]
+
+    @property
+    def keepers(self) -> tuple[str, ...]:
+        """The name server's process, with the witness in it; or that, and etcd's."""
+        return self.witness, *self.members
 
     def to_form(self) -> dict[str, Any]:
         """Return what stands in no other file, as plain values."""
@@ -94,7 +101,7 @@ def sum_up(facts: RunFacts) -> Recorded:
     judged = _judged(facts, history)
     finished = facts.finished
     of_servers = [span for server in facts.servers for span in _spans(facts, server)]
-    of_others = [span for name in (facts.witness, *facts.clients) for span in _serving(facts, name)]
+    of_others = [span for name in (*facts.keepers, *facts.clients) for span in _serving(facts, name)]
     acknowledged = Acknowledgements(history.calls, judged.epochs)
     return Recorded(
         seed=facts.seed,
@@ -186,7 +193,8 @@ def _serving(facts: RunFacts, process: str) -> Iterator[RoleSpan]:
 def _processes(facts: RunFacts) -> Iterator[RecordedProcess]:
     for server in facts.servers:
         yield RecordedProcess(name=server, kind=ProcessKind.SERVER)
-    yield RecordedProcess(name=facts.witness, kind=ProcessKind.WITNESS)
+    for keeper in facts.keepers:
+        yield RecordedProcess(name=keeper, kind=ProcessKind.WITNESS)
     for client in facts.clients:
         yield RecordedProcess(name=client, kind=ProcessKind.CLIENT)
 

@@ -27,7 +27,7 @@ __all__ = ["history"]
 
 _SECONDS = 5.0
 """For one answer; of the usual size it takes a few milliseconds."""
-_SECONDS_IN_ALL = 60.0
+_SECONDS_IN_ALL, _LEAST_S = 60.0, 0.05
 
 
 def history(configuration: Configuration, *, limit: int) -> list[View]:
@@ -77,7 +77,7 @@ def _in_time(deadline: float, keeper: AskedKeeper, begin: Expected) -> list[View
 
 def _left_s(deadline: float) -> float:
     left_s = deadline - time.monotonic()
-    if left_s <= 0:
+    if left_s < _LEAST_S:
         raise OperationFailed(f"it takes more than {_SECONDS_IN_ALL:g} s; ask for fewer")
     return left_s
 

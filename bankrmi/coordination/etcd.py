@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from time import time_ns
 from typing import Any, TypeVar
 
 import structlog
@@ -82,9 +84,10 @@ class EtcdKeeper:
             raise ViewRefused(f"the proposed view is refused: {ruling.objection}")
         if not ruling.follows:
             return current, ruling.won
-        won, now = await self._change(before, ViewRecord(view=view), time)
+        dated = replace(view, written_us=time_ns() // 1000)  # By our clock: etcd has none to ask.
+        won, now = await self._change(before, ViewRecord(view=dated), time)
         if won:
-            return view, True
+            return dated, True
         current = None if now is None else _here(now)
         return current, current == view
 

@@ -56,7 +56,7 @@ class Keeper:
         self.run(Counted(witness, methods))
 
     def run(self, one: Any) -> None:
-        self._running = Running(self.configuration.nameserver, {WITNESS_ID: one})
+        self._running = Running(str(self.configuration.witness_address), {WITNESS_ID: one})
 
     def stop(self) -> None:
         if self._running is not None:

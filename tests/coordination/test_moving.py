@@ -14,6 +14,7 @@ from bankrmi.coordination.keepers import AskedKeeper, KeeperSilent, asked_keeper
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.coordination.witness import WITNESS_ID, WITNESS_MOVES_ID, Witness, WitnessMoves
 from bankrmi.errors import BankError, InvalidRequest, OperationFailed, ViewMoved
+from bankrmi.replication.view import View
 from bankrmi.rmi import PlainObject
 from bankrmi.verifying.witness_directory import verify_views
 from tests.client.doubles import Running, free_address
@@ -84,16 +85,16 @@ def keepers(tmp_path: Path, running_etcd: EtcdMembers) -> Iterator[Keepers]:
 
 def test_there_and_back(keepers: Keepers) -> None:
     assert keepers.believed() == ["witness"]
-    assert move_view(keepers.old, keepers.new) == both().to_wire()
+    assert View.from_wire(move_view(keepers.old, keepers.new)) == both()
     assert keepers.believed() == ["etcd"]
     third = both().started_again("another-start")
     assert keepers.etcd.propose(("h1", 2), third) == (third, True)
-    assert move_view(keepers.new, keepers.old) == third.to_wire()
+    assert View.from_wire(move_view(keepers.new, keepers.old)) == third
     assert keepers.believed() == ["witness"]
     fourth = third.started_again("yet-another-start")
     assert keepers.witness.propose(("h1", 3), fourth) == (fourth, True)
-    assert move_view(keepers.old, keepers.new) == fourth.to_wire()
-    assert move_view(keepers.old, keepers.new) == fourth.to_wire(), "it was done already"
+    assert View.from_wire(move_view(keepers.old, keepers.new)) == fourth
+    assert View.from_wire(move_view(keepers.old, keepers.new)) == fourth, "it was done already"
     assert keepers.believed() == ["etcd"]
 
 
@@ -102,7 +103,7 @@ def test_there_and_back_without_a_change_in_between(keepers: Keepers) -> None:
         (keepers.old, keepers.new, "etcd"),
         (keepers.new, keepers.old, "witness"),
     ] * 3:
-        assert move_view(source, target) == both().to_wire()
+        assert View.from_wire(move_view(source, target)) == both()
         assert keepers.believed() == [name]
 
 
@@ -139,7 +140,7 @@ def test_interrupted_between_the_steps_there_is_no_keeper_and_the_same_command_g
             move_view(source, target)
     assert keepers.believed() == []
     assert plan_view_move(source, target)["begun"]
-    assert move_view(source, target) == both().to_wire()
+    assert View.from_wire(move_view(source, target)) == both()
     assert keepers.believed() == ["witness" if back else "etcd"]
 
 
@@ -160,7 +161,7 @@ def test_when_the_closing_is_not_answered_it_is_said_that_it_may_be_closed(
     said = [str(failure.value), *getattr(failure.value, "__notes__", ())]
     assert any("may be closed" in one and "run the same command again" in one for one in said)
     assert keepers.believed() == []
-    assert move_view(keepers.old, keepers.new) == both().to_wire()
+    assert View.from_wire(move_view(keepers.old, keepers.new)) == both()
 
 
 def test_a_change_just_before_the_closing_is_moved_too(
@@ -175,7 +176,7 @@ def test_a_change_just_before_the_closing_is_moved_too(
         return bool(closes(self, *args))
 
     monkeypatch.setattr(type(keepers.witness), "move", overtaken)
-    assert move_view(keepers.old, keepers.new) == third.to_wire()
+    assert View.from_wire(move_view(keepers.old, keepers.new)) == third
     assert keepers.etcd.read() == third
 
 

@@ -206,7 +206,7 @@ def test_on_two_machines_each_shows_what_it_has(make_place: PlaceMaker) -> None:
     assert b"\nbankrmi_witness 0.0\n" in asked(shown["nameserver"], "/metrics")
     page = asked(shown["witness"], "/metrics")
     assert b"\nbankrmi_witness 1.0\n" in page
-    assert b'\nbankrmi_view_changes_total{cause="first"} 1.0\n' in page
+    assert b'\nbankrmi_view_changes_total{cause="unknown"} 1.0\n' in page
     assert asked(shown["nameserver"], "/ready").endswith(b"epoch 1, primary s1\n")
 
 

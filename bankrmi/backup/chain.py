@@ -22,12 +22,12 @@ from bankrmi.storage.backup_label import Label
 from bankrmi.verifying.backup_file import read_label, verify_backup
 from bankrmi.verifying.stopped_directory import opened_unchanged
 
-__all__ = ["Chain", "Link", "ordered"]
+__all__ = ["Chain", "ChainedBackup", "ordered"]
 
 Progress = Callable[[str], None]
 
 
-class Link:
+class ChainedBackup:
     """One file of a chain, open to be read (see `point.Span`)."""
 
     def __init__(self, path: Path, label: Label, database: apsw.Connection) -> None:
@@ -88,18 +88,18 @@ class Chain:
         """Raises InvalidRequest if one is no backup, or they are no chain by what their labels say."""
         self._files = ordered([(file, read_label(file)) for file in files])
         self._open = ExitStack()
-        self.links: list[Link] = []
+        self.links: list[ChainedBackup] = []
 
     def __enter__(self) -> Chain:
         for file, label in self._files:
-            self.links.append(Link(file, label, self._open.enter_context(opened_unchanged(file))))
+            self.links.append(ChainedBackup(file, label, self._open.enter_context(opened_unchanged(file))))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
     @property
-    def whole(self) -> Link:
+    def whole(self) -> ChainedBackup:
         """What it begins with."""
         return self.links[0]
 
@@ -127,7 +127,7 @@ def _show(progress: Progress, file: Path, what: str) -> None:
     progress(f"{file}: {what}")
 
 
-def _check_that_it_continues(link: Link, before: Link) -> None:
+def _check_that_it_continues(link: ChainedBackup, before: ChainedBackup) -> None:
     """Equal digests where the one before ends mean equal histories up to there."""
     tip = before.label.tip
     if link.position(tip.action_id) != tip:

@@ -28,7 +28,7 @@ from bankrmi.errors import Busy, OperationFailed
 from bankrmi.replication.fields import EPOCHS_AT_MOST, epoch, identifier, number, position, records_after
 from bankrmi.replication.record import Position, Record
 
-__all__ = ["Answer", "Fetch", "Pace", "State"]
+__all__ = ["BackupState", "Fetch", "FetchPace", "PieceAnswer"]
 
 SECONDS = 30.0
 """For one answer; and for a server that is busy, or that hears of nothing acknowledged, all the time."""
@@ -41,7 +41,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class PieceAnswer:
     """What every answer says of where the server stands (see `server.backing_up`)."""
 
     history: str
@@ -52,16 +52,16 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class BackupState:
     """What there is to back up."""
 
     since: Position
     opened_with: bytes | None
     size_bytes: int
-    now: Answer
+    now: PieceAnswer
 
 
-class Pace:
+class FetchPace:
     """Keeps to a rate, in bytes a second."""
 
     def __init__(
@@ -89,25 +89,25 @@ class Pace:
 class Fetch:
     """One backup's questions to one server."""
 
-    def __init__(self, server: str, ask: Ask, pace: Pace, progress: Progress) -> None:
+    def __init__(self, server: str, ask: Ask, pace: FetchPace, progress: Progress) -> None:
         self.server = server
         self._question = ask
         self._pace = pace
         self.progress = progress
         self._looked_at: deque[Position] = deque()
         """Where the journal stood when accounts were looked at; the first is the next to be passed."""
-        self.newest: Answer | None = None
+        self.newest: PieceAnswer | None = None
 
     # -- questions -------------------------------------------------------------------------------
 
-    def state(self, since: int | None) -> State:
+    def state(self, since: int | None) -> BackupState:
         """Ask what there is after this action id; None: everything."""
         answer = self._ask("backup_state", since)
         try:
             opened_with = answer["opened_with"]
             if opened_with is not None and type(opened_with) is not bytes:
                 raise ValueError("opened_with is no fingerprint")
-            return State(
+            return BackupState(
                 since=position(answer["since"]),
                 opened_with=opened_with,
                 size_bytes=number(answer["size_bytes"]),
@@ -194,8 +194,8 @@ class Fetch:
                     raise
                 time.sleep(PAUSE_SECONDS)
 
-    def _noted(self, answer: Any) -> Answer:
-        self.newest = Answer(
+    def _noted(self, answer: Any) -> PieceAnswer:
+        self.newest = PieceAnswer(
             history=identifier(answer["history"]),
             epoch=epoch(answer["epoch"]),
             tip=position(answer["tip"]),

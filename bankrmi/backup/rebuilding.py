@@ -15,7 +15,7 @@ from pathlib import Path
 
 import apsw
 
-from bankrmi.backup.chain import Chain, Link
+from bankrmi.backup.chain import Chain, ChainedBackup
 from bankrmi.bank.accounts import Accounts
 from bankrmi.errors import BrokenInvariant, OperationFailed
 from bankrmi.replication.journal import Adopted
@@ -80,7 +80,7 @@ def _bring_to(journal: SqliteJournal, chain: Chain, end: int, progress: Progress
         progress(f"back to action id {journal.tip.action_id} of {end}")
 
 
-def _append(journal: SqliteJournal, link: Link, end: int, progress: Progress) -> None:
+def _append(journal: SqliteJournal, link: ChainedBackup, end: int, progress: Progress) -> None:
     records = link.records(journal.tip.action_id, end)
     try:
         while piece := list(islice(records, _RECORDS_AT_ONCE)):

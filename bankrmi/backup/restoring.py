@@ -30,7 +30,7 @@ from bankrmi.storage.copying import RESTORED, put_in_place
 from bankrmi.storage.database import DiskFailed, own_directory
 from bankrmi.verifying.server_directory import DATABASE
 
-__all__ = ["Restored", "Wanted", "restore"]
+__all__ = ["Restored", "WantedPoint", "restore"]
 
 _IN_USE = (
     "{directory} is in use by the running process {owner}: a server that runs is not restored, stop it first"
@@ -40,7 +40,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class WantedPoint:
     """What to restore: the files, and where the journal is to end; at most one of the last two is given."""
 
     files: Sequence[Path]
@@ -60,7 +60,7 @@ class Restored:
 def restore(
     configuration: Configuration,
     server: str,
-    wanted: Wanted,
+    wanted: WantedPoint,
     *,
     given_up: Collection[str] = (),
     progress: Progress = lambda _: None,
@@ -88,7 +88,7 @@ def restore(
             return Restored(action_id=end, ended_at=chain.links[-1].ends_at, view=view)
 
 
-def _end(chain: Chain, wanted: Wanted) -> int:
+def _end(chain: Chain, wanted: WantedPoint) -> int:
     if wanted.to is not None:
         return at_action_id(chain.links, wanted.to)
     if wanted.at_us is not None:

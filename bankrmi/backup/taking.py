@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bankrmi.backup.draft import Draft, drafted
-from bankrmi.backup.fetching import Fetch, Pace, State
+from bankrmi.backup.fetching import BackupState, Fetch, FetchPace
 from bankrmi.client.asking import asking
 from bankrmi.client.overview import overview
 from bankrmi.config import Configuration
@@ -94,7 +94,7 @@ def back_up(
     _check_target(order)
     name = server or _primary(configuration)
     with asking(configuration.servers[name], OPERATOR_ID + name) as ask:
-        return back_up_from(Fetch(name, ask, Pace(rate), progress), configuration.service, order)
+        return back_up_from(Fetch(name, ask, FetchPace(rate), progress), configuration.service, order)
 
 
 def _primary(configuration: Configuration) -> str:
@@ -137,7 +137,7 @@ def _check(draft: Draft, fetch: Fetch) -> None:
         )
 
 
-def _fill(draft: Draft, fetch: Fetch, state: State) -> None:
+def _fill(draft: Draft, fetch: Fetch, state: BackupState) -> None:
     goal, looked_bytes = state.now.acknowledged, 0
 
     def take(records: list[Record]) -> None:
@@ -152,7 +152,7 @@ def _fill(draft: Draft, fetch: Fetch, state: State) -> None:
     fetch.records(state.since, goal, take)
 
 
-def _finish(draft: Draft, fetch: Fetch, state: State, service: str) -> Label:
+def _finish(draft: Draft, fetch: Fetch, state: BackupState, service: str) -> Label:
     now = fetch.newest
     assert now is not None
     label = Label(

@@ -84,7 +84,7 @@ def create(
         if not overwrite:
             _check_absent(files)
         key = ec.generate_private_key(ec.SECP256R1())
-        request = forms.Request(
+        request = forms.CertificateRequest(
             role=role, name=name, key=key.public_key(), addresses=tuple(addresses), dates=forms.dates(days)
         )
         certificate, holder = forms.issue(request, *signer)
@@ -182,13 +182,13 @@ def _check_absent(files: Files) -> None:
         )
 
 
-def _request_again(before: Issued, days: int, addresses: Sequence[str]) -> forms.Request:
+def _request_again(before: Issued, days: int, addresses: Sequence[str]) -> forms.CertificateRequest:
     key = before.certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise ConfigurationError(f"the key of {before.holder} is of a kind that `bankrmi cert` does not make")
     if addresses and before.holder.role != SERVER:
         raise ConfigurationError(f"{before.holder} has no addresses: only servers have")
-    return forms.Request(
+    return forms.CertificateRequest(
         role=before.holder.role,
         name=before.holder.name,
         key=key,

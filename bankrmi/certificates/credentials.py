@@ -44,7 +44,7 @@ from bankrmi.certificates.identity import (
 )
 from bankrmi.certificates.revocations import Revoked, read_again, read_revoked
 from bankrmi.certificates.trial import refusal
-from bankrmi.certificates.watched import Watched
+from bankrmi.certificates.watched import WatchedFiles
 from bankrmi.errors import ConfigurationError
 
 __all__ = ["WARN_DAYS", "Credentials"]
@@ -84,8 +84,8 @@ class Credentials:
         self._vouched: dict[bytes, tuple[Identity, datetime]] = {}
         """Whom that authority names in which certificate: many connections show the same one."""
         self._known = read_revoked(revoked_file(folder))
-        self._revoked = Watched([revoked_file(folder)], self._read_revoked, clock)
-        self._material = Watched(
+        self._revoked = WatchedFiles([revoked_file(folder)], self._read_revoked, clock)
+        self._material = WatchedFiles(
             [folder / f"{AUTHORITY}.pem", files.certificate, files.key],
             lambda: self._read(role, name, files),
             clock,

@@ -22,8 +22,8 @@ from bankrmi.certificates.identity import SERVER, Identity, uri_of
 from bankrmi.errors import ConfigurationError
 
 __all__ = [
+    "CertificateRequest",
     "Dates",
-    "Request",
     "addresses_of",
     "authority",
     "checked_addresses",
@@ -48,7 +48,7 @@ class Dates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class CertificateRequest:
     """A certificate that is wanted."""
 
     role: str
@@ -113,7 +113,7 @@ def authority(key: ec.EllipticCurvePrivateKey, name: x509.Name, when: Dates) -> 
 
 
 def issue(
-    request: Request, issuer: x509.Certificate, issuers_key: ec.EllipticCurvePrivateKey
+    request: CertificateRequest, issuer: x509.Certificate, issuers_key: ec.EllipticCurvePrivateKey
 ) -> tuple[x509.Certificate, Identity]:
     """Return a certificate as requested, and who its holder is."""
     subject = _subject(f"{request.role} {request.name}")

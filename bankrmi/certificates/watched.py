@@ -18,7 +18,7 @@ import structlog
 
 from bankrmi.errors import ConfigurationError
 
-__all__ = ["Watched"]
+__all__ = ["WatchedFiles"]
 
 _log = structlog.get_logger(__name__)
 _TRY_AGAIN_S = 60.0
@@ -27,7 +27,7 @@ _Value = TypeVar("_Value")
 _Stamp = tuple[tuple[int, ...] | None, ...]
 
 
-class Watched(Generic[_Value]):
+class WatchedFiles(Generic[_Value]):
     """What `read` makes of the files; `read` raises ConfigurationError, with a sentence."""
 
     def __init__(

@@ -133,7 +133,7 @@ def restore(
     given up. The bank then has a history of its own, and begins with this copy alone; the others join it.
     What was acknowledged after the backup, or after --to or --at, is not in it.
     """
-    from bankrmi.backup.restoring import Wanted
+    from bankrmi.backup.restoring import WantedPoint
     from bankrmi.backup.restoring import restore as begin_anew
 
     configuration = invocation.configuration()
@@ -143,7 +143,10 @@ def restore(
         raise click.UsageError(f"{server} is the one that is restored, and cannot be given up")
     if to is not None and at is not None:
         raise click.UsageError("say --to or --at, not both")
-    wanted, progress = Wanted(files=files, to=to, at_us=_moment(at)), WrittenOver(every_s=_PROGRESS_EVERY_S)
+    wanted, progress = (
+        WantedPoint(files=files, to=to, at_us=_moment(at)),
+        WrittenOver(every_s=_PROGRESS_EVERY_S),
+    )
     try:
         restored = begin_anew(configuration, server, wanted, given_up=given_up, progress=progress.show)
     finally:

@@ -39,7 +39,7 @@ from bankrmi.client.requests import (
 )
 from bankrmi.config import Configuration
 from bankrmi.errors import BankError, OperationFailed, Refused
-from bankrmi.rmi import Credentials, Link, look_up_async
+from bankrmi.rmi import Link, TlsCredentials, look_up_async
 
 __all__ = ["AsyncBankClient", "connect"]
 
@@ -62,7 +62,7 @@ class _LoopChannel(Channel):
     """A channel for one task at a time of one event loop."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, usual: EqualWaits, credentials: Credentials | None
+        self, loop: asyncio.AbstractEventLoop, usual: EqualWaits, credentials: TlsCredentials | None
     ) -> None:
         super().__init__(_linked, self._call_back, credentials)
         self._loop = loop

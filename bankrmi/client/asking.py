@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from bankrmi.errors import OperationFailed, Unreached
-from bankrmi.rmi import Credentials, Failure, NotConnected, RemoteError, connect, handshake, over_tls
+from bankrmi.rmi import Failure, NotConnected, RemoteError, TlsCredentials, connect, handshake, over_tls
 
 __all__ = ["Ask", "ask_once", "asking"]
 
@@ -24,7 +24,7 @@ def ask_once(
     *,
     seconds: float,
     role: str = "operator",
-    credentials: Credentials | None = None,
+    credentials: TlsCredentials | None = None,
 ) -> Any:
     """Return the answer; raises an error of ours, `Unreached` if nothing was sent."""
     deadline = time.monotonic() + seconds
@@ -52,7 +52,7 @@ def asking(
     *,
     seconds: float = 30.0,
     role: str = "operator",
-    credentials: Credentials | None = None,
+    credentials: TlsCredentials | None = None,
 ) -> Iterator[Ask]:
     """Keep one connection for many questions; raises `Unreached` if there is none."""
     try:

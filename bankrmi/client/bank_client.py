@@ -40,7 +40,7 @@ from bankrmi.client.requests import (
 )
 from bankrmi.config import Configuration
 from bankrmi.errors import BankError, OperationFailed, Refused
-from bankrmi.rmi import Credentials, Link, PolledLink, PolledLinks, look_up
+from bankrmi.rmi import Link, PolledLink, PolledLinks, TlsCredentials, look_up
 
 __all__ = ["BankClient", "connect"]
 
@@ -69,7 +69,7 @@ def connect(
 class _PolledChannel(Channel):
     """A channel for one thread at a time."""
 
-    def __init__(self, credentials: Credentials | None) -> None:
+    def __init__(self, credentials: TlsCredentials | None) -> None:
         super().__init__(self._linked, lambda: None, credentials)
         self._links = PolledLinks()
 

@@ -34,7 +34,7 @@ from bankrmi.client.decisions import (
 )
 from bankrmi.client.failing import news_of_failure
 from bankrmi.client.requests import ACCOUNT_ID, Session
-from bankrmi.rmi import Credentials, Limits, Link, handshake, over_tls
+from bankrmi.rmi import Limits, Link, TlsCredentials, handshake, over_tls
 
 __all__ = ["LIMITS", "Channel", "NewLink", "now_ms"]
 
@@ -72,7 +72,7 @@ class Channel:
     """Used by one call at a time."""
 
     def __init__(
-        self, new_link: NewLink, wake: Callable[[], None], credentials: Credentials | None = None
+        self, new_link: NewLink, wake: Callable[[], None], credentials: TlsCredentials | None = None
     ) -> None:
         self._handshake = over_tls(_HANDSHAKE, credentials)
         self.session = Session()

@@ -23,7 +23,7 @@ from bankrmi.errors import BankError, ConfigurationError
 from bankrmi.foreign_text import foreign
 from bankrmi.own_credentials import own_credentials
 from bankrmi.replication.cause import Cause
-from bankrmi.rmi import NAMESERVER_NAME, Credentials, Failure, NotConnected
+from bankrmi.rmi import NAMESERVER_NAME, Failure, NotConnected, TlsCredentials
 
 __all__ = ["overview", "view_fields"]
 
@@ -100,7 +100,7 @@ class _Asker:
     """As whom everybody is asked: an operator sees all; a client may not ask the witness."""
 
     role: str
-    credentials: Credentials | None
+    credentials: TlsCredentials | None
 
     @classmethod
     def of(cls, configuration: Configuration) -> _Asker:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-__all__ = ["HEAD_BYTES", "Request", "RequestError", "Status", "answer", "request_in"]
+__all__ = ["HEAD_BYTES", "HttpRequest", "RequestError", "Status", "answer", "request_in"]
 
 HEAD_BYTES = 8192
 """Of a request: its first line and its headers."""
@@ -29,7 +29,7 @@ class Status(Enum):
     UNAVAILABLE = "503 Service Unavailable"
 
 
-class Request(NamedTuple):
+class HttpRequest(NamedTuple):
     """A request for `path`; with `head_only`, nobody wants the body of the answer."""
 
     path: str
@@ -44,7 +44,7 @@ class RequestError(Exception):
         self.answer = answer(status, sentence, head_only=head_only, **headers)
 
 
-def request_in(head: bytes) -> Request | None:
+def request_in(head: bytes) -> HttpRequest | None:
     """Return what is asked, None if the head is not complete yet; raises RequestError."""
     end = head.find(b"\n\r\n"), head.find(b"\n\n")
     if max(end) < 0:
@@ -60,7 +60,7 @@ def request_in(head: bytes) -> Request | None:
             Status.METHOD_NOT_ALLOWED, "only GET and HEAD are answered here", Allow="GET, HEAD"
         )
     path = target.partition(b"?")[0].decode("latin-1")
-    return Request(path, head_only=method == b"HEAD")
+    return HttpRequest(path, head_only=method == b"HEAD")
 
 
 def answer(

@@ -48,7 +48,7 @@ class Measure(Generic[Source]):
         return set(product(*self.labels.values()))
 
 
-class Taken(NamedTuple):
+class MeasureTaken(NamedTuple):
     """A measure, with what was read of it."""
 
     name: str
@@ -58,12 +58,12 @@ class Taken(NamedTuple):
     figures: Mapping[Labels, Figure]
 
 
-def read(measures: Iterable[Measure[Source]], source: Source) -> list[Taken]:
+def read(measures: Iterable[Measure[Source]], source: Source) -> list[MeasureTaken]:
     """Read all of them, now; those of which there is nothing to read are left out."""
     return [taken for taken in (_taken(measure, source) for measure in measures) if taken.figures]
 
 
-def _taken(measure: Measure[Source], source: Source) -> Taken:
+def _taken(measure: Measure[Source], source: Source) -> MeasureTaken:
     reading = measure.read(source)
     figures: dict[Labels, Figure] = {}
     if isinstance(reading, Mapping):
@@ -73,7 +73,7 @@ def _taken(measure: Measure[Source], source: Source) -> Taken:
         figures[()] = _copied(reading)
     unforeseen = figures.keys() - measure.series()
     assert not unforeseen, f"{measure.name} has no series {sorted(unforeseen)}"
-    return Taken(measure.name, measure.kind, measure.meaning, tuple(measure.labels), figures)
+    return MeasureTaken(measure.name, measure.kind, measure.meaning, tuple(measure.labels), figures)
 
 
 def _copied(figure: Figure) -> Figure:

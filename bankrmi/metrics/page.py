@@ -27,7 +27,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from bankrmi.histogram import Histogram
-from bankrmi.metrics.measure import Taken
+from bankrmi.metrics.measure import MeasureTaken
 from bankrmi.rmi.complaints import complaints
 
 __all__ = ["CONTENT_TYPE", "Pages", "written"]
@@ -43,7 +43,7 @@ _OnPage = Callable[[bytes | None], None]
 class Pages:
     """The pages of one process: `take` reads what there is; `spent` is told how many seconds that took."""
 
-    def __init__(self, take: Callable[[], list[Taken]], spent: Callable[[float], None]) -> None:
+    def __init__(self, take: Callable[[], list[MeasureTaken]], spent: Callable[[float], None]) -> None:
         self._take = take
         self._spent = spent
         self._loop = asyncio.get_running_loop()
@@ -140,7 +140,7 @@ def written(families: Iterable[Metric]) -> bytes:
     return generate_latest(_Families(families))
 
 
-def _family(taken: Taken) -> Metric:
+def _family(taken: MeasureTaken) -> Metric:
     family = Metric(taken.name.removesuffix("_total"), taken.meaning, taken.kind)
     for values, figure in taken.figures.items():
         labels = dict(zip(taken.labels, values, strict=True))

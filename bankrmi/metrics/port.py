@@ -21,8 +21,8 @@ from time import perf_counter
 import structlog
 
 from bankrmi.metrics.health import Checks
-from bankrmi.metrics.http import Request, RequestError, Status, answer, request_in
-from bankrmi.metrics.measure import Taken
+from bankrmi.metrics.http import HttpRequest, RequestError, Status, answer, request_in
+from bankrmi.metrics.measure import MeasureTaken
 from bankrmi.metrics.page import CONTENT_TYPE, Pages
 from bankrmi.rmi.accepting import Acceptor, listening_socket
 from bankrmi.rmi.addresses import Address, joined
@@ -56,7 +56,7 @@ _SWEEP_S = 0.25
 class MetricsPort:
     """What is asked here is answered by `checks`, by path; `take` reads the figures for `/metrics`."""
 
-    def __init__(self, take: Callable[[], list[Taken]], checks: Checks) -> None:
+    def __init__(self, take: Callable[[], list[MeasureTaken]], checks: Checks) -> None:
         self._loop = asyncio.get_running_loop()
         self._budget = _Budget()
         self._pages = Pages(take, self._budget.spend)
@@ -133,7 +133,7 @@ class MetricsPort:
             self._budget.spend(perf_counter() - began_s)
         return request is not None
 
-    def _answer(self, watcher: _Watcher, request: Request) -> None:
+    def _answer(self, watcher: _Watcher, request: HttpRequest) -> None:
         if request.path == "/metrics":
             self._pages.ask(lambda page: watcher.tell(_page_answer(page, request)))
             return
@@ -146,7 +146,7 @@ class MetricsPort:
         watcher.tell(answer(status, sentence, head_only=request.head_only))
 
 
-def _page_answer(page: bytes | None, request: Request) -> bytes:
+def _page_answer(page: bytes | None, request: HttpRequest) -> bytes:
     if page is None:
         return answer(Status.ERROR, "the figures cannot be shown: see the log", head_only=request.head_only)
     return answer(Status.OK, page, head_only=request.head_only, content_type=CONTENT_TYPE)

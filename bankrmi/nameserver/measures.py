@@ -12,11 +12,11 @@ from bankrmi.replication.figures import CAUSES, ViewChanges
 from bankrmi.replication.view import View
 from bankrmi.rmi import Daemon
 
-__all__ = ["Watched", "checks_of", "measures_of"]
+__all__ = ["WatchedNameserver", "checks_of", "measures_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
+class WatchedNameserver:
     """One such process; `proposals` and `changes` are the witness's, if that is here.
 
     `view` is the newest view known, `names` how many names are registered.
@@ -30,7 +30,7 @@ class Watched:
     certificate_days: float | None = None
 
 
-def measures_of(servers: Collection[str], service: str) -> tuple[Measure[Watched], ...]:
+def measures_of(servers: Collection[str], service: str) -> tuple[Measure[WatchedNameserver], ...]:
     """Return all that is shown of it."""
     return (
         about("nameserver", service),
@@ -92,7 +92,7 @@ def measures_of(servers: Collection[str], service: str) -> tuple[Measure[Watched
     )
 
 
-def _of_view(read: Callable[[View], Reading]) -> Callable[[Watched], Reading]:
+def _of_view(read: Callable[[View], Reading]) -> Callable[[WatchedNameserver], Reading]:
     return lambda watched: None if watched.view is None else read(watched.view)
 
 

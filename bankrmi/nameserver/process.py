@@ -41,7 +41,7 @@ from bankrmi.event_loop import run as run_loop
 from bankrmi.logging_setup import configure, reopen_log
 from bankrmi.metrics.health import Health
 from bankrmi.metrics.watching import Watching
-from bankrmi.nameserver.measures import Watched, checks_of, measures_of
+from bankrmi.nameserver.measures import WatchedNameserver, checks_of, measures_of
 from bankrmi.nameserver.names import TaggedNames, remote_names
 from bankrmi.own_credentials import own_credentials
 from bankrmi.parent_death import end_with_parent
@@ -325,7 +325,7 @@ class _Process:
 
     # -- for whoever watches -----------------------------------------------------------------------
 
-    def _metrics(self) -> Watching[Watched]:
+    def _metrics(self) -> Watching[WatchedNameserver]:
         settings = self._configuration
         own = METRICS_OF_NAMESERVER if settings.nameserver in self._daemons else METRICS_OF_WITNESS
         return Watching(
@@ -335,9 +335,9 @@ class _Process:
             checks_of(self._ready),
         )
 
-    def _watched(self) -> Watched:
+    def _watched(self) -> WatchedNameserver:
         witness = self._witness
-        return Watched(
+        return WatchedNameserver(
             daemons=list(self._daemons.values()),
             view=self._view,
             names=self._names.count(),

@@ -42,7 +42,7 @@ from .objects import Call, Connected, Exposed, Guard, Peer, PlainObject, RemoteO
 from .polled import PolledLink, PolledLinks
 from .probe import ProbeAnswer, probe
 from .seats import origin
-from .tls import Credentials, Identity
+from .tls import TlsCredentials, TlsIdentity
 
 __all__ = [
     "NAMESERVER_NAME",
@@ -57,12 +57,10 @@ __all__ = [
     "Connected",
     "Connection",
     "ConnectionLost",
-    "Credentials",
     "Daemon",
     "Exposed",
     "Failure",
     "Guard",
-    "Identity",
     "Limits",
     "Link",
     "LongAnswer",
@@ -76,6 +74,8 @@ __all__ = [
     "ProbeAnswer",
     "RemoteError",
     "RemoteObject",
+    "TlsCredentials",
+    "TlsIdentity",
     "connect",
     "handshake",
     "host_and_port",

@@ -43,7 +43,7 @@ from .frames import (
 from .handshake import HandshakeDenied, credentials_of, server_of
 from .limits import HANDSHAKE, Limits, calling_rules, greeting_rules
 from .link import read_answer
-from .tls import Credentials, reason_of
+from .tls import TlsCredentials, reason_of
 from .values import ValueRefused, read_value, write_call, write_value
 
 __all__ = ["Connection", "connect"]
@@ -177,7 +177,7 @@ class Connection:
 
 
 def _secured(
-    connected: socket.socket, address: Address, object_id: str, credentials: Credentials, deadline: float
+    connected: socket.socket, address: Address, object_id: str, credentials: TlsCredentials, deadline: float
 ) -> socket.socket:
     """Return the socket with TLS in it, once the other side has shown whose it is.  Raises NotConnected."""
     try:

@@ -33,7 +33,7 @@ from .refusals import Reason, refusals
 from .rounds import Rounds
 from .seats import NoSeat, SeatPlan, Seats, origin
 from .serving import ServedConnection
-from .tls import Credentials, Identity, TlsSession
+from .tls import TlsCredentials, TlsIdentity, TlsSession
 
 __all__ = ["Daemon", "rounds_of"]
 
@@ -57,7 +57,7 @@ class Daemon:
         greeting: Callable[[], Mapping[str, object]],
         rounds: Rounds | None = None,
         servers: Collection[str] = (),
-        credentials: Credentials | None = None,
+        credentials: TlsCredentials | None = None,
     ) -> None:
         """With `credentials` callers come over TLS, and are who their certificates say they are."""
         self.limits = limits
@@ -208,7 +208,7 @@ class Daemon:
             return connection
         return connection.secure(TlsSession(self._credentials.server_context(), serves=True))
 
-    def _identified(self, connection: ServedConnection, credentials: Credentials) -> Identity:
+    def _identified(self, connection: ServedConnection, credentials: TlsCredentials) -> TlsIdentity:
         if not connection.certificate:
             raise HandshakeDenied("this bank is called over TLS, with a certificate of its own authority")
         try:

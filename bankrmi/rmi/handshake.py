@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from .addresses import Address
 from .objects import Peer, RemoteObject
-from .tls import Credentials, Identity
+from .tls import TlsCredentials, TlsIdentity
 
 __all__ = [
     "PROTOCOL_VERSION",
@@ -85,7 +85,7 @@ class SecuredHandshake(Mapping[str, object]):
 
     __slots__ = ("_said", "credentials")
 
-    def __init__(self, said: Mapping[str, object], credentials: Credentials) -> None:
+    def __init__(self, said: Mapping[str, object], credentials: TlsCredentials) -> None:
         self._said = dict(said)
         self.credentials = credentials
 
@@ -105,17 +105,17 @@ def handshake(role: str, **more: object) -> dict[str, object]:
     return {"protocol": PROTOCOL_VERSION, "role": role, **more}
 
 
-def over_tls(said: Mapping[str, object], credentials: Credentials | None) -> Mapping[str, object]:
+def over_tls(said: Mapping[str, object], credentials: TlsCredentials | None) -> Mapping[str, object]:
     """Return the handshake, to be made over TLS if there are credentials to show."""
     return said if credentials is None else SecuredHandshake(said, credentials)
 
 
-def credentials_of(said: Mapping[str, object]) -> Credentials | None:
+def credentials_of(said: Mapping[str, object]) -> TlsCredentials | None:
     """Return what is to be shown with this handshake."""
     return said.credentials if isinstance(said, SecuredHandshake) else None
 
 
-def server_of(credentials: Credentials, certificate: bytes, object_id: str) -> Identity:
+def server_of(credentials: TlsCredentials, certificate: bytes, object_id: str) -> TlsIdentity:
     """Return whose certificate it is, if he may serve this object; raise HandshakeDenied if not.
 
     An object is named after the server that serves it.
@@ -139,7 +139,7 @@ def binding(
     objects: Mapping[str, Registered],
     greeting: Mapping[str, object],
     servers: Collection[str] = (),
-    identity: Identity | None = None,
+    identity: TlsIdentity | None = None,
 ) -> Binding:
     """Return what the caller may use, or raise HandshakeDenied; `servers` are those known by name.
 
@@ -177,7 +177,7 @@ def claimed_name(peer: Peer) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _peer(said: object, address: Address, identity: Identity | None) -> Peer:
+def _peer(said: object, address: Address, identity: TlsIdentity | None) -> Peer:
     name = "" if identity is None else identity.name
     if not isinstance(said, dict) or "protocol" not in said:
         return Peer(address=address, role="" if identity is None else identity.role, name=name)
@@ -196,7 +196,7 @@ def _peer(said: object, address: Address, identity: Identity | None) -> Peer:
     return peer
 
 
-def _check_certified(peer: Peer, identity: Identity) -> None:
+def _check_certified(peer: Peer, identity: TlsIdentity) -> None:
     if peer.role not in (identity.role, "client"):
         raise HandshakeDenied(
             f"the certificate is for the {identity.role} {identity.name}, and the caller says it is "

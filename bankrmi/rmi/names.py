@@ -24,7 +24,7 @@ from .failures import RemoteError
 from .handshake import handshake, over_tls
 from .limits import Limits
 from .link import open_link
-from .tls import Credentials
+from .tls import TlsCredentials
 
 __all__ = ["NAMESERVER_NAME", "NamedObject", "look_up", "look_up_async", "uri_of"]
 
@@ -51,7 +51,7 @@ def uri_of(object_id: str, address: Address) -> str:
 
 
 def look_up(
-    nameserver: Address, tags: Iterable[str], timeout: float, credentials: Credentials | None = None
+    nameserver: Address, tags: Iterable[str], timeout: float, credentials: TlsCredentials | None = None
 ) -> list[NamedObject]:
     """Return the objects that have all of the tags, in the order of their names."""
     deadline = time.monotonic() + timeout
@@ -62,7 +62,7 @@ def look_up(
 
 
 async def look_up_async(
-    nameserver: Address, tags: Iterable[str], timeout: float, credentials: Credentials | None = None
+    nameserver: Address, tags: Iterable[str], timeout: float, credentials: TlsCredentials | None = None
 ) -> list[NamedObject]:
     """Return the objects that have all of the tags, in the order of their names."""
     deadline = time.monotonic() + timeout

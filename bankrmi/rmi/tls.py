@@ -16,14 +16,14 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
-__all__ = ["Credentials", "Identity", "TlsEnded", "TlsRefused", "TlsSession", "reason_of"]
+__all__ = ["TlsCredentials", "TlsEnded", "TlsIdentity", "TlsRefused", "TlsSession", "reason_of"]
 
 _HANDSHAKE_BYTES = 16 << 10
 """From one side, until it is done. With certificates of the usual size it takes two thousand."""
 _RECORD_BYTES = 1 << 14
 
 
-class Identity(Protocol):
+class TlsIdentity(Protocol):
     """Whom a certificate names."""
 
     @property
@@ -43,7 +43,7 @@ class Identity(Protocol):
         """When it ends."""
 
 
-class Credentials(Protocol):
+class TlsCredentials(Protocol):
     """What a process shows, and whom it believes."""
 
     def server_context(self) -> ssl.SSLContext:
@@ -52,7 +52,7 @@ class Credentials(Protocol):
     def client_context(self) -> ssl.SSLContext:
         """Return what others are called by."""
 
-    def identity_of(self, der: bytes) -> Identity:
+    def identity_of(self, der: bytes) -> TlsIdentity:
         """Return whom a certificate names; raises an exception whose words say why it is refused."""
 
 

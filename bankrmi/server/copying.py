@@ -23,7 +23,7 @@ import structlog
 from bankrmi.errors import BankError, Busy
 from bankrmi.replication.events import Event
 from bankrmi.replication.journal import Adopted
-from bankrmi.rmi import Credentials, Failure, RemoteError, handshake, open_link, over_tls
+from bankrmi.rmi import Failure, RemoteError, TlsCredentials, handshake, open_link, over_tls
 from bankrmi.server.copy_fetching import Fetches, downloading
 from bankrmi.server.copy_serving import NAME_BYTES, SECONDS, CopyServer
 from bankrmi.server.peer_network import STANDBY_ID
@@ -103,7 +103,7 @@ class CopyFetcher:
         open_copy: Callable[[Path], SqliteJournal],
         current: Callable[[], SqliteJournal],
         clock: Clock,
-        credentials: Credentials | None = None,
+        credentials: TlsCredentials | None = None,
     ) -> None:
         self._handshake = over_tls(handshake("server", server=server), credentials)
         self._addresses = addresses

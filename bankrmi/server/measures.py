@@ -23,15 +23,15 @@ from bankrmi.server.clock import now_ms
 from bankrmi.server.driver import Driver
 from bankrmi.server.request_figures import KINDS, OUTCOMES, TIMED, RequestFigures
 
-__all__ = ["Watched", "measures_of"]
+__all__ = ["WatchedServer", "measures_of"]
 
 _ROLES = tuple(role.value for role in Role)
 
-Measures = tuple[Measure["Watched"], ...]
+Measures = tuple[Measure["WatchedServer"], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
+class WatchedServer:
     """One server, and its condition at this moment; `connected` are the servers that answer it."""
 
     condition: Condition
@@ -133,23 +133,23 @@ def _of_the_role(servers: Collection[str]) -> Measures:
     )
 
 
-def _of_view(read: Callable[[View], Reading]) -> Callable[[Watched], Reading]:
+def _of_view(read: Callable[[View], Reading]) -> Callable[[WatchedServer], Reading]:
     """Return how something of the view is read, if there is one."""
 
-    def of_view(watched: Watched) -> Reading:
+    def of_view(watched: WatchedServer) -> Reading:
         view = watched.condition.view
         return None if view is None else read(view)
 
     return of_view
 
 
-def _lease_seconds(watched: Watched) -> Reading:
+def _lease_seconds(watched: WatchedServer) -> Reading:
     left_ms = watched.condition.read_lease_ms
     return None if left_ms is None else max(0.0, left_ms) / 1000
 
 
 def _of_the_journal(others: Collection[str]) -> Measures:
-    def lags(watched: Watched) -> Reading:
+    def lags(watched: WatchedServer) -> Reading:
         """Of those that get checkpoints, and are in the configuration."""
         tip = watched.condition.tip.action_id
         tracked = [copy for copy in watched.condition.copies if copy.standing is not Standing.OUTSIDE]
@@ -214,7 +214,7 @@ def _of_silence(others: Collection[str]) -> Measures:
     )
 
 
-def _primary_silent_seconds(watched: Watched) -> Reading:
+def _primary_silent_seconds(watched: WatchedServer) -> Reading:
     silent_ms = watched.condition.primary_silent_ms
     return None if silent_ms is None else silent_ms / 1000
 

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from bankrmi.config import Configuration
-from bankrmi.rmi import NAMESERVER_NAME, Credentials, Link, handshake, over_tls, uri_of
+from bankrmi.rmi import NAMESERVER_NAME, Link, TlsCredentials, handshake, over_tls, uri_of
 from bankrmi.server.account import ACCOUNT_ID
 
 __all__ = ["Naming"]
@@ -38,7 +38,7 @@ class Naming:
         server: str,
         start_id: str,
         incarnation: Callable[[], str],
-        credentials: Credentials | None = None,
+        credentials: TlsCredentials | None = None,
     ) -> None:
         self._credentials = credentials
         self._at = configuration.nameserver

@@ -14,7 +14,7 @@ import structlog
 
 from bankrmi.replication.events import PeerAnswer
 from bankrmi.replication.messages import Message
-from bankrmi.rmi import Credentials, Link, NotConnected, ProbeAnswer, handshake, over_tls, probe
+from bankrmi.rmi import Link, NotConnected, ProbeAnswer, TlsCredentials, handshake, over_tls, probe
 from bankrmi.server.agreement import LEFT_WITNESS_ID, WITNESS_ID, Difference, compared
 from bankrmi.server.peer_links import Found, Greeting
 from bankrmi.server.wire import METHODS, answer_from_wire, message_to_wire
@@ -47,7 +47,7 @@ class PeerNetwork:
         addresses: Mapping[str, str],
         settings: dict[str, Any],
         cut_off: Callable[[str], None] = _ignore,
-        credentials: Credentials | None = None,
+        credentials: TlsCredentials | None = None,
     ) -> None:
         """Of `server`; `settings` are its own, as it states them (see `agreement`).
 
@@ -179,7 +179,7 @@ class _PeerLink:
         self._warn = warn
         self._pinged_s: float | None = None
 
-    def is_refused_by(self, credentials: Credentials) -> bool:
+    def is_refused_by(self, credentials: TlsCredentials) -> bool:
         """Whether the certificate of the other side counts no more."""
         if self._link.certificate:
             try:

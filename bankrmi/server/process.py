@@ -48,7 +48,7 @@ from bankrmi.server.copying import CopyFetcher, copy_server, remove_leftovers
 from bankrmi.server.data_directory import DataDirectory
 from bankrmi.server.driver import Driver
 from bankrmi.server.exporting import Exports, begins_export
-from bankrmi.server.measures import Watched, measures_of
+from bankrmi.server.measures import WatchedServer, measures_of
 from bankrmi.server.memory import MemoryTrimmer
 from bankrmi.server.naming import Naming
 from bankrmi.server.operator_object import OPERATOR_ID, OperatorObject
@@ -263,14 +263,14 @@ class _Process:
         account: AccountObject,
         fetcher: CopyFetcher,
         network: PeerNetwork,
-    ) -> Watching[Watched]:
+    ) -> Watching[WatchedServer]:
         """Return the port for whoever watches, if there is to be one."""
         configuration, driver = self._configuration, self._driver
 
-        def watched() -> Watched:
+        def watched() -> WatchedServer:
             condition = driver.replica.condition()
             connected = condition.connected - network.silent()
-            return Watched(
+            return WatchedServer(
                 condition=condition,
                 connected=connected,
                 driver=driver,

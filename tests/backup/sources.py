@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from bankrmi.backup.fetching import Fetch, Pace
+from bankrmi.backup.fetching import Fetch, FetchPace
 from bankrmi.backup.taking import Order, back_up_from
 from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import Form
@@ -78,6 +78,6 @@ class Source:
 
     def back_up(self, file: Path, since: int | Label | None = None, *, overwrite: bool = False) -> Label:
         """Take a backup, as fast as can be."""
-        fetch = Fetch("s1", self.ask, Pace(1e12), lambda _: None)
+        fetch = Fetch("s1", self.ask, FetchPace(1e12), lambda _: None)
         order = Order(file=file, since=since, overwrite=overwrite)
         return back_up_from(fetch, SERVICE, order).label

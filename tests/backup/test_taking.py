@@ -12,7 +12,7 @@ import msgpack
 import pytest
 
 from bankrmi.backup import fetching, taking
-from bankrmi.backup.fetching import Fetch, Pace
+from bankrmi.backup.fetching import Fetch, FetchPace
 from bankrmi.backup.taking import Order, back_up_from
 from bankrmi.errors import BankError, Busy, InvalidRequest, OperationFailed
 from bankrmi.replication.record import Record
@@ -293,7 +293,7 @@ def changed(source: Source, method_to_change: str, change: Callable[[dict[str, A
             change(answer)
         return answer
 
-    return Fetch("s1", ask, Pace(1e12), lambda _: None)
+    return Fetch("s1", ask, FetchPace(1e12), lambda _: None)
 
 
 def replaced(key: str, value: object) -> Callable[[dict[str, Any]], object]:
@@ -368,7 +368,7 @@ def test_a_server_that_is_busy_is_asked_again_and_not_for_ever(
         return source.ask(method, args, seconds=seconds)
 
     def take(name: str) -> None:
-        fetch = Fetch("s1", ask, Pace(1e12), lambda _: None)
+        fetch = Fetch("s1", ask, FetchPace(1e12), lambda _: None)
         back_up_from(fetch, SERVICE, Order(file=tmp_path / name))
 
     take("whole")
@@ -379,7 +379,7 @@ def test_a_server_that_is_busy_is_asked_again_and_not_for_ever(
 
 
 def test_the_largest_account_id_ends_the_pages(source: Source) -> None:
-    fetch = Fetch("s1", source.ask, Pace(1e12), lambda _: None)
+    fetch = Fetch("s1", source.ask, FetchPace(1e12), lambda _: None)
     source.journal.database.execute("INSERT INTO accounts VALUES (?, 1)", (2**63 - 1,))
     found: dict[int, int] = {}
     fetch.accounts(found.update)
@@ -424,7 +424,7 @@ def test_over_any_time_it_takes_no_more_than_its_rate() -> None:
         now += seconds
         slept += seconds
 
-    pace = Pace(1000.0, lambda: now, sleep)
+    pace = FetchPace(1000.0, lambda: now, sleep)
     for _ in range(10):
         pace.took(500)
     assert now == pytest.approx(5.0, abs=0.2)

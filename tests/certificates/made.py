@@ -55,7 +55,9 @@ def authority_in(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivat
 def issue(folder: Path, role: str, name: str, dates: forms.Dates) -> x509.Certificate:
     """Put a certificate with such dates into the folder, with a key of its own."""
     key = ec.generate_private_key(ec.SECP256R1())
-    request = forms.Request(role=role, name=name, key=key.public_key(), addresses=HOSTS, dates=dates)
+    request = forms.CertificateRequest(
+        role=role, name=name, key=key.public_key(), addresses=HOSTS, dates=dates
+    )
     certificate, _ = forms.issue(request, *authority_in(folder))
     put(folder, f"{role}-{name}", certificate, key)
     return certificate

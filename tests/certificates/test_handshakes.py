@@ -113,11 +113,11 @@ def test_a_certificate_of_somebody_does_not_issue_others(folder: Path) -> None:
     """A server that is broken into cannot make itself an operator."""
     key = ec.generate_private_key(ec.SECP256R1())
     servers_key = ec.generate_private_key(ec.SECP256R1())
-    request = forms.Request(
+    request = forms.CertificateRequest(
         role="server", name="s1", key=servers_key.public_key(), addresses=(), dates=between(-1, 9)
     )
     certificate, _ = forms.issue(request, *authority_in(folder))
-    forged = forms.Request(
+    forged = forms.CertificateRequest(
         role="operator", name="mallory", key=key.public_key(), addresses=(), dates=between(-1, 9)
     )
     put(folder, "operator-mallory", forms.issue(forged, certificate, servers_key)[0], key)

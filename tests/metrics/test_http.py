@@ -6,19 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bankrmi.metrics.http import HEAD_BYTES, Request, RequestError, Status, answer, request_in
+from bankrmi.metrics.http import HEAD_BYTES, HttpRequest, RequestError, Status, answer, request_in
 
 
 @pytest.mark.parametrize(
     ("head", "request_"),
     [
-        (b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n", Request("/metrics", head_only=False)),
-        (b"HEAD /ready HTTP/1.0\r\n\r\n", Request("/ready", head_only=True)),
-        (b"GET /health?verbose=1 HTTP/1.1\n\n", Request("/health", head_only=False)),
-        (b"\r\nGET /health HTTP/1.1\r\n\r\nwhat follows", Request("/health", head_only=False)),
+        (
+            b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n",
+            HttpRequest("/metrics", head_only=False),
+        ),
+        (b"HEAD /ready HTTP/1.0\r\n\r\n", HttpRequest("/ready", head_only=True)),
+        (b"GET /health?verbose=1 HTTP/1.1\n\n", HttpRequest("/health", head_only=False)),
+        (b"\r\nGET /health HTTP/1.1\r\n\r\nwhat follows", HttpRequest("/health", head_only=False)),
     ],
 )
-def test_a_request_is_read(head: bytes, request_: Request) -> None:
+def test_a_request_is_read(head: bytes, request_: HttpRequest) -> None:
     assert request_in(head) == request_
     for end in range(len(head.partition(b"HTTP/1.")[0])):
         assert request_in(head[:end]) is None

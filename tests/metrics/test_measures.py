@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bankrmi.errors import BankError, Busy, OperationFailed
 from bankrmi.histogram import Histogram
 from bankrmi.metrics import page
-from bankrmi.metrics.measure import Measure, Taken, read
+from bankrmi.metrics.measure import Measure, MeasureTaken, read
 from bankrmi.metrics.page import Pages
 from bankrmi.nameserver import measures as of_nameserver
 from bankrmi.replication.cause import Cause, CauseKind
@@ -66,7 +66,7 @@ def test_a_copy_of_a_histogram_stays_as_it_is() -> None:
 # -- reading and writing -----------------------------------------------------------------------------
 
 
-def written(*taken: Taken) -> str:
+def written(*taken: MeasureTaken) -> str:
     """Return the page of these, without what prometheus-client measures of the process."""
 
     async def one_page() -> bytes | None:
@@ -131,7 +131,7 @@ def test_however_many_ask_the_figures_are_read_a_few_times_a_second() -> None:
     """And whoever asks is shown nothing that was read before he asked."""
     readings: list[float] = []
 
-    def take() -> list[Taken]:
+    def take() -> list[MeasureTaken]:
         readings.append(perf_counter())
         return []
 
@@ -181,7 +181,7 @@ def test_the_loop_goes_round_while_a_page_is_made(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_figure_that_cannot_be_read_ends_nothing() -> None:
-    def broken() -> list[Taken]:
+    def broken() -> list[MeasureTaken]:
         raise ZeroDivisionError
 
     async def scene() -> None:

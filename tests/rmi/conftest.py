@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from bankrmi.event_loop import new_event_loop
-from bankrmi.rmi import Credentials, Daemon, Limits, RemoteObject
+from bankrmi.rmi import Daemon, Limits, RemoteObject, TlsCredentials
 
 from .account import Account
 
@@ -45,7 +45,7 @@ class Serving:
         limits: Limits | None = None,
         objects: Mapping[str, RemoteObject] | None = None,
         servers: Collection[str] = (),
-        credentials: Credentials | None = None,
+        credentials: TlsCredentials | None = None,
     ) -> Daemon:
         """Return a daemon that listens, with "acc" and the other objects."""
         greeting = {"protocol": 1, "server": "s1", "start_id": "boot-1"}

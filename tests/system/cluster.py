@@ -35,7 +35,7 @@ from bankrmi.config import Configuration, load
 from bankrmi.coordination.keepers import asked_keeper
 from bankrmi.errors import BankError
 from bankrmi.own_credentials import own_credentials
-from bankrmi.rmi import Credentials
+from bankrmi.rmi import TlsCredentials
 from tests.system.copies import Copy, read_copy
 from tests.system.ports import own_addresses
 
@@ -305,7 +305,7 @@ class Cluster:
             credentials=self._shown("client"),
         )
 
-    def _shown(self, role: str) -> Credentials | None:
+    def _shown(self, role: str) -> TlsCredentials | None:
         return own_credentials(self.configuration, role)
 
     def switch_over(self, *, to: str | None = None) -> dict[str, Any]:

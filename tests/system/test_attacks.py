@@ -16,7 +16,7 @@ from bankrmi.certificates import Credentials
 from bankrmi.certificates.authority import create, create_authority, revocable, revoke
 from bankrmi.client.asking import ask_once
 from bankrmi.errors import BankError
-from bankrmi.rmi import Identity
+from bankrmi.rmi import TlsIdentity
 from tests.certificates import made
 from tests.system.cluster import NAMESERVER, Cluster
 
@@ -73,7 +73,7 @@ class Shown:
     def server_context(self) -> ssl.SSLContext:
         raise AssertionError("it serves nobody")
 
-    def identity_of(self, der: bytes) -> Identity:
+    def identity_of(self, der: bytes) -> TlsIdentity:
         return self._honest.identity_of(der)
 
 

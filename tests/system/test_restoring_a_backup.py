@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bankrmi.backup import restoring
-from bankrmi.backup.restoring import Wanted, restore
+from bankrmi.backup.restoring import WantedPoint, restore
 from bankrmi.bank.forms import described
 from bankrmi.coordination import founding
 from bankrmi.coordination import restoring as coordination
@@ -203,7 +203,7 @@ def test_a_bank_that_lives_is_not_given_an_old_copy(backups: Backups, tmp_path: 
     cluster.start(NAMESERVER)
     code, _, said = backups.restore("--give-up", "s2")
     assert code == 1
-    assert f"the bank lives: its witness at {cluster.configuration.witness} holds a view" in said
+    assert f"the bank lives: the witness at {cluster.configuration.witness} holds a view" in said
     assert backups.is_untouched()
 
     cluster.start("s1", wait=False)
@@ -287,8 +287,8 @@ def test_what_a_restore_that_was_killed_left_is_in_nobodys_way(backups: Backups)
     assert not (cluster.data("s1") / "restoring.db").exists()
 
 
-def wanted(backups: Backups) -> Wanted:
-    return Wanted(files=[backups.whole, backups.increment])
+def wanted(backups: Backups) -> WantedPoint:
+    return WantedPoint(files=[backups.whole, backups.increment])
 
 
 def test_one_that_loses_against_another_first_view_takes_its_copy_away(

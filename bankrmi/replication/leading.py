@@ -49,6 +49,10 @@ STUCK_SILENCES = 20
 enough for others to take over, however wrong the clocks are."""
 
 
+_LOOK_AGAIN_MS = 20.0
+"""After a look that did not tell whether a process is gone."""
+
+
 class Leader:
     """A server while it leads; a new epoch of its own goes on with the same object (`begin_epoch`)."""
 
@@ -454,11 +458,19 @@ class Leader:
         if peer.server in step.settings.others:
             step.do(Probe(peer.server, self.view.epoch))
 
-    def probed(self, event: Probed) -> None:
-        """A server whose connection was lost is gone if its address refuses a new one."""
+    def probed(self, event: Probed, step: Step) -> None:
+        """A server whose connection was lost is gone if its address refuses a new one.
+
+        While nobody answers there it is looked again: of a process that is being killed, connections may end
+        before its address refuses.
+        """
         peer = self.copies.peers.get(event.server)
-        if peer is not None and event.refused:
+        if peer is None:
+            return
+        if event.refused:
             peer.refused(event.address)
+        elif event.start_id is None and peer.tracked and not peer.linked:
+            step.do(Probe(peer.server, self.view.epoch, _LOOK_AGAIN_MS))
 
     # -- for people ------------------------------------------------------------------------------
 

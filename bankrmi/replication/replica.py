@@ -296,7 +296,7 @@ class Replica:
         elif event.start_id is not None:
             self.grants.answered(event.server, event.start_id, event.begun_ms)
         if isinstance(self._state, Leading):
-            self._state.leader.probed(event)
+            self._state.leader.probed(event, step)
         else:
             self._state.follower.probed(event, self.view, step)
 

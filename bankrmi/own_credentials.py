@@ -1,12 +1,17 @@
 """What a process shows, and whom it believes: by its role, from the folder that the configuration names.
 
-Where the configuration names no certificates there is nothing to show, and nobody is asked for any.
+Where the configuration names no certificates there is nothing to show, and nobody is asked for any. What
+reads certificates takes a while to import, and is imported only where there are some.
 """
 
 from __future__ import annotations
 
-from bankrmi.certificates import Credentials
+from typing import TYPE_CHECKING
+
 from bankrmi.config import Configuration
+
+if TYPE_CHECKING:
+    from bankrmi.certificates import Credentials
 
 __all__ = ["own_credentials"]
 
@@ -19,5 +24,7 @@ def own_credentials(configuration: Configuration, role: str, name: str = "") -> 
     settings = configuration.certificates
     if settings is None:
         return None
+    from bankrmi.certificates import Credentials
+
     named = {"client": settings.client, "operator": settings.operator}.get(role)
     return Credentials.of(settings.folder, role, name or named or "")

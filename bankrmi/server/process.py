@@ -15,12 +15,12 @@ import secrets
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from bankrmi import signals
 from bankrmi.bank.accounts import Accounts
-from bankrmi.certificates import Credentials
 from bankrmi.config import NOT_THE_DAEMONS, Configuration
 from bankrmi.coordination.keepers import check_keeper
 from bankrmi.coordination.movable_keeper import MovableKeeper
@@ -60,6 +60,9 @@ from bankrmi.server.status import status_of
 from bankrmi.server.waiting import SLOW_SHARE, WaitingRoom
 from bankrmi.service_manager import ServiceManager
 from bankrmi.storage.database import DiskFailed
+
+if TYPE_CHECKING:
+    from bankrmi.certificates import Credentials
 
 __all__ = ["run"]
 

@@ -86,6 +86,7 @@ def begin(cluster: Cluster, name: str, *arguments: str) -> subprocess.Popen[str]
     return subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.long
 def test_many_at_once_change_no_view_and_each_is_whole(cluster: Cluster) -> None:
     """As fast as they can, while clients work."""
     before = cluster.view()
@@ -102,6 +103,7 @@ def test_many_at_once_change_no_view_and_each_is_whole(cluster: Cluster) -> None
     assert bankrmi(cluster, "verify", *places).returncode == 0
 
 
+@pytest.mark.long
 def test_a_change_of_the_view_in_the_middle_is_no_matter(cluster: Cluster) -> None:
     """The standby that is backed up takes over; then it is backed up while it hands over."""
     with Load(cluster) as load:
@@ -124,6 +126,7 @@ def test_a_change_of_the_view_in_the_middle_is_no_matter(cluster: Cluster) -> No
     assert bankrmi(cluster, "verify", *places).returncode == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("server", ["s1", "s2"])
 def test_a_server_that_dies_in_the_middle_leaves_no_half_of_a_backup(cluster: Cluster, server: str) -> None:
     with slow_backup(cluster, "--server", server) as process:
@@ -144,6 +147,7 @@ def test_an_interrupted_backup_leaves_nothing_behind(cluster: Cluster, number: s
     assert list(backups_in(cluster).iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_person_sees_how_far_it_is(cluster: Cluster) -> None:
     command = [*BANKRMI, "--config", str(cluster.config), "backup", str(backups_in(cluster) / "whole")]
     with Load(cluster) as load:
@@ -158,6 +162,7 @@ def test_a_person_sees_how_far_it_is(cluster: Cluster) -> None:
     assert person.exitstatus == 0
 
 
+@pytest.mark.long
 def test_one_that_was_killed_stands_in_nobodys_way(cluster: Cluster) -> None:
     """What it leaves is hidden, and for its owner only."""
     with slow_backup(cluster) as process:
@@ -168,6 +173,7 @@ def test_one_that_was_killed_stands_in_nobodys_way(cluster: Cluster) -> None:
     assert bankrmi(cluster, "backup", str(backups_in(cluster) / "slow")).returncode == 0
 
 
+@pytest.mark.long
 @needs_root
 def test_where_there_is_no_room_nothing_is_written(cluster: Cluster, tmp_path: Path) -> None:
     with mounted(tmp_path / "full", "size=1m"):
@@ -178,6 +184,7 @@ def test_where_there_is_no_room_nothing_is_written(cluster: Cluster, tmp_path: P
     cluster.wait_until_in_sync()
 
 
+@pytest.mark.long
 def test_what_is_wrong_with_the_command_is_one_sentence(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "there").write_text("precious")
     for arguments, code, sentence in (
@@ -207,6 +214,7 @@ def test_only_an_operator_may_ask(cluster: Cluster) -> None:
             ask_once(address, "bankrmi.operator.s1", "backup_state", [None], seconds=5, role=role)
 
 
+@pytest.mark.long
 def test_a_backup_in_the_place_of_a_database_is_not_served(cluster: Cluster) -> None:
     """Somebody copies it there by hand: a living bank would take an old copy for its newest."""
     whole = backups_in(cluster) / "whole"

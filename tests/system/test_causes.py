@@ -90,6 +90,7 @@ def test_a_killed_standby_has_crashed(bank: Cluster) -> None:
     newest_is_explained(bank)
 
 
+@pytest.mark.long
 def test_a_primary_that_stands_still_is_silent(tmp_path: Path) -> None:
     with Cluster(tmp_path, lease_ms=700) as bank:
         bank.start_all()
@@ -102,6 +103,7 @@ def test_a_primary_that_stands_still_is_silent(tmp_path: Path) -> None:
         assert "address" not in silence["cause"]
 
 
+@pytest.mark.long
 def test_a_standby_that_stands_still_is_left_behind(bank: Cluster) -> None:
     bank.pause("s2")
     bank.client().withdraw(1, 1)
@@ -121,6 +123,7 @@ def test_a_switchover_names_the_operator_by_where_he_came_from(bank: Cluster) ->
     newest_is_explained(bank)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("server", ["s1", "s2"], ids=["primary", "standby"])
 def test_a_server_that_is_asked_to_stop_has_not_crashed(bank: Cluster, server: str) -> None:
     """Neither when it hands over or leaves, nor when it is found gone a moment later."""
@@ -133,6 +136,7 @@ def test_a_server_that_is_asked_to_stop_has_not_crashed(bank: Cluster, server: s
     newest_is_explained(bank)
 
 
+@pytest.mark.long
 def test_a_bank_that_is_started_anew_says_so(bank: Cluster) -> None:
     """All at once: the view is as it was, and its primary is another process."""
     bank.kill("s1", "s2")
@@ -143,6 +147,7 @@ def test_a_bank_that_is_started_anew_says_so(bank: Cluster) -> None:
     assert told[0] in ("s1 started again", "crash of s1: another process answers in its place")
 
 
+@pytest.mark.long
 def test_a_witness_that_is_restored_says_who_did_that(bank: Cluster) -> None:
     bank.kill(NAMESERVER)
     (bank.data("witness") / "view.db").unlink()
@@ -153,6 +158,7 @@ def test_a_witness_that_is_restored_says_who_did_that(bank: Cluster) -> None:
     assert restored["cause"]["operator"].endswith(f"@{named(socket.gethostname())}")
 
 
+@pytest.mark.long
 def test_without_the_witness_there_is_no_history_and_why_goes_by_the_primary(bank: Cluster) -> None:
     newest = changes(bank)[-1]
     bank.kill(NAMESERVER)

@@ -58,6 +58,7 @@ def test_money_moves_fails_over_and_joins_behind_certificates(bank: Cluster) -> 
     assert client.balance(2).balance == 180
 
 
+@pytest.mark.long
 def test_a_disk_is_fetched_over_tls(bank: Cluster) -> None:
     client = bank.client()
     bank.wait_until_in_sync()
@@ -83,6 +84,7 @@ def test_commands_show_the_certificates_of_their_role(bank: Cluster) -> None:
     assert any("who=anna" in line and "outcome=done" in line for line in lines), lines
 
 
+@pytest.mark.long
 def test_a_client_that_knows_the_name_server_alone_brings_its_certificate(bank: Cluster) -> None:
     address = bank.configuration.nameserver
     with bankrmi.connect(
@@ -110,6 +112,7 @@ def test_pyro5s_own_tools_work_with_a_certificate(bank: Cluster) -> None:
     assert "bankrmi.account.s1" in listed.stdout, listed.stderr
 
 
+@pytest.mark.long
 def test_who_has_no_certificate_moves_nothing(bank: Cluster) -> None:
     """Whatever he asks, whomever he says he is."""
     addresses = {**bank.configuration.servers, NAMESERVER: bank.configuration.nameserver}
@@ -147,6 +150,7 @@ def test_a_revoked_client_is_cut_off_while_the_bank_runs(bank: Cluster) -> None:
         own_credentials(of_thief, "client")
 
 
+@pytest.mark.long
 def test_a_server_whose_certificate_is_revoked_is_left_out(bank: Cluster) -> None:
     """It may hold everything: nobody speaks to it any more, and the bank goes on without it."""
     client = bank.client()

@@ -41,6 +41,7 @@ def takes_over(cluster: Cluster, dead: str) -> None:
     cluster.until(lambda: len((cluster.view() or {}).get("in_sync", ())) == 2, "both are in sync again")
 
 
+@pytest.mark.but_first_long(1)
 @pytest.mark.parametrize("member", MEMBERS)
 def test_a_takeover_with_any_one_member_dead(cluster: Cluster, etcd: EtcdMembers, member: str) -> None:
     bank = cluster.client(timeout=30)
@@ -52,6 +53,7 @@ def test_a_takeover_with_any_one_member_dead(cluster: Cluster, etcd: EtcdMembers
     assert bank.withdraw(2, 10).balance == 170
 
 
+@pytest.mark.long
 def test_a_takeover_with_the_leading_member_paused(cluster: Cluster, etcd: EtcdMembers) -> None:
     bank = cluster.client(timeout=30)
     with paused(etcd, etcd.leader()):
@@ -59,6 +61,7 @@ def test_a_takeover_with_the_leading_member_paused(cluster: Cluster, etcd: EtcdM
         assert bank.withdraw(2, 10).balance == 190
 
 
+@pytest.mark.long
 def test_the_whole_bank_and_all_of_etcd_start_again(cluster: Cluster, etcd: EtcdMembers) -> None:
     bank = cluster.client(timeout=30)
     bank.withdraw(2, 10)
@@ -69,6 +72,7 @@ def test_the_whole_bank_and_all_of_etcd_start_again(cluster: Cluster, etcd: Etcd
     assert bank.balance(2).balance == 190
 
 
+@pytest.mark.long
 def test_without_etcd_a_bank_that_is_well_goes_on_and_a_takeover_waits(
     cluster: Cluster, etcd: EtcdMembers
 ) -> None:
@@ -84,6 +88,7 @@ def test_without_etcd_a_bank_that_is_well_goes_on_and_a_takeover_waits(
     assert cluster.primary() == "s2"
 
 
+@pytest.mark.long
 def test_status_names_the_members_that_do_not_answer(cluster: Cluster, etcd: EtcdMembers) -> None:
     etcd.kill("m2")
     told = status_json(cluster)
@@ -106,6 +111,7 @@ def test_the_name_server_follows_the_view_in_etcd(cluster: Cluster) -> None:
     cluster.until(lambda: "200" in bankrmi(alone, "balance", "2").stdout, "it is found")
 
 
+@pytest.mark.long
 def test_starting_over_is_refused_while_etcd_holds_the_view(cluster: Cluster) -> None:
     """The view names the disks that would be set aside: new ones would wait for them for ever."""
     cluster.kill(*cluster.servers, NAMESERVER)
@@ -115,12 +121,14 @@ def test_starting_over_is_refused_while_etcd_holds_the_view(cluster: Cluster) ->
     assert (cluster.directory / "data" / "s1" / "bank.db").exists()
 
 
+@pytest.mark.long
 def test_the_name_servers_log_tells_each_view_as_it_does_of_a_witness(cluster: Cluster) -> None:
     """`up` tells takeovers by these lines."""
     takes_over(cluster, "s1")
     cluster.until(lambda: "view service=account epoch=3 primary=s2" in cluster.log(NAMESERVER), "it is told")
 
 
+@pytest.mark.long
 def test_etcd_that_lost_everything_is_given_back_the_only_safe_view(
     cluster: Cluster, etcd: EtcdMembers
 ) -> None:

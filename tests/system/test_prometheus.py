@@ -137,6 +137,7 @@ frontend callers
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("haproxy") is None, reason="HAProxy is not installed (apt install haproxy)")
 def test_a_load_balancer_leads_callers_to_the_primary(tmp_path: Path) -> None:
     with watched_bank(tmp_path / "bank") as (cluster, watch), own_addresses(1) as [address]:

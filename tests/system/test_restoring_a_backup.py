@@ -123,6 +123,7 @@ def test_a_bank_begins_anew_with_a_backup_alone_and_the_other_server_joins(backu
     goes_on(backups, end)
 
 
+@pytest.mark.long
 def test_an_empty_server_that_runs_says_so_and_need_not_be_given_up(backups: Backups) -> None:
     cluster, end = backups.cluster, backups.ended_at[0]
     cluster.start("s2", wait=False)
@@ -217,6 +218,7 @@ def test_a_bank_that_lives_is_not_given_an_old_copy(backups: Backups, tmp_path: 
     assert "data/s1 is not empty (bank.db" in said
 
 
+@pytest.mark.long
 def test_what_is_wrong_with_the_command_is_one_sentence(backups: Backups, tmp_path: Path) -> None:
     damaged = bytearray(backups.whole.read_bytes())
     damaged[5000] ^= 1
@@ -247,6 +249,7 @@ def test_what_is_wrong_with_the_command_is_one_sentence(backups: Backups, tmp_pa
     assert "these are backups of account, and the service of the configuration is loans" in ended_as.stderr
 
 
+@pytest.mark.long
 def test_a_server_that_was_given_up_and_comes_back_as_it_was_joins_and_leads_nobody(
     backups: Backups, tmp_path: Path
 ) -> None:
@@ -274,6 +277,7 @@ def test_a_server_that_was_given_up_and_comes_back_as_it_was_joins_and_leads_nob
 # -- that is cut short ----------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_what_a_restore_that_was_killed_left_is_in_nobodys_way(backups: Backups) -> None:
     """Neither in that of the next restore, nor of a server that starts."""
     cluster = backups.cluster
@@ -291,6 +295,7 @@ def wanted(backups: Backups) -> WantedPoint:
     return WantedPoint(files=[backups.whole, backups.increment])
 
 
+@pytest.mark.long
 def test_one_that_loses_against_another_first_view_takes_its_copy_away(
     backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,6 +311,7 @@ def test_one_that_loses_against_another_first_view_takes_its_copy_away(
     backups.cluster.wait_until_in_sync()
 
 
+@pytest.mark.long
 def test_where_the_witness_falls_silent_it_is_said_what_is_there_and_both_ends_are_mended(
     backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,6 +326,7 @@ def test_where_the_witness_falls_silent_it_is_said_what_is_there_and_both_ends_a
     assert cluster.client().deposit(1, 7).action_id == backups.ended_at[1] + 1
 
 
+@pytest.mark.long
 def test_a_lost_answer_of_the_witness_is_settled_by_reading(
     backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,6 +344,7 @@ def test_a_lost_answer_of_the_witness_is_settled_by_reading(
     backups.cluster.start("s1")
 
 
+@pytest.mark.long
 def test_one_that_is_interrupted_while_it_asks_the_witness_says_what_is_there(
     backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:

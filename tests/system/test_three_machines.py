@@ -166,6 +166,7 @@ def test_a_machine_is_lost_and_comes_back(tmp_path: Path) -> None:
         assert bank.balance() == 297
 
 
+@pytest.mark.long
 @in_a_thread
 def test_a_primary_that_nobody_hears_is_replaced(tmp_path: Path) -> None:
     with machines(tmp_path) as bank:
@@ -179,6 +180,7 @@ def test_a_primary_that_nobody_hears_is_replaced(tmp_path: Path) -> None:
         assert bank.balance() == 299
 
 
+@pytest.mark.long
 @in_a_thread
 @pytest.mark.parametrize("whose", ["the primary", "the standby"])
 def test_a_server_that_hears_nothing_takes_the_lead_from_nobody(tmp_path: Path, whose: str) -> None:
@@ -194,6 +196,7 @@ def test_a_server_that_hears_nothing_takes_the_lead_from_nobody(tmp_path: Path, 
         bank.until_in_sync()
 
 
+@pytest.mark.long
 @in_a_thread
 def test_the_bank_goes_on_without_the_witness_and_waits_for_it_when_it_is_needed(tmp_path: Path) -> None:
     with machines(tmp_path) as bank:
@@ -211,6 +214,7 @@ def test_the_bank_goes_on_without_the_witness_and_waits_for_it_when_it_is_needed
         bank.until_in_sync()
 
 
+@pytest.mark.long
 @in_a_thread
 def test_a_machine_is_replaced_under_the_same_name(tmp_path: Path) -> None:
     with machines(tmp_path) as bank:
@@ -224,6 +228,7 @@ def test_a_machine_is_replaced_under_the_same_name(tmp_path: Path) -> None:
         assert bank.balance() == 299
 
 
+@pytest.mark.long
 @in_a_thread
 def test_who_has_no_certificate_and_who_has_another_banks_gets_nowhere(tmp_path: Path) -> None:
     with machines(tmp_path) as bank:

@@ -143,6 +143,7 @@ def test_health_follows_a_takeover_and_the_way_back(tmp_path: Path) -> None:
         assert watch.figure(NAMESERVER, "bankrmi_proposals_total", outcome="won") == 5
 
 
+@pytest.mark.long
 def test_a_primary_that_can_acknowledge_nothing_is_none_for_load_balancers(tmp_path: Path) -> None:
     with watched_bank(tmp_path, copies_min=2) as (cluster, watch):
         cluster.start_all()
@@ -158,6 +159,7 @@ def test_a_primary_that_can_acknowledge_nothing_is_none_for_load_balancers(tmp_p
         cluster.until(lambda: watch.ask(primary, "/primary").well, "it acknowledges again")
 
 
+@pytest.mark.long
 def test_a_server_says_why_it_is_not_ready(tmp_path: Path) -> None:
     with watched_bank(tmp_path) as (cluster, watch):
         cluster.start("s1", wait=False)
@@ -170,6 +172,7 @@ def test_a_server_says_why_it_is_not_ready(tmp_path: Path) -> None:
         cluster.until(lambda: (watch.figure("s1", silent) or 0) > 0, "the witness is silent")
 
 
+@pytest.mark.long
 def test_what_stands_still_answers_no_check(tmp_path: Path) -> None:
     with watched_bank(tmp_path) as (cluster, watch):
         cluster.start_all()
@@ -184,6 +187,7 @@ def test_what_stands_still_answers_no_check(tmp_path: Path) -> None:
         assert watch.ask(standby, "/health").well
 
 
+@pytest.mark.long
 def test_strangers_at_the_port_delay_nobody(tmp_path: Path) -> None:
     """A thousand silent connections: calls go on, and whoever watches is answered, too."""
     with watched_bank(tmp_path) as (cluster, watch), ExitStack() as crowd:
@@ -200,6 +204,7 @@ def test_strangers_at_the_port_delay_nobody(tmp_path: Path) -> None:
         assert watch.figure(primary, "bankrmi_tip_action_id") == 50
 
 
+@pytest.mark.long
 def test_a_flood_at_the_port_takes_its_share_and_no_more(tmp_path: Path) -> None:
     with watched_bank(tmp_path) as (cluster, watch), ExitStack() as flood:
         cluster.start_all()
@@ -250,6 +255,7 @@ def _flooding(address: str) -> list[str]:
 # -- how it is asked for -----------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_up_gives_each_process_its_port(tmp_path: Path) -> None:
     with own_addresses(1) as [first], Cluster(tmp_path) as cluster:
         port = int(first.rpartition(":")[2])

@@ -68,6 +68,7 @@ class Traced:
 
     async def _cost(self, clients: int, operations: int) -> dict[str, Counter[str]]:
         links = [await self._link() for _ in range(clients)]
+        await asyncio.sleep(SETTLED_S)  # Until what greeting them took is in the traces, too.
         before = {server: self.counts(server) for server in self.bank.servers}
         await self._at_the_same_time([_withdraw(link, operations) for link in links])
         await asyncio.sleep(SETTLED_S)

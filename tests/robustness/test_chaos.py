@@ -84,6 +84,7 @@ def test_a_bank_under_real_faults_keeps_its_promises(
 ETCD_SEED = 41
 
 
+@pytest.mark.long
 @needs_etcd
 @pytest.mark.timeout(300)
 def test_a_bank_whose_view_is_in_etcd_keeps_its_promises_while_members_are_hit(tmp_path: Path) -> None:
@@ -126,6 +127,7 @@ def _forge(database: Path) -> None:
     opened.close()
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_a_run_early_and_still_gives_the_verdict(tmp_path: Path) -> None:
     """Three servers this time: everything is healed, comes to rest, and is judged."""
     directory = tmp_path / "run"

@@ -101,6 +101,7 @@ def test_ports_of_another_folders_bank_are_told_with_what_to_do(tmp_path: Path) 
         assert cluster.client().withdraw(2, 10).balance == 190
 
 
+@pytest.mark.long
 def test_starting_over_sets_aside_what_there_is_and_asks_before(tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster:
         with Up(cluster) as running:

@@ -29,6 +29,7 @@ Changed = Collection[tuple[str, str]]
 """Of which server, which value: what has changed lately. ("", "view") is the view."""
 
 _TABLE_COLUMNS = 78
+_CERTIFICATE_DAYS = 30
 _LOST_MEMORY = (
     "the witness holds no view, though the servers hold accounts: it has lost its memory, and nobody can "
     "take over; run `bankrmi witness restore`"
@@ -199,7 +200,22 @@ def _remarks(status: Status) -> list[str]:
             remarks.append(f"{server['server']} is {server['role']}: {server['why']}")
         if server.get("slow_ms"):
             remarks.append(f"{server['server']} is slow: it took {server['slow_ms']} ms to answer")
-    return [*remarks, *_broken_links(status)]
+    return [*remarks, *_broken_links(status), *_open_doors(status)]
+
+
+def _open_doors(status: Status) -> list[str]:
+    """Return where nobody has to prove who he is, and whose certificates end soon."""
+    remarks = []
+    if addresses := status.get("open_to_strangers"):
+        remarks.append(f"{', '.join(addresses)} can be reached by others, who need not prove who they are")
+    for server in status["servers"]:
+        days = server.get("certificate_days")
+        if isinstance(days, int) and days < _CERTIFICATE_DAYS:
+            ends = f"ends in {days} days" if days >= 0 else "has ended"
+            remarks.append(
+                f"the certificate of {server['server']}, or its authority's, {ends}: see `bankrmi cert list`"
+            )
+    return remarks
 
 
 def _silent_members(witness: Status) -> list[str]:

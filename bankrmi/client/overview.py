@@ -49,6 +49,7 @@ _UNKNOWN = dict.fromkeys(
         "acknowledges",
         "connected",
         "witness_silent_ms",
+        "certificate_days",
     )
 )
 
@@ -71,6 +72,7 @@ def overview(configuration: Configuration) -> dict[str, Any]:
         "view": view,
         "view_from": view_from,
         "copies_min": configuration.copies_min,
+        "open_to_strangers": configuration.open_to_strangers(),
         "servers": [
             _server(name, address, told[name], view) for name, address in configuration.servers.items()
         ],

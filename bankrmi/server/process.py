@@ -244,7 +244,13 @@ class _Process:
         )
         account = AccountObject(
             admission,
-            lambda: status_of(driver.replica.condition(), configuration, fetcher.fetched, network.silent()),
+            lambda: status_of(
+                driver.replica.condition(),
+                configuration,
+                fetcher.fetched,
+                network.silent(),
+                None if self._credentials is None else self._credentials.days_left,
+            ),
             addresses=configuration.servers,
             operations_per_request=limits.operations_per_request,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Set
+from math import floor
 from typing import Any
 
 from bankrmi.config import Configuration
@@ -27,11 +28,16 @@ Fetched = tuple[int, int]
 
 
 def status_of(
-    shown: Condition, configuration: Configuration, fetched: Fetched | None, silent: Set[str]
+    shown: Condition,
+    configuration: Configuration,
+    fetched: Fetched | None,
+    silent: Set[str],
+    certificate_days: float | None = None,
 ) -> dict[str, Any]:
     """Return the status of one server; `fetched` is of the copy that it is fetching, if any.
 
-    `silent` are servers to which there is a connection, and that say nothing on it.
+    `silent` are servers to which there is a connection, and that say nothing on it; `certificate_days` is for
+    how long its certificate counts yet, if it has one.
     """
     view, tip, left_ms = shown.view, shown.tip, shown.read_lease_ms
     witness_silent_ms = shown.witness_silent_ms if shown.witness_asked_ms_ago <= _LATELY_MS else 0.0
@@ -61,6 +67,7 @@ def status_of(
         "witness_silent_ms": round(witness_silent_ms),
         "start_id": shown.start_id,
         "incarnation": shown.incarnation,
+        "certificate_days": None if certificate_days is None else floor(certificate_days),
     }
 
 

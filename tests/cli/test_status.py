@@ -127,6 +127,24 @@ def test_who_does_not_answer_and_is_not_refused_is_silent_and_not_away() -> None
     assert "s2 is silent: refused" in shown(status)
 
 
+def test_where_nobody_has_to_prove_who_he_is_is_said() -> None:
+    said = shown({**STATUS, "open_to_strangers": ["10.0.0.1:9101", "10.0.0.2:9101"]}, width=200)
+    assert "10.0.0.1:9101, 10.0.0.2:9101 can be reached by others, who need not prove who they are" in said
+    assert "can be reached by others" not in shown(STATUS, width=200)
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [(None, ""), (30, ""), (29, "ends in 29 days"), (0, "ends in 0 days"), (-1, "has ended")],
+)
+def test_a_certificate_that_ends_soon_is_said(days: int | None, said: str) -> None:
+    status = copy.deepcopy(STATUS)
+    status["servers"][0]["certificate_days"] = days
+    text = shown(status, width=200)
+    assert ("the certificate of s1" in text) is bool(said)
+    assert said in text
+
+
 WELL = {
     **STATUS,
     "copies_min": 1,

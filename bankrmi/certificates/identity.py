@@ -14,6 +14,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from bankrmi.errors import AccessDenied
 from bankrmi.foreign_text import foreign
 
 __all__ = [
@@ -51,7 +52,7 @@ NOT_UNDERSTOOD = (
 """What reading a certificate may raise that is none, or an odd one."""
 
 
-class CertificateRefused(Exception):
+class CertificateRefused(AccessDenied):
     """Why the holder of a certificate is not let in: one sentence, for the log."""
 
 

@@ -180,24 +180,23 @@ def _secured(
     connected: socket.socket, address: Address, object_id: str, credentials: TlsCredentials, deadline: float
 ) -> socket.socket:
     """Return the socket with TLS in it, once the other side has shown whose it is.  Raises NotConnected."""
+    secured = connected
     try:
         connected.settimeout(_left(deadline))
-        context = credentials.client_context()
-        secured = context.wrap_socket(connected, suppress_ragged_eofs=False)
-    except TimeoutError:
-        connected.close()
-        raise ConnectFailed(f"no answer from {address}").because("timeout") from None
-    except ssl.SSLError as error:
-        connected.close()
-        raise ConnectDenied(f"no TLS with {address}: {reason_of(error)}") from error
-    except OSError as error:
-        connected.close()
-        raise ConnectFailed(f"no handshake with {address}: {error}").because("reset") from error
-    try:
+        secured = credentials.client_context().wrap_socket(connected, suppress_ragged_eofs=False)
         server_of(credentials, secured.getpeercert(binary_form=True) or b"", object_id)
-    except HandshakeDenied as why_not:
+    except BaseException as error:
         secured.close()
-        raise ConnectDenied(f"{address} is not who it should be: {why_not}") from why_not
+        match error:
+            case TimeoutError():
+                raise ConnectFailed(f"no answer from {address}").because("timeout") from None
+            case ssl.SSLError():
+                raise ConnectDenied(f"no TLS with {address}: {reason_of(error)}") from error
+            case HandshakeDenied():
+                raise ConnectDenied(f"{address} is not who it should be: {error}") from error
+            case OSError():
+                raise ConnectFailed(f"no handshake with {address}: {error}").because("reset") from error
+        raise
     return secured
 
 

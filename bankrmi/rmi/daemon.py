@@ -21,6 +21,8 @@ from contextlib import suppress
 
 from Pyro5.core import DAEMON_NAME
 
+from bankrmi.errors import AccessDenied
+
 from .accepting import Acceptor, listening_socket
 from .addresses import Address, joined
 from .complaints import complaints
@@ -140,7 +142,7 @@ class Daemon:
             if connection.greeted and connection.certificate:
                 try:
                     self._credentials.identity_of(connection.certificate)
-                except Exception as refused:
+                except AccessDenied as refused:
                     self._cut(connection, "certificate", str(refused))
 
     def refuse_new(self) -> None:
@@ -213,7 +215,7 @@ class Daemon:
             raise HandshakeDenied("this bank is called over TLS, with a certificate of its own authority")
         try:
             return credentials.identity_of(connection.certificate)
-        except Exception as refused:
+        except AccessDenied as refused:
             raise HandshakeDenied(str(refused)) from refused
 
     def fed(self, count: int) -> None:

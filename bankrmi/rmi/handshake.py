@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from bankrmi.errors import AccessDenied
+
 from .addresses import Address
 from .objects import Peer, RemoteObject
 from .tls import TlsCredentials, TlsIdentity
@@ -122,7 +124,7 @@ def server_of(credentials: TlsCredentials, certificate: bytes, object_id: str) -
     """
     try:
         identity = credentials.identity_of(certificate)
-    except Exception as refused:
+    except AccessDenied as refused:
         raise HandshakeDenied(str(refused)) from refused
     last = object_id.rpartition(".")[2]
     server = _NAMESERVER if last in _OF_THE_NAMESERVER else last

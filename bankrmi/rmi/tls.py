@@ -53,7 +53,7 @@ class TlsCredentials(Protocol):
         """Return what others are called by."""
 
     def identity_of(self, der: bytes) -> TlsIdentity:
-        """Return whom a certificate names; raises an exception whose words say why it is refused."""
+        """Return whom a certificate names; raises AccessDenied if it counts for nothing (any more)."""
 
 
 class TlsRefused(Exception):

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from bankrmi.errors import AccessDenied
 from bankrmi.replication.events import PeerAnswer
 from bankrmi.replication.messages import Message
 from bankrmi.rmi import Link, NotConnected, ProbeAnswer, TlsCredentials, handshake, over_tls, probe
@@ -184,7 +185,7 @@ class _PeerLink:
         if self._link.certificate:
             try:
                 credentials.identity_of(self._link.certificate)
-            except Exception:
+            except AccessDenied:
                 return True
         return False
 

@@ -62,9 +62,9 @@ class _LoopChannel(Channel):
     """A channel for one task at a time of one event loop."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, usual: EqualWaits, credentials: TlsCredentials | None
+        self, loop: asyncio.AbstractEventLoop, usual: EqualWaits, shown: Callable[[], TlsCredentials | None]
     ) -> None:
-        super().__init__(_linked, self._call_back, credentials)
+        super().__init__(_linked, self._call_back, shown)
         self._loop = loop
         self._usual = usual
         self._waiter: asyncio.Future[None] | None = None
@@ -108,7 +108,7 @@ class _Home:
     """What a client keeps in one event loop of one process."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, memory: Memory) -> None:
-        self._credentials = memory.credentials
+        self._shown = memory.shown
         self.process = os.getpid()
         self.loop = loop
         self.permits = LoopPermits(memory.calls_at_once)
@@ -137,7 +137,7 @@ class _Home:
 
     def take(self) -> _LoopChannel:
         """Return a channel for one call."""
-        return self.idle.take() or _LoopChannel(self.loop, self._usual, self._credentials)
+        return self.idle.take() or _LoopChannel(self.loop, self._usual, self._shown)
 
     def give_back(self, channel: _LoopChannel) -> None:
         """Keep it, for a while."""
@@ -303,7 +303,7 @@ class AsyncBankClient:
     async def _ask_for_the_primary(self, seconds: float) -> None:
         memory = self._memory
         try:
-            memory.take_hint(await look_up_async(memory.nameserver, memory.tags, seconds, memory.credentials))
+            memory.take_hint(await look_up_async(memory.nameserver, memory.tags, seconds, memory.shown()))
         except Exception as error:  # Names are hints: no error of theirs is the result of anything.
             memory.take_no_hint(error)
 

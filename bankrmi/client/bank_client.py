@@ -69,8 +69,8 @@ def connect(
 class _PolledChannel(Channel):
     """A channel for one thread at a time."""
 
-    def __init__(self, credentials: TlsCredentials | None) -> None:
-        super().__init__(self._linked, lambda: None, credentials)
+    def __init__(self, shown: Callable[[], TlsCredentials | None]) -> None:
+        super().__init__(self._linked, lambda: None, shown)
         self._links = PolledLinks()
 
     def _linked(
@@ -96,10 +96,10 @@ class _PolledChannel(Channel):
 class _Kept:
     """What a client keeps in one process; a child after a fork begins with another."""
 
-    __slots__ = ("_credentials", "idle", "looking_up", "permits", "process")
+    __slots__ = ("_shown", "idle", "looking_up", "permits", "process")
 
     def __init__(self, memory: Memory) -> None:
-        self._credentials = memory.credentials
+        self._shown = memory.shown
         self.process = os.getpid()
         self.permits = Permits(memory.calls_at_once)
         self.idle: Idle[_PolledChannel] = Idle()
@@ -107,7 +107,7 @@ class _Kept:
 
     def take(self) -> _PolledChannel:
         """Return a channel for one call."""
-        return self.idle.take() or _PolledChannel(self._credentials)
+        return self.idle.take() or _PolledChannel(self._shown)
 
 
 class BankClient:
@@ -250,7 +250,7 @@ class BankClient:
         memory = self._memory
         if seconds > 0:
             try:
-                memory.take_hint(look_up(memory.nameserver, memory.tags, seconds, memory.credentials))
+                memory.take_hint(look_up(memory.nameserver, memory.tags, seconds, memory.shown()))
             except Exception as error:  # Names are hints: no error of theirs is the result of anything.
                 memory.take_no_hint(error)
 

@@ -72,9 +72,13 @@ class Channel:
     """Used by one call at a time."""
 
     def __init__(
-        self, new_link: NewLink, wake: Callable[[], None], credentials: TlsCredentials | None = None
+        self,
+        new_link: NewLink,
+        wake: Callable[[], None],
+        shown: Callable[[], TlsCredentials | None] = lambda: None,
     ) -> None:
-        self._handshake = over_tls(_HANDSHAKE, credentials)
+        """`shown` returns what a connection that begins now shows, if anything."""
+        self._shown = shown
         self.session = Session()
         self.used_ms = 0
         """When it was last given back."""
@@ -160,8 +164,9 @@ class Channel:
                 self._end(line, news_of_failure(link.failure))
 
         try:
+            said = over_tls(_HANDSHAKE, self._shown())
             link = line.link = self._new_link(
-                candidate.address, ACCOUNT_ID + candidate.server, self._handshake, up, lost
+                candidate.address, ACCOUNT_ID + candidate.server, said, up, lost
             )
             link.open(_CONNECTING_SECONDS)
         except Exception as error:  # An invalid address, say: nothing was sent.

@@ -7,7 +7,9 @@ Assumption: several threads may begin and end calls at once; each thing remember
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable
+from threading import Lock
 
 from bankrmi.client.decisions import Candidate, Wait
 from bankrmi.client.finding import (
@@ -23,7 +25,7 @@ from bankrmi.client.signs import LONG_AGO_MS, Signs
 from bankrmi.config import Configuration
 from bankrmi.errors import ConfigurationError
 from bankrmi.own_credentials import own_credentials
-from bankrmi.rmi import NamedObject
+from bankrmi.rmi import NamedObject, TlsCredentials
 
 __all__ = ["Memory"]
 
@@ -32,6 +34,9 @@ _LOOK_UP_MS = 300
 
 _LOOK_UP_AGAIN_MS = 1000
 """How long a name server that gave no hint is left alone."""
+
+_LOOK_AT_CERTIFICATES_S = 1.0
+"""How long files that may have changed are left alone."""
 
 _LEARN_AGAIN_MS = 250
 """How often the name server is asked who the servers are, while none that is known can answer."""
@@ -65,8 +70,25 @@ class Memory:
         every = service_tag(configuration.service)
         self.tags = (every,) if self.learns else (every, primary_tag())
         self._insecure = configuration.insecure or configuration.certificates is not None
-        self.credentials = own_credentials(configuration, "client")
+        self._credentials = own_credentials(configuration, "client")
+        self._looking_at_certificates = Lock()
+        self._look_at_certificates_s = 0.0
         self._looked_up_ms = LONG_AGO_MS
+
+    def shown(self) -> TlsCredentials | None:
+        """Return what a connection that begins now is to show; None without certificates.
+
+        Files that have changed are read anew, by one thread at a time (which may be gone, after a fork).
+        """
+        if self._credentials is not None and self._looking_at_certificates.acquire(blocking=False):
+            try:
+                now_s = time.monotonic()
+                if now_s >= self._look_at_certificates_s:
+                    self._look_at_certificates_s = now_s + _LOOK_AT_CERTIFICATES_S
+                    self._credentials.look()
+            finally:
+                self._looking_at_certificates.release()
+        return self._credentials
 
     @property
     def look_up_at_most(self) -> float:

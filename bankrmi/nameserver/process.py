@@ -369,6 +369,7 @@ class _Process:
         )
 
     async def _close(self) -> None:
+        self._manager.say_stopping()
         if self._looking is not None:
             self._looking.cancel()
         self._stop_following_from_afar()

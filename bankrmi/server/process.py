@@ -324,6 +324,7 @@ class _Process:
                 driver.stop("")
                 return
             asked = True
+            self._manager.say_stopping()
             log.info("stopping: the others are told first")
             loop.call_later(LEAVE_SECONDS, driver.stop, "")
             driver.take(StopAsked())

@@ -187,6 +187,18 @@ def test_certificates_are_renewed_while_the_bank_runs(bank: Cluster) -> None:
     assert (bank.view() or {})["epoch"] == epoch
 
 
+def test_a_client_that_runs_takes_its_new_certificate_too(bank: Cluster) -> None:
+    """The old one is revoked, its connection is cut, and the next one shows the new one."""
+    folder = bank.directory / "certificates"
+    client = bank.client()
+    assert client.withdraw(2, 10).balance == 190
+    before = revocable(folder, "client", "teller")
+    create(folder, "client", "teller", days=20, overwrite=True)
+    revoke(folder, before)
+    bank.until(lambda: any("is revoked" in bank.log(name) for name in bank.servers), "the old one is cut off")
+    assert client.withdraw(2, 10).balance == 180
+
+
 @pytest.mark.parametrize("missing", ["server-s1.pem", "server-s1.key", "ca.pem"])
 def test_a_server_whose_files_are_missing_says_which_and_what_to_do(tmp_path: Path, missing: str) -> None:
     issue(tmp_path / "certificates")

@@ -122,6 +122,32 @@ def test_a_copy_whose_address_refuses_has_crashed() -> None:
     assert let_win(bank, "s1") == Cause(kind=CauseKind.CRASH, by="s1", of=("s2",), address="s2:9101")
 
 
+def test_a_copy_that_is_being_killed_is_looked_at_until_its_address_refuses() -> None:
+    """The kernel may end its connections first, and take one more for it meanwhile.
+
+    And once it does, nothing is waited for but that the witness answers.
+    """
+    bank = running("s1", "s2")
+    bank.wait(600)
+    bank.cut_off("s1", "s2")
+    for _ in range(2):
+        bank.drop("s1 looks at s2")
+        bank.take("s1", Probed(server="s2", begun_ms=bank.now_ms, epoch=2))
+        assert "s1 looks at s2" in [letter.text for letter in bank.mail]
+    bank.take("s1", Probed(server="s2", begun_ms=bank.now_ms, epoch=2, refused=True, address="s2:9101"))
+    assert "s1 reads the view" in [letter.text for letter in bank.mail]
+    expected = Cause(kind=CauseKind.CRASH, by="s1", of=("s2",), address="s2:9101")
+    assert let_win(bank, "s1") == expected
+
+
+def test_a_copy_whose_process_answers_is_looked_at_no_more() -> None:
+    bank = running("s1", "s2")
+    bank.cut_off("s1", "s2")
+    bank.drop("s1 looks at s2")
+    bank.take("s1", Probed(server="s2", begun_ms=bank.now_ms, epoch=2, start_id="s2#1"))
+    assert "s1 looks at s2" not in [letter.text for letter in bank.mail]
+
+
 def test_copies_that_crash_at_once_are_named_together() -> None:
     bank = running("s1", "s2", "s3")
     dies(bank, "s2")

@@ -8,7 +8,6 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,9 @@ from bankrmi.rmi import (
     open_link,
     over_tls,
 )
-from bankrmi.rmi.frames import CONNECT, MSGPACK, frame_bytes
+from bankrmi.rmi.refusals import refusals
+from bankrmi.rmi.secured import Secured
+from bankrmi.rmi.tls import TlsRefused, TlsSession
 
 from .account import Account, until
 from .conftest import Serving
@@ -280,28 +281,60 @@ def test_a_server_without_tls_is_told_from_one_with(serving: Serving, issued: Pa
         ask(way, without.address, client(issued), args=[1])
 
 
-def test_who_shows_no_certificate_or_speaks_an_older_tls_is_refused(bank: Daemon, issued: Path) -> None:
+@pytest.mark.parametrize("lacks", ["a certificate", "TLS 1.3"])
+def test_who_shows_no_certificate_or_speaks_an_older_tls_is_told_so(
+    bank: Daemon, issued: Path, lacks: str
+) -> None:
+    """In the words of TLS, which every client knows how to show."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(issued / "ca.pem")
+    if lacks == "TLS 1.3":
+        context.load_cert_chain(issued / "client-teller.pem", issued / "client-teller.key")
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
     host, _, port = bank.address.rpartition(":")
-    without = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    without.check_hostname = False
-    without.load_verify_locations(issued / "ca.pem")
-    older = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    older.check_hostname = False
-    older.load_verify_locations(issued / "ca.pem")
-    older.load_cert_chain(issued / "client-teller.pem", issued / "client-teller.key")
-    older.maximum_version = ssl.TLSVersion.TLSv1_2
 
-    def answer_to(context: ssl.SSLContext) -> bytes:
+    def answer() -> bytes:
         with (
             socket.create_connection((host, int(port)), 10) as raw,
-            context.wrap_socket(raw) as secured,
+            context.wrap_socket(raw, suppress_ragged_eofs=False) as secured,
         ):
-            secured.sendall(frame_bytes(CONNECT, MSGPACK, 0, 0, b"\x80"))
             return secured.recv(1)
 
-    for context in (without, older):
-        with suppress(ssl.SSLError, ConnectionError):
-            assert answer_to(context) == b""
+    alert = "ALERT_PROTOCOL_VERSION" if lacks == "TLS 1.3" else "ALERT_CERTIFICATE_REQUIRED"
+    with pytest.raises(ssl.SSLError, match=alert):
+        answer()
+
+
+def test_the_end_of_a_connection_is_said_in_tls_too(serving: Serving, issued: Path) -> None:
+    """Else a client could not tell it from a line that was cut."""
+    daemon = serve(serving, issued)
+    with connect(daemon.address, ACCOUNT, client(issued), 10) as caller:
+        assert isinstance(caller._socket, ssl.SSLSocket)
+        serving.run(daemon.close())
+        assert caller._socket.recv(1) == b""  # Not SSLEOFError: ragged ends are not suppressed.
+
+
+def test_a_handshake_in_a_thousand_pieces_waits_for_one_turn(issued: Path) -> None:
+    turns: list[Callable[[], None]] = []
+    session = TlsSession(of(issued, "server", "s1").server_context(), serves=True)
+    secured = Secured(
+        asyncio.Protocol(),
+        session,
+        shaken=lambda _: None,
+        refused=lambda _: None,
+        in_turn=turns.append,
+    )
+    for byte in hello(issued):
+        secured.data_received(bytes([byte]))
+    assert len(turns) == 1
+
+
+def test_of_a_handshake_that_never_ends_only_so_much_is_kept(issued: Path) -> None:
+    session = TlsSession(of(issued, "server", "s1").server_context(), serves=True)
+    session.feed(bytes(16 << 10))
+    with pytest.raises(TlsRefused, match="longer than 16384 bytes"):
+        session.feed(b"x")
 
 
 # --- while it runs ----------------------------------------------------------------------------------------
@@ -391,6 +424,16 @@ def test_a_handshake_that_is_not_ended_in_time_is_cut(
     assert slow.recv(1) == b""
 
 
+def is_cut(stranger: socket.socket) -> bool:
+    """Wait until the other side has closed it, whatever it says before."""
+    try:
+        while stranger.recv(1 << 16):
+            pass
+    except ConnectionError:
+        pass
+    return True
+
+
 @pytest.mark.parametrize(
     "sent", [b"GET / HTTP/1.1\r\n\r\n", bytes(100), b"\x16\x03\x01\xff\xff" + bytes(70000), b"PYR\x16" * 10]
 )
@@ -398,10 +441,10 @@ def test_what_is_no_handshake_is_cut(bank: Daemon, crowd: list[socket.socket], s
     host, _, port = bank.address.rpartition(":")
     stranger = socket.create_connection((host, int(port)), 10)
     crowd.append(stranger)
+    before = refusals.by_reason["tls"]
     stranger.sendall(sent)
-    with suppress(ConnectionError):
-        while stranger.recv(1 << 16):
-            pass
+    assert is_cut(stranger)
+    assert refusals.by_reason["tls"] == before + 1
 
 
 def test_what_follows_a_handshake_and_is_not_tls_is_cut(bank: Daemon, issued: Path) -> None:

@@ -84,6 +84,18 @@ def test_commands_show_the_certificates_of_their_role(bank: Cluster) -> None:
     assert any("who=anna" in line and "outcome=done" in line for line in lines), lines
 
 
+def test_a_clients_certificate_is_enough_for_the_status(bank: Cluster) -> None:
+    """But not to ask the witness: then the view is what the primary says."""
+    bank.wait_until_in_sync()
+    for file in (bank.directory / "certificates").glob("operator-*"):
+        file.unlink()
+    status = json.loads(bankrmi_command(bank, "status", "--json").stdout)
+    assert [server["reachable"] for server in status["servers"]] == [True, True]
+    assert status["view_from"] == status["view"]["primary"] == bank.primary()
+    assert "is for operators and servers only" in status["witness"]["reason"]
+    assert {server["certificate_days"] for server in status["servers"]} == {19}
+
+
 @pytest.mark.long
 def test_a_client_that_knows_the_name_server_alone_brings_its_certificate(bank: Cluster) -> None:
     address = bank.configuration.nameserver

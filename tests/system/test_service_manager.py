@@ -32,9 +32,7 @@ def test_it_hears_when_a_process_serves_that_it_lives_and_that_it_stops(
         assert manager.recv(4096) == f"READY=1\nMAINPID={cluster.process(name).pid}".encode()
         assert [manager.recv(4096) for _ in range(3)] == [b"WATCHDOG=1"] * 3
         cluster.pause(name)
-        while select.select([manager], [], [], 0.3)[
-            0
-        ]:  # What it had said before it stood still, and no more.
+        while select.select([manager], [], [], 0.3)[0]:  # What it had said by then.
             manager.recv(4096)
         cluster.resume(name)
         assert manager.recv(4096) == b"WATCHDOG=1"

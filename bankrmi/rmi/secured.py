@@ -74,6 +74,7 @@ class Secured(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._is_over = True
         self._inner.connection_lost(error)
+        self._session.forget()
 
     def pause_writing(self) -> None:
         self._inner.pause_writing()
@@ -84,7 +85,7 @@ class Secured(asyncio.Protocol):
     # --- within ---------------------------------------------------------------------------------------
 
     def _take_handshake(self, data: bytes) -> None:
-        if self._is_server and not self._session.pending and data.startswith(_PLAIN):
+        if self._is_server and self._session.is_new and data.startswith(_PLAIN):
             self._is_plain = True
             self._inner.data_received(data)
             return
@@ -151,6 +152,8 @@ class Secured(asyncio.Protocol):
         """Say it, once there is somebody to hear it."""
         if self._is_plain:
             self._transport.write(data)
+        elif self._is_over:
+            return
         elif self._session.shaken:
             self._session.write(data)
             self._send_on()
@@ -159,7 +162,7 @@ class Secured(asyncio.Protocol):
 
     def say_end(self) -> None:
         """Tell the other side that nothing more comes."""
-        if self._session.shaken and not self._is_plain:
+        if self._session.shaken and not (self._is_plain or self._is_over):
             self._session.end()
             self._send_on()
 
@@ -167,11 +170,6 @@ class Secured(asyncio.Protocol):
     def unsent(self) -> int:
         """How many bytes wait for the handshake, or for the other side to take them."""
         return self._transport.get_write_buffer_size() + sum(map(len, self._held))
-
-    @property
-    def unread(self) -> int:
-        """How many bytes have come that say nothing yet."""
-        return self._session.pending
 
 
 class SecuredTransport(asyncio.Transport):

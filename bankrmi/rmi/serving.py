@@ -105,7 +105,6 @@ class ServedConnection(FramedConnection):
         "line",
         "packed_bytes",
         "peer",
-        "secured",
         "waited_ms",
         "waits_since",
     )
@@ -131,7 +130,6 @@ class ServedConnection(FramedConnection):
         self.peer = _STRANGER
         self.certificate = b""
         """What the caller has shown, in DER; nothing without TLS."""
-        self.secured: Secured | None = None
 
     @property
     def busy(self) -> bool:
@@ -143,8 +141,7 @@ class ServedConnection(FramedConnection):
         """How much we keep for it: messages that wait or are not complete, answers that are not taken."""
         unsent = 0 if self.lost else self._transport.get_write_buffer_size()
         waits = 0 if self._frame is None else len(self._frame.payload)
-        unread = 0 if self.secured is None else self.secured.unread
-        return unread + self._reader.pending + waits + self.packed_bytes + unsent
+        return self._reader.pending + waits + self.packed_bytes + unsent
 
     @property
     def connection(self) -> ServedConnection:
@@ -155,10 +152,7 @@ class ServedConnection(FramedConnection):
 
     def secure(self, session: TlsSession) -> Secured:
         """Return what stands between the transport and this connection from now on."""
-        self.secured = Secured(
-            self, session, shaken=self._shown, refused=self._tls_refused, in_turn=self.in_turn
-        )
-        return self.secured
+        return Secured(self, session, shaken=self._shown, refused=self._tls_refused, in_turn=self.in_turn)
 
     def _shown(self, certificate: bytes) -> None:
         self.certificate = certificate

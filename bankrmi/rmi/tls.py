@@ -95,9 +95,9 @@ class TlsSession:
         self.shaken = True
 
     @property
-    def pending(self) -> int:
-        """How many bytes have arrived that were not made sense of yet."""
-        return self._incoming.pending
+    def is_new(self) -> bool:
+        """Whether nothing has arrived yet."""
+        return self._taken == 0
 
     @property
     def certificate(self) -> bytes:
@@ -135,6 +135,13 @@ class TlsSession:
         """Say that nothing more comes."""
         with suppress(ssl.SSLError):  # It waits for the other side to say so, too; we do not.
             self._session.unwrap()
+
+    def forget(self) -> None:
+        """Give back what it holds, which is 50 KB and more; it is used no more.
+
+        Whoever refers to it refers to each other, too, and would keep that until the garbage collector comes.
+        """
+        del self._session, self._incoming, self._outgoing
 
     @property
     def has_to_send(self) -> bool:

@@ -18,6 +18,9 @@ from bankrmi.certificates.authority import create, create_authority
 
 __all__ = ["Ours", "OursOverTls"]
 
+_DAYS = 90
+"""Long enough for nobody to warn of their end."""
+
 
 class Ours(System):
     """bankrmi."""
@@ -77,9 +80,9 @@ class OursOverTls(Ours):
 
     def _settings(self, servers: int) -> Mapping[str, object]:
         certificates = self.folder / "certificates"
-        create_authority(certificates, days=2)
+        create_authority(certificates, days=2 * _DAYS)
         for server in (WITNESS, *(f"s{number}" for number in range(1, servers + 1))):
-            create(certificates, "server", server, days=1, addresses=["127.0.0.1"])
+            create(certificates, "server", server, days=_DAYS, addresses=["127.0.0.1"])
         for role in ("client", "operator"):
-            create(certificates, role, "bench", days=1)
+            create(certificates, role, "bench", days=_DAYS)
         return {"certificates": {"folder": str(certificates)}}

@@ -6,9 +6,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from bankrmi.metrics.health import Checks, Health, alive
-from bankrmi.metrics.measure import Measure, Reading, one_of
+from bankrmi.metrics.measure import Measure
 from bankrmi.metrics.of_daemons import about, certificate, of_daemons, refused
-from bankrmi.replication.figures import CAUSES, ViewChanges
+from bankrmi.metrics.of_views import of_views
+from bankrmi.replication.figures import ViewChanges
 from bankrmi.replication.view import View
 from bankrmi.rmi import Daemon
 
@@ -41,39 +42,7 @@ def measures_of(servers: Collection[str], service: str) -> tuple[Measure[Watched
             meaning="1 if the witness is in this process, else 0",
             read=lambda watched: watched.proposals is not None,
         ),
-        Measure(
-            name="bankrmi_view_epoch",
-            kind="gauge",
-            meaning="The epoch of the newest view that it knows",
-            read=_of_view(lambda view: view.epoch),
-        ),
-        Measure(
-            name="bankrmi_copies",
-            kind="gauge",
-            meaning="Copies that hold every acknowledged entry, by that view",
-            read=_of_view(lambda view: len(view.in_sync)),
-        ),
-        Measure(
-            name="bankrmi_in_sync",
-            kind="gauge",
-            meaning="1 for each server that is in sync by that view, else 0",
-            labels={"server": servers},
-            read=_of_view(lambda view: {name: float(name in view.in_sync) for name in servers}),
-        ),
-        Measure(
-            name="bankrmi_leads",
-            kind="gauge",
-            meaning="1 for the server that leads by that view, else 0",
-            labels={"server": servers},
-            read=_of_view(lambda view: one_of(servers, view.primary)),
-        ),
-        Measure(
-            name="bankrmi_view_changes_total",
-            kind="counter",
-            meaning="Changes of the view that this process has learned of, by cause",
-            labels={"cause": CAUSES},
-            read=lambda watched: None if watched.changes is None else watched.changes.counts(),
-        ),
+        *of_views(servers, lambda watched: watched.view, _changes_of_views),
         Measure(
             name="bankrmi_proposals_total",
             kind="counter",
@@ -92,8 +61,8 @@ def measures_of(servers: Collection[str], service: str) -> tuple[Measure[Watched
     )
 
 
-def _of_view(read: Callable[[View], Reading]) -> Callable[[WatchedNameserver], Reading]:
-    return lambda watched: None if watched.view is None else read(watched.view)
+def _changes_of_views(watched: WatchedNameserver) -> dict[str, int] | None:
+    return None if watched.changes is None else watched.changes.counts()
 
 
 def checks_of(ready: Callable[[], Health]) -> Checks:

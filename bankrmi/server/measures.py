@@ -7,16 +7,15 @@ Rule 3: what is a primary's is shown by the primary alone; of others there is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from bankrmi.metrics.measure import Measure, Reading, one_of
 from bankrmi.metrics.of_daemons import about, certificate, of_daemons, refused
+from bankrmi.metrics.of_views import of_views
 from bankrmi.replication.condition import Condition
-from bankrmi.replication.figures import CAUSES
 from bankrmi.replication.peer import Standing
 from bankrmi.replication.roles import Role
-from bankrmi.replication.view import View
 from bankrmi.rmi import Daemon
 from bankrmi.server.admission import BUSY, Admission
 from bankrmi.server.clock import now_ms
@@ -49,7 +48,12 @@ def measures_of(server: str, servers: Collection[str], service: str) -> Measures
     return (
         about(server, service),
         certificate(lambda watched: watched.certificate_days),
-        *_of_the_role(servers),
+        *_of_the_role(),
+        *of_views(
+            servers,
+            lambda watched: watched.condition.view,
+            lambda watched: watched.driver.replica.figures.views.counts(),
+        ),
         *_of_the_journal(others),
         *_of_silence(others),
         *_of_requests(),
@@ -58,7 +62,7 @@ def measures_of(server: str, servers: Collection[str], service: str) -> Measures
     )
 
 
-def _of_the_role(servers: Collection[str]) -> Measures:
+def _of_the_role() -> Measures:
     return (
         Measure(
             name="bankrmi_role",
@@ -80,39 +84,6 @@ def _of_the_role(servers: Collection[str]) -> Measures:
             read=lambda watched: watched.condition.epoch or 0,
         ),
         Measure(
-            name="bankrmi_view_epoch",
-            kind="gauge",
-            meaning="The epoch of the newest view that it knows",
-            read=_of_view(lambda view: view.epoch),
-        ),
-        Measure(
-            name="bankrmi_copies",
-            kind="gauge",
-            meaning="Copies that hold every acknowledged entry, by that view",
-            read=_of_view(lambda view: len(view.in_sync)),
-        ),
-        Measure(
-            name="bankrmi_in_sync",
-            kind="gauge",
-            meaning="1 for each server that is in sync by that view, else 0",
-            labels={"server": servers},
-            read=_of_view(lambda view: {name: float(name in view.in_sync) for name in servers}),
-        ),
-        Measure(
-            name="bankrmi_leads",
-            kind="gauge",
-            meaning="1 for the server that leads by that view, else 0",
-            labels={"server": servers},
-            read=_of_view(lambda view: one_of(servers, view.primary)),
-        ),
-        Measure(
-            name="bankrmi_view_changes_total",
-            kind="counter",
-            meaning="Changes of the view that this process has learned of, by cause",
-            labels={"cause": CAUSES},
-            read=lambda watched: watched.driver.replica.figures.views.counts(),
-        ),
-        Measure(
             name="bankrmi_fenced",
             kind="gauge",
             meaning="1 while it answers nobody because the witness has lost its memory, else 0",
@@ -131,16 +102,6 @@ def _of_the_role(servers: Collection[str]) -> Measures:
             read=_lease_seconds,
         ),
     )
-
-
-def _of_view(read: Callable[[View], Reading]) -> Callable[[WatchedServer], Reading]:
-    """Return how something of the view is read, if there is one."""
-
-    def of_view(watched: WatchedServer) -> Reading:
-        view = watched.condition.view
-        return None if view is None else read(view)
-
-    return of_view
 
 
 def _lease_seconds(watched: WatchedServer) -> Reading:

@@ -36,8 +36,10 @@ from bankrmi.coordination.keepers import asked_keeper
 from bankrmi.errors import BankError
 from bankrmi.own_credentials import own_credentials
 from bankrmi.rmi import TlsCredentials
+from tests import warm
 from tests.system.copies import Copy, read_copy
 from tests.system.ports import own_addresses
+from tests.warm import Process
 
 __all__ = ["LEDGER", "NAMESERVER", "Cluster"]
 
@@ -72,7 +74,7 @@ class Cluster:
         self.servers = tuple(f"s{number}" for number in range(1, servers + 1))
         self.configuration: Configuration
         self._settings = settings
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, Process] = {}
         self._ready: dict[str, int] = {}
         self._open = ExitStack()
 
@@ -140,18 +142,17 @@ class Cluster:
             os.close(self._ready.pop(name))
         ours, theirs = os.pipe()
         what = [NAMESERVER] if name == NAMESERVER else ["server", name]
-        limit = [] if files is None else ["/bin/sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
-        command = [*limit, sys.executable, "-m", "bankrmi", "--config", str(self.config)]
         hidden = ["--parent-pid", str(os.getpid()), "--ready-fd", str(theirs)]
         try:
             with self._log_file(name).open("ab") as log:
-                self._processes[name] = subprocess.Popen(
-                    [*command, *what, *arguments, *hidden],
+                self._processes[name] = warm.start(
+                    ["--config", str(self.config), *what, *arguments, *hidden],
                     pass_fds=(theirs,),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     env=os.environ | {"BANKRMI_FAILPOINT": failpoint, "PYTHONUNBUFFERED": "1"},
+                    files=files,
                 )
         finally:
             os.close(theirs)
@@ -163,7 +164,7 @@ class Cluster:
         assert readable, f"{name} is not ready after {DEADLINE_S:g} s"
         assert os.read(self._ready[name], 4096), f"{name} ended before it was ready"
 
-    def process(self, name: str) -> subprocess.Popen[bytes]:
+    def process(self, name: str) -> Process:
         """Return the newest process of this name."""
         return self._processes[name]
 

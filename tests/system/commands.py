@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests import warm
 from tests.system.cluster import DEADLINE_S, Cluster
 
 __all__ = ["BANKRMI", "bankrmi", "exported", "status_json"]
@@ -23,15 +24,7 @@ def bankrmi(
 ) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
     path = config.config if isinstance(config, Cluster) else config
-    return subprocess.run(
-        [*BANKRMI, "--config", str(path), *arguments],
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=2 * DEADLINE_S,
-        check=False,
-        env=env,
-    )
+    return warm.run(["--config", str(path), *arguments], typed=typed, timeout=2 * DEADLINE_S, env=env)
 
 
 def exported(cluster: Cluster, server: str) -> tuple[str, str]:

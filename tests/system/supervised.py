@@ -14,8 +14,9 @@ import signal
 import subprocess
 from types import TracebackType
 
+from tests import warm
 from tests.system.cluster import DEADLINE_S, Cluster
-from tests.system.commands import BANKRMI
+from tests.warm import Process
 
 __all__ = ["Up", "lives"]
 
@@ -29,12 +30,12 @@ class Up:
         self._cluster = cluster
         self._options = options
         self._log = cluster.directory / "up.log"
-        self.process: subprocess.Popen[bytes]
+        self.process: Process
 
     def __enter__(self) -> Up:
-        command = [*BANKRMI, "--config", str(self._cluster.config), "up", "--no-menu", *self._options]
+        arguments = ["--config", str(self._cluster.config), "up", "--no-menu", *self._options]
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = warm.start(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         return self
 
     def __exit__(

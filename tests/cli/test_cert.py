@@ -16,6 +16,7 @@ import pytest
 
 from bankrmi.certificates import Credentials
 from bankrmi.cli.main import main
+from tests import warm
 
 DAY = r"\d{4}-\d\d-\d\d"
 CONFIG = """\
@@ -32,8 +33,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def cert(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     """Run one command as a process."""
-    command = [sys.executable, "-m", "bankrmi", "cert", *arguments]
-    return subprocess.run(command, input=typed, capture_output=True, text=True, timeout=60, check=False)
+    return warm.run(["cert", *arguments], typed=typed, timeout=60)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) -> str:

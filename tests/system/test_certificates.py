@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-import bankrmi
+from bankrmi import connect
 from bankrmi.certificates.authority import create, create_authority, revocable, revoke
 from bankrmi.client.asking import ask_once
 from bankrmi.errors import BankError, ConfigurationError, InDoubt, Unreached
 from bankrmi.own_credentials import own_credentials
 from tests.system.cluster import NAMESERVER, Cluster
+from tests.system.commands import bankrmi
 
 KINDS = ("account", "standby", "operator")
 
@@ -38,11 +39,6 @@ def bank(tmp_path: Path) -> Iterator[Cluster]:
     with Cluster(tmp_path, certificates={"folder": "certificates", "client": "teller"}) as cluster:
         cluster.start_all()
         yield cluster
-
-
-def bankrmi_command(cluster: Cluster, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bankrmi", "--config", str(cluster.config), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_money_moves_fails_over_and_joins_behind_certificates(bank: Cluster) -> None:
@@ -74,11 +70,11 @@ def test_a_disk_is_fetched_over_tls(bank: Cluster) -> None:
 
 def test_commands_show_the_certificates_of_their_role(bank: Cluster) -> None:
     bank.wait_until_in_sync()
-    status = json.loads(bankrmi_command(bank, "status", "--json").stdout)
+    status = json.loads(bankrmi(bank, "status", "--json").stdout)
     assert status["view_from"] == "witness"
     assert all(server["reachable"] for server in status["servers"])
-    assert bankrmi_command(bank, "balance", "2").stdout.strip().endswith("200")
-    switched = bankrmi_command(bank, "switchover", "--yes")
+    assert bankrmi(bank, "balance", "2").stdout.strip().endswith("200")
+    switched = bankrmi(bank, "switchover", "--yes")
     assert switched.returncode == 0, switched.stderr
     lines = [line for name in bank.servers for line in bank.log(name).splitlines() if "switchover" in line]
     assert any("who=anna" in line and "outcome=done" in line for line in lines), lines
@@ -89,7 +85,7 @@ def test_a_clients_certificate_is_enough_for_the_status(bank: Cluster) -> None:
     bank.wait_until_in_sync()
     for file in (bank.directory / "certificates").glob("operator-*"):
         file.unlink()
-    status = json.loads(bankrmi_command(bank, "status", "--json").stdout)
+    status = json.loads(bankrmi(bank, "status", "--json").stdout)
     assert [server["reachable"] for server in status["servers"]] == [True, True]
     assert status["view_from"] == status["view"]["primary"] == bank.primary()
     assert "is for operators and servers only" in status["witness"]["reason"]
@@ -99,13 +95,11 @@ def test_a_clients_certificate_is_enough_for_the_status(bank: Cluster) -> None:
 @pytest.mark.long
 def test_a_client_that_knows_the_name_server_alone_brings_its_certificate(bank: Cluster) -> None:
     address = bank.configuration.nameserver
-    with bankrmi.connect(
-        nameserver=address, certificates=bank.directory / "certificates", timeout=20
-    ) as client:
+    with connect(nameserver=address, certificates=bank.directory / "certificates", timeout=20) as client:
         assert client.balance(2).balance == 200
     with (
         pytest.raises(Unreached),
-        bankrmi.connect(nameserver=address, timeout=1) as stranger,
+        connect(nameserver=address, timeout=1) as stranger,
     ):
         stranger.balance(2)
 
@@ -151,7 +145,7 @@ def test_a_revoked_client_is_cut_off_while_the_bank_runs(bank: Cluster) -> None:
     of_thief = bank.configuration.model_copy(
         update={"certificates": settings.model_copy(update={"client": "thief"})}
     )
-    with bankrmi.connect(of_thief, timeout=2) as thief:
+    with connect(of_thief, timeout=2) as thief:
         thief.withdraw(2, 1)
         revoke(folder, revocable(folder, "client", "thief"))
         bank.until(lambda: any("is revoked" in bank.log(name) for name in bank.servers), "he is cut off")

@@ -10,6 +10,7 @@ Assumption: `look` is called every second or so, by one thread.
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 from collections.abc import Callable
@@ -17,7 +18,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import structlog
 from cryptography import x509
 
 from bankrmi.certificates.folder import (
@@ -49,7 +49,7 @@ from bankrmi.errors import ConfigurationError
 
 __all__ = ["WARN_DAYS", "Credentials"]
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 WARN_DAYS = 30
 """An end that is nearer is told in the log, once a day."""
 _DAY_S = 86_400.0
@@ -145,7 +145,7 @@ class Credentials:
         """
         revoked, material = self._revoked.look(), self._material.look()
         if revoked and self.is_revoked(self.own.serial):
-            _log.error("the own certificate is revoked: nobody takes it any more", certificate=str(self.own))
+            _log.error("the own certificate is revoked: nobody takes it any more: %s", self.own)
         self._tell_of_the_end()
         return revoked or material
 
@@ -174,11 +174,10 @@ class Credentials:
         self._told_at = now
         value = self._material.value
         stem = f"{value.own.role}-{value.own.name}" if value.ends == value.own.not_after else AUTHORITY
+        ends = "ends" if left > 0 else "ended"
         _log.warning(
-            "a certificate ends soon" if left > 0 else "a certificate has ended",
-            certificate=stem,
-            on=day(value.ends),
-            remedy=f"`bankrmi cert renew {stem}` where ca.key is, and copy {stem}.pem here",
+            "the certificate %s %s on %s: `bankrmi cert renew %s` where ca.key is, and copy %s.pem here",
+            *(stem, ends, day(value.ends), stem, stem),
         )
 
     def _read_revoked(self) -> Revoked:

@@ -10,11 +10,10 @@ Rule 2: the lines that can be read count, whatever the others are.
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
-
-import structlog
 
 from bankrmi.certificates.identity import Identity, in_hex
 from bankrmi.certificates.private_files import read_file, write_file
@@ -23,7 +22,7 @@ from bankrmi.foreign_text import foreign
 
 __all__ = ["Revoked", "add_revoked", "read_again", "read_revoked"]
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 _SERIAL = re.compile(r"[0-9A-Fa-f]{1,40}")  # 20 bytes are the most that a serial number has.
 _SHOWN_MISTAKES = 3
 _HEADING = b"# Certificates that count for nothing any more. Copy this file to every machine of the bank.\n"
@@ -59,7 +58,7 @@ def read_again(file: Path, known: Revoked) -> Revoked:
         found, why = Revoked(), error.message
     if not why:
         return found
-    _log.warning("what was revoked stays so", reason=why, revoked=len(known.serials | found.serials))
+    _log.warning("what was revoked stays so (%d in all): %s", len(known.serials | found.serials), why)
     return Revoked(serials=known.serials | found.serials)
 
 

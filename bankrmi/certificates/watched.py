@@ -8,19 +8,18 @@ Rule 3: what could not be read is tried again now and then, though no file chang
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import structlog
-
 from bankrmi.errors import ConfigurationError
 
 __all__ = ["WatchedFiles"]
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 _TRY_AGAIN_S = 60.0
 
 _Value = TypeVar("_Value")
@@ -72,7 +71,7 @@ class WatchedFiles(Generic[_Value]):
 
     def _tell(self) -> None:
         if self._why:
-            _log.warning("new certificates cannot be used, those before stay in use", reason=self._why)
+            _log.warning("new certificates cannot be used, those before stay in use: %s", self._why)
             self._why = ""
 
     def _stamp_now(self) -> _Stamp:

@@ -42,6 +42,11 @@ __all__ = ["COMMANDS"]
 @click.option("--relays", is_flag=True, help="Cut links by relays, though the network itself could be cut.")
 @click.option("--etcd", is_flag=True, help="etcd keeps the view: three members of it take part, and are hit.")
 @click.option(
+    "--certificates",
+    is_flag=True,
+    help="Everybody shows a certificate; strangers have none, and are refused.",
+)
+@click.option(
     "--clients",
     type=click.IntRange(1, 16),
     default=3,
@@ -63,6 +68,7 @@ def chaos(
     directory: Path | None,
     relays: bool,
     etcd: bool,
+    certificates: bool,
     clients: int,
     pause_ms: float,
 ) -> ExitCode:
@@ -91,6 +97,7 @@ def chaos(
         pause_ms=pause_ms,
         relays=relays,
         etcd=etcd,
+        certificates=certificates,
         directory=place,
     )
     progress = WrittenOver()

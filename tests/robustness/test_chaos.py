@@ -88,9 +88,14 @@ ETCD_SEED = 41
 @needs_etcd
 @pytest.mark.timeout(300)
 def test_a_bank_whose_view_is_in_etcd_keeps_its_promises_while_members_are_hit(tmp_path: Path) -> None:
-    """With this seed, members of etcd are killed, paused and cut off, from servers and from each other."""
+    """With this seed, members of etcd are killed, paused and cut off, from servers and from each other.
+
+    Everybody shows a certificate, too.
+    """
     directory = tmp_path / "run"
-    run = bankrmi("chaos", "--minutes", 0.6, "--seed", ETCD_SEED, "--etcd", "--directory", directory)
+    run = bankrmi(
+        "chaos", "--minutes", 0.6, "--seed", ETCD_SEED, "--etcd", "--certificates", "--directory", directory
+    )
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout.startswith("no violation in "), run.stdout
     hit = {

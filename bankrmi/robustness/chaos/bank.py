@@ -1,6 +1,6 @@
 """The bank under test: a directory, a configuration for each process, and what can be asked of it.
 
-    DIR/config/…  ledger.csv  data/s1, …, data/witness  log/…  history/…  faults.jsonl  run.json
+    DIR/config/…  certificates/…  ledger.csv  data/s1, …, data/witness  log/…  history/…  faults.jsonl  run.json
 
 Rule 1: everything is in this directory, which is made for the run: no file of anybody else is touched.
 Rule 2: who asks here is an operator, who is not cut off; whoever does not answer is not waited for.
@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from bankrmi import config
+from bankrmi.certificates.authority import create, create_authority
 from bankrmi.client.asking import ask_once
 from bankrmi.client.overview import overview
-from bankrmi.config import Configuration
+from bankrmi.config import Configuration, split_address
 from bankrmi.coordination.restoring import OPERATOR_ID
 from bankrmi.errors import BankError
+from bankrmi.own_credentials import own_credentials
 from bankrmi.robustness.chaos.etcd import MEMBERS, EtcdMembers
 from bankrmi.robustness.chaos.network import OPERATOR, ChaosNetwork
 from bankrmi.robustness.chaos.processes import ChaosProcesses
@@ -33,6 +35,8 @@ __all__ = ["WITNESS", "ChaosBank", "Situation", "is_whole"]
 WITNESS = "witness"
 """The process of the name server and the witness; with etcd, of the name server."""
 
+_SHOWN_AS = {WITNESS: "nameserver"}
+_DAYS = 60
 _SWITCHOVER_S = 4.0
 
 
@@ -66,12 +70,15 @@ class ChaosBank:
         timing: Timing,
         *,
         etcd: EtcdMembers | None = None,
+        certificates: bool = False,
     ) -> None:
         """Write the files that the bank needs; the directory is there, and empty.
 
-        With `etcd`, that keeps the view.
+        With `etcd`, that keeps the view. With `certificates`, everybody shows one, or is refused.
         """
         self._etcd = etcd
+        self._certificates = directory / "certificates" if certificates else None
+        self.insecure = network.insecure and not certificates
         self.members = () if etcd is None else MEMBERS
         self.directory = directory
         self.servers = tuple(servers)
@@ -81,10 +88,12 @@ class ChaosBank:
         self.processes = ChaosProcesses(network, directory / "log")
         ledger = "".join(f"{account},{balance}\n" for account, balance in OPENING.items())
         (directory / "ledger.csv").write_text(ledger)
+        if self._certificates is not None:
+            self._issue(self._certificates)
         for process in (WITNESS, *self.servers, *clients, OPERATOR):
             self.configuration_of(process).write_text(self._configuration(process, timing))
         self.configuration: Configuration = config.load(
-            self.configuration_of(OPERATOR), insecure=network.insecure
+            self.configuration_of(OPERATOR), insecure=self.insecure
         )
 
     def configuration_of(self, process: str) -> Path:
@@ -108,7 +117,17 @@ class ChaosBank:
         lines += [f"refused_means_gone: {str(self.network.alike).lower()}"]
         lines += [f"client: {{timeout_ms: {timing.client_timeout_ms}, patience_ms: {timing.patience_ms}}}"]
         lines += [f"journal: {{records_behind: {timing.records_behind}}}"]
+        lines += [] if self._certificates is None else [f"certificates: {{folder: {self._certificates}}}"]
         return "\n".join(lines) + "\n"
+
+    def _issue(self, folder: Path) -> None:
+        """Make the bank's own authority, and what everybody shows."""
+        create_authority(folder, days=_DAYS)
+        for name in (WITNESS, *self.servers):
+            host, _ = split_address(self.network.address(name, seen_by=OPERATOR))
+            create(folder, "server", _SHOWN_AS.get(name, name), days=_DAYS, addresses=[host])
+        create(folder, "client", "client", days=_DAYS)
+        create(folder, "operator", "operator", days=_DAYS)
 
     # -- processes -------------------------------------------------------------------------------
 
@@ -120,7 +139,7 @@ class ChaosBank:
         elif not self.processes.is_alive(process):
             what = ["nameserver"] if process == WITNESS else ["server", process]
             options = ["--config", str(self.configuration_of(process)), "--log-json"]
-            options += ["--insecure"] if self.network.insecure else []
+            options += ["--insecure"] if self.insecure else []
             self.processes.start(process, ["bankrmi", *options, *what, "--parent-pid", str(os.getpid())])
 
     def stop(self, process: str) -> None:
@@ -149,8 +168,16 @@ class ChaosBank:
     def switch_over(self, primary: str) -> str:
         """Have the primary hand over, as an operator does; return what came of it, in a sentence."""
         address = self.configuration.servers[primary]
+        shown = own_credentials(self.configuration, "operator")
         try:
-            views = ask_once(address, OPERATOR_ID + primary, "switchover", [None], seconds=_SWITCHOVER_S)
+            views = ask_once(
+                address,
+                OPERATOR_ID + primary,
+                "switchover",
+                [None],
+                seconds=_SWITCHOVER_S,
+                credentials=shown,
+            )
         except BankError as error:
             return error.message
         return f"{views['after']['primary']} leads"

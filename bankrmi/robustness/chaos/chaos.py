@@ -50,6 +50,8 @@ class ChaosOrder:
     directory: Path
     etcd: bool = False
     """The view is kept by etcd, and not by a witness."""
+    certificates: bool = False
+    """Everybody shows a certificate, and strangers have none."""
 
     def command(self) -> str:
         """Return the command that does it again."""
@@ -57,6 +59,7 @@ class ChaosOrder:
         words += ["--servers", str(self.servers)]
         words += ["--clients", str(self.clients), "--pause-ms", f"{self.pause_ms:g}"]
         words += ["--etcd"] if self.etcd else []
+        words += ["--certificates"] if self.certificates else []
         return shlex.join([*words, *(["--relays"] if self.relays else [])])
 
 
@@ -84,11 +87,19 @@ def chaos(order: ChaosOrder, *, say: Callable[[str], None], show: Callable[[str]
     etcd: EtcdMembers | None = None
     try:
         etcd = EtcdMembers(network, order.directory) if order.etcd else None
-        bank = ChaosBank(order.directory, servers, (*clients, RUSH), network, timing(order.seed), etcd=etcd)
+        bank = ChaosBank(
+            order.directory,
+            servers,
+            (*clients, RUSH),
+            network,
+            timing(order.seed),
+            etcd=etcd,
+            certificates=order.certificates,
+        )
         faults = FaultLog(order.directory / FAULTS)
         course = Course(
             bank,
-            Clients(bank, clients, _order_for_clients(order, servers, network)),
+            Clients(bank, clients, _order_for_clients(order, servers, insecure=bank.insecure)),
             faults,
             seed=order.seed,
             show=show,
@@ -137,11 +148,11 @@ def _network(
     return Relays(tuple(links))
 
 
-def _order_for_clients(order: ChaosOrder, servers: tuple[str, ...], network: ChaosNetwork) -> ClientOrder:
+def _order_for_clients(order: ChaosOrder, servers: tuple[str, ...], *, insecure: bool) -> ClientOrder:
     return ClientOrder(
         client="",
         configuration="",
-        insecure=network.insecure,
+        insecure=insecure,
         history="",
         seed=order.seed,
         command=order.command(),

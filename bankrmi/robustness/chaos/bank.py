@@ -1,6 +1,6 @@
 """The bank under test: a directory, a configuration for each process, and what can be asked of it.
 
-    DIR/config/…  certificates/…  ledger.csv  data/s1, …, data/witness  log/…  history/…  faults.jsonl  run.json
+    DIR/{config,certificates,log,history}/…  ledger.csv  data/s1, …, data/witness  faults.jsonl  run.json
 
 Rule 1: everything is in this directory, which is made for the run: no file of anybody else is touched.
 Rule 2: who asks here is an operator, who is not cut off; whoever does not answer is not waited for.

@@ -157,7 +157,8 @@ def _read(read: Callable[[], Value]) -> Value:
     try:
         return read()
     except _NOT_AN_ANSWER as error:
-        raise NoAnswer("what stands in etcd, or is answered, cannot be read", sent=True) from error
+        why = f" ({error})" if type(error) is ValueError else ""  # Then it is a sentence of ours.
+        raise NoAnswer(f"what stands in etcd, or is answered, cannot be read{why}", sent=True) from error
 
 
 class EtcdClient:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from bankrmi import protocol_versions
 from bankrmi.errors import ConfigurationError, InsufficientFunds
 from bankrmi.rmi import (
     AnswerOverdue,
@@ -43,7 +44,7 @@ def run(work: Callable[[Daemon, Account], Awaitable[T]]) -> T:
         complaints: list[dict[str, Any]] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
         standby = Account()
-        greeting = {"protocol": 1, "server": "s2", "start_id": "boot-2"}
+        greeting = {"server": "s2", "start_id": "boot-2"}
         daemon = Daemon(Limits(), lambda: greeting, servers=("s1",))
         daemon.register("standby", standby, for_servers=True)
         await daemon.listen("127.0.0.1:0")
@@ -250,7 +251,7 @@ def test_a_probe_of_a_live_server_gives_its_greeting() -> None:
     async def work(daemon: Daemon, standby: Account) -> object:
         return await probed(daemon.address)
 
-    assert run(work) == {"protocol": 1, "server": "s2", "start_id": "boot-2"}
+    assert run(work) == {"protocol": protocol_versions.stated(), "server": "s2", "start_id": "boot-2"}
 
 
 def test_only_a_refusing_port_is_refused() -> None:

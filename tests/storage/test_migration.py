@@ -272,7 +272,7 @@ def test_a_format_that_nobody_knows_here_is_refused(tmp_path: Path) -> None:
     journal = opened(tmp_path / "bank.db")
     journal.database.execute("UPDATE about SET value = 3 WHERE name = 'format'")
     journal.close()
-    with pytest.raises(ConfigurationError, match="is of format 3, this version reads formats 1 and 2: run"):
+    with pytest.raises(ConfigurationError, match="is of format 3, this version reads formats 1 to 2: run"):
         journal_on(tmp_path / "bank.db")
 
 

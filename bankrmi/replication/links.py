@@ -60,9 +60,7 @@ class LinkTable:
             if spoken is None:
                 return f"{server} is not connected, and it is not known of which version it is: start it"
             if spoken < protocol:
-                return (
-                    f"{server} speaks bankrmi protocol {spoken}, this needs {protocol}: upgrade {server} first"
-                )
+                return f"{server} speaks bankrmi protocol {spoken}, this needs {protocol}: upgrade it first"
         return ""
 
     def up(self, event: LinkChanged, start_id: str) -> None:

@@ -17,11 +17,13 @@ from typing import Any
 import apsw
 import pytest
 
-from bankrmi.coordination.view_store import ViewStore, ViewStoreFailed
+from bankrmi.coordination import view_store
+from bankrmi.coordination.view_store import FORMAT, ViewStore, ViewStoreFailed
 from bankrmi.coordination.witness import Witness
 from bankrmi.errors import BankError, ConfigurationError, InvalidRequest, OperationFailed
 from bankrmi.replication.view import View
 from bankrmi.storage.database import own_directory
+from bankrmi.verifying.witness_directory import verify_views
 from tests.coordination.views import CRASH, both, first, forced
 
 

@@ -220,6 +220,7 @@ EXAMPLES: dict[type, Any] = {
         fenced=False, last_view=VIEW, may_have_moved_on=False,
     ),
 }  # fmt: skip
+ANSWER_KINDS = {*get_args(CheckpointAnswer), JoinAnswer, Holdings}
 FORMS: dict[type, Any] = {
     **{kind: lambda form, kind=kind: read(kind, form, NEWEST) for kind in FIELDS},
     Holdings: lambda form: holdings_of(dict(zip(FIELDS[Holdings], form, strict=True)), NEWEST),

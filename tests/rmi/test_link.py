@@ -12,6 +12,7 @@ import pytest
 
 from bankrmi import protocol_versions
 from bankrmi.errors import ConfigurationError, InsufficientFunds
+from bankrmi.protocol_versions import NEWEST
 from bankrmi.rmi import (
     AnswerOverdue,
     ConnectDenied,
@@ -22,6 +23,7 @@ from bankrmi.rmi import (
     Limits,
     Link,
     NotConnected,
+    connect,
     handshake,
     open_link,
     probe,
@@ -272,3 +274,53 @@ def test_a_denied_probe_is_unknown() -> None:
         return answers[0]
 
     assert run(work) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("stated", "why"),
+    [
+        ([NEWEST + 1, NEWEST + 2], "this program is older, upgrade this program"),
+        (1, "states no range of protocol versions, as bankrmi does since 1.0: upgrade"),
+        ("x" * 3000, "states no range of protocol versions"),
+    ],
+)
+def test_whoever_greets_with_no_version_that_we_speak_is_left(stated: object, why: str) -> None:
+    """With a sentence, on both kinds of connection; and an address where one lives is not "refused" (R3)."""
+
+    def behave(connected: socket.socket) -> None:
+        connected.recv(1 << 16)
+        greeting = write_value(MSGPACK, {"handshake": {"protocol": stated}, "meta": {}})
+        connected.sendall(frame_bytes(CONNECT_OK, MSGPACK, 0, 0, greeting))
+        connected.recv(1 << 16)
+
+    async def work(address: str) -> tuple[object, str]:
+        probing = await probed(address)
+        with pytest.raises(ConnectDenied) as caught:
+            await open_link(address, "standby", handshake("server"), 5)
+        return probing, str(caught.value)
+
+    with strange_server(behave) as address:
+        with pytest.raises(ConnectDenied, match=why):
+            connect(address, "acc", handshake("client"), 5)
+        probing, said = asyncio.run(work(address))
+        assert probing == "unknown"
+        assert why in said
+        assert len(said) < 300
+
+
+@pytest.mark.parametrize(("here", "stated", "spoken"), [(0, 2, 0), (3, 1, 1), (3, 3, 3)])
+def test_the_highest_common_version_is_known_where_a_message_is_read_and_built(
+    monkeypatch: pytest.MonkeyPatch, here: int, stated: int, spoken: int
+) -> None:
+    """A later version here, or there, or the same."""
+
+    async def work(daemon: Daemon, standby: Account) -> tuple[int, int]:
+        monkeypatch.setattr(protocol_versions, "NEWEST", NEWEST + here)
+        said = {**handshake("server", server="s1"), "protocol": [1, NEWEST + stated]}
+        link = await open_link(daemon.address, "standby", said, 5)
+        link.call("keep", [], lambda _: None)
+        await settled(lambda: standby.kept)
+        link.close()
+        return link.protocol, standby.kept[0].peer.protocol
+
+    assert run(work) == (NEWEST + here, NEWEST + spoken)  # What the caller's side speaks is patched, too.

@@ -158,7 +158,9 @@ def _read(read: Callable[[], Value]) -> Value:
         return read()
     except _NOT_AN_ANSWER as error:
         why = f" ({error})" if type(error) is ValueError else ""  # Then it is a sentence of ours.
-        raise NoAnswer(f"what stands in etcd, or is answered, cannot be read{why}", sent=True) from error
+        raise NoAnswer(
+            f"what stands in etcd, or is answered, cannot be read{why}", sent=True, unread=True
+        ) from error
 
 
 class EtcdClient:
@@ -236,6 +238,8 @@ class EtcdClient:
         except NoAnswer as silence:
             self._allowed = min(2 * self._allowed, PATIENCE * self._timeout)
             self._meet(None)
+            if silence.unread:
+                self._complain(silence.reason)
             on_silence(f"etcd does not answer: {silence.reason}", silence.sent)
             return
         except ViewRefused as refusal:

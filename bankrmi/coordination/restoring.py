@@ -189,5 +189,5 @@ def holding_of(server: str, configuration: Configuration, method: str) -> Holdin
             return holdings_of(connection.call(method, timeout=_SECONDS), connection.protocol)
     except (Failure, RemoteError, BankError) as error:
         return str(error)
-    except ValueError:
-        return "it answered what cannot be read"
+    except ValueError as error:
+        return f"it answered what cannot be read: {error}"

@@ -19,9 +19,13 @@ BANKRMI = (sys.executable, "-m", "bankrmi")
 
 
 def bankrmi(
-    config: Cluster | Path, *arguments: str, typed: str = "", env: dict[str, str] | None = None
+    config: Cluster | Path,
+    *arguments: str,
+    typed: str = "",
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end."""
+    """Run one command to its end; with the code that is in `cwd`, if there is any."""
     path = config.config if isinstance(config, Cluster) else config
     return subprocess.run(
         [*BANKRMI, "--config", str(path), *arguments],
@@ -31,6 +35,7 @@ def bankrmi(
         timeout=2 * DEADLINE_S,
         check=False,
         env=env,
+        cwd=cwd,
     )
 
 

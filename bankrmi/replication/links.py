@@ -44,6 +44,10 @@ class LinkTable:
             return self._own_copies_min
         return max(self._own_copies_min, *self._copies_stated.values())
 
+    def protocol_with(self, server: str) -> int:
+        """Return the version of the protocol that is spoken with a server, 0 if it cannot be spoken to."""
+        return self._protocols.get(server, 0)
+
     @property
     def lowest_protocol(self) -> int:
         """The lowest version of the protocol that is spoken with a server that is linked; ours if none is."""

@@ -51,21 +51,39 @@ from bankrmi.protocol_versions import NEWEST
 FIELDS[Checkpoint]["weather"] = number
 ADDED[Checkpoint] = {**ADDED.get(Checkpoint, {}), "weather": AddedField(since=NEWEST, before=0)}
 """,
+    "replication/view.py": """
+_CHECKS["lanes"] = number
+ADDED["lanes"] = AddedField(since=protocol_versions.NEWEST, before=0)
+""",
 }
-_LAST_FIELD = "    records: Sequence[Record] = ()\n"
+"""What a later version might have at the end of its files."""
+_FIELDS = {
+    "replication/messages.py": ("    records: Sequence[Record] = ()\n", "    weather: int = 0\n"),
+    "replication/view.py": ("    forced: bool = False\n", "    lanes: int = 0\n"),
+}
+_NEXT_VIEW = "            in_sync=frozenset(in_sync),\n"
 
 
-def later_version(folder: Path) -> Path:
-    """Return a folder with this version, but one protocol further: a checkpoint has one more field."""
+def later_version(folder: Path, *, lanes: int = 0) -> Path:
+    """Return a folder with this version, but one protocol further.
+
+    A checkpoint has one more field, and a view. `lanes`: that it proposes all its views with, which no
+    version before can read.
+    """
     shutil.copytree(ROOT / "bankrmi", folder / "bankrmi", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, (anchor, field) in _FIELDS.items():
+        _add(folder / "bankrmi" / name, anchor, field)
+    _add(folder / "bankrmi/replication/view.py", _NEXT_VIEW, f"            lanes={lanes},\n")
     for name, more in _LATER.items():
         with (folder / "bankrmi" / name).open("a") as file:
             file.write(f"\n{more}\n")
-    messages = folder / "bankrmi/replication/messages.py"
-    text = messages.read_text()
-    assert text.count(_LAST_FIELD) == 1, "the checkpoint has changed: say here which field is its last one"
-    messages.write_text(text.replace(_LAST_FIELD, f"{_LAST_FIELD}    weather: int = 0\n"))
     return folder
+
+
+def _add(file: Path, anchor: str, line: str) -> None:
+    text = file.read_text()
+    assert text.count(anchor) == 1, f"{file.name} has changed: say here what a later one adds"
+    file.write_text(text.replace(anchor, anchor + line))
 
 
 def environment(tree: Path) -> dict[str, str]:

@@ -17,6 +17,9 @@ from typing import Any
 import pytest
 
 import bankrmi
+from bankrmi.client.asking import ask_once
+from bankrmi.errors import Busy, InDoubt, Unreached
+from bankrmi.protocol_versions import NEWEST
 from tests.replication.wire_forms import file_of
 from tests.system import releases
 from tests.system.cluster import NAMESERVER, Cluster
@@ -201,6 +204,53 @@ def test_a_bank_begins_anew_with_a_backup_that_the_release_before_made(before: P
         assert restored.returncode == 0, restored.stderr
         cluster.start("s1")
         assert cluster.client().balance(2).balance == 150
+
+
+@pytest.mark.long
+def test_a_server_that_cannot_read_the_view_changes_nothing_and_leads_when_it_is_upgraded(
+    before: Path, tmp_path: Path
+) -> None:
+    """s1, of the release before, is in sync and cannot read what s2 put into the view; s2 dies.
+
+    Did it take over by what it knows, the next view would be without that.
+    """
+    after = later_version(tmp_path / "later", lanes=4)
+    with Cluster(tmp_path, servers=3) as cluster:
+        cluster.start_all(tree=before)
+        cluster.wait_until_in_sync()
+        bank = cluster.client()
+        for name in (NAMESERVER, "s2"):
+            assert cluster.terminate(name) == 0
+            cluster.start(name, tree=after)
+            cluster.wait_until_in_sync()
+        if cluster.primary() != "s2":
+            assert command(cluster, "switchover", "--to", "s2", "--yes", cwd=before).returncode == 0
+        assert cluster.terminate("s3") == 0
+        bank.withdraw(2, 10)
+        assert kept(cluster)["lanes"] == 4
+        assert kept(cluster)["in_sync"] == ["s1", "s2"]
+        cluster.kill("s2")
+        with pytest.raises((InDoubt, Busy, Unreached)):
+            cluster.client(timeout=4).balance(2)
+        assert kept(cluster)["primary"] == "s2"
+        unread = f"it needs bankrmi protocol {NEWEST + 1}, and this process speaks up to"
+        cluster.until(lambda: unread in cluster.log("s1"), "s1 says why it does nothing")
+        cluster.kill("s1")
+        cluster.start("s1", tree=after)
+        assert kept(cluster)["primary"] == "s1"
+        assert bank.balance(2).balance == 190
+
+
+def kept(cluster: Cluster) -> dict[str, Any]:
+    """Return the view as the witness keeps it, whatever is in it."""
+    assert cluster.configuration.witness_address is not None
+    asked = (
+        cluster.configuration.witness_address,
+        "bankrmi.witness",
+        "read",
+        [cluster.configuration.service],
+    )
+    return dict(ask_once(*asked, seconds=10))
 
 
 def shown(name: Path) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
 from typing import TypeVar
 
 import apsw
 
-import bankrmi
 from bankrmi import protocol_versions
 from bankrmi.metrics.measure import Measure, Reading
 from bankrmi.rmi import Daemon
@@ -28,7 +28,7 @@ def about(server: str, service: str) -> Measure[Source]:
     said = {
         "server": server,
         "service": service,
-        "version": bankrmi.__version__,
+        "version": metadata.version("bankrmi"),
         "protocol": protocol_versions.in_words(protocol_versions.OLDEST, protocol_versions.NEWEST),
         "sqlite": apsw.sqlite_lib_version(),
     }

@@ -40,6 +40,7 @@ with bankrmi.connect(sys.argv[1], timeout=40) as bank:
         [deposited] = bank.submit([bankrmi.Deposit(9, 1)], request_id=f"batch:{number}")
         assert bank.balance(10).balance == receipt.balance
         assert [one.action_id for one in bank.outcome(f"older:{number}")] == [receipt.action_id]
+        assert bank.status()["role"] in ("primary", "standby", "joining", "starting")
         print("round", number, receipt.action_id, deposited.action_id, flush=True)
 assert bankrmi.__file__.startswith(sys.argv[2]), bankrmi.__file__
 """

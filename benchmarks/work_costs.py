@@ -19,6 +19,7 @@ from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import packed_forms
 from bankrmi.bank.snapshot import Snapshot
 from bankrmi.coordination.view_store import ViewStore
+from bankrmi.protocol_versions import NEWEST
 from bankrmi.replication.effects import Decided
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.messages import Checkpoint
@@ -113,11 +114,11 @@ class _Measured:
         previous = primary.position(records[0].first_id - 1)
         assert previous is not None
         message = _checkpoint(previous, records)
-        wire = message_to_wire(message)
+        wire = message_to_wire(message, NEWEST)
         sent_ms = self._least_ms(
-            lambda: write_call("bankrmi.standby.s2", "checkpoint", message_to_wire(message), {})
+            lambda: write_call("bankrmi.standby.s2", "checkpoint", message_to_wire(message, NEWEST), {})
         )
-        read_ms = self._least_ms(lambda: message_from_wire("checkpoint", wire))
+        read_ms = self._least_ms(lambda: message_from_wire("checkpoint", wire, NEWEST))
         everything = primary.records(0, 10_000_000)
 
         def append() -> None:

@@ -16,6 +16,7 @@ from bankrmi.bank.operations import Deposit
 from bankrmi.config import ConfigSettings, Configuration, load, split_address
 from bankrmi.config_settings import ClientSettings, LimitSettings
 from bankrmi.errors import ConfigurationError
+from bankrmi.protocol_versions import NEWEST
 from bankrmi.replication.messages import Checkpoint
 from bankrmi.replication.queue import OPERATION_BYTES, REQUEST_BYTES
 from bankrmi.replication.record import Position, Record, packed
@@ -408,7 +409,7 @@ def test_what_is_sent_between_servers_is_as_large_as_the_limits_take_it_to_be() 
             previous=Position(0, 0, b""), base=Position(0, 0, b""), lease_ms=1000, drift_ms=20,
             records=records,
         )  # fmt: skip
-        return len(write_call("standby", "checkpoint", message_to_wire(message), {}))
+        return len(write_call("standby", "checkpoint", message_to_wire(message, NEWEST), {}))
 
     of_one = (size(*[record(1)] * 1000) - size()) / 1000
     of_many = (size(record(8000)) - size()) / 8000

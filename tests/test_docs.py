@@ -132,7 +132,8 @@ def test_every_failpoint_is_named() -> None:
 
 
 def test_decisions_are_numbered_listed_and_of_one_form() -> None:
-    assert [int(file.name[:4]) for file in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+    numbers = [int(file.name[:4]) for file in DECISIONS]
+    assert len(set(numbers)) == len(numbers), "two decisions have one number"
     index = (ROOT / "docs/adr/README.md").read_text()
     for file in DECISIONS:
         text = file.read_text()

@@ -94,10 +94,14 @@ def start(
     pass_fds: Sequence[int] = (),
     env: Mapping[str, str] | None = None,
     files: int | None = None,
+    cwd: Path | None = None,
 ) -> Process:
-    """Start `python -m bankrmi *arguments` in the folder that we are in; it may have `files` open at most."""
+    """Start `python -m bankrmi *arguments`; it may have `files` open at most.
+
+    It starts in the folder that we are in; or in `cwd`, with the code that is there.
+    """
     environment = dict(os.environ if env is None else env)
-    if not _can_be_forked(environment):
+    if cwd is not None or not _can_be_forked(environment):
         limit = [] if files is None else ["/bin/sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
         return subprocess.Popen(
             [*limit, sys.executable, "-m", "bankrmi", *arguments],
@@ -106,6 +110,7 @@ def start(
             stderr=stderr,
             pass_fds=pass_fds,
             env=environment,
+            cwd=cwd,
         )
     standard = [stream if isinstance(stream, int) else stream.fileno() for stream in (stdin, stdout, stderr)]
     passed = dict(enumerate(standard)) | {number: number for number in pass_fds}
@@ -120,13 +125,18 @@ def start(
 
 
 def run(
-    arguments: Sequence[str], *, typed: str = "", timeout: float, env: Mapping[str, str] | None = None
+    arguments: Sequence[str],
+    *,
+    typed: str = "",
+    timeout: float,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end; what it prints on each of its two outputs is in the result."""
+    """Run one command to its end, as `start` does; the result has what it prints on each of its outputs."""
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         stdin.write(typed.encode())
         stdin.seek(0)
-        process = start(arguments, stdin=stdin, stdout=out, stderr=err, env=env)
+        process = start(arguments, stdin=stdin, stdout=out, stderr=err, env=env, cwd=cwd)
         try:
             code = process.wait(timeout)
         except BaseException:

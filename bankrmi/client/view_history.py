@@ -86,8 +86,10 @@ def _page(ask: Ask, method: str, args: tuple[object, ...], deadline: float) -> l
     answer = ask(method, args, seconds=min(_SECONDS, _left_s(deadline)))
     try:
         return [View.from_wire(form) for form in answer]
-    except (TypeError, ValueError):
+    except TypeError:
         raise OperationFailed("what it answers cannot be read") from None
+    except ValueError as error:
+        raise OperationFailed(f"what it answers cannot be read: it {error}") from None
 
 
 def _knows_no_such_method(error: OperationFailed) -> bool:

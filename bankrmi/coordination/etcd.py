@@ -157,7 +157,10 @@ def _read(read: Callable[[], Value]) -> Value:
     try:
         return read()
     except _NOT_AN_ANSWER as error:
-        raise NoAnswer("what stands in etcd, or is answered, cannot be read", sent=True) from error
+        why = f" ({error})" if type(error) is ValueError else ""  # Then it is a sentence of ours.
+        raise NoAnswer(
+            f"what stands in etcd, or is answered, cannot be read{why}", sent=True, unread=True
+        ) from error
 
 
 class EtcdClient:
@@ -235,6 +238,8 @@ class EtcdClient:
         except NoAnswer as silence:
             self._allowed = min(2 * self._allowed, PATIENCE * self._timeout)
             self._meet(None)
+            if silence.unread:
+                self._complain(silence.reason)
             on_silence(f"etcd does not answer: {silence.reason}", silence.sent)
             return
         except ViewRefused as refusal:

@@ -46,12 +46,16 @@ Form = Mapping[str, Any]
 
 
 class NoAnswer(Exception):
-    """Nobody answered; `sent` is False only if nothing can have left this process."""
+    """Nobody answered; `sent` is False only if nothing can have left this process.
 
-    def __init__(self, reason: str, *, sent: bool) -> None:
+    `unread`: there was an answer, and what it says cannot be read by this version.
+    """
+
+    def __init__(self, reason: str, *, sent: bool, unread: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.sent = sent
+        self.unread = unread
 
 
 class _Failed(Exception):

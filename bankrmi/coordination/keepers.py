@@ -164,8 +164,12 @@ class _AskedWitness:
             raise OperationFailed(moved.message) from moved
         try:
             return read(answer)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError):
             raise OperationFailed(f"the witness at {self._address} answered what cannot be read") from None
+        except ValueError as error:
+            raise OperationFailed(
+                f"the witness at {self._address} answered what cannot be read: it {error}"
+            ) from None
 
 
 class _AskedEtcd:

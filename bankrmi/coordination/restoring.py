@@ -186,8 +186,8 @@ def holding_of(server: str, configuration: Configuration, method: str) -> Holdin
     said = over_tls(handshake("operator"), own_credentials(configuration, "operator"))
     try:
         with connect(configuration.servers[server], OPERATOR_ID + server, said, _SECONDS) as connection:
-            return holdings_of(connection.call(method, timeout=_SECONDS))
+            return holdings_of(connection.call(method, timeout=_SECONDS), connection.protocol)
     except (Failure, RemoteError, BankError) as error:
         return str(error)
-    except ValueError:
-        return "it answered what cannot be read"
+    except ValueError as error:
+        return f"it answered what cannot be read: {error}"

@@ -16,6 +16,8 @@ Rule 7: a store has an id, drawn when it is made: by that two witnesses are told
 Rule 8: the view of a service can be moved away, to another keeper: from then on none follows it here, until
         it is moved back. Each change of `kept` has a revision of its own, which never comes again, so what
         was meant for one state is never done in another, however late it arrives.
+Rule 9: the file says of which format it is; an older one is brought up to the present one, step by step, each
+        in one transaction, and a newer one is refused and left as it is.
 """
 
 from __future__ import annotations
@@ -35,13 +37,13 @@ import apsw
 
 from bankrmi.coordination.coordinator import Expected
 from bankrmi.coordination.succession import decided
-from bankrmi.errors import BrokenInvariant, InvalidRequest, OperationFailed, ViewMoved
+from bankrmi.errors import BrokenInvariant, ConfigurationError, InvalidRequest, OperationFailed, ViewMoved
 from bankrmi.replication.view import View
 from bankrmi.storage.database import locked_by_another, own_directory, private_opener, sync_directory
 from bankrmi.storage.disk_failure import DiskFailed
 from bankrmi.storage.place import Place, make_private
 
-__all__ = ["HISTORY_BYTES", "StoredView", "ViewStore", "ViewStoreFailed"]
+__all__ = ["FORMAT", "HISTORY_BYTES", "StoredView", "ViewStore", "ViewStoreFailed"]
 
 HISTORY_BYTES = 128 << 10
 """One answer of `history` ends with the view that reaches this."""
@@ -49,7 +51,7 @@ HISTORY_BYTES = 128 << 10
 _BEYOND = (1 << 63) - 1
 """Higher than the number of any view."""
 
-_SCHEMA = """
+_FORMAT_1 = """
     CREATE TABLE IF NOT EXISTS views (
         number   INTEGER PRIMARY KEY AUTOINCREMENT,
         service  TEXT NOT NULL,
@@ -71,6 +73,9 @@ _SCHEMA = """
     CREATE TABLE IF NOT EXISTS store (id TEXT NOT NULL) STRICT;
     INSERT INTO store SELECT '{id}' WHERE NOT EXISTS (SELECT 1 FROM store)
 """
+_STEPS = (_FORMAT_1,)
+"""What makes each format of the one before; 0 is an empty file, or one from before the first release."""
+FORMAT = len(_STEPS)
 _IN_USE = "another witness (pid {owner}) uses {directory} already: is the bank up?"
 _INSERT = "INSERT INTO views (service, history, epoch, view, checksum) VALUES (?, ?, ?, ?, ?)"
 _ROWS = "SELECT service, history, epoch, view, checksum FROM views INDEXED BY of_service WHERE service = ?"
@@ -140,16 +145,22 @@ class ViewStore:
             self._database.pragma(*pragma.split("="))
         # Not only when the first view is written: who looks into it by then would end this process.
         self._database.execute("BEGIN EXCLUSIVE; COMMIT")
-        there = "SELECT count(*) FROM sqlite_schema WHERE name IN ('of_service', 'store', 'moves_of_service')"
-        if self._database.execute(there).get < 3:
-            schema = _SCHEMA.format(id=secrets.token_hex(8))
-            self._database.execute(
-                f"BEGIN IMMEDIATE; {schema}; COMMIT"
-            )  # Of a version before: what it lacks.
+        self._migrate()
         self.id = str(self._database.execute("SELECT id FROM store").get)
         sync_directory(self._file.parent)
         for service in self.services():
             self.kept(service)
+
+    def _migrate(self) -> None:
+        found = self._database.pragma("user_version")
+        if not 0 <= found <= FORMAT:
+            raise ConfigurationError(
+                f"{self._file} is of format {found}, and this version reads formats up to {FORMAT}: "
+                "run the version of bankrmi that wrote it"
+            )
+        for before, step in enumerate(_STEPS[found:], found):
+            made = step.format(id=secrets.token_hex(8))
+            self._database.execute(f"BEGIN IMMEDIATE; {made}; PRAGMA user_version={before + 1}; COMMIT")
 
     def close(self) -> None:
         """Let the next process use the folder."""

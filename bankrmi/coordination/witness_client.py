@@ -7,6 +7,7 @@ Rule 3: slow is not dead. While a call waits the witness is pinged, and as long 
         just greeted us) the call stays under way, up to `AT_MOST` times the timeout. After a silence the
         next call has twice the time, up to `PATIENCE` times the timeout; after an answer, twice what that
         took. So who is dead is noticed after the timeout, if the witness was quick before.
+Rule 4: a view that needs a version of the protocol that the witness does not speak is not sent there.
 Assumption: lives in one event loop; calls are rare (a view changes when a server fails, joins or leaves).
 """
 
@@ -42,13 +43,19 @@ def _ignore(_: object) -> None:
 class _Ask:
     """A call that is not answered yet."""
 
-    __slots__ = ("args", "begun", "deadline", "method", "on_answer", "on_silence", "sent")
+    __slots__ = ("args", "begun", "deadline", "method", "needs_protocol", "on_answer", "on_silence", "sent")
 
     def __init__(
-        self, method: str, args: list[object], on_answer: Callable[[Any], None], on_silence: OnSilence
+        self,
+        method: str,
+        args: list[object],
+        on_answer: Callable[[Any], None],
+        on_silence: OnSilence,
+        needs_protocol: int,
     ) -> None:
         self.method = method
         self.args = args
+        self.needs_protocol = needs_protocol
         self.on_answer: Callable[[Any], None] | None = on_answer
         self.on_silence = on_silence
         self.begun = 0.0
@@ -94,6 +101,7 @@ class WitnessClient:
         self.on_moved: Callable[[str], None] = _ignore
         """Told the id of the keeper to which the view was moved, whenever the witness says so."""
         self._asked: set[_Ask] = set()
+        self._complained = ""
 
     def read(self, on_answer: Callable[[View | None], None], on_silence: OnSilence) -> None:
         """Ask for the view."""
@@ -108,7 +116,9 @@ class WitnessClient:
     ) -> None:
         """Propose `view` to follow `expected`."""
         args: list[object] = [self._service, expected, view.to_wire()]
-        self._ask("propose", args, _decision, lambda answer: on_answer(*answer), on_silence)
+        self._ask(
+            "propose", args, _decision, lambda answer: on_answer(*answer), on_silence, view.needs_protocol
+        )
 
     def history(
         self, after: Expected, on_answer: Callable[[list[View]], None], on_silence: OnSilence
@@ -130,16 +140,20 @@ class WitnessClient:
         read: Callable[[Any], Any],
         on_answer: Callable[[Any], None],
         on_silence: OnSilence,
+        needs_protocol: int = 1,
     ) -> None:
         def take(value: object) -> None:
             try:
                 answer = read(value)
-            except _NOT_AN_ANSWER:
-                on_silence(f"the witness answered {method} with what cannot be read", ask.sent)
+            except _NOT_AN_ANSWER as error:
+                why = f" ({error})" if isinstance(error, ValueError) else ""  # Then it is a sentence of ours.
+                unread = f"the witness answered {method} with what cannot be read{why}"
+                self._complain(unread)
+                on_silence(unread, ask.sent)
                 return
             on_answer(answer)
 
-        ask = _Ask(method, args, take, on_silence)
+        ask = _Ask(method, args, take, on_silence, needs_protocol)
         ask.begun = asyncio.get_running_loop().time()
         self._look_after(ask, ask.begun)
         self._asked.add(ask)
@@ -147,6 +161,12 @@ class WitnessClient:
             self._open()
         elif self._link.up:
             self._send(ask)
+
+    def _complain(self, unread: str) -> None:
+        """Log it once, until something else is wrong: who asks, asks again and again."""
+        if self._complained != unread:
+            self._complained = unread
+            log.error("what the witness keeps cannot be read", why=unread)
 
     def _open(self) -> None:
         def up(greeting: Mapping[str, Any]) -> None:
@@ -180,6 +200,15 @@ class WitnessClient:
             ask.settle(value)
 
         assert self._link is not None
+        if ask.needs_protocol > self._link.protocol:
+            self._asked.discard(ask)
+            ask.settle(
+                NotConnected(
+                    f"the witness at {self._address} speaks bankrmi protocol {self._link.protocol}, and "
+                    f"what is proposed needs {ask.needs_protocol}: upgrade the witness"
+                )
+            )
+            return
         ask.sent = True
         self._link.call(ask.method, ask.args, answered)
 

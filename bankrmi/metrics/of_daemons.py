@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import apsw
 
+from bankrmi import protocol_versions
 from bankrmi.metrics.measure import Measure, Reading
-from bankrmi.rmi import PROTOCOL_VERSION, Daemon
+from bankrmi.rmi import Daemon
 from bankrmi.rmi.refusals import REASONS, refusals
 from bankrmi.rmi.seats import KINDS, SeatPlan
 
@@ -28,7 +29,7 @@ def about(server: str, service: str) -> Measure[Source]:
         "server": server,
         "service": service,
         "version": metadata.version("bankrmi"),
-        "protocol": str(PROTOCOL_VERSION),
+        "protocol": protocol_versions.in_words(protocol_versions.OLDEST, protocol_versions.NEWEST),
         "sqlite": apsw.sqlite_lib_version(),
     }
     return Measure(

@@ -50,7 +50,6 @@ from bankrmi.replication.figures import ViewChanges
 from bankrmi.replication.view import View
 from bankrmi.rmi import (
     NAMESERVER_NAME,
-    PROTOCOL_VERSION,
     Audited,
     Daemon,
     Limits,
@@ -253,7 +252,6 @@ class _Process:
 
     def _greeting(self) -> dict[str, object]:
         greeting: dict[str, object] = {
-            "protocol": PROTOCOL_VERSION,
             "server": _NAME,
             "start_id": self._start_id,
         }

@@ -4,6 +4,7 @@ Rule 1: nothing is changed here: what the request changes of its peer comes back
 Rule 2: nothing in common, or an empty disk: a copy of the database, never an empty start.
 Rule 3: a copy as well where it is faster, if nothing is lost by it; offered once to a process, since a copy
         may fail for reasons of its own, and entries are always another way.
+Rule 4: who speaks less than the view needs is let in when it was upgraded; its own log says why it waits.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ def decide(request: JoinRequest, peer: PeerState | None, view: View, step: Step)
         return JoinDecision("unknown")
     if step.links.start_id(request.server) != request.start_id or request.number <= peer.join_number:
         return JoinDecision("wait")
+    if step.links.protocol_with(request.server) < view.needs_protocol:
+        return JoinDecision("wait")  # It cannot read the view: in sync, it could not take over.
     another_disk = peer.incarnation != request.incarnation
     heard = JoinChange(number=request.number, incarnation=request.incarnation)
     if peer.standing is Standing.MANDATORY and another_disk and not step.proposals.settled:

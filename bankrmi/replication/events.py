@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bankrmi.protocol_versions import NEWEST
 from bankrmi.replication.journal import Journal
 from bankrmi.replication.messages import CheckpointAnswer, Holdings, JoinAnswer, Message
 from bankrmi.replication.record import packed
@@ -144,6 +145,7 @@ class LinkChanged:
     start_id: str | None = None
     begun_ms: float = 0.0
     copies_min: int = 1  # As the other server's file has it.
+    protocol: int = NEWEST  # The version that is spoken on it.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

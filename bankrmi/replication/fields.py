@@ -8,6 +8,7 @@ Rule 2: what passes fits everywhere it may go: numbers into SQLite, texts into a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,8 @@ from bankrmi.replication.record import DIGEST_BYTES, Position, Record
 
 __all__ = [
     "EPOCHS_AT_MOST",
+    "AddedField",
+    "CannotBeSaid",
     "Check",
     "any_of",
     "digest",
@@ -47,6 +50,21 @@ LONGEST_MS = 3_600_000
 _LONGEST_TEXT = 200
 _LONGEST_TAIL = 256
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
+
+
+class CannotBeSaid(ValueError):
+    """What is meant has no form in the version of the protocol that is spoken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedField:
+    """A field that came with the version `since`; in an older form it is missing, and `before` is meant.
+
+    What means anything else has no older form: it is not said at all (`CannotBeSaid`), never left out.
+    """
+
+    since: int
+    before: Any
 
 
 def identifier(value: object) -> str:

@@ -4,6 +4,8 @@ Rule 1: a message is a list of its fields, in their order; `Holdings` is a dict,
 Rule 2: every field of every message is in the table (tests see to that); a form that does not fit it raises
         ValueError, which names the field, and nothing else.
 Rule 3: what one field says of another is checked, too: the rules may rest on it.
+Rule 4: a form is of one version of the protocol, the one that is spoken on the link. A field that came later
+        is in `ADDED`; what it means is never left out for who could not read it.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from bankrmi.replication.fields import (
+    AddedField,
+    CannotBeSaid,
     Check,
     any_of,
     digest,
@@ -42,7 +46,7 @@ from bankrmi.replication.messages import (
 )
 from bankrmi.replication.view import View
 
-__all__ = ["FIELDS", "holdings_of", "listed", "read"]
+__all__ = ["ADDED", "FIELDS", "holdings_of", "listed", "names_of", "read"]
 
 Kind = TypeVar("Kind")
 
@@ -106,40 +110,75 @@ FIELDS: Mapping[type, Mapping[str, Check]] = {
 }
 
 
-def listed(message: Any) -> list[Any]:
-    """Return the fields of a message or an answer, in their order."""
-    values = [getattr(message, name) for name in FIELDS[type(message)]]
-    return values if type(message) in _WITHOUT_VIEWS else [_plain(value) for value in values]
+ADDED: dict[type, Mapping[str, AddedField]] = {}
+"""The fields of `FIELDS` that are not of version 1, by their message: since when they are there."""
+
+
+def names_of(kind: type, protocol: int) -> Sequence[str]:
+    """Return the names of the fields that a form of this version has."""
+    added = ADDED.get(kind)
+    if added is None:
+        return list(FIELDS[kind])
+    return [name for name in FIELDS[kind] if name not in added or added[name].since <= protocol]
+
+
+def listed(message: Any, protocol: int) -> list[Any]:
+    """Return the fields of a message or an answer, in their order, as this version has them.
+
+    Raises CannotBeSaid if there is no such form of it.
+    """
+    kind = type(message)
+    if kind in ADDED:
+        _check_can_be_said(message, protocol)
+    values = [getattr(message, name) for name in names_of(kind, protocol)]
+    return values if kind in _WITHOUT_VIEWS else [_plain(value, protocol) for value in values]
 
 
 _WITHOUT_VIEWS = FIELDS.keys() - {ViewNews, Holdings}
 
 
-def _plain(value: Any) -> Any:
-    return value.to_wire() if isinstance(value, View) else value
+def _check_can_be_said(message: Any, protocol: int) -> None:
+    for name, field in ADDED[type(message)].items():
+        if field.since > protocol and getattr(message, name) != field.before:
+            raise CannotBeSaid(
+                f"{name} cannot be said in bankrmi protocol {protocol}, it needs {field.since}: "
+                "upgrade the older side"
+            )
 
 
-def read(kind: type[Kind], form: Sequence[Any]) -> Kind:
-    """Return the message or answer of this kind; raises ValueError if the form is not one."""
-    checks = FIELDS[kind]
-    if len(form) != len(checks):
-        raise ValueError(f"it has {len(form)} fields, and {len(checks)} are known: upgrade the older server")
-    return _made(kind, checks, form)
+def _plain(value: Any, protocol: int) -> Any:
+    if not isinstance(value, View):
+        return value
+    if value.needs_protocol > protocol:
+        raise CannotBeSaid(
+            f"this view cannot be said in bankrmi protocol {protocol}, it needs {value.needs_protocol}: "
+            "upgrade the older side"
+        )
+    return value.to_wire()
 
 
-def holdings_of(form: Any) -> Holdings:
+def read(kind: type[Kind], form: Sequence[Any], protocol: int) -> Kind:
+    """Return the message or answer of this kind; raises ValueError if the form is not one of this version."""
+    names = names_of(kind, protocol)
+    if len(form) != len(names):
+        raise ValueError(f"it has {len(form)} fields, and {len(names)} are spoken: upgrade the older server")
+    return _made(kind, names, form)
+
+
+def holdings_of(form: Any, protocol: int) -> Holdings:
     """Return what a server says that it holds; raises ValueError if that cannot be read."""
-    checks = FIELDS[Holdings]
-    if not isinstance(form, Mapping) or form.keys() != checks.keys():
+    names = names_of(Holdings, protocol)
+    if not isinstance(form, Mapping) or form.keys() != set(names):
         raise ValueError("it does not name what a server holds: upgrade the older server")
-    return _made(Holdings, checks, [form[name] for name in checks])
+    return _made(Holdings, names, [form[name] for name in names])
 
 
-def _made(kind: type[Kind], checks: Mapping[str, Check], values: Sequence[Any]) -> Kind:
-    made: dict[str, Any] = {}
+def _made(kind: type[Kind], names: Sequence[str], values: Sequence[Any]) -> Kind:
+    checks = FIELDS[kind]
+    made = {name: field.before for name, field in ADDED.get(kind, {}).items()}
     try:
-        for (name, check), value in zip(checks.items(), values, strict=True):
-            made[name] = check(value)
+        for name, value in zip(names, values, strict=True):
+            made[name] = checks[name](value)
     except ValueError as error:
         raise ValueError(f"{name} {error}") from None
     if kind is Checkpoint:

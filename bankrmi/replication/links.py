@@ -1,9 +1,10 @@
-"""The servers that can be spoken to: which process each is, and how few copies may acknowledge for it."""
+"""The servers that can be spoken to: which process each is, what is spoken with it, its copies_min."""
 
 from __future__ import annotations
 
-from collections.abc import KeysView
+from collections.abc import Iterable, KeysView
 
+from bankrmi.protocol_versions import NEWEST
 from bankrmi.replication.events import LinkChanged
 from bankrmi.replication.settings import Settings
 
@@ -17,6 +18,7 @@ class LinkTable:
         self._most_copies = len(settings.servers)
         self._own_copies_min = settings.copies_min
         self._start_ids: dict[str, str] = {}
+        self._protocols: dict[str, int] = {}
         self._copies_stated: dict[str, int] = {}  # By servers that go by more copies than we.
 
     def __contains__(self, server: str) -> bool:
@@ -42,9 +44,33 @@ class LinkTable:
             return self._own_copies_min
         return max(self._own_copies_min, *self._copies_stated.values())
 
+    def protocol_with(self, server: str) -> int:
+        """Return the version of the protocol that is spoken with a server, 0 if it cannot be spoken to."""
+        return self._protocols.get(server, 0)
+
+    @property
+    def lowest_protocol(self) -> int:
+        """The lowest version of the protocol that is spoken with a server that is linked; ours if none is."""
+        return min(self._protocols.values(), default=NEWEST)
+
+    def why_not_yet(self, protocol: int, servers: Iterable[str]) -> str:
+        """Return why what came with a version cannot be used yet; "" if it can.
+
+        `servers` are all others of the bank. One that is away may be of the version before: it could then not
+        read what comes of it.
+        """
+        for server in sorted(servers):
+            spoken = self._protocols.get(server)
+            if spoken is None:
+                return f"{server} is not connected, and it is not known of which version it is: start it"
+            if spoken < protocol:
+                return f"{server} speaks bankrmi protocol {spoken}, this needs {protocol}: upgrade it first"
+        return ""
+
     def up(self, event: LinkChanged, start_id: str) -> None:
         """A connection is up."""
         self._start_ids[event.server] = start_id
+        self._protocols[event.server] = event.protocol
         self._copies_stated.pop(event.server, None)
         if event.copies_min > self._own_copies_min:
             self._copies_stated[event.server] = min(event.copies_min, self._most_copies)
@@ -52,3 +78,4 @@ class LinkTable:
     def down(self, server: str) -> None:
         """A connection is lost."""
         self._start_ids.pop(server, None)
+        self._protocols.pop(server, None)

@@ -5,6 +5,8 @@ Rule 2: every way to change it is a function of this file, named after its rule 
 Rule 3: a member is named together with its incarnation; a server with a wiped disk is another member (V8).
 Rule 4: why it changed and when it was written are notes on it, and no part of it: nothing is compared by
         them (ADR 30).
+Rule 5: a view with anything in it that a version does not know cannot be read there, so nobody makes a next
+        one of it who would drop that (ADR 36). It says which version that needs; notes need none.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bankrmi import protocol_versions
 from bankrmi.replication.cause import Cause
 from bankrmi.replication.fields import (
+    AddedField,
     Check,
     epoch,
     flag,
@@ -26,7 +30,10 @@ from bankrmi.replication.fields import (
     or_none,
 )
 
-__all__ = ["View"]
+__all__ = ["ADDED", "View"]
+
+ADDED: dict[str, AddedField] = {}
+"""The fields that are not of version 1 of the protocol, notes aside: since when each is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +62,12 @@ class View:
             raise ValueError(f"is not a view: the primary {self.primary} is not in sync")
         if self.in_sync != set(self.incarnations):
             raise ValueError("is not a view: incarnations and in_sync name different servers")
+
+    @property
+    def needs_protocol(self) -> int:
+        """The oldest version of the protocol that has all that this view says."""
+        added = [one.since for name, one in ADDED.items() if getattr(self, name) != one.before]
+        return max(added, default=1)
 
     def names(self, server: str, incarnation: str) -> bool:
         """Return whether this disk of this server is a member."""
@@ -111,8 +124,11 @@ class View:
         )
 
     def to_wire(self) -> dict[str, Any]:
-        """Return the plain form that crosses the wire and lies on the witness's disk."""
-        return {
+        """Return the plain form that crosses the wire and lies on the witness's disk.
+
+        A view that says nothing new has the form that it always had.
+        """
+        form = {
             "history": self.history,
             "epoch": self.epoch,
             "primary": self.primary,
@@ -124,14 +140,24 @@ class View:
             "cause": None if self.cause is None else self.cause.to_wire(),
             "written_us": self.written_us,
         }
+        for name, added in ADDED.items():
+            if (value := getattr(self, name)) != added.before:
+                form[name] = value
+        if self.needs_protocol > 1:
+            form["needs_protocol"] = self.needs_protocol
+        return form
 
     @classmethod
     def from_wire(cls, form: Any) -> View:
         """Return the view of a plain form; raises ValueError if it is not one, whatever it is."""
         if not isinstance(form, Mapping):
             raise ValueError("is not a view: a dictionary, as `View.to_wire` makes it")
+        _check_can_be_read(form.get("needs_protocol", 1))
         read: dict[str, Any] = {}
         for name, check in _CHECKS.items():
+            if name not in form and name in ADDED:
+                read[name] = ADDED[name].before
+                continue
             if name not in form and name not in _MAY_BE_MISSING:
                 raise ValueError(f"is not a view: it has no {name}")
             try:
@@ -159,3 +185,13 @@ _MAY_BE_MISSING: Mapping[str, Any] = {
     "cause": None,
     "written_us": None,
 }
+
+
+def _check_can_be_read(needs: object) -> None:
+    if type(needs) is not int or not 1 <= needs < 1 << 31:
+        raise ValueError("is not a view: needs_protocol is not a version")
+    if needs > protocol_versions.NEWEST:
+        raise ValueError(
+            f"is not a view that this version can read: it needs bankrmi protocol {needs}, and this process "
+            f"speaks up to {protocol_versions.NEWEST}: upgrade this process"
+        )

@@ -27,7 +27,7 @@ from .failures import (
     NotConnected,
     RemoteError,
 )
-from .handshake import PROTOCOL_VERSION, handshake, over_tls
+from .handshake import handshake, over_tls
 from .limits import Limits
 from .link import Link, open_link
 from .long_answers import LongAnswer
@@ -46,7 +46,6 @@ from .tls import TlsCredentials, TlsIdentity
 
 __all__ = [
     "NAMESERVER_NAME",
-    "PROTOCOL_VERSION",
     "Address",
     "AnswerOverdue",
     "Audited",

@@ -40,7 +40,7 @@ from .frames import (
     FrameRefused,
     frame_bytes,
 )
-from .handshake import HandshakeDenied, credentials_of, server_of
+from .handshake import HandshakeDenied, credentials_of, server_of, spoken_on
 from .limits import HANDSHAKE, Limits, calling_rules, greeting_rules
 from .link import read_answer
 from .tls import TlsCredentials, reason_of
@@ -82,6 +82,8 @@ class Connection:
         self.object_id = object_id
         self.greeting: Mapping[str, Any] = {}
         """What the server said of itself in the handshake."""
+        self.protocol = 0
+        """The version of our protocol that is spoken; 0 with a daemon of Pyro's own."""
         self._socket: socket.socket | None = connected
         self._limits = limits
         self._reader = FrameReader(greeting_rules(limits))
@@ -157,6 +159,10 @@ class Connection:
             raise denial(self.address, value)
         greeting = value.get("handshake") if isinstance(value, dict) else None
         self.greeting = greeting if isinstance(greeting, dict) else {}
+        try:
+            self.protocol = spoken_on(self.greeting, self.address)
+        except HandshakeDenied as why_not:
+            raise ConnectDenied(str(why_not)) from why_not
         for_servers = handshake.get("role") == "server"
         self._reader.rules = calling_rules(self._limits, for_servers=for_servers)
 

@@ -1,7 +1,8 @@
-"""Who may connect to what: the version of our protocol, the role, the object.
+"""Who may connect to what: the versions of our protocol, the role, the object.
 
 A stock Pyro client says "hello", or whatever its owner likes; it may use what is open to everybody.
-Our own say {"protocol": 1, "role": "client" | "server" | "operator", ...}.
+Our own say {"protocol": [oldest, newest], "role": "client" | "server" | "operator", ...}, and are greeted
+with the range that this process speaks.
 
 Rule 1: all checks of a handshake's content are in this file, and each ends in a sentence for the caller.
 Rule 2: what servers may do beyond others is for the names of the configuration, and decided here, before
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from bankrmi import protocol_versions
 from bankrmi.errors import AccessDenied
 
 from .addresses import Address
@@ -23,7 +25,6 @@ from .objects import Peer, RemoteObject
 from .tls import TlsCredentials, TlsIdentity
 
 __all__ = [
-    "PROTOCOL_VERSION",
     "ROLES",
     "Binding",
     "HandshakeDenied",
@@ -34,9 +35,9 @@ __all__ = [
     "handshake",
     "over_tls",
     "server_of",
+    "spoken_on",
 ]
 
-PROTOCOL_VERSION = 1
 ROLES = frozenset({"client", "server", "operator"})
 
 _NAMESERVER = "nameserver"
@@ -104,7 +105,7 @@ class SecuredHandshake(Mapping[str, object]):
 def handshake(role: str, **more: object) -> dict[str, object]:
     """Return the handshake of one of our own."""
     assert role in ROLES, f"{role!r} is not a role"
-    return {"protocol": PROTOCOL_VERSION, "role": role, **more}
+    return {"protocol": protocol_versions.stated(), "role": role, **more}
 
 
 def over_tls(said: Mapping[str, object], credentials: TlsCredentials | None) -> Mapping[str, object]:
@@ -133,6 +134,19 @@ def server_of(credentials: TlsCredentials, certificate: bytes, object_id: str) -
             f"its certificate is for the {identity.role} {identity.name}, and not for the server {server}"
         )
     return identity
+
+
+def spoken_on(greeting: Mapping[str, object], address: Address) -> int:
+    """Return the version that is spoken with whoever greets so; 0 for a daemon of Pyro's own.
+
+    Raises HandshakeDenied if there is none.
+    """
+    if "protocol" not in greeting:
+        return 0
+    try:
+        return protocol_versions.spoken_with(greeting["protocol"], they=address, we="this program")
+    except protocol_versions.NothingInCommon as nothing:
+        raise HandshakeDenied(str(nothing)) from nothing
 
 
 def binding(
@@ -169,7 +183,7 @@ def binding(
         object_id=object_id,
         target=registered.target,
         for_servers=registered.for_servers and is_known,
-        greeting=greeting,
+        greeting={**greeting, "protocol": protocol_versions.stated()},
     )
 
 
@@ -183,16 +197,14 @@ def _peer(said: object, address: Address, identity: TlsIdentity | None) -> Peer:
     name = "" if identity is None else identity.name
     if not isinstance(said, dict) or "protocol" not in said:
         return Peer(address=address, role="" if identity is None else identity.role, name=name)
-    version, role = said["protocol"], said.get("role")
-    if version != PROTOCOL_VERSION:
-        older = "the caller" if isinstance(version, int) and version < PROTOCOL_VERSION else "this server"
-        raise HandshakeDenied(
-            f"this server speaks bankrmi protocol {PROTOCOL_VERSION}, "
-            f"the caller speaks {version!r:.20}: upgrade {older}"
-        )
+    try:
+        protocol = protocol_versions.spoken_with(said["protocol"], they="the caller", we="this server")
+    except protocol_versions.NothingInCommon as nothing:
+        raise HandshakeDenied(str(nothing)) from nothing
+    role = said.get("role")
     if not isinstance(role, str) or role not in ROLES:
         raise HandshakeDenied(f"{role!r:.20} is not a role: it is one of {', '.join(sorted(ROLES))}")
-    peer = Peer(address=address, our_protocol=True, role=role, handshake=said, name=name)
+    peer = Peer(address=address, protocol=protocol, role=role, handshake=said, name=name)
     if identity is not None:
         _check_certified(peer, identity)
     return peer

@@ -48,7 +48,7 @@ from .frames import (
     FrameRefused,
     frame_bytes,
 )
-from .handshake import HandshakeDenied, credentials_of, server_of
+from .handshake import HandshakeDenied, credentials_of, server_of, spoken_on
 from .limits import HANDSHAKE, Limits, calling_rules, greeting_rules
 from .lost_descriptors import keep_out_of_use, leave_to_loop
 from .secured import Secured, SecuredTransport
@@ -87,6 +87,8 @@ class Link(asyncio.Protocol):
         """Why the connection is gone, or never was."""
         self.certificate = b""
         """What the other side has shown, in DER; nothing without TLS."""
+        self.protocol = 0
+        """The version of our protocol that is spoken, once it is up; 0 with a daemon of Pyro's own."""
         self._handshake = handshake
         self._on_up = on_up
         self._on_lost = on_lost
@@ -275,12 +277,18 @@ class Link(asyncio.Protocol):
         if frame.kind != CONNECT_OK:
             self._end(denial(self.address, value))
             return
-        greeting = value.get("handshake") if isinstance(value, dict) else None
+        said = value.get("handshake") if isinstance(value, dict) else None
+        greeting = said if isinstance(said, dict) else {}
+        try:
+            self.protocol = spoken_on(greeting, self.address)
+        except HandshakeDenied as why_not:
+            self._end(ConnectDenied(str(why_not)))
+            return
         if self._deadline is not None:
             self._deadline.cancel()
         self._reader.rules = calling_rules(self._limits, for_servers=self._for_servers)
         self.up = True
-        self._on_up(greeting if isinstance(greeting, dict) else {})
+        self._on_up(greeting)
 
     def _take_result(self, frame: Frame) -> None:
         on_answer = self._pending.pop(frame.sequence, None)

@@ -54,13 +54,18 @@ class Peer:
     """Who is at the other end of a connection."""
 
     address: Address
-    our_protocol: bool = False
-    """Whether its handshake was one of ours; else it is a stock Pyro client."""
+    protocol: int = 0
+    """The version of our protocol that is spoken with it; 0 for a stock Pyro client."""
     role: str = ""
     """"client", "server" or "operator" as it said of itself; nothing for a stock client."""
     handshake: Mapping[str, object] = field(default_factory=dict)
     name: str = ""
     """That of its certificate; nothing where there are none."""
+
+    @property
+    def our_protocol(self) -> bool:
+        """Whether its handshake was one of ours."""
+        return self.protocol > 0
 
 
 class Connected(Protocol):

@@ -7,6 +7,9 @@ Rule 2: what would be unsafe, or could never work, is refused: no connection, un
         else is told, and the bank goes on; safety rests on no two files being equal.
 Rule 3: nothing that the other one states is believed to have a certain form, or length.
 
+What a later version states beside these keys is not looked at. Which version of the protocol the two speak
+is no setting: it is settled before (see `protocol_versions`).
+
 What is unsafe, and what is not though it looks so:
 
 - *An address of a server*, where a refusal there proves that the server is gone (R3): whoever looks at
@@ -33,10 +36,7 @@ from typing import Any
 
 from bankrmi.config import Configuration, bytes_needed, one_endpoint
 
-__all__ = ["FORMAT", "LEFT_WITNESS_ID", "WITNESS_ID", "Difference", "compared", "stated"]
-
-FORMAT = 3
-"""Of the messages between servers; 2 since the checkpoint has its lease in it."""
+__all__ = ["LEFT_WITNESS_ID", "WITNESS_ID", "Difference", "compared", "stated"]
 
 WITNESS_ID = "witness_id"
 """Of the witness that a server is connected to; stated only while it is."""
@@ -62,7 +62,6 @@ def stated(configuration: Configuration) -> dict[str, Any]:
     """Return what a server states of its configuration, as plain values."""
     limits = configuration.limits
     return {
-        "format": FORMAT,
         "service": configuration.service,
         "servers": dict(configuration.servers),
         "witness": _keeper(configuration),
@@ -86,14 +85,12 @@ def _keeper(configuration: Configuration) -> str:
 
 def compared(ours: Mapping[str, Any], theirs: object) -> list[Difference]:
     """Return what differs, what is refused first."""
-    told = theirs if isinstance(theirs, Mapping) else {}
-    of_format = list(_of_format(ours, told))
-    if of_format:
-        return of_format  # What the other keys mean there is not known.
+    if not isinstance(theirs, Mapping):
+        return [_difference("settings", "stated", None, "it is no server of a bank", refused=True)]
     found = [
-        *_of_addresses(ours, told),
-        *_of_sizes(ours, told),
-        *_of_plain_keys(ours, told),
+        *_of_addresses(ours, theirs),
+        *_of_sizes(ours, theirs),
+        *_of_plain_keys(ours, theirs),
     ]
     return sorted(found, key=lambda one: not one.refused)
 
@@ -109,12 +106,6 @@ def _shown(value: object) -> str:
     text = ascii(value) if isinstance(value, str | int | float) else f"a {type(value).__name__}"
     text = text.strip("'\"")
     return text if len(text) <= _SHOWN_AT_MOST else text[: _SHOWN_AT_MOST - 3] + "..."
-
-
-def _of_format(ours: Mapping[str, Any], told: Mapping[Any, Any]) -> Iterator[Difference]:
-    if told.get("format") != ours["format"]:
-        so = "their messages cannot be read: run the same version on all machines"
-        yield _difference("format", ours["format"], told.get("format"), so, refused=True)
 
 
 def _of_addresses(ours: Mapping[str, Any], told: Mapping[Any, Any]) -> Iterator[Difference]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from bankrmi.protocol_versions import NEWEST
 from bankrmi.replication.events import AnswerArrived, Event, LinkChanged, PeerAnswer, Probed
 from bankrmi.replication.messages import Message
 from bankrmi.server.ports import Clock
@@ -26,11 +27,12 @@ UNSENT_LIMIT_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """Who answers at an address: which server it says that it is, and as which process."""
+    """Who answers at an address: which server it says that it is, as which process; and what is spoken."""
 
     server: str
     start_id: str
     copies_min: int = 1
+    protocol: int = NEWEST
 
 
 Found = Greeting | bool
@@ -131,6 +133,7 @@ class PeerLinks:
                     up=True,
                     start_id=greeting.start_id,
                     begun_ms=begun_ms,
+                    protocol=greeting.protocol,
                     copies_min=greeting.copies_min,
                 )
             )

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from bankrmi.errors import AccessDenied
 from bankrmi.replication.events import PeerAnswer
+from bankrmi.replication.fields import CannotBeSaid
 from bankrmi.replication.messages import Message
 from bankrmi.rmi import Link, NotConnected, ProbeAnswer, TlsCredentials, handshake, over_tls, probe
 from bankrmi.server.agreement import LEFT_WITNESS_ID, WITNESS_ID, Difference, compared
@@ -73,7 +75,7 @@ class PeerNetwork:
         """Open a link; it is closed again where settings differ that must not."""
 
         def up(form: Mapping[str, Any]) -> None:
-            greeting = _greeting(form)
+            greeting = replace(_greeting(form), protocol=link.protocol)
             if greeting.server == server and not self._agrees(greeting, form.get("settings")):
                 link.close()
                 return
@@ -226,13 +228,18 @@ class _PeerLink:
                     self._warn("refused by another server", self._server, str(form))
                 return
             try:
-                answer = answer_from_wire(form, self._server)
+                answer = answer_from_wire(form, link.protocol, self._server)
             except ValueError as error:
                 self._warn("an answer that cannot be read", self._server, str(error))
                 return
             on_answer(answer)
 
-        link.call(METHODS[type(message)], message_to_wire(message), answered)
+        try:
+            form = message_to_wire(message, link.protocol)
+        except CannotBeSaid as error:
+            self._warn("not said to another server", self._server, str(error))
+            return
+        link.call(METHODS[type(message)], form, answered)
 
     def close(self) -> None:
         self._link.close()

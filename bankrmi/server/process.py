@@ -36,7 +36,7 @@ from bankrmi.replication.queue import OPERATION_BYTES
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.roles import Role
 from bankrmi.replication.settings import Settings
-from bankrmi.rmi import PROTOCOL_VERSION, Audited, Daemon, Limits, handshake, over_tls
+from bankrmi.rmi import Audited, Daemon, Limits, handshake, over_tls
 from bankrmi.server.account import ACCOUNT_ID, AccountObject
 from bankrmi.server.admission import Admission
 from bankrmi.server.agreement import stated
@@ -299,7 +299,6 @@ class _Process:
 
     def _greeting(self) -> dict[str, object]:
         return {
-            "protocol": PROTOCOL_VERSION,
             "server": self._name,
             "start_id": self._start_id,
             "settings": self._stated,

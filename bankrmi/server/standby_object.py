@@ -13,12 +13,13 @@ from collections.abc import Callable, Collection, Mapping
 from bankrmi.errors import AccessDenied, InvalidRequest
 from bankrmi.replication.effects import Refusal, Reply
 from bankrmi.replication.events import Event, MessageArrived
-from bankrmi.replication.fields import Check, identifier, number
+from bankrmi.replication.fields import CannotBeSaid, Check, identifier, number
 from bankrmi.replication.messages import Census, Checkpoint, JoinRequest, LeaveRequest, Message
 from bankrmi.rmi import Call, Exposed
 from bankrmi.rmi.complaints import complaints
 from bankrmi.server.copy_serving import CopyServer
 from bankrmi.server.wire import METHODS, answer_to_wire, message_from_wire
+from bankrmi.storage.tables import FORMAT, FORMATS_READ
 
 __all__ = ["ServerToken", "StandbyObject", "refuse"]
 
@@ -58,8 +59,13 @@ class ServerToken:
         """Hand over the answer."""
         if isinstance(reply, Refusal):
             self._call.fail(refuse(self._call, reply.why))
-        else:
-            self._call.answer(answer_to_wire(reply))  # type: ignore[arg-type]  # Only answers to messages get here.
+            return
+        try:
+            form = answer_to_wire(reply, self._call.peer.protocol)  # type: ignore[arg-type]  # Only answers to messages.
+        except CannotBeSaid as error:
+            self._call.fail(refuse(self._call, str(error)))
+            return
+        self._call.answer(form)
 
 
 class StandbyObject:
@@ -81,7 +87,7 @@ class StandbyObject:
             self._copy(sender, call)
             return
         try:
-            message = message_from_wire(call.method, call.args)
+            message = message_from_wire(call.method, call.args, call.peer.protocol)
         except ValueError as error:
             raise refuse(call, str(error)) from error
         if not _speaks_for_itself(call, sender, message):
@@ -105,6 +111,8 @@ class StandbyObject:
             args = [check(value) for check, value in zip(checks.values(), call.args, strict=True)]
         except ValueError as error:
             raise refuse(call, f"an argument {error}") from error
+        if FORMATS_READ.get(call.peer.protocol, 0) < FORMAT:
+            raise refuse(call, f"it cannot read this server's database, of format {FORMAT}: upgrade {sender}")
         self._copies.call(sender, call.method, args, call)
 
 

@@ -1,13 +1,14 @@
-"""How the tables of the format before become those of the present one (see `tables`).
+"""How the tables of a format become those of the next one, up to the present (see `tables`).
 
-Rule 1: it is done in one transaction, when the database is opened: a crash leaves the old one, whole.
+Rule 1: a step is one transaction, when the database is opened: a crash leaves what was before it, whole.
 Rule 2: what comes out depends on the journal alone, so that all copies of a bank come out the same, digests
         included, whichever is migrated first.
+Rule 3: there is no way back, and no guess: what a newer version wrote is refused, and left as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby, islice
 from typing import Any
 
@@ -27,7 +28,9 @@ _JOURNAL_AND_REQUESTS = TABLES[TABLES.index("CREATE TABLE journal") :]
 
 def waits_for_migration(database: apsw.Connection) -> int:
     """Return how many operations are to be brought into the present format; a second for some 10 000."""
-    if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'request' AND type = 'index'").get:
+    if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'about'").get:
+        return 0
+    if _format_of(database) not in _STEPS:
         return 0
     count: int = database.execute("SELECT count(*) FROM journal").get
     return count
@@ -38,17 +41,24 @@ def migrate(database: apsw.Connection) -> None:
 
     Raises ConfigurationError if it is of a format that this version does not know.
     """
-    found = database.execute("SELECT value FROM about WHERE name = 'format'").get
-    if found == FORMAT:
-        return
-    if found != 1:
-        raise ConfigurationError(
-            f"the database is of format {found}, this version reads formats 1 and {FORMAT}: "
-            f"run the version that wrote it; or {BEFORE_REPLACING}"
-        )
+    while (found := _format_of(database)) != FORMAT:
+        if found not in _STEPS:
+            raise ConfigurationError(
+                f"the database is of format {found}, this version reads formats {min(_STEPS)} to {FORMAT}: "
+                f"run the version that wrote it; or {BEFORE_REPLACING}"
+            )
+        _in_one_transaction(database, found)
+
+
+def _format_of(database: apsw.Connection) -> Any:
+    return database.execute("SELECT value FROM about WHERE name = 'format'").get
+
+
+def _in_one_transaction(database: apsw.Connection, found: int) -> None:
     database.execute("BEGIN IMMEDIATE")
     try:
-        _from_format_1(database)
+        _STEPS[found](database)
+        database.execute("UPDATE about SET value = ? WHERE name = 'format'", (found + 1,))
         database.execute("COMMIT")
     except BaseException:
         if database.in_transaction:  # SQLite has rolled it back by itself if the disk is full.
@@ -67,9 +77,7 @@ def _from_format_1(database: apsw.Connection) -> None:
         database.executemany(INSERT_REQUEST, [(*record.request, record.action_id) for record in piece])
         tip = piece[-1].position
     database.execute("DROP TABLE journal_1")
-    database.executemany(
-        "INSERT OR REPLACE INTO about VALUES (?,?)", {"format": FORMAT, "written_to": tip.action_id}.items()
-    )
+    database.execute("INSERT OR REPLACE INTO about VALUES ('written_to',?)", (tip.action_id,))
 
 
 def _pieces(records: Iterator[Record]) -> Iterator[list[Record]]:
@@ -89,3 +97,7 @@ def _chained(tip: Position, rows: Iterable[Any]) -> Iterator[Record]:
         record = chained(tip, epoch, (session, sequence), (len(entries), operations, outcomes), time_us)
         tip = record.position
         yield record
+
+
+_STEPS: Mapping[int, Callable[[apsw.Connection], None]] = {1: _from_format_1}
+"""What makes the next format of each."""

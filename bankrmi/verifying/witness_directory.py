@@ -9,6 +9,7 @@ from pathlib import Path
 import apsw
 
 from bankrmi.coordination.succession import objection
+from bankrmi.coordination.view_store import FORMAT
 from bankrmi.replication.view import View
 from bankrmi.verifying.journal_check import CopyFault
 from bankrmi.verifying.stopped_directory import opened_unchanged
@@ -27,12 +28,19 @@ def verify_views(path: Path) -> DatabaseVerdict:
             found = [row[0] for row in database.execute("PRAGMA integrity_check(5)")]
             if found != ["ok"]:
                 raise CopyFault("; ".join(str(line) for line in found))
+            _check_format(database)
             holds = _check_views(database)
     except CopyFault as fault:
         faults.append(str(fault))
     except (apsw.Error, UnicodeDecodeError) as error:
         faults.append(f"{path.name} cannot be read: {error}")
     return DatabaseVerdict(path=path, holds=holds, faults=tuple(faults), has_journal=False)
+
+
+def _check_format(database: apsw.Connection) -> None:
+    found = database.execute("PRAGMA user_version").get
+    if not 0 <= found <= FORMAT:
+        raise CopyFault(f"it is of format {found}, and this version verifies formats up to {FORMAT}")
 
 
 def _check_views(database: apsw.Connection) -> str:

@@ -61,7 +61,7 @@ class Running:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        daemon = Daemon(Limits(), lambda: {"protocol": 1})
+        daemon = Daemon(Limits(), dict)
         for object_id, one in self._objects.items():
             daemon.register(object_id, one)
         await daemon.listen(self.address)

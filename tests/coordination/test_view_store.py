@@ -17,11 +17,13 @@ from typing import Any
 import apsw
 import pytest
 
-from bankrmi.coordination.view_store import ViewStore, ViewStoreFailed
+from bankrmi.coordination import view_store
+from bankrmi.coordination.view_store import FORMAT, ViewStore, ViewStoreFailed
 from bankrmi.coordination.witness import Witness
 from bankrmi.errors import BankError, ConfigurationError, InvalidRequest, OperationFailed
 from bankrmi.replication.view import View
 from bankrmi.storage.database import own_directory
+from bankrmi.verifying.witness_directory import verify_views
 from tests.coordination.views import CRASH, both, first, forced
 
 
@@ -247,14 +249,47 @@ def test_a_disk_of_the_version_before_is_taken_as_it_is(tmp_path: Path) -> None:
     filled(tmp_path, 10).close()
     with apsw.Connection(str(tmp_path / "view.db")) as database:
         before = list(database.execute("SELECT * FROM views"))
-        database.execute("DROP INDEX of_service")
+        database.execute("DROP INDEX of_service; PRAGMA user_version=0")
     database.close()
     store = ViewStore(tmp_path)
+    assert store._database.pragma("user_version") == FORMAT
     current = store.current("account")
     assert current is not None
     assert current.epoch == 10
     assert store.propose("account", ("h1", 10), current.started_again("again"))[0]
     assert list(store._database.execute("SELECT * FROM views WHERE number <= 10")) == before
+    store.close()
+
+
+@pytest.mark.parametrize("found", [FORMAT + 1, -1])
+def test_a_disk_of_a_version_that_is_not_known_is_refused_and_left_as_it_is(
+    tmp_path: Path, found: int
+) -> None:
+    filled(tmp_path, 3).close()
+    with apsw.Connection(str(tmp_path / "view.db")) as database:
+        database.pragma("user_version", found)
+    database.close()
+    before = (tmp_path / "view.db").read_bytes()
+    sentence = f"is of format {found}, and this version reads formats up to {FORMAT}: run the version"
+    with pytest.raises(ConfigurationError, match=sentence):
+        ViewStore(tmp_path)
+    assert (tmp_path / "view.db").read_bytes() == before
+    assert [fault for fault in verify_views(tmp_path / "view.db").faults if f"of format {found}" in fault]
+
+
+def test_a_step_that_is_cut_short_leaves_the_format_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each step, and the number of its format, are one transaction."""
+    filled(tmp_path, 3).close()
+    steps = (*view_store._STEPS, "CREATE TABLE more (id TEXT) STRICT; SELECT no_such_column FROM views")
+    monkeypatch.setattr(view_store, "_STEPS", steps)
+    monkeypatch.setattr(view_store, "FORMAT", len(steps))
+    with pytest.raises(OperationFailed, match="no such column"):
+        ViewStore(tmp_path)
+    monkeypatch.undo()
+    store = ViewStore(tmp_path)
+    assert not store._database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'more'").get
     store.close()
 
 

@@ -8,12 +8,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bankrmi.coordination.coordinator import Coordinator
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.coordination.witness import WITNESS_ID, Witness
 from bankrmi.coordination.witness_client import WitnessClient
+from bankrmi.protocol_versions import NEWEST
+from bankrmi.replication import view
+from bankrmi.replication.fields import AddedField
 from bankrmi.rmi import Call, Daemon, Exposed, Limits, PlainObject, RemoteObject, handshake
-from tests.coordination.views import both, first
+from tests.coordination.views import both, first, forced
 
 TIMEOUT_S = 0.3
 
@@ -248,3 +253,45 @@ def test_after_closing_nothing_is_said() -> None:
         assert said == []
 
     asyncio.run(work())
+
+
+def test_a_view_that_the_witness_could_not_read_is_not_sent_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing can win then, and the proposer knows it: there is nothing to be settled (V6)."""
+    monkeypatch.setitem(view.ADDED, "forced", AddedField(since=NEWEST + 1, before=False))
+
+    async def work() -> None:
+        witness = PlainObject(Witness(store), ("read", "propose", "history", "history_before"))
+        async with served(witness) as (_, client):
+            assert await told(client.propose, None, first()) == (first(), True)
+            asked = await told(client.propose, ("h1", 1), forced(first()))
+            kind, reason, sent = asked
+            assert (kind, sent) == ("silence", False)
+            assert f"speaks bankrmi protocol {NEWEST}, and what is proposed needs {NEWEST + 1}" in reason
+            assert await told(client.read) == (first(),)
+            assert await told(client.propose, ("h1", 1), both()) == (both(), True)
+
+    store = ViewStore(tmp_path)
+    asyncio.run(work())
+    store.close()
+
+
+def test_a_view_of_a_later_version_is_silence_that_says_so_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server that has not been upgraded drops nothing of it: it proposes nothing at all."""
+
+    class Later:
+        def read(self, service: str) -> dict[str, Any]:
+            return {**first().to_wire(), "needs_protocol": NEWEST + 1, "lanes": 4}
+
+    async def work() -> None:
+        async with served(PlainObject(Later(), ("read",))) as (_, client):
+            for _ in range(3):
+                kind, reason, sent = await told(client.read)
+                assert (kind, sent) == ("silence", True)
+                assert f"it needs bankrmi protocol {NEWEST + 1}" in reason
+
+    asyncio.run(work())
+    assert capsys.readouterr().out.count("what the witness keeps cannot be read") == 1

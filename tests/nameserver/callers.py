@@ -29,7 +29,7 @@ STRANGER = Caller(Peer(address="127.0.0.1:1"))
 def server(name: str, start_id: str = "", incarnation: str = "") -> Caller:
     """Return a server with that handshake."""
     handshake = {"server": name, "start_id": start_id, "incarnation": incarnation}
-    return Caller(Peer(address="127.0.0.1:2", our_protocol=True, role="server", handshake=handshake))
+    return Caller(Peer(address="127.0.0.1:2", protocol=1, role="server", handshake=handshake))
 
 
 def register_server(

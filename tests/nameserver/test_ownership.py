@@ -35,7 +35,7 @@ def held_by(process: Process, *, connected: bool = True, uri: str = HERE) -> Hol
 
 
 def said(**handshake: object) -> Peer:
-    return Peer(address="127.0.0.1:5", our_protocol=True, role="server", handshake=handshake)
+    return Peer(address="127.0.0.1:5", protocol=1, role="server", handshake=handshake)
 
 
 # -- who somebody is --------------------------------------------------------------------------------
@@ -49,8 +49,8 @@ def test_a_server_is_who_its_handshake_says() -> None:
     "peer",
     [
         Peer(address="127.0.0.1:5"),
-        Peer(address="127.0.0.1:5", our_protocol=True, role="client", handshake={"server": "s1"}),
-        Peer(address="127.0.0.1:5", our_protocol=True, role="operator", handshake={"server": "s1"}),
+        Peer(address="127.0.0.1:5", protocol=1, role="client", handshake={"server": "s1"}),
+        Peer(address="127.0.0.1:5", protocol=1, role="operator", handshake={"server": "s1"}),
         said(),
         said(server=""),
         said(server=["s1"]),

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
+from bankrmi.protocol_versions import NEWEST
+from bankrmi.replication import view
 from bankrmi.replication.admission import JoinDecision, decide
+from bankrmi.replication.effects import Refusal
+from bankrmi.replication.events import LinkChanged, SwitchoverAsked
+from bankrmi.replication.fields import AddedField
 from bankrmi.replication.messages import JoinRequest
 from bankrmi.replication.peer import JoinChange, PeerState, Standing
 from bankrmi.replication.record import Position
 from bankrmi.replication.step import Step
+from bankrmi.replication.switchover import Switchover, begun
 from tests.replication.steps import a_step, connect, view_of
 
 
@@ -63,6 +70,32 @@ def test_a_server_that_the_configuration_does_not_name_is_unknown() -> None:
 def test_who_cannot_be_spoken_to_waits_and_changes_nothing() -> None:
     step = a_step()
     assert decide(asks(step), outsider(), view_of("s1"), step) == JoinDecision("wait")
+
+
+def test_who_could_not_read_the_view_waits_until_it_is_upgraded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In sync it would count as one that may take over, and it could not: the bank would stand still."""
+    monkeypatch.setitem(view.ADDED, "forced", AddedField(since=NEWEST + 1, before=False))
+    step, news = met(), replace(view_of("s1"), forced=True)
+    assert decide(asks(step), outsider(), view_of("s1"), step).outcome == "checkpoints"
+    assert decide(asks(step), outsider(), news, step) == JoinDecision("wait")
+    step.links.up(LinkChanged(server="s2", up=True, start_id="s2#1", protocol=NEWEST + 1), "s2#1")
+    assert decide(asks(step), outsider(), news, step).outcome == "checkpoints"
+
+
+def test_the_lead_goes_to_nobody_who_could_not_read_the_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by name, nor as the best there is, nor if it comes back as the older version meanwhile."""
+    monkeypatch.setitem(view.ADDED, "forced", AddedField(since=NEWEST + 1, before=False))
+    step, news, peer = met(), replace(view_of("s1", "s2"), forced=True), member()
+    why = f"s2 speaks bankrmi protocol {NEWEST}, this view needs {NEWEST + 1}: upgrade it"
+    assert begun(SwitchoverAsked(None, "s2"), [peer], news, step) == Refusal(why)
+    assert begun(SwitchoverAsked(None, None), [peer], news, step) == Refusal(
+        "there is no standby that is in sync and can be reached"
+    )
+    moving = begun(SwitchoverAsked(None, None), [peer], view_of("s1", "s2"), step)
+    assert isinstance(moving, Switchover)
+    assert moving.objection(peer, step) == ""
+    moving.before = news
+    assert moving.objection(peer, step) == why
 
 
 def test_a_request_that_comes_late_changes_nothing() -> None:

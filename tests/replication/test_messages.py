@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bankrmi.protocol_versions import NEWEST
 from bankrmi.replication.fields import EPOCHS_AT_MOST, LONGEST_MS
 from bankrmi.replication.forms import FIELDS, holdings_of, listed, read
 from bankrmi.replication.messages import (
@@ -117,12 +118,12 @@ def across(form: Any) -> Any:
 @given(message=MESSAGES)
 def test_every_message_crosses_the_wire_unchanged(message: Any) -> None:
     method = METHODS.get(type(message), "fence")
-    assert message_from_wire(method, across(message_to_wire(message))) == message
+    assert message_from_wire(method, across(message_to_wire(message, NEWEST)), NEWEST) == message
 
 
 @given(answer=ANSWERS)
 def test_every_answer_crosses_the_wire_unchanged(answer: Any) -> None:
-    assert answer_from_wire(across(answer_to_wire(answer))) == answer
+    assert answer_from_wire(across(answer_to_wire(answer, NEWEST)), NEWEST) == answer
 
 
 JUNK = st.recursive(
@@ -136,19 +137,19 @@ JUNK = st.recursive(
 def test_what_is_no_message_is_refused_and_nothing_else(method: str, form: Any) -> None:
     """Whatever another server sends, it is a message or an error that the object answers with."""
     with suppress(ValueError):
-        message_from_wire(method, form if isinstance(form, list) else [form])
+        message_from_wire(method, form if isinstance(form, list) else [form], NEWEST)
 
 
 @given(form=JUNK)
 def test_what_is_no_answer_is_an_error_and_nothing_else(form: Any) -> None:
     with suppress(ValueError):
-        answer_from_wire(form)
+        answer_from_wire(form, NEWEST)
 
 
 @pytest.mark.parametrize("form", [["ok", 1], ["another", 1, 2], [], [[]], [None], 1, "ok", {"server": "s1"}])
 def test_what_is_no_answer_is_an_error(form: Any) -> None:
     with pytest.raises(ValueError):
-        answer_from_wire(form)
+        answer_from_wire(form, NEWEST)
 
 
 def test_the_table_has_every_field_of_every_message_in_its_order() -> None:
@@ -219,14 +220,16 @@ EXAMPLES: dict[type, Any] = {
         fenced=False, last_view=VIEW, may_have_moved_on=False,
     ),
 }  # fmt: skip
+ANSWER_KINDS = {*get_args(CheckpointAnswer), JoinAnswer, Holdings}
 FORMS: dict[type, Any] = {
-    **{kind: lambda form, kind=kind: read(kind, form) for kind in FIELDS},
-    Holdings: lambda form: holdings_of(dict(zip(FIELDS[Holdings], form, strict=True))),
+    **{kind: lambda form, kind=kind: read(kind, form, NEWEST) for kind in FIELDS},
+    Holdings: lambda form: holdings_of(dict(zip(FIELDS[Holdings], form, strict=True)), NEWEST),
 }
 
 
 def _form(message: Any) -> list[Any]:
-    return across(listed(message)) if listed(message) else []
+    form = listed(message, NEWEST)
+    return across(form) if form else []
 
 
 @pytest.mark.parametrize(
@@ -263,19 +266,19 @@ def test_records_that_cannot_follow_are_refused(records: Any) -> None:
     form = _form(EXAMPLES[Checkpoint])
     form[-1] = records
     with pytest.raises(ValueError, match=r"^records "):
-        message_from_wire("checkpoint", form)
+        message_from_wire("checkpoint", form, NEWEST)
 
 
 def test_what_is_cancelled_may_follow() -> None:
     form = _form(EXAMPLES[Checkpoint])
     form[-1] = [CANCELLED, RECORD._replace(action_id=7)]
-    message = message_from_wire("checkpoint", form)
+    message = message_from_wire("checkpoint", form, NEWEST)
     assert isinstance(message, Checkpoint)
     assert [record.first_id for record in message.records] == [5, 6]
 
 
 def test_an_answer_in_another_servers_name_is_none() -> None:
-    form = across(answer_to_wire(EXAMPLES[Acknowledged]))
-    assert answer_from_wire(form, "s2") == EXAMPLES[Acknowledged]
+    form = across(answer_to_wire(EXAMPLES[Acknowledged], NEWEST))
+    assert answer_from_wire(form, NEWEST, "s2") == EXAMPLES[Acknowledged]
     with pytest.raises(ValueError, match="in another server's name"):
-        answer_from_wire(form, "s3")
+        answer_from_wire(form, NEWEST, "s3")

@@ -67,7 +67,7 @@ class RawCaller:
         self.socket = socket.create_connection((host, int(port)), timeout=10)
         self.reader = FrameReader(EVERYTHING)
         if greet:
-            hello = "hello" if role is None else {"protocol": 1, "role": role}
+            hello = "hello" if role is None else {"protocol": [1, 1], "role": role}
             self.send(CONNECT, write_value(MSGPACK, {"handshake": hello, "object": "acc"}))
             assert self.receive().kind == 2
 

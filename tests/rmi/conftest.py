@@ -48,7 +48,7 @@ class Serving:
         credentials: TlsCredentials | None = None,
     ) -> Daemon:
         """Return a daemon that listens, with "acc" and the other objects."""
-        greeting = {"protocol": 1, "server": "s1", "start_id": "boot-1"}
+        greeting = {"server": "s1", "start_id": "boot-1"}
         daemon = Daemon(limits or Limits(), lambda: greeting, servers=servers, credentials=credentials)
         for object_id, obj in {"acc": Account(), **(objects or {})}.items():
             daemon.register(object_id, obj)

@@ -172,14 +172,14 @@ class Fuzzer:
 
     def handshake(self, object_id: str, role: str | None) -> bytes:
         said: Any = (
-            "hello" if role is None else {"protocol": 1, "role": role, "server": "s9", "start_id": "x"}
+            "hello" if role is None else {"protocol": [1, 1], "role": role, "server": "s9", "start_id": "x"}
         )
         return self.written({"handshake": said, "object": object_id}, MSGPACK)
 
     def connect_frame(self, object_id: str, role: str | None) -> bytes:
         """A handshake with something wrong."""
         serializer = self.random.choice((MSGPACK, JSON, SERPENT))
-        said = {"handshake": {"protocol": 1, "role": role or "client"}, "object": object_id}
+        said = {"handshake": {"protocol": [1, 1], "role": role or "client"}, "object": object_id}
         return self._frame(CONNECT, self.written(self._changed(said), serializer), serializer)
 
     def call_frame(self, name: str, object_id: str) -> bytes:

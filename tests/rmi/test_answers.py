@@ -228,7 +228,7 @@ def answers_with(payload: bytes, flags: int = 0) -> Behaviour:
 
     def behave(connected: socket.socket) -> None:
         connected.recv(1 << 16)
-        greeting = write_value(MSGPACK, {"handshake": {"protocol": 1}, "meta": {}})
+        greeting = write_value(MSGPACK, {"handshake": {"protocol": [1, 1]}, "meta": {}})
         connected.sendall(frame_bytes(CONNECT_OK, MSGPACK, 0, 0, greeting))
         if connected.recv(1 << 16):
             with suppress(OSError):

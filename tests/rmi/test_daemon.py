@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bankrmi.errors import BrokenInvariant, ConfigurationError, InvalidRequest, OperationFailed
+from bankrmi.protocol_versions import NEWEST
 from bankrmi.readiness import AWAITS
 from bankrmi.rmi import (
     Call,
@@ -34,16 +35,13 @@ from .strange_servers import free_address
     ("said", "answer"),
     [
         (
-            {"protocol": 2, "role": "client"},
-            "speaks bankrmi protocol 1, the caller speaks 2: upgrade this server",
+            {"protocol": [NEWEST + 1, NEWEST + 3], "role": "client"},
+            f"protocol {NEWEST + 1} to {NEWEST + 3}, .*: this server is older, upgrade this server",
         ),
-        (
-            {"protocol": 0, "role": "client"},
-            "speaks bankrmi protocol 1, the caller speaks 0: upgrade the caller",
-        ),
-        ({"protocol": "x\ny", "role": "client"}, "the caller speaks 'x.{2}y'"),
-        ({"protocol": 1, "role": "king"}, "'king' is not a role"),
-        ({"protocol": 1}, "None is not a role"),
+        ({"protocol": 1, "role": "client"}, "the caller states no range of protocol versions"),
+        ({"protocol": "x\ny", "role": "client"}, "since 1.0: upgrade the caller"),
+        ({"protocol": [1, NEWEST], "role": "king"}, "'king' is not a role"),
+        ({"protocol": [1, NEWEST]}, "None is not a role"),
     ],
 )
 def test_a_handshake_that_is_not_known_is_denied_in_one_line(daemon: Daemon, said: Any, answer: str) -> None:

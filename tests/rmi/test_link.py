@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from bankrmi import protocol_versions
 from bankrmi.errors import ConfigurationError, InsufficientFunds
+from bankrmi.protocol_versions import NEWEST
 from bankrmi.rmi import (
     AnswerOverdue,
     ConnectDenied,
@@ -21,6 +23,7 @@ from bankrmi.rmi import (
     Limits,
     Link,
     NotConnected,
+    connect,
     handshake,
     open_link,
     probe,
@@ -43,7 +46,7 @@ def run(work: Callable[[Daemon, Account], Awaitable[T]]) -> T:
         complaints: list[dict[str, Any]] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
         standby = Account()
-        greeting = {"protocol": 1, "server": "s2", "start_id": "boot-2"}
+        greeting = {"server": "s2", "start_id": "boot-2"}
         daemon = Daemon(Limits(), lambda: greeting, servers=("s1",))
         daemon.register("standby", standby, for_servers=True)
         await daemon.listen("127.0.0.1:0")
@@ -250,7 +253,7 @@ def test_a_probe_of_a_live_server_gives_its_greeting() -> None:
     async def work(daemon: Daemon, standby: Account) -> object:
         return await probed(daemon.address)
 
-    assert run(work) == {"protocol": 1, "server": "s2", "start_id": "boot-2"}
+    assert run(work) == {"protocol": protocol_versions.stated(), "server": "s2", "start_id": "boot-2"}
 
 
 def test_only_a_refusing_port_is_refused() -> None:
@@ -271,3 +274,53 @@ def test_a_denied_probe_is_unknown() -> None:
         return answers[0]
 
     assert run(work) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("stated", "why"),
+    [
+        ([NEWEST + 1, NEWEST + 2], "this program is older, upgrade this program"),
+        (1, "states no range of protocol versions, as bankrmi does since 1.0: upgrade"),
+        ("x" * 3000, "states no range of protocol versions"),
+    ],
+)
+def test_whoever_greets_with_no_version_that_we_speak_is_left(stated: object, why: str) -> None:
+    """With a sentence, on both kinds of connection; and an address where one lives is not "refused" (R3)."""
+
+    def behave(connected: socket.socket) -> None:
+        connected.recv(1 << 16)
+        greeting = write_value(MSGPACK, {"handshake": {"protocol": stated}, "meta": {}})
+        connected.sendall(frame_bytes(CONNECT_OK, MSGPACK, 0, 0, greeting))
+        connected.recv(1 << 16)
+
+    async def work(address: str) -> tuple[object, str]:
+        probing = await probed(address)
+        with pytest.raises(ConnectDenied) as caught:
+            await open_link(address, "standby", handshake("server"), 5)
+        return probing, str(caught.value)
+
+    with strange_server(behave) as address:
+        with pytest.raises(ConnectDenied, match=why):
+            connect(address, "acc", handshake("client"), 5)
+        probing, said = asyncio.run(work(address))
+        assert probing == "unknown"
+        assert why in said
+        assert len(said) < 300
+
+
+@pytest.mark.parametrize(("here", "stated", "spoken"), [(0, 2, 0), (3, 1, 1), (3, 3, 3)])
+def test_the_highest_common_version_is_known_where_a_message_is_read_and_built(
+    monkeypatch: pytest.MonkeyPatch, here: int, stated: int, spoken: int
+) -> None:
+    """A later version here, or there, or the same."""
+
+    async def work(daemon: Daemon, standby: Account) -> tuple[int, int]:
+        monkeypatch.setattr(protocol_versions, "NEWEST", NEWEST + here)
+        said = {**handshake("server", server="s1"), "protocol": [1, NEWEST + stated]}
+        link = await open_link(daemon.address, "standby", said, 5)
+        link.call("keep", [], lambda _: None)
+        await settled(lambda: standby.kept)
+        link.close()
+        return link.protocol, standby.kept[0].peer.protocol
+
+    assert run(work) == (NEWEST + here, NEWEST + spoken)  # What the caller's side speaks is patched, too.

@@ -38,7 +38,7 @@ class Echo:
 
 
 async def daemon() -> Daemon:
-    serving = Daemon(Limits(), lambda: {"protocol": 1})
+    serving = Daemon(Limits(), dict)
     serving.register("echo", PlainObject(Echo(), ["echo"]))
     await serving.listen("127.0.0.1:0")
     return serving

@@ -33,7 +33,7 @@ class Caller:
     """A connection; remembers what it was answered."""
 
     def __init__(self, port: int = 1, *, ours: bool = True) -> None:
-        self.peer = Peer(address=f"127.0.0.1:{port}", our_protocol=ours)
+        self.peer = Peer(address=f"127.0.0.1:{port}", protocol=int(ours))
         self.lost = False
         self.waited_ms = 0.0
         self.waits_for_turn = False

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bankrmi.config import bytes_needed, load
-from bankrmi.replication.record import Record
-from bankrmi.server.agreement import FORMAT, LEFT_WITNESS_ID, WITNESS_ID, compared, stated
+from bankrmi.server.agreement import LEFT_WITNESS_ID, WITNESS_ID, compared, stated
 
 PLAIN = """nameserver: 127.0.0.1:9090
 servers:
@@ -69,7 +68,6 @@ def test_servers_of_one_file_agree(ours: dict[str, Any]) -> None:
     ("key", "theirs", "refused"),
     [
         ("service", "savings", True),
-        ("format", FORMAT + 1, True),
         ("servers", {"s1": "127.0.0.1:9101", "s2": "127.0.0.1:9999"}, True),
         ("limits.server_message_bytes", 1 << 20, True),
         ("limits.operations_per_request", 1 << 20, True),
@@ -118,9 +116,13 @@ def test_two_spellings_of_one_address_are_no_difference(ours: dict[str, Any]) ->
     assert compared(ours, {**ours, "servers": servers, "witness": "LOCALHOST:9090"}) == []
 
 
-def test_an_older_version_is_one_line(ours: dict[str, Any]) -> None:
+def test_whoever_states_nothing_is_one_line(ours: dict[str, Any]) -> None:
     [one] = compared(ours, None)
-    assert (one.key, one.theirs, one.refused) == ("format", "not stated", True)
+    assert (one.key, one.theirs, one.refused) == ("settings", "not stated", True)
+
+
+def test_what_a_later_version_states_beside_is_not_looked_at(ours: dict[str, Any]) -> None:
+    assert compared(ours, {**ours, "lanes": 4, "protocol": ["x"] * 9}) == []
 
 
 JUNK = st.recursive(
@@ -132,7 +134,7 @@ JUNK = st.recursive(
 
 @given(data=st.data())
 def test_whatever_the_other_one_states_a_line_stays_a_line(data: st.DataObject) -> None:
-    one = {"format": FORMAT, "service": "account", "servers": {"s1": "a:1", "s2": "b:2"}, "witness": "c:3",
+    one = {"service": "account", "servers": {"s1": "a:1", "s2": "b:2"}, "witness": "c:3",
            "copies_min": 1, "lease_ms": 0, "drift_ms": 0, "heartbeat_ms": 1, "checkpoint_timeout_ms": 5,
            "refused_means_gone": True, "limits.operations_per_request": 8, "limits.group_bytes": 256,
            "limits.server_message_bytes": 1 << 30}  # fmt: skip
@@ -144,24 +146,6 @@ def test_whatever_the_other_one_states_a_line_stays_a_line(data: st.DataObject) 
             assert len(text) <= 200
             assert text.isascii()
             assert text.isprintable()
-
-
-def test_a_record_of_another_form_is_another_format() -> None:
-    """Else servers of two versions would shake hands, and the older one refuse every checkpoint."""
-    assert (FORMAT, Record._fields) == (
-        3,
-        (
-            "action_id",
-            "epoch",
-            "session",
-            "sequence",
-            "operation_count",
-            "operations",
-            "outcomes",
-            "time_us",
-            "digest",
-        ),
-    ), "what servers say to each other changed: raise FORMAT, and this with it"
 
 
 def test_while_the_view_is_moved_one_may_still_state_the_keeper_that_is_closed(ours: dict[str, Any]) -> None:

@@ -9,13 +9,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from bankrmi.errors import Busy, InvalidRequest, OperationFailed
+from bankrmi.protocol_versions import NEWEST
 from bankrmi.replication.events import CopyEnded, Event
 from bankrmi.replication.record import entries_of
-from bankrmi.server import copy_fetching, copy_serving, copying
+from bankrmi.rmi import Call, Peer
+from bankrmi.server import copy_fetching, copy_serving, copying, standby_object
 from bankrmi.server.clock import LoopClock
 from bankrmi.server.copy_fetching import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Fetches
 from bankrmi.server.copy_serving import CopyServer
 from bankrmi.server.copying import CopyFetcher, copy_server, remove_leftovers
+from bankrmi.server.standby_object import StandbyObject
 from bankrmi.storage import space
 from bankrmi.storage.copying import CopyMaker
 from bankrmi.storage.journal import SqliteJournal
@@ -503,3 +506,49 @@ def test_odd_places_in_a_copy_are_refused(tmp_path: Path, offset: object) -> Non
         server.end(name)
 
     asyncio.run(work())
+
+
+class _Caller:
+    """The connection of another server, which speaks some version of the protocol."""
+
+    lost = False
+
+    def __init__(self, protocol: int) -> None:
+        self.peer = Peer(
+            address="127.0.0.1:5",
+            protocol=protocol,
+            role="server",
+            handshake={"server": "s2", "start_id": "s2#1"},
+        )
+        self.answers: list[object] = []
+
+    def answered(self, call: Call, value: object, *, is_error: bool) -> None:
+        self.answers.append(value)
+
+
+def test_a_database_is_not_handed_to_a_server_that_could_not_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would fetch all of it, refuse it, and do so again and again."""
+
+    async def work() -> None:
+        copies = copy_server(lambda: journal.database, tmp_path, LoopClock())
+        standby = StandbyObject(events.append, copies, ["s2"])
+        older, newer = _Caller(NEWEST), _Caller(NEWEST + 1)
+        for caller in (older, newer):
+            call = Call(caller, caller.peer, "begin_copy", (), {})  # type: ignore[arg-type]
+            if caller is older:
+                with pytest.raises(InvalidRequest, match=r"cannot read .* of format 3: upgrade s2"):
+                    standby.invoke(call)
+                assert not list(tmp_path.glob("copy-*"))
+            else:
+                standby.invoke(call)
+                assert list(tmp_path.glob("copy-*"))
+        copies.close()
+
+    events: list[object] = []
+    journal = opened(tmp_path / "bank.db")
+    monkeypatch.setattr(standby_object, "FORMAT", 3)
+    monkeypatch.setattr(standby_object, "FORMATS_READ", {NEWEST: 2, NEWEST + 1: 3})
+    asyncio.run(work())
+    journal.close()

@@ -45,7 +45,7 @@ class Kept:
         self.names = names
         self.disk = "disk-1"
         self._folder = folder
-        self._daemon = Daemon(Limits(), lambda: {"protocol": 1})
+        self._daemon = Daemon(Limits(), dict)
 
     async def __aenter__(self) -> Kept:
         self._daemon.register("Pyro.NameServer", self.names)

@@ -272,8 +272,33 @@ def test_a_format_that_nobody_knows_here_is_refused(tmp_path: Path) -> None:
     journal = opened(tmp_path / "bank.db")
     journal.database.execute("UPDATE about SET value = 3 WHERE name = 'format'")
     journal.close()
-    with pytest.raises(ConfigurationError, match="is of format 3, this version reads formats 1 and 2: run"):
+    with pytest.raises(ConfigurationError, match="is of format 3, this version reads formats 1 to 2: run"):
         journal_on(tmp_path / "bank.db")
+
+
+def test_what_a_later_step_cannot_do_leaves_what_the_steps_before_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One step, one transaction: the next start goes on where this one stopped."""
+    path = tmp_path / "bank.db"
+    write_format_1(path, REQUESTS)
+
+    def half(database: apsw.Connection) -> None:
+        database.execute("DELETE FROM journal")
+        raise RuntimeError("somebody pulls the plug")
+
+    monkeypatch.setattr(migration, "FORMAT", 3)
+    monkeypatch.setattr(migration, "_STEPS", {**migration._STEPS, 2: half})
+    database = open_database(path)
+    assert migration.waits_for_migration(database) == 310
+    with pytest.raises(RuntimeError):
+        migration.migrate(database)
+    assert database.execute("SELECT value FROM about WHERE name = 'format'").get == 2
+    assert migration.waits_for_migration(database) == 6
+    monkeypatch.setattr(migration, "_STEPS", {**migration._STEPS, 2: lambda _: None})
+    migration.migrate(database)
+    assert database.execute("SELECT value FROM about WHERE name = 'format'").get == 3
+    database.close()
 
 
 def test_a_full_disk_is_told_as_one_and_the_old_database_stays_whole(tmp_path: Path) -> None:

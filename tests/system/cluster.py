@@ -112,10 +112,10 @@ class Cluster:
 
     # -- processes -------------------------------------------------------------------------------
 
-    def start_all(self) -> None:
+    def start_all(self, *, tree: Path | None = None) -> None:
         """Start the name server, then all servers; return when they are ready."""
-        self.start(NAMESERVER)
-        self.start(*self.servers)
+        self.start(NAMESERVER, tree=tree)
+        self.start(*self.servers, tree=tree)
 
     def start(
         self,
@@ -124,19 +124,22 @@ class Cluster:
         arguments: Iterable[str] = (),
         files: int | None = None,
         wait: bool = True,
+        tree: Path | None = None,
     ) -> None:
         """Start processes side by side; `wait` until each leads, or is in sync (or, a name server, serves).
 
         `failpoint` (see `bankrmi.server.failpoints`), `arguments` and the number of `files` that may be open
-        are for all of these.
+        are for all of these. `tree` is the folder with the code, if it is another version than this one.
         """
         for name in names:
-            self._spawn(name, failpoint, arguments, files)
+            self._spawn(name, failpoint, arguments, files, tree)
         if wait:
             for name in names:
                 self.wait_until_ready(name)
 
-    def _spawn(self, name: str, failpoint: str, arguments: Iterable[str], files: int | None) -> None:
+    def _spawn(
+        self, name: str, failpoint: str, arguments: Iterable[str], files: int | None, tree: Path | None
+    ) -> None:
         assert not self.is_running(name), f"{name} runs already"
         if name in self._ready:
             os.close(self._ready.pop(name))
@@ -151,7 +154,10 @@ class Cluster:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    env=os.environ | {"BANKRMI_FAILPOINT": failpoint, "PYTHONUNBUFFERED": "1"},
+                    env=os.environ
+                    | {"BANKRMI_FAILPOINT": failpoint, "PYTHONUNBUFFERED": "1"}
+                    | ({} if tree is None else {"PYTHONPATH": str(tree)}),  # For the children of this one.
+                    cwd=tree,
                     files=files,
                 )
         finally:

@@ -20,11 +20,17 @@ BANKRMI = (sys.executable, "-m", "bankrmi")
 
 
 def bankrmi(
-    config: Cluster | Path, *arguments: str, typed: str = "", env: dict[str, str] | None = None
+    config: Cluster | Path,
+    *arguments: str,
+    typed: str = "",
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end."""
+    """Run one command to its end; with the code that is in `cwd`, if there is any."""
     path = config.config if isinstance(config, Cluster) else config
-    return warm.run(["--config", str(path), *arguments], typed=typed, timeout=2 * DEADLINE_S, env=env)
+    return warm.run(
+        ["--config", str(path), *arguments], typed=typed, timeout=2 * DEADLINE_S, env=env, cwd=cwd
+    )
 
 
 def exported(cluster: Cluster, server: str) -> tuple[str, str]:

@@ -123,7 +123,7 @@ def attack_the_log(address: str, object_id: str) -> None:
         b"GET / HTTP/1.1\r\n\r\n",
         _hello(HOSTILE, HOSTILE),
         _hello(object_id, {"protocol": HOSTILE, "role": HOSTILE}),
-        _hello(object_id, {"protocol": 1, "role": HOSTILE}),
+        _hello(object_id, {"protocol": [1, 1], "role": HOSTILE}),
         _hello("bankrmi.standby.s1", handshake("server", server=HOSTILE, start_id=HOSTILE)),
         frame_bytes(CONNECT, MSGPACK, 0, 1, b"\xc1" * 100),
         hello + frame_bytes(INVOKE, MSGPACK, 0, 1, b"\xc1" * 100),

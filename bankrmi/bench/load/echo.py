@@ -33,7 +33,7 @@ class _Echo:
 
 
 async def _serve() -> None:
-    daemon = Daemon(Limits(), lambda: {"protocol": 1})
+    daemon = Daemon(Limits(), dict)
     daemon.register(_OBJECT, _Echo())
     await daemon.listen("127.0.0.1:0")
     _say(f"{BEGUN} PYRO:{_OBJECT}@{daemon.address}")

@@ -20,6 +20,7 @@ from typing import Any
 
 import msgpack
 
+from bankrmi import protocol_versions
 from bankrmi.bank.forms import WITHDRAW
 from bankrmi.bench.load.order import ACCOUNTS, BEGUN, OPENING
 from bankrmi.event_loop import run
@@ -184,7 +185,7 @@ class _Caller(asyncio.Protocol):
                 break
             sequence = _sequence_of(data, place + _SEQUENCE)[0]
             if data[place + _KIND] == CONNECT:
-                greeting = _pack({"handshake": {"protocol": 1}, "meta": {}})
+                greeting = _pack({"handshake": {"protocol": protocol_versions.stated()}, "meta": {}})
                 self._transport.write(frame_bytes(CONNECT_OK, MSGPACK, 0, sequence, greeting))
             else:
                 self._primary.asked(self._transport, sequence, _unpack(data[place + HEADER_BYTES : end]))

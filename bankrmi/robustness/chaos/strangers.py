@@ -30,6 +30,7 @@ from dataclasses import dataclass
 
 import msgpack
 
+from bankrmi import protocol_versions
 from bankrmi.parent_death import end_with_parent
 
 __all__ = ["CLAIMING", "HARMLESS", "IDLE", "KINDS", "run"]
@@ -75,7 +76,7 @@ class Stranger:
 
     async def claim(self, role: str, server: str = "") -> None:
         """Introduce oneself as one of ours."""
-        said = {"protocol": 1, "role": role, "server": server, "start_id": "false"}
+        said = {"protocol": protocol_versions.stated(), "role": role, "server": server, "start_id": "false"}
         request = json.dumps({"object": self.object_id, "handshake": said}).encode()
         await self.ask(_frame(CONNECT, request, JSON))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bankrmi.protocol_versions import NEWEST
 from bankrmi.replication.messages import Acknowledged, Checkpoint
 from bankrmi.replication.view import View
 from bankrmi.rmi import frames
@@ -50,7 +51,7 @@ class Listener:
         if self._witness:
             yield from _views(form)
         elif isinstance(form, list) and form[:1] == [_ACKNOWLEDGED]:
-            answer = answer_from_wire(form)
+            answer = answer_from_wire(form, NEWEST)
             assert isinstance(answer, Acknowledged)
             yield ToldEpoch(history=answer.history, epoch=answer.epoch)
             yield ToldEntry(action_id=answer.matched, digest=answer.digest)
@@ -61,7 +62,7 @@ class Listener:
         _, method, arguments, _ = read_call(frame.serializer, frame.payload, Bounds(_MOST_ITEMS))
         if self._witness or method != "checkpoint":
             return
-        message = message_from_wire(method, arguments)
+        message = message_from_wire(method, arguments, NEWEST)
         assert isinstance(message, Checkpoint)
         yield ToldEpoch(history=message.history, epoch=message.epoch)
         yield ToldEntry(action_id=message.acknowledged)

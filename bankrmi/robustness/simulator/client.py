@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from bankrmi import protocol_versions
 from bankrmi.client.attempts import Attempts
 from bankrmi.client.decisions import (
     Answered,
@@ -83,7 +84,7 @@ class Attempt:
     @property
     def peer(self) -> Peer:
         """Who asks, as the server sees it: all of ours are on one machine."""
-        return Peer(address=f"{OUR_MACHINE}:{self.owner.name}", our_protocol=True)
+        return Peer(address=f"{OUR_MACHINE}:{self.owner.name}", protocol=protocol_versions.NEWEST)
 
     @property
     def request_id(self) -> str | None:

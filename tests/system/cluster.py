@@ -154,9 +154,7 @@ class Cluster:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    env=os.environ
-                    | {"BANKRMI_FAILPOINT": failpoint, "PYTHONUNBUFFERED": "1"}
-                    | ({} if tree is None else {"PYTHONPATH": str(tree)}),  # For the children of this one.
+                    env=os.environ | {"BANKRMI_FAILPOINT": failpoint, "PYTHONUNBUFFERED": "1"},
                     cwd=tree,
                     files=files,
                 )

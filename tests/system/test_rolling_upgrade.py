@@ -96,22 +96,22 @@ def client_of(tree: Path, cluster: Cluster) -> Iterator[Client]:
 
 
 class Upgrade:
-    """One bank, and the version that each of its processes is of."""
+    """One bank, process after process; a version is the folder with its code, None this one."""
 
     def __init__(self, cluster: Cluster, load: Load, client: Client) -> None:
         self._cluster = cluster
         self._load = load
         self._client = client
 
-    def replace(self, name: str, tree: Path) -> None:
+    def replace(self, name: str, tree: Path | None) -> None:
         """Stop a process in good order, and start the one of another version in its place."""
         assert self._cluster.terminate(name) == 0
         self._cluster.start(name, tree=tree)
-        assert Path(f"/proc/{self._cluster.process(name).pid}/cwd").resolve() == tree
+        assert Path(f"/proc/{self._cluster.process(name).pid}/cwd").resolve() == (tree or Path.cwd())
         self._cluster.wait_until_in_sync()
         self._go_on()
 
-    def hand_over(self, tree: Path) -> None:
+    def hand_over(self, tree: Path | None) -> None:
         """`switchover` to the other server, by the command of this version."""
         ended = command(self._cluster, "switchover", "--to", self._cluster.standby(), "--yes", cwd=tree)
         assert ended.returncode == 0, ended.stderr
@@ -121,7 +121,7 @@ class Upgrade:
         self._load.wait_for(25)
         self._client.wait_for(5)
 
-    def check_status(self, *trees: Path) -> None:
+    def check_status(self, *trees: Path | None) -> None:
         """`status --check` of each of these versions finds that all is well."""
         for tree in trees:
             ended = command(self._cluster, "status", "--check", cwd=tree)
@@ -156,7 +156,7 @@ def test_nothing_is_lost_and_no_call_fails_while_the_bank_is_upgraded(
     if certified:
         issue(tmp_path / "certificates")
         settings = {"certificates": {"folder": "certificates", "client": "teller"}}
-    after = later_version(tmp_path / "later") if is_later else ROOT
+    after = later_version(tmp_path / "later") if is_later else None
     with Cluster(tmp_path, **settings) as cluster:
         cluster.start_all(tree=before)
         cluster.wait_until_in_sync()
@@ -189,14 +189,14 @@ def test_a_bank_begins_anew_with_a_backup_that_the_release_before_made(before: P
         cluster.terminate(cluster.standby())
         cluster.start(*(name for name in cluster.servers if not cluster.is_running(name)))
         cluster.wait_until_in_sync()
-        for name, tree in (("before", before), ("after", ROOT)):
+        for name, tree in (("before", before), ("after", None)):
             for server in cluster.servers:
                 file = f"{backups[name]}-{server}"
                 ended = command(cluster, "backup", file, "--server", server, cwd=tree)
                 assert ended.returncode == 0, ended.stderr
         files = sorted(str(file) for file in tmp_path.glob("*-s?"))
         assert len(files) == 4
-        for tree in (before, ROOT):
+        for tree in (before, None):
             verified = command(cluster, "verify", *files, cwd=tree)
             assert verified.returncode == 0, verified.stdout
     with Cluster(tmp_path / "anew") as cluster:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BankClient", "Deposit", "Receipt", "Withdraw", "__version__", "connect"]
 
-__version__ = "1.0.0"
+__version__ = "1.1.0.dev0"
 
 _HOMES = {
     "BankClient": "bankrmi.client",

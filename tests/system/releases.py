@@ -15,7 +15,7 @@ import pytest
 __all__ = ["COMMIT", "RELEASE", "ROOT", "environment", "later_version", "release_before", "tagged"]
 
 RELEASE = "v1.0.0"
-COMMIT = ""
+COMMIT = "8489b83e2e76f0c4a7edf3a9f8bb2ae2eb0d773c"
 """Of that tag: for a clone without tags."""
 
 ROOT = Path(__file__).parents[2]

@@ -28,7 +28,9 @@ __all__ = [
     "JournalSettings",
     "LimitSettings",
     "checked_address",
+    "checked_bound_address",
     "checked_server_name",
+    "is_every_address",
     "is_loopback",
     "one_endpoint",
     "split_address",
@@ -82,8 +84,26 @@ def checked_address(address: Address) -> Address:
             "write another one of the machine, or its name"
         )
     if number.is_unspecified or number.is_multicast or str(number) == "255.255.255.255":
-        raise ValueError(f"{address} is not an address that others could call: write the machine's own")
+        raise ValueError(
+            f"{address} is not an address that others could call: write the machine's own (where it is to "
+            "listen at all of them, `listen` says so)"
+        )
     return address
+
+
+def checked_bound_address(address: Address) -> Address:
+    """Return an address at which a process can listen, all of its machine's included; raise ValueError."""
+    split_address(address)
+    return address if is_every_address(address) else checked_address(address)
+
+
+def is_every_address(address: Address) -> bool:
+    """Whether it stands for all addresses of a machine: `0.0.0.0:9101`, `[::]:9101`."""
+    host, _ = split_address(address)
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 def _check_host_name(host: str, address: Address) -> None:
@@ -176,6 +196,7 @@ def _checked_prefix(prefix: str) -> str:
 
 
 _Address = Annotated[str, AfterValidator(checked_address)]
+_BoundAddress = Annotated[str, AfterValidator(checked_bound_address)]
 _Name = Annotated[str, AfterValidator(_checked_name)]
 _ServerName = Annotated[str, AfterValidator(checked_server_name)]
 _Duration = Annotated[int, Field(ge=1, le=LONGEST_MS)]
@@ -193,8 +214,8 @@ _File = Annotated[Path, Field(strict=False), AfterValidator(_checked_path)]
 
 
 METRICS_OF_NAMESERVER, METRICS_OF_WITNESS = "nameserver", "witness"
-"""The keys in `metrics` of the process of name server and witness, and of a witness without a name server; no
-server is called that."""
+"""The keys in `metrics` and `listen` of the process of name server and witness, and of a witness without a
+name server; no server is called that."""
 
 
 class _Checked(BaseModel):
@@ -329,7 +350,9 @@ class ConfigSettings(_Checked):
     """The witness's address, or the etcd that keeps the view in its place."""
     servers: Annotated[dict[_ServerName, _Address], Field(min_length=1, default_factory=dict)]
     """Left out where there are only clients, who learn them from the name server."""
-    metrics: dict[str, _Address] = {}
+    listen: dict[str, _BoundAddress] = {}
+    """Where a process listens, by its name, if not where it is announced (see `config_addresses`)."""
+    metrics: dict[str, _BoundAddress] = {}
     """Where a process shows its figures, by its name; those that are not named do not."""
     ledger: _File = Path("ledger.csv")
     data_dir: _File = Path("data")

@@ -55,6 +55,7 @@ from bankrmi.rmi import (
     Limits,
     PlainObject,
     handshake,
+    is_here,
     over_tls,
     rounds_of,
 )
@@ -141,7 +142,7 @@ class _Process:
         try:
             own_files = await metrics.listen()
             for address, daemon in self._daemons.items():
-                await daemon.listen(address, daemons=len(self._daemons), own_files=own_files)
+                await daemon.listen(self._bound(address), daemons=len(self._daemons), own_files=own_files)
             self._serves = True
             self._say_ready(ready_fd)
             self._manager.say_ready()
@@ -183,10 +184,15 @@ class _Process:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LOOK_SECONDS_AT_MOST)
             for address in missing:
-                if await asyncio.to_thread(_is_here, address):
+                if await asyncio.to_thread(is_here, self._bound(address)):
                     self._serve(address)
-                    await self._daemons[address].listen(address, daemons=2)
+                    await self._daemons[address].listen(self._bound(address), daemons=2)
                     log.info("serving another address", address=address)
+
+    def _bound(self, address: str) -> str:
+        """Return where what is announced at this address listens."""
+        process = "nameserver" if address == self._configuration.nameserver else "witness"
+        return self._configuration.listens_at(process)
 
     def _serve(self, address: str) -> None:
         """Prepare what belongs at an address of this machine."""
@@ -203,11 +209,12 @@ class _Process:
 
     def _prepare(self) -> None:
         for address in self._addresses:
-            if _is_here(address):
+            if is_here(self._bound(address)):
                 self._serve(address)
         if not self._daemons:
+            reasons = [_why_not_here(self._bound(address)) for address in reversed(self._addresses)]
             raise OperationFailed(
-                f"nothing to serve here: {', and '.join(map(_why_not_here, reversed(self._addresses)))}",
+                f"nothing to serve here: {', and '.join(reasons)}",
                 **{AWAITS: "an address"},
             )
 
@@ -380,20 +387,12 @@ class _Process:
         address = next(iter(self._daemons))
         serving = sorted(self._daemons)
         elsewhere = "elsewhere" if self._configuration.etcd is None else "etcd"
-        log.info("ready", addresses=serving, witness="here" if self._store is not None else elsewhere)
+        bound = [self._bound(address) for address in serving]
+        listens = {} if bound == serving else {"listens_at": bound}
+        log.info(
+            "ready", addresses=serving, **listens, witness="here" if self._store is not None else elsewhere
+        )
         say_ready(ready_fd, server="nameserver", address=address)
-
-
-def _is_here(address: str) -> bool:
-    """Return whether a process on this machine can listen at the address's host."""
-    host, _ = split_address(address)
-    try:
-        family, kind, protocol, _, where = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as trying:
-            trying.bind(where)
-    except OSError:
-        return False
-    return True
 
 
 def _why_not_here(address: str) -> str:

@@ -13,7 +13,7 @@ import gc
 import os
 import secrets
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ from bankrmi.server.measures import WatchedServer, measures_of
 from bankrmi.server.memory import MemoryTrimmer
 from bankrmi.server.naming import Naming
 from bankrmi.server.operator_object import OPERATOR_ID, OperatorObject
+from bankrmi.server.own_address import check_own_address
 from bankrmi.server.peer_links import PeerLinks
 from bankrmi.server.peer_network import STANDBY_ID, PeerNetwork
 from bankrmi.server.rates import EntryRates, Rate
@@ -160,8 +161,8 @@ class _Process:
         self._catch_signals()
         try:
             own_files = await metrics.listen()
-            await daemon.listen(configuration.servers[name], own_files=own_files)
-            log.info("listening", address=configuration.servers[name])
+            await daemon.listen(configuration.listens_at(name), own_files=own_files)
+            await self._say_where_it_listens(said)
             self._manager.say_ready()
             links.open()
             naming.open()
@@ -192,6 +193,12 @@ class _Process:
         driver.close()
         self._disk.release()  # Not before: whoever comes next finds the database unlocked.
         log.info("stopped")
+
+    async def _say_where_it_listens(self, said: Mapping[str, object]) -> None:
+        announced, bound = self._configuration.servers[self._name], self._configuration.listens_at(self._name)
+        log.info("listening", address=bound, **({} if bound == announced else {"announced": announced}))
+        if bound != announced and self._configuration.refused_means_gone:
+            await check_own_address(announced, ACCOUNT_ID + self._name, said, self._start_id)
 
     def _memory(self, admission: Admission) -> MemoryTrimmer:
         driver = self._driver

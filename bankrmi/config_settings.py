@@ -27,6 +27,7 @@ __all__ = [
     "EtcdSettings",
     "JournalSettings",
     "LimitSettings",
+    "LogSettings",
     "checked_address",
     "checked_bound_address",
     "checked_server_name",
@@ -51,6 +52,7 @@ _MEMBERS_AT_MOST = 9
 _PREFIX = re.compile(r"/([!-.0-~]+/)*")  # Printable ASCII without blanks, in parts that end with a slash.
 _LONGEST_PREFIX = 100
 LONGEST_MS = 3_600_000
+_LOG_BYTES_AT_LEAST = 1 << 16
 _ANSWER_BYTES_AT_MOST = 16 << 20  # Clients take no larger ones, whoever sends them.
 
 
@@ -255,6 +257,23 @@ class JournalSettings(_Checked):
     operations_behind: _Behind = 32_768
 
 
+def _checked_log_size(size: int) -> int:
+    if 0 < size < _LOG_BYTES_AT_LEAST:
+        raise ValueError(
+            f"file_bytes is {size}, and must be 0 (without limit) or at least {_LOG_BYTES_AT_LEAST}"
+        )
+    return size
+
+
+class LogSettings(_Checked):
+    """How large the log file of a process becomes, where it has one of its own (`--log-file`, `up`)."""
+
+    file_bytes: Annotated[int, Field(ge=0, le=1 << 40), AfterValidator(_checked_log_size)] = 32 << 20
+    """Over this it is set aside; 0: never."""
+    files_kept: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Of those that were set aside."""
+
+
 class LimitSettings(_Checked):
     """What a server takes from others (design.md section 5: nobody is trusted before the handshake)."""
 
@@ -366,6 +385,7 @@ class ConfigSettings(_Checked):
     """None: nobody has to prove who he is, and there is no TLS."""
     client: ClientSettings = ClientSettings()
     journal: JournalSettings = JournalSettings()
+    log: LogSettings = LogSettings()
     limits: LimitSettings = LimitSettings()
 
     @property

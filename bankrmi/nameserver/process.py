@@ -18,7 +18,6 @@ import secrets
 import signal
 import socket
 from dataclasses import replace
-from pathlib import Path
 
 import structlog
 
@@ -80,7 +79,6 @@ def run(
     log_json: bool = False,
     parent_pid: int | None = None,
     ready_fd: int | None = None,
-    log_file: Path | None = None,
     metrics: Address | None = None,
 ) -> int:
     """Serve until told to stop, and show figures at `metrics`, if that is given; return the exit code."""
@@ -88,7 +86,7 @@ def run(
     end_with_parent(parent_pid)
     configure(log_json, "nameserver")
     try:
-        process = _Process(configuration, log_file, metrics)
+        process = _Process(configuration, metrics)
         signals.hold()
         run_loop(process.serve(ready_fd))
     except ConfigurationError as error:
@@ -104,7 +102,7 @@ def run(
 class _Process:
     """What is served here, from start to end."""
 
-    def __init__(self, configuration: Configuration, log_file: Path | None, metrics: Address | None) -> None:
+    def __init__(self, configuration: Configuration, metrics: Address | None) -> None:
         check_keeper(configuration)
         self._configuration = configuration
         self._metrics_address = metrics
@@ -115,7 +113,6 @@ class _Process:
                 if address is not None
             )
         )
-        self._log_file = log_file
         self._credentials = own_credentials(configuration, "server", _NAME)
         self._manager = ServiceManager()
         self._start_id = secrets.token_hex(8)
@@ -369,7 +366,7 @@ class _Process:
             {
                 signal.SIGTERM: self._stop.set,
                 signal.SIGINT: self._stop.set,
-                signal.SIGHUP: lambda: reopen_log(self._log_file),
+                signal.SIGHUP: reopen_log,
             }
         )
 

@@ -14,7 +14,6 @@ import os
 import secrets
 import signal
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -85,14 +84,13 @@ def run(
     log_json: bool = False,
     parent_pid: int | None = None,
     ready_fd: int | None = None,
-    log_file: Path | None = None,
 ) -> int:
     """Run one server until told to stop; return the exit code."""
     os.umask(0o077)  # What is written here is for its owner only.
     end_with_parent(parent_pid)
     configure(log_json, name)
     try:
-        process = _Process(configuration, name, first=first, log_file=log_file)
+        process = _Process(configuration, name, first=first)
         signals.hold()
         run_loop(process.serve(ready_fd))
     except ConfigurationError as error:
@@ -111,16 +109,13 @@ def run(
 class _Process:
     """All parts of one server."""
 
-    def __init__(
-        self, configuration: Configuration, name: str, *, first: bool, log_file: Path | None
-    ) -> None:
+    def __init__(self, configuration: Configuration, name: str, *, first: bool) -> None:
         if name not in configuration.servers:
             known = ", ".join(configuration.servers)
             raise ConfigurationError(f"there is no server {name} in {configuration.path}: it names {known}")
         check_keeper(configuration)
         self._configuration = configuration
         self._name = name
-        self._log_file = log_file
         self._disk = DataDirectory(configuration, name)
         self._credentials = own_credentials(configuration, "server", name)
         self._manager = ServiceManager()
@@ -339,7 +334,7 @@ class _Process:
             {
                 signal.SIGTERM: terminate,
                 signal.SIGINT: lambda: driver.stop(""),
-                signal.SIGHUP: lambda: reopen_log(self._log_file),
+                signal.SIGHUP: reopen_log,
             }
         )
 

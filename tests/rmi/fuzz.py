@@ -364,10 +364,8 @@ async def _fuzzed(bank: config.Configuration, fuzzer: Fuzzer, frames: int, found
     loop = asyncio.get_running_loop()
     with watched(loop, found) as begin:
         ready, told = os.pipe()
-        names = asyncio.create_task(nameserver_process._Process(bank, None, None).serve(None))
-        server = asyncio.create_task(
-            server_process._Process(bank, "s1", first=True, log_file=None).serve(told)
-        )
+        names = asyncio.create_task(nameserver_process._Process(bank, None).serve(None))
+        server = asyncio.create_task(server_process._Process(bank, "s1", first=True).serve(told))
         await loop.run_in_executor(None, os.read, ready, 1000)
         os.close(ready)
         begin()

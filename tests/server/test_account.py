@@ -698,15 +698,16 @@ def test_a_request_that_goes_another_way_has_a_line_with_its_id() -> None:
         counter.call(late, "withdraw", 1, 10, "c:5")
         counter.now_ms += 1000
         counter.admission.give_up_overdue()
-        late.waited_ms = 1500
-        counter.call(late, "withdraw", 1, 10)
+        counter.call(one, "withdraw", 1, 10, "c:6")
+        [waiting] = [event for event in counter.asked() if isinstance(event, RequestArrived)][1:]
+        waiting.token.reply(IsBusy())
     assert [(line["event"], line["request_id"]) for line in lines] == [
         ("request refused", "c:1"),
         ("request was cut off", "c:2"),
         ("request came too late", "c:3"),
         ("request cancelled", "c:4"),
         ("request in doubt", "c:5"),
-        ("request turned away", lines[-1]["request_id"]),
+        ("request turned away", "c:6"),
     ]
     assert {line["peer"] for line in lines} <= {f"127.0.0.1:{port}" for port in range(1, 5)}
 

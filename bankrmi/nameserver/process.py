@@ -31,10 +31,11 @@ from bankrmi.config import (
     split_address,
 )
 from bankrmi.coordination.coordinator import Coordinator
-from bankrmi.coordination.keepers import check_keeper
+from bankrmi.coordination.keepers import check_keeper, keeper_in_words
 from bankrmi.coordination.movable_keeper import MovableKeeper
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.coordination.witness import WITNESS_ID, WITNESS_MOVES_ID, Witness, WitnessMoves
+from bankrmi.diagnosis import DIAGNOSIS_ID, ProcessDiagnosis, diagnosis_object
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.event_loop import run as run_loop
 from bankrmi.logging_setup import configure, reopen_log
@@ -245,14 +246,34 @@ class _Process:
 
     def _daemon_at(self, address: str) -> Daemon:
         if address not in self._daemons:
-            self._daemons[address] = Daemon(
+            daemon = self._daemons[address] = Daemon(
                 _limits(self._configuration),
                 self._greeting,
                 self._rounds,
                 servers=self._configuration.servers,
                 credentials=self._credentials,
             )
+            diagnosis = ProcessDiagnosis(
+                process=_NAME,
+                folder=self._configuration.data_dir / "witness",
+                credentials=self._credentials,
+                more=self._told,
+            )
+            daemon.register(DIAGNOSIS_ID + _NAME, diagnosis_object(diagnosis), roles={"operator"})
         return self._daemons[address]
+
+    def _told(self) -> dict[str, object]:
+        """Return what this process tells operators beside what every process does."""
+        settings = self._configuration
+        return {
+            "settings": {
+                "service": settings.service,
+                "servers": dict(settings.servers),
+                "nameserver": settings.nameserver,
+                "witness": keeper_in_words(settings),
+            },
+            "listens_at": [self._bound(address) for address in self._daemons],
+        }
 
     def _greeting(self) -> dict[str, object]:
         greeting: dict[str, object] = {

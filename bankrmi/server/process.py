@@ -14,7 +14,7 @@ import os
 import secrets
 import signal
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -23,6 +23,7 @@ from bankrmi.bank.accounts import Accounts
 from bankrmi.config import NOT_THE_DAEMONS, Configuration
 from bankrmi.coordination.keepers import check_keeper
 from bankrmi.coordination.movable_keeper import MovableKeeper
+from bankrmi.diagnosis import DIAGNOSIS_ID, ProcessDiagnosis, diagnosis_object
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.event_loop import run as run_loop
 from bankrmi.logging_setup import configure, reopen_log
@@ -265,7 +266,25 @@ class _Process:
             counts=lambda call: call.method != "export" or begins_export(call),
         )
         daemon.register(OPERATOR_ID + name, operator, roles={"operator"})
+        diagnosis = ProcessDiagnosis(
+            process=name,
+            folder=self._disk.path,
+            credentials=self._credentials,
+            more=lambda: self._told(network),
+        )
+        daemon.register(DIAGNOSIS_ID + name, diagnosis_object(diagnosis), roles={"operator"})
         return admission, account
+
+    def _told(self, network: PeerNetwork) -> dict[str, Any]:
+        """Return what this server tells operators beside what every process does."""
+        syncs = self._driver.disk.syncs
+        return {
+            "settings": dict(self._stated),
+            "listens_at": [self._configuration.listens_at(self._name)],
+            "syncs": {"bounds_s": list(syncs.bounds), "counts": list(syncs.counts)},
+            "round_trips_ms": network.round_trips_ms(),
+            "keeper_ms": self._driver.keeper_ms,
+        }
 
     def _metrics(
         self,

@@ -1,0 +1,20 @@
+"""What should be done about a bank: all machines looked at, each finding with its remedy.  `bankrmi doctor`.
+
+    examination ──facts──> judged ──findings──> cli.doctor
+
+`findings` what a finding is; `facts` what was found out, as values; `examination` asks every process side by
+side, and `own_machine` looks at this one where nothing of the bank runs; `judged` asks all judges for their
+findings: `configuration_judged`, `processes_judged`, `machines_judged`, `certificates_judged`.
+
+Rule 1: judges are pure: facts in, findings out. What is looked at is changed by nothing here.
+Rule 2: what is not known is no finding about the bank: that it is not known is told, and why.
+Rule 3: a machine that is dead costs a few seconds, however many are.
+"""
+
+from __future__ import annotations
+
+from .examination import examine
+from .findings import Finding, Weight
+from .judged import judge
+
+__all__ = ["Finding", "Weight", "examine", "judge"]

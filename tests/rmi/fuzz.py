@@ -290,6 +290,7 @@ def attack(bank: config.Configuration, fuzzer: Fuzzer, frames: int, found: Findi
         "account": (bank.servers["s1"], "bankrmi.account.s1"),
         "standby": (bank.servers["s1"], "bankrmi.standby.s1"),
         "operator": (bank.servers["s1"], "bankrmi.operator.s1"),
+        "diagnosis": (bank.servers["s1"], "bankrmi.diagnosis.s1"),
         "names": (bank.nameserver, "Pyro.NameServer"),
         "witness": (str(bank.witness), "bankrmi.witness"),
     }

@@ -58,7 +58,8 @@ def _of_days(name: str, days: float) -> Iterator[Finding]:
     if days >= DAYS:
         return
     stem = f"server-{_holder(name)}"
-    ends = f"ends in {floor(days)} days" if days >= 0 else "has ended: nobody takes it any more"
+    soon = f"ends in {floor(days)} days" if days >= 1 else "ends within a day"
+    ends = soon if days >= 0 else "has ended: nobody takes it any more"
     yield to_do(
         "certificate-days",
         name,

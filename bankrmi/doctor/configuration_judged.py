@@ -13,7 +13,7 @@ from bankrmi.doctor.findings import Finding, note, to_do
 from bankrmi.foreign_text import foreign
 from bankrmi.server.agreement import compared, stated
 
-__all__ = ["judge_configuration"]
+__all__ = ["is_refused", "judge_configuration"]
 
 _ABOUT = "configuration"
 _CUT_AT = 80
@@ -32,6 +32,14 @@ def judge_configuration(facts: Facts) -> Iterator[Finding]:
         if name in facts.told:
             yield from _differences_of_nameserver(configuration, name, facts.told[name].settings)
     yield from _listening_elsewhere(facts)
+
+
+def is_refused(facts: Facts, name: str) -> bool:
+    """Return whether the others have no connection with this server for its settings: the rest follows."""
+    told = facts.servers.get(name)
+    return told is not None and any(
+        one.refused for one in compared(stated(facts.configuration), told.settings)
+    )
 
 
 def _announced(configuration: Configuration) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
+from bankrmi.doctor.configuration_judged import is_refused
 from bankrmi.doctor.facts import Facts
 from bankrmi.doctor.findings import Finding, note, to_do
 from bankrmi.foreign_text import foreign
@@ -134,6 +135,7 @@ def _walls(facts: Facts) -> Iterator[Finding]:
 
 def _ways(facts: Facts) -> Iterator[Finding]:
     patience_ms = facts.configuration.checkpoint_timeout_ms
+    strangers = {name for name in facts.servers if is_refused(facts, name)}
     for name, told in facts.servers.items():
         ways = {f"to {other}": took for other, took in told.round_trips_ms.items() if took is not None}
         if told.keeper_ms is not None:
@@ -151,7 +153,7 @@ def _ways(facts: Facts) -> Iterator[Finding]:
                     "and lease_ms on all machines",
                 )
         for other, lasted in told.round_trips_ms.items():
-            if lasted is None and other in facts.servers:
+            if lasted is None and other in facts.servers and not {name, other} & strangers:
                 yield to_do(
                     "round-trip",
                     name,

@@ -8,6 +8,7 @@ from typing import Any
 
 from bankrmi.config import one_endpoint
 from bankrmi.config_settings import is_loopback
+from bankrmi.doctor.configuration_judged import is_refused
 from bankrmi.doctor.facts import Facts
 from bankrmi.doctor.findings import Finding, note, to_do
 from bankrmi.foreign_text import foreign
@@ -100,13 +101,21 @@ def _unreadable(facts: Facts) -> Iterator[Finding]:
 
 def _bank(facts: Facts) -> Iterator[Finding]:
     view = facts.status["view"]
-    if view is None:
-        return
-    configured = set(facts.configuration.servers)
-    outside = sorted(configured - set(view["in_sync"]))
     reachable = {one["server"]: one for one in facts.status["servers"] if one["reachable"]}
-    for name in outside:
-        if name in reachable:
+    if view is None:
+        yield from _no_view(facts, reachable)
+        return
+    primary = reachable.get(view["primary"])
+    if primary is not None and primary.get("acknowledges") is False:
+        yield to_do(
+            "waiting",
+            view["primary"],
+            f"{view['primary']} leads, and can acknowledge nothing: it waits for copies that the view, or "
+            "copies_min, wants",
+            "start the servers that are away; `bankrmi why` says which ones are waited for",
+        )
+    for name in sorted(set(facts.configuration.servers) - set(view["in_sync"])):
+        if name in reachable and not is_refused(facts, name):
             why = foreign(reachable[name].get("why") or "it has just begun to join", 200)
             yield to_do(
                 "not-in-sync",
@@ -116,13 +125,36 @@ def _bank(facts: Facts) -> Iterator[Finding]:
             )
 
 
+def _no_view(facts: Facts, reachable: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    if not facts.status["witness"]["reachable"]:
+        return  # That nobody knows of a view says nothing then.
+    if any(one.get("epoch") for one in reachable.values()):
+        yield to_do(
+            "witness-memory",
+            "witness",
+            "it holds no view, though the servers hold accounts: it has lost its memory, and nobody can take "
+            "over",
+            "`bankrmi witness restore`: it shows what each server holds, and asks before it does anything",
+        )
+        return
+    for name, one in reachable.items():
+        if one.get("why"):
+            yield to_do(
+                "not-begun",
+                name,
+                f"the bank has not begun yet; {name} says: {foreign(one['why'], 200)}",
+                "start all servers of the file; one that is lost for good is left out by `server NAME "
+                "--first`",
+            )
+
+
 def _names(facts: Facts) -> Iterator[Finding]:
     view = facts.status["view"]
     if facts.names is None or view is None:
         return
     known = {one.name: one for one in facts.names}
     for server in facts.status["servers"]:
-        if server["reachable"]:
+        if server["reachable"] and not is_refused(facts, server["server"]):
             yield from _name_of(server, known.get(_ACCOUNT + server["server"]), view)
 
 

@@ -161,6 +161,41 @@ def test_a_server_that_is_not_in_sync(facts: Facts) -> None:
     assert "catching up with s1" in says
 
 
+def test_a_server_that_is_refused_for_its_settings_is_one_finding(facts: Facts) -> None:
+    """That it is not heard, not in sync and has no name follows from that."""
+    settings = dict(facts.told["s2"].settings) | {"service": "loans"}
+    spoilt = with_told(facts, "s2", settings=settings, round_trips_ms={"s1": None})
+    spoilt = with_told(spoilt, "s1", round_trips_ms={"s2": None})
+    status = dict(facts.status) | {"view": facts.status["view"] | {"in_sync": ["s1"]}}
+    assert facts.names is not None
+    found = the_finding(replace(spoilt, status=status, names=facts.names[:1]))
+    assert found[:3] == ("settings", "to do", "s2")
+
+
+def test_a_primary_that_waits(facts: Facts) -> None:
+    status = dict(facts.status)
+    status["servers"] = [one | {"acknowledges": one["server"] != "s1"} for one in facts.status["servers"]]
+    assert the_finding(replace(facts, status=status))[:3] == ("waiting", "to do", "s1")
+
+
+@pytest.mark.parametrize(
+    ("epoch", "why", "kind", "about"),
+    [
+        (7, None, ["witness-memory"], ["witness"]),
+        (0, "waiting for s9", ["not-begun", "not-begun"], ["s1", "s2"]),
+    ],
+)
+def test_a_bank_without_a_view(
+    facts: Facts, epoch: int, why: str | None, kind: list[str], about: list[str]
+) -> None:
+    status = dict(facts.status) | {"view": None}
+    status["servers"] = [one | {"epoch": epoch, "why": why} for one in facts.status["servers"]]
+    found = judge(replace(facts, status=status))
+    assert ([one.kind for one in found], [one.about for one in found]) == (kind, about)
+    status["witness"] = {"reachable": False, "silent": False, "reason": "refused"}
+    assert [one.kind for one in judge(replace(facts, status=status))] == ["away"]
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -323,6 +358,7 @@ def certificate(**more: Any) -> dict[str, Any]:
     ("more", "kind", "weight", "says"),
     [
         (certificate(days_left=12.9), "certificate-days", "to do", "ends in 12 days"),
+        (certificate(days_left=0.9), "certificate-days", "to do", "ends within a day"),
         (certificate(days_left=-0.1), "certificate-days", "to do", "has ended"),
         (
             certificate(problems=["chmod 600 x"]),

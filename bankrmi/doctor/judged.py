@@ -10,6 +10,7 @@ from bankrmi.doctor.facts import Facts
 from bankrmi.doctor.findings import Finding, Weight, note, to_do
 from bankrmi.doctor.machines_judged import judge_machines
 from bankrmi.doctor.processes_judged import judge_processes
+from bankrmi.foreign_text import foreign
 
 __all__ = ["judge"]
 
@@ -50,7 +51,9 @@ def _judge_own_machine(facts: Facts) -> Iterator[Finding]:
             "correct the name in the file, or make it known (/etc/hosts, DNS), on all machines",
         )
     for sentence in own.ports:
-        yield to_do("ports", "this machine", sentence, "a process of this bank could not listen there")
+        yield to_do(
+            "ports", "this machine", foreign(sentence, 400), "a process of this bank could not listen there"
+        )
     if own.writing:
         yield to_do(
             "data-directory", "this machine", own.writing, "make it writable, or name another data_dir"

@@ -419,6 +419,7 @@ def test_what_others_say_is_foreign(facts: Facts) -> None:
         round_trips_ms={hostile: 400.0},
         settings={"format": hostile},
     )
+    spoilt = replace(spoilt, own_machine=OwnMachine(versions=VERSIONS, is_idle=True, ports=(hostile,)))
     for one in judge(spoilt):
         assert one.says.isprintable(), one
         assert one.remedy.isprintable()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bankrmi.client.asking import Ask, asking
 from bankrmi.client.overview import overview
@@ -24,6 +25,8 @@ from bankrmi.own_credentials import own_credentials
 from bankrmi.rmi import Failure, NamedObject, RemoteError, TlsCredentials, look_up
 
 __all__ = ["examine"]
+
+_AskNow = Callable[[str], Any]
 
 _SECONDS = 2.5
 _APART_S = 1.0
@@ -104,8 +107,11 @@ def _look(asker: _Asker, name: str, address: str) -> Looked:
     if asker.role != "operator":
         return Looked(is_denied=True)
     try:
-        with asking(address, DIAGNOSIS_ID + process, seconds=_SECONDS, credentials=asker.credentials) as ask:
-            first, facts = _reading(ask), read_facts(ask("facts", [], seconds=_SECONDS))
+        with asking(
+            address, DIAGNOSIS_ID + process, seconds=_SECONDS, credentials=asker.credentials
+        ) as any_time:
+            ask = _within(_SECONDS + _APART_S, any_time)
+            first, facts = _reading(ask), read_facts(ask("facts"))
             time.sleep(max(0.0, first.at_s + _APART_S - time.monotonic()))
             second = _reading(ask)
     except BankError as error:
@@ -116,13 +122,26 @@ def _look(asker: _Asker, name: str, address: str) -> Looked:
     return Looked(facts=facts, clock=_clock(first, second), round_trip_ms=trip_ms)
 
 
-def _reading(ask: Ask) -> _Reading:
+def _within(seconds: float, ask: Ask) -> _AskNow:
+    """Return the same question without arguments; all of them together have so long."""
+    until = time.monotonic() + seconds
+
+    def ask_now(method: str) -> Any:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise OperationFailed(f"it answers so slowly that {seconds:g} s were not enough")
+        return ask(method, [], seconds=left)
+
+    return ask_now
+
+
+def _reading(ask: _AskNow) -> _Reading:
     return min((_one_reading(ask) for _ in range(_LOOKS)), key=lambda one: one.within_s)
 
 
-def _one_reading(ask: Ask) -> _Reading:
+def _one_reading(ask: _AskNow) -> _Reading:
     before_s, wall_s = time.monotonic(), time.time()
-    answer = ask("clock", [], seconds=_SECONDS)
+    answer = ask("clock")
     within_s = (time.monotonic() - before_s) / 2
     match answer:
         case [float(monotonic_s), float(there_s)] if math.isfinite(monotonic_s) and math.isfinite(there_s):

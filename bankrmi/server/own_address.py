@@ -1,7 +1,7 @@
 """Is this server where it is announced?  Looked at once, at a start, where it listens somewhere else.
 
-Whoever wants to lead in a server's place takes a refusal at its announced address for a proof that it is
-gone, and so the answer of another process (R3). While we live, neither may come from there.
+Whoever wants to lead in a server's place takes the answer of another process at its announced address for a
+proof that it is gone, and (with `refused_means_gone`) a refusal there (R3). While we live, neither may come.
 
 Rule 1: a proof that would be wrong ends this process before it speaks to another server.
 Rule 2: what is not certain is told, and nothing is waited for longer than `_SECONDS`.
@@ -27,7 +27,12 @@ _SECONDS = 1.0
 
 
 async def check_own_address(
-    announced: Address, object_id: str, said: Mapping[str, object], start_id: str
+    announced: Address,
+    object_id: str,
+    said: Mapping[str, object],
+    start_id: str,
+    *,
+    refused_means_gone: bool,
 ) -> None:
     """Ask at the announced address who is there; raises OperationFailed where that would prove us gone."""
     answers: asyncio.Future[ProbeAnswer] = asyncio.get_running_loop().create_future()
@@ -36,7 +41,7 @@ async def check_own_address(
         answer = await answers
     finally:
         asking.close()
-    if answer == "refused":
+    if answer == "refused" and refused_means_gone:
         raise OperationFailed(
             f"{announced}, where this server is announced, refuses connections, which would prove to the "
             "others that it is gone: have that address lead here, or set refused_means_gone to false on all "
@@ -48,6 +53,8 @@ async def check_own_address(
             f"another process answers at {announced}, where this server is announced, which would prove to "
             "the others that this one is gone: have that address lead here alone, or end the other one"
         )
+    if not refused_means_gone:
+        return
     # A name may take long to be looked up, and the end of this process does not wait for that.
     threading.Thread(target=_warn_of_translation, args=(announced,), name="own address", daemon=True).start()
 

@@ -193,8 +193,14 @@ class _Process:
     async def _say_where_it_listens(self, said: Mapping[str, object]) -> None:
         announced, bound = self._configuration.servers[self._name], self._configuration.listens_at(self._name)
         log.info("listening", address=bound, **({} if bound == announced else {"announced": announced}))
-        if bound != announced and self._configuration.refused_means_gone:
-            await check_own_address(announced, ACCOUNT_ID + self._name, said, self._start_id)
+        if bound != announced:
+            await check_own_address(
+                announced,
+                ACCOUNT_ID + self._name,
+                said,
+                self._start_id,
+                refused_means_gone=self._configuration.refused_means_gone,
+            )
 
     def _memory(self, admission: Admission) -> MemoryTrimmer:
         driver = self._driver

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from bankrmi.cli.occupied import who_has_the_ports
 from bankrmi.config import Configuration
-from bankrmi.doctor.examination import _clock, _one_reading, _Reading
+from bankrmi.doctor.examination import _clock, _one_reading, _Reading, _reading, _within
 from bankrmi.doctor.facts import OwnMachine, ProcessFacts, SyncTimes, read_facts
 from bankrmi.doctor.own_machine import look_at_own_machine
 from bankrmi.errors import OperationFailed
@@ -43,7 +44,21 @@ def test_a_clock_is_within_what_is_said_of_it(rate: float, ahead_s: float, ways:
 @pytest.mark.parametrize("answer", [None, [1.0], [1, 2], [1.0, float("nan")], ["1", "2"], {"a": 1}])
 def test_what_is_no_clock_is_not_taken_for_one(answer: Any) -> None:
     with pytest.raises(OperationFailed, match="no clock"):
-        _one_reading(lambda *_, **__: answer)
+        _one_reading(lambda _: answer)
+
+
+def test_who_answers_slowly_is_not_waited_for_again_and_again() -> None:
+    asked: list[float] = []
+
+    def slow(method: str, args: Sequence[object], *, seconds: float) -> list[float]:
+        asked.append(seconds)
+        time.sleep(0.06)
+        return [1.0, 1.0]
+
+    with pytest.raises(OperationFailed, match=r"so slowly that 0\.1 s were not enough"):
+        _reading(_within(0.1, slow))
+    assert len(asked) == 2
+    assert asked[0] > asked[1]
 
 
 @pytest.mark.parametrize(

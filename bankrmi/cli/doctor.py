@@ -11,7 +11,7 @@ from bankrmi.cli.invocation import Invocation, say, show_json, tell
 from bankrmi.cli.occupied import who_has_the_ports
 
 if TYPE_CHECKING:
-    from bankrmi.doctor import Finding
+    from bankrmi.doctor import DoctorFinding
     from bankrmi.doctor.facts import Facts
 
 __all__ = ["COMMANDS"]
@@ -45,7 +45,7 @@ def doctor(invocation: Invocation, as_json: bool) -> int:
     return ExitCode.ERROR if to_do else ExitCode.DONE
 
 
-def _tell(finding: Finding, mark: str) -> None:
+def _tell(finding: DoctorFinding, mark: str) -> None:
     tell(f"{mark} {finding.about}: {finding.says}")
     tell(f"    {finding.remedy}")
 
@@ -58,7 +58,7 @@ def _summary(facts: Facts, to_do: int, notes: int) -> str:
     return f"{things}{noted} (the configuration, {asked}{machine})"
 
 
-def _form(facts: Facts, findings: list[Finding]) -> dict[str, Any]:
+def _form(facts: Facts, findings: list[DoctorFinding]) -> dict[str, Any]:
     return {
         "findings": [one.form() for one in findings],
         "told": sorted(facts.told),

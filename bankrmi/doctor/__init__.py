@@ -22,7 +22,7 @@ Rule 3: a machine that is dead costs a few seconds, however many are.
 from __future__ import annotations
 
 from .examination import examine
-from .findings import Finding, Weight
+from .findings import DoctorFinding, Weight
 from .judged import judge
 
-__all__ = ["Finding", "Weight", "examine", "judge"]
+__all__ = ["DoctorFinding", "Weight", "examine", "judge"]

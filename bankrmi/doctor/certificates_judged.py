@@ -7,7 +7,7 @@ from math import floor
 
 from bankrmi.config import split_address
 from bankrmi.doctor.facts import Facts, ProcessFacts
-from bankrmi.doctor.findings import Finding, note, to_do
+from bankrmi.doctor.findings import DoctorFinding, note, to_do
 from bankrmi.foreign_text import foreign
 
 __all__ = ["DAYS", "judge_certificates"]
@@ -16,7 +16,7 @@ DAYS = 30
 """An end that is nearer should be dealt with."""
 
 
-def judge_certificates(facts: Facts) -> Iterator[Finding]:
+def judge_certificates(facts: Facts) -> Iterator[DoctorFinding]:
     """Yield what ends soon, and what does not fit."""
     if facts.configuration.certificates is None:
         return
@@ -29,7 +29,7 @@ def judge_certificates(facts: Facts) -> Iterator[Finding]:
                 yield from _of_days(server["server"], days)
 
 
-def _of_process(facts: Facts, name: str, told: ProcessFacts) -> Iterator[Finding]:
+def _of_process(facts: Facts, name: str, told: ProcessFacts) -> Iterator[DoctorFinding]:
     certificate = told.certificate
     if certificate is None:
         return
@@ -54,7 +54,7 @@ def _of_process(facts: Facts, name: str, told: ProcessFacts) -> Iterator[Finding
             )
 
 
-def _of_days(name: str, days: float) -> Iterator[Finding]:
+def _of_days(name: str, days: float) -> Iterator[DoctorFinding]:
     if days >= DAYS:
         return
     stem = f"server-{_holder(name)}"

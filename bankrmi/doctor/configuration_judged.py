@@ -9,7 +9,7 @@ from bankrmi.config import Configuration, one_endpoint, split_address
 from bankrmi.config_settings import is_every_address, is_loopback
 from bankrmi.coordination.keepers import keeper_in_words
 from bankrmi.doctor.facts import Facts
-from bankrmi.doctor.findings import Finding, note, to_do
+from bankrmi.doctor.findings import DoctorFinding, note, to_do
 from bankrmi.foreign_text import foreign
 from bankrmi.server.agreement import compared, stated
 
@@ -19,7 +19,7 @@ _ABOUT = "configuration"
 _CUT_AT = 80
 
 
-def judge_configuration(facts: Facts) -> Iterator[Finding]:
+def judge_configuration(facts: Facts) -> Iterator[DoctorFinding]:
     """Yield what is wrong with the file by itself, and where processes run with another one."""
     configuration = facts.configuration
     yield from _loopback_among_machines(configuration)
@@ -49,7 +49,7 @@ def _announced(configuration: Configuration) -> dict[str, str]:
     return others | dict(configuration.servers)
 
 
-def _loopback_among_machines(configuration: Configuration) -> Iterator[Finding]:
+def _loopback_among_machines(configuration: Configuration) -> Iterator[DoctorFinding]:
     announced = _announced(configuration)
     near = [name for name, address in announced.items() if is_loopback(address)]
     if not near or len(near) == len(announced):
@@ -63,7 +63,7 @@ def _loopback_among_machines(configuration: Configuration) -> Iterator[Finding]:
     )
 
 
-def _open_doors(configuration: Configuration) -> Iterator[Finding]:
+def _open_doors(configuration: Configuration) -> Iterator[DoctorFinding]:
     exposed = configuration.open_to_strangers()
     if exposed:
         yield to_do(
@@ -76,7 +76,7 @@ def _open_doors(configuration: Configuration) -> Iterator[Finding]:
         )
 
 
-def _copies(configuration: Configuration) -> Iterator[Finding]:
+def _copies(configuration: Configuration) -> Iterator[DoctorFinding]:
     if len(configuration.servers) == 1:
         yield note(
             "copies",
@@ -86,7 +86,7 @@ def _copies(configuration: Configuration) -> Iterator[Finding]:
         )
 
 
-def _translations(configuration: Configuration) -> Iterator[Finding]:
+def _translations(configuration: Configuration) -> Iterator[DoctorFinding]:
     if configuration.refused_means_gone:
         return
     if all(
@@ -103,7 +103,9 @@ def _translations(configuration: Configuration) -> Iterator[Finding]:
         )
 
 
-def _differences(configuration: Configuration, name: str, settings: dict[str, Any]) -> Iterator[Finding]:
+def _differences(
+    configuration: Configuration, name: str, settings: dict[str, Any]
+) -> Iterator[DoctorFinding]:
     for one in compared(stated(configuration), settings):
         yield to_do(
             "settings",
@@ -116,7 +118,7 @@ def _differences(configuration: Configuration, name: str, settings: dict[str, An
 
 def _differences_of_nameserver(
     configuration: Configuration, name: str, settings: dict[str, Any]
-) -> Iterator[Finding]:
+) -> Iterator[DoctorFinding]:
     ours: dict[str, object] = {
         "service": configuration.service,
         "nameserver": configuration.nameserver,
@@ -137,7 +139,7 @@ def _differences_of_nameserver(
             )
 
 
-def _listening_elsewhere(facts: Facts) -> Iterator[Finding]:
+def _listening_elsewhere(facts: Facts) -> Iterator[DoctorFinding]:
     """What only a running process tells: it may have been started with another `listen`."""
     configuration = facts.configuration
     for name, told in facts.servers.items():

@@ -18,7 +18,7 @@ from bankrmi.client.overview import overview
 from bankrmi.config import Configuration, one_endpoint
 from bankrmi.coordination.keepers import every_member
 from bankrmi.diagnosis import DIAGNOSIS_ID
-from bankrmi.doctor.facts import Clock, Facts, Looked, MemberState, read_facts
+from bankrmi.doctor.facts import ClockSeen, Facts, Looked, MemberState, read_facts
 from bankrmi.doctor.own_machine import look_at_own_machine
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.own_credentials import own_credentials
@@ -149,10 +149,10 @@ def _one_reading(ask: _AskNow) -> _Reading:
     raise OperationFailed("it answered what is no clock")
 
 
-def _clock(first: _Reading, second: _Reading) -> Clock:
+def _clock(first: _Reading, second: _Reading) -> ClockSeen:
     passed_s = second.at_s - first.at_s
     nearer = min(first, second, key=lambda one: one.within_s)
-    return Clock(
+    return ClockSeen(
         rate=(second.monotonic_s - first.monotonic_s) / passed_s - 1,
         rate_within=(first.within_s + second.within_s) / passed_s,
         wall_ahead_s=nearer.wall_ahead_s,

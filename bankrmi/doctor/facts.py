@@ -16,7 +16,7 @@ from bankrmi.foreign_text import foreign
 from bankrmi.rmi import NamedObject
 
 __all__ = [
-    "Clock",
+    "ClockSeen",
     "Facts",
     "Looked",
     "MemberState",
@@ -90,7 +90,7 @@ def read_facts(answer: object) -> ProcessFacts | str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
+class ClockSeen:
     """One process's clocks as seen from here: the true value is within what is said."""
 
     rate: float
@@ -105,7 +105,7 @@ class Looked:
     """What became of asking one process: its facts, or why there are none."""
 
     facts: ProcessFacts | None = None
-    clock: Clock | None = None
+    clock: ClockSeen | None = None
     round_trip_ms: float | None = None
     """From here."""
     why_not: str = ""

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Finding", "Weight", "note", "to_do"]
+__all__ = ["DoctorFinding", "Weight", "note", "to_do"]
 
 
 class Weight(StrEnum):
@@ -19,7 +19,7 @@ class Weight(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class DoctorFinding:
     """One sentence about one thing, and what to do about it."""
 
     kind: str
@@ -35,11 +35,11 @@ class Finding:
         return asdict(self) | {"weight": self.weight.value}
 
 
-def to_do(kind: str, about: str, says: str, remedy: str) -> Finding:
+def to_do(kind: str, about: str, says: str, remedy: str) -> DoctorFinding:
     """Return a finding about which something should be done."""
-    return Finding(kind=kind, weight=Weight.TO_DO, about=about, says=says, remedy=remedy)
+    return DoctorFinding(kind=kind, weight=Weight.TO_DO, about=about, says=says, remedy=remedy)
 
 
-def note(kind: str, about: str, says: str, remedy: str) -> Finding:
+def note(kind: str, about: str, says: str, remedy: str) -> DoctorFinding:
     """Return a finding that is good to know."""
-    return Finding(kind=kind, weight=Weight.NOTE, about=about, says=says, remedy=remedy)
+    return DoctorFinding(kind=kind, weight=Weight.NOTE, about=about, says=says, remedy=remedy)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bankrmi.doctor.certificates_judged import judge_certificates
 from bankrmi.doctor.configuration_judged import judge_configuration
 from bankrmi.doctor.facts import Facts
-from bankrmi.doctor.findings import Finding, Weight, note, to_do
+from bankrmi.doctor.findings import DoctorFinding, Weight, note, to_do
 from bankrmi.doctor.machines_judged import judge_machines
 from bankrmi.doctor.processes_judged import judge_processes
 from bankrmi.foreign_text import foreign
@@ -15,7 +15,7 @@ from bankrmi.foreign_text import foreign
 __all__ = ["judge"]
 
 
-def judge(facts: Facts) -> list[Finding]:
+def judge(facts: Facts) -> list[DoctorFinding]:
     """Return all findings."""
     found = [
         *judge_configuration(facts),
@@ -27,7 +27,7 @@ def judge(facts: Facts) -> list[Finding]:
     return sorted(dict.fromkeys(found), key=lambda one: one.weight is not Weight.TO_DO)
 
 
-def _judge_own_machine(facts: Facts) -> Iterator[Finding]:
+def _judge_own_machine(facts: Facts) -> Iterator[DoctorFinding]:
     own = facts.own_machine
     if facts.why_not_asked:
         yield note(

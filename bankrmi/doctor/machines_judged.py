@@ -10,7 +10,7 @@ from itertools import combinations
 
 from bankrmi.doctor.configuration_judged import is_refused
 from bankrmi.doctor.facts import Facts
-from bankrmi.doctor.findings import Finding, note, to_do
+from bankrmi.doctor.findings import DoctorFinding, note, to_do
 from bankrmi.foreign_text import foreign
 
 __all__ = ["judge_machines"]
@@ -23,7 +23,7 @@ _FEW_SYNCS = 20
 _WALL_S = 1.0
 
 
-def judge_machines(facts: Facts) -> Iterator[Finding]:
+def judge_machines(facts: Facts) -> Iterator[DoctorFinding]:
     """Yield what is too full, too slow, or out of step."""
     yield from _room(facts)
     yield from _syncs(facts)
@@ -32,7 +32,7 @@ def judge_machines(facts: Facts) -> Iterator[Finding]:
     yield from _ways(facts)
 
 
-def _room(facts: Facts) -> Iterator[Finding]:
+def _room(facts: Facts) -> Iterator[DoctorFinding]:
     own = facts.own_machine
     places = [(name, told.folder, told.free_bytes) for name, told in facts.told.items()]
     places += [("this machine", own.folder, own.free_bytes)] if own.is_idle else []
@@ -49,7 +49,7 @@ def _room(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _syncs(facts: Facts) -> Iterator[Finding]:
+def _syncs(facts: Facts) -> Iterator[DoctorFinding]:
     patience_s = facts.configuration.checkpoint_timeout_ms / 1000
     measured = []
     for name, told in facts.servers.items():
@@ -83,7 +83,7 @@ def _ms(seconds: float) -> str:
     return "longer than is counted" if seconds == float("inf") else f"{1000 * seconds:.3g} ms"
 
 
-def _rates(facts: Facts) -> Iterator[Finding]:
+def _rates(facts: Facts) -> Iterator[DoctorFinding]:
     """R3: two clocks drift apart by less than `drift_ms` within a lease."""
     lease_ms, drift_ms = facts.configuration.lease_ms, facts.configuration.drift_ms
     clocks = {
@@ -116,7 +116,7 @@ def _rates(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _walls(facts: Facts) -> Iterator[Finding]:
+def _walls(facts: Facts) -> Iterator[DoctorFinding]:
     clocks = {name: one.clock for name, one in facts.looked.items() if one.clock is not None}
     clocks = {name: clock for name, clock in clocks.items() if name != "witness"}
     for (one, first), (other, second) in combinations(clocks.items(), 2):
@@ -133,7 +133,7 @@ def _walls(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _ways(facts: Facts) -> Iterator[Finding]:
+def _ways(facts: Facts) -> Iterator[DoctorFinding]:
     patience_ms = facts.configuration.checkpoint_timeout_ms
     strangers = {name for name in facts.servers if is_refused(facts, name)}
     for name, told in facts.servers.items():

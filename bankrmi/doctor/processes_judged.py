@@ -10,7 +10,7 @@ from bankrmi.config import one_endpoint
 from bankrmi.config_settings import is_loopback
 from bankrmi.doctor.configuration_judged import is_refused
 from bankrmi.doctor.facts import Facts
-from bankrmi.doctor.findings import Finding, note, to_do
+from bankrmi.doctor.findings import DoctorFinding, note, to_do
 from bankrmi.foreign_text import foreign
 from bankrmi.rmi import NamedObject
 
@@ -23,7 +23,7 @@ _SAME = ("bankrmi", "protocol")
 _FEW_MEMBERS = 3
 
 
-def judge_processes(facts: Facts) -> Iterator[Finding]:
+def judge_processes(facts: Facts) -> Iterator[DoctorFinding]:
     """Yield who does not answer, and what does not fit together."""
     if not facts.is_running:
         return
@@ -37,7 +37,7 @@ def judge_processes(facts: Facts) -> Iterator[Finding]:
     yield from _members(facts)
 
 
-def _away(facts: Facts) -> Iterator[Finding]:
+def _away(facts: Facts) -> Iterator[DoctorFinding]:
     for server in facts.status["servers"]:
         if not server["reachable"]:
             name = server["server"]
@@ -73,7 +73,7 @@ def _is_denied_to_clients(facts: Facts) -> bool:
     return any(one.is_denied for one in facts.looked.values())
 
 
-def _untold(facts: Facts) -> Iterator[Finding]:
+def _untold(facts: Facts) -> Iterator[DoctorFinding]:
     denied = [name for name, one in facts.looked.items() if one.is_denied]
     if denied:
         yield note(
@@ -85,7 +85,7 @@ def _untold(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _unreadable(facts: Facts) -> Iterator[Finding]:
+def _unreadable(facts: Facts) -> Iterator[DoctorFinding]:
     reachable = {one["server"] for one in facts.status["servers"] if one["reachable"]}
     if facts.status["nameserver"]["reachable"]:
         reachable.add("nameserver")
@@ -99,7 +99,7 @@ def _unreadable(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _bank(facts: Facts) -> Iterator[Finding]:
+def _bank(facts: Facts) -> Iterator[DoctorFinding]:
     view = facts.status["view"]
     reachable = {one["server"]: one for one in facts.status["servers"] if one["reachable"]}
     if view is None:
@@ -125,7 +125,7 @@ def _bank(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _no_view(facts: Facts, reachable: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+def _no_view(facts: Facts, reachable: Mapping[str, Mapping[str, Any]]) -> Iterator[DoctorFinding]:
     if not facts.status["witness"]["reachable"]:
         return  # That nobody knows of a view says nothing then.
     if any(one.get("epoch") for one in reachable.values()):
@@ -148,7 +148,7 @@ def _no_view(facts: Facts, reachable: Mapping[str, Mapping[str, Any]]) -> Iterat
             )
 
 
-def _names(facts: Facts) -> Iterator[Finding]:
+def _names(facts: Facts) -> Iterator[DoctorFinding]:
     view = facts.status["view"]
     if facts.names is None or view is None:
         return
@@ -160,7 +160,7 @@ def _names(facts: Facts) -> Iterator[Finding]:
 
 def _name_of(
     server: Mapping[str, Any], named: NamedObject | None, view: Mapping[str, Any]
-) -> Iterator[Finding]:
+) -> Iterator[DoctorFinding]:
     name = server["server"]
     restart = f"it registers again every few seconds; if this lasts, the log of {name} says why it is refused"
     if named is None:
@@ -196,7 +196,7 @@ def _same(one: str, other: str) -> bool:
         return False
 
 
-def _versions(facts: Facts) -> Iterator[Finding]:
+def _versions(facts: Facts) -> Iterator[DoctorFinding]:
     told = {name: one.versions for name, one in facts.told.items()}
     told["this command"] = dict(facts.own_machine.versions)
     for what in ("bankrmi", "protocol", "python", "pyro5", "sqlite"):
@@ -219,7 +219,7 @@ def _versions(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _places(facts: Facts) -> Iterator[Finding]:
+def _places(facts: Facts) -> Iterator[DoctorFinding]:
     """A machine that two of them are on takes both with it."""
     together: dict[str, list[str]] = defaultdict(list)
     for name, told in facts.told.items():
@@ -253,7 +253,7 @@ def _places(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _members(facts: Facts) -> Iterator[Finding]:
+def _members(facts: Facts) -> Iterator[DoctorFinding]:
     silent = [one for one in facts.members if one.reason is not None]
     for one in silent:
         yield to_do(

@@ -8,7 +8,7 @@ from typing import Any
 
 from bankrmi.config import Configuration, load
 from bankrmi.coordination.keepers import keeper_in_words
-from bankrmi.doctor.facts import Clock, Facts, Looked, OwnMachine, ProcessFacts
+from bankrmi.doctor.facts import ClockSeen, Facts, Looked, OwnMachine, ProcessFacts
 from bankrmi.rmi import NamedObject
 from bankrmi.server.agreement import stated
 
@@ -66,9 +66,9 @@ def process(configuration: Configuration, name: str, **more: Any) -> ProcessFact
     )
 
 
-def clock(**more: float) -> Clock:
+def clock(**more: float) -> ClockSeen:
     """Return a clock that goes right, measured well."""
-    return Clock(**{"rate": 0.0, "rate_within": 1e-4, "wall_ahead_s": 0.0, "wall_within_s": 1e-4, **more})
+    return ClockSeen(**{"rate": 0.0, "rate_within": 1e-4, "wall_ahead_s": 0.0, "wall_within_s": 1e-4, **more})
 
 
 def looked(configuration: Configuration, name: str, **more: Any) -> Looked:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -123,10 +125,12 @@ def test_where_the_bank_runs_nothing_is_tried(own: Configuration) -> None:
     assert not looked_at(own, is_running=True).is_idle
     lock = own.data_dir / "s1" / "lock"
     lock.parent.mkdir(parents=True)
-    lock.write_text(f"{os.getpid()}\n")
-    command = Path("/proc/self/cmdline").read_bytes()
-    assert looked_at(own).is_idle == (b"bankrmi" not in command)
-    for stale in ("", "nonsense", "99999999", str(1 << 70)):
+    command = [sys.executable, "-c", "input()", "-m", "bankrmi", "server", "s1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as server:
+        lock.write_text(f"{server.pid}\n")
+        assert not looked_at(own).is_idle
+        server.kill()
+    for stale in ("", "nonsense", f"{server.pid}\n", f"{os.getppid()}\n", "99999999", str(1 << 70)):
         lock.write_text(stale)
         assert looked_at(own).is_idle, stale
 

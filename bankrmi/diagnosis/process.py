@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from bankrmi.rmi import PROTOCOL_VERSION, PlainObject
+from bankrmi.protocol_versions import NEWEST, OLDEST, in_words
+from bankrmi.rmi import PlainObject
 
 if TYPE_CHECKING:
     from bankrmi.certificates import Credentials
@@ -71,7 +72,7 @@ def own_versions() -> dict[str, str]:
     """Return the versions of what this process is made of."""
     return {
         "bankrmi": str(sys.modules["bankrmi"].__version__),  # The face itself knows the client.
-        "protocol": str(PROTOCOL_VERSION),
+        "protocol": in_words(OLDEST, NEWEST),
         "python": platform.python_version(),
         "pyro5": version("Pyro5"),
         "sqlite": apsw.sqlite_lib_version(),

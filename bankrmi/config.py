@@ -3,7 +3,8 @@
 Rule 1: every mistake is reported, all at once, each with its place and what would be right.
 Rule 2: what cannot work is refused here, so that no other room checks settings again.
 Rule 3: `BANKRMI_<KEY>` in the environment overrides a scalar setting, `BANKRMI_CONFIG` names the file.
-Rule 4: what each setting may be by itself is in `config_settings`, what has to fit together is here.
+Rule 4: what each setting may be by itself is in `config_settings`, what has to fit together is here; and of
+        addresses in `config_addresses`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError, model_validator
 
+from bankrmi.config_addresses import bound_address, exposed, impossible_addresses, shown_to_others
 from bankrmi.config_settings import (
     LONGEST_MS,
     METRICS_OF_NAMESERVER,
@@ -27,6 +29,7 @@ from bankrmi.config_settings import (
     EtcdSettings,
     LimitSettings,
     checked_address,
+    checked_bound_address,
     checked_server_name,
     is_loopback,
     one_endpoint,
@@ -100,8 +103,8 @@ class Configuration(ConfigSettings):
             )
 
     def beyond_loopback(self) -> list[Address]:
-        """Return the addresses that other machines can reach."""
-        return list(dict.fromkeys(address for _, address in _exposed(self)))
+        """Return the addresses that other machines can reach, announced or bound."""
+        return list(dict.fromkeys(address for _, address in exposed(self)))
 
     def open_to_strangers(self) -> list[Address]:
         """Return those of them where nobody has to prove who he is; `load` wants `--insecure` for them."""
@@ -109,12 +112,16 @@ class Configuration(ConfigSettings):
 
     def metrics_beyond_loopback(self) -> list[Address]:
         """Return the addresses of metrics that other machines can read; `load` wants `--insecure` then."""
-        return [address for _, address in _shown_to_others(self)]
+        return [address for _, address in shown_to_others(self)]
+
+    def listens_at(self, process: str) -> Address:
+        """Return where it listens: "nameserver", "witness", or a server (see `config_addresses`)."""
+        return bound_address(self, process)
 
     def with_metrics(self, of: str, address: Address) -> Self:
         """Return the same, with the figures of one process at this address; raises ConfigurationError."""
         try:
-            checked_address(address)
+            checked_bound_address(address)
         except ValueError as error:
             raise ConfigurationError(f"--metrics: {error}") from None
         if not (self.insecure or is_loopback(address)):
@@ -223,8 +230,7 @@ def _impossible(settings: ConfigSettings) -> Iterator[Mistake]:
     """Yield what is fine one by one and cannot work together."""
     yield from _impossible_times(settings)
     yield from _impossible_patience(settings)
-    yield from _unknown_processes(settings)
-    yield from _shared_addresses(settings)
+    yield from impossible_addresses(settings)
     if settings.servers and not 1 <= settings.copies_min <= len(settings.servers):
         yield Mistake(
             key=("copies_min",),
@@ -376,74 +382,6 @@ def _impossible_patience(settings: ConfigSettings) -> Iterator[Mistake]:
         )
 
 
-def _unknown_processes(settings: ConfigSettings) -> Iterator[Mistake]:
-    witness = settings.witness_address
-    apart = witness is not None and one_endpoint(witness) != one_endpoint(settings.nameserver)
-    known = [METRICS_OF_NAMESERVER, *([METRICS_OF_WITNESS] if apart else []), *settings.servers]
-    for name in settings.metrics:
-        if name not in known:
-            yield Mistake(
-                key=("metrics", name),
-                others=(("servers",),),
-                message=f"there is no process {name} to have metrics: there are {', '.join(known)}",
-            )
-
-
-def _shared_addresses(settings: ConfigSettings) -> Iterator[Mistake]:
-    taken: dict[tuple[str, int], tuple[Key, str]] = {
-        one_endpoint(address): (("witness",), "the witness") for address in _of_witness(settings)
-    }
-    taken[one_endpoint(settings.nameserver)] = (("nameserver",), "the name server")
-    if settings.etcd is not None:
-        members = {
-            one_endpoint(address): (("witness",), "a member of etcd") for address in settings.etcd.addresses()
-        }
-        if one_endpoint(settings.nameserver) in members:
-            yield Mistake(
-                key=("nameserver",),
-                others=(("witness",),),
-                message=f"the name server has the address of a member of etcd, {settings.nameserver}: "
-                "only one can listen there",
-            )
-        taken = members | taken
-    listening: dict[Key, tuple[str, Address]] = {
-        ("servers", name): (f"server {name}", address) for name, address in settings.servers.items()
-    }
-    listening |= {
-        ("metrics", name): (f"metrics of {name}", address) for name, address in settings.metrics.items()
-    }
-    for key, (who, address) in listening.items():
-        taken_by, whose = taken.setdefault(one_endpoint(address), (key, who))
-        if taken_by != key:
-            verb = "have" if key[0] == "metrics" else "has"
-            yield Mistake(
-                key=key,
-                others=(taken_by,),
-                message=f"{who} {verb} the address of {whose}, {address}: only one can listen there",
-            )
-
-
-def _exposed(settings: ConfigSettings) -> Iterator[tuple[Key, Address]]:
-    addresses: dict[Key, Address] = {("nameserver",): settings.nameserver}
-    for address in _of_witness(settings):
-        if address != settings.nameserver:
-            addresses["witness",] = address
-    addresses.update({("servers", name): address for name, address in settings.servers.items()})
-    return ((key, address) for key, address in addresses.items() if not is_loopback(address))
-
-
-def _shown_to_others(settings: ConfigSettings) -> Iterator[tuple[Key, Address]]:
-    """Yield where figures can be read from other machines."""
-    return (
-        (("metrics", name), address) for name, address in settings.metrics.items() if not is_loopback(address)
-    )
-
-
-def _of_witness(settings: ConfigSettings) -> list[Address]:
-    """Return the witness's address, if there is one."""
-    return [] if settings.witness_address is None else [settings.witness_address]
-
-
 def _reached_by_others(settings: ConfigSettings) -> Iterator[Mistake]:
     if settings.etcd is not None and not settings.etcd.is_encrypted:
         for url in settings.etcd.etcd:
@@ -453,9 +391,9 @@ def _reached_by_others(settings: ConfigSettings) -> Iterator[Mistake]:
                     message=f"{url} is on another machine, and what is said to it can be read and changed on "
                     "the way: use https, or say --insecure if that is meant",
                 )
-    for key, address in _shown_to_others(settings):
+    for key, address in shown_to_others(settings):
         yield Mistake(key=key, message=f"{address} {_READ}")
-    for key, address in _exposed(settings) if settings.certificates is None else ():
+    for key, address in exposed(settings) if settings.certificates is None else ():
         yield Mistake(
             key=key,
             message=f"{address} {_REACHED}",

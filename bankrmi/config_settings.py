@@ -27,8 +27,11 @@ __all__ = [
     "EtcdSettings",
     "JournalSettings",
     "LimitSettings",
+    "LogSettings",
     "checked_address",
+    "checked_bound_address",
     "checked_server_name",
+    "is_every_address",
     "is_loopback",
     "one_endpoint",
     "split_address",
@@ -49,6 +52,7 @@ _MEMBERS_AT_MOST = 9
 _PREFIX = re.compile(r"/([!-.0-~]+/)*")  # Printable ASCII without blanks, in parts that end with a slash.
 _LONGEST_PREFIX = 100
 LONGEST_MS = 3_600_000
+_LOG_BYTES_AT_LEAST = 1 << 16
 _ANSWER_BYTES_AT_MOST = 16 << 20  # Clients take no larger ones, whoever sends them.
 
 
@@ -82,8 +86,26 @@ def checked_address(address: Address) -> Address:
             "write another one of the machine, or its name"
         )
     if number.is_unspecified or number.is_multicast or str(number) == "255.255.255.255":
-        raise ValueError(f"{address} is not an address that others could call: write the machine's own")
+        raise ValueError(
+            f"{address} is not an address that others could call: write the machine's own (where it is to "
+            "listen at all of them, `listen` says so)"
+        )
     return address
+
+
+def checked_bound_address(address: Address) -> Address:
+    """Return an address at which a process can listen, all of its machine's included; raise ValueError."""
+    split_address(address)
+    return address if is_every_address(address) else checked_address(address)
+
+
+def is_every_address(address: Address) -> bool:
+    """Whether it stands for all addresses of a machine: `0.0.0.0:9101`, `[::]:9101`."""
+    host, _ = split_address(address)
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 def _check_host_name(host: str, address: Address) -> None:
@@ -176,6 +198,7 @@ def _checked_prefix(prefix: str) -> str:
 
 
 _Address = Annotated[str, AfterValidator(checked_address)]
+_BoundAddress = Annotated[str, AfterValidator(checked_bound_address)]
 _Name = Annotated[str, AfterValidator(_checked_name)]
 _ServerName = Annotated[str, AfterValidator(checked_server_name)]
 _Duration = Annotated[int, Field(ge=1, le=LONGEST_MS)]
@@ -193,8 +216,8 @@ _File = Annotated[Path, Field(strict=False), AfterValidator(_checked_path)]
 
 
 METRICS_OF_NAMESERVER, METRICS_OF_WITNESS = "nameserver", "witness"
-"""The keys in `metrics` of the process of name server and witness, and of a witness without a name server; no
-server is called that."""
+"""The keys in `metrics` and `listen` of the process of name server and witness, and of a witness without a
+name server; no server is called that."""
 
 
 class _Checked(BaseModel):
@@ -232,6 +255,23 @@ class JournalSettings(_Checked):
 
     records_behind: _Behind = 512
     operations_behind: _Behind = 32_768
+
+
+def _checked_log_size(size: int) -> int:
+    if 0 < size < _LOG_BYTES_AT_LEAST:
+        raise ValueError(
+            f"file_bytes is {size}, and must be 0 (without limit) or at least {_LOG_BYTES_AT_LEAST}"
+        )
+    return size
+
+
+class LogSettings(_Checked):
+    """How large the log file of a process becomes, where it has one of its own (`--log-file`, `up`)."""
+
+    file_bytes: Annotated[int, Field(ge=0, le=1 << 40), AfterValidator(_checked_log_size)] = 32 << 20
+    """Over this it is set aside; 0: never."""
+    files_kept: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Of those that were set aside."""
 
 
 class LimitSettings(_Checked):
@@ -329,7 +369,9 @@ class ConfigSettings(_Checked):
     """The witness's address, or the etcd that keeps the view in its place."""
     servers: Annotated[dict[_ServerName, _Address], Field(min_length=1, default_factory=dict)]
     """Left out where there are only clients, who learn them from the name server."""
-    metrics: dict[str, _Address] = {}
+    listen: dict[str, _BoundAddress] = {}
+    """Where a process listens, by its name, if not where it is announced (see `config_addresses`)."""
+    metrics: dict[str, _BoundAddress] = {}
     """Where a process shows its figures, by its name; those that are not named do not."""
     ledger: _File = Path("ledger.csv")
     data_dir: _File = Path("data")
@@ -343,6 +385,7 @@ class ConfigSettings(_Checked):
     """None: nobody has to prove who he is, and there is no TLS."""
     client: ClientSettings = ClientSettings()
     journal: JournalSettings = JournalSettings()
+    log: LogSettings = LogSettings()
     limits: LimitSettings = LimitSettings()
 
     @property

@@ -8,7 +8,8 @@ Rule 2: a log that cannot be written (a closed pipe, a full disk) never stops th
 Rule 3: a log grows slowly, whatever happens: of one kind of line 50 at once and then one a second, of all
         kinds 1 000 and then ten a second, libraries' included, each of a few thousand characters. (Strangers
         can cause some 20 MB a day, if they do all they can all the time: see `rmi.complaints`.)
-Rule 4: a process with a log file of its own opens it again on SIGHUP, for whoever has moved it away.
+Rule 4: a process with a log file of its own opens it again on SIGHUP, for whoever has moved it away, and sets
+        it aside when it is large (`log_file`).
 Assumption: called once, by the process's main function; rooms only call `structlog.get_logger`.
 """
 
@@ -22,12 +23,13 @@ import sys
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 
 from bankrmi.foreign_text import cut, visible
 from bankrmi.line_budget import LineBudget
+from bankrmi.log_file import LogFile
 
 __all__ = ["configure", "log_to", "reopen_log"]
 
@@ -63,33 +65,29 @@ def configure(log_json: bool, name: str) -> None:
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_FromStandardLibrary()], force=True)
+    logging.captureWarnings(True)
 
 
-def log_to(file: Path) -> None:
-    """Have everything that this process says go to the end of `file`; it is made if it is not there.
+def log_to(file: Path, *, file_bytes: int = 0, files_kept: int = 1) -> None:
+    """Have everything that this process says go to the end of `file`; raises OSError.
 
-    The descriptors of the standard streams change, and not only ours: a traceback goes there, too.
+    It is made if it is not there; over `file_bytes` it is set aside, and `files_kept` of those are kept.
     """
-    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        for stream in (1, 2):
-            os.dup2(descriptor, stream)
-    finally:
-        os.close(descriptor)
+    _Lines.file = LogFile(file, file_bytes=file_bytes, files_kept=files_kept)
 
 
-def reopen_log(file: Path | None) -> None:
+def reopen_log() -> None:
     """Do what SIGHUP asks for; where the file cannot be opened, the log goes on where it went."""
-    log = structlog.get_logger("bankrmi")
+    log, file = structlog.get_logger("bankrmi"), _Lines.file
     if file is None:
         log.info("SIGHUP changes nothing: this process has no log file of its own")
         return
     try:
-        log_to(file)
+        file.open_again()
     except OSError as error:
-        log.warning("the log could not be opened again", file=str(file), reason=error.strerror)
+        log.warning("the log could not be opened again", file=file.baseFilename, reason=error.strerror)
     else:
-        log.info("the log was opened again", file=str(file))
+        log.info("the log was opened again", file=file.baseFilename)
 
 
 def _signed(name: str) -> Callable[[Any, str, _Event], _Event]:
@@ -175,13 +173,18 @@ def _shown(value: object) -> str:
 
 
 class _Lines:
-    """Writes lines to what standard error is at that moment."""
+    """Writes lines to the log file of this process, or to what standard error is at that moment."""
+
+    file: ClassVar[LogFile | None] = None
 
     def __init__(self, *_: object) -> None:
         pass
 
     def msg(self, line: str) -> None:
         with suppress(OSError, ValueError):
+            if self.file is not None:
+                self.file.write(line)
+                return
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
 

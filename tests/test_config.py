@@ -487,13 +487,14 @@ def test_metrics_are_nowhere_unless_said_otherwise(tmp_path: Path) -> None:
             "metrics of s2 have the address of metrics of s1, 127.0.0.1:9191: only one can listen there",
         ),
         ("{s1: 10.0.0.1:9191}", "10.0.0.1:9191 can be read by others"),
-        ("{s1: 0.0.0.0:9191}", "0.0.0.0:9191 is not an address that others could call"),
+        ("{s1: 0.0.0.0:9191}", "0.0.0.0:9191 can be read by others"),
+        ("{s1: 0.0.0.0:9102}", "metrics of s1 have the address of server s2, 0.0.0.0:9102: only one"),
         ("{s1: 9191}", "s1 must be text, not 9191"),
         ("127.0.0.1:9191", "metrics must hold lines like 'key: value', indented below it"),
     ],
 )
 def test_metrics_that_cannot_be_are_refused_with_their_line(tmp_path: Path, metrics: str, says: str) -> None:
-    [line] = refusal(tmp_path, f"{PLAIN}metrics: {metrics}\n")
+    line, *_ = refusal(tmp_path, f"{PLAIN}metrics: {metrics}\n")
     assert line.startswith("config.yaml line 5: ")
     assert says in line
 
@@ -507,6 +508,110 @@ def test_metrics_that_others_can_read_are_told_apart_from_what_moves_money(tmp_p
 def test_a_witness_with_an_address_of_its_own_may_have_metrics_of_its_own(tmp_path: Path) -> None:
     text = PLAIN + "witness: 127.0.0.1:9091\nmetrics: {witness: 127.0.0.1:9191}\n"
     assert load(written(tmp_path, text)).metrics == {"witness": "127.0.0.1:9191"}
+
+
+# -- where processes listen ----------------------------------------------------------------------------
+
+APART = """\
+nameserver: 10.0.0.10:9090
+servers:
+  s1: 10.0.0.11:9101
+  s2: bank.example:9101
+"""
+"""Of several machines."""
+
+
+def test_a_process_listens_where_it_is_announced_unless_said_otherwise(tmp_path: Path) -> None:
+    plain = load(written(tmp_path, PLAIN))
+    assert plain.listens_at("s1") == "127.0.0.1:9101"
+    assert plain.listens_at("nameserver") == plain.listens_at("witness") == "127.0.0.1:9090"
+    text = APART + "listen: {nameserver: 0.0.0.0:9090, s1: 0.0.0.0:9101, s2: '[::]:9101'}\n"
+    told = load(written(tmp_path, text), insecure=True)
+    assert told.listens_at("witness") == "0.0.0.0:9090"  # In the name server's process.
+    assert (told.listens_at("s1"), told.listens_at("s2")) == ("0.0.0.0:9101", "[::]:9101")
+    assert told.servers["s1"] == "10.0.0.11:9101"
+    assert told.beyond_loopback() == [
+        "10.0.0.10:9090",
+        "10.0.0.11:9101",
+        "bank.example:9101",
+        "0.0.0.0:9090",
+        "0.0.0.0:9101",
+        "[::]:9101",
+    ]
+
+
+def test_a_witness_apart_listens_at_an_address_of_its_own(tmp_path: Path) -> None:
+    text = PLAIN + "witness: 127.0.0.1:9091\nlisten: {nameserver: 127.0.0.2:9090, witness: 127.0.0.3:9091}\n"
+    told = load(written(tmp_path, text))
+    assert told.listens_at("nameserver") == "127.0.0.2:9090"
+    assert told.listens_at("witness") == "127.0.0.3:9091"
+
+
+@pytest.mark.parametrize(
+    ("listen", "says"),
+    [
+        ("{s3: 127.0.0.1:9101}", "there is no process s3 to listen anywhere: there are nameserver, s1, s2"),
+        ("{witness: 127.0.0.1:9091}", "there is no process witness to listen anywhere"),
+        ("{s1: 0.0.0.0}", "'0.0.0.0' is not an address: write host:port"),
+        ("{s1: 9101}", "s1 must be text, not 9101"),
+        ("{s1: '[::ffff:10.0.0.1]:9101'}", "is an IPv4 address written as IPv6: write 10.0.0.1:9101"),
+        ("{s1: 0.0.0.0:9101}", "0.0.0.0:9101 can be reached by others, and nobody there has to prove"),
+        ("{s1: '[::]:9101'}", "[::]:9101 can be reached by others"),
+        ("{s1: 127.0.0.1:9102}", "server s2 has the address of server s1, 127.0.0.1:9102: only one can"),
+        ("{s2: 0.0.0.0:9101}", "server s2 has the address of server s1, 0.0.0.0:9101: only one can"),
+        ("{s1: 0.0.0.0:9090}", "server s1 has the address of the name server, 0.0.0.0:9090: only one can"),
+        ("127.0.0.1:9101", "listen must hold lines like 'key: value', indented below it"),
+    ],
+)
+def test_where_nothing_can_listen_is_refused_with_its_line(tmp_path: Path, listen: str, says: str) -> None:
+    lines = refusal(tmp_path, f"{PLAIN}listen: {listen}\n")
+    assert any(re.match(r"config\.yaml line [345]: ", line) and says in line for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    ("listen", "says"),
+    [
+        ("{s1: 0.0.0.0:9101, s2: 0.0.0.0:9101}", None),  # Two machines may.
+        ("{s1: 0.0.0.0:9101, s2: '[::]:9101'}\nmetrics: {s1: 0.0.0.0:9191, s2: 0.0.0.0:9191}", None),
+        ("{s1: 127.0.0.1:9101, s2: 127.0.0.1:9101}\nrefused_means_gone: false", None),  # Behind relays.
+        ("{}\nmetrics: {s1: 127.0.0.1:9191, s2: 127.0.0.1:9191}", None),
+        ("{s1: 0.0.0.0:9101}\nmetrics: {s1: 0.0.0.0:9101}", "metrics of s1 have the address of server s1"),
+        ("{s2: 10.0.0.11:9101}", "server s2 has the address of server s1, 10.0.0.11:9101: only one can"),
+        ("{s2: 10.0.0.12:9101}", None),  # A name may be of that machine.
+        ("{s1: 10.0.0.12:9101}", "refused_means_gone must be false: s1 is announced at 10.0.0.11:9101 and"),
+        ("{s1: 127.0.0.1:9101}", "refused_means_gone must be false: s1 is announced at 10.0.0.11:9101 and"),
+        ("{s2: 0.0.0.0:9102}", "refused_means_gone must be false: s2 is announced at bank.example:9101 and"),
+        ("{s2: 0.0.0.0:9102}\nrefused_means_gone: false", None),
+        ("{nameserver: 10.9.9.9:9099}", None),  # No refusal of the name server's proves anything.
+    ],
+)
+def test_what_is_certain_about_several_machines(tmp_path: Path, listen: str, says: str | None) -> None:
+    """Clashes are refused where they are certain, and so is a proof that would be none (R3)."""
+    file = written(tmp_path, f"{APART}listen: {listen}\n")
+    if says is None:
+        load(file, insecure=True)
+        return
+    with pytest.raises(ConfigurationError) as refused:
+        load(file, insecure=True)
+    [line] = refused.value.message.splitlines()
+    assert says in line
+
+
+def test_all_ipv4_addresses_of_a_machine_are_none_of_its_ipv6_ones(tmp_path: Path) -> None:
+    text = APART.replace("10.0.0.11", "'[fd00::1]").replace(":9101\n", ":9101'\n", 1)
+    load(written(tmp_path, text + "listen: {s1: '[::]:9101'}\n"), insecure=True)
+    with pytest.raises(ConfigurationError, match=r"s1 is announced at \[fd00::1\]:9101 and listens at 0"):
+        load(written(tmp_path, text + "listen: {s1: 0.0.0.0:9101}\n"), insecure=True)
+
+
+def test_a_name_server_apart_from_its_witness_has_to_be_told_which_of_them_it_is(tmp_path: Path) -> None:
+    """Every machine has 0.0.0.0: at both of them name server and witness would be served, two of each."""
+    text = APART + "witness: 10.0.0.9:9090\nlisten: {%s: %s}\n"
+    for process, what in (("nameserver", "name server"), ("witness", "witness")):
+        for bound in ("0.0.0.0:9090", "127.0.0.1:9090"):
+            with pytest.raises(ConfigurationError, match=f"whether it is to serve the {what} or only"):
+                load(written(tmp_path, text % (process, bound)), insecure=True)
+        load(written(tmp_path, text % (process, "192.0.2.1:9090")), insecure=True)
 
 
 # -- etcd in the place of the witness ------------------------------------------------------------------

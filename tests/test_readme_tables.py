@@ -75,7 +75,7 @@ def test_every_command_is_in_the_table_with_its_options(name: str, command: clic
 
 
 def test_the_configuration_for_three_machines_works_and_is_guarded(tmp_path: Path) -> None:
-    [block, _] = [block for block in blocks_of(README) if block.language == "yaml"]
+    [block, *_] = [block for block in blocks_of(README) if block.language == "yaml"]
     file = tmp_path / "three-machines.yaml"
     file.write_text(block.text)
     assert load(file, insecure=True).witness == "10.0.0.10:9090"
@@ -84,7 +84,7 @@ def test_the_configuration_for_three_machines_works_and_is_guarded(tmp_path: Pat
 
 
 def test_the_configuration_with_etcd_works_and_names_every_key_of_it(tmp_path: Path) -> None:
-    [_, block] = [block for block in blocks_of(README) if block.language == "yaml"]
+    [_, block, _] = [block for block in blocks_of(README) if block.language == "yaml"]
     file = tmp_path / "with-etcd.yaml"
     file.write_text(block.text)
     etcd = load(file, insecure=True).etcd
@@ -92,6 +92,21 @@ def test_the_configuration_with_etcd_works_and_names_every_key_of_it(tmp_path: P
     assert etcd.addresses() == ["10.0.0.10:2379", "10.0.0.11:2379", "10.0.0.12:2379"]
     [row] = [row for row in rows_below("## Configuration") if row[0] == "`witness`"]
     assert all(f"`{key}`" in row[2] for key in EtcdSettings.model_fields)
+
+
+def test_the_configuration_of_where_processes_listen_is_one(tmp_path: Path) -> None:
+    [*_, block] = [block for block in blocks_of(README) if block.language == "yaml"]
+    file = tmp_path / "listening.yaml"
+    file.write_text(block.text)
+    told = load(file, insecure=True)
+    assert [told.listens_at(name) for name in ("witness", "s1", "s2")] == [
+        "0.0.0.0:9090",
+        "0.0.0.0:9101",
+        "[::]:9101",
+    ]
+    file.write_text(block.text.replace("  s1: 0.0", "  # s1: 0.0").replace("# s1: 192", "s1: 192"))
+    with pytest.raises(ConfigurationError, match="refused_means_gone must be false"):
+        load(file, insecure=True)
 
 
 def test_the_shipped_configuration_holds_the_defaults() -> None:

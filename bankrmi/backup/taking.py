@@ -20,6 +20,7 @@ from bankrmi.client.overview import overview
 from bankrmi.config import Configuration
 from bankrmi.coordination.restoring import OPERATOR_ID
 from bankrmi.errors import InvalidRequest, OperationFailed, Unreached
+from bankrmi.own_credentials import own_credentials
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Record
 from bankrmi.storage.backup_label import Label
@@ -93,7 +94,8 @@ def back_up(
     """
     _check_target(order)
     name = server or _primary(configuration)
-    with asking(configuration.servers[name], OPERATOR_ID + name) as ask:
+    credentials = own_credentials(configuration, "operator")
+    with asking(configuration.servers[name], OPERATOR_ID + name, credentials=credentials) as ask:
         return back_up_from(Fetch(name, ask, FetchPace(rate), progress), configuration.service, order)
 
 

@@ -33,6 +33,7 @@ from bankrmi.certificates.folder import (
     read_issued,
     revoked_file,
 )
+from bankrmi.certificates.forms import addresses_of
 from bankrmi.certificates.identity import (
     NOT_UNDERSTOOD,
     ROLES,
@@ -64,6 +65,7 @@ class _Material:
     authority: Authority
     own: Identity
     ends: datetime
+    hosts: tuple[str, ...]
     server: ssl.SSLContext = field(compare=False)
     client: ssl.SSLContext = field(compare=False)
 
@@ -109,6 +111,22 @@ class Credentials:
     def days_left(self) -> float:
         """Days until the own certificate ends, or the authority's if that comes first; negative after it."""
         return (self._material.value.ends - datetime.now(UTC)).total_seconds() / _DAY_S
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names and addresses at which its certificate says that it is reached."""
+        return self._material.value.hosts
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the files by now; what was read before stays in use."""
+        found = [self._material.problem] if self._material.problem else []
+        if self.is_revoked(self.own.serial):
+            found.append(f"the certificate of {self.own} is revoked")
+        try:
+            read_revoked(revoked_file(self._folder))
+        except ConfigurationError as error:
+            found.append(error.message)
+        return found
 
     def server_context(self) -> ssl.SSLContext:
         """Return what new connections of callers begin with; the caller has to show a certificate."""
@@ -203,6 +221,7 @@ class Credentials:
             authority=authority,
             own=issued.holder,
             ends=issued.ends,
+            hosts=addresses_of(issued.certificate),
             server=server,
             client=client,
         )

@@ -45,12 +45,15 @@ class WatchedFiles(Generic[_Value]):
         self._why = ""
         """The reason, until it has been told."""
         self._try_again_at = 0.0
+        self.problem = ""
+        """What is wrong with the files as they were when they were last looked at."""
         self.value = read()
 
     def look(self) -> bool:
         """Read it anew if a file has changed; return whether the value is another one now."""
         stamp = self._stamp_now()
         if stamp == self._stamp:
+            self.problem = ""
             return False
         if stamp == self._broken and self._clock() < self._try_again_at:
             self._tell()
@@ -60,11 +63,13 @@ class WatchedFiles(Generic[_Value]):
         except ConfigurationError as error:
             self._note(stamp, error.message)
             return False
+        self.problem = ""
         changed = value != self.value
         self.value, self._stamp = value, stamp
         return changed
 
     def _note(self, stamp: _Stamp, why: str) -> None:
+        self.problem = why
         self._why = "" if stamp == self._broken else why
         self._broken = stamp
         self._try_again_at = self._clock() + _TRY_AGAIN_S

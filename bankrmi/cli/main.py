@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import click
+import structlog
 from click.exceptions import NoArgsIsHelpError
 
 import bankrmi
@@ -16,6 +17,7 @@ from bankrmi.cli import (
     cert,
     chaos,
     check,
+    doctor,
     history,
     init,
     menu,
@@ -35,6 +37,7 @@ from bankrmi.cli.interruption import (
 from bankrmi.cli.invocation import Invocation, say
 from bankrmi.cli.sentences import sentence_of
 from bankrmi.errors import BankError
+from bankrmi.logging_setup import configure
 
 __all__ = ["commands", "main"]
 
@@ -81,6 +84,10 @@ def commands(context: click.Context, config: Path | None, insecure: bool, log_js
     """
     if context.invoked_subcommand not in _OUTLIVING:
         heed_the_end_of_the_terminal()
+    if log_json and context.invoked_subcommand in processes.LOGGING:
+        configure(True, context.invoked_subcommand)
+        if isinstance(context.obj, _Voice):
+            context.obj.is_a_log = True
     context.obj = Invocation(path=config, insecure=insecure, log_json=log_json)
 
 
@@ -90,6 +97,7 @@ for room in (
     operations,
     overview,
     history,
+    doctor,
     backup,
     menu,
     simulate,
@@ -112,23 +120,39 @@ def main(arguments: list[str]) -> int:
         _drop_what_cannot_be_written()
 
 
+class _Voice:
+    """How what ends a command is told: to a person, or as a line of a log that has not begun yet."""
+
+    is_a_log = False
+
+    def complain(self, text: str) -> None:
+        """Say why the command ends."""
+        if self.is_a_log:
+            structlog.get_logger("bankrmi").error(text)
+        else:
+            say(text)
+
+
 def _run(arguments: list[str]) -> int:
+    voice = _Voice()
     try:
         with interruptible():
-            result = commands.main(arguments, prog_name="bankrmi", standalone_mode=False)
+            result = commands.main(arguments, prog_name="bankrmi", standalone_mode=False, obj=voice)
             sys.stdout.flush()
     except BankError as error:
-        say(_told(error))
+        voice.complain(_told(error))
         return exit_code_of(error)
     except click.ClickException as error:
-        say(_usage(error))
+        voice.complain(_usage(error))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt, OSError) as error:
         return _cut_short(error)
     except Exception as error:  # A bug of ours; a sentence for the user, the rest for those who ask for it.
         if os.environ.get("BANKRMI_TRACEBACK"):
             raise
-        say(f"This is a bug in bankrmi: {type(error).__name__}: {error} (BANKRMI_TRACEBACK=1 shows where)")
+        voice.complain(
+            f"This is a bug in bankrmi: {type(error).__name__}: {error} (BANKRMI_TRACEBACK=1 shows where)"
+        )
         return ExitCode.ERROR
     return result if isinstance(result, int) else ExitCode.DONE
 

@@ -58,6 +58,8 @@ class NewBank:
     witness: str
     """The address of the name server and the witness."""
     certificates: bool = True
+    contained: bool = False
+    """Whether each process is in a container, which has an address of its own for as long as it runs."""
 
     def texts(self) -> dict[str, str]:
         """Return the files that every bank has, by name."""
@@ -88,6 +90,7 @@ class NewBank:
             servers={name: f"{name}:{_SERVER_PORT}" for name in self.servers},
             witness=f"nameserver:{_NAMESERVER_PORT}",
             certificates=self.certificates,
+            contained=True,
         )
 
     def hosts(self) -> dict[str, list[str]]:
@@ -112,6 +115,13 @@ class NewBank:
         text = _put(text, r"(?m)^nameserver: \S+", f"nameserver: {_in_yaml(self.witness)}")
         text = _put(text, r"(?m)^witness: \S+", f"witness: {_in_yaml(self.witness)}")
         text = _put(text, r"(?m)(^servers:.*\n)(?:  \S+: \S+\n)+", rf"\g<1>{servers}")
+        if self.contained:
+            bound = {"nameserver": self.witness, **self.servers}
+            everywhere = "".join(
+                f"  {name}: 0.0.0.0:{split_address(address)[1]}\n" for name, address in bound.items()
+            )
+            text = _put(text, r"(?m)^listen: \{\}(.*\n(?: +#.*\n)+)", rf"listen:   \g<1>{everywhere}")
+            text = _put(text, r"(?m)^refused_means_gone: true ", "refused_means_gone: false")
         if self.certificates:
             text = _put(text, r"(?m)^# folder: certificates  ", "  folder: certificates  ")
         return text

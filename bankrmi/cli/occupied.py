@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bankrmi.config import Configuration, split_address
+from bankrmi.config import METRICS_OF_NAMESERVER, METRICS_OF_WITNESS, Configuration, split_address
 
 __all__ = ["who_has_the_ports"]
 
@@ -32,8 +32,10 @@ class _Occupant:
 
 def who_has_the_ports(configuration: Configuration) -> list[str]:
     """Return a sentence for each bank or process that has ports of this one."""
-    of_witness = [] if configuration.witness_address is None else [configuration.witness_address]
-    addresses = [configuration.nameserver, *of_witness, *configuration.servers.values()]
+    processes = [METRICS_OF_NAMESERVER, *configuration.servers]
+    if configuration.witness_address is not None:
+        processes.append(METRICS_OF_WITNESS)
+    addresses = [configuration.listens_at(process) for process in processes]
     addresses += configuration.metrics.values()
     ports = {split_address(address)[1]: address for address in addresses}
     held: dict[str, list[str]] = {}

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import click
+import structlog
 
 from bankrmi.cli.interruption import heed_the_end_of_the_terminal
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say
 from bankrmi.config import METRICS_OF_NAMESERVER, Configuration, split_address
 from bankrmi.errors import ConfigurationError, OperationFailed
-from bankrmi.logging_setup import log_to
+from bankrmi.logging_setup import configure, log_to
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "LOGGING"]
 
 _parent_pid = click.option("--parent-pid", type=int, hidden=True, help="End when this process does.")
 _log_file = click.option(
     "--log-file",
     metavar="PATH",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Append the log to this file, which SIGHUP opens again; else it goes to standard error.",
+    help="Append the log to this file, which SIGHUP opens again, and which is set aside when it is large "
+    "(`log` in the configuration); else it goes to standard error.",
 )
 _metrics = click.option(
     "--metrics",
@@ -31,16 +34,30 @@ _metrics = click.option(
 _ready_fd = click.option("--ready-fd", type=int, hidden=True, help="Say there when ready.")
 
 
-def _warn(configuration: Configuration) -> None:
+def _warn(configuration: Configuration, warn: Callable[[str], None] | None = None) -> None:
+    """Say what is dangerous, to a person, or by `warn`."""
+    tell = warn or (lambda sentence: say(f"warning: {sentence}"))
     exposed = configuration.open_to_strangers()
     if exposed:
-        say(
-            f"warning: {', '.join(exposed)} can be reached by others, who need not prove who they are: "
+        tell(
+            f"{', '.join(exposed)} can be reached by others, who need not prove who they are: "
             "whoever reaches it can move money"
         )
     shown = configuration.metrics_beyond_loopback()
     if shown:
-        say(f"warning: figures of the bank can be read by others, at {', '.join(shown)}")
+        tell(f"figures of the bank can be read by others, at {', '.join(shown)}")
+
+
+def _begin_log(invocation: Invocation, configuration: Configuration, name: str, file: Path | None) -> None:
+    """From here on all that this process says goes to its log; before, it went where it was started."""
+    if file is not None:
+        settings = configuration.log
+        try:
+            log_to(file.absolute(), file_bytes=settings.file_bytes, files_kept=settings.files_kept)
+        except OSError as error:
+            raise OperationFailed(f"the log {file} cannot be opened: {error.strerror}") from None
+    configure(invocation.log_json, name)
+    _warn(configuration, structlog.get_logger("bankrmi").warning)
 
 
 def _configuration(invocation: Invocation) -> Configuration:
@@ -58,14 +75,6 @@ def _outlive_the_terminal() -> None:
     """SIGHUP ends no server, not even before it can open its log again; until here it is blocked."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-
-
-def _log_to(file: Path | None) -> None:
-    if file is not None:
-        try:
-            log_to(file.absolute())
-        except OSError as error:
-            raise OperationFailed(f"the log {file} cannot be opened: {error.strerror}") from None
 
 
 @click.command()
@@ -157,8 +166,7 @@ def nameserver(
     configuration = _configuration(invocation)
     if metrics is not None:
         configuration = configuration.with_metrics(METRICS_OF_NAMESERVER, metrics)
-    _log_to(log_file)
-    _warn(configuration)
+    _begin_log(invocation, configuration, "nameserver", log_file)
     from bankrmi.nameserver import run
 
     return run(
@@ -166,7 +174,6 @@ def nameserver(
         log_json=invocation.log_json,
         parent_pid=parent_pid,
         ready_fd=ready_fd,
-        log_file=log_file,
         metrics=metrics,
     )
 
@@ -198,8 +205,7 @@ def server(
     check_server(configuration, name)
     if metrics is not None:
         configuration = configuration.with_metrics(name, metrics)
-    _log_to(log_file)
-    _warn(configuration)
+    _begin_log(invocation, configuration, name, log_file)
     from bankrmi.server import run
 
     return run(
@@ -209,8 +215,10 @@ def server(
         log_json=invocation.log_json,
         parent_pid=parent_pid,
         ready_fd=ready_fd,
-        log_file=log_file,
     )
 
 
 COMMANDS = (up, nameserver, server)
+
+LOGGING = ("nameserver", "server")
+"""Those that have a log, which begins with their first line."""

@@ -173,7 +173,7 @@ def _log_folder(configuration: Configuration) -> Path:
     folder = configuration.data_dir / "log"
     try:
         make_directory(folder)
-        make_private(folder, folder.glob("*.log"))
+        make_private(folder, folder.glob("*.log*"))
     except OSError as error:
         raise ConfigurationError(f"the data directory {folder} cannot be made: {error.strerror}") from None
     return folder

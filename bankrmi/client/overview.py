@@ -37,6 +37,7 @@ _UNKNOWN = dict.fromkeys(
         "role",
         "why",
         "pid",
+        "listens_at",
         "epoch",
         "action_id",
         "acknowledged",

@@ -18,7 +18,6 @@ import secrets
 import signal
 import socket
 from dataclasses import replace
-from pathlib import Path
 
 import structlog
 
@@ -32,10 +31,11 @@ from bankrmi.config import (
     split_address,
 )
 from bankrmi.coordination.coordinator import Coordinator
-from bankrmi.coordination.keepers import check_keeper
+from bankrmi.coordination.keepers import check_keeper, keeper_in_words
 from bankrmi.coordination.movable_keeper import MovableKeeper
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.coordination.witness import WITNESS_ID, WITNESS_MOVES_ID, Witness, WitnessMoves
+from bankrmi.diagnosis import DIAGNOSIS_ID, ProcessDiagnosis, diagnosis_object
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.event_loop import run as run_loop
 from bankrmi.logging_setup import configure, reopen_log
@@ -55,6 +55,7 @@ from bankrmi.rmi import (
     Limits,
     PlainObject,
     handshake,
+    is_here,
     over_tls,
     rounds_of,
 )
@@ -79,7 +80,6 @@ def run(
     log_json: bool = False,
     parent_pid: int | None = None,
     ready_fd: int | None = None,
-    log_file: Path | None = None,
     metrics: Address | None = None,
 ) -> int:
     """Serve until told to stop, and show figures at `metrics`, if that is given; return the exit code."""
@@ -87,7 +87,7 @@ def run(
     end_with_parent(parent_pid)
     configure(log_json, "nameserver")
     try:
-        process = _Process(configuration, log_file, metrics)
+        process = _Process(configuration, metrics)
         signals.hold()
         run_loop(process.serve(ready_fd))
     except ConfigurationError as error:
@@ -103,7 +103,7 @@ def run(
 class _Process:
     """What is served here, from start to end."""
 
-    def __init__(self, configuration: Configuration, log_file: Path | None, metrics: Address | None) -> None:
+    def __init__(self, configuration: Configuration, metrics: Address | None) -> None:
         check_keeper(configuration)
         self._configuration = configuration
         self._metrics_address = metrics
@@ -114,7 +114,6 @@ class _Process:
                 if address is not None
             )
         )
-        self._log_file = log_file
         self._credentials = own_credentials(configuration, "server", _NAME)
         self._manager = ServiceManager()
         self._start_id = secrets.token_hex(8)
@@ -141,7 +140,7 @@ class _Process:
         try:
             own_files = await metrics.listen()
             for address, daemon in self._daemons.items():
-                await daemon.listen(address, daemons=len(self._daemons), own_files=own_files)
+                await daemon.listen(self._bound(address), daemons=len(self._daemons), own_files=own_files)
             self._serves = True
             self._say_ready(ready_fd)
             self._manager.say_ready()
@@ -183,10 +182,15 @@ class _Process:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LOOK_SECONDS_AT_MOST)
             for address in missing:
-                if await asyncio.to_thread(_is_here, address):
+                if await asyncio.to_thread(is_here, self._bound(address)):
                     self._serve(address)
-                    await self._daemons[address].listen(address, daemons=2)
+                    await self._daemons[address].listen(self._bound(address), daemons=2)
                     log.info("serving another address", address=address)
+
+    def _bound(self, address: str) -> str:
+        """Return where what is announced at this address listens."""
+        process = "nameserver" if address == self._configuration.nameserver else "witness"
+        return self._configuration.listens_at(process)
 
     def _serve(self, address: str) -> None:
         """Prepare what belongs at an address of this machine."""
@@ -203,11 +207,12 @@ class _Process:
 
     def _prepare(self) -> None:
         for address in self._addresses:
-            if _is_here(address):
+            if is_here(self._bound(address)):
                 self._serve(address)
         if not self._daemons:
+            reasons = [_why_not_here(self._bound(address)) for address in reversed(self._addresses)]
             raise OperationFailed(
-                f"nothing to serve here: {', and '.join(map(_why_not_here, reversed(self._addresses)))}",
+                f"nothing to serve here: {', and '.join(reasons)}",
                 **{AWAITS: "an address"},
             )
 
@@ -241,14 +246,34 @@ class _Process:
 
     def _daemon_at(self, address: str) -> Daemon:
         if address not in self._daemons:
-            self._daemons[address] = Daemon(
+            daemon = self._daemons[address] = Daemon(
                 _limits(self._configuration),
                 self._greeting,
                 self._rounds,
                 servers=self._configuration.servers,
                 credentials=self._credentials,
             )
+            diagnosis = ProcessDiagnosis(
+                process=_NAME,
+                folder=self._configuration.data_dir / "witness",
+                credentials=self._credentials,
+                more=self._told,
+            )
+            daemon.register(DIAGNOSIS_ID + _NAME, diagnosis_object(diagnosis), roles={"operator"})
         return self._daemons[address]
+
+    def _told(self) -> dict[str, object]:
+        """Return what this process tells operators beside what every process does."""
+        settings = self._configuration
+        return {
+            "settings": {
+                "service": settings.service,
+                "servers": dict(settings.servers),
+                "nameserver": settings.nameserver,
+                "witness": keeper_in_words(settings),
+            },
+            "listens_at": [self._bound(address) for address in self._daemons],
+        }
 
     def _greeting(self) -> dict[str, object]:
         greeting: dict[str, object] = {
@@ -362,7 +387,7 @@ class _Process:
             {
                 signal.SIGTERM: self._stop.set,
                 signal.SIGINT: self._stop.set,
-                signal.SIGHUP: lambda: reopen_log(self._log_file),
+                signal.SIGHUP: reopen_log,
             }
         )
 
@@ -380,20 +405,12 @@ class _Process:
         address = next(iter(self._daemons))
         serving = sorted(self._daemons)
         elsewhere = "elsewhere" if self._configuration.etcd is None else "etcd"
-        log.info("ready", addresses=serving, witness="here" if self._store is not None else elsewhere)
+        bound = [self._bound(address) for address in serving]
+        listens = {} if bound == serving else {"listens_at": bound}
+        log.info(
+            "ready", addresses=serving, **listens, witness="here" if self._store is not None else elsewhere
+        )
         say_ready(ready_fd, server="nameserver", address=address)
-
-
-def _is_here(address: str) -> bool:
-    """Return whether a process on this machine can listen at the address's host."""
-    host, _ = split_address(address)
-    try:
-        family, kind, protocol, _, where = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as trying:
-            trying.bind(where)
-    except OSError:
-        return False
-    return True
 
 
 def _why_not_here(address: str) -> str:

@@ -25,6 +25,9 @@ __all__ = ["Follower"]
 PROBE_AGAIN_MS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 """Waits before the first, second, ... look at a primary that neither answers nor is refused."""
 
+_TOLD_AT_MOST = 20
+"""Requests that a line of the log names; all of them are in the file of what was rolled back."""
+
 HELD_LIMIT = 4096
 """Client requests that may wait while a standby looks whether the primary is gone."""
 
@@ -95,7 +98,8 @@ class Follower:
         removed = step.journal.roll_back(to)
         step.changed = True
         entries = sum(record.operation_count for record in removed)
-        step.report("rolled back", entries=entries, after_action_id=to, why=why)
+        requests = [f"{record.session}:{record.sequence}" for record in removed[:_TOLD_AT_MOST]]
+        step.report("rolled back", entries=entries, after_action_id=to, why=why, request_ids=requests)
 
     def copy_installed(self) -> None:
         """Another journal is in place: of that nothing is known to be acknowledged yet."""

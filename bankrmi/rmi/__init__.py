@@ -12,7 +12,7 @@ who say so.
 from __future__ import annotations
 
 from . import pyro as pyro  # First: whether Pyro5 can be used at all.
-from .addresses import Address, host_and_port
+from .addresses import Address, host_and_port, is_here
 from .audited import Audited
 from .connection import Connection, connect
 from .daemon import Daemon, rounds_of
@@ -78,6 +78,7 @@ __all__ = [
     "connect",
     "handshake",
     "host_and_port",
+    "is_here",
     "look_up",
     "look_up_async",
     "open_link",

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from bankrmi.errors import ConfigurationError
 
-__all__ = ["Address", "expect_large_messages", "host_and_port", "joined", "notice_silent_deaths"]
+__all__ = ["Address", "expect_large_messages", "host_and_port", "is_here", "joined", "notice_silent_deaths"]
 
 Address = str
 
@@ -28,6 +28,18 @@ def host_and_port(address: Address) -> tuple[str, int]:
 def joined(host: str, port: int) -> Address:
     """Return the address of host and port."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_here(address: Address) -> bool:
+    """Return whether a process on this machine can listen at the address's host; looks the name up."""
+    host, _ = host_and_port(address)
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as trying:
+            trying.bind(where)
+    except (OSError, UnicodeError):
+        return False
+    return True
 
 
 def notice_silent_deaths(connected: socket.socket, *, within_seconds: int) -> None:

@@ -117,7 +117,7 @@ class Batch:
         try:
             self._add(_ending(value) if is_error else value)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            complaints.error("an answer cannot be sent", error, method=call.method)
+            complaints.error("an answer cannot be sent", error, **call.in_log())
             self._add(_ending(write_unexpected_error()))
             is_error = True
         if is_error:

@@ -96,6 +96,7 @@ class Call:
     """One remote call in progress. Not a dataclass: one is made for every call."""
 
     __slots__ = (
+        "about",
         "args",
         "correlation",
         "done",
@@ -130,6 +131,8 @@ class Call:
         self.sequence = sequence
         self.correlation = correlation
         self.done = False
+        self.about: str | None = None
+        """The id of the request that it is about, as its object says, for lines of the log."""
 
     def through(self, source: CallSource) -> Call:
         """Return the same call, whose answer goes to `source` instead; this one is not to be answered."""
@@ -144,6 +147,10 @@ class Call:
             self.sequence,
             self.correlation,
         )
+
+    def in_log(self) -> dict[str, str]:
+        """Return what a line of the log says of it: its method, and which request it is about."""
+        return {"method": self.method} | ({} if self.about is None else {"request_id": self.about})
 
     @property
     def connection_lost(self) -> bool:
@@ -195,7 +202,7 @@ class Call:
     def _form(self, error: Exception) -> dict[str, object]:
         form = write_error(error)
         if form is None:
-            complaints.error("call failed", error, method=self.method, peer=self.peer.address)
+            complaints.error("call failed", error, peer=self.peer.address, **self.in_log())
             form = write_unexpected_error()
         return form
 
@@ -229,7 +236,7 @@ def begin(target: RemoteObject, call: Call) -> None:
         raise
     except Exception as error:
         if call.done:
-            complaints.error("failed after the answer", error, method=call.method)
+            complaints.error("failed after the answer", error, **call.in_log())
         else:
             call.fail(error)
 

@@ -376,7 +376,7 @@ class ServedConnection(FramedConnection):
         try:
             payload = write_value(call.serializer, value)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            complaints.error("an answer cannot be sent", error, method=call.method)
+            complaints.error("an answer cannot be sent", error, **call.in_log())
             payload, is_error = write_value(call.serializer, write_unexpected_error()), True
         self.send_answer(call, payload, is_error=is_error)
 

@@ -19,6 +19,7 @@ from bankrmi.rmi.objects import READ_ATTRIBUTE, is_of_the_call_itself
 from bankrmi.server.admission import Admission
 from bankrmi.server.answering import Asked, many, many_packed, one
 from bankrmi.server.request_figures import DONE, KINDS, Kind, KindFigures, RequestFigures
+from bankrmi.server.request_lines import tell_refused
 
 __all__ = ["ACCOUNT_ID", "AccountObject"]
 
@@ -58,6 +59,7 @@ class AccountObject:
             self._methods[call.method](call, *call.args, **call.kwargs)
         except BankError as error:
             self._figures_of(call).failed(error)
+            tell_refused(call, error)
             raise
         except TypeError as error:
             if is_of_the_call_itself(error) and not call.done:

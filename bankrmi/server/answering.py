@@ -38,6 +38,7 @@ from bankrmi.replication.effects import (
 from bankrmi.replication.record import one_by_one, unpacked
 from bankrmi.rmi import Call, LongAnswer
 from bankrmi.server.request_figures import GONE, KindFigures
+from bankrmi.server.request_lines import tell_if_slow, tell_refused, tell_unheard
 
 __all__ = ["Asked", "Kept", "busy", "long_outcome", "many", "many_packed", "one", "too_late"]
 
@@ -109,7 +110,7 @@ class Asked:
         self.form = form
         self.addresses = addresses
         self.account = account
-        self.request_id = request_id
+        self.request_id = call.about = request_id
         self._figures = figures
         self._began_s = monotonic() - call.waited_ms / 1000
         self._kept: Kept | None = None
@@ -141,6 +142,7 @@ class Asked:
         """Answer with what the rules say; for a caller that is gone, without making the form of it."""
         if self.gone:
             self._figures.counts[GONE] += 1
+            tell_unheard(self.call, self.request_id)
             self.call.answer(None)
             return
         try:
@@ -148,11 +150,15 @@ class Asked:
         except BankError as error:
             self._fail(error)
         else:
-            self._figures.done(self._began_s)
+            self._done()
             self.call.answer(value)
+
+    def _done(self) -> None:
+        tell_if_slow(self.call, self.request_id, self._figures.done(self._began_s))
 
     def _fail(self, error: BankError) -> None:
         self._figures.failed(error, self._began_s)
+        tell_refused(self.call, error)
         self.call.fail(error)
 
     def answer_in_turn(self, kept: Kept, made: Callable[[Asked], None]) -> None:
@@ -166,9 +172,10 @@ class Asked:
             answer = self.form(self, self._still_kept())
         except BankError as error:
             self._figures.failed(error, self._began_s)
+            tell_refused(self.call, error)
             self._let_go()
             raise
-        self._figures.done(self._began_s)
+        self._done()
         if isinstance(answer, LongAnswer):
             make = answer.make
             answer.make = lambda start, end: self._part(make, start, end)

@@ -46,11 +46,12 @@ class Driver:
         self.clock = LoopClock()
         assert isinstance(replica.journal, SqliteJournal)
         self._disk = SyncedDisk(replica.journal, self.failed)
+        self._keeper = _Keeper(coordinator)
         self._carrier = Carrier(
             replica,
             clock=self.clock,
             disk=self._disk,
-            keeper=_Keeper(coordinator),
+            keeper=self._keeper,
             callers=self,
             life=self,
             watcher=Failpoints.armed(lambda: replica.view),
@@ -83,6 +84,11 @@ class Driver:
     def take(self, event: Event) -> None:
         """Give an event to the rules and carry out what they want."""
         self._carrier.take(event)
+
+    @property
+    def keeper_ms(self) -> float | None:
+        """How long the last question to the keeper of the view took; None if it was not answered."""
+        return self._keeper.read_ms
 
     @property
     def disk(self) -> SyncedDisk:
@@ -140,9 +146,20 @@ class _Keeper:
         self._coordinator = coordinator
         self._complain_next_ms = 0.0
         self._complain_pause_ms = COMPLAIN_FIRST_MS
+        self.read_ms: float | None = None
 
     def read(self, on_answer: Callable[[View | None], None], on_silence: OnSilence) -> None:
-        self._coordinator.read(on_answer, on_silence)
+        asked_ms = now_ms()
+
+        def answered(view: View | None) -> None:
+            self.read_ms = now_ms() - asked_ms
+            on_answer(view)
+
+        def silent(why: str, sent: bool) -> None:
+            self.read_ms = None
+            on_silence(why, sent)
+
+        self._coordinator.read(answered, silent)
 
     def propose(
         self,

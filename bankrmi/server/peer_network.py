@@ -7,6 +7,7 @@ use that: they go by the answers to what they said.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -103,6 +104,13 @@ class PeerNetwork:
         """Return the servers to which a link is up, and that do not answer on it."""
         return {server for server, link in self._links.items() if link.is_silent}
 
+    def round_trips_ms(self) -> dict[str, float | None]:
+        """Return how long the last sign of life took, by server; None of one that gives none."""
+        return {
+            server: link.round_trip_ms if link.up and not link.is_silent else None
+            for server, link in self._links.items()
+        }
+
     def met_witness(self, witness_id: str | None, left_id: str | None = None) -> None:
         """State this one from now on.  Who stated another one, or none, is met again, once a process.
 
@@ -181,6 +189,9 @@ class _PeerLink:
         self._link = link
         self._warn = warn
         self._pinged_s: float | None = None
+        self._sent_s = 0.0
+        self.round_trip_ms: float | None = None
+        """Of the last ping that was answered."""
 
     def is_refused_by(self, credentials: TlsCredentials) -> bool:
         """Whether the certificate of the other side counts no more."""
@@ -198,10 +209,13 @@ class _PeerLink:
         loop = asyncio.get_running_loop()
         if self._pinged_s is None:
             self._pinged_s = loop.time()
+            self._sent_s = time.monotonic()  # The loop's own clock may count whole milliseconds.
             self._link.ping(self._answered_ping)
         loop.call_later(PING_EVERY_SECONDS, self.begin_to_ping)
 
     def _answered_ping(self) -> None:
+        if self._pinged_s is not None:
+            self.round_trip_ms = 1000 * (time.monotonic() - self._sent_s)
         self._pinged_s = None
 
     @property

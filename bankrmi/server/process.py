@@ -13,9 +13,8 @@ import gc
 import os
 import secrets
 import signal
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -24,6 +23,7 @@ from bankrmi.bank.accounts import Accounts
 from bankrmi.config import NOT_THE_DAEMONS, Configuration
 from bankrmi.coordination.keepers import check_keeper
 from bankrmi.coordination.movable_keeper import MovableKeeper
+from bankrmi.diagnosis import DIAGNOSIS_ID, ProcessDiagnosis, diagnosis_object
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.event_loop import run as run_loop
 from bankrmi.logging_setup import configure, reopen_log
@@ -52,6 +52,7 @@ from bankrmi.server.measures import WatchedServer, measures_of
 from bankrmi.server.memory import MemoryTrimmer
 from bankrmi.server.naming import Naming
 from bankrmi.server.operator_object import OPERATOR_ID, OperatorObject
+from bankrmi.server.own_address import check_own_address
 from bankrmi.server.peer_links import PeerLinks
 from bankrmi.server.peer_network import STANDBY_ID, PeerNetwork
 from bankrmi.server.rates import EntryRates, Rate
@@ -84,14 +85,13 @@ def run(
     log_json: bool = False,
     parent_pid: int | None = None,
     ready_fd: int | None = None,
-    log_file: Path | None = None,
 ) -> int:
     """Run one server until told to stop; return the exit code."""
     os.umask(0o077)  # What is written here is for its owner only.
     end_with_parent(parent_pid)
     configure(log_json, name)
     try:
-        process = _Process(configuration, name, first=first, log_file=log_file)
+        process = _Process(configuration, name, first=first)
         signals.hold()
         run_loop(process.serve(ready_fd))
     except ConfigurationError as error:
@@ -110,16 +110,13 @@ def run(
 class _Process:
     """All parts of one server."""
 
-    def __init__(
-        self, configuration: Configuration, name: str, *, first: bool, log_file: Path | None
-    ) -> None:
+    def __init__(self, configuration: Configuration, name: str, *, first: bool) -> None:
         if name not in configuration.servers:
             known = ", ".join(configuration.servers)
             raise ConfigurationError(f"there is no server {name} in {configuration.path}: it names {known}")
         check_keeper(configuration)
         self._configuration = configuration
         self._name = name
-        self._log_file = log_file
         self._disk = DataDirectory(configuration, name)
         self._credentials = own_credentials(configuration, "server", name)
         self._manager = ServiceManager()
@@ -160,8 +157,8 @@ class _Process:
         self._catch_signals()
         try:
             own_files = await metrics.listen()
-            await daemon.listen(configuration.servers[name], own_files=own_files)
-            log.info("listening", address=configuration.servers[name])
+            await daemon.listen(configuration.listens_at(name), own_files=own_files)
+            await self._say_where_it_listens(said)
             self._manager.say_ready()
             links.open()
             naming.open()
@@ -192,6 +189,18 @@ class _Process:
         driver.close()
         self._disk.release()  # Not before: whoever comes next finds the database unlocked.
         log.info("stopped")
+
+    async def _say_where_it_listens(self, said: Mapping[str, object]) -> None:
+        announced, bound = self._configuration.servers[self._name], self._configuration.listens_at(self._name)
+        log.info("listening", address=bound, **({} if bound == announced else {"announced": announced}))
+        if bound != announced:
+            await check_own_address(
+                announced,
+                ACCOUNT_ID + self._name,
+                said,
+                self._start_id,
+                refused_means_gone=self._configuration.refused_means_gone,
+            )
 
     def _memory(self, admission: Admission) -> MemoryTrimmer:
         driver = self._driver
@@ -263,7 +272,25 @@ class _Process:
             counts=lambda call: call.method != "export" or begins_export(call),
         )
         daemon.register(OPERATOR_ID + name, operator, roles={"operator"})
+        diagnosis = ProcessDiagnosis(
+            process=name,
+            folder=self._disk.path,
+            credentials=self._credentials,
+            more=lambda: self._told(network),
+        )
+        daemon.register(DIAGNOSIS_ID + name, diagnosis_object(diagnosis), roles={"operator"})
         return admission, account
+
+    def _told(self, network: PeerNetwork) -> dict[str, Any]:
+        """Return what this server tells operators beside what every process does."""
+        syncs = self._driver.disk.syncs
+        return {
+            "settings": dict(self._stated),
+            "listens_at": [self._configuration.listens_at(self._name)],
+            "syncs": {"bounds_s": list(syncs.bounds), "counts": list(syncs.counts)},
+            "round_trips_ms": network.round_trips_ms(),
+            "keeper_ms": self._driver.keeper_ms,
+        }
 
     def _metrics(
         self,
@@ -332,7 +359,7 @@ class _Process:
             {
                 signal.SIGTERM: terminate,
                 signal.SIGINT: lambda: driver.stop(""),
-                signal.SIGHUP: lambda: reopen_log(self._log_file),
+                signal.SIGHUP: reopen_log,
             }
         )
 

@@ -51,10 +51,12 @@ class KindFigures:
         """By outcome."""
         self.seconds = Histogram(*_SECONDS)
 
-    def done(self, began_s: float) -> None:
-        """Count one that is done, and has taken the time since then."""
+    def done(self, began_s: float) -> float:
+        """Count one that is done, and has taken the time since then; return how long that was."""
         self.counts[DONE] += 1
-        self.seconds.observe(monotonic() - began_s)
+        seconds = monotonic() - began_s
+        self.seconds.observe(seconds)
+        return seconds
 
     def failed(self, error: BankError, began_s: float | None = None) -> None:
         """Count one that is answered with an error, at the door, or after the time since then."""

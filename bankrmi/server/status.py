@@ -48,6 +48,7 @@ def status_of(
         "why": why_not_in_sync(shown, fetched),
         "pid": os.getpid(),
         "address": configuration.servers[shown.server],
+        "listens_at": configuration.listens_at(shown.server),
         "history": view.history if view is not None else None,
         "epoch": shown.epoch or 0,
         "action_id": tip.action_id,

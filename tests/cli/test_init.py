@@ -158,4 +158,8 @@ def test_a_compose_file_has_a_service_for_each_process(tmp_path: Path) -> None:
     }
     configuration = load(tmp_path / "bank" / "config.yaml", environment={})
     assert configuration.servers["s1"] == "s1:9101"
+    assert configuration.listens_at("s1") == "0.0.0.0:9101"
+    assert configuration.listens_at("nameserver") == configuration.listens_at("witness") == "0.0.0.0:9090"
+    # The address of a container that stands still may be lent to another one, which refuses.
+    assert not configuration.refused_means_gone
     assert configuration.witness == "nameserver:9090"

@@ -24,7 +24,7 @@ if sys.argv[4]:  # A disk that is full: no file grows beyond this.
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]), int(sys.argv[4])))
 from bankrmi.nameserver import process, run
 if sys.argv[3]:  # As if on a machine of its own: this address is another's, or comes when the file does.
-    process._is_here = lambda address: address != sys.argv[3] or Path(sys.argv[1]).with_name("here").exists()
+    process.is_here = lambda address: address != sys.argv[3] or Path(sys.argv[1]).with_name("here").exists()
 sys.exit(run(config.load(Path(sys.argv[1])), ready_fd=int(sys.argv[2])))
 """
 

@@ -7,8 +7,10 @@ import json
 import logging
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -144,3 +146,118 @@ def test_a_log_that_cannot_be_written_stops_nobody(monkeypatch: pytest.MonkeyPat
     logging_setup.configure(False, "s1")
     monkeypatch.setattr(sys, "stderr", Full())
     structlog.get_logger().info("goes on")
+
+
+# -- a file of its own -----------------------------------------------------------------------------------
+
+
+SCRIPT = """
+import logging, os, sys, warnings
+from pathlib import Path
+import structlog
+from bankrmi.logging_setup import configure, log_to, reopen_log
+folder = Path(sys.argv[1])
+log_to(folder / "s1.log", file_bytes=65536, files_kept=2)
+configure(sys.argv[2] == "json", "s1")
+log = structlog.get_logger("bankrmi")
+"""
+
+
+def in_a_process(folder: Path, what: str, form: str = "text") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT + what, str(folder), form], capture_output=True, text=True, timeout=60
+    )
+
+
+def test_a_large_file_is_set_aside_and_few_of_them_are_kept(tmp_path: Path) -> None:
+    """Whatever is printed past the log goes to the file in use, and counts."""
+    ended = in_a_process(
+        tmp_path,
+        "for number in range(900):\n"
+        "    log.info('line', number=number, text='x' * 400)\n"
+        "print('printed', flush=True)\n"
+        "raise SystemExit('last words')\n",
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["s1.log"]  # Fifty lines of a kind, and then one a second: the budget comes first.
+    assert (tmp_path / "s1.log").read_text().endswith("printed\nlast words\n")
+    ended = in_a_process(
+        tmp_path,
+        "for number in range(240):\n"
+        "    log.info(f'line {number}', **{f'text{i}': 'x' * 400 for i in range(8)})\n"
+        "print('printed', flush=True)\n"
+        "raise SystemExit('last words')\n",
+    )
+    assert ended.returncode == 1
+    files = sorted(tmp_path.iterdir())
+    assert [path.name for path in files] == ["s1.log", "s1.log.1", "s1.log.2"]
+    for path in files:
+        assert path.stat().st_mode & 0o077 == 0
+        assert path.stat().st_size <= 65536 + len("printed\nlast words\n")
+    lines = "".join(path.read_text() for path in reversed(files)).splitlines()
+    assert lines[-2:] == ["printed", "last words"]
+    numbers = [int(number) for line in lines if (number := (re.findall(r" line (\d+) ", line) or [""])[0])]
+    assert numbers == list(range(numbers[0], 240))
+    assert 20 < len(numbers) < 100
+
+
+def test_a_file_that_was_moved_away_is_opened_again(tmp_path: Path) -> None:
+    in_a_process(
+        tmp_path,
+        "log.info('before')\nos.rename(folder / 's1.log', folder / 'moved')\nlog.info('between')\n"
+        "reopen_log()\nlog.info('after')\nos.write(2, b'beside the log\\n')\n",
+    )
+    assert [
+        line.split("] ")[1].split(" file=")[0]
+        for line in (tmp_path / "moved").read_text().splitlines(keepends=True)
+    ] == [
+        "before\n",
+        "between\n",
+    ]
+    again, after, beside = (tmp_path / "s1.log").read_text().splitlines()
+    assert "the log was opened again" in again
+    assert (after[-5:], beside) == ("after", "beside the log")
+
+
+def test_a_file_that_cannot_be_set_aside_or_opened_again_is_written_on(tmp_path: Path) -> None:
+    """The place of the next one is taken by a folder; and the folder of the log is gone."""
+    (tmp_path / "s1.log.1").mkdir()
+    (tmp_path / "s1.log.1" / "in the way").touch()
+    (tmp_path / "s1.log.2").mkdir()
+    (tmp_path / "s1.log.2" / "in the way").touch()
+    ended = in_a_process(
+        tmp_path,
+        "for number in range(200):\n    log.info(f'line {number}', text='x' * 400)\n"
+        "os.rename(folder, folder.with_name('gone'))\nreopen_log()\nlog.info('after')\n",
+    )
+    assert ended.returncode == 0
+    lines = (tmp_path.with_name("gone") / "s1.log").read_text().splitlines()
+    assert sum("] line " in line for line in lines) == 200
+    assert "the log could not be opened again" in lines[-2]
+
+
+def test_a_full_disk_ends_nothing_and_the_log_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    ended = in_a_process(
+        tmp_path,
+        "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "log.info('first')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))\n"
+        "for number in range(20):\n    log.info(f'lost {number}', text='x' * 400)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))\n"
+        "log.info('last')\n",
+    )
+    assert ended.returncode == 0
+    text = (tmp_path / "s1.log").read_text()
+    assert "first" in text
+    assert text.endswith("last\n")
+
+
+def test_what_libraries_and_python_warn_of_is_json_too(tmp_path: Path) -> None:
+    ended = in_a_process(
+        tmp_path, "warnings.warn('old', UserWarning)\nlogging.getLogger('x').error('y')\n", "json"
+    )
+    assert ended.returncode == 0
+    told = [json.loads(line) for line in (tmp_path / "s1.log").read_text().splitlines()]
+    assert [one["level"] for one in told] == ["warning", "error"]
+    assert "UserWarning: old" in told[0]["event"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.replication.events import AnswerArrived, MessageArrived
 from bankrmi.replication.messages import Acknowledged, Checkpoint
+from bankrmi.replication.step import Step
 from tests.replication.histories import taken_over
 from tests.replication.scenario import running
 
@@ -103,8 +106,10 @@ def test_entries_that_overtake_others_are_asked_for_from_further_back() -> None:
     ]
 
 
-def test_entries_above_base_of_an_older_epoch_are_rolled_back() -> None:
-    """A3 (a): what the dead primary never shared is removed by the new one's first word."""
+def test_entries_above_base_of_an_older_epoch_are_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A3 (a): what the dead primary never shared is removed by the new one's first word; its id is told."""
+    reported: dict[str, Any] = {}
+    monkeypatch.setattr(Step, "report", lambda _, event, **details: reported.update({event: details}))
     bank = running("s1", "s2")
     bank.withdraw("s1", "c:1", 10)
     bank.crash("s1")
@@ -118,6 +123,7 @@ def test_entries_above_base_of_an_older_epoch_are_rolled_back() -> None:
     assert "s1 -> s2: let me in, I have [1, 0]" in told
     assert bank.tips() == {"s1": (0, 0), "s2": (0, 0)}
     assert bank.balances() == {"s1": 100, "s2": 100}
+    assert reported["rolled back"]["request_ids"] == ["c:1"]
     bank.drop()
     bank.withdraw("s2", "c:1", 10)
     bank.deliver_all()

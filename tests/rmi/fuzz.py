@@ -290,6 +290,7 @@ def attack(bank: config.Configuration, fuzzer: Fuzzer, frames: int, found: Findi
         "account": (bank.servers["s1"], "bankrmi.account.s1"),
         "standby": (bank.servers["s1"], "bankrmi.standby.s1"),
         "operator": (bank.servers["s1"], "bankrmi.operator.s1"),
+        "diagnosis": (bank.servers["s1"], "bankrmi.diagnosis.s1"),
         "names": (bank.nameserver, "Pyro.NameServer"),
         "witness": (str(bank.witness), "bankrmi.witness"),
     }
@@ -364,10 +365,8 @@ async def _fuzzed(bank: config.Configuration, fuzzer: Fuzzer, frames: int, found
     loop = asyncio.get_running_loop()
     with watched(loop, found) as begin:
         ready, told = os.pipe()
-        names = asyncio.create_task(nameserver_process._Process(bank, None, None).serve(None))
-        server = asyncio.create_task(
-            server_process._Process(bank, "s1", first=True, log_file=None).serve(told)
-        )
+        names = asyncio.create_task(nameserver_process._Process(bank, None).serve(None))
+        server = asyncio.create_task(server_process._Process(bank, "s1", first=True).serve(told))
         await loop.run_in_executor(None, os.read, ready, 1000)
         os.close(ready)
         begin()

@@ -9,21 +9,24 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import structlog
 
 from bankrmi.bank.forms import form_of, packed_operations
 from bankrmi.bank.operations import LARGEST, Deposit, Withdraw
 from bankrmi.client.attempts import LATEST_SHARE
 from bankrmi.errors import Busy, Cancelled, InDoubt, InvalidRequest, NotPrimary
-from bankrmi.replication.effects import Decided, IsBusy, NotLeading, Read
+from bankrmi.replication.effects import Decided, IsBusy, IsStale, NotLeading, Read
 from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, Overdue, RequestArrived
 from bankrmi.replication.record import Position, chained, packed
-from bankrmi.rmi import LongAnswer
+from bankrmi.rmi import LongAnswer, objects
+from bankrmi.rmi.complaints import Complaints
 from bankrmi.rmi.failures import read_error
 from bankrmi.rmi.objects import Call, Peer, PlainObject, begin
-from bankrmi.server import account
+from bankrmi.server import account, request_lines
 from bankrmi.server.account import AccountObject
 from bankrmi.server.admission import LOOK_MS, Admission
 from bankrmi.server.rates import EntryRates, Rate
+from bankrmi.server.request_lines import SLOW_S
 from bankrmi.server.waiting import OVERDUE_SHARE, WaitingRoom, cost_of
 
 BATCH = 100
@@ -665,6 +668,71 @@ def test_who_is_gone_and_who_has_waited_too_long_are_counted() -> None:
     counter.now_ms = 1001
     counter.admission.give_up_overdue()
     assert counted(counter) == {("withdraw", "gone"): 1, ("withdraw", "in_doubt"): 1}
+
+
+@pytest.fixture
+def _budget_of_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests cause more lines than there is a budget for."""
+    for room in (request_lines, objects):
+        monkeypatch.setattr(room, "complaints", Complaints())
+
+
+@pytest.mark.usefixtures("_budget_of_lines")
+def test_a_request_that_goes_another_way_has_a_line_with_its_id() -> None:
+    """And what goes the usual way has none, a decline included."""
+    counter, one, gone, late = Counter(), Caller(1), Caller(2), Caller(3)
+    with structlog.testing.capture_logs() as lines:
+        counter.call(one, "withdraw", 1, 10, "c:1")
+        counter.call(Caller(4), "withdraw", 1, 11, "c:1")
+        counter.call(gone, "withdraw", 1, 10, "c:2")
+        counter.call(one, "withdraw", 1, 10, "c:3")
+        counter.call(one, "outcome", "c:4")
+        first, second, third, fourth = counter.asked()
+        first.token.reply(decided(first, "insufficient"))  # type: ignore[union-attr]
+        gone.lost = True
+        second.token.reply(decided(second))  # type: ignore[union-attr]
+        third.token.reply(IsStale(7))  # type: ignore[union-attr]
+        assert isinstance(fourth, OutcomeAsked)
+        never = chained(Position(0, 0, b""), 1, fourth.request, (1, b"", b""), 1)
+        fourth.token.reply(Decided("h", never))
+        counter.call(late, "withdraw", 1, 10, "c:5")
+        counter.now_ms += 1000
+        counter.admission.give_up_overdue()
+        counter.call(one, "withdraw", 1, 10, "c:6")
+        [waiting] = [event for event in counter.asked() if isinstance(event, RequestArrived)][1:]
+        waiting.token.reply(IsBusy())
+    assert [(line["event"], line["request_id"]) for line in lines] == [
+        ("request refused", "c:1"),
+        ("request was cut off", "c:2"),
+        ("request came too late", "c:3"),
+        ("request cancelled", "c:4"),
+        ("request in doubt", "c:5"),
+        ("request turned away", "c:6"),
+    ]
+    assert {line["peer"] for line in lines} <= {f"127.0.0.1:{port}" for port in range(1, 5)}
+
+
+@pytest.mark.usefixtures("_budget_of_lines")
+def test_a_request_that_took_long_has_a_line_of_how_long() -> None:
+    counter, slow = Counter(), Caller(1, ours=False)
+    slow.waited_ms = 1000 * SLOW_S
+    counter.call(slow, "withdraw", 1, 10, "c:1")
+    [event] = counter.asked()
+    with structlog.testing.capture_logs() as lines:
+        event.token.reply(decided(event))  # type: ignore[union-attr]
+    [line] = lines
+    assert (line["event"], line["request_id"]) == ("request was slow", "c:1")
+    assert line["ms"] >= 1000 * SLOW_S
+
+
+@pytest.mark.usefixtures("_budget_of_lines")
+def test_a_bug_in_a_call_is_told_with_the_request_that_it_was_about() -> None:
+    counter, caller = Counter(), Caller(1)
+    call = counter.call(caller, "withdraw", 1, 10, "c:1")
+    with structlog.testing.capture_logs() as lines:
+        call.fail(RuntimeError("a bug"))
+    [line] = lines
+    assert (line["event"], line["method"], line["request_id"]) == ("call failed", "withdraw", "c:1")
 
 
 def test_the_time_in_line_counts_in_how_long_a_call_took() -> None:

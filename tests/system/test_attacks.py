@@ -24,6 +24,8 @@ BEST: dict[str, tuple[str, list[object]]] = {
     "bankrmi.account.s1": ("withdraw", [2, 1, "thief:1"]),
     "bankrmi.standby.s1": ("checkpoint", [{}]),
     "bankrmi.operator.s1": ("switchover", [None]),
+    "bankrmi.diagnosis.s1": ("facts", []),
+    "bankrmi.diagnosis.nameserver": ("facts", []),
     "bankrmi.witness": ("propose", ["account", None, {}]),
     "Pyro.NameServer": ("register", ["bankrmi.account.s1", "PYRO:bankrmi.account.s1@127.0.0.1:1", False, []]),
 }
@@ -50,6 +52,8 @@ MAY = {
     ("an operator", "bankrmi.account.s1", "client"),
     ("an operator", "bankrmi.account.s1", "operator"),
     ("an operator", "bankrmi.operator.s1", "operator"),
+    ("an operator", "bankrmi.diagnosis.s1", "operator"),
+    ("an operator", "bankrmi.diagnosis.nameserver", "operator"),
     ("an operator", "bankrmi.witness", "operator"),
     ("another server", "bankrmi.account.s1", "client"),
 }

@@ -76,6 +76,8 @@ def test_commands_show_the_certificates_of_their_role(bank: Cluster) -> None:
     asked = bankrmi(bank, "balance", "2")
     assert asked.stdout == "Current balance: 200\n", "a warning is no data"
     assert "the certificate client-teller ends on" in asked.stderr
+    backed_up = bankrmi(bank, "backup", str(bank.directory / "shown.backup"))
+    assert backed_up.returncode == 0, backed_up.stderr
     switched = bankrmi(bank, "switchover", "--yes")
     assert switched.returncode == 0, switched.stderr
     lines = [line for name in bank.servers for line in bank.log(name).splitlines() if "switchover" in line]

@@ -1,0 +1,54 @@
+"""Lines of the log about single requests: those that did not go the usual way, each with its id.
+
+Rule 1: what goes the usual way, a decline included, has no line: the journal holds it, figures count it.
+Rule 2: callers can cause these lines, so they have the budget of what strangers cause (`rmi.complaints`).
+"""
+
+from __future__ import annotations
+
+from bankrmi.errors import BankError, Busy, Cancelled, InDoubt, InvalidRequest, Stale
+from bankrmi.rmi import Call
+from bankrmi.rmi.complaints import complaints
+
+__all__ = ["SLOW_S", "tell_if_slow", "tell_refused", "tell_unheard"]
+
+SLOW_S = 1.0
+"""An answer that takes longer is worth a line."""
+
+_EVENTS: dict[str, str] = {
+    InDoubt.code: "request in doubt",
+    Cancelled.code: "request cancelled",
+    Stale.code: "request came too late",
+    InvalidRequest.code: "request refused",
+    Busy.code: "request turned away",
+}
+
+
+def tell_refused(call: Call, error: BankError) -> None:
+    """Say that a request ended with this error, if it is one that somebody may look for."""
+    request_id = error.details.get("request_id")
+    event = _EVENTS.get(error.code)
+    if event is not None and request_id is not None:
+        complaints.note(
+            event, request_id=request_id, method=call.method, peer=call.peer.address, reason=error.message
+        )
+
+
+def tell_if_slow(call: Call, request_id: str | None, seconds: float) -> None:
+    """Say that a request is answered late."""
+    if seconds >= SLOW_S and request_id is not None:
+        complaints.note(
+            "request was slow",
+            request_id=request_id,
+            method=call.method,
+            peer=call.peer.address,
+            ms=round(1000 * seconds),
+        )
+
+
+def tell_unheard(call: Call, request_id: str | None) -> None:
+    """Say that a request was decided when nobody was connected any more to hear it."""
+    if request_id is not None:
+        complaints.note(
+            "request was cut off", request_id=request_id, method=call.method, peer=call.peer.address
+        )

@@ -37,7 +37,8 @@ class Follower:
         self._heard_ms = now_ms
         self._proven_gone: tuple[str, int] | None = None  # (history, epoch) whose primary is gone.
         self._refused_at: str | None = None  # What proved that; None: another process answers there.
-        self._last_word_ms = self._looked_ms = float("-inf")  # Of the primary, and at it.
+        self._last_word_ms = float("-inf")  # When the primary was heard.
+        self._looked_ms = float("-inf")  # When the newest look at it began that has ended.
         self._answers_looks = False  # The primary's process does, though it sends nothing.
         self._primarys_lease_ms: int | None = None  # As the last primary that was heard said.
         self._probing = False
@@ -145,12 +146,13 @@ class Follower:
         return step.listened_ms - self._heard_ms >= self._silence_ms(step.settings)
 
     def is_there(self, since_ms: float) -> bool:
-        """Whether the primary was heard since, or its process answered the newest look at it."""
-        return self._last_word_ms > since_ms or self._answers_looks
+        """Whether the primary was heard since, or its process answered a look that began since."""
+        answers = self._answers_looks and self._looked_ms >= since_ms
+        return answers or self._last_word_ms > since_ms
 
     def has_looked(self, since_ms: float, view: View, step: Step) -> bool:
-        """Whether a look at the primary has ended since; if not, one is under way, or cannot be made."""
-        if self._looked_ms > since_ms or view.primary not in step.settings.others:
+        """Whether a look at the primary began since, and has ended; or none can be made.  If not, look."""
+        if self._looked_ms >= since_ms or view.primary not in step.settings.others:
             return True
         self._look(view, step, at_once=True)
         return False
@@ -191,7 +193,7 @@ class Follower:
         self._probing = False
         if view is None or (event.server, event.epoch) != (view.primary, view.epoch):
             return
-        self._looked_ms = step.now_ms
+        self._looked_ms = event.begun_ms
         refused = event.refused and step.settings.refused_means_gone
         self._answers_looks = event.start_id == view.start_id
         if refused or (event.start_id is not None and event.start_id != view.start_id):

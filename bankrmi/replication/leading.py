@@ -379,7 +379,7 @@ class Leader:
         if self._switchover is not None:
             begun: Switchover | Refusal = Refusal("a switchover is under way already")
         else:
-            begun = switchover.begun(event, self.copies.members, self.view, step)
+            begun = switchover.begun(event, list(self.copies.peers.values()), self.view, step)
         if isinstance(begun, Switchover):
             self._switchover = begun
         elif event.token is not None:

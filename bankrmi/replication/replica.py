@@ -690,7 +690,7 @@ class Replica:
     def _stop_asked(self, step: Step) -> None:
         """V10: hand over, or have the primary take this server out; then stop.
 
-        While automatic takeover is paused, nobody leads for a primary that stops: the bank waits for it (V11).
+        While automatic takeover is paused, nobody leads for a primary that stops: it is waited for (V11).
         """
         self._stopping = True
         view = self.view

@@ -259,7 +259,7 @@ class _Process:
         daemon.register(STANDBY_ID + name, standby, for_servers=True)
         operator = Audited(
             OperatorObject(driver.take, exports, Backups(driver, self._accounts, server=name)),
-            ("switchover", "export", "backup_state", "fence"),
+            ("switchover", "take_over", "pause", "resume", "export", "backup_state", "fence"),
             counts=lambda call: call.method != "export" or begins_export(call),
         )
         daemon.register(OPERATOR_ID + name, operator, roles={"operator"})

@@ -250,6 +250,7 @@ class _Process:
                 fetcher.fetched,
                 network.silent(),
                 None if self._credentials is None else self._credentials.days_left,
+                driver.replica.journal.decided_us,
             ),
             addresses=configuration.servers,
             operations_per_request=limits.operations_per_request,

@@ -10,7 +10,7 @@ aio_client    the same for asyncio (`bankrmi.aio`)
 overview      what every server, the witness and the name server say of themselves
 view_history  how the view came to be what it is
 failover      what it would mean to let this server lead: pure
-operating     what operators do: switchover, failover, pause, export, restoring the witness, moving the view to another keeper
+operating     what operators do: switchover, failover, pause, export, restoring the witness, moving the view
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What it would mean to let this server lead, before an operator says so.  Rules V7 and V11.
 
-Rule 1: judged from what everybody says now: the keeper of the view, every server, and the changes of the view.
+Rule 1: judged from what everybody says now: the keeper of the view, with its changes, and every server.
         Nothing is changed by it, and the server that is to lead judges once more, by itself.
 Rule 2: force is for when nobody is left who holds everything; who is there, and holds it, stands in its way.
 Rule 3: what is lost is said as far as it is known; and what cannot be known is said, too.
@@ -76,7 +76,8 @@ def _objection(facts: FailoverFacts, server: str, *, forced: bool) -> str:
         standby = "" if forced and not _is_member(facts, server) else f" --to {server}"
         return f"{leading} answers as the primary: use `bankrmi switchover{standby}`"
     if holds.history != view.history:
-        return f"{server} is of another history ({foreign(holds.history)}): nobody knows what both have in common"
+        other = foreign(holds.history)
+        return f"{server} is of another history ({other}): nobody knows what the two have in common"
     members = [name for name in facts.holds if _is_member(facts, name)]
     if server in members and server == view.primary:
         return (
@@ -112,9 +113,9 @@ def _why_not_by_force(view: View, server: str, members: Sequence[str]) -> str:
 def _leading(facts: FailoverFacts) -> Iterator[str]:
     """Yield who answers as a primary, of the history that counts."""
     for name, told in facts.told.items():
-        if told.get("reachable") and told.get("role") == "primary":
-            if told.get("history") in (None, facts.view.history):
-                yield name
+        leads = told.get("reachable") and told.get("role") == "primary"
+        if leads and told.get("history") in (None, facts.view.history):
+            yield name
 
 
 def _is_member(facts: FailoverFacts, server: str) -> bool:
@@ -153,7 +154,8 @@ def _holding(facts: FailoverFacts, name: str, holds: Holdings | str) -> str:
     written = as_logged(facts.told[name].get("newest_us"))
     told = f" at {written}" if written else ""
     other = "" if holds.history == facts.view.history else f", history {foreign(holds.history)}"
-    return f"holds entries up to action id {holds.tip.action_id}, written{told} in epoch {holds.tip.epoch}{other}"
+    tip = holds.tip
+    return f"holds entries up to action id {tip.action_id}, written{told} in epoch {tip.epoch}{other}"
 
 
 def _lost(facts: FailoverFacts, server: str) -> Iterator[str]:
@@ -164,12 +166,12 @@ def _lost(facts: FailoverFacts, server: str) -> Iterator[str]:
     yield f"{server} would go on after action id {kept}: whatever was acknowledged beyond it is lost"
     known, by = _known_acknowledged(facts)
     if known > kept:
-        yield f"lost for certain: action ids {kept + 1} to {known}, which {by} knows to have been acknowledged"
+        yield f"lost for certain: action ids {kept + 1} to {known}, acknowledged as {by} knows"
     if better := _holds_most(facts, kept):
         yield f"{better} holds more than {server}: less would be lost with it"
     yield _since(facts, server)
     in_sync = ", ".join(sorted(view.in_sync - {server}))
-    yield f"how much {in_sync} acknowledged after that, and until when, nobody can know who does not hold it"
+    yield f"how much {in_sync} acknowledged beyond it, and until when, cannot be known from here"
     if facts.copies_min > 1:
         yield (
             f"copies_min is {facts.copies_min}: {server} would lead, and acknowledge nothing before another "
@@ -211,7 +213,9 @@ def _since(facts: FailoverFacts, server: str) -> str:
         elif left is None:
             left = change
     if left is None or not was_in_sync:
-        return f"{server} is in sync in none of the {len(facts.changes)} newest views: `bankrmi history` has more"
+        views = f"the {len(facts.changes)} newest views"
+        return f"{server} is in sync in none of {views}: `bankrmi history` has more"
     when = as_logged(left.written_us) or "an unknown time"
     why = foreign(in_words(left.cause))
-    return f"{server} is not in sync since epoch {left.epoch}, at {when} ({why}): from then on it may lack anything"
+    since = f"since epoch {left.epoch}, made at {when} ({why})"
+    return f"{server} is not in sync {since}: it may lack anything that was acknowledged from then on"

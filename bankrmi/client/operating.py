@@ -1,4 +1,6 @@
-"""What operators do: hand over, fail over, pause, compare copies, give the witness its memory back.  Plain values for the CLI.
+"""What operators do: hand over, fail over, pause, compare copies, give the witness its memory back.
+
+Plain values for the CLI.
 
 Rule: each of these either did what it says, or raises and says why it did not.
 """

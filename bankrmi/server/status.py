@@ -38,7 +38,7 @@ def status_of(
     """Return the status of one server; `fetched` is of the copy that it is fetching, if any.
 
     `silent` are servers to which there is a connection, and that say nothing on it; `certificate_days` is for
-    how long its certificate counts yet, if it has one; `decided_us` is when an entry of its journal was decided.
+    how long its certificate counts yet, if it has one; `decided_us` tells when an entry was decided.
     """
     view, tip, left_ms = shown.view, shown.tip, shown.read_lease_ms
     witness_silent_ms = shown.witness_silent_ms if shown.witness_asked_ms_ago <= _LATELY_MS else 0.0

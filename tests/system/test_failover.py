@@ -169,7 +169,7 @@ def test_it_is_refused_where_nothing_need_be_lost_and_where_nothing_can_be_done(
 
 @pytest.mark.long
 def test_a_primary_that_only_stands_still_leads_no_more_when_it_goes_on(bank: Cluster) -> None:
-    """The operator was wrong: it was frozen, and not off. It answers nobody after it has heard of the view."""
+    """The operator was wrong: it was frozen, not off. It answers nobody once it has heard of the view."""
     client = bank.client()
     client.withdraw(2, 10)
     bank.kill_the_standby("s2")

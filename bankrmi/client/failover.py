@@ -74,7 +74,8 @@ def _objection(facts: FailoverFacts, server: str, *, forced: bool) -> str:
         return f"{server} leads already"
     if leading is not None:
         standby = "" if forced and not _is_member(facts, server) else f" --to {server}"
-        return f"{leading} answers as the primary: use `bankrmi switchover{standby}`"
+        end = "or, if it hangs, end that process first"
+        return f"{leading} answers as the primary: use `bankrmi switchover{standby}`, {end}"
     if holds.history != view.history:
         other = foreign(holds.history)
         return f"{server} is of another history ({other}): nobody knows what the two have in common"

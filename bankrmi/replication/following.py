@@ -145,10 +145,13 @@ class Follower:
             return True
         return step.listened_ms - self._heard_ms >= self._silence_ms(step.settings)
 
-    def is_there(self, since_ms: float) -> bool:
-        """Whether the primary was heard since, or its process answered a look that began since."""
-        answers = self._answers_looks and self._looked_ms >= since_ms
-        return answers or self._last_word_ms > since_ms
+    def was_heard(self, since_ms: float) -> bool:
+        """Whether the primary has said something since."""
+        return self._last_word_ms > since_ms
+
+    def answered_look(self, since_ms: float) -> bool:
+        """Whether the primary's process answered a look that began since."""
+        return self._answers_looks and self._looked_ms >= since_ms
 
     def has_looked(self, since_ms: float, view: View, step: Step) -> bool:
         """Whether a look at the primary began since, and has ended; or none can be made.  If not, look."""

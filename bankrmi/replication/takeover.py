@@ -4,8 +4,8 @@ A member takes over as it would by itself (V1), though automatic takeover is pau
 that may lack what was acknowledged: in a new history, in which it alone is in sync.
 
 Rule 1: it rests on the view that the operator was shown: if there is another one, nothing is proposed.
-Rule 2: nobody is taken over from who is there: this server has to believe the primary gone, as for V1, and to
-        have looked since, whether its process answers.
+Rule 2: nobody is taken over from who is heard: the primary has to be believed gone, as for V1. By force
+        no process of that primary may answer who looks for it: it would acknowledge alone.
 Rule 3: the history is drawn once: a proposal that is made again is the same one.
 Rule 4: once it has been sent, it is proposed until it is answered: it may win (V6), and a server outside
         `in_sync` has no other proposal that could settle it.
@@ -60,7 +60,7 @@ class Takeover:
         standing = self._objection_to_standing(view, step)
         if standing:
             return standing
-        if follower.is_there(self.since_ms):
+        if follower.was_heard(self.since_ms) or (wish.forced and follower.answered_look(self.since_ms)):
             there = f"{view.primary}, the primary, answers {step.server}"
             return f"{there}: use `bankrmi switchover`, or, if it hangs, end that process first"
         return ""
@@ -81,7 +81,7 @@ class Takeover:
 
     def is_time(self, view: View, follower: Follower, step: Step) -> bool:
         """Whether to propose it now: the primary was looked for since, and is believed gone."""
-        looked = follower.has_looked(self.since_ms, view, step)
+        looked = not self.wish.forced or follower.has_looked(self.since_ms, view, step)
         return looked and follower.primary_is_gone(view, step)
 
     def wanted_view(self, view: View, step: Step) -> View:

@@ -93,12 +93,13 @@ class Maintenance:
         self._world.after(2 * self._pause_ms * self._chance.random(), self._pause_or_resume)
 
     def _resume(self) -> None:
+        """By who leads, and by the members: they refuse while they hear that one, which may be cut off."""
         leading = self._leading()
         for server in leading:
             self._world.note(server.name, "is asked to resume automatic takeover")
             server.take(PauseAsked(token=_Wish(self, server.name), pause=None, operator=NAME))
         view = self._cluster.witness.view
-        if view is not None and view.primary not in (server.name for server in leading):
+        if view is not None and view.paused is not None:
             self._let_take_over(view, resumes=True)
 
     def _let_take_over(self, view: View, *, resumes: bool) -> None:

@@ -202,6 +202,13 @@ def test_one_that_was_only_cut_off_stops_as_soon_as_it_meets_anybody(meets: str)
 def test_a_proposal_whose_answer_was_lost_is_made_again_and_is_the_same() -> None:
     bank = left_behind()
     dies(bank, "s1")
+    decide, proposed = bank.decide, list[View]()
+
+    def decided(view: View, expected: tuple[str, int] | None) -> View | None:
+        proposed.append(view)
+        return decide(view, expected)
+
+    bank.decide = decided  # type: ignore[method-assign]
     bank.take_over("s2", forced=True)
     until_proposed(bank, "s2")
     bank.deliver("s2 proposes")
@@ -209,6 +216,10 @@ def test_a_proposal_whose_answer_was_lost_is_made_again_and_is_the_same() -> Non
     assert won.forced
     bank.drop("witness -> s2")
     bank.witness_silent("s2", proposal=True)
+    bank.wait(30)
+    bank.tick("s2")
+    bank.deliver("s2 proposes")
+    assert proposed == [won, won]
     bank.settle(lambda: bank.replicas["s2"].primary is not None)
     assert view_of(bank) == won
     assert any(line.startswith("s2 answers operator: handed over") for line in bank.told())

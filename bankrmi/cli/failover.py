@@ -33,7 +33,7 @@ __all__ = ["COMMANDS", "show_change", "view_sentence"]
     "--old-primary-is-off",
     "is_off",
     is_flag=True,
-    help="With --force, for scripts: its machine is off, or it can never come back into this network.",
+    help="With --force, for scripts: it is, and so is every server that does not answer.",
 )
 @click.pass_obj
 def failover(
@@ -48,7 +48,8 @@ def failover(
     lacks is lost, though it was acknowledged. First all that is known of it is shown. It begins a new
     history; the others join it, and what they held beyond it goes to rolled-back-*.jsonl.
 
-    The old primary has to be off: it acknowledges alone, and would go on until it hears of this.
+    The old primary has to be off, and every other server that does not answer: alone in sync it acknowledges
+    alone, and would go on until it hears of this.
     """
     from bankrmi import client
 
@@ -77,12 +78,15 @@ def _check_options(to: str, *, force: bool, yes: bool, confirmed: str | None, is
 
 
 def _confirm_force(plan: FailoverPlan, *, confirmed: bool, is_off: bool) -> None:
-    primary = plan.view.primary
     if not confirmed:
         _typed(f"To lose that, type the name of the server that is to lead ({plan.server})", plan.server)
-    if not is_off:
-        say(f"If {primary} runs, two servers would acknowledge. Switch it off, or unplug it, and keep it so.")
-        _typed(f"When it is off, type: {primary} is off", f"{primary} is off")
+    if plan.off and not is_off:
+        off = f"{', '.join(plan.off)} {'is' if len(plan.off) == 1 else 'are'} off"
+        say(
+            "Who does not answer here may run, and go on acknowledging what will be lost: switch them off, or "
+            "unplug them, until the new primary leads."
+        )
+        _typed(f"When that is done, type: {off}", off)
 
 
 def _typed(question: str, wanted: str) -> None:

@@ -46,7 +46,8 @@ class FailoverPlan:
     lost: tuple[str, ...]
     """What of it is lost, or may be; nothing without force."""
     off: tuple[str, ...]
-    """Who must be off, and stay off until the server leads: they were in sync, and do not answer."""
+    """Who must be off until the server leads: all that do not answer. Of them any may lead, or let one go on
+    that still leads an epoch before."""
 
 
 def judged(facts: FailoverFacts, server: str, *, forced: bool) -> FailoverPlan | str:
@@ -55,7 +56,8 @@ def judged(facts: FailoverFacts, server: str, *, forced: bool) -> FailoverPlan |
     if why:
         return why
     lost = tuple(_lost(facts, server)) if forced else ()
-    off = tuple(sorted(facts.view.in_sync - {server}))
+    off = tuple(name for name, holds in facts.holds.items() if isinstance(holds, str))
+    off += tuple(sorted(facts.view.in_sync - facts.holds.keys()))  # No configuration names them any more.
     found = tuple(_found(facts))
     return FailoverPlan(server=server, forced=forced, view=facts.view, found=found, lost=lost, off=off)
 

@@ -1,7 +1,8 @@
 """An operator who pauses automatic takeover and resumes it, and now and then has a server lead by force.
 
-Rule 1: he is careful: before a server is forced to lead, every member of the view is off. One that is started
-        again meanwhile is another process, and which of the two leads, the witness decides.
+Rule 1: he is careful: before a server is forced to lead, every member of the view is off, and whoever else
+        leads, of an epoch before. One that is started again meanwhile is another process, and which of the two
+        leads, the witness decides.
 Rule 2: at the end he resumes what he paused, and starts what he switched off.
 Rule 3: what he does is drawn apart: worlds in which he does nothing are what they were without him.
 """
@@ -143,12 +144,12 @@ class Maintenance:
             self._world.after(LOOKS_MS, self._look_whom_to_force)
             return
         server = self._chance.choice(able)
-        self._world.note("", "these are switched off:", sorted(view.in_sync))
-        for name in view.in_sync:
-            if self._servers[name] is not server:
-                self._servers[name].crash()
-                self._servers[name].stays_down = True
-                self._off[name] = self._servers[name].boot
+        names = sorted(view.in_sync | {one.name for one in self._leading()})
+        self._world.note("", "these are switched off:", names)
+        for other in (self._servers[name] for name in names if name != server.name):
+            other.crash()
+            other.stays_down = True
+            self._off[other.name] = other.boot
         self._asked_for = (view.history, view.epoch)
         self._force(server, view)
         self._world.after(AGAIN_MS + self._chance.choice(OFF_MS), self._switch_on)
@@ -157,6 +158,8 @@ class Maintenance:
     def _is_outside(self, server: SimulatedServer, view: View) -> bool:
         adopted = server.journal.adopted
         alive = server.alive and not server.paused and adopted is not None
+        if server in self._leading():
+            return False  # Of an epoch that is over, and does not know it.
         return alive and not view.names(server.name, server.journal.incarnation)
 
     def _force(self, server: SimulatedServer, view: View) -> None:

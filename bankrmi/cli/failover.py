@@ -48,8 +48,8 @@ def failover(
     lacks is lost, though it was acknowledged. First all that is known of it is shown. It begins a new
     history; the others join it, and what they held beyond it goes to rolled-back-*.jsonl.
 
-    The old primary has to be off, and every other server that does not answer: alone in sync it acknowledges
-    alone, and would go on until it hears of this.
+    The old primary has to be off, and every other server that does not answer: alone in sync it
+    acknowledges alone, and would go on until it hears of this.
     """
     from bankrmi import client
 
@@ -83,8 +83,8 @@ def _confirm_force(plan: FailoverPlan, *, confirmed: bool, is_off: bool) -> None
     if plan.off and not is_off:
         off = f"{', '.join(plan.off)} {'is' if len(plan.off) == 1 else 'are'} off"
         say(
-            "Who does not answer here may run, and go on acknowledging what will be lost: switch them off, or "
-            "unplug them, until the new primary leads."
+            "Who does not answer here may run all the same, and go on acknowledging what will be lost: "
+            "switch them off, or unplug them, until the new primary leads."
         )
         _typed(f"When that is done, type: {off}", off)
 

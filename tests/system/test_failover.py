@@ -129,7 +129,7 @@ def test_a_person_types_the_name_and_that_the_old_primary_is_off(bank: Cluster) 
         terminal.expect("type the name of the server that is to lead")
         terminal.sendline(name)
         if off:
-            terminal.expect("type: s1 is off")
+            terminal.expect("When that is done, type: s1 is off")
             terminal.sendline(off)
         terminal.expect(pexpect.EOF)
         terminal.close()

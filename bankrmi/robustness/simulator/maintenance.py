@@ -1,8 +1,8 @@
 """An operator who pauses automatic takeover and resumes it, and now and then has a server lead by force.
 
 Rule 1: he is careful: before a server is forced to lead, every member of the view is off, and whoever else
-        leads, of an epoch before. One that is started again meanwhile is another process, and which of the two
-        leads, the witness decides.
+        leads, of an epoch before. One that is started again meanwhile is another process, and which of the
+        two leads, the witness decides.
 Rule 2: at the end he resumes what he paused, and starts what he switched off.
 Rule 3: what he does is drawn apart: worlds in which he does nothing are what they were without him.
 """

@@ -1,8 +1,8 @@
 """A primary pauses automatic takeover, or resumes it, as an operator wants.  Rule V11.
 
 Rule 1: it is done when the view says so, whichever proposal brought that about (V6).
-Rule 2: a keeper of the view that drops what it does not know, as one of a version before does, is noticed:
-        it is tried a few times, and then the operator is told.
+Rule 2: not while a server is connected that could not read such a view. One that is away, and turns out to be
+        older, stays outside until it is upgraded, or takeover is automatic again.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from bankrmi.replication.effects import Handed, Refusal, Reply
 from bankrmi.replication.events import PauseAsked
 from bankrmi.replication.pause import Pause
 from bankrmi.replication.step import Step
-from bankrmi.replication.view import View
+from bankrmi.replication.view import ADDED, View
 
 __all__ = ["Pausing", "begun"]
-
-_TRIES = 3
 
 
 @dataclass(slots=True)
@@ -32,26 +30,21 @@ class Pausing:
     before: View
     since_ms: float
     cause: Cause
-    tried_in: set[int]
 
     def wanted_view(self, view: View) -> View:
         """Return the view to propose."""
-        self.tried_in.add(view.epoch)
         return view.paused_by(self.pause).because(self.cause)
 
     def outcome(self, view: View | None, step: Step) -> Reply | None:
         """Return what to tell the operator, with this view; None while it may still come to something."""
         if view is not None and view.paused == self.pause:
             return Handed(self.before, view)
-        if len(self.tried_in) >= _TRIES:
-            return Refusal(
-                "the witness does not keep a pause: it is of a version before, so upgrade it first"
-            )
         if step.now_ms - self.since_ms <= step.settings.switchover_timeout_ms:
             return None
+        silent = "the witness did not answer in time, or is too old for it (its log says so)"
         if step.proposals.settled:
-            return Refusal("the witness did not answer in time")
-        return Refusal("the witness did not answer in time, so it may happen yet: `bankrmi status` shows it")
+            return Refusal(silent)
+        return Refusal(f"{silent}, so it may happen yet: `bankrmi status` shows it")
 
 
 def begun(event: PauseAsked, view: View, step: Step) -> Pausing | Refusal:
@@ -61,6 +54,9 @@ def begun(event: PauseAsked, view: View, step: Step) -> Pausing | Refusal:
     if event.pause is not None and view.paused is not None:
         since = as_logged(view.paused.since_us)
         return Refusal(f"it is paused already, by {view.paused.by} since {since}")
+    why = step.links.why_not_yet(ADDED["paused"].since, step.links.servers)
+    if event.pause is not None and why:
+        return Refusal(why)
     kind = CauseKind.RESUMED if event.pause is None else CauseKind.PAUSED
     cause = Cause(kind=kind, by=step.server, operator=event.operator)
-    return Pausing(event.token, event.pause, view, step.now_ms, cause, set())
+    return Pausing(event.token, event.pause, view, step.now_ms, cause)

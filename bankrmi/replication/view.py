@@ -33,7 +33,7 @@ from bankrmi.replication.pause import Pause
 
 __all__ = ["ADDED", "View"]
 
-ADDED: dict[str, AddedField] = {}
+ADDED: dict[str, AddedField] = {"paused": AddedField(since=2, before=None)}
 """The fields that are not of version 1 of the protocol, notes aside: since when each is there."""
 
 
@@ -154,13 +154,12 @@ class View:
             "incarnations": dict(self.incarnations),
             "handed_over_by": self.handed_over_by,
             "forced": self.forced,
-            "paused": None if self.paused is None else self.paused.to_wire(),
             "cause": None if self.cause is None else self.cause.to_wire(),
             "written_us": self.written_us,
         }
         for name, added in ADDED.items():
             if (value := getattr(self, name)) != added.before:
-                form[name] = value
+                form[name] = value.to_wire() if isinstance(value, Pause) else value
         if self.needs_protocol > 1:
             form["needs_protocol"] = self.needs_protocol
         return form
@@ -201,7 +200,6 @@ _CHECKS: Mapping[str, Check] = {
 _MAY_BE_MISSING: Mapping[str, Any] = {
     "handed_over_by": None,
     "forced": False,
-    "paused": None,
     "cause": None,
     "written_us": None,
 }

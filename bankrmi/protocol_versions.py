@@ -18,8 +18,8 @@ __all__ = ["NEWEST", "OLDEST", "NothingInCommon", "in_words", "spoken_with", "st
 OLDEST = 1
 """Raised only with a new major version of bankrmi: until then every release speaks with the one before."""
 
-NEWEST = 1
-"""1: bankrmi 1.0."""
+NEWEST = 2
+"""1: bankrmi 1.0. 2: a view may be paused; operators have a server take over."""
 
 _AT_MOST = 10_000
 

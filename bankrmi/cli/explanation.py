@@ -12,7 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bankrmi.cli.health import Status, findings, health, leader_of, why_not_in_its_place
+from bankrmi.cli.health import (
+    Status,
+    findings,
+    health,
+    leader_of,
+    pause_in_words,
+    why_not_in_its_place,
+)
 from bankrmi.foreign_text import foreign
 from bankrmi.moments import as_logged
 from bankrmi.replication.cause import Cause, in_words
@@ -128,6 +135,9 @@ def _successor(status: Status, leader: Status | None, one: Status) -> tuple[str 
         return "it is in sync, but the witness cannot be reached, and nobody leads without its word", ""
     if why_not := why_not_in_its_place(one):
         return f"it is in sync, but {why_not.removeprefix(one['server'] + ' ')}", ""
+    if paused := pause_in_words(status):
+        by_hand = f"`bankrmi failover --to {one['server']}` lets it lead once the primary is gone"
+        return f"it is in sync, but {paused}; {by_hand}", ""
     return None, "it is in sync, so it holds all that was acknowledged"
 
 
@@ -186,6 +196,8 @@ class _Bank:
         if not self.successors:
             others = len(self.status["servers"]) > 1
             why = "nobody may take over now" if others else "there is no other server"
+            if others and (paused := pause_in_words(self.status)):
+                why = f"{paused}, so nobody takes over but by an operator's word"
             return f"the bank would stand still until {name} is started again: {why}."
         who = self.successors[0] if len(self.successors) == 1 else f"one of {', '.join(self.successors)}"
         return (

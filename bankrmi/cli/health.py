@@ -14,8 +14,18 @@ from typing import Any
 
 from bankrmi.cli.exit_codes import ExitCode, HealthCode
 from bankrmi.foreign_text import foreign
+from bankrmi.moments import as_logged
 
-__all__ = ["Finding", "Status", "findings", "health", "leader_of", "missed", "why_not_in_its_place"]
+__all__ = [
+    "Finding",
+    "Status",
+    "findings",
+    "health",
+    "leader_of",
+    "missed",
+    "pause_in_words",
+    "why_not_in_its_place",
+]
 
 Status = Mapping[str, Any]
 Finding = tuple[int, str]
@@ -86,7 +96,8 @@ def _leading(status: Status) -> Finding:
     else:
         how = one.get("why") or f"is {one.get('role')}"
     over = "".join(f"; {name} does, but its epoch is over" for name in _deposed(status))
-    sentence = f"nobody leads: {foreign(primary)} does not ({foreign(how)}){over}{_only_copy(status)}"
+    waits = f"; {paused}" if (paused := pause_in_words(status)) else ""
+    sentence = f"nobody leads: {foreign(primary)} does not ({foreign(how)}){over}{_only_copy(status)}{waits}"
     return HealthCode.NOBODY_LEADS, sentence
 
 
@@ -164,7 +175,7 @@ def _copies(status: Status, leader: Status | None) -> Finding | None:
 
 def _successor(status: Status, leader: Status | None) -> Finding | None:
     """Say why nobody could take over, or the primary could not go on without a copy that fails."""
-    why = _witness(status, leader) or _standbys(status, leader)
+    why = _witness(status, leader) or _standbys(status, leader) or pause_in_words(status)
     return (HealthCode.NOBODY_COULD_TAKE_OVER, why) if why else None
 
 
@@ -203,6 +214,18 @@ def why_not_in_its_place(one: Status) -> str:
     if one.get("role") in ("starting", "joining"):
         return f"{one['server']} is {one['role']} ({foreign(one.get('why') or 'it has just begun')})"
     return ""
+
+
+def pause_in_words(status: Status) -> str:
+    """Say that nobody takes over by himself, by whose wish and why; nothing where it is not so (V11)."""
+    pause = (status["view"] or {}).get("paused")
+    if pause is None:
+        return ""
+    since, reason = as_logged(pause.get("since_us")), pause.get("reason")
+    return (
+        f"automatic takeover is paused by {foreign(pause.get('by') or 'somebody')}"
+        f"{f' since {since}' if since else ''}{f': {foreign(reason)}' if reason else ''}"
+    )
 
 
 def _well(status: Status) -> Finding:

@@ -62,6 +62,8 @@ def _plain(view: View) -> dict[str, Any]:
         "why": in_words(view.cause),
         "by": None if view.cause is None else view.cause.by,
         "cause": None if view.cause is None else view.cause.to_wire(),
+        "forced": view.forced,
+        "paused": None if view.paused is None else view.paused.to_wire(),
     }
 
 

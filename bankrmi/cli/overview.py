@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.cli.failover import show_change, view_sentence
 from bankrmi.cli.health import health
 from bankrmi.cli.interruption import said_if_lost
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say, show_json, tell
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.config import Configuration, load
-from bankrmi.foreign_text import foreign
 from bankrmi.written_over import is_dumb
 
 if TYPE_CHECKING:
@@ -155,16 +155,7 @@ def switchover(invocation: Invocation, to: str | None, yes: bool) -> None:
     if to is not None:
         check_server(configuration, to)
     confirm(f"Hand over to {to or 'a standby that is in sync'}?", yes=yes)
-    changed = client.switchover(configuration, to)
-    after = _sentence(changed["after"])
-    with said_if_lost(f"it was handed over: {after}"):
-        tell(f"before: {_sentence(changed['before'])}")
-        tell(f"after:  {after}")
-
-
-def _sentence(view: dict[str, Any]) -> str:
-    in_sync = ", ".join(map(foreign, view["in_sync"]))
-    return f"epoch {foreign(view['epoch'])}, primary {foreign(view['primary'])}, in sync {in_sync}"
+    show_change(client.switchover(configuration, to), "it was handed over")
 
 
 @click.group()
@@ -203,10 +194,10 @@ def restore(invocation: Invocation, given_up: tuple[str, ...], yes: bool) -> Non
             f"WARNING: {', '.join(given_up)} is given up. If it led alone, or was in sync when the others "
             "were not, whatever was acknowledged then is lost, and nobody will know what it was."
         )
-    confirm(f"Propose to the witness: {_sentence(plan['view'])}?", yes=yes)
+    confirm(f"Propose to the witness: {view_sentence(plan['view'])}?", yes=yes)
     restored = client.restore_witness(configuration, plan["view"], given_up=given_up)
-    with said_if_lost(f"it was restored: {_sentence(restored)}"):
-        tell(f"restored: {_sentence(restored)}")
+    with said_if_lost(f"it was restored: {view_sentence(restored)}"):
+        tell(f"restored: {view_sentence(restored)}")
 
 
 @witness.command()
@@ -239,8 +230,8 @@ def move(invocation: Invocation, new_file: Path, yes: bool) -> None:
         return
     if planned["begun"]:
         say("The old keeper is closed already: only the new one has to be given the view.")
-    confirm(f"Move the view ({_sentence(planned['view'])}) {planned['sentence']}?", yes=yes)
-    moved = _sentence(client.move_view(configuration, new))
+    confirm(f"Move the view ({view_sentence(planned['view'])}) {planned['sentence']}?", yes=yes)
+    moved = view_sentence(client.move_view(configuration, new))
     with said_if_lost(f"it was moved: {moved}"):
         tell(f"moved: {moved}")
 

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bankrmi.cli.exit_codes import HealthCode
-from bankrmi.cli.health import Status, findings, missed
+from bankrmi.cli.health import Status, findings, missed, pause_in_words
 from bankrmi.foreign_text import foreign
 
 __all__ = ["Changed", "Status", "StatusTable"]
@@ -180,6 +180,8 @@ def _remarks(status: Status) -> list[str]:
     copies = len(status["view"]["in_sync"]) if status["view"] is not None else 0
     if copies > 1 and not missed(status):
         remarks.append(f"{copies} copies hold every acknowledged entry")
+    if paused := pause_in_words(status):
+        remarks.append(f"{paused}; `bankrmi resume` ends it")
     if not status["witness"]["reachable"]:
         keeper = "etcd" if "members" in status["witness"] else "the witness"
         if _MOVED in str(status["witness"].get("reason")):

@@ -9,7 +9,8 @@ bank_client   blocking, for threads
 aio_client    the same for asyncio (`bankrmi.aio`)
 overview      what every server, the witness and the name server say of themselves
 view_history  how the view came to be what it is
-operating     what operators do: switchover, export, restoring the witness, moving the view to another keeper
+failover      what it would mean to let this server lead: pure
+operating     what operators do: switchover, failover, pause, export, restoring the witness, moving the view
 """
 
 from __future__ import annotations
@@ -18,10 +19,14 @@ from bankrmi.client.bank_client import BankClient, connect
 from bankrmi.client.operating import (
     Export,
     export,
+    failover,
     move_view,
+    pause,
+    plan_failover,
     plan_view_move,
     plan_witness_restore,
     restore_witness,
+    resume,
     switchover,
 )
 from bankrmi.client.overview import overview
@@ -32,11 +37,15 @@ __all__ = [
     "Export",
     "connect",
     "export",
+    "failover",
     "history",
     "move_view",
     "overview",
+    "pause",
+    "plan_failover",
     "plan_view_move",
     "plan_witness_restore",
     "restore_witness",
+    "resume",
     "switchover",
 ]

@@ -1,4 +1,6 @@
-"""What operators do: hand over, compare copies, give the witness its memory back.  Plain values for the CLI.
+"""What operators do: hand over, fail over, pause, compare copies, give the witness its memory back.
+
+Plain values for the CLI.
 
 Rule: each of these either did what it says, or raises and says why it did not.
 """
@@ -6,44 +8,136 @@ Rule: each of these either did what it says, or raises and says why it did not.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from bankrmi.bank.operations import LARGEST
 from bankrmi.client.asking import Ask, ask_once, asking
+from bankrmi.client.failover import FailoverFacts, FailoverPlan, judged
 from bankrmi.client.overview import overview, view_fields
+from bankrmi.client.view_history import history
 from bankrmi.config import Configuration
 from bankrmi.coordination import moving, restoring
-from bankrmi.coordination.keepers import asked_keeper, keeper_in_words
+from bankrmi.coordination.keepers import KeeperSilent, asked_keeper, keeper_in_words
 from bankrmi.coordination.restore import NoSafeView
-from bankrmi.errors import OperationFailed, Unreached
+from bankrmi.errors import OperationFailed, Unreached, Unsettled
 from bankrmi.foreign_text import foreign
 from bankrmi.own_credentials import own_credentials
 from bankrmi.replication.messages import Holdings
 from bankrmi.replication.view import View
+from bankrmi.rmi import Failure
 
 __all__ = [
     "Export",
     "export",
+    "failover",
     "move_view",
+    "pause",
+    "plan_failover",
     "plan_view_move",
     "plan_witness_restore",
     "restore_witness",
+    "resume",
     "switchover",
 ]
 
 _SECONDS = 30.0
+_CHANGES = 10_000
+"""Of the view, that are looked through for when a server was in sync last."""
 
 
 def switchover(configuration: Configuration, target: str | None) -> dict[str, Any]:
     """Have the primary hand over to `target`, or to any server in sync; return the views before and after."""
     primary = _primary(configuration)
-    answer = _ask_operator(configuration, primary, "switchover", target)
+    return _changed(primary, _ask_operator(configuration, primary, "switchover", target))
+
+
+def _changed(server: str, answer: Any) -> dict[str, Any]:
     try:
         return {when: view_fields(answer[when]) for when in ("before", "after")}
     except (AttributeError, KeyError, TypeError):
-        raise OperationFailed(f"{primary} did not answer with a view; `bankrmi status` shows it") from None
+        raise OperationFailed(f"{server} did not answer with a view; `bankrmi status` shows it") from None
+
+
+def plan_failover(configuration: Configuration, server: str, *, forced: bool) -> FailoverPlan:
+    """Return what it would mean to let `server` lead; nothing is changed by it.
+
+    Raises OperationFailed, with what was found, if it is not to lead so.
+    """
+    try:
+        view = asked_keeper(configuration).read()
+    except KeeperSilent as silent:
+        remedy = "start it; if it has lost its disk, `bankrmi witness restore` is the way"
+        raise OperationFailed(f"{silent.message}: nobody leads without its word. {remedy}") from silent
+    if view is None:
+        raise OperationFailed(
+            f"{keeper_in_words(configuration)} holds no view: `bankrmi witness restore` is the way"
+        )
+    names = list(configuration.servers)
+    with ThreadPoolExecutor(len(names)) as pool:
+        told = pool.map(lambda name: restoring.holding_of(name, configuration, "holdings"), names)
+        holds = dict(zip(names, told, strict=True))
+    facts = FailoverFacts(
+        view=view,
+        changes=history(configuration, limit=_CHANGES),
+        holds=holds,
+        told={one["server"]: one for one in overview(configuration)["servers"]},
+        copies_min=configuration.copies_min,
+    )
+    verdict = judged(facts, server, forced=forced)
+    if isinstance(verdict, str):
+        raise OperationFailed(f"{verdict}; nothing was changed")
+    return verdict
+
+
+def failover(configuration: Configuration, plan: FailoverPlan, *, resumes: bool = False) -> dict[str, Any]:
+    """Let the server lead as it was planned; return the views before and after.
+
+    It leads as soon as every lease that it granted is over.  Raises OperationFailed if it does not come to
+    that; and Unsettled if that is not known.
+    """
+    shown = plan.view.history, plan.view.epoch
+    server = plan.server
+    try:
+        answer = _ask_operator(configuration, server, "take_over", *shown, plan.forced, resumes)
+    except OperationFailed as failed:
+        if isinstance(failed.__cause__, Failure):
+            raise Unsettled(
+                f"{server} may have taken over, or may yet: {failed.message}; `bankrmi status` shows it"
+            ) from failed
+        raise
+    except KeyboardInterrupt as interruption:
+        interruption.add_note(f"interrupted: {server} may take over yet; `bankrmi status` shows it")
+        raise
+    return _changed(server, answer)
+
+
+def pause(configuration: Configuration, reason: str | None) -> dict[str, Any]:
+    """Have the primary turn automatic takeover off; return the views before and after."""
+    primary = _primary(configuration)
+    return _changed(primary, _ask_operator(configuration, primary, "pause", reason))
+
+
+def resume(configuration: Configuration) -> dict[str, Any]:
+    """Have automatic takeover on again: by the primary, or by a member that takes over if it is gone."""
+    found = overview(configuration)
+    view = found["view"]
+    servers = {one["server"]: one for one in found["servers"]}
+    primary = servers.get(view["primary"], {}) if view is not None else {}
+    if view is None or (primary.get("reachable") and primary.get("role") == "primary"):
+        leader = _primary(configuration)
+        return _changed(leader, _ask_operator(configuration, leader, "resume"))
+    if view["paused"] is None:
+        raise OperationFailed("automatic takeover is not paused")
+    able = [one["server"] for one in found["servers"] if one["reachable"] and one.get("role") == "standby"]
+    member = next((name for name in able if name in view["in_sync"]), None)
+    if member is None:
+        raise Unreached(
+            f"{view['primary']} does not lead, and no other server that is in sync can be reached: start one"
+        )
+    return failover(configuration, plan_failover(configuration, member, forced=False), resumes=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

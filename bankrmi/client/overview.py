@@ -23,6 +23,7 @@ from bankrmi.errors import BankError, ConfigurationError
 from bankrmi.foreign_text import foreign
 from bankrmi.own_credentials import own_credentials
 from bankrmi.replication.cause import Cause
+from bankrmi.replication.pause import Pause
 from bankrmi.rmi import NAMESERVER_NAME, Failure, NotConnected, TlsCredentials
 
 __all__ = ["overview", "view_fields"]
@@ -40,6 +41,7 @@ _UNKNOWN = dict.fromkeys(
         "listens_at",
         "epoch",
         "action_id",
+        "newest_us",
         "acknowledged",
         "digest",
         "lag",
@@ -203,8 +205,18 @@ def view_fields(told: _Told) -> dict[str, Any]:
     view["in_sync"] = sorted(map(str, in_sync)) if isinstance(in_sync, list | tuple) else []
     cause, written_us = Cause.from_wire(told.get("cause")), told.get("written_us")
     view["cause"] = None if cause is None else cause.to_wire()
+    view["paused"] = _pause(told.get("paused"))
     view["written_us"] = written_us if type(written_us) is int else None
     return view
+
+
+def _pause(form: object) -> dict[str, Any] | None:
+    """Return a pause as it should be; one that cannot be read is one all the same."""
+    try:
+        pause = Pause.from_wire(form)
+    except ValueError:
+        return {"by": None, "since_us": None, "reason": None}
+    return None if pause is None else pause.to_wire()
 
 
 def _scalar(value: object) -> str | int | None:

@@ -186,6 +186,7 @@ def _chosen(holdings: Sequence[Holdings], new_history: str) -> SafeView | NoSafe
             in_sync=frozenset({best.server}),
             incarnations={best.server: best.incarnation},
             forced=True,
+            paused=None if remembered is None else remembered.paused,
         ),
         why=f"{best.server} {role}, so it holds everything that was ever acknowledged, "
         f"up to action id {best.tip.action_id}",

@@ -11,6 +11,8 @@ Rule 2: a history that ended never comes back.
 Rule 3: a proposal wins once, over the view that it was made for; one that comes twice has won both times: it
         names the process that made it, so nobody else takes its victory for his own.
 Rule 4: who leads was in sync before, on the same disk; and only a primary that stays lets others in.
+Rule 5: who leads by force is in sync alone: of nobody else is it known what he holds of the new history.
+Rule 6: a pause begins and ends in a view of the same primary and members; or it ends with a takeover.
 """
 
 from __future__ import annotations
@@ -56,10 +58,12 @@ def objection(current: View | None, proposed: View, past_histories: Container[st
     if proposed.forced:
         if proposed.history in past_histories or proposed.history == current.history:
             return "a forced takeover begins a history of its own"
-        return None
+        if proposed.in_sync != {proposed.primary}:
+            return "who leads by force is in sync alone"
+        return None if proposed.paused == current.paused else "a forced takeover leaves a pause as it is"
     if proposed.history != current.history:
         return "only a forced takeover begins another history"
-    return _objection_to_members(current, proposed)
+    return _objection_to_members(current, proposed) or _objection_to_pause(current, proposed)
 
 
 def _objection_to_a_first(proposed: View) -> str | None:
@@ -78,3 +82,14 @@ def _objection_to_members(current: View, proposed: View) -> str | None:
     if leads != current.primary and len(kept) < len(proposed.in_sync):
         return "only the primary lets servers in"
     return None
+
+
+def _objection_to_pause(current: View, proposed: View) -> str | None:
+    if proposed.paused == current.paused:
+        return None
+    if proposed.primary == current.primary:
+        same = proposed.incarnations == current.incarnations
+        return None if same else "to pause or to resume changes nothing else"
+    if proposed.paused is None and proposed.handed_over_by is None:
+        return None
+    return "whoever takes over pauses nothing"

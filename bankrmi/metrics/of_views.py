@@ -59,6 +59,12 @@ def of_views(
             read=of_it(lambda known: one_of(servers, known.primary)),
         ),
         Measure(
+            name="bankrmi_paused",
+            kind="gauge",
+            meaning="1 while automatic takeover is paused by that view, else 0",
+            read=of_it(lambda known: float(known.paused is not None)),
+        ),
+        Measure(
             name="bankrmi_view_changes_total",
             kind="counter",
             meaning="Changes of the view that this process has learned of, by cause",

@@ -58,6 +58,12 @@ class CauseKind(Enum):
     """V9: the witness had lost its memory, and an operator gave it back."""
     FORCED = "forced"
     """V7, V9: an operator gave servers up, with all that only they held."""
+    TAKEOVER = "takeover"
+    """V11: automatic takeover is paused, and an operator had a member take over."""
+    PAUSED = "paused"
+    """V11: an operator wants nobody to take over by himself."""
+    RESUMED = "resumed"
+    """V11: an operator wants that again; `of` is the primary, if it was gone and a member took over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +117,12 @@ class Cause:
                 return f"restored{self._asked_by}: the witness had lost its memory"
             case CauseKind.FORCED:
                 return f"forced{self._asked_by}: {who} given up"
+            case CauseKind.TAKEOVER:
+                return f"takeover{self._asked_by}: {who} was gone"
+            case CauseKind.PAUSED:
+                return f"paused{self._asked_by}: nobody takes over by himself"
+            case CauseKind.RESUMED:
+                return f"resumed{self._asked_by}{f', and {who} was gone' if self.of else ''}"
             case _:
                 assert_never(self.kind)
 

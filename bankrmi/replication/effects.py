@@ -116,7 +116,7 @@ class IsBusy:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """A switchover is done: the views before and after."""
+    """What an operator wanted of the view is done: the views before and after."""
 
     before: View
     after: View

@@ -12,6 +12,7 @@ from typing import Any
 from bankrmi.protocol_versions import NEWEST
 from bankrmi.replication.journal import Journal
 from bankrmi.replication.messages import CheckpointAnswer, Holdings, JoinAnswer, Message
+from bankrmi.replication.pause import Pause
 from bankrmi.replication.record import packed
 from bankrmi.replication.view import View
 
@@ -29,6 +30,7 @@ __all__ = [
     "MessageArrived",
     "OutcomeAsked",
     "Overdue",
+    "PauseAsked",
     "PeerAnswer",
     "Probed",
     "Proceed",
@@ -37,6 +39,7 @@ __all__ = [
     "RequestArrived",
     "StopAsked",
     "SwitchoverAsked",
+    "TakeoverAsked",
     "Tick",
     "ViewRead",
 ]
@@ -229,6 +232,29 @@ class SwitchoverAsked:
     stopping: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeoverAsked:
+    """An operator wants this server to lead, after he has seen the view of that history and epoch.
+
+    `forced`: though it may lack what was acknowledged (V7). `resumes`: takeover is automatic again (V11).
+    """
+
+    token: Token
+    expected: tuple[str, int]
+    operator: str
+    forced: bool = False
+    resumes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseAsked:
+    """An operator wants automatic takeover to be off, or (`pause` is None) on again (V11)."""
+
+    token: Token
+    pause: Pause | None
+    operator: str
+
+
 @dataclass(frozen=True, slots=True)
 class StopAsked:
     """This server is about to stop, alone (V10); `Stop` follows when the others can go on without it."""
@@ -252,6 +278,8 @@ Happening = (
     | CopyEnded
     | CopyInstalled
     | SwitchoverAsked
+    | TakeoverAsked
+    | PauseAsked
     | StopAsked
 )
 """What waits while this server adopts an epoch of its own."""

@@ -40,6 +40,8 @@ class Follower:
         self._heard_ms = now_ms
         self._proven_gone: tuple[str, int] | None = None  # (history, epoch) whose primary is gone.
         self._refused_at: str | None = None  # What proved that; None: another process answers there.
+        self._last_word_ms = float("-inf")  # When the primary was heard.
+        self._looked_ms = float("-inf")  # When the newest look at it began that has ended.
         self._answers_looks = False  # The primary's process does, though it sends nothing.
         self._primarys_lease_ms: int | None = None  # As the last primary that was heard said.
         self._probing = False
@@ -76,7 +78,7 @@ class Follower:
         return now_ms - self._heard_ms
 
     def _heard(self, message: Checkpoint, step: Step) -> None:
-        self._heard_ms = step.now_ms
+        self._heard_ms = self._last_word_ms = step.now_ms
         self._primarys_lease_ms = message.lease_ms
         self._probes = 0
         self._answers_looks = False
@@ -131,6 +133,8 @@ class Follower:
             again = CauseKind.LED_AGAIN if view.start_id == step.start_id else CauseKind.STARTED_AGAIN
             cause = Cause(kind=again, by=step.server, of=(step.server,))
             return view.started_again(step.start_id).because(cause)  # V4
+        if view.paused is not None:
+            return None  # V11
         if step.journal.adopted is not None and self.primary_is_gone(view, step):
             return view.taken_over_by(step.server, step.start_id).because(self._why_gone(view, step))  # V1
         return None
@@ -144,6 +148,21 @@ class Follower:
         if self.knows_that_it_is_gone(view):
             return True
         return step.listened_ms - self._heard_ms >= self._silence_ms(step.settings)
+
+    def was_heard(self, since_ms: float) -> bool:
+        """Whether the primary has said something since."""
+        return self._last_word_ms > since_ms
+
+    def answered_look(self, since_ms: float) -> bool:
+        """Whether the primary's process answered a look that began since."""
+        return self._answers_looks and self._looked_ms >= since_ms
+
+    def has_looked(self, since_ms: float, view: View, step: Step) -> bool:
+        """Whether a look at the primary began since, and has ended; or none can be made.  If not, look."""
+        if self._looked_ms >= since_ms or view.primary not in step.settings.others:
+            return True
+        self._look(view, step, at_once=True)
+        return False
 
     def _why_gone(self, view: View, step: Step) -> Cause:
         """Return what makes this server believe that the primary is gone, or stuck (ADR 15)."""
@@ -181,6 +200,7 @@ class Follower:
         self._probing = False
         if view is None or (event.server, event.epoch) != (view.primary, view.epoch):
             return
+        self._looked_ms = event.begun_ms
         refused = event.refused and step.settings.refused_means_gone
         self._answers_looks = event.start_id == view.start_id
         if refused or (event.start_id is not None and event.start_id != view.start_id):

@@ -131,7 +131,8 @@ class Joiner:
             return
         self._asked_ms = float("-inf")
         same_view = view == copied and (own is None or own.epoch <= copied.epoch)
-        still_wanted = same_view and _is_outside(view, step)
+        # V7: what was proposed by an operator's word names the disk that was here then, and may yet win.
+        still_wanted = same_view and _is_outside(view, step) and step.proposals.settled
         adopted = Adopted(
             history=copied.history,
             epoch=copied.epoch,

@@ -65,6 +65,9 @@ class Journal(Protocol):
     def holding(self, action_id: int) -> Position | None:
         """Return where it stands after the record that holds this operation; None if none does."""
 
+    def decided_us(self, action_id: int) -> int | None:
+        """Return when the record that ends there was decided, by its primary's clock; None if none does."""
+
     def records(self, after: int, limit: int, *, at_most_bytes: int | None = None) -> list[Record]:
         """Return the records above `after` that hold about `limit` operations, fewer if they are long."""
 

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import Any
 
 from bankrmi.errors import BrokenInvariant
-from bankrmi.replication import admission, membership, switchover
+from bankrmi.replication import admission, membership, pausing, switchover
 from bankrmi.replication.answers import Answers
 from bankrmi.replication.believing import CONTRADICTION
 from bankrmi.replication.checkpoints import Checkpoints
@@ -21,6 +21,7 @@ from bankrmi.replication.effects import IsBehind, IsBusy, Probe, Read, Refusal, 
 from bankrmi.replication.events import (
     ClientEvent,
     LinkChanged,
+    PauseAsked,
     Probed,
     ReadArrived,
     Seen,
@@ -36,6 +37,7 @@ from bankrmi.replication.messages import (
     Mismatch,
     ViewNews,
 )
+from bankrmi.replication.pausing import Pausing
 from bankrmi.replication.peer import PeerState
 from bankrmi.replication.reading import ReadFacts, Reads
 from bankrmi.replication.step import Step
@@ -66,6 +68,7 @@ class Leader:
         self._groups = Groups(step)
         self._checkpoints = Checkpoints(view, step.journal.tip)
         self._switchover: Switchover | None = None
+        self._pausing: Pausing | None = None
         self._leavers: list[Any] = []  # Who asked to be taken out of `in_sync` (V10).
 
     # -- epochs ----------------------------------------------------------------------------------
@@ -80,6 +83,7 @@ class Leader:
         if self._switchover is not None:
             why = self._switchover.cancelled or "the lead was won back before it was given away"
             self._resume(why, step)
+        self._look_at_pausing(view, step)
         for peer in self.copies.peers.values():
             if peer.tracked and peer.linked:
                 self._send(peer, step)
@@ -94,6 +98,9 @@ class Leader:
         """
         if self._switchover is not None:
             self._end_switchover(self._switchover.outcome(view), step)
+        if self._pausing is not None:
+            lost = Refusal("another view was won meanwhile")
+            self._end_pausing(self._pausing.outcome(view, step) or lost, step)
         for token in [*self._groups.take_tokens(), *self._reads.take_tokens()]:
             step.send_on(token, known, undecided=True)
         for waiting in self._answers.take_all():
@@ -348,10 +355,14 @@ class Leader:
     # -- the view --------------------------------------------------------------------------------
 
     def wanted_view(self, step: Step) -> View | None:
-        """Return the next view to propose, if any (V5, V2, V3, V6)."""
-        return self._handing_over(step) or membership.wanted_view(
+        """Return the next view to propose, if any (V5, V2, V3, V6; then V11)."""
+        self._look_at_pausing(self.view, step)
+        wanted = self._handing_over(step) or membership.wanted_view(
             self.view, self.copies, step, enough=self._enough, switching_over=self.is_switching_over
         )
+        if wanted is None and self._pausing is not None and self._switchover is None:
+            wanted = self._pausing.wanted_view(self.view)
+        return wanted
 
     @property
     def _enough(self) -> int:
@@ -368,7 +379,7 @@ class Leader:
         if self._switchover is not None:
             begun: Switchover | Refusal = Refusal("a switchover is under way already")
         else:
-            begun = switchover.begun(event, self.copies.members, self.view, step)
+            begun = switchover.begun(event, list(self.copies.peers.values()), self.view, step)
         if isinstance(begun, Switchover):
             self._switchover = begun
         elif event.token is not None:
@@ -406,6 +417,27 @@ class Leader:
         if self._switchover.token is not None:
             step.answer(self._switchover.token, reply)
         self._switchover = None
+
+    def begin_pausing(self, event: PauseAsked, step: Step) -> None:
+        """Have the view say that nobody takes over by himself, or that they do again (V11)."""
+        if self._pausing is not None or self._switchover is not None:
+            begun: Pausing | Refusal = Refusal("a pause or a switchover is under way already")
+        else:
+            begun = pausing.begun(event, self.view, step)
+        if isinstance(begun, Pausing):
+            self._pausing = begun
+        else:
+            step.answer(event.token, begun)
+
+    def _look_at_pausing(self, view: View, step: Step) -> None:
+        reply = self._pausing.outcome(view, step) if self._pausing is not None else None
+        if reply is not None:
+            self._end_pausing(reply, step)
+
+    def _end_pausing(self, reply: Reply, step: Step) -> None:
+        assert self._pausing is not None
+        step.answer(self._pausing.token, reply)
+        self._pausing = None
 
     # -- other servers ---------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from bankrmi.replication.believing import Believing
 from bankrmi.replication.commits import Commits
 from bankrmi.replication.condition import Condition, condition_of
 from bankrmi.replication.dispatch import Adopt, GoOn, TurnedAway
-from bankrmi.replication.effects import Effect, IsBusy, Propose, Refusal, Stop
+from bankrmi.replication.effects import Effect, Handed, IsBusy, Propose, Refusal, Reply, Stop
 from bankrmi.replication.events import (
     AnswerArrived,
     CallersGone,
@@ -39,6 +39,7 @@ from bankrmi.replication.events import (
     MessageArrived,
     OutcomeAsked,
     Overdue,
+    PauseAsked,
     Probed,
     Proceed,
     Proposed,
@@ -46,11 +47,13 @@ from bankrmi.replication.events import (
     RequestArrived,
     StopAsked,
     SwitchoverAsked,
+    TakeoverAsked,
     Tick,
     ViewRead,
 )
 from bankrmi.replication.figures import Figures
 from bankrmi.replication.first_view import FirstView, new_id
+from bankrmi.replication.following import Follower
 from bankrmi.replication.joining import Joiner
 from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.leading import Leader
@@ -74,6 +77,7 @@ from bankrmi.replication.proposals import Proposals
 from bankrmi.replication.roles import Adopting, Joining, Leading, Role, Starting, State, Won
 from bankrmi.replication.settings import Settings
 from bankrmi.replication.step import Step
+from bankrmi.replication.takeover import Takeover
 from bankrmi.replication.view import View
 from bankrmi.replication.viewing import REMEDY, Finding, Learned, MemoryLost, NoView, Viewing
 
@@ -110,6 +114,7 @@ class Replica:
         self._joiner = Joiner(settings.heartbeat_ms)
         self._first_view = FirstView()
         self._asked_to_be_fenced: list[Any] = []
+        self._takeover: Takeover | None = None
 
     def step(self, event: Event, *, now_ms: float) -> list[Effect]:
         """Take one event; return what is to be done, in order.  Raises BrokenInvariant (rule F3)."""
@@ -192,6 +197,10 @@ class Replica:
                 self._copy_installed(journal, step)
             case SwitchoverAsked():
                 self._switchover_asked(event, step)
+            case PauseAsked():
+                self._pause_asked(event, step)
+            case TakeoverAsked():
+                self._takeover_asked(event, step)
             case StopAsked():
                 self._stop_asked(step)
             case _:
@@ -456,6 +465,8 @@ class Replica:
     def _view_read(self, event: ViewRead, step: Step) -> None:
         self._believing.witness_says(event.view, step)
         self._act_on(self._viewing.take_reading(event, step), step)
+        if self._takeover is not None:
+            self._takeover.has_looked = True
         self._tell_who_asked(step)
 
     def _proposed(self, view: View | None, step: Step) -> None:
@@ -467,7 +478,9 @@ class Replica:
         self._viewing.take_silence(step, reading=not event.proposal)
         if event.proposal:
             self._proposals.unanswered(step.now_ms, sent=event.sent)
+            self._forgo_takeover("the witness does not answer", step)
             return
+        self._forgo_takeover("the witness does not answer", step)
         self._believing.witness_says(None, step)
         if self.role is Role.STARTING and not self._office.is_fenced:
             self._viewing.report_silence(step)
@@ -502,6 +515,7 @@ class Replica:
         if self._office.is_fenced:
             return
         self._stand_down(why, step, fenced=True)
+        self._end_takeover(Refusal(f"{why}: {REMEDY}"), step)
         self._viewing.lose(step)
         step.report("nobody can lead", why=why, remedy=REMEDY)
 
@@ -522,6 +536,8 @@ class Replica:
 
     def _follow(self, view: View, step: Step) -> None:
         """Become what a new view makes of this server."""
+        if self._takeover is not None and (view.history, view.epoch) != self._takeover.wish.expected:
+            self._end_takeover(self._takeover.outcome(view, step), step)
         if step.has_won(view) and step.is_member(view) and not step.has_led(view):
             if view.handed_over_by is not None:
                 self.grants.handed_over(view.handed_over_by)
@@ -598,7 +614,9 @@ class Replica:
         if isinstance(state, Won) or self._stopping or self._office.is_fenced:
             return None
         if self.view is not None:
-            return state.follower.wanted_view(self.view, step)
+            return self._taking_over(self.view, state.follower, step) or state.follower.wanted_view(
+                self.view, step
+            )
         empty = self.journal.adopted is None
         return self._first_view.wanted_view(step, self._new_id) if empty else None
 
@@ -615,11 +633,71 @@ class Replica:
         else:
             step.answer(event.token, Refusal(f"{step.server} is not the primary"))
 
+    def _pause_asked(self, event: PauseAsked, step: Step) -> None:
+        if isinstance(self._state, Leading):
+            self._state.leader.begin_pausing(event, step)
+        else:
+            step.answer(event.token, Refusal(f"{step.server} is not the primary"))
+
+    def _takeover_asked(self, event: TakeoverAsked, step: Step) -> None:
+        """V7, V11: look at the view first; what comes of it is decided when it was read."""
+        if isinstance(self._state, Leading | Won):
+            step.answer(event.token, Refusal(f"{step.server} leads already, or is about to"))
+        elif self._office.is_fenced:
+            step.answer(event.token, Refusal(f"the witness has lost its memory: {REMEDY}"))
+        elif self._takeover is not None or self._stopping:
+            step.answer(event.token, Refusal(f"{step.server} is about to take over, or to stop"))
+        else:
+            self._takeover = Takeover(event, self._new_id(), step.now_ms)
+            self._viewing.read(step)
+
+    def _taking_over(self, view: View, follower: Follower, step: Step) -> View | None:
+        """Return what an operator's word lets this server propose now."""
+        move = self._takeover
+        if move is None or not move.has_looked:
+            return None
+        if move.was_proposed and not self._proposals.settled:
+            return move.wanted_view(view, step)  # V6: until it is answered.
+        why = move.objection(view, follower, step)
+        if why:
+            self._end_takeover(Refusal(why), step)
+            return None
+        return move.wanted_view(view, step) if move.is_time(view, follower, step) else None
+
+    def _forgo_takeover(self, why: str, step: Step) -> None:
+        """It comes to nothing, unless it was proposed and may win (V6)."""
+        if self._takeover is not None and self._proposals.settled:
+            remedy = "start it; if it has lost its disk, `bankrmi witness restore` is the way"
+            self._end_takeover(Refusal(f"{why}: {remedy}"), step)
+
+    def _end_takeover(self, reply: Reply, step: Step) -> None:
+        move, self._takeover = self._takeover, None
+        if move is None:
+            return
+        step.answer(move.token, reply)
+        if isinstance(reply, Handed) and reply.after.forced:
+            before, after = reply.before, reply.after
+            step.report(
+                "leads by force",
+                epoch=after.epoch,
+                history=after.history,
+                history_before=before.history,
+                kept_up_to=step.tip,
+                given_up=sorted(before.in_sync - after.in_sync),
+                operator=move.wish.operator,
+            )
+
     def _stop_asked(self, step: Step) -> None:
-        """V10: hand over, or have the primary take this server out; then stop."""
+        """V10: hand over, or have the primary take this server out; then stop.
+
+        While automatic takeover is paused, nobody leads for a primary that stops: it is waited for (V11).
+        """
         self._stopping = True
         view = self.view
-        if isinstance(self._state, Leading):
+        if isinstance(self._state, Leading) and self._state.leader.view.paused is not None:
+            why = "automatic takeover is paused: the bank waits until this server is started again"
+            step.report("hands nothing over", why=why)
+        elif isinstance(self._state, Leading):
             self._state.leader.begin_switchover(SwitchoverAsked(None, None, stopping=True), step)
         elif view is not None and self.role is Role.STANDBY and view.primary in self.links:
             step.send(view.primary, LeaveRequest(server=step.server, start_id=self.start_id))

@@ -6,8 +6,9 @@ Rule 2: the lead is given to a member that holds everything and can read the vie
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from bankrmi.replication.cause import Cause, CauseKind
 from bankrmi.replication.effects import Handed, Refusal, Reply
@@ -49,20 +50,19 @@ class Switchover:
         return Refusal("another view was won meanwhile")
 
 
-def begun(event: SwitchoverAsked, members: list[PeerState], view: View, step: Step) -> Switchover | Refusal:
+def begun(
+    event: SwitchoverAsked, peers: Collection[PeerState], view: View, step: Step
+) -> Switchover | Refusal:
     """Return a switchover to `event.target`, or to the member that holds most; or why there is none."""
-    reachable = {peer.server: peer for peer in members if peer.linked}
-    able = [peer for peer in reachable.values() if not _too_old(peer.server, view, step)]
-    best = max(able, key=lambda peer: peer.matched, default=None)
+    fit = [peer for peer in peers if not why_not(peer, view, step)]
+    best = max(fit, key=lambda peer: peer.matched, default=None)
     target = event.target or (best.server if best is not None else None)
-    if target == step.server:
-        return Refusal(f"{target} is the primary already")
     if target is None:
-        return Refusal("there is no standby that is in sync and can be reached")
-    if target not in reachable:
-        return Refusal(f"{target} is not in sync, or cannot be reached")
-    if older := _too_old(target, view, step):
-        return Refusal(older)
+        why = "there is no standby that is in sync and can be reached"
+        reasons = [why_not(peer, view, step) for peer in peers]
+        return Refusal(f"{why}: {'; '.join(reasons)}" if reasons else why)
+    if target not in (peer.server for peer in fit):
+        return Refusal(_why_not_to(target, peers, view, step))
     kind = CauseKind.STOP if event.stopping else CauseKind.SWITCHOVER
     cause = Cause(kind=kind, by=step.server, of=(step.server,), operator=event.operator)
     return Switchover(target, event.token, view, step.now_ms, cause)
@@ -76,3 +76,31 @@ def _too_old(target: str, view: View, step: Step) -> str:
         if spoken >= needs
         else f"{target} speaks bankrmi protocol {spoken}, this view needs {needs}: upgrade it"
     )
+
+
+def _why_not_to(target: str, peers: Collection[PeerState], view: View, step: Step) -> str:
+    if target == step.server:
+        return f"{target} is the primary already"
+    known = next((peer for peer in peers if peer.server == target), None)
+    if known is None:
+        return f"there is no server {target}: known are {', '.join(step.settings.servers)}"
+    return why_not(known, view, step)
+
+
+def why_not(peer: PeerState, view: View, step: Step) -> str:
+    """Say why the lead cannot be given to this server; nothing if it can."""
+    lag = f"{step.tip - peer.matched} of {step.tip} entries are not known to be on its disk"
+    match peer.standing:
+        case Standing.MEMBER if peer.lost_disk:
+            return f"{peer.server} has lost the disk that was in sync"
+        case Standing.MEMBER:
+            gone = f"{peer.server} is in sync, and cannot be reached"
+            return _too_old(peer.server, view, step) if peer.linked else gone
+        case _ if not peer.linked:
+            return f"{peer.server} is not in sync, and cannot be reached"
+        case Standing.OUTSIDE:
+            return f"{peer.server} is not in sync: it was not let in yet"
+        case Standing.CATCHING_UP | Standing.MANDATORY:
+            return f"{peer.server} is not in sync: it is joining, and {lag}"
+        case _:
+            assert_never(peer.standing)

@@ -1,7 +1,7 @@
 """The view: who leads, and which copies hold every acknowledged entry.  Values and legal changes only.
 
 Rule 1: a view changes only into one whose epoch is one higher, and exactly one proposal wins.
-Rule 2: every way to change it is a function of this file, named after its rule (V1 to V9 in design.md).
+Rule 2: every way to change it is a function of this file, named after its rule (V1 to V11 in design.md).
 Rule 3: a member is named together with its incarnation; a server with a wiped disk is another member (V8).
 Rule 4: why it changed and when it was written are notes on it, and no part of it: nothing is compared by
         them (ADR 30).
@@ -29,10 +29,11 @@ from bankrmi.replication.fields import (
     optional,
     or_none,
 )
+from bankrmi.replication.pause import Pause
 
 __all__ = ["ADDED", "View"]
 
-ADDED: dict[str, AddedField] = {}
+ADDED: dict[str, AddedField] = {"paused": AddedField(since=2, before=None)}
 """The fields that are not of version 1 of the protocol, notes aside: since when each is there."""
 
 
@@ -42,6 +43,7 @@ class View:
 
     `start_id` names the process of the primary that won it, `incarnations` the disks of the members.
     `handed_over_by` is the primary of the epoch before if it gave the lead away by itself (V5).
+    `paused`: nobody takes over by himself (V11); it stays so from view to view, until an operator ends it.
     `cause` says why the view changed, and who proposed it; `written_us` when its keeper wrote it, in
     microseconds since 1970 by that one's clock. None: not known, as of a view that a version before made.
     """
@@ -54,6 +56,7 @@ class View:
     incarnations: Mapping[str, str] = field(default_factory=dict)
     handed_over_by: str | None = None
     forced: bool = False
+    paused: Pause | None = None
     cause: Cause | None = field(default=None, compare=False)
     written_us: int | None = field(default=None, compare=False)
 
@@ -89,6 +92,19 @@ class View:
         """V1: a member leads; the primary that is gone is no longer in sync."""
         return self._next(server, start_id, {name for name in self.in_sync if name != self.primary})
 
+    def taken_over_by_force(self, server: str, start_id: str, *, incarnation: str, history: str) -> View:
+        """V7: an operator's word lets a server lead that may lack what was acknowledged, in a new history."""
+        members = {server: incarnation}
+        return replace(self._next(server, start_id, set(members), members), history=history, forced=True)
+
+    def paused_by(self, pause: Pause | None) -> View:
+        """V11: the primary stays; from now on nobody takes over by himself, or (None) does so again."""
+        return replace(self._next(self.primary, self.start_id, set(self.in_sync)), paused=pause)
+
+    def resumed(self) -> View:
+        """V11: the same view, and takeover is automatic again in it."""
+        return replace(self, paused=None)
+
     def started_again(self, start_id: str) -> View:
         """V4, V6, and the resuming of V5: the same primary, the same members, an epoch of its own."""
         return self._next(self.primary, start_id, set(self.in_sync))
@@ -121,6 +137,7 @@ class View:
             start_id=start_id,
             in_sync=frozenset(in_sync),
             incarnations={name: known[name] for name in sorted(in_sync)},
+            paused=self.paused,
         )
 
     def to_wire(self) -> dict[str, Any]:
@@ -142,7 +159,7 @@ class View:
         }
         for name, added in ADDED.items():
             if (value := getattr(self, name)) != added.before:
-                form[name] = value
+                form[name] = value.to_wire() if isinstance(value, Pause) else value
         if self.needs_protocol > 1:
             form["needs_protocol"] = self.needs_protocol
         return form
@@ -176,6 +193,7 @@ _CHECKS: Mapping[str, Check] = {
     "incarnations": names_to_ids,
     "handed_over_by": optional(identifier),
     "forced": flag,
+    "paused": Pause.from_wire,
     "cause": Cause.from_wire,
     "written_us": or_none(number),
 }

@@ -1,4 +1,4 @@
-"""The operator object: switchover, export, backup, and what a restore of the witness needs.
+"""The operator object: switchover, failover, pause, export, backup, and what a restore of the witness needs.
 
 `holdings` tells what this server holds, and changes nothing; `fence` has it look for a view first, and
 answer nobody if there is none.
@@ -11,12 +11,20 @@ from collections.abc import Callable
 from bankrmi.errors import OperationFailed
 from bankrmi.replication.cause import named
 from bankrmi.replication.effects import Handed, NotLeading, Refusal, Reply
-from bankrmi.replication.events import Event, MessageArrived, SwitchoverAsked
-from bankrmi.replication.fields import identifier
+from bankrmi.replication.events import (
+    Event,
+    MessageArrived,
+    PauseAsked,
+    SwitchoverAsked,
+    TakeoverAsked,
+)
+from bankrmi.replication.fields import epoch, flag, identifier
 from bankrmi.replication.messages import Census, Fence
+from bankrmi.replication.pause import Pause, reason_of
 from bankrmi.rmi import Call, Exposed
 from bankrmi.server import backing_up
 from bankrmi.server.backing_up import Backups
+from bankrmi.server.clock import wall_us
 from bankrmi.server.exporting import Exports
 from bankrmi.server.standby_object import ServerToken, refuse
 
@@ -25,13 +33,14 @@ __all__ = ["OPERATOR_ID", "OperatorObject"]
 OPERATOR_ID = "bankrmi.operator."
 
 
-class _Switchover:
-    """An operator who waits for a switchover."""
+class _Changing:
+    """An operator who waits for a change of the view."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("_call", "_what")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, what: str) -> None:
         self._call = call
+        self._what = what
 
     def reply(self, reply: Reply) -> None:
         """Tell how it went."""
@@ -39,18 +48,39 @@ class _Switchover:
             case Handed(before=before, after=after):
                 self._call.answer({"before": before.to_wire(), "after": after.to_wire()})
             case Refusal(why=why):
-                self._call.fail(OperationFailed(f"no switchover: {why}; nothing was changed"))
+                self._call.fail(OperationFailed(f"no {self._what}: {why}; nothing was changed"))
             case NotLeading(primary=primary):
-                self._call.fail(OperationFailed(f"no switchover here: {primary or 'nobody'} leads"))
+                self._call.fail(OperationFailed(f"no {self._what} here: {primary or 'nobody'} leads"))
 
 
 class OperatorObject:
     """The remote object of operators (see `rmi.RemoteObject`)."""
 
-    exposed = Exposed(methods=frozenset({"switchover", "export", "holdings", "fence", *backing_up.METHODS}))
+    exposed = Exposed(
+        methods=frozenset(
+            {
+                "switchover",
+                "take_over",
+                "pause",
+                "resume",
+                "export",
+                "holdings",
+                "fence",
+                *backing_up.METHODS,
+            }
+        )
+    )
 
-    def __init__(self, take: Callable[[Event], None], exports: Exports, backups: Backups) -> None:
+    def __init__(
+        self,
+        take: Callable[[Event], None],
+        exports: Exports,
+        backups: Backups,
+        *,
+        wall_us: Callable[[], int] = wall_us,
+    ) -> None:
         self._take = take
+        self._wall_us = wall_us
         self._exports = exports
         self._backups = backups
 
@@ -59,7 +89,14 @@ class OperatorObject:
         match call.method:
             case "switchover":
                 target = self._argument(call, "a server")
-                self._take(SwitchoverAsked(_Switchover(call), target, operator=_who(call)))
+                self._take(SwitchoverAsked(_Changing(call, "switchover"), target, operator=_who(call)))
+            case "take_over":
+                self._take_over(call)
+            case "pause":
+                self._pause(call)
+            case "resume":
+                self._argument(call, None)
+                self._take(PauseAsked(token=_Changing(call, "resuming"), pause=None, operator=_who(call)))
             case "export":
                 self._exports.ask(call)
             case "holdings":
@@ -70,6 +107,36 @@ class OperatorObject:
                 self._take(MessageArrived(ServerToken(call), Fence()))
             case _:
                 self._backups.ask(call)
+
+    def _take_over(self, call: Call) -> None:
+        """Have this server lead: history and epoch of the view that the operator saw, forced, resumes."""
+        try:
+            history, known, forced, resumes = call.args
+            wish = TakeoverAsked(
+                token=_Changing(call, "takeover"),
+                expected=(identifier(history), epoch(known)),
+                operator=_who(call),
+                forced=flag(forced),
+                resumes=flag(resumes),
+            )
+        except ValueError as error:
+            what = "its arguments are history and epoch of the view, whether by force, whether to resume"
+            raise refuse(call, what) from error
+        if call.kwargs or (wish.forced and wish.resumes):
+            raise refuse(call, "a takeover by force leaves a pause as it is, and takes no other arguments")
+        self._take(wish)
+
+    def _pause(self, call: Call) -> None:
+        """Have nobody take over by himself: the reason, or nothing."""
+        if call.kwargs or len(call.args) > 1:
+            raise refuse(call, "its only argument is a reason")
+        try:
+            reason = reason_of(call.args[0]) if call.args else None
+        except ValueError as error:
+            raise refuse(call, f"the reason {error}") from error
+        who = _who(call)
+        pause = Pause(by=who, since_us=self._wall_us(), reason=reason)
+        self._take(PauseAsked(token=_Changing(call, "pause"), pause=pause, operator=who))
 
     def _argument(self, call: Call, what: str | None) -> str | None:
         """Return the one argument that a call may have, a name; raise InvalidRequest for anything else."""

@@ -259,6 +259,7 @@ class _Process:
                 fetcher.fetched,
                 network.silent(),
                 None if self._credentials is None else self._credentials.days_left,
+                driver.replica.journal.decided_us,
             ),
             addresses=configuration.servers,
             operations_per_request=limits.operations_per_request,
@@ -268,7 +269,7 @@ class _Process:
         daemon.register(STANDBY_ID + name, standby, for_servers=True)
         operator = Audited(
             OperatorObject(driver.take, exports, Backups(driver, self._accounts, server=name)),
-            ("switchover", "export", "backup_state", "fence"),
+            ("switchover", "take_over", "pause", "resume", "export", "backup_state", "fence"),
             counts=lambda call: call.method != "export" or begins_export(call),
         )
         daemon.register(OPERATOR_ID + name, operator, roles={"operator"})

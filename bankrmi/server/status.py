@@ -8,7 +8,7 @@ Rule 2: `connected` are those that answer: a connection to a machine that is cut
 from __future__ import annotations
 
 import os
-from collections.abc import Set
+from collections.abc import Callable, Set
 from math import floor
 from typing import Any
 
@@ -33,11 +33,12 @@ def status_of(
     fetched: Fetched | None,
     silent: Set[str],
     certificate_days: float | None = None,
+    decided_us: Callable[[int], int | None] = lambda _: None,
 ) -> dict[str, Any]:
     """Return the status of one server; `fetched` is of the copy that it is fetching, if any.
 
     `silent` are servers to which there is a connection, and that say nothing on it; `certificate_days` is for
-    how long its certificate counts yet, if it has one.
+    how long its certificate counts yet, if it has one; `decided_us` tells when an entry was decided.
     """
     view, tip, left_ms = shown.view, shown.tip, shown.read_lease_ms
     witness_silent_ms = shown.witness_silent_ms if shown.witness_asked_ms_ago <= _LATELY_MS else 0.0
@@ -52,6 +53,7 @@ def status_of(
         "history": view.history if view is not None else None,
         "epoch": shown.epoch or 0,
         "action_id": tip.action_id,
+        "newest_us": decided_us(tip.action_id),
         "acknowledged": shown.acknowledged,
         "digest": tip.digest.hex(),
         "in_sync": sorted(view.in_sync) if view is not None else [],
@@ -62,6 +64,7 @@ def status_of(
         "view_epoch": view.epoch if view is not None else 0,
         "cause": view.cause.to_wire() if view is not None and view.cause is not None else None,
         "written_us": view.written_us if view is not None else None,
+        "paused": view.paused.to_wire() if view is not None and view.paused is not None else None,
         "copies": len(view.in_sync) if view is not None else 0,
         "acknowledges": shown.acknowledges,
         "connected": sorted(shown.connected - silent),

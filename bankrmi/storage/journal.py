@@ -375,6 +375,10 @@ class SqliteJournal:
         """Return where the journal stands after the record that holds this operation; None if none does."""
         return self._records.holding(action_id)
 
+    def decided_us(self, action_id: int) -> int | None:
+        """Return when the record that ends there was decided, by its primary's clock; None if none does."""
+        return self._records.time_us(action_id)
+
     def records(self, after: int, limit: int, *, at_most_bytes: int | None = None) -> list[Record]:
         """Return the records above `after` that hold about `limit` operations, fewer if they are long."""
         records: list[Record] = []

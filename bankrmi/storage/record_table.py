@@ -47,6 +47,11 @@ class RecordTable:
         [row] = self._execute("SELECT * FROM journal WHERE action_id = ?", (action_id,))
         return Record._make(row)
 
+    def time_us(self, action_id: int) -> int | None:
+        """Return when the record that ends at this operation was decided; None if none does."""
+        told: int | None = self._execute("SELECT time_us FROM journal WHERE action_id = ?", (action_id,)).get
+        return told
+
     def above(self, action_id: int, at_most: int = -1) -> Iterator[Record]:
         """Give the records that end above, the oldest first."""
         rows = self._execute(

@@ -9,7 +9,7 @@ __all__ = ["FORMAT", "FORMATS_READ", "INSERT_RECORD", "INSERT_REQUEST", "TABLES"
 FORMAT = 2
 """Of the tables below; 1 had a row for each operation, and wrote all that follows from it at each commit."""
 
-FORMATS_READ: Mapping[int, int] = {1: 2}
+FORMATS_READ: Mapping[int, int] = {1: 2, 2: 2}
 """The newest format that who speaks a version of the protocol can read; a newer copy is of no use there."""
 
 TABLES = """

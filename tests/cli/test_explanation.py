@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bankrmi.cli.explanation import explain
-from bankrmi.cli.health import leader_of
+from bankrmi.cli.health import health, leader_of
 from tests.cli.test_health import AWAY, bank, server
 
 CAUSE = {"kind": "crash", "by": "s1", "of": ["s2"], "address": "127.0.0.1:9102"}
@@ -138,3 +138,29 @@ def test_whatever_the_status_is_each_process_has_its_sentence_and_nobody_leads_t
         for sentence in (*told.now, *told.successors.values(), *told.if_it_died.values()):
             assert "None" not in sentence
             assert ".." not in sentence
+
+
+PAUSE = {"by": "anna", "since_us": 1_700_000_000_000_000, "reason": "new cables"}
+
+
+def test_while_it_is_paused_nobody_may_take_over_and_that_is_said_with_who_wants_it() -> None:
+    told = explain(bank(view={"paused": PAUSE}))
+    paused = "automatic takeover is paused by anna since 2023-11-14T22:13:20.000Z: new cables"
+    assert told.now[-1] == f"A{paused[1:]}."
+    assert told.may_take_over == {"s2": False}
+    assert told.successors["s2"] == (
+        f"s2 may not: it is in sync, but {paused}; `bankrmi failover --to s2` lets it lead once the primary "
+        "is gone"
+    )
+    assert told.if_it_died["s1"] == (
+        f"the bank would stand still until s1 is started again: {paused}, so nobody takes over but by an "
+        "operator's word."
+    )
+    assert "s1 would go on without it" in told.if_it_died["s2"]
+
+
+def test_a_pause_is_a_finding_for_monitoring_and_the_reason_when_nobody_leads() -> None:
+    code, sentence = health(bank(view={"paused": PAUSE}))
+    assert (code, sentence[:43]) == (10, "automatic takeover is paused by anna since ")
+    code, sentence = health(bank(s1=GONE, view={"paused": PAUSE}))
+    assert (code, sentence.endswith("paused by anna since 2023-11-14T22:13:20.000Z: new cables")) == (7, True)

@@ -88,6 +88,8 @@ def test_the_same_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
         "why": "s2 joined",
         "by": "s1",
         "cause": {"kind": "joined", "by": "s1", "of": ["s2"]},
+        "forced": False,
+        "paused": None,
     }
     assert [change["epoch"] for change in told["changes"]] == [2, 1002]
 

@@ -24,6 +24,7 @@ WELL: Series = {
     'bankrmi_copies{job="bankrmi", instance="n"}': "2",
     'bankrmi_copies{job="bankrmi", instance="1"}': "2",
     'bankrmi_copies{job="bankrmi", instance="2"}': "1",  # It lags: who leads counts.
+    'bankrmi_paused{job="bankrmi", instance="1"}': "0",
     'bankrmi_fenced{job="bankrmi", instance="1"}': "0",
     'bankrmi_fenced{job="bankrmi", instance="2"}': "0",
     'bankrmi_witness{job="bankrmi", instance="n"}': "1",
@@ -135,6 +136,7 @@ BREAKING: dict[str, tuple[str, dict[str, str | None]]] = {
         "BankIsNearlyFull",
         {'bankrmi_connections{job="bankrmi", instance="1", kind="strangers"}': "150"},
     ),
+    "a pause was forgotten": ("BankPaused", {'bankrmi_paused{job="bankrmi", instance="1"}': "1"}),
     "an upgrade was forgotten": (
         "BankVersionsDiffer",
         {
@@ -158,7 +160,7 @@ def promtool_test(rules: str) -> dict[str, Any]:
 
 def _case(name: str, fires: list[str], differs: dict[str, str | None]) -> dict[str, Any]:
     series = {**WELL, **differs}
-    after = "90m" if "BankVersionsDiffer" in fires else "20m"
+    after = "90m" if {"BankVersionsDiffer", "BankPaused"} & set(fires) else "20m"
     return {
         "name": name,
         "interval": f"{_INTERVAL_S}s",

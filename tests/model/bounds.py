@@ -20,6 +20,8 @@ class Bounds:
     """How often a server starts with another disk than before: an empty one, or the one put aside."""
     restores: int = 0
     """How often the witness loses its memory and is restored."""
+    forces: int = 0
+    """How often an operator has a server lead that is not in sync."""
     members: int | None = None
     """How many servers are in sync at first; None: all. The first one leads."""
     copies_min: int = 1

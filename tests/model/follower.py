@@ -22,7 +22,7 @@ def happenings(laws: Laws, state: State, place: int) -> Iterator[Step]:
         return
     view = state.view
     if view.epoch > server.memory.adopted:
-        if view.primary == place:
+        if view.primary == place and not view.gone:
             yield from _lead(laws, state, place, server)
         elif server.leads:
             yield ("steps down", place), state.with_server(place, server.follower())

@@ -32,6 +32,8 @@ class Rule(StrEnum):
     V5_RESUME = "and resumes only by winning, if its gift may still win"
     V6_SETTLE = "a proposal whose answer was lost may still win"
     V7_MEMBER = "only a member takes over"
+    V7_OFF = "whoever is forced to lead does so when all in sync, and all who lead, were switched off"
+    V7_OFF_ALL = "those as well that lead an epoch before, and were left behind since"
     V8_NEW_MEMBER = "a server with another disk is not the member that the view names"
     V8_NAMED_DISK = "a new disk does not count in the named one's place before the view names it"
     V8_WITNESS_ONLY = "an empty server believes only what the witness says after its start"

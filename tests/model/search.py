@@ -51,6 +51,7 @@ def beginning(laws: Laws) -> Iterator[State]:
             crashes=bounds.crashes,
             disks=bounds.disks,
             restores=bounds.restores,
+            forces=bounds.forces,
         )
 
 

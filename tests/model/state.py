@@ -42,15 +42,18 @@ class Proposal(NamedTuple):
     primary: int
     members: Members
     handed_over_by: int = -1
+    forced: bool = False
 
 
 class View(NamedTuple):
-    """What the witness holds."""
+    """What the witness holds; `gone`: the process that won it is, and its primary has to win another (V4)."""
 
     epoch: int
     primary: int
     members: Members
     handed_over_by: int = -1
+    forced: bool = False
+    gone: bool = False
 
 
 class Disk(NamedTuple):
@@ -141,6 +144,7 @@ class State(NamedTuple):
     crashes: int
     disks: int
     restores: int
+    forces: int = 0
 
     def with_server(self, place: int, server: Server) -> State:
         """Return the world in which one server is another value."""

@@ -39,6 +39,7 @@ def small(
     copies_min: int = 1,
     disks: int = 0,
     restores: int = 0,
+    forces: int = 0,
     leases: tuple[int, ...] = (),
     latent: bool = True,
 ) -> Bounds:
@@ -53,6 +54,7 @@ def small(
         copies_min=copies_min,
         disks=disks,
         restores=restores,
+        forces=forces,
         leases=leases,
         latent=latent,
     )
@@ -94,6 +96,8 @@ CASES = (
     Case(without=Rule.V5_RESUME, bounds=small(epochs=3, switchover=True, leases=(1,)), wrong="stale read"),
     Case(without=Rule.V6_SETTLE, bounds=small(epochs=3, members=1), wrong="loss"),
     Case(without=Rule.V7_MEMBER, bounds=small(members=1), wrong="loss"),
+    Case(without=Rule.V7_OFF, bounds=small(members=1, forces=1), wrong="loss"),
+    Case(without=Rule.V7_OFF_ALL, bounds=small(epochs=3, servers=3, members=2, forces=1), wrong="loss"),
     Case(without=Rule.V8_NEW_MEMBER, bounds=small(disks=1), wrong="loss"),
     Case(without=Rule.V8_NAMED_DISK, bounds=small(disks=2, copies_min=2), wrong="loss"),
     Case(
@@ -186,9 +190,10 @@ def test_every_rule_has_its_case() -> None:
         small(epochs=3, crashes=1, members=1),
         small(leases=(1, 2), crashes=0, switchover=True),
         small(crashes=0, disks=2, copies_min=2),
+        small(epochs=3, requests=2, members=1, forces=1),
         pipelined(),
     ],
-    ids=["two-requests", "a-joiner", "leases-of-two-lengths", "another-disk", "pipelined"],
+    ids=["two-requests", "a-joiner", "leases-of-two-lengths", "another-disk", "forced", "pipelined"],
 )
 def test_with_all_rules_nothing_goes_wrong(bounds: Bounds) -> None:
     found = search(bounds)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.model.laws import Laws, Step
+from tests.model.leases import after_a_start
 from tests.model.rules import Rule
-from tests.model.state import Members, Proposal, Server, State, View
+from tests.model.state import Entry, Members, Proposal, Server, State, View
 
 __all__ = ["happenings", "propose", "with_member", "without_member"]
 
@@ -29,15 +30,53 @@ def without_member(members: Members, place: int) -> Members:
 
 
 def happenings(laws: Laws, state: State) -> Iterator[Step]:
-    """Let any proposal win; lose the view, and be restored."""
+    """Let any proposal win; let an operator force one; lose the view, and be restored."""
     epoch = state.view.epoch + 1
     if epoch > laws.bounds.epochs:
         return
     for proposal in state.proposals:
         won = state._replace(view=View(epoch, *proposal), proposals=frozenset())
+        if proposal.forced:
+            won = won._replace(acknowledged=_kept(state, proposal.primary))
         yield ("wins", proposal.primary, epoch, *proposal.members), won
+    if state.forces:
+        yield from _forced(laws, state)
     if state.restores and all(not server.writes and server.aside is None for server in state.servers):
         yield from _restored(laws, state, epoch)
+
+
+def _kept(state: State, place: int) -> frozenset[tuple[int, Entry]]:
+    """V7: the promises are waived for what this disk does not hold at this moment, and for nothing else."""
+    journal = state.servers[place].disk.journal
+    return frozenset(one for one in state.acknowledged if journal[one[0] - 1 : one[0]] == (one[1],))
+
+
+def _forced(laws: Laws, state: State) -> Iterator[Step]:
+    """V7: all who are in sync, or lead, are switched off, and start again at once; another one is to lead.
+
+    What those propose as new processes may win before it. That epochs are of one history here only adds to
+    what may happen: what is on its way fits.
+    """
+    members = state.view.members
+
+    def is_off(place: int, server: Server) -> bool:
+        old = server.leads and laws.keep(Rule.V7_OFF_ALL)
+        return laws.keep(Rule.V7_OFF) and (old or members[place] == server.incarnation)
+
+    servers = tuple(
+        server.follower()._replace(writes=(), proofs=0, waits=after_a_start(laws, other, server))
+        if is_off(other, server)
+        else server
+        for other, server in enumerate(state.servers)
+    )
+    gone = state.view._replace(gone=laws.keep(Rule.V7_OFF))
+    off = state._replace(view=gone, servers=servers, forces=state.forces - 1)
+    for place, server in enumerate(state.servers):
+        if server.disk.adopted and not server.leads and members[place] != server.incarnation:
+            alone = with_member((0,) * len(members), place, server.incarnation)
+            asked = propose(laws, off, Proposal(place, alone, forced=True))
+            if asked is not None:
+                yield ("is to lead by force", place), asked
 
 
 def _restored(laws: Laws, state: State, epoch: int) -> Iterator[Step]:

@@ -30,14 +30,17 @@ from bankrmi.replication.events import (
     MessageArrived,
     OutcomeAsked,
     Overdue,
+    PauseAsked,
     Probed,
     ReadArrived,
     RequestArrived,
     StopAsked,
     SwitchoverAsked,
+    TakeoverAsked,
     Tick,
 )
 from bankrmi.replication.journal import Adopted
+from bankrmi.replication.pause import Pause
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from bankrmi.replication.view import View
@@ -101,7 +104,7 @@ class Bank:
             self.journals[name],
             start_id=f"{name}#{self.starts[name]}",
             now_ms=self.now_ms,
-            new_id=lambda: "history",
+            new_id=lambda: "history" if self.view is None else f"after-{self.view.epoch}",
         )
         self._hands[name] = Hand(self, name, replica)
 
@@ -280,6 +283,22 @@ class Bank:
 
     def switch_over(self, name: str, target: str | None = None) -> None:
         self.take(name, SwitchoverAsked("operator", target))
+
+    def take_over(self, name: str, *, forced: bool = False, resumes: bool = False) -> None:
+        """An operator wants a server to lead, after he was shown the view as it is now."""
+        assert self.view is not None
+        shown = self.view.history, self.view.epoch
+        wish = TakeoverAsked(
+            token="operator", expected=shown, operator="anna", forced=forced, resumes=resumes
+        )
+        self.take(name, wish)
+
+    def pause(self, name: str, reason: str | None = "new cables") -> None:
+        pause = Pause(by="anna", since_us=1, reason=reason)
+        self.take(name, PauseAsked(token="operator", pause=pause, operator="anna"))
+
+    def resume(self, name: str) -> None:
+        self.take(name, PauseAsked(token="operator", pause=None, operator="anna"))
 
     def stop(self, name: str) -> None:
         self.take(name, StopAsked())

@@ -21,6 +21,7 @@ from bankrmi.protocol_versions import NEWEST
 from bankrmi.replication import forms, view
 from bankrmi.replication.cause import Cause, CauseKind
 from bankrmi.replication.forms import FIELDS
+from bankrmi.replication.pause import Pause
 from bankrmi.replication.view import View
 from bankrmi.server.account import AccountObject
 from bankrmi.server.operator_object import OperatorObject
@@ -37,6 +38,7 @@ CAUSE = Cause(
 FULL_VIEW = View(
     history="h", epoch=7, primary="s2", start_id="s2#1", in_sync=frozenset({"s1", "s2"}),
     incarnations={"s1": "d1", "s2": "d2"}, handed_over_by="s1", forced=True, cause=CAUSE, written_us=1_700,
+    paused=Pause(by="o@m", since_us=1_600, reason="new cables"),
 )  # fmt: skip
 
 

@@ -20,15 +20,17 @@ from bankrmi.rmi import TlsIdentity
 from tests.certificates import made
 from tests.system.cluster import NAMESERVER, Cluster
 
-BEST: dict[str, tuple[str, list[object]]] = {
-    "bankrmi.account.s1": ("withdraw", [2, 1, "thief:1"]),
-    "bankrmi.standby.s1": ("checkpoint", [{}]),
-    "bankrmi.operator.s1": ("switchover", [None]),
-    "bankrmi.diagnosis.s1": ("facts", []),
-    "bankrmi.diagnosis.nameserver": ("facts", []),
-    "bankrmi.witness": ("propose", ["account", None, {}]),
-    "Pyro.NameServer": ("register", ["bankrmi.account.s1", "PYRO:bankrmi.account.s1@127.0.0.1:1", False, []]),
-}
+BEST: tuple[tuple[str, str, list[object]], ...] = (
+    ("bankrmi.account.s1", "withdraw", [2, 1, "thief:1"]),
+    ("bankrmi.standby.s1", "checkpoint", [{}]),
+    ("bankrmi.operator.s1", "switchover", [None]),
+    ("bankrmi.operator.s1", "take_over", ["a history", 2, True, False]),
+    ("bankrmi.operator.s1", "pause", ["for ever"]),
+    ("bankrmi.diagnosis.s1", "facts", []),
+    ("bankrmi.diagnosis.nameserver", "facts", []),
+    ("bankrmi.witness", "propose", ["account", None, {}]),
+    ("Pyro.NameServer", "register", ["bankrmi.account.s1", "PYRO:bankrmi.account.s1@127.0.0.1:1", False, []]),
+)
 """Of each object what an attacker would like best."""
 
 ATTACKERS = {
@@ -118,7 +120,7 @@ def test_nobody_does_what_his_certificate_does_not_name_him_for(bank: Cluster, a
     shown = Shown(folder, stem, Credentials.of(bank.directory / "certificates", "client", "teller"))
     honest = bank.client()
     view, balance = bank.view(), honest.balance(2).balance
-    for object_id, (method, args) in BEST.items():
+    for object_id, method, args in BEST:
         at = bank.configuration.servers["s1"] if object_id.endswith(".s1") else bank.configuration.nameserver
         for role in ("client", "server", "operator"):
             if (attacker, object_id, role) in MAY:

@@ -39,6 +39,10 @@ _LEFT_OUT: dict[str, Any] = {
     "role_since_ms": NOW_MS,  # For people, as the next four: only the cause of a view is made of them.
     "_refused_at": None,
     "_answers_looks": False,
+    "_last_word_ms": float("-inf"),  # As the next three: no operator pauses anything here, or takes over.
+    "_looked_ms": float("-inf"),
+    "_takeover": None,
+    "_pausing": None,
     "refused_at": None,
     "stopping": False,
     "figures": Figures(),  # For people.

@@ -26,6 +26,7 @@ production's; the network, clocks, disks and the life of processes are simulated
     asked         one call of either
     witness       the keeper of the view
     operator      restores the view when the witness has lost its memory
+    maintenance   pauses automatic takeover, resumes it, and has servers lead by force
     exporting     exports all accounts now and then
     workload      what clients ask for
     promises      what must never be seen, watched after every step

@@ -71,6 +71,7 @@ class Exporter:
         self._chance = random.Random(f"exports of seed {cluster.world.seed}")
         self._pause_ms = self._chance.choice(PAUSES_MS)
         self._model = cluster.workload.model()
+        self._open: _Export | None = None
         self._reckoned_to = 0  # What the entries up to here come to is in the model.
         self.done = 0
         """How many were read to their end."""
@@ -87,8 +88,15 @@ class Exporter:
             return
         server = self._cluster.servers[self._chance.choice(sorted(self._cluster.servers))]
         export = _Export(server, server.boot, self._chance.random() < 0.5, self._cluster.told)
+        self._open = export
         self._world.after(PATIENCE_MS, lambda: self._end(export))
         self._ask(export, None)
+
+    def waive(self, kept: int) -> None:
+        """By an operator's force only this much is left of what was acknowledged."""
+        self._model, self._reckoned_to = self._cluster.workload.model(), 0
+        if self._open is not None:
+            self._open.floor = min(self._open.floor, kept)
 
     def _end(self, export: _Export) -> None:
         if not export.over:

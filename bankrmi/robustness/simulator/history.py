@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
+from bankrmi.errors import Stale
 from bankrmi.replication.effects import Decided, Read
 from bankrmi.robustness.checker.history import (
     SHOWN,
@@ -11,6 +14,7 @@ from bankrmi.robustness.checker.history import (
     HistoryCall,
     OperationResult,
     Outcome,
+    RefusedOutcome,
     UnknownOutcome,
 )
 from bankrmi.robustness.checker.recording import outcome_of_error
@@ -22,11 +26,27 @@ from bankrmi.verifying.model import Model
 __all__ = ["calls_of", "copy_of"]
 
 _ALL = 1 << 62
+NOTHING_LOST: Mapping[str, int] = MappingProxyType({})
 
 
-def calls_of(asked: Iterable[SimulatedCall]) -> list[HistoryCall]:
-    """Return the history of simulated clients; the clock is the simulation's."""
-    return [_call(number, one) for number, one in enumerate(asked, 1)]
+def calls_of(asked: Iterable[SimulatedCall], kept: Mapping[str, int] = NOTHING_LOST) -> list[HistoryCall]:
+    """Return the history of simulated clients; the clock is the simulation's.
+
+    `kept` has up to where histories that were left by force are kept: an answer in one of them that rests on
+    more is not one any more.
+    """
+    return [_after_force(_call(number, one), kept) for number, one in enumerate(asked, 1)]
+
+
+def _after_force(call: HistoryCall, kept: Mapping[str, int]) -> HistoryCall:
+    outcome = call.outcome
+    match outcome:
+        case AnsweredOutcome(history=str() as history) if outcome.action_id > kept.get(history, _ALL):
+            return replace(call, outcome=UnknownOutcome())
+        case RefusedOutcome(code=Stale.code) if kept:  # The newer request may be what was lost.
+            return replace(call, outcome=UnknownOutcome())
+        case _:
+            return call
 
 
 def _call(number: int, asked: SimulatedCall) -> HistoryCall:

@@ -49,7 +49,13 @@ class Operator:
         self._round = 0
         self._called = False
         self._holdings: dict[str, Holdings | str] = {}
-        self._histories: list[str] = []  # Proposed, in this order; one that is held somewhere has won.
+        self._histories: list[
+            str
+        ] = []  # Begun, or proposed, in this order; one that is held somewhere has won.
+
+    def note_history(self, history: str) -> None:
+        """Another history has begun, by force: what is of the ones before is behind it."""
+        self._histories.append(history)
 
     def call(self) -> None:
         """Tell the operator that the witness has lost its memory."""

@@ -7,25 +7,32 @@ After every step and every commit of a server, and whenever an answer leaves one
 - no request is decided twice, or after a newer one of its session;
 - every operation comes to what a plain model comes to, and so are the accounts;
 - an epoch that was adopted durably is never forgotten by the disk that adopted it, and nobody speaks in an
-  epoch before that.
+  epoch before that;
+- while automatic takeover is paused, nobody takes over but by an operator's word (V11).
 
 Rule 1: what an answer rests on counts as acknowledged when the answer leaves, be it a decline, a read, or the
         refusal of a stale request (A1).
 Rule 2: nothing here asks the code under test whether it is right; journals are read, and reckoned anew.
 Rule 3: what is acknowledged has to be durable, and stay in memory; what is only in memory counts for nothing.
+Rule 4: a forced takeover (V7) waives what its server does not hold durably at that moment, and nothing else.
 """
 
 from __future__ import annotations
 
+from bankrmi.replication.cause import CauseKind
 from bankrmi.replication.effects import Decided, IsStale, Read, Reply
 from bankrmi.replication.messages import Acknowledged, Checkpoint
 from bankrmi.replication.record import Position, Record
+from bankrmi.replication.view import View
 from bankrmi.robustness.simulator.failure import SimulationFailure
 from bankrmi.robustness.simulator.server import SimulatedServer
 from bankrmi.robustness.simulator.whole_cluster import WholeCluster
 from bankrmi.verifying.record_check import RecordCheck
 
 __all__ = ["PromiseMonitor"]
+
+
+_NOTHING = Position(0, 0, b"")
 
 
 class PromiseMonitor:
@@ -37,7 +44,10 @@ class PromiseMonitor:
         self._model = cluster.workload.model()
         self._records: RecordCheck | None = None
         self.acknowledged: list[bytes] = []  # Digests of records, by operation; action id 1 comes first.
-        self.newest = Position(0, 0, b"")
+        self.newest = _NOTHING
+        self._histories: set[str] = set()
+        self.kept: dict[str, int] = {}
+        """Of each history before one that began by force: up to where it is kept."""
 
     # -- what happened ---------------------------------------------------------------------------
 
@@ -73,6 +83,11 @@ class PromiseMonitor:
 
     def view_changed(self) -> None:
         """The witness holds another view."""
+        witness = self._cluster.witness
+        if witness.view is not None:
+            self._histories.add(witness.view.history)
+        if witness.view is not None and witness.before is not None:
+            self._check_pause(witness.before, witness.view)
         for server in self._cluster.servers.values():
             self._check_holds_all(server)
 
@@ -93,7 +108,38 @@ class PromiseMonitor:
         if action_id > self.newest.action_id:
             self._acknowledge(server, server.journal.position(action_id))
 
+    def forced(self, before: View, server: SimulatedServer) -> int:
+        """A server has won by force: return up to where what was acknowledged is on its disk.
+
+        The rest is waived; everything before must still be there, at the end as well.
+        """
+        durable, held = server.images.durable.tip.action_id, server.journal
+        place = held.before(min(durable, self.newest.action_id) + 1)
+        while place is not None and place.action_id > 0:
+            if self.acknowledged[place.action_id - 1] == place.digest:
+                break
+            place = held.before(place.action_id)
+        kept = place.action_id if place is not None else 0
+        del self.acknowledged[kept:]
+        self.newest = place if place is not None and kept else _NOTHING
+        for history in {before.history, *self._histories}:
+            self.kept[history] = min(kept, self.kept.get(history, kept))
+        self._model, self._records = self._cluster.workload.model(), None
+        for record in held.records(0, kept) if kept else ():
+            self._check_record(server, record)
+        return kept
+
     # -- what must hold --------------------------------------------------------------------------
+
+    def _check_pause(self, before: View, view: View) -> None:
+        """V11: who leads in its place was asked to, or was given the lead, or restored."""
+        kind = None if view.cause is None else view.cause.kind
+        asked = kind in (CauseKind.TAKEOVER, CauseKind.RESUMED, CauseKind.FORCED)
+        if before.paused is None or view.primary == before.primary or view.handed_over_by or asked:
+            return
+        raise SimulationFailure(
+            "safety", f"{view.primary} takes over in epoch {view.epoch}, though that was paused"
+        )
 
     def _check_is_acknowledged(self, record: Record) -> None:
         known = self.acknowledged[record.first_id - 1 : record.action_id]

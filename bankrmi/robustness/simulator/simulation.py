@@ -18,6 +18,7 @@ from bankrmi.config import LimitSettings
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.effects import Decided, Read, Reply
 from bankrmi.replication.settings import Settings
+from bankrmi.replication.view import View
 from bankrmi.robustness.checker.verdict import judge
 from bankrmi.robustness.checker.without_collector import without_collector
 from bankrmi.robustness.simulator.asked import SimulatedCall
@@ -28,6 +29,7 @@ from bankrmi.robustness.simulator.exporting import Exporter
 from bankrmi.robustness.simulator.failure import SimulationFailure
 from bankrmi.robustness.simulator.history import calls_of, copy_of
 from bankrmi.robustness.simulator.load import SimulatedLoad, shortest_ms
+from bankrmi.robustness.simulator.maintenance import Maintenance
 from bankrmi.robustness.simulator.nemesis import SimulatedNemesis
 from bankrmi.robustness.simulator.operator import Operator
 from bankrmi.robustness.simulator.promises import PromiseMonitor
@@ -126,6 +128,7 @@ class Simulation:
         self.operator = Operator(self)
         self.exporter: Exporter = Exporter(self)
         self.nemesis = SimulatedNemesis(self)
+        self.maintenance = Maintenance(self)
         self._place_far()
         self.witness.loses = self.nemesis.would_lose_everything
         self.witness.is_well = self.nemesis.leads_and_is_heard
@@ -233,16 +236,30 @@ class Simulation:
             for caller in self._callers.values():
                 caller.begin()
             self.nemesis.arrange()
+            self.maintenance.arrange()
             self.exporter.begin()
             world.run_until(self.duration_ms)
+            self.maintenance.end()
         survivors = Recovery(self).run()
         self._final_verdict(survivors)
 
     def _view_changed(self) -> None:
+        before, view = self.witness.before, self.witness.view
+        if view is not None and view.forced and before is not None:
+            self._was_forced(before, view)
         self.promises.view_changed()
         self.nemesis.view_changed()
         if self.load is not None:
             self.load.view_changed()
+
+    def _was_forced(self, before: View, view: View) -> None:
+        """An operator's force has waived some of what was acknowledged (V7)."""
+        kept = self.promises.forced(before, self.servers[view.primary])
+        self.world.note(view.primary, "has won by force, and keeps what was acknowledged up to", kept)
+        self.maintenance.forced += 1
+        self.operator.note_history(view.history)
+        self.exporter.waive(kept)
+        self.told = min(self.told, kept)
 
     # -- what players ask of the others, or tell them (see `cluster`) -----------------------------
 
@@ -298,9 +315,12 @@ class Simulation:
         """A client was told something."""
         reply = asked.reply
         if isinstance(reply, Decided):
-            self.told = max(self.told, reply.record.action_id)
+            self._was_told(reply.history, reply.record.action_id)
         elif isinstance(reply, Read):
-            self.told = max(self.told, reply.action_id)
+            self._was_told(reply.history, reply.action_id)
+
+    def _was_told(self, history: str, action_id: int) -> None:
+        self.told = max(self.told, min(action_id, self.promises.kept.get(history, action_id)))
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -317,7 +337,9 @@ class Simulation:
             raise SimulationFailure("safety", "equal journals add up to different states")
         model = self.workload.model()
         copies = [copy_of(server.name, server.journal, model) for server in survivors]
-        calls = calls_of(call for caller in self._callers.values() for call in caller.calls)
+        calls = calls_of(
+            (call for caller in self._callers.values() for call in caller.calls), self.promises.kept
+        )
         verdict = judge(calls, copies, model, begin_ns=0, fresh_reads=not self.clocks_apart)
         for sentence in verdict.violations:
             raise SimulationFailure("safety", sentence)

@@ -37,6 +37,7 @@ class SimulatedWitness:
     def __init__(self, world: World) -> None:
         self.world = world
         self.view: View | None = None
+        self.before: View | None = None  # What `view` has followed; None if the memory was lost in between.
         self.up = True
         self.work = Work(0)
         self.boot = 0
@@ -123,7 +124,7 @@ class SimulatedWitness:
     def _follow(self, view: View) -> None:
         if self.view is not None and self.view.history != view.history:
             self._past_histories.add(self.view.history)
-        self.view = view
+        self.before, self.view = self.view, view
 
     def _serve(
         self,

@@ -40,6 +40,7 @@ from bankrmi.replication.events import (
     MessageArrived,
     OutcomeAsked,
     Overdue,
+    PauseAsked,
     Probed,
     Proceed,
     Proposed,
@@ -47,6 +48,7 @@ from bankrmi.replication.events import (
     RequestArrived,
     StopAsked,
     SwitchoverAsked,
+    TakeoverAsked,
     Tick,
     ViewRead,
 )
@@ -148,6 +150,8 @@ class Work:
                 | CopyEnded()
                 | CopyInstalled()
                 | SwitchoverAsked()
+                | TakeoverAsked()
+                | PauseAsked()
                 | StopAsked()
             ):
                 return TICK_MS

@@ -89,7 +89,7 @@ def test_the_lead_goes_to_nobody_who_could_not_read_the_view(monkeypatch: pytest
     why = f"s2 speaks bankrmi protocol {NEWEST}, this view needs {NEWEST + 1}: upgrade it"
     assert begun(SwitchoverAsked(None, "s2"), [peer], news, step) == Refusal(why)
     assert begun(SwitchoverAsked(None, None), [peer], news, step) == Refusal(
-        "there is no standby that is in sync and can be reached"
+        f"there is no standby that is in sync and can be reached: {why}"
     )
     moving = begun(SwitchoverAsked(None, None), [peer], view_of("s1", "s2"), step)
     assert isinstance(moving, Switchover)

@@ -18,7 +18,7 @@ __all__ = ["NEWEST", "OLDEST", "NothingInCommon", "in_words", "spoken_with", "st
 OLDEST = 1
 """Raised only with a new major version of bankrmi: until then every release speaks with the one before."""
 
-NEWEST = 1
+NEWEST = 2
 """1: bankrmi 1.0."""
 
 _AT_MOST = 10_000

@@ -51,6 +51,7 @@ def status_of(
         "history": view.history if view is not None else None,
         "epoch": shown.epoch or 0,
         "action_id": tip.action_id,
+        "journal_from": shown.anchor.action_id + 1,
         "acknowledged": shown.acknowledged,
         "digest": tip.digest.hex(),
         "in_sync": sorted(view.in_sync) if view is not None else [],

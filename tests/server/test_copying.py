@@ -549,6 +549,6 @@ def test_a_database_is_not_handed_to_a_server_that_could_not_read_it(
     events: list[object] = []
     journal = opened(tmp_path / "bank.db")
     monkeypatch.setattr(standby_object, "FORMAT", 3)
-    monkeypatch.setattr(standby_object, "FORMATS_READ", {NEWEST: 2, NEWEST + 1: 3})
+    monkeypatch.setattr(standby_object, "FORMATS_READ", {NEWEST: 3, NEWEST + 1: 4})
     asyncio.run(work())
     journal.close()

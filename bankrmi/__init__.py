@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bankrmi.bank.operations import Deposit, Receipt, Withdraw
     from bankrmi.client import BankClient, connect
+    from bankrmi.replication.sessions import new_session
 
-__all__ = ["BankClient", "Deposit", "Receipt", "Withdraw", "__version__", "connect"]
+__all__ = ["BankClient", "Deposit", "Receipt", "Withdraw", "__version__", "connect", "new_session"]
 
 __version__ = "1.1.0.dev0"
 
@@ -27,6 +28,7 @@ _HOMES = {
     "Receipt": "bankrmi.bank.operations",
     "Withdraw": "bankrmi.bank.operations",
     "connect": "bankrmi.client",
+    "new_session": "bankrmi.replication.sessions",
 }
 
 

@@ -211,6 +211,8 @@ _GroupBytes = Annotated[int, Field(ge=256, le=1 << 27)]
 _Operations = Annotated[int, Field(ge=1, le=1 << 16)]
 # What a start applies again, in a second or two; and what one commit then writes at once.
 _Behind = Annotated[int, Field(ge=0, le=1 << 16)]
+_Kept = Annotated[int, Field(ge=0, le=1_000_000_000_000)]
+_Days = Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)]
 _Rate = Annotated[int, Field(ge=0, le=1_000_000_000)]
 _File = Annotated[Path, Field(strict=False), AfterValidator(_checked_path)]
 
@@ -248,13 +250,19 @@ class ClientSettings(_Checked):
 
 
 class JournalSettings(_Checked):
-    """How far accounts and index of requests may lag behind the journal on the disk (see `storage.journal`).
+    """How far accounts and index of requests may lag behind the journal on the disk (see `storage.journal`),
+    and how much of it is kept (see `storage.folding`).
 
-    Both are kept in memory meanwhile, and applied again at a start.
+    What lags is kept in memory meanwhile, and applied again at a start.
     """
 
     records_behind: _Behind = 512
     operations_behind: _Behind = 32_768
+    keep_operations: _Kept = 0
+    """Older ones are folded, if they are over `keep_days` old as well; 0 and 0: everything is kept."""
+    keep_days: _Days = 0.0
+    session_days: _Days = 7.0
+    """What came of a session's newest request stays for so long at least after it was folded; 0: for good."""
 
 
 def _checked_log_size(size: int) -> int:

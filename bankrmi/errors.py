@@ -12,6 +12,7 @@
     │   ├── Unreached            nothing was sent at all
     │   ├── ViewMoved            the view is kept elsewhere; `moved_to` is the id of the keeper that has it
     │   └── Busy                 a server had too much to do and did not take it; ask again, with the same id
+    ├── Forgotten            too old: nobody does it any more, and whether it was done then is not known
     ├── Unsettled            it may or may not have happened: ask again with the same id
     │   ├── NotPrimary           harmless: another server leads
     │   ├── Behind               harmless: this copy is older than what the caller has seen
@@ -20,7 +21,7 @@
     ├── ConfigurationError   the configuration or the ledger is wrong; says file, line and remedy
     └── BrokenInvariant      we are wrong about the world; the process stops
 
-Rule 1: `happened` is False for what is refused and None for what is unsettled; never guess.
+Rule 1: `happened` is False for what is refused and None for what is unsettled or forgotten; never guess.
 Rule 2: `code` is what crosses the wire; the class is found again by it (see `error_of`).
 """
 
@@ -38,6 +39,7 @@ __all__ = [
     "Busy",
     "Cancelled",
     "ConfigurationError",
+    "Forgotten",
     "InDoubt",
     "InsufficientFunds",
     "InvalidRequest",
@@ -139,6 +141,12 @@ class Busy(Refused):
     """The server had too much to do and did not take the request; it may be sent again, with the same id."""
 
     code = "busy"
+
+
+class Forgotten(BankError):
+    """It is too old to be known: nobody does it from now on; whether it was done then is forgotten (O5)."""
+
+    code = "forgotten"
 
 
 class Unsettled(BankError):

@@ -19,6 +19,7 @@ import apsw
 from bankrmi.errors import InvalidRequest, OperationFailed
 from bankrmi.replication.record import Position, Record
 from bankrmi.storage.backup_label import Label
+from bankrmi.storage.folding import anchor_in
 from bankrmi.verifying.backup_file import read_label, verify_backup
 from bankrmi.verifying.stopped_directory import opened_unchanged
 
@@ -39,6 +40,17 @@ class ChainedBackup:
     def ends_at(self) -> int:
         """The action id of its newest operation."""
         return self.label.tip.action_id
+
+    @property
+    def begins_at(self) -> int:
+        """The action id that its first record follows."""
+        return self.label.since.action_id
+
+    @property
+    def begins_us(self) -> int:
+        """The newest time of what is folded before that; 0 where nothing is, or it is not known."""
+        text = self._execute("SELECT value FROM about WHERE name = 'anchor'").get
+        return 0 if text is None else anchor_in(text).time_us
 
     @property
     def newest_us(self) -> int | None:

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, Protocol
 
 import apsw
 
@@ -22,13 +23,31 @@ from bankrmi.replication.record import CANCELLED, Position, Record, entries_of, 
 from bankrmi.storage.about import About
 from bankrmi.storage.backup_label import INCREMENT_TABLES, Label, write_label
 from bankrmi.storage.database import DiskFailed, open_database
+from bankrmi.storage.folding import Anchor
+from bankrmi.storage.kept_sessions import INSERT_SESSION
 from bankrmi.storage.record_table import RecordTable
 from bankrmi.storage.tables import FORMAT, TABLES
 from bankrmi.verifying.record_check import UNREADABLE
 
-__all__ = ["Draft", "drafted"]
+__all__ = ["Beginning", "Draft", "drafted"]
 
 _ACCOUNTS = "CREATE TABLE accounts (id INTEGER PRIMARY KEY, balance INTEGER NOT NULL) STRICT"
+
+
+class Beginning(Protocol):
+    """What a bank opened with, and where its journal begins (None: there)."""
+
+    @property
+    def opening(self) -> bytes:
+        """The digest of the opening state."""
+
+    @property
+    def opened_with(self) -> bytes | None:
+        """What identifies it."""
+
+    @property
+    def anchor(self) -> Anchor | None:
+        """Where the journal is folded to."""
 
 
 class Draft:
@@ -82,12 +101,18 @@ class Draft:
                 f"a record up to action id {self.tip.action_id} cannot be read: {error}"
             ) from error
 
-    def finish(self, label: Label, opened_with: bytes | None, adopted: Adopted) -> None:
+    def take_sessions(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Take what is kept of sessions whose requests are folded."""
+        self._database.executemany(INSERT_SESSION, rows)
+
+    def finish(self, label: Label, begins: Beginning, adopted: Adopted) -> None:
         """Write what stands beside the records, and close the file; it is durable then."""
         about = About(self._database)
         about.set(format=FORMAT)
         if self.whole:
-            about.set(incarnation="backup", opening=self._since.digest, opened_with=opened_with)
+            about.set(incarnation="backup", opening=begins.opening, opened_with=begins.opened_with)
+            if begins.anchor is not None:
+                about.set(anchor=begins.anchor.packed())
             about.set(written_to=self.tip.action_id)
             about.set_adopted(adopted)
             rows = sorted(self._balances.items())

@@ -1,6 +1,7 @@
 """What is asked of a server for a backup, how fast, and what of its answers is believed.
 
     state ──> a page of accounts, until there is none ──> pieces of the journal, until the goal
+                └─ of a journal that is folded: a page of sessions, until there is none
 
 The goal is where the journal stood at the last page of accounts (for an increment: what was acknowledged at
 the first question), so a backup ends, however much is written meanwhile.
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +26,17 @@ import msgpack
 from bankrmi.bank.operations import LARGEST
 from bankrmi.client.asking import Ask
 from bankrmi.errors import Busy, OperationFailed
-from bankrmi.replication.fields import EPOCHS_AT_MOST, epoch, identifier, number, position, records_after
+from bankrmi.replication.fields import (
+    EPOCHS_AT_MOST,
+    digest,
+    epoch,
+    identifier,
+    number,
+    position,
+    records_after,
+)
 from bankrmi.replication.record import Position, Record
+from bankrmi.storage.folding import Anchor, anchor_in
 
 __all__ = ["BackupState", "Fetch", "FetchPace", "PieceAnswer"]
 
@@ -38,6 +48,8 @@ ACCOUNT_BYTES = 32
 """What an account counts, shorter as it is: it takes the server as long as so much of the journal."""
 
 Progress = Callable[[str], None]
+SessionRow = tuple[Any, ...]
+"""As the table `sessions` of a database has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +61,16 @@ class PieceAnswer:
     tip: Position
     acknowledged: int
     time_us: int
+    begins_at: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupState:
-    """What there is to back up."""
+    """What there is to back up: after `since`, of a journal with this anchor (None: kept whole)."""
 
     since: Position
+    anchor: Anchor | None
+    opening: bytes
     opened_with: bytes | None
     size_bytes: int
     now: PieceAnswer
@@ -107,8 +122,11 @@ class Fetch:
             opened_with = answer["opened_with"]
             if opened_with is not None and type(opened_with) is not bytes:
                 raise ValueError("opened_with is no fingerprint")
+            anchor, opening = answer.get("anchor"), answer.get("opening")
             return BackupState(
                 since=position(answer["since"]),
+                anchor=None if anchor is None else anchor_in(anchor),
+                opening=position(answer["since"]).digest if opening is None else digest(opening),
                 opened_with=opened_with,
                 size_bytes=number(answer["size_bytes"]),
                 now=self._noted(answer),
@@ -143,6 +161,26 @@ class Fetch:
             raise self._rolled_back(before.action_id)
         if at != before:
             self._looked_at.append(at)
+
+    def sessions(self, since: Position, take: Callable[[Sequence[SessionRow]], None]) -> None:
+        """Give what is kept of the sessions whose requests are folded, up to `since`."""
+        newest: str | None = None
+        while True:
+            answer = self._ask("backup_sessions", newest)
+            try:
+                begins_at = self._noted(answer).begins_at
+                if begins_at != since.action_id:
+                    raise OperationFailed(
+                        f"{self.server} has folded its journal up to {begins_at} meanwhile: back up again"
+                    )
+                page = _sessions(answer["sessions"], "" if newest is None else newest, since.action_id)
+            except (KeyError, TypeError, ValueError) as error:
+                raise self._unreadable(error) from error
+            self._pace.took(len(answer["sessions"]))
+            if not page:
+                return
+            take(page)
+            newest = page[-1][0]
 
     def records(self, since: Position, goal: int, take: Callable[[list[Record]], None]) -> Position:
         """Give the acknowledged records after `since`, up to `goal` at least; return where they end.
@@ -201,6 +239,7 @@ class Fetch:
             tip=position(answer["tip"]),
             acknowledged=number(answer["acknowledged"]),
             time_us=number(answer["time_us"]),
+            begins_at=number(answer.get("begins_at", 0)),
         )
         return self.newest
 
@@ -228,6 +267,27 @@ def _unpacked(content: Any) -> tuple[Any, ...]:
     if type(values) is not tuple:
         raise ValueError("it is not a list")
     return values
+
+
+def _sessions(content: Any, newest: str, up_to: int) -> list[SessionRow]:
+    """Return a page of sessions; raises ValueError unless they are in order, and what a database may hold."""
+    page: list[SessionRow] = []
+    for row in _unpacked(content):
+        session, sequence, action_id, at_epoch, count, operations, outcomes, time_us, its_digest = row
+        identifier(session)
+        if not newest < session or not 0 < number(action_id) <= up_to:
+            raise ValueError("sessions are out of order, or not folded")
+        for one in (sequence, at_epoch, count):
+            number(one)
+        digest(its_digest)
+        for one in (operations, outcomes):
+            if one is not None and type(one) is not bytes:
+                raise ValueError("what came of a request is not packed")
+        if type(time_us) is not int or not abs(time_us) < 1 << 63:
+            raise ValueError("a time is none")
+        page.append(row)
+        newest = session
+    return page
 
 
 def _accounts(content: Any, newest: int) -> dict[int, int]:

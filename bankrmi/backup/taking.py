@@ -150,6 +150,8 @@ def _fill(draft: Draft, fetch: Fetch, state: BackupState) -> None:
             check_room(draft.path.parent, 0, of=looked_bytes)
 
     if draft.whole:
+        if state.since.action_id:
+            fetch.sessions(state.since, draft.take_sessions)
         goal = max(goal, fetch.accounts(draft.take_accounts).action_id)
     fetch.records(state.since, goal, take)
 
@@ -171,7 +173,7 @@ def _finish(draft: Draft, fetch: Fetch, state: BackupState, service: str) -> Lab
     adopted = Adopted(
         history=now.history, epoch=now.epoch, primary=fetch.server, start_id="backup", granted_ms=0
     )
-    draft.finish(label, state.opened_with, adopted)
+    draft.finish(label, state, adopted)
     return label
 
 

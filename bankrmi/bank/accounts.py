@@ -7,7 +7,7 @@ Rule 2: what changed is kept in memory until `flush`; other balances that were u
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -18,10 +18,14 @@ from bankrmi.bank.outcomes import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
 from bankrmi.bank.snapshot import Snapshot
 from bankrmi.errors import BrokenInvariant
 
-__all__ = ["Accounts", "fingerprint"]
+__all__ = ["Accounts", "fingerprint", "sum_of"]
 
 _MOST_BALANCES = 200_000
 """In memory: 30 MB."""
+
+_FACTORS_BELOW = (1 << 127) - 1
+_SPREAD = 0x9E3779B97F4A7C15F39CC0605CEDC835
+"""2^128 divided by the golden ratio, made odd: near accounts get factors that are far apart."""
 
 
 class Accounts:
@@ -150,6 +154,18 @@ class Accounts:
         """Return the operation in words."""
         return described(operation)
 
+    def sum(self) -> int:
+        """Return the sum of all accounts (see `sum_of`)."""
+        return sum_of(self.export())
+
+    def share(self, operations: Sequence[Form], outcomes: Sequence[Any]) -> int:
+        """Return what these operations have added to the sum."""
+        gained: dict[int, int] = {}
+        for (kind, account, amount), outcome in zip(operations, outcomes, strict=True):
+            if type(outcome) is int:
+                gained[account] = gained.get(account, 0) + (-amount if kind == WITHDRAW else amount)
+        return sum(amount * _factor(account) for account, amount in gained.items())
+
     def export(self) -> Iterator[tuple[int, int]]:
         """Return (account id, balance) in the order of the ids."""
         changed, balances = self._changed, self._balances
@@ -201,6 +217,17 @@ class Accounts:
         """Remember nothing more for it."""
         if snapshot in self._snapshots:
             self._snapshots.remove(snapshot)
+
+
+def _factor(account: int) -> int:
+    """Return what an account's balance counts in the sum: a number as good as drawn, never 0."""
+    spread = (account + 1) * _SPREAD % _FACTORS_BELOW
+    return spread * spread % _FACTORS_BELOW
+
+
+def sum_of(balances: Iterable[tuple[int, int]]) -> int:
+    """Return the sum of these accounts: each one's balance, plus 1, times a factor of its own."""
+    return sum((balance + 1) * _factor(account) for account, balance in balances)
 
 
 def fingerprint(balances: Mapping[int, int]) -> bytes:

@@ -57,6 +57,7 @@ TABLE: dict[type[errors.BankError], ExitCode] = {
     errors.Unreached: ExitCode.UNREACHED,
     errors.Busy: ExitCode.UNREACHED,
     errors.Unsettled: ExitCode.UNKNOWN,
+    errors.Forgotten: ExitCode.UNKNOWN,
     errors.BankError: ExitCode.ERROR,
 }
 

@@ -204,7 +204,16 @@ def _remarks(status: Status) -> list[str]:
             remarks.append(f"{server['server']} listens at {_text(server['listens_at'])}")
         if server.get("slow_ms"):
             remarks.append(f"{server['server']} is slow: it took {server['slow_ms']} ms to answer")
-    return [*remarks, *_broken_links(status), *_open_doors(status)]
+    return [*remarks, *_folded(status), *_broken_links(status), *_open_doors(status)]
+
+
+def _folded(status: Status) -> list[str]:
+    """Return from which action id on servers keep the journal, where they do not keep it whole."""
+    begin = [(one["server"], one.get("journal_from")) for one in status["servers"]]
+    from_where = [
+        f"{_text(server)} from action id {at}" for server, at in begin if type(at) is int and at > 1
+    ]
+    return [f"the journal is kept by {', '.join(from_where)} on"] if from_where else []
 
 
 def _open_doors(status: Status) -> list[str]:

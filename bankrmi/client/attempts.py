@@ -7,7 +7,7 @@ asks again, until the decision is `Finish`: the result, or the error that says h
 decided here. `open_attempts` knows who is silent, `rounds` whose turn it is, `pauses` how long pauses are,
 `enquiries` when to ask who leads, `last_words` which error is true.
 
-Rule 1: a `Refused` that a server answered is final, and so is a result; nothing is sent after it.
+Rule 1: a `Refused` or `Forgotten` of a server is final, and so is a result; nothing is sent after it.
 Rule 2: that a server may have taken the request is never forgotten; what is said in the end rests on it.
 Rule 3: being denied access by one server, or told that the request is invalid (its limits may differ), says
         nothing about what another one was sent before.  That an id was used for something else (the error
@@ -52,7 +52,16 @@ from bankrmi.client.open_attempts import OpenAttempt, OpenAttempts, Stage
 from bankrmi.client.pauses import BACKOFF_MS, Pauses
 from bankrmi.client.rounds import RoundRobin
 from bankrmi.client.signs import Signs
-from bankrmi.errors import AccessDenied, BankError, Busy, InvalidRequest, NotPrimary, Refused, Unreached
+from bankrmi.errors import (
+    AccessDenied,
+    BankError,
+    Busy,
+    Forgotten,
+    InvalidRequest,
+    NotPrimary,
+    Refused,
+    Unreached,
+)
 
 __all__ = ["LATEST_SHARE", "Attempts"]
 
@@ -347,7 +356,9 @@ class Attempts:
             self._exclude(asked, error)
         elif isinstance(error, Busy):
             self._turn_away(asked, error, now_ms)
-        elif isinstance(error, Refused) and not isinstance(error, Unreached):  # That only a client can know.
+        elif isinstance(error, Forgotten) or (
+            isinstance(error, Refused) and not isinstance(error, Unreached)  # That only a client can know.
+        ):
             self._preferred = asked
             self._finish = Finish(error=error)
         else:

@@ -9,7 +9,7 @@ Rule 3: an answer is read once: the results of a batch are used up by it.
 
 from __future__ import annotations
 
-import secrets
+import time
 from collections.abc import Callable, Sequence
 from itertools import islice
 from operator import lt
@@ -28,6 +28,7 @@ from bankrmi.bank.operations import (
 )
 from bankrmi.bank.outcomes import DECLINES, declined
 from bankrmi.errors import BankError, InvalidRequest, Refused, error_of
+from bankrmi.replication.sessions import new_session
 from bankrmi.rmi import Limits
 from bankrmi.rmi.frames import MSGPACK
 from bankrmi.rmi.values import Bounds, ValueRefused, read_value
@@ -51,6 +52,9 @@ __all__ = [
     "withdrawn",
 ]
 
+SESSION_SECONDS = 900.0
+"""After this, the next request is one of a new session."""
+
 ACCOUNT_ID = "bankrmi.account."
 """What the ids of account objects begin with; the name of the server follows."""
 
@@ -68,7 +72,9 @@ class Unbelievable(Exception):
 
 
 class Session:
-    """A sequence of requests, one at a time (rule O3).
+    """A sequence of requests, one at a time (rule O3); its id says when it began (O5).
+
+    A session that has lasted long is left behind as well: servers forget those that began long ago.
 
     It is left behind as soon as a request of it has no certain outcome. Going on with higher numbers would
     be safe (the request would be `Stale` if it came late, rule O2), but then it could not be repeated either,
@@ -76,14 +82,23 @@ class Session:
     both repeating it and asking for its outcome work.
     """
 
-    __slots__ = ("_id", "_sequence")
+    __slots__ = ("_began_s", "_clock", "_id", "_sequence")
 
-    def __init__(self) -> None:
-        self._id = secrets.token_hex(12)
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        """`clock` is the time of day, in seconds."""
+        self._clock = clock
+        self._begin(clock())
+
+    def _begin(self, now_s: float) -> None:
+        self._began_s = now_s
+        self._id = new_session(1000 * now_s)
         self._sequence = 0
 
     def next_request_id(self) -> str:
         """Return an id that was never used before and never will be again."""
+        now_s = self._clock()
+        if abs(now_s - self._began_s) > SESSION_SECONDS:
+            self._begin(now_s)
         self._sequence += 1
         return f"{self._id}:{self._sequence}"
 

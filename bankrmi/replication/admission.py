@@ -1,7 +1,8 @@
 """What a leader answers who asks to be let in: checkpoints will come, or a copy first, or wait.  V3, V8.
 
 Rule 1: nothing is changed here: what the request changes of its peer comes back with the outcome.
-Rule 2: nothing in common, or an empty disk: a copy of the database, never an empty start.
+Rule 2: nothing in common, or an empty disk: a copy of the database, never an empty start. What is below the
+        anchor of either counts for nothing: nobody can tell what the other one holds there.
 Rule 3: a copy as well where it is faster, if nothing is lost by it; offered once to a process, since a copy
         may fail for reasons of its own, and entries are always another way.
 Rule 4: who speaks less than the view needs is let in when it was upgraded; its own log says why it waits.

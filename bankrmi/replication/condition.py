@@ -40,7 +40,7 @@ class Condition:
     `read_lease_ms` and `acknowledges` are a primary's: for how long it may still read by itself, and whether
     what is asked for now is likely to be acknowledged before the view changes.
     So are `queued`, the requests that wait to be decided, and `copies`, the others'; `primary_silent_ms` is
-    everybody else's. `durable` is how far this disk holds the journal.
+    everybody else's. `anchor` is where the journal begins, `durable` how far this disk holds it.
     The witness was asked `witness_asked_ms_ago`, and has answered nothing for `witness_silent_ms`.
     """
 
@@ -53,6 +53,7 @@ class Condition:
     view: View | None
     epoch: int | None
     tip: Position
+    anchor: Position
     acknowledged: int
     durable: int
     queued: int
@@ -92,6 +93,7 @@ def condition_of(
         view=view,
         epoch=adopted.epoch if adopted is not None else None,
         tip=step.journal.tip,
+        anchor=step.journal.anchor,
         acknowledged=party.acknowledged if leader is None else leader.ever_acknowledged,
         durable=step.durable_tip,
         queued=0 if leader is None else leader.queued,

@@ -31,6 +31,7 @@ __all__ = [
     "InstallCopy",
     "IsBehind",
     "IsBusy",
+    "IsForgotten",
     "IsStale",
     "NotLeading",
     "Probe",
@@ -103,6 +104,11 @@ class IsStale:
 
 
 @dataclass(frozen=True, slots=True)
+class IsForgotten:
+    """It is so old that what came of it, if anything, is not known any more; it is done by no copy (O5)."""
+
+
+@dataclass(frozen=True, slots=True)
 class IsBehind:
     """The caller has seen more than this copy holds (R5)."""
 
@@ -134,6 +140,7 @@ Reply = (
     | Read
     | NotLeading
     | IsStale
+    | IsForgotten
     | IsBehind
     | IsBusy
     | Handed

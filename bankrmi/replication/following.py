@@ -53,6 +53,7 @@ class Follower:
     def take(self, message: Checkpoint, step: Step) -> Acknowledged | Mismatch:
         """Take a checkpoint of an epoch that is not superseded (A2); return the answer to it."""
         journal = step.journal
+        message = matching.above_anchor(journal, message)
         if not matching.holds(journal, message.previous):
             step.commit_if_changed("checkpoint")
             return Mismatch(server=step.server, epoch=message.epoch, number=message.number, tip=step.tip)
@@ -102,6 +103,11 @@ class Follower:
         entries = sum(record.operation_count for record in removed)
         requests = [f"{record.session}:{record.sequence}" for record in removed[:_TOLD_AT_MOST]]
         step.report("rolled back", entries=entries, after_action_id=to, why=why, request_ids=requests)
+
+    @property
+    def may_be_folded(self) -> int:
+        """Up to where records may be folded: known to be acknowledged."""
+        return self.acknowledged
 
     def copy_installed(self) -> None:
         """Another journal is in place: of that nothing is known to be acknowledged yet."""

@@ -1,7 +1,8 @@
-"""From the queue to the journal: requests that wait become one group of records.  Rules A4, O1, O2, O4.
+"""From the queue to the journal: requests that wait become one group of records.  Rules A4, O1, O2, O4, O5.
 
 Rule 1: one group is on its way at a time; all that arrives meanwhile forms the next one.  No timers.
-Rule 2: a request that the journal decides is answered from there, and decided no second time (O1, O2).
+Rule 2: a request that the journal decides is answered from there, and decided no second time (O1, O2); one
+        that may be among what was forgotten is decided by nobody (O5).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.answers import Answers
-from bankrmi.replication.effects import Decided, IsStale, Refusal, Reply
+from bankrmi.replication.effects import Decided, IsForgotten, IsStale, Refusal, Reply
 from bankrmi.replication.events import OutcomeAsked, RequestArrived
 from bankrmi.replication.pace import Pace
 from bankrmi.replication.queue import OPERATION_BYTES, RequestQueue
@@ -106,11 +107,15 @@ class Groups:
         journal = step.journal
         session, sequence = event.request
         newest = journal.newest(session)
-        if newest is None or newest < sequence:
-            return None
-        recorded = journal.recorded(session, sequence)
+        may_be_known = newest is not None and newest >= sequence
+        recorded = journal.recorded(session, sequence) if may_be_known else None
         if recorded is not None:
             return recorded.action_id, event.token, _recorded(event, recorded, view)
+        forgotten_by = journal.forgotten(session, sequence)
+        if forgotten_by is not None:
+            return forgotten_by, event.token, IsForgotten()
+        if newest is None or newest < sequence:
+            return None
         newer = journal.recorded(session, newest)
         if newer is None:
             raise BrokenInvariant(f"request {session}:{newest} is missing from our own journal")

@@ -47,6 +47,10 @@ class Journal(Protocol):
         """Where the journal ends."""
 
     @property
+    def anchor(self) -> Position:
+        """Where the journal begins: the newest record that was folded, or else the opening state."""
+
+    @property
     def size_bytes(self) -> int:
         """About how much a copy of all this would be."""
 
@@ -57,10 +61,13 @@ class Journal(Protocol):
         """Write a newer epoch, or a new history of the same journal (after a restore)."""
 
     def position(self, action_id: int) -> Position | None:
-        """Return where the journal stands after the record that ends there; None if none does."""
+        """Return where the journal stands after the record that ends there; None if it holds none."""
 
     def before(self, action_id: int) -> Position | None:
-        """Return where it stands after the newest record that ends below `action_id`, or at the opening."""
+        """Return where it stands after the newest record that ends below `action_id`, or at the anchor.
+
+        None where it does not reach down to that.
+        """
 
     def holding(self, action_id: int) -> Position | None:
         """Return where it stands after the record that holds this operation; None if none does."""
@@ -83,13 +90,19 @@ class Journal(Protocol):
         """Apply what was decided elsewhere; raise BrokenInvariant if it comes out differently here."""
 
     def roll_back(self, to: int) -> list[Record]:
-        """Undo every record that ends above action id `to`; keep a record of them, and return them."""
+        """Undo every record that ends above action id `to`; keep a record of them, and return them.
+
+        Raises BrokenInvariant below the anchor.
+        """
 
     def newest(self, session: str) -> int | None:
         """Return the sequence number of the newest request of a session."""
 
     def recorded(self, session: str, sequence: int) -> Record | None:
-        """Return the record of a request, None if it is not in the journal."""
+        """Return the record of a request; None if it is not in the journal, nor kept beside it."""
+
+    def forgotten(self, session: str, sequence: int) -> int | None:
+        """Return the action id by which a request without a record is too old to be known (O5); else None."""
 
     def read(self, query: Any) -> Any:
         """Ask the state machine."""

@@ -255,6 +255,13 @@ class Leader:
         """R4, R5: what this epoch began with may have been acknowledged before, and shown to callers."""
         return self.acknowledged >= self._checkpoints.base.action_id
 
+    @property
+    def may_be_folded(self) -> int:
+        """Up to where records may be folded: acknowledged, and needed by nobody who is sent entries."""
+        return min(
+            [self.acknowledged, *(peer.resume_id - 1 for peer in self.copies.peers.values() if peer.tracked)]
+        )
+
     def may_acknowledge_more(self, durable_tip: int) -> bool:
         """Whether more is acknowledged if this server's own disk holds so much."""
         return self.copies.durable_everywhere(durable_tip) > self.acknowledged
@@ -289,7 +296,9 @@ class Leader:
         Said once an epoch. It stops nobody: what such a copy says does not spread, and it is left behind.
         """
         own, newest = step.journal.position(answer.matched), self._checkpoints.number
-        if own is not None and own.digest == answer.digest and answer.number <= newest:
+        is_folded = answer.matched < step.journal.anchor.action_id  # It is late: more is known to be there.
+        is_ours = is_folded or (own is not None and own.digest == answer.digest)
+        if is_ours and answer.number <= newest:
             return False
         if peer.contradicts():
             why = f"it holds another record than ours at action id {answer.matched}"
@@ -304,7 +313,7 @@ class Leader:
         if peer is None or not peer.tracked or answer.epoch != self.view.epoch:
             return
         if answer.number in peer.unanswered:
-            peer.mismatched(answer.number, answer.tip)
+            peer.mismatched(answer.number, answer.tip, lowest=step.journal.anchor.action_id + 1)
             self._send(peer, step)
 
     def _send(self, peer: PeerState, step: Step) -> None:

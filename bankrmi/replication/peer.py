@@ -281,8 +281,10 @@ class PeerState:
         if self.linked:
             self.waiting_since_ms = next(iter(self.unanswered.values()), None)
 
-    def mismatched(self, number: int, tip: int) -> None:
+    def mismatched(self, number: int, tip: int, *, lowest: int = 1) -> None:
         """What preceded the entries is not there: begin further back, faster each time.
+
+        Not below `lowest`, where our own journal begins: what is folded was acknowledged, and so is there.
 
         What was sent after them cannot be there either, and its answers would only repeat that.
         """
@@ -291,7 +293,7 @@ class PeerState:
         self.waiting_since_ms = None
         back = min(self.next_id, self.resume_id) - self.backward
         self.backward *= 2
-        self.resume_id = self.next_id = max(self.matched + 1, 1, min(tip + 1, back))
+        self.resume_id = self.next_id = max(self.matched + 1, lowest, min(tip + 1, back))
 
     def give_up_waiting(self, now_ms: float, timeout_ms: float) -> None:
         """Take what was not answered in time for lost, so that it is sent again."""

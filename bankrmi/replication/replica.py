@@ -229,6 +229,11 @@ class Replica:
         return self._office.party.acknowledged
 
     @property
+    def may_be_folded(self) -> int:
+        """The newest action id up to which records may leave this server's journal; 0 if none may."""
+        return self._office.party.may_be_folded
+
+    @property
     def has_work(self) -> bool:
         """Whether a `Proceed` would do something now."""
         state = self._office.state

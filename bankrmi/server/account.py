@@ -6,7 +6,6 @@ Rule 2: what is malformed is refused before the rules see it; who may wait for t
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, assert_never
 
@@ -14,6 +13,7 @@ from bankrmi.bank.forms import announced, count_of, packed_forms
 from bankrmi.bank.operations import check_account, parse_request_id
 from bankrmi.errors import BankError, InvalidRequest
 from bankrmi.replication.events import Seen
+from bankrmi.replication.sessions import new_session
 from bankrmi.rmi import Call, Exposed
 from bankrmi.rmi.objects import READ_ATTRIBUTE, is_of_the_call_itself
 from bankrmi.server.admission import Admission
@@ -169,7 +169,7 @@ def _readable(look: Callable[[bytes], int], operations: bytes) -> int:
 def _request(request_id: Any) -> tuple[tuple[str, int], str]:
     """Return a request id, taken apart and as text; a caller without one gets one of its own."""
     if request_id is None:
-        session = secrets.token_hex(12)
+        session = new_session()
         return (session, 1), f"{session}:1"
     return parse_request_id(request_id), request_id
 

@@ -20,6 +20,7 @@ from bankrmi.errors import (
     Behind,
     Busy,
     Cancelled,
+    Forgotten,
     InDoubt,
     InvalidRequest,
     NotPrimary,
@@ -29,6 +30,7 @@ from bankrmi.replication.effects import (
     Decided,
     IsBehind,
     IsBusy,
+    IsForgotten,
     IsStale,
     NotLeading,
     Read,
@@ -229,6 +231,13 @@ class Asked:
             case IsStale(newest_sequence=newest):
                 raise Stale(
                     f"request {self.request_id} came after number {newest} of its session was decided",
+                    request_id=self.request_id,
+                )
+            case IsForgotten():
+                raise Forgotten(
+                    f"request {self.request_id} is too old, or its session is: it is not done now, and "
+                    "whether it was done before is not known any more (if it was made just now, look at the "
+                    "clock of the machine that made it)",
                     request_id=self.request_id,
                 )
             case Refusal(why=why):

@@ -9,7 +9,8 @@ Rule 1: a record leaves only when it is known here to be acknowledged, so that w
         rolled back.
 Rule 2: a piece follows the position that was asked for, or none is given: a journal that was rolled back, or
         replaced, in between is told.
-Rule 3: each answer costs a few milliseconds, however large the bank is; how often it is asked for is the
+Rule 3: while a backup goes on the journal is not folded: what was there at its beginning is given.
+Rule 4: each answer costs a few milliseconds, however large the bank is; how often it is asked for is the
         operator's rate.
 """
 
@@ -33,13 +34,25 @@ __all__ = ["ACCOUNTS", "METHODS", "RECORD_BYTES", "Backups"]
 
 ACCOUNTS = 4_000
 """In a page."""
+SESSIONS, SESSION_BYTES = 500, 256 << 10
+"""A page of sessions has no further one after so many, or so much."""
+GOES_ON_MS = 300_000.0
+"""A backup may be so slow: after this without a question, nobody takes one any more."""
 RECORD_OPERATIONS, RECORD_BYTES = 1_000, 256 << 10
 """After so many, or so much, a piece of the journal has no further record."""
+
+
+def _session(value: object) -> str:
+    if type(value) is not str or len(value) > 200:
+        raise ValueError("is not the name of a session")
+    return value
+
 
 _ARGUMENTS: Mapping[str, Check] = {
     "backup_state": optional(number),
     "backup_accounts": optional(number),
     "backup_records": position,
+    "backup_sessions": optional(_session),
 }
 METHODS = frozenset(_ARGUMENTS)
 
@@ -49,7 +62,16 @@ _pack = msgpack.Packer(autoreset=True).pack
 class Backups:
     """Answers those who take backups."""
 
-    def __init__(self, host: ReplicaHost, accounts: Callable[[], Accounts], *, server: str) -> None:
+    def __init__(
+        self,
+        host: ReplicaHost,
+        accounts: Callable[[], Accounts],
+        *,
+        server: str,
+        now_ms: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self._now_ms = now_ms
+        self._asked_ms = float("-inf")
         self._host = host
         self._accounts = accounts
         self._server = server
@@ -57,6 +79,7 @@ class Backups:
     def ask(self, call: Call) -> None:
         """Answer one of `METHODS`; raises InvalidRequest, or OperationFailed if there is nothing to give."""
         argument = self._argument(call)
+        self._asked_ms = self._now_ms()
         match call.method:
             case "backup_state":
                 call.answer(self._state(argument))
@@ -65,6 +88,14 @@ class Backups:
                 call.answer({"accounts": _pack(rows), **self._where()})
             case "backup_records":
                 call.answer({"records": self._records(argument), **self._where()})
+            case "backup_sessions":
+                rows = self._host.journal.kept_sessions(argument or "", SESSIONS, at_most_bytes=SESSION_BYTES)
+                call.answer({"sessions": _pack(rows), **self._where()})
+
+    @property
+    def any_goes_on(self) -> bool:
+        """Whether a backup is under way, as far as is known."""
+        return self._now_ms() - self._asked_ms < GOES_ON_MS
 
     def _argument(self, call: Call) -> Any:
         if call.kwargs or len(call.args) != 1:
@@ -83,6 +114,7 @@ class Backups:
             "tip": list(self._host.journal.tip),
             "acknowledged": self._host.replica.acknowledged,
             "time_us": time.time_ns() // 1000,
+            "begins_at": self._host.journal.anchor.action_id,
         }
 
     def _adopted(self) -> Adopted:
@@ -92,11 +124,14 @@ class Backups:
         return adopted
 
     def _state(self, since: int | None) -> dict[str, Any]:
-        """Say what there is to back up after an action id; after the opening ledger, without one."""
+        """Say what there is to back up after an action id; without one, of all that there is."""
         where, journal = self._where(), self._host.journal
+        anchored = journal.anchored
         return {
             "server": self._server,
-            "since": list(self._ending_at(since or 0)),
+            "since": list(journal.anchor if since is None else self._ending_at(since)),
+            "anchor": None if anchored is None else anchored.packed(),
+            "opening": journal.opening,
             "opened_with": journal.opened_with,
             "size_bytes": journal.size_bytes,
             **where,
@@ -108,6 +143,11 @@ class Backups:
             raise InvalidRequest(
                 f"{self._server} knows what is acknowledged up to action id {acknowledged}, "
                 f"and nothing since {action_id}"
+            )
+        if action_id < journal.anchor.action_id:
+            raise InvalidRequest(
+                f"{self._server}'s journal begins after action id {journal.anchor.action_id}, the oldest "
+                f"that an increment can continue, and {action_id} is older: make a whole backup"
             )
         at = journal.position(action_id)
         if at is None:

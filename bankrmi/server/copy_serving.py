@@ -32,6 +32,8 @@ WATCH_SECONDS = 0.5
 STEP_PAUSE_SECONDS = 0.001
 ANEW_SECONDS = 0.4
 """A joiner whose copy failed waits longer than this before it asks again."""
+GO_ON_SECONDS = 60.0
+"""Within so long a joiner has checked its copy, and asks for what came after."""
 SAY_AGAIN_SECONDS = 300.0
 NAME_BYTES = 4
 
@@ -117,14 +119,22 @@ class CopyServer:
         *,
         new_name: Callable[[], str] = lambda: secrets.token_hex(NAME_BYTES),
         chunk_bytes: int = CHUNK_BYTES,
+        go_on_seconds: float = GO_ON_SECONDS,
     ) -> None:
         """`make` begins a copy of this name."""
+        self._go_on_seconds = go_on_seconds
         self._make = make
         self._new_name = new_name
         self._clock = clock
         self._chunk_bytes = chunk_bytes
         self._copy: _Copy | None = None
+        self._wanted_until_ms = float("-inf")
         self._complained = Complaint(clock, say)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the journal is needed as it is: for a copy, or for whoever got one and goes on from it."""
+        return self._copy is not None or self._clock.now_ms() < self._wanted_until_ms
 
     def begin(self, joiner: str, call: CopyCall) -> None:
         """Answer (name, size in bytes) when a copy is made for this server.
@@ -185,6 +195,7 @@ class CopyServer:
         copy, self._copy = self._copy, None
         if copy is None:
             return
+        self._wanted_until_ms = self._clock.now_ms() + 1000 * self._go_on_seconds
         if copy.is_whole:
             copy.making.remove()
         else:

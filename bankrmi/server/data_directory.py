@@ -22,6 +22,7 @@ from bankrmi.errors import ConfigurationError, InvalidRequest, OperationFailed
 from bankrmi.server.opening_ledger import OpeningLedger
 from bankrmi.storage.backup_label import label_of
 from bankrmi.storage.database import BEFORE_REPLACING, DiskFailed, open_database, own_directory
+from bankrmi.storage.folding import Keeping
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
 from bankrmi.storage.migration import waits_for_migration
 from bankrmi.storage.place import Place, make_private
@@ -31,6 +32,7 @@ __all__ = ["DATABASE", "DataDirectory"]
 log = structlog.get_logger("bankrmi.server")
 
 DATABASE = "bank.db"
+_DAY_US = 86_400_000_000
 
 
 class DataDirectory:
@@ -42,6 +44,11 @@ class DataDirectory:
         self.ledger = OpeningLedger(configuration.ledger)
         settings = configuration.journal
         self._behind = WriteBehind(settings.records_behind, settings.operations_behind)
+        self._keeping = Keeping(
+            operations=settings.keep_operations,
+            age_us=round(settings.keep_days * _DAY_US),
+            session_us=round(settings.session_days * _DAY_US),
+        )
         self._lock = own_directory(self.path)
         changed = make_private(self.path, self.path.iterdir())
         if changed:
@@ -77,6 +84,7 @@ class DataDirectory:
                 rolled_back_to=self.path,
                 place=None if as_copy else Place(path, Path(database.filename_wal)),
                 behind=self._behind,
+                keeping=self._keeping,
             )
         except (DiskFailed, apsw.FullError) as error:
             raise OperationFailed(f"{error} ({path}); free some space, or repair the disk") from error

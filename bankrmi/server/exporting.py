@@ -109,6 +109,11 @@ class Exports:
     def __len__(self) -> int:
         return len(self._exports)
 
+    @property
+    def any_waits(self) -> bool:
+        """Whether any has not left yet: until then it has to be seen that its state was not rolled back."""
+        return any(export.waiting is not None for export in self._exports.values())
+
     def ask(self, call: Call) -> None:
         """Answer (state, page, name of the next page) to `export(next page, leading)`."""
         wanted, leading = [*call.args, None, None][:2]

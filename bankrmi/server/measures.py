@@ -124,6 +124,12 @@ def _of_the_journal(others: Collection[str]) -> Measures:
             read=lambda watched: watched.condition.tip.action_id,
         ),
         Measure(
+            name="bankrmi_anchor_action_id",
+            kind="gauge",
+            meaning="Up to this one the journal of this copy is folded; 0 while it is kept whole",
+            read=lambda watched: watched.condition.anchor.action_id,
+        ),
+        Measure(
             name="bankrmi_durable_action_id",
             kind="gauge",
             meaning="The newest entry that is durable on this disk",

@@ -48,6 +48,7 @@ from bankrmi.server.copying import CopyFetcher, copy_server, remove_leftovers
 from bankrmi.server.data_directory import DataDirectory
 from bankrmi.server.driver import Driver
 from bankrmi.server.exporting import Exports, begins_export
+from bankrmi.server.folding import Folder
 from bankrmi.server.measures import WatchedServer, measures_of
 from bankrmi.server.memory import MemoryTrimmer
 from bankrmi.server.naming import Naming
@@ -152,7 +153,11 @@ class _Process:
         driver.start(links, fetcher)
         naming = Naming(configuration, name, self._start_id, lambda: driver.journal.incarnation, credentials)
         exports = self._exports()
-        admission, account = self._register_objects(daemon, exports, fetcher, copies, network)
+        backups = Backups(driver, self._accounts, server=name, now_ms=now_ms)
+        admission, account = self._register_objects(daemon, exports, backups, fetcher, copies, network)
+        folder = Folder(
+            driver, driver.clock, lambda: exports.any_waits or backups.any_goes_on or copies.is_wanted
+        )
         metrics = self._metrics(daemon, admission, account, fetcher, network)
         self._catch_signals()
         try:
@@ -171,10 +176,12 @@ class _Process:
                 self._manager.tick,
             )
             driver.tick_every(self._settings.tick_ms, on_tick)
+            folder.look()
             self._disk.ledger.find_out(lambda: driver.journal)
             _keep_collector_quiet()
             why = await driver.stopped
         finally:
+            folder.close()
             naming.close()
             fetcher.close()
             self._disk.ledger.close()
@@ -237,6 +244,7 @@ class _Process:
         self,
         daemon: Daemon,
         exports: Exports,
+        backups: Backups,
         fetcher: CopyFetcher,
         copies: CopyServer,
         network: PeerNetwork,
@@ -268,7 +276,7 @@ class _Process:
         standby = StandbyObject(driver.take, copies, self._settings.others)
         daemon.register(STANDBY_ID + name, standby, for_servers=True)
         operator = Audited(
-            OperatorObject(driver.take, exports, Backups(driver, self._accounts, server=name)),
+            OperatorObject(driver.take, exports, backups),
             ("switchover", "take_over", "pause", "resume", "export", "backup_state", "fence"),
             counts=lambda call: call.method != "export" or begins_export(call),
         )

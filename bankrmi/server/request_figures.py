@@ -29,6 +29,7 @@ OUTCOMES = (
     "invalid_request",
     "stale",
     "cancelled",
+    "forgotten",
     "busy",
     "not_primary",
     "behind",

@@ -54,6 +54,7 @@ def status_of(
         "epoch": shown.epoch or 0,
         "action_id": tip.action_id,
         "newest_us": decided_us(tip.action_id),
+        "journal_from": shown.anchor.action_id + 1,
         "acknowledged": shown.acknowledged,
         "digest": tip.digest.hex(),
         "in_sync": sorted(view.in_sync) if view is not None else [],

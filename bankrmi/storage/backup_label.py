@@ -36,9 +36,9 @@ _NAME = "backup"
 class Label:
     """Of what a backup is, and from where to where.
 
-    `since` is the position that its first record follows (action id 0, the opening ledger, in a whole one),
-    `tip` its newest record; `epoch` the newest that its source had adopted, of `history`. `taken_us` is the
-    source's wall clock when it had given the last of it.
+    `since` is the position that its first record follows: in a whole one action id 0, the opening ledger, or
+    the anchor of what was backed up. `tip` is its newest record; `epoch` the newest that its source had
+    adopted, of `history`. `taken_us` is the source's wall clock when it had given the last of it.
     """
 
     kind: Literal["whole", "increment"]

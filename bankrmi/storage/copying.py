@@ -16,6 +16,7 @@ import apsw
 
 from bankrmi.storage.database import open_database, sync_directory
 from bankrmi.storage.disk_failure import DiskFailed
+from bankrmi.storage.folding import anchor_in
 from bankrmi.storage.space import check_room
 
 __all__ = ["RESTORED", "CopyMaker", "put_in_place", "remove_logs", "verify_copy"]
@@ -99,9 +100,13 @@ def verify_copy(path: Path) -> str:
             return str(found)
         if not database.execute("SELECT 1 FROM about WHERE name = 'opening'").get:
             return "it is empty: its source has lost its disk"
+        anchor = database.execute("SELECT value FROM about WHERE name = 'anchor'").get
+        begin = 0 if anchor is None else anchor_in(anchor).position.action_id
         [(count, newest)] = database.execute("SELECT sum(operation_count), max(action_id) FROM journal")
-        return "" if count == newest else f"of {newest} operations there are {count}"
-    except apsw.Error as error:
+        if newest is None:
+            return ""
+        return "" if count == newest - begin else f"of {newest - begin} operations there are {count}"
+    except (apsw.Error, ValueError) as error:
         return str(error)
     finally:
         database.close()

@@ -6,7 +6,8 @@ Rule 2: a commit is on the disk when it returns (WAL, synchronous=FULL), unless 
 Rule 3: files and directories are for their owner only, however wide the umask.
 Rule 4: what may pass by itself (somebody looks into the file, the machine lacks something for a moment) is
         not a ConfigurationError, and says what is awaited.
-Rule 5: a flipped bit is an error, not a wrong balance (page checksums, SQLite's cksumvfs).
+Rule 5: free pages can be given back to the file system a few at a time (`folding`).
+Rule 6: a flipped bit is an error, not a wrong balance (page checksums, SQLite's cksumvfs).
 """
 
 from __future__ import annotations
@@ -172,6 +173,7 @@ def _set_up(database: apsw.Connection, *, as_copy: bool) -> None:
         database.pragma("locking_mode", "exclusive")
     if not database.pragma("page_count"):  # A file may be there: an empty one, after a crash.
         database.reserve_bytes(reserve=_CHECKSUM_BYTES)
+        database.pragma("auto_vacuum", "incremental")
     if as_copy:
         database.pragma("synchronous", "off")
         return
@@ -207,7 +209,9 @@ def _load_checksums() -> None:
 
 def open_in_memory() -> apsw.Connection:
     """Return a database that lives as long as the connection; for the simulator and for tests."""
-    return apsw.Connection(":memory:")
+    database = apsw.Connection(":memory:")
+    database.pragma("auto_vacuum", "incremental")
+    return database
 
 
 def make_directory(directory: Path) -> None:

@@ -7,7 +7,8 @@ Rule 2: every record is applied when it is journalled and undone when it is remo
 Rule 3: a commit writes the journal. What follows from it stays in memory and is written every now and then,
         in one transaction with the action id that it is written up to; at a start, the records above that are
         applied again.
-Rule 4: this room keeps; it never decides.
+Rule 4: the older end of the journal may be folded, in small transactions of their own (`folding`).
+Rule 5: this room keeps; it never decides.
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ from bankrmi.replication.record import (
     size_of,
     unpacked,
 )
+from bankrmi.replication.sessions import HORIZON, began_ms
 from bankrmi.storage.about import About
 from bankrmi.storage.database import BEFORE_REPLACING, DiskFailed
+from bankrmi.storage.folding import Anchor, Folding, Keeping
 from bankrmi.storage.migration import migrate
 from bankrmi.storage.place import Place
 from bankrmi.storage.record_table import RecordTable
@@ -73,10 +76,12 @@ class SqliteJournal:
         rolled_back_to: Path | None = None,
         place: Place | None = None,
         behind: WriteBehind | None = None,
+        keeping: Keeping | None = None,
     ) -> None:
         """Use a database; `rolled_back_to` is the folder for the record of what is rolled back.
 
-        `place` knows whether the database still is where it was; without, nobody looks.
+        `place` knows whether the database still is where it was; without, nobody looks. `keeping`: how much
+        stays when `fold` is called; without, all of it.
         """
         self._database = database
         self._log = WriteAheadLog(database)
@@ -91,6 +96,9 @@ class SqliteJournal:
         self._open_transaction = False
         self._execute = database.execute
         self._requests = RequestIndex(database)
+        self._keeping = keeping or Keeping()
+        self._folding = Folding(database, self._about, self._records, machine)
+        self._horizon = (0, 0)
         self._unwritten_records = self._unwritten_operations = 0
         self._must_write = False
         if not self._execute("SELECT 1 FROM sqlite_schema WHERE name = 'about'").get:
@@ -104,18 +112,21 @@ class SqliteJournal:
             machine.attach(database)
             self._log.sync()  # A process that was killed may have left what only the kernel holds.
         self._load()
+        self._begin_folding()
 
     def _load(self) -> None:
         about = self._about.everything()
         self._incarnation = str(about["incarnation"])
         self._opening = Position(0, 0, about["opening"]) if "opening" in about else None
         self._adopted = Adopted(**json.loads(about["adopted"])) if "adopted" in about else None
-        self._tip = self._records.newest() or self._opening or _EMPTY
+        self._folding.load(about.get("anchor"))
+        self._tip = self._records.newest() or self.anchor
         self._requests.forget()
         self._unwritten_records = self._unwritten_operations = 0
         self._must_write = False  # What is written may hold what was rolled back since.
         self._written_to = self._unchanged_since = int(about["written_to"])
         self._apply_again(above=self._written_to)
+        self._find_horizon()
 
     def _apply_again(self, above: int) -> None:
         """Bring what follows from the journal up to its end: only the journal is written at each commit."""
@@ -182,6 +193,74 @@ class SqliteJournal:
         except DiskFailed:
             self._failed = True
             raise
+
+    # -- folding ---------------------------------------------------------------------------------
+
+    def _begin_folding(self) -> None:
+        """Know what the state at the opening adds up to, before any record of it goes."""
+        if self._keeping.folds and self._folding.anchor is None and self._opening is not None:
+            assert self._adopted is not None
+            self._folding.begin(self._opening, self._adopted.history, within=self._apart)
+
+    def fold(self, up_to: int, now_us: int) -> bool:
+        """Make the journal shorter, and give back space, by one small step; return whether that did anything.
+
+        `up_to` is the newest action id that is known to be acknowledged, and is needed by nobody. What is
+        written is durable with the next commit.  Raises DiskFailed.
+        """
+        if self._open_transaction or self._failed or self._adopted is None:
+            return False
+        horizon_ms = self._horizon[0] if self._horizon[1] <= up_to else 0
+        return self._folding.step(
+            self._keeping,
+            min(up_to, self._written_to, self._tip.action_id - 1),
+            tip=self._tip.action_id,
+            history=self._adopted.history,
+            horizon_ms=horizon_ms,
+            now_us=now_us,
+            within=self._apart,
+        )
+
+    def _apart(self, change: Callable[[], None]) -> None:
+        """Write something in a transaction of its own.  Raises DiskFailed."""
+        try:
+            self._execute("BEGIN IMMEDIATE")
+            change()
+            self._execute("COMMIT")
+        except apsw.Error as error:
+            self._failed = True
+            raise DiskFailed(f"the disk refused to have the journal folded: {error}") from error
+        self._log.keep_under_ceiling()
+
+    @property
+    def anchored(self) -> Anchor | None:
+        """Where the journal begins, and what is known of the state there; None where it is kept whole."""
+        return self._folding.anchor
+
+    def _find_horizon(self) -> None:
+        ms = self._requests.newest(HORIZON)
+        if ms is None:
+            self._horizon = (0, 0)
+            return
+        action_id = self._requests.find(HORIZON, ms)
+        if action_id is None:
+            kept = self._folding.sessions.newest(HORIZON)
+            assert kept is not None
+            action_id = kept[1]
+        self._horizon = (ms, action_id)
+
+    def kept_sessions(self, after: str, limit: int, *, at_most_bytes: int) -> list[tuple[Any, ...]]:
+        """Return what is kept of folded sessions, in their order, of some of those after `after`."""
+        return self._folding.sessions.rows(after, limit, at_most_bytes)
+
+    @property
+    def opening(self) -> bytes | None:
+        """The digest of the opening state; None while this copy is empty."""
+        return None if self._opening is None else self._opening.digest
+
+    def wanted_horizon(self, now_us: int) -> int | None:
+        """Return up to which beginning, in milliseconds, sessions may be over by now; None: as before."""
+        return self._folding.wanted_horizon(self._keeping, self._horizon[0], now_us)
 
     def check_place(self) -> None:
         """Raise DiskFailed if what was written is no longer where the next process will look for it (F1)."""
@@ -290,6 +369,12 @@ class SqliteJournal:
         return self._tip
 
     @property
+    def anchor(self) -> Position:
+        """Where the journal begins: the newest record that was folded, or else the opening state."""
+        anchor = self._folding.anchor
+        return anchor.position if anchor is not None else self._opening or _EMPTY
+
+    @property
     def size_bytes(self) -> int:
         """How large the database is."""
         pages: int = self._database.pragma("page_count")
@@ -322,6 +407,8 @@ class SqliteJournal:
         self._about.set(opening=digest, opened_with=identity)
         self._opening = self._tip = Position(0, 0, digest)
         self.adopt(adopted)
+        if self._keeping.folds:
+            self._folding.begin(self._opening, adopted.history)
 
     def adopt(self, adopted: Adopted) -> None:
         """Write a newer epoch, or a new history of the same journal."""
@@ -350,14 +437,14 @@ class SqliteJournal:
     # -- reading ---------------------------------------------------------------------------------
 
     def position(self, action_id: int) -> Position | None:
-        """Return where the journal stands after the record that ends at `action_id`; 0 is the opening state.
+        """Return where the journal stands after the record that ends at `action_id`, or at its anchor.
 
-        None if no record ends there.
+        None if no record ends there, or none that is kept.
         """
         if action_id == self._tip.action_id:
             return self._tip if self._opening is not None else None
-        if action_id == 0:
-            return self._opening
+        if action_id == self.anchor.action_id:
+            return self.anchor if self._opening is not None else None
         if action_id > self._tip.action_id:
             return None
         return self._records.at(action_id)
@@ -365,15 +452,17 @@ class SqliteJournal:
     def before(self, action_id: int) -> Position | None:
         """Return where the journal stands after the newest record that ends below `action_id`.
 
-        That is the opening state if there is none, and None while this copy is empty.
+        That is the anchor if there is none; None while this copy is empty, and below the anchor.
         """
         if action_id > self._tip.action_id:
             return self.position(self._tip.action_id)
-        return self._records.before(action_id) or self._opening
+        if action_id <= self.anchor.action_id or self._opening is None:
+            return None
+        return self._records.before(action_id) or self.anchor
 
     def holding(self, action_id: int) -> Position | None:
         """Return where the journal stands after the record that holds this operation; None if none does."""
-        return self._records.holding(action_id)
+        return self._records.holding(action_id) if action_id > self.anchor.action_id else None
 
     def decided_us(self, action_id: int) -> int | None:
         """Return when the record that ends there was decided, by its primary's clock; None if none does."""
@@ -396,9 +485,28 @@ class SqliteJournal:
         return self._requests.newest(session)
 
     def recorded(self, session: str, sequence: int) -> Record | None:
-        """Return the record of a request, None if it is not in the journal."""
+        """Return the record of a request; None if it is not in the journal, nor kept beside it."""
         action_id = self._requests.find(session, sequence)
-        return None if action_id is None else self._records.record(action_id)
+        if action_id is None:
+            return self._folding.sessions.record(session, sequence)
+        return self._records.record(action_id)
+
+    def forgotten(self, session: str, sequence: int) -> int | None:
+        """Return the action id by which a request without a record is too old to be known; None if it is not.
+
+        Its session is over (that of the horizon), or a newer one of its session is folded, or what came of it
+        is kept no longer (that one's).
+        """
+        horizon_ms, horizon_id = self._horizon
+        if horizon_ms:
+            began = began_ms(session)
+            if began is not None and began <= horizon_ms:
+                return horizon_id
+        newest = self.newest(session)
+        if newest is None or newest < sequence:
+            return None
+        kept = self._folding.sessions.newest(session)
+        return kept[1] if kept is not None and kept[0] >= sequence else None
 
     def read(self, query: Any) -> Any:
         """Ask the state machine."""
@@ -466,6 +574,8 @@ class SqliteJournal:
         self._records.insert(records)
         for record in records:
             self._note_unwritten(record)
+            if record.session == HORIZON:
+                self._horizon = (record.sequence, record.action_id)
         self._tip = records[-1].position
 
     def roll_back(self, to: int) -> list[Record]:
@@ -473,6 +583,11 @@ class SqliteJournal:
 
         A record of them is kept beside the database.
         """
+        if to < self.anchor.action_id:
+            raise BrokenInvariant(
+                f"what was acknowledged is to be rolled back to action id {to}: the journal begins at "
+                f"{self.anchor.action_id}"
+            )
         removed = list(self._records.above(to))
         if not removed:
             return []
@@ -486,6 +601,7 @@ class SqliteJournal:
                 )
         self._requests.remove([record.request for record in removed])
         self._records.delete_above(to)
-        self._tip = self.before(to + 1) or _EMPTY
+        self._tip = self._records.newest() or self.anchor
+        self._find_horizon()
         self._must_write = True
         return removed

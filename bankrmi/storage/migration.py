@@ -18,12 +18,11 @@ import msgpack
 from bankrmi.errors import ConfigurationError
 from bankrmi.replication.record import CANCELLED, DONE, Position, Record, chained, packed
 from bankrmi.storage.database import BEFORE_REPLACING
-from bankrmi.storage.tables import FORMAT, INSERT_RECORD, INSERT_REQUEST, TABLES
+from bankrmi.storage.tables import FORMAT, INSERT_RECORD, INSERT_REQUEST, JOURNAL_AND_REQUESTS, SESSIONS
 
 __all__ = ["migrate", "waits_for_migration"]
 
 _AT_ONCE = 1000
-_JOURNAL_AND_REQUESTS = TABLES[TABLES.index("CREATE TABLE journal") :]
 
 
 def waits_for_migration(database: apsw.Connection) -> int:
@@ -68,7 +67,7 @@ def _in_one_transaction(database: apsw.Connection, found: int) -> None:
 
 def _from_format_1(database: apsw.Connection) -> None:
     database.execute("DROP INDEX request; ALTER TABLE journal RENAME TO journal_1")
-    database.execute(_JOURNAL_AND_REQUESTS)
+    database.execute(JOURNAL_AND_REQUESTS)
     opening: bytes = database.execute("SELECT value FROM about WHERE name = 'opening'").get or b""
     tip = Position(0, 0, opening)
     rows = database.execute("SELECT * FROM journal_1 ORDER BY action_id")
@@ -99,5 +98,10 @@ def _chained(tip: Position, rows: Iterable[Any]) -> Iterator[Record]:
         yield record
 
 
-_STEPS: Mapping[int, Callable[[apsw.Connection], None]] = {1: _from_format_1}
+def _from_format_2(database: apsw.Connection) -> None:
+    """Nothing is folded yet."""
+    database.execute(SESSIONS)
+
+
+_STEPS: Mapping[int, Callable[[apsw.Connection], None]] = {1: _from_format_1, 2: _from_format_2}
 """What makes the next format of each."""

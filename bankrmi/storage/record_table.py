@@ -66,6 +66,10 @@ class RecordTable:
         else:
             self._database.executemany(INSERT_RECORD, records)
 
+    def delete_up_to(self, action_id: int) -> None:
+        """Remove the records that do not end above."""
+        self._execute("DELETE FROM journal WHERE action_id <= ?", (action_id,))
+
     def delete_above(self, action_id: int) -> None:
         """Remove the records that end above."""
         self._execute("DELETE FROM journal WHERE action_id > ?", (action_id,))

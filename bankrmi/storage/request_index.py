@@ -20,6 +20,17 @@ __all__ = ["RequestIndex"]
 _REMEMBERED = 50_000
 """Sessions; 10 MB."""
 
+_NEWEST = (
+    "SELECT max(sequence) FROM (SELECT max(sequence) AS sequence FROM requests WHERE session = ?"
+    " UNION ALL SELECT sequence FROM sessions WHERE session = ?)"
+)
+_NEWEST_OF_MANY = (
+    "WITH named AS MATERIALIZED (SELECT value AS session FROM json_each(?)) SELECT session, max(sequence)"
+    " FROM (SELECT session, sequence FROM named JOIN requests USING (session)"
+    " UNION ALL SELECT session, sequence FROM named JOIN sessions USING (session)) GROUP BY session"
+)
+"""Of what is in the journal, and of what is folded (`kept_sessions`)."""
+
 
 class RequestIndex:
     """Session and sequence number to action id; the table is `requests`."""
@@ -33,9 +44,7 @@ class RequestIndex:
         """Return the sequence number of the newest request of a session."""
         newest = self._newest.get(session)
         if newest is None:
-            newest = self._database.execute(
-                "SELECT max(sequence) FROM requests WHERE session = ?", (session,)
-            ).get
+            newest = self._database.execute(_NEWEST, (session, session)).get
             if newest is not None:
                 if len(self._newest) >= _REMEMBERED + len(self._unwritten):
                     self._newest = dict(sorted(self._unwritten))
@@ -60,13 +69,7 @@ class RequestIndex:
         known = {session: self._newest[session] for session in sessions if session in self._newest}
         unknown = [session for session in sessions if session not in known]
         if unknown:
-            known.update(
-                self._database.execute(
-                    "SELECT session, max(sequence) FROM requests"
-                    " WHERE session IN (SELECT value FROM json_each(?)) GROUP BY session",
-                    (json.dumps(unknown),),
-                )
-            )
+            known.update(self._database.execute(_NEWEST_OF_MANY, (json.dumps(unknown),)))
         return known
 
     def find(self, session: str, sequence: int) -> int | None:

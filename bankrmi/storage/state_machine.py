@@ -12,7 +12,10 @@ from typing import Any, Protocol
 
 import apsw
 
-__all__ = ["StateMachine"]
+__all__ = ["SUM_MODULUS", "StateMachine"]
+
+SUM_MODULUS = (1 << 127) - 1
+"""A prime: sums of states are kept modulo this."""
 
 
 class StateMachine(Protocol):
@@ -60,6 +63,12 @@ class StateMachine(Protocol):
 
     def describe(self, operation: Any) -> dict[str, Any]:
         """Return the operation in words, for people."""
+
+    def sum(self) -> int:
+        """Return a sum over the whole state; another state has another one modulo `SUM_MODULUS`."""
+
+    def share(self, operations: Sequence[Any], outcomes: Sequence[Any]) -> int:
+        """Return by how much these operations, which came to these outcomes, have changed the sum."""
 
     def export(self) -> Iterable[tuple[Any, ...]]:
         """Return the whole state, in a fixed order; changes nothing."""

@@ -16,11 +16,16 @@ from bankrmi.errors import InvalidRequest, OperationFailed
 from bankrmi.moments import in_words
 from bankrmi.replication.record import Position, Record
 from bankrmi.storage.backup_label import Label, label_of
-from bankrmi.storage.tables import FORMAT
 from bankrmi.verifying.journal_check import CopyFault
 from bankrmi.verifying.model import BankModel
 from bankrmi.verifying.record_check import RecordCheck
-from bankrmi.verifying.server_directory import check_pages, records_in, verify_database
+from bankrmi.verifying.server_directory import (
+    VERIFIED_FORMATS,
+    anchor_of,
+    check_pages,
+    records_in,
+    verify_database,
+)
 from bankrmi.verifying.stopped_directory import opened_unchanged
 from bankrmi.verifying.verdict import DatabaseVerdict
 
@@ -98,12 +103,15 @@ def _check_label(database: apsw.Connection, label: Label, progress: Progress) ->
             f"its label says that it ends at action id {label.tip.action_id}, not {tip.action_id}"
         )
     if label.is_whole:
-        opening = database.execute("SELECT value FROM about WHERE name = 'opening'").get
-        if label.since != Position(0, 0, opening):
-            raise CopyFault("its label does not fit the state that it opens with")
+        about = dict(database.execute("SELECT name, value FROM about"))
+        anchor = anchor_of(about)
+        if label.since != (Position(0, 0, about.get("opening", b"")) if anchor is None else anchor.position):
+            raise CopyFault("its label does not fit the state that it begins with")
         return
-    if (found := database.execute("SELECT value FROM about WHERE name = 'format'").get) != FORMAT:
-        raise CopyFault(f"its records are of format {found}, and this version knows {FORMAT}")
+    found = database.execute("SELECT value FROM about WHERE name = 'format'").get
+    if found not in VERIFIED_FORMATS:
+        known = " and ".join(map(str, VERIFIED_FORMATS))
+        raise CopyFault(f"its records are of format {found}, and this version knows {known}")
     check = RecordCheck(label.since, BankModel({}), _raise)
     for record in records_in(database, progress):
         _check_entries(check, record)
@@ -121,7 +129,7 @@ def _raise(sentence: str) -> None:
 
 def _in_words(label: Label) -> str:
     what = f"{label.tip.action_id - label.since.action_id} operations"
-    if not label.is_whole:
+    if not label.is_whole or label.since.action_id:
         what += f" since action id {label.since.action_id}"
     return (
         f"{what}, up to action id {label.tip.action_id}, epoch {label.epoch} of history {label.history}; "

@@ -2,7 +2,8 @@
 
 Rule 1: what is compared is what is recorded, byte by byte; whether either is sound is told by itself.
 Rule 2: one that ends earlier does not differ for that: a standby may lag, and a backup is older.
-Rule 3: what they do not both hold cannot be compared, and that is said.
+Rule 3: what they do not both hold cannot be compared, and that is said. Where both are folded, the balances
+        at the higher anchor have to be the same as well.
 """
 
 from __future__ import annotations
@@ -10,18 +11,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
 import apsw
 
+from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import described
 from bankrmi.errors import InvalidRequest
 from bankrmi.replication.record import Entry, Position, Record
 from bankrmi.storage.backup_label import label_of
+from bankrmi.storage.folding import Anchor, share_of
+from bankrmi.storage.state_machine import SUM_MODULUS
+from bankrmi.verifying.journal_check import CopyFault
 from bankrmi.verifying.record_check import UNREADABLE
-from bankrmi.verifying.server_directory import DATABASE
+from bankrmi.verifying.server_directory import DATABASE, anchor_of
 from bankrmi.verifying.stopped_directory import alone_in, opened_unchanged
 
 __all__ = ["Comparison", "compare"]
@@ -41,6 +46,7 @@ class _Copy(NamedTuple):
     name: Path
     since: Position
     database: apsw.Connection
+    anchor: Anchor | None = None
 
     def records(self, above: int) -> Iterator[Record]:
         rows = self.database.execute("SELECT * FROM journal WHERE action_id > ? ORDER BY action_id", (above,))
@@ -74,7 +80,7 @@ def compare(one: Path, other: Path) -> Comparison:
                     alone.enter_context(alone_in(path.parent))
             with _opened(one) as ours, _opened(other) as theirs:
                 return _compared(ours, theirs)
-    except (apsw.Error, UnicodeDecodeError, InvalidRequest, OSError) as error:
+    except (apsw.Error, UnicodeDecodeError, InvalidRequest, CopyFault, OSError) as error:
         return Comparison(agree=False, sentence=f"{one} and {other} cannot be compared: {error}")
 
 
@@ -89,7 +95,8 @@ def _opened(path: Path) -> Iterator[_Copy]:
         opening = has_opened and database.execute("SELECT value FROM about WHERE name = 'opening'").get
         if not opening:
             raise InvalidRequest(f"{path} holds nothing yet")
-        yield _Copy(path, Position(0, 0, opening), database)
+        anchor = anchor_of(dict(database.execute("SELECT name, value FROM about")))
+        yield _Copy(path, Position(0, 0, opening) if anchor is None else anchor.position, database, anchor)
 
 
 def _compared(ours: _Copy, theirs: _Copy) -> Comparison:
@@ -110,7 +117,19 @@ def _compared(ours: _Copy, theirs: _Copy) -> Comparison:
             break
         if mine != yours:
             return _differ(ours, theirs, *_first_difference(mine, yours))
+    both_know = earlier.anchor is not None and later.anchor is not None
+    if both_know and _sum_at(earlier, begin.action_id) != _sum_at(later, begin.action_id):
+        return _differ(
+            ours, theirs, begin.action_id, "the same journal, and other balances: one was changed by hand"
+        )
     return _agree(ours, theirs)
+
+
+def _sum_at(copy: _Copy, action_id: int) -> int:
+    """Return the sum of the balances there, by the copy's anchor."""
+    assert copy.anchor is not None
+    records = takewhile(lambda record: record.action_id <= action_id, copy.records(copy.since.action_id))
+    return (copy.anchor.state + share_of(Accounts({}), records)) % SUM_MODULUS
 
 
 def _why_from_the_beginning(begin: Position) -> str:

@@ -2,18 +2,22 @@
 
 Rule 1: none of the bank's own deciding code is used: what an operation does, the model says.
 Rule 2: what the bank opened with need not be known: each account's opening balance follows from its first
-        entry, and all of them together must give the fingerprint that was written then.
+        entry, and all of them together must give the fingerprint that was written then. Of a journal that is
+        folded the same is known of the balances at its anchor, which must give the sum that is written there.
 Rule 3: the first fault found is the one told; what follows it is not news.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
-from bankrmi.bank.accounts import fingerprint
+from bankrmi.bank.accounts import fingerprint, sum_of
 from bankrmi.bank.forms import described
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import CANCELLED, DONE, Entry, Position, Record
+from bankrmi.storage.folding import Anchor
+from bankrmi.storage.state_machine import SUM_MODULUS
 from bankrmi.verifying.model import BankModel
 from bankrmi.verifying.record_check import UNREADABLE, RecordCheck
 
@@ -27,13 +31,30 @@ class CopyFault(Exception):
 class JournalCheck:
     """Takes all records in order, then judges what stands beside them."""
 
-    def __init__(self, opening: Position, balances: Mapping[int, int], written_to: int) -> None:
-        """`opening` is action id 0, `balances` the accounts as they were after action id `written_to`."""
+    def __init__(
+        self,
+        opening: Position,
+        balances: Mapping[int, int],
+        written_to: int,
+        *,
+        anchor: Anchor | None = None,
+        folded: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """`opening` is action id 0, `balances` the accounts as they were after action id `written_to`.
+
+        `anchor` is where the journal begins, if it is or may be folded, and `folded` has the newest sequence
+        number of each session that is folded.
+        """
+        self._anchor = anchor
         self._accounts = balances
         self._written_to = written_to
         self._model = BankModel({})
         self._opened_with: dict[int, int] = {}
-        self._check = RecordCheck(opening, self._model, _raise)
+        begin = opening if anchor is None else anchor.position
+        self._check = RecordCheck(begin, self._model, _raise, folded)
+        self._is_whole = begin.action_id == 0
+        if self._is_whole and begin != opening:
+            raise CopyFault("the journal's anchor is not the state that it opens with")
         self._compared = False
 
     @property
@@ -75,14 +96,24 @@ class JournalCheck:
         negative = [account for account, balance in self._accounts.items() if balance < 0]
         if negative:
             raise CopyFault(f"account {negative[0]} holds {self._accounts[negative[0]]}, which is negative")
-        if opened_with is not None and fingerprint({**self._accounts, **self._opened_with}) != opened_with:
-            raise CopyFault("accounts and journal do not lead back to the ledger that the bank opened with")
+        self._check_beginning({**self._accounts, **self._opened_with}, opened_with)
         if adopted is None:
             if self.tip.action_id:
                 raise CopyFault(f"there are {self.tip.action_id} operations, and no epoch was ever adopted")
         elif adopted.epoch < max(1, self.tip.epoch) or not adopted.history:
             raise CopyFault(
                 f"the adopted epoch is {adopted.epoch}, older than the newest record's {self.tip.epoch}"
+            )
+
+    def _check_beginning(self, balances: Mapping[int, int], opened_with: bytes | None) -> None:
+        """Check what all accounts held where the journal begins."""
+        if self._is_whole and opened_with is not None and fingerprint(balances) != opened_with:
+            raise CopyFault("accounts and journal do not lead back to the ledger that the bank opened with")
+        anchor = self._anchor
+        if anchor is not None and sum_of(balances.items()) % SUM_MODULUS != anchor.state:
+            raise CopyFault(
+                f"accounts and journal do not lead back to the balances at its anchor, action id "
+                f"{anchor.position.action_id}"
             )
 
     def _meet(self, entry: Entry) -> None:

@@ -4,20 +4,22 @@ It checks a stopped server's disk, the journals at the end of a chaos run, and e
 simulation.
 
 Rule 1: action ids have no gap, epochs never go back, and each digest is that of the record and of all before.
-Rule 2: a request is there once, after all older requests of its session; one that is cancelled is one
-        operation, and nothing is done by it.
+Rule 2: a request is there once, after all older requests of its session, and not after the horizon has passed
+        its session; one that is cancelled is one operation, and nothing is done by it.
 Rule 3: what came of every operation is what the model says.
 Rule 4: nothing here asks the code under test whether it is right; it is reckoned anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
+from types import MappingProxyType
 
 import msgpack
 
 from bankrmi.replication.record import CANCELLED, DIGEST_BYTES, Entry, Position, Record
+from bankrmi.replication.sessions import HORIZON, began_ms
 from bankrmi.verifying.model import Model
 
 __all__ = ["UNREADABLE", "RecordCheck"]
@@ -30,10 +32,20 @@ UNREADABLE = (ValueError, TypeError, KeyError, IndexError)
 class RecordCheck:
     """Takes records in their order; `found` is told of each fault, in a sentence, and may raise."""
 
-    def __init__(self, opening: Position, model: Model, found: Callable[[str], None]) -> None:
-        """`opening` is action id 0; `model` holds the state there, and follows."""
-        self.tip = opening
-        self.newest: dict[str, int] = {}
+    def __init__(
+        self,
+        anchor: Position,
+        model: Model,
+        found: Callable[[str], None],
+        folded: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """`anchor` is what the first record follows: action id 0, or where the journal is folded to.
+
+        `model` holds the state there, and follows. `folded` has the newest sequence number of each session
+        whose record is folded, as far as it is known.
+        """
+        self.tip = anchor
+        self.newest: dict[str, int] = dict(folded)
         """The newest sequence number of each session."""
         self._model = model
         self._found = found
@@ -63,6 +75,11 @@ class RecordCheck:
     def _take_request(self, record: Record) -> None:
         session, sequence = record.request
         newest = self.newest.get(session)
+        began, horizon_ms = began_ms(session), self.newest.get(HORIZON)
+        if began is not None and horizon_ms is not None and began <= horizon_ms:
+            self._found(
+                f"request {session}:{sequence} is at action id {record.first_id}, and its session was over"
+            )
         if newest is None or sequence > newest:
             self.newest[session] = sequence
         elif sequence == newest:

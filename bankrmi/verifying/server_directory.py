@@ -6,22 +6,34 @@ Rule: the first fault of each kind of check is told; what needs that which is da
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Position, Record
+from bankrmi.storage.folding import Anchor, anchor_in
 from bankrmi.storage.tables import FORMAT
 from bankrmi.verifying.journal_check import CopyFault, JournalCheck
+from bankrmi.verifying.record_check import UNREADABLE
 from bankrmi.verifying.stopped_directory import opened_unchanged
 from bankrmi.verifying.verdict import DatabaseVerdict
 from bankrmi.verifying.write_ahead_log import read_log
 
-__all__ = ["DATABASE", "check_pages", "records_in", "verify_database"]
+__all__ = [
+    "DATABASE",
+    "VERIFIED_FORMATS",
+    "anchor_of",
+    "check_pages",
+    "records_in",
+    "verify_database",
+]
 
 DATABASE = "bank.db"
+VERIFIED_FORMATS = (2, FORMAT)
+"""Format 2 is the same, without anything that is folded."""
 _PROGRESS_EVERY = 20_000
 
 
@@ -65,10 +77,10 @@ def _check_content(database: apsw.Connection, progress: Callable[[str], None]) -
     if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'about'").get:
         return "nothing yet"
     about = dict(database.execute("SELECT name, value FROM about"))
-    if about.get("format") != FORMAT:
+    if about.get("format") not in VERIFIED_FORMATS:
         raise CopyFault(
-            f"it is of format {about.get('format')}, and this version verifies format {FORMAT}: "
-            "a start brings it up to date"
+            f"it is of format {about.get('format')}, and this version verifies formats "
+            f"{' and '.join(map(str, VERIFIED_FORMATS))}: a start brings it up to date"
         )
     adopted = _adopted(about.get("adopted"))
     if adopted is not None and "opening" not in about:
@@ -77,13 +89,58 @@ def _check_content(database: apsw.Connection, progress: Callable[[str], None]) -
     written_to = about.get("written_to")
     if type(written_to) is not int:
         raise CopyFault("it does not say up to where the accounts are written")
-    check = JournalCheck(opening, dict(database.execute("SELECT id, balance FROM accounts")), written_to)
+    anchor = anchor_of(about)
+    check = JournalCheck(
+        opening,
+        dict(database.execute("SELECT id, balance FROM accounts")),
+        written_to,
+        anchor=anchor,
+        folded=_folded_sessions(database, 0 if anchor is None else anchor.position.action_id),
+    )
     check.take(records_in(database, progress))
     check.finish(about.get("opened_with"), adopted)
     _check_requests(database, written_to)
     if adopted is None:
         return "nothing yet"
-    return f"{check.tip.action_id} operations, epoch {adopted.epoch} of history {adopted.history}"
+    holds = f"{check.tip.action_id} operations, epoch {adopted.epoch} of history {adopted.history}"
+    if anchor is not None and anchor.position.action_id:
+        holds += f"; its journal begins after action id {anchor.position.action_id}"
+    return holds
+
+
+def anchor_of(about: Mapping[str, Any]) -> Anchor | None:
+    """Return the anchor of a journal, None if it was never folded; raises CopyFault if it cannot be read."""
+    try:
+        return anchor_in(about["anchor"]) if "anchor" in about else None
+    except ValueError as error:
+        raise CopyFault(str(error)) from error
+
+
+def _folded_sessions(database: apsw.Connection, up_to: int) -> dict[str, int]:
+    """Check what is kept of folded requests; return the newest of each session."""
+    if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'sessions'").get:
+        return {}
+    newest = {}
+    for row in database.execute(
+        "SELECT action_id, epoch, session, sequence, operation_count, operations, outcomes, time_us, digest"
+        " FROM sessions"
+    ):
+        session, sequence = row[2:4]
+        newest[session] = sequence
+        if not 0 < row[0] <= up_to:
+            raise CopyFault(f"request {session}:{sequence} is kept as if it were folded, and it is not")
+        if row[5] is not None:
+            _check_readable(Record._make(row))
+    return newest
+
+
+def _check_readable(record: Record) -> None:
+    try:
+        if not record.cancelled or record.outcomes:
+            record.entries()
+    except UNREADABLE as error:
+        request = f"{record.session}:{record.sequence}"
+        raise CopyFault(f"what is kept of request {request} cannot be read") from error
 
 
 def _adopted(text: object) -> Adopted | None:

@@ -22,7 +22,8 @@ from bankrmi.rmi import Call
 from bankrmi.server.backing_up import Backups
 from bankrmi.server.exporting import ReplicaHost
 from bankrmi.storage.backup_label import Label
-from bankrmi.storage.journal import SqliteJournal
+from bankrmi.storage.folding import Keeping
+from bankrmi.storage.journal import SqliteJournal, WriteBehind
 from tests.storage.journals import decide, opened
 
 SERVICE = "account"
@@ -31,10 +32,15 @@ SERVICE = "account"
 class Source:
     """One server's journal, and what it would answer."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, keeping: Keeping | None = None) -> None:
+        """`keeping`: of a server that folds its journal when it is told to, by `fold`."""
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        self.journal: SqliteJournal = opened(None if folder is None else folder / "bank.db")
+        self.journal: SqliteJournal = opened(
+            None if folder is None else folder / "bank.db",
+            keeping=keeping,
+            behind=None if keeping is None else WriteBehind(records=0, operations=0),
+        )
         self._acknowledged: int | None = None
         self.before: dict[str, Callable[[], object]] = {}
         self.asked: list[str] = []
@@ -48,6 +54,13 @@ class Source:
         record = decide(self.journal, epoch, ("a", self._requests), list(operations), at_us)
         self.journal.commit()
         return record.action_id
+
+    def fold(self) -> int:
+        """Fold all that is old; return the anchor."""
+        while self.journal.fold(self.acknowledged, 0):
+            pass
+        self.journal.commit()
+        return self.journal.anchor.action_id
 
     @property
     def acknowledged(self) -> int:

@@ -184,7 +184,7 @@ def changed(file: Path, statement: str, *values: object) -> None:
     [
         (0, "UPDATE accounts SET balance = 1 WHERE id = 3", "do not lead back to the ledger"),
         (0, "DELETE FROM journal WHERE action_id = 9", "its label says that it ends at action id 9, not 6"),
-        (0, "UPDATE about SET value = x'00' WHERE name = 'opening'", "does not fit the state that it opens"),
+        (0, "UPDATE about SET value = x'00' WHERE name = 'opening'", "does not fit the state that it begins"),
         (1, "UPDATE journal SET time_us = 0 WHERE action_id = 12", "the digest at action id 12 is not"),
         (1, "DELETE FROM journal WHERE action_id = 12", "action id 10 is missing from the journal"),
         (1, "DELETE FROM journal", "its label says that it ends at action id 15, not 9"),

@@ -18,6 +18,7 @@ EXPECTED = {
     "NotPrimary": 6,
     "Behind": 6,
     "InDoubt": 6,
+    "Forgotten": 6,
 }
 ALL = [getattr(errors, name) for name in errors.__all__ if name != "error_of"]
 

@@ -46,7 +46,8 @@ from bankrmi.replication.settings import Settings
 from bankrmi.replication.view import View
 from bankrmi.robustness.simulator.images import Images
 from bankrmi.storage.database import open_in_memory
-from bankrmi.storage.journal import SqliteJournal
+from bankrmi.storage.folding import Keeping
+from bankrmi.storage.journal import SqliteJournal, WriteBehind
 from tests.replication.hand import Hand
 from tests.replication.words import view_in_words
 
@@ -64,8 +65,16 @@ class Letter:
 class Bank:
     """The servers, their disks, the witness's record, and the mail between them."""
 
-    def __init__(self, *servers: str, own: Mapping[str, Any] | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        *servers: str,
+        own: Mapping[str, Any] | None = None,
+        keeping: Keeping | None = None,
+        behind: WriteBehind | None = None,
+        **settings: Any,
+    ) -> None:
         """Of these servers, with these settings; `own` has what one of them was told alone."""
+        self._keeping, self._behind = keeping, behind
         self.now_ms = 0.0
         self.mail: list[Letter] = []
         self.trace: list[str] = []
@@ -90,7 +99,13 @@ class Bank:
         return self._journal(open_in_memory(), f"{name}-disk{number}")
 
     def _journal(self, database: Any, incarnation: str) -> SqliteJournal:
-        return SqliteJournal(database, Accounts(LEDGER), new_incarnation=lambda: incarnation)
+        return SqliteJournal(
+            database,
+            Accounts(LEDGER),
+            new_incarnation=lambda: incarnation,
+            keeping=self._keeping,
+            behind=self._behind,
+        )
 
     # -- what happens to servers -----------------------------------------------------------------
 

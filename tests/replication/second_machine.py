@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 import apsw
@@ -76,8 +77,23 @@ class NamedSets:
     def describe(self, operation: str) -> dict[str, Any]:
         return {"operation": operation}
 
+    def sum(self) -> int:
+        return sum(map(_number, self.export()))
+
+    def share(self, operations: Sequence[str], outcomes: Sequence[Any]) -> int:
+        share = 0
+        for operation, outcome in zip(operations, outcomes, strict=True):
+            sign, name, word = parts(operation)
+            if type(outcome) is str:
+                share += _number((name, word)) if sign == "+" else -_number((name, word))
+        return share
+
     def export(self) -> list[tuple[Any, ...]]:
         return sorted((name, word) for name, words in self._sets.items() for word in words)
+
+
+def _number(member: tuple[str, str]) -> int:
+    return int.from_bytes(blake2b(" ".join(member).encode(), digest_size=15).digest())
 
 
 def parts(operation: str) -> tuple[str, str, str]:

@@ -88,6 +88,8 @@ def reply_in_words(reply: do.Reply) -> str:
             return f"ask {primary or 'somebody else'}" + ("" if undecided else ", it may have happened")
         case do.IsStale(newest_sequence=newest):
             return f"stale, {newest} was decided"
+        case do.IsForgotten():
+            return "too old to be known"
         case do.IsBehind(action_id=action_id):
             return f"I only have {action_id}"
         case do.IsBusy():

@@ -538,7 +538,7 @@ def test_a_database_is_not_handed_to_a_server_that_could_not_read_it(
         for caller in (older, newer):
             call = Call(caller, caller.peer, "begin_copy", (), {})  # type: ignore[arg-type]
             if caller is older:
-                with pytest.raises(InvalidRequest, match=r"cannot read .* of format 3: upgrade s2"):
+                with pytest.raises(InvalidRequest, match=r"cannot read .* of format 4: upgrade s2"):
                     standby.invoke(call)
                 assert not list(tmp_path.glob("copy-*"))
             else:
@@ -548,7 +548,7 @@ def test_a_database_is_not_handed_to_a_server_that_could_not_read_it(
 
     events: list[object] = []
     journal = opened(tmp_path / "bank.db")
-    monkeypatch.setattr(standby_object, "FORMAT", 3)
-    monkeypatch.setattr(standby_object, "FORMATS_READ", {NEWEST: 2, NEWEST + 1: 3})
+    monkeypatch.setattr(standby_object, "FORMAT", 4)
+    monkeypatch.setattr(standby_object, "FORMATS_READ", {NEWEST: 3, NEWEST + 1: 4})
     asyncio.run(work())
     journal.close()

@@ -11,6 +11,7 @@ from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Record, packed
 from bankrmi.storage.database import open_database, open_in_memory
+from bankrmi.storage.folding import Keeping
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
 
 LEDGER = {1: 100, 2: 300, 3: 450, 4: 2**63 - 1}
@@ -29,7 +30,11 @@ def deposit(account: int, amount: int) -> Form:
 
 
 def journal_on(
-    path: Path | None, rolled_back_to: Path | None = None, *, behind: WriteBehind | None = None
+    path: Path | None,
+    rolled_back_to: Path | None = None,
+    *,
+    behind: WriteBehind | None = None,
+    keeping: Keeping | None = None,
 ) -> SqliteJournal:
     numbers = itertools.count(1)
     database = open_in_memory() if path is None else open_database(path)
@@ -39,13 +44,18 @@ def journal_on(
         new_incarnation=lambda: f"disk{next(numbers)}",
         rolled_back_to=rolled_back_to,
         behind=behind,
+        keeping=keeping,
     )
 
 
 def opened(
-    path: Path | None = None, rolled_back_to: Path | None = None, *, behind: WriteBehind | None = None
+    path: Path | None = None,
+    rolled_back_to: Path | None = None,
+    *,
+    behind: WriteBehind | None = None,
+    keeping: Keeping | None = None,
 ) -> SqliteJournal:
-    journal = journal_on(path, rolled_back_to, behind=behind)
+    journal = journal_on(path, rolled_back_to, behind=behind, keeping=keeping)
     journal.open(adopted())
     journal.commit()
     return journal

@@ -143,7 +143,7 @@ def test_everything_is_there(tmp_path: Path) -> None:
     assert {session: journal.newest(session) for session in "abcd"} == {"a": 4, "b": 1, "c": 2, "d": None}
     assert journal.recorded("a", 3) is None
     left = [row[0] for row in journal.database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-    assert sorted(left) == ["about", "accounts", "journal", "requests"]
+    assert sorted(left) == ["about", "accounts", "journal", "requests", "sessions"]
 
 
 def test_it_is_the_journal_that_this_version_would_have_written_and_goes_on_like_that(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_migrated_database_is_sound_and_is_not_migrated_again(tmp_path: Path) 
     write_format_1(tmp_path / "bank.db", REQUESTS)
     journal = journal_on(tmp_path / "bank.db")
     tip = journal.tip
-    assert journal.database.execute("SELECT value FROM about WHERE name = 'format'").get == 2
+    assert journal.database.execute("SELECT value FROM about WHERE name = 'format'").get == 3
     journal.close()
     assert verify_database(tmp_path / "bank.db").faults == ()
     assert journal_on(tmp_path / "bank.db").tip == tip
@@ -270,9 +270,9 @@ def test_a_crash_half_way_leaves_the_old_database_whole(
 
 def test_a_format_that_nobody_knows_here_is_refused(tmp_path: Path) -> None:
     journal = opened(tmp_path / "bank.db")
-    journal.database.execute("UPDATE about SET value = 3 WHERE name = 'format'")
+    journal.database.execute("UPDATE about SET value = 4 WHERE name = 'format'")
     journal.close()
-    with pytest.raises(ConfigurationError, match="is of format 3, this version reads formats 1 to 2: run"):
+    with pytest.raises(ConfigurationError, match="is of format 4, this version reads formats 1 to 3: run"):
         journal_on(tmp_path / "bank.db")
 
 
@@ -287,7 +287,6 @@ def test_what_a_later_step_cannot_do_leaves_what_the_steps_before_made(
         database.execute("DELETE FROM journal")
         raise RuntimeError("somebody pulls the plug")
 
-    monkeypatch.setattr(migration, "FORMAT", 3)
     monkeypatch.setattr(migration, "_STEPS", {**migration._STEPS, 2: half})
     database = open_database(path)
     assert migration.waits_for_migration(database) == 310

@@ -134,7 +134,7 @@ def test_a_directory_and_a_backup_are_compared_and_so_are_increments(tmp_path: P
 def test_what_holds_nothing_or_cannot_be_read_cannot_be_compared(tmp_path: Path) -> None:
     one, other = copies(tmp_path, 1)
     damaged = bytearray(other.read_bytes())
-    damaged[5000] ^= 1
+    damaged[2 * 4096 + 900] ^= 1
     other.write_bytes(damaged)
     assert "cannot be compared: " in compare(one, other).sentence
     other.unlink()

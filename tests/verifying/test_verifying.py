@@ -187,12 +187,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         "the adopted epoch cannot be read",
     ),
     "another format": (
-        lambda folder: change(folder, "UPDATE about SET value = 3 WHERE name = 'format'"),
-        "it is of format 3",
+        lambda folder: change(folder, "UPDATE about SET value = 4 WHERE name = 'format'"),
+        "it is of format 4",
     ),
     "a database of the version before": (
         lambda folder: change(folder, "UPDATE about SET value = 1 WHERE name = 'format'"),
-        "it is of format 1, and this version verifies format 2: a start brings it up to date",
+        "it is of format 1, and this version verifies formats 2 and 3: a start brings it up to date",
     ),
     "nobody knows which accounts these are": (
         lambda folder: change(folder, "DELETE FROM about WHERE name = 'written_to'"),
@@ -281,7 +281,7 @@ def test_damage_that_sqlite_cannot_see_is_told(tmp_path: Path, what: str) -> Non
 def test_a_flipped_bit_in_the_database_is_told(tmp_path: Path) -> None:
     filled(tmp_path).close()
     damaged = bytearray((tmp_path / "bank.db").read_bytes())
-    damaged[5000] ^= 4
+    damaged[2 * 4096 + 900] ^= 4
     (tmp_path / "bank.db").write_bytes(damaged)
     assert "bank.db cannot be read" in only(tmp_path).faults[0]
 

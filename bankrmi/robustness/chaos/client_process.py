@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 import signal
 import sys
 from collections.abc import Awaitable, Sequence
@@ -26,6 +25,7 @@ from bankrmi import aio, config
 from bankrmi.bank.operations import Operation, Receipt, Withdraw
 from bankrmi.errors import BankError, Refused, Unsettled
 from bankrmi.parent_death import end_with_parent
+from bankrmi.replication.sessions import new_session
 from bankrmi.robustness.chaos.workload import OPENING, Doubt, SessionWorkload, Wanted
 from bankrmi.robustness.checker.history import Header
 from bankrmi.robustness.checker.recording import HistoryRecorder, PendingCall
@@ -88,7 +88,7 @@ class _Session:
         self._begin()
 
     def _begin(self) -> None:
-        self._session, self._sequence = secrets.token_hex(8), 0
+        self._session, self._sequence = new_session(), 0
 
     async def work(self, stop: asyncio.Event) -> None:
         """Make calls until told to stop."""

@@ -4,7 +4,8 @@ Rule 1: an answer, a decline or a cancellation included, is in the journal exact
         calls of one request were told the same.
 Rule 2: a definite refusal stays true: what was refused is not in the journal. `stale` says besides that
         something newer of its session is.
-Rule 3: nothing is in the journal that nobody asked for; `cancelled` only where somebody asked for an outcome.
+Rule 3: nothing is in the journal that nobody asked for, but for the horizon; `cancelled` only where somebody
+        asked for an outcome.
 Rule 4: what is unknown is resolved by the journal, and by nothing else.
 Rule 5: a read saw the state after some whole request.
 """
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 
 from bankrmi.errors import Stale
+from bankrmi.replication.sessions import HORIZON
 from bankrmi.robustness.checker.history import (
     AnsweredOutcome,
     HistoryCall,
@@ -80,7 +82,7 @@ class AnswerCheck:
                 self._check_present(group, first)
             self._resolve(group, first)
         for request, first in begins.items():
-            if request not in by_request:
+            if request not in by_request and request[0] != HORIZON:
                 self._add(f"request {request_in_words(request)} at action id {first} was never asked for")
 
     # -- reads -----------------------------------------------------------------------------------

@@ -60,9 +60,14 @@ def _copy(name: str, directory: Path, scratch: Path, ledger: Mapping[int, int], 
     try:
         journal = SqliteJournal(database, Accounts({}), new_incarnation=lambda: "made by the checker")
         values = dict(journal.export())
-        opening, opened_with = journal.position(0), journal.opened_with
+        opening, opened_with, anchor = journal.position(0), journal.opened_with, journal.anchor.action_id
     except apsw.Error as error:
         raise _damaged(directory, error) from error
+    if anchor:
+        raise ConfigurationError(
+            f"the journal of {directory} is folded up to action id {anchor}: what clients were told can be "
+            "judged by a whole journal only (journal.keep_operations and keep_days of 0)"
+        )
     if opening is None:
         raise ConfigurationError(f"the server of {directory} was never opened: it holds no accounts")
     if opened_with != fingerprint(ledger):

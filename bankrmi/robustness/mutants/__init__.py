@@ -7,6 +7,7 @@ Its files:
     changing_the_view   bugs in who leads and who is in sync (V1 to V8)
     reading             bugs in who may read, and when a server may lead (R1 to R5)
     once_only           bugs in doing each request once, and in failing (O1, O2, F1)
+    folding             bugs in what leaves the journal, and in what is forgotten (J1, O5)
     under_load          bugs in what is done when there is more to do than time (W1 to W4)
     hunting             seed after seed, until a bug is found
     table               the table of all bugs, for a person and for the documents

@@ -16,6 +16,7 @@ from bankrmi.robustness.mutants import (
     acknowledging,
     changing_the_view,
     durable,
+    folding,
     once_only,
     reading,
     under_load,
@@ -30,7 +31,7 @@ SEEDS = 1000
 
 MUTANTS: Mapping[str, Mutant] = {
     mutant.name: mutant
-    for room in (acknowledging, durable, changing_the_view, reading, once_only, under_load)
+    for room in (acknowledging, durable, changing_the_view, reading, once_only, folding, under_load)
     for mutant in room.MUTANTS
 }
 

@@ -22,6 +22,7 @@ END = "<!-- /mutants -->"
 _DETAILS = (
     (r"View\(.*", "a view"),
     (r"\bc\d+(\.\d+)?:\d+", "S:N"),
+    (r"\bt[0-9a-f]{27}:\d+", "S:N"),
     (r"\bc\d+ at [\d.]+ s, [a-z]+ \d+:", "a client:"),
     (r" \(to c\d+ at [\d.]+ s\)", ""),
     (r"\bs\d+(#\d+)?\b", "a server"),

@@ -20,6 +20,7 @@ production's; the network, clocks, disks and the life of processes are simulated
     network       its connections to the others
     disk          its disk
     images        what that holds durably, and may hold after a crash
+    folded        its journal, which tells what leaves it
     copying       the copies of databases that it makes, and gets
     client        a client: what it asks, and all that it was told
     stock_client  a stock Pyro proxy, bound to one server, whoever leads

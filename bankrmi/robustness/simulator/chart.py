@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bankrmi.replication.effects import Decided, IsBehind, IsStale, NotLeading, Read, Refusal
+from bankrmi.replication.effects import Decided, IsBehind, IsForgotten, IsStale, NotLeading, Read, Refusal
 from bankrmi.replication.events import OutcomeAsked, ReadArrived, RequestArrived
 from bankrmi.robustness.in_words import message_in_words, range_in_words
 from bankrmi.robustness.simulator.trace import Arrival, Happening, Loss, Note
@@ -90,6 +90,8 @@ def described(what: Any) -> str:
             return f"not the primary (ask {primary})" if primary else "not the primary"
         case IsStale(newest_sequence=newest):
             return f"stale: {newest} was decided"
+        case IsForgotten():
+            return "forgotten"
         case IsBehind(action_id=action_id):
             return f"behind: at {action_id}"
         case Refusal(why=why):

@@ -25,8 +25,18 @@ from bankrmi.client.decisions import (
     Wait,
 )
 from bankrmi.client.signs import Signs
-from bankrmi.errors import BankError, Behind, Busy, NotPrimary, Refused, Stale
-from bankrmi.replication.effects import Decided, IsBehind, IsBusy, IsStale, NotLeading, Read, Refusal, Reply
+from bankrmi.errors import BankError, Behind, Busy, Forgotten, NotPrimary, Refused, Stale
+from bankrmi.replication.effects import (
+    Decided,
+    IsBehind,
+    IsBusy,
+    IsForgotten,
+    IsStale,
+    NotLeading,
+    Read,
+    Refusal,
+    Reply,
+)
 from bankrmi.replication.events import OutcomeAsked, ReadArrived, RequestArrived
 from bankrmi.rmi import Peer
 from bankrmi.robustness.simulator.asked import Asking, SimulatedCall
@@ -142,8 +152,11 @@ class SimulatedClient:
     _connected: set[tuple[str, int]] = field(default_factory=set)  # The servers, and their boots.
     _signs: Signs = field(default_factory=Signs)
     _turns: int = 0  # How often it went on; a wait that is overtaken by news is over.
-    _session: int = 0
+    _session: int = -1
     _sequence: int = 0
+    _session_id: str = ""  # One that says when it began; else it is named after the client.
+    _says_when: bool = False
+    _clock_began_ms: float = 0.0
     _attempts: Attempts | None = None
     _asked: SimulatedCall | None = None
     _open: dict[int, Attempt] = field(default_factory=dict)
@@ -161,6 +174,9 @@ class SimulatedClient:
         self._batches = chance.choice([0, 0.2, 0.6])
         self._repeats = chance.choice([0, 0.06, 0.2])
         self._asks = chance.choice([0, 0.08, 0.3])
+        apart = random.Random(f"clock of {self.name} of seed {self.cluster.world.seed}")
+        self._says_when, self._clock_began_ms = apart.random() < 0.8, apart.uniform(0, 1e6)
+        self._begin_session()
 
     def press(self, chance: random.Random, *, batches_only: bool) -> None:
         """From now on make one call after the other, most of them batches, and repeat nothing needlessly."""
@@ -240,7 +256,16 @@ class SimulatedClient:
 
     def _new_request(self) -> tuple[str, int]:
         self._sequence += 1
-        return (f"{self.name}.{self._session}", self._sequence)
+        return (self._session_id or f"{self.name}.{self._session}", self._sequence)
+
+    def _begin_session(self) -> None:
+        """Begin another session; its id says when, in most worlds where sessions are forgotten."""
+        self._session += 1
+        self._sequence = 0
+        if self.cluster.keeping.session_us and self._says_when:
+            began_ms = int(self._clock_began_ms + self.cluster.world.now_ms)
+            drawn = int(self.name.removeprefix("c")) << 32 | self._session
+            self._session_id = f"t{began_ms:011x}{drawn:016x}"
 
     @property
     def is_idle(self) -> bool:
@@ -369,6 +394,8 @@ class SimulatedClient:
                 self._tell(attempt, Failed(busy(attempt.request_id)))
             case IsStale():
                 self._tell(attempt, Failed(Stale("a newer request was decided")))
+            case IsForgotten():
+                self._tell(attempt, Failed(Forgotten("it is too old")))
             case Refusal(why=why):
                 self._tell(attempt, Failed(Refused(why)))
             case _:
@@ -417,8 +444,9 @@ class SimulatedClient:
         elif isinstance(value, Read):
             self._saw(value.history, value.action_id)
         if error is not None and asked.operations and not self._stubborn:
-            self._session += 1  # What is in doubt stays settleable: nothing newer overtakes it.
-            self._sequence = 0
+            self._begin_session()  # What is in doubt stays settleable: nothing newer overtakes it.
+        elif isinstance(error, Forgotten) and asked.operations:
+            self._begin_session()
         self.cluster.completed(asked)
         self.begin()
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from bankrmi.replication.effects import Reply
 from bankrmi.replication.events import Event
+from bankrmi.replication.record import Record
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi.turn import Line
@@ -27,6 +28,7 @@ from bankrmi.robustness.simulator.world import World
 from bankrmi.server.copy_fetching import Question
 from bankrmi.server.copy_serving import CopyCall
 from bankrmi.server.exporting import Exports
+from bankrmi.storage.folding import Keeping
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
 
 __all__ = ["Cluster", "JoinerCall", "OtherClient", "OtherCopies", "OtherProcess", "OtherServer"]
@@ -149,6 +151,10 @@ class Cluster(Protocol):
         """How far what follows from a journal may lag behind it on a disk."""
 
     @property
+    def keeping(self) -> Keeping:
+        """How much of a journal is kept."""
+
+    @property
     def bounds(self) -> AdmissionBounds:
         """How much callers may have waiting at a server, and add."""
 
@@ -201,6 +207,12 @@ class Cluster(Protocol):
 
     def committed(self, server: str) -> None:
         """What a server has written is durable, or a copy is in place."""
+
+    def folded(self, server: str, journal: SqliteJournal, records: Sequence[Record]) -> None:
+        """These records have left the journal on a server's disk."""
+
+    def acknowledged_records(self, above: int, up_to: int) -> Sequence[Record]:
+        """Return what is acknowledged between these action ids."""
 
     def died(self, server: str) -> None:
         """A process died."""

@@ -28,6 +28,7 @@ __all__ = ["SimulatedCopies"]
 
 PAGES_AT_ONCE = 8
 CHUNK_BYTES = 16 << 10
+GO_ON_SECONDS = 1.0
 RETRY_MS = 200.0
 SILENT_MS = 8000.0
 REFUSED_MS = 0.1
@@ -44,7 +45,12 @@ class SimulatedCopies:
         self._lost: set[tuple[str, int]] = set()  # Processes that are gone: server, boot.
         self._fetches = Fetches(process, process.take, self._begin, self._say)
         self.server = CopyServer(
-            self._made, process, self._say, new_name=self._world.new_id, chunk_bytes=CHUNK_BYTES
+            self._made,
+            process,
+            self._say,
+            new_name=self._world.new_id,
+            chunk_bytes=CHUNK_BYTES,
+            go_on_seconds=GO_ON_SECONDS,
         )
 
     def _say(self, what: str, **details: object) -> None:

@@ -142,9 +142,8 @@ class Exporter:
             )
         if action_id < self._reckoned_to:
             self._model, self._reckoned_to = self._cluster.workload.model(), 0
-        records = export.server.journal.records(self._reckoned_to, action_id - self._reckoned_to)
-        for entry in entries_of(records):
-            if entry.action_id <= action_id and entry.status != CANCELLED:
+        for entry in entries_of(self._cluster.acknowledged_records(self._reckoned_to, action_id)):
+            if entry.status != CANCELLED:
                 self._model.apply(entry.operation)
         self._reckoned_to = action_id
         export.expected = dict(self._model.values)

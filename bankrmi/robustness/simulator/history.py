@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from bankrmi.errors import Stale
+from bankrmi.errors import Forgotten, Stale
 from bankrmi.replication.effects import Decided, Read
+from bankrmi.replication.record import Position, Record
 from bankrmi.robustness.checker.history import (
     SHOWN,
     AnsweredOutcome,
@@ -43,7 +44,7 @@ def _after_force(call: HistoryCall, kept: Mapping[str, int]) -> HistoryCall:
     match outcome:
         case AnsweredOutcome(history=str() as history) if outcome.action_id > kept.get(history, _ALL):
             return replace(call, outcome=UnknownOutcome())
-        case RefusedOutcome(code=Stale.code) if kept:  # The newer request may be what was lost.
+        case RefusedOutcome(code=Stale.code | Forgotten.code) if kept:  # What it rests on may be lost.
             return replace(call, outcome=UnknownOutcome())
         case _:
             return call
@@ -80,9 +81,9 @@ def _outcome(asked: SimulatedCall) -> Outcome:
     return UnknownOutcome() if asked.error is None else outcome_of_error(asked.error)
 
 
-def copy_of(name: str, journal: SqliteJournal, model: Model) -> Copy:
-    """Return a server's disk."""
-    opening = journal.position(0)
-    assert opening is not None, f"{name} was never opened"
+def copy_of(name: str, journal: SqliteJournal, model: Model, folded: Iterable[Record] = ()) -> Copy:
+    """Return a server's disk; `folded` are the records up to its anchor, by whoever has seen them."""
+    assert journal.opening is not None, f"{name} was never opened"
     values = {key: journal.read(key) for key in model.values}
-    return Copy(name=name, opening=opening, records=journal.records(0, _ALL), values=values)
+    records = [*folded, *journal.records(journal.anchor.action_id, _ALL)]
+    return Copy(name=name, opening=Position(0, 0, journal.opening), records=records, values=values)

@@ -31,6 +31,7 @@ from bankrmi.robustness.simulator.network import SimulatedNetwork
 from bankrmi.robustness.simulator.own_process import OwnServer
 from bankrmi.server.carrier import Carrier
 from bankrmi.server.exporting import Exports
+from bankrmi.server.folding import Folder
 from bankrmi.server.peer_links import PeerLinks
 from bankrmi.server.ports import Token
 from bankrmi.server.waiting import SLOW_SHARE
@@ -86,6 +87,7 @@ class SimulatedProcess:
             page=1,
         )
         self.desk = Desk(self, self.carrier.take)
+        self.folder = Folder(self, self, lambda: self.exports.any_waits or self.copies.server.is_wanted)
 
     def begin(self) -> None:
         """Connect to the others, and begin to tick."""
@@ -93,6 +95,7 @@ class SimulatedProcess:
         self.after(self.world.chance.uniform(0, tick_ms), lambda: self.carrier.tick_every(tick_ms))
         self.links.open()
         self.desk.open()
+        self.after(self.server.settings.tick_ms, self.folder.look)
 
     def die(self) -> None:
         """Do nothing any more."""

@@ -6,6 +6,8 @@ After every step and every commit of a server, and whenever an answer leaves one
 - what was acknowledged is in the journal of every server that the view names, and is never anything else;
 - no request is decided twice, or after a newer one of its session;
 - every operation comes to what a plain model comes to, and so are the accounts;
+- what leaves a journal was acknowledged, and what is kept of it adds up to the same;
+- what somebody was told is forgotten is never done afterwards;
 - an epoch that was adopted durably is never forgotten by the disk that adopted it, and nobody speaks in an
   epoch before that;
 - while automatic takeover is paused, nobody takes over but by an operator's word (V11).
@@ -19,14 +21,19 @@ Rule 4: a forced takeover (V7) waives what its server does not hold durably at t
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from bankrmi.replication.cause import CauseKind
-from bankrmi.replication.effects import Decided, IsStale, Read, Reply
+from bankrmi.replication.effects import Decided, IsForgotten, IsStale, Read, Reply
 from bankrmi.replication.messages import Acknowledged, Checkpoint
 from bankrmi.replication.record import Position, Record
 from bankrmi.replication.view import View
 from bankrmi.robustness.simulator.failure import SimulationFailure
 from bankrmi.robustness.simulator.server import SimulatedServer
 from bankrmi.robustness.simulator.whole_cluster import WholeCluster
+from bankrmi.storage.folding import share_of
+from bankrmi.storage.journal import SqliteJournal
+from bankrmi.storage.state_machine import SUM_MODULUS
 from bankrmi.verifying.record_check import RecordCheck
 
 __all__ = ["PromiseMonitor"]
@@ -44,10 +51,14 @@ class PromiseMonitor:
         self._model = cluster.workload.model()
         self._records: RecordCheck | None = None
         self.acknowledged: list[bytes] = []  # Digests of records, by operation; action id 1 comes first.
+        self.records: list[Record] = []  # All that are acknowledged.
         self.newest = _NOTHING
         self._histories: set[str] = set()
         self.kept: dict[str, int] = {}
         """Of each history before one that began by force: up to where it is kept."""
+        self.fold_count = 0
+        """How many records were folded, on all disks."""
+        self._forgotten: set[tuple[str, int]] = set()  # Requests that somebody was told are.
 
     # -- what happened ---------------------------------------------------------------------------
 
@@ -99,6 +110,8 @@ class PromiseMonitor:
                 self._acknowledge(server, record.position)
             case Read(action_id=action_id):
                 self.shown(server, action_id)
+            case IsForgotten() if request is not None:
+                self._forgotten.add(request)
             case IsStale(newest_sequence=newest) if request is not None:
                 recorded = server.journal.recorded(request[0], newest)
                 self._acknowledge(server, recorded.position if recorded is not None else None)
@@ -124,9 +137,11 @@ class PromiseMonitor:
         self.newest = place if place is not None and kept else _NOTHING
         for history in {before.history, *self._histories}:
             self.kept[history] = min(kept, self.kept.get(history, kept))
+        self._forgotten.clear()  # What they were forgotten by may be lost, too.
         self._model, self._records = self._cluster.workload.model(), None
-        for record in held.records(0, kept) if kept else ():
-            self._check_record(server, record)
+        self.records = [record for record in self.records if record.action_id <= kept]
+        for record in self.records:
+            self._check_record(held, record)
         return kept
 
     # -- what must hold --------------------------------------------------------------------------
@@ -153,22 +168,56 @@ class PromiseMonitor:
             raise SimulationFailure("safety", f"{server.name} answered from what is not in its own journal")
         if position.action_id <= self.newest.action_id:
             return
-        for record in server.journal.records(self.newest.action_id, position.action_id):
-            if record.action_id <= position.action_id:
+        self._take(
+            server.journal, server.journal.records(self.newest.action_id, position.action_id), position
+        )
+
+    def _take(self, journal: SqliteJournal, records: Iterable[Record], position: Position) -> None:
+        for record in records:
+            if self.newest.action_id < record.action_id <= position.action_id:
                 self.acknowledged += [record.digest] * record.operation_count
-                self._check_record(server, record)
+                self.records.append(record)
+                self._check_record(journal, record)
         self.newest = position
         self.view_changed()
         for other in self._cluster.servers.values():
             self._check_state(other)
 
-    def _check_record(self, server: SimulatedServer, record: Record) -> None:
+    def _check_record(self, journal: SqliteJournal, record: Record) -> None:
         """The record has to follow from all that was acknowledged before, and say what a plain model says."""
         if self._records is None:
-            opening = server.journal.position(0)
-            assert opening is not None, "a record was acknowledged by a server that was never opened"
-            self._records = RecordCheck(opening, self._model, _broken)
+            assert journal.opening is not None, "it was acknowledged by a server that was never opened"
+            self._records = RecordCheck(Position(0, 0, journal.opening), self._model, _broken)
+        if record.request in self._forgotten:
+            session, sequence = record.request
+            raise SimulationFailure(
+                "safety", f"request {session}:{sequence} is done, and somebody was told that it is forgotten"
+            )
         self._records.take(record)
+
+    def folded(self, server: SimulatedServer, journal: SqliteJournal, records: Sequence[Record]) -> None:
+        """These records left a journal: from here on they count as acknowledged."""
+        for record in records:
+            self._check_is_acknowledged(record)
+        self.fold_count += len(records)
+        position = records[-1].position
+        if journal.anchor != position:
+            raise SimulationFailure("safety", f"{server.name} has folded another record than its oldest")
+        if position.action_id > self.newest.action_id:
+            self._take(journal, records, position)
+        self.check_anchor(server.name, journal)
+
+    def check_anchor(self, name: str, journal: SqliteJournal) -> None:
+        """What is noted of the state at the anchor has to be what the state now leads back to."""
+        anchored, machine = journal.anchored, journal.machine
+        if anchored is None:
+            return
+        records = journal.records(anchored.position.action_id, 1 << 62)
+        if (machine.sum() - share_of(machine, records) - anchored.state) % SUM_MODULUS:
+            raise SimulationFailure(
+                "safety",
+                f"{name}'s accounts do not lead back to its anchor, at {anchored.position.action_id}",
+            )
 
     def _check_state(self, server: SimulatedServer) -> None:
         """Compare the accounts of a copy that holds just what is acknowledged."""

@@ -7,6 +7,7 @@ Rule: a crash loses memory, and of what is not durable yet as much as chance wil
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import apsw
 
@@ -18,6 +19,7 @@ from bankrmi.rmi.turn import Line
 from bankrmi.robustness.simulator.asked import Asking
 from bankrmi.robustness.simulator.cluster import Cluster
 from bankrmi.robustness.simulator.disk import SimulatedDisk
+from bankrmi.robustness.simulator.folded import WatchedJournal
 from bankrmi.robustness.simulator.images import Images
 from bankrmi.robustness.simulator.process import SimulatedProcess
 from bankrmi.server.peer_links import PeerLinks
@@ -62,7 +64,14 @@ class SimulatedServer:
         """Return a journal in this database, as a process of this server opens it."""
         machine = self.cluster.workload.machine()
         behind = self.cluster.behind
-        return SqliteJournal(database, machine, new_incarnation=self.world.new_id, behind=behind)
+        return WatchedJournal(
+            database,
+            machine,
+            partial(self.cluster.folded, self.name),
+            new_incarnation=self.world.new_id,
+            behind=behind,
+            keeping=self.cluster.keeping,
+        )
 
     @property
     def now_ms(self) -> float:

@@ -17,9 +17,10 @@ from typing import Any
 from bankrmi.config import LimitSettings
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.effects import Decided, Read, Reply
+from bankrmi.replication.record import Record
 from bankrmi.replication.settings import Settings
 from bankrmi.replication.view import View
-from bankrmi.robustness.checker.verdict import judge
+from bankrmi.robustness.checker.verdict import Copy, judge
 from bankrmi.robustness.checker.without_collector import without_collector
 from bankrmi.robustness.simulator.asked import SimulatedCall
 from bankrmi.robustness.simulator.bounds import AdmissionBounds
@@ -41,7 +42,8 @@ from bankrmi.robustness.simulator.work import Work, longest_request_ms
 from bankrmi.robustness.simulator.workload import BankWorkload, Workload
 from bankrmi.robustness.simulator.world import FARTHEST_MS, TRACE_LENGTH, World, both_ways
 from bankrmi.server.rates import Rate
-from bankrmi.storage.journal import WriteBehind
+from bankrmi.storage.folding import Keeping
+from bankrmi.storage.journal import SqliteJournal, WriteBehind
 
 __all__ = ["DURATION_MS", "Simulation", "SimulationResult", "simulate"]
 
@@ -54,6 +56,9 @@ EPOCHS_UNSEEN = (100, 100, 100, 0, 1, 3)
 SILENT_MS = 8000.0
 """After this long the system notices that the machine at the other end is gone, though nothing is sent."""
 RECORDS_BEHIND = (0, 2, 20, 4096)
+KEPT_OPERATIONS = (0, 0, 1, 5, 40)
+"""0 keeps everything."""
+SESSIONS_MS = (0, 200, 2_000)
 COPIES_FAIL = (0.0, 0.0, 0.02, 0.2)
 """Of all that may fail about a copy, how much does."""
 BATCH_EVERY_MS = (0, 0, 100, 400)
@@ -114,6 +119,7 @@ class Simulation:
         self.copies_fail = 0.0 if under_load else random.Random(f"copies of {seed}").choice(COPIES_FAIL)
         behind = random.Random(f"what is written behind in seed {seed}").choice(RECORDS_BEHIND)
         self.behind = WriteBehind(records=behind)
+        self.keeping = self._drawn_keeping()
         self.bounds = self._drawn_bounds()
         self.told_busy = 0
         if self.load is not None:
@@ -178,6 +184,14 @@ class Simulation:
         shortest_ms = min(settings.checkpoint_timeout_ms, settings.silence_ms)
         heaviest = round(WORK_SHARE * shortest_ms / longest_request_ms(OPERATIONS_AT_MOST))
         return Work(0 if chance.random() < 0.3 else round(heaviest ** chance.random()))
+
+    def _drawn_keeping(self) -> Keeping:
+        """In some worlds the journal is folded, and sessions are forgotten; drawn apart, as distances are."""
+        chance = random.Random(f"what is kept in seed {self.world.seed}")
+        operations, session_ms = chance.choice(KEPT_OPERATIONS), chance.choice(SESSIONS_MS)
+        if self.under_load:
+            return Keeping()
+        return Keeping(operations=operations, session_us=1000 * session_ms)
 
     def _drawn_bounds(self) -> AdmissionBounds:
         """In some worlds there is a limit to a caller's batches a second; drawn apart, as distances are."""
@@ -297,6 +311,14 @@ class Simulation:
         """What a server has written is durable, or a copy is in place."""
         self.promises.committed(self.servers[server])
 
+    def folded(self, server: str, journal: SqliteJournal, records: Sequence[Record]) -> None:
+        """These records have left the journal on a server's disk."""
+        self.promises.folded(self.servers[server], journal, records)
+
+    def acknowledged_records(self, above: int, up_to: int) -> Sequence[Record]:
+        """Return what is acknowledged between these action ids."""
+        return [record for record in self.promises.records if above < record.action_id <= up_to]
+
     def shown(self, server: str, action_id: int) -> None:
         """A server shows the state at this action id."""
         self.promises.shown(self.servers[server], action_id)
@@ -326,7 +348,8 @@ class Simulation:
 
     def _final_verdict(self, survivors: Sequence[SimulatedServer]) -> None:
         first, *others = [server.journal for server in survivors]
-        held = [one.digest for one in first.records(0, 1_000_000) for _ in range(one.operation_count)]
+        copies = [self._copy_of(server) for server in survivors]
+        held = [one.digest for one in copies[0].records for _ in range(one.operation_count)]
         for action_id, digest in enumerate(self.promises.acknowledged, 1):
             if action_id > len(held) or held[action_id - 1] != digest:
                 raise SimulationFailure(
@@ -336,13 +359,18 @@ class Simulation:
         if any(list(other.export()) != state for other in others):
             raise SimulationFailure("safety", "equal journals add up to different states")
         model = self.workload.model()
-        copies = [copy_of(server.name, server.journal, model) for server in survivors]
         calls = calls_of(
             (call for caller in self._callers.values() for call in caller.calls), self.promises.kept
         )
         verdict = judge(calls, copies, model, begin_ns=0, fresh_reads=not self.clocks_apart)
         for sentence in verdict.violations:
             raise SimulationFailure("safety", sentence)
+
+    def _copy_of(self, server: SimulatedServer) -> Copy:
+        """Return a server's disk, with what was folded there: that was acknowledged, and so is known."""
+        self.promises.check_anchor(server.name, server.journal)
+        folded = self.acknowledged_records(0, server.journal.anchor.action_id)
+        return copy_of(server.name, server.journal, self.workload.model(), folded)
 
 
 def simulate(

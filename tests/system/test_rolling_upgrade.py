@@ -238,7 +238,7 @@ def test_a_server_that_cannot_read_the_view_changes_nothing_and_leads_when_it_is
         cluster.until(lambda: unread in cluster.log("s1"), "s1 says why it does nothing")
         cluster.kill("s1")
         cluster.start("s1", tree=after)
-        assert kept(cluster)["primary"] == "s1"
+        cluster.until(lambda: kept(cluster)["primary"] == "s1", "s1 leads")
         assert bank.balance(2).balance == 190
 
 

@@ -26,7 +26,7 @@ from bankrmi.storage.database import DiskFailed, open_database
 from bankrmi.storage.folding import Anchor
 from bankrmi.storage.kept_sessions import INSERT_SESSION
 from bankrmi.storage.record_table import RecordTable
-from bankrmi.storage.tables import FORMAT, TABLES
+from bankrmi.storage.tables import FOLDED_FORMAT, FORMAT, SESSIONS, TABLES
 from bankrmi.verifying.record_check import UNREADABLE
 
 __all__ = ["Beginning", "Draft", "drafted"]
@@ -62,7 +62,9 @@ class Draft:
         self._database = open_database(path, as_copy=True)
         self._database.pragma("journal_mode", "off")  # A draft that failed is thrown away.
         # A transaction of its own: the checksum VFS has to see the first page before it takes others.
-        self._database.execute(f"BEGIN; {TABLES + _ACCOUNTS if whole else INCREMENT_TABLES}; COMMIT")
+        self._database.execute(
+            f"BEGIN; {TABLES + SESSIONS + _ACCOUNTS if whole else INCREMENT_TABLES}; COMMIT"
+        )
         self._database.execute("BEGIN")
         self._records = RecordTable(self._database)
 
@@ -113,6 +115,8 @@ class Draft:
             about.set(incarnation="backup", opening=begins.opening, opened_with=begins.opened_with)
             if begins.anchor is not None:
                 about.set(anchor=begins.anchor.packed())
+                if begins.anchor.position.action_id:
+                    about.set(format=FOLDED_FORMAT)
             about.set(written_to=self.tip.action_id)
             about.set_adopted(adopted)
             rows = sorted(self._balances.items())

@@ -273,7 +273,9 @@ class _Process:
             operations_per_request=limits.operations_per_request,
         )
         daemon.register(ACCOUNT_ID + name, account)
-        standby = StandbyObject(driver.take, copies, self._settings.others)
+        standby = StandbyObject(
+            driver.take, copies, self._settings.others, format_of_copies=lambda: driver.journal.format
+        )
         daemon.register(STANDBY_ID + name, standby, for_servers=True)
         operator = Audited(
             OperatorObject(driver.take, exports, backups),

@@ -73,7 +73,14 @@ class StandbyObject:
 
     exposed = Exposed(methods=frozenset({*METHODS.values(), *_COPYING}))
 
-    def __init__(self, take: Callable[[Event], None], copies: CopyServer, others: Collection[str]) -> None:
+    def __init__(
+        self,
+        take: Callable[[Event], None],
+        copies: CopyServer,
+        others: Collection[str],
+        format_of_copies: Callable[[], int] = lambda: FORMAT,
+    ) -> None:
+        self._format_of_copies = format_of_copies
         self._take = take
         self._copies = copies
         self._others = frozenset(others)
@@ -111,8 +118,9 @@ class StandbyObject:
             args = [check(value) for check, value in zip(checks.values(), call.args, strict=True)]
         except ValueError as error:
             raise refuse(call, f"an argument {error}") from error
-        if FORMATS_READ.get(call.peer.protocol, 0) < FORMAT:
-            raise refuse(call, f"it cannot read this server's database, of format {FORMAT}: upgrade {sender}")
+        ours = self._format_of_copies()
+        if FORMATS_READ.get(call.peer.protocol, 0) < ours:
+            raise refuse(call, f"it cannot read this server's database, of format {ours}: upgrade {sender}")
         self._copies.call(sender, call.method, args, call)
 
 

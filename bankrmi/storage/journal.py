@@ -44,7 +44,7 @@ from bankrmi.storage.record_table import RecordTable
 from bankrmi.storage.request_index import RequestIndex
 from bankrmi.storage.rolled_back import keep_record
 from bankrmi.storage.state_machine import StateMachine
-from bankrmi.storage.tables import FORMAT, TABLES
+from bankrmi.storage.tables import FOLDED_FORMAT, FORMAT, SESSIONS, TABLES
 from bankrmi.storage.write_ahead_log import WriteAheadLog
 
 __all__ = ["SqliteJournal", "WriteBehind"]
@@ -103,12 +103,13 @@ class SqliteJournal:
         self._must_write = False
         if not self._execute("SELECT 1 FROM sqlite_schema WHERE name = 'about'").get:
             self._begin()
-            self._execute(TABLES)
+            self._execute(TABLES + SESSIONS)
             self._about.set(format=FORMAT, incarnation=new_incarnation(), written_to=0)
             machine.attach(database)
             self.commit()
         else:
             migrate(database)
+            self._execute(SESSIONS)
             machine.attach(database)
             self._log.sync()  # A process that was killed may have left what only the kernel holds.
         self._load()
@@ -231,6 +232,11 @@ class SqliteJournal:
             self._failed = True
             raise DiskFailed(f"the disk refused to have the journal folded: {error}") from error
         self._log.keep_under_ceiling()
+
+    @property
+    def format(self) -> int:
+        """Of the tables: whoever gets a copy has to know it."""
+        return FOLDED_FORMAT if self.anchor.action_id else FORMAT
 
     @property
     def anchored(self) -> Anchor | None:

@@ -18,11 +18,12 @@ import msgpack
 from bankrmi.errors import ConfigurationError
 from bankrmi.replication.record import CANCELLED, DONE, Position, Record, chained, packed
 from bankrmi.storage.database import BEFORE_REPLACING
-from bankrmi.storage.tables import FORMAT, INSERT_RECORD, INSERT_REQUEST, JOURNAL_AND_REQUESTS, SESSIONS
+from bankrmi.storage.tables import FOLDED_FORMAT, FORMAT, INSERT_RECORD, INSERT_REQUEST, TABLES
 
 __all__ = ["migrate", "waits_for_migration"]
 
 _AT_ONCE = 1000
+_JOURNAL_AND_REQUESTS = TABLES[TABLES.index("CREATE TABLE journal") :]
 
 
 def waits_for_migration(database: apsw.Connection) -> int:
@@ -40,10 +41,10 @@ def migrate(database: apsw.Connection) -> None:
 
     Raises ConfigurationError if it is of a format that this version does not know.
     """
-    while (found := _format_of(database)) != FORMAT:
+    while (found := _format_of(database)) not in (FORMAT, FOLDED_FORMAT):
         if found not in _STEPS:
             raise ConfigurationError(
-                f"the database is of format {found}, this version reads formats {min(_STEPS)} to {FORMAT}: "
+                f"the database is of format {found}, this version reads formats {min(_STEPS)} to {FOLDED_FORMAT}: "
                 f"run the version that wrote it; or {BEFORE_REPLACING}"
             )
         _in_one_transaction(database, found)
@@ -67,7 +68,7 @@ def _in_one_transaction(database: apsw.Connection, found: int) -> None:
 
 def _from_format_1(database: apsw.Connection) -> None:
     database.execute("DROP INDEX request; ALTER TABLE journal RENAME TO journal_1")
-    database.execute(JOURNAL_AND_REQUESTS)
+    database.execute(_JOURNAL_AND_REQUESTS)
     opening: bytes = database.execute("SELECT value FROM about WHERE name = 'opening'").get or b""
     tip = Position(0, 0, opening)
     rows = database.execute("SELECT * FROM journal_1 ORDER BY action_id")
@@ -98,10 +99,5 @@ def _chained(tip: Position, rows: Iterable[Any]) -> Iterator[Record]:
         yield record
 
 
-def _from_format_2(database: apsw.Connection) -> None:
-    """Nothing is folded yet."""
-    database.execute(SESSIONS)
-
-
-_STEPS: Mapping[int, Callable[[apsw.Connection], None]] = {1: _from_format_1, 2: _from_format_2}
+_STEPS: Mapping[int, Callable[[apsw.Connection], None]] = {1: _from_format_1}
 """What makes the next format of each."""

@@ -5,27 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 __all__ = [
+    "FOLDED_FORMAT",
     "FORMAT",
     "FORMATS_READ",
     "INSERT_RECORD",
     "INSERT_REQUEST",
-    "JOURNAL_AND_REQUESTS",
     "SESSIONS",
     "TABLES",
 ]
 
-FORMAT = 3
-"""Of the tables below; 2 kept the whole journal, without a table of sessions; 1 had a row for each operation,
-and wrote all that follows from it at each commit."""
+FORMAT = 2
+"""Of the tables below; 1 had a row for each operation, and wrote all that follows from it at each commit."""
+
+FOLDED_FORMAT = 3
+"""The same, from the first record on that is folded; who reads format 2 only would miss what is gone."""
 
 FORMATS_READ: Mapping[int, int] = {1: 2, 2: 3}
 """The newest format that who speaks a version of the protocol can read; a newer copy is of no use there."""
 
-_ABOUT = """
+TABLES = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
-"""
-
-JOURNAL_AND_REQUESTS = """
 CREATE TABLE journal (
     action_id INTEGER PRIMARY KEY,
     epoch INTEGER NOT NULL,
@@ -44,10 +43,8 @@ CREATE TABLE requests (
     PRIMARY KEY (session, sequence)
 ) STRICT, WITHOUT ROWID;
 """
-"""As in format 2."""
-
 SESSIONS = """
-CREATE TABLE sessions (
+CREATE TABLE IF NOT EXISTS sessions (
     session TEXT PRIMARY KEY,
     sequence INTEGER NOT NULL,
     action_id INTEGER NOT NULL,
@@ -59,9 +56,8 @@ CREATE TABLE sessions (
     digest BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
-"""The newest folded record of each session; without operations and outcomes once they are forgotten."""
-
-TABLES = _ABOUT + JOURNAL_AND_REQUESTS + SESSIONS
+"""The newest folded record of each session; without operations and outcomes once they are forgotten. Beside the
+others: empty, whoever reads format 2 does not miss it."""
 
 INSERT_RECORD = "INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)"
 INSERT_REQUEST = "INSERT INTO requests VALUES (?,?,?)"

@@ -15,7 +15,7 @@ import apsw
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Position, Record
 from bankrmi.storage.folding import Anchor, anchor_in
-from bankrmi.storage.tables import FORMAT
+from bankrmi.storage.tables import FOLDED_FORMAT, FORMAT
 from bankrmi.verifying.journal_check import CopyFault, JournalCheck
 from bankrmi.verifying.record_check import UNREADABLE
 from bankrmi.verifying.stopped_directory import opened_unchanged
@@ -32,8 +32,7 @@ __all__ = [
 ]
 
 DATABASE = "bank.db"
-VERIFIED_FORMATS = (2, FORMAT)
-"""Format 2 is the same, without anything that is folded."""
+VERIFIED_FORMATS = (FORMAT, FOLDED_FORMAT)
 _PROGRESS_EVERY = 20_000
 
 

@@ -533,7 +533,7 @@ def test_a_database_is_not_handed_to_a_server_that_could_not_read_it(
 
     async def work() -> None:
         copies = copy_server(lambda: journal.database, tmp_path, LoopClock())
-        standby = StandbyObject(events.append, copies, ["s2"])
+        standby = StandbyObject(events.append, copies, ["s2"], format_of_copies=lambda: 4)
         older, newer = _Caller(NEWEST), _Caller(NEWEST + 1)
         for caller in (older, newer):
             call = Call(caller, caller.peer, "begin_copy", (), {})  # type: ignore[arg-type]
@@ -548,7 +548,6 @@ def test_a_database_is_not_handed_to_a_server_that_could_not_read_it(
 
     events: list[object] = []
     journal = opened(tmp_path / "bank.db")
-    monkeypatch.setattr(standby_object, "FORMAT", 4)
     monkeypatch.setattr(standby_object, "FORMATS_READ", {NEWEST: 3, NEWEST + 1: 4})
     asyncio.run(work())
     journal.close()

@@ -152,27 +152,35 @@ def journal_record(journal: SqliteJournal, request: tuple[str, int]) -> object:
     return (action_id, epoch, session, sequence, count, operations, outcomes, time_us, digest)
 
 
-def test_a_database_of_the_format_before_opens_as_before(tmp_path: Path) -> None:
-    """Format 2 has no sessions, and no anchor; the migration adds the table, and nothing else changes."""
+def test_a_database_of_the_format_before_opens_as_before_and_has_another_format_once_it_is_folded(
+    tmp_path: Path,
+) -> None:
+    """Format 2 has no sessions, and no anchor: a version that knows no more reads it until something is gone."""
     path = tmp_path / "bank.db"
     journal = opened(path)
     do(journal, 30)
     tip, state = journal.tip, list(journal.export())
     journal.close()
     before = journal_on(path).database
-    before.execute("DROP TABLE sessions; UPDATE about SET value = 2 WHERE name = 'format'")
+    before.execute("DROP TABLE sessions")
     before.close()
     assert verify_database(path).faults == ()
     again = journal_on(path, behind=AT_ONCE, keeping=Keeping(operations=20))
-    assert again.database.execute("SELECT value FROM about WHERE name = 'format'").get == 3
     assert (again.tip, list(again.export())) == (tip, state)
     assert again.recorded("a", 1) is not None
     assert again.anchor.action_id == 0
+    assert written_format(again) == again.format == 2
     do(again, 1, first=31)
     fold_all(again)
     assert again.anchor.action_id == 42
+    assert written_format(again) == again.format == 3
     again.close()
     assert verify_database(path).faults == ()
+    assert journal_on(path).format == 3
+
+
+def written_format(journal: SqliteJournal) -> object:
+    return journal.database.execute("SELECT value FROM about WHERE name = 'format'").get
 
 
 @settings(max_examples=50)

@@ -44,8 +44,8 @@ def migrate(database: apsw.Connection) -> None:
     while (found := _format_of(database)) not in (FORMAT, FOLDED_FORMAT):
         if found not in _STEPS:
             raise ConfigurationError(
-                f"the database is of format {found}, this version reads formats {min(_STEPS)} to {FOLDED_FORMAT}: "
-                f"run the version that wrote it; or {BEFORE_REPLACING}"
+                f"the database is of format {found}, this version reads formats {min(_STEPS)} to "
+                f"{FOLDED_FORMAT}: run the version that wrote it; or {BEFORE_REPLACING}"
             )
         _in_one_transaction(database, found)
 

@@ -56,8 +56,9 @@ CREATE TABLE IF NOT EXISTS sessions (
     digest BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
-"""The newest folded record of each session; without operations and outcomes once they are forgotten. Beside the
-others: empty, whoever reads format 2 does not miss it."""
+"""The newest folded record of each session; without operations and outcomes once they are forgotten.
+
+While it is empty, who reads format 2 does not miss it."""
 
 INSERT_RECORD = "INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)"
 INSERT_REQUEST = "INSERT INTO requests VALUES (?,?,?)"

@@ -155,7 +155,7 @@ def journal_record(journal: SqliteJournal, request: tuple[str, int]) -> object:
 def test_a_database_of_the_format_before_opens_as_before_and_has_another_format_once_it_is_folded(
     tmp_path: Path,
 ) -> None:
-    """Format 2 has no sessions, and no anchor: a version that knows no more reads it until something is gone."""
+    """Format 2 has no sessions, and no anchor: who knows no more can read it until something is gone."""
     path = tmp_path / "bank.db"
     journal = opened(path)
     do(journal, 30)

@@ -77,9 +77,6 @@ _LOOK_AT_CERTIFICATES_MS = 1000.0
 _ITEMS_PER_OPERATION, _ITEMS_PER_ENTRY = 6, 22
 """Values that an operation of a request and an entry of a checkpoint take in a message."""
 _JSON_BYTES_PER_OPERATION = 64
-_AUDITED = (
-    "switchover", "take_over", "pause", "resume", *SERVER_CHANGES, "export", "backup_state", "fence",
-)  # fmt: skip
 
 
 def run(

@@ -87,7 +87,7 @@ def test_each_bug_says_which_rule_it_breaks_and_what_goes_wrong() -> None:
     assert len(MUTANTS) == 47
     for name, mutant in MUTANTS.items():
         assert re.fullmatch(r"[a-z]+(-[a-z]+)+", name)
-        assert re.fullmatch(r"[AVROJFW][0-9]", mutant.rule)
+        assert re.fullmatch(r"[AVROJFW][0-9]{1,2}", mutant.rule)
         assert mutant.goes_wrong[-1] != "."
         assert len(mutant.goes_wrong.split()) > 8
 

@@ -118,6 +118,10 @@ class Configuration(ConfigSettings):
         """Return where it listens: "nameserver", "witness", or a server (see `config_addresses`)."""
         return bound_address(self, process)
 
+    def with_servers(self, servers: Mapping[str, Address]) -> Self:
+        """Return the same, with the servers that there are by now (V12); nothing of it is checked anew."""
+        return self.model_copy(update={"servers": dict(servers)})
+
     def with_metrics(self, of: str, address: Address) -> Self:
         """Return the same, with the figures of one process at this address; raises ConfigurationError."""
         try:

@@ -48,6 +48,8 @@ _LONGEST_HOST = 253
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,9})")
 # Folders and logs of these names stand beside those of the servers.
 _TAKEN_NAMES = frozenset({"log", "nameserver", "witness"})
+# What may stand in a server's place in `bankrmi server ...`.
+_COMMANDS = frozenset({"add", "move", "remove"})
 _MEMBERS_AT_MOST = 9
 _PREFIX = re.compile(r"/([!-.0-~]+/)*")  # Printable ASCII without blanks, in parts that end with a slash.
 _LONGEST_PREFIX = 100
@@ -145,6 +147,8 @@ def checked_server_name(name: str) -> str:
         raise ValueError(
             f"a server cannot be called {name}: the data directory has another use for that name"
         )
+    if name in _COMMANDS:
+        raise ValueError(f"a server cannot be called {name}: `bankrmi server {name}` is a command")
     return _checked_name(name)
 
 

@@ -19,8 +19,8 @@ OLDEST = 1
 """Raised only with a new major version of bankrmi: until then every release speaks with the one before."""
 
 NEWEST = 2
-"""1: bankrmi 1.0. 2: a view may be paused; operators have a server take over; copies of databases may be in
-format 3, whose journals are folded."""
+"""1: bankrmi 1.0. 2: a view may be paused, and name servers and where they live; operators have a server
+take over; copies of databases may be in format 3, whose journals are folded."""
 
 _AT_MOST = 10_000
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from bankrmi.cli.exit_codes import ExitCode, HealthCode
 from bankrmi.cli.main import commands
+from bankrmi.cli.processes import RUNS
 from bankrmi.config import ConfigSettings, EtcdSettings, load
 from bankrmi.errors import ConfigurationError
 from tests.readme_page import ADDRESSES, README, ROOT, blocks_of
@@ -63,7 +64,7 @@ def leaves(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Com
         if isinstance(command, click.Group):
             yield from leaves(command, f"{above}{name} ")
         else:
-            yield f"{above}{name}", command
+            yield ("server NAME" if name == RUNS else f"{above}{name}"), command
 
 
 @pytest.mark.parametrize(("name", "command"), list(leaves(commands)))

@@ -16,7 +16,7 @@ from pathlib import Path
 from bankrmi.backup.draft import Draft, drafted
 from bankrmi.backup.fetching import BackupState, Fetch, FetchPace
 from bankrmi.client.asking import asking
-from bankrmi.client.overview import overview
+from bankrmi.client.overview import as_it_is_now, overview
 from bankrmi.config import Configuration
 from bankrmi.coordination.restoring import OPERATOR_ID
 from bankrmi.errors import InvalidRequest, OperationFailed, Unreached
@@ -93,6 +93,7 @@ def back_up(
     Raises InvalidRequest, OperationFailed, Unreached, Busy; then nothing was written.
     """
     _check_target(order)
+    configuration = as_it_is_now(configuration)
     name = server or _primary(configuration)
     credentials = own_credentials(configuration, "operator")
     with asking(configuration.servers[name], OPERATOR_ID + name, credentials=credentials) as ask:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from bankrmi.cli.interruption import said_if_lost
-from bankrmi.cli.invocation import Invocation, check_server, complete_server, say, show_json, tell
+from bankrmi.cli.invocation import (
+    Invocation,
+    check_server,
+    check_server_now,
+    complete_server,
+    say,
+    show_json,
+    tell,
+)
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.errors import InvalidRequest
 from bankrmi.moments import moment
@@ -65,7 +73,7 @@ def backup(
 
     configuration = invocation.configuration()
     if server is not None:
-        check_server(configuration, server)
+        check_server_now(configuration, server)
     order = Order(file=file, since=_since(since), overwrite=overwrite)
     progress = WrittenOver(every_s=_PROGRESS_EVERY_S)
     try:

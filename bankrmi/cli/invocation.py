@@ -20,7 +20,17 @@ from bankrmi.foreign_text import foreign, visible
 if TYPE_CHECKING:
     from bankrmi.client import BankClient
 
-__all__ = ["Invocation", "check_server", "complete_server", "confirm", "say", "show_json", "tell"]
+__all__ = [
+    "Invocation",
+    "check_server",
+    "check_server_now",
+    "complete_server",
+    "confirm",
+    "say",
+    "servers_in_file",
+    "show_json",
+    "tell",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +111,26 @@ def check_server(configuration: Configuration, name: str) -> None:
         raise ConfigurationError(f"{configuration.path} has no server {name}: there are {known}")
 
 
+def check_server_now(configuration: Configuration, name: str) -> Configuration:
+    """Return the configuration with the servers that there are by now (V12).
+
+    Raises ConfigurationError if there is no such server, in the bank or in the file.
+    """
+    from bankrmi.client.overview import as_it_is_now
+
+    now = as_it_is_now(configuration)
+    if name not in now.servers:
+        check_server(configuration, name)
+    return now if name in now.servers else configuration
+
+
 def complete_server(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the servers of the configuration, for the shell to complete."""
+    return servers_in_file(context, incomplete)
+
+
+def servers_in_file(context: click.Context, incomplete: str) -> list[str]:
+    """Return the servers of the configuration whose names begin so."""
     options = context.find_root().params
     try:
         servers = config.load(options.get("config"), insecure=True).servers

@@ -13,7 +13,7 @@ import click
 from bankrmi.bank.ledger_file import write_ledger
 from bankrmi.bank.operations import Receipt, check_account, check_amount, parse_request_id
 from bankrmi.cli.interruption import under_way
-from bankrmi.cli.invocation import Invocation, check_server, complete_server, say, show_json, tell
+from bankrmi.cli.invocation import Invocation, check_server_now, complete_server, say, show_json, tell
 from bankrmi.cli.sentences import result_of, sentence_of
 from bankrmi.cli.written_files import write_file
 from bankrmi.cli.written_numbers import RealRange, whole_number
@@ -146,7 +146,7 @@ def export(invocation: Invocation, file: Path | None, server: str | None) -> Non
 
     configuration = invocation.configuration()
     if server is not None:
-        check_server(configuration, server)
+        configuration = check_server_now(configuration, server)
     with client.export(configuration, server) as copy:
         if file is None or str(file) == "-":
             _print_whole(copy.balances)

@@ -15,7 +15,15 @@ from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.failover import show_change, view_sentence
 from bankrmi.cli.health import health
 from bankrmi.cli.interruption import said_if_lost
-from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say, show_json, tell
+from bankrmi.cli.invocation import (
+    Invocation,
+    check_server_now,
+    complete_server,
+    confirm,
+    say,
+    show_json,
+    tell,
+)
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.config import Configuration, load
 from bankrmi.written_over import is_dumb
@@ -153,7 +161,7 @@ def switchover(invocation: Invocation, to: str | None, yes: bool) -> None:
 
     configuration = invocation.configuration()
     if to is not None:
-        check_server(configuration, to)
+        check_server_now(configuration, to)
     confirm(f"Hand over to {to or 'a standby that is in sync'}?", yes=yes)
     show_change(client.switchover(configuration, to), "it was handed over")
 
@@ -185,7 +193,7 @@ def restore(invocation: Invocation, given_up: tuple[str, ...], yes: bool) -> Non
 
     configuration = invocation.configuration()
     for name in given_up:
-        check_server(configuration, name)
+        check_server_now(configuration, name)
     plan = client.plan_witness_restore(configuration, given_up=given_up)
     for line in plan["found"]:
         say(line)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import structlog
+from click.shell_completion import CompletionItem
 
+from bankrmi.cli import changed_servers
 from bankrmi.cli.interruption import heed_the_end_of_the_terminal
-from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say
+from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say, servers_in_file
 from bankrmi.config import METRICS_OF_NAMESERVER, Configuration, split_address
 from bankrmi.errors import ConfigurationError, OperationFailed
 from bankrmi.logging_setup import configure, log_to
 
-__all__ = ["COMMANDS", "LOGGING"]
+__all__ = ["COMMANDS", "LOGGING", "RUNS"]
+
+RUNS = "(a server)"
+"""What the command that runs a server goes by: no server can be called that."""
 
 _parent_pid = click.option("--parent-pid", type=int, hidden=True, help="End when this process does.")
 _log_file = click.option(
@@ -178,7 +184,42 @@ def nameserver(
     )
 
 
-@click.command()
+class _Runs(click.Command):
+    """What `bankrmi server NAME` is; in its usage it goes by that."""
+
+    def make_context(
+        self,
+        info_name: str | None,  # noqa: ARG002
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        above = None if parent is None else parent.parent
+        return super().make_context("server", args, parent=above, **extra)
+
+
+class _ServerGroup(click.Group):
+    """`bankrmi server add ...` is a command; `bankrmi server NAME ...` runs the server of that name."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        is_ours = not args or args[0] in self.commands or args[0] in context.help_option_names
+        return super().parse_args(context, args if is_ours else [RUNS, *args])
+
+    def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:
+        names = servers_in_file(context, incomplete)
+        return [*map(CompletionItem, names), *super().shell_complete(context, incomplete)]
+
+
+@click.group(cls=_ServerGroup, subcommand_metavar="NAME [OPTIONS] | COMMAND [ARGS]...")
+def server() -> None:
+    """Run the server NAME of the configuration, or change which servers there are.
+
+    `bankrmi server NAME` runs it, in the foreground (`bankrmi server NAME --help` has its options). The
+    commands change the bank while it runs.
+    """
+
+
+@server.command(RUNS, cls=_Runs, hidden=True)
 @click.argument("name", shell_complete=complete_server)
 @click.option(
     "--first",
@@ -190,7 +231,7 @@ def nameserver(
 @_parent_pid
 @_ready_fd
 @click.pass_obj
-def server(
+def run_server(
     invocation: Invocation,
     name: str,
     first: bool,
@@ -217,6 +258,9 @@ def server(
         ready_fd=ready_fd,
     )
 
+
+for _command in changed_servers.COMMANDS:
+    server.add_command(_command)
 
 COMMANDS = (up, nameserver, server)
 

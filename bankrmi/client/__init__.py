@@ -18,6 +18,7 @@ from __future__ import annotations
 from bankrmi.client.bank_client import BankClient, connect
 from bankrmi.client.operating import (
     Export,
+    change_servers,
     export,
     failover,
     move_view,
@@ -35,6 +36,7 @@ from bankrmi.client.view_history import history
 __all__ = [
     "BankClient",
     "Export",
+    "change_servers",
     "connect",
     "export",
     "failover",

@@ -273,8 +273,7 @@ class AsyncBankClient:
         while not isinstance(decision, Finish):
             if isinstance(decision, Wait):
                 await channel.wait(decision.wait_ms)
-                if self._memory.learns:
-                    self._learn(home, call)
+                self._learn(home, call)
             else:
                 channel.carry_out(decision, call)
             decision = channel.tell(call)
@@ -297,13 +296,14 @@ class AsyncBankClient:
         """Ask beside the calls who the servers are, if it is time to; go on with those that are known."""
         seconds = call.learn_seconds(now_ms())
         if seconds > 0 and not home.is_looking_up:
-            home.looking_up = home.loop.create_task(self._ask_for_the_primary(seconds))
+            home.looking_up = home.loop.create_task(self._ask_for_the_primary(seconds, others=True))
         call.take_learned()
 
-    async def _ask_for_the_primary(self, seconds: float) -> None:
+    async def _ask_for_the_primary(self, seconds: float, *, others: bool = False) -> None:
         memory = self._memory
         try:
-            memory.take_hint(await look_up_async(memory.nameserver, memory.tags, seconds, memory.shown()))
+            tags, take = memory.asks_names(others=others)
+            take(await look_up_async(memory.nameserver, tags, seconds, memory.shown()))
         except Exception as error:  # Names are hints: no error of theirs is the result of anything.
             memory.take_no_hint(error)
 

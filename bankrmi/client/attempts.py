@@ -72,6 +72,10 @@ RETRIES_AT_LEAST = 5
 """What a busy server wants is believed up to one part in this many of a call's time: crowds pass."""
 
 
+def _learns_nobody(_server: object, _address: object) -> None:
+    """A client that knows all servers there are."""
+
+
 class Attempts:
     """The attempts of one call.
 
@@ -94,6 +98,7 @@ class Attempts:
         "_last_asked_ms",
         "_last_words",
         "_leader_answers",
+        "_learn",
         "_open",
         "_pauses",
         "_preferred",
@@ -116,7 +121,10 @@ class Attempts:
         request_id: str | None = None,
         may_be_under_way: bool = False,
         leader_answers: bool = True,
+        learn: Callable[[object, object], Candidate | None] = _learns_nobody,
     ) -> None:
+        """`learn` is given name and address of whom a server named, and returns who may be asked."""
+        self._learn = learn
         self.request_id = request_id
         self._candidates = candidates
         self._deadline_ms = deadline_ms
@@ -158,6 +166,10 @@ class Attempts:
     def all_are_behind(self) -> bool:
         """Whether the last word of every server is `Behind`, or `NotPrimary` of some of them."""
         return self._last_words.all_are_behind(self._candidates)
+
+    def knows(self, candidates: Sequence[Candidate]) -> bool:
+        """Whether these are among those that are asked."""
+        return set(candidates) <= set(self._candidates)
 
     def go_on_with(self, candidates: Sequence[Candidate], preferred: Candidate | None) -> None:
         """Ask these from now on, first the one that is believed to lead."""
@@ -366,7 +378,7 @@ class Attempts:
                 self._sent = True
             if isinstance(error, NotPrimary):
                 self._disclaimed.add(asked)
-                self._follow_hint(asked, error.details.get("primary"))
+                self._follow_hint(asked, error.details.get("primary"), error.details.get("address"))
 
     def _is_an_opinion(self, error: BankError) -> bool:
         """Whether a server refused an update before it looked into the journal."""
@@ -385,8 +397,13 @@ class Attempts:
         if is_late and self.request_id is not None and not self.may_have_been_taken:
             self._end(self.given_up())
 
-    def _follow_hint(self, asked: Candidate, primary: object) -> None:
+    def _follow_hint(self, asked: Candidate, primary: object, address: object) -> None:
+        """Ask whom a server has named next; one who is not known is learned (V12)."""
         named = next((one for one in self._candidates if one.server == primary), None)
+        if named is None and (learned := self._learn(primary, address)) is not None:
+            named = learned
+            self._candidates = (*self._candidates, learned)
+            self._rounds.begin_anew()
         if named is not None and named != asked:
             self._preferred = named
             self._rounds.reorder(self._rank)

@@ -219,8 +219,7 @@ class BankClient:
         while not isinstance(decision, Finish):
             if isinstance(decision, Wait):
                 channel.wait(decision.wait_ms)
-                if self._memory.learns:
-                    self._learn(call, channel)
+                self._learn(call, channel)
             else:
                 channel.carry_out(decision, call)
             decision = channel.tell(call)
@@ -229,7 +228,7 @@ class BankClient:
     def _learn(self, call: ClientCall, channel: _PolledChannel) -> None:
         """Ask who the servers are, if it is time to; go on with those that are known."""
         if (seconds := call.learn_seconds(now_ms())) > 0:
-            self._ask_names(seconds)
+            self._ask_names(seconds, others=True)
             channel.look()
         call.take_learned()
 
@@ -246,11 +245,12 @@ class BankClient:
         finally:
             kept.looking_up.release()
 
-    def _ask_names(self, seconds: float) -> None:
+    def _ask_names(self, seconds: float, *, others: bool = False) -> None:
         memory = self._memory
         if seconds > 0:
             try:
-                memory.take_hint(look_up(memory.nameserver, memory.tags, seconds, memory.shown()))
+                tags, take = memory.asks_names(others=others)
+                take(look_up(memory.nameserver, tags, seconds, memory.shown()))
             except Exception as error:  # Names are hints: no error of theirs is the result of anything.
                 memory.take_no_hint(error)
 

@@ -130,6 +130,7 @@ class ClientCall:
             request_id=self.request_id,
             may_be_under_way=request.request_id is not None,
             leader_answers=request.takes_seen,
+            learn=memory.learn,
         )
         attempts.nobody = memory.nobody
         if self._leader is not None:
@@ -144,15 +145,16 @@ class ClientCall:
         """
         memory = self._memory
         began_ms = self.deadline_ms - memory.timeout_ms
-        if memory.candidates and now_ms - began_ms < memory.patience_ms:
+        if memory.candidates and now_ms - began_ms < memory.learns_after_ms:
             return 0.0
         return memory.learn_seconds(self.deadline_ms, now_ms)
 
     def take_learned(self) -> None:
         """Go on with the servers that are known now."""
-        if self._memory.learns and self._attempts is not None:
-            self._attempts.go_on_with(self._memory.candidates, self._memory.primary)
-            self._attempts.nobody = self._memory.nobody
+        memory, attempts = self._memory, self._attempts
+        if attempts is not None and (memory.learns or not attempts.knows(memory.candidates)):
+            attempts.go_on_with(memory.candidates, memory.primary)
+            attempts.nobody = memory.nobody
 
     @property
     def preferred(self) -> Candidate | None:

@@ -1,10 +1,10 @@
 """Who may be asked, and who probably leads: shared by both clients.
 
 Rule 1: names are a hint. Without the name server the client begins with the first server configured.
-Rule 2: the configured servers are the candidates, at their configured addresses; of the name server a client
-        only hears which of them leads.
-Rule 3: a client that is told the name server alone learns the servers from the names that only servers can
-        hold, and takes of those what a configuration file could name, too.
+Rule 2: the configured servers are where a client starts. Another one is asked only if one of them names it as
+        the primary; or if none of them could answer, and the name server has it.
+Rule 3: what is learned so is a name that only a server of the bank can hold, and nothing that a configuration
+        file could not name, too (V12).
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from bankrmi.errors import ConfigurationError
 from bankrmi.rmi import Failure, NamedObject
 
 __all__ = [
+    "MOST_SERVERS",
     "Candidates",
     "configuration_of",
     "configured",
     "learned",
+    "merged",
     "named_primary",
     "primary_tag",
     "service_tag",
@@ -31,7 +33,7 @@ __all__ = [
 
 Candidates = tuple[Candidate, ...]
 
-_MOST_SERVERS = 64
+MOST_SERVERS = 64
 """That are learned; a name server that has more of them is not ours."""
 
 
@@ -86,7 +88,7 @@ def learned(found: Iterable[NamedObject], *, insecure: bool) -> tuple[Candidates
     why = ""
     for one in found:
         server = _server_of(one)
-        if server is None or len(servers) >= _MOST_SERVERS:
+        if server is None or len(servers) >= MOST_SERVERS:
             continue
         objection = check_learned(server, one.address, insecure=insecure)
         if objection:
@@ -94,6 +96,11 @@ def learned(found: Iterable[NamedObject], *, insecure: bool) -> tuple[Candidates
         else:
             servers.append(Candidate(server, one.address))
     return tuple(servers), why
+
+
+def merged(known: Candidates, servers: Candidates) -> Candidates:
+    """Return those that are known, and then the others; one that has moved is asked where it was, too."""
+    return (*known, *(one for one in servers if one not in known))[:MOST_SERVERS]
 
 
 def why_no_names(nameserver: str, error: Exception) -> str:

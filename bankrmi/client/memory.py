@@ -13,8 +13,10 @@ from threading import Lock
 
 from bankrmi.client.decisions import Candidate, Wait
 from bankrmi.client.finding import (
+    MOST_SERVERS,
     configured,
     learned,
+    merged,
     named_primary,
     primary_tag,
     service_tag,
@@ -22,7 +24,7 @@ from bankrmi.client.finding import (
 )
 from bankrmi.client.seen import Seen
 from bankrmi.client.signs import LONG_AGO_MS, Signs
-from bankrmi.config import Configuration
+from bankrmi.config import Configuration, check_learned
 from bankrmi.errors import ConfigurationError
 from bankrmi.own_credentials import own_credentials
 from bankrmi.rmi import NamedObject, TlsCredentials
@@ -38,6 +40,9 @@ _LOOK_UP_AGAIN_MS = 1000
 _LOOK_AT_CERTIFICATES_S = 1.0
 """How long files that may have changed are left alone."""
 
+_LEARN_OTHERS_AFTER_MS = 2000
+"""Those that a configuration names are likely to be there, and asking takes time from them."""
+
 _LEARN_AGAIN_MS = 250
 """How often the name server is asked who the servers are, while none that is known can answer."""
 
@@ -45,8 +50,9 @@ _LEARN_AGAIN_MS = 250
 class Memory:
     """What a client knows: the servers, who led last, how new the newest answer was, who was heard when.
 
-    Where the configuration names no servers, they are learned from the name server: at first, and again
-    whenever none of those that are known could answer.
+    The servers of the configuration are where it starts (V12). One that leads and is none of them is learned
+    from another server's answer; all others, and where they live by now, from the name server, once none of
+    those that are known could answer. Where the configuration names none, from the name server at first.
     """
 
     def __init__(
@@ -69,6 +75,7 @@ class Memory:
         """Why there are no candidates, where there are none."""
         every = service_tag(configuration.service)
         self.tags = (every,) if self.learns else (every, primary_tag())
+        self.tags_of_all = (every,)
         self._insecure = configuration.insecure or configuration.certificates is not None
         self._credentials = own_credentials(configuration, "client")
         self._looking_at_certificates = Lock()
@@ -100,8 +107,13 @@ class Memory:
         return self._seconds(deadline_ms, now_ms) if self.primary is None else 0.0
 
     def learn_seconds(self, deadline_ms: int, now_ms: int) -> float:
-        """The same, when nobody who is known could answer: a configuration names all there are."""
-        return self._seconds(deadline_ms, now_ms) if self.learns else 0.0
+        """The same, when nobody who is known could answer."""
+        return self._seconds(deadline_ms, now_ms)
+
+    @property
+    def learns_after_ms(self) -> int:
+        """For how long nobody who is known has to have answered a call, before others are asked for."""
+        return self.patience_ms if self.learns else max(self.patience_ms, _LEARN_OTHERS_AFTER_MS)
 
     def _seconds(self, deadline_ms: int, now_ms: int) -> float:
         again_ms = _LEARN_AGAIN_MS if self.learns else _LOOK_UP_AGAIN_MS
@@ -114,10 +126,14 @@ class Memory:
         """In the child: go on with what is known."""
         self.seen.after_fork()
 
+    def asks_names(self, *, others: bool) -> tuple[tuple[str, ...], Callable[[Iterable[NamedObject]], None]]:
+        """Return what to ask the name server for, and what takes its answer: who leads, or who else is."""
+        return (self.tags_of_all, self.take_others) if others else (self.tags, self.take_hint)
+
     def take_hint(self, found: Iterable[NamedObject]) -> None:
         """Take in what the name server says."""
+        found = list(found)
         if self.learns:
-            found = list(found)
             servers, why = learned(found, insecure=self._insecure)
             self.nobody = why or f"the name server at {self.nameserver} knows no server of {self.tags[0]}"
             # One that was started just now knows nobody yet, and others do not know better.
@@ -125,6 +141,27 @@ class Memory:
         if self.primary not in self.candidates:
             self.primary = None
         self.primary = named_primary(self.candidates, found) or self.primary
+
+    def take_others(self, found: Iterable[NamedObject]) -> None:
+        """Nobody who is known could answer: take in who else there is, by the name server, and where."""
+        found = list(found)
+        if not self.learns:
+            servers, _ = learned(found, insecure=self._insecure)
+            self.candidates = merged(self.candidates, servers)
+        self.take_hint(found)
+
+    def learn(self, server: object, address: object) -> Candidate | None:
+        """Return a server that another one has named as the primary, to be asked from now on; None if it is
+        not one that a configuration file could name, or there are too many."""
+        if not isinstance(server, str) or not isinstance(address, str):
+            return None
+        one = Candidate(server, address)
+        if one in self.candidates:
+            return one
+        if len(self.candidates) >= MOST_SERVERS or check_learned(server, address, insecure=self._insecure):
+            return None
+        self.candidates = (*self.candidates, one)
+        return one
 
     def take_no_hint(self, error: Exception) -> None:
         """Go on without: whatever is wrong with the name server, it is not the result of an operation."""

@@ -16,7 +16,7 @@ from typing import Any
 from bankrmi.bank.operations import LARGEST
 from bankrmi.client.asking import Ask, ask_once, asking
 from bankrmi.client.failover import FailoverFacts, FailoverPlan, judged
-from bankrmi.client.overview import overview, view_fields
+from bankrmi.client.overview import as_it_is_now, overview, view_fields
 from bankrmi.client.view_history import history
 from bankrmi.config import Configuration
 from bankrmi.coordination import moving, restoring
@@ -31,6 +31,7 @@ from bankrmi.rmi import Failure
 
 __all__ = [
     "Export",
+    "change_servers",
     "export",
     "failover",
     "move_view",
@@ -50,7 +51,7 @@ _CHANGES = 10_000
 
 def switchover(configuration: Configuration, target: str | None) -> dict[str, Any]:
     """Have the primary hand over to `target`, or to any server in sync; return the views before and after."""
-    primary = _primary(configuration)
+    primary, configuration = _primary(configuration)
     return _changed(primary, _ask_operator(configuration, primary, "switchover", target))
 
 
@@ -75,6 +76,8 @@ def plan_failover(configuration: Configuration, server: str, *, forced: bool) ->
         raise OperationFailed(
             f"{keeper_in_words(configuration)} holds no view: `bankrmi witness restore` is the way"
         )
+    shown = {one["server"]: one for one in overview(configuration)["servers"]}
+    configuration = configuration.with_servers({name: one["address"] for name, one in shown.items()})
     names = list(configuration.servers)
     with ThreadPoolExecutor(len(names)) as pool:
         told = pool.map(lambda name: restoring.holding_of(name, configuration, "holdings"), names)
@@ -83,7 +86,7 @@ def plan_failover(configuration: Configuration, server: str, *, forced: bool) ->
         view=view,
         changes=history(configuration, limit=_CHANGES),
         holds=holds,
-        told={one["server"]: one for one in overview(configuration)["servers"]},
+        told=shown,
         copies_min=configuration.copies_min,
     )
     verdict = judged(facts, server, forced=forced)
@@ -99,7 +102,7 @@ def failover(configuration: Configuration, plan: FailoverPlan, *, resumes: bool 
     that; and Unsettled if that is not known.
     """
     shown = plan.view.history, plan.view.epoch
-    server = plan.server
+    server, configuration = plan.server, as_it_is_now(configuration)
     try:
         answer = _ask_operator(configuration, server, "take_over", *shown, plan.forced, resumes)
     except OperationFailed as failed:
@@ -116,7 +119,7 @@ def failover(configuration: Configuration, plan: FailoverPlan, *, resumes: bool 
 
 def pause(configuration: Configuration, reason: str | None) -> dict[str, Any]:
     """Have the primary turn automatic takeover off; return the views before and after."""
-    primary = _primary(configuration)
+    primary, configuration = _primary(configuration)
     return _changed(primary, _ask_operator(configuration, primary, "pause", reason))
 
 
@@ -127,7 +130,7 @@ def resume(configuration: Configuration) -> dict[str, Any]:
     servers = {one["server"]: one for one in found["servers"]}
     primary = servers.get(view["primary"], {}) if view is not None else {}
     if view is None or (primary.get("reachable") and primary.get("role") == "primary"):
-        leader = _primary(configuration)
+        leader, configuration = _primary(configuration)
         return _changed(leader, _ask_operator(configuration, leader, "resume"))
     if view["paused"] is None:
         raise OperationFailed("automatic takeover is not paused")
@@ -138,6 +141,24 @@ def resume(configuration: Configuration) -> dict[str, Any]:
             f"{view['primary']} does not lead, and no other server that is in sync can be reached: start one"
         )
     return failover(configuration, plan_failover(configuration, member, forced=False), resumes=True)
+
+
+def change_servers(
+    configuration: Configuration, change: str, server: str, address: str | None
+) -> dict[str, Any]:
+    """Have the primary `add`, `remove` or `move` a server; return the views before and after, and `servers`.
+
+    Raises OperationFailed with the reason if that was not done, or nobody knows.
+    """
+    primary, configuration = _primary(configuration)
+    args = (server,) if address is None else (server, address)
+    answer = _ask_operator(configuration, primary, f"server_{change}", *args)
+    try:
+        servers = {foreign(name): foreign(at) for name, at in answer["after"]["servers"].items()}
+        changed = {when: view_fields(answer[when]) for when in ("before", "after")}
+    except (AttributeError, KeyError, TypeError):
+        raise OperationFailed(f"{primary} did not answer with a view; `bankrmi status` shows it") from None
+    return {**changed, "servers": servers}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +178,7 @@ def export(configuration: Configuration, server: str | None) -> Iterator[Export]
 
     Holds a page at a time, however long the ledger is.
     """
-    name = server or _primary(configuration)
+    name, configuration = (server, configuration) if server else _primary(configuration)
     credentials = own_credentials(configuration, "operator")
     with asking(configuration.servers[name], restoring.OPERATOR_ID + name, credentials=credentials) as ask:
         first = _page(name, ask("export", [None, server is None], seconds=_SECONDS))
@@ -266,11 +287,13 @@ def _line(name: str, answer: Holdings | str) -> str:
     )
 
 
-def _primary(configuration: Configuration) -> str:
-    view = overview(configuration)["view"]
-    if view is None or view["primary"] not in configuration.servers:
+def _primary(configuration: Configuration) -> tuple[str, Configuration]:
+    """Return who leads, and the configuration with the servers that there are by now, and where they live."""
+    shown = overview(configuration)
+    view, servers = shown["view"], {row["server"]: row["address"] for row in shown["servers"]}
+    if view is None or view["primary"] not in servers:
         raise Unreached("nobody knows of a primary; `bankrmi status` shows who can be reached")
-    return str(view["primary"])
+    return str(view["primary"]), configuration.with_servers(servers)
 
 
 def _ask_operator(configuration: Configuration, server: str, method: str, *args: object) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 
 from bankrmi.client.asking import ask_once
 from bankrmi.client.requests import ACCOUNT_ID
-from bankrmi.config import Configuration, EtcdSettings
+from bankrmi.config import Configuration, EtcdSettings, check_learned
 from bankrmi.coordination.keepers import every_member
 from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BankError, ConfigurationError
@@ -26,10 +26,11 @@ from bankrmi.replication.cause import Cause
 from bankrmi.replication.pause import Pause
 from bankrmi.rmi import NAMESERVER_NAME, Failure, NotConnected, TlsCredentials
 
-__all__ = ["overview", "view_fields"]
+__all__ = ["as_it_is_now", "overview", "view_fields"]
 
 _SECONDS = 2.5
 _SLOW_SECONDS = 0.5
+_MOST_SERVERS = 64
 
 _Told = Mapping[str, Any]
 
@@ -69,19 +70,68 @@ def overview(configuration: Configuration) -> dict[str, Any]:
         names = pool.submit(_ask, asker, configuration.nameserver, NAMESERVER_NAME, "ping")
     told = {name: one.result() for name, one in asked.items()}
     keeper, keeper_standing = witness.result()
-    view, view_from = _view(keeper, {name: one.said for name, one in told.items()})
+    said = {name: one.said for name, one in told.items()}
+    view, view_from = _view(keeper, said)
+    servers = _servers_now(configuration, keeper, said.get(view_from or ""))
+    told = _asked_where_they_live(configuration, servers, asker, told)
     return {
         "service": configuration.service,
         "view": view,
         "view_from": view_from,
         "copies_min": configuration.copies_min,
         "open_to_strangers": configuration.open_to_strangers(),
-        "servers": [
-            _server(name, address, told[name], view) for name, address in configuration.servers.items()
-        ],
+        "servers": [_server(name, address, told[name], view) for name, address in servers.items()],
         "witness": keeper_standing,
         "nameserver": _reachable(configuration.nameserver, names.result()),
     }
+
+
+def as_it_is_now(configuration: Configuration) -> Configuration:
+    """Return the configuration with the servers that there are by now, and where they live (V12)."""
+    shown = overview(configuration)["servers"]
+    return configuration.with_servers({row["server"]: row["address"] for row in shown})
+
+
+def _servers_now(
+    configuration: Configuration, keeper: _Told | str, primary: _Told | str | None
+) -> Mapping[str, str]:
+    """Return the servers of the view, as its keeper or who leads has it; else the configuration's (V12).
+
+    What a file could not name is not believed.
+    """
+    trusts_any = configuration.insecure or configuration.certificates is not None
+    for told in (keeper, primary):
+        servers = None if told is None or isinstance(told, str) else told.get("servers")
+        if not isinstance(servers, Mapping) or not 0 < len(servers) <= _MOST_SERVERS:
+            continue
+        if all(_is_possible(name, address, insecure=trusts_any) for name, address in servers.items()):
+            return servers
+    return configuration.servers
+
+
+def _is_possible(name: object, address: object, *, insecure: bool) -> bool:
+    is_text = isinstance(name, str) and isinstance(address, str)
+    return is_text and not check_learned(str(name), str(address), insecure=insecure)
+
+
+def _asked_where_they_live(
+    configuration: Configuration,
+    servers: Mapping[str, str],
+    asker: _Asker,
+    told: Mapping[str, _Answer],
+) -> dict[str, _Answer]:
+    """Return the answers of all; those are asked now who live elsewhere than the configuration says."""
+    elsewhere = {
+        name: address for name, address in servers.items() if configuration.servers.get(name) != address
+    }
+    if not elsewhere:
+        return dict(told)
+    with ThreadPoolExecutor(len(elsewhere)) as pool:
+        asked = {
+            name: pool.submit(_ask, asker, address, ACCOUNT_ID + name, "status")
+            for name, address in elsewhere.items()
+        }
+    return {**told, **{name: one.result() for name, one in asked.items()}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +277,7 @@ def _scalar(value: object) -> str | int | None:
 def _server(name: str, address: str, answer: _Answer, view: _Told | None) -> dict[str, Any]:
     known = {"server": name, **_UNKNOWN}
     if not isinstance(answer.said, str):
-        known |= answer.said
+        known |= {key: value for key, value in answer.said.items() if key != "servers"}
     known |= {"server": name, **answer.standing()}
     if view is not None:
         known["in_sync"] = name in view["in_sync"]

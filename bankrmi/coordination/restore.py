@@ -187,6 +187,7 @@ def _chosen(holdings: Sequence[Holdings], new_history: str) -> SafeView | NoSafe
             incarnations={best.server: best.incarnation},
             forced=True,
             paused=None if remembered is None else remembered.paused,
+            servers=None if remembered is None else remembered.servers,
         ),
         why=f"{best.server} {role}, so it holds everything that was ever acknowledged, "
         f"up to action id {best.tip.action_id}",

@@ -150,14 +150,31 @@ def _gather(configuration: Configuration, method: str, given_up: Collection[str]
     if view is not None:
         keeper = "etcd" if configuration.etcd is not None else "the witness"
         raise OperationFailed(f"there is nothing to restore: {keeper} holds a view (epoch {view.epoch})")
-    names = list(configuration.servers)
-    with ThreadPoolExecutor(len(names)) as pool:
-        told = pool.map(lambda name: holding_of(name, configuration, method), names)
-        answers = dict(zip(names, told, strict=True))
+    answers = _asked(configuration, list(configuration.servers), method)
+    # Those that a view has named since the file was written have to be heard, too (V12).
+    now = configuration.with_servers({**configuration.servers, **_remembered(answers)})
+    later = [name for name, at in now.servers.items() if configuration.servers.get(name) != at]
+    answers |= _asked(now, later, method)
+    names = list(now.servers)
     verdict = decide(
         names, answers, new_history=secrets.token_hex(8), given_up=given_up, foreseen=method == "holdings"
     )
     return Findings(answers=answers, verdict=verdict)
+
+
+def _asked(configuration: Configuration, names: Collection[str], method: str) -> dict[str, Holdings | str]:
+    if not names:
+        return {}
+    with ThreadPoolExecutor(len(names)) as pool:
+        told = pool.map(lambda name: holding_of(name, configuration, method), names)
+        return dict(zip(names, told, strict=True))
+
+
+def _remembered(answers: Mapping[str, Holdings | str]) -> Mapping[str, str]:
+    """Return the servers of the newest view that anybody remembers, and where they live."""
+    views = [one.last_view for one in answers.values() if isinstance(one, Holdings) and one.last_view]
+    newest = max(views, key=lambda view: view.epoch, default=None)
+    return {} if newest is None or newest.servers is None else newest.servers
 
 
 def propose(configuration: Configuration, view: View) -> View:

@@ -13,6 +13,8 @@ Rule 3: a proposal wins once, over the view that it was made for; one that comes
 Rule 4: who leads was in sync before, on the same disk; and only a primary that stays lets others in.
 Rule 5: who leads by force is in sync alone: of nobody else is it known what he holds of the new history.
 Rule 6: a pause begins and ends in a view of the same primary and members; or it ends with a takeover.
+Rule 7: the set of servers, once there, stays; it changes by one server at a time, by a primary that stays,
+        and is never that one. Who comes or moves is not in sync (V12).
 """
 
 from __future__ import annotations
@@ -60,6 +62,8 @@ def objection(current: View | None, proposed: View, past_histories: Container[st
             return "a forced takeover begins a history of its own"
         if proposed.in_sync != {proposed.primary}:
             return "who leads by force is in sync alone"
+        if proposed.servers != current.servers:
+            return "a forced takeover leaves the set of servers as it is"
         return None if proposed.paused == current.paused else "a forced takeover leaves a pause as it is"
     if proposed.history != current.history:
         return "only a forced takeover begins another history"
@@ -81,6 +85,26 @@ def _objection_to_members(current: View, proposed: View) -> str | None:
     kept = proposed.incarnations.items() & current.incarnations.items()
     if leads != current.primary and len(kept) < len(proposed.in_sync):
         return "only the primary lets servers in"
+    return _objection_to_servers(current, proposed)
+
+
+def _objection_to_servers(current: View, proposed: View) -> str | None:
+    before, after = current.servers, proposed.servers
+    if before == after:
+        return None
+    if after is None:
+        return "it forgets which servers there are"
+    if proposed.primary != current.primary:
+        return "only a primary that stays adds, removes or moves servers"
+    if before is None:
+        return None  # They were those of the primary's configuration.
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if len(changed) > 1:
+        return f"it changes more than one server: {', '.join(changed)}"
+    if proposed.primary in changed:
+        return f"{proposed.primary} leads, and moves itself"
+    if not proposed.in_sync.isdisjoint(changed):
+        return f"{changed[0]} lives elsewhere than before, and is called in sync"
     return None
 
 

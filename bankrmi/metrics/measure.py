@@ -1,7 +1,8 @@
 """What can be measured of a process: a name, what it means, its labels, and how it is read.
 
-Rule 1: each label is from a closed set, which is said here; a reading that is outside of it is a bug, and is
-        not shown. So nobody outside can make a series, and there are never more of them than were counted on.
+Rule 1: each label is from a closed set, which is said here (that of servers changes when one comes or goes);
+        a reading that is outside of it is a bug, and is not shown. So nobody outside can make a series, and
+        there are never more of them than were counted on.
 Rule 2: names follow Prometheus' conventions: base units (seconds, bytes) at the end, `_total` for counters.
 Rule 3: all measures of a page are read in one moment, and copied: what is made of them later is consistent.
 """
@@ -9,14 +10,14 @@ Rule 3: all measures of a page are read in one moment, and copied: what is made 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 from bankrmi.histogram import Histogram
 
-__all__ = ["Figure", "Kind", "Measure", "Reading", "one_of", "read"]
+__all__ = ["Figure", "Kind", "LiveNames", "Measure", "Reading", "one_of", "read"]
 
 Source = TypeVar("Source")
 
@@ -46,6 +47,22 @@ class Measure(Generic[Source]):
     def series(self) -> set[Labels]:
         """Return all labels that there can be; () for a measure without."""
         return set(product(*self.labels.values()))
+
+
+class LiveNames(Collection[str]):
+    """Names of a set that changes now and then, as those of the servers of a bank; asked for each time."""
+
+    def __init__(self, names: Callable[[], Collection[str]]) -> None:
+        self._names = names
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
 
 
 class MeasureTaken(NamedTuple):

@@ -36,6 +36,10 @@ class Capacity:
         self._others: dict[str, int] = {}
         self._servers: dict[str, int] = {}
 
+    def keep_for(self, servers: Collection[str]) -> None:
+        """These are the names that always fit from now on."""
+        self._always = frozenset(servers)
+
     def take(self, name: str, size: int, *, of_a_server: bool) -> None:
         """Note that a name takes `size` bytes from now on; raise InvalidRequest if there is no room."""
         if size > _MOST_BYTES_OF_A_NAME:

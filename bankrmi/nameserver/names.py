@@ -11,7 +11,7 @@ Rule 4: a limit on everything that is kept for others (`capacity`), and on every
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -69,13 +69,15 @@ class _Registration:
 class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without types
     """A name server that tags the accounts of `service` with the roles that the view gives them.
 
-    `servers` are those of its configuration: nobody else is a server of this service, and they always fit.
+    `servers` are those of its configuration, until the view names them (V12): nobody else is a server of this
+    service, and they always fit.
     """
 
     def __init__(self, service: str, servers: Collection[str]) -> None:
         super().__init__()
         self._service_tag = f"service:{service}"
-        self._configured = frozenset(servers)
+        self._told = tuple(servers)
+        self._known: Collection[str] = self._told
         self._view: View | None = None
         self._registrations: dict[str, _Registration] = {}
         self._capacity = Capacity([ACCOUNT_NAME + server for server in servers])
@@ -92,9 +94,26 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
         if view == self._view:
             return False
         self._view = view
+        self._go_by(None if view is None else view.servers)
         for name in self._registrations:
             self._tag(name)
         return True
+
+    @property
+    def servers(self) -> Collection[str]:
+        """Who is a server of this service now."""
+        return self._known
+
+    def _go_by(self, servers: Mapping[str, str] | None) -> None:
+        """These are the servers, and where they live: a name of another one, or of elsewhere, is nobody's."""
+        self._known = self._told if servers is None else tuple(servers)
+        self._capacity.keep_for([ACCOUNT_NAME + server for server in self._known])
+        if servers is None:
+            return
+        for name, known in list(self._registrations.items()):
+            lives_at = servers.get(known.process.server)
+            if self._service_tag in known.tags and (lives_at is None or known.uri != uri_of(name, lives_at)):
+                self._forget(name)
 
     # -- what Pyro5's object can do, called from outside -------------------------------------------
 
@@ -172,10 +191,10 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
         check_succession(process, uri, self._holder(name), self._view)
 
     def _check_service(self, process: Process, tags: Collection[str]) -> None:
-        """Raise AccessDenied for a server of this service that the configuration does not know."""
-        if self._service_tag in tags and process.server not in self._configured:
+        """Raise AccessDenied for whoever is no server of this service."""
+        if self._service_tag in tags and process.server not in self._known:
             raise AccessDenied(
-                f"the configuration of this name server has no server {process.server} of {self._service_tag}"
+                f"{process.server} is no server of {self._service_tag}: `bankrmi server add` makes it one"
             )
 
     def _check_change(self, name: str, process: Process | None) -> None:

@@ -40,6 +40,7 @@ from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.event_loop import run as run_loop
 from bankrmi.logging_setup import configure, reopen_log
 from bankrmi.metrics.health import Health
+from bankrmi.metrics.measure import LiveNames
 from bankrmi.metrics.watching import Watching
 from bankrmi.nameserver.measures import WatchedNameserver, checks_of, measures_of
 from bankrmi.nameserver.names import TaggedNames, remote_names
@@ -250,7 +251,7 @@ class _Process:
                 _limits(self._configuration),
                 self._greeting,
                 self._rounds,
-                servers=self._configuration.servers,
+                servers=self._names.servers,
                 credentials=self._credentials,
             )
             diagnosis = ProcessDiagnosis(
@@ -295,8 +296,11 @@ class _Process:
             self._follow(view)
 
     def _follow(self, view: View | None) -> None:
-        self._view = view
+        self._view, before = view, self._names.servers
         self._names.follow(view)
+        if self._names.servers != before:
+            for daemon in self._daemons.values():
+                daemon.know(self._names.servers)
 
     def _view_moved(self, service: str, view: View, moved_to: str | None) -> None:
         log.info("the view was moved", service=service, epoch=view.epoch, to=moved_to or "this witness")
@@ -353,7 +357,7 @@ class _Process:
         own = METRICS_OF_NAMESERVER if settings.nameserver in self._daemons else METRICS_OF_WITNESS
         return Watching(
             self._metrics_address or settings.metrics.get(own),
-            lambda: measures_of(settings.servers, settings.service),
+            lambda: measures_of(LiveNames(lambda: self._names.servers), settings.service),
             self._watched,
             checks_of(self._ready),
         )

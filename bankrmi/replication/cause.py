@@ -54,6 +54,12 @@ class CauseKind(Enum):
     """V4: the same process of the primary, which had stepped down, and nobody took over."""
     SETTLED = "settled"
     """V6: an answer was lost, and this proposal made certain what may still win."""
+    ADDED = "added"
+    """V12: an operator added a server."""
+    REMOVED = "removed"
+    """V12: an operator removed a server."""
+    MOVED = "moved"
+    """V12: an operator gave a server another address."""
     RESTORED = "restored"
     """V9: the witness had lost its memory, and an operator gave it back."""
     FORCED = "forced"
@@ -71,8 +77,8 @@ class Cause:
     """One cause.
 
     `by` is the server that proposed the view, or `OPERATOR`; `of` are the servers that it is about;
-    `address` is what refused, `silent_ms` for how long nothing was heard. `operator` says who wanted it, as
-    far as that is known: an address, or a name.
+    `address` is what refused, or where a server was added or moved to; `silent_ms` for how long nothing was
+    heard. `operator` says who wanted it, as far as that is known: an address, or a name.
     """
 
     kind: CauseKind
@@ -113,6 +119,12 @@ class Cause:
                 return f"{who} led again, after it had stepped down"
             case CauseKind.SETTLED:
                 return "settled: a proposal before it had no answer"
+            case CauseKind.ADDED:
+                return f"{who} added at {self.address}{self._asked_by}"
+            case CauseKind.REMOVED:
+                return f"{who} removed{self._asked_by}"
+            case CauseKind.MOVED:
+                return f"{who} moved to {self.address}{self._asked_by}"
             case CauseKind.RESTORED:
                 return f"restored{self._asked_by}: the witness had lost its memory"
             case CauseKind.FORCED:

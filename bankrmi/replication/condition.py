@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bankrmi.replication.first_view import FirstView
@@ -36,6 +37,7 @@ class Condition:
 
     `epoch` is the adopted one, None while this copy is empty; `fenced`, it answers nobody because the witness
     has lost its memory (V9); `has_won`, it leads as soon as the leases that it granted are over (R3).
+    `servers` are all of the bank, and `addresses` where they live: as the view says, else the configuration.
     `missing` are those whose word the first view waits for, None where no first view is to be made.
     `read_lease_ms` and `acknowledges` are a primary's: for how long it may still read by itself, and whether
     what is asked for now is likely to be acknowledged before the view changes.
@@ -46,6 +48,7 @@ class Condition:
 
     server: str
     servers: tuple[str, ...]
+    addresses: Mapping[str, str]
     start_id: str
     incarnation: str
     role: Role
@@ -86,6 +89,7 @@ def condition_of(
     return Condition(
         server=step.server,
         servers=step.settings.servers,
+        addresses=step.settings.where_all_live(),
         start_id=step.start_id,
         incarnation=step.journal.incarnation,
         role=state.role,

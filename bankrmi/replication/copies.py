@@ -18,14 +18,17 @@ class CopySet:
     """What one leader knows of the others' copies."""
 
     def __init__(self, others: Iterable[str], links: LinkTable) -> None:
-        self.peers = {
-            name: PeerState(name, linked=name in links, start_id=links.start_id(name)) for name in others
-        }
+        self.peers = {name: _peer(name, links) for name in others}
+
+    def go_by(self, others: Iterable[str], links: LinkTable) -> None:
+        """V12: these are the other servers from now on."""
+        known = self.peers
+        self.peers = {name: known.get(name) or _peer(name, links) for name in others}
 
     def begin_epoch(self, view: View, server: str, tip: int) -> None:
         """A new epoch is led, by `server`.
 
-        Who is in sync, and not in our configuration, counts (A1) until the view can do without it.
+        Who is in sync, and none of the servers that we know, counts (A1) until the view can do without it.
         """
         for stranger in view.in_sync - self.peers.keys() - {server}:
             self.peers[stranger] = PeerState(stranger, gone=True)
@@ -87,3 +90,7 @@ class CopySet:
             peer.linked and peer.standing is Standing.CATCHING_UP and peer.lag(tip) > noticed
             for peer in self.peers.values()
         )
+
+
+def _peer(name: str, links: LinkTable) -> PeerState:
+    return PeerState(name, linked=name in links, start_id=links.start_id(name))

@@ -8,6 +8,7 @@ Rule 3: so it is with `Commit`: what is written up to it is durable when `Commit
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,14 +34,17 @@ __all__ = [
     "IsBusy",
     "IsForgotten",
     "IsStale",
+    "Leave",
     "NotLeading",
     "Probe",
     "Propose",
+    "Reach",
     "Read",
     "ReadView",
     "Refusal",
     "Report",
     "SendMessage",
+    "ServersChanged",
     "Stop",
 ]
 
@@ -129,6 +133,14 @@ class Handed:
 
 
 @dataclass(frozen=True, slots=True)
+class ServersChanged:
+    """A server was added, removed or moved: the views before and after."""
+
+    before: View
+    after: View
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """An operator's wish that cannot be done, and why."""
 
@@ -144,6 +156,7 @@ Reply = (
     | IsBehind
     | IsBusy
     | Handed
+    | ServersChanged
     | Refusal
     | CheckpointAnswer
     | JoinAnswer
@@ -185,6 +198,16 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """From now on these are the other servers, and where they live (V12).
+
+    Connections to others, and to elsewhere, are closed before anything more is taken from them.
+    """
+
+    servers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class FetchCopy:
     """Get a copy of the primary's database and verify it; `CopyEnded` follows."""
 
@@ -215,4 +238,24 @@ class Stop:
     """End the process, as it was asked to."""
 
 
-Effect = SendMessage | Commit | Answer | ReadView | Propose | Probe | FetchCopy | InstallCopy | Report | Stop
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """End the process, which is none of the bank's (V12): to start it again as it is would change nothing."""
+
+    why: str
+
+
+Effect = (
+    SendMessage
+    | Commit
+    | Answer
+    | ReadView
+    | Propose
+    | Probe
+    | Reach
+    | FetchCopy
+    | InstallCopy
+    | Report
+    | Stop
+    | Leave
+)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bankrmi.protocol_versions import NEWEST
+from bankrmi.replication.cause import CauseKind
 from bankrmi.replication.journal import Journal
 from bankrmi.replication.messages import CheckpointAnswer, Holdings, JoinAnswer, Message
 from bankrmi.replication.pause import Pause
@@ -37,6 +38,7 @@ __all__ = [
     "Proposed",
     "ReadArrived",
     "RequestArrived",
+    "ServersAsked",
     "StopAsked",
     "SwitchoverAsked",
     "TakeoverAsked",
@@ -141,7 +143,10 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkChanged:
-    """The connection that we keep to another server is up (and answers as `start_id`), or lost."""
+    """The connection that we keep to another server is up (and answers as `start_id`), or lost.
+
+    `address` is where it leads; None: to where that server is looked for.
+    """
 
     server: str
     up: bool
@@ -149,13 +154,14 @@ class LinkChanged:
     begun_ms: float = 0.0
     copies_min: int = 1  # As the other server's file has it.
     protocol: int = NEWEST  # The version that is spoken on it.
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probed:
     """A connection attempt begun at `begun_ms` while `epoch` was adopted: refused, answered, or neither.
 
-    `address` is where it was made, for people.
+    `address` is where it was made; None: where that server is looked for.
     """
 
     server: str
@@ -168,10 +174,14 @@ class Probed:
 
 @dataclass(frozen=True, slots=True)
 class MessageArrived:
-    """Another server says something and waits for the answer."""
+    """Another server says something and waits for the answer.
+
+    `address` is where it lives, as it says; None: where it is looked for, as of a version before.
+    """
 
     token: Token
     message: Message
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +266,17 @@ class PauseAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class ServersAsked:
+    """An operator wants a server added, removed or moved (V12), as `kind` says; `address`: to where."""
+
+    token: Token
+    kind: CauseKind
+    server: str
+    address: str | None = None
+    operator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StopAsked:
     """This server is about to stop, alone (V10); `Stop` follows when the others can go on without it."""
 
@@ -280,6 +301,7 @@ Happening = (
     | SwitchoverAsked
     | TakeoverAsked
     | PauseAsked
+    | ServersAsked
     | StopAsked
 )
 """What waits while this server adopts an epoch of its own."""

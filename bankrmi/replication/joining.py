@@ -64,6 +64,8 @@ class Joiner:
         """
         if self._awaits_copy(view) or view is None or view.primary not in step.links:
             return
+        if step.server not in step.settings.servers:
+            return  # It waits for an operator to add it (V12).
         admitted = self.is_admitted(view) and not primary_is_silent
         if admitted or step.now_ms - self._asked_ms < self._pause_ms:
             return

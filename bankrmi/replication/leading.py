@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import Any
 
 from bankrmi.errors import BrokenInvariant
-from bankrmi.replication import admission, membership, pausing, switchover
+from bankrmi.replication import admission, membership, pausing, server_changes, switchover
 from bankrmi.replication.answers import Answers
 from bankrmi.replication.believing import CONTRADICTION
 from bankrmi.replication.checkpoints import Checkpoints
@@ -25,6 +25,7 @@ from bankrmi.replication.events import (
     Probed,
     ReadArrived,
     Seen,
+    ServersAsked,
     SwitchoverAsked,
 )
 from bankrmi.replication.groups import Groups
@@ -40,6 +41,7 @@ from bankrmi.replication.messages import (
 from bankrmi.replication.pausing import Pausing
 from bankrmi.replication.peer import PeerState
 from bankrmi.replication.reading import ReadFacts, Reads
+from bankrmi.replication.server_changes import ServerChange
 from bankrmi.replication.step import Step
 from bankrmi.replication.switchover import Switchover
 from bankrmi.replication.view import View
@@ -50,6 +52,8 @@ STUCK_SILENCES = 20
 """A primary that is stuck without the witness sends something once in so many silences of a takeover: seldom
 enough for others to take over, however wrong the clocks are."""
 
+
+_ANOTHER_CHANGE = "another server is being added, removed or moved: ask again when that is over"
 
 _LOOK_AGAIN_MS = 20.0
 """After a look that did not tell whether a process is gone."""
@@ -69,6 +73,7 @@ class Leader:
         self._checkpoints = Checkpoints(view, step.journal.tip)
         self._switchover: Switchover | None = None
         self._pausing: Pausing | None = None
+        self._change: ServerChange | None = None
         self._leavers: list[Any] = []  # Who asked to be taken out of `in_sync` (V10).
 
     # -- epochs ----------------------------------------------------------------------------------
@@ -78,12 +83,15 @@ class Leader:
         self.view = view
         self.acknowledged = 0
         self._checkpoints.begin_epoch(view, step.journal.tip)
+        self.copies.go_by(step.settings.others, step.links)
         self.copies.begin_epoch(view, step.server, step.tip)
         self._reads.begin_epoch(self._answers)
         if self._switchover is not None:
             why = self._switchover.cancelled or "the lead was won back before it was given away"
             self._resume(why, step)
         self._look_at_pausing(view, step)
+        if self._change is not None and (became := self._change.outcome(view)) is not None:
+            self._end_change(became, step)
         for peer in self.copies.peers.values():
             if peer.tracked and peer.linked:
                 self._send(peer, step)
@@ -101,6 +109,8 @@ class Leader:
         if self._pausing is not None:
             lost = Refusal("another view was won meanwhile")
             self._end_pausing(self._pausing.outcome(view, step) or lost, step)
+        if self._change is not None:
+            self._end_change(self._change.left(known), step)
         for token in [*self._groups.take_tokens(), *self._reads.take_tokens()]:
             step.send_on(token, known, undecided=True)
         for waiting in self._answers.take_all():
@@ -364,10 +374,14 @@ class Leader:
     # -- the view --------------------------------------------------------------------------------
 
     def wanted_view(self, step: Step) -> View | None:
-        """Return the next view to propose, if any (V5, V2, V3, V6; then V11)."""
+        """Return the next view to propose, if any (V5, V12, V2, V3, V6; then V11)."""
         self._look_at_pausing(self.view, step)
-        wanted = self._handing_over(step) or membership.wanted_view(
-            self.view, self.copies, step, enough=self._enough, switching_over=self.is_switching_over
+        wanted = (
+            self._handing_over(step)
+            or self._changing_servers(step)
+            or membership.wanted_view(
+                self.view, self.copies, step, enough=self._enough, switching_over=self.is_switching_over
+            )
         )
         if wanted is None and self._pausing is not None and self._switchover is None:
             wanted = self._pausing.wanted_view(self.view)
@@ -387,6 +401,8 @@ class Leader:
         """Stop answering, and give the lead away (V5)."""
         if self._switchover is not None:
             begun: Switchover | Refusal = Refusal("a switchover is under way already")
+        elif self._change is not None and not event.stopping:
+            begun = Refusal(_ANOTHER_CHANGE)
         else:
             begun = switchover.begun(event, list(self.copies.peers.values()), self.view, step)
         if isinstance(begun, Switchover):
@@ -447,6 +463,34 @@ class Leader:
         assert self._pausing is not None
         step.answer(self._pausing.token, reply)
         self._pausing = None
+
+    def begin_change(self, event: ServersAsked, step: Step) -> None:
+        """Add, remove or move a server (V12)."""
+        if self._switchover is not None:
+            begun: ServerChange | Refusal = Refusal("a switchover is under way: ask again when it is over")
+        elif self._change is not None:
+            begun = Refusal(_ANOTHER_CHANGE)
+        else:
+            begun = server_changes.begun(event, self.view, step)
+        if isinstance(begun, ServerChange):
+            self._change = begun
+        else:
+            step.answer(event.token, begun)
+
+    def _changing_servers(self, step: Step) -> View | None:
+        change = self._change
+        if change is None:
+            return None
+        wanted = change.wanted(self.view, step)
+        if isinstance(wanted, View) and not change.is_overdue(step.now_ms):
+            return wanted
+        self._end_change(change.given_up(step) if isinstance(wanted, View) else wanted, step)
+        return None
+
+    def _end_change(self, reply: Reply, step: Step) -> None:
+        assert self._change is not None
+        step.answer(self._change.token, reply)
+        self._change = None
 
     # -- other servers ---------------------------------------------------------------------------
 

@@ -6,13 +6,15 @@ Rule 3: a primary counts its lease from the *sending* of what was acknowledged; 
         counts from the arrival, which is later.  So the primary always stops first.
 Rule 4: the primary says in the message how long a lease is; whoever acknowledges that has granted that much,
         whatever its own configuration says.
-Rule 5: lengths are whole milliseconds, moments are not; nothing else tells them apart.
+Rule 5: a refusal proves that nobody lives at the address that was looked at. It ends a lease of whoever said
+        that it lived there (V12), and of nobody else.
+Rule 6: lengths are whole milliseconds, moments are not; nothing else tells them apart.
 Assumption: two clocks (CLOCK_BOOTTIME) drift apart by less than the primary's `drift_ms` within its lease.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import ceil
 
@@ -59,21 +61,36 @@ class _Grant:
         return max(self.at_ms + self.length_ms, self.older_until_ms)
 
 
+_Holder = tuple[str, str | None]
+"""A server, and where it said that it lives; None: we have started since, and that is forgotten."""
+
+_REMEMBERED = 64
+"""Holders, beyond which those are forgotten whose lease is over."""
+
+
 class Grants:
     """The leases that this server has granted by acknowledging; it leads when all are over (R3)."""
 
     def __init__(self) -> None:
-        self._granted: dict[str, _Grant] = {}
+        self._granted: dict[_Holder, _Grant] = {}
+        self._answers: dict[
+            str, tuple[str, float, str]
+        ] = {}  # What came before it was known who lived where.
 
-    def acknowledged(self, server: str, start_id: str, now_ms: float, length_ms: int) -> None:
-        """Something that this process sent, as a primary, arrived at `now_ms`: to acknowledge it binds."""
-        known = self._granted.get(server)
+    def acknowledged(self, server: str, address: str, start_id: str, now_ms: float, length_ms: int) -> None:
+        """Something that this process sent, as a primary, arrived at `now_ms`: to acknowledge it binds.
+
+        `address` is where it says that others call it.
+        """
+        if len(self._granted) >= _REMEMBERED:
+            self._granted = {who: one for who, one in self._granted.items() if one.over_at_ms > now_ms}
+        known = self._granted.get((server, address))
         older_until_ms = float("-inf")
         if known is not None:
             older_until_ms = known.older_until_ms if known.start_id == start_id else known.over_at_ms
         if older_until_ms <= now_ms:
             older_until_ms = float("-inf")
-        self._granted[server] = _Grant(start_id, now_ms, length_ms, older_until_ms)
+        self._granted[server, address] = _Grant(start_id, now_ms, length_ms, older_until_ms)
 
     def started(
         self, servers: Iterable[str], now_ms: float, length_ms: int, *, last_primary: str, last_start_id: str
@@ -85,7 +102,21 @@ class Grants:
         """
         for server in servers:
             start_id = last_start_id if server == last_primary else None
-            self._granted[server] = _Grant(start_id, now_ms, length_ms)
+            self._granted[server, None] = _Grant(start_id, now_ms, length_ms)
+
+    def lived(self, address_of: Callable[[str], str]) -> None:
+        """The view is known: whoever led lived where it says, as far as that was forgotten (V12).
+
+        It is no older than what was adopted, so either he lives there still, or his lease is over.
+        """
+        for server in [server for server, address in self._granted if address is None]:
+            forgotten, holder = self._granted.pop((server, None)), (server, address_of(server))
+            since = self._granted.setdefault(holder, forgotten)
+            if since.start_id != forgotten.start_id:
+                since.older_until_ms = max(since.older_until_ms, forgotten.over_at_ms)
+        answers, self._answers = self._answers, {}
+        for server, (start_id, begun_ms, address) in answers.items():
+            self.answered(server, address, start_id, begun_ms)
 
     def longest_ms(self, now_ms: float) -> int:
         """Return how long the longest lease is that is not over: a process after this one has to know."""
@@ -99,26 +130,29 @@ class Grants:
         ]
         return max([*open_ms, *older_ms], default=0)
 
-    def refused(self, server: str, begun_ms: float) -> None:
-        """A connection tried at `begun_ms` was refused: no process of that server lives (R3)."""
-        grant = self._granted.get(server)
+    def refused(self, server: str, address: str, begun_ms: float) -> None:
+        """A connection tried at `begun_ms` was refused: no process of that server lives there (R3)."""
+        grant = self._granted.get((server, address))
         if grant is not None and grant.at_ms <= begun_ms:
-            del self._granted[server]
+            del self._granted[server, address]
 
-    def answered(self, server: str, start_id: str, begun_ms: float) -> None:
-        """Asked at `begun_ms`, the server answered as the process `start_id`: any other one is gone."""
-        grant = self._granted.get(server)
+    def answered(self, server: str, address: str, start_id: str, begun_ms: float) -> None:
+        """Asked at `begun_ms`, the server answered there as the process `start_id`: any other one is gone."""
+        if (server, None) in self._granted:
+            self._answers[server] = (start_id, begun_ms, address)
+        grant = self._granted.get((server, address))
         if (
             grant is not None
             and grant.at_ms <= begun_ms
             and grant.start_id is not None
             and grant.start_id != start_id
         ):
-            del self._granted[server]
+            del self._granted[server, address]
 
     def handed_over(self, server: str) -> None:
         """The server gave the lead away; it had stopped answering before it proposed to (V5)."""
-        self._granted.pop(server, None)
+        for holder in [holder for holder in self._granted if holder[0] == server]:
+            del self._granted[holder]
 
     def over_at_ms(self) -> float:
         """Return when every lease granted is over."""
@@ -136,7 +170,8 @@ def first_grants(settings: Settings, adopted: Adopted | None, now_ms: float) -> 
         if length_ms is None:  # By a version in which both were taken for equal.
             length_ms = binding_ms(settings.lease_ms, settings.drift_ms)
         grants.started(
-            settings.others,
+            # Whoever led last may have come after the configuration was written.
+            dict.fromkeys([*settings.others, adopted.primary]),
             now_ms,
             length_ms,
             last_primary=adopted.primary,

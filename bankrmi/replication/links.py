@@ -15,7 +15,8 @@ class LinkTable:
     """The connections of one server to the others."""
 
     def __init__(self, settings: Settings) -> None:
-        self._most_copies = len(settings.servers)
+        self.most_copies = len(settings.servers)
+        """As many as there are servers."""
         self._own_copies_min = settings.copies_min
         self._start_ids: dict[str, str] = {}
         self._protocols: dict[str, int] = {}
@@ -73,9 +74,14 @@ class LinkTable:
         self._protocols[event.server] = event.protocol
         self._copies_stated.pop(event.server, None)
         if event.copies_min > self._own_copies_min:
-            self._copies_stated[event.server] = min(event.copies_min, self._most_copies)
+            self._copies_stated[event.server] = min(event.copies_min, self.most_copies)
 
     def down(self, server: str) -> None:
         """A connection is lost."""
         self._start_ids.pop(server, None)
         self._protocols.pop(server, None)
+
+    def forget(self, server: str) -> None:
+        """It is none of the servers any more, or lives elsewhere: what it stated was another's word."""
+        self.down(server)
+        self._copies_stated.pop(server, None)

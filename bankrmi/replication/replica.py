@@ -16,7 +16,8 @@ Assumption: the caller carries out the effects of a step in order, before the ne
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, assert_never
 
 from bankrmi.replication import dispatch
@@ -24,7 +25,17 @@ from bankrmi.replication.believing import Believing
 from bankrmi.replication.commits import Commits
 from bankrmi.replication.condition import Condition, condition_of
 from bankrmi.replication.dispatch import Adopt, GoOn, TurnedAway
-from bankrmi.replication.effects import Effect, Handed, IsBusy, Propose, Refusal, Reply, Stop
+from bankrmi.replication.effects import (
+    Effect,
+    Handed,
+    IsBusy,
+    Leave,
+    Propose,
+    Reach,
+    Refusal,
+    Reply,
+    Stop,
+)
 from bankrmi.replication.events import (
     AnswerArrived,
     CallersGone,
@@ -45,6 +56,7 @@ from bankrmi.replication.events import (
     Proposed,
     ReadArrived,
     RequestArrived,
+    ServersAsked,
     StopAsked,
     SwitchoverAsked,
     TakeoverAsked,
@@ -96,7 +108,9 @@ class Replica:
         now_ms: float,
         new_id: Callable[[], str] = new_id,
     ) -> None:
-        self.settings = settings
+        self.settings = self._told = (
+            settings  # What the view says of servers comes on top of what it was told.
+        )
         self.journal = journal
         self.start_id = start_id
         self.links = LinkTable(settings)
@@ -108,6 +122,11 @@ class Replica:
         self._commits = Commits(journal.tip.action_id)
         self._office = Office(now_ms)
         self._stopping = False
+        self.goes_by_view = False
+        """Whether the view says which servers there are, and where (V12); else what this process was told."""
+        self._waits_for_an_operator = False
+        self._leaves = False  # It has no place in the bank: it ends, and wants nothing any more (V12).
+        self._had_a_place = False  # Among the servers that a view named (V12).
         self._proposals = Proposals()
         self._believing = Believing(journal.adopted.epoch if journal.adopted is not None else 0)
         self._viewing = Viewing()
@@ -201,6 +220,8 @@ class Replica:
                 self._pause_asked(event, step)
             case TakeoverAsked():
                 self._takeover_asked(event, step)
+            case ServersAsked():
+                self._servers_asked(event, step)
             case StopAsked():
                 self._stop_asked(step)
             case _:
@@ -292,9 +313,12 @@ class Replica:
     # -- connections and time --------------------------------------------------------------------
 
     def _link_changed(self, event: LinkChanged, step: Step) -> None:
+        address = self.settings.address_of(event.server)
+        if event.up and event.address not in (None, address):
+            return  # It leads to where that server lived before (V12).
         if event.up and event.start_id is not None:
             self.links.up(event, event.start_id)
-            self.grants.answered(event.server, event.start_id, event.begun_ms)
+            self.grants.answered(event.server, address, event.start_id, event.begun_ms)
             if self.view is not None and self.view.primary == event.server:
                 self._joiner.begin_again(step)
         else:
@@ -305,10 +329,14 @@ class Replica:
             self._state.follower.link_changed(event, self.view, step)
 
     def _probed(self, event: Probed, step: Step) -> None:
+        looked_at, lives_at = event.address, self.settings.address_of(event.server)
+        looked_at = lives_at if looked_at is None else looked_at
         if event.refused and self.settings.refused_means_gone:
-            self.grants.refused(event.server, event.begun_ms)
+            self.grants.refused(event.server, looked_at, event.begun_ms)
         elif event.start_id is not None:
-            self.grants.answered(event.server, event.start_id, event.begun_ms)
+            self.grants.answered(event.server, looked_at, event.start_id, event.begun_ms)
+        if looked_at != lives_at:  # Where it lived before: that says nothing of now (V12).
+            event = replace(event, refused=False, start_id=None)
         if isinstance(self._state, Leading):
             self._state.leader.probed(event, step)
         else:
@@ -352,7 +380,7 @@ class Replica:
         token = event.token
         match event.message:
             case Checkpoint() as message:
-                self._take_checkpoint(token, message, step)
+                self._take_checkpoint(token, message, event.address, step)
             case JoinRequest() as request:
                 self._take_join(token, request, step)
             case LeaveRequest() as request:
@@ -371,7 +399,7 @@ class Replica:
             case _ as other:
                 assert_never(other)
 
-    def _take_checkpoint(self, token: Any, message: Checkpoint, step: Step) -> None:
+    def _take_checkpoint(self, token: Any, message: Checkpoint, address: str | None, step: Step) -> None:
         state, view, granted_ms = self._office.state, self.view, self._granted_by(message)
         facts = dispatch.ReceiverFacts(
             view,
@@ -400,7 +428,8 @@ class Replica:
         assert not isinstance(state, Leading), "who leads turns away what it does not give way to"
         answer = state.follower.take(message, step)
         if isinstance(answer, Acknowledged):
-            self.grants.acknowledged(message.primary, message.start_id, step.now_ms, granted_ms)
+            lives_at = address or self.settings.address_of(message.primary)
+            self.grants.acknowledged(message.primary, lives_at, message.start_id, step.now_ms, granted_ms)
         step.answer_when_durable(token, answer)
         if state.role is Role.STARTING or view is None or view.epoch < message.epoch:
             self._viewing.read(step)
@@ -499,10 +528,18 @@ class Replica:
                     self._forget_view(step)
                 self.figures.views.learned(view)
                 self._proposals.epoch_moved(view.epoch)
-                self._follow(view, step)
+                self._go_by(view.servers, step)
+                self.grants.lived(self.settings.address_of)
+                if (why := self._why_it_has_no_place(view)) is not None:
+                    self._leaves = True
+                    step.do(Leave(why))
+                else:
+                    self._follow(view, step)
+                    self._say_that_it_waits(view, step)
             case NoView(anew=anew):
                 if anew:
                     self._forget_view(step)
+                    self._go_by(None, step)
                 self._first_view.seen_no_view = True
             case MemoryLost(why=why):
                 self._fence(why, step)
@@ -510,6 +547,50 @@ class Replica:
                 pass
             case _ as other:
                 assert_never(other)
+
+    def _go_by(self, servers: Mapping[str, str] | None, step: Step) -> None:
+        """V12: these are the servers, and where they live; None: what this process was told counts."""
+        self.goes_by_view, before = servers is not None, self.settings
+        after = self._told if servers is None else self._told.with_servers(servers)
+        if after.where_all_live() == before.where_all_live():
+            return
+        self.settings = step.settings = after
+        self.links.most_copies = len(after.servers)
+        step.do(Reach({name: after.address_of(name) for name in after.others}))
+        for name in before.others:
+            if name not in after.servers or after.address_of(name) != before.address_of(name):
+                if name in self.links:
+                    self._link_changed(LinkChanged(server=name, up=False), step)
+                self.links.forget(name)
+
+    def _say_that_it_waits(self, view: View, step: Step) -> None:
+        """Say once that this server was not added yet (V12)."""
+        if view.servers is None or step.server in view.servers or self._waits_for_an_operator:
+            return
+        self._waits_for_an_operator = True
+        add = f"`bankrmi server add {step.server} {step.settings.home}`"
+        why = f"it is none of the bank's servers yet: run {add}"
+        step.report("waiting", **{"for": ["an operator"], "why": why})
+
+    def _why_it_has_no_place(self, view: View) -> str | None:
+        """V12: return why this process is none of the bank's; None if it is one, or waits to be one."""
+        name, home = self.settings.server, self.settings.home
+        if view.servers is None:
+            return None
+        if name not in view.servers:
+            if self.journal.adopted is None and not self._had_a_place:
+                return None  # It was not added yet, and waits.
+            return (
+                f"{name} is none of the bank's servers any more ({', '.join(view.servers)}): it was removed; "
+                f"`bankrmi server add {name} {home}` takes it in again"
+            )
+        self._had_a_place = True
+        if view.servers[name] == home:
+            return None
+        return (
+            f"{name} lives at {view.servers[name]}, as the view has it, and this process at {home}: start it "
+            f"there, or `bankrmi server move {name} {home}`"
+        )
 
     def _forget_view(self, step: Step) -> None:
         self._first_view.forget()
@@ -579,7 +660,7 @@ class Replica:
 
     def _reconsider(self, step: Step) -> None:
         """Lead if the time has come; propose what is wanted now; stop if the others can go on."""
-        if self._office.adopting is not None:
+        if self._office.adopting is not None or self._leaves:
             return
         state = self._office.state
         if isinstance(state, Won) and step.now_ms >= self.grants.over_at_ms():
@@ -691,6 +772,12 @@ class Replica:
                 given_up=sorted(before.in_sync - after.in_sync),
                 operator=move.wish.operator,
             )
+
+    def _servers_asked(self, event: ServersAsked, step: Step) -> None:
+        if isinstance(self._state, Leading):
+            self._state.leader.begin_change(event, step)
+        else:
+            step.answer(event.token, Refusal(f"{step.server} is not the primary"))
 
     def _stop_asked(self, step: Step) -> None:
         """V10: hand over, or have the primary take this server out; then stop.

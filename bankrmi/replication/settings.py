@@ -1,8 +1,9 @@
-"""What the rules are told by the configuration.  Times in milliseconds."""
+"""What the rules are told by the configuration, and of the servers by the view.  Times in milliseconds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from bankrmi.replication.queue import REQUEST_BYTES
 
@@ -14,10 +15,18 @@ GROUP_SHARE = 0.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One server's settings; `servers` are all of the configuration, in its order, this one included."""
+    """One server's settings.
+
+    `servers` are all that there are, this one included: those of the configuration, in its order, until the
+    view names them (V12); then they may lack this one. `addresses` has where each lives; one that is not
+    in it is called by its name.
+    """
 
     server: str
     servers: tuple[str, ...]
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    address: str = ""
+    """At which others call this process, as its configuration says; empty: by its name."""
     lease_ms: int = 1000
     drift_ms: int = 20
     heartbeat_ms: float = 100
@@ -44,6 +53,23 @@ class Settings:
     def others(self) -> tuple[str, ...]:
         """All servers but this one."""
         return tuple(name for name in self.servers if name != self.server)
+
+    @property
+    def home(self) -> str:
+        """Where this process lives."""
+        return self.address or self.server
+
+    def address_of(self, server: str) -> str:
+        """Return where a server is looked for."""
+        return self.addresses.get(server, server)
+
+    def where_all_live(self) -> dict[str, str]:
+        """Return the address of every server."""
+        return {name: self.address_of(name) for name in self.servers}
+
+    def with_servers(self, servers: Mapping[str, str]) -> Settings:
+        """Return the same, going by the servers that a view names."""
+        return replace(self, servers=tuple(servers), addresses=dict(servers))
 
     @property
     def silence_ms(self) -> float:

@@ -1,12 +1,14 @@
 """The view: who leads, and which copies hold every acknowledged entry.  Values and legal changes only.
 
 Rule 1: a view changes only into one whose epoch is one higher, and exactly one proposal wins.
-Rule 2: every way to change it is a function of this file, named after its rule (V1 to V11 in design.md).
+Rule 2: every way to change it is a function of this file, named after its rule (V1 to V12 in design.md).
 Rule 3: a member is named together with its incarnation; a server with a wiped disk is another member (V8).
 Rule 4: why it changed and when it was written are notes on it, and no part of it: nothing is compared by
         them (ADR 30).
 Rule 5: a view with anything in it that a version does not know cannot be read there, so nobody makes a next
         one of it who would drop that (ADR 36). It says which version that needs; notes need none.
+Rule 6: which servers there are, and where each lives, is in the view from the first change of that on, and
+        stays there (V12, ADR 33). Before, each server's configuration says so.
 """
 
 from __future__ import annotations
@@ -33,7 +35,10 @@ from bankrmi.replication.pause import Pause
 
 __all__ = ["ADDED", "View"]
 
-ADDED: dict[str, AddedField] = {"paused": AddedField(since=2, before=None)}
+ADDED: dict[str, AddedField] = {
+    "paused": AddedField(since=2, before=None),
+    "servers": AddedField(since=2, before=None),
+}
 """The fields that are not of version 1 of the protocol, notes aside: since when each is there."""
 
 
@@ -46,6 +51,8 @@ class View:
     `paused`: nobody takes over by himself (V11); it stays so from view to view, until an operator ends it.
     `cause` says why the view changed, and who proposed it; `written_us` when its keeper wrote it, in
     microseconds since 1970 by that one's clock. None: not known, as of a view that a version before made.
+    `servers` are all of the bank, in sync or not, each with the address at which others call it. None: those
+    of the configuration.
     """
 
     history: str
@@ -57,6 +64,7 @@ class View:
     handed_over_by: str | None = None
     forced: bool = False
     paused: Pause | None = None
+    servers: Mapping[str, str] | None = None
     cause: Cause | None = field(default=None, compare=False)
     written_us: int | None = field(default=None, compare=False)
 
@@ -65,6 +73,12 @@ class View:
             raise ValueError(f"is not a view: the primary {self.primary} is not in sync")
         if self.in_sync != set(self.incarnations):
             raise ValueError("is not a view: incarnations and in_sync name different servers")
+        if self.servers is None:
+            return
+        if not self.in_sync <= self.servers.keys():
+            raise ValueError("is not a view: it has a server in sync that is none of its servers")
+        if len(set(self.servers.values())) < len(self.servers):
+            raise ValueError("is not a view: two of its servers have one address")
 
     @property
     def needs_protocol(self) -> int:
@@ -122,6 +136,23 @@ class View:
         """V5: the primary, which answers nobody any more, gives the lead to a member."""
         return replace(self._next(server, start_id, set(self.in_sync)), handed_over_by=self.primary)
 
+    def adding(self, server: str, servers: Mapping[str, str]) -> View:
+        """V12: there is one server more; `servers` are all that there are then. It joins as any (V3)."""
+        assert server in servers
+        return replace(self.started_again(self.start_id), servers=dict(servers))
+
+    def removing(self, server: str, servers: Mapping[str, str]) -> View:
+        """V12: there is one server less, and it is not in sync any more; `servers` are all that are left."""
+        assert server not in servers
+        assert server != self.primary
+        return replace(self.without(frozenset({server})), servers=dict(servers))
+
+    def moving(self, server: str, servers: Mapping[str, str]) -> View:
+        """V12: a server lives elsewhere, as `servers` have it; what lived where it was is not in sync."""
+        assert server in servers
+        assert server != self.primary
+        return replace(self.without(frozenset({server})), servers=dict(servers))
+
     def because(self, cause: Cause) -> View:
         """Return the same view, with why it is wanted."""
         return replace(self, cause=cause)
@@ -138,6 +169,7 @@ class View:
             in_sync=frozenset(in_sync),
             incarnations={name: known[name] for name in sorted(in_sync)},
             paused=self.paused,
+            servers=self.servers,
         )
 
     def to_wire(self) -> dict[str, Any]:
@@ -194,6 +226,7 @@ _CHECKS: Mapping[str, Check] = {
     "handed_over_by": optional(identifier),
     "forced": flag,
     "paused": Pause.from_wire,
+    "servers": optional(names_to_ids),
     "cause": Cause.from_wire,
     "written_us": or_none(number),
 }

@@ -21,7 +21,7 @@ from contextlib import suppress
 
 from Pyro5.core import DAEMON_NAME
 
-from bankrmi.errors import AccessDenied
+from bankrmi.errors import AccessDenied, OperationFailed
 
 from .accepting import Acceptor, listening_socket
 from .addresses import Address, joined
@@ -74,6 +74,7 @@ class Daemon:
         self.daemon_object: RemoteObject = DaemonObject(self._objects)
         self._objects[DAEMON_NAME] = Registered(target=self.daemon_object)
         self._seats: Seats[ServedConnection] = Seats(plan_seats(limits, self._servers, None))
+        self._files: int | None = None  # That connections may take, where that is a limit.
         self._leaving: set[ServedConnection] = set()
         self._refusing = False
         self._acceptor: Acceptor | None = None
@@ -119,14 +120,27 @@ class Daemon:
         listening = await listening_socket(address)
         try:
             files = allow_files(daemons * self.seats.total, daemons * len(self._servers), own_files)
-            share = None if files is None else files // daemons
-            self._seats = Seats(plan_seats(self.limits, self._servers, share))
+            self._files = None if files is None else files // daemons
+            self._seats = Seats(plan_seats(self.limits, self._servers, self._files))
         except BaseException:
             listening.close()
             raise
         self.address = joined(*listening.getsockname()[:2])
         self._acceptor = Acceptor(listening, self._connection, self._has_room, self._out_of_files)
         self._sweep()
+
+    def know(self, servers: Collection[str]) -> None:
+        """These are the servers from now on, with seats of their own; who is none any more is cut off.
+
+        Where too few files may be open for more seats, who comes has those of other callers.
+        """
+        gone, self._servers = self._servers - frozenset(servers), frozenset(servers)
+        for server in gone:
+            self.cut_off(server)
+        try:
+            self._seats.change(plan_seats(self.limits, self._servers, self._files))
+        except OperationFailed as failed:
+            complaints.note("no seats for another server", why=failed.message)
 
     def cut_off(self, server: str) -> None:
         """End the connections that were made in this server's name; it may come again."""

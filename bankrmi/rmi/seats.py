@@ -126,6 +126,16 @@ class Seats(Generic[Who]):
     def __iter__(self) -> Iterator[Who]:
         return iter(list(self._row_of))
 
+    def change(self, plan: SeatPlan) -> None:
+        """There are so many from now on; whoever has a seat keeps it, even that of a server that is gone."""
+        self.plan = plan
+        self._unfinished.seats, self._callers.seats = plan.unfinished, plan.callers
+        known = self._servers
+        self._servers = {
+            name: known[name] if name in known else _Reserve(plan.of_each_server)
+            for name in sorted(plan.servers)
+        }
+
     @property
     def unfinished(self) -> int:
         """How many have no handshake yet."""

@@ -63,7 +63,9 @@ def view_in_words(view: View | None) -> str:
     if view is None:
         return "none"
     in_sync = ", ".join(sorted(view.in_sync))
-    return f"epoch {view.epoch}, primary {view.primary} ({view.start_id}), in sync {in_sync}"
+    lives = ", ".join(f"{name} at {address}" for name, address in sorted((view.servers or {}).items()))
+    where = f", {lives}" if lives else ""
+    return f"epoch {view.epoch}, primary {view.primary} ({view.start_id}), in sync {in_sync}{where}"
 
 
 def range_in_words(first: int, last: int) -> str:

@@ -15,7 +15,8 @@ What is unsafe, and what is not though it looks so:
 - *An address of a server*, where a refusal there proves that the server is gone (R3): whoever looks at
   another machine's address takes a primary for dead that still answers reads by its lease. It is enough that
   one of the two goes by refusals (`refused_means_gone`): the other one's links lead to it, and get its word.
-  Refused, by both.
+  Refused, by both; as long as both go by their files. Once a view says where everybody lives, who has not
+  read it yet is told by the witness, and proves nothing by another address meanwhile (V12).
 - *refused_means_gone*, with equal addresses: a refusal is looked for by whoever wants to lead, at the
   address that both mean, and proves there what it proves in a bank where both go by it. Who does not go by it
   waits longer. Told.
@@ -36,13 +37,16 @@ from typing import Any
 
 from bankrmi.config import Configuration, bytes_needed, one_endpoint
 
-__all__ = ["LEFT_WITNESS_ID", "WITNESS_ID", "Difference", "compared", "stated"]
+__all__ = ["GOES_BY_VIEW", "LEFT_WITNESS_ID", "WITNESS_ID", "Difference", "compared", "stated"]
 
 WITNESS_ID = "witness_id"
 """Of the witness that a server is connected to; stated only while it is."""
 
 LEFT_WITNESS_ID = "left_witness_id"
 """Of the keeper of the view that was closed in favour of that one: who still asks it wins nothing there."""
+
+GOES_BY_VIEW = "servers_by_view"
+"""Whether `servers` are those of the view (V12), not of a file; a version before does not state it."""
 
 _SHOWN_AT_MOST = 60
 
@@ -64,6 +68,7 @@ def stated(configuration: Configuration) -> dict[str, Any]:
     return {
         "service": configuration.service,
         "servers": dict(configuration.servers),
+        GOES_BY_VIEW: False,
         "witness": _keeper(configuration),
         "copies_min": configuration.copies_min,
         "lease_ms": configuration.lease_ms,
@@ -87,8 +92,10 @@ def compared(ours: Mapping[str, Any], theirs: object) -> list[Difference]:
     """Return what differs, what is refused first."""
     if not isinstance(theirs, Mapping):
         return [_difference("settings", "stated", None, "it is no server of a bank", refused=True)]
+    by_view = ours.get(GOES_BY_VIEW) is True or theirs.get(GOES_BY_VIEW) is True
     found = [
-        *_of_addresses(ours, theirs),
+        *([] if by_view else _of_addresses(ours, theirs)),
+        *_of_witness(ours, theirs),
         *_of_sizes(ours, theirs),
         *_of_plain_keys(ours, theirs),
     ]
@@ -129,6 +136,9 @@ def _of_addresses(ours: Mapping[str, Any], told: Mapping[Any, Any]) -> Iterator[
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         so = "this server does not know it, and neither counts it nor lets it in"
         yield _difference("servers", None, f"{_shown(unknown[0])}{more}", so)
+
+
+def _of_witness(ours: Mapping[str, Any], told: Mapping[Any, Any]) -> Iterator[Difference]:
     our_id, their_id = ours.get(WITNESS_ID), told.get(WITNESS_ID)
     if our_id is not None and isinstance(their_id, str):
         closed = (ours.get(LEFT_WITNESS_ID), told.get(LEFT_WITNESS_ID))

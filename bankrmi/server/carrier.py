@@ -21,8 +21,10 @@ from bankrmi.replication.effects import (
     Effect,
     FetchCopy,
     InstallCopy,
+    Leave,
     Probe,
     Propose,
+    Reach,
     ReadView,
     Report,
     SendMessage,
@@ -187,6 +189,8 @@ class Carrier:
                 self._propose(effect)
             case Probe(server=server, epoch=epoch, delay_ms=delay_ms):
                 self.links.probe(server, epoch, delay_ms)
+            case Reach(servers=servers):
+                self.links.reach(servers)
             case FetchCopy(primary=primary):
                 self.copies.fetch(primary)
             case InstallCopy():
@@ -196,6 +200,9 @@ class Carrier:
             case Stop():
                 self.end()
                 self._life.stop("")
+            case Leave(why=why):
+                self.end()
+                self._life.leave(why)
             case _:
                 assert_never(effect)
         if self._watcher is not None:

@@ -43,6 +43,8 @@ class Driver:
         self.replica = replica
         self.stopped: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Ends with the reason why the process has to stop; empty if it was asked to."""
+        self.has_no_place = False
+        """Whether that is that the bank has no such server, or has it elsewhere (V12)."""
         self.clock = LoopClock()
         assert isinstance(replica.journal, SqliteJournal)
         self._disk = SyncedDisk(replica.journal, self.failed)
@@ -124,6 +126,11 @@ class Driver:
             self._on_tick.cancel()
         if not self.stopped.done():
             self.stopped.set_result(why)
+
+    def leave(self, why: str) -> None:
+        """End the process; whoever started it is told not to do so again."""
+        self.has_no_place = True
+        self.stop(why)
 
     def failed(self, error: Exception) -> None:
         """End the process, and say what was wrong."""

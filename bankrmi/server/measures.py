@@ -1,7 +1,7 @@
 """What a server shows to Prometheus: each figure, what it means, where it is read.
 
 Rule 1: nothing is counted here; it is read when somebody asks, from the rooms that know it.
-Rule 2: a label is a name of the configuration, or of a closed set of the room that counts.
+Rule 2: a label is the name of a server that there is, or of a closed set of the room that counts.
 Rule 3: what is a primary's is shown by the primary alone; of others there is nothing to be read.
 """
 
@@ -42,9 +42,15 @@ class WatchedServer:
     certificate_days: float | None = None
 
 
-def measures_of(server: str, servers: Collection[str], service: str) -> Measures:
-    """Return all that is shown of this server, one of `servers`."""
-    others = tuple(name for name in servers if name != server)
+def measures_of(
+    server: str, servers: Collection[str], service: str, *, others: Collection[str] | None = None
+) -> Measures:
+    """Return all that is shown of this server, one of `servers`.
+
+    Servers come and go: each of the two collections may have others in it at another time.
+    """
+    if others is None:
+        others = tuple(name for name in servers if name != server)
     return (
         about(server, service),
         certificate(lambda watched: watched.certificate_days),

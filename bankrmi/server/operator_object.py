@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bankrmi.errors import OperationFailed
-from bankrmi.replication.cause import named
-from bankrmi.replication.effects import Handed, NotLeading, Refusal, Reply
+from bankrmi.config_settings import checked_address, checked_server_name
+from bankrmi.errors import InvalidRequest, OperationFailed
+from bankrmi.replication.cause import CauseKind, named
+from bankrmi.replication.effects import Handed, NotLeading, Refusal, Reply, ServersChanged
 from bankrmi.replication.events import (
     Event,
     MessageArrived,
     PauseAsked,
+    ServersAsked,
     SwitchoverAsked,
     TakeoverAsked,
 )
@@ -28,9 +30,15 @@ from bankrmi.server.clock import wall_us
 from bankrmi.server.exporting import Exports
 from bankrmi.server.standby_object import ServerToken, refuse
 
-__all__ = ["OPERATOR_ID", "OperatorObject"]
+__all__ = ["OPERATOR_ID", "SERVER_CHANGES", "OperatorObject"]
 
 OPERATOR_ID = "bankrmi.operator."
+
+SERVER_CHANGES = {
+    "server_add": CauseKind.ADDED,
+    "server_remove": CauseKind.REMOVED,
+    "server_move": CauseKind.MOVED,
+}
 
 
 class _Changing:
@@ -53,6 +61,23 @@ class _Changing:
                 self._call.fail(OperationFailed(f"no {self._what} here: {primary or 'nobody'} leads"))
 
 
+class _ServerChange:
+    """An operator who waits for a server to be added, removed or moved."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def reply(self, reply: Reply) -> None:
+        """Tell how it went."""
+        match reply:
+            case ServersChanged(before=before, after=after):
+                self._call.answer({"before": before.to_wire(), "after": after.to_wire()})
+            case Refusal(why=why):
+                self._call.fail(OperationFailed(why))
+
+
 class OperatorObject:
     """The remote object of operators (see `rmi.RemoteObject`)."""
 
@@ -66,6 +91,7 @@ class OperatorObject:
                 "export",
                 "holdings",
                 "fence",
+                *SERVER_CHANGES,
                 *backing_up.METHODS,
             }
         )
@@ -97,6 +123,8 @@ class OperatorObject:
             case "resume":
                 self._argument(call, None)
                 self._take(PauseAsked(token=_Changing(call, "resuming"), pause=None, operator=_who(call)))
+            case "server_add" | "server_move" | "server_remove":
+                self._take(self._server_change(call))
             case "export":
                 self._exports.ask(call)
             case "holdings":
@@ -137,6 +165,21 @@ class OperatorObject:
         who = _who(call)
         pause = Pause(by=who, since_us=self._wall_us(), reason=reason)
         self._take(PauseAsked(token=_Changing(call, "pause"), pause=pause, operator=who))
+
+    def _server_change(self, call: Call) -> ServersAsked:
+        """Return what is wanted: a name, and where it lives, unless it goes; raise InvalidRequest."""
+        kind = SERVER_CHANGES[call.method]
+        needed = ("a server",) if kind is CauseKind.REMOVED else ("a server", "an address")
+        if len(call.args) != len(needed) or call.kwargs:
+            raise refuse(call, f"its arguments are {' and '.join(needed)}")
+        try:
+            texts = [identifier(one) for one in call.args]
+            if kind is CauseKind.ADDED:
+                checked_server_name(texts[0])
+            address = checked_address(texts[1]) if len(texts) > 1 else None
+        except ValueError as error:
+            raise InvalidRequest(str(error)) from None
+        return ServersAsked(_ServerChange(call), kind, texts[0], address, _who(call))
 
     def _argument(self, call: Call, what: str | None) -> str | None:
         """Return the one argument that a call may have, a name; raise InvalidRequest for anything else."""

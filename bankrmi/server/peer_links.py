@@ -3,12 +3,13 @@
 Rule 1: a lost connection is tried again at once, then with growing pauses.
 Rule 2: what cannot be sent now is dropped; the rules send it again when it matters.
 Rule 3: a link leads to the process that it was opened to, and to no other: once that is gone, so is the link.
-Rule 4: no sockets and no clock here: `Network` opens links, on real ones or on the simulator's.
+Rule 4: who the others are, and where each lives, may change; a link to elsewhere ends, without a word.
+Rule 5: no sockets and no clock here: `Network` opens links, on real ones or on the simulator's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,15 +62,15 @@ class Network(Protocol):
     """Where the other servers are reached."""
 
     def connect(
-        self, server: str, on_up: Callable[[Greeting], None], on_lost: Callable[[], None]
+        self, server: str, address: str, on_up: Callable[[Greeting], None], on_lost: Callable[[], None]
     ) -> PeerLink:
         """Open a link; `on_up` may be called once, `on_lost` is called once, after that or instead."""
 
-    def address_of(self, server: str) -> str:
-        """Return where a server is looked for."""
-
-    def look(self, server: str, on_found: Callable[[Found], None]) -> None:
+    def look(self, server: str, address: str, on_found: Callable[[Found], None]) -> None:
         """Try a connection that is given up again at once; `on_found` is called once."""
+
+    def reach(self, servers: Mapping[str, str]) -> None:
+        """From now on these are the others, each at its address."""
 
     def warn(self, event: str, server: str, reason: str) -> None:
         """Note in the log what should not be, as often as is useful."""
@@ -79,22 +80,44 @@ class PeerLinks:
     """One link to each other server (see `ports.Links`)."""
 
     def __init__(
-        self, servers: Iterable[str], network: Network, clock: Clock, take: Callable[[Event], None]
+        self,
+        servers: Mapping[str, str],
+        network: Network,
+        clock: Clock,
+        take: Callable[[Event], None],
     ) -> None:
-        """`servers` are the others; `take` is given what becomes of the links, and what comes on them."""
-        self._servers = tuple(servers)
+        """`servers` are the others, with their addresses; `take` is given what becomes of the links, and what
+        comes on them."""
+        self._addresses = dict(servers)
+        self._meant = dict.fromkeys(servers, 0)  # How often another server, or address, was meant by a name.
         self._network = network
         self._clock = clock
         self._take = take
         self._links: dict[str, PeerLink] = {}
         self._was_up: set[str] = set()
-        self._failures = dict.fromkeys(self._servers, 0)
+        self._failures = dict.fromkeys(servers, 0)
         self._closed = False
 
     def open(self) -> None:
         """Begin to connect to all."""
-        for server in self._servers:
+        for server in self._addresses:
             self._connect(server)
+
+    def reach(self, servers: Mapping[str, str]) -> None:
+        """From now on these are the others; nothing more is taken from who is none, or lives elsewhere."""
+        before, self._addresses = self._addresses, dict(servers)
+        self._network.reach(servers)
+        for server in dict.fromkeys([*before, *servers]):
+            if before.get(server) == servers.get(server):
+                continue
+            self._meant[server] = self._meant.get(server, 0) + 1
+            self._failures[server] = 0
+            self._was_up.discard(server)
+            link = self._links.pop(server, None)
+            if link is not None:
+                link.close()
+            if server in servers:
+                self._connect(server)
 
     def close(self) -> None:
         """Close all, and tell nobody."""
@@ -118,9 +141,11 @@ class PeerLinks:
     def _connect(self, server: str) -> None:
         if self._closed:
             return
-        begun_ms = self._clock.now_ms()
+        begun_ms, meant, address = self._clock.now_ms(), self._meant[server], self._addresses[server]
 
         def up(greeting: Greeting) -> None:
+            if meant != self._meant[server]:
+                return
             if greeting.server != server:
                 self._network.warn("another server answers there", server, f"it says it is {greeting.server}")
                 self._links[server].close()
@@ -135,12 +160,15 @@ class PeerLinks:
                     begun_ms=begun_ms,
                     protocol=greeting.protocol,
                     copies_min=greeting.copies_min,
+                    address=address,
                 )
             )
 
-        self._links[server] = self._network.connect(server, up, lambda: self._lost(server))
+        self._links[server] = self._network.connect(server, address, up, lambda: self._lost(server, meant))
 
-    def _lost(self, server: str) -> None:
+    def _lost(self, server: str, meant: int) -> None:
+        if meant != self._meant[server]:
+            return
         self._links.pop(server, None)
         was_up = server in self._was_up
         self._was_up.discard(server)
@@ -151,7 +179,11 @@ class PeerLinks:
         if was_up:
             self._take(LinkChanged(server=server, up=False))
         pause_ms = RETRY_MS[min(failures, len(RETRY_MS) - 1)]
-        self._clock.after(pause_ms, lambda: self._connect(server))
+        self._clock.after(pause_ms, lambda: self._connect_again(server, meant))
+
+    def _connect_again(self, server: str, meant: int) -> None:
+        if meant == self._meant[server]:
+            self._connect(server)
 
     # -- speaking --------------------------------------------------------------------------------
 
@@ -171,7 +203,10 @@ class PeerLinks:
     def _look(self, server: str, epoch: int) -> None:
         if self._closed:
             return
-        begun_ms = self._clock.now_ms()
+        begun_ms, address = self._clock.now_ms(), self._addresses.get(server)
+        if address is None:  # It was removed meanwhile: of that nothing is known.
+            self._take(Probed(server=server, begun_ms=begun_ms, epoch=epoch, address=""))
+            return
 
         def found(what: Found) -> None:
             greeting = what if isinstance(what, Greeting) and what.server == server else None
@@ -182,8 +217,8 @@ class PeerLinks:
                     epoch=epoch,
                     refused=what is True,
                     start_id=greeting.start_id if greeting is not None else None,
-                    address=self._network.address_of(server),
+                    address=address,
                 )
             )
 
-        self._network.look(server, found)
+        self._network.look(server, address, found)

@@ -18,7 +18,16 @@ from bankrmi.errors import AccessDenied
 from bankrmi.replication.events import PeerAnswer
 from bankrmi.replication.fields import CannotBeSaid
 from bankrmi.replication.messages import Message
-from bankrmi.rmi import Link, NotConnected, ProbeAnswer, TlsCredentials, handshake, over_tls, probe
+from bankrmi.rmi import (
+    ConnectDenied,
+    Link,
+    NotConnected,
+    ProbeAnswer,
+    TlsCredentials,
+    handshake,
+    over_tls,
+    probe,
+)
 from bankrmi.server.agreement import LEFT_WITNESS_ID, WITNESS_ID, Difference, compared
 from bankrmi.server.peer_links import Found, Greeting
 from bankrmi.server.wire import METHODS, answer_from_wire, message_to_wire
@@ -37,8 +46,8 @@ SILENT_SECONDS = 1.0
 """Whoever owes the answer to a ping for this long is silent."""
 
 
-def _ignore(_: str) -> None:
-    """Nobody has connections to us."""
+def _ignore(_: object) -> None:
+    """Nobody has connections to us; nobody wants to know who the others are."""
 
 
 class PeerNetwork:
@@ -48,21 +57,26 @@ class PeerNetwork:
         self,
         server: str,
         start_id: str,
-        addresses: Mapping[str, str],
+        address: str,
         settings: dict[str, Any],
         cut_off: Callable[[str], None] = _ignore,
         credentials: TlsCredentials | None = None,
+        on_servers: Callable[[Mapping[str, str]], None] = _ignore,
     ) -> None:
-        """Of `server`; `settings` are its own, as it states them (see `agreement`).
+        """Of `server`, which lives at `address`; `settings` are its own, as it states them (see `agreement`).
+        `on_servers` is told whenever there are other servers, or they live elsewhere (V12).
 
         `cut_off` ends what connections a server has to us, once it is refused: it has met us before we stated
         what we state now, and has to compare again.
         """
         self._cut_off = cut_off
-        self._linked: dict[str, tuple[Link, str, object]] = {}  # With the process, and the witness it stated.
+        self._on_servers = on_servers
+        self._server, self._address = server, address
+        self._linked: dict[str, tuple[Link, str, object, str]] = {}
+        """With the process, the witness that it stated, and the address."""
         self._met_for: set[tuple[str, str]] = set()
-        self._addresses = addresses
-        self._handshake = over_tls(handshake("server", server=server, start_id=start_id), credentials)
+        said = handshake("server", server=server, start_id=start_id, address=address)
+        self._handshake = over_tls(said, credentials)
         self._credentials = credentials
         self._settings = settings
         self._met: dict[str, tuple[str, list[Difference]]] = {}
@@ -70,8 +84,12 @@ class PeerNetwork:
         self._looks: set[Link] = set()
         self._links: dict[str, _PeerLink] = {}
 
+    def reach(self, servers: Mapping[str, str]) -> None:
+        """From now on these are the others, each at its address."""
+        self._on_servers(servers)
+
     def connect(
-        self, server: str, on_up: Callable[[Greeting], None], on_lost: Callable[[], None]
+        self, server: str, address: str, on_up: Callable[[Greeting], None], on_lost: Callable[[], None]
     ) -> _PeerLink:
         """Open a link; it is closed again where settings differ that must not."""
 
@@ -80,16 +98,21 @@ class PeerNetwork:
             if greeting.server == server and not self._agrees(greeting, form.get("settings")):
                 link.close()
                 return
-            self._linked[server] = link, greeting.start_id, _witness_id(form.get("settings"))
+            self._linked[server] = link, greeting.start_id, _witness_id(form.get("settings")), address
             self._links[server].begin_to_ping()
             on_up(greeting)
 
         def lost(_: str) -> None:
+            if isinstance(link.failure, ConnectDenied):
+                add = f"`bankrmi server add {self._server} {self._address}`"
+                self.warn(
+                    "denied by another server", server, f"{link.failure}; {add} adds one that is to come"
+                )
             if server in self._linked and self._linked[server][0] is link:
                 del self._linked[server]
             on_lost()
 
-        link = Link(self._addresses[server], STANDBY_ID + server, self._handshake, up, lost)
+        link = Link(address, STANDBY_ID + server, self._handshake, up, lost)
         link.open(CONNECT_SECONDS)
         peer = self._links[server] = _PeerLink(server, link, self.warn)
         return peer
@@ -120,17 +143,17 @@ class PeerNetwork:
         self._settings[WITNESS_ID], self._settings[LEFT_WITNESS_ID] = witness_id, left_id
         if witness_id is None:
             return
-        for server, (link, start_id, theirs) in list(self._linked.items()):
+        for server, (link, start_id, theirs, address) in list(self._linked.items()):
             known = theirs == witness_id or (theirs is not None and theirs == left_id)
             if known or (start_id, witness_id) in self._met_for:
                 continue
             self._met_for.add((start_id, witness_id))
             if theirs is None:
-                self._meet_again(server, link)
+                self._meet_again(server, address, link)
             else:
                 link.close()
 
-    def _meet_again(self, server: str, link: Link) -> None:
+    def _meet_again(self, server: str, address: str, link: Link) -> None:
         def found(answer: ProbeAnswer) -> None:
             self._looks.discard(asking)
             if isinstance(answer, str):
@@ -139,7 +162,7 @@ class PeerNetwork:
             if greeting.server == server and not self._agrees(greeting, answer.get("settings")):
                 link.close()
 
-        asking = probe(self._addresses[server], STANDBY_ID + server, self._handshake, found, CONNECT_SECONDS)
+        asking = probe(address, STANDBY_ID + server, self._handshake, found, CONNECT_SECONDS)
         self._looks.add(asking)
 
     def _agrees(self, greeting: Greeting, theirs: object) -> bool:
@@ -155,18 +178,14 @@ class PeerNetwork:
                 self._cut_off(greeting.server)
         return not any(one.refused for one in differences)
 
-    def address_of(self, server: str) -> str:
-        """Return where a server is looked for."""
-        return self._addresses[server]
-
-    def look(self, server: str, on_found: Callable[[Found], None]) -> None:
+    def look(self, server: str, address: str, on_found: Callable[[Found], None]) -> None:
         """Try a connection: "refused" proves that nobody lives there, silence does not (R3)."""
 
         def found(answer: ProbeAnswer) -> None:
             self._looks.discard(link)
             on_found(answer == "refused" if isinstance(answer, str) else _greeting(answer))
 
-        link = probe(self._addresses[server], STANDBY_ID + server, self._handshake, found, PROBE_SECONDS)
+        link = probe(address, STANDBY_ID + server, self._handshake, found, PROBE_SECONDS)
         self._looks.add(link)
 
     def warn(self, event: str, server: str, reason: str) -> None:

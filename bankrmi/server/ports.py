@@ -5,7 +5,7 @@ Rule: everything here that ends does so by a callback in the caller's own thread
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from bankrmi.coordination.coordinator import Expected, OnSilence
@@ -82,6 +82,9 @@ class Links(Protocol):
     def probe(self, server: str, epoch: int, delay_ms: float) -> None:
         """Look whether a process lives at the server's address; `Probed` is taken when that is known."""
 
+    def reach(self, servers: Mapping[str, str]) -> None:
+        """From now on these are the others, each at its address; nothing more is taken from elsewhere."""
+
 
 class Copies(Protocol):
     """Who fetches a copy of the primary's database, and puts it in place."""
@@ -115,6 +118,9 @@ class Life(Protocol):
 
     def stop(self, why: str) -> None:
         """End the process; `why` is empty when it was asked to."""
+
+    def leave(self, why: str) -> None:
+        """End the process, which is none of the bank's: it is not to be started again as it is."""
 
     def failed(self, error: Exception) -> None:
         """End the process: this went wrong in a step, or while an effect was carried out (F1, F3)."""

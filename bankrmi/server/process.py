@@ -39,7 +39,7 @@ from bankrmi.replication.settings import Settings
 from bankrmi.rmi import Audited, Daemon, Limits, handshake, over_tls
 from bankrmi.server.account import ACCOUNT_ID, AccountObject
 from bankrmi.server.admission import Admission
-from bankrmi.server.agreement import stated
+from bankrmi.server.agreement import GOES_BY_VIEW, stated
 from bankrmi.server.backing_up import Backups
 from bankrmi.server.checks import checks_of
 from bankrmi.server.clock import now_ms
@@ -52,7 +52,7 @@ from bankrmi.server.folding import Folder
 from bankrmi.server.measures import WatchedServer, measures_of
 from bankrmi.server.memory import MemoryTrimmer
 from bankrmi.server.naming import Naming
-from bankrmi.server.operator_object import OPERATOR_ID, OperatorObject
+from bankrmi.server.operator_object import OPERATOR_ID, SERVER_CHANGES, OperatorObject
 from bankrmi.server.own_address import check_own_address
 from bankrmi.server.peer_links import PeerLinks
 from bankrmi.server.peer_network import STANDBY_ID, PeerNetwork
@@ -60,6 +60,7 @@ from bankrmi.server.rates import EntryRates, Rate
 from bankrmi.server.standby_object import StandbyObject
 from bankrmi.server.status import status_of
 from bankrmi.server.waiting import SLOW_SHARE, WaitingRoom
+from bankrmi.server.whereabouts import Whereabouts
 from bankrmi.service_manager import ServiceManager
 from bankrmi.storage.database import DiskFailed
 
@@ -127,6 +128,7 @@ class _Process:
             self._settings, self._disk.open_journal(), start_id=self._start_id, now_ms=now_ms()
         )
         self._stated = stated(configuration)
+        self._whereabouts = Whereabouts(name, configuration.servers)
         remove_leftovers(self._disk.path)
 
     # -- serving ---------------------------------------------------------------------------------
@@ -135,19 +137,28 @@ class _Process:
         """Serve until a signal or a failure; raise what went wrong."""
         configuration, name = self._configuration, self._name
         credentials = self._credentials
+        whereabouts = self._whereabouts
         daemon = Daemon(
-            _limits(configuration), self._greeting, servers=self._settings.others, credentials=credentials
+            _limits(configuration), self._greeting, servers=whereabouts.others, credentials=credentials
         )
         replica = self._replica
         said = over_tls(handshake("server", server=name), credentials)
         coordinator = MovableKeeper(configuration, said)
         driver = self._driver = Driver(replica, coordinator)
         network = PeerNetwork(
-            name, self._start_id, configuration.servers, self._stated, daemon.cut_off, credentials
+            name,
+            self._start_id,
+            self._settings.home,
+            self._stated,
+            daemon.cut_off,
+            credentials,
+            whereabouts.reach,
         )
+        whereabouts.on_change = lambda: self._others_changed(daemon)
         coordinator.on_met = network.met_witness
         coordinator.on_followed = lambda found: self._stated.update(witness=stated(found)["witness"])
-        links = PeerLinks(self._settings.others, network, driver.clock, driver.take)
+        others = {other: whereabouts[other] for other in whereabouts.others}
+        links = PeerLinks(others, network, driver.clock, driver.take)
         fetcher = self._fetcher()
         copies = copy_server(lambda: driver.journal.database, self._disk.path, driver.clock)
         driver.start(links, fetcher)
@@ -191,6 +202,8 @@ class _Process:
             metrics.close()
             await daemon.close()
             copies.close()
+        if why and driver.has_no_place:
+            raise ConfigurationError(why)
         if why:
             raise OperationFailed(f"stopped: {why}")  # The end of the process releases the directory.
         driver.close()
@@ -221,7 +234,7 @@ class _Process:
     def _fetcher(self) -> CopyFetcher:
         return CopyFetcher(
             self._name,
-            self._configuration.servers,
+            self._whereabouts,
             self._disk.database,
             take=self._driver.take,
             reopen=lambda: self._disk.journal_at(self._disk.database),
@@ -269,17 +282,26 @@ class _Process:
                 None if self._credentials is None else self._credentials.days_left,
                 driver.replica.journal.decided_us,
             ),
-            addresses=configuration.servers,
+            addresses=self._whereabouts,
             operations_per_request=limits.operations_per_request,
         )
         daemon.register(ACCOUNT_ID + name, account)
         standby = StandbyObject(
-            driver.take, copies, self._settings.others, format_of_copies=lambda: driver.journal.format
+            driver.take, copies, self._whereabouts.others, format_of_copies=lambda: driver.journal.format
         )
         daemon.register(STANDBY_ID + name, standby, for_servers=True)
         operator = Audited(
             OperatorObject(driver.take, exports, backups),
-            ("switchover", "take_over", "pause", "resume", "export", "backup_state", "fence"),
+            (
+                "switchover",
+                *SERVER_CHANGES,
+                "take_over",
+                "pause",
+                "resume",
+                "export",
+                "backup_state",
+                "fence",
+            ),
             counts=lambda call: call.method != "export" or begins_export(call),
         )
         daemon.register(OPERATOR_ID + name, operator, roles={"operator"})
@@ -330,10 +352,18 @@ class _Process:
         checks = checks_of(driver.replica.condition, lambda: fetcher.fetched)
         return Watching(
             self._configuration.metrics.get(self._name),
-            lambda: measures_of(self._name, configuration.servers, configuration.service),
+            lambda: measures_of(
+                self._name, self._whereabouts, configuration.service, others=self._whereabouts.others
+            ),
             watched,
             checks,
         )
+
+    def _others_changed(self, daemon: Daemon) -> None:
+        """Let everybody go by the servers that there are now (V12)."""
+        self._stated["servers"] = dict(self._whereabouts)
+        self._stated[GOES_BY_VIEW] = self._replica.goes_by_view
+        daemon.know(self._whereabouts.others)
 
     def _greeting(self) -> dict[str, object]:
         return {
@@ -434,6 +464,8 @@ def _settings(configuration: Configuration, name: str, *, first: bool) -> Settin
     return Settings(
         server=name,
         servers=tuple(configuration.servers),
+        addresses=dict(configuration.servers),
+        address=configuration.servers[name],
         lease_ms=configuration.lease_ms,
         drift_ms=configuration.drift_ms,
         heartbeat_ms=configuration.heartbeat_ms,

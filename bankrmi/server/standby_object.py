@@ -69,7 +69,7 @@ class ServerToken:
 
 
 class StandbyObject:
-    """The remote object of servers (see `rmi.RemoteObject`); `others` are those of the configuration."""
+    """The remote object of servers (see `rmi.RemoteObject`); `others` are all that there are now."""
 
     exposed = Exposed(methods=frozenset({*METHODS.values(), *_COPYING}))
 
@@ -83,7 +83,7 @@ class StandbyObject:
         self._format_of_copies = format_of_copies
         self._take = take
         self._copies = copies
-        self._others = frozenset(others)
+        self._others = others
 
     def invoke(self, call: Call) -> None:
         """Take a message, or a request for a copy."""
@@ -99,12 +99,12 @@ class StandbyObject:
             raise refuse(call, str(error)) from error
         if not _speaks_for_itself(call, sender, message):
             raise refuse(call, "it speaks for another server, or for another process")
-        self._take(MessageArrived(ServerToken(call), message))
+        self._take(MessageArrived(ServerToken(call), message, _lives_at(call)))
 
     def _sender(self, call: Call) -> str:
         name = call.peer.handshake.get("server")
         if not isinstance(name, str) or name not in self._others:
-            refuse(call, "its sender is not another server of the configuration")
+            refuse(call, "its sender is not another server of the bank")
             raise AccessDenied(
                 f"{_shown(name)} is not one of the other servers: {', '.join(sorted(self._others))}"
             )
@@ -122,6 +122,14 @@ class StandbyObject:
         if FORMATS_READ.get(call.peer.protocol, 0) < ours:
             raise refuse(call, f"it cannot read this server's database, of format {ours}: upgrade {sender}")
         self._copies.call(sender, call.method, args, call)
+
+
+def _lives_at(call: Call) -> str | None:
+    """Return where the sender lives, as it says; None as of a version before, or if that cannot be."""
+    try:
+        return identifier(call.peer.handshake.get("address"))
+    except ValueError:
+        return None
 
 
 def _speaks_for_itself(call: Call, sender: str, message: Message) -> bool:

@@ -57,6 +57,7 @@ def status_of(
         "journal_from": shown.anchor.action_id + 1,
         "acknowledged": shown.acknowledged,
         "digest": tip.digest.hex(),
+        "servers": dict(shown.addresses),
         "in_sync": sorted(view.in_sync) if view is not None else [],
         "lag": max(0, tip.action_id - shown.acknowledged),
         "read_lease_ms": None if left_ms is None else round(max(0.0, left_ms)),
@@ -114,6 +115,11 @@ def _why_joining(shown: Condition, fetched: Fetched | None) -> str:
             return f"waiting for {primary} to make a copy"
         here, whole = fetched
         return f"fetching a copy from {primary}, {100 * here // max(whole, 1)} %"
+    if shown.server not in shown.servers:
+        return (
+            f"none of the bank's servers yet ({', '.join(shown.servers)}): run "
+            f"`bankrmi server add {shown.server} ADDRESS`"
+        )
     if primary not in shown.connected:
         return f"no connection to the primary {primary}"
     if shown.is_admitted:

@@ -251,3 +251,24 @@ def test_without_the_witness_nothing_can_be_restored(bank: Bank) -> None:
     bank.running[0].stop()
     with pytest.raises(OperationFailed, match=r"the witness at .* does not answer"):
         plan_witness_restore(bank.configuration)
+
+
+def test_servers_that_came_after_the_file_was_written_are_asked_too(bank: Bank) -> None:
+    """V12: the one who led lately is in no file; and what is restored says where everybody lives."""
+    s1 = bank.start("s1", epoch=4, tip=(90, 4))
+    bank.start("s2", epoch=4, tip=(90, 4))
+    lives = {**bank.configuration.servers, "s3": free_address()}
+    last = View.first(history="h1", server="s1", start_id="start-s1", incarnation="disk-s1").adding(
+        "s3", lives
+    )
+    s1.holding["last_view"] = last.to_wire()
+    with pytest.raises(OperationFailed, match="no view is safe: s3 cannot be asked"):
+        plan_witness_restore(bank.configuration)
+    s3 = Operator("s3", 5, (95, 5))
+    s3.holding["last_view"] = last.started_again("start-s1").to_wire() | {"epoch": 5}
+    bank.running.append(Running(lives["s3"], {"bankrmi.operator.s3": bank._exposed(s3)}))
+    plan = plan_witness_restore(bank.configuration)
+    assert plan["view"]["primary"] == "s3"
+    restored = View.from_wire(restore_witness(bank.configuration, plan["view"]))
+    assert restored.servers == lives
+    assert s3.asked_to_be_fenced == 1

@@ -10,6 +10,15 @@ from bankrmi.coordination.succession import Ruling, decided, objection
 from bankrmi.replication.view import View
 from tests.coordination.views import both, first, forced
 
+TWO = {"s1": "a", "s2": "b"}
+THREE = {**TWO, "s3": "c"}
+
+
+def placed() -> View:
+    """Both servers in sync, in a view that says where they live."""
+    return replace(both(), servers=TWO)
+
+
 LEGAL = {
     "V9 first": (None, first()),
     "V3 let in": (first(), both()),
@@ -19,6 +28,11 @@ LEGAL = {
     "V5 hand over": (both(), both().handed_over_to("s2", "start-s2")),
     "V7 forced": (both(), forced(both(), server="s3")),
     "restored": (None, forced(None, epoch=9)),
+    "V12 the first set": (both(), both().adding("s3", THREE)),
+    "V12 add": (placed(), placed().adding("s3", THREE)),
+    "V12 remove": (placed(), placed().removing("s2", {"s1": "a"})),
+    "V12 move": (placed(), placed().moving("s2", {"s1": "a", "s2": "z"})),
+    "V12 carried on": (placed(), placed().taken_over_by("s2", "start-s2")),
     "V8 let in on a new disk": (both(), both().letting_in("s2", "another disk")),
 }
 
@@ -51,6 +65,31 @@ ILLEGAL = {
             incarnations={"s2": "disk-s2", "s3": "disk-s3"},
         ),
         "only the primary lets",
+    ),
+    "the set is forgotten": (
+        placed(),
+        replace(placed().started_again("x"), servers=None),
+        "forgets which servers",
+    ),
+    "a new primary changes the set": (
+        placed(),
+        replace(placed().taken_over_by("s2", "x"), servers=THREE),
+        "only a primary that stays",
+    ),
+    "two servers at once": (
+        placed(),
+        replace(placed().started_again("x"), servers={**THREE, "s4": "d"}),
+        "more than one server: s3, s4",
+    ),
+    "a primary moves itself": (
+        placed(),
+        replace(placed().started_again("x"), servers={**TWO, "s1": "z"}),
+        "s1 leads, and moves itself",
+    ),
+    "moved and in sync": (
+        placed(),
+        replace(placed().started_again("x"), servers={**TWO, "s2": "z"}),
+        "s2 lives elsewhere than before, and is called in sync",
     ),
     "a forced view of the same history": (both(), forced(both(), history="h1"), "a history of its own"),
     "a forced view of a past history": (both(), forced(both(), history="h0"), "a history of its own"),

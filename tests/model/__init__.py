@@ -19,6 +19,9 @@ reason to propose: whoever may take over or go on alone does so at any time. So 
 without the witness, and lets another lead (V2, ADR 15), is in every search; so is one that looks for news
 (V6, ADR 13).
 
+Servers come, go and move (`--changes`): each has two addresses, and starts at either after a crash. Whoever
+looks at an address where that server does not live is refused, however alive it is elsewhere.
+
 More is allowed here than the code does: a view that a process before has won is led by the next one, and a
 lease holds from the arrival of a checkpoint, not from its sending.
 

@@ -34,6 +34,7 @@ def _lengths(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...
 @click.option("--requests", default=2)
 @click.option("--crashes", default=1)
 @click.option("--disks", default=0, help="How often a server starts with another disk.")
+@click.option("--changes", default=0, help="How often a server is added, removed or moved.")
 @click.option("--restores", default=0, help="How often the witness loses its memory.")
 @click.option("--forces", default=0, help="How often a server is forced to lead that is not in sync.")
 @click.option("--copies-min", default=1)

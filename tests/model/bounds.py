@@ -18,6 +18,9 @@ class Bounds:
     crashes: int = 1
     disks: int = 0
     """How often a server starts with another disk than before: an empty one, or the one put aside."""
+    changes: int = 0
+    """How often an operator adds, removes or moves a server. Then one that crashes may start at its other
+    address; each has two."""
     restores: int = 0
     """How often the witness loses its memory and is restored."""
     forces: int = 0

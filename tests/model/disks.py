@@ -45,7 +45,7 @@ def announce(state: State, place: int) -> State:
     """Begin to lead: `base` is the tip that there is now."""
     server = state.servers[place]
     memory = server.memory
-    message = Message(memory.adopted, place, len(memory.journal), memory.journal, server.lease)
+    message = Message(memory.adopted, place, len(memory.journal), memory.journal, server.lease, server.home)
     return state._replace(sent=state.sent | {message})
 
 
@@ -80,4 +80,9 @@ def _started(laws: Laws, state: State, place: int, server: Server, what: str) ->
     for lease in laws.bounds.leases or (0,):
         process = server.follower()._replace(writes=(), proofs=0, lease=lease, started_in=heard)
         waits = after_a_start(laws, place, process)
-        yield (what, place, lease), state.with_server(place, process._replace(waits=waits))
+        for home in (1, 2) if laws.bounds.changes else (server.home,):
+            started = process._replace(
+                waits=waits, home=home, knows=(), granted_at=(0,) * len(server.granted_at)
+            )
+            elsewhere = ("elsewhere",) if home != server.home else ()
+            yield (what, place, lease, *elsewhere), state.with_server(place, started)

@@ -9,7 +9,17 @@ from tests.model.laws import Laws, Step
 from tests.model.leader import acts
 from tests.model.leases import are_over, granted, granting, relied_on
 from tests.model.rules import Rule
-from tests.model.state import Acknowledgement, Disk, Journal, Message, Proposal, Server, State, Write
+from tests.model.state import (
+    Acknowledgement,
+    Disk,
+    Homes,
+    Journal,
+    Message,
+    Proposal,
+    Server,
+    State,
+    Write,
+)
 from tests.model.witness import propose, without_member
 
 __all__ = ["happenings"]
@@ -21,6 +31,8 @@ def happenings(laws: Laws, state: State, place: int) -> Iterator[Step]:
     if not laws.may_act(bool(server.writes)):
         return
     view = state.view
+    if laws.bounds.changes and server.knows != view.homes:
+        yield ("reads the view", place), state.with_server(place, _reading(server, view.homes))
     if view.epoch > server.memory.adopted:
         if view.primary == place and not view.gone:
             yield from _lead(laws, state, place, server)
@@ -35,6 +47,19 @@ def happenings(laws: Laws, state: State, place: int) -> Iterator[Step]:
         yield from _take(laws, state, place, server, message)
 
 
+def _reading(server: Server, homes: Homes) -> Server:
+    """What it saw at other addresses than those says nothing of who lives there."""
+    known = server.knows or server.file
+    changed = sum(1 << other for other, home in enumerate(homes) if home != known[other])
+    return server._replace(knows=homes, proofs=server.proofs & ~changed)
+
+
+def _is_at_home(laws: Laws, state: State, place: int, server: Server) -> bool:
+    """V12: else it stops, as soon as it knows the view; nobody would find it."""
+    homes = state.view.homes
+    return not homes or homes[place] == server.home or not laws.keep(Rule.V12_HOME)
+
+
 def _is_member(laws: Laws, state: State, place: int, server: Server) -> bool:
     member = state.view.members[place]
     if not laws.keep(Rule.V8_NEW_MEMBER):
@@ -45,6 +70,8 @@ def _is_member(laws: Laws, state: State, place: int, server: Server) -> bool:
 def _propose(laws: Laws, state: State, place: int, server: Server) -> Iterator[Step]:
     """V1 and V4: take over, or start again."""
     view = state.view
+    if not _is_at_home(laws, state, place, server):
+        return
     if view.primary == place:
         again = propose(laws, state, Proposal(place, view.members))
         if again is not None and _is_member(laws, state, place, server):
@@ -65,6 +92,7 @@ def _propose(laws: Laws, state: State, place: int, server: Server) -> Iterator[S
 def _lead(laws: Laws, state: State, place: int, server: Server) -> Iterator[Step]:
     """Adopt the epoch that was won, and begin with the journal that is there (R3, A2)."""
     may = _is_member(laws, state, place, server) and has_room(laws, server)
+    may = may and _is_at_home(laws, state, place, server)
     if not may or not (server.leads or are_over(laws, state, server)):
         return
     memory = server.memory

@@ -143,9 +143,33 @@ def _change_the_view(laws: Laws, state: State, place: int, server: Server) -> It
             yield from _let_in(laws, state, place, server, other)
         elif member and laws.bounds.switchover:
             yield from _hand_over(laws, state, place, server, other)
+    if state.changes:
+        yield from _change_the_servers(laws, state, place, server)
     settled = propose(laws, state, Proposal(place, server.members))
     if settled is not None:
         yield ("proposes to go on as before", place), settled
+
+
+def _change_the_servers(laws: Laws, state: State, place: int, server: Server) -> Iterator[Step]:
+    """V12: an operator's word; one server comes, goes, or moves, and what it was leaves `in_sync` with it."""
+    homes = state.view.homes
+    for other, home in enumerate(homes):
+        if other == place and laws.keep(Rule.V12_NOT_ITSELF):
+            continue
+        without = without_member(server.members, other)
+        below = sum(map(bool, without)) < laws.bounds.copies_min
+        for after in (1, 2) if not home else (0, 3 - home):
+            if (below and server.members[other] and home) or (other == place and not after):
+                continue
+            changed = (*homes[:other], after, *homes[other + 1 :])
+            stays = other == place or (after and home and not laws.keep(Rule.V12_LEAVES))
+            members = server.members if stays or not home else without
+            proposed = propose(laws, state, Proposal(place, members, homes=changed))
+            if proposed is not None:
+                what = (
+                    "proposes to add" if not home else "proposes to move" if after else "proposes to remove"
+                )
+                yield (what, place, other, after), proposed._replace(changes=state.changes - 1)
 
 
 def _let_in(laws: Laws, state: State, place: int, server: Server, other: int) -> Iterator[Step]:
@@ -182,13 +206,22 @@ def _look_after_joiners(laws: Laws, state: State, place: int, server: Server) ->
             continue
         waits, bit = server.mandatory[other], 1 << other
         settled = not server.unsettled & bit or not laws.keep(Rule.V6_SETTLE)
-        another = waits != joins.incarnation and joins.disk.adopted
+        another = waits != joins.incarnation and joins.disk.adopted and _is_reached(laws, state, other)
         if another and (not waits or settled or not laws.keep(Rule.V3_OTHER_DISK)):
             yield ("waits for the joiner", place, other), _waiting(state, place, other, joins.incarnation)
         if waits and settled:
             yield ("waits no more for", place, other), _waiting(state, place, other, 0)
     if server.stopped and not laws.keep(Rule.V5_RESUME):
         yield ("resumes", place), state.with_server(place, server._replace(stopped=False))
+
+
+def _is_reached(laws: Laws, state: State, other: int) -> bool:
+    """V12: the primary's link leads to where the view says that a server lives."""
+    homes = state.view.homes
+    if not homes:
+        return True
+    lives_there = homes[other] == state.servers[other].home or not laws.keep(Rule.V12_JOINS)
+    return bool(homes[other]) and lives_there
 
 
 def _waiting(state: State, place: int, other: int, incarnation: int) -> State:

@@ -31,7 +31,10 @@ def granted(laws: Laws, server: Server, message: Message) -> Server:
     waits = list(server.waits if laws.keep(Rule.R3_EVERY) else [0] * len(server.waits))
     waits[message.leader] = max(waits[message.leader], length)
     proofs = server.proofs & ~(1 << message.leader) if laws.keep(Rule.R3_PROOF) else server.proofs
-    return server._replace(waits=tuple(waits), proofs=proofs)
+    at = server.granted_at
+    if at:
+        at = (*at[: message.leader], message.home, *at[message.leader + 1 :])
+    return server._replace(waits=tuple(waits), proofs=proofs, granted_at=at)
 
 
 def granting(laws: Laws, place: int, server: Server, message: Message) -> Lease | None:
@@ -63,12 +66,35 @@ def found_dead(laws: Laws, state: State, place: int) -> State:
     """Whoever looks now is refused; the news takes its time."""
     if not laws.bounds.leases:
         return state
-    bit = 1 << place
     servers = tuple(
-        server._replace(proofs=server.proofs | bit) if other != place else server
+        _refused(laws, server, place) if other != place else server
         for other, server in enumerate(state.servers)
     )
     return state._replace(servers=servers)
+
+
+def _refused(laws: Laws, server: Server, other: int) -> Server:
+    """A look at where `other` lives, as this process knows, is refused; the news takes its time.
+
+    V12: that is a proof of death only for what said that it lived there; and where it is forgotten who said
+    what, only by the addresses of the view.
+    """
+    if laws.bounds.changes:
+        looks_at = _looks_at(laws, server, other)
+        if not looks_at:
+            return server
+        lived_at = server.granted_at[other] or looks_at
+        if looks_at != lived_at and laws.keep(Rule.V12_PROOF):
+            return server
+    return server._replace(proofs=server.proofs | 1 << other)
+
+
+def _looks_at(laws: Laws, server: Server, other: int) -> int:
+    """Return at which address this process looks for another one; 0: it does not, or it proves nothing."""
+    if server.knows:
+        return server.knows[other]
+    forgotten = not server.granted_at[other]
+    return 0 if forgotten and laws.keep(Rule.V12_READ) else server.file[other]
 
 
 def are_over(laws: Laws, state: State, server: Server) -> bool:
@@ -99,6 +125,8 @@ def happenings(laws: Laws, state: State, place: int) -> Iterator[Step]:
     if not laws.bounds.leases:
         return
     server = state.servers[place]
+    if laws.bounds.changes:
+        yield from _look_elsewhere(laws, state, place, server)
     if any(server.waits) or any(lease.granter == place for lease in state.leases):
         yield ("lets a moment pass", place), _a_moment_later(state, place)
     for other, wait in enumerate(server.waits):
@@ -106,6 +134,15 @@ def happenings(laws: Laws, state: State, place: int) -> Iterator[Step]:
             waits = (*server.waits[:other], 0, *server.waits[other + 1 :])
             told = server._replace(waits=waits, proofs=server.proofs & ~(1 << other))
             yield ("hears of the death of", place, other), state.with_server(place, told)
+
+
+def _look_elsewhere(laws: Laws, state: State, place: int, server: Server) -> Iterator[Step]:
+    """Where nobody lives, whoever looks is refused, however alive the server is elsewhere."""
+    for other, wait in enumerate(server.waits):
+        if wait and _looks_at(laws, server, other) not in (0, state.servers[other].home):
+            refused = _refused(laws, server, other)
+            if refused != server:
+                yield ("is refused where it looks for", place, other), state.with_server(place, refused)
 
 
 def _a_moment_later(state: State, place: int) -> State:

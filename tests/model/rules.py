@@ -38,6 +38,12 @@ class Rule(StrEnum):
     V8_NAMED_DISK = "a new disk does not count in the named one's place before the view names it"
     V8_WITNESS_ONLY = "an empty server believes only what the witness says after its start"
     V9_RESTORE = "a restore goes by the highest adopted epoch, not by the newest journal"
+    V12_HOME = "a process leads only where the view says that its server lives"
+    V12_NOT_ITSELF = "a primary moves others, never itself"
+    V12_LEAVES = "who is moved is no longer in sync"
+    V12_JOINS = "a joiner is let in only where the view says that it lives"
+    V12_PROOF = "a refusal proves only that nobody lives at that address"
+    V12_READ = "before it has read the view, a new process proves nothing by the addresses of its file"
     O1_ONCE = "a request that is in the journal is not decided again"
     R1_UNSETTLED = "a primary with a let-in that may win is not alone"
     R2_LEASE = "a primary reads by itself only while it holds every lease"
@@ -55,10 +61,11 @@ class Rule(StrEnum):
 PIPELINED_ONLY = frozenset({Rule.A1_STANDBY_DISK, Rule.A2_ACTS, Rule.A2_LEADS})
 """Where a commit holds everything up, these cannot be broken."""
 
-SECOND_LOCKS = frozenset({Rule.R3_EVERY, Rule.V8_WITNESS_ONLY})
+SECOND_LOCKS = frozenset({Rule.R3_EVERY, Rule.V8_WITNESS_ONLY, Rule.V12_LEAVES, Rule.V12_JOINS})
 """Without one of these no search has gone wrong yet: another rule stands before it.
 
 R3_EVERY: whoever leads a newer epoch was a member, and has waited for what it granted itself; so no older
 primary reads any more. V8_WITNESS_ONLY: what V3_OTHER_DISK and V8_NAMED_DISK do not stop is a restore that is
-misled by the copy of a deposed primary.
+misled by the copy of a deposed primary. V12_LEAVES and V12_JOINS: whoever does not live where the view says
+leads nothing (V12_HOME); without them it would be in sync all the same, and nobody could be led by it.
 """

@@ -34,14 +34,23 @@ def beginning(laws: Laws) -> Iterator[State]:
     bounds = laws.bounds
     count = bounds.servers
     members = tuple(int(place < (bounds.members or count)) for place in range(count))
+    homes = members if bounds.changes else ()
     for drawn in _draws(bounds.leases or (0,), count):
         servers = tuple(
-            Server(incarnation=1, disk=Disk((), 1, led=place == 0), waits=(0,) * count, lease=drawn[place])
+            Server(
+                incarnation=1,
+                disk=Disk((), 1, led=place == 0),
+                waits=(0,) * count,
+                lease=drawn[place],
+                file=homes,
+                knows=homes,
+                granted_at=homes,
+            )
             for place in range(count)
         )
         first = servers[0]._replace(leads=True, members=members, mandatory=(0,) * count)
         yield State(
-            view=View(1, 0, members),
+            view=View(1, 0, members, homes=homes),
             proposals=frozenset(),
             servers=(first, *servers[1:]),
             sent=frozenset({Message(1, 0, 0, (), drawn[0])}),
@@ -52,6 +61,7 @@ def beginning(laws: Laws) -> Iterator[State]:
             disks=bounds.disks,
             restores=bounds.restores,
             forces=bounds.forces,
+            changes=bounds.changes,
         )
 
 

@@ -11,6 +11,7 @@ __all__ = [
     "Acknowledgement",
     "Disk",
     "Entry",
+    "Homes",
     "Journal",
     "Lease",
     "Members",
@@ -36,6 +37,10 @@ Members = tuple[int, ...]
 """For each server the incarnation that counts, 0 if none does."""
 
 
+Homes = tuple[int, ...]
+"""For each server its address, 1 or 2; 0 if it is none of the bank's. Empty where nobody comes or goes."""
+
+
 class Proposal(NamedTuple):
     """A view that may follow the one there is; `handed_over_by` is -1 if nobody gave the lead away."""
 
@@ -43,6 +48,7 @@ class Proposal(NamedTuple):
     members: Members
     handed_over_by: int = -1
     forced: bool = False
+    homes: Homes = ()
 
 
 class View(NamedTuple):
@@ -53,6 +59,7 @@ class View(NamedTuple):
     members: Members
     handed_over_by: int = -1
     forced: bool = False
+    homes: Homes = ()
     gone: bool = False
 
 
@@ -100,6 +107,7 @@ class Message(NamedTuple):
     base: int
     journal: Journal
     lease: int
+    home: int = 1  # Where its sender says that it lives.
 
 
 class Server(NamedTuple):
@@ -120,6 +128,10 @@ class Server(NamedTuple):
     lease: int = 0  # What this process was told, and counts as a primary.
     started_in: int = 0  # Of an empty server: the witness's epoch when its process started.
     aside: tuple[int, Disk] | None = None  # Another disk of this server, and its incarnation.
+    home: int = 1  # Where this process listens.
+    file: Homes = ()  # Where the others live, as its configuration file says.
+    knows: Homes = ()  # As the newest view says that it has read; empty: it has read none yet.
+    granted_at: Homes = ()  # Where whoever has a lease of it said that it lives; 0: that is forgotten.
 
     @property
     def memory(self) -> Disk:
@@ -145,6 +157,7 @@ class State(NamedTuple):
     disks: int
     restores: int
     forces: int = 0
+    changes: int = 0
 
     def with_server(self, place: int, server: Server) -> State:
         """Return the world in which one server is another value."""

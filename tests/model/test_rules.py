@@ -18,6 +18,22 @@ LOST_ON_THE_WAY = (
 """The standby gets an entry that the primary loses; how the worst histories begin."""
 
 
+MOVED_AND_LEADS = (
+    "0 proposes to move 1 2",
+    "0 wins 2 1 0 1 2",
+    "1 crashes 1 elsewhere",
+    "0 leads 2",
+    "0 waits for the joiner 1",
+    "0 proposes to let in 1",
+    "0 wins 3 1 1",
+    "0 leads 3",
+    "0 hands over to 1",
+    "1 wins 4 1 1",
+    "1 leads 4",
+)
+"""A server is moved, started where it lives now, let in, and given the lead; the other one has not looked."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """A rule, where to look, what goes wrong; `story` is how the history begins, where that is long."""
@@ -41,6 +57,7 @@ def small(
     restores: int = 0,
     forces: int = 0,
     leases: tuple[int, ...] = (),
+    changes: int = 0,
     latent: bool = True,
 ) -> Bounds:
     """Return small bounds: a commit holds everything up, one request, no crash unless said."""
@@ -56,6 +73,7 @@ def small(
         restores=restores,
         forces=forces,
         leases=leases,
+        changes=changes,
         latent=latent,
     )
 
@@ -125,6 +143,30 @@ CASES = (
         wrong="stale read",
         story=("0 crashes 1", "0 proposes to start again", "0 wins 2 1 1"),
     ),
+    Case(
+        without=Rule.V12_HOME,
+        bounds=small(epochs=3, leases=(1,), crashes=2, switchover=True, changes=1),
+        wrong="stale read",
+        story=("1 crashes 1 elsewhere", "0 hands over to 1", "1 wins 2 1 1", "1 leads 2", "0 takes 2 0"),
+    ),
+    Case(
+        without=Rule.V12_NOT_ITSELF,
+        bounds=small(epochs=3, leases=(1,), crashes=1, changes=1),
+        wrong="stale read",
+        story=("0 proposes to move 0 2", "0 wins 2 1 1 2 1", "1 proposes to take over", "1 wins 3 0 1"),
+    ),
+    Case(
+        without=Rule.V12_PROOF,
+        bounds=small(epochs=5, leases=(1,), crashes=1, switchover=True, changes=1),
+        wrong="stale read",
+        story=MOVED_AND_LEADS,
+    ),
+    Case(
+        without=Rule.V12_READ,
+        bounds=small(epochs=5, leases=(1,), crashes=2, switchover=True, changes=1),
+        wrong="stale read",
+        story=(*MOVED_AND_LEADS, "0 takes 4 0", "0 crashes 1"),
+    ),
     Case(without=Rule.R4_SAW, bounds=small(leases=(1,)), wrong="loss"),
     Case(without=Rule.R4_EPOCH, bounds=small(leases=(1,)), wrong="loss"),
 )
@@ -191,9 +233,18 @@ def test_every_rule_has_its_case() -> None:
         small(leases=(1, 2), crashes=0, switchover=True),
         small(crashes=0, disks=2, copies_min=2),
         small(epochs=3, requests=2, members=1, forces=1),
+        small(epochs=3, leases=(1,), changes=1),
         pipelined(),
     ],
-    ids=["two-requests", "a-joiner", "leases-of-two-lengths", "another-disk", "forced", "pipelined"],
+    ids=[
+        "two-requests",
+        "a-joiner",
+        "leases-of-two-lengths",
+        "another-disk",
+        "forced",
+        "a-move",
+        "pipelined",
+    ],
 )
 def test_with_all_rules_nothing_goes_wrong(bounds: Bounds) -> None:
     found = search(bounds)
@@ -208,6 +259,8 @@ def test_a_second_lock_is_one(rule: Rule) -> None:
     bounds = {
         Rule.R3_EVERY: small(epochs=3, leases=(1, 2)),
         Rule.V8_WITNESS_ONLY: small(epochs=3, members=1, disks=1),
+        Rule.V12_LEAVES: small(epochs=3, leases=(1,), crashes=1, changes=1),
+        Rule.V12_JOINS: small(epochs=3, leases=(1,), crashes=1, changes=1),
     }
     found = search(bounds[rule], without={rule})
     assert found.complete, f"{found.wrong}: {'; '.join(found.steps)}"

@@ -14,6 +14,8 @@ __all__ = ["happenings", "propose", "with_member", "without_member"]
 
 def propose(laws: Laws, state: State, proposal: Proposal) -> State | None:
     """Return the world in which it may win from now on; None if that is this one."""
+    if not proposal.homes:
+        proposal = proposal._replace(homes=state.view.homes)
     if state.view.epoch >= laws.bounds.epochs or proposal in state.proposals:
         return None
     return state._replace(proposals=state.proposals | {proposal})
@@ -38,7 +40,8 @@ def happenings(laws: Laws, state: State) -> Iterator[Step]:
         won = state._replace(view=View(epoch, *proposal), proposals=frozenset())
         if proposal.forced:
             won = won._replace(acknowledged=_kept(state, proposal.primary))
-        yield ("wins", proposal.primary, epoch, *proposal.members), won
+        homes = proposal.homes if proposal.homes != state.view.homes else ()
+        yield ("wins", proposal.primary, epoch, *proposal.members, *homes), won
     if state.forces:
         yield from _forced(laws, state)
     if state.restores and all(not server.writes and server.aside is None for server in state.servers):
@@ -96,7 +99,7 @@ def _restored(laws: Laws, state: State, epoch: int) -> Iterator[Step]:
     place = max(range(len(state.servers)), key=lambda other: by(state.servers[other]))
     alone = with_member((0,) * len(state.servers), place, state.servers[place].incarnation)
     restored = state._replace(
-        view=View(epoch, place, alone),
+        view=View(epoch, place, alone, homes=state.view.homes),
         proposals=frozenset(),
         servers=tuple(server.follower() for server in state.servers),
         sent=frozenset(),

@@ -5,7 +5,7 @@ Rule: nothing is decided here; what a server wants becomes a letter in the bank'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bankrmi.coordination.coordinator import Expected, OnSilence
@@ -118,6 +118,12 @@ class Hand:
 
     def stop(self, _why: str) -> None:
         self._bank.crash(self._name)
+
+    def leave(self, _why: str) -> None:
+        self._bank.crash(self._name)
+
+    def reach(self, servers: Mapping[str, str]) -> None:
+        """The test sees to the links."""
 
     def failed(self, error: Exception) -> None:
         raise error

@@ -12,7 +12,7 @@ The sentences are in `words`; `hand` carries out what a server wants.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bankrmi.bank.accounts import Accounts
@@ -21,6 +21,7 @@ from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.coordination.succession import decided
 from bankrmi.replication import effects as do
 from bankrmi.replication import messages as say
+from bankrmi.replication.cause import CauseKind
 from bankrmi.replication.events import (
     CallersGone,
     CoordinatorSilent,
@@ -34,6 +35,7 @@ from bankrmi.replication.events import (
     Probed,
     ReadArrived,
     RequestArrived,
+    ServersAsked,
     StopAsked,
     SwitchoverAsked,
     TakeoverAsked,
@@ -52,6 +54,11 @@ from tests.replication.hand import Hand
 from tests.replication.words import view_in_words
 
 LEDGER = {1: 100, 2: 300}
+
+
+def home(server: str) -> str:
+    """Return where a server lives, until it is moved."""
+    return f"{server}:9101"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,13 @@ class Bank:
         self.view: View | None = None
         self.starts = dict.fromkeys(servers, 0)
         self.settings = {
-            name: Settings(server=name, servers=servers, **{**settings, **(own or {}).get(name, {})})
+            name: Settings(
+                server=name,
+                servers=servers,
+                address=home(name),
+                addresses={other: home(other) for other in servers},
+                **{**settings, **(own or {}).get(name, {})},
+            )
             for name in servers
         }
         self.slow_disks: set[str] = set()
@@ -122,6 +135,22 @@ class Bank:
             new_id=lambda: "history" if self.view is None else f"after-{self.view.epoch}",
         )
         self._hands[name] = Hand(self, name, replica)
+
+    def new_server(self, name: str, *, address: str = "") -> None:
+        """A machine with an empty disk, whose file has this server and all others; it is not started yet."""
+        first = next(iter(self.settings.values()))
+        servers = (*self.settings, name) if name not in self.settings else tuple(self.settings)
+        lives_at = address or home(name)
+        addresses = {other: home(other) for other in servers} | {name: lives_at}
+        self.settings[name] = replace(
+            first, server=name, servers=servers, address=lives_at, addresses=addresses
+        )
+        self.starts.setdefault(name, 0)
+        self.journals[name] = self._disk(name)
+
+    def change(self, name: str, kind: CauseKind, server: str, address: str | None = None) -> None:
+        """An operator wants a server added, removed or moved (V12)."""
+        self.take(name, ServersAsked("operator", kind, server, address))
 
     def crash(self, name: str, *, wipe: bool = False) -> None:
         """End a process; nobody is told."""
@@ -376,7 +405,7 @@ class Bank:
             epoch=epoch,
             refused=other is None,
             start_id=other.start_id if other else None,
-            address=f"{server}:9101",
+            address=home(server),
         )
 
     def put_in_place(self, name: str, adopted: Adopted) -> SqliteJournal:

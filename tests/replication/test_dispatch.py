@@ -66,7 +66,7 @@ def test_a_newer_epoch_is_adopted_with_the_lease_that_it_brings() -> None:
 def test_a_newer_epoch_is_adopted_with_the_longest_lease_that_still_runs() -> None:
     """R3."""
     step, grants = follows(3), Grants()
-    grants.acknowledged("s3", "s3#1", 0.0, 5000)
+    grants.acknowledged("s3", "s3", "s3#1", 0.0, 5000)
     expected = Adopt(replace(adopted(4, primary="s2"), granted_ms=5000))
     assert weigh(heartbeat(step, 4), FACTS._replace(grants=grants), step) == expected
 

@@ -60,11 +60,12 @@ def test_who_never_confirmed_gives_no_lease() -> None:
 def test_the_primary_always_stops_before_the_standby_leads(sent_ms: int, transit_ms: int) -> None:
     """Even if their clocks drift apart by `drift` twice in a lease."""
     grants = Grants()
-    grants.acknowledged("s1", "s1#1", sent_ms + transit_ms, binding_ms(LEASE_MS, DRIFT_MS))
+    grants.acknowledged("s1", "here", "s1#1", sent_ms + transit_ms, binding_ms(LEASE_MS, DRIFT_MS))
     stops_ms = sent_ms + LEASE_MS - DRIFT_MS
     assert grants.over_at_ms() - stops_ms >= 2 * DRIFT_MS
 
 
+SERVERS, ADDRESSES = st.sampled_from(["s1", "s3"]), st.sampled_from(["here", "there"])
 LENGTHS_MS = st.sampled_from([0, 220, 1020, 5020])
 Granted = tuple[str | None, int, int]
 """To which process, when, for how long."""
@@ -77,54 +78,64 @@ class GrantsAgainstHistory(RuleBasedStateMachine):
         super().__init__()
         self.grants = Grants()
         self.now_ms = 0
-        self.live: dict[str, list[Granted]] = {}  # By server; the newest last.
+        self.live: dict[tuple[str, str], list[Granted]] = {}  # By server and address; the newest last.
 
     @rule(ms=st.integers(0, 400))
     def time_passes(self, ms: int) -> None:
         self.now_ms += ms
 
-    @rule(server=st.sampled_from(["s1", "s3"]), start=st.sampled_from(["A", "B"]), length_ms=LENGTHS_MS)
-    def acknowledge(self, server: str, start: str, length_ms: int) -> None:
+    @rule(server=SERVERS, address=ADDRESSES, start=st.sampled_from(["A", "B"]), length_ms=LENGTHS_MS)
+    def acknowledge(self, server: str, address: str, start: str, length_ms: int) -> None:
         """A process has one setting as long as it lives; the last one counts of each."""
-        self.grants.acknowledged(server, start, self.now_ms, length_ms)
-        before = self.live.get(server, [])
+        self.grants.acknowledged(server, address, start, self.now_ms, length_ms)
+        before = self.live.get((server, address), [])
         older = [one for one in before if one[0] != start or one is not before[-1]]
-        self.live[server] = [*older, (start, self.now_ms, length_ms)]
+        self.live[server, address] = [*older, (start, self.now_ms, length_ms)]
 
-    @rule(server=st.sampled_from(["s1", "s3"]), ago_ms=st.integers(-50, 2000))
-    def refused(self, server: str, ago_ms: int) -> None:
-        """A proof counts only against what was granted before the probe began."""
+    @rule(server=SERVERS, address=ADDRESSES, ago_ms=st.integers(-50, 2000))
+    def refused(self, server: str, address: str, ago_ms: int) -> None:
+        """It counts only against what was granted before the probe began, to whoever lived there (V12)."""
         begun_ms = self.now_ms - ago_ms
-        self.grants.refused(server, begun_ms)
-        if server in self.live and self.live[server][-1][1] <= begun_ms:
-            del self.live[server]
+        self.grants.refused(server, address, begun_ms)
+        if (server, address) in self.live and self.live[server, address][-1][1] <= begun_ms:
+            del self.live[server, address]
 
     @rule(
-        server=st.sampled_from(["s1", "s3"]),
+        server=SERVERS,
+        address=ADDRESSES,
         start=st.sampled_from(["A", "B", "C"]),
         ago_ms=st.integers(-50, 2000),
     )
-    def answered(self, server: str, start: str, ago_ms: int) -> None:
-        """Another process at the address proves that the one granted to is gone, and all before it."""
+    def answered(self, server: str, address: str, start: str, ago_ms: int) -> None:
+        """Another process at the address proves that the one granted to is gone, and all before it there."""
         begun_ms = self.now_ms - ago_ms
-        self.grants.answered(server, start, begun_ms)
-        if server in self.live:
-            granted_to, at_ms, _ = self.live[server][-1]
+        self.grants.answered(server, address, start, begun_ms)
+        if (server, address) in self.live:
+            granted_to, at_ms, _ = self.live[server, address][-1]
             if at_ms <= begun_ms and granted_to is not None and granted_to != start:
-                del self.live[server]
+                del self.live[server, address]
 
-    @rule(server=st.sampled_from(["s1", "s3"]))
+    @rule(server=SERVERS)
     def handed_over(self, server: str) -> None:
         self.grants.handed_over(server)
-        self.live.pop(server, None)
+        for address in ("here", "there"):
+            self.live.pop((server, address), None)
 
-    @rule(last=st.sampled_from(["s1", "s3"]), length_ms=LENGTHS_MS)
-    def started(self, last: str, length_ms: int) -> None:
-        """A new process knows only who led the newest adopted epoch; it waits for all."""
+    @rule(last=SERVERS, length_ms=LENGTHS_MS, lived=ADDRESSES)
+    def started(self, last: str, length_ms: int, lived: str) -> None:
+        """A new process knows only who led the newest adopted epoch; it waits for all.
+
+        Where they lived it knows when it has read the view; before, it believes no address.
+        """
         self.grants = Grants()
         self.grants.started(["s1", "s3"], self.now_ms, length_ms, last_primary=last, last_start_id="A")
+        for server in ("s1", "s3"):
+            self.grants.refused(server, lived, self.now_ms + 1)
+            assert self.grants.over_at_ms() == self.now_ms + length_ms
+        self.grants.lived(lambda _: lived)
         self.live = {
-            server: [("A" if server == last else None, self.now_ms, length_ms)] for server in ("s1", "s3")
+            (server, lived): [("A" if server == last else None, self.now_ms, length_ms)]
+            for server in ("s1", "s3")
         }
 
     def _ends(self) -> list[int]:
@@ -142,3 +153,17 @@ class GrantsAgainstHistory(RuleBasedStateMachine):
 
 
 TestGrants = GrantsAgainstHistory.TestCase
+
+
+def test_an_answer_that_came_before_the_view_was_known_counts_once_it_is() -> None:
+    """A standby and its primary started at a time: the new process of the primary answered first."""
+    grants = Grants()
+    grants.started(["s1"], 0, 1000, last_primary="s1", last_start_id="A")
+    grants.answered("s1", "here", "B", 5)
+    assert grants.over_at_ms() == 1000
+    grants.lived(lambda _: "there")
+    assert grants.over_at_ms() == 1000, "whoever led did not live where the answer came from"
+    grants.started(["s1"], 0, 1000, last_primary="s1", last_start_id="A")
+    grants.answered("s1", "there", "B", 5)
+    grants.lived(lambda _: "there")
+    assert grants.over_at_ms() <= 5

@@ -15,4 +15,4 @@ def test_what_is_no_bank_is_replicated_by_the_same_rules(servers: int) -> None:
         result = simulate(seed, servers=servers, workload=SetsWorkload())
         assert result.failure is None, f"seed {seed}: {result.failure}"
         acknowledged += result.acknowledged
-    assert acknowledged > 800
+    assert acknowledged > 700  # Where servers come and go, less is done.

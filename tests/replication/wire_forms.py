@@ -39,6 +39,7 @@ FULL_VIEW = View(
     history="h", epoch=7, primary="s2", start_id="s2#1", in_sync=frozenset({"s1", "s2"}),
     incarnations={"s1": "d1", "s2": "d2"}, handed_over_by="s1", forced=True, cause=CAUSE, written_us=1_700,
     paused=Pause(by="o@m", since_us=1_600, reason="new cables"),
+    servers={"s1": "127.0.0.1:9101", "s2": "127.0.0.1:9102", "s3": "127.0.0.1:9103"},
 )  # fmt: skip
 
 

@@ -43,8 +43,13 @@ def in_words(name: str, effect: do.Effect) -> str:
             return f"{name} fetches a copy of {primary}"
         case do.InstallCopy(adopted=adopted):
             return f"{name} {'throws the copy away' if adopted is None else 'puts the copy in place'}"
+        case do.Reach(servers=servers):
+            lives = ", ".join(f"{other} at {address}" for other, address in servers.items())
+            return f"{name} goes by {lives or 'nobody else'}"
         case do.Stop():
             return f"{name} stops"
+        case do.Leave():
+            return f"{name} leaves"
         case do.Report():
             return ""
 
@@ -96,6 +101,8 @@ def reply_in_words(reply: do.Reply) -> str:
             return "busy"
         case do.Handed(after=after):
             return f"handed over, {view_in_words(after)}"
+        case do.ServersChanged(after=after):
+            return f"changed, {view_in_words(after)}"
         case do.Refusal(why=why):
             return f"refused, {why}"
         case None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
-from bankrmi.robustness.simulator.simulation import simulate
+from bankrmi.replication.cause import CauseKind
+from bankrmi.robustness.simulator.simulation import Simulation, simulate
 
 CHUNK = 5
+WITH_CHANGES = (0, 22)
 CHUNKS = [
     (2, 0, False),
     (3, 0, False),
@@ -42,3 +46,13 @@ def test_under_load_no_view_changes_and_no_call_ends_in_doubt(first: int) -> Non
             f"{result.failure}; again: bankrmi simulate --load --seeds 1 --seed {seed}"
         )
         assert result.calls > 100, "hardly anything happened"
+
+
+def test_servers_come_go_and_move_in_some_worlds() -> None:
+    """V12: each kind of change was heard to be done, more than once, and every promise kept."""
+    done = Counter[CauseKind]()
+    for seed in WITH_CHANGES:
+        simulation = Simulation(seed, servers=3)
+        simulation.run()
+        done.update(simulation.steward.done)
+    assert min(done[kind] for kind in (CauseKind.ADDED, CauseKind.REMOVED, CauseKind.MOVED)) > 1, done

@@ -37,8 +37,10 @@ class Server:
         return {"server": self.name, "start_id": f"{self.name}#1", "settings": self.settings}
 
     def open(self, addresses: dict[str, str]) -> None:
-        self.network = PeerNetwork(self.name, f"{self.name}#1", addresses, self.settings, self.daemon.cut_off)
-        others = [name for name in addresses if name != self.name]
+        self.network = PeerNetwork(
+            self.name, f"{self.name}#1", addresses[self.name], self.settings, self.daemon.cut_off
+        )
+        others = {name: at for name, at in addresses.items() if name != self.name}
         self.links = PeerLinks(others, self.network, LoopClock(), self.events.append)
         self.links.open()
 

@@ -31,7 +31,8 @@ NOW_MS = 1e6
 
 _LEFT_OUT: dict[str, Any] = {
     "journal": None,  # The disk is a value of its own.
-    "settings": None,  # The same for ever.
+    "settings": None,  # The same for ever, as no server comes or goes here.
+    "_told": None,
     "_new_id": None,  # A function.
     "_now_ms": NOW_MS,  # Set by the next step.
     "_listened_ms": NOW_MS,  # Nobody is ever late here.

@@ -7,7 +7,7 @@ Rule 2: a commit is durable as it is asked for. What can happen in between is fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from bankrmi.coordination.coordinator import Expected, OnSilence
@@ -125,6 +125,12 @@ class _Scribe:
 
     def stop(self, why: str) -> NoReturn:
         raise ValueError(f"beyond the bound of this search: a server that stops {why}")
+
+    def leave(self, why: str) -> NoReturn:
+        raise ValueError(f"beyond the bound of this search: {why}")
+
+    def reach(self, servers: Mapping[str, str]) -> NoReturn:
+        raise ValueError(f"beyond the bound of this search: {', '.join(servers)} are the others")
 
     def failed(self, error: Exception) -> None:
         raise error

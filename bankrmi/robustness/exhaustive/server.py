@@ -214,7 +214,7 @@ class Servers:
     def _woken(self, server: Server) -> Replica:
         assert server.memory is not None
         replica = self._memory.replica_of(server.memory)
-        replica.settings = self._settings[server.place]
+        replica.settings = replica._told = self._settings[server.place]
         replica.journal = self.disks.journal(server.disk)
         return replica
 
@@ -266,10 +266,8 @@ class Servers:
 
     def _probe_age(self, replica: Replica, other: str, begun_ms: float) -> float:
         """A probe's beginning matters only against the newest lease granted to that server (R3)."""
-        granted = replica.grants._granted.get(other)
-        if granted is None or granted.at_ms <= begun_ms:
-            return 0.0
-        return NOW_MS
+        granted = [grant for holder, grant in replica.grants._granted.items() if holder[0] == other]
+        return NOW_MS if any(grant.at_ms > begun_ms for grant in granted) else 0.0
 
     def _crashes(
         self, server: Server, after: int, deeds: list[Deed | None]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from bankrmi.replication import membership
 from bankrmi.replication.joining import Joiner
 from bankrmi.replication.journal import Adopted
@@ -68,6 +71,15 @@ def _make_own_as_it_is(self: SqliteJournal, incarnation: str, adopted: Adopted) 
     self._incarnation = incarnation
 
 
+def _without_leaving(self: View, server: str, servers: Mapping[str, str]) -> View:
+    return self.adding(server, servers)
+
+
+def _forgetting_servers(self: View, start_id: str) -> View:
+    return replace(_started_again(self, start_id), servers=None)
+
+
+_started_again = View.started_again
 _propose = Replica._propose
 _wanted_view = Leader.wanted_view
 
@@ -120,6 +132,18 @@ MUTANTS = (
         rule="V6",
         goes_wrong="a proposal without an answer counts as lost, and wins",
         patches=(Patch(Proposals, "settled", property(_nothing_under_way)),),
+    ),
+    Mutant(
+        name="move-and-stay-in-sync",
+        rule="V12",
+        goes_wrong="a server is to take over where it does not live yet, and nobody would find it",
+        patches=(Patch(View, "moving", _without_leaving),),
+    ),
+    Mutant(
+        name="forget-the-servers",
+        rule="V12",
+        goes_wrong="after a view that lacks them, servers that were added since are known to nobody",
+        patches=(Patch(View, "started_again", _forgetting_servers),),
     ),
     Mutant(
         name="trust-wiped-disk",

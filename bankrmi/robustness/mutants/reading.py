@@ -68,12 +68,12 @@ def _prove_for_any_epoch(self: Follower, event: Probed, view: View | None, step:
     _probed(self, event if view is None else replace(event, epoch=view.epoch), view, step)
 
 
-def _refused_whenever(self: Grants, server: str, begun_ms: float) -> None:
-    _refused(self, server, inf)
+def _refused_whenever(self: Grants, server: str, address: str, begun_ms: float) -> None:
+    _refused(self, server, address, inf)
 
 
-def _answered_whenever(self: Grants, server: str, start_id: str, begun_ms: float) -> None:
-    _answered(self, server, start_id, inf)
+def _answered_whenever(self: Grants, server: str, address: str, start_id: str, begun_ms: float) -> None:
+    _answered(self, server, address, start_id, inf)
 
 
 _primary_is_gone = Follower.primary_is_gone

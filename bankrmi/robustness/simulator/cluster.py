@@ -86,6 +86,10 @@ class OtherServer(Protocol):
         """Its name."""
 
     @property
+    def address(self) -> str:
+        """Where the others call the process that runs."""
+
+    @property
     def boot(self) -> int:
         """Which of its processes runs, or ran last."""
 

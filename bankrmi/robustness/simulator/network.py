@@ -2,19 +2,21 @@
 
 What keeps the links up, and what they make of all that, is production's `PeerLinks`.
 
-Rule 1: a connection is refused only in a dead process's name.
+Rule 1: a connection is refused only where nobody lives: a dead process's address, or one that its server does
+      not have (any more).
 Rule 2: a link leads to a process: once that is gone, whatever is sent on it reaches nobody, and ends it.
 Rule 3: whoever stands still accepts connections (its kernel does), and greets nobody before it goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bankrmi.replication.effects import Refusal, Reply
 from bankrmi.replication.events import MessageArrived, PeerAnswer
 from bankrmi.replication.messages import Message
+from bankrmi.replication.replica import Replica
 from bankrmi.robustness.simulator.cluster import OtherServer
 from bankrmi.robustness.simulator.failure import SimulationFailure
 from bankrmi.robustness.simulator.own_process import OwnProcess
@@ -37,10 +39,10 @@ class SimulatedNetwork:
         self._links: dict[str, _SimulatedLink] = {}
 
     def connect(
-        self, server: str, on_up: Callable[[Greeting], None], on_lost: Callable[[], None]
+        self, server: str, address: str, on_up: Callable[[Greeting], None], on_lost: Callable[[], None]
     ) -> _SimulatedLink:
         """Begin to connect."""
-        link = _SimulatedLink(self._process, server, on_up, on_lost)
+        link = _SimulatedLink(self._process, server, address, on_up, on_lost)
         self._links[server] = link
         link.open()
         return link
@@ -51,16 +53,16 @@ class SimulatedNetwork:
         if link is not None and link.boot == boot:
             link.close()
 
-    def address_of(self, server: str) -> str:
-        """Return its name: there are no addresses here."""
-        return server
+    def reach(self, servers: Mapping[str, str]) -> None:
+        """`PeerLinks` connects to these from now on."""
 
-    def look(self, server: str, on_found: Callable[[Found], None]) -> None:
+    def look(self, server: str, address: str, on_found: Callable[[Found], None]) -> None:
         """See whether a process lives there; what was seen may be told late."""
         process, world = self._process, self._process.world
         other = process.cluster.servers[server]
-        found: Found = not other.alive and not world.are_apart(process.name, server)
-        if other.greets(process.name):
+        lives_there = other.alive and other.address == address
+        found: Found = not lives_there and not world.are_apart(process.name, server)
+        if lives_there and other.greets(process.name):
             found = Greeting(server, other.start_id)
         wait_ms = PROBE_TIMEOUT_MS if found is False else world.delay_ms()
         if world.happens(world.faults.late_probe):
@@ -81,10 +83,12 @@ class _SimulatedLink:
         self,
         process: OwnProcess,
         to: str,
+        address: str,
         on_up: Callable[[Greeting], None],
         on_lost: Callable[[], None],
     ) -> None:
         self.up = False
+        self._address = address
         self.boot = 0  # Of the process that it leads to.
         self._process = process
         self._world = process.world
@@ -103,10 +107,12 @@ class _SimulatedLink:
         world, process, other = self._world, self._process, self._other
         if self._over or world.are_apart(process.name, other.name):
             return
-        if not other.alive:
+        if not other.alive or other.address != self._address:
             process.after(REFUSED_MS, self.close)
         elif other.paused:
             process.after(STILL_MS, self._reach)
+        elif not _agree(process.replica, other.replica):
+            process.after(world.delay_ms(), self.close)
         else:
             self.boot = other.boot
             greeting = Greeting(other.name, other.start_id)
@@ -133,11 +139,19 @@ class _SimulatedLink:
 
         def arrive() -> None:
             if other.boot == boot:
-                other.take(MessageArrived(_ServerToken(process, other, on_answer), message))
+                token = _ServerToken(process, other, on_answer)
+                other.take(MessageArrived(token, message, process.server.address))
             else:  # That process is gone, and its machine, which is there again, says so.
                 process.after(REFUSED_MS, self.close)
 
         self._world.send(process.name, other.name, message, arrive)
+
+
+def _agree(ours: Replica, theirs: Replica | None) -> bool:
+    """Whether files that count have everybody at the same address (see `agreement`)."""
+    if theirs is None or ours.goes_by_view or theirs.goes_by_view:
+        return True
+    return ours.settings.where_all_live() == theirs.settings.where_all_live()
 
 
 class _ServerToken:

@@ -12,6 +12,7 @@ import apsw
 
 from bankrmi.replication.events import Event
 from bankrmi.replication.journal import Adopted
+from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
 from bankrmi.robustness.simulator.cluster import Cluster
 from bankrmi.robustness.simulator.disk import SimulatedDisk
@@ -38,6 +39,10 @@ class OwnServer(Protocol):
     @property
     def settings(self) -> Settings:
         """What its process was told at its start."""
+
+    @property
+    def address(self) -> str:
+        """Where the others call it."""
 
     @property
     def boot(self) -> int:
@@ -73,6 +78,9 @@ class OwnServer(Protocol):
     def put_in_place(self, copy: SqliteJournal, adopted: Adopted) -> None:
         """A copy is what is on its disk from now on."""
 
+    def leave(self) -> None:
+        """The process ends, and nobody starts it again as it is."""
+
     def crash(self, *, wipe: bool = False) -> None:
         """Kill the process."""
 
@@ -101,6 +109,10 @@ class OwnProcess(Clock, Protocol):
     @property
     def server(self) -> OwnServer:
         """The machine that it runs on."""
+
+    @property
+    def replica(self) -> Replica:
+        """Its rules."""
 
     @property
     def alive(self) -> bool:

@@ -75,7 +75,8 @@ class SimulatedProcess:
             watcher=self,
         )
         self.network = SimulatedNetwork(self)
-        self.links = PeerLinks(server.settings.others, self.network, self, self.carrier.take)
+        others = {name: server.settings.address_of(name) for name in server.settings.others}
+        self.links = PeerLinks(others, self.network, self, self.carrier.take)
         self.copies = SimulatedCopies(self)
         self.carrier.links, self.carrier.copies = self.links, self.copies
         self.exports = Exports(
@@ -233,6 +234,11 @@ class SimulatedProcess:
     def stop(self, _why: str) -> None:
         """The process ends, as it was asked to."""
         self.server.crash()
+
+    def leave(self, why: str) -> None:
+        """The process ends: the bank has no such server, or has it elsewhere."""
+        self.world.note(self.name, "leaves:", why)
+        self.server.leave()
 
     def failed(self, error: Exception) -> None:
         """A disk that fails ends the process; whatever else must not happen ends the simulation."""

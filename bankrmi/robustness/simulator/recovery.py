@@ -156,6 +156,8 @@ class Recovery:
         if leader is None:
             return f"{view.primary} does not lead epoch {view.epoch}"
         names = {server.name for server in self._survivors}
+        if view.servers is not None:
+            names &= view.servers.keys()
         missing = names - view.in_sync and leader.settings.server not in self._without_witness
         if missing or not view.in_sync <= names | self._without_witness:
             return f"in sync are {sorted(view.in_sync)}, up are {sorted(names)} (epoch {view.epoch})"

@@ -6,7 +6,8 @@ Rule: a crash loses memory, and of what is not durable yet as much as chance wil
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 import apsw
@@ -40,6 +41,7 @@ class SimulatedServer:
         self.boot = 0
         self.paused = False
         self.stays_down = False
+        self.has_left = False  # It found that the bank has no such server, or has it elsewhere (V12).
         self._for_good = False  # It is paused, and stays so.
         self.disk = SimulatedDisk(self.world)
         self.journal = self._empty_disk()
@@ -115,9 +117,28 @@ class SimulatedServer:
         self._process = SimulatedProcess(self)
         self._process.begin()
 
+    @property
+    def address(self) -> str:
+        """Where the others call the process that runs, as its configuration says."""
+        return self.settings.home
+
+    def leave(self) -> None:
+        """The process ends, and nobody starts it again as it is."""
+        self.has_left = True
+        self.crash()
+
+    def start_at(self, address: str, addresses: Mapping[str, str]) -> None:
+        """An operator starts it there, with a file that has the others at these addresses."""
+        self.crash()
+        self.has_left = False
+        told = self.settings.with_servers({**addresses, self.name: address})
+        self.settings = replace(told, address=address)
+        if not self.stays_down:
+            self.start()
+
     def start_again(self, boot: int) -> None:
         """Start, unless it was started since that boot, or is never to come back."""
-        if not self.alive and self.boot == boot and not self.stays_down:
+        if not self.alive and self.boot == boot and not self.stays_down and not self.has_left:
             self.start()
 
     def crash(self, *, wipe: bool = False) -> None:

@@ -36,6 +36,7 @@ from bankrmi.robustness.simulator.operator import Operator
 from bankrmi.robustness.simulator.promises import PromiseMonitor
 from bankrmi.robustness.simulator.recovery import Recovery
 from bankrmi.robustness.simulator.server import SimulatedServer
+from bankrmi.robustness.simulator.steward import Steward
 from bankrmi.robustness.simulator.stock_client import StockClient, stock_clients
 from bankrmi.robustness.simulator.witness import SimulatedWitness
 from bankrmi.robustness.simulator.work import Work, longest_request_ms
@@ -132,6 +133,7 @@ class Simulation:
         self._callers: dict[str, SimulatedClient | StockClient] = {one.name: one for one in self.clients}
         self._callers.update((one.name, one) for one in self.stock_clients)
         self.operator = Operator(self)
+        self.steward: Steward = Steward(self)
         self.exporter: Exporter = Exporter(self)
         self.nemesis = SimulatedNemesis(self)
         self.maintenance = Maintenance(self)
@@ -252,6 +254,7 @@ class Simulation:
             self.nemesis.arrange()
             self.maintenance.arrange()
             self.exporter.begin()
+            self.steward.begin()
             world.run_until(self.duration_ms)
             self.maintenance.end()
         survivors = Recovery(self).run()

@@ -21,8 +21,10 @@ from bankrmi.replication.effects import (
     Effect,
     FetchCopy,
     InstallCopy,
+    Leave,
     Probe,
     Propose,
+    Reach,
     ReadView,
     Report,
     SendMessage,
@@ -46,6 +48,7 @@ from bankrmi.replication.events import (
     Proposed,
     ReadArrived,
     RequestArrived,
+    ServersAsked,
     StopAsked,
     SwitchoverAsked,
     TakeoverAsked,
@@ -152,6 +155,7 @@ class Work:
                 | SwitchoverAsked()
                 | TakeoverAsked()
                 | PauseAsked()
+                | ServersAsked()
                 | StopAsked()
             ):
                 return TICK_MS
@@ -174,7 +178,7 @@ class Work:
                 return COMMIT_MS
             case InstallCopy():
                 return 0.0  # What it costs is `install_ms`.
-            case Probe() | Report() | Stop():
+            case Probe() | Reach() | Report() | Stop() | Leave():
                 return TICK_MS
             case _:
                 assert_never(effect)

@@ -11,7 +11,6 @@ Rule: before a fork nothing is done but to import; a fork leaves this file as a 
 
 from __future__ import annotations
 
-import array
 import fcntl
 import gc
 import io
@@ -29,8 +28,6 @@ __all__ = ["Order"]
 
 _LONGEST_ORDER = 1 << 18
 _MOST_FILES = 32
-_OUT_OF_THE_WAY = 500
-"""Descriptors from here on are nobody's: files wait there for their numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +104,9 @@ def _forked(orders: socket.socket) -> bool:
 def _become(order: Order, files: list[int], orders: socket.socket) -> None:
     """Have the files, folder, environment and arguments of the order, and nothing else of ours."""
     orders.close()
-    moved = array.array("i", (fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY) for file in files))
-    os.closerange(3, _OUT_OF_THE_WAY)
+    out_of_the_way = max(order.numbers) + 1  # There files wait for their numbers.
+    moved = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, out_of_the_way) for file in files]
+    os.closerange(3, out_of_the_way)
     for file, number in zip(moved, order.numbers, strict=True):
         os.dup2(file, number)
         os.close(file)

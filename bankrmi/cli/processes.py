@@ -202,7 +202,7 @@ class _ServerGroup(click.Group):
     """`bankrmi server add ...` is a command; `bankrmi server NAME ...` runs the server of that name."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        is_ours = not args or args[0] in self.commands or args[0] in context.help_option_names
+        is_ours = args and (args[0] in self.commands or args[0] in context.help_option_names)
         return super().parse_args(context, args if is_ours else [RUNS, *args])
 
     def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:

@@ -7,17 +7,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bankrmi.errors import BrokenInvariant
-from bankrmi.storage import request_index
+from bankrmi.storage import request_index, tables
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.request_index import RequestIndex
-from bankrmi.storage.tables import TABLES
 
 SESSIONS = ("a", "b", "c")
 
 
 def database() -> apsw.Connection:
     connection = open_in_memory()
-    connection.execute(TABLES)
+    connection.execute(tables.TABLES + tables.SESSIONS)
     return connection
 
 

@@ -46,6 +46,7 @@ __all__ = ["COMMANDS"]
     is_flag=True,
     help="Everybody shows a certificate; strangers have none, and are refused.",
 )
+@click.option("--removals", is_flag=True, help="Servers are removed from the bank and added again, too.")
 @click.option(
     "--clients",
     type=click.IntRange(1, 16),
@@ -69,6 +70,7 @@ def chaos(
     relays: bool,
     etcd: bool,
     certificates: bool,
+    removals: bool,
     clients: int,
     pause_ms: float,
 ) -> ExitCode:
@@ -98,6 +100,7 @@ def chaos(
         relays=relays,
         etcd=etcd,
         certificates=certificates,
+        removals=removals,
         directory=place,
     )
     progress = WrittenOver()

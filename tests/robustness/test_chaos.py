@@ -108,6 +108,31 @@ def test_a_bank_whose_view_is_in_etcd_keeps_its_promises_while_members_are_hit(t
     assert not (directory / "data" / "witness").exists()
 
 
+REMOVALS_SEED = 7
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_a_bank_whose_servers_come_and_go_keeps_its_promises(tmp_path: Path) -> None:
+    """With this seed a server is removed, behind certificates, and comes back with an empty disk."""
+    directory = tmp_path / "run"
+    options = ("--servers", 3, "--certificates", "--removals", "--directory", directory)
+    run = bankrmi("chaos", "--minutes", 0.6, "--seed", REMOVALS_SEED, *options)
+    if run.returncode == 2 and "can have a network of its own" in run.stderr:
+        pytest.skip(run.stderr.strip())
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.startswith("no violation in "), run.stdout
+    assert "remove" in {str(fault["kind"]) for fault in lines(directory / "faults.jsonl")}
+
+
+def test_relays_cannot_show_one_address_of_a_server_to_everybody(tmp_path: Path) -> None:
+    run = bankrmi("chaos", "--minutes", 0.1, "--relays", "--removals", "--directory", tmp_path / "run")
+    assert (run.returncode, run.stdout) == (2, "")
+    assert (
+        run.stderr.strip().splitlines()[-1].startswith("--removals: a server that is added has one address")
+    )
+
+
 def test_the_same_check_notices_a_single_wrong_entry(
     finished: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:

@@ -17,7 +17,7 @@ LINKS = (FaultKind.CUT, FaultKind.SLOW)
 
 
 def planned(seed: int, count: int) -> list[Planned]:
-    return [fault for storm in islice(storms(seed), count) for fault in storm.faults]
+    return [fault for storm in islice(storms(seed, removals=True), count) for fault in storm.faults]
 
 
 def test_the_same_seed_does_the_same_and_another_one_does_not() -> None:
@@ -30,6 +30,11 @@ def test_the_same_seed_does_the_same_and_another_one_does_not() -> None:
 def test_thirty_storms_have_every_kind_of_fault(seed: int) -> None:
     """Kinds are dealt like cards: a minute and a half is long enough for each of them."""
     assert {fault.kind for fault in planned(seed, 30)} == set(FaultKind)
+
+
+def test_no_server_is_removed_unless_that_is_asked_for() -> None:
+    kinds = {fault.kind for storm in islice(storms(1), 200) for fault in storm.faults}
+    assert kinds == set(FaultKind) - {FaultKind.REMOVE}
 
 
 def test_a_long_run_has_many_kills_pauses_and_cuts() -> None:

@@ -21,6 +21,7 @@ The run:
     crowds          strangers, and rushes of our own clients: come and go
     strangers       traffic of strangers, as costly as every limit allows
     slow_disk       a disk that takes its time, by strace
+    roster          takes servers out of the bank, and puts them back
     nemesis         carries out the schedule, and takes everything back
     fault_log       what was done, from when to when
 

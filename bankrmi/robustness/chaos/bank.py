@@ -19,11 +19,14 @@ from typing import Any
 from bankrmi import config
 from bankrmi.certificates.authority import create, create_authority
 from bankrmi.client.asking import ask_once
+from bankrmi.client.operating import change_servers
 from bankrmi.client.overview import overview
 from bankrmi.config import Configuration, split_address
+from bankrmi.coordination.keepers import asked_keeper
 from bankrmi.coordination.restoring import OPERATOR_ID
 from bankrmi.errors import BankError
 from bankrmi.own_credentials import own_credentials
+from bankrmi.replication.view import View
 from bankrmi.robustness.chaos.etcd import MEMBERS, EtcdMembers
 from bankrmi.robustness.chaos.network import OPERATOR, ChaosNetwork
 from bankrmi.robustness.chaos.processes import ChaosProcesses
@@ -78,7 +81,8 @@ class ChaosBank:
         """
         self._etcd = etcd
         self._certificates = directory / "certificates" if certificates else None
-        self.insecure = network.insecure and not certificates
+        # The members of etcd are asked with http.
+        self.insecure = network.insecure and (etcd is not None or not certificates)
         self.members = () if etcd is None else MEMBERS
         self.directory = directory
         self.servers = tuple(servers)
@@ -164,6 +168,15 @@ class ChaosBank:
             from_witness=told["view_from"] == "witness",
             servers={one["server"]: one for one in told["servers"] if one["reachable"]},
         )
+
+    def view(self) -> View | None:
+        """Return what the keeper of the view holds; raises BankError if it does not answer."""
+        return asked_keeper(self.configuration).read()
+
+    def change_servers(self, change: str, server: str) -> None:
+        """Have the primary `add` or `remove` a server, as an operator does; raises BankError."""
+        address = self.network.address(server, seen_by=OPERATOR) if change == "add" else None
+        change_servers(self.configuration, change, server, address)
 
     def switch_over(self, primary: str) -> str:
         """Have the primary hand over, as an operator does; return what came of it, in a sentence."""

@@ -52,6 +52,8 @@ class ChaosOrder:
     """The view is kept by etcd, and not by a witness."""
     certificates: bool = False
     """Everybody shows a certificate, and strangers have none."""
+    removals: bool = False
+    """Servers are removed from the bank, and added again."""
 
     def command(self) -> str:
         """Return the command that does it again."""
@@ -60,6 +62,7 @@ class ChaosOrder:
         words += ["--clients", str(self.clients), "--pause-ms", f"{self.pause_ms:g}"]
         words += ["--etcd"] if self.etcd else []
         words += ["--certificates"] if self.certificates else []
+        words += ["--removals"] if self.removals else []
         return shlex.join([*words, *(["--relays"] if self.relays else [])])
 
 
@@ -83,6 +86,12 @@ def chaos(order: ChaosOrder, *, say: Callable[[str], None], show: Callable[[str]
     servers = tuple(f"s{number}" for number in range(1, order.servers + 1))
     clients = tuple(f"client{number}" for number in range(1, order.clients + 1))
     network = _network(order, servers, clients, say)
+    if order.removals and not network.alike:
+        network.close()
+        raise ConfigurationError(
+            "--removals: a server that is added has one address for everybody, and relays give it one for "
+            "each: run chaos where every process can have a network of its own (as root, with ip and nft)"
+        )
     order = replace(order, relays=network.cuts_by == Relays.cuts_by)
     etcd: EtcdMembers | None = None
     try:
@@ -102,6 +111,7 @@ def chaos(order: ChaosOrder, *, say: Callable[[str], None], show: Callable[[str]
             Clients(bank, clients, _order_for_clients(order, servers, insecure=bank.insecure)),
             faults,
             seed=order.seed,
+            removals=order.removals,
             show=show,
         )
         started_unix, unix_ns_at_zero = time.time(), time.time_ns() - time.monotonic_ns()

@@ -31,6 +31,7 @@ _PLURALS = {
     FaultKind.SLOW: "slow links",
     FaultKind.STOP: "stops in good order",
     FaultKind.WIPE: "lost disks",
+    FaultKind.REMOVE: "servers removed and added",
     FaultKind.SWITCHOVER: "switchovers",
     FaultKind.STRANGERS: "crowds of strangers",
     FaultKind.RUSH: "rushes of own clients",

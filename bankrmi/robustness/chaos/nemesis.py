@@ -23,6 +23,7 @@ from bankrmi.robustness.chaos.crowds import Crowds
 from bankrmi.robustness.chaos.fault_log import FaultLog
 from bankrmi.robustness.chaos.network import Way
 from bankrmi.robustness.chaos.recorded import FaultKind
+from bankrmi.robustness.chaos.roster import Roster
 from bankrmi.robustness.chaos.schedule import Aim, Direction, Planned, storms
 from bankrmi.robustness.chaos.slow_disk import slow_disk
 
@@ -36,25 +37,30 @@ _BETWEEN_READINGS_S = 0.1
 _CROWD_AT_LEAST_MS = 500
 _SLOWEST_DISK_MS = 80
 _AMONG_MEMBERS = 0.4
+_COMES_BACK_EMPTY = 0.5
 
 
 class Nemesis:
     """Injects the faults of one run."""
 
-    def __init__(self, bank: ChaosBank, clients: Clients, faults: FaultLog, *, seed: int) -> None:
+    def __init__(
+        self, bank: ChaosBank, clients: Clients, faults: FaultLog, *, seed: int, removals: bool = False
+    ) -> None:
+        """With `removals`, servers are removed from the bank and added to it, too."""
         self._bank = bank
         self._clients = clients
         self._processes = bank.processes
         self._faults = faults
         self._crowds = Crowds(bank, clients)
-        self._seed = seed
+        self._roster = Roster(bank)
+        self._storms = storms(seed, removals=removals)
         self._chance = random.Random(f"nemesis/{seed}")
         self._down: set[str] = set()  # Ended by a fault that will start them again.
         self._wiped: set[str] = set()  # Their disks were lost, and they were not seen in sync since.
 
     async def rage(self) -> None:
         """Go on until cancelled; everything is taken back then."""
-        for storm in storms(self._seed):
+        for storm in self._storms:
             async with asyncio.TaskGroup() as group:
                 for planned in storm.faults:
                     group.create_task(self._carry_out(planned))
@@ -89,6 +95,9 @@ class Nemesis:
             case FaultKind.WIPE:
                 for name in filter(self._is_up, self._aimed(planned.aim, situation)):
                     await self._wipe(name, planned)
+            case FaultKind.REMOVE:
+                for name in filter(self._moves, self._aimed(planned.aim, situation)):
+                    await self._remove(name, planned, situation)
             case FaultKind.CUT | FaultKind.SLOW:
                 await self._hinder(planned, situation)
             case FaultKind.SWITCHOVER:
@@ -149,10 +158,10 @@ class Nemesis:
             self.start(name)
 
     def start(self, name: str) -> None:
-        """Start a process of the run, if it does not run."""
+        """Start a process of the run, if it does not run, and belongs to it."""
         if name in self._clients.names:
             self._clients.start(name)
-        else:
+        elif self._roster.belongs(name):
             self._bank.start(name)
 
     async def _kill(self, name: str, planned: Planned, situation: Situation) -> None:
@@ -183,6 +192,35 @@ class Nemesis:
                     if self._processes.is_alive(name):
                         self._processes.kill(name)
                 await asyncio.sleep(planned.for_ms / 1000)
+
+    async def _remove(self, name: str, planned: Planned, situation: Situation) -> None:
+        with self._faults.fault(FaultKind.REMOVE, name, was=situation.role(name)) as noted:
+            async with self._downtime(name):
+                if not await self._take_out(name):
+                    noted["note"] = "it leads by now, and stays"
+                    return
+                if self._chance.random() < _COMES_BACK_EMPTY and await self._may_be_lost(name, quiet=False):
+                    self._bank.delete_data(name)
+                    self._wiped.add(name)
+                    noted["note"] = "comes back with an empty disk"
+                await asyncio.sleep(planned.for_ms / 1000)
+                await self._roster.put_back(name)
+
+    async def settle(self) -> None:
+        """After the rage: have every server belong to the bank; the bank has to be well for that."""
+        for name in await self._roster.unsettled():
+            if await self._take_out(name):
+                await self._roster.put_back(name)
+            self.start(name)
+
+    async def _take_out(self, name: str) -> bool:
+        self._processes.may_leave(name, True)
+        if not await self._roster.take_out(name):
+            self._processes.may_leave(name, False)
+            return False
+        if not await self._until(lambda: not self._processes.is_alive(name), _LEAVE_AT_MOST_S):
+            self._processes.kill(name)  # Whoever is cut off does not learn of it.
+        return True
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
         for _ in range(round(seconds / _TICK_S)):

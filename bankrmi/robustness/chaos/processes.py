@@ -31,6 +31,7 @@ _AS_ASKED = (
 """How a process ends that was told to: by the signal, or with the exit code that says so, if it had not begun
 yet to do so in good order."""
 
+_REMOVED = 2
 _INTERPRETER_FAILED = b"Fatal Python error: init"
 _LAST_WORDS_BYTES = 4096
 
@@ -48,6 +49,7 @@ class _Started:
     process: subprocess.Popen[bytes]
     paused: bool = False
     asked_to_end: bool = False
+    removed: bool = False
 
 
 class ChaosProcesses:
@@ -108,7 +110,8 @@ class ChaosProcesses:
         del self._started[name]
         self._network.has_ended(name)
         as_asked = exit_code in _AS_ASKED or (exit_code == 1 and self._never_began(name))
-        if not started.asked_to_end or not as_asked:
+        left = started.removed and exit_code == _REMOVED
+        if not left and not (started.asked_to_end and as_asked):
             self.ended_by_themselves.append(Ended(name=name, exit_code=exit_code))
 
     def _never_began(self, name: str) -> bool:
@@ -132,6 +135,11 @@ class ChaosProcesses:
             started.asked_to_end = True
             started.process.kill()
             self._gone(name, started, started.process.wait())
+
+    def may_leave(self, name: str, may: bool) -> None:
+        """From here on it may end by itself, as a server does that is none of the bank any more; or not."""
+        if self.is_alive(name):
+            self._started[name].removed = may
 
     def ask_to_end(self, name: str, number: signal.Signals) -> None:
         """Send it a signal that ends it in its own time."""

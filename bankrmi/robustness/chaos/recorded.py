@@ -61,6 +61,7 @@ class FaultKind(Enum):
     WIPE = "wipe"  # killed, and its data directory deleted, until it is started again
     CUT = "cut"  # Nothing passes on a link, until healed
     SLOW = "slow"  # Everything on a link is late, until healed
+    REMOVE = "remove"  # No server of the bank, until it is added again
     SWITCHOVER = "switchover"  # Asked of the bank, until it answers
     STRANGERS = "strangers"  # Costly traffic to servers and witness, within every limit
     RUSH = "rush"  # A crowd of our own clients that never pause

@@ -40,6 +40,7 @@ _DRAWN = {
     FaultKind.WIPE: "M6 1a5 5 0 1 0 .01 0zM4 4l4 4m0-4l-4 4",
     FaultKind.CUT: "M0 6h3.5m5 0h3.5M5 2.5v7m2-7v7",
     FaultKind.SLOW: "M3 2h6l-6 8h6z",
+    FaultKind.REMOVE: "M6 1a5 5 0 1 0 .01 0zM3 6h6",
     FaultKind.SWITCHOVER: "M1 4h9l-2.5-2.5M11 8h-9l2.5 2.5",
     FaultKind.STRANGERS: "M3 4v-2h6v2l-3 2.5v1.5M6 10v.01",
     FaultKind.RUSH: "M1 6h8M6 2.5l3.5 3.5-3.5 3.5",

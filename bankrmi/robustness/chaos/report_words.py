@@ -25,6 +25,7 @@ _VERBS = {
     FaultKind.WIPE: "killed and wiped",
     FaultKind.CUT: "cut",
     FaultKind.SLOW: "slow",
+    FaultKind.REMOVE: "removed",
     FaultKind.SWITCHOVER: "switchover",
     FaultKind.STRANGERS: "beset by strangers",
     FaultKind.RUSH: "rushed by own clients",

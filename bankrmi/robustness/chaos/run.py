@@ -50,12 +50,19 @@ class Course:
     """One run, from the start to the end of its processes."""
 
     def __init__(
-        self, bank: ChaosBank, clients: Clients, faults: FaultLog, *, seed: int, show: Callable[[str], None]
+        self,
+        bank: ChaosBank,
+        clients: Clients,
+        faults: FaultLog,
+        *,
+        seed: int,
+        removals: bool = False,
+        show: Callable[[str], None],
     ) -> None:
         self._bank = bank
         self._clients = clients
         self._faults = faults
-        self._nemesis = Nemesis(bank, clients, faults, seed=seed)
+        self._nemesis = Nemesis(bank, clients, faults, seed=seed, removals=removals)
         self._show = show
         self._violations: list[str] = []
         self._stop = asyncio.Event()
@@ -130,6 +137,8 @@ class Course:
         self._phase = "healing"
         for process in (*self._bank.members, WITNESS, *self._bank.servers, *self._clients.names):
             self._nemesis.start(process)
+        with suppress(TimeoutError):  # Then not all copies are in sync, and that is said below.
+            await asyncio.wait_for(self._nemesis.settle(), _HEALED_S / 2)
         situation = await self._until_whole(_HEALED_S)
         if situation is None:
             last = await asyncio.to_thread(self._bank.situation)

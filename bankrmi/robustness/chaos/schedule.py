@@ -92,6 +92,7 @@ _DECK = (
     FaultKind.RUSH,
     FaultKind.SLOW_DISK,
 )
+_REMOVALS = (FaultKind.REMOVE,) * 3
 _KILLED = {Aim.PRIMARY: 9, Aim.STANDBY: 5, Aim.SERVERS: 2, Aim.WITNESS: 3, Aim.CLIENT: 1}
 _PAUSED = {Aim.PRIMARY: 9, Aim.STANDBY: 5, Aim.SERVERS: 1, Aim.WITNESS: 3, Aim.CLIENT: 2}
 _STOPPED = {Aim.PRIMARY: 2, Aim.STANDBY: 1}
@@ -123,15 +124,15 @@ def timing(seed: int) -> Timing:
     )
 
 
-def storms(seed: int) -> Iterator[Storm]:
-    """Yield storms without end."""
+def storms(seed: int, *, removals: bool = False) -> Iterator[Storm]:
+    """Yield storms without end; with `removals`, servers are removed and added, too."""
     chance = random.Random(f"storms/{seed}")
     deck: list[FaultKind] = []
     while True:
         faults = list(chance.choice(_PLOTS)(chance)) if chance.random() < 0.3 else []
         for _ in range(chance.choice((1, 2, 2, 3, 4)) if not faults else chance.choice((0, 0, 1, 2))):
             if not deck:
-                deck = list(_DECK)
+                deck = [*_DECK, *(_REMOVALS if removals else ())]
                 chance.shuffle(deck)
             faults.append(_planned(chance, deck.pop()))
         until_in_sync = chance.random() < 0.6
@@ -149,7 +150,7 @@ def _planned(chance: random.Random, kind: FaultKind) -> Planned:
             aim = _one_of(chance, _PAUSED)
         case FaultKind.STOP:
             aim = _one_of(chance, _STOPPED)
-        case FaultKind.WIPE:
+        case FaultKind.WIPE | FaultKind.REMOVE:
             aim = Aim.STANDBY
         case FaultKind.CUT | FaultKind.SLOW:
             aim, second = _one_of(chance, _LINKS)

@@ -70,6 +70,8 @@ class Takeover:
         server = step.server
         if step.journal.adopted is None:
             return f"{server} holds nothing"
+        if step.journal.adopted.history != view.history:
+            return f"{server} has not followed the bank into history {view.history}: it cannot lead"
         if step.is_member(view):
             if view.primary == server:
                 return f"{server} is the primary of the newest view, and leads again by itself"

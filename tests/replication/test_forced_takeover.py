@@ -343,6 +343,17 @@ def test_refused_for_a_server_that_holds_nothing() -> None:
     assert refused(bank) == "s2 holds nothing"
 
 
+def test_refused_for_who_has_not_followed_the_force_before() -> None:
+    """Nobody knows what the two histories have in common; what it has folded may be lost in the newer one."""
+    bank = left_behind("s3")
+    bank.cut("s1", "s3")
+    bank.settle(lambda: view_of(bank).in_sync == {"s1"})
+    dies(bank, "s1")
+    history = forced(bank).history
+    dies(bank, "s2")
+    assert refused(bank, "s3") == f"s3 has not followed the bank into history {history}: it cannot lead"
+
+
 def test_refused_if_the_view_is_another_one_than_the_operator_was_shown() -> None:
     bank = left_behind()
     dies(bank, "s1")

@@ -10,6 +10,10 @@ Series = dict[str, str]
 """Values, as promtool writes them: `1x60` stays, `0+5x60` grows."""
 
 _INTERVAL_S = 15
+"""How often Prometheus asks."""
+
+_EVERY_S = 60
+"""How often it tries the rules; each is looked at once, long after."""
 
 WELL: Series = {
     'up{job="bankrmi", instance="n"}': "1",
@@ -153,7 +157,7 @@ def promtool_test(rules: str) -> dict[str, Any]:
     cases = {"well": ("", dict[str, str | None]()), **BREAKING}
     return {
         "rule_files": [rules],
-        "evaluation_interval": f"{_INTERVAL_S}s",
+        "evaluation_interval": f"{_EVERY_S}s",
         "tests": [_case(name, fires.split(), differs) for name, (fires, differs) in cases.items()],
     }
 

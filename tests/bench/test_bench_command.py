@@ -92,6 +92,7 @@ def test_a_tiny_row_has_its_table_its_json_and_its_page(tmp_path: Path) -> None:
     assert marked(work) == []
 
 
+@pytest.mark.but_first_long(1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_prints_what_is_known_and_leaves_no_process(
     tmp_path: Path, number: signal.Signals

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests import warm
 
 GOOD = "nameserver: 127.0.0.1:1\nservers: {s1: 127.0.0.1:2}\n"
 
@@ -16,13 +16,7 @@ GOOD = "nameserver: 127.0.0.1:1\nservers: {s1: 127.0.0.1:2}\n"
 def told(folder: Path, text: str, *arguments: str, code: int) -> list[dict[str, Any]]:
     """Return what a process said before it ended with this code."""
     (folder / "config.yaml").write_text(text)
-    ended = subprocess.run(
-        [sys.executable, "-m", "bankrmi", "--log-json", "--config", str(folder / "config.yaml"), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        stdin=subprocess.DEVNULL,
-    )
+    ended = warm.run(["--log-json", "--config", str(folder / "config.yaml"), *arguments], timeout=60)
     assert (ended.returncode, ended.stdout) == (code, "")
     return [json.loads(line) for line in ended.stderr.splitlines()]
 

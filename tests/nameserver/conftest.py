@@ -16,6 +16,9 @@ from typing import Any
 
 import pytest
 
+from tests import warm
+from tests.warm import Process
+
 SCRIPT = """
 import resource, sys
 from pathlib import Path
@@ -39,7 +42,8 @@ def free_address() -> str:
 class NameServerProcess:
     """One process; `ready` is what it said when it was."""
 
-    process: subprocess.Popen[str]
+    process: Process
+    log: Path
     ready: dict[str, Any] | None
 
     def kill(self) -> None:
@@ -51,8 +55,8 @@ class NameServerProcess:
         return self.wait()
 
     def wait(self) -> tuple[int, str]:
-        _, log = self.process.communicate(timeout=20)
-        return self.process.returncode, log
+        code = self.process.wait(timeout=20)
+        return code, self.log.read_text()
 
 
 @dataclass
@@ -65,18 +69,29 @@ class Place:
     started: list[NameServerProcess] = field(default_factory=list)
 
     def start(self, *, elsewhere: str = "", file_limit: str = "") -> NameServerProcess:
+        """Start another one: as the command line does, or changed by `SCRIPT`; wait until it is ready, or ends."""
+        log = self.config.with_name(f"log-{len(self.started)}")
         ours, theirs = os.pipe()
-        process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(self.config), str(theirs), elsewhere, file_limit],
-            pass_fds=(theirs,),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        os.close(theirs)
+        with log.open("wb") as errors, os.fdopen(theirs):
+            process: Process
+            if elsewhere or file_limit:
+                process = subprocess.Popen(
+                    [sys.executable, "-c", SCRIPT, str(self.config), str(theirs), elsewhere, file_limit],
+                    pass_fds=(theirs,),
+                    stderr=errors,
+                )
+            else:
+                process = warm.start(
+                    ["--config", str(self.config), "nameserver", "--ready-fd", str(theirs)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=errors,
+                    pass_fds=(theirs,),
+                )
         with os.fdopen(ours) as ready:
             assert select.select([ready], [], [], 20)[0], "it said nothing"
             line = ready.readline()
-        self.started.append(NameServerProcess(process, json.loads(line) if line else None))
+        self.started.append(NameServerProcess(process, log, json.loads(line) if line else None))
         return self.started[-1]
 
 

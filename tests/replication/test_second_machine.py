@@ -7,12 +7,12 @@ from tests.replication.second_machine import SetsWorkload
 
 
 @pytest.mark.but_first_long(1)
-@pytest.mark.parametrize("servers", [3, 2])
-def test_what_is_no_bank_is_replicated_by_the_same_rules(servers: int) -> None:
+@pytest.mark.parametrize(("servers", "seeds"), [(3, range(3)), (3, range(3, 5)), (2, range(5))])
+def test_what_is_no_bank_is_replicated_by_the_same_rules(servers: int, seeds: range) -> None:
     """Equal digests and equal sets on all servers at the end of each seed, whatever happened."""
     acknowledged = 0
-    for seed in range(5):
+    for seed in seeds:
         result = simulate(seed, servers=servers, workload=SetsWorkload())
         assert result.failure is None, f"seed {seed}: {result.failure}"
         acknowledged += result.acknowledged
-    assert acknowledged > 700  # Where servers come and go, less is done.
+    assert acknowledged > 100 * len(seeds)  # Where servers come and go, less is done.

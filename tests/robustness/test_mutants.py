@@ -45,11 +45,22 @@ QUICK = {
 }
 """Bugs that are found soon, and the seeds that each may take."""
 
+FIRST = {
+    "queue-without-a-bound": 4,
+    "acknowledge-before-standby": 2,
+    "commit-after-answering": 6,
+    "no-roll-back": 2,
+    "roll-back-too-far": 2,
+    "roll-back-on-late-message": 5,
+    "compare-ids-without-epoch": 2,
+}
+"""A seed that found the bug soonest when this was written: it saves time, and is tried before the others."""
+
 
 @pytest.mark.but_first_long(6)
 @pytest.mark.parametrize(("name", "seeds"), QUICK.items())
 def test_a_planted_bug_is_found(name: str, seeds: int) -> None:
-    found = hunt(name, seeds=seeds)
+    found = hunt(name, seeds=seeds, first=[FIRST[name]] if name in FIRST else [])
     assert found is not None
     assert found.sentence
 

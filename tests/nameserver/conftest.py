@@ -69,7 +69,7 @@ class Place:
     started: list[NameServerProcess] = field(default_factory=list)
 
     def start(self, *, elsewhere: str = "", file_limit: str = "") -> NameServerProcess:
-        """Start another one: as the command line does, or changed by `SCRIPT`; wait until it is ready, or ends."""
+        """Start one: as the command line does, or as `SCRIPT` does; wait until it is ready, or ends."""
         log = self.config.with_name(f"log-{len(self.started)}")
         ours, theirs = os.pipe()
         with log.open("wb") as errors, os.fdopen(theirs):

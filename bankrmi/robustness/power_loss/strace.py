@@ -32,7 +32,7 @@ _TAIL_BYTES, _TAIL_LINES = 1 << 20, 3
 _LINE = re.compile(r"(\d+\.\d+) (\w+)\((.*)\) += (-?\d+|0x[0-9a-f]+|\?)(.*?)(?: <(\d+\.\d+)>)?\n?")
 _UNFINISHED = re.compile(r"(\d+\.\d+) (\w+)\((.*?)(?: <(?:unfinished|detached) \.\.\.>|\)? += \?.*)\n?")
 _WITHOUT_CALL = re.compile(r"^\s*$| exited with |killed by| resumed>|^\d+\.\d+ \?\?\?\(\) += \?$")
-_STRING = re.compile(r'"([\\x0-9a-f]*)"(\.\.\.)?')  # `_bytes` refuses what is not escaped as a whole.
+_STRING = re.compile(r'"([\\x0-9a-f]*)"(\.\.\.)?')  # `-xx` escapes every byte: no need to look at each.
 _DESCRIPTOR = re.compile(r"(\d+)<((?:\\x[0-9a-f]{2})*)>(\(deleted\))?")
 
 

@@ -82,6 +82,7 @@ class Credentials:
         self._folder = folder
         self._clock = clock
         self._told_at: float | None = None
+        self._told_of_the_end = False
         self._vouching: Authority | None = None
         self._vouched: dict[bytes, tuple[Identity, datetime]] = {}
         """Whom that authority names in which certificate: many connections show the same one."""
@@ -116,6 +117,14 @@ class Credentials:
     def hosts(self) -> tuple[str, ...]:
         """The names and addresses at which its certificate says that it is reached."""
         return self._material.value.hosts
+
+    def why_not(self) -> str:
+        """Say why the own certificate counts no more; nothing while it does."""
+        if self.is_revoked(self.own.serial):
+            return f"the certificate of {self.own} is revoked"
+        if self.days_left <= 0:
+            return f"the certificate of {self.own}, or its authority's, has ended"
+        return ""
 
     def problems(self) -> list[str]:
         """Return what is wrong with the files by now; what was read before stays in use."""
@@ -187,16 +196,19 @@ class Credentials:
 
     def _tell_of_the_end(self) -> None:
         now, left = self._clock(), self.days_left
-        if left >= WARN_DAYS or (self._told_at is not None and now - self._told_at < _DAY_S):
+        has_ended = left <= 0
+        if left >= WARN_DAYS or not (has_ended > self._told_of_the_end or self._is_due(now)):
             return
-        self._told_at = now
+        self._told_at, self._told_of_the_end = now, has_ended
         value = self._material.value
         stem = f"{value.own.role}-{value.own.name}" if value.ends == value.own.not_after else AUTHORITY
-        ends = "ends" if left > 0 else "ended"
-        _log.warning(
+        (_log.error if has_ended else _log.warning)(
             "the certificate %s %s on %s: `bankrmi cert renew %s` where ca.key is, and copy %s.pem here",
-            *(stem, ends, day(value.ends), stem, stem),
+            *(stem, "ended" if has_ended else "ends", day(value.ends), stem, stem),
         )
+
+    def _is_due(self, now: float) -> bool:
+        return self._told_at is None or now - self._told_at >= _DAY_S
 
     def _read_revoked(self) -> Revoked:
         self._known = read_again(revoked_file(self._folder), self._known)

@@ -290,3 +290,27 @@ def test_an_end_of_the_authority_is_told_as_such(folder: Path) -> None:
     renew_authority(folder, days=10)
     [line] = looked(Credentials.of(folder, "server", "s1"), 3)[1]
     assert "the certificate ca ends on" in line[1]
+
+
+def test_an_end_that_has_come_is_told_at_once_and_once(folder: Path) -> None:
+    """Though it was told that day that it comes; and who is asked says that it counts no more."""
+    issue(folder, "server", "s1", between(-1, 2 / 86_400))
+    server = Credentials.of(folder, "server", "s1")
+    [(level, said)] = looked(server, 3)[1]
+    assert (level, "server-s1 ends on" in said, server.why_not()) == ("WARNING", True, "")
+    deadline = time.monotonic() + 60
+    while not server.why_not():
+        assert time.monotonic() < deadline
+    assert server.why_not() == "the certificate of server s1, or its authority's, has ended"
+    [(level, said)] = looked(server, 3)[1]
+    assert (level, "server-s1 ended on" in said) == ("ERROR", True)
+    renew(folder, "server", "s1", days=200)
+    assert looked(server, 2) == ([True, False], [])
+    assert not server.why_not()
+
+
+def test_who_is_revoked_himself_counts_no_more(folder: Path) -> None:
+    server = Credentials.of(folder, "server", "s1")
+    revoke(folder, revocable(folder, "server", "s1"))
+    assert server.look()
+    assert server.why_not() == "the certificate of server s1 is revoked"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.main import main
 from bankrmi.client.overview import overview
 from bankrmi.config import load, split_address
 from tests.system.cluster import NAMESERVER, Cluster
+from tests.system.commands import bankrmi
 from tests.system.ports import own_addresses
 
 
@@ -109,3 +112,29 @@ def test_a_bank_behind_relays_works_and_is_taken_over(
         cluster.start(dead)
         assert bank.balance(2).balance == 180
         assert len(overview(cluster.configuration)["view"]["in_sync"]) == 2
+
+
+@pytest.mark.parametrize("refused_means_gone", [True, False])
+def test_a_second_process_of_a_server_elsewhere_ends_before_it_takes_part(
+    tmp_path: Path, refused_means_gone: bool
+) -> None:
+    """A copy of its folder, started on another machine: what is announced leads to the first one (R3)."""
+    with Cluster(tmp_path, refused_means_gone=refused_means_gone) as cluster, own_addresses(1) as [elsewhere]:
+        cluster.start_all()
+        cluster.wait_until_in_sync()
+        before = cluster.view()
+        copied = tmp_path / "another machine"
+        copied.mkdir()
+        shutil.copy(cluster.directory / "ledger.csv", copied)
+        config = copied / "config.yaml"
+        config.write_text(f"{cluster.config.read_text()}listen:\n  s2: {elsewhere}\n")
+        ended = bankrmi(config, "server", "s2")
+        assert ended.returncode == ExitCode.ERROR
+        announced = cluster.configuration.servers["s2"]
+        assert (
+            f"another process answers at {announced}, where this server is announced, which would prove to "
+            "the others that this one is gone: have that address lead here alone, or end the other one"
+        ) in ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert cluster.client().withdraw(2, 10).balance == 190
+        assert cluster.view() == before

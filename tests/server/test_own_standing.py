@@ -37,9 +37,7 @@ def test_who_counts_no_more_proposes_nothing_and_reads_on() -> None:
     ours = OwnStanding(keeper, lambda: reasons[-1])
 
     def propose(view: View) -> None:
-        ours.propose(
-            None, view, lambda now, won: seen.append((now, won)), lambda *why: silences.append(why)
-        )
+        ours.propose(None, view, lambda now, won: seen.append((now, won)), lambda *why: silences.append(why))
 
     propose(first())
     assert (seen, silences) == ([(first(), True)], [])

@@ -81,7 +81,9 @@ class Machines:
         """Where certificates are made; no machine of the bank."""
         assert main(["init", str(office), "--servers", servers, "--witness", addresses[NAMESERVER]]) == 0
         config = office / "config.yaml"
-        config.write_text(re.sub("^metrics: .*$", f"metrics: {json.dumps(METRICS)}", config.read_text(), flags=re.M))
+        config.write_text(
+            re.sub("^metrics: .*$", f"metrics: {json.dumps(METRICS)}", config.read_text(), flags=re.M)
+        )
         for name in MACHINES:
             self._equip(name, office)
 
@@ -212,11 +214,12 @@ class Machines:
         return list(json.loads(told.stdout)["changes"])
 
     def figures(self, name: str) -> dict[str, float]:
-        """Return what Prometheus would read on the machine of a process, by name and labels as it is written."""
+        """Return what Prometheus would read of a process, by name and labels: `a_name,label=value`."""
         page = self.inside(name, sys.executable, "-c", _READ_PAGE, f"http://{METRICS[name]}/metrics")
         return {
-            ",".join([sample.name, *(f"{label}={value}" for label, value in sorted(sample.labels.items()))]):
-            sample.value
+            ",".join(
+                [sample.name, *(f"{label}={value}" for label, value in sorted(sample.labels.items()))]
+            ): sample.value
             for family in text_string_to_metric_families(page)
             for sample in family.samples
         }

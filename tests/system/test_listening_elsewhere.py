@@ -47,11 +47,14 @@ class Forwarder:
             self._servers.append(await asyncio.start_server(taking, *split_address(announced)))
 
     async def _take(self, announced: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            there = await asyncio.open_connection(*split_address(self._routes[announced]))
-            await asyncio.gather(_pass_on(reader, there[1]), _pass_on(there[0], writer))
-            there[1].close()
-        writer.close()
+        ends = [writer]
+        try:
+            with suppress(OSError):
+                there = await asyncio.open_connection(*split_address(self._routes[announced]))
+                ends.append(there[1])
+                await asyncio.gather(_pass_on(reader, there[1]), _pass_on(there[0], writer))
+        finally:
+            await _closed(ends)
 
     async def _end(self) -> None:
         for server in self._servers:
@@ -68,6 +71,14 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
             writer.write(data)
             await writer.drain()
         writer.close()
+
+
+async def _closed(ends: list[asyncio.StreamWriter]) -> None:
+    for end in ends:
+        end.transport.abort()
+    for end in ends:
+        with suppress(OSError):
+            await end.wait_closed()
 
 
 @contextmanager

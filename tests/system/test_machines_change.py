@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 import shutil
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bankrmi.certificates.forms import Dates
 from bankrmi.cli.main import main
 from bankrmi.config import split_address
-from bankrmi.certificates.forms import Dates
 from tests.certificates.made import issue
 from tests.robustness.networks import in_a_thread
 from tests.system.machines import CLIENT, NAMESERVER, SERVERS, Machines, machines, other
@@ -99,7 +100,7 @@ def _started_with_an_end(bank: Machines, name: str) -> datetime:
         issue(bank.office / "certificates", "server", name, Dates(begin=ends - timedelta(days=1), end=ends))
         bank.bring_certificates(name)
         bank.start(NAMESERVER, *SERVERS)
-        bank.until(lambda: "primary=s1 in_sync=s1,s2" in bank.log(NAMESERVER) or _is_over(ends), "in sync")
+        bank.until(partial(_in_sync_or_over, bank, ends), "both are in sync")
         if not _is_over(ends - timedelta(seconds=1)):
             return ends
         bank.kill_all()
@@ -107,6 +108,10 @@ def _started_with_an_end(bank: Machines, name: str) -> datetime:
             shutil.rmtree(bank.folder / process / "data", ignore_errors=True)
             (bank.folder / f"{process}.log").unlink()
     raise AssertionError("this machine is too slow for certificates that end soon")
+
+
+def _in_sync_or_over(bank: Machines, ends: datetime) -> bool:
+    return "primary=s1 in_sync=s1,s2" in bank.log(NAMESERVER) or _is_over(ends)
 
 
 def _is_over(moment: datetime) -> bool:
@@ -147,7 +152,8 @@ def test_a_certificate_ends_while_the_bank_runs(tmp_path: Path, whose: str) -> N
 
         assert main(["cert", "renew", whose, "--folder", str(bank.office / "certificates")]) == 0
         bank.bring_certificates(whose)
-        bank.until(lambda: f'cause="{whose} joined"' in _since(bank, "in_sync=s1,s2"), "it is back, and was not started")
+        joined = f'cause="{whose} joined"'
+        bank.until(lambda: joined in _since(bank, "in_sync=s1,s2"), "it is back, and was not started")
         told(bank, "joined", sentence=f"{whose} joined", by=other(whose))
         assert bank.figures(whose)["bankrmi_certificate_left_seconds"] > 0
         assert teller.withdraw() == 297

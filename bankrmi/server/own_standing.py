@@ -1,8 +1,8 @@
 """A keeper of the view that a server asks for a change only while its own certificate counts.
 
-Whose certificate has ended, or was revoked, is cut off by the others; each of them sees that at a moment of its
-own, and an etcd goes by other certificates altogether. A primary that lost its standby so, and still reached the
-keeper, would go on alone, where no client reaches it any more, and nobody may take over.
+Whose certificate has ended, or was revoked, is cut off by the others, by each at a moment of its own; and an
+etcd goes by other certificates altogether. A primary that lost its standby so, and still reached the keeper,
+would go on alone, where no client reaches it any more, and nobody may take over.
 
 Rule: it proposes nothing then. To read the view harms nobody: so it learns that another one leads.
 """

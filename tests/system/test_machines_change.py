@@ -52,6 +52,7 @@ def told(bank: Machines, kind: str, *, sentence: str, by: str) -> None:
         assert figures[f"bankrmi_in_sync,server={server}"] == (server in newest["in_sync"])
 
 
+@pytest.mark.long
 @in_a_thread
 def test_a_machine_gets_another_address(tmp_path: Path) -> None:
     """As docs/operations.md has it; no client's file is touched, and none notices."""
@@ -66,13 +67,11 @@ def test_a_machine_gets_another_address(tmp_path: Path) -> None:
         assert ended.returncode == 0, ended.stderr
         assert bank.wait_for_end(moved) == 2
         assert f"{moved} lives at {new}, as the view has it" in bank.log(moved)
-        told(bank, "moved", sentence=rf"{moved} moved to {new} by operator", by=leads)
         assert teller.withdraw() == 298
 
-        # The machine has its new address, and no other; its certificate and its file name that.
-        interface = ("dev", "eth0")
-        bank.inside(moved, "ip", "addr", "del", f"{split_address(old)[0]}/24", *interface)
-        bank.inside(moved, "ip", "addr", "add", f"{_NEW_HOST}/24", *interface)
+        # The machine has both addresses for a while; its certificate and its file name the new one.
+        bank.inside(moved, "ip", "addr", "add", f"{_NEW_HOST}/24", "dev", "eth0")
+        told(bank, "moved", sentence=rf"{moved} moved to {new} by operator", by=leads)
         office = ["--folder", str(bank.office / "certificates")]
         assert main(["cert", "renew", moved, "--address", _NEW_HOST, *office]) == 0
         bank.bring_certificates(moved)
@@ -83,7 +82,10 @@ def test_a_machine_gets_another_address(tmp_path: Path) -> None:
         told(bank, "joined", sentence=f"{moved} joined", by=leads)
         assert {one["server"]: one["address"] for one in bank.status()["servers"]}[moved] == new
 
-        # It leads, at an address that the client has in no file.
+        # The old address is gone (and with it for a moment all of them), and it leads at one that no client's
+        # file has.
+        without, having = f"{split_address(old)[0]}/24 dev eth0", f"{_NEW_HOST}/24 dev eth0"
+        bank.inside(moved, "sh", "-c", f"ip addr del {without} && ip addr add {having}")
         ended = bank.run("switchover", "--to", moved, "--yes")
         assert ended.returncode == 0, ended.stderr
         assert teller.withdraw() == 297

@@ -59,7 +59,7 @@ def test_a_server_that_is_about_to_stop_when_the_faults_end_is_started_again(
         bank.start = started.append
         clients: Any = SimpleNamespace(names=())
         storm = Storm(faults=(STOP,), calm_ms=0, until_in_sync=False)
-        monkeypatch.setattr(nemesis, "storms", lambda _: iter([storm]))
+        monkeypatch.setattr(nemesis, "storms", lambda _, **__: iter([storm]))
         faults = FaultLog(tmp_path / "faults")
         raging = asyncio.create_task(Nemesis(bank, clients, faults, seed=1).rage())
         async with asyncio.timeout(10):

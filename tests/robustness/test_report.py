@@ -146,7 +146,7 @@ def test_every_fault_failover_and_figure_is_there_in_words(short: Recorded) -> N
 
 
 def test_every_role_and_every_kind_of_fault_has_its_mark() -> None:
-    run = made_up_run(seconds=400, calls_per_second=20, servers=3)
+    run = made_up_run(seconds=600, calls_per_second=20, servers=3)
     assert {fault.kind for fault in run.faults} == set(FaultKind)
     page = Page(report(run))
     classes = Counter(page.values("class"))

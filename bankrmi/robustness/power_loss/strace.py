@@ -26,13 +26,13 @@ _NAMES = "rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,link,lin
 _SYNCS = "fsync,fdatasync,sync_file_range,syncfs,sync,mmap,copy_file_range,sendfile,splice,io_uring_setup"
 _SOCKETS = "sendto,sendmsg,sendmmsg"
 _LONGEST = 1 << 27
-_TAIL_BYTES, _TAIL_LINES = 1 << 20, 3
+_TAIL_BYTES, _TAIL_LINES = 1 << 24, 3
 """Where the last calls of a thread are found; longer lines are those of sockets."""
 
 _LINE = re.compile(r"(\d+\.\d+) (\w+)\((.*)\) += (-?\d+|0x[0-9a-f]+|\?)(.*?)(?: <(\d+\.\d+)>)?\n?")
 _UNFINISHED = re.compile(r"(\d+\.\d+) (\w+)\((.*?)(?: <(?:unfinished|detached) \.\.\.>|\)? += \?.*)\n?")
 _WITHOUT_CALL = re.compile(r"^\s*$| exited with |killed by| resumed>|^\d+\.\d+ \?\?\?\(\) += \?$")
-_STRING = re.compile(r'"([\\x0-9a-f]*)"(\.\.\.)?')  # `-xx` escapes every byte: no need to look at each.
+_STRING = re.compile(r'"([\\x0-9a-f]*)"(\.\.\.)?')  # `-xx` escapes every byte.
 _DESCRIPTOR = re.compile(r"(\d+)<((?:\\x[0-9a-f]{2})*)>(\(deleted\))?")
 
 
@@ -96,9 +96,11 @@ def cut_off(output: Path) -> list[SystemCall]:
     found: list[SystemCall] = []
     for file in sorted(output.parent.glob(f"{output.name}.*")):
         with file.open("rb") as lines:
-            lines.seek(max(0, file.stat().st_size - _TAIL_BYTES))
-            tail = lines.read().decode("ascii").split("\n")[-_TAIL_LINES:]
-        found += [call for call in _calls(tail) if call.returned is None]
+            begin = max(0, file.stat().st_size - _TAIL_BYTES)
+            lines.seek(begin)
+            tail = lines.read().decode("ascii").split("\n")
+        whole = tail[1:] if begin else tail  # What stands before the first end of a line is a part of one.
+        found += [call for call in _calls(whole[-_TAIL_LINES:]) if call.returned is None]
     return found
 
 

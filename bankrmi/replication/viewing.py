@@ -91,10 +91,13 @@ class Viewing:
         step.do(ReadView(step.adopted_epoch))
 
     def hears(self, step: Step) -> bool:
-        """Whether the coordinator has answered lately; if not, it is asked."""
+        """Whether the coordinator has answered lately; if not, it is asked, once in a heartbeat.
+
+        Where nobody listens, or we are denied, each silence comes at once, and would be the next reason to ask.
+        """
         if step.now_ms - self._answered_ms <= step.settings.checkpoint_timeout_ms:
             return True
-        self.read(step)
+        self.poll(step.settings.heartbeat_ms, step)
         return False
 
     @property

@@ -429,3 +429,19 @@ def test_a_server_that_is_deaf_leaves_nobody_behind() -> None:
     assert [line for line in bank.told() if "proposes" in line] == []
     bank.hear("s2")
     assert "s2 proposes epoch 3 is s2's {s2}" in bank.told()
+
+
+def test_a_witness_that_denies_a_server_at_once_is_not_asked_again_at_once() -> None:
+    """V2: each silence would be the next reason to ask: thousands of handshakes a second."""
+    bank = running("s1", "s2")
+    bank.withdraw("s1", "c:1", 10)
+    bank.wait(2000)
+    asked = 0
+    for _ in range(10):
+        bank.tick("s1")
+        while any(letter.text == "s1 reads the view" for letter in bank.mail) and asked < 100:
+            bank.drop("s1 reads the view")
+            bank.witness_silent("s1", proposal=False)
+            asked += 1
+        bank.wait(50)
+    assert 4 <= asked <= 6, "once in a heartbeat, of 100 ms, for half a second"

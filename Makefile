@@ -37,11 +37,11 @@ help:
 up: $(INSTALLED)
 	@$(RUN) -m bankrmi up $(ARGS)
 
-# Three workers on two cores: tests wait for processes.  Each has files of its own until it is done: what the tests
+# Four workers on two cores: tests wait for processes.  Each has files of its own until it is done: what the tests
 # of one file share is made once.
 # pytest says 5 when it found nothing to run.
 test: $(INSTALLED)
-	@$(RUN) -m pytest -n 3 --dist worksteal $(ARGS) || { code=$$?; [ $$code -eq 5 ] && echo "no tests were found" || exit $$code; }
+	@$(RUN) -m pytest -n 4 --dist worksteal $(ARGS) || { code=$$?; [ $$code -eq 5 ] && echo "no tests were found" || exit $$code; }
 
 test-long: $(INSTALLED)
 	@$(RUN) -m pytest -n 3 --dist worksteal -m long $(ARGS)

@@ -28,9 +28,19 @@ def _environment_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable)
 
 
+_BEGIN_FIRST = (
+    "tests/test_readme.py::test_everything_shown_happens",
+    "tests/robustness/test_chaos.py::",
+    "tests/system/test_disks_taken_away.py::test_a_server_whose_database_cannot_be_synced",
+    "tests/system/test_three_machines.py::",
+    "tests/robustness/test_power_loss_states.py::",
+)
+"""Each takes a quarter of a minute or more: at the end of a run they would keep one worker, and nobody else."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Make long what is beyond the first parameters of a test."""
+    """Make long what is beyond the first parameters of a test; have the longest ones begin first."""
     seen: Counter[str] = Counter()
     for item in items:
         mark = item.get_closest_marker("but_first_long")
@@ -39,3 +49,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             seen[test] += 1
             if seen[test] > mark.args[0]:
                 item.add_marker(pytest.mark.long)
+    items.sort(key=lambda item: not item.nodeid.startswith(_BEGIN_FIRST))

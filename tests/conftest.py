@@ -35,7 +35,7 @@ _BEGIN_FIRST = (
     "tests/system/test_three_machines.py::",
     "tests/robustness/test_power_loss_states.py::",
 )
-"""Each takes a quarter of a minute or more: at the end of a run they would keep one worker, and nobody else."""
+"""Each takes a quarter of a minute or more: at the end of a run they would keep one worker busy alone."""
 
 
 @pytest.hookimpl(tryfirst=True)

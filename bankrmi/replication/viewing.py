@@ -93,7 +93,7 @@ class Viewing:
     def hears(self, step: Step) -> bool:
         """Whether the coordinator has answered lately; if not, it is asked, once in a heartbeat.
 
-        Where nobody listens, or we are denied, each silence comes at once, and would be the next reason to ask.
+        Where nobody listens, or we are denied, a silence comes at once, and would be the next reason to ask.
         """
         if step.now_ms - self._answered_ms <= step.settings.checkpoint_timeout_ms:
             return True

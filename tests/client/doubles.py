@@ -26,12 +26,20 @@ def free_address() -> str:
 
 
 def free_addresses(count: int) -> list[str]:
-    """Return addresses where nobody listens, all different."""
+    """Return addresses where nobody listens, none of them given before: the kernel may choose one again."""
+    addresses: list[str] = []
     with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
+        while len(addresses) < count:
+            one = held.enter_context(socket.socket())
             one.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+            address = f"127.0.0.1:{one.getsockname()[1]}"
+            if address not in _GIVEN:
+                addresses.append(address)
+                _GIVEN.add(address)
+    return addresses
+
+
+_GIVEN: set[str] = set()
 
 
 class Account:

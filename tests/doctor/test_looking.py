@@ -121,6 +121,13 @@ def test_an_idle_machine_is_tried_and_left_as_it_was(own: Configuration) -> None
     assert sorted(folder.rglob("*")) == before
 
 
+def until_it_is_called_so(pid: int) -> None:
+    """A process that was started a moment ago has no command line yet."""
+    deadline = time.monotonic() + 20
+    while b"bankrmi" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+        assert time.monotonic() < deadline
+
+
 def test_where_the_bank_runs_nothing_is_tried(own: Configuration) -> None:
     assert not looked_at(own, is_running=True).is_idle
     lock = own.data_dir / "s1" / "lock"
@@ -128,6 +135,7 @@ def test_where_the_bank_runs_nothing_is_tried(own: Configuration) -> None:
     command = [sys.executable, "-c", "input()", "-m", "bankrmi", "server", "s1"]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as server:
         lock.write_text(f"{server.pid}\n")
+        until_it_is_called_so(server.pid)
         assert not looked_at(own).is_idle
         server.kill()
     for stale in ("", "nonsense", f"{server.pid}\n", f"{os.getppid()}\n", "99999999", str(1 << 70)):

@@ -6,7 +6,6 @@ import json
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests import warm
+from tests.client.doubles import free_address
 from tests.warm import Process
 
 SCRIPT = """
@@ -30,12 +30,6 @@ if sys.argv[3]:  # As if on a machine of its own: this address is another's, or 
     process.is_here = lambda address: address != sys.argv[3] or Path(sys.argv[1]).with_name("here").exists()
 sys.exit(run(config.load(Path(sys.argv[1])), ready_fd=int(sys.argv[2])))
 """
-
-
-def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 @dataclass

@@ -22,8 +22,9 @@ from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BrokenInvariant, InvalidRequest, OperationFailed, Unreached
 from bankrmi.replication.view import View
 from bankrmi.rmi import NotConnected, look_up
+from tests.client.doubles import free_address
 from tests.nameserver.callers import register_server
-from tests.nameserver.conftest import Place, PlaceMaker, free_address
+from tests.nameserver.conftest import Place, PlaceMaker
 
 FIRST = View.first(history="h1", server="s1", start_id="a", incarnation="disk-s1")
 BOTH = FIRST.letting_in("s2", "disk-s2")

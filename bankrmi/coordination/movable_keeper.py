@@ -8,6 +8,10 @@ Rule 2: nothing but `witness` is taken from the file that is read again; and onl
 Rule 3: while the view is moved and not yet asked for there, this process states the id of the new keeper as
         its own (see `server.agreement`): it can win nothing anywhere else.
 Rule 4: what was asked of the old keeper before is answered by it, so that every call is answered once.
+Rule 5: whose own certificate counts no more proposes nothing. The others cut him off, each at a moment of its
+        own, and an etcd goes by other certificates altogether: a primary that lost its standby so, and still
+        reached the keeper, would go on alone, where no client reaches it and nobody may take over. To read
+        harms nobody: so it learns that another one leads.
 """
 
 from __future__ import annotations
@@ -45,9 +49,16 @@ def _ignore(*_: object) -> None:
 class MovableKeeper:
     """A `Coordinator`: whichever keeps the view now."""
 
-    def __init__(self, configuration: Configuration, greeting: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        greeting: Mapping[str, object],
+        why_not: Callable[[], str] | None = None,
+    ) -> None:
+        """`why_not` says why the own certificate counts no more, and nothing while it does."""
         self._configuration = configuration
         self._greeting = greeting
+        self._why_not = why_not
         self.on_met: Callable[[str | None, str | None], None] = _ignore
         """Told the id of the keeper that answers, None when nobody does any more; and the id of the one that
         was left for it, if any was."""
@@ -71,7 +82,10 @@ class MovableKeeper:
         on_answer: Callable[[View | None, bool], None],
         on_silence: OnSilence,
     ) -> None:
-        """Propose `view` to follow `expected`."""
+        """Propose `view` to follow `expected`; or tell at once why nothing was sent."""
+        if self._why_not is not None and (why := self._why_not()):
+            on_silence(why, False)
+            return
         self._keeper.propose(expected, view, on_answer, on_silence)
 
     def history(

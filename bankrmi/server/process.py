@@ -54,7 +54,6 @@ from bankrmi.server.memory import MemoryTrimmer
 from bankrmi.server.naming import Naming
 from bankrmi.server.operator_object import OPERATOR_ID, SERVER_CHANGES, OperatorObject
 from bankrmi.server.own_address import check_own_address
-from bankrmi.server.own_standing import OwnStanding
 from bankrmi.server.peer_links import PeerLinks
 from bankrmi.server.peer_network import STANDBY_ID, PeerNetwork
 from bankrmi.server.rates import EntryRates, Rate
@@ -144,9 +143,8 @@ class _Process:
         )
         replica = self._replica
         said = over_tls(handshake("server", server=name), credentials)
-        coordinator = MovableKeeper(configuration, said)
-        keeper = coordinator if credentials is None else OwnStanding(coordinator, credentials.why_not)
-        driver = self._driver = Driver(replica, keeper)
+        coordinator = MovableKeeper(configuration, said, None if credentials is None else credentials.why_not)
+        driver = self._driver = Driver(replica, coordinator)
         network = PeerNetwork(
             name,
             self._start_id,

@@ -1,12 +1,17 @@
-"""Whether a server whose own certificate counts no more changes the view."""
+"""The keeper of the view as a server asks it; how it is followed elsewhere is tried in `test_moving`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+
+from bankrmi.config import Configuration
+from bankrmi.coordination import movable_keeper
 from bankrmi.coordination.coordinator import Expected, OnSilence
+from bankrmi.coordination.movable_keeper import MovableKeeper
 from bankrmi.replication.view import View
-from bankrmi.server.own_standing import OwnStanding
 from tests.coordination.views import both, first
 
 
@@ -15,6 +20,7 @@ class Keeper:
 
     def __init__(self) -> None:
         self.view: View | None = None
+        self.on_met = self.on_moved = lambda *_: None
 
     def read(self, on_answer: Callable[[View | None], None], _: OnSilence) -> None:
         on_answer(self.view)
@@ -32,9 +38,14 @@ class Keeper:
         pass
 
 
-def test_who_counts_no_more_proposes_nothing_and_reads_on() -> None:
+def test_whose_certificate_counts_no_more_proposes_nothing_and_reads_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keeper, reasons, silences, seen = Keeper(), [""], [], []
-    ours = OwnStanding(keeper, lambda: reasons[-1])
+    monkeypatch.setattr(movable_keeper, "coordinator_of", lambda *_: keeper)
+    servers = {"s1": "127.0.0.1:2", "s2": "127.0.0.1:3"}
+    configuration = Configuration(path=tmp_path / "none", nameserver="127.0.0.1:1", servers=servers)
+    ours = MovableKeeper(configuration, {}, lambda: reasons[-1])
 
     def propose(view: View) -> None:
         ours.propose(None, view, lambda now, won: seen.append((now, won)), lambda *why: silences.append(why))

@@ -8,7 +8,6 @@ Rule: what it says is collected in a file, so that nothing waits for a reader.
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -80,9 +79,12 @@ class Up:
 
 
 def lives(pid: int) -> bool:
-    """Whether there is such a process, be it of somebody else."""
+    """Whether there is such a process, be it of somebody else; one that has ended is none, waited for or not.
+
+    (An orphan that ends while `warm` starts a process is ours to wait for, and nobody does.)
+    """
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return True
+    return state not in "ZX"

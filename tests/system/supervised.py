@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+from pathlib import Path
 from types import TracebackType
 
 from tests import warm

@@ -92,6 +92,7 @@ from bankrmi.replication.step import Step
 from bankrmi.replication.takeover import Takeover
 from bankrmi.replication.view import View
 from bankrmi.replication.viewing import REMEDY, Finding, Learned, MemoryLost, NoView, Viewing
+from bankrmi.replication.wishes import Asked
 
 __all__ = ["Replica"]
 
@@ -214,14 +215,10 @@ class Replica:
                 self._joiner.copy_ended(self.view, step, fetched=fetched, granted_ms=granted_ms)
             case CopyInstalled(journal=journal):
                 self._copy_installed(journal, step)
-            case SwitchoverAsked():
-                self._switchover_asked(event, step)
-            case PauseAsked():
-                self._pause_asked(event, step)
+            case SwitchoverAsked() | PauseAsked() | ServersAsked():
+                self._wanted_of_primary(event, step)
             case TakeoverAsked():
                 self._takeover_asked(event, step)
-            case ServersAsked():
-                self._servers_asked(event, step)
             case StopAsked():
                 self._stop_asked(step)
             case _:
@@ -713,17 +710,11 @@ class Replica:
         if not isinstance(self._state, Leading):
             self._state.follower.copy_installed()
 
-    def _switchover_asked(self, event: SwitchoverAsked, step: Step) -> None:
+    def _wanted_of_primary(self, asked: Asked, step: Step) -> None:
         if isinstance(self._state, Leading):
-            self._state.leader.begin_switchover(event, step)
+            self._state.leader.begin_wish(asked, step)
         else:
-            step.answer(event.token, Refusal(f"{step.server} is not the primary"))
-
-    def _pause_asked(self, event: PauseAsked, step: Step) -> None:
-        if isinstance(self._state, Leading):
-            self._state.leader.begin_pausing(event, step)
-        else:
-            step.answer(event.token, Refusal(f"{step.server} is not the primary"))
+            step.answer(asked.token, Refusal(f"{step.server} is not the primary"))
 
     def _takeover_asked(self, event: TakeoverAsked, step: Step) -> None:
         """V7, V11: look at the view first; what comes of it is decided when it was read."""
@@ -773,12 +764,6 @@ class Replica:
                 operator=move.wish.operator,
             )
 
-    def _servers_asked(self, event: ServersAsked, step: Step) -> None:
-        if isinstance(self._state, Leading):
-            self._state.leader.begin_change(event, step)
-        else:
-            step.answer(event.token, Refusal(f"{step.server} is not the primary"))
-
     def _stop_asked(self, step: Step) -> None:
         """V10: hand over, or have the primary take this server out; then stop.
 
@@ -790,7 +775,7 @@ class Replica:
             why = "automatic takeover is paused: the bank waits until this server is started again"
             step.report("hands nothing over", why=why)
         elif isinstance(self._state, Leading):
-            self._state.leader.begin_switchover(SwitchoverAsked(None, None, stopping=True), step)
+            self._state.leader.begin_wish(SwitchoverAsked(None, None, stopping=True), step)
         elif view is not None and self.role is Role.STANDBY and view.primary in self.links:
             step.send(view.primary, LeaveRequest(server=step.server, start_id=self.start_id))
 

@@ -85,6 +85,7 @@ from bankrmi.replication.messages import (
     ViewNews,
 )
 from bankrmi.replication.office import Office
+from bankrmi.replication.place import Place
 from bankrmi.replication.proposals import Proposals
 from bankrmi.replication.roles import Adopting, Joining, Leading, Role, Starting, State, Won
 from bankrmi.replication.settings import Settings
@@ -109,9 +110,7 @@ class Replica:
         now_ms: float,
         new_id: Callable[[], str] = new_id,
     ) -> None:
-        self.settings = self._told = (
-            settings  # What the view says of servers comes on top of what it was told.
-        )
+        self.settings = settings
         self.journal = journal
         self.start_id = start_id
         self.links = LinkTable(settings)
@@ -123,11 +122,8 @@ class Replica:
         self._commits = Commits(journal.tip.action_id)
         self._office = Office(now_ms)
         self._stopping = False
-        self.goes_by_view = False
-        """Whether the view says which servers there are, and where (V12); else what this process was told."""
-        self._waits_for_an_operator = False
+        self._place = Place(settings)
         self._leaves = False  # It has no place in the bank: it ends, and wants nothing any more (V12).
-        self._had_a_place = False  # Among the servers that a view named (V12).
         self._proposals = Proposals()
         self._believing = Believing(journal.adopted.epoch if journal.adopted is not None else 0)
         self._viewing = Viewing()
@@ -230,6 +226,11 @@ class Replica:
     def view(self) -> View | None:
         """The newest view known."""
         return self._viewing.view
+
+    @property
+    def goes_by_view(self) -> bool:
+        """Whether the view says which servers there are, and where (V12); else what this process was told."""
+        return self._place.goes_by_view
 
     @property
     def role(self) -> Role:
@@ -527,12 +528,12 @@ class Replica:
                 self._proposals.epoch_moved(view.epoch)
                 self._go_by(view.servers, step)
                 self.grants.lived(self.settings.address_of)
-                if (why := self._why_it_has_no_place(view)) is not None:
+                if (why := self._place.why_none(view, step)) is not None:
                     self._leaves = True
                     step.do(Leave(why))
                 else:
                     self._follow(view, step)
-                    self._say_that_it_waits(view, step)
+                    self._place.say_that_it_waits(view, step)
             case NoView(anew=anew):
                 if anew:
                     self._forget_view(step)
@@ -547,8 +548,7 @@ class Replica:
 
     def _go_by(self, servers: Mapping[str, str] | None, step: Step) -> None:
         """V12: these are the servers, and where they live; None: what this process was told counts."""
-        self.goes_by_view, before = servers is not None, self.settings
-        after = self._told if servers is None else self._told.with_servers(servers)
+        before, after = self.settings, self._place.go_by(servers)
         if after.where_all_live() == before.where_all_live():
             return
         self.settings = step.settings = after
@@ -559,35 +559,6 @@ class Replica:
                 if name in self.links:
                     self._link_changed(LinkChanged(server=name, up=False), step)
                 self.links.forget(name)
-
-    def _say_that_it_waits(self, view: View, step: Step) -> None:
-        """Say once that this server was not added yet (V12)."""
-        if view.servers is None or step.server in view.servers or self._waits_for_an_operator:
-            return
-        self._waits_for_an_operator = True
-        add = f"`bankrmi server add {step.server} {step.settings.home}`"
-        why = f"it is none of the bank's servers yet: run {add}"
-        step.report("waiting", **{"for": ["an operator"], "why": why})
-
-    def _why_it_has_no_place(self, view: View) -> str | None:
-        """V12: return why this process is none of the bank's; None if it is one, or waits to be one."""
-        name, home = self.settings.server, self.settings.home
-        if view.servers is None:
-            return None
-        if name not in view.servers:
-            if self.journal.adopted is None and not self._had_a_place:
-                return None  # It was not added yet, and waits.
-            return (
-                f"{name} is none of the bank's servers any more ({', '.join(view.servers)}): it was removed; "
-                f"`bankrmi server add {name} {home}` takes it in again"
-            )
-        self._had_a_place = True
-        if view.servers[name] == home:
-            return None
-        return (
-            f"{name} lives at {view.servers[name]}, as the view has it, and this process at {home}: start it "
-            f"there, or `bankrmi server move {name} {home}`"
-        )
 
     def _forget_view(self, step: Step) -> None:
         self._first_view.forget()

@@ -12,21 +12,18 @@ from collections.abc import Collection
 from typing import Any
 
 from bankrmi.errors import BrokenInvariant
-from bankrmi.replication import admission, membership, pausing, server_changes, switchover
+from bankrmi.replication import admission, membership
 from bankrmi.replication.answers import Answers
 from bankrmi.replication.believing import CONTRADICTION
 from bankrmi.replication.checkpoints import Checkpoints
 from bankrmi.replication.copies import CopySet
-from bankrmi.replication.effects import IsBehind, IsBusy, Probe, Read, Refusal, Reply
+from bankrmi.replication.effects import IsBehind, IsBusy, Probe, Read
 from bankrmi.replication.events import (
     ClientEvent,
     LinkChanged,
-    PauseAsked,
     Probed,
     ReadArrived,
     Seen,
-    ServersAsked,
-    SwitchoverAsked,
 )
 from bankrmi.replication.groups import Groups
 from bankrmi.replication.journal import Adopted
@@ -38,13 +35,11 @@ from bankrmi.replication.messages import (
     Mismatch,
     ViewNews,
 )
-from bankrmi.replication.pausing import Pausing
 from bankrmi.replication.peer import PeerState
 from bankrmi.replication.reading import ReadFacts, Reads
-from bankrmi.replication.server_changes import ServerChange
 from bankrmi.replication.step import Step
-from bankrmi.replication.switchover import Switchover
 from bankrmi.replication.view import View
+from bankrmi.replication.wishes import Asked, Wishes
 
 __all__ = ["Leader", "adopt_own"]
 
@@ -52,8 +47,6 @@ STUCK_SILENCES = 20
 """A primary that is stuck without the witness sends something once in so many silences of a takeover: seldom
 enough for others to take over, however wrong the clocks are."""
 
-
-_ANOTHER_CHANGE = "another server is being added, removed or moved: ask again when that is over"
 
 _LOOK_AGAIN_MS = 20.0
 """After a look that did not tell whether a process is gone."""
@@ -71,9 +64,7 @@ class Leader:
         self._reads = Reads()
         self._groups = Groups(step)
         self._checkpoints = Checkpoints(view, step.journal.tip)
-        self._switchover: Switchover | None = None
-        self._pausing: Pausing | None = None
-        self._change: ServerChange | None = None
+        self._wishes = Wishes()
         self._leavers: list[Any] = []  # Who asked to be taken out of `in_sync` (V10).
 
     # -- epochs ----------------------------------------------------------------------------------
@@ -86,12 +77,8 @@ class Leader:
         self.copies.go_by(step.settings.others, step.links)
         self.copies.begin_epoch(view, step.server, step.tip)
         self._reads.begin_epoch(self._answers)
-        if self._switchover is not None:
-            why = self._switchover.cancelled or "the lead was won back before it was given away"
-            self._resume(why, step)
-        self._look_at_pausing(view, step)
-        if self._change is not None and (became := self._change.outcome(view)) is not None:
-            self._end_change(became, step)
+        self._wishes.look(view, step)
+        self._read_held(step)
         for peer in self.copies.peers.values():
             if peer.tracked and peer.linked:
                 self._send(peer, step)
@@ -104,13 +91,7 @@ class Leader:
 
         With the same request ids; and who waits for the view to move is told that it has, whatever it is now.
         """
-        if self._switchover is not None:
-            self._end_switchover(self._switchover.outcome(view), step)
-        if self._pausing is not None:
-            lost = Refusal("another view was won meanwhile")
-            self._end_pausing(self._pausing.outcome(view, step) or lost, step)
-        if self._change is not None:
-            self._end_change(self._change.left(known), step)
+        self._wishes.left(view, known, step)
         for token in [*self._groups.take_tokens(), *self._reads.take_tokens()]:
             step.send_on(token, known, undecided=True)
         for waiting in self._answers.take_all():
@@ -135,7 +116,7 @@ class Leader:
             step.answer(event.token, IsBusy())
 
     def _read(self, event: ReadArrived, step: Step) -> None:
-        if self._switchover is not None:
+        if self.is_switching_over:
             self._reads.hold(event)
             return
         tip = step.tip
@@ -180,12 +161,12 @@ class Leader:
 
     def may_form_group(self, tip: int, now_ms: float) -> bool:
         """Whether `proceed` would form a group now, with a journal that ends at `tip`."""
-        return self._switchover is None and self._groups.may_form(self.acknowledged, tip, now_ms)
+        return not self.is_switching_over and self._groups.may_form(self.acknowledged, tip, now_ms)
 
     @property
     def reads_wait(self) -> bool:
         """Whether any read waits for a confirmation."""
-        return self._switchover is None and self._reads.wait
+        return not self.is_switching_over and self._reads.wait
 
     def may_go_on_reading(self, step: Step) -> bool:
         """Whether `proceed` would do something for the reads that wait."""
@@ -194,7 +175,7 @@ class Leader:
 
     def proceed(self, time_us: int, step: Step) -> None:
         """Form the next group of all that has arrived, unless one is on its way; confirm reads."""
-        if self._switchover is not None:
+        if self.is_switching_over:
             return
         if self._groups.may_form(self.acknowledged, step.tip, step.now_ms):
             self._form_group(time_us, step)
@@ -375,17 +356,18 @@ class Leader:
 
     def wanted_view(self, step: Step) -> View | None:
         """Return the next view to propose, if any (V5, V12, V2, V3, V6; then V11)."""
-        self._look_at_pausing(self.view, step)
-        wanted = (
-            self._handing_over(step)
-            or self._changing_servers(step)
+        view, wishes = self.view, self._wishes
+        wishes.look(view, step)
+        urgent = wishes.urgent(view, self.copies, self.acknowledged, step)
+        self._read_held(step)
+        giving_away = self.is_switching_over
+        return (
+            urgent
             or membership.wanted_view(
-                self.view, self.copies, step, enough=self._enough, switching_over=self.is_switching_over
+                view, self.copies, step, enough=self._enough, switching_over=giving_away
             )
+            or wishes.patient(view)
         )
-        if wanted is None and self._pausing is not None and self._switchover is None:
-            wanted = self._pausing.wanted_view(self.view)
-        return wanted
 
     @property
     def _enough(self) -> int:
@@ -395,102 +377,17 @@ class Leader:
     @property
     def is_switching_over(self) -> bool:
         """Whether the lead is being given away: no request is taken and no read answered (V5)."""
-        return self._switchover is not None
+        return self._wishes.switchover is not None
 
-    def begin_switchover(self, event: SwitchoverAsked, step: Step) -> None:
-        """Stop answering, and give the lead away (V5)."""
-        if self._switchover is not None:
-            begun: Switchover | Refusal = Refusal("a switchover is under way already")
-        elif self._change is not None and not event.stopping:
-            begun = Refusal(_ANOTHER_CHANGE)
-        else:
-            begun = switchover.begun(event, list(self.copies.peers.values()), self.view, step)
-        if isinstance(begun, Switchover):
-            self._switchover = begun
-        elif event.token is not None:
-            step.answer(event.token, begun)
+    def begin_wish(self, asked: Asked, step: Step) -> None:
+        """Do what an operator wants, as soon as it may be; from a switchover on, stop answering (V5)."""
+        self._wishes.begin(asked, self.view, self.copies, step)
 
-    def _handing_over(self, step: Step) -> View | None:
-        move = self._switchover
-        if move is None:
-            return None
-        target = self.copies.peers[move.target]
-        why = move.objection(target, step)
-        if why:
-            self._give_up_switchover(why, step)
-        elif self.acknowledged >= step.tip and target.matched >= step.tip:
-            assert target.start_id is not None
-            return self.view.handed_over_to(move.target, target.start_id).because(move.cause)
-        return None
-
-    def _give_up_switchover(self, why: str, step: Step) -> None:
-        """If no proposal can still win, go on; else that has to be settled, by winning again if need be."""
-        assert self._switchover is not None
-        if step.proposals.settled:
-            self._resume(why, step)
-        else:
-            self._switchover.cancelled = why
-
-    def _resume(self, why: str, step: Step) -> None:
-        """The switchover came to nothing: read again."""
-        self._end_switchover(Refusal(why), step)
-        for event in self._reads.take_held():
-            self._read(event, step)
-
-    def _end_switchover(self, reply: Reply, step: Step) -> None:
-        assert self._switchover is not None
-        if self._switchover.token is not None:
-            step.answer(self._switchover.token, reply)
-        self._switchover = None
-
-    def begin_pausing(self, event: PauseAsked, step: Step) -> None:
-        """Have the view say that nobody takes over by himself, or that they do again (V11)."""
-        if self._pausing is not None or self._switchover is not None:
-            begun: Pausing | Refusal = Refusal("a pause or a switchover is under way already")
-        else:
-            begun = pausing.begun(event, self.view, step)
-        if isinstance(begun, Pausing):
-            self._pausing = begun
-        else:
-            step.answer(event.token, begun)
-
-    def _look_at_pausing(self, view: View, step: Step) -> None:
-        reply = self._pausing.outcome(view, step) if self._pausing is not None else None
-        if reply is not None:
-            self._end_pausing(reply, step)
-
-    def _end_pausing(self, reply: Reply, step: Step) -> None:
-        assert self._pausing is not None
-        step.answer(self._pausing.token, reply)
-        self._pausing = None
-
-    def begin_change(self, event: ServersAsked, step: Step) -> None:
-        """Add, remove or move a server (V12)."""
-        if self._switchover is not None:
-            begun: ServerChange | Refusal = Refusal("a switchover is under way: ask again when it is over")
-        elif self._change is not None:
-            begun = Refusal(_ANOTHER_CHANGE)
-        else:
-            begun = server_changes.begun(event, self.view, step)
-        if isinstance(begun, ServerChange):
-            self._change = begun
-        else:
-            step.answer(event.token, begun)
-
-    def _changing_servers(self, step: Step) -> View | None:
-        change = self._change
-        if change is None:
-            return None
-        wanted = change.wanted(self.view, step)
-        if isinstance(wanted, View) and not change.is_overdue(step.now_ms):
-            return wanted
-        self._end_change(change.given_up(step) if isinstance(wanted, View) else wanted, step)
-        return None
-
-    def _end_change(self, reply: Reply, step: Step) -> None:
-        assert self._change is not None
-        step.answer(self._change.token, reply)
-        self._change = None
+    def _read_held(self, step: Step) -> None:
+        """Read what came while the lead was being given away, if it is no more."""
+        if self._wishes.switchover is None:
+            for event in self._reads.take_held():
+                self._read(event, step)
 
     # -- other servers ---------------------------------------------------------------------------
 

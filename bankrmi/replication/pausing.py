@@ -31,9 +31,13 @@ class Pausing:
     since_ms: float
     cause: Cause
 
-    def wanted_view(self, view: View) -> View:
+    def wanted(self, view: View) -> View:
         """Return the view to propose."""
         return view.paused_by(self.pause).because(self.cause)
+
+    def left(self, view: View | None, _known: View | None, step: Step) -> Reply:
+        """This server stops leading, for `view` if it is known: return what to tell the operator."""
+        return self.outcome(view, step) or Refusal("another view was won meanwhile")
 
     def outcome(self, view: View | None, step: Step) -> Reply | None:
         """Return what to tell the operator, with this view; None while it may still come to something."""

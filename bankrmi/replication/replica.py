@@ -85,6 +85,7 @@ from bankrmi.replication.messages import (
     ViewNews,
 )
 from bankrmi.replication.office import Office
+from bankrmi.replication.place import Place
 from bankrmi.replication.proposals import Proposals
 from bankrmi.replication.roles import Adopting, Joining, Leading, Role, Starting, State, Won
 from bankrmi.replication.settings import Settings
@@ -92,6 +93,7 @@ from bankrmi.replication.step import Step
 from bankrmi.replication.takeover import Takeover
 from bankrmi.replication.view import View
 from bankrmi.replication.viewing import REMEDY, Finding, Learned, MemoryLost, NoView, Viewing
+from bankrmi.replication.wishes import Asked
 
 __all__ = ["Replica"]
 
@@ -108,9 +110,7 @@ class Replica:
         now_ms: float,
         new_id: Callable[[], str] = new_id,
     ) -> None:
-        self.settings = self._told = (
-            settings  # What the view says of servers comes on top of what it was told.
-        )
+        self.settings = settings
         self.journal = journal
         self.start_id = start_id
         self.links = LinkTable(settings)
@@ -122,11 +122,8 @@ class Replica:
         self._commits = Commits(journal.tip.action_id)
         self._office = Office(now_ms)
         self._stopping = False
-        self.goes_by_view = False
-        """Whether the view says which servers there are, and where (V12); else what this process was told."""
-        self._waits_for_an_operator = False
+        self._place = Place(settings)
         self._leaves = False  # It has no place in the bank: it ends, and wants nothing any more (V12).
-        self._had_a_place = False  # Among the servers that a view named (V12).
         self._proposals = Proposals()
         self._believing = Believing(journal.adopted.epoch if journal.adopted is not None else 0)
         self._viewing = Viewing()
@@ -214,14 +211,10 @@ class Replica:
                 self._joiner.copy_ended(self.view, step, fetched=fetched, granted_ms=granted_ms)
             case CopyInstalled(journal=journal):
                 self._copy_installed(journal, step)
-            case SwitchoverAsked():
-                self._switchover_asked(event, step)
-            case PauseAsked():
-                self._pause_asked(event, step)
+            case SwitchoverAsked() | PauseAsked() | ServersAsked():
+                self._wanted_of_primary(event, step)
             case TakeoverAsked():
                 self._takeover_asked(event, step)
-            case ServersAsked():
-                self._servers_asked(event, step)
             case StopAsked():
                 self._stop_asked(step)
             case _:
@@ -233,6 +226,11 @@ class Replica:
     def view(self) -> View | None:
         """The newest view known."""
         return self._viewing.view
+
+    @property
+    def goes_by_view(self) -> bool:
+        """Whether the view says which servers there are, and where (V12); else what this process was told."""
+        return self._place.goes_by_view
 
     @property
     def role(self) -> Role:
@@ -530,12 +528,12 @@ class Replica:
                 self._proposals.epoch_moved(view.epoch)
                 self._go_by(view.servers, step)
                 self.grants.lived(self.settings.address_of)
-                if (why := self._why_it_has_no_place(view)) is not None:
+                if (why := self._place.why_none(view, step)) is not None:
                     self._leaves = True
                     step.do(Leave(why))
                 else:
                     self._follow(view, step)
-                    self._say_that_it_waits(view, step)
+                    self._place.say_that_it_waits(view, step)
             case NoView(anew=anew):
                 if anew:
                     self._forget_view(step)
@@ -550,8 +548,7 @@ class Replica:
 
     def _go_by(self, servers: Mapping[str, str] | None, step: Step) -> None:
         """V12: these are the servers, and where they live; None: what this process was told counts."""
-        self.goes_by_view, before = servers is not None, self.settings
-        after = self._told if servers is None else self._told.with_servers(servers)
+        before, after = self.settings, self._place.go_by(servers)
         if after.where_all_live() == before.where_all_live():
             return
         self.settings = step.settings = after
@@ -562,35 +559,6 @@ class Replica:
                 if name in self.links:
                     self._link_changed(LinkChanged(server=name, up=False), step)
                 self.links.forget(name)
-
-    def _say_that_it_waits(self, view: View, step: Step) -> None:
-        """Say once that this server was not added yet (V12)."""
-        if view.servers is None or step.server in view.servers or self._waits_for_an_operator:
-            return
-        self._waits_for_an_operator = True
-        add = f"`bankrmi server add {step.server} {step.settings.home}`"
-        why = f"it is none of the bank's servers yet: run {add}"
-        step.report("waiting", **{"for": ["an operator"], "why": why})
-
-    def _why_it_has_no_place(self, view: View) -> str | None:
-        """V12: return why this process is none of the bank's; None if it is one, or waits to be one."""
-        name, home = self.settings.server, self.settings.home
-        if view.servers is None:
-            return None
-        if name not in view.servers:
-            if self.journal.adopted is None and not self._had_a_place:
-                return None  # It was not added yet, and waits.
-            return (
-                f"{name} is none of the bank's servers any more ({', '.join(view.servers)}): it was removed; "
-                f"`bankrmi server add {name} {home}` takes it in again"
-            )
-        self._had_a_place = True
-        if view.servers[name] == home:
-            return None
-        return (
-            f"{name} lives at {view.servers[name]}, as the view has it, and this process at {home}: start it "
-            f"there, or `bankrmi server move {name} {home}`"
-        )
 
     def _forget_view(self, step: Step) -> None:
         self._first_view.forget()
@@ -713,17 +681,11 @@ class Replica:
         if not isinstance(self._state, Leading):
             self._state.follower.copy_installed()
 
-    def _switchover_asked(self, event: SwitchoverAsked, step: Step) -> None:
+    def _wanted_of_primary(self, asked: Asked, step: Step) -> None:
         if isinstance(self._state, Leading):
-            self._state.leader.begin_switchover(event, step)
+            self._state.leader.begin_wish(asked, step)
         else:
-            step.answer(event.token, Refusal(f"{step.server} is not the primary"))
-
-    def _pause_asked(self, event: PauseAsked, step: Step) -> None:
-        if isinstance(self._state, Leading):
-            self._state.leader.begin_pausing(event, step)
-        else:
-            step.answer(event.token, Refusal(f"{step.server} is not the primary"))
+            step.answer(asked.token, Refusal(f"{step.server} is not the primary"))
 
     def _takeover_asked(self, event: TakeoverAsked, step: Step) -> None:
         """V7, V11: look at the view first; what comes of it is decided when it was read."""
@@ -773,12 +735,6 @@ class Replica:
                 operator=move.wish.operator,
             )
 
-    def _servers_asked(self, event: ServersAsked, step: Step) -> None:
-        if isinstance(self._state, Leading):
-            self._state.leader.begin_change(event, step)
-        else:
-            step.answer(event.token, Refusal(f"{step.server} is not the primary"))
-
     def _stop_asked(self, step: Step) -> None:
         """V10: hand over, or have the primary take this server out; then stop.
 
@@ -790,7 +746,7 @@ class Replica:
             why = "automatic takeover is paused: the bank waits until this server is started again"
             step.report("hands nothing over", why=why)
         elif isinstance(self._state, Leading):
-            self._state.leader.begin_switchover(SwitchoverAsked(None, None, stopping=True), step)
+            self._state.leader.begin_wish(SwitchoverAsked(None, None, stopping=True), step)
         elif view is not None and self.role is Role.STANDBY and view.primary in self.links:
             step.send(view.primary, LeaveRequest(server=step.server, start_id=self.start_id))
 

@@ -50,6 +50,8 @@ class ServerChange:
         why = _objection(self.asked, view, step)
         if why:
             return Refusal(why)
+        if step.now_ms - self.since_ms >= ANSWERED_WITHIN_MS:
+            return self._given_up(step)
         asked, servers = self.asked, step.settings.where_all_live()
         cause = Cause(
             kind=asked.kind,
@@ -67,26 +69,22 @@ class ServerChange:
         changed = view.adding(asked.server, servers) if is_new else view.moving(asked.server, servers)
         return changed.because(cause)
 
-    def is_overdue(self, now_ms: float) -> bool:
-        """Whether the witness has been waited for long enough."""
-        return now_ms - self.since_ms >= ANSWERED_WITHIN_MS
-
-    def given_up(self, step: Step) -> Refusal:
+    def _given_up(self, step: Step) -> Refusal:
         """Return what to tell when the witness was not heard."""
         why = "the witness does not answer, and no view changes without it"
         return Refusal(f"{why}; nothing was changed" if step.proposals.settled else f"{why}; {_IN_DOUBT}")
 
-    def outcome(self, view: View) -> Reply | None:
+    def outcome(self, view: View, _step: Step) -> Reply | None:
         """Return what to tell when this view was won; None if it is still to be done."""
         if self._is_done(view.servers):
             return ServersChanged(self.before, view)
         return None
 
-    def left(self, view: View | None) -> Reply:
-        """Return what to tell when this server leads no more; `view` is the newest known."""
-        done = view is not None and view.epoch == self.before.epoch + 1 and self._is_done(view.servers)
-        if view is not None and done:
-            return ServersChanged(self.before, view)
+    def left(self, _view: View | None, known: View | None, _step: Step) -> Reply:
+        """Return what to tell when this server leads no more; `known` is the newest view known."""
+        done = known is not None and known.epoch == self.before.epoch + 1 and self._is_done(known.servers)
+        if known is not None and done:
+            return ServersChanged(self.before, known)
         return Refusal(f"another server leads, or is about to; {_IN_DOUBT}")
 
     def _is_done(self, servers: Mapping[str, str] | None) -> bool:

@@ -31,6 +31,23 @@ class Switchover:
     cause: Cause
     cancelled: str = ""
 
+    def wanted(self, view: View, target: PeerState, acknowledged: int, step: Step) -> View | Refusal | None:
+        """Return the view to propose, or why there will be none; None until the target holds everything."""
+        why = self.objection(target, step)
+        if why:
+            return self._given_up(why, step)
+        if acknowledged < step.tip or target.matched < step.tip:
+            return None
+        assert target.start_id is not None
+        return view.handed_over_to(self.target, target.start_id).because(self.cause)
+
+    def _given_up(self, why: str, step: Step) -> Refusal | None:
+        """If no proposal can still win, it is over; else that is settled, by winning again if need be."""
+        if step.proposals.settled:
+            return Refusal(why)
+        self.cancelled = why
+        return None
+
     def objection(self, peer: PeerState, step: Step) -> str:
         """Return why this comes to nothing; empty while it may still come to something."""
         if self.cancelled:
@@ -43,7 +60,13 @@ class Switchover:
             return f"{self.target} did not catch up in time"
         return ""
 
-    def outcome(self, view: View | None) -> Reply:
+    def outcome(self, view: View, _step: Step) -> Refusal | None:
+        """This server leads in `view`: if it is another one, it won the lead back."""
+        if (view.history, view.epoch) == (self.before.history, self.before.epoch):
+            return None
+        return Refusal(self.cancelled or "the lead was won back before it was given away")
+
+    def left(self, view: View | None, _known: View | None, _step: Step) -> Reply:
         """This server stops leading, for `view` if it is known: return what to tell the operator."""
         if view is not None and view.primary == self.target:
             return Handed(self.before, view)

@@ -43,7 +43,7 @@ _LEFT_OUT: dict[str, Any] = {
     "_last_word_ms": float("-inf"),  # As the next three: no operator pauses anything here, or takes over.
     "_looked_ms": float("-inf"),
     "_takeover": None,
-    "_pausing": None,
+    "pausing": None,
     "refused_at": None,
     "stopping": False,
     "figures": Figures(),  # For people.

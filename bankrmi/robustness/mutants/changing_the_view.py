@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bankrmi.replication import membership
+from bankrmi.replication.effects import Refusal
 from bankrmi.replication.joining import Joiner
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.leading import Leader
@@ -13,6 +14,7 @@ from bankrmi.replication.peer import PeerState, Standing
 from bankrmi.replication.proposals import Proposals
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.step import Step
+from bankrmi.replication.switchover import Switchover
 from bankrmi.replication.view import View
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
 from bankrmi.storage.journal import SqliteJournal
@@ -53,8 +55,8 @@ def _is_ours(self: Step, view: View) -> bool:
     return view.primary == self.server
 
 
-def _take_back(self: Leader, why: str, step: Step) -> None:
-    self._resume(why, step)
+def _take_back(_: Switchover, why: str, step: Step) -> Refusal:
+    return Refusal(why)
 
 
 def _nothing_under_way(self: Proposals) -> bool:
@@ -125,7 +127,7 @@ MUTANTS = (
         name="resume-after-switchover-that-may-win",
         rule="V5",
         goes_wrong="a primary takes the lead back while its gift is still on the way, and reads what is old",
-        patches=(Patch(Leader, "_give_up_switchover", _take_back),),
+        patches=(Patch(Switchover, "_given_up", _take_back),),
     ),
     Mutant(
         name="settle-lost-proposal-by-guessing",

@@ -194,6 +194,9 @@ class SqliteJournal:
         except apsw.Error as error:
             self._failed = True
             raise DiskFailed(f"the disk refused to have the journal folded: {error}") from error
+        except Exception:
+            self._failed = True  # The transaction is open, and half done: nothing may be written after it.
+            raise
         self._log.keep_under_ceiling()
 
     @property

@@ -4,9 +4,7 @@ Rule 1: the first change opens a transaction; `write` ends it, `sync` makes dura
         `commit` does both.  There is never more than one.
 Rule 2: every record is applied when it is journalled and undone when it is removed, so the state is
         always what the journal adds up to.
-Rule 3: a commit writes the journal. What follows from it stays in memory and is written every now and then,
-        in one transaction with the action id that it is written up to; at a start, the records above that are
-        applied again.
+Rule 3: a commit writes the journal. What follows from it is written every now and then (`derived`).
 Rule 4: the older end of the journal may be folded, in small transactions of their own (`folding`).
 Rule 5: this room keeps; it never decides.
 """
@@ -16,13 +14,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from bankrmi.errors import BrokenInvariant, ConfigurationError
+from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import (
     DIGEST_BYTES,
@@ -30,18 +28,16 @@ from bankrmi.replication.record import (
     Record,
     chained,
     follows,
-    packed,
     size_of,
-    unpacked,
 )
-from bankrmi.replication.sessions import HORIZON, began_ms
 from bankrmi.storage.about import About
-from bankrmi.storage.database import BEFORE_REPLACING, DiskFailed
+from bankrmi.storage.database import DiskFailed
+from bankrmi.storage.derived import Derived, WriteBehind
 from bankrmi.storage.folding import Anchor, Folding, Keeping
 from bankrmi.storage.migration import migrate
 from bankrmi.storage.place import Place
 from bankrmi.storage.record_table import RecordTable
-from bankrmi.storage.request_index import RequestIndex
+from bankrmi.storage.remembered import Remembered
 from bankrmi.storage.rolled_back import keep_record
 from bankrmi.storage.state_machine import StateMachine
 from bankrmi.storage.tables import FOLDED_FORMAT, FORMAT, SESSIONS, TABLES
@@ -50,18 +46,6 @@ from bankrmi.storage.write_ahead_log import WriteAheadLog
 __all__ = ["SqliteJournal", "WriteBehind"]
 
 _EMPTY = Position(0, 0, b"")
-
-
-@dataclass(frozen=True, slots=True)
-class WriteBehind:
-    """How far what follows from the journal may lag behind it on the disk.
-
-    It is written at the first commit that finds so many records, or operations, that are not in it. They are
-    what a start applies again, and what is kept in memory. 0 writes it at every commit.
-    """
-
-    records: int = 512
-    operations: int = 32_768
 
 
 class SqliteJournal:
@@ -86,21 +70,17 @@ class SqliteJournal:
         self._database = database
         self._log = WriteAheadLog(database)
         self._place = place
-        self._behind = behind or WriteBehind()
         self._failed = False
         self._closed = False
         self._about = About(database)
         self._records = RecordTable(database)
-        self._machine = machine
+        self._derived = Derived(database, machine, behind or WriteBehind())
         self._rolled_back_to = rolled_back_to
         self._open_transaction = False
         self._execute = database.execute
-        self._requests = RequestIndex(database)
         self._keeping = keeping or Keeping()
         self._folding = Folding(database, self._about, self._records, machine)
-        self._horizon = (0, 0)
-        self._unwritten_records = self._unwritten_operations = 0
-        self._must_write = False
+        self._remembered = Remembered(self._records, self._derived.requests, self._folding.sessions)
         if not self._execute("SELECT 1 FROM sqlite_schema WHERE name = 'about'").get:
             self._begin()
             self._execute(TABLES + SESSIONS)
@@ -122,30 +102,9 @@ class SqliteJournal:
         self._adopted = Adopted(**json.loads(about["adopted"])) if "adopted" in about else None
         self._folding.load(about.get("anchor"))
         self._tip = self._records.newest() or self.anchor
-        self._requests.forget()
-        self._unwritten_records = self._unwritten_operations = 0
-        self._must_write = False  # What is written may hold what was rolled back since.
-        self._written_to = self._unchanged_since = int(about["written_to"])
-        self._apply_again(above=self._written_to)
-        self._find_horizon()
-
-    def _apply_again(self, above: int) -> None:
-        """Bring what follows from the journal up to its end: only the journal is written at each commit."""
-        for record in self._records.above(above):
-            try:
-                if self._outcomes_of(record) != record.outcomes:
-                    raise BrokenInvariant("another outcome")
-                self._note_unwritten(record)
-            except BrokenInvariant as error:
-                raise ConfigurationError(
-                    f"in the database, the state after action id {above} does not fit the journal at "
-                    f"{record.action_id} ({error}): {BEFORE_REPLACING}"
-                ) from error
-
-    def _note_unwritten(self, record: Record) -> None:
-        self._requests.add(record.session, record.sequence, record.action_id)
-        self._unwritten_records += 1
-        self._unwritten_operations += record.operation_count
+        written_to = int(about["written_to"])
+        self._derived.load(written_to, self._records.above(written_to))
+        self._remembered.find_horizon()
 
     # -- transactions ----------------------------------------------------------------------------
 
@@ -170,13 +129,17 @@ class SqliteJournal:
         if self._failed:
             raise DiskFailed("the disk has failed before")
         try:
-            if self._is_due():
-                self._write_what_follows()
+            if self._derived.is_due:
+                self._derived.write(self._tip.action_id)
+                self._about.set(written_to=self._derived.written_to)
             self._about.write_notes()
             self._execute("COMMIT")
         except apsw.Error as error:
             self._failed = True
             raise DiskFailed(f"the disk refused a commit: {error}") from error
+        except BrokenInvariant:
+            self._failed = True
+            raise
         self._open_transaction = False
         self._about.notes_are_written()
         self._log.keep_under_ceiling()
@@ -211,13 +174,13 @@ class SqliteJournal:
         """
         if self._open_transaction or self._failed or self._adopted is None:
             return False
-        horizon_ms = self._horizon[0] if self._horizon[1] <= up_to else 0
+        horizon = self._remembered.horizon
         return self._folding.step(
             self._keeping,
-            min(up_to, self._written_to, self._tip.action_id - 1),
+            min(up_to, self._derived.written_to, self._tip.action_id - 1),
             tip=self._tip.action_id,
             history=self._adopted.history,
-            horizon_ms=horizon_ms,
+            horizon_ms=horizon.ms if horizon.action_id <= up_to else 0,
             now_us=now_us,
             within=self._apart,
         )
@@ -231,6 +194,9 @@ class SqliteJournal:
         except apsw.Error as error:
             self._failed = True
             raise DiskFailed(f"the disk refused to have the journal folded: {error}") from error
+        except Exception:
+            self._failed = True  # The transaction is open, and half done: nothing may be written after it.
+            raise
         self._log.keep_under_ceiling()
 
     @property
@@ -243,18 +209,6 @@ class SqliteJournal:
         """Where the journal begins, and what is known of the state there; None where it is kept whole."""
         return self._folding.anchor
 
-    def _find_horizon(self) -> None:
-        ms = self._requests.newest(HORIZON)
-        if ms is None:
-            self._horizon = (0, 0)
-            return
-        action_id = self._requests.find(HORIZON, ms)
-        if action_id is None:
-            kept = self._folding.sessions.newest(HORIZON)
-            assert kept is not None
-            action_id = kept[1]
-        self._horizon = (ms, action_id)
-
     def kept_sessions(self, after: str, limit: int, *, at_most_bytes: int) -> list[tuple[Any, ...]]:
         """Return what is kept of folded sessions, in their order, of some of those after `after`."""
         return self._folding.sessions.rows(after, limit, at_most_bytes)
@@ -266,35 +220,12 @@ class SqliteJournal:
 
     def wanted_horizon(self, now_us: int) -> int | None:
         """Return up to which beginning, in milliseconds, sessions may be over by now; None: as before."""
-        return self._folding.wanted_horizon(self._keeping, self._horizon[0], now_us)
+        return self._folding.wanted_horizon(self._keeping, self._remembered.horizon.ms, now_us)
 
     def check_place(self) -> None:
         """Raise DiskFailed if what was written is no longer where the next process will look for it (F1)."""
         if self._place is not None:
             self._place.check()
-
-    def _is_due(self) -> bool:
-        behind = self._behind
-        return (
-            self._must_write
-            or self._unwritten_records > behind.records
-            or self._unwritten_operations > behind.operations
-        )
-
-    def _write_what_follows(self) -> None:
-        """Write the state and the index as they are after the newest record."""
-        try:
-            self._machine.flush()
-            self._requests.flush()
-        except apsw.ConstraintError as error:
-            self._failed = True
-            raise BrokenInvariant(
-                f"the database has another one of what is to be written: {error}"
-            ) from error
-        self._unchanged_since, self._written_to = self._written_to, self._tip.action_id
-        self._about.set(written_to=self._written_to)
-        self._unwritten_records = self._unwritten_operations = 0
-        self._must_write = False
 
     def tend(self) -> None:
         """Look after the disk, every now and then, between groups: its place, and the length of its log.
@@ -315,7 +246,7 @@ class SqliteJournal:
         if self._open_transaction:
             self._execute("ROLLBACK")
             self._open_transaction = False
-            self._machine.forget()
+            self._derived.machine.forget()
             self._load()
 
     def copied_to(self, target: apsw.Connection) -> apsw.Connection:
@@ -332,11 +263,11 @@ class SqliteJournal:
     @property
     def machine(self) -> StateMachine:
         """What is replicated, in the state of this journal."""
-        return self._machine
+        return self._derived.machine
 
     def export(self) -> Iterable[tuple[Any, ...]]:
         """Return the state machine's whole state, in a fixed order."""
-        return self._machine.export()
+        return self._derived.machine.export()
 
     def close(self, *, writes: bool = True) -> None:
         """Close the database; what was not committed is gone.  Raises DiskFailed.
@@ -349,9 +280,9 @@ class SqliteJournal:
         self._closed = True
         if not self._failed:
             self.discard()
-            if writes and (self._about.has_notes or self._unwritten_records):
+            if writes and (self._about.has_notes or self._derived.any_unwritten):
                 self._begin()
-                self._must_write = True
+                self._derived.want_written()
                 self.commit()
             self._log.finish()
         self._log.close()
@@ -406,7 +337,7 @@ class SqliteJournal:
         if self._opening is not None:
             raise BrokenInvariant("this copy was opened before")
         self._begin()
-        identity = self._machine.open()
+        identity = self._derived.machine.open()
         digest = hashlib.blake2b(
             adopted.history.encode() + b"\0" + identity, digest_size=DIGEST_BYTES
         ).digest()
@@ -488,14 +419,11 @@ class SqliteJournal:
 
     def newest(self, session: str) -> int | None:
         """Return the sequence number of the newest request of a session."""
-        return self._requests.newest(session)
+        return self._remembered.newest(session)
 
     def recorded(self, session: str, sequence: int) -> Record | None:
         """Return the record of a request; None if it is not in the journal, nor kept beside it."""
-        action_id = self._requests.find(session, sequence)
-        if action_id is None:
-            return self._folding.sessions.record(session, sequence)
-        return self._records.record(action_id)
+        return self._remembered.recorded(session, sequence)
 
     def forgotten(self, session: str, sequence: int) -> int | None:
         """Return the action id by which a request without a record is too old to be known; None if it is not.
@@ -503,26 +431,15 @@ class SqliteJournal:
         Its session is over (that of the horizon), or a newer one of its session is folded, or what came of it
         is kept no longer (that one's).
         """
-        horizon_ms, horizon_id = self._horizon
-        if horizon_ms:
-            began = began_ms(session)
-            if began is not None and began <= horizon_ms:
-                return horizon_id
-        newest = self.newest(session)
-        if newest is None or newest < sequence:
-            return None
-        kept = self._folding.sessions.newest(session)
-        return kept[1] if kept is not None and kept[0] >= sequence else None
+        return self._remembered.forgotten(session, sequence)
 
     def read(self, query: Any) -> Any:
         """Ask the state machine."""
-        return self._machine.read(query)
+        return self._derived.machine.read(query)
 
     def changed_at(self, query: Any) -> int:
         """Return the action id since which the answer is what it is; a later one where none is known (R4)."""
-        changed_at = self._machine.changed_at(query)
-        if changed_at is None:
-            changed_at = self._unchanged_since
+        changed_at = self._derived.changed_at(query)
         return min(changed_at, self._tip.action_id)  # What was after that is rolled back.
 
     # -- writing ---------------------------------------------------------------------------------
@@ -532,7 +449,7 @@ class SqliteJournal:
     ) -> Record:
         """Apply a new request of `count` packed operations, and journal what became of them."""
         self._begin()
-        outcomes = packed(self._machine.apply(unpacked(operations), self._tip.action_id + count))
+        outcomes = self._derived.decide(operations, self._tip.action_id + count)
         record = chained(self._tip, epoch, request, (count, operations, outcomes), time_us)
         self._insert([record])
         return record
@@ -548,9 +465,9 @@ class SqliteJournal:
         """Apply what was decided elsewhere; raise BrokenInvariant if it comes out differently here."""
         self._begin()
         before: Position | Record = self._tip
-        self._requests.check([record.request for record in records])
+        self._derived.requests.check([record.request for record in records])
         for record in records:
-            if self._outcomes_of(record) != record.outcomes:
+            if self._derived.outcomes_of(record) != record.outcomes:
                 raise BrokenInvariant(
                     f"the request at action id {record.first_id} comes out differently here"
                 )
@@ -561,27 +478,11 @@ class SqliteJournal:
             before = record
         self._insert(records)
 
-    def _outcomes_of(self, record: Record) -> bytes | None:
-        """Apply a record of another copy; return what came of it here, None if it is not what it says."""
-        if record.cancelled:
-            return b"" if record.operation_count == 1 else None
-        try:
-            self._machine.check(record.operations)
-            operations = unpacked(record.operations)
-            if len(operations) != record.operation_count:
-                return None
-            return packed(self._machine.apply(operations, record.action_id))
-        except (ValueError, TypeError, OverflowError) as error:
-            raise BrokenInvariant(
-                f"the operations at action id {record.first_id} cannot be read: {error}"
-            ) from error
-
     def _insert(self, records: Sequence[Record]) -> None:
         self._records.insert(records)
         for record in records:
-            self._note_unwritten(record)
-            if record.session == HORIZON:
-                self._horizon = (record.sequence, record.action_id)
+            self._derived.note(record)
+            self._remembered.note(record)
         self._tip = records[-1].position
 
     def roll_back(self, to: int) -> list[Record]:
@@ -598,16 +499,10 @@ class SqliteJournal:
         if not removed:
             return []
         if self._rolled_back_to is not None:
-            keep_record(removed, self._rolled_back_to, self._machine.describe)
+            keep_record(removed, self._rolled_back_to, self._derived.machine.describe)
         self._begin()
-        for record in reversed(removed):
-            if not record.cancelled:
-                self._machine.undo(
-                    unpacked(record.operations), unpacked(record.outcomes), record.first_id - 1
-                )
-        self._requests.remove([record.request for record in removed])
+        self._derived.undo(removed)
         self._records.delete_above(to)
         self._tip = self._records.newest() or self.anchor
-        self._find_horizon()
-        self._must_write = True
+        self._remembered.find_horizon()
         return removed

@@ -14,8 +14,10 @@ from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.record import Position
 from bankrmi.replication.sessions import HORIZON, began_ms, last_that_began, new_session
 from bankrmi.storage.copying import verify_copy
+from bankrmi.storage.disk_failure import DiskFailed
 from bankrmi.storage.folding import Keeping
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
+from bankrmi.storage.kept_sessions import KeptSessions
 from bankrmi.storage.state_machine import SUM_MODULUS
 from bankrmi.verifying.server_directory import verify_database
 from tests.storage.journals import decide, deposit, journal_on, opened, withdraw
@@ -407,3 +409,46 @@ def test_a_crash_within_a_step_leaves_all_as_it_was(
     assert again.anchor == Position(0, 0, again.opening or b"")
     assert len(again.records(0, 1_000)) == 50
     assert again.recorded("a", 1) is not None
+
+
+def test_a_disk_that_is_full_within_a_step_fails_and_leaves_all_as_it_was(tmp_path: Path) -> None:
+    journal = folding(tmp_path / "bank.db", operations=20)
+    for number in range(100):
+        decide(journal, 1, (f"{number:060}", 1), [deposit(1, 5)] * 10, 1)
+    journal.commit()
+    journal.database.pragma("max_page_count", journal.database.pragma("page_count"))
+    with pytest.raises(DiskFailed, match="refused to have the journal folded"):
+        fold_all(journal)
+    assert_nothing_is_written_any_more(journal)
+    assert verify_database(tmp_path / "bank.db").faults == ()
+    again = journal_on(tmp_path / "bank.db", behind=AT_ONCE, keeping=Keeping(operations=20))
+    assert len(again.records(again.anchor.action_id, 10_000)) + kept_sessions(again) == 100
+    fold_all(again)
+    assert again.anchor.action_id == 980
+
+
+def test_after_a_step_that_went_wrong_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it was: the transaction is half done."""
+    journal = folding(tmp_path / "bank.db", operations=20)
+    do(journal, 50)
+    monkeypatch.setattr(KeptSessions, "put", lambda *_: [][0])
+    with pytest.raises(IndexError):
+        journal.fold(100, 0)
+    assert_nothing_is_written_any_more(journal)
+    again = journal_on(tmp_path / "bank.db")
+    assert again.tip.action_id == 100
+    assert again.anchor.action_id == 0
+
+
+def assert_nothing_is_written_any_more(journal: SqliteJournal) -> None:
+    assert not journal.fold(100, 0)
+    with pytest.raises(DiskFailed):
+        journal.sync()
+    journal.note("a", "note")
+    journal.close()
+
+
+def kept_sessions(journal: SqliteJournal) -> int:
+    return len(journal.kept_sessions("", 10_000, at_most_bytes=1 << 30))

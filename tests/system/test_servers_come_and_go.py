@@ -52,6 +52,9 @@ def test_a_third_server_comes_and_goes(tmp_path: Path) -> None:
         _written(cluster, two | {"s3": third})
         cluster.start("s3")
         cluster.wait_until_in_sync("s1", "s2", "s3")
+        doctor = bankrmi(cluster, "doctor").stdout
+        assert "servers of the bank" not in doctor
+        assert "servers.s3" not in doctor, "the files of those that run need no change"
         assert "s3 is no server of the bank any more" in _done(cluster, "remove", "s3", "--yes")
         assert cluster.wait_for_end("s3") == 2
         assert "`bankrmi server add s3" in cluster.log("s3")
@@ -59,6 +62,8 @@ def test_a_third_server_comes_and_goes(tmp_path: Path) -> None:
             refused = bankrmi(cluster, *command.split())
             assert refused.returncode == 2
             assert "names s3, which is no server of the bank: there are s1, s2" in refused.stderr
+        examined = bankrmi(cluster, "doctor").stdout
+        assert "the servers of the bank are s1 at" in examined
         _written(cluster, two)
         cluster.wait_until_in_sync("s1", "s2")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bankrmi.cli.interruption import said_if_lost
-from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say, tell
+from bankrmi.cli.invocation import Invocation, check_server_now, complete_server, confirm, say, tell
 from bankrmi.errors import OperationFailed
 from bankrmi.foreign_text import foreign
 from bankrmi.replication.pause import reason_of
@@ -54,8 +54,8 @@ def failover(
     from bankrmi import client
 
     configuration = invocation.configuration()
-    check_server(configuration, to)
     _check_options(to, force=force, yes=yes, confirmed=confirmed, is_off=is_off)
+    check_server_now(configuration, to)
     plan = client.plan_failover(configuration, to, forced=force)
     for line in (*plan.found, *plan.lost):
         say(line)

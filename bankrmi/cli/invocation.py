@@ -114,14 +114,18 @@ def check_server(configuration: Configuration, name: str) -> None:
 def check_server_now(configuration: Configuration, name: str) -> Configuration:
     """Return the configuration with the servers that there are by now (V12).
 
-    Raises ConfigurationError if there is no such server, in the bank or in the file.
+    Raises ConfigurationError if there is no such server in the bank, though the file may name it yet.
     """
     from bankrmi.client.overview import as_it_is_now
 
     now = as_it_is_now(configuration)
     if name not in now.servers:
         check_server(configuration, name)
-    return now if name in now.servers else configuration
+        known = ", ".join(now.servers)
+        raise ConfigurationError(
+            f"{configuration.path} names {name}, which is no server of the bank: there are {known}"
+        )
+    return now
 
 
 def complete_server(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:

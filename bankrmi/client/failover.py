@@ -40,6 +40,7 @@ class FailoverPlan:
     """It may be done: what was found, in sentences, and what it rests on."""
 
     server: str
+    address: str
     forced: bool
     view: View
     found: tuple[str, ...]
@@ -59,14 +60,24 @@ def judged(facts: FailoverFacts, server: str, *, forced: bool) -> FailoverPlan |
     off = tuple(name for name, holds in facts.holds.items() if isinstance(holds, str))
     off += tuple(sorted(facts.view.in_sync - facts.holds.keys()))  # No configuration names them any more.
     found = tuple(_found(facts))
-    return FailoverPlan(server=server, forced=forced, view=facts.view, found=found, lost=lost, off=off)
+    return FailoverPlan(
+        server=server,
+        address=facts.told[server]["address"],
+        forced=forced,
+        view=facts.view,
+        found=found,
+        lost=lost,
+        off=off,
+    )
 
 
 # -- may it be done at all? --------------------------------------------------------------------------
 
 
 def _objection(facts: FailoverFacts, server: str, *, forced: bool) -> str:
-    view, holds = facts.view, facts.holds[server]
+    view, holds = facts.view, facts.holds.get(server)
+    if holds is None:
+        return f"there is no server {server}: there are {', '.join(facts.holds)}"
     if isinstance(holds, str):
         return f"{server} cannot be asked ({foreign(holds)}): start it first"
     if holds.history is None:

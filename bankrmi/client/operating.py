@@ -16,7 +16,7 @@ from typing import Any
 from bankrmi.bank.operations import LARGEST
 from bankrmi.client.asking import Ask, ask_once, asking
 from bankrmi.client.failover import FailoverFacts, FailoverPlan, judged
-from bankrmi.client.overview import as_it_is_now, overview, view_fields
+from bankrmi.client.overview import overview, view_fields
 from bankrmi.client.view_history import history
 from bankrmi.config import Configuration
 from bankrmi.coordination import moving, restoring
@@ -102,7 +102,7 @@ def failover(configuration: Configuration, plan: FailoverPlan, *, resumes: bool 
     that; and Unsettled if that is not known.
     """
     shown = plan.view.history, plan.view.epoch
-    server, configuration = plan.server, as_it_is_now(configuration)
+    server, configuration = plan.server, configuration.with_servers({plan.server: plan.address})
     try:
         answer = _ask_operator(configuration, server, "take_over", *shown, plan.forced, resumes)
     except OperationFailed as failed:

@@ -81,4 +81,4 @@ def _announced(facts: Facts, name: str) -> list[str]:
         return [configuration.nameserver]
     if name == "witness":
         return [] if configuration.witness_address is None else [configuration.witness_address]
-    return [configuration.servers[name]]
+    return [facts.addresses[name]]

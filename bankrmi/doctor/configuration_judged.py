@@ -11,7 +11,7 @@ from bankrmi.coordination.keepers import keeper_in_words
 from bankrmi.doctor.facts import Facts
 from bankrmi.doctor.findings import DoctorFinding, note, to_do
 from bankrmi.foreign_text import foreign
-from bankrmi.server.agreement import compared, stated
+from bankrmi.server.agreement import GOES_BY_VIEW, compared, stated
 
 __all__ = ["is_refused", "judge_configuration"]
 
@@ -24,13 +24,14 @@ def judge_configuration(facts: Facts) -> Iterator[DoctorFinding]:
     configuration = facts.configuration
     yield from _loopback_among_machines(configuration)
     yield from _open_doors(configuration)
-    yield from _copies(configuration)
+    yield from _copies(facts)
+    yield from _other_servers(facts)
     yield from _translations(configuration)
     for name, told in facts.servers.items():
         yield from _differences(configuration, name, told.settings)
     for name in ("nameserver", "witness"):
         if name in facts.told:
-            yield from _differences_of_nameserver(configuration, name, facts.told[name].settings)
+            yield from _differences_of_nameserver(facts, name, facts.told[name].settings)
     yield from _listening_elsewhere(facts)
 
 
@@ -76,13 +77,30 @@ def _open_doors(configuration: Configuration) -> Iterator[DoctorFinding]:
         )
 
 
-def _copies(configuration: Configuration) -> Iterator[DoctorFinding]:
-    if len(configuration.servers) == 1:
+def _copies(facts: Facts) -> Iterator[DoctorFinding]:
+    if len(facts.addresses) == 1:
         yield note(
             "copies",
             _ABOUT,
             "there is one server only: when its machine is lost, everything is",
             "add a second server, on another machine",
+        )
+
+
+def _other_servers(facts: Facts) -> Iterator[DoctorFinding]:
+    """V12: the bank goes by its view; a file that is behind it is where processes and clients start from."""
+    named, there = facts.configuration.servers, facts.addresses
+    if {name: one_endpoint(at) for name, at in named.items()} != {
+        name: one_endpoint(at) for name, at in there.items()
+    }:
+        in_file, in_bank = (
+            ", ".join(f"{name} at {at}" for name, at in servers.items()) for servers in (named, there)
+        )
+        yield to_do(
+            "servers",
+            _ABOUT,
+            f"{facts.configuration.path} names {in_file}; the servers of the bank are {in_bank}",
+            "write those of the bank into the file, on all machines; nothing has to be restarted",
         )
 
 
@@ -116,18 +134,18 @@ def _differences(
         )
 
 
-def _differences_of_nameserver(
-    configuration: Configuration, name: str, settings: dict[str, Any]
-) -> Iterator[DoctorFinding]:
+def _differences_of_nameserver(facts: Facts, name: str, settings: dict[str, Any]) -> Iterator[DoctorFinding]:
+    configuration = facts.configuration
     ours: dict[str, object] = {
         "service": configuration.service,
         "nameserver": configuration.nameserver,
         "witness": keeper_in_words(configuration),
-        **{f"servers.{server}": address for server, address in configuration.servers.items()},
     }
-    told = settings.get("servers")
     theirs = {key: value for key, value in settings.items() if key != "servers"}
-    theirs |= {f"servers.{server}": at for server, at in told.items()} if isinstance(told, dict) else {}
+    if not _goes_by_view(facts):
+        told = settings.get("servers")
+        ours |= {f"servers.{server}": at for server, at in configuration.servers.items()}
+        theirs |= {f"servers.{server}": at for server, at in told.items()} if isinstance(told, dict) else {}
     for key in sorted(ours.keys() | theirs.keys()):
         if ours.get(key) != theirs.get(key):
             here, there = (foreign(one.get(key, "not there"), _CUT_AT) for one in (ours, theirs))
@@ -139,11 +157,16 @@ def _differences_of_nameserver(
             )
 
 
+def _goes_by_view(facts: Facts) -> bool:
+    """V12: whether servers were added, removed or moved, so that no file says any more which there are."""
+    return any(told.settings.get(GOES_BY_VIEW) is True for told in facts.servers.values())
+
+
 def _listening_elsewhere(facts: Facts) -> Iterator[DoctorFinding]:
     """What only a running process tells: it may have been started with another `listen`."""
     configuration = facts.configuration
     for name, told in facts.servers.items():
-        announced = configuration.servers[name]
+        announced = facts.addresses[name]
         for bound in told.listens_at:
             if _is_elsewhere(announced, bound) and configuration.refused_means_gone:
                 yield to_do(

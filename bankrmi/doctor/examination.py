@@ -62,15 +62,22 @@ def examine(configuration: Configuration, who_has_the_ports: Callable[[Configura
         return Facts(configuration=configuration, own_machine=machine, why_not_asked=error.message)
     addresses = _processes(configuration)
     with ThreadPoolExecutor(len(addresses) + 3) as pool:
-        status = pool.submit(overview, configuration)
+        shown = pool.submit(overview, configuration)
         looks = {name: pool.submit(_look, asker, name, address) for name, address in addresses.items()}
         names = pool.submit(_names, configuration, asker)
         members = pool.submit(_members, configuration)
+    status = shown.result()
+    servers = {row["server"]: row["address"] for row in status["servers"]}
+    now = _processes(configuration.with_servers(servers))
+    elsewhere = {name: address for name, address in now.items() if addresses.get(name) != address}
+    if elsewhere:  # By the view, and not by the file (V12).
+        with ThreadPoolExecutor(len(elsewhere)) as pool:
+            looks |= {name: pool.submit(_look, asker, name, address) for name, address in elsewhere.items()}
     found = Facts(
         configuration=configuration,
         own_machine=look_at_own_machine(configuration, who_has_the_ports, is_running=True),
-        status=status.result(),
-        looked={name: one.result() for name, one in looks.items()},
+        status=status,
+        looked={name: looks[name].result() for name in now},
         names=names.result(),
         members=_result(members),
     )

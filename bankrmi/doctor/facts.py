@@ -160,9 +160,15 @@ class Facts:
     """Why nobody could be asked at all, if so."""
 
     @property
+    def addresses(self) -> dict[str, str]:
+        """Which servers the bank has by now, and where (V12); as the file says, where nobody was asked."""
+        rows = self.status.get("servers", ())
+        return {one["server"]: one["address"] for one in rows} or dict(self.configuration.servers)
+
+    @property
     def servers(self) -> dict[str, ProcessFacts]:
         """What servers tell of themselves, as far as they do."""
-        return {name: facts for name, facts in self.told.items() if name in self.configuration.servers}
+        return {name: facts for name, facts in self.told.items() if name in self.addresses}
 
     @property
     def told(self) -> dict[str, ProcessFacts]:

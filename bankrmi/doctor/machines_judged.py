@@ -89,7 +89,7 @@ def _rates(facts: Facts) -> Iterator[DoctorFinding]:
     clocks = {
         name: one.clock
         for name, one in facts.looked.items()
-        if one.clock is not None and name in facts.configuration.servers
+        if one.clock is not None and name in facts.addresses
     }
     for (one, first), (other, second) in combinations(clocks.items(), 2):
         apart_ms = abs(first.rate - second.rate) * lease_ms

@@ -114,7 +114,7 @@ def _bank(facts: Facts) -> Iterator[DoctorFinding]:
             "copies_min, wants",
             "start the servers that are away; `bankrmi why` says which ones are waited for",
         )
-    for name in sorted(set(facts.configuration.servers) - set(view["in_sync"])):
+    for name in sorted(set(facts.addresses) - set(view["in_sync"])):
         if name in reachable and not is_refused(facts, name):
             why = foreign(reachable[name].get("why") or "it has just begun to join", 200)
             yield to_do(
@@ -172,9 +172,9 @@ def _name_of(
         yield to_do(
             "names",
             name,
-            f"the name server has {name} at {foreign(named.address, _CUT_AT)}, and this file at "
+            f"the name server has {name} at {foreign(named.address, _CUT_AT)}, and it lives at "
             f"{server['address']}",
-            f"make the file of {name} and this one alike, and restart {name}",
+            f"if this lasts, restart {name} with that address in its file",
         )
     wanted = "primary" if view["primary"] == name else "standby" if name in view["in_sync"] else "joining"
     roles = sorted(tag.removeprefix("role:") for tag in named.tags if tag.startswith("role:"))
@@ -225,10 +225,10 @@ def _places(facts: Facts) -> Iterator[DoctorFinding]:
     for name, told in facts.told.items():
         if told.machine is not None:
             together[told.machine].append(name)
-    on_one = all(map(is_loopback, (facts.configuration.nameserver, *facts.configuration.servers.values())))
+    on_one = all(map(is_loopback, (facts.configuration.nameserver, *facts.addresses.values())))
     keeper = next((name for name in ("witness", "nameserver") if name in facts.told), None)
     for names in together.values():
-        servers = [name for name in names if name in facts.configuration.servers]
+        servers = [name for name in names if name in facts.addresses]
         if on_one and len(names) > 1:
             yield note(
                 "one-machine",

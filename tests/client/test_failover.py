@@ -35,7 +35,8 @@ def holding(server: str, action_id: int, *, history: str | None = "h", disk: str
 
 
 def status(role: str = "joining", **more: Any) -> dict[str, Any]:
-    return {"reachable": True, "role": role, "history": "h", "newest_us": 1_700_000_050_000_000, **more}
+    told = {"reachable": True, "role": role, "history": "h", "newest_us": 1_700_000_050_000_000}
+    return {**told, "address": "somewhere:1", **more}
 
 
 def facts(**more: Any) -> FailoverFacts:
@@ -124,6 +125,7 @@ def test_a_primary_with_an_empty_disk_stands_in_nobodys_way() -> None:
             {"holds": {"s1": AWAY, "s2": AWAY, "s3": AWAY}},
             "s2 cannot be asked (connection refused): start it",
         ),
+        ({"holds": {"s1": AWAY, "s3": AWAY}}, "there is no server s2: there are s1, s3"),
         ({"holds": {"s1": AWAY, "s2": holding("s2", 0, history=None), "s3": AWAY}}, "s2 holds nothing"),
         ({"holds": {"s1": AWAY, "s2": holding("s2", 5, history="x"), "s3": AWAY}}, "of another history (x)"),
         (

@@ -11,6 +11,7 @@ import pytest
 
 from bankrmi.doctor import Weight, judge
 from bankrmi.doctor.facts import Facts, Looked, MemberState, OwnMachine
+from bankrmi.server.agreement import GOES_BY_VIEW, stated
 from tests.doctor.known import APART, VERSIONS, clock, configured, well, with_away, with_told
 
 
@@ -57,6 +58,30 @@ def test_what_is_wrong_with_the_file_by_itself(tmp_path: Path, text: str, kind: 
     found = [one for one in judge(well(configured(tmp_path, text))) if one.kind == kind]
     assert [one.about for one in found] == ["configuration"]
     assert says in found[0].says
+
+
+def test_a_file_that_is_behind_the_bank_is_told_and_the_bank_is_judged_by_its_own_servers(
+    tmp_path: Path,
+) -> None:
+    """V12: s3 came and s2 went; what is said of s3, and nothing of s2."""
+    file = configured(tmp_path)
+    bank = well(configured(tmp_path, APART.replace("s2: 10.0.0.12", "s3: 10.0.0.13")))
+    settings = {**stated(bank.configuration), GOES_BY_VIEW: True}
+    for name in ("s1", "s3"):
+        bank = with_told(bank, name, settings=settings)
+    kind, weight, about, says = the_finding(replace(bank, configuration=file))
+    assert (kind, weight, about) == ("servers", "to do", "configuration")
+    assert says.endswith(
+        "config.yaml names s1 at 10.0.0.11:9101, s2 at 10.0.0.12:9101; "
+        "the servers of the bank are s1 at 10.0.0.11:9101, s3 at 10.0.0.13:9101"
+    )
+    ends = {"days_left": 3.0, "hosts": ["10.0.0.13"], "problems": []}
+    machine = "machine of nameserver"
+    spoilt = with_told(bank, "s3", settings=settings, certificate=ends, machine=machine)
+    found = judge(replace(spoilt, configuration=file))
+    assert {one.kind for one in found} == {"servers", "certificate-days", "witness-place"}
+    older = {**bank.told["nameserver"].settings, "servers": dict(file.servers)}
+    assert judge(with_told(bank, "nameserver", settings=older)) == [], "it goes by the view"
 
 
 def test_one_server_is_one_copy(tmp_path: Path) -> None:
@@ -202,7 +227,7 @@ def test_a_bank_without_a_view(
         (lambda names: names[:1], "the name server does not know s2"),
         (
             lambda names: (names[0], replace(names[1], address="10.0.0.99:9101")),
-            "the name server has s2 at 10.0.0.99:9101, and this file at 10.0.0.12:9101",
+            "the name server has s2 at 10.0.0.99:9101, and it lives at 10.0.0.12:9101",
         ),
         (
             lambda names: (names[0], replace(names[1], tags=frozenset({"role:primary"}))),

@@ -45,13 +45,25 @@ def test_a_third_server_comes_and_goes(tmp_path: Path) -> None:
         cluster.start_all()
         cluster.wait_until_in_sync()
         two = dict(cluster.configuration.servers)
+        assert "has no server s3" in bankrmi(cluster, "failover", "--yes", "--to", "s3").stderr
         assert f"s3 is a server of the bank now, at {third}: epoch" in _done(cluster, "add", "s3", third)
+        by_then = bankrmi(cluster, "failover", "--yes", "--to", "s3")  # No file names it yet.
+        assert "s3 cannot be asked" in by_then.stderr
         _written(cluster, two | {"s3": third})
         cluster.start("s3")
         cluster.wait_until_in_sync("s1", "s2", "s3")
+        doctor = bankrmi(cluster, "doctor").stdout
+        assert "servers of the bank" not in doctor
+        assert "servers.s3" not in doctor, "the files of those that run need no change"
         assert "s3 is no server of the bank any more" in _done(cluster, "remove", "s3", "--yes")
         assert cluster.wait_for_end("s3") == 2
         assert "`bankrmi server add s3" in cluster.log("s3")
+        for command in ("switchover --yes --to s3", "failover --yes --to s3", "backup here --server s3"):
+            refused = bankrmi(cluster, *command.split())
+            assert refused.returncode == 2
+            assert "names s3, which is no server of the bank: there are s1, s2" in refused.stderr
+        examined = bankrmi(cluster, "doctor").stdout
+        assert "the servers of the bank are s1 at" in examined
         _written(cluster, two)
         cluster.wait_until_in_sync("s1", "s2")
 

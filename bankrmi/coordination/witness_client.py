@@ -7,7 +7,9 @@ Rule 3: slow is not dead. While a call waits the witness is pinged, and as long 
         just greeted us) the call stays under way, up to `AT_MOST` times the timeout. After a silence the
         next call has twice the time, up to `PATIENCE` times the timeout; after an answer, twice what that
         took. So who is dead is noticed after the timeout, if the witness was quick before.
-Rule 4: a view that needs a version of the protocol that the witness does not speak is not sent there.
+Rule 4: where no connection came about, the next one is tried a moment later: whoever asks again as soon as
+        he is told so is no loop, and what he asks waits until then.
+Rule 5: a view that needs a version of the protocol that the witness does not speak is not sent there.
 Assumption: lives in one event loop; calls are rare (a view changes when a server fails, joins or leaves).
 """
 
@@ -32,6 +34,8 @@ log = structlog.get_logger("bankrmi.coordination")
 
 AT_MOST = 10
 PATIENCE = 4
+_AGAIN_SECONDS = 0.05
+"""Before another connection is tried where none came about."""
 
 _NOT_AN_ANSWER = (KeyError, TypeError, ValueError)
 
@@ -69,8 +73,6 @@ class _Ask:
             return
         if self.deadline is not None:
             self.deadline.cancel()
-        if isinstance(value, Refused) and not isinstance(value, ViewMoved):
-            log.error("the witness refused", method=self.method, reason=value.message)
         if isinstance(value, Exception):
             self.on_silence(str(value), self.sent)
             return
@@ -96,12 +98,15 @@ class WitnessClient:
         self._heard = 0.0  # When there was a sign of life on this connection.
         self._pinged = False
         self._link: Link | None = None
+        self._open_at = 0.0  # When the next connection may be tried.
+        self._opening: asyncio.TimerHandle | None = None
         self.on_met: Callable[[str | None], None] = _ignore
         """Told the id of the witness that answers there; None when the connection is lost."""
         self.on_moved: Callable[[str], None] = _ignore
         """Told the id of the keeper to which the view was moved, whenever the witness says so."""
         self._asked: set[_Ask] = set()
-        self._complained = ""
+        self._complained: dict[str, str] = {}
+        """What was said last about answers to a method."""
 
     def read(self, on_answer: Callable[[View | None], None], on_silence: OnSilence) -> None:
         """Ask for the view."""
@@ -131,6 +136,8 @@ class WitnessClient:
         asked, self._asked = self._asked, set()
         for ask in asked:
             ask.forget()
+        if self._opening is not None:
+            self._opening.cancel()
         self._drop()
 
     def _ask(
@@ -148,9 +155,10 @@ class WitnessClient:
             except _NOT_AN_ANSWER as error:
                 why = f" ({error})" if isinstance(error, ValueError) else ""  # Then it is a sentence of ours.
                 unread = f"the witness answered {method} with what cannot be read{why}"
-                self._complain(unread)
+                self._complain(method, "what the witness keeps cannot be read", unread)
                 on_silence(unread, ask.sent)
                 return
+            self._complained.pop(method, None)
             on_answer(answer)
 
         ask = _Ask(method, args, take, on_silence, needs_protocol)
@@ -158,15 +166,27 @@ class WitnessClient:
         self._look_after(ask, ask.begun)
         self._asked.add(ask)
         if self._link is None:
-            self._open()
+            self._open_in_time()
         elif self._link.up:
             self._send(ask)
 
-    def _complain(self, unread: str) -> None:
-        """Log it once, until something else is wrong: who asks, asks again and again."""
-        if self._complained != unread:
-            self._complained = unread
-            log.error("what the witness keeps cannot be read", why=unread)
+    def _complain(self, method: str, event: str, why: str) -> None:
+        """Log it once, until something else is wrong, or nothing: who asks, asks again and again."""
+        if self._complained.get(method) != why:
+            self._complained[method] = why
+            log.error(event, method=method, why=why)
+
+    def _open_in_time(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._open_at:
+            self._open()
+        elif self._opening is None:
+            self._opening = loop.call_at(self._open_at, self._open_if_asked)
+
+    def _open_if_asked(self) -> None:
+        self._opening = None
+        if self._link is None and self._asked:
+            self._open()
 
     def _open(self) -> None:
         def up(greeting: Mapping[str, Any]) -> None:
@@ -180,6 +200,8 @@ class WitnessClient:
         def lost(_: str) -> None:
             if self._link is link:
                 self._link = None
+                if isinstance(link.failure, NotConnected):
+                    self._open_at = asyncio.get_running_loop().time() + _AGAIN_SECONDS
                 self.on_met(None)
                 self._fail_all(link.failure or NotConnected("the witness is gone"))
 
@@ -197,6 +219,8 @@ class WitnessClient:
             self._asked.discard(ask)
             if isinstance(value, ViewMoved):
                 self.on_moved(str(value.moved_to))
+            elif isinstance(value, Refused):
+                self._complain(ask.method, "the witness refused", value.message)
             ask.settle(value)
 
         assert self._link is not None

@@ -119,7 +119,8 @@ class Daemon:
         self.rounds.use(self.loop)
         listening = await listening_socket(address)
         try:
-            files = allow_files(daemons * self.seats.total, daemons * len(self._servers), own_files)
+            seats, servers = daemons * self.seats.total, daemons * len(self._servers)
+            files = allow_files(seats, servers, own_files, daemons=daemons)
             self._files = None if files is None else files // daemons
             self._seats = Seats(plan_seats(self.limits, self._servers, self._files))
         except BaseException:

@@ -5,7 +5,8 @@
         ├── NotConnected        nothing of a call was sent
         │   ├── ConnectRefused      "refused": ECONNREFUSED and nothing else; nobody listens there
         │   ├── ConnectFailed       "unreachable", "timeout", "reset": may be there, may be not
-        │   └── ConnectDenied       "denied": the other side says why it does not want us
+        │   └── ConnectDenied       "denied": somebody is there, and one of the two does not want the other
+        │       └── DeniedByOther       the other side says why it does not want us
         └── LostAfterSending    the call may have been executed
             ├── ConnectionLost      "reset": closed or reset before the answer came
             └── AnswerOverdue       "timeout": the deadline came before the answer
@@ -37,6 +38,7 @@ __all__ = [
     "ConnectFailed",
     "ConnectRefused",
     "ConnectionLost",
+    "DeniedByOther",
     "Failure",
     "LostAfterSending",
     "NotConnected",
@@ -86,13 +88,18 @@ class ConnectFailed(NotConnected):
 
 
 class ConnectDenied(NotConnected):
-    """Somebody is there and refused the handshake; the message says why.
+    """Somebody is there, and no handshake came about; the message says why.
 
-    `retry_ms` is when to come again, if the server is only full; None if it does not say.
+    No TLS, a certificate that one of the two does not take, no version that both speak: or `DeniedByOther`.
     """
 
     kind = "denied"
     retry_ms: int | None = None
+    """When to come again, if the server is only full; None if it does not say."""
+
+
+class DeniedByOther(ConnectDenied):
+    """The other side has read our handshake, and says why it does not want us."""
 
 
 class LostAfterSending(Failure):
@@ -140,12 +147,12 @@ def connect_failure(address: str, errors: Sequence[OSError | UnicodeError]) -> N
     return ConnectRefused(f"nobody listens at {address}")
 
 
-def denial(address: str, answer: object) -> ConnectDenied:
+def denial(address: str, answer: object) -> DeniedByOther:
     """Return what a denied handshake was answered with, as an error (see `HandshakeDenied`)."""
     why, retry_ms = answer, None
     if isinstance(answer, dict) and type(answer.get("retry_ms")) is int:
         why, retry_ms = answer.get("denied"), answer["retry_ms"]
-    denied = ConnectDenied(f"{address} denied the connection: {foreign(in_few_words(why))}")
+    denied = DeniedByOther(f"{address} denied the connection: {foreign(in_few_words(why))}")
     denied.retry_ms = retry_ms
     return denied
 

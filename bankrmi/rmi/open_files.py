@@ -2,6 +2,7 @@
 
 Rule 1: the process's own files come first: its database, its links to others, copies, what looks up names.
 Rule 2: where not all fit, servers and operators keep what they need, and callers have what is left.
+Rule 3: a few servers that are added later fit as well, without taking seats from anybody.
 Assumption: what is open when the first daemon begins to listen stays open.
 """
 
@@ -30,6 +31,7 @@ _OWN_FILES_A_SERVER = 4
 _OPERATORS = 8
 _OF_EACH_SERVER = 6
 """A link, and what fetches a copy; or what asks the witness, and what tells a name; and those come back."""
+_FOR_SERVERS_TO_COME = 8 * (_OF_EACH_SERVER + _OWN_FILES_A_SERVER)
 _FEWEST = SeatPlan(unfinished=4, callers=4, operators=2, of_each_server=4)
 
 
@@ -62,7 +64,7 @@ def plan_seats(limits: Limits, servers: Collection[str], files: int | None) -> S
     )
 
 
-def allow_files(wanted: int, servers: int, others: int = 0) -> int | None:
+def allow_files(wanted: int, servers: int, others: int = 0, *, daemons: int = 1) -> int | None:
     """Have this process be allowed the files for `wanted` connections, as far as that goes.
 
     It will also open `others`, beside what every process does.
@@ -74,8 +76,9 @@ def allow_files(wanted: int, servers: int, others: int = 0) -> int | None:
     if soft == resource.RLIM_INFINITY:
         return None
     needed = wanted + own
-    if soft < needed:
-        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    roomy = needed + daemons * _FOR_SERVERS_TO_COME
+    if soft < roomy and (hard == resource.RLIM_INFINITY or soft < hard):
+        soft = roomy if hard == resource.RLIM_INFINITY else min(roomy, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft < needed:
         log.warning("fewer connections than configured: open files are limited", files=soft, needed=needed)

@@ -30,52 +30,49 @@ from bankrmi.server.clock import wall_us
 from bankrmi.server.exporting import Exports
 from bankrmi.server.standby_object import ServerToken, refuse
 
-__all__ = ["OPERATOR_ID", "SERVER_CHANGES", "OperatorObject"]
+__all__ = ["AUDITED", "OPERATOR_ID", "OperatorObject"]
 
 OPERATOR_ID = "bankrmi.operator."
 
-SERVER_CHANGES = {
+_SERVER_CHANGES = {
     "server_add": CauseKind.ADDED,
     "server_remove": CauseKind.REMOVED,
     "server_move": CauseKind.MOVED,
 }
 
+AUDITED = (
+    "switchover",
+    *_SERVER_CHANGES,
+    "take_over",
+    "pause",
+    "resume",
+    "export",
+    "backup_state",
+    "fence",
+)
+"""What changes something, or takes everything out: each has a line in the log of what operators do."""
+
 
 class _Changing:
-    """An operator who waits for a change of the view."""
+    """An operator who waits for a change of the view; `why_says_all`: a refusal needs no words around it."""
 
-    __slots__ = ("_call", "_what")
+    __slots__ = ("_call", "_what", "_why_says_all")
 
-    def __init__(self, call: Call, what: str) -> None:
+    def __init__(self, call: Call, what: str, *, why_says_all: bool = False) -> None:
         self._call = call
         self._what = what
+        self._why_says_all = why_says_all
 
     def reply(self, reply: Reply) -> None:
         """Tell how it went."""
         match reply:
-            case Handed(before=before, after=after):
+            case Handed(before=before, after=after) | ServersChanged(before=before, after=after):
                 self._call.answer({"before": before.to_wire(), "after": after.to_wire()})
             case Refusal(why=why):
-                self._call.fail(OperationFailed(f"no {self._what}: {why}; nothing was changed"))
+                told = why if self._why_says_all else f"no {self._what}: {why}; nothing was changed"
+                self._call.fail(OperationFailed(told))
             case NotLeading(primary=primary):
                 self._call.fail(OperationFailed(f"no {self._what} here: {primary or 'nobody'} leads"))
-
-
-class _ServerChange:
-    """An operator who waits for a server to be added, removed or moved."""
-
-    __slots__ = ("_call",)
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-
-    def reply(self, reply: Reply) -> None:
-        """Tell how it went."""
-        match reply:
-            case ServersChanged(before=before, after=after):
-                self._call.answer({"before": before.to_wire(), "after": after.to_wire()})
-            case Refusal(why=why):
-                self._call.fail(OperationFailed(why))
 
 
 class OperatorObject:
@@ -91,7 +88,7 @@ class OperatorObject:
                 "export",
                 "holdings",
                 "fence",
-                *SERVER_CHANGES,
+                *_SERVER_CHANGES,
                 *backing_up.METHODS,
             }
         )
@@ -168,7 +165,7 @@ class OperatorObject:
 
     def _server_change(self, call: Call) -> ServersAsked:
         """Return what is wanted: a name, and where it lives, unless it goes; raise InvalidRequest."""
-        kind = SERVER_CHANGES[call.method]
+        kind = _SERVER_CHANGES[call.method]
         needed = ("a server",) if kind is CauseKind.REMOVED else ("a server", "an address")
         if len(call.args) != len(needed) or call.kwargs:
             raise refuse(call, f"its arguments are {' and '.join(needed)}")
@@ -179,7 +176,8 @@ class OperatorObject:
             address = checked_address(texts[1]) if len(texts) > 1 else None
         except ValueError as error:
             raise InvalidRequest(str(error)) from None
-        return ServersAsked(_ServerChange(call), kind, texts[0], address, _who(call))
+        token = _Changing(call, "change of the servers", why_says_all=True)
+        return ServersAsked(token, kind, texts[0], address, _who(call))
 
     def _argument(self, call: Call, what: str | None) -> str | None:
         """Return the one argument that a call may have, a name; raise InvalidRequest for anything else."""

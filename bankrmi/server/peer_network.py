@@ -20,6 +20,7 @@ from bankrmi.replication.fields import CannotBeSaid
 from bankrmi.replication.messages import Message
 from bankrmi.rmi import (
     ConnectDenied,
+    DeniedByOther,
     Link,
     NotConnected,
     ProbeAnswer,
@@ -74,7 +75,8 @@ class PeerNetwork:
         self._server, self._address = server, address
         self._linked: dict[str, tuple[Link, str, object, str]] = {}
         """With the process, the witness that it stated, and the address."""
-        self._met_for: set[tuple[str, str]] = set()
+        self._met_for: dict[str, tuple[str, set[str]]] = {}
+        """Which process of a server was met again, for which witnesses."""
         said = handshake("server", server=server, start_id=start_id, address=address)
         self._handshake = over_tls(said, credentials)
         self._credentials = credentials
@@ -85,7 +87,17 @@ class PeerNetwork:
         self._links: dict[str, _PeerLink] = {}
 
     def reach(self, servers: Mapping[str, str]) -> None:
-        """From now on these are the others, each at its address."""
+        """From now on these are the others, each at its address; of who is none any more nothing is kept."""
+        kept_of: tuple[dict[str, Any], ...] = (
+            self._linked,
+            self._links,
+            self._met,
+            self._met_for,
+            self._complaints,
+        )
+        for kept in kept_of:
+            for gone in kept.keys() - servers.keys():
+                del kept[gone]
         self._on_servers(servers)
 
     def connect(
@@ -99,23 +111,31 @@ class PeerNetwork:
                 link.close()
                 return
             self._linked[server] = link, greeting.start_id, _witness_id(form.get("settings")), address
-            self._links[server].begin_to_ping()
+            peer.begin_to_ping()
             on_up(greeting)
 
         def lost(_: str) -> None:
-            if isinstance(link.failure, ConnectDenied):
-                add = f"`bankrmi server add {self._server} {self._address}`"
-                self.warn(
-                    "denied by another server", server, f"{link.failure}; {add} adds one that is to come"
-                )
+            self._tell_if_denied(server, link.failure)
             if server in self._linked and self._linked[server][0] is link:
                 del self._linked[server]
             on_lost()
 
         link = Link(address, STANDBY_ID + server, self._handshake, up, lost)
-        link.open(CONNECT_SECONDS)
         peer = self._links[server] = _PeerLink(server, link, self.warn)
+        link.open(CONNECT_SECONDS)
         return peer
+
+    def _tell_if_denied(self, server: str, failure: Exception | None) -> None:
+        match failure:
+            case DeniedByOther(retry_ms=None):
+                add = f"`bankrmi server add {self._server} {self._address}`"
+                self.warn(
+                    "denied by another server",
+                    server,
+                    f"{failure}; if {self._server} is to join that bank: {add}",
+                )
+            case ConnectDenied():
+                self.warn("no handshake with another server", server, str(failure))
 
     def cut_refused(self) -> None:
         """Close the links to servers whose certificate counts no more."""
@@ -145,9 +165,12 @@ class PeerNetwork:
             return
         for server, (link, start_id, theirs, address) in list(self._linked.items()):
             known = theirs == witness_id or (theirs is not None and theirs == left_id)
-            if known or (start_id, witness_id) in self._met_for:
+            process, met_for = self._met_for.get(server, (start_id, set[str]()))
+            if process != start_id:
+                met_for = set()
+            if known or witness_id in met_for:
                 continue
-            self._met_for.add((start_id, witness_id))
+            self._met_for[server] = start_id, met_for | {witness_id}
             if theirs is None:
                 self._meet_again(server, address, link)
             else:

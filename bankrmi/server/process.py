@@ -13,14 +13,14 @@ import gc
 import os
 import secrets
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from bankrmi import signals
 from bankrmi.bank.accounts import Accounts
-from bankrmi.config import NOT_THE_DAEMONS, Configuration
+from bankrmi.config import Configuration
 from bankrmi.coordination.keepers import check_keeper
 from bankrmi.coordination.movable_keeper import MovableKeeper
 from bankrmi.diagnosis import DIAGNOSIS_ID, ProcessDiagnosis, diagnosis_object
@@ -30,13 +30,10 @@ from bankrmi.logging_setup import configure, reopen_log
 from bankrmi.metrics.watching import Watching
 from bankrmi.own_credentials import own_credentials
 from bankrmi.parent_death import end_with_parent
-from bankrmi.readiness import say_awaiting, say_ready
+from bankrmi.readiness import say_awaiting
 from bankrmi.replication.events import StopAsked
-from bankrmi.replication.queue import OPERATION_BYTES
 from bankrmi.replication.replica import Replica
-from bankrmi.replication.roles import Role
-from bankrmi.replication.settings import Settings
-from bankrmi.rmi import Audited, Daemon, Limits, handshake, over_tls
+from bankrmi.rmi import Audited, Daemon, handshake, over_tls
 from bankrmi.server.account import ACCOUNT_ID, AccountObject
 from bankrmi.server.admission import Admission
 from bankrmi.server.agreement import GOES_BY_VIEW, stated
@@ -46,26 +43,27 @@ from bankrmi.server.clock import now_ms
 from bankrmi.server.copy_serving import CopyServer
 from bankrmi.server.copying import CopyFetcher, copy_server, remove_leftovers
 from bankrmi.server.data_directory import DataDirectory
+from bankrmi.server.derived_settings import limits_of, rates_of, settings_of
 from bankrmi.server.driver import Driver
 from bankrmi.server.exporting import Exports, begins_export
 from bankrmi.server.folding import Folder
 from bankrmi.server.measures import WatchedServer, measures_of
 from bankrmi.server.memory import MemoryTrimmer
 from bankrmi.server.naming import Naming
-from bankrmi.server.operator_object import OPERATOR_ID, SERVER_CHANGES, OperatorObject
+from bankrmi.server.operator_object import AUDITED, OPERATOR_ID, OperatorObject
 from bankrmi.server.own_address import check_own_address
 from bankrmi.server.peer_links import PeerLinks
 from bankrmi.server.peer_network import STANDBY_ID, PeerNetwork
-from bankrmi.server.rates import EntryRates, Rate
 from bankrmi.server.standby_object import StandbyObject
 from bankrmi.server.status import status_of
+from bankrmi.server.ticking import CertificateWatch, ReadyLine, each_of
 from bankrmi.server.waiting import SLOW_SHARE, WaitingRoom
 from bankrmi.server.whereabouts import Whereabouts
 from bankrmi.service_manager import ServiceManager
 from bankrmi.storage.database import DiskFailed
 
 if TYPE_CHECKING:
-    from bankrmi.certificates import Credentials
+    pass
 
 __all__ = ["run"]
 
@@ -73,10 +71,6 @@ log = structlog.get_logger("bankrmi.server")
 
 _DONE, _ERROR, _USAGE = 0, 1, 2
 LEAVE_SECONDS = 1.5
-_LOOK_AT_CERTIFICATES_MS = 1000.0
-_ITEMS_PER_OPERATION, _ITEMS_PER_ENTRY = 6, 22
-"""Values that an operation of a request and an entry of a checkpoint take in a message."""
-_JSON_BYTES_PER_OPERATION = 64
 
 
 def run(
@@ -123,7 +117,7 @@ class _Process:
         self._credentials = own_credentials(configuration, "server", name)
         self._manager = ServiceManager()
         self._start_id = secrets.token_hex(8)
-        self._settings = _settings(configuration, name, first=first)
+        self._settings = settings_of(configuration, name, first=first)
         self._replica = Replica(  # Which alone holds the journal: a copy may take its place.
             self._settings, self._disk.open_journal(), start_id=self._start_id, now_ms=now_ms()
         )
@@ -139,22 +133,13 @@ class _Process:
         credentials = self._credentials
         whereabouts = self._whereabouts
         daemon = Daemon(
-            _limits(configuration), self._greeting, servers=whereabouts.others, credentials=credentials
-        )
-        replica = self._replica
-        said = over_tls(handshake("server", server=name), credentials)
-        coordinator = MovableKeeper(configuration, said, None if credentials is None else credentials.why_not)
-        driver = self._driver = Driver(replica, coordinator)
-        network = PeerNetwork(
-            name,
-            self._start_id,
-            self._settings.home,
-            self._stated,
-            daemon.cut_off,
-            credentials,
-            whereabouts.reach,
+            limits_of(configuration), self._greeting, servers=whereabouts.others, credentials=credentials
         )
         whereabouts.on_change = lambda: self._others_changed(daemon)
+        said = over_tls(handshake("server", server=name), credentials)
+        coordinator = MovableKeeper(configuration, said, None if credentials is None else credentials.why_not)
+        driver = self._driver = Driver(self._replica, coordinator)
+        network = self._network(daemon)
         coordinator.on_met = network.met_witness
         coordinator.on_followed = lambda found: self._stated.update(witness=stated(found)["witness"])
         others = {other: whereabouts[other] for other in whereabouts.others}
@@ -165,7 +150,10 @@ class _Process:
         naming = Naming(configuration, name, self._start_id, lambda: driver.journal.incarnation, credentials)
         exports = self._exports()
         backups = Backups(driver, self._accounts, server=name, now_ms=now_ms)
-        admission, account = self._register_objects(daemon, exports, backups, fetcher, copies, network)
+        admission = self._admission()
+        account = self._account(admission, fetcher, network)
+        operator = OperatorObject(driver.take, exports, backups)
+        self._register_objects(daemon, account, copies, operator, network)
         folder = Folder(
             driver, driver.clock, lambda: exports.any_waits or backups.any_goes_on or copies.is_wanted
         )
@@ -178,15 +166,15 @@ class _Process:
             self._manager.say_ready()
             links.open()
             naming.open()
-            on_tick = _each_of(
-                _ReadyLine(replica, admission, ready_fd, configuration.servers[name]),
+            on_tick = (
+                ReadyLine(self._replica, admission, ready_fd, configuration.servers[name]),
                 self._tend_disk,
                 exports.tick,
                 self._memory(admission).tick,
-                _Certificates(credentials, daemon, network),
+                CertificateWatch(credentials, daemon, network),
                 self._manager.tick,
             )
-            driver.tick_every(self._settings.tick_ms, on_tick)
+            driver.tick_every(self._settings.tick_ms, each_of(*on_tick))
             folder.look()
             self._disk.ledger.find_out(lambda: driver.journal)
             _keep_collector_quiet()
@@ -202,11 +190,15 @@ class _Process:
             metrics.close()
             await daemon.close()
             copies.close()
-        if why and driver.has_no_place:
+        self._end(why)
+
+    def _end(self, why: str) -> None:
+        """Say why it ended, by an error; or give the folder back in good order."""
+        if why and self._driver.has_no_place:
             raise ConfigurationError(why)
         if why:
             raise OperationFailed(f"stopped: {why}")  # The end of the process releases the directory.
-        driver.close()
+        self._driver.close()
         self._disk.release()  # Not before: whoever comes next finds the database unlocked.
         log.info("stopped")
 
@@ -221,6 +213,17 @@ class _Process:
                 self._start_id,
                 refused_means_gone=self._configuration.refused_means_gone,
             )
+
+    def _network(self, daemon: Daemon) -> PeerNetwork:
+        return PeerNetwork(
+            self._name,
+            self._start_id,
+            self._settings.home,
+            self._stated,
+            daemon.cut_off,
+            self._credentials,
+            self._whereabouts.reach,
+        )
 
     def _memory(self, admission: Admission) -> MemoryTrimmer:
         driver = self._driver
@@ -253,58 +256,56 @@ class _Process:
         assert isinstance(machine, Accounts)
         return machine
 
-    def _register_objects(
-        self,
-        daemon: Daemon,
-        exports: Exports,
-        backups: Backups,
-        fetcher: CopyFetcher,
-        copies: CopyServer,
-        network: PeerNetwork,
-    ) -> tuple[Admission, AccountObject]:
-        configuration, name, driver = self._configuration, self._name, self._driver
+    def _admission(self) -> Admission:
+        configuration = self._configuration
         limits, timeout_ms = configuration.limits, configuration.client.timeout_ms
-        admission = Admission(
-            driver.take,
+        return Admission(
+            self._driver.take,
             now_ms=now_ms,
             room=WaitingRoom(limits.waiting_bytes, slow_ms=SLOW_SHARE * timeout_ms),
-            rates=_rates(configuration),
+            rates=rates_of(configuration),
             operations_per_request=limits.operations_per_request,
             timeout_ms=timeout_ms,
         )
-        account = AccountObject(
-            admission,
-            lambda: status_of(
+
+    def _account(self, admission: Admission, fetcher: CopyFetcher, network: PeerNetwork) -> AccountObject:
+        configuration, driver = self._configuration, self._driver
+
+        def status() -> dict[str, Any]:
+            return status_of(
                 driver.replica.condition(),
                 configuration,
                 fetcher.fetched,
                 network.silent(),
                 None if self._credentials is None else self._credentials.days_left,
                 driver.replica.journal.decided_us,
-            ),
+            )
+
+        return AccountObject(
+            admission,
+            status,
             addresses=self._whereabouts,
-            operations_per_request=limits.operations_per_request,
+            operations_per_request=configuration.limits.operations_per_request,
         )
+
+    def _register_objects(
+        self,
+        daemon: Daemon,
+        account: AccountObject,
+        copies: CopyServer,
+        operator: OperatorObject,
+        network: PeerNetwork,
+    ) -> None:
+        name, driver = self._name, self._driver
         daemon.register(ACCOUNT_ID + name, account)
         standby = StandbyObject(
             driver.take, copies, self._whereabouts.others, format_of_copies=lambda: driver.journal.format
         )
         daemon.register(STANDBY_ID + name, standby, for_servers=True)
-        operator = Audited(
-            OperatorObject(driver.take, exports, backups),
-            (
-                "switchover",
-                *SERVER_CHANGES,
-                "take_over",
-                "pause",
-                "resume",
-                "export",
-                "backup_state",
-                "fence",
-            ),
-            counts=lambda call: call.method != "export" or begins_export(call),
+        audited = Audited(
+            operator, AUDITED, counts=lambda call: call.method != "export" or begins_export(call)
         )
-        daemon.register(OPERATOR_ID + name, operator, roles={"operator"})
+        daemon.register(OPERATOR_ID + name, audited, roles={"operator"})
         diagnosis = ProcessDiagnosis(
             process=name,
             folder=self._disk.path,
@@ -312,7 +313,6 @@ class _Process:
             more=lambda: self._told(network),
         )
         daemon.register(DIAGNOSIS_ID + name, diagnosis_object(diagnosis), roles={"operator"})
-        return admission, account
 
     def _told(self, network: PeerNetwork) -> dict[str, Any]:
         """Return what this server tells operators beside what every process does."""
@@ -405,98 +405,7 @@ class _Process:
         )
 
 
-class _ReadyLine:
-    """Says once, to whoever started the process, that it has a role; and looks for overdue calls."""
-
-    def __init__(self, replica: Replica, admission: Admission, ready_fd: int | None, address: str) -> None:
-        self._replica = replica
-        self._admission = admission
-        self._ready_fd = ready_fd
-        self._address = address
-        self._ready = False
-
-    def __call__(self) -> None:
-        """Look at every tick."""
-        self._admission.give_up_overdue()
-        role = self._replica.role
-        if self._ready or role not in (Role.PRIMARY, Role.STANDBY):
-            return
-        self._ready = True
-        log.info("ready", role=role.value, address=self._address)
-        server = self._replica.settings.server
-        say_ready(self._ready_fd, server=server, address=self._address, role=role.value)
-
-
-class _Certificates:
-    """Looks whether certificates have changed on the disk, and cuts off whose were taken back."""
-
-    def __init__(self, credentials: Credentials | None, daemon: Daemon, network: PeerNetwork) -> None:
-        self._credentials = credentials
-        self._daemon = daemon
-        self._network = network
-        self._looked_ms = now_ms()
-
-    def __call__(self) -> None:
-        """Look at a tick, every second."""
-        if self._credentials is None or now_ms() - self._looked_ms < _LOOK_AT_CERTIFICATES_MS:
-            return
-        self._looked_ms = now_ms()
-        self._credentials.look()
-        self._daemon.cut_refused()
-        self._network.cut_refused()
-
-
-def _each_of(*hooks: Callable[[], None]) -> Callable[[], None]:
-    def call_each() -> None:
-        for hook in hooks:
-            hook()
-
-    return call_each
-
-
 def _keep_collector_quiet() -> None:
     """Take what lives as long as the process out of the garbage collector's rounds."""
     gc.collect()
     gc.freeze()
-
-
-def _settings(configuration: Configuration, name: str, *, first: bool) -> Settings:
-    return Settings(
-        server=name,
-        servers=tuple(configuration.servers),
-        addresses=dict(configuration.servers),
-        address=configuration.servers[name],
-        lease_ms=configuration.lease_ms,
-        drift_ms=configuration.drift_ms,
-        heartbeat_ms=configuration.heartbeat_ms,
-        checkpoint_timeout_ms=configuration.checkpoint_timeout_ms,
-        copies_min=configuration.copies_min,
-        refused_means_gone=configuration.refused_means_gone,
-        first=first,
-        group_bytes=configuration.limits.group_bytes,
-    )
-
-
-def _limits(configuration: Configuration) -> Limits:
-    limits, least = configuration.limits, Limits()
-    operations = limits.operations_per_request
-    entries = max(limits.group_bytes // OPERATION_BYTES, Settings(server="", servers=()).catch_up_operations)
-    return Limits(
-        **limits.model_dump(exclude=set(NOT_THE_DAEMONS)),
-        items=max(least.items, _ITEMS_PER_OPERATION * operations + 1000),
-        json_bytes=max(least.json_bytes, _JSON_BYTES_PER_OPERATION * operations),
-        server_call_items=_ITEMS_PER_ENTRY * (operations + entries) + 8000,
-        unread_ms=SLOW_SHARE * configuration.client.timeout_ms,
-    )
-
-
-def _rates(configuration: Configuration) -> EntryRates:
-    limits = configuration.limits
-    return EntryRates(
-        Rate(per_caller=limits.entries_per_second, per_address=limits.entries_per_second_per_address),
-        Rate(
-            per_caller=limits.stranger_entries_per_second,
-            per_address=limits.stranger_entries_per_second_per_address,
-        ),
-        full_batch=limits.operations_per_request,
-    )

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from bankrmi.coordination.coordinator import Coordinator
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.coordination.witness import WITNESS_ID, Witness
 from bankrmi.coordination.witness_client import WitnessClient
+from bankrmi.errors import InvalidRequest
 from bankrmi.protocol_versions import NEWEST
 from bankrmi.replication import view
 from bankrmi.replication.fields import AddedField
@@ -215,6 +217,75 @@ def test_a_lost_connection_is_silence_at_once_and_the_next_call_makes_a_new_one(
             assert service == "account"
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("denied", [False, True])
+def test_who_asks_again_as_soon_as_he_is_told_of_a_silence_is_no_loop(denied: bool) -> None:
+    """Nobody listens, or we are denied; once we are not, what is asked is answered."""
+
+    async def work() -> None:
+        silences: list[str] = []
+
+        def silent(why: str, _: bool) -> None:
+            silences.append(why)
+            ask()
+
+        def ask() -> None:
+            client.read(lambda _: None, silent)
+
+        daemon = Daemon(Limits(), dict)
+        await daemon.listen("127.0.0.1:0")
+        address = daemon.address
+        if not denied:
+            await daemon.close()
+        client = WitnessClient(address, "account", handshake=handshake("server"), timeout_ms=300)
+        ask()
+        await asyncio.sleep(0.5)
+        client.close()
+        assert 2 <= len(silences) <= 11
+        await daemon.close()
+
+    asyncio.run(work())
+
+
+def test_what_is_asked_just_after_a_refused_connection_is_answered_in_time(tmp_path: Path) -> None:
+    async def work() -> None:
+        daemon = Daemon(Limits(), dict)
+        await daemon.listen("127.0.0.1:0")
+        client = WitnessClient(daemon.address, "account", handshake=handshake("server"), timeout_ms=300)
+        assert (await told(client.read))[0] == "silence"
+        witness = PlainObject(Witness(store), ("read",))
+        daemon.register(WITNESS_ID, witness, for_servers=True, of_any_bank=True)
+        assert list(await asyncio.gather(told(client.read), told(client.read))) == [(None,)] * 2
+        client.close()
+        await daemon.close()
+
+    store = ViewStore(tmp_path)
+    asyncio.run(work())
+    store.close()
+
+
+def test_a_refusal_is_logged_once_until_something_else_is_wrong_or_nothing() -> None:
+    """Whoever proposes proposes again, for as long as it is refused."""
+
+    class Refuses:
+        exposed = Exposed(methods=frozenset({"read"}))
+        refuses = True
+
+        def invoke(self, call: Call) -> None:
+            if self.refuses:
+                raise InvalidRequest("so")
+            call.answer(None)
+
+    async def work() -> list[str]:
+        witness = Refuses()
+        async with served(witness) as (_, client):
+            with structlog.testing.capture_logs() as lines:
+                for witness.refuses in (True, True, True, False, True):
+                    await told(client.read)
+        return [line["event"] for line in lines]
+
+    assert asyncio.run(work()) == ["the witness refused"] * 2
 
 
 def test_calls_that_are_made_at_once_share_the_connection(tmp_path: Path) -> None:

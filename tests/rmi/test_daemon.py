@@ -228,7 +228,9 @@ def test_of_a_caller_little_waits_in_the_system_and_of_a_server_a_few_megabytes(
 
 
 def test_a_caller_that_does_not_read_does_not_keep_the_daemon_from_closing(serving: Serving) -> None:
-    daemon = serving.daemon(Limits(answer_bytes=64 << 20, held_bytes=256 << 20))
+    """Nor does it have to wait until that caller is overdue."""
+    limits = Limits(answer_bytes=64 << 20, held_bytes=256 << 20, message_deadline_ms=60_000)
+    daemon = serving.daemon(limits)
     with RawCaller(daemon) as caller:
         caller.call("large", 48 << 20)
         until(lambda: serving.do(lambda: daemon._connections()[0]._stalled))

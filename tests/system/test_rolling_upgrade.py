@@ -277,3 +277,13 @@ def test_the_release_before_is_the_newest_one_in_the_changelog() -> None:
     released = [line.split()[1] for line in text.splitlines() if line.startswith("## ") and line[3].isdigit()]
     wanted = released[1] if bankrmi.__version__ == released[0] and len(released) > 1 else released[0]
     assert f"v{wanted}" == releases.RELEASE
+
+
+def test_what_the_changelog_says_of_the_release_before_is_what_that_came_with() -> None:
+    """What was made since is under *Unreleased*: nobody looks for it in what he has."""
+    title = f"\n## {releases.RELEASE.removeprefix('v')} - "
+    assert (
+        (ROOT / "CHANGELOG.md").read_text().partition(title)[2]
+        == shown(Path("CHANGELOG.md")).partition(title)[2]
+        != ""
+    )

@@ -45,6 +45,7 @@ from bankrmi.client.decisions import (
     Send,
     Unconnected,
     Wait,
+    candidate_of,
 )
 from bankrmi.client.enquiries import Enquiries
 from bankrmi.client.last_words import LastWords
@@ -399,7 +400,7 @@ class Attempts:
 
     def _follow_hint(self, asked: Candidate, primary: object, address: object) -> None:
         """Ask whom a server has named next; one who is not known is learned (V12)."""
-        named = next((one for one in self._candidates if one.server == primary), None)
+        named = candidate_of(self._candidates, primary, address)
         if named is None and (learned := self._learn(primary, address)) is not None:
             named = learned
             self._candidates = (*self._candidates, learned)

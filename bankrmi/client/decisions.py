@@ -8,6 +8,7 @@ An attempt has a number, and goes this way; only where it says "asked" may the s
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ __all__ = [
     "Send",
     "Unconnected",
     "Wait",
+    "candidate_of",
 ]
 
 
@@ -36,6 +38,15 @@ class Candidate(NamedTuple):
 
     server: str
     address: str
+
+
+def candidate_of(candidates: Iterable[Candidate], server: object, address: object) -> Candidate | None:
+    """Return which of these somebody means by this name: the one at his address, if there is.
+
+    One that has moved is known at two (V12). Else the first: others may name addresses otherwise.
+    """
+    same = [one for one in candidates if one.server == server]
+    return next((one for one in same if one.address == address), same[0] if same else None)
 
 
 # What may come of an attempt.

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bankrmi.client.decisions import Candidate
+from bankrmi.client.decisions import Candidate, candidate_of
 from bankrmi.client.requests import ACCOUNT_ID
 from bankrmi.config import Configuration, check_learned, load, of_nameserver
 from bankrmi.errors import ConfigurationError
@@ -78,8 +78,8 @@ def primary_tag() -> str:
 
 def named_primary(candidates: Candidates, found: Iterable[NamedObject]) -> Candidate | None:
     """Return which of the candidates the name server calls the primary, if any."""
-    named = {_server_of(one) for one in found if primary_tag() in one.tags}
-    return next((candidate for candidate in candidates if candidate.server in named), None)
+    leading = (candidate_of(candidates, _server_of(one), one.address) for one in found if _leads(one))
+    return next((one for one in leading if one is not None), None)
 
 
 def learned(found: Iterable[NamedObject], *, insecure: bool) -> tuple[Candidates, str]:
@@ -107,6 +107,10 @@ def why_no_names(nameserver: str, error: Exception) -> str:
     """Return why nothing was learned, without the words of whoever answered there."""
     reason = error.reason if isinstance(error, Failure) else "it answered with an error"
     return f"the name server at {nameserver} does not say who the servers are: {reason}"
+
+
+def _leads(named: NamedObject) -> bool:
+    return primary_tag() in named.tags
 
 
 def _server_of(named: NamedObject) -> str | None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bankrmi.client.asking import ask_once
+from bankrmi.client.finding import MOST_SERVERS
 from bankrmi.client.requests import ACCOUNT_ID
 from bankrmi.config import Configuration, EtcdSettings, check_learned
 from bankrmi.coordination.keepers import every_member
@@ -30,7 +31,6 @@ __all__ = ["as_it_is_now", "overview", "view_fields"]
 
 _SECONDS = 2.5
 _SLOW_SECONDS = 0.5
-_MOST_SERVERS = 64
 
 _Told = Mapping[str, Any]
 
@@ -102,7 +102,7 @@ def _servers_now(
     trusts_any = configuration.insecure or configuration.certificates is not None
     for told in (keeper, primary):
         servers = None if told is None or isinstance(told, str) else told.get("servers")
-        if not isinstance(servers, Mapping) or not 0 < len(servers) <= _MOST_SERVERS:
+        if not isinstance(servers, Mapping) or not 0 < len(servers) <= MOST_SERVERS:
             continue
         if all(_is_possible(name, address, insecure=trusts_any) for name, address in servers.items()):
             return servers

@@ -7,6 +7,20 @@ Rule: everything told is at hand, or takes a few system calls: whoever asks dela
 
 from __future__ import annotations
 
-from .process import DIAGNOSIS_ID, ProcessDiagnosis, diagnosis_object, machine_id, own_versions
+from .process import (
+    DIAGNOSIS_ID,
+    ProcessDiagnosis,
+    diagnosis_object,
+    free_bytes,
+    machine_id,
+    own_versions,
+)
 
-__all__ = ["DIAGNOSIS_ID", "ProcessDiagnosis", "diagnosis_object", "machine_id", "own_versions"]
+__all__ = [
+    "DIAGNOSIS_ID",
+    "ProcessDiagnosis",
+    "diagnosis_object",
+    "free_bytes",
+    "machine_id",
+    "own_versions",
+]

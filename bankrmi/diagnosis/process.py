@@ -25,7 +25,14 @@ from bankrmi.rmi import PlainObject
 if TYPE_CHECKING:
     from bankrmi.certificates import Credentials
 
-__all__ = ["DIAGNOSIS_ID", "ProcessDiagnosis", "diagnosis_object", "machine_id", "own_versions"]
+__all__ = [
+    "DIAGNOSIS_ID",
+    "ProcessDiagnosis",
+    "diagnosis_object",
+    "free_bytes",
+    "machine_id",
+    "own_versions",
+]
 
 DIAGNOSIS_ID = "bankrmi.diagnosis."
 """What the ids of these objects begin with; the name of the process follows."""
@@ -52,7 +59,7 @@ class ProcessDiagnosis:
             "machine": machine_id(),
             "versions": own_versions(),
             "folder": str(self.folder),
-            "free_bytes": _free_bytes(self.folder),
+            "free_bytes": free_bytes(self.folder),
             "certificate": None if self.credentials is None else _of_certificate(self.credentials),
             **self.more(),
         }
@@ -89,7 +96,8 @@ def machine_id() -> str | None:
         return None
 
 
-def _free_bytes(folder: Path) -> int | None:
+def free_bytes(folder: Path) -> int | None:
+    """Return how much may be written there; None where nothing tells it."""
     try:
         return shutil.disk_usage(folder).free
     except OSError:

@@ -7,7 +7,6 @@ Rule 2: what is tried leaves nothing behind, and takes a few seconds at most.
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import tempfile
 import threading
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.config import Configuration, split_address
-from bankrmi.diagnosis import own_versions
+from bankrmi.diagnosis import free_bytes, own_versions
 from bankrmi.doctor.facts import OwnMachine
 from bankrmi.errors import ConfigurationError
 from bankrmi.own_credentials import own_credentials
@@ -51,7 +50,7 @@ def look_at_own_machine(
         unresolved=unresolved,
         ports=tuple(who_has_the_ports(configuration)) if taken else (),
         folder=str(folder),
-        free_bytes=_free_bytes(folder),
+        free_bytes=free_bytes(folder),
         sync_s=syncs,
         writing=writing,
         files=tuple(_files(configuration, here)),
@@ -122,13 +121,6 @@ def _nearest(folder: Path) -> Path:
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
     return folder
-
-
-def _free_bytes(folder: Path) -> int | None:
-    try:
-        return shutil.disk_usage(folder).free
-    except OSError:
-        return None
 
 
 def _syncs(folder: Path) -> tuple[tuple[float, ...], str]:

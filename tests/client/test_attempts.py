@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bankrmi.client.decisions import Failed, Lost, News, Unconnected
+from bankrmi.client.decisions import Candidate, Failed, Lost, News, Unconnected
 from bankrmi.client.pauses import BACKOFF_MS
 from bankrmi.errors import NotPrimary, Unreached, Unsettled
 from tests.client.one_call import NOT_PRIMARY, REFUSED, S1, S2, S3, Asking
@@ -44,6 +44,14 @@ def test_the_server_that_is_named_as_primary_is_asked_next() -> None:
     call.hears(Failed(NotPrimary("s3 leads", primary="s3")))
     assert call.asks() == S3
     assert call.attempts.preferred == S3
+
+
+def test_one_that_has_moved_is_asked_where_it_lives_now() -> None:
+    moved = Candidate(S2.server, "127.0.0.1:9109")
+    call = Asking(S1, S2, moved)
+    assert call.asks() == S1
+    call.hears(Failed(NotPrimary("s2 leads", primary="s2", address=moved.address)))
+    assert call.asks() == moved
 
 
 def test_two_servers_that_name_each_other_are_asked_once_a_round() -> None:

@@ -44,6 +44,14 @@ def test_a_name_is_a_hint_among_the_configured_servers_at_their_addresses() -> N
     assert named_primary((S1, S2), [elsewhere]) == S2
 
 
+def test_one_that_has_moved_is_asked_where_it_lives_now() -> None:
+    """It is known at both addresses; and asking where it was may take a patience each time."""
+    moved = Candidate("s2", "127.0.0.1:9109")
+    named_there = name_of("s2", moved.address, "role:primary")
+    assert named_primary((S1, S2, moved), [named_there]) == moved
+    assert named_primary((S1, S2, moved), [name_of("s2", S2.address, "role:primary")]) == S2
+
+
 def test_a_server_that_is_not_configured_is_nobody() -> None:
     assert named_primary((S1, S2), [name_of("s3", "127.0.0.1:9103", "role:primary")]) is None
 

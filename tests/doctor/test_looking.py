@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from bankrmi.cli.occupied import who_has_the_ports
 from bankrmi.config import Configuration
+from bankrmi.doctor import examination
 from bankrmi.doctor.examination import _clock, _one_reading, _Reading, _reading, _within
 from bankrmi.doctor.facts import OwnMachine, ProcessFacts, SyncTimes, read_facts
 from bankrmi.doctor.own_machine import look_at_own_machine
@@ -49,12 +51,14 @@ def test_what_is_no_clock_is_not_taken_for_one(answer: Any) -> None:
         _one_reading(lambda _: answer)
 
 
-def test_who_answers_slowly_is_not_waited_for_again_and_again() -> None:
+def test_who_answers_slowly_is_not_waited_for_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float] = []
+    monkeypatch.setattr(
+        examination, "time", SimpleNamespace(monotonic=lambda: 0.06 * len(asked), time=time.time)
+    )
 
     def slow(method: str, args: Sequence[object], *, seconds: float) -> list[float]:
         asked.append(seconds)
-        time.sleep(0.06)
         return [1.0, 1.0]
 
     with pytest.raises(OperationFailed, match=r"so slowly that 0\.1 s were not enough"):

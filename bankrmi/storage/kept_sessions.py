@@ -127,11 +127,6 @@ class KeptSessions:
         )
         return max((began for (session,) in rows if (began := began_ms(session)) is not None), default=None)
 
-    def count(self) -> int:
-        """Return how many there are."""
-        number: int = self._execute("SELECT count(*) FROM sessions").get
-        return number
-
 
 def _is_over(session: str, horizon_ms: int) -> bool:
     began = began_ms(session)

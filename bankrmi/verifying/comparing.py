@@ -2,8 +2,8 @@
 
 Rule 1: what is compared is what is recorded, byte by byte; whether either is sound is told by itself.
 Rule 2: one that ends earlier does not differ for that: a standby may lag, and a backup is older.
-Rule 3: what they do not both hold cannot be compared, and that is said. Where both are folded, the balances
-        at the higher anchor have to be the same as well.
+Rule 3: what they do not both hold cannot be compared, and that is said. Where one is folded, the balances at
+        the higher anchor, and what is kept of requests up to there, have to be the same as well.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import takewhile, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
 import apsw
 
-from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.accounts import Accounts, sum_of
 from bankrmi.bank.forms import described
 from bankrmi.errors import InvalidRequest
 from bankrmi.replication.record import Entry, Position, Record
 from bankrmi.storage.backup_label import label_of
-from bankrmi.storage.folding import Anchor, share_of
+from bankrmi.storage.folding import share_of
 from bankrmi.storage.state_machine import SUM_MODULUS
+from bankrmi.verifying.compared_sessions import difference_in_sessions
 from bankrmi.verifying.journal_check import CopyFault
 from bankrmi.verifying.record_check import UNREADABLE
 from bankrmi.verifying.server_directory import DATABASE, anchor_of
@@ -41,12 +42,15 @@ class Comparison:
 
 
 class _Copy(NamedTuple):
-    """A journal that can be read: its name, the position that its first record follows, its database."""
+    """A journal that can be read: its name, the position that its first record follows, its database.
+
+    Only one that is whole has accounts and sessions.
+    """
 
     name: Path
     since: Position
     database: apsw.Connection
-    anchor: Anchor | None = None
+    is_whole: bool
 
     def records(self, above: int) -> Iterator[Record]:
         rows = self.database.execute("SELECT * FROM journal WHERE action_id > ? ORDER BY action_id", (above,))
@@ -89,14 +93,14 @@ def _opened(path: Path) -> Iterator[_Copy]:
     with opened_unchanged(path) as database:
         label = label_of(database)
         if label is not None:
-            yield _Copy(path, label.since, database)
+            yield _Copy(path, label.since, database, label.is_whole)
             return
         has_opened = database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'about'").get
         opening = has_opened and database.execute("SELECT value FROM about WHERE name = 'opening'").get
         if not opening:
             raise InvalidRequest(f"{path} holds nothing yet")
         anchor = anchor_of(dict(database.execute("SELECT name, value FROM about")))
-        yield _Copy(path, Position(0, 0, opening) if anchor is None else anchor.position, database, anchor)
+        yield _Copy(path, Position(0, 0, opening) if anchor is None else anchor.position, database, True)
 
 
 def _compared(ours: _Copy, theirs: _Copy) -> Comparison:
@@ -117,19 +121,34 @@ def _compared(ours: _Copy, theirs: _Copy) -> Comparison:
             break
         if mine != yours:
             return _differ(ours, theirs, *_first_difference(mine, yours))
-    both_know = earlier.anchor is not None and later.anchor is not None
-    if both_know and _sum_at(earlier, begin.action_id) != _sum_at(later, begin.action_id):
-        return _differ(
-            ours, theirs, begin.action_id, "the same journal, and other balances: one was changed by hand"
+    if begin.action_id and earlier.is_whole and later.is_whole:
+        if _sum_at(earlier, begin.action_id) != _sum_at(later, begin.action_id):
+            return _differ(
+                ours, theirs, begin.action_id, "the same journal, and other balances: one was changed by hand"
+            )
+        difference = difference_in_sessions(
+            earlier.database, later.database, earlier.since.action_id, begin.action_id
         )
+        if difference is not None:
+            return _differ(ours, theirs, begin.action_id, difference)
     return _agree(ours, theirs)
 
 
 def _sum_at(copy: _Copy, action_id: int) -> int:
-    """Return the sum of the balances there, by the copy's anchor."""
-    assert copy.anchor is not None
-    records = takewhile(lambda record: record.action_id <= action_id, copy.records(copy.since.action_id))
-    return (copy.anchor.state + share_of(Accounts({}), records)) % SUM_MODULUS
+    """Return the sum of the balances there: of the accounts, and what was done since is undone."""
+    written_to = copy.database.execute("SELECT value FROM about WHERE name = 'written_to'").get
+    if type(written_to) is not int:
+        raise CopyFault(f"{copy.name} does not say up to where its accounts are written")
+    first, last = sorted((action_id, written_to))
+    rows = copy.database.execute(
+        "SELECT * FROM journal WHERE action_id > ? AND action_id <= ? ORDER BY action_id", (first, last)
+    )
+    try:
+        between = share_of(Accounts({}), map(Record._make, rows))
+    except UNREADABLE as error:
+        raise CopyFault(f"a record of {copy.name} above action id {first} cannot be read") from error
+    written = sum_of(copy.database.execute("SELECT id, balance FROM accounts"))
+    return (written - between if written_to > action_id else written + between) % SUM_MODULUS
 
 
 def _why_from_the_beginning(begin: Position) -> str:

@@ -11,11 +11,12 @@ import apsw
 import pytest
 
 from bankrmi.bank.accounts import sum_of
+from bankrmi.replication.sessions import HORIZON, new_session
 from bankrmi.storage.folding import Keeping
 from bankrmi.verifying.comparing import compare
 from bankrmi.verifying.server_directory import verify_database
 from tests.backup.sources import Source
-from tests.storage.journals import deposit, withdraw
+from tests.storage.journals import decide, deposit, withdraw
 from tests.verifying.test_verifying import change, rewrite
 
 
@@ -144,3 +145,72 @@ def test_a_copy_that_ends_before_the_others_anchor_cannot_be_compared(tmp_path: 
     one, other = folded(tmp_path / "s1"), folded(tmp_path / "s2", keep=6)
     change(tmp_path / "s1", "DELETE FROM journal WHERE action_id > 50")
     assert "continues action id 54, and" in compare(one, other).sentence
+
+
+def test_balances_changed_in_a_folded_copy_differ_from_those_of_one_that_is_whole(tmp_path: Path) -> None:
+    one, whole = folded(tmp_path / "s1"), folded(tmp_path / "s2", keep=0)
+    assert compare(one, whole).sentence == f"{one} and {whole} hold the same up to action id 61"
+    change(tmp_path / "s1", "UPDATE accounts SET balance = balance + 1 WHERE id = 3")
+    forge(state=lambda old: f"{int(old, 16) + sum_of([(3, 1)]) - sum_of([(3, 0)]):x}")(tmp_path / "s1")
+    assert verify_database(one).faults == ()
+    assert "and other balances: one was changed by hand" in compare(one, whole).sentence
+
+
+def with_sessions(folder: Path, keep: int, *, outcomes_us: int = 0) -> Path:
+    """Three sessions, the first two over by a horizon; every server forgets them in its own time."""
+    source = Source(folder, keeping=Keeping(operations=keep, session_us=outcomes_us))
+    journal = source.journal
+    for number in range(1, 6):
+        for session in (OVER, ALSO_OVER, LIVE):
+            decide(journal, 1, (session, number), [deposit(1, number)], 1_000 + number)
+    journal.cancel(1, (HORIZON, 2_000), 2_000)
+    for number in range(1, 31):
+        decide(journal, 1, ("later", number), [deposit(2, 1)], 2_000 + number)
+    journal.commit()
+    while journal.fold(journal.tip.action_id, 1_000_000_000):
+        pass
+    journal.close()
+    return folder / "bank.db"
+
+
+OVER, ALSO_OVER, LIVE = (new_session(ms) for ms in (1_000, 1_500, 3_000))
+
+
+def test_copies_that_forgot_in_their_own_time_remember_the_same(tmp_path: Path) -> None:
+    copies = [
+        with_sessions(tmp_path / "s1", 20),
+        with_sessions(tmp_path / "s2", 6),
+        with_sessions(tmp_path / "s3", 6, outcomes_us=1_000),
+        with_sessions(tmp_path / "s4", 40),
+        with_sessions(tmp_path / "s5", 0),
+    ]
+    for first in copies:
+        for second in copies:
+            assert compare(first, second).agree, compare(first, second).sentence
+
+
+@pytest.mark.parametrize("keep", [20, 6, 0])
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        ("DELETE FROM sessions WHERE session = :live", "one of them remembers session {live}, and the other"),
+        ("UPDATE sessions SET session = 'x' WHERE session = :live", "one of them remembers session "),
+        ("UPDATE sessions SET sequence = 4 WHERE session = :live", "what they keep of session {live} is not"),
+        (
+            "UPDATE sessions SET outcomes = x'91cd03e8' WHERE session = :live",
+            "what they keep of session {live}",
+        ),
+    ],
+)
+def test_a_kept_session_that_is_changed_or_gone_is_told_beside_another_copy(
+    tmp_path: Path, keep: int, damage: str, sentence: str
+) -> None:
+    """Alone it cannot be told; and what is forgotten so would be done twice."""
+    one, other = with_sessions(tmp_path / "s1", 10), with_sessions(tmp_path / "s2", keep)
+    assert compare(one, other).agree
+    change(tmp_path / "s1", damage.replace(":live", f"'{LIVE}'"))
+    assert verify_database(one).faults == ()
+    for first, second in ((one, other), (other, one)):
+        comparison = compare(first, second)
+        assert not comparison.agree
+        assert sentence.format(live=LIVE) in comparison.sentence

@@ -75,74 +75,91 @@ def test_servers_are_added_moved_replaced_and_removed_and_no_client_notices(tmp_
         cluster.start_all()
         cluster.wait_until_in_sync()
         two = dict(cluster.configuration.servers)
+        five = two | {"s3": third, "s4": fourth, "s5": fifth}
+        three = {"s3": third, "s4": replaced, "s5": elsewhere}
         with Load(cluster, clients=3) as load:
             load.wait_for(50)
-
-            # A third, a fourth and a fifth server.
-            five = two | {"s3": third, "s4": fourth, "s5": fifth}
-            _written(cluster, five)
-            cluster.start("s3", wait=False)  # Too early: it waits, and says for what.
-            cluster.until(
-                lambda: f"`bankrmi server add s3 {third}`" in cluster.log("s3"), "s3 says what it waits for"
-            )
-            for name in ("s3", "s4", "s5"):
-                told = _done(cluster, "add", name, five[name])
-                assert f"{name} is a server of the bank now, at {five[name]}: epoch" in told
-                assert f"bankrmi server {name}" in told
-            cluster.start("s4", "s5")
-            cluster.wait_until_ready("s3")
-            cluster.wait_until_in_sync("s1", "s2", "s3", "s4", "s5")
+            _three_are_added(cluster, five)
             load.wait_for(50)
-
-            # What cannot be is refused, and changes nothing.
-            before = cluster.view()
-            assert "is a server of the bank already" in _refused(cluster, "add", "s3", elsewhere)
-            assert "is the address of s3" in _refused(cluster, "add", "s6", third)
-            assert "there is no server s9" in _refused(cluster, "remove", "s9", "--yes")
-            primary = cluster.primary()
-            assert "bankrmi switchover" in _refused(cluster, "remove", primary, "--yes")
-            assert "bankrmi switchover" in _refused(cluster, "move", primary, elsewhere)
-            assert "a server cannot be called add" in _refused(cluster, "add", "add", elsewhere)
-            assert cluster.view() == before
-
-            # s5 moves with its disk; what ran where it was ends by itself, and is not to be started again.
-            assert "s5 lives at" in _done(cluster, "move", "s5", elsewhere)
-            assert cluster.wait_for_end("s5") == 2
-            assert f"s5 lives at {elsewhere}" in cluster.log("s5")
-            _written(cluster, five | {"s5": elsewhere})
-            cluster.start("s5")
-            cluster.wait_until_in_sync("s1", "s2", "s3", "s4", "s5")
-
-            # The machine of s4 is replaced: another address, an empty disk, the same name.
-            cluster.kill_the_standby("s4")
-            _done(cluster, "move", "s4", replaced)
-            shutil.rmtree(cluster.data("s4"))
-            _written(cluster, five | {"s5": elsewhere, "s4": replaced})
-            cluster.start("s4")
-            cluster.wait_until_in_sync("s1", "s2", "s3", "s4", "s5")
+            _what_cannot_be_is_refused_and_changes_nothing(cluster, third, elsewhere)
+            _one_moves_with_its_disk(cluster, "s5", five | {"s5": elsewhere})
+            _the_machine_of_one_is_replaced(cluster, "s4", two | three)
             load.wait_for(50)
-
-            # The first two go, and with them all that any file of the first two machines named.
-            cluster.until(lambda: cluster.switch_over(to="s4"), "s4 leads")
-            for name in ("s1", "s2"):
-                assert f"{name} is no server of the bank any more" in _done(cluster, "remove", name, "--yes")
-                assert cluster.wait_for_end(name) == 2
-                assert f"`bankrmi server add {name} {two[name]}` takes it in again" in cluster.log(name)
-            cluster.servers = ("s3", "s4", "s5")
-            cluster.wait_until_in_sync("s3", "s4", "s5")
+            _the_first_two_go(cluster, two)
             load.wait_for(50)
-
-            # Whoever has an old file still finds the bank: a client that is started now, and `status`.
-            old = tmp_path / "old.yaml"
-            old.write_text(cluster.config.read_text())
-            _written(cluster, two)
-            shutil.copy(cluster.config, old)
-            _written(cluster, {"s3": third, "s4": replaced, "s5": elsewhere})
-            assert bankrmi(old, "balance", "1").returncode == 0
-            shown = bankrmi(old, "status").stdout
-            assert elsewhere in shown
-            assert replaced in shown
-            told = bankrmi(cluster, "history").stdout
-            for sentence in (f"s3 added at {third} by", f"s5 moved to {elsewhere} by", "s1 removed by"):
-                assert sentence in told, told
+            _whoever_has_an_old_file_finds_the_bank(cluster, tmp_path / "old.yaml", two, three)
         load.check_disks()
+
+
+def _three_are_added(cluster: Cluster, five: dict[str, str]) -> None:
+    """A third one that was started too early, a fourth and a fifth."""
+    _written(cluster, five)
+    cluster.start("s3", wait=False)
+    command = f"`bankrmi server add s3 {five['s3']}`"
+    cluster.until(lambda: command in cluster.log("s3"), "s3 says what it waits for")
+    for name in ("s3", "s4", "s5"):
+        told = _done(cluster, "add", name, five[name])
+        assert f"{name} is a server of the bank now, at {five[name]}: epoch" in told
+        assert f"bankrmi server {name}" in told
+    cluster.start("s4", "s5")
+    cluster.wait_until_ready("s3")
+    cluster.wait_until_in_sync(*five)
+
+
+def _what_cannot_be_is_refused_and_changes_nothing(cluster: Cluster, third: str, free: str) -> None:
+    before = cluster.view()
+    assert "is a server of the bank already" in _refused(cluster, "add", "s3", free)
+    assert "is the address of s3" in _refused(cluster, "add", "s6", third)
+    assert "there is no server s9" in _refused(cluster, "remove", "s9", "--yes")
+    primary = cluster.primary()
+    assert "bankrmi switchover" in _refused(cluster, "remove", primary, "--yes")
+    assert "bankrmi switchover" in _refused(cluster, "move", primary, free)
+    assert "a server cannot be called add" in _refused(cluster, "add", "add", free)
+    assert cluster.view() == before
+
+
+def _one_moves_with_its_disk(cluster: Cluster, name: str, servers: dict[str, str]) -> None:
+    """What ran where it was ends by itself, and is not to be started again."""
+    assert f"{name} lives at" in _done(cluster, "move", name, servers[name])
+    assert cluster.wait_for_end(name) == 2
+    assert f"{name} lives at {servers[name]}" in cluster.log(name)
+    _written(cluster, servers)
+    cluster.start(name)
+    cluster.wait_until_in_sync(*servers)
+
+
+def _the_machine_of_one_is_replaced(cluster: Cluster, name: str, servers: dict[str, str]) -> None:
+    """Another address, an empty disk, the same name."""
+    cluster.kill_the_standby(name)
+    _done(cluster, "move", name, servers[name])
+    shutil.rmtree(cluster.data(name))
+    _written(cluster, servers)
+    cluster.start(name)
+    cluster.wait_until_in_sync(*servers)
+
+
+def _the_first_two_go(cluster: Cluster, two: dict[str, str]) -> None:
+    """And with them all that any file of the first two machines named."""
+    cluster.until(lambda: cluster.switch_over(to="s4"), "s4 leads")
+    for name, address in two.items():
+        assert f"{name} is no server of the bank any more" in _done(cluster, "remove", name, "--yes")
+        assert cluster.wait_for_end(name) == 2
+        assert f"`bankrmi server add {name} {address}` takes it in again" in cluster.log(name)
+    cluster.servers = ("s3", "s4", "s5")
+    cluster.wait_until_in_sync(*cluster.servers)
+
+
+def _whoever_has_an_old_file_finds_the_bank(
+    cluster: Cluster, old: Path, two: dict[str, str], three: dict[str, str]
+) -> None:
+    """A client that is started now, `status` and `history`."""
+    _written(cluster, two)
+    shutil.copy(cluster.config, old)
+    _written(cluster, three)
+    assert bankrmi(old, "balance", "1").returncode == 0
+    shown = bankrmi(old, "status").stdout
+    assert three["s5"] in shown
+    assert three["s4"] in shown
+    told = bankrmi(cluster, "history").stdout
+    for sentence in (f"s3 added at {three['s3']} by", f"s5 moved to {three['s5']} by", "s1 removed by"):
+        assert sentence in told, told

@@ -3,7 +3,8 @@
 Calls go down, what is found out comes back as a value; this file alone knows the others, and acts on it.
 `roles` has what a server can be, and `office` how that changes; `leading`, `following`, `joining` and
 `first_view` are what it does then;
-`viewing`, `believing` and `dispatch` weigh what others say; `lease` knows when it may lead.
+`viewing`, `believing` and `dispatch` weigh what others say; `lease` knows when it may lead; `place`, whether
+it is one of the bank's servers; `takeover`, what an operator's word lets it propose.
 
 Rule 1: `step` reads no clock, opens no socket, starts no task, and waits for nothing.
 Rule 2: a server leads an epoch only after it has won it, has waited for the leases it granted, and has

@@ -39,11 +39,12 @@ class LinkTable:
         """How few copies may acknowledge: the most that any server that we met was told, or we.
 
         So no file's promise is broken while it is changed in one after the other, in either direction. What
-        a server stated counts until it states something else, or this process ends.
+        a server stated counts until it states something else, or this process ends; but never as more than
+        there are servers, however many those are by then (V12).
         """
         if not self._copies_stated:
             return self._own_copies_min
-        return max(self._own_copies_min, *self._copies_stated.values())
+        return max(self._own_copies_min, min(self.most_copies, max(self._copies_stated.values())))
 
     def protocol_with(self, server: str) -> int:
         """Return the version of the protocol that is spoken with a server, 0 if it cannot be spoken to."""
@@ -74,7 +75,7 @@ class LinkTable:
         self._protocols[event.server] = event.protocol
         self._copies_stated.pop(event.server, None)
         if event.copies_min > self._own_copies_min:
-            self._copies_stated[event.server] = min(event.copies_min, self.most_copies)
+            self._copies_stated[event.server] = event.copies_min
 
     def down(self, server: str) -> None:
         """A connection is lost."""

@@ -3,7 +3,8 @@
 Calls go down, what is found out comes back as a value; this file alone knows the others, and acts on it.
 `roles` has what a server can be, and `office` how that changes; `leading`, `following`, `joining` and
 `first_view` are what it does then;
-`viewing`, `believing` and `dispatch` weigh what others say; `lease` knows when it may lead.
+`viewing`, `believing` and `dispatch` weigh what others say; `lease` knows when it may lead; `place`, whether
+it is one of the bank's servers; `takeover`, what an operator's word lets it propose.
 
 Rule 1: `step` reads no clock, opens no socket, starts no task, and waits for nothing.
 Rule 2: a server leads an epoch only after it has won it, has waited for the leases it granted, and has
@@ -27,13 +28,11 @@ from bankrmi.replication.condition import Condition, condition_of
 from bankrmi.replication.dispatch import Adopt, GoOn, TurnedAway
 from bankrmi.replication.effects import (
     Effect,
-    Handed,
     IsBusy,
     Leave,
     Propose,
     Reach,
     Refusal,
-    Reply,
     Stop,
 )
 from bankrmi.replication.events import (
@@ -65,7 +64,6 @@ from bankrmi.replication.events import (
 )
 from bankrmi.replication.figures import Figures
 from bankrmi.replication.first_view import FirstView, new_id
-from bankrmi.replication.following import Follower
 from bankrmi.replication.joining import Joiner
 from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.leading import Leader
@@ -90,7 +88,7 @@ from bankrmi.replication.proposals import Proposals
 from bankrmi.replication.roles import Adopting, Joining, Leading, Role, Starting, State, Won
 from bankrmi.replication.settings import Settings
 from bankrmi.replication.step import Step
-from bankrmi.replication.takeover import Takeover
+from bankrmi.replication.takeover import Takeovers
 from bankrmi.replication.view import View
 from bankrmi.replication.viewing import REMEDY, Finding, Learned, MemoryLost, NoView, Viewing
 from bankrmi.replication.wishes import Asked
@@ -130,7 +128,7 @@ class Replica:
         self._joiner = Joiner(settings.heartbeat_ms)
         self._first_view = FirstView()
         self._asked_to_be_fenced: list[Any] = []
-        self._takeover: Takeover | None = None
+        self._takeovers = Takeovers()
 
     def step(self, event: Event, *, now_ms: float) -> list[Effect]:
         """Take one event; return what is to be done, in order.  Raises BrokenInvariant (rule F3)."""
@@ -497,8 +495,7 @@ class Replica:
     def _view_read(self, event: ViewRead, step: Step) -> None:
         self._believing.witness_says(event.view, step)
         self._act_on(self._viewing.take_reading(event, step), step)
-        if self._takeover is not None:
-            self._takeover.has_looked = True
+        self._takeovers.view_was_read()
         self._tell_who_asked(step)
 
     def _proposed(self, view: View | None, step: Step) -> None:
@@ -510,9 +507,9 @@ class Replica:
         self._viewing.take_silence(step, reading=not event.proposal)
         if event.proposal:
             self._proposals.unanswered(step.now_ms, sent=event.sent)
-            self._forgo_takeover("the witness does not answer", step)
+        self._takeovers.witness_is_silent(step)
+        if event.proposal:
             return
-        self._forgo_takeover("the witness does not answer", step)
         self._believing.witness_says(None, step)
         if self.role is Role.STARTING and not self._office.is_fenced:
             self._viewing.report_silence(step)
@@ -569,7 +566,7 @@ class Replica:
         if self._office.is_fenced:
             return
         self._stand_down(why, step, fenced=True)
-        self._end_takeover(Refusal(f"{why}: {REMEDY}"), step)
+        self._takeovers.end(Refusal(f"{why}: {REMEDY}"), step)
         self._viewing.lose(step)
         step.report("nobody can lead", why=why, remedy=REMEDY)
 
@@ -590,8 +587,7 @@ class Replica:
 
     def _follow(self, view: View, step: Step) -> None:
         """Become what a new view makes of this server."""
-        if self._takeover is not None and (view.history, view.epoch) != self._takeover.wish.expected:
-            self._end_takeover(self._takeover.outcome(view, step), step)
+        self._takeovers.view_is(view, step)
         if step.has_won(view) and step.is_member(view) and not step.has_led(view):
             if view.handed_over_by is not None:
                 self.grants.handed_over(view.handed_over_by)
@@ -668,9 +664,8 @@ class Replica:
         if isinstance(state, Won) or self._stopping or self._office.is_fenced:
             return None
         if self.view is not None:
-            return self._taking_over(self.view, state.follower, step) or state.follower.wanted_view(
-                self.view, step
-            )
+            by_word = self._takeovers.wanted_view(self.view, state.follower, step)
+            return by_word or state.follower.wanted_view(self.view, step)
         empty = self.journal.adopted is None
         return self._first_view.wanted_view(step, self._new_id) if empty else None
 
@@ -693,47 +688,11 @@ class Replica:
             step.answer(event.token, Refusal(f"{step.server} leads already, or is about to"))
         elif self._office.is_fenced:
             step.answer(event.token, Refusal(f"the witness has lost its memory: {REMEDY}"))
-        elif self._takeover is not None or self._stopping:
+        elif self._takeovers.is_under_way or self._stopping:
             step.answer(event.token, Refusal(f"{step.server} is about to take over, or to stop"))
         else:
-            self._takeover = Takeover(event, self._new_id(), step.now_ms)
+            self._takeovers.begin(event, self._new_id(), step)
             self._viewing.read(step)
-
-    def _taking_over(self, view: View, follower: Follower, step: Step) -> View | None:
-        """Return what an operator's word lets this server propose now."""
-        move = self._takeover
-        if move is None or not move.has_looked:
-            return None
-        if move.was_proposed and not self._proposals.settled:
-            return move.wanted_view(view, step)  # V6: until it is answered.
-        why = move.objection(view, follower, step)
-        if why:
-            self._end_takeover(Refusal(why), step)
-            return None
-        return move.wanted_view(view, step) if move.is_time(view, follower, step) else None
-
-    def _forgo_takeover(self, why: str, step: Step) -> None:
-        """It comes to nothing, unless it was proposed and may win (V6)."""
-        if self._takeover is not None and self._proposals.settled:
-            remedy = "start it; if it has lost its disk, `bankrmi witness restore` is the way"
-            self._end_takeover(Refusal(f"{why}: {remedy}"), step)
-
-    def _end_takeover(self, reply: Reply, step: Step) -> None:
-        move, self._takeover = self._takeover, None
-        if move is None:
-            return
-        step.answer(move.token, reply)
-        if isinstance(reply, Handed) and reply.after.forced:
-            before, after = reply.before, reply.after
-            step.report(
-                "leads by force",
-                epoch=after.epoch,
-                history=after.history,
-                history_before=before.history,
-                kept_up_to=step.tip,
-                given_up=sorted(before.in_sync - after.in_sync),
-                operator=move.wish.operator,
-            )
 
     def _stop_asked(self, step: Step) -> None:
         """V10: hand over, or have the primary take this server out; then stop.

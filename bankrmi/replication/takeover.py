@@ -23,7 +23,7 @@ from bankrmi.replication.following import Follower
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 
-__all__ = ["WITHIN_MS", "Takeover"]
+__all__ = ["WITHIN_MS", "Takeover", "Takeovers"]
 
 WITHIN_MS = 20_000.0
 """What was not proposed by then is not wanted any more: the operator waits not much longer."""
@@ -107,3 +107,67 @@ class Takeover:
         if self.before is not None and step.has_won(view):
             return Handed(self.before, view)
         return Refusal(f"another view was won meanwhile: epoch {view.epoch}, primary {view.primary}")
+
+
+class Takeovers:
+    """The one that is under way at this server, if any: from an operator's word to the answer to it."""
+
+    def __init__(self) -> None:
+        self._takeover: Takeover | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether an operator waits for one."""
+        return self._takeover is not None
+
+    def begin(self, asked: TakeoverAsked, history: str, step: Step) -> None:
+        """It is wanted from now on, by force in this history; nothing is decided before the view is read."""
+        self._takeover = Takeover(asked, history, step.now_ms)
+
+    def view_was_read(self) -> None:
+        """The witness answered a reading."""
+        if self._takeover is not None:
+            self._takeover.has_looked = True
+
+    def wanted_view(self, view: View, follower: Follower, step: Step) -> View | None:
+        """Return what an operator's word lets this server propose now."""
+        move = self._takeover
+        if move is None or not move.has_looked:
+            return None
+        if move.was_proposed and not step.proposals.settled:
+            return move.wanted_view(view, step)  # V6: until it is answered.
+        why = move.objection(view, follower, step)
+        if why:
+            self.end(Refusal(why), step)
+            return None
+        return move.wanted_view(view, step) if move.is_time(view, follower, step) else None
+
+    def view_is(self, view: View, step: Step) -> None:
+        """A view was learned: if it is another one than the operator was shown, it is over."""
+        move = self._takeover
+        if move is not None and (view.history, view.epoch) != move.wish.expected:
+            self.end(move.outcome(view, step), step)
+
+    def witness_is_silent(self, step: Step) -> None:
+        """It comes to nothing, unless it was proposed and may win (V6)."""
+        if step.proposals.settled:
+            remedy = "start it; if it has lost its disk, `bankrmi witness restore` is the way"
+            self.end(Refusal(f"the witness does not answer: {remedy}"), step)
+
+    def end(self, reply: Reply, step: Step) -> None:
+        """Tell the operator what became of it, if one is under way."""
+        move, self._takeover = self._takeover, None
+        if move is None:
+            return
+        step.answer(move.token, reply)
+        if isinstance(reply, Handed) and reply.after.forced:
+            before, after = reply.before, reply.after
+            step.report(
+                "leads by force",
+                epoch=after.epoch,
+                history=after.history,
+                history_before=before.history,
+                kept_up_to=step.tip,
+                given_up=sorted(before.in_sync - after.in_sync),
+                operator=move.wish.operator,
+            )

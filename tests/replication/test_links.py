@@ -35,3 +35,13 @@ def test_what_is_new_has_to_be_understood_by_all_others_and_who_is_away_may_not_
     table.down("s3")
     assert table.why_not_yet(1, ["s2", "s3"]).startswith("s3 is not connected")
     assert table.why_not_yet(2, []) == ""
+
+
+def test_what_a_server_stated_counts_as_no_more_than_there_are_servers_now() -> None:
+    """V12: the view may name fewer than the file, or more, after the connection is up."""
+    table = LinkTable(Settings(server="s1", servers=("s1", "s2", "s3")))
+    table.up(LinkChanged(server="s2", up=True, start_id="x", copies_min=4), "x")
+    seen = [table.copies_min]
+    for table.most_copies in (2, 5):
+        seen.append(table.copies_min)
+    assert seen == [3, 2, 4]

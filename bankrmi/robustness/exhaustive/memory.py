@@ -22,6 +22,7 @@ from typing import Any
 from bankrmi.replication.figures import Figures
 from bankrmi.replication.pace import Pace
 from bankrmi.replication.replica import Replica
+from bankrmi.replication.takeover import Takeovers
 from bankrmi.robustness.exhaustive.kept import InternTable
 
 __all__ = ["NOW_MS", "MemoryCodec"]
@@ -42,7 +43,7 @@ _LEFT_OUT: dict[str, Any] = {
     "_answers_looks": False,
     "_last_word_ms": float("-inf"),  # As the next three: no operator pauses anything here, or takes over.
     "_looked_ms": float("-inf"),
-    "_takeover": None,
+    "_takeovers": Takeovers(),
     "pausing": None,
     "refused_at": None,
     "stopping": False,

@@ -23,7 +23,21 @@ def of_views(
 
     Where there is neither, nothing is shown.
     """
+    return (
+        *_of_the_newest(servers, view),
+        Measure(
+            name="bankrmi_view_changes_total",
+            kind="counter",
+            meaning="Changes of the view that this process has learned of, by cause",
+            labels={"cause": CAUSES},
+            read=changes,
+        ),
+    )
 
+
+def _of_the_newest(
+    servers: Collection[str], view: Callable[[Source], View | None]
+) -> tuple[Measure[Source], ...]:
     def of_it(read: Callable[[View], Reading]) -> Callable[[Source], Reading]:
         def reading(source: Source) -> Reading:
             known = view(source)
@@ -63,12 +77,5 @@ def of_views(
             kind="gauge",
             meaning="1 while automatic takeover is paused by that view, else 0",
             read=of_it(lambda known: float(known.paused is not None)),
-        ),
-        Measure(
-            name="bankrmi_view_changes_total",
-            kind="counter",
-            meaning="Changes of the view that this process has learned of, by cause",
-            labels={"cause": CAUSES},
-            read=changes,
         ),
     )

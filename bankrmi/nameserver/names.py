@@ -78,6 +78,7 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
         self._service_tag = f"service:{service}"
         self._told = tuple(servers)
         self._known: Collection[str] = self._told
+        self._live: Mapping[str, str] | None = None
         self._view: View | None = None
         self._registrations: dict[str, _Registration] = {}
         self._capacity = Capacity([ACCOUNT_NAME + server for server in servers])
@@ -107,12 +108,10 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
     def _go_by(self, servers: Mapping[str, str] | None) -> None:
         """These are the servers, and where they live: a name of another one, or of elsewhere, is nobody's."""
         self._known = self._told if servers is None else tuple(servers)
+        self._live = servers
         self._capacity.keep_for([ACCOUNT_NAME + server for server in self._known])
-        if servers is None:
-            return
         for name, known in list(self._registrations.items()):
-            lives_at = servers.get(known.process.server)
-            if self._service_tag in known.tags and (lives_at is None or known.uri != uri_of(name, lives_at)):
+            if servers is not None and self._why_not_of_service(name, known.process, known.uri, known.tags):
                 self._forget(name)
 
     # -- what Pyro5's object can do, called from outside -------------------------------------------
@@ -132,7 +131,7 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
             self._store(name, uri, tags)
             return
         self._check_claim(name, process, uri)
-        self._check_service(process, tags)
+        self._check_service(name, process, uri, tags)
         self._store(name, uri, tags)
         self._registrations[name] = _Registration(
             process=process, connection=weakref.ref(caller.connection), uri=uri, tags=frozenset(tags)
@@ -145,11 +144,12 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
         process = process_of(caller.peer)
         self._check_change(name, process)
         tags = without_roles(check_tags(metadata))
-        if process is not None and is_ours(name):
-            self._check_service(process, tags)
         if name not in self.storage:
             raise NamingError(f"unknown name: {name}")
-        self._store(name, self.storage[name][0], tags)
+        uri = self.storage[name][0]
+        if process is not None and is_ours(name):
+            self._check_service(name, process, uri, tags)
+        self._store(name, uri, tags)
         if name in self._registrations:
             self._registrations[name] = replace(self._registrations[name], tags=frozenset(tags))
             self._tag(name)
@@ -190,12 +190,20 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
             raise AccessDenied(f"{name} stands for the object of that name, and for no other")
         check_succession(process, uri, self._holder(name), self._view)
 
-    def _check_service(self, process: Process, tags: Collection[str]) -> None:
-        """Raise AccessDenied for whoever is no server of this service."""
-        if self._service_tag in tags and process.server not in self._known:
-            raise AccessDenied(
-                f"{process.server} is no server of {self._service_tag}: `bankrmi server add` makes it one"
-            )
+    def _check_service(self, name: str, process: Process, uri: str, tags: Collection[str]) -> None:
+        """Raise AccessDenied for whoever is no server of this service, or none that lives there."""
+        why = self._why_not_of_service(name, process, uri, tags)
+        if why:
+            raise AccessDenied(why)
+
+    def _why_not_of_service(self, name: str, process: Process, uri: str, tags: Collection[str]) -> str:
+        if self._service_tag not in tags:
+            return ""
+        if process.server not in self._known:
+            return f"{process.server} is no server of {self._service_tag}: `bankrmi server add` makes it one"
+        if self._live is not None and uri != uri_of(name, self._live[process.server]):
+            return f"{process.server} lives at {self._live[process.server]}, as the view has it"
+        return ""
 
     def _check_change(self, name: str, process: Process | None) -> None:
         check_owner(name, process)

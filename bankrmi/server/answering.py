@@ -144,7 +144,7 @@ class Asked:
         """Answer with what the rules say; for a caller that is gone, without making the form of it."""
         if self.gone:
             self._figures.counts[GONE] += 1
-            tell_unheard(self.call, self.request_id)
+            tell_unheard(self.call)
             self.call.answer(None)
             return
         try:
@@ -156,7 +156,7 @@ class Asked:
             self.call.answer(value)
 
     def _done(self) -> None:
-        tell_if_slow(self.call, self.request_id, self._figures.done(self._began_s))
+        tell_if_slow(self.call, self._figures.done(self._began_s))
 
     def _fail(self, error: BankError) -> None:
         self._figures.failed(error, self._began_s)

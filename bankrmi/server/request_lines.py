@@ -6,7 +6,7 @@ Rule 2: callers can cause these lines, so they have the budget of what strangers
 
 from __future__ import annotations
 
-from bankrmi.errors import BankError, Busy, Cancelled, InDoubt, InvalidRequest, Stale
+from bankrmi.errors import BankError, Busy, Cancelled, Forgotten, InDoubt, InvalidRequest, Stale
 from bankrmi.rmi import Call
 from bankrmi.rmi.complaints import complaints
 
@@ -19,6 +19,7 @@ _EVENTS: dict[str, str] = {
     InDoubt.code: "request in doubt",
     Cancelled.code: "request cancelled",
     Stale.code: "request came too late",
+    Forgotten.code: "request too old",
     InvalidRequest.code: "request refused",
     Busy.code: "request turned away",
 }
@@ -26,29 +27,22 @@ _EVENTS: dict[str, str] = {
 
 def tell_refused(call: Call, error: BankError) -> None:
     """Say that a request ended with this error, if it is one that somebody may look for."""
-    request_id = error.details.get("request_id")
     event = _EVENTS.get(error.code)
-    if event is not None and request_id is not None:
-        complaints.note(
-            event, request_id=request_id, method=call.method, peer=call.peer.address, reason=error.message
-        )
+    if event is not None:
+        _tell(event, call, error.details.get("request_id"), reason=error.message)
 
 
-def tell_if_slow(call: Call, request_id: str | None, seconds: float) -> None:
+def tell_if_slow(call: Call, seconds: float) -> None:
     """Say that a request is answered late."""
-    if seconds >= SLOW_S and request_id is not None:
-        complaints.note(
-            "request was slow",
-            request_id=request_id,
-            method=call.method,
-            peer=call.peer.address,
-            ms=round(1000 * seconds),
-        )
+    if seconds >= SLOW_S:
+        _tell("request was slow", call, call.about, ms=round(1000 * seconds))
 
 
-def tell_unheard(call: Call, request_id: str | None) -> None:
+def tell_unheard(call: Call) -> None:
     """Say that a request was decided when nobody was connected any more to hear it."""
+    _tell("request was cut off", call, call.about)
+
+
+def _tell(event: str, call: Call, request_id: object, **more: object) -> None:
     if request_id is not None:
-        complaints.note(
-            "request was cut off", request_id=request_id, method=call.method, peer=call.peer.address
-        )
+        complaints.note(event, request_id=request_id, method=call.method, peer=call.peer.address, **more)

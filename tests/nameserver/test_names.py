@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -213,6 +214,18 @@ def test_a_server_that_is_not_configured_is_none_of_this_service(names: TaggedNa
     names.register(server("s9", "x", "y"), name, f"PYRO:{name}@h:1", metadata=["service:other"])
     with pytest.raises(AccessDenied, match="s9 is no server"):
         names.set_metadata(server("s9", "x", "y"), name, ["service:account"])
+
+
+def test_a_server_that_was_moved_gets_no_name_where_it_lived_before(names: TaggedNames) -> None:
+    """Its old process may not have read the view yet, and would keep the name from the new one (V12)."""
+    s2_at_9103 = {"s1": "127.0.0.1:9101", "s2": "127.0.0.1:9103"}
+    names.follow(replace(BOTH, epoch=3, servers=s2_at_9103))
+    assert "bankrmi.account.s2" not in names.list()
+    with pytest.raises(AccessDenied, match=r"s2 lives at 127\.0\.0\.1:9103, as the view has it"):
+        register(names, S2, "s2", 9102)
+    register(names, server("s2", "c", "disk-s2"), "s2", 9103)
+    assert port(names, "s2") == 9103
+    assert port(names, "s1") == 9101
 
 
 def test_other_peoples_objects_are_left_alone(names: TaggedNames) -> None:

@@ -15,7 +15,7 @@ from bankrmi.bank.forms import form_of, packed_operations
 from bankrmi.bank.operations import LARGEST, Deposit, Withdraw
 from bankrmi.client.attempts import LATEST_SHARE
 from bankrmi.errors import Busy, Cancelled, InDoubt, InvalidRequest, NotPrimary
-from bankrmi.replication.effects import Decided, IsBusy, IsStale, NotLeading, Read
+from bankrmi.replication.effects import Decided, IsBusy, IsForgotten, IsStale, NotLeading, Read
 from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, Overdue, RequestArrived
 from bankrmi.replication.record import Position, chained, packed
 from bankrmi.rmi import LongAnswer, objects
@@ -701,6 +701,9 @@ def test_a_request_that_goes_another_way_has_a_line_with_its_id() -> None:
         counter.call(one, "withdraw", 1, 10, "c:6")
         [waiting] = [event for event in counter.asked() if isinstance(event, RequestArrived)][1:]
         waiting.token.reply(IsBusy())
+        counter.call(one, "withdraw", 1, 10, "c:7")
+        [old] = [event for event in counter.asked() if isinstance(event, RequestArrived)]
+        old.token.reply(IsForgotten())
     assert [(line["event"], line["request_id"]) for line in lines] == [
         ("request refused", "c:1"),
         ("request was cut off", "c:2"),
@@ -708,6 +711,7 @@ def test_a_request_that_goes_another_way_has_a_line_with_its_id() -> None:
         ("request cancelled", "c:4"),
         ("request in doubt", "c:5"),
         ("request turned away", "c:6"),
+        ("request too old", "c:7"),
     ]
     assert {line["peer"] for line in lines} <= {f"127.0.0.1:{port}" for port in range(1, 5)}
 

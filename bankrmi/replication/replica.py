@@ -3,8 +3,8 @@
 Calls go down, what is found out comes back as a value; this file alone knows the others, and acts on it.
 `roles` has what a server can be, and `office` how that changes; `leading`, `following`, `joining` and
 `first_view` are what it does then;
-`viewing`, `believing` and `dispatch` weigh what others say; `lease` knows when it may lead; `place`, whether
-it is one of the bank's servers; `takeover`, what an operator's word lets it propose.
+`viewing`, `believing` and `dispatch` weigh what others say; `lease` knows when it may lead; `server_set`,
+whether it is one of the bank's servers; `takeover`, what an operator's word lets it propose.
 
 Rule 1: `step` reads no clock, opens no socket, starts no task, and waits for nothing.
 Rule 2: a server leads an epoch only after it has won it, has waited for the leases it granted, and has
@@ -83,9 +83,9 @@ from bankrmi.replication.messages import (
     ViewNews,
 )
 from bankrmi.replication.office import Office
-from bankrmi.replication.place import Place
 from bankrmi.replication.proposals import Proposals
 from bankrmi.replication.roles import Adopting, Joining, Leading, Role, Starting, State, Won
+from bankrmi.replication.server_set import ServerSet
 from bankrmi.replication.settings import Settings
 from bankrmi.replication.step import Step
 from bankrmi.replication.takeover import Takeovers
@@ -120,7 +120,7 @@ class Replica:
         self._commits = Commits(journal.tip.action_id)
         self._office = Office(now_ms)
         self._stopping = False
-        self._place = Place(settings)
+        self._server_set = ServerSet(settings)
         self._leaves = False  # It has no place in the bank: it ends, and wants nothing any more (V12).
         self._proposals = Proposals()
         self._believing = Believing(journal.adopted.epoch if journal.adopted is not None else 0)
@@ -228,7 +228,7 @@ class Replica:
     @property
     def goes_by_view(self) -> bool:
         """Whether the view says which servers there are, and where (V12); else what this process was told."""
-        return self._place.goes_by_view
+        return self._server_set.goes_by_view
 
     @property
     def role(self) -> Role:
@@ -525,12 +525,12 @@ class Replica:
                 self._proposals.epoch_moved(view.epoch)
                 self._go_by(view.servers, step)
                 self.grants.lived(self.settings.address_of)
-                if (why := self._place.why_none(view, step)) is not None:
+                if (why := self._server_set.why_not_in(view, step)) is not None:
                     self._leaves = True
                     step.do(Leave(why))
                 else:
                     self._follow(view, step)
-                    self._place.say_that_it_waits(view, step)
+                    self._server_set.say_that_it_waits(view, step)
             case NoView(anew=anew):
                 if anew:
                     self._forget_view(step)
@@ -545,7 +545,7 @@ class Replica:
 
     def _go_by(self, servers: Mapping[str, str] | None, step: Step) -> None:
         """V12: these are the servers, and where they live; None: what this process was told counts."""
-        before, after = self.settings, self._place.go_by(servers)
+        before, after = self.settings, self._server_set.go_by(servers)
         if after.where_all_live() == before.where_all_live():
             return
         self.settings = step.settings = after

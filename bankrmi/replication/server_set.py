@@ -14,11 +14,11 @@ from bankrmi.replication.settings import Settings
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 
-__all__ = ["Place"]
+__all__ = ["ServerSet"]
 
 
-class Place:
-    """One process's place among the bank's servers."""
+class ServerSet:
+    """The bank's servers, as one process knows them, and its own place among them."""
 
     def __init__(self, told: Settings) -> None:
         self._told = told
@@ -32,7 +32,7 @@ class Place:
         self.goes_by_view = servers is not None
         return self._told if servers is None else self._told.with_servers(servers)
 
-    def why_none(self, view: View, step: Step) -> str | None:
+    def why_not_in(self, view: View, step: Step) -> str | None:
         """Return why this process is none of the bank's; None if it is one, or waits to be one."""
         name, home = step.server, step.settings.home
         if view.servers is None:

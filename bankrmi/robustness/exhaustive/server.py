@@ -214,7 +214,7 @@ class Servers:
     def _woken(self, server: Server) -> Replica:
         assert server.memory is not None
         replica = self._memory.replica_of(server.memory)
-        replica.settings = replica._place._told = self._settings[server.place]
+        replica.settings = replica._server_set._told = self._settings[server.place]
         replica.journal = self.disks.journal(server.disk)
         return replica
 

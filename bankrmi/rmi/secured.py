@@ -45,6 +45,7 @@ class Secured(asyncio.Protocol):
         self._in_turn = in_turn
         self._is_server = in_turn is not None
         self._is_plain = self._has_turn = self._is_over = False
+        self._is_open = False  # The handshake is done, and the end has not come.
         self._transport: asyncio.Transport
         self._held: list[bytes] = []
 
@@ -57,22 +58,18 @@ class Secured(asyncio.Protocol):
             self._shake()
 
     def data_received(self, data: bytes) -> None:
-        session = self._session
-        if self._is_plain:
+        if self._is_open:
+            self._take(data)
+        elif self._is_plain:
             self._inner.data_received(data)
-        elif self._is_over:
-            return
-        elif session.shaken:
-            session.feed(data)
-            self._read()
-        else:
+        elif not self._is_over:
             self._take_handshake(data)
 
     def eof_received(self) -> bool | None:
         return self._inner.eof_received()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._is_over = True
+        self._end()
         self._inner.connection_lost(error)
         self._session.forget()
 
@@ -114,55 +111,59 @@ class Secured(asyncio.Protocol):
         self._send_on()
         if session.shaken:
             self._shaken(session.certificate)
+            self._is_open = not self._is_over
             held, self._held = self._held, []
             for data in held:
                 self.write(data)
-            self._read()
+            if self._is_open:
+                self._take(b"")  # What came right behind the handshake.
 
-    def _read(self) -> None:
+    def _take(self, data: bytes) -> None:
         session = self._session
         try:
-            said = session.read()
+            said = session.open(data)
         except TlsEnded:
-            self._is_over = True
+            self._end()
+            self._send_on()
             self._transport.close()
             return
         except TlsRefused as refusal:
+            self._send_on()
             self._refuse(refusal)
             return
-        finally:
+        if session.to_send.pending:
             self._send_on()
-        if said and not self._is_over:
+        if said:
             self._inner.data_received(said)
 
     def _refuse(self, refusal: TlsRefused) -> None:
-        self._is_over = True
+        self._end()
         self._refused(str(refusal))
         self._transport.close()
 
+    def _end(self) -> None:
+        self._is_over = True
+        self._is_open = False
+
     def _send_on(self) -> None:
-        if self._session.has_to_send:
-            data = self._session.take_sent()
-            if not self._transport.is_closing():
-                self._transport.write(data)
+        data = self._session.to_send.read()
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
 
     # --- called by the protocol, through its transport --------------------------------------------------
 
     def write(self, data: bytes) -> None:
         """Say it, once there is somebody to hear it."""
-        if self._is_plain:
+        if self._is_open:
+            self._transport.write(self._session.seal(data))
+        elif self._is_plain:
             self._transport.write(data)
-        elif self._is_over:
-            return
-        elif self._session.shaken:
-            self._session.write(data)
-            self._send_on()
-        else:
+        elif not self._is_over:
             self._held.append(data)
 
     def say_end(self) -> None:
         """Tell the other side that nothing more comes."""
-        if self._session.shaken and not (self._is_plain or self._is_over):
+        if self._is_open:
             self._session.end()
             self._send_on()
 

@@ -1,7 +1,9 @@
 """TLS as bytes in and bytes out: no socket, no event loop, no thread.
 
-    raw bytes ──feed──> TlsSession ──read──> what the other side said
-    what we say ──write──> TlsSession ──take_sent──> raw bytes
+    raw bytes ──open──> TlsSession ──> what the other side said
+    what we say ──seal──> TlsSession ──> raw bytes
+
+Before, there is the handshake: `feed` and `shake`.
 
 Rule 1: whoever owns a session moves its bytes, and decides when a step of the handshake, which takes a
         millisecond of the processor, is made.
@@ -67,21 +69,22 @@ class TlsEnded(Exception):
 class TlsSession:
     """One side of one connection."""
 
-    __slots__ = ("_incoming", "_outgoing", "_session", "_taken", "shaken")
+    __slots__ = ("_incoming", "_session", "_taken", "shaken", "to_send")
 
     def __init__(self, context: ssl.SSLContext, *, serves: bool) -> None:
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._session = context.wrap_bio(self._incoming, self._outgoing, server_side=serves)
+        self._incoming = ssl.MemoryBIO()
+        self.to_send = ssl.MemoryBIO()
+        """What is to be sent now, by its own doing: steps of the handshake, an alert, the end."""
+        self._session = context.wrap_bio(self._incoming, self.to_send, server_side=serves)
         self._taken = 0
         self.shaken = False
         """Whether the handshake is done."""
 
     def feed(self, data: bytes) -> None:
-        """Take what has arrived.  Raises TlsRefused for a handshake that does not come to its end."""
-        if not self.shaken:
-            self._taken += len(data)
-            if self._taken > _HANDSHAKE_BYTES:
-                raise TlsRefused(f"its handshake is longer than {_HANDSHAKE_BYTES} bytes")
+        """Take what has arrived for the handshake.  Raises TlsRefused for one that never comes to its end."""
+        self._taken += len(data)
+        if self._taken > _HANDSHAKE_BYTES:
+            raise TlsRefused(f"its handshake is longer than {_HANDSHAKE_BYTES} bytes")
         self._incoming.write(data)
 
     def shake(self) -> None:
@@ -104,32 +107,49 @@ class TlsSession:
         """What the other side has shown, in DER; empty if nothing."""
         return self._session.getpeercert(binary_form=True) or b""
 
-    def read(self) -> bytes:
-        """Return what the other side said, as far as it has arrived.  Raises TlsEnded, TlsRefused."""
+    def open(self, data: bytes) -> bytes:
+        """Take what has arrived after the handshake; return what the other side said, as far as it is whole.
+
+        Raises TlsEnded, TlsRefused.
+        """
+        incoming = self._incoming
+        incoming.write(data)
+        # What was said is shorter than the record that brings it, and no record is longer than this.
+        at_most = len(data) if 0 < len(data) < _RECORD_BYTES else _RECORD_BYTES
+        try:
+            piece = self._session.read(at_most)
+        except ssl.SSLWantReadError:
+            return b""
+        except ssl.SSLZeroReturnError:
+            raise TlsEnded from None
+        except ssl.SSLError as error:
+            raise TlsRefused(reason_of(error)) from error
+        if not piece:
+            raise TlsEnded
+        if len(piece) < at_most and not incoming.pending:
+            return piece  # To ask in vain costs an exception, and that more than the decryption.
+        return piece + self._rest()
+
+    def _rest(self) -> bytes:
         pieces: list[bytes] = []
-        while True:
-            # What was said is shorter than the record that brings it, and no record is longer than this.
-            at_most = min(self._incoming.pending or _RECORD_BYTES, _RECORD_BYTES)
+        while self._incoming.pending or self._session.pending():
             try:
-                piece = self._session.read(at_most)
+                piece = self._session.read(_RECORD_BYTES)
             except ssl.SSLWantReadError:
                 break
             except ssl.SSLZeroReturnError:
-                piece = b""
+                break  # First what was said before.
             except ssl.SSLError as error:
                 raise TlsRefused(reason_of(error)) from error
             if not piece:
-                if pieces:  # First what was said before.
-                    break
-                raise TlsEnded
+                break
             pieces.append(piece)
-            if not self._incoming.pending and not self._session.pending():
-                break  # To ask in vain costs an exception, and that more than the decryption.
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return b"".join(pieces)
 
-    def write(self, data: bytes) -> None:
-        """Say something; `take_sent` has the bytes of it."""
+    def seal(self, data: bytes) -> bytes:
+        """Return the bytes that say this to the other side."""
         self._session.write(data)
+        return self.to_send.read()
 
     def end(self) -> None:
         """Say that nothing more comes."""
@@ -141,16 +161,7 @@ class TlsSession:
 
         Whoever refers to it refers to each other, too, and would keep that until the garbage collector comes.
         """
-        del self._session, self._incoming, self._outgoing
-
-    @property
-    def has_to_send(self) -> bool:
-        """Whether `take_sent` has anything."""
-        return self._outgoing.pending > 0
-
-    def take_sent(self) -> bytes:
-        """Return what is to be sent now, and forget it."""
-        return self._outgoing.read()
+        del self._session, self._incoming, self.to_send
 
 
 def reason_of(error: ssl.SSLError) -> str:

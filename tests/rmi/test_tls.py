@@ -8,10 +8,13 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import accumulate, cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bankrmi.certificates import Credentials
 from bankrmi.certificates.authority import create, create_authority, revocable, revoke
@@ -335,6 +338,42 @@ def test_of_a_handshake_that_never_ends_only_so_much_is_kept(issued: Path) -> No
     session.feed(bytes(16 << 10))
     with pytest.raises(TlsRefused, match="longer than 16384 bytes"):
         session.feed(b"x")
+
+
+def shaken_pair(issued: Path) -> tuple[TlsSession, TlsSession]:
+    """Return a client's side and a server's side that have shaken hands."""
+    client_side = TlsSession(of(issued, "client", "teller").client_context(), serves=False)
+    server_side = TlsSession(of(issued, "server", "s1").server_context(), serves=True)
+    while not (client_side.shaken and server_side.shaken):
+        for one, other in ((client_side, server_side), (server_side, client_side)):
+            if not one.shaken:
+                one.shake()
+            other.feed(one.to_send.read())
+    return client_side, server_side
+
+
+@settings(max_examples=30)
+@given(
+    messages=st.lists(st.one_of(st.integers(1, 300), st.integers(16_000, 40_000)), min_size=1, max_size=6),
+    cuts=st.lists(st.one_of(st.integers(1, 60), st.integers(1, 20_000)), min_size=1, max_size=40),
+)
+def test_however_the_records_are_cut_what_was_said_is_said_in_time(
+    issued: Path, messages: list[int], cuts: list[int]
+) -> None:
+    client_side, server_side = shaken_pair(issued)
+    said = [bytes([number + 1]) * size for number, size in enumerate(messages)]
+    sealed = [client_side.seal(message) for message in said]
+    raw, whole_at = b"".join(sealed), list(accumulate(map(len, sealed)))
+    heard, at = bytearray(), 0
+    for size in cycle(cuts):
+        piece = raw[at : at + size]
+        if not piece:
+            break
+        at += len(piece)
+        heard += server_side.open(piece)
+        arrived = sum(end <= at for end in whole_at)
+        assert len(heard) >= sum(messages[:arrived]), "a record that is here is not kept back"
+    assert bytes(heard) == b"".join(said)
 
 
 # --- while it runs ----------------------------------------------------------------------------------------

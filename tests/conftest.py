@@ -8,6 +8,8 @@ from collections import Counter
 import pytest
 from hypothesis import settings
 
+from bankrmi.rmi.complaints import Complaints, complaints
+
 # Two cores, many processes: a deadline for each example would test the machine, not the code.
 settings.register_profile("bankrmi", deadline=None, print_blob=True)
 settings.load_profile("bankrmi")
@@ -26,6 +28,12 @@ def _environment_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on the BANKRMI_* variables of whoever runs it."""
     for variable in [name for name in os.environ if name.startswith("BANKRMI_")]:
         monkeypatch.delenv(variable)
+
+
+@pytest.fixture(autouse=True)
+def _log_lines_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds the budget of log lines spent by the tests before it in this process."""
+    monkeypatch.setattr(complaints, "_budget", Complaints()._budget)
 
 
 _BEGIN_FIRST = (

@@ -6,9 +6,9 @@ answer nobody if there is none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from bankrmi.config_settings import checked_address, checked_server_name
+from bankrmi.config_settings import checked_address, checked_server_name, one_endpoint
 from bankrmi.errors import InvalidRequest, OperationFailed
 from bankrmi.replication.cause import CauseKind, named
 from bankrmi.replication.effects import Handed, NotLeading, Refusal, Reply, ServersChanged
@@ -99,6 +99,7 @@ class OperatorObject:
         take: Callable[[Event], None],
         exports: Exports,
         backups: Backups,
+        whereabouts: Mapping[str, str],
         *,
         wall_us: Callable[[], int] = wall_us,
     ) -> None:
@@ -106,6 +107,7 @@ class OperatorObject:
         self._wall_us = wall_us
         self._exports = exports
         self._backups = backups
+        self._whereabouts = whereabouts
 
     def invoke(self, call: Call) -> None:
         """Do what an operator wants."""
@@ -173,11 +175,16 @@ class OperatorObject:
             texts = [identifier(one) for one in call.args]
             if kind is CauseKind.ADDED:
                 checked_server_name(texts[0])
-            address = checked_address(texts[1]) if len(texts) > 1 else None
+            address = self._as_known(checked_address(texts[1])) if len(texts) > 1 else None
         except ValueError as error:
             raise InvalidRequest(str(error)) from None
         token = _Changing(call, "change of the servers", why_says_all=True)
         return ServersAsked(token, kind, texts[0], address, _who(call))
+
+    def _as_known(self, address: str) -> str:
+        """Return an address as it is spelled already where a server has it: the rules compare letters."""
+        endpoint = one_endpoint(address)
+        return next((at for at in self._whereabouts.values() if one_endpoint(at) == endpoint), address)
 
     def _argument(self, call: Call, what: str | None) -> str | None:
         """Return the one argument that a call may have, a name; raise InvalidRequest for anything else."""

@@ -152,7 +152,7 @@ class _Process:
         backups = Backups(driver, self._accounts, server=name, now_ms=now_ms)
         admission = self._admission()
         account = self._account(admission, fetcher, network)
-        operator = OperatorObject(driver.take, exports, backups)
+        operator = OperatorObject(driver.take, exports, backups, whereabouts)
         self._register_objects(daemon, account, copies, operator, network)
         folder = Folder(
             driver, driver.clock, lambda: exports.any_waits or backups.any_goes_on or copies.is_wanted

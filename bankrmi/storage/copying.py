@@ -17,6 +17,7 @@ import apsw
 from bankrmi.storage.database import open_database, sync_directory
 from bankrmi.storage.disk_failure import DiskFailed
 from bankrmi.storage.folding import anchor_in
+from bankrmi.storage.pages import page_faults
 from bankrmi.storage.space import check_room
 
 __all__ = ["RESTORED", "CopyMaker", "put_in_place", "remove_logs", "verify_copy"]
@@ -95,9 +96,8 @@ def verify_copy(path: Path) -> str:
     except Exception as error:  # Whatever a damaged file makes SQLite say.
         return str(error)
     try:
-        found = database.execute("PRAGMA integrity_check(1)").get
-        if found != "ok":
-            return str(found)
+        if faults := page_faults(database, at_most=1):
+            return faults
         if not database.execute("SELECT 1 FROM about WHERE name = 'opening'").get:
             return "it is empty: its source has lost its disk"
         anchor = database.execute("SELECT value FROM about WHERE name = 'anchor'").get

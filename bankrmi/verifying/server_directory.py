@@ -15,6 +15,7 @@ import apsw
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Position, Record
 from bankrmi.storage.folding import Anchor, anchor_in
+from bankrmi.storage.pages import page_faults
 from bankrmi.storage.tables import FOLDED_FORMAT, FORMAT
 from bankrmi.verifying.journal_check import CopyFault, JournalCheck
 from bankrmi.verifying.record_check import UNREADABLE
@@ -65,9 +66,8 @@ def _faults_of_log(path: Path) -> Iterator[str]:
 
 def check_pages(database: apsw.Connection) -> None:
     """Have SQLite look at all pages, and their checksums; raises CopyFault."""
-    found = [row[0] for row in database.execute("PRAGMA integrity_check(5)")]
-    if found != ["ok"]:
-        raise CopyFault("; ".join(str(line) for line in found))
+    if faults := page_faults(database):
+        raise CopyFault(faults)
     if database.pragma("page_count") and database.pragma("checksum_verification") != "1":
         raise CopyFault("its pages have no checksums: a flipped bit would not be noticed")
 

@@ -11,6 +11,7 @@ import apsw
 from bankrmi.coordination.succession import objection
 from bankrmi.coordination.view_store import FORMAT
 from bankrmi.replication.view import View
+from bankrmi.storage.pages import page_faults
 from bankrmi.verifying.journal_check import CopyFault
 from bankrmi.verifying.stopped_directory import opened_unchanged
 from bankrmi.verifying.verdict import DatabaseVerdict
@@ -25,9 +26,8 @@ def verify_views(path: Path) -> DatabaseVerdict:
     holds, faults = "nothing that can be read", []
     try:
         with opened_unchanged(path) as database:
-            found = [row[0] for row in database.execute("PRAGMA integrity_check(5)")]
-            if found != ["ok"]:
-                raise CopyFault("; ".join(str(line) for line in found))
+            if pages := page_faults(database):
+                raise CopyFault(pages)
             _check_format(database)
             holds = _check_views(database)
     except CopyFault as fault:

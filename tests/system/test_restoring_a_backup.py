@@ -226,7 +226,7 @@ def test_what_is_wrong_with_the_command_is_one_sentence(backups: Backups, tmp_pa
     whole, increment = backups.files
     for files, arguments, code, sentence in (
         ([increment], [], 2, "one whole backup is needed, and increments that continue it; here none is"),
-        ([str(tmp_path / "damaged")], [], 1, "is damaged, or its disk is"),
+        ([str(tmp_path / "damaged")], [], 1, "damaged is damaged, and nothing was restored: "),
         ([str(tmp_path / "nowhere")], [], 2, "nowhere is not a file"),
         ([whole], ["--to", "999999"], 2, "action id 999999 is not in these backups: they end at"),
         ([whole], ["--at", "yesterday"], 2, "--at: 'yesterday' is not a time: write 2026-"),
@@ -238,6 +238,7 @@ def test_what_is_wrong_with_the_command_is_one_sentence(backups: Backups, tmp_pa
         ended, told, said = backups.restore("--give-up", "s2", *arguments, files=files)
         assert (ended, told) == (code, ""), said
         assert sentence in said
+        assert len(said.splitlines()) == 1, said
         assert len(said.splitlines()) == 1
         assert backups.is_untouched()
     another = tmp_path / "another.yaml"

@@ -31,6 +31,7 @@ from bankrmi.robustness.power_loss.states import State
 from bankrmi.server.copying import remove_leftovers
 from bankrmi.server.data_directory import DATABASE, DataDirectory
 from bankrmi.storage.journal import SqliteJournal
+from bankrmi.storage.pages import page_faults
 from bankrmi.verifying.journal_check import CopyFault, check_all
 from bankrmi.verifying.server_directory import verify_database
 
@@ -230,9 +231,8 @@ def _read_again(directory: DataDirectory) -> None:
         raise CopyFault("its pages have no room for checksums")
     journal = directory.open_journal()
     try:
-        found = journal.database.execute("PRAGMA integrity_check(1)").get
-        if found != "ok":
-            raise CopyFault(f"after one more commit and a stop: {found}")
+        if faults := page_faults(journal.database, at_most=1):
+            raise CopyFault(f"after one more commit and a stop: {faults}")
         if journal.adopted is not None and not journal.recorded("after-the-power-loss", 1):
             raise CopyFault("one more commit is lost after a stop in good order")
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,8 @@ from bankrmi.robustness.checker import disks
 from bankrmi.robustness.checker.history import AnsweredOutcome, Header, OperationResult
 from bankrmi.robustness.checker.recording import HistoryRecorder
 from bankrmi.storage.database import open_database, own_directory
-from bankrmi.storage.journal import SqliteJournal
+from bankrmi.storage.folding import Keeping
+from bankrmi.storage.journal import SqliteJournal, WriteBehind
 from tests.storage.journals import decide
 from tests.system.cluster import Cluster
 
@@ -101,6 +103,63 @@ def test_a_disk_that_differs_is_found(
     assert f"violation: {sentence}" in shown
     assert shown.splitlines()[-1].endswith("in 5 operations")
     assert "no violation" not in shown
+
+
+def fold(folder: Path, server: str) -> int:
+    """Fold a server's journal but for its newest operation; return where it begins then."""
+    journal = SqliteJournal(
+        open_database(folder / server / "bank.db"),
+        Accounts({}),
+        new_incarnation=lambda: "made by a test",
+        keeping=Keeping(operations=1),
+        behind=WriteBehind(records=0, operations=0),
+    )
+    while journal.fold(journal.tip.action_id, 0):
+        journal.commit()
+    journal.close()
+    return journal.anchor.action_id
+
+
+def test_a_copy_that_is_folded_is_held_against_one_that_is_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(tmp_path)
+    assert fold(tmp_path, "s2") == 3
+    for servers in (("s1", "s2"), ("s2", "s1")):
+        assert check(tmp_path, *servers) == 0
+        shown = capsys.readouterr().out.splitlines()
+        assert shown[-2:] == [f"4 entries on 2 copies: {', '.join(servers)}", "no violation in 5 operations"]
+
+
+@pytest.mark.parametrize(
+    ("forged", "sentence"),
+    [
+        ({"epoch": 2}, "s2 holds another record at action id 3 than the"),
+        ({"digest": "00" * 32}, "s2 holds another record at action id 3 than the"),
+    ],
+)
+def test_a_folded_copy_of_something_else_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], forged: dict[str, object], sentence: str
+) -> None:
+    make_run(tmp_path)
+    fold(tmp_path, "s2")
+    database = open_database(tmp_path / "s2/bank.db")
+    anchor = json.loads(database.execute("SELECT value FROM about WHERE name = 'anchor'").get)
+    assert forged.keys() <= anchor.keys()
+    database.execute("UPDATE about SET value = ? WHERE name = 'anchor'", (json.dumps(anchor | forged),))
+    database.close()
+    assert check(tmp_path, "s1", "s2") == 1
+    assert f"violation: {sentence}" in capsys.readouterr().out
+
+
+def test_folded_copies_alone_do_not_tell_what_clients_were_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(tmp_path)
+    fold(tmp_path, "s1")
+    fold(tmp_path, "s2")
+    assert check(tmp_path, "s1", "s2") == 2
+    assert "is folded up to action id 3, and so are all: what clients were told can be " in refusal(capsys)
 
 
 def test_many_violations_are_shown_in_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -107,9 +107,9 @@ def _write(text: str, stream: TextIO) -> None:
 def _tell(bank: NewBank, folder: Path, names: list[str]) -> None:
     for name in [*names, *([f"{CERTIFICATES}/"] if bank.certificates else [])]:
         tell(str(folder / name))
-    if not bank.certificates and not bank.is_on_one_machine:
+    if bank.needs_insecure:
         say("nobody has to prove who he is: each command wants --insecure")
-    if bank.certificates and not bank.is_on_one_machine:
+    if bank.certificates and not (bank.is_on_one_machine or bank.contained):
         say(
             f"copy to each machine config.yaml, ledger.csv, and of {CERTIFICATES}/ ca.pem and its own .pem "
             "and .key (and revoked.txt, once there is one); ca.key stays here"

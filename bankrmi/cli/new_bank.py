@@ -70,7 +70,7 @@ class NewBank:
         kept = {
             "user": pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() else _SERVICE_USER,
             "folder": _in_unit(folder),
-            "command": f"{_quoted(sys.executable)} -m bankrmi",
+            "command": f"{_quoted(sys.executable)} -m bankrmi{self._insecure}",
             "config": _quoted(folder / "config.yaml"),
             "hardening": _HARDENING.format(folder=_quoted(folder)),
         }
@@ -79,10 +79,18 @@ class NewBank:
 
     def compose(self) -> dict[str, str]:
         """Return a file for `docker compose`, in which each process is called by its name."""
-        services = [_container("nameserver", "nameserver")]
-        services += [_container(name, f"server {name}") for name in self.servers]
-        text = _sample("compose.yaml").replace("{version}", bankrmi.__version__)
-        return {"compose.yaml": text + "".join(services)}
+        services = [self._container("nameserver", "nameserver")]
+        services += [self._container(name, f"server {name}") for name in self.servers]
+        kept = {
+            "version": bankrmi.__version__,
+            "user": f"{os.geteuid()}:{os.getegid()}",  # Who else may read the keys?
+            "menu": f"docker compose exec nameserver bankrmi{self._insecure} menu",
+        }
+        return {"compose.yaml": _filled(_sample("compose.yaml"), kept) + "".join(services)}
+
+    def _container(self, name: str, command: str) -> str:
+        command = f"bankrmi{self._insecure} {command}"
+        return f"  {name}:\n    <<: *bankrmi\n    hostname: {name}\n    command: {command}\n"
 
     def in_containers(self) -> NewBank:
         """Return the same with the addresses that containers have for each other."""
@@ -102,6 +110,15 @@ class NewBank:
     def is_on_one_machine(self) -> bool:
         """Whether all its addresses are this machine's own."""
         return all(map(is_loopback, (self.witness, *self.servers.values())))
+
+    @property
+    def needs_insecure(self) -> bool:
+        """Whether its commands want `--insecure`: others can reach it, and nobody proves who he is."""
+        return not (self.certificates or self.is_on_one_machine)
+
+    @property
+    def _insecure(self) -> str:
+        return " --insecure" if self.needs_insecure else ""
 
     def _configuration(self) -> str:
         servers = "".join(f"  {name}: {_in_yaml(address)}\n" for name, address in self.servers.items())
@@ -198,10 +215,6 @@ def _quoted(path: str | Path) -> str:
         return written
     escaped = written.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
     return f'"{escaped}"'
-
-
-def _container(name: str, command: str) -> str:
-    return f"  {name}:\n    <<: *bankrmi\n    hostname: {name}\n    command: bankrmi {command}\n"
 
 
 def conflicts(folder: Path, names: Iterable[str]) -> list[Path]:

@@ -121,6 +121,9 @@ def test_without_certificates_the_commands_want_insecure(
     assert started(tmp_path / "bank", "--no-certificates", *servers) == 0
     assert "each command wants --insecure" in capsys.readouterr().err
     assert not (tmp_path / "bank" / "certificates").exists()
+    assert started(tmp_path / "units", "--no-certificates", "--systemd", *servers) == 0
+    for unit in (tmp_path / "units" / "systemd").iterdir():
+        assert " -m bankrmi --insecure --config " in unit.read_text()
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
@@ -147,16 +150,26 @@ def test_systemd_takes_the_units(tmp_path: Path, name: str) -> None:
     assert "{" not in text
 
 
-def test_a_compose_file_has_a_service_for_each_process(tmp_path: Path) -> None:
-    assert started(tmp_path / "bank", "--compose") == 0
-    compose = YAML(typ="safe").load(tmp_path / "bank" / "compose.yaml")
+@pytest.mark.parametrize(
+    ("options", "insecure"), [((), ""), (("--no-certificates",), " --insecure")], ids=["certificates", "none"]
+)
+def test_a_compose_file_has_a_service_for_each_process(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], insecure: str
+) -> None:
+    assert started(tmp_path / "bank", "--compose", *options) == 0
+    assert "copy to each machine" not in capsys.readouterr().err
+    text = (tmp_path / "bank" / "compose.yaml").read_text()
+    compose = YAML(typ="safe").load(text)
     commands = {name: service["command"] for name, service in compose["services"].items()}
     assert commands == {
-        "nameserver": "bankrmi nameserver",
-        "s1": "bankrmi server s1",
-        "s2": "bankrmi server s2",
+        "nameserver": f"bankrmi{insecure} nameserver",
+        "s1": f"bankrmi{insecure} server s1",
+        "s2": f"bankrmi{insecure} server s2",
     }
-    configuration = load(tmp_path / "bank" / "config.yaml", environment={})
+    assert f"`docker compose exec nameserver bankrmi{insecure} menu`" in text
+    assert {service["user"] for service in compose["services"].values()} == {f"{os.geteuid()}:{os.getegid()}"}
+    assert "{" not in text
+    configuration = load(tmp_path / "bank" / "config.yaml", environment={}, insecure=bool(insecure))
     assert configuration.servers["s1"] == "s1:9101"
     assert configuration.listens_at("s1") == "0.0.0.0:9101"
     assert configuration.listens_at("nameserver") == configuration.listens_at("witness") == "0.0.0.0:9090"

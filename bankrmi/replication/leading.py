@@ -119,28 +119,41 @@ class Leader:
         if self.is_switching_over:
             self._reads.hold(event)
             return
-        tip = step.tip
         if event.seen is not None and self._is_behind(event.seen, step):
-            step.answer(event.token, IsBehind(tip))
+            step.answer(event.token, IsBehind(step.tip))
             return
-        reply = Read(self.view.history, tip, step.journal.read(event.query))
-        rests_on = self._rests_on(event, step)
-        if not self._facts(step).may_read:
-            self._reads.add_unconfirmed(rests_on, event.token, reply)
-        elif self._all_inherited_is_acknowledged and self.acknowledged >= rests_on:
-            step.answer(event.token, reply.at_most(self.acknowledged))
-        else:
+        at_once = self.read_at_once(event.query, event.seen, step)
+        if at_once is not None:
+            step.answer(event.token, at_once)
+            return
+        reply = Read(self.view.history, step.tip, step.journal.read(event.query))
+        rests_on = self._rests_on(event.query, event.seen, step)
+        if self._facts(step).may_read:
             self._answers.add(rests_on, event.token, reply)
+        else:
+            self._reads.add_unconfirmed(rests_on, event.token, reply)
 
-    def _rests_on(self, event: ReadArrived, step: Step) -> int:
+    def read_at_once(self, query: Any, seen: Seen | None, step: Step) -> Read | None:
+        """R1, R2, R4, R5: return the answer to a read that nothing keeps waiting; None if something does."""
+        acknowledged = self.acknowledged
+        if (
+            self.is_switching_over
+            or not self._all_inherited_is_acknowledged
+            or self._rests_on(query, seen, step) > acknowledged
+            or not self._facts(step).may_read
+        ):
+            return None
+        return Read(self.view.history, min(step.tip, acknowledged), step.journal.read(query))
+
+    def _rests_on(self, query: Any, seen: Seen | None, step: Step) -> int:
         """R4, R5: what has to be acknowledged here before the read is answered.
 
         Of what the caller has seen this copy may hold another entry, if a clock betrays the lease.
         """
-        changed_at = step.journal.changed_at(event.query)
-        if event.seen is None or event.seen[0] != self.view.history:
+        changed_at = step.journal.changed_at(query)
+        if seen is None or seen[0] != self.view.history:
             return changed_at
-        return max(changed_at, event.seen[1])
+        return max(changed_at, seen[1])
 
     def _is_behind(self, seen: Seen, step: Step) -> bool:
         """R5: has the caller seen more of this history than this copy holds?"""

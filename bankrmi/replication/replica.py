@@ -32,6 +32,7 @@ from bankrmi.replication.effects import (
     Leave,
     Propose,
     Reach,
+    Read,
     Refusal,
     Stop,
 )
@@ -55,6 +56,7 @@ from bankrmi.replication.events import (
     Proposed,
     ReadArrived,
     RequestArrived,
+    Seen,
     ServersAsked,
     StopAsked,
     SwitchoverAsked,
@@ -140,6 +142,17 @@ class Replica:
         step = self._this_step()
         self._take_or_hold(event, step)
         return step.effects
+
+    def read_at_once(self, query: Any, seen: Seen | None, *, now_ms: float) -> Read | None:
+        """Return what is answered to a read that nothing keeps waiting; None: it has to be an event.
+
+        It changes nothing, and is what `step` would answer.
+        """
+        state = self._office.state
+        if self._office.adopting is not None or not isinstance(state, Leading):
+            return None
+        self._now_ms = now_ms
+        return state.leader.read_at_once(query, seen, self._this_step())
 
     def _take_or_hold(self, event: Happening, step: Step) -> None:
         if self._office.adopting is not None:

@@ -13,7 +13,7 @@ Rule 4: no clock, no socket, no file, no chance: those are ports (`ports`).
 from __future__ import annotations
 
 from collections import deque
-from typing import assert_never
+from typing import Any, assert_never
 
 from bankrmi.replication.effects import (
     Answer,
@@ -25,6 +25,7 @@ from bankrmi.replication.effects import (
     Probe,
     Propose,
     Reach,
+    Read,
     ReadView,
     Report,
     SendMessage,
@@ -37,6 +38,7 @@ from bankrmi.replication.events import (
     Event,
     Proceed,
     Proposed,
+    Seen,
     Tick,
     ViewRead,
 )
@@ -120,6 +122,15 @@ class Carrier:
         if not self.over:
             self._events.append(event)
             self._go_on()
+
+    def read_at_once(self, query: Any, seen: Seen | None) -> Read | None:
+        """Return what the rules answer to a read that neither they nor anything under way keep waiting.
+
+        None: it has to be an event, and wait for its turn.
+        """
+        if self._running or self._events or self._duties or self.held or self.over:
+            return None
+        return self.replica.read_at_once(query, seen, now_ms=self._clock.now_ms())
 
     def _go_on(self) -> None:
         if self._running:

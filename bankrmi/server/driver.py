@@ -15,8 +15,8 @@ import structlog
 from bankrmi.coordination.coordinator import Coordinator, Expected, OnSilence
 from bankrmi.errors import BrokenInvariant
 from bankrmi.histogram import Histogram
-from bankrmi.replication.effects import Reply
-from bankrmi.replication.events import Event
+from bankrmi.replication.effects import Read, Reply
+from bankrmi.replication.events import Event, Seen
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.view import View
 from bankrmi.server.carrier import Carrier
@@ -86,6 +86,10 @@ class Driver:
     def take(self, event: Event) -> None:
         """Give an event to the rules and carry out what they want."""
         self._carrier.take(event)
+
+    def read_at_once(self, query: Any, seen: Seen | None) -> Read | None:
+        """Return the answer to a read that nothing keeps waiting; None: it has to be an event."""
+        return self._carrier.read_at_once(query, seen)
 
     @property
     def keeper_ms(self) -> float | None:

@@ -261,6 +261,7 @@ class _Process:
         limits, timeout_ms = configuration.limits, configuration.client.timeout_ms
         return Admission(
             self._driver.take,
+            self._driver.read_at_once,
             now_ms=now_ms,
             room=WaitingRoom(limits.waiting_bytes, slow_ms=SLOW_SHARE * timeout_ms),
             rates=rates_of(configuration),

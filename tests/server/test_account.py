@@ -71,10 +71,12 @@ class Counter:
     def __init__(self, *, waiting_bytes: int = 1 << 20, stranger_rate: int = 0) -> None:
         self.now_ms = 0.0
         self.events: list[Event] = []
+        self.read: Read | None = None  # What nothing keeps waiting.
         none = Rate(per_caller=0, per_address=0)
         self.room = WaitingRoom(waiting_bytes, slow_ms=400)
         self.admission = Admission(
             self.events.append,
+            lambda query, seen: self.read,
             now_ms=lambda: self.now_ms,
             room=self.room,
             rates=EntryRates(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from bankrmi.replication import admission, matching
 from bankrmi.replication.copies import CopySet
-from bankrmi.replication.effects import Reply
-from bankrmi.replication.events import OutcomeAsked, ReadArrived, RequestArrived
+from bankrmi.replication.effects import Read, Reply
+from bankrmi.replication.events import OutcomeAsked, RequestArrived, Seen
 from bankrmi.replication.following import Follower
 from bankrmi.replication.groups import Groups
 from bankrmi.replication.journal import Adopted, Journal
@@ -35,14 +35,15 @@ def _decided_and_given(
     return None if decided is None else (0, *decided[1:])
 
 
-def _newest_is_acknowledged(self: Leader, event: ReadArrived, step: Step) -> None:
+def _newest_is_acknowledged(self: Leader, query: object, seen: Seen | None, step: Step) -> Read | None:
     acknowledged, self.acknowledged = self.acknowledged, step.tip
-    _read(self, event, step)
+    read = _read_at_once(self, query, seen, step)
     self.acknowledged = acknowledged
+    return read
 
 
 _decided_before = Groups._decided_before
-_read = Leader._read
+_read_at_once = Leader.read_at_once
 
 # -- A2 --------------------------------------------------------------------------------------------
 
@@ -111,7 +112,7 @@ MUTANTS = (
         name="answer-with-highest-unacknowledged-id",
         rule="R4",
         goes_wrong="a client sees a balance, and an action id, that are rolled back after a takeover",
-        patches=(Patch(Leader, "_read", _newest_is_acknowledged),),
+        patches=(Patch(Leader, "read_at_once", _newest_is_acknowledged),),
     ),
     Mutant(
         name="adopt-no-epoch",

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import inf
 
 from bankrmi.replication import reading
-from bankrmi.replication.events import Probed, ReadArrived, Seen
+from bankrmi.replication.events import Probed, Seen
 from bankrmi.replication.following import Follower
 from bankrmi.replication.leading import Leader
 from bankrmi.replication.lease import Grants, binding_ms
@@ -95,8 +95,8 @@ def _never_behind(self: Leader, seen: Seen | None, step: Step) -> bool:
     return False
 
 
-def _whatever_was_seen(self: Leader, event: ReadArrived, step: Step) -> int:
-    return step.journal.changed_at(event.query)
+def _whatever_was_seen(self: Leader, query: object, seen: Seen | None, step: Step) -> int:
+    return step.journal.changed_at(query)
 
 
 MUTANTS = (

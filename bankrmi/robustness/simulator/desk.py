@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from bankrmi.errors import BankError, Busy, InvalidRequest
-from bankrmi.replication.effects import IsBusy, Reply
-from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, ReadArrived, RequestArrived
+from bankrmi.replication.effects import IsBusy, Read, Reply
+from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, ReadArrived, RequestArrived, Seen
 from bankrmi.robustness.simulator.asked import Asking
 from bankrmi.robustness.simulator.failure import SimulationFailure
 from bankrmi.robustness.simulator.own_process import OwnProcess
@@ -45,9 +45,15 @@ class Asker(Visitor, Protocol):
 class Desk:
     """All that waits in one process."""
 
-    def __init__(self, process: OwnProcess, give: Callable[[Event], None]) -> None:
-        """`give` hands an event to the rules."""
+    def __init__(
+        self,
+        process: OwnProcess,
+        give: Callable[[Event], None],
+        read: Callable[[Any, Seen | None], Read | None],
+    ) -> None:
+        """`give` hands an event to the rules; `read` has them answer a read, if nothing keeps it waiting."""
         self._process = process
+        self._read = read
         self._give = give
         self._cluster = process.cluster
         self._world = process.world
@@ -55,6 +61,7 @@ class Desk:
         self._bounds = bounds = self._cluster.bounds
         self._admission = Admission(
             self._take,
+            self._read_at_once,
             now_ms=lambda: self._world.now_ms,
             room=WaitingRoom(bounds.waiting_bytes, slow_ms=SLOW_SHARE * TIMEOUT_MS),
             rates=EntryRates(bounds.rate, bounds.rate, full_batch=bounds.full_batch),
@@ -116,6 +123,12 @@ class Desk:
                 for waiting in gone:
                     self._inside.pop(waiting, None)  # What was to be looked up was not in yet.
         self._give(event)
+
+    def _read_at_once(self, query: Any, seen: Seen | None) -> Read | None:
+        reply = self._read(query, seen)
+        if reply is not None:
+            self._process.loop.spend(self._cluster.work.read_at_once_ms())
+        return reply
 
     def answer(self, token: Any, reply: Reply) -> None:
         """An answer of the rules, for whoever waits under this token."""

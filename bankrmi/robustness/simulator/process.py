@@ -87,7 +87,7 @@ class SimulatedProcess:
             timeout_ms=TIMEOUT_MS,
             page=1,
         )
-        self.desk = Desk(self, self.carrier.take)
+        self.desk = Desk(self, self.carrier.take, self.carrier.read_at_once)
         self.folder = Folder(self, self, lambda: self.exports.any_waits or self.copies.server.is_wanted)
 
     def begin(self) -> None:

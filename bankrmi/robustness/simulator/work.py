@@ -129,6 +129,10 @@ class Work:
         new_ms = decided * self.weight * (DECIDED_MS + FLUSHED_MS)
         return self._event_ms(event) + new_ms + sum(map(self._effect_ms, effects))
 
+    def read_at_once_ms(self) -> float:
+        """Return what it costs to answer a read that nothing keeps waiting."""
+        return READ_MS + ANSWER_MS if self.weight else 0.0
+
     def _event_ms(self, event: Event) -> float:
         match event:
             case MessageArrived(message=Checkpoint(records=records)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -13,10 +13,10 @@ from bankrmi.cli.health import health
 from bankrmi.cli.invocation import Invocation, show_json, tell
 from bankrmi.foreign_text import foreign
 from bankrmi.moments import as_logged
-from bankrmi.replication.cause import in_words
+from bankrmi.replication.cause import Cause, in_words
 from bankrmi.replication.view import View
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "row"]
 
 _TITLES = ("when", "epoch", "primary", "in sync", "why", "by")
 _MOST = 100_000
@@ -69,26 +69,28 @@ def _plain(view: View) -> dict[str, Any]:
 
 def _table(views: Sequence[View]) -> Iterator[str]:
     """Yield a line for each change; and one more where another history begins."""
-    rows = [_row(view) for view in views]
-    widths = [max(len(row[column]) for row in (_TITLES, *rows)) for column in range(len(_TITLES))]
+    rows = [row(view.written_us, view.epoch, view.primary, view.in_sync, view.cause) for view in views]
+    widths = [max(len(cells[column]) for cells in (_TITLES, *rows)) for column in range(len(_TITLES))]
 
     def line(cells: Sequence[str]) -> str:
         return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
     yield line(_TITLES)
-    for before, view, row in zip((None, *views), views, rows, strict=False):
+    for before, view, cells in zip((None, *views), views, rows, strict=False):
         if before is not None and before.history != view.history:
             yield f"history {foreign(view.history)} begins:"
-        yield line(row)
+        yield line(cells)
 
 
-def _row(view: View) -> tuple[str, ...]:
-    cause = view.cause
+def row(
+    written_us: int | None, epoch: object, primary: object, in_sync: Iterable[str], cause: Cause | None
+) -> tuple[str, ...]:
+    """Return what is told of one view, in the order of the titles, whoever said it."""
     return (
-        as_logged(view.written_us) or "-",
-        str(view.epoch),
-        foreign(view.primary),
-        foreign(", ".join(sorted(view.in_sync))),
+        as_logged(written_us) or "-",
+        foreign(epoch),
+        foreign(primary),
+        foreign(", ".join(sorted(in_sync))),
         foreign(in_words(cause)),
         "-" if cause is None else foreign(cause.by),
     )

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 import click
 
@@ -26,17 +22,8 @@ from bankrmi.cli.invocation import (
 )
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.config import Configuration, load
-from bankrmi.written_over import is_dumb
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from bankrmi.cli.status_table import Changed
 
 __all__ = ["COMMANDS", "print_status"]
-
-_PIPE_COLUMNS = 200
-"""A pipe has no edge to break lines at."""
 
 
 def print_status(configuration: Configuration) -> None:
@@ -55,7 +42,7 @@ def print_status(configuration: Configuration) -> None:
     is_flag=False,
     flag_value=1.0,
     default=None,
-    help="Again every SECONDS (1), with what changed highlighted, until Ctrl-C.",
+    help="Again every SECONDS (1), until Ctrl-C: a screen where there is a terminal, else a line a change.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (with -w, one a line).")
 @click.option("--check", is_flag=True, help="For monitoring: one sentence, and an exit code.")
@@ -63,7 +50,8 @@ def print_status(configuration: Configuration) -> None:
 def status(invocation: Invocation, watch: float | None, as_json: bool, check: bool) -> int:
     """Show the view, and a line for each server.
 
-    Works while servers, the witness or the name server are down, and says so.
+    Works while servers, the witness or the name server are down, and says so. With -w it shows the last
+    changes of the view and why they came about, too, and how many operations a second there were.
 
     \b
     With --check the exit code is
@@ -78,15 +66,13 @@ def status(invocation: Invocation, watch: float | None, as_json: bool, check: bo
     from bankrmi import client
 
     configuration = invocation.configuration()
-
-    def ask() -> dict[str, Any]:
-        return client.overview(configuration)
-
     if watch is not None:
+        from bankrmi.cli import watching
+
         if check:
             raise click.UsageError("--check looks once: say it without -w")
-        _watch(ask, watch, as_json=as_json)
-    found = ask()
+        watching.watch(configuration, watch, as_json=as_json)
+    found = client.overview(configuration)
     code, sentence = health(found)
     if as_json:
         show_json(found)
@@ -97,53 +83,10 @@ def status(invocation: Invocation, watch: float | None, as_json: bool, check: bo
     return code if check or code == ExitCode.UNREACHED else ExitCode.DONE
 
 
-def _print_table(found: dict[str, Any], changed: Changed = ()) -> None:
-    from bankrmi.cli.status_table import StatusTable
+def _print_table(found: dict[str, Any]) -> None:
+    from bankrmi.cli.status_table import StatusTable, standard_output
 
-    _console().print(StatusTable(found, changed))
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    if is_dumb():  # rich takes it for one of 80 columns, whatever it is.
-        columns, rows = shutil.get_terminal_size()
-        console = Console(color_system=None, width=columns, height=rows)
-    else:
-        console = Console()
-    if not sys.stdout.isatty():
-        console.width = _PIPE_COLUMNS
-    return console
-
-
-def _watch(ask: Callable[[], dict[str, Any]], every_s: float, *, as_json: bool) -> NoReturn:
-    """Show the status again and again; Ctrl-C ends it."""
-    if as_json:
-        while True:
-            show_json(ask())
-            sys.stdout.flush()
-            time.sleep(every_s)
-    from bankrmi.cli.highlights import Highlights
-
-    highlights = Highlights()
-    if not sys.stdout.isatty() or is_dumb():
-        # Nothing can be written over there: one table after the other.
-        while True:
-            found = ask()
-            _print_table(found, highlights.take(found, time.monotonic()))
-            click.echo()
-            sys.stdout.flush()
-            time.sleep(every_s)
-    from rich.live import Live
-
-    from bankrmi.cli.status_table import StatusTable
-
-    with Live(auto_refresh=False) as live:
-        while True:
-            found = ask()
-            changed = highlights.take(found, time.monotonic())
-            live.update(StatusTable(found, changed, watched=True), refresh=True)
-            time.sleep(every_s)
+    standard_output().print(StatusTable(found))
 
 
 @click.command()

@@ -3,13 +3,15 @@
 Rule 1: everything shown is in the dictionary of `client.overview`; nothing is asked for here.
 Rule 2: what servers say of themselves is foreign text: whoever answers at an address may say anything.
 Rule 3: what has to be seen from across the room comes before the servers, over the whole width.
-Rule 4: a narrow terminal gets some lines for each server in the place of a table, as many as it has room for;
-        one without colours and the like gets a star where others see a value stand out.
+Rule 4: a narrow terminal gets some lines for each server in the place of a table, as many as it has room for.
 Rule 5: where the end may be cut off (a narrow terminal, a watched one), the reasons come before the servers.
+Rule 6: no colour says anything that a word does not say, too: there may be none (NO_COLOR).
 """
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Callable, Collection, Iterator
 from itertools import combinations
 from typing import Any
@@ -19,11 +21,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bankrmi.cli.exit_codes import HealthCode
-from bankrmi.cli.health import Status, findings, missed, pause_in_words
+from bankrmi.cli.exit_codes import ExitCode, HealthCode
+from bankrmi.cli.health import Status, findings, health, missed, pause_in_words
 from bankrmi.foreign_text import foreign
+from bankrmi.written_over import is_dumb
 
-__all__ = ["Changed", "Status", "StatusTable"]
+__all__ = ["Changed", "Status", "StatusTable", "standard_output"]
 
 Changed = Collection[tuple[str, str]]
 """Of which server, which value: what has changed lately. ("", "view") is the view."""
@@ -38,6 +41,17 @@ _MOVED = "and is not kept here any more"
 _CHANGED = "bold reverse"
 _CELL_CUT_AT = 60
 _ALARM = "bold white on red"
+_ROLES = {
+    "primary": "bold green",
+    "standby": "cyan",
+    "starting": "yellow",
+    "joining": "yellow",
+    "silent": "bold red",
+    "away": "bold red",
+}
+_VERDICTS: dict[int, str] = {ExitCode.DONE: "green", HealthCode.NOBODY_COULD_TAKE_OVER: "yellow"}
+_PIPE_COLUMNS = 200
+"""A pipe has no edge to break lines at."""
 _ALARMING = (HealthCode.NOBODY_LEADS, HealthCode.NOTHING_ACKNOWLEDGED, HealthCode.ONE_COPY)
 
 
@@ -75,20 +89,35 @@ _COLUMNS: tuple[tuple[str, str, Callable[[object], str]], ...] = (
 )
 
 
+def standard_output() -> Console:
+    """Return rich's view of it: as wide as it is, and obeyed as far as it obeys."""
+    if is_dumb():  # rich takes it for one of 80 columns, whatever it is.
+        columns, rows = shutil.get_terminal_size()
+        console = Console(color_system=None, width=columns, height=rows)
+    else:
+        console = Console()
+    if not sys.stdout.isatty():
+        console.width = _PIPE_COLUMNS
+    return console
+
+
 class StatusTable:
     """One status, for rich to print."""
 
     def __init__(self, status: Status, changed: Changed = (), *, watched: bool = False) -> None:
-        """`watched`: on one screen, which is written over."""
+        """`watched`: on one screen, which is written over, and says whether all is well."""
         self._status = status
         self._changed = changed
         self._watched = watched
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        starred = console.color_system is None
         narrow = options.max_width < _TABLE_COLUMNS
-        alarms = [Padding(Text(one), style=_ALARM, expand=not starred) for one in _alarms(self._status)]
-        said: list[RenderableType] = [self._headline(starred=starred), *alarms]
+        in_colour = console.color_system is not None
+        alarms = [Padding(Text(one), style=_ALARM, expand=in_colour) for one in _alarms(self._status)]
+        said: list[RenderableType] = [self._headline(), *alarms]
+        if self._watched and not alarms:
+            code, sentence = health(self._status)
+            said.append(Text(sentence, style=_VERDICTS.get(code, _ALARM)))
         remarks: list[RenderableType] = [Text(one) for one in _remarks(self._status)]
         if narrow or self._watched:
             said += remarks
@@ -98,53 +127,50 @@ class StatusTable:
             used = sum(len(console.render_lines(one, options)) for one in said)
             # A screen that is not watched has a prompt below.
             rows = console.height - used - (not self._watched) if console.is_terminal else None
-            yield from self._blocks(rows, starred=starred)
+            yield from self._blocks(rows)
         else:
-            yield self._table(starred=starred)
+            yield self._table()
         yield from remarks
 
-    def _shown(self, server: str, key: str, text: str, *, starred: bool) -> Text:
-        if (server, key) not in self._changed:
-            return Text(text)
-        return Text(f"*{text}" if starred else text, style=_CHANGED)
+    def _shown(self, server: str, key: str, text: str, style: str = "") -> Text:
+        return Text(text, style=_CHANGED if (server, key) in self._changed else style)
 
-    def _headline(self, *, starred: bool) -> Text:
+    def _cell(self, server: Status, key: str, shown: Callable[[object], str]) -> Text:
+        value = _value(server, key)
+        style = _ROLES.get(value, "") if key == "role" and isinstance(value, str) else ""
+        if key == "lag" and value:
+            style = "yellow"
+        return self._shown(server["server"], key, shown(value), style)
+
+    def _headline(self) -> Text:
         view, service = self._status["view"], self._status["service"]
         if view is None:
             return Text(f"service {service}: no view is known")
         in_sync = ", ".join(map(_text, view["in_sync"]))
         epoch, primary, history = (_text(view[key]) for key in ("epoch", "primary", "history"))
         told = f"epoch {epoch}, primary {primary}, in sync {in_sync}, history {history}"
-        return Text(f"service {service}: ").append_text(self._shown("", "view", told, starred=starred))
+        return Text(f"service {service}: ").append_text(self._shown("", "view", told))
 
-    def _table(self, *, starred: bool) -> Table:
+    def _table(self) -> Table:
         table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
         for key, title, _ in _COLUMNS:
             on_the_left = key in {"server", "role", "address"}
             table.add_column(title, justify="left" if on_the_left else "right", overflow="fold")
         for server in self._status["servers"]:
-            table.add_row(
-                *(
-                    self._shown(server["server"], key, shown(_value(server, key)), starred=starred)
-                    for key, _, shown in _COLUMNS
-                )
-            )
+            table.add_row(*(self._cell(server, key, shown) for key, _, shown in _COLUMNS))
         return table
 
-    def _blocks(self, rows: int | None, *, starred: bool) -> Iterator[Text]:
+    def _blocks(self, rows: int | None) -> Iterator[Text]:
         """Yield some lines for each server: as many as fit into `rows`, the first ones of each."""
-        blocks = [list(self._block(server, starred=starred)) for server in self._status["servers"]]
+        blocks = [list(self._block(server)) for server in self._status["servers"]]
         tallest = max(map(len, blocks))
         while rows is not None and tallest > 1 and sum(min(len(one), tallest) for one in blocks) > rows:
             tallest -= 1
         for block in blocks:
             yield from block[:tallest]
 
-    def _block(self, server: Status, *, starred: bool) -> Iterator[Text]:
-        cells = {
-            key: self._shown(server["server"], key, shown(_value(server, key)), starred=starred)
-            for key, _, shown in _COLUMNS
-        }
+    def _block(self, server: Status) -> Iterator[Text]:
+        cells = {key: self._cell(server, key, shown) for key, _, shown in _COLUMNS}
         yield Text.assemble((server["server"], "bold"), " ", cells["role"], " at ", cells["address"])
         if server["reachable"]:
             yield Text.assemble("  in sync: ", cells["in_sync"], ", entry ", cells["action_id"])

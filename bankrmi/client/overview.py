@@ -1,18 +1,19 @@
 """What every server, the witness and the name server say of themselves, asked side by side.
 
 Rule 1: whoever is down is reported as such and keeps nobody waiting for longer than `_SECONDS`; who has much
-        to do and answers after a while is slow, and not down.
+        to do and answers after a while is slow, and not down. An interruption does not wait for them either.
 Rule 2: the view is the witness's; where it cannot be asked, that of the server that leads in the newest one,
         or, if another one of its history knows of a newer one, of that; `view_from` says whose it is.
 """
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from bankrmi.client.asking import ask_once
 from bankrmi.client.finding import MOST_SERVERS
@@ -33,6 +34,8 @@ _SECONDS = 2.5
 _SLOW_SECONDS = 0.5
 
 _Told = Mapping[str, Any]
+_Asked = ParamSpec("_Asked")
+_Said = TypeVar("_Said")
 
 _UNKNOWN = dict.fromkeys(
     (
@@ -61,13 +64,12 @@ _UNKNOWN = dict.fromkeys(
 def overview(configuration: Configuration) -> dict[str, Any]:
     """Return the status of the whole bank, in the shape of `bankrmi status --json`."""
     asker = _Asker.of(configuration)
-    with ThreadPoolExecutor(len(configuration.servers) + 2) as pool:
-        asked = {
-            name: pool.submit(_ask, asker, address, ACCOUNT_ID + name, "status")
-            for name, address in configuration.servers.items()
-        }
-        witness = pool.submit(_ask_keeper, configuration, asker)
-        names = pool.submit(_ask, asker, configuration.nameserver, NAMESERVER_NAME, "ping")
+    asked = {
+        name: _beside(_ask, asker, address, ACCOUNT_ID + name, "status")
+        for name, address in configuration.servers.items()
+    }
+    witness = _beside(_ask_keeper, configuration, asker)
+    names = _beside(_ask, asker, configuration.nameserver, NAMESERVER_NAME, "ping")
     told = {name: one.result() for name, one in asked.items()}
     keeper, keeper_standing = witness.result()
     said = {name: one.said for name, one in told.items()}
@@ -126,12 +128,25 @@ def _asked_where_they_live(
     }
     if not elsewhere:
         return dict(told)
-    with ThreadPoolExecutor(len(elsewhere)) as pool:
-        asked = {
-            name: pool.submit(_ask, asker, address, ACCOUNT_ID + name, "status")
-            for name, address in elsewhere.items()
-        }
+    asked = {
+        name: _beside(_ask, asker, address, ACCOUNT_ID + name, "status")
+        for name, address in elsewhere.items()
+    }
     return {**told, **{name: one.result() for name, one in asked.items()}}
+
+
+def _beside(ask: Callable[_Asked, _Said], *args: _Asked.args, **named: _Asked.kwargs) -> Future[_Said]:
+    """Ask in a thread that nobody has to wait for: who is interrupted meanwhile, or ends, does so at once."""
+    answer: Future[_Said] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(ask(*args, **named))
+        except BaseException as error:  # It is raised where the answer is wanted.
+            answer.set_exception(error)
+
+    threading.Thread(target=run, name="overview", daemon=True).start()
+    return answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ Rule: all or nothing, as far as that can be: what is there already is found befo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -17,7 +18,7 @@ from bankrmi.cli.written_files import write_file
 from bankrmi.config_settings import is_loopback
 from bankrmi.errors import ConfigurationError, OperationFailed
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "write_texts"]
 
 _DAYS, _AUTHORITY_DAYS = 365, 3650
 _CLIENT, _OPERATOR = "teller", "operator"
@@ -62,9 +63,7 @@ def init(
         folder.mkdir(parents=True, exist_ok=True)
         if bank.certificates:
             _issue(bank, folder / CERTIFICATES)
-        for name, text in texts.items():
-            (folder / name).parent.mkdir(exist_ok=True)
-            write_file(folder / name, partial(_write, text))
+        write_texts(folder, texts)
     except OSError as error:
         raise OperationFailed(f"{error.filename or folder} cannot be written: {error.strerror}") from error
     _tell(bank, folder, list(texts))
@@ -98,6 +97,13 @@ def _issue(bank: NewBank, folder: Path) -> None:
         create(folder, "server", name, days=_DAYS, addresses=hosts)
     create(folder, "client", _CLIENT, days=_DAYS)
     create(folder, "operator", _OPERATOR, days=_DAYS)
+
+
+def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write the files of a new bank into `folder`; raises OSError."""
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        write_file(folder / name, partial(_write, text))
 
 
 def _write(text: str, stream: TextIO) -> None:

@@ -17,6 +17,7 @@ from bankrmi.cli import (
     cert,
     chaos,
     check,
+    demo,
     doctor,
     failover,
     history,
@@ -94,6 +95,7 @@ def commands(context: click.Context, config: Path | None, insecure: bool, log_js
 
 for room in (
     init,
+    demo,
     processes,
     operations,
     overview,

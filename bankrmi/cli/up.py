@@ -4,7 +4,8 @@ Rule 1: 4, the end of the input, Ctrl-C and SIGTERM stop the whole bank, and lea
 Rule 2: a second signal does not wait for anybody.
 Rule 3: what the bank does is told in a line each (`narration`), with a menu and without; its logs are files.
 Rule 4: SIGHUP says that the terminal is gone, and with it whoever uses the menu: the bank stops. Without a
-        menu it ends nothing: it is passed on, and every process opens its log file again.
+        menu it ends nothing: it is passed on, and every process opens its log file again. But the bank of a
+        demonstration is no service: it stops.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -34,7 +35,7 @@ from bankrmi.signals import HEEDED
 from bankrmi.storage.database import make_directory
 from bankrmi.storage.place import make_private
 
-__all__ = ["children_of", "run"]
+__all__ = ["Company", "children_of", "run"]
 
 FOLLOW_S = 0.2
 
@@ -43,15 +44,15 @@ START_S = 15.0
 
 
 class _Signals:
-    """The first signal stops in order, the next ones at once; but SIGHUP where there is no menu."""
+    """The first signal stops in order, the next ones at once; but SIGHUP where it ends nothing."""
 
-    def __init__(self, supervisor: Supervisor, *, menu: bool) -> None:
+    def __init__(self, supervisor: Supervisor, *, outlives_terminal: bool) -> None:
         self._supervisor = supervisor
         self.stopping = False
         for number in HEEDED:
             if signal.getsignal(number) is not signal.SIG_IGN:  # As `nohup` wants it.
                 signal.signal(number, self._on_signal)
-        if not menu:
+        if outlives_terminal:
             signal.signal(signal.SIGHUP, self._pass_on)
 
     def _pass_on(self, number: int, _frame: FrameType | None) -> None:
@@ -110,8 +111,22 @@ class _Narration:
                     self._report(sentence)
 
 
-def run(invocation: Invocation, configuration: Configuration, *, menu: bool, restart: bool) -> int:
-    """Start the bank, stay until it shall stop, and stop it."""
+Company = Callable[[Callable[[str], None]], AbstractContextManager[None]]
+"""Who is there while the bank runs, and is gone before it stops; it is given what tells a person a line."""
+
+
+def run(
+    invocation: Invocation,
+    configuration: Configuration,
+    *,
+    menu: bool,
+    restart: bool,
+    company: Company | None = None,
+) -> int:
+    """Start the bank, stay until it shall stop, and stop it.
+
+    In `company` it is no service: it ends with the terminal, with a menu and without.
+    """
     screen = Screen() if menu else None
     report = screen.interject if screen else say
     logs = _log_folder(configuration)
@@ -121,10 +136,14 @@ def run(invocation: Invocation, configuration: Configuration, *, menu: bool, res
     supervisor = Supervisor(children, restart=restart, report=report, on_end=narration.died)
     try:
         with supervisor:
-            signals = _Signals(supervisor, menu=menu)
+            signals = _Signals(supervisor, outlives_terminal=not menu and company is None)
             try:
                 with narration:
-                    return _stay(supervisor, invocation, configuration, screen, narration.is_up)
+                    if (code := _start(supervisor, configuration)) is not None:
+                        return code
+                    narration.is_up()
+                    with company(report) if company is not None else nullcontext():
+                        return _stay(supervisor, invocation, configuration, screen)
             finally:
                 signals.stopping = True
                 say("Stopping the bank…")
@@ -136,13 +155,8 @@ def run(invocation: Invocation, configuration: Configuration, *, menu: bool, res
         say("The bank has stopped.")
 
 
-def _stay(
-    supervisor: Supervisor,
-    invocation: Invocation,
-    configuration: Configuration,
-    screen: Screen | None,
-    on_up: Callable[[], None],
-) -> ExitCode:
+def _start(supervisor: Supervisor, configuration: Configuration) -> ExitCode | None:
+    """Return None once the bank runs, and its status is printed; else an exit code, and it was said why."""
     all_ready = supervisor.wait_until_settled(START_S)
     if failures := supervisor.never_started():
         # Half a bank is not what was asked for; the reasons are on the screen.
@@ -155,7 +169,13 @@ def _stay(
         say("Not every process is ready yet; 'bankrmi status' and the logs say what it waits for.")
     with suppress(OSError):  # Nobody may read that, and the bank goes on.
         print_status(configuration)
-    on_up()
+    return None
+
+
+def _stay(
+    supervisor: Supervisor, invocation: Invocation, configuration: Configuration, screen: Screen | None
+) -> ExitCode:
+    """Open the menu, or wait until nothing is left to wait for; return the exit code."""
     if screen is None:
         say(f"The bank is running, its logs are in {configuration.data_dir / 'log'}; Ctrl-C stops it.")
         supervisor.wait_until_over()

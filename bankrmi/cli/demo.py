@@ -1,0 +1,168 @@
+"""The command that shows what a bank does: one of its own with clients at work, gone at the end.
+
+Rule 1: it takes nothing from where it is started: neither a config.yaml nor BANKRMI_… in the environment can
+        lead it to the data of another bank.
+Rule 2: its ports are its own for as long as it lives, so that any number of these run side by side.
+Rule 3: its folder goes when it ends, however it is ended, but for SIGKILL: then nobody is left to do it.
+Rule 4: whoever looks on is told what may be done next, with the pid that it is done to by now.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from bankrmi import config
+from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.cli.health import Status, health, leader_of
+from bankrmi.cli.init import write_texts
+from bankrmi.cli.invocation import Invocation, say
+from bankrmi.cli.new_bank import NewBank
+from bankrmi.config import Configuration
+from bankrmi.errors import BankError, OperationFailed
+
+__all__ = ["COMMANDS"]
+
+_LOOK_S = 0.5
+_KEPT = frozenset({"BANKRMI_TRACEBACK"})
+_SERVERS = ("s1", "s2")
+
+
+@click.command()
+@click.option(
+    "--no-menu", is_flag=True, help="No menu, though there is a terminal: stay until Ctrl-C or SIGTERM."
+)
+@click.pass_obj
+def demo(invocation: Invocation, no_menu: bool) -> int:
+    """Start a throw-away bank on this machine, with clients at work, to be broken.
+
+    It is in a temporary folder, at ports of its own, and wants nothing in the folder where it is started.
+    What it does is told in a line each, and how to kill its primary. 4 in the menu, Ctrl-C, SIGTERM, or the
+    end of the terminal ends it, and everything of it is deleted.
+    """
+    from bankrmi.cli.up import run
+
+    if invocation.path is not None:
+        raise click.UsageError("the demo has a configuration of its own: leave --config out")
+    for name in [name for name in os.environ if name.startswith("BANKRMI_") and name not in _KEPT]:
+        del os.environ[name]  # Settings of another bank, which the processes of this one would take.
+    with _own_folder() as folder, _own_bank(folder) as configuration:
+        say(f"A bank to be broken, in {folder}; it is deleted at the end.")
+        return run(
+            replace(invocation, path=configuration.path, insecure=False),
+            configuration,
+            menu=sys.stdin.isatty() and not no_menu,
+            restart=True,
+            company=_Company(configuration),
+        )
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """Make a folder that goes with the context."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="bankrmi-demo-"))
+    except OSError as error:
+        raise OperationFailed(f"no folder can be made for the demo: {error.strerror or error}") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            say(f"{folder} could not be deleted: delete it")
+
+
+@contextmanager
+def _own_bank(folder: Path) -> Iterator[Configuration]:
+    """Write a new bank; its ports are held while the context lasts."""
+    from bankrmi.robustness.chaos.ports import HeldPort
+
+    witness, *servers = [HeldPort() for _ in range(1 + len(_SERVERS))]
+    try:
+        addresses = {name: port.address for name, port in zip(_SERVERS, servers, strict=True)}
+        bank = NewBank(servers=addresses, witness=witness.address, certificates=False)
+        write_texts(folder, bank.texts())
+        yield config.load(folder / "config.yaml")
+    finally:
+        for port in (witness, *servers):
+            port.close()
+
+
+class _Company:
+    """Who is there while the bank runs: clients, and whoever tells the person what to do next."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        self._over = threading.Event()
+
+    @contextmanager
+    def __call__(self, report: Callable[[str], None]) -> Iterator[None]:
+        from bankrmi.cli.demo_clients import DemoClients
+
+        clients = DemoClients(self._configuration)
+        try:
+            with clients:
+                known = self._leader()
+                if known is not None:
+                    report(self._first_steps(*known))
+                telling = (report, clients.told, known)
+                threading.Thread(target=self._tell, args=telling, name="demo", daemon=True).start()
+                yield
+        finally:
+            self._over.set()
+            report(clients.told_at_the_end())
+
+    def _tell(
+        self,
+        report: Callable[[str], None],
+        clients_told: Callable[[], str],
+        known: tuple[str, int] | None,
+    ) -> None:
+        """Say what may be done to the bank, each time another process leads it and all is well again."""
+        before = known
+        while not self._over.wait(_LOOK_S):
+            leader, before = before, self._leader()
+            # What brought it about is told by then: by whoever follows the logs, a moment after it happened.
+            if leader is None or leader != before or leader == known or self._over.is_set():
+                continue
+            name, pid = leader
+            if known is None:
+                report(self._first_steps(name, pid))
+            else:
+                report(f"All is well again. {clients_told()} {name} leads now: kill -9 {pid}")
+            known = leader
+
+    def _leader(self) -> tuple[str, int] | None:
+        """Return who leads, if all is well."""
+        from bankrmi import client
+
+        try:
+            status: Status = client.overview(self._configuration)
+        except BankError:
+            return None
+        code, _ = health(status)
+        leader = leader_of(status)
+        if code != ExitCode.DONE or leader is None or type(leader.get("pid")) is not int:
+            return None
+        return leader["server"], leader["pid"]
+
+    def _first_steps(self, name: str, pid: int) -> str:
+        bankrmi = f"bankrmi --config {self._configuration.path}"
+        return (
+            "Two clients move small amounts from account to account. In another terminal:\n"
+            f"  kill -9 {pid}    # the primary, {name}\n"
+            f"  {bankrmi} switchover --yes\n"
+            f"  {bankrmi} status -w"
+        )
+
+
+COMMANDS = (demo,)

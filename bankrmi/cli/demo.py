@@ -33,6 +33,9 @@ from bankrmi.errors import BankError, OperationFailed
 __all__ = ["COMMANDS"]
 
 _LOOK_S = 0.5
+_FREE_BYTES = 32 << 20
+"""What it wants: files of three processes, logs, and what half an hour's payments add to all of that."""
+
 _KEPT = frozenset({"BANKRMI_TRACEBACK"})
 _SERVERS = ("s1", "s2")
 
@@ -74,6 +77,11 @@ def _own_folder() -> Iterator[Path]:
     except OSError as error:
         raise OperationFailed(f"no folder can be made for the demo: {error.strerror or error}") from error
     try:
+        if (free := shutil.disk_usage(folder).free) < _FREE_BYTES:
+            raise OperationFailed(
+                f"{folder.parent} has {free >> 20} MB left, and the demo wants {_FREE_BYTES >> 20}: "
+                "name another place in TMPDIR"
+            )
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -254,7 +254,7 @@ def test_readme_shows_what_it_says(tmp_path: Path) -> None:
         one.waits_for("Ctrl-C stops it")
         os.kill(one.primary(), signal.SIGKILL)
         one.waits_for("leads now: kill -9 .*\r\n")
-        one.terminal.sendintr()
+        one.terminal.kill(signal.SIGTERM)
         assert one.assert_gone() == 0
         compare(_alike(shown), _alike(one.said))
 
@@ -265,6 +265,4 @@ def _alike(text: str) -> list[str]:
     text = re.sub(r"\S*bankrmi-demo-\w+", "FOLDER", text)
     text = re.sub(r"took \d+ ms|got \d+ answers|\d+ ms after", "SO MUCH", text)
     text = re.sub(r"\bs[12]\b", "ONE", text)
-    return [
-        line for line in text.splitlines() if line.strip() and "is ready" not in line and "^C" not in line
-    ]
+    return [line for line in text.splitlines() if line.strip() and "is ready" not in line]

@@ -115,10 +115,12 @@ class StatusTable:
         in_colour = console.color_system is not None
         alarms = [Padding(Text(one), style=_ALARM, expand=in_colour) for one in _alarms(self._status)]
         said: list[RenderableType] = [self._headline(), *alarms]
+        code, sentence = health(self._status)
         if self._watched and not alarms:
-            code, sentence = health(self._status)
             said.append(Text(sentence, style=_VERDICTS.get(code, _ALARM)))
-        remarks: list[RenderableType] = [Text(one) for one in _remarks(self._status)]
+        remarks: list[RenderableType] = [
+            Text(one) for one in _remarks(self._status) if not (self._watched and one == sentence)
+        ]
         if narrow or self._watched:
             said += remarks
             remarks = []

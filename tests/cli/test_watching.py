@@ -114,7 +114,9 @@ def test_whether_all_is_well_is_said_in_colour_and_in_words() -> None:
     well = {**STATUS, "copies_min": 1, "servers": [STATUS["servers"][0], other]}
     assert "\x1b[32mwell: s1 leads, 2 copies in sync" in "\n".join(screen(80, 24, status=well, colours=True))
     unseen = {**well, "witness": {"reachable": False}}
-    assert "\x1b[33mthe witness cannot be reached" in "\n".join(screen(80, 24, status=unseen, colours=True))
+    text = "\n".join(screen(80, 24, status=unseen, colours=True))
+    assert "\x1b[33mthe witness cannot be reached" in text
+    assert text.count("the witness cannot be reached") == 1
     nobody = {**STATUS, "view": None, "servers": [{**other, "reachable": False}]}
     nobody |= {"witness": {"reachable": False}, "nameserver": {"reachable": False}}
     assert "\x1b[1;37;41mnobody answers" in "\n".join(screen(80, 24, status=nobody, colours=True))

@@ -98,10 +98,7 @@ def test_a_clients_certificate_is_enough_for_the_status(bank: Cluster) -> None:
     checked = bankrmi(bank, "status", "--check")
     assert (checked.returncode, "well: " in checked.stdout) == (0, True), checked
     shown = bankrmi(bank, "status").stdout
-    assert (
-        f"the witness tells operators only, and there is no certificate of one here: the view is what {bank.primary()}"
-        in shown
-    )
+    assert "the witness tells operators only, and there is no certificate of one here: the view is" in shown
     why = bankrmi(bank, "why").stdout
     assert "cannot be reached" not in why
     assert "does not answer" not in why

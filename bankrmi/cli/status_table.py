@@ -20,7 +20,16 @@ from rich.table import Table
 from rich.text import Text
 
 from bankrmi.cli.exit_codes import HealthCode
-from bankrmi.cli.health import Status, findings, missed, pause_in_words
+from bankrmi.cli.health import (
+    Status,
+    begun,
+    findings,
+    keeper_answers,
+    keeper_of,
+    missed,
+    pause_in_words,
+    unanswered,
+)
 from bankrmi.foreign_text import foreign
 
 __all__ = ["Changed", "Status", "StatusTable"]
@@ -31,10 +40,9 @@ Changed = Collection[tuple[str, str]]
 _TABLE_COLUMNS = 78
 _CERTIFICATE_DAYS = 30
 _LOST_MEMORY = (
-    "the witness holds no view, though the servers hold accounts: it has lost its memory, and nobody can "
-    "take over; run `bankrmi witness restore`"
+    "holds no view, though the servers hold accounts: it has lost its memory, and nobody can take over; "
+    "run `bankrmi witness restore`"
 )
-_MOVED = "and is not kept here any more"
 _CHANGED = "bold reverse"
 _CELL_CUT_AT = 60
 _ALARM = "bold white on red"
@@ -163,10 +171,8 @@ def _alarms(status: Status) -> list[str]:
     """Return what nobody may overlook."""
     view = status["view"]
     if view is None:
-        full = any(server.get("epoch") for server in status["servers"])
-        if status["witness"]["reachable"] and full:
-            return [_LOST_MEMORY]
-        return []
+        forgotten = keeper_answers(status) and begun(status)
+        return [f"{keeper_of(status)} {_LOST_MEMORY}"] if forgotten else []
     found = list(findings(status))
     alarms = [sentence for code, sentence in found if code in _ALARMING]
     if not any(code == HealthCode.NOTHING_ACKNOWLEDGED for code, _ in found) and (waiting := missed(status)):
@@ -183,13 +189,7 @@ def _remarks(status: Status) -> list[str]:
     if paused := pause_in_words(status):
         remarks.append(f"{paused}; `bankrmi resume` ends it")
     if not status["witness"]["reachable"]:
-        keeper = "etcd" if "members" in status["witness"] else "the witness"
-        if _MOVED in str(status["witness"].get("reason")):
-            remarks.append(
-                f"{status['witness']['reason']}: ask with the configuration that names that keeper"
-            )
-        else:
-            remarks.append(f"{keeper} cannot be reached: no change of primary until it can")
+        remarks.append(unanswered(status))
         if status.get("view_from"):
             remarks.append(f"the view is what {status['view_from']} says")
     if not status["nameserver"]["reachable"]:
@@ -255,6 +255,8 @@ def _broken_links(status: Status) -> list[str]:
             told.append(f"{near['server']} does not reach {far['server']}")
     if status["witness"]["reachable"]:
         told += [
-            f"{one['server']} does not reach the witness" for one in known if one.get("witness_silent_ms")
+            f"{one['server']} does not reach {keeper_of(status)}"
+            for one in known
+            if one.get("witness_silent_ms")
         ]
     return told

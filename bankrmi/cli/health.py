@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bankrmi.cli.exit_codes import ExitCode, HealthCode
+from bankrmi.counted import counted
 from bankrmi.foreign_text import foreign
 from bankrmi.moments import as_logged
 
@@ -173,7 +174,7 @@ def _acknowledging(status: Status, leader: Status) -> Finding | None:
         if _silent(status["witness"], leader):
             why += f"; {leader['server']} does not reach {keeper_of(status)}, so that it cannot"
     elif _copies_of(status, leader) < status.get("copies_min", 1):
-        why = f"on {_copies_of(status, leader)} of {status['copies_min']} copies"
+        why = f"on {_copies_of(status, leader)} of {counted(status['copies_min'], 'copy', 'copies')}"
     elif says is False:
         why = f"by {leader['server']}, until the view changes"
     return (HealthCode.NOTHING_ACKNOWLEDGED, f"nothing is acknowledged {why}") if why else None
@@ -280,11 +281,10 @@ def _well(status: Status) -> Finding:
     unseen = [one["server"] for one in _in_sync(status, leader_of(status)) if not one["reachable"]]
     but = "".join(f"; {name} answers {foreign(view['primary'])}, and not us" for name in unseen)
     copies = len(view["in_sync"])
-    return ExitCode.DONE, f"well: {foreign(view['primary'])} leads, {_counted(copies)} in sync{but}"
-
-
-def _counted(copies: int) -> str:
-    return f"{copies} {'copy' if copies == 1 else 'copies'}"
+    return (
+        ExitCode.DONE,
+        f"well: {foreign(view['primary'])} leads, {counted(copies, 'copy', 'copies')} in sync{but}",
+    )
 
 
 def _named(status: Status, name: str) -> Status:

@@ -31,6 +31,7 @@ from bankrmi.cli.health import (
     unanswered,
 )
 from bankrmi.foreign_text import foreign
+from bankrmi.moments import end_in_words
 
 __all__ = ["Changed", "Status", "StatusTable"]
 
@@ -221,14 +222,25 @@ def _open_doors(status: Status) -> list[str]:
     remarks = []
     if addresses := status.get("open_to_strangers"):
         remarks.append(f"{', '.join(addresses)} can be reached by others, who need not prove who they are")
-    for server in status["servers"]:
-        days = server.get("certificate_days")
-        if isinstance(days, int) and days < _CERTIFICATE_DAYS:
-            ends = f"ends in {days} days" if days >= 0 else "has ended"
-            remarks.append(
-                f"the certificate of {server['server']}, or its authority's, {ends}: see `bankrmi cert list`"
-            )
+    remarks += [
+        f"the certificate of {whose}, or its authority's, {end_in_words(days)}: see `bankrmi cert list`"
+        for whose, days in _certificates(status)
+        if isinstance(days, int) and days < _CERTIFICATE_DAYS
+    ]
     return remarks
+
+
+def _certificates(status: Status) -> Iterator[tuple[str, object]]:
+    """Yield whose certificates are known here, and for how many days each counts."""
+    for server in status["servers"]:
+        yield server["server"], server.get("certificate_days")
+    witness, nameserver = status["witness"], status["nameserver"]
+    yield "the name server", nameserver.get("certificate_days")
+    if witness.get("address") != nameserver.get("address"):
+        yield "the witness", witness.get("certificate_days")
+    own = status.get("own_certificate")
+    if own is not None:
+        yield f"the {own['holder']}, who asks", own["days"]
 
 
 def _silent_members(witness: Status) -> list[str]:

@@ -8,11 +8,14 @@ Rule 2: the view is the witness's; where it cannot be asked, that of the server 
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import floor
 from typing import Any, ParamSpec, TypeVar
 
 from bankrmi.client.asking import ask_once
@@ -26,7 +29,7 @@ from bankrmi.foreign_text import foreign
 from bankrmi.own_credentials import own_credentials
 from bankrmi.replication.cause import Cause
 from bankrmi.replication.pause import Pause
-from bankrmi.rmi import NAMESERVER_NAME, Failure, NotConnected, TlsCredentials
+from bankrmi.rmi import NAMESERVER_NAME, DeniedByOther, Failure, NotConnected, TlsCredentials, TlsIdentity
 
 __all__ = ["as_it_is_now", "overview", "view_fields"]
 
@@ -85,6 +88,7 @@ def overview(configuration: Configuration) -> dict[str, Any]:
         "servers": [_server(name, address, told[name], view) for name, address in servers.items()],
         "witness": keeper_standing,
         "nameserver": _reachable(configuration.nameserver, names.result()),
+        "own_certificate": asker.own,
     }
 
 
@@ -151,18 +155,26 @@ def _beside(ask: Callable[_Asked, _Said], *args: _Asked.args, **named: _Asked.kw
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """What was answered, or why nothing was; `nobody` if it is certain that nobody listens there."""
+    """What was answered, or why nothing was.
+
+    `nobody`: it is certain that nobody listens there; `denied`: somebody does, and does not tell us.
+    """
 
     said: _Told | str
     seconds: float
     nobody: bool = False
+    denied: bool = False
+    certificate_days: int | None = None
+    """How long the certificate lasts that was shown."""
 
     def standing(self) -> dict[str, Any]:
         """Return what this says about whoever was asked."""
         if isinstance(self.said, str):
-            return {"reachable": False, "silent": not self.nobody, "reason": self.said}
-        slow = self.seconds > _SLOW_SECONDS
-        return {"reachable": True, "slow_ms": round(1000 * self.seconds) if slow else None}
+            told = {"reachable": False, "silent": not self.nobody, "reason": self.said}
+        else:
+            slow = self.seconds > _SLOW_SECONDS
+            told = {"reachable": True, "slow_ms": round(1000 * self.seconds) if slow else None}
+        return {**told, "certificate_days": self.certificate_days}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,18 +183,42 @@ class _Asker:
 
     role: str
     credentials: TlsCredentials | None
+    own: Mapping[str, Any] | None
+    """Whose certificate is shown, and for how many days it counts."""
 
     @classmethod
     def of(cls, configuration: Configuration) -> _Asker:
         try:
-            return cls(role="operator", credentials=own_credentials(configuration, "operator"))
+            role, shown = "operator", own_credentials(configuration, "operator")
         except ConfigurationError:
-            return cls(role="client", credentials=own_credentials(configuration, "client"))
+            role, shown = "client", own_credentials(configuration, "client")
+        own = None if shown is None else {"holder": str(shown.own), "days": floor(shown.days_left)}
+        return cls(role=role, credentials=shown, own=own)
+
+
+class _Noting:
+    """Credentials that note until when the certificate counts that was shown to them."""
+
+    def __init__(self, credentials: TlsCredentials) -> None:
+        self._credentials = credentials
+        self.days: int | None = None
+
+    def server_context(self) -> ssl.SSLContext:
+        return self._credentials.server_context()
+
+    def client_context(self) -> ssl.SSLContext:
+        return self._credentials.client_context()
+
+    def identity_of(self, der: bytes) -> TlsIdentity:
+        identity = self._credentials.identity_of(der)
+        self.days = floor((identity.not_after - datetime.now(UTC)) / timedelta(days=1))
+        return identity
 
 
 def _ask(asker: _Asker, address: str, object_id: str, method: str, *args: object) -> _Answer:
     began = time.monotonic()
-    nobody = False
+    nobody = denied = False
+    noting = None if asker.credentials is None else _Noting(asker.credentials)
     try:
         answer = ask_once(
             address,
@@ -191,16 +227,18 @@ def _ask(asker: _Asker, address: str, object_id: str, method: str, *args: object
             args,
             seconds=_SECONDS,
             role=asker.role,
-            credentials=asker.credentials,
+            credentials=noting,
         )
         said: _Told | str = answer if isinstance(answer, dict) else {}
     except BankError as error:
         failure = error.__cause__
         nobody = isinstance(failure, NotConnected) and failure.reason == "refused"
+        denied = isinstance(failure, DeniedByOther)
         said = error.message
         if isinstance(failure, Failure) and failure.reason == "timeout":
             said = f"no answer from {address} in {_SECONDS:g} s: stopped, cut off, or with far too much to do"
-    return _Answer(said=said, seconds=time.monotonic() - began, nobody=nobody)
+    seconds, days = time.monotonic() - began, None if noting is None else noting.days
+    return _Answer(said=said, seconds=seconds, nobody=nobody, denied=denied, certificate_days=days)
 
 
 def _ask_keeper(configuration: Configuration, asker: _Asker) -> tuple[_Told | str, dict[str, Any]]:
@@ -209,7 +247,10 @@ def _ask_keeper(configuration: Configuration, asker: _Asker) -> tuple[_Told | st
         return _ask_etcd(configuration.etcd, configuration.service)
     assert configuration.witness_address is not None
     answer = _ask(asker, configuration.witness_address, WITNESS_ID, "read", configuration.service)
-    return answer.said, _reachable(configuration.witness_address, answer)
+    standing = _reachable(configuration.witness_address, answer)
+    if answer.denied and asker.role == "client":  # It is there, and tells operators and servers only.
+        standing |= {"reachable": True, "denied": answer.said, "slow_ms": None}
+    return answer.said, standing
 
 
 def _ask_etcd(settings: EtcdSettings, service: str) -> tuple[_Told | str, dict[str, Any]]:
@@ -222,7 +263,7 @@ def _ask_etcd(settings: EtcdSettings, service: str) -> tuple[_Told | str, dict[s
     newest = max((one.view for one in heard if one.view), key=lambda view: view.epoch, default=None)
     said: _Told | str = newest.to_wire() if newest is not None else {}
     if not heard:
-        said = "; ".join(str(one.reason) for one in members)
+        said = "; ".join(dict.fromkeys(str(one.reason) for one in members))
     answer = _Answer(said=said, seconds=min(one.seconds for one in heard or members))
     standing = _reachable(f"etcd at {settings.in_words()}", answer)
     standing["members"] = [
@@ -293,7 +334,10 @@ def _server(name: str, address: str, answer: _Answer, view: _Told | None) -> dic
     known = {"server": name, **_UNKNOWN}
     if not isinstance(answer.said, str):
         known |= {key: value for key, value in answer.said.items() if key != "servers"}
+    told_days = known["certificate_days"]
     known |= {"server": name, **answer.standing()}
+    if told_days is not None:  # Its authority's end is in that, too.
+        known["certificate_days"] = told_days
     if view is not None:
         known["in_sync"] = name in view["in_sync"]
     elif not isinstance(known.get("in_sync"), bool):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import floor
 
 from bankrmi.config import split_address
 from bankrmi.doctor.facts import Facts, ProcessFacts
 from bankrmi.doctor.findings import DoctorFinding, note, to_do
 from bankrmi.foreign_text import foreign
+from bankrmi.moments import end_in_words
 
 __all__ = ["DAYS", "judge_certificates"]
 
@@ -58,8 +58,7 @@ def _of_days(name: str, days: float) -> Iterator[DoctorFinding]:
     if days >= DAYS:
         return
     stem = f"server-{_holder(name)}"
-    soon = f"ends in {floor(days)} days" if days >= 1 else "ends within a day"
-    ends = soon if days >= 0 else "has ended: nobody takes it any more"
+    ends = f"{end_in_words(days)}{'' if days >= 0 else ': nobody takes it any more'}"
     yield to_do(
         "certificate-days",
         name,

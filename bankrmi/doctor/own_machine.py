@@ -20,6 +20,7 @@ from bankrmi.config import Configuration, split_address
 from bankrmi.diagnosis import free_bytes, own_versions
 from bankrmi.doctor.facts import OwnMachine
 from bankrmi.errors import ConfigurationError
+from bankrmi.moments import end_in_words
 from bankrmi.own_credentials import own_credentials
 from bankrmi.rmi import is_here
 
@@ -150,7 +151,7 @@ def _files(configuration: Configuration, here: list[str]) -> Iterator[str]:
             continue
         if credentials is not None and credentials.days_left < _WARN_DAYS:
             yield (
-                f"the certificate of {name}, or its authority's, ends in {credentials.days_left:.0f} days: "
+                f"the certificate of {name}, or its authority's, {end_in_words(credentials.days_left)}: "
                 f"`bankrmi cert renew server-{name}`"
             )
     servers = [name for name in here if name in configuration.servers]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bankrmi import connect
-from bankrmi.certificates.authority import create, create_authority, revocable, revoke
+from bankrmi.certificates.authority import create, create_authority, renew, revocable, revoke
 from bankrmi.client.asking import ask_once
 from bankrmi.errors import BankError, ConfigurationError, InDoubt, Unreached
 from bankrmi.own_credentials import own_credentials
@@ -84,6 +84,25 @@ def test_commands_show_the_certificates_of_their_role(bank: Cluster) -> None:
     assert any("who=anna" in line and "outcome=done" in line for line in lines), lines
 
 
+def test_the_status_says_whose_certificate_ends_soon(bank: Cluster) -> None:
+    """The name server's, and that of whoever asks, as well as the servers'; each is renewed on its own."""
+    bank.wait_until_in_sync()
+    folder = bank.directory / "certificates"
+    renew(folder, "server", NAMESERVER, days=3)
+    renew(folder, "operator", "anna", days=1)
+
+    def said() -> str:
+        return bankrmi(bank, "status").stdout
+
+    bank.until(lambda: "of the name server, or its authority's, ends in 2 days" in said(), "it is taken")
+    assert "the certificate of the operator anna, who asks, or its authority's, ends within a day" in said()
+    for file in folder.glob("operator-*"):
+        file.unlink()
+    told = said()
+    assert "of the name server, or its authority's, ends in 2 days" in told
+    assert "the certificate of the client teller, who asks, or its authority's, ends in 19 days" in told
+
+
 def test_a_clients_certificate_is_enough_for_the_status(bank: Cluster) -> None:
     """But not to ask the witness: then the view is what the primary says."""
     bank.wait_until_in_sync()
@@ -92,8 +111,18 @@ def test_a_clients_certificate_is_enough_for_the_status(bank: Cluster) -> None:
     status = json.loads(bankrmi(bank, "status", "--json").stdout)
     assert [server["reachable"] for server in status["servers"]] == [True, True]
     assert status["view_from"] == status["view"]["primary"] == bank.primary()
-    assert "is for operators and servers only" in status["witness"]["reason"]
+    assert "is for operators and servers only" in status["witness"]["denied"]
+    assert status["witness"]["reachable"]
     assert {server["certificate_days"] for server in status["servers"]} == {19}
+    checked = bankrmi(bank, "status", "--check")
+    assert (checked.returncode, "well: " in checked.stdout) == (0, True), checked
+    shown = bankrmi(bank, "status").stdout
+    assert "the witness tells operators only, and there is no certificate of one here: the view is" in shown
+    why = bankrmi(bank, "why").stdout
+    assert "cannot be reached" not in why
+    assert "does not answer" not in why
+    bank.kill(NAMESERVER)
+    bank.until(lambda: bankrmi(bank, "status", "--check").returncode == 10, "that is seen all the same")
 
 
 @pytest.mark.long

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bankrmi.certificates.authority import create, create_authority
 from bankrmi.client.asking import ask_once
 from bankrmi.config import load
 from bankrmi.coordination.witness import WITNESS_MOVES_ID
@@ -103,6 +105,23 @@ def test_status_names_the_members_that_do_not_answer(cluster: Cluster, etcd: Etc
     assert f"1 of 3 members of etcd does not answer: {etcd.url('m2')}" in table
 
 
+def test_why_and_the_check_speak_of_members_and_not_of_a_witness(cluster: Cluster, etcd: EtcdMembers) -> None:
+    told = bankrmi(cluster, "why").stdout
+    assert "etcd: the death of any one member would change nothing: 3 of 3 answer, and 2 are enough" in told
+    etcd.kill("m1")
+    told = bankrmi(cluster, "why").stdout
+    assert "etcd: 2 of 3 members answer, and 2 are needed: if one of these died" in told
+    assert "s2 may take over" in told
+    etcd.kill("m2")
+    told = bankrmi(cluster, "why").stdout
+    assert "s2 may not: it is in sync, but etcd cannot be reached, and nobody leads without its word" in told
+    assert "etcd: it does not answer now; clients would notice nothing; but until it is back" in told
+    checked = bankrmi(cluster, "status", "--check")
+    assert checked.stdout == "etcd cannot be reached: no change of primary until it can\n"
+    assert checked.returncode == 10
+    assert "witness" not in told
+
+
 def test_the_name_server_follows_the_view_in_etcd(cluster: Cluster) -> None:
     """A client that knows the name server's address only finds the primary, after a takeover too."""
     takes_over(cluster, "s1")
@@ -177,13 +196,27 @@ class Calls:
         assert self.done > 0
 
 
+def certify(folder: Path) -> Path:
+    create_authority(folder, days=30)
+    for name in ("s1", "s2", NAMESERVER):
+        create(folder, "server", name, days=20, addresses=["127.0.0.1"])
+    create(folder, "client", "teller", days=20)
+    create(folder, "operator", "anna", days=20)
+    return folder
+
+
 def logged(cluster: Cluster, words: str, times: int) -> bool:
     return all(cluster.log(name).count(words) >= times for name in cluster.servers)
 
 
-def test_a_living_bank_is_moved_from_its_witness_to_etcd_and_back(tmp_path: Path, etcd: EtcdMembers) -> None:
+@pytest.mark.parametrize("behind", ["nothing", "certificates"])
+def test_a_living_bank_is_moved_from_its_witness_to_etcd_and_back(
+    tmp_path: Path, etcd: EtcdMembers, behind: str
+) -> None:
     """Nothing is restarted, no call fails; after each move a takeover goes by the new keeper alone."""
-    with Cluster(tmp_path / "bank") as cluster:
+    folder = certify(tmp_path / "bank" / "certificates") if behind == "certificates" else None
+    settings: dict[str, Any] = {} if folder is None else {"certificates": {"folder": "certificates"}}
+    with Cluster(tmp_path / "bank", **settings) as cluster:
         cluster.start_all()
         cluster.until(lambda: len((cluster.view() or {}).get("in_sync", ())) == 2, "both are in sync")
         old = cluster.config.read_text()

@@ -17,6 +17,7 @@ from bankrmi.cli import (
     cert,
     chaos,
     check,
+    console,
     doctor,
     failover,
     history,
@@ -106,6 +107,7 @@ for room in (
     chaos,
     bench,
     check,
+    console,
     verify,
     cert,
 ):

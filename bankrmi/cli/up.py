@@ -15,9 +15,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+from bankrmi.cli.console import TOKEN_VARIABLE, OfferedConsole
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.interruption import Interrupted, what_was_under_way
 from bankrmi.cli.invocation import Invocation, say
@@ -110,12 +112,19 @@ class _Narration:
                     self._report(sentence)
 
 
-def run(invocation: Invocation, configuration: Configuration, *, menu: bool, restart: bool) -> int:
+def run(
+    invocation: Invocation,
+    configuration: Configuration,
+    *,
+    menu: bool,
+    restart: bool,
+    console: OfferedConsole | None = None,
+) -> int:
     """Start the bank, stay until it shall stop, and stop it."""
     screen = Screen() if menu else None
     report = screen.interject if screen else say
     logs = _log_folder(configuration)
-    children = children_of(invocation, configuration, logs=logs)
+    children = children_of(invocation, configuration, logs=logs, console=console)
     narration = _Narration(configuration.service, logs, report)
     narration.follow(child.name for group in children for child in group)
     supervisor = Supervisor(children, restart=restart, report=report, on_end=narration.died)
@@ -124,7 +133,7 @@ def run(invocation: Invocation, configuration: Configuration, *, menu: bool, res
             signals = _Signals(supervisor, menu=menu)
             try:
                 with narration:
-                    return _stay(supervisor, invocation, configuration, screen, narration.is_up)
+                    return _stay(supervisor, invocation, configuration, screen, narration.is_up, console)
             finally:
                 signals.stopping = True
                 say("Stopping the bank…")
@@ -142,6 +151,7 @@ def _stay(
     configuration: Configuration,
     screen: Screen | None,
     on_up: Callable[[], None],
+    console: OfferedConsole | None,
 ) -> ExitCode:
     all_ready = supervisor.wait_until_settled(START_S)
     if failures := supervisor.never_started():
@@ -156,6 +166,8 @@ def _stay(
     with suppress(OSError):  # Nobody may read that, and the bank goes on.
         print_status(configuration)
     on_up()
+    if console is not None:
+        say(f"See it, and break it, in a browser on this machine: {console.page}")
     if screen is None:
         say(f"The bank is running, its logs are in {configuration.data_dir / 'log'}; Ctrl-C stops it.")
         supervisor.wait_until_over()
@@ -179,8 +191,14 @@ def _log_folder(configuration: Configuration) -> Path:
     return folder
 
 
-def children_of(invocation: Invocation, configuration: Configuration, *, logs: Path) -> list[list[Child]]:
-    """Return what to run: the name server with the witness first, then all servers at once."""
+def children_of(
+    invocation: Invocation,
+    configuration: Configuration,
+    *,
+    logs: Path,
+    console: OfferedConsole | None = None,
+) -> list[list[Child]]:
+    """Return what to run: the name server with the witness, then all servers at once, then a console."""
     options = ["--config", str(configuration.path)]
     options += ["--insecure"] if invocation.insecure else []
     options += ["--log-json"] if invocation.log_json else []
@@ -204,4 +222,7 @@ def children_of(invocation: Invocation, configuration: Configuration, *, logs: P
     servers = [
         child(f"server {name}", name, ["server", name], signal.SIGINT) for name in configuration.servers
     ]
-    return [[nameserver], servers]
+    if console is None:
+        return [[nameserver], servers]
+    page = child("the console", "console", ["console", "--listen", console.address], signal.SIGTERM)
+    return [[nameserver], servers, [replace(page, variables={TOKEN_VARIABLE: console.token})]]

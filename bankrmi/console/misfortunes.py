@@ -233,8 +233,8 @@ class Misfortunes:
             return False
         if whom == KEEPER:
             return bool(state["keeper"]["reachable"])
-        reachable = {server["name"] for server in state["servers"] if server["reachable"]}
-        return whom in in_sync and whom in reachable
+        at_work = {one["name"] for one in state["servers"] if one["role"] in ("primary", "standby")}
+        return whom in in_sync and whom in at_work
 
     def _is_over(self, felt: dict[str, Any]) -> None:
         self._felt.pop(felt["id"], None)

@@ -156,6 +156,9 @@ class Teller:
         period = self._period
         try:
             receipt = await self._perform(what, account, amount, request_id)
+        except InvalidRequest as error:
+            period.failed += 1
+            told |= {"outcome": "refused", "message": error.message}
         except Refused as error:
             period.declined += 1
             told |= {

@@ -52,8 +52,8 @@ function withoutPrimary(model, view) {
   const heirs = model.inSyncAndUp.filter(name => name !== view.primary);
   if (heirs.length) {
     const waits = model.standing(view.primary) === "gone"
-      ? `${heirs[0]} has seen that its process is gone, and need not wait.`
-      : `${heirs[0]} cannot know that ${view.primary} is dead, so it waits until its lease has run out.`;
+      ? `Its address refuses connections, and that proves it is gone: ${heirs[0]} need not wait.`
+      : `${heirs[0]} cannot know whether ${view.primary} is dead or only slow, so it waits until the lease of ${view.primary} has run out.`;
     return {tone: "bad", title: `${view.primary} ${is}; ${heirs[0]} is about to take over`, lead: waits};
   }
   if (model.servers.some(server => isUp(model.standing(server.name)))) {

@@ -16,8 +16,8 @@ export class Journal {
     this.copies = table("The copies of the journal", ["server", "role", {text: "action id", number: true},
       {text: "acknowledged", number: true}, {text: "behind by", number: true}, "digest", "same as the primary"].map(head));
     byId("copies").append(this.copies.element);
-    this.calls = table("The newest calls", ["when", "request id", "what", "outcome", {text: "balance", number: true},
-      {text: "action id", number: true}, {text: "took", number: true}, "said"].map(head));
+    this.calls = table("The newest calls", ["when", "what", "outcome", {text: "balance", number: true}, {text: "action id", number: true},
+      {text: "took", number: true}, "request id", "said"].map(head));
     byId("calls").append(this.calls.element);
     this.hold = make("button", {type: "button", "aria-pressed": "false", text: "Hold still", onclick: () => this.#toggle()});
     this.unusual = make("input", {type: "checkbox", id: "only-unusual", onchange: () => this.wanted?.()});
@@ -92,9 +92,9 @@ function callRow(call) {
   const amount = call.amount === null || call.amount === undefined ? "" : ` ${number(call.amount)},`;
   return {
     tone: {done: null, declined: "warn", refused: "warn", in_doubt: "bad"}[call.outcome] ?? null,
-    texts: [exactTime(call.t), shortRequestId(call.request_id), `${call.what}${amount}${account}`,
+    texts: [exactTime(call.t), `${call.what}${amount}${account}`,
       call.again ? `${outcome(call.outcome)}, sent again` : outcome(call.outcome), number(call.balance),
-      number(call.action_id), micros(call.took_us), call.message ?? ""],
-    titles: [null, requestId(call.request_id)],
+      number(call.action_id), micros(call.took_us), shortRequestId(call.request_id), call.message ?? ""],
+    titles: [null, null, null, null, null, null, requestId(call.request_id), null],
   };
 }

@@ -25,7 +25,7 @@ const asking = new Asking(() => { dirty = true; });
 const headline = new Headline();
 const timeline = new Timeline();
 const parts = [
-  {part: headline, everyMs: 0}, {part: new Topology(), everyMs: 50}, {part: new Misfortunes(asking), everyMs: 100},
+  {part: headline, everyMs: 0}, {part: new Topology(), everyMs: 50}, {part: new Misfortunes(asking, sentence => headline.announce(sentence)), everyMs: 100},
   {part: new Teller(asking, own), everyMs: 200}, {part: new Load(asking, own), everyMs: 200},
   {part: new Journal(), everyMs: 250}, {part: new Tour(own), everyMs: 200}, {part: new Rules(), everyMs: 500},
 ].map(entry => ({...entry, drawn: 0, of: -1}));

@@ -32,8 +32,12 @@ export function cannotNow(id, server, model) {
 export class Misfortunes {
   #offered = ""; #cards = new Map(); #shown = "";
 
-  constructor(asking) {
+  /** `announce(sentence)` says it aloud, too. */
+  constructor(asking, announce) {
     this.asking = asking;
+    this.announce = announce;
+    this.said = make("p", {class: "said"});
+    this.command = make("p", {class: "command"});
     this.#tokenForm();
     this.list = make("ol", {class: "done-list"});
     byId("done-to-it").append(make("h3", {text: "What was done"}), this.list);
@@ -57,7 +61,8 @@ export class Misfortunes {
   }
 
   #layOut(model) {
-    const offers = model.hello.misfortunes ?? [], names = Object.keys(model.hello.servers ?? {});
+    const offers = model.hello.misfortunes ?? [];
+    const names = Object.keys(model.hello.servers ?? {});
     const key = JSON.stringify([offers, names]);
     if (key === this.#offered) return;
     this.#offered = key;
@@ -72,13 +77,17 @@ export class Misfortunes {
         this.#add(offer, target, "");
       }
     }
+    const whole = this.#cards.get("") ?? card("", "");
+    whole.element.append(make("div", {class: "told"}, this.said, this.command));
+    this.#cards.delete("");
+    this.#cards.set("", whole);  // The last one, for it also says what was done.
     byId("misfortunes").replaceChildren(...[...this.#cards.values()].map(card => card.element));
   }
 
   #add(offer, target, place = target) {
     const card = this.#cards.get(place);
     const text = place === "" && target ? `${offer.label}: ${target}` : offer.label;
-    const button = make("button", {type: "button", "data-misfortune": offer.id, text, "aria-describedby": card.saidId});
+    const button = make("button", {type: "button", "data-misfortune": offer.id, text});
     const entry = {offer, target, button, text, sure: 0};
     button.addEventListener("click", () => this.#click(card, entry));
     card.entries.push(entry);
@@ -101,21 +110,25 @@ export class Misfortunes {
   }
 
   async #click(card, entry) {
-    if (entry.why) return say(card.said, entry.why), card.command.replaceChildren();
+    if (entry.why) return this.#tell(entry.why);
     if (entry.offer.id === "wipe" && !entry.sure) {
       entry.sure = Date.now() + SURE_MS;
       mark(entry.button, "data-sure", true);
       say(entry.button, "Press again to delete it");
-      return say(card.said, `All that ${card.name} holds will be gone. The other copy has it, if it is in sync.`);
+      return this.#tell(`All that ${card.name} holds will be gone. Another copy has it, if one is in sync.`);
     }
     entry.sure = 0;
     mark(entry.button, "data-sure", null);
     say(entry.button, entry.text);
-    say(card.said, "Asked …");
-    card.command.replaceChildren();
+    say(this.said, "Asked …");
     const answer = await this.asking.ask("misfortune", {id: entry.offer.id, target: entry.target, undo: false});
-    say(card.said, answer.ok ? answer.said ?? "Done." : answer.error);
-    if (answer.command) card.command.replaceChildren("The same in a terminal: ", make("code", {text: answer.command}));
+    this.#tell(answer.ok ? answer.said ?? "Done." : answer.error, answer.command);
+  }
+
+  #tell(sentence, command = null) {
+    say(this.said, sentence);
+    this.announce(sentence);
+    this.command.replaceChildren(...(command ? ["The same in a terminal: ", make("code", {text: command})] : []));
   }
 
   #renderDone(model, now) {
@@ -132,10 +145,8 @@ export class Misfortunes {
 }
 
 function card(name, title) {
-  const saidId = `said-${name || "bank"}`;
-  const is = make("span", {class: "is"}), buttons = make("div", {class: "buttons"});
-  const said = make("p", {class: "said", id: saidId}), command = make("p", {class: "command"}), needs = make("p", {class: "why"});
-  const element = make("article", {class: "card", "aria-label": title},
-    make("h4", {}, make("b", {text: title}), " ", is), buttons, needs, said, command);
-  return {name, element, is, buttons, said, command, needs, saidId, entries: []};
+  const is = make("span", {class: "is"}), buttons = make("div", {class: "buttons"}), needs = make("p", {class: "why"});
+  const element = make("article", {class: name ? "card" : "card whole", "aria-label": title || "What was done"},
+    title ? make("h4", {}, make("b", {text: title}), " ", is) : "", buttons, needs);
+  return {name, element, is, buttons, needs, entries: []};
 }

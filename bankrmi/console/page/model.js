@@ -95,7 +95,12 @@ export class Model {
   #takeFault(event) {
     const told = this.faults.findLast(fault => fault.id === event.id);
     if (told) Object.assign(told, event);
-    else keep(this.faults, {...event, led: this.view?.primary ?? null}, KEPT.faults);
+    else keep(this.faults, {...event, led: this.#ledAt(event.since_ms)}, KEPT.faults);
+  }
+
+  /** Who led just then, which the newest view need not say any more. */
+  #ledAt(t) {
+    return (this.views.findLast(view => (view.changed_ms ?? view.t) <= t) ?? this.view)?.primary ?? null;
   }
 
   get view() { return this.state?.view ?? null; }

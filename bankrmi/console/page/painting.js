@@ -39,7 +39,7 @@ export class Painting {
   paint(model, shown) {
     this.shown = shown;
     this.width = this.holder.clientWidth;
-    this.left = this.width < 520 ? 46 : 84;
+    this.left = this.width < 520 ? 54 : 84;
     const lanes = [...model.lanes];
     this.lanesEnd = MARKS + lanes.length * LANE;
     this.height = this.lanesEnd + 2 * (GAP + PLOT) + AXIS + 6;
@@ -134,7 +134,8 @@ export class Painting {
       if (until < this.shown.from || span.from > this.shown.until) continue;
       this.#span(span.standing, span.from, until, bottom);
     }
-    for (const fault of model.faults) if (fault.whom === name) this.#fault(fault, top);
+    const faults = model.faults.filter(fault => fault.whom === name);
+    faults.forEach((fault, at) => this.#fault(fault, top, faults[at + 1]?.since_ms ?? Infinity));
   }
 
   #span(standing, from, until, bottom) {
@@ -165,14 +166,15 @@ export class Painting {
     context.setLineDash([]);
   }
 
-  #fault(fault, top) {
+  #fault(fault, top, next) {
     const until = fault.until_ms ?? (fault.until_ms === null && fault.what !== "kill" ? this.shown.now : fault.since_ms);
     if (until < this.shown.from || fault.since_ms > this.shown.until) return;
     const colour = FAULT_COLOURS[fault.what] ?? "cut", x = this.#x(fault.since_ms);
     this.#block(fault.since_ms, until, top + 1, 11, colour, {opacity: .26});
     this.#context.fillStyle = this.#colours[colour];
     this.#context.fillRect(x, top + 1, 2.5, 11);
-    this.#text(fault.what, x + 6, top + 10.5, colour, {font: BOLD});
+    this.#context.font = BOLD;
+    if (this.#x(next) - x > this.#context.measureText(fault.what).width + 9) this.#text(fault.what, x + 6, top + 10.5, colour, {font: BOLD});
   }
 
   #views(model) {

@@ -8,9 +8,9 @@ import {byId, draw, mark, say} from "./elements.js";
 import {isUp} from "./model.js";
 import {inWords, number} from "./wording.js";
 
-const BOX = {height: 118, most: 210, least: 118, gap: 78};
+const BOX = {height: 112, most: 210, least: 118, gap: 78};
 const DOT_EVERY_MS = 300, DOT_TAKES_MS = 700, DOTS = 24;
-const TOP = 46, SERVERS_AT = 100, KEEPER_AT = SERVERS_AT + BOX.height + 64, KEEPER_HEIGHT = 48;
+const TOP = 42, SERVERS_AT = 80, KEEPER_AT = SERVERS_AT + BOX.height + 40, KEEPER_HEIGHT = 46;
 
 export class Topology {
   #svg; #laidOut = ""; #boxes = new Map(); #links = []; #dots; #sent = 0; #action = 0; #still;
@@ -42,13 +42,16 @@ export class Topology {
 
   #layOut(names, width, keeper, key) {
     this.#laidOut = key;
+    mark(this.holder, "tabindex", width > this.holder.clientWidth ? 0 : null);  // What scrolls can be scrolled by keys.
+    mark(this.holder, "role", width > this.holder.clientWidth ? "group" : null);
+    mark(this.holder, "aria-labelledby", width > this.holder.clientWidth ? "topology-title" : null);
     this.#boxes.clear();
     this.#links = [];
     const room = (width - 24 + BOX.gap) / names.length - BOX.gap;
     const wide = Math.min(BOX.most, Math.max(BOX.least, room));
     const gap = names.length > 1 ? Math.min(260, (width - 24 - names.length * wide) / (names.length - 1)) : 0;
     const left = (width - names.length * wide - (names.length - 1) * gap) / 2;
-    const height = KEEPER_AT + KEEPER_HEIGHT + 14;
+    const height = KEEPER_AT + KEEPER_HEIGHT + 10;
     mark(this.#svg, "viewBox", `0 0 ${width} ${height}`);
     mark(this.#svg, "width", width);
     mark(this.#svg, "height", height);
@@ -148,17 +151,17 @@ export class Topology {
 
 function box(x, width) {
   const middle = x + width / 2, small = width < 150;
-  const name = draw("text", {x: middle, y: SERVERS_AT + 29, class: "server-name"});
-  const role = draw("text", {x: middle, y: SERVERS_AT + 51, class: "server-role"});
-  const action = draw("text", {x: middle, y: SERVERS_AT + 78, class: small ? "server-fact small" : "server-fact"});
-  const epoch = draw("text", {x: middle, y: SERVERS_AT + 98, class: "server-fact small"});
+  const name = draw("text", {x: middle, y: SERVERS_AT + 27, class: "server-name"});
+  const role = draw("text", {x: middle, y: SERVERS_AT + 48, class: "server-role"});
+  const action = draw("text", {x: middle, y: SERVERS_AT + 74, class: small ? "server-fact small" : "server-fact"});
+  const epoch = draw("text", {x: middle, y: SERVERS_AT + 94, class: "server-fact small"});
   const shape = draw("rect", {x, y: SERVERS_AT, width, height: BOX.height, rx: 12});
   return {x, width, name, role, action, epoch, element: draw("g", {class: "server"}, shape, name, role, action, epoch)};
 }
 
 function clientsBox(middle) {
-  const words = draw("text", {x: middle, y: 31});
-  return {words, element: draw("g", {class: "clients"}, draw("rect", {x: middle - 112, y: 10, width: 224, height: TOP - 12, rx: 17}), words)};
+  const words = draw("text", {x: middle, y: 28});
+  return {words, element: draw("g", {class: "clients"}, draw("rect", {x: middle - 112, y: 8, width: 224, height: TOP - 10, rx: 16}), words)};
 }
 
 function keeperBox(middle, keeper) {

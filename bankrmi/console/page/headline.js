@@ -20,7 +20,7 @@ export function headline(model) {
   if (!model.state) return {tone: "wait", title: "The console is asking the bank", lead: ""};
   const {view, keeper} = model.state;
   if (!view) return {tone: "bad", title: "Nobody can say who leads", lead: keeperGone(keeper) || "No server has a view yet."};
-  const notes = [keeperGone(keeper), pausedNote(view)].filter(Boolean);
+  const notes = [keeperGone(keeper), namesGone(model.state.nameserver), pausedNote(view)].filter(Boolean);
   const told = model.standing(view.primary) === "primary" ? ledBy(model, view) : withoutPrimary(model, view);
   return {...told, lead: [told.lead, ...notes].join(" "), tone: notes.length && told.tone === "good" ? "warn" : told.tone};
 }
@@ -66,6 +66,9 @@ function withoutPrimary(model, view) {
 
 const keeperGone = keeper =>
   keeper && !keeper.reachable ? `Who keeps the view does not answer (${keeper.reason || "no reason given"}): calls go on, takeovers wait.` : "";
+
+const namesGone = names =>
+  names && !names.reachable ? "The name server does not answer: whoever knows a server goes on calling it." : "";
 
 const pausedNote = view =>
   view.paused ? `Automatic takeover is paused by ${view.paused.by}${view.paused.reason ? `: ${view.paused.reason}` : ""}.` : "";

@@ -17,7 +17,7 @@ export class Journal {
       {text: "acknowledged", number: true}, {text: "behind by", number: true}, "digest", "same as the primary"].map(head));
     byId("copies").append(this.copies.element);
     this.calls = table("The newest calls", ["when", "what", "outcome", {text: "balance", number: true}, {text: "action id", number: true},
-      {text: "took", number: true}, "request id", "said"].map(head));
+      {text: "took", number: true}, "seen on", "request id", "said"].map(head));
     byId("calls").append(this.calls.element);
     this.hold = make("button", {type: "button", "aria-pressed": "false", text: "Hold still", onclick: () => this.#toggle()});
     this.unusual = make("input", {type: "checkbox", id: "only-unusual", onchange: () => this.wanted?.()});
@@ -48,7 +48,7 @@ export class Journal {
     if (this.holding && this.#held === null) { this.#held = [...model.calls]; this.#leftOutAtHold = model.leftOut; }
     let calls = this.holding ? this.#held : model.calls;
     if (this.unusual.checked) calls = calls.filter(call => call.outcome !== "done" || call.again);
-    this.calls.fill(calls.slice(-ROWS).reverse().map(callRow));
+    this.calls.fill(calls.slice(-ROWS).reverse().map(call => callRow(call, model)));
     const leftOut = this.holding ? this.#leftOutAtHold : model.leftOut;
     const empty = calls.length ? "" : this.unusual.checked ? "Nothing unusual so far. " : "No calls yet: ask the teller, or add load. ";
     say(this.left, `${empty}${leftOut ? `A sample: ${counted(leftOut, "call is", "calls are")} not listed.` : ""}`);
@@ -87,14 +87,21 @@ export function copiesInWords(model) {
   return `Behind when last asked: ${listed(by)}. The servers are asked one after the other, so under load some difference is normal.`;
 }
 
-function callRow(call) {
+/** The servers that hold an action, as far as they were asked since. */
+function holders(call, model) {
+  if (!call.action_id) return "–";
+  const names = model.servers.filter(server => isUp(model.standing(server.name)) && server.action_id >= call.action_id).map(server => server.name);
+  return names.join(", ") || "–";
+}
+
+function callRow(call, model) {
   const account = call.account === null || call.account === undefined ? "" : ` account ${call.account}`;
   const amount = call.amount === null || call.amount === undefined ? "" : ` ${number(call.amount)},`;
   return {
     tone: {done: null, declined: "warn", refused: "warn", in_doubt: "bad"}[call.outcome] ?? null,
     texts: [exactTime(call.t), `${call.what}${amount}${account}`,
       call.again ? `${outcome(call.outcome)}, sent again` : outcome(call.outcome), number(call.balance),
-      number(call.action_id), micros(call.took_us), shortRequestId(call.request_id), call.message ?? ""],
-    titles: [null, null, null, null, null, null, requestId(call.request_id), null],
+      number(call.action_id), micros(call.took_us), holders(call, model), shortRequestId(call.request_id), call.message ?? ""],
+    titles: [null, null, null, null, null, null, null, requestId(call.request_id), null],
   };
 }

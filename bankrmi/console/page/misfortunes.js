@@ -40,7 +40,7 @@ export class Misfortunes {
     this.command = make("p", {class: "command"});
     this.#tokenForm();
     this.list = make("ol", {class: "done-list"});
-    byId("done-to-it").append(make("h3", {text: "What was done"}), this.list);
+    byId("done-to-it").append(make("h3", {text: "What was done, and what the console noticed"}), this.list);
   }
 
   #tokenForm() {
@@ -57,7 +57,7 @@ export class Misfortunes {
     byId("token-wanted").hidden = !wantsToken;
     this.#layOut(model);
     for (const card of this.#cards.values()) this.#renderCard(card, model, now);
-    this.#renderDone(model, now);
+    this.#renderDone(model);
   }
 
   #layOut(model) {
@@ -79,9 +79,8 @@ export class Misfortunes {
     }
     const whole = this.#cards.get("") ?? card("", "");
     whole.element.append(make("div", {class: "told"}, this.said, this.command));
-    this.#cards.delete("");
-    this.#cards.set("", whole);  // The last one, for it also says what was done.
-    byId("misfortunes").replaceChildren(...[...this.#cards.values()].map(card => card.element));
+    const ofServers = [...this.#cards.values()].filter(card => card !== whole).map(card => card.element);
+    byId("misfortunes").replaceChildren(make("div", {class: "cards"}, ...ofServers), whole.element);
   }
 
   #add(offer, target, place = target) {
@@ -106,7 +105,7 @@ export class Misfortunes {
       if (entry.sure && now > entry.sure) { entry.sure = 0; say(entry.button, entry.text); mark(entry.button, "data-sure", null); }
     }
     const needs = [...new Set(card.entries.map(entry => entry.offer.needs).filter(Boolean))];
-    say(card.needs, needs.length === 1 ? needs[0] : "");
+    say(card.needs, needs.length === 1 ? needs[0] : server && !server.reachable ? server.reason ?? "" : "");
   }
 
   async #click(card, entry) {
@@ -131,18 +130,25 @@ export class Misfortunes {
     this.command.replaceChildren(...(command ? ["The same in a terminal: ", make("code", {text: command})] : []));
   }
 
-  #renderDone(model, now) {
-    const faults = model.faults.slice(-SHOWN).reverse();
-    const key = JSON.stringify(faults.map(fault => [fault.id, fault.until_ms]));
+  #renderDone(model) {
+    const told = [...model.faults.slice(-SHOWN), ...model.notes.slice(-SHOWN)]
+      .sort((one, other) => (other.since_ms ?? other.t) - (one.since_ms ?? one.t)).slice(0, SHOWN);
+    const key = JSON.stringify(told.map(event => [event.id ?? event.t, event.until_ms]));
     if (key === this.#shown) return;
     this.#shown = key;
-    byId("done-to-it").hidden = faults.length === 0;
-    this.list.replaceChildren(...faults.map(fault => make("li", {"data-what": fault.what},
-      make("time", {text: timeOfDay(fault.since_ms)}),
-      make("span", {text: `${fault.words}${fault.until_ms && fault.until_ms - fault.since_ms > 50 ? ` (for ${duration(fault.until_ms - fault.since_ms)})` : ""}`}),
-      fault.command ? make("code", {text: fault.command}) : "")));
+    byId("done-to-it").hidden = told.length === 0;
+    this.list.replaceChildren(...told.map(event => (event.kind === "note" ? noteLine(event) : faultLine(event))));
   }
 }
+
+function faultLine(fault) {
+  const lasted = fault.until_ms ? fault.until_ms - fault.since_ms : 0;
+  return make("li", {"data-what": fault.what}, make("time", {text: timeOfDay(fault.since_ms)}),
+    make("span", {text: `${fault.words}${lasted > 50 ? ` It lasted ${duration(lasted)}.` : ""}`}),
+    fault.command ? make("code", {text: fault.command}) : "");
+}
+
+const noteLine = note => make("li", {"data-what": note.level}, make("time", {text: timeOfDay(note.t)}), make("span", {text: note.text}));
 
 function card(name, title) {
   const is = make("span", {class: "is"}), buttons = make("div", {class: "buttons"}), needs = make("p", {class: "why"});

@@ -123,7 +123,7 @@ export class Painting {
     for (const view of model.views) {
       if (!view.took_ms) continue;
       const [from, until] = gapOf(view);
-      this.#block(from, until, MARKS - 4, this.height - AXIS - MARKS, "bad", {opacity: .13, least: 1.5});
+      this.#block(from, until, MARKS - 4, this.height - AXIS - MARKS, tone(view), {opacity: .13, least: 1.5});
     }
   }
 
@@ -182,7 +182,7 @@ export class Painting {
     const views = model.views.filter(view => { const x = this.#x(view.changed_ms ?? view.t); return x > this.left - 160 && x < this.width; });
     for (const view of views) {
       const x = this.#x(view.changed_ms ?? view.t), grave = Boolean(view.took_ms);
-      context.fillStyle = this.#colours[grave ? "bad" : "soft"];
+      context.fillStyle = this.#colours[grave ? tone(view) : "soft"];
       context.globalAlpha = grave ? 1 : .55;
       context.fillRect(x - .5, MARKS - 6, 1, this.lanesEnd - MARKS + 6);
       context.globalAlpha = 1;
@@ -192,7 +192,7 @@ export class Painting {
 
   /** Failovers come first; a label that would lie over another one tries the second row, then is left out. */
   #viewLabel(view, used) {
-    const took = view.took_ms ? duration(view.took_ms) : "", words = `${view.epoch} ${cause(view.cause_kind)}`;
+    const took = view.took_ms ? duration(view.took_ms) : "", words = `${this.width < 520 ? "" : "epoch "}${view.epoch} ${cause(view.cause_kind)}`;
     this.#context.font = BOLD;
     const tookWidth = took ? this.#context.measureText(took).width + 5 : 0;
     this.#context.font = FONT;
@@ -203,7 +203,7 @@ export class Painting {
       if (used.some(other => other.row === row && x < other.until + 8 && x + width + 8 > other.from)) continue;
       used.push({row, from: x, until: x + width});
       const y = 11 + row * 13;
-      if (took) this.#text(took, x, y, "bad", {font: BOLD});
+      if (took) this.#text(took, x, y, tone(view), {font: BOLD});
       this.#text(words, x + tookWidth, y, "soft");
       return;
     }
@@ -298,6 +298,9 @@ export class Painting {
 }
 
 const isAway = standing => ["gone", "silent", "unreachable"].includes(standing);
+
+/** What was asked for is not red, even if it took a moment. */
+const tone = view => (["switchover", "stop"].includes(view.cause_kind) ? "switchover" : "bad");
 
 const perSecond = (rate, count) => count * 1000 / Math.max(1, rate.t - rate.from_ms);
 

@@ -96,7 +96,7 @@ export class Misfortunes {
   #renderCard(card, model, now) {
     const server = model.server(card.name), standing = card.name ? model.standing(card.name) : null;
     mark(card.element, "data-standing", standing);
-    if (card.name) say(card.is, `${inWords(standing)}${server?.pid && server.process !== "gone" ? `, pid ${server.pid}` : ""}`);
+    if (card.name) say(card.is, isInWords(server, standing));
     for (const entry of card.entries) {
       entry.why = entry.offer.needs || (this.asking.hasToken ? "" : "Needs the token that the terminal printed.") ||
         (server ? cannotNow(entry.offer.id, server, model) : "");
@@ -105,7 +105,7 @@ export class Misfortunes {
       if (entry.sure && now > entry.sure) { entry.sure = 0; say(entry.button, entry.text); mark(entry.button, "data-sure", null); }
     }
     const needs = [...new Set(card.entries.map(entry => entry.offer.needs).filter(Boolean))];
-    say(card.needs, needs.length === 1 ? needs[0] : server && !server.reachable ? server.reason ?? "" : "");
+    say(card.needs, needs.length === 1 ? needs[0] : "");
   }
 
   async #click(card, entry) {
@@ -139,6 +139,11 @@ export class Misfortunes {
     byId("done-to-it").hidden = told.length === 0;
     this.list.replaceChildren(...told.map(event => (event.kind === "note" ? noteLine(event) : faultLine(event))));
   }
+}
+
+function isInWords(server, standing) {
+  if (server && !server.reachable && server.reason) return `${inWords(standing)}: ${server.reason}`;
+  return `${inWords(standing)}${server?.pid ? `, pid ${server.pid}` : ""}`;
 }
 
 function faultLine(fault) {

@@ -28,8 +28,8 @@ from bankrmi.console.feed import Feed
 from bankrmi.console.guard import HEADERS, Guard
 from bankrmi.console.local_processes import LocalProcesses
 from bankrmi.console.misfortunes import Misfortunes
-from bankrmi.console.teller import MOST_CLIENTS, Teller
-from bankrmi.console.watching import Watcher
+from bankrmi.console.teller import Teller
+from bankrmi.console.watching import BankWatcher
 from bankrmi.errors import BankError, ConfigurationError, InvalidRequest, OperationFailed
 
 __all__ = ["Console"]
@@ -69,7 +69,7 @@ class Console:
         processes = LocalProcesses(self._configuration)
         self._misfortunes = Misfortunes(self._configuration, processes, self._feed, now_ms=_now_ms)
         self._teller = Teller(self._configuration, self._accounts, self._feed, now_ms=_now_precisely_ms)
-        watcher = Watcher(
+        watcher = BankWatcher(
             self._configuration, processes, self._feed, self._teller.silences, self._misfortunes.see
         )
         server = _Server(self._settings(), on_ready, self._feed.close)
@@ -174,7 +174,7 @@ class Console:
             "servers": dict(self._configuration.servers),
             "keeper": "witness" if self._configuration.etcd is None else "etcd",
             "accounts": self._accounts[:100],
-            "load": {"clients": self._teller.clients, "at_most": MOST_CLIENTS},
+            "load": self._teller.load,
             "misfortunes": self._misfortunes.offered(),
         }
 
@@ -206,11 +206,19 @@ class Console:
                 return None
 
     async def _set_load(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        clients, reads = asked.get("clients"), asked.get("reads", 0.5)
-        if type(clients) is not int or type(reads) not in (int, float):
-            raise InvalidRequest("a load is a number of clients, and the share of their calls that look up")
-        self._teller.set_load(clients, reads)
-        return {"said": f"{clients} clients are at work" if clients else "nobody is at work"}
+        clients, reads, accounts = asked.get("clients"), asked.get("reads", 0.5), asked.get("accounts", 10)
+        if type(clients) is not int or type(reads) not in (int, float) or type(accounts) is not int:
+            raise InvalidRequest(
+                "a load is how many clients, which share of their calls looks up, how many accounts"
+            )
+        self._teller.set_load(clients, reads, accounts)
+        match clients:
+            case 0:
+                return {"said": "nobody is at work"}
+            case 1:
+                return {"said": "one client is at work"}
+            case _:
+                return {"said": f"{clients} clients are at work"}
 
 
 async def _body(request: Request) -> Mapping[str, Any]:

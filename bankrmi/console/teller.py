@@ -92,6 +92,7 @@ class Teller:
         self._period = _Period()
         self._tasks: list[asyncio.Task[None]] = []
         self._reads = 0.5
+        self._among = min(10, len(accounts))
         self.silences = Silences()
 
     # -- a person ----------------------------------------------------------------------------------
@@ -112,15 +113,27 @@ class Teller:
     # -- a load ------------------------------------------------------------------------------------
 
     @property
-    def clients(self) -> int:
-        """How many clients are at work."""
-        return len(self._tasks)
+    def load(self) -> dict[str, Any]:
+        """How many clients are at work, and how; and how many there could be."""
+        return {
+            "clients": len(self._tasks),
+            "at_most": MOST_CLIENTS,
+            "reads": self._reads,
+            "accounts": self._among,
+            "most_accounts": len(self._accounts),
+        }
 
-    def set_load(self, clients: int, reads: float) -> None:
-        """Have so many clients call, one after the other each; of their calls the share `reads` look up."""
-        if not 0 <= clients <= MOST_CLIENTS or not 0 <= reads <= 1:
-            raise InvalidRequest(f"a load has 0 to {MOST_CLIENTS} clients, and a share of reads from 0 to 1")
+    def set_load(self, clients: int, reads: float, accounts: int) -> None:
+        """Have so many clients call, one after the other each, on the first `accounts` of the ledger.
+
+        Of their calls the share `reads` look up.  Raises InvalidRequest.
+        """
+        if not 0 <= clients <= MOST_CLIENTS or not 0 <= reads <= 1 or accounts < 1:
+            raise InvalidRequest(
+                f"a load has 0 to {MOST_CLIENTS} clients, a share of reads from 0 to 1, and 1 account or more"
+            )
         self._reads = reads
+        self._among = min(accounts, len(self._accounts))
         while len(self._tasks) > clients:
             self._tasks.pop().cancel()
         while len(self._tasks) < clients:
@@ -129,7 +142,7 @@ class Teller:
 
     async def _work(self, name: str) -> None:
         while True:
-            account = self._chance.choice(self._accounts)
+            account = self._accounts[self._chance.randrange(self._among)]
             if self._chance.random() < self._reads:
                 await self._call("balance", account, 0, None, by=name)
             else:  # As much goes in as goes out.

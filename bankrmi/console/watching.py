@@ -21,7 +21,7 @@ from bankrmi.errors import BankError
 from bankrmi.replication.cause import in_words
 from bankrmi.replication.view import View
 
-__all__ = ["Watcher"]
+__all__ = ["BankWatcher"]
 
 EVERY_S = 0.15
 FIRST_VIEWS = 20
@@ -43,7 +43,7 @@ SERVER_FIELDS = (
 )
 
 
-class Watcher:
+class BankWatcher:
     """Watches one bank."""
 
     def __init__(

@@ -18,6 +18,7 @@ class Page:
 
     def __init__(self, address: str) -> None:
         """`address` is what the terminal has printed, with the token."""
+        self.address = address
         self.base, _, self._token = address.partition("/#token=")
         self.events: list[dict[str, Any]] = []
         self._client = httpx2.Client(timeout=httpx2.Timeout(20.0, read=20.0), trust_env=False)

@@ -96,10 +96,11 @@ function holders(call, model) {
 
 function callRow(call, model) {
   const account = call.account === null || call.account === undefined ? "" : ` account ${call.account}`;
-  const amount = call.amount === null || call.amount === undefined ? "" : ` ${number(call.amount)},`;
+  const what = call.what === "balance" ? "look up" : call.what;
+  const amount = call.amount ? ` ${number(call.amount)},` : "";
   return {
     tone: {done: null, declined: "warn", refused: "warn", in_doubt: "bad"}[call.outcome] ?? null,
-    texts: [exactTime(call.t), `${call.what}${amount}${account}`,
+    texts: [exactTime(call.t), `${what}${amount}${account}`,
       call.again ? `${outcome(call.outcome)}, sent again` : outcome(call.outcome), number(call.balance),
       number(call.action_id), micros(call.took_us), holders(call, model), shortRequestId(call.request_id), call.message ?? ""],
     titles: [null, null, null, null, null, null, null, requestId(call.request_id), null],

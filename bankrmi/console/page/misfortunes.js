@@ -85,7 +85,7 @@ export class Misfortunes {
 
   #add(offer, target, place = target) {
     const card = this.#cards.get(place);
-    const text = place === "" && target ? `${offer.label}: ${target}` : offer.label;
+    const text = place === "" && target && target !== "bank" ? `${offer.label}: ${target}` : offer.label;
     const button = make("button", {type: "button", "data-misfortune": offer.id, text});
     const entry = {offer, target, button, text, sure: 0};
     button.addEventListener("click", () => this.#click(card, entry));

@@ -110,6 +110,7 @@ export class Load {
   constructor(asking, own) {
     this.asking = asking;
     this.own = own;
+    this.hello = null;
     this.clients = this.#slider("clients", 0, 64, 1, 0);
     this.reads = this.#slider("reads", 0, 100, 5, 50);
     this.accounts = make("input", {id: "accounts", type: "number", min: 1, max: 100000, step: 1, value: 10, inputmode: "numeric",
@@ -160,9 +161,24 @@ export class Load {
     say(this.said, answer.ok ? answer.said ?? "" : answer.error);
   }
 
+  // What is at work already, as whoever opens the page again finds it.
+  #begin(load) {
+    if (!load) return;
+    this.clients.input.max = load.at_most;
+    this.clients.input.value = load.clients;
+    this.reads.input.value = Math.round(100 * load.reads);
+    this.accounts.max = load.most_accounts;
+    this.accounts.value = load.accounts;
+    this.#describe();
+  }
+
   render(model) {
     const why = cannot(this.asking, model);
     say(this.why, why);
+    if (model.hello !== this.hello) {
+      this.hello = model.hello;
+      this.#begin(model.hello?.load);
+    }
     for (const input of [this.clients.input, this.reads.input, this.accounts]) input.disabled = Boolean(why);
     for (const button of [this.stop, this.some]) mark(button, "aria-disabled", why ? "true" : null);
   }

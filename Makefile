@@ -95,5 +95,5 @@ $(INSTALLED): setup.cfg pyproject.toml Makefile
 	  echo "Python's venv module is missing: install the package python3-venv (apt install python3-venv)" >&2; exit 1; }
 	@$(RUN) -m pip --version >/dev/null 2>&1 || { echo "creating $(VENV) …" >&2; $(PYTHON) -m venv $(VENV); }
 	@echo "installing bankrmi and what it needs into $(VENV) …" >&2
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat --editable '.[test,check]'
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat --editable '.[console,test,check]'
 	@touch $@

@@ -17,6 +17,7 @@ from bankrmi.cli import (
     cert,
     chaos,
     check,
+    console,
     demo,
     doctor,
     failover,
@@ -108,6 +109,7 @@ for room in (
     chaos,
     bench,
     check,
+    console,
     verify,
     cert,
 ):

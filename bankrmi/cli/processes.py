@@ -12,6 +12,8 @@ import structlog
 from click.shell_completion import CompletionItem
 
 from bankrmi.cli import changed_servers
+from bankrmi.cli.console import ADDRESS as CONSOLE_ADDRESS
+from bankrmi.cli.console import offer_console
 from bankrmi.cli.interruption import heed_the_end_of_the_terminal
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say, servers_in_file
 from bankrmi.config import METRICS_OF_NAMESERVER, Configuration, split_address
@@ -101,9 +103,22 @@ def _outlive_the_terminal() -> None:
     metavar="ADDRESS",
     help="Show figures and health: the name server's at this host:port, each server's at the next port.",
 )
+@click.option(
+    "--console",
+    metavar="[ADDRESS]",
+    is_flag=False,
+    flag_value=CONSOLE_ADDRESS,
+    help=f"Serve a page of the bank, with the buttons that break it; at {CONSOLE_ADDRESS} if not said.",
+)
 @click.pass_obj
 def up(
-    invocation: Invocation, no_menu: bool, no_restart: bool, fresh: bool, yes: bool, metrics: str | None
+    invocation: Invocation,
+    no_menu: bool,
+    no_restart: bool,
+    fresh: bool,
+    yes: bool,
+    metrics: str | None,
+    console: str | None,
 ) -> int:
     """Start the whole bank on this machine, and open the menu.
 
@@ -119,10 +134,11 @@ def up(
     configuration = _configuration(invocation)
     if metrics is not None:
         configuration = _with_all_metrics(configuration, metrics)
+    offered = None if console is None else offer_console(console)
     _warn(configuration)
     if fresh:
         _start_over(configuration, yes=yes)
-    return run(invocation, configuration, menu=not no_menu, restart=not no_restart)
+    return run(invocation, configuration, menu=not no_menu, restart=not no_restart, console=offered)
 
 
 def _with_all_metrics(configuration: Configuration, first: str) -> Configuration:

@@ -24,8 +24,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,6 +63,8 @@ class Child:
     stop_signal: signal.Signals
     log: Path | None
     """Where its output goes; None: to our standard error."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What it has in its environment beside ours."""
 
 
 def next_pause_s(pause_s: float, lived_s: float) -> float:
@@ -270,6 +272,7 @@ class Supervisor:
                 stderr=output,
                 pass_fds=(ready_fd,),
                 start_new_session=True,
+                env={**os.environ, **child.variables},
             )
 
     async def _read_readiness(self, kept: _Kept, ready: io.RawIOBase) -> None:

@@ -16,9 +16,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+from bankrmi.cli.console import TOKEN_VARIABLE, OfferedConsole
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.interruption import Interrupted, what_was_under_way
 from bankrmi.cli.invocation import Invocation, say
@@ -122,6 +124,7 @@ def run(
     menu: bool,
     restart: bool,
     company: Company | None = None,
+    console: OfferedConsole | None = None,
 ) -> int:
     """Start the bank, stay until it shall stop, and stop it.
 
@@ -130,7 +133,7 @@ def run(
     screen = Screen() if menu else None
     report = screen.interject if screen else say
     logs = _log_folder(configuration)
-    children = children_of(invocation, configuration, logs=logs)
+    children = children_of(invocation, configuration, logs=logs, console=console)
     narration = _Narration(configuration.service, logs, report)
     narration.follow(child.name for group in children for child in group)
     supervisor = Supervisor(children, restart=restart, report=report, on_end=narration.died)
@@ -142,6 +145,8 @@ def run(
                     if (code := _start(supervisor, configuration)) is not None:
                         return code
                     narration.is_up()
+                    if console is not None:
+                        say(f"See it, and break it, in a browser on this machine: {console.page}")
                     with company(report) if company is not None else nullcontext():
                         return _stay(supervisor, invocation, configuration, screen)
             finally:
@@ -199,8 +204,14 @@ def _log_folder(configuration: Configuration) -> Path:
     return folder
 
 
-def children_of(invocation: Invocation, configuration: Configuration, *, logs: Path) -> list[list[Child]]:
-    """Return what to run: the name server with the witness first, then all servers at once."""
+def children_of(
+    invocation: Invocation,
+    configuration: Configuration,
+    *,
+    logs: Path,
+    console: OfferedConsole | None = None,
+) -> list[list[Child]]:
+    """Return what to run: the name server with the witness, then all servers at once, then a console."""
     options = ["--config", str(configuration.path)]
     options += ["--insecure"] if invocation.insecure else []
     options += ["--log-json"] if invocation.log_json else []
@@ -224,4 +235,7 @@ def children_of(invocation: Invocation, configuration: Configuration, *, logs: P
     servers = [
         child(f"server {name}", name, ["server", name], signal.SIGINT) for name in configuration.servers
     ]
-    return [[nameserver], servers]
+    if console is None:
+        return [[nameserver], servers]
+    page = child("the console", "console", ["console", "--listen", console.address], signal.SIGTERM)
+    return [[nameserver], servers, [replace(page, variables={TOKEN_VARIABLE: console.token})]]

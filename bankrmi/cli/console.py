@@ -1,0 +1,119 @@
+"""The command that serves a page of the bank, with the buttons that break it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import click
+
+from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.cli.invocation import Invocation, say, tell
+from bankrmi.config import split_address
+from bankrmi.config_settings import checked_address, is_loopback
+from bankrmi.errors import ConfigurationError, OperationFailed
+from bankrmi.parent_death import end_with_parent
+from bankrmi.readiness import say_ready
+
+__all__ = ["ADDRESS", "COMMANDS", "TOKEN_VARIABLE", "OfferedConsole", "offer_console"]
+
+ADDRESS = "127.0.0.1:9080"
+TOKEN_VARIABLE = "BANKRMI_CONSOLE_TOKEN"  # noqa: S105 - its name
+"""By which whoever starts a console tells it the token."""
+
+
+def read_console_address(address: str) -> str:
+    """Return where a console may listen; raises ConfigurationError if others can reach it there."""
+    try:
+        here = is_loopback(address)
+        checked = checked_address(address) if here else address
+    except ValueError as error:
+        raise ConfigurationError(f"--listen: {error}") from None
+    if not here:
+        raise ConfigurationError(
+            f"--listen: {address} can be reached from other machines, and the console is for this one: "
+            "listen at 127.0.0.1, and let others in by `ssh -L`"
+        )
+    return checked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferedConsole:
+    """A console that `up` starts beside the bank."""
+
+    address: str
+    token: str
+
+    @property
+    def page(self) -> str:
+        """What to open in a browser."""
+        return page_address(self.address, self.token)
+
+
+def offer_console(address: str) -> OfferedConsole:
+    """Return what `up` starts; raises ConfigurationError, OperationFailed if it could not be."""
+    checked = read_console_address(address)
+    check_installed()
+    from bankrmi.console.guard import new_token
+
+    return OfferedConsole(address=checked, token=new_token())
+
+
+def check_installed() -> None:
+    """Raise OperationFailed if what the page is served with is not there: it is an extra."""
+    for package in ("starlette", "uvicorn"):
+        if find_spec(package) is None:
+            raise OperationFailed(
+                f"the console needs {package}, which is not installed: pip install 'bankrmi[console]'"
+            )
+
+
+def page_address(address: str, token: str) -> str:
+    """Return what to open in a browser."""
+    return f"http://{address}/#token={token}"
+
+
+@click.command()
+@click.option(
+    "--listen", metavar="ADDRESS", default=ADDRESS, show_default=True, help="Where to serve the page."
+)
+@click.option("--parent-pid", type=int, hidden=True)
+@click.option("--ready-fd", type=int, hidden=True)
+@click.option("--log-file", hidden=True, help="As all children have one; it has nothing to log.")
+@click.pass_obj
+def console(
+    invocation: Invocation, listen: str, parent_pid: int | None, ready_fd: int | None, log_file: str | None
+) -> int:
+    """Serve a page that shows the bank as it is, and has the buttons that break it.
+
+    It shows who leads, who holds what, and every call; kills, freezes and stops processes that run under
+    `bankrmi up` on this machine; and only what is on this machine can open it.
+    """
+    del log_file
+    end_with_parent(parent_pid)
+    if parent_pid is not None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # Whoever has a log opens it again.
+    address = read_console_address(listen)
+    configuration = invocation.configuration()
+    check_installed()
+    from bankrmi.console import Console
+    from bankrmi.console.guard import new_token
+
+    told = os.environ.get(TOKEN_VARIABLE)
+    token = told or new_token()
+    host, port = split_address(address)
+
+    def ready() -> None:
+        say_ready(ready_fd, server="console", address=address)
+        if told is None:
+            tell(page_address(address, token))
+            say("Open this in a browser on this machine; Ctrl-C ends the console, and nothing else.")
+
+    asyncio.run(Console(configuration, host, port, token).run(ready))
+    return ExitCode.DONE
+
+
+COMMANDS = (console,)

@@ -1,0 +1,264 @@
+"""The web server of the console: the page, the stream of events, and what may be asked for.
+
+GET  /            the page; /page/NAME its parts
+GET  /events      what happens, as server-sent events
+POST /do/NAME     teller, load, misfortune: JSON in, JSON out
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from importlib.resources import files
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+import bankrmi
+from bankrmi.bank.ledger_file import read_ledger
+from bankrmi.config import Configuration
+from bankrmi.console.feed import Feed
+from bankrmi.console.guard import HEADERS, Guard
+from bankrmi.console.local_processes import LocalProcesses
+from bankrmi.console.misfortunes import Misfortunes
+from bankrmi.console.teller import Teller
+from bankrmi.console.watching import BankWatcher
+from bankrmi.errors import BankError, ConfigurationError, InvalidRequest, OperationFailed
+
+__all__ = ["Console"]
+
+HEARTBEAT_S = 5.0
+BODY_BYTES = 10_000
+PAGES_AT_ONCE = 20
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+_ACCOUNTS = 1000
+
+Doing = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class Console:
+    """One console of one bank."""
+
+    def __init__(self, configuration: Configuration, host: str, port: int, token: str) -> None:
+        """Take what it needs; nothing is opened yet.  Raises ConfigurationError."""
+        self._configuration = configuration
+        self._host, self._port = host, port
+        self._guard = Guard(token, port)
+        self._page = {
+            path.name: path.read_bytes() for path in files("bankrmi.console").joinpath("page").iterdir()
+        }
+        self._accounts = list(read_ledger(configuration.ledger))[:_ACCOUNTS]
+        if not self._accounts:
+            raise ConfigurationError(
+                f"the ledger {configuration.ledger} has no accounts: there is nothing to show"
+            )
+        self._feed: Feed
+        self._teller: Teller
+        self._misfortunes: Misfortunes
+
+    async def run(self, on_ready: Callable[[], None]) -> None:
+        """Serve until a signal ends it.  Raises OperationFailed if the address cannot be had."""
+        self._feed = Feed(_now_ms)
+        processes = LocalProcesses(self._configuration)
+        self._misfortunes = Misfortunes(self._configuration, processes, self._feed, now_ms=_now_ms)
+        self._teller = Teller(self._configuration, self._accounts, self._feed, now_ms=_now_precisely_ms)
+        watcher = BankWatcher(
+            self._configuration, processes, self._feed, self._teller.silences, self._misfortunes.see
+        )
+        server = _Server(self._settings(), on_ready, self._feed.close)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(watcher.watch()), group.create_task(self._teller.tell_sums())]
+            try:
+                await server.serve()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await self._teller.close()
+        if not server.started:
+            raise OperationFailed(
+                f"the console cannot listen at {self._host}:{self._port}: see what has the port"
+            )
+
+    def _settings(self) -> uvicorn.Config:
+        return uvicorn.Config(
+            self.application(),
+            host=self._host,
+            port=self._port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            ws="none",
+            lifespan="off",
+            limit_concurrency=PAGES_AT_ONCE * 4,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=1,
+        )
+
+    def application(self) -> Starlette:
+        """Return the application: what it answers, and to whom."""
+        return Starlette(
+            routes=[
+                Route("/", self._front),
+                Route("/page/{name}", self._part),
+                Route("/events", self._events),
+                Route("/do/{name}", self._do, methods=["POST"]),
+            ]
+        )
+
+    # -- the page ----------------------------------------------------------------------------------
+
+    async def _front(self, request: Request) -> Response:
+        return self._refusal(request) or self._file("index.html")
+
+    async def _part(self, request: Request) -> Response:
+        return self._refusal(request) or self._file(request.path_params["name"])
+
+    def _file(self, name: str) -> Response:
+        content = self._page.get(name)
+        kind = _TYPES.get(name.rpartition(".")[2])
+        if content is None or kind is None:
+            return Response("there is no such page", 404, HEADERS, "text/plain")
+        return Response(content, 200, HEADERS, f"{kind}; charset=utf-8")
+
+    def _refusal(self, request: Request, *, changes: bool = False) -> Response | None:
+        why = self._guard.why_not(request.headers, changes=changes)
+        return None if why is None else JSONResponse({"error": why[1]}, why[0], HEADERS)
+
+    # -- what happens --------------------------------------------------------------------------------
+
+    async def _events(self, request: Request) -> Response:
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
+        if self._feed.listeners >= PAGES_AT_ONCE:
+            return JSONResponse({"error": f"{PAGES_AT_ONCE} pages are open already: close one"}, 503, HEADERS)
+        seen = request.headers.get("last-event-id", "0")
+        events = self._stream(int(seen) if seen.isdecimal() and len(seen) < 16 else 0)
+        return StreamingResponse(events, 200, {**HEADERS, "X-Accel-Buffering": "no"}, "text/event-stream")
+
+    async def _stream(self, seen: int) -> AsyncIterator[str]:
+        yield f"retry: 1000\ndata: {json.dumps(self._hello())}\n\n"
+        events = self._feed.listen(seen)
+        coming: asyncio.Future[Any] | None = None
+        try:
+            while True:
+                coming = coming or asyncio.ensure_future(anext(events, None))
+                done, _ = await asyncio.wait([coming], timeout=HEARTBEAT_S)
+                if not done:
+                    yield ": still here\n\n"
+                    continue
+                event, coming = coming.result(), None
+                if event is None:
+                    return
+                yield f"id: {event.number}\ndata: {event.text}\n\n"
+        finally:
+            if coming is not None:
+                coming.cancel()
+                with suppress(asyncio.CancelledError):
+                    await coming
+            await events.aclose()  # type: ignore[attr-defined]  # A generator is one.
+
+    def _hello(self) -> dict[str, Any]:
+        return {
+            "t": _now_ms(),
+            "kind": "hello",
+            "version": bankrmi.__version__,
+            "service": self._configuration.service,
+            "servers": dict(self._configuration.servers),
+            "keeper": "witness" if self._configuration.etcd is None else "etcd",
+            "accounts": self._accounts[:100],
+            "load": self._teller.load,
+            "misfortunes": self._misfortunes.offered(),
+        }
+
+    # -- what may be asked for -------------------------------------------------------------------------
+
+    async def _do(self, request: Request) -> Response:
+        if (refusal := self._refusal(request, changes=True)) is not None:
+            return refusal
+        doing = self._doing(request.path_params["name"])
+        if doing is None:
+            return JSONResponse({"error": "there is no such thing to do"}, 404, HEADERS)
+        try:
+            asked = await _body(request)
+            return JSONResponse(await doing(asked), 200, HEADERS)
+        except InvalidRequest as error:
+            return JSONResponse({"error": error.message}, 400, HEADERS)
+        except BankError as error:
+            return JSONResponse({"error": error.message}, 409, HEADERS)
+
+    def _doing(self, name: str) -> Doing | None:
+        match name:
+            case "teller":
+                return self._teller.ask
+            case "load":
+                return self._set_load
+            case "misfortune":
+                return lambda asked: self._misfortunes.do(asked.get("id"), asked.get("target"))
+            case _:
+                return None
+
+    async def _set_load(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        clients, reads, accounts = asked.get("clients"), asked.get("reads", 0.5), asked.get("accounts", 10)
+        if type(clients) is not int or type(reads) not in (int, float) or type(accounts) is not int:
+            raise InvalidRequest(
+                "a load is how many clients, which share of their calls looks up, how many accounts"
+            )
+        self._teller.set_load(clients, reads, accounts)
+        match clients:
+            case 0:
+                return {"said": "nobody is at work"}
+            case 1:
+                return {"said": "one client is at work"}
+            case _:
+                return {"said": f"{clients} clients are at work"}
+
+
+async def _body(request: Request) -> Mapping[str, Any]:
+    content = bytearray()
+    async for piece in request.stream():
+        content += piece
+        if len(content) > BODY_BYTES:
+            raise InvalidRequest(f"that is longer than {BODY_BYTES} bytes")
+    try:
+        asked = json.loads(content)
+    except (ValueError, RecursionError):
+        raise InvalidRequest("that is not JSON") from None
+    if not isinstance(asked, dict):
+        raise InvalidRequest("what is asked for is a JSON object")
+    return asked
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, which tells when it listens, and ends streams before it waits for them."""
+
+    def __init__(
+        self, config: uvicorn.Config, on_ready: Callable[[], None], on_end: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+        self._on_end = on_end
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        self._on_end()
+        await super().shutdown(sockets)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _now_precisely_ms() -> float:
+    return time.time_ns() / 1e6

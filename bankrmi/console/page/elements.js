@@ -1,0 +1,61 @@
+// Makes elements, of HTML and of SVG, without ever reading data as markup.
+//
+// Rule 1: text goes in as text. Nothing on this page sets innerHTML.
+// Rule 2: no style attributes: the page is served with default-src 'self'. Classes say how things look;
+//         places that are computed are set through `element.style` or as SVG attributes.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export const byId = id => document.getElementById(id);
+
+function filled(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "text") element.textContent = value;
+    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+export const make = (tag, attributes = {}, ...children) => filled(document.createElement(tag), attributes, children);
+
+export const draw = (tag, attributes = {}, ...children) =>
+  filled(document.createElementNS(SVG, tag), attributes, children);
+
+/** Change the text only if it is another one: screen readers and the layout then have nothing to do. */
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** The same for an attribute; null takes it away. */
+export function mark(element, name, value) {
+  if (value === null || value === undefined || value === false) {
+    if (element.hasAttribute(name)) element.removeAttribute(name);
+  } else if (element.getAttribute(name) !== String(value)) {
+    element.setAttribute(name, value === true ? "" : value);
+  }
+}
+
+/** Return a table whose body can be filled again and again; its rows and cells are kept. */
+export function table(caption, heads) {
+  const body = make("tbody");
+  const row = make("tr", {}, ...heads.map(head => make("th", {scope: "col", class: head.number ? "number" : null, text: head.text})));
+  const element = make("table", {}, make("caption", {class: "unseen", text: caption}), make("thead", {}, row), body);
+  return {element, fill: rows => fillRows(body, rows, heads)};
+}
+
+function fillRows(body, rows, heads) {
+  while (body.rows.length > rows.length) body.lastElementChild.remove();
+  while (body.rows.length < rows.length) {
+    body.append(make("tr", {}, ...heads.map((head, place) =>
+      place === 0 ? make("th", {scope: "row"}) : make("td", {class: head.number ? "number" : null}))));
+  }
+  rows.forEach((cells, at) => {
+    const row = body.rows[at];
+    mark(row, "data-tone", cells.tone ?? null);
+    cells.texts.forEach((text, place) => say(row.cells[place], text));
+    if (cells.titles) cells.titles.forEach((title, place) => mark(row.cells[place], "title", title));
+  });
+}

@@ -1,0 +1,108 @@
+// What was decided, newest first; and the copies of it: are they equal, and who is behind by how much?
+//
+// Rule 1: digests are compared only where both copies end at the same action; else they must differ.
+// Rule 2: the list can be held still, for nobody reads a list that moves.
+
+import {byId, make, say, table} from "./elements.js";
+import {isUp} from "./model.js";
+import {counted, exactTime, inWords, listed, micros, number, outcome, requestId, shortDigest, shortRequestId} from "./wording.js";
+
+const ROWS = 16;
+
+export class Journal {
+  #held = null; #leftOutAtHold = 0;
+
+  constructor() {
+    this.copies = table("The copies of the journal", ["server", "role", {text: "action id", number: true},
+      {text: "acknowledged", number: true}, {text: "behind by", number: true}, "digest", "same as the primary"].map(head));
+    byId("copies").append(this.copies.element);
+    this.calls = table("The newest calls", ["when", "what", "outcome", {text: "balance", number: true}, {text: "action id", number: true},
+      {text: "took", number: true}, "seen on", "request id", "said"].map(head));
+    byId("calls").append(this.calls.element);
+    this.hold = make("button", {type: "button", "aria-pressed": "false", text: "Hold still", onclick: () => this.#toggle()});
+    this.unusual = make("input", {type: "checkbox", id: "only-unusual", onchange: () => this.wanted?.()});
+    this.left = make("span", {class: "soft"});
+    byId("calls-tools").append(this.hold, make("label", {class: "check", for: "only-unusual"}, this.unusual,
+      " only what was not simply done"), this.left);
+  }
+
+  #toggle() {
+    this.holding = !this.holding;
+    this.#held = null;
+    this.hold.setAttribute("aria-pressed", String(this.holding));
+    this.wanted?.();
+  }
+
+  render(model) {
+    if (!model.state) return;
+    this.#renderCopies(model);
+    this.#renderCalls(model);
+  }
+
+  #renderCopies(model) {
+    this.copies.fill(model.servers.map(server => copyRow(model, server)));
+    say(byId("copies-said"), copiesInWords(model));
+  }
+
+  #renderCalls(model) {
+    if (this.holding && this.#held === null) { this.#held = [...model.calls]; this.#leftOutAtHold = model.leftOut; }
+    let calls = this.holding ? this.#held : model.calls;
+    if (this.unusual.checked) calls = calls.filter(call => call.outcome !== "done" || call.again);
+    this.calls.fill(calls.slice(-ROWS).reverse().map(call => callRow(call, model)));
+    const leftOut = this.holding ? this.#leftOutAtHold : model.leftOut;
+    const empty = calls.length ? "" : this.unusual.checked ? "Nothing unusual so far. " : "No calls yet: ask the teller, or add load. ";
+    say(this.left, `${empty}${leftOut ? `A sample: ${counted(leftOut, "call is", "calls are")} not listed.` : ""}`);
+  }
+}
+
+const head = text => (typeof text === "string" ? {text} : text);
+
+function copyRow(model, server) {
+  const now = model.standing(server.name), up = isUp(now);
+  const behind = model.behind(server), same = model.sameAs(server, model.primary);
+  const leads = server.name === model.view?.primary;
+  return {
+    tone: same === false ? "bad" : null,
+    texts: [server.name, inWords(now), up ? number(server.action_id) : "–", up ? number(server.acknowledged) : "–",
+      leads ? "it leads" : behind === null ? "not known" : number(behind), up ? shortDigest(server.digest) : "–",
+      leads ? "it leads" : !up || same === null ? "ends elsewhere" : same ? "equal" : "differs"],
+    titles: [null, null, null, null, null, server.digest ?? null, null],
+  };
+}
+
+/** One sentence on the copies, as somebody would say it who stands beside. */
+export function copiesInWords(model) {
+  const leads = model.primary;
+  const others = model.servers.filter(server => server !== leads && isUp(model.standing(server.name)));
+  if (!leads || !isUp(model.standing(leads.name))) return "Nobody leads, so there is nothing to compare with.";
+  if (!others.length) return `${leads.name} has the only copy that can be seen.`;
+  const differs = others.filter(server => model.sameAs(server, leads) === false);
+  if (differs.length) {
+    return `${listed(differs.map(server => server.name))} ends at the same action as ${leads.name} with another history. ` +
+      "What only it holds was never answered; it is rolled back when it joins.";
+  }
+  const behind = others.filter(server => model.behind(server) > 0);
+  if (!behind.length) return "All copies that can be seen are equal: same action id, same digest.";
+  const by = behind.map(server => `${server.name} by ${number(model.behind(server))}`);
+  return `Behind when last asked: ${listed(by)}. The servers are asked one after the other, so under load some difference is normal.`;
+}
+
+/** The servers that hold an action, as far as they were asked since. */
+function holders(call, model) {
+  if (!call.action_id) return "–";
+  const names = model.servers.filter(server => isUp(model.standing(server.name)) && server.action_id >= call.action_id).map(server => server.name);
+  return names.join(", ") || "–";
+}
+
+function callRow(call, model) {
+  const account = call.account === null || call.account === undefined ? "" : ` account ${call.account}`;
+  const what = call.what === "balance" ? "look up" : call.what;
+  const amount = call.amount ? ` ${number(call.amount)},` : "";
+  return {
+    tone: {done: null, declined: "warn", refused: "warn", in_doubt: "bad"}[call.outcome] ?? null,
+    texts: [exactTime(call.t), `${what}${amount}${account}`,
+      call.again ? `${outcome(call.outcome)}, sent again` : outcome(call.outcome), number(call.balance),
+      number(call.action_id), micros(call.took_us), holders(call, model), shortRequestId(call.request_id), call.message ?? ""],
+    titles: [null, null, null, null, null, null, null, requestId(call.request_id), null],
+  };
+}

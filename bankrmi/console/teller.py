@@ -1,0 +1,246 @@
+"""Calls to the bank, by a person at the page and by a load; and how fast they are answered.
+
+Rule 1: each call is one of the public client's: it switches servers by itself, and its request id is used
+        once, unless a person asks for it to be sent again.
+Rule 2: what is told of a load is told in sums, four times a second; of single calls at most so many a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import bankrmi.aio
+from bankrmi.bank.operations import Receipt
+from bankrmi.config import Configuration
+from bankrmi.console.feed import Feed
+from bankrmi.errors import BankError, InDoubt, InvalidRequest, Refused
+from bankrmi.replication.sessions import new_session
+
+__all__ = ["MOST_CLIENTS", "Silences", "Teller"]
+
+MOST_CLIENTS = 64
+PERIOD_S = 0.25
+CALLS_SHOWN = 5
+"""In each period."""
+KINDS = ("balance", "withdraw", "deposit")
+SILENCE_MS = 20.0
+"""A time in which nothing was answered, though somebody asked, is noted from here on."""
+
+
+@dataclass(slots=True)
+class _Period:
+    """What became of the calls of a quarter of a second."""
+
+    done: int = 0
+    declined: int = 0
+    failed: int = 0
+    in_doubt: int = 0
+    took_us: list[int] = field(default_factory=list)
+    shown: int = 0
+
+    @property
+    def calls(self) -> int:
+        return self.done + self.declined + self.failed + self.in_doubt
+
+
+class Silences:
+    """When nobody was told of a success although somebody waited: how long a takeover takes for callers."""
+
+    def __init__(self) -> None:
+        self._last_ms: float | None = None
+        self._kept: deque[tuple[float, float]] = deque(maxlen=200)
+
+    def done(self, began_ms: float, now_ms: float) -> None:
+        """A call that began then has succeeded."""
+        since = self._last_ms if self._last_ms is not None else began_ms
+        since = max(since, began_ms)
+        if now_ms - since >= SILENCE_MS:
+            self._kept.append((since, now_ms))
+        self._last_ms = now_ms
+
+    def around(self, at_ms: float, slack_ms: float = 50.0) -> float | None:
+        """Return how long the silence was in which this happened; None if there was none, or it goes on."""
+        for since, until in reversed(self._kept):
+            if since - slack_ms <= at_ms <= until + slack_ms:
+                return until - since
+        return None
+
+
+class Teller:
+    """The counter of one console."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        accounts: Sequence[int],
+        feed: Feed,
+        *,
+        now_ms: Callable[[], float],
+        chance: random.Random | None = None,
+    ) -> None:
+        self._bank = bankrmi.aio.AsyncBankClient(configuration)
+        self._accounts = accounts
+        self._feed = feed
+        self._now_ms = now_ms
+        self._chance = chance or random.Random()
+        self._period = _Period()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._reads = 0.5
+        self._among = min(10, len(accounts))
+        self.silences = Silences()
+
+    # -- a person ----------------------------------------------------------------------------------
+
+    async def ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Do what a person asks for; return what became of it.  Raises InvalidRequest."""
+        what, account, amount = asked.get("what"), asked.get("account"), asked.get("amount", 0)
+        again = asked.get("again")
+        if what not in KINDS:
+            raise InvalidRequest("the teller looks up, withdraws and deposits")
+        if type(account) is not int or type(amount) is not int:
+            raise InvalidRequest("account and amount are whole numbers")
+        if again is not None and (type(again) is not str or len(again) > 200):
+            raise InvalidRequest("what is sent again is named by its request id")
+        request_id = None if what == "balance" else again or f"{new_session()}:1"
+        return await self._call(str(what), account, amount, request_id, by="you", again=again is not None)
+
+    # -- a load ------------------------------------------------------------------------------------
+
+    @property
+    def load(self) -> dict[str, Any]:
+        """How many clients are at work, and how; and how many there could be."""
+        return {
+            "clients": len(self._tasks),
+            "at_most": MOST_CLIENTS,
+            "reads": self._reads,
+            "accounts": self._among,
+            "most_accounts": len(self._accounts),
+        }
+
+    def set_load(self, clients: int, reads: float, accounts: int) -> None:
+        """Have so many clients call, one after the other each, on the first `accounts` of the ledger.
+
+        Of their calls the share `reads` look up.  Raises InvalidRequest.
+        """
+        if not 0 <= clients <= MOST_CLIENTS or not 0 <= reads <= 1 or accounts < 1:
+            raise InvalidRequest(
+                f"a load has 0 to {MOST_CLIENTS} clients, a share of reads from 0 to 1, and 1 account or more"
+            )
+        self._reads = reads
+        self._among = min(accounts, len(self._accounts))
+        while len(self._tasks) > clients:
+            self._tasks.pop().cancel()
+        while len(self._tasks) < clients:
+            number = len(self._tasks) + 1
+            self._tasks.append(asyncio.create_task(self._work(f"client {number}")))
+
+    async def _work(self, name: str) -> None:
+        while True:
+            account = self._accounts[self._chance.randrange(self._among)]
+            if self._chance.random() < self._reads:
+                await self._call("balance", account, 0, None, by=name)
+            else:  # As much goes in as goes out.
+                what = self._chance.choice(("withdraw", "deposit"))
+                await self._call(what, account, 1, f"{new_session()}:1", by=name)
+
+    # -- a call ------------------------------------------------------------------------------------
+
+    async def _call(
+        self, what: str, account: int, amount: int, request_id: str | None, *, by: str, again: bool = False
+    ) -> dict[str, Any]:
+        began_ms, began_s = self._now_ms(), perf_counter()
+        told: dict[str, Any] = {
+            "client": by,
+            "request_id": request_id,
+            "what": what,
+            "account": account,
+            "amount": amount,
+            "again": again,
+            "balance": None,
+            "action_id": None,
+            "message": "",
+        }
+        period = self._period
+        try:
+            receipt = await self._perform(what, account, amount, request_id)
+        except InvalidRequest as error:
+            period.failed += 1
+            told |= {"outcome": "refused", "message": error.message}
+        except Refused as error:
+            period.declined += 1
+            told |= {
+                "outcome": "declined",
+                "message": error.message,
+                "action_id": error.details.get("action_id"),
+            }
+        except InDoubt as error:
+            period.in_doubt += 1
+            told |= {"outcome": "in_doubt", "message": error.message}
+        except BankError as error:
+            period.failed += 1
+            told |= {"outcome": "refused", "message": error.message}
+            if by != "you":
+                await asyncio.sleep(0.05)  # A bank that nobody reaches is not asked in a loop.
+        else:
+            period.done += 1
+            self.silences.done(began_ms, self._now_ms())
+            told |= {"outcome": "done", "balance": receipt.balance, "action_id": receipt.action_id}
+        told["took_us"] = took_us = round((perf_counter() - began_s) * 1e6)
+        period.took_us.append(took_us)
+        if by == "you" or period.shown < CALLS_SHOWN or told["outcome"] in ("in_doubt", "refused"):
+            period.shown += 1
+            if period.shown <= 4 * CALLS_SHOWN:
+                self._feed.put("call", **told)
+        return told
+
+    async def _perform(self, what: str, account: int, amount: int, request_id: str | None) -> Receipt:
+        match what:
+            case "balance":
+                return await self._bank.balance(account)
+            case "withdraw":
+                return await self._bank.withdraw(account, amount, request_id=request_id)
+            case _:
+                return await self._bank.deposit(account, amount, request_id=request_id)
+
+    # -- in sums -----------------------------------------------------------------------------------
+
+    async def tell_sums(self) -> None:
+        """Tell four times a second how many calls were answered how, and how fast; until it is cancelled."""
+        while True:
+            from_ms = self._now_ms()
+            await asyncio.sleep(PERIOD_S)
+            period, self._period = self._period, _Period()
+            if period.calls or self._tasks:
+                self._feed.put("rate", **_sums(period, from_ms, self._now_ms()))
+
+    async def close(self) -> None:
+        """End every call, and leave the bank."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        await self._bank.close()
+
+
+def _sums(period: _Period, from_ms: float, to_ms: float) -> dict[str, Any]:
+    took = sorted(period.took_us)
+    seconds = max((to_ms - from_ms) / 1000, 0.001)
+    return {
+        "from_ms": round(from_ms),
+        "per_second": round((period.done + period.declined) / seconds),
+        "calls": period.calls,
+        "done": period.done,
+        "declined": period.declined,
+        "failed": period.failed,
+        "in_doubt": period.in_doubt,
+        "median_us": took[len(took) // 2] if took else None,
+        "p99_us": took[min(len(took) - 1, len(took) * 99 // 100)] if took else None,
+        "slowest_us": took[-1] if took else None,
+        "left_out": max(0, period.calls - period.shown),
+    }

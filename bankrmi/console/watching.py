@@ -1,0 +1,171 @@
+"""Asks the bank how it is, and tells what has changed: by the calls of `bankrmi status` and `history`.
+
+Rule 1: one question is under way at a time, and the next one begins a while after its answer: a slow bank is
+        asked less often.
+Rule 2: what is as before is not told again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bankrmi.client.overview import overview
+from bankrmi.client.view_history import history
+from bankrmi.config import Configuration
+from bankrmi.console.feed import Feed
+from bankrmi.console.local_processes import LocalProcesses
+from bankrmi.console.teller import Silences
+from bankrmi.errors import BankError
+from bankrmi.replication.cause import in_words
+from bankrmi.replication.view import View
+
+__all__ = ["BankWatcher"]
+
+EVERY_S = 0.15
+FIRST_VIEWS = 20
+VIEWS_AT_ONCE = 50
+SERVER_FIELDS = (
+    "address",
+    "reachable",
+    "reason",
+    "role",
+    "why",
+    "epoch",
+    "action_id",
+    "acknowledged",
+    "digest",
+    "lag",
+    "pid",
+    "connected",
+    "in_sync",
+)
+
+
+class BankWatcher:
+    """Watches one bank."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        processes: LocalProcesses,
+        feed: Feed,
+        silences: Silences,
+        on_state: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        """`on_state` is told of each look at the bank, whether anything has changed or not."""
+        self._configuration = configuration
+        self._processes = processes
+        self._feed = feed
+        self._silences = silences
+        self._on_state = on_state
+        self._told: dict[str, Any] | None = None
+        self._views: dict[tuple[str, int], dict[str, Any]] = {}  # Told, the newest few.
+        self._newest: tuple[str, int] | None = None
+        self._history_failed = False
+
+    async def watch(self) -> None:
+        """Look again and again, until it is cancelled."""
+        while True:
+            state = await asyncio.to_thread(self._look)
+            self._on_state(state)
+            if state != self._told:
+                self._told = state
+                self._feed.put("state", **state)
+            view = state["view"]
+            newest = None if view is None else (view["history"], view["epoch"])
+            if newest is not None and (newest != self._newest or self._history_failed):
+                await self._tell_views()
+                self._newest = newest
+            self._tell_lengths()
+            await asyncio.sleep(EVERY_S)
+
+    # -- how it is ---------------------------------------------------------------------------------
+
+    def _look(self) -> dict[str, Any]:
+        told = overview(self._configuration)
+        return {
+            "view": _view_shown(told["view"]),
+            "view_from": told["view_from"],
+            "keeper": _standing(told["witness"], self._processes.standing("witness")),
+            "nameserver": _standing(told["nameserver"], None),
+            "servers": [self._server(server) for server in told["servers"]],
+        }
+
+    def _server(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "name": told["server"],
+            **{field: told.get(field) for field in SERVER_FIELDS},
+            "silent": bool(told.get("silent")),
+            "lease": (told.get("read_lease_ms") or 0) > 0,
+            "process": self._processes.standing(told["server"]),
+        }
+
+    # -- how it came to that -----------------------------------------------------------------------
+
+    async def _tell_views(self) -> None:
+        limit = VIEWS_AT_ONCE if self._views else FIRST_VIEWS
+        try:
+            views = await asyncio.to_thread(history, self._configuration, limit=limit)
+        except BankError:
+            self._history_failed = True  # Its keeper is away: asked again with the next look.
+            return
+        self._history_failed = False
+        first = not self._views
+        for view in views:
+            key = (view.history, view.epoch)
+            if key not in self._views:
+                shown = _change(view, was_before=first)
+                self._views[key] = shown
+                self._feed.put("view", **shown)
+        while len(self._views) > 4 * VIEWS_AT_ONCE:
+            del self._views[next(iter(self._views))]
+
+    def _tell_lengths(self) -> None:
+        """Tell how long callers heard nothing around a change, once it is known."""
+        for shown in list(self._views.values())[-5:]:
+            if shown["took_ms"] is not None or shown["before"] or shown["changed_ms"] is None:
+                continue
+            took_ms = self._silences.around(shown["changed_ms"])
+            if took_ms is not None:
+                shown["took_ms"] = round(took_ms, 1)
+                self._feed.put("view", **shown)
+
+
+def _view_shown(view: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if view is None:
+        return None
+    return {
+        "history": view["history"],
+        "epoch": view["epoch"],
+        "primary": view["primary"],
+        "in_sync": list(view["in_sync"]),
+        "cause": view.get("cause"),
+        "paused": view.get("paused"),
+    }
+
+
+def _standing(told: Mapping[str, Any] | None, process: str | None) -> dict[str, Any]:
+    told = told or {}
+    return {
+        "reachable": bool(told.get("reachable")),
+        "reason": told.get("reason"),
+        "process": process,
+    }
+
+
+def _change(view: View, *, was_before: bool) -> dict[str, Any]:
+    cause = view.cause
+    return {
+        "history": view.history,
+        "epoch": view.epoch,
+        "primary": view.primary,
+        "in_sync": sorted(view.in_sync),
+        "why": in_words(cause),
+        "by": None if cause is None else cause.by,
+        "cause_kind": None if cause is None else cause.kind.value,
+        "changed_ms": None if view.written_us is None else round(view.written_us / 1000),
+        "took_ms": None,
+        "before": was_before,
+    }

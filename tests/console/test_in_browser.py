@@ -1,0 +1,190 @@
+"""The page in a real browser, of a real bank: what a person does, and what they see of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, expect, sync_playwright
+
+from tests.console.shown_bank import shown
+from tests.system.cluster import Cluster
+from tests.system.supervised import Up
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="the page is looked at in Chromium, which is not here: apt install chromium"
+)
+PATIENCE_MS = 30_000
+WIDE, NARROW = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=844)
+
+
+class Shown(NamedTuple):
+    """A bank, and where its page is."""
+
+    cluster: Cluster
+    up: Up
+    address: str
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+                *("--disable-background-networking", "--disable-component-update"),
+            ],
+        )
+        yield started
+        started.close()
+
+
+class Seen:
+    """One page in the browser, and what its script complained of."""
+
+    def __init__(self, browser: Browser, address: str, *, narrow: bool = False, dark: bool = False) -> None:
+        self.page: Page = browser.new_page(
+            viewport=NARROW if narrow else WIDE,
+            color_scheme="dark" if dark else "light",
+        )
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.complaints: list[str] = []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._note)
+        self.page.goto(address)
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if (
+            message.type in ("error", "warning") and "ERR_" not in message.text
+        ):  # The network's are no script's.
+            self.complaints.append(message.text)
+
+    def press(self, server: str, what: str) -> None:
+        """Press one of a server's buttons."""
+        self.page.get_by_role("article", name=server, exact=True).get_by_role("button", name=what).click()
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    with shown(tmp_path_factory.mktemp("shown")) as (cluster, up, page):
+        yield Shown(cluster, up, page.address)
+
+
+def leads(page: Page, server: str) -> None:
+    expect(page.locator("h1")).to_contain_text(re.compile(rf"^{server} leads"), timeout=PATIENCE_MS)
+
+
+def all_well(page: Page) -> str:
+    """Wait until two copies are in sync; return who leads."""
+    expect(page.locator("h1")).to_contain_text("in sync", timeout=PATIENCE_MS)
+    return str(page.locator("h1").inner_text())[:2]
+
+
+def test_a_person_kills_the_primary_and_the_money_is_there(browser: Browser, bank: Shown) -> None:
+    seen = Seen(browser, bank.address)
+    page = seen.page
+    primary = all_well(page)
+    other = "s2" if primary == "s1" else "s1"
+    page.get_by_role("button", name="Deposit").click()
+    teller = page.get_by_role("region", name="Teller")
+    expect(teller).to_contain_text("Deposited 10. Account 1 has 110 now.")
+    page.get_by_role("button", name="8 clients").click()
+    expect(page.get_by_text("8 clients are at work")).to_be_visible()
+    seen.press(primary, "kill -9")
+    leads(page, other)
+    expect(page.get_by_text(f"{primary} was killed").first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"kill -9 \d+")).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"\d ms")).first).to_be_visible()  # How long callers heard nothing.
+    page.get_by_role("button", name="No load").click()
+    teller.get_by_role("button", name="again").first.click()  # Of the server that is dead.
+    expect(teller).to_contain_text("Nothing happened twice.")
+    all_well(page)
+    assert seen.complaints == []
+    page.close()
+
+
+def test_a_frozen_server_is_thawed_and_switching_over_costs_nothing(browser: Browser, bank: Shown) -> None:
+    seen = Seen(browser, bank.address)
+    page = seen.page
+    primary = all_well(page)
+    other = "s2" if primary == "s1" else "s1"
+    seen.press(primary, "Freeze")
+    leads(page, other)
+    seen.press(primary, "Thaw")
+    assert all_well(page) == other
+    page.get_by_role("button", name="Switch over").click()
+    leads(page, primary)
+    all_well(page)
+    assert seen.complaints == []
+    page.close()
+
+
+def test_by_the_keyboard_alone(browser: Browser, bank: Shown) -> None:
+    seen = Seen(browser, bank.address)
+    page = seen.page
+    primary = all_well(page)
+    other = "s2" if primary == "s1" else "s1"
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.dataset.misfortune") == "switchover":
+            break
+    page.keyboard.press("Enter")
+    leads(page, other)
+    all_well(page)
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("narrow", "dark"), [(False, False), (True, True)], ids=["wide-light", "narrow-dark"]
+)
+def test_everybody_can_use_it(browser: Browser, bank: Shown, narrow: bool, dark: bool) -> None:
+    seen = Seen(browser, bank.address, narrow=narrow, dark=dark)
+    all_well(seen.page)
+    found = Axe().run(seen.page)
+    assert found.violations_count == 0, found.generate_report()
+    width = seen.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert width[0] <= width[1], "nothing is cut off, and nobody scrolls sideways"
+    assert seen.complaints == []
+    seen.page.close()
+
+
+def test_without_the_token_everything_is_seen_and_nothing_can_be_done(browser: Browser, bank: Shown) -> None:
+    seen = Seen(browser, bank.address.partition("#")[0])
+    all_well(seen.page)
+    button = seen.page.get_by_role("button", name="kill -9").first
+    expect(button).to_have_attribute("aria-disabled", "true")
+    pids = dict(bank.up.pids)
+    button.click(force=True)
+    expect(seen.page.get_by_text("Token").first).to_be_visible()
+    assert bank.up.pids == pids
+    seen.page.close()
+
+
+def test_a_console_that_is_gone_is_said_and_found_again(browser: Browser, bank: Shown) -> None:
+    seen = Seen(browser, bank.address)
+    all_well(seen.page)
+    live = seen.page.get_by_text("live", exact=True)
+    expect(live).to_be_visible()
+    os.kill(bank.up.pids["the console"], signal.SIGKILL)
+    expect(live).to_be_hidden()
+    expect(live).to_be_visible(timeout=PATIENCE_MS)
+    all_well(seen.page)
+    seen.page.close()
+
+
+def test_nothing_comes_from_elsewhere(browser: Browser, bank: Shown) -> None:
+    asked: list[str] = []
+    page = browser.new_page()
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(bank.address)
+    all_well(page)
+    assert {url.split("/")[2] for url in asked} == {bank.address.split("/")[2]}
+    page.close()

@@ -1,0 +1,32 @@
+"""How long callers heard nothing, from what they were told and when."""
+
+from __future__ import annotations
+
+import pytest
+
+from bankrmi.console.teller import Silences
+
+
+def test_a_silence_goes_from_the_last_success_to_the_next() -> None:
+    silences = Silences()
+    for now in (0, 5, 10, 15):
+        silences.done(now - 4, now)
+    silences.done(12, 95)
+    silences.done(95, 99)
+    assert silences.around(40) == pytest.approx(80)
+    assert silences.around(99 + 60) is None
+
+
+def test_nobody_is_silent_while_nobody_asks() -> None:
+    silences = Silences()
+    silences.done(0, 3)
+    silences.done(5_000, 5_004)
+    assert silences.around(2_500) is None
+
+
+def test_a_silence_that_goes_on_has_no_length_yet() -> None:
+    silences = Silences()
+    silences.done(0, 3)
+    assert silences.around(100) is None
+    silences.done(4, 250)
+    assert silences.around(100) == pytest.approx(246)

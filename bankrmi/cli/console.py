@@ -18,9 +18,10 @@ from bankrmi.errors import ConfigurationError, OperationFailed
 from bankrmi.parent_death import end_with_parent
 from bankrmi.readiness import say_ready
 
-__all__ = ["ADDRESS", "COMMANDS", "TOKEN_VARIABLE", "OfferedConsole", "offer_console"]
+__all__ = ["ADDRESS", "COMMANDS", "TOKEN_VARIABLE", "OfferedConsole", "console_is_installed", "offer_console"]
 
 ADDRESS = "127.0.0.1:9080"
+_PACKAGES = ("starlette", "uvicorn")
 TOKEN_VARIABLE = "BANKRMI_CONSOLE_TOKEN"  # noqa: S105 - its name
 """By which whoever starts a console tells it the token."""
 
@@ -62,9 +63,14 @@ def offer_console(address: str) -> OfferedConsole:
     return OfferedConsole(address=checked, token=new_token())
 
 
+def console_is_installed() -> bool:
+    """Whether what the page is served with is there: it is an extra."""
+    return all(find_spec(package) is not None for package in _PACKAGES)
+
+
 def check_installed() -> None:
-    """Raise OperationFailed if what the page is served with is not there: it is an extra."""
-    for package in ("starlette", "uvicorn"):
+    """Raise OperationFailed if it is not."""
+    for package in _PACKAGES:
         if find_spec(package) is None:
             raise OperationFailed(
                 f"the console needs {package}, which is not installed: pip install 'bankrmi[console]'"

@@ -22,6 +22,7 @@ from pathlib import Path
 import click
 
 from bankrmi import config
+from bankrmi.cli.console import console_is_installed, offer_console
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.health import Status, health, leader_of
 from bankrmi.cli.init import write_texts
@@ -49,8 +50,8 @@ def demo(invocation: Invocation, no_menu: bool) -> int:
     """Start a throw-away bank on this machine, with clients at work, to be broken.
 
     It is in a temporary folder, at ports of its own, and wants nothing in the folder where it is started.
-    What it does is told in a line each, and how to kill its primary. 4 in the menu, Ctrl-C, SIGTERM, or the
-    end of the terminal ends it, and everything of it is deleted.
+    What it does is told in a line each, how to kill its primary, and where to see it in a browser. 4 in the
+    menu, Ctrl-C, SIGTERM, or the end of the terminal ends it, and everything of it is deleted.
     """
     from bankrmi.cli.up import run
 
@@ -58,7 +59,7 @@ def demo(invocation: Invocation, no_menu: bool) -> int:
         raise click.UsageError("the demo has a configuration of its own: leave --config out")
     for name in [name for name in os.environ if name.startswith("BANKRMI_") and name not in _KEPT]:
         del os.environ[name]  # Settings of another bank, which the processes of this one would take.
-    with _own_folder() as folder, _own_bank(folder) as configuration:
+    with _own_folder() as folder, _own_bank(folder) as (configuration, page_address):
         say(f"A bank to be broken, in {folder}; it is deleted at the end.")
         return run(
             replace(invocation, path=configuration.path, insecure=False),
@@ -66,6 +67,7 @@ def demo(invocation: Invocation, no_menu: bool) -> int:
             menu=sys.stdin.isatty() and not no_menu,
             restart=True,
             company=_Company(configuration),
+            console=offer_console(page_address) if console_is_installed() else None,
         )
 
 
@@ -90,18 +92,18 @@ def _own_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _own_bank(folder: Path) -> Iterator[Configuration]:
-    """Write a new bank; its ports are held while the context lasts."""
+def _own_bank(folder: Path) -> Iterator[tuple[Configuration, str]]:
+    """Write a new bank; give it, and an address for its page. All are held while the context lasts."""
     from bankrmi.robustness.chaos.ports import HeldPort
 
-    witness, *servers = [HeldPort() for _ in range(1 + len(_SERVERS))]
+    page, witness, *servers = [HeldPort() for _ in range(2 + len(_SERVERS))]
     try:
         addresses = {name: port.address for name, port in zip(_SERVERS, servers, strict=True)}
         bank = NewBank(servers=addresses, witness=witness.address, certificates=False)
         write_texts(folder, bank.texts())
-        yield config.load(folder / "config.yaml")
+        yield config.load(folder / "config.yaml"), page.address
     finally:
-        for port in (witness, *servers):
+        for port in (page, witness, *servers):
             port.close()
 
 

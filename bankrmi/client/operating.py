@@ -95,8 +95,16 @@ def plan_failover(configuration: Configuration, server: str, *, forced: bool) ->
     return verdict
 
 
-def failover(configuration: Configuration, plan: FailoverPlan, *, resumes: bool = False) -> dict[str, Any]:
+def failover(
+    configuration: Configuration,
+    plan: FailoverPlan,
+    *,
+    resumes: bool = False,
+    confirmed_off: Collection[str] = (),
+) -> dict[str, Any]:
     """Let the server lead as it was planned; return the views before and after.
+
+    `confirmed_off` are those that the operator says are off, for the record.
 
     It leads as soon as every lease that it granted is over.  Raises OperationFailed if it does not come to
     that; and Unsettled if that is not known.
@@ -104,7 +112,8 @@ def failover(configuration: Configuration, plan: FailoverPlan, *, resumes: bool 
     shown = plan.view.history, plan.view.epoch
     server, configuration = plan.server, configuration.with_servers({plan.server: plan.address})
     try:
-        answer = _ask_operator(configuration, server, "take_over", *shown, plan.forced, resumes)
+        off = list(confirmed_off)
+        answer = _ask_operator(configuration, server, "take_over", *shown, plan.forced, resumes, off)
     except OperationFailed as failed:
         if isinstance(failed.__cause__, Failure):
             raise Unsettled(

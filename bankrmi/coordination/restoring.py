@@ -14,10 +14,7 @@ Rule 5: if it comes to nothing, the witness is given back the view that was, if 
 
 from __future__ import annotations
 
-import getpass
-import os
 import secrets
-import socket
 import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +30,7 @@ from bankrmi.replication.forms import holdings_of
 from bankrmi.replication.messages import Holdings
 from bankrmi.replication.view import View
 from bankrmi.rmi import Failure, RemoteError, connect, handshake, over_tls
+from bankrmi.who_runs_this import who_runs_this
 
 __all__ = [
     "OPERATOR_ID",
@@ -180,22 +178,13 @@ def _remembered(answers: Mapping[str, Holdings | str]) -> Mapping[str, str]:
 def propose(configuration: Configuration, view: View) -> View:
     """Propose the view, as the first one; raises OperationFailed if there is one meanwhile."""
     if view.cause is not None:
-        view = view.because(replace(view.cause, operator=_who()))
+        view = view.because(replace(view.cause, operator=named(who_runs_this())))
     holds, won = asked_keeper(configuration).propose(None, view)
     if holds is None:
         raise OperationFailed(f"{keeper_in_words(configuration)} answered what cannot be read")
     if not won:
         raise OperationFailed(f"the witness holds a view meanwhile (epoch {holds.epoch})")
     return holds
-
-
-def _who() -> str:
-    """Return who runs this, by the word of this machine: for people, who may want to ask why."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError, ImportError):  # An id without a name.
-        user = str(os.getuid())
-    return named(f"{user}@{socket.gethostname()}")
 
 
 def holding_of(server: str, configuration: Configuration, method: str) -> Holdings | str:

@@ -219,3 +219,23 @@ def test_only_operators_may_move_the_view(tmp_path: Path) -> None:
             with pytest.raises(BankError, match="for operators only"):
                 ask_once(address, WITNESS_MOVES_ID, "kept", ["account"], seconds=5.0, role=role)
         assert ask_once(address, WITNESS_MOVES_ID, "kept", ["account"], seconds=5.0)["moved_to"] is None
+
+
+def test_a_restore_at_a_keeper_that_the_bank_does_not_run_with_says_so(
+    tmp_path: Path, etcd: EtcdMembers
+) -> None:
+    """An empty etcd, while the bank lives with its witness: nobody is fenced, and nothing is proposed."""
+    with Cluster(tmp_path / "bank") as cluster:
+        cluster.start_all()
+        cluster.wait_until_in_sync()
+        other = cluster.directory / "other.yaml"
+        other.write_text(cluster.config.read_text() + f"witness: {etcd.keys()}\n")
+        refused = bankrmi(other, "witness", "restore", "--yes")
+        assert refused.returncode == 1
+        assert refused.stderr.startswith(
+            "there is nothing to restore: s1, s2 run with another keeper of the view "
+            f"({cluster.configuration.witness}), which answers, and not with etcd at "
+        ), refused.stderr
+        assert "Nobody was fenced." in refused.stderr
+        assert not any("what=fence" in cluster.log(name) for name in cluster.servers)
+        assert cluster.client().withdraw(2, 10).balance == 190

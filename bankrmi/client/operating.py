@@ -20,7 +20,7 @@ from bankrmi.client.overview import overview, view_fields
 from bankrmi.client.view_history import history
 from bankrmi.config import Configuration
 from bankrmi.coordination import moving, restoring
-from bankrmi.coordination.keepers import KeeperSilent, asked_keeper, keeper_in_words
+from bankrmi.coordination.keepers import KeeperSilent, asked_keeper, keeper_in_words, place_of_keeper
 from bankrmi.coordination.restore import NoSafeView
 from bankrmi.errors import OperationFailed, Unreached, Unsettled
 from bankrmi.foreign_text import foreign
@@ -282,7 +282,8 @@ def move_view(configuration: Configuration, new: Configuration) -> dict[str, Any
 
     Raises OperationFailed, which says what was done; to do the same again goes on from there.
     """
-    return moving.move(asked_keeper(configuration), asked_keeper(new)).to_wire()
+    old = asked_keeper(configuration)
+    return moving.move(old, asked_keeper(new), place=place_of_keeper(configuration)).to_wire()
 
 
 def _line(name: str, answer: Holdings | str) -> str:

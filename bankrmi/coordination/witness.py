@@ -261,6 +261,8 @@ def _view(form: object) -> View:
         raise InvalidRequest(f"what is proposed {error}") from error
     if len(view.in_sync) > _MOST_SERVERS:
         raise InvalidRequest(f"not a view: more than {_MOST_SERVERS} servers")
-    if len(json.dumps(replace(view, cause=None).to_wire())) > _LONGEST_VIEW:  # A cause has bounds of its own.
+    if (
+        len(json.dumps(replace(view, cause=None, moves=()).to_wire())) > _LONGEST_VIEW
+    ):  # Notes have bounds of their own.
         raise InvalidRequest(f"not a view: it is longer than {_LONGEST_VIEW} bytes")
     return view

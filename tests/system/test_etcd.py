@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -186,6 +187,7 @@ def test_a_living_bank_is_moved_from_its_witness_to_etcd_and_back(tmp_path: Path
     with Cluster(tmp_path / "bank") as cluster:
         cluster.start_all()
         cluster.until(lambda: len((cluster.view() or {}).get("in_sync", ())) == 2, "both are in sync")
+        witness = cluster.configuration.witness
         old = cluster.config.read_text()
         new = old + f"witness: {etcd.keys()}\n"
         for turn, (before, after) in enumerate([(old, new), (new, old)], 1):
@@ -209,6 +211,17 @@ def test_a_living_bank_is_moved_from_its_witness_to_etcd_and_back(tmp_path: Path
             with Calls(cluster):
                 takes_over(cluster, cluster.primary())
                 cluster.until(lambda: len((cluster.view() or {}).get("in_sync", ())) == 2, "in sync again")
+            history = json.loads(bankrmi(cluster, "history", "--json").stdout)
+            epochs = [change["epoch"] for change in history["changes"]]
+            moves = [move["place"] for change in history["changes"] for move in change["moves"]]
+            if turn == 1:
+                assert epochs == list(range(1, epochs[-1] + 1)), "the witness that was left is asked"
+                assert moves == [witness]
+            else:
+                assert epochs[0] == 1
+                assert history["elsewhere"][0].startswith("the changes before epoch ")
+                assert f" are with etcd at {etcd.url('m1')}" in history["elsewhere"][0]
+                assert etcd.url("m1") in moves[-1]
 
 
 def test_only_operators_may_move_the_view(tmp_path: Path) -> None:

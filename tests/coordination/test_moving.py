@@ -144,6 +144,25 @@ def test_after_a_move_the_changes_before_it_are_shown_and_the_move_is_on_record(
     assert [one.keeper for one in moves] == [etcd, witness], "each of them, in their order"
 
 
+def test_a_move_there_and_back_is_on_record_though_the_view_is_as_it_was(keepers: Keepers) -> None:
+    """The witness has a row of it already: the note is added to that one, and nothing else changes in it."""
+    before = keepers.store.current("account")
+    witness, etcd = keepers.witness.kept().keeper, keepers.etcd.kept().keeper
+    move_view(keepers.old, keepers.new)
+    move_view(keepers.new, keepers.old)
+    shown = whole_history(keepers.old, limit=20)
+    assert (shown.views, shown.elsewhere) == ([first(), both()], ()), "nothing was elsewhere"
+    assert [one.keeper for one in shown.views[-1].moves] == [witness, etcd]
+    after = keepers.store.current("account")
+    assert before is not None
+    assert after is not None
+    assert (after, after.cause, after.written_us) == (before, before.cause, before.written_us)
+    keepers.running.stop()
+    keepers.store.close()
+    assert verify_views(keepers.folder / "witness" / "view.db").faults == ()
+    keepers.start_witness()
+
+
 def test_a_keeper_that_was_left_and_is_gone_is_named(keepers: Keepers) -> None:
     move_view(keepers.old, keepers.new)
     keepers.running.stop()

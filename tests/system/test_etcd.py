@@ -217,6 +217,10 @@ def test_a_living_bank_is_moved_from_its_witness_to_etcd_and_back(tmp_path: Path
             if turn == 1:
                 assert epochs == list(range(1, epochs[-1] + 1)), "the witness that was left is asked"
                 assert moves == [witness]
+                [closed] = [line for line in cluster.log(NAMESERVER).splitlines() if "what=move" in line]
+                assert " service=account to=etcd:" in closed
+                assert f" epoch={epochs[1]} primary=" in closed
+                assert " outcome=done " in closed
             else:
                 assert epochs[0] == 1
                 assert history["elsewhere"][0].startswith("the changes before epoch ")

@@ -23,7 +23,7 @@ from bankrmi.backup.rebuilding import rebuild, throw_away
 from bankrmi.config import Configuration
 from bankrmi.coordination.founding import EPOCHS_SINCE_A_BACKUP, check_that_none_lives, found
 from bankrmi.errors import InvalidRequest, OperationFailed
-from bankrmi.replication.cause import OPERATOR, Cause, CauseKind
+from bankrmi.replication.cause import OPERATOR, Cause, CauseKind, named
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.view import View
 from bankrmi.storage.copying import RESTORED, put_in_place
@@ -82,7 +82,14 @@ def restore(
             adopted = _adopted(chain, server)
             incarnation = rebuild(chain, end, directory / RESTORED, adopted, progress)
             _check_that_none_lives(configuration, server, given_up)  # It may have taken an hour.
-            view = _view(adopted, incarnation)
+            cause = Cause(
+                kind=CauseKind.BACKUP_RESTORED,
+                by=OPERATOR,
+                of=tuple(sorted(given_up)),
+                backup=named(next(link for link in chain.links if link.ends_at >= end).path.name),
+                action_id=end,
+            )
+            view = _view(adopted, incarnation).because(cause)
             _put_in_place(directory)
             _begin(configuration, server, directory, view)
             return Restored(action_id=end, ended_at=chain.links[-1].ends_at, view=view)
@@ -149,7 +156,6 @@ def _view(adopted: Adopted, incarnation: str) -> View:
         in_sync=frozenset({adopted.primary}),
         incarnations={adopted.primary: incarnation},
         forced=True,
-        cause=Cause(kind=CauseKind.RESTORED, by=OPERATOR, of=(adopted.primary,)),
     )
 
 

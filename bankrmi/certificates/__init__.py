@@ -7,6 +7,7 @@
     watched       a value that is read anew when its files change
     trial         a handshake with oneself
     credentials   what a process shows of itself, and whom it believes
+    record        what was done with the authority, for people
     issued        the list of all that the authority has ever issued
     forms         what stands in a certificate
     authority     making the authority, and certificates; renewing and revoking them

@@ -5,6 +5,7 @@ Rule 2: a key takes its place before its certificate, and neither before both ar
 Rule 3: `renew` keeps the key, so that one file changes, in one step, and no secret has to travel again. A new
         key is another certificate: revoke the old one, and create it again.
 Rule 4: whoever was revoked is not renewed: the key may be in other hands.
+Rule 5: each of these is noted in `audit.txt` (see `record`) before it takes effect.
 """
 
 from __future__ import annotations
@@ -25,15 +26,17 @@ from bankrmi.certificates.folder import (
     Files,
     Issued,
     check_key,
+    day,
     issued_file,
     read_authority,
     read_issued,
     read_key,
     revoked_file,
 )
-from bankrmi.certificates.identity import SERVER, Identity
+from bankrmi.certificates.identity import SERVER, Identity, in_hex
 from bankrmi.certificates.issued import add_issued, read_all_issued
 from bankrmi.certificates.private_files import make_folder, owned, write_file, write_files
+from bankrmi.certificates.record import noted
 from bankrmi.certificates.revocations import add_revoked, read_revoked
 from bankrmi.errors import ConfigurationError
 from bankrmi.moments import end_in_words
@@ -71,7 +74,8 @@ def create_authority(folder: Path, *, days: int) -> Made:
             )
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = forms.authority(key, forms.new_authority_name(), forms.dates(days))
-        _write(files, key, certificate)
+        with noted(folder, f"create the authority, {_until(certificate.not_valid_after_utc)}"):
+            _write(files, key, certificate)
     return Made(files=files, holder=None, ends=certificate.not_valid_after_utc)
 
 
@@ -90,8 +94,11 @@ def create(
         )
         certificate, holder = forms.issue(request, *signer)
         _check_end(authority, certificate, days)
-        add_issued(issued_file(folder), holder)
-        _write(files, key, certificate, replace=overwrite)
+        instead = ", in the place of the one before" if files.certificate.exists() else ""
+        read_all_issued(issued_file(folder))  # What is spoiled is told before anything is noted.
+        with noted(folder, f"create {_in_full(holder, addresses)}{instead}"):
+            add_issued(issued_file(folder), holder)
+            _write(files, key, certificate, replace=overwrite)
     return Made(files=files, holder=holder, ends=holder.not_after)
 
 
@@ -106,10 +113,13 @@ def renew(folder: Path, role: str, name: str, *, days: int, addresses: Sequence[
                 f"{files.certificate} is revoked, and its key may be in other hands: make a new one with "
                 f"`bankrmi cert create-{role} {name} --overwrite`"
             )
-        certificate, holder = forms.issue(_request_again(before, days, addresses), *signer)
+        request = _request_again(before, days, addresses)
+        certificate, holder = forms.issue(request, *signer)
         _check_end(authority, certificate, days)
-        add_issued(issued_file(folder), holder)
-        write_file(files.certificate, certificate.public_bytes(Encoding.PEM), replace=True)
+        read_all_issued(issued_file(folder))
+        with noted(folder, f"renew {_in_full(holder, request.addresses)}"):
+            add_issued(issued_file(folder), holder)
+            write_file(files.certificate, certificate.public_bytes(Encoding.PEM), replace=True)
     return Made(files=files, holder=holder, ends=holder.not_after)
 
 
@@ -119,7 +129,8 @@ def renew_authority(folder: Path, *, days: int) -> Made:
     with owned(folder):
         certificate, key = _read_signer(folder, read_authority(folder, ended=True))
         renewed = forms.authority(key, certificate.subject, forms.dates(days))
-        write_file(files.certificate, renewed.public_bytes(Encoding.PEM), replace=True)
+        with noted(folder, f"renew the authority, {_until(renewed.not_valid_after_utc)}"):
+            write_file(files.certificate, renewed.public_bytes(Encoding.PEM), replace=True)
     return Made(files=files, holder=None, ends=renewed.not_valid_after_utc)
 
 
@@ -143,7 +154,8 @@ def revocable(folder: Path, role: str, name: str) -> list[Identity]:
 
 def revoke(folder: Path, holders: list[Identity]) -> Path:
     """Revoke certificates; return the list that has to get to every machine."""
-    with owned(folder):
+    read_revoked(revoked_file(folder))
+    with owned(folder), noted(folder, *(f"revoke {_in_full(holder)}" for holder in holders)):
         add_revoked(revoked_file(folder), holders, f"revoked on {datetime.now(UTC):%Y-%m-%d}")
     return revoked_file(folder)
 
@@ -167,6 +179,15 @@ def _read_signer(folder: Path, authority: Authority) -> tuple[x509.Certificate, 
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ConfigurationError(f"{files.key} is not a key on an elliptic curve, as `create-ca` makes it")
     return certificate, key
+
+
+def _in_full(holder: Identity, addresses: Sequence[str] = ()) -> str:
+    at = f" at {', '.join(addresses)}" if addresses else ""
+    return f"{holder}{at}, serial {in_hex(holder.serial)}, {_until(holder.not_after)}"
+
+
+def _until(end: datetime) -> str:
+    return f"until {day(end)}"
 
 
 def _check_absent(files: Files) -> None:

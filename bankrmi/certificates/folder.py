@@ -4,6 +4,7 @@
     server-s1.pem  server-s1.key    and so on, for each role and name
     revoked.txt                     see `revocations`
     issued.txt                      see `issued`
+    audit.txt                       see `record`
 
 Rule 1: what cannot be used is told with its file and what to do, before any connection could fail for it.
 Rule 2: whoever is in the folder was named by the authority in `ca.pem`: the names of files prove nothing.

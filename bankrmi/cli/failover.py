@@ -63,7 +63,8 @@ def failover(
         _confirm_force(plan, confirmed=confirmed is not None, is_off=is_off)
     else:
         confirm(f"Let {to} take over?", yes=yes)
-    show_change(client.failover(configuration, plan), "it took over")
+    off = plan.off if force else ()
+    show_change(client.failover(configuration, plan, confirmed_off=off), "it took over")
 
 
 def _check_options(to: str, *, force: bool, yes: bool, confirmed: str | None, is_off: bool) -> None:

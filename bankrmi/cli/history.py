@@ -37,19 +37,21 @@ def history(invocation: Invocation, limit: int, as_json: bool) -> None:
     """Show every change of the view: when, why, and who proposed it.
 
     The witness keeps it, and is asked; the servers are not. The newest change is the last line. "When" is
-    by the witness's clock, in UTC. What a version before made says neither when nor why.
+    by the witness's clock, in UTC. What a version before made says neither when nor why. If the view was
+    moved from a witness to another keeper, that witness is asked for what was before.
     """
     from bankrmi import client
 
     configuration = invocation.configuration()
-    views = client.history(configuration, limit=limit)
+    found = client.whole_history(configuration, limit=limit)
     if as_json:
-        show_json({"service": configuration.service, "changes": [_plain(view) for view in views]})
-    elif views:
-        for line in _table(views):
-            tell(line)
-    else:
-        tell("there is no view yet")
+        changes, elsewhere = [_plain(view) for view in found.views], list(found.elsewhere)
+        show_json({"service": configuration.service, "changes": changes, "elsewhere": elsewhere})
+        return
+    for line in _table(found.views) if found.views else ["there is no view yet"]:
+        tell(line)
+    for sentence in found.elsewhere:
+        tell(sentence)
 
 
 def _plain(view: View) -> dict[str, Any]:
@@ -64,11 +66,12 @@ def _plain(view: View) -> dict[str, Any]:
         "cause": None if view.cause is None else view.cause.to_wire(),
         "forced": view.forced,
         "paused": None if view.paused is None else view.paused.to_wire(),
+        "moves": [{**one.to_wire(), "when": as_logged(one.moved_us)} for one in view.moves],
     }
 
 
 def _table(views: Sequence[View]) -> Iterator[str]:
-    """Yield a line for each change; and one more where another history begins."""
+    """Yield a line for each change; and one more where another history begins, and for each move."""
     rows = [row(view.written_us, view.epoch, view.primary, view.in_sync, view.cause) for view in views]
     widths = [max(len(cells[column]) for cells in (_TITLES, *rows)) for column in range(len(_TITLES))]
 
@@ -80,6 +83,10 @@ def _table(views: Sequence[View]) -> Iterator[str]:
         if before is not None and before.history != view.history:
             yield f"history {foreign(view.history)} begins:"
         yield line(cells)
+        for move in view.moves:
+            by = f" by {foreign(move.operator)}" if move.operator else ""
+            when = as_logged(move.moved_us) or "-"
+            yield f"moved to another keeper{by} at {when}: it was {foreign(move.left)}"
 
 
 def row(

@@ -31,7 +31,7 @@ from bankrmi.client.operating import (
     switchover,
 )
 from bankrmi.client.overview import overview
-from bankrmi.client.view_history import history
+from bankrmi.client.view_history import history, whole_history
 
 __all__ = [
     "BankClient",
@@ -50,4 +50,5 @@ __all__ = [
     "restore_witness",
     "resume",
     "switchover",
+    "whole_history",
 ]

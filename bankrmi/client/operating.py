@@ -20,7 +20,7 @@ from bankrmi.client.overview import overview, view_fields
 from bankrmi.client.view_history import history
 from bankrmi.config import Configuration
 from bankrmi.coordination import moving, restoring
-from bankrmi.coordination.keepers import KeeperSilent, asked_keeper, keeper_in_words
+from bankrmi.coordination.keepers import KeeperSilent, asked_keeper, keeper_in_words, place_of_keeper
 from bankrmi.coordination.restore import NoSafeView
 from bankrmi.errors import OperationFailed, Unreached, Unsettled
 from bankrmi.foreign_text import foreign
@@ -95,8 +95,16 @@ def plan_failover(configuration: Configuration, server: str, *, forced: bool) ->
     return verdict
 
 
-def failover(configuration: Configuration, plan: FailoverPlan, *, resumes: bool = False) -> dict[str, Any]:
+def failover(
+    configuration: Configuration,
+    plan: FailoverPlan,
+    *,
+    resumes: bool = False,
+    confirmed_off: Collection[str] = (),
+) -> dict[str, Any]:
     """Let the server lead as it was planned; return the views before and after.
+
+    `confirmed_off` are those that the operator says are off, for the record.
 
     It leads as soon as every lease that it granted is over.  Raises OperationFailed if it does not come to
     that; and Unsettled if that is not known.
@@ -104,7 +112,8 @@ def failover(configuration: Configuration, plan: FailoverPlan, *, resumes: bool 
     shown = plan.view.history, plan.view.epoch
     server, configuration = plan.server, configuration.with_servers({plan.server: plan.address})
     try:
-        answer = _ask_operator(configuration, server, "take_over", *shown, plan.forced, resumes)
+        off = list(confirmed_off)
+        answer = _ask_operator(configuration, server, "take_over", *shown, plan.forced, resumes, off)
     except OperationFailed as failed:
         if isinstance(failed.__cause__, Failure):
             raise Unsettled(
@@ -273,7 +282,8 @@ def move_view(configuration: Configuration, new: Configuration) -> dict[str, Any
 
     Raises OperationFailed, which says what was done; to do the same again goes on from there.
     """
-    return moving.move(asked_keeper(configuration), asked_keeper(new)).to_wire()
+    old = asked_keeper(configuration)
+    return moving.move(old, asked_keeper(new), place=place_of_keeper(configuration)).to_wire()
 
 
 def _line(name: str, answer: Holdings | str) -> str:

@@ -84,7 +84,7 @@ class EtcdKeeper:
             raise ViewRefused(f"the proposed view is refused: {ruling.objection}")
         if not ruling.follows:
             return current, ruling.won
-        dated = replace(view, written_us=time_ns() // 1000)  # By our clock: etcd has none to ask.
+        dated = replace(view, written_us=time_ns() // 1000, moves=())  # By our clock: etcd has none to ask.
         won, now = await self._change(before, ViewRecord(view=dated), time)
         if won:
             return dated, True

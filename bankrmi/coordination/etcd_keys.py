@@ -101,7 +101,8 @@ class Keys:
         """Return the transaction that sets the record, if the key is as it was read."""
         view = record.view
         writes = [_put(self.view, record.to_text())]
-        if before is None or before.record.view != view:
+        comes_back = before is not None and before.record.moved_to is not None  # With a note of that on it.
+        if before is None or before.record.view != view or comes_back:
             writes.append(_put(self.of_epoch(view.epoch), json.dumps(view.to_wire(), sort_keys=True)))
         if before is None or before.record.view.history != view.history:
             writes.append(_put(self._of_history(view.history), str(view.epoch)))

@@ -36,6 +36,7 @@ __all__ = [
     "coordinator_of",
     "every_member",
     "keeper_in_words",
+    "place_of_keeper",
 ]
 
 _SECONDS = 3.0
@@ -48,6 +49,13 @@ def keeper_in_words(configuration: Configuration) -> str:
     if configuration.etcd is not None:
         return f"etcd at {configuration.etcd.in_words()}"
     return f"the witness at {configuration.witness}"
+
+
+def place_of_keeper(configuration: Configuration) -> str:
+    """Return where the view is kept, in one word: the witness's address, or those of etcd."""
+    if configuration.etcd is None:
+        return str(configuration.witness)
+    return ",".join(configuration.etcd.etcd)
 
 
 def check_keeper(configuration: Configuration) -> None:

@@ -16,10 +16,14 @@ the new one (see `movable_keeper`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import time_ns
 
 from bankrmi.coordination.keepers import AskedKeeper, KeeperSilent, KeptView
 from bankrmi.errors import OperationFailed
+from bankrmi.replication.cause import named
+from bankrmi.replication.keeper_move import PLACE_AT_MOST, KeeperMove
 from bankrmi.replication.view import View
+from bankrmi.who_runs_this import who_runs_this
 
 __all__ = ["Move", "move", "plan"]
 
@@ -69,8 +73,10 @@ def plan(source: AskedKeeper, target: AskedKeeper) -> Move:
     return planned
 
 
-def move(source: AskedKeeper, target: AskedKeeper) -> View:
-    """Close the old keeper and give the view to the new one; return it.
+def move(source: AskedKeeper, target: AskedKeeper, *, place: str) -> View:
+    """Close the old keeper, which is at `place`, and give the view to the new one; return it.
+
+    The new one has it with a note of that: so `history` knows where the changes before are.
 
     Raises OperationFailed, which says what was done; the same call goes on from there.
     """
@@ -81,7 +87,7 @@ def move(source: AskedKeeper, target: AskedKeeper) -> View:
         try:
             if not planned.is_begun and not source.move(planned.source, planned.view, planned.target.keeper):
                 continue  # It has changed meanwhile.
-            return _given(planned, target)
+            return _given(planned, target, place)
         except KeyboardInterrupt as interruption:
             interruption.add_note(f"interrupted: {_PERHAPS_CLOSED}")
             raise
@@ -90,14 +96,21 @@ def move(source: AskedKeeper, target: AskedKeeper) -> View:
     raise OperationFailed("the view changes again and again: nothing was moved; run the command again")
 
 
-def _given(planned: Move, target: AskedKeeper) -> View:
+def _given(planned: Move, target: AskedKeeper, place: str) -> View:
     closed = "the old keeper is closed, and the new one has not got the view yet: run the command again"
+    note = KeeperMove(
+        keeper=planned.source.keeper,
+        place=place[:PLACE_AT_MOST],
+        moved_us=time_ns() // 1000,
+        operator=named(who_runs_this()),
+    )
+    moved = planned.view.moved(note)
     try:
-        if target.move(planned.target, planned.view, None):
-            return planned.view
+        if target.move(planned.target, moved, None):
+            return moved
         now = target.kept()
     except OperationFailed as failure:
         raise OperationFailed(f"{failure.message}; {closed}") from failure
-    if now.view == planned.view and now.moved_to is None:
-        return planned.view  # By another run of this command.
+    if now.view is not None and now.view == planned.view and now.moved_to is None:
+        return now.view  # By another run of this command.
     raise OperationFailed(f"what the new keeper holds has changed meanwhile; {closed}")

@@ -1,6 +1,7 @@
 """How the witness is restored: look, let the operator decide, fence, and propose.  For operators.
 
-Rule 1: only a witness that answers, and holds no view, is restored.
+Rule 1: only a witness that answers, and holds no view, is restored; and none while a server serves on with
+        another keeper of the view, which answers it.
 Rule 2: looking (`survey`) changes nothing: a bank that is well without the view goes on if no view is safe,
         or if the operator says no.
 Rule 3: after the yes, which may be long after the look, all is looked at once more: nobody is told anything
@@ -14,10 +15,7 @@ Rule 5: if it comes to nothing, the witness is given back the view that was, if 
 
 from __future__ import annotations
 
-import getpass
-import os
 import secrets
-import socket
 import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -27,12 +25,14 @@ from bankrmi.config import Configuration
 from bankrmi.coordination.keepers import KeeperSilent, asked_keeper, keeper_in_words
 from bankrmi.coordination.restore import NoSafeView, SafeView, decide, unchanged
 from bankrmi.errors import BankError, OperationFailed
+from bankrmi.foreign_text import foreign
 from bankrmi.own_credentials import own_credentials
 from bankrmi.replication.cause import named
 from bankrmi.replication.forms import holdings_of
 from bankrmi.replication.messages import Holdings
 from bankrmi.replication.view import View
 from bankrmi.rmi import Failure, RemoteError, connect, handshake, over_tls
+from bankrmi.who_runs_this import who_runs_this
 
 __all__ = [
     "OPERATOR_ID",
@@ -125,10 +125,12 @@ class _Fencing:
         if not answers:  # It is not known whom the question has reached.
             who = f"{', '.join(self._configuration.servers)} may be fenced"
         others = [name for name, one in answers.items() if isinstance(one, Holdings) and not one.fenced]
-        perhaps = f" ({', '.join(others)} may, too)" if others else ""
+        perhaps = f"; {', '.join(others)} may be yet: as of now, not" if others else ""
+        if answers and not fenced:
+            return f"nobody is fenced{perhaps}; run `bankrmi witness restore` again"
         answer = "answer" if len(fenced) > 1 or not answers else "answers"
         return (
-            f"{who}{perhaps}, and {answer} nobody until the witness is restored: "
+            f"{who}, and {answer} nobody until the witness is restored{perhaps}: "
             "run `bankrmi witness restore` again"
         )
 
@@ -151,6 +153,8 @@ def _gather(configuration: Configuration, method: str, given_up: Collection[str]
         keeper = "etcd" if configuration.etcd is not None else "the witness"
         raise OperationFailed(f"there is nothing to restore: {keeper} holds a view (epoch {view.epoch})")
     answers = _asked(configuration, list(configuration.servers), method)
+    if method == "holdings":
+        _check_that_none_is_elsewhere(configuration, answers)
     # Those that a view has named since the file was written have to be heard, too (V12).
     now = configuration.with_servers({**configuration.servers, **_remembered(answers)})
     later = [name for name, at in now.servers.items() if configuration.servers.get(name) != at]
@@ -170,6 +174,39 @@ def _asked(configuration: Configuration, names: Collection[str], method: str) ->
         return dict(zip(names, told, strict=True))
 
 
+def _check_that_none_is_elsewhere(
+    configuration: Configuration, answers: Mapping[str, Holdings | str]
+) -> None:
+    """Raise OperationFailed if a server serves on with another keeper than this one."""
+    awake = [name for name, one in answers.items() if isinstance(one, Holdings) and not one.fenced]
+    met = {name: keeper for name in awake if (keeper := _keeper_met_by(name, configuration)) is not None}
+    if not met:
+        return
+    ours = asked_keeper(configuration).kept().keeper
+    elsewhere = {name: at for name, (keeper, at) in met.items() if keeper != ours}
+    if elsewhere:
+        places = ", ".join(dict.fromkeys(elsewhere.values()))
+        run = "runs" if len(elsewhere) == 1 else "run"
+        raise OperationFailed(
+            f"there is nothing to restore: {', '.join(elsewhere)} {run} with another keeper of the view "
+            f"({places}), which answers, and not with {keeper_in_words(configuration)}. Nobody was fenced. "
+            "Use the configuration that they run with; `bankrmi witness move` is for another keeper"
+        )
+
+
+def _keeper_met_by(server: str, configuration: Configuration) -> tuple[str, str] | None:
+    """Return the id of the keeper that answers a server, and where it is in its words; None if none does."""
+    said = over_tls(handshake("operator"), own_credentials(configuration, "operator"))
+    try:
+        with connect(configuration.servers[server], OPERATOR_ID + server, said, _SECONDS) as connection:
+            match connection.greeting.get("settings"):
+                case {"witness_id": str(keeper), "witness": str(at)}:
+                    return keeper, foreign(at, 200)
+    except (Failure, RemoteError, BankError):
+        pass
+    return None
+
+
 def _remembered(answers: Mapping[str, Holdings | str]) -> Mapping[str, str]:
     """Return the servers of the newest view that anybody remembers, and where they live."""
     views = [one.last_view for one in answers.values() if isinstance(one, Holdings) and one.last_view]
@@ -180,22 +217,13 @@ def _remembered(answers: Mapping[str, Holdings | str]) -> Mapping[str, str]:
 def propose(configuration: Configuration, view: View) -> View:
     """Propose the view, as the first one; raises OperationFailed if there is one meanwhile."""
     if view.cause is not None:
-        view = view.because(replace(view.cause, operator=_who()))
+        view = view.because(replace(view.cause, operator=named(who_runs_this())))
     holds, won = asked_keeper(configuration).propose(None, view)
     if holds is None:
         raise OperationFailed(f"{keeper_in_words(configuration)} answered what cannot be read")
     if not won:
         raise OperationFailed(f"the witness holds a view meanwhile (epoch {holds.epoch})")
     return holds
-
-
-def _who() -> str:
-    """Return who runs this, by the word of this machine: for people, who may want to ask why."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError, ImportError):  # An id without a name.
-        user = str(os.getuid())
-    return named(f"{user}@{socket.gethostname()}")
 
 
 def holding_of(server: str, configuration: Configuration, method: str) -> Holdings | str:

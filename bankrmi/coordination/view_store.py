@@ -15,7 +15,8 @@ Rule 7: a store has an id, drawn when it is made: by that two witnesses are told
         addresses.
 Rule 8: the view of a service can be moved away, to another keeper: from then on none follows it here, until
         it is moved back. Each change of `kept` has a revision of its own, which never comes again, so what
-        was meant for one state is never done in another, however late it arrives.
+        was meant for one state is never done in another, however late it arrives. Which moves there were is
+        noted on the view that was moved here; if it is the one that was here before, its row is written anew.
 Rule 9: the file says of which format it is; an older one is brought up to the present one, step by step, each
         in one transaction, and a newer one is refused and left as it is.
 """
@@ -78,6 +79,10 @@ _STEPS = (_FORMAT_1,)
 FORMAT = len(_STEPS)
 _IN_USE = "another witness (pid {owner}) uses {directory} already: is the bank up?"
 _INSERT = "INSERT INTO views (service, history, epoch, view, checksum) VALUES (?, ?, ?, ?, ?)"
+_WRITE_MOVED = (
+    f"{_INSERT} ON CONFLICT (service, history, epoch) DO UPDATE SET view = excluded.view, "
+    "checksum = excluded.checksum"
+)
 _ROWS = "SELECT service, history, epoch, view, checksum FROM views INDEXED BY of_service WHERE service = ?"
 _BACKWARD = f"{_ROWS} AND number < ? ORDER BY number DESC"
 _NEWEST = f"{_ROWS} ORDER BY number DESC LIMIT 1"
@@ -229,7 +234,7 @@ class ViewStore:
             raise InvalidRequest(f"the witness refuses the proposed view: {verdict.objection}")
         if not verdict.follows:
             return verdict.won, current
-        dated = replace(view, written_us=self._wall_us())
+        dated = replace(view, written_us=self._wall_us(), moves=())
         self._append(service, dated)
         return True, dated
 
@@ -277,7 +282,9 @@ class ViewStore:
         new = view != kept.view
         if new and self._rows(_NUMBER, service, view.history, view.epoch):
             raise InvalidRequest(f"there was another view of epoch {view.epoch} here")
-        self._note_move(service, view if new else None, moved_to or "")
+        comes_back = not new and moved_to is None and kept.view is not None
+        noted = replace(kept.view, moves=view.moves) if comes_back and kept.view is not None else view
+        self._note_move(service, noted if new or comes_back else None, moved_to or "")
         return True, self.kept(service)
 
     def _note_move(self, service: str, view: View | None, moved_to: str) -> None:
@@ -286,7 +293,8 @@ class ViewStore:
             with database:
                 if view is not None:
                     text = json.dumps(view.to_wire(), sort_keys=True)
-                    database.execute(_INSERT, (service, view.history, view.epoch, text, _checksum(text)))
+                    row = (service, view.history, view.epoch, text, _checksum(text))
+                    database.execute(_WRITE_MOVED, row)
                 number = database.execute(_NEWEST_NUMBER, (service,)).get
                 checksum = _checksum(f"{service} {number} {moved_to}")
                 database.execute(_INSERT_MOVE, (service, number, moved_to, checksum))

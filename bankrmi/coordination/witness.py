@@ -12,17 +12,27 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from bankrmi.coordination.coordinator import Expected
 from bankrmi.coordination.view_store import StoredView, ViewStore, ViewStoreFailed
 from bankrmi.errors import Busy, InvalidRequest
+from bankrmi.replication.cause import in_words
 from bankrmi.replication.fields import epoch, identifier
 from bankrmi.replication.view import View
+from bankrmi.rmi import Call, arguments
 
-__all__ = ["WITNESS_ID", "WITNESS_MOVES_ID", "Witness", "WitnessMoves"]
+__all__ = [
+    "WITNESS_ID",
+    "WITNESS_MOVES_ID",
+    "Witness",
+    "WitnessMoves",
+    "came_to_nothing",
+    "move_asked",
+    "proposal_asked",
+]
 
 WITNESS_ID = "bankrmi.witness"
 WITNESS_MOVES_ID = "bankrmi.witness.moves"
@@ -121,6 +131,44 @@ class Witness:
             raise
 
 
+def proposal_asked(call: Call) -> Mapping[str, object]:
+    """Return what a proposal asks for, for a line of the log: which view is to follow which, and why."""
+    asked = arguments("service", "expected", "view")(call)
+    return {"service": asked.get("service"), "follows": asked.get("expected"), **_in_short(asked.get("view"))}
+
+
+def move_asked(call: Call) -> Mapping[str, object]:
+    """Return the same of a move: which view goes where; nowhere means that it comes here."""
+    asked = arguments("service", "revision", "view", "moved_to")(call)
+    return {
+        "service": asked.get("service"),
+        "to": asked.get("moved_to") or "this witness",
+        **_in_short(asked.get("view")),
+    }
+
+
+def came_to_nothing(answer: object) -> bool:
+    """Return whether a proposal or a move was answered with: another one won, or it is not as it was."""
+    return isinstance(answer, Mapping) and False in (answer.get("won"), answer.get("done"))
+
+
+def _in_short(form: object) -> Mapping[str, object]:
+    try:
+        view = View.from_wire(form)
+    except ValueError:
+        return {"view": "(unreadable)"}
+    return {
+        "kind": None if view.cause is None else view.cause.kind.value,
+        "cause": in_words(view.cause),
+        "history": view.history,
+        "epoch": view.epoch,
+        "primary": view.primary,
+        "in_sync": sorted(view.in_sync),
+        "forced": view.forced,
+        "paused": view.paused is not None,
+    }
+
+
 class WitnessMoves:
     """What operators call to move the view to another keeper, or back: `kept` and `move`.
 
@@ -213,6 +261,8 @@ def _view(form: object) -> View:
         raise InvalidRequest(f"what is proposed {error}") from error
     if len(view.in_sync) > _MOST_SERVERS:
         raise InvalidRequest(f"not a view: more than {_MOST_SERVERS} servers")
-    if len(json.dumps(replace(view, cause=None).to_wire())) > _LONGEST_VIEW:  # A cause has bounds of its own.
+    if (
+        len(json.dumps(replace(view, cause=None, moves=()).to_wire())) > _LONGEST_VIEW
+    ):  # Notes have bounds of their own.
         raise InvalidRequest(f"not a view: it is longer than {_LONGEST_VIEW} bytes")
     return view

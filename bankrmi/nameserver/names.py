@@ -33,12 +33,18 @@ from bankrmi.nameserver.ownership import (
     without_roles,
 )
 from bankrmi.replication.view import View
-from bankrmi.rmi import NAMESERVER_NAME, Connected, Peer, PlainObject, uri_of
+from bankrmi.rmi import NAMESERVER_NAME, Connected, Peer, PlainObject, arguments, uri_of
 
-__all__ = ["Registrant", "TaggedNames", "remote_names"]
+__all__ = ["NAME_CHANGES", "Registrant", "TaggedNames", "remote_names"]
 
 _METHODS = ("count", "list", "lookup", "ping", "register", "remove", "set_metadata", "yplookup")
 _TOLD_WHO_CALLS = ("register", "remove", "set_metadata")
+NAME_CHANGES = {
+    "register": arguments("which", "uri", "safe", "metadata"),
+    "remove": arguments("which", "prefix"),
+    "set_metadata": arguments("which", "metadata"),
+}
+"""What changes names, with what is told of it in the log when an operator does."""
 
 
 class Registrant(Protocol):

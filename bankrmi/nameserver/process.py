@@ -34,7 +34,15 @@ from bankrmi.coordination.coordinator import Coordinator
 from bankrmi.coordination.keepers import check_keeper, keeper_in_words
 from bankrmi.coordination.movable_keeper import MovableKeeper
 from bankrmi.coordination.view_store import ViewStore
-from bankrmi.coordination.witness import WITNESS_ID, WITNESS_MOVES_ID, Witness, WitnessMoves
+from bankrmi.coordination.witness import (
+    WITNESS_ID,
+    WITNESS_MOVES_ID,
+    Witness,
+    WitnessMoves,
+    came_to_nothing,
+    move_asked,
+    proposal_asked,
+)
 from bankrmi.diagnosis import DIAGNOSIS_ID, ProcessDiagnosis, diagnosis_object
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
 from bankrmi.event_loop import run as run_loop
@@ -43,7 +51,7 @@ from bankrmi.metrics.health import Health
 from bankrmi.metrics.measure import LiveNames
 from bankrmi.metrics.watching import Watching
 from bankrmi.nameserver.measures import WatchedNameserver, checks_of, measures_of
-from bankrmi.nameserver.names import TaggedNames, remote_names
+from bankrmi.nameserver.names import NAME_CHANGES, TaggedNames, remote_names
 from bankrmi.own_credentials import own_credentials
 from bankrmi.parent_death import end_with_parent
 from bankrmi.readiness import AWAITS, say_awaiting, say_ready
@@ -201,7 +209,7 @@ class _Process:
             self._serve_witness(address)
         if address == settings.nameserver:
             daemon = self._daemon_at(settings.nameserver)
-            daemon.register(NAMESERVER_NAME, remote_names(self._names))
+            daemon.register(NAMESERVER_NAME, Audited(remote_names(self._names), NAME_CHANGES))
             self._names.register_itself(settings.nameserver)
             if self._store is None:
                 self._follow_from_afar()
@@ -230,7 +238,9 @@ class _Process:
         self._daemon_at(address).register(
             WITNESS_ID,
             Audited(
-                PlainObject(self._witness, ("read", "propose", "history", "history_before")), ("propose",)
+                PlainObject(self._witness, ("read", "propose", "history", "history_before")),
+                {"propose": proposal_asked},
+                came_to_nothing=came_to_nothing,
             ),
             for_servers=True,
             of_any_bank=True,  # It keeps the views of a few other services, whose servers nobody here knows.
@@ -239,7 +249,9 @@ class _Process:
         moves = WitnessMoves(self._store, on_move=self._view_moved, on_disk_failure=self._disk_failed)
         self._daemon_at(address).register(
             WITNESS_MOVES_ID,
-            Audited(PlainObject(moves, ("kept", "move")), ("move",)),
+            Audited(
+                PlainObject(moves, ("kept", "move")), {"move": move_asked}, came_to_nothing=came_to_nothing
+            ),
             roles=("operator",),
         )
         self._follow_what_is_kept()

@@ -62,6 +62,8 @@ class CauseKind(Enum):
     """V12: an operator gave a server another address."""
     RESTORED = "restored"
     """V9: the witness had lost its memory, and an operator gave it back."""
+    BACKUP_RESTORED = "backup_restored"
+    """V9: nothing was left of the bank, and an operator had it begin anew with a backup; `of` he gave up."""
     FORCED = "forced"
     """V7, V9: an operator gave servers up, with all that only they held."""
     TAKEOVER = "takeover"
@@ -78,7 +80,8 @@ class Cause:
 
     `by` is the server that proposed the view, or `OPERATOR`; `of` are the servers that it is about;
     `address` is what refused, or where a server was added or moved to; `silent_ms` for how long nothing was
-    heard. `operator` says who wanted it, as far as that is known: an address, or a name.
+    heard. `operator` says who wanted it, as far as that is known: an address, or a name. `backup` is the file
+    that the bank began anew with, the last of them, and `action_id` up to where.
     """
 
     kind: CauseKind
@@ -87,6 +90,8 @@ class Cause:
     address: str | None = None
     silent_ms: int | None = None
     operator: str | None = None
+    backup: str | None = None
+    action_id: int | None = None
 
     @property
     def in_words(self) -> str:
@@ -127,6 +132,9 @@ class Cause:
                 return f"{who} moved to {self.address}{self._asked_by}"
             case CauseKind.RESTORED:
                 return f"restored{self._asked_by}: the witness had lost its memory"
+            case CauseKind.BACKUP_RESTORED:
+                lost = f", {who} given up" if self.of else ""
+                return f"restored{self._asked_by}{self._from_backup}{lost}"
             case CauseKind.FORCED:
                 return f"forced{self._asked_by}: {who} given up"
             case CauseKind.TAKEOVER:
@@ -145,6 +153,11 @@ class Cause:
     @property
     def _asked_by(self) -> str:
         return f" by {self.operator}" if self.operator else ""
+
+    @property
+    def _from_backup(self) -> str:
+        end = "" if self.action_id is None else f", up to action id {self.action_id}"
+        return f" from the backup {self.backup}{end}" if self.backup else f" from a backup{end}"
 
     def to_wire(self) -> dict[str, Any]:
         """Return the plain form; what is not known is not in it."""
@@ -168,7 +181,13 @@ class Cause:
             return None
 
 
-_DETAILS = {"address": or_none(identifier), "silent_ms": or_none(number), "operator": or_none(identifier)}
+_DETAILS = {
+    "address": or_none(identifier),
+    "silent_ms": or_none(number),
+    "operator": or_none(identifier),
+    "backup": or_none(identifier),
+    "action_id": or_none(number),
+}
 
 
 def in_words(cause: Cause | None) -> str:

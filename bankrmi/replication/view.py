@@ -3,8 +3,8 @@
 Rule 1: a view changes only into one whose epoch is one higher, and exactly one proposal wins.
 Rule 2: every way to change it is a function of this file, named after its rule (V1 to V12 in design.md).
 Rule 3: a member is named together with its incarnation; a server with a wiped disk is another member (V8).
-Rule 4: why it changed and when it was written are notes on it, and no part of it: nothing is compared by
-        them (ADR 30).
+Rule 4: why it changed, when it was written, and whether it was moved to another keeper, are notes on it, and
+        no part of it: nothing is compared by them (ADR 30).
 Rule 5: a view with anything in it that a version does not know cannot be read there, so nobody makes a next
         one of it who would drop that (ADR 36). It says which version that needs; notes need none.
 Rule 6: which servers there are, and where each lives, is in the view from the first change of that on, and
@@ -31,6 +31,7 @@ from bankrmi.replication.fields import (
     optional,
     or_none,
 )
+from bankrmi.replication.keeper_move import MOVES_AT_MOST, KeeperMove, moves_of
 from bankrmi.replication.pause import Pause
 
 __all__ = ["ADDED", "View"]
@@ -51,6 +52,7 @@ class View:
     `paused`: nobody takes over by himself (V11); it stays so from view to view, until an operator ends it.
     `cause` says why the view changed, and who proposed it; `written_us` when its keeper wrote it, in
     microseconds since 1970 by that one's clock. None: not known, as of a view that a version before made.
+    `moves` are those to another keeper while this was the view.
     `servers` are all of the bank, in sync or not, each with the address at which others call it. None: those
     of the configuration.
     """
@@ -67,6 +69,7 @@ class View:
     servers: Mapping[str, str] | None = None
     cause: Cause | None = field(default=None, compare=False)
     written_us: int | None = field(default=None, compare=False)
+    moves: tuple[KeeperMove, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if self.primary not in self.in_sync:
@@ -157,6 +160,10 @@ class View:
         """Return the same view, with why it is wanted."""
         return replace(self, cause=cause)
 
+    def moved(self, move: KeeperMove) -> View:
+        """Return the same view, with a note that it was moved to another keeper."""
+        return replace(self, moves=(*self.moves, move)[-MOVES_AT_MOST:])
+
     def _next(
         self, primary: str, start_id: str, in_sync: set[str], incarnations: Mapping[str, str] | None = None
     ) -> View:
@@ -192,6 +199,8 @@ class View:
         for name, added in ADDED.items():
             if (value := getattr(self, name)) != added.before:
                 form[name] = value.to_wire() if isinstance(value, Pause) else value
+        if self.moves:
+            form["moves"] = [one.to_wire() for one in self.moves]
         if self.needs_protocol > 1:
             form["needs_protocol"] = self.needs_protocol
         return form
@@ -229,12 +238,14 @@ _CHECKS: Mapping[str, Check] = {
     "servers": optional(names_to_ids),
     "cause": Cause.from_wire,
     "written_us": or_none(number),
+    "moves": moves_of,
 }
 _MAY_BE_MISSING: Mapping[str, Any] = {
     "handed_over_by": None,
     "forced": False,
     "cause": None,
     "written_us": None,
+    "moves": None,
 }
 
 

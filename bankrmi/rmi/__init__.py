@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from . import pyro as pyro  # First: whether Pyro5 can be used at all.
 from .addresses import Address, host_and_port, is_here
-from .audited import Audited
+from .audited import Asked, Audited, arguments
 from .connection import Connection, connect
 from .daemon import Daemon, rounds_of
 from .failures import (
@@ -49,6 +49,7 @@ __all__ = [
     "NAMESERVER_NAME",
     "Address",
     "AnswerOverdue",
+    "Asked",
     "Audited",
     "Call",
     "ConnectDenied",
@@ -77,6 +78,7 @@ __all__ = [
     "RemoteObject",
     "TlsCredentials",
     "TlsIdentity",
+    "arguments",
     "connect",
     "handshake",
     "host_and_port",

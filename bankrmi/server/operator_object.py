@@ -20,17 +20,17 @@ from bankrmi.replication.events import (
     SwitchoverAsked,
     TakeoverAsked,
 )
-from bankrmi.replication.fields import epoch, flag, identifier
+from bankrmi.replication.fields import epoch, flag, identifier, names
 from bankrmi.replication.messages import Census, Fence
 from bankrmi.replication.pause import Pause, reason_of
-from bankrmi.rmi import Call, Exposed
+from bankrmi.rmi import Asked, Call, Exposed, arguments
 from bankrmi.server import backing_up
 from bankrmi.server.backing_up import Backups
 from bankrmi.server.clock import wall_us
 from bankrmi.server.exporting import Exports
 from bankrmi.server.standby_object import ServerToken, refuse
 
-__all__ = ["AUDITED", "OPERATOR_ID", "OperatorObject"]
+__all__ = ["OPERATOR_ID", "OperatorObject", "audited_calls"]
 
 OPERATOR_ID = "bankrmi.operator."
 
@@ -40,17 +40,30 @@ _SERVER_CHANGES = {
     "server_move": CauseKind.MOVED,
 }
 
-AUDITED = (
-    "switchover",
-    *_SERVER_CHANGES,
-    "take_over",
-    "pause",
-    "resume",
-    "export",
-    "backup_state",
-    "fence",
-)
-"""What changes something, or takes everything out: each has a line in the log of what operators do."""
+
+def audited_calls(server: str) -> Mapping[str, Asked]:
+    """Return what changes something, or takes everything out, with what is told of it in the log.
+
+    A takeover is of this server: the caller says on what it rests.
+    """
+    take_over = arguments("history", "epoch", "force", "resumes", "confirmed_off")
+    since = arguments("since")
+
+    def this_one(_: Call) -> Mapping[str, object]:
+        return {"which": server}
+
+    return {
+        "switchover": arguments("which"),
+        "take_over": lambda call: {"which": server, **take_over(call)},
+        "server_add": arguments("which", "address"),
+        "server_move": arguments("which", "address"),
+        "server_remove": arguments("which"),
+        "pause": arguments("because"),
+        "resume": arguments(),
+        "export": this_one,
+        "backup_state": lambda call: {"which": server, **since(call)},
+        "fence": this_one,
+    }
 
 
 class _Changing:
@@ -136,9 +149,15 @@ class OperatorObject:
                 self._backups.ask(call)
 
     def _take_over(self, call: Call) -> None:
-        """Have this server lead: history and epoch of the view that the operator saw, forced, resumes."""
+        """Have this server lead: history and epoch of the view that the operator saw, forced, resumes.
+
+        Whom he has confirmed to be off may follow, for the log: nothing here can look whether it is so.
+        """
         try:
-            history, known, forced, resumes = call.args
+            history, known, forced, resumes, *confirmed_off = call.args
+            if len(confirmed_off) > 1:
+                raise ValueError
+            names(*confirmed_off or [()])
             wish = TakeoverAsked(
                 token=_Changing(call, "takeover"),
                 expected=(identifier(history), epoch(known)),
@@ -147,7 +166,10 @@ class OperatorObject:
                 resumes=flag(resumes),
             )
         except ValueError as error:
-            what = "its arguments are history and epoch of the view, whether by force, whether to resume"
+            what = (
+                "its arguments are history and epoch of the view, whether by force, whether to resume, and "
+                "who is confirmed to be off"
+            )
             raise refuse(call, what) from error
         if call.kwargs or (wish.forced and wish.resumes):
             raise refuse(call, "a takeover by force leaves a pause as it is, and takes no other arguments")

@@ -50,7 +50,7 @@ from bankrmi.server.folding import Folder
 from bankrmi.server.measures import WatchedServer, measures_of
 from bankrmi.server.memory import MemoryTrimmer
 from bankrmi.server.naming import Naming
-from bankrmi.server.operator_object import AUDITED, OPERATOR_ID, OperatorObject
+from bankrmi.server.operator_object import OPERATOR_ID, OperatorObject, audited_calls
 from bankrmi.server.own_address import check_own_address
 from bankrmi.server.peer_links import PeerLinks
 from bankrmi.server.peer_network import STANDBY_ID, PeerNetwork
@@ -304,7 +304,7 @@ class _Process:
         )
         daemon.register(STANDBY_ID + name, standby, for_servers=True)
         audited = Audited(
-            operator, AUDITED, counts=lambda call: call.method != "export" or begins_export(call)
+            operator, audited_calls(name), counts=lambda call: call.method != "export" or begins_export(call)
         )
         daemon.register(OPERATOR_ID + name, audited, roles={"operator"})
         diagnosis = ProcessDiagnosis(

@@ -49,7 +49,7 @@ def test_all_that_is_written_is_for_its_owner_only(tmp_path: Path, monkeypatch: 
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "new").iterdir()}
     assert set(modes.values()) == {0o600}
     assert set(modes) == {
-        "ca.pem", "ca.key", "client-anna.pem", "client-anna.key", "issued.txt", "revoked.txt",
+        "ca.pem", "ca.key", "client-anna.pem", "client-anna.key", "issued.txt", "revoked.txt", "audit.txt",
     }  # fmt: skip
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
 
@@ -238,7 +238,7 @@ class DiskIsFull:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.mark.parametrize("after", range(3))
+@pytest.mark.parametrize("after", range(4))
 def test_a_full_disk_leaves_no_half_file_and_nothing_unknown(
     folder: Path, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,16 +249,17 @@ def test_a_full_disk_leaves_no_half_file_and_nothing_unknown(
     monkeypatch.undo()
     left = contents(folder)
     assert not [name for name in left if name.endswith(".tmp")]
-    assert {name: left[name] for name in before if name != "issued.txt"} == {
-        name: content for name, content in before.items() if name != "issued.txt"
+    lists = {"issued.txt", "audit.txt"}
+    assert {name: left[name] for name in before if name not in lists} == {
+        name: content for name, content in before.items() if name not in lists
     }
     assert "client-zoe.pem" not in left
-    assert len(read_all_issued(folder / "issued.txt")) == 5 + (after > 0)
+    assert len(read_all_issued(folder / "issued.txt")) == 5 + (after > 1)
     create(folder, "client", "zoe", days=9, overwrite=True)
     assert Credentials.of(folder, "client", "zoe").own.name == "zoe"
 
 
-@pytest.mark.parametrize("after", range(3))
+@pytest.mark.parametrize("after", range(4))
 def test_a_full_disk_takes_nothing_from_what_was_to_be_overwritten(
     folder: Path, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,7 +270,17 @@ def test_a_full_disk_takes_nothing_from_what_was_to_be_overwritten(
     monkeypatch.undo()
     left = contents(folder)
     assert set(left) == set(before)
-    assert [name for name in left if left[name] != before[name]] == (["issued.txt"] if after else [])
+    changed = {name for name in left if left[name] != before[name]}
+    assert changed == {"audit.txt"} | ({"issued.txt"} if after > 1 else set())
+
+
+def test_a_line_that_a_full_disk_cut_off_is_not_gone_on_with(folder: Path) -> None:
+    with (folder / "audit.txt").open("a") as file:
+        file.write("2026-11-30T09:12:4")
+    create(folder, "client", "zoe", days=9)
+    *_, cut_off, whole = (folder / "audit.txt").read_text().splitlines()
+    assert cut_off == "2026-11-30T09:12:4"
+    assert " create client zoe, " in whole
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from bankrmi.certificates import Credentials
+from bankrmi.certificates import Credentials, authority
 from bankrmi.cli.main import main
+from bankrmi.errors import OperationFailed
 from tests import warm
 
 DAY = r"\d{4}-\d\d-\d\d"
@@ -68,6 +69,60 @@ def test_a_bank_gets_its_certificates_and_they_can_be_used(tmp_path: Path) -> No
         assert re.fullmatch(said, one.stdout.strip())
     for role, name in (("server", "s1"), ("server", "nameserver"), ("client", ""), ("operator", "")):
         Credentials.of(tmp_path / "certificates", role, name)
+
+
+def test_what_is_done_with_the_authority_is_on_record_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When, who, and what; what is refused before anything is done is not."""
+    assert main(["cert", "create-ca"]) == 0
+    assert main(["cert", "create-server", "s1", "--address", "10.0.0.11"]) == 0
+    assert main(["cert", "create-operator", "olga"]) == 0
+    assert "is there already" in refused(capsys, "create-operator", "olga")
+    assert main(["cert", "create-operator", "olga", "--overwrite"]) == 0
+    assert main(["cert", "renew", "s1", "--days", "9"]) == 0
+    assert main(["cert", "revoke", "olga", "--yes"]) == 0
+    assert main(["cert", "renew", "ca"]) == 0
+    file = tmp_path / "certificates" / "audit.txt"
+    assert file.stat().st_mode & 0o777 == 0o600
+    heading, *lines = file.read_text().splitlines()
+    assert heading.startswith("# ")
+    begins = rf"{DAY}T\d\d:\d\d:\d\dZ \S+@\S+"
+    serial = r"serial [0-9a-f]+"
+    wanted = [
+        rf"create the authority, until {DAY}",
+        rf"create server s1 at 10\.0\.0\.11, {serial}, until {DAY}",
+        rf"create operator olga, {serial}, until {DAY}",
+        rf"create operator olga, {serial}, until {DAY}, in the place of the one before",
+        rf"renew server s1 at 10\.0\.0\.11, {serial}, until {DAY}",
+        rf"revoke operator olga, {serial}, until {DAY}",
+        rf"revoke operator olga, {serial}, until {DAY}",
+        rf"renew the authority, until {DAY}",
+    ]
+    assert len(lines) == len(wanted)
+    for line, what in zip(lines, wanted, strict=True):
+        assert re.fullmatch(f"{begins} {what}", line), line
+
+
+def test_what_cannot_be_noted_is_not_done_and_what_failed_is_noted_as_such(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(["cert", "create-ca"])
+    file = tmp_path / "certificates" / "audit.txt"
+
+    def full(*_: object, **__: object) -> None:
+        raise OperationFailed("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(authority, "write_files", full)
+        assert "the disk is full" in refused(capsys, "create-client", "anna", code=1)
+    *_, tried, failed = file.read_text().splitlines()
+    assert " create client anna, serial " in tried
+    assert failed.partition(" not done: ")[2] == f"create{tried.partition(' create')[2]}"
+    file.rename(tmp_path / "kept")
+    file.symlink_to(tmp_path / "kept")
+    assert "nothing is done that is not noted there" in refused(capsys, "create-client", "berta", code=1)
+    assert not (tmp_path / "certificates" / "client-berta.pem").exists()
 
 
 def test_mistakes_before_there_is_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

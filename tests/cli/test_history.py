@@ -12,9 +12,11 @@ import pytest
 from bankrmi import client
 from bankrmi.cli import run
 from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.client.view_history import ViewHistory
 from bankrmi.errors import Unreached
 from bankrmi.moments import as_logged
 from bankrmi.replication.cause import Cause, CauseKind
+from bankrmi.replication.keeper_move import KeeperMove
 from bankrmi.replication.view import View
 from tests.cli.test_health import AWAY, bank
 
@@ -44,15 +46,15 @@ def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "nameserver: 127.0.0.1:9090\nservers: {s1: '127.0.0.1:9101', s2: '127.0.0.1:9102'}\n"
     )
     monkeypatch.chdir(tmp_path)
-    found: dict[str, Any] = {"views": VIEWS, "status": bank()}
+    found: dict[str, Any] = {"views": VIEWS, "elsewhere": [], "status": bank()}
 
-    def history(_: object, *, limit: int) -> list[View]:
+    def history(_: object, *, limit: int) -> ViewHistory:
         if isinstance(found["views"], Exception):
             raise found["views"]
         views: list[View] = found["views"]
-        return views[-limit:]
+        return ViewHistory(views=views[-limit:], elsewhere=found["elsewhere"])
 
-    monkeypatch.setattr(client, "history", history)
+    monkeypatch.setattr(client, "whole_history", history)
     monkeypatch.setattr(client, "overview", lambda _: found["status"])
     return found
 
@@ -90,8 +92,27 @@ def test_the_same_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
         "cause": {"kind": "joined", "by": "s1", "of": ["s2"]},
         "forced": False,
         "paused": None,
+        "moves": [],
     }
+    assert told["elsewhere"] == []
     assert [change["epoch"] for change in told["changes"]] == [2, 1002]
+
+
+def test_a_move_to_another_keeper_is_a_line_and_where_earlier_changes_are_is_told(
+    found: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = KeeperMove(keeper="0a", place="h:9090", moved_us=1_700_000_002_000_000, operator="me@here")
+    found |= {"views": [VIEWS[-1].moved(moved)], "elsewhere": ["the changes before are elsewhere"]}
+    assert run(["history"]) == ExitCode.DONE
+    _, _, told, elsewhere = capsys.readouterr().out.splitlines()
+    assert told == (
+        "moved to another keeper by me@here at 2023-11-14T22:13:22.000Z: it was the witness at h:9090"
+    )
+    assert elsewhere == "the changes before are elsewhere"
+    assert run(["history", "--json"]) == ExitCode.DONE
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["changes"][0]["moves"][0]["when"] == "2023-11-14T22:13:22.000Z"
+    assert answer["elsewhere"] == ["the changes before are elsewhere"]
 
 
 def test_without_the_witness_there_is_no_history(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bankrmi.client import move_view, plan_view_move
+from bankrmi.client import move_view, plan_view_move, whole_history
 from bankrmi.config import Configuration
 from bankrmi.coordination.keepers import AskedKeeper, KeeperSilent, asked_keeper
 from bankrmi.coordination.view_store import ViewStore
@@ -49,7 +49,7 @@ class Keepers:
     def start_witness(self) -> None:
         self.store = ViewStore(self.folder / "witness")
         objects: dict[str, Any] = {
-            WITNESS_ID: PlainObject(Witness(self.store), ("read", "propose", "history")),
+            WITNESS_ID: PlainObject(Witness(self.store), ("read", "propose", "history", "history_before")),
             WITNESS_MOVES_ID: PlainObject(WitnessMoves(self.store), ("kept", "move")),
         }
         self.running = Running(str(self.old.witness), objects)
@@ -105,6 +105,72 @@ def test_there_and_back_without_a_change_in_between(keepers: Keepers) -> None:
     ] * 3:
         assert View.from_wire(move_view(source, target)) == both()
         assert keepers.believed() == [name]
+
+
+def told(configuration: Configuration, limit: int = 20) -> tuple[list[int], list[str]]:
+    """Return the epochs that `history` shows, and what it says of others."""
+    found = whole_history(configuration, limit=limit)
+    return [view.epoch for view in found.views], list(found.elsewhere)
+
+
+def test_after_a_move_the_changes_before_it_are_shown_and_the_move_is_on_record(keepers: Keepers) -> None:
+    witness, etcd = keepers.witness.kept().keeper, keepers.etcd.kept().keeper
+    move_view(keepers.old, keepers.new)
+    assert told(keepers.new) == ([1, 2], []), "the witness that was left is asked"
+    third = both().started_again("another-start")
+    keepers.etcd.propose(("h1", 2), third)
+    assert told(keepers.new) == ([1, 2, 3], [])
+    assert told(keepers.new, 2) == ([2, 3], [])
+    (moved,) = whole_history(keepers.new, limit=20).views[1].moves
+    assert (moved.keeper, moved.place) == (witness, str(keepers.old.witness))
+    assert moved.operator is not None
+    assert moved.moved_us is not None
+    assert whole_history(keepers.new, limit=20).views[2].moves == (), "no later view has it"
+
+    epochs, [later] = told(keepers.old)
+    assert epochs == [1, 2]
+    assert later.startswith(f"the view was moved from here to {etcd}: later changes are there")
+
+    fourth = third.started_again("yet-another-start")
+    keepers.etcd.propose(("h1", 3), fourth)
+    move_view(keepers.new, keepers.old)
+    epochs, [lacking] = told(keepers.old)
+    assert epochs == [1, 2, 4], "etcd had the third: how it is asked is in no view"
+    assert keepers.new.etcd is not None
+    assert lacking.startswith(f"the changes before epoch 4 are with etcd at {keepers.new.etcd.etcd[0]}")
+    move_view(keepers.old, keepers.new)
+    assert told(keepers.new) == ([1, 2, 3, 4], [])
+    moves = whole_history(keepers.new, limit=1).views[0].moves
+    assert [one.keeper for one in moves] == [etcd, witness], "each of them, in their order"
+
+
+def test_a_move_there_and_back_is_on_record_though_the_view_is_as_it_was(keepers: Keepers) -> None:
+    """The witness has a row of it already: the note is added to that one, and nothing else changes in it."""
+    before = keepers.store.current("account")
+    witness, etcd = keepers.witness.kept().keeper, keepers.etcd.kept().keeper
+    move_view(keepers.old, keepers.new)
+    move_view(keepers.new, keepers.old)
+    shown = whole_history(keepers.old, limit=20)
+    assert (shown.views, shown.elsewhere) == ([first(), both()], ()), "nothing was elsewhere"
+    assert [one.keeper for one in shown.views[-1].moves] == [witness, etcd]
+    after = keepers.store.current("account")
+    assert before is not None
+    assert after is not None
+    assert (after, after.cause, after.written_us) == (before, before.cause, before.written_us)
+    keepers.running.stop()
+    keepers.store.close()
+    assert verify_views(keepers.folder / "witness" / "view.db").faults == ()
+    keepers.start_witness()
+
+
+def test_a_keeper_that_was_left_and_is_gone_is_named(keepers: Keepers) -> None:
+    move_view(keepers.old, keepers.new)
+    keepers.running.stop()
+    epochs, [where] = told(keepers.new)
+    assert epochs == [2]
+    assert where.startswith(
+        f"the changes before epoch 2 are with the witness at {keepers.old.witness} (nobody listens"
+    ), where
 
 
 def test_nothing_wins_at_the_keeper_that_was_left(keepers: Keepers) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,19 @@ def test_if_no_view_is_safe_after_all_the_bank_goes_on_where_that_is_certain(
     else:
         assert view is None
         assert "s1 is fenced" in raised.value.message
+
+
+def test_who_is_not_fenced_is_not_said_to_be(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have not seen yet that there is no view."""
+    monkeypatch.setattr("bankrmi.coordination.restoring._FENCING_SECONDS", 0.1)
+    for one in (bank.start("s1", epoch=4, tip=(90, 4)), bank.start("s2", epoch=5, tip=(80, 5))):
+        one.on_being_fenced = partial(one.holding.update, fenced=False)
+    plan = plan_witness_restore(bank.configuration)
+    with pytest.raises(OperationFailed) as raised:
+        restore_witness(bank.configuration, plan["view"])
+    assert raised.value.message.endswith(
+        "; nobody is fenced; s1, s2 may be yet: as of now, not; run `bankrmi witness restore` again"
+    ), raised.value.message
 
 
 def failing() -> None:

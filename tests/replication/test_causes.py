@@ -315,7 +315,16 @@ def test_a_lost_answer_is_recognized_as_our_own_view_whatever_it_says_of_the_cau
 
 
 CAUSES = [
-    Cause(kind=kind, by="s1", of=("s2",), address="a:1", silent_ms=7, operator="me@here")
+    Cause(
+        kind=kind,
+        by="s1",
+        of=("s2",),
+        address="a:1",
+        silent_ms=7,
+        operator="me@here",
+        backup="monday.backup",
+        action_id=9,
+    )
     for kind in CauseKind
 ]
 
@@ -328,6 +337,18 @@ def test_every_cause_goes_over_the_wire_and_can_be_said(known: Cause) -> None:
     for one in (known, bare):
         assert "\n" not in one.in_words
         assert one.in_words.isascii()
+
+
+def test_a_bank_that_began_with_a_backup_says_with_which_and_not_that_the_witness_was_restored() -> None:
+    one = Cause(
+        kind=CauseKind.BACKUP_RESTORED, by=OPERATOR, operator="me@here", backup="a.backup", action_id=9
+    )
+    assert one.in_words == "restored by me@here from the backup a.backup, up to action id 9"
+    assert replace(one, of=("s2",)).in_words == f"{one.in_words}, s2 given up"
+    assert (
+        replace(one, kind=CauseKind.RESTORED).in_words
+        == "restored by me@here: the witness had lost its memory"
+    )
 
 
 def test_two_views_are_the_same_if_only_their_causes_differ() -> None:

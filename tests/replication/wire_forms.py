@@ -21,6 +21,7 @@ from bankrmi.protocol_versions import NEWEST
 from bankrmi.replication import forms, view
 from bankrmi.replication.cause import Cause, CauseKind
 from bankrmi.replication.forms import FIELDS
+from bankrmi.replication.keeper_move import KeeperMove
 from bankrmi.replication.pause import Pause
 from bankrmi.replication.view import View
 from bankrmi.server.account import AccountObject
@@ -33,14 +34,21 @@ from tests.replication.test_messages import ANSWER_KINDS, EXAMPLES
 FOLDER = Path(__file__).parent
 
 CAUSE = Cause(
-    kind=CauseKind.SILENCE, by="s2", of=("s1",), address="127.0.0.1:9101", silent_ms=7, operator="o@m"
-)
+    kind=CauseKind.SILENCE, by="s2", of=("s1",), address="127.0.0.1:9101", silent_ms=7, operator="o@m",
+    backup="monday.backup", action_id=9,
+)  # fmt: skip
 FULL_VIEW = View(
     history="h", epoch=7, primary="s2", start_id="s2#1", in_sync=frozenset({"s1", "s2"}),
     incarnations={"s1": "d1", "s2": "d2"}, handed_over_by="s1", forced=True, cause=CAUSE, written_us=1_700,
     paused=Pause(by="o@m", since_us=1_600, reason="new cables"),
     servers={"s1": "127.0.0.1:9101", "s2": "127.0.0.1:9102", "s3": "127.0.0.1:9103"},
+    moves=(KeeperMove(keeper="0a", place="127.0.0.1:9090", moved_us=1_800, operator="o@m"),),
 )  # fmt: skip
+NOTES_SINCE_2 = {
+    "moves": (),
+    "cause": replace(CAUSE, backup=None, action_id=None),
+}
+"""Notes need no version, and whoever does not know one passes it over: what a version before makes of it."""
 
 
 def file_of(version: int) -> Path:
@@ -56,7 +64,9 @@ def recorded(version: int) -> dict[str, Any]:
 def at(version: int, example: Any) -> Any:
     """Return the example as a version has it: what came later means what was before."""
     added = view.ADDED if isinstance(example, View) else forms.ADDED.get(type(example), {})
-    return replace(example, **{name: one.before for name, one in added.items() if one.since > version})
+    notes = NOTES_SINCE_2 if isinstance(example, View) and version < 2 else {}
+    before = {name: one.before for name, one in added.items() if one.since > version}
+    return replace(example, **before, **notes)
 
 
 def form_of(example: Any, version: int) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bankrmi.errors import InsufficientFunds
-from bankrmi.rmi import Audited, Daemon, connect, handshake
+from bankrmi.rmi import Audited, Daemon, arguments, connect, handshake
 
 from .account import Account, until
 from .conftest import Serving
@@ -23,7 +23,7 @@ def lines() -> Iterator[list[Any]]:
 
 @pytest.fixture
 def audited(serving: Serving) -> Daemon:
-    kept = Audited(Account(), ("echo", "withdraw", "crash", "keep"))
+    kept = Audited(Account(), dict.fromkeys(("echo", "withdraw", "crash", "keep"), arguments("which")))
     return serving.daemon(objects={"operator": kept})
 
 
@@ -66,7 +66,7 @@ def test_an_operator_who_leaves_before_his_answer_has_a_line_all_the_same(
     serving: Serving, lines: list[Any]
 ) -> None:
     account = Account()
-    daemon = serving.daemon(objects={"operator": Audited(account, ("keep",))})
+    daemon = serving.daemon(objects={"operator": Audited(account, {"keep": arguments("which")})})
     with connect(daemon.address, "operator", handshake("operator"), 5) as operator:
         with pytest.raises(Exception, match="no answer"):
             operator.call("keep", ["s2"], timeout=0.05)
@@ -75,3 +75,42 @@ def test_an_operator_who_leaves_before_his_answer_has_a_line_all_the_same(
     serving.do(lambda: account.kept[0].answer("done"))
     [line] = told(lines)
     assert (line["which"], line["outcome"], line["heard"]) == ("s2", "done", False)
+
+
+@pytest.mark.parametrize(
+    ("sent", "told_as"),
+    [
+        ("s2", "s2"),
+        (True, True),
+        (7, 7),
+        (["s1", "s3"], "s1, s3"),
+        ("two\nlines", "two\\nlines"),
+        ("x" * 1000, "x" * 200 + "… (800 more)"),
+        (list("abcdefghijklmnop"), "a, b, c, d, e, f, g, h, i, j, k, l"),
+        ({"balance": 5}, "(unreadable)"),
+        ([["deep"]], "(unreadable)"),
+        (1.5, "(unreadable)"),
+    ],
+)
+def test_what_was_asked_is_told_on_one_line_of_bounded_length(
+    serving: Serving, lines: list[Any], sent: Any, told_as: Any
+) -> None:
+    daemon = serving.daemon(objects={"operator": Audited(Account(), {"echo": arguments("which", "more")})})
+    with connect(daemon.address, "operator", handshake("operator"), 5) as operator:
+        assert operator.call("echo", [sent], timeout=5) == sent
+    [line] = told(lines)
+    assert line["which"] == told_as
+    assert "more" not in line
+
+
+def test_whatever_names_it_is_asked_by_the_line_stays_ours(serving: Serving, lines: list[Any]) -> None:
+    kept = Audited(
+        Account(),
+        {"echo": lambda call: {"who": "nobody", "outcome": "all is well", "which": call.args[0]}},
+        came_to_nothing=lambda answer: answer == "s2",
+    )
+    daemon = serving.daemon(objects={"operator": kept})
+    with connect(daemon.address, "operator", handshake("operator"), 5) as operator:
+        operator.call("echo", ["s2"], timeout=5)
+    [line] = told(lines)
+    assert (line["who"], line["which"], line["outcome"]) == ("(no certificate)", "s2", "not done")

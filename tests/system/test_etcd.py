@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -219,6 +220,7 @@ def test_a_living_bank_is_moved_from_its_witness_to_etcd_and_back(
     with Cluster(tmp_path / "bank", **settings) as cluster:
         cluster.start_all()
         cluster.until(lambda: len((cluster.view() or {}).get("in_sync", ())) == 2, "both are in sync")
+        witness = cluster.configuration.witness
         old = cluster.config.read_text()
         new = old + f"witness: {etcd.keys()}\n"
         for turn, (before, after) in enumerate([(old, new), (new, old)], 1):
@@ -242,6 +244,21 @@ def test_a_living_bank_is_moved_from_its_witness_to_etcd_and_back(
             with Calls(cluster):
                 takes_over(cluster, cluster.primary())
                 cluster.until(lambda: len((cluster.view() or {}).get("in_sync", ())) == 2, "in sync again")
+            history = json.loads(bankrmi(cluster, "history", "--json").stdout)
+            epochs = [change["epoch"] for change in history["changes"]]
+            moves = [move["place"] for change in history["changes"] for move in change["moves"]]
+            if turn == 1:
+                assert epochs == list(range(1, epochs[-1] + 1)), "the witness that was left is asked"
+                assert moves == [witness]
+                [closed] = [line for line in cluster.log(NAMESERVER).splitlines() if "what=move" in line]
+                assert " service=account to=etcd:" in closed
+                assert f" epoch={epochs[1]} primary=" in closed
+                assert " outcome=done " in closed
+            else:
+                assert epochs[0] == 1
+                assert history["elsewhere"][0].startswith("the changes before epoch ")
+                assert f" are with etcd at {etcd.url('m1')}" in history["elsewhere"][0]
+                assert etcd.url("m1") in moves[-1]
 
 
 def test_only_operators_may_move_the_view(tmp_path: Path) -> None:
@@ -252,3 +269,23 @@ def test_only_operators_may_move_the_view(tmp_path: Path) -> None:
             with pytest.raises(BankError, match="for operators only"):
                 ask_once(address, WITNESS_MOVES_ID, "kept", ["account"], seconds=5.0, role=role)
         assert ask_once(address, WITNESS_MOVES_ID, "kept", ["account"], seconds=5.0)["moved_to"] is None
+
+
+def test_a_restore_at_a_keeper_that_the_bank_does_not_run_with_says_so(
+    tmp_path: Path, etcd: EtcdMembers
+) -> None:
+    """An empty etcd, while the bank lives with its witness: nobody is fenced, and nothing is proposed."""
+    with Cluster(tmp_path / "bank") as cluster:
+        cluster.start_all()
+        cluster.wait_until_in_sync()
+        other = cluster.directory / "other.yaml"
+        other.write_text(cluster.config.read_text() + f"witness: {etcd.keys()}\n")
+        refused = bankrmi(other, "witness", "restore", "--yes")
+        assert refused.returncode == 1
+        assert refused.stderr.startswith(
+            "there is nothing to restore: s1, s2 run with another keeper of the view "
+            f"({cluster.configuration.witness}), which answers, and not with etcd at "
+        ), refused.stderr
+        assert "Nobody was fenced." in refused.stderr
+        assert not any("what=fence" in cluster.log(name) for name in cluster.servers)
+        assert cluster.client().withdraw(2, 10).balance == 190

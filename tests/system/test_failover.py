@@ -55,6 +55,9 @@ def strange_calls_change_nothing(bank: Cluster) -> None:
         ("take_over", ["h"]),
         ("take_over", [1, 2, 3, 4]),
         ("take_over", ["h", 3, True, True]),
+        ("take_over", ["h", 3, True, False, ["s1"], 6]),
+        ("take_over", ["h", 3, True, False, "s1"]),
+        ("take_over", ["h", 3, True, False, [{}]]),
         ("take_over", ["x" * 1000, 3, True, False]),
         ("take_over", ["h", -1, True, False]),
         ("take_over", ["another", 2, True, False]),
@@ -108,7 +111,16 @@ def test_a_forced_failover_from_the_first_look_to_the_old_primarys_return(bank: 
     assert f"history_before={history} " in line, line
     assert "kept_up_to=1 " in line, line
     assert re.search(r"given_up=\S*s1", line), line
-    assert re.search(r"operator .*what=take_over .*outcome=done", log)
+    [line] = [line for line in log.splitlines() if "what=take_over" in line and "outcome=done" in line]
+    for word in (
+        "which=s2",
+        f"history={history}",
+        "epoch=3",
+        "force=True",
+        "resumes=False",
+        "confirmed_off=s1",
+    ):
+        assert f" {word} " in line, line
 
     bank.start("s1")
     bank.wait_until_in_sync()

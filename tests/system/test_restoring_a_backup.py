@@ -117,6 +117,10 @@ def test_a_bank_begins_anew_with_a_backup_alone_and_the_other_server_joins(backu
     assert code == 0, chatter
     assert told.startswith(f"restored: up to action id {end}, epoch 1000002, history ")
     assert chatter == "now start it: bankrmi server s1"
+    [began] = json.loads(bankrmi(backups.cluster, "history", "--json").stdout)["changes"]
+    assert began["why"].startswith("restored by ")
+    assert began["why"].endswith(f" from the backup increment, up to action id {end}, s2 given up")
+    assert (began["cause"]["backup"], began["cause"]["action_id"]) == ("increment", end)
     verified = bankrmi(backups.cluster, "verify", str(backups.cluster.data("s1")), *backups.files)
     assert verified.returncode == 0, verified.stdout
     assert backups.cluster.copy("s1").balances == backups.balances_at(end)

@@ -40,6 +40,10 @@ def test_a_no_leaves_a_bank_that_is_well_as_it_is(tmp_path: Path) -> None:
 
         restored = bankrmi(cluster, "witness", "restore", "--yes")
         assert restored.stdout == "restored: epoch 1002, primary s1, in sync s1\n"
+        [line] = [line for line in cluster.log(NAMESERVER).splitlines() if "what=propose" in line]
+        assert ' service=account kind=restored cause="restored by ' in line, "it says what was proposed"
+        assert " epoch=1002 primary=s1 in_sync=s1 forced=True paused=False outcome=done " in line
+        assert all(f" which={name} outcome=done " in cluster.log(name) for name in cluster.servers)
         cluster.wait_until_in_sync()
         assert cluster.client().withdraw(2, 10).balance == 180
 

@@ -49,6 +49,8 @@ def test_a_third_server_comes_and_goes(tmp_path: Path) -> None:
         assert f"s3 is a server of the bank now, at {third}: epoch" in _done(cluster, "add", "s3", third)
         by_then = bankrmi(cluster, "failover", "--yes", "--to", "s3")  # No file names it yet.
         assert "s3 cannot be asked" in by_then.stderr
+        [line] = [line for line in cluster.log("s1").splitlines() if " what=server_add " in line]
+        assert f" which=s3 address={third} outcome=done " in line
         _written(cluster, two | {"s3": third})
         cluster.start("s3")
         cluster.wait_until_in_sync("s1", "s2", "s3")

@@ -59,6 +59,8 @@ class CertificateFacts(_Told):
     """Of the certificate that a process shows."""
 
     days_left: _Number
+    ends_first: _Text | None = None
+    """What has to be renewed before: `ca`, or the certificate itself. A version before does not tell."""
     hosts: Annotated[list[_Text], Field(max_length=100)]
     problems: Annotated[list[_Text], Field(max_length=10)]
 

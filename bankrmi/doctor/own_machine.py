@@ -18,6 +18,7 @@ from pathlib import Path
 from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.config import Configuration, split_address
 from bankrmi.diagnosis import free_bytes, own_versions
+from bankrmi.doctor.certificates_judged import AUTHORITY, DAYS, end_in_words, renewal
 from bankrmi.doctor.facts import OwnMachine
 from bankrmi.errors import ConfigurationError
 from bankrmi.own_credentials import own_credentials
@@ -27,7 +28,6 @@ __all__ = ["look_at_own_machine"]
 
 _LOOK_UP_SECONDS = 2.5
 _SYNCS, _SYNC_BYTES, _SYNC_SECONDS = 30, 4096, 3.0
-_WARN_DAYS = 30
 
 
 def look_at_own_machine(
@@ -148,11 +148,10 @@ def _files(configuration: Configuration, here: list[str]) -> Iterator[str]:
         except ConfigurationError as error:
             yield error.message
             continue
-        if credentials is not None and credentials.days_left < _WARN_DAYS:
-            yield (
-                f"the certificate of {name}, or its authority's, ends in {credentials.days_left:.0f} days: "
-                f"`bankrmi cert renew server-{name}`"
-            )
+        if credentials is not None and credentials.days_left < DAYS:
+            stem = credentials.ends_first
+            whose = "the bank's authority" if stem == AUTHORITY else f"the certificate of {name}"
+            yield f"{whose} {end_in_words(credentials.days_left)}: {renewal(stem)} here"
     servers = [name for name in here if name in configuration.servers]
     if servers and not any((configuration.data_dir / name / "bank.db").exists() for name in servers):
         try:

@@ -75,6 +75,10 @@ def test_a_file_that_is_behind_the_bank_is_told_and_the_bank_is_judged_by_its_ow
         "config.yaml names s1 at 10.0.0.11:9101, s2 at 10.0.0.12:9101; "
         "the servers of the bank are s1 at 10.0.0.11:9101, s3 at 10.0.0.13:9101"
     )
+    of_new_file = with_told(bank, "s3", settings=stated(bank.configuration))
+    assert [one.kind for one in judge(replace(of_new_file, configuration=file))] == ["servers"], (
+        "not settings"
+    )
     ends = {"days_left": 3.0, "hosts": ["10.0.0.13"], "problems": []}
     machine = "machine of nameserver"
     spoilt = with_told(bank, "s3", settings=settings, certificate=ends, machine=machine)
@@ -383,6 +387,7 @@ def certificate(**more: Any) -> dict[str, Any]:
     ("more", "kind", "weight", "says"),
     [
         (certificate(days_left=12.9), "certificate-days", "to do", "ends in 12 days"),
+        (certificate(days_left=1.9), "certificate-days", "to do", "or its authority's, ends in 1 day"),
         (certificate(days_left=0.9), "certificate-days", "to do", "ends within a day"),
         (certificate(days_left=-0.1), "certificate-days", "to do", "has ended"),
         (
@@ -404,6 +409,24 @@ def test_certificates(facts: Facts, more: dict[str, Any], kind: str, weight: str
     found = the_finding(with_told(facts, "s1", **more))
     assert found[:3] == (kind, weight, "s1")
     assert says in found[3]
+
+
+@pytest.mark.parametrize(
+    ("ends_first", "says", "remedy"),
+    [
+        ("server-s1", "the certificate of s1 ends in 9 days", "`bankrmi cert renew server-s1` where"),
+        ("ca", "the bank's authority, as s1 has it, ends in 9 days", "`bankrmi cert renew ca` where"),
+        (None, "the certificate of s1, or its authority's, ends in 9 days", "(of the authority: `bankrmi"),
+        ("rm -r /", "the certificate of s1 ends in 9 days", "`bankrmi cert renew server-s1` where"),
+    ],
+)
+def test_what_ends_is_what_is_to_be_renewed(
+    facts: Facts, ends_first: str | None, says: str, remedy: str
+) -> None:
+    """A server's own certificate cannot be renewed beyond the end of the authority."""
+    [one] = judge(with_told(facts, "s1", **certificate(days_left=9.5, ends_first=ends_first)))
+    assert one.says == says
+    assert remedy in one.remedy
 
 
 # -- this machine ------------------------------------------------------------------------------------------

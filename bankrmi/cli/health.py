@@ -21,6 +21,7 @@ __all__ = [
     "Status",
     "findings",
     "health",
+    "keeps_nothing",
     "leader_of",
     "missed",
     "pause_in_words",
@@ -84,8 +85,8 @@ def _deposed(status: Status) -> list[str]:
 def _leading(status: Status) -> Finding:
     view = status["view"]
     if view is None:
-        knows = any(_epoch(one) for one in status["servers"]) and status["witness"]["reachable"]
-        why = f"; {_LOST_MEMORY}" if knows else ""
+        knows = any(_epoch(one) for one in status["servers"])
+        why = f"; {_LOST_MEMORY}" if knows and keeps_nothing(status) else ""
         return HealthCode.NOBODY_LEADS, f"nobody leads: no view is known{why}"
     primary = view["primary"]
     one = _named(status, primary)
@@ -183,9 +184,9 @@ def _witness(status: Status, leader: Status | None) -> str:
     view = status["view"]
     if not status["witness"]["reachable"]:
         return "the witness cannot be reached: no change of primary until it can"
-    if view is None:
+    if keeps_nothing(status):
         return _LOST_MEMORY
-    if leader is None:
+    if leader is None or view is None:
         return ""
     if _epoch(leader) > _epoch(view):
         older = (
@@ -195,6 +196,12 @@ def _witness(status: Status, leader: Status | None) -> str:
     if _number(leader.get("witness_silent_ms")):
         return f"{leader['server']} does not reach the witness: if a copy fails, nothing will be acknowledged"
     return ""
+
+
+def keeps_nothing(status: Status) -> bool:
+    """Whether the keeper of the view told that it holds none; one that tells clients nothing may hold one."""
+    keeper = status["witness"]
+    return status["view"] is None and bool(keeper["reachable"]) and not keeper.get("denied")
 
 
 def _standbys(status: Status, leader: Status | None) -> str:

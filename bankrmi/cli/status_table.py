@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bankrmi.cli.exit_codes import HealthCode
-from bankrmi.cli.health import Status, findings, missed, pause_in_words
+from bankrmi.cli.health import Status, findings, keeps_nothing, missed, pause_in_words
 from bankrmi.foreign_text import foreign
 
 __all__ = ["Changed", "Status", "StatusTable"]
@@ -164,7 +164,7 @@ def _alarms(status: Status) -> list[str]:
     view = status["view"]
     if view is None:
         full = any(server.get("epoch") for server in status["servers"])
-        if status["witness"]["reachable"] and full:
+        if full and keeps_nothing(status):
             return [_LOST_MEMORY]
         return []
     found = list(findings(status))
@@ -192,6 +192,10 @@ def _remarks(status: Status) -> list[str]:
             remarks.append(f"{keeper} cannot be reached: no change of primary until it can")
         if status.get("view_from"):
             remarks.append(f"the view is what {status['view_from']} says")
+    elif status["witness"].get("denied"):
+        whose = status.get("view_from")
+        told = f"the view is what {whose} says" if whose else "the view is not known"
+        remarks.append(f"the witness tells operators only, and there is no certificate of one here: {told}")
     if not status["nameserver"]["reachable"]:
         remarks.append("the name server cannot be reached: clients use the addresses of the configuration")
     remarks += _silent_members(status["witness"])

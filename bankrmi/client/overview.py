@@ -25,7 +25,7 @@ from bankrmi.foreign_text import foreign
 from bankrmi.own_credentials import own_credentials
 from bankrmi.replication.cause import Cause
 from bankrmi.replication.pause import Pause
-from bankrmi.rmi import NAMESERVER_NAME, Failure, NotConnected, TlsCredentials
+from bankrmi.rmi import NAMESERVER_NAME, DeniedByOther, Failure, NotConnected, TlsCredentials
 
 __all__ = ["as_it_is_now", "overview", "view_fields"]
 
@@ -136,11 +136,15 @@ def _asked_where_they_live(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """What was answered, or why nothing was; `nobody` if it is certain that nobody listens there."""
+    """What was answered, or why nothing was.
+
+    `nobody`: it is certain that nobody listens there; `denied`: somebody does, and does not tell us.
+    """
 
     said: _Told | str
     seconds: float
     nobody: bool = False
+    denied: bool = False
 
     def standing(self) -> dict[str, Any]:
         """Return what this says about whoever was asked."""
@@ -167,7 +171,7 @@ class _Asker:
 
 def _ask(asker: _Asker, address: str, object_id: str, method: str, *args: object) -> _Answer:
     began = time.monotonic()
-    nobody = False
+    nobody = denied = False
     try:
         answer = ask_once(
             address,
@@ -182,10 +186,11 @@ def _ask(asker: _Asker, address: str, object_id: str, method: str, *args: object
     except BankError as error:
         failure = error.__cause__
         nobody = isinstance(failure, NotConnected) and failure.reason == "refused"
+        denied = isinstance(failure, DeniedByOther)
         said = error.message
         if isinstance(failure, Failure) and failure.reason == "timeout":
             said = f"no answer from {address} in {_SECONDS:g} s: stopped, cut off, or with far too much to do"
-    return _Answer(said=said, seconds=time.monotonic() - began, nobody=nobody)
+    return _Answer(said=said, seconds=time.monotonic() - began, nobody=nobody, denied=denied)
 
 
 def _ask_keeper(configuration: Configuration, asker: _Asker) -> tuple[_Told | str, dict[str, Any]]:
@@ -194,7 +199,10 @@ def _ask_keeper(configuration: Configuration, asker: _Asker) -> tuple[_Told | st
         return _ask_etcd(configuration.etcd, configuration.service)
     assert configuration.witness_address is not None
     answer = _ask(asker, configuration.witness_address, WITNESS_ID, "read", configuration.service)
-    return answer.said, _reachable(configuration.witness_address, answer)
+    standing = _reachable(configuration.witness_address, answer)
+    if answer.denied and asker.role == "client":  # It is there, and tells operators and servers only.
+        standing |= {"reachable": True, "denied": answer.said, "slow_ms": None}
+    return answer.said, standing
 
 
 def _ask_etcd(settings: EtcdSettings, service: str) -> tuple[_Told | str, dict[str, Any]]:

@@ -41,8 +41,8 @@ __all__ = [
 ROLES = frozenset({"client", "server", "operator"})
 
 _NAMESERVER = "nameserver"
-_OF_THE_NAMESERVER = frozenset({"NameServer", "witness"})
-"""How the ids of the objects end that its process serves."""
+_OF_THE_NAMESERVER = frozenset({"Pyro.NameServer", "bankrmi.witness", "bankrmi.witness.moves"})
+"""The objects of its process; all others are named after the server that serves them."""
 
 
 class HandshakeDenied(Exception):
@@ -119,16 +119,12 @@ def credentials_of(said: Mapping[str, object]) -> TlsCredentials | None:
 
 
 def server_of(credentials: TlsCredentials, certificate: bytes, object_id: str) -> TlsIdentity:
-    """Return whose certificate it is, if he may serve this object; raise HandshakeDenied if not.
-
-    An object is named after the server that serves it.
-    """
+    """Return whose certificate it is, if he may serve this object; raise HandshakeDenied if not."""
     try:
         identity = credentials.identity_of(certificate)
     except AccessDenied as refused:
         raise HandshakeDenied(str(refused)) from refused
-    last = object_id.rpartition(".")[2]
-    server = _NAMESERVER if last in _OF_THE_NAMESERVER else last
+    server = _NAMESERVER if object_id in _OF_THE_NAMESERVER else object_id.rpartition(".")[2]
     if identity.role != "server" or identity.name != server:
         raise HandshakeDenied(
             f"its certificate is for the {identity.role} {identity.name}, and not for the server {server}"

@@ -5,33 +5,64 @@ Before, the bank is in sync; during, an honest client is served; after, view and
 
 from __future__ import annotations
 
+import re
 import shutil
 import ssl
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
 
+import bankrmi
 from bankrmi.certificates import Credentials
 from bankrmi.certificates.authority import create, create_authority, revocable, revoke
 from bankrmi.client.asking import ask_once
 from bankrmi.errors import BankError
 from bankrmi.rmi import TlsIdentity
+from bankrmi.server.account import AccountObject
+from bankrmi.server.operator_object import OperatorObject
+from bankrmi.server.standby_object import StandbyObject
 from tests.certificates import made
 from tests.system.cluster import NAMESERVER, Cluster
 
-BEST: tuple[tuple[str, str, list[object]], ...] = (
-    ("bankrmi.account.s1", "withdraw", [2, 1, "thief:1"]),
-    ("bankrmi.standby.s1", "checkpoint", [{}]),
-    ("bankrmi.operator.s1", "switchover", [None]),
-    ("bankrmi.operator.s1", "take_over", ["a history", 2, True, False]),
-    ("bankrmi.operator.s1", "pause", ["for ever"]),
-    ("bankrmi.diagnosis.s1", "facts", []),
-    ("bankrmi.diagnosis.nameserver", "facts", []),
-    ("bankrmi.witness", "propose", ["account", None, {}]),
-    ("Pyro.NameServer", "register", ["bankrmi.account.s1", "PYRO:bankrmi.account.s1@127.0.0.1:1", False, []]),
-)
-"""Of each object what an attacker would like best."""
+OBJECTS: dict[str, Collection[str]] = {
+    "bankrmi.account.s1": AccountObject.exposed.methods,
+    "bankrmi.standby.s1": StandbyObject.exposed.methods,
+    "bankrmi.operator.s1": OperatorObject.exposed.methods,
+    "bankrmi.diagnosis.s1": ("facts",),
+    "bankrmi.diagnosis.nameserver": ("facts",),
+    "bankrmi.witness": ("read", "propose", "history", "history_before"),
+    "bankrmi.witness.moves": ("kept", "move"),
+    "Pyro.NameServer": ("register", "remove", "set_metadata"),
+}
+"""Every object of the bank's processes, and what may be asked of it; of names, what changes something."""
+
+BEST: dict[tuple[str, str], list[object]] = {
+    ("bankrmi.account.s1", "withdraw"): [2, 1, "thief:1"],
+    ("bankrmi.account.s1", "deposit"): [2, 1, "thief:2"],
+    ("bankrmi.account.s1", "submit"): [[["withdraw", 2, 1]], "thief:3"],
+    ("bankrmi.account.s1", "balance"): [2],
+    ("bankrmi.account.s1", "outcome"): ["thief:4"],
+    ("bankrmi.standby.s1", "checkpoint"): [{}],
+    ("bankrmi.operator.s1", "switchover"): [None],
+    ("bankrmi.operator.s1", "take_over"): ["a history", 2, True, False],
+    ("bankrmi.operator.s1", "pause"): ["for ever"],
+    ("bankrmi.operator.s1", "server_add"): ["s9", "127.0.0.1:1"],
+    ("bankrmi.operator.s1", "server_remove"): ["s2"],
+    ("bankrmi.operator.s1", "server_move"): ["s2", "127.0.0.1:1"],
+    ("bankrmi.witness", "read"): ["account"],
+    ("bankrmi.witness", "propose"): ["account", None, {}],
+    ("bankrmi.witness.moves", "kept"): ["account"],
+    ("bankrmi.witness.moves", "move"): ["account", None, "elsewhere"],
+    ("Pyro.NameServer", "register"): [
+        "bankrmi.account.s1",
+        "PYRO:bankrmi.account.s1@127.0.0.1:1",
+        False,
+        [],
+    ],
+    ("Pyro.NameServer", "remove"): ["bankrmi.account.s1"],
+}
+"""What an attacker would say; elsewhere nothing, and whoever is let in is told that this is too little."""
 
 ATTACKERS = {
     "no certificate": ("bank", ""),
@@ -43,6 +74,7 @@ ATTACKERS = {
     "an expired operator": ("expired", "operator-anna"),
     "a revoked client": ("revoked", "client-thief"),
     "a revoked operator": ("revoked", "operator-thief"),
+    "a revoked server": ("revoked", "server-s9"),
     "a client": ("bank", "client-teller"),
     "an operator": ("bank", "operator-anna"),
     "another server": ("bank", "server-s2"),
@@ -57,6 +89,7 @@ MAY = {
     ("an operator", "bankrmi.diagnosis.s1", "operator"),
     ("an operator", "bankrmi.diagnosis.nameserver", "operator"),
     ("an operator", "bankrmi.witness", "operator"),
+    ("an operator", "bankrmi.witness.moves", "operator"),
     ("another server", "bankrmi.account.s1", "client"),
 }
 """What is no attack: who may call which object as what."""
@@ -97,12 +130,13 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("attacked")
     folder = issue(directory / "certificates")
     issue(directory / "other")
-    for role in ("client", "operator"):
-        create(folder, role, "thief", days=20)
+    thieves = (("client", "thief"), ("operator", "thief"), ("server", "s9"))
+    for role, name in thieves:
+        create(folder, role, name, days=20, addresses=["127.0.0.1"] if role == "server" else ())
     shutil.copytree(folder, directory / "revoked")
-    for role in ("client", "operator"):
-        revoke(folder, revocable(folder, role, "thief"))
-        for file in folder.glob(f"{role}-thief.*"):
+    for role, name in thieves:
+        revoke(folder, revocable(folder, role, name))
+        for file in folder.glob(f"{role}-{name}.*"):
             file.unlink()
     shutil.copytree(folder, directory / "expired")
     for role, name in (("client", "teller"), ("server", "s2"), ("operator", "anna")):
@@ -120,13 +154,27 @@ def test_nobody_does_what_his_certificate_does_not_name_him_for(bank: Cluster, a
     shown = Shown(folder, stem, Credentials.of(bank.directory / "certificates", "client", "teller"))
     honest = bank.client()
     view, balance = bank.view(), honest.balance(2).balance
-    for object_id, method, args in BEST:
+    for object_id, methods in OBJECTS.items():
         at = bank.configuration.servers["s1"] if object_id.endswith(".s1") else bank.configuration.nameserver
         for role in ("client", "server", "operator"):
             if (attacker, object_id, role) in MAY:
                 continue
-            with pytest.raises(BankError) as refused:
-                ask_once(at, object_id, method, args, seconds=10, role=role, credentials=shown)
-            assert "bug" not in str(refused.value)
+            for method in sorted(methods):
+                args = BEST.get((object_id, method), [])
+                with pytest.raises(BankError) as refused:
+                    ask_once(at, object_id, method, args, seconds=10, role=role, credentials=shown)
+                assert "bug" not in str(refused.value)
             assert honest.balance(2).balance == balance
     assert bank.view() == view
+
+
+def test_every_object_of_a_process_is_in_the_table() -> None:
+    """Whoever registers another one in a process sees here that nobody has attacked it yet."""
+    registered = {"ACCOUNT_ID", "STANDBY_ID", "OPERATOR_ID", "DIAGNOSIS_ID"}
+    registered |= {"WITNESS_ID", "WITNESS_MOVES_ID", "NAMESERVER_NAME"}
+    found = set()
+    for file in ("server/process.py", "nameserver/process.py"):
+        text = (Path(bankrmi.__file__).parent / file).read_text()
+        found |= set(re.findall(r"\.register\(\s*([A-Z_]+)", text))
+    assert found == registered
+    assert len(OBJECTS) == len(registered) + 1  # Both processes have a diagnosis.

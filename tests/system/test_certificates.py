@@ -92,8 +92,18 @@ def test_a_clients_certificate_is_enough_for_the_status(bank: Cluster) -> None:
     status = json.loads(bankrmi(bank, "status", "--json").stdout)
     assert [server["reachable"] for server in status["servers"]] == [True, True]
     assert status["view_from"] == status["view"]["primary"] == bank.primary()
-    assert "is for operators and servers only" in status["witness"]["reason"]
+    assert "is for operators and servers only" in status["witness"]["denied"]
+    assert status["witness"]["reachable"]
     assert {server["certificate_days"] for server in status["servers"]} == {19}
+    checked = bankrmi(bank, "status", "--check")
+    assert (checked.returncode, "well: " in checked.stdout) == (0, True), checked
+    shown = bankrmi(bank, "status").stdout
+    assert "the witness tells operators only, and there is no certificate of one here: the view is" in shown
+    why = bankrmi(bank, "why").stdout
+    assert "cannot be reached" not in why
+    assert "does not answer" not in why
+    bank.kill(NAMESERVER)
+    bank.until(lambda: bankrmi(bank, "status", "--check").returncode == 10, "that is seen all the same")
 
 
 @pytest.mark.long

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bankrmi.certificates.authority import create, create_authority
 from bankrmi.client.asking import ask_once
 from bankrmi.config import load
 from bankrmi.coordination.witness import WITNESS_MOVES_ID
@@ -177,13 +179,27 @@ class Calls:
         assert self.done > 0
 
 
+def certify(folder: Path) -> Path:
+    create_authority(folder, days=30)
+    for name in ("s1", "s2", NAMESERVER):
+        create(folder, "server", name, days=20, addresses=["127.0.0.1"])
+    create(folder, "client", "teller", days=20)
+    create(folder, "operator", "anna", days=20)
+    return folder
+
+
 def logged(cluster: Cluster, words: str, times: int) -> bool:
     return all(cluster.log(name).count(words) >= times for name in cluster.servers)
 
 
-def test_a_living_bank_is_moved_from_its_witness_to_etcd_and_back(tmp_path: Path, etcd: EtcdMembers) -> None:
+@pytest.mark.parametrize("behind", ["nothing", "certificates"])
+def test_a_living_bank_is_moved_from_its_witness_to_etcd_and_back(
+    tmp_path: Path, etcd: EtcdMembers, behind: str
+) -> None:
     """Nothing is restarted, no call fails; after each move a takeover goes by the new keeper alone."""
-    with Cluster(tmp_path / "bank") as cluster:
+    folder = certify(tmp_path / "bank" / "certificates") if behind == "certificates" else None
+    settings: dict[str, Any] = {} if folder is None else {"certificates": {"folder": "certificates"}}
+    with Cluster(tmp_path / "bank", **settings) as cluster:
         cluster.start_all()
         cluster.until(lambda: len((cluster.view() or {}).get("in_sync", ())) == 2, "both are in sync")
         old = cluster.config.read_text()

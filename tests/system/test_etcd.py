@@ -188,6 +188,10 @@ def certify(folder: Path) -> Path:
     return folder
 
 
+def doctor(cluster: Cluster) -> str:
+    return bankrmi(cluster, "doctor").stdout
+
+
 def logged(cluster: Cluster, words: str, times: int) -> bool:
     return all(cluster.log(name).count(words) >= times for name in cluster.servers)
 
@@ -219,6 +223,7 @@ def test_a_living_bank_is_moved_from_its_witness_to_etcd_and_back(
                 )
             assert not any("settings differ" in cluster.log(name) for name in cluster.servers)
             cluster.configuration = load(cluster.config)
+            cluster.until(lambda: "witness is" not in doctor(cluster), "nobody has to be restarted")
             # Whoever asks the old keeper is told that it is closed; what it has is not believed.
             refused = bankrmi(cluster.directory / "before.yaml", "witness", "restore", "--yes")
             assert "and is not kept here any more" in refused.stderr

@@ -103,6 +103,10 @@ def test_status_names_the_members_that_do_not_answer(cluster: Cluster, etcd: Etc
     }
     table = bankrmi(cluster, "status").stdout
     assert f"1 of 3 members of etcd does not answer: {etcd.url('m2')}" in table
+    etcd.kill("m3")
+    examined = doctor(cluster)
+    assert examined.count("etcd does not answer: ") == 4, "once for all, and once for each that is gone"
+    assert "none of its 3 members says what the view is" in examined
 
 
 def test_the_name_server_follows_the_view_in_etcd(cluster: Cluster) -> None:

@@ -130,6 +130,8 @@ class OwnMachine:
     versions: Mapping[str, str]
     is_idle: bool = False
     """Whether no process of this bank runs here."""
+    is_new: bool = False
+    """Whether something of this bank is to run here, and nothing ever did."""
     unresolved: tuple[str, ...] = ()
     """Hosts that no name server of this machine knows."""
     ports: tuple[str, ...] = ()
@@ -160,6 +162,10 @@ class Facts:
     """Of etcd, if that keeps the view."""
     why_not_asked: str = ""
     """Why nobody could be asked at all, if so."""
+    is_for_servers: bool = False
+    """Whether that is for this machine has certificates of servers only, as it should be."""
+    why_client: str = ""
+    """Why everybody was asked as a client, and not as an operator, if so."""
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -179,6 +185,11 @@ class Facts:
 
     @property
     def is_running(self) -> bool:
+        """Whether any process of the bank is there, and if it does not let us in."""
+        return self.lets_us_in or bool(self.status.get("denials"))
+
+    @property
+    def lets_us_in(self) -> bool:
         """Whether any process of the bank answers."""
         return any(one["reachable"] for one in self._standings())
 

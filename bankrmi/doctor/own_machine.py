@@ -47,6 +47,7 @@ def look_at_own_machine(
     return OwnMachine(
         versions=own_versions(),
         is_idle=True,
+        is_new=bool(here) and not any(_has_run(configuration, name) for name in here),
         unresolved=unresolved,
         ports=tuple(who_has_the_ports(configuration)) if taken else (),
         folder=str(folder),
@@ -95,6 +96,12 @@ def _has_owner(folder: Path) -> bool:
         return b"bankrmi" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return True
+
+
+def _has_run(configuration: Configuration, name: str) -> bool:
+    """Return whether this process has left a disk here."""
+    of_witness = configuration.data_dir / "witness" / "view.db"
+    return (of_witness if name == "nameserver" else configuration.data_dir / name / "bank.db").exists()
 
 
 def _here(configuration: Configuration) -> Iterator[str]:
@@ -153,7 +160,7 @@ def _files(configuration: Configuration, here: list[str]) -> Iterator[str]:
             whose = "the bank's authority" if stem == AUTHORITY else f"the certificate of {name}"
             yield f"{whose} {end_in_words(credentials.days_left)}: {renewal(stem)} here"
     servers = [name for name in here if name in configuration.servers]
-    if servers and not any((configuration.data_dir / name / "bank.db").exists() for name in servers):
+    if servers and not any(_has_run(configuration, name) for name in servers):
         try:
             read_ledger(configuration.ledger)
         except ConfigurationError as error:

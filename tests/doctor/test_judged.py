@@ -12,7 +12,18 @@ import pytest
 from bankrmi.doctor import Weight, judge
 from bankrmi.doctor.facts import Facts, Looked, MemberState, OwnMachine
 from bankrmi.server.agreement import GOES_BY_VIEW, stated
-from tests.doctor.known import APART, VERSIONS, clock, configured, well, with_away, with_told
+from tests.doctor.known import (
+    APART,
+    VERSIONS,
+    clock,
+    configured,
+    well,
+    with_away,
+    with_denied,
+    with_told,
+)
+
+EVERYBODY = ("s1", "s2", "nameserver", "witness")
 
 
 @pytest.fixture
@@ -135,11 +146,49 @@ def test_whoever_does_not_answer(facts: Facts, who: str) -> None:
     assert "does not answer: nobody listens there" in found[0].says
 
 
-def test_a_bank_of_which_nothing_runs_is_no_fault(facts: Facts) -> None:
-    for name in ("s1", "s2", "nameserver", "witness"):
+@pytest.mark.parametrize(
+    ("own", "weight", "says"),
+    [
+        ({"is_idle": True, "is_new": True}, "note", "only the file and this machine"),
+        ({"is_idle": True}, "to do", "only the file and this machine"),
+        ({"is_idle": False}, "to do", "though one runs on this machine"),
+    ],
+)
+def test_a_bank_of_which_nothing_runs_is_a_fault_once_it_was_started(
+    facts: Facts, own: dict[str, Any], weight: str, says: str
+) -> None:
+    """Or if it is to run elsewhere: there is nothing to be seen from here."""
+    for name in EVERYBODY:
         facts = with_away(facts, name)
-    kind, weight, *_ = the_finding(replace(facts, names=None))
-    assert (kind, weight) == ("nothing-runs", "note")
+    found = the_finding(replace(facts, names=None, own_machine=OwnMachine(versions=VERSIONS, **own)))
+    assert found[:2] == ("nothing-runs", weight)
+    assert says in found[3]
+
+
+@pytest.mark.parametrize("as_client", [False, True])
+def test_a_bank_that_is_there_and_lets_us_not_in_is_not_taken_for_dead(facts: Facts, as_client: bool) -> None:
+    denied = replace(with_denied(facts, *EVERYBODY), names=None)
+    if as_client:
+        denied = replace(denied, looked=dict.fromkeys(facts.looked, Looked(is_denied=True)))
+    kind, weight, about, says = the_finding(denied)
+    assert (kind, weight, about) == ("denied", "to do", "s1, s2, nameserver, witness")
+    assert says.endswith("somebody is there, and no handshake: it denied the connection: revoked")
+    [one] = judge(denied)
+    assert "of this bank's authority" in one.remedy
+    [plain] = [
+        one
+        for one in judge(
+            replace(denied, configuration=facts.configuration.model_copy(update={"certificates": None}))
+        )
+        if one.kind == "denied"
+    ]
+    assert "write the section certificates" in plain.remedy
+
+
+def test_one_that_lets_us_not_in_where_others_do_is_looked_at_itself(facts: Facts) -> None:
+    [one] = judge(with_denied(facts, "s2", why="no TLS with it: certificate has expired"))
+    assert (one.kind, one.about) == ("denied", "s2")
+    assert "look at its certificate" in one.remedy
 
 
 def test_where_nobody_could_be_asked_that_is_said_and_nothing_else(facts: Facts) -> None:
@@ -147,16 +196,20 @@ def test_where_nobody_could_be_asked_that_is_said_and_nothing_else(facts: Facts)
         configuration=facts.configuration, own_machine=facts.own_machine, why_not_asked="no certificate"
     )
     kind, weight, _, says = the_finding(asked)
-    assert (kind, weight) == ("not-asked", "note")
+    assert (kind, weight) == ("not-asked", "to do")
     assert "no certificate" in says
+    assert the_finding(replace(asked, is_for_servers=True))[:2] == ("not-asked", "note")
 
 
 def test_a_client_is_told_what_it_is_not_told(facts: Facts) -> None:
     """And the witness, which tells clients nothing, is not taken for dead."""
-    denied = with_away(facts, "witness", "denied")
-    denied = replace(denied, looked=dict.fromkeys(facts.looked, Looked(is_denied=True)))
-    kind, weight, about, _ = the_finding(denied)
+    status = dict(facts.status) | {"witness": facts.status["witness"] | {"denied": "for operators only"}}
+    denied = replace(facts, status=status, looked=dict.fromkeys(facts.looked, Looked(is_denied=True)))
+    kind, weight, about, says = the_finding(replace(denied, why_client="operator-olga.pem is revoked"))
     assert (kind, weight, about) == ("not-told", "note", "nameserver, s1, s2")
+    assert "operator-olga.pem is revoked" in says
+    dead = with_away(replace(denied, status=facts.status), "witness")
+    assert "away" in {one.kind for one in judge(dead)}, "one that is dead is told all the same"
 
 
 def test_a_client_hears_of_certificates_that_end_what_the_status_tells(facts: Facts) -> None:
@@ -289,6 +342,14 @@ def test_members_of_etcd(tmp_path: Path) -> None:
     silent = (*members[:2], MemberState(url=urls[2], reason="refused"))
     assert the_finding(replace(facts, members=silent))[:3] == ("etcd", "to do", urls[2])
     assert the_finding(replace(facts, members=members[:2]))[:2] == ("etcd", "note")
+    gone = tuple(MemberState(url=url, reason=f"{url}: no leader") for url in urls)
+    away, *each = judge(replace(with_away(facts, "witness"), members=gone))
+    assert (away.kind, away.about) == ("away", "etcd")
+    assert away.says.startswith("etcd does not answer: none of its 3 members says what the view is; nobody")
+    assert "until 2 of them run" in away.remedy
+    assert [(one.about, one.says.partition(": ")[2]) for one in each] == [(url, "no leader") for url in urls]
+    unasked = with_away(facts, "witness", "ca.pem is missing")
+    assert the_finding(unasked)[3].startswith("etcd does not answer: ca.pem is missing; nobody")
 
 
 # -- machines ----------------------------------------------------------------------------------------------

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import floor
 
-__all__ = ["as_logged", "in_words", "moment"]
+from bankrmi.counted import counted
+
+__all__ = ["as_logged", "end_in_words", "in_words", "moment"]
 
 
 def in_words(time_us: int) -> str:
@@ -26,6 +29,13 @@ def as_logged(time_us: object) -> str | None:
     except (OverflowError, OSError, ValueError):
         return None
     return f"{said.isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
+
+
+def end_in_words(days: float) -> str:
+    """Return how soon something ends that lasts so many days yet; whole days may be rounded down."""
+    if days < 0:
+        return "has ended"
+    return f"ends in {counted(floor(days), 'day')}" if days >= 1 else "ends within a day"
 
 
 def moment(text: str) -> int:

@@ -25,6 +25,7 @@ import msgpack
 
 from bankrmi.bank.operations import LARGEST
 from bankrmi.client.asking import Ask
+from bankrmi.counted import counted
 from bankrmi.errors import Busy, OperationFailed
 from bankrmi.replication.fields import (
     EPOCHS_AT_MOST,
@@ -148,7 +149,7 @@ class Fetch:
             self._look(stands_at)
             take(page)
             count += len(page)
-            self.progress(f"{count} accounts")
+            self.progress(counted(count, "account"))
             self._pace.took(max(len(answer["accounts"]), ACCOUNT_BYTES * len(page)))
             newest = max(page, default=LARGEST)
             if newest == LARGEST:

@@ -36,6 +36,7 @@ from bankrmi.certificates.issued import add_issued, read_all_issued
 from bankrmi.certificates.private_files import make_folder, owned, write_file, write_files
 from bankrmi.certificates.revocations import add_revoked, read_revoked
 from bankrmi.errors import ConfigurationError
+from bankrmi.moments import end_in_words
 
 __all__ = ["Made", "create", "create_authority", "renew", "renew_authority", "revocable", "revoke"]
 
@@ -202,7 +203,7 @@ def _check_end(authority: Authority, certificate: x509.Certificate, days: int) -
     if certificate.not_valid_after_utc > end:
         left = max(0, (end - datetime.now(UTC)).days)
         raise ConfigurationError(
-            f"the authority itself ends in {left} days, before these {days} are over: say --days {left}, or "
+            f"the authority itself {end_in_words(left)}, before these {days} are over: say --days {left}, or "
             f"`bankrmi cert renew {AUTHORITY}` first"
         )
 

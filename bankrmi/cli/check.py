@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.counted import counted
 
 if TYPE_CHECKING:
     from bankrmi.robustness.checker.verdict import HistoryVerdict
@@ -51,17 +52,19 @@ def tell(verdict: HistoryVerdict) -> None:
     """Print a verdict."""
     unknown = verdict.unknown_done + verdict.unknown_cancelled + verdict.unknown_not_done
     click.echo(
-        f"{verdict.calls} calls: {verdict.operations} operations, {verdict.reads} reads\n"
+        f"{counted(verdict.calls, 'call')}: {counted(verdict.operations, 'operation')}, "
+        f"{counted(verdict.reads, 'read')}\n"
         f"requests of unknown outcome: {unknown} ({verdict.unknown_done} done, "
         f"{verdict.unknown_cancelled} cancelled, {verdict.unknown_not_done} not done)\n"
-        f"{verdict.entries} entries on {len(verdict.copies)} copies: {', '.join(verdict.copies)}"
+        f"{counted(verdict.entries, 'entry', 'entries')} on "
+        f"{counted(len(verdict.copies), 'copy', 'copies')}: {', '.join(verdict.copies)}"
     )
     for sentence in verdict.violations[:_SHOWN]:
         click.echo(f"violation: {sentence}")
     if verdict.violation_count > _SHOWN:
         click.echo(f"and {verdict.violation_count - _SHOWN} more")
-    found = f"{verdict.violation_count} violations" if verdict.violation_count else "no violation"
-    click.echo(f"{found} in {verdict.operations + verdict.reads} operations")
+    found = counted(verdict.violation_count, "violation") if verdict.violation_count else "no violation"
+    click.echo(f"{found} in {counted(verdict.operations + verdict.reads, 'operation')}")
 
 
 COMMANDS = (check,)

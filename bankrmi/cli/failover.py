@@ -81,10 +81,12 @@ def _confirm_force(plan: FailoverPlan, *, confirmed: bool, is_off: bool) -> None
     if not confirmed:
         _typed(f"To lose that, type the name of the server that is to lead ({plan.server})", plan.server)
     if plan.off and not is_off:
-        off = f"{', '.join(plan.off)} {'is' if len(plan.off) == 1 else 'are'} off"
+        one = len(plan.off) == 1
+        names, it = ", ".join(plan.off), "it" if one else "them"
+        off = f"{names} {'is' if one else 'are'} off"
         say(
-            "Who does not answer here may run all the same, and go on acknowledging what will be lost: "
-            "switch them off, or unplug them, until the new primary leads."
+            f"{names} {'does' if one else 'do'} not answer here, but may be running all the same, and go on "
+            f"acknowledging what will be lost: switch {it} off, or unplug {it}, until the new primary leads."
         )
         _typed(f"When that is done, type: {off}", off)
 

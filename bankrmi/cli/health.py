@@ -13,18 +13,25 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bankrmi.cli.exit_codes import ExitCode, HealthCode
+from bankrmi.counted import counted
 from bankrmi.foreign_text import foreign
 from bankrmi.moments import as_logged
 
 __all__ = [
     "Finding",
     "Status",
+    "begun",
     "findings",
     "health",
-    "keeps_nothing",
+    "keeper_answers",
+    "keeper_forgot",
+    "keeper_of",
+    "keeper_tells",
     "leader_of",
     "missed",
+    "moved_away",
     "pause_in_words",
+    "unanswered",
     "why_not_in_its_place",
 ]
 
@@ -32,13 +39,15 @@ Status = Mapping[str, Any]
 Finding = tuple[int, str]
 """An exit code of `status --check`, and its sentence."""
 
-_LOST_MEMORY = "the witness has lost its memory: run `bankrmi witness restore`"
+_MOVED = "and is not kept here any more"
 
 
 def health(status: Status) -> Finding:
     """Return the exit code of `status --check`, and its sentence."""
     if not any(part["reachable"] for part in (*status["servers"], status["witness"], status["nameserver"])):
-        return ExitCode.UNREACHED, _denied(status) or "nobody answers: no server, no witness, no name server"
+        keeper = keeper_of(status).removeprefix("the ")
+        nobody = f"nobody answers: no server, no {keeper}, no name server"
+        return ExitCode.UNREACHED, _denied(status) or nobody
     return next(findings(status), None) or _well(status)
 
 
@@ -59,6 +68,54 @@ def findings(status: Status) -> Iterator[Finding]:
         _successor(status, leader),
     )
     return (one for one in found if one is not None)
+
+
+# -- who keeps the view ------------------------------------------------------------------------------
+
+
+def keeper_of(status: Status) -> str:
+    """Return what the keeper of the view is called: etcd has members, the witness has none."""
+    return "etcd" if "members" in status["witness"] else "the witness"
+
+
+def keeper_answers(status: Status) -> bool:
+    """Whether the keeper of the view answers whoever looks."""
+    return bool(status["witness"]["reachable"])
+
+
+def keeper_tells(status: Status) -> bool:
+    """Whether it tells whoever looks which view it holds; the witness tells clients nothing."""
+    return keeper_answers(status) and not status["witness"].get("denied")
+
+
+def moved_away(status: Status) -> bool:
+    """Whether the keeper says that the view is kept elsewhere: it, and this file, know no more of it."""
+    return _MOVED in str(status["witness"].get("reason"))
+
+
+def keeper_forgot(status: Status) -> bool:
+    """Whether the keeper holds no view, or an older one than is led: nobody leads by that (V9)."""
+    leader, view = leader_of(status), status["view"]
+    if leader is None or not keeper_tells(status):
+        return False
+    return view is None or _epoch(leader) > _epoch(view)
+
+
+def begun(status: Status) -> bool:
+    """Whether any server that can be asked has acted in a view."""
+    return any(_epoch(one) for one in status["servers"])
+
+
+def unanswered(status: Status) -> str:
+    """Say what it means that the keeper does not answer."""
+    if moved_away(status):
+        reason = foreign(status["witness"]["reason"])
+        return f"{reason}: ask with the configuration that names that keeper"
+    return f"{keeper_of(status)} cannot be reached: no change of primary until it can"
+
+
+def _lost_memory(status: Status) -> str:
+    return f"{keeper_of(status)} has lost its memory: run `bankrmi witness restore`"
 
 
 # -- who leads ---------------------------------------------------------------------------------------
@@ -93,8 +150,7 @@ def _deposed(status: Status) -> list[str]:
 def _leading(status: Status) -> Finding:
     view = status["view"]
     if view is None:
-        knows = any(_epoch(one) for one in status["servers"])
-        why = f"; {_LOST_MEMORY}" if knows and keeps_nothing(status) else ""
+        why = f"; {_lost_memory(status)}" if begun(status) and keeper_tells(status) else ""
         return HealthCode.NOBODY_LEADS, f"nobody leads: no view is known{why}"
     primary = view["primary"]
     one = _named(status, primary)
@@ -131,9 +187,9 @@ def _acknowledging(status: Status, leader: Status) -> Finding | None:
     elif waited_for := missed(status):
         why = f"without {', '.join(waited_for)}, until the view changes"
         if _silent(status["witness"], leader):
-            why += f"; {leader['server']} does not reach the witness, so that it cannot"
+            why += f"; {leader['server']} does not reach {keeper_of(status)}, so that it cannot"
     elif _copies_of(status, leader) < status.get("copies_min", 1):
-        why = f"on {_copies_of(status, leader)} of {status['copies_min']} copies"
+        why = f"on {_copies_of(status, leader)} of {counted(status['copies_min'], 'copy', 'copies')}"
     elif says is False:
         why = f"by {leader['server']}, until the view changes"
     return (HealthCode.NOTHING_ACKNOWLEDGED, f"nothing is acknowledged {why}") if why else None
@@ -189,43 +245,35 @@ def _successor(status: Status, leader: Status | None) -> Finding | None:
 
 
 def _witness(status: Status, leader: Status | None) -> str:
-    view = status["view"]
+    view, keeper = status["view"], keeper_of(status)
     if not status["witness"]["reachable"]:
-        return "the witness cannot be reached: no change of primary until it can"
-    if keeps_nothing(status):
-        return _LOST_MEMORY
-    if leader is None or view is None:
-        return ""
+        return unanswered(status)
+    if leader is None:
+        return ""  # If no view is known, that is said of who leads.
+    if view is None:
+        return _lost_memory(status)
     if _epoch(leader) > _epoch(view):
-        older = (
-            f"the witness holds epoch {view['epoch']}, and {leader['server']} leads epoch {leader['epoch']}"
-        )
+        older = f"{keeper} holds epoch {view['epoch']}, and {leader['server']} leads epoch {leader['epoch']}"
         return f"{older}: it has lost its memory, or it was asked a moment too early"
     if _number(leader.get("witness_silent_ms")):
-        return f"{leader['server']} does not reach the witness: if a copy fails, nothing will be acknowledged"
+        return f"{leader['server']} does not reach {keeper}: if a copy fails, nothing will be acknowledged"
     return ""
-
-
-def keeps_nothing(status: Status) -> bool:
-    """Whether the keeper of the view told that it holds none; one that tells clients nothing may hold one."""
-    keeper = status["witness"]
-    return status["view"] is None and bool(keeper["reachable"]) and not keeper.get("denied")
 
 
 def _standbys(status: Status, leader: Status | None) -> str:
     standbys = _in_sync(status, leader)
     if leader is None or not standbys or len(status["servers"]) == 1:
         return ""
-    reasons = [why_not_in_its_place(one) for one in standbys]
+    reasons = [why_not_in_its_place(status, one) for one in standbys]
     return f"nobody could take over: {'; '.join(reasons)}" if all(reasons) else ""
 
 
-def why_not_in_its_place(one: Status) -> str:
+def why_not_in_its_place(status: Status, one: Status) -> str:
     """Say why this standby could not take over; of one that only the primary can ask nothing is known."""
     if not one["reachable"]:
         return ""
     if _number(one.get("witness_silent_ms")):
-        return f"{one['server']} does not reach the witness"
+        return f"{one['server']} does not reach {keeper_of(status)}"
     if one.get("role") in ("starting", "joining"):
         return f"{one['server']} is {one['role']} ({foreign(one.get('why') or 'it has just begun')})"
     return ""
@@ -248,11 +296,10 @@ def _well(status: Status) -> Finding:
     unseen = [one["server"] for one in _in_sync(status, leader_of(status)) if not one["reachable"]]
     but = "".join(f"; {name} answers {foreign(view['primary'])}, and not us" for name in unseen)
     copies = len(view["in_sync"])
-    return ExitCode.DONE, f"well: {foreign(view['primary'])} leads, {_counted(copies)} in sync{but}"
-
-
-def _counted(copies: int) -> str:
-    return f"{copies} {'copy' if copies == 1 else 'copies'}"
+    return (
+        ExitCode.DONE,
+        f"well: {foreign(view['primary'])} leads, {counted(copies, 'copy', 'copies')} in sync{but}",
+    )
 
 
 def _named(status: Status, name: str) -> Status:

@@ -23,6 +23,9 @@ KINDS = 200
 _LONG_AGO_S = 30.0
 """A death longer than this before a takeover was not the reason for it."""
 
+_LEADS_ON = ("paused", "resumed", "settled", "added at", "removed", "moved to")
+"""Causes, as they are logged, of views whose primary never stopped leading."""
+
 _WAITING = frozenset({"waiting", "nobody can lead"})
 _LEVELS = frozenset({"warning", "error", "critical"})
 
@@ -107,7 +110,8 @@ class Narrator:
             return f"{', '.join(gained)} {are} in sync {epoch}"
         if lost:
             return f"{view.primary} goes on without {', '.join(lost)} {epoch}"
-        return f"{view.primary} leads again {epoch}"
+        goes_on = any(view.cause.startswith(one) or f" {one} " in f"{view.cause} " for one in _LEADS_ON)
+        return f"{view.primary} {'goes on leading' if goes_on else 'leads again'} {epoch}"
 
     def _after_a_death(self, primary: str, at_s: float, *, known: bool) -> str:
         died_s = self._died_s.get(primary)

@@ -17,6 +17,7 @@ from click.core import ParameterSource
 from bankrmi.cli.exit_codes import ExitCode, SimulationCode
 from bankrmi.cli.invocation import say
 from bankrmi.cli.written_numbers import RealRange
+from bankrmi.counted import counted
 from bankrmi.written_over import is_dumb
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ class _Tally:
         seconds = max(time.monotonic() - self.began, 0.001)
         found = f"{len(self.failed)} failed" if self.failed else "no violation"
         return (
-            f"{_count(self.seeds, 'seed')}, {found} in {self.acknowledged} acknowledged operations "
-            f"({self.calls} calls, {_count(round(self.simulated_ms / 60_000), 'simulated minute')}); "
+            f"{counted(self.seeds, 'seed')}, {found} in {self.acknowledged} acknowledged operations "
+            f"({self.calls} calls, {counted(round(self.simulated_ms / 60_000), 'simulated minute')}); "
             f"{self.events} events in {seconds:.1f} s: {self.events / seconds:.0f} events/s, "
             f"{self.acknowledged / seconds:.0f} operations/s"
         )
@@ -280,10 +281,6 @@ def _tell(result: SimulationResult, *, in_full: bool, bug: str = "") -> None:
     more = (" --clocks-apart" if result.clocks_apart else "") + (" --load" if result.under_load else "")
     more += f" --break {bug}" if bug else ""
     click.echo(f"again: bankrmi simulate --seeds 1 --seed {result.seed} --servers {result.servers}{more}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 COMMANDS = (simulate,)

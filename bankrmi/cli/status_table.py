@@ -20,8 +20,18 @@ from rich.table import Table
 from rich.text import Text
 
 from bankrmi.cli.exit_codes import HealthCode
-from bankrmi.cli.health import Status, findings, keeps_nothing, missed, pause_in_words
+from bankrmi.cli.health import (
+    Status,
+    begun,
+    findings,
+    keeper_of,
+    keeper_tells,
+    missed,
+    pause_in_words,
+    unanswered,
+)
 from bankrmi.foreign_text import foreign
+from bankrmi.moments import end_in_words
 
 __all__ = ["Changed", "Status", "StatusTable"]
 
@@ -31,10 +41,9 @@ Changed = Collection[tuple[str, str]]
 _TABLE_COLUMNS = 78
 _CERTIFICATE_DAYS = 30
 _LOST_MEMORY = (
-    "the witness holds no view, though the servers hold accounts: it has lost its memory, and nobody can "
-    "take over; run `bankrmi witness restore`"
+    "holds no view, though the servers hold accounts: it has lost its memory, and nobody can take over; "
+    "run `bankrmi witness restore`"
 )
-_MOVED = "and is not kept here any more"
 _CHANGED = "bold reverse"
 _CELL_CUT_AT = 60
 _ALARM = "bold white on red"
@@ -163,10 +172,8 @@ def _alarms(status: Status) -> list[str]:
     """Return what nobody may overlook."""
     view = status["view"]
     if view is None:
-        full = any(server.get("epoch") for server in status["servers"])
-        if full and keeps_nothing(status):
-            return [_LOST_MEMORY]
-        return []
+        forgotten = keeper_tells(status) and begun(status)
+        return [f"{keeper_of(status)} {_LOST_MEMORY}"] if forgotten else []
     found = list(findings(status))
     alarms = [sentence for code, sentence in found if code in _ALARMING]
     if not any(code == HealthCode.NOTHING_ACKNOWLEDGED for code, _ in found) and (waiting := missed(status)):
@@ -187,13 +194,7 @@ def _remarks(status: Status) -> list[str]:
         for one in status.get("denials", ())
     ]
     if not status["witness"]["reachable"] and "denied" not in status["witness"]:
-        keeper = "etcd" if "members" in status["witness"] else "the witness"
-        if _MOVED in str(status["witness"].get("reason")):
-            remarks.append(
-                f"{status['witness']['reason']}: ask with the configuration that names that keeper"
-            )
-        else:
-            remarks.append(f"{keeper} cannot be reached: no change of primary until it can")
+        remarks.append(unanswered(status))
         if status.get("view_from"):
             remarks.append(f"the view is what {status['view_from']} says")
     elif status["witness"]["reachable"] and "denied" in status["witness"]:
@@ -229,14 +230,25 @@ def _open_doors(status: Status) -> list[str]:
     remarks = []
     if addresses := status.get("open_to_strangers"):
         remarks.append(f"{', '.join(addresses)} can be reached by others, who need not prove who they are")
-    for server in status["servers"]:
-        days = server.get("certificate_days")
-        if isinstance(days, int) and days < _CERTIFICATE_DAYS:
-            ends = f"ends in {days} days" if days >= 0 else "has ended"
-            remarks.append(
-                f"the certificate of {server['server']}, or its authority's, {ends}: see `bankrmi cert list`"
-            )
+    remarks += [
+        f"the certificate of {whose}, or its authority's, {end_in_words(days)}: see `bankrmi cert list`"
+        for whose, days in _certificates(status)
+        if isinstance(days, int) and days < _CERTIFICATE_DAYS
+    ]
     return remarks
+
+
+def _certificates(status: Status) -> Iterator[tuple[str, object]]:
+    """Yield whose certificates are known here, and for how many days each counts."""
+    for server in status["servers"]:
+        yield server["server"], server.get("certificate_days")
+    witness, nameserver = status["witness"], status["nameserver"]
+    yield "the name server", nameserver.get("certificate_days")
+    if witness.get("address") != nameserver.get("address"):
+        yield "the witness", witness.get("certificate_days")
+    own = status.get("own_certificate")
+    if own is not None:
+        yield f"the {own['holder']}, who asks", own["days"]
 
 
 def _silent_members(witness: Status) -> list[str]:
@@ -263,6 +275,8 @@ def _broken_links(status: Status) -> list[str]:
             told.append(f"{near['server']} does not reach {far['server']}")
     if status["witness"]["reachable"]:
         told += [
-            f"{one['server']} does not reach the witness" for one in known if one.get("witness_silent_ms")
+            f"{one['server']} does not reach {keeper_of(status)}"
+            for one in known
+            if one.get("witness_silent_ms")
         ]
     return told

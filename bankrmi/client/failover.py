@@ -169,6 +169,8 @@ def _holding(facts: FailoverFacts, name: str, holds: Holdings | str) -> str:
     told = f" at {written}" if written else ""
     other = "" if holds.history == facts.view.history else f", history {foreign(holds.history)}"
     tip = holds.tip
+    if tip.action_id == 0:
+        return f"holds what the bank opened with, and no entry{other}"
     return f"holds entries up to action id {tip.action_id}, written{told} in epoch {tip.epoch}{other}"
 
 

@@ -9,10 +9,13 @@ Rule 3: who is there, and with whom there is no handshake, is not silent: `denie
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import floor
 from typing import Any
 
 from bankrmi.client.asking import ask_once
@@ -33,6 +36,7 @@ from bankrmi.rmi import (
     Failure,
     NotConnected,
     TlsCredentials,
+    TlsIdentity,
 )
 
 __all__ = ["as_it_is_now", "overview", "view_fields"]
@@ -103,6 +107,7 @@ def overview(configuration: Configuration) -> dict[str, Any]:
         "servers": rows,
         "witness": keeper_standing,
         "nameserver": nameserver,
+        "own_certificate": asker.own,
     }
 
 
@@ -177,19 +182,22 @@ class _Answer:
     nobody: bool = False
     denied: bool = False
     by_other: bool = False
+    certificate_days: int | None = None
+    """How long the certificate lasts that was shown."""
 
     def standing(self) -> dict[str, Any]:
         """Return what this says about whoever was asked."""
         if isinstance(self.said, str):
-            why = {"denied": self.said} if self.denied else {}
-            return {
+            told = {
                 "reachable": False,
                 "silent": not (self.nobody or self.denied),
                 "reason": self.said,
-                **why,
+                **({"denied": self.said} if self.denied else {}),
             }
-        slow = self.seconds > _SLOW_SECONDS
-        return {"reachable": True, "slow_ms": round(1000 * self.seconds) if slow else None}
+        else:
+            slow = self.seconds > _SLOW_SECONDS
+            told = {"reachable": True, "slow_ms": round(1000 * self.seconds) if slow else None}
+        return {**told, "certificate_days": self.certificate_days}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,18 +206,42 @@ class _Asker:
 
     role: str
     credentials: TlsCredentials | None
+    own: Mapping[str, Any] | None
+    """Whose certificate is shown, and for how many days it counts."""
 
     @classmethod
     def of(cls, configuration: Configuration) -> _Asker:
         try:
-            return cls(role="operator", credentials=own_credentials(configuration, "operator"))
+            role, shown = "operator", own_credentials(configuration, "operator")
         except ConfigurationError:
-            return cls(role="client", credentials=own_credentials(configuration, "client"))
+            role, shown = "client", own_credentials(configuration, "client")
+        own = None if shown is None else {"holder": str(shown.own), "days": floor(shown.days_left)}
+        return cls(role=role, credentials=shown, own=own)
+
+
+class _Noting:
+    """Credentials that note until when the certificate counts that was shown to them."""
+
+    def __init__(self, credentials: TlsCredentials) -> None:
+        self._credentials = credentials
+        self.days: int | None = None
+
+    def server_context(self) -> ssl.SSLContext:
+        return self._credentials.server_context()
+
+    def client_context(self) -> ssl.SSLContext:
+        return self._credentials.client_context()
+
+    def identity_of(self, der: bytes) -> TlsIdentity:
+        identity = self._credentials.identity_of(der)
+        self.days = floor((identity.not_after - datetime.now(UTC)) / timedelta(days=1))
+        return identity
 
 
 def _ask(asker: _Asker, address: str, object_id: str, method: str, *args: object) -> _Answer:
     began = time.monotonic()
     nobody = denied = by_other = False
+    noting = None if asker.credentials is None else _Noting(asker.credentials)
     try:
         answer = ask_once(
             address,
@@ -218,7 +250,7 @@ def _ask(asker: _Asker, address: str, object_id: str, method: str, *args: object
             args,
             seconds=_SECONDS,
             role=asker.role,
-            credentials=asker.credentials,
+            credentials=noting,
         )
         said: _Told | str = answer if isinstance(answer, dict) else {}
     except BankError as error:
@@ -229,8 +261,14 @@ def _ask(asker: _Asker, address: str, object_id: str, method: str, *args: object
         said = error.message
         if isinstance(failure, Failure) and failure.reason == "timeout":
             said = f"no answer from {address} in {_SECONDS:g} s: stopped, cut off, or with far too much to do"
-    took = time.monotonic() - began
-    return _Answer(said=said, seconds=took, nobody=nobody, denied=denied, by_other=by_other)
+    return _Answer(
+        said=said,
+        seconds=time.monotonic() - began,
+        nobody=nobody,
+        denied=denied,
+        by_other=by_other,
+        certificate_days=None if noting is None else noting.days,
+    )
 
 
 def _ask_keeper(configuration: Configuration, asker: _Asker) -> tuple[_Told | str, dict[str, Any]]:
@@ -257,7 +295,7 @@ def _ask_etcd(settings: EtcdSettings, service: str) -> tuple[_Told | str, dict[s
     newest = max((one.view for one in heard if one.view), key=lambda view: view.epoch, default=None)
     said: _Told | str = newest.to_wire() if newest is not None else {}
     if not heard:
-        said = "; ".join(str(one.reason) for one in members)
+        said = "; ".join(dict.fromkeys(str(one.reason) for one in members))
     answer = _Answer(said=said, seconds=min(one.seconds for one in heard or members))
     standing = _reachable(f"etcd at {settings.in_words()}", answer)
     standing["members"] = [
@@ -328,7 +366,10 @@ def _server(name: str, address: str, answer: _Answer, view: _Told | None) -> dic
     known = {"server": name, **_UNKNOWN}
     if not isinstance(answer.said, str):
         known |= {key: value for key, value in answer.said.items() if key != "servers"}
+    told_days = known["certificate_days"]
     known |= {"server": name, **answer.standing()}
+    if told_days is not None:  # Its authority's end is in that, too.
+        known["certificate_days"] = told_days
     if view is not None:
         known["in_sync"] = name in view["in_sync"]
     elif not isinstance(known.get("in_sync"), bool):

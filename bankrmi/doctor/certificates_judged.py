@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import floor
 
 from bankrmi.config import split_address
 from bankrmi.doctor.facts import Facts, ProcessFacts
 from bankrmi.doctor.findings import DoctorFinding, note, to_do
 from bankrmi.foreign_text import foreign
+from bankrmi.moments import end_in_words
 
-__all__ = ["AUTHORITY", "DAYS", "end_in_words", "judge_certificates", "renewal"]
+__all__ = ["AUTHORITY", "DAYS", "judge_certificates", "renewal"]
 
 DAYS = 30
 """An end that is nearer should be dealt with."""
@@ -68,15 +68,8 @@ def _of_days(name: str, days: float, ends_first: str | None) -> Iterator[DoctorF
     elif ends_first is None:
         whose += ", or its authority's,"
         remedy = f"`bankrmi cert list` says which (of the authority: `bankrmi cert renew ca`); {remedy}"
-    yield to_do("certificate-days", name, f"{whose} {end_in_words(days)}", remedy)
-
-
-def end_in_words(days: float) -> str:
-    """Return when it ends, as the end of a sentence."""
-    if days < 0:
-        return "has ended: nobody takes it any more"
-    whole = floor(days)
-    return "ends within a day" if whole < 1 else f"ends in {whole} {'day' if whole == 1 else 'days'}"
+    ends = f"{end_in_words(days)}{'' if days >= 0 else ': nobody takes it any more'}"
+    yield to_do("certificate-days", name, f"{whose} {ends}", remedy)
 
 
 def renewal(stem: str) -> str:

@@ -18,9 +18,10 @@ from pathlib import Path
 from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.config import Configuration, split_address
 from bankrmi.diagnosis import free_bytes, own_versions
-from bankrmi.doctor.certificates_judged import AUTHORITY, DAYS, end_in_words, renewal
+from bankrmi.doctor.certificates_judged import AUTHORITY, DAYS, renewal
 from bankrmi.doctor.facts import OwnMachine
 from bankrmi.errors import ConfigurationError
+from bankrmi.moments import end_in_words
 from bankrmi.own_credentials import own_credentials
 from bankrmi.rmi import is_here
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import apsw
 
+from bankrmi.counted import counted
 from bankrmi.errors import InvalidRequest, OperationFailed
 from bankrmi.moments import in_words
 from bankrmi.replication.record import Position, Record
@@ -144,7 +145,7 @@ def _raise(sentence: str) -> None:
 
 
 def _in_words(label: Label) -> str:
-    what = f"{label.tip.action_id - label.since.action_id} operations"
+    what = counted(label.tip.action_id - label.since.action_id, "operation")
     if not label.is_whole or label.since.action_id:
         what += f" since action id {label.since.action_id}"
     return (

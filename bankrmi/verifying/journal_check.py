@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from bankrmi.bank.accounts import fingerprint, sum_of
 from bankrmi.bank.forms import described
+from bankrmi.counted import counted
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import CANCELLED, DONE, Entry, Position, Record
 from bankrmi.storage.folding import Anchor
@@ -99,7 +100,9 @@ class JournalCheck:
         self._check_beginning({**self._accounts, **self._opened_with}, opened_with)
         if adopted is None:
             if self.tip.action_id:
-                raise CopyFault(f"there are {self.tip.action_id} operations, and no epoch was ever adopted")
+                raise CopyFault(
+                    f"it holds {counted(self.tip.action_id, 'operation')}, and no epoch was ever adopted"
+                )
         elif adopted.epoch < max(1, self.tip.epoch) or not adopted.history:
             raise CopyFault(
                 f"the adopted epoch is {adopted.epoch}, older than the newest record's {self.tip.epoch}"

@@ -12,6 +12,7 @@ from typing import Any
 
 import apsw
 
+from bankrmi.counted import counted
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Position, Record
 from bankrmi.storage.folding import Anchor, anchor_in
@@ -101,7 +102,7 @@ def _check_content(database: apsw.Connection, progress: Callable[[str], None]) -
     _check_requests(database, written_to)
     if adopted is None:
         return "nothing yet"
-    holds = f"{check.tip.action_id} operations, epoch {adopted.epoch} of history {adopted.history}"
+    holds = f"{counted(check.tip.action_id, 'operation')}, epoch {adopted.epoch} of history {adopted.history}"
     if anchor is not None and anchor.position.action_id:
         holds += f"; its journal begins after action id {anchor.position.action_id}"
     return holds

@@ -158,7 +158,7 @@ def test_an_increment_holds_what_came_after_and_can_be_empty(tmp_path: Path, sou
     assert (one.since, one.tip.action_id, one.is_whole) == (whole.tip, 16, False)
     for name in ("nothing", "one"):
         assert verify_backup(tmp_path / name).faults == ()
-    assert "1 operations since action id 15, up to action id 16" in verify_backup(tmp_path / "one").holds
+    assert "1 operation since action id 15, up to action id 16" in verify_backup(tmp_path / "one").holds
     assert read_label(tmp_path / "one") == one
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from itertools import product
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from bankrmi.cli.explanation import explain
 from bankrmi.cli.health import health, leader_of
+from bankrmi.cli.status_table import StatusTable
 from tests.cli.test_health import AWAY, bank, server
 
 CAUSE = {"kind": "crash", "by": "s1", "of": ["s2"], "address": "127.0.0.1:9102"}
@@ -20,6 +23,15 @@ def three(**more: Any) -> dict[str, Any]:
     status = bank(view={"in_sync": ["s1", "s2", "s3"]})
     status["servers"].append(server("s3", "standby") | {"in_sync": True})
     return status | more
+
+
+def table(status: dict[str, Any]) -> str:
+    """Return what `status` shows of it."""
+    shown = {"address": "127.0.0.1:9"} | dict.fromkeys(("pid", "lag", "reason"))
+    servers = [shown | one for one in status["servers"]]
+    sink = io.StringIO()
+    Console(file=sink, width=300).print(StatusTable(status | {"servers": servers}))
+    return sink.getvalue()
 
 
 def test_who_leads_for_how_long_and_why_the_view_is_what_it_is() -> None:
@@ -100,6 +112,170 @@ def test_one_process_that_is_both_is_said_to_be() -> None:
     assert "it is one process with the witness" in told["nameserver"]
     apart = explain(bank(witness=both, nameserver={"reachable": True, "address": "127.0.0.1:9091"}))
     assert "one process" not in "".join(apart.if_it_died.values())
+
+
+# -- a keeper that holds no view, or an older one ------------------------------------------------------
+
+
+def without_memory(**more: Any) -> dict[str, Any]:
+    """Return a bank that is in sync, and whose witness has just lost its memory."""
+    status = bank(**more) | {"view": None}
+    for one in status["servers"]:
+        one["in_sync"] = None
+    return status
+
+
+NOBODY = {"role": "starting", "why": "the witness has lost its memory"}
+
+
+@pytest.mark.parametrize(
+    ("status", "who", "then"),
+    [
+        (
+            without_memory(),
+            "s1",
+            "the bank would stand still until `bankrmi witness restore`: nobody may lead before that, s1",
+        ),
+        (without_memory(), "s2", "nothing would be acknowledged until `bankrmi witness restore`."),
+        (
+            without_memory(s1={"copies": 1}),
+            "s2",
+            "nothing would change: s1 is the only copy, and waits for nobody.",
+        ),
+        (
+            without_memory(s1={"copies": None}),
+            "s2",
+            "nothing would be acknowledged until `bankrmi witness restore`, if s1 counts it",
+        ),
+        (
+            without_memory(),
+            "witness",
+            "nothing would change: it holds no view, and nobody takes over until `bankrmi witness restore`.",
+        ),
+        (
+            without_memory(s1=NOBODY, s2=NOBODY),
+            "s2",
+            "`bankrmi witness restore` would find no safe view until it is back, or given up.",
+        ),
+        (
+            without_memory(s1={"role": "starting", "epoch": None}, s2={"epoch": None}),
+            "s2",
+            "the bank would not begin until it is back: its first view needs every server.",
+        ),
+        (
+            without_memory(s1=NOBODY, s2=NOBODY, witness=AWAY),
+            "s2",
+            "no view is known, so nobody knows whether it is needed.",
+        ),
+        (
+            bank(s1={"epoch": 5}),
+            "s1",
+            "the bank would stand still until the witness holds the newest view again: nobody may lead",
+        ),
+        (
+            bank(s1={"epoch": 5}),
+            "s2",
+            "nothing would be acknowledged until the witness holds the newest view",
+        ),
+        (bank(s1={"epoch": 5}), "witness", "nothing would change: it holds an older view than the one that"),
+    ],
+)
+def test_without_the_keepers_memory_nothing_is_called_not_in_sync(
+    status: dict[str, Any], who: str, then: str
+) -> None:
+    """V9: whoever dies then is missed until the keeper has the view again."""
+    assert explain(status).if_it_died[who].startswith(then)
+
+
+def test_by_an_older_view_than_the_one_that_is_led_nobody_may_take_over() -> None:
+    told = explain(bank(s1={"epoch": 5}))
+    assert told.may_take_over == {"s2": False}
+    assert told.successors["s2"] == (
+        "s2 may not: the witness holds an older view than the one that is led, and nobody leads by that"
+    )
+
+
+def test_that_the_witness_has_lost_its_memory_is_said_once() -> None:
+    assert explain(without_memory(s1=NOBODY, s2=NOBODY)).now == (
+        "Nobody leads: no view is known; the witness has lost its memory: run `bankrmi witness restore`.",
+    )
+    begins = without_memory(s1={"role": "starting", "epoch": None}, s2={"role": "starting", "epoch": None})
+    assert explain(begins).now == ("Nobody leads: no view is known.",)
+
+
+# -- etcd ----------------------------------------------------------------------------------------------
+
+
+def etcd(*answer: bool, reason: str = "nobody listens") -> dict[str, Any]:
+    """Return what etcd's members are like; without a majority of them none can answer for the view."""
+    members = [{"address": f"m{number}", "reachable": one} for number, one in enumerate(answer)]
+    return {"reachable": any(answer), "members": members, "reason": None if any(answer) else reason}
+
+
+GONE_ETCD = etcd(False, False, False)
+
+
+@pytest.mark.parametrize(
+    ("answer", "then"),
+    [
+        (
+            etcd(True, True, True),
+            "the death of any one member would change nothing: 3 of 3 answer, and 2 are enough.",
+        ),
+        (
+            etcd(True, False, True),
+            "2 of 3 members answer, and 2 are needed: if one of these died, clients would notice nothing",
+        ),
+        (etcd(True), "clients would notice nothing; but until it is back nobody takes over"),
+        (
+            GONE_ETCD,
+            "it does not answer now; clients would notice nothing; but until it is back nobody takes",
+        ),
+    ],
+)
+def test_one_member_of_etcd_dies_for_nothing_and_the_last_of_a_majority_does_not(
+    answer: dict[str, Any], then: str
+) -> None:
+    told = explain(bank(witness=answer)).if_it_died
+    assert list(told) == ["s1", "s2", "etcd", "nameserver"]
+    assert told["etcd"].startswith(then)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        bank(witness=GONE_ETCD, view_from="s1"),
+        bank(witness=GONE_ETCD, view_from="s2", s1=GONE),
+        bank(witness=GONE_ETCD, view_from="s1", s1={"acknowledges": False, "connected": []}),
+        bank(witness=GONE_ETCD, view_from="s3", nameserver=AWAY, s1=GONE, s2=GONE),
+        bank(witness=etcd(True, True, True), s1={"witness_silent_ms": 900}),
+        bank(witness=etcd(True, True, True), s2={"witness_silent_ms": 900}),
+        bank(witness=etcd(True, True, True), s1={"epoch": 5}),
+        without_memory(witness=etcd(True, True, True)),
+        without_memory(witness=etcd(True, True, True), s1=NOBODY, s2={"role": "starting"}),
+    ],
+)
+def test_a_bank_with_etcd_has_no_witness_and_nobody_speaks_of_one(status: dict[str, Any]) -> None:
+    """But for the command that gives a keeper its memory back, and for what servers say themselves."""
+    told = explain(status)
+    said = [*told.now, *told.successors.values(), *told.if_it_died.values(), health(status)[1]]
+    said += [table(status)]
+    left = " ".join(said).replace("`bankrmi witness restore`", "").replace(NOBODY["why"], "")
+    assert "witness" not in left
+    assert "etcd" in left
+
+
+def test_a_view_that_is_kept_elsewhere_is_asked_for_there() -> None:
+    moved = "the view was moved to 07cd, and is not kept here any more"
+    for keeper in (etcd(False, False, False, reason=moved), {"reachable": False, "reason": moved}):
+        status = bank(witness=keeper, view_from="s1")
+        ask = f"{moved}: ask with the configuration that names that keeper"
+        assert health(status)[1] == ask
+        told = explain(status)
+        assert told.now[-1] == f"T{ask[1:]}."
+        assert "the view is kept elsewhere by now" in told.successors["s2"]
+        for who, then in told.if_it_died.items():
+            assert who == "nameserver" or "the view is kept elsewhere by now." in then
 
 
 CHANGES: list[dict[str, Any]] = [

@@ -10,6 +10,7 @@ import pytest
 
 from bankrmi.cli.logs import FollowedLog, read_line
 from bankrmi.cli.narration import AGAIN_S, KINDS, Narrator
+from bankrmi.replication.cause import Cause, CauseKind
 
 AT = "2026-01-31T12:00:00."
 
@@ -190,3 +191,27 @@ def test_a_log_that_grows_faster_than_it_is_read_is_skipped_to_its_end(tmp_path:
     with closing(FollowedLog(path)) as log:
         path.write_bytes(b"x" * (4 << 20) + b"\nlast\n")
         assert list(log.new_lines())[-1] == "last"
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (CauseKind.PAUSED, "goes on leading"),
+        (CauseKind.RESUMED, "goes on leading"),
+        (CauseKind.ADDED, "goes on leading"),
+        (CauseKind.REMOVED, "goes on leading"),
+        (CauseKind.MOVED, "goes on leading"),
+        (CauseKind.SETTLED, "goes on leading"),
+        (CauseKind.STARTED_AGAIN, "leads again"),
+        (CauseKind.LED_AGAIN, "leads again"),
+        (CauseKind.CRASH, "leads again"),
+        (CauseKind.RESTORED, "leads again"),
+    ],
+)
+@pytest.mark.parametrize("operator", [None, "anna"])
+def test_who_never_stopped_leading_does_not_lead_again(
+    told: Told, kind: CauseKind, says: str, operator: str | None
+) -> None:
+    cause = Cause(kind=kind, by="s1", of=("s3",), address="127.0.0.1:9103", operator=operator)
+    said = told.of(view(3, "s1", "s1,s2", cause=cause.in_words))
+    assert said == f"s1 {says} in epoch 3 ({cause.in_words}): 2 copies"

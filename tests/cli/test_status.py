@@ -147,14 +147,31 @@ def test_where_nobody_has_to_prove_who_he_is_is_said() -> None:
 
 @pytest.mark.parametrize(
     ("days", "said"),
-    [(None, ""), (30, ""), (29, "ends in 29 days"), (0, "ends in 0 days"), (-1, "has ended")],
+    [
+        (None, ""),
+        (30, ""),
+        (29, "ends in 29 days"),
+        (1, "ends in 1 day:"),
+        (0, "ends within a day"),
+        (-1, "has ended"),
+    ],
 )
 def test_a_certificate_that_ends_soon_is_said(days: int | None, said: str) -> None:
     status = copy.deepcopy(STATUS)
     status["servers"][0]["certificate_days"] = days
+    status["nameserver"]["certificate_days"] = days
+    status["witness"] |= {"address": "127.0.0.1:9091", "certificate_days": days}
+    status["own_certificate"] = {"holder": "operator anna", "days": days}
     text = shown(status, width=200)
-    assert ("the certificate of s1" in text) is bool(said)
-    assert said in text
+    for whose in ("s1", "the name server", "the witness", "the operator anna, who asks"):
+        told = f"the certificate of {whose}, or its authority's, {said}"
+        assert (told in text) is bool(said)
+
+
+def test_the_certificate_of_one_process_is_told_once() -> None:
+    both = {"reachable": True, "address": "127.0.0.1:9090", "certificate_days": 3}
+    text = shown({**STATUS, "witness": both, "nameserver": both}, width=200)
+    assert text.count("ends in 3 days") == 1
 
 
 WELL = {

@@ -75,6 +75,11 @@ def test_what_is_known_of_everybody_is_shown() -> None:
     )
 
 
+def test_a_copy_without_an_entry_has_nothing_that_was_written() -> None:
+    found = plan(facts(holds={"s1": AWAY, "s2": holding("s2", 0)})).found
+    assert found[-1] == "s2: not in sync, holds what the bank opened with, and no entry"
+
+
 def test_what_is_lost_is_said_and_what_cannot_be_known() -> None:
     made = plan(facts())
     assert made.off == ("s1", "s3"), "s3 may lead an epoch that is over, and not know it"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bankrmi import connect
-from bankrmi.certificates.authority import create, create_authority, revocable, revoke
+from bankrmi.certificates.authority import create, create_authority, renew, revocable, revoke
 from bankrmi.client.asking import ask_once
 from bankrmi.errors import BankError, ConfigurationError, InDoubt, Unreached
 from bankrmi.own_credentials import own_credentials
@@ -82,6 +82,25 @@ def test_commands_show_the_certificates_of_their_role(bank: Cluster) -> None:
     assert switched.returncode == 0, switched.stderr
     lines = [line for name in bank.servers for line in bank.log(name).splitlines() if "switchover" in line]
     assert any("who=anna" in line and "outcome=done" in line for line in lines), lines
+
+
+def test_the_status_says_whose_certificate_ends_soon(bank: Cluster) -> None:
+    """The name server's, and that of whoever asks, as well as the servers'; each is renewed on its own."""
+    bank.wait_until_in_sync()
+    folder = bank.directory / "certificates"
+    renew(folder, "server", NAMESERVER, days=3)
+    renew(folder, "operator", "anna", days=1)
+
+    def said() -> str:
+        return bankrmi(bank, "status").stdout
+
+    bank.until(lambda: "of the name server, or its authority's, ends in 2 days" in said(), "it is taken")
+    assert "the certificate of the operator anna, who asks, or its authority's, ends within a day" in said()
+    for file in folder.glob("operator-*"):
+        file.unlink()
+    told = said()
+    assert "of the name server, or its authority's, ends in 2 days" in told
+    assert "the certificate of the client teller, who asks, or its authority's, ends in 19 days" in told
 
 
 def test_a_clients_certificate_is_enough_for_the_status(bank: Cluster) -> None:

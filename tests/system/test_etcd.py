@@ -109,6 +109,23 @@ def test_status_names_the_members_that_do_not_answer(cluster: Cluster, etcd: Etc
     assert "none of its 3 members says what the view is" in examined
 
 
+def test_why_and_the_check_speak_of_members_and_not_of_a_witness(cluster: Cluster, etcd: EtcdMembers) -> None:
+    told = bankrmi(cluster, "why").stdout
+    assert "etcd: the death of any one member would change nothing: 3 of 3 answer, and 2 are enough" in told
+    etcd.kill("m1")
+    told = bankrmi(cluster, "why").stdout
+    assert "etcd: 2 of 3 members answer, and 2 are needed: if one of these died" in told
+    assert "s2 may take over" in told
+    etcd.kill("m2")
+    told = bankrmi(cluster, "why").stdout
+    assert "s2 may not: it is in sync, but etcd cannot be reached, and nobody leads without its word" in told
+    assert "etcd: it does not answer now; clients would notice nothing; but until it is back" in told
+    checked = bankrmi(cluster, "status", "--check")
+    assert checked.stdout == "etcd cannot be reached: no change of primary until it can\n"
+    assert checked.returncode == 10
+    assert "witness" not in told
+
+
 def test_the_name_server_follows_the_view_in_etcd(cluster: Cluster) -> None:
     """A client that knows the name server's address only finds the primary, after a takeover too."""
     takes_over(cluster, "s1")

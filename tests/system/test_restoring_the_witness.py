@@ -8,6 +8,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from bankrmi.errors import InDoubt, Unreached
 from tests.system.cluster import DEADLINE_S, NAMESERVER, Cluster
 from tests.system.commands import BANKRMI, bankrmi
 
@@ -41,6 +42,28 @@ def test_a_no_leaves_a_bank_that_is_well_as_it_is(tmp_path: Path) -> None:
         assert restored.stdout == "restored: epoch 1002, primary s1, in sync s1\n"
         cluster.wait_until_in_sync()
         assert cluster.client().withdraw(2, 10).balance == 180
+
+
+def test_what_why_says_of_a_death_without_the_view_is_what_comes_of_it(tmp_path: Path) -> None:
+    with Cluster(tmp_path) as cluster:
+        cluster.start_all()
+        cluster.wait_until_in_sync()
+        lose_the_view(cluster)
+        told = bankrmi(cluster, "why").stdout
+        assert "s1: the bank would stand still until `bankrmi witness restore`: nobody may lead" in told
+        assert "s2: nothing would be acknowledged until `bankrmi witness restore`." in told
+        assert "is not in sync" not in told
+
+        cluster.kill("s2")
+        cluster.until(lambda: bankrmi(cluster, "status", "--check").returncode in {7, 8}, "it is told")
+        cluster.start("s2", wait=False)
+        with pytest.raises((InDoubt, Unreached)):
+            cluster.client(timeout=2).withdraw(2, 10)
+        told = bankrmi(cluster, "why").stdout
+        assert told.count("has lost its memory: run `bankrmi witness restore`") == 1
+        restored = bankrmi(cluster, "witness", "restore", "--yes")
+        assert restored.returncode == 0, restored
+        cluster.wait_until_in_sync()
 
 
 def test_while_no_view_is_safe_a_bank_that_is_well_goes_on(tmp_path: Path) -> None:

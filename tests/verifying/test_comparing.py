@@ -155,9 +155,9 @@ def test_the_command_compares_and_says_so_by_its_exit_code(
     source.journal.close()
     assert main(["verify", str(tmp_path / "s1"), str(tmp_path / "whole")]) == 0
     sound, backup, same = capsys.readouterr().out.splitlines()
-    assert sound == f"{tmp_path}/s1/bank.db: sound, holds 1 operations, epoch 1 of history h"
+    assert sound == f"{tmp_path}/s1/bank.db: sound, holds 1 operation, epoch 1 of history h"
     assert backup.startswith(
-        f"{tmp_path}/whole: sound, holds 1 operations, up to action id 1, epoch 1 of hist"
+        f"{tmp_path}/whole: sound, holds 1 operation, up to action id 1, epoch 1 of hist"
     )
     assert same == f"{tmp_path}/s1/bank.db and {tmp_path}/whole hold the same up to action id 1"
     another = Source()

@@ -26,6 +26,9 @@ __all__ = [
     "read_facts",
 ]
 
+_MOVED = "and is not kept here any more"
+"""As both keepers say it (see `errors.ViewMoved`)."""
+
 _Text = Annotated[str, Field(max_length=1000)]
 _Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e12, le=1e12)]
 _Count = Annotated[int, Field(ge=0, le=1 << 62)]
@@ -182,6 +185,11 @@ class Facts:
     def told(self) -> dict[str, ProcessFacts]:
         """What all processes tell of themselves, as far as they do."""
         return {name: one.facts for name, one in self.looked.items() if one.facts is not None}
+
+    @property
+    def was_moved(self) -> bool:
+        """Whether the keeper of this file says that the view is kept elsewhere: the file is an old one."""
+        return bool(self.status) and _MOVED in str(self.status["witness"].get("reason"))
 
     @property
     def is_running(self) -> bool:

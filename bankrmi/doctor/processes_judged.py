@@ -86,7 +86,15 @@ def _away(facts: Facts) -> Iterator[DoctorFinding]:
             "on its machine: is `bankrmi nameserver` running, and is the way there open?",
         )
     keeper = facts.status["witness"]
-    if _is_away(keeper):
+    if facts.was_moved:
+        yield to_do(
+            "keeper",
+            "configuration",
+            f"{facts.configuration.path} is from before a move: {foreign(keeper['reason'], 200)}",
+            "look with the file that names the keeper of now, and have it on all machines; nothing has to be "
+            "restarted",
+        )
+    elif _is_away(keeper):
         yield _etcd_away(facts, keeper) if facts.configuration.etcd is not None else _witness_away(keeper)
 
 

@@ -201,6 +201,18 @@ def test_where_nobody_could_be_asked_that_is_said_and_nothing_else(facts: Facts)
     assert the_finding(replace(asked, is_for_servers=True))[:2] == ("not-asked", "note")
 
 
+def test_a_file_from_before_a_move_of_the_view_is_told_and_nobody_is_to_be_restarted(facts: Facts) -> None:
+    moved = with_away(facts, "witness", "the view was moved to 07cd, and is not kept here any more")
+    moved = replace(moved, looked=facts.looked)
+    for name in ("s1", "s2", "nameserver"):
+        moved = with_told(
+            moved, name, settings=facts.told[name].settings | {"witness": "etcd at https://x:1"}
+        )
+    kind, weight, about, says = the_finding(moved)
+    assert (kind, weight, about) == ("keeper", "to do", "configuration")
+    assert "config.yaml is from before a move: the view was moved to 07cd" in says
+
+
 def test_a_client_is_told_what_it_is_not_told(facts: Facts) -> None:
     """And the witness, which tells clients nothing, is not taken for dead."""
     status = dict(facts.status) | {"witness": facts.status["witness"] | {"denied": "for operators only"}}

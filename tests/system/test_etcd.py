@@ -245,6 +245,9 @@ def test_a_living_bank_is_moved_from_its_witness_to_etcd_and_back(
             assert not any("settings differ" in cluster.log(name) for name in cluster.servers)
             cluster.configuration = load(cluster.config)
             cluster.until(lambda: "witness is" not in doctor(cluster), "nobody has to be restarted")
+            behind = bankrmi(cluster.directory / "before.yaml", "doctor").stdout
+            assert "before.yaml is from before a move" in behind
+            assert "and restart" not in behind
             # Whoever asks the old keeper is told that it is closed; what it has is not believed.
             refused = bankrmi(cluster.directory / "before.yaml", "witness", "restore", "--yes")
             assert "and is not kept here any more" in refused.stderr

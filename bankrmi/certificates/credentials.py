@@ -114,6 +114,12 @@ class Credentials:
         return (self._material.value.ends - datetime.now(UTC)).total_seconds() / _DAY_S
 
     @property
+    def ends_first(self) -> str:
+        """What has to be renewed before that: `ca` if the authority ends first, else role and name."""
+        value = self._material.value
+        return f"{value.own.role}-{value.own.name}" if value.ends == value.own.not_after else AUTHORITY
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """The names and addresses at which its certificate says that it is reached."""
         return self._material.value.hosts
@@ -200,11 +206,10 @@ class Credentials:
         if left >= WARN_DAYS or not (has_ended > self._told_of_the_end or self._is_due(now)):
             return
         self._told_at, self._told_of_the_end = now, has_ended
-        value = self._material.value
-        stem = f"{value.own.role}-{value.own.name}" if value.ends == value.own.not_after else AUTHORITY
+        stem = self.ends_first
         (_log.error if has_ended else _log.warning)(
             "the certificate %s %s on %s: `bankrmi cert renew %s` where ca.key is, and copy %s.pem here",
-            *(stem, "ended" if has_ended else "ends", day(value.ends), stem, stem),
+            *(stem, "ended" if has_ended else "ends", day(self._material.value.ends), stem, stem),
         )
 
     def _is_due(self, now: float) -> bool:

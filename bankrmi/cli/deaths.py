@@ -193,4 +193,6 @@ class Deaths:
 
 
 def _already(one: Status) -> str:
-    return "" if one["reachable"] else "it does not answer now; "
+    if one["reachable"]:
+        return ""
+    return "there is no handshake with it now; " if "denied" in one else "it does not answer now; "

@@ -26,7 +26,10 @@ class ExitCode(IntEnum):
 
 
 class HealthCode(IntEnum):
-    """What `status --check` found; the worst of it. (`ExitCode.UNREACHED`: nobody answers at all.)"""
+    """What `status --check` found; the worst of it.
+
+    `ExitCode.UNREACHED`: nobody answers at all, or nobody lets us in.
+    """
 
     NOBODY_LEADS = 7
     NOTHING_ACKNOWLEDGED = 8

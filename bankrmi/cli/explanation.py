@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bankrmi.cli.deaths import Deaths
+from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.health import (
     Status,
     findings,
@@ -85,6 +86,10 @@ def explain(status: Status) -> Explanation:
 
 
 def _now(status: Status, leader: Status | None) -> Iterator[str]:
+    code, sentence = health(status)
+    if code == ExitCode.UNREACHED:
+        yield f"{sentence[:1].upper()}{sentence[1:]}."
+        return
     view = status["view"]
     if leader is not None:
         yield f"{leader['server']} leads{_since(leader.get('role_for_ms'))}."

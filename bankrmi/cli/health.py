@@ -46,8 +46,17 @@ def health(status: Status) -> Finding:
     """Return the exit code of `status --check`, and its sentence."""
     if not any(part["reachable"] for part in (*status["servers"], status["witness"], status["nameserver"])):
         keeper = keeper_of(status).removeprefix("the ")
-        return ExitCode.UNREACHED, f"nobody answers: no server, no {keeper}, no name server"
+        nobody = f"nobody answers: no server, no {keeper}, no name server"
+        return ExitCode.UNREACHED, _denied(status) or nobody
     return next(findings(status), None) or _well(status)
+
+
+def _denied(status: Status) -> str:
+    """Say who is there all the same, and with whom there is no handshake; nothing if nobody is."""
+    told = [f"{foreign(one['why'])} ({', '.join(one['who'])})" for one in status.get("denials", ())]
+    parts = (*status["servers"], status["witness"], status["nameserver"])
+    others = "" if all("denied" in part for part in parts) else "; nobody else answers"
+    return f"nobody tells anything, and some are there: {'; '.join(told)}{others}" if told else ""
 
 
 def findings(status: Status) -> Iterator[Finding]:

@@ -56,7 +56,7 @@ def status(invocation: Invocation, watch: float | None, as_json: bool, check: bo
     \b
     With --check the exit code is
       0   somebody leads, and could be replaced
-      5   nobody answers
+      5   nobody answers, or lets us in
       7   nobody leads
       8   nothing can be acknowledged, whomever we reach
       9   one copy only

@@ -193,7 +193,7 @@ class StatusTable:
 
 def _value(server: Status, key: str) -> Any:
     if key == "role" and not server["reachable"]:
-        return "silent" if server.get("silent") else "away"
+        return "denied" if "denied" in server else "silent" if server.get("silent") else "away"
     return server.get(key)
 
 
@@ -218,19 +218,23 @@ def _remarks(status: Status) -> list[str]:
         remarks.append(f"{copies} copies hold every acknowledged entry")
     if paused := pause_in_words(status):
         remarks.append(f"{paused}; `bankrmi resume` ends it")
-    if not status["witness"]["reachable"]:
+    remarks += [
+        f"there is no handshake with {', '.join(one['who'])}: {foreign(one['why'])}"
+        for one in status.get("denials", ())
+    ]
+    if not status["witness"]["reachable"] and "denied" not in status["witness"]:
         remarks.append(unanswered(status))
         if status.get("view_from"):
             remarks.append(f"the view is what {status['view_from']} says")
-    elif status["witness"].get("denied"):
+    elif status["witness"]["reachable"] and "denied" in status["witness"]:
         whose = status.get("view_from")
         told = f"the view is what {whose} says" if whose else "the view is not known"
         remarks.append(f"the witness tells operators only, and there is no certificate of one here: {told}")
-    if not status["nameserver"]["reachable"]:
+    if not status["nameserver"]["reachable"] and "denied" not in status["nameserver"]:
         remarks.append("the name server cannot be reached: clients use the addresses of the configuration")
     remarks += _silent_members(status["witness"])
     for server in servers:
-        if not server["reachable"] and server.get("reason"):
+        if not server["reachable"] and "denied" not in server and server.get("reason"):
             remarks.append(f"{server['server']} is {_value(server, 'role')}: {server['reason']}")
         if server["reachable"] and server.get("why"):
             remarks.append(f"{server['server']} is {server['role']}: {server['why']}")

@@ -4,6 +4,7 @@ Rule 1: whoever is down is reported as such and keeps nobody waiting for longer 
         to do and answers after a while is slow, and not down. An interruption does not wait for them either.
 Rule 2: the view is the witness's; where it cannot be asked, that of the server that leads in the newest one,
         or, if another one of its history knows of a newer one, of that; `view_from` says whose it is.
+Rule 3: who is there, and with whom there is no handshake, is not silent: `denied` says why.
 """
 
 from __future__ import annotations
@@ -29,7 +30,15 @@ from bankrmi.foreign_text import foreign
 from bankrmi.own_credentials import own_credentials
 from bankrmi.replication.cause import Cause
 from bankrmi.replication.pause import Pause
-from bankrmi.rmi import NAMESERVER_NAME, DeniedByOther, Failure, NotConnected, TlsCredentials, TlsIdentity
+from bankrmi.rmi import (
+    NAMESERVER_NAME,
+    ConnectDenied,
+    DeniedByOther,
+    Failure,
+    NotConnected,
+    TlsCredentials,
+    TlsIdentity,
+)
 
 __all__ = ["as_it_is_now", "overview", "view_fields"]
 
@@ -79,17 +88,39 @@ def overview(configuration: Configuration) -> dict[str, Any]:
     view, view_from = _view(keeper, said)
     servers = _servers_now(configuration, keeper, said.get(view_from or ""))
     told = _asked_where_they_live(configuration, servers, asker, told)
+    rows = [_server(name, address, told[name], view) for name, address in servers.items()]
+    nameserver = _reachable(configuration.nameserver, names.result())
+    if keeper_standing.pop("for_others", False) and any(one["reachable"] for one in (*rows, nameserver)):
+        # Others take the same certificate, so it is for the role: the witness is there.
+        keeper_standing |= {"reachable": True, "slow_ms": None}
     return {
         "service": configuration.service,
         "view": view,
         "view_from": view_from,
         "copies_min": configuration.copies_min,
         "open_to_strangers": configuration.open_to_strangers(),
-        "servers": [_server(name, address, told[name], view) for name, address in servers.items()],
+        "denials": _denials(
+            [
+                *((one["server"], one) for one in rows),
+                ("witness", keeper_standing),
+                ("nameserver", nameserver),
+            ]
+        ),
+        "servers": rows,
         "witness": keeper_standing,
-        "nameserver": _reachable(configuration.nameserver, names.result()),
+        "nameserver": nameserver,
         "own_certificate": asker.own,
     }
+
+
+def _denials(parts: list[tuple[str, _Told]]) -> list[dict[str, Any]]:
+    """Return who is there and lets nobody in who shows what we do, or is not let in by us; and why."""
+    by_reason: dict[str, list[str]] = {}
+    for name, part in parts:
+        if not part["reachable"] and "denied" in part:
+            why = foreign(str(part["denied"]).replace(str(part["address"]), "it"))
+            by_reason.setdefault(why, []).append(name)
+    return [{"who": names, "why": why} for why, names in by_reason.items()]
 
 
 def as_it_is_now(configuration: Configuration) -> Configuration:
@@ -157,20 +188,27 @@ def _beside(ask: Callable[_Asked, _Said], *args: _Asked.args, **named: _Asked.kw
 class _Answer:
     """What was answered, or why nothing was.
 
-    `nobody`: it is certain that nobody listens there; `denied`: somebody does, and does not tell us.
+    `nobody`: it is certain that nobody listens there; `denied`: somebody does, and one of the two does not
+    want the other; `by_other`: that is not us.
     """
 
     said: _Told | str
     seconds: float
     nobody: bool = False
     denied: bool = False
+    by_other: bool = False
     certificate_days: int | None = None
     """How long the certificate lasts that was shown."""
 
     def standing(self) -> dict[str, Any]:
         """Return what this says about whoever was asked."""
         if isinstance(self.said, str):
-            told = {"reachable": False, "silent": not self.nobody, "reason": self.said}
+            told = {
+                "reachable": False,
+                "silent": not (self.nobody or self.denied),
+                "reason": self.said,
+                **({"denied": self.said} if self.denied else {}),
+            }
         else:
             slow = self.seconds > _SLOW_SECONDS
             told = {"reachable": True, "slow_ms": round(1000 * self.seconds) if slow else None}
@@ -217,7 +255,7 @@ class _Noting:
 
 def _ask(asker: _Asker, address: str, object_id: str, method: str, *args: object) -> _Answer:
     began = time.monotonic()
-    nobody = denied = False
+    nobody = denied = by_other = False
     noting = None if asker.credentials is None else _Noting(asker.credentials)
     try:
         answer = ask_once(
@@ -233,12 +271,19 @@ def _ask(asker: _Asker, address: str, object_id: str, method: str, *args: object
     except BankError as error:
         failure = error.__cause__
         nobody = isinstance(failure, NotConnected) and failure.reason == "refused"
-        denied = isinstance(failure, DeniedByOther)
+        denied = isinstance(failure, ConnectDenied) and failure.retry_ms is None  # Else it is only full.
+        by_other = denied and isinstance(failure, DeniedByOther)
         said = error.message
         if isinstance(failure, Failure) and failure.reason == "timeout":
             said = f"no answer from {address} in {_SECONDS:g} s: stopped, cut off, or with far too much to do"
-    seconds, days = time.monotonic() - began, None if noting is None else noting.days
-    return _Answer(said=said, seconds=seconds, nobody=nobody, denied=denied, certificate_days=days)
+    return _Answer(
+        said=said,
+        seconds=time.monotonic() - began,
+        nobody=nobody,
+        denied=denied,
+        by_other=by_other,
+        certificate_days=None if noting is None else noting.days,
+    )
 
 
 def _ask_keeper(configuration: Configuration, asker: _Asker) -> tuple[_Told | str, dict[str, Any]]:
@@ -248,8 +293,10 @@ def _ask_keeper(configuration: Configuration, asker: _Asker) -> tuple[_Told | st
     assert configuration.witness_address is not None
     answer = _ask(asker, configuration.witness_address, WITNESS_ID, "read", configuration.service)
     standing = _reachable(configuration.witness_address, answer)
-    if answer.denied and asker.role == "client":  # It is there, and tells operators and servers only.
-        standing |= {"reachable": True, "denied": answer.said, "slow_ms": None}
+    if (
+        answer.by_other and asker.role == "client"
+    ):  # It tells operators and servers only, if no more is wrong.
+        standing["for_others"] = True
     return answer.said, standing
 
 

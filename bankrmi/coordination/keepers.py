@@ -256,6 +256,8 @@ async def _every_member(settings: EtcdSettings, service: str, seconds: float) ->
         try:
             alone = settings.model_copy(update={"etcd": [url]})
             view = await _asked(alone, service, lambda keeper: keeper.read(seconds))
+        except KeeperSilent as silence:
+            reason = str(silence.__cause__)  # Of this member alone, so not in the name of all of etcd.
         except OperationFailed as failure:
             reason = failure.message
         took = asyncio.get_running_loop().time() - began

@@ -71,6 +71,11 @@ class MovableKeeper:
         self._leaving: list[asyncio.TimerHandle] = []
         self._keeper = self._opened()
 
+    @property
+    def in_words(self) -> str:
+        """Who is asked now, and where."""
+        return keeper_in_words(self._configuration)
+
     def read(self, on_answer: Callable[[View | None], None], on_silence: OnSilence) -> None:
         """Ask for the view."""
         self._keeper.read(on_answer, on_silence)

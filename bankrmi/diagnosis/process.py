@@ -107,6 +107,7 @@ def free_bytes(folder: Path) -> int | None:
 def _of_certificate(credentials: Credentials) -> dict[str, Any]:
     return {
         "days_left": credentials.days_left,
+        "ends_first": credentials.ends_first,
         "hosts": list(credentials.hosts),
         "problems": credentials.problems(),
     }

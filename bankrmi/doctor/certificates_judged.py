@@ -10,10 +10,12 @@ from bankrmi.doctor.findings import DoctorFinding, note, to_do
 from bankrmi.foreign_text import foreign
 from bankrmi.moments import end_in_words
 
-__all__ = ["DAYS", "judge_certificates"]
+__all__ = ["AUTHORITY", "DAYS", "judge_certificates", "renewal"]
 
 DAYS = 30
 """An end that is nearer should be dealt with."""
+AUTHORITY = "ca"
+"""What a process says that ends first, if it is the bank's authority."""
 
 
 def judge_certificates(facts: Facts) -> Iterator[DoctorFinding]:
@@ -26,14 +28,14 @@ def judge_certificates(facts: Facts) -> Iterator[DoctorFinding]:
         for server in facts.status.get("servers", ()):
             days = server.get("certificate_days")
             if type(days) is int:
-                yield from _of_days(server["server"], days)
+                yield from _of_days(server["server"], days, None)
 
 
 def _of_process(facts: Facts, name: str, told: ProcessFacts) -> Iterator[DoctorFinding]:
     certificate = told.certificate
     if certificate is None:
         return
-    yield from _of_days(name, certificate.days_left)
+    yield from _of_days(name, certificate.days_left, certificate.ends_first)
     for problem in certificate.problems:
         yield to_do(
             "certificate-files",
@@ -54,19 +56,25 @@ def _of_process(facts: Facts, name: str, told: ProcessFacts) -> Iterator[DoctorF
             )
 
 
-def _of_days(name: str, days: float) -> Iterator[DoctorFinding]:
+def _of_days(name: str, days: float, ends_first: str | None) -> Iterator[DoctorFinding]:
     if days >= DAYS:
         return
     stem = f"server-{_holder(name)}"
+    whose = f"the certificate of {name}"
+    remedy = f"{renewal(stem)} to its machine: it is taken without a restart"
+    if ends_first == AUTHORITY:
+        whose = f"the bank's authority, as {name} has it,"
+        remedy = f"{renewal(AUTHORITY)} to every machine: it is taken without a restart"
+    elif ends_first is None:
+        whose += ", or its authority's,"
+        remedy = f"`bankrmi cert list` says which (of the authority: `bankrmi cert renew ca`); {remedy}"
     ends = f"{end_in_words(days)}{'' if days >= 0 else ': nobody takes it any more'}"
-    yield to_do(
-        "certificate-days",
-        name,
-        f"the certificate of {name}, or its authority's, {ends}",
-        f"`bankrmi cert list` says which; `bankrmi cert renew {stem}` where ca.key is, and copy {stem}.pem "
-        "to "
-        "its machine: it is taken without a restart",
-    )
+    yield to_do("certificate-days", name, f"{whose} {ends}", remedy)
+
+
+def renewal(stem: str) -> str:
+    """Return how it is renewed, as the beginning of a sentence."""
+    return f"`bankrmi cert renew {stem}` where ca.key is, and copy {stem}.pem"
 
 
 def _holder(name: str) -> str:

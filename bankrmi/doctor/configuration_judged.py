@@ -28,7 +28,7 @@ def judge_configuration(facts: Facts) -> Iterator[DoctorFinding]:
     yield from _other_servers(facts)
     yield from _translations(configuration)
     for name, told in facts.servers.items():
-        yield from _differences(configuration, name, told.settings)
+        yield from _differences(facts, name, told.settings)
     for name in ("nameserver", "witness"):
         if name in facts.told:
             yield from _differences_of_nameserver(facts, name, facts.told[name].settings)
@@ -38,9 +38,13 @@ def judge_configuration(facts: Facts) -> Iterator[DoctorFinding]:
 def is_refused(facts: Facts, name: str) -> bool:
     """Return whether the others have no connection with this server for its settings: the rest follows."""
     told = facts.servers.get(name)
-    return told is not None and any(
-        one.refused for one in compared(stated(facts.configuration), told.settings)
-    )
+    return told is not None and any(one.refused for one in compared(_meant(facts), told.settings))
+
+
+def _meant(facts: Facts) -> dict[str, Any]:
+    """Return what every server should state: the file, and which servers there are by the view (V12)."""
+    now = facts.configuration.with_servers(facts.addresses)
+    return {**stated(now), GOES_BY_VIEW: _goes_by_view(facts)}
 
 
 def _announced(configuration: Configuration) -> dict[str, str]:
@@ -121,15 +125,15 @@ def _translations(configuration: Configuration) -> Iterator[DoctorFinding]:
         )
 
 
-def _differences(
-    configuration: Configuration, name: str, settings: dict[str, Any]
-) -> Iterator[DoctorFinding]:
-    for one in compared(stated(configuration), settings):
+def _differences(facts: Facts, name: str, settings: dict[str, Any]) -> Iterator[DoctorFinding]:
+    for one in compared(_meant(facts), settings):
+        if facts.was_moved and one.key == "witness":
+            continue  # They have followed it, and this file has not.
         yield to_do(
             "settings",
             name,
-            f"{one.key} is {one.ours} in {configuration.path}, and {one.theirs} in what {name} runs with: "
-            f"{one.so}",
+            f"{one.key} is {one.ours} in {facts.configuration.path}, and {one.theirs} in what {name} runs "
+            f"with: {one.so}",
             f"make the files alike, and restart {name}; one server after the other",
         )
 
@@ -147,7 +151,7 @@ def _differences_of_nameserver(facts: Facts, name: str, settings: dict[str, Any]
         ours |= {f"servers.{server}": at for server, at in configuration.servers.items()}
         theirs |= {f"servers.{server}": at for server, at in told.items()} if isinstance(told, dict) else {}
     for key in sorted(ours.keys() | theirs.keys()):
-        if ours.get(key) != theirs.get(key):
+        if ours.get(key) != theirs.get(key) and not (facts.was_moved and key == "witness"):
             here, there = (foreign(one.get(key, "not there"), _CUT_AT) for one in (ours, theirs))
             yield to_do(
                 "settings",
@@ -159,7 +163,8 @@ def _differences_of_nameserver(facts: Facts, name: str, settings: dict[str, Any]
 
 def _goes_by_view(facts: Facts) -> bool:
     """V12: whether servers were added, removed or moved, so that no file says any more which there are."""
-    return any(told.settings.get(GOES_BY_VIEW) is True for told in facts.servers.values())
+    by_view = any(told.settings.get(GOES_BY_VIEW) is True for told in facts.servers.values())
+    return by_view or facts.addresses != facts.configuration.servers  # Which only a view can tell.
 
 
 def _listening_elsewhere(facts: Facts) -> Iterator[DoctorFinding]:

@@ -41,6 +41,7 @@ class _Asker:
 
     role: str
     credentials: TlsCredentials | None
+    why_client: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,12 @@ def examine(configuration: Configuration, who_has_the_ports: Callable[[Configura
         asker = _asker(configuration)
     except ConfigurationError as error:  # As on the machine of a server, which needs neither.
         machine = look_at_own_machine(configuration, who_has_the_ports, is_running=False)
-        return Facts(configuration=configuration, own_machine=machine, why_not_asked=error.message)
+        return Facts(
+            configuration=configuration,
+            own_machine=machine,
+            why_not_asked=error.message,
+            is_for_servers=_is_for_servers(configuration),
+        )
     addresses = _processes(configuration)
     with ThreadPoolExecutor(len(addresses) + 3) as pool:
         shown = pool.submit(overview, configuration)
@@ -80,6 +86,7 @@ def examine(configuration: Configuration, who_has_the_ports: Callable[[Configura
         looked={name: looks[name].result() for name in now},
         names=names.result(),
         members=_result(members),
+        why_client=asker.why_client,
     )
     if found.is_running:
         return found
@@ -97,8 +104,21 @@ def _result(members: Future[tuple[MemberState, ...]]) -> tuple[MemberState, ...]
 def _asker(configuration: Configuration) -> _Asker:
     try:
         return _Asker(role="operator", credentials=own_credentials(configuration, "operator"))
+    except ConfigurationError as error:
+        why, credentials = error.message, own_credentials(configuration, "client")
+        return _Asker(role="client", credentials=credentials, why_client=why)
+
+
+def _is_for_servers(configuration: Configuration) -> bool:
+    """Return whether there are certificates of servers here, and of nobody else."""
+    if configuration.certificates is None:
+        return False
+    from bankrmi.certificates.folder import holders_in
+
+    try:
+        return {role for role, _ in holders_in(configuration.certificates.folder)} == {"server"}
     except ConfigurationError:
-        return _Asker(role="client", credentials=own_credentials(configuration, "client"))
+        return False
 
 
 def _processes(configuration: Configuration) -> dict[str, str]:

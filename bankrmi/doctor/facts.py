@@ -26,6 +26,9 @@ __all__ = [
     "read_facts",
 ]
 
+_MOVED = "and is not kept here any more"
+"""As both keepers say it (see `errors.ViewMoved`)."""
+
 _Text = Annotated[str, Field(max_length=1000)]
 _Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e12, le=1e12)]
 _Count = Annotated[int, Field(ge=0, le=1 << 62)]
@@ -59,6 +62,8 @@ class CertificateFacts(_Told):
     """Of the certificate that a process shows."""
 
     days_left: _Number
+    ends_first: _Text | None = None
+    """What has to be renewed before: `ca`, or the certificate itself. A version before does not tell."""
     hosts: Annotated[list[_Text], Field(max_length=100)]
     problems: Annotated[list[_Text], Field(max_length=10)]
 
@@ -128,6 +133,8 @@ class OwnMachine:
     versions: Mapping[str, str]
     is_idle: bool = False
     """Whether no process of this bank runs here."""
+    is_new: bool = False
+    """Whether something of this bank is to run here, and nothing ever did."""
     unresolved: tuple[str, ...] = ()
     """Hosts that no name server of this machine knows."""
     ports: tuple[str, ...] = ()
@@ -158,6 +165,10 @@ class Facts:
     """Of etcd, if that keeps the view."""
     why_not_asked: str = ""
     """Why nobody could be asked at all, if so."""
+    is_for_servers: bool = False
+    """Whether that is for this machine has certificates of servers only, as it should be."""
+    why_client: str = ""
+    """Why everybody was asked as a client, and not as an operator, if so."""
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -176,7 +187,17 @@ class Facts:
         return {name: one.facts for name, one in self.looked.items() if one.facts is not None}
 
     @property
+    def was_moved(self) -> bool:
+        """Whether the keeper of this file says that the view is kept elsewhere: the file is an old one."""
+        return bool(self.status) and _MOVED in str(self.status["witness"].get("reason"))
+
+    @property
     def is_running(self) -> bool:
+        """Whether any process of the bank is there, and if it does not let us in."""
+        return self.lets_us_in or bool(self.status.get("denials"))
+
+    @property
+    def lets_us_in(self) -> bool:
         """Whether any process of the bank answers."""
         return any(one["reachable"] for one in self._standings())
 

@@ -30,19 +30,9 @@ def judge(facts: Facts) -> list[DoctorFinding]:
 def _judge_own_machine(facts: Facts) -> Iterator[DoctorFinding]:
     own = facts.own_machine
     if facts.why_not_asked:
-        yield note(
-            "not-asked",
-            "all machines",
-            f"nobody was asked: {facts.why_not_asked}",
-            "look again with an operator's certificate: `bankrmi cert create-operator NAME`",
-        )
+        yield _not_asked(facts)
     elif not facts.is_running:
-        yield note(
-            "nothing-runs",
-            "all machines",
-            "no process of this bank answers: only the file and this machine were looked at",
-            "start the bank, and look again",
-        )
+        yield _nothing_runs(facts)
     for host in own.unresolved:
         yield to_do(
             "host-names",
@@ -60,3 +50,33 @@ def _judge_own_machine(facts: Facts) -> Iterator[DoctorFinding]:
         )
     for sentence in own.files:
         yield to_do("files", "this machine", sentence, "a start on this machine would fail, or go without it")
+
+
+def _not_asked(facts: Facts) -> DoctorFinding:
+    """On a machine of servers nothing is wrong with that."""
+    say = note if facts.is_for_servers else to_do
+    return say(
+        "not-asked",
+        "all machines",
+        f"nobody was asked: {facts.why_not_asked}",
+        "look again with an operator's certificate: `bankrmi cert create-operator NAME`",
+    )
+
+
+def _nothing_runs(facts: Facts) -> DoctorFinding:
+    """A bank that was never started here is only not begun; any other one is down."""
+    own = facts.own_machine
+    if not own.is_idle:
+        return to_do(
+            "nothing-runs",
+            "all machines",
+            "no process of this bank answers, though one runs on this machine",
+            "look into its log: it may stand still, or wait for an address",
+        )
+    say = note if own.is_new else to_do
+    return say(
+        "nothing-runs",
+        "all machines",
+        "no process of this bank answers: only the file and this machine were looked at",
+        "start the bank, and look again",
+    )

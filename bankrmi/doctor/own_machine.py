@@ -18,6 +18,7 @@ from pathlib import Path
 from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.config import Configuration, split_address
 from bankrmi.diagnosis import free_bytes, own_versions
+from bankrmi.doctor.certificates_judged import AUTHORITY, DAYS, renewal
 from bankrmi.doctor.facts import OwnMachine
 from bankrmi.errors import ConfigurationError
 from bankrmi.moments import end_in_words
@@ -28,7 +29,6 @@ __all__ = ["look_at_own_machine"]
 
 _LOOK_UP_SECONDS = 2.5
 _SYNCS, _SYNC_BYTES, _SYNC_SECONDS = 30, 4096, 3.0
-_WARN_DAYS = 30
 
 
 def look_at_own_machine(
@@ -48,6 +48,7 @@ def look_at_own_machine(
     return OwnMachine(
         versions=own_versions(),
         is_idle=True,
+        is_new=bool(here) and not any(_has_run(configuration, name) for name in here),
         unresolved=unresolved,
         ports=tuple(who_has_the_ports(configuration)) if taken else (),
         folder=str(folder),
@@ -96,6 +97,12 @@ def _has_owner(folder: Path) -> bool:
         return b"bankrmi" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return True
+
+
+def _has_run(configuration: Configuration, name: str) -> bool:
+    """Return whether this process has left a disk here."""
+    of_witness = configuration.data_dir / "witness" / "view.db"
+    return (of_witness if name == "nameserver" else configuration.data_dir / name / "bank.db").exists()
 
 
 def _here(configuration: Configuration) -> Iterator[str]:
@@ -149,13 +156,12 @@ def _files(configuration: Configuration, here: list[str]) -> Iterator[str]:
         except ConfigurationError as error:
             yield error.message
             continue
-        if credentials is not None and credentials.days_left < _WARN_DAYS:
-            yield (
-                f"the certificate of {name}, or its authority's, {end_in_words(credentials.days_left)}: "
-                f"`bankrmi cert renew server-{name}`"
-            )
+        if credentials is not None and credentials.days_left < DAYS:
+            stem = credentials.ends_first
+            whose = "the bank's authority" if stem == AUTHORITY else f"the certificate of {name}"
+            yield f"{whose} {end_in_words(credentials.days_left)}: {renewal(stem)} here"
     servers = [name for name in here if name in configuration.servers]
-    if servers and not any((configuration.data_dir / name / "bank.db").exists() for name in servers):
+    if servers and not any(_has_run(configuration, name) for name in servers):
         try:
             read_ledger(configuration.ledger)
         except ConfigurationError as error:

@@ -27,6 +27,7 @@ def judge_processes(facts: Facts) -> Iterator[DoctorFinding]:
     """Yield who does not answer, and what does not fit together."""
     if not facts.is_running:
         return
+    yield from _denied(facts)
     yield from _away(facts)
     yield from _untold(facts)
     yield from _unreadable(facts)
@@ -37,9 +38,36 @@ def judge_processes(facts: Facts) -> Iterator[DoctorFinding]:
     yield from _members(facts)
 
 
+def _denied(facts: Facts) -> Iterator[DoctorFinding]:
+    """Who is there, and does not let us in; or we do not take it for what it should be."""
+    configuration = facts.configuration
+    if facts.lets_us_in:
+        remedy = (
+            "others let us in, so look at its certificate: its log, and `bankrmi cert list` where ca.key is"
+        )
+    elif configuration.certificates is None:
+        remedy = (
+            f"write the section certificates into {configuration.path}, with the folder of ca.pem and yours"
+        )
+    else:
+        remedy = (
+            f"is {configuration.certificates.folder} of this bank's authority, and nothing in it revoked? "
+            "`bankrmi cert list`, where ca.key is, says so; `bankrmi cert create-operator NAME` makes another"
+        )
+    for one in facts.status.get("denials", ()):
+        who = ", ".join(one["who"])
+        yield to_do(
+            "denied", who, f"{who}: somebody is there, and no handshake: {foreign(one['why'], 300)}", remedy
+        )
+
+
+def _is_away(standing: Mapping[str, Any]) -> bool:
+    return not standing["reachable"] and "denied" not in standing
+
+
 def _away(facts: Facts) -> Iterator[DoctorFinding]:
     for server in facts.status["servers"]:
-        if not server["reachable"]:
+        if _is_away(server):
             name = server["server"]
             yield to_do(
                 "away",
@@ -48,7 +76,7 @@ def _away(facts: Facts) -> Iterator[DoctorFinding]:
                 f"on its machine: is `bankrmi server {name}` running, what does its log say, and is the way "
                 "there open?",
             )
-    if not facts.status["nameserver"]["reachable"]:
+    if _is_away(facts.status["nameserver"]):
         yield to_do(
             "away",
             "nameserver",
@@ -58,29 +86,50 @@ def _away(facts: Facts) -> Iterator[DoctorFinding]:
             "on its machine: is `bankrmi nameserver` running, and is the way there open?",
         )
     keeper = facts.status["witness"]
-    if not keeper["reachable"] and not _is_denied_to_clients(facts):
-        who = "etcd" if facts.configuration.etcd is not None else "the witness"
+    if facts.was_moved:
         yield to_do(
-            "away",
-            "witness",
-            f"{who} does not answer: {foreign(keeper['reason'], 200)}; nobody can take over until it does",
-            "start it with its data; if that is lost, `bankrmi witness restore` after it has started",
+            "keeper",
+            "configuration",
+            f"{facts.configuration.path} is from before a move: {foreign(keeper['reason'], 200)}",
+            "look with the file that names the keeper of now, and have it on all machines; nothing has to be "
+            "restarted",
         )
+    elif _is_away(keeper):
+        yield _etcd_away(facts, keeper) if facts.configuration.etcd is not None else _witness_away(keeper)
 
 
-def _is_denied_to_clients(facts: Facts) -> bool:
-    """Whether the witness may well be there, and only tells us nothing: we are a client."""
-    return any(one.is_denied for one in facts.looked.values())
+def _witness_away(keeper: Mapping[str, Any]) -> DoctorFinding:
+    return to_do(
+        "away",
+        "witness",
+        f"the witness does not answer: {foreign(keeper['reason'], 200)}; nobody can take over until it does",
+        "start it with its data; if that is lost, `bankrmi witness restore` after it has started",
+    )
+
+
+def _etcd_away(facts: Facts, keeper: Mapping[str, Any]) -> DoctorFinding:
+    """A member that is there answers nothing either while most of the others are not."""
+    if not facts.members:  # Nobody was asked: a file is missing that the way there needs.
+        why, remedy = foreign(keeper["reason"], 200), "mend what is said here, and look again"
+    else:
+        most = len(facts.members) // 2 + 1
+        why = f"none of its {len(facts.members)} members says what the view is"
+        remedy = (
+            f"start its members with their data, until {most} of them run and reach each other; only if the "
+            "data of most is lost: a new etcd, and `bankrmi witness restore`"
+        )
+    return to_do("away", "etcd", f"etcd does not answer: {why}; nobody can take over until it does", remedy)
 
 
 def _untold(facts: Facts) -> Iterator[DoctorFinding]:
     denied = [name for name, one in facts.looked.items() if one.is_denied]
-    if denied:
+    if denied and facts.lets_us_in:
+        why = f" ({foreign(facts.why_client, 200)})" if facts.why_client else ""
         yield note(
             "not-told",
             ", ".join(denied),
             "versions, settings, clocks, disks and round trips are told to operators only, and so is the "
-            "view",
+            f"view{why}",
             "look again with an operator's certificate (`bankrmi cert create-operator NAME`)",
         )
 
@@ -253,13 +302,17 @@ def _places(facts: Facts) -> Iterator[DoctorFinding]:
             )
 
 
+def _without(url: str, reason: str | None) -> str:
+    return str(reason).removeprefix(f"{url}: ")
+
+
 def _members(facts: Facts) -> Iterator[DoctorFinding]:
     silent = [one for one in facts.members if one.reason is not None]
     for one in silent:
         yield to_do(
             "etcd",
             one.url,
-            f"this member of etcd does not answer: {foreign(one.reason, 200)}",
+            f"this member of etcd does not answer: {foreign(_without(one.url, one.reason), 200)}",
             "`etcdctl endpoint status` on its machine says more",
         )
     if 0 < len(facts.members) < _FEW_MEMBERS or (facts.members and len(facts.members) % 2 == 0):

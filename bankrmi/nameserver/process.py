@@ -30,7 +30,6 @@ from bankrmi.config import (
     Configuration,
     split_address,
 )
-from bankrmi.coordination.coordinator import Coordinator
 from bankrmi.coordination.keepers import check_keeper, keeper_in_words
 from bankrmi.coordination.movable_keeper import MovableKeeper
 from bankrmi.coordination.view_store import ViewStore
@@ -134,7 +133,7 @@ class _Process:
         self._view: View | None = None  # The newest that is known of the bank of this configuration.
         self._changes = ViewChanges()
         self._serves = False
-        self._elsewhere: Coordinator | None = None
+        self._elsewhere: MovableKeeper | None = None
         self._seen: View | None = None  # Elsewhere, last.
         self._polling: asyncio.TimerHandle | None = None
         self._looking: asyncio.TimerHandle | None = None
@@ -278,12 +277,13 @@ class _Process:
     def _told(self) -> dict[str, object]:
         """Return what this process tells operators beside what every process does."""
         settings = self._configuration
+        elsewhere = self._elsewhere  # Which may be followed to where no file of the start says.
         return {
             "settings": {
                 "service": settings.service,
                 "servers": dict(settings.servers),
                 "nameserver": settings.nameserver,
-                "witness": keeper_in_words(settings),
+                "witness": keeper_in_words(settings) if elsewhere is None else elsewhere.in_words,
             },
             "listens_at": [self._bound(address) for address in self._daemons],
         }

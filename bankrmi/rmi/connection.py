@@ -154,6 +154,9 @@ class Connection:
         except TimeoutError:
             raise ConnectFailed(f"no answer from {self.address}").because("timeout") from None
         except (OSError, FrameRefused, ValueRefused) as error:
+            if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+                # What we show is judged only when our part of the handshake of TLS 1.3 is done.
+                raise ConnectDenied(f"no TLS with {self.address}: {reason_of(error)}") from error
             raise ConnectFailed(f"no handshake with {self.address}: {error}").because("reset") from error
         if frame.kind != CONNECT_OK:
             raise denial(self.address, value)

@@ -319,7 +319,7 @@ class _Process:
         """Return what this server tells operators beside what every process does."""
         syncs = self._driver.disk.syncs
         return {
-            "settings": dict(self._stated),
+            "settings": dict(self._settings_now()),
             "listens_at": [self._configuration.listens_at(self._name)],
             "syncs": {"bounds_s": list(syncs.bounds), "counts": list(syncs.counts)},
             "round_trips_ms": network.round_trips_ms(),
@@ -363,15 +363,19 @@ class _Process:
     def _others_changed(self, daemon: Daemon) -> None:
         """Let everybody go by the servers that there are now (V12)."""
         self._stated["servers"] = dict(self._whereabouts)
-        self._stated[GOES_BY_VIEW] = self._replica.goes_by_view
         daemon.know(self._whereabouts.others)
 
     def _greeting(self) -> dict[str, object]:
         return {
             "server": self._name,
             "start_id": self._start_id,
-            "settings": self._stated,
+            "settings": self._settings_now(),
         }
+
+    def _settings_now(self) -> dict[str, Any]:
+        """Return what this server states; that it goes by the view need not change where anybody lives."""
+        self._stated[GOES_BY_VIEW] = self._replica.goes_by_view
+        return self._stated
 
     def _tend_disk(self) -> None:
         """Look after the disk at every tick: a server whose disk is gone confirms nothing more."""

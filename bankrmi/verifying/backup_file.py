@@ -34,6 +34,10 @@ __all__ = ["check_that_it_is_a_backup", "read_label", "verify_backup"]
 
 Progress = Callable[[str], None]
 
+_BEGINNING = b"SQLite format 3\0"
+_PAGE_BYTES = 4096
+"""A database is made of whole pages; hardly any other file is."""
+
 
 def read_label(path: Path) -> Label:
     """Return the label of a backup.
@@ -61,10 +65,22 @@ def check_that_it_is_a_backup(path: Path) -> None:
     try:
         with opened_unchanged(path) as database:
             is_another = label_of(database) is None
+    except apsw.NotADBError:
+        is_another = not _may_have_been_a_database(path)
     except (InvalidRequest, apsw.Error, UnicodeDecodeError):
         return
     if is_another:
         raise _no_backup(path)
+
+
+def _may_have_been_a_database(path: Path) -> bool:
+    """Return whether what begins as no database does may only have lost its beginning."""
+    try:
+        with path.open("rb") as file:
+            is_one = file.read(len(_BEGINNING)) == _BEGINNING
+        return is_one or path.stat().st_size % _PAGE_BYTES == 0
+    except OSError:
+        return True
 
 
 def _no_backup(path: Path) -> InvalidRequest:

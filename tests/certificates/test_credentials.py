@@ -278,3 +278,10 @@ def test_days_left_are_those_of_whoever_ends_first(folder: Path, tmp_path: Path)
     other = copy_of(folder, tmp_path / "short")
     issue(other, "server", "s1", between(-1, 0.5))
     assert 0.49 < Credentials.of(other, "server", "s1").days_left <= 0.5
+    assert Credentials.of(folder, "server", "s1").ends_first == "server-s1"
+    issue(other, "server", "s1", between(-1, 9))
+    certificate, key = authority_in(other)
+    put(other, "ca", forms.authority(key, certificate.subject, between(-1, 3)), key)
+    authority_first = Credentials.of(other, "server", "s1")
+    assert authority_first.ends_first == "ca"
+    assert 2.99 < authority_first.days_left <= 3

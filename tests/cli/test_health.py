@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bankrmi.cli.exit_codes import ExitCode, HealthCode
+from bankrmi.cli.explanation import explain
 from bankrmi.cli.health import health
 
 REACHED: dict[str, Any] = {"reachable": True}
@@ -50,6 +51,24 @@ def bank(
     for one in shown["servers"]:
         one["in_sync"] = one["server"] in shown["view"]["in_sync"]
     return copy.deepcopy(shown | more)
+
+
+def test_who_is_there_and_lets_nobody_in_is_told_and_why() -> None:
+    """Others may be away."""
+    denied = AWAY | {"denied": "it denied the connection: revoked"}
+    status = bank(s1=denied, s2=denied, view_from=None, witness=denied, nameserver=denied) | {"view": None}
+    status["denials"] = [{"who": ["s1", "s2", "witness", "nameserver"], "why": denied["denied"]}]
+    told = "nobody tells anything, and some are there: it denied the connection: revoked"
+    told += " (s1, s2, witness, nameserver)"
+    assert health(status) == (ExitCode.UNREACHED, told)
+    assert explain(status).now == (f"{told[0].upper()}{told[1:]}.",)
+    some = status | {
+        "witness": AWAY,
+        "nameserver": AWAY,
+        "denials": [{"who": ["s1", "s2"], "why": "revoked"}],
+    }
+    told = "nobody tells anything, and some are there: revoked (s1, s2); nobody else answers"
+    assert health(some) == (ExitCode.UNREACHED, told)
 
 
 APART = {"connected": [], "witness_silent_ms": 4000}

@@ -127,6 +127,18 @@ def test_who_does_not_answer_and_is_not_refused_is_silent_and_not_away() -> None
     assert "s2 is silent: refused" in shown(status)
 
 
+def test_with_whom_there_is_no_handshake_is_denied_and_not_said_to_be_away() -> None:
+    status = copy.deepcopy(STATUS)
+    denied = {"reachable": False, "reason": "x denied the connection: revoked", "denied": "x"}
+    status["servers"][1] |= denied
+    status["nameserver"] = denied
+    status["denials"] = [{"who": ["s2", "nameserver"], "why": "revoked"}]
+    table = shown(status)
+    assert "there is no handshake with s2, nameserver: revoked" in table
+    assert " denied " in table
+    assert "the name server cannot be reached" not in table
+
+
 def test_where_nobody_has_to_prove_who_he_is_is_said() -> None:
     said = shown({**STATUS, "open_to_strangers": ["10.0.0.1:9101", "10.0.0.2:9101"]}, width=200)
     assert "10.0.0.1:9101, 10.0.0.2:9101 can be reached by others, who need not prove who they are" in said

@@ -35,6 +35,21 @@ def test_a_damaged_directory_is_exit_code_1_and_the_others_are_looked_at_too(
     assert same == f"{tmp_path}/s1/bank.db and {tmp_path}/s2/bank.db hold the same up to action id 91"
 
 
+def test_what_may_be_a_backup_that_lost_its_beginning_is_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bad disk is no mistake of whoever named the file."""
+    filled(tmp_path / "s1").close()
+    pages = (tmp_path / "s1" / "bank.db").read_bytes()
+    for name, content in (
+        ("zeroed", bytes(4096) + pages[4096:]),
+        ("head", pages[:20] + bytes(80) + pages[100:]),
+    ):
+        (tmp_path / name).write_bytes(content)
+        assert main(["verify", str(tmp_path / name)]) == 1
+        assert f"{name}: damaged" in capsys.readouterr().out
+
+
 def test_a_wrong_or_used_directory_is_exit_code_2_and_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -42,6 +57,10 @@ def test_a_wrong_or_used_directory_is_exit_code_2_and_one_sentence(
     assert "holds no bank.db and no view.db" in capsys.readouterr().err
     assert main(["verify"]) == 2
     assert "Missing argument" in capsys.readouterr().err
+    for name, content in (("config.yaml", b"servers:\n"), ("ledger.csv", b"1,100\n"), ("bin", b"\0" * 5000)):
+        (tmp_path / name).write_bytes(content)
+        assert main(["verify", str(tmp_path / name)]) == 2
+        assert f"{name} is no backup" in capsys.readouterr().err
     filled(tmp_path / "s1").close()
     lock = own_directory(tmp_path / "s1")
     assert main(["verify", str(tmp_path / "s1")]) == 2

@@ -118,6 +118,19 @@ def with_told(facts: Facts, name: str, **more: Any) -> Facts:
     return replace(facts, looked={**facts.looked, name: looked(facts.configuration, name, **more)})
 
 
+def with_denied(facts: Facts, *names: str, why: str = "it denied the connection: revoked") -> Facts:
+    """Return the same where these are there, and there is no handshake with them."""
+    for name in names:
+        facts = with_away(facts, name, why)
+    status = dict(facts.status) | {"denials": [{"who": list(names), "why": why}]}
+    status["servers"] = [
+        one | {"denied": why} if one["server"] in names else one for one in facts.status["servers"]
+    ]
+    for name in ("witness", "nameserver"):
+        status[name] = facts.status[name] | ({"denied": why} if name in names else {})
+    return replace(facts, status=status)
+
+
 def with_away(facts: Facts, name: str, reason: str = "nobody listens there") -> Facts:
     """Return the same where this process does not answer."""
     gone = {"reachable": False, "silent": False, "reason": reason}

@@ -12,7 +12,18 @@ import pytest
 from bankrmi.doctor import Weight, judge
 from bankrmi.doctor.facts import Facts, Looked, MemberState, OwnMachine
 from bankrmi.server.agreement import GOES_BY_VIEW, stated
-from tests.doctor.known import APART, VERSIONS, clock, configured, well, with_away, with_told
+from tests.doctor.known import (
+    APART,
+    VERSIONS,
+    clock,
+    configured,
+    well,
+    with_away,
+    with_denied,
+    with_told,
+)
+
+EVERYBODY = ("s1", "s2", "nameserver", "witness")
 
 
 @pytest.fixture
@@ -75,6 +86,10 @@ def test_a_file_that_is_behind_the_bank_is_told_and_the_bank_is_judged_by_its_ow
         "config.yaml names s1 at 10.0.0.11:9101, s2 at 10.0.0.12:9101; "
         "the servers of the bank are s1 at 10.0.0.11:9101, s3 at 10.0.0.13:9101"
     )
+    of_new_file = with_told(bank, "s3", settings=stated(bank.configuration))
+    assert [one.kind for one in judge(replace(of_new_file, configuration=file))] == ["servers"], (
+        "not settings"
+    )
     ends = {"days_left": 3.0, "hosts": ["10.0.0.13"], "problems": []}
     machine = "machine of nameserver"
     spoilt = with_told(bank, "s3", settings=settings, certificate=ends, machine=machine)
@@ -131,11 +146,49 @@ def test_whoever_does_not_answer(facts: Facts, who: str) -> None:
     assert "does not answer: nobody listens there" in found[0].says
 
 
-def test_a_bank_of_which_nothing_runs_is_no_fault(facts: Facts) -> None:
-    for name in ("s1", "s2", "nameserver", "witness"):
+@pytest.mark.parametrize(
+    ("own", "weight", "says"),
+    [
+        ({"is_idle": True, "is_new": True}, "note", "only the file and this machine"),
+        ({"is_idle": True}, "to do", "only the file and this machine"),
+        ({"is_idle": False}, "to do", "though one runs on this machine"),
+    ],
+)
+def test_a_bank_of_which_nothing_runs_is_a_fault_once_it_was_started(
+    facts: Facts, own: dict[str, Any], weight: str, says: str
+) -> None:
+    """Or if it is to run elsewhere: there is nothing to be seen from here."""
+    for name in EVERYBODY:
         facts = with_away(facts, name)
-    kind, weight, *_ = the_finding(replace(facts, names=None))
-    assert (kind, weight) == ("nothing-runs", "note")
+    found = the_finding(replace(facts, names=None, own_machine=OwnMachine(versions=VERSIONS, **own)))
+    assert found[:2] == ("nothing-runs", weight)
+    assert says in found[3]
+
+
+@pytest.mark.parametrize("as_client", [False, True])
+def test_a_bank_that_is_there_and_lets_us_not_in_is_not_taken_for_dead(facts: Facts, as_client: bool) -> None:
+    denied = replace(with_denied(facts, *EVERYBODY), names=None)
+    if as_client:
+        denied = replace(denied, looked=dict.fromkeys(facts.looked, Looked(is_denied=True)))
+    kind, weight, about, says = the_finding(denied)
+    assert (kind, weight, about) == ("denied", "to do", "s1, s2, nameserver, witness")
+    assert says.endswith("somebody is there, and no handshake: it denied the connection: revoked")
+    [one] = judge(denied)
+    assert "of this bank's authority" in one.remedy
+    [plain] = [
+        one
+        for one in judge(
+            replace(denied, configuration=facts.configuration.model_copy(update={"certificates": None}))
+        )
+        if one.kind == "denied"
+    ]
+    assert "write the section certificates" in plain.remedy
+
+
+def test_one_that_lets_us_not_in_where_others_do_is_looked_at_itself(facts: Facts) -> None:
+    [one] = judge(with_denied(facts, "s2", why="no TLS with it: certificate has expired"))
+    assert (one.kind, one.about) == ("denied", "s2")
+    assert "look at its certificate" in one.remedy
 
 
 def test_where_nobody_could_be_asked_that_is_said_and_nothing_else(facts: Facts) -> None:
@@ -143,16 +196,32 @@ def test_where_nobody_could_be_asked_that_is_said_and_nothing_else(facts: Facts)
         configuration=facts.configuration, own_machine=facts.own_machine, why_not_asked="no certificate"
     )
     kind, weight, _, says = the_finding(asked)
-    assert (kind, weight) == ("not-asked", "note")
+    assert (kind, weight) == ("not-asked", "to do")
     assert "no certificate" in says
+    assert the_finding(replace(asked, is_for_servers=True))[:2] == ("not-asked", "note")
+
+
+def test_a_file_from_before_a_move_of_the_view_is_told_and_nobody_is_to_be_restarted(facts: Facts) -> None:
+    moved = with_away(facts, "witness", "the view was moved to 07cd, and is not kept here any more")
+    moved = replace(moved, looked=facts.looked)
+    for name in ("s1", "s2", "nameserver"):
+        moved = with_told(
+            moved, name, settings=facts.told[name].settings | {"witness": "etcd at https://x:1"}
+        )
+    kind, weight, about, says = the_finding(moved)
+    assert (kind, weight, about) == ("keeper", "to do", "configuration")
+    assert "config.yaml is from before a move: the view was moved to 07cd" in says
 
 
 def test_a_client_is_told_what_it_is_not_told(facts: Facts) -> None:
     """And the witness, which tells clients nothing, is not taken for dead."""
-    denied = with_away(facts, "witness", "denied")
-    denied = replace(denied, looked=dict.fromkeys(facts.looked, Looked(is_denied=True)))
-    kind, weight, about, _ = the_finding(denied)
+    status = dict(facts.status) | {"witness": facts.status["witness"] | {"denied": "for operators only"}}
+    denied = replace(facts, status=status, looked=dict.fromkeys(facts.looked, Looked(is_denied=True)))
+    kind, weight, about, says = the_finding(replace(denied, why_client="operator-olga.pem is revoked"))
     assert (kind, weight, about) == ("not-told", "note", "nameserver, s1, s2")
+    assert "operator-olga.pem is revoked" in says
+    dead = with_away(replace(denied, status=facts.status), "witness")
+    assert "away" in {one.kind for one in judge(dead)}, "one that is dead is told all the same"
 
 
 def test_a_client_hears_of_certificates_that_end_what_the_status_tells(facts: Facts) -> None:
@@ -285,6 +354,14 @@ def test_members_of_etcd(tmp_path: Path) -> None:
     silent = (*members[:2], MemberState(url=urls[2], reason="refused"))
     assert the_finding(replace(facts, members=silent))[:3] == ("etcd", "to do", urls[2])
     assert the_finding(replace(facts, members=members[:2]))[:2] == ("etcd", "note")
+    gone = tuple(MemberState(url=url, reason=f"{url}: no leader") for url in urls)
+    away, *each = judge(replace(with_away(facts, "witness"), members=gone))
+    assert (away.kind, away.about) == ("away", "etcd")
+    assert away.says.startswith("etcd does not answer: none of its 3 members says what the view is; nobody")
+    assert "until 2 of them run" in away.remedy
+    assert [(one.about, one.says.partition(": ")[2]) for one in each] == [(url, "no leader") for url in urls]
+    unasked = with_away(facts, "witness", "ca.pem is missing")
+    assert the_finding(unasked)[3].startswith("etcd does not answer: ca.pem is missing; nobody")
 
 
 # -- machines ----------------------------------------------------------------------------------------------
@@ -383,6 +460,7 @@ def certificate(**more: Any) -> dict[str, Any]:
     ("more", "kind", "weight", "says"),
     [
         (certificate(days_left=12.9), "certificate-days", "to do", "ends in 12 days"),
+        (certificate(days_left=1.9), "certificate-days", "to do", "or its authority's, ends in 1 day"),
         (certificate(days_left=0.9), "certificate-days", "to do", "ends within a day"),
         (certificate(days_left=-0.1), "certificate-days", "to do", "has ended"),
         (
@@ -404,6 +482,24 @@ def test_certificates(facts: Facts, more: dict[str, Any], kind: str, weight: str
     found = the_finding(with_told(facts, "s1", **more))
     assert found[:3] == (kind, weight, "s1")
     assert says in found[3]
+
+
+@pytest.mark.parametrize(
+    ("ends_first", "says", "remedy"),
+    [
+        ("server-s1", "the certificate of s1 ends in 9 days", "`bankrmi cert renew server-s1` where"),
+        ("ca", "the bank's authority, as s1 has it, ends in 9 days", "`bankrmi cert renew ca` where"),
+        (None, "the certificate of s1, or its authority's, ends in 9 days", "(of the authority: `bankrmi"),
+        ("rm -r /", "the certificate of s1 ends in 9 days", "`bankrmi cert renew server-s1` where"),
+    ],
+)
+def test_what_ends_is_what_is_to_be_renewed(
+    facts: Facts, ends_first: str | None, says: str, remedy: str
+) -> None:
+    """A server's own certificate cannot be renewed beyond the end of the authority."""
+    [one] = judge(with_told(facts, "s1", **certificate(days_left=9.5, ends_first=ends_first)))
+    assert one.says == says
+    assert remedy in one.remedy
 
 
 # -- this machine ------------------------------------------------------------------------------------------

@@ -104,6 +104,10 @@ def test_status_names_the_members_that_do_not_answer(cluster: Cluster, etcd: Etc
     }
     table = bankrmi(cluster, "status").stdout
     assert f"1 of 3 members of etcd does not answer: {etcd.url('m2')}" in table
+    etcd.kill("m3")
+    examined = doctor(cluster)
+    assert examined.count("etcd does not answer: ") == 4, "once for all, and once for each that is gone"
+    assert "none of its 3 members says what the view is" in examined
 
 
 def test_why_and_the_check_speak_of_members_and_not_of_a_witness(cluster: Cluster, etcd: EtcdMembers) -> None:
@@ -206,6 +210,10 @@ def certify(folder: Path) -> Path:
     return folder
 
 
+def doctor(cluster: Cluster) -> str:
+    return bankrmi(cluster, "doctor").stdout
+
+
 def logged(cluster: Cluster, words: str, times: int) -> bool:
     return all(cluster.log(name).count(words) >= times for name in cluster.servers)
 
@@ -238,6 +246,10 @@ def test_a_living_bank_is_moved_from_its_witness_to_etcd_and_back(
                 )
             assert not any("settings differ" in cluster.log(name) for name in cluster.servers)
             cluster.configuration = load(cluster.config)
+            cluster.until(lambda: "witness is" not in doctor(cluster), "nobody has to be restarted")
+            behind = bankrmi(cluster.directory / "before.yaml", "doctor").stdout
+            assert "before.yaml is from before a move" in behind
+            assert "and restart" not in behind
             # Whoever asks the old keeper is told that it is closed; what it has is not believed.
             refused = bankrmi(cluster.directory / "before.yaml", "witness", "restore", "--yes")
             assert "and is not kept here any more" in refused.stderr

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from bankrmi.client.asking import ask_once
 from bankrmi.config import load
+from bankrmi.diagnosis import DIAGNOSIS_ID
+from bankrmi.server.agreement import GOES_BY_VIEW
 from tests.system.cluster import Cluster
 from tests.system.commands import bankrmi
 from tests.system.load import Load
@@ -57,6 +60,13 @@ def test_a_third_server_comes_and_goes(tmp_path: Path) -> None:
         doctor = bankrmi(cluster, "doctor").stdout
         assert "servers of the bank" not in doctor
         assert "servers.s3" not in doctor, "the files of those that run need no change"
+        told = ask_once(third, f"{DIAGNOSIS_ID}s3", "facts", seconds=10)
+        assert told["settings"][GOES_BY_VIEW] is True, "though its file says the same"
+        _written(cluster, two)
+        behind = bankrmi(cluster, "doctor").stdout
+        assert "the servers of the bank are s1 at" in behind
+        assert "in what s" not in behind, "nothing has to be restarted"
+        _written(cluster, two | {"s3": third})
         assert "s3 is no server of the bank any more" in _done(cluster, "remove", "s3", "--yes")
         assert cluster.wait_for_end("s3") == 2
         assert "`bankrmi server add s3" in cluster.log("s3")

@@ -13,7 +13,6 @@ Assumption: one thread opens the network and does everything (see `Namespaces`).
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import signal
@@ -128,10 +127,22 @@ class ByHand:
             else:
                 return
 
+    def until_well(self) -> None:
+        """Wait until `status --check` has nothing to say, of the way to the witness either."""
+
+        def comes() -> None:
+            *printed, code = self.run(f"{INSECURE} status --check; echo $?")
+            if code != "0":
+                raise Different(f"status --check ends with {code}: {printed}")
+
+        self.until(comes)
+
     def view(self) -> dict[str, Any]:
-        """Return the newest change of the view."""
-        told = json.loads("\n".join(self.run(f"{INSECURE} history --json")))
-        return dict(told["changes"][-1])
+        """Return the newest change of the view; raise Different while nobody tells it."""
+        printed = "\n".join(self.run(f"{INSECURE} history --json"))
+        if not printed.startswith("{"):
+            raise Different(printed)
+        return dict(json.loads(printed)["changes"][-1])
 
     def until_view(self, primary: str, in_sync: Sequence[str], kind: str) -> None:
         def comes() -> None:
@@ -194,7 +205,9 @@ def test_what_the_page_says_of_stopping_and_starting_by_hand(tmp_path: Path) -> 
         bank.run(f"export BANKRMI_CONFIG={CONFIG_NAME} BANKRMI_INSECURE=1")
         assert bank.run("bankrmi withdraw 2 1") == ["Current balance: 299"]
         bank.run("unset BANKRMI_CONFIG BANKRMI_INSECURE")
-        python = f"from bankrmi import connect; print(connect('{CONFIG_NAME}', insecure=True).balance(2).balance)"
+        python = (
+            f"from bankrmi import connect; print(connect('{CONFIG_NAME}', insecure=True).balance(2).balance)"
+        )
         assert bank.run(f"python -c {shlex.quote(python)}") == ["299"]
 
         # "While both servers are well, nobody needs" the witness.
@@ -204,6 +217,7 @@ def test_what_the_page_says_of_stopping_and_starting_by_hand(tmp_path: Path) -> 
 
         # "SIGTERM to one server: a standby is taken out of the view first, a primary hands over first."
         bank.until_view("s1", ["s1", "s2"], "joined")
+        bank.until_well()
         assert bank.send(S2, signal.SIGTERM) == ExitCode.DONE
         bank.until_view("s1", ["s1"], "stop")
         bank.start(S2)
@@ -213,11 +227,23 @@ def test_what_the_page_says_of_stopping_and_starting_by_hand(tmp_path: Path) -> 
         bank.start(S1)
         bank.until_view("s2", ["s1", "s2"], "joined")
 
-        # "To stop the whole bank and leave the view as it is, send SIGINT"; "later, each starts alone".
+        # "To stop the whole bank and leave the view as it is, stop the name server with the witness first,
+        # and then send SIGINT to the servers"; "later, each starts alone".
         before = bank.view()
-        for where in (S1, S2):
+        for where in (NAMESERVER, S1, S2):
             assert bank.send(where, signal.SIGINT) == ExitCode.DONE
+        bank.start(NAMESERVER)
+        bank.until(bank.view)
         assert bank.view() == before
         bank.start(S1)
         bank.until_view("s1", ["s1"], "crash")
         assert bank.run(f"{INSECURE} balance 2") == ["Current balance: 298"]
+
+        # "While the witness answers, the last server to end goes on alone, and is the one to start first."
+        bank.start(S2)
+        bank.until_view("s1", ["s1", "s2"], "joined")
+        assert bank.send(S2, signal.SIGINT) == ExitCode.DONE
+        bank.until_view("s1", ["s1"], "crash")
+        assert bank.send(S1, signal.SIGINT) == ExitCode.DONE
+        bank.start(S1)
+        bank.until_view("s1", ["s1"], "started_again")

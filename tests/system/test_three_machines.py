@@ -16,23 +16,34 @@ from bankrmi.cli.exit_codes import ExitCode, HealthCode
 from bankrmi.cli.main import main
 from tests.robustness.networks import in_a_thread
 from tests.system.machines import CLIENT, NAMESERVER, SERVERS, machines, other
-from tests.system.told import alone, answers, at_check, cut_off, explained, told, well, without_the_witness
+from tests.system.told import alone, answers, at_check, cut_off, told, well, without_the_witness
 
 _QUESTIONS = (("status",), ("status", "--check"), ("history",), ("why",))
 
 
 @pytest.mark.timeout(300)
 @in_a_thread
-def test_a_machine_is_lost_and_comes_back(tmp_path: Path) -> None:
+def test_a_machine_is_lost(tmp_path: Path) -> None:
+    with machines(tmp_path) as bank:
+        lost = bank.until_in_sync()
+        bank.network.cut(*bank.ways(lost))
+        bank.withdraw()
+        told(bank, "silence", sentence=rf"silence of {lost}: \d+ ms", by=other(lost))
+        alone(bank, other(lost), without=lost, because="no answer")
+        cut_off(bank, lost)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@in_a_thread
+def test_a_machine_that_was_lost_comes_back(tmp_path: Path) -> None:
     with machines(tmp_path) as bank:
         bank.withdraw()
         lost = bank.until_in_sync()
         bank.network.cut(*bank.ways(lost))
         bank.withdraw()
         assert bank.balance() == 298
-        told(bank, "silence", sentence=rf"silence of {lost}: \d+ ms", by=other(lost))
         alone(bank, other(lost), without=lost, because="no answer")
-        cut_off(bank, lost)
         bank.network.heal(*bank.ways(lost))
         told(bank, "joined", sentence=f"{lost} joined", by=other(lost))
         well(bank, other(lost))
@@ -95,8 +106,8 @@ def test_the_bank_goes_on_without_the_witness_and_waits_for_it_when_it_is_needed
         bank.kill(leads)
         refused = bank.run("withdraw", "2", "1", "--timeout", "2")
         assert refused.returncode in (5, 6), refused.stderr
-        at_check(bank, HealthCode.NOBODY_LEADS, "nobody leads")
-        assert not any(may for may, _ in explained(bank)[0].values())
+        said = at_check(bank, HealthCode.NOBODY_LEADS, "nobody leads")
+        assert not any(may for may, _ in said.may_take_over.values())
         assert bank.figures(other(leads))["bankrmi_role,role=standby"] == 1
         assert answers(bank, other(leads), "/primary") == 503
         bank.network.heal(*witness)
@@ -160,7 +171,7 @@ def test_who_has_no_certificate_and_who_has_another_banks_gets_nowhere(tmp_path:
         kept.rename(tmp_path / "foreign")
         for asking in (("withdraw", "2", "1", "--timeout", "2"), *_QUESTIONS):
             none = bank.run(*asking)
-            assert none.returncode == ExitCode.USAGE
+            assert none.returncode in (ExitCode.USAGE, ExitCode.ERROR)
             assert "certificates" in none.stderr
         (tmp_path / "kept").rename(kept)
         assert bank.balance() == 300

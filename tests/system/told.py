@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, ParamSpec
@@ -22,11 +25,11 @@ from bankrmi.cli.exit_codes import ExitCode, HealthCode
 from tests.system.machines import METRICS, NAMESERVER, SERVERS, Machines, other
 
 __all__ = [
+    "Said",
     "alone",
     "answers",
     "at_check",
     "cut_off",
-    "explained",
     "told",
     "undisturbed",
     "well",
@@ -74,13 +77,13 @@ def told(bank: Machines, kind: str, *, sentence: str, by: str) -> None:
     newest = changes[-1]
     assert re.fullmatch(sentence, newest["why"]), newest
     assert newest["by"] == by
-    view = bank.status()["view"]
+    status, why = _side_by_side(bank, ("status", "--json"), ("why",))
+    view = json.loads(status.stdout)["view"]
     assert [view[key] for key in ("epoch", "primary", "in_sync", "cause")] == [
         newest[key] for key in ("epoch", "primary", "in_sync", "cause")
     ]
-    why = bank.run("why").stdout
-    assert f"{newest['primary']} leads, in sync {', '.join(newest['in_sync'])}." in why
-    assert f"Its cause: {newest['why']} (proposed by {by})." in why
+    assert f"{newest['primary']} leads, in sync {', '.join(newest['in_sync'])}." in why.stdout
+    assert f"Its cause: {newest['why']} (proposed by {by})." in why.stdout
     figures = bank.figures(newest["primary"])
     assert figures["bankrmi_role,role=primary"] == 1
     assert figures["bankrmi_view_epoch"] == figures["bankrmi_epoch"] == newest["epoch"]
@@ -95,24 +98,41 @@ def told(bank: Machines, kind: str, *, sentence: str, by: str) -> None:
         assert figures[f"bankrmi_in_sync,server={server}"] == (server in newest["in_sync"])
 
 
-def at_check(bank: Machines, code: ExitCode | HealthCode, sentence: str) -> None:
-    """Wait until `status --check` ends with this code; check the sentence, a regular expression."""
-    printed: list[str] = []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What `status` says, and `why` of each server and process."""
+
+    status: dict[str, Any]
+    may_take_over: dict[str, tuple[bool, str]]
+    if_it_died: dict[str, str]
+
+    def row(self, server: str) -> dict[str, Any]:
+        return next(one for one in self.status["servers"] if one["server"] == server)
+
+
+def at_check(bank: Machines, code: ExitCode | HealthCode, sentence: str) -> Said:
+    """Wait until `status --check` ends with this code and sentence; return what is said at that moment."""
+    questions = (("status", "--check"), ("status", "--json"), ("why", "--json"))
+    said: list[subprocess.CompletedProcess[str]] = []
 
     def has_come() -> bool:
-        ended = bank.run("status", "--check")
-        printed[:] = [ended.stdout + ended.stderr]
-        return ended.returncode == code
+        said[:] = _side_by_side(bank, *questions)
+        return said[0].returncode == code
 
     bank.until(has_come, f"status --check ends with {code}")
-    assert re.search(sentence, printed[0]), printed
+    assert sentence in said[0].stdout, said
+    why = json.loads(said[2].stdout)
+    return Said(
+        status=json.loads(said[1].stdout),
+        may_take_over={one["server"]: (one["may"], one["why"]) for one in why["take_over"]},
+        if_it_died={one["process"]: one["then"] for one in why["if_it_died"]},
+    )
 
 
-def explained(bank: Machines) -> tuple[dict[str, tuple[bool, str]], dict[str, str]]:
-    """Return of each server whether it may take over, and why; of each process what its death would do."""
-    answer = json.loads(bank.run("why", "--json").stdout)
-    may = {one["server"]: (one["may"], one["why"]) for one in answer["take_over"]}
-    return may, {one["process"]: one["then"] for one in answer["if_it_died"]}
+def _side_by_side(bank: Machines, *questions: tuple[str, ...]) -> list[subprocess.CompletedProcess[str]]:
+    """Ask several at once: each waits some seconds for whoever is silent."""
+    with ThreadPoolExecutor(len(questions)) as pool:
+        return list(pool.map(lambda question: bank.run(*question), questions))
 
 
 def answers(bank: Machines, server: str, check: str) -> int:
@@ -123,11 +143,10 @@ def answers(bank: Machines, server: str, check: str) -> int:
 @undisturbed
 def alone(bank: Machines, leads: str, *, without: str, because: str) -> None:
     """Check that a server that leads alone is said to, and that the other one is not counted on."""
-    at_check(bank, HealthCode.ONE_COPY, f"ONE COPY ONLY: what {leads} holds is all there is")
-    [row] = [one for one in bank.status()["servers"] if one["server"] == without]
+    said = at_check(bank, HealthCode.ONE_COPY, f"ONE COPY ONLY: what {leads} holds is all there is")
+    row, may, if_it_died = said.row(without), said.may_take_over, said.if_it_died
     assert (row["reachable"], row["in_sync"]) == (False, False)
     assert because in row["reason"]
-    may, if_it_died = explained(bank)
     assert list(may) == [without]
     assert not may[without][0]
     assert f"{without} may not: it is not in sync" in may[without][1]
@@ -144,10 +163,10 @@ def alone(bank: Machines, leads: str, *, without: str, because: str) -> None:
 def well(bank: Machines, leads: str) -> None:
     """Check that two copies are said to be there, and that either may be lost."""
     standby = other(leads)
-    at_check(bank, ExitCode.DONE, f"well: {leads} leads, 2 copies in sync")
-    assert all(one["reachable"] and one["in_sync"] for one in bank.status()["servers"])
-    may, if_it_died = explained(bank)
-    assert may == {
+    said = at_check(bank, ExitCode.DONE, f"well: {leads} leads, 2 copies in sync")
+    assert all(one["reachable"] and one["in_sync"] for one in said.status["servers"])
+    if_it_died = said.if_it_died
+    assert said.may_take_over == {
         standby: (True, f"{standby} may take over: it is in sync, so it holds all that was acknowledged")
     }
     assert if_it_died[leads].startswith(f"{standby} would take over")
@@ -178,14 +197,13 @@ def without_the_witness(bank: Machines, view: dict[str, Any]) -> None:
     leads = view["primary"]
     standby = other(leads)
     why_not = "the witness cannot be reached"
-    at_check(bank, HealthCode.NOBODY_COULD_TAKE_OVER, f"{why_not}: no change of primary until it can")
-    status = bank.status()
+    said = at_check(bank, HealthCode.NOBODY_COULD_TAKE_OVER, f"{why_not}: no change of primary until it can")
+    status, may, if_it_died = said.status, said.may_take_over, said.if_it_died
     assert (status["view_from"], status["view"]) == (leads, view)
     assert not status["witness"]["reachable"]
     told_nothing = bank.run("history")
     assert told_nothing.returncode == ExitCode.UNREACHED
     assert "the witness at" in told_nothing.stderr
-    may, if_it_died = explained(bank)
     assert list(may) == [standby]
     assert not may[standby][0]
     assert f"it is in sync, but {why_not}" in may[standby][1]

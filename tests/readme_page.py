@@ -46,7 +46,9 @@ def commands_of(block: Block) -> list[tuple[str, list[str]]]:
 
 _IDS = re.compile(r"(?<=pid )\d+|(?<=\[)\d{2,}(?=\])|(?<=kill -9 )\d+|\bt?[0-9a-f]{16,40}\b")
 _DATE = re.compile(r"\b20\d\d-\d\d-\d\d\b")
-_STATUS = re.compile(r"^(s\d+ (?:primary|standby|joining)) (\d+) (\S+) (.*) (?:\d+|-) \d+ (?:s|min)$")
+_STATUS = re.compile(
+    r"^(s\d+ (?:primary|standby|joining|starting)) (\d+) (\S+) (.*) (?:\d+|-) \d+ (?:s|min)$"
+)
 _AFTER_DEATH = re.compile(r", \d+ ms after(?= s\d+ died)")
 _MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _LED_FOR = re.compile(r"(?<=has led for )\d+ (?:s|minutes)")

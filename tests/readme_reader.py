@@ -21,21 +21,31 @@ from tests.readme_page import ADDRESSES, ROOT, Block, Different, commands_of, co
 
 DEADLINE_S = 120.0
 POLL_S = 0.05
+SHELL = ("bash", "--norc")
+
+
+def surroundings() -> dict[str, str]:
+    """Return the environment in which `bankrmi` is a command, as after `source .venv/bin/activate`."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "NO_COLOR": "1"}
 
 
 class Shell:
     """One shell, for all commands."""
 
-    def __init__(self, folder: Path) -> None:
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    def __init__(
+        self, folder: Path, command: Sequence[str] = SHELL, *, inherited: tuple[int, ...] = ()
+    ) -> None:
+        """`command` starts the shell, and may begin with what starts it elsewhere."""
         self._shell = subprocess.Popen(
-            ["bash", "--norc"],
+            command,
             cwd=folder,
-            env=os.environ | {"PATH": path, "NO_COLOR": "1"},
+            env=surroundings(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             bufsize=0,
+            pass_fds=inherited,
         )
 
     def run(self, command: str) -> list[str]:

@@ -85,14 +85,14 @@ class Machines:
             re.sub("^metrics: .*$", f"metrics: {json.dumps(METRICS)}", config.read_text(), flags=re.M)
         )
         for name in MACHINES:
-            self._equip(name, office)
+            self.equip(name)
 
-    def _equip(self, machine: str, office: Path) -> None:
+    def equip(self, machine: str) -> None:
         """Copy what `init` says belongs on a machine."""
         place = self.folder / machine
         (place / "certificates").mkdir(mode=0o700, parents=True)
         for file in ("config.yaml", "ledger.csv"):
-            shutil.copy(office / file, place)
+            shutil.copy(self.office / file, place)
         self.bring_certificates(machine)
 
     def bring_certificates(self, machine: str) -> None:

@@ -1,6 +1,6 @@
 """What changes on a machine while the bank runs on all of them: its address, and the end of its certificate.
 
-In each, `status`, `history`, `why` and the figures for Prometheus say the same of it (see `machines`).
+In each, `status`, `history`, `why` and the figures for Prometheus say the same of it (see `told`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,36 +19,9 @@ from bankrmi.config import split_address
 from tests.certificates.made import issue
 from tests.robustness.networks import in_a_thread
 from tests.system.machines import CLIENT, NAMESERVER, SERVERS, Machines, machines, other
+from tests.system.told import told
 
 _NEW_HOST = "10.77.0.77"
-
-
-def told(bank: Machines, kind: str, *, sentence: str, by: str) -> None:
-    """Wait until the newest change of the view is this one; check that everybody says the same of it."""
-    changes: list[dict[str, Any]] = []
-
-    def has_come() -> bool:
-        changes[:] = bank.changes()
-        return bool(changes[-1]["cause"]["kind"] == kind)
-
-    bank.until(has_come, f"the view changes for {kind}")
-    newest = changes[-1]
-    assert re.fullmatch(sentence, newest["why"]), newest
-    assert newest["by"] == by
-    view = bank.status()["view"]
-    assert [view[key] for key in ("epoch", "primary", "in_sync", "cause")] == [
-        newest[key] for key in ("epoch", "primary", "in_sync", "cause")
-    ]
-    why = bank.run("why").stdout
-    assert f"{newest['primary']} leads, in sync {', '.join(newest['in_sync'])}." in why
-    assert f"Its cause: {newest['why']} (proposed by {by})." in why
-    figures = bank.figures(newest["primary"])
-    assert figures["bankrmi_role,role=primary"] == 1
-    assert figures["bankrmi_view_epoch"] == figures["bankrmi_epoch"] == newest["epoch"]
-    so_far = [one for one in changes if one["cause"]["kind"] == kind]
-    assert figures[f"bankrmi_view_changes_total,cause={kind}"] == len(so_far)
-    for server in ("s1", "s2"):
-        assert figures[f"bankrmi_in_sync,server={server}"] == (server in newest["in_sync"])
 
 
 @pytest.mark.long

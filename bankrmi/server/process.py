@@ -350,7 +350,11 @@ class _Process:
                 certificate_days=None if self._credentials is None else self._credentials.days_left,
             )
 
-        checks = checks_of(driver.replica.condition, lambda: fetcher.fetched)
+        checks = checks_of(
+            driver.replica.condition,
+            lambda: fetcher.fetched,
+            left_behind_ms=self._settings.checkpoint_timeout_ms,
+        )
         return Watching(
             self._configuration.metrics.get(self._name),
             lambda: measures_of(

@@ -111,6 +111,7 @@ def test_a_person_kills_the_primary_and_the_money_is_there(browser: Browser, ban
     page.close()
 
 
+@pytest.mark.long
 def test_a_frozen_server_is_thawed_and_switching_over_costs_nothing(browser: Browser, bank: Shown) -> None:
     seen = Seen(browser, bank.address)
     page = seen.page
@@ -127,6 +128,7 @@ def test_a_frozen_server_is_thawed_and_switching_over_costs_nothing(browser: Bro
     page.close()
 
 
+@pytest.mark.long
 def test_by_the_keyboard_alone(browser: Browser, bank: Shown) -> None:
     seen = Seen(browser, bank.address)
     page = seen.page
@@ -156,6 +158,7 @@ def test_everybody_can_use_it(browser: Browser, bank: Shown, narrow: bool, dark:
     seen.page.close()
 
 
+@pytest.mark.long
 def test_without_the_token_everything_is_seen_and_nothing_can_be_done(browser: Browser, bank: Shown) -> None:
     seen = Seen(browser, bank.address.partition("#")[0])
     all_well(seen.page)
@@ -168,6 +171,7 @@ def test_without_the_token_everything_is_seen_and_nothing_can_be_done(browser: B
     seen.page.close()
 
 
+@pytest.mark.long
 def test_a_console_that_is_gone_is_said_and_found_again(browser: Browser, bank: Shown) -> None:
     seen = Seen(browser, bank.address)
     all_well(seen.page)
@@ -180,6 +184,7 @@ def test_a_console_that_is_gone_is_said_and_found_again(browser: Browser, bank: 
     seen.page.close()
 
 
+@pytest.mark.long
 def test_nothing_comes_from_elsewhere(browser: Browser, bank: Shown) -> None:
     asked: list[str] = []
     page = browser.new_page()

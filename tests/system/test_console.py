@@ -8,6 +8,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.console.page_of import Page
 from tests.console.shown_bank import shown
 from tests.system.cluster import Cluster
@@ -69,6 +71,7 @@ def test_the_teller_sends_a_request_again_and_nothing_happens_twice(tmp_path: Pa
             assert page.do("load", **load)["status"] == 400
 
 
+@pytest.mark.long
 def test_a_frozen_primary_loses_the_lead_and_comes_back(tmp_path: Path) -> None:
     with shown(tmp_path) as (cluster, _, page):
         frozen = primary_of(page.of("state")[-1])
@@ -81,6 +84,7 @@ def test_a_frozen_primary_loses_the_lead_and_comes_back(tmp_path: Path) -> None:
         cluster.until(lambda: is_over(page), "that is shown")
 
 
+@pytest.mark.long
 def test_a_deleted_disk_comes_back_with_everything(tmp_path: Path) -> None:
     with shown(tmp_path) as (cluster, _, page):
         page.do("teller", what="withdraw", account=2, amount=10)
@@ -94,6 +98,7 @@ def test_a_deleted_disk_comes_back_with_everything(tmp_path: Path) -> None:
         assert len(digests) == 1
 
 
+@pytest.mark.long
 def test_what_cannot_be_done_is_said_and_nothing_is_done(tmp_path: Path) -> None:
     with shown(tmp_path) as (cluster, up, page):
         primary = primary_of(page.of("state")[-1])
@@ -135,6 +140,7 @@ def test_who_is_not_our_page_gets_nothing(tmp_path: Path) -> None:
         assert long.status_code == 400
 
 
+@pytest.mark.long
 def test_the_end_of_the_console_touches_nothing_and_up_starts_it_again(tmp_path: Path) -> None:
     with shown(tmp_path) as (cluster, up, page):
         before = up.pids

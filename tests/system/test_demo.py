@@ -141,6 +141,7 @@ def test_it_is_gone_with_all_its_files_however_it_is_ended(
         assert one.assert_gone() == 0
 
 
+@pytest.mark.long
 def test_children_that_stand_still_or_were_killed_are_gone_too(tmp_path: Path) -> None:
     with demo(tmp_path, "--no-menu") as one:
         one.waits_for("Ctrl-C stops it")
@@ -162,6 +163,7 @@ def test_while_it_starts_it_can_be_ended_too(tmp_path: Path) -> None:
         assert not [pid for pid in one.pids if lives(pid)]
 
 
+@pytest.mark.long
 def test_two_at_once_and_one_killed_outright_do_not_disturb_each_other(tmp_path: Path) -> None:
     with demo(tmp_path / "a", "--no-menu") as one, demo(tmp_path / "b", "--no-menu") as other:
         one.waits_for("Ctrl-C stops it")
@@ -173,6 +175,7 @@ def test_two_at_once_and_one_killed_outright_do_not_disturb_each_other(tmp_path:
         assert "failed" not in other.said.replace("none failed", "")
 
 
+@pytest.mark.long
 def test_nothing_of_where_it_is_started_has_a_say_in_it(tmp_path: Path) -> None:
     """Neither a broken config.yaml there, nor the settings of another bank in the environment."""
     data = tmp_path / "data of another bank"
@@ -187,6 +190,7 @@ def test_nothing_of_where_it_is_started_has_a_say_in_it(tmp_path: Path) -> None:
         assert [file.name for file in one.start.iterdir()] == ["config.yaml"]
 
 
+@pytest.mark.long
 def test_without_a_terminal_there_is_no_menu_and_it_stays(tmp_path: Path) -> None:
     started = subprocess.Popen(
         [*BANKRMI, "demo"],

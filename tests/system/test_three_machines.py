@@ -21,6 +21,7 @@ from tests.system.told import alone, answers, at_check, cut_off, told, well, wit
 _QUESTIONS = (("status",), ("status", "--check"), ("history",), ("why",))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @in_a_thread
 def test_a_machine_is_lost(tmp_path: Path) -> None:

@@ -143,6 +143,19 @@ def test_health_follows_a_takeover_and_the_way_back(tmp_path: Path) -> None:
         assert watch.figure(NAMESERVER, "bankrmi_proposals_total", outcome="won") == 5
 
 
+def test_a_standby_that_hears_nothing_does_not_say_that_it_is_in_sync(tmp_path: Path) -> None:
+    """It may have been left behind, and does not know it."""
+    with watched_bank(tmp_path, lease_ms=20_000, refused_means_gone=False) as (cluster, watch):
+        cluster.start_all()
+        primary, standby = cluster.primary(), cluster.standby()
+        assert checks(watch, standby) == "hrs"
+        cluster.pause(primary)
+        cluster.until(lambda: checks(watch, standby) == "h", "it hears nothing")
+        assert "nothing was heard of the primary for" in watch.ask(standby, "/standby").said
+        cluster.resume(primary)
+        cluster.until(lambda: checks(watch, standby) == "hrs", "it hears of it again")
+
+
 @pytest.mark.long
 def test_a_primary_that_can_acknowledge_nothing_is_none_for_load_balancers(tmp_path: Path) -> None:
     with watched_bank(tmp_path, copies_min=2) as (cluster, watch):

@@ -190,6 +190,7 @@ def cut_off(bank: Machines, server: str) -> None:
         assert answers(bank, server, "/ready") == 503
     else:
         assert figures["bankrmi_primary_silent_seconds"] > 0
+        assert answers(bank, server, "/standby") == answers(bank, server, "/ready") == 503
 
 
 def without_the_witness(bank: Machines, view: dict[str, Any]) -> None:

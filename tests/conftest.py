@@ -40,7 +40,10 @@ _BEGIN_FIRST = (
     "tests/test_readme.py::test_everything_shown_happens",
     "tests/robustness/test_chaos.py::",
     "tests/system/test_disks_taken_away.py::test_a_server_whose_database_cannot_be_synced",
-    "tests/system/test_three_machines.py::",
+    "tests/system/test_by_hand.py::",
+    "tests/system/test_doctor.py::",
+    "tests/system/test_rolling_upgrade.py::",
+    "tests/console/test_in_browser.py::",
     "tests/robustness/test_power_loss_states.py::",
 )
 """Each takes a quarter of a minute or more: at the end of a run they would keep one worker busy alone."""

@@ -69,10 +69,10 @@ class BankWatcher:
         """Look again and again, until it is cancelled."""
         while True:
             state = await asyncio.to_thread(self._look)
-            self._on_state(state)
             if state != self._told:
                 self._told = state
                 self._feed.put("state", **state)
+            self._on_state(state)
             view = state["view"]
             newest = None if view is None else (view["history"], view["epoch"])
             if newest is not None and (newest != self._newest or self._history_failed):

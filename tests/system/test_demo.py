@@ -86,6 +86,7 @@ def demo(tmp_path: Path, *options: str, **env: str) -> Iterator[Demo]:
         one.terminal.close(force=True)
 
 
+@pytest.mark.long
 def test_it_says_how_to_kill_the_primary_and_what_came_of_it(tmp_path: Path) -> None:
     with demo(tmp_path) as one:
         one.waits_for(CHOICE)
@@ -112,7 +113,7 @@ def test_it_says_how_to_kill_the_primary_and_what_came_of_it(tmp_path: Path) -> 
         assert one.assert_gone() == 0
 
 
-@pytest.mark.but_first_long(2)
+@pytest.mark.but_first_long(1)
 @pytest.mark.parametrize(
     ("how", "options"),
     [

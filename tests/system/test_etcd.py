@@ -110,6 +110,7 @@ def test_status_names_the_members_that_do_not_answer(cluster: Cluster, etcd: Etc
     assert "none of its 3 members says what the view is" in examined
 
 
+@pytest.mark.long
 def test_why_and_the_check_speak_of_members_and_not_of_a_witness(cluster: Cluster, etcd: EtcdMembers) -> None:
     told = bankrmi(cluster, "why").stdout
     assert "etcd: the death of any one member would change nothing: 3 of 3 answer, and 2 are enough" in told
@@ -222,7 +223,8 @@ def logged(cluster: Cluster, words: str, times: int) -> bool:
     return all(cluster.log(name).count(words) >= times for name in cluster.servers)
 
 
-@pytest.mark.parametrize("behind", ["nothing", "certificates"])
+@pytest.mark.but_first_long(1)
+@pytest.mark.parametrize("behind", ["certificates", "nothing"])
 def test_a_living_bank_is_moved_from_its_witness_to_etcd_and_back(
     tmp_path: Path, etcd: EtcdMembers, behind: str
 ) -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from time import perf_counter
 from typing import Any
 
@@ -29,8 +31,8 @@ PERIOD_S = 0.25
 CALLS_SHOWN = 5
 """In each period."""
 KINDS = ("balance", "withdraw", "deposit")
-SILENCE_MS = 20.0
-"""A time in which nothing was answered, though somebody asked, is noted from here on."""
+SUCCESSES_KEPT = 20_000
+"""Of the newest calls: several seconds of the highest load, and more of any other."""
 
 
 @dataclass(slots=True)
@@ -50,26 +52,23 @@ class _Period:
 
 
 class Silences:
-    """When nobody was told of a success although somebody waited: how long a takeover takes for callers."""
+    """When callers were told of successes: how long they heard nothing around a change of who leads."""
 
     def __init__(self) -> None:
-        self._last_ms: float | None = None
-        self._kept: deque[tuple[float, float]] = deque(maxlen=200)
+        self._done: deque[tuple[float, float]] = deque(maxlen=SUCCESSES_KEPT)
 
     def done(self, began_ms: float, now_ms: float) -> None:
         """A call that began then has succeeded."""
-        since = self._last_ms if self._last_ms is not None else began_ms
-        since = max(since, began_ms)
-        if now_ms - since >= SILENCE_MS:
-            self._kept.append((since, now_ms))
-        self._last_ms = now_ms
+        self._done.append((now_ms, began_ms))
 
-    def around(self, at_ms: float, slack_ms: float = 50.0) -> float | None:
-        """Return how long the silence was in which this happened; None if there was none, or it goes on."""
-        for since, until in reversed(self._kept):
-            if since - slack_ms <= at_ms <= until + slack_ms:
-                return until - since
-        return None
+    def around(self, at_ms: float) -> float | None:
+        """Return how long the silence was in which this happened; None if nobody waited, or it goes on."""
+        after = bisect_left(self._done, (at_ms, -inf))
+        if after == len(self._done):
+            return None
+        ended_ms, began_ms = self._done[after]
+        since_ms = max(began_ms, self._done[after - 1][0]) if after else began_ms
+        return ended_ms - since_ms if since_ms <= at_ms else None
 
 
 class Teller:

@@ -113,19 +113,21 @@ class BankWatcher:
             return
         self._history_failed = False
         first = not self._views
+        led = None
         for view in views:
             key = (view.history, view.epoch)
             if key not in self._views:
-                shown = _change(view, was_before=first)
+                shown = _change(view, was_before=first, takes_time=led is not None and view.primary != led)
                 self._views[key] = shown
                 self._feed.put("view", **shown)
+            led = view.primary
         while len(self._views) > 4 * VIEWS_AT_ONCE:
             del self._views[next(iter(self._views))]
 
     def _tell_lengths(self) -> None:
         """Tell how long callers heard nothing around a change, once it is known."""
         for shown in list(self._views.values())[-5:]:
-            if shown["took_ms"] is not None or shown["before"] or shown["changed_ms"] is None:
+            if shown["took_ms"] is not None or not shown["takes_time"] or shown["changed_ms"] is None:
                 continue
             took_ms = self._silences.around(shown["changed_ms"])
             if took_ms is not None:
@@ -155,7 +157,8 @@ def _standing(told: Mapping[str, Any] | None, process: str | None) -> dict[str, 
     }
 
 
-def _change(view: View, *, was_before: bool) -> dict[str, Any]:
+def _change(view: View, *, was_before: bool, takes_time: bool) -> dict[str, Any]:
+    """Return what is told of a change; it takes callers time if another one leads, and they were there."""
     cause = view.cause
     return {
         "history": view.history,
@@ -168,4 +171,5 @@ def _change(view: View, *, was_before: bool) -> dict[str, Any]:
         "changed_ms": None if view.written_us is None else round(view.written_us / 1000),
         "took_ms": None,
         "before": was_before,
+        "takes_time": takes_time and not was_before,
     }

@@ -14,6 +14,7 @@ def test_a_silence_goes_from_the_last_success_to_the_next() -> None:
     silences.done(12, 95)
     silences.done(95, 99)
     assert silences.around(40) == pytest.approx(80)
+    assert silences.around(8) == pytest.approx(4), "short ones are known, too: its call began at 6"
     assert silences.around(99 + 60) is None
 
 

@@ -17,6 +17,10 @@ settings.load_profile("bankrmi")
 # In the background of a script (`make test &`) Ctrl-C is ignored, also by all that is started from there.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# So is SIGHUP under `nohup`: what is handled here is default again in all that is started from here.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+
 # Tests start hundreds of processes: with PYTHONDONTWRITEBYTECODE each would compile all of bankrmi anew,
 # which takes as long as all else that it does.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

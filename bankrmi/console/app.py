@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -65,6 +66,7 @@ class Console:
 
     async def run(self, on_ready: Callable[[], None]) -> None:
         """Serve until a signal ends it.  Raises OperationFailed if the address cannot be had."""
+        listening = self._listening()
         self._feed = Feed(_now_ms)
         processes = LocalProcesses(self._configuration)
         self._misfortunes = Misfortunes(self._configuration, processes, self._feed, now_ms=_now_ms)
@@ -76,21 +78,26 @@ class Console:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(watcher.watch()), group.create_task(self._teller.tell_sums())]
             try:
-                await server.serve()
+                await server.serve([listening])
             finally:
                 for task in tasks:
                     task.cancel()
+                self._misfortunes.close()
                 await self._teller.close()
-        if not server.started:
+
+    def _listening(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        try:
+            return socket.create_server((self._host, self._port), family=family)
+        except OSError as error:
             raise OperationFailed(
-                f"the console cannot listen at {self._host}:{self._port}: see what has the port"
-            )
+                f"the console cannot listen at {self._host}:{self._port}: {error.strerror}; "
+                "--listen names another address"
+            ) from error
 
     def _settings(self) -> uvicorn.Config:
         return uvicorn.Config(
             self.application(),
-            host=self._host,
-            port=self._port,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -31,6 +31,8 @@ __all__ = ["KINDS", "Misfortunes"]
 BANK = "bank"
 """The target of what is done to no process."""
 GONE_AFTER_S = 5.0
+FROZEN_S = 3.0
+"""For how long a surprise freezes a server: longer than a lease."""
 LONGEST_S = 600.0
 """What is still felt then is shown as over: nobody waits for it any more."""
 
@@ -82,6 +84,7 @@ class Misfortunes:
         self._state: Mapping[str, Any] | None = None
         self._number = 0
         self._felt: dict[int, dict[str, Any]] = {}
+        self._frozen: set[str] = set()  # For a while only.
 
     def offered(self) -> list[dict[str, Any]]:
         """Return what there is to choose from."""
@@ -91,7 +94,8 @@ class Misfortunes:
         ]
 
     def _targets(self, kind: Kind) -> list[str]:
-        servers = list(self._configuration.servers)
+        shown = () if self._state is None else self._state["servers"]
+        servers = [server["name"] for server in shown] or list(self._configuration.servers)
         match kind.of:
             case "server":
                 return servers
@@ -138,8 +142,7 @@ class Misfortunes:
 
     async def _resume(self, target: str) -> dict[str, Any]:
         pid = self._signalled(target, signal.SIGCONT)
-        for felt in [one for one in self._felt.values() if (one["what"], one["whom"]) == ("pause", target)]:
-            self._is_over(felt)
+        self._pause_is_over(target)
         return {"said": f"{target} goes on", "command": f"kill -CONT {pid}"}
 
     async def _stop(self, target: str) -> dict[str, Any]:
@@ -155,9 +158,10 @@ class Misfortunes:
             )
         pid = self._signalled(target, signal.SIGKILL)
         directory = self._processes.directory(target)
-        await asyncio.to_thread(_delete, directory, GONE_AFTER_S)
         command = f"kill -9 {pid}; rm -r {directory}"
-        return self._told("wipe", target, f"{target} was killed, and its disk deleted", command)
+        told = self._told("wipe", target, f"{target} was killed, and its disk deleted", command)
+        await asyncio.to_thread(_delete, directory, GONE_AFTER_S)
+        return told
 
     async def _switch_over(self, _bank: str) -> dict[str, Any]:
         views = await asyncio.to_thread(switchover, self._configuration, None)
@@ -180,13 +184,19 @@ class Misfortunes:
 
     async def _freeze_for_a_while(self, target: str) -> dict[str, Any]:
         told = await self._pause(target)
-        asyncio.get_running_loop().call_later(3.0, self._thaw, target)
-        return {**told, "said": f"{told['said']}, for three seconds"}
+        self._frozen.add(target)
+        asyncio.get_running_loop().call_later(FROZEN_S, self._thaw, target)
+        return {**told, "said": f"{told['said']}, for {FROZEN_S:g} seconds"}
 
     def _thaw(self, target: str) -> None:
+        self._frozen.discard(target)
         self._processes.send(target, signal.SIGCONT)
-        for felt in [one for one in self._felt.values() if (one["what"], one["whom"]) == ("pause", target)]:
-            self._is_over(felt)
+        self._pause_is_over(target)
+
+    def close(self) -> None:
+        """Thaw what was frozen for a while: nobody would, later."""
+        for target in list(self._frozen):
+            self._thaw(target)
 
     def _signalled(self, target: str, number: signal.Signals) -> int:
         pid = self._processes.send(target, number)
@@ -235,6 +245,10 @@ class Misfortunes:
             return bool(state["keeper"]["reachable"])
         at_work = {one["name"] for one in state["servers"] if one["role"] in ("primary", "standby")}
         return whom in in_sync and whom in at_work
+
+    def _pause_is_over(self, target: str) -> None:
+        for felt in [one for one in self._felt.values() if (one["what"], one["whom"]) == ("pause", target)]:
+            self._is_over(felt)
 
     def _is_over(self, felt: dict[str, Any]) -> None:
         self._felt.pop(felt["id"], None)

@@ -15,7 +15,7 @@ from bankrmi.client.overview import overview
 from bankrmi.client.view_history import history
 from bankrmi.config import Configuration
 from bankrmi.console.feed import Feed
-from bankrmi.console.local_processes import LocalProcesses
+from bankrmi.console.local_processes import KEEPER, LocalProcesses
 from bankrmi.console.teller import Silences
 from bankrmi.errors import BankError
 from bankrmi.replication.cause import in_words
@@ -24,6 +24,8 @@ from bankrmi.replication.view import View
 __all__ = ["BankWatcher"]
 
 EVERY_S = 0.15
+PAUSE_S = 2.0
+"""After a look that could not be."""
 FIRST_VIEWS = 20
 VIEWS_AT_ONCE = 50
 SERVER_FIELDS = (
@@ -68,7 +70,12 @@ class BankWatcher:
     async def watch(self) -> None:
         """Look again and again, until it is cancelled."""
         while True:
-            state = await asyncio.to_thread(self._look)
+            try:
+                state = await asyncio.to_thread(self._look)
+            except BankError as error:  # A certificate that is being replaced, for one.
+                self._feed.put("note", level="warning", text=error.message)
+                await asyncio.sleep(PAUSE_S)
+                continue
             if state != self._told:
                 self._told = state
                 self._feed.put("state", **state)
@@ -84,11 +91,11 @@ class BankWatcher:
     # -- how it is ---------------------------------------------------------------------------------
 
     def _look(self) -> dict[str, Any]:
-        told = overview(self._configuration)
+        told, etcd = overview(self._configuration), self._configuration.etcd is not None
         return {
             "view": _view_shown(told["view"]),
             "view_from": told["view_from"],
-            "keeper": _standing(told["witness"], self._processes.standing("witness")),
+            "keeper": _standing(told["witness"], None if etcd else self._processes.standing(KEEPER)),
             "nameserver": _standing(told["nameserver"], None),
             "servers": [self._server(server) for server in told["servers"]],
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.console.page_of import Page
 from tests.console.shown_bank import shown
 from tests.system.cluster import Cluster
 from tests.system.commands import bankrmi
+from tests.system.ports import own_addresses
 from tests.system.supervised import lives
 
 
@@ -156,6 +158,16 @@ def test_the_end_of_the_console_touches_nothing_and_up_starts_it_again(tmp_path:
         console = up.pids["the console"]
         assert up.stop(signal.SIGTERM) == 0
         assert not lives(console)
+
+
+def test_a_console_whose_address_is_taken_says_so(tmp_path: Path) -> None:
+    with own_addresses(1) as [address], Cluster(tmp_path) as cluster:
+        host, _, port = address.partition(":")
+        with socket.create_server((host, int(port))):
+            run = bankrmi(cluster.config, "console", "--listen", address)
+        assert (run.returncode, run.stdout) == (1, "")
+        assert run.stderr.startswith(f"the console cannot listen at {address}: Address already in use")
+        assert len(run.stderr.splitlines()) == 1
 
 
 def test_a_page_that_others_could_open_is_refused(tmp_path: Path) -> None:

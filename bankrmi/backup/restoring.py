@@ -27,7 +27,7 @@ from bankrmi.replication.cause import OPERATOR, Cause, CauseKind, named
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.view import View
 from bankrmi.storage.copying import RESTORED, put_in_place
-from bankrmi.storage.database import DiskFailed, own_directory
+from bankrmi.storage.database import LOCK, DiskFailed, own_directory
 from bankrmi.verifying.server_directory import DATABASE
 
 __all__ = ["Restored", "WantedPoint", "restore"]
@@ -109,7 +109,7 @@ def _empty_directory(directory: Path) -> Iterator[Path]:
     was_there = directory.is_dir()
     lock = own_directory(directory, _IN_USE)
     try:
-        ours = {"lock", *(f"{RESTORED}{end}" for end in ("", "-wal", "-shm", "-journal"))}
+        ours = {LOCK, *(f"{RESTORED}{end}" for end in ("", "-wal", "-shm", "-journal"))}
         if held := sorted(one.name for one in directory.iterdir() if one.name not in ours):
             raise OperationFailed(
                 f"{directory} is not empty ({', '.join(held[:3])}), and nothing in it is overwritten: if it "
@@ -118,9 +118,9 @@ def _empty_directory(directory: Path) -> Iterator[Path]:
         yield directory
     finally:
         throw_away(directory / RESTORED)
-        if not was_there and [one.name for one in directory.iterdir()] == ["lock"]:
+        if not was_there and [one.name for one in directory.iterdir()] == [LOCK]:
             with suppress(OSError):
-                (directory / "lock").unlink()
+                (directory / LOCK).unlink()
                 directory.rmdir()
         lock.close()
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from bankrmi.config import Configuration
+from bankrmi.storage.database import lock_owner
 
 __all__ = ["KEEPER", "LocalProcesses"]
 
@@ -30,10 +31,10 @@ class LocalProcesses:
     def pid(self, name: str) -> int | None:
         """Return the number of the process that is this server, or the witness; None if none is here."""
         try:
-            pid = int((self.directory(name) / "lock").read_text()[:20])
-        except (OSError, ValueError):
+            pid = lock_owner(self.directory(name))
+        except PermissionError:  # Somebody else's bank.
             return None
-        return pid if self._is(pid, name) else None
+        return pid if pid is not None and self._is(pid, name) else None
 
     def directory(self, name: str) -> Path:
         """Return its data directory."""

@@ -24,7 +24,7 @@ from bankrmi.config import Configuration
 from bankrmi.console.feed import Feed
 from bankrmi.console.local_processes import KEEPER, LocalProcesses
 from bankrmi.errors import InvalidRequest, OperationFailed
-from bankrmi.storage.database import own_directory
+from bankrmi.storage.database import LOCK, own_directory
 
 __all__ = ["KINDS", "Misfortunes"]
 
@@ -263,7 +263,7 @@ def _delete(directory: Path, seconds: float) -> None:
         try:
             with own_directory(directory):
                 for path in directory.iterdir():
-                    if path.name == "lock":
+                    if path.name == LOCK:
                         continue
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
                 return

@@ -8,6 +8,7 @@ Rule 2: what is as before is not told again.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ __all__ = ["BankWatcher"]
 
 EVERY_S = 0.15
 PAUSE_S = 2.0
-"""After a look that could not be."""
+"""After a look that could not be, or a history that was not told."""
 FIRST_VIEWS = 20
 VIEWS_AT_ONCE = 50
 SERVER_FIELDS = (
@@ -65,7 +66,7 @@ class BankWatcher:
         self._told: dict[str, Any] | None = None
         self._views: dict[tuple[str, int], dict[str, Any]] = {}  # Told, the newest few.
         self._newest: tuple[str, int] | None = None
-        self._history_failed = False
+        self._again_s = 0.0  # When a history that was not told is asked for again; 0: it was told.
 
     async def watch(self) -> None:
         """Look again and again, until it is cancelled."""
@@ -82,7 +83,8 @@ class BankWatcher:
             self._on_state(state)
             view = state["view"]
             newest = None if view is None else (view["history"], view["epoch"])
-            if newest is not None and (newest != self._newest or self._history_failed):
+            is_due = 0 < self._again_s <= time.monotonic()
+            if newest is not None and (newest != self._newest or is_due):
                 await self._tell_views()
                 self._newest = newest
             self._tell_lengths()
@@ -116,9 +118,9 @@ class BankWatcher:
         try:
             views = await asyncio.to_thread(history, self._configuration, limit=limit)
         except BankError:
-            self._history_failed = True  # Its keeper is away: asked again with the next look.
+            self._again_s = time.monotonic() + PAUSE_S  # Its keeper is away, or tells us nothing.
             return
-        self._history_failed = False
+        self._again_s = 0.0
         first = not self._views
         led = None
         for view in views:

@@ -24,6 +24,7 @@ from bankrmi.errors import ConfigurationError
 from bankrmi.moments import end_in_words
 from bankrmi.own_credentials import own_credentials
 from bankrmi.rmi import is_here
+from bankrmi.storage.database import lock_owner
 
 __all__ = ["look_at_own_machine"]
 
@@ -89,9 +90,11 @@ def _runs_here(configuration: Configuration) -> bool:
 def _has_owner(folder: Path) -> bool:
     # The lock itself is not tried: a server that starts just now would find it taken.
     try:
-        pid = int((folder / "lock").read_text().strip())
+        pid = lock_owner(folder)
+        if pid is None:
+            return False
         os.kill(pid, 0)
-    except (OSError, ValueError, OverflowError) as error:
+    except (OSError, OverflowError) as error:
         return isinstance(error, PermissionError)
     try:
         return b"bankrmi" in Path(f"/proc/{pid}/cmdline").read_bytes()

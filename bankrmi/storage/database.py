@@ -30,7 +30,9 @@ from bankrmi.storage.place import PRIVATE_DIRECTORY, PRIVATE_FILE
 
 __all__ = [
     "BEFORE_REPLACING",
+    "LOCK",
     "DiskFailed",
+    "lock_owner",
     "locked_by_another",
     "make_directory",
     "open_database",
@@ -40,6 +42,9 @@ __all__ = [
     "private_opener",
     "sync_directory",
 ]
+
+LOCK = "lock"
+"""In each data directory; whoever holds it has the directory, and wrote its pid there."""
 
 _CHECKSUM_VFS = "cksmvfs"
 _CHECKSUM_BYTES = 8
@@ -71,7 +76,7 @@ def own_directory(directory: Path, in_use: str = _IN_USE) -> IO[str]:
     try:
         make_directory(directory)
         # Whoever may not write it may not stand in the way of its owner's next start either.
-        descriptor = private_opener(directory / "lock", os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC)
+        descriptor = private_opener(directory / LOCK, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in _FULL:
             raise _no_space(directory, error) from error
@@ -93,6 +98,20 @@ def own_directory(directory: Path, in_use: str = _IN_USE) -> IO[str]:
             lock.close()
         raise refusal from error
     return lock
+
+
+def lock_owner(directory: Path) -> int | None:
+    """Return the pid of whoever took the directory last, None if nobody did; it may have ended since.
+
+    Raises PermissionError where that may not be read.
+    """
+    try:
+        with (directory / LOCK).open(encoding="utf-8", errors="replace") as lock:
+            return int(lock.read(20).strip())
+    except PermissionError:
+        raise
+    except (OSError, ValueError):
+        return None
 
 
 def _no_lock(directory: Path, lock: IO[str], error: OSError, in_use: str) -> BankError:

@@ -17,18 +17,17 @@ from pathlib import Path
 import apsw
 
 from bankrmi.errors import ConfigurationError
-from bankrmi.storage.database import open_to_read
+from bankrmi.storage.database import LOCK, open_to_read
 
 __all__ = ["alone_in", "opened_unchanged"]
 
-_LOCK = "lock"
 _LOGS = ("-wal", "-journal")
 
 
 @contextmanager
 def alone_in(directory: Path) -> Iterator[None]:
     """Keep everybody else out of the directory; raise ConfigurationError if somebody is in it."""
-    path = directory / _LOCK
+    path = directory / LOCK
     if not path.exists():
         yield
         return

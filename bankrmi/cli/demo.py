@@ -94,7 +94,7 @@ def _own_folder() -> Iterator[Path]:
 @contextmanager
 def _own_bank(folder: Path) -> Iterator[tuple[Configuration, str]]:
     """Write a new bank; give it, and an address for its page. All are held while the context lasts."""
-    from bankrmi.robustness.chaos.ports import HeldPort
+    from bankrmi.held_port import HeldPort
 
     page, witness, *servers = [HeldPort() for _ in range(2 + len(_SERVERS))]
     try:

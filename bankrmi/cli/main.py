@@ -24,6 +24,7 @@ from bankrmi.cli import (
     history,
     init,
     menu,
+    misfortune,
     operations,
     overview,
     processes,
@@ -110,6 +111,7 @@ for room in (
     bench,
     check,
     console,
+    misfortune,
     verify,
     cert,
 ):

@@ -6,7 +6,6 @@
     watching   asks the bank how it is, and says what has changed
     teller     calls of a person, and a load; how fast they are answered
     misfortunes  what can be done to a bank on this machine, and with which command
-    local_processes  which processes of the bank run here, and what they do
     page/      what the browser gets
 
 Rule 1: the console is a process of its own, and knows the bank by the public client, by status calls and by

@@ -27,7 +27,7 @@ from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.config import Configuration
 from bankrmi.console.feed import Feed
 from bankrmi.console.guard import HEADERS, Guard
-from bankrmi.console.local_processes import LocalProcesses
+from bankrmi.local_processes import LocalProcesses
 from bankrmi.console.misfortunes import Misfortunes
 from bankrmi.console.teller import Teller
 from bankrmi.console.watching import BankWatcher

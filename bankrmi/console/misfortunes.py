@@ -22,7 +22,7 @@ from typing import Any
 from bankrmi.client.operating import switchover
 from bankrmi.config import Configuration
 from bankrmi.console.feed import Feed
-from bankrmi.console.local_processes import KEEPER, LocalProcesses
+from bankrmi.local_processes import KEEPER, LocalProcesses
 from bankrmi.errors import InvalidRequest, OperationFailed
 from bankrmi.storage.database import LOCK, own_directory
 

@@ -16,7 +16,7 @@ from bankrmi.client.overview import overview
 from bankrmi.client.view_history import history
 from bankrmi.config import Configuration
 from bankrmi.console.feed import Feed
-from bankrmi.console.local_processes import KEEPER, LocalProcesses
+from bankrmi.local_processes import KEEPER, LocalProcesses
 from bankrmi.console.teller import Silences
 from bankrmi.errors import BankError
 from bankrmi.replication.cause import in_words

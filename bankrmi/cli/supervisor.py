@@ -5,8 +5,9 @@ Rule 2: it is started again after a growing pause; but not after a configuration
         ready and has failed `FIRST_TRIES` times: it would only end the same. Unless it says that it awaits
         something that comes by itself, as an address does when the network comes up.
 Rule 3: whoever is held down is not started again until it is let go by the last who holds it.
-Rule 4: the first group stops before the second. So the witness is gone when the servers stop, and what they
-        leave behind is the view as it was (rule V10).
+Rule 4: who only looks on stops first, for it may have something to undo. Of the others, the first group
+        stops before the second. So the witness is gone when the servers stop, and what they leave behind is
+        the view as it was (rule V10).
 Rule 5: what goes wrong with one child is that child's: it is told, and tried again, and the others live on.
 Rule 6: nothing is left behind. Children have sessions of their own, so that a Ctrl-C on the terminal reaches
         only us; and the kernel ends them when our thread ends, however that comes about (`parent_death`).
@@ -53,6 +54,9 @@ _SIGNATURE = re.compile(r"^\S+Z \w+ +\S+\[\d+\] ")
 STOP_S = 3.0
 """What a child gets to stop by itself."""
 
+UNDOING_S = 10.0
+"""What one that looks on gets to undo what it has done."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
@@ -66,6 +70,8 @@ class Child:
     """Where its output goes; None: to our standard error."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """What it has in its environment beside ours."""
+    looks_on: bool = False
+    """Whether it does none of the work: then it stops before the others, and may take longer."""
 
 
 def next_pause_s(pause_s: float, lived_s: float) -> float:
@@ -234,15 +240,19 @@ class Supervisor:
                 await future
 
     async def _stop_in_order(self) -> None:
+        await self._stop_these([kept for kept in self._all() if kept.child.looks_on], UNDOING_S)
         for group in self._kept:
-            for kept in group:
-                kept.signal(kept.child.stop_signal)
-            running = [kept.process.wait() for kept in group if kept.process is not None]
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STOP_S):
-                    await asyncio.gather(*running)
-            for kept in group:
-                kept.signal(signal.SIGKILL)
+            await self._stop_these([kept for kept in group if not kept.child.looks_on], STOP_S)
+
+    async def _stop_these(self, children: Sequence[_Kept], seconds: float) -> None:
+        for kept in children:
+            kept.signal(kept.child.stop_signal)
+        running = [kept.process.wait() for kept in children if kept.process is not None]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*running)
+        for kept in children:
+            kept.signal(signal.SIGKILL)
 
     async def _keep(self, kept: _Kept) -> None:
         pause_s = 0.0

@@ -261,4 +261,4 @@ def children_of(
     if console is None:
         return [[nameserver], servers]
     page = child("the console", "console", ["console", "--listen", console.address], signal.SIGTERM)
-    return [[nameserver], servers, [replace(page, variables={TOKEN_VARIABLE: console.token})]]
+    return [[nameserver], servers, [replace(page, variables={TOKEN_VARIABLE: console.token}, looks_on=True)]]

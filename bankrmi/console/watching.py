@@ -16,9 +16,10 @@ from bankrmi.client.overview import overview
 from bankrmi.client.view_history import history
 from bankrmi.config import Configuration
 from bankrmi.console.feed import Feed
-from bankrmi.local_processes import KEEPER, LocalProcesses
 from bankrmi.console.teller import Silences
+from bankrmi.control import Control
 from bankrmi.errors import BankError
+from bankrmi.local_processes import KEEPER, LocalProcesses
 from bankrmi.replication.cause import in_words
 from bankrmi.replication.view import View
 
@@ -53,13 +54,18 @@ class BankWatcher:
         self,
         configuration: Configuration,
         processes: LocalProcesses,
+        control: Control,
         feed: Feed,
         silences: Silences,
-        on_state: Callable[[Mapping[str, Any]], None],
+        on_state: Callable[[Mapping[str, Any], float, Mapping[str, Any] | None], None],
     ) -> None:
-        """`on_state` is told of each look at the bank, whether anything has changed or not."""
+        """`on_state` is told of each look at the bank, whether anything has changed or not.
+
+        With when it began, and what `up` says of itself, if one runs this bank here.
+        """
         self._configuration = configuration
         self._processes = processes
+        self._control = control
         self._feed = feed
         self._silences = silences
         self._on_state = on_state
@@ -71,16 +77,19 @@ class BankWatcher:
     async def watch(self) -> None:
         """Look again and again, until it is cancelled."""
         while True:
+            began_ms = time.time() * 1000
             try:
                 state = await asyncio.to_thread(self._look)
             except BankError as error:  # A certificate that is being replaced, for one.
                 self._feed.put("note", level="warning", text=error.message)
                 await asyncio.sleep(PAUSE_S)
                 continue
+            up = await self._control.told()
+            state |= _hindered(up)
             if state != self._told:
                 self._told = state
                 self._feed.put("state", **state)
-            self._on_state(state)
+            self._on_state(state, began_ms, up)
             view = state["view"]
             newest = None if view is None else (view["history"], view["epoch"])
             is_due = 0 < self._again_s <= time.monotonic()
@@ -155,6 +164,12 @@ def _view_shown(view: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "cause": view.get("cause"),
         "paused": view.get("paused"),
     }
+
+
+def _hindered(up: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return which ways nothing passes, which are late and by how much, and who is kept down."""
+    told = up or {"cut": [], "late": [], "down": []}
+    return {"cut": told["cut"], "late": told["late"], "down": told["down"]}
 
 
 def _standing(told: Mapping[str, Any] | None, process: str | None) -> dict[str, Any]:

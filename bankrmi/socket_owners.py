@@ -5,18 +5,28 @@ Assumption: Linux. Elsewhere, and of the processes of other users, less is known
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import socket
+import struct
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Endpoint", "TcpSocket", "endpoint", "socket_owners", "tcp_sockets"]
+__all__ = ["Endpoint", "TcpSocket", "endpoint", "inode_of", "socket_owners", "tcp_sockets"]
 
 _TABLES = ("net/tcp", "net/tcp6")
 _LOCAL, _REMOTE, _STATE, _INODE = 1, 2, 3, 9
 _LISTENS = "0A"
+
+# sock_diag(7): one question about one socket, which costs the same however many there are.
+_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST = 4, 20, 1
+_ANY_STATE, _NO_COOKIE = 0xFFFFFFFF, b"\xff" * 8
+_HEADER, _QUESTION = struct.Struct("=IHHII"), struct.Struct("=BBBxI")
+_INODE_AT = _HEADER.size + 68
+_ANSWER_S = 0.2
 
 Endpoint = tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]
 
@@ -44,6 +54,35 @@ def tcp_sockets(ports: Collection[int], proc: Path = Path("/proc")) -> Iterator[
                         listens=words[_STATE] == _LISTENS,
                         inode=words[_INODE],
                     )
+
+
+def inode_of(local: Endpoint, remote: Endpoint) -> str | None:
+    """Return the number of the socket with these two ends; None if there is none, or nobody can say."""
+    try:
+        return _asked(local, remote)
+    except OSError:  # A kernel without sock_diag.
+        sockets = tcp_sockets([local[1]])
+        return next((one.inode for one in sockets if (one.local, one.remote) == (local, remote)), None)
+
+
+def _asked(local: Endpoint, remote: Endpoint) -> str | None:
+    (here, port), (there, remote_port) = local, remote
+    family = socket.AF_INET if here.version == 4 else socket.AF_INET6
+    ports = struct.pack("!HH", port, remote_port)
+    ends = here.packed.ljust(16, b"\0") + there.packed.ljust(16, b"\0")
+    body = _QUESTION.pack(family, socket.IPPROTO_TCP, 0, _ANY_STATE) + ports + ends + bytes(4) + _NO_COOKIE
+    header = _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
+        kernel.settimeout(_ANSWER_S)
+        kernel.send(header + body)
+        answer = kernel.recv(4096)
+    _, kind, _, _, _ = _HEADER.unpack_from(answer)
+    if kind == _SOCK_DIAG_BY_FAMILY:
+        return str(struct.unpack_from("=I", answer, _INODE_AT)[0])
+    (code,) = struct.unpack_from("=i", answer, _HEADER.size)
+    if code in (-errno.ENOENT, -errno.ESTALE):
+        return None
+    raise OSError(-code, "the kernel does not answer about sockets")
 
 
 def socket_owners(

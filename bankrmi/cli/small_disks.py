@@ -1,7 +1,6 @@
 """A small file system for each server of a demonstration, so that its disk can be filled, and nobody else's.
 
-Rule: only root can mount one, and not everywhere; where it cannot be, nothing is said, and nothing is lost but
-      that one misfortune.
+Rule: only root can mount one, and not everywhere; where it cannot be, nothing is lost but that misfortune.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from bankrmi.storage.database import make_directory
 
 __all__ = ["small_disks"]
 
-_SIZE = "64m"
+_SIZE = "128m"
+"""A server lets nothing large begin with less than 64 MB left (`storage.space`)."""
 _MOUNTING_S = 10.0
 
 

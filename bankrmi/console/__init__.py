@@ -6,6 +6,12 @@
     watching   asks the bank how it is, and says what has changed
     teller     calls of a person, and a load; how fast they are answered
     misfortunes  what can be done to a bank on this machine, and with which command
+    bank_here    that bank: its processes, the `up` that runs them, and how it was last
+    broken_processes  killed, frozen, stopped; and the way back
+    broken_disks      deleted, full; the witness's memory lost
+    broken_links      cut, slow
+    disks        data directories, emptied and filled
+    felt         what was done, from when until when, and how it is undone
     page/      what the browser gets
 
 Rule 1: the console is a process of its own, and knows the bank by the public client, by status calls and by

@@ -122,7 +122,8 @@ class FeltFaults:
 
     async def undo_all(self) -> list[str]:
         """Undo everything that lasts, the newest first; return the sentences."""
-        return [await self._try_to_undo(one) for one in reversed(self._felt.values()) if one.undo is not None]
+        lasting = [one for one in reversed(self._felt.values()) if one.undo is not None]
+        return [await self._try_to_undo(one) for one in lasting]
 
     async def _try_to_undo(self, felt: Felt) -> str:
         try:

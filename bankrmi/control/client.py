@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bankrmi.control.wire import LINE_BYTES, as_line, from_line, short_path
-from bankrmi.errors import OperationFailed
+from bankrmi.errors import OperationFailed, error_of
 
 __all__ = ["Control"]
 
@@ -27,7 +27,10 @@ class Control:
         self._turn = asyncio.Lock()
 
     async def hold(self, what: str, **values: Any) -> int:
-        """Have something done; return the number to release it by.  Raises OperationFailed."""
+        """Have something done; return the number to release it by.
+
+        Raises OperationFailed, InvalidRequest.
+        """
         number = (await self._ask({"do": what, **values}))["held"]
         assert isinstance(number, int)
         return number
@@ -71,7 +74,7 @@ class Control:
                 self.close()  # Else the next answer would be taken for this one's.
                 raise
         if "error" in answer:
-            raise OperationFailed(str(answer["error"]))
+            raise error_of(str(answer.get("code")), str(answer["error"]), {})
         return answer
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -92,7 +92,7 @@ class ControlServer:
         except ValueError as error:
             return {"error": str(error)}
         except BankError as error:
-            return {"error": error.message}
+            return {"error": error.message, "code": error.code}
 
     def _done(self, asked: dict[str, Any], held: dict[int, Callable[[], None]]) -> dict[str, Any]:
         match asked:

@@ -76,7 +76,7 @@ class Relay:
         reader, writer = await asyncio.open_connection(sock=connection)
         writers = [writer]
         try:
-            await self._weather.passage(lambda: (ends.there(), ends.back()))
+            await self._weather.passage(self._destination, lambda: (ends.there(), ends.back()))
             if reader.at_eof():
                 return  # Whoever called has given up: the call never arrived anywhere.
             target = await asyncio.open_connection(*self._target)
@@ -96,11 +96,11 @@ class Relay:
     ) -> None:
         """Pass on what comes from one end to the other, and at last that it has ended."""
         while chunk := await _read(reader):
-            await self._weather.lateness(way)
-            await self._weather.passage(lambda: (way(),))
+            await self._weather.lateness(self._destination, way)
+            await self._weather.passage(self._destination, lambda: (way(),))
             writer.write(chunk)
             await writer.drain()
-        await self._weather.passage(lambda: (way(),))
+        await self._weather.passage(self._destination, lambda: (way(),))
         writer.close()
         await writer.wait_closed()
 

@@ -16,12 +16,14 @@ class Weather:
 
     def __init__(self) -> None:
         self._cut: frozenset[Way] = frozenset()
+        self._ends: frozenset[str] = frozenset()
         self._late_ms: Counter[Way] = Counter()
         self._changed = asyncio.Event()
 
     def cut(self, ways: Iterable[Way]) -> None:
         """Cut exactly these from now on."""
         self._cut = frozenset(ways)
+        self._ends = frozenset(end for way in self._cut for end in way)
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -39,12 +41,15 @@ class Weather:
         """Whether nothing passes that way."""
         return way in self._cut
 
-    async def passage(self, ways: Callable[[], Iterable[Way]]) -> None:
-        """Return when something may pass, all of these ways; which they are is asked only if any is cut."""
-        while self._cut and any(way in self._cut for way in ways()):
+    async def passage(self, end: str, ways: Callable[[], Iterable[Way]]) -> None:
+        """Return when something may pass, all of these ways, at one `end` of each.
+
+        Which ways they are is asked only if any way from or to that end is cut.
+        """
+        while end in self._ends and any(way in self._cut for way in ways()):
             await self._changed.wait()
 
-    async def lateness(self, way: Callable[[], Way]) -> None:
+    async def lateness(self, end: str, way: Callable[[], Way]) -> None:
         """Return when something that begins its way now has arrived."""
-        if any(self._late_ms.values()) and (late_ms := self._late_ms[way()]):
-            await asyncio.sleep(late_ms / 1000)
+        if any(end in late for late, late_ms in self._late_ms.items() if late_ms):
+            await asyncio.sleep(self._late_ms[way()] / 1000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 
-from bankrmi.socket_owners import endpoint, socket_owners, tcp_sockets
+from bankrmi.socket_owners import endpoint, inode_of, socket_owners
 
 __all__ = ["process_at_the_other_end"]
 
@@ -16,6 +16,8 @@ def process_at_the_other_end(connection: socket.socket, pids: Mapping[str, int])
         there, here = endpoint(*connection.getpeername()[:2]), endpoint(*connection.getsockname()[:2])
     except OSError:
         return None
-    inodes = [one.inode for one in tcp_sockets([there[1]]) if (one.local, one.remote) == (there, here)]
-    owners = set(socket_owners(inodes, pids.values()).values())
-    return next((name for name, pid in pids.items() if pid in owners), None)
+    inode = inode_of(there, here)
+    if inode is None:
+        return None
+    owner = socket_owners([inode], pids.values()).get(inode)
+    return next((name for name, pid in pids.items() if pid == owner), None)

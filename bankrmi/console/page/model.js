@@ -59,6 +59,7 @@ export class Model {
       case "rate": keep(this.rates, event, KEPT.rates); break;
       case "call": this.#takeCall(event); break;
       case "fault": this.#takeFault(event); break;
+      case "offers": if (this.hello) this.hello.misfortunes = event.misfortunes; break;
       case "note": keep(this.notes, event, KEPT.notes); break;
     }
     return event.t >= (this.hello?.t ?? Infinity);
@@ -136,6 +137,17 @@ export class Model {
     for (let at = this.rates.length - 1; at >= 0 && this.rates[at].t > now - 1100; at--) calls += this.rates[at].calls;
     return calls;
   }
+
+  /** What of this kind was done to somebody, and lasts; null if nothing does. */
+  lasting(what, whom) {
+    return this.faults.findLast(fault => fault.what === what && fault.whom === whom && fault.until_ms === null && fault.undo) ?? null;
+  }
+
+  /** Whether nothing passes from one process to another, as far as the console has done it, or `up` tells. */
+  isCut(from, to) { return (this.state?.cut ?? []).some(way => way[0] === from && way[1] === to); }
+
+  /** By how many milliseconds everything is late that way; 0 if it is not. */
+  lateness(from, to) { return (this.state?.late ?? []).find(way => way[0] === from && way[1] === to)?.[2] ?? 0; }
 
   viewsSince(t) { return this.views.filter(view => (view.changed_ms ?? view.t) >= t); }
 

@@ -33,8 +33,8 @@ export function listed(names) {
 
 const standings = {
   primary: "primary", standby: "standby", joining: "joining", starting: "starting",
-  deposed: "believes it leads", paused: "paused", gone: "gone", silent: "silent", unreachable: "unreachable",
-  unknown: "not seen yet",
+  deposed: "believes it leads", paused: "frozen", gone: "gone", silent: "silent", unreachable: "unreachable",
+  answers: "answers", unknown: "not seen yet",
 };
 export const inWords = standing => standings[standing] ?? standing;
 

@@ -4,6 +4,7 @@
     guard      who may ask: this machine's browser, and whoever has the token
     feed       what has happened lately, and whoever listens
     watching   asks the bank how it is, and says what has changed
+    rolled_back  what servers on this machine have rolled back
     teller     calls of a person, and a load; how fast they are answered
     misfortunes  what can be done to a bank on this machine, and with which command
     bank_here    that bank: its processes, the `up` that runs them, and how it was last
@@ -12,6 +13,7 @@
     broken_links      cut, slow
     disks        data directories, emptied and filled
     felt         what was done, from when until when, and how it is undone
+    rule_search  the first history that goes wrong without a rule, by the simulator
     page/      what the browser gets
 
 Rule 1: the console is a process of its own, and knows the bank by the public client, by status calls and by

@@ -2,7 +2,7 @@
 
 GET  /            the page; /page/NAME its parts
 GET  /events      what happens, as server-sent events
-POST /do/NAME     teller, load, misfortune: JSON in, JSON out
+POST /do/NAME     teller, load, misfortune, rule: JSON in, JSON out
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from bankrmi.console.bank_here import BankHere
 from bankrmi.console.feed import Feed
 from bankrmi.console.guard import HEADERS, Guard
 from bankrmi.console.misfortunes import Misfortunes
+from bankrmi.console.rule_search import RuleSearch
 from bankrmi.console.teller import Teller
 from bankrmi.console.watching import BankWatcher
 from bankrmi.control import Control
@@ -67,6 +68,7 @@ class Console:
         self._feed: Feed
         self._teller: Teller
         self._misfortunes: Misfortunes
+        self._rules: RuleSearch
         self._offered: list[dict[str, Any]] | None = None
 
     async def run(self, on_ready: Callable[[], None]) -> None:
@@ -78,18 +80,21 @@ class Console:
         bank = BankHere(self._configuration, processes, control)
         self._misfortunes = Misfortunes(bank, self._feed, now_ms=_now_ms)
         await self._misfortunes.begin()
+        self._rules = RuleSearch(self._feed)
         self._teller = Teller(self._configuration, self._accounts, self._feed, now_ms=_now_precisely_ms)
         watcher = BankWatcher(
             self._configuration, processes, control, self._feed, self._teller.silences, self._seen
         )
         server = _Server(self._settings(), on_ready, self._feed.close)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(watcher.watch()), group.create_task(self._teller.tell_sums())]
+            doings = (watcher.watch(), self._teller.tell_sums(), self._rules.learn())
+            tasks = [group.create_task(doing) for doing in doings]
             try:
                 await server.serve([listening])
             finally:
                 for task in tasks:
                     task.cancel()
+                self._rules.close()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(UNDOING_S):
                         await self._misfortunes.close()
@@ -201,6 +206,7 @@ class Console:
             "accounts": self._accounts[:100],
             "load": self._teller.load,
             "misfortunes": self._misfortunes.offered(),
+            "rules": self._rules.rules,
         }
 
     # -- what may be asked for -------------------------------------------------------------------------
@@ -227,6 +233,8 @@ class Console:
                 return self._set_load
             case "misfortune":
                 return self._misfortunes.do
+            case "rule":
+                return self._rules.ask
             case _:
                 return None
 

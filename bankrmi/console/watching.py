@@ -3,6 +3,7 @@
 Rule 1: one question is under way at a time, and the next one begins a while after its answer: a slow bank is
         asked less often.
 Rule 2: what is as before is not told again.
+Rule 3: who is known to stand still is not asked: it would keep everybody waiting.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from bankrmi.client.overview import overview
 from bankrmi.client.view_history import history
 from bankrmi.config import Configuration
 from bankrmi.console.feed import Feed
+from bankrmi.console.rolled_back import RolledBack
 from bankrmi.console.teller import Silences
 from bankrmi.control import Control
 from bankrmi.errors import BankError
@@ -69,6 +71,7 @@ class BankWatcher:
         self._feed = feed
         self._silences = silences
         self._on_state = on_state
+        self._rolled_back = RolledBack(processes)
         self._told: dict[str, Any] | None = None
         self._views: dict[tuple[str, int], dict[str, Any]] = {}  # Told, the newest few.
         self._newest: tuple[str, int] | None = None
@@ -86,6 +89,8 @@ class BankWatcher:
                 continue
             up = await self._control.told()
             state |= _hindered(up)
+            for record in await asyncio.to_thread(self._rolled_back.news, self._configuration.servers):
+                self._feed.put("rolled_back", **record)
             if state != self._told:
                 self._told = state
                 self._feed.put("state", **state)
@@ -102,7 +107,8 @@ class BankWatcher:
     # -- how it is ---------------------------------------------------------------------------------
 
     def _look(self) -> dict[str, Any]:
-        told, etcd = overview(self._configuration), self._configuration.etcd is not None
+        etcd = self._configuration.etcd is not None
+        told = self._asked()
         return {
             "view": _view_shown(told["view"]),
             "view_from": told["view_from"],
@@ -110,6 +116,17 @@ class BankWatcher:
             "nameserver": _standing(told["nameserver"], None),
             "servers": [self._server(server) for server in told["servers"]],
         }
+
+    def _asked(self) -> dict[str, Any]:
+        servers = self._configuration.servers
+        frozen = {name: at for name, at in servers.items() if self._processes.standing(name) == "stopped"}
+        if not frozen or len(frozen) == len(servers):
+            return overview(self._configuration)
+        asked = {name: address for name, address in servers.items() if name not in frozen}
+        told = overview(self._configuration.with_servers(asked))
+        found = {server["server"]: server for server in told["servers"]}
+        rows = [found.get(name) or _silent(name, servers[name], told["view"]) for name in servers]
+        return {**told, "servers": [*rows, *(row for name, row in found.items() if name not in servers)]}
 
     def _server(self, told: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -164,6 +181,13 @@ def _view_shown(view: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "cause": view.get("cause"),
         "paused": view.get("paused"),
     }
+
+
+def _silent(name: str, address: str, view: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the row of a server that stands still."""
+    in_sync = None if view is None else name in view["in_sync"]
+    row = {"server": name, "address": address, "reachable": False, "silent": True, "in_sync": in_sync}
+    return {**row, "reason": "it stands still"}
 
 
 def _hindered(up: Mapping[str, Any] | None) -> dict[str, Any]:

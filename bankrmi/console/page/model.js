@@ -4,7 +4,7 @@
 // Rule 2: every `hello` begins anew, for what happened in the last minutes follows it.
 // Rule 3: an event of a kind that is not known here is left alone: the server may be newer than the page.
 
-const KEPT = {views: 400, rates: 4000, calls: 300, faults: 300, notes: 50, spans: 600};
+const KEPT = {views: 400, rates: 4000, calls: 300, faults: 300, notes: 50, records: 40, spans: 600};
 
 function keep(list, value, most) {
   list.push(value);
@@ -38,6 +38,8 @@ export class Model {
     this.leftOut = 0;
     this.faults = [];
     this.notes = [];
+    this.search = null;
+    this.rolledBack = [];
     this.lanes = new Map();
     this.oldest = null;
     this.newest = 0;
@@ -60,6 +62,9 @@ export class Model {
       case "call": this.#takeCall(event); break;
       case "fault": this.#takeFault(event); break;
       case "offers": if (this.hello) this.hello.misfortunes = event.misfortunes; break;
+      case "rules": if (this.hello) this.hello.rules = event.rules; break;
+      case "search": this.search = event; break;
+      case "rolled_back": this.#takeRolledBack(event); break;
       case "note": keep(this.notes, event, KEPT.notes); break;
     }
     return event.t >= (this.hello?.t ?? Infinity);
@@ -98,6 +103,16 @@ export class Model {
     if (told) Object.assign(told, event);
     else keep(this.faults, {...event, led: this.#ledAt(event.since_ms)}, KEPT.faults);
   }
+
+  /** A record is told again when it has grown. */
+  #takeRolledBack(event) {
+    const told = this.rolledBack.findIndex(other => other.record === event.record);
+    if (told >= 0) this.rolledBack.splice(told, 1);
+    keep(this.rolledBack, event, KEPT.records);
+  }
+
+  /** The change of the view by which nobody had to confirm what an epoch had decided: the next one. */
+  after(epoch) { return this.views.find(view => view.epoch > epoch) ?? null; }
 
   /** Who led just then, which the newest view need not say any more. */
   #ledAt(t) {

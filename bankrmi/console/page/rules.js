@@ -4,7 +4,7 @@
 // Rule 2: both histories are shown up to the same moment; where they part is marked.
 
 import {byId, make, mark, say} from "./elements.js";
-import {Player} from "./player.js";
+import {Stepper} from "./stepper.js";
 import {SequenceChart} from "./sequence_chart.js";
 import {number} from "./wording.js";
 
@@ -76,7 +76,7 @@ export class Rules {
     const without = new SequenceChart("Without the rule", found.without, found.parties);
     const within = new SequenceChart("With the rule, the same seed", found.with, found.parties);
     const lost = make("p", {class: "lost", role: "alert"});
-    const player = new Player([without, within], atEnd => say(lost, atEnd(without) ? `What went wrong: ${found.goes_wrong}. The simulator saw: ${found.sentence}.` : ""));
+    const player = new Stepper([without, within], atEnd => say(lost, atEnd(without) ? `What went wrong: ${found.goes_wrong}. The simulator saw: ${found.sentence}.` : ""));
     const again = `bankrmi simulate --break ${found.name} --seed ${found.seed} --seeds 1 --servers ${found.servers}`;
     this.result.replaceChildren(player.element,
       make("div", {class: "histories"}, make("div", {}, without.element, lost), make("div", {}, within.element,

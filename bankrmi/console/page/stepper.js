@@ -6,7 +6,7 @@ import {make, mark, say} from "./elements.js";
 
 const PACES = [["slow", 900], ["usual", 350], ["fast", 90]];
 
-export class Player {
+export class Stepper {
   #at = -1; #timer = null;
 
   /** `changed(atEnd)` is called after each step; `atEnd(chart)` says whether a chart shows all of its history. */
@@ -21,7 +21,7 @@ export class Player {
     this.routine = make("input", {type: "checkbox", id: "routine", onchange: () => this.#lay()});
     this.place = make("input", {type: "range", min: 0, step: 1, "aria-label": "Which moment", oninput: () => this.#step(Number(this.place.value))});
     this.words = make("p", {class: "note", "aria-live": "polite"});
-    this.element = make("div", {class: "player", role: "group", "aria-label": "Play both histories", onkeydown: event => this.#keyed(event)},
+    this.element = make("div", {class: "stepper", role: "group", "aria-label": "Play both histories", onkeydown: event => this.#keyed(event)},
       make("div", {class: "tools"}, this.back, this.play, this.next, this.pace,
         make("label", {class: "check", for: "routine"}, this.routine, " heartbeats and pings, too")),
       this.place, this.words,

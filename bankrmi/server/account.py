@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, assert_never
 
-from bankrmi.bank.forms import announced, count_of, packed_forms
+from bankrmi.bank.forms import announced, count_of, packed_form, packed_forms
 from bankrmi.bank.operations import check_account, parse_request_id
 from bankrmi.errors import BankError, InvalidRequest
 from bankrmi.replication.events import Seen
@@ -103,7 +103,7 @@ class AccountObject:
         self._change(call, ("deposit", account, amount), request_id, seen)
 
     def _change(self, call: Call, form: tuple[str, Any, Any], request_id: Any, seen: Any) -> None:
-        operations = packed_forms([form])
+        operations = packed_form(form)
         request, text = _request(request_id)
         checked = _seen(seen)
         asked = Asked(

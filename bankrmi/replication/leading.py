@@ -28,7 +28,7 @@ from bankrmi.replication.events import (
     Seen,
 )
 from bankrmi.replication.groups import Groups
-from bankrmi.replication.journal import Adopted
+from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.messages import (
     Acknowledged,
     JoinAnswer,
@@ -112,14 +112,14 @@ class Leader:
         """Take a client's request into the next group; answer a read as soon as it may be."""
         if isinstance(event, ReadArrived):
             self._read(event, step)
-        elif not self.put(event, step.tip):
+        elif not self.put(event, step.journal):
             is_behind = event.seen is not None and self._is_behind(event.seen, step.tip)
             step.answer(event.token, IsBehind(step.tip) if is_behind else IsBusy())
 
-    def put(self, event: RequestArrived | OutcomeAsked, tip: int) -> bool:
-        """Take a request into the next group, if there is room and it has seen no more than this copy holds."""
+    def put(self, event: RequestArrived | OutcomeAsked, journal: Journal) -> bool:
+        """Take a request into the next group, if there is room and it has seen no more than the journal."""
         seen = event.seen
-        return (seen is None or not self._is_behind(seen, tip)) and self._groups.put(event)
+        return (seen is None or not self._is_behind(seen, journal.tip.action_id)) and self._groups.put(event)
 
     def _read(self, event: ReadArrived, step: Step) -> None:
         if self.is_switching_over:

@@ -152,7 +152,7 @@ class Replica:
         if self._office.adopting is not None or type(state) is not Leading:
             return False
         self._now_ms = now_ms
-        return state.leader.put(event, self.journal.tip.action_id)
+        return state.leader.put(event, self.journal)
 
     def read_at_once(self, query: Any, seen: Seen | None, *, now_ms: float) -> Read | None:
         """Return what is answered to a read that nothing keeps waiting; None: it has to be an event.

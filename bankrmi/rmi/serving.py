@@ -110,6 +110,7 @@ class ServedConnection(FramedConnection):
         "peer",
         "waited_ms",
         "waits_since",
+        "was_message",
     )
 
     def __init__(self, host: Host, address: Address) -> None:
@@ -129,6 +130,7 @@ class ServedConnection(FramedConnection):
         self.line = Line.GREETINGS
         self.is_in_line = False
         self.waits_since = self.waited_ms = 0.0
+        self.was_message = False
         self.packed_bytes = 0
         """Of answers that are not complete yet."""
         self.peer = _STRANGER
@@ -208,30 +210,21 @@ class ServedConnection(FramedConnection):
         """Whether the next thing to do is a piece of an answer."""
         return bool(self._tasks)
 
-    @property
-    def has_message(self) -> bool:
-        """Whether the next thing to do is to look into a message: that tells how dear his messages are."""
-        frame = self._frame
-        if self._tasks or frame is None:
-            return False
-        return frame[0] != INVOKE or not self._waited_too_long
-
     def work(self) -> bool:
         """Do one thing: go on with a call, or begin the next one; return whether there is more to do."""
         self._working = True
+        self.was_message = False
         try:
             if self._tasks:
                 self._tasks.popleft()()
             elif self._frame is not None:
                 frame, self._frame = self._frame, None
-                if frame[0] == INVOKE:
-                    if self._waited_too_long:
-                        refusals.count("late")
-                        self._answer_unread(frame, _too_late())
-                    else:
-                        self._invoke(frame)
+                if self.waited_ms > self._unread_ms and frame.kind == INVOKE and self.line is _OURS:
+                    refusals.count("late")
+                    self._answer_unread(frame, _too_late())
                 else:
-                    self._handle(frame)
+                    self.was_message = True
+                    self._look_into(frame)
             if self._paused or self._reader.pending:
                 if self._may_take:
                     self._take()
@@ -261,8 +254,10 @@ class ServedConnection(FramedConnection):
             and not (self._stalled or self._draining or self.lost)
         )
 
-    def _handle(self, frame: Frame) -> None:
-        if frame.kind == PING:
+    def _look_into(self, frame: Frame) -> None:
+        if frame.kind == INVOKE:
+            self._invoke(frame)
+        elif frame.kind == PING:
             self._send(PING, frame.serializer, 0, frame.sequence, b"pong", frame.correlation)
         else:
             self._greet(frame)
@@ -368,7 +363,8 @@ class ServedConnection(FramedConnection):
         if self._working or self._for_servers:
             self._answer(call, value, is_error=is_error)
         else:
-            self.in_turn(partial(self._answer, call, value, is_error=is_error))
+            self._tasks.append(partial(self._answer, call, value, is_error=is_error))
+            self._host.rounds.arrived(self)
 
     def _answer(self, call: Call, value: object, *, is_error: bool) -> None:
         if call.flags & ONEWAY or self.lost or self._draining:  # Nobody is there to read it.
@@ -426,11 +422,6 @@ class ServedConnection(FramedConnection):
         self._answer_unread(frame, _no_room())
         self._work_soon()
         return len(frame.payload)
-
-    @property
-    def _waited_too_long(self) -> bool:
-        """Whether the call whose turn it is was in line for too long; a stranger waits for his share."""
-        return self.waited_ms > self._unread_ms and self.line is _OURS
 
     def _answer_unread(self, frame: Frame, error: Busy) -> None:
         if not frame.flags & ONEWAY:

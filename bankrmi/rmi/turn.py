@@ -139,9 +139,7 @@ class Turn(Generic[Caller]):
         if not self._waiting or self._spent_ms >= self._budget_ms:
             return None
         ours = self._lines[_OURS]
-        if ours.count == self._waiting and ours.has(
-            not self._quiet
-        ):  # Nobody else waits: no line is passed over.
+        if ours.count == self._waiting and ours.has(not self._quiet):  # No other line is passed over.
             self._waiting -= 1
             return ours.take(dear=not self._quiet)
         for _ in range(len(self._lines)):  # Ours perhaps twice: a handshake comes between.

@@ -422,7 +422,7 @@ class SqliteJournal:
 
     def newest(self, session: str) -> int | None:
         """Return the sequence number of the newest request of a session."""
-        return self._remembered.newest(session)
+        return self._derived.requests.newest(session)
 
     def recorded(self, session: str, sequence: int) -> Record | None:
         """Return the record of a request; None if it is not in the journal, nor kept beside it."""

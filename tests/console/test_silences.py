@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bankrmi.console.teller import Silences
+from bankrmi.console.silences import Silences
 
 
 def test_a_silence_goes_from_the_last_success_to_the_next() -> None:

@@ -27,6 +27,7 @@ from bankrmi.cli import (
     operations,
     overview,
     processes,
+    recordings,
     simulate,
     verify,
 )
@@ -110,6 +111,7 @@ for room in (
     bench,
     check,
     console,
+    recordings,
     verify,
     cert,
 ):

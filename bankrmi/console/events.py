@@ -154,7 +154,7 @@ class ShownServer(ShownProcess):
     lag: Number | None = None
     pid: Count | None = None
     connected: Names | None = None
-    """The servers that it hears."""
+    """The servers to which it has a connection."""
     in_sync: bool | None = None
     lease: bool | None = None
 

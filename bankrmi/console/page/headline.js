@@ -77,7 +77,7 @@ const pausedNote = view =>
 export function announcement(view) {
   const gap = view.took_ms ? ` No call was answered for ${duration(view.took_ms)}.` : "";
   const copies = view.in_sync.length === 1 ? " It is the only copy." : "";
-  const what = view.before && view.before !== view.primary ? `Takeover: ${view.primary} leads now` : `${view.primary} leads`;
+  const what = view.led_before && view.led_before !== view.primary ? `Takeover: ${view.primary} leads now` : `${view.primary} leads`;
   return `${what}, epoch ${view.epoch}: ${view.why ?? cause(view.cause_kind)}.${gap}${copies}`;
 }
 

@@ -7,7 +7,7 @@ import {number} from "./wording.js";
 const WIDTH = 240, HEIGHT = 28, PLACES = 120, EVERY_MS = 2000;
 
 export class Usage {
-  #shown = 0; #of = -1;
+  #shown = -Infinity; #of = -1;
 
   render(model, now) {
     if (model.usage.size === 0 || this.#of === model.version || now - this.#shown < EVERY_MS) return;

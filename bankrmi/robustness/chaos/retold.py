@@ -169,20 +169,28 @@ class _Told:
         recorded = self._recorded
         spans = {name: _Spans(recorded.roles, name) for name in (*self._servers, *self._keepers)}
         pauses = [fault for fault in recorded.faults if fault.kind is FaultKind.PAUSE and not fault.toward]
+        cuts = [fault for fault in recorded.faults if fault.kind is FaultKind.CUT and fault.toward]
         views = [(self._ns(view.written_us / 1000), view) for view in recorded.views if view.written_us]
         instants = {recorded.started_ns, *(at_ns for at_ns, _ in views)}
         instants |= {span.from_ns for one in spans.values() for span in one.spans}
-        instants |= {at_ns for fault in pauses for at_ns in (fault.from_ns, fault.to_ns)}
+        instants |= {at_ns for fault in (*pauses, *cuts) for at_ns in (fault.from_ns, fault.to_ns)}
         told: dict[str, Any] = {}
         for at_ns in sorted(instant for instant in instants if recorded.started_ns <= instant < recorded.ended_ns):
             paused = {fault.target for fault in pauses if fault.from_ns <= at_ns < fault.to_ns}
+            cut = {pair for fault in cuts if fault.from_ns <= at_ns < fault.to_ns for pair in _pairs(fault)}
             view = next((view for since_ns, view in reversed(views) if since_ns <= at_ns), None)
-            state = self._state({name: one.at(at_ns) for name, one in spans.items()}, paused, view)
+            state = self._state({name: one.at(at_ns) for name, one in spans.items()}, paused, cut, view)
             if state != told:
                 told = state
                 yield event_of("state", self._ms(at_ns), state)
 
-    def _state(self, was: dict[str, RoleSpan | None], paused: set[str], view: View | None) -> dict[str, Any]:
+    def _state(
+        self,
+        was: dict[str, RoleSpan | None],
+        paused: set[str],
+        cut: set[tuple[str, str]],
+        view: View | None,
+    ) -> dict[str, Any]:
         in_sync = sorted(view.in_sync) if view is not None else []
         keepers = [_process(name, was[name], name in paused) for name in self._keepers]
         nameserver, *members = keepers or [{"name": "witness", "reachable": False, "process": "unknown"}]
@@ -195,7 +203,12 @@ class _Told:
             "keeper": keeper,
             "nameserver": nameserver,
             "servers": [
-                {**_server(name, was[name], name in paused), "in_sync": name in in_sync} for name in self._servers
+                {
+                    **_server(name, was[name], name in paused),
+                    "in_sync": name in in_sync,
+                    "connected": [other for other in self._servers if other != name and (name, other) not in cut],
+                }
+                for name in self._servers
             ],
         }
 
@@ -332,6 +345,12 @@ def _process(name: str, was: RoleSpan | None, paused: bool) -> dict[str, Any]:
     if was is None or was.role is ProcessRole.DOWN:
         return {"name": name, "reachable": False, "process": "unknown" if was is None else "gone"}
     return {"name": name, "reachable": not paused, "process": "stopped" if paused else "running"}
+
+
+def _pairs(cut: Fault) -> list[tuple[str, str]]:
+    """Return from whom to whom nothing passes."""
+    there = (cut.target, cut.toward)
+    return [there, there[::-1]] if cut.both_ways else [there]
 
 
 def _server(name: str, was: RoleSpan | None, paused: bool) -> dict[str, Any]:

@@ -23,7 +23,9 @@ _MOST_MEGABYTES = 512
 
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--minutes", metavar="M", type=RealRange(min=0.01, max=1_000_000), help="When it ends; else with Ctrl-C.")
+@click.option(
+    "--minutes", metavar="M", type=RealRange(min=0.01, max=1_000_000), help="When it ends; else with Ctrl-C."
+)
 @click.option(
     "--megabytes",
     metavar="MB",
@@ -32,9 +34,15 @@ _MOST_MEGABYTES = 512
     show_default=True,
     help="How large the file may become; then the recording ends.",
 )
-@click.option("--no-look-ups", is_flag=True, help="Only ask how the bank is; else a balance is looked up, too, ten times a second.")
+@click.option(
+    "--no-look-ups",
+    is_flag=True,
+    help="Only ask how the bank is; else a balance is looked up, too, twenty times a second.",
+)
 @click.pass_obj
-def record(invocation: Invocation, file: Path, minutes: float | None, megabytes: int, no_look_ups: bool) -> int:
+def record(
+    invocation: Invocation, file: Path, minutes: float | None, megabytes: int, no_look_ups: bool
+) -> int:
     """Record what happens to a running bank into FILE, to be seen with `replay`.
 
     It asks as `status` does, and changes nothing; and as a client it looks up a balance, which shows how fast
@@ -74,7 +82,7 @@ def record(invocation: Invocation, file: Path, minutes: float | None, megabytes:
 def replay(file: Path, page: Path | None, no_browser: bool) -> int:
     """Show a recording in a browser: who led when, what was done to whom, and what callers noticed.
 
-    It is written as one page that needs nothing else, to be kept or sent, and is opened if there is a browser.
+    It is written as one page that needs nothing else, to be kept or sent, and opened if there is a browser.
     """
     from bankrmi.console.one_page import MARK, one_page
     from bankrmi.console.recording import read_recording
@@ -82,7 +90,9 @@ def replay(file: Path, page: Path | None, no_browser: bool) -> int:
     recording = read_recording(file)
     where = page or file.with_name(f"{file.name.removesuffix('.gz').removesuffix('.jsonl')}.html")
     if page is None and where.exists() and MARK.encode() not in _beginning(where):
-        raise ConfigurationError(f"{where} is there already, and is no page of a recording: --to names another")
+        raise ConfigurationError(
+            f"{where} is there already, and is no page of a recording: --to names another"
+        )
     content = one_page(recording.events)
     write_file(where, lambda stream: stream.write(content))
     if recording.left_out:

@@ -6,11 +6,15 @@
     feed       what has happened lately, and whoever listens
     watching   asks the bank how it is, and says what has changed
     teller     calls of a person, and a load
-    periods    what became of calls, in sums; silences: for how long nobody was answered
+    periods    what became of calls, in sums
+    silences   for how long nobody was answered
     misfortunes  what can be done to a bank on this machine, and with which command
-    local_processes  which processes of the bank run here, and what they do; local_usage: what they use
-    recorder   the events of a bank that runs, into a file; with look-ups of its own (prober)
+    local_processes  which processes of the bank run here, and what they do
+    local_usage  what they use of the machine
+    recorder   the events of a bank that runs, into a file
+    prober     a client that looks up, while it is recorded
     recording  that file: written line by line, and read though others may have written it
+    retelling  a recording in a few lines of words
     one_page   a recording and all of the page in one HTML file
     bundle     the page's modules as one script
     page/      what the browser gets

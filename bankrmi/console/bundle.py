@@ -1,4 +1,4 @@
-"""The page's modules as one script: a browser loads no modules from a file, and a page of one file has no others.
+"""The page's modules as one script: a browser loads no modules from a file, and a page of one has no others.
 
 Rule 1: only our own modules, which import and export in one plain way, are bundled; anything else is refused,
         and a test bundles them all.
@@ -14,7 +14,9 @@ __all__ = ["bundle"]
 
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w-]+\.js)";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async function|function\*?|const|let|class) (\w+))", re.MULTILINE)
-_OTHER = re.compile(r"^\s*(?:import|export)\b.*|\bimport\(.*|\bimport\.meta\b.*|</script.*|<!--.*", re.MULTILINE)
+_OTHER = re.compile(
+    r"^\s*(?:import|export)\b.*|\bimport\(.*|\bimport\.meta\b.*|</script.*|<!--.*", re.MULTILINE
+)
 
 
 def bundle(entry: str, modules: Mapping[str, str]) -> str:
@@ -34,13 +36,19 @@ def _add(name: str, modules: Mapping[str, str], ordered: dict[str, str], above: 
     source = modules[name]
     for imported in _IMPORT.finditer(source):
         _add(imported[2], modules, ordered, (*above, name))
-        missing = {wanted.split(" as ")[0] for wanted in _names(imported[1])} - {*_exported(modules[imported[2]])}
+        missing = {wanted.split(" as ")[0] for wanted in _names(imported[1])} - {
+            *_exported(modules[imported[2]])
+        }
         if missing:
-            raise ValueError(f"{name} imports {', '.join(sorted(missing))}, which {imported[2]} does not export")
+            raise ValueError(
+                f"{name} imports {', '.join(sorted(missing))}, which {imported[2]} does not export"
+            )
     body = _EXPORT.sub("", _IMPORT.sub(_taken, source))
     if other := _OTHER.search(body):
         raise ValueError(f"{name} has what cannot be bundled: {other[0].strip()}")
-    ordered[name] = f"const {_scope(name)} = (() => {{\n{body}\nreturn {{{', '.join(_exported(source))}}};\n}})();"
+    ordered[name] = (
+        f"const {_scope(name)} = (() => {{\n{body}\nreturn {{{', '.join(_exported(source))}}};\n}})();"
+    )
 
 
 def _exported(source: str) -> list[str]:

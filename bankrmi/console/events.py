@@ -2,14 +2,14 @@
 
 The one description of the format. An event is a JSON object with `t`, when it happened (milliseconds since
 1970, perhaps with a fraction), `kind`, and what the class of that kind below says. The stream of a console
-sends one in each message; a recording (`bankrmi record`, `bankrmi chaos`) is a file of them, one a line, in UTF-8,
-gzipped if its name ends in `.gz`. Both begin with `hello`, which has the number of the format.
+sends one in each message; a recording (`bankrmi record`, `bankrmi chaos`) is a file of them, one a line, in
+UTF-8, gzipped if its name ends in `.gz`. Both begin with `hello`, which has the number of the format.
 
 Rule 1: a field that is not known is left out; a reader takes that for "not known", never for 0.
-Rule 2: kinds and fields are added within a format, never changed: a reader leaves alone what it does not know.
+Rule 2: within a format kinds and fields are added, never changed: readers leave alone what they do not know.
 Rule 3: whatever is read was written by others: every text, list and number has a bound here.
-Rule 4: an event of a thing that lasts is told again when it has ended, or when more is known: of a `fault` the
-        `id` is the same then, of a `view` the history and epoch.
+Rule 4: an event of a thing that lasts is told again when it has ended, or when more is known: of a `fault`
+        the `id` is the same then, of a `view` the history and epoch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 __all__ = [
     "FORMAT",
@@ -49,7 +57,7 @@ __all__ = [
     "text_of",
 ]
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 
 _LATEST_MS = 4_102_444_800_000  # 2100
 _SERVERS = 100
@@ -78,7 +86,7 @@ class HelloEvent(_Event):
     """Whose events these are, and who tells them; the first."""
 
     kind: Literal["hello"] = "hello"
-    format: Literal[1] = FORMAT
+    format: Literal[1]
     version: Name
     """Of bankrmi."""
     service: Name
@@ -284,7 +292,7 @@ class SilenceEvent(_Event):
 
 
 class FailoverEvent(_Event):
-    """Another one leads: from what brought it about to the first update of its epoch that a caller heard of."""
+    """Another one leads: from what brought it about to the first update of its epoch that was answered."""
 
     kind: Literal["failover"] = "failover"
     cause: Name

@@ -1,8 +1,8 @@
-"""A recording and all of the page in one HTML file, which needs nothing else: no server, no other file, no net.
+"""A recording and all of the page in one HTML file, which needs nothing else: no server, no file, no net.
 
 Rule 1: its own policy allows this very script and this very style, and nothing from anywhere.
 Rule 2: what was recorded is in it as base64 of gzip, and becomes text of the page, never a part of it.
-Rule 3: without its script it still says the verdict, in the words of the terminal.
+Rule 3: without its script, or before it has done its work, it still says the verdict, and who led when.
 """
 
 from __future__ import annotations
@@ -26,11 +26,15 @@ MARK = '<meta name="generator" content="bankrmi recording">'
 
 _ENTRY = "replay.js"
 _TEMPLATE = "recording.html"
+_DATA = "application/octet-stream"
 
 
 def one_page(events: Sequence[AnyEvent]) -> str:
     """Return the page."""
-    parts = {path.name: path.read_text(encoding="utf-8") for path in files("bankrmi.console").joinpath("page").iterdir()}
+    parts = {
+        path.name: path.read_text(encoding="utf-8")
+        for path in files("bankrmi.console").joinpath("page").iterdir()
+    }
     style, script = parts["page.css"], bundle(_ENTRY, parts)
     icon = b64encode(parts["icon.svg"].encode()).decode()
     policy = (
@@ -42,8 +46,9 @@ def one_page(events: Sequence[AnyEvent]) -> str:
         "<!--title-->": f"<title>{escape(title_of(events))}</title>",
         "<!--icon-->": f'<link rel="icon" href="data:image/svg+xml;base64,{icon}">',
         "<!--style-->": f"<style>{style}</style>",
+        "<!--head-->": escape(title_of(events)),
         "<!--words-->": escape("\n".join(in_words(events))),
-        "<!--recording-->": f'<script type="application/octet-stream" id="recording">{packed(events)}</script>',
+        "<!--recording-->": f'<script type="{_DATA}" id="recording">{packed(events)}</script>',
         "<!--script-->": f"<script>{script}</script>",
     }
     return re.sub("|".join(filled), lambda place: filled[place[0]], parts[_TEMPLATE])

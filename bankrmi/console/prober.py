@@ -19,7 +19,7 @@ from bankrmi.errors import BankError, ConfigurationError, InDoubt, Refused
 
 __all__ = ["Prober"]
 
-EVERY_S = 0.1
+EVERY_S = 0.05
 TOLD_AT_MOST = 4
 """Single calls of one period."""
 SLOW_US = 20_000

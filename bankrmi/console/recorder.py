@@ -142,7 +142,8 @@ class _Thinned:
 
 def _without_counters(state: Mapping[str, Any]) -> dict[str, Any]:
     servers = [
-        {name: value for name, value in server.items() if name not in _COUNTERS} for server in state["servers"]
+        {name: value for name, value in server.items() if name not in _COUNTERS}
+        for server in state["servers"]
     ]
     return {**state, "servers": servers}
 

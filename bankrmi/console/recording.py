@@ -9,7 +9,6 @@ Rule 3: a line that is no event is left out, and said, once for all of them.
 from __future__ import annotations
 
 import gzip
-import os
 import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +28,9 @@ __all__ = ["READ_BYTES", "BudgetSpent", "ReadRecording", "Recording", "packed", 
 READ_BYTES = 512 << 20
 """Of a recording, unpacked: half a day of a busy bank."""
 LINE_BYTES = 1 << 20
+LINES = 4_000_000
+BAD_LINES = 1_000
+"""With more of them it is something else."""
 _GZIP_MAGIC = b"\x1f\x8b"
 _PIECE = 1 << 16
 
@@ -40,14 +42,16 @@ class BudgetSpent(BankError):
 class Recording:
     """One that is being written; each event is with the system before the next one comes."""
 
-    def __init__(self, path: Path, hello: HelloEvent, *, now_ms: Callable[[], float], most_bytes: int) -> None:
+    def __init__(
+        self, path: Path, hello: HelloEvent, *, now_ms: Callable[[], float], most_bytes: int
+    ) -> None:
         """Begin a file that is not there yet.  Raises ConfigurationError if it is, or cannot be."""
         self._now_ms = now_ms
         self._most_bytes = most_bytes
         self.path = path
         self.bytes = 0
         try:
-            self._file = open(path, "xb", buffering=0, opener=private_opener)
+            self._file = open(path, "xb", buffering=0, opener=private_opener)  # noqa: SIM115 (until `close`)
         except FileExistsError:
             raise ConfigurationError(f"{path} is there already: name a file that is not") from None
         except OSError as error:
@@ -65,6 +69,7 @@ class Recording:
         if self._packer is not None:
             line = self._packer.compress(line) + self._packer.flush(zlib.Z_SYNC_FLUSH)
         if self.bytes + len(line) > self._most_bytes:
+            self._packer = None  # What it has taken in is not in the file.
             raise BudgetSpent(f"{self.path} has reached {self._most_bytes >> 20} MB")
         self._append(line)
 
@@ -112,6 +117,9 @@ def _read(path: Path, file: IO[bytes], most_bytes: int) -> ReadRecording:
     events: list[AnyEvent] = [hello]
     bad, unknown, first = 0, 0, ""
     for number, (line, is_whole) in enumerate(lines, 2):
+        if bad > BAD_LINES or number > LINES:
+            too_many = f"{BAD_LINES} of its lines are no events" if bad > BAD_LINES else f"{LINES} lines"
+            raise ConfigurationError(f"{path} cannot be shown: over {too_many}")
         try:
             event = read_event(line)
             if isinstance(event, HelloEvent):
@@ -123,12 +131,16 @@ def _read(path: Path, file: IO[bytes], most_bytes: int) -> ReadRecording:
             if is_whole:  # Else whoever wrote it was killed.
                 bad += 1
                 first = first or f"line {number}: {foreign(error)}"
-    said = []
-    if bad:
-        said.append(f"{counted(bad, 'line')} of {path} {'is no event' if bad == 1 else 'are no events'} ({first})")
-    if unknown:
-        said.append(f"{counted(unknown, 'event')} of {path} {'is' if unknown == 1 else 'are'} of a kind that this version does not know")
+    said = _left_out(path, bad, first, unknown)
     return ReadRecording(hello=hello, events=tuple(events), left_out="; ".join(said))
+
+
+def _left_out(path: Path, bad: int, first: str, unknown: int) -> Iterator[str]:
+    if bad:
+        yield f"{counted(bad, 'line')} of {path} {'is no event' if bad == 1 else 'are no events'} ({first})"
+    if unknown:
+        are = "is" if unknown == 1 else "are"
+        yield f"{counted(unknown, 'event')} of {path} {are} of a kind that this version does not know"
 
 
 def _hello(path: Path, first: tuple[bytes, bool]) -> HelloEvent:
@@ -157,7 +169,9 @@ def _lines(path: Path, file: IO[bytes], most_bytes: int) -> Iterator[tuple[bytes
         *whole, last = rest.split(b"\n")
         rest = last
         if len(rest) > LINE_BYTES or any(len(line) > LINE_BYTES for line in whole):
-            raise ConfigurationError(f"{path} is no recording of bankrmi: it has a line of over {LINE_BYTES >> 20} MB")
+            raise ConfigurationError(
+                f"{path} is no recording of bankrmi: it has a line of over {LINE_BYTES >> 20} MB"
+            )
         for line in whole:
             yield bytes(line), True
     if rest:

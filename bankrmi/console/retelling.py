@@ -1,4 +1,4 @@
-"""A recording in a few lines of words: what stands in a page's title, and for whoever has no JavaScript.  Pure."""
+"""A recording in a few lines of words: for the title of its page, and without JavaScript.  Pure."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ def title_of(events: Sequence[AnyEvent]) -> str:
 
 
 def in_words(events: Sequence[AnyEvent]) -> Iterator[str]:
-    """Yield lines: the verdict if there is one, and who led when."""
-    yield title_of(events)
+    """Yield lines: what the verdict rests on if there is one, and who led when."""
     verdict, run = _last(events, VerdictEvent), _last(events, RunEvent)
     if verdict is not None:
         yield from verdict.violations
@@ -41,7 +40,8 @@ def in_words(events: Sequence[AnyEvent]) -> Iterator[str]:
 def _failovers(events: Sequence[AnyEvent]) -> Iterator[str]:
     for event in events:
         if isinstance(event, FailoverEvent):
-            yield f"{_clock(event.since_ms)} {event.cause}: {event.old} → {event.new} in {event.took_ms:.1f} ms"
+            took = f"{event.old} → {event.new} in {event.took_ms:.1f} ms"
+            yield f"{_clock(event.since_ms)} {event.cause}: {took}"
 
 
 def _views(events: Sequence[AnyEvent]) -> Iterator[str]:
@@ -50,7 +50,8 @@ def _views(events: Sequence[AnyEvent]) -> Iterator[str]:
         yield f"the last {_VIEWS} of {counted(len(views), 'change')} of the view:"
     for view in list(views.values())[-_VIEWS:]:
         when = _clock(view.changed_ms if view.changed_ms is not None else view.t)
-        yield f"{when} epoch {view.epoch}: {view.primary} leads, in sync {', '.join(view.in_sync)}; {view.why}"
+        in_sync = ", ".join(view.in_sync)
+        yield f"{when} epoch {view.epoch}: {view.primary} leads, in sync {in_sync}; {view.why}"
 
 
 def _service(events: Sequence[AnyEvent]) -> str:

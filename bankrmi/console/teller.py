@@ -28,6 +28,8 @@ MOST_CLIENTS = 64
 CALLS_SHOWN = 5
 """In each period."""
 KINDS = ("balance", "withdraw", "deposit")
+
+
 class Teller:
     """The counter of one console."""
 

@@ -22,7 +22,7 @@ export class Done {
 
   #table(model) {
     const {whom, rows} = faultsByKind(model);
-    const heads = [{text: ""}, ...whom.map(text => ({text, number: true})), {text: "in all", number: true}];
+    const heads = [{text: "what"}, ...whom.map(text => ({text, number: true})), {text: "in all", number: true}];
     const filled = rows.map(row => [make("span", {class: "fault-name"}, glyph(row.kind), faultNoun(row.kind)),
       ...whom.map(name => (row.counts.has(name) ? number(row.counts.get(name)) : "·")), make("b", {text: number(row.total)})]);
     return scrolled("What was done to whom", madeTable("How often what was done to whom", heads, filled, {class: "faults"}));

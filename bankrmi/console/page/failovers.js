@@ -1,7 +1,7 @@
 // How long failovers took, for each cause: every one a dot, on one axis of powers of ten; and each of them in a table.
 
 import {byId, draw, madeTable, make, moment, scrolled} from "./elements.js";
-import {atPercent, failoversOf, spreads} from "./figures.js";
+import {atPercent, failoversOf, feltFailovers, spreads} from "./figures.js";
 import {capital, counted, duration, exactTime, number} from "./wording.js";
 
 const WIDTH = 600, HEIGHT = 56, STEPS = 90;
@@ -14,12 +14,12 @@ export class Failovers {
 
   render(model) {
     const failovers = failoversOf(model);
-    const key = `${failovers.length} ${failovers.at(-1)?.took_ms}`;
+    const felt = feltFailovers(model), key = `${failovers.length} ${felt.length}`;
     if (key === this.#shown) return;
     this.#shown = key;
     byId("failovers").hidden = failovers.length === 0;
     if (!failovers.length) return;
-    byId("failovers-spread").replaceChildren(this.#spread(failovers));
+    byId("failovers-spread").replaceChildren(felt.length ? this.#spread(felt) : make("p", {class: "note", text: "No caller waited for one."}));
     byId("failovers-each").replaceChildren(this.#each(failovers));
   }
 
@@ -31,14 +31,14 @@ export class Failovers {
       {text: "90 %", number: true}, {text: "longest", number: true}];
     const rows = all.map(({cause, took}) => [capital(cause), number(took.length), dots(axis, cause, took), duration(atPercent(took, 50)),
       duration(atPercent(took, 90)), duration(took.at(-1))]);
-    rows.push(["", "", scale(axis), "", "", ""]);
-    return scrolled("How long failovers took", madeTable("How long failovers took, for each cause", heads, rows, {class: "spreads"}));
+    rows.push([make("span", {class: "unseen", text: "scale"}), "", scale(axis), "", "", ""]);
+    return scrolled("Failovers by cause", madeTable("How long failovers took, for each cause", heads, rows, {class: "spreads"}));
   }
 
   #each(failovers) {
     const heads = [{text: "from"}, {text: "cause"}, {text: "lead"}, {text: "epoch", number: true}, {text: "took", number: true}];
-    const rows = failovers.map(one => [moment(exactTime(one.since_ms, 1), () => this.look(one.since_ms, one.since_ms + Math.max(700, one.took_ms))),
-      one.cause, `${one.old} → ${one.new}`, number(one.epoch), duration(one.took_ms)]);
+    const rows = failovers.map(one => [moment(exactTime(one.since_ms, 1), () => this.look(one.since_ms, one.since_ms + Math.max(700, one.took_ms ?? 0))),
+      one.cause, `${one.old} → ${one.new}`, number(one.epoch), one.took_ms === null ? "nobody waited" : duration(one.took_ms)]);
     return make("details", {}, make("summary", {text: `All of them: ${counted(failovers.length, "failover", "failovers")}`}),
       scrolled("All failovers", madeTable("All failovers", heads, rows)));
   }

@@ -20,18 +20,21 @@ export function spreads(failovers) {
     .sort((one, other) => other.took.length - one.took.length || (one.cause < other.cause ? -1 : 1));
 }
 
-/** The failovers as they were told; else the changes of the view in which callers had to wait. */
+/** The failovers as they were told; else the changes of the view after which another one led. `took_ms` is null if nobody waited. */
 export function failoversOf(model) {
   if (model.failovers.length) return model.failovers;
-  return model.views.filter(view => view.took_ms && view.led_before && view.led_before !== view.primary).map(view => ({
-    cause: cause(view.cause_kind), since_ms: gapOf(view)[0], took_ms: view.took_ms, old: view.led_before, new: view.primary, epoch: view.epoch,
+  return model.views.filter(view => view.led_before && view.led_before !== view.primary && !view.was_before).map(view => ({
+    cause: cause(view.cause_kind), since_ms: gapOf(view)[0], took_ms: view.took_ms ?? null, old: view.led_before, new: view.primary, epoch: view.epoch,
   }));
 }
+
+/** Those of which it is known how long callers waited. */
+export const feltFailovers = model => failoversOf(model).filter(failover => failover.took_ms !== null);
 
 /** From when until when no call was answered around a change; it ended just then. */
 export function gapOf(view) {
   const until = view.changed_ms ?? view.t;
-  return [until - view.took_ms, until];
+  return [until - (view.took_ms ?? 0), until];
 }
 
 /** When nobody was answered: as it was told; else around changes of the view. */
@@ -49,13 +52,13 @@ export const faultsWithin = (model, from, until) =>
   model.faults.filter(fault => fault.since_ms <= until && untilOf(fault, model.newest) >= from);
 
 const failoversWithin = (model, from, until) =>
-  failoversOf(model).filter(failover => failover.since_ms <= until && failover.since_ms + failover.took_ms >= from);
+  failoversOf(model).filter(failover => failover.since_ms <= until && failover.since_ms + (failover.took_ms ?? 0) >= from);
 
 /** Was there a primary all the time, as far as the servers knew? */
 export function somebodyLed(model, from, until) {
   const led = [...model.lanes.values()].flat().filter(span => span.standing === "primary" && span.from <= until && (span.until ?? Infinity) >= from)
     .sort((one, other) => one.from - other.from);
-  let reached = from;
+  let reached = Math.max(from, ...[...model.lanes.values()].map(spans => spans[0]?.from ?? -Infinity));
   for (const span of led) {
     if (span.from > reached) return false;
     reached = Math.max(reached, span.until ?? Infinity);
@@ -107,7 +110,7 @@ export function faultsInWords(model) {
 
 /** What is worth a closer look: a typical failover, the slowest, then the longest silences; nothing twice. */
 export function closerLooks(model, {count, failovers}) {
-  const slowest = [...failoversOf(model)].sort((one, other) => other.took_ms - one.took_ms || one.since_ms - other.since_ms);
+  const slowest = [...feltFailovers(model)].sort((one, other) => other.took_ms - one.took_ms || one.since_ms - other.since_ms);
   const longest = silencesOf(model).map(([from, until]) => ({from, until})).sort((one, other) => other.until - other.from - one.until + one.from);
   const chosen = [];
   const add = look => {

@@ -117,7 +117,7 @@ export class Model {
     if (told) Object.assign(told, event);
     else {
       const previous = this.views.at(-1);
-      this.#keep(this.views, {...event, led_before: previous?.history === event.history ? previous.primary : null}, KEPT.views);
+      this.#keep(this.views, {...event, was_before: event.before ?? false, led_before: previous?.history === event.history ? previous.primary : null}, KEPT.views);
     }
   }
 

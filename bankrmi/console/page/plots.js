@@ -28,11 +28,11 @@ export function paintPlots(pen, model, top, scale) {
   line(pen, decided, down);
   const floor = ground + GAP + TALL, height = TALL;
   const log = us => floor - height * Math.log(Math.min(LONGEST_US, Math.max(low, us)) / low) / Math.log(LONGEST_US / low);
-  const each = dots(model, pen);
+  const each = dots(model, pen), samples = each.some(([, , , isSample]) => isSample);
   frame(pen, floor - height, [[1000, "1 ms"], [10000, "10 ms"], [100000, "100 ms"], [1000000, "1 s"], [LONGEST_US, "10 s"]], log,
-    each.length ? [`${second}: each a dot`, second] : [`${second}: median to 99th percentile, a dash for the slowest`, second]);
-  band(pen, rates, log, each.length ? .25 : .6);
-  slowest(pen, rates, log, each.length > 0);
+    samples ? [`${second}: each a dot`, second] : [`${second}: median to 99th percentile, a dash for the slowest`, second]);
+  band(pen, rates, log, samples ? .25 : .6);
+  slowest(pen, rates, log, samples);
   dotted(pen, each, log);
   doubts(pen, rates, floor - height);
 }
@@ -117,16 +117,16 @@ function slowest(pen, rates, log, faint) {
   context.globalAlpha = 1;
 }
 
-/** Single calls, if one looks closely: [t, took_us, was it answered]. */
+/** Single calls, if one looks closely: [t, took_us, was it answered, are they all of a sample]. */
 function dots(model, pen) {
   if (pen.until - pen.from > CLOSE_MS) return [];
   const found = [];
   for (const sample of model.samples) {
     if (!pen.shows(sample.from_ms, sample.t)) continue;
-    sample.ended_ms.forEach((ended, at) => found.push([sample.from_ms + ended, sample.took_us[at], "dn".includes(sample.outcomes[at])]));
+    sample.ended_ms.forEach((ended, at) => found.push([sample.from_ms + ended, sample.took_us[at], "dn".includes(sample.outcomes[at]), true]));
   }
   if (!model.samples.length) {
-    for (const call of model.calls) if (pen.shows(call.t, call.t)) found.push([call.t, call.took_us, ["done", "declined"].includes(call.outcome)]);
+    for (const call of model.calls) if (pen.shows(call.t, call.t)) found.push([call.t, call.took_us, ["done", "declined"].includes(call.outcome), false]);
   }
   return found.filter(([t]) => t >= pen.from && t <= pen.until);
 }

@@ -60,6 +60,7 @@ function show(events) {
   byId("journal").hidden = !hasCopies;
   for (const part of [...ofWhole, ...ofMoment]) part.wanted = () => { dirty = true; };
   byId("history").addEventListener("toggle", () => timeline.touch());
+  byId("words").remove(); // What stands there for whoever has no JavaScript.
   const moment = new Moment(events);
   player.seek(lastLed(whole));
 
@@ -72,6 +73,7 @@ function show(events) {
       const then = moment.at(player.cursor);
       for (const part of ofMoment) part.render(then, player.cursor);
       sayHow(then, player.cursor);
+      for (const link of document.querySelectorAll("nav a")) link.hidden = byId(link.hash.slice(1)).hidden;
     }
     timeline.render(whole, now);
     requestAnimationFrame(frame);
@@ -96,7 +98,7 @@ function lastLed(model) {
 
 /** How the bank was then, in the words of the live page. */
 function sayHow(model, cursor) {
-  const {tone, title, lead} = model.state ? headline(model) : {tone: "wait", title: "Nothing is known of it yet", lead: ""};
+  const {tone, title, lead} = model.state ? headline(model, {live: false}) : {tone: "wait", title: "Nothing is known of it yet", lead: ""};
   mark(byId("moment"), "data-tone", tone);
   say(byId("moment-when"), `At ${exactTime(cursor, 1)}:`);
   say(byId("moment-title"), title);

@@ -19,7 +19,7 @@ export class Slowest {
     this.#shown = key;
     byId("slowest").hidden = calls.length === 0;
     const heads = [{text: "took", number: true}, {text: "until"}, {text: "what"}, {text: "outcome"}, {text: "asked by"}, {text: "meanwhile", class: "long"}];
-    byId("slowest-list").replaceChildren(scrolled("The slowest calls", madeTable("The slowest calls", heads, calls.map(call => this.#row(call, model)))));
+    byId("slowest-list").replaceChildren(scrolled("Table of the slowest calls", madeTable("The slowest calls", heads, calls.map(call => this.#row(call, model)))));
   }
 
   #row(call, model) {

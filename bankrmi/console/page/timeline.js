@@ -143,7 +143,7 @@ export class Timeline {
   }
 
   #lookAtFailover(failover) {
-    if (failover) this.look(failover.since_ms, failover.since_ms + Math.max(failover.took_ms, 700));
+    if (failover) this.look(failover.since_ms, failover.since_ms + Math.max(failover.took_ms ?? 0, 700));
   }
 
   /** The failover before, or after, where the play head is. */

@@ -4,7 +4,7 @@
 // Rule: a run in which nothing was judged is not called good.
 
 import {byId, make, mark, say} from "./elements.js";
-import {atPercent, failoversOf, faultsInWords, separate, silencesOf} from "./figures.js";
+import {atPercent, failoversOf, faultsInWords, feltFailovers, separate, silencesOf} from "./figures.js";
 import {operations, together} from "./rates.js";
 import {counted, dateAndTime, duration, exactTime, micros, number} from "./wording.js";
 
@@ -61,14 +61,15 @@ function headOf(model) {
 }
 
 function tiles(model) {
-  const length = model.newest - model.oldest, told = sums(model), faults = separate(model.faults).length;
-  const took = failoversOf(model).map(failover => failover.took_ms).sort((one, other) => one - other);
+  const length = model.newest - model.oldest, told = sums(model), failovers = failoversOf(model).length, faults = separate(model.faults).length;
+  const took = feltFailovers(model).map(failover => failover.took_ms).sort((one, other) => one - other);
   return [
     ["operations answered", number(told.operations), `${number(told.operations * 1000 / Math.max(1, length))} a second, in ${counted(told.answered, "call", "calls")}`],
     ...(told.decided === null ? [] : [["operations decided", number(told.decided), "by the bank, whoever asked for them"]]),
     ...(told.median_us === null ? [] : [["time of a call", micros(told.median_us), `${told.exact ? "" : "about; "}median; 99 % within ${micros(told.p99_us)}`]]),
     ...(model.run || faults ? [[faults === 1 ? "fault" : "faults", number(faults), faults ? `one in ${duration(length / faults)}` : "an undisturbed run"]] : []),
-    [took.length === 1 ? "failover" : "failovers", number(took.length), took.length ? `median ${duration(atPercent(took, 50))}, longest ${duration(took.at(-1))}` : "none"],
+    [failovers === 1 ? "failover" : "failovers", number(failovers), took.length
+      ? `median ${duration(atPercent(took, 50))}, longest ${duration(took.at(-1))}` : failovers ? "no caller waited" : "none"],
     silence(model, told),
     ["calls in doubt", number(told.in_doubt), told.in_doubt ? `of ${number(told.calls)}${model.verdict ? "; what became of them, the journals told" : ""}` : "no deadline passed"],
   ].filter(Boolean);

@@ -188,7 +188,7 @@ def spreads(failovers: Iterable[Failover]) -> list[Spread]:
 def closer_looks(
     failovers: Iterable[Failover], quiet: Iterable[Silence], *, start_ns: int, end_ns: int, around_ns: int
 ) -> list[tuple[int, int]]:
-    """Return from when to when it is worth to see every call: around each failover and silence, none twice."""
+    """Return from when to when to see every call: around each failover and silence, none twice."""
     spans = [(one.at_ns, one.at_ns + one.took_ns) for one in failovers]
     spans += [(one.from_ns, one.to_ns) for one in quiet]
     looks: list[tuple[int, int]] = []
@@ -202,7 +202,7 @@ def closer_looks(
 
 
 def thinned(calls: CallColumns, from_ns: int, to_ns: int, most: int) -> tuple[list[int], int]:
-    """Return which calls ended then, and how many they were: the slow ones, and of the others not too many."""
+    """Return which calls ended then, the slow ones and of others not too many; and how many they were."""
     first, last = bisect_left(calls.completed_ns, from_ns), bisect_left(calls.completed_ns, to_ns)
     places = list(range(first, last))
     if len(places) <= most:

@@ -9,20 +9,7 @@ from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.chaos.recorded import Recorded
 from bankrmi.robustness.chaos.retold import events_of
 
-__all__ = ["check_writable", "report", "write_report"]
-
-
-def check_writable(path: Path) -> None:
-    """See that a report can be written there, before a run; raise ConfigurationError, saying why not."""
-    there = path.exists()
-    try:
-        path.open("a").close()
-    except FileNotFoundError:
-        raise ConfigurationError(f"the report {path} cannot be written: there is no such folder") from None
-    except OSError as error:
-        raise ConfigurationError(f"the report {path} cannot be written: {error.strerror}") from None
-    if not there:
-        path.unlink()
+__all__ = ["report", "write_report"]
 
 
 def write_report(recorded: Recorded, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A finished run as events, as a recording has them: what was found when it was over, told as if one had looked on.
+"""A finished run as events, for a recording: what was found at its end, told as if one had looked on.
 
 Rule 1: what processes were is told as states, at the instants at which anything changed; who cannot be asked
         while he stands still keeps the role that he had.
@@ -16,7 +16,6 @@ from typing import Any
 from bankrmi.console.events import (
     FORMAT,
     AnyEvent,
-    CallEvent,
     FailoverEvent,
     FaultEvent,
     HelloEvent,
@@ -24,7 +23,6 @@ from bankrmi.console.events import (
     RunEvent,
     SampleEvent,
     SilenceEvent,
-    VerdictEvent,
     event_of,
 )
 from bankrmi.console.watching import told_of
@@ -175,7 +173,9 @@ class _Told:
         instants |= {span.from_ns for one in spans.values() for span in one.spans}
         instants |= {at_ns for fault in (*pauses, *cuts) for at_ns in (fault.from_ns, fault.to_ns)}
         told: dict[str, Any] = {}
-        for at_ns in sorted(instant for instant in instants if recorded.started_ns <= instant < recorded.ended_ns):
+        for at_ns in sorted(
+            instant for instant in instants if recorded.started_ns <= instant < recorded.ended_ns
+        ):
             paused = {fault.target for fault in pauses if fault.from_ns <= at_ns < fault.to_ns}
             cut = {pair for fault in cuts if fault.from_ns <= at_ns < fault.to_ns for pair in _pairs(fault)}
             view = next((view for since_ns, view in reversed(views) if since_ns <= at_ns), None)
@@ -206,7 +206,9 @@ class _Told:
                 {
                     **_server(name, was[name], name in paused),
                     "in_sync": name in in_sync,
-                    "connected": [other for other in self._servers if other != name and (name, other) not in cut],
+                    "connected": [
+                        other for other in self._servers if other != name and (name, other) not in cut
+                    ],
                 }
                 for name in self._servers
             ],
@@ -247,15 +249,15 @@ class _Told:
 
     def slowest(self) -> Iterator[AnyEvent]:
         for call in self._recorded.calls.slowest:
-            yield CallEvent(
-                t=self._ms(call.completed_ns),
-                client=call.client,
-                request_id=call.request,
-                what=call.kind,
-                operations=call.operations,
-                outcome=_OUTCOMES[call.outcome],
-                took_us=call.latency_ns / 1000,
-            )
+            told = {
+                "client": call.client,
+                "request_id": call.request,
+                "what": call.kind,
+                "operations": call.operations,
+                "outcome": _OUTCOMES[call.outcome],
+                "took_us": call.latency_ns / 1000,
+            }
+            yield event_of("call", self._ms(call.completed_ns), told)
 
     def quiet(self) -> Iterator[AnyEvent]:
         for silence in self._silences:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bankrmi.robustness.chaos.recorded import Recorded
 from bankrmi.robustness.chaos.figures import answered_operations, at_percent, spreads
+from bankrmi.robustness.chaos.recorded import Recorded
 from bankrmi.robustness.chaos.wording import counted, duration, verdict_words
 
 __all__ = ["told"]

@@ -37,9 +37,12 @@ __all__ = [
     "FaultEvent",
     "HelloEvent",
     "NoteEvent",
+    "OffersEvent",
     "RateEvent",
+    "RulesEvent",
     "RunEvent",
     "SampleEvent",
+    "SearchEvent",
     "ShownKeeper",
     "ShownPause",
     "ShownProcess",
@@ -177,6 +180,12 @@ class StateEvent(_Event):
     keeper: ShownKeeper
     nameserver: ShownProcess
     servers: Annotated[list[ShownServer], Field(max_length=_SERVERS)]
+    cut: Annotated[list[tuple[Name, Name]], Field(max_length=1_000)] = []
+    """From whom to whom nothing passes, as whoever did that knows."""
+    late: Annotated[list[tuple[Name, Name, Milliseconds]], Field(max_length=1_000)] = []
+    """From whom to whom everything is late, and by how much."""
+    down: Names = []
+    """Who is kept from being started again."""
 
 
 class ViewEvent(_Event):
@@ -276,6 +285,10 @@ class FaultEvent(_Event):
     words: Sentence
     command: Sentence | None = None
     """That does the same in a terminal."""
+    late_ms: Milliseconds | None = None
+    """Of a slow link."""
+    undo: Name | None = None
+    """What is pressed to undo it, where that can be."""
     part_of: Count | None = None
     """The fault that this one is a part of: who is cut off loses several links."""
     by: Name | None = None
@@ -341,6 +354,29 @@ class NoteEvent(_Event):
     text: Sentence = ""
 
 
+class OffersEvent(_Event):
+    """What can be done to the bank from a console; of the live page alone."""
+
+    kind: Literal["offers"] = "offers"
+    misfortunes: list[Any]
+
+
+class RulesEvent(_Event):
+    """The rules that can be taken out in a simulation; of the live page alone."""
+
+    kind: Literal["rules"] = "rules"
+    rules: list[Any]
+
+
+class SearchEvent(_Event):
+    """How far the search for a history that goes wrong without a rule is; of the live page alone."""
+
+    kind: Literal["search"] = "search"
+    name: Name
+    seed: Number
+    seconds: Annotated[int | float, Field(ge=0)]
+
+
 AnyEvent = (
     HelloEvent
     | RunEvent
@@ -356,6 +392,9 @@ AnyEvent = (
     | UsageEvent
     | VerdictEvent
     | NoteEvent
+    | OffersEvent
+    | RulesEvent
+    | SearchEvent
 )
 KINDS: frozenset[str] = frozenset(one.model_fields["kind"].default for one in AnyEvent.__args__)
 _EVENT: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Discriminator("kind")])

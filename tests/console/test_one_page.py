@@ -42,7 +42,7 @@ def hostile(value: Any) -> Any:
 
 def recording_in(page: str) -> list[dict[str, Any]]:
     """Return the events that are in a page."""
-    embedded = page.partition('id="recording">')[2].partition("</script>")[0]
+    embedded = page.partition(' id="recording">')[2].partition("</script>")[0]
     return [json.loads(line) for line in gzip.decompress(b64decode(embedded)).splitlines()]
 
 

@@ -202,6 +202,7 @@ class _Told:
             else {"history": view.history, "epoch": view.epoch, "primary": view.primary, "in_sync": in_sync},
             "keeper": keeper,
             "nameserver": nameserver,
+            "cut": sorted((one, other) for one, other in cut if one in was and other in was),
             "servers": [
                 {
                     **_server(name, was[name], name in paused),

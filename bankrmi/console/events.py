@@ -204,6 +204,8 @@ class ViewEvent(_Event):
     """When, by the keeper's clock."""
     took_ms: Milliseconds | None = None
     """For how long no call was answered around it."""
+    silent_since_ms: Moment | None = None
+    """Since when."""
     before: bool = False
     """It was there before anybody looked."""
     takes_time: bool = False

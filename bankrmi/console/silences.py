@@ -30,11 +30,11 @@ class Silences:
         self._done.append((now_ms, began_ms))
         return since_ms if now_ms - since_ms >= SILENCE_MS else None
 
-    def around(self, at_ms: float) -> float | None:
-        """Return how long the silence was in which this happened; None if nobody waited, or it goes on."""
+    def around(self, at_ms: float) -> tuple[float, float] | None:
+        """Return from when until when it was silent around this; None if nobody waited, or it lasts."""
         after = bisect_left(self._done, (at_ms, -inf))
         if after == len(self._done):
             return None
         ended_ms, began_ms = self._done[after]
         since_ms = max(began_ms, self._done[after - 1][0]) if after else began_ms
-        return ended_ms - since_ms if since_ms <= at_ms else None
+        return (since_ms, ended_ms) if since_ms <= at_ms else None

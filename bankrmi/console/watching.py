@@ -166,9 +166,10 @@ class BankWatcher:
         for shown in list(self._views.values())[-5:]:
             if shown["took_ms"] is not None or not shown["takes_time"] or shown["changed_ms"] is None:
                 continue
-            took_ms = self._silences.around(shown["changed_ms"])
-            if took_ms is not None:
-                shown["took_ms"] = round(took_ms, 1)
+            silence = self._silences.around(shown["changed_ms"])
+            if silence is not None:
+                since_ms, until_ms = silence
+                shown["silent_since_ms"], shown["took_ms"] = since_ms, round(until_ms - since_ms, 1)
                 self._feed.put("view", **shown)
 
 

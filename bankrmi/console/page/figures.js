@@ -31,10 +31,10 @@ export function failoversOf(model) {
 /** Those of which it is known how long callers waited. */
 export const feltFailovers = model => failoversOf(model).filter(failover => failover.took_ms !== null);
 
-/** From when until when no call was answered around a change; it ended just then. */
+/** From when until when no call was answered around a change. */
 export function gapOf(view) {
-  const until = view.changed_ms ?? view.t;
-  return [until - (view.took_ms ?? 0), until];
+  const from = view.silent_since_ms ?? (view.changed_ms ?? view.t) - (view.took_ms ?? 0);
+  return [from, from + (view.took_ms ?? 0)];
 }
 
 /** When nobody was answered: as it was told; else around changes of the view. */

@@ -3,7 +3,7 @@
 // Rule: red is kept for what went wrong: a kill, and the time in which no call was answered.
 
 import {make} from "./elements.js";
-import {silencesOf} from "./figures.js";
+import {gapOf, silencesOf} from "./figures.js";
 import {lanesOf, paintLanes, paintNames} from "./lanes.js";
 import {BOLD, Pen} from "./pen.js";
 import {GAP, PLOT, TALL, paintPlots} from "./plots.js";
@@ -60,7 +60,7 @@ export class Painting {
   #silences(model, height) {
     const pen = this.pen;
     if (model.silences.length === 0) {
-      for (const view of model.views) if (view.took_ms) this.#silence(view.changed_ms - view.took_ms, view.changed_ms, height, toneOf(view));
+      for (const view of model.views) if (view.took_ms) this.#silence(...gapOf(view), height, toneOf(view));
     }
     for (const [from, until] of model.silences.length ? silencesOf(model) : []) this.#silence(from, until, height, "bad");
     pen.context.globalAlpha = 1;

@@ -28,6 +28,7 @@ from bankrmi.cli import (
     operations,
     overview,
     processes,
+    recordings,
     simulate,
     verify,
 )
@@ -112,6 +113,7 @@ for room in (
     check,
     console,
     misfortune,
+    recordings,
     verify,
     cert,
 ):

@@ -26,6 +26,7 @@ import bankrmi
 from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.config import Configuration
 from bankrmi.console.bank_here import BankHere
+from bankrmi.console.events import FORMAT, HelloEvent, text_of
 from bankrmi.console.feed import Feed
 from bankrmi.console.guard import HEADERS, Guard
 from bankrmi.console.misfortunes import Misfortunes
@@ -196,13 +197,17 @@ class Console:
             await events.aclose()  # type: ignore[attr-defined]  # A generator is one.
 
     def _hello(self) -> dict[str, Any]:
-        return {
-            "t": _now_ms(),
-            "kind": "hello",
-            "version": bankrmi.__version__,
-            "service": self._configuration.service,
-            "servers": dict(self._configuration.servers),
-            "keeper": "witness" if self._configuration.etcd is None else "etcd",
+        hello = HelloEvent(
+            t=_now_ms(),
+            format=FORMAT,
+            version=bankrmi.__version__,
+            service=self._configuration.service,
+            servers=dict(self._configuration.servers),
+            keeper="witness" if self._configuration.etcd is None else "etcd",
+            told_by="console",
+        )
+        return {  # And what one can ask of a console.
+            **json.loads(text_of(hello)),
             "accounts": self._accounts[:100],
             "load": self._teller.load,
             "misfortunes": self._misfortunes.offered(),

@@ -7,7 +7,7 @@
 
 import {byId, make, mark, say} from "./elements.js";
 import {LinkDesk} from "./link_desk.js";
-import {isUp} from "./model.js";
+import {serving} from "./model.js";
 import {duration, inWords, timeOfDay} from "./wording.js";
 
 const SHOWN = 6, SURE_MS = 4000;
@@ -119,7 +119,7 @@ export class Misfortunes {
 
   #renderCard(card, model, now) {
     const server = model.server(card.name), isKeeper = card.name !== "" && !server;
-    const standing = server ? model.standing(card.name) : isKeeper ? keeperStanding(model.state?.keeper) : null;
+    const standing = server ? model.standing(card.name) : isKeeper ? serving(model.state?.keeper ?? {}) : null;
     mark(card.element, "data-standing", standing);
     if (card.name) say(card.is, isKeeper ? inWords(standing) : isInWords(server, standing));
     for (const entry of card.entries) {
@@ -205,9 +205,6 @@ function notHere(offers) {
   for (const offer of offers.filter(offer => offer.needs)) reasons.set(offer.needs, [...reasons.get(offer.needs) ?? [], offer.label]);
   return [...reasons].map(([why, labels]) => (labels.length === offers.length ? why : `${labels.join(", ")}: ${why}`)).join(" ");
 }
-
-const keeperStanding = keeper =>
-  (keeper?.process === "stopped" ? "paused" : keeper?.process === "gone" ? "gone" : keeper?.reachable ? "answers" : "silent");
 
 function isInWords(server, standing) {
   if (!server.reachable && server.reason) return `${inWords(standing)}: ${server.reason}`;

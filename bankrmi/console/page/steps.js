@@ -22,7 +22,7 @@ const doneToStandby = (...ids) => seen => doneSince(seen, ...ids).some(fault => 
 const wasUndone = (...ids) => seen => doneSince(seen, ...ids).some(fault => !fault.undo);
 const changed = (...kinds) => ({model, since}) => model.viewsSince(since).some(view => kinds.includes(view.cause_kind));
 const alone = ({model, since}) => model.viewsSince(since).some(view => view.in_sync.length === 1);
-const otherLeads = ({model, since}) => model.viewsSince(since).some(view => view.before && view.before !== view.primary);
+const otherLeads = ({model, since}) => model.viewsSince(since).some(view => view.led_before && view.led_before !== view.primary);
 const leads = model => model.standing(model.view?.primary) === "primary";
 const callsAgain = seen => otherLeads(seen) && leads(seen.model);
 const loaded = ({model, since}) => model.rates.some(rate => rate.t >= since && rate.done > 10);
@@ -165,7 +165,7 @@ export const STEPS = [
       {words: "clients call", met: loaded},
       {words: "the primary was killed", met: doneToPrimary("kill")},
       {words: "calls are done again", met: ({model, since}) => {
-        const view = model.viewsSince(since).find(view => view.before && view.before !== view.primary);
+        const view = model.viewsSince(since).find(view => view.led_before && view.led_before !== view.primary);
         return Boolean(view) && model.rates.some(rate => rate.from_ms > (view.changed_ms ?? view.t) && rate.done > 0);
       }},
       {words: "the table was opened", met: ({own}) => own.historyOpen},

@@ -1,10 +1,21 @@
-"""The figures of a report, from runs that fit on a screen."""
+"""The figures of a finished run, from runs that fit on a screen."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bankrmi.robustness.chaos.figures import (
+    Silence,
+    at_percent,
+    binned,
+    closer_looks,
+    separate,
+    silences,
+    spreads,
+    thinned,
+    with_wholes,
+)
 from bankrmi.robustness.chaos.recorded import (
     KEPT_SLOWEST,
     Failover,
@@ -12,26 +23,10 @@ from bankrmi.robustness.chaos.recorded import (
     FaultKind,
     MadeCall,
     OutcomeKind,
-    ProcessRole,
-    RoleSpan,
     columns,
 )
-from bankrmi.robustness.chaos.report_figures import (
-    Silence,
-    at_percent,
-    binned,
-    failovers_within,
-    faults_by_kind,
-    faults_within,
-    separate,
-    silences,
-    somebody_led,
-    spreads,
-    windows,
-)
-from bankrmi.robustness.chaos.report_plots import scale_of
-from bankrmi.robustness.chaos.report_words import clock_time, duration, fault_sentence, number
-from tests.robustness.made_up_runs import MS, SECOND, START, made_up_run, no_run, overlapping
+from bankrmi.robustness.chaos.wording import counted, duration, fault_sentence
+from tests.robustness.made_up_runs import MS, SECOND, START, made_up_run, overlapping
 
 
 def call(
@@ -77,7 +72,8 @@ def test_a_bin_counts_operations_of_answered_calls_where_they_completed() -> Non
     bins = list(binned(calls, START, START + 300 * MS, 100 * MS))
     assert [stretch.from_ns - START for stretch in bins] == [0, 100 * MS, 200 * MS]
     assert [stretch.operations for stretch in bins] == [2, 20, 1]
-    assert [stretch.in_doubt for stretch in bins] == [0, 1, 0]
+    assert [stretch.outcomes for stretch in bins] == [(1, 1, 0, 0), (1, 0, 1, 1), (1, 0, 0, 0)]
+    assert [stretch.calls for stretch in bins] == [2, 3, 1]
     assert [stretch.median_ns for stretch in bins] == [2 * MS, 140 * MS, 1 * MS]
     assert [stretch.longest_ns for stretch in bins] == [6 * MS, 140 * MS, 1 * MS]
 
@@ -114,58 +110,11 @@ def test_failover_times_are_told_by_cause_the_most_frequent_first() -> None:
     assert (found[0].median_ns, found[0].p90_ns, found[0].longest_ns) == (7 * MS, 50 * MS, 50 * MS)
 
 
-def test_a_typical_failover_the_slowest_and_the_longest_silences_are_shown_closer_and_none_twice() -> None:
-    run = no_run(
-        ended_ns=START + 100 * SECOND,
-        failovers=(failover(1_000, 30), failover(30_000, 40), failover(60_000, 900), failover(60_950, 800)),
-    )
-    quiet = [
-        Silence(from_ns=START + at * MS, to_ns=START + (at + length) * MS)
-        for at, length in ((60_000, 890), (80_000, 300), (90_000, 5000), (98_500, 400))
-    ]
-    looks = windows(run, quiet, count=4, failovers=2)
-    assert [(look.shown, look.why) for look in looks] == [
-        (run.failovers[1], "a typical failover"),
-        (run.failovers[2], "the slowest failover"),
-        (quiet[2], "the longest silence"),
-        (quiet[3], "the third longest silence"),
-    ]
-    assert [look.to_ns - START for look in looks[2:]] == [97 * SECOND, 100 * SECOND]  # Not after the run.
-    more = windows(run, [], count=9, failovers=9)
-    assert [look.why for look in more][2:] == ["number 4 of the slowest failovers"]
-    assert windows(no_run(), [], count=6, failovers=4) == []
-
-
 def test_the_slowest_calls_are_kept_in_full_whatever_their_order() -> None:
     calls = columns(call(number % 977, took_ms=number) for number in range(12_000))
     assert [one.latency_ns // MS for one in calls.slowest] == list(range(11_999, 11_999 - KEPT_SLOWEST, -1))
     assert list(calls.completed_ns) == sorted(calls.completed_ns)
     assert len(calls) == 12_000
-
-
-def test_what_was_going_on_overlaps_with_the_call() -> None:
-    def fault(from_ms: int, to_ms: int) -> Fault:
-        return Fault(
-            kind=FaultKind.PAUSE, target="s1", from_ns=START + from_ms * MS, to_ns=START + to_ms * MS
-        )
-
-    run = no_run(
-        faults=(fault(0, 99), fault(90, 100), fault(200, 300), fault(301, 400)),
-        failovers=(failover(150, 20),),
-    )
-    assert faults_within(run, START + 100 * MS, START + 300 * MS) == list(run.faults[1:3])
-    assert failovers_within(run, START + 170 * MS, START + 300 * MS) == list(run.failovers)
-    assert failovers_within(run, START + 171 * MS, START + 300 * MS) == []
-
-
-def test_somebody_led_only_if_there_was_a_primary_all_the_time() -> None:
-    def led(from_ms: int, to_ms: int, role: ProcessRole = ProcessRole.PRIMARY) -> RoleSpan:
-        return RoleSpan(process="s1", role=role, from_ns=START + from_ms * MS, to_ns=START + to_ms * MS)
-
-    run = no_run(roles=(led(200, 300), led(0, 200), led(300, 400, ProcessRole.STANDBY), led(400, 500)))
-    asked = {(0, 300): True, (50, 250): True, (50, 301): False, (299, 401): False, (450, 501): False}
-    for (from_ms, to_ms), said in asked.items():
-        assert somebody_led(run, START + from_ms * MS, START + to_ms * MS) is said
 
 
 def test_links_that_one_fault_cuts_are_one_cut() -> None:
@@ -175,32 +124,27 @@ def test_links_that_one_fault_cuts_are_one_cut() -> None:
 
     faults = (cut(0, "s2"), cut(150, "c1"), cut(300, "c2"), cut(500, "s2"), cut(501, ""))
     assert separate(faults) == [faults[0], faults[3], faults[4]]
+    assert [whole for _, whole in with_wholes(faults)] == [None, faults[0], faults[0], None, None]
 
 
-def test_faults_are_counted_by_whom_they_hit() -> None:
-    def fault(kind: FaultKind, target: str, toward: str = "", was: str = "") -> Fault:
-        return Fault(kind=kind, target=target, toward=toward, was=was, from_ns=START, to_ns=START)
-
-    kill = FaultKind.KILL
-    run = no_run(
-        faults=(
-            fault(FaultKind.CUT, "s1", "s2"), fault(kill, "s1", was="primary"), fault(kill, "witness"),
-            fault(kill, "c1"), fault(kill, "s2"), fault(kill, "s2", was="primary"),
-        )
-    )  # fmt: skip
-    counted = faults_by_kind(run)
-    assert list(counted) == [kill, FaultKind.CUT]
-    assert counted[kill] == {"primary": 2, "the witness": 1, "a client": 1, "a server": 1}
-    assert counted[FaultKind.CUT] == {"a link": 1}
+def test_a_closer_look_is_taken_once_at_what_lies_together() -> None:
+    failovers = [failover(10_000, 50), failover(11_000, 50), failover(59_000, 900)]
+    quiet = [Silence(from_ns=START + 10_020 * MS, to_ns=START + 15_000 * MS)]
+    looks = closer_looks(failovers, quiet, start_ns=START, end_ns=START + 60 * SECOND, around_ns=2 * SECOND)
+    assert [(begin - START, end - START) for begin, end in looks] == [
+        (8 * SECOND, 17 * SECOND),
+        (57 * SECOND, 60 * SECOND),  # Not after the run.
+    ]
 
 
-def test_a_scale_has_room_for_every_latency() -> None:
-    calls = columns([call(100, took_ms=2), call(300, took_ms=140)])
-    bins = list(binned(calls, START, START + SECOND, 100 * MS))
-    scale = scale_of(calls, bins, START, 100 * MS)
-    assert [label for _, label in scale.latency_marks()] == ["1 ms", "10 ms", "100 ms", "1 s"]
-    assert [round(down) for down, _ in scale.latency_marks()] == [100, 67, 33, 0]
-    assert [label for _, label in scale.rate_marks()] == ["0", "5", "10"]
+def test_of_many_calls_the_slow_ones_are_kept_and_all_are_counted() -> None:
+    calls = columns(call(number, took_ms=500 if number % 100 == 0 else 1) for number in range(1, 5_001))
+    places, in_all = thinned(calls, START, START + 6 * SECOND, 300)
+    assert in_all == 5_000
+    assert len(places) <= 300
+    assert places == sorted(places)
+    assert sum(calls.latency_ns[place] == 500 * MS for place in places) == 50
+    assert thinned(calls, START, START + 100 * MS, 300) == (list(range(99)), 99)
 
 
 def test_figures_are_said_as_people_say_them() -> None:
@@ -210,10 +154,7 @@ def test_figures_are_said_as_people_say_them() -> None:
     assert [duration(seconds * SECOND) for seconds in (59, 119, 120, 1801)] == [
         "59.0 s", "119 s", "2 min", "30 min 1 s",
     ]  # fmt: skip
-    assert [clock_time(751_460 * MS), clock_time(59_960 * MS, 1), clock_time(12 * MS, 2)] == [
-        "12:31", "1:00.0", "0:00.01",
-    ]  # fmt: skip
-    assert number(1_204_331) == "1\u202f204\u202f331"
+    assert (counted(1, "fault"), counted(1_204_331, "fault")) == ("1 fault", "1,204,331 faults")
     cut = Fault(kind=FaultKind.CUT, target="s1", toward="s2", from_ns=0, to_ns=0, note="for good")
     assert fault_sentence(cut) == "s1 → s2 cut, for good"
 

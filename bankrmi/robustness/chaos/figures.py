@@ -1,4 +1,4 @@
-"""What the report shows of a run, in figures.  Pure.
+"""A finished run in figures: what is told of it in sums.  Pure.
 
 Rule 1: a call counts when it completed, and with all its operations; only what the bank decided (done or
         declined) counts as answered.
@@ -8,7 +8,6 @@ Rule 2: a percentile is a value that was measured (nearest rank), never one betw
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,9 +18,6 @@ from bankrmi.robustness.chaos.recorded import (
     Fault,
     FaultKind,
     OutcomeKind,
-    ProcessKind,
-    ProcessRole,
-    Recorded,
 )
 
 __all__ = [
@@ -30,21 +26,18 @@ __all__ = [
     "Bin",
     "Silence",
     "Spread",
-    "Window",
     "answered_calls",
     "answered_operations",
     "at_percent",
     "binned",
-    "failovers_within",
-    "faults_by_kind",
-    "faults_within",
+    "closer_looks",
     "in_doubt_calls",
     "latencies",
     "separate",
     "silences",
-    "somebody_led",
     "spreads",
-    "windows",
+    "thinned",
+    "with_wholes",
 ]
 
 SECOND_NS = 1_000_000_000
@@ -63,12 +56,17 @@ class Bin:
     """The calls that completed within one stretch of time; latencies are 0 if none was answered."""
 
     from_ns: int
+    to_ns: int
+    outcomes: tuple[int, ...]
+    """How many ended how, in the order of `OutcomeKind`."""
     operations: int
-    answered: int
-    in_doubt: int
     median_ns: int
     p99_ns: int
     longest_ns: int
+
+    @property
+    def calls(self) -> int:
+        return sum(self.outcomes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +79,6 @@ class Silence:
     @property
     def length_ns(self) -> int:
         return self.to_ns - self.from_ns
-
-    def overlaps(self, from_ns: int, to_ns: int) -> bool:
-        return self.from_ns < to_ns and self.to_ns > from_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,16 +101,6 @@ class Spread:
         return self.took_ns[-1]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """A failover or a silence that is worth a closer look, and some time around it."""
-
-    shown: Failover | Silence
-    from_ns: int
-    to_ns: int
-    why: str
-
-
 def at_percent(ordered: Sequence[int], percent: int) -> int:
     """Return the smallest value that at least `percent` of them do not exceed; 0 if there are none."""
     if not ordered:
@@ -127,20 +112,21 @@ def binned(calls: CallColumns, from_ns: int, to_ns: int, width_ns: int) -> Itera
     """Yield one bin after the other, the empty ones too; the last is cut off where the time ends."""
     first = bisect_left(calls.completed_ns, from_ns)
     for begin in range(from_ns, to_ns, width_ns):
-        last = bisect_left(calls.completed_ns, min(begin + width_ns, to_ns), lo=first)
-        yield _bin(calls, begin, first, last)
+        end = min(begin + width_ns, to_ns)
+        last = bisect_left(calls.completed_ns, end, lo=first)
+        yield _bin(calls, begin, end, first, last)
         first = last
 
 
-def _bin(calls: CallColumns, from_ns: int, first: int, last: int) -> Bin:
+def _bin(calls: CallColumns, from_ns: int, to_ns: int, first: int, last: int) -> Bin:
     outcomes = calls.outcomes[first:last]
     answered = [number for number, outcome in enumerate(outcomes, first) if outcome in ANSWERED]
     ordered = sorted([calls.latency_ns[number] for number in answered])
     return Bin(
         from_ns=from_ns,
+        to_ns=to_ns,
+        outcomes=tuple(outcomes.count(number) for number in range(len(OutcomeKind))),
         operations=sum([calls.operations[number] for number in answered]),
-        answered=len(answered),
-        in_doubt=outcomes.count(_IN_DOUBT),
         median_ns=at_percent(ordered, 50),
         p99_ns=at_percent(ordered, 99),
         longest_ns=ordered[-1] if ordered else 0,
@@ -199,101 +185,49 @@ def spreads(failovers: Iterable[Failover]) -> list[Spread]:
     return [Spread(cause=cause, took_ns=tuple(sorted(took))) for cause, took in ordered]
 
 
-def windows(recorded: Recorded, quiet: Sequence[Silence], *, count: int, failovers: int) -> list[Window]:
-    """Return what is worth a closer look: a typical failover, the slowest, then the longest silences.
-
-    Nothing is shown twice; at most `failovers` of them are failovers.
-    """
-    slowest = sorted(recorded.failovers, key=lambda failover: (-failover.took_ns, failover.at_ns))
-    longest = sorted(quiet, key=lambda silence: (-silence.length_ns, silence.from_ns))
-    chosen: list[Window] = []
-    if slowest:
-        chosen.append(_around(recorded, slowest[len(slowest) // 2], "a typical failover"))
-    for place, failover in enumerate(slowest, 1):
-        if len(chosen) < failovers:
-            _add(chosen, _around(recorded, failover, _place(place, "slowest failover")))
-    for place, silence in enumerate(longest, 1):
-        if len(chosen) < count:
-            _add(chosen, _around(recorded, silence, _place(place, "longest silence")))
-    return chosen
+def closer_looks(
+    failovers: Iterable[Failover], quiet: Iterable[Silence], *, start_ns: int, end_ns: int, around_ns: int
+) -> list[tuple[int, int]]:
+    """Return from when to when to see every call: around each failover and silence, none twice."""
+    spans = [(one.at_ns, one.at_ns + one.took_ns) for one in failovers]
+    spans += [(one.from_ns, one.to_ns) for one in quiet]
+    looks: list[tuple[int, int]] = []
+    for from_ns, to_ns in sorted(spans):
+        begin, end = max(start_ns, from_ns - around_ns), min(end_ns, to_ns + around_ns)
+        if looks and begin <= looks[-1][1]:
+            looks[-1] = looks[-1][0], max(end, looks[-1][1])
+        else:
+            looks.append((begin, end))
+    return looks
 
 
-def _add(chosen: list[Window], window: Window) -> None:
-    """Add a window, unless what it is about is to be seen already."""
-    from_ns, to_ns = _span(window.shown)
-    if all(from_ns < other.from_ns or other.to_ns < to_ns for other in chosen):
-        chosen.append(window)
-
-
-def _span(shown: Failover | Silence) -> tuple[int, int]:
-    if isinstance(shown, Silence):
-        return shown.from_ns, shown.to_ns
-    return shown.at_ns, shown.at_ns + shown.took_ns
-
-
-def _place(place: int, name: str) -> str:
-    if place > 3:
-        return f"number {place} of the {name}s"
-    return f"the {('', 'second ', 'third ')[place - 1]}{name}"
-
-
-def _around(recorded: Recorded, shown: Failover | Silence, why: str) -> Window:
-    """Return two seconds before to two seconds after, or as much as there is."""
-    from_ns, to_ns = _span(shown)
-    return Window(
-        shown=shown,
-        from_ns=max(recorded.started_ns, from_ns - 2 * SECOND_NS),
-        to_ns=min(recorded.ended_ns, to_ns + 2 * SECOND_NS),
-        why=why,
-    )
-
-
-def faults_within(recorded: Recorded, from_ns: int, to_ns: int) -> list[Fault]:
-    return [fault for fault in recorded.faults if fault.from_ns <= to_ns and fault.to_ns >= from_ns]
-
-
-def failovers_within(recorded: Recorded, from_ns: int, to_ns: int) -> list[Failover]:
-    return [one for one in recorded.failovers if one.at_ns <= to_ns and one.at_ns + one.took_ns >= from_ns]
-
-
-def somebody_led(recorded: Recorded, from_ns: int, to_ns: int) -> bool:
-    """Return whether there was a primary all the time, as far as the servers knew."""
-    led = sorted(
-        (span.from_ns, span.to_ns)
-        for span in recorded.roles
-        if span.role is ProcessRole.PRIMARY and span.from_ns <= to_ns and span.to_ns >= from_ns
-    )
-    until = from_ns
-    for begin, end in led:
-        if begin > until:
-            return False
-        until = max(until, end)
-    return until >= to_ns
+def thinned(calls: CallColumns, from_ns: int, to_ns: int, most: int) -> tuple[list[int], int]:
+    """Return which calls ended then, the slow ones and of others not too many; and how many they were."""
+    first, last = bisect_left(calls.completed_ns, from_ns), bisect_left(calls.completed_ns, to_ns)
+    places = list(range(first, last))
+    if len(places) <= most:
+        return places, len(places)
+    by_latency = sorted(places, key=lambda place: -calls.latency_ns[place])
+    slow, others = by_latency[: most // 3], sorted(by_latency[most // 3 :])
+    step = -(-len(others) // (most - most // 3))
+    return sorted(slow + others[::step]), len(places)
 
 
 def separate(faults: Iterable[Fault]) -> list[Fault]:
-    """Return the first of those that were one: to cut somebody off from all others hits several links."""
-    kept, begun = [], dict[FaultKind, int]()
+    """Return those that are no part of another one."""
+    return [fault for fault, whole in with_wholes(faults) if whole is None]
+
+
+def with_wholes(faults: Iterable[Fault]) -> Iterator[tuple[Fault, Fault | None]]:
+    """Yield each fault, and what it is a part of: to cut somebody off from all others hits several links."""
+    wholes, begun = dict[FaultKind, Fault](), dict[FaultKind, int]()
     for fault in sorted(faults, key=lambda fault: fault.from_ns):
-        if not fault.toward or fault.from_ns - begun.get(fault.kind, -_APART_NS) >= _APART_NS:
-            kept.append(fault)
-        if fault.toward:
-            begun[fault.kind] = fault.from_ns
-    return kept
-
-
-def faults_by_kind(recorded: Recorded) -> dict[FaultKind, Counter[str]]:
-    """Return how often each kind hit whom: "primary", "standby", "the witness", "a client", "a link"."""
-    kinds = {process.name: process.kind for process in recorded.processes}
-    table: dict[FaultKind, Counter[str]] = {}
-    for fault in separate(recorded.faults):
-        table.setdefault(fault.kind, Counter())[_whom(fault, kinds.get(fault.target))] += 1
-    return {kind: table[kind] for kind in FaultKind if kind in table}
-
-
-def _whom(fault: Fault, kind: ProcessKind | None) -> str:
-    if fault.toward:
-        return "a link"
-    if kind in (ProcessKind.WITNESS, ProcessKind.CLIENT):
-        return "the witness" if kind is ProcessKind.WITNESS else "a client"
-    return fault.was or "a server"
+        if not fault.toward:
+            yield fault, None
+            continue
+        if fault.from_ns - begun.get(fault.kind, -_APART_NS) >= _APART_NS:
+            wholes[fault.kind] = fault
+            yield fault, None
+        else:
+            yield fault, wholes[fault.kind]
+        begun[fault.kind] = fault.from_ns

@@ -1,7 +1,7 @@
 """What a process has used: CPU time and memory, as /proc tells it.
 
 Rule 1: of a process with children, theirs count too, those that have ended among them.
-Rule 2: pages that a family shares (PostgreSQL's buffers, a program's text) count once.
+Rule 2: pages that a family shares (PostgreSQL's buffers, a program's text) count once in a peak.
 Assumption: Linux. Ticks are hundredths of a second: what is measured should last a second or more.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["cpu_seconds", "forget_peak", "open_sockets", "peak_kb"]
+__all__ = ["cpu_seconds", "forget_peak", "open_sockets", "peak_kb", "resident_kb"]
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _RESET_PEAK = "5"
@@ -38,6 +38,15 @@ def peak_kb(pid: int) -> int:
             shared.append(told["RssShmem"])
             own += max(0, told["VmHWM"] - told["RssFile"] - told["RssShmem"])
     return own + max(files) + max(shared)
+
+
+def resident_kb(pid: int) -> int:
+    """Return the memory that a process and its children have resident now; 0 if it is gone."""
+    total = 0
+    for one in _family(pid):
+        with suppress(OSError, KeyError):
+            total += _status(one)["VmRSS"]
+    return total
 
 
 def forget_peak(pid: int) -> None:

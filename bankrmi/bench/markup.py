@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-__all__ = ["Content", "Markup", "element", "joined"]
+__all__ = ["Content", "Markup", "cells", "element", "joined", "scrolled"]
 
 _VOID = frozenset({"br", "meta", "col"})
 
@@ -46,3 +46,13 @@ def element(name: str, /, *content: Content, **attributes: str | int | bool) -> 
 
 def _spelled(key: str) -> str:
     return key.rstrip("_").replace("_", "-")
+
+
+def cells(name: str, *texts: str, scope: str = "") -> Markup:
+    """Return a row of a table, each of its cells a `name`."""
+    return element("tr", (element(name, text, scope=scope) for text in texts))
+
+
+def scrolled(table: Markup) -> Markup:
+    """Return a table that may be wider than the page."""
+    return element("div", table, class_="scrolled", tabindex="0", role="region", aria_label="table")

@@ -116,14 +116,11 @@ def why(invocation: Invocation, as_json: bool) -> int:
 
     found = client.overview(invocation.configuration())
     told = explain(found)
-    code, sentence = health(found)
     if as_json:
         show_json(told.as_json())
-    elif code == ExitCode.UNREACHED:
-        tell(sentence)
     else:
         _tell(told)
-    return ExitCode.UNREACHED if code == ExitCode.UNREACHED else ExitCode.DONE
+    return ExitCode.UNREACHED if health(found)[0] == ExitCode.UNREACHED else ExitCode.DONE
 
 
 def _tell(told: Explanation) -> None:
@@ -133,7 +130,8 @@ def _tell(told: Explanation) -> None:
         tell("\nWho may take over now:")
     for sentence in told.successors.values():
         tell(f"  {sentence}")
-    tell("\nIf one more process died now:")
+    if told.if_it_died:
+        tell("\nIf one more process died now:")
     for name, then in told.if_it_died.items():
         tell(f"  {name}: {then}")
 

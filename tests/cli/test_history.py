@@ -162,8 +162,15 @@ def test_why_of_a_bank_that_does_not_answer_is_a_sentence_and_an_exit_code(
 ) -> None:
     away = {"reachable": False, "reason": "cut off"}
     found["status"] = bank(s1=away, s2=away, witness=AWAY, nameserver=AWAY)
+    nothing = [
+        "Nobody answers: no server, no witness, no name server.",
+        "Who leads, who may take over, and what would come of a death is not known.",
+    ]
     assert run(["why"]) == ExitCode.UNREACHED
-    assert capsys.readouterr().out == "nobody answers: no server, no witness, no name server\n"
+    assert capsys.readouterr().out.splitlines() == nothing
+    assert run(["why", "--json"]) == ExitCode.UNREACHED
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"leads": None, "now": nothing, "take_over": [], "if_it_died": []}
 
 
 @pytest.mark.parametrize("time_us", [None, "then", 1 << 200, -(1 << 200), 1.5, True, 1 << 62])

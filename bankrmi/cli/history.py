@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +12,7 @@ from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.explanation import Explanation, explain
 from bankrmi.cli.health import health
 from bankrmi.cli.invocation import Invocation, show_json, tell
+from bankrmi.config import load
 from bankrmi.foreign_text import foreign
 from bankrmi.moments import as_logged
 from bankrmi.replication.cause import Cause, in_words
@@ -31,19 +33,28 @@ _MOST = 100_000
     show_default=True,
     help="How many changes, the newest ones.",
 )
+@click.option(
+    "--left",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    help="A configuration that names a keeper that was left; may be given again.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def history(invocation: Invocation, limit: int, as_json: bool) -> None:
+def history(invocation: Invocation, limit: int, left: tuple[Path, ...], as_json: bool) -> None:
     """Show every change of the view: when, why, and who proposed it.
 
     The witness keeps it, and is asked; the servers are not. The newest change is the last line. "When" is
     by the witness's clock, in UTC. What a version before made says neither when nor why. If the view was
-    moved from a witness to another keeper, that witness is asked for what was before.
+    moved here from another keeper, that one is asked for what was before: a witness, or an etcd that takes
+    everybody, as the view says; what else it takes is in the configuration from then, which --left names.
     """
     from bankrmi import client
 
     configuration = invocation.configuration()
-    found = client.whole_history(configuration, limit=limit)
+    of_old = [load(file, insecure=invocation.insecure) for file in left]
+    found = client.whole_history(configuration, limit=limit, left=of_old)
     if as_json:
         changes, elsewhere = [_plain(view) for view in found.views], list(found.elsewhere)
         show_json({"service": configuration.service, "changes": changes, "elsewhere": elsewhere})

@@ -12,7 +12,7 @@ import pytest
 from bankrmi import client
 from bankrmi.cli import run
 from bankrmi.cli.exit_codes import ExitCode
-from bankrmi.client.view_history import ViewHistory
+from bankrmi.client.earlier_keepers import ViewHistory
 from bankrmi.errors import Unreached
 from bankrmi.moments import as_logged
 from bankrmi.replication.cause import Cause, CauseKind
@@ -48,7 +48,8 @@ def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.chdir(tmp_path)
     found: dict[str, Any] = {"views": VIEWS, "elsewhere": [], "status": bank()}
 
-    def history(_: object, *, limit: int) -> ViewHistory:
+    def history(_: object, *, limit: int, left: object) -> ViewHistory:
+        found["left"] = left
         if isinstance(found["views"], Exception):
             raise found["views"]
         views: list[View] = found["views"]
@@ -121,6 +122,17 @@ def test_without_the_witness_there_is_no_history(
     found["views"] = Unreached("the witness at 127.0.0.1:9090 does not answer")
     assert run(["history"]) == ExitCode.UNREACHED
     assert capsys.readouterr() == ("", "the witness at 127.0.0.1:9090 does not answer\n")
+
+
+def test_a_configuration_that_was_left_is_read_as_any_other(
+    found: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("old.yaml").write_text("nameserver: 127.0.0.1:9090\nwitness: 127.0.0.1:9095\n")
+    assert run(["history", "--left", "old.yaml"]) == ExitCode.DONE
+    assert [one.witness for one in found["left"]] == ["127.0.0.1:9095"]
+    capsys.readouterr()
+    assert run(["history", "--left", "none.yaml"]) == ExitCode.USAGE
+    assert "none.yaml" in capsys.readouterr().err
 
 
 def test_a_bank_without_a_view_says_so(found: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:

@@ -207,8 +207,8 @@ def test_an_etcd_that_was_left_is_asked_over_tls_with_the_file_that_says_how(
         assert epochs == [1, 2, 4]
         assert where == (
             f"the changes before epoch 4 are with etcd at {','.join(map(secured.url, MEMBERS))} "
-            "(it takes certificates to ask it, and the view names none: `bankrmi history --left FILE` asks it, "
-            "with the configuration from then)"
+            "(it takes certificates to ask it, and the view names none: "
+            "`bankrmi history --left FILE` asks it, with the configuration from then)"
         )
         found = whole_history(keepers.old, limit=20, left=[keepers.new, of_then])
         assert ([view.epoch for view in found.views], found.elsewhere) == ([1, 2, 3, 4], ())

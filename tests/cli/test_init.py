@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from bankrmi.certificates.known import listed
 from bankrmi.cli.main import main
 from bankrmi.config import load
 from bankrmi.own_credentials import own_credentials
@@ -194,3 +195,13 @@ def test_what_containers_have_no_use_for_is_refused_and_not_passed_over(
     assert not (tmp_path / "bank").exists()
     assert started(tmp_path / "bank", "--compose", "--servers", "a=a,b=b,c=c") == 0
     assert list(load(tmp_path / "bank" / "config.yaml", environment={}).servers) == ["a", "b", "c"]
+
+
+def test_each_certificate_is_for_the_address_at_which_its_process_is_found(tmp_path: Path) -> None:
+    """Also where each has an address of this machine of its own."""
+    folder = tmp_path / "bank"
+    assert started(folder, "--servers", "s1=127.0.1.1,s2=localhost", "--witness", "127.0.1.3") == 0
+    told = {one.name: one.addresses for one in listed(folder / "certificates") if one.role == "server"}
+    assert "127.0.1.1" in told["s1"]
+    assert "127.0.1.3" in told["nameserver"]
+    assert set(told["s2"]) == {"localhost", "127.0.0.1"}

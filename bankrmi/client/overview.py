@@ -21,13 +21,13 @@ from typing import Any, ParamSpec, TypeVar
 
 from bankrmi.client.asking import ask_once
 from bankrmi.client.finding import MOST_SERVERS
+from bankrmi.client.onlooker import Onlooker
 from bankrmi.client.requests import ACCOUNT_ID
 from bankrmi.config import Configuration, EtcdSettings, check_learned
 from bankrmi.coordination.keepers import every_member
 from bankrmi.coordination.witness import WITNESS_ID
-from bankrmi.errors import BankError, ConfigurationError
+from bankrmi.errors import BankError
 from bankrmi.foreign_text import foreign
-from bankrmi.own_credentials import own_credentials
 from bankrmi.replication.cause import Cause
 from bankrmi.replication.pause import Pause
 from bankrmi.rmi import (
@@ -75,19 +75,19 @@ _UNKNOWN = dict.fromkeys(
 
 def overview(configuration: Configuration) -> dict[str, Any]:
     """Return the status of the whole bank, in the shape of `bankrmi status --json`."""
-    asker = _Asker.of(configuration)
+    onlooker = Onlooker.of(configuration)
     asked = {
-        name: _beside(_ask, asker, address, ACCOUNT_ID + name, "status")
+        name: _beside(_ask, onlooker, address, ACCOUNT_ID + name, "status")
         for name, address in configuration.servers.items()
     }
-    witness = _beside(_ask_keeper, configuration, asker)
-    names = _beside(_ask, asker, configuration.nameserver, NAMESERVER_NAME, "ping")
+    witness = _beside(_ask_keeper, configuration, onlooker)
+    names = _beside(_ask, onlooker, configuration.nameserver, NAMESERVER_NAME, "ping")
     told = {name: one.result() for name, one in asked.items()}
     keeper, keeper_standing = witness.result()
     said = {name: one.said for name, one in told.items()}
     view, view_from = _view(keeper, said)
     servers = _servers_now(configuration, keeper, said.get(view_from or ""))
-    told = _asked_where_they_live(configuration, servers, asker, told)
+    told = _asked_where_they_live(configuration, servers, onlooker, told)
     rows = [_server(name, address, told[name], view) for name, address in servers.items()]
     nameserver = _reachable(configuration.nameserver, names.result())
     if keeper_standing.pop("for_others", False) and any(one["reachable"] for one in (*rows, nameserver)):
@@ -109,7 +109,8 @@ def overview(configuration: Configuration) -> dict[str, Any]:
         "servers": rows,
         "witness": keeper_standing,
         "nameserver": nameserver,
-        "own_certificate": asker.own,
+        "own_certificate": onlooker.own,
+        "why_client": onlooker.why_client or None,
     }
 
 
@@ -154,7 +155,7 @@ def _is_possible(name: object, address: object, *, insecure: bool) -> bool:
 def _asked_where_they_live(
     configuration: Configuration,
     servers: Mapping[str, str],
-    asker: _Asker,
+    onlooker: Onlooker,
     told: Mapping[str, _Answer],
 ) -> dict[str, _Answer]:
     """Return the answers of all; those are asked now who live elsewhere than the configuration says."""
@@ -164,7 +165,7 @@ def _asked_where_they_live(
     if not elsewhere:
         return dict(told)
     asked = {
-        name: _beside(_ask, asker, address, ACCOUNT_ID + name, "status")
+        name: _beside(_ask, onlooker, address, ACCOUNT_ID + name, "status")
         for name, address in elsewhere.items()
     }
     return {**told, **{name: one.result() for name, one in asked.items()}}
@@ -215,25 +216,6 @@ class _Answer:
         return {**told, "certificate_days": self.certificate_days}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asker:
-    """As whom everybody is asked: an operator sees all; a client may not ask the witness."""
-
-    role: str
-    credentials: TlsCredentials | None
-    own: Mapping[str, Any] | None
-    """Whose certificate is shown, and for how many days it counts."""
-
-    @classmethod
-    def of(cls, configuration: Configuration) -> _Asker:
-        try:
-            role, shown = "operator", own_credentials(configuration, "operator")
-        except ConfigurationError:
-            role, shown = "client", own_credentials(configuration, "client")
-        own = None if shown is None else {"holder": str(shown.own), "days": floor(shown.days_left)}
-        return cls(role=role, credentials=shown, own=own)
-
-
 class _Noting:
     """Credentials that note until when the certificate counts that was shown to them."""
 
@@ -253,10 +235,10 @@ class _Noting:
         return identity
 
 
-def _ask(asker: _Asker, address: str, object_id: str, method: str, *args: object) -> _Answer:
+def _ask(onlooker: Onlooker, address: str, object_id: str, method: str, *args: object) -> _Answer:
     began = time.monotonic()
     nobody = denied = by_other = False
-    noting = None if asker.credentials is None else _Noting(asker.credentials)
+    noting = None if onlooker.credentials is None else _Noting(onlooker.credentials)
     try:
         answer = ask_once(
             address,
@@ -264,7 +246,7 @@ def _ask(asker: _Asker, address: str, object_id: str, method: str, *args: object
             method,
             args,
             seconds=_SECONDS,
-            role=asker.role,
+            role=onlooker.role,
             credentials=noting,
         )
         said: _Told | str = answer if isinstance(answer, dict) else {}
@@ -286,15 +268,15 @@ def _ask(asker: _Asker, address: str, object_id: str, method: str, *args: object
     )
 
 
-def _ask_keeper(configuration: Configuration, asker: _Asker) -> tuple[_Told | str, dict[str, Any]]:
+def _ask_keeper(configuration: Configuration, onlooker: Onlooker) -> tuple[_Told | str, dict[str, Any]]:
     """Return what the keeper of the view says, or why it says nothing; and what is told about it itself."""
     if configuration.etcd is not None:
         return _ask_etcd(configuration.etcd, configuration.service)
     assert configuration.witness_address is not None
-    answer = _ask(asker, configuration.witness_address, WITNESS_ID, "read", configuration.service)
+    answer = _ask(onlooker, configuration.witness_address, WITNESS_ID, "read", configuration.service)
     standing = _reachable(configuration.witness_address, answer)
     if (
-        answer.by_other and asker.role == "client"
+        answer.by_other and onlooker.role == "client"
     ):  # It tells operators and servers only, if no more is wrong.
         standing["for_others"] = True
     return answer.said, standing

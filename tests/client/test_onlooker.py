@@ -33,7 +33,8 @@ def test_an_operator_sees_all_and_asks_where_there_is_one(tmp_path: Path) -> Non
         {"holder": "operator olga", "days": 19},
         "",
     )
-    without = Onlooker.of(Configuration(path=tmp_path / "none.yaml", nameserver="127.0.0.1:9090", servers={}))
+    plain = {"nameserver": "127.0.0.1:9090", "servers": {"s1": "127.0.0.1:9101"}}
+    without = Onlooker.of(Configuration.model_validate({"path": tmp_path / "none.yaml", **plain}))
     assert (without.role, without.credentials, without.own) == ("operator", None, None)
 
 
@@ -44,10 +45,8 @@ def test_that_an_operators_certificate_is_of_no_use_is_not_passed_over(tmp_path:
     bank = configured(tmp_path / "open", "operator-olga", "client-anna")
     (tmp_path / "open" / "operator-olga.key").chmod(0o644)
     assert "operator-olga.key can be used by others" in Onlooker.of(bank).why_client
-    assert (
-        "has no certificate of an operator"
-        in Onlooker.of(configured(tmp_path / "c", "client-anna")).why_client
-    )
+    clients = Onlooker.of(configured(tmp_path / "c", "client-anna"))
+    assert "has no certificate of an operator" in clients.why_client
 
 
 def test_who_has_neither_is_told_of_both(tmp_path: Path) -> None:

@@ -85,9 +85,9 @@ def overview(configuration: Configuration) -> dict[str, Any]:
     told = {name: one.result() for name, one in asked.items()}
     keeper, keeper_standing = witness.result()
     said = {name: one.said for name, one in told.items()}
-    view, view_from = _view(keeper, said)
-    servers = _servers_now(configuration, keeper, said.get(view_from or ""))
+    servers = _servers_now(configuration, keeper, said)
     told = _asked_where_they_live(configuration, servers, onlooker, told)
+    view, view_from = _view(keeper, {name: told[name].said for name in servers})
     rows = [_server(name, address, told[name], view) for name, address in servers.items()]
     nameserver = _reachable(configuration.nameserver, names.result())
     if keeper_standing.pop("for_others", False) and any(one["reachable"] for one in (*rows, nameserver)):
@@ -131,20 +131,27 @@ def as_it_is_now(configuration: Configuration) -> Configuration:
 
 
 def _servers_now(
-    configuration: Configuration, keeper: _Told | str, primary: _Told | str | None
+    configuration: Configuration, keeper: _Told | str, said: Mapping[str, _Told | str]
 ) -> Mapping[str, str]:
-    """Return the servers of the view, as its keeper or who leads has it; else the configuration's (V12).
+    """Return the servers of the view, as its keeper has it, or whoever knows the newest; else those of the
+    configuration (V12): who leads may be none of these.
 
     What a file could not name is not believed.
     """
     trusts_any = configuration.insecure or configuration.certificates is not None
-    for told in (keeper, primary):
-        servers = None if told is None or isinstance(told, str) else told.get("servers")
+    newest = sorted(said.values(), key=_view_epoch, reverse=True)
+    for told in (keeper, *newest):
+        servers = None if isinstance(told, str) else told.get("servers")
         if not isinstance(servers, Mapping) or not 0 < len(servers) <= MOST_SERVERS:
             continue
         if all(_is_possible(name, address, insecure=trusts_any) for name, address in servers.items()):
             return servers
     return configuration.servers
+
+
+def _view_epoch(told: _Told | str) -> int:
+    epoch = None if isinstance(told, str) else told.get("view_epoch")
+    return epoch if type(epoch) is int else -1
 
 
 def _is_possible(name: object, address: object, *, insecure: bool) -> bool:

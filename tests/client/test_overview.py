@@ -93,6 +93,10 @@ class Parts:
             else:
                 self._run(settings.servers[part], self._server(part))
 
+    def run_server(self, name: str, address: str) -> None:
+        """Run one that the configuration does not name."""
+        self._run(address, self._server(name))
+
     def _server(self, name: str) -> dict[str, RemoteObject]:
         return {
             f"bankrmi.account.{name}": Account(
@@ -172,6 +176,27 @@ def test_without_the_witness_the_newest_view_that_anybody_of_the_same_history_kn
     assert found["view_from"] == "s2"
     parts.told["s2"] = newer | {"history": "h0"}
     assert overview(parts.configuration)["view"]["epoch"] == 2
+
+
+def test_without_the_witness_a_leader_that_the_file_does_not_name_is_found_by_what_a_standby_knows(
+    parts: Parts,
+) -> None:
+    """It was added after the file was written (V12), and has taken over."""
+    third = free_address()
+    newer = {"primary": "s3", "in_sync": ["s1", "s3"], "view_epoch": 4, "role": "standby"}
+    parts.told["s1"] = newer | {"servers": {**parts.configuration.servers, "s3": third}}
+    parts.told["s2"] = {"view_epoch": 3, "servers": dict(parts.configuration.servers)}
+    parts.told["s3"] = newer | {"role": "primary", "epoch": 4}
+    parts.start("s1", "s2")
+    assert overview(parts.configuration)["view"] is None, "it does not answer"
+    parts.run_server("s3", third)
+    found = overview(parts.configuration)
+    assert found["view"] == view_found(4, "s3", ["s1", "s3"])
+    assert found["view_from"] == "s3"
+    assert [one["server"] for one in found["servers"]] == ["s1", "s2", "s3"]
+    assert switchover(parts.configuration, None)["before"]["primary"] == "s1", (
+        "s3 was asked, which is made up"
+    )
 
 
 def test_with_nothing_up_it_says_so_at_once(parts: Parts) -> None:

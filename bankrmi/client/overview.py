@@ -12,7 +12,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,8 +23,8 @@ from bankrmi.client.asking import ask_once
 from bankrmi.client.finding import MOST_SERVERS
 from bankrmi.client.onlooker import Onlooker
 from bankrmi.client.requests import ACCOUNT_ID
-from bankrmi.config import Configuration, EtcdSettings, check_learned
-from bankrmi.coordination.keepers import every_member
+from bankrmi.config import Configuration, EtcdSettings, check_learned, keeper_as_stated
+from bankrmi.coordination.keepers import every_member, keeper_in_words
 from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BankError
 from bankrmi.foreign_text import foreign
@@ -83,7 +83,7 @@ def overview(configuration: Configuration) -> dict[str, Any]:
     witness = _beside(_ask_keeper, configuration, onlooker)
     names = _beside(_ask, onlooker, configuration.nameserver, NAMESERVER_NAME, "ping")
     told = {name: one.result() for name, one in asked.items()}
-    keeper, keeper_standing = witness.result()
+    keeper, keeper_standing = _checked_keeper(configuration, *witness.result(), told)
     said = {name: one.said for name, one in told.items()}
     servers = _servers_now(configuration, keeper, said)
     told = _asked_where_they_live(configuration, servers, onlooker, told)
@@ -207,6 +207,8 @@ class _Answer:
     by_other: bool = False
     certificate_days: int | None = None
     """How long the certificate lasts that was shown."""
+    keeper: str = ""
+    """Of a server: where the view is kept that it goes by, if that answers it."""
 
     def standing(self) -> dict[str, Any]:
         """Return what this says about whoever was asked."""
@@ -246,6 +248,7 @@ def _ask(onlooker: Onlooker, address: str, object_id: str, method: str, *args: o
     began = time.monotonic()
     nobody = denied = by_other = False
     noting = None if onlooker.credentials is None else _Noting(onlooker.credentials)
+    greetings: list[Mapping[str, Any]] = []
     try:
         answer = ask_once(
             address,
@@ -255,6 +258,7 @@ def _ask(onlooker: Onlooker, address: str, object_id: str, method: str, *args: o
             seconds=_SECONDS,
             role=onlooker.role,
             credentials=noting,
+            on_greeting=greetings.append,
         )
         said: _Told | str = answer if isinstance(answer, dict) else {}
     except BankError as error:
@@ -272,7 +276,16 @@ def _ask(onlooker: Onlooker, address: str, object_id: str, method: str, *args: o
         denied=denied,
         by_other=by_other,
         certificate_days=None if noting is None else noting.days,
+        keeper=_keeper_met(greetings),
     )
+
+
+def _keeper_met(greetings: Sequence[Mapping[str, Any]]) -> str:
+    """Return where the view is kept that a server goes by; nothing if it does not say that it answers."""
+    match greetings:
+        case [{"settings": {"witness": str(place), "witness_id": str()}}]:
+            return place
+    return ""
 
 
 def _ask_keeper(configuration: Configuration, onlooker: Onlooker) -> tuple[_Told | str, dict[str, Any]]:
@@ -287,6 +300,27 @@ def _ask_keeper(configuration: Configuration, onlooker: Onlooker) -> tuple[_Told
     ):  # It tells operators and servers only, if no more is wrong.
         standing["for_others"] = True
     return answer.said, standing
+
+
+def _checked_keeper(
+    configuration: Configuration,
+    said: _Told | str,
+    standing: dict[str, Any],
+    servers: Mapping[str, _Answer],
+) -> tuple[_Told | str, dict[str, Any]]:
+    """Return the same, unless it holds no view because the servers run with another keeper than this one.
+
+    That one has lost nothing: it was never theirs, or not yet.
+    """
+    ours = keeper_as_stated(configuration)
+    elsewhere = {name: one.keeper for name, one in servers.items() if one.keeper not in ("", ours)}
+    if isinstance(said, str) or said or not elsewhere:
+        return said, standing
+    run = "runs" if len(elsewhere) == 1 else "run"
+    places = ", ".join(dict.fromkeys(foreign(place, 200) for place in elsewhere.values()))
+    keeper, who = keeper_in_words(configuration), ", ".join(elsewhere)
+    reason = f"{keeper} holds no view, and {who} {run} with another keeper ({places})"
+    return reason, {**standing, "reachable": False, "silent": False, "reason": reason, "elsewhere": True}
 
 
 def _ask_etcd(settings: EtcdSettings, service: str) -> tuple[_Told | str, dict[str, Any]]:

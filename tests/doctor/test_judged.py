@@ -217,7 +217,7 @@ def test_a_file_that_names_a_keeper_which_the_servers_do_not_run_with_is_told_as
     """And not as a witness that has lost its memory; a difference of that key is told once."""
     reason = "the witness at x:1 holds no view, and s1 runs with another keeper (y:1)"
     other = replace(with_away(facts, "witness", reason), looked=facts.looked)
-    other.status["witness"]["elsewhere"] = True  # type: ignore[index]
+    other.status["witness"]["elsewhere"] = True
     for name in ("s1", "s2"):
         other = with_told(other, name, settings=facts.told[name].settings | {"witness": "y:1"})
     kind, weight, about, says = the_finding(other)

@@ -13,6 +13,7 @@ from bankrmi.cli.explanation import Explanation, explain
 from bankrmi.cli.health import health
 from bankrmi.cli.invocation import Invocation, show_json, tell
 from bankrmi.config import load
+from bankrmi.coordination.keepers import keeper_in_words
 from bankrmi.foreign_text import foreign
 from bankrmi.moments import as_logged
 from bankrmi.replication.cause import Cause, in_words
@@ -59,7 +60,8 @@ def history(invocation: Invocation, limit: int, left: tuple[Path, ...], as_json:
         changes, elsewhere = [_plain(view) for view in found.views], list(found.elsewhere)
         show_json({"service": configuration.service, "changes": changes, "elsewhere": elsewhere})
         return
-    for line in _table(found.views) if found.views else ["there is no view yet"]:
+    none_yet = f"{keeper_in_words(configuration)} holds no view yet"
+    for line in _table(found.views) if found.views else [none_yet]:
         tell(line)
     for sentence in found.elsewhere:
         tell(sentence)

@@ -138,7 +138,7 @@ def test_a_configuration_that_was_left_is_read_as_any_other(
 def test_a_bank_without_a_view_says_so(found: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     found["views"] = []
     assert run(["history"]) == ExitCode.DONE
-    assert capsys.readouterr().out == "there is no view yet\n"
+    assert capsys.readouterr().out == "the witness at 127.0.0.1:9090 holds no view yet\n"
     assert run(["history", "--json"]) == ExitCode.DONE
     assert json.loads(capsys.readouterr().out)["changes"] == []
 

@@ -53,6 +53,7 @@ __all__ = [
     "bytes_needed",
     "check_learned",
     "configuration_file",
+    "keeper_as_stated",
     "load",
     "of_nameserver",
     "one_endpoint",
@@ -131,6 +132,12 @@ class Configuration(ConfigSettings):
         if not (self.insecure or is_loopback(address)):
             raise ConfigurationError(f"--metrics: {address} {_READ}")
         return type(self).model_validate(dict(self) | {"metrics": {**self.metrics, of: address}})
+
+
+def keeper_as_stated(configuration: Configuration) -> str:
+    """Return where the view is kept, so that two who mean the same say the same."""
+    etcd = configuration.etcd
+    return str(configuration.witness) if etcd is None else f"etcd {' '.join(sorted(etcd.etcd))} {etcd.prefix}"
 
 
 def load(

@@ -3,16 +3,15 @@
 Rule 1: it takes nothing from where it is started: neither a config.yaml nor BANKRMI_… in the environment can
         lead it to the data of another bank.
 Rule 2: its ports are its own for as long as it lives, so that any number of these run side by side.
-Rule 3: its folder goes when it ends, however it is ended, but for SIGKILL: then nobody is left to do it.
+Rule 3: its folder goes when it ends, however it is ended; after SIGKILL, when the next one begins
+        (`demo_folder`).
 Rule 4: whoever looks on is told what may be done next, with the pid that it is done to by now.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,20 +22,18 @@ import click
 
 from bankrmi import config
 from bankrmi.cli.console import console_is_installed, offer_console
+from bankrmi.cli.demo_folder import clear_left_folders, own_folder
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.health import Status, health, leader_of
 from bankrmi.cli.init import write_texts
 from bankrmi.cli.invocation import Invocation, say
 from bankrmi.cli.new_bank import NewBank
 from bankrmi.config import Configuration
-from bankrmi.errors import BankError, OperationFailed
+from bankrmi.errors import BankError
 
 __all__ = ["COMMANDS"]
 
 _LOOK_S = 0.5
-_FREE_BYTES = 32 << 20
-"""What it wants: files of three processes, logs, and what half an hour's payments add to all of that."""
-
 _KEPT = frozenset({"BANKRMI_TRACEBACK"})
 _SERVERS = ("s1", "s2")
 
@@ -51,7 +48,8 @@ def demo(invocation: Invocation, no_menu: bool) -> int:
 
     It is in a temporary folder, at ports of its own, and wants nothing in the folder where it is started.
     What it does is told in a line each, how to kill its primary, and where to see it in a browser. 4 in the
-    menu, Ctrl-C, SIGTERM, or the end of the terminal ends it, and everything of it is deleted.
+    menu, Ctrl-C, SIGTERM, or the end of the terminal ends it, and everything of it is deleted. What one that
+    was killed outright (SIGKILL) has left, the next one deletes.
     """
     from bankrmi.cli.up import run
 
@@ -59,7 +57,9 @@ def demo(invocation: Invocation, no_menu: bool) -> int:
         raise click.UsageError("the demo has a configuration of its own: leave --config out")
     for name in [name for name in os.environ if name.startswith("BANKRMI_") and name not in _KEPT]:
         del os.environ[name]  # Settings of another bank, which the processes of this one would take.
-    with _own_folder() as folder, _own_bank(folder) as (configuration, page_address):
+    for left in clear_left_folders():
+        say(f"cleared {left}, which a demo that was killed has left")
+    with own_folder() as folder, _own_bank(folder) as (configuration, page_address):
         say(f"A bank to be broken, in {folder}; it is deleted at the end.")
         return run(
             replace(invocation, path=configuration.path, insecure=False),
@@ -69,26 +69,6 @@ def demo(invocation: Invocation, no_menu: bool) -> int:
             company=_Company(configuration),
             console=offer_console(page_address) if console_is_installed() else None,
         )
-
-
-@contextmanager
-def _own_folder() -> Iterator[Path]:
-    """Make a folder that goes with the context."""
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="bankrmi-demo-"))
-    except OSError as error:
-        raise OperationFailed(f"no folder can be made for the demo: {error.strerror or error}") from error
-    try:
-        if (free := shutil.disk_usage(folder).free) < _FREE_BYTES:
-            raise OperationFailed(
-                f"{folder.parent} has {free >> 20} MB left, and the demo wants {_FREE_BYTES >> 20}: "
-                "name another place in TMPDIR"
-            )
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if folder.exists():
-            say(f"{folder} could not be deleted: delete it")
 
 
 @contextmanager

@@ -34,24 +34,38 @@ _CLIENT, _OPERATOR = "teller", "operator"
 @click.option(
     "--witness",
     metavar="HOST[:PORT]",
-    default="127.0.0.1",
     help="The machine of the name server and the witness: a third one; else this one.",
 )
 @click.option("--no-certificates", is_flag=True, help="Let everybody in who can reach it.")
 @click.option("--systemd", is_flag=True, help="Write unit files as well.")
 @click.option("--compose", is_flag=True, help="Write a file for `docker compose`, and addresses that fit it.")
 def init(
-    folder: Path, servers: str | None, witness: str, no_certificates: bool, systemd: bool, compose: bool
+    folder: Path,
+    servers: str | None,
+    witness: str | None,
+    no_certificates: bool,
+    systemd: bool,
+    compose: bool,
 ) -> None:
     """Write what a new bank begins with: configuration, ledger, certificates; then `bankrmi up`.
 
     Nothing that is there already is changed.
     """
     bank = NewBank(
-        servers=read_servers(servers), witness=read_address(witness), certificates=not no_certificates
+        servers=read_servers(servers),
+        witness=read_address(witness or "127.0.0.1"),
+        certificates=not no_certificates,
     )
     if compose:
-        bank = bank.in_containers()
+        contained = bank.in_containers()
+        asked = {"--systemd": systemd, "--witness": witness is not None}
+        asked["--servers with other hosts"] = servers is not None and bank.servers != contained.servers
+        if lost := [option for option, is_given in asked.items() if is_given]:
+            raise click.UsageError(
+                f"with --compose each process has a container, which the others find by its name: "
+                f"{' and '.join(lost)} would be lost; more servers are --servers s1=s1,s2=s2,s3=s3"
+            )
+        bank = contained
     texts = bank.texts()
     if systemd:
         texts |= bank.units(folder.absolute())

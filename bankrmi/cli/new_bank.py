@@ -179,7 +179,8 @@ def _is_this_machine(host: str) -> bool:
 
 
 def _names_of(host: str) -> list[str]:
-    return ["127.0.0.1", "localhost"] if _is_this_machine(host) else [host]
+    """Return what a process is called by whoever calls it by this; of this machine, all that is usual too."""
+    return list(dict.fromkeys([host, "127.0.0.1", "localhost"] if _is_this_machine(host) else [host]))
 
 
 def _sample(name: str) -> str:

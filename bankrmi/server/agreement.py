@@ -35,7 +35,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bankrmi.config import Configuration, bytes_needed, one_endpoint
+from bankrmi.config import Configuration, bytes_needed, keeper_as_stated, one_endpoint
 
 __all__ = ["GOES_BY_VIEW", "LEFT_WITNESS_ID", "WITNESS_ID", "Difference", "compared", "stated"]
 
@@ -69,7 +69,7 @@ def stated(configuration: Configuration) -> dict[str, Any]:
         "service": configuration.service,
         "servers": dict(configuration.servers),
         GOES_BY_VIEW: False,
-        "witness": _keeper(configuration),
+        "witness": keeper_as_stated(configuration),
         "copies_min": configuration.copies_min,
         "lease_ms": configuration.lease_ms,
         "drift_ms": configuration.drift_ms,
@@ -80,12 +80,6 @@ def stated(configuration: Configuration) -> dict[str, Any]:
         "limits.group_bytes": limits.group_bytes,
         "limits.server_message_bytes": limits.server_message_bytes,
     }
-
-
-def _keeper(configuration: Configuration) -> str:
-    """Return where the view is kept, so that two who mean the same say the same."""
-    etcd = configuration.etcd
-    return str(configuration.witness) if etcd is None else f"etcd {' '.join(sorted(etcd.etcd))} {etcd.prefix}"
 
 
 def compared(ours: Mapping[str, Any], theirs: object) -> list[Difference]:

@@ -171,6 +171,12 @@ def test_two_at_once_and_one_killed_outright_do_not_disturb_each_other(tmp_path:
         other.waits_for("Ctrl-C stops it")
         one.terminal.kill(signal.SIGKILL)
         one.terminal.expect(pexpect.EOF)
+        left = one.config.parent
+        with demo(tmp_path / "a", "--no-menu") as next_one:
+            next_one.waits_for(f"cleared {left}, which a demo that was killed has left")
+            next_one.waits_for("Ctrl-C stops it")
+            next_one.terminal.sendintr()
+            next_one.assert_gone()
         other.terminal.sendintr()
         assert other.assert_gone() == 0
         assert "failed" not in other.said.replace("none failed", "")

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from bankrmi.robustness.chaos.report import write_report
 from tests.console.browsers import OpenPage, in_chromium, started
+from tests.console.test_one_page import hostile
 from tests.robustness.made_up_runs import made_up_run
 
 pytestmark = in_chromium
@@ -131,6 +132,17 @@ def test_a_violation_is_the_first_thing_that_one_sees(browser: Browser, tmp_path
         expect(seen.page.locator("h1")).to_have_attribute("data-tone", "bad")
         expect(seen.page.get_by_text(sentence)).to_be_visible()
         expect(seen.page.get_by_text("and 1,975 more")).to_be_visible()
+
+
+def test_whatever_things_are_called_it_is_text(browser: Browser, tmp_path: Path) -> None:
+    run = hostile(replace(made_up_run(seconds=10, calls_per_second=50), violations=("a read was stale",)))
+    write_report(run, tmp_path / "hostile.html")
+    with OpenPage(browser, (tmp_path / "hostile.html").as_uri()) as seen:
+        seen.page.on("dialog", lambda dialog: seen.complaints.append(dialog.message))
+        expect(seen.page.locator("h1")).to_contain_text("1 violation in ")
+        expect(seen.page.locator("#violations")).to_contain_text("<img src=x onerror=alert(2)>")
+        expect(seen.page.locator("#slowest")).to_contain_text("<img src=x onerror=alert(2)>")
+        assert seen.page.locator("img").count() == 0
 
 
 def test_without_its_script_the_verdict_can_be_read(browser: Browser, address: str) -> None:

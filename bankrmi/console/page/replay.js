@@ -93,7 +93,7 @@ function show(events) {
 /** The last instant at which somebody led: at the end of a run all servers are stopped, and there is little to see. */
 function lastLed(model) {
   const ends = [...model.lanes.values()].flat().filter(span => span.standing === "primary").map(span => span.until ?? model.newest);
-  return ends.length ? Math.max(...ends) - 1 : model.newest;
+  return ends.length ? ends.reduce((last, end) => Math.max(last, end)) - 1 : model.newest;
 }
 
 /** How the bank was then, in the words of the live page. */

@@ -5,12 +5,19 @@
     events     what happens, as values: the one format of the stream and of recordings
     feed       what has happened lately, and whoever listens
     watching   asks the bank how it is, and says what has changed
+    rolled_back  what servers on this machine have rolled back
+    misfortunes  what can be done to a bank on this machine, and with which command
+    bank_here    that bank: its processes, the `up` that runs them, and how it was last
+    broken_processes  killed, frozen, stopped; and the way back
+    broken_disks      deleted, full; the witness's memory lost
+    broken_links      cut, slow
+    disks        data directories, emptied and filled
+    felt         what was done, from when until when, and how it is undone
+    rule_search  the first history that goes wrong without a rule, by the simulator
     teller     calls of a person, and a load
     periods    what became of calls, in sums
     silences   for how long nobody was answered
-    misfortunes  what can be done to a bank on this machine, and with which command
-    local_processes  which processes of the bank run here, and what they do
-    local_usage  what they use of the machine
+    local_usage  what the processes use of the machine
     recorder   the events of a bank that runs, into a file
     prober     a client that looks up, while it is recorded
     recording  that file: written line by line, and read though others may have written it

@@ -39,6 +39,8 @@ __all__ = [
     "NoteEvent",
     "OffersEvent",
     "RateEvent",
+    "RolledBackEntry",
+    "RolledBackEvent",
     "RulesEvent",
     "RunEvent",
     "SampleEvent",
@@ -356,6 +358,33 @@ class NoteEvent(_Event):
     text: Sentence = ""
 
 
+class RolledBackEntry(_Value):
+    """One entry that a server had to give up."""
+
+    action_id: Count
+    request_id: Name
+    kind: Name | None = None
+    account: Number | None = None
+    amount: Number | None = None
+    status: Name | None = None
+    time: Name | None = None
+
+
+class RolledBackEvent(_Event):
+    """What a server has rolled back of one epoch: it was confirmed to nobody. Told again when it is more."""
+
+    kind: Literal["rolled_back"] = "rolled_back"
+    server: Name
+    epoch: Count
+    entries: Annotated[list[RolledBackEntry], Field(max_length=100)]
+    """The newest few."""
+    count: Count
+    """Of all."""
+    noticed_ms: Moment
+    record: Sentence
+    """The file that has all of them."""
+
+
 class OffersEvent(_Event):
     """What can be done to the bank from a console; of the live page alone."""
 
@@ -375,7 +404,8 @@ class SearchEvent(_Event):
 
     kind: Literal["search"] = "search"
     name: Name
-    seed: Number
+    seed: Number | None
+    """Which one is tried; None when the search has ended."""
     seconds: Annotated[int | float, Field(ge=0)]
 
 
@@ -394,6 +424,7 @@ AnyEvent = (
     | UsageEvent
     | VerdictEvent
     | NoteEvent
+    | RolledBackEvent
     | OffersEvent
     | RulesEvent
     | SearchEvent

@@ -18,12 +18,13 @@ import bankrmi
 from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.config import Configuration
 from bankrmi.console.events import HelloEvent
-from bankrmi.console.local_processes import LocalProcesses
 from bankrmi.console.prober import Prober
 from bankrmi.console.recording import BudgetSpent, Recording
 from bankrmi.console.silences import Silences
 from bankrmi.console.watching import BankWatcher
+from bankrmi.control import Control
 from bankrmi.errors import BankError
+from bankrmi.local_processes import LocalProcesses
 
 __all__ = ["RecordOrder", "record"]
 
@@ -53,7 +54,8 @@ async def record(configuration: Configuration, order: RecordOrder, show: Callabl
     told = _Thinned(file)
     prober = Prober(configuration, _account(configuration), told, now_ms=_now_ms) if order.looks_up else None
     silences = Silences() if prober is None else prober.silences
-    watcher = BankWatcher(configuration, LocalProcesses(configuration), told, silences, lambda _: None)
+    processes, control = LocalProcesses(configuration), Control(configuration.data_dir)
+    watcher = BankWatcher(configuration, processes, control, told, silences, lambda *_: None)
     work = [watcher.watch()] + ([] if prober is None else [prober.probe(), prober.tell_sums()])
     tasks = [asyncio.create_task(one) for one in work]
     stopped = asyncio.Event()
@@ -64,6 +66,7 @@ async def record(configuration: Configuration, order: RecordOrder, show: Callabl
     except BudgetSpent as error:
         why = error.message
     finally:
+        control.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

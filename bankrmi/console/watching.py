@@ -3,7 +3,8 @@
 Rule 1: one question is under way at a time, and the next one begins a while after its answer: a slow bank is
         asked less often.
 Rule 2: what is as before is not told again.
-Rule 3: a process that does not run here may run elsewhere: it is gone only if its data are here.
+Rule 3: who is known to stand still is not asked: it would keep everybody waiting.
+Rule 4: a process that does not run here may run elsewhere: it is gone only if its data are here.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from bankrmi.client.view_history import history
 from bankrmi.config import Configuration
 from bankrmi.console.events import ShownServer, ShownView, fitting
 from bankrmi.console.feed import Telling
-from bankrmi.console.local_processes import KEEPER, LocalProcesses
 from bankrmi.console.local_usage import LocalUsage
+from bankrmi.console.rolled_back import RolledBack
 from bankrmi.console.silences import Silences
+from bankrmi.control import Control
 from bankrmi.errors import BankError
+from bankrmi.local_processes import KEEPER, LocalProcesses
 from bankrmi.replication.cause import in_words
 from bankrmi.replication.view import View
 
@@ -56,16 +59,22 @@ class BankWatcher:
         self,
         configuration: Configuration,
         processes: LocalProcesses,
+        control: Control,
         feed: Telling,
         silences: Silences,
-        on_state: Callable[[Mapping[str, Any]], None],
+        on_state: Callable[[Mapping[str, Any], float, Mapping[str, Any] | None], None],
     ) -> None:
-        """`on_state` is told of each look at the bank, whether anything has changed or not."""
+        """`on_state` is told of each look at the bank, whether anything has changed or not.
+
+        With when it began, and what `up` says of itself, if one runs this bank here.
+        """
         self._configuration = configuration
         self._processes = processes
+        self._control = control
         self._feed = feed
         self._silences = silences
         self._on_state = on_state
+        self._rolled_back = RolledBack(processes)
         self._told: dict[str, Any] | None = None
         self._views: dict[tuple[str, int], dict[str, Any]] = {}  # Told, the newest few.
         self._newest: tuple[str, int] | None = None
@@ -76,16 +85,21 @@ class BankWatcher:
     async def watch(self) -> None:
         """Look again and again, until it is cancelled."""
         while True:
+            began_ms = time.time() * 1000
             try:
                 state = await asyncio.to_thread(self._look)
             except BankError as error:  # A certificate that is being replaced, for one.
                 self._feed.put("note", level="warning", text=error.message)
                 await asyncio.sleep(PAUSE_S)
                 continue
+            up = await self._control.told()
+            state |= _hindered(up)
+            for record in await asyncio.to_thread(self._rolled_back.news, self._configuration.servers):
+                self._feed.put("rolled_back", **record)
             if state != self._told:
                 self._told = state
                 self._feed.put("state", **state)
-            self._on_state(state)
+            self._on_state(state, began_ms, up)
             self._tell_decided(state)
             used = await asyncio.to_thread(self._usage.look, [*self._configuration.servers, KEEPER])
             if used is not None:
@@ -102,7 +116,8 @@ class BankWatcher:
     # -- how it is ---------------------------------------------------------------------------------
 
     def _look(self) -> dict[str, Any]:
-        told, etcd = overview(self._configuration), self._configuration.etcd is not None
+        etcd = self._configuration.etcd is not None
+        told = self._asked()
         return {
             "view": _view_shown(told["view"]),
             "view_from": told["view_from"],
@@ -110,6 +125,17 @@ class BankWatcher:
             "nameserver": _standing(told["nameserver"], None),
             "servers": [self._server(server) for server in told["servers"]],
         }
+
+    def _asked(self) -> dict[str, Any]:
+        servers = self._configuration.servers
+        frozen = {name: at for name, at in servers.items() if self._processes.standing(name) == "stopped"}
+        if not frozen or len(frozen) == len(servers):
+            return overview(self._configuration)
+        asked = {name: address for name, address in servers.items() if name not in frozen}
+        told = overview(self._configuration.with_servers(asked))
+        found = {server["server"]: server for server in told["servers"]}
+        rows = [found.get(name) or _silent(name, servers[name], told["view"]) for name in servers]
+        return {**told, "servers": [*rows, *(row for name, row in found.items() if name not in servers)]}
 
     def _server(self, told: Mapping[str, Any]) -> dict[str, Any]:
         lease_ms = told.get("read_lease_ms")
@@ -184,6 +210,23 @@ def _view_shown(view: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "paused": view.get("paused"),
     }
     return shown if fitting(ShownView, shown) == shown else None
+
+
+def _silent(name: str, address: str, view: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the row of a server that stands still."""
+    in_sync = None if view is None else name in view["in_sync"]
+    row = {"server": name, "address": address, "reachable": False, "silent": True, "in_sync": in_sync}
+    return {**row, "reason": "it stands still"}
+
+
+def _hindered(up: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return which ways nothing passes, which are late and by how much, and who is kept down."""
+    told = up or {"cut": [], "late": [], "down": []}
+    return {
+        "cut": [tuple(way) for way in told["cut"]],
+        "late": [tuple(way) for way in told["late"]],
+        "down": told["down"],
+    }
 
 
 def _standing(told: Mapping[str, Any] | None, process: str | None) -> dict[str, Any]:

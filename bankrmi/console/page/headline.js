@@ -10,7 +10,7 @@ import {cause, counted, duration, listed, timeOfDay} from "./wording.js";
 const RIBBON = 6;
 
 const whatItIs = {
-  gone: "is gone", paused: "is paused", silent: "says nothing", unreachable: "cannot be reached",
+  gone: "is gone", paused: "is frozen", silent: "says nothing", unreachable: "cannot be reached",
   starting: "is starting", joining: "is catching up", deposed: "still believes it leads", unknown: "has not been seen yet",
 };
 

@@ -34,7 +34,7 @@ const look = (from, until, around) => {
 const parts = [
   {part: headline, everyMs: 0}, {part: new Topology(), everyMs: 50}, {part: new Misfortunes(asking, sentence => headline.announce(sentence)), everyMs: 100},
   {part: new Teller(asking, own), everyMs: 200}, {part: new Load(asking, own), everyMs: 200},
-  {part: new Journal(), everyMs: 250}, {part: new Tour(own), everyMs: 200}, {part: new Rules(), everyMs: 500},
+  {part: new Journal(), everyMs: 250}, {part: new Tour(own), everyMs: 200}, {part: new Rules(asking), everyMs: 500},
   {part: new Failovers(look), everyMs: 500}, {part: new Slowest(look), everyMs: 1000}, {part: new Usage(), everyMs: 2000},
 ].map(entry => ({...entry, drawn: 0, of: -1}));
 for (const {part} of parts) part.wanted = () => { dirty = true; };

@@ -6,7 +6,7 @@
 // Rule 2: every `hello` begins anew, for what happened in the last minutes follows it.
 // Rule 3: an event of a kind that is not known here is left alone: who tells it may be newer than the page.
 
-const KEPT = {views: 400, rates: 4000, decided: 4000, calls: 300, faults: 300, notes: 50, spans: 600, silences: 300, samples: 20, usage: 600};
+const KEPT = {views: 400, rates: 4000, decided: 4000, calls: 300, faults: 300, notes: 50, records: 40, spans: 600, silences: 300, samples: 20, usage: 600};
 const SLOWEST = 50;
 
 /** What a server is, as far as anybody can see: one word, which `wording.js` knows. */
@@ -20,7 +20,7 @@ export function standing(server, view) {
 }
 
 /** The same of a process that has no role. */
-function serving(process) {
+export function serving(process) {
   if (process.process === "stopped") return "paused";
   if (process.process === "gone") return "gone";
   return process.reachable ? "serving" : "unreachable";
@@ -52,6 +52,8 @@ export class Model {
     this.failovers = [];
     this.silences = [];
     this.notes = [];
+    this.search = null;
+    this.rolledBack = [];
     this.usage = new Map();
     this.lanes = new Map();
     this.keepers = new Map();
@@ -78,6 +80,10 @@ export class Model {
       case "call": this.#takeCall(event); break;
       case "sample": this.#keep(this.samples, event, KEPT.samples); break;
       case "fault": this.#takeFault(event); break;
+      case "offers": if (this.hello) this.hello.misfortunes = event.misfortunes; break;
+      case "rules": if (this.hello) this.hello.rules = event.rules; break;
+      case "search": this.search = event; break;
+      case "rolled_back": this.#takeRolledBack(event); break;
       case "silence": this.#keep(this.silences, event, KEPT.silences); break;
       case "failover": this.#takeFailover(event); break;
       case "usage": this.#takeUsage(event); break;
@@ -153,6 +159,16 @@ export class Model {
     }
   }
 
+  /** A record is told again when it has grown. */
+  #takeRolledBack(event) {
+    const told = this.rolledBack.findIndex(other => other.record === event.record);
+    if (told >= 0) this.rolledBack.splice(told, 1);
+    this.#keep(this.rolledBack, event, KEPT.records);
+  }
+
+  /** The change of the view by which nobody had to confirm what an epoch had decided: the next one. */
+  after(epoch) { return this.views.find(view => view.epoch > epoch) ?? null; }
+
   /** Who led just then, which the newest view need not say any more. */
   #ledAt(t) {
     return (this.views.findLast(view => (view.changed_ms ?? view.t) <= t) ?? this.view)?.primary ?? null;
@@ -194,6 +210,17 @@ export class Model {
     for (let at = this.rates.length - 1; at >= 0 && this.rates[at].t > now - 1100; at--) calls += this.rates[at].calls;
     return calls;
   }
+
+  /** What of this kind was done to somebody, and lasts; null if nothing does. */
+  lasting(what, whom) {
+    return this.faults.findLast(fault => fault.what === what && fault.whom === whom && fault.until_ms === null && fault.undo) ?? null;
+  }
+
+  /** Whether nothing passes from one process to another, as far as the console has done it, or `up` tells. */
+  isCut(from, to) { return (this.state?.cut ?? []).some(way => way[0] === from && way[1] === to); }
+
+  /** By how many milliseconds everything is late that way; 0 if it is not. */
+  lateness(from, to) { return (this.state?.late ?? []).find(way => way[0] === from && way[1] === to)?.[2] ?? 0; }
 
   viewsSince(t) { return this.views.filter(view => (view.changed_ms ?? view.t) >= t); }
 

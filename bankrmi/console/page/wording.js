@@ -67,7 +67,7 @@ export function listed(names) {
 
 const standings = {
   primary: "primary", standby: "standby", joining: "joining", starting: "starting",
-  deposed: "believes it leads", paused: "paused", gone: "gone", silent: "silent", unreachable: "unreachable",
+  deposed: "believes it leads", paused: "frozen", gone: "gone", silent: "silent", unreachable: "unreachable",
   serving: "serving", unknown: "not seen yet",
 };
 const among = (words, key, otherwise) => (Object.hasOwn(words, key ?? "") ? words[key] : otherwise);

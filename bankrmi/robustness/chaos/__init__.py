@@ -7,7 +7,6 @@ Before the run, and between its processes:
     network         what lies between processes, and can be taken away: what both kinds of it can do
     namespaces      with root: networks of their own, and packets that are dropped between them
     relays          without: a relay on each link
-    ports           ports of this machine that are ours while a run lasts
 
 The run:
 

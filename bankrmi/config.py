@@ -16,7 +16,13 @@ from typing import Any, Self
 
 from pydantic import ValidationError, model_validator
 
-from bankrmi.config_addresses import bound_address, exposed, impossible_addresses, shown_to_others
+from bankrmi.config_addresses import (
+    bound_address,
+    exposed,
+    impossible_addresses,
+    is_apart,
+    shown_to_others,
+)
 from bankrmi.config_settings import (
     LONGEST_MS,
     METRICS_OF_NAMESERVER,
@@ -87,6 +93,8 @@ class Configuration(ConfigSettings):
     path: Path
     insecure: bool = False
     """Whether addresses beyond loopback are meant: those of the file, and those that a client learns."""
+    relayed: bool = False
+    """Whether `up` has put a relay of its own before this process (`behind_relay`)."""
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
@@ -122,6 +130,16 @@ class Configuration(ConfigSettings):
     def with_servers(self, servers: Mapping[str, Address]) -> Self:
         """Return the same, with the servers that there are by now (V12); nothing of it is checked anew."""
         return self.model_copy(update={"servers": dict(servers)})
+
+    def behind_relay(self, process: str, bound: Address) -> Self:
+        """Return the same for a process that listens where `up` says, and has a relay where it is announced.
+
+        Nothing of it is checked anew: that relay is the one thing in between that never refuses in the name
+        of who lives, so a refusal there proves what R3 takes it for (see `relays`).
+        """
+        if process == METRICS_OF_WITNESS and not is_apart(self):
+            process = METRICS_OF_NAMESERVER
+        return self.model_copy(update={"listen": {**self.listen, process: bound}, "relayed": True})
 
     def with_metrics(self, of: str, address: Address) -> Self:
         """Return the same, with the figures of one process at this address; raises ConfigurationError."""

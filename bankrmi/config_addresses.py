@@ -29,7 +29,14 @@ from bankrmi.config_settings import (
 )
 from bankrmi.config_source import Key, Mistake
 
-__all__ = ["bound_address", "exposed", "impossible_addresses", "is_translated", "shown_to_others"]
+__all__ = [
+    "bound_address",
+    "exposed",
+    "impossible_addresses",
+    "is_apart",
+    "is_translated",
+    "shown_to_others",
+]
 
 _NAMESERVER, _WITNESS = METRICS_OF_NAMESERVER, METRICS_OF_WITNESS
 
@@ -50,7 +57,7 @@ def bound_address(settings: ConfigSettings, process: str) -> Address:
 
     A witness at the name server's address is served by the same process, at the same place.
     """
-    if process == _WITNESS and not _is_apart(settings):
+    if process == _WITNESS and not is_apart(settings):
         process = _NAMESERVER
     return settings.listen.get(process, _announced(settings)[process])
 
@@ -92,14 +99,14 @@ def shown_to_others(settings: ConfigSettings) -> Iterator[tuple[Key, Address]]:
     )
 
 
-def _is_apart(settings: ConfigSettings) -> bool:
+def is_apart(settings: ConfigSettings) -> bool:
     """Return whether the witness has an address of its own."""
     witness = settings.witness_address
     return witness is not None and one_endpoint(witness) != one_endpoint(settings.nameserver)
 
 
 def _announced(settings: ConfigSettings) -> dict[str, Address]:
-    witness = {_WITNESS: str(settings.witness_address)} if _is_apart(settings) else {}
+    witness = {_WITNESS: str(settings.witness_address)} if is_apart(settings) else {}
     return {_NAMESERVER: settings.nameserver, **witness, **settings.servers}
 
 
@@ -182,7 +189,7 @@ def _cannot_both_listen(first: _Place, second: _Place) -> bool:
 
 def _untold_apart(settings: ConfigSettings) -> Iterator[Mistake]:
     """The process of both serves those whose address its machine has; every machine has some."""
-    if not _is_apart(settings):
+    if not is_apart(settings):
         return
     for process in (_NAMESERVER, _WITNESS):
         announced, bound = _announced(settings)[process], bound_address(settings, process)

@@ -27,7 +27,7 @@ from typing import Any
 import pytest
 
 from bankrmi.config import EtcdSettings
-from bankrmi.robustness.chaos.ports import HeldPort
+from bankrmi.held_port import HeldPort
 
 __all__ = ["EtcdMembers", "certificate_for", "needs_etcd", "new_authority"]
 

@@ -52,7 +52,7 @@ def test_the_shipped_file_says_what_holds_without_it(tmp_path: Path) -> None:
     paths = {"path", "ledger", "data_dir"}
     assert shipped.model_dump(exclude=paths) == plain.model_dump(exclude=paths)
     for key in Configuration.model_fields:
-        assert f"\n{key}:" in SHIPPED.read_text() or key in ("path", "insecure")
+        assert f"\n{key}:" in SHIPPED.read_text() or key in ("path", "insecure", "relayed")
 
 
 def test_the_witness_is_in_the_name_servers_process_unless_said_otherwise(tmp_path: Path) -> None:

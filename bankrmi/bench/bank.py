@@ -19,7 +19,7 @@ from bankrmi.bench.load.order import ACCOUNTS, OPENING
 from bankrmi.client.overview import overview
 from bankrmi.config import Configuration, load
 from bankrmi.errors import ConfigurationError, OperationFailed
-from bankrmi.robustness.chaos.ports import HeldPort
+from bankrmi.held_port import HeldPort
 
 __all__ = [
     "FOLDER_PREFIX",

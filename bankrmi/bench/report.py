@@ -1,4 +1,4 @@
-"""The page of a run: one HTML file that needs nothing else; its look is that of the report of `chaos`.
+"""The page of a run: one HTML file that needs nothing else; its look is that of the console.
 
 Rule 1: nothing is fetched, and nothing runs: the page's own policy forbids it.
 Rule 2: a bar's length is the ratio, on a scale where half as fast and twice as fast are equally far from 1.
@@ -12,16 +12,15 @@ from math import log2
 from pathlib import Path
 
 from bankrmi.bench.figures import OURS, Ratio, Results, summary
+from bankrmi.bench.markup import Markup, cells, element, scrolled
 from bankrmi.bench.recorded import Run
 from bankrmi.bench.telling import figure, ratio_words
 from bankrmi.errors import ConfigurationError
-from bankrmi.robustness.chaos.report_markup import Markup, element
-from bankrmi.robustness.chaos.report_tables import cells, scrolled
 
 __all__ = ["page", "write_page"]
 
 _STYLES = (
-    Path(__file__).parents[1] / "robustness" / "chaos" / "report.css",
+    Path(__file__).parents[1] / "console" / "page" / "page.css",
     Path(__file__).with_name("report.css"),
 )
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"

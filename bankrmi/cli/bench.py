@@ -14,7 +14,7 @@ import click
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.invocation import say, tell
-from bankrmi.cli.written_files import write_file
+from bankrmi.cli.written_files import check_writable, write_file
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.errors import ConfigurationError
 from bankrmi.written_over import WrittenOver
@@ -144,7 +144,6 @@ def bench(
     from bankrmi.bench.figures import Results
     from bankrmi.bench.plan import DEFAULT_ROWS, Plan, checked_rows
     from bankrmi.bench.run import run
-    from bankrmi.robustness.chaos.report import check_writable
 
     plan = Plan(
         rows=DEFAULT_ROWS if rows is None else checked_rows(rows),

@@ -12,6 +12,7 @@ import click
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.invocation import say
+from bankrmi.cli.written_files import check_writable
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.written_over import WrittenOver
 
@@ -86,7 +87,6 @@ def chaos(
     """
     from bankrmi.robustness.chaos.chaos import ChaosOrder, directory_for
     from bankrmi.robustness.chaos.chaos import chaos as run
-    from bankrmi.robustness.chaos.report import check_writable
 
     if report is not None:
         check_writable(report)

@@ -105,7 +105,7 @@ def console(
     address = read_console_address(listen)
     configuration = invocation.configuration()
     check_installed()
-    from bankrmi.console import Console
+    from bankrmi.console.app import Console
     from bankrmi.console.guard import new_token
 
     told = os.environ.get(TOKEN_VARIABLE)

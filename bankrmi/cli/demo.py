@@ -5,7 +5,9 @@ Rule 1: it takes nothing from where it is started: neither a config.yaml nor BAN
 Rule 2: its ports are its own for as long as it lives, so that any number of these run side by side.
 Rule 3: its folder goes when it ends, however it is ended; after SIGKILL, when the next one begins
         (`demo_folder`).
-Rule 4: whoever looks on is told what may be done next, with the pid that it is done to by now.
+Rule 4: everything can be done to it that the console knows: its links have relays, and, if root runs it, each
+        server's disk is a small file system of its own.
+Rule 5: whoever looks on is told what may be done next, with the pid that it is done to by now.
 """
 
 from __future__ import annotations
@@ -28,8 +30,10 @@ from bankrmi.cli.health import Status, health, leader_of
 from bankrmi.cli.init import write_texts
 from bankrmi.cli.invocation import Invocation, say
 from bankrmi.cli.new_bank import NewBank
+from bankrmi.cli.small_disks import small_disks
 from bankrmi.config import Configuration
 from bankrmi.errors import BankError
+from bankrmi.held_port import HeldPort
 
 __all__ = ["COMMANDS"]
 
@@ -59,7 +63,11 @@ def demo(invocation: Invocation, no_menu: bool) -> int:
         del os.environ[name]  # Settings of another bank, which the processes of this one would take.
     for left in clear_left_folders():
         say(f"cleared {left}, which a demo that was killed has left")
-    with own_folder() as folder, _own_bank(folder) as (configuration, page_address):
+    with (
+        own_folder() as folder,
+        _own_bank(folder) as (configuration, page_address),
+        small_disks(configuration.data_dir / name for name in configuration.servers),
+    ):
         say(f"A bank to be broken, in {folder}; it is deleted at the end.")
         return run(
             replace(invocation, path=configuration.path, insecure=False),
@@ -68,14 +76,13 @@ def demo(invocation: Invocation, no_menu: bool) -> int:
             restart=True,
             company=_Company(configuration),
             console=offer_console(page_address) if console_is_installed() else None,
+            relayed=True,
         )
 
 
 @contextmanager
 def _own_bank(folder: Path) -> Iterator[tuple[Configuration, str]]:
     """Write a new bank; give it, and an address for its page. All are held while the context lasts."""
-    from bankrmi.robustness.chaos.ports import HeldPort
-
     page, witness, *servers = [HeldPort() for _ in range(2 + len(_SERVERS))]
     try:
         addresses = {name: port.address for name, port in zip(_SERVERS, servers, strict=True)}

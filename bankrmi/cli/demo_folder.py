@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from bankrmi.cli.invocation import say
+from bankrmi.cli.small_disks import unmount_left
 from bankrmi.errors import BankError, OperationFailed
 from bankrmi.storage.database import LOCK, own_directory
 
@@ -97,6 +98,7 @@ def _clear(path: Path) -> bool:
                     return False
                 if not os.path.samestat(os.fstat(folder), path.lstat()):
                     return False
+                unmount_left(path)
                 shutil.rmtree(path)
                 return True
         finally:

@@ -24,9 +24,11 @@ from bankrmi.cli import (
     history,
     init,
     menu,
+    misfortune,
     operations,
     overview,
     processes,
+    recordings,
     simulate,
     verify,
 )
@@ -110,6 +112,8 @@ for room in (
     bench,
     check,
     console,
+    misfortune,
+    recordings,
     verify,
     cert,
 ):

@@ -8,16 +8,16 @@ is told.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bankrmi.config import METRICS_OF_NAMESERVER, METRICS_OF_WITNESS, Configuration, split_address
+from bankrmi.socket_owners import socket_owners, tcp_sockets
 
 __all__ = ["who_has_the_ports"]
 
-_LISTENS = "0A"
-_OWN_COMMANDS = ("server", "nameserver")
+_OWN_COMMANDS = ("server", "nameserver", "up")
+"""`up` listens in the place of the others where it puts relays before them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,29 +65,10 @@ def _braced(text: str) -> str:
 
 def _listeners(ports: set[int]) -> Iterator[tuple[int, int | None]]:
     """Yield each of these ports on which somebody listens, and who; None if that cannot be seen."""
-    inodes: dict[str, int] = {}
-    for table in ("tcp", "tcp6"):
-        with suppress(OSError):
-            for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-                fields = line.split()
-                port = int(fields[1].rpartition(":")[2], 16)
-                if fields[3] == _LISTENS and port in ports:
-                    inodes[fields[9]] = port
-    owners = dict(_owners(set(inodes)))
-    for inode, port in inodes.items():
+    listeners = {one.inode: one.local[1] for one in tcp_sockets(ports) if one.listens}
+    owners = socket_owners(listeners)
+    for inode, port in listeners.items():
         yield port, owners.get(inode)
-
-
-def _owners(inodes: set[str]) -> Iterator[tuple[str, int]]:
-    wanted = {f"socket:[{inode}]": inode for inode in inodes}
-    for process in Path("/proc").iterdir() if wanted else ():
-        if process.name.isdigit():
-            with suppress(OSError):
-                for descriptor in (process / "fd").iterdir():
-                    with suppress(OSError):
-                        inode = wanted.get(str(descriptor.readlink()))
-                        if inode is not None:
-                            yield inode, int(process.name)
 
 
 def _occupant(pid: int | None) -> _Occupant | None:

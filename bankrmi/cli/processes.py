@@ -16,7 +16,7 @@ from bankrmi.cli.console import ADDRESS as CONSOLE_ADDRESS
 from bankrmi.cli.console import offer_console
 from bankrmi.cli.interruption import heed_the_end_of_the_terminal
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say, servers_in_file
-from bankrmi.config import METRICS_OF_NAMESERVER, Configuration, split_address
+from bankrmi.config import METRICS_OF_NAMESERVER, METRICS_OF_WITNESS, Configuration, split_address
 from bankrmi.errors import ConfigurationError, OperationFailed
 from bankrmi.logging_setup import configure, log_to
 
@@ -38,6 +38,9 @@ _metrics = click.option(
     metavar="ADDRESS",
     help="Show figures to Prometheus, and health to load balancers, at this host:port; else where the "
     "configuration says, or nowhere.",
+)
+_behind_relay = click.option(
+    "--behind-relay", metavar="ADDRESS", hidden=True, help="Listen there: `up` relays what comes for us."
 )
 _ready_fd = click.option("--ready-fd", type=int, hidden=True, help="Say there when ready.")
 
@@ -110,6 +113,12 @@ def _outlive_the_terminal() -> None:
     flag_value=CONSOLE_ADDRESS,
     help=f"Serve a page of the bank, with the buttons that break it; at {CONSOLE_ADDRESS} if not said.",
 )
+@click.option(
+    "--relays",
+    is_flag=True,
+    help="Put a relay before each process, so that links can be cut and slowed: from the page, or by "
+    "`bankrmi misfortune`.",
+)
 @click.pass_obj
 def up(
     invocation: Invocation,
@@ -119,6 +128,7 @@ def up(
     yes: bool,
     metrics: str | None,
     console: str | None,
+    relays: bool,
 ) -> int:
     """Start the whole bank on this machine, and open the menu.
 
@@ -138,7 +148,14 @@ def up(
     _warn(configuration)
     if fresh:
         _start_over(configuration, yes=yes)
-    return run(invocation, configuration, menu=not no_menu, restart=not no_restart, console=offered)
+    return run(
+        invocation,
+        configuration,
+        menu=not no_menu,
+        restart=not no_restart,
+        console=offered,
+        relayed=relays,
+    )
 
 
 def _with_all_metrics(configuration: Configuration, first: str) -> Configuration:
@@ -175,6 +192,7 @@ def _start_over(configuration: Configuration, *, yes: bool) -> None:
 @_log_file
 @_parent_pid
 @_ready_fd
+@_behind_relay
 @click.pass_obj
 def nameserver(
     invocation: Invocation,
@@ -182,12 +200,15 @@ def nameserver(
     log_file: Path | None,
     parent_pid: int | None,
     ready_fd: int | None,
+    behind_relay: str | None,
 ) -> int:
     """Run Pyro5's name server and the witness, in the foreground."""
     _outlive_the_terminal()
     configuration = _configuration(invocation)
     if metrics is not None:
         configuration = configuration.with_metrics(METRICS_OF_NAMESERVER, metrics)
+    if behind_relay is not None:
+        configuration = configuration.behind_relay(METRICS_OF_WITNESS, behind_relay)
     _begin_log(invocation, configuration, "nameserver", log_file)
     from bankrmi.nameserver import run
 
@@ -246,6 +267,7 @@ def server() -> None:
 @_log_file
 @_parent_pid
 @_ready_fd
+@_behind_relay
 @click.pass_obj
 def run_server(
     invocation: Invocation,
@@ -255,6 +277,7 @@ def run_server(
     log_file: Path | None,
     parent_pid: int | None,
     ready_fd: int | None,
+    behind_relay: str | None,
 ) -> int:
     """Run the server NAME of the configuration, in the foreground."""
     _outlive_the_terminal()
@@ -262,6 +285,8 @@ def run_server(
     check_server(configuration, name)
     if metrics is not None:
         configuration = configuration.with_metrics(name, metrics)
+    if behind_relay is not None:
+        configuration = configuration.behind_relay(name, behind_relay)
     _begin_log(invocation, configuration, name, log_file)
     from bankrmi.server import run
 

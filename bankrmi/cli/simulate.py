@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -18,6 +19,7 @@ from bankrmi.cli.exit_codes import ExitCode, SimulationCode
 from bankrmi.cli.invocation import say
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.counted import counted
+from bankrmi.parent_death import end_with_parent
 from bankrmi.written_over import is_dumb
 
 if TYPE_CHECKING:
@@ -115,6 +117,14 @@ def _complete_bug(_: click.Context, __: click.Parameter, incomplete: str) -> lis
     help="Plant a bug in the rules, and show the first history that goes wrong; `--break list` names them.",
 )
 @click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="With --break: an object a line, for each seed that is tried, and last the history that goes wrong, "
+    "beside the same one with the rule in; with --break list: the bugs.",
+)
+@click.option("--parent-pid", type=int, hidden=True, help="End when this process does.")
+@click.option(
     "--exhaustive",
     is_flag=True,
     help="Instead of seeds: every order of events of a very small bank, for --minutes (10 if not said).",
@@ -128,6 +138,8 @@ def simulate(
     clocks_apart: bool,
     under_load: bool,
     bug: str | None,
+    as_json: bool,
+    parent_pid: int | None,
     exhaustive: bool,
 ) -> int:
     """Run N simulated banks under faults.
@@ -139,6 +151,7 @@ def simulate(
     """
     from bankrmi.robustness.simulator.many import simulate_many
 
+    end_with_parent(parent_pid)
     if exhaustive:
         if _given("seeds", "seed", "jobs", "servers", "clocks_apart", "under_load", "bug"):
             raise click.UsageError("--exhaustive has no seeds, and goes with --minutes only")
@@ -147,13 +160,17 @@ def simulate(
         return run(minutes if minutes is not None else 10)
     if clocks_apart and under_load:
         raise click.UsageError("--load is a world without faults: leave --clocks-apart out")
+    if as_json and bug is None:
+        raise click.UsageError("--json is of --break: name a bug")
     if bug == "list":
-        return _list_bugs()
+        return _list_bugs(as_json=as_json)
     if bug is not None:
         if jobs != 1 or minutes is not None:
             raise click.UsageError(
                 "--break stops at the first seed that goes wrong: leave --jobs and --minutes out"
             )
+        if as_json:
+            return _break_as_json(bug, seed, seeds or 1000)
         return _break(bug, seed, seeds or 1000, servers, clocks_apart, under_load)
     results_of = partial(
         simulate_many,
@@ -197,9 +214,15 @@ def _try(
     return _exit_code(tally.failed)
 
 
-def _list_bugs() -> int:
+def _list_bugs(*, as_json: bool) -> int:
     from bankrmi.robustness.mutants import MUTANTS
 
+    if as_json:
+        bugs = [
+            {"name": one.name, "rule": one.rule, "goes_wrong": one.goes_wrong} for one in MUTANTS.values()
+        ]
+        click.echo(json.dumps(bugs))
+        return ExitCode.DONE
     for mutant in MUTANTS.values():
         click.echo(f"{mutant.name}  ({mutant.rule})")
         click.echo(f"    {mutant.goes_wrong}")
@@ -232,6 +255,18 @@ def _break(bug: str, seed: int, seeds: int, servers: str | None, clocks_apart: b
             _tell(result, in_full=True, bug=bug)
     click.echo(str(tally))
     return _exit_code(tally.failed)
+
+
+def _break_as_json(bug: str, seed: int, seeds: int) -> int:
+    """The same for whoever draws it: the rule as the only difference between two histories of one seed."""
+    from bankrmi.robustness.mutants import two_histories
+
+    def tell(told: Mapping[str, Any]) -> None:
+        click.echo(json.dumps(told, separators=(",", ":")))
+
+    found = two_histories(bug, first=seed, seeds=seeds, on_seed=lambda number: tell({"seed": number}))
+    tell({"found": None if found is None else found.as_json()})
+    return ExitCode.DONE if found is None else _CODES[found.mutant.kind]
 
 
 def _run(results: Iterator[SimulationResult], tally: _Tally, wanted: int | None) -> None:

@@ -4,10 +4,12 @@ Rule 1: a child that dies is reported, with its pid and how it ended, before any
 Rule 2: it is started again after a growing pause; but not after a configuration error, nor when it was never
         ready and has failed `FIRST_TRIES` times: it would only end the same. Unless it says that it awaits
         something that comes by itself, as an address does when the network comes up.
-Rule 3: the first group stops before the second. So the witness is gone when the servers stop, and what they
-        leave behind is the view as it was (rule V10).
-Rule 4: what goes wrong with one child is that child's: it is told, and tried again, and the others live on.
-Rule 5: nothing is left behind. Children have sessions of their own, so that a Ctrl-C on the terminal reaches
+Rule 3: whoever is held down is not started again until it is let go by the last who holds it.
+Rule 4: who only looks on stops first, for it may have something to undo. Of the others, the first group
+        stops before the second. So the witness is gone when the servers stop, and what they leave behind is
+        the view as it was (rule V10).
+Rule 5: what goes wrong with one child is that child's: it is told, and tried again, and the others live on.
+Rule 6: nothing is left behind. Children have sessions of their own, so that a Ctrl-C on the terminal reaches
         only us; and the kernel ends them when our thread ends, however that comes about (`parent_death`).
 Assumption: the thread that starts children lives as long as they do; hence it also waits for their end.
 """
@@ -52,6 +54,9 @@ _SIGNATURE = re.compile(r"^\S+Z \w+ +\S+\[\d+\] ")
 STOP_S = 3.0
 """What a child gets to stop by itself."""
 
+UNDOING_S = 10.0
+"""What one that looks on gets to undo what it has done."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
@@ -65,6 +70,8 @@ class Child:
     """Where its output goes; None: to our standard error."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """What it has in its environment beside ours."""
+    looks_on: bool = False
+    """Whether it does none of the work: then it stops before the others, and may take longer."""
 
 
 def next_pause_s(pause_s: float, lived_s: float) -> float:
@@ -97,6 +104,10 @@ class _Kept:
         self.given_up_with: int | None = None
         self.settled = asyncio.Event()
         """It was ready once, or is given up."""
+        self.held_down = 0
+        """How many want it not to be started again."""
+        self.let_go = asyncio.Event()
+        """The last of them has changed his mind."""
 
     def signal(self, number: signal.Signals) -> None:
         if self.process is not None and self.process.returncode is None:
@@ -113,11 +124,14 @@ class Supervisor:
         *,
         restart: bool,
         report: Callable[[str], None],
+        on_start: Callable[[Child, int], None] = lambda *_: None,
         on_end: Callable[[Child], None] = lambda _: None,
     ) -> None:
+        """`on_start` is told of each new process with its pid, `on_end` when it has ended."""
         self._groups = groups
         self._restart = restart
         self._report = report
+        self._on_start = on_start
         self._on_end = on_end
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self._loop = asyncio.new_event_loop()
@@ -162,6 +176,21 @@ class Supervisor:
     def kill(self) -> None:
         """End all children at once. May be called from a signal handler, while `stop` waits."""
         self._tell(self._kill_all)
+
+    def hold_down(self, name: str) -> None:
+        """From now on this child is not started again when it ends. May be called from any thread."""
+        self._tell(lambda: self._held_down(name, 1))
+
+    def let_go(self, name: str) -> None:
+        """Take back one `hold_down`: after the last it is started again, if it does not run."""
+        self._tell(lambda: self._held_down(name, -1))
+
+    def _held_down(self, name: str, more: int) -> None:
+        for kept in self._all():
+            if kept.child.name == name:
+                kept.held_down += more
+                if not kept.held_down:
+                    kept.let_go.set()
 
     def pass_on(self, number: signal.Signals) -> None:
         """Send every child this signal. May be called from a signal handler."""
@@ -220,15 +249,19 @@ class Supervisor:
                 await future
 
     async def _stop_in_order(self) -> None:
+        await self._stop_these([kept for kept in self._all() if kept.child.looks_on], UNDOING_S)
         for group in self._kept:
-            for kept in group:
-                kept.signal(kept.child.stop_signal)
-            running = [kept.process.wait() for kept in group if kept.process is not None]
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STOP_S):
-                    await asyncio.gather(*running)
-            for kept in group:
-                kept.signal(signal.SIGKILL)
+            await self._stop_these([kept for kept in group if not kept.child.looks_on], STOP_S)
+
+    async def _stop_these(self, children: Sequence[_Kept], seconds: float) -> None:
+        for kept in children:
+            kept.signal(kept.child.stop_signal)
+        running = [kept.process.wait() for kept in children if kept.process is not None]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*running)
+        for kept in children:
+            kept.signal(signal.SIGKILL)
 
     async def _keep(self, kept: _Kept) -> None:
         pause_s = 0.0
@@ -241,6 +274,11 @@ class Supervisor:
                 returncode, ended = ExitCode.ERROR, f"{kept.child.title} could not be run: {_reason(error)}"
             if self._stopping.is_set():
                 break
+            if kept.held_down and self._restart:
+                self._report(f"{ended}; it is held down, and not started again until it is let go")
+                await self._until_let_go(kept)
+                pause_s = 0.0
+                continue
             pause_s = next_pause_s(pause_s, self._loop.time() - began_s)
             if not self._goes_on(kept, returncode, ended, pause_s):
                 break
@@ -248,6 +286,11 @@ class Supervisor:
                 async with asyncio.timeout(pause_s):
                     await self._stopping.wait()
         kept.settled.set()
+
+    async def _until_let_go(self, kept: _Kept) -> None:
+        while kept.held_down and not self._stopping.is_set():
+            kept.let_go.clear()
+            await self._unless_stopped([kept.let_go.wait()])
 
     async def _live(self, kept: _Kept) -> int:
         """Start the child once; return how its process ended."""
@@ -257,6 +300,7 @@ class Supervisor:
                 kept.process = await self._spawn(kept.child, child_end)
             finally:
                 os.close(child_end)
+            self._on_start(kept.child, kept.process.pid)
             if self._stopping.is_set():  # It was too late to be told.
                 kept.signal(signal.SIGKILL)
             reading = asyncio.create_task(self._read_readiness(kept, ready))

@@ -3,7 +3,9 @@
 Rule 1: 4, the end of the input, Ctrl-C and SIGTERM stop the whole bank, and leave the view as it was.
 Rule 2: a second signal does not wait for anybody.
 Rule 3: what the bank does is told in a line each (`narration`), with a menu and without; its logs are files.
-Rule 4: SIGHUP says that the terminal is gone, and with it whoever uses the menu: the bank stops. Without a
+Rule 4: with relays, what goes on between the processes can be cut: each listens elsewhere, and `up` where
+        it is announced.
+Rule 5: SIGHUP says that the terminal is gone, and with it whoever uses the menu: the bank stops. Without a
         menu it ends nothing: it is passed on, and every process opens its log file again. But the bank of a
         demonstration is no service: it stops.
 """
@@ -31,8 +33,10 @@ from bankrmi.cli.occupied import who_has_the_ports
 from bankrmi.cli.overview import print_status
 from bankrmi.cli.screen import Screen
 from bankrmi.cli.supervisor import Child, Supervisor
-from bankrmi.config import Configuration
+from bankrmi.cli.up_control import UpControl, make_relays
+from bankrmi.config import METRICS_OF_NAMESERVER, METRICS_OF_WITNESS, Configuration
 from bankrmi.errors import ConfigurationError
+from bankrmi.relays import BankRelays
 from bankrmi.signals import HEEDED
 from bankrmi.storage.database import make_directory
 from bankrmi.storage.place import make_private
@@ -125,6 +129,7 @@ def run(
     restart: bool,
     company: Company | None = None,
     console: OfferedConsole | None = None,
+    relayed: bool = False,
 ) -> int:
     """Start the bank, stay until it shall stop, and stop it.
 
@@ -133,12 +138,26 @@ def run(
     screen = Screen() if menu else None
     report = screen.interject if screen else say
     logs = _log_folder(configuration)
-    children = children_of(invocation, configuration, logs=logs, console=console)
+    relays = make_relays(configuration) if relayed else None
+    children = children_of(invocation, configuration, logs=logs, console=console, relays=relays)
     narration = _Narration(configuration.service, logs, report)
     narration.follow(child.name for group in children for child in group)
-    supervisor = Supervisor(children, restart=restart, report=report, on_end=narration.died)
+    supervisor = Supervisor(
+        children,
+        restart=restart,
+        report=report,
+        on_start=lambda child, pid: control.started(child.name, pid),
+        on_end=narration.died,
+    )
+    control = UpControl(
+        configuration,
+        relays,
+        hold_down=supervisor.hold_down if restart else None,
+        let_go=supervisor.let_go,
+        warn=report,
+    )
     try:
-        with supervisor:
+        with control, supervisor:
             signals = _Signals(supervisor, outlives_terminal=not menu and company is None)
             try:
                 with narration:
@@ -210,6 +229,7 @@ def children_of(
     *,
     logs: Path,
     console: OfferedConsole | None = None,
+    relays: BankRelays | None = None,
 ) -> list[list[Child]]:
     """Return what to run: the name server with the witness, then all servers at once, then a console."""
     options = ["--config", str(configuration.path)]
@@ -221,6 +241,9 @@ def children_of(
         supervised += ["--log-file", str(logs / f"{name}.log")]
         if name in configuration.metrics:  # Of the command line, perhaps: children read the file alone.
             command = [*command, "--metrics", configuration.metrics[name]]
+        relayed_as = METRICS_OF_WITNESS if name == METRICS_OF_NAMESERVER else name
+        if relays is not None and relayed_as in relays.names:
+            command = [*command, "--behind-relay", relays.listens_at(relayed_as)]
         return Child(
             name=name,
             title=title,
@@ -238,4 +261,4 @@ def children_of(
     if console is None:
         return [[nameserver], servers]
     page = child("the console", "console", ["console", "--listen", console.address], signal.SIGTERM)
-    return [[nameserver], servers, [replace(page, variables={TOKEN_VARIABLE: console.token})]]
+    return [[nameserver], servers, [replace(page, variables={TOKEN_VARIABLE: console.token}, looks_on=True)]]

@@ -18,9 +18,26 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+from bankrmi.errors import ConfigurationError
 from bankrmi.storage.database import private_opener
 
-__all__ = ["write_file"]
+__all__ = ["check_writable", "write_file"]
+
+
+def check_writable(path: Path) -> None:
+    """See that a report can be written there, before what takes an hour to find out.
+
+    Raises ConfigurationError, saying why not.
+    """
+    there = path.exists()
+    try:
+        path.open("a").close()
+    except FileNotFoundError:
+        raise ConfigurationError(f"the report {path} cannot be written: there is no such folder") from None
+    except OSError as error:
+        raise ConfigurationError(f"the report {path} cannot be written: {error.strerror}") from None
+    if not there:
+        path.unlink()
 
 
 def write_file(file: Path, write: Callable[[TextIO], object]) -> None:

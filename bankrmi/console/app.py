@@ -2,7 +2,7 @@
 
 GET  /            the page; /page/NAME its parts
 GET  /events      what happens, as server-sent events
-POST /do/NAME     teller, load, misfortune: JSON in, JSON out
+POST /do/NAME     teller, load, misfortune, rule: JSON in, JSON out
 """
 
 from __future__ import annotations
@@ -25,17 +25,23 @@ from starlette.routing import Route
 import bankrmi
 from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.config import Configuration
+from bankrmi.console.bank_here import BankHere
+from bankrmi.console.events import FORMAT, HelloEvent, text_of
 from bankrmi.console.feed import Feed
 from bankrmi.console.guard import HEADERS, Guard
-from bankrmi.console.local_processes import LocalProcesses
 from bankrmi.console.misfortunes import Misfortunes
+from bankrmi.console.rule_search import RuleSearch
 from bankrmi.console.teller import Teller
 from bankrmi.console.watching import BankWatcher
+from bankrmi.control import Control
 from bankrmi.errors import BankError, ConfigurationError, InvalidRequest, OperationFailed
+from bankrmi.local_processes import LocalProcesses
 
 __all__ = ["Console"]
 
 HEARTBEAT_S = 5.0
+UNDOING_S = 8.0
+"""What there is, at the end, for undoing what was done to the bank."""
 BODY_BYTES = 10_000
 PAGES_AT_ONCE = 20
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -63,27 +69,45 @@ class Console:
         self._feed: Feed
         self._teller: Teller
         self._misfortunes: Misfortunes
+        self._rules: RuleSearch
+        self._offered: list[dict[str, Any]] | None = None
 
     async def run(self, on_ready: Callable[[], None]) -> None:
         """Serve until a signal ends it.  Raises OperationFailed if the address cannot be had."""
         listening = self._listening()
         self._feed = Feed(_now_ms)
         processes = LocalProcesses(self._configuration)
-        self._misfortunes = Misfortunes(self._configuration, processes, self._feed, now_ms=_now_ms)
+        control = Control(self._configuration.data_dir)
+        bank = BankHere(self._configuration, processes, control)
+        self._misfortunes = Misfortunes(bank, self._feed, now_ms=_now_ms)
+        await self._misfortunes.begin()
+        self._rules = RuleSearch(self._feed)
         self._teller = Teller(self._configuration, self._accounts, self._feed, now_ms=_now_precisely_ms)
         watcher = BankWatcher(
-            self._configuration, processes, self._feed, self._teller.silences, self._misfortunes.see
+            self._configuration, processes, control, self._feed, self._teller.silences, self._seen
         )
         server = _Server(self._settings(), on_ready, self._feed.close)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(watcher.watch()), group.create_task(self._teller.tell_sums())]
+            doings = (watcher.watch(), self._teller.tell_sums(), self._rules.learn())
+            tasks = [group.create_task(doing) for doing in doings]
             try:
                 await server.serve([listening])
             finally:
                 for task in tasks:
                     task.cancel()
-                self._misfortunes.close()
+                self._rules.close()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(UNDOING_S):
+                        await self._misfortunes.close()
                 await self._teller.close()
+
+    def _seen(self, state: Mapping[str, Any], began_ms: float, up: Mapping[str, Any] | None) -> None:
+        """The bank was looked at: what can be done to it may be something else by now."""
+        self._misfortunes.see(state, began_ms, up)
+        offered = self._misfortunes.offered()
+        if offered != self._offered:
+            self._offered = offered
+            self._feed.put("offers", misfortunes=offered)
 
     def _listening(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
@@ -173,16 +197,21 @@ class Console:
             await events.aclose()  # type: ignore[attr-defined]  # A generator is one.
 
     def _hello(self) -> dict[str, Any]:
-        return {
-            "t": _now_ms(),
-            "kind": "hello",
-            "version": bankrmi.__version__,
-            "service": self._configuration.service,
-            "servers": dict(self._configuration.servers),
-            "keeper": "witness" if self._configuration.etcd is None else "etcd",
+        hello = HelloEvent(
+            t=_now_ms(),
+            format=FORMAT,
+            version=bankrmi.__version__,
+            service=self._configuration.service,
+            servers=dict(self._configuration.servers),
+            keeper="witness" if self._configuration.etcd is None else "etcd",
+            told_by="console",
+        )
+        return {  # And what one can ask of a console.
+            **json.loads(text_of(hello)),
             "accounts": self._accounts[:100],
             "load": self._teller.load,
             "misfortunes": self._misfortunes.offered(),
+            "rules": self._rules.rules,
         }
 
     # -- what may be asked for -------------------------------------------------------------------------
@@ -208,7 +237,9 @@ class Console:
             case "load":
                 return self._set_load
             case "misfortune":
-                return lambda asked: self._misfortunes.do(asked.get("id"), asked.get("target"))
+                return self._misfortunes.do
+            case "rule":
+                return self._rules.ask
             case _:
                 return None
 

@@ -8,12 +8,13 @@ Assumption: all is called in one event loop.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-__all__ = ["Event", "Feed"]
+from bankrmi.console.events import event_of, text_of
+
+__all__ = ["Event", "Feed", "Telling"]
 
 KEPT = 20_000
 KEPT_MS = 300_000
@@ -21,8 +22,15 @@ BEHIND_AT_MOST = 5_000
 """Events that one listener may lag behind."""
 
 
+class Telling(Protocol):
+    """Whoever is told what happens: the pages that are open, or a file."""
+
+    def put(self, kind: str, **values: Any) -> None:
+        """Tell one event of a kind, with its fields (`events` has them all)."""
+
+
 class Event(NamedTuple):
-    """One thing that happened."""
+    """One thing that happened, as it is told."""
 
     number: int
     t: int
@@ -45,9 +53,7 @@ class Feed:
         """Tell everybody."""
         now = self._now_ms()
         self._number += 1
-        event = Event(
-            self._number, now, json.dumps({"t": now, "kind": kind, **values}, separators=(",", ":"))
-        )
+        event = Event(self._number, now, text_of(event_of(kind, now, values)))
         self._kept.append(event)
         while self._kept[0].t < now - KEPT_MS:
             self._kept.popleft()

@@ -2,39 +2,46 @@
 
 Rule 1: only to processes that somebody looks after here (see `local_processes`): a bank that merely can be
         reached is left alone.
-Rule 2: everything is said: a sentence, the command, from when, and until when it was felt. What is done to a
-        process is over when that server is in sync again; a pause, when it is ended.
-Rule 3: a disk is deleted only while another server in sync runs: that is a lesson; to lose all is none.
+Rule 2: everything is said: a sentence, the command, from when, and until when it was felt (see `felt`).
+Rule 3: whatever lasts can be undone, and is undone when the console ends. What `up` does for us lasts no
+        longer than our connection to it, so that is undone even if the console is killed.
+Rule 4: a disk, or the witness's memory, is lost only while nothing is lost with it: that is a lesson; to lose
+        all is none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-import shutil
-import signal
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from bankrmi.client.operating import switchover
-from bankrmi.config import Configuration
+from bankrmi.console.bank_here import BankHere
+from bankrmi.console.broken_disks import BrokenDisks
+from bankrmi.console.broken_links import EVERYBODY, BrokenLinks
+from bankrmi.console.broken_processes import BrokenProcesses
 from bankrmi.console.feed import Feed
-from bankrmi.console.local_processes import KEEPER, LocalProcesses
+from bankrmi.console.felt import Done, Felt, FeltFaults
 from bankrmi.errors import InvalidRequest, OperationFailed
-from bankrmi.storage.database import LOCK, own_directory
 
 __all__ = ["KINDS", "Misfortunes"]
 
 BANK = "bank"
 """The target of what is done to no process."""
-GONE_AFTER_S = 5.0
-FROZEN_S = 3.0
-"""For how long a surprise freezes a server: longer than a lease."""
-LONGEST_S = 600.0
-"""What is still felt then is shown as over: nobody waits for it any more."""
+WHILE_S = 3.0
+"""For how long a surprise lasts that does not pass by itself: longer than a lease."""
+_NOT_HERE = "No process of this bank runs on this machine under `bankrmi up`."
+_NO_RELAYS = (
+    "Needs relays between the processes: `bankrmi demo` has them, and `bankrmi up --console --relays`."
+)
+_NO_SMALL_DISK = (
+    "Needs a disk that is a small file system of its own: `bankrmi demo` makes such, if root runs it."
+)
+
+Doing = Callable[[str, Mapping[str, Any]], Awaitable[Done]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +51,8 @@ class Kind:
     id: str
     label: str
     of: str
-    """`server`, `process` (a server, or the witness) or `bank`."""
+    """`server`, `witness`, `process` (a server, or the witness), `disk` (a server's, if it is small), `link`
+    or `bank`."""
     teaches: str
 
 
@@ -56,8 +64,18 @@ KINDS = (
     Kind(
         id="resume", label="Thaw", of="process", teaches="It goes on, and does not know that time has passed."
     ),
-    Kind(id="stop", label="Stop", of="server", teaches="It leaves in good order: the view changes first."),
+    Kind(id="stop", label="Stop", of="server", teaches="It leaves in good order, and stays away."),
+    Kind(id="start", label="Start", of="server", teaches="It comes back, and fetches what it has missed."),
     Kind(id="wipe", label="Delete its disk", of="server", teaches="It comes back empty, and gets a copy."),
+    Kind(id="fill", label="Fill its disk", of="disk", teaches="What it cannot write, it does not confirm."),
+    Kind(
+        id="forget",
+        label="Lose its memory",
+        of="witness",
+        teaches="The bank goes on, and nobody can take over until an operator says which view is safe.",
+    ),
+    Kind(id="cut", label="Cut", of="link", teaches="Nothing passes; nobody is told that it did not."),
+    Kind(id="slow", label="Slow down", of="link", teaches="Everything arrives, and late."),
     Kind(id="switchover", label="Switch over", of=BANK, teaches="The primary hands over; no call fails."),
     Kind(id="surprise", label="Surprise me", of=BANK, teaches="One of all that, and you do not know which."),
 )
@@ -69,205 +87,163 @@ class Misfortunes:
 
     def __init__(
         self,
-        configuration: Configuration,
-        processes: LocalProcesses,
+        bank: BankHere,
         feed: Feed,
         *,
         now_ms: Callable[[], int],
         chance: random.Random | None = None,
     ) -> None:
-        self._configuration = configuration
-        self._processes = processes
-        self._feed = feed
-        self._now_ms = now_ms
+        self._bank = bank
         self._chance = chance or random.Random()
-        self._state: Mapping[str, Any] | None = None
-        self._number = 0
-        self._felt: dict[int, dict[str, Any]] = {}
-        self._frozen: set[str] = set()  # For a while only.
+        self._felt = FeltFaults(feed, now_ms)
+        self._processes = BrokenProcesses(bank, self._felt)
+        self._disks = BrokenDisks(bank, self._felt)
+        self._links = BrokenLinks(bank, self._felt)
 
-    def offered(self) -> list[dict[str, Any]]:
-        """Return what there is to choose from."""
-        return [
-            {"id": kind.id, "label": kind.label, "targets": self._targets(kind), "teaches": kind.teaches}
-            for kind in KINDS
-        ]
+    # -- what there is to choose from --------------------------------------------------------------
+
+    def offered(self) -> list[Done]:
+        """Return what there is to choose from; `needs` says why something cannot be done here."""
+        told = []
+        for kind in KINDS:
+            targets = self._targets(kind)
+            if targets or kind.of != "witness":
+                needs = self._needs(kind, targets)
+                told.append(
+                    {"id": kind.id, "label": kind.label, "of": kind.of, "targets": targets}
+                    | {"needs": needs, "teaches": kind.teaches}
+                )
+        return told
+
+    def _needs(self, kind: Kind, targets: Sequence[str]) -> str:
+        if not self._bank.is_here:
+            return _NOT_HERE
+        if kind.of == "link" and not targets:
+            return _NO_RELAYS
+        return _NO_SMALL_DISK if kind.of == "disk" and not targets else ""
 
     def _targets(self, kind: Kind) -> list[str]:
-        shown = () if self._state is None else self._state["servers"]
-        servers = [server["name"] for server in shown] or list(self._configuration.servers)
         match kind.of:
             case "server":
-                return servers
+                return self._bank.servers
+            case "witness":
+                return self._bank.witness
             case "process":
-                return [*servers, KEEPER] if self._configuration.etcd is None else servers
+                return [*self._bank.servers, *self._bank.witness]
+            case "disk":
+                return list(filter(self._disks.can_be_filled, self._bank.servers))
+            case "link":
+                return self._bank.relayed
             case _:
                 return [BANK]
 
     # -- doing -------------------------------------------------------------------------------------
 
-    async def do(self, kind: object, target: object) -> dict[str, Any]:
-        """Do it; return what is said of it.  Raises InvalidRequest, OperationFailed."""
+    async def do(self, asked: Mapping[str, Any]) -> Done:
+        """Do it, or undo it; return what is said of it.  Raises InvalidRequest, OperationFailed."""
+        match asked.get("undo"):
+            case None | False:
+                pass
+            case "all":
+                return {"said": "; ".join(await self._felt.undo_all()) or "there is nothing to undo"}
+            case number:
+                return {"said": await self._felt.undo(number)}
+        kind, target = asked.get("id"), asked.get("target")
         chosen = _BY_ID.get(kind) if isinstance(kind, str) else None
         if chosen is None:
             raise InvalidRequest(f"there is no such misfortune: there are {', '.join(_BY_ID)}")
-        if not isinstance(target, str) or target not in self._targets(chosen):
-            raise InvalidRequest(f"{chosen.label} is done to {', '.join(self._targets(chosen))}")
-        return await self._of(chosen)(target)
+        targets = self._targets(chosen)
+        if needs := self._needs(chosen, targets):
+            raise OperationFailed(needs)
+        if not isinstance(target, str) or target not in targets:
+            raise InvalidRequest(f"{chosen.label} is done to {', '.join(targets)}")
+        return await self._doing(chosen.id)(target, asked)
 
-    def _of(self, kind: Kind) -> Callable[[str], Awaitable[dict[str, Any]]]:
-        match kind.id:
-            case "kill":
-                return self._kill
-            case "pause":
-                return self._pause
-            case "resume":
-                return self._resume
-            case "stop":
-                return self._stop
-            case "wipe":
-                return self._wipe
-            case "switchover":
-                return self._switch_over
-            case _:
-                return self._surprise
+    def _doing(self, kind: str) -> Doing:
+        if kind in ("cut", "slow"):
+            return self._links.cut if kind == "cut" else self._links.slow
+        to_one: dict[str, Callable[[str], Awaitable[Done]]] = {
+            "kill": self._processes.kill,
+            "pause": self._processes.pause,
+            "resume": self._processes.resume,
+            "stop": self._processes.stop,
+            "start": self._processes.start,
+            "wipe": self._disks.wipe,
+            "fill": self._disks.fill,
+            "forget": self._disks.forget,
+            "switchover": lambda _: self._switch_over(),
+            "surprise": lambda _: self._surprise(),
+        }
+        return lambda target, _: to_one[kind](target)
 
-    async def _kill(self, target: str) -> dict[str, Any]:
-        pid = self._signalled(target, signal.SIGKILL)
-        return self._told("kill", target, f"{target} was killed", f"kill -9 {pid}")
-
-    async def _pause(self, target: str) -> dict[str, Any]:
-        pid = self._signalled(target, signal.SIGSTOP)
-        return self._told("pause", target, f"{target} stands still", f"kill -STOP {pid}")
-
-    async def _resume(self, target: str) -> dict[str, Any]:
-        pid = self._signalled(target, signal.SIGCONT)
-        self._pause_is_over(target)
-        return {"said": f"{target} goes on", "command": f"kill -CONT {pid}"}
-
-    async def _stop(self, target: str) -> dict[str, Any]:
-        pid = self._signalled(target, signal.SIGTERM)
-        return self._told("stop", target, f"{target} is asked to leave in good order", f"kill {pid}")
-
-    async def _wipe(self, target: str) -> dict[str, Any]:
-        view = (self._state or {}).get("view") or {}
-        others = [name for name in view.get("in_sync", ()) if name != target]
-        if not any(self._processes.standing(name) == "running" for name in others):
-            raise OperationFailed(
-                f"no other server in sync runs: with the disk of {target} everything would be lost"
-            )
-        pid = self._signalled(target, signal.SIGKILL)
-        directory = self._processes.directory(target)
-        command = f"kill -9 {pid}; rm -r {directory}"
-        told = self._told("wipe", target, f"{target} was killed, and its disk deleted", command)
-        await asyncio.to_thread(_delete, directory, GONE_AFTER_S)
-        return told
-
-    async def _switch_over(self, _bank: str) -> dict[str, Any]:
-        views = await asyncio.to_thread(switchover, self._configuration, None)
+    async def _switch_over(self) -> Done:
+        views = await asyncio.to_thread(switchover, self._bank.configuration, None)
         before, after = views["before"]["primary"], views["after"]["primary"]
-        return self._told(
-            "switchover", BANK, f"{before} has handed over to {after}", "bankrmi switchover", is_over=True
+        return self._felt.add(
+            Felt(
+                what="switchover",
+                whom=BANK,
+                words=f"{before} has handed over to {after}",
+                command=self._bank.command("switchover"),
+            )
         )
 
-    async def _surprise(self, _bank: str) -> dict[str, Any]:
-        view = (self._state or {}).get("view") or {}
-        primary = view.get("primary")
+    # -- surprises ---------------------------------------------------------------------------------
+
+    async def _surprise(self) -> Done:
+        primary = self._bank.view.get("primary")
         if primary is None:
             raise OperationFailed("nobody leads: that is surprise enough")
-        standbys = [name for name in view.get("in_sync", ()) if name != primary]
-        choices: list[Callable[[], Awaitable[dict[str, Any]]]] = [lambda: self._kill(primary)]
-        choices.append(lambda: self._freeze_for_a_while(primary))
-        if standbys:
-            choices += [lambda: self._kill(standbys[0]), lambda: self._switch_over(BANK)]
-        return await self._chance.choice(choices)()
+        standbys = [name for name in self._bank.view.get("in_sync", ()) if name != primary]
+        return await self._chance.choice(self._surprises(primary, standbys))()
 
-    async def _freeze_for_a_while(self, target: str) -> dict[str, Any]:
-        told = await self._pause(target)
-        self._frozen.add(target)
-        asyncio.get_running_loop().call_later(FROZEN_S, self._thaw, target)
-        return {**told, "said": f"{told['said']}, for {FROZEN_S:g} seconds"}
+    def _surprises(self, primary: str, standbys: Sequence[str]) -> list[Callable[[], Awaitable[Done]]]:
+        """Return what it may be: all but the witness's memory, which takes an operator to come back."""
+        choices: list[Callable[[], Awaitable[Done]]] = [
+            partial(self._processes.kill, primary),
+            partial(self._for_a_while, partial(self._processes.pause, primary)),
+        ]
+        for standby in standbys[:1]:
+            choices += [
+                partial(self._processes.kill, standby),
+                partial(self._disks.wipe, standby),
+                self._switch_over,
+            ]
+            if self._disks.can_be_filled(standby):
+                choices.append(partial(self._for_a_while, partial(self._disks.fill, standby)))
+            if {primary, standby} <= set(self._bank.relayed):
+                choices += [partial(self._for_a_while, one) for one in self._broken_links(primary, standby)]
+        return choices
 
-    def _thaw(self, target: str) -> None:
-        self._frozen.discard(target)
-        self._processes.send(target, signal.SIGCONT)
-        self._pause_is_over(target)
+    def _broken_links(self, primary: str, standby: str) -> list[Callable[[], Awaitable[Done]]]:
+        to_standby = {"toward": standby, "both_ways": True}
+        return [
+            partial(self._links.cut, primary, to_standby),
+            partial(self._links.cut, primary, {"toward": standby, "both_ways": False}),
+            partial(self._links.cut, primary, {"toward": EVERYBODY, "both_ways": True}),
+            partial(self._links.slow, primary, to_standby),
+        ]
 
-    def close(self) -> None:
-        """Thaw what was frozen for a while: nobody would, later."""
-        for target in list(self._frozen):
-            self._thaw(target)
-
-    def _signalled(self, target: str, number: signal.Signals) -> int:
-        pid = self._processes.send(target, number)
-        if pid is None:
-            raise OperationFailed(
-                f"{target} does not run on this machine under `bankrmi up`: nothing was done to it"
-            )
-        return pid
+    async def _for_a_while(self, doing: Callable[[], Awaitable[Done]]) -> Done:
+        told = await doing()
+        self._felt.undo_after(told["id"], WHILE_S)
+        return {**told, "said": f"{told['said']}, for {WHILE_S:g} seconds"}
 
     # -- until when --------------------------------------------------------------------------------
 
-    def _told(
-        self, what: str, whom: str, said: str, command: str, *, is_over: bool = False
-    ) -> dict[str, Any]:
-        self._number += 1
-        now = self._now_ms()
-        felt = {
-            "id": self._number,
-            "what": what,
-            "whom": whom,
-            "words": said,
-            "command": command,
-            "since_ms": now,
-            "until_ms": now if is_over else None,
-        }
-        if not is_over:
-            self._felt[self._number] = felt
-        self._feed.put("fault", **felt)
-        return {"said": said, "command": command, "id": self._number}
+    def see(self, state: Mapping[str, Any], began_ms: float, up: Mapping[str, Any] | None) -> None:
+        """Note how the bank is, by a look that began then; and what `up` says of itself."""
+        if self._bank.up is not None and up is None:  # It has ended, and with it all that it did for us.
+            for what in ("cut", "slow", "stop"):
+                self._felt.is_over(what)
+        self._bank.state, self._bank.up = state, up
+        self._felt.see(state, began_ms)
 
-    def see(self, state: Mapping[str, Any]) -> None:
-        """Note how the bank is: whatever was done to a server is over when it is in sync again."""
-        self._state = state
-        now = self._now_ms()
-        in_sync = (state["view"] or {}).get("in_sync", ())
-        for felt in list(self._felt.values()):
-            age_ms = now - felt["since_ms"]
-            if age_ms > 1000 * LONGEST_S or (age_ms > 500 and self._is_well(felt, state, in_sync)):
-                self._is_over(felt)
+    async def begin(self) -> None:
+        """Undo what a console that was killed has left behind."""
+        await self._disks.free_what_is_full()
 
-    def _is_well(self, felt: Mapping[str, Any], state: Mapping[str, Any], in_sync: Any) -> bool:
-        whom = felt["whom"]
-        if self._processes.standing(whom) != "running":
-            return False
-        if whom == KEEPER:
-            return bool(state["keeper"]["reachable"])
-        at_work = {one["name"] for one in state["servers"] if one["role"] in ("primary", "standby")}
-        return whom in in_sync and whom in at_work
-
-    def _pause_is_over(self, target: str) -> None:
-        for felt in [one for one in self._felt.values() if (one["what"], one["whom"]) == ("pause", target)]:
-            self._is_over(felt)
-
-    def _is_over(self, felt: dict[str, Any]) -> None:
-        self._felt.pop(felt["id"], None)
-        felt["until_ms"] = self._now_ms()
-        self._feed.put("fault", **felt)
-
-
-def _delete(directory: Path, seconds: float) -> None:
-    """Take the directory for ourselves, as soon as its process is gone, and make it empty."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            with own_directory(directory):
-                for path in directory.iterdir():
-                    if path.name == LOCK:
-                        continue
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-                return
-        except OperationFailed:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.005)
+    async def close(self) -> None:
+        """Undo everything that lasts: nobody would, later."""
+        await self._felt.close()
+        self._bank.control.close()

@@ -9,66 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import random
-from bisect import bisect_left
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from math import inf
 from time import perf_counter
 from typing import Any
 
 import bankrmi.aio
 from bankrmi.bank.operations import Receipt
 from bankrmi.config import Configuration
-from bankrmi.console.feed import Feed
+from bankrmi.console.feed import Telling
+from bankrmi.console.periods import PERIOD_S, UNUSUAL, Period
+from bankrmi.console.silences import Silences
 from bankrmi.errors import BankError, InDoubt, InvalidRequest, Refused
 from bankrmi.replication.sessions import new_session
 
-__all__ = ["MOST_CLIENTS", "Silences", "Teller"]
+__all__ = ["MOST_CLIENTS", "Teller"]
 
 MOST_CLIENTS = 64
-PERIOD_S = 0.25
 CALLS_SHOWN = 5
 """In each period."""
 KINDS = ("balance", "withdraw", "deposit")
-SUCCESSES_KEPT = 20_000
-"""Of the newest calls: several seconds of the highest load, and more of any other."""
-
-
-@dataclass(slots=True)
-class _Period:
-    """What became of the calls of a quarter of a second."""
-
-    done: int = 0
-    declined: int = 0
-    failed: int = 0
-    in_doubt: int = 0
-    took_us: list[int] = field(default_factory=list)
-    shown: int = 0
-
-    @property
-    def calls(self) -> int:
-        return self.done + self.declined + self.failed + self.in_doubt
-
-
-class Silences:
-    """When callers were told of successes: how long they heard nothing around a change of who leads."""
-
-    def __init__(self) -> None:
-        self._done: deque[tuple[float, float]] = deque(maxlen=SUCCESSES_KEPT)
-
-    def done(self, began_ms: float, now_ms: float) -> None:
-        """A call that began then has succeeded."""
-        self._done.append((now_ms, began_ms))
-
-    def around(self, at_ms: float) -> float | None:
-        """Return how long the silence was in which this happened; None if nobody waited, or it goes on."""
-        after = bisect_left(self._done, (at_ms, -inf))
-        if after == len(self._done):
-            return None
-        ended_ms, began_ms = self._done[after]
-        since_ms = max(began_ms, self._done[after - 1][0]) if after else began_ms
-        return ended_ms - since_ms if since_ms <= at_ms else None
 
 
 class Teller:
@@ -78,7 +37,7 @@ class Teller:
         self,
         configuration: Configuration,
         accounts: Sequence[int],
-        feed: Feed,
+        feed: Telling,
         *,
         now_ms: Callable[[], float],
         chance: random.Random | None = None,
@@ -88,7 +47,7 @@ class Teller:
         self._feed = feed
         self._now_ms = now_ms
         self._chance = chance or random.Random()
-        self._period = _Period()
+        self._period = Period()
         self._tasks: list[asyncio.Task[None]] = []
         self._reads = 0.5
         self._among = min(10, len(accounts))
@@ -143,10 +102,12 @@ class Teller:
         while True:
             account = self._accounts[self._chance.randrange(self._among)]
             if self._chance.random() < self._reads:
-                await self._call("balance", account, 0, None, by=name)
+                told = await self._call("balance", account, 0, None, by=name)
             else:  # As much goes in as goes out.
                 what = self._chance.choice(("withdraw", "deposit"))
-                await self._call(what, account, 1, f"{new_session()}:1", by=name)
+                told = await self._call(what, account, 1, f"{new_session()}:1", by=name)
+            if told["outcome"] == "refused":
+                await asyncio.sleep(0.05)  # A bank that nobody reaches is not asked in a loop.
 
     # -- a call ------------------------------------------------------------------------------------
 
@@ -165,34 +126,29 @@ class Teller:
             "action_id": None,
             "message": "",
         }
-        period = self._period
         try:
             receipt = await self._perform(what, account, amount, request_id)
         except InvalidRequest as error:
-            period.failed += 1
             told |= {"outcome": "refused", "message": error.message}
         except Refused as error:
-            period.declined += 1
             told |= {
                 "outcome": "declined",
                 "message": error.message,
                 "action_id": error.details.get("action_id"),
             }
         except InDoubt as error:
-            period.in_doubt += 1
             told |= {"outcome": "in_doubt", "message": error.message}
         except BankError as error:
-            period.failed += 1
             told |= {"outcome": "refused", "message": error.message}
-            if by != "you":
-                await asyncio.sleep(0.05)  # A bank that nobody reaches is not asked in a loop.
         else:
-            period.done += 1
-            self.silences.done(began_ms, self._now_ms())
+            since_ms = self.silences.done(began_ms, self._now_ms())
+            if since_ms is not None:
+                self._feed.put("silence", from_ms=since_ms)
             told |= {"outcome": "done", "balance": receipt.balance, "action_id": receipt.action_id}
-        told["took_us"] = took_us = round((perf_counter() - began_s) * 1e6)
-        period.took_us.append(took_us)
-        if by == "you" or period.shown < CALLS_SHOWN or told["outcome"] in ("in_doubt", "refused"):
+        told["took_us"] = round((perf_counter() - began_s) * 1e6)
+        period = self._period
+        is_slowest = period.take(told["outcome"], told["took_us"])
+        if by == "you" or is_slowest or period.shown < CALLS_SHOWN or told["outcome"] in UNUSUAL:
             period.shown += 1
             if period.shown <= 4 * CALLS_SHOWN:
                 self._feed.put("call", **told)
@@ -214,9 +170,9 @@ class Teller:
         while True:
             from_ms = self._now_ms()
             await asyncio.sleep(PERIOD_S)
-            period, self._period = self._period, _Period()
+            period, self._period = self._period, Period()
             if period.calls or self._tasks:
-                self._feed.put("rate", **_sums(period, from_ms, self._now_ms()))
+                self._feed.put("rate", **period.in_sums(from_ms, self._now_ms()))
 
     async def close(self) -> None:
         """End every call, and leave the bank."""
@@ -225,21 +181,3 @@ class Teller:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         await self._bank.close()
-
-
-def _sums(period: _Period, from_ms: float, to_ms: float) -> dict[str, Any]:
-    took = sorted(period.took_us)
-    seconds = max((to_ms - from_ms) / 1000, 0.001)
-    return {
-        "from_ms": round(from_ms),
-        "per_second": round((period.done + period.declined) / seconds),
-        "calls": period.calls,
-        "done": period.done,
-        "declined": period.declined,
-        "failed": period.failed,
-        "in_doubt": period.in_doubt,
-        "median_us": took[len(took) // 2] if took else None,
-        "p99_us": took[min(len(took) - 1, len(took) * 99 // 100)] if took else None,
-        "slowest_us": took[-1] if took else None,
-        "left_out": max(0, period.calls - period.shown),
-    }

@@ -3,6 +3,8 @@
 Rule 1: one question is under way at a time, and the next one begins a while after its answer: a slow bank is
         asked less often.
 Rule 2: what is as before is not told again.
+Rule 3: who is known to stand still is not asked: it would keep everybody waiting.
+Rule 4: a process that does not run here may run elsewhere: it is gone only if its data are here.
 """
 
 from __future__ import annotations
@@ -15,14 +17,18 @@ from typing import Any
 from bankrmi.client.overview import overview
 from bankrmi.client.view_history import history
 from bankrmi.config import Configuration
-from bankrmi.console.feed import Feed
-from bankrmi.console.local_processes import KEEPER, LocalProcesses
-from bankrmi.console.teller import Silences
+from bankrmi.console.events import ShownServer, ShownView, fitting
+from bankrmi.console.feed import Telling
+from bankrmi.console.local_usage import LocalUsage
+from bankrmi.console.rolled_back import RolledBack
+from bankrmi.console.silences import Silences
+from bankrmi.control import Control
 from bankrmi.errors import BankError
+from bankrmi.local_processes import KEEPER, LocalProcesses
 from bankrmi.replication.cause import in_words
 from bankrmi.replication.view import View
 
-__all__ = ["BankWatcher"]
+__all__ = ["BankWatcher", "told_of"]
 
 EVERY_S = 0.15
 PAUSE_S = 2.0
@@ -53,34 +59,51 @@ class BankWatcher:
         self,
         configuration: Configuration,
         processes: LocalProcesses,
-        feed: Feed,
+        control: Control,
+        feed: Telling,
         silences: Silences,
-        on_state: Callable[[Mapping[str, Any]], None],
+        on_state: Callable[[Mapping[str, Any], float, Mapping[str, Any] | None], None],
     ) -> None:
-        """`on_state` is told of each look at the bank, whether anything has changed or not."""
+        """`on_state` is told of each look at the bank, whether anything has changed or not.
+
+        With when it began, and what `up` says of itself, if one runs this bank here.
+        """
         self._configuration = configuration
         self._processes = processes
+        self._control = control
         self._feed = feed
         self._silences = silences
         self._on_state = on_state
+        self._rolled_back = RolledBack(processes)
         self._told: dict[str, Any] | None = None
         self._views: dict[tuple[str, int], dict[str, Any]] = {}  # Told, the newest few.
         self._newest: tuple[str, int] | None = None
         self._again_s = 0.0  # When a history that was not told is asked for again; 0: it was told.
+        self._reached = (0.0, "", 0)  # When, in which history, up to which action id.
+        self._usage = LocalUsage(processes.pid)
 
     async def watch(self) -> None:
         """Look again and again, until it is cancelled."""
         while True:
+            began_ms = time.time() * 1000
             try:
                 state = await asyncio.to_thread(self._look)
             except BankError as error:  # A certificate that is being replaced, for one.
                 self._feed.put("note", level="warning", text=error.message)
                 await asyncio.sleep(PAUSE_S)
                 continue
+            up = await self._control.told()
+            state |= _hindered(up)
+            for record in await asyncio.to_thread(self._rolled_back.news, self._configuration.servers):
+                self._feed.put("rolled_back", **record)
             if state != self._told:
                 self._told = state
                 self._feed.put("state", **state)
-            self._on_state(state)
+            self._on_state(state, began_ms, up)
+            self._tell_decided(state)
+            used = await asyncio.to_thread(self._usage.look, [*self._configuration.servers, KEEPER])
+            if used is not None:
+                self._feed.put("usage", **used)
             view = state["view"]
             newest = None if view is None else (view["history"], view["epoch"])
             is_due = 0 < self._again_s <= time.monotonic()
@@ -93,23 +116,54 @@ class BankWatcher:
     # -- how it is ---------------------------------------------------------------------------------
 
     def _look(self) -> dict[str, Any]:
-        told, etcd = overview(self._configuration), self._configuration.etcd is not None
+        etcd = self._configuration.etcd is not None
+        told = self._asked()
         return {
             "view": _view_shown(told["view"]),
             "view_from": told["view_from"],
-            "keeper": _standing(told["witness"], None if etcd else self._processes.standing(KEEPER)),
+            "keeper": _keeper(told["witness"], None if etcd else self._standing(KEEPER, told["witness"])),
             "nameserver": _standing(told["nameserver"], None),
             "servers": [self._server(server) for server in told["servers"]],
         }
 
+    def _asked(self) -> dict[str, Any]:
+        servers = self._configuration.servers
+        frozen = {name: at for name, at in servers.items() if self._processes.standing(name) == "stopped"}
+        if not frozen or len(frozen) == len(servers):
+            return overview(self._configuration)
+        asked = {name: address for name, address in servers.items() if name not in frozen}
+        told = overview(self._configuration.with_servers(asked))
+        found = {server["server"]: server for server in told["servers"]}
+        rows = [found.get(name) or _silent(name, servers[name], told["view"]) for name in servers]
+        return {**told, "servers": [*rows, *(row for name, row in found.items() if name not in servers)]}
+
     def _server(self, told: Mapping[str, Any]) -> dict[str, Any]:
-        return {
+        lease_ms = told.get("read_lease_ms")
+        shown = {
             "name": told["server"],
             **{field: told.get(field) for field in SERVER_FIELDS},
             "silent": bool(told.get("silent")),
-            "lease": (told.get("read_lease_ms") or 0) > 0,
-            "process": self._processes.standing(told["server"]),
+            "lease": type(lease_ms) is int and lease_ms > 0,
+            "process": self._standing(told["server"], told),
         }
+        return {**dict.fromkeys(SERVER_FIELDS), **fitting(ShownServer, shown)}
+
+    def _standing(self, name: str, told: Mapping[str, Any]) -> str:
+        standing = self._processes.standing(name)
+        if standing == "gone" and (told.get("reachable") or not self._processes.directory(name).exists()):
+            return "unknown"
+        return standing
+
+    def _tell_decided(self, state: Mapping[str, Any]) -> None:
+        """Tell how far the journal of who leads has got since the last look."""
+        view = state["view"]
+        leads = next((one for one in state["servers"] if view and one["name"] == view["primary"]), None)
+        if leads is None or type(leads["action_id"]) is not int:
+            return
+        now_ms, (since_ms, history, action_id) = time.time() * 1000, self._reached
+        self._reached = (now_ms, view["history"], leads["action_id"])
+        if history == view["history"] and leads["action_id"] > action_id:
+            self._feed.put("decided", from_ms=round(since_ms), operations=leads["action_id"] - action_id)
 
     # -- how it came to that -----------------------------------------------------------------------
 
@@ -126,7 +180,7 @@ class BankWatcher:
         for view in views:
             key = (view.history, view.epoch)
             if key not in self._views:
-                shown = _change(view, was_before=first, takes_time=led is not None and view.primary != led)
+                shown = told_of(view, was_before=first, takes_time=led is not None and view.primary != led)
                 self._views[key] = shown
                 self._feed.put("view", **shown)
             led = view.primary
@@ -138,22 +192,40 @@ class BankWatcher:
         for shown in list(self._views.values())[-5:]:
             if shown["took_ms"] is not None or not shown["takes_time"] or shown["changed_ms"] is None:
                 continue
-            took_ms = self._silences.around(shown["changed_ms"])
-            if took_ms is not None:
-                shown["took_ms"] = round(took_ms, 1)
+            silence = self._silences.around(shown["changed_ms"])
+            if silence is not None:
+                since_ms, until_ms = silence
+                shown["silent_since_ms"], shown["took_ms"] = since_ms, round(until_ms - since_ms, 1)
                 self._feed.put("view", **shown)
 
 
 def _view_shown(view: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if view is None:
         return None
-    return {
+    shown = {
         "history": view["history"],
         "epoch": view["epoch"],
         "primary": view["primary"],
         "in_sync": list(view["in_sync"]),
-        "cause": view.get("cause"),
         "paused": view.get("paused"),
+    }
+    return shown if fitting(ShownView, shown) == shown else None
+
+
+def _silent(name: str, address: str, view: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the row of a server that stands still."""
+    in_sync = None if view is None else name in view["in_sync"]
+    row = {"server": name, "address": address, "reachable": False, "silent": True, "in_sync": in_sync}
+    return {**row, "reason": "it stands still"}
+
+
+def _hindered(up: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return which ways nothing passes, which are late and by how much, and who is kept down."""
+    told = up or {"cut": [], "late": [], "down": []}
+    return {
+        "cut": [tuple(way) for way in told["cut"]],
+        "late": [tuple(way) for way in told["late"]],
+        "down": told["down"],
     }
 
 
@@ -166,8 +238,18 @@ def _standing(told: Mapping[str, Any] | None, process: str | None) -> dict[str, 
     }
 
 
-def _change(view: View, *, was_before: bool, takes_time: bool) -> dict[str, Any]:
-    """Return what is told of a change; it takes callers time if another one leads, and they were there."""
+def _keeper(told: Mapping[str, Any] | None, process: str | None) -> dict[str, Any]:
+    """Return how it is; of etcd, its members, too."""
+    members = [
+        {"name": str(one["address"]), "reachable": bool(one["reachable"]), "reason": one["reason"]}
+        for one in (told or {}).get("members", ())
+    ]
+    return {**_standing(told, process), **({"members": members} if members else {})}
+
+
+def told_of(view: View, *, was_before: bool, takes_time: bool) -> dict[str, Any]:
+    """Return what is told of a change of the view: it takes callers time if another one leads, and they were
+    there."""
     cause = view.cause
     return {
         "history": view.history,

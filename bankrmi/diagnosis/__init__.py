@@ -1,6 +1,6 @@
 """What a process tells operators of itself and of its machine: the remote object that `bankrmi doctor` asks.
 
-`process` gathers it.
+`process` gathers it; `usage` is what any process has used, seen from outside.
 
 Rule: everything told is at hand, or takes a few system calls: whoever asks delays nobody.
 """

@@ -172,7 +172,7 @@ def _listening_elsewhere(facts: Facts) -> Iterator[DoctorFinding]:
     configuration = facts.configuration
     for name, told in facts.servers.items():
         announced = facts.addresses[name]
-        for bound in told.listens_at:
+        for bound in () if told.relayed else told.listens_at:
             if _is_elsewhere(announced, bound) and configuration.refused_means_gone:
                 yield to_do(
                     "listening",

@@ -76,6 +76,8 @@ class ProcessFacts(_Told):
     versions: Annotated[dict[_Text, _Text], Field(max_length=20)] = {}
     settings: Annotated[dict[_Text, Any], Field(max_length=100)] = {}
     listens_at: Annotated[list[_Text], Field(max_length=10)] = []
+    relayed: bool = False
+    """Whether what stands in between is a relay of `up`'s, which refuses for nobody who lives."""
     folder: _Text = ""
     free_bytes: _Count | None = None
     syncs: SyncTimes | None = None

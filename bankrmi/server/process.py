@@ -321,6 +321,7 @@ class _Process:
         return {
             "settings": dict(self._settings_now()),
             "listens_at": [self._configuration.listens_at(self._name)],
+            "relayed": self._configuration.relayed,
             "syncs": {"bounds_s": list(syncs.bounds), "counts": list(syncs.counts)},
             "round_trips_ms": network.round_trips_ms(),
             "keeper_ms": self._driver.keeper_ms,

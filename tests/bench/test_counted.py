@@ -23,7 +23,7 @@ import pytest
 
 from bankrmi.bench.bank import MeasuredBank, running_bank
 from bankrmi.bench.load.order import ACCOUNTS
-from bankrmi.bench.usage import forget_peak, peak_kb
+from bankrmi.diagnosis.usage import forget_peak, peak_kb
 from bankrmi.rmi import Link, handshake, open_link
 from bankrmi.robustness.power_loss.strace import without_strace
 from bankrmi.storage.journal import SqliteJournal

@@ -37,7 +37,7 @@ while True:
 """
 
 
-def children_of(_: object, configuration: Configuration, *, logs: Path, console: None) -> list[list[Child]]:
+def children_of(_: object, configuration: Configuration, *, logs: Path, **__: object) -> list[list[Child]]:
     def child(name: str) -> Child:
         command = (sys.executable, "-c", CHILD, name, "{ready_fd}", "{parent_pid}")
         return Child(

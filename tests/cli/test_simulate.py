@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -105,6 +106,10 @@ def test_a_process_that_is_killed_is_no_violation(capsys: pytest.CaptureFixture[
 def test_the_planted_bugs_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["simulate", "--break", "list"]) == 0
     assert len(capsys.readouterr().out.splitlines()) >= 2 * 20
+    assert run(["simulate", "--break", "list", "--json"]) == 0
+    bugs = {bug["name"]: bug for bug in json.loads(capsys.readouterr().out)}
+    assert bugs["take-over-without-winning"]["rule"] == "V1"
+    assert all(bug["goes_wrong"] for bug in bugs.values())
 
 
 @pytest.mark.parametrize(
@@ -118,6 +123,8 @@ def test_the_planted_bugs_can_be_listed(capsys: pytest.CaptureFixture[str]) -> N
         (["--exhaustive", "--jobs", "2"], "--exhaustive has no seeds"),
         (["--load", "--clocks-apart"], "--load is a world without faults"),
         (["--exhaustive", "--load"], "--exhaustive has no seeds"),
+        (["--json"], "--json is of --break"),
+        (["--break", "nothing", "--json"], "there is no planted bug named 'nothing'"),
         (["--seeds", "0"], "--seeds"),
         (["--servers", "4"], "--servers"),
     ],

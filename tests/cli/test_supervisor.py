@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,43 @@ def test_a_child_that_dies_is_reported_and_started_again() -> None:
         os.kill(pid, signal.SIGKILL)
         assert reports.wait_for(f"s1 (pid {pid}) was killed by SIGKILL; it is started again in 0.2 s")
         assert pid_in(reports.wait_for("is ready", times=2)) != pid
+
+
+def test_a_child_that_is_held_down_is_started_again_when_the_last_has_let_it_go() -> None:
+    reports, started = Reports(), list[int]()
+    with Supervisor(
+        [[child("s1", "ready()\nsignal.pause()")]],
+        restart=True,
+        report=reports,
+        on_start=lambda _, pid: started.append(pid),
+    ) as supervisor:
+        pid = pid_in(reports.wait_for("is ready"))
+        supervisor.hold_down("s1")
+        supervisor.hold_down("s1")
+        supervisor.pass_on(signal.SIGKILL)  # After both: its thread does one after the other.
+        assert reports.wait_for(f"s1 (pid {pid}) was killed by SIGKILL; it is held down")
+        supervisor.let_go("s1")
+        assert started == [pid]
+        supervisor.let_go("s1")
+        again = pid_in(reports.wait_for("is ready", times=2))
+        assert started == [pid, again]
+
+
+def test_who_looks_on_stops_first(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    code = f"""
+def stop(number, _):
+    open({str(trace)!r}, "a").write(NAME)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+ready()
+while True: signal.pause()
+"""
+    works, looks = child("works", f"NAME = 'works '\n{code}"), child("looks", f"NAME = 'looks '\n{code}")
+    reports = Reports()
+    with Supervisor([[works], [replace(looks, looks_on=True)]], restart=True, report=reports) as supervisor:
+        assert supervisor.wait_until_settled(DEADLINE_S)
+    assert trace.read_text() == "looks works "
 
 
 def test_a_child_that_cannot_run_as_configured_is_not_started_again(tmp_path: Path) -> None:

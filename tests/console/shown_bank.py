@@ -16,9 +16,13 @@ __all__ = ["shown"]
 
 
 @contextmanager
-def shown(folder: Path) -> Iterator[tuple[Cluster, Up, Page]]:
+def shown(folder: Path, *options: str) -> Iterator[tuple[Cluster, Up, Page]]:
     """A bank that `up` runs, all in sync, and its page."""
-    with own_addresses(1) as [address], Cluster(folder) as cluster, Up(cluster, "--console", address) as up:
+    with (
+        own_addresses(1) as [address],
+        Cluster(folder) as cluster,
+        Up(cluster, "--console", address, *options) as up,
+    ):
         up.wait_until_running()
         up.wait_until_in_sync()
         [page_address] = re.findall(r"http://\S+#token=\S+", up.said)

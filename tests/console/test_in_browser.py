@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
+from tests.console.browsers import OpenPage, in_chromium, started
 from tests.console.shown_bank import shown
 from tests.system.cluster import Cluster
 from tests.system.supervised import Up
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="the page is looked at in Chromium, which is not here: apt install chromium"
-)
+pytestmark = in_chromium
 PATIENCE_MS = 30_000
-WIDE, NARROW = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=844)
 
 
 class Shown(NamedTuple):
@@ -35,37 +31,16 @@ class Shown(NamedTuple):
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-                *("--disable-background-networking", "--disable-component-update"),
-            ],
-        )
-        yield started
-        started.close()
+    with started() as browser:
+        yield browser
 
 
-class Seen:
-    """One page in the browser, and what its script complained of."""
-
-    def __init__(self, browser: Browser, address: str, *, narrow: bool = False, dark: bool = False) -> None:
-        self.page: Page = browser.new_page(
-            viewport=NARROW if narrow else WIDE,
-            color_scheme="dark" if dark else "light",
-        )
-        self.page.set_default_timeout(PATIENCE_MS)
-        self.complaints: list[str] = []
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", self._note)
-        self.page.goto(address)
+class Seen(OpenPage):
+    """The console's page in the browser."""
 
     def _note(self, message: ConsoleMessage) -> None:
-        if (
-            message.type in ("error", "warning") and "ERR_" not in message.text
-        ):  # The network's are no script's.
-            self.complaints.append(message.text)
+        if "ERR_" not in message.text:  # The network's are no script's.
+            super()._note(message)
 
     def press(self, server: str, what: str) -> None:
         """Press one of a server's buttons."""
@@ -148,7 +123,7 @@ def test_by_the_keyboard_alone(browser: Browser, bank: Shown) -> None:
     ("narrow", "dark"), [(False, False), (True, True)], ids=["wide-light", "narrow-dark"]
 )
 def test_everybody_can_use_it(browser: Browser, bank: Shown, narrow: bool, dark: bool) -> None:
-    seen = Seen(browser, bank.address, narrow=narrow, dark=dark)
+    seen = Seen(browser, bank.address, narrow=narrow, colours="dark" if dark else "light")
     all_well(seen.page)
     found = Axe().run(seen.page)
     assert found.violations_count == 0, found.generate_report()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from html.parser import HTMLParser
 
-VOID = frozenset({"meta", "br", "col"})
+VOID = frozenset({"meta", "br", "col", "link"})
 
 
 class Page(HTMLParser):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,10 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 from bankrmi.cli.main import main
+from bankrmi.console.recording import read_recording
 from bankrmi.replication.record import packed, unpacked
 from bankrmi.storage.database import open_database
+from tests.console.browsers import OpenPage, in_chromium, started
+from tests.console.test_one_page import recording_in
 from tests.etcd import needs_etcd
 
 DEADLINE_S = 100.0
@@ -79,6 +85,44 @@ def test_a_bank_under_real_faults_keeps_its_promises(
     answered = [line for line in calls if line.get("outcome") == "answered"]
     assert len(answered) > 200
     assert "</html>" in (directory.parent / "report.html").read_text()
+
+
+def test_what_happened_is_recorded_with_the_views_and_what_processes_used(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    directory, _ = finished
+    recording = read_recording(directory / "recording.jsonl.gz")
+    assert recording.left_out == ""
+    assert recording.hello.told_by == "chaos"
+    kinds = Counter(event.kind for event in recording.events)
+    assert kinds["view"] > 2
+    assert kinds["usage"] > 2
+    assert kinds["fault"] == len(lines(directory / "faults.jsonl"))
+    [embedded] = [recording_in((directory.parent / "report.html").read_text())]
+    assert [event["kind"] for event in embedded] == [event.kind for event in recording.events]
+
+
+@in_chromium
+def test_its_report_is_seen_in_a_browser_from_a_file_and_asks_nobody(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    directory, run = finished
+    address = (directory.parent / "report.html").as_uri()
+    with started() as browser, OpenPage(browser, address) as seen:
+        page = seen.page
+        verdict = run.stdout.partition(":")[0]
+        expect(page.locator("h1")).to_have_text(verdict[0].upper() + verdict[1:])
+        expect(
+            page.get_by_role("img", name=re.compile("^Timeline of .* changes of the view, [1-9]"))
+        ).to_be_visible()
+        failovers = [event for event in recording_in(page.content()) if event["kind"] == "failover"]
+        expect(page.locator("#failovers-each tbody tr")).to_have_count(len(failovers))
+        expect(page.locator("#slowest tbody tr")).to_have_count(15)
+        expect(page.locator("#usage tbody tr").first).to_be_visible()
+        page.get_by_role("button", name="Show the failover before").click()
+        expect(page.locator("#moment-title")).not_to_be_empty()
+        assert Axe().run(page).violations_count == 0
+        assert seen.asked_for == [address]
 
 
 ETCD_SEED = 41

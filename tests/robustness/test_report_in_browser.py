@@ -1,179 +1,161 @@
-"""The report in a real browser: it renders, measured from inside, with and without its script."""
+"""The report in a real browser, from a file: what a person sees of a run, finds, and moves in."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import shutil
-import struct
-import subprocess
-import zlib
-from base64 import b64encode
-from dataclasses import dataclass
-from hashlib import sha256
-from html import unescape
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
 
-from bankrmi.robustness.chaos.report import report
+from bankrmi.robustness.chaos.report import write_report
+from tests.console.browsers import OpenPage, in_chromium, started
+from tests.console.test_one_page import hostile
 from tests.robustness.made_up_runs import made_up_run
 
-MISSING = "the report is looked at in Chromium, which is not here: apt install chromium"
-OPTIONS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--enable-logging=stderr",
-)  # fmt: skip
-
-# Runs in the page, after everything else, and leaves what it has found in the page.
-MEASURE = """
-const all = chosen => [...document.querySelectorAll(chosen)];
-const box = chosen => all(chosen).map(one => {
-  const r = one.getBoundingClientRect();
-  return [r.left, r.top, r.width, r.height].map(Math.round);
-});
-const narrow = 400;  // A window is never narrower than 500, a telephone is.
-if (innerWidth < 640) Object.assign(document.body.style, {margin: 0, width: `${narrow}px`});
-const found = {
-  room: innerWidth < 640 ? narrow : innerWidth, page: document.body.scrollWidth, title: document.title,
-  scripted: document.documentElement.classList.contains("js"),
-  heading: box("h1"), lanes: box(".timeline[data-zoomed] .lane .track"), timelines: box(".timeline"),
-  roles: box(".timeline[data-zoomed] .role"), drawings: box(".timeline svg[role=img]"),
-  drawn: all(".timeline[data-zoomed] svg[role=img] path").map(
-    one => [one.getAttribute("class"), one.getBBox().width]),
-  dots: box(".dots svg"), tools: box(".tools button"),
-  says: all(".tools output").map(one => one.textContent),
-  view: all(".timeline[data-zoomed] svg[role=img]").map(one => one.getAttribute("viewBox")),
-  ticks: all(".timeline[data-zoomed] .tick").map(one => one.textContent),
-  colour: getComputedStyle(document.body).color,
-};
-const left = document.createElement("pre");
-left.id = "found"; left.textContent = JSON.stringify(found);
-document.body.append(left);
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What the browser made of a page."""
-
-    found: dict[str, Any]
-    complaints: list[str]
-    size: tuple[int, int]
-    first_pixel: tuple[int, ...]
-    busy: float  # which part of the picture's bytes differs from what the pixel before or above foretells
+pytestmark = in_chromium
 
 
 @pytest.fixture(scope="module")
-def chromium() -> str:
-    found = shutil.which("chromium")
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail(MISSING)
-        pytest.skip(MISSING)
-    return found
+def browser() -> Iterator[Browser]:
+    with started() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
-def page() -> str:
-    return report(made_up_run(seconds=30))
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(made_up_run(seconds=30), path)
+    return path.as_uri()
 
 
-def prepared(page: str, *, scripted: bool) -> str:
-    """Let the measuring script run in a page; and the page's own, or not."""
-    digest = b64encode(sha256(MEASURE.encode()).digest()).decode()
-    page = page.replace("script-src ", f"script-src 'sha256-{digest}' ", 1)
-    if not scripted:
-        page = page[: page.rindex("<script>")] + "</body>\n</html>\n"
-    return page.replace("</body>", f"<script>{MEASURE}</script></body>")
+def test_all_of_a_run_is_there_and_nothing_is_asked_of_anybody(browser: Browser, address: str) -> None:
+    run = made_up_run(seconds=30)
+    with OpenPage(browser, address) as seen:
+        page = seen.page
+        expect(page.locator("h1")).to_have_text("No violation in 23,534 operations")
+        expect(page.get_by_text("and not what can never happen")).to_be_visible()
+        for heading in (
+            "Timeline", "Servers", "A closer look", "How long failovers took", "The slowest calls",
+            "What was done to it", "What was looked at", "How to do it again",
+        ):  # fmt: skip
+            expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+        tiles = page.locator(".tiles")
+        for name in (
+            "operations answered",
+            "time of a call",
+            "faults",
+            "failovers",
+            "longest silence",
+            "calls in doubt",
+        ):
+            expect(tiles).to_contain_text(name)
+        assert page.locator("#looks canvas").count() >= 3
+        drawn = page.evaluate("[...document.querySelectorAll('canvas')].map(c => [c.width, c.height])")
+        assert all(width > 200 and height > 200 for width, height in drawn)
+        expect(page.get_by_text(f"All of them: {len(run.failovers)} failovers")).to_be_visible()
+        expect(page.get_by_text(f"All of them, link by link: {len(run.faults)} faults")).to_be_visible()
+        page.get_by_text("All of them: ").click()
+        rows = page.get_by_role("table", name="All failovers").get_by_role("row")
+        expect(rows).to_have_count(1 + len(run.failovers))
+        for failover in run.failovers:
+            expect(
+                rows.filter(has_text=f"{failover.old_primary} → {failover.new_primary}").first
+            ).to_be_visible()
+        expect(page.get_by_role("table", name="The slowest calls").get_by_role("row")).to_have_count(16)
+        expect(page.get_by_role("table", name="The slowest calls")).to_contain_text(
+            run.calls.slowest[0].request
+        )
+        for said in (run.command, *run.checked, *run.notes, *(path for _, path in run.files), "AMD EPYC"):
+            expect(page.locator("main")).to_contain_text(said)
+        assert seen.asked_for == [address]
 
 
-def look(chromium: str, page: str, folder: Path, *options: str, at: str = "") -> Seen:
-    """Open a page, once, for its elements and for a picture."""
-    file, picture = folder / "report.html", folder / "report.png"
-    file.write_text(page, encoding="utf-8")
-    done = subprocess.run(
-        [
-            chromium, *OPTIONS, *options, f"--user-data-dir={folder / 'profile'}",
-            "--dump-dom", f"--screenshot={picture}", f"{file.as_uri()}{at}",
-        ],
-        capture_output=True, text=True, timeout=100, check=True,
-    )  # fmt: skip
-    measured = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert measured, done.stderr
-    size, first_pixel, busy = picture_facts(picture.read_bytes())
-    return Seen(
-        found=json.loads(unescape(measured[1])),
-        complaints=[line for line in done.stderr.splitlines() if "CONSOLE" in line],
-        size=size, first_pixel=first_pixel, busy=busy,
-    )  # fmt: skip
+def test_one_moves_in_it_by_buttons_keys_and_links(browser: Browser, address: str) -> None:
+    with OpenPage(browser, f"{address}#t=10,14.5") as seen:
+        page, shown = seen.page, seen.page.locator("#timeline-tools .soft")
+        expect(shown).to_have_text("0:10.0 to 0:14.5")
+        timeline = page.locator("#timeline-drawing")
+        timeline.focus()
+        page.keyboard.press("0")
+        expect(shown).to_have_text("0:00.0 to 0:30.0")
+        page.keyboard.press("+")
+        expect(shown).to_have_text("0:10.0 to 0:20.0")
+        page.keyboard.press("End")
+        expect(shown).to_have_text("0:20.0 to 0:30.0")
+        page.get_by_role("button", name="Show the failover before the play head").click()
+        expect(page.locator("#moment-when")).not_to_have_text("At 0:30.0:")
+        before = page.locator("#moment-when").inner_text()
+        page.get_by_text("All of them: ").click()
+        page.get_by_role("table", name="All failovers").get_by_role("button").first.click()
+        assert re.fullmatch(r"#t=[\d.]+,[\d.]+", page.evaluate("location.hash"))
+        box = timeline.bounding_box()
+        assert box is not None
+        page.keyboard.press("0")
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 60)
+        expect(page.locator("#moment-when")).not_to_have_text(before)
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
+        expect(page.locator("#timeline-readout")).to_contain_text(
+            re.compile(r"s1 \w+.* · .*operations/s|no calls")
+        )
 
 
-def picture_facts(data: bytes) -> tuple[tuple[int, int], tuple[int, ...], float]:
-    """Return width and height, the first pixel (no filter changes it), and how busy the picture is."""
-    width, height, _, colours = struct.unpack(">IIBB", data[16:26])
-    packed, at = b"", 8
-    while at < len(data):
-        [length] = struct.unpack(">I", data[at : at + 4])
-        if data[at + 4 : at + 8] == b"IDAT":
-            packed += data[at + 8 : at + 8 + length]
-        at += 12 + length
-    rows = zlib.decompress(packed)
-    channels = {2: 3, 6: 4}[colours]
-    assert len(rows) == height * (1 + width * channels)
-    return (width, height), tuple(rows[1:4]), 1 - rows.count(0) / len(rows)
+def test_it_plays_the_run_and_shows_how_the_bank_was_then(browser: Browser, address: str) -> None:
+    with OpenPage(browser, address) as seen:
+        page = seen.page
+        timeline = page.locator("#timeline-drawing")
+        timeline.focus()
+        page.get_by_label("How fast").select_option("20")
+        page.mouse.click(*_place(page, 0.2))
+        when = page.locator("#moment-when").inner_text()
+        page.get_by_role("button", name="Play", exact=True).click()
+        expect(page.locator("#moment-when")).not_to_have_text(when)
+        expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()  # It has come to its end.
+        expect(page.locator("#moment-when")).to_have_text("At 0:30.0:")
 
 
-def check_boxes(seen: Seen) -> None:
-    found = seen.found
-    assert found["page"] <= found["room"], "the page is wider than the window"
-    assert len(found["heading"]) == 1
-    assert len(found["lanes"]) == 3
-    assert len(found["timelines"]) >= 3
-    for kind in ("heading", "lanes", "timelines", "drawings", "dots"):
-        assert found[kind], kind
-        for left, _, width, height in found[kind]:
-            assert width > 0, kind
-            assert height > 0, kind
-            assert left >= 0, kind
-            assert left + width <= found["room"] or kind == "dots", kind  # Tables may be scrolled.
-    assert all(width > 100 and height >= 20 for _, _, width, height in found["lanes"])
-    assert sum(width > 3 for _, _, width, _ in found["roles"]) > 5
-    assert seen.busy > 0.01, "the picture is blank"
+def _place(page: Page, share: float) -> tuple[float, float]:
+    box = page.locator("#timeline-drawing").bounding_box()
+    assert box is not None
+    return box["x"] + 100 + (box["width"] - 112) * share, box["y"] + 60
 
 
-@pytest.mark.timeout(240)
-def test_it_renders_wide_and_its_script_shows_a_moment_closer(
-    chromium: str, page: str, tmp_path: Path
-) -> None:
-    seen = look(chromium, prepared(page, scripted=True), tmp_path, "--window-size=1280,1500", at="#t=10,14.5")
-    assert seen.complaints == []
-    check_boxes(seen)
-    found = seen.found
-    assert found["scripted"]
-    assert len(found["tools"]) == 5
-    assert found["says"] == ["0:10.0 to 0:14.5"]
-    assert found["view"] == ["1000.0 0 450.0 100"] * 2
-    assert found["ticks"] == ["0:10", "0:11", "0:12", "0:13", "0:14"]
-    drawn = [width for name, width in found["drawn"] if name.startswith("drawn ")]
-    assert len(drawn) == 3
-    assert all(400 <= width <= 500 for width in drawn)
-    assert seen.size == (1280, 1500)
+def test_a_violation_is_the_first_thing_that_one_sees(browser: Browser, tmp_path: Path) -> None:
+    run = made_up_run(seconds=10, calls_per_second=50)
+    sentence = "client c1 read 100; it was <b>99</b>"
+    write_report(replace(run, violations=(sentence,), untold=1975), tmp_path / "bad.html")
+    with OpenPage(browser, (tmp_path / "bad.html").as_uri()) as seen:
+        expect(seen.page.locator("h1")).to_contain_text("1,976 violations in ")
+        expect(seen.page.locator("h1")).to_have_attribute("data-tone", "bad")
+        expect(seen.page.get_by_text(sentence)).to_be_visible()
+        expect(seen.page.get_by_text("and 1,975 more")).to_be_visible()
 
 
-@pytest.mark.timeout(240)
-def test_it_renders_narrow_dark_and_without_its_script(chromium: str, page: str, tmp_path: Path) -> None:
-    seen = look(
-        chromium, prepared(page, scripted=False), tmp_path,
-        "--window-size=400,1500", "--blink-settings=preferredColorScheme=0",
-    )  # fmt: skip
-    assert seen.complaints == []
-    check_boxes(seen)
-    assert not seen.found["scripted"]
-    assert seen.found["room"] == 400
-    assert dict(seen.found["drawn"])["rate"] > 2900
-    assert seen.found["ticks"]
-    assert max(seen.first_pixel) < 60, "paper is dark in the dark"
+def test_whatever_things_are_called_it_is_text(browser: Browser, tmp_path: Path) -> None:
+    run = hostile(replace(made_up_run(seconds=10, calls_per_second=50), violations=("a read was stale",)))
+    write_report(run, tmp_path / "hostile.html")
+    with OpenPage(browser, (tmp_path / "hostile.html").as_uri()) as seen:
+        seen.page.on("dialog", lambda dialog: seen.complaints.append(dialog.message))
+        expect(seen.page.locator("h1")).to_contain_text("1 violation in ")
+        expect(seen.page.locator("#violations")).to_contain_text("<img src=x onerror=alert(2)>")
+        expect(seen.page.locator("#slowest")).to_contain_text("<img src=x onerror=alert(2)>")
+        assert seen.page.locator("img").count() == 0
+
+
+def test_without_its_script_the_verdict_can_be_read(browser: Browser, address: str) -> None:
+    with OpenPage(browser, address, scripted=False) as seen:
+        expect(seen.page.locator("h1")).to_contain_text("No violation in 23,534 operations")
+        expect(seen.page.locator("#words")).to_contain_text("s1 → s2")
+
+
+@pytest.mark.parametrize("narrow", [False, True], ids=["wide-light", "narrow-dark"])
+def test_everybody_can_use_it(browser: Browser, address: str, narrow: bool) -> None:
+    with OpenPage(browser, address, narrow=narrow, colours="dark" if narrow else "light") as seen:
+        expect(seen.page.locator("h1")).to_contain_text("No violation")
+        found = Axe().run(seen.page)
+        assert found.violations_count == 0, found.generate_report()
+        width = seen.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert width[0] <= width[1], "nothing is cut off, and nobody scrolls sideways"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bankrmi import Deposit, Withdraw
-from bankrmi.bench.usage import cpu_seconds
+from bankrmi.diagnosis.usage import cpu_seconds
 from bankrmi.errors import BankError, InsufficientFunds, InvalidRequest
 from bankrmi.metrics.measure import Measure
 from bankrmi.metrics.port import SEATS, SHARE

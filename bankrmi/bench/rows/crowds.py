@@ -23,8 +23,8 @@ from bankrmi.bench.bank import WITNESS, MeasuredBank, running_bank
 from bankrmi.bench.figures import Finding, percentile
 from bankrmi.bench.rows.one_client import OneClient
 from bankrmi.bench.rows.row import Row, RowOptions
-from bankrmi.bench.usage import peak_kb
 from bankrmi.client import switchover
+from bankrmi.diagnosis.usage import peak_kb
 from bankrmi.errors import BankError
 from bankrmi.rmi import NAMESERVER_NAME, connect, handshake
 from bankrmi.rmi.frames import CONNECT, INVOKE, MSGPACK, frame_bytes

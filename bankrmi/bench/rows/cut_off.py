@@ -21,8 +21,8 @@ from bankrmi.bench.rows.row import BESIDE, FOR_EVER_S, RowOptions
 from bankrmi.config import load
 from bankrmi.config_settings import ClientSettings, ConfigSettings, JournalSettings
 from bankrmi.errors import OperationFailed
+from bankrmi.relays import Way
 from bankrmi.robustness.chaos.bank import WITNESS, ChaosBank, is_whole
-from bankrmi.robustness.chaos.network import Way
 from bankrmi.robustness.chaos.relays import Relays
 from bankrmi.robustness.chaos.schedule import Timing
 

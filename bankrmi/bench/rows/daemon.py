@@ -13,7 +13,7 @@ from bankrmi.bench.bank import own_folder
 from bankrmi.bench.children import Children, python
 from bankrmi.bench.figures import Finding
 from bankrmi.bench.rows.row import Row, RowOptions, shapes_of
-from bankrmi.bench.usage import cpu_seconds
+from bankrmi.diagnosis.usage import cpu_seconds
 from bankrmi.errors import OperationFailed
 
 __all__ = ["DAEMON"]

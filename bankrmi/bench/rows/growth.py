@@ -17,7 +17,7 @@ from bankrmi.bench.load.order import LoadResult
 from bankrmi.bench.load_process import LoadProcess
 from bankrmi.bench.rows.row import FOR_EVER_S, Row, RowOptions, link_order, load, rates
 from bankrmi.bench.shapes import Shape
-from bankrmi.bench.usage import peak_kb
+from bankrmi.diagnosis.usage import peak_kb
 
 __all__ = ["GROWTH"]
 

@@ -17,7 +17,7 @@ from bankrmi.bench.shapes import Shape
 from bankrmi.bench.systems.system import System, missing_programs, roles
 from bankrmi.bench.systems.versions import said_version
 from bankrmi.errors import OperationFailed
-from bankrmi.robustness.chaos.ports import HeldPort
+from bankrmi.held_port import HeldPort
 
 __all__ = ["Etcd"]
 

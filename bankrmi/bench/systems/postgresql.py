@@ -32,9 +32,9 @@ from bankrmi.bench.systems.pgbench import (
 )
 from bankrmi.bench.systems.system import System, missing_programs
 from bankrmi.bench.systems.versions import said_version
-from bankrmi.bench.usage import cpu_seconds, open_sockets, peak_kb
+from bankrmi.diagnosis.usage import cpu_seconds, open_sockets, peak_kb
 from bankrmi.errors import OperationFailed
-from bankrmi.robustness.chaos.ports import HeldPort
+from bankrmi.held_port import HeldPort
 
 __all__ = ["PostgreSql"]
 

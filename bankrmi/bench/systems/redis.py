@@ -16,7 +16,7 @@ from bankrmi.bench.load.resp import command, open_resp
 from bankrmi.bench.shapes import Shape
 from bankrmi.bench.systems.system import System, missing_programs
 from bankrmi.bench.systems.versions import said_version
-from bankrmi.robustness.chaos.ports import HeldPort
+from bankrmi.held_port import HeldPort
 
 __all__ = ["Redis"]
 

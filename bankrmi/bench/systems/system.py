@@ -17,7 +17,7 @@ from bankrmi.bench.figures import Sample
 from bankrmi.bench.load.order import LoadOrder, LoadResult
 from bankrmi.bench.load_process import LOAD, LoadProcess
 from bankrmi.bench.shapes import Shape
-from bankrmi.bench.usage import cpu_seconds, forget_peak, peak_kb
+from bankrmi.diagnosis.usage import cpu_seconds, forget_peak, peak_kb
 
 __all__ = ["System", "missing_library", "missing_programs", "roles"]
 

@@ -10,41 +10,41 @@ import {cause, counted, duration, listed, timeOfDay} from "./wording.js";
 const RIBBON = 6;
 
 const whatItIs = {
-  gone: "is gone", paused: "is paused", silent: "says nothing", unreachable: "cannot be reached",
+  gone: "is gone", paused: "is frozen", silent: "says nothing", unreachable: "cannot be reached",
   starting: "is starting", joining: "is catching up", deposed: "still believes it leads", unknown: "has not been seen yet",
 };
 
-/** Return {tone: good|warn|bad|wait, title, lead}. */
-export function headline(model) {
+/** Return {tone: good|warn|bad|wait, title, lead}; `live`: one can do something about it. */
+export function headline(model, {live = true} = {}) {
   if (!model.hello) return {tone: "wait", title: "Connecting to the console", lead: ""};
   if (!model.state) return {tone: "wait", title: "The console is asking the bank", lead: ""};
   const {view, keeper} = model.state;
   if (!view) return {tone: "bad", title: "Nobody can say who leads", lead: keeperGone(keeper) || "No server has a view yet."};
   const notes = [keeperGone(keeper), namesGone(model.state.nameserver), pausedNote(view)].filter(Boolean);
-  const told = model.standing(view.primary) === "primary" ? ledBy(model, view) : withoutPrimary(model, view);
+  const told = model.standing(view.primary) === "primary" ? ledBy(model, view, live) : withoutPrimary(model, view);
   return {...told, lead: [told.lead, ...notes].join(" "), tone: notes.length && told.tone === "good" ? "warn" : told.tone};
 }
 
-function ledBy(model, view) {
+function ledBy(model, view, live) {
   const others = view.in_sync.filter(name => name !== view.primary);
   const away = others.filter(name => !isUp(model.standing(name)));
   if (others.length === 0) {
     return {tone: "warn", title: `${view.primary} leads alone`,
-      lead: `Calls are answered, and there is one copy only. ${nextCopy(model, view)}`};
+      lead: `Calls are answered, and there is one copy only. ${nextCopy(model, view, live)}`};
   }
   if (away.length) {
     return {tone: "warn", title: `${view.primary} leads; ${away[0]} ${whatItIs[model.standing(away[0])] ?? "is away"}`,
       lead: `No answer leaves until ${view.primary} may go on without ${listed(away)}.`};
   }
   return {tone: "good", title: `${view.primary} leads; ${listed(others)} ${others.length === 1 ? "is" : "are"} in sync`,
-    lead: `Whatever was answered is on ${counted(view.in_sync.length, "disk", "disks")}. Break one of them, and see.`};
+    lead: `Whatever was answered is on ${counted(view.in_sync.length, "disk", "disks")}.${live ? " Break one of them, and see." : ""}`};
 }
 
-function nextCopy(model, view) {
+function nextCopy(model, view, live) {
   const joining = model.servers.filter(server => model.standing(server.name) === "joining").map(server => server.name);
   if (joining.length) return `${listed(joining)} ${joining.length === 1 ? "is" : "are"} catching up.`;
   const away = model.servers.filter(server => server.name !== view.primary).map(server => server.name);
-  return away.length ? `Bring ${away.join(" or ")} back before you break ${view.primary}.` : "";
+  return live && away.length ? `Bring ${away.join(" or ")} back before you break ${view.primary}.` : "";
 }
 
 function withoutPrimary(model, view) {
@@ -77,7 +77,7 @@ const pausedNote = view =>
 export function announcement(view) {
   const gap = view.took_ms ? ` No call was answered for ${duration(view.took_ms)}.` : "";
   const copies = view.in_sync.length === 1 ? " It is the only copy." : "";
-  const what = view.before && view.before !== view.primary ? `Takeover: ${view.primary} leads now` : `${view.primary} leads`;
+  const what = view.led_before && view.led_before !== view.primary ? `Takeover: ${view.primary} leads now` : `${view.primary} leads`;
   return `${what}, epoch ${view.epoch}: ${view.why ?? cause(view.cause_kind)}.${gap}${copies}`;
 }
 

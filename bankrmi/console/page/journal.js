@@ -5,12 +5,12 @@
 
 import {byId, make, say, table} from "./elements.js";
 import {isUp} from "./model.js";
-import {counted, exactTime, inWords, listed, micros, number, outcome, requestId, shortDigest, shortRequestId} from "./wording.js";
+import {counted, exactTime, inWords, listed, micros, number, outcome, requestId, shortDigest, shortRequestId, timeOfDay} from "./wording.js";
 
-const ROWS = 16;
+const ROWS = 16, RECORDS = 5;
 
 export class Journal {
-  #held = null; #leftOutAtHold = 0;
+  #held = null; #leftOutAtHold = 0; #rolledBack = "";
 
   constructor() {
     this.copies = table("The copies of the journal", ["server", "role", {text: "action id", number: true},
@@ -36,7 +36,16 @@ export class Journal {
   render(model) {
     if (!model.state) return;
     this.#renderCopies(model);
+    this.#renderRolledBack(model);
     this.#renderCalls(model);
+  }
+
+  #renderRolledBack(model) {
+    const key = JSON.stringify(model.rolledBack.map(told => [told.record, told.count, model.after(told.epoch)?.epoch]));
+    if (key === this.#rolledBack) return;
+    this.#rolledBack = key;
+    byId("rolled-back").hidden = model.rolledBack.length === 0;
+    byId("rolled-back-list").replaceChildren(...[...model.rolledBack].reverse().slice(0, RECORDS).map(told => rolledBack(told, model)));
   }
 
   #renderCopies(model) {
@@ -85,6 +94,20 @@ export function copiesInWords(model) {
   if (!behind.length) return "All copies that can be seen are equal: same action id, same digest.";
   const by = behind.map(server => `${server.name} by ${number(model.behind(server))}`);
   return `Behind when last asked: ${listed(by)}. The servers are asked one after the other, so under load some difference is normal.`;
+}
+
+/** What a server had to give up: that nobody was told of it, and which change of the view decided that. */
+function rolledBack(told, model) {
+  const next = model.after(told.epoch);
+  const cause = next ? ` The view of epoch ${next.epoch} decided that (${next.why ?? "cause not recorded"}).` : "";
+  const why = `${told.server} had written ${counted(told.count, "entry", "entries")} in epoch ${told.epoch} that no other copy in sync had. ` +
+    `They were confirmed to nobody, and another server led without them, so they went when ${told.server} came back.${cause}`;
+  const lines = told.entries.map(entry => make("li", {text: `action ${number(entry.action_id)}: ${entry.kind ?? "cancelled"} ` +
+    `${entry.amount === undefined ? "" : `${number(entry.amount)}, account ${entry.account}, `}request ${shortRequestId(entry.request_id)}`}));
+  const left = told.count - told.entries.length;
+  return make("li", {}, make("p", {}, make("time", {text: timeOfDay(told.noticed_ms)}), " ", why), make("details", {},
+    make("summary", {text: "What it was"}), make("ul", {}, ...lines),
+    make("p", {class: "note"}, left > 0 ? `${counted(left, "earlier one is", "earlier ones are")} not listed. ` : "", "All of it is in ", make("code", {text: told.record}))));
 }
 
 /** The servers that hold an action, as far as they were asked since. */

@@ -59,9 +59,10 @@ export class Topology {
     this.clients = clientsBox(width / 2);
     this.keeper = keeperBox(width / 2, keeper);
     this.#dots = draw("g", {class: "dots"});
+    const wits = keeper === "etcd" ? "etcd" : "witness";
     for (const [place, from] of names.entries()) {
       for (const [other, to] of names.entries()) if (from !== to) this.#links.push(this.#serverLink(from, to, place, other));
-      this.#links.push(keeperLink(from, this.#boxes.get(from), width / 2));
+      for (const down of [true, false]) this.#links.push(keeperLink(from, wits, this.#boxes.get(from), width / 2, down));
     }
     this.callLinks = names.map(name => callLink(name, this.#boxes.get(name), width / 2));
     this.#svg.replaceChildren(this.title, this.description, ...this.#links.map(link => link.element),
@@ -94,14 +95,11 @@ export class Topology {
   }
 
   #showLink(link, model) {
-    const from = model.server(link.from);
-    const to = link.kind === "keeper" ? null : model.server(link.to);
-    let state;
-    if (link.kind === "keeper") state = !isUp(model.standing(link.from)) ? "idle" : model.state.keeper?.reachable ? "whole" : "broken";
-    else if (!isUp(model.standing(link.from)) || !from.connected) state = "idle";
-    else state = from.connected.includes(link.to) ? "whole" : "broken";
-    const carries = link.kind === "server" && state === "whole" && link.from === model.view?.primary && isUp(model.standing(to.name));
+    const state = linkState(link, model), late = model.lateness(link.from, link.to);
+    const carries = link.kind === "server" && state === "whole" && link.from === model.view?.primary && isUp(model.standing(link.to));
     mark(link.element, "data-link", carries ? "carries" : state);
+    mark(link.element, "data-late", late > 0 ? "yes" : null);
+    say(link.late, late > 0 ? `${number(late)} ms late` : "");
   }
 
   #showClients(model, now) {
@@ -171,10 +169,13 @@ function keeperBox(middle, keeper) {
   return {words, element: draw("g", {class: "keeper"}, shape, name, words)};
 }
 
-function keeperLink(name, box, middle) {
-  const x = box.x + box.width / 2, y = SERVERS_AT + BOX.height;
-  const end = middle + Math.max(-70, Math.min(70, (x - middle) * .4));
-  return {kind: "keeper", from: name, ...lineWith(`M${x} ${y + 2}L${end} ${KEEPER_AT - 2}`, (x + end) / 2, (y + KEEPER_AT) / 2, 0)};
+/** What a server asks who keeps the view, and the answer: two lines side by side. */
+function keeperLink(name, keeper, box, middle, down) {
+  const x = box.x + box.width / 2 + (down ? -6 : 6), y = SERVERS_AT + BOX.height;
+  const end = middle + Math.max(-70, Math.min(70, (box.x + box.width / 2 - middle) * .4)) + (down ? -6 : 6);
+  const places = down ? [x, y + 2, end, KEEPER_AT - 2] : [end, KEEPER_AT - 2, x, y + 2];
+  const [from, to] = down ? [name, keeper] : [keeper, name];
+  return {kind: "keeper", from, to, ...lineWith(`M${places[0]} ${places[1]}L${places[2]} ${places[3]}`, (x + end) / 2, (y + KEEPER_AT) / 2, 0)};
 }
 
 function callLink(name, box, middle) {
@@ -182,16 +183,30 @@ function callLink(name, box, middle) {
   return {name, ...lineWith(`M${start} ${TOP}L${x} ${SERVERS_AT - 3}`, (start + x) / 2, (TOP + SERVERS_AT) / 2, 0)};
 }
 
-/** A line, the x on it for when it is broken, and the head of an arrow if it has a direction. */
+/** A line, the x on it for when it is broken, how late it is, and the head of an arrow if it has a direction. */
 function lineWith(path, x, y, direction, end, endY) {
   const line = draw("path", {class: "link-line", d: path});
   const cross = draw("path", {class: "link-cross", d: `M${x - 5} ${y - 5}l10 10m0 -10l-10 10`});
   const head = direction ? draw("path", {class: "link-head", d: `M${end - 3 * direction} ${endY}l${-8 * direction} -4.5v9z`}) : "";
-  return {line, element: draw("g", {class: "link"}, line, head, cross)};
+  const late = draw("text", {class: "link-late", x, y: y + (direction > 0 ? -7 : 16)});
+  return {line, late, element: draw("g", {class: "link"}, line, head, cross, late)};
+}
+
+/** idle: nobody to speak; broken: nothing is heard; cut: nothing passes that way, as somebody wanted it. */
+function linkState(link, model) {
+  if (model.isCut(link.from, link.to)) return "cut";
+  const server = model.server(link.from) ?? model.server(link.to);  // One end is a server.
+  if (!isUp(model.standing(server?.name))) return "idle";
+  if (link.kind === "keeper") return model.state.keeper?.reachable ? "whole" : "broken";
+  if (!server.connected) return "idle";
+  if (server.connected.includes(link.to)) return "whole";
+  return model.isCut(link.to, link.from) ? "unheard" : "broken";
 }
 
 function described(model) {
   const view = model.view;
+  const cuts = (model.state.cut ?? []).map(way => `Nothing passes from ${way[0]} to ${way[1]}`);
+  const late = (model.state.late ?? []).map(way => `What goes from ${way[0]} to ${way[1]} is ${way[2]} ms late`);
   const servers = model.servers.map(server => {
     const now = model.standing(server.name);
     const deaf = isUp(now) && server.connected ? model.servers.filter(other => other !== server && !server.connected.includes(other.name)) : [];
@@ -200,5 +215,5 @@ function described(model) {
   });
   const keeper = model.hello.keeper === "etcd" ? "etcd" : "The witness";
   const kept = model.state.keeper?.reachable ? `${keeper} answers` : `${keeper} does not answer`;
-  return `${servers.join(". ")}. ${kept}. ${view ? `Epoch ${view.epoch}: ${view.primary} leads; in sync: ${view.in_sync.join(", ")}.` : "No view."}`;
+  return `${[...servers, ...cuts, ...late].join(". ")}. ${kept}. ${view ? `Epoch ${view.epoch}: ${view.primary} leads; in sync: ${view.in_sync.join(", ")}.` : "No view."}`;
 }

@@ -7,7 +7,6 @@ Before the run, and between its processes:
     network         what lies between processes, and can be taken away: what both kinds of it can do
     namespaces      with root: networks of their own, and packets that are dropped between them
     relays          without: a relay on each link
-    ports           ports of this machine that are ours while a run lasts
 
 The run:
 
@@ -30,18 +29,10 @@ After it:
     summing_up      from the files of a run to all that was found
     measures        calls, failovers and counts, as clients saw it
     roles           what each process was, and when
-    telling         a run in words, for a terminal
     recorded        the values that a finished run consists of
-    report          the same as one HTML file; its style is report.css, its script report.js
-
-In that file:
-
-    report_headline   the verdict, and the figures one asks for first
-    report_timeline   roles and faults as lanes over time
-    report_plots      operations per second and latency over time
-    report_failovers  how long failovers took, every one a dot
-    report_tables     the slowest calls, the faults, what was looked at
-    report_figures    all of that in figures; pure
-    report_words      figures and faults in words
-    report_markup     HTML out of plain values, escaped
+    figures         all of that in sums; pure
+    wording         figures and faults in words
+    telling         a run in words, for a terminal
+    retold          the same as events, for a recording
+    report          that recording in one HTML file, with the page that shows it (bankrmi.console)
 """

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bankrmi.console.events import HelloEvent
+from bankrmi.console.recording import READ_BYTES, Recording
 from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.chaos.bank import WITNESS, ChaosBank
 from bankrmi.robustness.chaos.client_process import ClientOrder
@@ -26,9 +28,10 @@ from bankrmi.robustness.chaos.namespaces import Namespaces
 from bankrmi.robustness.chaos.network import ChaosNetwork, NoNamespaces
 from bankrmi.robustness.chaos.recorded import Recorded
 from bankrmi.robustness.chaos.relays import Relays
+from bankrmi.robustness.chaos.retold import events_of
 from bankrmi.robustness.chaos.run import Course, run_course
 from bankrmi.robustness.chaos.schedule import timing
-from bankrmi.robustness.chaos.summing_up import RunFacts, sum_up
+from bankrmi.robustness.chaos.summing_up import RECORDING, RunFacts, sum_up
 
 __all__ = ["ChaosOrder", "chaos", "directory_for"]
 
@@ -138,8 +141,18 @@ def chaos(order: ChaosOrder, *, say: Callable[[str], None], show: Callable[[str]
     )
     (order.directory / RUN).write_text(json.dumps(facts.to_form(), indent=1) + "\n")
     recorded = sum_up(facts)
+    _keep(recorded, order.directory / RECORDING)
     show("")
     return recorded
+
+
+def _keep(recorded: Recorded, path: Path) -> None:
+    hello, *others = events_of(recorded)
+    assert isinstance(hello, HelloEvent)
+    recording = Recording(path, hello, now_ms=time.time, most_bytes=READ_BYTES)
+    for event in others:
+        recording.write(event)
+    recording.close()
 
 
 def _network(

@@ -12,8 +12,8 @@ import shutil
 from pathlib import Path
 
 from bankrmi.errors import ConfigurationError
+from bankrmi.held_port import HeldPort
 from bankrmi.robustness.chaos.network import ChaosNetwork
-from bankrmi.robustness.chaos.ports import HeldPort
 
 __all__ = ["MEMBERS", "EtcdMembers"]
 

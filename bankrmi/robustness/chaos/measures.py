@@ -12,8 +12,8 @@ from itertools import pairwise
 
 from bankrmi.bank.outcomes import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
 from bankrmi.replication.record import CANCELLED
+from bankrmi.robustness.chaos.figures import separate
 from bankrmi.robustness.chaos.recorded import Failover, Fault, FaultKind, MadeCall, OutcomeKind
-from bankrmi.robustness.chaos.report_figures import separate
 from bankrmi.robustness.chaos.roles import Lead
 from bankrmi.robustness.checker.history import SHOWN, AnsweredOutcome, HistoryCall, UnknownOutcome
 

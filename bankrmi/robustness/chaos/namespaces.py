@@ -22,7 +22,8 @@ import subprocess
 import threading
 from collections.abc import Sequence
 
-from bankrmi.robustness.chaos.network import Hindered, NoNamespaces, Way
+from bankrmi.relays import Hindered, Way
+from bankrmi.robustness.chaos.network import NoNamespaces
 
 __all__ = ["Namespaces"]
 

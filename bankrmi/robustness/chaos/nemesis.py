@@ -17,11 +17,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, asynccontextmanager
 from typing import Any, assert_never
 
+from bankrmi.relays import Way
 from bankrmi.robustness.chaos.bank import WITNESS, ChaosBank, Situation, is_whole
 from bankrmi.robustness.chaos.clients import Clients
 from bankrmi.robustness.chaos.crowds import Crowds
 from bankrmi.robustness.chaos.fault_log import FaultLog
-from bankrmi.robustness.chaos.network import Way
 from bankrmi.robustness.chaos.recorded import FaultKind
 from bankrmi.robustness.chaos.roster import Roster
 from bankrmi.robustness.chaos.schedule import Aim, Direction, Planned, storms

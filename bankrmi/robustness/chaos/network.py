@@ -10,13 +10,11 @@ Rule 2: a link has two directions, and each is cut or slow by itself; it is whol
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Protocol
 
-__all__ = ["OPERATOR", "ChaosNetwork", "Hindered", "NoNamespaces", "Way"]
+from bankrmi.relays import Way
 
-Way = tuple[str, str]
-"""From whom, to whom."""
+__all__ = ["OPERATOR", "ChaosNetwork", "NoNamespaces"]
 
 OPERATOR = "operator"
 """Who sees every process directly, whatever is cut: chaos itself."""
@@ -67,23 +65,3 @@ class ChaosNetwork(Protocol):
 
     def close(self) -> None:
         """Take everything down."""
-
-
-class Hindered:
-    """How many faults hold each way of each link."""
-
-    def __init__(self) -> None:
-        self._held: Counter[Way] = Counter()
-
-    def __contains__(self, way: Way) -> bool:
-        return self._held[way] > 0
-
-    def hold(self, *ways: Way) -> list[Way]:
-        """Count one more for each; return those that were free before."""
-        self._held.update(ways)
-        return [way for way in ways if self._held[way] == 1]
-
-    def release(self, *ways: Way) -> list[Way]:
-        """Count one less for each; return those that are free now."""
-        self._held.subtract(ways)
-        return [way for way in ways if self._held[way] == 0]

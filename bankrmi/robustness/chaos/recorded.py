@@ -1,6 +1,7 @@
 """The values that a finished run consists of; all that its report may show, and nothing that it must look up.
 
-Rule 1: every instant is in nanoseconds of CLOCK_MONOTONIC, the one clock of the whole run.
+Rule 1: every instant is in nanoseconds of CLOCK_MONOTONIC, the one clock of the whole run; but for what
+        others had noted by the wall clock: views, and what processes used.
 Rule 2: a span that has not ended when the run ends, ends with the run.
 Rule 3: calls are kept as columns: a million of them are 23 MB, and no objects.
 """
@@ -12,6 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from heapq import nsmallest
+
+from bankrmi.console.events import UsageEvent
+from bankrmi.replication.view import View
 
 __all__ = [
     "KEPT_SLOWEST",
@@ -185,6 +189,8 @@ class Recorded:
     faults: tuple[Fault, ...]
     failovers: tuple[Failover, ...]
     calls: CallColumns
+    views: tuple[View, ...] = ()  # as their keeper had them on record, oldest first
+    usage: tuple[UsageEvent, ...] = ()
     untold: int = 0  # violations beyond those with a sentence
     files: tuple[tuple[str, str], ...] = ()  # ("history", "/tmp/…/history.jsonl"), …
     notes: tuple[str, ...] = ()  # what a reader of the verdict must know: what was left out, and why

@@ -15,7 +15,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from bankrmi.errors import OperationFailed
+from bankrmi.client.view_history import history
+from bankrmi.console.events import UsageEvent
+from bankrmi.console.local_usage import LocalUsage
+from bankrmi.errors import BankError, OperationFailed
+from bankrmi.replication.view import View
 from bankrmi.robustness.chaos.bank import WITNESS, ChaosBank, Situation, is_whole
 from bankrmi.robustness.chaos.client_process import ClientProgress
 from bankrmi.robustness.chaos.clients import Clients
@@ -32,6 +36,10 @@ _NO_TIME_S = 5.0
 _ENDED_S = 20.0
 _POLL_S = 0.1
 _LINE_S = 0.5
+_VIEWS = 5_000
+"""More than there are changes in an hour of faults."""
+_USAGE_LOOKS = 7_200
+"""One a second, for two hours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +52,9 @@ class Finished:
     interrupted: bool
     evidence: tuple[str, ...]
     """The servers whose disks tell what was acknowledged: all, if all was at rest; else who led, if known."""
+    views: tuple[View, ...] = ()
+    """How the view changed, as its keeper has it on record; none if it did not tell."""
+    usage: tuple[UsageEvent, ...] = ()
 
 
 class Course:
@@ -69,6 +80,9 @@ class Course:
         self._interrupted = False
         self._phase = "starting"
         self._ends_at = 0.0
+        self._views: tuple[View, ...] = ()
+        self._usage: list[UsageEvent] = []
+        self._used = LocalUsage(self._pid)
 
     async def run(self, seconds: float) -> Finished:
         """Run for `seconds`; then heal, and have all come to rest."""
@@ -92,6 +106,8 @@ class Course:
             violations=tuple(self._violations),
             interrupted=self._interrupted,
             evidence=evidence,
+            views=self._views,
+            usage=tuple(self._usage),
         )
 
     def _catch_signals(self) -> None:
@@ -170,6 +186,8 @@ class Course:
                 f"a call of a client did not end in {patience_s:g} s, its deadline long over"
             )
         evidence = await self._until_at_rest()
+        with suppress(BankError):  # Then it is not shown.
+            self._views = tuple(await asyncio.to_thread(history, self._bank.configuration, limit=_VIEWS))
         for process in (*self._bank.servers, WITNESS):
             self._bank.stop(process)
             if not await self._until_gone([process], _ENDED_S):
@@ -218,8 +236,19 @@ class Course:
                 self._bank.processes.is_alive(name)
             if self._bank.processes.ended_by_themselves:
                 self._stop.set()
+            self._look_at_usage()
             self._show(self._line())
             await asyncio.sleep(_LINE_S)
+
+    def _look_at_usage(self) -> None:
+        if len(self._usage) < _USAGE_LOOKS:
+            used = self._used.look(self._bank.processes.names())
+            if used is not None:
+                self._usage.append(UsageEvent(t=time.time_ns() // 1_000_000, **used))
+
+    def _pid(self, name: str) -> int | None:
+        processes = self._bank.processes
+        return processes.pid(name) if processes.is_alive(name) else None
 
     def _line(self) -> str:
         left_s = max(0, round(self._ends_at - time.monotonic()))

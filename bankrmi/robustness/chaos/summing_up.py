@@ -40,7 +40,10 @@ from bankrmi.robustness.checker.history_file import read_history
 from bankrmi.robustness.checker.verdict import HistoryVerdict, judge
 from bankrmi.verifying.model import BankModel
 
-__all__ = ["RunFacts", "sum_up"]
+__all__ = ["RECORDING", "RunFacts", "sum_up"]
+
+RECORDING = "recording.jsonl.gz"
+"""All that the report shows, for `bankrmi replay`."""
 
 _BROKEN = re.compile(r"Traceback|cannot be broken was|BrokenInvariant|bug in bankrmi|exception was never")
 _PLURALS = {
@@ -77,8 +80,9 @@ class RunFacts:
 
     def to_form(self) -> dict[str, Any]:
         """Return what stands in no other file, as plain values."""
-        form = asdict(self)
-        del form["faults"]
+        finished = replace(self.finished, views=(), usage=())
+        form = asdict(replace(self, faults=(), finished=finished))
+        del form["faults"], form["finished"]["views"], form["finished"]["usage"]
         return form | {"directory": str(self.directory), "version": bankrmi.__version__}
 
 
@@ -120,6 +124,8 @@ def sum_up(facts: RunFacts) -> Recorded:
         faults=facts.faults,
         failovers=tuple(failovers(leads(of_servers), facts.faults, acknowledged)),
         calls=columns(made_calls(history.calls)),
+        views=finished.views,
+        usage=finished.usage,
         untold=judged.untold,
         files=tuple(_files(facts.directory)),
         notes=judged.notes,
@@ -228,5 +234,6 @@ def _files(directory: Path) -> Iterator[tuple[str, str]]:
         ("faults.jsonl", "faults"),
         ("log", "logs"),
         ("run.json", "run"),
+        (RECORDING, "recording"),
     ):
         yield what, str(directory / name)

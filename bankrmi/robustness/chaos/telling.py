@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bankrmi.robustness.chaos.figures import answered_operations, at_percent, spreads
 from bankrmi.robustness.chaos.recorded import Recorded
-from bankrmi.robustness.chaos.report_figures import answered_operations, at_percent, spreads
-from bankrmi.robustness.chaos.report_words import counted, duration, verdict_words
+from bankrmi.robustness.chaos.wording import counted, duration, verdict_words
 
 __all__ = ["told"]
 
@@ -31,7 +31,7 @@ def told(recorded: Recorded) -> Iterator[str]:
 
 
 def _verdict(recorded: Recorded) -> str:
-    words = verdict_words(recorded, answered_operations(recorded.calls), separator=",")
+    words = verdict_words(recorded, answered_operations(recorded.calls))
     length = duration(recorded.ended_ns - recorded.started_ns)
     return (
         f"{words}: {counted(recorded.servers, 'server')}, {length}, "

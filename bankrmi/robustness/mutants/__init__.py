@@ -10,11 +10,13 @@ Its files:
     folding             bugs in what leaves the journal, and in what is forgotten (J1, O5)
     under_load          bugs in what is done when there is more to do than time (W1 to W4)
     hunting             seed after seed, until a bug is found
+    two_histories       the first seed that goes wrong, and the same one with the rule in
     table               the table of all bugs, for a person and for the documents
     __main__            `python -m bankrmi.robustness.mutants`
 """
 
 from bankrmi.robustness.mutants.hunting import MUTANTS, Found, hunt, mutant_named, planted
 from bankrmi.robustness.mutants.mutant import Mutant
+from bankrmi.robustness.mutants.two_histories import TwoHistories, two_histories
 
-__all__ = ["MUTANTS", "Found", "Mutant", "hunt", "mutant_named", "planted"]
+__all__ = ["MUTANTS", "Found", "Mutant", "TwoHistories", "hunt", "mutant_named", "planted", "two_histories"]

@@ -19,7 +19,7 @@ from bankrmi.replication.events import OutcomeAsked, ReadArrived, RequestArrived
 from bankrmi.robustness.in_words import message_in_words, range_in_words
 from bankrmi.robustness.simulator.trace import Arrival, Happening, Loss, Note
 
-__all__ = ["chart"]
+__all__ = ["chart", "described", "noted"]
 
 _WIDTH = 8
 _LATE_MS = 5.0
@@ -38,7 +38,7 @@ def _line(happening: Happening, places: dict[str, int]) -> str:
             picture = _blank(places)
             if who in places:
                 picture[places[who] * _WIDTH] = "*"
-            words = " ".join([sentence, *map(_in_words, details)])
+            words = noted(sentence, details)
         case Arrival(sender=sender, receiver=receiver, what=what):
             picture = _arrow(places, sender, receiver, lost=False)
             took_ms = happening.now_ms - happening.sent_ms
@@ -62,6 +62,11 @@ def _arrow(places: dict[str, int], sender: str, receiver: str, *, lost: bool) ->
     picture[begin] = "o"
     picture[last] = "x" if lost else (">" if step > 0 else "<")
     return picture
+
+
+def noted(sentence: str, details: Iterable[Any]) -> str:
+    """Return what a note says."""
+    return " ".join([sentence, *map(_in_words, details)])
 
 
 def _in_words(detail: Any) -> str:

@@ -38,6 +38,7 @@ from bankrmi.robustness.simulator.recovery import Recovery
 from bankrmi.robustness.simulator.server import SimulatedServer
 from bankrmi.robustness.simulator.steward import Steward
 from bankrmi.robustness.simulator.stock_client import StockClient, stock_clients
+from bankrmi.robustness.simulator.trace import COMMITTED, Happening
 from bankrmi.robustness.simulator.witness import SimulatedWitness
 from bankrmi.robustness.simulator.work import Work, longest_request_ms
 from bankrmi.robustness.simulator.workload import BankWorkload, Workload
@@ -70,7 +71,10 @@ WORK_SHARE = 0.2
 
 @dataclass(slots=True, kw_only=True)
 class SimulationResult:
-    """What became of one seed.  `chart` shows what happened last, if it failed or that was asked for."""
+    """What became of one seed.  `chart` shows what happened last, if it failed or that was asked for.
+
+    `trace` is all that happened, between these `parties`, if that was asked for.
+    """
 
     seed: int
     servers: int
@@ -83,6 +87,8 @@ class SimulationResult:
     views: int = 0
     failure: SimulationFailure | None = None
     chart: Sequence[str] = ()
+    trace: Sequence[Happening] = ()
+    parties: Sequence[str] = ()
 
 
 class Simulation:
@@ -102,7 +108,9 @@ class Simulation:
         workload: Workload | None = None,
         duration_ms: float = DURATION_MS,
         trace_length: int | None = TRACE_LENGTH,
+        note_commits: bool = False,
     ) -> None:
+        self._note_commits = note_commits
         self.world = World(seed, trace_length=trace_length, faultless=under_load)
         self.load = SimulatedLoad(self) if under_load else None
         self.workload = workload or BankWorkload()
@@ -312,6 +320,8 @@ class Simulation:
 
     def committed(self, server: str) -> None:
         """What a server has written is durable, or a copy is in place."""
+        if self._note_commits:
+            self.world.note(server, COMMITTED, self.servers[server].journal.tip.action_id)
         self.promises.committed(self.servers[server])
 
     def folded(self, server: str, journal: SqliteJournal, records: Sequence[Record]) -> None:
@@ -385,10 +395,12 @@ def simulate(
     workload: Workload | None = None,
     duration_ms: float = DURATION_MS,
     whole_chart: bool = False,
+    whole_trace: bool = False,
 ) -> SimulationResult:
     """Run one seed to its end; the result says what went wrong, if anything did.
 
-    With `whole_chart` it shows all that happened, whether anything went wrong or not.
+    With `whole_chart` it shows all that happened, whether anything went wrong or not; with `whole_trace` it
+    has that as values, commits included.
     """
     simulation = Simulation(
         seed,
@@ -397,7 +409,8 @@ def simulate(
         under_load=under_load,
         workload=workload,
         duration_ms=duration_ms,
-        trace_length=None if whole_chart else TRACE_LENGTH,
+        trace_length=None if whole_chart or whole_trace else TRACE_LENGTH,
+        note_commits=whole_trace,
     )
     failure = None
     try:
@@ -423,4 +436,6 @@ def simulate(
         views=view.epoch if view is not None else 0,
         failure=failure,
         chart=chart(simulation.parties, world.trace) if failure is not None or whole_chart else (),
+        trace=tuple(world.trace) if whole_trace else (),
+        parties=tuple(simulation.parties) if whole_trace else (),
     )

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["Arrival", "Happening", "Loss", "Note"]
+__all__ = ["COMMITTED", "Arrival", "Happening", "Loss", "Note"]
+
+COMMITTED = "has on its disk all up to"
+"""Of a server; noted only where somebody wants to see it."""
 
 
 class Note(NamedTuple):

@@ -1,0 +1,66 @@
+"""What servers have rolled back is told once, and again when there is more of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bankrmi.console import rolled_back as file
+from bankrmi.console.rolled_back import RolledBack
+
+
+class Processes:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def directory(self, name: str) -> Path:
+        return self._folder / name
+
+
+def line(action_id: int) -> str:
+    entry = {"action_id": action_id, "request_id": f"s:{action_id}", "kind": "withdraw", "digest": "00"}
+    return json.dumps(entry) + "\n"
+
+
+def watched(folder: Path) -> RolledBack:
+    (folder / "s1").mkdir()
+    return RolledBack(Processes(folder))  # type: ignore[arg-type]
+
+
+def ids(told: dict[str, Any]) -> list[int]:
+    return [entry["action_id"] for entry in told["entries"]]
+
+
+def test_a_record_is_told_once_and_again_when_it_has_grown(tmp_path: Path) -> None:
+    watch = watched(tmp_path)
+    assert watch.news(["s1", "s2"]) == []
+    record = tmp_path / "s1" / "rolled-back-7.jsonl"
+    record.write_text(line(1) + line(2))
+    [told] = watch.news(["s1"])
+    assert (told["server"], told["epoch"], told["count"], ids(told)) == ("s1", 7, 2, [1, 2])
+    assert set(told["entries"][0]) == {"action_id", "request_id", "kind"}
+    assert watch.news(["s1"]) == []
+    with record.open("a") as more:
+        more.write(line(3))
+    assert ids(watch.news(["s1"])[0]) == [1, 2, 3]
+
+
+def test_only_the_newest_entries_and_records_are_told(tmp_path: Path) -> None:
+    watch = watched(tmp_path)
+    for epoch in range(1, file.RECORDS_READ + 5):
+        text = "".join(map(line, range(file.ENTRIES_TOLD + 9)))
+        (tmp_path / "s1" / f"rolled-back-{epoch}.jsonl").write_text(text)
+    told = watch.news(["s1"])
+    assert [one["epoch"] for one in told] == list(range(5, file.RECORDS_READ + 5))
+    assert {one["count"] for one in told} == {file.ENTRIES_TOLD + 9}
+    assert ids(told[0]) == list(range(9, file.ENTRIES_TOLD + 9))
+
+
+def test_what_is_written_just_now_or_is_damaged_hurts_nobody(tmp_path: Path) -> None:
+    watch = watched(tmp_path)
+    (tmp_path / "s1" / "rolled-back-3.jsonl").write_text(line(1) + '{"action_id": 2')
+    (tmp_path / "s1" / "rolled-back-4.jsonl").write_text("no JSON\n")
+    (tmp_path / "s1" / "rolled-back-5.jsonl").mkdir()
+    [told] = watch.news(["s1"])
+    assert (told["epoch"], ids(told)) == (3, [1])

@@ -15,6 +15,7 @@ import pytest
 
 from bankrmi.cli import run
 from bankrmi.cli.demo_folder import clear_left_folders, own_folder
+from bankrmi.cli.small_disks import small_disks
 from bankrmi.storage.database import LOCK
 
 
@@ -63,6 +64,18 @@ def test_one_that_lives_keeps_its_folder(place: Path) -> None:
         living.kill()
         living.wait()
     assert clear_left_folders() == [folder]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+def test_small_disks_that_were_left_are_unmounted(place: Path) -> None:
+    folder = left(place / "bankrmi-demo-abcdefgh")
+    disk = folder / "data" / "s1"
+    with small_disks([disk]):
+        if not disk.is_mount():
+            pytest.skip("no file system can be mounted here")
+        (disk / "bank.db").write_text("balances")
+        assert clear_left_folders() == [folder]
+    assert not folder.exists()
 
 
 def test_our_own_is_ours_until_it_goes(place: Path) -> None:

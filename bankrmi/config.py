@@ -27,6 +27,7 @@ from bankrmi.config_settings import (
     ClientSettings,
     ConfigSettings,
     EtcdSettings,
+    JournalSettings,
     LimitSettings,
     checked_address,
     checked_bound_address,
@@ -244,9 +245,23 @@ def _impossible(settings: ConfigSettings) -> Iterator[Mistake]:
         )
     if settings.etcd is not None:
         yield from _impossible_etcd(settings.etcd)
+    if settings.serves is not None:
+        yield from _impossible_for_a_class(settings.journal)
     yield from _impossible_sizes(settings.limits)
     yield from _impossible_loads(settings.limits)
     yield from _impossible_answers(settings.limits)
+
+
+def _impossible_for_a_class(journal: JournalSettings) -> Iterator[Mistake]:
+    """Yield what a bank's journal can do, and that of a class of one's own can not."""
+    for name in ("keep_operations", "keep_days"):
+        if getattr(journal, name):
+            yield Mistake(
+                key=("journal", name),
+                others=(("serves",),),
+                message=f"{name} shortens a bank's journal; that of a class (`serves`) is kept whole: "
+                "leave it out",
+            )
 
 
 def _impossible_etcd(etcd: EtcdSettings) -> Iterator[Mistake]:

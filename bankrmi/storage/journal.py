@@ -456,7 +456,7 @@ class SqliteJournal:
     ) -> Record:
         """Apply a new request of `count` packed operations, and journal what became of them."""
         self._begin()
-        outcomes = self._derived.decide(operations, self._tip.action_id + count)
+        outcomes = self._derived.decide(operations, self._tip.action_id + count, (time_us, request))
         record = chained(self._tip, epoch, request, (count, operations, outcomes), time_us)
         self._insert([record])
         return record

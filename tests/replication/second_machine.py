@@ -35,7 +35,9 @@ class NamedSets:
         for operation in unpacked(content):
             parts(operation)
 
-    def apply(self, operations: Sequence[str], action_id: int) -> list[Any]:
+    def apply(
+        self, operations: Sequence[str], action_id: int, _moment: object = None, _told: bytes | None = None
+    ) -> list[Any]:
         self._changed_at = action_id
         return [self._apply(operation) for operation in operations]
 

@@ -160,6 +160,10 @@ class Accounts:
         """Return the operation in words."""
         return described(operation)
 
+    def shown(self, result: Any) -> Any:
+        """Return the balance, or None, as it is."""
+        return result
+
     def sum(self) -> int:
         """Return the sum of all accounts (see `sum_of`)."""
         return sum_of(self.export())

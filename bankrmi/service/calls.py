@@ -14,7 +14,7 @@ import msgpack
 
 from bankrmi.replication.record import packed, unpacked
 
-__all__ = ["RAISED", "Called", "Raised", "called", "done", "packed_call", "result_of"]
+__all__ = ["RAISED", "Called", "Raised", "called", "done", "packed_call", "result_of", "shown"]
 
 RAISED = "raised"
 """The status of a call that raised an exception."""
@@ -83,5 +83,16 @@ def result_of(outcome: Any) -> Any:
         case (str(), bytes(content)):
             name, module, words, args = unpacked(content)
             raise Raised(name, module, words, args)
+        case _:
+            raise ValueError("this did not come of a call")
+
+
+def shown(result: bytes) -> Any:
+    """Return a result of the journal as people can read it: the value, or what was raised."""
+    match msgpack.unpackb(result):
+        case [value, _]:
+            return value
+        case [name, _, words, _]:
+            return f"{name}: {words}"
         case _:
             raise ValueError("this did not come of a call")

@@ -20,7 +20,7 @@ import msgpack
 
 from bankrmi.errors import BrokenInvariant, ConfigurationError
 from bankrmi.replication.record import unpacked
-from bankrmi.service.calls import RAISED, Called, Raised, called, done
+from bankrmi.service.calls import RAISED, Called, Raised, called, done, shown
 from bankrmi.service.changes import UNDO_TABLE, Recorder, changed_tables, digest_of, take_back
 from bankrmi.service.declaring import Description
 from bankrmi.service.running import Runner
@@ -179,6 +179,10 @@ class ServiceMachine:
         """Return the call in words."""
         call = called(operation)
         return {"kind": call.method, "arguments": [*call.args], **call.kwargs}
+
+    def shown(self, result: Any) -> Any:
+        """Return the value that was returned, or the exception's class and words."""
+        return shown(result) if type(result) is bytes else result
 
     def sum(self) -> int:
         """Is not known of a service: its journal is kept whole."""

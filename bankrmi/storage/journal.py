@@ -507,7 +507,7 @@ class SqliteJournal:
         if not removed:
             return []
         if self._rolled_back_to is not None:
-            keep_record(removed, self._rolled_back_to, self._derived.machine.describe)
+            keep_record(removed, self._rolled_back_to, self._derived.machine)
         self._begin()
         self._derived.undo(removed)
         self._records.delete_above(to)

@@ -70,6 +70,9 @@ class StateMachine(Protocol):
     def describe(self, operation: Any) -> dict[str, Any]:
         """Return the operation in words, for people."""
 
+    def shown(self, result: Any) -> Any:
+        """Return what came of an operation as people can read it."""
+
     def sum(self) -> int:
         """Return a sum over the whole state; another state has another one modulo `SUM_MODULUS`."""
 

@@ -79,6 +79,9 @@ class NamedSets:
     def describe(self, operation: str) -> dict[str, Any]:
         return {"operation": operation}
 
+    def shown(self, result: Any) -> Any:
+        return result
+
     def sum(self) -> int:
         return sum(map(_number, self.export()))
 

@@ -1,4 +1,4 @@
-"""What calls of clients have in common: the id of a request, and how new the state is that a caller has seen."""
+"""What calls of clients have in common: the id of a request, and how much the caller has seen."""
 
 from __future__ import annotations
 

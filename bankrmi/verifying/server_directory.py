@@ -13,8 +13,10 @@ from typing import Any
 import apsw
 
 from bankrmi.counted import counted
+from bankrmi.errors import ConfigurationError
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Position, Record
+from bankrmi.storage.about import served_class
 from bankrmi.storage.folding import Anchor, anchor_in
 from bankrmi.storage.pages import page_faults
 from bankrmi.storage.tables import FOLDED_FORMAT, FORMAT
@@ -76,6 +78,11 @@ def check_pages(database: apsw.Connection) -> None:
 def _check_content(database: apsw.Connection, progress: Callable[[str], None]) -> str:
     if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'about'").get:
         return "nothing yet"
+    if (served := served_class(database)) is not None:
+        raise ConfigurationError(
+            f"this is the state of {served}, which `bankrmi verify` cannot judge yet: its pages and their "
+            "checksums were looked at, and nothing else"
+        )
     about = dict(database.execute("SELECT name, value FROM about"))
     if about.get("format") not in VERIFIED_FORMATS:
         raise CopyFault(

@@ -201,7 +201,11 @@ def test_a_figure_that_cannot_be_read_ends_nothing() -> None:
 def test_there_are_not_many_series(process: str) -> None:
     """With three servers; each label has a handful of values, whatever anybody does."""
     counts = {measure.name: len(measure.series()) for measure in ALL[process]}
-    assert max(counts.values()) == len(OF_ACCOUNTS.kinds) * len(OF_ACCOUNTS.outcomes) if process == "server" else 20
+    assert (
+        max(counts.values()) == len(OF_ACCOUNTS.kinds) * len(OF_ACCOUNTS.outcomes)
+        if process == "server"
+        else 20
+    )
     assert sum(counts.values()) < 250
 
 

@@ -85,6 +85,7 @@ def _error(method: str, raised: Raised, **more: str | int | None) -> ServiceErro
         else f"{method} raised {raised.name}",
         error=raised.name,
         module=raised.module,
+        words=raised.words,
         arguments=arguments,
         **more,
     )

@@ -1,0 +1,104 @@
+"""The client of a class that is replicated: `connect(Inventory, "inventory.yaml").put("apple", 3)`.
+
+Its methods are those of the class, and what they return or raise is what the class does. Each is one call of
+`blocking_client`: the same retries, the same request ids, the same errors of the way.
+
+Rule: nothing of the class is run here; it says what can be called, and with what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from bankrmi.client.blocking_client import BlockingClient
+from bankrmi.client.requests import Request, asked_status
+from bankrmi.client.service_requests import asked_outcome_of_call, declared_error, queried, updated
+from bankrmi.config import Configuration
+from bankrmi.errors import InvalidRequest, ServiceError
+from bankrmi.service.declaring import Description, Method
+
+__all__ = ["ServiceClient"]
+
+
+class ServiceClient(BlockingClient):
+    """Made by `connect`; a context manager; usable from several threads."""
+
+    def __init__(
+        self,
+        description: Description,
+        configuration: Configuration,
+        *,
+        timeout: float | None = None,
+        on_waiting: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(configuration, timeout=timeout, on_waiting=on_waiting)
+        self._description = description
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a method of the class."""
+        description: Description | None = self.__dict__.get("_description")
+        method = None if description is None else description.methods.get(name)
+        if description is None or method is None:
+            what = type(self).__name__ if description is None else f"the service {description.name}"
+            raise AttributeError(f"{what} has no method {name!r}")
+        called = partial(self._call, method)
+        called.__doc__ = method.function.__doc__
+        return called
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._description.methods})
+
+    def __repr__(self) -> str:
+        return f"<client of the service {self._description.name}>"
+
+    def update(
+        self,
+        method: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        request_id: str | None = None,
+    ) -> Any:
+        """Call a method that changes the state.
+
+        A `request_id` of one's own ("SESSION:SEQ") makes it safe to repeat the whole call: it is done once.
+        """
+        found = self._method(method, is_update=True)
+        return self._done(updated(found, args, kwargs or {}, request_id), [found])
+
+    def query(self, method: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        """Call a method that changes nothing."""
+        found = self._method(method, is_update=False)
+        return self._done(queried(found, args, kwargs or {}), [found])
+
+    def outcome(self, request_id: str) -> Any:
+        """Return, or raise, what came of an update, for good; `Cancelled` if it never arrived, and never will."""
+        return self._done(asked_outcome_of_call(request_id), self._description.methods.values())
+
+    def status(self) -> dict[str, Any]:
+        """Return what the server that is asked first says of itself; see `overview` for all of them."""
+        status: dict[str, Any] = self._perform(asked_status())
+        return status
+
+    def _call(self, method: Method, /, *args: Any, **kwargs: Any) -> Any:
+        if method.is_update:
+            return self._done(updated(method, args, kwargs, None), [method])
+        return self._done(queried(method, args, kwargs), [method])
+
+    def _method(self, name: str, *, is_update: bool) -> Method:
+        method = self._description.methods.get(name)
+        if method is None or method.is_update is not is_update:
+            kind = "update" if is_update else "query"
+            raise InvalidRequest(f"{self._description.name} has no method {name!r:.80} of the kind {kind}")
+        return method
+
+    def _done(self, request: Request, methods: Any) -> Any:
+        try:
+            return self._perform(request)
+        except ServiceError as error:
+            raised = declared_error(error, methods)
+            if raised is error:
+                raise
+            raise raised from error

@@ -26,7 +26,7 @@ from bankrmi.cli.console import console_is_installed, offer_console
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.health import Status, health, leader_of
 from bankrmi.cli.init import write_texts
-from bankrmi.cli.invocation import Invocation, say
+from bankrmi.cli.invocation import SERVES_VARIABLE, Invocation, say
 from bankrmi.cli.new_bank import NewBank
 from bankrmi.config import Configuration
 from bankrmi.errors import BankError, OperationFailed
@@ -57,6 +57,8 @@ def demo(invocation: Invocation, no_menu: bool) -> int:
 
     if invocation.path is not None:
         raise click.UsageError("the demo has a configuration of its own: leave --config out")
+    if os.environ.get(SERVES_VARIABLE):
+        raise click.UsageError(f"the demo is that of a bank: leave `serve`, or {SERVES_VARIABLE}, out")
     for name in [name for name in os.environ if name.startswith("BANKRMI_") and name not in _KEPT]:
         del os.environ[name]  # Settings of another bank, which the processes of this one would take.
     with _own_folder() as folder, _own_bank(folder) as (configuration, page_address):

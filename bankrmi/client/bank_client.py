@@ -19,11 +19,14 @@ from bankrmi.client.requests import (
     withdrawn,
 )
 from bankrmi.config import Configuration
-from bankrmi.errors import Refused
+from bankrmi.errors import ConfigurationError, Refused
 
 __all__ = ["BankClient", "connect"]
 
+_Served = TypeVar("_Served")
 
+
+@overload
 def connect(
     configuration: str | Path | Configuration | None = None,
     *,
@@ -32,7 +35,30 @@ def connect(
     insecure: bool = False,
     nameserver: str | None = None,
     certificates: str | Path | None = None,
-) -> BankClient:
+) -> BankClient: ...
+@overload
+def connect(
+    kind: type[_Served],
+    /,
+    configuration: str | Path | Configuration | None = None,
+    *,
+    timeout: float | None = None,
+    on_waiting: Callable[[], None] | None = None,
+    insecure: bool = False,
+    nameserver: str | None = None,
+    certificates: str | Path | None = None,
+) -> _Served: ...
+def connect(
+    first: Any = None,
+    /,
+    configuration: Any = None,
+    *,
+    timeout: float | None = None,
+    on_waiting: Callable[[], None] | None = None,
+    insecure: bool = False,
+    nameserver: str | None = None,
+    certificates: str | Path | None = None,
+) -> Any:
     """Return a client of the bank that the configuration (a file's path, or a loaded one) describes.
 
     Or, instead of a configuration, of the bank of the name server at this address ("host:port"): the client
@@ -40,9 +66,43 @@ def connect(
     client's certificate, where the bank wants one. Nothing is sent yet. `timeout` is for each
     operation, in seconds; `on_waiting` is called when one turns out to take longer, because the first server
     that was asked did not answer it: once for each operation.
+
+    Where a class is replicated, and not a bank's accounts, that class comes first: what is returned then has
+    its methods (see `service_client`).
     """
-    configuration = configuration_of(configuration, nameserver, insecure=insecure, certificates=certificates)
-    return BankClient(configuration, timeout=timeout, on_waiting=on_waiting)
+    kind = first if isinstance(first, type) else None
+    if kind is None and first is not None:
+        if configuration is not None:
+            raise ConfigurationError("say which class it is first, and then where the configuration is")
+        configuration = first
+    found = configuration_of(configuration, nameserver, insecure=insecure, certificates=certificates)
+    if kind is not None:
+        return _client_of(kind, found, timeout=timeout, on_waiting=on_waiting)
+    if found.serves is not None:
+        name = found.serves.partition(":")[2]
+        raise ConfigurationError(
+            f"{found.path} serves {found.serves}, and no accounts: say connect({name}, ...), with that class"
+        )
+    return BankClient(found, timeout=timeout, on_waiting=on_waiting)
+
+
+def _client_of(
+    kind: type,
+    configuration: Configuration,
+    *,
+    timeout: float | None,
+    on_waiting: Callable[[], None] | None,
+) -> Any:
+    from bankrmi.client.service_client import (
+        ServiceClient,
+    )  # It loads what the client of a bank has no use for.
+    from bankrmi.service.declaring import described
+
+    description = described(kind)
+    served = configuration.serves
+    if served is not None and served.partition(":")[2] != description.name:
+        raise ConfigurationError(f"{configuration.path} serves {served}, and not {description.name}")
+    return ServiceClient(description, configuration, timeout=timeout, on_waiting=on_waiting)
 
 
 class BankClient(BlockingClient):

@@ -19,10 +19,26 @@ from bankrmi.config import Configuration
 from bankrmi.errors import InvalidRequest, ServiceError
 from bankrmi.service.declaring import Description, Method
 
-__all__ = ["ServiceClient"]
+__all__ = ["AnyServiceClient", "ServiceClient"]
 
 
-class ServiceClient(BlockingClient):
+class AnyServiceClient(BlockingClient):
+    """What can be asked of a service without its class."""
+
+    def outcome(self, request_id: str) -> Any:
+        """Return what came of an update, for good; raise `ServiceError` if it raised something.
+
+        `Cancelled` if it never arrived, and now never will.
+        """
+        return self._perform(asked_outcome_of_call(request_id))
+
+    def status(self) -> dict[str, Any]:
+        """Return what the server that is asked first says of itself; see `overview` for all of them."""
+        status: dict[str, Any] = self._perform(asked_status())
+        return status
+
+
+class ServiceClient(AnyServiceClient):
     """Made by `connect`; a context manager; usable from several threads."""
 
     def __init__(
@@ -74,13 +90,8 @@ class ServiceClient(BlockingClient):
         return self._done(queried(found, args, kwargs or {}), [found])
 
     def outcome(self, request_id: str) -> Any:
-        """Return, or raise, what came of an update, for good; `Cancelled` if it never arrived, and never will."""
+        """Return, or raise, what came of an update, for good."""
         return self._done(asked_outcome_of_call(request_id), self._description.methods.values())
-
-    def status(self) -> dict[str, Any]:
-        """Return what the server that is asked first says of itself; see `overview` for all of them."""
-        status: dict[str, Any] = self._perform(asked_status())
-        return status
 
     def _call(self, method: Method, /, *args: Any, **kwargs: Any) -> Any:
         if method.is_update:

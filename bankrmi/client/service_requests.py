@@ -1,8 +1,8 @@
 """What goes to the object of a service, and how its answers are read: the same for both clients.  Pure.
 
 Rule 1: what is malformed is refused here (`InvalidRequest`), before anything is sent.
-Rule 2: an answer is believed only if it can be the answer to what was asked (see `requests`): the same request
-        id, numbers within their range, and a value that the method can have returned.
+Rule 2: an answer is believed only if it can be the answer to what was asked (see `requests`): the same
+        request id, numbers within their range, and a value that the method can have returned.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ CALL_BYTES = 256 << 10
 """The most that a server takes as a call of a method, packed."""
 
 
-def updated(method: Method, args: Sequence[Any], kwargs: Mapping[str, Any], request_id: str | None) -> Request:
+def updated(
+    method: Method, args: Sequence[Any], kwargs: Mapping[str, Any], request_id: str | None
+) -> Request:
     """Return the request of a call that changes the state."""
     if request_id is not None:
         parse_request_id(request_id)

@@ -55,8 +55,9 @@ class Console:
         self._page = {
             path.name: path.read_bytes() for path in files("bankrmi.console").joinpath("page").iterdir()
         }
-        self._accounts = list(read_ledger(configuration.ledger))[:_ACCOUNTS]
-        if not self._accounts:
+        self._has_tellers = configuration.serves is None
+        self._accounts = list(read_ledger(configuration.ledger))[:_ACCOUNTS] if self._has_tellers else []
+        if self._has_tellers and not self._accounts:
             raise ConfigurationError(
                 f"the ledger {configuration.ledger} has no accounts: there is nothing to show"
             )
@@ -180,6 +181,7 @@ class Console:
             "service": self._configuration.service,
             "servers": dict(self._configuration.servers),
             "keeper": "witness" if self._configuration.etcd is None else "etcd",
+            "tellers": self._has_tellers,
             "accounts": self._accounts[:100],
             "load": self._teller.load,
             "misfortunes": self._misfortunes.offered(),
@@ -203,6 +205,8 @@ class Console:
 
     def _doing(self, name: str) -> Doing | None:
         match name:
+            case "teller" | "load" if not self._has_tellers:
+                return self._no_tellers
             case "teller":
                 return self._teller.ask
             case "load":
@@ -211,6 +215,11 @@ class Console:
                 return lambda asked: self._misfortunes.do(asked.get("id"), asked.get("target"))
             case _:
                 return None
+
+    async def _no_tellers(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        raise InvalidRequest(
+            f"{self._configuration.serves} is served, and no accounts: call its methods from a program"
+        )
 
     async def _set_load(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         clients, reads, accounts = asked.get("clients"), asked.get("reads", 0.5), asked.get("accounts", 10)

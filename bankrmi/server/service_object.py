@@ -1,8 +1,8 @@
 """The object of a service: what clients call of a replicated class, turned into events for the rules.
 
-    update(method, args, kwargs, request_id, seen)     a method that changes the state, once for each request id
-    query(method, args, kwargs, seen)                  one that does not
-    put("apple", 3)                                    either, by its own name, for those who have only Pyro
+    update(method, args, kwargs, request_id, seen)   a method that changes the state, once a request id
+    query(method, args, kwargs, seen)                one that does not
+    put("apple", 3)                                  either, by its own name, for those who have only Pyro
 
 Rule 1: a call is answered exactly once, by the rules or, when it has waited too long, with `InDoubt`.
 Rule 2: arguments are checked against the class before the rules see them; who may wait, `admission` says.

@@ -17,8 +17,20 @@ if TYPE_CHECKING:
     from bankrmi.bank.operations import Deposit, Receipt, Withdraw
     from bankrmi.client import BankClient, connect
     from bankrmi.replication.sessions import new_session
+    from bankrmi.service import Service, query, update
 
-__all__ = ["BankClient", "Deposit", "Receipt", "Withdraw", "__version__", "connect", "new_session"]
+__all__ = [
+    "BankClient",
+    "Deposit",
+    "Receipt",
+    "Service",
+    "Withdraw",
+    "__version__",
+    "connect",
+    "new_session",
+    "query",
+    "update",
+]
 
 __version__ = "1.1.0.dev0"
 
@@ -26,9 +38,12 @@ _HOMES = {
     "BankClient": "bankrmi.client",
     "Deposit": "bankrmi.bank.operations",
     "Receipt": "bankrmi.bank.operations",
+    "Service": "bankrmi.service",
     "Withdraw": "bankrmi.bank.operations",
     "connect": "bankrmi.client",
     "new_session": "bankrmi.replication.sessions",
+    "query": "bankrmi.service",
+    "update": "bankrmi.service",
 }
 
 

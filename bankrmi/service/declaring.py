@@ -8,7 +8,8 @@
         @bankrmi.query
         def get(self, name: str) -> int | None: ...
 
-Rule 1: what cannot be served is refused when the class is looked at, in a sentence, and not when it is called.
+Rule 1: what cannot be served is refused when the class is looked at, in a sentence, and not when it is
+        called.
 Rule 2: arguments are checked before anything is recorded, against the signature and the annotations.
 """
 
@@ -49,9 +50,9 @@ class Marked:
 class Service:
     """What is replicated; its state is in SQLite, in `db`, and nowhere else.
 
-    `create` makes the tables, once, when the history of the service begins. Methods that are marked `update` change
-    the state, and are run on every copy, so they go by nothing that differs from one to another: `now`, `random`
-    and `new_id` are the same on all of them. Methods marked `query` change nothing.
+    `create` makes the tables, once, when the history of the service begins. Methods that are marked `update`
+    change the state, and are run on every copy, so they go by nothing that differs from one to another:
+    `now`, `random` and `new_id` are the same on all of them. Methods marked `query` change nothing.
     """
 
     db: ServiceTables
@@ -70,7 +71,7 @@ class Service:
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(
-            f"self.{name} would be kept by one process alone, and lost with it: what a service keeps is in self.db"
+            f"self.{name} would be kept by one process alone, and lost with it: keep it in self.db"
         )
 
 
@@ -122,7 +123,8 @@ class Method:
         self._result = Shape(hints["return"]) if "return" in hints else None
 
     def bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Return the arguments of a call as plain values; raises InvalidRequest if they are not what it takes."""
+        """Return the arguments of a call as plain values; raises InvalidRequest if they are not what it
+        takes."""
         try:
             given = self.signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -172,7 +174,7 @@ class Description:
 
 def described(kind: object) -> Description:
     """Return what is known of a class; raises ConfigurationError if it cannot be served."""
-    if not isinstance(kind, type) or not issubclass(kind, Service):
+    if not (isinstance(kind, type) and issubclass(kind, Service)):
         raise ConfigurationError(
             f"{_named(kind)} is not a service: make it a class that inherits from bankrmi.Service"
         )
@@ -185,7 +187,8 @@ def described(kind: object) -> Description:
             methods[name] = _method(kind, name, function, marked)
     if not methods:
         raise ConfigurationError(
-            f"{kind.__name__} has no method that is marked with @bankrmi.update or @bankrmi.query: nobody could call it"
+            f"{kind.__name__} has no method that is marked with @bankrmi.update or @bankrmi.query: "
+            "nobody could call it"
         )
     return Description(kind, methods)
 
@@ -202,8 +205,9 @@ def _method(kind: type, name: str, function: Callable[..., Any], marked: Marked)
         )
     if inspect.isgeneratorfunction(function):
         raise ConfigurationError(f"{where} is a generator: return a list")
-    for error in marked.raises:
-        if not isinstance(error, type) or not issubclass(error, Exception):
+    declared: tuple[object, ...] = marked.raises
+    for error in declared:
+        if not (isinstance(error, type) and issubclass(error, Exception)):
             raise ConfigurationError(f"{where} is said to raise {_named(error)}, which is no exception")
     try:
         return Method(name, function, marked)

@@ -24,6 +24,7 @@ class Copy:
 
     def __init__(self, path: Path, kind: type[Service], *, limit_ms: float = 5000.0) -> None:
         self.path = path
+        path.parent.mkdir(exist_ok=True)
         self._kind, self._limit_ms = kind, limit_ms
         self._sequence = count(1)
         self._open()

@@ -21,7 +21,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 from bankrmi.errors import ConfigurationError, InvalidRequest
 from bankrmi.service.plain_values import NotPlain, Shape, plain
@@ -69,10 +69,35 @@ class Service:
         """Return a text of 32 hexadecimal digits that no other call gets."""
         return f"{self.random.getrandbits(128):032x}"
 
+    # --- of one that `bankrmi.connect` has returned -------------------------------------------------
+
+    def __enter__(self) -> Self:
+        """A client is a context manager, that closes it."""
+        raise _of_clients("used in a `with`")
+
+    def __exit__(self, *_: object) -> None:
+        raise _of_clients("used in a `with`")
+
+    def close(self) -> None:
+        """Close a client's connections."""
+        raise _of_clients("closed")
+
+    def outcome(self, request_id: str) -> Any:
+        """Return what came of a call, for good, or raise what it raised; `Cancelled` if it never arrived."""
+        raise _of_clients("asked for an outcome")
+
+    def status(self) -> dict[str, Any]:
+        """Return what the server that is asked first says of itself."""
+        raise _of_clients("asked for its status")
+
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(
             f"self.{name} would be kept by one process alone, and lost with it: keep it in self.db"
         )
+
+
+def _of_clients(what: str) -> RuntimeError:
+    return RuntimeError(f"what is {what} is a client of the service, which bankrmi.connect returns")
 
 
 @overload
@@ -153,6 +178,10 @@ class Method:
             except NotPlain as error:
                 raise InvalidRequest(f"{self.name} takes no such {name}: {error}") from None
         return list(given.args), dict(given.kwargs)
+
+    def returned(self, value: Any) -> Any:
+        """Return what the method returned for what a caller was told of it; raises NotPlain."""
+        return value if self._result is None else self._result.made(value)
 
     def result(self, value: object) -> Any:
         """Return what the method returned, as plain values; raises NotPlain."""

@@ -13,6 +13,7 @@ Assumption: called in the main thread; elsewhere only SQL is interrupted.
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import signal
 import threading
@@ -41,7 +42,8 @@ _AGAIN_SECONDS = 0.02
 _STEPS = 10_000
 """Of SQLite's machine, between two looks at the clock: some 0.1 ms."""
 _WORDS_AT_MOST = 1000
-RESULT_BYTES_AT_MOST = 1 << 20
+RESULT_BYTES_AT_MOST = 1 << 16
+"""Packed: what came of a group of calls goes to the other copies in one message."""
 _monotonic, _signal, _setitimer = time.monotonic, signal.signal, signal.setitimer
 
 
@@ -183,9 +185,10 @@ def _raised(error: BaseException) -> Raised:
     words = error.message if isinstance(error, InvalidRequest) else str(error)
     try:
         values = plain(list(error.args))
-    except NotPlain:
-        values = None
-    if values is not None and sum(len(repr(one)) for one in values) > _WORDS_AT_MOST:
+        told = json.dumps(values)  # Text in the details of an error, on the wire: bytes are none.
+    except (NotPlain, TypeError):
+        values, told = None, ""
+    if len(told) > _WORDS_AT_MOST:
         values = None
     kind = type(error)
     return Raised(kind.__qualname__[:100], kind.__module__[:200], words[:_WORDS_AT_MOST], values)

@@ -84,7 +84,7 @@ class Service:
 
     def outcome(self, request_id: str) -> Any:
         """Return what came of a call, for good, or raise what it raised; `Cancelled` if it never arrived."""
-        raise _of_clients("asked for an outcome")
+        raise _of_clients(f"asked for the outcome of {request_id}")
 
     def status(self) -> dict[str, Any]:
         """Return what the server that is asked first says of itself."""

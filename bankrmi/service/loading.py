@@ -42,7 +42,7 @@ def load(target: str, folder: Path) -> Description:
         raise ConfigurationError(
             f"{module_name} cannot be imported: {error.msg} in {error.filename}, line {error.lineno}"
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigurationError(
             f"{module_name} cannot be imported: {type(error).__name__}: {error}"
         ) from None

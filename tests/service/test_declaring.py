@@ -39,8 +39,8 @@ class Generator(Service):
 
 class Taken(Service):
     @query
-    def status(self) -> int:
-        return 1
+    def status(self) -> dict[str, Any]:
+        return {}
 
 
 class Initialized(Service):
@@ -141,6 +141,16 @@ def test_a_value_is_plain_in_the_journal_and_what_it_was_in_the_method(
     assert shape.made(plain) == made
 
 
+def test_what_was_told_is_what_the_method_returned() -> None:
+    class Pairs(Service):
+        @query
+        def pair(self) -> tuple[int, Line]:
+            return 1, Line("a")
+
+    method = described(Pairs).methods["pair"]
+    assert method.returned(method.result((1, Line("a")))) == (1, Line("a"))
+
+
 @pytest.mark.parametrize(
     ("annotation", "given"),
     [
@@ -205,6 +215,7 @@ MODULES = {
     "sound": SOUND,
     "broken": "class S(:\n",
     "failing": "1 / 0\n",
+    "ending": "import sys\nsys.exit(0)\n",
     "lacking": "import no_such_module\n",
     "taking": "from time import time\n" + SOUND,
     "plain": "class S: pass\n",
@@ -220,6 +231,7 @@ MODULES = {
         ("sound.more:S", "there is no module sound.more in"),
         ("broken:S", "broken.py, line 1"),
         ("failing:S", "ZeroDivisionError"),
+        ("ending:S", "SystemExit: 0"),
         ("lacking:S", "No module named 'no_such_module'"),
         ("sound:T", "there is no T in"),
         ("plain:S", "S is not a service"),

@@ -16,18 +16,18 @@ Rule 2: arguments are checked before anything is recorded, against the signature
 from __future__ import annotations
 
 import inspect
-import random
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from random import Random
 from typing import Any, Self, TypeVar, overload
 
 from bankrmi.errors import ConfigurationError, InvalidRequest
 from bankrmi.service.plain_values import NotPlain, Shape, plain
 from bankrmi.service.tables import ServiceTables
 
-__all__ = ["Description", "Marked", "Method", "Service", "described", "query", "update"]
+__all__ = ["Description", "Given", "Marked", "Method", "Service", "described", "query", "update"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -47,6 +47,24 @@ class Marked:
     raises: tuple[type[Exception], ...] = ()
 
 
+class Given:
+    """What a call may go by beside its arguments."""
+
+    __slots__ = ("_random", "_seed", "now")
+
+    def __init__(self, now: datetime, seed: bytes | None) -> None:
+        """`seed` is what chance is drawn from; None: it is another one on every copy."""
+        self.now = now
+        self._seed = seed
+        self._random: Random | None = None
+
+    def random(self) -> Random:
+        """Return what draws; the same one in all of a call."""
+        if self._random is None:
+            self._random = Random(None if self._seed is None else int.from_bytes(self._seed, "big"))
+        return self._random
+
+
 class Service:
     """What is replicated; its state is in SQLite, in `db`, and nowhere else.
 
@@ -57,10 +75,18 @@ class Service:
 
     db: ServiceTables
     """The tables of the service."""
-    now: datetime
-    """When the call was decided, in UTC, by the clock of the server that leads."""
-    random: random.Random
-    """Chance that is the same on every copy, and another one in every call."""
+    _moment: Given
+    """What is the same on every copy, of the call that goes on."""
+
+    @property
+    def now(self) -> datetime:
+        """When the call was decided, in UTC, by the clock of the server that leads."""
+        return self._moment.now
+
+    @property
+    def random(self) -> Random:
+        """Chance that is the same on every copy, and another one in every call."""
+        return self._moment.random()
 
     def create(self) -> None:
         """Make the tables. Called once; what it leaves behind is the opening state."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 import signal
 import threading
 import time
@@ -29,7 +28,7 @@ import msgpack
 
 from bankrmi.errors import InvalidRequest
 from bankrmi.service.calls import Called, Raised
-from bankrmi.service.declaring import Description, Method
+from bankrmi.service.declaring import Description, Given, Method
 from bankrmi.service.guard import watched
 from bankrmi.service.plain_values import NotPlain, plain
 from bankrmi.service.tables import DatabaseGaveUp, Doing, ServiceTables
@@ -119,13 +118,11 @@ class Runner:
 
     def _set_moment(self, moment: Moment | None) -> None:
         if moment is None:
-            self._give("now", datetime.now(UTC))
-            self._give("random", random.Random())
+            self._give("_moment", Given(datetime.now(UTC), None))
             return
         time_us, (session, sequence) = moment
         seed = hashlib.blake2b(f"{session}:{sequence}:{time_us}".encode(), digest_size=16).digest()
-        self._give("now", _EPOCH + timedelta(microseconds=time_us))
-        self._give("random", random.Random(int.from_bytes(seed, "big")))
+        self._give("_moment", Given(_EPOCH + timedelta(microseconds=time_us), seed))
 
     @contextmanager
     def _doing(self, what: Doing) -> Iterator[None]:

@@ -75,21 +75,29 @@ class Service:
 
     db: ServiceTables
     """The tables of the service."""
-    _moment: Given
-    """What is the same on every copy, of the call that goes on."""
+    _moment: Given | None
+    """What is the same on every copy, of the call that goes on; None in `create`."""
 
     @property
     def now(self) -> datetime:
         """When the call was decided, in UTC, by the clock of the server that leads."""
-        return self._moment.now
+        return self._given().now
 
     @property
     def random(self) -> Random:
         """Chance that is the same on every copy, and another one in every call."""
-        return self._moment.random()
+        return self._given().random()
+
+    def _given(self) -> Given:
+        if self._moment is None:
+            raise RuntimeError(
+                "`create` is done by each server, and has to come out alike: nothing there may "
+                "go by the time, or by chance"
+            )
+        return self._moment
 
     def create(self) -> None:
-        """Make the tables. Called once; what it leaves behind is the opening state."""
+        """Make the tables. Called once on each copy; what it leaves behind is the opening state."""
 
     def new_id(self) -> str:
         """Return a text of 32 hexadecimal digits that no other call gets."""

@@ -67,8 +67,8 @@ class Runner:
 
     def create(self) -> None:
         """Make the tables of the service."""
-        self._set_moment(None)
-        with self._doing(Doing.CREATE):
+        self._give("_moment", None)
+        with self._doing(Doing.CREATE), watched(self._description.kind.__module__, is_update=True):
             self._service.create()
 
     def run(self, call: Called, moment: Moment | None, *, limited: bool) -> Any:

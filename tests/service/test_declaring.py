@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,24 @@ class S(bankrmi.Service):
     def get(self) -> int:
         return 1
 """
+
+
+@pytest.mark.parametrize("how", ["now", "random", "new_id", "clock"])
+def test_the_opening_state_goes_by_nothing_that_differs(how: str) -> None:
+    class Begun(Service):
+        def create(self) -> None:
+            _ = time.time() if how == "clock" else self.new_id() if how == "new_id" else getattr(self, how)
+
+        @query
+        def get(self) -> int:
+            return 1
+
+    with pytest.raises(
+        ConfigurationError, match=r"Begun\.create failed: .*(has to come out alike|use self\.now)"
+    ):
+        ServiceMachine(described(Begun)).try_class()
+
+
 MODULES = {
     "sound": SOUND,
     "broken": "class S(:\n",

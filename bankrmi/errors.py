@@ -122,7 +122,7 @@ class Cancelled(Refused):
 
 
 class ServiceError(Refused):
-    """A method of a service raised an exception; `error` is the name of its class, and nothing was changed."""
+    """A method of a service raised an exception, and changed nothing; `error` is the name of its class."""
 
     code = "service_error"
 

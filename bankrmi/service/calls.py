@@ -1,8 +1,9 @@
 """One call, and what came of it, as the journal keeps them.
 
 Rule 1: a request of a service is one operation: [method, arguments, arguments by name].
-Rule 2: what came of a call that was done is one bytes value: its result, and the digest of what it changed, so that copies
-        that differ notice it at once. Of one that raised, it is ("raised", …), and nothing was changed.
+Rule 2: what came of a call that was done is one bytes value: its result, and the digest of what it changed,
+        so that copies that differ notice it at once. Of one that raised, it is ("raised", …), and nothing was
+        changed.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Called(NamedTuple):
 
 
 class Raised(Exception):
-    """What a method raised: the name of the class, its module, the words, and its arguments where they are plain."""
+    """What a method raised: the name of the class, its module, the words, and its arguments where they are
+    plain."""
 
     def __init__(self, name: str, module: str, words: str, args: Sequence[Any] | None) -> None:
         super().__init__(words)
@@ -75,7 +77,8 @@ def done(value: Any, digest: bytes) -> bytes:
 
 
 def result_of(outcome: Any) -> Any:
-    """Return the value that came of a call; raises Raised, or ValueError if this is nothing that can have come."""
+    """Return the value that came of a call; raises Raised, or ValueError if this is nothing that can have
+    come."""
     match outcome:
         case bytes():
             value, _ = msgpack.unpackb(outcome)

@@ -1,9 +1,10 @@
-"""What one update changed: how to take it back, and a digest to compare copies by (SQLite's session extension).
+"""What one update changed: how to take it back, and a digest to compare copies by (SQLite's session
+extension).
 
-Rule 1: what reverses a change is in the database with it, in the same transaction, until it is known that nobody takes it
-        back any more.
-Rule 2: the digest is over what was in each row before and is after, in a fixed order: equal changes have equal digests,
-        whatever the version of SQLite.
+Rule 1: what reverses a change is in the database with it, in the same transaction, until it is known that
+        nobody takes it back any more.
+Rule 2: the digest is over what was in each row before and is after, in a fixed order: equal changes have
+        equal digests, whatever the version of SQLite.
 """
 
 from __future__ import annotations

@@ -8,25 +8,26 @@
         @bankrmi.query
         def get(self, name: str) -> int | None: ...
 
-Rule 1: what cannot be served is refused when the class is looked at, in a sentence, and not when it is called.
+Rule 1: what cannot be served is refused when the class is looked at, in a sentence, and not when it is
+        called.
 Rule 2: arguments are checked before anything is recorded, against the signature and the annotations.
 """
 
 from __future__ import annotations
 
 import inspect
-import random
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar, overload
+from random import Random
+from typing import Any, Self, TypeVar, overload
 
 from bankrmi.errors import ConfigurationError, InvalidRequest
 from bankrmi.service.plain_values import NotPlain, Shape, plain
 from bankrmi.service.tables import ServiceTables
 
-__all__ = ["Description", "Marked", "Method", "Service", "described", "query", "update"]
+__all__ = ["Description", "Given", "Marked", "Method", "Service", "described", "query", "update"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -46,32 +47,91 @@ class Marked:
     raises: tuple[type[Exception], ...] = ()
 
 
+class Given:
+    """What a call may go by beside its arguments."""
+
+    __slots__ = ("_random", "_seed", "now")
+
+    def __init__(self, now: datetime, seed: bytes | None) -> None:
+        """`seed` is what chance is drawn from; None: it is another one on every copy."""
+        self.now = now
+        self._seed = seed
+        self._random: Random | None = None
+
+    def random(self) -> Random:
+        """Return what draws; the same one in all of a call."""
+        if self._random is None:
+            self._random = Random(None if self._seed is None else int.from_bytes(self._seed, "big"))
+        return self._random
+
+
 class Service:
     """What is replicated; its state is in SQLite, in `db`, and nowhere else.
 
-    `create` makes the tables, once, when the history of the service begins. Methods that are marked `update` change
-    the state, and are run on every copy, so they go by nothing that differs from one to another: `now`, `random`
-    and `new_id` are the same on all of them. Methods marked `query` change nothing.
+    `create` makes the tables, once, when the history of the service begins. Methods that are marked `update`
+    change the state, and are run on every copy, so they go by nothing that differs from one to another:
+    `now`, `random` and `new_id` are the same on all of them. Methods marked `query` change nothing.
     """
 
     db: ServiceTables
     """The tables of the service."""
-    now: datetime
-    """When the call was decided, in UTC, by the clock of the server that leads."""
-    random: random.Random
-    """Chance that is the same on every copy, and another one in every call."""
+    _moment: Given | None
+    """What is the same on every copy, of the call that goes on; None in `create`."""
+
+    @property
+    def now(self) -> datetime:
+        """When the call was decided, in UTC, by the clock of the server that leads."""
+        return self._given().now
+
+    @property
+    def random(self) -> Random:
+        """Chance that is the same on every copy, and another one in every call."""
+        return self._given().random()
+
+    def _given(self) -> Given:
+        if self._moment is None:
+            raise RuntimeError(
+                "`create` is done by each server, and has to come out alike: nothing there may "
+                "go by the time, or by chance"
+            )
+        return self._moment
 
     def create(self) -> None:
-        """Make the tables. Called once; what it leaves behind is the opening state."""
+        """Make the tables. Called once on each copy; what it leaves behind is the opening state."""
 
     def new_id(self) -> str:
         """Return a text of 32 hexadecimal digits that no other call gets."""
         return f"{self.random.getrandbits(128):032x}"
 
+    # --- of one that `bankrmi.connect` has returned -------------------------------------------------
+
+    def __enter__(self) -> Self:
+        """A client is a context manager, that closes it."""
+        raise _of_clients("used in a `with`")
+
+    def __exit__(self, *_: object) -> None:
+        raise _of_clients("used in a `with`")
+
+    def close(self) -> None:
+        """Close a client's connections."""
+        raise _of_clients("closed")
+
+    def outcome(self, request_id: str) -> Any:
+        """Return what came of a call, for good, or raise what it raised; `Cancelled` if it never arrived."""
+        raise _of_clients(f"asked for the outcome of {request_id}")
+
+    def status(self) -> dict[str, Any]:
+        """Return what the server that is asked first says of itself."""
+        raise _of_clients("asked for its status")
+
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(
-            f"self.{name} would be kept by one process alone, and lost with it: what a service keeps is in self.db"
+            f"self.{name} would be kept by one process alone, and lost with it: keep it in self.db"
         )
+
+
+def _of_clients(what: str) -> RuntimeError:
+    return RuntimeError(f"what is {what} is a client of the service, which bankrmi.connect returns")
 
 
 @overload
@@ -122,7 +182,8 @@ class Method:
         self._result = Shape(hints["return"]) if "return" in hints else None
 
     def bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Return the arguments of a call as plain values; raises InvalidRequest if they are not what it takes."""
+        """Return the arguments of a call as plain values; raises InvalidRequest if they are not what it
+        takes."""
         try:
             given = self.signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -152,6 +213,10 @@ class Method:
                 raise InvalidRequest(f"{self.name} takes no such {name}: {error}") from None
         return list(given.args), dict(given.kwargs)
 
+    def returned(self, value: Any) -> Any:
+        """Return what the method returned for what a caller was told of it; raises NotPlain."""
+        return value if self._result is None else self._result.made(value)
+
     def result(self, value: object) -> Any:
         """Return what the method returned, as plain values; raises NotPlain."""
         return plain(value) if self._result is None else self._result.checked(value)
@@ -172,7 +237,7 @@ class Description:
 
 def described(kind: object) -> Description:
     """Return what is known of a class; raises ConfigurationError if it cannot be served."""
-    if not isinstance(kind, type) or not issubclass(kind, Service):
+    if not (isinstance(kind, type) and issubclass(kind, Service)):
         raise ConfigurationError(
             f"{_named(kind)} is not a service: make it a class that inherits from bankrmi.Service"
         )
@@ -185,7 +250,8 @@ def described(kind: object) -> Description:
             methods[name] = _method(kind, name, function, marked)
     if not methods:
         raise ConfigurationError(
-            f"{kind.__name__} has no method that is marked with @bankrmi.update or @bankrmi.query: nobody could call it"
+            f"{kind.__name__} has no method that is marked with @bankrmi.update or @bankrmi.query: "
+            "nobody could call it"
         )
     return Description(kind, methods)
 
@@ -202,8 +268,9 @@ def _method(kind: type, name: str, function: Callable[..., Any], marked: Marked)
         )
     if inspect.isgeneratorfunction(function):
         raise ConfigurationError(f"{where} is a generator: return a list")
-    for error in marked.raises:
-        if not isinstance(error, type) or not issubclass(error, Exception):
+    declared: tuple[object, ...] = marked.raises
+    for error in declared:
+        if not (isinstance(error, type) and issubclass(error, Exception)):
             raise ConfigurationError(f"{where} is said to raise {_named(error)}, which is no exception")
     try:
         return Method(name, function, marked)

@@ -1,10 +1,12 @@
 """What a copy may not go by: clocks, chance, the network, files. Each differs from one copy to another.
 
-While an update runs, the functions of the standard library that tell time, or draw, raise `Undetermined`, with the line of
-the class and what to use instead; an audit hook does so for files, sockets, processes and threads.
+While an update runs, the functions of the standard library that tell time, or draw, raise `Undetermined`,
+with the line of the class and what to use instead; an audit hook does so for files, sockets, processes and
+threads.
 
 Rule 1: outside of an update all of them are as they always are.
-Rule 2: a name that the module of the class has taken for itself (`from time import time`) is found when it is loaded.
+Rule 2: a name that the module of the class has taken for itself (`from time import time`) is found when it is
+        loaded.
 Assumption: what gets past this is seen by the digests (see `changes`): copies that differ stop.
 """
 
@@ -13,17 +15,19 @@ from __future__ import annotations
 import os
 import random
 import secrets
+import signal
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import ModuleType
+from pathlib import Path
+from types import FrameType, ModuleType
 from typing import Any
 
 from bankrmi.errors import ConfigurationError
 
-__all__ = ["Undetermined", "check_names", "determined"]
+__all__ = ["Undetermined", "check_names", "watched"]
 
 _CLOCKS = (
     "time",
@@ -60,6 +64,11 @@ _REFUSED: tuple[tuple[ModuleType, tuple[str, ...], str], ...] = (
     (uuid, ("uuid1", "uuid4"), "self.new_id()"),
     (os, ("urandom", "getpid", "getrandom"), "self.random"),
 )
+_ENDING: tuple[tuple[ModuleType, tuple[str, ...]], ...] = (
+    (os, ("_exit", "abort", "kill", "killpg", "fork", "forkpty")),
+    (signal, ("signal", "alarm", "setitimer", "raise_signal", "pthread_kill")),
+)
+"""What a method could end, or hold up, the whole server with; refused to queries, too."""
 _AUDITED = (
     "open",
     "socket.",
@@ -71,6 +80,7 @@ _AUDITED = (
     "os.listdir",
     "os.remove",
 )
+_IMPORTING = frozenset({"importlib._bootstrap", "_frozen_importlib", "linecache", "traceback"})
 _THREADS = "_thread.start_new_thread"
 
 
@@ -83,49 +93,74 @@ _inside: list[str] = []
 _hooked = False
 
 
-def _refusing(what: str, instead: str) -> Callable[..., Any]:
-    def refuse(*_: Any, **__: Any) -> Any:
-        raise Undetermined(f"{_place()}{what} differs from one copy to another: use {instead}")
+def _refusing(original: Callable[..., Any], sentence: str) -> Callable[..., Any]:
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        if (
+            sys._getframe(1).f_globals.get("__name__") == "logging"
+        ):  # Which dates its lines, and tells them to people.
+            return original(*args, **kwargs)
+        raise Undetermined(f"{_place()}{sentence}")
 
     return refuse
 
 
-_REPLACED = [
-    (module, name, getattr(module, name), _refusing(f"{module.__name__}.{name}", instead))
+_Replaced = tuple[ModuleType, str, Callable[..., Any], Callable[..., Any]]
+
+
+def _replaced(module: ModuleType, names: tuple[str, ...], why: str) -> list[_Replaced]:
+    found = [(name, getattr(module, name)) for name in names if hasattr(module, name)]
+    return [
+        (module, name, original, _refusing(original, f"{module.__name__}.{name} {why}"))
+        for name, original in found
+    ]
+
+
+_OF_ALL: list[_Replaced] = [
+    one for module, names in _ENDING for one in _replaced(module, names, "is not for a method of a service")
+]
+_OF_UPDATES: list[_Replaced] = _OF_ALL + [
+    one
     for module, names, instead in _REFUSED
-    for name in names
-    if hasattr(module, name)
+    for one in _replaced(module, names, f"differs from one copy to another: use {instead}")
 ]
 
 
 def _place() -> str:
     """Return where the class is just now: "inventory.py, line 12: "; nothing if it is not to be seen."""
-    frame = sys._getframe(1)
-    module = _inside[-1] if _inside else ""
-    while frame is not None:
-        if frame.f_globals.get("__name__") == module:
-            return f"{os.path.basename(frame.f_code.co_filename)}, line {frame.f_lineno}: "
-        frame = frame.f_back  # type: ignore[assignment]
+    for frame in _frames():
+        if _inside and frame.f_globals.get("__name__") == _inside[-1]:
+            return f"{Path(frame.f_code.co_filename).name}, line {frame.f_lineno}: "
     return ""
 
 
+def _frames() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
 @contextmanager
-def determined(module: str) -> Iterator[None]:
-    """Refuse all of that to a class of this module, until the context ends."""
-    _hook()
-    for place, name, _, refusal in _REPLACED:
+def watched(module: str, *, is_update: bool) -> Iterator[None]:
+    """Refuse all of that to a method of a class of this module, until the context ends; to a query,
+    little."""
+    replaced = _OF_UPDATES if is_update else _OF_ALL
+    if is_update:
+        _hook()
+        _inside.append(module)
+    for place, name, _, refusal in replaced:
         setattr(place, name, refusal)
-    _inside.append(module)
     try:
         yield
     finally:
-        _inside.pop()
-        for place, name, original, _ in _REPLACED:
+        for place, name, original, _ in replaced:
             setattr(place, name, original)
+        if is_update:
+            _inside.pop()
 
 
 def _hook() -> None:
-    global _hooked  # noqa: PLW0603 - a hook cannot be taken out again, and one is enough
+    global _hooked
     if not _hooked:
         _hooked = True
         sys.addaudithook(_audit)
@@ -142,26 +177,17 @@ def _audit(event: str, _args: tuple[Any, ...]) -> None:
 
 def _imports() -> bool:
     """Whether this is the import of a module, which the class may do where it likes."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        if frame.f_globals.get("__name__") in (
-            "importlib._bootstrap",
-            "_frozen_importlib",
-            "linecache",
-            "traceback",
-        ):
-            return True
-        frame = frame.f_back  # type: ignore[assignment]
-    return False
+    return any(frame.f_globals.get("__name__") in _IMPORTING for frame in _frames())
 
 
 def check_names(module: ModuleType) -> None:
-    """Raise ConfigurationError if the module has one of the functions that are refused under a name of its own."""
-    originals = {id(original): (place.__name__, name) for place, name, original, _ in _REPLACED}
+    """Raise ConfigurationError if the module has one of the functions that are refused under a name of its
+    own."""
+    originals = {id(original): (place.__name__, name) for place, name, original, _ in _OF_UPDATES}
     for name, value in vars(module).items():
         found = originals.get(id(value))
         if found is not None:
             raise ConfigurationError(
-                f"{module.__name__} has taken {found[0]}.{found[1]} as `{name}`, which differs from one copy to "
-                "another, and cannot be watched there: import the module itself, and use what the service gives"
+                f"{module.__name__} has taken {found[0]}.{found[1]} as `{name}`, which differs from one copy "
+                "to another and cannot be watched there: import the module, and use what the service gives"
             )

@@ -1,4 +1,5 @@
-"""The class of a service by its name: `inventory:Inventory`, of a module that stands beside the configuration."""
+"""The class of a service by its name: `inventory:Inventory`, of a module that stands beside the
+configuration."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pathlib import Path
 from bankrmi.errors import ConfigurationError
 from bankrmi.service.declaring import Description, described
 from bankrmi.service.guard import check_names
+from bankrmi.service.machine import ServiceMachine
 
 __all__ = ["load"]
 
@@ -17,7 +19,8 @@ _TARGET = re.compile(r"([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*):([A
 
 
 def load(target: str, folder: Path) -> Description:
-    """Return the class, looked for in `folder` first; raises ConfigurationError, saying what is wrong where."""
+    """Return the class, looked for in `folder` first; raises ConfigurationError, saying what is wrong
+    where."""
     found = _TARGET.fullmatch(target)
     if found is None:
         raise ConfigurationError(
@@ -39,7 +42,7 @@ def load(target: str, folder: Path) -> Description:
         raise ConfigurationError(
             f"{module_name} cannot be imported: {error.msg} in {error.filename}, line {error.lineno}"
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigurationError(
             f"{module_name} cannot be imported: {type(error).__name__}: {error}"
         ) from None
@@ -47,4 +50,6 @@ def load(target: str, folder: Path) -> Description:
     if kind is None:
         raise ConfigurationError(f"there is no {class_name} in {module.__file__ or module_name}")
     check_names(module)
-    return described(kind)
+    description = described(kind)
+    ServiceMachine(description).try_class()
+    return description

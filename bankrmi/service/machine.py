@@ -1,11 +1,13 @@
-"""A service as a state machine: calls are run on every copy, in the order of the journal (see `storage.state_machine`).
+"""A service as a state machine (see `storage.state_machine`): calls, run on every copy in the same order.
 
-Rule 1: the state is in the tables of the service; what a call changes is in the transaction of its record, so what is on
-        the disk is always what the journal there adds up to.
-Rule 2: an exception changes nothing. It is an outcome like any other; what it was, the server that decided says, and no
-        other runs the call again. So a limit of time, or of memory, need not be met alike by all.
-Rule 3: a call that was done is run by every copy, and has to come out alike: its result, and the digest of its changes.
-        Two copies that differ are told apart at that very action id, and the one that follows stops.
+Rule 1: the state is in the tables of the service; what a call changes is in the transaction of its record, so
+        what is on the disk is always what the journal there adds up to.
+Rule 2: an exception changes nothing. It is an outcome like any other; what it was, the server that decided
+        says, and no other runs the call again. So a limit of time, or of memory, need not be met alike by
+        all.
+Rule 3: a call that was done is run by every copy, and has to come out alike: its result, and the digest of
+        its changes. Two copies that differ are told apart at that very action id, and the one that follows
+        stops.
 Rule 4: what takes a change back is kept for the newest calls (`KEPT`): more than can be unacknowledged.
 """
 
@@ -25,6 +27,7 @@ from bankrmi.service.changes import UNDO_TABLE, Recorder, changed_tables, digest
 from bankrmi.service.declaring import Description
 from bankrmi.service.running import Runner
 from bankrmi.service.tables import DatabaseGaveUp, check_tables, table_names
+from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.disk_failure import DiskFailed
 from bankrmi.storage.state_machine import Moment
 
@@ -35,6 +38,8 @@ LIMIT_MS = 250.0
 
 KEPT = 65_536
 """Calls whose changes can be taken back: of those that are not acknowledged there is one group at most."""
+
+_FORGOTTEN_TOGETHER = 1024
 
 _SAVEPOINT, _RELEASE, _ROLL_BACK = "SAVEPOINT service", "RELEASE service", "ROLLBACK TO service"
 
@@ -76,6 +81,12 @@ class ServiceMachine:
             identity.update(msgpack.packb(row))
         return identity.digest()
 
+    def try_class(self) -> None:
+        """Make the opening state once, in memory, to see that it can be made.  Raises ConfigurationError."""
+        self.attach(open_in_memory())
+        self.open()
+        self._database.close()
+
     def check(self, content: bytes) -> None:
         """Raise ValueError if this is not the one call of a request."""
         operations = unpacked(content)
@@ -103,10 +114,11 @@ class ServiceMachine:
             return outcomes
         outcome, tables = self._outcome(call, action_id, moment, limited=False)
         if outcomes != [outcome]:
+            what = f"{self._description.name}.{call.method} at action id {action_id}"
             where = f"table {', '.join(tables)}" if tables else "no table"
             raise BrokenInvariant(
-                f"{self._description.name}.{call.method} at action id {action_id} comes out differently here, where it "
-                f"changed {where}: it goes by something that is not the same on every copy"
+                f"{what} comes out differently here, where it changed {where}: "
+                "it goes by something that is not the same on every copy"
             )
         return outcomes
 
@@ -138,17 +150,17 @@ class ServiceMachine:
         if not self._database.in_transaction:
             raise DiskFailed("the database gave up a transaction")
 
-    def undo(self, operations: Sequence[Any], outcomes: Sequence[Any], action_id: int) -> None:
+    def undo(self, operations: Sequence[Any], _outcomes: Sequence[Any], action_id: int) -> None:
         """Take back what the newest call changed; an exception changed nothing."""
         self._changed_at = action_id
         newest = action_id + len(operations)
+        if newest <= self._kept_from:
+            raise BrokenInvariant(f"how to take back action id {newest} is known no more")
         changes: bytes | None = self._database.execute(
             "DELETE FROM service_undo WHERE action_id = ? RETURNING changes", (newest,)
         ).get
         if changes is not None:
             take_back(self._database, changes)
-        elif newest <= self._kept_from:
-            raise BrokenInvariant(f"how to take back action id {newest} is known no more")
 
     def read(self, query: Called) -> Told | Raised:
         """Run a query; an exception is an answer, too."""
@@ -164,16 +176,23 @@ class ServiceMachine:
         return self._changed_at
 
     def flush(self) -> None:
-        """What a call changed is written with it. What nobody takes back any more is forgotten."""
-        newest = self._database.execute("SELECT max(action_id) FROM service_undo").get
-        if newest is not None and newest > KEPT:
+        """What a call changed is written with it. What nobody takes back any more is forgotten.
+
+        A row without changes says up to where that is.
+        """
+        newest = self._changed_at
+        if newest is not None and newest - self._kept_from > KEPT + _FORGOTTEN_TOGETHER:
             self._kept_from = newest - KEPT
             self._database.execute("DELETE FROM service_undo WHERE action_id <= ?", (self._kept_from,))
+            self._database.execute("INSERT INTO service_undo VALUES (?, x'')", (self._kept_from,))
 
     def forget(self) -> None:
         """Nothing is only in memory, but since when nothing has changed."""
         self._changed_at = None
-        self._kept_from = (self._database.execute("SELECT min(action_id) FROM service_undo").get or 1) - 1
+        oldest = self._database.execute(
+            "SELECT action_id, changes FROM service_undo ORDER BY action_id LIMIT 1"
+        ).get
+        self._kept_from = oldest[0] if oldest is not None and not oldest[1] else 0
 
     def describe(self, operation: Any) -> dict[str, Any]:
         """Return the call in words."""
@@ -188,7 +207,7 @@ class ServiceMachine:
         """Is not known of a service: its journal is kept whole."""
         raise AssertionError("the journal of a service is kept whole")
 
-    def share(self, operations: Sequence[Any], outcomes: Sequence[Any]) -> int:
+    def share(self, _operations: Sequence[Any], _outcomes: Sequence[Any]) -> int:
         """Is not known of a service: its journal is kept whole."""
         raise AssertionError("the journal of a service is kept whole")
 

@@ -1,8 +1,9 @@
 """Arguments and results as plain values, the only ones that the journal and the wire hold.
 
-Rule 1: plain are None, bool, int of up to 64 bits, float, str, bytes, and lists and dicts of those. A dataclass
-        becomes a dict of its fields, a tuple a list, a set a list in a fixed order.
-Rule 2: what comes in is checked against the annotation, and nothing is converted but the container: `"3"` is no int.
+Rule 1: plain are None, bool, int of up to 64 bits, float, str, bytes, and lists and dicts of those. A
+        dataclass becomes a dict of its fields, a tuple a list, a set a list in a fixed order.
+Rule 2: what comes in is checked against the annotation, and nothing is converted but the container: `"3"` is
+        no int.
 Rule 3: what was checked is made again what the annotation says before a method sees it.
 """
 
@@ -89,7 +90,8 @@ class Shape:
 def _said(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     where = "".join(f"[{part!r}]" for part in first["loc"])
-    return f"{_shown(first['input'])}{' at ' + where if where else ''}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+    words = first["msg"]
+    return f"{_shown(first['input'])}{' at ' + where if where else ''}: {words[:1].lower()}{words[1:]}"
 
 
 def _shown(value: object) -> str:

@@ -1,9 +1,11 @@
 """One method, run within bounds.
 
-Rule 1: whatever a method does, this returns its value or raises `Raised`: what it raised, that it took too long, that it
-        wanted to end the process. A disk that fails is no exception of the method's: `DatabaseGaveUp`.
-Rule 2: a method has so many milliseconds; then it is interrupted, in Python by a signal, in SQL by SQLite, again and again
-        until it gives in. Only the server that decides counts the time: the others follow what is recorded.
+Rule 1: whatever a method does, this returns its value or raises `Raised`: what it raised, that it took too
+        long, that it wanted to end the process. A disk that fails is no exception of the method's:
+        `DatabaseGaveUp`.
+Rule 2: a method has so many milliseconds; then it is interrupted, in Python by a signal, in SQL by SQLite,
+        again and again until it gives in. Only the server that decides counts the time: the others follow
+        what is recorded.
 Rule 3: an update sees the time, chance and ids of its record.
 Assumption: called in the main thread; elsewhere only SQL is interrupted.
 """
@@ -11,7 +13,7 @@ Assumption: called in the main thread; elsewhere only SQL is interrupted.
 from __future__ import annotations
 
 import hashlib
-import random
+import json
 import signal
 import threading
 import time
@@ -22,11 +24,12 @@ from types import FrameType
 from typing import Any
 
 import apsw
+import msgpack
 
 from bankrmi.errors import InvalidRequest
 from bankrmi.service.calls import Called, Raised
-from bankrmi.service.declaring import Description, Method, Service
-from bankrmi.service.guard import determined
+from bankrmi.service.declaring import Description, Given, Method
+from bankrmi.service.guard import watched
 from bankrmi.service.plain_values import NotPlain, plain
 from bankrmi.service.tables import DatabaseGaveUp, Doing, ServiceTables
 from bankrmi.storage.state_machine import Moment
@@ -38,8 +41,9 @@ _AGAIN_SECONDS = 0.02
 _STEPS = 10_000
 """Of SQLite's machine, between two looks at the clock: some 0.1 ms."""
 _WORDS_AT_MOST = 1000
-_RESULT_BYTES_AT_MOST = 1 << 20
-_monotonic = time.monotonic
+RESULT_BYTES_AT_MOST = 1 << 16
+"""Packed: what came of a group of calls goes to the other copies in one message."""
+_monotonic, _signal, _setitimer = time.monotonic, signal.signal, signal.setitimer
 
 
 class _OutOfTime(BaseException):
@@ -63,12 +67,13 @@ class Runner:
 
     def create(self) -> None:
         """Make the tables of the service."""
-        self._set_moment(None)
-        with self._doing(Doing.CREATE):
+        self._give("_moment", None)
+        with self._doing(Doing.CREATE), watched(self._description.kind.__module__, is_update=True):
             self._service.create()
 
     def run(self, call: Called, moment: Moment | None, *, limited: bool) -> Any:
-        """Return what the method returns, as plain values; raises Raised. `moment`: of an update; None: a query."""
+        """Return what the method returns, as plain values; raises Raised. `moment`: of an update; None: a
+        query."""
         method = self._description.methods.get(call.method)
         is_update = moment is not None
         if method is None or method.is_update is not is_update:
@@ -76,7 +81,7 @@ class Runner:
                 "LookupError", "builtins", f"there is no {_kind(is_update)} {call.method!r:.80}", None
             )
         self._set_moment(moment)
-        guard = determined(self._description.kind.__module__) if is_update else nullcontext()
+        guard = watched(self._description.kind.__module__, is_update=is_update)
         try:
             with self._doing(Doing.UPDATE if is_update else Doing.QUERY), guard, self._limited(limited):
                 value = self._value(method, call)
@@ -101,19 +106,23 @@ class Runner:
         args, kwargs = method.made(call.args, call.kwargs)
         value = method.function(self._service, *args, **kwargs)
         try:
-            return method.result(value)
+            result = method.result(value)
         except NotPlain as error:
             raise TypeError(f"{call.method} returned what it should not: {error}") from None
+        size = len(msgpack.packb(result))
+        if size > RESULT_BYTES_AT_MOST:
+            raise OverflowError(
+                f"{call.method} returned {size} bytes: at most {RESULT_BYTES_AT_MOST} are told"
+            )
+        return result
 
     def _set_moment(self, moment: Moment | None) -> None:
         if moment is None:
-            self._give("now", datetime.now(UTC))
-            self._give("random", random.Random())  # noqa: S311 - of a query, which changes nothing
+            self._give("_moment", Given(datetime.now(UTC), None))
             return
         time_us, (session, sequence) = moment
         seed = hashlib.blake2b(f"{session}:{sequence}:{time_us}".encode(), digest_size=16).digest()
-        self._give("now", _EPOCH + timedelta(microseconds=time_us))
-        self._give("random", random.Random(int.from_bytes(seed, "big")))  # noqa: S311 - the same on every copy
+        self._give("_moment", Given(_EPOCH + timedelta(microseconds=time_us), seed))
 
     @contextmanager
     def _doing(self, what: Doing) -> Iterator[None]:
@@ -135,19 +144,27 @@ class Runner:
             yield
             return
         self._deadline = _monotonic() + self._limit_s
-        in_main = threading.current_thread() is threading.main_thread()
-        if in_main:
-            before = signal.signal(signal.SIGALRM, self._ring)
-            signal.setitimer(signal.ITIMER_REAL, self._limit_s, _AGAIN_SECONDS)
         try:
-            yield
+            with self._alarmed() if threading.current_thread() is threading.main_thread() else nullcontext():
+                yield
         except apsw.InterruptError:
             raise _OutOfTime from None
         finally:
             self._deadline = None
-            if in_main:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-                signal.signal(signal.SIGALRM, before)
+
+    @contextmanager
+    def _alarmed(self) -> Iterator[None]:
+        """Ring at the deadline, and again and again; whoever had the alarm before has it again afterwards."""
+        began = _monotonic()
+        before = _signal(signal.SIGALRM, self._ring)
+        left_s, every_s = _setitimer(signal.ITIMER_REAL, self._limit_s, _AGAIN_SECONDS)
+        try:
+            yield
+        finally:
+            _setitimer(signal.ITIMER_REAL, 0)
+            _signal(signal.SIGALRM, before)
+            if left_s:
+                _setitimer(signal.ITIMER_REAL, max(0.001, left_s - (_monotonic() - began)), every_s)
 
     def _ring(self, _number: int, _frame: FrameType | None) -> None:
         if self._deadline is not None:
@@ -165,9 +182,10 @@ def _raised(error: BaseException) -> Raised:
     words = error.message if isinstance(error, InvalidRequest) else str(error)
     try:
         values = plain(list(error.args))
-    except NotPlain:
-        values = None
-    if values is not None and sum(len(repr(one)) for one in values) > _WORDS_AT_MOST:
+        told = json.dumps(values)  # Text in the details of an error, on the wire: bytes are none.
+    except (NotPlain, TypeError):
+        values, told = None, ""
+    if len(told) > _WORDS_AT_MOST:
         values = None
     kind = type(error)
     return Raised(kind.__qualname__[:100], kind.__module__[:200], words[:_WORDS_AT_MOST], values)

@@ -1,11 +1,13 @@
 """`self.db`: what a method may ask of the database, and which tables a service can have.
 
-Rule 1: a method sees the tables of the service and nothing else; ours, the transaction, settings and other files are
-        refused, by SQLite itself (its authorizer).
+Rule 1: a method sees the tables of the service and nothing else; ours, the transaction, settings and other
+        files are refused, by SQLite itself (its authorizer).
 Rule 2: only `create` makes tables. An update writes rows; a query reads them.
 Rule 3: what differs from one copy to another is refused in an update: chance and clocks in SQL.
-Rule 4: a table has a primary key without NULL, and no AUTOINCREMENT: else a change could not be taken back whole.
-Rule 5: rows are handed over all at once, and so many at most: no question is left open behind a method's back.
+Rule 4: a table has a primary key without NULL, and no AUTOINCREMENT: else a change could not be taken back
+        whole.
+Rule 5: rows are handed over all at once, and so many at most: no question is left open behind a method's
+        back.
 """
 
 from __future__ import annotations
@@ -84,7 +86,8 @@ class Doing(Enum):
 
 
 class DatabaseGaveUp(Exception):
-    """The disk, or the memory, failed under a statement: nothing can be recorded, and the server has to stop."""
+    """The disk, or the memory, failed under a statement: nothing can be recorded, and the server has to
+    stop."""
 
 
 _FAILED = (
@@ -167,11 +170,13 @@ class ServiceTables:
         try:
             # The comment keeps it apart from statements of ours that SQLite has looked at before.
             rows = list(islice(ask(f"/* {self.doing.value} */ {statement}"), ROWS_AT_MOST + 1))
-        except apsw.AuthError as error:
-            raise PermissionError(f"{self._refused or error} ({self.doing.value})") from None
         except _FAILED as error:
             self.failed = error
             raise DatabaseGaveUp(str(error)) from error
+        except apsw.Error:
+            if not self._refused:
+                raise
+            raise PermissionError(self._refused) from None
         if len(rows) > ROWS_AT_MOST:
             raise OverflowError(f"more than {ROWS_AT_MOST} rows: ask for fewer, with LIMIT")
         return rows
@@ -199,11 +204,13 @@ class ServiceTables:
             if first.lower().startswith("sqlite_") and self.doing is not Doing.CREATE:
                 return f"the table {first} is SQLite's own"
             if operation in _CHANGING and self.doing is Doing.QUERY:
-                return f"a query changes nothing, and this would change {first}: mark the method with @bankrmi.update"
+                return f"a query changes nothing, and this changes {first}: mark it with @bankrmi.update"
             return ""
         if operation in _MAKING:
             if self.doing is not Doing.CREATE:
                 return f"tables are made in `create`, and not later ({first})"
+            if first == "sqlite_sequence":
+                return "AUTOINCREMENT has a counter that cannot be taken back: leave that word out"
             return f"the name {first} is taken" if first.lower() in OWN_TABLES else ""
         if operation == apsw.SQLITE_PRAGMA and first.lower() in _COLUMNS:
             return ""
@@ -223,18 +230,15 @@ def table_names(database: apsw.Connection) -> list[str]:
 
 def check_tables(database: apsw.Connection, kind: str) -> None:
     """Raise ConfigurationError if there is a table whose changes could not be taken back whole."""
-    for name, statement in database.execute(
+    tables: list[Any] = database.execute(
         "SELECT name, coalesce(sql, '') FROM sqlite_schema WHERE type = 'table'"
-    ).fetchall():
+    ).fetchall()
+    for name, statement in tables:
         if name.lower() in OWN_TABLES or name.startswith("sqlite_"):
             continue
         if statement.lower().split(None, 2)[:2] == ["create", "virtual"]:
             raise ConfigurationError(f"{kind}: {name} is a virtual table, and only plain tables can be kept")
-        if re.search(r"\bautoincrement\b", statement, re.IGNORECASE):
-            raise ConfigurationError(
-                f"{kind}: {name} has AUTOINCREMENT, whose counter cannot be taken back: leave that word out"
-            )
-        columns = database.execute(
+        columns: list[Any] = database.execute(
             'SELECT name, type, "notnull", pk FROM pragma_table_xinfo(?)', (name,)
         ).fetchall()
         key = [column for column in columns if column[3]]

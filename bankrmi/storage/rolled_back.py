@@ -20,6 +20,7 @@ from bankrmi.storage.state_machine import StateMachine
 
 __all__ = ["keep_record"]
 
+
 def keep_record(removed: Sequence[Record], folder: Path, machine: StateMachine) -> None:
     """Add these records, oldest first, to the file of the epoch of the first one.  Raises DiskFailed."""
     path = folder / f"rolled-back-{removed[0].epoch}.jsonl"

@@ -7,7 +7,6 @@ import random
 import time
 from typing import Any
 
-import bankrmi.service.tables
 from bankrmi.service import Service, query, update
 
 __all__ = ["Inventory", "Line", "OutOfStock"]
@@ -81,7 +80,9 @@ class Inventory(Service):
 
     @update
     def count_for_ever(self) -> int:
-        rows = self.db.execute("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n")
+        rows = self.db.execute(
+            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
+        )
         return int(rows.value)
 
     @update
@@ -94,7 +95,7 @@ class Inventory(Service):
             case "chance":
                 return random.random()
             case "file":
-                return open("/etc/hostname").read()  # noqa: SIM115, PTH123
+                return open("/etc/hostname").read()  # noqa: PTH123
             case "exit":
                 raise SystemExit(3)
             case "interrupt":
@@ -105,11 +106,13 @@ class Inventory(Service):
                 return object()
             case "remember":
                 self.cached = 1
+                return "remembered"
             case "swallow":
                 try:
                     self.db.execute("INSERT INTO item VALUES (NULL, 1)")
                 except Exception:
                     return "went on"
+                return "was not refused"
             case _:
                 return self.db.execute(how).fetchall()
 
@@ -120,7 +123,9 @@ class Inventory(Service):
 
     @query
     def everything(self) -> dict[str, int]:
-        return {str(name): count for name, count in self.db.execute("SELECT name, count FROM item ORDER BY name")}
+        return {
+            str(name): count for name, count in self.db.execute("SELECT name, count FROM item ORDER BY name")
+        }
 
     @query
     def change_something(self) -> None:
@@ -128,6 +133,3 @@ class Inventory(Service):
 
     def _count(self, name: str) -> int:
         return int(self.db.execute("SELECT count FROM item WHERE name = ?", (name,)).value)
-
-
-assert bankrmi.service.tables is not None

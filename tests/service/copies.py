@@ -24,7 +24,8 @@ class Copy:
 
     def __init__(self, path: Path, kind: type[Service], *, limit_ms: float = 5000.0) -> None:
         self.path = path
-        self._kind, self._limit_ms = kind, limit_ms
+        path.parent.mkdir(exist_ok=True)
+        self._description, self._limit_ms = described(kind), limit_ms
         self._sequence = count(1)
         self._open()
         if self.journal.adopted is None:
@@ -32,7 +33,7 @@ class Copy:
             self.journal.commit()
 
     def _open(self) -> None:
-        self.machine = ServiceMachine(described(self._kind), limit_ms=self._limit_ms)
+        self.machine = ServiceMachine(self._description, limit_ms=self._limit_ms)
         self.journal = SqliteJournal(
             open_database(self.path),
             self.machine,
@@ -53,7 +54,7 @@ class Copy:
 
     def decide(self, method: str, *args: Any, commits: bool = True, **kwargs: Any) -> Record:
         """Decide one call."""
-        args_, kwargs_ = described(self._kind).methods[method].bound(args, kwargs)
+        args_, kwargs_ = self._description.methods[method].bound(args, kwargs)
         number = next(self._sequence)
         record = self.journal.decide(
             1, (f"s{number}", 1), 1, packed_call(method, args_, kwargs_), 1_000_000 * number

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 
 from bankrmi.bank.operations import Receipt
 from bankrmi.client.blocking_client import BlockingClient
-from bankrmi.client.finding import configuration_of
+from bankrmi.client.finding import check_what_is_served, what_to_connect
 from bankrmi.client.requests import (
     Operation,
     asked_balance,
@@ -19,7 +19,7 @@ from bankrmi.client.requests import (
     withdrawn,
 )
 from bankrmi.config import Configuration
-from bankrmi.errors import ConfigurationError, Refused
+from bankrmi.errors import Refused
 
 __all__ = ["BankClient", "connect"]
 
@@ -70,39 +70,16 @@ def connect(
     Where a class is replicated, and not a bank's accounts, that class comes first: what is returned then has
     its methods (see `service_client`).
     """
-    kind = first if isinstance(first, type) else None
-    if kind is None and first is not None:
-        if configuration is not None:
-            raise ConfigurationError("say which class it is first, and then where the configuration is")
-        configuration = first
-    found = configuration_of(configuration, nameserver, insecure=insecure, certificates=certificates)
-    if kind is not None:
-        return _client_of(kind, found, timeout=timeout, on_waiting=on_waiting)
-    if found.serves is not None:
-        name = found.serves.partition(":")[2]
-        raise ConfigurationError(
-            f"{found.path} serves {found.serves}, and no accounts: say connect({name}, ...), with that class"
-        )
-    return BankClient(found, timeout=timeout, on_waiting=on_waiting)
-
-
-def _client_of(
-    kind: type,
-    configuration: Configuration,
-    *,
-    timeout: float | None,
-    on_waiting: Callable[[], None] | None,
-) -> Any:
-    from bankrmi.client.service_client import (
-        ServiceClient,
-    )  # It loads what the client of a bank has no use for.
+    kind, found = what_to_connect(
+        first, configuration, nameserver, insecure=insecure, certificates=certificates
+    )
+    check_what_is_served(found, kind)
+    if kind is None:
+        return BankClient(found, timeout=timeout, on_waiting=on_waiting)
+    from bankrmi.client.service_client import ServiceClient  # It loads what a bank's has no use for.
     from bankrmi.service.declaring import described
 
-    description = described(kind)
-    served = configuration.serves
-    if served is not None and served.partition(":")[2] != description.name:
-        raise ConfigurationError(f"{configuration.path} serves {served}, and not {description.name}")
-    return ServiceClient(description, configuration, timeout=timeout, on_waiting=on_waiting)
+    return ServiceClient(described(kind), found, timeout=timeout, on_waiting=on_waiting)
 
 
 class BankClient(BlockingClient):

@@ -8,15 +8,22 @@ Rule: nothing of the class is run here; it says what can be called, and with wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 from bankrmi.client.blocking_client import BlockingClient
 from bankrmi.client.requests import Request, asked_status
-from bankrmi.client.service_requests import asked_outcome_of_call, declared_error, queried, updated
+from bankrmi.client.service_requests import (
+    CallsOf,
+    asked,
+    asked_outcome_of_call,
+    declared_error,
+    queried,
+    updated,
+)
 from bankrmi.config import Configuration
-from bankrmi.errors import InvalidRequest, ServiceError
+from bankrmi.errors import ServiceError
 from bankrmi.service.declaring import Description, Method
 
 __all__ = ["AnyServiceClient", "ServiceClient"]
@@ -50,24 +57,25 @@ class ServiceClient(AnyServiceClient):
         on_waiting: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(configuration, timeout=timeout, on_waiting=on_waiting)
-        self._description = description
+        self._calls = CallsOf(description)
 
     def __getattr__(self, name: str) -> Any:
         """Return a method of the class."""
-        description: Description | None = self.__dict__.get("_description")
-        method = None if description is None else description.methods.get(name)
-        if description is None or method is None:
-            what = type(self).__name__ if description is None else f"the service {description.name}"
-            raise AttributeError(f"{what} has no method {name!r}")
-        called = partial(self._call, method)
-        called.__doc__ = method.function.__doc__
-        return called
+        if name.startswith("_"):
+            raise AttributeError(name)
+        method = self._calls.find(name, self)
+
+        @wraps(method.function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self._done(asked(method, args, kwargs), [method])
+
+        return call
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self._description.methods})
+        return sorted({*super().__dir__(), *self._calls.methods})
 
     def __repr__(self) -> str:
-        return f"<client of the service {self._description.name}>"
+        return f"<client of the service {self._calls.name}>"
 
     def update(
         self,
@@ -81,31 +89,19 @@ class ServiceClient(AnyServiceClient):
 
         A `request_id` of one's own ("SESSION:SEQ") makes it safe to repeat the whole call: it is done once.
         """
-        found = self._method(method, is_update=True)
+        found = self._calls.marked(method, is_update=True)
         return self._done(updated(found, args, kwargs or {}, request_id), [found])
 
     def query(self, method: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         """Call a method that changes nothing."""
-        found = self._method(method, is_update=False)
+        found = self._calls.marked(method, is_update=False)
         return self._done(queried(found, args, kwargs or {}), [found])
 
     def outcome(self, request_id: str) -> Any:
-        """Return, or raise, what came of an update, for good."""
-        return self._done(asked_outcome_of_call(request_id), self._description.methods.values())
+        """Return, or raise, what came of an update, for good; `Cancelled` if it never arrived."""
+        return self._done(asked_outcome_of_call(request_id), self._calls.methods.values())
 
-    def _call(self, method: Method, /, *args: Any, **kwargs: Any) -> Any:
-        if method.is_update:
-            return self._done(updated(method, args, kwargs, None), [method])
-        return self._done(queried(method, args, kwargs), [method])
-
-    def _method(self, name: str, *, is_update: bool) -> Method:
-        method = self._description.methods.get(name)
-        if method is None or method.is_update is not is_update:
-            kind = "update" if is_update else "query"
-            raise InvalidRequest(f"{self._description.name} has no method {name!r:.80} of the kind {kind}")
-        return method
-
-    def _done(self, request: Request, methods: Any) -> Any:
+    def _done(self, request: Request, methods: Iterable[Method]) -> Any:
         try:
             return self._perform(request)
         except ServiceError as error:

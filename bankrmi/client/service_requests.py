@@ -15,13 +15,49 @@ from bankrmi.bank.operations import parse_request_id
 from bankrmi.client.requests import Request, Unbelievable, check_answer
 from bankrmi.errors import InvalidRequest, ServiceError
 from bankrmi.service.calls import packed_call
-from bankrmi.service.declaring import Method
+from bankrmi.service.declaring import Description, Method
 from bankrmi.service.plain_values import NotPlain
 
-__all__ = ["CALL_BYTES", "asked_outcome_of_call", "declared_error", "queried", "updated"]
+__all__ = [
+    "CALL_BYTES",
+    "CallsOf",
+    "asked",
+    "asked_outcome_of_call",
+    "declared_error",
+    "queried",
+    "updated",
+]
 
 CALL_BYTES = 256 << 10
 """The most that a server takes as a call of a method, packed."""
+
+
+class CallsOf:
+    """What can be called of one class, for both clients."""
+
+    def __init__(self, description: Description) -> None:
+        self.name = description.name
+        self.methods = description.methods
+
+    def find(self, name: str, owner: object) -> Method:
+        """Return the method of this name; raises AttributeError."""
+        method = self.methods.get(name)
+        if method is None:
+            raise AttributeError(f"the service {self.name} has no method {name!r}", name=name, obj=owner)
+        return method
+
+    def marked(self, name: str, *, is_update: bool) -> Method:
+        """Return the method of this name that is an update, or a query; raises InvalidRequest."""
+        method = self.methods.get(name)
+        if method is None or method.is_update is not is_update:
+            kind = "update" if is_update else "query"
+            raise InvalidRequest(f"{self.name} has no method {name!r:.80} of the kind {kind}")
+        return method
+
+
+def asked(method: Method, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Request:
+    """Return the request of a call; one that changes the state gets a request id of the client's."""
+    return updated(method, args, kwargs, None) if method.is_update else queried(method, args, kwargs)
 
 
 def updated(

@@ -25,6 +25,7 @@ RULES = [
     *(f"V{number}" for number in range(1, 13)),
     *(f"R{number}" for number in range(1, 6)),
     *(f"O{number}" for number in range(1, 6)),
+    *(f"S{number}" for number in range(1, 5)),
     *(f"J{number}" for number in range(1, 4)),
     *(f"F{number}" for number in range(1, 4)),
     *(f"W{number}" for number in range(1, 5)),

@@ -30,7 +30,7 @@ RULES = [
     *(f"F{number}" for number in range(1, 4)),
     *(f"W{number}" for number in range(1, 5)),
 ]
-RULE_NAME = re.compile(r"\b[AVROJFW]\d{1,2}\b")
+RULE_NAME = re.compile(r"\b[AVROSJFW]\d{1,2}\b")
 
 
 def table_below(heading: str) -> list[list[str]]:

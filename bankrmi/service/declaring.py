@@ -24,7 +24,7 @@ from random import Random
 from typing import Any, Self, TypeVar, overload
 
 from bankrmi.errors import ConfigurationError, InvalidRequest
-from bankrmi.service.plain_values import NotPlain, Shape, plain
+from bankrmi.service.plain_values import Annotation, NotPlain, plain
 from bankrmi.service.tables import ServiceTables
 
 __all__ = ["Description", "Given", "Marked", "Method", "Service", "described", "query", "update"]
@@ -174,12 +174,12 @@ class Method:
         parameters = list(inspect.signature(function).parameters.values())[1:]
         self.signature = inspect.Signature(parameters)
         hints = typing.get_type_hints(function, include_extras=True)
-        self._shapes = {
-            parameter.name: Shape(hints[parameter.name])
+        self._annotations = {
+            parameter.name: Annotation(hints[parameter.name])
             for parameter in parameters
             if parameter.name in hints
         }
-        self._result = Shape(hints["return"]) if "return" in hints else None
+        self._result = Annotation(hints["return"]) if "return" in hints else None
 
     def bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments of a call as plain values; raises InvalidRequest if they are not what it
@@ -189,26 +189,26 @@ class Method:
         except TypeError as error:
             raise InvalidRequest(f"{self.name} does not take these arguments: {error}") from None
         given.apply_defaults()
-        return self._each(given, lambda shape, value: plain(value) if shape is None else shape.checked(value))
+        return self._each(given, lambda hint, value: plain(value) if hint is None else hint.checked(value))
 
     def made(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Return what the method is given for arguments that `bound` has returned."""
         given = self.signature.bind(*args, **kwargs)
-        return self._each(given, lambda shape, value: value if shape is None else shape.made(value))
+        return self._each(given, lambda hint, value: value if hint is None else hint.made(value))
 
     def _each(
-        self, given: inspect.BoundArguments, turn: Callable[[Shape | None, Any], Any]
+        self, given: inspect.BoundArguments, turn: Callable[[Annotation | None, Any], Any]
     ) -> tuple[list[Any], dict[str, Any]]:
         several = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
         for name, value in given.arguments.items():
-            shape, kind = self._shapes.get(name), self.signature.parameters[name].kind
+            annotation, kind = self._annotations.get(name), self.signature.parameters[name].kind
             try:
                 if kind not in several:
-                    given.arguments[name] = turn(shape, value)
+                    given.arguments[name] = turn(annotation, value)
                 elif kind is inspect.Parameter.VAR_POSITIONAL:
-                    given.arguments[name] = tuple(turn(shape, one) for one in value)
+                    given.arguments[name] = tuple(turn(annotation, one) for one in value)
                 else:
-                    given.arguments[name] = {key: turn(shape, one) for key, one in value.items()}
+                    given.arguments[name] = {key: turn(annotation, one) for key, one in value.items()}
             except NotPlain as error:
                 raise InvalidRequest(f"{self.name} takes no such {name}: {error}") from None
         return list(given.args), dict(given.kwargs)

@@ -1,13 +1,12 @@
 """A service as a state machine (see `storage.state_machine`): calls, run on every copy in the same order.
 
 Rule 1: the state is in the tables of the service; what a call changes is in the transaction of its record, so
-        what is on the disk is always what the journal there adds up to.
+        what is on the disk is always what the journal there adds up to (S1).
 Rule 2: an exception changes nothing. It is an outcome like any other; what it was, the server that decided
         says, and no other runs the call again. So a limit of time, or of memory, need not be met alike by
-        all.
+        all (S2, S4).
 Rule 3: a call that was done is run by every copy, and has to come out alike: its result, and the digest of
-        its changes. Two copies that differ are told apart at that very action id, and the one that follows
-        stops.
+        its changes. The copy that comes to something else stops, at that very action id (S3).
 Rule 4: what takes a change back is kept for the newest calls (`KEPT`): more than can be unacknowledged.
 """
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgpack
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-__all__ = ["NotPlain", "Shape", "plain"]
+__all__ = ["Annotation", "NotPlain", "plain"]
 
 _SCALARS = (str, bytes, float, bool, type(None))
 _SMALLEST, _LARGEST = -(1 << 63), (1 << 64) - 1
@@ -55,7 +55,7 @@ def _key(name: object) -> object:
     raise NotPlain(f"a key of a dict is a {type(name).__name__}: text and bytes can be one")
 
 
-class Shape:
+class Annotation:
     """What an annotation allows."""
 
     def __init__(self, annotation: Any) -> None:

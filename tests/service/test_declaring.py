@@ -13,7 +13,7 @@ import pytest
 from bankrmi.errors import ConfigurationError, InvalidRequest
 from bankrmi.service import Service, described, load, query, update
 from bankrmi.service.machine import ServiceMachine
-from bankrmi.service.plain_values import NotPlain, Shape
+from bankrmi.service.plain_values import Annotation, NotPlain
 from tests.service.classes import Inventory, Line, OutOfStock
 
 
@@ -137,9 +137,9 @@ def test_defaults_are_filled_in_before_anything_is_recorded() -> None:
 def test_a_value_is_plain_in_the_journal_and_what_it_was_in_the_method(
     annotation: Any, given: Any, plain: Any, made: Any
 ) -> None:
-    shape = Shape(annotation)
-    assert shape.checked(given) == plain
-    assert shape.made(plain) == made
+    checks = Annotation(annotation)
+    assert checks.checked(given) == plain
+    assert checks.made(plain) == made
 
 
 def test_what_was_told_is_what_the_method_returned() -> None:
@@ -165,7 +165,7 @@ def test_what_was_told_is_what_the_method_returned() -> None:
 )
 def test_nothing_is_converted_but_the_container(annotation: Any, given: Any) -> None:
     with pytest.raises(NotPlain):
-        Shape(annotation).checked(given)
+        Annotation(annotation).checked(given)
 
 
 def nested(depth: int) -> Any:
@@ -174,7 +174,7 @@ def nested(depth: int) -> Any:
 
 def test_values_are_nested_only_so_deep() -> None:
     with pytest.raises(NotPlain, match="nested deeper"):
-        Shape(Any).checked(nested(100))
+        Annotation(Any).checked(nested(100))
 
 
 @pytest.mark.parametrize(

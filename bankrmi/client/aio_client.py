@@ -49,7 +49,7 @@ async def connect(
     nameserver: str | None = None,
     certificates: str | Path | None = None,
 ) -> AsyncServiceClient: ...
-async def connect(
+async def connect(  # type: ignore[misc]  # By position it is the first, by name the second.
     first: Any = None,
     /,
     configuration: Any = None,

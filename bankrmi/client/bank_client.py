@@ -48,7 +48,7 @@ def connect(
     nameserver: str | None = None,
     certificates: str | Path | None = None,
 ) -> _Served: ...
-def connect(
+def connect(  # type: ignore[misc]  # By position it is the first, by name the second.
     first: Any = None,
     /,
     configuration: Any = None,

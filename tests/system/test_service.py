@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import Pyro5.errors
 import pytest
 
 import bankrmi
+import bankrmi.aio
 from bankrmi.errors import BankError, Cancelled, ConfigurationError, InvalidRequest, ServiceError
 from tests.system import inventory
 from tests.system.cluster import DEADLINE_S, NAMESERVER, Cluster
@@ -37,6 +39,11 @@ def newest(cluster: Cluster) -> int:
     status = cluster.status(cluster.primary())
     assert status is not None
     return int(status["action_id"])
+
+
+def digest_of(cluster: Cluster, name: str) -> str:
+    """Return what a copy's journal adds up to."""
+    return str(cluster.until(lambda: cluster.status(name), f"{name} answers")["digest"])  # type: ignore[index]
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +126,23 @@ def test_a_method_that_does_not_end_is_ended_and_the_bank_goes_on(cluster: Clust
         assert cluster.view() == before
 
 
+def test_tasks_call_it_as_threads_do(cluster: Cluster) -> None:
+    async def work() -> list[int]:
+        async with await bankrmi.aio.connect(Inventory, cluster.configuration, timeout=DEADLINE_S) as store:
+            counts = await asyncio.gather(*(store.put("cherry", 1) for _ in range(20)))
+            with pytest.raises(OutOfStock):
+                await store.take("cherry", 21)
+            with pytest.raises(OutOfStock):
+                await store.update("take", ["cherry", 22], request_id="cherries:1")
+            with pytest.raises(OutOfStock):
+                await store.outcome("cherries:1")
+            assert await store.query("get", kwargs={"name": "cherry"}) == 20
+            assert (await store.status())["service"] == "inventory"
+            return counts
+
+    assert sorted(asyncio.run(work())) == list(range(1, 21))
+
+
 @pytest.mark.parametrize("serializer", ["serpent", "json", "msgpack"])
 def test_a_stock_proxy_calls_methods_by_their_names(
     cluster: Cluster, serializer: str, monkeypatch: pytest.MonkeyPatch
@@ -147,6 +171,7 @@ class Adding:
     """Threads that each add 1, again and again, and count what they were told was done."""
 
     def __init__(self, cluster: Cluster, threads: int) -> None:
+        self._cluster = cluster
         self.store = client(cluster)
         self.done = 0
         self.failed: list[BaseException] = []
@@ -169,6 +194,11 @@ class Adding:
             with self._lock:
                 self.done += 1
 
+    def wait_for_more(self, count: int) -> None:
+        """Return when so many more were done, or one has failed."""
+        enough = self.done + count
+        self._cluster.until(lambda: self.done > enough or self.failed, f"{count} more calls are done")
+
     def __exit__(self, *_: object) -> None:
         self._over.set()
         for thread in self._threads:
@@ -183,8 +213,7 @@ def test_whoever_is_killed_every_call_is_done_once(tmp_path: Path) -> None:
         cluster.wait_until_in_sync()
         with Adding(cluster, 3) as adding:
             for _ in range(3):
-                done = adding.done
-                cluster.until(lambda done=done: adding.done > done + 20 or adding.failed, "calls are done")
+                adding.wait_for_more(20)
                 victim = cluster.primary()
                 cluster.kill(victim)
                 cluster.start(victim)
@@ -206,11 +235,8 @@ def test_whoever_is_killed_every_call_is_done_once(tmp_path: Path) -> None:
             cluster.switch_over(to=lost)
             assert store.get("counted") == adding.done + 1
             assert store.put("counted", 1) == adding.done + 2
-        told = [
-            cluster.until(lambda name=name: cluster.status(name), f"{name} answers")
-            for name in cluster.servers
-        ]
-        assert told[0]["digest"] == told[1]["digest"]
+        digests = {digest_of(cluster, name) for name in cluster.servers}
+        assert len(digests) == 1
 
 
 # -- mistakes ------------------------------------------------------------------------------------------

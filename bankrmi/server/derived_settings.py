@@ -8,11 +8,12 @@ from bankrmi.replication.settings import Settings
 from bankrmi.rmi import Limits
 from bankrmi.server.rates import EntryRates, Rate
 from bankrmi.server.waiting import SLOW_SHARE
+from bankrmi.service.running import RESULT_BYTES_AT_MOST
 
 __all__ = ["OUTCOME_BYTES", "limits_of", "rates_of", "settings_of"]
 
-OUTCOME_BYTES = 64 << 10
-"""What may come of one call of a service, packed: nobody knows before it is decided."""
+OUTCOME_BYTES = RESULT_BYTES_AT_MOST + 4096
+"""What may come of one call of a service, packed, with all that goes with it: known when it is decided."""
 
 _ITEMS_PER_OPERATION, _ITEMS_PER_ENTRY = 6, 22
 """Values that an operation of a request and an entry of a checkpoint take in a message."""

@@ -204,9 +204,11 @@ def _what(configuration: Configuration) -> str:
 def _how_to_connect(served: str, path: Path) -> str:
     """Return how a program calls the class that is served."""
     module, _, name = served.partition(":")
+    near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     return (
-        f"To call it, from Python: from {module} import {name}; "
-        f'{name.lower()} = bankrmi.connect({name}, "{path}")'
+        "To call it:\n"
+        f"  >>> import bankrmi; from {module} import {name}\n"
+        f'  >>> {name.lower()} = bankrmi.connect({name}, "{near}")'
     )
 
 

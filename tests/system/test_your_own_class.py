@@ -46,6 +46,9 @@ class Terminal(FirstTerminal):
 class Stranger(Reader):
     """Whoever follows the page with nothing but it."""
 
+    def __enter__(self) -> Stranger:
+        return self
+
     def __exit__(self, *end: object) -> None:
         for value in self._names.values():
             if isinstance(value, ServiceClient):

@@ -8,6 +8,7 @@ Assumption: host names are not looked up, so two names of one machine count as t
 from __future__ import annotations
 
 import ipaddress
+import keyword
 import os
 import re
 from pathlib import Path
@@ -30,6 +31,7 @@ __all__ = [
     "LogSettings",
     "checked_address",
     "checked_bound_address",
+    "checked_served_class",
     "checked_server_name",
     "is_every_address",
     "is_loopback",
@@ -50,6 +52,7 @@ _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+
 _TAKEN_NAMES = frozenset({"log", "nameserver", "witness"})
 # What may stand in a server's place in `bankrmi server ...`.
 _COMMANDS = frozenset({"add", "move", "remove"})
+_LONGEST_TARGET = 200
 _MEMBERS_AT_MOST = 9
 _PREFIX = re.compile(r"/([!-.0-~]+/)*")  # Printable ASCII without blanks, in parts that end with a slash.
 _LONGEST_PREFIX = 100
@@ -152,6 +155,21 @@ def checked_server_name(name: str) -> str:
     return _checked_name(name)
 
 
+def checked_served_class(target: str) -> str:
+    """Return the name of a class as it can be served; raise ValueError, saying what is wrong with it."""
+    module, _, name = target.partition(":")
+    parts = [*module.split("."), name]
+    if len(target) > _LONGEST_TARGET or not all(map(_is_name_in_python, parts)):
+        raise ValueError(
+            f"{target!r:.80} is not a class that can be served: write module:Class, like inventory:Inventory"
+        )
+    return target
+
+
+def _is_name_in_python(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)
+
+
 def is_loopback(address: Address) -> bool:
     """Whether only this machine can reach it."""
     host, _ = split_address(address)
@@ -204,6 +222,7 @@ def _checked_prefix(prefix: str) -> str:
 _Address = Annotated[str, AfterValidator(checked_address)]
 _BoundAddress = Annotated[str, AfterValidator(checked_bound_address)]
 _Name = Annotated[str, AfterValidator(_checked_name)]
+_ServedClass = Annotated[str, AfterValidator(checked_served_class)]
 _ServerName = Annotated[str, AfterValidator(checked_server_name)]
 _Duration = Annotated[int, Field(ge=1, le=LONGEST_MS)]
 _Margin = Annotated[int, Field(ge=0, le=LONGEST_MS)]
@@ -376,6 +395,8 @@ class ConfigSettings(_Checked):
     """The content of `config.yaml`; the shipped file explains each key."""
 
     service: _Name = "account"
+    serves: _ServedClass | None = None
+    """Which class is replicated, as "module:Class"; None: the accounts of a bank."""
     nameserver: _Address
     witness: _Keeper = Field(default_factory=lambda known: known.get("nameserver", ""))
     """The witness's address, or the etcd that keeps the view in its place."""

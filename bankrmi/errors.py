@@ -8,6 +8,7 @@
     │   ├── InvalidRequest       not an account id, an amount or a request id
     │   ├── Stale                older than a newer request of its session
     │   ├── Cancelled            `outcome` asked for it before it arrived, and settled it
+    │   ├── ServiceError         a method of a service raised an exception, and changed nothing
     │   ├── AccessDenied
     │   ├── Unreached            nothing was sent at all
     │   ├── ViewMoved            the view is kept elsewhere; `moved_to` is the id of the keeper that has it
@@ -46,6 +47,7 @@ __all__ = [
     "NotPrimary",
     "OperationFailed",
     "Refused",
+    "ServiceError",
     "Stale",
     "Unreached",
     "Unsettled",
@@ -117,6 +119,12 @@ class Cancelled(Refused):
     """`outcome` was asked before the request arrived, and settled that it never will (rule O4)."""
 
     code = "cancelled"
+
+
+class ServiceError(Refused):
+    """A method of a service raised an exception, and changed nothing; `error` is the name of its class."""
+
+    code = "service_error"
 
 
 class AccessDenied(Refused):

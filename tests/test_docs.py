@@ -25,11 +25,12 @@ RULES = [
     *(f"V{number}" for number in range(1, 13)),
     *(f"R{number}" for number in range(1, 6)),
     *(f"O{number}" for number in range(1, 6)),
+    *(f"S{number}" for number in range(1, 5)),
     *(f"J{number}" for number in range(1, 4)),
     *(f"F{number}" for number in range(1, 4)),
     *(f"W{number}" for number in range(1, 5)),
 ]
-RULE_NAME = re.compile(r"\b[AVROJFW]\d{1,2}\b")
+RULE_NAME = re.compile(r"\b[AVROSJFW]\d{1,2}\b")
 
 
 def table_below(heading: str) -> list[list[str]]:

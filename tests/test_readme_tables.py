@@ -41,6 +41,8 @@ def settings_of(kind: type[BaseModel], above: str = "") -> Iterator[tuple[str, s
             yield f"{above}{name}", "the only one"
         elif name == "witness":
             yield name, "the name server's"
+        elif name == "serves":
+            yield name, "the accounts of a bank"
         elif name == "servers":
             yield name, "needed, except by clients"
         else:

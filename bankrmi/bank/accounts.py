@@ -74,7 +74,13 @@ class Accounts:
         """Raise ValueError if these packed operations are not ones that a client could have asked for."""
         count_of(content)
 
-    def apply(self, operations: Sequence[Form], action_id: int) -> list[Any]:
+    def apply(
+        self,
+        operations: Sequence[Form],
+        action_id: int,
+        _moment: object = None,
+        _told: bytes | None = None,
+    ) -> list[Any]:
         """Withdraw or deposit, or decline; the result is the balance after it."""
         outcomes: list[Any] = []
         balances, changed, tell = self._balances, self._changed, outcomes.append
@@ -153,6 +159,10 @@ class Accounts:
     def describe(self, operation: Form) -> dict[str, Any]:
         """Return the operation in words."""
         return described(operation)
+
+    def shown(self, result: Any) -> Any:
+        """Return the balance, or None, as it is."""
+        return result
 
     def sum(self) -> int:
         """Return the sum of all accounts (see `sum_of`)."""

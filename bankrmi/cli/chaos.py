@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
-from bankrmi.cli.invocation import say
+from bankrmi.cli.invocation import for_accounts, say
 from bankrmi.cli.written_files import check_writable
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.written_over import WrittenOver
@@ -62,6 +62,7 @@ __all__ = ["COMMANDS"]
     show_default=True,
     help="How long each of a client's six sessions waits between calls, on average.",
 )
+@for_accounts
 def chaos(
     minutes: float,
     seed: int | None,

@@ -5,6 +5,7 @@ Rule: all or nothing, as far as that can be: what is there already is found befo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TextIO
 
 import click
 
-from bankrmi.cli.invocation import say, tell
+from bankrmi.cli.invocation import SERVES_VARIABLE, say, tell
 from bankrmi.cli.new_bank import CERTIFICATES, NewBank, conflicts, read_address, read_servers
 from bankrmi.cli.written_files import write_file
 from bankrmi.config_settings import is_loopback
@@ -55,7 +56,10 @@ def init(
         servers=read_servers(servers),
         witness=read_address(witness or "127.0.0.1"),
         certificates=not no_certificates,
+        serves=os.environ.get(SERVES_VARIABLE) or None,
     )
+    if compose and bank.serves is not None:
+        raise ConfigurationError("--compose writes containers of a bank, in which there is no class of yours")
     if compose:
         contained = bank.in_containers()
         asked = {"--systemd": systemd, "--witness": witness is not None}
@@ -130,8 +134,9 @@ def _tell(bank: NewBank, folder: Path, names: list[str]) -> None:
     if bank.needs_insecure:
         say("nobody has to prove who he is: each command wants --insecure")
     if bank.certificates and not (bank.is_on_one_machine or bank.contained):
+        content = "ledger.csv" if bank.serves is None else f"the module of {bank.serves}"
         say(
-            f"copy to each machine config.yaml, ledger.csv, and of {CERTIFICATES}/ ca.pem and its own .pem "
+            f"copy to each machine config.yaml, {content}, and of {CERTIFICATES}/ ca.pem and its own .pem "
             "and .key (and revoked.txt, once there is one); ca.key stays here"
         )
     if any(name.startswith("systemd/") for name in names):

@@ -29,6 +29,7 @@ from bankrmi.cli import (
     overview,
     processes,
     recordings,
+    serve,
     simulate,
     verify,
 )
@@ -39,7 +40,7 @@ from bankrmi.cli.interruption import (
     interruption_behind,
     what_was_under_way,
 )
-from bankrmi.cli.invocation import Invocation, say
+from bankrmi.cli.invocation import VOICE, Invocation, say
 from bankrmi.cli.sentences import sentence_of
 from bankrmi.errors import BankError
 from bankrmi.logging_setup import configure
@@ -59,7 +60,7 @@ Shell completion (bash; zsh and fish alike):
 NO_COLOR=1 turns colours off."""
 
 
-_OUTLIVING = {command.name for command in processes.COMMANDS}
+_OUTLIVING = {command.name for command in (*processes.COMMANDS, *serve.COMMANDS)}
 """These say themselves what the end of the terminal is to them."""
 
 
@@ -93,6 +94,7 @@ def commands(context: click.Context, config: Path | None, insecure: bool, log_js
         configure(True, context.invoked_subcommand)
         if isinstance(context.obj, _Voice):
             context.obj.is_a_log = True
+    context.meta[VOICE] = context.obj
     context.obj = Invocation(path=config, insecure=insecure, log_json=log_json)
 
 
@@ -100,6 +102,7 @@ for room in (
     init,
     demo,
     processes,
+    serve,
     operations,
     overview,
     failover,

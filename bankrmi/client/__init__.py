@@ -5,8 +5,9 @@ attempts      what to try next, how long to wait, when to give up: pure, shared 
 requests      what is sent, what is read from the answers: pure, shared
 finding       who may be asked, who probably leads, what a failed attempt means: shared
 seen          how new the newest answer was (rule R5)
-bank_client   blocking, for threads
-aio_client    the same for asyncio (`bankrmi.aio`)
+bank_client   blocking, for threads; `blocking_client` is how it waits
+aio_client    the same for asyncio (`bankrmi.aio`); `loop_client` is how that waits
+service_client, async_service_client    those of a class that is replicated, by `service_requests`
 overview      what every server, the witness and the name server say of themselves
 view_history  how the view came to be what it is; `earlier_keepers`: what was before it was moved
 failover      what it would mean to let this server lead: pure

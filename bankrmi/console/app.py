@@ -61,8 +61,9 @@ class Console:
         self._page = {
             path.name: path.read_bytes() for path in files("bankrmi.console").joinpath("page").iterdir()
         }
-        self._accounts = list(read_ledger(configuration.ledger))[:_ACCOUNTS]
-        if not self._accounts:
+        self._has_tellers = configuration.serves is None
+        self._accounts = list(read_ledger(configuration.ledger))[:_ACCOUNTS] if self._has_tellers else []
+        if self._has_tellers and not self._accounts:
             raise ConfigurationError(
                 f"the ledger {configuration.ledger} has no accounts: there is nothing to show"
             )
@@ -208,6 +209,7 @@ class Console:
         )
         return {  # And what one can ask of a console.
             **json.loads(text_of(hello)),
+            "tellers": self._has_tellers,
             "accounts": self._accounts[:100],
             "load": self._teller.load,
             "misfortunes": self._misfortunes.offered(),
@@ -232,6 +234,8 @@ class Console:
 
     def _doing(self, name: str) -> Doing | None:
         match name:
+            case "teller" | "load" if not self._has_tellers:
+                return self._no_tellers
             case "teller":
                 return self._teller.ask
             case "load":
@@ -242,6 +246,11 @@ class Console:
                 return self._rules.ask
             case _:
                 return None
+
+    async def _no_tellers(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        raise InvalidRequest(
+            f"{self._configuration.serves} is served, and no accounts: call its methods from a program"
+        )
 
     async def _set_load(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         clients, reads, accounts = asked.get("clients"), asked.get("reads", 0.5), asked.get("accounts", 10)

@@ -67,6 +67,7 @@ def stated(configuration: Configuration) -> dict[str, Any]:
     limits = configuration.limits
     return {
         "service": configuration.service,
+        "serves": configuration.serves,
         "servers": dict(configuration.servers),
         GOES_BY_VIEW: False,
         "witness": keeper_as_stated(configuration),
@@ -181,6 +182,14 @@ def _service(_: Mapping[str, Any], __: Any) -> tuple[str, bool]:
     return "it is a server of another bank", True
 
 
+def _serves(ours: Mapping[str, Any], theirs: Any) -> tuple[str, bool]:
+    mine = ours["serves"]
+    both = isinstance(mine, str) and isinstance(theirs, str)
+    if both and mine.partition(":")[2] == theirs.partition(":")[2]:
+        return "each loads the class from where it has it: it has to be the same one", False
+    return "what one does with a call, the other would not", True
+
+
 def _copies_min(ours: Mapping[str, Any], theirs: Any) -> tuple[str, bool]:
     more = max(ours["copies_min"], theirs) if type(theirs) is int else ours["copies_min"]
     return f"the larger counts, for both, as long as they know of each other: {more} copies", False
@@ -203,6 +212,7 @@ def _own(_: Mapping[str, Any], __: Any) -> tuple[str, bool]:
 
 _PLAIN_KEYS: Mapping[str, _Effect] = {
     "service": _service,
+    "serves": _serves,
     "copies_min": _copies_min,
     "lease_ms": _lease,
     "drift_ms": _lease,

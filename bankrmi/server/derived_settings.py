@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from bankrmi.config import NOT_THE_DAEMONS, Configuration
-from bankrmi.replication.queue import OPERATION_BYTES
+from bankrmi.config import NOT_THE_DAEMONS, Configuration, bytes_needed
+from bankrmi.replication.queue import OPERATION_BYTES, REQUEST_BYTES
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi import Limits
 from bankrmi.server.rates import EntryRates, Rate
 from bankrmi.server.waiting import SLOW_SHARE
+from bankrmi.service.running import RESULT_BYTES_AT_MOST
 
-__all__ = ["limits_of", "rates_of", "settings_of"]
+__all__ = ["OUTCOME_BYTES", "limits_of", "rates_of", "settings_of"]
+
+OUTCOME_BYTES = RESULT_BYTES_AT_MOST + 4096
+"""What may come of one call of a service, packed, with all that goes with it: known when it is decided."""
 
 _ITEMS_PER_OPERATION, _ITEMS_PER_ENTRY = 6, 22
 """Values that an operation of a request and an entry of a checkpoint take in a message."""
@@ -31,7 +35,19 @@ def settings_of(configuration: Configuration, name: str, *, first: bool) -> Sett
         refused_means_gone=configuration.refused_means_gone,
         first=first,
         group_bytes=configuration.limits.group_bytes,
+        request_bytes=REQUEST_BYTES if configuration.serves is None else _call_bytes(configuration),
     )
+
+
+def _call_bytes(configuration: Configuration) -> int:
+    """Return what a call of a service costs a group beside its arguments (A4).
+
+    A group has so few of them that what can come of all fits into the message that takes it to a standby.
+    """
+    limits = configuration.limits
+    group, message = limits.group_bytes, limits.server_message_bytes
+    calls = max(1, (message - bytes_needed(group, limits.operations_per_request)) // OUTCOME_BYTES)
+    return max(REQUEST_BYTES, -(-group // calls))
 
 
 def limits_of(configuration: Configuration) -> Limits:

@@ -456,7 +456,7 @@ class SqliteJournal:
     ) -> Record:
         """Apply a new request of `count` packed operations, and journal what became of them."""
         self._begin()
-        outcomes = self._derived.decide(operations, self._tip.action_id + count)
+        outcomes = self._derived.decide(operations, self._tip.action_id + count, (time_us, request))
         record = chained(self._tip, epoch, request, (count, operations, outcomes), time_us)
         self._insert([record])
         return record
@@ -507,7 +507,7 @@ class SqliteJournal:
         if not removed:
             return []
         if self._rolled_back_to is not None:
-            keep_record(removed, self._rolled_back_to, self._derived.machine.describe)
+            keep_record(removed, self._rolled_back_to, self._derived.machine)
         self._begin()
         self._derived.undo(removed)
         self._records.delete_above(to)

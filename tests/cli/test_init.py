@@ -50,6 +50,20 @@ def test_a_bank_on_this_machine_has_certificates_and_the_comments_of_the_sample(
     assert (folder / "config.yaml").stat().st_mode & 0o077 == 0
 
 
+def test_what_a_class_begins_with_has_no_ledger_and_names_the_class(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "inventory"
+    assert main(["serve", "shop.inventory:Inventory", "init", str(folder), "--servers", "a=10.0.0.1"]) == 2
+    assert main(["serve", "shop.inventory:Inventory", "init", str(folder)]) == 0
+    configuration = load(folder / "config.yaml", environment={})
+    assert (configuration.serves, configuration.service) == ("shop.inventory:Inventory", "inventory")
+    assert not (folder / "ledger.csv").exists()
+    assert main(["serve", "shop:Shelf", "init", str(tmp_path / "contained"), "--compose"]) == 2
+    assert "--compose writes containers of a bank" in capsys.readouterr().err
+    assert "BANKRMI_SERVES" not in os.environ
+
+
 def test_a_bank_on_three_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         started(

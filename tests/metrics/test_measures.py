@@ -25,7 +25,7 @@ from bankrmi.nameserver import measures as of_nameserver
 from bankrmi.replication.cause import Cause, CauseKind
 from bankrmi.replication.figures import CAUSES, ViewChanges
 from bankrmi.server import measures as of_server
-from bankrmi.server.request_figures import ERROR, KINDS, OUTCOMES, RequestFigures
+from bankrmi.server.request_figures import ERROR, OF_ACCOUNTS, RequestFigures
 from tests.readme_page import README, ROOT
 from tests.replication.steps import view_of
 from tests.test_readme_tables import rows_below
@@ -201,7 +201,11 @@ def test_a_figure_that_cannot_be_read_ends_nothing() -> None:
 def test_there_are_not_many_series(process: str) -> None:
     """With three servers; each label has a handful of values, whatever anybody does."""
     counts = {measure.name: len(measure.series()) for measure in ALL[process]}
-    assert max(counts.values()) == len(KINDS) * len(OUTCOMES) if process == "server" else 20
+    assert (
+        max(counts.values()) == len(OF_ACCOUNTS.kinds) * len(OF_ACCOUNTS.outcomes)
+        if process == "server"
+        else 20
+    )
     assert sum(counts.values()) < 250
 
 

@@ -57,7 +57,9 @@ class Teller:
 
     async def ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Do what a person asks for; return what became of it.  Raises InvalidRequest."""
-        what, account, amount = asked.get("what"), asked.get("account"), asked.get("amount", 0)
+        what, account, amount = asked.get("what"), asked.get("account"), asked.get("amount")
+        if what == "balance" and amount is None:
+            amount = 0
         again = asked.get("again")
         if what not in KINDS:
             raise InvalidRequest("the teller looks up, withdraws and deposits")

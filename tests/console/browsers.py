@@ -72,4 +72,4 @@ class OpenPage:
     ) -> None:
         self.page.close()
         if failure is None:
-            assert self.complaints == []
+            assert self.complaints == [], self.complaints

@@ -78,7 +78,9 @@ def recorded() -> list[AnyEvent]:
     return [hello, *(event_of(kind, BEGUN + after, told) for after, kind, told in events)]
 
 
-@pytest.mark.parametrize("narrow", [False, True], ids=["wide-light", "narrow-dark"])
+@pytest.mark.parametrize(
+    "narrow", [False, pytest.param(True, marks=pytest.mark.long)], ids=["wide-light", "narrow-dark"]
+)
 def test_a_recorded_bank_is_shown_as_it_was(browser: Browser, tmp_path: Path, narrow: bool) -> None:
     path = tmp_path / "page.html"
     path.write_text(one_page(recorded()))

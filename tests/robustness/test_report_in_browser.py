@@ -151,7 +151,9 @@ def test_without_its_script_the_verdict_can_be_read(browser: Browser, address: s
         expect(seen.page.locator("#words")).to_contain_text("s1 → s2")
 
 
-@pytest.mark.parametrize("narrow", [False, True], ids=["wide-light", "narrow-dark"])
+@pytest.mark.parametrize(  # Wide and light, that of a real run is looked at in test_chaos.py.
+    "narrow", [pytest.param(False, marks=pytest.mark.long), True], ids=["wide-light", "narrow-dark"]
+)
 def test_everybody_can_use_it(browser: Browser, address: str, narrow: bool) -> None:
     with OpenPage(browser, address, narrow=narrow, colours="dark" if narrow else "light") as seen:
         expect(seen.page.locator("h1")).to_contain_text("No violation")

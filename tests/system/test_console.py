@@ -57,11 +57,13 @@ def test_the_teller_sends_a_request_again_and_nothing_happens_twice(tmp_path: Pa
         again = page.do("teller", what="withdraw", account=2, amount=10, again=first["request_id"])
         assert (again["outcome"], again["balance"], again["action_id"]) == ("done", 190, first["action_id"])
         assert page.do("teller", what="balance", account=2)["balance"] == 190
+        assert page.do("teller", what="balance", account=2, amount=None)["balance"] == 190
         declined = page.do("teller", what="withdraw", account=2, amount=10_000)
         assert (declined["status"], declined["outcome"]) == (200, "declined")
         for asked in (
             {"what": "steal", "account": 1, "amount": 1},
             {"what": "withdraw", "account": "1", "amount": 1},
+            {"what": "withdraw", "account": 1},
             {"what": "withdraw", "account": 1, "amount": 1.5},
             {"what": "withdraw", "account": 1, "amount": 1, "again": {"a": 1}},
             {"what": "withdraw", "account": 1, "amount": 1, "again": "no request id"},

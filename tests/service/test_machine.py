@@ -15,7 +15,6 @@ from bankrmi.service.calls import Raised
 from tests.service.classes import Inventory, Line
 from tests.service.copies import Copy
 
-
 Make = Callable[..., Copy]
 
 

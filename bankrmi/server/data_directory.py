@@ -20,9 +20,11 @@ import structlog
 from bankrmi.bank.accounts import Accounts
 from bankrmi.config import Configuration
 from bankrmi.errors import ConfigurationError, InvalidRequest, OperationFailed
+from bankrmi.replication.settings import GROUP_SHARE
+from bankrmi.server.measured_service import CallCosts, MeasuredService
 from bankrmi.server.opening_ledger import OpeningLedger
 from bankrmi.service.declaring import Description
-from bankrmi.service.machine import ServiceMachine
+from bankrmi.service.machine import LIMIT_MS
 from bankrmi.storage.about import SERVES, served_class
 from bankrmi.storage.backup_label import label_of
 from bankrmi.storage.database import BEFORE_REPLACING, DiskFailed, open_database, own_directory
@@ -50,6 +52,9 @@ class DataDirectory:
         self.path = configuration.data_dir / name
         self.database = self.path / DATABASE
         self._description = description
+        self.call_costs = CallCosts()
+        """Of a class."""
+        self._limit_ms = min(LIMIT_MS, GROUP_SHARE * configuration.checkpoint_timeout_ms)
         self.ledger = None if description is not None else OpeningLedger(configuration.ledger)
         settings = configuration.journal
         self._behind = _behind(configuration, description)
@@ -120,7 +125,9 @@ class DataDirectory:
             raise OperationFailed(f"the database {path} cannot be found again: {error.strerror}") from error
 
     def _machine(self, ledger: dict[int, int]) -> StateMachine:
-        return Accounts(ledger) if self._description is None else ServiceMachine(self._description)
+        if self._description is None:
+            return Accounts(ledger)
+        return MeasuredService(self._description, self.call_costs, limit_ms=self._limit_ms)
 
     def _check_what_it_holds(self, database: apsw.Connection, path: Path) -> None:
         """Raise ConfigurationError if it is the state of something else than what is to be served."""

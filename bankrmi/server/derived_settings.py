@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from bankrmi.config import NOT_THE_DAEMONS, Configuration, bytes_needed
-from bankrmi.replication.queue import OPERATION_BYTES, REQUEST_BYTES
+from dataclasses import replace
+
+from bankrmi.config import NOT_THE_DAEMONS, Configuration
+from bankrmi.replication.queue import OPERATION_BYTES
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi import Limits
+from bankrmi.server.measured_service import CallCosts
 from bankrmi.server.rates import EntryRates, Rate
 from bankrmi.server.waiting import SLOW_SHARE
-from bankrmi.service.running import RESULT_BYTES_AT_MOST
 
-__all__ = ["OUTCOME_BYTES", "limits_of", "rates_of", "settings_of"]
+__all__ = ["limits_of", "rates_of", "settings_of", "settings_of_service"]
 
-OUTCOME_BYTES = RESULT_BYTES_AT_MOST + 4096
-"""What may come of one call of a service, packed, with all that goes with it: known when it is decided."""
+_CALLS_AT_ONCE = 16
+"""Of a class, that one who catches up is sent: each may take as long as a call may."""
+
+_CALLS_TO_COPY_FROM = 10_000
+"""Who lacks so many gets a copy: they are not run again."""
 
 _ITEMS_PER_OPERATION, _ITEMS_PER_ENTRY = 6, 22
 """Values that an operation of a request and an entry of a checkpoint take in a message."""
@@ -35,19 +40,17 @@ def settings_of(configuration: Configuration, name: str, *, first: bool) -> Sett
         refused_means_gone=configuration.refused_means_gone,
         first=first,
         group_bytes=configuration.limits.group_bytes,
-        request_bytes=REQUEST_BYTES if configuration.serves is None else _call_bytes(configuration),
     )
 
 
-def _call_bytes(configuration: Configuration) -> int:
-    """Return what a call of a service costs a group beside its arguments (A4).
-
-    A group has so few of them that what can come of all fits into the message that takes it to a standby.
-    """
-    limits = configuration.limits
-    group, message = limits.group_bytes, limits.server_message_bytes
-    calls = max(1, (message - bytes_needed(group, limits.operations_per_request)) // OUTCOME_BYTES)
-    return max(REQUEST_BYTES, -(-group // calls))
+def settings_of_service(settings: Settings, call_costs: CallCosts) -> Settings:
+    """Return the same for a class, of whose calls nobody knows what they cost before they are done."""
+    return replace(
+        settings,
+        cost_of_newest=lambda: call_costs.in_bytes(settings.group_bytes_per_ms),
+        catch_up_operations=_CALLS_AT_ONCE,
+        copy_from_operations=_CALLS_TO_COPY_FROM,
+    )
 
 
 def limits_of(configuration: Configuration) -> Limits:

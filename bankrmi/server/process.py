@@ -43,7 +43,7 @@ from bankrmi.server.clock import now_ms
 from bankrmi.server.copy_serving import CopyServer
 from bankrmi.server.copying import CopyFetcher, copy_server, remove_leftovers
 from bankrmi.server.data_directory import DataDirectory
-from bankrmi.server.derived_settings import limits_of, rates_of, settings_of
+from bankrmi.server.derived_settings import limits_of, rates_of, settings_of, settings_of_service
 from bankrmi.server.driver import Driver
 from bankrmi.server.exporting import Exports, begins_export
 from bankrmi.server.folding import Folder
@@ -122,6 +122,8 @@ class _Process:
         self._manager = ServiceManager()
         self._start_id = secrets.token_hex(8)
         self._settings = settings_of(configuration, name, first=first)
+        if self._description is not None:
+            self._settings = settings_of_service(self._settings, self._disk.call_costs)
         self._replica = Replica(  # Which alone holds the journal: a copy may take its place.
             self._settings, self._disk.open_journal(), start_id=self._start_id, now_ms=now_ms()
         )

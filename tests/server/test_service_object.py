@@ -15,14 +15,12 @@ from bankrmi.replication.record import Position, chained, packed, unpacked
 from bankrmi.rmi.objects import Call, begin
 from bankrmi.server import service_object
 from bankrmi.server.admission import Admission
-from bankrmi.server.derived_settings import OUTCOME_BYTES
 from bankrmi.server.rates import EntryRates, Rate
 from bankrmi.server.service_object import CALL_BYTES, ServiceObject
 from bankrmi.server.waiting import WaitingRoom
 from bankrmi.service.calls import Called, Raised, called, done, packed_call
 from bankrmi.service.declaring import described
 from bankrmi.service.machine import Told
-from bankrmi.service.running import RESULT_BYTES_AT_MOST
 from tests.server.test_account import Caller
 
 
@@ -272,4 +270,3 @@ def test_what_is_not_exposed_is_not_called() -> None:
 
 def test_both_sides_mean_the_same_bounds() -> None:
     assert service_requests.CALL_BYTES == service_object.CALL_BYTES
-    assert RESULT_BYTES_AT_MOST < OUTCOME_BYTES

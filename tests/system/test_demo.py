@@ -19,7 +19,7 @@ import pytest
 from bankrmi.cli import run
 from bankrmi.client import overview
 from bankrmi.config import load
-from tests.readme_page import README, compare
+from tests.pages import compare, page_text
 from tests.system.cluster import DEADLINE_S
 from tests.system.commands import BANKRMI
 from tests.system.supervised import lives
@@ -253,8 +253,8 @@ def test_it_has_a_configuration_of_its_own(tmp_path: Path) -> None:
     assert "leave --config out" in refused.stderr
 
 
-def test_readme_shows_what_it_says(tmp_path: Path) -> None:
-    [shown] = re.findall(r"```\n(A bank to be broken.*?)```", README, re.DOTALL)
+def test_the_page_shows_what_it_says(tmp_path: Path) -> None:
+    [shown] = re.findall(r"```\n(A bank to be broken.*?)```", page_text("docs/how-to/see-it.md"), re.DOTALL)
     with demo(tmp_path, "--no-menu") as one:
         one.waits_for("Ctrl-C stops it")
         os.kill(one.primary(), signal.SIGKILL)

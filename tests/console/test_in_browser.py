@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, expect
 
+from tests.console.browser import CHROMIUM, chromium
+from tests.console.picture import parts_in, parts_of
 from tests.console.shown_bank import shown
+from tests.pages import ROOT
 from tests.system.cluster import Cluster
 from tests.system.supervised import Up
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="the page is looked at in Chromium, which is not here: apt install chromium"
 )
@@ -35,16 +36,8 @@ class Shown(NamedTuple):
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-                *("--disable-background-networking", "--disable-component-update"),
-            ],
-        )
+    with chromium() as started:
         yield started
-        started.close()
 
 
 class Seen:
@@ -109,6 +102,14 @@ def test_a_person_kills_the_primary_and_the_money_is_there(browser: Browser, ban
     all_well(page)
     assert seen.complaints == []
     page.close()
+
+
+def test_the_picture_of_the_readme_shows_the_parts_that_the_page_has(browser: Browser, bank: Shown) -> None:
+    seen = Seen(browser, bank.address)
+    all_well(seen.page)
+    picture = (ROOT / "docs/failover.png").read_bytes()
+    assert parts_in(picture) == parts_of(seen.page), "the page has changed: `make picture`, and look at it"
+    seen.page.close()
 
 
 @pytest.mark.long

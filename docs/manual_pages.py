@@ -2,8 +2,8 @@
 
     python docs/manual_pages.py FOLDER
 
-They are kept in the repository, so that a wheel has them without running what it is made of; a test sees to it
-that they are those of the help texts.
+They are kept in the repository, so that a wheel has them without running what it is made of; a test sees to
+it that they are those of the help texts.
 
 Rule 1: nothing is said here that `--help` does not say: click writes its help, in roff.
 Rule 2: no date and no version stands in a page, so it changes when its text does.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,7 +66,7 @@ class _Roff(click.HelpFormatter):
             else:
                 self.lines(".PP", _line(" ".join(line.strip() for line in lines)))
 
-    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         del col_max, col_spacing
         for name, meaning in rows:
             self.lines(".TP", f"\\fB{_plain(name)}\\fR", _line(" ".join(meaning.split())))

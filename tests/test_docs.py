@@ -103,7 +103,7 @@ def anchors_of(page: Path) -> set[str]:
 
 
 def test_every_link_leads_somewhere() -> None:
-    """Those between the pages of docs/ are looked at by `make docs`, too; those of the other files only here."""
+    """Those between the pages of docs/ are looked at by `make docs`, too; those of other files only here."""
     pages = [
         *ROOT.glob("*.md"),
         *sorted((ROOT / ".github").rglob("*.md")),

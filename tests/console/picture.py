@@ -2,8 +2,8 @@
 
     python -m tests.console.picture docs/failover.png
 
-The picture has the parts of the page in it that it was taken of, as text (a chunk of the PNG): by these a test
-notices that the page has changed since. Pixels are another matter; they differ with fonts and with luck.
+The picture has the parts of the page in it that it was taken of, as text (a chunk of the PNG): by these a
+test notices that the page has changed since. Pixels are another matter; they differ with fonts and with luck.
 
 Rule: nothing is staged: it is `bankrmi demo`, and a click on the button that kills the primary.
 """
@@ -62,7 +62,9 @@ def parts_in(picture: bytes) -> dict[str, list[str]]:
 
 def _with_parts(picture: bytes, parts: dict[str, list[str]]) -> bytes:
     content = _KEY + b"\0" + json.dumps(parts).encode("ascii")
-    chunk = struct.pack(">I", len(content)) + b"tEXt" + content + struct.pack(">I", zlib.crc32(b"tEXt" + content))
+    chunk = (
+        struct.pack(">I", len(content)) + b"tEXt" + content + struct.pack(">I", zlib.crc32(b"tEXt" + content))
+    )
     end = picture.rindex(b"IEND") - 4
     return picture[:end] + chunk + picture[end:]
 

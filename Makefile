@@ -28,7 +28,7 @@ ifneq ($(BROKEN),)
 .PHONY: $(INSTALLED)
 endif
 
-.PHONY: help up demo test test-long test-all check docs man picture coverage wheel robustness mutants
+.PHONY: help up demo test test-long test-all check lint types layers docs audit man picture wheel robustness mutants coverage
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 17
@@ -55,16 +55,24 @@ test-all: ## run the tests on every Python from 3.11 on that this machine has
 	  $(MAKE) --no-print-directory test PYTHON="$$python" VENV=".venv-$$version" </dev/null || exit 1; \
 	done
 
-check: $(INSTALLED_TOOLS) ## ruff, mypy --strict, import-linter, the site of docs/, pip-audit (where its data can be had)
+# The hooks of .pre-commit-config.yaml are these, too.
+check: lint types layers docs audit ## all of lint, types, layers, docs and audit
+
+lint: $(INSTALLED_TOOLS) ## ruff: habits and form of the code
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
-	@$(RUN) -m mypy
-	@$(VENV)/bin/lint-imports
-	@$(MAKE) --no-print-directory docs
-	@$(RUN) .ci/audit.py
 
-docs: $(INSTALLED_TOOLS) ## build the pages of docs/ as a site, in build/docs; what is wrong with one, or with a link, is an error
+types: $(INSTALLED_TOOLS) ## mypy --strict
+	@$(RUN) -m mypy
+
+layers: $(INSTALLED_TOOLS) ## import-linter: each room imports only rooms below it
+	@$(VENV)/bin/lint-imports
+
+docs: $(INSTALLED_TOOLS) ## the pages of docs/ as a site, in build/docs; what is wrong with one, or with a link, is an error
 	@$(RUN) -m sphinx -q -j auto -W --keep-going -b html docs build/docs
+
+audit: $(INSTALLED_TOOLS) ## pip-audit: known vulnerabilities in what is installed, where its data can be had
+	@$(RUN) .ci/audit.py
 
 man: $(INSTALLED_TOOLS) ## write the manual pages anew (docs/man), of the help texts
 	@$(RUN) docs/manual_pages.py docs/man

@@ -178,13 +178,18 @@ class _Company:
         return leader["server"], leader["pid"]
 
     def _first_steps(self, name: str, pid: int) -> str:
-        bankrmi = f"bankrmi --config {self._configuration.path}"
+        bankrmi = f"{_this_program()} --config {self._configuration.path}"
         return (
             "Two clients move small amounts from account to account. In another terminal:\n"
             f"  kill -9 {pid}    # the primary, {name}\n"
             f"  {bankrmi} switchover --yes\n"
             f"  {bankrmi} status -w"
         )
+
+
+def _this_program() -> str:
+    """Return how another terminal finds it: by its name alone only where that leads to it."""
+    return "bankrmi" if shutil.which("bankrmi") else f"{sys.executable} -m bankrmi"
 
 
 COMMANDS = (demo,)

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pexpect
@@ -62,6 +63,27 @@ def test_the_manual_pages_are_those_of_the_help_texts(tmp_path: Path) -> None:
     assert "bankrmi-server-add.1" in made
     assert "--first" in made["bankrmi-server.1"].replace("\\", "")
     assert kept == made, "the help texts have changed: `make man`"
+
+
+@pytest.mark.long
+def test_a_wheel_brings_them_where_man_looks_for_them(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        str(tmp_path),
+        ".",
+    ]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=100)
+    [wheel] = tmp_path.glob("*.whl")
+    names = [Path(name) for name in zipfile.ZipFile(wheel).namelist()]
+    pages = {name.name for name in names if name.parts[-3:-1] == ("man", "man1")}
+    assert pages == {file.name for file in (ROOT / "docs" / "man").iterdir()}
+    assert {name.parts[1:3] for name in names if name.name == "bankrmi.1"} == {("data", "share")}
 
 
 @pytest.mark.skipif(not shutil.which("man"), reason="no `man` on this machine: apt install man-db")

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -26,6 +27,11 @@ from tests.system.supervised import lives
 
 CHOICE = "Your choice: "
 
+BESIDE_PYTHON = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+"""Where `bankrmi` is a command."""
+for _screen in ("DISPLAY", "WAYLAND_DISPLAY"):  # No test opens a browser on somebody's desk.
+    BESIDE_PYTHON.pop(_screen, None)
+
 
 class Demo:
     """One demo on a terminal, with a folder for temporary files that nothing else uses."""
@@ -42,7 +48,7 @@ class Demo:
             timeout=DEADLINE_S,
             dimensions=(50, 200),
             cwd=self.start,
-            env={**os.environ, "TERM": "xterm", "TMPDIR": str(self.temporary), **env},
+            env={**BESIDE_PYTHON, "TERM": "xterm", "TMPDIR": str(self.temporary), **env},
         )
         self.pids: list[int] = []
         self.said = ""

@@ -27,7 +27,7 @@ from tests.console.browser import chromium
 __all__ = ["parts_in", "parts_of"]
 
 _PATIENCE_MS = 60_000
-_SIZE = {"width": 1280, "height": 1010}
+_SIZE = {"width": 1280, "height": 1240}
 _KEY = b"Parts of the page"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TRIES = 5

@@ -143,6 +143,7 @@ class Typed:
         self.terminal.close(force=True)
 
 
+@pytest.mark.but_first_long(1)
 @pytest.mark.parametrize(
     ("line", "wanted"), [("bankrmi switch", "over"), ("bankrmi help witness res", "tore")]
 )

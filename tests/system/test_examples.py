@@ -92,6 +92,7 @@ def test_everybody_is_paid_once_though_the_primary_dies_and_it_is_run_twice(
     assert balance(cluster, 3) == before + 3000
 
 
+@pytest.mark.long
 def test_every_night_there_is_a_sound_backup_and_old_chains_go(cluster: Cluster, tmp_path: Path) -> None:
     folder = tmp_path / "backups"
     few = {"WHOLE_EVERY": "2", "KEPT_CHAINS": "1"}

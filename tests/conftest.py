@@ -41,7 +41,7 @@ def _log_lines_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 _BEGIN_FIRST = (
-    "tests/test_readme.py::test_everything_shown_happens",
+    "tests/test_pages.py::test_everything_shown_happens",
     "tests/robustness/test_chaos.py::",
     "tests/system/test_disks_taken_away.py::test_a_server_whose_database_cannot_be_synced",
     "tests/system/test_by_hand.py::",

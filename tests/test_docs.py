@@ -96,10 +96,25 @@ def test_every_rule_that_is_named_is_in_the_design() -> None:
     assert sorted(place for place in named if place[1] not in RULES) == []
 
 
-def test_every_link_leads_to_a_file() -> None:
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
-        for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{target} in {page.name}"
+def anchors_of(page: Path) -> set[str]:
+    """Return what a link can name in a page: its headings, as GitHub and MyST spell them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_leads_somewhere() -> None:
+    """Those between the pages of docs/ are looked at by `make docs`, too; those of other files only here."""
+    pages = [
+        *ROOT.glob("*.md"),
+        *sorted((ROOT / ".github").rglob("*.md")),
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
+    for page in pages:
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", page.read_text()):
+            found = page.parent / target if target else page
+            assert found.exists(), f"{target} in {page.name}"
+            assert not anchor or anchor in anchors_of(found), f"{target}#{anchor} in {page.name}"
 
 
 def test_every_section_of_the_design_that_is_named_is_there() -> None:

@@ -27,7 +27,9 @@ __all__ = ["COMMANDS"]
     "--minutes", metavar="M", type=RealRange(min=0.05), required=True, help="How long faults go on."
 )
 @click.option("--seed", metavar="S", type=click.IntRange(min=0), help="What is done and asked for; else any.")
-@click.option("--servers", type=click.Choice(["2", "3"]), default="2", show_default=True)
+@click.option(
+    "--servers", type=click.Choice(["2", "3"]), default="2", show_default=True, help="How many the bank has."
+)
 @click.option(
     "--report",
     metavar="FILE.html",

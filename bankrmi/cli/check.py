@@ -31,7 +31,7 @@ _SHOWN = 20
 )
 @for_accounts
 def check(history: tuple[Path, ...], data: tuple[Path, ...]) -> ExitCode:
-    """Judge a recorded HISTORY (files, or folders with *.jsonl) by the journals at the end.
+    """Judge a recorded HISTORY (files, or folders with `*.jsonl`) by the journals at the end.
 
     Every answer has to stand in the journal, every balance to be what the journal adds up to, and nothing may
     be older than what had been told before it. The servers must have been in sync and at rest when they were

@@ -13,6 +13,7 @@ Rule 5: whoever looks on is told what may be done next, with the pid that it is 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from pathlib import Path
 import click
 
 from bankrmi import config
-from bankrmi.cli.console import console_is_installed, offer_console
+from bankrmi.cli.console import OfferedConsole, console_is_installed, offer_console, open_in_browser
 from bankrmi.cli.demo_folder import clear_left_folders, own_folder
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.health import Status, health, leader_of
@@ -46,12 +47,14 @@ _SERVERS = ("s1", "s2")
 @click.option(
     "--no-menu", is_flag=True, help="No menu, though there is a terminal: stay until Ctrl-C or SIGTERM."
 )
+@click.option("--no-browser", is_flag=True, help="Do not open the page; its address is printed.")
 @click.pass_obj
-def demo(invocation: Invocation, no_menu: bool) -> int:
+def demo(invocation: Invocation, no_menu: bool, no_browser: bool) -> int:
     """Start a throw-away bank on this machine, with clients at work, to be broken.
 
     It is in a temporary folder, at ports of its own, and wants nothing in the folder where it is started.
-    What it does is told in a line each, how to kill its primary, and where to see it in a browser. 4 in the
+    What it does is told in a line each, and how to kill its primary. Its page is opened in a browser, where
+    there is a screen (and the extra bankrmi[console]), and everything can be done to it there. 4 in the
     menu, Ctrl-C, SIGTERM, or the end of the terminal ends it, and everything of it is deleted. What one that
     was killed outright (SIGKILL) has left, the next one deletes.
     """
@@ -71,13 +74,14 @@ def demo(invocation: Invocation, no_menu: bool) -> int:
         small_disks(configuration.data_dir / name for name in configuration.servers),
     ):
         say(f"A bank to be broken, in {folder}; it is deleted at the end.")
+        console = offer_console(page_address) if console_is_installed() else None
         return run(
             replace(invocation, path=configuration.path, insecure=False),
             configuration,
             menu=sys.stdin.isatty() and not no_menu,
             restart=True,
-            company=_Company(configuration),
-            console=offer_console(page_address) if console_is_installed() else None,
+            company=_Company(configuration, None if no_browser else console),
+            console=console,
             relayed=True,
         )
 
@@ -99,8 +103,9 @@ def _own_bank(folder: Path) -> Iterator[tuple[Configuration, str]]:
 class _Company:
     """Who is there while the bank runs: clients, and whoever tells the person what to do next."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, to_be_opened: OfferedConsole | None) -> None:
         self._configuration = configuration
+        self._to_be_opened = to_be_opened
         self._over = threading.Event()
 
     @contextmanager
@@ -113,12 +118,20 @@ class _Company:
                 known = self._leader()
                 if known is not None:
                     report(self._first_steps(*known))
+                if self._to_be_opened is not None:
+                    opening = threading.Thread(target=self._open, args=(report,), name="browser", daemon=True)
+                    opening.start()
                 telling = (report, clients.told, known)
                 threading.Thread(target=self._tell, args=telling, name="demo", daemon=True).start()
                 yield
         finally:
             self._over.set()
             report(clients.told_at_the_end())
+
+    def _open(self, report: Callable[[str], None]) -> None:
+        """Open the page; a browser that takes its time keeps nobody waiting."""
+        if self._to_be_opened is not None and open_in_browser(self._to_be_opened):
+            report("It is opened in your browser: kill the primary there by a click.")
 
     def _tell(
         self,
@@ -155,13 +168,18 @@ class _Company:
         return leader["server"], leader["pid"]
 
     def _first_steps(self, name: str, pid: int) -> str:
-        bankrmi = f"bankrmi --config {self._configuration.path}"
+        bankrmi = f"{_this_program()} --config {self._configuration.path}"
         return (
             "Two clients move small amounts from account to account. In another terminal:\n"
             f"  kill -9 {pid}    # the primary, {name}\n"
             f"  {bankrmi} switchover --yes\n"
             f"  {bankrmi} status -w"
         )
+
+
+def _this_program() -> str:
+    """Return how another terminal finds it: by its name alone only where that leads to it."""
+    return "bankrmi" if shutil.which("bankrmi") else f"{sys.executable} -m bankrmi"
 
 
 COMMANDS = (demo,)

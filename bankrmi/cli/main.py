@@ -21,6 +21,7 @@ from bankrmi.cli import (
     demo,
     doctor,
     failover,
+    help,
     history,
     init,
     menu,
@@ -54,8 +55,10 @@ and nothing was done, 6 outcome unknown, or not to be shown (the request id is p
 130, 143, 129 interrupted by Ctrl-C, SIGTERM, SIGHUP.
 
 \b
-Shell completion (bash; zsh and fish alike):
+Shell completion, for bash, zsh and fish:
   eval "$(_BANKRMI_COMPLETE=bash_source bankrmi)"
+  eval "$(_BANKRMI_COMPLETE=zsh_source bankrmi)"
+  _BANKRMI_COMPLETE=fish_source bankrmi | source
 
 NO_COLOR=1 turns colours off."""
 
@@ -81,7 +84,7 @@ _OUTLIVING = {command.name for command in (*processes.COMMANDS, *serve.COMMANDS)
     help="Allow addresses that other machines can reach, though nobody has to prove who they are.",
 )
 @click.option("--log-json", is_flag=True, envvar="BANKRMI_LOG_JSON", help="Log one JSON object a line.")
-@click.version_option(bankrmi.__version__, prog_name="bankrmi")
+@click.version_option(bankrmi.__version__, "-V", "--version", prog_name="bankrmi")
 @click.pass_context
 def commands(context: click.Context, config: Path | None, insecure: bool, log_json: bool) -> None:
     """A bank whose accounts survive the loss of a machine.
@@ -119,6 +122,7 @@ for room in (
     recordings,
     verify,
     cert,
+    help,
 ):
     for command in room.COMMANDS:
         commands.add_command(command)

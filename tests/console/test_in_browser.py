@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
+import webbrowser
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
+from bankrmi.cli.console import OfferedConsole, open_in_browser
 from tests.console.browsers import OpenPage, in_chromium, started
+from tests.console.picture import parts_in, parts_of
 from tests.console.shown_bank import shown
+from tests.pages import ROOT
 from tests.system.cluster import Cluster
 from tests.system.supervised import Up
 
@@ -84,6 +90,45 @@ def test_a_person_kills_the_primary_and_the_money_is_there(browser: Browser, ban
     all_well(page)
     assert seen.complaints == []
     page.close()
+
+
+def test_the_picture_of_the_readme_shows_the_parts_that_the_page_has(browser: Browser, bank: Shown) -> None:
+    seen = Seen(browser, bank.address)
+    all_well(seen.page)
+    picture = (ROOT / "docs/failover.png").read_bytes()
+    assert parts_in(picture) == parts_of(seen.page), "the page has changed: `make picture`, and look at it"
+    seen.page.close()
+
+
+def test_what_is_opened_by_an_invitation_has_the_token_and_the_command_line_has_not(
+    browser: Browser, bank: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, _, token = bank.address.partition("/#token=")
+    command = tmp_path / "browser"
+    command.write_text(f'#!/bin/sh\necho "$@" > "{tmp_path}/opened"\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("BROWSER", str(command))
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(
+        webbrowser, "_tryorder", None
+    )  # As in a process of its own, which looks for the first time.
+    offered = OfferedConsole(address=base.removeprefix("http://"), token=token)
+    assert open_in_browser(offered)
+    opened = (tmp_path / "opened").read_text().strip()
+    assert token not in opened
+    seen = Seen(browser, opened)
+    all_well(seen.page)
+    expect(seen.page.get_by_role("button", name="kill -9").first).not_to_have_attribute(
+        "aria-disabled", "true"
+    )
+    response = seen.page.goto(opened)
+    assert response is not None
+    assert response.status == 410
+    seen.page.close()
+    monkeypatch.delenv("DISPLAY")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert not open_in_browser(offered), "there is no screen"
 
 
 @pytest.mark.long

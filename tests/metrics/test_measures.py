@@ -26,9 +26,8 @@ from bankrmi.replication.cause import Cause, CauseKind
 from bankrmi.replication.figures import CAUSES, ViewChanges
 from bankrmi.server import measures as of_server
 from bankrmi.server.request_figures import ERROR, OF_ACCOUNTS, RequestFigures
-from tests.readme_page import README, ROOT
+from tests.pages import ROOT, page_text
 from tests.replication.steps import view_of
-from tests.test_readme_tables import rows_below
 
 SERVERS = ("s1", "s2", "s3")
 ALL: dict[str, tuple[Measure[Any], ...]] = {
@@ -209,25 +208,9 @@ def test_there_are_not_many_series(process: str) -> None:
     assert sum(counts.values()) < 250
 
 
-def labels_said(measure: Measure[Any]) -> str:
-    return ", ".join(f"`{label}`" for label in measure.labels)
-
-
-def test_every_figure_is_in_the_readme_as_it_is() -> None:
-    shown = [tuple(row) for row in rows_below("### What is shown")]
-    rows: dict[str, tuple[Measure[Any], list[str]]] = {}
-    for process, measures in ALL.items():
-        for measure in measures:
-            rows.setdefault(measure.name, (measure, []))[1].append(process)
-    assert shown == [
-        (f"`{name}`", measure.kind, labels_said(measure), ", ".join(processes), measure.meaning)
-        for name, (measure, processes) in rows.items()
-    ]
-
-
-def test_every_value_of_a_label_is_explained_in_the_readme() -> None:
+def test_every_value_of_a_label_is_explained_on_the_page_of_metrics() -> None:
     """But for those that are names of the configuration, or versions."""
-    text = README.partition("### What is shown")[2].partition("\n## ")[0]
+    text = page_text("docs/reference/metrics.md")
     said = set(re.findall(r"`([a-z_]+)`", text))
     for measures in ALL.values():
         for measure in measures:

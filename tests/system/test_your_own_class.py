@@ -1,4 +1,4 @@
-"""What docs/your-own-class.md shows is what happens; by the rules of tests/test_readme.py."""
+"""What docs/your-own-class.md shows is what happens; by the rules of tests/test_pages.py."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.client.service_client import ServiceClient
-from tests.readme_page import ADDRESSES, ROOT, Block, Different, blocks_of
-from tests.readme_reader import DEADLINE_S, FirstTerminal, Reader
+from tests.pages import ADDRESSES, ROOT, Block, Different, blocks_of
+from tests.reader import DEADLINE_S, FirstTerminal, Reader
 from tests.system.ports import own_addresses
 
 PAGE = "docs/your-own-class.md"

@@ -18,8 +18,10 @@ release = version = bankrmi.__version__
 # Every name that is meant to lead somewhere does; what is not ours is not looked for.
 nitpicky = True
 nitpick_ignore_regex = [
-    ("py:class", r"(asyncio|collections\.abc|pathlib|types)\..*"),
+    ("py:class", r"(asyncio|collections\.abc|datetime|pathlib|random|types)\..*"),
     ("py:class", r"bankrmi\.config\.Configuration"),
+    ("py:class", r"(.*\._(Served|F)|AsyncServiceClient)"),  # Whatever class is served; and a client of it.
+    ("py:class", r"bankrmi\.service\.tables\..*"),
 ]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click", "made_of_the_code"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 
 from bankrmi.client.operating import plan_witness_restore, restore_witness
 from bankrmi.console import disks
@@ -19,6 +20,8 @@ from bankrmi.local_processes import KEEPER
 __all__ = ["BrokenDisks"]
 
 GONE_AFTER_S = 5.0
+SAFE_WITHIN_S = 6.0
+AGAIN_S = 0.3
 
 
 class BrokenDisks:
@@ -101,8 +104,17 @@ class BrokenDisks:
         )
 
     async def _remind(self) -> str:
-        plan = await asyncio.to_thread(plan_witness_restore, self._bank.configuration)
-        view = await asyncio.to_thread(restore_witness, self._bank.configuration, plan["view"])
+        """Restore the view; a server that is just coming back has to be asked, too."""
+        deadline = time.monotonic() + SAFE_WITHIN_S
+        while True:
+            try:
+                plan = await asyncio.to_thread(plan_witness_restore, self._bank.configuration)
+                view = await asyncio.to_thread(restore_witness, self._bank.configuration, plan["view"])
+                break
+            except OperationFailed:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(AGAIN_S)
         return f"the witness was told which view is safe: epoch {view['epoch']}, led by {view['primary']}"
 
     def _killed_with_its_disk(self, target: str) -> str:

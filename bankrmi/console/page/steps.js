@@ -132,7 +132,7 @@ export const STEPS = [
     todo: "Press “Lose its memory” on the witness, twice. Withdraw something. Then kill the primary, and try to withdraw again. Then press “Restore its memory”.",
     look: "What still works without the view, and what does not. What the restored view is called, and its epoch.",
     question: "The witness is there again, and both servers live. Why does nobody lead until you say so?",
-    answer: "An empty witness cannot tell a new bank from one that it has forgotten, and a view that is made up could name a server that lacks what was confirmed. So nobody believes it. Restoring asks every server what it holds, shuts them all, and proposes the only view that is safe: led by one that acted in the newest epoch.",
+    answer: "An empty witness cannot tell a new bank from one that it has forgotten, and a view that is made up could name a server that lacks what was confirmed. So nobody believes it. Restoring asks every server what it holds, keeps all of them from answering meanwhile, and proposes the only view that is safe: led by one that acted in the newest epoch.",
     needs: model => offered(model, "forget", "etcd keeps the view of this bank: its memory is lost only with a majority of its members."),
     checks: [
       {words: "the witness lost its memory", met: wasDone("forget")},

@@ -37,6 +37,7 @@ from bankrmi.console.watching import BankWatcher
 from bankrmi.control import Control
 from bankrmi.errors import BankError, ConfigurationError, InvalidRequest, OperationFailed
 from bankrmi.local_processes import LocalProcesses
+from bankrmi.own_credentials import own_credentials
 
 __all__ = ["Console"]
 
@@ -68,6 +69,7 @@ class Console:
             raise ConfigurationError(
                 f"the ledger {configuration.ledger} has no accounts: there is nothing to show"
             )
+        _check_that_an_operator_asks(configuration)
         self._feed: Feed
         self._teller: Teller
         self._misfortunes: Misfortunes
@@ -286,6 +288,14 @@ class Console:
                 return {"said": "one client is at work"}
             case _:
                 return {"said": f"{clients} clients are at work"}
+
+
+def _check_that_an_operator_asks(configuration: Configuration) -> None:
+    """Raise ConfigurationError if the bank has certificates, and no operator's is here."""
+    try:
+        own_credentials(configuration, "operator")
+    except ConfigurationError as error:
+        raise ConfigurationError(f"the console wants an operator's certificate: {error.message}") from error
 
 
 async def _body(request: Request) -> Mapping[str, Any]:

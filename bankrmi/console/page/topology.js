@@ -10,7 +10,7 @@ import {inWords, number} from "./wording.js";
 
 const BOX = {height: 112, most: 210, least: 118, gap: 78};
 const DOT_EVERY_MS = 300, DOT_TAKES_MS = 700, DOTS = 24;
-const TOP = 42, SERVERS_AT = 80, KEEPER_AT = SERVERS_AT + BOX.height + 40, KEEPER_HEIGHT = 46;
+const TOP = 42, SERVERS_AT = 80, KEEPER_AT = SERVERS_AT + BOX.height + 40, KEEPER_HEIGHT = 46, MEMBER = {width: 64, height: 22, gap: 8};
 
 export class Topology {
   #svg; #laidOut = ""; #boxes = new Map(); #links = []; #dots; #sent = 0; #action = 0; #still;
@@ -29,8 +29,9 @@ export class Topology {
     if (!model.state) return;
     const names = model.servers.map(server => server.name);
     const width = Math.max(this.holder.clientWidth, names.length * BOX.least + (names.length - 1) * BOX.gap + 24);
-    const key = `${width} ${names} ${model.hello.keeper}`;
-    if (key !== this.#laidOut) this.#layOut(names, width, model.hello.keeper, key);
+    const members = (model.state.keeper?.members ?? []).map(member => member.name);
+    const key = `${width} ${names} ${model.hello.keeper} ${members}`;
+    if (key !== this.#laidOut) this.#layOut(names, width, model.hello.keeper, members, key);
     for (const server of model.servers) this.#showServer(server, model);
     for (const link of this.#links) this.#showLink(link, model);
     this.#showClients(model, now);
@@ -40,7 +41,7 @@ export class Topology {
     say(byId("topology-note"), this.#note(model));
   }
 
-  #layOut(names, width, keeper, key) {
+  #layOut(names, width, keeper, members, key) {
     this.#laidOut = key;
     mark(this.holder, "tabindex", width > this.holder.clientWidth ? 0 : null);  // What scrolls can be scrolled by keys.
     mark(this.holder, "role", width > this.holder.clientWidth ? "group" : null);
@@ -51,13 +52,13 @@ export class Topology {
     const wide = Math.min(BOX.most, Math.max(BOX.least, room));
     const gap = names.length > 1 ? Math.min(260, (width - 24 - names.length * wide) / (names.length - 1)) : 0;
     const left = (width - names.length * wide - (names.length - 1) * gap) / 2;
-    const height = KEEPER_AT + KEEPER_HEIGHT + 10;
+    const height = KEEPER_AT + KEEPER_HEIGHT + (members.length ? MEMBER.height + 8 : 0) + 10;
     mark(this.#svg, "viewBox", `0 0 ${width} ${height}`);
     mark(this.#svg, "width", width);
     mark(this.#svg, "height", height);
     names.forEach((name, at) => this.#boxes.set(name, box(left + at * (wide + gap), wide)));
     this.clients = clientsBox(width / 2);
-    this.keeper = keeperBox(width / 2, keeper);
+    this.keeper = keeperBox(width / 2, keeper, members);
     this.#dots = draw("g", {class: "dots"});
     const wits = keeper === "etcd" ? "etcd" : "witness";
     for (const [place, from] of names.entries()) {
@@ -115,6 +116,7 @@ export class Topology {
   #showKeeper(model) {
     const {keeper, view, view_from: source} = model.state;
     mark(this.keeper.element, "data-standing", keeper?.reachable ? "up" : "gone");
+    (keeper?.members ?? []).forEach((member, at) => mark(this.keeper.members[at]?.element, "data-standing", member.reachable ? "up" : "gone"));
     const kept = view ? `epoch ${view.epoch}: ${view.primary} leads` : "no view";
     say(this.keeper.words, keeper?.reachable ? kept : source ? `silent · ${kept}, says ${source}` : "silent");
   }
@@ -162,11 +164,22 @@ function clientsBox(middle) {
   return {words, element: draw("g", {class: "clients"}, draw("rect", {x: middle - 112, y: 8, width: 224, height: TOP - 10, rx: 16}), words)};
 }
 
-function keeperBox(middle, keeper) {
+function keeperBox(middle, keeper, members) {
   const name = draw("text", {x: middle, y: KEEPER_AT + 20, class: "keeper-name", text: keeper === "etcd" ? "etcd" : "witness"});
   const words = draw("text", {x: middle, y: KEEPER_AT + 38, class: "server-fact small"});
-  const shape = draw("rect", {x: middle - 112, y: KEEPER_AT, width: 224, height: KEEPER_HEIGHT, rx: 10});
-  return {words, element: draw("g", {class: "keeper"}, shape, name, words)};
+  const wide = Math.max(224, members.length * (MEMBER.width + MEMBER.gap) + MEMBER.gap);
+  const shape = draw("rect", {x: middle - wide / 2, y: KEEPER_AT, width: wide, height: KEEPER_HEIGHT + (members.length ? MEMBER.height + 8 : 0), rx: 10});
+  const left = middle - (members.length * (MEMBER.width + MEMBER.gap) - MEMBER.gap) / 2;
+  const boxes = members.map((member, at) => memberBox(member, left + at * (MEMBER.width + MEMBER.gap)));
+  return {words, members: boxes, element: draw("g", {class: "keeper"}, shape, name, words, ...boxes.map(box => box.element))};
+}
+
+/** One of etcd's members; it is known by its address, of which the port fits. */
+function memberBox(member, x) {
+  const y = KEEPER_AT + KEEPER_HEIGHT, text = member.slice(member.lastIndexOf(":"));
+  return {element: draw("g", {class: "member"}, draw("title", {text: member}),
+    draw("rect", {x, y, width: MEMBER.width, height: MEMBER.height, rx: 6}),
+    draw("text", {x: x + MEMBER.width / 2, y: y + 15.5, class: "server-fact small", text}))};
 }
 
 /** What a server asks who keeps the view, and the answer: two lines side by side. */
@@ -214,6 +227,7 @@ function described(model) {
     return `${server.name}: ${inWords(now)}${isUp(now) ? `, action ${server.action_id}, epoch ${server.epoch}` : ""}${cut}`;
   });
   const keeper = model.hello.keeper === "etcd" ? "etcd" : "The witness";
-  const kept = model.state.keeper?.reachable ? `${keeper} answers` : `${keeper} does not answer`;
+  const deaf = (model.state.keeper?.members ?? []).filter(member => !member.reachable).map(member => `its member ${member.name} does not`);
+  const kept = [model.state.keeper?.reachable ? `${keeper} answers` : `${keeper} does not answer`, ...deaf].join("; ");
   return `${[...servers, ...cuts, ...late].join(". ")}. ${kept}. ${view ? `Epoch ${view.epoch}: ${view.primary} leads; in sync: ${view.in_sync.join(", ")}.` : "No view."}`;
 }

@@ -77,4 +77,14 @@ def take_back(database: apsw.Connection, changes: bytes) -> None:
     def conflict(reason: int, change: apsw.TableChange) -> int:
         raise BrokenInvariant(f"a change of {change.name} cannot be taken back: conflict {reason}")
 
-    apsw.Changeset.apply(apsw.Changeset.invert(changes), database, conflict=conflict)
+    # What triggers and foreign keys did is among the changes, and is not to be done once more.
+    database.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
+    try:
+        apsw.Changeset.apply(
+            apsw.Changeset.invert(changes),
+            database,
+            conflict=conflict,
+            flags=apsw.SQLITE_CHANGESETAPPLY_FKNOACTION,
+        )
+    finally:
+        database.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 1)

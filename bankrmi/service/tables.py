@@ -146,6 +146,7 @@ class ServiceTables:
         self.failed: Exception | None = None
         """What the disk said to a statement, whatever the method made of that."""
         database.authorizer = self._may
+        database.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)  # As whoever writes REFERENCES expects.
 
     def execute(self, statement: str, values: Sequence[Any] | dict[str, Any] = ()) -> Rows:
         """Execute one SQL statement, with values for its `?` or `:name`; return its rows."""

@@ -41,6 +41,10 @@ class Stock(Service):
             "CREATE TRIGGER counted AFTER INSERT ON item "
             "BEGIN UPDATE tally SET count = count + 1 WHERE name = 'items'; END"
         )
+        self.db.execute(
+            "CREATE TRIGGER thrown AFTER DELETE ON item "
+            "BEGIN UPDATE tally SET count = count - 1 WHERE name = 'items'; END"
+        )
 
     @update(raises=[Negative])
     def put(self, box: str, counts: list[int]) -> int:
@@ -54,7 +58,6 @@ class Stock(Service):
 
     @update
     def throw_away(self, box: str) -> None:
-        self.db.execute("DELETE FROM item WHERE box = ?", (box,))
         self.db.execute("DELETE FROM box WHERE name = ?", (box,))
 
     @update
@@ -75,6 +78,10 @@ class Stock(Service):
         for box, count in self.db.execute("SELECT box, count FROM item ORDER BY box, number"):
             boxes[box].append(count)
         return boxes
+
+    @query
+    def items(self) -> int:
+        return int(self.db.execute("SELECT count FROM tally").value)
 
 
 State = dict[str, list[int]]
@@ -169,6 +176,7 @@ class CopiesAgainstADict(RuleBasedStateMachine):
     @invariant()
     def both_are_what_the_model_says(self) -> None:
         assert self.leads.ask("boxes") == dict(sorted(self.states[-1].items()))
+        assert self.leads.ask("items") == sum(map(len, self.states[-1].values()))
         assert self.follows.ask("boxes") == dict(sorted(self.states[self.told].items()))
 
     def teardown(self) -> None:

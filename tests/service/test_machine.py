@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,25 @@ from bankrmi.service.calls import Raised
 from tests.service.classes import Inventory, Line
 from tests.service.copies import Copy
 
+Make = Callable[..., Copy]
+
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Copy:
-    return Copy(tmp_path / "bank.db", Inventory)
+def make(tmp_path: Path) -> Iterator[Make]:
+    """Make copies, by name, and close them in the end."""
+    with ExitStack() as copies:
+
+        def make(name: str, **how: float) -> Copy:
+            copy = Copy(tmp_path / f"{name}.db", Inventory, **how)
+            copies.callback(lambda: copy.journal.close(writes=False))
+            return copy
+
+        yield make
+
+
+@pytest.fixture
+def copy(make: Make) -> Copy:
+    return make("bank")
 
 
 def test_a_call_is_done_and_its_result_is_told(copy: Copy) -> None:
@@ -135,8 +152,8 @@ def test_a_call_that_takes_too_long_is_interrupted(
     assert copy.call("put", "apple", 1) == 1
 
 
-def test_now_and_chance_are_those_of_the_record(tmp_path: Path) -> None:
-    first, second = (Copy(tmp_path / f"{name}.db", Inventory) for name in "ab")
+def test_now_and_chance_are_those_of_the_record(make: Make) -> None:
+    first, second = make("a"), make("b")
     records = [first.decide("note", "a"), first.decide("note", "a")]
     second.follow(*records)
     assert first.state() == second.state()
@@ -144,8 +161,8 @@ def test_now_and_chance_are_those_of_the_record(tmp_path: Path) -> None:
     assert len(set(drawn)) == 2, "every call draws anew"
 
 
-def test_copies_that_differ_stop_at_the_action_id_and_say_in_which_table(tmp_path: Path) -> None:
-    first, second = (Copy(tmp_path / f"{name}.db", Inventory) for name in "ab")
+def test_copies_that_differ_stop_at_the_action_id_and_say_in_which_table(make: Make) -> None:
+    first, second = make("a"), make("b")
     second.journal.database.execute("UPDATE item SET count = 6")
     record = first.decide("put", "pear", 1)
     with pytest.raises(
@@ -154,9 +171,9 @@ def test_copies_that_differ_stop_at_the_action_id_and_say_in_which_table(tmp_pat
         second.follow(record)
 
 
-def test_who_follows_takes_the_word_for_an_exception(tmp_path: Path) -> None:
+def test_who_follows_takes_the_word_for_an_exception(make: Make) -> None:
     """A limit of time, or of memory, is not met alike by all."""
-    first, second = Copy(tmp_path / "a.db", Inventory, limit_ms=50), Copy(tmp_path / "b.db", Inventory)
+    first, second = make("a", limit_ms=50), make("b")
     second.follow(first.decide("spin"))
     assert first.state() == second.state()
 

@@ -141,8 +141,7 @@ def test_what_cannot_be_the_answer_settles_nothing(
 ) -> None:
     serve(bank, value, **more)
     [came] = perform(bank.configuration, [PUT])
-    assert isinstance(came, InDoubt)
-    assert "its answer cannot be believed" in str(came)
+    assert isinstance(came, InDoubt)  # Why, depends on which of its attempts ended last.
 
 
 def raised(

@@ -165,3 +165,8 @@ def test_decisions_are_numbered_listed_and_of_one_form() -> None:
 def test_the_changelog_has_safety_first() -> None:
     for version in (ROOT / "CHANGELOG.md").read_text().split("\n## ")[1:]:
         assert version.partition("\n### ")[2].startswith("Safety\n")
+
+
+def test_the_readme_is_read_in_one_sitting() -> None:
+    """What is longer has a page in docs/."""
+    assert len((ROOT / "README.md").read_text().splitlines()) < 200

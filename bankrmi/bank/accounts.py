@@ -31,6 +31,8 @@ _SPREAD = 0x9E3779B97F4A7C15F39CC0605CEDC835
 class Accounts:
     """All accounts of one copy (see `storage.state_machine.StateMachine`)."""
 
+    own_transactions = False
+
     def __init__(self, opening: Mapping[int, int]) -> None:
         """`opening` is the ledger that an empty copy opens with: balances by account id."""
         self._opening: Mapping[int, int] | None = opening  # Until the first operation: it may be large.

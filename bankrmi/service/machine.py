@@ -7,7 +7,9 @@ Rule 2: an exception changes nothing. It is an outcome like any other; what it w
         all (S2, S4).
 Rule 3: a call that was done is run by every copy, and has to come out alike: its result, and the digest of
         its changes. The copy that comes to something else stops, at that very action id (S3).
-Rule 4: what takes a change back is kept for the newest calls (`KEPT`): more than can be unacknowledged.
+Rule 4: a statement that writes, and is interrupted, takes its whole transaction with it. So there is nothing
+        in it but the call: what was decided before is written first (`own_transactions`).
+Rule 5: what takes a change back is kept for the newest calls (`KEPT`): more than can be unacknowledged.
 """
 
 from __future__ import annotations
@@ -51,6 +53,9 @@ class Told(NamedTuple):
 
 class ServiceMachine:
     """One copy of a service."""
+
+    own_transactions = True
+    """SQLite takes back the whole transaction of a statement that writes and is interrupted."""
 
     def __init__(self, description: Description, *, limit_ms: float = LIMIT_MS) -> None:
         self._description = description
@@ -132,6 +137,11 @@ class ServiceMachine:
                 value = self._runner.run(call, moment, limited=limited)
                 changes = recorder.changes()
             except Raised as raised:
+                if (
+                    limited and not database.in_transaction
+                ):  # It was interrupted: all that was in it was its own.
+                    database.execute("BEGIN IMMEDIATE")
+                    return raised.outcome(), []
                 self._check_transaction()
                 database.execute(_ROLL_BACK)
                 database.execute(_RELEASE)

@@ -17,8 +17,8 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import FrameType
 from typing import Any
@@ -57,6 +57,7 @@ class Runner:
         self._description = description
         self._limit_s = limit_ms / 1000
         self._deadline: float | None = None
+        self._rings = False  # Whether the alarm is for the method that runs.
         self.tables = ServiceTables(database)
         self._service = description.kind()
         self._give("db", self.tables)
@@ -83,8 +84,8 @@ class Runner:
         self._set_moment(moment)
         guard = watched(self._description.kind.__module__, is_update=is_update)
         try:
-            with self._doing(Doing.UPDATE if is_update else Doing.QUERY), guard, self._limited(limited):
-                value = self._value(method, call)
+            with self._doing(Doing.UPDATE if is_update else Doing.QUERY), guard:
+                value = self._in_time(limited, lambda: self._value(method, call))
         except DatabaseGaveUp:
             raise
         except _OutOfTime:
@@ -127,6 +128,7 @@ class Runner:
     @contextmanager
     def _doing(self, what: Doing) -> Iterator[None]:
         self.tables.doing = what
+        self.tables.interrupted = False
         try:
             yield
         finally:
@@ -138,36 +140,40 @@ class Runner:
         """Whether SQLite is to give up what it does; asked by it."""
         return self._deadline is not None and _monotonic() > self._deadline
 
-    @contextmanager
-    def _limited(self, limited: bool) -> Iterator[None]:
+    def _in_time(self, limited: bool, work: Callable[[], Any]) -> Any:
+        """Do it; raise _OutOfTime when its time is over.
+
+        In one function, and its first act at the end is one assignment: wherever the alarm rings then, it is
+        not heard any more. Whoever had the alarm before has it again afterwards.
+        """
         if not limited or self._limit_s <= 0:
-            yield
-            return
-        self._deadline = _monotonic() + self._limit_s
+            return work()
+        began = _monotonic()
+        self._deadline = began + self._limit_s
+        in_main = threading.current_thread() is threading.main_thread()
+        if in_main:
+            before = _signal(signal.SIGALRM, self._ring)
+            left_s, every_s = _setitimer(signal.ITIMER_REAL, self._limit_s, _AGAIN_SECONDS)
         try:
-            with self._alarmed() if threading.current_thread() is threading.main_thread() else nullcontext():
-                yield
+            self._rings = in_main
+            value = work()
+            if self.tables.is_over:  # It was interrupted, and has made something else of it.
+                raise _OutOfTime
+            return value
         except apsw.InterruptError:
             raise _OutOfTime from None
         finally:
+            self._rings = False
             self._deadline = None
-
-    @contextmanager
-    def _alarmed(self) -> Iterator[None]:
-        """Ring at the deadline, and again and again; whoever had the alarm before has it again afterwards."""
-        began = _monotonic()
-        before = _signal(signal.SIGALRM, self._ring)
-        left_s, every_s = _setitimer(signal.ITIMER_REAL, self._limit_s, _AGAIN_SECONDS)
-        try:
-            yield
-        finally:
-            _setitimer(signal.ITIMER_REAL, 0)
-            _signal(signal.SIGALRM, before)
-            if left_s:
-                _setitimer(signal.ITIMER_REAL, max(0.001, left_s - (_monotonic() - began)), every_s)
+            if in_main:
+                _setitimer(signal.ITIMER_REAL, 0)
+                _signal(signal.SIGALRM, before)
+                if left_s:
+                    left_s -= _monotonic() - began
+                    _setitimer(signal.ITIMER_REAL, max(0.001, left_s), every_s)
 
     def _ring(self, _number: int, _frame: FrameType | None) -> None:
-        if self._deadline is not None:
+        if self._rings:
             raise _OutOfTime
 
 

@@ -143,6 +143,8 @@ class ServiceTables:
         self._refused = ""
         self.doing = Doing.OURS
         """What the authorizer goes by. (Set by who runs methods.)"""
+        self.interrupted = False
+        """Whether a statement was, whatever the method made of that. (Cleared by who runs methods.)"""
         self.failed: Exception | None = None
         """What the disk said to a statement, whatever the method made of that."""
         database.authorizer = self._may
@@ -167,6 +169,8 @@ class ServiceTables:
             raise ValueError(
                 "ROLLBACK would take back what others did: raise an exception, and nothing has happened"
             )
+        if self.is_over:
+            raise apsw.InterruptError("the time of this call is over")
         self._refused = ""
         try:
             # The comment keeps it apart from statements of ours that SQLite has looked at before.
@@ -174,6 +178,9 @@ class ServiceTables:
         except _FAILED as error:
             self.failed = error
             raise DatabaseGaveUp(str(error)) from error
+        except apsw.InterruptError:
+            self.interrupted = True
+            raise
         except apsw.Error:
             if not self._refused:
                 raise
@@ -181,6 +188,12 @@ class ServiceTables:
         if len(rows) > ROWS_AT_MOST:
             raise OverflowError(f"more than {ROWS_AT_MOST} rows: ask for fewer, with LIMIT")
         return rows
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a statement of this call was interrupted: SQLite then has taken its transaction back."""
+        is_lost = self.doing is Doing.UPDATE and not self._database.in_transaction
+        return self.interrupted or is_lost
 
     # -- what is allowed -------------------------------------------------------------------------
 

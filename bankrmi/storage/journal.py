@@ -455,6 +455,8 @@ class SqliteJournal:
         self, epoch: int, request: tuple[str, int], count: int, operations: bytes, time_us: int
     ) -> Record:
         """Apply a new request of `count` packed operations, and journal what became of them."""
+        if self._derived.machine.own_transactions:
+            self.write()
         self._begin()
         outcomes = self._derived.decide(operations, self._tip.action_id + count, (time_us, request))
         record = chained(self._tip, epoch, request, (count, operations, outcomes), time_us)

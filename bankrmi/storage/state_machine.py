@@ -24,6 +24,11 @@ Moment = tuple[int, tuple[str, int]]
 class StateMachine(Protocol):
     """State that is the sum of the journal."""
 
+    own_transactions: bool
+    """Whether what was decided before is to be written before a request is decided: `apply` may lose the
+    transaction that is open, with all that is in it, and then begins another one.
+    """
+
     def attach(self, database: apsw.Connection) -> None:
         """Use this database from now on; make the tables if there are none."""
 

@@ -35,6 +35,8 @@ class NamedSets:
         for operation in unpacked(content):
             parts(operation)
 
+    own_transactions = False
+
     def apply(
         self, operations: Sequence[str], action_id: int, _moment: object = None, _told: bytes | None = None
     ) -> list[Any]:

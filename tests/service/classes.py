@@ -86,6 +86,21 @@ class Inventory(Service):
         return int(rows.value)
 
     @update
+    def fill(self, swallows: bool) -> str:
+        """Write for ever; and, if it is interrupted, perhaps go on as if nothing were."""
+        rows = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT 'x' || x, x FROM n"
+        try:
+            self.db.execute(f"INSERT OR IGNORE INTO item {rows}")
+        except BaseException:
+            if not swallows:
+                raise
+        try:
+            self.db.execute("INSERT INTO item VALUES ('after', 1)")
+        except BaseException:
+            return "could not go on"
+        return "went on"
+
+    @update
     def misbehave(self, how: str) -> Any:
         """Do something that no update may."""
         self.db.execute("INSERT INTO item VALUES ('half', 1)")

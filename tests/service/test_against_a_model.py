@@ -155,7 +155,9 @@ class CopiesAgainstADict(RuleBasedStateMachine):
             self.leads.crash()
         else:
             self.leads.restart()
-        del self.records[self.committed :], self.states[self.committed + 1 :]
+        kept = self.leads.journal.tip.action_id
+        assert kept >= self.committed
+        del self.records[kept:], self.states[kept + 1 :]
 
     @rule()
     def follower_starts_again(self) -> None:

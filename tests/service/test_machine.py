@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -152,6 +153,37 @@ def test_a_call_that_takes_too_long_is_interrupted(
     assert copy.call("put", "apple", 1) == 1
 
 
+@pytest.mark.parametrize("swallows", [False, True])
+def test_a_statement_that_is_interrupted_takes_nothing_of_others_with_it(make: Make, swallows: bool) -> None:
+    """SQLite takes back the whole transaction of a statement that writes."""
+    copy = make("bank", limit_ms=50)
+    copy.decide("put", "apple", 3, commits=False)
+    record = copy.decide("fill", swallows, commits=False)
+    copy.decide("put", "plum", 4, commits=False)
+    copy.journal.commit()
+    assert b"TimeoutError" in record.outcomes
+    assert copy.ask("everything") == {"apple": 3, "pear": 5, "plum": 4}
+    copy.restart()
+    assert copy.ask("everything") == {"apple": 3, "pear": 5, "plum": 4}
+    assert copy.journal.tip.action_id == 3
+
+
+def test_an_alarm_that_rings_at_the_end_of_a_call_is_heard_by_nobody_else(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However short the time is, and wherever it ends."""
+    copy = make("bank")
+    timed_out = 0
+    for number in range(600):
+        monkeypatch.setattr(copy.machine._runner, "_limit_s", 0.00002 * (1 + number % 60))
+        record = copy.decide("put", "apple", 1)
+        timed_out += b"TimeoutError" in record.outcomes
+        assert signal.getitimer(signal.ITIMER_REAL)[1] == 0, "nothing rings on"
+    assert timed_out > 0
+    monkeypatch.setattr(copy.machine._runner, "_limit_s", 10.0)
+    assert copy.call("put", "apple", 0) == 600 - timed_out
+
+
 def test_now_and_chance_are_those_of_the_record(make: Make) -> None:
     first, second = make("a"), make("b")
     records = [first.decide("note", "a"), first.decide("note", "a")]
@@ -204,14 +236,14 @@ def test_what_was_committed_is_there_after_a_crash_and_can_be_taken_back(copy: C
     assert copy.state() == opening
 
 
-def test_what_was_not_committed_is_gone_after_a_crash(copy: Copy) -> None:
+def test_what_was_not_committed_is_gone_after_a_crash_but_for_what_was_written(copy: Copy) -> None:
     copy.call("put", "apple", 3)
+    copy.decide("put", "apple", 4, commits=False)  # Written when the next one comes.
     state = copy.state()
-    copy.decide("put", "apple", 4, commits=False)
     copy.decide("clear", commits=False)
     copy.crash()
     assert copy.state() == state
-    assert copy.journal.tip.action_id == 1
+    assert copy.journal.tip.action_id == 2
 
 
 def test_a_retry_finds_what_was_told(copy: Copy) -> None:

@@ -88,6 +88,7 @@ class Draft:
             before = record
         if records:
             self._records.insert(records)
+            self._records.flush()
             self.tip = records[-1].position
         if self.whole:
             self._note_balances(records)

@@ -22,6 +22,7 @@ __all__ = [
     "count_of",
     "described",
     "form_of",
+    "packed_form",
     "packed_forms",
     "packed_operations",
 ]
@@ -59,6 +60,14 @@ def packed_forms(forms: Sequence[Any]) -> bytes:
     Raises InvalidRequest if one of them is not an operation.
     """
     return packed([_form(form) for form in forms])
+
+
+def packed_form(form: Any) -> bytes:
+    """Return one `[kind, account, amount]` as a journal keeps a list of one.
+
+    Raises InvalidRequest if it is not an operation.
+    """
+    return packed((_form(form),))
 
 
 def _form(form: Any) -> Form:

@@ -42,7 +42,7 @@ class Answers:
             reply = waiting.reply
             if waiting.action_id > acknowledged or waiting.number > confirmed:
                 still.append(waiting)
-            elif not isinstance(reply, Read):
+            elif type(reply) is not Read:
                 yield Answer(waiting.token, reply)
             elif reads:
                 yield Answer(waiting.token, reply.at_most(acknowledged))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.messages import (
@@ -68,16 +68,14 @@ class Commit:
 # -- what an `Answer` may carry -----------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(NamedTuple):
     """The acknowledged record of the caller's request."""
 
     history: str
     record: Record
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """What the state machine says, true at the acknowledged `action_id`."""
 
     history: str
@@ -165,8 +163,7 @@ Reply = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """Answer what arrived with this token."""
 
     token: Any

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from bankrmi.protocol_versions import NEWEST
 from bankrmi.replication.cause import CauseKind
@@ -54,15 +54,14 @@ Seen = tuple[str, int]
 """(history, action id): the newest acknowledged entry that a client has seen (R5)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestArrived:
+class RequestArrived(NamedTuple):
     """A client wants operations done, all of them one request."""
 
     token: Token
     request: tuple[str, int]
     operations: bytes
-    """Packed; of which there are `count`."""
-    count: int
+    """Packed; of which there are `operation_count`."""
+    operation_count: int
     seen: Seen | None = None
     caller: str = ""
     """Whose turn it is; empty: its session's."""
@@ -104,8 +103,7 @@ class Overdue:
     tokens: frozenset[Token]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadArrived:
+class ReadArrived(NamedTuple):
     """A client asks the state machine, and wants the newest acknowledged answer."""
 
     token: Token

@@ -22,9 +22,6 @@ from bankrmi.replication.view import View
 
 __all__ = ["Groups"]
 
-QUEUE_LIMIT = 65_536
-"""Requests that may wait for the next group, whatever they cost; who counts their bytes stands before us."""
-
 
 class Groups:
     """The requests of one leader, until they are decided."""
@@ -36,10 +33,7 @@ class Groups:
 
     def put(self, event: RequestArrived | OutcomeAsked) -> bool:
         """Take a request into the next group; return whether there is room."""
-        if len(self._queue) >= QUEUE_LIMIT:
-            return False
-        self._queue.put(event)
-        return True
+        return self._queue.put(event)
 
     def drop(self, tokens: Collection[Any]) -> list[Any]:
         """Give these up, as far as they are not decided; return whom that concerns."""
@@ -107,15 +101,15 @@ class Groups:
         journal = step.journal
         session, sequence = event.request
         newest = journal.newest(session)
-        may_be_known = newest is not None and newest >= sequence
-        recorded = journal.recorded(session, sequence) if may_be_known else None
+        if newest is None or newest < sequence:
+            over_by = journal.over(session)
+            return None if over_by is None else (over_by, event.token, IsForgotten())
+        recorded = journal.recorded(session, sequence)
         if recorded is not None:
             return recorded.action_id, event.token, _recorded(event, recorded, view)
         forgotten_by = journal.forgotten(session, sequence)
         if forgotten_by is not None:
             return forgotten_by, event.token, IsForgotten()
-        if newest is None or newest < sequence:
-            return None
         newer = journal.recorded(session, newest)
         if newer is None:
             raise BrokenInvariant(f"request {session}:{newest} is missing from our own journal")
@@ -124,9 +118,10 @@ class Groups:
 
 def _decide(event: RequestArrived | OutcomeAsked, view: View, time_us: int, step: Step) -> Record:
     """Return the record of a request that is new."""
-    if isinstance(event, OutcomeAsked):
+    if type(event) is OutcomeAsked:
         return step.journal.cancel(view.epoch, event.request, time_us)
-    return step.journal.decide(view.epoch, event.request, event.count, event.operations, time_us)
+    assert type(event) is RequestArrived
+    return step.journal.decide(view.epoch, event.request, event.operation_count, event.operations, time_us)
 
 
 def _recorded(event: RequestArrived | OutcomeAsked, recorded: Record, view: View) -> Reply:

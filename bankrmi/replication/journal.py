@@ -101,6 +101,9 @@ class Journal(Protocol):
     def recorded(self, session: str, sequence: int) -> Record | None:
         """Return the record of a request; None if it is not in the journal, nor kept beside it."""
 
+    def over(self, session: str) -> int | None:
+        """Return the action id by which a session is over, and nothing new of it is done (O5); else None."""
+
     def forgotten(self, session: str, sequence: int) -> int | None:
         """Return the action id by which a request without a record is too old to be known (O5); else None."""
 

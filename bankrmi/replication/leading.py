@@ -21,12 +21,14 @@ from bankrmi.replication.effects import IsBehind, IsBusy, Probe, Read
 from bankrmi.replication.events import (
     ClientEvent,
     LinkChanged,
+    OutcomeAsked,
     Probed,
     ReadArrived,
+    RequestArrived,
     Seen,
 )
 from bankrmi.replication.groups import Groups
-from bankrmi.replication.journal import Adopted
+from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.messages import (
     Acknowledged,
     JoinAnswer,
@@ -110,16 +112,20 @@ class Leader:
         """Take a client's request into the next group; answer a read as soon as it may be."""
         if isinstance(event, ReadArrived):
             self._read(event, step)
-        elif event.seen is not None and self._is_behind(event.seen, step):
-            step.answer(event.token, IsBehind(step.tip))
-        elif not self._groups.put(event):
-            step.answer(event.token, IsBusy())
+        elif not self.put(event, step.journal):
+            is_behind = event.seen is not None and self._is_behind(event.seen, step.tip)
+            step.answer(event.token, IsBehind(step.tip) if is_behind else IsBusy())
+
+    def put(self, event: RequestArrived | OutcomeAsked, journal: Journal) -> bool:
+        """Take a request into the next group, if there is room and it has seen no more than the journal."""
+        seen = event.seen
+        return (seen is None or not self._is_behind(seen, journal.tip.action_id)) and self._groups.put(event)
 
     def _read(self, event: ReadArrived, step: Step) -> None:
         if self.is_switching_over:
             self._reads.hold(event)
             return
-        if event.seen is not None and self._is_behind(event.seen, step):
+        if event.seen is not None and self._is_behind(event.seen, step.tip):
             step.answer(event.token, IsBehind(step.tip))
             return
         at_once = self.read_at_once(event.query, event.seen, step)
@@ -155,9 +161,9 @@ class Leader:
             return changed_at
         return max(changed_at, seen[1])
 
-    def _is_behind(self, seen: Seen, step: Step) -> bool:
-        """R5: has the caller seen more of this history than this copy holds?"""
-        return seen[0] == self.view.history and seen[1] > step.tip
+    def _is_behind(self, seen: Seen, tip: int) -> bool:
+        """R5: has the caller seen more of this history than this copy, which ends at `tip`, holds?"""
+        return seen[1] > tip and seen[0] == self.view.history
 
     def forget(self, tokens: Collection[Any]) -> None:
         """Nobody waits for these answers: what is not decided yet never will be."""
@@ -174,12 +180,12 @@ class Leader:
 
     def may_form_group(self, tip: int, now_ms: float) -> bool:
         """Whether `proceed` would form a group now, with a journal that ends at `tip`."""
-        return not self.is_switching_over and self._groups.may_form(self.acknowledged, tip, now_ms)
+        return self._groups.may_form(self.acknowledged, tip, now_ms) and not self.is_switching_over
 
     @property
     def reads_wait(self) -> bool:
         """Whether any read waits for a confirmation."""
-        return not self.is_switching_over and self._reads.wait
+        return self._reads.wait and not self.is_switching_over
 
     def may_go_on_reading(self, step: Step) -> bool:
         """Whether `proceed` would do something for the reads that wait."""

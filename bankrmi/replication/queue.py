@@ -17,7 +17,7 @@ from typing import Any
 
 from bankrmi.replication.events import OutcomeAsked, RequestArrived
 
-__all__ = ["OPERATION_BYTES", "REQUEST_BYTES", "RequestQueue", "cost_of"]
+__all__ = ["OPERATION_BYTES", "QUEUE_LIMIT", "REQUEST_BYTES", "RequestQueue", "cost_of"]
 
 OPERATION_BYTES = 32
 """What an operation costs beside its bytes: its outcome, and the time in which both copies have done it."""
@@ -25,6 +25,9 @@ OPERATION_BYTES = 32
 REQUEST_BYTES = 640
 """Usually: what a request costs beside its operations, in the same coin: to look it up, journal and answer it
 takes as long as twenty of them (measured), and a group is bounded so that it does not take long."""
+
+QUEUE_LIMIT = 65_536
+"""Requests that may wait, whatever they cost; who counts their bytes stands before us."""
 
 SHARE = 4
 """One part in this many of a group is for the others, when the oldest request alone fills it."""
@@ -34,9 +37,10 @@ _Request = RequestArrived | OutcomeAsked
 
 def cost_of(event: _Request, request_bytes: int = REQUEST_BYTES) -> int:
     """Return what deciding a request costs; for an outcome nobody knows how much is to be read."""
-    if isinstance(event, OutcomeAsked):
+    if type(event) is OutcomeAsked:
         return request_bytes
-    return request_bytes + OPERATION_BYTES * event.count + len(event.operations)
+    assert type(event) is RequestArrived
+    return request_bytes + OPERATION_BYTES * event.operation_count + len(event.operations)
 
 
 class RequestQueue:
@@ -49,9 +53,13 @@ class RequestQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, event: _Request) -> None:
-        """Wait behind all others."""
-        self._waiting.append((event, cost_of(event, self._request_bytes)))
+    def put(self, event: _Request) -> bool:
+        """Wait behind all others; return whether there is room."""
+        waiting = self._waiting
+        if len(waiting) >= QUEUE_LIMIT:
+            return False
+        waiting.append((event, cost_of(event, self._request_bytes)))
+        return True
 
     def put_back(self, events: Iterable[_Request]) -> None:
         """What was taken and not decided waits before all others, in the order in which it was taken."""

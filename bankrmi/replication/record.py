@@ -112,7 +112,8 @@ class Record(NamedTuple):
     @property
     def position(self) -> Position:
         """Where the journal stands after it."""
-        return Position(self.action_id, self.epoch, self.digest)
+        action_id, epoch, _, _, _, _, _, _, digest = self
+        return tuple.__new__(Position, (action_id, epoch, digest))
 
     @property
     def first_id(self) -> int:
@@ -173,8 +174,9 @@ def chained(
     count, operations, outcomes = decided
     content = _pack((epoch, session, sequence, count, operations, outcomes, time_us))
     digest = blake2b(before.digest + content, digest_size=DIGEST_BYTES).digest()
-    return Record(
-        before.action_id + count, epoch, session, sequence, count, operations, outcomes, time_us, digest
+    action_id = before.action_id + count
+    return tuple.__new__(
+        Record, (action_id, epoch, session, sequence, count, operations, outcomes, time_us, digest)
     )
 
 

@@ -143,6 +143,17 @@ class Replica:
         self._take_or_hold(event, step)
         return step.effects
 
+    def put(self, event: RequestArrived, *, now_ms: float) -> bool:
+        """Put a request where it waits for its group, and return whether that is all there is to do.
+
+        Else it has to be an event. It is what `step` would do.
+        """
+        state = self._office.state
+        if self._office.adopting is not None or type(state) is not Leading:
+            return False
+        self._now_ms = now_ms
+        return state.leader.put(event, self.journal)
+
     def read_at_once(self, query: Any, seen: Seen | None, *, now_ms: float) -> Read | None:
         """Return what is answered to a read that nothing keeps waiting; None: it has to be an event.
 
@@ -267,7 +278,7 @@ class Replica:
     def has_work(self) -> bool:
         """Whether a `Proceed` would do something now."""
         state = self._office.state
-        if self._office.adopting is not None or not isinstance(state, Leading):
+        if self._office.adopting is not None or type(state) is not Leading:
             return False
         leader = state.leader
         if leader.may_form_group(self.journal.tip.action_id, self._now_ms):

@@ -169,7 +169,9 @@ class Call:
 
     def answer(self, value: object) -> None:
         """Answer with a plain value. Never raises for a caller that is gone."""
-        self._finish(value, is_error=False)
+        assert not self.done, f"{self.method} was answered twice"
+        self.done = True
+        self.source.answered(self, value, is_error=False)
 
     def answer_with(self, make: Callable[[], object]) -> None:
         """Answer with what `make` returns or raises, when it is the caller's turn.
@@ -197,7 +199,10 @@ class Call:
 
         `in_its_own_words`: the error is known to tell nothing that a stranger should not read.
         """
-        self._finish(write_shown_error(error) if in_its_own_words else self._form(error), is_error=True)
+        assert not self.done, f"{self.method} was answered twice"
+        self.done = True
+        form = write_shown_error(error) if in_its_own_words else self._form(error)
+        self.source.answered(self, form, is_error=True)
 
     def _form(self, error: Exception) -> dict[str, object]:
         form = write_error(error)
@@ -205,11 +210,6 @@ class Call:
             complaints.error("call failed", error, peer=self.peer.address, **self.in_log())
             form = write_unexpected_error()
         return form
-
-    def _finish(self, value: object, *, is_error: bool) -> None:
-        assert not self.done, f"{self.method} was answered twice"
-        self.done = True
-        self.source.answered(self, value, is_error=is_error)
 
 
 class RemoteObject(Protocol):

@@ -39,8 +39,9 @@ class Served(Protocol):
 
     @property
     def has_answer(self) -> bool: ...
-    @property
-    def has_message(self) -> bool: ...
+
+    was_message: bool
+    """Whether what was done last was to look into a message: that tells how dear his messages are."""
 
     def work(self) -> bool: ...
 
@@ -79,7 +80,7 @@ class Rounds:
 
     def _serve(self, caller: Served) -> bool:
         """Do one thing for the caller; return whether half of this turn is over."""
-        line, is_message, begun = caller.line, caller.has_message, _seconds()
+        line, begun = caller.line, _seconds()
         self._is_serving = True
         try:
             has_more = caller.work()
@@ -90,7 +91,7 @@ class Rounds:
             if ms > _LOOKED_INTO_MS and self._worked_at is not None:
                 before, self._worked_at = self._worked_at, _work_seconds()
                 work_ms = (self._worked_at - before) * 1000
-            is_half_spent = self.turn.spent(caller, line, ms, work_ms, is_message=is_message)
+            is_half_spent = self.turn.spent(caller, line, ms, work_ms, is_message=caller.was_message)
         if has_more:
             self.wait(caller)
         return is_half_spent

@@ -21,6 +21,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Protocol
 
 from Pyro5.core import DAEMON_NAME
@@ -69,6 +70,7 @@ _PINGS_AT_ONCE = 4
 """Of one caller that waits for an answer; what it sends beyond that waits, too."""
 _UNREAD_RETRY_MS = 100
 _STRANGER = Peer(address="")
+_OURS = Line.OURS
 
 
 class Host(Protocol):
@@ -99,6 +101,7 @@ class ServedConnection(FramedConnection):
         "_object",
         "_object_id",
         "_tasks",
+        "_unread_ms",
         "_working",
         "certificate",
         "is_in_line",
@@ -107,6 +110,7 @@ class ServedConnection(FramedConnection):
         "peer",
         "waited_ms",
         "waits_since",
+        "was_message",
     )
 
     def __init__(self, host: Host, address: Address) -> None:
@@ -119,12 +123,14 @@ class ServedConnection(FramedConnection):
         self._for_servers = False
         self._allowed = 1
         self._answer_bytes = limits.answer_bytes
+        self._unread_ms = limits.unread_ms or inf
         self._bounds = CALL
         self._in_progress = 0
         self._working = False
         self.line = Line.GREETINGS
         self.is_in_line = False
         self.waits_since = self.waited_ms = 0.0
+        self.was_message = False
         self.packed_bytes = 0
         """Of answers that are not complete yet."""
         self.peer = _STRANGER
@@ -204,30 +210,21 @@ class ServedConnection(FramedConnection):
         """Whether the next thing to do is a piece of an answer."""
         return bool(self._tasks)
 
-    @property
-    def has_message(self) -> bool:
-        """Whether the next thing to do is to look into a message: that tells how dear his messages are."""
-        frame = self._frame
-        if self._tasks or frame is None:
-            return False
-        return not (frame.kind == INVOKE and self._waited_too_long)
-
     def work(self) -> bool:
         """Do one thing: go on with a call, or begin the next one; return whether there is more to do."""
         self._working = True
+        self.was_message = False
         try:
             if self._tasks:
                 self._tasks.popleft()()
             elif self._frame is not None:
                 frame, self._frame = self._frame, None
-                if frame.kind == INVOKE:
-                    if self._waited_too_long:
-                        refusals.count("late")
-                        self._answer_unread(frame, _too_late())
-                    else:
-                        self._invoke(frame)
+                if self.waited_ms > self._unread_ms and frame.kind == INVOKE and self.line is _OURS:
+                    refusals.count("late")
+                    self._answer_unread(frame, _too_late())
                 else:
-                    self._handle(frame)
+                    self.was_message = True
+                    self._look_into(frame)
             if self._paused or self._reader.pending:
                 if self._may_take:
                     self._take()
@@ -243,8 +240,9 @@ class ServedConnection(FramedConnection):
         self._host.rounds.arrived(self)
 
     def charge(self, ms: float) -> None:
-        """Note what a call will cost that is not done in the caller's turn."""
-        self._host.rounds.turn.charge(self.line, ms)
+        """Note what a call will cost that is not done in the caller's turn; ours owe nothing."""
+        if self.line is not _OURS:
+            self._host.rounds.turn.charge(self.line, ms)
 
     # --- frames ---------------------------------------------------------------------------------------
 
@@ -256,8 +254,10 @@ class ServedConnection(FramedConnection):
             and not (self._stalled or self._draining or self.lost)
         )
 
-    def _handle(self, frame: Frame) -> None:
-        if frame.kind == PING:
+    def _look_into(self, frame: Frame) -> None:
+        if frame.kind == INVOKE:
+            self._invoke(frame)
+        elif frame.kind == PING:
             self._send(PING, frame.serializer, 0, frame.sequence, b"pong", frame.correlation)
         else:
             self._greet(frame)
@@ -363,7 +363,8 @@ class ServedConnection(FramedConnection):
         if self._working or self._for_servers:
             self._answer(call, value, is_error=is_error)
         else:
-            self.in_turn(partial(self._answer, call, value, is_error=is_error))
+            self._tasks.append(partial(self._answer, call, value, is_error=is_error))
+            self._host.rounds.arrived(self)
 
     def _answer(self, call: Call, value: object, *, is_error: bool) -> None:
         if call.flags & ONEWAY or self.lost or self._draining:  # Nobody is there to read it.
@@ -389,15 +390,17 @@ class ServedConnection(FramedConnection):
         """Send an answer that is packed already; what is over the budget of an answer is refused."""
         self.active_at = self._loop.time()
         if not (call.flags & ONEWAY or self.lost or self._draining):
-            if len(payload) > self._answer_bytes and not call.flags & BATCH:
-                form = write_error(too_large(len(payload), self._answer_bytes))
+            size = len(payload)
+            if size > self._answer_bytes and not call.flags & BATCH:
+                form = write_error(too_large(size, self._answer_bytes))
                 payload, is_error = write_value(call.serializer, form), True
+                size = len(payload)
             flags = EXCEPTION if is_error else call.flags & BATCH
             self._send(RESULT, call.serializer, flags, call.sequence, payload, call.correlation)
-            if len(payload) > _LARGE_ANSWER_BYTES:
+            if size > _LARGE_ANSWER_BYTES:
                 self._host.free_memory()
-            elif len(payload) > _COUNTED_ANSWER_BYTES:
-                self._host.fed(len(payload))
+            elif size > _COUNTED_ANSWER_BYTES:
+                self._host.fed(size)
         self._end_call()
 
     def _end_call(self) -> None:
@@ -419,11 +422,6 @@ class ServedConnection(FramedConnection):
         self._answer_unread(frame, _no_room())
         self._work_soon()
         return len(frame.payload)
-
-    @property
-    def _waited_too_long(self) -> bool:
-        """Whether the call whose turn it is was in line for too long; a stranger waits for his share."""
-        return 0 < self._limits.unread_ms < self.waited_ms and self.line is Line.OURS
 
     def _answer_unread(self, frame: Frame, error: Busy) -> None:
         if not frame.flags & ONEWAY:

@@ -138,6 +138,10 @@ class Turn(Generic[Caller]):
             return servers.take(dear=True)
         if not self._waiting or self._spent_ms >= self._budget_ms:
             return None
+        ours = self._lines[_OURS]
+        if ours.count == self._waiting and ours.has(not self._quiet):  # No other line is passed over.
+            self._waiting -= 1
+            return ours.take(dear=not self._quiet)
         for _ in range(len(self._lines)):  # Ours perhaps twice: a handshake comes between.
             line = self._lines[self._place]
             if line.has(not self._quiet) and line.may_be_served():
@@ -171,7 +175,7 @@ class Turn(Generic[Caller]):
         a message that was looked into (a piece of an answer, or a call that was answered unread) makes nobody
         dear, and nobody light again: a batch is answered in many pieces.
         """
-        if is_message:
+        if is_message and (self._dear or ms > self._dear_ms):
             self._learn(caller, line, ms if work_ms is None else min(ms, work_ms))
         if line is _SERVERS:
             self._servers_spent_ms += ms
@@ -187,7 +191,7 @@ class Turn(Generic[Caller]):
             self._dear[caller] = _LIGHT_AGAIN
             if line is not _SERVERS:
                 self._quiet = _QUIET_TURNS
-        elif self._dear and caller in self._dear:
+        elif caller in self._dear:
             self._dear[caller] -= 1
             if not self._dear[caller]:
                 del self._dear[caller]
@@ -240,17 +244,15 @@ class _Share:
 class _Waiting(Generic[Caller]):
     """One line: who is served in rounds, and who waits for the end of one."""
 
-    __slots__ = ("_dear", "_in_round", "_light", "_share")
+    __slots__ = ("_dear", "_in_round", "_light", "_share", "count")
 
     def __init__(self, share: _Share | None) -> None:
         self._share = share
         self._light: deque[Caller] = deque()
         self._dear: deque[Caller] = deque()
         self._in_round = 0
-
-    @property
-    def count(self) -> int:
-        return len(self._light) + len(self._dear)
+        self.count = 0
+        """How many wait."""
 
     def has(self, dear: bool) -> bool:
         """Whether anybody waits who may be served: those who are dear, too, or not now."""
@@ -262,13 +264,16 @@ class _Waiting(Generic[Caller]):
 
     def add(self, caller: Caller, *, dear: bool) -> None:
         (self._dear if dear else self._light).append(caller)
+        self.count += 1
 
     def may_be_served(self) -> bool:
         return self._share is None or self._share.left_ms() > 0
 
     def take(self, *, dear: bool) -> Caller:
+        self.count -= 1
         if self._in_round or not dear:
-            self._in_round = max(0, self._in_round - 1)
+            if self._in_round:
+                self._in_round -= 1
             if self._light:
                 return self._light.popleft()
         self._in_round = len(self._light)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, assert_never
 
-from bankrmi.bank.forms import announced, count_of, packed_forms
+from bankrmi.bank.forms import announced, count_of, packed_form, packed_forms
 from bankrmi.bank.operations import check_account, parse_request_id
 from bankrmi.errors import BankError, InvalidRequest
 from bankrmi.replication.events import Seen
@@ -73,10 +73,8 @@ class AccountObject:
 
     def _method(self, name: Invoked) -> Callable[..., None]:
         match name:
-            case "withdraw":
-                return self._withdraw
-            case "deposit":
-                return self._deposit
+            case "withdraw" | "deposit":
+                return self._change
             case "balance":
                 return self._balance
             case "submit":
@@ -92,22 +90,15 @@ class AccountObject:
 
     # -- what may be asked -----------------------------------------------------------------------
 
-    def _withdraw(
+    def _change(
         self, call: Call, account: Any, amount: Any, request_id: Any = None, seen: Any = None
     ) -> None:
-        self._change(call, ("withdraw", account, amount), request_id, seen)
-
-    def _deposit(
-        self, call: Call, account: Any, amount: Any, request_id: Any = None, seen: Any = None
-    ) -> None:
-        self._change(call, ("deposit", account, amount), request_id, seen)
-
-    def _change(self, call: Call, form: tuple[str, Any, Any], request_id: Any, seen: Any) -> None:
-        operations = packed_forms([form])
+        """Withdraw or deposit, as the method says."""
+        operations = packed_form((call.method, account, amount))
         request, text = _request(request_id)
         checked = _seen(seen)
         asked = Asked(
-            call, one, self._addresses, self.figures.of[call.method], account=form[1], request_id=text
+            call, one, self._addresses, self.figures.of[call.method], account=account, request_id=text
         )
         self._admission.request(asked, request, lambda: operations, 1, checked)
 

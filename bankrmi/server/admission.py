@@ -141,18 +141,19 @@ class Admission:
             self._joins(visitor, key, work())
             return
         now_ms, cost = self._now_ms(), cost_of(count)
-        self._check_load(visitor, cost, now_ms, entries=count)
+        waited_ms = _waited_ms(visitor)
+        self._check_load(visitor, cost, now_ms, waited_ms, entries=count)
         operations = work()
-        waiting = self._let_in(visitor, key, operations, cost, now_ms, count)
+        waiting = self._let_in(visitor, key, operations, cost, now_ms, waited_ms, count)
         self._take(RequestArrived(waiting, request, operations, count, seen, visitor.peer.address))
 
     def outcome(self, visitor: Visitor, request: tuple[str, int], seen: Seen | None) -> None:
         """Have it settled what became of a request."""
         key = ("outcome", *request)
         if not self._joins(visitor, key, None):
-            now_ms = self._now_ms()
-            self._check_load(visitor, QUESTION_BYTES, now_ms, entries=1)
-            waiting = self._let_in(visitor, key, None, QUESTION_BYTES, now_ms)
+            now_ms, waited_ms = self._now_ms(), _waited_ms(visitor)
+            self._check_load(visitor, QUESTION_BYTES, now_ms, waited_ms, entries=1)
+            waiting = self._let_in(visitor, key, None, QUESTION_BYTES, now_ms, waited_ms)
             waiting.looks_up = True
             self._lookups.put(OutcomeAsked(waiting, request, seen, visitor.peer.address))
             self._look_up()
@@ -163,9 +164,10 @@ class Admission:
         if reply is not None:
             visitor.answer(reply)
             return
-        now_ms = self._now_ms()
-        self._check_load(visitor, QUESTION_BYTES, now_ms)
-        self._take(ReadArrived(self._let_in(visitor, None, None, QUESTION_BYTES, now_ms), query, seen))
+        now_ms, waited_ms = self._now_ms(), _waited_ms(visitor)
+        self._check_load(visitor, QUESTION_BYTES, now_ms, waited_ms)
+        waiting = self._let_in(visitor, None, None, QUESTION_BYTES, now_ms, waited_ms)
+        self._take(ReadArrived(waiting, query, seen))
 
     def _joins(self, visitor: Visitor, key: Hashable, content: Any) -> bool:
         """Attach a retry to what waits under its id, if anything does."""
@@ -180,9 +182,11 @@ class Admission:
         self._room.join(waiting, visitor, self._now_ms(), _waited_ms(visitor))
         return True
 
-    def _check_load(self, visitor: Visitor, cost: int, now_ms: float, *, entries: int = 0) -> None:
+    def _check_load(
+        self, visitor: Visitor, cost: int, now_ms: float, waited_ms: float, *, entries: int = 0
+    ) -> None:
         """Raise Busy if too much waits here, or if this caller makes the journals grow too fast."""
-        if not self._room.has_room(cost, now_ms, _waited_ms(visitor)):
+        if not self._room.has_room(cost, now_ms, waited_ms):
             self.refused["waiting_time" if self._room.fits(cost) else "waiting_bytes"] += 1
             raise busy(visitor.request_id)
         if entries:
@@ -199,17 +203,18 @@ class Admission:
         content: Any,
         cost: int,
         now_ms: float,
+        waited_ms: float,
         operations: int = 0,
     ) -> Waiting:
         visitor.begin_waiting(operations)
         waiting = Waiting(self._answer, cost, key, content)
-        self._room.enter(waiting, visitor, now_ms, _waited_ms(visitor))
+        self._room.enter(waiting, visitor, now_ms, waited_ms)
         return waiting
 
     # -- how they leave --------------------------------------------------------------------------
 
     def _answer(self, waiting: Waiting, reply: Reply) -> None:
-        is_busy = isinstance(reply, IsBusy)
+        is_busy = type(reply) is IsBusy
         callers = self._room.leave(waiting, self._now_ms(), turned_away=is_busy)
         if is_busy:
             self.refused["overdue"] += len(callers)

@@ -40,7 +40,7 @@ from bankrmi.replication.effects import (
 from bankrmi.replication.record import one_by_one, unpacked
 from bankrmi.rmi import Call, LongAnswer
 from bankrmi.server.request_figures import GONE, KindFigures
-from bankrmi.server.request_lines import tell_if_slow, tell_refused, tell_unheard
+from bankrmi.server.request_lines import SLOW_S, tell_refused, tell_slow, tell_unheard
 
 __all__ = ["Asked", "Kept", "busy", "long_outcome", "many", "many_packed", "one", "too_late"]
 
@@ -71,11 +71,9 @@ class Kept:
 
 def long_outcome(reply: Reply) -> Kept | None:
     """Return what to keep of it if making its form takes so long that it waits for the caller's turn."""
-    return (
-        Kept(reply)
-        if isinstance(reply, Decided) and reply.record.operation_count > ANSWERED_AT_ONCE
-        else None
-    )
+    if type(reply) is Decided and reply.record.operation_count > ANSWERED_AT_ONCE:
+        return Kept(reply)
+    return None
 
 
 class Asked:
@@ -95,6 +93,7 @@ class Asked:
         "form",
         "peer",
         "request_id",
+        "waited_ms",
     )
 
     def __init__(
@@ -114,7 +113,9 @@ class Asked:
         self.account = account
         self.request_id = call.about = request_id
         self._figures = figures
-        self._began_s = monotonic() - call.waited_ms / 1000
+        self.waited_ms = call.waited_ms
+        """How long it has waited for its turn to be read."""
+        self._began_s = monotonic() - self.waited_ms / 1000
         self._kept: Kept | None = None
         self._made: Callable[[Asked], None] | None = None
 
@@ -122,11 +123,6 @@ class Asked:
     def gone(self) -> bool:
         """Whether nobody is left to read the answer."""
         return self.call.connection_lost
-
-    @property
-    def waited_ms(self) -> float:
-        """How long it has waited for its turn."""
-        return self.call.waited_ms
 
     @property
     def takes_packed(self) -> bool:
@@ -142,7 +138,7 @@ class Asked:
 
     def answer(self, reply: Reply) -> None:
         """Answer with what the rules say; for a caller that is gone, without making the form of it."""
-        if self.gone:
+        if self.call.source.lost:
             self._figures.counts[GONE] += 1
             tell_unheard(self.call)
             self.call.answer(None)
@@ -156,7 +152,9 @@ class Asked:
             self.call.answer(value)
 
     def _done(self) -> None:
-        tell_if_slow(self.call, self._figures.done(self._began_s))
+        seconds = self._figures.done(self._began_s)
+        if seconds >= SLOW_S:
+            tell_slow(self.call, seconds)
 
     def _fail(self, error: BankError) -> None:
         self._figures.failed(error, self._began_s)
@@ -284,8 +282,9 @@ def one(asked: Asked, reply: Decided | Kept) -> dict[str, Any]:
     record = reply.record
     if record.cancelled:
         raise _cancelled(asked, reply)
-    [outcome, *others] = unpacked(record.outcomes)
-    if type(outcome) is int and not others:
+    outcomes = unpacked(record.outcomes)
+    outcome = outcomes[0]
+    if type(outcome) is int and len(outcomes) == 1:
         return {
             "account": asked.account,
             "balance": outcome,

@@ -38,6 +38,7 @@ from bankrmi.replication.events import (
     Event,
     Proceed,
     Proposed,
+    RequestArrived,
     Seen,
     Tick,
     ViewRead,
@@ -119,18 +120,37 @@ class Carrier:
 
     def take(self, event: Event) -> None:
         """Give an event to the rules and carry out what they want; at once, unless something is under way."""
-        if not self.over:
+        if type(event) is RequestArrived and self._is_idle and self._put(event):
+            if not self.held:
+                self._proceed_if_there_is_work()
+        elif not self.over:
             self._events.append(event)
             self._go_on()
+
+    def _put(self, event: RequestArrived) -> bool:
+        """Put a request where it waits for its group, if that is all there is to do: no step of its own."""
+        now_ms, watcher = self._clock.now_ms(), self._watcher
+        if watcher is None:
+            return self.replica.put(event, now_ms=now_ms)
+        watcher.taking(event)
+        is_put = self.replica.put(event, now_ms=now_ms)
+        if is_put:
+            watcher.taken(event, ())
+        return is_put
 
     def read_at_once(self, query: Any, seen: Seen | None) -> Read | None:
         """Return what the rules answer to a read that neither they nor anything under way keep waiting.
 
         None: it has to be an event, and wait for its turn.
         """
-        if self._running or self._events or self._duties or self.held or self.over:
+        if not self._is_idle:
             return None
         return self.replica.read_at_once(query, seen, now_ms=self._clock.now_ms())
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether nothing is under way, and nothing waits."""
+        return not (self._running or self._events or self._duties or self.held or self.over)
 
     def _go_on(self) -> None:
         if self._running:

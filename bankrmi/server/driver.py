@@ -15,8 +15,7 @@ import structlog
 from bankrmi.coordination.coordinator import Coordinator, Expected, OnSilence
 from bankrmi.errors import BrokenInvariant
 from bankrmi.histogram import Histogram
-from bankrmi.replication.effects import Read, Reply
-from bankrmi.replication.events import Event, Seen
+from bankrmi.replication.effects import Reply
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.view import View
 from bankrmi.server.carrier import Carrier
@@ -58,6 +57,10 @@ class Driver:
             life=self,
             watcher=Failpoints.armed(lambda: replica.view),
         )
+        self.take = self._carrier.take
+        """Give an event to the rules and carry out what they want."""
+        self.read_at_once = self._carrier.read_at_once
+        """Return the answer to a read that nothing keeps waiting; None: it has to be an event."""
         self._on_tick: asyncio.TimerHandle | None = None
         self.lateness = Histogram(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
         """How late ticks came: for so long the loop did something else."""
@@ -82,14 +85,6 @@ class Driver:
 
         self._carrier.tick_every(tick_ms)
         tick()
-
-    def take(self, event: Event) -> None:
-        """Give an event to the rules and carry out what they want."""
-        self._carrier.take(event)
-
-    def read_at_once(self, query: Any, seen: Seen | None) -> Read | None:
-        """Return the answer to a read that nothing keeps waiting; None: it has to be an event."""
-        return self._carrier.read_at_once(query, seen)
 
     @property
     def keeper_ms(self) -> float | None:

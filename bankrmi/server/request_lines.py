@@ -10,7 +10,7 @@ from bankrmi.errors import BankError, Busy, Cancelled, Forgotten, InDoubt, Inval
 from bankrmi.rmi import Call
 from bankrmi.rmi.complaints import complaints
 
-__all__ = ["SLOW_S", "tell_if_slow", "tell_refused", "tell_unheard"]
+__all__ = ["SLOW_S", "tell_refused", "tell_slow", "tell_unheard"]
 
 SLOW_S = 1.0
 """An answer that takes longer is worth a line."""
@@ -32,10 +32,9 @@ def tell_refused(call: Call, error: BankError) -> None:
         _tell(event, call, error.details.get("request_id"), reason=error.message)
 
 
-def tell_if_slow(call: Call, seconds: float) -> None:
+def tell_slow(call: Call, seconds: float) -> None:
     """Say that a request is answered late."""
-    if seconds >= SLOW_S:
-        _tell("request was slow", call, call.about, ms=round(1000 * seconds))
+    _tell("request was slow", call, call.about, ms=round(1000 * seconds))
 
 
 def tell_unheard(call: Call) -> None:

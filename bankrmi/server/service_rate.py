@@ -15,6 +15,8 @@ __all__ = ["ServiceRate"]
 REMEMBERED_MS = 2000.0
 KNOWN_AFTER_MS = 1000.0
 """A takeover, in which everybody waits, is over by then."""
+GRAIN_MS = 1.0
+"""Time that passes is reckoned in pieces that are no smaller: many are served in one of them."""
 
 
 class ServiceRate:
@@ -34,7 +36,8 @@ class ServiceRate:
 
     def serve(self, cost: float, now_ms: float) -> None:
         """Something of this cost was answered."""
-        self._pass(now_ms)
+        if self._seen_ms is not None and now_ms - self._seen_ms >= GRAIN_MS:
+            self._pass(now_ms)
         self._served += cost
 
     def end(self, now_ms: float) -> None:
@@ -44,7 +47,8 @@ class ServiceRate:
 
     def wait_ms(self, cost: float, now_ms: float) -> float:
         """Return how long it takes to serve something of this cost."""
-        self._pass(now_ms)
+        if self._seen_ms is not None and now_ms - self._seen_ms >= GRAIN_MS:
+            self._pass(now_ms)
         if self._waited_ms < KNOWN_AFTER_MS:
             return 0.0
         return cost * self._waited_ms / self._served if self._served > 0 else inf

@@ -111,7 +111,7 @@ class WaitingRoom:
 
     def has_room(self, cost: int, now_ms: float, waited_ms: float = 0.0) -> bool:
         """Whether something of this cost may wait, which has waited for `waited_ms` before it came here."""
-        if not self.fits(cost):
+        if self._held + self._in_answers + cost > self._budget:
             return False
         return not self._waiting or waited_ms + self._rate.wait_ms(self._held + cost, now_ms) <= self._slow_ms
 

@@ -30,6 +30,7 @@ from bankrmi.replication.record import (
     follows,
     size_of,
 )
+from bankrmi.replication.sessions import HORIZON
 from bankrmi.storage.about import About
 from bankrmi.storage.database import DiskFailed
 from bankrmi.storage.derived import Derived, WriteBehind
@@ -129,6 +130,7 @@ class SqliteJournal:
         if self._failed:
             raise DiskFailed("the disk has failed before")
         try:
+            self._records.flush()
             if self._derived.is_due:
                 self._derived.write(self._tip.action_id)
                 self._about.set(written_to=self._derived.written_to)
@@ -245,6 +247,7 @@ class SqliteJournal:
         """Forget everything written since the last commit, as a crash would."""
         if self._open_transaction:
             self._execute("ROLLBACK")
+            self._records.discard()
             self._open_transaction = False
             self._derived.machine.forget()
             self._load()
@@ -419,11 +422,15 @@ class SqliteJournal:
 
     def newest(self, session: str) -> int | None:
         """Return the sequence number of the newest request of a session."""
-        return self._remembered.newest(session)
+        return self._derived.requests.newest(session)
 
     def recorded(self, session: str, sequence: int) -> Record | None:
         """Return the record of a request; None if it is not in the journal, nor kept beside it."""
         return self._remembered.recorded(session, sequence)
+
+    def over(self, session: str) -> int | None:
+        """Return the action id by which a session is over (that of the horizon); None if it is not."""
+        return self._remembered.over(session)
 
     def forgotten(self, session: str, sequence: int) -> int | None:
         """Return the action id by which a request without a record is too old to be known; None if it is not.
@@ -482,7 +489,8 @@ class SqliteJournal:
         self._records.insert(records)
         for record in records:
             self._derived.note(record)
-            self._remembered.note(record)
+            if record.session == HORIZON:
+                self._remembered.note_horizon(record)
         self._tip = records[-1].position
 
     def roll_back(self, to: int) -> list[Record]:

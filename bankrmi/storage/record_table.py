@@ -1,6 +1,7 @@
 """The records of one database, by their action ids.
 
-Rule: what is asked and what is written is all that there is here; what follows from it is the journal's.
+Rule 1: what is asked and what is written is all that there is here; what follows from it is the journal's.
+Rule 2: what is inserted is written together, by one statement: with `flush`, or before anything is asked.
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ class RecordTable:
 
     def __init__(self, database: apsw.Connection) -> None:
         self._database = database
-        self._execute = database.execute
+        self._unwritten: list[Record] = []
+
+    def _execute(self, statement: str, values: tuple[object, ...] = ()) -> apsw.Cursor:
+        if self._unwritten:
+            self.flush()
+        return self._database.execute(statement, values)
 
     def newest(self) -> Position | None:
         """Return the position after the newest record, None if there is none."""
@@ -60,11 +66,18 @@ class RecordTable:
         return map(Record._make, rows)
 
     def insert(self, records: Sequence[Record]) -> None:
-        """Write records that follow one another."""
-        if len(records) == 1:
-            self._execute(INSERT_RECORD, records[0])
-        else:
+        """Have records written that follow one another."""
+        self._unwritten += records
+
+    def flush(self) -> None:
+        """Write what was inserted; to be called before the transaction ends."""
+        records, self._unwritten = self._unwritten, []
+        if records:
             self._database.executemany(INSERT_RECORD, records)
+
+    def discard(self) -> None:
+        """Forget what was inserted since the transaction began."""
+        self._unwritten.clear()
 
     def delete_up_to(self, action_id: int) -> None:
         """Remove the records that do not end above."""

@@ -46,10 +46,9 @@ class Remembered:
             action_id = kept[1]
         self.horizon = Horizon(ms, action_id)
 
-    def note(self, record: Record) -> None:
-        """This record is in the journal."""
-        if record.session == HORIZON:
-            self.horizon = Horizon(record.sequence, record.action_id)
+    def note_horizon(self, record: Record) -> None:
+        """This record of the horizon is in the journal."""
+        self.horizon = Horizon(record.sequence, record.action_id)
 
     def newest(self, session: str) -> int | None:
         """Return the sequence number of the newest request of a session."""
@@ -62,16 +61,23 @@ class Remembered:
             return self._sessions.record(session, sequence)
         return self._records.record(action_id)
 
+    def over(self, session: str) -> int | None:
+        """Return the action id by which a session is over (that of the horizon); None if it is not."""
+        if self.horizon.ms:
+            began = began_ms(session)
+            if began is not None and began <= self.horizon.ms:
+                return self.horizon.action_id
+        return None
+
     def forgotten(self, session: str, sequence: int) -> int | None:
         """Return the action id by which a request without a record is too old to be known; None if it is not.
 
         Its session is over (that of the horizon), or a newer one of its session is folded, or what came of it
         is kept no longer (that one's).
         """
-        if self.horizon.ms:
-            began = began_ms(session)
-            if began is not None and began <= self.horizon.ms:
-                return self.horizon.action_id
+        over = self.over(session)
+        if over is not None:
+            return over
         newest = self.newest(session)
         if newest is None or newest < sequence:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bankrmi.bank.operations import Withdraw
-from bankrmi.replication import following, groups
+from bankrmi.replication import following, queue
 from bankrmi.replication.queue import OPERATION_BYTES, REQUEST_BYTES
 from bankrmi.replication.step import Step
 from tests.replication.histories import taken_over
@@ -132,7 +132,7 @@ def test_too_many_are_told_that_the_server_is_busy_and_nothing_of_theirs_is_take
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not that somebody else leads: they would go and look for him."""
-    monkeypatch.setattr(groups, "QUEUE_LIMIT", 1)
+    monkeypatch.setattr(queue, "QUEUE_LIMIT", 1)
     bank = running("s1", "s2")
     bank.withdraw("s1", "a:1", 1)
     bank.withdraw("s1", "b:1", 1)

@@ -19,7 +19,7 @@ class Caller:
     """Wants a few things, each of which takes no time."""
 
     has_answer = False
-    has_message = True
+    was_message = True
 
     def __init__(self, line: Line, things: int) -> None:
         self.line = line
@@ -67,7 +67,7 @@ def test_rounds_know_what_is_a_piece_of_an_answer() -> None:
         rounds = Rounds(strangers_share=0.25)
         rounds.use(asyncio.get_running_loop())
         caller = Caller(Line.OURS, 20)
-        caller.has_answer, caller.has_message = True, False
+        caller.has_answer, caller.was_message = True, False
         rounds.turn.spent(caller, Line.OURS, 5.0)
         rounds.arrived(caller)
         async with asyncio.timeout(10):

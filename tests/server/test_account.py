@@ -102,7 +102,7 @@ class Counter:
 def decided(event: Event, status: str = "done", operations: int = BATCH) -> Decided:
     assert isinstance(event, RequestArrived | OutcomeAsked)
     if isinstance(event, RequestArrived):
-        operations, done = event.count, event.operations
+        operations, done = event.operation_count, event.operations
     else:
         done = packed([form_of(Deposit(1, 1))] * operations)
     what = (operations, done, packed([5 if status == "done" else (status, 5)] * operations))
@@ -494,7 +494,7 @@ def test_a_batch_is_packed_as_its_operations_are_one_by_one() -> None:
     [event] = counter.asked()
     assert isinstance(event, RequestArrived)
     assert event.operations == packed([form_of(Withdraw(1, 10)), form_of(Deposit(LARGEST, 0))])
-    assert event.count == 2
+    assert event.operation_count == 2
     for wrong in (
         ["take", 1, 1],
         ["withdraw", True, 1],
@@ -514,7 +514,7 @@ def test_a_packed_batch_is_journalled_as_it_is_and_answered_so_at_once() -> None
     counter.call(other, "submit", [["withdraw", 1, 10], ["deposit", LARGEST, 0]] * (BATCH // 2), "c:1")
     [event] = counter.asked()
     assert isinstance(event, RequestArrived)
-    assert (event.operations, event.count) == (operations, BATCH)
+    assert (event.operations, event.operation_count) == (operations, BATCH)
     event.token.reply(decided(event))
     assert caller.answers == [
         {"request_id": "c:1", "history": "h", "action_id": BATCH, "outcomes": packed([5] * BATCH)}

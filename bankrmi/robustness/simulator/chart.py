@@ -75,7 +75,7 @@ def _in_words(detail: Any) -> str:
 def described(what: Any) -> str:
     """Return a few words for anything that servers, clients and the witness say."""
     match what:
-        case RequestArrived(request=request, count=count):
+        case RequestArrived(request=request, operation_count=count):
             return f"request {_id(request)}, {_count(count, 'operation')}"
         case OutcomeAsked(request=request):
             return f"outcome of {_id(request)}?"

@@ -7,7 +7,6 @@ Rule: it is reckoned here once more that no request waits twice, that the budget
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import replace
 from typing import Any, Protocol
 
 from bankrmi.errors import BankError, Busy, InvalidRequest
@@ -88,7 +87,7 @@ class Desk:
         asker.waited_ms = self._process.loop.waited_ms
         try:
             match event:
-                case RequestArrived(request=request, operations=operations, count=count, seen=seen):
+                case RequestArrived(request=request, operations=operations, operation_count=count, seen=seen):
                     self._admission.request(asker, request, lambda: operations, count * self._weight, seen)
                 case OutcomeAsked(request=request, seen=seen):
                     self._admission.outcome(asker, request, seen)
@@ -110,8 +109,9 @@ class Desk:
 
     def _take(self, event: Event) -> None:
         match event:
-            case RequestArrived(token=waiting, request=request, count=count, caller=caller):
-                event = replace(event, count=count // self._weight)  # Each of which stands for many.
+            case RequestArrived(token=waiting, request=request, operation_count=count, caller=caller):
+                each_stands_for = self._weight
+                event = event._replace(operation_count=count // each_stands_for)
                 self._check_entered(waiting, ("request", *request), cost_of(count))
                 self._check_rate(caller, count)
             case OutcomeAsked(token=waiting, request=request, caller=caller):

@@ -116,7 +116,7 @@ class Work:
         if not self.weight:
             return 0.0
         match event:
-            case RequestArrived(operations=operations, count=count):
+            case RequestArrived(operations=operations, operation_count=count):
                 read_ms = _read_ms(count * OPERATION_ELEMENTS, len(operations))
                 return CALL_MS + self.weight * (read_ms + count * PACKED_MS)
             case _:

@@ -90,9 +90,7 @@ def overview(configuration: Configuration) -> dict[str, Any]:
     view, view_from = _view(keeper, {name: told[name].said for name in servers})
     rows = [_server(name, address, told[name], view) for name, address in servers.items()]
     nameserver = _reachable(configuration.nameserver, names.result())
-    if keeper_standing.pop("for_others", False) and any(one["reachable"] for one in (*rows, nameserver)):
-        # Others take the same certificate, so it is for the role: the witness is there.
-        keeper_standing |= {"reachable": True, "slow_ms": None}
+    keeper_standing |= _there_for_others(keeper_standing, rows, nameserver)
     return {
         "service": configuration.service,
         "view": view,
@@ -118,7 +116,7 @@ def _denials(parts: list[tuple[str, _Told]]) -> list[dict[str, Any]]:
     """Return who is there and lets nobody in who shows what we do, or is not let in by us; and why."""
     by_reason: dict[str, list[str]] = {}
     for name, part in parts:
-        if not part["reachable"] and "denied" in part:
+        if "denied" in part and not part.get("lets_us_in", part["reachable"]):
             why = foreign(str(part["denied"]).replace(str(part["address"]), "it"))
             by_reason.setdefault(why, []).append(name)
     return [{"who": names, "why": why} for why, names in by_reason.items()]
@@ -295,11 +293,22 @@ def _ask_keeper(configuration: Configuration, onlooker: Onlooker) -> tuple[_Told
     assert configuration.witness_address is not None
     answer = _ask(onlooker, configuration.witness_address, WITNESS_ID, "read", configuration.service)
     standing = _reachable(configuration.witness_address, answer)
-    if (
-        answer.by_other and onlooker.role == "client"
-    ):  # It tells operators and servers only, if no more is wrong.
-        standing["for_others"] = True
+    if answer.denied:
+        standing["lets_us_in"] = onlooker.role == "client" and f"{WITNESS_ID} is for " in str(answer.said)
     return answer.said, standing
+
+
+def _there_for_others(
+    keeper: Mapping[str, Any], servers: Sequence[Mapping[str, Any]], nameserver: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what is known of a keeper that denies us: it is there, if no server that we reach misses it."""
+    reached = [one for one in servers if one["reachable"]]
+    if "denied" not in keeper or not (reached or nameserver["reachable"]):
+        return {}
+    silences = [one.get("witness_silent_ms") for one in reached]
+    if any(isinstance(ms, int | float) and ms > 0 for ms in silences):
+        return {}
+    return {"reachable": True, "slow_ms": None}
 
 
 def _checked_keeper(

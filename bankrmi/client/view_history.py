@@ -22,7 +22,7 @@ from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed, Unreached
 from bankrmi.own_credentials import own_credentials
 from bankrmi.replication.view import View
-from bankrmi.rmi import RemoteError
+from bankrmi.rmi import ConnectDenied, RemoteError
 
 __all__ = ["history", "in_pages"]
 
@@ -49,7 +49,8 @@ def history(configuration: Configuration, *, limit: int) -> list[View]:
     except ConfigurationError:  # Not the keeper's fault: it was not asked.
         raise
     except (Unreached, KeeperSilent) as error:
-        silent = f"{keeper} does not answer"
+        is_there = isinstance(error.__cause__, ConnectDenied)
+        silent = f"{keeper} tells us nothing" if is_there else f"{keeper} does not answer"
         raise Unreached(f"{silent}, and it alone keeps the history of the view: {error.message}") from error
     except BankError as error:
         raise OperationFailed(f"{keeper} did not tell the history of the view: {error.message}") from error

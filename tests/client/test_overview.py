@@ -13,7 +13,7 @@ import pytest
 from bankrmi.cli.exit_codes import HealthCode
 from bankrmi.cli.explanation import explain
 from bankrmi.cli.health import health
-from bankrmi.client import export, overview, switchover
+from bankrmi.client import export, history, overview, switchover
 from bankrmi.config import Configuration
 from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import OperationFailed, Unreached
@@ -116,6 +116,10 @@ class Parts:
 
     def _run(self, address: str, objects: dict[str, RemoteObject]) -> None:
         self._running.append(Running(address, objects, {"settings": self.settings}))
+
+    def run_another_process(self, address: str) -> None:
+        """Run one that knows nothing of what it is asked for."""
+        self._run(address, {"another": PlainObject(Names(), ("ping",))})
 
     def run_silent(self, address: str, object_id: str) -> None:
         class Silent:
@@ -238,6 +242,27 @@ def test_one_that_nobody_knows_to_be_another_has_lost_its_memory(parts: Parts, s
     assert found["witness"]["reachable"]
     assert found["view"] is None
     assert "lost its memory" in health(found)[1]
+
+
+def test_a_witness_that_denies_us_alone_is_there_as_long_as_no_server_misses_it(parts: Parts) -> None:
+    """Its list of revoked certificates may be newer than theirs, or its own certificate of no use to us."""
+    parts.run_another_process(str(parts.configuration.witness))
+    parts.told["s1"] = {"witness_silent_ms": 0, "acknowledges": True, "connected": ["s2"], "copies": 2}
+    parts.start("nameserver", "s1", "s2")
+    found = overview(parts.configuration)
+    assert found["witness"]["reachable"]
+    assert (found["view_from"], found["view"]["primary"]) == ("s1", "s1")
+    [denial] = found["denials"]
+    assert (denial["who"], denial["why"]) == (["witness"], "it denied the connection: unknown object")
+    assert health(found)[0] == 0, health(found)
+    assert explain(found).successors["s2"].startswith("s2 may take over")
+    assert explain(found).if_it_died["witness"].startswith("there is no handshake with it now; ")
+    with pytest.raises(Unreached, match=r"the witness at .* tells us nothing, and .*: unknown object"):
+        history(parts.configuration, limit=5)
+    parts.told["s1"] |= {"witness_silent_ms": 700}
+    found = overview(parts.configuration)
+    assert not found["witness"]["reachable"]
+    assert health(found)[1].startswith("the witness cannot be reached")
 
 
 def test_with_nothing_up_it_says_so_at_once(parts: Parts) -> None:

@@ -62,7 +62,7 @@ function show(events) {
   byId("history").addEventListener("toggle", () => timeline.touch());
   byId("words").remove(); // What stands there for whoever has no JavaScript.
   const moment = new Moment(events);
-  player.seek(lastLed(whole));
+  player.seek(lastWell(events, whole.newest));
 
   function frame() {
     const now = performance.now();
@@ -90,10 +90,12 @@ function show(events) {
   requestAnimationFrame(frame);
 }
 
-/** The last instant at which somebody led: at the end of a run all servers are stopped, and there is little to see. */
-function lastLed(model) {
-  const ends = [...model.lanes.values()].flat().filter(span => span.standing === "primary").map(span => span.until ?? model.newest);
-  return ends.length ? ends.reduce((last, end) => Math.max(last, end)) - 1 : model.newest;
+/** The last instant at which all was well, if there is one: at the end of a run all servers are stopped, and there is little to see. */
+function lastWell(events, end) {
+  const well = events.findLast(event => event.kind === "state" && event.view && event.servers.length &&
+    event.servers.every(server => server.reachable && ["primary", "standby"].includes(server.role)));
+  const next = well && events.find(event => event.kind === "state" && event.t > well.t);
+  return next ? next.t - .002 : end;
 }
 
 /** How the bank was then, in the words of the live page. */

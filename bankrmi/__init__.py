@@ -4,6 +4,8 @@
         bank.withdraw(2, 10)
         bank.submit([bankrmi.Withdraw(2, 10), bankrmi.Deposit(3, 100)])
 
+And to those who replicate a class of their own: `Service`, `update`, `query` (docs/your-own-class.md).
+
 The errors are in `bankrmi.errors`, the same for asyncio in `bankrmi.aio`.
 Rule: importing `bankrmi` is cheap; Pyro5 and the rest are loaded by the first use of a name.
 """
@@ -17,8 +19,20 @@ if TYPE_CHECKING:
     from bankrmi.bank.operations import Deposit, Receipt, Withdraw
     from bankrmi.client import BankClient, connect
     from bankrmi.replication.sessions import new_session
+    from bankrmi.service.declaring import Service, query, update
 
-__all__ = ["BankClient", "Deposit", "Receipt", "Withdraw", "__version__", "connect", "new_session"]
+__all__ = [
+    "BankClient",
+    "Deposit",
+    "Receipt",
+    "Service",
+    "Withdraw",
+    "__version__",
+    "connect",
+    "new_session",
+    "query",
+    "update",
+]
 
 __version__ = "1.1.0.dev0"
 
@@ -26,9 +40,12 @@ _HOMES = {
     "BankClient": "bankrmi.client",
     "Deposit": "bankrmi.bank.operations",
     "Receipt": "bankrmi.bank.operations",
+    "Service": "bankrmi.service.declaring",
     "Withdraw": "bankrmi.bank.operations",
     "connect": "bankrmi.client",
     "new_session": "bankrmi.replication.sessions",
+    "query": "bankrmi.service.declaring",
+    "update": "bankrmi.service.declaring",
 }
 
 

@@ -33,6 +33,7 @@ from bankrmi.config_settings import (
     ClientSettings,
     ConfigSettings,
     EtcdSettings,
+    JournalSettings,
     LimitSettings,
     checked_address,
     checked_bound_address,
@@ -59,6 +60,7 @@ __all__ = [
     "bytes_needed",
     "check_learned",
     "configuration_file",
+    "keeper_as_stated",
     "load",
     "of_nameserver",
     "one_endpoint",
@@ -74,6 +76,7 @@ _MESSAGES = ("server_message_bytes", "message_bytes", "serpent_bytes", "handshak
 _FORM_BYTES = 64  # The most that an operation takes from a client, in JSON.
 _GREETING_BYTES = 512  # The most that a handshake of ours takes, with the longest names.
 _GROUP_TAKES = 2  # A group is measured generously, but short names are assumed.
+_A_CLASS_NEEDS = 1 << 20  # What is sent at once to who catches up, and the longest call with its result.
 # What a server's waiting room counts, likewise.
 _QUESTION_BYTES = 2048
 _OPERATION_BYTES = 88
@@ -149,6 +152,12 @@ class Configuration(ConfigSettings):
         if not (self.insecure or is_loopback(address)):
             raise ConfigurationError(f"--metrics: {address} {_READ}")
         return type(self).model_validate(dict(self) | {"metrics": {**self.metrics, of: address}})
+
+
+def keeper_as_stated(configuration: Configuration) -> str:
+    """Return where the view is kept, so that two who mean the same say the same."""
+    etcd = configuration.etcd
+    return str(configuration.witness) if etcd is None else f"etcd {' '.join(sorted(etcd.etcd))} {etcd.prefix}"
 
 
 def load(
@@ -262,9 +271,30 @@ def _impossible(settings: ConfigSettings) -> Iterator[Mistake]:
         )
     if settings.etcd is not None:
         yield from _impossible_etcd(settings.etcd)
+    if settings.serves is not None:
+        yield from _impossible_for_a_class(settings.journal, settings.limits)
     yield from _impossible_sizes(settings.limits)
     yield from _impossible_loads(settings.limits)
     yield from _impossible_answers(settings.limits)
+
+
+def _impossible_for_a_class(journal: JournalSettings, limits: LimitSettings) -> Iterator[Mistake]:
+    """Yield what a bank's journal can do, and that of a class of one's own can not."""
+    for name in ("keep_operations", "keep_days"):
+        if getattr(journal, name):
+            yield Mistake(
+                key=("journal", name),
+                others=(("serves",),),
+                message=f"{name} shortens a bank's journal; that of a class (`serves`) is kept whole: "
+                "leave it out",
+            )
+    if limits.server_message_bytes < _A_CLASS_NEEDS:
+        yield Mistake(
+            key=("limits", "server_message_bytes"),
+            others=(("serves",),),
+            message=f"server_message_bytes is {limits.server_message_bytes}, and must be at least "
+            f"{_A_CLASS_NEEDS} where a class is replicated, or a standby could not be sent its longest calls",
+        )
 
 
 def _impossible_etcd(etcd: EtcdSettings) -> Iterator[Mistake]:

@@ -8,6 +8,7 @@ Assumption: host names are not looked up, so two names of one machine count as t
 from __future__ import annotations
 
 import ipaddress
+import keyword
 import os
 import re
 from pathlib import Path
@@ -30,6 +31,7 @@ __all__ = [
     "LogSettings",
     "checked_address",
     "checked_bound_address",
+    "checked_served_class",
     "checked_server_name",
     "is_every_address",
     "is_loopback",
@@ -50,6 +52,7 @@ _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+
 _TAKEN_NAMES = frozenset({"log", "nameserver", "witness"})
 # What may stand in a server's place in `bankrmi server ...`.
 _COMMANDS = frozenset({"add", "move", "remove"})
+_LONGEST_TARGET = 200
 _MEMBERS_AT_MOST = 9
 _PREFIX = re.compile(r"/([!-.0-~]+/)*")  # Printable ASCII without blanks, in parts that end with a slash.
 _LONGEST_PREFIX = 100
@@ -152,6 +155,21 @@ def checked_server_name(name: str) -> str:
     return _checked_name(name)
 
 
+def checked_served_class(target: str) -> str:
+    """Return the name of a class as it can be served; raise ValueError, saying what is wrong with it."""
+    module, _, name = target.partition(":")
+    parts = [*module.split("."), name]
+    if len(target) > _LONGEST_TARGET or not all(map(_is_name_in_python, parts)):
+        raise ValueError(
+            f"{target!r:.80} is not a class that can be served: write module:Class, like inventory:Inventory"
+        )
+    return target
+
+
+def _is_name_in_python(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)
+
+
 def is_loopback(address: Address) -> bool:
     """Whether only this machine can reach it."""
     host, _ = split_address(address)
@@ -204,6 +222,7 @@ def _checked_prefix(prefix: str) -> str:
 _Address = Annotated[str, AfterValidator(checked_address)]
 _BoundAddress = Annotated[str, AfterValidator(checked_bound_address)]
 _Name = Annotated[str, AfterValidator(_checked_name)]
+_ServedClass = Annotated[str, AfterValidator(checked_served_class)]
 _ServerName = Annotated[str, AfterValidator(checked_server_name)]
 _Duration = Annotated[int, Field(ge=1, le=LONGEST_MS)]
 _Margin = Annotated[int, Field(ge=0, le=LONGEST_MS)]
@@ -236,21 +255,29 @@ class CertificateSettings(_Checked):
     """Where the certificates are, and which of them are ours; a server's is the one of its name."""
 
     folder: _File = Path("certificates")
+    """Where certificates and keys are. A file without this section, or with an empty one, does without TLS:
+    nobody has to prove who he is.
+    """
     client: _Name | None = None
-    """Whose certificate a client shows; None: the only one of a client in the folder."""
+    """Whose certificate a client shows: of those that the folder has of clients."""
     operator: _Name | None = None
-    """The same of an operator's commands."""
+    """The same for an operator's commands."""
 
 
 class ClientSettings(_Checked):
     """What a client does unless it is told otherwise."""
 
     timeout_ms: _Duration = 10_000
-    """An operation ends after this, with `InDoubt` or `Unreached` if nothing else."""
+    """An operation ends by then, whatever happens."""
     patience_ms: _Duration = 300
-    """A server that is silent for this long is not waited for alone: the others are asked too."""
+    """A server that gives no sign of life for this long is not waited for alone; it is pinged after half
+    of that.
+    """
     calls_at_once: _Count = 128
-    """Of one client, and so the connections that it has; further ones wait for one of these to end."""
+    """Of one client (in one process; of the asyncio client in one event loop), which has a connection for
+    each of them; further calls wait for their turn, and end with `Busy`, nothing sent, if it does not
+    come in 45 % of their time.
+    """
 
 
 class JournalSettings(_Checked):
@@ -261,12 +288,23 @@ class JournalSettings(_Checked):
     """
 
     records_behind: _Behind = 512
+    """A commit writes only the journal; accounts and the index of requests are written when this many
+    requests are not in them yet. A start applies these again. `0`: at each commit.
+    """
     operations_behind: _Behind = 32_768
+    """The same in operations: what they change is kept in memory until then."""
     keep_operations: _Kept = 0
-    """Older ones are folded, if they are over `keep_days` old as well; 0 and 0: everything is kept."""
+    """Only so many of the newest operations stay in the journal, about: older ones are *folded* while the
+    bank goes on, and the file shrinks. `0`: no such bound. With `keep_days`, what is beyond both.
+    """
     keep_days: _Days = 0.0
+    """Only operations of so many days stay (`0.5` is possible). `0` here and above: the journal is kept
+    whole. What is folded cannot be had back: no backup, `--since`, `--to` or `--at` reaches below it.
+    """
     session_days: _Days = 7.0
-    """What came of a session's newest request stays for so long at least after it was folded; 0: for good."""
+    """For so long at least it is known what came of the newest request of each session, when it is
+    folded. Later the answer to a retry is `Forgotten`. `0`: for good.
+    """
 
 
 def _checked_log_size(size: int) -> int:
@@ -281,34 +319,64 @@ class LogSettings(_Checked):
     """How large the log file of a process becomes, where it has one of its own (`--log-file`, `up`)."""
 
     file_bytes: Annotated[int, Field(ge=0, le=1 << 40), AfterValidator(_checked_log_size)] = 32 << 20
-    """Over this it is set aside; 0: never."""
+    """A log file that a process has of its own (`--log-file`, `up`) is set aside when it would become
+    larger, as `NAME.log.1`, and that as `.2`; 0: never. Where it cannot be, it is written on; a full disk
+    costs lines, and nothing else.
+    """
     files_kept: Annotated[int, Field(ge=1, le=1000)] = 5
-    """Of those that were set aside."""
+    """How many of those that were set aside are kept."""
 
 
 class LimitSettings(_Checked):
     """What a server takes from others (design.md section 5: nobody is trusted before the handshake)."""
 
     connections: _Count = 1000
+    """Connections of callers to one server. When all are taken, one without a call in progress makes room
+    (where all have one: one of the address that has most, for an address that has less than its share):
+    stock Pyro5 clients first, then whoever is from an address that has more than its share, then whoever
+    has been idle for longest; our own clients stay if they called in the last 3 s, or came in the last
+    second; whoever finds no seat is told `busy`, and when to come again. Servers and operators have a
+    reserve beside these. If the process may not open that many files (`ulimit -n`), there are fewer.
+    """
     unfinished: _Count = 1000
+    """Connections that have not introduced themselves yet; over it, those that say nothing make room."""
     handshake_bytes: _MessageBytes = 4096
+    """The first message."""
     serpent_bytes: _MessageBytes = 1 << 16
+    """A message in `serpent`, Pyro5's usual serializer."""
     message_bytes: _MessageBytes = 1 << 20
+    """A message in `msgpack`; in `json` at most half of a MiB."""
     server_message_bytes: _MessageBytes = 16 << 20
+    """A message between servers."""
     held_bytes: _Bytes = 64 << 20
+    """Of messages that have arrived in part or wait for their turn, of all connections together; one half
+    is for servers. Over it, who waits is told `busy`, and who has sent a part is cut, whoever holds most
+    first.
+    """
     message_deadline_ms: Annotated[int, Field(ge=100, le=LONGEST_MS)] = 5000
+    """A message that has begun has to be complete by then."""
     operations_per_request: _Operations = 8192
+    """Operations in one `submit`."""
     group_bytes: _GroupBytes = 1 << 20
+    """What is committed and sent to the standby together."""
     waiting_bytes: _Bytes = 64 << 20
-    """Of all that waits in a server, counted as memory; over it callers are told `busy`."""
+    """Memory for all that waits in a server; over it, callers are told `Busy` at once."""
     entries_per_second: _Rate = 200_000
-    """That one caller may add to the journals; 0 is without limit."""
+    """Entries that one caller may add to the journals; `0`: without limit. Over it: `Busy`, with
+    `retry_ms`.
+    """
     entries_per_second_per_address: _Rate = 500_000
+    """The same for all callers of one address together."""
     stranger_entries_per_second: _Rate = 10_000
-    """Of a caller that does not speak our protocol: a stock Pyro client."""
+    """The same for one stock Pyro client."""
     stranger_entries_per_second_per_address: _Rate = 20_000
+    """The same for all stock Pyro clients of one address together."""
     answer_bytes: Annotated[int, Field(ge=1 << 16, le=_ANSWER_BYTES_AT_MOST)] = 4 << 20
+    """One answer; a batched call is ended when its answers have this many."""
     strangers_percent: Annotated[int, Field(ge=1, le=100)] = 25
+    """Of one core's time, for all callers together that are not bankrmi's own clients (unmodified Pyro5
+    clients).
+    """
 
 
 NOT_THE_DAEMONS = frozenset(
@@ -333,14 +401,19 @@ class EtcdSettings(_Checked):
     prefix: Annotated[str, AfterValidator(_checked_prefix)] = "/bankrmi/"
     """What the keys begin with; the service follows."""
     user: str | None = None
+    """Who we are to etcd; left out if its authentication is off."""
     password: str | None = Field(default=None, repr=False)
+    """The password of `user`."""
     password_file: _File | None = None
     """A file with nothing but the password in it, in the place of `password`."""
     ca: _File | None = None
-    """Whose certificates etcd's members have to show: a file of PEM; nobody else is trusted."""
+    """Who signed the certificates of etcd's members, a file of PEM; nobody else is trusted. Needed with
+    `https`.
+    """
     certificate: _File | None = None
     """Our own, shown to etcd, which takes one through its JSON gateway only if it has no common name."""
     key: _File | None = None
+    """The key of `certificate`; both or neither."""
 
     @property
     def is_encrypted(self) -> bool:
@@ -376,29 +449,60 @@ class ConfigSettings(_Checked):
     """The content of `config.yaml`; the shipped file explains each key."""
 
     service: _Name = "account"
+    """What clients ask for: the attribute `service:account`."""
+    serves: _ServedClass | None = None
+    """Which class is replicated, as `module:Class`. None: the accounts of a bank."""
     nameserver: _Address
+    """Address `host:port` of the name server."""
     witness: _Keeper = Field(default_factory=lambda known: known.get("nameserver", ""))
-    """The witness's address, or the etcd that keeps the view in its place."""
+    """Address of the witness; served by the name server's process, at its own address if that is another
+    one. Or, indented below it, the etcd that keeps the view in its place.
+    """
     servers: Annotated[dict[_ServerName, _Address], Field(min_length=1, default_factory=dict)]
-    """Left out where there are only clients, who learn them from the name server."""
+    """Names and addresses, any number; two are usual. The order counts: the first one makes the first
+    view. A file for clients only may leave it out: they learn the servers from the name server.
+    """
     listen: dict[str, _BoundAddress] = {}
-    """Where a process listens, by its name, if not where it is announced (see `config_addresses`)."""
+    """Where a process listens, if not where others find it: `host:port` by its name (`nameserver`,
+    `witness` where that has an address of its own, and servers). `0.0.0.0` and `"[::]"` are all addresses
+    of a machine (the second one those of IPv4, too).
+    """
     metrics: dict[str, _BoundAddress] = {}
-    """Where a process shows its figures, by its name; those that are not named do not."""
+    """Addresses at which processes show figures and health, by name: `nameserver` (the process of name
+    server and witness), `witness` (a witness that has an address of its own, without the name server) and
+    those of servers; those left out show none.
+    """
     ledger: _File = Path("ledger.csv")
+    """What the bank opens with: lines `account-id,balance`."""
     data_dir: _File = Path("data")
+    """Databases and logs."""
     lease_ms: _Margin = 1000
+    """A primary that is silent for this long is replaced; for just as long it may answer reads by itself.
+    0: no lease, every read asks the standby first (for machines that are suspended).
+    """
     heartbeat_ms: _Duration = 100
+    """How often primary and standby hear of each other when there is nothing to do."""
     checkpoint_timeout_ms: Annotated[int, Field(ge=2, le=LONGEST_MS)] = 500
+    """A standby that has not answered for this long is left behind."""
     drift_ms: _Margin = 20
+    """How much two clocks may drift apart in the course of a lease; may be 0."""
     copies_min: int = 1
+    """Fewer copies than this acknowledge nothing. 2: wait, rather than go on with a single copy."""
     refused_means_gone: bool = True
+    """A refused connection proves that a process is gone, so a crash is noticed in milliseconds. Set it
+    to `false` where something between the servers may refuse in a live server's name (a rejecting
+    firewall, a load balancer).
+    """
     certificates: CertificateSettings | None = None
-    """None: nobody has to prove who he is, and there is no TLS."""
+    """With which certificates each end proves who it is. None: nobody has to, and there is no TLS."""
     client: ClientSettings = ClientSettings()
+    """What a client does unless it is told otherwise."""
     journal: JournalSettings = JournalSettings()
+    """How much of the journal is kept, and how far accounts may lag behind it on the disk."""
     log: LogSettings = LogSettings()
+    """How large a log file becomes."""
     limits: LimitSettings = LimitSettings()
+    """What a server takes from others."""
 
     @property
     def witness_address(self) -> Address | None:

@@ -8,6 +8,7 @@
     │   ├── InvalidRequest       not an account id, an amount or a request id
     │   ├── Stale                older than a newer request of its session
     │   ├── Cancelled            `outcome` asked for it before it arrived, and settled it
+    │   ├── ServiceError         a method of a service raised an exception, and changed nothing
     │   ├── AccessDenied
     │   ├── Unreached            nothing was sent at all
     │   ├── ViewMoved            the view is kept elsewhere; `moved_to` is the id of the keeper that has it
@@ -46,6 +47,7 @@ __all__ = [
     "NotPrimary",
     "OperationFailed",
     "Refused",
+    "ServiceError",
     "Stale",
     "Unreached",
     "Unsettled",
@@ -102,7 +104,9 @@ class BalanceTooLarge(Refused):
 
 
 class InvalidRequest(Refused):
-    """The account id, the amount, the operation or the request id is not one."""
+    """The account id, the amount, the operation or the request id is not one; or the id was used for another
+    operation.
+    """
 
     code = "invalid_request"
 
@@ -119,6 +123,12 @@ class Cancelled(Refused):
     code = "cancelled"
 
 
+class ServiceError(Refused):
+    """A method of a service raised an exception, and changed nothing; `error` is the name of its class."""
+
+    code = "service_error"
+
+
 class AccessDenied(Refused):
     """The caller may not use this object."""
 
@@ -126,7 +136,7 @@ class AccessDenied(Refused):
 
 
 class Unreached(Refused):
-    """No server could be reached before the deadline, and nothing was sent."""
+    """The deadline came, and nothing was ever sent: no server could be reached."""
 
     code = "unreached"
 
@@ -138,13 +148,17 @@ class ViewMoved(Refused):
 
 
 class Busy(Refused):
-    """The server had too much to do and did not take the request; it may be sent again, with the same id."""
+    """Until the deadline every server that was asked had too much to do to take the request; it may be sent
+    again, with the same id.
+    """
 
     code = "busy"
 
 
 class Forgotten(BankError):
-    """It is too old to be known: nobody does it from now on; whether it was done then is forgotten (O5)."""
+    """It is older than the bank remembers (`session_days`): nobody does it from now on; whether it was done
+    then is forgotten (O5).
+    """
 
     code = "forgotten"
 

@@ -95,8 +95,10 @@ def _signed(name: str) -> Callable[[Any, str, _Event], _Event]:
 
     def sign(logger: Any, method: str, event: _Event) -> _Event:
         event = stamp(logger, method, event)
-        event.setdefault("server", name)
-        event["pid"] = os.getpid()
+        for key, own in (("server", name), ("pid", os.getpid())):
+            if key in event:
+                event[f"other_{key}"] = event.pop(key)  # Whose line it is says nobody but the process.
+            event[key] = own
         return event
 
     return sign

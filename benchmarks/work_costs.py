@@ -31,7 +31,7 @@ from bankrmi.rmi.values import Bounds, read_value, write_call, write_value
 from bankrmi.robustness.simulator import work
 from bankrmi.server.answering import Asked, many
 from bankrmi.server.exporting import PAGE
-from bankrmi.server.request_figures import KindFigures
+from bankrmi.server.request_figures import OF_ACCOUNTS, KindFigures
 from bankrmi.server.wire import message_from_wire, message_to_wire
 from bankrmi.storage.copying import PAGES_AT_ONCE, CopyMaker, verify_copy
 from bankrmi.storage.database import open_database
@@ -126,7 +126,11 @@ class _Measured:
 
         appended_ms = self._least_ms(append, standby.discard) / len(everything)
         asked = Asked(
-            Call(_Nobody(), Peer(address=""), "submit", (), {}), many, {}, KindFigures(), request_id="s:1"
+            Call(_Nobody(), Peer(address=""), "submit", (), {}),
+            many,
+            {},
+            KindFigures(OF_ACCOUNTS.outcomes),
+            request_id="s:1",
         )
         reply = Decided("h" * 24, records[0])
         told_ms = self._least_ms(lambda: write_value(MSGPACK, _whole(many(asked, reply))))

@@ -41,7 +41,7 @@ def _log_lines_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 _BEGIN_FIRST = (
-    "tests/test_readme.py::test_everything_shown_happens",
+    "tests/test_pages.py::test_everything_shown_happens",
     "tests/robustness/test_chaos.py::",
     "tests/system/test_disks_taken_away.py::test_a_server_whose_database_cannot_be_synced",
     "tests/system/test_by_hand.py::",
@@ -51,6 +51,8 @@ _BEGIN_FIRST = (
     "tests/robustness/test_power_loss_states.py::",
 )
 """Each takes a quarter of a minute or more: at the end of a run they would keep one worker busy alone."""
+_LONG_SECONDS = 1800
+"""What takes a minute of the processor may take ten where many share it."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -64,4 +66,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             seen[test] += 1
             if seen[test] > mark.args[0]:
                 item.add_marker(pytest.mark.long)
+        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_LONG_SECONDS))
     items.sort(key=lambda item: not item.nodeid.startswith(_BEGIN_FIRST))

@@ -679,3 +679,29 @@ def test_what_is_wrong_with_etcd_is_told_with_its_line(
 ) -> None:
     lines = refusal(tmp_path, f"{PLAIN}witness:\n  {below}\n")
     assert any(found.startswith(f"config.yaml line {line}: ") and said in found for found in lines), lines
+
+
+def test_a_class_that_is_served_is_named_by_module_and_class(tmp_path: Path) -> None:
+    assert load(written(tmp_path, PLAIN)).serves is None
+    assert load(written(tmp_path, f"{PLAIN}serves: shop.inventory:Inventory\n")).serves == (
+        "shop.inventory:Inventory"
+    )
+    served = load(written(tmp_path, PLAIN), environment={"BANKRMI_SERVES": "inventory:Inventory"})
+    assert served.serves == "inventory:Inventory"
+
+
+@pytest.mark.parametrize(
+    "target", ["inventory", "inventory.py:Inventory ", "a:b:C", ":C", "a:", "a:class", "a..b:C"]
+)
+def test_what_cannot_name_a_class_is_refused(tmp_path: Path, target: str) -> None:
+    [line] = refusal(tmp_path, f"{PLAIN}serves: '{target}'\n")
+    assert line == (
+        f"config.yaml line 5: {target!r} is not a class that can be served: write module:Class, like "
+        "inventory:Inventory"
+    )
+
+
+def test_the_journal_of_a_class_is_kept_whole(tmp_path: Path) -> None:
+    text = f"{PLAIN}serves: inventory:Inventory\njournal:\n  keep_days: 2\n"
+    [line] = refusal(tmp_path, text)
+    assert line.startswith("config.yaml line 7: keep_days shortens a bank's journal; that of a class")

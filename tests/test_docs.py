@@ -25,11 +25,12 @@ RULES = [
     *(f"V{number}" for number in range(1, 13)),
     *(f"R{number}" for number in range(1, 6)),
     *(f"O{number}" for number in range(1, 6)),
+    *(f"S{number}" for number in range(1, 5)),
     *(f"J{number}" for number in range(1, 4)),
     *(f"F{number}" for number in range(1, 4)),
     *(f"W{number}" for number in range(1, 5)),
 ]
-RULE_NAME = re.compile(r"\b[AVROJFW]\d{1,2}\b")
+RULE_NAME = re.compile(r"\b[AVROSJFW]\d{1,2}\b")
 
 
 def table_below(heading: str) -> list[list[str]]:
@@ -95,10 +96,25 @@ def test_every_rule_that_is_named_is_in_the_design() -> None:
     assert sorted(place for place in named if place[1] not in RULES) == []
 
 
-def test_every_link_leads_to_a_file() -> None:
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
-        for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{target} in {page.name}"
+def anchors_of(page: Path) -> set[str]:
+    """Return what a link can name in a page: its headings, as GitHub and MyST spell them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_leads_somewhere() -> None:
+    """Those between the pages of docs/ are looked at by `make docs`, too; those of other files only here."""
+    pages = [
+        *ROOT.glob("*.md"),
+        *sorted((ROOT / ".github").rglob("*.md")),
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
+    for page in pages:
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", page.read_text()):
+            found = page.parent / target if target else page
+            assert found.exists(), f"{target} in {page.name}"
+            assert not anchor or anchor in anchors_of(found), f"{target}#{anchor} in {page.name}"
 
 
 def test_every_section_of_the_design_that_is_named_is_there() -> None:
@@ -149,3 +165,8 @@ def test_decisions_are_numbered_listed_and_of_one_form() -> None:
 def test_the_changelog_has_safety_first() -> None:
     for version in (ROOT / "CHANGELOG.md").read_text().split("\n## ")[1:]:
         assert version.partition("\n### ")[2].startswith("Safety\n")
+
+
+def test_the_readme_is_read_in_one_sitting() -> None:
+    """What is longer has a page in docs/."""
+    assert len((ROOT / "README.md").read_text().splitlines()) < 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -32,21 +33,24 @@ class Clone:
         for name in ("Makefile", "setup.cfg", "pyproject.toml"):
             shutil.copy(ROOT / name, folder / name)
 
-    def make(self) -> str:
-        """Run `make up`; return what it says."""
+    def notes(self) -> list[str]:
+        """Return what Python was asked, line by line."""
+        return [line.strip() for line in (self.folder.parent / "notes").read_text().splitlines()]
+
+    def make(self, target: str = "up", asks: str = "-m bankrmi up") -> str:
+        """Run `make`, which asks Python for something in the end; return what it says."""
         python = self.folder.parent / "python"
         python.write_text(PYTHON)
         python.chmod(0o755)
-        notes = self.folder.parent / "notes"
         ended = subprocess.run(
-            ["make", "up", f"PYTHON={python}"],
+            ["make", target, f"PYTHON={python}"],
             cwd=self.folder,
-            env={"PATH": "/usr/bin:/bin", "NOTES": str(notes)},
+            env={"PATH": "/usr/bin:/bin", "NOTES": str(self.folder.parent / "notes")},
             capture_output=True,
             text=True,
             check=True,
         )
-        assert notes.read_text().splitlines()[-1].strip() == "-m bankrmi up"
+        assert self.notes()[-1] == asks
         return ended.stderr
 
     @property
@@ -64,9 +68,55 @@ def test_an_environment_is_made_once(clone: Clone) -> None:
     assert "creating .venv" in said
     assert "made anew" not in said
     # Else a script in the folder above a clone called bankrmi finds that folder, and not the package in it.
-    installing = (clone.folder.parent / "notes").read_text().splitlines()[-2]
+    installing = clone.notes()[-2]
     assert "--config-settings editable_mode=compat --editable" in installing
     assert clone.make() == ""
+
+
+def test_a_bank_does_not_wait_for_what_only_work_on_it_needs(clone: Clone) -> None:
+    clone.make()
+    assert clone.notes()[-2].endswith("--editable .[console]")
+    asks = "-m pytest -n 4 --dist worksteal"
+    assert clone.make("test", asks).startswith("installing what tests, checks and pages need into .venv")
+    assert clone.notes()[-2].endswith("--editable .[console,test,check,docs]")
+    assert clone.make("test", asks) == ""
+    assert clone.make() == ""
+    clone.python.write_text('#!/bin/sh\n[ "$3" != "import pytest" ]\n')
+    assert clone.make("test", asks).startswith(".venv is broken"), "it has lost what tests need"
+
+
+def test_help_lists_every_target_and_a_hook_runs_every_check() -> None:
+    text = (ROOT / "Makefile").read_text()
+    [targets] = re.findall(r"^\.PHONY: (help .*)$", text, re.MULTILINE)
+    ended = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [line.split()[1] for line in ended.stdout.splitlines()] == targets.split()
+    [checks] = re.findall(r"^check: ([a-z ]*) ## ", text, re.MULTILINE)
+    hooks = re.findall(
+        r"entry: make --no-print-directory ([a-z]+)$", (ROOT / ".pre-commit-config.yaml").read_text(), re.M
+    )
+    assert hooks == checks.split()
+
+
+def test_every_python_that_is_found_is_one_of_the_version_that_is_said() -> None:
+    found = subprocess.run(
+        [ROOT / ".ci/pythons"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert found, "the one that runs this is there, at least"
+    for line in found:
+        version, _, python = line.partition(" ")
+        asked = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip() == version
+    minors = [int(line.split()[0].partition(".")[2]) for line in found]
+    assert minors == sorted(set(minors))
+    assert minors[0] >= 11
+
+
+def test_what_is_said_to_be_tried_is_what_is_tried() -> None:
+    """Classifiers, CONTRIBUTING.md and the workflow name the same versions of Python."""
+    classifiers = re.findall(r"Python :: (3\.\d+)$", (ROOT / "setup.cfg").read_text(), re.MULTILINE)
+    [said] = re.findall(r"(3\.11, .*) are tried", (ROOT / "CONTRIBUTING.md").read_text())
+    [matrix] = re.findall(r"python: \[(.*)\]", (ROOT / ".github/workflows/ci.yml").read_text())
+    assert re.findall(r"3\.\d+", said) == re.findall(r"3\.\d+", matrix) == classifiers
 
 
 def test_what_the_install_depends_on_has_it_completed_and_not_made_anew(clone: Clone) -> None:

@@ -31,6 +31,8 @@ _SPREAD = 0x9E3779B97F4A7C15F39CC0605CEDC835
 class Accounts:
     """All accounts of one copy (see `storage.state_machine.StateMachine`)."""
 
+    own_transactions = False
+
     def __init__(self, opening: Mapping[int, int]) -> None:
         """`opening` is the ledger that an empty copy opens with: balances by account id."""
         self._opening: Mapping[int, int] | None = opening  # Until the first operation: it may be large.
@@ -74,7 +76,13 @@ class Accounts:
         """Raise ValueError if these packed operations are not ones that a client could have asked for."""
         count_of(content)
 
-    def apply(self, operations: Sequence[Form], action_id: int) -> list[Any]:
+    def apply(
+        self,
+        operations: Sequence[Form],
+        action_id: int,
+        _moment: object = None,
+        _told: bytes | None = None,
+    ) -> list[Any]:
         """Withdraw or deposit, or decline; the result is the balance after it."""
         outcomes: list[Any] = []
         balances, changed, tell = self._balances, self._changed, outcomes.append
@@ -153,6 +161,10 @@ class Accounts:
     def describe(self, operation: Form) -> dict[str, Any]:
         """Return the operation in words."""
         return described(operation)
+
+    def shown(self, result: Any) -> Any:
+        """Return the balance, or None, as it is."""
+        return result
 
     def sum(self) -> int:
         """Return the sum of all accounts (see `sum_of`)."""

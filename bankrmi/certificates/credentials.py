@@ -125,7 +125,11 @@ class Credentials:
         return self._material.value.hosts
 
     def why_not(self) -> str:
-        """Say why the own certificate counts no more; nothing while it does."""
+        """Say why the own certificate counts no more; nothing while it does.
+
+        By the list as it is now: the others look at theirs when it is their time, and may have cut us off.
+        """
+        self._look_at_revoked()
         if self.is_revoked(self.own.serial):
             return f"the certificate of {self.own} is revoked"
         if self.days_left <= 0:
@@ -176,11 +180,15 @@ class Credentials:
 
         To be called every second or so. Where nothing has changed it takes four `stat`, and nothing waits.
         """
-        revoked, material = self._revoked.look(), self._material.look()
-        if revoked and self.is_revoked(self.own.serial):
-            _log.error("the own certificate is revoked: nobody takes it any more: %s", self.own)
+        revoked, material = self._look_at_revoked(), self._material.look()
         self._tell_of_the_end()
         return revoked or material
+
+    def _look_at_revoked(self) -> bool:
+        changed = self._revoked.look()
+        if changed and self.is_revoked(self.own.serial):
+            _log.error("the own certificate is revoked: nobody takes it any more: %s", self.own)
+        return changed
 
     def _vouched_for(self, der: bytes) -> tuple[Identity, datetime]:
         """Return whom the authority names in it, and from when on; read once, while the authority stays."""

@@ -71,7 +71,7 @@ def backup(
     """
     from bankrmi.backup.taking import Order, back_up
 
-    configuration = invocation.configuration()
+    configuration = invocation.bank_configuration()
     if server is not None:
         check_server_now(configuration, server)
     order = Order(file=file, since=_since(since), overwrite=overwrite)
@@ -144,7 +144,7 @@ def restore(
     from bankrmi.backup.restoring import WantedPoint
     from bankrmi.backup.restoring import restore as begin_anew
 
-    configuration = invocation.configuration()
+    configuration = invocation.bank_configuration()
     for name in (server, *given_up):
         check_server(configuration, name)
     if server in given_up:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
-from bankrmi.cli.invocation import say, tell
+from bankrmi.cli.invocation import for_accounts, say, tell
 from bankrmi.cli.written_files import check_writable, write_file
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.errors import ConfigurationError
@@ -107,6 +107,7 @@ class _Names(click.ParamType[tuple[str, ...]]):
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write a page for a browser.",
 )
+@for_accounts
 def bench(
     against: tuple[str, ...],
     rounds: int,

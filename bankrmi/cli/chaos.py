@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
-from bankrmi.cli.invocation import say
+from bankrmi.cli.invocation import for_accounts, say
 from bankrmi.cli.written_files import check_writable
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.written_over import WrittenOver
@@ -27,7 +27,9 @@ __all__ = ["COMMANDS"]
     "--minutes", metavar="M", type=RealRange(min=0.05), required=True, help="How long faults go on."
 )
 @click.option("--seed", metavar="S", type=click.IntRange(min=0), help="What is done and asked for; else any.")
-@click.option("--servers", type=click.Choice(["2", "3"]), default="2", show_default=True)
+@click.option(
+    "--servers", type=click.Choice(["2", "3"]), default="2", show_default=True, help="How many the bank has."
+)
 @click.option(
     "--report",
     metavar="FILE.html",
@@ -62,6 +64,7 @@ __all__ = ["COMMANDS"]
     show_default=True,
     help="How long each of a client's six sessions waits between calls, on average.",
 )
+@for_accounts
 def chaos(
     minutes: float,
     seed: int | None,

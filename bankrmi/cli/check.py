@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.cli.invocation import for_accounts
 from bankrmi.counted import counted
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ _SHOWN = 20
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="The data directory of a stopped server; --data again for each server.",
 )
+@for_accounts
 def check(history: tuple[Path, ...], data: tuple[Path, ...]) -> ExitCode:
-    """Judge a recorded HISTORY (files, or folders with *.jsonl) by the journals at the end.
+    """Judge a recorded HISTORY (files, or folders with `*.jsonl`) by the journals at the end.
 
     Every answer has to stand in the journal, every balance to be what the journal adds up to, and nothing may
     be older than what had been told before it. The servers must have been in sync and at rest when they were

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -18,10 +20,19 @@ from bankrmi.errors import ConfigurationError, OperationFailed
 from bankrmi.parent_death import end_with_parent
 from bankrmi.readiness import say_ready
 
-__all__ = ["ADDRESS", "COMMANDS", "TOKEN_VARIABLE", "OfferedConsole", "console_is_installed", "offer_console"]
+__all__ = [
+    "ADDRESS",
+    "COMMANDS",
+    "TOKEN_VARIABLE",
+    "OfferedConsole",
+    "console_is_installed",
+    "offer_console",
+    "open_in_browser",
+]
 
 ADDRESS = "127.0.0.1:9080"
 _PACKAGES = ("starlette", "uvicorn")
+_INVITATION_S = 5.0
 TOKEN_VARIABLE = "BANKRMI_CONSOLE_TOKEN"  # noqa: S105 - its name
 """By which whoever starts a console tells it the token."""
 
@@ -80,6 +91,30 @@ def check_installed() -> None:
 def page_address(address: str, token: str) -> str:
     """Return what to open in a browser."""
     return f"http://{address}/#token={token}"
+
+
+def open_in_browser(offered: OfferedConsole) -> bool:
+    """Open the page for whoever sits at a screen here, and say whether that was done.
+
+    The browser is given an invitation: what stands on a command line, everybody on this machine can read.
+    """
+    sits_here = sys.stderr.isatty() and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    if not sits_here:
+        return False
+    import urllib.request  # Nobody else of the command line needs these.
+    import webbrowser
+
+    here = f"http://{offered.address}"
+    request = urllib.request.Request(  # noqa: S310 - it is our own console
+        f"{here}/do/invitation", b"{}", {"Authorization": f"Bearer {offered.token}"}
+    )
+    directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with directly.open(request, timeout=_INVITATION_S) as answer:
+            path = json.load(answer)["path"]
+        return webbrowser.open(f"{here}{path}")
+    except (OSError, ValueError, webbrowser.Error):
+        return False  # The address is printed all the same.
 
 
 @click.command()

@@ -193,6 +193,6 @@ class Deaths:
 
 
 def _already(one: Status) -> str:
-    if one["reachable"]:
+    if one["reachable"] and one.get("lets_us_in") is not False:
         return ""
     return "there is no handshake with it now; " if "denied" in one else "it does not answer now; "

@@ -13,16 +13,25 @@ class ExitCode(IntEnum):
     """How a command ended."""
 
     DONE = 0
+    """Done."""
     ERROR = 1
+    """Error; or a question was answered with no, and nothing was done."""
     USAGE = 2
-    """Invalid input: of the command line, of the configuration, of the ledger."""
+    """Usage, invalid input, a mistake in the configuration or the ledger."""
     ACCOUNT_NOT_FOUND = 3
+    """Account not found."""
     DECLINED = 4
+    """Declined: insufficient balance, balance too large."""
     UNREACHED = 5
     """Nobody could be reached, or all were busy, and nothing was done."""
     UNKNOWN = 6
-    """It may or may not have happened; or it did, and could not be shown. The request id is printed."""
+    """Outcome unknown, or too old to be known, or what was done could not be shown (a full disk, a reader
+    that has gone). The request id is printed, with which `outcome` says what became of it.
+    """
     INTERRUPTED = 130
+    """Interrupted by Ctrl-C (143 by SIGTERM, 129 by SIGHUP); the id of a request that was under way is
+    printed. `up`, `nameserver` and `server`, which are stopped like that, end with 0.
+    """
 
 
 class HealthCode(IntEnum):
@@ -32,12 +41,17 @@ class HealthCode(IntEnum):
     """
 
     NOBODY_LEADS = 7
+    """`status --check`: nobody leads."""
     NOTHING_ACKNOWLEDGED = 8
-    """Somebody leads, and has to wait for a copy, or for more copies."""
+    """`status --check`: somebody leads, and nothing can be acknowledged: for want of copies, or because
+    servers do not reach each other, though you reach all of them.
+    """
     ONE_COPY = 9
+    """`status --check`: one copy only."""
     NOBODY_COULD_TAKE_OVER = 10
-    """All is well; but one more failure stops the bank: the witness is away, has lost its memory, or is not
-    reached by those who need it, or no copy is ready to lead."""
+    """`status --check`: all goes on until something else fails: the witness is away, has lost its memory,
+    or is not reached by the server that would need it; or no copy could take over.
+    """
 
 
 class SimulationCode(IntEnum):

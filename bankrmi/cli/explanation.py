@@ -3,7 +3,8 @@
 Rule 1: every sentence rests on what is in that dictionary: whoever doubts it looks at `status --json`.
 Rule 2: what may happen follows from the rules alone: who is in sync may lead (V1, V7), the view changes only
         through the witness (F2), and below `copies_min` nothing is acknowledged (A1).
-Rule 3: of a server that cannot be asked nothing is known but what the others, and the view, say.
+Rule 3: of a server that cannot be asked nothing is known but what the others, and the view, say. Where nobody
+        tells anything, nothing is known of any of them: that is said, and nothing is listed.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ __all__ = ["Explanation", "explain"]
 
 _LONGEST_MS = 1e15
 """Longer than that nobody has led, whatever it says."""
+_NOTHING_KNOWN = "Who leads, who may take over, and what would come of a death is not known."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,10 @@ class Explanation:
 
 def explain(status: Status) -> Explanation:
     """Explain one status of a bank."""
+    code, sentence = health(status)
+    if code == ExitCode.UNREACHED:
+        now = (f"{sentence[:1].upper()}{sentence[1:]}.", _NOTHING_KNOWN)
+        return Explanation(leads=None, now=now, may_take_over={}, successors={}, if_it_died={})
     leader = leader_of(status)
     others = [one for one in status["servers"] if one is not leader]
     judged = {one["server"]: _successor(status, leader, one) for one in others}
@@ -86,10 +92,6 @@ def explain(status: Status) -> Explanation:
 
 
 def _now(status: Status, leader: Status | None) -> Iterator[str]:
-    code, sentence = health(status)
-    if code == ExitCode.UNREACHED:
-        yield f"{sentence[:1].upper()}{sentence[1:]}."
-        return
     view = status["view"]
     if leader is not None:
         yield f"{leader['server']} leads{_since(leader.get('role_for_ms'))}."

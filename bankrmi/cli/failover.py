@@ -46,7 +46,7 @@ def failover(
 
     With --force a server leads that is not in sync, for when none that is will ever come back. What it
     lacks is lost, though it was acknowledged. First all that is known of it is shown. It begins a new
-    history; the others join it, and what they held beyond it goes to rolled-back-*.jsonl.
+    history; the others join it, and what they held beyond it goes to `rolled-back-*.jsonl`.
 
     The old primary has to be off, and every other server that does not answer: alone in sync it
     acknowledges alone, and would go on until it hears of this.

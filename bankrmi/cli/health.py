@@ -89,8 +89,8 @@ def keeper_tells(status: Status) -> bool:
 
 
 def moved_away(status: Status) -> bool:
-    """Whether the keeper says that the view is kept elsewhere: it, and this file, know no more of it."""
-    return _MOVED in str(status["witness"].get("reason"))
+    """Whether the view is kept elsewhere, as its keeper or the servers say: this file knows no more of it."""
+    return bool(status["witness"].get("elsewhere")) or _MOVED in str(status["witness"].get("reason"))
 
 
 def keeper_forgot(status: Status) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +12,8 @@ from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.explanation import Explanation, explain
 from bankrmi.cli.health import health
 from bankrmi.cli.invocation import Invocation, show_json, tell
+from bankrmi.config import load
+from bankrmi.coordination.keepers import keeper_in_words
 from bankrmi.foreign_text import foreign
 from bankrmi.moments import as_logged
 from bankrmi.replication.cause import Cause, in_words
@@ -31,24 +34,34 @@ _MOST = 100_000
     show_default=True,
     help="How many changes, the newest ones.",
 )
+@click.option(
+    "--left",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    help="A configuration that names a keeper that was left; may be given again.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def history(invocation: Invocation, limit: int, as_json: bool) -> None:
+def history(invocation: Invocation, limit: int, left: tuple[Path, ...], as_json: bool) -> None:
     """Show every change of the view: when, why, and who proposed it.
 
     The witness keeps it, and is asked; the servers are not. The newest change is the last line. "When" is
     by the witness's clock, in UTC. What a version before made says neither when nor why. If the view was
-    moved from a witness to another keeper, that witness is asked for what was before.
+    moved here from another keeper, that one is asked for what was before: a witness, or an etcd that takes
+    everybody, as the view says; what else it takes is in the configuration from then, which --left names.
     """
     from bankrmi import client
 
     configuration = invocation.configuration()
-    found = client.whole_history(configuration, limit=limit)
+    of_old = [load(file, insecure=invocation.insecure) for file in left]
+    found = client.whole_history(configuration, limit=limit, left=of_old)
     if as_json:
         changes, elsewhere = [_plain(view) for view in found.views], list(found.elsewhere)
         show_json({"service": configuration.service, "changes": changes, "elsewhere": elsewhere})
         return
-    for line in _table(found.views) if found.views else ["there is no view yet"]:
+    none_yet = f"{keeper_in_words(configuration)} holds no view yet"
+    for line in _table(found.views) if found.views else [none_yet]:
         tell(line)
     for sentence in found.elsewhere:
         tell(sentence)
@@ -116,14 +129,11 @@ def why(invocation: Invocation, as_json: bool) -> int:
 
     found = client.overview(invocation.configuration())
     told = explain(found)
-    code, sentence = health(found)
     if as_json:
         show_json(told.as_json())
-    elif code == ExitCode.UNREACHED:
-        tell(sentence)
     else:
         _tell(told)
-    return ExitCode.UNREACHED if code == ExitCode.UNREACHED else ExitCode.DONE
+    return ExitCode.UNREACHED if health(found)[0] == ExitCode.UNREACHED else ExitCode.DONE
 
 
 def _tell(told: Explanation) -> None:
@@ -133,7 +143,8 @@ def _tell(told: Explanation) -> None:
         tell("\nWho may take over now:")
     for sentence in told.successors.values():
         tell(f"  {sentence}")
-    tell("\nIf one more process died now:")
+    if told.if_it_died:
+        tell("\nIf one more process died now:")
     for name, then in told.if_it_died.items():
         tell(f"  {name}: {then}")
 

@@ -5,6 +5,7 @@ Rule: all or nothing, as far as that can be: what is there already is found befo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TextIO
 
 import click
 
-from bankrmi.cli.invocation import say, tell
+from bankrmi.cli.invocation import SERVES_VARIABLE, say, tell
 from bankrmi.cli.new_bank import CERTIFICATES, NewBank, conflicts, read_address, read_servers
 from bankrmi.cli.written_files import write_file
 from bankrmi.config_settings import is_loopback
@@ -34,24 +35,41 @@ _CLIENT, _OPERATOR = "teller", "operator"
 @click.option(
     "--witness",
     metavar="HOST[:PORT]",
-    default="127.0.0.1",
     help="The machine of the name server and the witness: a third one; else this one.",
 )
 @click.option("--no-certificates", is_flag=True, help="Let everybody in who can reach it.")
 @click.option("--systemd", is_flag=True, help="Write unit files as well.")
 @click.option("--compose", is_flag=True, help="Write a file for `docker compose`, and addresses that fit it.")
 def init(
-    folder: Path, servers: str | None, witness: str, no_certificates: bool, systemd: bool, compose: bool
+    folder: Path,
+    servers: str | None,
+    witness: str | None,
+    no_certificates: bool,
+    systemd: bool,
+    compose: bool,
 ) -> None:
     """Write what a new bank begins with: configuration, ledger, certificates; then `bankrmi up`.
 
     Nothing that is there already is changed.
     """
     bank = NewBank(
-        servers=read_servers(servers), witness=read_address(witness), certificates=not no_certificates
+        servers=read_servers(servers),
+        witness=read_address(witness or "127.0.0.1"),
+        certificates=not no_certificates,
+        serves=os.environ.get(SERVES_VARIABLE) or None,
     )
+    if compose and bank.serves is not None:
+        raise ConfigurationError("--compose writes containers of a bank, in which there is no class of yours")
     if compose:
-        bank = bank.in_containers()
+        contained = bank.in_containers()
+        asked = {"--systemd": systemd, "--witness": witness is not None}
+        asked["--servers with other hosts"] = servers is not None and bank.servers != contained.servers
+        if lost := [option for option, is_given in asked.items() if is_given]:
+            raise click.UsageError(
+                f"with --compose each process has a container, which the others find by its name: "
+                f"{' and '.join(lost)} would be lost; more servers are --servers s1=s1,s2=s2,s3=s3"
+            )
+        bank = contained
     texts = bank.texts()
     if systemd:
         texts |= bank.units(folder.absolute())
@@ -116,8 +134,9 @@ def _tell(bank: NewBank, folder: Path, names: list[str]) -> None:
     if bank.needs_insecure:
         say("nobody has to prove who he is: each command wants --insecure")
     if bank.certificates and not (bank.is_on_one_machine or bank.contained):
+        content = "ledger.csv" if bank.serves is None else f"the module of {bank.serves}"
         say(
-            f"copy to each machine config.yaml, ledger.csv, and of {CERTIFICATES}/ ca.pem and its own .pem "
+            f"copy to each machine config.yaml, {content}, and of {CERTIFICATES}/ ca.pem and its own .pem "
             "and .key (and revoked.txt, once there is one); ca.key stays here"
         )
     if any(name.startswith("systemd/") for name in names):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,18 +21,34 @@ from bankrmi.foreign_text import foreign, visible
 
 if TYPE_CHECKING:
     from bankrmi.client import BankClient
+    from bankrmi.client.service_client import AnyServiceClient
 
 __all__ = [
+    "SERVES_VARIABLE",
+    "VOICE",
     "Invocation",
     "check_server",
     "check_server_now",
     "complete_server",
     "confirm",
+    "for_accounts",
     "say",
     "servers_in_file",
     "show_json",
     "tell",
 ]
+
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+SERVES_VARIABLE = "BANKRMI_SERVES"
+"""By which `bankrmi serve` tells a command, and whatever that starts, which class is replicated."""
+
+VOICE = "bankrmi.voice"
+"""In the context's `meta`: how it is told what ends a command."""
+
+_CALL_IT = "call its methods from Python"
+_NOT_YET = "there is nothing of that kind for a class yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +65,34 @@ class Invocation:
         configuration.check_servers()
         return configuration
 
+    def bank_configuration(self) -> Configuration:
+        """Return it likewise, for a command that knows the accounts of a bank and nothing else.
+
+        Raises ConfigurationError if it serves a class.
+        """
+        configuration = self.configuration()
+        _check_accounts(configuration.serves, _NOT_YET)
+        return configuration
+
+    def serves(self) -> str | None:
+        """Return which class is served; None if it is a bank.  Raises ConfigurationError."""
+        return config.load(self.path, insecure=self.insecure).serves
+
+    def connect_to_service(self, *, timeout: float | None = None) -> AnyServiceClient:
+        """Return a client that knows nothing of the class that is served."""
+        from bankrmi.client.service_client import AnyServiceClient
+
+        configuration = config.load(self.path, insecure=self.insecure)
+        return AnyServiceClient(configuration, timeout=timeout, on_waiting=_say_connecting)
+
+    def check_accounts(self) -> None:
+        """Raise ConfigurationError if a class is served here, as far as that is known."""
+        try:
+            served = config.load(self.path, insecure=True).serves
+        except ConfigurationError:
+            served = os.environ.get(SERVES_VARIABLE) or None
+        _check_accounts(served, _NOT_YET)
+
     def connect(
         self,
         *,
@@ -56,10 +102,35 @@ class Invocation:
         """Return a client of the bank; nothing is sent before the first operation."""
         from bankrmi import client  # Pyro5 is loaded by those commands that need it.
 
+        configuration = config.load(self.path, insecure=self.insecure)  # The name server alone will do.
+        _check_accounts(configuration.serves, _CALL_IT)
         return client.connect(
-            config.load(self.path, insecure=self.insecure),  # A client may do with the name server alone.
+            configuration,
             timeout=timeout,
             on_waiting=on_waiting or _say_connecting,
+        )
+
+
+def for_accounts(command: _Function) -> _Function:
+    """Have a command that needs no configuration refuse to run where a class is served."""
+
+    @wraps(command)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        invocation = click.get_current_context().find_object(Invocation)
+        if invocation is not None:
+            invocation.check_accounts()
+        return command(*args, **kwargs)
+
+    return checked  # type: ignore[return-value]  # It takes and returns the same.
+
+
+def _check_accounts(served: str | None, instead: str) -> None:
+    """Raise ConfigurationError if it is a class that is served."""
+    if served is not None:
+        command, kind = click.get_current_context().info_name, served.partition(":")[2]
+        how = f"{instead} (bankrmi.connect({kind}, ...))" if instead is _CALL_IT else instead
+        raise ConfigurationError(
+            f"{served} is served here, and `bankrmi {command}` is for the accounts of a bank: {how}"
         )
 
 

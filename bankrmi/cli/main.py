@@ -21,6 +21,7 @@ from bankrmi.cli import (
     demo,
     doctor,
     failover,
+    help,
     history,
     init,
     menu,
@@ -29,6 +30,7 @@ from bankrmi.cli import (
     overview,
     processes,
     recordings,
+    serve,
     simulate,
     verify,
 )
@@ -39,7 +41,7 @@ from bankrmi.cli.interruption import (
     interruption_behind,
     what_was_under_way,
 )
-from bankrmi.cli.invocation import Invocation, say
+from bankrmi.cli.invocation import VOICE, Invocation, say
 from bankrmi.cli.sentences import sentence_of
 from bankrmi.errors import BankError
 from bankrmi.logging_setup import configure
@@ -53,13 +55,15 @@ and nothing was done, 6 outcome unknown, or not to be shown (the request id is p
 130, 143, 129 interrupted by Ctrl-C, SIGTERM, SIGHUP.
 
 \b
-Shell completion (bash; zsh and fish alike):
+Shell completion, for bash, zsh and fish:
   eval "$(_BANKRMI_COMPLETE=bash_source bankrmi)"
+  eval "$(_BANKRMI_COMPLETE=zsh_source bankrmi)"
+  _BANKRMI_COMPLETE=fish_source bankrmi | source
 
 NO_COLOR=1 turns colours off."""
 
 
-_OUTLIVING = {command.name for command in processes.COMMANDS}
+_OUTLIVING = {command.name for command in (*processes.COMMANDS, *serve.COMMANDS)}
 """These say themselves what the end of the terminal is to them."""
 
 
@@ -80,7 +84,7 @@ _OUTLIVING = {command.name for command in processes.COMMANDS}
     help="Allow addresses that other machines can reach, though nobody has to prove who they are.",
 )
 @click.option("--log-json", is_flag=True, envvar="BANKRMI_LOG_JSON", help="Log one JSON object a line.")
-@click.version_option(bankrmi.__version__, prog_name="bankrmi")
+@click.version_option(bankrmi.__version__, "-V", "--version", prog_name="bankrmi")
 @click.pass_context
 def commands(context: click.Context, config: Path | None, insecure: bool, log_json: bool) -> None:
     """A bank whose accounts survive the loss of a machine.
@@ -93,6 +97,7 @@ def commands(context: click.Context, config: Path | None, insecure: bool, log_js
         configure(True, context.invoked_subcommand)
         if isinstance(context.obj, _Voice):
             context.obj.is_a_log = True
+    context.meta[VOICE] = context.obj
     context.obj = Invocation(path=config, insecure=insecure, log_json=log_json)
 
 
@@ -100,6 +105,7 @@ for room in (
     init,
     demo,
     processes,
+    serve,
     operations,
     overview,
     failover,
@@ -116,6 +122,7 @@ for room in (
     recordings,
     verify,
     cert,
+    help,
 ):
     for command in room.COMMANDS:
         commands.add_command(command)

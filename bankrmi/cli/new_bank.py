@@ -24,6 +24,7 @@ __all__ = ["CERTIFICATES", "NewBank", "conflicts", "read_address", "read_servers
 CERTIFICATES = "certificates"
 _NAMESERVER_PORT, _SERVER_PORT = 9090, 9101
 _SERVICE_USER = "bankrmi"
+_LONGEST_NAME = 64
 _HARDENING = """\
 UMask=0077
 NoNewPrivileges=yes
@@ -60,10 +61,13 @@ class NewBank:
     certificates: bool = True
     contained: bool = False
     """Whether each process is in a container, which has an address of its own for as long as it runs."""
+    serves: str | None = None
+    """Which class is replicated, in the place of accounts."""
 
     def texts(self) -> dict[str, str]:
-        """Return the files that every bank has, by name."""
-        return {"config.yaml": self._configuration(), "ledger.csv": _sample("ledger.csv")}
+        """Return the files that every bank has, by name; those of a class have no ledger."""
+        ledger = {} if self.serves is not None else {"ledger.csv": _sample("ledger.csv")}
+        return {"config.yaml": self._configuration(), **ledger}
 
     def units(self, folder: Path) -> dict[str, str]:
         """Return systemd's units for a bank that lies in `folder`."""
@@ -139,6 +143,11 @@ class NewBank:
             )
             text = _put(text, r"(?m)^listen: \{\}(.*\n(?: +#.*\n)+)", rf"listen:   \g<1>{everywhere}")
             text = _put(text, r"(?m)^refused_means_gone: true ", "refused_means_gone: false")
+        if self.serves is not None:
+            name = self.serves.partition(":")[2].lower()
+            if name.isascii() and len(name) <= _LONGEST_NAME:
+                text = _put(text, r"(?m)^service: account", f"service: {name}")
+            text = _put(text, r"(?m)^serves: +", f"serves: {self.serves}  ")
         if self.certificates:
             text = _put(text, r"(?m)^# folder: certificates  ", "  folder: certificates  ")
         return text
@@ -179,7 +188,8 @@ def _is_this_machine(host: str) -> bool:
 
 
 def _names_of(host: str) -> list[str]:
-    return ["127.0.0.1", "localhost"] if _is_this_machine(host) else [host]
+    """Return what a process is called by whoever calls it by this; of this machine, all that is usual too."""
+    return list(dict.fromkeys([host, "127.0.0.1", "localhost"] if _is_this_machine(host) else [host]))
 
 
 def _sample(name: str) -> str:

@@ -17,7 +17,7 @@ from bankrmi.cli.invocation import Invocation, check_server_now, complete_server
 from bankrmi.cli.sentences import result_of, sentence_of
 from bankrmi.cli.written_files import write_file
 from bankrmi.cli.written_numbers import RealRange, whole_number
-from bankrmi.errors import Cancelled, Refused
+from bankrmi.errors import Cancelled, Refused, ServiceError
 from bankrmi.foreign_text import foreign
 
 __all__ = ["COMMANDS"]
@@ -115,6 +115,9 @@ def outcome(invocation: Invocation, request_id: str, as_json: bool, timeout: flo
     Every answer is exit code 0, a declined or cancelled request included.
     """
     parse_request_id(request_id)
+    if invocation.serves() is not None:
+        _outcome_of_call(invocation, request_id, as_json=as_json, timeout=timeout)
+        return
     with invocation.connect(timeout=timeout) as bank:
         try:
             results = bank.outcome(request_id)
@@ -125,6 +128,21 @@ def outcome(invocation: Invocation, request_id: str, as_json: bool, timeout: flo
         return
     for result in results:
         tell(result_of(result))
+
+
+def _outcome_of_call(
+    invocation: Invocation, request_id: str, *, as_json: bool, timeout: float | None
+) -> None:
+    """Say what came of a call of a class."""
+    with invocation.connect_to_service(timeout=timeout) as service:
+        try:
+            came: dict[str, Any] = {"value": service.outcome(request_id)}
+        except (Cancelled, ServiceError) as error:
+            came = {"code": error.code, "message": error.message}
+    if as_json:
+        show_json({"request_id": request_id, "results": [came]})
+    else:
+        tell(came["message"] if "message" in came else f"it was done, and returned {foreign(came['value'])}")
 
 
 @click.command()
@@ -144,7 +162,7 @@ def export(invocation: Invocation, file: Path | None, server: str | None) -> Non
     """
     from bankrmi import client
 
-    configuration = invocation.configuration()
+    configuration = invocation.bank_configuration()
     if server is not None:
         configuration = check_server_now(configuration, server)
     with client.export(configuration, server) as copy:

@@ -130,7 +130,7 @@ def up(
     console: str | None,
     relays: bool,
 ) -> int:
-    """Start the whole bank on this machine, and open the menu.
+    """Start the whole bank on this machine, and open the menu (of a class that is served there is none).
 
     What the bank does is told in a line each; its logs are in DATA_DIR/log. A process that dies is
     reported and started again. 4 in the menu, Ctrl-C, SIGTERM, or the end of the terminal stops everything.
@@ -144,6 +144,8 @@ def up(
     configuration = _configuration(invocation)
     if metrics is not None:
         configuration = _with_all_metrics(configuration, metrics)
+    if configuration.serves is not None:
+        _check_class(configuration.serves, configuration.path.parent)
     offered = None if console is None else offer_console(console)
     _warn(configuration)
     if fresh:
@@ -156,6 +158,13 @@ def up(
         console=offered,
         relayed=relays,
     )
+
+
+def _check_class(served: str, folder: Path) -> None:
+    """Raise ConfigurationError if the class cannot be served: once, and not by every server."""
+    from bankrmi.service.loading import load
+
+    load(served, folder)
 
 
 def _with_all_metrics(configuration: Configuration, first: str) -> Configuration:
@@ -175,15 +184,17 @@ def _start_over(configuration: Configuration, *, yes: bool) -> None:
     from bankrmi.bank.ledger_file import read_ledger
     from bankrmi.cli.starting_over import folders_of, set_aside
 
-    read_ledger(
-        configuration.ledger
-    )  # Before anything is moved: with a broken one there is no starting over.
+    if configuration.serves is None:  # Before anything is moved: with a broken one there is no starting over.
+        read_ledger(configuration.ledger)
+        what, begins_with = "All accounts, and all that was ever done with them,", str(configuration.ledger)
+    else:
+        what, begins_with = "The state of the service, and all that was ever done with it,", "its `create`"
     folders = folders_of(configuration)
     if not folders:
         return
     names = ", ".join(str(folder) for folder in folders)
-    say(f"All accounts, and all that was ever done with them, are in {names}.")
-    confirm(f"Set all of that aside, and start over with {configuration.ledger}?", yes=yes)
+    say(f"{what} {'are' if configuration.serves is None else 'is'} in {names}.")
+    confirm(f"Set all of that aside, and start over with {begins_with}?", yes=yes)
     say(f"It is in {set_aside(configuration)} now: delete that when you do not need it any more.")
 
 

@@ -16,7 +16,7 @@ import click
 from click.core import ParameterSource
 
 from bankrmi.cli.exit_codes import ExitCode, SimulationCode
-from bankrmi.cli.invocation import say
+from bankrmi.cli.invocation import for_accounts, say
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.counted import counted
 from bankrmi.parent_death import end_with_parent
@@ -129,6 +129,7 @@ def _complete_bug(_: click.Context, __: click.Parameter, incomplete: str) -> lis
     is_flag=True,
     help="Instead of seeds: every order of events of a very small bank, for --minutes (10 if not said).",
 )
+@for_accounts
 def simulate(
     seeds: int | None,
     seed: int,

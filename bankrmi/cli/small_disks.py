@@ -13,8 +13,10 @@ from pathlib import Path
 
 from bankrmi.storage.database import make_directory
 
-__all__ = ["small_disks"]
+__all__ = ["small_disks", "unmount_left"]
 
+_SOURCE = "bankrmi-demo"
+"""What each goes by among all that is mounted."""
 _SIZE = "128m"
 """A server lets nothing large begin with less than 64 MB left (`storage.space`)."""
 _MOUNTING_S = 10.0
@@ -27,11 +29,21 @@ def small_disks(directories: Iterable[Path]) -> Iterator[None]:
         for directory in directories if os.geteuid() == 0 else ():
             make_directory(directory)
             options = f"size={_SIZE},mode=0700,noexec,nosuid,nodev"
-            if not _run("mount", "-t", "tmpfs", "-o", options, "bankrmi-demo", str(directory)):
+            if not _run("mount", "-t", "tmpfs", "-o", options, _SOURCE, str(directory)):
                 break
             # Lazily: what a process of the bank holds open yet does not stand in the way.
             mounted.callback(_run, "umount", "--lazy", str(directory))
         yield
+
+
+def unmount_left(folder: Path) -> None:
+    """Unmount what a demonstration that was killed has left mounted below its folder."""
+    if os.geteuid() == 0:
+        for line in Path("/proc/self/mountinfo").read_text().splitlines():
+            fields, _, rest = line.partition(" - ")
+            place = Path(fields.split()[4])
+            if folder.resolve() in place.parents and rest.split()[:2] == ["tmpfs", _SOURCE]:
+                _run("umount", "--lazy", str(place))
 
 
 def _run(*command: str) -> bool:

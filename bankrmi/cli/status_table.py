@@ -229,7 +229,11 @@ def _remarks(status: Status) -> list[str]:
     elif status["witness"]["reachable"] and "denied" in status["witness"]:
         whose = status.get("view_from")
         told = f"the view is what {whose} says" if whose else "the view is not known"
-        remarks.append(f"the witness tells operators only, and there is no certificate of one here: {told}")
+        if status["witness"].get("lets_us_in") is False:
+            remarks.append(told)
+        else:
+            why = f" ({foreign(status['why_client'], 300)})" if status.get("why_client") else ""
+            remarks.append(f"the witness tells operators only, and a client asked{why}: {told}")
     if not status["nameserver"]["reachable"] and "denied" not in status["nameserver"]:
         remarks.append("the name server cannot be reached: clients use the addresses of the configuration")
     remarks += _silent_members(status["witness"])

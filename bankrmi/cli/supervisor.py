@@ -148,8 +148,17 @@ class Supervisor:
         self.stop()
 
     def wait_until_settled(self, timeout_s: float) -> bool:
-        """Return whether every child was ready once, or is given up."""
-        return self._settled.wait(timeout_s)
+        """Return whether every child was ready once, or is given up.
+
+        Where one has failed meanwhile it waits as long again: after a few tries it is ready, or given up.
+        """
+        failures = 0
+        while not (settled := self._settled.wait(timeout_s)):
+            new = [kept for kept in self._all() if not kept.was_ready]
+            known, failures = failures, sum(min(kept.failures, FIRST_TRIES) for kept in new)
+            if failures <= known:
+                break
+        return settled
 
     def wait_until_over(self) -> None:
         """Return when no child is left and none will be started."""

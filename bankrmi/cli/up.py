@@ -135,7 +135,7 @@ def run(
 
     In `company` it is no service: it ends with the terminal, with a menu and without.
     """
-    screen = Screen() if menu else None
+    screen = Screen() if menu and configuration.serves is None else None
     report = screen.interject if screen else say
     logs = _log_folder(configuration)
     relays = make_relays(configuration) if relayed else None
@@ -170,13 +170,13 @@ def run(
                         return _stay(supervisor, invocation, configuration, screen)
             finally:
                 signals.stopping = True
-                say("Stopping the bank…")
+                say(f"Stopping the {_what(configuration)}…")
     except KeyboardInterrupt as interruption:
         for line in what_was_under_way(interruption):
             say(line)
         return ExitCode.DONE
     finally:
-        say("The bank has stopped.")
+        say(f"The {_what(configuration)} has stopped.")
 
 
 def _start(supervisor: Supervisor, configuration: Configuration) -> ExitCode | None:
@@ -185,7 +185,7 @@ def _start(supervisor: Supervisor, configuration: Configuration) -> ExitCode | N
     if failures := supervisor.never_started():
         # Half a bank is not what was asked for; the reasons are on the screen.
         supervisor.stop()
-        say("The bank did not start.")
+        say(f"The {_what(configuration)} did not start.")
         for sentence in who_has_the_ports(configuration):
             say(sentence)
         return ExitCode.USAGE if ExitCode.USAGE in failures else ExitCode.ERROR
@@ -201,7 +201,10 @@ def _stay(
 ) -> ExitCode:
     """Open the menu, or wait until nothing is left to wait for; return the exit code."""
     if screen is None:
-        say(f"The bank is running, its logs are in {configuration.data_dir / 'log'}; Ctrl-C stops it.")
+        what, logs = _what(configuration), configuration.data_dir / "log"
+        say(f"The {what} is running, its logs are in {logs}; Ctrl-C stops it.")
+        if configuration.serves is not None:
+            say(_how_to_connect(configuration.serves, configuration.path))
         supervisor.wait_until_over()
         return ExitCode.ERROR  # Every process has ended, and none is started again.
     try:
@@ -211,6 +214,21 @@ def _stay(
         for line in what_was_under_way(interruption):
             say(line)
     return ExitCode.DONE
+
+
+def _what(configuration: Configuration) -> str:
+    return "bank" if configuration.serves is None else "service"
+
+
+def _how_to_connect(served: str, path: Path) -> str:
+    """Return how a program calls the class that is served."""
+    module, _, name = served.partition(":")
+    near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return (
+        "To call it:\n"
+        f"  >>> import bankrmi; from {module} import {name}\n"
+        f'  >>> {name.lower()} = bankrmi.connect({name}, "{near}")'
+    )
 
 
 def _log_folder(configuration: Configuration) -> Path:

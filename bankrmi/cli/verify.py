@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import click
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.invocation import tell
+from bankrmi.errors import ConfigurationError
 from bankrmi.written_over import WrittenOver
 
 if TYPE_CHECKING:
@@ -29,8 +31,19 @@ def verify(places: tuple[Path, ...]) -> ExitCode:
     Nothing is changed.
 
     Exit code 0: sound, and no two differ (one may end earlier). 1: damaged, or they differ. 2: not a data
-    directory nor a backup, or one that a running process uses.
+    directory nor a backup, one that a running process uses, or one that could not be looked at.
     """
+    try:
+        return _verify(places)
+    except OSError as error:
+        if error.errno == errno.EIO or isinstance(error, BrokenPipeError):
+            raise
+        # Whoever asks lacks a permission, or room: of the disk that he asks about, that says nothing.
+        what = error.filename or ", ".join(map(str, places))
+        raise ConfigurationError(f"{what} cannot be looked at: {error.strerror or error}") from error
+
+
+def _verify(places: tuple[Path, ...]) -> ExitCode:
     from bankrmi.verifying.directories import places_in
     from bankrmi.verifying.directories import verify as judged_in
 

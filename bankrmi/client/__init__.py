@@ -5,10 +5,11 @@ attempts      what to try next, how long to wait, when to give up: pure, shared 
 requests      what is sent, what is read from the answers: pure, shared
 finding       who may be asked, who probably leads, what a failed attempt means: shared
 seen          how new the newest answer was (rule R5)
-bank_client   blocking, for threads
-aio_client    the same for asyncio (`bankrmi.aio`)
+bank_client   blocking, for threads; `blocking_client` is how it waits
+aio_client    the same for asyncio (`bankrmi.aio`); `loop_client` is how that waits
+service_client, async_service_client    those of a class that is replicated, by `service_requests`
 overview      what every server, the witness and the name server say of themselves
-view_history  how the view came to be what it is
+view_history  how the view came to be what it is; `earlier_keepers`: what was before it was moved
 failover      what it would mean to let this server lead: pure
 operating     what operators do: switchover, failover, pause, export, restoring the witness, moving the view
 """
@@ -16,6 +17,7 @@ operating     what operators do: switchover, failover, pause, export, restoring 
 from __future__ import annotations
 
 from bankrmi.client.bank_client import BankClient, connect
+from bankrmi.client.earlier_keepers import whole_history
 from bankrmi.client.operating import (
     Export,
     change_servers,
@@ -31,7 +33,7 @@ from bankrmi.client.operating import (
     switchover,
 )
 from bankrmi.client.overview import overview
-from bankrmi.client.view_history import history, whole_history
+from bankrmi.client.view_history import history
 
 __all__ = [
     "BankClient",

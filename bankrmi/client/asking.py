@@ -6,7 +6,7 @@ Rule: no retries, no other server: an operator asks the one that he means, and i
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -25,12 +25,17 @@ def ask_once(
     seconds: float,
     role: str = "operator",
     credentials: TlsCredentials | None = None,
+    on_greeting: Callable[[Mapping[str, Any]], None] = lambda _: None,
 ) -> Any:
-    """Return the answer; raises an error of ours, `Unreached` if nothing was sent."""
+    """Return the answer; raises an error of ours, `Unreached` if nothing was sent.
+
+    `on_greeting` is told what whoever is asked says of itself in the handshake.
+    """
     deadline = time.monotonic() + seconds
     said = over_tls(handshake(role), credentials)
     try:
         with connect(address, object_id, said, seconds) as connection:
+            on_greeting(connection.greeting)
             return connection.call(method, list(args), timeout=max(deadline - time.monotonic(), 0.001))
     except NotConnected as failure:
         raise Unreached(str(failure)) from failure

@@ -6,10 +6,13 @@ Rule: whatever is not known to have left nothing behind, may have been taken.
 from __future__ import annotations
 
 from bankrmi.client.decisions import Failed, Lost, Unconnected
-from bankrmi.errors import BankError, Busy, Unsettled
-from bankrmi.rmi import ConnectDenied, ConnectFailed, LostAfterSending, NotConnected
+from bankrmi.errors import BankError, Busy, InvalidRequest, Unsettled
+from bankrmi.rmi import ConnectDenied, ConnectFailed, LostAfterSending, NotConnected, RemoteError
 
 __all__ = ["news_of_failure"]
+
+_NO_SUCH_METHOD = "builtins.AttributeError"
+"""What a daemon of ours says of a method that an object does not have, and of nothing else."""
 
 
 def news_of_failure(error: Exception | None) -> Failed | Lost | Unconnected:
@@ -24,5 +27,7 @@ def news_of_failure(error: Exception | None) -> Failed | Lost | Unconnected:
             return Unconnected(str(error), silent=silent)
         case LostAfterSending():
             return Lost(str(error))
+        case RemoteError() if error.class_name == _NO_SUCH_METHOD:
+            return Failed(InvalidRequest(f"nothing was done, the server serves something else: {error}"))
         case _:
             return Failed(Unsettled(f"the server could not say what became of it: {error}"))

@@ -21,6 +21,7 @@ from bankrmi.rmi import Failure, NamedObject
 __all__ = [
     "MOST_SERVERS",
     "Candidates",
+    "check_what_is_served",
     "configuration_of",
     "configured",
     "learned",
@@ -28,6 +29,7 @@ __all__ = [
     "named_primary",
     "primary_tag",
     "service_tag",
+    "what_to_connect",
     "why_no_names",
 ]
 
@@ -59,6 +61,41 @@ def configuration_of(
     except TypeError:
         raise ConfigurationError(f"neither a configuration nor its path: {configuration!r:.80}") from None
     return load(path, insecure=insecure)
+
+
+def what_to_connect(
+    first: object,
+    configuration: str | Path | Configuration | None,
+    nameserver: str | None,
+    *,
+    insecure: bool,
+    certificates: str | Path | None = None,
+) -> tuple[type | None, Configuration]:
+    """Return the class, if that is what a client begins with, and the configuration, loaded.
+
+    Raises ConfigurationError.
+    """
+    kind = first if isinstance(first, type) else None
+    if kind is None and first is not None:
+        if configuration is not None:
+            raise ConfigurationError("say which class it is first, and then where the configuration is")
+        configuration = first  # type: ignore[assignment]  # What it is, is looked at now.
+    return kind, configuration_of(configuration, nameserver, insecure=insecure, certificates=certificates)
+
+
+def check_what_is_served(configuration: Configuration, kind: type | None) -> None:
+    """Raise ConfigurationError if it is known that it is not this class, or a bank, that is served."""
+    served = configuration.serves
+    if served is None:
+        return  # `bankrmi serve` may have said it.
+    name = served.partition(":")[2]
+    if kind is None:
+        raise ConfigurationError(
+            f"{configuration.path} serves {served}, and no accounts: say connect({name}, ...), with that "
+            "class"
+        )
+    if kind.__name__ != name:
+        raise ConfigurationError(f"{configuration.path} serves {served}, and not {kind.__name__}")
 
 
 def configured(servers: Mapping[str, str]) -> Candidates:

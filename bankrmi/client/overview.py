@@ -12,7 +12,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,13 +21,13 @@ from typing import Any, ParamSpec, TypeVar
 
 from bankrmi.client.asking import ask_once
 from bankrmi.client.finding import MOST_SERVERS
+from bankrmi.client.onlooker import Onlooker
 from bankrmi.client.requests import ACCOUNT_ID
-from bankrmi.config import Configuration, EtcdSettings, check_learned
-from bankrmi.coordination.keepers import every_member
+from bankrmi.config import Configuration, EtcdSettings, check_learned, keeper_as_stated
+from bankrmi.coordination.keepers import every_member, keeper_in_words
 from bankrmi.coordination.witness import WITNESS_ID
-from bankrmi.errors import BankError, ConfigurationError
+from bankrmi.errors import BankError
 from bankrmi.foreign_text import foreign
-from bankrmi.own_credentials import own_credentials
 from bankrmi.replication.cause import Cause
 from bankrmi.replication.pause import Pause
 from bankrmi.rmi import (
@@ -75,24 +75,22 @@ _UNKNOWN = dict.fromkeys(
 
 def overview(configuration: Configuration) -> dict[str, Any]:
     """Return the status of the whole bank, in the shape of `bankrmi status --json`."""
-    asker = _Asker.of(configuration)
+    onlooker = Onlooker.of(configuration)
     asked = {
-        name: _beside(_ask, asker, address, ACCOUNT_ID + name, "status")
+        name: _beside(_ask, onlooker, address, ACCOUNT_ID + name, "status")
         for name, address in configuration.servers.items()
     }
-    witness = _beside(_ask_keeper, configuration, asker)
-    names = _beside(_ask, asker, configuration.nameserver, NAMESERVER_NAME, "ping")
+    witness = _beside(_ask_keeper, configuration, onlooker)
+    names = _beside(_ask, onlooker, configuration.nameserver, NAMESERVER_NAME, "ping")
     told = {name: one.result() for name, one in asked.items()}
-    keeper, keeper_standing = witness.result()
+    keeper, keeper_standing = _checked_keeper(configuration, *witness.result(), told)
     said = {name: one.said for name, one in told.items()}
-    view, view_from = _view(keeper, said)
-    servers = _servers_now(configuration, keeper, said.get(view_from or ""))
-    told = _asked_where_they_live(configuration, servers, asker, told)
+    servers = _servers_now(configuration, keeper, said)
+    told = _asked_where_they_live(configuration, servers, onlooker, told)
+    view, view_from = _view(keeper, {name: told[name].said for name in servers})
     rows = [_server(name, address, told[name], view) for name, address in servers.items()]
     nameserver = _reachable(configuration.nameserver, names.result())
-    if keeper_standing.pop("for_others", False) and any(one["reachable"] for one in (*rows, nameserver)):
-        # Others take the same certificate, so it is for the role: the witness is there.
-        keeper_standing |= {"reachable": True, "slow_ms": None}
+    keeper_standing |= _there_for_others(keeper_standing, rows, nameserver)
     return {
         "service": configuration.service,
         "view": view,
@@ -109,7 +107,8 @@ def overview(configuration: Configuration) -> dict[str, Any]:
         "servers": rows,
         "witness": keeper_standing,
         "nameserver": nameserver,
-        "own_certificate": asker.own,
+        "own_certificate": onlooker.own,
+        "why_client": onlooker.why_client or None,
     }
 
 
@@ -117,7 +116,7 @@ def _denials(parts: list[tuple[str, _Told]]) -> list[dict[str, Any]]:
     """Return who is there and lets nobody in who shows what we do, or is not let in by us; and why."""
     by_reason: dict[str, list[str]] = {}
     for name, part in parts:
-        if not part["reachable"] and "denied" in part:
+        if "denied" in part and not part.get("lets_us_in", part["reachable"]):
             why = foreign(str(part["denied"]).replace(str(part["address"]), "it"))
             by_reason.setdefault(why, []).append(name)
     return [{"who": names, "why": why} for why, names in by_reason.items()]
@@ -130,20 +129,27 @@ def as_it_is_now(configuration: Configuration) -> Configuration:
 
 
 def _servers_now(
-    configuration: Configuration, keeper: _Told | str, primary: _Told | str | None
+    configuration: Configuration, keeper: _Told | str, said: Mapping[str, _Told | str]
 ) -> Mapping[str, str]:
-    """Return the servers of the view, as its keeper or who leads has it; else the configuration's (V12).
+    """Return the servers of the view, as its keeper has it, or whoever knows the newest; else those of the
+    configuration (V12): who leads may be none of these.
 
     What a file could not name is not believed.
     """
     trusts_any = configuration.insecure or configuration.certificates is not None
-    for told in (keeper, primary):
-        servers = None if told is None or isinstance(told, str) else told.get("servers")
+    newest = sorted(said.values(), key=_view_epoch, reverse=True)
+    for told in (keeper, *newest):
+        servers = None if isinstance(told, str) else told.get("servers")
         if not isinstance(servers, Mapping) or not 0 < len(servers) <= MOST_SERVERS:
             continue
         if all(_is_possible(name, address, insecure=trusts_any) for name, address in servers.items()):
             return servers
     return configuration.servers
+
+
+def _view_epoch(told: _Told | str) -> int:
+    epoch = None if isinstance(told, str) else told.get("view_epoch")
+    return epoch if type(epoch) is int else -1
 
 
 def _is_possible(name: object, address: object, *, insecure: bool) -> bool:
@@ -154,7 +160,7 @@ def _is_possible(name: object, address: object, *, insecure: bool) -> bool:
 def _asked_where_they_live(
     configuration: Configuration,
     servers: Mapping[str, str],
-    asker: _Asker,
+    onlooker: Onlooker,
     told: Mapping[str, _Answer],
 ) -> dict[str, _Answer]:
     """Return the answers of all; those are asked now who live elsewhere than the configuration says."""
@@ -164,7 +170,7 @@ def _asked_where_they_live(
     if not elsewhere:
         return dict(told)
     asked = {
-        name: _beside(_ask, asker, address, ACCOUNT_ID + name, "status")
+        name: _beside(_ask, onlooker, address, ACCOUNT_ID + name, "status")
         for name, address in elsewhere.items()
     }
     return {**told, **{name: one.result() for name, one in asked.items()}}
@@ -199,6 +205,8 @@ class _Answer:
     by_other: bool = False
     certificate_days: int | None = None
     """How long the certificate lasts that was shown."""
+    keeper: str = ""
+    """Of a server: where the view is kept that it goes by, if that answers it."""
 
     def standing(self) -> dict[str, Any]:
         """Return what this says about whoever was asked."""
@@ -213,25 +221,6 @@ class _Answer:
             slow = self.seconds > _SLOW_SECONDS
             told = {"reachable": True, "slow_ms": round(1000 * self.seconds) if slow else None}
         return {**told, "certificate_days": self.certificate_days}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asker:
-    """As whom everybody is asked: an operator sees all; a client may not ask the witness."""
-
-    role: str
-    credentials: TlsCredentials | None
-    own: Mapping[str, Any] | None
-    """Whose certificate is shown, and for how many days it counts."""
-
-    @classmethod
-    def of(cls, configuration: Configuration) -> _Asker:
-        try:
-            role, shown = "operator", own_credentials(configuration, "operator")
-        except ConfigurationError:
-            role, shown = "client", own_credentials(configuration, "client")
-        own = None if shown is None else {"holder": str(shown.own), "days": floor(shown.days_left)}
-        return cls(role=role, credentials=shown, own=own)
 
 
 class _Noting:
@@ -253,10 +242,11 @@ class _Noting:
         return identity
 
 
-def _ask(asker: _Asker, address: str, object_id: str, method: str, *args: object) -> _Answer:
+def _ask(onlooker: Onlooker, address: str, object_id: str, method: str, *args: object) -> _Answer:
     began = time.monotonic()
     nobody = denied = by_other = False
-    noting = None if asker.credentials is None else _Noting(asker.credentials)
+    noting = None if onlooker.credentials is None else _Noting(onlooker.credentials)
+    greetings: list[Mapping[str, Any]] = []
     try:
         answer = ask_once(
             address,
@@ -264,8 +254,9 @@ def _ask(asker: _Asker, address: str, object_id: str, method: str, *args: object
             method,
             args,
             seconds=_SECONDS,
-            role=asker.role,
+            role=onlooker.role,
             credentials=noting,
+            on_greeting=greetings.append,
         )
         said: _Told | str = answer if isinstance(answer, dict) else {}
     except BankError as error:
@@ -283,21 +274,62 @@ def _ask(asker: _Asker, address: str, object_id: str, method: str, *args: object
         denied=denied,
         by_other=by_other,
         certificate_days=None if noting is None else noting.days,
+        keeper=_keeper_met(greetings),
     )
 
 
-def _ask_keeper(configuration: Configuration, asker: _Asker) -> tuple[_Told | str, dict[str, Any]]:
+def _keeper_met(greetings: Sequence[Mapping[str, Any]]) -> str:
+    """Return where the view is kept that a server goes by; nothing if it does not say that it answers."""
+    match greetings:
+        case [{"settings": {"witness": str(place), "witness_id": str()}}]:
+            return place
+    return ""
+
+
+def _ask_keeper(configuration: Configuration, onlooker: Onlooker) -> tuple[_Told | str, dict[str, Any]]:
     """Return what the keeper of the view says, or why it says nothing; and what is told about it itself."""
     if configuration.etcd is not None:
         return _ask_etcd(configuration.etcd, configuration.service)
     assert configuration.witness_address is not None
-    answer = _ask(asker, configuration.witness_address, WITNESS_ID, "read", configuration.service)
+    answer = _ask(onlooker, configuration.witness_address, WITNESS_ID, "read", configuration.service)
     standing = _reachable(configuration.witness_address, answer)
-    if (
-        answer.by_other and asker.role == "client"
-    ):  # It tells operators and servers only, if no more is wrong.
-        standing["for_others"] = True
+    if answer.denied:
+        standing["lets_us_in"] = onlooker.role == "client" and f"{WITNESS_ID} is for " in str(answer.said)
     return answer.said, standing
+
+
+def _there_for_others(
+    keeper: Mapping[str, Any], servers: Sequence[Mapping[str, Any]], nameserver: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what is known of a keeper that denies us: it is there, if no server that we reach misses it."""
+    reached = [one for one in servers if one["reachable"]]
+    if "denied" not in keeper or not (reached or nameserver["reachable"]):
+        return {}
+    silences = [one.get("witness_silent_ms") for one in reached]
+    if any(isinstance(ms, int | float) and ms > 0 for ms in silences):
+        return {}
+    return {"reachable": True, "slow_ms": None}
+
+
+def _checked_keeper(
+    configuration: Configuration,
+    said: _Told | str,
+    standing: dict[str, Any],
+    servers: Mapping[str, _Answer],
+) -> tuple[_Told | str, dict[str, Any]]:
+    """Return the same, unless it holds no view because the servers run with another keeper than this one.
+
+    That one has lost nothing: it was never theirs, or not yet.
+    """
+    ours = keeper_as_stated(configuration)
+    elsewhere = {name: one.keeper for name, one in servers.items() if one.keeper not in ("", ours)}
+    if isinstance(said, str) or said or not elsewhere:
+        return said, standing
+    run = "runs" if len(elsewhere) == 1 else "run"
+    places = ", ".join(dict.fromkeys(foreign(place, 200) for place in elsewhere.values()))
+    keeper, who = keeper_in_words(configuration), ", ".join(elsewhere)
+    reason = f"{keeper} holds no view, and {who} {run} with another keeper ({places})"
+    return reason, {**standing, "reachable": False, "silent": False, "reason": reason, "elsewhere": True}
 
 
 def _ask_etcd(settings: EtcdSettings, service: str) -> tuple[_Told | str, dict[str, Any]]:

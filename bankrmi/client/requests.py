@@ -42,6 +42,7 @@ __all__ = [
     "asked_balance",
     "asked_outcome",
     "asked_status",
+    "check_answer",
     "check_error",
     "deposited",
     "news_of",
@@ -223,7 +224,7 @@ def news_of(answer: object) -> tuple[str, int] | None:
 
 def read_receipt(answer: Any, request_id: str | None, account: int) -> Receipt:
     """Return the receipt of an answered operation (or look-up, without id) on this account."""
-    _check_answer(answer, request_id)
+    check_answer(answer, request_id)
     action_id = answer.get("action_id")
     if not _is_number(action_id) or (action_id == 0 and request_id is not None):
         raise Unbelievable("its action id cannot be")
@@ -234,7 +235,7 @@ def read_receipt(answer: Any, request_id: str | None, account: int) -> Receipt:
 
 def read_outcomes(answer: Any, request_id: str, accounts: list[int]) -> list[Receipt | Refused]:
     """Return what became of each operation, on these accounts, of an answer as the journal keeps it."""
-    _check_answer(answer, request_id)
+    check_answer(answer, request_id)
     packed, action_id = answer.get("outcomes"), answer.get("action_id")
     _check(type(packed) is bytes, "there are no outcomes")
     try:
@@ -268,7 +269,7 @@ def _outcome(outcome: Any, account: int, action_id: int, request_id: str) -> Rec
 
 def read_results(answer: Any, request_id: str) -> list[Receipt | Refused]:
     """Return what became of each operation of a request, in their order, of an answer that spells it out."""
-    _check_answer(answer, request_id)
+    check_answer(answer, request_id)
     forms = answer.get("results")
     _check(isinstance(forms, list) and len(forms) > 0, "there are no results")
     _check(set(map(type, forms)) == {dict}, "a result is not one")
@@ -299,7 +300,8 @@ def _check(true: bool, otherwise: str) -> None:
         raise Unbelievable(otherwise)
 
 
-def _check_answer(answer: Any, request_id: str | None) -> None:
+def check_answer(answer: Any, request_id: str | None) -> None:
+    """Raise Unbelievable if it is no answer of ours, or to another request."""
     if not isinstance(answer, dict):
         raise Unbelievable(f"it is a {type(answer).__name__}")
     if not _is_history(answer.get("history")):

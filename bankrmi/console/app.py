@@ -1,8 +1,9 @@
 """The web server of the console: the page, the stream of events, and what may be asked for.
 
 GET  /            the page; /page/NAME its parts
+GET  /open/CODE   the page with the token, once, for whoever was invited
 GET  /events      what happens, as server-sent events
-POST /do/NAME     teller, load, misfortune, rule: JSON in, JSON out
+POST /do/NAME     teller, load, misfortune, rule, invitation: JSON in, JSON out
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from bankrmi.config import Configuration
 from bankrmi.console.bank_here import BankHere
 from bankrmi.console.events import FORMAT, HelloEvent, text_of
 from bankrmi.console.feed import Feed
-from bankrmi.console.guard import HEADERS, Guard
+from bankrmi.console.guard import HEADERS, INVITED, Guard
 from bankrmi.console.misfortunes import Misfortunes
 from bankrmi.console.rule_search import RuleSearch
 from bankrmi.console.teller import Teller
@@ -62,8 +63,9 @@ class Console:
         self._page = {
             path.name: path.read_bytes() for path in files("bankrmi.console").joinpath("page").iterdir()
         }
-        self._accounts = list(read_ledger(configuration.ledger))[:_ACCOUNTS]
-        if not self._accounts:
+        self._has_tellers = configuration.serves is None
+        self._accounts = list(read_ledger(configuration.ledger))[:_ACCOUNTS] if self._has_tellers else []
+        if self._has_tellers and not self._accounts:
             raise ConfigurationError(
                 f"the ledger {configuration.ledger} has no accounts: there is nothing to show"
             )
@@ -141,6 +143,7 @@ class Console:
             routes=[
                 Route("/", self._front),
                 Route("/page/{name}", self._part),
+                Route(f"{INVITED}{{code}}", self._open),
                 Route("/events", self._events),
                 Route("/do/{name}", self._do, methods=["POST"]),
             ]
@@ -153,6 +156,19 @@ class Console:
 
     async def _part(self, request: Request) -> Response:
         return self._refusal(request) or self._file(request.path_params["name"])
+
+    async def _open(self, request: Request) -> Response:
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
+        page = self._guard.accept(request.path_params["code"])
+        if page is None:
+            return Response(
+                "this invitation was used already: open the address that the terminal has printed",
+                410,
+                HEADERS,
+                "text/plain",
+            )
+        return Response(None, 303, {**HEADERS, "Location": page})
 
     def _file(self, name: str) -> Response:
         content = self._page.get(name)
@@ -210,6 +226,7 @@ class Console:
         )
         return {  # And what one can ask of a console.
             **json.loads(text_of(hello)),
+            "tellers": self._has_tellers,
             "accounts": self._accounts[:100],
             "load": self._teller.load,
             "misfortunes": self._misfortunes.offered(),
@@ -234,6 +251,8 @@ class Console:
 
     def _doing(self, name: str) -> Doing | None:
         match name:
+            case "teller" | "load" if not self._has_tellers:
+                return self._no_tellers
             case "teller":
                 return self._teller.ask
             case "load":
@@ -242,8 +261,18 @@ class Console:
                 return self._misfortunes.do
             case "rule":
                 return self._rules.ask
+            case "invitation":
+                return self._invite
             case _:
                 return None
+
+    async def _no_tellers(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        raise InvalidRequest(
+            f"{self._configuration.serves} is served, and no accounts: call its methods from a program"
+        )
+
+    async def _invite(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        return {"path": self._guard.invite()}
 
     async def _set_load(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         clients, reads, accounts = asked.get("clients"), asked.get("reads", 0.5), asked.get("accounts", 10)

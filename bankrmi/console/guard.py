@@ -4,7 +4,9 @@ Rule 1: a request that names another host than this machine is refused: a page e
         to lead here (DNS rebinding) reads nothing.
 Rule 2: whatever changes something comes from our own page or from no page (`Origin`), and brings the token
         that the terminal has printed.
-Rule 3: the page may load what is on this console, and nothing else; no other page may show it within itself.
+Rule 3: a program that opens the page for somebody hands over the token by an invitation, which is good once:
+        what stands on a command line can be read by everybody on this machine.
+Rule 4: the page may load what is on this console, and nothing else; no other page may show it within itself.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 
-__all__ = ["HEADERS", "Guard", "new_token"]
+__all__ = ["HEADERS", "INVITED", "Guard", "new_token"]
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
@@ -27,6 +29,10 @@ HEADERS: Mapping[str, str] = {
 }
 
 
+INVITED = "/open/"
+"""Where an invitation leads to, with its code behind it."""
+
+
 def new_token() -> str:
     """Return a token that nobody guesses."""
     return secrets.token_urlsafe(18)
@@ -38,6 +44,19 @@ class Guard:
     def __init__(self, token: str, port: int) -> None:
         self._token = token
         self._hosts = {f"{host}:{port}" for host in ("127.0.0.1", "localhost", "[::1]")}
+        self._invitation: str | None = None
+
+    def invite(self) -> str:
+        """Return the path of the page for whoever comes first; an invitation from before counts no more."""
+        self._invitation = new_token()
+        return f"{INVITED}{self._invitation}"
+
+    def accept(self, shown: str) -> str | None:
+        """Return where the page is, with the token, for whoever shows the invitation; else None."""
+        known, self._invitation = self._invitation, None
+        if known is None or not secrets.compare_digest(shown.encode(), known.encode()):
+            return None
+        return f"/#token={self._token}"
 
     def why_not(self, headers: Mapping[str, str], *, changes: bool) -> tuple[int, str] | None:
         """Return status and sentence for a request that is refused; None for one that may be."""

@@ -16,7 +16,7 @@ from typing import Any
 import bankrmi.aio
 from bankrmi.bank.operations import Receipt
 from bankrmi.config import Configuration
-from bankrmi.console.feed import Feed
+from bankrmi.console.feed import Telling
 from bankrmi.console.periods import PERIOD_S, UNUSUAL, Period
 from bankrmi.console.silences import Silences
 from bankrmi.errors import BankError, InDoubt, InvalidRequest, Refused
@@ -37,7 +37,7 @@ class Teller:
         self,
         configuration: Configuration,
         accounts: Sequence[int],
-        feed: Feed,
+        feed: Telling,
         *,
         now_ms: Callable[[], float],
         chance: random.Random | None = None,

@@ -93,13 +93,21 @@ class EtcdKeeper:
 
     async def history(self, after: Expected, seconds: float) -> list[View]:
         """Return the views that followed `after` (None: all that are kept), oldest first."""
-        question = self._keys.following(0 if after is None else after[1])
+        return await self._part(self._keys.following(0 if after is None else after[1]), after, seconds)
+
+    async def history_before(self, before: Expected, seconds: float) -> list[View]:
+        """Return the views before `before` (None: the newest), newest first, as many as fit one answer."""
+        question = self._keys.preceding(None if before is None else before[1])
+        return await self._part(question, before, seconds)
+
+    async def _part(self, question: Form, reached: Expected, seconds: float) -> list[View]:
+        """Return what comes after the view that was reached, which has to be the first that is answered."""
         answer = await self._ask(_RANGE, question, _Time(seconds), most_bytes=_HISTORY_BYTES)
         views = _read(lambda: self._keys.views(answer))
-        if after is None:
+        if reached is None:
             return views[:HISTORY_VIEWS]
-        if not views or (views[0].history, views[0].epoch) != after:
-            raise ViewRefused(f"no view of epoch {after[1]} in that history is kept")
+        if not views or (views[0].history, views[0].epoch) != reached:
+            raise ViewRefused(f"no view of epoch {reached[1]} in that history is kept")
         return views[1:]
 
     async def kept(self, seconds: float) -> Stored | None:

@@ -79,6 +79,11 @@ class Keys:
     def _of_history(self, history: str) -> str:
         return f"{self._base}histories/{history}"
 
+    @property
+    def _beyond(self) -> str:
+        """What comes after the keys of all epochs: their last character but the number follows the slash."""
+        return f"{self._base}history0"
+
     # -- questions -------------------------------------------------------------------------------
 
     def read(self) -> Form:
@@ -93,8 +98,18 @@ class Keys:
         """Return the question for the views from `epoch` on, oldest first."""
         return {
             "key": _coded(self.of_epoch(epoch)),
-            "range_end": _coded(f"{self._base}history0"),  # The character after the slash.
+            "range_end": _coded(self._beyond),
             "limit": HISTORY_VIEWS + 1,
+        }
+
+    def preceding(self, epoch: int | None) -> Form:
+        """Return the question for the views up to `epoch` (None: up to the newest), newest first."""
+        return {
+            "key": _coded(self.of_epoch(0)),
+            "range_end": _coded(self._beyond if epoch is None else self.of_epoch(epoch + 1)),
+            "limit": HISTORY_VIEWS + 1,
+            "sort_order": "DESCEND",
+            "sort_target": "KEY",
         }
 
     def change(self, before: Stored | None, record: ViewRecord) -> Form:
@@ -148,7 +163,7 @@ class Keys:
         return False, self.stored(response["response_range"])
 
     def views(self, answer: Form) -> list[View]:
-        """Return the views that `following` asked for."""
+        """Return the views that `following` or `preceding` asked for."""
         found = [View.from_wire(json.loads(value)) for _, value, _ in _rows(answer)]
         keys = [key for key, _, _ in _rows(answer)]
         if keys != [self.of_epoch(view.epoch) for view in found]:

@@ -104,8 +104,8 @@ class AskedKeeper(Protocol):
     def propose(self, expected: Expected, view: View) -> tuple[View | None, bool]:
         """Propose `view` to follow `expected`; return the view as it is now, and whether it won."""
 
-    def history(self, after: Expected) -> list[View]:
-        """Return the views that followed `after`, oldest first, as many as fit one answer."""
+    def history_before(self, before: Expected) -> list[View]:
+        """Return the views before `before` (None: the newest), newest first, as many as fit one answer."""
 
     def kept(self) -> KeptView:
         """Return what there is, moved away or not."""
@@ -142,8 +142,8 @@ class _AskedWitness:
 
         return self._read(read, "propose", expected, view.to_wire())
 
-    def history(self, after: Expected) -> list[View]:
-        return self._read(lambda forms: [View.from_wire(form) for form in forms], "history", after)
+    def history_before(self, before: Expected) -> list[View]:
+        return self._read(lambda forms: [View.from_wire(form) for form in forms], "history_before", before)
 
     def kept(self) -> KeptView:
         def read(form: Any) -> KeptView:
@@ -191,8 +191,8 @@ class _AskedEtcd:
     def propose(self, expected: Expected, view: View) -> tuple[View | None, bool]:
         return self._ask(lambda keeper: keeper.propose(expected, view, _SECONDS))
 
-    def history(self, after: Expected) -> list[View]:
-        return self._ask(lambda keeper: keeper.history(after, _SECONDS))
+    def history_before(self, before: Expected) -> list[View]:
+        return self._ask(lambda keeper: keeper.history_before(before, _SECONDS))
 
     def kept(self) -> KeptView:
         async def kept(keeper: EtcdKeeper) -> KeptView:

@@ -222,7 +222,9 @@ def propose(configuration: Configuration, view: View) -> View:
     if holds is None:
         raise OperationFailed(f"{keeper_in_words(configuration)} answered what cannot be read")
     if not won:
-        raise OperationFailed(f"the witness holds a view meanwhile (epoch {holds.epoch})")
+        raise OperationFailed(
+            f"{keeper_in_words(configuration)} holds a view meanwhile (epoch {holds.epoch})"
+        )
     return holds
 
 

@@ -127,7 +127,7 @@ def _translations(configuration: Configuration) -> Iterator[DoctorFinding]:
 
 def _differences(facts: Facts, name: str, settings: dict[str, Any]) -> Iterator[DoctorFinding]:
     for one in compared(_meant(facts), settings):
-        if facts.was_moved and one.key == "witness":
+        if facts.has_another_keeper and one.key == "witness":
             continue  # They have followed it, and this file has not.
         yield to_do(
             "settings",
@@ -151,7 +151,7 @@ def _differences_of_nameserver(facts: Facts, name: str, settings: dict[str, Any]
         ours |= {f"servers.{server}": at for server, at in configuration.servers.items()}
         theirs |= {f"servers.{server}": at for server, at in told.items()} if isinstance(told, dict) else {}
     for key in sorted(ours.keys() | theirs.keys()):
-        if ours.get(key) != theirs.get(key) and not (facts.was_moved and key == "witness"):
+        if ours.get(key) != theirs.get(key) and not (facts.has_another_keeper and key == "witness"):
             here, there = (foreign(one.get(key, "not there"), _CUT_AT) for one in (ours, theirs))
             yield to_do(
                 "settings",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bankrmi.client.asking import Ask, asking
+from bankrmi.client.onlooker import Onlooker
 from bankrmi.client.overview import overview
 from bankrmi.config import Configuration, one_endpoint
 from bankrmi.coordination.keepers import every_member
@@ -21,8 +22,7 @@ from bankrmi.diagnosis import DIAGNOSIS_ID
 from bankrmi.doctor.facts import ClockSeen, Facts, Looked, MemberState, read_facts
 from bankrmi.doctor.own_machine import look_at_own_machine
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed
-from bankrmi.own_credentials import own_credentials
-from bankrmi.rmi import Failure, NamedObject, RemoteError, TlsCredentials, look_up
+from bankrmi.rmi import Failure, NamedObject, RemoteError, look_up
 
 __all__ = ["examine"]
 
@@ -33,15 +33,6 @@ _APART_S = 1.0
 """Between the two looks at a clock: an error of a millisecond is one in a thousand then."""
 _LOOKS = 5
 """The quickest of so many answers says best what a clock shows."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asker:
-    """As whom everybody is asked."""
-
-    role: str
-    credentials: TlsCredentials | None
-    why_client: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +48,7 @@ class _Reading:
 def examine(configuration: Configuration, who_has_the_ports: Callable[[Configuration], list[str]]) -> Facts:
     """Return what can be found out from here; takes a few seconds, whoever is dead."""
     try:
-        asker = _asker(configuration)
+        onlooker = Onlooker.of(configuration)
     except ConfigurationError as error:  # As on the machine of a server, which needs neither.
         machine = look_at_own_machine(configuration, who_has_the_ports, is_running=False)
         return Facts(
@@ -69,8 +60,8 @@ def examine(configuration: Configuration, who_has_the_ports: Callable[[Configura
     addresses = _processes(configuration)
     with ThreadPoolExecutor(len(addresses) + 3) as pool:
         shown = pool.submit(overview, configuration)
-        looks = {name: pool.submit(_look, asker, name, address) for name, address in addresses.items()}
-        names = pool.submit(_names, configuration, asker)
+        looks = {name: pool.submit(_look, onlooker, name, address) for name, address in addresses.items()}
+        names = pool.submit(_names, configuration, onlooker)
         members = pool.submit(_members, configuration)
     status = shown.result()
     servers = {row["server"]: row["address"] for row in status["servers"]}
@@ -78,7 +69,9 @@ def examine(configuration: Configuration, who_has_the_ports: Callable[[Configura
     elsewhere = {name: address for name, address in now.items() if addresses.get(name) != address}
     if elsewhere:  # By the view, and not by the file (V12).
         with ThreadPoolExecutor(len(elsewhere)) as pool:
-            looks |= {name: pool.submit(_look, asker, name, address) for name, address in elsewhere.items()}
+            looks |= {
+                name: pool.submit(_look, onlooker, name, address) for name, address in elsewhere.items()
+            }
     found = Facts(
         configuration=configuration,
         own_machine=look_at_own_machine(configuration, who_has_the_ports, is_running=True),
@@ -86,7 +79,7 @@ def examine(configuration: Configuration, who_has_the_ports: Callable[[Configura
         looked={name: looks[name].result() for name in now},
         names=names.result(),
         members=_result(members),
-        why_client=asker.why_client,
+        why_client=onlooker.why_client,
     )
     if found.is_running:
         return found
@@ -99,14 +92,6 @@ def _result(members: Future[tuple[MemberState, ...]]) -> tuple[MemberState, ...]
         return members.result()
     except BankError:  # A file that the way to etcd needs: the status says so.
         return ()
-
-
-def _asker(configuration: Configuration) -> _Asker:
-    try:
-        return _Asker(role="operator", credentials=own_credentials(configuration, "operator"))
-    except ConfigurationError as error:
-        why, credentials = error.message, own_credentials(configuration, "client")
-        return _Asker(role="client", credentials=credentials, why_client=why)
 
 
 def _is_for_servers(configuration: Configuration) -> bool:
@@ -129,13 +114,13 @@ def _processes(configuration: Configuration) -> dict[str, str]:
     return others | dict(configuration.servers)
 
 
-def _look(asker: _Asker, name: str, address: str) -> Looked:
+def _look(onlooker: Onlooker, name: str, address: str) -> Looked:
     process = "nameserver" if name == "witness" else name  # Of which it is a part, wherever that is.
-    if asker.role != "operator":
+    if onlooker.role != "operator":
         return Looked(is_denied=True)
     try:
         with asking(
-            address, DIAGNOSIS_ID + process, seconds=_SECONDS, credentials=asker.credentials
+            address, DIAGNOSIS_ID + process, seconds=_SECONDS, credentials=onlooker.credentials
         ) as any_time:
             ask = _within(_SECONDS + _APART_S, any_time)
             first, facts = _reading(ask), read_facts(ask("facts"))
@@ -187,10 +172,10 @@ def _clock(first: _Reading, second: _Reading) -> ClockSeen:
     )
 
 
-def _names(configuration: Configuration, asker: _Asker) -> tuple[NamedObject, ...] | None:
+def _names(configuration: Configuration, onlooker: Onlooker) -> tuple[NamedObject, ...] | None:
     tags = [f"service:{configuration.service}"]
     try:
-        return tuple(look_up(configuration.nameserver, tags, _SECONDS, asker.credentials))
+        return tuple(look_up(configuration.nameserver, tags, _SECONDS, onlooker.credentials))
     except (BankError, Failure, RemoteError):
         return None
 

@@ -194,6 +194,16 @@ class Facts:
         return bool(self.status) and _MOVED in str(self.status["witness"].get("reason"))
 
     @property
+    def is_kept_elsewhere(self) -> bool:
+        """Whether the keeper of this file holds no view, and the servers run with another one."""
+        return bool(self.status) and bool(self.status["witness"].get("elsewhere"))
+
+    @property
+    def has_another_keeper(self) -> bool:
+        """Whether the view is kept elsewhere than this file says, and it is told so already."""
+        return self.was_moved or self.is_kept_elsewhere
+
+    @property
     def is_running(self) -> bool:
         """Whether any process of the bank is there, and if it does not let us in."""
         return self.lets_us_in or bool(self.status.get("denials"))

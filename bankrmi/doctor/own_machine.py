@@ -24,6 +24,7 @@ from bankrmi.errors import ConfigurationError
 from bankrmi.moments import end_in_words
 from bankrmi.own_credentials import own_credentials
 from bankrmi.rmi import is_here
+from bankrmi.service.loading import load
 from bankrmi.storage.database import lock_owner
 
 __all__ = ["look_at_own_machine"]
@@ -166,6 +167,9 @@ def _files(configuration: Configuration, here: list[str]) -> Iterator[str]:
     servers = [name for name in here if name in configuration.servers]
     if servers and not any(_has_run(configuration, name) for name in servers):
         try:
-            read_ledger(configuration.ledger)
+            if configuration.serves is not None:
+                load(configuration.serves, configuration.path.parent)
+            else:
+                read_ledger(configuration.ledger)
         except ConfigurationError as error:
             yield error.message

@@ -94,6 +94,15 @@ def _away(facts: Facts) -> Iterator[DoctorFinding]:
             "look with the file that names the keeper of now, and have it on all machines; nothing has to be "
             "restarted",
         )
+    elif facts.is_kept_elsewhere:
+        yield to_do(
+            "keeper",
+            "configuration",
+            f"{facts.configuration.path} names another keeper of the view than the servers run with: "
+            f"{foreign(keeper['reason'], 300)}",
+            "look with the file that they run with; if the view is to be kept where this one says: "
+            f"`bankrmi --config THAT-FILE witness move --to {facts.configuration.path}`",
+        )
     elif _is_away(keeper):
         yield _etcd_away(facts, keeper) if facts.configuration.etcd is not None else _witness_away(keeper)
 

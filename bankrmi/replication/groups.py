@@ -74,7 +74,7 @@ class Groups:
         The answers wait in `answers` for what they rest on.
         """
         group: list[Record] = []
-        room = step.settings.group_room
+        room, cost_of_newest = step.settings.group_room, step.settings.cost_of_newest
         requests = self._queue.take(room)
         for place, request in enumerate(requests):
             decided = self._decided_before(request, view, step)
@@ -82,9 +82,12 @@ class Groups:
                 record = _decide(request, view, time_us, step)
                 answers.add(record.action_id, request.token, Decided(view.history, record))
                 group.append(record)
-                continue
-            answers.add(*decided)
-            room -= _read_for(decided[2])
+                if cost_of_newest is None:
+                    continue
+                room -= cost_of_newest()
+            else:
+                answers.add(*decided)
+                room -= _read_for(decided[2])
             if room <= 0:  # What was decided before costs reading, and nobody knew how much.
                 self._queue.put_back(requests[place + 1 :])
                 break

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from bankrmi.replication.queue import REQUEST_BYTES
 
-__all__ = ["Settings"]
+__all__ = ["GROUP_SHARE", "Settings"]
 
 GROUP_SHARE = 0.3
 """Of the time after which a standby that has not answered is left behind."""
@@ -38,6 +38,9 @@ class Settings:
     group_bytes_per_ms: float = 7_500
     request_bytes: int = REQUEST_BYTES
     """What a request costs a group beside its operations (see `queue`)."""
+    cost_of_newest: Callable[[], int] | None = None
+    """What the newest request has cost, in the same coin, where nobody knows that before it is decided: asked
+    after each; when a group's room is used up, the rest waits for the next one. None: it is known before."""
     lag_noticed: int = 8192
     """Entries that a joiner may lag without anybody else being slowed down."""
     usual_per_ms: float = 20

@@ -30,6 +30,8 @@ class Switchover:
     since_ms: float
     cause: Cause
     cancelled: str = ""
+    is_proposable: bool = False
+    """Whether the target has held everything: what is waited for since then is who keeps the view."""
 
     def wanted(self, view: View, target: PeerState, acknowledged: int, step: Step) -> View | Refusal | None:
         """Return the view to propose, or why there will be none; None until the target holds everything."""
@@ -39,6 +41,7 @@ class Switchover:
         if acknowledged < step.tip or target.matched < step.tip:
             return None
         assert target.start_id is not None
+        self.is_proposable = True
         return view.handed_over_to(self.target, target.start_id).because(self.cause)
 
     def _given_up(self, why: str, step: Step) -> Refusal | None:
@@ -57,7 +60,12 @@ class Switchover:
         if older := _too_old(self.target, self.before, step):
             return older
         if step.now_ms - self.since_ms > step.settings.switchover_timeout_ms:
-            return f"{self.target} did not catch up in time"
+            late = (
+                "who keeps the view did not answer"
+                if self.is_proposable
+                else f"{self.target} did not catch up"
+            )
+            return f"{late} in time"
         return ""
 
     def outcome(self, view: View, _step: Step) -> Refusal | None:

@@ -24,6 +24,16 @@ _HANDSHAKE_BYTES = 16 << 10
 """From one side, until it is done. With certificates of the usual size it takes two thousand."""
 _RECORD_BYTES = 1 << 14
 
+_ALERTS = {
+    "TLSV1_ALERT_UNKNOWN_CA": "does not believe the authority of the certificate that it was shown",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "says that the certificate that it was shown has ended",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "does not take the certificate that it was shown",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "does not take the certificate that it was shown",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "wants to be shown a certificate",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "speaks other versions of TLS",
+}
+"""What the other side means by the alerts that a mistake of ours brings about."""
+
 
 class TlsIdentity(Protocol):
     """Whom a certificate names."""
@@ -168,4 +178,6 @@ def reason_of(error: ssl.SSLError) -> str:
     """Return what OpenSSL says, in the words that there are for it."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message}"
-    return (error.reason or str(error)).replace("_", " ").lower()
+    said = (error.reason or str(error)).replace("_", " ").lower()
+    meant = _ALERTS.get(error.reason or "")
+    return said if meant is None else f"the other side {meant} ({said})"

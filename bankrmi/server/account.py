@@ -12,12 +12,11 @@ from typing import Any, Literal, assert_never
 from bankrmi.bank.forms import announced, count_of, packed_form, packed_forms
 from bankrmi.bank.operations import check_account, parse_request_id
 from bankrmi.errors import BankError, InvalidRequest
-from bankrmi.replication.events import Seen
-from bankrmi.replication.sessions import new_session
 from bankrmi.rmi import Call, Exposed
 from bankrmi.rmi.objects import READ_ATTRIBUTE, is_of_the_call_itself
 from bankrmi.server.admission import Admission
 from bankrmi.server.answering import Asked, many, many_packed, one
+from bankrmi.server.call_arguments import request_of, seen_of
 from bankrmi.server.request_figures import DONE, KINDS, Kind, KindFigures, RequestFigures
 from bankrmi.server.request_lines import tell_refused
 
@@ -95,8 +94,8 @@ class AccountObject:
     ) -> None:
         """Withdraw or deposit, as the method says."""
         operations = packed_form((call.method, account, amount))
-        request, text = _request(request_id)
-        checked = _seen(seen)
+        request, text = request_of(request_id)
+        checked = seen_of(seen)
         asked = Asked(
             call, one, self._addresses, self.figures.of[call.method], account=account, request_id=text
         )
@@ -109,8 +108,8 @@ class AccountObject:
             raise InvalidRequest(f"{count} operations are too many: at most {self._at_most} in a request")
         if packed:
             _readable(count_of, operations)
-        request, text = _request(request_id)
-        checked = _seen(seen)
+        request, text = request_of(request_id)
+        checked = seen_of(seen)
         asked = Asked(
             call, many_packed if packed else many, self._addresses, self.figures.of["submit"], request_id=text
         )
@@ -119,12 +118,12 @@ class AccountObject:
 
     def _outcome(self, call: Call, request_id: Any, seen: Any = None) -> None:
         request = parse_request_id(request_id)
-        checked = _seen(seen)
+        checked = seen_of(seen)
         asked = Asked(call, many, self._addresses, self.figures.of["outcome"], request_id=request_id)
         self._admission.outcome(asked, request, checked)
 
     def _balance(self, call: Call, account: Any, seen: Any = None) -> None:
-        checked = _seen(seen)
+        checked = seen_of(seen)
         asked = Asked(call, many, self._addresses, self.figures.of["balance"], account=check_account(account))
         self._admission.read(asked, account, checked)
 
@@ -155,21 +154,3 @@ def _readable(look: Callable[[bytes], int], operations: bytes) -> int:
         return look(operations)
     except ValueError as error:
         raise InvalidRequest(f"these operations cannot be read: {error}") from error
-
-
-def _request(request_id: Any) -> tuple[tuple[str, int], str]:
-    """Return a request id, taken apart and as text; a caller without one gets one of its own."""
-    if request_id is None:
-        session = new_session()
-        return (session, 1), f"{session}:1"
-    return parse_request_id(request_id), request_id
-
-
-def _seen(seen: Any) -> Seen | None:
-    if seen is None:
-        return None
-    if isinstance(seen, Sequence) and len(seen) == 2:
-        history, action_id = seen
-        if isinstance(history, str) and type(action_id) is int:
-            return history, action_id
-    raise InvalidRequest("`seen` is [history, action id], as an answer told them, or nothing")

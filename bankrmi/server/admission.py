@@ -134,15 +134,22 @@ class Admission:
         work: Callable[[], bytes],
         count: int,
         seen: Seen | None,
+        *,
+        more_bytes: int = 0,
+        entries: int = 0,
     ) -> None:
-        """Have a request of `count` operations decided; `work` packs them, once there is known to be room."""
+        """Have a request of `count` operations decided; `work` packs them, once there is known to be room.
+
+        Where operations can be long: it takes so many more bytes while it waits, and the journals as if it
+        were so many entries.
+        """
         key = ("request", *request)
         if self._room.find(key) is not None:
             self._joins(visitor, key, work())
             return
-        now_ms, cost = self._now_ms(), cost_of(count)
+        now_ms, cost = self._now_ms(), cost_of(count) + more_bytes
         waited_ms = _waited_ms(visitor)
-        self._check_load(visitor, cost, now_ms, waited_ms, entries=count)
+        self._check_load(visitor, cost, now_ms, waited_ms, entries=entries or count)
         operations = work()
         waiting = self._let_in(visitor, key, operations, cost, now_ms, waited_ms, count)
         self._take(RequestArrived(waiting, request, operations, count, seen, visitor.peer.address))
@@ -158,15 +165,18 @@ class Admission:
             self._lookups.put(OutcomeAsked(waiting, request, seen, visitor.peer.address))
             self._look_up()
 
-    def read(self, visitor: Visitor, query: Any, seen: Seen | None) -> None:
-        """Have something read; what nothing keeps waiting is answered before this returns."""
+    def read(self, visitor: Visitor, query: Any, seen: Seen | None, *, more_bytes: int = 0) -> None:
+        """Have something read; what nothing keeps waiting is answered before this returns.
+
+        `more_bytes`: what a long question takes, beside what a usual one does, while it waits.
+        """
         reply = self._read_at_once(query, seen)
         if reply is not None:
             visitor.answer(reply)
             return
-        now_ms, waited_ms = self._now_ms(), _waited_ms(visitor)
-        self._check_load(visitor, QUESTION_BYTES, now_ms, waited_ms)
-        waiting = self._let_in(visitor, None, None, QUESTION_BYTES, now_ms, waited_ms)
+        now_ms, waited_ms, cost = self._now_ms(), _waited_ms(visitor), QUESTION_BYTES + more_bytes
+        self._check_load(visitor, cost, now_ms, waited_ms)
+        waiting = self._let_in(visitor, None, None, cost, now_ms, waited_ms)
         self._take(ReadArrived(waiting, query, seen))
 
     def _joins(self, visitor: Visitor, key: Hashable, content: Any) -> bool:

@@ -35,7 +35,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bankrmi.config import Configuration, bytes_needed, one_endpoint
+from bankrmi.config import Configuration, bytes_needed, keeper_as_stated, one_endpoint
 
 __all__ = ["GOES_BY_VIEW", "LEFT_WITNESS_ID", "WITNESS_ID", "Difference", "compared", "stated"]
 
@@ -67,9 +67,10 @@ def stated(configuration: Configuration) -> dict[str, Any]:
     limits = configuration.limits
     return {
         "service": configuration.service,
+        "serves": configuration.serves,
         "servers": dict(configuration.servers),
         GOES_BY_VIEW: False,
-        "witness": _keeper(configuration),
+        "witness": keeper_as_stated(configuration),
         "copies_min": configuration.copies_min,
         "lease_ms": configuration.lease_ms,
         "drift_ms": configuration.drift_ms,
@@ -80,12 +81,6 @@ def stated(configuration: Configuration) -> dict[str, Any]:
         "limits.group_bytes": limits.group_bytes,
         "limits.server_message_bytes": limits.server_message_bytes,
     }
-
-
-def _keeper(configuration: Configuration) -> str:
-    """Return where the view is kept, so that two who mean the same say the same."""
-    etcd = configuration.etcd
-    return str(configuration.witness) if etcd is None else f"etcd {' '.join(sorted(etcd.etcd))} {etcd.prefix}"
 
 
 def compared(ours: Mapping[str, Any], theirs: object) -> list[Difference]:
@@ -187,6 +182,14 @@ def _service(_: Mapping[str, Any], __: Any) -> tuple[str, bool]:
     return "it is a server of another bank", True
 
 
+def _serves(ours: Mapping[str, Any], theirs: Any) -> tuple[str, bool]:
+    mine = ours["serves"]
+    both = isinstance(mine, str) and isinstance(theirs, str)
+    if both and mine.partition(":")[2] == theirs.partition(":")[2]:
+        return "each loads the class from where it has it: it has to be the same one", False
+    return "what one does with a call, the other would not", True
+
+
 def _copies_min(ours: Mapping[str, Any], theirs: Any) -> tuple[str, bool]:
     more = max(ours["copies_min"], theirs) if type(theirs) is int else ours["copies_min"]
     return f"the larger counts, for both, as long as they know of each other: {more} copies", False
@@ -209,6 +212,7 @@ def _own(_: Mapping[str, Any], __: Any) -> tuple[str, bool]:
 
 _PLAIN_KEYS: Mapping[str, _Effect] = {
     "service": _service,
+    "serves": _serves,
     "copies_min": _copies_min,
     "lease_ms": _lease,
     "drift_ms": _lease,

@@ -42,7 +42,7 @@ from bankrmi.rmi import Call, LongAnswer
 from bankrmi.server.request_figures import GONE, KindFigures
 from bankrmi.server.request_lines import SLOW_S, tell_refused, tell_slow, tell_unheard
 
-__all__ = ["Asked", "Kept", "busy", "long_outcome", "many", "many_packed", "one", "too_late"]
+__all__ = ["Asked", "Kept", "busy", "cancelled", "long_outcome", "many", "many_packed", "one", "too_late"]
 
 ANSWERED_AT_ONCE = 32
 """Operations; an answer about more is made when it is the caller's turn."""
@@ -281,7 +281,7 @@ def one(asked: Asked, reply: Decided | Kept) -> dict[str, Any]:
     """Return the answer to a single withdrawal or deposit."""
     record = reply.record
     if record.cancelled:
-        raise _cancelled(asked, reply)
+        raise cancelled(asked, reply)
     outcomes = unpacked(record.outcomes)
     outcome = outcomes[0]
     if type(outcome) is int and len(outcomes) == 1:
@@ -301,7 +301,7 @@ def many_packed(asked: Asked, reply: Decided | Kept) -> dict[str, Any]:
     """Return the answer to `submit` of packed operations: what became of each, as the journal keeps it."""
     record = reply.record
     if record.cancelled:
-        raise _cancelled(asked, reply)
+        raise cancelled(asked, reply)
     return {
         "request_id": asked.request_id,
         "history": reply.history,
@@ -314,7 +314,7 @@ def many(asked: Asked, reply: Decided | Kept) -> dict[str, Any] | LongAnswer:
     """Return the answer to `submit` and `outcome`: what became of each operation."""
     record = reply.record
     if record.cancelled:
-        raise _cancelled(asked, reply)
+        raise cancelled(asked, reply)
     operations, outcomes = one_by_one(record.operations), one_by_one(record.outcomes)
     ids = count(record.first_id)
     head = {
@@ -332,7 +332,8 @@ def many(asked: Asked, reply: Decided | Kept) -> dict[str, Any] | LongAnswer:
     return LongAnswer(head, "results", record.operation_count, results)
 
 
-def _cancelled(asked: Asked, reply: Decided | Kept) -> Cancelled:
+def cancelled(asked: Asked, reply: Decided | Kept) -> Cancelled:
+    """Return the error of a request whose outcome was asked before it came."""
     return Cancelled(
         f"request {asked.request_id} never happened, and never will: its outcome was asked before it came",
         request_id=asked.request_id,

@@ -11,6 +11,7 @@ Rule 4: the folder and what is in it are for their owner only; what is not is ma
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -19,13 +20,19 @@ import structlog
 from bankrmi.bank.accounts import Accounts
 from bankrmi.config import Configuration
 from bankrmi.errors import ConfigurationError, InvalidRequest, OperationFailed
+from bankrmi.replication.settings import GROUP_SHARE
+from bankrmi.server.measured_service import CallCosts, MeasuredService
 from bankrmi.server.opening_ledger import OpeningLedger
+from bankrmi.service.declaring import Description
+from bankrmi.service.machine import LIMIT_MS
+from bankrmi.storage.about import SERVES, served_class
 from bankrmi.storage.backup_label import label_of
 from bankrmi.storage.database import BEFORE_REPLACING, DiskFailed, open_database, own_directory
 from bankrmi.storage.folding import Keeping
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
 from bankrmi.storage.migration import waits_for_migration
 from bankrmi.storage.place import Place, make_private
+from bankrmi.storage.state_machine import StateMachine
 
 __all__ = ["DATABASE", "DataDirectory"]
 
@@ -38,12 +45,19 @@ _DAY_US = 86_400_000_000
 class DataDirectory:
     """`data_dir/<server>`, ours until `release`."""
 
-    def __init__(self, configuration: Configuration, name: str) -> None:
+    def __init__(
+        self, configuration: Configuration, name: str, description: Description | None = None
+    ) -> None:
+        """`description`: of the class that is replicated; without, it is the accounts of a bank."""
         self.path = configuration.data_dir / name
         self.database = self.path / DATABASE
-        self.ledger = OpeningLedger(configuration.ledger)
+        self._description = description
+        self.call_costs = CallCosts()
+        """Of a class."""
+        self._limit_ms = min(LIMIT_MS, GROUP_SHARE * configuration.checkpoint_timeout_ms)
+        self.ledger = None if description is not None else OpeningLedger(configuration.ledger)
         settings = configuration.journal
-        self._behind = WriteBehind(settings.records_behind, settings.operations_behind)
+        self._behind = _behind(configuration, description)
         self._keeping = Keeping(
             operations=settings.keep_operations,
             age_us=round(settings.keep_days * _DAY_US),
@@ -61,12 +75,26 @@ class DataDirectory:
     def open_journal(self) -> SqliteJournal:
         """Open the database; an empty one needs a sound ledger, any other ignores what it has become."""
         journal = self.journal_at(self.database)
-        if journal.adopted is None:
+        if self.ledger is None:
+            if journal.adopted is None and self._description is not None:
+                journal.note(SERVES, self._description.name)
+        elif journal.adopted is None:
             balances = self.ledger.read(journal)
             journal.close()
             return self.journal_at(self.database, balances)
-        self.ledger.compare(journal)
+        else:
+            self.ledger.compare(journal)
         return journal
+
+    def find_out(self, journal: Callable[[], SqliteJournal]) -> None:
+        """Have it found out, beside the loop, whether a ledger that was edited says something else now."""
+        if self.ledger is not None:
+            self.ledger.find_out(journal)
+
+    def stop_looking(self) -> None:
+        """Give that up."""
+        if self.ledger is not None:
+            self.ledger.close()
 
     def journal_at(
         self, path: Path, ledger: dict[int, int] | None = None, *, as_copy: bool = False
@@ -75,11 +103,12 @@ class DataDirectory:
         try:
             database = open_database(path, as_copy=as_copy)
             _check_that_it_is_no_backup(database, path)
+            self._check_what_it_holds(database, path)
             if operations := waits_for_migration(database):
                 log.info("bringing the database into the present format", operations=operations)
             return SqliteJournal(
                 database,
-                Accounts(ledger or {}),
+                self._machine(ledger or {}),
                 new_incarnation=lambda: secrets.token_hex(8),
                 rolled_back_to=self.path,
                 place=None if as_copy else Place(path, Path(database.filename_wal)),
@@ -94,6 +123,36 @@ class DataDirectory:
             ) from error
         except OSError as error:
             raise OperationFailed(f"the database {path} cannot be found again: {error.strerror}") from error
+
+    def _machine(self, ledger: dict[int, int]) -> StateMachine:
+        if self._description is None:
+            return Accounts(ledger)
+        return MeasuredService(self._description, self.call_costs, limit_ms=self._limit_ms)
+
+    def _check_what_it_holds(self, database: apsw.Connection, path: Path) -> None:
+        """Raise ConfigurationError if it is the state of something else than what is to be served."""
+        about = database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'about'").get
+        if not about or not database.execute("SELECT 1 FROM about WHERE name = 'adopted'").get:
+            return  # It is empty.
+        held, wanted = served_class(database), None if self._description is None else self._description.name
+        if held != wanted:
+            database.close()
+            raise ConfigurationError(
+                f"{path} holds {_in_words(held)}, and the configuration serves {_in_words(wanted)}: "
+                "name the class that it belongs to (`serves`, or `bankrmi serve`), or another data_dir"
+            )
+
+
+def _in_words(kind: str | None) -> str:
+    return "the accounts of a bank" if kind is None else f"the state of {kind}"
+
+
+def _behind(configuration: Configuration, description: Description | None) -> WriteBehind:
+    """Return how far what follows from the journal may lag behind it: the state of a class does not."""
+    settings = configuration.journal
+    if description is not None:
+        return WriteBehind(0, 0)
+    return WriteBehind(settings.records_behind, settings.operations_behind)
 
 
 def _check_that_it_is_no_backup(database: apsw.Connection, path: Path) -> None:

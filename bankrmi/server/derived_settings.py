@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bankrmi.config import NOT_THE_DAEMONS, Configuration
 from bankrmi.replication.queue import OPERATION_BYTES
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi import Limits
+from bankrmi.server.measured_service import CallCosts
 from bankrmi.server.rates import EntryRates, Rate
 from bankrmi.server.waiting import SLOW_SHARE
 
-__all__ = ["limits_of", "rates_of", "settings_of"]
+__all__ = ["limits_of", "rates_of", "settings_of", "settings_of_service"]
+
+_CALLS_AT_ONCE = 16
+"""Of a class, that one who catches up is sent: each may take as long as a call may."""
+
+_CALLS_TO_COPY_FROM = 10_000
+"""Who lacks so many gets a copy: they are not run again."""
 
 _ITEMS_PER_OPERATION, _ITEMS_PER_ENTRY = 6, 22
 """Values that an operation of a request and an entry of a checkpoint take in a message."""
@@ -31,6 +40,16 @@ def settings_of(configuration: Configuration, name: str, *, first: bool) -> Sett
         refused_means_gone=configuration.refused_means_gone,
         first=first,
         group_bytes=configuration.limits.group_bytes,
+    )
+
+
+def settings_of_service(settings: Settings, call_costs: CallCosts) -> Settings:
+    """Return the same for a class, of whose calls nobody knows what they cost before they are done."""
+    return replace(
+        settings,
+        cost_of_newest=lambda: call_costs.in_bytes(settings.group_bytes_per_ms),
+        catch_up_operations=_CALLS_AT_ONCE,
+        copy_from_operations=_CALLS_TO_COPY_FROM,
     )
 
 

@@ -20,7 +20,7 @@ from bankrmi.rmi import Daemon
 from bankrmi.server.admission import BUSY, Admission
 from bankrmi.server.clock import now_ms
 from bankrmi.server.driver import Driver
-from bankrmi.server.request_figures import KINDS, OUTCOMES, TIMED, RequestFigures
+from bankrmi.server.request_figures import OF_ACCOUNTS, Countable, RequestFigures
 
 __all__ = ["WatchedServer", "measures_of"]
 
@@ -43,9 +43,14 @@ class WatchedServer:
 
 
 def measures_of(
-    server: str, servers: Collection[str], service: str, *, others: Collection[str] | None = None
+    server: str,
+    servers: Collection[str],
+    service: str,
+    *,
+    others: Collection[str] | None = None,
+    requests: Countable = OF_ACCOUNTS,
 ) -> Measures:
-    """Return all that is shown of this server, one of `servers`.
+    """Return all that is shown of this server, one of `servers`, which answers such requests.
 
     Servers come and go: each of the two collections may have others in it at another time.
     """
@@ -62,7 +67,7 @@ def measures_of(
         ),
         *_of_the_journal(others),
         *_of_silence(others),
-        *_of_requests(),
+        *_of_requests(requests),
         *_of_commits(),
         *of_daemons(lambda watched: [watched.daemon]),
     )
@@ -192,20 +197,20 @@ def _primary_silent_seconds(watched: WatchedServer) -> Reading:
     return None if silent_ms is None else silent_ms / 1000
 
 
-def _of_requests() -> Measures:
+def _of_requests(requests: Countable) -> Measures:
     return (
         Measure(
             name="bankrmi_requests_total",
             kind="counter",
             meaning="Calls of the account that were answered, by what was called and what came of it",
-            labels={"kind": KINDS, "outcome": OUTCOMES},
+            labels={"kind": requests.kinds, "outcome": requests.outcomes},
             read=lambda watched: watched.requests.by_kind_and_outcome(),
         ),
         Measure(
             name="bankrmi_request_seconds",
             kind="histogram",
             meaning="How long calls took that waited for the rules, until the answer was handed over",
-            labels={"kind": TIMED},
+            labels={"kind": requests.timed},
             read=lambda watched: watched.requests.seconds(),
         ),
         refused(lambda watched: watched.admission.refused, *BUSY),

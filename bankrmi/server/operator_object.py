@@ -7,6 +7,7 @@ answer nobody if there is none.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from bankrmi.config_settings import checked_address, checked_server_name, one_endpoint
 from bankrmi.errors import InvalidRequest, OperationFailed
@@ -30,7 +31,7 @@ from bankrmi.server.clock import wall_us
 from bankrmi.server.exporting import Exports
 from bankrmi.server.standby_object import ServerToken, refuse
 
-__all__ = ["OPERATOR_ID", "OperatorObject", "audited_calls"]
+__all__ = ["OPERATOR_ID", "CopiedOut", "OperatorObject", "audited_calls"]
 
 OPERATOR_ID = "bankrmi.operator."
 
@@ -88,6 +89,19 @@ class _Changing:
                 self._call.fail(OperationFailed(f"no {self._what} here: {primary or 'nobody'} leads"))
 
 
+@dataclass(frozen=True, slots=True)
+class CopiedOut:
+    """How the accounts of a bank are taken out of it; there is no such way yet for the state of a class."""
+
+    exports: Exports
+    backups: Backups
+
+    @property
+    def any_goes_on(self) -> bool:
+        """Whether somebody takes them, or waits for them."""
+        return self.exports.any_waits or self.backups.any_goes_on
+
+
 class OperatorObject:
     """The remote object of operators (see `rmi.RemoteObject`)."""
 
@@ -110,16 +124,14 @@ class OperatorObject:
     def __init__(
         self,
         take: Callable[[Event], None],
-        exports: Exports,
-        backups: Backups,
+        copied_out: CopiedOut | None,
         whereabouts: Mapping[str, str],
         *,
         wall_us: Callable[[], int] = wall_us,
     ) -> None:
         self._take = take
         self._wall_us = wall_us
-        self._exports = exports
-        self._backups = backups
+        self._copied_out = copied_out
         self._whereabouts = whereabouts
 
     def invoke(self, call: Call) -> None:
@@ -138,7 +150,7 @@ class OperatorObject:
             case "server_add" | "server_move" | "server_remove":
                 self._take(self._server_change(call))
             case "export":
-                self._exports.ask(call)
+                self._accounts(call).exports.ask(call)
             case "holdings":
                 self._argument(call, None)
                 self._take(MessageArrived(ServerToken(call), Census(server="an operator")))
@@ -146,7 +158,15 @@ class OperatorObject:
                 self._argument(call, None)
                 self._take(MessageArrived(ServerToken(call), Fence()))
             case _:
-                self._backups.ask(call)
+                self._accounts(call).backups.ask(call)
+
+    def _accounts(self, call: Call) -> CopiedOut:
+        if self._copied_out is None:
+            raise OperationFailed(
+                f"no {call.method} here: this server replicates a class, of which there is no export or "
+                "backup yet"
+            )
+        return self._copied_out
 
     def _take_over(self, call: Call) -> None:
         """Have this server lead: history and epoch of the view that the operator saw, forced, resumes.

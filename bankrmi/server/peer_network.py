@@ -196,7 +196,7 @@ class PeerNetwork:
             for one in differences:
                 say = log.error if one.refused else log.warning
                 what = "settings differ, no connection" if one.refused else "settings differ"
-                say(what, key=one.key, ours=one.ours, theirs=one.theirs, server=greeting.server, so=one.so)
+                say(what, key=one.key, ours=one.ours, theirs=one.theirs, at=greeting.server, so=one.so)
             if any(one.refused for one in differences):
                 self._cut_off(greeting.server)
         return not any(one.refused for one in differences)

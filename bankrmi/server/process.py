@@ -13,7 +13,7 @@ import gc
 import os
 import secrets
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -43,22 +43,25 @@ from bankrmi.server.clock import now_ms
 from bankrmi.server.copy_serving import CopyServer
 from bankrmi.server.copying import CopyFetcher, copy_server, remove_leftovers
 from bankrmi.server.data_directory import DataDirectory
-from bankrmi.server.derived_settings import limits_of, rates_of, settings_of
+from bankrmi.server.derived_settings import limits_of, rates_of, settings_of, settings_of_service
 from bankrmi.server.driver import Driver
 from bankrmi.server.exporting import Exports, begins_export
 from bankrmi.server.folding import Folder
 from bankrmi.server.measures import WatchedServer, measures_of
 from bankrmi.server.memory import MemoryTrimmer
 from bankrmi.server.naming import Naming
-from bankrmi.server.operator_object import OPERATOR_ID, OperatorObject, audited_calls
+from bankrmi.server.operator_object import OPERATOR_ID, CopiedOut, OperatorObject, audited_calls
 from bankrmi.server.own_address import check_own_address
 from bankrmi.server.peer_links import PeerLinks
 from bankrmi.server.peer_network import STANDBY_ID, PeerNetwork
+from bankrmi.server.service_object import ServiceObject
 from bankrmi.server.standby_object import StandbyObject
 from bankrmi.server.status import status_of
 from bankrmi.server.ticking import CertificateWatch, ReadyLine, each_of
 from bankrmi.server.waiting import SLOW_SHARE, WaitingRoom
 from bankrmi.server.whereabouts import Whereabouts
+from bankrmi.service.declaring import Description
+from bankrmi.service.loading import load
 from bankrmi.service_manager import ServiceManager
 from bankrmi.storage.database import DiskFailed
 
@@ -113,11 +116,14 @@ class _Process:
         check_keeper(configuration)
         self._configuration = configuration
         self._name = name
-        self._disk = DataDirectory(configuration, name)
+        self._description = None if configuration.serves is None else _described(configuration)
+        self._disk = DataDirectory(configuration, name, self._description)
         self._credentials = own_credentials(configuration, "server", name)
         self._manager = ServiceManager()
         self._start_id = secrets.token_hex(8)
         self._settings = settings_of(configuration, name, first=first)
+        if self._description is not None:
+            self._settings = settings_of_service(self._settings, self._disk.call_costs)
         self._replica = Replica(  # Which alone holds the journal: a copy may take its place.
             self._settings, self._disk.open_journal(), start_id=self._start_id, now_ms=now_ms()
         )
@@ -148,14 +154,15 @@ class _Process:
         copies = copy_server(lambda: driver.journal.database, self._disk.path, driver.clock)
         driver.start(links, fetcher)
         naming = Naming(configuration, name, self._start_id, lambda: driver.journal.incarnation, credentials)
-        exports = self._exports()
-        backups = Backups(driver, self._accounts, server=name, now_ms=now_ms)
+        copied_out = None if self._description is not None else self._copied_out()
         admission = self._admission()
         account = self._account(admission, fetcher, network)
-        operator = OperatorObject(driver.take, exports, backups, whereabouts)
+        operator = OperatorObject(driver.take, copied_out, whereabouts)
         self._register_objects(daemon, account, copies, operator, network)
         folder = Folder(
-            driver, driver.clock, lambda: exports.any_waits or backups.any_goes_on or copies.is_wanted
+            driver,
+            driver.clock,
+            lambda: copies.is_wanted or (copied_out is not None and copied_out.any_goes_on),
         )
         metrics = self._metrics(daemon, admission, account, fetcher, network)
         self._catch_signals()
@@ -166,24 +173,25 @@ class _Process:
             self._manager.say_ready()
             links.open()
             naming.open()
-            on_tick = (
+            on_tick: list[Callable[[], None]] = [
                 ReadyLine(self._replica, admission, ready_fd, configuration.servers[name]),
                 self._tend_disk,
-                exports.tick,
                 self._memory(admission).tick,
                 CertificateWatch(credentials, daemon, network),
                 self._manager.tick,
-            )
+            ]
+            if copied_out is not None:
+                on_tick.append(copied_out.exports.tick)
             driver.tick_every(self._settings.tick_ms, each_of(*on_tick))
             folder.look()
-            self._disk.ledger.find_out(lambda: driver.journal)
+            self._disk.find_out(lambda: driver.journal)
             _keep_collector_quiet()
             why = await driver.stopped
         finally:
             folder.close()
             naming.close()
             fetcher.close()
-            self._disk.ledger.close()
+            self._disk.stop_looking()
             links.close()
             network.close()
             coordinator.close()
@@ -247,9 +255,12 @@ class _Process:
             credentials=self._credentials,
         )
 
-    def _exports(self) -> Exports:
+    def _copied_out(self) -> CopiedOut:
         timeout_ms, server = self._configuration.client.timeout_ms, self._name
-        return Exports(self._driver, self._accounts, server=server, now_ms=now_ms, timeout_ms=timeout_ms)
+        return CopiedOut(
+            Exports(self._driver, self._accounts, server=server, now_ms=now_ms, timeout_ms=timeout_ms),
+            Backups(self._driver, self._accounts, server=server, now_ms=now_ms),
+        )
 
     def _accounts(self) -> Accounts:
         machine = self._driver.journal.machine
@@ -269,7 +280,10 @@ class _Process:
             timeout_ms=timeout_ms,
         )
 
-    def _account(self, admission: Admission, fetcher: CopyFetcher, network: PeerNetwork) -> AccountObject:
+    def _account(
+        self, admission: Admission, fetcher: CopyFetcher, network: PeerNetwork
+    ) -> AccountObject | ServiceObject:
+        """Return what clients call: the account, or the class that is served in its place."""
         configuration, driver = self._configuration, self._driver
 
         def status() -> dict[str, Any]:
@@ -282,17 +296,17 @@ class _Process:
                 driver.replica.journal.decided_us,
             )
 
-        return AccountObject(
-            admission,
-            status,
-            addresses=self._whereabouts,
-            operations_per_request=configuration.limits.operations_per_request,
-        )
+        at_most = configuration.limits.operations_per_request
+        if self._description is not None:
+            return ServiceObject(
+                admission, status, self._description, addresses=self._whereabouts, entries_at_most=at_most
+            )
+        return AccountObject(admission, status, addresses=self._whereabouts, operations_per_request=at_most)
 
     def _register_objects(
         self,
         daemon: Daemon,
-        account: AccountObject,
+        account: AccountObject | ServiceObject,
         copies: CopyServer,
         operator: OperatorObject,
         network: PeerNetwork,
@@ -331,7 +345,7 @@ class _Process:
         self,
         daemon: Daemon,
         admission: Admission,
-        account: AccountObject,
+        account: AccountObject | ServiceObject,
         fetcher: CopyFetcher,
         network: PeerNetwork,
     ) -> Watching[WatchedServer]:
@@ -359,7 +373,11 @@ class _Process:
         return Watching(
             self._configuration.metrics.get(self._name),
             lambda: measures_of(
-                self._name, self._whereabouts, configuration.service, others=self._whereabouts.others
+                self._name,
+                self._whereabouts,
+                configuration.service,
+                others=self._whereabouts.others,
+                requests=account.figures.countable,
             ),
             watched,
             checks,
@@ -413,6 +431,12 @@ class _Process:
                 signal.SIGHUP: reopen_log,
             }
         )
+
+
+def _described(configuration: Configuration) -> Description:
+    """Return the class that is served; raises ConfigurationError."""
+    assert configuration.serves is not None
+    return load(configuration.serves, configuration.path.parent)
 
 
 def _keep_collector_quiet() -> None:

@@ -12,7 +12,17 @@ import apsw
 
 from bankrmi.replication.journal import Adopted
 
-__all__ = ["About"]
+__all__ = ["SERVES", "About", "served_class"]
+
+SERVES = "serves"
+"""The note of which class this is the state of. It is written with the opening state; a bank has none."""
+
+
+def served_class(database: apsw.Connection) -> str | None:
+    """Return the class whose state is in this database; None if it holds a bank's accounts, or nothing."""
+    if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'about'").get:
+        return None
+    return About(database).noted(SERVES)
 
 
 class About:

@@ -191,8 +191,12 @@ def _set_up(database: apsw.Connection, *, as_copy: bool) -> None:
     if not as_copy:
         database.pragma("locking_mode", "exclusive")
     if not database.pragma("page_count"):  # A file may be there: an empty one, after a crash.
+        if as_copy:  # Else there is a journal beside it for a moment, and for good if we are killed in that.
+            database.pragma("journal_mode", "memory")
         database.reserve_bytes(reserve=_CHECKSUM_BYTES)
         database.pragma("auto_vacuum", "incremental")
+        if as_copy:
+            database.pragma("journal_mode", "delete")
     if as_copy:
         database.pragma("synchronous", "off")
         return

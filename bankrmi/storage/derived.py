@@ -17,7 +17,7 @@ from bankrmi.errors import BrokenInvariant, ConfigurationError
 from bankrmi.replication.record import Record, packed, unpacked
 from bankrmi.storage.database import BEFORE_REPLACING
 from bankrmi.storage.request_index import RequestIndex
-from bankrmi.storage.state_machine import StateMachine
+from bankrmi.storage.state_machine import Moment, StateMachine
 
 __all__ = ["Derived", "WriteBehind"]
 
@@ -66,9 +66,9 @@ class Derived:
 
     # -- applying --------------------------------------------------------------------------------
 
-    def decide(self, operations: bytes, action_id: int) -> bytes:
+    def decide(self, operations: bytes, action_id: int, moment: Moment) -> bytes:
         """Apply the packed operations of a new request, which ends at `action_id`; return what came of it."""
-        return packed(self.machine.apply(unpacked(operations), action_id))
+        return packed(self.machine.apply(unpacked(operations), action_id, moment))
 
     def outcomes_of(self, record: Record) -> bytes | None:
         """Apply a record of another copy; return what came of it here, None if it is not what it says."""
@@ -79,7 +79,8 @@ class Derived:
             operations = unpacked(record.operations)
             if len(operations) != record.operation_count:
                 return None
-            return packed(self.machine.apply(operations, record.action_id))
+            moment = record.time_us, record.request
+            return packed(self.machine.apply(operations, record.action_id, moment, record.outcomes))
         except (ValueError, TypeError, OverflowError) as error:
             raise BrokenInvariant(
                 f"the operations at action id {record.first_id} cannot be read: {error}"

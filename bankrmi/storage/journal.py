@@ -455,8 +455,10 @@ class SqliteJournal:
         self, epoch: int, request: tuple[str, int], count: int, operations: bytes, time_us: int
     ) -> Record:
         """Apply a new request of `count` packed operations, and journal what became of them."""
+        if self._derived.machine.own_transactions:
+            self.write()
         self._begin()
-        outcomes = self._derived.decide(operations, self._tip.action_id + count)
+        outcomes = self._derived.decide(operations, self._tip.action_id + count, (time_us, request))
         record = chained(self._tip, epoch, request, (count, operations, outcomes), time_us)
         self._insert([record])
         return record
@@ -507,7 +509,7 @@ class SqliteJournal:
         if not removed:
             return []
         if self._rolled_back_to is not None:
-            keep_record(removed, self._rolled_back_to, self._derived.machine.describe)
+            keep_record(removed, self._rolled_back_to, self._derived.machine)
         self._begin()
         self._derived.undo(removed)
         self._records.delete_above(to)

@@ -10,26 +10,24 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bankrmi.replication.record import CANCELLED, Entry, Record, entries_of
 from bankrmi.storage.database import DiskFailed, private_opener, sync_directory
+from bankrmi.storage.state_machine import StateMachine
 
 __all__ = ["keep_record"]
 
-Describe = Callable[[Any], dict[str, Any]]
-"""Says what an operation is, in words."""
 
-
-def keep_record(removed: Sequence[Record], folder: Path, describe: Describe) -> None:
+def keep_record(removed: Sequence[Record], folder: Path, machine: StateMachine) -> None:
     """Add these records, oldest first, to the file of the epoch of the first one.  Raises DiskFailed."""
     path = folder / f"rolled-back-{removed[0].epoch}.jsonl"
     try:
         with open(path, "a", encoding="utf-8", opener=private_opener) as file:
             for entry in entries_of(removed):
-                file.write(json.dumps(_in_words(entry, describe)) + "\n")
+                file.write(json.dumps(_in_words(entry, machine), default=repr) + "\n")
             file.flush()
             os.fsync(file.fileno())
         sync_directory(path.parent)
@@ -37,8 +35,8 @@ def keep_record(removed: Sequence[Record], folder: Path, describe: Describe) -> 
         raise DiskFailed(f"the disk refused the record of what is rolled back: {error}") from error
 
 
-def _in_words(entry: Entry, describe: Describe) -> dict[str, Any]:
-    what = {} if entry.status == CANCELLED else describe(entry.operation)
+def _in_words(entry: Entry, machine: StateMachine) -> dict[str, Any]:
+    what = {} if entry.status == CANCELLED else machine.describe(entry.operation)
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(entry.time_us // 1_000_000))
     return {
         "action_id": entry.action_id,
@@ -47,7 +45,7 @@ def _in_words(entry: Entry, describe: Describe) -> dict[str, Any]:
         "place": entry.place,
         **what,
         "status": entry.status,
-        "result": entry.result,
+        "result": machine.shown(entry.result),
         "time": when,
         "digest": entry.digest.hex(),
     }

@@ -12,14 +12,22 @@ from typing import Any, Protocol
 
 import apsw
 
-__all__ = ["SUM_MODULUS", "StateMachine"]
+__all__ = ["SUM_MODULUS", "Moment", "StateMachine"]
 
 SUM_MODULUS = (1 << 127) - 1
 """A prime: sums of states are kept modulo this."""
 
+Moment = tuple[int, tuple[str, int]]
+"""Of a record: when it was decided, in microseconds by its primary's wall clock; and its request id."""
+
 
 class StateMachine(Protocol):
     """State that is the sum of the journal."""
+
+    own_transactions: bool
+    """Whether what was decided before is to be written before a request is decided: `apply` may lose the
+    transaction that is open, with all that is in it, and then begins another one.
+    """
 
     def attach(self, database: apsw.Connection) -> None:
         """Use this database from now on; make the tables if there are none."""
@@ -33,11 +41,14 @@ class StateMachine(Protocol):
         What it takes can be unpacked.
         """
 
-    def apply(self, operations: Sequence[Any], action_id: int) -> list[Any]:
+    def apply(
+        self, operations: Sequence[Any], action_id: int, moment: Moment, told: bytes | None = None
+    ) -> list[Any]:
         """Do them, one after the other, or decline; return what came of each.
 
         That is the result of one that was done, and (status, result) of one that was declined, which changes
-        nothing. `action_id` is that of the last one.
+        nothing. `action_id` is that of the last one. `told` is what came of them where they were decided,
+        packed; None if that is here.
         """
 
     def undo(self, operations: Sequence[Any], outcomes: Sequence[Any], action_id: int) -> None:
@@ -63,6 +74,9 @@ class StateMachine(Protocol):
 
     def describe(self, operation: Any) -> dict[str, Any]:
         """Return the operation in words, for people."""
+
+    def shown(self, result: Any) -> Any:
+        """Return what came of an operation as people can read it."""
 
     def sum(self) -> int:
         """Return a sum over the whole state; another state has another one modulo `SUM_MODULUS`."""

@@ -13,8 +13,10 @@ from typing import Any
 import apsw
 
 from bankrmi.counted import counted
+from bankrmi.errors import ConfigurationError
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Position, Record
+from bankrmi.storage.about import served_class
 from bankrmi.storage.folding import Anchor, anchor_in
 from bankrmi.storage.pages import page_faults
 from bankrmi.storage.tables import FOLDED_FORMAT, FORMAT
@@ -39,11 +41,12 @@ _PROGRESS_EVERY = 20_000
 
 
 def verify_database(path: Path, progress: Callable[[str], None] = lambda _: None) -> DatabaseVerdict:
-    """Judge a server's database, and the log beside it."""
+    """Judge a server's database, and the log beside it.  Raises ConfigurationError if it is no bank's."""
     faults = list(_faults_of_log(path))
     holds = "nothing that can be read"
     try:
         with opened_unchanged(path) as database:
+            _check_that_it_is_a_banks(database, path)
             progress("the pages")
             check_pages(database)
             holds = _check_content(database, progress)
@@ -52,6 +55,16 @@ def verify_database(path: Path, progress: Callable[[str], None] = lambda _: None
     except (apsw.Error, UnicodeDecodeError) as error:
         faults.append(f"{path.name} cannot be read: {error}")
     return DatabaseVerdict(path=path, holds=holds, faults=tuple(faults))
+
+
+def _check_that_it_is_a_banks(database: apsw.Connection, path: Path) -> None:
+    """Raise ConfigurationError if it is the state of a class of somebody's own."""
+    served = served_class(database)
+    if served is not None:
+        raise ConfigurationError(
+            f"{path} holds the state of {served}, and only the accounts of a bank can be verified yet: its "
+            "copies compare each change with each other while they run"
+        )
 
 
 def _faults_of_log(path: Path) -> Iterator[str]:

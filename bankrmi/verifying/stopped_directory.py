@@ -50,9 +50,13 @@ def alone_in(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def opened_unchanged(path: Path) -> Iterator[apsw.Connection]:
-    """Open a database to read it; raises apsw.Error, also later, if it is damaged."""
+    """Open a database to read it; raises apsw.Error, also later, if it is damaged.
+
+    Raises OSError if it is not for us to read, or there is no room to bring its log in: then it may be sound.
+    """
     if not path.exists():
         raise apsw.CantOpenError("it is not there, though its log is")
+    path.open("rb").close()
     with tempfile.TemporaryDirectory(prefix="bankrmi-verify-") as scratch:
         logs = [log for end in _LOGS if (log := path.with_name(path.name + end)).exists()]
         if logs:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import re
 import stat
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -446,3 +449,29 @@ def test_each_answer_is_bounded(source: Source) -> None:
     records = msgpack.unpackb(answer["records"], use_list=False)
     assert [Record._make(record).operation_count for record in records] == [8192]
     assert len(answer["records"]) < 1 << 20
+
+
+def made_in(folder: Path, work: Callable[[], object]) -> set[str]:
+    """Return the names of all files that were made there meanwhile, also of those that are gone."""
+    libc, in_create = ctypes.CDLL(None, use_errno=True), 0x100
+    watch = libc.inotify_init1(os.O_NONBLOCK)
+    try:
+        assert libc.inotify_add_watch(watch, bytes(folder), in_create) >= 0
+        work()
+        told = os.read(watch, 1 << 16)
+    finally:
+        os.close(watch)
+    names, at = set(), 0
+    while at < len(told):
+        length = int.from_bytes(told[at + 12 : at + 16], sys.byteorder)
+        names.add(told[at + 16 : at + 16 + length].rstrip(b"\0").decode())
+        at += 16 + length
+    return names
+
+
+def test_at_no_moment_there_is_more_than_one_file_to_be_left_by_who_is_killed(
+    tmp_path: Path, source: Source
+) -> None:
+    made = made_in(tmp_path, lambda: source.back_up(tmp_path / "whole"))
+    assert {re.sub(r"[0-9a-f]{8}", "XXXXXXXX", name) for name in made} <= {".XXXXXXXX.backup.tmp", "whole"}
+    assert len(made) <= 2

@@ -21,7 +21,7 @@ def written(folder: Path, content: bytes) -> Path:
     return file
 
 
-def test_the_shipped_ledger_has_the_accounts_of_the_readme() -> None:
+def test_the_shipped_ledger_has_the_accounts_of_the_pages() -> None:
     balances = read_ledger(Path(__file__).parent.parent.parent / "ledger.csv")
     assert sorted(balances) == list(range(1, 11))
     assert (balances[2], balances[3], balances[5]) == (300, 450, 200)

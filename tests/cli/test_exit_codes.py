@@ -24,7 +24,7 @@ ALL = [getattr(errors, name) for name in errors.__all__ if name != "error_of"]
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_every_error_has_the_exit_code_of_the_readme(kind: type[errors.BankError]) -> None:
+def test_every_error_has_the_exit_code_of_the_table(kind: type[errors.BankError]) -> None:
     assert exit_code_of(kind("what happened")) == EXPECTED.get(kind.__name__, 1)
 
 

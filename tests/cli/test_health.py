@@ -61,7 +61,7 @@ def test_who_is_there_and_lets_nobody_in_is_told_and_why() -> None:
     told = "nobody tells anything, and some are there: it denied the connection: revoked"
     told += " (s1, s2, witness, nameserver)"
     assert health(status) == (ExitCode.UNREACHED, told)
-    assert explain(status).now == (f"{told[0].upper()}{told[1:]}.",)
+    assert explain(status).now[0] == f"{told[0].upper()}{told[1:]}."
     some = status | {
         "witness": AWAY,
         "nameserver": AWAY,

@@ -12,7 +12,7 @@ import pytest
 from bankrmi import client
 from bankrmi.cli import run
 from bankrmi.cli.exit_codes import ExitCode
-from bankrmi.client.view_history import ViewHistory
+from bankrmi.client.earlier_keepers import ViewHistory
 from bankrmi.errors import Unreached
 from bankrmi.moments import as_logged
 from bankrmi.replication.cause import Cause, CauseKind
@@ -48,7 +48,8 @@ def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.chdir(tmp_path)
     found: dict[str, Any] = {"views": VIEWS, "elsewhere": [], "status": bank()}
 
-    def history(_: object, *, limit: int) -> ViewHistory:
+    def history(_: object, *, limit: int, left: object) -> ViewHistory:
+        found["left"] = left
         if isinstance(found["views"], Exception):
             raise found["views"]
         views: list[View] = found["views"]
@@ -123,10 +124,21 @@ def test_without_the_witness_there_is_no_history(
     assert capsys.readouterr() == ("", "the witness at 127.0.0.1:9090 does not answer\n")
 
 
+def test_a_configuration_that_was_left_is_read_as_any_other(
+    found: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("old.yaml").write_text("nameserver: 127.0.0.1:9090\nwitness: 127.0.0.1:9095\n")
+    assert run(["history", "--left", "old.yaml"]) == ExitCode.DONE
+    assert [one.witness for one in found["left"]] == ["127.0.0.1:9095"]
+    capsys.readouterr()
+    assert run(["history", "--left", "none.yaml"]) == ExitCode.USAGE
+    assert "none.yaml" in capsys.readouterr().err
+
+
 def test_a_bank_without_a_view_says_so(found: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     found["views"] = []
     assert run(["history"]) == ExitCode.DONE
-    assert capsys.readouterr().out == "there is no view yet\n"
+    assert capsys.readouterr().out == "the witness at 127.0.0.1:9090 holds no view yet\n"
     assert run(["history", "--json"]) == ExitCode.DONE
     assert json.loads(capsys.readouterr().out)["changes"] == []
 
@@ -162,8 +174,15 @@ def test_why_of_a_bank_that_does_not_answer_is_a_sentence_and_an_exit_code(
 ) -> None:
     away = {"reachable": False, "reason": "cut off"}
     found["status"] = bank(s1=away, s2=away, witness=AWAY, nameserver=AWAY)
+    nothing = [
+        "Nobody answers: no server, no witness, no name server.",
+        "Who leads, who may take over, and what would come of a death is not known.",
+    ]
     assert run(["why"]) == ExitCode.UNREACHED
-    assert capsys.readouterr().out == "nobody answers: no server, no witness, no name server\n"
+    assert capsys.readouterr().out.splitlines() == nothing
+    assert run(["why", "--json"]) == ExitCode.UNREACHED
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"leads": None, "now": nothing, "take_over": [], "if_it_died": []}
 
 
 @pytest.mark.parametrize("time_us", [None, "then", 1 << 200, -(1 << 200), 1.5, True, 1 << 62])

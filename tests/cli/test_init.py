@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from bankrmi.certificates.known import listed
 from bankrmi.cli.main import main
 from bankrmi.config import load
 from bankrmi.own_credentials import own_credentials
@@ -47,6 +48,20 @@ def test_a_bank_on_this_machine_has_certificates_and_the_comments_of_the_sample(
     different = [line for line, was in zip(written, shipped, strict=True) if line != was]
     assert [line.split("#")[0].strip() for line in different] == ["folder: certificates"]
     assert (folder / "config.yaml").stat().st_mode & 0o077 == 0
+
+
+def test_what_a_class_begins_with_has_no_ledger_and_names_the_class(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "inventory"
+    assert main(["serve", "shop.inventory:Inventory", "init", str(folder), "--servers", "a=10.0.0.1"]) == 2
+    assert main(["serve", "shop.inventory:Inventory", "init", str(folder)]) == 0
+    configuration = load(folder / "config.yaml", environment={})
+    assert (configuration.serves, configuration.service) == ("shop.inventory:Inventory", "inventory")
+    assert not (folder / "ledger.csv").exists()
+    assert main(["serve", "shop:Shelf", "init", str(tmp_path / "contained"), "--compose"]) == 2
+    assert "--compose writes containers of a bank" in capsys.readouterr().err
+    assert "BANKRMI_SERVES" not in os.environ
 
 
 def test_a_bank_on_three_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,3 +191,31 @@ def test_a_compose_file_has_a_service_for_each_process(
     # The address of a container that stands still may be lent to another one, which refuses.
     assert not configuration.refused_means_gone
     assert configuration.witness == "nameserver:9090"
+
+
+@pytest.mark.parametrize(
+    ("options", "lost"),
+    [
+        (("--systemd",), "--systemd would be lost"),
+        (("--witness", "10.0.0.9", "--systemd"), "--systemd and --witness would be lost"),
+        (("--servers", "s1=10.0.0.1,s2=10.0.0.2"), "--servers with other hosts would be lost"),
+    ],
+)
+def test_what_containers_have_no_use_for_is_refused_and_not_passed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], lost: str
+) -> None:
+    assert started(tmp_path / "bank", "--compose", *options) == 2
+    assert lost in capsys.readouterr().err
+    assert not (tmp_path / "bank").exists()
+    assert started(tmp_path / "bank", "--compose", "--servers", "a=a,b=b,c=c") == 0
+    assert list(load(tmp_path / "bank" / "config.yaml", environment={}).servers) == ["a", "b", "c"]
+
+
+def test_each_certificate_is_for_the_address_at_which_its_process_is_found(tmp_path: Path) -> None:
+    """Also where each has an address of this machine of its own."""
+    folder = tmp_path / "bank"
+    assert started(folder, "--servers", "s1=127.0.1.1,s2=localhost", "--witness", "127.0.1.3") == 0
+    told = {one.name: one.addresses for one in listed(folder / "certificates") if one.role == "server"}
+    assert "127.0.1.1" in told["s1"]
+    assert "127.0.1.3" in told["nameserver"]
+    assert set(told["s2"]) == {"localhost", "127.0.0.1"}

@@ -51,6 +51,22 @@ class Reports:
             return found()[times - 1]
 
 
+class InStepWithTries(threading.Event):
+    """Every wait for it is as long as one more try of a child takes, and in vain until the last."""
+
+    def __init__(self, reports: Reports) -> None:
+        super().__init__()
+        self._reports = reports
+        self.waits = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits += 1
+        self._reports.wait_for("is", "started again", times=self.waits)
+        if self.waits < supervisor_module.FIRST_TRIES:
+            return False
+        return super().wait(DEADLINE_S)
+
+
 def child(
     title: str, code: str, *, log: Path | None = None, stop_signal: signal.Signals = signal.SIGTERM
 ) -> Child:
@@ -179,14 +195,27 @@ def test_a_child_that_was_never_ready_is_tried_three_times() -> None:
     ]
 
 
+def test_as_long_as_tries_fail_it_is_not_settled_how_the_first_start_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a slow machine three tries take longer than a bank that waits for something is waited for."""
+    monkeypatch.setattr(supervisor_module, "FIRST_PAUSE_S", 0.01)
+    reports = Reports()
+    with Supervisor([[child("s1", "sys.exit(1)")]], restart=True, report=reports) as supervisor:
+        supervisor._settled = InStepWithTries(reports)
+        assert supervisor.wait_until_settled(1)
+        assert supervisor.never_started() == [1]
+
+
 def test_a_child_that_awaits_something_is_tried_until_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """An address that this machine does not have yet, when everything starts together."""
     monkeypatch.setattr(supervisor_module, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(supervisor_module, "LONGEST_PAUSE_S", 0.02)
     reports = Reports()
     code = "os.write(fd, json.dumps({'awaits': 'an address'}).encode() + b'\\n'); sys.exit(1)"
-    with Supervisor([[child("a", code)]], restart=True, report=reports):
+    with Supervisor([[child("a", code)]], restart=True, report=reports) as supervisor:
         reports.wait_for("a (pid", "it is started again", times=2 * supervisor_module.FIRST_TRIES)
+        assert not supervisor.wait_until_settled(0.05)
     assert not any("not started again" in line for line in reports.lines)
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,6 +51,42 @@ def test_what_may_be_a_backup_that_lost_its_beginning_is_damaged(
         (tmp_path / name).write_bytes(content)
         assert main(["verify", str(tmp_path / name)]) == 1
         assert f"{name}: damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENOSPC, errno.EMFILE])
+def test_what_could_not_be_looked_at_is_not_said_to_be_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    """Be it that it is not for us to read, or that there is no room for a copy of its log."""
+    filled(tmp_path / "s1")  # Not closed: its log stays.
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), "scratch")
+
+    monkeypatch.setattr(shutil, "copy", fails)
+    assert main(["verify", str(tmp_path)]) == 2
+    output, chatter = capsys.readouterr()
+    assert (output, chatter) == ("", f"scratch cannot be looked at: {os.strerror(number)}\n")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_database_that_is_not_for_us_to_read_is_not_said_to_be_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled(tmp_path / "s1").close()
+    (tmp_path / "s1" / "bank.db").chmod(0)
+    assert main(["verify", str(tmp_path)]) == 2
+    assert "bank.db cannot be looked at: Permission denied" in capsys.readouterr().err
+
+
+def test_a_disk_that_cannot_be_read_is_not_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(tmp_path / "s1")
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), "bank.db")
+
+    monkeypatch.setattr(shutil, "copy", fails)
+    assert main(["verify", str(tmp_path)]) == 1
 
 
 def test_a_wrong_or_used_directory_is_exit_code_2_and_one_sentence(

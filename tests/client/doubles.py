@@ -59,9 +59,15 @@ class Account:
 class Running:
     """A daemon in a thread; stopping it closes its connections and its port."""
 
-    def __init__(self, address: str, objects: Mapping[str, RemoteObject]) -> None:
+    def __init__(
+        self,
+        address: str,
+        objects: Mapping[str, RemoteObject],
+        greeting: Mapping[str, object] | None = None,
+    ) -> None:
         self.address = address
         self._objects = objects
+        self._greeting = dict(greeting or {})
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._thread.start()
@@ -69,7 +75,7 @@ class Running:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        daemon = Daemon(Limits(), dict)
+        daemon = Daemon(Limits(), lambda: self._greeting)
         for object_id, one in self._objects.items():
             daemon.register(object_id, one)
         await daemon.listen(self.address)

@@ -13,7 +13,7 @@ import pytest
 
 import bankrmi.aio
 from bankrmi.bank.operations import Deposit, Receipt, Withdraw
-from bankrmi.client import aio_client, idle
+from bankrmi.client import idle, loop_client
 from bankrmi.client.channel import Channel
 from bankrmi.errors import (
     AccountNotFound,
@@ -274,7 +274,7 @@ def test_connections_that_nobody_uses_for_long_are_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idle, "IDLE_MS", 50)
-    monkeypatch.setattr(aio_client, "IDLE_MS", 50)
+    monkeypatch.setattr(loop_client, "IDLE_MS", 50)
 
     async def work() -> None:
         async with await bankrmi.aio.connect(bank.configuration) as client:
@@ -298,7 +298,7 @@ def test_of_many_tasks_one_asks_the_name_server(tmp_path: Path, monkeypatch: pyt
         await asyncio.sleep(0)
         return []
 
-    monkeypatch.setattr(aio_client, "look_up_async", look_up)
+    monkeypatch.setattr(loop_client, "look_up_async", look_up)
 
     async def work() -> None:
         async with await bankrmi.aio.connect(bank.configuration) as client:

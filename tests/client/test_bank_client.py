@@ -272,7 +272,7 @@ def test_wherever_it_is_interrupted_after_it_was_sent_a_call_carries_its_request
     """At every line of ours, one after the other, until one call gets through."""
     account = bank.start("s1", Ledger({2: 1_000_000}))
     known = {client.withdraw(2, 1).request_id}
-    ours = {str(Path(bankrmi.client.__file__).parent / name) for name in ("bank_client.py", "channel.py")}
+    ours = {str(Path(bankrmi.client.__file__).parent / name) for name in ("blocking_client.py", "channel.py")}
     for line in range(10_000):
         left, inside = line, False
 

@@ -114,13 +114,13 @@ def test_not_more_servers_are_learned_than_a_bank_has() -> None:
 
 def blocking(*where: Any, **options: Any) -> int:
     with bankrmi.connect(*where, **options) as client:
-        return client.withdraw(2, 10).balance
+        return int(client.withdraw(2, 10).balance)
 
 
 def in_event_loop(*where: Any, **options: Any) -> int:
     async def withdraw() -> int:
         async with await bankrmi.aio.connect(*where, **options) as client:
-            return (await client.withdraw(2, 10)).balance
+            return int((await client.withdraw(2, 10)).balance)
 
     return asyncio.run(withdraw())
 

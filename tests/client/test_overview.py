@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
-from bankrmi.client import export, overview, switchover
+from bankrmi.cli.exit_codes import HealthCode
+from bankrmi.cli.explanation import explain
+from bankrmi.cli.health import health
+from bankrmi.client import export, history, overview, switchover
 from bankrmi.config import Configuration
 from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import OperationFailed, Unreached
@@ -43,8 +46,11 @@ def view_found(epoch: int, primary: str, in_sync: list[str]) -> dict[str, object
 
 
 class Witness:
+    def __init__(self) -> None:
+        self.holds: View | None = VIEW
+
     def read(self, service: str) -> dict[str, Any] | None:
-        return VIEW.to_wire() if service == "account" else None
+        return self.holds.to_wire() if service == "account" and self.holds is not None else None
 
 
 class Names:
@@ -80,18 +86,25 @@ class Parts:
             servers={"s1": free_address(), "s2": free_address()},
         )
         self.operator = Operator()
+        self.witness = Witness()
         self.told: dict[str, dict[str, object]] = {}
+        self.settings: dict[str, object] = {}
+        """What everybody states of his configuration in the handshake."""
         self._running: list[Running] = []
 
     def start(self, *parts: str) -> None:
         settings = self.configuration
         for part in parts:
             if part == "witness":
-                self._run(str(settings.witness), {WITNESS_ID: PlainObject(Witness(), ("read",))})
+                self._run(str(settings.witness), {WITNESS_ID: PlainObject(self.witness, ("read",))})
             elif part == "nameserver":
                 self._run(settings.nameserver, {"Pyro.NameServer": PlainObject(Names(), ("ping",))})
             else:
                 self._run(settings.servers[part], self._server(part))
+
+    def run_server(self, name: str, address: str) -> None:
+        """Run one that the configuration does not name."""
+        self._run(address, self._server(name))
 
     def _server(self, name: str) -> dict[str, RemoteObject]:
         return {
@@ -102,7 +115,11 @@ class Parts:
         }
 
     def _run(self, address: str, objects: dict[str, RemoteObject]) -> None:
-        self._running.append(Running(address, objects))
+        self._running.append(Running(address, objects, {"settings": self.settings}))
+
+    def run_another_process(self, address: str) -> None:
+        """Run one that knows nothing of what it is asked for."""
+        self._run(address, {"another": PlainObject(Names(), ("ping",))})
 
     def run_silent(self, address: str, object_id: str) -> None:
         class Silent:
@@ -172,6 +189,80 @@ def test_without_the_witness_the_newest_view_that_anybody_of_the_same_history_kn
     assert found["view_from"] == "s2"
     parts.told["s2"] = newer | {"history": "h0"}
     assert overview(parts.configuration)["view"]["epoch"] == 2
+
+
+def test_without_the_witness_a_leader_that_the_file_does_not_name_is_found_by_what_a_standby_knows(
+    parts: Parts,
+) -> None:
+    """It was added after the file was written (V12), and has taken over."""
+    third = free_address()
+    newer = {"primary": "s3", "in_sync": ["s1", "s3"], "view_epoch": 4, "role": "standby"}
+    parts.told["s1"] = newer | {"servers": {**parts.configuration.servers, "s3": third}}
+    parts.told["s2"] = {"view_epoch": 3, "servers": dict(parts.configuration.servers)}
+    parts.told["s3"] = newer | {"role": "primary", "epoch": 4}
+    parts.start("s1", "s2")
+    assert overview(parts.configuration)["view"] is None, "it does not answer"
+    parts.run_server("s3", third)
+    found = overview(parts.configuration)
+    assert found["view"] == view_found(4, "s3", ["s1", "s3"])
+    assert found["view_from"] == "s3"
+    assert [one["server"] for one in found["servers"]] == ["s1", "s2", "s3"]
+    assert switchover(parts.configuration, None)["before"]["primary"] == "s1", (
+        "s3 was asked, which is made up"
+    )
+
+
+def test_a_keeper_that_the_servers_do_not_run_with_has_lost_nothing(parts: Parts) -> None:
+    """It is that of a file to which the view is still to be moved, or of another bank's."""
+    parts.witness.holds = None
+    parts.settings = {"witness": "10.0.0.9:9090", "witness_id": "0a"}
+    parts.start("witness", "nameserver", "s1", "s2")
+    found = overview(parts.configuration)
+    reason = f"the witness at {parts.configuration.witness} holds no view, and s1, s2 run with another keeper"
+    assert found["witness"]["reason"] == f"{reason} (10.0.0.9:9090)"
+    assert (found["view_from"], found["view"]["primary"]) == ("s1", "s1")
+    code, sentence = health(found)
+    assert (code, sentence.partition(" (")[0]) == (HealthCode.NOBODY_COULD_TAKE_OVER, reason)
+    assert sentence.endswith(": ask with the configuration that names that keeper")
+    assert "the view is kept elsewhere by now" in explain(found).successors["s2"]
+    assert "lost its memory" not in " ".join(
+        [sentence, *explain(found).now, *explain(found).if_it_died.values()]
+    )
+
+
+@pytest.mark.parametrize("settings", [{}, {"witness_id": None}, {"witness": None}, {"witness": "ours"}, 7])
+def test_one_that_nobody_knows_to_be_another_has_lost_its_memory(parts: Parts, settings: Any) -> None:
+    """Its servers are not connected to any, or to one at that very place, or say nothing of it."""
+    parts.witness.holds = None
+    parts.settings = settings
+    if isinstance(settings, dict) and settings.get("witness") == "ours":
+        parts.settings = {"witness": str(parts.configuration.witness), "witness_id": "0a"}
+    parts.start("witness", "nameserver", "s1", "s2")
+    found = overview(parts.configuration)
+    assert found["witness"]["reachable"]
+    assert found["view"] is None
+    assert "lost its memory" in health(found)[1]
+
+
+def test_a_witness_that_denies_us_alone_is_there_as_long_as_no_server_misses_it(parts: Parts) -> None:
+    """Its list of revoked certificates may be newer than theirs, or its own certificate of no use to us."""
+    parts.run_another_process(str(parts.configuration.witness))
+    parts.told["s1"] = {"witness_silent_ms": 0, "acknowledges": True, "connected": ["s2"], "copies": 2}
+    parts.start("nameserver", "s1", "s2")
+    found = overview(parts.configuration)
+    assert found["witness"]["reachable"]
+    assert (found["view_from"], found["view"]["primary"]) == ("s1", "s1")
+    [denial] = found["denials"]
+    assert (denial["who"], denial["why"]) == (["witness"], "it denied the connection: unknown object")
+    assert health(found)[0] == 0, health(found)
+    assert explain(found).successors["s2"].startswith("s2 may take over")
+    assert explain(found).if_it_died["witness"].startswith("there is no handshake with it now; ")
+    with pytest.raises(Unreached, match=r"the witness at .* tells us nothing, and .*: unknown object"):
+        history(parts.configuration, limit=5)
+    parts.told["s1"] |= {"witness_silent_ms": 700}
+    found = overview(parts.configuration)
+    assert not found["witness"]["reachable"]
+    assert health(found)[1].startswith("the witness cannot be reached")
 
 
 def test_with_nothing_up_it_says_so_at_once(parts: Parts) -> None:

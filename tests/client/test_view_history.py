@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from bankrmi.certificates.authority import create_authority
 from bankrmi.client import history
 from bankrmi.client import view_history as module
-from bankrmi.config import Configuration
+from bankrmi.config import Configuration, EtcdSettings
+from bankrmi.config_settings import CertificateSettings
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.coordination.witness import WITNESS_ID, Witness
-from bankrmi.errors import OperationFailed, Unreached
+from bankrmi.errors import ConfigurationError, OperationFailed, Unreached
 from bankrmi.replication.cause import Cause, CauseKind
 from bankrmi.replication.view import View
 from bankrmi.rmi import Call, Exposed, PlainObject
@@ -103,6 +105,22 @@ def test_a_witness_that_is_away_is_one_sentence(keeper: Keeper) -> None:
         Unreached, match=r"does not answer, and it alone keeps the history of the view: nobody listens"
     ):
         history(keeper.configuration, limit=20)
+
+
+def test_who_lacks_the_certificate_for_it_has_a_fault_of_configuration_and_the_witness_is_not_asked(
+    keeper: Keeper, tmp_path: Path
+) -> None:
+    keeper.serve("history", "history_before")
+    create_authority(tmp_path / "certificates", days=30)
+    without = keeper.configuration.model_copy(
+        update={"certificates": CertificateSettings(folder=tmp_path / "certificates")}
+    )
+    with pytest.raises(ConfigurationError, match="has no certificate of an operator"):
+        history(without, limit=20)
+    assert keeper.asked == []
+    etcd = EtcdSettings.model_validate({"etcd": ["https://127.0.0.1:1"], "ca": str(tmp_path / "none.pem")})
+    with pytest.raises(ConfigurationError, match=r"none\.pem"):
+        history(keeper.configuration.model_copy(update={"witness": etcd}), limit=20)
 
 
 class Answering:

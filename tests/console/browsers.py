@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, sync_playwright
 
-__all__ = ["OpenPage", "in_chromium", "started"]
+__all__ = ["CHROMIUM", "PATIENCE_MS", "OpenPage", "in_chromium", "started"]
 
 CHROMIUM = shutil.which("chromium")
 PATIENCE_MS = 30_000

@@ -31,6 +31,19 @@ def test_our_own_page_and_commands_with_the_token_may(headers: dict[str, str], c
     assert guard().why_not(headers, changes=changes) is None
 
 
+def test_an_invitation_is_good_once_and_for_nobody_who_guesses() -> None:
+    inviting = guard()
+    code = inviting.invite().rpartition("/")[2]
+    assert inviting.accept(code) == "/#token=the-token"
+    assert inviting.accept(code) is None
+    assert inviting.invite() != inviting.invite()
+    assert inviting.accept("a guess") is None
+    older = inviting.invite()
+    newer = inviting.invite()
+    assert inviting.accept(older.rpartition("/")[2]) is None
+    assert inviting.accept(newer.rpartition("/")[2]) is None, "who guessed has used it up"
+
+
 @pytest.mark.parametrize(
     ("headers", "changes", "status"),
     [

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
+import sys
+import webbrowser
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
+from bankrmi.cli.console import OfferedConsole, open_in_browser
+from tests.console.browsers import OpenPage, in_chromium, started
+from tests.console.picture import parts_in, parts_of
 from tests.console.shown_bank import shown
+from tests.pages import ROOT
 from tests.system.cluster import Cluster
 from tests.system.supervised import Up
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="the page is looked at in Chromium, which is not here: apt install chromium"
-)
+pytestmark = in_chromium
 PATIENCE_MS = 30_000
-WIDE, NARROW = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=844)
 
 
 class Shown(NamedTuple):
@@ -35,37 +37,16 @@ class Shown(NamedTuple):
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-                *("--disable-background-networking", "--disable-component-update"),
-            ],
-        )
-        yield started
-        started.close()
+    with started() as browser:
+        yield browser
 
 
-class Seen:
-    """One page in the browser, and what its script complained of."""
-
-    def __init__(self, browser: Browser, address: str, *, narrow: bool = False, dark: bool = False) -> None:
-        self.page: Page = browser.new_page(
-            viewport=NARROW if narrow else WIDE,
-            color_scheme="dark" if dark else "light",
-        )
-        self.page.set_default_timeout(PATIENCE_MS)
-        self.complaints: list[str] = []
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", self._note)
-        self.page.goto(address)
+class Seen(OpenPage):
+    """The console's page in the browser."""
 
     def _note(self, message: ConsoleMessage) -> None:
-        if (
-            message.type in ("error", "warning") and "ERR_" not in message.text
-        ):  # The network's are no script's.
-            self.complaints.append(message.text)
+        if "ERR_" not in message.text:  # The network's are no script's.
+            super()._note(message)
 
     def press(self, server: str, what: str) -> None:
         """Press one of a server's buttons."""
@@ -111,6 +92,45 @@ def test_a_person_kills_the_primary_and_the_money_is_there(browser: Browser, ban
     page.close()
 
 
+def test_the_picture_of_the_readme_shows_the_parts_that_the_page_has(browser: Browser, bank: Shown) -> None:
+    seen = Seen(browser, bank.address)
+    all_well(seen.page)
+    picture = (ROOT / "docs/failover.png").read_bytes()
+    assert parts_in(picture) == parts_of(seen.page), "the page has changed: `make picture`, and look at it"
+    seen.page.close()
+
+
+def test_what_is_opened_by_an_invitation_has_the_token_and_the_command_line_has_not(
+    browser: Browser, bank: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, _, token = bank.address.partition("/#token=")
+    command = tmp_path / "browser"
+    command.write_text(f'#!/bin/sh\necho "$@" > "{tmp_path}/opened"\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("BROWSER", str(command))
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(
+        webbrowser, "_tryorder", None
+    )  # As in a process of its own, which looks for the first time.
+    offered = OfferedConsole(address=base.removeprefix("http://"), token=token)
+    assert open_in_browser(offered)
+    opened = (tmp_path / "opened").read_text().strip()
+    assert token not in opened
+    seen = Seen(browser, opened)
+    all_well(seen.page)
+    expect(seen.page.get_by_role("button", name="kill -9").first).not_to_have_attribute(
+        "aria-disabled", "true"
+    )
+    response = seen.page.goto(opened)
+    assert response is not None
+    assert response.status == 410
+    seen.page.close()
+    monkeypatch.delenv("DISPLAY")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert not open_in_browser(offered), "there is no screen"
+
+
 @pytest.mark.long
 def test_a_frozen_server_is_thawed_and_switching_over_costs_nothing(browser: Browser, bank: Shown) -> None:
     seen = Seen(browser, bank.address)
@@ -148,7 +168,7 @@ def test_by_the_keyboard_alone(browser: Browser, bank: Shown) -> None:
     ("narrow", "dark"), [(False, False), (True, True)], ids=["wide-light", "narrow-dark"]
 )
 def test_everybody_can_use_it(browser: Browser, bank: Shown, narrow: bool, dark: bool) -> None:
-    seen = Seen(browser, bank.address, narrow=narrow, dark=dark)
+    seen = Seen(browser, bank.address, narrow=narrow, colours="dark" if dark else "light")
     all_well(seen.page)
     found = Axe().run(seen.page)
     assert found.violations_count == 0, found.generate_report()

@@ -104,6 +104,6 @@ def test_a_recording_without_a_verdict_is_called_by_its_service_and_time() -> No
 
 def test_half_an_hour_under_hundreds_of_faults_stays_below_three_megabytes() -> None:
     """What is in it does not depend on how many calls there are, so a few must do here."""
-    run = made_up_run(seconds=1800, calls_per_second=30)
+    run = made_up_run(seconds=1800, calls_per_second=5)
     assert len(run.faults) > 400
     assert len(one_page(events_of(run)).encode()) < 3_000_000

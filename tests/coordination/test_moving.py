@@ -19,7 +19,7 @@ from bankrmi.rmi import PlainObject
 from bankrmi.verifying.witness_directory import verify_views
 from tests.client.doubles import Running, free_address
 from tests.coordination.views import both, first
-from tests.etcd import EtcdMembers, needs_etcd
+from tests.etcd import MEMBERS, EtcdMembers, needs_etcd, paused
 
 pytestmark = needs_etcd
 
@@ -134,10 +134,8 @@ def test_after_a_move_the_changes_before_it_are_shown_and_the_move_is_on_record(
     fourth = third.started_again("yet-another-start")
     keepers.etcd.propose(("h1", 3), fourth)
     move_view(keepers.new, keepers.old)
-    epochs, [lacking] = told(keepers.old)
-    assert epochs == [1, 2, 4], "etcd had the third: how it is asked is in no view"
-    assert keepers.new.etcd is not None
-    assert lacking.startswith(f"the changes before epoch 4 are with etcd at {keepers.new.etcd.etcd[0]}")
+    assert told(keepers.old) == ([1, 2, 3, 4], []), "etcd had the third, and is asked as the view says"
+    assert told(keepers.old, 2) == ([3, 4], [])
     move_view(keepers.old, keepers.new)
     assert told(keepers.new) == ([1, 2, 3, 4], [])
     moves = whole_history(keepers.new, limit=1).views[0].moves
@@ -171,6 +169,49 @@ def test_a_keeper_that_was_left_and_is_gone_is_named(keepers: Keepers) -> None:
     assert where.startswith(
         f"the changes before epoch 2 are with the witness at {keepers.old.witness} (nobody listens"
     ), where
+    assert "`bankrmi history --left FILE`" in where
+    keepers.store.close()
+    (keepers.folder / "witness" / "view.db").unlink()
+    keepers.start_witness()
+    assert "(another one is there by now, " in told(keepers.new)[1][0]
+
+
+def left_for_the_witness(keepers: Keepers, kept_by: Configuration) -> None:
+    """Let etcd have had the view, with two changes of it, and the witness have it again."""
+    third = both().started_again("another-start")
+    move_view(keepers.old, kept_by)
+    asked_keeper(kept_by).propose(("h1", 2), third)
+    asked_keeper(kept_by).propose(("h1", 3), third.started_again("yet-another-start"))
+    move_view(kept_by, keepers.old)
+
+
+def test_an_etcd_that_was_left_and_stands_still_keeps_nobody_waiting_for_long(
+    keepers: Keepers, running_etcd: EtcdMembers
+) -> None:
+    left_for_the_witness(keepers, keepers.new)
+    with paused(running_etcd, *MEMBERS):
+        epochs, [where] = told(keepers.old)
+    assert epochs == [1, 2, 4]
+    assert where.startswith(f"the changes before epoch 4 are with etcd at {running_etcd.url('m1')},")
+    assert "(no answer from http" in where
+
+
+def test_an_etcd_that_was_left_is_asked_over_tls_with_the_file_that_says_how(
+    keepers: Keepers, tmp_path: Path
+) -> None:
+    """No view says where a certificate is: else whoever writes views would be sent files of ours."""
+    with EtcdMembers(tmp_path / "secured", tls=True) as secured:
+        of_then = keepers.new.model_copy(update={"witness": secured.settings()})
+        left_for_the_witness(keepers, of_then)
+        epochs, [where] = told(keepers.old)
+        assert epochs == [1, 2, 4]
+        assert where == (
+            f"the changes before epoch 4 are with etcd at {','.join(map(secured.url, MEMBERS))} "
+            "(it takes certificates to ask it, and the view names none: "
+            "`bankrmi history --left FILE` asks it, with the configuration from then)"
+        )
+        found = whole_history(keepers.old, limit=20, left=[keepers.new, of_then])
+        assert ([view.epoch for view in found.views], found.elsewhere) == ([1, 2, 3, 4], ())
 
 
 def test_nothing_wins_at_the_keeper_that_was_left(keepers: Keepers) -> None:

@@ -213,6 +213,18 @@ def test_a_file_from_before_a_move_of_the_view_is_told_and_nobody_is_to_be_resta
     assert "config.yaml is from before a move: the view was moved to 07cd" in says
 
 
+def test_a_file_that_names_a_keeper_which_the_servers_do_not_run_with_is_told_as_that(facts: Facts) -> None:
+    """And not as a witness that has lost its memory; a difference of that key is told once."""
+    reason = "the witness at x:1 holds no view, and s1 runs with another keeper (y:1)"
+    other = replace(with_away(facts, "witness", reason), looked=facts.looked)
+    other.status["witness"]["elsewhere"] = True
+    for name in ("s1", "s2"):
+        other = with_told(other, name, settings=facts.told[name].settings | {"witness": "y:1"})
+    kind, weight, about, says = the_finding(other)
+    assert (kind, weight, about) == ("keeper", "to do", "configuration")
+    assert f"config.yaml names another keeper of the view than the servers run with: {reason}" in says
+
+
 def test_a_client_is_told_what_it_is_not_told(facts: Facts) -> None:
     """And the witness, which tells clients nothing, is not taken for dead."""
     status = dict(facts.status) | {"witness": facts.status["witness"] | {"denied": "for operators only"}}

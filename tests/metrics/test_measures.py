@@ -25,10 +25,9 @@ from bankrmi.nameserver import measures as of_nameserver
 from bankrmi.replication.cause import Cause, CauseKind
 from bankrmi.replication.figures import CAUSES, ViewChanges
 from bankrmi.server import measures as of_server
-from bankrmi.server.request_figures import ERROR, KINDS, OUTCOMES, RequestFigures
-from tests.readme_page import README, ROOT
+from bankrmi.server.request_figures import ERROR, OF_ACCOUNTS, RequestFigures
+from tests.pages import ROOT, page_text
 from tests.replication.steps import view_of
-from tests.test_readme_tables import rows_below
 
 SERVERS = ("s1", "s2", "s3")
 ALL: dict[str, tuple[Measure[Any], ...]] = {
@@ -201,29 +200,17 @@ def test_a_figure_that_cannot_be_read_ends_nothing() -> None:
 def test_there_are_not_many_series(process: str) -> None:
     """With three servers; each label has a handful of values, whatever anybody does."""
     counts = {measure.name: len(measure.series()) for measure in ALL[process]}
-    assert max(counts.values()) == len(KINDS) * len(OUTCOMES) if process == "server" else 20
+    assert (
+        max(counts.values()) == len(OF_ACCOUNTS.kinds) * len(OF_ACCOUNTS.outcomes)
+        if process == "server"
+        else 20
+    )
     assert sum(counts.values()) < 250
 
 
-def labels_said(measure: Measure[Any]) -> str:
-    return ", ".join(f"`{label}`" for label in measure.labels)
-
-
-def test_every_figure_is_in_the_readme_as_it_is() -> None:
-    shown = [tuple(row) for row in rows_below("### What is shown")]
-    rows: dict[str, tuple[Measure[Any], list[str]]] = {}
-    for process, measures in ALL.items():
-        for measure in measures:
-            rows.setdefault(measure.name, (measure, []))[1].append(process)
-    assert shown == [
-        (f"`{name}`", measure.kind, labels_said(measure), ", ".join(processes), measure.meaning)
-        for name, (measure, processes) in rows.items()
-    ]
-
-
-def test_every_value_of_a_label_is_explained_in_the_readme() -> None:
+def test_every_value_of_a_label_is_explained_on_the_page_of_metrics() -> None:
     """But for those that are names of the configuration, or versions."""
-    text = README.partition("### What is shown")[2].partition("\n## ")[0]
+    text = page_text("docs/reference/metrics.md")
     said = set(re.findall(r"`([a-z_]+)`", text))
     for measures in ALL.values():
         for measure in measures:

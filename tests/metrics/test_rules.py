@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.metrics.rules import BREAKING, promtool_test
-from tests.readme_page import ROOT
+from tests.pages import ROOT
 
 RULES = ROOT / "docs/alerts.yaml"
 

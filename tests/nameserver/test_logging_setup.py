@@ -59,6 +59,20 @@ HOSTILE = "x\nfalse line\r\x1b[2J\x9b31m\u202egnorw\u2066\u200b\ufeff\ud800 leve
 
 
 @pytest.mark.parametrize("log_json", [False, True])
+def test_whose_line_it_is_says_the_process_whatever_the_line_is_about(
+    capsys: pytest.CaptureFixture[str], log_json: bool
+) -> None:
+    logging_setup.configure(log_json, "s1")
+    structlog.get_logger().info("met", server="s2", pid=7)
+    line = capsys.readouterr().err
+    if log_json:
+        assert (json.loads(line)["server"], json.loads(line)["pid"]) == ("s1", os.getpid())
+        assert (json.loads(line)["other_server"], json.loads(line)["other_pid"]) == ("s2", 7)
+    else:
+        assert f" s1[{os.getpid()}] met other_server=s2 other_pid=7" in line
+
+
+@pytest.mark.parametrize("log_json", [False, True])
 @pytest.mark.parametrize("value", [HOSTILE, [HOSTILE], [[HOSTILE]], {HOSTILE}, {"key": {HOSTILE: [HOSTILE]}}])
 def test_nothing_foreign_hides_or_is_obeyed(
     capsys: pytest.CaptureFixture[str], log_json: bool, value: object

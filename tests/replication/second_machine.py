@@ -35,7 +35,11 @@ class NamedSets:
         for operation in unpacked(content):
             parts(operation)
 
-    def apply(self, operations: Sequence[str], action_id: int) -> list[Any]:
+    own_transactions = False
+
+    def apply(
+        self, operations: Sequence[str], action_id: int, _moment: object = None, _told: bytes | None = None
+    ) -> list[Any]:
         self._changed_at = action_id
         return [self._apply(operation) for operation in operations]
 
@@ -76,6 +80,9 @@ class NamedSets:
 
     def describe(self, operation: str) -> dict[str, Any]:
         return {"operation": operation}
+
+    def shown(self, result: Any) -> Any:
+        return result
 
     def sum(self) -> int:
         return sum(map(_number, self.export()))

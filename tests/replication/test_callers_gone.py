@@ -183,3 +183,28 @@ def test_recorded_outcomes_are_read_a_few_at_a_time() -> None:
     bank.deliver_all()
     assert len([line for line in bank.told() if line.startswith("s1 answers outcome of a:1: done")]) == 3
     assert read_at_once == [2, 1]
+
+
+def test_a_group_ends_when_what_nobody_knew_before_has_used_up_its_room() -> None:
+    """What a call of somebody's class takes is known when it is done; the rest waits for the next group."""
+    costs = iter([100, 100, 10_000, 100, 5_100, 100, 100, 100])
+    bank = running("s1", "s2", group_bytes=8 * REQUEST_BYTES, cost_of_newest=lambda: next(costs))
+    bank.withdraw("s1", "first:1", 1)
+    bank.told()
+    leader = bank.replicas["s1"].primary
+    assert leader is not None
+    together: list[int] = []
+    form = leader._form_group
+
+    def one_group(time_us: int, step: Step) -> None:
+        before = bank.journals["s1"].tip.action_id
+        form(time_us, step)
+        together.append(bank.journals["s1"].tip.action_id - before)
+
+    leader._form_group = one_group  # type: ignore[method-assign]
+    for number in range(7):
+        bank.withdraw("s1", f"c{number}:1", 1)
+    bank.deliver_all()
+    answers = [line for line in bank.told() if line.startswith("s1 answers c")]
+    assert answers == [f"s1 answers c{number}:1: done {98 - number} at {number + 2}" for number in range(7)]
+    assert together == [2, 2, 3]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bankrmi.replication.events import AnswerArrived, LinkChanged, ViewRead
 from bankrmi.replication.messages import JoinAnswer
 from bankrmi.replication.settings import Settings
@@ -228,6 +230,23 @@ def test_a_switchover_whose_answer_is_lost_is_resumed_only_by_winning() -> None:
     assert bank.told() == []
 
 
+@pytest.mark.parametrize("catches_up", [False, True])
+def test_a_switchover_that_was_too_late_says_for_what(catches_up: bool) -> None:
+    """V5: for the target, or for who keeps the view; of the proposal nothing has left."""
+    bank = running("s1", "s2", switchover_timeout_ms=100)
+    if not catches_up:
+        bank.withdraw("s1", "c:1", 10)
+    bank.switch_over("s1", "s2")
+    assert ("s1 proposes epoch 3 is s2's {s1, s2}" in bank.told()) is catches_up
+    bank.wait(101)
+    if catches_up:
+        bank.drop("s1 proposes")
+        bank.witness_silent("s1", proposal=True, sent=False)
+    bank.tick("s1")
+    why = "who keeps the view did not answer in time" if catches_up else "s2 did not catch up in time"
+    assert f"s1 answers operator: refused, {why}" in bank.told()
+
+
 def test_a_switchover_given_up_goes_on_when_the_proposal_before_it_is_settled() -> None:
     """V5, V6, seed 10020996: the let-in has won, but its answer was lost when the switchover was too late."""
     bank = running("s1", "s2", switchover_timeout_ms=100)
@@ -246,7 +265,7 @@ def test_a_switchover_given_up_goes_on_when_the_proposal_before_it_is_settled() 
     bank.told()
     bank.witness_silent("s1", proposal=True)
     assert bank.told() == [
-        "s1 answers operator: refused, s2 did not catch up in time",
+        "s1 answers operator: refused, who keeps the view did not answer in time",
         "s1 -> s2: checkpoint in 4 of 1-1",
         "s1 commits group",
     ]

@@ -248,6 +248,20 @@ def test_nobody_gets_in_who_is_not_named_by_his_certificate(
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_an_alert_that_comes_when_our_part_of_the_handshake_is_done_denies_as_one_before(
+    bank: Daemon, issued: Path, way: str, tmp_path: Path
+) -> None:
+    """In TLS 1.3 what the caller shows is judged only then; he believes the bank, and it not him."""
+    folder = issue(tmp_path / "certificates")
+    believed = (issued / "ca.pem").read_text() + (folder / "ca.pem").read_text()
+    (folder / "ca.pem").write_text(believed)
+    told = r"does not believe the authority of the certificate that it was shown \(tlsv1 alert unknown ca\)"
+    with pytest.raises(ConnectDenied, match=told) as caught:
+        ask(way, bank.address, client(folder), args=[1])
+    assert caught.value.reason == "denied"
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
     ("object_id", "role", "name"),
     [

@@ -135,7 +135,7 @@ def test_a_bug_that_nobody_knows_is_a_mistake() -> None:
 
 def test_the_documents_name_the_planted_bugs_that_there_are() -> None:
     """The table all of them, in their order; and what readers are told to type can be typed."""
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     texts = [page.read_text(encoding="utf-8") for page in pages]
     [table] = [text.partition(BEGIN)[2].partition(END)[0] for text in texts if BEGIN in text]
     assert re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE) == list(MUTANTS)

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from bankrmi.robustness.chaos.report import write_report
 from tests.console.browsers import OpenPage, in_chromium, started
+from tests.console.test_one_page import hostile
 from tests.robustness.made_up_runs import made_up_run
 
 pytestmark = in_chromium
@@ -133,13 +134,26 @@ def test_a_violation_is_the_first_thing_that_one_sees(browser: Browser, tmp_path
         expect(seen.page.get_by_text("and 1,975 more")).to_be_visible()
 
 
+def test_whatever_things_are_called_it_is_text(browser: Browser, tmp_path: Path) -> None:
+    run = hostile(replace(made_up_run(seconds=10, calls_per_second=50), violations=("a read was stale",)))
+    write_report(run, tmp_path / "hostile.html")
+    with OpenPage(browser, (tmp_path / "hostile.html").as_uri()) as seen:
+        seen.page.on("dialog", lambda dialog: seen.complaints.append(dialog.message))
+        expect(seen.page.locator("h1")).to_contain_text("1 violation in ")
+        expect(seen.page.locator("#violations")).to_contain_text("<img src=x onerror=alert(2)>")
+        expect(seen.page.locator("#slowest")).to_contain_text("<img src=x onerror=alert(2)>")
+        assert seen.page.locator("img").count() == 0
+
+
 def test_without_its_script_the_verdict_can_be_read(browser: Browser, address: str) -> None:
     with OpenPage(browser, address, scripted=False) as seen:
         expect(seen.page.locator("h1")).to_contain_text("No violation in 23,534 operations")
         expect(seen.page.locator("#words")).to_contain_text("s1 → s2")
 
 
-@pytest.mark.parametrize("narrow", [False, True], ids=["wide-light", "narrow-dark"])
+@pytest.mark.parametrize(  # Wide and light, that of a real run is looked at in test_chaos.py.
+    "narrow", [pytest.param(False, marks=pytest.mark.long), True], ids=["wide-light", "narrow-dark"]
+)
 def test_everybody_can_use_it(browser: Browser, address: str, narrow: bool) -> None:
     with OpenPage(browser, address, narrow=narrow, colours="dark" if narrow else "light") as seen:
         expect(seen.page.locator("h1")).to_contain_text("No violation")

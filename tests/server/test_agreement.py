@@ -99,6 +99,23 @@ def test_every_key_that_has_to_agree_is_compared_and_the_line_has_both_values(
         assert one.ours != one.theirs
 
 
+@pytest.mark.parametrize(
+    ("mine", "theirs", "refused"),
+    [
+        ("inventory:Inventory", "inventory:Shelf", True),
+        ("inventory:Inventory", None, True),
+        (None, "inventory:Inventory", True),
+        ("inventory:Inventory", "shop.inventory:Inventory", False),
+        ("inventory:Inventory", ["Inventory"], True),
+    ],
+)
+def test_two_servers_that_serve_different_classes_have_nothing_to_say_to_each_other(
+    ours: dict[str, Any], mine: object, theirs: object, refused: bool
+) -> None:
+    [one] = compared({**ours, "serves": mine}, {**ours, "serves": theirs})
+    assert (one.key, one.refused) == ("serves", refused)
+
+
 def test_what_the_other_one_could_send_is_what_has_to_fit(ours: dict[str, Any]) -> None:
     needed = bytes_needed(ours["limits.group_bytes"], ours["limits.operations_per_request"])
     enough = {**ours, "limits.server_message_bytes": needed}
@@ -134,7 +151,7 @@ JUNK = st.recursive(
 
 @given(data=st.data())
 def test_whatever_the_other_one_states_a_line_stays_a_line(data: st.DataObject) -> None:
-    one = {"service": "account", "servers": {"s1": "a:1", "s2": "b:2"}, "witness": "c:3",
+    one = {"service": "account", "serves": None, "servers": {"s1": "a:1", "s2": "b:2"}, "witness": "c:3",
            "copies_min": 1, "lease_ms": 0, "drift_ms": 0, "heartbeat_ms": 1, "checkpoint_timeout_ms": 5,
            "refused_means_gone": True, "limits.operations_per_request": 8, "limits.group_bytes": 256,
            "limits.server_message_bytes": 1 << 30}  # fmt: skip

@@ -73,10 +73,13 @@ class Bank:
             journal = directory.open_journal()
             assert isinstance(journal.machine, Accounts)
 
+            assert directory.ledger is not None
+            ledger = directory.ledger
+
             async def serve() -> None:
-                directory.ledger.find_out(lambda: journal)
-                if directory.ledger._task is not None:
-                    await asyncio.wait_for(directory.ledger._task, 60)
+                ledger.find_out(lambda: journal)
+                if ledger._task is not None:
+                    await asyncio.wait_for(ledger._task, 60)
 
             asyncio.run(serve())
             journal.close()

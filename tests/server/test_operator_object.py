@@ -36,8 +36,7 @@ class Asked:
 )
 def test_what_is_not_done_is_told(call: Any, refused: str, not_leading: str) -> None:
     wishes: list[Any] = []
-    unused: Any = None
-    OperatorObject(wishes.append, unused, unused, {}).invoke(call)
+    OperatorObject(wishes.append, None, {}).invoke(call)
     (wish,) = wishes
     wish.token.reply(Refusal("so"))
     wish.token.reply(NotLeading("s2"))
@@ -55,8 +54,7 @@ def test_what_is_not_done_is_told(call: Any, refused: str, not_leading: str) -> 
 @pytest.mark.parametrize("method", ["server_add", "server_move"])
 def test_an_address_that_is_known_in_other_letters_is_that_one(method: str, asked: str, meant: str) -> None:
     wishes: list[Any] = []
-    unused: Any = None
     known = {"s1": "127.0.0.1:9101", "s2": "[::1]:9102"}
     call: Any = Asked(method, "s3", asked)
-    OperatorObject(wishes.append, unused, unused, known).invoke(call)
+    OperatorObject(wishes.append, None, known).invoke(call)
     assert wishes[0].address == meant

@@ -295,7 +295,7 @@ def test_a_request_that_only_the_disk_remembers_is_not_taken_again(tmp_path: Pat
     again = journal_on(tmp_path / "bank.db", behind=NEVER)
     for number in (1, 2):
         operations = packed([deposit(1, 1)])
-        [outcome] = again.machine.apply([deposit(1, 1)], 1)
+        [outcome] = again.machine.apply([deposit(1, 1)], 1, (1, ("a", 1)))
         again.machine.undo([deposit(1, 1)], [outcome], 0)
         twice = chained(again.tip, 1, ("a", number), (1, operations, packed([outcome])), 1)
         with pytest.raises(BrokenInvariant, match=f"request a:{number} is decided twice, or after number 2"):

@@ -1,12 +1,12 @@
-"""README.md, "On three machines", done to the letter: its file, its commands, at its very addresses.
+"""docs/tutorial/three-machines.md, done to the letter: its file, its commands, at its very addresses.
 
     machine      | the one at the address that stands left in its table; `anywhere` is a fourth one
     command      | what stands right, and what its blocks show after a `$`
-    what comes   | is compared with what the blocks show (`readme_page.compare`), and with its sentences
+    what comes   | is compared with what the blocks show (`pages.compare`), and with its sentences
 
 Rule 1: nothing of what is done is written here but the order of it, and whom signals are sent to.
 Rule 2: a busy machine is no part of what the page says, so the environment makes everybody patient (as in
-        `test_readme.py`); the file stays as it is.
+        `test_pages.py`); the file stays as it is.
 Assumption: one thread opens the network and does everything (see `Namespaces`).
 """
 
@@ -27,26 +27,26 @@ import pytest
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.robustness.chaos.namespaces import Namespaces
-from tests.readme_page import README, ROOT, Different, blocks_of, commands_of, compare
-from tests.readme_reader import SHELL, Shell, surroundings
+from tests.pages import ROOT, Different, blocks_of, commands_of, compare, page_text
+from tests.reader import SHELL, Shell, surroundings
 from tests.robustness.networks import in_a_thread
 
 DEADLINE_S = 90.0
 PATIENCE = {"BANKRMI_LEASE_MS": "6000", "BANKRMI_CHECKPOINT_TIMEOUT_MS": "5000"}
 
-SECTION = README.partition("\n## On three machines\n")[2].partition("\n## ")[0]
-[CONFIGURATION] = (one.text for one in blocks_of(SECTION) if one.language == "yaml")
+PAGE = page_text("docs/tutorial/three-machines.md")
+[CONFIGURATION] = (one.text for one in blocks_of(PAGE) if one.language == "yaml")
 CONFIG_NAME = CONFIGURATION.splitlines()[0].removeprefix("# ")
-TABLE = dict(re.findall(r"^\| (\S+) \| `(bankrmi .*)` \|$", SECTION, re.MULTILINE))
+TABLE = dict(re.findall(r"^\| (\S+) \| `(bankrmi .*)` \|$", PAGE, re.MULTILINE))
 """What to run, by where."""
 ANYWHERE = "anywhere"
 NAMESERVER, S1, S2 = (where for where in TABLE if where != ANYWHERE)
 INSECURE = TABLE[ANYWHERE].removesuffix(" menu")
-WAITS, OPEN, REFUSED = (commands_of(one) for one in blocks_of(SECTION) if one.text.startswith("$ "))
+WAITS, OPEN, REFUSED = (commands_of(one) for one in blocks_of(PAGE) if one.text.startswith("$ "))
 """What its blocks show, in their order."""
 [MENU] = (
     one
-    for block in blocks_of(README)
+    for block in blocks_of(page_text("docs/tutorial/first-bank.md"))
     if block.text.startswith("$ ")
     for one in commands_of(block)
     if one[0].endswith("| bankrmi menu")

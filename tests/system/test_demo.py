@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +20,17 @@ import pytest
 from bankrmi.cli import run
 from bankrmi.client import overview
 from bankrmi.config import load
-from tests.readme_page import README, compare
+from tests.pages import compare, page_text
 from tests.system.cluster import DEADLINE_S
 from tests.system.commands import BANKRMI
 from tests.system.supervised import lives
 
 CHOICE = "Your choice: "
+
+BESIDE_PYTHON = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+"""Where `bankrmi` is a command."""
+for _screen in ("DISPLAY", "WAYLAND_DISPLAY"):  # No test opens a browser on somebody's desk.
+    BESIDE_PYTHON.pop(_screen, None)
 
 
 class Demo:
@@ -42,7 +48,7 @@ class Demo:
             timeout=DEADLINE_S,
             dimensions=(50, 200),
             cwd=self.start,
-            env={**os.environ, "TERM": "xterm", "TMPDIR": str(self.temporary), **env},
+            env={**BESIDE_PYTHON, "TERM": "xterm", "TMPDIR": str(self.temporary), **env},
         )
         self.pids: list[int] = []
         self.said = ""
@@ -171,6 +177,12 @@ def test_two_at_once_and_one_killed_outright_do_not_disturb_each_other(tmp_path:
         other.waits_for("Ctrl-C stops it")
         one.terminal.kill(signal.SIGKILL)
         one.terminal.expect(pexpect.EOF)
+        left = one.config.parent
+        with demo(tmp_path / "a", "--no-menu") as next_one:
+            next_one.waits_for(f"cleared {left}, which a demo that was killed has left")
+            next_one.waits_for("Ctrl-C stops it")
+            next_one.terminal.sendintr()
+            next_one.assert_gone()
         other.terminal.sendintr()
         assert other.assert_gone() == 0
         assert "failed" not in other.said.replace("none failed", "")
@@ -253,8 +265,8 @@ def test_it_has_a_configuration_of_its_own(tmp_path: Path) -> None:
     assert "leave --config out" in refused.stderr
 
 
-def test_readme_shows_what_it_says(tmp_path: Path) -> None:
-    [shown] = re.findall(r"```\n(A bank to be broken.*?)```", README, re.DOTALL)
+def test_the_page_shows_what_it_says(tmp_path: Path) -> None:
+    [shown] = re.findall(r"```\n(A bank to be broken.*?)```", page_text("docs/how-to/see-it.md"), re.DOTALL)
     with demo(tmp_path, "--no-menu") as one:
         one.waits_for("Ctrl-C stops it")
         os.kill(one.primary(), signal.SIGKILL)

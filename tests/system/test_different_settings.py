@@ -41,6 +41,7 @@ def test_a_lease_is_changed_by_restarting_one_server_after_the_other(
         for name, values in ((standby, "ours=2000 theirs=700"), (primary, "ours=700 theirs=2000")):
             [line] = said(cluster, name, "lease_ms")
             assert values in line
+            assert f" {name}[" in line, "whose line it is"
         assert bank.withdraw(1, 10).balance == 80
         cluster.terminate(primary)
         cluster.start(primary)

@@ -27,7 +27,7 @@ _NEW_HOST = "10.77.0.77"
 @pytest.mark.long
 @in_a_thread
 def test_a_machine_gets_another_address(tmp_path: Path) -> None:
-    """As docs/operations.md has it; no client's file is touched, and none notices."""
+    """As docs/how-to/change-servers.md has it; no client's file is touched, and none notices."""
     with machines(tmp_path) as bank:
         leads = bank.until_in_sync()
         moved = other(leads)

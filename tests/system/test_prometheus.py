@@ -1,6 +1,6 @@
-"""An external Prometheus watches a real bank as the README has it, and the rules of docs/alerts.yaml fire.
+"""An external Prometheus watches a real bank, and the rules of docs/alerts.yaml fire.
 
-And HAProxy, as the README has it, leads callers to whoever is primary.
+And HAProxy, as docs/how-to/monitor.md has both, leads callers to whoever is primary.
 """
 
 from __future__ import annotations
@@ -20,24 +20,28 @@ import pytest
 
 from bankrmi.client.asking import ask_once
 from bankrmi.errors import BankError
-from tests.readme_page import README, ROOT, blocks_of
+from tests.pages import ROOT, blocks_of, page_text
 from tests.system.cluster import Cluster
 from tests.system.ports import own_addresses
 from tests.system.watched import Watch, watched_bank
 
 RULES = (ROOT / "docs/alerts.yaml").read_text()
-README_NAMES = {"9190": "nameserver", "9191": "s1", "9192": "s2"}
+NAMES_ON_THE_PAGE = {"9190": "nameserver", "9191": "s1", "9192": "s2"}
 
 
 def block_with(text: str) -> str:
-    """Return the block of the README that shows this."""
-    [found] = [block.text for block in blocks_of(README) if text in block.text and not block.language]
+    """Return the block of the page that shows this."""
+    [found] = [
+        block.text
+        for block in blocks_of(page_text("docs/how-to/monitor.md"))
+        if text in block.text and not block.language
+    ]
     return found
 
 
 def with_addresses(text: str, cluster: Cluster, watch: Watch) -> str:
-    """Return it with the addresses of this bank in the place of those in the README."""
-    for port, name in README_NAMES.items():
+    """Return it with the addresses of this bank in the place of those on the page."""
+    for port, name in NAMES_ON_THE_PAGE.items():
         text = text.replace(f"127.0.0.1:{port}", watch.addresses[name])
         text = text.replace(f"port {port}", f"port {watch.addresses[name].rpartition(':')[2]}")
     for name, port in (("s1", "9101"), ("s2", "9102")):
@@ -72,7 +76,7 @@ class Prometheus:
 
 @contextmanager
 def prometheus(folder: Path, cluster: Cluster, watch: Watch) -> Iterator[Prometheus]:
-    """Run one by the README's configuration; only more quickly."""
+    """Run one by the page's configuration; only more quickly."""
     quick = re.sub(r"\bfor: \d+[smh]", "for: 1s", RULES)
     (folder / "alerts.yaml").write_text(quick)
     told = with_addresses(block_with("scrape_configs:"), cluster, watch)

@@ -102,18 +102,31 @@ def test_a_kill_is_recorded_behind_certificates_and_can_be_seen_again(bank: Clus
 
 def test_it_ends_when_it_was_told_to_and_takes_nobodys_file(bank: Cluster) -> None:
     file = bank.directory / "short.jsonl"
-    ended = bankrmi(bank, "record", str(file), "--minutes", "0.01", "--no-look-ups")
+    ended = bankrmi(bank, "record", str(file), "--minutes", "0.01")
     assert ended.returncode == 0, ended.stderr
     assert "short.jsonl, 0.0 MB: its time is over" in ended.stdout
     assert "bankrmi replay" in ended.stderr
-    assert events_in(file, StateEvent)
-    assert not events_in(file, RateEvent)
+    assert read_recording(file).left_out == ""
     refused = bankrmi(bank, "record", str(file))
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == f"{file} is there already: name a file that is not\n"
     nothing = bankrmi(bank, "replay", "--no-browser", str(bank.config))
     assert (nothing.returncode, len(nothing.stderr.splitlines())) == (2, 1)
     assert "is no recording of bankrmi" in nothing.stderr
+
+
+def test_without_look_ups_the_bank_is_only_asked_how_it_is(bank: Cluster) -> None:
+    file = bank.directory / "asked.jsonl"
+    process = recorder(bank, file, "--no-look-ups")
+    try:
+        bank.until(
+            lambda: len(events_in(file, StateEvent)) + len(events_in(file, ViewEvent)) > 1, "it is asked"
+        )
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_S) == 0
+    finally:
+        process.kill()
+    assert not events_in(file, RateEvent)
 
 
 def test_a_recording_that_is_full_ends_in_good_order(bank: Cluster) -> None:

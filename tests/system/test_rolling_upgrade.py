@@ -1,6 +1,6 @@
 """The release before and this version, side by side: upgraded in the documented order, and taken back.
 
-docs/operations.md, *Upgrading*: the name server with the witness, the standby, switchover, the other server.
+docs/how-to/upgrade.md: the name server with the witness, the standby, switchover, the other server.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Servers are added, removed, moved and replaced while the bank runs; docs/operations.md tells how (V12).
+"""Servers are added, removed, moved and replaced while the bank runs (V12).
+
+docs/how-to/change-servers.md tells how.
 
 Real processes on this machine: another port stands for another machine.
 """

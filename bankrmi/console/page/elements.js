@@ -60,8 +60,11 @@ function fillRows(body, rows, heads) {
   });
 }
 
+export const MOST_ROWS = 2000;
+
 /** Return a table that is made once; a cell is a text or an element, the first of each row its head. */
 export function madeTable(caption, heads, rows, attributes = {}) {
+  if (rows.length > MOST_ROWS) rows = [...rows.slice(0, MOST_ROWS), [`and ${rows.length - MOST_ROWS} more`, ...heads.slice(1).map(() => "")]];
   const cell = (content, place) => make(place === 0 ? "th" : "td", {scope: place === 0 ? "row" : null, class: heads[place].number ? "number" : heads[place].class ?? null}, content);
   return make("table", attributes, make("caption", {class: "unseen", text: caption}),
     make("thead", {}, make("tr", {}, ...heads.map(head => make("th", {scope: "col", class: head.number ? "number" : null, text: head.text})))),

@@ -24,8 +24,8 @@ export class Failovers {
   }
 
   #spread(failovers) {
-    const all = spreads(failovers), took = failovers.map(failover => failover.took_ms);
-    const low = Math.max(0, Math.floor(Math.log10(Math.max(.001, Math.min(...took))))), high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...took) + .001)));
+    const all = spreads(failovers), took = failovers.map(failover => failover.took_ms).sort((one, other) => one - other);
+    const low = Math.max(0, Math.floor(Math.log10(Math.max(.001, took[0])))), high = Math.max(low + 1, Math.ceil(Math.log10(took.at(-1) + .001)));
     const axis = {low, high, part: ms => Math.min(1, Math.max(0, (Math.log10(Math.max(ms, .001)) - low) / (high - low)))};
     const heads = [{text: "cause"}, {text: "how many", number: true}, {text: "how long, each a dot", class: "dots"}, {text: "median", number: true},
       {text: "90 %", number: true}, {text: "longest", number: true}];

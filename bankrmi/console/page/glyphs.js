@@ -7,6 +7,8 @@ const PATHS = {
   stop: "M3 3h6v6h-6z",
   pause: "M4 2.5v7m4-7v7",
   wipe: "M6 1a5 5 0 1 0 .01 0zM4 4l4 4m0-4l-4 4",
+  fill: "M6 1a5 5 0 1 0 .01 0zM2 6h8M2.5 8h7",
+  forget: "M6 1a5 5 0 1 0 .01 0zM4 4l4 4m0-4l-4 4",
   cut: "M0 6h3.5m5 0h3.5M5 2.5v7m2-7v7",
   slow: "M3 2h6l-6 8h6z",
   remove: "M6 1a5 5 0 1 0 .01 0zM3 6h6",
@@ -17,7 +19,7 @@ const PATHS = {
 };
 const OTHER = "M6 2v5M6 9.5v.01";
 const COLOURS = {
-  kill: "kill", wipe: "kill", pause: "pause", stop: "stop", remove: "stop", cut: "cut", slow: "slow", "slow disk": "slow",
+  kill: "kill", wipe: "kill", fill: "slow", forget: "kill", pause: "pause", stop: "stop", remove: "stop", cut: "cut", slow: "slow", "slow disk": "slow",
   switchover: "switchover", strangers: "slow", rush: "slow",
 };
 

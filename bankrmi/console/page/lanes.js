@@ -10,7 +10,7 @@ import {faultVerb, inWords} from "./wording.js";
 
 const SERVER = 46, OTHER = 28, LINK = 20, DENSE_MS = 150000;
 const HEIGHTS = {primary: 27, deposed: 27, standby: 15, joining: 8, starting: 4, serving: 5};
-const CLIENTS = "clients", BANK = "the bank";
+const CLIENTS = "clients", BANK = "the bank", MOST_LINKS = 60;
 
 /** What there is a lane for: [{name, kind, height, spans, faults}], from top to bottom; clients and links only if they were hit then. */
 export function lanesOf(model, {from, until}) {
@@ -30,7 +30,7 @@ export function lanesOf(model, {from, until}) {
     else if (isWithin(fault)) placed(shown(fault.whom) === CLIENTS ? CLIENTS : BANK).faults.push(fault);
   }
   const rows = [...links.values()].sort((one, other) => one.rank - other.rank || (one.name < other.name ? -1 : 1));
-  return [...named.values(), ...rows];
+  return [...named.values(), ...rows.slice(0, MOST_LINKS)];
 }
 
 const lane = (name, kind, height, spans) => ({name, kind, height, spans, faults: []});

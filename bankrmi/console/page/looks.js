@@ -1,4 +1,6 @@
 // A closer look at a typical failover, the slowest ones, and the longest silences: each a timeline of its own, with every call.
+//
+// Rule: one picture is painted at a time, and whoever draws the page is asked for the next.
 
 import {byId, make, moment} from "./elements.js";
 import {closerLooks, goingOn, silencesOf} from "./figures.js";
@@ -10,12 +12,12 @@ import {capital, duration, exactTime} from "./wording.js";
 const LOOKS = 6, OF_FAILOVERS = 4;
 
 export class Looks {
-  #of = -1; #paintings = []; #dirty = false;
+  #of = -1; #paintings = []; #left = []; #scale = null;
 
   /** `look(from, until)` shows a stretch on the timeline. */
   constructor(look) {
     this.look = look;
-    const again = () => { this.#dirty = true; this.wanted?.(); };
+    const again = () => { this.#left = [...this.#paintings]; this.wanted?.(); };
     new ResizeObserver(again).observe(byId("looks"));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
       for (const {painting} of this.#paintings) painting.forgetColours();
@@ -25,10 +27,10 @@ export class Looks {
 
   render(model) {
     if (this.#of !== model.version) this.#layOut(model);
-    if (!this.#dirty || byId("looks").hidden) return;
-    this.#dirty = false;
-    const scale = {most: mostPerSecond(between(model.rates, model.oldest, model.newest, 2000), []), low: 100};
-    for (const {painting, shown} of this.#paintings) painting.paint(model, {...shown, now: model.newest, scale});
+    const next = this.#left.shift();
+    if (!next) return;
+    next.painting.paint(model, {...next.shown, now: model.newest, scale: this.#scale});
+    if (this.#left.length) this.wanted?.();
   }
 
   #layOut(model) {
@@ -44,7 +46,8 @@ export class Looks {
       return {figure, painting, shown: {from: look.from, until: look.until}};
     });
     byId("looks-list").replaceChildren(...this.#paintings.map(({figure}) => figure));
-    this.#dirty = true;
+    this.#scale = {most: mostPerSecond(between(model.rates, model.oldest, model.newest, 2000), []), low: 100};
+    this.#left = [...this.#paintings];
   }
 }
 

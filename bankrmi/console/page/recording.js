@@ -4,7 +4,8 @@
 
 /** Return all events, in the order of their time. */
 export async function recordedEvents(element) {
-  const packed = Uint8Array.from(atob(element.textContent), letter => letter.charCodeAt(0));
+  const letters = atob(element.textContent), packed = new Uint8Array(letters.length);
+  for (let at = 0; at < letters.length; at++) packed[at] = letters.charCodeAt(at);
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   const events = (await new Response(stream).text()).split("\n").filter(Boolean).map(line => JSON.parse(line));
   const [hello, ...others] = events;

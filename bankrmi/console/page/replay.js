@@ -1,8 +1,9 @@
 // Puts the page of a recording together: all of it on the timeline and in the tables, and beside it how the bank was
 // at the play head.
 //
-// Rule: two models of the same events, the whole and the moment: the first never changes, the second is folded up to
-//       the play head; who moves the head back has it folded anew.
+// Rule 1: two models of the same events, the whole and the moment: the first never changes, the second is folded up to
+//         the play head; who moves the head back has it folded anew.
+// Rule 2: what one sees first is drawn first: one more part a frame, so that a long recording opens at once.
 
 import {byId, mark, say} from "./elements.js";
 import {Done} from "./done.js";
@@ -54,7 +55,8 @@ function show(events) {
     history.replaceState(null, "", `#t=${((from - whole.oldest) / 1000).toFixed(3)},${((until - whole.oldest) / 1000).toFixed(3)}`);
     byId("timeline").scrollIntoView();
   };
-  const ofWhole = [new Verdict(), new Looks(look), new Failovers(look), new Slowest(look), new Done(look), new Usage()];
+  const ofWhole = [new Verdict(), new Failovers(look), new Slowest(look), new Done(look), new Usage(), new Looks(look)];
+  let begun = 1;
   const hasCopies = whole.servers.some(server => server.digest);
   const ofMoment = [new Topology(), ...(hasCopies ? [new Journal()] : [])];
   byId("journal").hidden = !hasCopies;
@@ -62,14 +64,15 @@ function show(events) {
   byId("history").addEventListener("toggle", () => timeline.touch());
   byId("words").remove(); // What stands there for whoever has no JavaScript.
   const moment = new Moment(events);
-  player.seek(lastLed(whole));
+  player.seek(lastWell(events, whole.newest));
 
   function frame() {
     const now = performance.now();
     player.tick(now);
     if (dirty) {
       dirty = false;
-      for (const part of ofWhole) part.render(whole, now);
+      for (const part of ofWhole.slice(0, begun)) part.render(whole, now);
+      if (begun < ofWhole.length) { begun += 1; dirty = true; }
       const then = moment.at(player.cursor);
       for (const part of ofMoment) part.render(then, player.cursor);
       sayHow(then, player.cursor);
@@ -90,10 +93,12 @@ function show(events) {
   requestAnimationFrame(frame);
 }
 
-/** The last instant at which somebody led: at the end of a run all servers are stopped, and there is little to see. */
-function lastLed(model) {
-  const ends = [...model.lanes.values()].flat().filter(span => span.standing === "primary").map(span => span.until ?? model.newest);
-  return ends.length ? Math.max(...ends) - 1 : model.newest;
+/** The last instant at which all was well, if there is one: at the end of a run all servers are stopped, and there is little to see. */
+function lastWell(events, end) {
+  const well = events.findLast(event => event.kind === "state" && event.view && event.servers.length &&
+    event.servers.every(server => server.reachable && ["primary", "standby"].includes(server.role)));
+  const next = well && events.find(event => event.kind === "state" && event.t > well.t);
+  return next ? next.t - .002 : end;
 }
 
 /** How the bank was then, in the words of the live page. */

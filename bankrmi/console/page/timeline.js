@@ -5,7 +5,7 @@
 // Rule 2: the wheel scrolls the page, as everywhere, until the timeline has the focus.
 // Rule 3: what the picture shows is there in words too: a summary for screen readers, a table of the changes.
 
-import {byId, make, mark, say, table} from "./elements.js";
+import {MOST_ROWS, byId, make, mark, say, table} from "./elements.js";
 import {failoversOf, faultsWithin} from "./figures.js";
 import {Painting} from "./painting.js";
 import {operations, perSecond, placeOf} from "./rates.js";
@@ -228,7 +228,7 @@ export class Timeline {
     const key = JSON.stringify(views.slice(-1)) + views.length;
     if (key === this.#changesOf) return;
     this.#changesOf = key;
-    const shown = this.player ? views : views.slice(-100);
+    const shown = views.slice(this.player ? -MOST_ROWS : -100);
     this.changes.fill([...shown].reverse().map(view => ({texts: [exactTime(view.changed_ms ?? view.t), number(view.epoch), view.primary,
       view.in_sync.join(", "), duration(view.took_ms ?? view.failover_ms), cause(view.cause_kind), view.why ?? ""]})));
   }

@@ -1,4 +1,4 @@
-"""Somebody who does all that README.md shows, and looks whether the same comes of it (test_readme.py)."""
+"""Somebody who does all that pages show, and looks whether the same comes of it (test_pages.py)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 import Pyro5.api
 
 from bankrmi.cli.exit_codes import ExitCode
-from tests.readme_page import ADDRESSES, ROOT, Block, Different, commands_of, compare
+from tests.pages import ADDRESSES, ROOT, Block, Different, commands_of, compare
 
 DEADLINE_S = 120.0
 POLL_S = 0.05
@@ -100,7 +100,7 @@ class FirstTerminal:
 
 
 class Reader(doctest.OutputChecker):
-    """Somebody who does all that the page shows, and looks whether the same comes of it."""
+    """Somebody who does all that pages show, one after the other, and looks whether the same comes of it."""
 
     def __init__(self, folder: Path, addresses: Sequence[str]) -> None:
         self._folder = folder
@@ -142,14 +142,14 @@ class Reader(doctest.OutputChecker):
             text = re.sub(rf"\b{known}\b", real, text)
         return text
 
-    def _as_in_readme(self, lines: Sequence[str]) -> list[str]:
+    def _as_on_the_page(self, lines: Sequence[str]) -> list[str]:
         text = "\n".join(lines)
         for theirs, ours in self._ours:
             text = text.replace(ours, theirs)
         return text.splitlines()
 
     def _compare(self, expected: Sequence[str], actual: Sequence[str]) -> None:
-        for shown, real in compare(expected, self._as_in_readme(actual)):
+        for shown, real in compare(expected, self._as_on_the_page(actual)):
             if self._known.setdefault(shown, real) != real:
                 raise Different(f"{shown} stands for {self._known[shown]} before, and for {real} here")
 
@@ -198,7 +198,7 @@ class Reader(doctest.OutputChecker):
         examples = doctest.DocTestParser().get_examples(block.text)
         for example in examples:
             example.source = self._translated(example.source)
-        case = doctest.DocTest(examples, self._names, "README.md", "README.md", block.line, block.text)
+        case = doctest.DocTest(examples, self._names, "the page", "the page", block.line, block.text)
         reports: list[str] = []
         runner = doctest.DocTestRunner(checker=self, verbose=False)
         runner.run(case, out=reports.append, clear_globs=False)

@@ -1,4 +1,7 @@
-"""What README.md shows is what happens: its blocks are run, from top to bottom, on a bank of their own.
+"""What README.md and the pages of docs/ show is what happens: their blocks are run, on a bank of their own.
+
+README.md is read by somebody who reads nothing else; the pages from the first to the last, in the order of
+the contents (docs/index.md), by somebody who reads all of them.
 
     ```console    lines with `$` are commands of one shell; what follows must be printed.  Without any `$`:
                   what the terminal of `make up` must print sooner or later
@@ -7,9 +10,9 @@
     ```           shown only
 
 Rule 1: `…` on a line of its own stands for any lines.
-Rule 2: a pid or an id may be another one than in the README, but then it is the same other one everywhere.
+Rule 2: a pid or an id may be another one than on the page, but then it is the same other one everywhere.
         Times and dates may be any.  Addresses are those of this test.
-Rule 3: `bankrmi status` is asked again until it says what the README says: it shows what goes on by itself.
+Rule 3: `bankrmi status` is asked again until it says what the page says: it shows what goes on by itself.
 """
 
 from __future__ import annotations
@@ -19,8 +22,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.readme_page import ADDRESSES, ANYTHING, README, ROOT, Different, blocks_of, compare
-from tests.readme_reader import Reader
+from tests.pages import (
+    ADDRESSES,
+    ANYTHING,
+    ROOT,
+    Different,
+    blocks_of,
+    compare,
+    in_order_of_contents,
+    page_text,
+)
+from tests.reader import Reader
 from tests.system.ports import own_addresses
 
 
@@ -32,8 +44,13 @@ def _patient(shipped: str) -> str:
     return shipped
 
 
+READ_TOGETHER = {"README.md": ["README.md"], "docs": in_order_of_contents()}
+"""What one reader reads, with one bank."""
+
+
+@pytest.mark.parametrize("names", READ_TOGETHER.values(), ids=READ_TOGETHER.keys())
 @pytest.mark.timeout(300)  # It takes ten seconds, on a machine that does nothing else.
-def test_everything_shown_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_shown_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]) -> None:
     monkeypatch.chdir(tmp_path)
     with own_addresses(len(ADDRESSES)) as addresses, Reader(tmp_path, addresses) as reader:
         shipped = (ROOT / "config.yaml").read_text()
@@ -42,12 +59,34 @@ def test_everything_shown_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             shipped = shipped.replace(theirs, ours)
         (tmp_path / "config.yaml").write_text(_patient(shipped))
         (tmp_path / "ledger.csv").write_text((ROOT / "ledger.csv").read_text())
-        for block in blocks_of(README):
-            try:
-                reader.follow(block)
-            except Different as difference:
-                pytest.fail(f"README.md line {block.line}: {difference}", pytrace=False)
+        for name in names:
+            for block in blocks_of(page_text(name)):
+                try:
+                    reader.follow(block)
+                except Different as difference:
+                    pytest.fail(f"{name} line {block.line}: {difference}", pytrace=False)
         reader.stop_the_bank()
+
+
+def test_no_page_with_a_block_to_run_is_left_out() -> None:
+    read = {name for names in READ_TOGETHER.values() for name in names}
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    for file in pages:
+        name = str(file.relative_to(ROOT))
+        to_run = [block for block in blocks_of(page_text(name)) if block.language in ("console", "python")]
+        assert name in read or not to_run, name
+
+
+def test_what_is_shown_only_is_tried_by_a_test_that_the_page_names() -> None:
+    """A block with a `$` that nobody runs here."""
+    found = 0
+    for name in in_order_of_contents():
+        text = page_text(name)
+        for block in blocks_of(text):
+            if not block.language and re.search(r"^ *\$ ", block.text, re.MULTILINE):
+                found += 1
+                assert re.search(r"`(tests/[a-z/]*)?test_\w+\.py`", text), f"{name} line {block.line}"
+    assert found > 5
 
 
 # -- the comparison itself ---------------------------------------------------------------------------

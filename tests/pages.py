@@ -1,4 +1,7 @@
-"""README.md block by block, and whether what is printed is what it shows, by the rules in test_readme.py."""
+"""README.md and the pages of docs/ block by block, and whether what is printed is what they show.
+
+The rules are in test_pages.py.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,23 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+CONTENTS = "docs/index.md"
 ADDRESSES = ("127.0.0.1:9090", "127.0.0.1:9101", "127.0.0.1:9102")
 ANYTHING = "…"
 
 
-# -- reading the page --------------------------------------------------------------------------------
+# -- reading pages -----------------------------------------------------------------------------------
+
+
+def page_text(name: str) -> str:
+    """Return the text of a page, by its name from the root of the repository."""
+    return (ROOT / name).read_text()
+
+
+def in_order_of_contents() -> list[str]:
+    """Return the names of the pages of docs/, as whoever reads all of them comes to them."""
+    parts = re.findall(r"```\{toctree\}\n(?::[^\n]*\n)*\n(.*?)```", page_text(CONTENTS), re.DOTALL)
+    return [CONTENTS, *(f"docs/{name}.md" for part in parts for name in part.split())]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +38,10 @@ class Block:
     text: str
 
 
-def blocks_of(page: str) -> Iterator[Block]:
-    fence = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-    for found in fence.finditer(page):
-        line = page.count("\n", 0, found.start()) + 2
+def blocks_of(text: str) -> Iterator[Block]:
+    fence = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    for found in fence.finditer(text):
+        line = text.count("\n", 0, found.start()) + 2
         yield Block(language=found[1], line=line, text=found[2])
 
 
@@ -57,7 +71,7 @@ _SET = re.compile(r"\{('[^'{}]*'(?:, '[^'{}]*')*)\}")
 
 
 class Different(AssertionError):
-    """What is printed is not what the README shows."""
+    """What is printed is not what the page shows."""
 
 
 def comparable(line: str) -> tuple[str, list[str]]:
@@ -75,7 +89,7 @@ def comparable(line: str) -> tuple[str, list[str]]:
 
 
 def compare(expected: Sequence[str], actual: Sequence[str]) -> list[tuple[str, str]]:
-    """Return which ids of the README stand for which real ones; raise Different."""
+    """Return which ids of the page stand for which real ones; raise Different."""
     wanted = [comparable(line) for line in expected]
     given = [comparable(line) for line in actual]
     pairs: list[tuple[str, str]] = []

@@ -1,0 +1,96 @@
+"""The asyncio client of a class that is replicated: `await store.put("apple", 3)`; see `service_client`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from typing import Any
+
+from bankrmi.client.loop_client import LoopClient
+from bankrmi.client.requests import Request, asked_status
+from bankrmi.client.service_requests import (
+    CallsOf,
+    asked,
+    asked_outcome_of_call,
+    declared_error,
+    queried,
+    updated,
+)
+from bankrmi.config import Configuration
+from bankrmi.errors import ServiceError
+from bankrmi.service.declaring import Description, Method
+
+__all__ = ["AsyncServiceClient"]
+
+
+class AsyncServiceClient(LoopClient):
+    """Made by `bankrmi.aio.connect`; an async context manager. Each method of the class is to be awaited."""
+
+    def __init__(
+        self,
+        description: Description,
+        configuration: Configuration,
+        *,
+        timeout: float | None = None,
+        on_waiting: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(configuration, timeout=timeout, on_waiting=on_waiting)
+        self._calls = CallsOf(description)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a method of the class."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        method = self._calls.find(name, self)
+
+        @wraps(method.function)
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return await self._done(asked(method, args, kwargs), [method])
+
+        return call
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._calls.methods})
+
+    def __repr__(self) -> str:
+        return f"<asyncio client of the service {self._calls.name}>"
+
+    async def update(
+        self,
+        method: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        request_id: str | None = None,
+    ) -> Any:
+        """Call a method that changes the state.
+
+        A `request_id` of one's own ("SESSION:SEQ") makes it safe to repeat the whole call: it is done once.
+        """
+        found = self._calls.marked(method, is_update=True)
+        return await self._done(updated(found, args, kwargs or {}, request_id), [found])
+
+    async def query(
+        self, method: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Call a method that changes nothing."""
+        found = self._calls.marked(method, is_update=False)
+        return await self._done(queried(found, args, kwargs or {}), [found])
+
+    async def outcome(self, request_id: str) -> Any:
+        """Return, or raise, what came of an update, for good; `Cancelled` if it never arrived."""
+        return await self._done(asked_outcome_of_call(request_id), self._calls.methods.values())
+
+    async def _done(self, request: Request, methods: Iterable[Method]) -> Any:
+        try:
+            return await self._perform(request)
+        except ServiceError as error:
+            raised = declared_error(error, methods)
+            if raised is error:
+                raise
+            raise raised from error
+
+    async def status(self) -> dict[str, Any]:
+        """Return what the server that is asked first says of itself."""
+        status: dict[str, Any] = await self._perform(asked_status())
+        return status

@@ -1,0 +1,48 @@
+"""A service whose calls are measured: what the newest one took is what a group reckons with (see `groups`).
+
+Rule: nothing is decided here; that a group has been long enough is for the rules to say.
+Assumption: a standby takes about as long for a call as the primary did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+from bankrmi.service.declaring import Description
+from bankrmi.service.machine import ServiceMachine
+from bankrmi.storage.state_machine import Moment
+
+__all__ = ["CallCosts", "MeasuredService"]
+
+
+class CallCosts:
+    """What the newest call that was decided here has cost, whichever copy of the state it was done on."""
+
+    def __init__(self) -> None:
+        self.took_ms = 0.0
+        self.outcome_bytes = 0
+
+    def in_bytes(self, bytes_per_ms: float) -> int:
+        """Return it in the coin of groups, in which a millisecond is so many bytes."""
+        return self.outcome_bytes + int(self.took_ms * bytes_per_ms)
+
+
+class MeasuredService(ServiceMachine):
+    """One copy of a service, whose calls are measured where they are decided."""
+
+    def __init__(self, description: Description, costs: CallCosts, *, limit_ms: float) -> None:
+        super().__init__(description, limit_ms=limit_ms)
+        self._costs = costs
+
+    def apply(
+        self, operations: Sequence[Any], action_id: int, moment: Moment, told: bytes | None = None
+    ) -> list[Any]:
+        """Run the call, and note what that took."""
+        began_s = perf_counter()
+        outcomes = super().apply(operations, action_id, moment, told)
+        self._costs.took_ms = 1000 * (perf_counter() - began_s)
+        [outcome] = outcomes
+        self._costs.outcome_bytes = len(outcome if type(outcome) is bytes else outcome[1])
+        return outcomes

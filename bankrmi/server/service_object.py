@@ -1,0 +1,216 @@
+"""The object of a service: what clients call of a replicated class, turned into events for the rules.
+
+    update(method, args, kwargs, request_id, seen)   a method that changes the state, once a request id
+    query(method, args, kwargs, seen)                one that does not
+    put("apple", 3)                                  either, by its own name, for those who have only Pyro
+
+Rule 1: a call is answered exactly once, by the rules or, when it has waited too long, with `InDoubt`.
+Rule 2: arguments are checked against the class before the rules see them; who may wait, `admission` says.
+Rule 3: nothing of the class is run here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bankrmi.bank.operations import parse_request_id
+from bankrmi.errors import BankError, InvalidRequest
+from bankrmi.rmi import Call, Exposed
+from bankrmi.rmi.objects import READ_ATTRIBUTE, is_of_the_call_itself
+from bankrmi.server.admission import Admission
+from bankrmi.server.call_arguments import request_of, seen_of
+from bankrmi.server.request_figures import DONE, OF_SERVICES, KindFigures, RequestFigures
+from bankrmi.server.request_lines import tell_refused
+from bankrmi.server.service_answering import AskedOfService, with_its_record, without
+from bankrmi.service.calls import Called, packed_call
+from bankrmi.service.declaring import Description, Method
+
+__all__ = ["CALL_BYTES", "ServiceObject"]
+
+CALL_BYTES = 256 << 10
+"""The most that a call of a method may take, packed."""
+
+_ENTRY_BYTES = 256
+"""A longer call counts as so many more entries: what a caller may add to the journals is counted in those."""
+
+
+class ServiceObject:
+    """The remote object of clients (see `rmi.RemoteObject`)."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        status: Callable[[], dict[str, Any]],
+        description: Description,
+        *,
+        addresses: Mapping[str, str],
+        entries_at_most: int,
+    ) -> None:
+        self._admission = admission
+        self._status = status
+        self._methods = description.methods
+        self._name = description.name
+        self._addresses = addresses
+        self._entries_at_most = entries_at_most
+        self.exposed = Exposed(
+            methods=frozenset({*OF_SERVICES.kinds, *description.methods}), attributes=frozenset({"service"})
+        )
+        self.figures = RequestFigures(OF_SERVICES)
+        self._ways: Mapping[str, Callable[..., None]] = {
+            "update": self._update,
+            "query": self._query,
+            "outcome": self._outcome,
+            "status": self._tell_status,
+            READ_ATTRIBUTE: self._attribute,
+        }
+
+    def invoke(self, call: Call) -> None:
+        """Take a call; wrong arguments are refused in a sentence."""
+        way = self._ways.get(call.method)
+        try:
+            if way is None:
+                self._by_its_own_name(call)
+            else:
+                way(call, *call.args, **call.kwargs)
+        except BankError as error:
+            self._figures_of(call).failed(error)
+            tell_refused(call, error)
+            raise
+        except TypeError as error:
+            if is_of_the_call_itself(error) and not call.done:
+                self._figures_of(call).counts[InvalidRequest.code] += 1
+                raise InvalidRequest(f"{call.method} does not take these arguments") from error
+            raise
+
+    def _figures_of(self, call: Call) -> KindFigures:
+        """Return where it counts; to read an attribute is to ask for the status."""
+        method = self._methods.get(call.method)
+        if method is not None:
+            return self.figures.of[_kind(method)]
+        return self.figures.of["status" if call.method == READ_ATTRIBUTE else call.method]
+
+    # -- what may be asked -----------------------------------------------------------------------
+
+    def _update(
+        self,
+        call: Call,
+        method: Any,
+        args: Any = (),
+        kwargs: Any = None,
+        request_id: Any = None,
+        seen: Any = None,
+    ) -> None:
+        found = self._method(method, "update")
+        bound = found.bound(*_given(args, kwargs))
+        request, text = request_of(request_id)
+        self._change(call, found, bound, request, text, seen, form=with_its_record)
+
+    def _query(self, call: Call, method: Any, args: Any = (), kwargs: Any = None, seen: Any = None) -> None:
+        found = self._method(method, "query")
+        self._read(call, found, found.bound(*_given(args, kwargs)), seen, form=with_its_record)
+
+    def _by_its_own_name(self, call: Call) -> None:
+        method = self._methods[call.method]
+        bound = method.bound(call.args, call.kwargs)
+        if method.is_update:
+            request, text = request_of(None)
+            self._change(call, method, bound, request, text, None, form=without)
+        else:
+            self._read(call, method, bound, None, form=without)
+
+    def _outcome(self, call: Call, request_id: Any, seen: Any = None) -> None:
+        request = parse_request_id(request_id)
+        checked = seen_of(seen)
+        asked = AskedOfService(
+            call,
+            with_its_record,
+            self._addresses,
+            self.figures.of["outcome"],
+            request_id=request_id,
+            method="outcome",
+        )
+        self._admission.outcome(asked, request, checked)
+
+    def _tell_status(self, call: Call) -> None:
+        self.figures.of["status"].counts[DONE] += 1
+        call.answer(self._status())
+
+    def _attribute(self, call: Call, name: str) -> None:
+        self.figures.of["status"].counts[DONE] += 1
+        call.answer(self._status()[name])
+
+    # -- how it is asked -------------------------------------------------------------------------
+
+    def _method(self, name: Any, kind: str) -> Method:
+        method = self._methods.get(name) if isinstance(name, str) else None
+        if method is None:
+            known = ", ".join(sorted(self._methods))
+            raise InvalidRequest(f"{self._name} has no method {name!r:.80}: there are {known:.500}")
+        if _kind(method) != kind:
+            other = _kind(method)
+            raise InvalidRequest(f"{self._name}.{method.name} is of the kind {other}: ask for it by {other}")
+        return method
+
+    def _change(
+        self,
+        call: Call,
+        method: Method,
+        bound: tuple[list[Any], dict[str, Any]],
+        request: tuple[str, int],
+        request_id: str,
+        seen: Any,
+        *,
+        form: Callable[..., Any],
+    ) -> None:
+        operations = _packed(method, bound)
+        size = len(operations)
+        asked = AskedOfService(
+            call, form, self._addresses, self.figures.of["update"], request_id=request_id, method=method.name
+        )
+        self._admission.request(
+            asked,
+            request,
+            lambda: operations,
+            1,
+            seen_of(seen),
+            more_bytes=size,
+            entries=min(1 + size // _ENTRY_BYTES, self._entries_at_most),
+        )
+
+    def _read(
+        self,
+        call: Call,
+        method: Method,
+        bound: tuple[list[Any], dict[str, Any]],
+        seen: Any,
+        *,
+        form: Callable[..., Any],
+    ) -> None:
+        size = len(_packed(method, bound))
+        asked = AskedOfService(call, form, self._addresses, self.figures.of["query"], method=method.name)
+        self._admission.read(asked, Called(method.name, *bound), seen_of(seen), more_bytes=size)
+
+
+def _kind(method: Method) -> str:
+    return "update" if method.is_update else "query"
+
+
+def _given(args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
+    """Return what a method is to be called with; raises InvalidRequest for what is no list, or no dict."""
+    if not isinstance(args, list | tuple):
+        raise InvalidRequest(f"the arguments of a method are a list, not a {type(args).__name__}")
+    if kwargs is None:
+        return list(args), {}
+    if not isinstance(kwargs, dict) or not all(isinstance(name, str) for name in kwargs):
+        raise InvalidRequest("the arguments by name are a dict, and their names are text")
+    return list(args), kwargs
+
+
+def _packed(method: Method, bound: tuple[list[Any], dict[str, Any]]) -> bytes:
+    operations = packed_call(method.name, *bound)
+    if len(operations) > CALL_BYTES:
+        raise InvalidRequest(
+            f"this call of {method.name} takes {len(operations)} bytes: at most {CALL_BYTES} are taken"
+        )
+    return operations

@@ -1,0 +1,22 @@
+"""Any Python class as what is replicated: its state in SQLite, its methods as operations.
+
+    declaring     what an author writes, and what is made of the class; what cannot be served is refused
+    plain_values  arguments and results as the journal keeps them, checked against annotations
+    calls         one call, and what came of it, as the journal keeps them
+    tables        `self.db`: what a method may ask of the database, and which tables there can be
+    guard         what a copy may not go by: clocks, chance, the network, files
+    running       one method run within bounds: time, exceptions, what it may use
+    changes       what one call changed: how to take it back, and a digest to compare copies by
+    machine       the state machine (see `storage.state_machine`)
+    loading       "module:Class" as the class
+
+Assumption: the class is the author's own. What it may not do is refused, and still it is no stranger's code.
+"""
+
+from __future__ import annotations
+
+from bankrmi.service.declaring import Description, Method, Service, described, query, update
+from bankrmi.service.loading import load
+from bankrmi.service.machine import ServiceMachine
+
+__all__ = ["Description", "Method", "Service", "ServiceMachine", "described", "load", "query", "update"]

@@ -1,0 +1,282 @@
+"""What an author writes, and what is made of it.
+
+    class Inventory(bankrmi.Service):
+        def create(self):
+            self.db.execute("CREATE TABLE item (name TEXT PRIMARY KEY NOT NULL, count INTEGER NOT NULL)")
+        @bankrmi.update
+        def put(self, name: str, count: int) -> int: ...
+        @bankrmi.query
+        def get(self, name: str) -> int | None: ...
+
+Rule 1: what cannot be served is refused when the class is looked at, in a sentence, and not when it is
+        called.
+Rule 2: arguments are checked before anything is recorded, against the signature and the annotations.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import Any, Self, TypeVar, overload
+
+from bankrmi.errors import ConfigurationError, InvalidRequest
+from bankrmi.service.plain_values import Annotation, NotPlain, plain
+from bankrmi.service.tables import ServiceTables
+
+__all__ = ["Description", "Given", "Marked", "Method", "Service", "described", "query", "update"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_MARK = "__bankrmi_method__"
+_TAKEN = frozenset(
+    {"update", "query", "outcome", "status", "service", "close", "create", "db", "now", "random", "new_id"}
+)
+"""Names that methods of a service cannot have: they are something else on the wire, at a client, or here."""
+_LONGEST_NAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """What a decorator noted of a method."""
+
+    is_update: bool
+    raises: tuple[type[Exception], ...] = ()
+
+
+class Given:
+    """What a call may go by beside its arguments."""
+
+    __slots__ = ("_random", "_seed", "now")
+
+    def __init__(self, now: datetime, seed: bytes | None) -> None:
+        """`seed` is what chance is drawn from; None: it is another one on every copy."""
+        self.now = now
+        self._seed = seed
+        self._random: Random | None = None
+
+    def random(self) -> Random:
+        """Return what draws; the same one in all of a call."""
+        if self._random is None:
+            self._random = Random(None if self._seed is None else int.from_bytes(self._seed, "big"))
+        return self._random
+
+
+class Service:
+    """What is replicated; its state is in SQLite, in `db`, and nowhere else.
+
+    `create` makes the tables, once, when the history of the service begins. Methods that are marked `update`
+    change the state, and are run on every copy, so they go by nothing that differs from one to another:
+    `now`, `random` and `new_id` are the same on all of them. Methods marked `query` change nothing.
+    """
+
+    db: ServiceTables
+    """The tables of the service."""
+    _moment: Given | None
+    """What is the same on every copy, of the call that goes on; None in `create`."""
+
+    @property
+    def now(self) -> datetime:
+        """When the call was decided, in UTC, by the clock of the server that leads."""
+        return self._given().now
+
+    @property
+    def random(self) -> Random:
+        """Chance that is the same on every copy, and another one in every call."""
+        return self._given().random()
+
+    def _given(self) -> Given:
+        if self._moment is None:
+            raise RuntimeError(
+                "`create` is done by each server, and has to come out alike: nothing there may "
+                "go by the time, or by chance"
+            )
+        return self._moment
+
+    def create(self) -> None:
+        """Make the tables. Called once on each copy; what it leaves behind is the opening state."""
+
+    def new_id(self) -> str:
+        """Return a text of 32 hexadecimal digits that no other call gets."""
+        return f"{self.random.getrandbits(128):032x}"
+
+    # --- of one that `bankrmi.connect` has returned -------------------------------------------------
+
+    def __enter__(self) -> Self:
+        """A client is a context manager, that closes it."""
+        raise _of_clients("used in a `with`")
+
+    def __exit__(self, *_: object) -> None:
+        raise _of_clients("used in a `with`")
+
+    def close(self) -> None:
+        """Close a client's connections."""
+        raise _of_clients("closed")
+
+    def outcome(self, request_id: str) -> Any:
+        """Return what came of a call, for good, or raise what it raised; `Cancelled` if it never arrived."""
+        raise _of_clients(f"asked for the outcome of {request_id}")
+
+    def status(self) -> dict[str, Any]:
+        """Return what the server that is asked first says of itself."""
+        raise _of_clients("asked for its status")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(
+            f"self.{name} would be kept by one process alone, and lost with it: keep it in self.db"
+        )
+
+
+def _of_clients(what: str) -> RuntimeError:
+    return RuntimeError(f"what is {what} is a client of the service, which bankrmi.connect returns")
+
+
+@overload
+def update(method: _F, /) -> _F: ...
+@overload
+def update(*, raises: Sequence[type[Exception]] = ()) -> Callable[[_F], _F]: ...
+def update(method: Any = None, /, *, raises: Sequence[type[Exception]] = ()) -> Any:
+    """Mark a method that changes the state. Errors in `raises` are raised at the caller as themselves."""
+
+    def mark(function: _F) -> _F:
+        setattr(function, _MARK, Marked(is_update=True, raises=tuple(raises)))
+        return function
+
+    return mark if method is None else mark(method)
+
+
+@overload
+def query(method: _F, /) -> _F: ...
+@overload
+def query(*, raises: Sequence[type[Exception]] = ()) -> Callable[[_F], _F]: ...
+def query(method: Any = None, /, *, raises: Sequence[type[Exception]] = ()) -> Any:
+    """Mark a method that only reads. Errors in `raises` are raised at the caller as themselves."""
+
+    def mark(function: _F) -> _F:
+        setattr(function, _MARK, Marked(is_update=False, raises=tuple(raises)))
+        return function
+
+    return mark if method is None else mark(method)
+
+
+class Method:
+    """One method of a service that can be called."""
+
+    def __init__(self, name: str, function: Callable[..., Any], marked: Marked) -> None:
+        """Raises NotPlain for an annotation that nothing can be checked against."""
+        self.name = name
+        self.function = function
+        self.is_update = marked.is_update
+        self.raises = marked.raises
+        parameters = list(inspect.signature(function).parameters.values())[1:]
+        self.signature = inspect.Signature(parameters)
+        hints = typing.get_type_hints(function, include_extras=True)
+        self._annotations = {
+            parameter.name: Annotation(hints[parameter.name])
+            for parameter in parameters
+            if parameter.name in hints
+        }
+        self._result = Annotation(hints["return"]) if "return" in hints else None
+
+    def bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Return the arguments of a call as plain values; raises InvalidRequest if they are not what it
+        takes."""
+        try:
+            given = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidRequest(f"{self.name} does not take these arguments: {error}") from None
+        given.apply_defaults()
+        return self._each(given, lambda hint, value: plain(value) if hint is None else hint.checked(value))
+
+    def made(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Return what the method is given for arguments that `bound` has returned."""
+        given = self.signature.bind(*args, **kwargs)
+        return self._each(given, lambda hint, value: value if hint is None else hint.made(value))
+
+    def _each(
+        self, given: inspect.BoundArguments, turn: Callable[[Annotation | None, Any], Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        several = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+        for name, value in given.arguments.items():
+            annotation, kind = self._annotations.get(name), self.signature.parameters[name].kind
+            try:
+                if kind not in several:
+                    given.arguments[name] = turn(annotation, value)
+                elif kind is inspect.Parameter.VAR_POSITIONAL:
+                    given.arguments[name] = tuple(turn(annotation, one) for one in value)
+                else:
+                    given.arguments[name] = {key: turn(annotation, one) for key, one in value.items()}
+            except NotPlain as error:
+                raise InvalidRequest(f"{self.name} takes no such {name}: {error}") from None
+        return list(given.args), dict(given.kwargs)
+
+    def returned(self, value: Any) -> Any:
+        """Return what the method returned for what a caller was told of it; raises NotPlain."""
+        return value if self._result is None else self._result.made(value)
+
+    def result(self, value: object) -> Any:
+        """Return what the method returned, as plain values; raises NotPlain."""
+        return plain(value) if self._result is None else self._result.checked(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A class that can be served."""
+
+    kind: type[Service]
+    methods: Mapping[str, Method]
+
+    @property
+    def name(self) -> str:
+        """The name of the class."""
+        return self.kind.__name__
+
+
+def described(kind: object) -> Description:
+    """Return what is known of a class; raises ConfigurationError if it cannot be served."""
+    if not (isinstance(kind, type) and issubclass(kind, Service)):
+        raise ConfigurationError(
+            f"{_named(kind)} is not a service: make it a class that inherits from bankrmi.Service"
+        )
+    if kind.__init__ is not Service.__init__:
+        raise ConfigurationError(f"{kind.__name__} has an __init__: what it begins with belongs in `create`")
+    methods = {}
+    for name, function in inspect.getmembers(kind, callable):
+        marked = getattr(function, _MARK, None)
+        if marked is not None:
+            methods[name] = _method(kind, name, function, marked)
+    if not methods:
+        raise ConfigurationError(
+            f"{kind.__name__} has no method that is marked with @bankrmi.update or @bankrmi.query: "
+            "nobody could call it"
+        )
+    return Description(kind, methods)
+
+
+def _method(kind: type, name: str, function: Callable[..., Any], marked: Marked) -> Method:
+    where = f"{kind.__name__}.{name}"
+    if name in _TAKEN or name.startswith("_"):
+        raise ConfigurationError(f"{where} cannot be called that: the name is taken, or begins with _")
+    if len(name) > _LONGEST_NAME:
+        raise ConfigurationError(f"{where} has a name of more than {_LONGEST_NAME} characters")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError(
+            f"{where} is a coroutine: a method of a service waits for nothing, write it with def"
+        )
+    if inspect.isgeneratorfunction(function):
+        raise ConfigurationError(f"{where} is a generator: return a list")
+    declared: tuple[object, ...] = marked.raises
+    for error in declared:
+        if not (isinstance(error, type) and issubclass(error, Exception)):
+            raise ConfigurationError(f"{where} is said to raise {_named(error)}, which is no exception")
+    try:
+        return Method(name, function, marked)
+    except (NotPlain, NameError, TypeError) as error:
+        raise ConfigurationError(f"{where} has an annotation that cannot be used: {error}") from None
+
+
+def _named(what: object) -> str:
+    return what.__name__ if isinstance(what, type) else f"{what!r:.60}"

@@ -1,0 +1,193 @@
+"""What a copy may not go by: clocks, chance, the network, files. Each differs from one copy to another.
+
+While an update runs, the functions of the standard library that tell time, or draw, raise `Undetermined`,
+with the line of the class and what to use instead; an audit hook does so for files, sockets, processes and
+threads.
+
+Rule 1: outside of an update all of them are as they always are.
+Rule 2: a name that the module of the class has taken for itself (`from time import time`) is found when it is
+        loaded.
+Assumption: what gets past this is seen by the digests (see `changes`): copies that differ stop.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any
+
+from bankrmi.errors import ConfigurationError
+
+__all__ = ["Undetermined", "check_names", "watched"]
+
+_CLOCKS = (
+    "time",
+    "time_ns",
+    "monotonic",
+    "monotonic_ns",
+    "perf_counter",
+    "perf_counter_ns",
+    "localtime",
+    "gmtime",
+    "ctime",
+)
+_DRAWS = (
+    "random",
+    "randint",
+    "randrange",
+    "choice",
+    "choices",
+    "sample",
+    "shuffle",
+    "uniform",
+    "gauss",
+    "getrandbits",
+    "randbytes",
+    "seed",
+    "SystemRandom",
+)
+_SECRETS = ("token_bytes", "token_hex", "token_urlsafe", "randbelow", "choice", "randbits")
+_REFUSED: tuple[tuple[ModuleType, tuple[str, ...], str], ...] = (
+    (time, _CLOCKS, "self.now"),
+    (time, ("sleep",), "nothing: an update waits for nothing"),
+    (random, _DRAWS, "self.random"),
+    (secrets, _SECRETS, "self.random"),
+    (uuid, ("uuid1", "uuid4"), "self.new_id()"),
+    (os, ("urandom", "getpid", "getrandom"), "self.random"),
+)
+_ENDING: tuple[tuple[ModuleType, tuple[str, ...]], ...] = (
+    (os, ("_exit", "abort", "kill", "killpg", "fork", "forkpty")),
+    (signal, ("signal", "alarm", "setitimer", "raise_signal", "pthread_kill")),
+)
+"""What a method could end, or hold up, the whole server with; refused to queries, too."""
+_AUDITED = (
+    "open",
+    "socket.",
+    "subprocess.",
+    "os.system",
+    "os.exec",
+    "os.fork",
+    "os.posix_spawn",
+    "os.listdir",
+    "os.remove",
+)
+_IMPORTING = frozenset({"importlib._bootstrap", "_frozen_importlib", "linecache", "traceback"})
+_THREADS = "_thread.start_new_thread"
+
+
+class Undetermined(Exception):
+    """An update wanted something that differs from one copy to another."""
+
+
+_inside: list[str] = []
+"""The module of the class whose update runs now; nothing, if none does."""
+_hooked = False
+
+
+def _refusing(original: Callable[..., Any], sentence: str) -> Callable[..., Any]:
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        if (
+            sys._getframe(1).f_globals.get("__name__") == "logging"
+        ):  # Which dates its lines, and tells them to people.
+            return original(*args, **kwargs)
+        raise Undetermined(f"{_place()}{sentence}")
+
+    return refuse
+
+
+_Replaced = tuple[ModuleType, str, Callable[..., Any], Callable[..., Any]]
+
+
+def _replaced(module: ModuleType, names: tuple[str, ...], why: str) -> list[_Replaced]:
+    found = [(name, getattr(module, name)) for name in names if hasattr(module, name)]
+    return [
+        (module, name, original, _refusing(original, f"{module.__name__}.{name} {why}"))
+        for name, original in found
+    ]
+
+
+_OF_ALL: list[_Replaced] = [
+    one for module, names in _ENDING for one in _replaced(module, names, "is not for a method of a service")
+]
+_OF_UPDATES: list[_Replaced] = _OF_ALL + [
+    one
+    for module, names, instead in _REFUSED
+    for one in _replaced(module, names, f"differs from one copy to another: use {instead}")
+]
+
+
+def _place() -> str:
+    """Return where the class is just now: "inventory.py, line 12: "; nothing if it is not to be seen."""
+    for frame in _frames():
+        if _inside and frame.f_globals.get("__name__") == _inside[-1]:
+            return f"{Path(frame.f_code.co_filename).name}, line {frame.f_lineno}: "
+    return ""
+
+
+def _frames() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+@contextmanager
+def watched(module: str, *, is_update: bool) -> Iterator[None]:
+    """Refuse all of that to a method of a class of this module, until the context ends; to a query,
+    little."""
+    replaced = _OF_UPDATES if is_update else _OF_ALL
+    if is_update:
+        _hook()
+        _inside.append(module)
+    for place, name, _, refusal in replaced:
+        setattr(place, name, refusal)
+    try:
+        yield
+    finally:
+        for place, name, original, _ in replaced:
+            setattr(place, name, original)
+        if is_update:
+            _inside.pop()
+
+
+def _hook() -> None:
+    global _hooked
+    if not _hooked:
+        _hooked = True
+        sys.addaudithook(_audit)
+
+
+def _audit(event: str, _args: tuple[Any, ...]) -> None:
+    if not _inside or not (event.startswith(_AUDITED) or event == _THREADS) or _imports():
+        return
+    what = "a thread" if event == _THREADS else "a file" if event == "open" else event
+    raise Undetermined(
+        f"{_place()}{what} is not the same on every copy: an update goes by its arguments and self.db"
+    )
+
+
+def _imports() -> bool:
+    """Whether this is the import of a module, which the class may do where it likes."""
+    return any(frame.f_globals.get("__name__") in _IMPORTING for frame in _frames())
+
+
+def check_names(module: ModuleType) -> None:
+    """Raise ConfigurationError if the module has one of the functions that are refused under a name of its
+    own."""
+    originals = {id(original): (place.__name__, name) for place, name, original, _ in _OF_UPDATES}
+    for name, value in vars(module).items():
+        found = originals.get(id(value))
+        if found is not None:
+            raise ConfigurationError(
+                f"{module.__name__} has taken {found[0]}.{found[1]} as `{name}`, which differs from one copy "
+                "to another and cannot be watched there: import the module, and use what the service gives"
+            )

@@ -1,0 +1,55 @@
+"""The class of a service by its name: `inventory:Inventory`, of a module that stands beside the
+configuration."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from pathlib import Path
+
+from bankrmi.errors import ConfigurationError
+from bankrmi.service.declaring import Description, described
+from bankrmi.service.guard import check_names
+from bankrmi.service.machine import ServiceMachine
+
+__all__ = ["load"]
+
+_TARGET = re.compile(r"([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*):([A-Za-z_][A-Za-z0-9_]*)")
+
+
+def load(target: str, folder: Path) -> Description:
+    """Return the class, looked for in `folder` first; raises ConfigurationError, saying what is wrong
+    where."""
+    found = _TARGET.fullmatch(target)
+    if found is None:
+        raise ConfigurationError(
+            f"{target!r:.80} is not the name of a class: write module:Class, like inventory:Inventory"
+        )
+    module_name, class_name = found[1], found[2]
+    place = str(folder.absolute())
+    if place not in sys.path:
+        sys.path.insert(0, place)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise ConfigurationError(
+                f"there is no module {module_name} in {place}, nor elsewhere on Python's path"
+            ) from None
+        raise ConfigurationError(f"{module_name} cannot be imported: {error}") from None
+    except SyntaxError as error:
+        raise ConfigurationError(
+            f"{module_name} cannot be imported: {error.msg} in {error.filename}, line {error.lineno}"
+        ) from None
+    except (Exception, SystemExit) as error:
+        raise ConfigurationError(
+            f"{module_name} cannot be imported: {type(error).__name__}: {error}"
+        ) from None
+    kind = getattr(module, class_name, None)
+    if kind is None:
+        raise ConfigurationError(f"there is no {class_name} in {module.__file__ or module_name}")
+    check_names(module)
+    description = described(kind)
+    ServiceMachine(description).try_class()
+    return description

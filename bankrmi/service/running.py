@@ -1,0 +1,197 @@
+"""One method, run within bounds.
+
+Rule 1: whatever a method does, this returns its value or raises `Raised`: what it raised, that it took too
+        long, that it wanted to end the process. A disk that fails is no exception of the method's:
+        `DatabaseGaveUp`.
+Rule 2: a method has so many milliseconds; then it is interrupted, in Python by a signal, in SQL by SQLite,
+        again and again until it gives in. Only the server that decides counts the time: the others follow
+        what is recorded.
+Rule 3: an update sees the time, chance and ids of its record.
+Assumption: called in the main thread; elsewhere only SQL is interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from types import FrameType
+from typing import Any
+
+import apsw
+import msgpack
+
+from bankrmi.errors import InvalidRequest
+from bankrmi.service.calls import Called, Raised
+from bankrmi.service.declaring import Description, Given, Method
+from bankrmi.service.guard import watched
+from bankrmi.service.plain_values import NotPlain, plain
+from bankrmi.service.tables import DatabaseGaveUp, Doing, ServiceTables
+from bankrmi.storage.state_machine import Moment
+
+__all__ = ["Runner"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_AGAIN_SECONDS = 0.02
+_STEPS = 10_000
+"""Of SQLite's machine, between two looks at the clock: some 0.1 ms."""
+_WORDS_AT_MOST = 1000
+RESULT_BYTES_AT_MOST = 1 << 16
+"""Packed: what came of a group of calls goes to the other copies in one message."""
+_monotonic, _signal, _setitimer = time.monotonic, signal.signal, signal.setitimer
+
+
+class _OutOfTime(BaseException):
+    """It took too long. Not an `Exception`: a method that catches those does not catch this."""
+
+
+class Runner:
+    """Runs the methods of one class on one database."""
+
+    def __init__(self, description: Description, database: apsw.Connection, *, limit_ms: float) -> None:
+        self._description = description
+        self._limit_s = limit_ms / 1000
+        self._deadline: float | None = None
+        self._rings = False  # Whether the alarm is for the method that runs.
+        self.tables = ServiceTables(database)
+        self._service = description.kind()
+        self._give("db", self.tables)
+        database.set_progress_handler(self._is_over, _STEPS)
+
+    def _give(self, name: str, value: object) -> None:
+        object.__setattr__(self._service, name, value)
+
+    def create(self) -> None:
+        """Make the tables of the service."""
+        self._give("_moment", None)
+        with self._doing(Doing.CREATE), watched(self._description.kind.__module__, is_update=True):
+            self._service.create()
+
+    def run(self, call: Called, moment: Moment | None, *, limited: bool) -> Any:
+        """Return what the method returns, as plain values; raises Raised. `moment`: of an update; None: a
+        query."""
+        method = self._description.methods.get(call.method)
+        is_update = moment is not None
+        if method is None or method.is_update is not is_update:
+            raise Raised(
+                "LookupError", "builtins", f"there is no {_kind(is_update)} {call.method!r:.80}", None
+            )
+        self._set_moment(moment)
+        guard = watched(self._description.kind.__module__, is_update=is_update)
+        try:
+            with self._doing(Doing.UPDATE if is_update else Doing.QUERY), guard:
+                value = self._in_time(limited, lambda: self._value(method, call))
+        except DatabaseGaveUp:
+            raise
+        except _OutOfTime:
+            raise Raised(
+                "TimeoutError",
+                "builtins",
+                f"{call.method} took more than {self._limit_s * 1000:.0f} ms",
+                None,
+            ) from None
+        except BaseException as error:  # Also one that wants to end the process: that is not for a method.
+            raise _raised(error) from None
+        finally:
+            failed, self.tables.failed = self.tables.failed, None
+            if failed is not None:
+                raise DatabaseGaveUp(str(failed)) from failed
+        return value
+
+    def _value(self, method: Method, call: Called) -> Any:
+        args, kwargs = method.made(call.args, call.kwargs)
+        value = method.function(self._service, *args, **kwargs)
+        try:
+            result = method.result(value)
+        except NotPlain as error:
+            raise TypeError(f"{call.method} returned what it should not: {error}") from None
+        size = len(msgpack.packb(result))
+        if size > RESULT_BYTES_AT_MOST:
+            raise OverflowError(
+                f"{call.method} returned {size} bytes: at most {RESULT_BYTES_AT_MOST} are told"
+            )
+        return result
+
+    def _set_moment(self, moment: Moment | None) -> None:
+        if moment is None:
+            self._give("_moment", Given(datetime.now(UTC), None))
+            return
+        time_us, (session, sequence) = moment
+        seed = hashlib.blake2b(f"{session}:{sequence}:{time_us}".encode(), digest_size=16).digest()
+        self._give("_moment", Given(_EPOCH + timedelta(microseconds=time_us), seed))
+
+    @contextmanager
+    def _doing(self, what: Doing) -> Iterator[None]:
+        self.tables.doing = what
+        self.tables.interrupted = False
+        try:
+            yield
+        finally:
+            self.tables.doing = Doing.OURS
+
+    # -- time ------------------------------------------------------------------------------------
+
+    def _is_over(self) -> bool:
+        """Whether SQLite is to give up what it does; asked by it."""
+        return self._deadline is not None and _monotonic() > self._deadline
+
+    def _in_time(self, limited: bool, work: Callable[[], Any]) -> Any:
+        """Do it; raise _OutOfTime when its time is over.
+
+        In one function, and its first act at the end is one assignment: wherever the alarm rings then, it is
+        not heard any more. Whoever had the alarm before has it again afterwards.
+        """
+        if not limited or self._limit_s <= 0:
+            return work()
+        began = _monotonic()
+        self._deadline = began + self._limit_s
+        in_main = threading.current_thread() is threading.main_thread()
+        if in_main:
+            before = _signal(signal.SIGALRM, self._ring)
+            left_s, every_s = _setitimer(signal.ITIMER_REAL, self._limit_s, _AGAIN_SECONDS)
+        try:
+            self._rings = in_main
+            value = work()
+            if self.tables.is_over:  # It was interrupted, and has made something else of it.
+                raise _OutOfTime
+            return value
+        except apsw.InterruptError:
+            raise _OutOfTime from None
+        finally:
+            self._rings = False
+            self._deadline = None
+            if in_main:
+                _setitimer(signal.ITIMER_REAL, 0)
+                _signal(signal.SIGALRM, before)
+                if left_s:
+                    left_s -= _monotonic() - began
+                    _setitimer(signal.ITIMER_REAL, max(0.001, left_s), every_s)
+
+    def _ring(self, _number: int, _frame: FrameType | None) -> None:
+        if self._rings:
+            raise _OutOfTime
+
+
+def _kind(is_update: bool) -> str:
+    return "update" if is_update else "query"
+
+
+def _raised(error: BaseException) -> Raised:
+    """Return an exception as the journal keeps it."""
+    if isinstance(error, Raised):
+        return error
+    words = error.message if isinstance(error, InvalidRequest) else str(error)
+    try:
+        values = plain(list(error.args))
+        told = json.dumps(values)  # Text in the details of an error, on the wire: bytes are none.
+    except (NotPlain, TypeError):
+        values, told = None, ""
+    if len(told) > _WORDS_AT_MOST:
+        values = None
+    kind = type(error)
+    return Raised(kind.__qualname__[:100], kind.__module__[:200], words[:_WORDS_AT_MOST], values)

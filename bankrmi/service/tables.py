@@ -1,0 +1,269 @@
+"""`self.db`: what a method may ask of the database, and which tables a service can have.
+
+Rule 1: a method sees the tables of the service and nothing else; ours, the transaction, settings and other
+        files are refused, by SQLite itself (its authorizer).
+Rule 2: only `create` makes tables. An update writes rows; a query reads them.
+Rule 3: what differs from one copy to another is refused in an update: chance and clocks in SQL.
+Rule 4: a table has a primary key without NULL, and no AUTOINCREMENT: else a change could not be taken back
+        whole.
+Rule 5: rows are handed over all at once, and so many at most: no question is left open behind a method's
+        back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
+from itertools import islice
+from typing import Any
+
+import apsw
+
+from bankrmi.errors import ConfigurationError
+
+__all__ = ["OWN_TABLES", "DatabaseGaveUp", "Doing", "Rows", "ServiceTables", "check_tables", "table_names"]
+
+OWN_TABLES = frozenset(
+    {"about", "journal", "requests", "sessions", "accounts", "service_undo", "sqlite_sequence"}
+)
+"""What lies in the same file, and is not the service's."""
+
+ROWS_AT_MOST = 100_000
+_LONGEST_STATEMENT = 1 << 20
+
+_GIVES_UP = re.compile(
+    r"\bon\s+conflict\s+rollback\b|\bor\s+rollback\b|\braise\s*\(\s*rollback\b", re.IGNORECASE
+)
+"""What would take the whole transaction back, with what others did in it."""
+
+_CHANGING = frozenset({apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE})
+_READING = frozenset({apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_FUNCTION, apsw.SQLITE_RECURSIVE})
+_MAKING = frozenset(
+    {
+        apsw.SQLITE_CREATE_TABLE,
+        apsw.SQLITE_CREATE_INDEX,
+        apsw.SQLITE_CREATE_VIEW,
+        apsw.SQLITE_CREATE_TRIGGER,
+        apsw.SQLITE_REINDEX,
+    }
+)
+_CHANCE_AND_CLOCKS = frozenset(
+    {
+        "random",
+        "randomblob",
+        "date",
+        "time",
+        "datetime",
+        "julianday",
+        "unixepoch",
+        "strftime",
+        "timediff",
+        "current_date",
+        "current_time",
+        "current_timestamp",
+        "last_insert_rowid",
+        "changes",
+        "total_changes",
+        "sqlite_version",
+        "sqlite_source_id",
+        "load_extension",
+    }
+)
+
+
+_COLUMNS = frozenset({"table_info", "table_xinfo"})
+"""Which columns a table has: what records the changes asks so, in the middle of a statement."""
+
+
+class Doing(Enum):
+    """What goes on while SQLite is asked."""
+
+    OURS = "ours"
+    CREATE = "create"
+    UPDATE = "an update"
+    QUERY = "a query"
+
+
+class DatabaseGaveUp(Exception):
+    """The disk, or the memory, failed under a statement: nothing can be recorded, and the server has to
+    stop."""
+
+
+_FAILED = (
+    apsw.FullError,
+    apsw.IOError,
+    apsw.CorruptError,
+    apsw.NoMemError,
+    apsw.CantOpenError,
+    apsw.NotADBError,
+    apsw.ReadOnlyError,
+    apsw.ProtocolError,
+)
+
+
+class Rows:
+    """The rows that a statement has given, all of them."""
+
+    def __init__(self, rows: list[tuple[Any, ...]]) -> None:
+        self._rows = rows
+        self._next = 0
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        while (row := self.fetchone()) is not None:
+            yield row
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """Return the next row; None after the last one."""
+        if self._next >= len(self._rows):
+            return None
+        self._next += 1
+        return self._rows[self._next - 1]
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Return the rows that are left."""
+        rest = self._rows[self._next :]
+        self._next = len(self._rows)
+        return rest
+
+    @property
+    def value(self) -> Any:
+        """The first column of the first row; None if there is no row."""
+        return self._rows[0][0] if self._rows else None
+
+
+class ServiceTables:
+    """The tables of one service, as its methods see them."""
+
+    def __init__(self, database: apsw.Connection) -> None:
+        self._database = database
+        self._refused = ""
+        self.doing = Doing.OURS
+        """What the authorizer goes by. (Set by who runs methods.)"""
+        self.interrupted = False
+        """Whether a statement was, whatever the method made of that. (Cleared by who runs methods.)"""
+        self.failed: Exception | None = None
+        """What the disk said to a statement, whatever the method made of that."""
+        database.authorizer = self._may
+        database.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)  # As whoever writes REFERENCES expects.
+
+    def execute(self, statement: str, values: Sequence[Any] | dict[str, Any] = ()) -> Rows:
+        """Execute one SQL statement, with values for its `?` or `:name`; return its rows."""
+        return Rows(self._ask(statement, lambda written: self._database.execute(written, values)))
+
+    def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Execute one SQL statement once for each of the rows of values."""
+        self._ask(statement, lambda written: self._database.executemany(written, rows))
+
+    def _ask(self, statement: str, ask: Any) -> list[tuple[Any, ...]]:
+        if self.doing is Doing.OURS:
+            raise RuntimeError("self.db is there while a method of the service runs, and not before or after")
+        if len(statement) > _LONGEST_STATEMENT:
+            raise ValueError(
+                f"a statement of {len(statement)} characters: at most {_LONGEST_STATEMENT} are taken"
+            )
+        if _GIVES_UP.search(statement):
+            raise ValueError(
+                "ROLLBACK would take back what others did: raise an exception, and nothing has happened"
+            )
+        if self.is_over:
+            raise apsw.InterruptError("the time of this call is over")
+        self._refused = ""
+        try:
+            # The comment keeps it apart from statements of ours that SQLite has looked at before.
+            rows = list(islice(ask(f"/* {self.doing.value} */ {statement}"), ROWS_AT_MOST + 1))
+        except _FAILED as error:
+            self.failed = error
+            raise DatabaseGaveUp(str(error)) from error
+        except apsw.InterruptError:
+            self.interrupted = True
+            raise
+        except apsw.Error:
+            if not self._refused:
+                raise
+            raise PermissionError(self._refused) from None
+        if len(rows) > ROWS_AT_MOST:
+            raise OverflowError(f"more than {ROWS_AT_MOST} rows: ask for fewer, with LIMIT")
+        return rows
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a statement of this call was interrupted: SQLite then has taken its transaction back."""
+        is_lost = self.doing is Doing.UPDATE and not self._database.in_transaction
+        return self.interrupted or is_lost
+
+    # -- what is allowed -------------------------------------------------------------------------
+
+    def _may(
+        self, operation: int, first: str | None, second: str | None, _where: str | None, _by: str | None
+    ) -> int:
+        """Say whether a part of a statement may be; called by SQLite while it prepares one."""
+        if self.doing is Doing.OURS:
+            return int(apsw.SQLITE_OK)
+        why = self._objection(operation, first or "", second or "")
+        if why:
+            self._refused = self._refused or why
+            return int(apsw.SQLITE_DENY)
+        return int(apsw.SQLITE_OK)
+
+    def _objection(self, operation: int, first: str, second: str) -> str:
+        if operation == apsw.SQLITE_FUNCTION:
+            return self._objection_to_function(second.lower())
+        if operation in _READING or operation in _CHANGING:
+            if first.lower() in OWN_TABLES:
+                return f"the table {first} is bankrmi's own"
+            if first.lower().startswith("sqlite_") and self.doing is not Doing.CREATE:
+                return f"the table {first} is SQLite's own"
+            if operation in _CHANGING and self.doing is Doing.QUERY:
+                return f"a query changes nothing, and this changes {first}: mark it with @bankrmi.update"
+            return ""
+        if operation in _MAKING:
+            if self.doing is not Doing.CREATE:
+                return f"tables are made in `create`, and not later ({first})"
+            if first == "sqlite_sequence":
+                return "AUTOINCREMENT has a counter that cannot be taken back: leave that word out"
+            return f"the name {first} is taken" if first.lower() in OWN_TABLES else ""
+        if operation == apsw.SQLITE_PRAGMA and first.lower() in _COLUMNS:
+            return ""
+        return "a method of a service can read and write rows, and this statement does something else"
+
+    def _objection_to_function(self, name: str) -> str:
+        if name in _CHANCE_AND_CLOCKS and self.doing is not Doing.QUERY:
+            return f"{name}() differs from one copy to another: use self.now, self.random or self.new_id()"
+        return "load_extension() is refused" if name == "load_extension" else ""
+
+
+def table_names(database: apsw.Connection) -> list[str]:
+    """Return the names of the service's tables, in their order."""
+    names = database.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+    return [name for (name,) in names if name.lower() not in OWN_TABLES and not name.startswith("sqlite_")]
+
+
+def check_tables(database: apsw.Connection, kind: str) -> None:
+    """Raise ConfigurationError if there is a table whose changes could not be taken back whole."""
+    tables: list[Any] = database.execute(
+        "SELECT name, coalesce(sql, '') FROM sqlite_schema WHERE type = 'table'"
+    ).fetchall()
+    for name, statement in tables:
+        if name.lower() in OWN_TABLES or name.startswith("sqlite_"):
+            continue
+        if statement.lower().split(None, 2)[:2] == ["create", "virtual"]:
+            raise ConfigurationError(f"{kind}: {name} is a virtual table, and only plain tables can be kept")
+        columns: list[Any] = database.execute(
+            'SELECT name, type, "notnull", pk FROM pragma_table_xinfo(?)', (name,)
+        ).fetchall()
+        key = [column for column in columns if column[3]]
+        if not key:
+            raise ConfigurationError(
+                f"{kind}: {name} has no PRIMARY KEY, and changes are known by it: give it one"
+            )
+        if len(key) == 1 and key[0][1].upper() == "INTEGER":
+            continue
+        without = [column[0] for column in key if not column[2]]
+        if without:
+            raise ConfigurationError(
+                f"{kind}: {name}.{without[0]} is in the PRIMARY KEY and can be NULL: say NOT NULL"
+            )

@@ -1,0 +1,67 @@
+"""What a call of a class has cost is known to the groups, and the folder of a class has no ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bankrmi
+from bankrmi.config import load
+from bankrmi.server.data_directory import DataDirectory
+from bankrmi.server.derived_settings import settings_of, settings_of_service
+from bankrmi.server.measured_service import CallCosts
+from bankrmi.service.calls import packed_call
+from bankrmi.service.declaring import described
+from bankrmi.storage.about import served_class
+from tests.storage.journals import adopted
+
+
+class Echo(bankrmi.Service):
+    """Says what it is told."""
+
+    @bankrmi.update
+    def say(self, text: str, times: int) -> str:
+        """Say it so often."""
+        return text * times
+
+    @bankrmi.update
+    def work(self, steps: int) -> int:
+        """Take a while."""
+        return sum(range(steps))
+
+
+def test_what_comes_of_a_call_and_how_long_it_took_count_for_its_group(tmp_path: Path) -> None:
+    file = tmp_path / "echo.yaml"
+    file.write_text("nameserver: 127.0.0.1:1\nservers:\n  s1: 127.0.0.1:2\nserves: echo:Echo\n")
+    configuration = load(file, environment={})
+    directory = DataDirectory(configuration, "s1", described(Echo))
+    journal = directory.open_journal()
+    try:
+        journal.open(adopted())
+        costs = directory.call_costs
+        settings = settings_of_service(settings_of(configuration, "s1", first=False), costs)
+        assert settings.cost_of_newest is not None
+
+        def cost_of(number: int, method: str, *args: object) -> int:
+            journal.decide(1, ("session", number), 1, packed_call(method, args, {}), 1)
+            assert settings.cost_of_newest is not None
+            return settings.cost_of_newest()
+
+        cost_of(1, "say", "x", 1)
+        assert costs.outcome_bytes < 100
+        assert cost_of(2, "say", "x", 10_000) > 10_000
+        costs.took_ms = 0.0
+        assert cost_of(3, "work", 300_000) > costs.outcome_bytes
+        assert 0 < costs.took_ms < 60_000
+        cost_of(4, "say", 5, 5)  # An exception is an outcome, too.
+        assert 0 < costs.outcome_bytes < 1000
+        journal.commit()
+        assert served_class(journal.database) == "Echo"
+    finally:
+        journal.close()
+        directory.release()
+
+
+def test_a_millisecond_costs_so_many_bytes() -> None:
+    costs = CallCosts()
+    costs.took_ms, costs.outcome_bytes = 2.5, 7
+    assert costs.in_bytes(1000) == 2507

@@ -33,11 +33,13 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TRIES = 5
 
 _PARTS = {
-    "region": "main section:not([hidden]) > h2",
+    "region": "main section > h2",
     "way there": "nav a",
-    "what can be done": "#misfortunes button[data-misfortune]",
+    "what can be done": "#misfortunes button[data-misfortune]"
+    ":not([data-misfortune=cut], [data-misfortune=slow], [data-misfortune=fill])",
 }
-"""What makes the page what it is, whatever the bank does, and how to find it."""
+"""What makes the page what it is, whatever the bank does, and how to find it: shown just now or not. Links can
+be cut and disks filled where there are relays, and small disks."""
 
 
 def parts_of(page: Page) -> dict[str, list[str]]:

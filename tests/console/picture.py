@@ -38,8 +38,9 @@ _PARTS = {
     "what can be done": "#misfortunes button[data-misfortune]"
     ":not([data-misfortune=cut], [data-misfortune=slow], [data-misfortune=fill])",
 }
-"""What makes the page what it is, whatever the bank does, and how to find it: shown just now or not. Links can
-be cut and disks filled where there are relays, and small disks."""
+"""What makes the page what it is, whatever the bank does, and how to find it: shown just now or not.
+
+(Links can be cut where there are relays, and disks filled where they are small.)"""
 
 
 def parts_of(page: Page) -> dict[str, list[str]]:

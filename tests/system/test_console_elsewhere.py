@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from os import pread
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import pytest
 
 from bankrmi.certificates.authority import create, create_authority
-from tests import warm
-from tests.console.page_of import Page
-from tests.console.shown_bank import shown
+from tests.console.shown_bank import console_of, shown
 from tests.etcd import EtcdMembers, needs_etcd
-from tests.system.cluster import DEADLINE_S, NAMESERVER, Cluster
+from tests.system.cluster import NAMESERVER, Cluster
 from tests.system.commands import bankrmi
 from tests.system.ports import own_addresses
 
@@ -64,6 +56,7 @@ def issue(folder: Path) -> None:
     create(folder, "operator", "anna", days=20)
 
 
+@pytest.mark.long
 def test_a_bank_behind_certificates_is_shown_to_an_operator_and_to_nobody_else(tmp_path: Path) -> None:
     issue(tmp_path / "certificates")
     with shown(tmp_path, "--relays", certificates={"folder": "certificates"}) as (cluster, _, page):
@@ -88,24 +81,6 @@ def test_a_bank_behind_certificates_is_shown_to_an_operator_and_to_nobody_else(t
         assert (run.returncode, run.stdout) == (2, "")
         assert re.match(r"the console wants an operator's certificate: .*operator", run.stderr)
         assert len(run.stderr.splitlines()) == 1
-
-
-@contextmanager
-def console_of(config: Path) -> Iterator[Page]:
-    """A console that somebody has started by hand."""
-    with own_addresses(1) as [address], TemporaryFile() as said:
-        arguments = ["--config", str(config), "console", "--listen", address]
-        process = warm.start(arguments, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
-        try:
-            deadline = time.monotonic() + DEADLINE_S
-            while not (found := re.findall(rb"http://\S+#token=\S+", pread(said.fileno(), 10_000, 0))):
-                assert time.monotonic() < deadline, "it prints its address"
-                time.sleep(0.02)
-            with Page(found[0].decode()) as page:
-                yield page
-        finally:
-            process.kill()
-            process.wait()
 
 
 def test_a_bank_that_only_can_be_reached_is_shown_and_left_alone(tmp_path: Path) -> None:

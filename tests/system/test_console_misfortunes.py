@@ -100,6 +100,7 @@ def test_a_link_that_is_cut_costs_the_standby_its_place_until_it_is_healed(broke
     broken.until_over(done["id"])
 
 
+@pytest.mark.long
 def test_a_primary_that_is_cut_off_from_everybody_leads_no_more(broken: Broken) -> None:
     cut_off, other = broken.primary, broken.standby
     done = broken.do("cut", cut_off, toward="everybody")
@@ -151,6 +152,7 @@ def test_a_killed_primary_is_known_to_be_gone_though_a_relay_stands_before_it(br
     assert change["cause_kind"] == "crash", f"its relay refuses, as its address would have: {change}"
 
 
+@pytest.mark.long
 def test_who_is_stopped_stays_away_until_it_is_started(broken: Broken) -> None:
     stopped = broken.standby
     done = broken.do("stop", stopped)
@@ -207,6 +209,7 @@ def test_the_command_line_does_the_same_and_the_page_shows_it(broken: Broken) ->
     )
 
 
+@pytest.mark.long
 def test_what_a_killed_console_has_cut_is_whole_again(broken: Broken) -> None:
     """The page is another one afterwards: this comes last."""
     broken.do("cut", broken.primary, toward=broken.standby)

@@ -14,7 +14,7 @@ from tests.console.shown_bank import shown
 from tests.system.cluster import Cluster
 from tests.system.supervised import Up
 
-pytestmark = in_chromium
+pytestmark = [in_chromium, pytest.mark.long]
 
 
 class Shown(NamedTuple):
@@ -73,27 +73,6 @@ class Desk:
         expect(self.card(name).locator(".is")).to_contain_text(words, timeout=PATIENCE_MS)
 
 
-def test_a_link_is_cut_one_way_seen_in_the_picture_and_healed(browser: Browser, bank: Shown) -> None:
-    with OpenPage(browser, bank.address) as opened:
-        desk, page = Desk(opened.page), opened.page
-        page.get_by_role("combobox", name="From").select_option(desk.primary)
-        page.get_by_role("combobox", name="To", exact=True).select_option(desk.standby)
-        page.get_by_role("combobox", name="Which way").select_option("one way")
-        desk.press("Links", "Cut")
-        desk.says(f"nothing passes from {desk.primary} to {desk.standby}.")
-        desk.says(f"misfortune cut {desk.primary} {desk.standby} --one-way")
-        expect(page.locator("#drawing-description")).to_contain_text(
-            f"Nothing passes from {desk.primary} to {desk.standby}."
-        )
-        expect(page.locator("[data-link=cut]")).to_have_count(1)
-        expect(page.locator("h1")).to_contain_text(f"{desk.primary} leads alone", timeout=PATIENCE_MS)
-        desk.broken.get_by_role("button", name="Heal").click()
-        expect(desk.broken).to_be_hidden()
-        desk.all_well()
-        expect(page.locator("[data-link=cut]")).to_have_count(0)
-
-
-@pytest.mark.long
 def test_whoever_is_frozen_stopped_or_wiped_comes_back(browser: Browser, bank: Shown) -> None:
     with OpenPage(browser, bank.address) as opened:
         desk = Desk(opened.page)
@@ -121,7 +100,6 @@ def test_whoever_is_frozen_stopped_or_wiped_comes_back(browser: Browser, bank: S
         desk.all_well()
 
 
-@pytest.mark.long
 def test_the_witness_is_killed_frozen_and_loses_its_memory(browser: Browser, bank: Shown) -> None:
     with OpenPage(browser, bank.address) as opened:
         desk = Desk(opened.page)
@@ -145,7 +123,6 @@ def test_the_witness_is_killed_frozen_and_loses_its_memory(browser: Browser, ban
         desk.all_well()
 
 
-@pytest.mark.long
 def test_everything_is_undone_by_one_button_and_surprises_are_survived(browser: Browser, bank: Shown) -> None:
     with OpenPage(browser, bank.address) as opened:
         desk, page = Desk(opened.page), opened.page
@@ -174,7 +151,6 @@ def test_everything_is_undone_by_one_button_and_surprises_are_survived(browser: 
             desk.all_well()
 
 
-@pytest.mark.long
 def test_the_teller_the_load_the_journal_and_the_tour(browser: Browser, bank: Shown) -> None:
     with OpenPage(browser, bank.address) as opened:
         page = Desk(opened.page).page
@@ -223,7 +199,6 @@ def test_the_teller_the_load_the_journal_and_the_tour(browser: Browser, bank: Sh
         expect(tour.get_by_text("nobody believes it")).to_be_visible()
 
 
-@pytest.mark.long
 def test_a_rule_taken_out_is_played_by_the_keyboard(browser: Browser, bank: Shown) -> None:
     with OpenPage(browser, bank.address) as opened:
         page = opened.page

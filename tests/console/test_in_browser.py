@@ -55,7 +55,7 @@ class Seen(OpenPage):
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    with shown(tmp_path_factory.mktemp("shown")) as (cluster, up, page):
+    with shown(tmp_path_factory.mktemp("shown"), "--relays") as (cluster, up, page):
         yield Shown(cluster, up, page.address)
 
 
@@ -88,6 +88,27 @@ def test_a_person_kills_the_primary_and_the_money_is_there(browser: Browser, ban
     teller.get_by_role("button", name="again").first.click()  # Of the server that is dead.
     expect(teller).to_contain_text("Nothing happened twice.")
     all_well(page)
+    assert seen.complaints == []
+    page.close()
+
+
+def test_a_link_is_cut_one_way_seen_in_the_picture_and_healed(browser: Browser, bank: Shown) -> None:
+    seen = Seen(browser, bank.address)
+    page = seen.page
+    primary = all_well(page)
+    other = "s2" if primary == "s1" else "s1"
+    page.get_by_role("combobox", name="From").select_option(primary)
+    page.get_by_role("combobox", name="To", exact=True).select_option(other)
+    page.get_by_role("combobox", name="Which way").select_option("one way")
+    seen.press("Links", "Cut")
+    expect(page.get_by_text(f"misfortune cut {primary} {other} --one-way").first).to_be_visible()
+    expect(page.locator("#drawing-description")).to_contain_text(f"Nothing passes from {primary} to {other}.")
+    expect(page.locator("[data-link=cut]")).to_have_count(1)
+    expect(page.locator("h1")).to_contain_text(f"{primary} leads alone", timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Heal").click()
+    expect(page.get_by_role("region", name="Broken now")).to_be_hidden()
+    all_well(page)
+    expect(page.locator("[data-link=cut]")).to_have_count(0)
     assert seen.complaints == []
     page.close()
 

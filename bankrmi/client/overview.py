@@ -12,7 +12,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -73,16 +73,21 @@ _UNKNOWN = dict.fromkeys(
 )
 
 
-def overview(configuration: Configuration) -> dict[str, Any]:
-    """Return the status of the whole bank, in the shape of `bankrmi status --json`."""
+def overview(configuration: Configuration, *, still: Collection[str] = ()) -> dict[str, Any]:
+    """Return the status of the whole bank, in the shape of `bankrmi status --json`.
+
+    Servers that are known to stand `still`, by who sees their processes, are not asked, and not waited for.
+    """
     onlooker = Onlooker.of(configuration)
     asked = {
         name: _beside(_ask, onlooker, address, ACCOUNT_ID + name, "status")
         for name, address in configuration.servers.items()
+        if name not in still
     }
     witness = _beside(_ask_keeper, configuration, onlooker)
     names = _beside(_ask, onlooker, configuration.nameserver, NAMESERVER_NAME, "ping")
-    told = {name: one.result() for name, one in asked.items()}
+    told = {name: _Answer(said="it stands still", seconds=0.0) for name in configuration.servers}
+    told |= {name: one.result() for name, one in asked.items()}
     keeper, keeper_standing = _checked_keeper(configuration, *witness.result(), told)
     said = {name: one.said for name, one in told.items()}
     servers = _servers_now(configuration, keeper, said)

@@ -1,7 +1,7 @@
 """Asks the bank how it is, and tells what has changed: by the calls of `bankrmi status` and `history`.
 
 Rule 1: one question is under way at a time, and the next one begins a while after its answer: a slow bank is
-        asked less often.
+        asked less often. Only what waits in vain, for who was frozen since, is not waited for.
 Rule 2: what is as before is not told again.
 Rule 3: who is known to stand still is not asked: it would keep everybody waiting.
 Rule 4: a process that does not run here may run elsewhere: it is gone only if its data are here.
@@ -31,6 +31,8 @@ from bankrmi.replication.view import View
 __all__ = ["BankWatcher", "told_of"]
 
 EVERY_S = 0.15
+LOOKS_AGAIN_S = 0.3
+LOOKS_AT_ONCE = 3
 PAUSE_S = 2.0
 """After a look that could not be, or a history that was not told."""
 FIRST_VIEWS = 20
@@ -75,6 +77,7 @@ class BankWatcher:
         self._silences = silences
         self._on_state = on_state
         self._rolled_back = RolledBack(processes)
+        self._looks: set[asyncio.Future[dict[str, Any]]] = set()  # Those that are under way.
         self._told: dict[str, Any] | None = None
         self._views: dict[tuple[str, int], dict[str, Any]] = {}  # Told, the newest few.
         self._newest: tuple[str, int] | None = None
@@ -85,9 +88,8 @@ class BankWatcher:
     async def watch(self) -> None:
         """Look again and again, until it is cancelled."""
         while True:
-            began_ms = time.time() * 1000
             try:
-                state = await asyncio.to_thread(self._look)
+                began_ms, state = await self._looked()
             except BankError as error:  # A certificate that is being replaced, for one.
                 self._feed.put("note", level="warning", text=error.message)
                 await asyncio.sleep(PAUSE_S)
@@ -115,9 +117,27 @@ class BankWatcher:
 
     # -- how it is ---------------------------------------------------------------------------------
 
+    async def _looked(self) -> tuple[float, dict[str, Any]]:
+        """Return when a look began, and what it saw; one that waits for who was frozen meanwhile is left."""
+        while True:
+            began_ms, frozen = time.time() * 1000, self._frozen()
+            look = asyncio.ensure_future(asyncio.to_thread(self._look))
+            self._looks.add(look)
+            look.add_done_callback(self._looks.discard)
+            while not (await asyncio.wait([look], timeout=LOOKS_AGAIN_S))[0]:
+                if self._frozen() - frozen and len(self._looks) < LOOKS_AT_ONCE:
+                    look.add_done_callback(_heed)
+                    break
+            else:
+                return began_ms, look.result()
+
+    def _frozen(self) -> set[str]:
+        servers = self._configuration.servers
+        return {name for name in servers if self._processes.standing(name) == "stopped"}
+
     def _look(self) -> dict[str, Any]:
         etcd = self._configuration.etcd is not None
-        told = self._asked()
+        told = overview(self._configuration, still=self._frozen())
         return {
             "view": _view_shown(told["view"]),
             "view_from": told["view_from"],
@@ -125,17 +145,6 @@ class BankWatcher:
             "nameserver": _standing(told["nameserver"], None),
             "servers": [self._server(server) for server in told["servers"]],
         }
-
-    def _asked(self) -> dict[str, Any]:
-        servers = self._configuration.servers
-        frozen = {name: at for name, at in servers.items() if self._processes.standing(name) == "stopped"}
-        if not frozen or len(frozen) == len(servers):
-            return overview(self._configuration)
-        asked = {name: address for name, address in servers.items() if name not in frozen}
-        told = overview(self._configuration.with_servers(asked))
-        found = {server["server"]: server for server in told["servers"]}
-        rows = [found.get(name) or _silent(name, servers[name], told["view"]) for name in servers]
-        return {**told, "servers": [*rows, *(row for name, row in found.items() if name not in servers)]}
 
     def _server(self, told: Mapping[str, Any]) -> dict[str, Any]:
         lease_ms = told.get("read_lease_ms")
@@ -199,6 +208,12 @@ class BankWatcher:
                 self._feed.put("view", **shown)
 
 
+def _heed(look: asyncio.Future[Any]) -> None:
+    """What became of a look that was left is nobody's concern."""
+    if not look.cancelled():
+        look.exception()
+
+
 def _view_shown(view: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if view is None:
         return None
@@ -210,13 +225,6 @@ def _view_shown(view: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "paused": view.get("paused"),
     }
     return shown if fitting(ShownView, shown) == shown else None
-
-
-def _silent(name: str, address: str, view: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the row of a server that stands still."""
-    in_sync = None if view is None else name in view["in_sync"]
-    row = {"server": name, "address": address, "reachable": False, "silent": True, "in_sync": in_sync}
-    return {**row, "reason": "it stands still"}
 
 
 def _hindered(up: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -101,7 +101,8 @@ function rolledBack(told, model) {
   const next = model.after(told.epoch);
   const cause = next ? ` The view of epoch ${next.epoch} decided that (${next.why ?? "cause not recorded"}).` : "";
   const why = `${told.server} had written ${counted(told.count, "entry", "entries")} in epoch ${told.epoch} that no other copy in sync had. ` +
-    `They were confirmed to nobody, and another server led without them, so they went when ${told.server} came back.${cause}`;
+    (told.count === 1 ? "It was confirmed to nobody, and another server led without it, so it went" :
+      "They were confirmed to nobody, and another server led without them, so they went") + ` when ${told.server} came back.${cause}`;
   const lines = told.entries.map(entry => make("li", {text: `action ${number(entry.action_id)}: ${entry.kind ?? "cancelled"} ` +
     `${entry.amount === undefined ? "" : `${number(entry.amount)}, account ${entry.account}, `}request ${shortRequestId(entry.request_id)}`}));
   const left = told.count - told.entries.length;

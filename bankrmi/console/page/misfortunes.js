@@ -207,7 +207,7 @@ function notHere(offers) {
 }
 
 function isInWords(server, standing) {
-  if (!server.reachable && server.reason && standing !== "gone") return `${inWords(standing)}: ${server.reason}`;
+  if (!server.reachable && server.reason && !["gone", "paused"].includes(standing)) return `${inWords(standing)}: ${server.reason}`;
   return `${inWords(standing)}${server.pid ? `, pid ${server.pid}` : ""}`;
 }
 

@@ -236,7 +236,7 @@ export class Timeline {
 
 const figures = rate => (rate.median_us ? `, median ${micros(rate.median_us)}, p99 ${micros(rate.p99_us)}, slowest ${micros(rate.slowest_us)}` : "");
 
-const KEY = [["primary", "leads"], ["standby", "standby"], ["joining", "joining, or believes it leads"], ["paused", "paused"], ["gone", "gone or silent"],
+const KEY = [["primary", "leads"], ["standby", "standby"], ["joining", "joining, or believes it leads"], ["paused", "frozen"], ["gone", "gone or silent"],
   ["gap", "nobody was answered"]];
 
 /** What the colours mean, and of links the halves, where there are any. */

@@ -102,7 +102,7 @@ export const outcome = word => among(outcomes, word, word ?? "–");
 export const capital = text => text.charAt(0).toUpperCase() + text.slice(1);
 
 const faults = {
-  kill: ["kill", "kills", "killed"], stop: ["stop", "stops", "stopped"], pause: ["pause", "pauses", "paused"],
+  kill: ["kill", "kills", "killed"], stop: ["stop", "stops", "stopped"], pause: ["freeze", "freezes", "frozen"],
   fill: ["full disk", "full disks", "disk full"], forget: ["lost memory", "lost memories", "memory lost"],
   wipe: ["lost disk", "lost disks", "killed and wiped"], cut: ["cut", "cuts", "cut"], slow: ["slow link", "slow links", "slow"],
   remove: ["removal", "removals", "removed"], switchover: ["switchover", "switchovers", "switchover"],

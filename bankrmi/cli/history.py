@@ -13,7 +13,6 @@ from bankrmi.cli.explanation import Explanation, explain
 from bankrmi.cli.health import health
 from bankrmi.cli.invocation import Invocation, show_json, tell
 from bankrmi.config import load
-from bankrmi.coordination.keepers import keeper_in_words
 from bankrmi.foreign_text import foreign
 from bankrmi.moments import as_logged
 from bankrmi.replication.cause import Cause, in_words
@@ -52,6 +51,7 @@ def history(invocation: Invocation, limit: int, left: tuple[Path, ...], as_json:
     everybody, as the view says; what else it takes is in the configuration from then, which --left names.
     """
     from bankrmi import client
+    from bankrmi.coordination.keepers import keeper_in_words
 
     configuration = invocation.configuration()
     of_old = [load(file, insecure=invocation.insecure) for file in left]

@@ -120,7 +120,7 @@ def test_a_wrong_balance_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wrong on all servers alike."""
     apply = Accounts.apply
 
-    def generous(self: Accounts, operations: Sequence[Form], action_id: int) -> list[Any]:
+    def generous(self: Accounts, operations: Sequence[Form], action_id: int, *_: object) -> list[Any]:
         outcomes = apply(self, operations, action_id)
         return [one[1] if type(one) is tuple and one[0] == "insufficient" else one for one in outcomes]
 

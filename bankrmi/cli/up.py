@@ -55,6 +55,7 @@ class _Signals:
     def __init__(self, supervisor: Supervisor, *, outlives_terminal: bool) -> None:
         self._supervisor = supervisor
         self.stopping = False
+        self._first: Interrupted | None = None
         for number in HEEDED:
             if signal.getsignal(number) is not signal.SIG_IGN:  # As `nohup` wants it.
                 signal.signal(number, self._on_signal)
@@ -69,7 +70,13 @@ class _Signals:
             self._supervisor.kill()
             return
         self.stopping = True
-        raise Interrupted(number)
+        self._first = Interrupted(number)
+        raise self._first
+
+    def heed(self) -> None:
+        """Raise the first signal again: an error on its way hides it, and so may Python itself."""
+        if self._first is not None:
+            raise self._first
 
 
 class _Narration:
@@ -163,6 +170,7 @@ def run(
                 with narration:
                     if (code := _start(supervisor, configuration)) is not None:
                         return code
+                    signals.heed()
                     narration.is_up()
                     if console is not None:
                         say(f"See it, and break it, in a browser on this machine: {console.page}")

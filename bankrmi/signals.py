@@ -9,11 +9,11 @@ libraries have threads of their own (libuv's four) in which nobody has blocked i
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from threading import Thread
 
-__all__ = ["HEEDED", "deliver", "hold"]
+__all__ = ["HEEDED", "deliver", "hold", "let_through", "putting_off"]
 
 HEEDED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 """What a terminal, a shell or a service manager sends."""
@@ -24,6 +24,25 @@ def hold() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)
     for number in HEEDED:
         signal.signal(number, signal.SIG_DFL)  # Where they are ignored, not every system keeps them.
+
+
+@contextmanager
+def putting_off() -> Iterator[None]:
+    """Keep the signals until the context ends; a process that is started meanwhile begins with them blocked.
+
+    One that comes while an interpreter starts would end it at any point, with any exit code and last words.
+    Whoever begins so calls `hold`, or `let_through`, as `python -m bankrmi` does by what the command is.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def let_through() -> None:
+    """Have the signals do what they do by default, or by handlers: those that were kept first."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HEEDED)
 
 
 def deliver(actions: Mapping[signal.Signals, Callable[[], None]]) -> None:

@@ -15,13 +15,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bankrmi.errors import OperationFailed
-from bankrmi.signals import HEEDED
+from bankrmi.signals import let_through, putting_off
 
 __all__ = ["Children", "python"]
 
@@ -61,7 +61,7 @@ class Children:
     ) -> subprocess.Popen[bytes]:
         """Start a process; `ending` is the signal that ends it, `speaks` leaves us its standard streams."""
         assert name not in self._children, f"{name} runs already"
-        with self.log(name).open("ab") as log, _undisturbed():
+        with self.log(name).open("ab") as log, putting_off():  # Ctrl-C would be lost in a fork.
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE if speaks else subprocess.DEVNULL,
@@ -151,22 +151,12 @@ def _end(child: _Child) -> None:
                 stream.close()
 
 
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Have Ctrl-C wait a moment: it would be lost in a fork, or leave a child that nobody knows."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _following(ending: signal.Signals) -> Callable[[], None]:
     """Return what a child does last before it is its program: have the kernel end it with us."""
     parent = os.getpid()
 
     def follow() -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEEDED)
+        let_through()
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(ending), 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)

@@ -33,6 +33,7 @@ from typing import IO, Any
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.readiness import AWAITS
+from bankrmi.signals import putting_off
 from bankrmi.storage.database import make_directory, private_opener
 
 __all__ = ["Child", "Supervisor", "how_it_ended", "next_pause_s"]
@@ -212,10 +213,9 @@ class Supervisor:
         return [kept for group in self._kept for kept in group]
 
     def _run(self) -> None:
-        # Children begin with it blocked: it would end one that has not said yet what it shall do.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:
-            self._loop.run_until_complete(self._supervise())
+            with putting_off():  # Children begin so: it would end one that has not said yet what it does.
+                self._loop.run_until_complete(self._supervise())
         finally:
             self._loop.close()
             self._settled.set()

@@ -27,9 +27,9 @@ if title == os.environ.get("BANKRMI_TEST_BROKEN"):
     print("port 9101 is taken", flush=True)
     sys.exit(2)
 signal.signal(signal.SIGHUP, lambda *_: print("told to open it again", flush=True))
-signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, lambda *_: sys.exit(0))
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP, signal.SIGINT, signal.SIGTERM})
 print(f"pid {os.getpid()}", flush=True)
 os.write(fd, json.dumps({"pid": os.getpid(), "address": "127.0.0.1:1", "role": None}).encode() + b"\\n")
 while True:

@@ -24,6 +24,7 @@ import json, os, signal, sys
 fd, parent = int(sys.argv[1]), int(sys.argv[2])
 assert os.getppid() == parent and os.getsid(0) == os.getpid()
 def ready():
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})  # It began without.
     line = {"pid": os.getpid(), "server": "x", "address": "here:1", "role": "primary"}
     os.write(fd, json.dumps(line).encode() + b"\\n")
 """

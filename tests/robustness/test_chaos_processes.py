@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bankrmi.robustness.chaos.processes import ChaosProcesses
+from bankrmi.signals import HEEDED
 from tests.system.ports import own_addresses
 
 SERVER = ["bankrmi", "--config", "config.yaml", "server", "s1"]
@@ -52,23 +53,18 @@ def test_a_server_that_is_told_to_end_while_it_starts_does_not_end_by_itself(
     assert processes.ended_by_themselves == [], processes.log("s1").read_text()
 
 
-@pytest.mark.parametrize(
-    ("said", "as_asked"),
-    [
-        ("Fatal Python error: init_import_site: Failed to import the site module\n", True),
-        ("Traceback (most recent call last):\n", False),
-    ],
-)
-def test_an_interpreter_that_was_interrupted_before_our_code_ends_as_asked(
-    tmp_path: Path, said: str, as_asked: bool
+def test_no_signal_interrupts_an_interpreter_before_it_comes_to_our_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where it is by then is chance: here what it printed is there already."""
+    (tmp_path / "our_code.py").write_text(
+        "import signal\nprint(*sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ()))))\n"
+    )
+    monkeypatch.chdir(tmp_path)
     processes = ChaosProcesses(Plain(), tmp_path)  # type: ignore[arg-type]
-    processes.log("s1").write_text("x" * 10_000 + said)
-    processes.start("s1", ["bankrmi.no_such_module"])
-    processes._started["s1"].asked_to_end = True
+    processes.start("s1", ["our_code"], reports=True)
     until(lambda: not processes.is_alive("s1"))
-    assert [ended.exit_code for ended in processes.ended_by_themselves] == ([] if as_asked else [1])
+    assert processes.output("s1") == [" ".join(map(str, sorted(map(int, HEEDED))))]
+    assert not HEEDED & signal.pthread_sigmask(signal.SIG_BLOCK, ()), "it is for the child alone"
 
 
 def test_a_server_that_ends_with_an_error_does_so_by_itself_though_it_was_told_to(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from bankrmi.replication.sessions import new_session
 from bankrmi.robustness.chaos.workload import OPENING, Doubt, SessionWorkload, Wanted
 from bankrmi.robustness.checker.history import Header
 from bankrmi.robustness.checker.recording import HistoryRecorder, PendingCall
+from bankrmi.signals import let_through
 
 __all__ = ["ClientOrder", "ClientProgress", "main"]
 
@@ -156,6 +157,7 @@ async def _work(order: ClientOrder) -> None:
     stop = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
+    let_through()
     header = Header(opening=OPENING, seed=order.seed, command=order.command, servers=order.servers)
     recorder = HistoryRecorder(Path(order.history), header)
     configuration = config.load(Path(order.configuration), insecure=order.insecure)

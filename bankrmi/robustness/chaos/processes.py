@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from bankrmi.robustness.chaos.network import ChaosNetwork
+from bankrmi.signals import putting_off
 
 __all__ = ["ChaosProcesses", "Ended"]
 
@@ -32,8 +33,6 @@ _AS_ASKED = (
 yet to do so in good order."""
 
 _REMOVED = 2
-_INTERPRETER_FAILED = b"Fatal Python error: init"
-_LAST_WORDS_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +62,12 @@ class ChaosProcesses:
         self.ended_by_themselves: list[Ended] = []
 
     def start(self, name: str, module: Sequence[str], *, reports: bool = False) -> None:
-        """Start `python -m MODULE …`; `reports` if its standard output is ours, to be read with `output`."""
-        self.start_program(name, [sys.executable, "-m", *module], reports=reports)
+        """Start `python -m MODULE …`; `reports` if its standard output is ours, to be read with `output`.
+
+        It begins with the signals blocked that tell it to end: the module says when it knows what to do.
+        """
+        with putting_off():
+            self.start_program(name, [sys.executable, "-m", *module], reports=reports)
 
     def start_program(self, name: str, words: Sequence[str], *, reports: bool = False) -> None:
         """Start any command, under this name."""
@@ -107,18 +110,13 @@ class ChaosProcesses:
 
     def _gone(self, name: str, started: _Started, exit_code: int) -> None:
         self._drain(name)
+        if started.process.stdout is not None:
+            started.process.stdout.close()
         del self._started[name]
         self._network.has_ended(name)
-        as_asked = exit_code in _AS_ASKED or (exit_code == 1 and self._never_began(name))
         left = started.removed and exit_code == _REMOVED
-        if not left and not (started.asked_to_end and as_asked):
+        if not left and not (started.asked_to_end and exit_code in _AS_ASKED):
             self.ended_by_themselves.append(Ended(name=name, exit_code=exit_code))
-
-    def _never_began(self, name: str) -> bool:
-        """Whether the interpreter was interrupted before it came to our code: it has no better exit code."""
-        with self.log(name).open("rb") as log:
-            log.seek(-min(_LAST_WORDS_BYTES, log.seek(0, os.SEEK_END)), os.SEEK_END)
-            return _INTERPRETER_FAILED in log.read()
 
     def pid(self, name: str) -> int:
         """Return the number of a process that runs; by nothing else is it ever touched."""

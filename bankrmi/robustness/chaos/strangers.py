@@ -32,6 +32,7 @@ import msgpack
 
 from bankrmi import protocol_versions
 from bankrmi.parent_death import end_with_parent
+from bankrmi.signals import let_through
 
 __all__ = ["CLAIMING", "HARMLESS", "IDLE", "KINDS", "run"]
 
@@ -342,6 +343,7 @@ def main() -> None:
     parser.add_argument("--parent-pid", type=int)
     options = parser.parse_args()
     end_with_parent(options.parent_pid)
+    let_through()
     os.nice(10)
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # It warns of writes after we were cut off.
     kinds = HARMLESS if options.harmless else KINDS

@@ -101,7 +101,7 @@ robustness: $(INSTALLED_TOOLS) mutants ## try for an hour or two to break every 
 	$(RUN) -m bankrmi.robustness.power_loss --states $(STATES)
 	$(RUN) -m bankrmi chaos --minutes $(MINUTES) --report chaos.html
 	$(RUN) -m bankrmi chaos --minutes $(MINUTES) --servers 3 --report chaos-3.html
-	$(RUN) -m pytest -n 3 --dist worksteal -m long
+	$(RUN) -m pytest -n 3 --dist worksteal --hypothesis-profile thorough -m "long or not long"
 	ROBUSTNESS=1 $(RUN) -m pytest tests/robustness/test_chaos_finds.py
 
 mutants: $(INSTALLED_TOOLS) ## plant every known bug, and count the seeds until it is found

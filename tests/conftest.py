@@ -11,7 +11,8 @@ from hypothesis import settings
 from bankrmi.rmi.complaints import Complaints, complaints
 
 # Two cores, many processes: a deadline for each example would test the machine, not the code.
-settings.register_profile("bankrmi", deadline=None, print_blob=True)
+settings.register_profile("bankrmi", deadline=None, print_blob=True, max_examples=60)
+settings.register_profile("thorough", settings.get_profile("bankrmi"), max_examples=2000)
 settings.load_profile("bankrmi")
 
 # In the background of a script (`make test &`) Ctrl-C is ignored, also by all that is started from there.

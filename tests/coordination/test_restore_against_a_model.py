@@ -61,10 +61,12 @@ def test_the_chosen_copy_holds_everything_that_was_ever_acknowledged(
     check(bank, remembering=remembering)
 
 
-def test_nor_do_ten_thousand_careers_of_banks_find_a_loss() -> None:
-    """Longer and wilder than what Hypothesis draws. Raft's comparison loses something in 10 of them."""
+@pytest.mark.but_first_long(1)
+@pytest.mark.parametrize("seeds", [range(2_500), range(2_500, 12_500)], ids=str)
+def test_nor_do_thousands_of_careers_of_banks_find_a_loss(seeds: range) -> None:
+    """Longer and wilder than what Hypothesis draws. Raft's comparison loses something in one of 1000."""
     safe_beside_an_empty_server = 0
-    for seed in range(10_000):
+    for seed in seeds:
         fate = random.Random(seed)
         bank = new_bank(fate.choice([2, 2, 3]))
         everyone = list(bank.servers.values())
@@ -80,4 +82,4 @@ def test_nor_do_ten_thousand_careers_of_banks_find_a_loss() -> None:
             pytest.fail(f"seed {seed} loses what was acknowledged")
         some_empty = not all(server.epoch for server in everyone)
         safe_beside_an_empty_server += some_empty and isinstance(verdict, SafeView)
-    assert safe_beside_an_empty_server > 100
+    assert safe_beside_an_empty_server > len(seeds) // 100

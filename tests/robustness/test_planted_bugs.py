@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import pytest
@@ -41,13 +40,16 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 pytestmark = pytest.mark.timeout(300)
 
 
-def found(rule: str, *, servers: int = 2, seeds: int, first: int = 0, under_load: bool = False) -> int:
+def found(
+    rule: str, *, servers: int = 2, seeds: int, first: Sequence[int] = (), under_load: bool = False
+) -> int:
     """Return the first seed that fails with this rule; any other failure on the way is looked past.
 
-    `first` saves time: it found the bug when this was written. All `seeds` are tried if it finds it no more.
+    Those of `first` save time: they found the bug soonest when this was written. A change of the product
+    makes other histories of them; so there are some, and all `seeds` are tried if none finds it any more.
     """
     others = []
-    for seed in chain([first], range(seeds)):
+    for seed in dict.fromkeys((*first, *range(seeds))):
         failure = simulate(seed, servers=servers, under_load=under_load).failure
         if failure is not None and re.search(rule, failure.rule):
             return seed
@@ -93,7 +95,7 @@ def test_two_records_acknowledged_at_one_action_id_are_found(monkeypatch: pytest
     """With the check before it switched off."""
     acknowledge_too_early(monkeypatch)
     monkeypatch.setattr(PromiseMonitor, "_check_holds_all", lambda *_: None)
-    found("two different records were acknowledged at action id", seeds=200, first=3)
+    found("two different records were acknowledged at action id", seeds=200, first=(44, 15, 23))
 
 
 def test_an_acknowledged_operation_that_is_gone_in_the_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +103,7 @@ def test_an_acknowledged_operation_that_is_gone_in_the_end_is_found(monkeypatch:
     acknowledge_too_early(monkeypatch)
     for check in ("_check_holds_all", "_check_is_acknowledged", "_check_state", "_check_record"):
         monkeypatch.setattr(PromiseMonitor, check, lambda *_: None)
-    found("the acknowledged operation at action id .* is gone", seeds=40, first=10)
+    found("the acknowledged operation at action id .* is gone", seeds=60, first=(24, 23, 13))
 
 
 def test_a_request_done_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +115,7 @@ def test_a_request_done_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_stale_read_is_found() -> None:
     """A primary answers from its own copy without a lease."""
     with planted("read-without-lease"):
-        found("read at action id .* was acknowledged before", seeds=200, first=1)
+        found("read at action id .* was acknowledged before", seeds=200, first=(35, 18, 19))
 
 
 def test_a_wrong_balance_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +147,7 @@ def test_states_that_differ_under_equal_journals_are_found(monkeypatch: pytest.M
         pass
 
     monkeypatch.setattr(Accounts, "undo", forgetful)
-    found("comes out differently here|different states", seeds=40)
+    found("comes out differently here|different states", seeds=60, first=(18, 45, 54))
 
 
 def test_a_call_that_never_ends_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,26 +175,28 @@ def test_two_processes_that_lead_one_epoch_are_found() -> None:
 def test_a_caller_that_adds_more_than_it_may_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The buckets are never empty."""
     monkeypatch.setattr(EntryRates, "wait_ms", lambda *_, **__: 0.0)
-    found("adds .* entries in .* ms: more than it may", seeds=40, first=8)
+    found("adds .* entries in .* ms: more than it may", seeds=60, first=(7, 22, 46))
 
 
 def test_a_copy_that_is_kept_for_nobody_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its joiner has it, or is gone, and no other one ever gets any."""
     monkeypatch.setattr(CopyServer, "_drop_if_unwanted", lambda _: None)
     monkeypatch.setattr(CopyServer, "end", lambda *_: None)
-    found("in sync are .* up are", servers=3, seeds=40, first=46)
+    found("in sync are .* up are", servers=3, seeds=40, first=(12, 3, 18))
 
 
 def test_an_export_of_what_is_not_acknowledged_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A standby shows what it holds, whatever the primary has acknowledged."""
     monkeypatch.setattr(Exports, "_acknowledged", lambda _: 1 << 60)
-    found(r"is missing from its (journal|disk)|exports .*, and at \d+ they were", seeds=80, first=97)
+    found(
+        r"is missing from its (journal|disk)|exports .*, and at \d+ they were", seeds=100, first=(8, 97, 31)
+    )
 
 
 def test_an_export_that_is_of_no_one_moment_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each page shows the accounts as they are when it is their turn."""
     monkeypatch.setattr(Snapshot, "remember", lambda *_: None)
-    found(r"exports \[.*, and at \d+ they were", seeds=40, first=7)
+    found(r"exports \[.*, and at \d+ they were", seeds=60, first=(8, 9, 54))
 
 
 def test_a_bank_that_is_beset_and_tells_nobody_that_it_is_busy_is_found(
@@ -202,7 +206,7 @@ def test_a_bank_that_is_beset_and_tells_nobody_that_it_is_busy_is_found(
     monkeypatch.setattr(load, "cost_of", lambda _: 1 << 40)
     monkeypatch.setattr(ServiceRate, "wait_ms", lambda *_: 0.0)
     monkeypatch.setattr(WaitingRoom, "waiting_since", lambda *_: [])
-    found("far over the capacity nobody is told", seeds=40, first=4, under_load=True)
+    found("far over the capacity nobody is told", seeds=40, first=(17, 4), under_load=True)
 
 
 def test_a_joiner_that_is_never_in_sync_while_the_load_lasts_is_found(
@@ -214,7 +218,7 @@ def test_a_joiner_that_is_never_in_sync_while_the_load_lasts_is_found(
         return None if view.epoch > 2 else letting_in(view, copies, enough)
 
     monkeypatch.setattr(membership, "_letting_in", not_again)
-    found("in sync under load are", seeds=40, first=10, under_load=True)
+    found("in sync under load are", seeds=40, first=(10,), under_load=True)
 
 
 def test_a_failure_says_what_kind_it_is() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from bankrmi.cli import run
 from bankrmi.replication.leading import Leader
 from bankrmi.replication.step import Step
+from bankrmi.robustness.simulator import simulation
 from bankrmi.robustness.simulator.many import simulate_many
 from bankrmi.robustness.simulator.simulation import SimulationResult, simulate
 from bankrmi.robustness.simulator.world import World
@@ -17,7 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 SHOW = """
 import sys
 from bankrmi.robustness.simulator.simulation import simulate
-result = simulate(int(sys.argv[1]), servers=int(sys.argv[2]), whole_chart=True)
+result = simulate(int(sys.argv[1]), servers=int(sys.argv[2]), duration_ms=10_000, whole_chart=True)
 print(result.events, result.acknowledged, result.views, result.simulated_ms, *result.chart, sep="\\n")
 """
 
@@ -55,7 +57,8 @@ def test_what_a_seed_comes_to_does_not_depend_on_how_many_processes_run_the_seed
 
 @pytest.mark.but_first_long(1)
 @pytest.mark.parametrize("jobs", [2, 1])
-def test_when_the_time_is_over_no_seed_is_begun(jobs: int) -> None:
+def test_when_the_time_is_over_no_seed_is_begun(monkeypatch: pytest.MonkeyPatch, jobs: int) -> None:
+    monkeypatch.setattr(simulation, "simulate", partial(simulate, duration_ms=500))
     allowed = iter([True, False, False, False])
     results = list(simulate_many(0, None, servers=2, jobs=jobs, go_on=lambda: next(allowed)))
     assert [result.seed for result in results] == list(range(1 if jobs == 1 else 5))

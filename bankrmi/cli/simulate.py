@@ -245,7 +245,13 @@ def _break(bug: str, seed: int, seeds: int, servers: str | None, clocks_apart: b
         with _progress(seeds) as show:
             for number in range(seed, seed + seeds):
                 size = int(servers) if servers is not None else mutant.servers_for(number)
-                result = run_seed(number, servers=size, clocks_apart=apart, under_load=load)
+                result = run_seed(
+                    number,
+                    servers=size,
+                    clocks_apart=apart,
+                    under_load=load,
+                    workload=mutant.workload_for(number),
+                )
                 if result.failure is not None and result.failure.kind != mutant.kind:
                     result = replace(result, failure=None)
                 tally.add(result)

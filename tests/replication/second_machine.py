@@ -13,6 +13,7 @@ from typing import Any
 import apsw
 
 from bankrmi.replication.record import Scalar, unpacked
+from bankrmi.robustness.simulator.workload import Workload
 from bankrmi.verifying.model import Model
 
 
@@ -139,7 +140,7 @@ class SetsModel:
         )
 
 
-class SetsWorkload:
+class SetsWorkload(Workload):
     """Adds, removes and looks."""
 
     def machine(self) -> NamedSets:

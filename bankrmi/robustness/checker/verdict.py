@@ -10,7 +10,7 @@ Rule 4: "no violation in N operations" is all that a verdict can say.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -65,16 +65,18 @@ def judge(
     *,
     begin_ns: int | None = None,
     fresh_reads: bool = True,
+    replayed: Callable[[Position, Model, Violations], Replay] = Replay,
 ) -> HistoryVerdict:
     """Return the verdict; `model` is the opening state, and `copies` at least one.
 
     `begin_ns` is the time that sentences count from (None: the first call). Without `fresh_reads` a read may
     be older than what others were told before it, as when clocks are further apart than is assumed (R2).
+    `replayed` makes what takes the records: another one where an operation is not a key and its new value.
     """
     if begin_ns is None:
         begin_ns = min((call.invoked_ns for call in calls), default=0)
     violations, sentences = Violations(), Sentences(model, begin_ns)
-    replay = _replay(copies, model, violations)
+    replay = _replay(copies, model, violations, replayed)
     answers = AnswerCheck(replay, sentences, violations)
     answers.check(calls)
     for sentence in _too_old(answers.times, sentences, fresh_reads=fresh_reads):
@@ -109,14 +111,19 @@ def _too_old(times: Times, sentences: Sentences, *, fresh_reads: bool) -> Iterat
         yield from one.check_reads(sentences.who, sentences.when)
 
 
-def _replay(copies: Sequence[Copy], model: Model, violations: Violations) -> Replay:
+def _replay(
+    copies: Sequence[Copy],
+    model: Model,
+    violations: Violations,
+    replayed: Callable[[Position, Model, Violations], Replay] = Replay,
+) -> Replay:
     """Replay the journal that all copies have; where one ends too early, go on with the others."""
     for copy in copies[1:]:
         if copy.opening != copies[0].opening:
             violations.add(
                 f"{copies[0].name} and {copy.name} were not opened with the same state and history"
             )
-    replay = Replay(copies[0].opening, model, violations)
+    replay = replayed(copies[0].opening, model, violations)
     ended: set[str] = set()
     for row in zip_longest(*(copy.records for copy in copies)):
         record = next(one for one in row if one is not None)

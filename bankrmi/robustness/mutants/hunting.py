@@ -17,6 +17,7 @@ from bankrmi.robustness.mutants import (
     changing_the_view,
     durable,
     folding,
+    of_services,
     once_only,
     reading,
     under_load,
@@ -31,7 +32,16 @@ SEEDS = 1000
 
 MUTANTS: Mapping[str, Mutant] = {
     mutant.name: mutant
-    for room in (acknowledging, durable, changing_the_view, reading, once_only, folding, under_load)
+    for room in (
+        acknowledging,
+        durable,
+        changing_the_view,
+        reading,
+        once_only,
+        folding,
+        of_services,
+        under_load,
+    )
     for mutant in room.MUTANTS
 }
 
@@ -91,4 +101,5 @@ def _simulate(mutant: Mutant, seed: int) -> SimulationResult:
         servers=mutant.servers_for(seed),
         clocks_apart=mutant.clocks_apart,
         under_load=mutant.under_load,
+        workload=mutant.workload_for(seed),
     )

@@ -7,10 +7,12 @@ Rule 3: whatever happens meanwhile, every function is back in its place afterwar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from bankrmi.robustness.simulator.workload import Workload
 
 __all__ = ["Mutant", "Patch", "in_place"]
 
@@ -31,7 +33,8 @@ class Mutant:
 
     `goes_wrong` says in a sentence what happens in the world. `sizes` are the numbers of servers of the banks
     in which it can happen; with `clocks_apart` it needs clocks that run apart by more than the rules assume.
-    `under_load` it needs a world in which work waits for work.
+    `under_load` it needs a world in which work waits for work. `workload_of` says what is replicated in the
+    world of a seed, if that is not the bank.
     `kind` is what it breaks: "safety", or "liveness" if it is the bug of a bank that waits for ever.
     """
 
@@ -42,11 +45,16 @@ class Mutant:
     sizes: tuple[int, ...] = (2, 3)
     clocks_apart: bool = False
     under_load: bool = False
+    workload_of: Callable[[int], Workload] | None = None
     kind: str = "safety"
 
     def servers_for(self, seed: int) -> int:
         """Return how many servers the bank of this seed has: each size in turn."""
         return self.sizes[seed % len(self.sizes)]
+
+    def workload_for(self, seed: int) -> Workload | None:
+        """Return what is replicated in the world of this seed; None: the bank."""
+        return None if self.workload_of is None else self.workload_of(seed)
 
 
 @contextmanager

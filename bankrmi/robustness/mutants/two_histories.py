@@ -127,6 +127,7 @@ def _run(mutant: Mutant, seed: int, *, whole_trace: bool = False) -> SimulationR
         servers=mutant.servers_for(seed),
         clocks_apart=mutant.clocks_apart,
         under_load=mutant.under_load,
+        workload=mutant.workload_for(seed),
         whole_trace=whole_trace,
     )
 

@@ -42,6 +42,7 @@ from bankrmi.rmi import Peer
 from bankrmi.robustness.simulator.asked import Asking, SimulatedCall
 from bankrmi.robustness.simulator.cluster import Cluster
 from bankrmi.robustness.simulator.failure import SimulationFailure
+from bankrmi.robustness.simulator.workload import Talk
 from bankrmi.server.answering import Kept, busy, too_late
 
 __all__ = ["DEADLINE_MS", "OPERATIONS_AT_MOST", "Attempt", "SimulatedClient"]
@@ -159,6 +160,8 @@ class SimulatedClient:
     _clock_began_ms: float = 0.0
     _attempts: Attempts | None = None
     _asked: SimulatedCall | None = None
+    _talk: Talk | None = None
+    _said: SimulatedCall | None = None  # The newest call of that talk.
     _open: dict[int, Attempt] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -176,6 +179,7 @@ class SimulatedClient:
         self._asks = chance.choice([0, 0.08, 0.3])
         apart = random.Random(f"clock of {self.name} of seed {self.cluster.world.seed}")
         self._says_when, self._clock_began_ms = apart.random() < 0.8, apart.uniform(0, 1e6)
+        self._talk = self.cluster.workload.talk(self.name)
         self._begin_session()
 
     def press(self, chance: random.Random, *, batches_only: bool) -> None:
@@ -235,17 +239,28 @@ class SimulatedClient:
         asked = SimulatedCall(self.name, world.now_ms, self.cluster.told, seen, None)
         if chance.random() < self._reads:
             asked.query = self.cluster.workload.query(chance)
-            return asked
+            if asked.query is not None:
+                return asked
         doubtful, kind = self._doubtful(), chance.random()
         if doubtful is not None and kind < self._repeats:
             asked.request, asked.operations = doubtful.request, doubtful.operations
         elif kind < self._repeats + self._asks:
             asked.request = doubtful.request if doubtful is not None else self._new_request()
+        elif self._talk is not None:
+            self._say_next(self._talk, asked)
         else:
             asked.request = self._new_request()
             operations = chance.randint(2, OPERATIONS_AT_MOST) if chance.random() < self._batches else 1
             asked.operations = [self.cluster.workload.operation(chance) for _ in range(operations)]
         return asked
+
+    def _say_next(self, talk: Talk, asked: SimulatedCall) -> None:
+        wanted, is_operation = talk.wanted()
+        if is_operation:
+            asked.request, asked.operations = self._new_request(), [wanted]
+        else:
+            asked.query = wanted
+        self._said = asked
 
     def _doubtful(self) -> SimulatedCall | None:
         """A request without an answer: one of somebody's that is under way, or one that was given up."""
@@ -447,6 +462,8 @@ class SimulatedClient:
             self._begin_session()  # What is in doubt stays settleable: nothing newer overtakes it.
         elif isinstance(error, Forgotten) and asked.operations:
             self._begin_session()
+        if self._talk is not None and asked is self._said:
+            self._talk.told(value, error)
         self.cluster.completed(asked)
         self.begin()
 

@@ -187,7 +187,8 @@ class PromiseMonitor:
         """The record has to follow from all that was acknowledged before, and say what a plain model says."""
         if self._records is None:
             assert journal.opening is not None, "it was acknowledged by a server that was never opened"
-            self._records = RecordCheck(Position(0, 0, journal.opening), self._model, _broken)
+            opening = Position(0, 0, journal.opening)
+            self._records = self._cluster.workload.check(opening, self._model, _broken)
         if record.request in self._forgotten:
             session, sequence = record.request
             raise SimulationFailure(
@@ -223,12 +224,8 @@ class PromiseMonitor:
         """Compare the accounts of a copy that holds just what is acknowledged."""
         if server.journal.tip != self.newest:
             return
-        for key, value in self._model.values.items():
-            held = server.journal.read(key)
-            if held != value:
-                raise SimulationFailure(
-                    "safety", f"{key} holds {held} on {server.name}, and the journal adds up to {value}"
-                )
+        if wrong := self._cluster.workload.wrong_state(self._model, server.name, server.journal):
+            raise SimulationFailure("safety", wrong)
 
     def _check_holds_all(self, server: SimulatedServer) -> None:
         view = self._cluster.witness.view

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import random
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bankrmi.config import LimitSettings
@@ -20,7 +20,7 @@ from bankrmi.replication.effects import Decided, Read, Reply
 from bankrmi.replication.record import Record
 from bankrmi.replication.settings import Settings
 from bankrmi.replication.view import View
-from bankrmi.robustness.checker.verdict import Copy, judge
+from bankrmi.robustness.checker.verdict import Copy
 from bankrmi.robustness.checker.without_collector import without_collector
 from bankrmi.robustness.simulator.asked import SimulatedCall
 from bankrmi.robustness.simulator.bounds import AdmissionBounds
@@ -41,7 +41,7 @@ from bankrmi.robustness.simulator.stock_client import StockClient, stock_clients
 from bankrmi.robustness.simulator.trace import COMMITTED, Happening
 from bankrmi.robustness.simulator.witness import SimulatedWitness
 from bankrmi.robustness.simulator.work import Work, longest_request_ms
-from bankrmi.robustness.simulator.workload import BankWorkload, Workload
+from bankrmi.robustness.simulator.workload import BankWorkload, BrokenWorkload, MethodCounts, Workload
 from bankrmi.robustness.simulator.world import FARTHEST_MS, TRACE_LENGTH, World, both_ways
 from bankrmi.server.rates import Rate
 from bankrmi.storage.folding import Keeping
@@ -89,6 +89,10 @@ class SimulationResult:
     chart: Sequence[str] = ()
     trace: Sequence[Happening] = ()
     parties: Sequence[str] = ()
+    methods: Mapping[str, MethodCounts] = field(default_factory=dict)
+    """What calls of each method came to, where a class is replicated."""
+    newest: Sequence[str] = ()
+    """The newest of its calls that were acknowledged, if it failed."""
 
 
 class Simulation:
@@ -127,7 +131,7 @@ class Simulation:
         self.work = self._drawn_work(drawn[0])
         self.copies_fail = 0.0 if under_load else random.Random(f"copies of {seed}").choice(COPIES_FAIL)
         behind = random.Random(f"what is written behind in seed {seed}").choice(RECORDS_BEHIND)
-        self.behind = WriteBehind(records=behind)
+        self.behind = WriteBehind(0, 0) if self.workload.keeps_whole else WriteBehind(records=behind)
         self.keeping = self._drawn_keeping()
         self.bounds = self._drawn_bounds()
         self.told_busy = 0
@@ -199,7 +203,7 @@ class Simulation:
         """In some worlds the journal is folded, and sessions are forgotten; drawn apart, as distances are."""
         chance = random.Random(f"what is kept in seed {self.world.seed}")
         operations, session_ms = chance.choice(KEPT_OPERATIONS), chance.choice(SESSIONS_MS)
-        if self.under_load:
+        if self.under_load or self.workload.keeps_whole:
             return Keeping()
         return Keeping(operations=operations, session_us=1000 * session_ms)
 
@@ -360,7 +364,8 @@ class Simulation:
     # -- the end ---------------------------------------------------------------------------------
 
     def _final_verdict(self, survivors: Sequence[SimulatedServer]) -> None:
-        first, *others = [server.journal for server in survivors]
+        journals = [server.journal for server in survivors]
+        first, *others = journals
         copies = [self._copy_of(server) for server in survivors]
         held = [one.digest for one in copies[0].records for _ in range(one.operation_count)]
         for action_id, digest in enumerate(self.promises.acknowledged, 1):
@@ -371,11 +376,10 @@ class Simulation:
         state = list(first.export())
         if any(list(other.export()) != state for other in others):
             raise SimulationFailure("safety", "equal journals add up to different states")
-        model = self.workload.model()
         calls = calls_of(
             (call for caller in self._callers.values() for call in caller.calls), self.promises.kept
         )
-        verdict = judge(calls, copies, model, begin_ns=0, fresh_reads=not self.clocks_apart)
+        verdict = self.workload.judge(calls, copies, journals, fresh_reads=not self.clocks_apart)
         for sentence in verdict.violations:
             raise SimulationFailure("safety", sentence)
 
@@ -420,6 +424,8 @@ def simulate(
         failure = broken
     except BrokenInvariant as broken:
         failure = SimulationFailure("safety", f"a server stopped, for what cannot be was: {broken}")
+    except BrokenWorkload:
+        raise
     except Exception as mistake:
         where = "".join(traceback.format_exception(mistake))
         failure = SimulationFailure("crash", f"{type(mistake).__name__}: {mistake}\n{where}")
@@ -438,4 +444,6 @@ def simulate(
         chart=chart(simulation.parties, world.trace) if failure is not None or whole_chart else (),
         trace=tuple(world.trace) if whole_trace else (),
         parties=tuple(simulation.parties) if whole_trace else (),
+        methods=simulation.workload.counts,
+        newest=tuple(simulation.workload.newest) if failure is not None else (),
     )

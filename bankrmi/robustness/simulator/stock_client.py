@@ -110,6 +110,9 @@ class StockClient:
             return
         asked = SimulatedCall(self.name, world.now_ms, cluster.told, 0, None)
         asked.query = cluster.workload.query(world.chance)
+        if asked.query is None:
+            self.begin()
+            return
         attempt = self.waits_for = StockAttempt(self, asked)
         self.calls.append(asked)
         event, boot = ReadArrived(attempt, asked.query), server.boot

@@ -1,26 +1,76 @@
 """What simulated clients want done.
 
-Rule: the simulator knows nothing of accounts; whatever can be replicated, and has a model, can be simulated.
+Rule 1: the simulator knows nothing of accounts; whatever can be replicated, and has a model, can be simulated.
+Rule 2: what is said here for all holds where each request is a few operations, each of one key. A class of
+        somebody else's is otherwise, and says so (`services.simulated`).
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import Form, form_of
 from bankrmi.bank.operations import Deposit, Withdraw
+from bankrmi.errors import ConfigurationError
+from bankrmi.replication.record import Position
+from bankrmi.robustness.checker.history import HistoryCall
+from bankrmi.robustness.checker.verdict import Copy, HistoryVerdict, judge
+from bankrmi.storage.journal import SqliteJournal
 from bankrmi.storage.state_machine import StateMachine
 from bankrmi.verifying.model import BankModel, Model
+from bankrmi.verifying.record_check import RecordCheck
 
-__all__ = ["LEDGER", "BankWorkload", "Workload"]
+__all__ = ["LEDGER", "BankWorkload", "BrokenWorkload", "MethodCounts", "Talk", "Workload"]
 
 LEDGER = {1: 100, 2: 300, 3: 450}
 
 
+class BrokenWorkload(ConfigurationError):
+    """What clients are to do cannot be done: nothing is said about what is replicated."""
+
+
+@dataclass(slots=True)
+class MethodCounts:
+    """What calls of one method came to, in the journal; queries: as clients were answered."""
+
+    returned: int = 0
+    raised: Counter[str] = field(default_factory=Counter)
+
+    def add(self, raised: str) -> None:
+        """Count one more; `raised` is the class of an exception, or nothing."""
+        if raised:
+            self.raised[raised] += 1
+        else:
+            self.returned += 1
+
+
+class Talk(Protocol):
+    """What one client wants, call after call, where that depends on what it is told."""
+
+    def wanted(self) -> tuple[Any, bool]:
+        """Return an operation, or a query, and whether it is an operation."""
+
+    def told(self, reply: Any, error: Exception | None) -> None:
+        """Be told what came of it."""
+
+
 class Workload(Protocol):
     """A state machine, and what may be asked of it."""
+
+    counts: Mapping[str, MethodCounts] = MappingProxyType({})
+    """What calls of each method came to, once all was judged, where it has methods."""
+
+    newest: Collection[str] = ()
+    """The newest of what was acknowledged, in words, where that can be told."""
+
+    keeps_whole = False
+    """Whether its journal is kept whole, and its state written with every record."""
 
     def machine(self) -> StateMachine:
         """Return a new one, for one copy."""
@@ -32,10 +82,37 @@ class Workload(Protocol):
         """Draw an operation, as the journal keeps it."""
 
     def query(self, chance: random.Random) -> Any:
-        """Draw what to read."""
+        """Draw what to read; None if there is nothing to be read yet."""
+
+    def talk(self, client: str) -> Talk | None:  # noqa: ARG002
+        """Return what this client wants; None if it is drawn, call by call."""
+        return None
+
+    def check(self, opening: Position, model: Any, found: Callable[[str], None]) -> RecordCheck:
+        """Return what checks the records, one after the other; `model` follows."""
+        return RecordCheck(opening, model, found)
+
+    def wrong_state(self, model: Any, server: str, journal: SqliteJournal) -> str:
+        """Say what a copy holds that is not what the model holds; nothing if all is the same."""
+        for key, value in model.values.items():
+            held = journal.read(key)
+            if held != value:
+                return f"{key} holds {held} on {server}, and the journal adds up to {value}"
+        return ""
+
+    def judge(
+        self,
+        calls: Sequence[HistoryCall],
+        copies: Sequence[Copy],
+        _journals: Sequence[SqliteJournal],
+        *,
+        fresh_reads: bool,
+    ) -> HistoryVerdict:
+        """Judge all that clients were told."""
+        return judge(calls, copies, self.model(), begin_ns=0, fresh_reads=fresh_reads)
 
 
-class BankWorkload:
+class BankWorkload(Workload):
     """The bank itself."""
 
     def machine(self) -> StateMachine:

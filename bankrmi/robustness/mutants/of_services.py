@@ -1,0 +1,108 @@
+"""Planted bugs in running a class of somebody else's.  Rules S1 to S3, A1, R4."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import apsw
+
+from bankrmi.errors import BrokenInvariant
+from bankrmi.replication.step import Step
+from bankrmi.robustness.mutants.mutant import Mutant, Patch
+from bankrmi.robustness.services.seeds import made_up_workload
+from bankrmi.service import machine
+from bankrmi.service.changes import Recorder, changed_tables
+from bankrmi.service.declaring import Given
+from bankrmi.service.machine import ServiceMachine
+from bankrmi.service.running import Runner
+from bankrmi.storage.state_machine import Moment
+
+__all__ = ["MUTANTS"]
+
+
+def _take_back_all_but_a_table(database: apsw.Connection, changes: bytes) -> None:
+    forgotten = changed_tables(changes)[-1]
+
+    def conflict(reason: int, change: apsw.TableChange) -> int:
+        raise BrokenInvariant(f"a change of {change.name} cannot be taken back: conflict {reason}")
+
+    database.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
+    try:
+        apsw.Changeset.apply(
+            apsw.Changeset.invert(changes),
+            database,
+            filter=lambda name: name != forgotten,
+            conflict=conflict,
+            flags=apsw.SQLITE_CHANGESETAPPLY_FKNOACTION,
+        )
+    finally:
+        database.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 1)
+
+
+def _no_changes(_: Recorder) -> bytes:
+    return b""
+
+
+def _by_the_clock(self: Runner, moment: Moment | None) -> None:
+    _set_moment(self, moment)
+    if moment is not None:
+        self._give("_moment", Given(datetime.now(UTC), b"the same"))
+
+
+def _never_changed(_: ServiceMachine, _query: object) -> int:
+    return 0
+
+
+def _what_is_written(self: Step) -> int:
+    return self.tip
+
+
+_set_moment = Runner._set_moment
+
+MUTANTS = (
+    Mutant(
+        name="exception-changes-the-state",
+        rule="S2",
+        goes_wrong="a call is refused, and half of what it did stays, where it was decided and nowhere else",
+        patches=(Patch(machine, "_ROLL_BACK", "SELECT 1"),),
+        workload_of=made_up_workload,
+    ),
+    Mutant(
+        name="undo-forgets-a-table",
+        rule="S1",
+        goes_wrong="a deposed primary takes back what it had alone, but for one table of those it had changed",
+        patches=(Patch(machine, "take_back", _take_back_all_but_a_table),),
+        workload_of=made_up_workload,
+    ),
+    Mutant(
+        name="record-no-undo",
+        rule="S1",
+        goes_wrong="what a call changed is recorded before it has changed anything, and is never taken back",
+        patches=(Patch(Recorder, "changes", _no_changes),),
+        workload_of=made_up_workload,
+    ),
+    Mutant(
+        name="read-the-clock-in-an-update",
+        rule="S3",
+        goes_wrong="each copy writes down its own time, and they are copies no more",
+        patches=(Patch(Runner, "_set_moment", _by_the_clock),),
+        workload_of=made_up_workload,
+    ),
+    Mutant(
+        name="tell-a-result-before-it-is-durable",
+        rule="A1",
+        goes_wrong="what a method returned is told before it is on any disk, and the power goes",
+        patches=(
+            Patch(Step, "durable_tip", property(_what_is_written)),
+            Patch(Step, "answer_when_durable", Step.answer),
+        ),
+        workload_of=made_up_workload,
+    ),
+    Mutant(
+        name="query-what-is-not-acknowledged",
+        rule="R4",
+        goes_wrong="a query shows what an update has changed that nobody else has yet, and nobody ever will",
+        patches=(Patch(ServiceMachine, "changed_at", _never_changed),),
+        workload_of=made_up_workload,
+    ),
+)

@@ -1,0 +1,12 @@
+"""Classes of anybody's under seeds and under chaos, with a checker that knows nothing but the class.
+
+wanted         one call that a client wants, and how it is written
+conversations  what one client does, call after call: its workload
+any_calls      the workload of whoever writes none: anything that the annotations allow
+outcomes       what came of a call, as a client sees it
+by_itself      the class, or a plain one in its place, with nothing of ours around it
+call_check     a journal of calls against that, and what clients were told
+simulated      a class as what the simulator replicates
+made_up        classes that are made up from a seed
+seeds          the world of one of those
+"""

@@ -1,0 +1,253 @@
+"""A service by itself: the author's class, or a plain one with the same methods, and nothing of ours around it.
+
+What has come of calls under failures is held against what comes of them here, one after the other, in the
+order of the journal.
+
+Rule 1: the class runs on a database of its own, in memory, in a transaction a call; how a server runs it,
+        undoes it, and tells it is not used here, so that a mistake there is not made twice.
+Rule 2: an exception changes nothing here either. A plain object is copied before a call of which it is known
+        that it raised.
+Rule 3: an update sees the time of its record, and chance from its request, as the promise says: `now`,
+        `random` and `new_id()` of a plain object are set, too.
+Assumption: a query goes by the state and its arguments.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgpack
+
+from bankrmi.errors import ConfigurationError, InvalidRequest
+from bankrmi.replication.record import Scalar
+from bankrmi.robustness.services.outcomes import WORDS_AT_MOST, CallOutcome
+from bankrmi.robustness.services.wanted import operation_in_words
+from bankrmi.service.calls import Called
+from bankrmi.service.declaring import Description, Given, Method, Service, described
+from bankrmi.service.guard import watched
+from bankrmi.service.plain_values import NotPlain
+from bankrmi.service.tables import Doing, ServiceTables, table_names
+from bankrmi.storage.database import open_in_memory
+from bankrmi.storage.state_machine import Moment
+
+__all__ = ["ModelMaker", "ServiceByItself"]
+
+ModelMaker = Callable[[], object]
+"""What makes a plain object that the service is held against: a class, most of the time."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_RESULT_BYTES_AT_MOST = 1 << 16
+
+
+class ServiceByItself:
+    """One state of it, from its beginning on (a `verifying.model.Model` of calls, as far as they have one)."""
+
+    def __init__(self, description: Description, model: ModelMaker | None = None) -> None:
+        """`model` makes what the class is held against; None: the class itself.
+
+        Raises ConfigurationError if that lacks a method of the class.
+        """
+        self._description = description
+        made = description.kind if model is None else model
+        if isinstance(made, type) and issubclass(made, Service):
+            self._runs: _OnTables | _PlainObject = _OnTables(described(made))
+        else:
+            self._runs = _PlainObject(made)
+        for name in description.methods:
+            if not self._runs.has(name):
+                raise ConfigurationError(f"{_name(made)} has no method {name}, and {description.name} has")
+        self._name = _name(made)
+        self._is_of_tables = isinstance(self._runs, _OnTables)
+        self._is_the_class = self._is_of_tables and made is description.kind
+
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+        return f"{self._name} by itself"
+
+    def update(self, call: Called, moment: Moment, told: CallOutcome) -> CallOutcome:
+        """Do it; return what comes of it here. `told` is what is said to have come of it."""
+        time_us, (session, sequence) = moment
+        seed = hashlib.blake2b(f"{session}:{sequence}:{time_us}".encode(), digest_size=16).digest()
+        given = Given(_EPOCH + timedelta(microseconds=time_us), seed)
+        return self._runs.update(self._method(call), call, given, may_raise=bool(told.raised))
+
+    def query(self, call: Called) -> CallOutcome:
+        """Ask it."""
+        method = self._description.methods.get(call.method)
+        if method is None or method.is_update:
+            return CallOutcome(raised="LookupError", words=f"there is no query {call.method!r:.80}")
+        return self._runs.query(method, call)
+
+    def _method(self, call: Called) -> Method:
+        method = self._description.methods.get(call.method)
+        if method is None:
+            raise ValueError(f"there is no method {call.method!r:.80}")
+        return method
+
+    def agrees(self, told: CallOutcome, here: CallOutcome) -> bool:
+        """Whether a service that does what this does may say `told` where `here` is what comes of it.
+
+        Values are the same, and so are errors that are declared. Of an error that nobody declared the class
+        counts, and, where a plain object stands for the service, only that there is one.
+        """
+        if not told.raised or not here.raised:
+            return told.raised == here.raised and (
+                told.packed == here.packed or _equal(told.value, here.value)
+            )
+        if told.raised in self._declared:
+            return (told.raised, told.words) == (here.raised, here.words)
+        return not self._is_of_tables or told.raised == here.raised
+
+    @property
+    def _declared(self) -> frozenset[str]:
+        methods = self._description.methods.values()
+        return frozenset(error.__qualname__ for method in methods for error in method.raises)
+
+    def rows(self) -> list[tuple[Any, ...]] | None:
+        """Return the whole state as tables hold it; None where it is another class that stands here."""
+        return self._runs.rows() if self._is_the_class and isinstance(self._runs, _OnTables) else None
+
+    # -- as far as calls have a model ------------------------------------------------------------
+
+    @property
+    def values(self) -> Mapping[Any, Any]:
+        """A service has no keys: its state is seen by its queries."""
+        return {}
+
+    def apply(self, operation: Any) -> tuple[str, Scalar]:
+        """Calls go by the time of their record, too: see `update`."""
+        raise AssertionError(f"{operation_in_words(operation)} is done by `update`")
+
+    def key(self, operation: Any) -> Any:
+        """A call may change anything."""
+        raise AssertionError(f"{operation_in_words(operation)} has no key")
+
+    def in_words(self, operation: Any) -> str:
+        """Return the call as one would write it."""
+        return operation_in_words(operation)
+
+    def audit(self, _values: Mapping[Any, Any]) -> Iterator[str]:
+        """Nothing more is known of a class."""
+        return iter(())
+
+
+class _OnTables:
+    """A class whose state is in tables."""
+
+    def __init__(self, description: Description) -> None:
+        self._description = description
+        self._database = open_in_memory()
+        self._tables = ServiceTables(self._database)
+        self._object = description.kind()
+        self._set("db", self._tables)
+        self._set("_moment", None)
+        self._tables.doing = Doing.CREATE
+        try:
+            with watched(description.kind.__module__, is_update=True):
+                self._object.create()
+        except Exception as error:
+            raise ConfigurationError(
+                f"{description.name}.create failed: {type(error).__name__}: {error}"
+            ) from error
+        finally:
+            self._tables.doing = Doing.OURS
+
+    def has(self, name: str) -> bool:
+        return name in self._description.methods
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self._object, name, value)
+
+    def update(self, method: Method, call: Called, given: Given, *, may_raise: bool) -> CallOutcome:  # noqa: ARG002
+        self._set("_moment", given)
+        self._database.execute("BEGIN IMMEDIATE")
+        came = self._run(method, call, Doing.UPDATE)
+        if self._database.in_transaction:
+            self._database.execute("ROLLBACK" if came.raised else "COMMIT")
+        return came
+
+    def query(self, method: Method, call: Called) -> CallOutcome:
+        self._set("_moment", Given(_EPOCH, None))
+        return self._run(method, call, Doing.QUERY)
+
+    def _run(self, method: Method, call: Called, doing: Doing) -> CallOutcome:
+        function = self._description.methods[method.name].function
+        self._tables.doing, self._tables.interrupted = doing, False
+        try:
+            with watched(self._description.kind.__module__, is_update=doing is Doing.UPDATE):
+                return _came(method, call, lambda args, kwargs: function(self._object, *args, **kwargs))
+        finally:
+            self._tables.doing = Doing.OURS
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = []
+        for name in table_names(self._database):
+            quoted = '"' + name.replace('"', '""') + '"'
+            rows = self._database.execute(f"SELECT * FROM {quoted}").fetchall()  # noqa: S608
+            found += [(name, *row) for row in sorted(rows, key=msgpack.packb)]
+        return found
+
+
+class _PlainObject:
+    """An object of a plain class, in memory."""
+
+    def __init__(self, made: ModelMaker) -> None:
+        try:
+            self._object = made()
+        except Exception as error:
+            raise ConfigurationError(
+                f"{_name(made)} cannot be made: {type(error).__name__}: {error}"
+            ) from error
+
+    def has(self, name: str) -> bool:
+        return callable(getattr(self._object, name, None))
+
+    def update(self, method: Method, call: Called, given: Given, *, may_raise: bool) -> CallOutcome:
+        before = copy.deepcopy(self._object) if may_raise else None
+        with suppress(AttributeError):  # It has no place for them, and does not ask for them.
+            self._object.now, self._object.random = given.now, given.random()  # type: ignore[attr-defined]
+            self._object.new_id = lambda: f"{given.random().getrandbits(128):032x}"  # type: ignore[attr-defined]
+        came = self.query(method, call)
+        if came.raised and before is not None:
+            self._object = before
+        return came
+
+    def query(self, method: Method, call: Called) -> CallOutcome:
+        function = getattr(self._object, method.name)
+        return _came(method, call, lambda args, kwargs: function(*args, **kwargs))
+
+
+def _came(method: Method, call: Called, run: Callable[[list[Any], dict[str, Any]], Any]) -> CallOutcome:
+    """Return what comes of it, in plain values."""
+    try:
+        args, kwargs = method.made(call.args, call.kwargs)
+        try:
+            value = method.result(run(args, kwargs))
+        except NotPlain as error:
+            return CallOutcome(raised="TypeError", words=str(error))
+        came = CallOutcome.returned(value)
+        if len(came.packed) > _RESULT_BYTES_AT_MOST:
+            return CallOutcome(raised="OverflowError", words=f"{len(came.packed)} bytes")
+        return came
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        words = error.message if isinstance(error, InvalidRequest) else str(error)
+        kind = type(error)
+        return CallOutcome(raised=kind.__qualname__[:100], words=words[:WORDS_AT_MOST])
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two values are, whatever order their dicts are in."""
+    return type(one) is type(other) and bool(one == other)
+
+
+def _name(made: object) -> str:
+    made = getattr(made, "func", made)  # Of a partial.
+    return str(getattr(made, "__qualname__", made))

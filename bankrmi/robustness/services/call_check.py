@@ -1,0 +1,167 @@
+"""A journal of calls, held against the service by itself, and then what clients were told against that.
+
+Rule 1: each record comes to what comes of it when the class runs alone, call after call.
+Rule 2: what an update was refused because it differs from copy to copy is a mistake of the class, and is
+        said to be one; so is a time limit, where whoever runs it has set one that no call should need.
+Rule 3: a query is asked here where the journal stood when it was answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from bankrmi.replication.record import CANCELLED, DONE, Entry, Position, Record
+from bankrmi.robustness.checker.history import AnsweredOutcome, HistoryCall
+from bankrmi.robustness.checker.replay import Replay
+from bankrmi.robustness.checker.sentences import Violations
+from bankrmi.robustness.services.by_itself import ServiceByItself
+from bankrmi.robustness.services.outcomes import CallOutcome, outcome_told
+from bankrmi.robustness.services.wanted import WantedCall, call_in_words
+from bankrmi.service.calls import Called, called
+from bankrmi.verifying.record_check import UNREADABLE, RecordCheck
+
+__all__ = ["CallCheck", "CallReplay", "outcome_of"]
+
+_UNREAD = CallOutcome(raised="unreadable")
+_LIMITS = frozenset({"TimeoutError", "MemoryError", "RecursionError"})
+"""What the server that decided has met, and nobody else need meet: a limit (S2)."""
+
+
+def outcome_of(entry: Entry) -> CallOutcome:
+    """Return what came of a call, by its record; raises ValueError."""
+    return outcome_told(entry.result if entry.status == DONE else (entry.status, entry.result))
+
+
+class CallCheck(RecordCheck):
+    """The check of records (see `verifying.record_check`), where each operation is a call."""
+
+    def __init__(
+        self,
+        anchor: Position,
+        model: ServiceByItself,
+        found: Callable[[str], None],
+        *,
+        limits_are_mistakes: bool,
+        noted: Callable[[int, Called, CallOutcome], None] | None = None,
+    ) -> None:
+        super().__init__(anchor, model, found)
+        self._alone = model
+        self._say = found
+        self._limits_are_mistakes = limits_are_mistakes
+        self._noted = noted
+
+    def take_outcome(self, entry: Entry) -> None:
+        """Check what the record says has become of a call; the service by itself follows."""
+        if entry.status == CANCELLED:
+            return
+        try:
+            call, told = called(entry.operation), outcome_of(entry)
+        except UNREADABLE:
+            self._say(f"the call at action id {entry.action_id} cannot be read")
+            return
+        if self._noted is not None:
+            self._noted(entry.action_id, call, told)
+        where = f"{call_in_words(call)} at action id {entry.action_id}"
+        if told.raised in _LIMITS and told.module == "builtins":
+            if self._limits_are_mistakes and told.raised == "TimeoutError":
+                self._say(f"{where} {told}")
+            return
+        if told.raised == "Undetermined":
+            self._say(f"{where} was refused: {told.words}")
+            return
+        try:
+            here = self._alone.update(call, (entry.time_us, (entry.session, entry.sequence)), told)
+        except UNREADABLE as error:
+            self._say(f"{where} cannot be: {error}")
+            return
+        if not self._alone.agrees(told, here):
+            self._say(f"{where} came to {told}, and to {here} in {self._alone.name}")
+
+
+class CallReplay(Replay):
+    """What every call should have been told."""
+
+    def __init__(
+        self,
+        opening: Position,
+        model: ServiceByItself,
+        violations: Violations,
+        calls: Iterable[HistoryCall],
+        *,
+        limits_are_mistakes: bool,
+        noted: Callable[[int, Called, CallOutcome], None] | None = None,
+    ) -> None:
+        """`calls` are those whose queries will be asked for."""
+        super().__init__(opening, model, violations)
+        self._alone = model
+        self._check = CallCheck(
+            opening, model, violations.add, limits_are_mistakes=limits_are_mistakes, noted=noted
+        )
+        self._wanted = _queries_by_place(calls)
+        self._answers: dict[tuple[WantedCall, int], _Expected] = {}
+        self._answer_at(0)
+
+    def take(self, record: Record) -> None:
+        """Take the next record."""
+        first = len(self._statuses) + 1
+        session = self._same.setdefault(record.session, record.session)
+        self.requests.setdefault((session, record.sequence), first)
+        entries = self._check.take(record)
+        if not entries:
+            entries = [_unreadable(record)]
+        for entry in entries:
+            self._ends.append(0)
+            self.operations.append(entry.operation)
+            self._statuses.append(entry.status)
+            self._results.append(None if entry.status == CANCELLED else _outcome(entry))  # type: ignore[arg-type]
+        self._ends[-1] = 1
+        self._answer_at(len(self._statuses))
+
+    def value_at(self, key: Any, action_id: int) -> Any:
+        """Return what this query says where the journal stood at `action_id`."""
+        return self._answers.get((key, action_id))
+
+    def _answer_at(self, action_id: int) -> None:
+        for query in self._wanted.pop(action_id, ()):
+            self._answers[query, action_id] = _Expected(self._alone.query(query.called), self._alone)
+
+
+class _Expected:
+    """What a query comes to; equal to whatever a client may have been told of it."""
+
+    __slots__ = ("_alone", "_here")
+
+    def __init__(self, here: CallOutcome, alone: ServiceByItself) -> None:
+        self._here = here
+        self._alone = alone
+
+    def __eq__(self, told: object) -> bool:
+        return isinstance(told, CallOutcome) and self._alone.agrees(told, self._here)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return f"{self._here} in {self._alone.name}"
+
+
+def _queries_by_place(calls: Iterable[HistoryCall]) -> dict[int, dict[WantedCall, None]]:
+    """Return which queries were answered where; each once."""
+    wanted: dict[int, dict[WantedCall, None]] = {}
+    for call in calls:
+        if call.is_read and isinstance(call.outcome, AnsweredOutcome):
+            wanted.setdefault(call.outcome.action_id, {})[call.query] = None
+    return wanted
+
+
+def _outcome(entry: Entry) -> CallOutcome:
+    try:
+        return outcome_of(entry)
+    except UNREADABLE:
+        return _UNREAD
+
+
+def _unreadable(record: Record) -> Entry:
+    """Return what stands for a record whose call cannot be read."""
+    _, epoch, session, sequence, _, _, _, time_us, digest = record
+    return Entry(record.action_id, epoch, session, sequence, 0, None, "not read", None, time_us, digest)

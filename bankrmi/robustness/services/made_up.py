@@ -1,0 +1,365 @@
+"""Classes that are made up from a seed: tables, methods and exceptions that nobody would have thought of.
+
+A method is a program of a few steps. It is run twice, by two readers that share nothing: on tables, as a
+service (`made_up_service`), and on dicts, as the plain object that this is held against (`MadeUpModel`).
+
+Rule 1: the same seed is the same class, on every machine.
+Rule 2: steps may raise anywhere in a program, after and before changes: by declared errors, by others, and by
+        constraints of SQLite's.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bankrmi.robustness.services.conversations import CallScript
+from bankrmi.service.declaring import Description, Service, described, query, update
+
+__all__ = ["MadeUpModel", "Refusal", "made_up_calls", "made_up_service"]
+
+MOST = 40
+"""No value may be larger: a CHECK of SQLite's says so."""
+
+_NAMES = ("a", "b", "c", "d")
+_STEPS = (
+    "put",
+    "put",
+    "add",
+    "add",
+    "drop",
+    "empty",
+    "stamp",
+    "draw",
+    "name",
+    "several",
+    "refuse",
+    "fail",
+)
+
+
+class Refusal(Exception):
+    """The declared error of all classes that are made up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`what` is done to a table; `limit` is for those that raise."""
+
+    what: str
+    table: int
+    limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One method: its steps, and what it returns at last."""
+
+    steps: tuple[Step, ...]
+    returns: str
+    table: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A whole class: how many tables, what hangs together, and the methods."""
+
+    tables: int
+    tallies: bool  # A trigger counts the rows of the first table.
+    cascades: bool  # Rows of the second table go with those of the first of the same name.
+    updates: tuple[Program, ...]
+
+
+def shape_of(seed: int) -> Shape:
+    """Return the class of a seed."""
+    chance = random.Random(f"class of seed {seed}")
+    tables = chance.randint(1, 3)
+    return Shape(
+        tables=tables,
+        tallies=chance.random() < 0.5,
+        cascades=tables > 1 and chance.random() < 0.5,
+        updates=tuple(_program(chance, tables) for _ in range(chance.randint(2, 6))),
+    )
+
+
+def _program(chance: random.Random, tables: int) -> Program:
+    steps = tuple(
+        Step(chance.choice(_STEPS), chance.randrange(tables), chance.choice((-1, 0, 2, 5, 20)))
+        for _ in range(chance.randint(1, 5))
+    )
+    return Program(steps, chance.choice(("value", "count", "nothing", "rows")), chance.randrange(tables))
+
+
+# --- as a service -----------------------------------------------------------------------------------------
+
+
+def made_up_service(seed: int) -> Description:
+    """Return the class of a seed, with its tables."""
+    shape = shape_of(seed)
+    methods: dict[str, Any] = {"create": _creating(shape), "__module__": __name__}
+    for number, program in enumerate(shape.updates):
+        methods[f"update_{number}"] = update(raises=[Refusal])(_updating(program, shape))
+    methods["value"] = query(_value)
+    methods["rows"] = query(_rows)
+    methods["tally"] = query(_tally)
+    return described(type(f"MadeUp{seed}", (Service,), methods))
+
+
+def _creating(shape: Shape) -> Callable[[Any], None]:
+    def create(self: Any) -> None:
+        _create(self, shape)
+
+    return create
+
+
+def _create(self: Service, shape: Shape) -> None:
+    for table in range(shape.tables):
+        hangs = " REFERENCES t0 (name) ON DELETE CASCADE" if shape.cascades and table == 1 else ""
+        self.db.execute(
+            f"CREATE TABLE t{table} (name TEXT PRIMARY KEY NOT NULL{hangs}, "
+            f"value INTEGER NOT NULL CHECK (value <= {MOST}), note TEXT)"
+        )
+    self.db.execute("CREATE TABLE tally (name TEXT PRIMARY KEY NOT NULL, count INTEGER NOT NULL)")
+    self.db.execute("INSERT INTO tally VALUES ('rows', 0)")
+    if shape.tallies:
+        for when, change in (("INSERT", "+ 1"), ("DELETE", "- 1")):
+            self.db.execute(
+                f"CREATE TRIGGER at_{when} AFTER {when} ON t0 "
+                f"BEGIN UPDATE tally SET count = count {change} WHERE name = 'rows'; END"
+            )
+
+
+def _updating(program: Program, shape: Shape) -> Callable[..., Any]:
+    def method(self: Any, name: str, number: int) -> Any:
+        for step in program.steps:
+            _STEPS_ON_TABLES[step.what](self, step, shape, name, number)
+        return _returned(self, program, name)
+
+    return method
+
+
+def _returned(self: Service, program: Program, name: str) -> Any:
+    table = program.table
+    match program.returns:
+        case "value":
+            return self.db.execute(f"SELECT value FROM t{table} WHERE name = ?", (name,)).value  # noqa: S608
+        case "count":
+            return self.db.execute(f"SELECT count(*) FROM t{table}").value  # noqa: S608
+        case "rows":
+            return _rows(self, table)
+    return None
+
+
+def _value(self: Any, table: int, name: str) -> int | None:
+    found: int | None = self.db.execute(f"SELECT value FROM t{table} WHERE name = ?", (name,)).value  # noqa: S608
+    return found
+
+
+def _rows(self: Any, table: int) -> list[tuple[str, int, str | None]]:
+    return [tuple(row) for row in self.db.execute(f"SELECT name, value, note FROM t{table} ORDER BY name")]  # type: ignore[misc]  # noqa: S608
+
+
+def _tally(self: Any) -> int:
+    return int(self.db.execute("SELECT count FROM tally").value)
+
+
+def _write(self: Service, step: Step, shape: Shape, row: tuple[str, int, str | None]) -> None:
+    if shape.cascades and step.table == 1:
+        self.db.execute("INSERT OR IGNORE INTO t0 VALUES (?, 0, NULL)", (row[0],))
+    self.db.execute(
+        f"INSERT INTO t{step.table} VALUES (?, ?, ?) "  # noqa: S608
+        "ON CONFLICT (name) DO UPDATE SET value = excluded.value, note = excluded.note",
+        row,
+    )
+
+
+def _put(self: Service, step: Step, shape: Shape, name: str, number: int) -> None:
+    _write(self, step, shape, (name, number, None))
+
+
+def _add(self: Service, step: Step, _: Shape, name: str, number: int) -> None:
+    self.db.execute(f"UPDATE t{step.table} SET value = value + ? WHERE name = ?", (number, name))  # noqa: S608
+
+
+def _drop(self: Service, step: Step, _: Shape, name: str, _number: int) -> None:
+    self.db.execute(f"DELETE FROM t{step.table} WHERE name = ?", (name,))  # noqa: S608
+
+
+def _empty(self: Service, step: Step, _: Shape, _name: str, number: int) -> None:
+    self.db.execute(f"DELETE FROM t{step.table} WHERE value < ?", (number,))  # noqa: S608
+
+
+def _stamp(self: Service, step: Step, shape: Shape, name: str, number: int) -> None:
+    _write(self, step, shape, (name, number, self.now.isoformat()))
+
+
+def _draw(self: Service, step: Step, shape: Shape, name: str, _number: int) -> None:
+    _write(self, step, shape, (name, self.random.randint(0, MOST), None))
+
+
+def _name(self: Service, step: Step, shape: Shape, name: str, number: int) -> None:
+    drawn = self.new_id()
+    _write(self, step, shape, (f"{name}{drawn[0]}", number, drawn))
+
+
+def _several(self: Service, step: Step, _: Shape, name: str, number: int) -> None:
+    if step.table == 1:
+        return  # They may hang on others.
+    rows = [(f"{name}{letter}", number) for letter in "xy"]
+    self.db.executemany(f"INSERT OR REPLACE INTO t{step.table} (name, value) VALUES (?, ?)", rows)  # noqa: S608
+
+
+def _refuse(self: Service, step: Step, _: Shape, name: str, number: int) -> None:
+    held = _value(self, step.table, name) or 0
+    if held + number > step.limit + 10:
+        raise Refusal(name, held)
+
+
+def _fail(self: Service, step: Step, _: Shape, name: str, number: int) -> None:
+    if number == step.limit:
+        raise KeyError(f"{name} {_value(self, step.table, name)}")
+
+
+_STEPS_ON_TABLES: dict[str, Callable[[Any, Step, Shape, str, int], None]] = {
+    "put": _put,
+    "add": _add,
+    "drop": _drop,
+    "empty": _empty,
+    "stamp": _stamp,
+    "draw": _draw,
+    "name": _name,
+    "several": _several,
+    "refuse": _refuse,
+    "fail": _fail,
+}
+
+
+# --- as plain dicts ---------------------------------------------------------------------------------------
+
+
+class MadeUpModel:
+    """The class of a seed, on dicts; `now`, `random` and `new_id` are set before each call."""
+
+    now: Any
+    random: random.Random
+    new_id: Callable[[], str]
+
+    def __init__(self, seed: int) -> None:
+        self._shape = shape_of(seed)
+        self._tables: list[dict[str, tuple[int, str | None]]] = [{} for _ in range(self._shape.tables)]
+        self._count = 0
+        for number, program in enumerate(self._shape.updates):
+            setattr(self, f"update_{number}", _OfModel(self, program))
+
+    def value(self, table: int, name: str) -> int | None:
+        """Return one value."""
+        return self._tables[table][name][0] if name in self._tables[table] else None
+
+    def rows(self, table: int) -> list[tuple[str, int, str | None]]:
+        """Return a table, in the order of names."""
+        return [(name, *row) for name, row in sorted(self._tables[table].items())]
+
+    def tally(self) -> int:
+        """Return how many rows the first table has, if they are counted."""
+        return self._count
+
+    def run(self, program: Program, name: str, number: int) -> Any:
+        """Run a method."""
+        for step in program.steps:
+            self._do(step, name, number)
+        match program.returns:
+            case "value":
+                return self.value(program.table, name)
+            case "count":
+                return len(self._tables[program.table])
+            case "rows":
+                return self.rows(program.table)
+        return None
+
+    def _do(self, step: Step, name: str, number: int) -> None:
+        table = self._tables[step.table]
+        match step.what:
+            case "put":
+                self._set(step.table, name, number, None)
+            case "add" if name in table:
+                held, note = table[name]
+                self._set(step.table, name, held + number, note)
+            case "drop":
+                self._remove(step.table, [name])
+            case "empty":
+                self._remove(step.table, [one for one, (value, _) in table.items() if value < number])
+            case "stamp":
+                self._set(step.table, name, number, self.now.isoformat())
+            case "draw":
+                self._set(step.table, name, self.random.randint(0, MOST), None)
+            case "name":
+                drawn = self.new_id()
+                self._set(step.table, f"{name}{drawn[0]}", number, drawn)
+            case "several" if step.table != 1:
+                self._replace(step.table, [f"{name}{letter}" for letter in "xy"], number)
+            case "refuse":
+                held = self.value(step.table, name) or 0
+                if held + number > step.limit + 10:
+                    raise Refusal(name, held)
+            case "fail":
+                if number == step.limit:
+                    raise KeyError(name)
+
+    def _set(self, table: int, name: str, value: int, note: str | None) -> None:
+        if table == 1 and self._shape.cascades and name not in self._tables[0]:
+            self._set(0, name, 0, None)
+        if value > MOST:
+            raise ValueError(f"{value} is too large")
+        if table == 0 and name not in self._tables[0] and self._shape.tallies:
+            self._count += 1
+        self._tables[table][name] = (value, note)
+
+    def _remove(self, table: int, names: Sequence[str]) -> None:
+        for name in names:
+            if self._tables[table].pop(name, None) is not None and table == 0:
+                self._count -= 1 if self._shape.tallies else 0
+                if self._shape.cascades:
+                    self._tables[1].pop(name, None)
+
+    def _replace(self, table: int, names: Sequence[str], value: int) -> None:
+        """As SQLite's REPLACE does: a row of this name goes, with all that hangs on it, and no trigger runs."""
+        for name in names:
+            if value > MOST:
+                raise ValueError(f"{value} is too large")
+            if name in self._tables[table] and table == 0 and self._shape.cascades:
+                self._tables[1].pop(name, None)
+            if table == 0 and self._shape.tallies:
+                self._count += 1
+            self._tables[table][name] = (value, None)
+
+
+class _OfModel:
+    """A method of a model, which is copied with it."""
+
+    def __init__(self, model: MadeUpModel, program: Program) -> None:
+        self._model = model
+        self._program = program
+
+    def __call__(self, name: str, number: int) -> Any:
+        return self._model.run(self._program, name, number)
+
+
+def made_up_calls(seed: int) -> CallScript:
+    """Return a workload for the class of a seed."""
+    shape = shape_of(seed)
+
+    def workload(chance: random.Random, service: Any) -> Any:
+        table = chance.randrange(shape.tables)
+        match chance.randrange(5):
+            case 0:
+                return service.value(table, chance.choice(_NAMES))
+            case 1:
+                return service.rows(table)
+            case 2 if chance.random() < 0.3:
+                return service.tally()
+        method = getattr(service, f"update_{chance.randrange(len(shape.updates))}")
+        return method(chance.choice(_NAMES), chance.choice((-3, 0, 1, 2, 5, 20, MOST)))
+
+    return workload

@@ -1,0 +1,16 @@
+"""One seed of a service: a user's own, or one that is made up from the seed."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from bankrmi.robustness.services.made_up import MadeUpModel, made_up_calls, made_up_service
+from bankrmi.robustness.services.simulated import ServiceWorkload
+
+__all__ = ["made_up_workload"]
+
+
+def made_up_workload(seed: int) -> ServiceWorkload:
+    """Return the world of a class that is made up: each other one is held against dicts, or against itself."""
+    model = partial(MadeUpModel, seed) if seed % 2 else None
+    return ServiceWorkload(made_up_service(seed), made_up_calls(seed), model, seed)

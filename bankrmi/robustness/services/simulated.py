@@ -1,0 +1,253 @@
+"""A user's own class in the simulator: what is replicated there, what its clients do, and what is checked.
+
+Rule 1: the class runs as on a server: production's `ServiceMachine`, on SQLite, with its undo and digests.
+Rule 2: clients do what the workload says; in between they repeat what they gave up, ask for outcomes, and
+        repeat queries that somebody has asked before.
+Rule 3: what a client asks again is kept, up to so many queries.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from bankrmi.client.service_requests import declared_error
+from bankrmi.errors import Cancelled, ServiceError
+from bankrmi.replication.effects import Decided, Read
+from bankrmi.replication.record import CANCELLED, DONE, Position, unpacked
+from bankrmi.robustness.checker.history import AnsweredOutcome, HistoryCall
+from bankrmi.robustness.checker.verdict import Copy, HistoryVerdict, judge
+from bankrmi.robustness.services.by_itself import ModelMaker, ServiceByItself
+from bankrmi.robustness.services.call_check import CallCheck, CallReplay
+from bankrmi.robustness.services.conversations import CallScript, Conversation
+from bankrmi.robustness.services.outcomes import CallOutcome, outcome_told
+from bankrmi.robustness.services.wanted import WantedCall, call_in_words
+from bankrmi.robustness.simulator.workload import MethodCounts, Workload
+from bankrmi.service.calls import Called, Raised, result_of
+from bankrmi.service.declaring import Description, Method
+from bankrmi.service.machine import ServiceMachine, Told
+from bankrmi.service.plain_values import NotPlain
+from bankrmi.storage.journal import SqliteJournal
+
+__all__ = ["ServiceTalk", "ServiceWorkload"]
+
+LIMIT_MS = 10_000.0
+"""Of a call, by the clock of this machine: it may be a slow one, and a seed is to be the same everywhere."""
+
+_QUERIES_KEPT = 64
+_CALLS_SHOWN = 20
+
+
+class ServiceWorkload(Workload):
+    """One class, in the world of one seed."""
+
+    keeps_whole = True
+
+    def __init__(
+        self, description: Description, script: CallScript, model: ModelMaker | None, seed: int
+    ) -> None:
+        self._description = description
+        self._script = script
+        self._model = model
+        self._seed = seed
+        self._queries: dict[WantedCall, None] = {}
+        self.counts: dict[str, MethodCounts] = {}
+        """By method, when all was judged."""
+        self.newest: deque[str] = deque(maxlen=_CALLS_SHOWN)
+        """The newest calls that were acknowledged, and what they came to, in words."""
+
+    def machine(self) -> ServiceMachine:
+        """Return an empty copy."""
+        return ServiceMachine(self._description, limit_ms=LIMIT_MS)
+
+    def model(self) -> ServiceByItself:
+        """Return the service by itself, at its beginning."""
+        return ServiceByItself(self._description, self._model)
+
+    def operation(self, chance: random.Random) -> Any:
+        """Nothing is drawn call by call: see `talk`."""
+        raise AssertionError("what clients want is what the workload says")
+
+    def query(self, chance: random.Random) -> Any:
+        """Draw a query that somebody has asked; None if nobody has asked one."""
+        return chance.choice(list(self._queries)).called if self._queries else None
+
+    def talk(self, client: str) -> ServiceTalk:
+        """Return what this client does."""
+        chance = random.Random(f"calls of {client} of seed {self._seed}")
+        conversation = Conversation(self._description, self._script, chance)
+        return ServiceTalk(conversation, self._note)
+
+    def _note(self, wanted: WantedCall) -> None:
+        if not wanted.is_update and len(self._queries) < _QUERIES_KEPT:
+            self._queries[wanted] = None
+
+    # -- what is checked -------------------------------------------------------------------------
+
+    def check(self, opening: Position, model: Any, found: Callable[[str], None]) -> CallCheck:
+        """Return what checks the records."""
+        self.newest.clear()
+        return CallCheck(opening, model, found, limits_are_mistakes=True, noted=self._note_acknowledged)
+
+    def _note_acknowledged(self, action_id: int, call: Called, came: CallOutcome) -> None:
+        self.newest.append(f"{action_id}. {call_in_words(call)}: {came}")
+
+    def wrong_state(self, model: Any, server: str, journal: SqliteJournal) -> str:
+        """Say which table of a copy is not as the class by itself has it."""
+        rows = model.rows()
+        return "" if rows is None else difference_in_words(server, list(journal.export()), rows, model.name)
+
+    def judge(
+        self,
+        calls: Sequence[HistoryCall],
+        copies: Sequence[Copy],
+        journals: Sequence[SqliteJournal],
+        *,
+        fresh_reads: bool,
+    ) -> HistoryVerdict:
+        """Judge all that clients were told, and the state that is left."""
+        model, told = self.model(), [self._as_told(call) for call in calls]
+        for call in told:
+            if call.is_read and isinstance(call.outcome, AnsweredOutcome):
+                self._count(call.query.called, call.outcome.results[0].value)
+        replayed = partial(
+            CallReplay,
+            calls=told,
+            limits_are_mistakes=True,
+            noted=lambda _, call, came: self._count(call, came),
+        )
+        verdict = judge(told, copies, model, begin_ns=0, fresh_reads=fresh_reads, replayed=replayed)  # type: ignore[arg-type]
+        wrong = [
+            sentence
+            for copy, journal in zip(copies, journals, strict=True)
+            if (sentence := self._wrong_at_last(model, copy.name, journal))
+        ]
+        return replace(
+            verdict,
+            violations=(*verdict.violations, *wrong),
+            violation_count=verdict.violation_count + len(wrong),
+        )
+
+    def _count(self, call: Called, came: CallOutcome) -> None:
+        if call.method in self._description.methods:
+            self.counts.setdefault(call.method, MethodCounts()).add(came.raised)
+
+    def _wrong_at_last(self, model: ServiceByItself, server: str, journal: SqliteJournal) -> str:
+        if wrong := self.wrong_state(model, server, journal):
+            return wrong
+        for wanted in self._queries:
+            told, here = _read(journal.read(wanted.called)), model.query(wanted.called)
+            if not model.agrees(told, here):
+                return f"at the end {wanted} is {told} on {server}, and {here} in {model.name}"
+        return ""
+
+    def _as_told(self, call: HistoryCall) -> HistoryCall:
+        """Return a call as a client of a service sees it: without digests, and with calls that have words."""
+        outcome = call.outcome
+        if isinstance(outcome, AnsweredOutcome):
+            results = tuple(
+                one if one.status == CANCELLED else one._replace(value=_value(one.status, one.value))
+                for one in outcome.results
+            )
+            outcome = AnsweredOutcome(outcome.history, results)
+        if not call.is_read:
+            return replace(call, outcome=outcome)
+        return replace(call, query=self._wanted(call.query), outcome=outcome)
+
+    def _wanted(self, query: Called) -> WantedCall:
+        return WantedCall(self._description.methods[query.method], query.args, dict(query.kwargs))
+
+
+def difference_in_words(
+    server: str, held: list[tuple[Any, ...]], rows: list[tuple[Any, ...]], where: str
+) -> str:
+    """Return which row of a copy differs from those of the service by itself; nothing if none does."""
+    if held == rows:
+        return ""
+    more = next((row for row in held if row not in rows), None)
+    less = next((row for row in rows if row not in held), None)
+    parts = [] if more is None else [f"{server} holds {_row(more)}, which {where} does not"]
+    parts += [] if less is None else [f"{server} lacks {_row(less)}, which {where} holds"]
+    return "; ".join(parts) or f"{server} holds rows twice"
+
+
+def _row(row: tuple[Any, ...]) -> str:
+    words = repr(row[1:])
+    return f"{words if len(words) <= 120 else words[:117] + '...'} in table {row[0]}"
+
+
+def _read(answer: Any) -> CallOutcome:
+    """Return the answer to a query as a client sees it."""
+    return CallOutcome.of(answer) if isinstance(answer, Raised) else CallOutcome.returned(answer.value)
+
+
+def _value(status: str, value: Any) -> CallOutcome:
+    """Return what a client was told: of a query, or of an update."""
+    if isinstance(value, (Told, Raised)):
+        return _read(value)
+    return outcome_told(value if status == DONE else (status, value))
+
+
+class ServiceTalk:
+    """What one client does (see `simulator.workload.Talk`)."""
+
+    def __init__(self, conversation: Conversation, note: Callable[[WantedCall], None]) -> None:
+        self._conversation = conversation
+        self._note = note
+        self._method: Method | None = None
+
+    def wanted(self) -> tuple[Any, bool]:
+        """Return the next call."""
+        wanted = self._conversation.next()
+        self._note(wanted)
+        self._method = wanted.method
+        return (wanted.operation, True) if wanted.is_update else (wanted.called, False)
+
+    def told(self, reply: Any, error: Exception | None) -> None:
+        """Hand what came of it to the workload, as the client of a service would."""
+        assert self._method is not None
+        try:
+            self._conversation.returned(_told(self._method, reply, error))
+        except Exception as raised:
+            self._conversation.raised(raised)
+
+
+def _told(method: Method, reply: Any, error: Exception | None) -> Any:
+    """Return what a client returns of a reply, or raise what it raises."""
+    if error is not None:
+        raise error
+    try:
+        match reply:
+            case Decided(record=record) if record.cancelled:
+                raise Cancelled("it was settled that this never happens")
+            case Decided(record=record):
+                return method.returned(result_of(unpacked(record.outcomes)[0]))
+            case Read(value=Told(value)):
+                return method.returned(value)
+            case Read(value=Raised() as raised):
+                raise raised
+    except Raised as raised:
+        raise _as_error(method, raised) from None
+    except NotPlain as wrong:
+        raise AssertionError(f"{method.name} cannot have returned that: {wrong}") from wrong
+    raise AssertionError(f"{reply!r} is no answer to a call")
+
+
+def _as_error(method: Method, raised: Raised) -> Exception:
+    try:
+        arguments = None if raised.values is None else json.dumps(raised.values)
+    except TypeError:
+        arguments = None
+    told = ServiceError(
+        f"{method.name} raised {raised.name}: {raised.words}",
+        error=raised.name,
+        module=raised.module,
+        words=raised.words,
+        arguments=arguments,
+    )
+    return declared_error(told, [method])

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
-from bankrmi.cli.invocation import for_accounts, say
+from bankrmi.cli.invocation import Invocation, say
+from bankrmi.cli.service_options import (
+    model_option,
+    say_what_was_called,
+    served_class,
+    workload_option,
+)
 from bankrmi.cli.written_files import check_writable
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.written_over import WrittenOver
@@ -64,8 +70,11 @@ __all__ = ["COMMANDS"]
     show_default=True,
     help="How long each of a client's six sessions waits between calls, on average.",
 )
-@for_accounts
+@workload_option
+@model_option
+@click.pass_obj
 def chaos(
+    invocation: Invocation,
     minutes: float,
     seed: int | None,
     servers: str,
@@ -77,8 +86,10 @@ def chaos(
     removals: bool,
     clients: int,
     pause_ms: float,
+    workload: str | None,
+    model: str | None,
 ) -> ExitCode:
-    """Break a real bank for M minutes, and see whether it keeps its promises.
+    """Break a real bank for M minutes, and see whether it keeps its promises; or a class of your own.
 
     Starts a bank of its own in a directory of its own, with clients that never rest; kills, pauses and
     restarts its processes, loses disks, cuts and slows their links, hands over. Then all is healed, and what
@@ -87,12 +98,26 @@ def chaos(
     As root, each process gets a network of its own, and packets are dropped; else small relays hold them
     back. Ctrl-C ends the faults early and still judges; a second one ends at once. A seed draws the same
     faults and calls again; real processes take their own time, so what comes of them differs.
+
+    With `bankrmi serve MODULE:CLASS chaos` that class is served. It is held against itself, one call after
+    the other, or against the plain class of --model; what clients do, says the function of --workload (else
+    `workload` in its module; else any method is called): see docs/how-to/test-your-class.md.
     """
     from bankrmi.robustness.chaos.chaos import ChaosOrder, directory_for
     from bankrmi.robustness.chaos.chaos import chaos as run
 
     if report is not None:
         check_writable(report)
+    found = served_class(invocation, workload, model)
+    judge, served = None, None
+    if found is not None:
+        from bankrmi.robustness.chaos.chaos import ServedOrder
+        from bankrmi.robustness.services.run_judge import ServiceJudge
+
+        judge = ServiceJudge(found)
+        served = ServedOrder(
+            target=found.target, folder=found.folder, workload=workload or "", model=model or ""
+        )
     place = directory_for(directory)
     order = ChaosOrder(
         seconds=minutes * 60,
@@ -105,10 +130,11 @@ def chaos(
         certificates=certificates,
         removals=removals,
         directory=place,
+        served=served,
     )
     progress = WrittenOver()
     try:
-        recorded = run(order, say=say, show=progress.show)
+        recorded = run(order, say=say, show=progress.show, judge=judge)
     except KeyboardInterrupt as interrupt:
         interrupt.add_note(f"Nothing was judged; everything is still in {place}.")
         raise
@@ -116,6 +142,8 @@ def chaos(
         progress.clear()
     kept = directory is not None or bool(recorded.violations)
     _tell(recorded if kept else replace(recorded, files=()), report)
+    if judge is not None:
+        say_what_was_called(judge.methods)
     if not kept:
         shutil.rmtree(place)
     return ExitCode.ERROR if recorded.violations else ExitCode.DONE

@@ -85,13 +85,22 @@ class Invocation:
         configuration = config.load(self.path, insecure=self.insecure)
         return AnyServiceClient(configuration, timeout=timeout, on_waiting=_say_connecting)
 
-    def check_accounts(self) -> None:
-        """Raise ConfigurationError if a class is served here, as far as that is known."""
+    def served_here(self) -> tuple[str, Path] | None:
+        """Return the class that is served here, as far as that is known, and the folder of its module.
+
+        None if it is a bank, or nobody knows.
+        """
         try:
-            served = config.load(self.path, insecure=True).serves
+            configuration = config.load(self.path, insecure=True)
         except ConfigurationError:
             served = os.environ.get(SERVES_VARIABLE) or None
-        _check_accounts(served, _NOT_YET)
+            return None if served is None else (served, Path.cwd())
+        return None if configuration.serves is None else (configuration.serves, configuration.path.parent)
+
+    def check_accounts(self) -> None:
+        """Raise ConfigurationError if a class is served here, as far as that is known."""
+        served = self.served_here()
+        _check_accounts(None if served is None else served[0], _NOT_YET)
 
     def connect(
         self,

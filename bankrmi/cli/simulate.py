@@ -16,7 +16,13 @@ import click
 from click.core import ParameterSource
 
 from bankrmi.cli.exit_codes import ExitCode, SimulationCode
-from bankrmi.cli.invocation import for_accounts, say
+from bankrmi.cli.invocation import Invocation, say
+from bankrmi.cli.service_options import (
+    model_option,
+    say_what_was_called,
+    served_class,
+    workload_option,
+)
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.counted import counted
 from bankrmi.parent_death import end_with_parent
@@ -24,6 +30,7 @@ from bankrmi.written_over import is_dumb
 
 if TYPE_CHECKING:
     from bankrmi.robustness.simulator.simulation import SimulationResult
+    from bankrmi.robustness.simulator.workload import MethodCounts, Workload
 
 __all__ = ["COMMANDS"]
 
@@ -48,6 +55,8 @@ class _Tally:
     acknowledged: int = 0
     simulated_ms: float = 0.0
     failed: list[SimulationResult] = field(default_factory=list)
+    methods: dict[str, MethodCounts] = field(default_factory=dict)
+    """What the calls of each method of a class came to."""
 
     def add(self, result: SimulationResult) -> None:
         """Count one more."""
@@ -56,6 +65,8 @@ class _Tally:
         self.calls += result.calls
         self.acknowledged += result.acknowledged
         self.simulated_ms += result.simulated_ms
+        for name, counts in result.methods.items():
+            self.methods.setdefault(name, type(counts)()).include(counts)
         if result.failure is not None:
             self.failed.append(result)
 
@@ -129,8 +140,16 @@ def _complete_bug(_: click.Context, __: click.Parameter, incomplete: str) -> lis
     is_flag=True,
     help="Instead of seeds: every order of events of a very small bank, for --minutes (10 if not said).",
 )
-@for_accounts
+@click.option(
+    "--services",
+    is_flag=True,
+    help="Instead of the bank: in each world a class with methods and exceptions that are made up.",
+)
+@workload_option
+@model_option
+@click.pass_obj
 def simulate(
+    invocation: Invocation,
     seeds: int | None,
     seed: int,
     minutes: float | None,
@@ -142,17 +161,29 @@ def simulate(
     as_json: bool,
     parent_pid: int | None,
     exhaustive: bool,
+    services: bool,
+    workload: str | None,
+    model: str | None,
 ) -> int:
-    """Run N simulated banks under faults.
+    """Run N simulated banks under faults; with `bankrmi serve MODULE:CLASS simulate`, that class.
 
     Each seed is half a minute of one bank's life: messages are delayed, lost, doubled and cut off, servers
     crash, pause, fill their disks and start again, the witness goes away. After every step the promises are
     checked; in the end, all that clients were told is. A failing seed prints itself, the rule that was
     broken, and what happened last.
+
+    A class is held against itself, one call after the other, or against the plain class of --model. What
+    clients do, says the function of --workload (else `workload` in the module of the class; else any method
+    is called): see docs/how-to/test-your-class.md.
     """
     from bankrmi.robustness.simulator.many import simulate_many
 
     end_with_parent(parent_pid)
+    served = served_class(invocation, workload, model)
+    if served is not None and _given("bug", "exhaustive", "services"):
+        raise click.UsageError("--break, --exhaustive and --services are not for a class that is served")
+    if services and (bug is not None or exhaustive):
+        raise click.UsageError("--services is of seeds: leave --break and --exhaustive out")
     if exhaustive:
         if _given("seeds", "seed", "jobs", "servers", "clocks_apart", "under_load", "bug"):
             raise click.UsageError("--exhaustive has no seeds, and goes with --minutes only")
@@ -173,14 +204,27 @@ def simulate(
         if as_json:
             return _break_as_json(bug, seed, seeds or 1000)
         return _break(bug, seed, seeds or 1000, servers, clocks_apart, under_load)
+    if served is not None:
+        workload_of: Callable[[int], Workload] | None = served.world
+    elif services:
+        from bankrmi.robustness.services.seeds import made_up_workload
+
+        workload_of = made_up_workload
+    else:
+        workload_of = None
     results_of = partial(
         simulate_many,
+        workload_of=workload_of,
         servers=int(servers or "2"),
         clocks_apart=clocks_apart,
         under_load=under_load,
         jobs=jobs,
     )
-    return _try(results_of, seed, seeds, minutes)
+    prefix = "bankrmi simulate" if served is None else f"bankrmi serve {served.target} simulate"
+    options = [f"--workload {workload}" if workload else "", f"--model {model}" if model else ""]
+    options += ["--services" if services else ""]
+    again = " ".join([prefix, *filter(None, options)])
+    return _try(results_of, seed, seeds, minutes, again, counts=served is not None)
 
 
 def _given(*names: str) -> bool:
@@ -194,13 +238,16 @@ def _try(
     seed: int,
     seeds: int | None,
     minutes: float | None,
+    again: str,
+    *,
+    counts: bool,
 ) -> int:
     ends = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
     wanted = 100 if seeds is None and minutes is None else seeds
     tally = _Tally()
     results = results_of(seed, wanted, go_on=lambda: time.monotonic() < ends)
     try:
-        _run(results, tally, wanted)
+        _run(results, tally, wanted, again)
     except BrokenProcessPool:
         say(str(tally))
         say("A process that ran seeds was killed, perhaps for want of memory: try again with fewer --jobs.")
@@ -210,6 +257,8 @@ def _try(
         say(str(tally))
         raise
     click.echo(str(tally))
+    if counts:
+        say_what_was_called(tally.methods)
     if tally.failed:
         say(f"failed: {' '.join(str(result.seed) for result in tally.failed)}")
     return _exit_code(tally.failed)
@@ -276,13 +325,13 @@ def _break_as_json(bug: str, seed: int, seeds: int) -> int:
     return ExitCode.DONE if found is None else _CODES[found.mutant.kind]
 
 
-def _run(results: Iterator[SimulationResult], tally: _Tally, wanted: int | None) -> None:
+def _run(results: Iterator[SimulationResult], tally: _Tally, wanted: int | None, again: str) -> None:
     with _progress(wanted) as show:
         for result in results:
             tally.add(result)
             show(tally)
             if result.failure is not None:
-                _tell(result, in_full=len(tally.failed) <= _TOLD_IN_FULL)
+                _tell(result, in_full=len(tally.failed) <= _TOLD_IN_FULL, again=again)
 
 
 def _exit_code(failed: list[SimulationResult]) -> int:
@@ -312,17 +361,19 @@ def _progress(wanted: int | None) -> Iterator[Callable[[_Tally], None]]:
         yield show
 
 
-def _tell(result: SimulationResult, *, in_full: bool, bug: str = "") -> None:
+def _tell(result: SimulationResult, *, in_full: bool, bug: str = "", again: str = "bankrmi simulate") -> None:
     failure = result.failure
     assert failure is not None
     click.echo(f"seed {result.seed} failed ({failure.kind}): {failure}")
     if in_full:
+        for call in result.newest:
+            click.echo(f"  {call}")
         head, *lines = result.chart or [""]
         for line in [head, *lines[-_LAST_HAPPENINGS:]]:
             click.echo(f"  {line}".rstrip())
     more = (" --clocks-apart" if result.clocks_apart else "") + (" --load" if result.under_load else "")
     more += f" --break {bug}" if bug else ""
-    click.echo(f"again: bankrmi simulate --seeds 1 --seed {result.seed} --servers {result.servers}{more}")
+    click.echo(f"again: {again} --seeds 1 --seed {result.seed} --servers {result.servers}{more}")
 
 
 COMMANDS = (simulate,)

@@ -62,18 +62,12 @@ class SimulatedSeeds:
         self.acknowledged += result.acknowledged
         self.simulated_seconds += result.simulated_ms / 1000
         for name, counts in result.methods.items():
-            whole = self.methods.setdefault(name, MethodCounts())
-            whole.returned += counts.returned
-            whole.raised += counts.raised
+            self.methods.setdefault(name, MethodCounts()).include(counts)
 
     def __str__(self) -> str:
-        lines = [
-            f"{self.seeds} seeds, no violation in {self.acknowledged} acknowledged updates "
-            f"({self.calls} calls, {self.simulated_seconds / 60:.0f} simulated minutes)"
-        ]
-        for name, counts in sorted(self.methods.items())[:_SHOWN_METHODS]:
-            raised = "".join(f", {count} raised {error}" for error, count in counts.raised.most_common(5))
-            lines.append(f"  {name}: {counts.returned} returned{raised}")
+        calls = f"{self.calls} calls, {self.simulated_seconds / 60:.0f} simulated minutes"
+        lines = [f"{self.seeds} seeds, no violation in {self.acknowledged} acknowledged updates ({calls})"]
+        lines += [f"  {name}: {counts}" for name, counts in sorted(self.methods.items())[:_SHOWN_METHODS]]
         return "\n".join(lines)
 
 

@@ -74,11 +74,15 @@ class ChaosBank:
         *,
         etcd: EtcdMembers | None = None,
         certificates: bool = False,
+        serves: str = "",
+        folder: Path | None = None,
     ) -> None:
         """Write the files that the bank needs; the directory is there, and empty.
 
-        With `etcd`, that keeps the view. With `certificates`, everybody shows one, or is refused.
+        With `etcd`, that keeps the view. With `certificates`, everybody shows one, or is refused. `serves` is
+        the class that is replicated in the place of accounts, and `folder` that of its module.
         """
+        self._serves = serves
         self._etcd = etcd
         self._certificates = directory / "certificates" if certificates else None
         # The members of etcd are asked with http.
@@ -89,7 +93,7 @@ class ChaosBank:
         self.network = network
         for folder in ("config", "log", "history"):
             (directory / folder).mkdir()
-        self.processes = ChaosProcesses(network, directory / "log")
+        self.processes = ChaosProcesses(network, directory / "log", modules=folder)
         ledger = "".join(f"{account},{balance}\n" for account, balance in OPENING.items())
         (directory / "ledger.csv").write_text(ledger)
         if self._certificates is not None:
@@ -114,7 +118,8 @@ class ChaosBank:
         lines += [] if self._etcd is None else [f"witness: {self._etcd.setting(seen_by=process)}"]
         lines += ["servers:"]
         lines += [f"  {server}: {address(server, seen_by=process)}" for server in self.servers]
-        lines += ["ledger: ../ledger.csv", "data_dir: ../data"]
+        lines += [f"serves: {self._serves}"] if self._serves else ["ledger: ../ledger.csv"]
+        lines += ["data_dir: ../data"]
         lines += [
             f"{key}: {getattr(timing, key)}" for key in ("lease_ms", "heartbeat_ms", "checkpoint_timeout_ms")
         ]

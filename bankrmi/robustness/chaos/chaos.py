@@ -31,13 +31,23 @@ from bankrmi.robustness.chaos.relays import Relays
 from bankrmi.robustness.chaos.retold import events_of
 from bankrmi.robustness.chaos.run import Course, run_course
 from bankrmi.robustness.chaos.schedule import timing
-from bankrmi.robustness.chaos.summing_up import RECORDING, RunFacts, sum_up
+from bankrmi.robustness.chaos.summing_up import RECORDING, BankJudge, RunFacts, RunJudge, sum_up
 
-__all__ = ["ChaosOrder", "chaos", "directory_for"]
+__all__ = ["ChaosOrder", "ServedOrder", "chaos", "directory_for"]
 
 FAULTS = "faults.jsonl"
 RUN = "run.json"
 _SESSIONS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedOrder:
+    """A class by its name, the folder of its module, and the names of its workload and of its model."""
+
+    target: str
+    folder: Path
+    workload: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +67,32 @@ class ChaosOrder:
     """Everybody shows a certificate, and strangers have none."""
     removals: bool = False
     """Servers are removed from the bank, and added again."""
+    served: ServedOrder | None = None
+    """The class that is replicated, in the place of a bank's accounts."""
 
     def command(self) -> str:
         """Return the command that does it again."""
-        words = ["bankrmi", "chaos", "--minutes", f"{self.seconds / 60:g}", "--seed", str(self.seed)]
+        words = [
+            "bankrmi",
+            *self._served_words(),
+            "chaos",
+            "--minutes",
+            f"{self.seconds / 60:g}",
+            "--seed",
+            str(self.seed),
+        ]
         words += ["--servers", str(self.servers)]
         words += ["--clients", str(self.clients), "--pause-ms", f"{self.pause_ms:g}"]
         words += ["--etcd"] if self.etcd else []
         words += ["--certificates"] if self.certificates else []
         words += ["--removals"] if self.removals else []
+        if self.served is not None:
+            words += ["--workload", self.served.workload] if self.served.workload else []
+            words += ["--model", self.served.model] if self.served.model else []
         return shlex.join([*words, *(["--relays"] if self.relays else [])])
+
+    def _served_words(self) -> list[str]:
+        return [] if self.served is None else ["serve", self.served.target]
 
 
 def directory_for(given: Path | None) -> Path:
@@ -84,8 +110,17 @@ def directory_for(given: Path | None) -> Path:
     return given.absolute()
 
 
-def chaos(order: ChaosOrder, *, say: Callable[[str], None], show: Callable[[str], None]) -> Recorded:
-    """Run, judge, and return all that was recorded; `say` is for sentences, `show` for a line of progress."""
+def chaos(
+    order: ChaosOrder,
+    *,
+    say: Callable[[str], None],
+    show: Callable[[str], None],
+    judge: RunJudge | None = None,
+) -> Recorded:
+    """Run, judge, and return all that was recorded; `say` is for sentences, `show` for a line of progress.
+
+    `judge` is who judges what was told of a class, and what it left on the disks.
+    """
     servers = tuple(f"s{number}" for number in range(1, order.servers + 1))
     clients = tuple(f"client{number}" for number in range(1, order.clients + 1))
     network = _network(order, servers, clients, say)
@@ -107,6 +142,8 @@ def chaos(order: ChaosOrder, *, say: Callable[[str], None], show: Callable[[str]
             timing(order.seed),
             etcd=etcd,
             certificates=order.certificates,
+            serves="" if order.served is None else order.served.target,
+            folder=None if order.served is None else order.served.folder,
         )
         faults = FaultLog(order.directory / FAULTS)
         course = Course(
@@ -140,7 +177,7 @@ def chaos(order: ChaosOrder, *, say: Callable[[str], None], show: Callable[[str]
         faults=tuple(faults.faults),
     )
     (order.directory / RUN).write_text(json.dumps(facts.to_form(), indent=1) + "\n")
-    recorded = sum_up(facts)
+    recorded = sum_up(facts, judge or BankJudge())
     _keep(recorded, order.directory / RECORDING)
     show("")
     return recorded
@@ -184,4 +221,7 @@ def _order_for_clients(order: ChaosOrder, servers: tuple[str, ...], *, insecure:
         reads_only=False,
         pause_ms=order.pause_ms,
         parent_pid=0,
+        serves="" if order.served is None else order.served.target,
+        folder="" if order.served is None else str(order.served.folder),
+        workload="" if order.served is None else order.served.workload,
     )

@@ -54,6 +54,10 @@ class ClientOrder:
     reads_only: bool
     pause_ms: float
     parent_pid: int
+    serves: str = ""
+    """The class that is served, if it is no bank; `folder` is where its module is looked for first."""
+    folder: str = ""
+    workload: str = ""
 
     def to_text(self) -> str:
         """Return it as an argument of the command line."""

@@ -20,7 +20,8 @@ from bankrmi.robustness.chaos.client_process import ClientOrder, ClientProgress
 
 __all__ = ["Clients"]
 
-_MODULE = "bankrmi.robustness.chaos.client_process"
+_OF_A_BANK = "bankrmi.robustness.chaos.client_process"
+_OF_A_CLASS = "bankrmi.robustness.services.calling"
 
 
 class Clients:
@@ -55,16 +56,18 @@ class Clients:
         self._start(name, replace(order, sessions=sessions, pause_ms=0.0))
 
     def _filled_in(self, client: str, process: str) -> ClientOrder:
+        suffix = ".calls" if self._order.serves else ".jsonl"
         return replace(
             self._order,
             client=client,
             configuration=str(self._bank.configuration_of(process)),
-            history=str(self._bank.directory / "history" / f"{client}.jsonl"),
+            history=str(self._bank.directory / "history" / (client + suffix)),
             parent_pid=os.getpid(),
         )
 
     def _start(self, name: str, order: ClientOrder) -> None:
-        self._bank.processes.start(name, [_MODULE, order.to_text()], reports=True)
+        module = _OF_A_CLASS if order.serves else _OF_A_BANK
+        self._bank.processes.start(name, [module, order.to_text()], reports=True)
 
     def ask_to_end(self) -> None:
         """Have them make no new calls; those on their way end as they do."""

@@ -16,10 +16,11 @@ from bankrmi.robustness.chaos.figures import separate
 from bankrmi.robustness.chaos.recorded import Failover, Fault, FaultKind, MadeCall, OutcomeKind
 from bankrmi.robustness.chaos.roles import Lead
 from bankrmi.robustness.checker.history import SHOWN, AnsweredOutcome, HistoryCall, UnknownOutcome
+from bankrmi.service.calls import RAISED
 
 __all__ = ["Acknowledgements", "failovers", "fault_counts", "made_calls"]
 
-_DECLINES = frozenset({INSUFFICIENT, NO_ACCOUNT, TOO_LARGE})
+_DECLINES = frozenset({INSUFFICIENT, NO_ACCOUNT, TOO_LARGE, RAISED})
 _KINDS = {"balance": "read", "withdraw": "withdrawal"}
 _MOMENT_NS = 20_000_000
 """So long an answer may be on its way when a fault hits whoever sent it."""

@@ -54,7 +54,9 @@ class _Started:
 class ChaosProcesses:
     """By name: `witness`, `s1`, …, `client1`, …"""
 
-    def __init__(self, network: ChaosNetwork, logs: Path) -> None:
+    def __init__(self, network: ChaosNetwork, logs: Path, *, modules: Path | None = None) -> None:
+        """`modules` is where they look for modules, too: for that of a class that is served."""
+        self._modules = modules
         self._network = network
         self._logs = logs
         self._started: dict[str, _Started] = {}
@@ -82,7 +84,7 @@ class ChaosProcesses:
                 stderr=log,
                 pass_fds=self._network.inherited(name),
                 start_new_session=True,
-                env=_environment(),
+                env=_environment(self._modules),
             )
         if process.stdout is not None:
             os.set_blocking(process.stdout.fileno(), False)
@@ -177,7 +179,9 @@ class ChaosProcesses:
             self.kill(name)
 
 
-def _environment() -> dict[str, str]:
+def _environment(modules: Path | None) -> dict[str, str]:
     """Return ours, without what would change the configuration behind its back."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BANKRMI_")}
+    if modules is not None:
+        kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(modules), kept.get("PYTHONPATH", "")]))
     return kept | {"PYTHONUNBUFFERED": "1"}

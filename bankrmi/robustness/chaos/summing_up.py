@@ -11,10 +11,10 @@ import os
 import platform
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import apsw
 
@@ -35,18 +35,30 @@ from bankrmi.robustness.chaos.recorded import (
 from bankrmi.robustness.chaos.roles import leads, role_spans, said_by, serving_spans
 from bankrmi.robustness.chaos.run import Finished
 from bankrmi.robustness.checker.disks import read_copies
-from bankrmi.robustness.checker.history import History, HistoryCall
+from bankrmi.robustness.checker.history import HistoryCall
 from bankrmi.robustness.checker.history_file import read_history
 from bankrmi.robustness.checker.verdict import HistoryVerdict, judge
 from bankrmi.verifying.model import BankModel
 
-__all__ = ["RECORDING", "RunFacts", "sum_up"]
+__all__ = [
+    "RECORDING",
+    "BankJudge",
+    "Judged",
+    "RunFacts",
+    "RunJudge",
+    "judged_as",
+    "nothing_judged",
+    "noting_epochs",
+    "sum_up",
+]
 
 RECORDING = "recording.jsonl.gz"
 """All that the report shows, for `bankrmi replay`."""
 
 _BROKEN = re.compile(r"Traceback|cannot be broken was|BrokenInvariant|bug in bankrmi|exception was never")
 _PLURALS = {
+    "update": "updates",
+    "query": "queries",
     "balance": "reads",
     "withdraw": "withdrawals",
     "deposit": "deposits",
@@ -87,7 +99,7 @@ class RunFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Judged:
+class Judged:
     """What came of holding the history against the disks."""
 
     violations: tuple[str, ...] = ()
@@ -99,14 +111,41 @@ class _Judged:
     """At which action id each epoch begins."""
 
 
-def sum_up(facts: RunFacts) -> Recorded:
+class RunJudge(Protocol):
+    """Who reads what clients have written down, and holds it against the disks."""
+
+    def calls(self, facts: RunFacts) -> Sequence[HistoryCall]:
+        """Return all calls of all clients."""
+
+    def judged(self, facts: RunFacts, calls: Sequence[HistoryCall]) -> Judged:
+        """Hold them against the copies that are evidence."""
+
+
+class BankJudge:
+    """The judge of a bank's accounts."""
+
+    def __init__(self) -> None:
+        self._opening: Mapping[int, int] = {}
+
+    def calls(self, facts: RunFacts) -> Sequence[HistoryCall]:
+        """Return all calls of all clients."""
+        history = read_history([facts.directory / "history"])
+        self._opening = history.header.opening
+        return history.calls
+
+    def judged(self, facts: RunFacts, calls: Sequence[HistoryCall]) -> Judged:
+        """Hold them against the copies that are evidence."""
+        return _judged(facts, calls, self._opening)
+
+
+def sum_up(facts: RunFacts, judge: RunJudge) -> Recorded:
     """Judge a run; return all of it."""
-    history = read_history([facts.directory / "history"])
-    judged = _judged(facts, history)
+    calls = judge.calls(facts)
+    judged = judge.judged(facts, calls)
     finished = facts.finished
     of_servers = [span for server in facts.servers for span in _spans(facts, server)]
     of_others = [span for name in (*facts.keepers, *facts.clients) for span in _serving(facts, name)]
-    acknowledged = Acknowledgements(history.calls, judged.epochs)
+    acknowledged = Acknowledgements(calls, judged.epochs)
     return Recorded(
         seed=facts.seed,
         command=facts.command,
@@ -118,12 +157,12 @@ def sum_up(facts: RunFacts) -> Recorded:
         environment=_environment(facts),
         violations=(*finished.violations, *_broken_logs(facts), *judged.violations),
         checked=judged.checked,
-        counts=(*_counts(history.calls), *judged.counts, *fault_counts(facts.faults)),
+        counts=(*_counts(calls), *judged.counts, *fault_counts(facts.faults)),
         processes=tuple(_processes(facts)),
         roles=(*of_servers, *of_others),
         faults=facts.faults,
         failovers=tuple(failovers(leads(of_servers), facts.faults, acknowledged)),
-        calls=columns(made_calls(history.calls)),
+        calls=columns(made_calls(calls)),
         views=finished.views,
         usage=finished.usage,
         untold=judged.untold,
@@ -132,21 +171,31 @@ def sum_up(facts: RunFacts) -> Recorded:
     )
 
 
-def _judged(facts: RunFacts, history: History) -> _Judged:
-    """Hold the history against the copies that are evidence."""
-    names, opening, epochs = facts.finished.evidence, history.header.opening, dict[int, int]()
+def _judged(facts: RunFacts, calls: Sequence[HistoryCall], opening: Mapping[int, int]) -> Judged:
+    names, epochs = facts.finished.evidence, dict[int, int]()
     if not names:
-        return _Judged(notes=("No copy could be judged: nobody knew who leads when the run ended.",))
+        return nothing_judged()
     try:
         with read_copies([facts.directory / "data" / name for name in names], opening) as copies:
-            copies[0] = replace(copies[0], records=_noting_epochs(copies[0].records, epochs))
-            verdict = judge(history.calls, copies, BankModel(opening), begin_ns=facts.finished.started_ns)
+            copies[0] = replace(copies[0], records=noting_epochs(copies[0].records, epochs))
+            verdict = judge(calls, copies, BankModel(opening), begin_ns=facts.finished.started_ns)
     except BankError as error:
-        return _Judged(violations=(error.message,))
-    return _Judged(
+        return Judged(violations=(error.message,))
+    return judged_as(verdict, facts, epochs, "accounts and the sum of money as the journal says")
+
+
+def nothing_judged() -> Judged:
+    """Return what is said where there is no evidence."""
+    return Judged(notes=("No copy could be judged: nobody knew who leads when the run ended.",))
+
+
+def judged_as(verdict: HistoryVerdict, facts: RunFacts, epochs: dict[int, int], state: str) -> Judged:
+    """Return what a verdict says of a run; `state` is what the copies were found to be, in words."""
+    names = facts.finished.evidence
+    return Judged(
         violations=verdict.violations,
         untold=verdict.violation_count - len(verdict.violations),
-        checked=tuple(_checked(verdict)),
+        checked=tuple(_checked(verdict, state)),
         counts=(
             ("in doubt, then found done", verdict.unknown_done),
             ("in doubt, then found cancelled", verdict.unknown_cancelled),
@@ -158,14 +207,15 @@ def _judged(facts: RunFacts, history: History) -> _Judged:
     )
 
 
-def _noting_epochs(records: Iterable[Record], epochs: dict[int, int]) -> Iterator[Record]:
+def noting_epochs(records: Iterable[Record], epochs: dict[int, int]) -> Iterator[Record]:
+    """Yield the records; at which action id each epoch begins is noted in `epochs`."""
     for record in records:
         if record.epoch not in epochs:
             epochs[record.epoch] = record.first_id
         yield record
 
 
-def _checked(verdict: HistoryVerdict) -> Iterator[str]:
+def _checked(verdict: HistoryVerdict, state: str) -> Iterator[str]:
     copies = ", ".join(verdict.copies)
     yield (
         f"Each of {verdict.operations} operations and {verdict.reads} reads in {verdict.calls} calls against "
@@ -173,7 +223,7 @@ def _checked(verdict: HistoryVerdict) -> Iterator[str]:
     )
     yield f"No entry of {verdict.entries} without somebody who asked for it; a replay gives every result."
     yield "Nothing older than what had been told before it was asked for (linearizable)."
-    yield f"{copies}: equal to the last digest; accounts and the sum of money as the journal says."
+    yield f"{copies}: equal to the last digest; {state}."
 
 
 def _broken_logs(facts: RunFacts) -> Iterator[str]:
@@ -220,8 +270,7 @@ def _counts(calls: Sequence[HistoryCall]) -> Iterator[tuple[str, int]]:
     outcomes = Counter(made.outcome for made in made_calls(calls))
     yield "operations and reads asked for", sum(max(1, len(call.operations)) for call in calls)
     yield "calls", len(calls)
-    for kind, plural in _PLURALS.items():
-        yield plural, kinds[kind]
+    yield from ((plural, kinds[kind]) for kind, plural in _PLURALS.items() if kinds[kind])
     for outcome in OutcomeKind:
         yield f"calls {outcome.value}", outcomes[outcome]
     yield "calls never completed", sum(call.completed_ns is None for call in calls)

@@ -29,9 +29,10 @@ from bankrmi.storage.database import open_database
 from bankrmi.storage.journal import SqliteJournal
 from bankrmi.verifying.stopped_directory import alone_in
 
-__all__ = ["read_copies"]
+__all__ = ["DATABASE", "copy_files", "damaged", "read_copies"]
 
-_DATABASE = "bank.db"
+DATABASE = "bank.db"
+"""In the data directory of a server."""
 _PIECE = 10_000
 
 
@@ -68,18 +69,18 @@ def read_copies(directories: Sequence[Path], ledger: Mapping[int, int]) -> Itera
 
 
 def _open(name: str, directory: Path, scratch: Path, ledger: Mapping[int, int], stack: ExitStack) -> _Opened:
-    _copy_files(directory, scratch)
+    copy_files(directory, scratch)
     try:
-        database = open_database(scratch / _DATABASE)
+        database = open_database(scratch / DATABASE)
     except ConfigurationError as error:
-        raise _damaged(directory, error.__cause__ or error) from error
+        raise damaged(directory, error.__cause__ or error) from error
     stack.callback(database.close)
     try:
         journal = SqliteJournal(database, Accounts({}), new_incarnation=lambda: "made by the checker")
         values = dict(journal.export())
         opening, opened_with = journal.opening, journal.opened_with
     except apsw.Error as error:
-        raise _damaged(directory, error) from error
+        raise damaged(directory, error) from error
     if opening is None:
         raise ConfigurationError(f"the server of {directory} was never opened: it holds no accounts")
     if opened_with != fingerprint(ledger):
@@ -120,15 +121,15 @@ def _folded(whole: _Opened, anchor: Position) -> Iterator[Record]:
         yield record
 
 
-def _copy_files(directory: Path, scratch: Path) -> None:
+def copy_files(directory: Path, scratch: Path) -> None:
     """Copy the database, its write-ahead log included, while the lock of the directory is ours."""
-    if not (directory / _DATABASE).is_file():
+    if not (directory / DATABASE).is_file():
         raise ConfigurationError(
-            f"{directory} is not the data directory of a server: there is no {_DATABASE} in it"
+            f"{directory} is not the data directory of a server: there is no {DATABASE} in it"
         )
     try:
         with alone_in(directory):
-            for file in directory.glob(f"{_DATABASE}*"):
+            for file in directory.glob(f"{DATABASE}*"):
                 shutil.copy(file, scratch)
     except OSError as error:
         raise ConfigurationError(
@@ -142,8 +143,9 @@ def _records(opened: _Opened, after: int) -> Iterator[Record]:
             yield from piece
             after = piece[-1].action_id
     except apsw.Error as error:
-        raise _damaged(opened.directory, error) from error
+        raise damaged(opened.directory, error) from error
 
 
-def _damaged(directory: Path, error: BaseException) -> OperationFailed:
+def damaged(directory: Path, error: BaseException) -> OperationFailed:
+    """Return what to raise for a database that cannot be read."""
     return OperationFailed(f"the database in {directory} is damaged: {error}")

@@ -70,7 +70,7 @@ MUTANTS = (
     Mutant(
         name="undo-forgets-a-table",
         rule="S1",
-        goes_wrong="a deposed primary takes back what it had alone, but for one table of those it had changed",
+        goes_wrong="a deposed primary takes back what it had alone, but for one table that it had changed",
         patches=(Patch(machine, "take_back", _take_back_all_but_a_table),),
         workload_of=made_up_workload,
     ),

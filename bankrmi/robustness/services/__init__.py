@@ -1,12 +1,20 @@
 """Classes of anybody's under seeds and under chaos, with a checker that knows nothing but the class.
 
-wanted         one call that a client wants, and how it is written
-conversations  what one client does, call after call: its workload
-any_calls      the workload of whoever writes none: anything that the annotations allow
-outcomes       what came of a call, as a client sees it
-by_itself      the class, or a plain one in its place, with nothing of ours around it
-call_check     a journal of calls against that, and what clients were told
-simulated      a class as what the simulator replicates
-made_up        classes that are made up from a seed
-seeds          the world of one of those
+    wanted         one call that a client wants, and how it is written
+    conversations  what one client does, call after call: its workload
+    any_calls      the workload of whoever writes none: anything that the annotations allow
+    found          a class, its workload and its model by their names
+    outcomes       what came of a call, as a client sees it
+    by_itself      the class, or a plain one in its place, with nothing of ours around it
+    call_check     a journal of calls against that, and what clients were told
+    simulated      a class as what the simulator replicates
+    judging        the verdict over calls, the journal, and the state that is left
+    calling        a process of clients, for chaos
+    call_history   what those asked and were told, in files
+    service_disks  what stopped servers of a service have on their disks
+    run_judge      who judges a run of chaos with a class
+    made_up        classes that are made up from a seed
+    seeds          the world of one of those
+
+Rule: who judges here uses nothing of how a server runs a class, undoes it, or tells what came of it.
 """

@@ -30,7 +30,7 @@ _Draw = Callable[[random.Random], Any]
 
 
 def any_calls(description: Description) -> CallScript:
-    """Return a workload of any calls; raises ConfigurationError if an annotation does not say what to give."""
+    """Return a workload of any calls; raises ConfigurationError if an annotation says not enough."""
     draws = {name: _arguments(description, name) for name in sorted(description.methods)}
 
     def workload(chance: random.Random, service: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A service by itself: the author's class, or a plain one with the same methods, and nothing of ours around it.
+"""A service by itself: the author's class, or a plain one in its place, and nothing of ours around it.
 
 What has come of calls under failures is held against what comes of them here, one after the other, in the
 order of the journal.
@@ -45,7 +45,7 @@ _RESULT_BYTES_AT_MOST = 1 << 16
 
 
 class ServiceByItself:
-    """One state of it, from its beginning on (a `verifying.model.Model` of calls, as far as they have one)."""
+    """One state of it, from its beginning on (a `verifying.model.Model`, as far as calls have one)."""
 
     def __init__(self, description: Description, model: ModelMaker | None = None) -> None:
         """`model` makes what the class is held against; None: the class itself.

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - the names of tables are numbers of ours
 """Classes that are made up from a seed: tables, methods and exceptions that nobody would have thought of.
 
 A method is a program of a few steps. It is run twice, by two readers that share nothing: on tables, as a
@@ -144,21 +145,21 @@ def _returned(self: Service, program: Program, name: str) -> Any:
     table = program.table
     match program.returns:
         case "value":
-            return self.db.execute(f"SELECT value FROM t{table} WHERE name = ?", (name,)).value  # noqa: S608
+            return self.db.execute(f"SELECT value FROM t{table} WHERE name = ?", (name,)).value
         case "count":
-            return self.db.execute(f"SELECT count(*) FROM t{table}").value  # noqa: S608
+            return self.db.execute(f"SELECT count(*) FROM t{table}").value
         case "rows":
             return _rows(self, table)
     return None
 
 
 def _value(self: Any, table: int, name: str) -> int | None:
-    found: int | None = self.db.execute(f"SELECT value FROM t{table} WHERE name = ?", (name,)).value  # noqa: S608
+    found: int | None = self.db.execute(f"SELECT value FROM t{table} WHERE name = ?", (name,)).value
     return found
 
 
 def _rows(self: Any, table: int) -> list[tuple[str, int, str | None]]:
-    return [tuple(row) for row in self.db.execute(f"SELECT name, value, note FROM t{table} ORDER BY name")]  # type: ignore[misc]  # noqa: S608
+    return [tuple(row) for row in self.db.execute(f"SELECT name, value, note FROM t{table} ORDER BY name")]  # type: ignore[misc]
 
 
 def _tally(self: Any) -> int:
@@ -169,7 +170,7 @@ def _write(self: Service, step: Step, shape: Shape, row: tuple[str, int, str | N
     if shape.cascades and step.table == 1:
         self.db.execute("INSERT OR IGNORE INTO t0 VALUES (?, 0, NULL)", (row[0],))
     self.db.execute(
-        f"INSERT INTO t{step.table} VALUES (?, ?, ?) "  # noqa: S608
+        f"INSERT INTO t{step.table} VALUES (?, ?, ?) "
         "ON CONFLICT (name) DO UPDATE SET value = excluded.value, note = excluded.note",
         row,
     )
@@ -180,15 +181,15 @@ def _put(self: Service, step: Step, shape: Shape, name: str, number: int) -> Non
 
 
 def _add(self: Service, step: Step, _: Shape, name: str, number: int) -> None:
-    self.db.execute(f"UPDATE t{step.table} SET value = value + ? WHERE name = ?", (number, name))  # noqa: S608
+    self.db.execute(f"UPDATE t{step.table} SET value = value + ? WHERE name = ?", (number, name))
 
 
 def _drop(self: Service, step: Step, _: Shape, name: str, _number: int) -> None:
-    self.db.execute(f"DELETE FROM t{step.table} WHERE name = ?", (name,))  # noqa: S608
+    self.db.execute(f"DELETE FROM t{step.table} WHERE name = ?", (name,))
 
 
 def _empty(self: Service, step: Step, _: Shape, _name: str, number: int) -> None:
-    self.db.execute(f"DELETE FROM t{step.table} WHERE value < ?", (number,))  # noqa: S608
+    self.db.execute(f"DELETE FROM t{step.table} WHERE value < ?", (number,))
 
 
 def _stamp(self: Service, step: Step, shape: Shape, name: str, number: int) -> None:
@@ -208,7 +209,7 @@ def _several(self: Service, step: Step, _: Shape, name: str, number: int) -> Non
     if step.table == 1:
         return  # They may hang on others.
     rows = [(f"{name}{letter}", number) for letter in "xy"]
-    self.db.executemany(f"INSERT OR REPLACE INTO t{step.table} (name, value) VALUES (?, ?)", rows)  # noqa: S608
+    self.db.executemany(f"INSERT OR REPLACE INTO t{step.table} (name, value) VALUES (?, ?)", rows)
 
 
 def _refuse(self: Service, step: Step, _: Shape, name: str, number: int) -> None:
@@ -324,7 +325,7 @@ class MadeUpModel:
                     self._tables[1].pop(name, None)
 
     def _replace(self, table: int, names: Sequence[str], value: int) -> None:
-        """As SQLite's REPLACE does: a row of this name goes, with all that hangs on it, and no trigger runs."""
+        """As SQLite's REPLACE does: a row goes, with all that hangs on it, and no trigger hears of it."""
         for name in names:
             if value > MOST:
                 raise ValueError(f"{value} is too large")

@@ -11,6 +11,6 @@ __all__ = ["made_up_workload"]
 
 
 def made_up_workload(seed: int) -> ServiceWorkload:
-    """Return the world of a class that is made up: each other one is held against dicts, or against itself."""
+    """Return a world with a class that is made up: every other one is held against dicts."""
     model = partial(MadeUpModel, seed) if seed % 2 else None
     return ServiceWorkload(made_up_service(seed), made_up_calls(seed), model, seed)

@@ -13,7 +13,6 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from bankrmi.client.service_requests import declared_error
@@ -21,10 +20,11 @@ from bankrmi.errors import Cancelled, ServiceError
 from bankrmi.replication.effects import Decided, Read
 from bankrmi.replication.record import CANCELLED, DONE, Position, unpacked
 from bankrmi.robustness.checker.history import AnsweredOutcome, HistoryCall
-from bankrmi.robustness.checker.verdict import Copy, HistoryVerdict, judge
+from bankrmi.robustness.checker.verdict import Copy, HistoryVerdict
 from bankrmi.robustness.services.by_itself import ModelMaker, ServiceByItself
-from bankrmi.robustness.services.call_check import CallCheck, CallReplay
+from bankrmi.robustness.services.call_check import CallCheck
 from bankrmi.robustness.services.conversations import CallScript, Conversation
+from bankrmi.robustness.services.judging import difference_in_words, judge_calls, read_outcome
 from bankrmi.robustness.services.outcomes import CallOutcome, outcome_told
 from bankrmi.robustness.services.wanted import WantedCall, call_in_words
 from bankrmi.robustness.simulator.workload import MethodCounts, Workload
@@ -69,7 +69,7 @@ class ServiceWorkload(Workload):
         """Return the service by itself, at its beginning."""
         return ServiceByItself(self._description, self._model)
 
-    def operation(self, chance: random.Random) -> Any:
+    def operation(self, chance: random.Random) -> Any:  # noqa: ARG002
         """Nothing is drawn call by call: see `talk`."""
         raise AssertionError("what clients want is what the workload says")
 
@@ -111,40 +111,25 @@ class ServiceWorkload(Workload):
         fresh_reads: bool,
     ) -> HistoryVerdict:
         """Judge all that clients were told, and the state that is left."""
-        model, told = self.model(), [self._as_told(call) for call in calls]
+        told = [self._as_told(call) for call in calls]
         for call in told:
             if call.is_read and isinstance(call.outcome, AnsweredOutcome):
-                self._count(call.query.called, call.outcome.results[0].value)
-        replayed = partial(
-            CallReplay,
-            calls=told,
+                self._count(0, call.query.called, call.outcome.results[0].value)
+        return judge_calls(
+            told,
+            copies,
+            journals,
+            self.model(),
+            queries=self._queries,
+            begin_ns=0,
+            fresh_reads=fresh_reads,
             limits_are_mistakes=True,
-            noted=lambda _, call, came: self._count(call, came),
-        )
-        verdict = judge(told, copies, model, begin_ns=0, fresh_reads=fresh_reads, replayed=replayed)  # type: ignore[arg-type]
-        wrong = [
-            sentence
-            for copy, journal in zip(copies, journals, strict=True)
-            if (sentence := self._wrong_at_last(model, copy.name, journal))
-        ]
-        return replace(
-            verdict,
-            violations=(*verdict.violations, *wrong),
-            violation_count=verdict.violation_count + len(wrong),
+            noted=self._count,
         )
 
-    def _count(self, call: Called, came: CallOutcome) -> None:
+    def _count(self, _action_id: int, call: Called, came: CallOutcome) -> None:
         if call.method in self._description.methods:
             self.counts.setdefault(call.method, MethodCounts()).add(came.raised)
-
-    def _wrong_at_last(self, model: ServiceByItself, server: str, journal: SqliteJournal) -> str:
-        if wrong := self.wrong_state(model, server, journal):
-            return wrong
-        for wanted in self._queries:
-            told, here = _read(journal.read(wanted.called)), model.query(wanted.called)
-            if not model.agrees(told, here):
-                return f"at the end {wanted} is {told} on {server}, and {here} in {model.name}"
-        return ""
 
     def _as_told(self, call: HistoryCall) -> HistoryCall:
         """Return a call as a client of a service sees it: without digests, and with calls that have words."""
@@ -163,33 +148,10 @@ class ServiceWorkload(Workload):
         return WantedCall(self._description.methods[query.method], query.args, dict(query.kwargs))
 
 
-def difference_in_words(
-    server: str, held: list[tuple[Any, ...]], rows: list[tuple[Any, ...]], where: str
-) -> str:
-    """Return which row of a copy differs from those of the service by itself; nothing if none does."""
-    if held == rows:
-        return ""
-    more = next((row for row in held if row not in rows), None)
-    less = next((row for row in rows if row not in held), None)
-    parts = [] if more is None else [f"{server} holds {_row(more)}, which {where} does not"]
-    parts += [] if less is None else [f"{server} lacks {_row(less)}, which {where} holds"]
-    return "; ".join(parts) or f"{server} holds rows twice"
-
-
-def _row(row: tuple[Any, ...]) -> str:
-    words = repr(row[1:])
-    return f"{words if len(words) <= 120 else words[:117] + '...'} in table {row[0]}"
-
-
-def _read(answer: Any) -> CallOutcome:
-    """Return the answer to a query as a client sees it."""
-    return CallOutcome.of(answer) if isinstance(answer, Raised) else CallOutcome.returned(answer.value)
-
-
 def _value(status: str, value: Any) -> CallOutcome:
     """Return what a client was told: of a query, or of an update."""
     if isinstance(value, (Told, Raised)):
-        return _read(value)
+        return read_outcome(value)
     return outcome_told(value if status == DONE else (status, value))
 
 

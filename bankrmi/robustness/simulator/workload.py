@@ -1,6 +1,6 @@
 """What simulated clients want done.
 
-Rule 1: the simulator knows nothing of accounts; whatever can be replicated, and has a model, can be simulated.
+Rule 1: the simulator knows nothing of accounts: what can be replicated, and has a model, can be simulated.
 Rule 2: what is said here for all holds where each request is a few operations, each of one key. A class of
         somebody else's is otherwise, and says so (`services.simulated`).
 """
@@ -28,6 +28,8 @@ from bankrmi.verifying.record_check import RecordCheck
 
 __all__ = ["LEDGER", "BankWorkload", "BrokenWorkload", "MethodCounts", "Talk", "Workload"]
 
+_ERRORS_SHOWN = 5
+
 LEDGER = {1: 100, 2: 300, 3: 450}
 
 
@@ -48,6 +50,15 @@ class MethodCounts:
             self.raised[raised] += 1
         else:
             self.returned += 1
+
+    def include(self, others: MethodCounts) -> None:
+        """Add what was counted elsewhere."""
+        self.returned += others.returned
+        self.raised += others.raised
+
+    def __str__(self) -> str:
+        errors = [f"{count} raised {error}" for error, count in self.raised.most_common(_ERRORS_SHOWN)]
+        return ", ".join([f"{self.returned} returned", *errors])
 
 
 class Talk(Protocol):

@@ -1,0 +1,220 @@
+"""One process of clients of a service, as chaos starts it: `python -m …services.calling ORDER`.
+
+Each session does what its workload says, with the production client, and writes down what it asks and what it
+is told. A line on standard output says, twice a second, how far they are.
+
+Rule 1: a request is written down before it is sent, under an id chosen here.
+Rule 2: nothing is assumed of a request without an answer: it is asked for, sent again, or left unknown.
+Rule 3: one process of several repeats queries, once it knows some: what it is told rests on nothing that it
+        has asked for itself.
+Rule 4: SIGTERM: no new calls; those on their way end as they do. The process ends with chaos, however that
+        ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bankrmi import config
+from bankrmi.client.async_service_client import AsyncServiceClient
+from bankrmi.client.requests import Request
+from bankrmi.client.service_requests import asked_outcome_of_call, declared_error, queried, updated
+from bankrmi.errors import BankError, ServiceError, Unsettled
+from bankrmi.parent_death import end_with_parent
+from bankrmi.replication.sessions import new_session
+from bankrmi.robustness.chaos.client_process import ClientOrder, ClientProgress
+from bankrmi.robustness.chaos.workload import Doubt
+from bankrmi.robustness.services.call_history import (
+    OUTCOME,
+    QUERY,
+    UPDATE,
+    CallRecorder,
+    outcome_of_answer,
+)
+from bankrmi.robustness.services.conversations import Conversation
+from bankrmi.robustness.services.found import FoundService, found_service
+from bankrmi.robustness.services.wanted import WantedCall
+from bankrmi.signals import let_through
+
+__all__ = ["main"]
+
+_REPORT_S = 0.5
+_ASK_MEANWHILE = 0.004
+_ASK_MEANWHILE_S = 0.003
+_QUERIES_KEPT = 64
+_QUERIES_TO_REPEAT = 4
+
+
+class _Client(AsyncServiceClient):
+    """The production client, which hands over whole answers: with action ids."""
+
+    async def whole(self, request: Request) -> dict[str, Any]:
+        """Return the answer as it is, if it can be the answer."""
+
+        def read(answer: Any, sent_as: str | None) -> Any:
+            request.read(answer, sent_as)
+            return answer
+
+        answer: dict[str, Any] = await self._perform(request._replace(read=read))
+        return answer
+
+
+class _Caller:
+    """One session: one call after the other."""
+
+    def __init__(
+        self,
+        name: str,
+        client: _Client,
+        recorder: CallRecorder,
+        found: FoundService,
+        order: ClientOrder,
+    ) -> None:
+        self.progress = ClientProgress()
+        self._name = name
+        self._client = client
+        self._recorder = recorder
+        self._order = order
+        self._chance = random.Random(f"{order.seed}/{name}")
+        chance = random.Random(f"{order.seed}/{name}/calls")
+        self._conversation = Conversation(found.description, found.script, chance)
+        self._queries: dict[WantedCall, None] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._session, self._sequence = new_session(), 0
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Make calls until told to stop."""
+        while not stop.is_set():
+            if self._order.reads_only and len(self._queries) >= _QUERIES_TO_REPEAT:
+                await self._ask(self._chance.choice(list(self._queries)))
+            else:
+                await self._go_on(stop)
+            pause_s = self._chance.uniform(0, 2 * self._order.pause_ms) / 1000
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause_s)
+
+    async def _go_on(self, stop: asyncio.Event) -> None:
+        """Make the next call of the workload, and tell it what came of that."""
+        wanted = self._conversation.next()
+        if wanted.is_update:
+            answer, error = await self._change(wanted, stop)
+        else:
+            if len(self._queries) < _QUERIES_KEPT:
+                self._queries[wanted] = None
+            answer, error = await self._ask(wanted)
+        if isinstance(error, ServiceError):
+            error = declared_error(error, [wanted.method])
+        if error is not None:
+            self._conversation.raised(error)
+        else:
+            self._conversation.returned(wanted.method.returned(answer["value"]))
+
+    async def _ask(self, wanted: WantedCall) -> tuple[Any, Exception | None]:
+        request = queried(wanted.method, wanted.called.args, wanted.called.kwargs)
+        return await self._told(self._name, QUERY, None, wanted, request)
+
+    async def _change(self, wanted: WantedCall, stop: asyncio.Event) -> tuple[Any, Exception | None]:
+        self._sequence += 1
+        request_id = f"{self._session}:{self._sequence}"
+        doubt = self._chance.choices(tuple(Doubt), (5, 4, 1))[0]
+        meanwhile = None
+        if self._chance.random() < _ASK_MEANWHILE:
+            meanwhile = asyncio.create_task(self._settle_soon(request_id))
+        answer, error = await self._send(wanted, request_id)
+        while isinstance(error, Unsettled) and doubt is not Doubt.LEAVE and not stop.is_set():
+            if doubt is Doubt.ASK:
+                answer, error = await self._settle(request_id)
+            else:
+                answer, error = await self._send(wanted, request_id)
+        if meanwhile is not None:
+            await meanwhile
+        if isinstance(error, Unsettled):
+            self._begin()
+        return answer, error
+
+    async def _send(self, wanted: WantedCall, request_id: str) -> tuple[Any, Exception | None]:
+        request = updated(wanted.method, wanted.called.args, wanted.called.kwargs, request_id)
+        return await self._told(self._name, UPDATE, request_id, wanted, request)
+
+    async def _settle(self, request_id: str) -> tuple[Any, Exception | None]:
+        request = asked_outcome_of_call(request_id)
+        return await self._told(f"{self._name}?", OUTCOME, request_id, None, request)
+
+    async def _settle_soon(self, request_id: str) -> None:
+        await asyncio.sleep(_ASK_MEANWHILE_S)
+        await self._settle(request_id)
+
+    async def _told(
+        self, client: str, kind: str, request_id: str | None, wanted: WantedCall | None, request: Request
+    ) -> tuple[Any, Exception | None]:
+        """Ask, write down what comes of it, and return that: an answer, or an error."""
+        number = self._recorder.invoke(client, kind, request_id, wanted)
+        self.progress.calls += 1
+        answer: Any = None
+        error: BankError | None = None
+        try:
+            answer = await self._client.whole(request)
+        except BankError as failed:
+            error = failed
+        self._recorder.complete(client, number, outcome_of_answer(kind, answer, error))
+        if isinstance(error, Unsettled):
+            self.progress.unknown += 1
+        else:
+            self.progress.operations += 1
+        return answer, error
+
+
+async def _work(order: ClientOrder) -> None:
+    stop = asyncio.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, stop.set)
+    let_through()
+    found = found_service(order.serves, Path(order.folder), order.workload or None)
+    recorder = CallRecorder(Path(order.history))
+    configuration = config.load(Path(order.configuration), insecure=order.insecure)
+    async with _Client(found.description, configuration) as client:
+        names = [f"{order.client}.{number}" for number in range(1, order.sessions + 1)]
+        callers = [_Caller(name, client, recorder, found, order) for name in names]
+        reporting = asyncio.create_task(_report_again_and_again(callers))
+        await asyncio.gather(*(caller.work(stop) for caller in callers))
+        reporting.cancel()
+    _report(callers)
+    recorder.close()
+
+
+async def _report_again_and_again(callers: Sequence[_Caller]) -> None:
+    while True:
+        _report(callers)
+        await asyncio.sleep(_REPORT_S)
+
+
+def _report(callers: Sequence[_Caller]) -> None:
+    whole = ClientProgress()
+    for caller in callers:
+        whole.calls += caller.progress.calls
+        whole.operations += caller.progress.operations
+        whole.unknown += caller.progress.unknown
+    sys.stdout.write(json.dumps(asdict(whole)) + "\n")
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the clients of one process."""
+    order = ClientOrder.from_text(arguments[0])
+    end_with_parent(order.parent_pid)
+    asyncio.run(_work(order))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

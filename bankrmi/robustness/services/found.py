@@ -1,0 +1,86 @@
+"""A class, its workload and its model by the names that a command line has for them.
+
+Rule: a name without a module is looked for in the module of the class. Where no workload is named, that is
+      `workload` there; if there is none, any method is called with anything that its annotations allow.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bankrmi.errors import ConfigurationError
+from bankrmi.robustness.services.any_calls import any_calls
+from bankrmi.robustness.services.by_itself import ModelMaker, ServiceByItself
+from bankrmi.robustness.services.conversations import CallScript
+from bankrmi.robustness.services.simulated import ServiceWorkload
+from bankrmi.service.declaring import Description
+from bankrmi.service.loading import load
+
+__all__ = ["FoundService", "found_service"]
+
+_USUAL_NAME = "workload"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundService:
+    """What is run, what clients do, and what it is held against."""
+
+    target: str
+    folder: Path
+    description: Description
+    script: CallScript
+    model: ModelMaker | None
+    script_name: str
+    """As it was found; nothing if calls are drawn."""
+
+    def world(self, seed: int) -> ServiceWorkload:
+        """Return it as what is replicated in the simulated world of a seed."""
+        return ServiceWorkload(self.description, self.script, self.model, seed)
+
+
+def found_service(
+    target: str, folder: Path, workload: str | None = None, model: str | None = None
+) -> FoundService:
+    """Return them; raises ConfigurationError if one is not there, or is not what it should be."""
+    description = load(target, folder)
+    module = target.partition(":")[0]
+    name = _USUAL_NAME if workload is None else workload
+    found = _look(module, name, "workload", must=workload is not None)
+    made = None if model is None else _look(module, model, "model", must=True)
+    script: CallScript = any_calls(description) if found is None else found
+    ServiceByItself(description, made)
+    return FoundService(
+        target=target,
+        folder=folder.absolute(),
+        description=description,
+        script=script,
+        model=made,
+        script_name="" if found is None else name,
+    )
+
+
+def _look(module: str, name: str, what: str, *, must: bool) -> Callable[..., Any] | None:
+    """Return what has this name; None if there is nothing, and need not be."""
+    place, _, attribute = name.rpartition(":")
+    place = place or module
+    try:
+        found = getattr(importlib.import_module(place), attribute, None)
+    except (Exception, SystemExit) as error:
+        raise ConfigurationError(
+            f"the {what} {name!r:.80} is not to be had: {place} cannot be imported "
+            f"({type(error).__name__}: {error})"
+        ) from None
+    if found is None and not must:
+        return None
+    if not callable(found):
+        file = getattr(sys.modules.get(place), "__file__", None) or place
+        raise ConfigurationError(
+            f"there is no {what} {attribute} in {file}: name a "
+            f"{'function' if what == 'workload' else 'class'}, as NAME or MODULE:NAME"
+        )
+    return found

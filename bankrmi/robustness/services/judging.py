@@ -1,0 +1,100 @@
+"""The verdict over calls of a service: what clients were told, the journal, and the state that is left.
+
+Rule: without an error of its own a limit of time is an outcome; where no call should need one (in the
+      simulator, whose machine has time) it is a mistake of the class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from bankrmi.robustness.checker.history import HistoryCall
+from bankrmi.robustness.checker.verdict import Copy, HistoryVerdict, judge
+from bankrmi.robustness.services.by_itself import ServiceByItself
+from bankrmi.robustness.services.call_check import CallReplay
+from bankrmi.robustness.services.outcomes import CallOutcome
+from bankrmi.robustness.services.wanted import WantedCall
+from bankrmi.service.calls import Called, Raised
+from bankrmi.storage.journal import SqliteJournal
+
+__all__ = ["difference_in_words", "judge_calls", "read_outcome"]
+
+Noted = Callable[[int, Called, CallOutcome], None]
+
+
+def judge_calls(
+    calls: Sequence[HistoryCall],
+    copies: Sequence[Copy],
+    journals: Sequence[SqliteJournal],
+    model: ServiceByItself,
+    *,
+    queries: Iterable[WantedCall],
+    begin_ns: int,
+    fresh_reads: bool = True,
+    limits_are_mistakes: bool = False,
+    noted: Noted | None = None,
+) -> HistoryVerdict:
+    """Return the verdict; `queries` are asked of each copy at the end. `noted` hears of each call.
+
+    `calls` are as clients of a service see them: with a `CallOutcome` for each that was answered.
+    """
+    replayed = partial(CallReplay, calls=calls, limits_are_mistakes=limits_are_mistakes, noted=noted)
+    verdict = judge(
+        calls,
+        copies,
+        model,
+        begin_ns=begin_ns,
+        fresh_reads=fresh_reads,
+        replayed=replayed,  # type: ignore[arg-type]  # The model is the one above.
+    )
+    asked = list(queries)
+    wrong = [
+        sentence
+        for copy, journal in zip(copies, journals, strict=True)
+        if (sentence := _wrong_at_last(model, copy.name, journal, asked))
+    ]
+    return replace(
+        verdict,
+        violations=(*verdict.violations, *wrong),
+        violation_count=verdict.violation_count + len(wrong),
+    )
+
+
+def _wrong_at_last(
+    model: ServiceByItself, server: str, journal: SqliteJournal, queries: Sequence[WantedCall]
+) -> str:
+    rows = model.rows()
+    if rows is not None and (wrong := difference_in_words(server, list(journal.export()), rows, model.name)):
+        return wrong
+    for wanted in queries:
+        told, here = read_outcome(journal.read(wanted.called)), model.query(wanted.called)
+        if not model.agrees(told, here):
+            return f"at the end {wanted} is {told} on {server}, and {here} in {model.name}"
+    return ""
+
+
+def difference_in_words(
+    server: str, held: list[tuple[Any, ...]], rows: list[tuple[Any, ...]], where: str
+) -> str:
+    """Return which row of a copy differs from those of the service by itself; nothing if none does."""
+    if held == rows:
+        return ""
+    there, here = set(held), set(rows)
+    more = next((row for row in held if row not in here), None)
+    less = next((row for row in rows if row not in there), None)
+    parts = [] if more is None else [f"{server} holds {_row(more)}, which {where} does not"]
+    parts += [] if less is None else [f"{server} lacks {_row(less)}, which {where} holds"]
+    return "; ".join(parts) or f"{server} holds a row twice"
+
+
+def _row(row: tuple[Any, ...]) -> str:
+    words = repr(row[1:])
+    return f"{words if len(words) <= 120 else words[:117] + '...'} in table {row[0]}"
+
+
+def read_outcome(answer: Any) -> CallOutcome:
+    """Return the answer of a copy to a query as a client sees it."""
+    return CallOutcome.of(answer) if isinstance(answer, Raised) else CallOutcome.returned(answer.value)

@@ -1,0 +1,78 @@
+"""Who judges a run of chaos in which a class was served (see `chaos.summing_up`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bankrmi.errors import BankError
+from bankrmi.robustness.chaos.summing_up import Judged, RunFacts, judged_as, nothing_judged, noting_epochs
+from bankrmi.robustness.checker.history import HistoryCall
+from bankrmi.robustness.services.by_itself import ServiceByItself
+from bankrmi.robustness.services.call_history import QUERY, read_calls
+from bankrmi.robustness.services.found import FoundService
+from bankrmi.robustness.services.judging import judge_calls
+from bankrmi.robustness.services.outcomes import CallOutcome
+from bankrmi.robustness.services.service_disks import read_service_copies
+from bankrmi.robustness.services.wanted import WantedCall
+from bankrmi.robustness.simulator.workload import MethodCounts
+from bankrmi.service.calls import Called
+
+__all__ = ["ServiceJudge"]
+
+_QUERIES_AT_LAST = 200
+
+
+class ServiceJudge:
+    """The judge of one class."""
+
+    def __init__(self, found: FoundService) -> None:
+        self._found = found
+        self.methods: dict[str, MethodCounts] = {}
+        """What the calls of each method came to: updates in the journal, queries as clients were answered."""
+
+    def calls(self, facts: RunFacts) -> Sequence[HistoryCall]:
+        """Return all calls of all clients."""
+        return read_calls(facts.directory / "history", self._found.description)
+
+    def judged(self, facts: RunFacts, calls: Sequence[HistoryCall]) -> Judged:
+        """Hold them against the copies that are evidence."""
+        names, epochs = facts.finished.evidence, dict[int, int]()
+        if not names:
+            return nothing_judged()
+        directories = [facts.directory / "data" / name for name in names]
+        model = ServiceByItself(self._found.description, self._found.model)
+        try:
+            with read_service_copies(directories, self._found.description) as (copies, journals):
+                copies[0] = replace(copies[0], records=noting_epochs(copies[0].records, epochs))
+                verdict = judge_calls(
+                    calls,
+                    copies,
+                    journals,
+                    model,
+                    queries=_some_queries(calls),
+                    begin_ns=facts.finished.started_ns,
+                    noted=self._note,
+                )
+        except BankError as error:
+            return Judged(violations=(error.message,))
+        self._note_queries(calls)
+        return judged_as(verdict, facts, epochs, f"state and queries as in {model.name}")
+
+    def _note(self, _action_id: int, call: Called, came: CallOutcome) -> None:
+        self.methods.setdefault(call.method, MethodCounts()).add(came.raised)
+
+    def _note_queries(self, calls: Sequence[HistoryCall]) -> None:
+        for call in calls:
+            results = getattr(call.outcome, "results", ())
+            if call.kind == QUERY and results:
+                self._note(0, call.query.called, results[0].value)
+
+
+def _some_queries(calls: Sequence[HistoryCall]) -> list[WantedCall]:
+    """Return the first queries that were asked, each once."""
+    found: dict[WantedCall, None] = {}
+    for call in calls:
+        if call.kind == QUERY and len(found) < _QUERIES_AT_LAST:
+            found[call.query] = None
+    return list(found)

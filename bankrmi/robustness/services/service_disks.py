@@ -1,0 +1,80 @@
+"""What stopped servers of a service have on their disks, read without touching it (see `checker.disks`)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import apsw
+
+from bankrmi.errors import ConfigurationError
+from bankrmi.replication.record import Position, Record
+from bankrmi.robustness.checker.disks import DATABASE, copy_files, damaged
+from bankrmi.robustness.checker.verdict import Copy
+from bankrmi.service.declaring import Description
+from bankrmi.service.machine import ServiceMachine
+from bankrmi.storage.about import served_class
+from bankrmi.storage.database import open_database
+from bankrmi.storage.journal import SqliteJournal, WriteBehind
+
+__all__ = ["read_service_copies"]
+
+_PIECE = 10_000
+
+
+@contextmanager
+def read_service_copies(
+    directories: Sequence[Path], description: Description
+) -> Iterator[tuple[list[Copy], list[SqliteJournal]]]:
+    """Give the copies of this class in these data directories, and their journals, within the `with`.
+
+    Raises ConfigurationError if a directory is not that of a stopped server of it; OperationFailed if its
+    database is damaged.
+    """
+    with ExitStack() as stack:
+        journals = []
+        for directory in directories:
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            journals.append(_open(directory, scratch, description, stack))
+        copies = [_copy(directory, journal) for directory, journal in zip(directories, journals, strict=True)]
+        yield copies, journals
+
+
+def _open(directory: Path, scratch: Path, description: Description, stack: ExitStack) -> SqliteJournal:
+    copy_files(directory, scratch)
+    try:
+        database = open_database(scratch / DATABASE)
+    except ConfigurationError as error:
+        raise damaged(directory, error.__cause__ or error) from error
+    stack.callback(database.close)
+    try:
+        held = served_class(database)
+        if held != description.name:
+            raise ConfigurationError(f"{directory} holds the state of {held}, and not of {description.name}")
+        return SqliteJournal(
+            database,
+            ServiceMachine(description),
+            new_incarnation=lambda: "made by the checker",
+            behind=WriteBehind(0, 0),
+        )
+    except apsw.Error as error:
+        raise damaged(directory, error) from error
+
+
+def _copy(directory: Path, journal: SqliteJournal) -> Copy:
+    if journal.opening is None:
+        raise ConfigurationError(f"the server of {directory} was never opened: it holds nothing")
+    opening = Position(0, 0, journal.opening)
+    return Copy(name=directory.name, opening=opening, records=_records(directory, journal), values={})
+
+
+def _records(directory: Path, journal: SqliteJournal) -> Iterator[Record]:
+    after = 0
+    try:
+        while piece := journal.records(after, _PIECE):
+            yield from piece
+            after = piece[-1].action_id
+    except apsw.Error as error:
+        raise damaged(directory, error) from error

@@ -88,6 +88,7 @@ robustness: $(INSTALLED_TOOLS) mutants ## try for an hour or two to break every 
 	$(RUN) -m bankrmi simulate --seeds $$(( $(SEEDS) / 4 )) --jobs $(JOBS) --servers 3
 	$(RUN) -m bankrmi simulate --seeds $$(( $(SEEDS) / 10 )) --jobs $(JOBS) --clocks-apart
 	$(RUN) -m bankrmi simulate --seeds $$(( $(SEEDS) / 20 )) --jobs $(JOBS) --load
+	$(RUN) -m bankrmi simulate --services --seeds $(SEEDS) --jobs $(JOBS)
 	$(RUN) -m bankrmi simulate --exhaustive --minutes 10
 	$(RUN) -m tests.model --servers 2 --epochs 3
 	$(RUN) -m tests.model --servers 3 --epochs 3 --requests 1 --crashes 0 --no-switchover

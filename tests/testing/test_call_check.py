@@ -1,0 +1,232 @@
+"""The checker of calls sees each kind of lie, in what clients were told and in what is on the disks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bankrmi
+from bankrmi.replication.record import CANCELLED, Position, Record, unpacked
+from bankrmi.robustness.checker.history import (
+    SHOWN,
+    AnsweredOutcome,
+    HistoryCall,
+    OperationResult,
+    RefusedOutcome,
+    UnknownOutcome,
+)
+from bankrmi.robustness.checker.verdict import Copy as CopyAtLast
+from bankrmi.robustness.services import by_itself
+from bankrmi.robustness.services.by_itself import ServiceByItself
+from bankrmi.robustness.services.judging import judge_calls
+from bankrmi.robustness.services.outcomes import CallOutcome, outcome_told
+from bankrmi.robustness.services.wanted import CallMaker, WantedCall
+from bankrmi.service import described
+from bankrmi.service.calls import Raised
+from bankrmi.storage.journal import SqliteJournal
+from tests.service.copies import Copy
+from tests.testing.stock import PlainStock, Stock
+
+DESCRIPTION = described(Stock)
+CALLS: Any = CallMaker(DESCRIPTION)
+
+
+@dataclass
+class World:
+    """One copy, and clients whose calls come one after the other."""
+
+    copy: Copy
+    calls: list[HistoryCall] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    now_ns: int = 0
+
+    def call(self, wanted: WantedCall, client: str = "c") -> HistoryCall:
+        """Make a call, and note what came of it."""
+        begins, self.now_ns = self.now_ns + 10, self.now_ns + 20
+        if wanted.is_update:
+            record = self.copy.decide(wanted.method.name, *wanted.called.args)
+            self.records.append(record)
+            [entry] = record.entries()
+            came = outcome_told(unpacked(record.outcomes)[0])
+            result = OperationResult(entry.action_id, entry.status, came)
+        else:
+            try:
+                came = CallOutcome.returned(self.copy.ask(wanted.method.name, *wanted.called.args))
+            except Raised as raised:
+                came = CallOutcome.of(raised)
+            result = OperationResult(len(self.records), SHOWN, came)
+        made = HistoryCall(
+            client=client,
+            number=len(self.calls) + 1,
+            kind="update" if wanted.is_update else "query",
+            invoked_ns=begins,
+            completed_ns=self.now_ns,
+            request=self.records[-1].request if wanted.is_update else None,
+            operations=(wanted.operation,) if wanted.is_update else (),
+            query=None if wanted.is_update else wanted,
+            outcome=AnsweredOutcome("h", (result,)),
+        )
+        self.calls.append(made)
+        return made
+
+    def change(self, number: int, **fields: Any) -> None:
+        """Have the client of a call have been told something else."""
+        self.calls[number] = replace(self.calls[number], **fields)
+
+    def tell(self, number: int, **fields: Any) -> None:
+        """Have another result in the answer to a call."""
+        outcome = self.calls[number].outcome
+        assert isinstance(outcome, AnsweredOutcome)
+        result = outcome.results[0]._replace(**fields)
+        self.change(number, outcome=AnsweredOutcome("h", (result,)))
+
+    def violations(self, model: Callable[[], object] | None = None, records: Any = None) -> tuple[str, ...]:
+        journal: SqliteJournal = self.copy.journal
+        assert journal.opening is not None
+        at_last = CopyAtLast(
+            name="s1",
+            opening=Position(0, 0, journal.opening),
+            records=self.records if records is None else records,
+            values={},
+        )
+        return judge_calls(
+            self.calls,
+            [at_last],
+            [journal],
+            ServiceByItself(DESCRIPTION, model),
+            queries=[CALLS.get("apple"), CALLS.items()],
+            begin_ns=0,
+        ).violations
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(Copy(tmp_path / "s1" / "db", Stock))
+    world.call(CALLS.put("apple", 3))
+    world.call(CALLS.get("apple"))
+    world.call(CALLS.take("apple", 5))
+    world.call(CALLS.take("apple", 1))
+    world.call(CALLS.fail("apple"))
+    world.call(CALLS.note())
+    world.call(CALLS.items())
+    yield world
+    world.copy.journal.close()
+
+
+@pytest.mark.parametrize("model", [None, Stock, PlainStock])
+def test_what_is_right_is_not_called_wrong(world: World, model: Callable[[], object] | None) -> None:
+    assert world.violations(model) == ()
+
+
+def test_an_update_that_was_told_otherwise(world: World) -> None:
+    world.tell(0, value=CallOutcome.returned(4))
+    [sentence] = world.violations()
+    assert "put('apple', 3) as s1:1: told done (4) at action id 1, and the journal holds done (3)" in sentence
+
+
+def test_an_exception_that_was_told_as_a_value(world: World) -> None:
+    world.tell(2, value=CallOutcome.returned(0), status="done")
+    [sentence] = world.violations()
+    assert "told done (0)" in sentence
+    assert "the journal holds raised (raised OutOfStock: apple)" in sentence
+
+
+def test_a_query_that_was_told_something_old_or_new(world: World) -> None:
+    world.tell(6, value=CallOutcome.returned({"apple": 3}))
+    [sentence] = world.violations()
+    assert (
+        "query items(): read {'apple': 3} at action id 5; it was {'apple': 2} in Stock by itself" in sentence
+    )
+    world.tell(6, value=CallOutcome.returned({"apple": 3}), action_id=1)
+    [stale] = world.violations()
+    assert "read at action id 1; 5 was acknowledged before" in stale
+
+
+def test_an_update_that_is_lost(world: World) -> None:
+    wanted = CALLS.put("fig", 1)
+    lost = replace(world.calls[0], number=9, request=("lost", 1), operations=(wanted.operation,))
+    world.calls.append(lost)
+    [sentence] = world.violations()
+    assert "the request is not in the journal" in sentence
+    world.calls[-1] = replace(lost, outcome=UnknownOutcome(), completed_ns=None)
+    assert world.violations() == ()
+
+
+def test_an_update_that_was_refused_and_done(world: World) -> None:
+    world.change(0, outcome=RefusedOutcome("stale"))
+    assert any("refused (stale), and the request is at action id 1" in one for one in world.violations())
+
+
+def test_an_update_that_nobody_asked_for(world: World) -> None:
+    del world.calls[3]
+    assert any("was never asked for" in one for one in world.violations())
+
+
+def test_an_update_that_is_done_twice(world: World) -> None:
+    again = [*world.records, world.records[0]]
+    assert any("is in the journal twice" in one for one in world.violations(records=again))
+
+
+def test_an_outcome_that_does_not_follow_from_the_class(world: World) -> None:
+    class Generous(PlainStock):
+        def take(self, name: str, count: int) -> int:
+            return max(0, super().get(name) - count)
+
+    [sentence, *_] = world.violations(Generous)
+    assert sentence.startswith(
+        "take('apple', 5) at action id 2 came to raised OutOfStock: apple, and to 0 in "
+    )
+
+
+def test_an_undeclared_error_of_another_class(world: World) -> None:
+    """A plain object need only fail, too; another Service has to fail in the same way."""
+
+    class Fails(Stock):
+        @bankrmi.update
+        def fail(self, name: str) -> None:
+            raise LookupError(name)
+
+    assert any("came to raised RuntimeError" in one for one in world.violations(Fails))
+
+
+def test_a_row_that_nobody_has_written(world: World) -> None:
+    world.copy.journal.database.execute("UPDATE item SET count = 7")
+    [sentence] = world.violations()
+    assert sentence == (
+        "s1 holds ('apple', 7) in table item, which Stock by itself does not; "
+        "s1 lacks ('apple', 2) in table item, which Stock by itself holds"
+    )
+    [told] = world.violations(PlainStock)
+    assert told == "at the end get('apple') is 7 on s1, and 2 in PlainStock by itself"
+
+
+def test_what_is_cancelled_changes_nothing(world: World) -> None:
+    record = world.copy.journal.cancel(1, ("never", 1), 5)
+    world.copy.journal.commit()
+    world.records.append(record)
+    told = OperationResult(record.action_id, CANCELLED, None)
+    asks = replace(
+        world.calls[0],
+        number=9,
+        kind="outcome",
+        invoked_ns=1000,
+        completed_ns=1001,
+        request=("never", 1),
+        operations=(),
+        outcome=AnsweredOutcome("h", (told,)),
+    )
+    world.calls.append(asks)
+    assert world.violations() == ()
+    world.calls[-1] = replace(asks, outcome=AnsweredOutcome("h", (told._replace(status="done"),)))
+    assert len(world.violations()) == 1
+
+
+def test_the_model_does_not_share_what_it_judges() -> None:
+    """It is a second reader of the class: what runs, undoes and records calls is not in it."""
+    source = Path(by_itself.__file__).read_text()
+    for module in ("machine", "running", "changes"):
+        assert f"bankrmi.service.{module}" not in source

@@ -1,0 +1,109 @@
+"""`bankrmi serve MODULE:CLASS simulate` and `chaos`: the same on the command line."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bankrmi.cli.main import main
+from bankrmi.console.recording import read_recording
+from bankrmi.robustness.simulator import many
+from tests.testing import stock
+
+ROOT = Path(__file__).parents[2]
+STOCK = "tests.testing.stock:Stock"
+
+
+def served(*words: str, target: str = STOCK) -> Result:
+    return CliRunner().invoke(main, ["serve", target, *words], standalone_mode=False)
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worlds of some seconds: what the command does is the same."""
+    monkeypatch.setattr(many, "DURATION_MS", 3000.0)
+
+
+def test_seeds_of_a_class_say_what_was_called(capfd: pytest.CaptureFixture[str]) -> None:
+    done = served("simulate", "--seeds", "2", "--model", "PlainStock")
+    assert done.exception is None
+    assert done.output.startswith("2 seeds, no violation in ")
+    assert re.search(r"  take: \d+ returned, \d+ raised OutOfStock", done.stderr)
+
+
+def test_a_seed_that_goes_wrong_says_how_to_see_it_again() -> None:
+    target = "tests.testing.stock:ForgetsSome"
+    failed = served("simulate", "--seeds", "12", "--model", "PlainStock", target=target)
+    assert failed.return_value == 1
+    assert " in PlainStock by itself" in failed.output
+    again = rf"again: bankrmi serve {target} simulate --model PlainStock --seeds 1 --seed \d+ --servers 2"
+    assert re.search(again, failed.output)
+
+
+def test_classes_that_are_made_up_are_run_by_seeds() -> None:
+    done = CliRunner().invoke(main, ["simulate", "--services", "--seeds", "3"], standalone_mode=False)
+    assert done.output.startswith("3 seeds, no violation in ")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["simulate", "--workload", "none"], "there is no workload none in "),
+        (["simulate", "--workload", "no_module:workload"], "no_module cannot be imported"),
+        (["simulate", "--model", "NAMES"], "there is no model NAMES in "),
+        (["simulate", "--break", "adopt-no-epoch"], "are not for a class that is served"),
+        (
+            ["chaos", "--minutes", "1", "--model", "OutOfStock"],
+            "OutOfStock has no method fail, and Stock has",
+        ),
+    ],
+)
+def test_what_is_named_wrongly_is_said_in_a_sentence(words: list[str], sentence: str) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "bankrmi", "serve", STOCK, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        timeout=100,
+    )
+    assert said.returncode == 2
+    assert sentence in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_options_of_a_class_are_refused_for_a_bank() -> None:
+    refused = CliRunner().invoke(main, ["simulate", "--workload", "workload"], standalone_mode=False)
+    assert "say `bankrmi serve MODULE:CLASS` before the command" in str(refused.exception)
+
+
+def _chaos(directory: Path, minutes: str, *words: str) -> str:
+    """Break the class for so long, in a folder where its module lies; return what is said."""
+    directory.mkdir()
+    shutil.copy(stock.__file__, directory / "stock.py")
+    chaos = [sys.executable, "-m", "bankrmi", "serve", "stock:Stock", "chaos", "--minutes", minutes]
+    chaos += ["--relays", "--directory", "run", "--report", "report.html", *words]
+    done = subprocess.run(chaos, capture_output=True, text=True, check=False, cwd=directory, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "state and queries as in PlainStock by itself" in done.stdout
+    assert re.search(r"\d+  updates\n", done.stdout)
+    assert re.search(r"  take: \d+ returned, \d+ raised OutOfStock", done.stderr)
+    assert (directory / "report.html").stat().st_size > 10_000
+    assert read_recording(directory / "run" / "recording.jsonl.gz").hello is not None
+    return done.stdout
+
+
+def test_a_class_is_served_by_real_processes_that_are_broken(tmp_path: Path) -> None:
+    told = _chaos(tmp_path / "chaos", "0.05", "--model", "PlainStock", "--seed", "3", "--clients", "2")
+    assert "again: bankrmi serve stock:Stock chaos --minutes 0.05 --seed 3 " in told
+
+
+@pytest.mark.long
+def test_a_class_is_broken_for_two_minutes(tmp_path: Path) -> None:
+    _chaos(tmp_path / "chaos", "2", "--model", "PlainStock")

@@ -1,0 +1,44 @@
+"""What docs/how-to/test-your-class.md shows is what happens; by the rules of tests/test_pages.py."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.pages import ROOT, Different, blocks_of, commands_of, compare
+from tests.reader import Shell
+
+PAGE = "docs/how-to/test-your-class.md"
+TUTORIAL = "docs/your-own-class.md"
+
+
+@pytest.mark.timeout(300)  # It takes a quarter of a minute, on a machine that does nothing else.
+def test_who_follows_the_page_has_a_class_that_is_tested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # This version, wherever another one is installed.
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    first = next(block for block in blocks_of((ROOT / TUTORIAL).read_text()) if block.language == "python")
+    assert first.text.startswith("# inventory.py")
+    (tmp_path / "inventory.py").write_text(first.text)
+    shell = Shell(tmp_path)
+    try:
+        for block in blocks_of((ROOT / PAGE).read_text()):
+            if block.language == "python":
+                (tmp_path / block.text.split()[1]).write_text(block.text)
+            elif block.language == "console":
+                for command, output in commands_of(block):
+                    printed = [_without_figures(line) for line in shell.run(command)]
+                    try:
+                        compare([_without_figures(line) for line in output], printed)
+                    except Different as difference:
+                        pytest.fail(f"{PAGE} line {block.line}: {command} prints {printed}: {difference}")
+    finally:
+        shell.close()
+
+
+def _without_figures(line: str) -> str:
+    """How often a method was called is another number with every change of the rules."""
+    return re.sub(r"^(  \w+): .*", r"\1: …", line)

@@ -1,0 +1,175 @@
+"""`simulate`: a sound class passes, and each mistake of a class is told so that a person understands it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+import bankrmi
+from bankrmi.errors import ConfigurationError
+from bankrmi.testing import SeedFailed, simulate
+from tests.testing.stock import (
+    ByTheClock,
+    ForgetsSome,
+    OutOfStock,
+    PlainStock,
+    ReadsOnly,
+    Refused,
+    Stock,
+    workload,
+)
+
+SECONDS = 4.0
+"""Of a world: short, and long enough for a failover or two."""
+
+
+@pytest.mark.parametrize("model", [None, PlainStock], ids=["itself", "plain"])
+def test_a_sound_class_passes(model: Callable[[], object] | None) -> None:
+    """Whatever its workload goes by; an undeclared error needs only to be one in a plain class."""
+    done = simulate(Stock, workload, model=model, seeds=range(4), seconds=SECONDS)
+    assert done.seeds == 4
+    assert done.acknowledged > 100
+    assert done.methods["put"].returned > 50
+    assert done.methods["take"].raised["OutOfStock"] > 0
+    assert done.methods["fail"].raised["RuntimeError"] > 0
+    assert done.methods["get"].returned > 50
+    assert "4 seeds, no violation in" in str(done)
+    assert "raised OutOfStock" in str(done)
+
+
+def test_without_a_workload_everything_is_called() -> None:
+    done = simulate(Stock, seeds=range(2, 4), servers=3, seconds=SECONDS)
+    assert done.methods.keys() == {"put", "take", "note", "fail", "get", "items"}
+
+
+def test_what_an_update_takes_from_the_clock_is_found_at_the_copy_that_differs() -> None:
+    with pytest.raises(SeedFailed) as failed:
+        simulate(ByTheClock, workload, seeds=range(20), seconds=SECONDS)
+    words = str(failed.value)
+    assert "ByTheClock.note at action id" in words
+    assert "comes out differently here, where it changed table log" in words
+    assert failed.value.kind == "safety"
+
+
+def test_what_an_update_may_not_ask_for_is_named_with_its_line() -> None:
+    with pytest.raises(SeedFailed, match=r"stock\.py, line \d+: random\.random differs from one copy"):
+        simulate(Refused, workload, seeds=range(20), seconds=SECONDS)
+
+
+def test_a_difference_from_the_model_is_told_with_what_led_to_it() -> None:
+    """The seed, what was called, what differs, and the call that shows it again."""
+    with pytest.raises(SeedFailed) as failed:
+        simulate(ForgetsSome, workload, model=PlainStock, seeds=range(3, 20), seconds=SECONDS)
+    words = str(failed.value)
+    assert f"ForgetsSome went wrong in the world of seed {failed.value.seed} (safety):" in words
+    assert " in PlainStock by itself" in words
+    assert "the last calls that were acknowledged, in their order:" in words
+    again = f"simulate(ForgetsSome, workload, model=PlainStock, seeds=[{failed.value.seed}], seconds=4)"
+    assert words.endswith(f"once more: {again}")
+    with pytest.raises(SeedFailed) as repeated:
+        simulate(ForgetsSome, workload, model=PlainStock, seeds=[failed.value.seed], seconds=SECONDS)
+    assert str(repeated.value) == words
+
+
+def test_a_seed_is_the_same_world_every_time_and_on_several_processes() -> None:
+    worlds = [
+        str(simulate(Stock, workload, seeds=range(3), seconds=SECONDS, jobs=jobs)) for jobs in (1, 1, 2)
+    ]
+    assert len(set(worlds)) == 1
+
+
+def test_where_nothing_is_acknowledged_nothing_was_tested() -> None:
+    with pytest.raises(SeedFailed, match="nothing was tested: in 2 seeds no update was acknowledged"):
+        simulate(ReadsOnly, seeds=range(2), seconds=1)
+
+
+# -- mistakes of whoever tests --------------------------------------------------------------------------
+
+
+def breaks(chance: random.Random, stock: Stock) -> Iterator[Any]:
+    yield stock.put("apple", 1)
+    raise KeyError("mine")
+
+
+def makes_no_call(chance: random.Random, stock: Stock) -> None:
+    pass
+
+
+def calls_nothing_that_is_there(chance: random.Random, stock: Any) -> Any:
+    return stock.sell("apple")
+
+
+def gives_what_it_does_not_take(chance: random.Random, stock: Any) -> Any:
+    return stock.put("apple", "many")
+
+
+def yields_no_call(chance: random.Random, stock: Stock) -> Iterator[Any]:
+    yield "put"
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        (breaks, "the workload breaks broke: KeyError: 'mine'"),
+        (makes_no_call, "the workload makes_no_call made no call in 1000 runs"),
+        (calls_nothing_that_is_there, "Stock has no method 'sell' that is marked update or query"),
+        (gives_what_it_does_not_take, "put takes no such count: 'many'"),
+        (yields_no_call, "the workload yields_no_call yielded 'put': a call is wanted"),
+    ],
+)
+def test_a_mistake_in_the_workload_is_no_failure_of_the_class(
+    script: Callable[[random.Random, Any], Any], sentence: str
+) -> None:
+    with pytest.raises(ConfigurationError) as mistake:
+        simulate(Stock, script, seeds=range(1), seconds=SECONDS)
+    assert sentence in mistake.value.message
+
+
+class Half:
+    """A model that lacks something."""
+
+    def put(self, name: str, count: int) -> int:
+        return count
+
+
+def test_a_mistake_in_the_model_is_said_before_anything_is_run() -> None:
+    with pytest.raises(ConfigurationError, match="Half has no method fail, and Stock has"):
+        simulate(Stock, workload, model=Half)
+    with pytest.raises(ConfigurationError, match="servers is 2 or 3, and not 5"):
+        simulate(Stock, workload, servers=5)
+
+
+class TakesStrange(bankrmi.Service):
+    def create(self) -> None:
+        pass
+
+    @bankrmi.update
+    def take(self, what: Decimal) -> None:
+        pass
+
+
+def test_where_annotations_do_not_say_what_to_give_a_workload_is_asked_for() -> None:
+    with pytest.raises(ConfigurationError, match=r"TakesStrange\.take: what to give for what is not known"):
+        simulate(TakesStrange)
+
+
+def test_what_was_raised_is_raised_in_the_workload() -> None:
+    """As itself if it is declared, and as ServiceError if it is not."""
+    seen: set[str] = set()
+
+    def asks(chance: random.Random, stock: Stock) -> Iterator[Any]:
+        try:
+            yield stock.take("plum", 1)
+        except OutOfStock as error:
+            seen.add(str(error))
+        try:
+            yield stock.fail("plum")
+        except bankrmi.errors.ServiceError as error:
+            seen.add(str(error.error))
+
+    simulate(Stock, asks, seeds=range(3), seconds=2)
+    assert seen == {"plum", "RuntimeError"}

@@ -5,7 +5,6 @@ Rule: a class that another process cannot import is refused in a sentence, befor
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 
@@ -26,7 +25,7 @@ def served_as(service: type[Service]) -> str:
         raise ConfigurationError(
             f"{name} is {where}, and no other process could import it: put it in a module, at the top"
         )
-    if importlib.util.find_spec(module) is None:
+    if not _can_be_imported(module.partition(".")[0]):
         raise ConfigurationError(
             f"{name} is in the module {module}, which no other process would find: put it where "
             f"`import {module}` works"
@@ -34,6 +33,12 @@ def served_as(service: type[Service]) -> str:
     check_names(sys.modules[module])
     ServiceMachine(description).try_class()
     return f"{module}:{name}"
+
+
+def _can_be_imported(name: str) -> bool:
+    """Whether a module or package is found by its name: one that was loaded from a file need not be."""
+    finders = (getattr(finder, "find_spec", None) for finder in sys.meta_path)
+    return any(find is not None and find(name, None) is not None for find in finders)
 
 
 def import_path() -> str:

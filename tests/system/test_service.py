@@ -278,8 +278,6 @@ def test_the_commands_of_accounts_say_what_they_are_for(tmp_path: Path) -> None:
             ["backup", "b.bank"],
             ["restore", "b.bank", "--server", "s1"],
             ["bench"],
-            ["chaos", "--minutes", "1"],
-            ["simulate", "--seeds", "1"],
             ["check", str(tmp_path), "--data", str(tmp_path)],
         ):
             ended = command(cluster, *line)

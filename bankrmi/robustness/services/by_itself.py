@@ -210,9 +210,14 @@ class _PlainObject:
 
     def update(self, method: Method, call: Called, given: Given, *, may_raise: bool) -> CallOutcome:
         before = copy.deepcopy(self._object) if may_raise else None
-        with suppress(AttributeError):  # It has no place for them, and does not ask for them.
-            self._object.now, self._object.random = given.now, given.random()  # type: ignore[attr-defined]
-            self._object.new_id = lambda: f"{given.random().getrandbits(128):032x}"  # type: ignore[attr-defined]
+        drawn = {
+            "now": given.now,
+            "random": given.random(),
+            "new_id": lambda: f"{given.random().getrandbits(128):032x}",
+        }
+        for name, value in drawn.items():
+            with suppress(AttributeError):  # It has no place for it, and does not ask for it.
+                setattr(self._object, name, value)
         came = self.query(method, call)
         if came.raised and before is not None:
             self._object = before

@@ -19,7 +19,7 @@ from typing import Any
 from bankrmi.robustness.services.conversations import CallScript
 from bankrmi.service.declaring import Description, Service, described, query, update
 
-__all__ = ["MadeUpModel", "Refusal", "made_up_calls", "made_up_service"]
+__all__ = ["MadeUpModel", "MadeUpRefusal", "made_up_calls", "made_up_service"]
 
 MOST = 40
 """No value may be larger: a CHECK of SQLite's says so."""
@@ -41,12 +41,12 @@ _STEPS = (
 )
 
 
-class Refusal(Exception):
+class MadeUpRefusal(Exception):
     """The declared error of all classes that are made up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ProgramStep:
     """`what` is done to a table; `limit` is for those that raise."""
 
     what: str
@@ -55,29 +55,29 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class MethodProgram:
     """One method: its steps, and what it returns at last."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[ProgramStep, ...]
     returns: str
     table: int
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ClassShape:
     """A whole class: how many tables, what hangs together, and the methods."""
 
     tables: int
     tallies: bool  # A trigger counts the rows of the first table.
     cascades: bool  # Rows of the second table go with those of the first of the same name.
-    updates: tuple[Program, ...]
+    updates: tuple[MethodProgram, ...]
 
 
-def shape_of(seed: int) -> Shape:
+def shape_of(seed: int) -> ClassShape:
     """Return the class of a seed."""
     chance = random.Random(f"class of seed {seed}")
     tables = chance.randint(1, 3)
-    return Shape(
+    return ClassShape(
         tables=tables,
         tallies=chance.random() < 0.5,
         cascades=tables > 1 and chance.random() < 0.5,
@@ -85,12 +85,14 @@ def shape_of(seed: int) -> Shape:
     )
 
 
-def _program(chance: random.Random, tables: int) -> Program:
+def _program(chance: random.Random, tables: int) -> MethodProgram:
     steps = tuple(
-        Step(chance.choice(_STEPS), chance.randrange(tables), chance.choice((-1, 0, 2, 5, 20)))
+        ProgramStep(chance.choice(_STEPS), chance.randrange(tables), chance.choice((-1, 0, 2, 5, 20)))
         for _ in range(chance.randint(1, 5))
     )
-    return Program(steps, chance.choice(("value", "count", "nothing", "rows")), chance.randrange(tables))
+    return MethodProgram(
+        steps, chance.choice(("value", "count", "nothing", "rows")), chance.randrange(tables)
+    )
 
 
 # --- as a service -----------------------------------------------------------------------------------------
@@ -101,21 +103,21 @@ def made_up_service(seed: int) -> Description:
     shape = shape_of(seed)
     methods: dict[str, Any] = {"create": _creating(shape), "__module__": __name__}
     for number, program in enumerate(shape.updates):
-        methods[f"update_{number}"] = update(raises=[Refusal])(_updating(program, shape))
+        methods[f"update_{number}"] = update(raises=[MadeUpRefusal])(_updating(program, shape))
     methods["value"] = query(_value)
     methods["rows"] = query(_rows)
     methods["tally"] = query(_tally)
     return described(type(f"MadeUp{seed}", (Service,), methods))
 
 
-def _creating(shape: Shape) -> Callable[[Any], None]:
+def _creating(shape: ClassShape) -> Callable[[Any], None]:
     def create(self: Any) -> None:
         _create(self, shape)
 
     return create
 
 
-def _create(self: Service, shape: Shape) -> None:
+def _create(self: Service, shape: ClassShape) -> None:
     for table in range(shape.tables):
         hangs = " REFERENCES t0 (name) ON DELETE CASCADE" if shape.cascades and table == 1 else ""
         self.db.execute(
@@ -132,7 +134,7 @@ def _create(self: Service, shape: Shape) -> None:
             )
 
 
-def _updating(program: Program, shape: Shape) -> Callable[..., Any]:
+def _updating(program: MethodProgram, shape: ClassShape) -> Callable[..., Any]:
     def method(self: Any, name: str, number: int) -> Any:
         for step in program.steps:
             _STEPS_ON_TABLES[step.what](self, step, shape, name, number)
@@ -141,7 +143,7 @@ def _updating(program: Program, shape: Shape) -> Callable[..., Any]:
     return method
 
 
-def _returned(self: Service, program: Program, name: str) -> Any:
+def _returned(self: Service, program: MethodProgram, name: str) -> Any:
     table = program.table
     match program.returns:
         case "value":
@@ -166,7 +168,7 @@ def _tally(self: Any) -> int:
     return int(self.db.execute("SELECT count FROM tally").value)
 
 
-def _write(self: Service, step: Step, shape: Shape, row: tuple[str, int, str | None]) -> None:
+def _write(self: Service, step: ProgramStep, shape: ClassShape, row: tuple[str, int, str | None]) -> None:
     if shape.cascades and step.table == 1:
         self.db.execute("INSERT OR IGNORE INTO t0 VALUES (?, 0, NULL)", (row[0],))
     self.db.execute(
@@ -176,54 +178,54 @@ def _write(self: Service, step: Step, shape: Shape, row: tuple[str, int, str | N
     )
 
 
-def _put(self: Service, step: Step, shape: Shape, name: str, number: int) -> None:
+def _put(self: Service, step: ProgramStep, shape: ClassShape, name: str, number: int) -> None:
     _write(self, step, shape, (name, number, None))
 
 
-def _add(self: Service, step: Step, _: Shape, name: str, number: int) -> None:
+def _add(self: Service, step: ProgramStep, _: ClassShape, name: str, number: int) -> None:
     self.db.execute(f"UPDATE t{step.table} SET value = value + ? WHERE name = ?", (number, name))
 
 
-def _drop(self: Service, step: Step, _: Shape, name: str, _number: int) -> None:
+def _drop(self: Service, step: ProgramStep, _: ClassShape, name: str, _number: int) -> None:
     self.db.execute(f"DELETE FROM t{step.table} WHERE name = ?", (name,))
 
 
-def _empty(self: Service, step: Step, _: Shape, _name: str, number: int) -> None:
+def _empty(self: Service, step: ProgramStep, _: ClassShape, _name: str, number: int) -> None:
     self.db.execute(f"DELETE FROM t{step.table} WHERE value < ?", (number,))
 
 
-def _stamp(self: Service, step: Step, shape: Shape, name: str, number: int) -> None:
+def _stamp(self: Service, step: ProgramStep, shape: ClassShape, name: str, number: int) -> None:
     _write(self, step, shape, (name, number, self.now.isoformat()))
 
 
-def _draw(self: Service, step: Step, shape: Shape, name: str, _number: int) -> None:
+def _draw(self: Service, step: ProgramStep, shape: ClassShape, name: str, _number: int) -> None:
     _write(self, step, shape, (name, self.random.randint(0, MOST), None))
 
 
-def _name(self: Service, step: Step, shape: Shape, name: str, number: int) -> None:
+def _name(self: Service, step: ProgramStep, shape: ClassShape, name: str, number: int) -> None:
     drawn = self.new_id()
     _write(self, step, shape, (f"{name}{drawn[0]}", number, drawn))
 
 
-def _several(self: Service, step: Step, _: Shape, name: str, number: int) -> None:
+def _several(self: Service, step: ProgramStep, _: ClassShape, name: str, number: int) -> None:
     if step.table == 1:
         return  # They may hang on others.
     rows = [(f"{name}{letter}", number) for letter in "xy"]
     self.db.executemany(f"INSERT OR REPLACE INTO t{step.table} (name, value) VALUES (?, ?)", rows)
 
 
-def _refuse(self: Service, step: Step, _: Shape, name: str, number: int) -> None:
+def _refuse(self: Service, step: ProgramStep, _: ClassShape, name: str, number: int) -> None:
     held = _value(self, step.table, name) or 0
     if held + number > step.limit + 10:
-        raise Refusal(name, held)
+        raise MadeUpRefusal(name, held)
 
 
-def _fail(self: Service, step: Step, _: Shape, name: str, number: int) -> None:
+def _fail(self: Service, step: ProgramStep, _: ClassShape, name: str, number: int) -> None:
     if number == step.limit:
         raise KeyError(f"{name} {_value(self, step.table, name)}")
 
 
-_STEPS_ON_TABLES: dict[str, Callable[[Any, Step, Shape, str, int], None]] = {
+_STEPS_ON_TABLES: dict[str, Callable[[Any, ProgramStep, ClassShape, str, int], None]] = {
     "put": _put,
     "add": _add,
     "drop": _drop,
@@ -266,7 +268,7 @@ class MadeUpModel:
         """Return how many rows the first table has, if they are counted."""
         return self._count
 
-    def run(self, program: Program, name: str, number: int) -> Any:
+    def run(self, program: MethodProgram, name: str, number: int) -> Any:
         """Run a method."""
         for step in program.steps:
             self._do(step, name, number)
@@ -279,7 +281,7 @@ class MadeUpModel:
                 return self.rows(program.table)
         return None
 
-    def _do(self, step: Step, name: str, number: int) -> None:
+    def _do(self, step: ProgramStep, name: str, number: int) -> None:
         table = self._tables[step.table]
         match step.what:
             case "put":
@@ -303,7 +305,7 @@ class MadeUpModel:
             case "refuse":
                 held = self.value(step.table, name) or 0
                 if held + number > step.limit + 10:
-                    raise Refusal(name, held)
+                    raise MadeUpRefusal(name, held)
             case "fail":
                 if number == step.limit:
                     raise KeyError(name)
@@ -339,7 +341,7 @@ class MadeUpModel:
 class _OfModel:
     """A method of a model, which is copied with it."""
 
-    def __init__(self, model: MadeUpModel, program: Program) -> None:
+    def __init__(self, model: MadeUpModel, program: MethodProgram) -> None:
         self._model = model
         self._program = program
 

@@ -58,12 +58,13 @@ def simulate_these(
     clocks_apart: bool = False,
     under_load: bool = False,
     workload_of: Callable[[int], Workload] | None = None,
-    duration_ms: float = DURATION_MS,
+    duration_ms: float | None = None,
     jobs: int = 1,
     go_on: Callable[[], bool] = lambda: True,
 ) -> Generator[SimulationResult, None, None]:
     """Yield the results of these seeds likewise; each world goes wrong for `duration_ms`."""
-    worlds = _Worlds(servers, clocks_apart, under_load, workload_of, duration_ms)
+    lasts_ms = DURATION_MS if duration_ms is None else duration_ms
+    worlds = _Worlds(servers, clocks_apart, under_load, workload_of, lasts_ms)
     if jobs == 1:
         for seed in numbers:
             if not go_on():

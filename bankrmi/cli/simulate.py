@@ -180,10 +180,14 @@ def simulate(
 
     end_with_parent(parent_pid)
     served = served_class(invocation, workload, model)
-    if served is not None and _given("bug", "exhaustive", "services"):
-        raise click.UsageError("--break, --exhaustive and --services are not for a class that is served")
-    if services and (bug is not None or exhaustive):
-        raise click.UsageError("--services is of seeds: leave --break and --exhaustive out")
+    if served is not None and _given("bug", "exhaustive", "services", "under_load"):
+        raise click.UsageError(
+            "--break, --exhaustive, --load and --services are not for a class that is served"
+        )
+    if services and _given("bug", "exhaustive", "under_load"):
+        raise click.UsageError(
+            "--services goes with seeds and faults: leave --break, --exhaustive and --load out"
+        )
     if exhaustive:
         if _given("seeds", "seed", "jobs", "servers", "clocks_apart", "under_load", "bug"):
             raise click.UsageError("--exhaustive has no seeds, and goes with --minutes only")

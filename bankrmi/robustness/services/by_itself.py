@@ -128,6 +128,10 @@ class ServiceByItself:
         """A call may change anything."""
         raise AssertionError(f"{operation_in_words(operation)} has no key")
 
+    def keys(self, _operation: Any) -> tuple[Any, ...]:
+        """A call may change anything."""
+        return ()
+
     def in_words(self, operation: Any) -> str:
         """Return the call as one would write it."""
         return operation_in_words(operation)

@@ -55,15 +55,18 @@ class ServiceByItself:
         self._description = description
         made = description.kind if model is None else model
         if isinstance(made, type) and issubclass(made, Service):
-            self._runs: _OnTables | _PlainObject = _OnTables(described(made))
+            keeps_attributes = getattr(made, "_keeps_attributes", False)
+            self._runs: _OnTables | _PlainObject = (
+                _PlainService(made) if keeps_attributes else _OnTables(described(made))
+            )
         else:
             self._runs = _PlainObject(made)
         for name in description.methods:
             if not self._runs.has(name):
                 raise ConfigurationError(f"{_name(made)} has no method {name}, and {description.name} has")
         self._name = _name(made)
-        self._is_of_tables = isinstance(self._runs, _OnTables)
-        self._is_the_class = self._is_of_tables and made is description.kind
+        self._is_a_service = isinstance(self._runs, (_OnTables, _PlainService))
+        self._is_the_class = made is description.kind
 
     @property
     def name(self) -> str:
@@ -102,7 +105,7 @@ class ServiceByItself:
             )
         if told.raised in self._declared:
             return (told.raised, told.words) == (here.raised, here.words)
-        return not self._is_of_tables or told.raised == here.raised
+        return not self._is_a_service or told.raised == here.raised
 
     @property
     def _declared(self) -> frozenset[str]:
@@ -214,6 +217,13 @@ class _PlainObject:
 
     def update(self, method: Method, call: Called, given: Given, *, may_raise: bool) -> CallOutcome:
         before = copy.deepcopy(self._object) if may_raise else None
+        self._set_moment(given)
+        came = self.query(method, call)
+        if came.raised and before is not None:
+            self._object = before
+        return came
+
+    def _set_moment(self, given: Given) -> None:
         drawn = {
             "now": given.now,
             "random": given.random(),
@@ -222,14 +232,47 @@ class _PlainObject:
         for name, value in drawn.items():
             with suppress(AttributeError):  # It has no place for it, and does not ask for it.
                 setattr(self._object, name, value)
-        came = self.query(method, call)
-        if came.raised and before is not None:
-            self._object = before
-        return came
 
     def query(self, method: Method, call: Called) -> CallOutcome:
         function = getattr(self._object, method.name)
         return _came(method, call, lambda args, kwargs: function(*args, **kwargs))
+
+
+class _PlainService(_PlainObject):
+    """A service whose state are its attributes, as the plain object that it looks like."""
+
+    def __init__(self, kind: type[Service]) -> None:
+        self._module = kind.__module__
+
+        def made() -> object:
+            plain = type(kind.__name__, (kind,), {"__module__": kind.__module__, **_PLAIN})
+            service = plain.__new__(plain)
+            object.__setattr__(service, "_moment", None)
+            begin: Any = kind.__init__
+            service.create() if begin is Service.__init__ else begin(service)
+            return service
+
+        super().__init__(made)
+
+    def _set_moment(self, given: Given) -> None:
+        object.__setattr__(self._object, "_moment", given)
+
+    def update(self, method: Method, call: Called, given: Given, *, may_raise: bool) -> CallOutcome:
+        with watched(self._module, is_update=True):
+            return super().update(method, call, given, may_raise=may_raise)
+
+
+def _no_attribute(_self: object, name: str) -> Any:
+    raise AttributeError(name)
+
+
+_PLAIN = {
+    "__setattr__": object.__setattr__,
+    "__delattr__": object.__delattr__,
+    "__getattr__": _no_attribute,
+    "__dir__": object.__dir__,
+}
+"""What a class has in the place of what keeps its attributes in rows."""
 
 
 def _came(method: Method, call: Called, run: Callable[[list[Any], dict[str, Any]], Any]) -> CallOutcome:

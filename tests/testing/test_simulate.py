@@ -32,7 +32,7 @@ def test_a_sound_class_passes(model: Callable[[], object] | None) -> None:
     """Whatever its workload goes by; an undeclared error needs only to be one in a plain class."""
     done = simulate(Stock, workload, model=model, seeds=range(4), seconds=SECONDS)
     assert done.seeds == 4
-    assert done.acknowledged > 100
+    assert done.updates > 100
     assert done.methods["put"].returned > 50
     assert done.methods["take"].raised["OutOfStock"] > 0
     assert done.methods["fail"].raised["RuntimeError"] > 0
@@ -46,12 +46,12 @@ def test_without_a_workload_everything_is_called() -> None:
     assert done.methods.keys() == {"put", "take", "note", "fail", "get", "items"}
 
 
-def test_what_an_update_takes_from_the_clock_is_found_at_the_copy_that_differs() -> None:
+def test_what_an_update_takes_from_the_clock_is_found_with_its_table() -> None:
+    """By the copy that comes to something else, or by the class alone: whichever is first."""
     with pytest.raises(SeedFailed) as failed:
         simulate(ByTheClock, workload, seeds=range(20), seconds=SECONDS)
     words = str(failed.value)
-    assert "ByTheClock.note at action id" in words
-    assert "comes out differently here, where it changed table log" in words
+    assert "table log" in words
     assert failed.value.kind == "safety"
 
 
@@ -83,7 +83,7 @@ def test_a_seed_is_the_same_world_every_time_and_on_several_processes() -> None:
 
 
 def test_where_nothing_is_acknowledged_nothing_was_tested() -> None:
-    with pytest.raises(SeedFailed, match="nothing was tested: in 2 seeds no update was acknowledged"):
+    with pytest.raises(SeedFailed, match="nothing was tested: in 2 seeds no update was done"):
         simulate(ReadsOnly, seeds=range(2), seconds=1)
 
 
@@ -162,6 +162,7 @@ def test_what_was_raised_is_raised_in_the_workload() -> None:
     seen: set[str] = set()
 
     def asks(chance: random.Random, stock: Stock) -> Iterator[Any]:
+        yield stock.put("plum", 0)
         try:
             yield stock.take("plum", 1)
         except OutOfStock as error:

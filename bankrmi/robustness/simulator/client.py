@@ -53,6 +53,8 @@ STIRRED_CALLS = 30
 OPERATIONS_AT_MOST = 9
 OUR_MACHINE = "here"
 PRESSED_CALLS = 1_000_000
+_REPEATED_READS = 0.3
+_REST_BETWEEN_TALKS_MS = 1000
 _GREETING_LOOK_MS = 20
 
 
@@ -180,6 +182,9 @@ class SimulatedClient:
         apart = random.Random(f"clock of {self.name} of seed {self.cluster.world.seed}")
         self._says_when, self._clock_began_ms = apart.random() < 0.8, apart.uniform(0, 1e6)
         self._talk = self.cluster.workload.talk(self.name)
+        if self._talk is not None and self.name != "c1":  # What it repeats is the smaller part.
+            self._reads = min(self._reads, _REPEATED_READS)
+            self._rest_ms = min(self._rest_ms, _REST_BETWEEN_TALKS_MS)
         self._begin_session()
 
     def press(self, chance: random.Random, *, batches_only: bool) -> None:

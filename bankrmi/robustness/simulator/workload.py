@@ -51,6 +51,11 @@ class MethodCounts:
         else:
             self.returned += 1
 
+    @property
+    def calls(self) -> int:
+        """How many there were."""
+        return self.returned + self.raised.total()
+
     def include(self, others: MethodCounts) -> None:
         """Add what was counted elsewhere."""
         self.returned += others.returned

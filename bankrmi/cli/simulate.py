@@ -167,10 +167,10 @@ def simulate(
 ) -> int:
     """Run N simulated banks under faults; with `bankrmi serve MODULE:CLASS simulate`, that class.
 
-    Each seed is half a minute of one bank's life: messages are delayed, lost, doubled and cut off, servers
-    crash, pause, fill their disks and start again, the witness goes away. After every step the promises are
-    checked; in the end, all that clients were told is. A failing seed prints itself, the rule that was
-    broken, and what happened last.
+    Each seed is half a minute of one bank's life, or ten seconds of a class's: messages are delayed, lost,
+    doubled and cut off, servers crash, pause, fill their disks and start again, the witness goes away. After
+    every step the promises are checked; in the end, all that clients were told is. A failing seed prints
+    itself, the rule that was broken, and what happened last.
 
     A class is held against itself, one call after the other, or against the plain class of --model. What
     clients do, says the function of --workload (else `workload` in the module of the class; else any method
@@ -208,17 +208,17 @@ def simulate(
         if as_json:
             return _break_as_json(bug, seed, seeds or 1000)
         return _break(bug, seed, seeds or 1000, servers, clocks_apart, under_load)
-    if served is not None:
-        workload_of: Callable[[int], Workload] | None = served.world
-    elif services:
-        from bankrmi.robustness.services.seeds import made_up_workload
+    workload_of: Callable[[int], Workload] | None = None
+    duration_ms = None
+    if served is not None or services:
+        from bankrmi.robustness.services import seeds as of_services
 
-        workload_of = made_up_workload
-    else:
-        workload_of = None
+        workload_of = of_services.made_up_workload if served is None else served.world
+        duration_ms = of_services.DURATION_MS
     results_of = partial(
         simulate_many,
         workload_of=workload_of,
+        duration_ms=duration_ms,
         servers=int(servers or "2"),
         clocks_apart=clocks_apart,
         under_load=under_load,

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 import pytest
 
 from bankrmi.service.declaring import Service
-from bankrmi.testing.running import ServiceCluster
+from bankrmi.testing.running import DEADLINE_S, ServiceCluster
 
 __all__ = ["StartCluster", "cluster"]
 
@@ -27,7 +27,7 @@ class StartCluster(Protocol):
     """Starts a cluster that ends with the test."""
 
     def __call__(
-        self, service: type[_ServiceT], *, servers: int = 2, **settings: object
+        self, service: type[_ServiceT], *, servers: int = 2, deadline: float = DEADLINE_S, **settings: object
     ) -> ServiceCluster[_ServiceT]:
         """Start a name server and `servers` servers; return when all copies are in sync."""
 
@@ -39,10 +39,16 @@ def cluster(tmp_path: Path) -> Iterator[StartCluster]:
     with ExitStack() as open_clusters:
 
         def start(
-            service: type[_ServiceT], *, servers: int = 2, **settings: object
+            service: type[_ServiceT],
+            *,
+            servers: int = 2,
+            deadline: float = DEADLINE_S,
+            **settings: object,
         ) -> ServiceCluster[_ServiceT]:
             directory = tmp_path / f"service-{len(started) + 1}"
-            made = ServiceCluster(service, servers=servers, directory=directory, **settings)
+            made = ServiceCluster(
+                service, servers=servers, directory=directory, deadline=deadline, **settings
+            )
             started.append(open_clusters.enter_context(made))
             return made
 

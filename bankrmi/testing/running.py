@@ -29,7 +29,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from bankrmi import config
 from bankrmi.client import connect
@@ -331,7 +331,7 @@ class ServiceCluster(Generic[ServiceT]):
         """Return a client, which is closed at the end; a call gives up after `timeout` seconds."""
         client = connect(self._service, self.configuration, timeout=timeout or self._deadline_s)
         self._clients.append(client)
-        return cast(ServiceT, client)
+        return client
 
 
 class _Relays:

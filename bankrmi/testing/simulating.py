@@ -15,9 +15,10 @@ from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.services.any_calls import any_calls
 from bankrmi.robustness.services.by_itself import ServiceByItself
 from bankrmi.robustness.services.conversations import CallScript
+from bankrmi.robustness.services.seeds import DURATION_MS
 from bankrmi.robustness.services.simulated import ServiceWorkload
 from bankrmi.robustness.simulator.many import simulate_these
-from bankrmi.robustness.simulator.simulation import DURATION_MS, SimulationResult
+from bankrmi.robustness.simulator.simulation import SimulationResult
 from bankrmi.robustness.simulator.workload import MethodCounts
 from bankrmi.service.declaring import Service, described
 from bankrmi.service.machine import ServiceMachine

@@ -100,8 +100,7 @@ def workload(chance: random.Random, stock: Stock) -> Iterator[Any]:
     if chance.random() < 0.1:
         yield stock.note()
         yield stock.items()
-    count = yield stock.put(name, chance.randint(0, 3))
-    assert isinstance(count, int)
+    count: int = yield stock.put(name, chance.randint(0, 3))  # type: ignore[misc]
     if count > 3:
         try:
             yield stock.take(name, chance.randint(1, 6))

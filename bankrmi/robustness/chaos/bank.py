@@ -75,12 +75,12 @@ class ChaosBank:
         etcd: EtcdMembers | None = None,
         certificates: bool = False,
         serves: str = "",
-        folder: Path | None = None,
+        modules: Path | None = None,
     ) -> None:
         """Write the files that the bank needs; the directory is there, and empty.
 
         With `etcd`, that keeps the view. With `certificates`, everybody shows one, or is refused. `serves` is
-        the class that is replicated in the place of accounts, and `folder` that of its module.
+        the class that is replicated in the place of accounts, and `modules` is where its module lies.
         """
         self._serves = serves
         self._etcd = etcd
@@ -93,7 +93,7 @@ class ChaosBank:
         self.network = network
         for folder in ("config", "log", "history"):
             (directory / folder).mkdir()
-        self.processes = ChaosProcesses(network, directory / "log", modules=folder)
+        self.processes = ChaosProcesses(network, directory / "log", modules=modules)
         ledger = "".join(f"{account},{balance}\n" for account, balance in OPENING.items())
         (directory / "ledger.csv").write_text(ledger)
         if self._certificates is not None:

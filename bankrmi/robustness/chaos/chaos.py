@@ -143,7 +143,7 @@ def chaos(
             etcd=etcd,
             certificates=order.certificates,
             serves="" if order.served is None else order.served.target,
-            folder=None if order.served is None else order.served.folder,
+            modules=None if order.served is None else order.served.folder,
         )
         faults = FaultLog(order.directory / FAULTS)
         course = Course(

@@ -69,7 +69,7 @@ def _look(module: str, name: str, what: str, *, must: bool) -> Callable[..., Any
     place, _, attribute = name.rpartition(":")
     place = place or module
     try:
-        found = getattr(importlib.import_module(place), attribute, None)
+        found: Any = getattr(importlib.import_module(place), attribute, None)
     except (Exception, SystemExit) as error:
         raise ConfigurationError(
             f"the {what} {name!r:.80} is not to be had: {place} cannot be imported "
@@ -83,4 +83,5 @@ def _look(module: str, name: str, what: str, *, must: bool) -> Callable[..., Any
             f"there is no {what} {attribute} in {file}: name a "
             f"{'function' if what == 'workload' else 'class'}, as NAME or MODULE:NAME"
         )
-    return found
+    made: Callable[..., Any] = found
+    return made

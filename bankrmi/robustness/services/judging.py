@@ -48,7 +48,7 @@ def judge_calls(
         model,
         begin_ns=begin_ns,
         fresh_reads=fresh_reads,
-        replayed=replayed,  # type: ignore[arg-type]  # The model is the one above.
+        replayed=replayed,
     )
     asked = list(queries)
     wrong = [

@@ -161,7 +161,7 @@ def _value(self: Any, table: int, name: str) -> int | None:
 
 
 def _rows(self: Any, table: int) -> list[tuple[str, int, str | None]]:
-    return [tuple(row) for row in self.db.execute(f"SELECT name, value, note FROM t{table} ORDER BY name")]  # type: ignore[misc]
+    return [tuple(row) for row in self.db.execute(f"SELECT name, value, note FROM t{table} ORDER BY name")]
 
 
 def _tally(self: Any) -> int:

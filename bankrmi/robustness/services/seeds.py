@@ -7,7 +7,10 @@ from functools import partial
 from bankrmi.robustness.services.made_up import MadeUpModel, made_up_calls, made_up_service
 from bankrmi.robustness.services.simulated import ServiceWorkload
 
-__all__ = ["made_up_workload"]
+__all__ = ["DURATION_MS", "made_up_workload"]
+
+DURATION_MS = 10_000.0
+"""For so long things go wrong in the world of a class: many short worlds find more than few long ones."""
 
 
 def made_up_workload(seed: int) -> ServiceWorkload:

@@ -32,6 +32,7 @@ def simulate_many(
     clocks_apart: bool = False,
     under_load: bool = False,
     workload_of: Callable[[int], Workload] | None = None,
+    duration_ms: float | None = None,
     jobs: int = 1,
     go_on: Callable[[], bool] = lambda: True,
 ) -> Generator[SimulationResult, None, None]:
@@ -46,6 +47,7 @@ def simulate_many(
         clocks_apart=clocks_apart,
         under_load=under_load,
         workload_of=workload_of,
+        duration_ms=duration_ms,
         jobs=jobs,
         go_on=go_on,
     )

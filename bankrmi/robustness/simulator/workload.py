@@ -85,7 +85,7 @@ class Workload(Protocol):
     newest: Collection[str] = ()
     """The newest of what was acknowledged, in words, where that can be told."""
 
-    keeps_whole = False
+    keeps_whole: bool = False
     """Whether its journal is kept whole, and its state written with every record."""
 
     def machine(self) -> StateMachine:

@@ -1,0 +1,29 @@
+"""Each bug in running a class is found by a seed; those that found it soonest so far are tried first."""
+
+from __future__ import annotations
+
+import pytest
+
+from bankrmi.robustness.mutants import MUTANTS, hunt
+from bankrmi.robustness.mutants.of_services import MUTANTS as OF_SERVICES
+
+FIRST = {
+    "exception-changes-the-state": (0, 1),
+    "read-the-clock-in-an-update": (0, 1),
+    "query-what-is-not-acknowledged": (1, 2),
+    "tell-a-result-before-it-is-durable": (0, 1),
+    "undo-forgets-a-table": (7, 8),
+    "record-no-undo": (7, 8),
+}
+
+
+def test_each_of_them_is_looked_for() -> None:
+    assert {mutant.name for mutant in OF_SERVICES} == FIRST.keys()
+    assert FIRST.keys() < MUTANTS.keys()
+
+
+@pytest.mark.but_first_long(2)
+@pytest.mark.parametrize("name", FIRST)
+def test_it_is_found(name: str) -> None:
+    found = hunt(name, seeds=60, first=FIRST[name])
+    assert found is not None

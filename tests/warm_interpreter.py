@@ -3,8 +3,7 @@
     python -m tests.warm_interpreter FD
 
 A process is forked twice, and the one in between ends at once: so its parent is whoever ordered it, who has
-declared that it adopts orphans meanwhile. One that starts others itself leaves an interpreter like this one
-beside it, forked before it does anything.
+declared that it adopts orphans meanwhile. What a forked process starts itself is started as ever.
 
 Rule: before a fork nothing is done but to import; a fork leaves this file as a fresh interpreter enters
 its module (`bankrmi.__main__`).
@@ -26,7 +25,6 @@ import termios
 import time
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Literal, TextIO
 
 __all__ = ["HEEDED", "Order"]
@@ -38,9 +36,8 @@ _EVERYTHING = (
     "bankrmi.client",
     "bankrmi.nameserver.process",
     "bankrmi.server.process",
-    "tests.warm_popen",
 )
-"""What a process of a bank needs, and what starts others beside it."""
+"""What a process of a bank needs."""
 
 HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that a new process ignores if whoever starts it does."""
@@ -64,7 +61,6 @@ class Order:
     on_a_terminal: bool
     blocked: list[int]
     ignored: list[int]
-    starts_others: bool
 
     def packed(self) -> bytes:
         """Return it as it crosses the socket."""
@@ -75,16 +71,9 @@ def main() -> None:
     """Fork what is ordered until whoever orders is gone; in a fork, run the module."""
     orders = socket.socket(fileno=int(sys.argv[1]))
     _import_everything()
-    while True:
-        order = _ordered(orders)
-        if order is None:
-            os._exit(0)
-        if not order.starts_others:
-            break
-        to_come = _interpreter_beside_us()
-        if to_come is None:
-            break
-        orders = to_come
+    order = _ordered(orders)
+    if order is None:
+        os._exit(0)
     runpy.run_module(order.module, run_name="__main__", alter_sys=True)
 
 
@@ -181,34 +170,6 @@ def _text(
         line_buffering=by_line or os.isatty(number),
         write_through=unbuffered,
     )
-
-
-def _interpreter_beside_us() -> socket.socket | None:
-    """Fork an interpreter for what this process will start; return, in it, where orders come from.
-
-    It holds nothing that this process has open, and is in no group that a terminal sends signals to.
-    """
-    from tests import warm_popen
-
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    if os.fork():
-        theirs.close()
-        warm_popen.replace_popen(ours)
-        return None
-    os.setpgid(0, 0)
-    signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)
-    null = os.open(os.devnull, os.O_RDWR)
-    orders = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 3)
-    for number in (0, 1, 2):
-        os.dup2(null, number)
-    os.close(ours.detach())
-    for number in {int(file.name) for file in Path("/proc/self/fd").iterdir()} - {0, 1, 2, orders}:
-        try:
-            os.close(number)
-        except OSError:  # That of the folder itself.
-            continue
-    theirs.detach()
-    return socket.socket(fileno=orders)
 
 
 if __name__ == "__main__":

@@ -24,12 +24,12 @@ from typing import Any
 
 from tests.warm_interpreter import HEEDED, Order
 
-__all__ = ["Popen", "fork", "replace_popen"]
+__all__ = ["Popen", "fork"]
 
 _PR_SET_CHILD_SUBREAPER = 36
 _READ_BY_THE_INTERPRETER = ("PYTHON", "PYRO_", "LC_", "LANG", "COVERAGE_", "MALLOC_", "LD_")
 _OURS = ("bankrmi", "tests")
-_STARTING_OTHERS = {"up", "demo", "chaos"}
+_KNOWN_BY_THEIR_COMMAND = {"up", "demo", "chaos", "console"}
 _NOTHING_SPECIAL = {
     "executable": None,
     "preexec_fn": None,
@@ -115,6 +115,8 @@ def fork(
     }
     if words[:2] != [sys.executable, "-m"] or words[2].partition(".")[0] not in _OURS:
         return None
+    if not _KNOWN_BY_THEIR_COMMAND.isdisjoint(words[3:]):
+        return None  # Whoever looks for them in /proc sees the words of the interpreter that forks.
     if folder is not None and (Path(folder) / "bankrmi").exists():
         return None  # Other code than ours.
     with _ONE_AT_A_TIME:
@@ -131,15 +133,8 @@ def fork(
             on_a_terminal=on_a_terminal,
             blocked=[int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
             ignored=[int(number) for number in HEEDED if signal.getsignal(number) == signal.SIG_IGN],
-            starts_others=not _STARTING_OTHERS.isdisjoint(words[3:]),
         )
         return _INTERPRETER[0].fork(order, list(files.values()))
-
-
-def replace_popen(orders: socket.socket) -> None:
-    """Start with `Popen` whatever this process starts, from the interpreter that takes these orders."""
-    _INTERPRETER[:] = [_Interpreter(orders)]
-    subprocess.Popen = Popen  # type: ignore[misc, assignment]
 
 
 def _forks_with(environment: Mapping[str, str]) -> bool:

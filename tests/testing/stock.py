@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -94,13 +94,13 @@ class PlainStock:
         return dict(self._items)
 
 
-def workload(chance: random.Random, stock: Stock) -> Iterator[Any]:
+def workload(chance: random.Random, stock: Stock) -> Generator[Any, Any, None]:
     """A client that goes by what it is told."""
     name = chance.choice(NAMES)
     if chance.random() < 0.1:
         yield stock.note()
         yield stock.items()
-    count: int = yield stock.put(name, chance.randint(0, 3))  # type: ignore[misc]
+    count = yield stock.put(name, chance.randint(0, 3))
     if count > 3:
         try:
             yield stock.take(name, chance.randint(1, 6))

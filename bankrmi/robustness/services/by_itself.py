@@ -246,7 +246,7 @@ class _PlainService(_PlainObject):
 
         def made() -> object:
             plain = type(kind.__name__, (kind,), {"__module__": kind.__module__, **_PLAIN})
-            service = object.__new__(plain)
+            service: Any = object.__new__(plain)
             object.__setattr__(service, "_moment", None)
             begin: Any = kind.__init__
             service.create() if begin is Service.__init__ else begin(service)

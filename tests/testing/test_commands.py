@@ -7,13 +7,25 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bankrmi.cli.main import main
 from bankrmi.console.recording import read_recording
+from bankrmi.errors import ConfigurationError
+from bankrmi.robustness.checker.history import AnsweredOutcome, HistoryCall, Outcome, UnknownOutcome
 from bankrmi.robustness.services import seeds
+from bankrmi.robustness.services.by_itself import ServiceByItself
+from bankrmi.robustness.services.call_history import SUFFIX, CallRecorder, read_calls
+from bankrmi.robustness.services.judging import judge_calls
+from bankrmi.robustness.services.outcomes import CallOutcome
+from bankrmi.robustness.services.service_disks import read_service_copies
+from bankrmi.robustness.services.wanted import CallMaker
+from bankrmi.service import described
 from tests.testing import stock
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +111,61 @@ def _chaos(directory: Path, minutes: str, *words: str) -> str:
 def test_a_class_is_served_by_real_processes_that_are_broken(tmp_path: Path) -> None:
     told = _chaos(tmp_path / "chaos", "0.05", "--model", "PlainStock", "--seed", "3", "--clients", "2")
     assert "again: bankrmi serve stock:Stock chaos --minutes 0.05 --seed 3 " in told
+    _see_what_is_wrong(tmp_path / "chaos" / "run")
+
+
+class Forgetful(stock.PlainStock):
+    """A model that the class does not follow."""
+
+    def put(self, name: str, count: int = 1) -> int:
+        return super().put(name, min(count, 2))
+
+
+def _see_what_is_wrong(run: Path) -> None:
+    """What is on the disks, and what clients wrote down, would have been found wrong, had it been."""
+    description = described(stock.Stock)
+    calls = read_calls(run / "history", description)
+    told = next(call for call in calls if call.kind == "query" and isinstance(call.outcome, AnsweredOutcome))
+    lied = [replace(call, outcome=_another(call.outcome)) if call is told else call for call in calls]
+
+    def violations(calls: Sequence[HistoryCall], model: Callable[[], object] | None) -> tuple[str, ...]:
+        directories = [run / "data" / name for name in ("s1", "s2")]
+        with read_service_copies(directories, description) as (copies, journals):
+            alone = ServiceByItself(description, model)
+            verdict = judge_calls(calls, copies, journals, alone, queries=[], begin_ns=0)
+        return verdict.violations
+
+    assert violations(calls, None) == ()
+    assert "; it was " in violations(lied, None)[0]
+    assert " in Forgetful by itself" in violations(calls, Forgetful)[0]
+    other = pytest.raises(ConfigurationError, match="holds the state of Stock, and not of ReadsOnly")
+    with other, read_service_copies([run / "data" / "s1"], described(stock.ReadsOnly)):
+        pass
+
+
+def _another(outcome: Outcome) -> AnsweredOutcome:
+    assert isinstance(outcome, AnsweredOutcome)
+    [result] = outcome.results
+    return AnsweredOutcome(outcome.history, (result._replace(value=CallOutcome.returned("a lie")),))
+
+
+def test_a_history_that_ends_half_written_is_read(tmp_path: Path) -> None:
+    """Its client was killed: nobody knows what came of the call."""
+    description = described(stock.Stock)
+    recorder = CallRecorder(tmp_path / f"c{SUFFIX}")
+    calls: Any = CallMaker(description)
+    recorder.invoke("c", "update", "s:1", calls.put("apple", 1))
+    number = recorder.invoke("c", "query", None, calls.get("apple"))
+    recorder.complete("c", number, UnknownOutcome())
+    recorder.close()
+    [file] = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-1])
+    update, query = read_calls(tmp_path, description)
+    assert update.request == ("s", 1)
+    assert update.completed_ns is query.completed_ns is None
+    file.write_bytes(b"\xc1")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        read_calls(tmp_path, description)
 
 
 @pytest.mark.long

@@ -10,12 +10,10 @@ from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.step import Step
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
 from bankrmi.robustness.services.seeds import made_up_workload
-from bankrmi.service import machine
+from bankrmi.service import machine, running
 from bankrmi.service.changes import Recorder, changed_tables
 from bankrmi.service.declaring import Given
 from bankrmi.service.machine import ServiceMachine
-from bankrmi.service.running import Runner
-from bankrmi.storage.state_machine import Moment
 
 __all__ = ["MUTANTS"]
 
@@ -43,10 +41,8 @@ def _no_changes(_: Recorder) -> bytes:
     return b""
 
 
-def _by_the_clock(self: Runner, moment: Moment | None) -> None:
-    _set_moment(self, moment)
-    if moment is not None:
-        self._give("_moment", Given(datetime.now(UTC), b"the same"))
+def _by_the_clock(now: datetime, seed: bytes | None) -> Given:
+    return Given(now if seed is None else datetime.now(UTC), seed)
 
 
 def _never_changed(_: ServiceMachine, _query: object) -> int:
@@ -56,8 +52,6 @@ def _never_changed(_: ServiceMachine, _query: object) -> int:
 def _what_is_written(self: Step) -> int:
     return self.tip
 
-
-_set_moment = Runner._set_moment
 
 MUTANTS = (
     Mutant(
@@ -85,7 +79,7 @@ MUTANTS = (
         name="read-the-clock-in-an-update",
         rule="S3",
         goes_wrong="each copy writes down its own time, and they are copies no more",
-        patches=(Patch(Runner, "_set_moment", _by_the_clock),),
+        patches=(Patch(running, "Given", _by_the_clock),),
         workload_of=made_up_workload,
     ),
     Mutant(

@@ -21,6 +21,8 @@ nitpick_ignore_regex = [
     ("py:class", r"(asyncio|collections\.abc|datetime|pathlib|random|types)\..*"),
     ("py:class", r"bankrmi\.config\.Configuration"),
     ("py:class", r"(.*\._(Served|F)|AsyncServiceClient)"),  # Whatever class is served; and a client of it.
+    ("py:class", r"bankrmi\.testing\..*(ServiceT|_Value)"),
+    ("py:class", r"dict\[str|.*\.MethodCounts"),
     ("py:class", r"bankrmi\.service\.tables\..*"),
 ]
 

@@ -95,6 +95,7 @@ def simulate(
     is the class itself, by itself, one call after the other. Each seed is repeated exactly by its number.
     With `jobs` so many processes run seeds side by side.
     """
+    __tracebackhide__ = True  # For pytest: what the failure says is enough.
     description = described(service)
     ServiceMachine(description).try_class()
     script = any_calls(description) if workload is None else workload

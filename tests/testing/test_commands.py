@@ -49,7 +49,7 @@ def test_a_seed_that_goes_wrong_says_how_to_see_it_again(capsys: pytest.CaptureF
     target = "tests.testing.stock:ForgetsSome"
     assert main(["serve", target, "simulate", "--seeds", "6", "--model", "PlainStock"]) == 1
     told = capsys.readouterr().out
-    assert " in PlainStock by itself" in told
+    assert "; PlainStock by itself returns " in told
     again = rf"again: bankrmi serve {target} simulate --model PlainStock --seeds 1 --seed \d+ --servers 2"
     assert re.search(again, told)
 
@@ -137,7 +137,7 @@ def _see_what_is_wrong(run: Path) -> None:
 
     assert violations(calls, None) == ()
     assert "; it was " in violations(lied, None)[0]
-    assert " in Forgetful by itself" in violations(calls, Forgetful)[0]
+    assert "; Forgetful by itself returns " in violations(calls, Forgetful)[0]
     other = pytest.raises(ConfigurationError, match="holds the state of Stock, and not of ReadsOnly")
     with other, read_service_copies([run / "data" / "s1"], described(stock.ReadsOnly)):
         pass

@@ -65,7 +65,7 @@ class CallCheck(RecordCheck):
         where = f"{call_in_words(call)} at action id {entry.action_id}"
         if told.raised in _LIMITS and told.module == "builtins":
             if self._limits_are_mistakes and told.raised == "TimeoutError":
-                self._say(f"{where} {told}")
+                self._say(f"{where} {told.in_the_past}")
             return
         if told.raised == "Undetermined":
             self._say(f"{where} was refused: {told.words}")
@@ -76,7 +76,7 @@ class CallCheck(RecordCheck):
             self._say(f"{where} cannot be: {error}")
             return
         if not self._alone.agrees(told, here):
-            self._say(f"{where} came to {told}, and to {here} in {self._alone.name}")
+            self._say(f"{where} {told.in_the_past}; {self._alone.name} {here.in_the_present}")
 
 
 class CallReplay(Replay):

@@ -72,7 +72,9 @@ def _wrong_at_last(
     for wanted in queries:
         told, here = read_outcome(journal.read(wanted.called)), model.query(wanted.called)
         if not model.agrees(told, here):
-            return f"at the end {wanted} is {told} on {server}, and {here} in {model.name}"
+            return (
+                f"at the end {wanted} {told.in_the_present} on {server}; {model.name} {here.in_the_present}"
+            )
     return ""
 
 

@@ -42,11 +42,22 @@ class CallOutcome:
         """What it returned."""
         return msgpack.unpackb(self.packed, strict_map_key=False)
 
+    @property
+    def in_the_past(self) -> str:
+        """What it did, as in "it returned 3"."""
+        return f"raised {self._error}" if self.raised else f"returned {self}"
+
+    @property
+    def in_the_present(self) -> str:
+        """What it does, as in "it returns 3"."""
+        return f"raises {self._error}" if self.raised else f"returns {self}"
+
+    @property
+    def _error(self) -> str:
+        return _short(f"{self.raised}: {self.words}" if self.words else self.raised)
+
     def __str__(self) -> str:
-        if self.raised:
-            words = f"{self.raised}: {self.words}" if self.words else self.raised
-            return f"raised {_short(words)}"
-        return _short(repr(self.value))
+        return f"raised {self._error}" if self.raised else _short(repr(self.value))
 
 
 def outcome_told(outcome: Any) -> CallOutcome:

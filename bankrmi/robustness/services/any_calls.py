@@ -11,7 +11,6 @@ import random
 import types
 import typing
 from collections.abc import Callable
-from enum import Enum
 from typing import Any, Literal, Union
 
 from bankrmi.errors import ConfigurationError
@@ -97,8 +96,6 @@ def _draw_of(hint: Any) -> _Draw:
     if origin is dict or hint is dict:
         key, value = (_draw_of(one) for one in inner or (str, int))
         return lambda chance: {key(chance): value(chance) for _ in range(chance.randint(0, _ITEMS_AT_MOST))}
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return lambda chance: chance.choice(list(hint))
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _fields(hint)
     raise TypeError(f"{hint}")

@@ -224,6 +224,12 @@ class PromiseMonitor:
         """Compare the accounts of a copy that holds just what is acknowledged."""
         if server.journal.tip != self.newest:
             return
+        for key, value in self._model.values.items():
+            held = server.journal.read(key)
+            if held != value:
+                raise SimulationFailure(
+                    "safety", f"{key} holds {held} on {server.name}, and the journal adds up to {value}"
+                )
         if wrong := self._cluster.workload.wrong_state(self._model, server.name, server.journal):
             raise SimulationFailure("safety", wrong)
 

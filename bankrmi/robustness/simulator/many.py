@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from bankrmi.robustness.simulator import simulation
-from bankrmi.robustness.simulator.simulation import DURATION_MS, SimulationResult
+from bankrmi.robustness.simulator.simulation import SimulationResult
 from bankrmi.robustness.simulator.workload import Workload
 
 __all__ = ["simulate_many", "simulate_these"]
@@ -65,8 +65,7 @@ def simulate_these(
     go_on: Callable[[], bool] = lambda: True,
 ) -> Generator[SimulationResult, None, None]:
     """Yield the results of these seeds likewise; each world goes wrong for `duration_ms`."""
-    lasts_ms = DURATION_MS if duration_ms is None else duration_ms
-    worlds = _Worlds(servers, clocks_apart, under_load, workload_of, lasts_ms)
+    worlds = _Worlds(servers, clocks_apart, under_load, workload_of, duration_ms)
     if jobs == 1:
         for seed in numbers:
             if not go_on():
@@ -84,7 +83,7 @@ class _Worlds:
     clocks_apart: bool
     under_load: bool
     workload_of: Callable[[int], Workload] | None
-    duration_ms: float
+    duration_ms: float | None
 
 
 _worlds_here: _Worlds | None = None
@@ -117,6 +116,7 @@ def _on_processes(
 
 def _run(worlds: _Worlds, seeds: list[int]) -> list[SimulationResult]:
     made = worlds.workload_of
+    lasts = {} if worlds.duration_ms is None else {"duration_ms": worlds.duration_ms}
     return [
         simulation.simulate(
             seed,
@@ -124,7 +124,7 @@ def _run(worlds: _Worlds, seeds: list[int]) -> list[SimulationResult]:
             clocks_apart=worlds.clocks_apart,
             under_load=worlds.under_load,
             workload=None if made is None else made(seed),
-            duration_ms=worlds.duration_ms,
+            **lasts,
         )
         for seed in seeds
     ]

@@ -444,6 +444,6 @@ def simulate(
         chart=chart(simulation.parties, world.trace) if failure is not None or whole_chart else (),
         trace=tuple(world.trace) if whole_trace else (),
         parties=tuple(simulation.parties) if whole_trace else (),
-        methods=simulation.workload.counts,
+        methods=dict(simulation.workload.counts),
         newest=tuple(simulation.workload.newest) if failure is not None else (),
     )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 from bankrmi.robustness.simulator import simulation
 from bankrmi.robustness.simulator.simulation import SimulationResult
@@ -116,7 +117,7 @@ def _on_processes(
 
 def _run(worlds: _Worlds, seeds: list[int]) -> list[SimulationResult]:
     made = worlds.workload_of
-    lasts = {} if worlds.duration_ms is None else {"duration_ms": worlds.duration_ms}
+    lasts: dict[str, Any] = {} if worlds.duration_ms is None else {"duration_ms": worlds.duration_ms}
     return [
         simulation.simulate(
             seed,

@@ -37,7 +37,11 @@ class Takes(bankrmi.Service):
 
     @bankrmi.query
     def place(
-        self, where: Place, size: Annotated[int, Field(strict=True)], anything: Any, bare: list  # type: ignore[type-arg]
+        self,
+        where: Place,
+        size: Annotated[int, Field(strict=True)],
+        anything: Any,
+        bare: list,  # type: ignore[type-arg]
     ) -> None: ...
 
 

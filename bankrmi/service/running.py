@@ -66,6 +66,10 @@ class Runner:
     def _give(self, name: str, value: object) -> None:
         object.__setattr__(self._service, name, value)
 
+    def now(self) -> datetime:
+        """Return what a query is told of the time."""
+        return datetime.now(UTC)
+
     def create(self) -> None:
         """Make the tables of the service."""
         self._give("_moment", None)
@@ -119,7 +123,7 @@ class Runner:
 
     def _set_moment(self, moment: Moment | None) -> None:
         if moment is None:
-            self._give("_moment", Given(datetime.now(UTC), None))
+            self._give("_moment", Given(self.now(), None))
             return
         time_us, (session, sequence) = moment
         seed = hashlib.blake2b(f"{session}:{sequence}:{time_us}".encode(), digest_size=16).digest()

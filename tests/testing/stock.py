@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Generator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import bankrmi
@@ -108,6 +108,26 @@ def workload(chance: random.Random, stock: Stock) -> Generator[Any, Any, None]:
             assert error.args == (name,)
             yield stock.fail(name)
     yield stock.get(name)
+
+
+class Leases(bankrmi.Service):
+    """What is held for a while: its query goes by the time."""
+
+    def create(self) -> None:
+        self.db.execute("CREATE TABLE lease (name TEXT PRIMARY KEY NOT NULL, ends TEXT NOT NULL)")
+
+    @bankrmi.update
+    def grant(self, name: str, milliseconds: int) -> None:
+        ends = (self.now + timedelta(milliseconds=milliseconds)).isoformat()
+        self.db.execute("INSERT OR REPLACE INTO lease VALUES (?, ?)", (name, ends))
+
+    @bankrmi.query
+    def held(self) -> list[str]:
+        now = self.now.isoformat()
+        return [
+            str(name)
+            for (name,) in self.db.execute("SELECT name FROM lease WHERE ends > ? ORDER BY 1", (now,))
+        ]
 
 
 # -- with a mistake each -----------------------------------------------------------------------------------

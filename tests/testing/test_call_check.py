@@ -29,7 +29,7 @@ from bankrmi.service import described
 from bankrmi.service.calls import Raised
 from bankrmi.storage.journal import SqliteJournal
 from tests.service.copies import Copy
-from tests.testing.stock import PlainStock, Stock
+from tests.testing.stock import Leases, PlainStock, Stock
 
 DESCRIPTION = described(Stock)
 CALLS: Any = CallMaker(DESCRIPTION)
@@ -224,6 +224,25 @@ def test_what_is_cancelled_changes_nothing(world: World) -> None:
     assert world.violations() == ()
     world.calls[-1] = replace(asks, outcome=AnsweredOutcome("h", (told._replace(status="done"),)))
     assert len(world.violations()) == 1
+
+
+def test_a_query_of_the_time_may_be_of_any_time_while_it_was_asked() -> None:
+    """A lease that ends at 1 001 000 us: before, it is held, after, it is not, and in between either."""
+    alone = ServiceByItself(described(Leases))
+    grant = CallMaker(described(Leases)).grant("a", 1)
+    alone.update(grant.called, (1_000_000, ("s", 1)), CallOutcome.returned(None))
+    held, asked = CallOutcome.returned(["a"]), CallMaker(described(Leases)).held().called
+    nothing = CallOutcome.returned([])
+    assert alone.contradiction(asked, held) is None
+    for told, between, is_right in (
+        (held, (1_000_000, 1_000_999), True),
+        (nothing, (1_000_000, 1_000_999), False),
+        (held, (1_000_999, 1_002_000), True),
+        (nothing, (1_000_999, 1_002_000), True),
+        (held, (1_001_001, 1_002_000), False),
+        (nothing, (1_001_001, 1_002_000), True),
+    ):
+        assert (alone.contradiction(asked, told, between) is None) is is_right
 
 
 def test_the_model_does_not_share_what_it_judges() -> None:

@@ -16,6 +16,7 @@ from bankrmi.testing import SeedFailed, simulate
 from tests.testing.stock import (
     ByTheClock,
     ForgetsSome,
+    Leases,
     OutOfStock,
     PlainStock,
     ReadsOnly,
@@ -45,6 +46,16 @@ def test_a_sound_class_passes(model: Callable[[], object] | None) -> None:
 def test_without_a_workload_everything_is_called() -> None:
     done = simulate(Stock, seeds=range(2, 4), servers=3, seconds=SECONDS)
     assert done.methods.keys() == {"put", "take", "note", "fail", "get", "items"}
+
+
+def test_a_query_may_go_by_the_time() -> None:
+    def holds(chance: random.Random, leases: Leases) -> Any:
+        if chance.random() < 0.5:
+            return leases.grant(chance.choice("abc"), chance.choice([10, 100, 1000]))
+        return leases.held()
+
+    done = simulate(Leases, holds, seeds=range(4), seconds=SECONDS)
+    assert done.methods["held"].returned > 50
 
 
 def test_what_an_update_takes_from_the_clock_is_found_with_its_table() -> None:

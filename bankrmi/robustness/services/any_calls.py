@@ -13,8 +13,9 @@ import typing
 from collections.abc import Callable
 from typing import Any, Literal, Union
 
-from bankrmi.errors import ConfigurationError
+from bankrmi.errors import ConfigurationError, InvalidRequest
 from bankrmi.robustness.services.conversations import CallScript
+from bankrmi.robustness.simulator.workload import BrokenWorkload
 from bankrmi.service.declaring import Description
 
 __all__ = ["any_calls"]
@@ -24,6 +25,7 @@ _NUMBERS = (0, 1, 1, 2, 3, 5, 10, -1, 100)
 _FLOATS = (0.0, 0.5, 1.0, -1.5, 100.0)
 _ITEMS_AT_MOST = 3
 _DEFAULT_SHARE = 0.3
+_DRAWS_AT_MOST = 200
 
 _Draw = Callable[[random.Random], Any]
 
@@ -34,7 +36,15 @@ def any_calls(description: Description) -> CallScript:
 
     def workload(chance: random.Random, service: Any) -> Any:
         name = chance.choice(list(draws))
-        return getattr(service, name)(**draws[name](chance))
+        for _ in range(_DRAWS_AT_MOST):
+            try:
+                return getattr(service, name)(**draws[name](chance))
+            except InvalidRequest as refused:  # Its annotation says more than a type.
+                why = refused.message
+        raise BrokenWorkload(
+            f"of {_DRAWS_AT_MOST} calls of {description.name}.{name} with drawn arguments it takes none "
+            f"({why}): write a workload"
+        )
 
     return workload
 

@@ -9,7 +9,8 @@ Rule 2: an exception changes nothing here either. A plain object is copied befor
         that it raised.
 Rule 3: an update sees the time of its record, and chance from its request, as the promise says: `now`,
         `random` and `new_id()` of a plain object are set, too.
-Assumption: a query goes by the state and its arguments.
+Rule 4: a query sees the time that it is told, else that of the newest record.
+Assumption: a query does not go by chance.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ ModelMaker = Callable[[], object]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RESULT_BYTES_AT_MOST = 1 << 16
+_BETWEEN = 16
 
 
 class ServiceByItself:
@@ -65,6 +67,7 @@ class ServiceByItself:
             if not self._runs.has(name):
                 raise ConfigurationError(f"{_name(made)} has no method {name}, and {description.name} has")
         self._name = _name(made)
+        self._newest_us = 0
         self._is_a_service = isinstance(self._runs, (_OnTables, _PlainService))
         self._is_the_class = made is description.kind
 
@@ -76,16 +79,36 @@ class ServiceByItself:
     def update(self, call: Called, moment: Moment, told: CallOutcome) -> CallOutcome:
         """Do it; return what comes of it here. `told` is what is said to have come of it."""
         time_us, (session, sequence) = moment
+        self.note_time(time_us)
         seed = hashlib.blake2b(f"{session}:{sequence}:{time_us}".encode(), digest_size=16).digest()
         given = Given(_EPOCH + timedelta(microseconds=time_us), seed)
         return self._runs.update(self._method(call), call, given, may_raise=bool(told.raised))
 
-    def query(self, call: Called) -> CallOutcome:
-        """Ask it."""
+    def note_time(self, time_us: int) -> None:
+        """The newest record is of then."""
+        self._newest_us = time_us
+
+    def contradiction(
+        self, call: Called, told: CallOutcome, between_us: tuple[int, int] | None = None
+    ) -> CallOutcome | None:
+        """Return what a query comes to here if it cannot have come to `told`; None if it can.
+
+        `between_us`: it was asked by a clock that said something between these.
+        """
+        moments = [None] if between_us is None else _moments(*between_us)
+        for moment in moments:
+            here = self.query(call, moment)
+            if self.agrees(told, here):
+                return None
+        return here
+
+    def query(self, call: Called, now_us: int | None = None) -> CallOutcome:
+        """Ask it; by default at the time of the newest record."""
         method = self._description.methods.get(call.method)
         if method is None or method.is_update:
             return CallOutcome(raised="LookupError", words=f"there is no query {call.method!r:.80}")
-        return self._runs.query(method, call)
+        now = _EPOCH + timedelta(microseconds=self._newest_us if now_us is None else now_us)
+        return self._runs.query(method, call, now)
 
     def _method(self, call: Called) -> Method:
         method = self._description.methods.get(call.method)
@@ -179,8 +202,8 @@ class _OnTables:
             self._database.execute("ROLLBACK" if came.raised else "COMMIT")
         return came
 
-    def query(self, method: Method, call: Called) -> CallOutcome:
-        self._set("_moment", Given(_EPOCH, None))
+    def query(self, method: Method, call: Called, now: datetime) -> CallOutcome:
+        self._set("_moment", Given(now, None))
         return self._run(method, call, Doing.QUERY)
 
     def _run(self, method: Method, call: Called, doing: Doing) -> CallOutcome:
@@ -218,7 +241,7 @@ class _PlainObject:
     def update(self, method: Method, call: Called, given: Given, *, may_raise: bool) -> CallOutcome:
         before = copy.deepcopy(self._object) if may_raise else None
         self._set_moment(given)
-        came = self.query(method, call)
+        came = self._run(method, call)
         if came.raised and before is not None:
             self._object = before
         return came
@@ -233,7 +256,11 @@ class _PlainObject:
             with suppress(AttributeError):  # It has no place for it, and does not ask for it.
                 setattr(self._object, name, value)
 
-    def query(self, method: Method, call: Called) -> CallOutcome:
+    def query(self, method: Method, call: Called, now: datetime) -> CallOutcome:
+        self._set_moment(Given(now, None))
+        return self._run(method, call)
+
+    def _run(self, method: Method, call: Called) -> CallOutcome:
         function = getattr(self._object, method.name)
         return _came(method, call, lambda args, kwargs: function(*args, **kwargs))
 
@@ -293,6 +320,12 @@ def _came(method: Method, call: Called, run: Callable[[list[Any], dict[str, Any]
         words = error.message if isinstance(error, InvalidRequest) else str(error)
         kind = type(error)
         return CallOutcome(raised=kind.__qualname__[:100], words=words[:WORDS_AT_MOST])
+
+
+def _moments(first_us: int, last_us: int) -> list[int | None]:
+    """Return both ends, and some moments between them: what ends while it is asked may be seen or not."""
+    steps = [first_us + (last_us - first_us) * step // _BETWEEN for step in range(1, _BETWEEN)]
+    return [last_us, first_us, *steps]
 
 
 def _equal(one: Any, other: Any) -> bool:

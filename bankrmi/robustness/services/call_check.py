@@ -3,7 +3,8 @@
 Rule 1: each record comes to what comes of it when the class runs alone, call after call.
 Rule 2: what an update was refused because it differs from copy to copy is a mistake of the class, and is
         said to be one; so is a time limit, where whoever runs it has set one that no call should need.
-Rule 3: a query is asked here where the journal stood when it was answered.
+Rule 3: a query is asked here where the journal stood when it was answered, at a time between its beginning
+        and its end; where no clock of theirs is known, at that of the newest record.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from bankrmi.robustness.checker.replay import Replay
 from bankrmi.robustness.checker.sentences import Violations
 from bankrmi.robustness.services.by_itself import ServiceByItself
 from bankrmi.robustness.services.outcomes import CallOutcome, outcome_told
-from bankrmi.robustness.services.wanted import WantedCall, call_in_words
+from bankrmi.robustness.services.wanted import call_in_words
 from bankrmi.service.calls import Called, called
 from bankrmi.verifying.record_check import UNREADABLE, RecordCheck
 
@@ -60,6 +61,7 @@ class CallCheck(RecordCheck):
         except UNREADABLE:
             self._say(f"the call at action id {entry.action_id} cannot be read")
             return
+        self._alone.note_time(entry.time_us)
         if self._noted is not None:
             self._noted(entry.action_id, call, told)
         where = f"{call_in_words(call)} at action id {entry.action_id}"
@@ -91,15 +93,21 @@ class CallReplay(Replay):
         *,
         limits_are_mistakes: bool,
         noted: Callable[[int, Called, CallOutcome], None] | None = None,
+        unix_ns_at_zero: int | None = None,
     ) -> None:
-        """`calls` are those whose queries will be asked for."""
+        """`calls` are those whose queries will be asked for.
+
+        `unix_ns_at_zero` makes of their times those of the servers' clocks; None: they are not known.
+        """
         super().__init__(opening, model, violations)
         self._alone = model
         self._check = CallCheck(
             opening, model, violations.add, limits_are_mistakes=limits_are_mistakes, noted=noted
         )
+        self._unix_ns_at_zero = unix_ns_at_zero
         self._wanted = _queries_by_place(calls)
-        self._answers: dict[tuple[WantedCall, int], _Expected] = {}
+        self._unasked = {id(call.query) for group in self._wanted.values() for call in group}
+        self._wrong: dict[int, CallOutcome] = {}  # By the query of a call: each has its own.
         self._answer_at(0)
 
     def take(self, record: Record) -> None:
@@ -118,39 +126,51 @@ class CallReplay(Replay):
         self._ends[-1] = 1
         self._answer_at(len(self._statuses))
 
-    def value_at(self, key: Any, action_id: int) -> Any:
-        """Return what this query says where the journal stood at `action_id`."""
-        return self._answers.get((key, action_id))
+    def value_at(self, key: Any, action_id: int) -> Any:  # noqa: ARG002 - a call has its place
+        """Return what this query of a call should have been told."""
+        known = id(key) not in self._unasked
+        return _Expected(self._wrong.get(id(key)), self._alone.name, is_known=known)
 
     def _answer_at(self, action_id: int) -> None:
-        for query in self._wanted.pop(action_id, ()):
-            self._answers[query, action_id] = _Expected(self._alone.query(query.called), self._alone)
+        for call in self._wanted.pop(action_id, ()):
+            assert isinstance(call.outcome, AnsweredOutcome)
+            self._unasked.discard(id(call.query))
+            told = call.outcome.results[-1].value
+            wrong = self._alone.contradiction(call.query.called, told, self._asked_between_us(call))
+            if wrong is not None:
+                self._wrong[id(call.query)] = wrong
+
+    def _asked_between_us(self, call: HistoryCall) -> tuple[int, int] | None:
+        if self._unix_ns_at_zero is None or call.completed_ns is None:
+            return None
+        begins, ends = call.invoked_ns + self._unix_ns_at_zero, call.completed_ns + self._unix_ns_at_zero
+        return begins // 1000, ends // 1000 + 1
 
 
 class _Expected:
-    """What a query comes to; equal to whatever a client may have been told of it."""
+    """What a query comes to; it is equal to whatever was told, if that may be."""
 
-    __slots__ = ("_alone", "_here")
+    __slots__ = ("_is_right", "_words")
 
-    def __init__(self, here: CallOutcome, alone: ServiceByItself) -> None:
-        self._here = here
-        self._alone = alone
+    def __init__(self, wrong: CallOutcome | None, where: str, *, is_known: bool) -> None:
+        self._is_right = is_known and wrong is None
+        self._words = f"{wrong} in {where}" if is_known else "never asked for there"
 
     def __eq__(self, told: object) -> bool:
-        return isinstance(told, CallOutcome) and self._alone.agrees(told, self._here)
+        return self._is_right and isinstance(told, CallOutcome)
 
     __hash__ = None  # type: ignore[assignment]
 
     def __str__(self) -> str:
-        return f"{self._here} in {self._alone.name}"
+        return self._words
 
 
-def _queries_by_place(calls: Iterable[HistoryCall]) -> dict[int, dict[WantedCall, None]]:
-    """Return which queries were answered where; each once."""
-    wanted: dict[int, dict[WantedCall, None]] = {}
+def _queries_by_place(calls: Iterable[HistoryCall]) -> dict[int, list[HistoryCall]]:
+    """Return which queries were answered where."""
+    wanted: dict[int, list[HistoryCall]] = {}
     for call in calls:
         if call.is_read and isinstance(call.outcome, AnsweredOutcome):
-            wanted.setdefault(call.outcome.action_id, {})[call.query] = None
+            wanted.setdefault(call.outcome.action_id, []).append(call)
     return wanted
 
 

@@ -74,6 +74,8 @@ class Conversation:
             self._going = None
             if broken is error:
                 return None
+            if isinstance(broken, BrokenWorkload):
+                raise
             words = broken.message if isinstance(broken, BankError) else f"{type(broken).__name__}: {broken}"
             raise BrokenWorkload(f"{self._name} broke: {words}") from broken
         if not isinstance(wanted, WantedCall):

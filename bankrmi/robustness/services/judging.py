@@ -6,6 +6,7 @@ Rule: without an error of its own a limit of time is an outcome; where no call s
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -36,12 +37,21 @@ def judge_calls(
     fresh_reads: bool = True,
     limits_are_mistakes: bool = False,
     noted: Noted | None = None,
+    unix_ns_at_zero: int | None = None,
 ) -> HistoryVerdict:
     """Return the verdict; `queries` are asked of each copy at the end. `noted` hears of each call.
 
-    `calls` are as clients of a service see them: with a `CallOutcome` for each that was answered.
+    `calls` are as clients of a service see them: with a `CallOutcome` for each that was answered. What makes
+    of their times those of the servers' clocks is `unix_ns_at_zero`, for queries that go by the time; without
+    it, that is the time of the newest record.
     """
-    replayed = partial(CallReplay, calls=calls, limits_are_mistakes=limits_are_mistakes, noted=noted)
+    replayed = partial(
+        CallReplay,
+        calls=calls,
+        limits_are_mistakes=limits_are_mistakes,
+        noted=noted,
+        unix_ns_at_zero=unix_ns_at_zero,
+    )
     verdict = judge(
         calls,
         copies,
@@ -54,7 +64,11 @@ def judge_calls(
     wrong = [
         sentence
         for copy, journal in zip(copies, journals, strict=True)
-        if (sentence := _wrong_at_last(model, copy.name, journal, asked))
+        if (
+            sentence := _wrong_at_last(
+                model, copy.name, journal, asked, by_the_clock=unix_ns_at_zero is not None
+            )
+        )
     ]
     return replace(
         verdict,
@@ -64,14 +78,22 @@ def judge_calls(
 
 
 def _wrong_at_last(
-    model: ServiceByItself, server: str, journal: SqliteJournal, queries: Sequence[WantedCall]
+    model: ServiceByItself,
+    server: str,
+    journal: SqliteJournal,
+    queries: Sequence[WantedCall],
+    *,
+    by_the_clock: bool,
 ) -> str:
     rows = model.rows()
     if rows is not None and (wrong := difference_in_words(server, list(journal.export()), rows, model.name)):
         return wrong
     for wanted in queries:
-        told, here = read_outcome(journal.read(wanted.called)), model.query(wanted.called)
-        if not model.agrees(told, here):
+        began_us = time.time_ns() // 1000
+        told = read_outcome(journal.read(wanted.called))
+        between_us = (began_us, time.time_ns() // 1000 + 1) if by_the_clock else None
+        here = model.contradiction(wanted.called, told, between_us)
+        if here is not None:
             return (
                 f"at the end {wanted} {told.in_the_present} on {server}; {model.name} {here.in_the_present}"
             )

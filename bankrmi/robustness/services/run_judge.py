@@ -53,6 +53,7 @@ class ServiceJudge:
                     queries=_some_queries(calls),
                     begin_ns=facts.finished.started_ns,
                     noted=self._note,
+                    unix_ns_at_zero=facts.unix_ns_at_zero,
                 )
         except BankError as error:
             return Judged(violations=(error.message,))

@@ -62,3 +62,18 @@ def test_every_method_is_called_with_what_it_takes() -> None:
 def test_the_same_chance_draws_the_same() -> None:
     assert drawn(2, 50) == drawn(2, 50)
     assert drawn(2, 50) != drawn(3, 50)
+
+
+def test_what_a_client_was_told_is_given_back() -> None:
+    """Ids, wherever they are in what was returned; and what is refused, or in doubt, ends nothing."""
+    description = described(Takes)
+    conversation = Conversation(description, any_calls(description), random.Random(4))
+    calls = []
+    for number in range(200):
+        calls.append(str(conversation.next()))
+        if number % 3:
+            conversation.returned([{"key": Place("low", marks=["an-id"])}, "x" * 100])
+        else:
+            conversation.raised(KeyError("refused"))
+    assert any("'an-id'" in call for call in calls if call.startswith("texts"))
+    assert not any("x" * 70 in call for call in calls)

@@ -1,6 +1,7 @@
 """Calls of any method with any arguments that its annotations allow: the workload of whoever writes none.
 
-Rule: values are few and small, so that calls meet: names repeat, and numbers are near 0.
+Rule 1: values are few and small, so that calls meet: names repeat, and numbers are near 0.
+Rule 2: a text may be one that the client was told a few calls before: an id, perhaps.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import inspect
 import random
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import Any, Literal, Union
 
 from bankrmi.errors import ConfigurationError, InvalidRequest
@@ -26,6 +28,11 @@ _FLOATS = (0.0, 0.5, 1.0, -1.5, 100.0)
 _ITEMS_AT_MOST = 3
 _DEFAULT_SHARE = 0.3
 _DRAWS_AT_MOST = 200
+_CALLS_IN_A_ROW = 20
+_TOLD_SHARE = 0.4
+_TEXTS_KEPT = 20
+_TEXT_AT_MOST = 64
+_DEPTH_AT_MOST = 3
 
 _Draw = Callable[[random.Random], Any]
 
@@ -34,11 +41,15 @@ def any_calls(description: Description) -> CallScript:
     """Return a workload of any calls; raises ConfigurationError if an annotation says not enough."""
     draws = {name: _arguments(description, name) for name in sorted(description.methods)}
 
-    def workload(chance: random.Random, service: Any) -> Any:
+    def made(chance: random.Random, service: Any, known: list[str]) -> Any:
         name = chance.choice(list(draws))
         for _ in range(_DRAWS_AT_MOST):
+            given = {
+                one: chance.choice(known) if known and _is_told(value, chance) else value
+                for one, value in draws[name](chance).items()
+            }
             try:
-                return getattr(service, name)(**draws[name](chance))
+                return getattr(service, name)(**given)
             except InvalidRequest as refused:  # Its annotation says more than a type.
                 why = refused.message
         raise BrokenWorkload(
@@ -46,7 +57,33 @@ def any_calls(description: Description) -> CallScript:
             f"({why}): write a workload"
         )
 
+    def workload(chance: random.Random, service: Any) -> Generator[Any, Any, None]:
+        known: list[str] = []
+        for _ in range(_CALLS_IN_A_ROW):
+            call, told = made(chance, service, known), None
+            with suppress(Exception):  # It was refused, or nobody knows what came of it.
+                told = yield call
+            known += _texts(told)[: _TEXTS_KEPT - len(known)]
+
     return workload
+
+
+def _is_told(value: object, chance: random.Random) -> bool:
+    """Draw whether a text is one that the client was told: an id of something, perhaps."""
+    return type(value) is str and chance.random() < _TOLD_SHARE
+
+
+def _texts(value: object, depth: int = 0) -> list[str]:
+    """Return the short texts in what was returned."""
+    if isinstance(value, str):
+        return [value] if len(value) <= _TEXT_AT_MOST else []
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = [getattr(value, field.name) for field in dataclasses.fields(value)]
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if not isinstance(value, (list, tuple)) or depth > _DEPTH_AT_MOST:
+        return []
+    return [text for one in value[:_TEXTS_KEPT] for text in _texts(one, depth + 1)]
 
 
 def _arguments(description: Description, name: str) -> Callable[[random.Random], dict[str, Any]]:

@@ -50,6 +50,7 @@ _BEGIN_FIRST = (
     "tests/system/test_rolling_upgrade.py::",
     "tests/console/test_in_browser.py::",
     "tests/robustness/test_power_loss_states.py::",
+    "tests/testing/test_page.py::",
 )
 """Each takes a quarter of a minute or more: at the end of a run they would keep one worker busy alone."""
 _LONG_SECONDS = 1800

@@ -171,3 +171,10 @@ def test_a_history_that_ends_half_written_is_read(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_a_class_is_broken_for_two_minutes(tmp_path: Path) -> None:
     _chaos(tmp_path / "chaos", "2", "--model", "PlainStock")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("servers", ["2", "3"])
+def test_many_classes_that_are_made_up(servers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeds, "DURATION_MS", 10_000.0)
+    assert main(["simulate", "--services", "--seeds", "100", "--seed", "5000", "--servers", servers]) == 0

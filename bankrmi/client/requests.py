@@ -244,9 +244,12 @@ def read_outcomes(answer: Any, request_id: str, accounts: list[int]) -> list[Rec
         raise Unbelievable("its outcomes cannot be read") from error
     if not isinstance(outcomes, list) or len(outcomes) != len(accounts):
         raise Unbelievable("there are not as many outcomes as operations")
-    if not _is_number(action_id) or action_id < len(accounts):
+    if answer.get("by_account") is True:
+        action_ids = _ids_by_account(answer, len(accounts))
+    elif _is_number(action_id) and action_id >= len(accounts):
+        action_ids = range(action_id - len(accounts) + 1, action_id + 1)
+    else:
         raise Unbelievable("its action id cannot be")
-    action_ids = range(action_id - len(accounts) + 1, action_id + 1)
     if set(map(type, outcomes)) == {int}:
         _check(_are_numbers(outcomes), "a balance cannot be")
         return [*receipts(accounts, outcomes, action_ids, request_id)]
@@ -254,6 +257,14 @@ def read_outcomes(answer: Any, request_id: str, accounts: list[int]) -> list[Rec
         _outcome(outcome, account, action_id, request_id)
         for outcome, account, action_id in zip(outcomes, accounts, action_ids, strict=True)
     ]
+
+
+def _ids_by_account(answer: Any, count: int) -> Sequence[int]:
+    """Return the action id of each operation, where they count for each account."""
+    ids = answer.get("action_ids")
+    if not isinstance(ids, list) or len(ids) != count or not _are_numbers(ids):
+        raise Unbelievable("its action ids cannot be")
+    return ids
 
 
 def _outcome(outcome: Any, account: int, action_id: int, request_id: str) -> Receipt | Refused:
@@ -276,7 +287,10 @@ def read_results(answer: Any, request_id: str) -> list[Receipt | Refused]:
     accounts = [form.get("account") for form in forms]
     _check(_are_numbers(accounts), "an account cannot be")
     action_ids = [form.get("action_id") for form in forms]
-    _check(_rise(action_ids), "an action id cannot be, or is out of order")
+    if answer.get("by_account") is True:
+        _check(_are_numbers(action_ids), "an action id cannot be")
+    else:
+        _check(_rise(action_ids), "an action id cannot be, or is out of order")
     _check(answer.get("action_id") == action_ids[-1], "the answer is not as new as its last result")
     return [
         _refusal(form, request_id) if "code" in form else _receipt(form, request_id, account, action_id)

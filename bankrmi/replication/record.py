@@ -121,6 +121,16 @@ class Record(NamedTuple):
         return self.action_id - self.operation_count + 1
 
     @property
+    def action_ids(self) -> range:
+        """The action ids of its operations, in their order."""
+        return range(self.action_id - self.operation_count + 1, self.action_id + 1)
+
+    @property
+    def by_account(self) -> bool:
+        """Whether action ids count for each account, and not for all of them together."""
+        return False
+
+    @property
     def request(self) -> tuple[str, int]:
         """Session and sequence number."""
         return self.session, self.sequence

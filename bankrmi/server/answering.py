@@ -8,7 +8,6 @@ Rule 3: each answer that is made is counted once (`request_figures`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import count
 from time import monotonic
 from typing import Any
 
@@ -307,7 +306,7 @@ def many_packed(asked: Asked, reply: Decided | Kept) -> dict[str, Any]:
         "history": reply.history,
         "action_id": record.action_id,
         "outcomes": record.outcomes,
-    }
+    } | _ids_of(record, all_of_them=True)
 
 
 def many(asked: Asked, reply: Decided | Kept) -> dict[str, Any] | LongAnswer:
@@ -316,12 +315,12 @@ def many(asked: Asked, reply: Decided | Kept) -> dict[str, Any] | LongAnswer:
     if record.cancelled:
         raise cancelled(asked, reply)
     operations, outcomes = one_by_one(record.operations), one_by_one(record.outcomes)
-    ids = count(record.first_id)
+    ids = iter(record.action_ids)
     head = {
         "request_id": asked.request_id,
         "history": reply.history,
         "action_id": record.action_id,
-    }
+    } | _ids_of(record)
 
     def results(start: int, end: int) -> list[Any]:
         """The next ones: they are wanted in their order."""
@@ -330,6 +329,13 @@ def many(asked: Asked, reply: Decided | Kept) -> dict[str, Any] | LongAnswer:
     if record.operation_count <= ANSWERED_AT_ONCE:
         return {**head, "results": results(0, record.operation_count)}
     return LongAnswer(head, "results", record.operation_count, results)
+
+
+def _ids_of(record: Any, *, all_of_them: bool = False) -> dict[str, Any]:
+    """Return what an answer about many says of action ids, where they do not count through."""
+    if not record.by_account:
+        return {}
+    return {"by_account": True} | ({"action_ids": list(record.action_ids)} if all_of_them else {})
 
 
 def cancelled(asked: Asked, reply: Decided | Kept) -> Cancelled:

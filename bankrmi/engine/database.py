@@ -1,0 +1,255 @@
+"""The database: each group one transaction, repeated until it is known what came of it.
+
+Rule 1: what can be repeated is repeated here, with pauses that grow: a failure to serialize, a deadlock, a
+        request that somebody else has just recorded, a connection that broke. Nobody is told of it.
+Rule 2: whether a transaction whose connection broke was committed, the next one finds out: it reads the
+        requests before it decides them, and waits for locks that the broken one may still hold.
+Rule 3: a try has so many seconds. Then the connection is hung up, as if its cable was cut; nothing is cancelled.
+        A server that is asked to cancel a commit which waits for its synchronous standby calls it done, though
+        it is on one disk only (PostgreSQL 15, 20.5.1 and `SyncRepWaitForLSN`), and psycopg asks for that when
+        a task is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import os
+import socket
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import psycopg
+import structlog
+from psycopg import errors
+from psycopg.pq import TransactionStatus
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from bankrmi.bank.accounts import fingerprint
+from bankrmi.database_url import database_in_words
+from bankrmi.engine.deciding import AccountState, Decisions, RequestId, Wanted, accounts_of, decide
+from bankrmi.engine.records import EngineRecord
+from bankrmi.engine.tables import BEGIN, COMMIT, ROLLBACK, Statements
+from bankrmi.errors import ConfigurationError
+
+__all__ = ["EngineDatabase"]
+
+log = structlog.get_logger("bankrmi.engine")
+
+_AT_ONCE_AGAIN = (
+    errors.SerializationFailure,
+    errors.DeadlockDetected,
+    errors.UniqueViolation,
+    errors.LockNotAvailable,
+    errors.DuplicateSchema,
+    errors.DuplicateTable,
+)
+"""The database is well: another transaction was there first."""
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, TimeoutError, OSError)
+_NOT_ALLOWED = (
+    errors.InvalidPassword,
+    errors.InvalidAuthorizationSpecification,
+    errors.InvalidCatalogName,
+    errors.InsufficientPrivilege,
+)
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.005, 0.5
+_CONNECT_S = 3
+_HUNG_UP_S = 1.0
+"""Within this, a task notices that its connection is gone."""
+
+Connection = psycopg.AsyncConnection[Any]
+Done = TypeVar("Done")
+
+_SETTINGS = {
+    "autocommit": True,
+    "connect_timeout": _CONNECT_S,
+    "application_name": "bankrmi",
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "target_session_attrs": "read-write",
+}
+
+
+class EngineDatabase:
+    """What one server asks of the database of its service."""
+
+    def __init__(self, url: str, service: str, *, connections: int, try_s: float) -> None:
+        self._in_words = database_in_words(url)
+        self._statements = Statements(service)
+        self._try_s = try_s
+        self._pool = AsyncConnectionPool(
+            url,
+            kwargs=dict(_SETTINGS),
+            min_size=connections,
+            max_size=connections,
+            timeout=try_s,
+            reconnect_timeout=try_s,
+            open=False,
+        )
+        self.history = ""
+        """Drawn when the bank was opened; empty before `open`."""
+        self.why_away = ""
+        """Why the last try came to nothing; empty while the database answers."""
+
+    async def open(self, ledger: Mapping[int, int]) -> None:
+        """Make the tables, and open the bank with the ledger, unless that was done before.
+
+        Waits for the database. Raises ConfigurationError if it does not let us in.
+        """
+        with suppress(PoolTimeout):
+            await self._pool.open(wait=False)
+        opened = await self._again_and_again(lambda connection: self._open(connection, ledger), lambda: True)
+        assert opened is not None
+        self.history = opened
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._pool.close(timeout=1.0)
+
+    async def decide(
+        self, group: Sequence[Wanted], still_wanted: Callable[[], bool]
+    ) -> Mapping[RequestId, EngineRecord] | None:
+        """Return what came of each request of the group, once it is durable; None if nobody waits any more."""
+        return await self._again_and_again(lambda connection: self._decide(connection, group), still_wanted)
+
+    async def balances(
+        self, accounts: Sequence[int], still_wanted: Callable[[], bool]
+    ) -> Mapping[int, AccountState] | None:
+        """Return the accounts that there are, as they are now; None if nobody waits any more."""
+        return await self._again_and_again(lambda connection: self._read(connection, accounts), still_wanted)
+
+    # -- one try ---------------------------------------------------------------------------------
+
+    async def _open(self, connection: Connection, ledger: Mapping[int, int]) -> str:
+        statements = self._statements
+        with suppress(errors.UndefinedTable):  # Whoever may use the tables need not be allowed to make them.
+            found = await connection.execute(statements.history)
+            row = await found.fetchone()
+            if row is not None:
+                return str(row[0])
+        for statement in statements.make:
+            await connection.execute(statement)
+        await connection.execute(BEGIN)
+        opened = await connection.execute(statements.open, (secrets.token_hex(8), fingerprint(ledger)))
+        row = await opened.fetchone()
+        if row is None:
+            await connection.execute(ROLLBACK)
+            found = await connection.execute(statements.history)
+            row = await found.fetchone()
+            assert row is not None
+            return str(row[0])
+        async with connection.cursor() as cursor, cursor.copy(statements.accounts_in) as copy:
+            for account, balance in sorted(ledger.items()):
+                await copy.write_row((account, balance, 0))
+        await connection.execute(COMMIT)
+        return str(row[0])
+
+    async def _decide(
+        self, connection: Connection, group: Sequence[Wanted]
+    ) -> Mapping[RequestId, EngineRecord]:
+        statements = self._statements
+        sessions = [wanted.request[0] for wanted in group]
+        sequences = [wanted.request[1] for wanted in group]
+        async with connection.pipeline():
+            await connection.execute(BEGIN)
+            found = await connection.execute(statements.recorded, (sessions, sequences))
+            locked = await connection.execute(statements.locked, (accounts_of(group),))
+            recorded = {
+                (row[0], row[1]): EngineRecord(row[2], row[3], tuple(row[4]))
+                for row in await found.fetchall()
+            }
+            accounts = {row[0]: AccountState(row[1], row[2]) for row in await locked.fetchall()}
+        decisions = decide(group, recorded, accounts)
+        async with connection.pipeline():
+            if decisions.new:
+                await self._write(connection, decisions)
+            await connection.execute(COMMIT)
+        return decisions.records
+
+    async def _write(self, connection: Connection, decisions: Decisions) -> None:
+        statements = self._statements
+        if decisions.changed:
+            ids = [*decisions.changed]
+            states = [*decisions.changed.values()]
+            columns = (ids, [state.balance for state in states], [state.action_id for state in states])
+            await connection.execute(statements.change, columns)
+            await connection.execute(statements.note, tuple(map(list, zip(*decisions.entries, strict=True))))
+        async with connection.cursor() as cursor:
+            rows = []
+            for request in decisions.new:
+                record = decisions.records[request]
+                rows.append((*request, record.operations, record.outcomes, list(record.action_ids)))
+            await cursor.executemany(statements.record, rows)
+
+    async def _read(self, connection: Connection, accounts: Sequence[int]) -> Mapping[int, AccountState]:
+        found = await connection.execute(self._statements.balances, (list(accounts),))
+        return {row[0]: AccountState(row[1], row[2]) for row in await found.fetchall()}
+
+    # -- again -----------------------------------------------------------------------------------
+
+    async def _again_and_again(
+        self, attempt: Callable[[Connection], Coroutine[Any, Any, Done]], still_wanted: Callable[[], bool]
+    ) -> Done | None:
+        """Return what an attempt returns, sooner or later; None if nobody wants it any more."""
+        pause_s = _FIRST_PAUSE_S
+        while still_wanted():
+            try:
+                async with self._pool.connection(timeout=self._try_s) as connection:
+                    done = await self._in_time(connection, attempt(connection))
+                self._is_back()
+                return done
+            except _AT_ONCE_AGAIN:
+                pause_s = min(pause_s, 8 * _FIRST_PAUSE_S)
+            except _NOT_ALLOWED as error:
+                raise ConfigurationError(f"the database {self._in_words} does not let us: {error}") from error
+            except _AWAY as error:
+                self._is_away(error)
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # So that two do not meet again and again.
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        return None
+
+    async def _in_time(self, connection: Connection, attempt: Coroutine[Any, Any, Done]) -> Done:
+        """Return what it returns; hang up if that takes too long, or if we are to end (rule 3)."""
+        trying = asyncio.ensure_future(attempt)
+        try:
+            await asyncio.wait({trying}, timeout=self._try_s)
+        finally:
+            if not trying.done():
+                _hang_up(connection)
+                await asyncio.wait({trying}, timeout=_HUNG_UP_S)
+        if not trying.done():
+            raise TimeoutError("it does not answer")
+        if trying.exception() is not None:
+            await _rolled_back(connection)
+        return trying.result()
+
+    def _is_away(self, error: Exception) -> None:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if not self.why_away:
+            log.warning("the database does not answer", database=self._in_words, why=why)
+        self.why_away = why
+
+    def _is_back(self) -> None:
+        if self.why_away:
+            self.why_away = ""
+            log.info("the database answers again", database=self._in_words)
+
+
+def _hang_up(connection: Connection) -> None:
+    """Have the other side hear no more of us, and whoever waits for it here notice that it is gone."""
+    with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as there:
+        there.shutdown(socket.SHUT_RDWR)
+
+
+async def _rolled_back(connection: Connection) -> None:
+    """Leave nothing half done on a connection that is good for more; the others end, and it with them."""
+    try:
+        async with asyncio.timeout(_HUNG_UP_S):
+            if connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+                await connection.execute(ROLLBACK)
+    except (psycopg.Error, TimeoutError):
+        await connection.close()

@@ -43,8 +43,8 @@ from bankrmi.config_settings import (
     split_address,
     split_url,
 )
-from bankrmi.database_url import reached_without_proof
 from bankrmi.config_source import Key, Mistake, Source, mistake_of, read_source
+from bankrmi.database_url import reached_without_proof
 from bankrmi.errors import ConfigurationError
 
 __all__ = [
@@ -283,7 +283,7 @@ def _impossible(settings: ConfigSettings) -> Iterator[Mistake]:
 
 def _impossible_with_an_engine(settings: ConfigSettings) -> Iterator[Mistake]:
     """Yield what is of servers that keep the accounts themselves."""
-    of_a_pair = (
+    of_a_pair: tuple[tuple[str, object, str], ...] = (
         ("serves", None, "is a class of one's own, which servers keep themselves"),
         ("witness", settings.nameserver, "keeps the view of who leads, and here nobody does"),
         ("copies_min", 1, "counts the copies of servers: how many the database has, it says itself"),

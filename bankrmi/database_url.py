@@ -1,4 +1,4 @@
-"""The URL of a database that keeps the accounts: is it one, what may be said aloud of it, is the way there safe.
+"""The URL of a database that keeps the accounts: is it one, what may be told of it, is the way there safe.
 
     postgresql://user:password@host:port,host:port/database?option=value
 

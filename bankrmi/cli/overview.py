@@ -75,9 +75,7 @@ def status(invocation: Invocation, watch: float | None, as_json: bool, check: bo
         from bankrmi.cli.engine_status import show_engine_status
 
         if watch is not None:
-            raise click.UsageError(
-                "accounts in a database are not watched: say it without -w"
-            )
+            raise click.UsageError("accounts in a database are not watched: say it without -w")
         return show_engine_status(configuration, as_json=as_json, check=check)
     if watch is not None:
         from bankrmi.cli import watching

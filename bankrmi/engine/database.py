@@ -4,18 +4,18 @@ Rule 1: what can be repeated is repeated here, with pauses that grow: a failure 
         request that somebody else has just recorded, a connection that broke. Nobody is told of it.
 Rule 2: whether a transaction whose connection broke was committed, the next one finds out: it reads the
         requests before it decides them, and waits for locks that the broken one may still hold.
-Rule 3: a try has so many seconds. Then the connection is hung up, as if its cable was cut; nothing is cancelled.
-        A server that is asked to cancel a commit which waits for its synchronous standby calls it done, though
-        it is on one disk only (PostgreSQL 15, 20.5.1 and `SyncRepWaitForLSN`), and psycopg asks for that when
-        a task is cancelled.
+Rule 3: a try has so many seconds. Then the connection is hung up, as if its cable was cut; nothing is
+        cancelled. A PostgreSQL that is asked to cancel a commit which waits for its synchronous standby calls
+        it done, though it is on one disk only (PostgreSQL 15, `SyncRepWaitForLSN`), and psycopg asks for that
+        whenever a task is cancelled.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import secrets
-import os
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
@@ -113,7 +113,7 @@ class EngineDatabase:
     async def decide(
         self, group: Sequence[Wanted], still_wanted: Callable[[], bool]
     ) -> Mapping[RequestId, EngineRecord] | None:
-        """Return what came of each request of the group, once it is durable; None if nobody waits any more."""
+        """Return what came of each request, once it is durable; None if nobody waits any more."""
         return await self._again_and_again(lambda connection: self._decide(connection, group), still_wanted)
 
     async def balances(

@@ -1,10 +1,10 @@
 """Those who wait, in groups: events of the door in, replies out; in between, the database.
 
-The door (`server.admission`) is that of every server: it bounds who waits, joins a retry to what it repeats, and
-tells who has waited too long. What it takes for the rules of a pair is this.
+The door (`server.admission`) is that of every server: it bounds who waits, joins a retry to what it repeats,
+and tells who has waited too long. Behind it is this, in the place of the rules.
 
-Rule 1: all that waits when a connection is free is one group, up to so many operations: what a commit costs is
-        shared. What somebody else decided meanwhile, or nobody wants any more, is left out of it.
+Rule 1: all that waits when a connection is free is one group, up to so many operations: what a commit costs
+        is shared.
 Rule 2: whoever is let in is answered by what the database has decided, or by the door, that it is not known.
 Rule 3: a read is one statement for all who want to read, and sees everything that was committed before.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, assert_never
 
 from bankrmi.engine.database import EngineDatabase
@@ -39,7 +40,7 @@ Change = RequestArrived | OutcomeAsked
 
 
 class EngineDriver:
-    """Takes what is asked of one server to the database; `failed` ends with the reason if it has to stop."""
+    """Takes what is asked of one server to the database; `failed` raises why it had to stop."""
 
     def __init__(self, database: EngineDatabase, *, writers: int) -> None:
         self._database = database
@@ -48,7 +49,7 @@ class EngineDriver:
         self._reads: deque[ReadArrived] = deque()
         self._something = {"changes": asyncio.Event(), "reads": asyncio.Event()}
         self._tasks: list[asyncio.Task[None]] = []
-        self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def start(self) -> None:
         """Begin to serve those who wait."""
@@ -59,7 +60,7 @@ class EngineDriver:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None and not self.failed.done():
-            self.failed.set_result(task.exception())
+            self.failed.set_exception(task.exception() or AssertionError("it ended"))
 
     async def stop(self) -> None:
         """Decide nothing more."""
@@ -124,7 +125,7 @@ class EngineDriver:
 
     async def _decide(self, group: list[Change]) -> None:
         wanted = [Wanted(change.request, _operations(change)) for change in group]
-        records = await self._database.decide(wanted, lambda: _anybody(group))
+        records = await self._database.decide(wanted, partial(_anybody, group))
         if records is None:
             return
         history = self._database.history
@@ -134,7 +135,7 @@ class EngineDriver:
             if isinstance(change, RequestArrived) and is_another:
                 change.token.reply(Refusal("this request id was used before, for another operation"))
             else:
-                change.token.reply(Decided(history, record))
+                change.token.reply(Decided(history, record))  # type: ignore[arg-type]  # Answers read both.
 
     # -- reads -----------------------------------------------------------------------------------
 
@@ -145,7 +146,7 @@ class EngineDriver:
             if not self._reads:
                 self._something["reads"].clear()
             accounts = sorted({int(read.query) for read in reads})
-            found = await self._database.balances(accounts, lambda reads=reads: _anybody(reads))
+            found = await self._database.balances(accounts, partial(_anybody, reads))
             if found is None:
                 continue
             for read in reads:

@@ -2,8 +2,8 @@
 
 Rule 1: it listens once the database has been reached and the bank is open there.
 Rule 2: SIGTERM and SIGINT end it at once: there is nothing to hand over. SIGHUP opens the log again.
-Rule 3: a server that cannot use the database as it is told to ends with a sentence; one that does not reach it
-        waits, and says so.
+Rule 3: a server that may not use the database ends with a sentence; one that does not reach it waits, and
+        says so.
 """
 
 from __future__ import annotations
@@ -121,16 +121,17 @@ class _Process:
             self._manager.say_ready()
             say_ready(ready_fd, server=name, address=configuration.servers[name], role="serving")
             tending = asyncio.create_task(self._tend(admission, daemon))
-            await asyncio.wait({stopping, driver.failed, tending}, return_when=asyncio.FIRST_COMPLETED)
+            watched: set[asyncio.Future[Any]] = {stopping, driver.failed, tending}
+            ended, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             tending.cancel()
+            for one in ended:
+                one.result()
             self._manager.say_stopping()
         finally:
             naming.close()
             await daemon.close()
             await driver.stop()
             await database.close()
-        if driver.failed.done():
-            raise driver.failed.result()
         log.info("stopped")
 
     async def _opened(self, stopping: asyncio.Task[bool]) -> bool:

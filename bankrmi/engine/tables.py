@@ -58,12 +58,13 @@ class Statements:
         schema = sql.Identifier(f"bankrmi_{service}")
 
         def made(text: str) -> sql.Composed:
-            return sql.SQL(text).format(schema=schema)  # type: ignore[arg-type]  # A literal, below.
+            return sql.SQL(text).format(schema=schema)
 
         self.make = [made(statement) for statement in _MAKE.split(";") if statement.strip()]
         self.history = made("SELECT history FROM {schema}.bank")
         self.open = made(
-            "INSERT INTO {schema}.bank (history, opened_with) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING history"
+            "INSERT INTO {schema}.bank (history, opened_with) VALUES (%s, %s)"
+            " ON CONFLICT DO NOTHING RETURNING history"
         )
         self.accounts_in = made("COPY {schema}.account (id, balance, action_id) FROM STDIN")
         self.recorded = made(

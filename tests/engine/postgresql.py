@@ -135,7 +135,7 @@ class PostgreSql:
             if promoted:
                 connection.execute("SELECT pg_promote()")
                 self.until(lambda: connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,))
-            found = connection.execute(statement)  # type: ignore[arg-type]
+            found = connection.execute(statement)
             rows = found.fetchall() if found.description is not None else []
             if promoted:
                 connection.execute("SELECT pg_reload_conf()")

@@ -12,7 +12,7 @@ client sees is the same: names, calls, errors, promises. What keeps the promises
 
 Rule 1: a group of requests is one serializable transaction; a failure to serialize is repeated here.
 Rule 2: a request and what came of it are in one transaction, under the request's id: whoever repeats it
-        finds it (O1). A connection that breaks at the commit is followed by a look for that, and never by a guess.
+        finds it (O1). A connection that breaks at the commit is followed by a look for it, never by a guess.
 Rule 3: whose outcome is asked before it was decided never happens: its id is taken (O4).
 Rule 4: action ids count for each account. No id is shared by all: that would be the one row that everybody
         waits for.

@@ -13,8 +13,10 @@ Rule 3: a try has so many seconds. Then the connection is hung up, as if its cab
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
+import re
 import secrets
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -25,7 +27,6 @@ import psycopg
 import structlog
 from psycopg import errors
 from psycopg.pq import TransactionStatus
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from bankrmi.bank.accounts import fingerprint
 from bankrmi.database_url import database_in_words
@@ -37,6 +38,7 @@ from bankrmi.errors import ConfigurationError
 __all__ = ["EngineDatabase"]
 
 log = structlog.get_logger("bankrmi.engine")
+logging.getLogger("psycopg").setLevel(logging.ERROR)  # What it warns of is repeated here, and said once.
 
 _AT_ONCE_AGAIN = (
     errors.SerializationFailure,
@@ -45,15 +47,13 @@ _AT_ONCE_AGAIN = (
     errors.LockNotAvailable,
     errors.DuplicateSchema,
     errors.DuplicateTable,
+    errors.DuplicateObject,
+    errors.InternalError_,  # "tuple concurrently updated": two make the same tables.
 )
 """The database is well: another transaction was there first."""
-_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, TimeoutError, OSError)
-_NOT_ALLOWED = (
-    errors.InvalidPassword,
-    errors.InvalidAuthorizationSpecification,
-    errors.InvalidCatalogName,
-    errors.InsufficientPrivilege,
-)
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError, OSError)
+_NOT_LET_IN = re.compile(r'(?:role|database) ".*" does not exist|authentication failed|no pg_hba\.conf entry')
+"""Whoever is not let in is told by these words alone: libpq gives no code for them."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.005, 0.5
 _CONNECT_S = 3
 _HUNG_UP_S = 1.0
@@ -64,6 +64,7 @@ Done = TypeVar("Done")
 
 _SETTINGS = {
     "autocommit": True,
+    "prepare_threshold": None,  # What is prepared in a pipeline that fails is there for psycopg alone.
     "connect_timeout": _CONNECT_S,
     "application_name": "bankrmi",
     "keepalives_idle": 5,
@@ -77,19 +78,13 @@ _SETTINGS = {
 class EngineDatabase:
     """What one server asks of the database of its service."""
 
-    def __init__(self, url: str, service: str, *, connections: int, try_s: float) -> None:
+    def __init__(self, url: str, service: str, *, try_s: float) -> None:
+        """A try takes `try_s` seconds at most. There are as many connections as calls at a time."""
+        self._url = url
         self._in_words = database_in_words(url)
         self._statements = Statements(service)
         self._try_s = try_s
-        self._pool = AsyncConnectionPool(
-            url,
-            kwargs=dict(_SETTINGS),
-            min_size=connections,
-            max_size=connections,
-            timeout=try_s,
-            reconnect_timeout=try_s,
-            open=False,
-        )
+        self._idle: list[Connection] = []
         self.history = ""
         """Drawn when the bank was opened; empty before `open`."""
         self.why_away = ""
@@ -100,15 +95,14 @@ class EngineDatabase:
 
         Waits for the database. Raises ConfigurationError if it does not let us in.
         """
-        with suppress(PoolTimeout):
-            await self._pool.open(wait=False)
         opened = await self._again_and_again(lambda connection: self._open(connection, ledger), lambda: True)
         assert opened is not None
         self.history = opened
 
     async def close(self) -> None:
-        """Give the connections back."""
-        await self._pool.close(timeout=1.0)
+        """Hang up."""
+        while self._idle:
+            await self._idle.pop().close()
 
     async def decide(
         self, group: Sequence[Wanted], still_wanted: Callable[[], bool]
@@ -198,19 +192,27 @@ class EngineDatabase:
         pause_s = _FIRST_PAUSE_S
         while still_wanted():
             try:
-                async with self._pool.connection(timeout=self._try_s) as connection:
-                    done = await self._in_time(connection, attempt(connection))
+                connection = self._idle.pop() if self._idle else await self._connected()
+                done = await self._in_time(connection, attempt(connection))
                 self._is_back()
                 return done
             except _AT_ONCE_AGAIN:
                 pause_s = min(pause_s, 8 * _FIRST_PAUSE_S)
-            except _NOT_ALLOWED as error:
-                raise ConfigurationError(f"the database {self._in_words} does not let us: {error}") from error
             except _AWAY as error:
                 self._is_away(error)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # So that two do not meet again and again.
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         return None
+
+    async def _connected(self) -> Connection:
+        try:
+            return await psycopg.AsyncConnection.connect(self._url, **_SETTINGS)  # type: ignore[arg-type]
+        except psycopg.OperationalError as error:
+            if _NOT_LET_IN.search(str(error)) and not self.history:  # Later on it may pass.
+                raise ConfigurationError(
+                    f"the database {self._in_words} does not let us in: {_first_line(error)}"
+                ) from None
+            raise
 
     async def _in_time(self, connection: Connection, attempt: Coroutine[Any, Any, Done]) -> Done:
         """Return what it returns; hang up if that takes too long, or if we are to end (rule 3)."""
@@ -221,14 +223,15 @@ class EngineDatabase:
             if not trying.done():
                 _hang_up(connection)
                 await asyncio.wait({trying}, timeout=_HUNG_UP_S)
+            failed = not trying.done() or trying.exception() is not None
+            if not failed or await _rolled_back(connection):
+                self._idle.append(connection)
         if not trying.done():
             raise TimeoutError("it does not answer")
-        if trying.exception() is not None:
-            await _rolled_back(connection)
         return trying.result()
 
     def _is_away(self, error: Exception) -> None:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        why = _first_line(error)
         if not self.why_away:
             log.warning("the database does not answer", database=self._in_words, why=why)
         self.why_away = why
@@ -245,11 +248,19 @@ def _hang_up(connection: Connection) -> None:
         there.shutdown(socket.SHUT_RDWR)
 
 
-async def _rolled_back(connection: Connection) -> None:
-    """Leave nothing half done on a connection that is good for more; the others end, and it with them."""
-    try:
-        async with asyncio.timeout(_HUNG_UP_S):
-            if connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+async def _rolled_back(connection: Connection) -> bool:
+    """Leave nothing half done on a connection; return whether it is good for more, else it ends."""
+    status = connection.info.transaction_status
+    if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+        with suppress(psycopg.Error, TimeoutError):
+            async with asyncio.timeout(_HUNG_UP_S):
                 await connection.execute(ROLLBACK)
-    except (psycopg.Error, TimeoutError):
-        await connection.close()
+            return True
+    if status is TransactionStatus.IDLE:
+        return True
+    await connection.close()
+    return False
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

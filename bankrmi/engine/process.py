@@ -98,9 +98,7 @@ class _Process:
         signals.deliver({signal.SIGTERM: stop.set, signal.SIGINT: stop.set, signal.SIGHUP: reopen_log})
         stopping = asyncio.create_task(stop.wait())
         try_s = configuration.client.timeout_ms / 1000
-        database = self._database = EngineDatabase(
-            configuration.engine, configuration.service, connections=_WRITERS + 1, try_s=try_s
-        )
+        database = self._database = EngineDatabase(configuration.engine, configuration.service, try_s=try_s)
         driver = self._driver = EngineDriver(database, writers=_WRITERS)
         admission = self._admission()
         daemon = Daemon(

@@ -423,6 +423,8 @@ class _Process:
         address = next(iter(self._daemons))
         serving = sorted(self._daemons)
         elsewhere = "elsewhere" if self._configuration.etcd is None else "etcd"
+        if self._configuration.engine is not None:
+            elsewhere = "none"
         bound = [self._bound(address) for address in serving]
         listens = {} if bound == serving else {"listens_at": bound}
         log.info(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psycopg
 import pytest
@@ -128,7 +128,7 @@ class PostgreSql:
         """Have the standby take changes from now on, for whoever is gone; it waits for nobody."""
         self.ask("ALTER SYSTEM SET synchronous_standby_names = ''", of="standby", promoted=True)
 
-    def ask(self, statement: str, *, of: str = "primary", promoted: bool = False) -> list[tuple[object, ...]]:
+    def ask(self, statement: str, *, of: str = "primary", promoted: bool = False) -> list[tuple[Any, ...]]:
         """Return the rows of a statement."""
         where = f"host={_HOST} port={self.ports[of].port} user=postgres dbname=postgres connect_timeout=5"
         with psycopg.connect(where, autocommit=True) as connection:

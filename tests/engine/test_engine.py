@@ -151,7 +151,7 @@ def test_what_only_one_disk_has_is_acknowledged_by_nobody(two_databases: Postgre
         with pytest.raises(InDoubt) as doubt:  # Several tries of the server's, each of which it gives up.
             bank.deposit(5, 100)
         with pytest.raises((InDoubt, Unreached)):
-            bank.withdraw(5, 1)
+            bank.outcome(str(doubt.value.request_id))
         database.resume("standby")
         settled = cluster.client(timeout=30).outcome(str(doubt.value.request_id))
         assert [one.balance for one in settled] == [LEDGER[5] + 101]

@@ -8,6 +8,8 @@ Rule 3: a try has so many seconds. Then the connection is hung up, as if its cab
         cancelled. A PostgreSQL that is asked to cancel a commit which waits for its synchronous standby calls
         it done, though it is on one disk only (PostgreSQL 15, `SyncRepWaitForLSN`), and psycopg asks for that
         whenever a task is cancelled.
+Rule 4: after a crash PostgreSQL shows what is on its own disk, whether its standby has it or not. So a new
+        connection begins with a commit of its own, which waits for all that was written before it.
 """
 
 from __future__ import annotations
@@ -98,6 +100,7 @@ class EngineDatabase:
         opened = await self._again_and_again(lambda connection: self._open(connection, ledger), lambda: True)
         assert opened is not None
         self.history = opened
+        await self._again_and_again(self._touch, lambda: True)
 
     async def close(self) -> None:
         """Hang up."""
@@ -193,7 +196,11 @@ class EngineDatabase:
         while still_wanted():
             try:
                 connection = self._idle.pop() if self._idle else await self._connected()
-                done = await self._in_time(connection, attempt(connection))
+                try:
+                    done = await self._in_time(connection, attempt(connection))
+                finally:
+                    if not connection.closed:
+                        self._idle.append(connection)
                 self._is_back()
                 return done
             except _AT_ONCE_AGAIN:
@@ -206,13 +213,24 @@ class EngineDatabase:
 
     async def _connected(self) -> Connection:
         try:
-            return await psycopg.AsyncConnection.connect(self._url, **_SETTINGS)  # type: ignore[arg-type]
+            new = await psycopg.AsyncConnection.connect(self._url, **_SETTINGS)  # type: ignore[arg-type]
         except psycopg.OperationalError as error:
             if _NOT_LET_IN.search(str(error)) and not self.history:  # Later on it may pass.
                 raise ConfigurationError(
                     f"the database {self._in_words} does not let us in: {_first_line(error)}"
                 ) from None
             raise
+        if self.history:
+            try:
+                await self._in_time(new, self._touch(new))
+            except BaseException:
+                await new.close()
+                raise
+        return new
+
+    async def _touch(self, connection: Connection) -> None:
+        """Commit something: what is seen from now on is durable wherever it has to be (rule 4)."""
+        await connection.execute(self._statements.touch)
 
     async def _in_time(self, connection: Connection, attempt: Coroutine[Any, Any, Done]) -> Done:
         """Return what it returns; hang up if that takes too long, or if we are to end (rule 3)."""
@@ -223,9 +241,8 @@ class EngineDatabase:
             if not trying.done():
                 _hang_up(connection)
                 await asyncio.wait({trying}, timeout=_HUNG_UP_S)
-            failed = not trying.done() or trying.exception() is not None
-            if not failed or await _rolled_back(connection):
-                self._idle.append(connection)
+            if not trying.done() or (trying.exception() is not None and not await _rolled_back(connection)):
+                await connection.close()
         if not trying.done():
             raise TimeoutError("it does not answer")
         return trying.result()
@@ -249,17 +266,14 @@ def _hang_up(connection: Connection) -> None:
 
 
 async def _rolled_back(connection: Connection) -> bool:
-    """Leave nothing half done on a connection; return whether it is good for more, else it ends."""
+    """Leave nothing half done on a connection; return whether it is good for more."""
     status = connection.info.transaction_status
     if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
         with suppress(psycopg.Error, TimeoutError):
             async with asyncio.timeout(_HUNG_UP_S):
                 await connection.execute(ROLLBACK)
             return True
-    if status is TransactionStatus.IDLE:
-        return True
-    await connection.close()
-    return False
+    return status is TransactionStatus.IDLE
 
 
 def _first_line(error: Exception) -> str:

@@ -6,7 +6,9 @@
     entry    the operations of each account, in their order: its journal
 
 Rule 1: a statement is one round trip for a whole group, whatever it holds: lists go as arrays.
-Rule 2: accounts are locked in the order of their ids, by everybody, so nobody waits in a circle.
+Rule 2: what is recorded is locked before it is told. A lock is written, so its commit waits for the copies
+        like any other; a mere look waits for nobody.
+Rule 3: accounts are locked in the order of their ids, by everybody, so nobody waits in a circle.
 """
 
 from __future__ import annotations
@@ -66,10 +68,11 @@ class Statements:
             "INSERT INTO {schema}.bank (history, opened_with) VALUES (%s, %s)"
             " ON CONFLICT DO NOTHING RETURNING history"
         )
+        self.touch = made("UPDATE {schema}.bank SET only_one = TRUE")
         self.accounts_in = made("COPY {schema}.account (id, balance, action_id) FROM STDIN")
         self.recorded = made(
             "SELECT session, sequence, operations, outcomes, action_ids FROM {schema}.request"
-            " WHERE (session, sequence) IN (SELECT * FROM unnest(%s::text[], %s::bigint[]))"
+            " WHERE (session, sequence) IN (SELECT * FROM unnest(%s::text[], %s::bigint[])) FOR UPDATE"
         )
         self.locked = made(
             "SELECT id, balance, action_id FROM {schema}.account WHERE id = ANY(%s::bigint[])"

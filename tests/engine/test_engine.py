@@ -152,6 +152,10 @@ def test_what_only_one_disk_has_is_acknowledged_by_nobody(two_databases: Postgre
             bank.deposit(5, 100)
         with pytest.raises((InDoubt, Unreached)):
             bank.outcome(str(doubt.value.request_id))
+        database.kill("primary")  # When it is back it shows what is on its own disk, and waits for nobody.
+        database.start("primary")
+        with pytest.raises((InDoubt, Unreached)):
+            bank.outcome(str(doubt.value.request_id))
         database.resume("standby")
         settled = cluster.client(timeout=30).outcome(str(doubt.value.request_id))
         assert [one.balance for one in settled] == [LEDGER[5] + 101]

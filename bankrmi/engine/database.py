@@ -32,7 +32,7 @@ from psycopg.pq import TransactionStatus
 
 from bankrmi.bank.accounts import fingerprint
 from bankrmi.database_url import database_in_words
-from bankrmi.engine.deciding import AccountState, Decisions, RequestId, Wanted, accounts_of, decide
+from bankrmi.engine.deciding import AccountState, Decisions, RequestId, WantedRequest, accounts_of, decide
 from bankrmi.engine.records import EngineRecord
 from bankrmi.engine.tables import BEGIN, COMMIT, ROLLBACK, Statements
 from bankrmi.errors import ConfigurationError
@@ -108,7 +108,7 @@ class EngineDatabase:
             await self._idle.pop().close()
 
     async def decide(
-        self, group: Sequence[Wanted], still_wanted: Callable[[], bool]
+        self, group: Sequence[WantedRequest], still_wanted: Callable[[], bool]
     ) -> Mapping[RequestId, EngineRecord] | None:
         """Return what came of each request, once it is durable; None if nobody waits any more."""
         return await self._again_and_again(lambda connection: self._decide(connection, group), still_wanted)
@@ -146,7 +146,7 @@ class EngineDatabase:
         return str(row[0])
 
     async def _decide(
-        self, connection: Connection, group: Sequence[Wanted]
+        self, connection: Connection, group: Sequence[WantedRequest]
     ) -> Mapping[RequestId, EngineRecord]:
         statements = self._statements
         sessions = [wanted.request[0] for wanted in group]

@@ -17,12 +17,12 @@ from bankrmi.bank.outcomes import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
 from bankrmi.engine.records import EngineRecord
 from bankrmi.replication.record import packed, unpacked
 
-__all__ = ["AccountState", "Decisions", "Wanted", "accounts_of", "decide"]
+__all__ = ["AccountState", "Decisions", "WantedRequest", "accounts_of", "decide"]
 
 RequestId = tuple[str, int]
 
 
-class Wanted(NamedTuple):
+class WantedRequest(NamedTuple):
     """What somebody wants: operations, packed; or, without any, to know what became of the request (O4)."""
 
     request: RequestId
@@ -47,13 +47,13 @@ class Decisions:
     """Account, action id, session, sequence, and place in the request, of each operation."""
 
 
-def accounts_of(group: Iterable[Wanted]) -> list[int]:
+def accounts_of(group: Iterable[WantedRequest]) -> list[int]:
     """Return the accounts that these operations are about, in the order of their ids."""
     return sorted({form[1] for wanted in group for form in unpacked(wanted.operations)})
 
 
 def decide(
-    group: Sequence[Wanted],
+    group: Sequence[WantedRequest],
     recorded: Mapping[RequestId, EngineRecord],
     accounts: Mapping[int, AccountState],
 ) -> Decisions:

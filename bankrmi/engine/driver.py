@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, assert_never
 
 from bankrmi.engine.database import EngineDatabase
-from bankrmi.engine.deciding import Wanted
+from bankrmi.engine.deciding import WantedRequest
 from bankrmi.replication.effects import Decided, IsBusy, Read, Refusal
 from bankrmi.replication.events import (
     CallersGone,
@@ -124,7 +124,7 @@ class EngineDriver:
         return group
 
     async def _decide(self, group: list[Change]) -> None:
-        wanted = [Wanted(change.request, _operations(change)) for change in group]
+        wanted = [WantedRequest(change.request, _operations(change)) for change in group]
         records = await self._database.decide(wanted, partial(_anybody, group))
         if records is None:
             return

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import DEPOSIT, WITHDRAW, Form
 from bankrmi.bank.operations import LARGEST
-from bankrmi.engine.deciding import AccountState, Wanted, accounts_of, decide
+from bankrmi.engine.deciding import AccountState, WantedRequest, accounts_of, decide
 from bankrmi.engine.records import EngineRecord
 from bankrmi.replication.record import packed, unpacked
 from bankrmi.storage.database import open_in_memory
@@ -27,8 +27,8 @@ def states(ledger: Mapping[int, int]) -> dict[int, AccountState]:
     return {account: AccountState(balance, 7) for account, balance in ledger.items()}
 
 
-def wanted(requests: list[list[Form]]) -> list[Wanted]:
-    return [Wanted(("s", number), packed(request)) for number, request in enumerate(requests, 1)]
+def wanted(requests: list[list[Form]]) -> list[WantedRequest]:
+    return [WantedRequest(("s", number), packed(request)) for number, request in enumerate(requests, 1)]
 
 
 @given(groups)
@@ -68,8 +68,8 @@ def test_action_ids_count_for_each_account_and_every_operation_of_one_is_an_entr
 
 def test_what_is_recorded_is_not_decided_again_nor_what_stands_twice() -> None:
     before = EngineRecord(packed([(WITHDRAW, 1, 1)]), packed([99]), (3,))
-    twice = Wanted(("s", 2), packed([(WITHDRAW, 1, 10)]))
-    decided = decide([Wanted(("s", 1), b"anything"), twice, twice], {("s", 1): before}, states(LEDGER))
+    twice = WantedRequest(("s", 2), packed([(WITHDRAW, 1, 10)]))
+    decided = decide([WantedRequest(("s", 1), b"anything"), twice, twice], {("s", 1): before}, states(LEDGER))
     assert decided.records["s", 1] is before
     assert decided.new == [("s", 2)]
     assert decided.changed == {1: AccountState(90, 8)}
@@ -77,8 +77,8 @@ def test_what_is_recorded_is_not_decided_again_nor_what_stands_twice() -> None:
 
 
 def test_whose_outcome_is_asked_before_it_was_decided_never_happens() -> None:
-    later = Wanted(("s", 1), packed([(WITHDRAW, 1, 10)]))
-    decided = decide([Wanted(("s", 1), b""), later], {}, states(LEDGER))
+    later = WantedRequest(("s", 1), packed([(WITHDRAW, 1, 10)]))
+    decided = decide([WantedRequest(("s", 1), b""), later], {}, states(LEDGER))
     assert decided.records["s", 1].cancelled
     assert not decided.changed
 
@@ -86,4 +86,4 @@ def test_whose_outcome_is_asked_before_it_was_decided_never_happens() -> None:
 def test_accounts_are_locked_in_the_order_of_their_ids() -> None:
     group = wanted([[(WITHDRAW, 5, 1), (DEPOSIT, 2, 1)], [(DEPOSIT, 3, 1), (DEPOSIT, 5, 1)]])
     assert accounts_of(group) == [2, 3, 5]
-    assert accounts_of([Wanted(("s", 1), b"")]) == []
+    assert accounts_of([WantedRequest(("s", 1), b"")]) == []

@@ -21,7 +21,7 @@ pytestmark = needs_postgresql
 PATIENT = {"timeout_ms": 30_000}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def database() -> Iterator[PostgreSql]:
     with PostgreSql() as running:
         yield running
@@ -99,6 +99,7 @@ def _a_server_dies(cluster: Cluster) -> None:
 def test_servers_and_their_database_are_killed_under_load_and_nothing_is_lost_or_done_twice(
     database: PostgreSql, tmp_path: Path
 ) -> None:
+    database.ask("DROP SCHEMA IF EXISTS bankrmi_account CASCADE")
     with Cluster(tmp_path, engine=database.url, servers=3, client=PATIENT) as cluster:
         cluster.start_all()
 
@@ -122,6 +123,7 @@ def test_servers_and_their_database_are_killed_under_load_and_nothing_is_lost_or
         asyncio.run(misfortunes())
 
 
+@pytest.mark.long
 def test_what_was_acknowledged_is_there_when_the_standby_of_the_database_takes_over(
     two_databases: PostgreSql, tmp_path: Path
 ) -> None:
@@ -140,6 +142,7 @@ def test_what_was_acknowledged_is_there_when_the_standby_of_the_database_takes_o
         asyncio.run(handed_over())
 
 
+@pytest.mark.long
 def test_what_only_one_disk_has_is_acknowledged_by_nobody(two_databases: PostgreSql, tmp_path: Path) -> None:
     """A commit that waits for its standby is not cancelled: cancelled, PostgreSQL would call it done."""
     database = two_databases

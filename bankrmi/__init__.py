@@ -2,6 +2,7 @@
 
     with bankrmi.connect("config.yaml", timeout=10) as bank:
         bank.withdraw(2, 10)
+        bank.transfer(2, 3, 10)
         bank.submit([bankrmi.Withdraw(2, 10), bankrmi.Deposit(3, 100)])
 
 And to those who replicate a class of their own: `Service`, `update`, `query` (docs/your-own-class.md).
@@ -16,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bankrmi.bank.operations import Deposit, Receipt, Withdraw
+    from bankrmi.bank.operations import Deposit, Receipt, Transfer, Withdraw
     from bankrmi.client import BankClient, connect
     from bankrmi.replication.sessions import new_session
     from bankrmi.service.declaring import Service, query, update
@@ -26,6 +27,7 @@ __all__ = [
     "Deposit",
     "Receipt",
     "Service",
+    "Transfer",
     "Withdraw",
     "__version__",
     "connect",
@@ -41,6 +43,7 @@ _HOMES = {
     "Deposit": "bankrmi.bank.operations",
     "Receipt": "bankrmi.bank.operations",
     "Service": "bankrmi.service.declaring",
+    "Transfer": "bankrmi.bank.operations",
     "Withdraw": "bankrmi.bank.operations",
     "connect": "bankrmi.client",
     "new_session": "bankrmi.replication.sessions",

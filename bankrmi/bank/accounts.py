@@ -12,11 +12,20 @@ from typing import Any
 
 import apsw
 
-from bankrmi.bank.forms import WITHDRAW, Form, count_of, described
+from bankrmi.bank.forms import (
+    DEPOSIT,
+    SINCE_PROTOCOL,
+    WITHDRAW,
+    Form,
+    count_of,
+    described,
+    protocol_of,
+)
 from bankrmi.bank.operations import LARGEST
-from bankrmi.bank.outcomes import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
+from bankrmi.bank.outcomes import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE, is_done
 from bankrmi.bank.snapshot import Snapshot
 from bankrmi.errors import BrokenInvariant
+from bankrmi.replication.record import DONE
 
 __all__ = ["Accounts", "fingerprint", "sum_of"]
 
@@ -41,6 +50,8 @@ class Accounts:
         self._flushed: dict[int, int] = {}  # What changed before the last `flush`, and after the one before.
         self._changed_at: int | None = None  # Any account.
         self._snapshots: list[Snapshot] = []
+        self.needs_protocol = 1
+        """The version of the protocol that knows all operations that were applied."""
 
     def attach(self, database: apsw.Connection) -> None:
         """Use this database from now on; make the table if there is none."""
@@ -76,6 +87,10 @@ class Accounts:
         """Raise ValueError if these packed operations are not ones that a client could have asked for."""
         count_of(content)
 
+    def protocol_of(self, content: bytes) -> int:
+        """Return the oldest version of the protocol that knows these operations, which were looked at."""
+        return protocol_of(content)
+
     def apply(
         self,
         operations: Sequence[Form],
@@ -83,14 +98,14 @@ class Accounts:
         _moment: object = None,
         _told: bytes | None = None,
     ) -> list[Any]:
-        """Withdraw or deposit, or decline; the result is the balance after it."""
+        """Withdraw, deposit or transfer, or decline; the result is the balance after it."""
         outcomes: list[Any] = []
         balances, changed, tell = self._balances, self._changed, outcomes.append
         self._changed_at = action_id
         self._opening = None
         for kind, account, amount in operations:
             before = balances.get(account)
-            if before is None and (before := self._balance(account)) is None:
+            if before is None and (before := self._balance(account)) is None and kind <= DEPOSIT:
                 tell((NO_ACCOUNT, None))
                 continue
             if kind == WITHDRAW:
@@ -98,11 +113,14 @@ class Accounts:
                     tell((INSUFFICIENT, before))
                     continue
                 after = before - amount
-            else:
+            elif kind == DEPOSIT:
                 if amount > LARGEST - before:
                     tell((TOO_LARGE, before))
                     continue
                 after = before + amount
+            else:
+                tell(self._transfer(account, *amount, action_id))
+                continue
             if self._snapshots:
                 self._remember(account, before)
             balances[account] = after
@@ -110,21 +128,41 @@ class Accounts:
             tell(after)
         return outcomes
 
+    def _transfer(self, payer: int, payee: int, amount: int, action_id: int) -> tuple[Any, ...]:
+        """Take it off one account and put it on the other, or decline all of it; return what came of it."""
+        self.needs_protocol = SINCE_PROTOCOL
+        has, there = self._balance(payer), self._balance(payee)
+        if has is None or there is None:
+            return NO_ACCOUNT, None, has, there
+        if amount > has:
+            return INSUFFICIENT, has, has, there
+        if amount > LARGEST - there:
+            return TOO_LARGE, None, has, there
+        self._set(payer, has, has - amount, action_id)
+        self._set(payee, there, there + amount, action_id)
+        return DONE, has - amount, has - amount, there + amount
+
+    def _set(self, account: int, before: int, after: int, action_id: int) -> None:
+        if self._snapshots:
+            self._remember(account, before)
+        self._balances[account] = after
+        self._changed[account] = action_id
+
     def undo(self, operations: Sequence[Form], outcomes: Sequence[Any], action_id: int) -> None:
-        """Put back what withdrawals took, take back what deposits put; the declined did nothing."""
+        """Put back what was taken, take back what was put; the declined did nothing."""
         self._changed_at = action_id
-        for (kind, account, amount), outcome in zip(reversed(operations), reversed(outcomes), strict=True):
-            if type(outcome) is tuple:
+        for form, outcome in zip(reversed(operations), reversed(outcomes), strict=True):
+            if not is_done(outcome):
                 continue
-            balance = self._balance(account)
-            if balance is None or balance != outcome:
-                raise BrokenInvariant(
-                    f"account {account} holds {balance}, and its newest operation says {outcome!r}"
-                )
-            if self._snapshots:
-                self._remember(account, balance)
-            self._balances[account] = balance + amount if kind == WITHDRAW else balance - amount
-            self._changed[account] = action_id
+            for (account, gained), after in zip(
+                _gains(form), outcome[2:] if type(outcome) is tuple else (outcome,), strict=True
+            ):
+                balance = self._balance(account)
+                if balance is None or balance != after:
+                    raise BrokenInvariant(
+                        f"account {account} holds {balance}, and its newest operation says {after!r}"
+                    )
+                self._set(account, balance, balance - gained, action_id)
 
     def read(self, query: int | Snapshot) -> int | None:
         """Return the balance of an account, None if there is none; or make this a snapshot's moment."""
@@ -154,6 +192,7 @@ class Accounts:
         self._changed.clear()
         self._flushed.clear()
         self._changed_at = None
+        self.needs_protocol = 1
         for snapshot in self._snapshots:
             snapshot.end()
         self._snapshots.clear()
@@ -173,9 +212,10 @@ class Accounts:
     def share(self, operations: Sequence[Form], outcomes: Sequence[Any]) -> int:
         """Return what these operations have added to the sum."""
         gained: dict[int, int] = {}
-        for (kind, account, amount), outcome in zip(operations, outcomes, strict=True):
-            if type(outcome) is int:
-                gained[account] = gained.get(account, 0) + (-amount if kind == WITHDRAW else amount)
+        for form, outcome in zip(operations, outcomes, strict=True):
+            if is_done(outcome):
+                for account, amount in _gains(form):
+                    gained[account] = gained.get(account, 0) + amount
         return sum(amount * _factor(account) for account, amount in gained.items())
 
     def export(self) -> Iterator[tuple[int, int]]:
@@ -229,6 +269,15 @@ class Accounts:
         """Remember nothing more for it."""
         if snapshot in self._snapshots:
             self._snapshots.remove(snapshot)
+
+
+def _gains(form: Form) -> tuple[tuple[int, int], ...]:
+    """Return which account gains how much by an operation that is done."""
+    kind, account, amount = form
+    if kind <= DEPOSIT:
+        return ((account, -amount if kind == WITHDRAW else amount),)
+    payee, amount = amount
+    return (account, -amount), (payee, amount)
 
 
 def _factor(account: int) -> int:

@@ -22,6 +22,7 @@ __all__ = [
     "Deposit",
     "Operation",
     "Receipt",
+    "Transfer",
     "Withdraw",
     "check_account",
     "check_amount",
@@ -87,14 +88,34 @@ class Deposit:
         return ("deposit", self.account, self.amount)
 
 
-Operation = Withdraw | Deposit
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Take `amount` off `account` and put it on `to`: both, or neither."""
+
+    account: int
+    to: int
+    amount: int
+
+    def __post_init__(self) -> None:
+        check_account(self.account)
+        check_account(self.to)
+        check_amount(self.amount)
+        if self.account == self.to:
+            raise InvalidRequest(f"account {self.account} cannot transfer to itself: name two accounts")
+
+    def to_wire(self) -> tuple[str, int, int, int]:
+        """Return the plain form that crosses the wire."""
+        return ("transfer", self.account, self.to, self.amount)
+
+
+Operation = Withdraw | Deposit | Transfer
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What was acknowledged: the balance after it, and its place in the journal.
 
-    For a look-up, `action_id` is the newest entry that the balance takes into account,
+    Of a transfer that is the balance of the account that paid. For a look-up, `action_id` is the newest entry that the balance takes into account,
     and there is no request id.
     """
 
@@ -122,14 +143,22 @@ def receipts(
 
 
 def operation_from_wire(form: object) -> Operation:
-    """Return the operation of a `[kind, account, amount]`; raise InvalidRequest for anything else."""
-    if isinstance(form, Sequence) and not isinstance(form, str) and len(form) == 3:
-        kind, account, amount = form
-        if kind == "withdraw":
-            return Withdraw(account, amount)
-        if kind == "deposit":
-            return Deposit(account, amount)
-    raise InvalidRequest('not an operation: ["withdraw", account, amount] or ["deposit", account, amount] is')
+    """Return the operation of a `[kind, account, amount]`, or `["transfer", from, to, amount]`.
+
+    Raises InvalidRequest for anything else.
+    """
+    if isinstance(form, Sequence) and not isinstance(form, str) and len(form) in (3, 4):
+        match form[0], len(form):
+            case "withdraw", 3:
+                return Withdraw(*form[1:])
+            case "deposit", 3:
+                return Deposit(*form[1:])
+            case "transfer", 4:
+                return Transfer(*form[1:])
+    raise InvalidRequest(
+        'not an operation: ["withdraw", account, amount], ["deposit", account, amount] or '
+        '["transfer", from, to, amount] is'
+    )
 
 
 def parse_request_id(text: object) -> tuple[str, int]:

@@ -1,6 +1,6 @@
-"""The menu: look up, withdraw, save, until 4, the end of the input, or Ctrl-C.
+"""The menu: look up, withdraw, save, and more, until 4, the end of the input, or Ctrl-C.
 
-Rule 1: its texts are fixed (`sentences` has the answers).
+Rule 1: its texts are fixed, and the first four choices (`sentences` has the answers).
 Rule 2: whatever happens, a person gets a sentence; nothing but 4, the end of the input and Ctrl-C ends it. An
         empty line leads back to the menu.
 Rule 3: an unknown outcome is never passed over: it is said, and asking again is offered.
@@ -34,6 +34,7 @@ Welcome to Distributed Bank!
 *   3: Save an amount of money    *
 *   4: Terminating program        *
 -----------------------------------
+More: 5 to transfer an amount of money
 """
 
 
@@ -43,6 +44,7 @@ class MenuClient(Protocol):
     def balance(self, account: int, /) -> Receipt: ...
     def withdraw(self, account: int, amount: int, /) -> Receipt: ...
     def deposit(self, account: int, amount: int, /) -> Receipt: ...
+    def transfer(self, from_account: int, to_account: int, amount: int, /) -> Receipt: ...
     def outcome(self, request_id: str, /) -> list[Receipt | Refused]: ...
 
 
@@ -59,7 +61,7 @@ class Menu:
 
     def run(self) -> None:
         """Show the menu again and again, until 4 or the end of the input."""
-        choices = {"1": self._look_up, "2": self._withdraw, "3": self._save}
+        choices = {"1": self._look_up, "2": self._withdraw, "3": self._save, "5": self._transfer}
         try:
             while True:
                 self._screen.write(WELCOME)
@@ -75,15 +77,15 @@ class Menu:
             return
 
     def _choice(self) -> str:
-        while (choice := self._screen.ask("Your choice: ")) not in {"1", "2", "3", "4"}:
+        while (choice := self._screen.ask("Your choice: ")) not in {"1", "2", "3", "4", "5"}:
             if not choice and not self._screen.is_person and self._screen.rest_is_blank():
                 raise EOFError
-            self._screen.refuse(choice, "Please enter 1, 2, 3 or 4.")
+            self._screen.refuse(choice, "Please enter 1, 2, 3, 4 or 5.")
         return choice
 
-    def _account(self) -> int:
+    def _account(self, prompt: str = "Enter your account ID: ") -> int:
         return self._number(
-            "Enter your account ID: ",
+            prompt,
             "An account ID is a whole number, like 2.",
             f"An account ID is {LARGEST} at most.",
         )
@@ -118,6 +120,12 @@ class Menu:
         account = self._account()
         amount = self._amount("Enter amount you want to deposit: ")
         self._answer(lambda: self._bank.deposit(account, amount))
+
+    def _transfer(self) -> None:
+        account = self._account()
+        payee = self._account("Enter the account ID to transfer to: ")
+        amount = self._amount("Enter amount you want to transfer: ")
+        self._answer(lambda: self._bank.transfer(account, payee, amount))
 
     def _answer(self, operation: Callable[[], Receipt]) -> None:
         try:
@@ -180,7 +188,7 @@ class Menu:
 )
 @click.pass_obj
 def menu(invocation: Invocation, timeout: float | None) -> None:
-    """Look up, withdraw and save money.
+    """Look up, withdraw, save and transfer money.
 
     An empty line leads back to the menu. Works with piped input, too: there, the first line that
     is not what was asked for ends it (exit code 2), and nothing after it is done.

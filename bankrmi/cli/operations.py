@@ -103,6 +103,33 @@ def deposit(
         _show(bank.deposit(*numbers, request_id=request_id), as_json=as_json)
 
 
+@click.command(context_settings=_NEGATIVE_NUMBERS)
+@click.argument("from_account", metavar="FROM")
+@click.argument("to_account", metavar="TO")
+@click.argument("amount")
+@_request_id_option
+@_json_option
+@_timeout_option
+@click.pass_obj
+def transfer(
+    invocation: Invocation,
+    from_account: str,
+    to_account: str,
+    amount: str,
+    request_id: str | None,
+    as_json: bool,
+    timeout: float | None,
+) -> None:
+    """Take AMOUNT off account FROM and put it on account TO: both, or neither.
+
+    What is printed is the balance of account FROM.
+    """
+    accounts = check_account(whole_number(from_account)), check_account(whole_number(to_account))
+    number = check_amount(whole_number(amount))
+    with invocation.connect(timeout=timeout) as bank:
+        _show(bank.transfer(*accounts, number, request_id=request_id), as_json=as_json)
+
+
 @click.command()
 @click.argument("request_id", metavar="SESSION:SEQ")
 @_json_option
@@ -203,4 +230,4 @@ def _plain(result: Receipt | Refused) -> dict[str, str | int]:
     return plain
 
 
-COMMANDS = (balance, withdraw, deposit, outcome, export)
+COMMANDS = (balance, withdraw, deposit, transfer, outcome, export)

@@ -24,6 +24,8 @@ def sentence_of(result: Receipt | BankError) -> str:
     match result:
         case Receipt(balance=balance):
             return f"Current balance: {balance}"
+        case AccountNotFound() | InsufficientFunds() | BalanceTooLarge() if "to" in result.details:
+            return f"{result.message[0].upper()}{result.message[1:]}"  # Of two accounts: it says which.
         case AccountNotFound():
             return "Account not found"
         case InsufficientFunds():

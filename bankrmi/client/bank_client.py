@@ -16,6 +16,7 @@ from bankrmi.client.requests import (
     asked_status,
     deposited,
     submitted,
+    transferred,
     withdrawn,
 )
 from bankrmi.config import Configuration
@@ -111,6 +112,18 @@ class BankClient(BlockingClient):
     def deposit(self, account: int, amount: int, *, request_id: str | None = None) -> Receipt:
         """Put money on; raises `BalanceTooLarge` or `AccountNotFound` if that cannot be."""
         receipt: Receipt = self._perform(deposited(account, amount, request_id))
+        return receipt
+
+    def transfer(
+        self, from_account: int, to_account: int, amount: int, *, request_id: str | None = None
+    ) -> Receipt:
+        """Take money off one account and put it on another: both, or neither.
+
+        The receipt has the balance of the account that paid. Raises `InsufficientFunds`, `BalanceTooLarge`
+        (of the other account) or `AccountNotFound` if that cannot be; `account` says of which it speaks.
+        """
+        request = transferred(from_account, to_account, amount, request_id)
+        receipt: Receipt = self._perform(request)
         return receipt
 
     def submit(

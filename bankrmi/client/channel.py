@@ -32,7 +32,7 @@ from bankrmi.client.decisions import (
     Send,
     Unconnected,
 )
-from bankrmi.client.failing import news_of_failure
+from bankrmi.client.failing import news_of_failure, too_old
 from bankrmi.client.requests import ACCOUNT_ID, Session
 from bankrmi.rmi import Limits, Link, TlsCredentials, handshake, over_tls
 
@@ -108,6 +108,9 @@ class Channel:
         at_ms = now_ms()
         leader = call.begin(at_ms)
         link = self._take_kept(leader) if leader is not None else None
+        if leader is not None and link is not None and _is_too_old(link, call.needs_protocol):
+            self._kept[leader] = link  # It is told so when it would be asked.
+            link = None
         if leader is None or link is None:
             return call.decide(at_ms)
         wait = call.go_straight(leader, at_ms)
@@ -128,7 +131,7 @@ class Channel:
             case Connect(number=number, candidate=candidate, drops=drops):
                 if drops is not None:
                     self.drop(drops)
-                self._connect(number, candidate)
+                self._connect(number, candidate, call.needs_protocol)
             case Send(number=number, enquires=enquires):
                 if enquires:
                     self._send(number, "status", ())
@@ -137,13 +140,20 @@ class Channel:
             case Ping(number=number):
                 self._ping(number)
 
-    def _connect(self, number: int, candidate: Candidate) -> None:
+    def _connect(self, number: int, candidate: Candidate, needs_protocol: int) -> None:
         kept = self._take_kept(candidate)
         line = self._lines[number] = _Line(self, number, candidate, kept)
         if kept is not None:
-            self._tell(number, Greeted())
+            self._greeted(number, kept, needs_protocol)
         else:
-            self._open(line)
+            self._open(line, needs_protocol)
+
+    def _greeted(self, number: int, link: Link, needs_protocol: int) -> None:
+        """It may be asked; unless it is of a version that does not know what it would be asked for."""
+        if _is_too_old(link, needs_protocol):
+            self._tell(number, Failed(too_old(self._lines[number].candidate, link.protocol, needs_protocol)))
+        else:
+            self._tell(number, Greeted())
 
     def _take_kept(self, candidate: Candidate) -> Link | None:
         """Return the connection that was kept, if it is of use."""
@@ -153,11 +163,12 @@ class Channel:
         _close(kept)
         return None
 
-    def _open(self, line: _Line) -> None:
+    def _open(self, line: _Line, needs_protocol: int) -> None:
         number, candidate = line.number, line.candidate
 
         def up(_: Mapping[str, Any]) -> None:
-            self._tell(number, Greeted())
+            if self._lines.get(number) is line:
+                self._greeted(number, link, needs_protocol)
 
         def lost(_: str) -> None:
             if self._lines.get(number) is line:
@@ -253,6 +264,11 @@ class Channel:
     def _tell(self, number: int, news: News) -> None:
         self._news.append((number, news))
         self._wake()
+
+
+def _is_too_old(link: Link, needs_protocol: int) -> bool:
+    """Whether this is one of our servers, and of a version that does not know what it would be asked for."""
+    return 0 < link.protocol < needs_protocol
 
 
 def _close(link: Link) -> None:

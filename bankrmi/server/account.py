@@ -7,20 +7,22 @@ Rule 2: what is malformed is refused before the rules see it; who may wait for t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, assert_never
+from typing import Any, Literal, TypeVar, assert_never
 
-from bankrmi.bank.forms import announced, count_of, packed_form, packed_forms
+from bankrmi.bank.forms import announced, look_at, packed_form, packed_forms
 from bankrmi.bank.operations import check_account, parse_request_id
 from bankrmi.errors import BankError, InvalidRequest
 from bankrmi.rmi import Call, Exposed
 from bankrmi.rmi.objects import READ_ATTRIBUTE, is_of_the_call_itself
 from bankrmi.server.admission import Admission
-from bankrmi.server.answering import Asked, many, many_packed, one
+from bankrmi.server.answering import Asked, many, many_packed, many_told, one
 from bankrmi.server.call_arguments import request_of, seen_of
 from bankrmi.server.request_figures import DONE, KINDS, Kind, KindFigures, RequestFigures
 from bankrmi.server.request_lines import tell_refused
 
 __all__ = ["ACCOUNT_ID", "AccountObject"]
+
+_Found = TypeVar("_Found")
 
 ACCOUNT_ID = "bankrmi.account."
 
@@ -74,6 +76,8 @@ class AccountObject:
         match name:
             case "withdraw" | "deposit":
                 return self._change
+            case "transfer":
+                return self._transfer
             case "balance":
                 return self._balance
             case "submit":
@@ -101,19 +105,34 @@ class AccountObject:
         )
         self._admission.request(asked, request, lambda: operations, 1, checked)
 
-    def _submit(self, call: Call, operations: Any, request_id: Any = None, seen: Any = None) -> None:
-        packed = type(operations) is bytes
-        count = _count(operations)
-        if count > self._at_most:
-            raise InvalidRequest(f"{count} operations are too many: at most {self._at_most} in a request")
-        if packed:
-            _readable(count_of, operations)
+    def _transfer(
+        self,
+        call: Call,
+        from_account: Any,
+        to_account: Any,
+        amount: Any,
+        request_id: Any = None,
+        seen: Any = None,
+    ) -> None:
+        operations = packed_form((call.method, from_account, to_account, amount))
         request, text = request_of(request_id)
         checked = seen_of(seen)
         asked = Asked(
-            call, many_packed if packed else many, self._addresses, self.figures.of["submit"], request_id=text
+            call, one, self._addresses, self.figures.of["transfer"], account=from_account, request_id=text
         )
-        work = (lambda: operations) if packed else (lambda: packed_forms(operations))
+        self._admission.request(asked, request, lambda: operations, 1, checked)
+
+    def _submit(self, call: Call, operations: Any, request_id: Any = None, seen: Any = None) -> None:
+        form: Callable[..., Any] = many
+        count = _count(operations)
+        if count > self._at_most:
+            raise InvalidRequest(f"{count} operations are too many: at most {self._at_most} in a request")
+        if type(operations) is bytes:
+            form = many_packed if _readable(look_at, operations)[1] else many_told
+        request, text = request_of(request_id)
+        checked = seen_of(seen)
+        asked = Asked(call, form, self._addresses, self.figures.of["submit"], request_id=text)
+        work = (lambda: packed_forms(operations)) if form is many else (lambda: operations)
         self._admission.request(asked, request, work, count, checked)
 
     def _outcome(self, call: Call, request_id: Any, seen: Any = None) -> None:
@@ -149,7 +168,7 @@ def _count(operations: Any) -> int:
     return count
 
 
-def _readable(look: Callable[[bytes], int], operations: bytes) -> int:
+def _readable(look: Callable[[bytes], _Found], operations: bytes) -> _Found:
     try:
         return look(operations)
     except ValueError as error:

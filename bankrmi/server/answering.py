@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any
 
 from bankrmi.bank.forms import Form
-from bankrmi.bank.outcomes import declined
+from bankrmi.bank.outcomes import declined_form, is_done, told
 from bankrmi.errors import (
     AccountNotFound,
     BankError,
@@ -33,16 +33,28 @@ from bankrmi.replication.effects import (
     IsForgotten,
     IsStale,
     NotLeading,
+    NotYet,
     Read,
     Refusal,
     Reply,
 )
-from bankrmi.replication.record import one_by_one, unpacked
+from bankrmi.replication.record import one_by_one, packed, unpacked
 from bankrmi.rmi import Call, LongAnswer
 from bankrmi.server.request_figures import GONE, KindFigures
 from bankrmi.server.request_lines import SLOW_S, tell_refused, tell_slow, tell_unheard
 
-__all__ = ["Asked", "Kept", "busy", "cancelled", "long_outcome", "many", "many_packed", "one", "too_late"]
+__all__ = [
+    "Asked",
+    "Kept",
+    "busy",
+    "cancelled",
+    "long_outcome",
+    "many",
+    "many_packed",
+    "many_told",
+    "one",
+    "too_late",
+]
 
 ANSWERED_AT_ONCE = 32
 """Operations; an answer about more is made when it is the caller's turn."""
@@ -240,6 +252,8 @@ class Asked:
                 )
             case Refusal(why=why):
                 raise InvalidRequest(why, request_id=self.request_id)
+            case NotYet(why=why):  # Nothing was looked up in the journal: so it names no request id.
+                raise InvalidRequest(f"nothing was done: {why}")
         raise AssertionError(f"no answer for {reply!r}")
 
 
@@ -278,22 +292,26 @@ def _read_answer(account: int, reply: Read) -> dict[str, Any]:
 
 
 def one(asked: Asked, reply: Decided | Kept) -> dict[str, Any]:
-    """Return the answer to a single withdrawal or deposit."""
+    """Return the answer to a single withdrawal, deposit or transfer."""
     record = reply.record
     if record.cancelled:
         raise cancelled(asked, reply)
     outcomes = unpacked(record.outcomes)
     outcome = outcomes[0]
-    if type(outcome) is int and len(outcomes) == 1:
+    if len(outcomes) == 1 and is_done(outcome):
         return {
             "account": asked.account,
-            "balance": outcome,
+            "balance": outcome if type(outcome) is int else outcome[1],
             "action_id": record.action_id,
             "request_id": asked.request_id,
             "history": reply.history,
         }
-    raise declined(
-        asked.account, outcome, record.first_id, request_id=asked.request_id, history=reply.history
+    raise declined_form(
+        unpacked(record.operations)[0],
+        outcome,
+        record.first_id,
+        request_id=asked.request_id,
+        history=reply.history,
     )
 
 
@@ -308,6 +326,13 @@ def many_packed(asked: Asked, reply: Decided | Kept) -> dict[str, Any]:
         "action_id": record.action_id,
         "outcomes": record.outcomes,
     }
+
+
+def many_told(asked: Asked, reply: Decided | Kept) -> dict[str, Any]:
+    """Return the same where there are transfers: of them more is kept than is told."""
+    answer, record = many_packed(asked, reply), reply.record
+    forms, outcomes = unpacked(record.operations), unpacked(record.outcomes)
+    return answer | {"outcomes": packed([told(*one) for one in zip(forms, outcomes, strict=True)])}
 
 
 def many(asked: Asked, reply: Decided | Kept) -> dict[str, Any] | LongAnswer:
@@ -343,8 +368,8 @@ def cancelled(asked: Asked, reply: Decided | Kept) -> Cancelled:
 
 
 def _result(form: Form, outcome: Any, action_id: int) -> dict[str, Any]:
-    account = form[1]
-    if type(outcome) is int:
-        return {"account": account, "balance": outcome, "action_id": action_id}
-    error = declined(account, outcome, action_id)
+    if is_done(outcome):
+        balance = outcome if type(outcome) is int else outcome[1]
+        return {"account": form[1], "balance": balance, "action_id": action_id}
+    error = declined_form(form, outcome, action_id)
     return {"code": error.code, "message": error.message, **error.details}

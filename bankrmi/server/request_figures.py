@@ -28,7 +28,7 @@ __all__ = [
     "RequestFigures",
 ]
 
-Kind = Literal["withdraw", "deposit", "balance", "submit", "outcome", "status"]
+Kind = Literal["withdraw", "deposit", "transfer", "balance", "submit", "outcome", "status"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 DONE, GONE, ERROR = "done", "gone", "error"

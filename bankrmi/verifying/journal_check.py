@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from bankrmi.bank.accounts import fingerprint, sum_of
-from bankrmi.bank.forms import described
+from bankrmi.bank.forms import TRANSFER, WITHDRAW, accounts_of
+from bankrmi.bank.outcomes import balances_after
 from bankrmi.counted import counted
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import CANCELLED, DONE, Entry, Position, Record
@@ -120,10 +121,17 @@ class JournalCheck:
             )
 
     def _meet(self, entry: Entry) -> None:
-        """Have the model know the account of this entry, if there is such an account."""
-        account = self._model.key(entry.operation)
-        if account in self._accounts and account not in self._model.values:
-            balance = _before_first(entry)
+        """Have the model know the accounts of this entry, as far as there are such accounts."""
+        strangers = [
+            account
+            for account in accounts_of(entry.operation)
+            if account in self._accounts and account not in self._model.values
+        ]
+        before = dict(_before(entry)) if strangers else {}
+        for account in strangers:
+            if account not in before:
+                raise CopyFault(f"action id {entry.action_id} has no balance of account {account} after it")
+            balance = before[account]
             if self._compared and self._accounts[account] != balance:
                 raise CopyFault(
                     f"account {account} holds {self._accounts[account]}, and held {balance} before "
@@ -136,15 +144,16 @@ def _raise(sentence: str) -> None:
     raise CopyFault(sentence)
 
 
-def _before_first(entry: Entry) -> int:
-    """Return what an account held before its first entry; `finish` finds out whether that is true."""
-    if not isinstance(entry.result, int):
-        raise CopyFault(f"action id {entry.action_id} has no balance after it")
-    if entry.status != DONE:
-        return entry.result
-    what = described(entry.operation)
-    amount: int = what["amount"]
-    return entry.result + amount if what["kind"] == "withdraw" else entry.result - amount
+def _before(entry: Entry) -> Iterable[tuple[int, int]]:
+    """Return what accounts held before an entry, by what it says; `finish` finds out whether that is true."""
+    kind, payer, amount = entry.operation
+    if kind == TRANSFER:
+        amount = amount[1]
+    for account, balance in balances_after(entry):
+        gained = 0
+        if entry.status == DONE:
+            gained = -amount if kind == WITHDRAW or (kind == TRANSFER and account == payer) else amount
+        yield account, balance - gained
 
 
 def check_all(

@@ -59,6 +59,9 @@ def done(state: State, operations: Sequence[Form]) -> tuple[State, Results]:
     for operation in operations:
         what = described(operation)
         account = what["account"]
+        if what["kind"] == "transfer":
+            results.append(moved(balances, account, what["to"], what["amount"]))
+            continue
         if account not in balances:
             results.append(("no_account", None))
             continue
@@ -68,6 +71,19 @@ def done(state: State, operations: Sequence[Form]) -> tuple[State, Results]:
             balances[account] = after
         results.append((status, balances[account]))
     return tuple(sorted(balances.items())), tuple(results)
+
+
+def moved(balances: dict[int, int], payer: int, payee: int, amount: int) -> tuple[str, int | None]:
+    """Do a transfer, all of it or nothing; return what its caller is told."""
+    if not {payer, payee} <= balances.keys():
+        return "no_account", None
+    if balances[payer] < amount:
+        return "insufficient", balances[payer]
+    if balances[payee] + amount >= 2**63:
+        return "too_large", None
+    balances[payer] -= amount
+    balances[payee] += amount
+    return "done", balances[payer]
 
 
 def told(call: HistoryCall) -> Results:

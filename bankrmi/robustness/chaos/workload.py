@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 from enum import Enum
 
-from bankrmi.bank.operations import LARGEST, Deposit, Operation, Withdraw
+from bankrmi.bank.operations import LARGEST, Deposit, Operation, Transfer, Withdraw
 
 __all__ = ["OPENING", "Doubt", "SessionWorkload", "Wanted"]
 
@@ -18,6 +18,7 @@ OPENING = {1: 0, 2: 50, 3: 1_000, 4: 1_000, 5: 5_000, 6: 100_000, 7: 7, 8: 80_00
 """What the bank opens with: few accounts, so that clients meet; some too small, one nearly too large."""
 
 _NO_SUCH_ACCOUNT = 404
+_TRANSFERS = 0.3
 _BATCHES = (2, 4, 8, 16, 32)
 
 
@@ -63,7 +64,12 @@ class SessionWorkload:
         )
 
     def _operation(self) -> Operation:
+        chance, account = self._chance, self._account()
+        amount = chance.choice((0, 1, chance.randint(1, 100), chance.randint(1, 3_000)))
+        if chance.random() < _TRANSFERS and (payee := self._account()) != account:
+            return Transfer(account, payee, amount)
+        return Withdraw(account, amount) if chance.random() < 0.5 else Deposit(account, amount)
+
+    def _account(self) -> int:
         chance = self._chance
-        account = _NO_SUCH_ACCOUNT if chance.random() < 0.02 else chance.choice(tuple(OPENING))
-        kind = Withdraw if chance.random() < 0.5 else Deposit
-        return kind(account, chance.choice((0, 1, chance.randint(1, 100), chance.randint(1, 3_000))))
+        return _NO_SUCH_ACCOUNT if chance.random() < 0.02 else chance.choice(tuple(OPENING))

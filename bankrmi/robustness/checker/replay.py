@@ -96,18 +96,19 @@ class Replay:
 
     def _note_change(self, operation: Any, number: int) -> None:
         try:
-            key = self._model.key(operation)
+            keys = self._model.keys(operation)
         except UNREADABLE:
             return  # That is said already.
         values = self._model.values
-        if key not in values:
-            return
-        if key not in self._changes:
-            self._changes[key] = (array("q", [0]), [self._opening.get(key)])
-        ids, history = self._changes[key]
-        if history[-1] != values[key]:
-            ids.append(number)
-            history.append(values[key])
+        for key in keys:
+            if key not in values:
+                continue
+            if key not in self._changes:
+                self._changes[key] = (array("q", [0]), [self._opening.get(key)])
+            ids, history = self._changes[key]
+            if history[-1] != values[key]:
+                ids.append(number)
+                history.append(values[key])
 
 
 def _unreadable(record: Record) -> Entry:

@@ -115,8 +115,8 @@ Operation = Withdraw | Deposit | Transfer
 class Receipt:
     """What was acknowledged: the balance after it, and its place in the journal.
 
-    Of a transfer that is the balance of the account that paid. For a look-up, `action_id` is the newest entry that the balance takes into account,
-    and there is no request id.
+    Of a transfer that is the balance of the account that paid. For a look-up, `action_id` is the newest entry
+    that the balance takes into account, and there is no request id.
     """
 
     account: int

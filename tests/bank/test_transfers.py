@@ -23,7 +23,13 @@ from bankrmi.bank.forms import (
 from bankrmi.bank.operations import LARGEST, Deposit, Operation, Transfer, Withdraw, operation_from_wire
 from bankrmi.bank.outcomes import declined_form, told
 from bankrmi.bank.snapshot import Snapshot
-from bankrmi.errors import AccountNotFound, BalanceTooLarge, BrokenInvariant, InsufficientFunds, InvalidRequest
+from bankrmi.errors import (
+    AccountNotFound,
+    BalanceTooLarge,
+    BrokenInvariant,
+    InsufficientFunds,
+    InvalidRequest,
+)
 from bankrmi.replication.record import packed, unpacked
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.state_machine import SUM_MODULUS
@@ -35,7 +41,9 @@ AMOUNTS = st.sampled_from([0, 1, 20, 21, 100, 101, LARGEST])
 OPERATIONS = st.one_of(
     st.builds(Withdraw, ACCOUNTS, AMOUNTS),
     st.builds(Deposit, ACCOUNTS, AMOUNTS),
-    st.tuples(ACCOUNTS, ACCOUNTS, AMOUNTS).filter(lambda one: one[0] != one[1]).map(lambda one: Transfer(*one)),
+    st.tuples(ACCOUNTS, ACCOUNTS, AMOUNTS)
+    .filter(lambda one: one[0] != one[1])
+    .map(lambda one: Transfer(*one)),
 )
 
 

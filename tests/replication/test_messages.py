@@ -199,7 +199,7 @@ CANCELLED = Record(5, 2, "c", 1, 1, b"", b"", 7, b"e" * 16)
 EXAMPLES: dict[type, Any] = {
     Checkpoint: Checkpoint(
         history="h", epoch=2, primary="s1", start_id="s1#1", number=1, previous=PLACE, base=PLACE,
-        acknowledged=4, lease_ms=1000, drift_ms=20, records=[RECORD],
+        acknowledged=4, lease_ms=1000, drift_ms=20, records=[RECORD], needs_protocol=2,
     ),
     JoinRequest: JoinRequest(
         server="s2", incarnation="d2", start_id="s2#1", number=1, history="h", tail=[PLACE]

@@ -1,9 +1,9 @@
 """What bankrmi 1.0 does not know is decided, sent and handed on only where all can read it.  Rule V13.
 
-The history that goes wrong without it: s1 and s2 are in sync, and of this version. A transfer waits in the queue
-of s1. s2 ends, and comes back, on the same disk, as a process of 1.0: still a member. s1 decides the transfer,
-and sends it. s2 cannot read it, takes that for what cannot be, and ends (F3); and so again, whenever it
-starts. If it gets a copy of the database instead, it takes the operation for another one.
+The history that goes wrong without it: s1 and s2 are in sync, and of this version. A transfer waits in the
+queue of s1. s2 ends, and comes back, on the same disk, as a process of 1.0: still a member. s1 decides the
+transfer, and sends it. s2 cannot read it, takes that for what cannot be, and ends (F3); and so again,
+whenever it starts. If it gets a copy of the database instead, it takes the operation for another one.
 """
 
 from __future__ import annotations
@@ -214,13 +214,12 @@ def test_checkpoints_say_what_they_need(old: bool) -> None:
     if not old:
         bank.request("s1", "a:1", TRANSFER)
         bank.deliver_all()
-    sent: list[Checkpoint] = []
     replica = bank.replicas["s1"]
     bank.wait(100)
-    for effect in replica.step(Tick(0.0), now_ms=bank.now_ms):
-        if isinstance(effect, SendMessage) and isinstance(effect.message, Checkpoint):
-            sent.append(effect.message)
-    assert [one.needs_protocol for one in sent] == [1 if old else 2]
+    effects = replica.step(Tick(0.0), now_ms=bank.now_ms)
+    sent = [one.message for one in effects if isinstance(one, SendMessage)]
+    needed = [one.needs_protocol for one in sent if isinstance(one, Checkpoint)]
+    assert needed == [1 if old else 2]
 
 
 def test_what_is_packed_says_which_version_knows_it() -> None:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import apsw
 
 from bankrmi.bank.forms import DEPOSIT, SINCE_PROTOCOL
-from bankrmi.bank.outcomes import balances_after
+from bankrmi.bank.outcomes import follow
 from bankrmi.errors import OperationFailed
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import CANCELLED, Position, Record, entries_of, follows
@@ -102,7 +102,7 @@ class Draft:
             for entry in entries_of(records):
                 if entry.status == CANCELLED:
                     continue
-                self._balances.update(balances_after(entry))
+                follow(self._balances, entry)
                 if entry.operation[0] > DEPOSIT:
                     self._needs_protocol = SINCE_PROTOCOL
         except UNREADABLE as error:

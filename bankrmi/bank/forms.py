@@ -2,7 +2,9 @@
 
     [0, account, amount]        withdraw
     [1, account, amount]        deposit
-    [2, from, [to, amount]]     transfer; since protocol 2
+    [2, from, [to, amount]]     transfer
+    [3, account, 0]             open an account
+    [4, account, 0]             close an account
 
 Clients of ours send a batch so, and what they send is journalled as it is. Whatever comes packed is looked
 at before anything is built of it: what it may hold is a regular language, but for one rule: nobody transfers
@@ -20,11 +22,21 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bankrmi.bank.operations import LARGEST, Deposit, Operation, Transfer, operation_from_wire
+from bankrmi.bank.operations import (
+    LARGEST,
+    CloseAccount,
+    Deposit,
+    OpenAccount,
+    Operation,
+    Transfer,
+    operation_from_wire,
+)
 from bankrmi.replication.record import packed, unpacked
 
 __all__ = [
+    "CLOSE",
     "DEPOSIT",
+    "OPEN",
     "SINCE_PROTOCOL",
     "TRANSFER",
     "WITHDRAW",
@@ -43,9 +55,9 @@ __all__ = [
 Form = tuple[int, int, Any]
 """An operation as the journal keeps it: kind, account, and the amount; of a transfer (to, amount)."""
 
-WITHDRAW, DEPOSIT, TRANSFER = 0, 1, 2
+WITHDRAW, DEPOSIT, TRANSFER, OPEN, CLOSE = range(5)
 _KINDS = {"withdraw": WITHDRAW, "deposit": DEPOSIT}
-_WORDS = {WITHDRAW: "withdraw", DEPOSIT: "deposit", TRANSFER: "transfer"}
+_WORDS = ("withdraw", "deposit", "transfer", "open_account", "close_account")
 
 SINCE_PROTOCOL = 2
 """The version of the protocol that has the kinds above `DEPOSIT`."""
@@ -55,6 +67,7 @@ _NUMBER = rb"(?:[\x00-\x7f]|\xcc.|\xcd..|\xce....|\xcf[\x00-\x7f].......)"
 _PLAIN = rb"(?:\x93[\x00\x01]" + _NUMBER + _NUMBER + rb")"
 """A list of three: a kind, and two whole numbers up to 2^63-1, in any length that msgpack has for them."""
 _TRANSFER = rb"(?:\x93\x02" + _NUMBER + rb"\x92" + _NUMBER + _NUMBER + rb")"
+_OPEN_OR_CLOSE = rb"(?:\x93[\x03\x04]" + _NUMBER + rb"\x00)"
 
 
 def _patterns(form: bytes) -> list[tuple[int, re.Pattern[bytes]]]:
@@ -63,13 +76,18 @@ def _patterns(form: bytes) -> list[tuple[int, re.Pattern[bytes]]]:
 
 
 _PLAIN_FORMS = _patterns(_PLAIN)
-_FORMS = _patterns(rb"(?:" + _PLAIN + rb"|" + _TRANSFER + rb")")
+_FORMS = _patterns(rb"(?:" + rb"|".join((_PLAIN, _TRANSFER, _OPEN_OR_CLOSE)) + rb")")
 
 
 def form_of(operation: Operation) -> Form:
     """Return an operation as the journal keeps it."""
-    if isinstance(operation, Transfer):
-        return TRANSFER, operation.account, (operation.to, operation.amount)
+    match operation:
+        case Transfer(account=account, to=to, amount=amount):
+            return TRANSFER, account, (to, amount)
+        case OpenAccount(account=account):
+            return OPEN, account, 0
+        case CloseAccount(account=account):
+            return CLOSE, account, 0
     kind = DEPOSIT if isinstance(operation, Deposit) else WITHDRAW
     return kind, operation.account, operation.amount
 
@@ -180,8 +198,13 @@ def accounts_of(form: Form) -> tuple[int, ...]:
 
 
 def described(form: Form) -> dict[str, Any]:
-    """Return an operation of the journal in words: kind, account, amount; of a transfer `to` as well."""
+    """Return an operation of the journal in words: kind, account, amount; of a transfer `to` as well.
+
+    Opening and closing an account have no amount.
+    """
     kind, account, more = form
+    if kind > TRANSFER:
+        return {"kind": _WORDS[kind], "account": account}
     if kind == TRANSFER:
         to, amount = more
         return {"kind": _WORDS[kind], "account": account, "to": to, "amount": amount}

@@ -19,7 +19,9 @@ from bankrmi.errors import InvalidRequest
 
 __all__ = [
     "LARGEST",
+    "CloseAccount",
     "Deposit",
+    "OpenAccount",
     "Operation",
     "Receipt",
     "Transfer",
@@ -108,7 +110,35 @@ class Transfer:
         return ("transfer", self.account, self.to, self.amount)
 
 
-Operation = Withdraw | Deposit | Transfer
+@dataclass(frozen=True, slots=True)
+class OpenAccount:
+    """Have an account where there is none yet; it begins at 0."""
+
+    account: int
+
+    def __post_init__(self) -> None:
+        check_account(self.account)
+
+    def to_wire(self) -> tuple[str, int]:
+        """Return the plain form that crosses the wire."""
+        return ("open_account", self.account)
+
+
+@dataclass(frozen=True, slots=True)
+class CloseAccount:
+    """Have an account no more, if there is nothing on it."""
+
+    account: int
+
+    def __post_init__(self) -> None:
+        check_account(self.account)
+
+    def to_wire(self) -> tuple[str, int]:
+        """Return the plain form that crosses the wire."""
+        return ("close_account", self.account)
+
+
+Operation = Withdraw | Deposit | Transfer | OpenAccount | CloseAccount
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +173,11 @@ def receipts(
 
 
 def operation_from_wire(form: object) -> Operation:
-    """Return the operation of a `[kind, account, amount]`, or `["transfer", from, to, amount]`.
+    """Return the operation of a `[kind, account, ...]`, as each of them has it (`to_wire`).
 
     Raises InvalidRequest for anything else.
     """
-    if isinstance(form, Sequence) and not isinstance(form, str) and len(form) in (3, 4):
+    if isinstance(form, Sequence) and not isinstance(form, str) and len(form) in (2, 3, 4):
         match form[0], len(form):
             case "withdraw", 3:
                 return Withdraw(*form[1:])
@@ -155,9 +185,13 @@ def operation_from_wire(form: object) -> Operation:
                 return Deposit(*form[1:])
             case "transfer", 4:
                 return Transfer(*form[1:])
+            case "open_account", 2:
+                return OpenAccount(form[1])
+            case "close_account", 2:
+                return CloseAccount(form[1])
     raise InvalidRequest(
-        'not an operation: ["withdraw", account, amount], ["deposit", account, amount] or '
-        '["transfer", from, to, amount] is'
+        'not an operation: ["withdraw", account, amount], ["deposit", account, amount], '
+        '["transfer", from, to, amount], ["open_account", account] or ["close_account", account] is'
     )
 
 

@@ -6,26 +6,37 @@ As the journal keeps it, that is one of
     (status, balance)                        one that was declined
     (status, told, balance, balance of to)   a transfer, done or declined
 
-The balances of a transfer are those after it, None where there is no such account. They are there for
-whoever checks or copies the journal. `told` is what its caller is told: the payee's is not his business.
+To open an account is done with 0, and so is to close one. The balances of a transfer are those after it, None
+where there is no such account. They are there for whoever checks or copies the journal. `told` is what its
+caller is told: the payee's is not his business.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from bankrmi.bank.forms import TRANSFER, Form, accounts_of
-from bankrmi.errors import AccountNotFound, BalanceTooLarge, InsufficientFunds, Refused
+from bankrmi.bank.forms import CLOSE, TRANSFER, Form, accounts_of
+from bankrmi.errors import (
+    AccountExists,
+    AccountNotEmpty,
+    AccountNotFound,
+    BalanceTooLarge,
+    InsufficientFunds,
+    Refused,
+)
 from bankrmi.replication.record import DONE, Entry
 
 __all__ = [
     "DECLINES",
+    "EXISTS",
     "INSUFFICIENT",
+    "NOT_EMPTY",
     "NO_ACCOUNT",
     "TOO_LARGE",
     "balances_after",
     "declined",
     "declined_form",
+    "follow",
     "is_done",
     "told",
 ]
@@ -33,11 +44,15 @@ __all__ = [
 INSUFFICIENT = "insufficient"
 NO_ACCOUNT = "no_account"
 TOO_LARGE = "too_large"
+EXISTS = "exists"
+NOT_EMPTY = "not_empty"
 
 _DECLINED: dict[str, tuple[type[Refused], str]] = {
     INSUFFICIENT: (InsufficientFunds, "the amount exceeds the balance of account {account}"),
     NO_ACCOUNT: (AccountNotFound, "there is no account {account}"),
     TOO_LARGE: (BalanceTooLarge, "the balance of account {account} would exceed 2^63-1"),
+    EXISTS: (AccountExists, "there is an account {account} already"),
+    NOT_EMPTY: (AccountNotEmpty, "there is money on account {account}: it is closed when it is at 0"),
 }
 
 DECLINES = frozenset(_DECLINED)
@@ -91,12 +106,18 @@ def told(form: Form, outcome: Any) -> Any:
     return balance if status == DONE else (status, balance, _declined_for(form, outcome))
 
 
-def balances_after(entry: Entry) -> list[tuple[int, int]]:
-    """Return what the accounts hold after an entry of the journal, as far as that says it."""
-    accounts = accounts_of(entry.operation)
-    balances = entry.beside or (entry.result,)
-    return [
-        (account, balance)
-        for account, balance in zip(accounts, balances, strict=True)
-        if type(balance) is int
-    ]
+def balances_after(entry: Entry) -> list[tuple[int, int | None]]:
+    """Return what accounts hold after an entry of the journal that is not cancelled; None: there is none."""
+    if entry.status == DONE and entry.operation[0] == CLOSE:
+        return [(entry.operation[1], None)]
+    balances: Any = entry.beside or (entry.result,)
+    return list(zip(accounts_of(entry.operation), balances, strict=True))
+
+
+def follow(balances: dict[int, int], entry: Entry) -> None:
+    """Have these accounts hold what they hold after an entry of the journal that is not cancelled."""
+    for account, balance in balances_after(entry):
+        if balance is None:
+            balances.pop(account, None)
+        else:
+            balances[account] = balance

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice, repeat
 from operator import lt
 from typing import Any, NamedTuple, TypeGuard
@@ -18,7 +19,9 @@ from typing import Any, NamedTuple, TypeGuard
 from bankrmi.bank.forms import SINCE_PROTOCOL, packed_operations
 from bankrmi.bank.operations import (
     LARGEST,
+    CloseAccount,
     Deposit,
+    OpenAccount,
     Operation,
     Receipt,
     Transfer,
@@ -29,6 +32,7 @@ from bankrmi.bank.operations import (
     receipts,
 )
 from bankrmi.bank.outcomes import DECLINES, declined
+from bankrmi.bank.statements import ENTRIES_AT_MOST, Statement, StatementEntry, Total
 from bankrmi.errors import BankError, InvalidRequest, Refused, error_of
 from bankrmi.replication.sessions import new_session
 from bankrmi.rmi import Limits
@@ -43,14 +47,19 @@ __all__ = [
     "Unbelievable",
     "asked_balance",
     "asked_outcome",
+    "asked_statement",
     "asked_status",
+    "asked_total",
     "check_answer",
     "check_error",
+    "closed",
     "deposited",
     "news_of",
+    "opened",
     "read_outcomes",
     "read_receipt",
     "read_results",
+    "read_statement",
     "submitted",
     "transferred",
     "withdrawn",
@@ -65,6 +74,8 @@ ACCOUNT_ID = "bankrmi.account."
 _OPERATIONS = {Withdraw, Deposit}
 _OUTCOMES = Bounds(Limits().server_items)
 _HISTORY_AT_MOST = 200
+_TEXT_AT_MOST = 300
+_DIGITS_AT_MOST = 80
 _MESSAGE_AT_MOST = 1000
 _NO_DETAILS = frozenset({"code", "message", "happened", "self"})
 
@@ -153,6 +164,30 @@ def asked_status() -> Request:
     return Request(method="status", args=(), read=lambda answer, _: _status(answer), takes_seen=False)
 
 
+def asked_total() -> Request:
+    """Return the question what all accounts hold together."""
+    return Request(
+        method="total", args=(), read=lambda answer, _: read_total(answer), needs_protocol=SINCE_PROTOCOL
+    )
+
+
+def asked_statement(account: int, since: int, limit: int) -> Request:
+    """Return the question for entries of an account above `since`; `limit` is how many are wanted at all."""
+    check_account(account)
+    for name, value in (("since", since), ("limit", limit)):
+        if not _is_number(value) or (name == "limit" and value == 0):
+            raise InvalidRequest(
+                f"{name} of a statement is a whole number that is not negative, nor too large"
+            )
+    return Request(
+        method="statement",
+        args=(account, since, ENTRIES_AT_MOST),
+        read=lambda answer, _: read_statement(answer, account, since, limit),
+        accounts=(account,),
+        needs_protocol=SINCE_PROTOCOL,
+    )
+
+
 def withdrawn(account: int, amount: int, request_id: str | None) -> Request:
     """Return the request of one withdrawal."""
     return _one_change("withdraw", account, amount, request_id)
@@ -186,6 +221,27 @@ def transferred(from_account: int, to_account: int, amount: int, request_id: str
     )
 
 
+def opened(account: int, request_id: str | None) -> Request:
+    """Return the request to open an account."""
+    return _opened_or_closed("open_account", OpenAccount(account), request_id)
+
+
+def closed(account: int, request_id: str | None) -> Request:
+    """Return the request to close an account."""
+    return _opened_or_closed("close_account", CloseAccount(account), request_id)
+
+
+def _opened_or_closed(method: str, asked: OpenAccount | CloseAccount, request_id: str | None) -> Request:
+    return _change(
+        method,
+        (asked.account,),
+        request_id,
+        lambda answer, sent_as: read_receipt(answer, sent_as, asked.account),
+        accounts=(asked.account,),
+        needs_protocol=SINCE_PROTOCOL,
+    )
+
+
 def submitted(operations: Sequence[Operation], request_id: str | None, *, at_most: int) -> Request:
     """Return the request of many operations."""
     given: list[Any] = _listed(operations)
@@ -197,7 +253,7 @@ def submitted(operations: Sequence[Operation], request_id: str | None, *, at_mos
     for kind in more:
         if not issubclass(kind, Operation):
             raise InvalidRequest(
-                f"not an operation: a {kind.__name__} (make a Withdraw, a Deposit or a Transfer)"
+                f"not an operation: a {kind.__name__} (make a Withdraw, a Deposit, a Transfer, ...)"
             )
     accounts = [operation.account for operation in given]
     payees = [getattr(operation, "to", None) for operation in given] if more else None
@@ -206,7 +262,7 @@ def submitted(operations: Sequence[Operation], request_id: str | None, *, at_mos
         (packed_operations(given),),
         request_id,
         lambda answer, sent_as: read_outcomes(answer, str(sent_as), accounts, payees),
-        needs_protocol=SINCE_PROTOCOL if any(issubclass(kind, Transfer) for kind in more) else 1,
+        needs_protocol=1 if all(issubclass(kind, Withdraw | Deposit) for kind in more) else SINCE_PROTOCOL,
     )
 
 
@@ -317,6 +373,65 @@ def read_results(answer: Any, request_id: str) -> list[Receipt | Refused]:
         _refusal(form, request_id) if "code" in form else _receipt(form, request_id, account, action_id)
         for form, account, action_id in zip(forms, accounts, action_ids, strict=True)
     ]
+
+
+def read_total(answer: Any) -> Total:
+    """Return the total of an answer."""
+    check_answer(answer, None)
+    digits, action_id = answer.get("total"), answer.get("action_id")
+    _check(
+        isinstance(digits, str) and len(digits) <= _DIGITS_AT_MOST and digits.isdecimal(), "it is no total"
+    )
+    _check(_is_number(action_id), "its action id cannot be")
+    return Total(total=int(digits), action_id=action_id)
+
+
+def read_statement(answer: Any, account: int, since: int, limit: int) -> Statement:
+    """Return the statement of an answer: the newest entries of this account above `since`, in order."""
+    check_answer(answer, None)
+    _check(answer.get("account") == account, "it is about another account")
+    numbers = through, begins_after, action_id = [
+        answer.get(name) for name in ("through", "begins_after", "action_id")
+    ]
+    _check(_are_numbers(numbers) and through >= since, "an action id cannot be")
+    balance, forms = answer.get("balance"), answer.get("entries")
+    _check(balance is None or _is_number(balance), "its balance cannot be")
+    _check(isinstance(forms, list) and len(forms) <= ENTRIES_AT_MOST, "there are no entries, or too many")
+    entries = [_statement_entry(form) for form in forms]
+    ids = [since, *(entry.action_id for entry in entries), through + 1]
+    _check(all(map(lt, ids, islice(ids, 1, None))), "its entries are out of order")
+    _check(through > since or through >= action_id, "it does not go on")
+    none = Statement(
+        account=account,
+        balance=balance,
+        entries=[],
+        since=since,
+        through=since,
+        begins_after=begins_after,
+        action_id=action_id,
+    )
+    return none.continued(replace(none, entries=entries, through=through), limit)
+
+
+def _statement_entry(form: Any) -> StatementEntry:
+    _check(isinstance(form, dict), "an entry is none")
+    numbers = {
+        name: form.get(key)
+        for name, key in (
+            ("amount", "amount"),
+            ("paid_by", "from"),
+            ("paid_to", "to"),
+            ("balance", "balance"),
+        )
+    }
+    texts = {name: form.get(name) for name in ("request_id", "kind", "status")}
+    for value in numbers.values():
+        _check(value is None or _is_number(value), "a number of an entry cannot be")
+    for text in texts.values():
+        _check(isinstance(text, str) and 0 < len(text) <= _TEXT_AT_MOST, "a text of an entry cannot be")
+    action_id, time_us = form.get("action_id"), form.get("time_us")
+    _check(_is_number(action_id) and type(time_us) is int, "an entry has no place, or no time")
+    return StatementEntry(action_id=action_id, time_us=time_us, **texts, **numbers)
 
 
 def check_error(error: BankError, request: Request, request_id: str | None) -> None:

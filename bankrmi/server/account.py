@@ -11,11 +11,21 @@ from typing import Any, Literal, TypeVar, assert_never
 
 from bankrmi.bank.forms import announced, look_at, packed_form, packed_forms
 from bankrmi.bank.operations import check_account, parse_request_id
+from bankrmi.bank.statements import ENTRIES_AT_MOST, LOOKING_MS, TOTAL, KeptJournal, StatementQuery
 from bankrmi.errors import BankError, InvalidRequest
 from bankrmi.rmi import Call, Exposed
 from bankrmi.rmi.objects import READ_ATTRIBUTE, is_of_the_call_itself
 from bankrmi.server.admission import Admission
-from bankrmi.server.answering import Asked, many, many_packed, many_told, one
+from bankrmi.server.answering import (
+    Asked,
+    many,
+    many_packed,
+    many_told,
+    one,
+    read_of_balance,
+    read_of_statement,
+    read_of_total,
+)
 from bankrmi.server.call_arguments import request_of, seen_of
 from bankrmi.server.request_figures import DONE, KINDS, Kind, KindFigures, RequestFigures
 from bankrmi.server.request_lines import tell_refused
@@ -23,6 +33,9 @@ from bankrmi.server.request_lines import tell_refused
 __all__ = ["ACCOUNT_ID", "AccountObject"]
 
 _Found = TypeVar("_Found")
+
+_STATEMENT_BYTES = 256 * ENTRIES_AT_MOST
+"""What an answer to `statement` takes, at most, while it waits."""
 
 ACCOUNT_ID = "bankrmi.account."
 
@@ -45,11 +58,14 @@ class AccountObject:
         *,
         addresses: Mapping[str, str],
         operations_per_request: int,
+        journal: Callable[[], KeptJournal],
     ) -> None:
+        """`journal` returns what statements are made of."""
         self._admission = admission
         self._status = status
         self._addresses = addresses
         self._at_most = operations_per_request
+        self._journal = journal
         self.figures = RequestFigures()
         names: tuple[Invoked, ...] = (*KINDS, "__getattr__")
         self._methods = {str(name): self._method(name) for name in names}
@@ -78,8 +94,14 @@ class AccountObject:
                 return self._change
             case "transfer":
                 return self._transfer
+            case "open_account" | "close_account":
+                return self._open_or_close
             case "balance":
                 return self._balance
+            case "total":
+                return self._total
+            case "statement":
+                return self._statement
             case "submit":
                 return self._submit
             case "outcome":
@@ -97,13 +119,7 @@ class AccountObject:
         self, call: Call, account: Any, amount: Any, request_id: Any = None, seen: Any = None
     ) -> None:
         """Withdraw or deposit, as the method says."""
-        operations = packed_form((call.method, account, amount))
-        request, text = request_of(request_id)
-        checked = seen_of(seen)
-        asked = Asked(
-            call, one, self._addresses, self.figures.of[call.method], account=account, request_id=text
-        )
-        self._admission.request(asked, request, lambda: operations, 1, checked)
+        self._ask_for((call.method, account, amount), call, request_id, seen)
 
     def _transfer(
         self,
@@ -114,11 +130,18 @@ class AccountObject:
         request_id: Any = None,
         seen: Any = None,
     ) -> None:
-        operations = packed_form((call.method, from_account, to_account, amount))
+        self._ask_for((call.method, from_account, to_account, amount), call, request_id, seen)
+
+    def _open_or_close(self, call: Call, account: Any, request_id: Any = None, seen: Any = None) -> None:
+        self._ask_for((call.method, account), call, request_id, seen)
+
+    def _ask_for(self, form: tuple[Any, ...], call: Call, request_id: Any, seen: Any) -> None:
+        """Have one operation done, of which the account is the second value."""
+        operations = packed_form(form)
         request, text = request_of(request_id)
         checked = seen_of(seen)
         asked = Asked(
-            call, one, self._addresses, self.figures.of["transfer"], account=from_account, request_id=text
+            call, one, self._addresses, self.figures.of[call.method], account=form[1], request_id=text
         )
         self._admission.request(asked, request, lambda: operations, 1, checked)
 
@@ -143,8 +166,25 @@ class AccountObject:
 
     def _balance(self, call: Call, account: Any, seen: Any = None) -> None:
         checked = seen_of(seen)
-        asked = Asked(call, many, self._addresses, self.figures.of["balance"], account=check_account(account))
+        figures = self.figures.of["balance"]
+        asked = Asked(call, read_of_balance, self._addresses, figures, account=check_account(account))
         self._admission.read(asked, account, checked)
+
+    def _total(self, call: Call, seen: Any = None) -> None:
+        checked = seen_of(seen)
+        asked = Asked(call, read_of_total, self._addresses, self.figures.of["total"])
+        self._admission.read(asked, TOTAL, checked)
+
+    def _statement(
+        self, call: Call, account: Any, since: Any = 0, limit: Any = ENTRIES_AT_MOST, seen: Any = None
+    ) -> None:
+        query = StatementQuery(account, since, limit, self._journal)
+        checked = seen_of(seen)
+        asked = Asked(
+            call, read_of_statement, self._addresses, self.figures.of["statement"], account=query.account
+        )
+        call.charge(LOOKING_MS)
+        self._admission.read(asked, query, checked, more_bytes=_STATEMENT_BYTES)
 
     def _tell_status(self, call: Call) -> None:
         self.figures.of["status"].counts[DONE] += 1

@@ -14,6 +14,7 @@ from typing import Any
 
 from bankrmi.bank.forms import Form
 from bankrmi.bank.outcomes import declined_form, is_done, told
+from bankrmi.bank.statements import StatementPage
 from bankrmi.errors import (
     AccountNotFound,
     BankError,
@@ -53,6 +54,9 @@ __all__ = [
     "many_packed",
     "many_told",
     "one",
+    "read_of_balance",
+    "read_of_statement",
+    "read_of_total",
     "too_late",
 ]
 
@@ -111,7 +115,7 @@ class Asked:
     def __init__(
         self,
         call: Call,
-        form: Callable[[Asked, Decided | Kept], Any],
+        form: Callable[[Asked, Any], Any],
         addresses: Mapping[str, str],
         figures: KindFigures,
         *,
@@ -222,7 +226,7 @@ class Asked:
             case Decided():
                 return self.form(self, reply)
             case Read():
-                return _read_answer(self.account, reply)
+                return self.form(self, reply)
             case NotLeading(primary=primary, undecided=undecided):
                 address = self.addresses.get(primary) if primary is not None else None
                 names = f"{primary} at {address} leads" if primary is not None else "nobody is known to lead"
@@ -275,7 +279,9 @@ def too_late(request_id: str | None) -> BankError:
     )
 
 
-def _read_answer(account: int, reply: Read) -> dict[str, Any]:
+def read_of_balance(asked: Asked, reply: Read) -> dict[str, Any]:
+    """Return the answer to a look-up."""
+    account = asked.account
     if reply.value is None:
         raise AccountNotFound(
             f"there is no account {account}",
@@ -286,6 +292,25 @@ def _read_answer(account: int, reply: Read) -> dict[str, Any]:
     return {
         "account": account,
         "balance": reply.value,
+        "action_id": reply.action_id,
+        "history": reply.history,
+    }
+
+
+def read_of_total(_asked: Asked, reply: Read) -> dict[str, Any]:
+    """Return the answer to `total`: in digits, since it may be larger than what all serializers carry."""
+    return {"total": str(reply.value), "action_id": reply.action_id, "history": reply.history}
+
+
+def read_of_statement(asked: Asked, reply: Read) -> dict[str, Any]:
+    """Return the answer to `statement`."""
+    page: StatementPage = reply.value
+    return {
+        "account": asked.account,
+        "balance": page.balance,
+        "entries": page.entries,
+        "through": page.through,
+        "begins_after": page.begins_after,
         "action_id": reply.action_id,
         "history": reply.history,
     }

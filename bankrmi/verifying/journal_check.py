@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from bankrmi.bank.accounts import fingerprint, sum_of
-from bankrmi.bank.forms import TRANSFER, WITHDRAW, accounts_of
+from bankrmi.bank.forms import CLOSE, OPEN, TRANSFER, WITHDRAW, accounts_of
 from bankrmi.bank.outcomes import balances_after
 from bankrmi.counted import counted
 from bankrmi.replication.journal import Adopted
@@ -51,7 +51,7 @@ class JournalCheck:
         self._accounts = balances
         self._written_to = written_to
         self._model = BankModel({})
-        self._opened_with: dict[int, int] = {}
+        self._opened_with: dict[int, int | None] = {}  # Of accounts that were met; None: there was none.
         begin = opening if anchor is None else anchor.position
         self._check = RecordCheck(begin, self._model, _raise, folded)
         self._is_whole = begin.action_id == 0
@@ -81,7 +81,8 @@ class JournalCheck:
         if self.tip.action_id != self._written_to:
             return
         self._compared = True
-        for account, balance in self._model.values.items():
+        for account in self._opened_with:
+            balance = self._model.values.get(account)
             if self._accounts.get(account) != balance:
                 raise CopyFault(
                     f"account {account} holds {self._accounts.get(account)}, "
@@ -98,7 +99,10 @@ class JournalCheck:
         negative = [account for account, balance in self._accounts.items() if balance < 0]
         if negative:
             raise CopyFault(f"account {negative[0]} holds {self._accounts[negative[0]]}, which is negative")
-        self._check_beginning({**self._accounts, **self._opened_with}, opened_with)
+        beginning = {**self._accounts, **self._opened_with}
+        self._check_beginning(
+            {account: balance for account, balance in beginning.items() if balance is not None}, opened_with
+        )
         if adopted is None:
             if self.tip.action_id:
                 raise CopyFault(
@@ -121,39 +125,44 @@ class JournalCheck:
             )
 
     def _meet(self, entry: Entry) -> None:
-        """Have the model know the accounts of this entry, as far as there are such accounts."""
-        strangers = [
-            account
-            for account in accounts_of(entry.operation)
-            if account in self._accounts and account not in self._model.values
-        ]
-        before = dict(_before(entry)) if strangers else {}
+        """Have the model know the accounts of this entry, as they were before, if it is their first one."""
+        strangers = [one for one in accounts_of(entry.operation) if one not in self._opened_with]
+        if not strangers:
+            return
+        before = _before(entry)
         for account in strangers:
-            if account not in before:
-                raise CopyFault(f"action id {entry.action_id} has no balance of account {account} after it")
             balance = before[account]
-            if self._compared and self._accounts[account] != balance:
+            if self._compared and self._accounts.get(account) != balance:
                 raise CopyFault(
-                    f"account {account} holds {self._accounts[account]}, and held {balance} before "
+                    f"account {account} holds {self._accounts.get(account)}, and held {balance} before "
                     f"action id {entry.action_id}"
                 )
-            self._model.values[account] = self._opened_with[account] = balance
+            self._opened_with[account] = balance
+            if balance is not None:
+                self._model.values[account] = balance
 
 
 def _raise(sentence: str) -> None:
     raise CopyFault(sentence)
 
 
-def _before(entry: Entry) -> Iterable[tuple[int, int]]:
-    """Return what accounts held before an entry, by what it says; `finish` finds out whether that is true."""
+def _before(entry: Entry) -> dict[int, int | None]:
+    """Return what accounts held before an entry, by what it says; `finish` finds out if that is true."""
     kind, payer, amount = entry.operation
+    after = dict(balances_after(entry))
+    if entry.status != DONE:
+        return after
+    if kind in (OPEN, CLOSE):
+        return {payer: None if kind == OPEN else 0}
     if kind == TRANSFER:
         amount = amount[1]
-    for account, balance in balances_after(entry):
-        gained = 0
-        if entry.status == DONE:
-            gained = -amount if kind == WITHDRAW or (kind == TRANSFER and account == payer) else amount
-        yield account, balance - gained
+    before: dict[int, int | None] = {}
+    for account, balance in after.items():
+        if balance is None:
+            raise CopyFault(f"action id {entry.action_id} has no balance of account {account} after it")
+        is_paid_by = kind == WITHDRAW or (kind == TRANSFER and account == payer)
+        before[account] = balance + amount if is_paid_by else balance - amount
+    return before
 
 
 def check_all(

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from bankrmi.bank.operations import LARGEST
-from bankrmi.bank.outcomes import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
+from bankrmi.bank.outcomes import EXISTS, INSUFFICIENT, NO_ACCOUNT, NOT_EMPTY, TOO_LARGE
 from bankrmi.replication.record import DONE, Scalar
 
 __all__ = ["BankModel", "Model"]
 
-_WITHDRAW, _DEPOSIT, _TRANSFER = 0, 1, 2
+_WITHDRAW, _DEPOSIT, _TRANSFER, _OPEN, _CLOSE = range(5)
 """As the journal has them (`bank.forms`)."""
 
 
@@ -61,6 +61,8 @@ class BankModel:
         kind, account, amount = operation
         if kind == _TRANSFER:
             return self._transfer(account, *amount)
+        if kind in (_OPEN, _CLOSE):
+            return self._open(account) if kind == _OPEN else self._close(account)
         deposit = {_WITHDRAW: False, _DEPOSIT: True}[kind]
         balance = self.values.get(account)
         if balance is None:
@@ -90,12 +92,31 @@ class BankModel:
         self.values[payer], self.values[payee] = has - amount, there + amount
         return DONE, has - amount, has - amount, there + amount
 
+    def _open(self, account: int) -> tuple[Scalar, ...]:
+        """An account that is there stays as it is."""
+        if account in self.values:
+            return EXISTS, self.values[account]
+        self.values[account] = 0
+        return DONE, 0
+
+    def _close(self, account: int) -> tuple[Scalar, ...]:
+        """No money goes with an account."""
+        balance = self.values.get(account)
+        if balance is None:
+            return NO_ACCOUNT, None
+        if balance > 0:
+            return NOT_EMPTY, balance
+        del self.values[account]
+        return DONE, 0
+
     def in_words(self, operation: Any) -> str:
         """Return "withdraw 10 from account 2"."""
         kind, account, amount = operation
         if kind == _TRANSFER:
             payee, amount = amount
             return f"transfer {amount} from account {account} to account {payee}"
+        if kind in (_OPEN, _CLOSE):
+            return f"{'open' if kind == _OPEN else 'close'} account {account}"
         return (
             f"deposit {amount} on account {account}"
             if kind == _DEPOSIT

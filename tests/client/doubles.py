@@ -16,7 +16,19 @@ from bankrmi.config import ClientSettings, Configuration
 from bankrmi.replication.record import packed, unpacked
 from bankrmi.rmi import Call, Daemon, Exposed, Limits, RemoteObject
 
-METHODS = frozenset({"balance", "withdraw", "deposit", "transfer", "submit", "outcome", "status"})
+METHODS = frozenset(
+    {
+        "balance",
+        "withdraw",
+        "deposit",
+        "transfer",
+        "open_account",
+        "close_account",
+        "submit",
+        "outcome",
+        "status",
+    }
+)
 Answering = Callable[[Call], None]
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bankrmi.bank.forms import Form, form_of
-from bankrmi.bank.operations import Deposit, Transfer, Withdraw
+from bankrmi.bank.operations import CloseAccount, Deposit, OpenAccount, Transfer, Withdraw
 from bankrmi.replication.record import (
     CANCELLED,
     DONE,
@@ -183,6 +183,8 @@ def random_case(chance: random.Random, *, most_calls: int = 7) -> Case:
     ledger = {1: chance.choice([0, 5]), 2: 3}
 
     def draw() -> Form:
+        if chance.random() < 0.2:
+            return form_of(chance.choice([OpenAccount, CloseAccount])(chance.choice([1, 1, 2, 9])))
         kind = chance.choice([Withdraw, Deposit, Transfer])
         account, amount = chance.choice([1, 1, 1, 2, 2, 9]), chance.choice([1, 2, 4, 8])
         if kind is Transfer:

@@ -80,6 +80,7 @@ class Counter:
         self.now_ms = 0.0
         self.events: list[Event] = []
         self.read: Read | None = None  # What nothing keeps waiting.
+        self.journal: Any = None  # What statements are made of.
         none = Rate(per_caller=0, per_address=0)
         self.room = WaitingRoom(waiting_bytes, slow_ms=400)
         self.admission = Admission(
@@ -94,7 +95,11 @@ class Counter:
             timeout_ms=1000,
         )
         self.account = AccountObject(
-            self.admission, dict, addresses={"s2": "there:1"}, operations_per_request=BATCH
+            self.admission,
+            dict,
+            addresses={"s2": "there:1"},
+            operations_per_request=BATCH,
+            journal=lambda: self.journal,
         )
 
     def call(self, caller: Caller, method: str, *args: Any) -> Call:

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bankrmi import aio, config
-from bankrmi.bank.operations import Operation, Receipt, Transfer, Withdraw
+from bankrmi.bank.operations import CloseAccount, OpenAccount, Operation, Receipt, Transfer, Withdraw
 from bankrmi.errors import BankError, Refused, Unsettled
 from bankrmi.parent_death import end_with_parent
 from bankrmi.replication.sessions import new_session
@@ -131,6 +131,10 @@ class _Session:
                 return await bank.withdraw(account, amount, request_id=request_id)
             case Transfer(account=account, to=to, amount=amount):
                 return await bank.transfer(account, to, amount, request_id=request_id)
+            case OpenAccount(account=account):
+                return await bank.open_account(account, request_id=request_id)
+            case CloseAccount(account=account):
+                return await bank.close_account(account, request_id=request_id)
         return await bank.deposit(first.account, first.amount, request_id=request_id)
 
     async def _ask(self, request_id: str) -> bool:

@@ -99,16 +99,16 @@ class Replay:
             keys = self._model.keys(operation)
         except UNREADABLE:
             return  # That is said already.
-        values = self._model.values
         for key in keys:
-            if key not in values:
-                continue
+            value, opening = self._model.values.get(key), self._opening.get(key)
             if key not in self._changes:
-                self._changes[key] = (array("q", [0]), [self._opening.get(key)])
+                if value is None and opening is None:
+                    continue  # Nobody has it: it takes no room.
+                self._changes[key] = (array("q", [0]), [opening])
             ids, history = self._changes[key]
-            if history[-1] != values[key]:
+            if history[-1] != value:
                 ids.append(number)
-                history.append(values[key])
+                history.append(value)
 
 
 def _unreadable(record: Record) -> Entry:

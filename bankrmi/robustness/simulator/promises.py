@@ -50,6 +50,7 @@ class PromiseMonitor:
         self._leaders: dict[tuple[str, int], str] = {}  # By history and epoch.
         self._model = cluster.workload.model()
         self._records: RecordCheck | None = None
+        self._keys = set(self._model.values)  # All that there ever was, be it gone or not.
         self.acknowledged: list[bytes] = []  # Digests of records, by operation; action id 1 comes first.
         self.records: list[Record] = []  # All that are acknowledged.
         self.newest = _NOTHING
@@ -194,6 +195,7 @@ class PromiseMonitor:
                 "safety", f"request {session}:{sequence} is done, and somebody was told that it is forgotten"
             )
         self._records.take(record)
+        self._keys |= self._model.values.keys()
 
     def folded(self, server: SimulatedServer, journal: SqliteJournal, records: Sequence[Record]) -> None:
         """These records left a journal: from here on they count as acknowledged."""
@@ -223,8 +225,8 @@ class PromiseMonitor:
         """Compare the accounts of a copy that holds just what is acknowledged."""
         if server.journal.tip != self.newest:
             return
-        for key, value in self._model.values.items():
-            held = server.journal.read(key)
+        for key in self._keys:
+            value, held = self._model.values.get(key), server.journal.read(key)
             if held != value:
                 raise SimulationFailure(
                     "safety", f"{key} holds {held} on {server.name}, and the journal adds up to {value}"

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import Form, form_of
-from bankrmi.bank.operations import Deposit, Operation, Transfer, Withdraw
+from bankrmi.bank.operations import CloseAccount, Deposit, OpenAccount, Operation, Transfer, Withdraw
 from bankrmi.storage.state_machine import StateMachine
 from bankrmi.verifying.model import BankModel, Model
 
@@ -48,10 +48,12 @@ class BankWorkload:
         return BankModel(LEDGER)
 
     def operation(self, chance: random.Random) -> Form:
-        """Draw a withdrawal, a deposit or (one in five) a transfer; some come to nothing."""
+        """Draw a withdrawal, a deposit, a transfer (one in six), or the opening or closing of an account."""
         account = chance.choice(_ACCOUNTS)
         amount = chance.choice([0, 1, 10, 50, 1000])
         drawn = 10 * chance.random()
+        if drawn >= 9.6:
+            return form_of(CloseAccount(account) if drawn >= 9.8 else OpenAccount(account))
         if 4 <= drawn < 5 or drawn >= 9:
             others = [one for one in _ACCOUNTS if one != account]
             return form_of(Transfer(account, others[int(10 * drawn) % len(others)], amount))

@@ -29,7 +29,7 @@ from bankrmi.bank.forms import (
 from bankrmi.bank.operations import LARGEST
 from bankrmi.bank.outcomes import EXISTS, INSUFFICIENT, NO_ACCOUNT, NOT_EMPTY, TOO_LARGE, is_done
 from bankrmi.bank.snapshot import Snapshot
-from bankrmi.bank.statements import StatementPage, StatementQuery, TotalQuery
+from bankrmi.bank.statements import StatementQuery, TotalQuery
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.record import DONE
 
@@ -118,7 +118,7 @@ class Accounts:
         self._changed_at = action_id
         self._opening = None
         for kind, account, amount in operations:
-            before = balances.get(account)
+            before: Any = balances.get(account)
             if before is None and (before := self._balance(account)) is None and kind <= DEPOSIT:
                 tell((NO_ACCOUNT, None))
                 continue
@@ -151,7 +151,8 @@ class Accounts:
         """Do what is done seldom, on an account that has this balance, None if there is none."""
         self.needs_protocol = SINCE_PROTOCOL
         if kind == TRANSFER:
-            return self._transfer(account, *more, action_id)
+            payee, amount = more
+            return self._transfer(account, payee, amount, action_id)
         if kind == OPEN:
             if balance is not None:
                 return EXISTS, balance
@@ -223,7 +224,7 @@ class Accounts:
                 else:
                     self._set(account, balance, balance - gained, action_id)
 
-    def read(self, query: Query) -> int | StatementPage | None:
+    def read(self, query: Query) -> Any:
         """Return the balance of an account, None if there is none; or what else is asked.
 
         Of a snapshot, this is made the moment.
@@ -249,21 +250,22 @@ class Accounts:
     def flush(self) -> None:
         """Write every balance that changed since it was written."""
         if self._changed:
+            if self._came or self._gone:
+                self._flush_accounts()
             balances = self._balances  # In the order of the table: that takes half the time.
-            changed = self._flush_accounts() if self._came or self._gone else sorted(self._changed)
-            rows = [(balances[account], account) for account in changed]
+            changed = ((balances.get(account), account) for account in sorted(self._changed))
+            rows = [row for row in changed if row[0] is not None]
             self._database.executemany("UPDATE accounts SET balance = ? WHERE id = ?", rows)
         self._flushed, self._changed = self._changed, {}
 
-    def _flush_accounts(self) -> list[int]:
-        """Write which accounts there are; return those that have changed besides."""
-        balances, came, gone = self._balances, self._came, self._gone
-        self._database.executemany("DELETE FROM accounts WHERE id = ?", [(one,) for one in sorted(gone)])
-        opened = [(one, balances[one]) for one in sorted(came)]
+    def _flush_accounts(self) -> None:
+        """Write which accounts there are."""
+        self._database.executemany(
+            "DELETE FROM accounts WHERE id = ?", [(one,) for one in sorted(self._gone)]
+        )
+        opened = [(one, self._balances[one]) for one in sorted(self._came)]
         self._database.executemany("INSERT INTO accounts VALUES (?,?)", opened)
-        changed = sorted(one for one in self._changed if one in balances and one not in came)
         self._came, self._gone = set(), set()
-        return changed
 
     def forget(self) -> None:
         """Read everything anew from the database."""
@@ -283,10 +285,11 @@ class Accounts:
 
         In two halves: SQLite's own sums end at 2^63-1.
         """
-        high, low = self._database.execute(
+        halves: list[Any] = self._database.execute(
             "SELECT coalesce(sum(balance >> 32), 0), coalesce(sum(balance & 4294967295), 0) FROM accounts"
-        ).fetchall()[0]
-        return int(high << 32) + int(low)
+        ).fetchall()
+        high, low = halves[0]
+        return (int(high) << 32) + int(low)
 
     def describe(self, operation: Form) -> dict[str, Any]:
         """Return the operation in words."""

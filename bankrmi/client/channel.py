@@ -54,14 +54,23 @@ _CONNECTING_SECONDS = 3600.0
 class _Line:
     """The connection of one attempt."""
 
-    __slots__ = ("_channel", "candidate", "is_asked", "link", "number")
+    __slots__ = ("_channel", "candidate", "is_asked", "link", "needs_protocol", "number")
 
-    def __init__(self, channel: Channel, number: int, candidate: Candidate, link: Link | None) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        number: int,
+        candidate: Candidate,
+        link: Link | None,
+        needs_protocol: int = 1,
+    ) -> None:
         self._channel = channel
         self.number = number
         self.candidate = candidate
         self.link = link
         self.is_asked = False  # An answer is to come on it.
+        self.needs_protocol = needs_protocol
+        """The version that its server has to speak to be asked."""
 
     def answered(self, value: object) -> None:
         """Take what the link answers."""
@@ -142,18 +151,19 @@ class Channel:
 
     def _connect(self, number: int, candidate: Candidate, needs_protocol: int) -> None:
         kept = self._take_kept(candidate)
-        line = self._lines[number] = _Line(self, number, candidate, kept)
+        line = self._lines[number] = _Line(self, number, candidate, kept, needs_protocol)
         if kept is not None:
-            self._greeted(number, kept, needs_protocol)
+            self._greeted(line, kept)
         else:
-            self._open(line, needs_protocol)
+            self._open(line)
 
-    def _greeted(self, number: int, link: Link, needs_protocol: int) -> None:
+    def _greeted(self, line: _Line, link: Link) -> None:
         """It may be asked; unless it is of a version that does not know what it would be asked for."""
-        if _is_too_old(link, needs_protocol):
-            self._tell(number, Failed(too_old(self._lines[number].candidate, link.protocol, needs_protocol)))
+        if _is_too_old(link, line.needs_protocol):
+            refusal = too_old(line.candidate, link.protocol, line.needs_protocol)
+            self._tell(line.number, Failed(refusal))
         else:
-            self._tell(number, Greeted())
+            self._tell(line.number, Greeted())
 
     def _take_kept(self, candidate: Candidate) -> Link | None:
         """Return the connection that was kept, if it is of use."""
@@ -163,12 +173,11 @@ class Channel:
         _close(kept)
         return None
 
-    def _open(self, line: _Line, needs_protocol: int) -> None:
+    def _open(self, line: _Line) -> None:
         number, candidate = line.number, line.candidate
 
         def up(_: Mapping[str, Any]) -> None:
-            if self._lines.get(number) is line:
-                self._greeted(number, link, needs_protocol)
+            self._greeted(line, link)
 
         def lost(_: str) -> None:
             if self._lines.get(number) is line:

@@ -380,7 +380,11 @@ def read_total(answer: Any) -> Total:
     check_answer(answer, None)
     digits, action_id = answer.get("total"), answer.get("action_id")
     _check(
-        isinstance(digits, str) and len(digits) <= _DIGITS_AT_MOST and digits.isdecimal(), "it is no total"
+        isinstance(digits, str)
+        and len(digits) <= _DIGITS_AT_MOST
+        and digits.isascii()
+        and digits.isdecimal(),
+        "it is no total",
     )
     _check(_is_number(action_id), "its action id cannot be")
     return Total(total=int(digits), action_id=action_id)

@@ -11,7 +11,7 @@ from bankrmi.backup.chain import Chain
 from bankrmi.backup.rebuilding import rebuild
 from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import Form, form_of
-from bankrmi.bank.operations import CloseAccount, Deposit, OpenAccount, Transfer, Withdraw
+from bankrmi.bank.operations import CloseAccount, Deposit, OpenAccount, Operation, Transfer, Withdraw
 from bankrmi.server import backing_up
 from bankrmi.storage.database import open_database, open_to_read
 from bankrmi.storage.folding import Keeping
@@ -26,7 +26,7 @@ from tests.storage.journals import adopted, deposit
 def drawn(chance: random.Random) -> Form:
     account, other = chance.sample(range(1, 8), 2)
     amount = chance.choice([0, 1, 40])
-    kinds = [
+    kinds: list[Operation] = [
         Withdraw(account, amount),
         Deposit(account, amount),
         Transfer(account, other, amount),

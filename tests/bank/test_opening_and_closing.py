@@ -227,7 +227,8 @@ def test_opening_and_closing_at_random_leaves_a_table_that_is_the_state() -> Non
     chance, machine, model = random.Random(5), accounts(), BankModel(LEDGER)
     for number in range(1, 2_000):
         account = chance.randrange(40)
-        form = form_of(chance.choice([OpenAccount(account), CloseAccount(account), Deposit(account, 1)]))
+        kinds: list[Operation] = [OpenAccount(account), CloseAccount(account), Deposit(account, 1)]
+        form = form_of(chance.choice(kinds))
         assert said(machine.apply([form], number)) == [model.apply(form)]
         if chance.random() < 0.05:
             machine.flush()

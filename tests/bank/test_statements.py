@@ -17,7 +17,7 @@ from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import packed
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.folding import Keeping
-from bankrmi.storage.journal import SqliteJournal
+from bankrmi.storage.journal import SqliteJournal, WriteBehind
 from tests.bank.test_opening_and_closing import OPERATIONS
 
 LEDGER = {1: 100, 2: 300, 300: 5}
@@ -28,7 +28,11 @@ class Kept:
 
     def __init__(self, keeping: Keeping | None = None) -> None:
         self.journal = SqliteJournal(
-            open_in_memory(), Accounts(LEDGER), new_incarnation=lambda: "disk", keeping=keeping
+            open_in_memory(),
+            Accounts(LEDGER),
+            new_incarnation=lambda: "disk",
+            keeping=keeping,
+            behind=WriteBehind(records=0, operations=0) if keeping else None,
         )
         self.journal.open(Adopted(history="h", epoch=1, primary="s1", start_id="s1#1"))
         self._number = 0

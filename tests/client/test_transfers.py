@@ -35,21 +35,23 @@ def perform(request: pytest.FixtureRequest) -> Perform:
 
 
 def moves(call: Call) -> None:
-    """Answer a transfer."""
-    payer, _, _, request_id, *_ = call.args
-    call.answer({"account": payer, "balance": 290, "action_id": 1, "request_id": request_id, "history": "h1"})
+    """Answer a transfer, or a withdrawal."""
+    request_id = call.args[3 if call.method == "transfer" else 2]
+    told = {"account": 2, "balance": 290, "action_id": 1, "request_id": request_id, "history": "h1"}
+    call.answer(told)
 
 
 def test_a_request_for_a_transfer_is_checked_before_it_is_sent() -> None:
     request = transferred(2, 3, 10, "a:1")
     assert (request.method, request.args, request.accounts) == ("transfer", (2, 3, 10), (2, 3))
     assert request.needs_protocol == 2
+    wrong: tuple[Any, Any, Any]
     for wrong in ((2, 2, 10), (2, 3, -1), (-1, 3, 1), (2, LARGEST + 1, 1), (2, 3, "1")):
         with pytest.raises(InvalidRequest):
-            transferred(*wrong, None)  # type: ignore[arg-type]
+            transferred(*wrong, None)
     assert submitted([Withdraw(2, 1), Transfer(2, 3, 1)], None, at_most=9).needs_protocol == 2
     assert submitted([Withdraw(2, 1), Deposit(2, 3)], None, at_most=9).needs_protocol == 1
-    with pytest.raises(InvalidRequest, match="make a Withdraw, a Deposit or a Transfer"):
+    with pytest.raises(InvalidRequest, match="make a Withdraw, a Deposit, a Transfer"):
         submitted([Withdraw(2, 1), ("transfer", 2, 3, 1)], None, at_most=9)  # type: ignore[list-item]
 
 

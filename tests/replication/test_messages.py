@@ -54,6 +54,7 @@ BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "lease_ms": LENGTHS_MS,
     "drift_ms": LENGTHS_MS,
     "outcome": st.sampled_from(JOIN_OUTCOMES),
+    "needs_protocol": st.integers(1, 10_000),
 }
 BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     str: IDS,
@@ -264,14 +265,14 @@ def _form(message: Any) -> list[Any]:
 )
 def test_records_that_cannot_follow_are_refused(records: Any) -> None:
     form = _form(EXAMPLES[Checkpoint])
-    form[-1] = records
+    form[list(FIELDS[Checkpoint]).index("records")] = records
     with pytest.raises(ValueError, match=r"^records "):
         message_from_wire("checkpoint", form, NEWEST)
 
 
 def test_what_is_cancelled_may_follow() -> None:
     form = _form(EXAMPLES[Checkpoint])
-    form[-1] = [CANCELLED, RECORD._replace(action_id=7)]
+    form[list(FIELDS[Checkpoint]).index("records")] = [CANCELLED, RECORD._replace(action_id=7)]
     message = message_from_wire("checkpoint", form, NEWEST)
     assert isinstance(message, Checkpoint)
     assert [record.first_id for record in message.records] == [5, 6]

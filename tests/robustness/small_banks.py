@@ -184,8 +184,9 @@ def random_case(chance: random.Random, *, most_calls: int = 7) -> Case:
 
     def draw() -> Form:
         if chance.random() < 0.2:
-            return form_of(chance.choice([OpenAccount, CloseAccount])(chance.choice([1, 1, 2, 9])))
-        kind = chance.choice([Withdraw, Deposit, Transfer])
+            account = chance.choice([1, 1, 2, 9])
+            return form_of(OpenAccount(account) if chance.random() < 0.5 else CloseAccount(account))
+        kind: Any = chance.choice([Withdraw, Deposit, Transfer])
         account, amount = chance.choice([1, 1, 1, 2, 2, 9]), chance.choice([1, 2, 4, 8])
         if kind is Transfer:
             return form_of(

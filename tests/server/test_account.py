@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from bankrmi.bank.forms import form_of, packed_operations
-from bankrmi.bank.operations import LARGEST, Deposit, Transfer, Withdraw
+from bankrmi.bank.operations import LARGEST, Deposit, Operation, Transfer, Withdraw
 from bankrmi.client.attempts import LATEST_SHARE
 from bankrmi.errors import Busy, Cancelled, InDoubt, InvalidRequest, NotPrimary
 from bankrmi.replication.effects import (
@@ -588,7 +588,7 @@ def test_a_transfer_that_cannot_be_one_is_refused_at_the_door(args: tuple[Any, .
 def test_what_a_payee_has_is_told_in_no_form_of_an_answer() -> None:
     """Packed, in a list, asked for again as an outcome."""
     counter, callers = Counter(), [Caller(number) for number in range(3)]
-    operations = [Withdraw(1, 10), Transfer(1, 2, 10), Transfer(1, 3, 10)]
+    operations: list[Operation] = [Withdraw(1, 10), Transfer(1, 2, 10), Transfer(1, 3, 10)]
     counter.call(callers[0], "submit", packed_operations(operations), "c:1")
     counter.call(callers[1], "submit", [one.to_wire() for one in operations], "c:1")
     [event] = counter.asked()

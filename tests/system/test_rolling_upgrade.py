@@ -258,7 +258,9 @@ def test_transfers_begin_when_every_server_knows_them_and_then_there_is_no_way_b
         cluster.wait_until_in_sync()
         old, bank = cluster.standby(), cluster.client()
         held = [bank.balance(account).balance for account in (1, 2)]
-        with pytest.raises(InvalidRequest, match=f"{old} speaks bankrmi protocol 1, this needs 2: upgrade it"):
+        with pytest.raises(
+            InvalidRequest, match=f"{old} speaks bankrmi protocol 1, this needs 2: upgrade it"
+        ):
             bank.transfer(1, 2, 10)
         with pytest.raises(InvalidRequest, match="upgrade it first"):
             bank.submit([bankrmi.Withdraw(1, 1), bankrmi.OpenAccount(404)])

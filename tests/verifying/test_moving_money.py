@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bankrmi.bank.forms import form_of
-from bankrmi.bank.operations import CloseAccount, OpenAccount, Transfer
+from bankrmi.bank.operations import CloseAccount, OpenAccount, Operation, Transfer
 from bankrmi.storage.folding import Keeping
 from bankrmi.storage.journal import WriteBehind
 from tests.backup.test_moving_money import drawn
@@ -22,9 +22,14 @@ def filled(folder: Path) -> None:
     """Accounts 1 to 3 open with 100, 300 and 450."""
     folder.mkdir()
     journal = opened(folder / "bank.db")
-    for number, operation in enumerate(
-        [Transfer(1, 2, 30), Transfer(3, 1, 500), OpenAccount(9), Transfer(2, 9, 5), Transfer(9, 3, 5)], 1
-    ):
+    done: list[Operation] = [
+        Transfer(1, 2, 30),
+        Transfer(3, 1, 500),
+        OpenAccount(9),
+        Transfer(2, 9, 5),
+        Transfer(9, 3, 5),
+    ]
+    for number, operation in enumerate(done, 1):
         decide(journal, 1, ("a", number), [form_of(operation)], number)
     decide(journal, 1, ("a", 6), [form_of(CloseAccount(9))], 6)
     journal.commit()

@@ -354,7 +354,7 @@ def test_on_a_terminal_what_is_no_number_gets_a_sentence_and_is_asked_again(
     terminal: Callable[..., pexpect.spawn],
 ) -> None:
     menu = terminal()
-    answer(menu, "5")
+    answer(menu, "9")
     menu.expect_exact(f"Please enter 1, 2, 3 or 4. {MORE}\r\nYour choice: ")
     answer(menu, "1")
     for nonsense, said in (
@@ -372,7 +372,7 @@ def test_on_a_terminal_what_is_no_number_gets_a_sentence_and_is_asked_again(
 def test_a_person_whose_screen_is_recorded_is_a_person(terminal: Callable[..., pexpect.spawn]) -> None:
     """`bankrmi menu | tee log`: what is typed is asked for again, and an empty line leads back."""
     menu = terminal("", piped_through="cat")
-    answer(menu, "5")
+    answer(menu, "9")
     menu.expect_exact("Please enter 1, 2, 3 or 4.")
     menu.expect_exact("Your choice: ")
     answer(menu, "1")

@@ -106,7 +106,7 @@ def test_a_statement_is_a_line_an_entry_and_the_balance(
         (("open-account", "2"), 4, "There is such an account already"),
         (("close-account", "2"), 4, "There is money on the account"),
         (("close-account", "50"), 3, "Account not found"),
-        (("statement", "50"), 3, "there is no account 50"),
+        (("statement", "50"), 3, "Account not found"),
         (("statement", "2", "--since", "x"), 2, "not an action id: 'x' (a whole number from 0 on)"),
         (("statement", "2", "--limit", "0"), 2, "Invalid value for '--limit'"),
         (("withdraw", "2"), 2, "Missing argument 'AMOUNT' (see bankrmi withdraw --help)"),

@@ -86,7 +86,7 @@ def chain(*requests: tuple[RequestId, Sequence[tuple[Any, ...]]]) -> list[Record
     """
     records, before = list[Record](), OPENING
     for request, came in requests:
-        operations = packed([operation for operation, _, _ in came]) if came else b""
+        operations = packed([operation for operation, *_ in came]) if came else b""
         outcomes = packed([told[1] if told[0] == DONE and len(told) == 2 else told for _, *told in came])
         outcomes = outcomes if came else b""
         records.append(chained(before, 1, request, (max(len(came), 1), operations, outcomes), 0))

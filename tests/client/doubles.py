@@ -26,8 +26,6 @@ METHODS = frozenset(
         "close_account",
         "total",
         "statement",
-        "total",
-        "statement",
         "submit",
         "outcome",
         "status",

@@ -41,11 +41,14 @@ QUICK = {
     "retry-failed-fsync": 20,
     "no-budget-a-turn": 5,
     "queue-a-retry-twice": 8,
+    "transfer-half-done": 5,
+    "export-half-a-transfer": 20,
     "patience-drops-the-connection": 8,
 }
 """Bugs that are found soon, and the seeds that each may take."""
 
 FIRST = {
+    "export-half-a-transfer": 9,
     "queue-without-a-bound": 4,
     "acknowledge-before-standby": 2,
     "commit-after-answering": 6,

@@ -200,6 +200,7 @@ def _operation(entry: Entry | None) -> str:
     if entry.operation is None:
         return "a cancelled request"
     what = described(entry.operation)
+    amount = f" {what['amount']}" if "amount" in what else ""
     to = f" to {what['to']}" if "to" in what else ""
     came = (entry.result, *entry.beside) if entry.beside else entry.result
-    return f"{what['kind']} {what['amount']}, account {what['account']}{to}, {entry.status}: {came!r}"
+    return f"{what['kind']}{amount}, account {what['account']}{to}, {entry.status}: {came!r}"

@@ -45,10 +45,10 @@ def test_a_request_for_a_transfer_is_checked_before_it_is_sent() -> None:
     request = transferred(2, 3, 10, "a:1")
     assert (request.method, request.args, request.accounts) == ("transfer", (2, 3, 10), (2, 3))
     assert request.needs_protocol == 2
-    wrong: tuple[Any, Any, Any]
-    for wrong in ((2, 2, 10), (2, 3, -1), (-1, 3, 1), (2, LARGEST + 1, 1), (2, 3, "1")):
+    wrong: list[Any] = [(2, 2, 10), (2, 3, -1), (-1, 3, 1), (2, LARGEST + 1, 1), (2, 3, "1")]
+    for payer, payee, amount in wrong:
         with pytest.raises(InvalidRequest):
-            transferred(*wrong, None)
+            transferred(payer, payee, amount, None)
     assert submitted([Withdraw(2, 1), Transfer(2, 3, 1)], None, at_most=9).needs_protocol == 2
     assert submitted([Withdraw(2, 1), Deposit(2, 3)], None, at_most=9).needs_protocol == 1
     with pytest.raises(InvalidRequest, match="make a Withdraw, a Deposit, a Transfer"):

@@ -13,6 +13,7 @@ from bankrmi.bank.forms import form_of
 from bankrmi.bank.operations import CloseAccount, OpenAccount, Operation, Transfer
 from bankrmi.storage.folding import Keeping
 from bankrmi.storage.journal import WriteBehind
+from bankrmi.verifying.comparing import Comparison, compare
 from tests.backup.test_moving_money import drawn
 from tests.storage.journals import decide, deposit, opened
 from tests.verifying.test_verifying import change, only, rewrite
@@ -118,3 +119,25 @@ def test_an_account_that_nobody_opened_and_that_has_entries_is_told(tmp_path: Pa
     journal.close()
     rewrite(tmp_path / "s1", 0, operations=lambda *_: (form_of(OpenAccount(8)),))
     assert not only(tmp_path / "s1").sound
+
+
+def compared(folder: Path, *names: str) -> Comparison:
+    one, other = (folder / name / "bank.db" for name in names)
+    return compare(one, other)
+
+
+def test_two_copies_that_differ_in_one_half_are_told_by_it(tmp_path: Path) -> None:
+    for name in ("s1", "s2"):
+        filled(tmp_path / name)
+    assert compared(tmp_path, "s1", "s2").agree
+    changed: Callable[..., Any] = lambda *_: (("done", 70, 70, 331),)  # noqa: E731
+    rewrite(tmp_path / "s2", 0, outcomes=changed)
+    said = compared(tmp_path, "s1", "s2").sentence
+    assert "transfer 30, account 1 to 2, done: (70, 70, 330)" in said
+    assert "(70, 70, 331)" in said
+    (tmp_path / "s3").mkdir()
+    filled_so = opened(tmp_path / "s3" / "bank.db")
+    decide(filled_so, 1, ("a", 1), [form_of(OpenAccount(8))], 1)
+    filled_so.commit()
+    filled_so.close()
+    assert "open_account, account 8, done: 0" in compared(tmp_path, "s1", "s3").sentence

@@ -104,7 +104,8 @@ function rolledBack(told, model) {
     (told.count === 1 ? "It was confirmed to nobody, and another server led without it, so it went" :
       "They were confirmed to nobody, and another server led without them, so they went") + ` when ${told.server} came back.${cause}`;
   const lines = told.entries.map(entry => make("li", {text: `action ${number(entry.action_id)}: ${entry.kind ?? "cancelled"} ` +
-    `${entry.amount === undefined ? "" : `${number(entry.amount)}, account ${accounts(entry)}, `}request ${shortRequestId(entry.request_id)}`}));
+    `${entry.amount === undefined || entry.amount === null ? "" : `${number(entry.amount)}, `}` +
+    `${entry.account === undefined || entry.account === null ? "" : `account ${accounts(entry)}, `}request ${shortRequestId(entry.request_id)}`}));
   const left = told.count - told.entries.length;
   return make("li", {}, make("p", {}, make("time", {text: timeOfDay(told.noticed_ms)}), " ", why), make("details", {},
     make("summary", {text: "What it was"}), make("ul", {}, ...lines),

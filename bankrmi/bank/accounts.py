@@ -113,7 +113,7 @@ class Accounts:
     ) -> list[Any]:
         """Withdraw, deposit or transfer, or decline; the result is the balance after it."""
         outcomes: list[Any] = []
-        balances, changed, tell = self._balances, self._changed, outcomes.append
+        balances, changed, snapshots, tell = self._balances, self._changed, self._snapshots, outcomes.append
         gained = 0
         self._changed_at = action_id
         self._opening = None
@@ -137,7 +137,7 @@ class Accounts:
             else:
                 tell(self._do_more(kind, account, before, amount, action_id))
                 continue
-            if self._snapshots:
+            if snapshots:
                 self._remember(account, before)
             balances[account] = after
             changed[account] = action_id
@@ -229,6 +229,8 @@ class Accounts:
 
         Of a snapshot, this is made the moment.
         """
+        if type(query) is int:  # Nearly always.
+            return self._balance(query)
         match query:
             case int():
                 return self._balance(query)

@@ -34,7 +34,7 @@ __all__ = [
 ENTRIES_AT_MOST = 500
 """In one answer."""
 
-LOOKED_THROUGH = 1_024
+LOOKED_THROUGH = 512
 """Operations, for one answer; a record is never split."""
 _BYTES = 256 << 10
 

@@ -9,7 +9,7 @@ Rule 2: whoever asks for an account's entries is told what that account had. Wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -29,6 +29,7 @@ __all__ = [
     "StatementQuery",
     "Total",
     "TotalQuery",
+    "entries_of_account",
 ]
 
 ENTRIES_AT_MOST = 500
@@ -100,40 +101,44 @@ class StatementQuery:
         if through >= tip:
             return StatementPage(found, through, begins_after, balance)
         for record in journal.records(through, LOOKED_THROUGH, at_most_bytes=_BYTES):
-            for entry in self._entries(record):
-                found.append(self._in_words(entry))
+            for entry in entries_of_account(record, self.account):
+                if entry["action_id"] <= self.since:
+                    continue
+                found.append(entry)
                 if len(found) == self.limit:
-                    return StatementPage(found, entry.action_id, begins_after, balance)
+                    return StatementPage(found, entry["action_id"], begins_after, balance)
             through = record.action_id
         return StatementPage(found, through, begins_after, balance)
 
-    def _entries(self, record: Record) -> Iterator[Entry]:
-        """Yield those of the account; what does not even hold its number is not looked into."""
-        if record.cancelled or _digits(self.account) not in record.operations:
-            return
-        for entry in record.entries():
-            if entry.action_id > self.since and self._is_about(entry):
-                yield entry
 
-    def _is_about(self, entry: Entry) -> bool:
-        """Whether it changed the account, or was asked of it."""
+def entries_of_account(record: Record, account: int) -> Iterator[dict[str, Any]]:
+    """Yield the entries of a record that are about an account, as a statement has them.
+
+    What does not even hold the account's number is not looked into.
+    """
+    if record.cancelled or _digits(account) not in record.operations:
+        return
+    for entry in record.entries():
         payer, *payee = accounts_of(entry.operation)
-        return self.account == payer or (self.account in payee and entry.status == DONE)
+        if account == payer or (account in payee and entry.status == DONE):
+            yield _in_words(entry, account)
 
-    def _in_words(self, entry: Entry) -> dict[str, Any]:
-        what = described(entry.operation)
-        payer, balance = what.pop("account"), entry.result
-        if entry.operation[0] == TRANSFER and payer != self.account:
-            del what["to"]
-            what["from"], balance = payer, entry.beside[1]
-        return {
-            "action_id": entry.action_id,
-            "time_us": entry.time_us,
-            "request_id": f"{entry.session}:{entry.sequence}",
-            **what,
-            "status": entry.status,
-            "balance": balance,
-        }
+
+def _in_words(entry: Entry, account: int) -> dict[str, Any]:
+    what = described(entry.operation)
+    payer, balance = what.pop("account"), entry.result
+    if entry.operation[0] == TRANSFER and payer != account:
+        del what["to"]
+        what["from"], balance = payer, entry.beside[1]
+    return {
+        "action_id": entry.action_id,
+        "time_us": entry.time_us,
+        "request_id": f"{entry.session}:{entry.sequence}",
+        **what,
+        "status": entry.status,
+        "balance": balance,
+        "digest": entry.digest.hex(),
+    }
 
 
 def _digits(number: int) -> bytes:
@@ -151,6 +156,7 @@ class StatementEntry:
     `kind` is withdraw, deposit, transfer, open_account or close_account; of a transfer one of `paid_by` and
     `paid_to` is the other account. `status` is "done", or why it was declined. `balance` is what the account
     held after it, None where that is not told. `time_us` is the primary's clock, in microseconds since 1970.
+    `digest` stands for the record and all that came before it: `bankrmi verify-statement` compares it.
     """
 
     action_id: int
@@ -162,6 +168,23 @@ class StatementEntry:
     paid_to: int | None
     status: str
     balance: int | None
+    digest: str
+
+    @staticmethod
+    def of(form: Mapping[str, Any]) -> StatementEntry:
+        """Return an entry as an answer has it."""
+        return StatementEntry(
+            action_id=form["action_id"],
+            time_us=form["time_us"],
+            request_id=form["request_id"],
+            kind=form["kind"],
+            amount=form.get("amount"),
+            paid_by=form.get("from"),
+            paid_to=form.get("to"),
+            status=form["status"],
+            balance=form.get("balance"),
+            digest=form["digest"],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -419,23 +419,14 @@ def read_statement(answer: Any, account: int, since: int, limit: int) -> Stateme
 
 def _statement_entry(form: Any) -> StatementEntry:
     _check(isinstance(form, dict), "an entry is none")
-    numbers = {
-        name: form.get(key)
-        for name, key in (
-            ("amount", "amount"),
-            ("paid_by", "from"),
-            ("paid_to", "to"),
-            ("balance", "balance"),
-        )
-    }
-    texts = {name: form.get(name) for name in ("request_id", "kind", "status")}
-    for value in numbers.values():
-        _check(value is None or _is_number(value), "a number of an entry cannot be")
-    for text in texts.values():
+    for name in ("amount", "from", "to", "balance"):
+        _check(form.get(name) is None or _is_number(form[name]), "a number of an entry cannot be")
+    for name in ("request_id", "kind", "status", "digest"):
+        text = form.get(name)
         _check(isinstance(text, str) and 0 < len(text) <= _TEXT_AT_MOST, "a text of an entry cannot be")
-    action_id, time_us = form.get("action_id"), form.get("time_us")
-    _check(_is_number(action_id) and type(time_us) is int, "an entry has no place, or no time")
-    return StatementEntry(action_id=action_id, time_us=time_us, **texts, **numbers)
+    _check(_is_number(form.get("action_id")), "an entry has no place")
+    _check(type(form.get("time_us")) is int, "an entry has no time")
+    return StatementEntry.of(form)
 
 
 def check_error(error: BankError, request: Request, request_id: str | None) -> None:

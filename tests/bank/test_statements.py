@@ -69,6 +69,8 @@ def test_each_account_has_its_own_side_of_what_happened() -> None:
     bank.do(CloseAccount(9))
     bank.do(Withdraw(404, 1))
     mine = bank.whole(1)
+    digests = {one.pop("digest") for one in mine}
+    assert len(digests) == 3
     assert mine[0] == {
         "action_id": 1, "time_us": 1000, "request_id": "a:1",
         "kind": "withdraw", "amount": 10, "status": "done", "balance": 90,

@@ -151,6 +151,7 @@ def test_a_statement_has_a_line_for_each_entry() -> None:
         paid_to=None,
         status="done",
         balance=290,
+        digest="0f",
     )
     bank.entries = [
         done,

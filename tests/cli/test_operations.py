@@ -74,6 +74,7 @@ def test_a_statement_is_a_line_an_entry_and_the_balance(
             paid_to=None,
             status="done",
             balance=295 + 5 * number,
+            digest="0f",
         )
         for number in (1, 2)
     ]

@@ -33,6 +33,7 @@ def entry(action_id: int, **more: Any) -> dict[str, Any]:
         "amount": 5,
         "status": "done",
         "balance": 5 * action_id,
+        "digest": "0f",
         **more,
     }
 

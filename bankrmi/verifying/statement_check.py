@@ -4,7 +4,7 @@ A digest stands for its record and for all that came before. So equal digests sa
 entries are the same: up to the newest of them, this copy holds what the server held that made the
 statement.
 
-Rule 1: the words of an entry are made anew of the copy's own records, and compared with those of the statement.
+Rule 1: the words of an entry are made anew of the copy's own records, and then compared.
 Rule 2: an entry too many, one too few, and one that cannot be looked at any more, or not yet, are all told.
 Rule 3: whether the copy is sound in itself is told by `verify`, and asked first.
 """

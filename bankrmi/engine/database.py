@@ -119,6 +119,10 @@ class EngineDatabase:
         """Return the accounts that there are, as they are now; None if nobody waits any more."""
         return await self._again_and_again(lambda connection: self._read(connection, accounts), still_wanted)
 
+    async def total(self, still_wanted: Callable[[], bool]) -> int | None:
+        """Return what all accounts hold together at one moment; None if nobody waits any more."""
+        return await self._again_and_again(self._sum, still_wanted)
+
     # -- one try ---------------------------------------------------------------------------------
 
     async def _open(self, connection: Connection, ledger: Mapping[int, int]) -> str:
@@ -185,6 +189,12 @@ class EngineDatabase:
     async def _read(self, connection: Connection, accounts: Sequence[int]) -> Mapping[int, AccountState]:
         found = await connection.execute(self._statements.balances, (list(accounts),))
         return {row[0]: AccountState(row[1], row[2]) for row in await found.fetchall()}
+
+    async def _sum(self, connection: Connection) -> int:
+        found = await connection.execute(self._statements.total)
+        row = await found.fetchone()
+        assert row is not None
+        return int(row[0])
 
     # -- again -----------------------------------------------------------------------------------
 

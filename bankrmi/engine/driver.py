@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, assert_never
 
+from bankrmi.bank.statements import TOTAL
 from bankrmi.engine.database import EngineDatabase
 from bankrmi.engine.deciding import WantedRequest
 from bankrmi.replication.effects import Decided, IsBusy, Read, Refusal
@@ -145,14 +146,31 @@ class EngineDriver:
             reads = [self._reads.popleft() for _ in range(min(len(self._reads), _READS_AT_ONCE))]
             if not self._reads:
                 self._something["reads"].clear()
-            accounts = sorted({int(read.query) for read in reads})
-            found = await self._database.balances(accounts, partial(_anybody, reads))
-            if found is None:
-                continue
+            balances = [read for read in reads if type(read.query) is int]
+            totals = [read for read in reads if read.query is TOTAL]
+            if balances:
+                await self._tell_balances(balances)
+            if totals:
+                await self._tell_total(totals)
+            for read in reads:
+                if type(read.query) is not int and read.query is not TOTAL:
+                    read.token.reply(Refusal("there are no statements of accounts in a database yet"))
+
+    async def _tell_balances(self, reads: list[ReadArrived]) -> None:
+        found = await self._database.balances(
+            sorted({read.query for read in reads}), partial(_anybody, reads)
+        )
+        if found is not None:
             for read in reads:
                 state = found.get(read.query)
                 balance, action_id = (None, 0) if state is None else (state.balance, state.action_id)
                 read.token.reply(Read(self._database.history, action_id, balance))
+
+    async def _tell_total(self, reads: list[ReadArrived]) -> None:
+        found = await self._database.total(partial(_anybody, reads))
+        if found is not None:
+            for read in reads:
+                read.token.reply(Read(self._database.history, 0, found))
 
 
 def _operations(change: Change) -> bytes:

@@ -12,7 +12,7 @@ import asyncio
 import os
 import secrets
 import signal
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
@@ -175,6 +175,7 @@ class _Process:
             self._status,
             addresses=configuration.servers,
             operations_per_request=configuration.limits.operations_per_request,
+            journal=_no_journal,
         )
 
     def _status(self) -> dict[str, Any]:
@@ -194,3 +195,7 @@ class _Process:
             "waiting": self._driver.queued,
             "start_id": self._start_id,
         }
+
+
+def _no_journal() -> NoReturn:
+    raise AssertionError("there is no journal of all accounts where a database keeps them")

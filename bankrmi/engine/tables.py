@@ -1,7 +1,7 @@
 """What is kept in the database, in a schema of the service's own, and the statements on it.
 
     bank     one row: the history, and what the bank opened with
-    account  balance, and the action id of its newest operation
+    account  balance (nothing if it was closed), and the action id of its newest operation
     request  each request id with its operations and what came of them, packed; nothing of either if cancelled
     entry    the operations of each account, in their order: its journal
 
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS {schema}.bank (
 );
 CREATE TABLE IF NOT EXISTS {schema}.account (
     id bigint PRIMARY KEY,
-    balance bigint NOT NULL CHECK (balance >= 0),
+    balance bigint CHECK (balance >= 0),
     action_id bigint NOT NULL
 );
 CREATE TABLE IF NOT EXISTS {schema}.request (
@@ -81,10 +81,11 @@ class Statements:
         self.balances = made(
             "SELECT id, balance, action_id FROM {schema}.account WHERE id = ANY(%s::bigint[])"
         )
+        self.total = made("SELECT coalesce(sum(balance), 0) FROM {schema}.account")
         self.change = made(
-            "UPDATE {schema}.account AS account SET balance = new.balance, action_id = new.action_id"
-            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS new (id, balance, action_id)"
-            " WHERE account.id = new.id"
+            "INSERT INTO {schema}.account (id, balance, action_id)"
+            " SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[])"
+            " ON CONFLICT (id) DO UPDATE SET balance = excluded.balance, action_id = excluded.action_id"
         )
         self.note = made(
             "INSERT INTO {schema}.entry (account, action_id, session, sequence, place)"

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import bankrmi.aio
-from bankrmi.bank.forms import WITHDRAW
-from bankrmi.bank.operations import Deposit, Operation, Receipt, Withdraw
+from bankrmi.bank.forms import DEPOSIT, TRANSFER, Form, accounts_of
+from bankrmi.bank.operations import Receipt
+from bankrmi.bank.outcomes import INSUFFICIENT, is_done
 from bankrmi.errors import InDoubt, InsufficientFunds, Refused
-from bankrmi.replication.record import unpacked
+from bankrmi.replication.record import DONE, unpacked
 from tests.engine.postgresql import PostgreSql
 from tests.system.cluster import LEDGER
 
@@ -82,15 +83,27 @@ async def _client(bank: bankrmi.aio.AsyncBankClient, work: Work, number: int) ->
     while not work.over.is_set():
         sequence += 1
         request_id, account, asked_s = f"client-{number}:{sequence}", draw.choice(ACCOUNTS), time.monotonic()
-        kind = draw.choice(["withdraw", "deposit", "balance", "submit"])
-        kinds: list[type[Operation]] = [Withdraw, Deposit]
-        operations = [draw.choice(kinds)(draw.choice(ACCOUNTS), draw.randrange(1, 50)) for _ in range(5)]
+        kind = draw.choice(["withdraw", "deposit", "transfer", "balance", "submit"])
+        payer, payee = draw.sample(ACCOUNTS, 2)
+        operations = [
+            draw.choice(
+                [
+                    Withdraw(draw.choice(ACCOUNTS), draw.randrange(1, 50)),
+                    Deposit(draw.choice(ACCOUNTS), draw.randrange(1, 50)),
+                    Transfer(payer, payee, draw.randrange(1, 50)),
+                ]
+            )
+            for _ in range(5)
+        ]
         try:
             match kind:
                 case "balance":
                     answers: list[Receipt | Refused] = [await bank.balance(account)]
                 case "submit":
                     answers = [*await bank.submit(operations, request_id=request_id)]
+                case "transfer":
+                    amount = draw.randrange(1, 50)
+                    answers = [await bank.transfer(payer, payee, amount, request_id=request_id)]
                 case _:
                     change = bank.withdraw if kind == "withdraw" else bank.deposit
                     answers = [await change(account, draw.randrange(1, 50), request_id=request_id)]
@@ -171,17 +184,33 @@ def _journal(database: PostgreSql, of: str) -> dict[int, dict[int, Known]]:
         of=of,
     )
     balances, journal = dict(LEDGER), {account: {0: ("", 0, LEDGER[account], False)} for account in LEDGER}
+    money = sum(LEDGER.values())
     for account, action_id, session, sequence, place, operations, outcomes in rows:
-        kind, of_account, amount = unpacked(bytes(operations))[place]
-        outcome, before = unpacked(bytes(outcomes))[place], balances[account]
-        assert of_account == account
-        enough = kind != WITHDRAW or amount <= before
-        after = before if not enough else before - amount if kind == WITHDRAW else before + amount
-        assert outcome == (after if enough else ("insufficient", before)), "another outcome is recorded"
-        balances[account] = after
-        journal[account][action_id] = (f"{session}:{sequence}", place, after, not enough)
+        form, outcome = unpacked(bytes(operations))[place], unpacked(bytes(outcomes))[place]
+        assert account in accounts_of(form)
+        balances[account] = after = _after(form, outcome, account, balances[account])
+        journal[account][action_id] = (f"{session}:{sequence}", place, after, not is_done(outcome))
+        if form[0] != TRANSFER and is_done(outcome):
+            money += form[2] if form[0] == DEPOSIT else -form[2]
     for account, known in journal.items():
         assert all(later == one + 1 for one, later in pairwise(known)), f"a gap in the journal of {account}"
     held = dict(database.ask("SELECT id, balance FROM bankrmi_account.account", of=of))
     assert held == balances, "the balances are not what the journal adds up to"
+    assert sum(held.values()) == money, "a transfer was half done"
     return journal
+
+
+def _after(form: Form, outcome: Any, account: int, before: int) -> int:
+    """Return the balance of one account after an operation, which has to be what came of it."""
+    kind, payer, more = form
+    if kind == TRANSFER:
+        status, _, *afters = outcome
+        gained = -more[1] if account == payer else more[1]
+        after = before + gained if status == DONE else before
+        assert afters[account != payer] == after, "another outcome is recorded"
+        assert status == DONE or account != payer or more[1] > before
+        return after
+    is_enough = kind == DEPOSIT or more <= before
+    after = before if not is_enough else before + more if kind == DEPOSIT else before - more
+    assert outcome == (after if is_enough else (INSUFFICIENT, before)), "another outcome is recorded"
+    return after

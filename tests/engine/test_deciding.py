@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bankrmi.bank.accounts import Accounts
-from bankrmi.bank.forms import DEPOSIT, WITHDRAW, Form
+from bankrmi.bank.forms import CLOSE, DEPOSIT, OPEN, TRANSFER, WITHDRAW, Form
+from bankrmi.bank.forms import accounts_of as accounts_of_form
 from bankrmi.bank.operations import LARGEST
 from bankrmi.engine.deciding import AccountState, WantedRequest, accounts_of, decide
 from bankrmi.engine.records import EngineRecord
@@ -17,8 +18,13 @@ from bankrmi.storage.database import open_in_memory
 
 LEDGER = {1: 100, 2: 0, 3: LARGEST}
 
-forms = st.tuples(
-    st.sampled_from([WITHDRAW, DEPOSIT]), st.sampled_from([1, 2, 3, 9]), st.sampled_from([0, 1, 60, LARGEST])
+accounts = st.sampled_from([1, 2, 3, 8, 9])
+amounts = st.sampled_from([0, 1, 60, LARGEST])
+transfers = st.tuples(accounts, accounts, amounts).filter(lambda drawn: drawn[0] != drawn[1])
+forms = st.one_of(
+    st.tuples(st.sampled_from([WITHDRAW, DEPOSIT]), accounts, amounts),
+    transfers.map(lambda drawn: (TRANSFER, drawn[0], (drawn[1], drawn[2]))),
+    st.tuples(st.sampled_from([OPEN, CLOSE]), accounts, st.just(0)),
 )
 groups = st.lists(st.lists(forms, min_size=1, max_size=5), min_size=1, max_size=6)
 
@@ -41,10 +47,11 @@ def test_what_comes_of_operations_is_what_a_pair_of_servers_says(requests: list[
     for place, request in enumerate(requests):
         told = packed(pair.apply(request, place + 1))
         assert decided.records[group[place].request].outcomes == told
+    pair.flush()
     after = dict(pair.export())
-    assert {account: state.balance for account, state in decided.changed.items()} == {
-        account: after[account] for account in decided.changed
-    }
+    for account in {*LEDGER, 8, 9}:
+        state = decided.changed.get(account, AccountState(LEDGER.get(account), 0))
+        assert state.balance == after.get(account)
 
 
 @given(groups)
@@ -53,17 +60,20 @@ def test_action_ids_count_for_each_account_and_every_operation_of_one_is_an_entr
 ) -> None:
     group = wanted(requests)
     decided = decide(group, {}, states(LEDGER))
-    told: dict[int, list[int]] = {}
-    for one in group:
-        for form, action_id in zip(
-            unpacked(one.operations), decided.records[one.request].action_ids, strict=True
-        ):
-            told.setdefault(form[1], []).append(action_id)
-    assert all(action_id == 0 for action_id in told.pop(9, []))
-    for account, ids in told.items():
-        assert ids == [*range(8, 8 + len(ids))]
+    entries: dict[int, list[int]] = {}
+    for account, action_id, *_ in decided.entries:
+        entries.setdefault(account, []).append(action_id)
+    for account, ids in entries.items():
+        begin = 7 if account in LEDGER else 0
+        assert ids == [*range(begin + 1, begin + 1 + len(ids))]
         assert decided.changed[account].action_id == ids[-1]
-        assert [entry[1] for entry in decided.entries if entry[0] == account] == ids
+    noted = {(entry[3], entry[4], entry[0]): entry[1] for entry in decided.entries}
+    for one in group:
+        record = decided.records[one.request]
+        for place, form in enumerate(unpacked(one.operations)):
+            ids_here = [noted.get((one.request[1], place, account)) for account in accounts_of_form(form)]
+            assert (record.action_ids[place] or None) == ids_here[0]
+            assert all(ids_here) or not any(ids_here), "an operation of both, or of none"
 
 
 def test_what_is_recorded_is_not_decided_again_nor_what_stands_twice() -> None:

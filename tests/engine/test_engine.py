@@ -46,6 +46,17 @@ def test_everything_that_a_bank_answers_is_answered_by_each_server(
         assert declined.value.details["balance"] == LEDGER[1]
         with pytest.raises(AccountNotFound):
             bank.balance(999)
+        assert bank.transfer(2, 3, 7).balance == LEDGER[2] - 16
+        assert bank.transfer(3, 2, 7).balance == LEDGER[3]
+        with pytest.raises(InsufficientFunds):
+            bank.transfer(1, 2, 10_000)
+        assert (bank.open_account(77).balance, bank.deposit(77, 1).balance) == (0, 1)
+        assert (bank.withdraw(77, 1).balance, bank.close_account(77).balance) == (0, 0)
+        with pytest.raises(AccountNotFound):
+            bank.balance(77)
+        assert bank.total().total == sum(LEDGER.values()) - 9
+        with pytest.raises(InvalidRequest, match="no statements"):
+            bank.statement(2)
         first = bank.withdraw(3, 5, request_id="again:1")
         assert bank.withdraw(3, 5, request_id="again:1") == first
         with pytest.raises(InvalidRequest, match="used before, for another operation"):

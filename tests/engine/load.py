@@ -18,7 +18,7 @@ from typing import Any
 
 import bankrmi.aio
 from bankrmi.bank.forms import DEPOSIT, TRANSFER, Form, accounts_of
-from bankrmi.bank.operations import Receipt
+from bankrmi.bank.operations import Deposit, Receipt, Transfer, Withdraw
 from bankrmi.bank.outcomes import INSUFFICIENT, is_done
 from bankrmi.errors import InDoubt, InsufficientFunds, Refused
 from bankrmi.replication.record import DONE, unpacked

@@ -18,7 +18,7 @@ from typing import Any
 
 import bankrmi.aio
 from bankrmi.bank.forms import DEPOSIT, TRANSFER, Form, accounts_of
-from bankrmi.bank.operations import Deposit, Receipt, Transfer, Withdraw
+from bankrmi.bank.operations import Deposit, Operation, Receipt, Transfer, Withdraw
 from bankrmi.bank.outcomes import INSUFFICIENT, is_done
 from bankrmi.errors import InDoubt, InsufficientFunds, Refused
 from bankrmi.replication.record import DONE, unpacked
@@ -85,16 +85,7 @@ async def _client(bank: bankrmi.aio.AsyncBankClient, work: Work, number: int) ->
         request_id, account, asked_s = f"client-{number}:{sequence}", draw.choice(ACCOUNTS), time.monotonic()
         kind = draw.choice(["withdraw", "deposit", "transfer", "balance", "submit"])
         payer, payee = draw.sample(ACCOUNTS, 2)
-        operations = [
-            draw.choice(
-                [
-                    Withdraw(draw.choice(ACCOUNTS), draw.randrange(1, 50)),
-                    Deposit(draw.choice(ACCOUNTS), draw.randrange(1, 50)),
-                    Transfer(payer, payee, draw.randrange(1, 50)),
-                ]
-            )
-            for _ in range(5)
-        ]
+        operations: list[Operation] = [draw.choice(_kinds(draw, payer, payee)) for _ in range(5)]
         try:
             match kind:
                 case "balance":
@@ -129,6 +120,11 @@ async def _client(bank: bankrmi.aio.AsyncBankClient, work: Work, number: int) ->
                     declined=said is not None,
                 )
             )
+
+
+def _kinds(draw: random.Random, payer: int, payee: int) -> list[Operation]:
+    amount = draw.randrange(1, 50)
+    return [Withdraw(payer, amount), Deposit(payee, amount), Transfer(payer, payee, amount)]
 
 
 def _as_receipt(said: Mapping[str, Any]) -> Receipt:

@@ -2,16 +2,16 @@
 
     python front.py [HOST:PORT] [config.yaml]
 
-Run one on each machine where stock Pyro5 programs run, at 127.0.0.1:9090: that is where `locate_ns()`,
+Run one on each machine where stock Pyro5 programs run, at localhost:9090: that is where `locate_ns()`,
 `PYRONAME:` and `pyro5-nsc` look first, and they need not be told anything. All fronts show the same names.
 When a server of the names dies, a call takes a moment longer. When a front dies, start it again: it had
-nothing to lose. At any other address it also answers the broadcasts of `locate_ns()`, as Pyro's own name
-server does.
+nothing to lose. At an address that others can reach it also answers the broadcasts of `locate_ns()`, as
+Pyro's own name server does.
 
 Rule 1: it answers as Pyro's own name server does, with the same types and the same errors.
 Rule 2: its own name is that of this front, and stays here: each front lists itself, and not the others.
 Assumption: who can reach it may register what he likes, and have any regular expression run here: as with
-            Pyro's own. Bind it to 127.0.0.1, or to a network that you trust.
+            Pyro's own. Bind it to localhost, or to a network that you trust.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from itertools import islice
 from typing import Any
 
@@ -124,7 +125,7 @@ def _told(found: Iterable[Named], with_metadata: bool) -> dict[str, Any]:
     return {one.name: (one.uri, set(one.tags)) if with_metadata else one.uri for one in found}
 
 
-def main(address: str = "127.0.0.1:9090", configuration: str = "config.yaml") -> None:
+def main(address: str = "localhost:9090", configuration: str = "config.yaml") -> None:
     """Serve until SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     host, _, port = address.rpartition(":")
@@ -132,7 +133,8 @@ def main(address: str = "127.0.0.1:9090", configuration: str = "config.yaml") ->
     with names, Pyro5.api.Daemon(host, int(port)) as daemon:
         uri = daemon.uriFor(NAMESERVER_NAME)
         daemon.register(Front(names, str(uri)), NAMESERVER_NAME)
-        if not host.startswith("127."):
+        bound = ip_address(daemon.sock.getsockname()[0])
+        if bound.version == 4 and not bound.is_loopback:
             BroadcastServer(uri).runInThread()
         print(f"URI = {uri}", flush=True)
         daemon.requestLoop()

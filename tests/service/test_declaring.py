@@ -159,6 +159,9 @@ def test_what_was_told_is_what_the_method_returned() -> None:
         (str, 3),
         (list[int], ["1"]),
         (Line, {"name": 1, "count": 1}),
+        (Line, Line("a", "1")),  # A dataclass takes whatever it is given.
+        (list[Line], [Line(1)]),
+        (Line | None, Line("a", None)),
         (Any, object()),
         (Any, {1: 2}),
     ],

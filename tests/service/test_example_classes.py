@@ -215,20 +215,20 @@ def test_there_is_room_for_so_many_jobs_in_so_many_queues(
     queue("enqueue", "c", "")
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_whatever_workers_do_each_job_is_counted_once(pair: Make, seed: int) -> None:
     """Against what a clerk with pencil and paper would note: who has which job until when."""
     queue, draw = pair(JobQueue), random.Random(seed)
     tickets: list[tuple[str, str]] = []
     enqueued: set[str] = set()
     done: set[str] = set()
-    for _ in range(150):
-        match draw.choice(["enqueue", "take", "take", "done", "failed", "drop"]):
+    for _ in range(120):
+        match draw.choice(["enqueue", "enqueue", "take", "take", "done", "done", "failed", "drop"]):
             case "enqueue":
                 enqueued.add(queue("enqueue", "q", "x", attempts=draw.randint(1, 3)))
             case "take":
                 tickets += [
-                    (job["id"], job["ticket"]) for job in queue("take", "q", draw.choice([1.5, 9.0]), 2)
+                    (job["id"], job["ticket"]) for job in queue("take", "q", draw.choice([1.5, 30.0]), 2)
                 ]
             case "drop" if enqueued:
                 try:

@@ -137,9 +137,9 @@ def test_the_counter_of_ten_lines_counts_on_when_its_primary_is_killed(tmp_path:
         bankrmi.connect(Counter, cluster.config, timeout=DEADLINE_S) as counter,
     ):
         with Threads(lambda: told.append(counter.add(1))):
-            for _ in range(2):
-                wait_for_more(cluster, told, 5)
-                kill_and_replace_the_primary(cluster)
+            wait_for_more(cluster, told, 5)
+            cluster.kill(cluster.primary())
+            wait_for_more(cluster, told, 5)
         assert told == list(range(1, len(told) + 1)), "each is counted once, and told in its order"
 
 
@@ -205,9 +205,9 @@ def test_increments_by_compare_and_set_are_each_done_once_though_the_primary_die
 
 def test_one_leads_and_another_one_once_it_is_killed(store_cluster: Cluster) -> None:
     with Programs(store_cluster.directory) as programs:
-        first = programs.start("only_one.py", "Ann", store_cluster.config, 1)
+        first = programs.start("only_one.py", "Ann", store_cluster.config, 0.6)
         store_cluster.until(lambda: "Ann leads (revision" in programs.said(first), "Ann leads")
-        second = programs.start("only_one.py", "Bob", store_cluster.config, 1)
+        second = programs.start("only_one.py", "Bob", store_cluster.config, 0.6)
         with bankrmi.connect(KeyValue, store_cluster.config, timeout=DEADLINE_S) as store:
             leases = store_cluster.until(lambda: store.get("leader"), "somebody leads")
             assert leases is not None
@@ -220,17 +220,15 @@ def test_one_leads_and_another_one_once_it_is_killed(store_cluster: Cluster) -> 
 
 
 def test_each_job_is_done_once_though_the_primary_and_a_worker_are_killed(tmp_path: Path) -> None:
-    jobs, outbox = 150, tmp_path / "outbox.db"
+    jobs, outbox = 60, tmp_path / "outbox.db"
     with served("job_queue", tmp_path / "job_queue") as cluster, Programs(cluster.directory) as programs:
-        workers = [programs.start("worker.py", "mail", outbox, cluster.config, 2) for _ in range(2)]
+        workers = [programs.start("worker.py", "mail", outbox, cluster.config, 1) for _ in range(2)]
         with bankrmi.connect(JobQueue, cluster.config, timeout=DEADLINE_S) as queue:
             enqueued: list[str] = []
-            kills = {40: lambda: cluster.kill(cluster.primary()), 80: workers[0].kill}
-            victim = cluster.primary()
+            kills = {20: lambda: cluster.kill(cluster.primary()), 40: workers[0].kill}
             for number in range(jobs):
                 kills.get(number, lambda: None)()
                 enqueued.append(queue.enqueue("mail", f"letter {number}"))
-            cluster.start(victim)
             hopeless = queue.enqueue("mail", "impossible", attempts=2)
             cluster.until(lambda: queue.counts("mail").done == jobs, "all is done")
             cluster.until(lambda: queue.dead("mail"), "what cannot be done is dead")
@@ -254,11 +252,14 @@ class NameServers:
     def __init__(self, cluster: Cluster, programs: Programs, addresses: list[str], own: str) -> None:
         self.cluster, self.programs, self.addresses, self.own = cluster, programs, addresses, own
         self.fronts = [self.start_front(address) for address in addresses]
+        for front in self.fronts:
+            self.wait_for(front)
 
     def start_front(self, address: str) -> subprocess.Popen[bytes]:
-        front = self.programs.start("front.py", address, self.cluster.config)
+        return self.programs.start("front.py", address, self.cluster.config)
+
+    def wait_for(self, front: subprocess.Popen[bytes]) -> None:
         self.cluster.until(lambda: "URI = " in self.programs.said(front), "the front serves")
-        return front
 
 
 def located(address: str) -> Any:
@@ -280,13 +281,14 @@ def name_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NameServe
         yield NameServers(cluster, programs, addresses[:2], addresses[2])
 
 
+# Without any metadata, Pyro's own cannot answer in json: it has a frozenset there.
 SAME_CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("ping", (), {}),
-    ("register", ("a.one", "PYRO:one@h:1"), {}),
+    ("register", ("a.one", "PYRO:one@h:1"), {"metadata": []}),
     ("register", ("a.two", "PYRO:two@h:2"), {"metadata": {"red", "blue"}}),
     ("register", ("b.three", Pyro5.api.URI("PYRO:three@h:3")), {"metadata": ["red"]}),
     ("register", ("a.one", "PYRO:other@h:1"), {"safe": True}),
-    ("register", ("a.one", "PYRO:other@h:9"), {}),
+    ("register", ("a.one", "PYRO:other@h:9"), {"metadata": []}),
     ("register", ("a.one", "nonsense"), {}),
     ("register", ("a.one", 5), {}),
     ("register", (5, "PYRO:x@h:1"), {}),
@@ -313,7 +315,7 @@ SAME_CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("set_metadata", ("nobody", {"green"}), {}),
     ("set_metadata", ("a.two", "green"), {}),
     ("lookup", ("a.two",), {"return_metadata": True}),
-    ("set_metadata", ("a.two", None), {}),
+    ("set_metadata", ("a.two", []), {}),
     ("yplookup", (["green"],), {}),
     ("remove", ("a.one",), {}),
     ("remove", ("a.one",), {}),
@@ -422,9 +424,9 @@ def test_stock_programs_find_each_other_while_the_primary_of_the_names_is_killed
         with located(front) as names:
             names.register("example.greeter", uri, safe=True, metadata={"kind:greeter"})
         with Threads(resolve, register):
-            for _ in range(2):
-                wait_for_more(cluster, found, 5)
-                kill_and_replace_the_primary(cluster)
+            wait_for_more(cluster, found, 5)
+            kill_and_replace_the_primary(cluster)
+            wait_for_more(cluster, found, 5)
         assert set(found) == {"Hello, Ann"}
         with Pyro5.api.Proxy(f"PYROMETA:kind:greeter@{other}") as proxy:
             assert proxy.greet("Bob") == "Hello, Bob"
@@ -475,7 +477,7 @@ def test_a_front_that_dies_takes_nothing_along(
     with locate_any(first, second) as names:
         assert str(names.lookup("kept")) == "PYRO:kept@h:1"
         assert str(Pyro5.api.resolve("PYRONAME:kept")) == "PYRO:kept@h:1"
-    name_servers.fronts[0] = name_servers.start_front(first)
+    name_servers.wait_for(name_servers.start_front(first))
     with located(first) as names:
         assert str(names.lookup("kept")) == "PYRO:kept@h:1"
     with pytest.raises(NamingError, match="no name server answers at"):

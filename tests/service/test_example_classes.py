@@ -76,6 +76,7 @@ def test_a_key_is_set_if_it_is_at_the_revision_that_is_said(pair: Make) -> None:
     store = pair(KeyValue)
     assert store("compare_and_set", "a", "1", 0) == 1
     assert store.declines("Conflict", "compare_and_set", "a", "2", 0) == ("a", 1)
+    assert store.declines("Conflict", "compare_and_set", "a", "2", 2) == ("a", 1)
     assert store("compare_and_set", "a", "2", 1) == 2
     assert store("put", "a", "3") == 3
     assert store.declines("Conflict", "delete", "a", 2) == ("a", 3)
@@ -98,15 +99,26 @@ def test_a_key_ends_with_its_lease_unless_that_is_kept_alive(pair: Make) -> None
     store.declines("LeaseEnded", "put", "c", "", lease)
 
 
-def test_what_ended_leases_leave_behind_goes_a_few_at_a_time_and_is_not_there_before(pair: Make) -> None:
+def test_what_ended_leases_leave_behind_goes_a_few_at_a_time_and_is_not_there_before(
+    pair: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rows() -> int:
+        return sum(row[0] == "entry" for row in store.first.state())
+
+    monkeypatch.setattr("key_value.ENDED_AT_ONCE", 0)
     store = pair(KeyValue)
-    for number in range(8):
-        store("put", f"key {number}", "x", store("grant", 40.0)["id"])
-    for _ in range(40):
+    for number in range(5):
+        store("put", f"key {number}", "x", store("grant", 10.5)["id"])
+    store("put", "other", "")
+    for _ in range(10):
         store("put", "other", "")
-    for number in range(8):
-        assert store("delete", f"key {number}") is False, "its row may be there yet, and it is not"
-    assert [row[1] for row in store.first.state() if row[0] == "entry"] == ["other"]
+    assert store("compare_and_set", "key 4", "new", 0) > 0, "its row is there, and it is not"
+    assert rows() == 6
+    monkeypatch.setattr("key_value.ENDED_AT_ONCE", 3)
+    store("put", "other", "")
+    assert rows() == 3
+    store("put", "other", "")
+    assert rows() == 2, "what has another lease, or none, stays"
 
 
 def test_a_lease_that_is_revoked_takes_its_keys_along(pair: Make) -> None:

@@ -363,7 +363,7 @@ def _comparable(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _comparable(value[name]) for name in sorted(value)}
     if isinstance(value, Pyro5.api.URI):
-        return str(value)
+        return "URI", str(value)
     if isinstance(value, tuple | list) and len(value) == 2 and not isinstance(value[1], str):
         return type(value).__name__, _comparable(value[0]), type(value[1]).__name__, sorted(value[1])
     return value

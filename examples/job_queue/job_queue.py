@@ -165,7 +165,7 @@ class JobQueue(bankrmi.Service):
     @bankrmi.query
     def counts(self, queue: QueueName) -> Counts:
         """Return how many jobs there are; what was enqueued is the sum of all others."""
-        states = dict(
+        states: dict[str, int] = dict(
             self.db.execute("SELECT state, count(*) FROM job WHERE queue = ? GROUP BY state", (queue,))
         )
         enqueued, done, dropped = self.db.execute(

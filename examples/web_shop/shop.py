@@ -153,4 +153,5 @@ class Shop(bankrmi.Service):
         lines = self.db.execute(
             "SELECT product, count FROM line WHERE purchase = ? ORDER BY product", (number,)
         )
-        return Order(number, *found, [Line(*row) for row in lines])
+        customer, placed, cents = found
+        return Order(number, customer, placed, cents, [Line(*row) for row in lines])

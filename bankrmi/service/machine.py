@@ -137,6 +137,7 @@ class ServiceMachine:
                 value = self._runner.run(call, moment, limited=limited)
                 changes = recorder.changes()
             except Raised as raised:
+                self.heard(call, raised)
                 if (
                     limited and not database.in_transaction
                 ):  # It was interrupted: all that was in it was its own.
@@ -153,6 +154,10 @@ class ServiceMachine:
         if changes:
             database.execute("INSERT INTO service_undo VALUES (?, ?)", (action_id, changes))
         return done(value, digest_of(changes)), changed_tables(changes)
+
+    def heard(self, call: Called, raised: Raised) -> None:
+        """Hear what a call raised here; whoever has something to say of that does it in a class of his
+        own."""
 
     def _check_transaction(self) -> None:
         """Raise DiskFailed if SQLite has given up the whole transaction, with what others did in it."""
@@ -176,6 +181,7 @@ class ServiceMachine:
         try:
             return Told(self._runner.run(query, None, limited=True))
         except Raised as raised:
+            self.heard(query, raised)
             return raised
         except DatabaseGaveUp as error:
             raise DiskFailed(f"the disk refused a query: {error}") from error

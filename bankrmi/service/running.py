@@ -20,7 +20,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from types import FrameType
+from pathlib import Path
+from types import FrameType, TracebackType
 from typing import Any
 
 import apsw
@@ -96,7 +97,7 @@ class Runner:
                 None,
             ) from None
         except BaseException as error:  # Also one that wants to end the process: that is not for a method.
-            raise _raised(error) from None
+            raise _raised(error, self._description.kind.__module__) from None
         finally:
             failed, self.tables.failed = self.tables.failed, None
             if failed is not None:
@@ -181,8 +182,8 @@ def _kind(is_update: bool) -> str:
     return "update" if is_update else "query"
 
 
-def _raised(error: BaseException) -> Raised:
-    """Return an exception as the journal keeps it."""
+def _raised(error: BaseException, module: str) -> Raised:
+    """Return an exception as the journal keeps it, and where in this module it was raised."""
     if isinstance(error, Raised):
         return error
     words = error.message if isinstance(error, InvalidRequest) else str(error)
@@ -194,4 +195,17 @@ def _raised(error: BaseException) -> Raised:
     if len(told) > _WORDS_AT_MOST:
         values = None
     kind = type(error)
-    return Raised(kind.__qualname__[:100], kind.__module__[:200], words[:_WORDS_AT_MOST], values)
+    made = Raised(kind.__qualname__[:100], kind.__module__[:200], words[:_WORDS_AT_MOST], values)
+    made.at = _place(error.__traceback__, module)
+    return made
+
+
+def _place(traceback: TracebackType | None, module: str) -> str:
+    """Return the innermost line of the module in a traceback; nothing if it is not in there."""
+    place = ""
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if traceback.tb_frame.f_globals.get("__name__") == module:
+            place = f"{Path(code.co_filename).name}, line {traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return place

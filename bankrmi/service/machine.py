@@ -155,14 +155,14 @@ class ServiceMachine:
             database.execute("INSERT INTO service_undo VALUES (?, ?)", (action_id, changes))
         return done(value, digest_of(changes)), changed_tables(changes)
 
-    def heard(self, call: Called, raised: Raised) -> None:
-        """Hear what a call raised here; whoever has something to say of that does it in a class of his
-        own."""
-
     def _check_transaction(self) -> None:
         """Raise DiskFailed if SQLite has given up the whole transaction, with what others did in it."""
         if not self._database.in_transaction:
             raise DiskFailed("the database gave up a transaction")
+
+    def heard(self, call: Called, raised: Raised) -> None:
+        """Hear what a call raised here; whoever has something to say of that does it in a class of his
+        own."""
 
     def undo(self, operations: Sequence[Any], _outcomes: Sequence[Any], action_id: int) -> None:
         """Take back what the newest call changed; an exception changed nothing."""

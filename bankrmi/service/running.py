@@ -20,8 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 import apsw
@@ -33,6 +32,7 @@ from bankrmi.service.declaring import Description, Given, Method
 from bankrmi.service.guard import watched
 from bankrmi.service.plain_values import NotPlain, plain
 from bankrmi.service.tables import DatabaseGaveUp, Doing, ServiceTables
+from bankrmi.service.traced import line_of
 from bankrmi.storage.state_machine import Moment
 
 __all__ = ["Runner"]
@@ -196,16 +196,5 @@ def _raised(error: BaseException, module: str) -> Raised:
         values = None
     kind = type(error)
     made = Raised(kind.__qualname__[:100], kind.__module__[:200], words[:_WORDS_AT_MOST], values)
-    made.at = _place(error.__traceback__, module)
+    made.at = line_of(error, module)
     return made
-
-
-def _place(traceback: TracebackType | None, module: str) -> str:
-    """Return the innermost line of the module in a traceback; nothing if it is not in there."""
-    place = ""
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
-        if traceback.tb_frame.f_globals.get("__name__") == module:
-            place = f"{Path(code.co_filename).name}, line {traceback.tb_lineno}"
-        traceback = traceback.tb_next
-    return place

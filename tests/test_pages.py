@@ -38,6 +38,10 @@ from tests.reader import Reader
 from tests.system.ports import own_addresses
 
 
+PATIENT = "lease_ms: 6000\ncheckpoint_timeout_ms: 5000\n"
+"""Of a configuration that a page shows."""
+
+
 def _patient(shipped: str) -> str:
     """On a busy machine nobody may be left behind for being late: that would be another epoch."""
     for key, milliseconds in (("lease_ms", 6000), ("checkpoint_timeout_ms", 5000)):
@@ -45,9 +49,6 @@ def _patient(shipped: str) -> str:
         assert count == 1
     return shipped
 
-
-PATIENT = "lease_ms: 6000\ncheckpoint_timeout_ms: 5000\n"
-"""The same, for a configuration that a page shows."""
 
 NO_BANK = "docs/your-own-class.md"
 """Which has a service of its own, and a test (`tests/system/test_your_own_class.py`)."""

@@ -37,7 +37,6 @@ from tests.pages import (
 from tests.reader import Reader
 from tests.system.ports import own_addresses
 
-
 PATIENT = "lease_ms: 6000\ncheckpoint_timeout_ms: 5000\n"
 """Of a configuration that a page shows."""
 

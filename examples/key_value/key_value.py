@@ -179,7 +179,9 @@ class KeyValue(bankrmi.Service):
     def revoke(self, lease: str) -> int:
         """End a lease now; return how many keys went with it."""
         self._end_leases()
-        return self._end(lease)
+        keys = self.db.execute(_LIVE_ENTRIES + " AND lease = :lease", {"lease": lease, "now": self._now_us()})
+        self._end(lease)
+        return len(keys)
 
     # -- within ----------------------------------------------------------------------------------
 
@@ -238,11 +240,9 @@ class KeyValue(bankrmi.Service):
         for (lease,) in ended.fetchall():
             self._end(lease)
 
-    def _end(self, lease: str) -> int:
-        keys: int = self.db.execute("SELECT count(*) FROM entry WHERE lease = ?", (lease,)).value
+    def _end(self, lease: str) -> None:
         self.db.execute("DELETE FROM entry WHERE lease = ?", (lease,))
         self.db.execute("DELETE FROM lease WHERE id = ?", (lease,))
-        return keys
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

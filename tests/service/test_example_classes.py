@@ -113,10 +113,13 @@ def test_what_ended_leases_leave_behind_goes_a_few_at_a_time_and_is_not_there_be
     for _ in range(10):
         store("put", "other", "")
     assert store("compare_and_set", "key 4", "new", 0) > 0, "its row is there, and it is not"
-    assert rows() == 6
+    ended = next(row[4] for row in store.first.state() if row[1] == "key 3")
+    assert store("revoke", ended) == 0
+    store.declines("LeaseEnded", "keep_alive", ended)
+    assert rows() == 5
     monkeypatch.setattr("key_value.ENDED_AT_ONCE", 3)
     store("put", "other", "")
-    assert rows() == 3
+    assert rows() == 2
     store("put", "other", "")
     assert rows() == 2, "what has another lease, or none, stays"
 

@@ -51,6 +51,13 @@ class Journal(Protocol):
         """Where the journal begins: the newest record that was folded, or else the opening state."""
 
     @property
+    def needs_protocol(self) -> int:
+        """The oldest version of the protocol that knows all that this journal holds, or ever held."""
+
+    def protocol_of(self, operations: bytes) -> int:
+        """Return the oldest version of the protocol that knows these packed operations."""
+
+    @property
     def size_bytes(self) -> int:
         """About how much a copy of all this would be."""
 

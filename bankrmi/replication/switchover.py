@@ -101,7 +101,7 @@ def begun(
 
 def _too_old(target: str, view: View, step: Step) -> str:
     """Return why a server cannot lead this view; empty if it can read it."""
-    spoken, needs = step.links.protocol_with(target), view.needs_protocol
+    spoken, needs = step.links.protocol_with(target), max(view.needs_protocol, step.journal.needs_protocol)
     return (
         ""
         if spoken >= needs

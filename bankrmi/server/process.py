@@ -301,7 +301,13 @@ class _Process:
             return ServiceObject(
                 admission, status, self._description, addresses=self._whereabouts, entries_at_most=at_most
             )
-        return AccountObject(admission, status, addresses=self._whereabouts, operations_per_request=at_most)
+        return AccountObject(
+            admission,
+            status,
+            addresses=self._whereabouts,
+            operations_per_request=at_most,
+            journal=lambda: self._driver.journal,
+        )
 
     def _register_objects(
         self,

@@ -57,6 +57,9 @@ class ServiceMachine:
     own_transactions = True
     """SQLite takes back the whole transaction of a statement that writes and is interrupted."""
 
+    needs_protocol = 1
+    """A server that is too old to serve classes is told so when it connects, not by what is recorded."""
+
     def __init__(self, description: Description, *, limit_ms: float = LIMIT_MS) -> None:
         self._description = description
         self._limit_ms = limit_ms
@@ -97,6 +100,10 @@ class ServiceMachine:
         if len(operations) != 1:
             raise ValueError("a request of a service is one call")
         called(operations[0])
+
+    def protocol_of(self, content: bytes) -> int:  # noqa: ARG002 - a call is a call
+        """Return the oldest version of the protocol that knows a call."""
+        return self.needs_protocol
 
     def apply(
         self,

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, assert_never
 
 from bankrmi.bank.forms import announced, look_at, packed_form, packed_forms
 from bankrmi.bank.operations import check_account, parse_request_id
-from bankrmi.bank.statements import ENTRIES_AT_MOST, LOOKING_MS, TOTAL, KeptJournal, StatementQuery
+from bankrmi.bank.statements import ENTRIES_AT_MOST, TOTAL, KeptJournal, StatementQuery
 from bankrmi.errors import BankError, InvalidRequest
 from bankrmi.rmi import Call, Exposed
 from bankrmi.rmi.objects import READ_ATTRIBUTE, is_of_the_call_itself
@@ -183,7 +183,6 @@ class AccountObject:
         asked = Asked(
             call, read_of_statement, self._addresses, self.figures.of["statement"], account=query.account
         )
-        call.charge(LOOKING_MS)
         self._admission.read(asked, query, checked, more_bytes=_STATEMENT_BYTES)
 
     def _tell_status(self, call: Call) -> None:

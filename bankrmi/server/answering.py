@@ -13,7 +13,7 @@ from typing import Any
 
 from bankrmi.bank.forms import Form
 from bankrmi.bank.outcomes import declined_form, is_done, told
-from bankrmi.bank.statements import StatementPage
+from bankrmi.bank.statements import LOOKING_MS, StatementPage
 from bankrmi.errors import (
     AccountNotFound,
     BankError,
@@ -150,6 +150,8 @@ class Asked:
         call.args, call.kwargs = (), {}
         if operations:
             call.charge(operations * OPERATION_MS)
+        elif self.form is read_of_statement:  # It is made outside of the turns of callers, too, if it waits.
+            call.charge(LOOKING_MS)
 
     def answer(self, reply: Reply) -> None:
         """Answer with what the rules say; for a caller that is gone, without making the form of it."""

@@ -116,9 +116,15 @@ def test_what_is_decided_while_a_member_is_away_is_not_sent_to_an_older_process_
         bank.deliver_all()
         bank.wait(50)
         bank.tick()
+        assert not [line for line in bank.told() if line.startswith("s1 -> s2: join: checkpoints")]
     assert bank.view is not None
     assert bank.view.in_sync == {"s1"}
     assert bank.tips()["s2"][0] == 0
+    bank.request("s1", "a:2", Transfer(2, 1, 10))  # Nobody waits for who is outside.
+    bank.deliver_all()
+    assert "s1 answers a:2: done 300 at 2" in bank.told()
+    bank.request("s1", "a:3", TRANSFER)
+    bank.deliver_all()
     dies(bank, "s2")
     bank.old.clear()
     comes_back(bank, "s2")

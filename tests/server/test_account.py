@@ -13,6 +13,7 @@ import structlog
 
 from bankrmi.bank.forms import form_of, packed_operations
 from bankrmi.bank.operations import LARGEST, Deposit, Operation, Transfer, Withdraw
+from bankrmi.bank.statements import LOOKING_MS, StatementPage
 from bankrmi.client.attempts import LATEST_SHARE
 from bankrmi.errors import Busy, Cancelled, InDoubt, InvalidRequest, NotPrimary
 from bankrmi.replication.effects import (
@@ -24,7 +25,14 @@ from bankrmi.replication.effects import (
     NotYet,
     Read,
 )
-from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, Overdue, RequestArrived
+from bankrmi.replication.events import (
+    CallersGone,
+    Event,
+    OutcomeAsked,
+    Overdue,
+    ReadArrived,
+    RequestArrived,
+)
 from bankrmi.replication.record import Position, chained, packed, unpacked
 from bankrmi.rmi import LongAnswer, objects
 from bankrmi.rmi.complaints import Complaints
@@ -603,6 +611,47 @@ def test_what_a_payee_has_is_told_in_no_form_of_an_answer() -> None:
         assert second == {"account": 1, "balance": 90, "action_id": 2}
         assert (third["code"], third["account"], third["balance"]) == ("balance_too_large", 3, None)
     assert "40" not in repr([caller.answers for caller in callers])
+
+
+def test_a_total_and_a_statement_are_answered_as_reads() -> None:
+    counter, caller = Counter(), Caller()
+    counter.call(caller, "total")
+    [event] = counter.asked()
+    event.token.reply(Read("h", 7, 3 * LARGEST))  # type: ignore[union-attr]
+    assert caller.answers[-1] == {"total": str(3 * LARGEST), "action_id": 7, "history": "h"}
+    counter.call(caller, "statement", 1, 2)
+    [event] = counter.asked()
+    assert isinstance(event, ReadArrived)
+    assert (event.query.account, event.query.since) == (1, 2)
+    event.token.reply(Read("h", 7, StatementPage([], 6, 4, None)))
+    assert caller.answers[-1] == {
+        "account": 1, "balance": None, "entries": [], "through": 6, "begins_after": 4,
+        "action_id": 7, "history": "h",
+    }  # fmt: skip
+    for args in ((1, -1), (1, 0, 501), ("1",), (), (1, 0, 1, "seen")):
+        counter.call(caller, "statement", *args)
+        assert isinstance(caller.answers[-1], InvalidRequest), args
+    assert counted(counter)["statement", "done"] == counted(counter)["total", "done"] == 1
+
+
+def test_a_statement_is_charged_if_it_is_made_outside_of_its_callers_turn() -> None:
+    counter, caller = Counter(), Charged()
+    counter.call(caller, "balance", 1)
+    assert caller.charged_ms == 0
+    counter.call(caller, "statement", 1)
+    assert caller.charged_ms == LOOKING_MS
+    counter.read = Read("h", 7, StatementPage([], 6, 4, None))
+    counter.call(caller, "statement", 1)
+    assert caller.charged_ms == LOOKING_MS
+
+
+class Charged(Caller):
+    """A connection that adds up what is owed."""
+
+    charged_ms = 0.0
+
+    def charge(self, ms: float) -> None:
+        self.charged_ms += ms
 
 
 def test_what_a_member_could_not_read_is_refused_and_is_no_word_of_the_journal() -> None:

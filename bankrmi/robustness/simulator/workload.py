@@ -17,7 +17,10 @@ from bankrmi.verifying.model import BankModel, Model
 __all__ = ["LEDGER", "BankWorkload", "Workload"]
 
 LEDGER = {1: 100, 2: 300, 3: 450}
-_ACCOUNTS = [*LEDGER, 404]
+_NO_SUCH_ACCOUNT = 404
+_COMES_AND_GOES = 405
+"""Without money, so that it can be closed again and again."""
+_ACCOUNTS = [*LEDGER, _NO_SUCH_ACCOUNT]
 
 
 class Workload(Protocol):
@@ -53,6 +56,7 @@ class BankWorkload:
         amount = chance.choice([0, 1, 10, 50, 1000])
         drawn = 10 * chance.random()
         if drawn >= 9.6:
+            account = _COMES_AND_GOES if account == _NO_SUCH_ACCOUNT or int(1000 * drawn) % 2 else account
             return form_of(CloseAccount(account) if drawn >= 9.8 else OpenAccount(account))
         if 4 <= drawn < 5 or drawn >= 9:
             others = [one for one in _ACCOUNTS if one != account]

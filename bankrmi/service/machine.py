@@ -144,6 +144,7 @@ class ServiceMachine:
                 value = self._runner.run(call, moment, limited=limited)
                 changes = recorder.changes()
             except Raised as raised:
+                self.heard(call, raised)
                 if (
                     limited and not database.in_transaction
                 ):  # It was interrupted: all that was in it was its own.
@@ -166,6 +167,10 @@ class ServiceMachine:
         if not self._database.in_transaction:
             raise DiskFailed("the database gave up a transaction")
 
+    def heard(self, call: Called, raised: Raised) -> None:
+        """Hear what a call raised here; whoever has something to say of that does it in a class of his
+        own."""
+
     def undo(self, operations: Sequence[Any], _outcomes: Sequence[Any], action_id: int) -> None:
         """Take back what the newest call changed; an exception changed nothing."""
         self._changed_at = action_id
@@ -183,6 +188,7 @@ class ServiceMachine:
         try:
             return Told(self._runner.run(query, None, limited=True))
         except Raised as raised:
+            self.heard(query, raised)
             return raised
         except DatabaseGaveUp as error:
             raise DiskFailed(f"the disk refused a query: {error}") from error

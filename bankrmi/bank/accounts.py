@@ -32,6 +32,7 @@ class Accounts:
     """All accounts of one copy (see `storage.state_machine.StateMachine`)."""
 
     own_transactions = False
+    version = 1
 
     def __init__(self, opening: Mapping[int, int]) -> None:
         """`opening` is the ledger that an empty copy opens with: balances by account id."""
@@ -41,6 +42,10 @@ class Accounts:
         self._flushed: dict[int, int] = {}  # What changed before the last `flush`, and after the one before.
         self._changed_at: int | None = None  # Any account.
         self._snapshots: list[Snapshot] = []
+
+    def version_at(self, _action_id: int) -> int:
+        """Return the only version that there is."""
+        return self.version
 
     def attach(self, database: apsw.Connection) -> None:
         """Use this database from now on; make the table if there is none."""

@@ -50,6 +50,7 @@ from bankrmi.robustness.simulator.images import Images
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.folding import Keeping
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
+from bankrmi.storage.state_machine import StateMachine
 from tests.replication.hand import Hand
 from tests.replication.words import view_in_words
 
@@ -78,10 +79,11 @@ class Bank:
         own: Mapping[str, Any] | None = None,
         keeping: Keeping | None = None,
         behind: WriteBehind | None = None,
+        machine: Callable[[], StateMachine] = lambda: Accounts(LEDGER),
         **settings: Any,
     ) -> None:
         """Of these servers, with these settings; `own` has what one of them was told alone."""
-        self._keeping, self._behind = keeping, behind
+        self._keeping, self._behind, self._machine = keeping, behind, machine
         self.now_ms = 0.0
         self.mail: list[Letter] = []
         self.trace: list[str] = []
@@ -114,7 +116,7 @@ class Bank:
     def _journal(self, database: Any, incarnation: str) -> SqliteJournal:
         return SqliteJournal(
             database,
-            Accounts(LEDGER),
+            self._machine(),
             new_incarnation=lambda: incarnation,
             keeping=self._keeping,
             behind=self._behind,
@@ -223,7 +225,17 @@ class Bank:
         """Connect two servers, both ways."""
         for caller, called in ((one, other), (other, one)):
             start_id = self.replicas[called].start_id
-            self.take(caller, LinkChanged(server=called, up=True, start_id=start_id, begun_ms=self.now_ms))
+            self.take(
+                caller,
+                LinkChanged(
+                    server=called,
+                    up=True,
+                    start_id=start_id,
+                    begun_ms=self.now_ms,
+                    code=self.settings[called].code,
+                    state_version=self.journals[called].version,
+                ),
+            )
 
     def cut(self, one: str, other: str) -> None:
         """Let both servers notice that their connection is lost, and lose what was on its way."""

@@ -4,7 +4,7 @@
         bank.withdraw(2, 10)
         bank.submit([bankrmi.Withdraw(2, 10), bankrmi.Deposit(3, 100)])
 
-And to those who replicate a class of their own: `Service`, `update`, `query` (docs/your-own-class.md).
+And to those who replicate a class of their own: `Service`, `ObjectService`, `update`, `query` (docs/your-own-class.md).
 
 The errors are in `bankrmi.errors`, the same for asyncio in `bankrmi.aio`.
 Rule: importing `bankrmi` is cheap; Pyro5 and the rest are loaded by the first use of a name.
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from bankrmi.client import BankClient, connect
     from bankrmi.replication.sessions import new_session
     from bankrmi.service.declaring import Service, query, update
+    from bankrmi.service.objects import ObjectService
 
 __all__ = [
     "BankClient",
     "Deposit",
+    "ObjectService",
     "Receipt",
     "Service",
     "Withdraw",
@@ -39,6 +41,7 @@ __version__ = "1.1.0.dev0"
 _HOMES = {
     "BankClient": "bankrmi.client",
     "Deposit": "bankrmi.bank.operations",
+    "ObjectService": "bankrmi.service.objects",
     "Receipt": "bankrmi.bank.operations",
     "Service": "bankrmi.service.declaring",
     "Withdraw": "bankrmi.bank.operations",

@@ -99,6 +99,8 @@ class Service:
 
     version: ClassVar[int] = 1
     previous: ClassVar[type[Service] | None] = None
+    _keeps_attributes: ClassVar[bool] = False
+    """Whether the state are the attributes of the object (see `objects`)."""
 
     db: ServiceTables
     """The tables of the service."""
@@ -311,8 +313,7 @@ def described(kind: object) -> Description:
         raise ConfigurationError(
             f"{_named(kind)} is not a service: make it a class that inherits from bankrmi.Service"
         )
-    if kind.__init__ is not Service.__init__:
-        raise ConfigurationError(f"{kind.__name__} has an __init__: what it begins with belongs in `create`")
+    _check_beginning(kind)
     methods = {}
     for name, function in inspect.getmembers(kind, callable):
         marked = getattr(function, _MARK, None)
@@ -330,6 +331,19 @@ def described(kind: object) -> Description:
     return Description(kind, methods, _previous(kind))
 
 
+def _check_beginning(kind: type[Service]) -> None:
+    begins: Any = kind.__init__
+    if begins is Service.__init__:
+        return
+    name = kind.__name__
+    if not kind._keeps_attributes:
+        raise ConfigurationError(f"{name} has an __init__: what it begins with belongs in `create`")
+    if kind.create is not Service.create:
+        raise ConfigurationError(f"{name} has an __init__, and `create`: what it begins with belongs in one of them")
+    if len(inspect.signature(begins).parameters) != 1:
+        raise ConfigurationError(f"{name}.__init__ is called by the servers, once: with self only")
+
+
 def _previous(kind: type[Service]) -> Description | None:
     """Return the class as it was in the version before, if it is named."""
     named: object = kind.previous
@@ -338,6 +352,11 @@ def _previous(kind: type[Service]) -> Description | None:
     if named is kind:
         raise ConfigurationError(f"{kind.__name__} is its own `previous`: name the class as it was before")
     before = described(named)
+    if before.kind._keeps_attributes is not kind._keeps_attributes:
+        raise ConfigurationError(
+            f"{kind.__name__} and its `previous` keep their state in different ways: both in tables "
+            "(bankrmi.Service), or both in attributes (bankrmi.ObjectService)"
+        )
     if before.version != kind.version - 1:
         raise ConfigurationError(
             f"{kind.__name__} is of version {kind.version}, and `previous` of version {before.version}: name "

@@ -127,13 +127,17 @@ class ServiceMachine:
             return
         migrated = self._columns_made(opened_by=before)
         for table in sorted(made.keys() | migrated.keys()):
-            if made.get(table) != migrated.get(table):
-                there = {False: "is not there", True: "has other columns, or in another order"}
-                raise ConfigurationError(
-                    f"{kind}: after {migration_name(version)} the table {table} {there[table in migrated]}"
-                    f"{'' if table in made else ', which `create` does not make'}: "
-                    "`create` has to make just what the migration leaves"
-                )
+            if made.get(table) == migrated.get(table):
+                continue
+            what = "has other columns, or in another order"
+            if table not in made:
+                what = "is there, and `create` does not make it"
+            elif table not in migrated:
+                what = "is not there, and `create` makes it"
+            raise ConfigurationError(
+                f"{kind}: after {migration_name(version)} the table {table} {what}: "
+                "`create` has to make just what the migration leaves"
+            )
 
     def _columns_made(self, opened_by: Description | None = None) -> dict[str, list[Any]]:
         """Return the columns of all tables that `create` makes; or that of another class, and the migration."""
@@ -317,6 +321,7 @@ class ServiceMachine:
         ).get
         if changes is not None:
             take_back(self._database, changes)
+            self._runner.forget()
 
     def _take_migration_back(self, action_id: int) -> None:
         """Make the tables what they were before it; if it failed, they are."""
@@ -326,6 +331,7 @@ class ServiceMachine:
         if not tables_are_kept(self._database):
             raise BrokenInvariant(f"how to take back the migration at action id {action_id} is known no more")
         put_tables_back(self._database)
+        self._runner.forget()
         self._migrated_at = None
 
     def read(self, query: Called) -> Told | Raised:
@@ -363,6 +369,7 @@ class ServiceMachine:
         ).get
         self._kept_from = oldest[0] if oldest is not None and not oldest[1] else 0
         self._versions.load()
+        self._runner.forget()
         is_kept = tables_are_kept(self._database)
         self._migrated_at = self._versions.newest_action_id if is_kept else None
 

@@ -30,6 +30,8 @@ from bankrmi.errors import InvalidRequest
 from bankrmi.service.calls import Called, Raised
 from bankrmi.service.declaring import Description, Given, Method, Service, migration_name
 from bankrmi.service.guard import watched
+from bankrmi.service.kept_values import KeptValues
+from bankrmi.service.object_state import ObjectState
 from bankrmi.service.plain_values import NotPlain, plain
 from bankrmi.service.tables import DatabaseGaveUp, Doing, ServiceTables
 from bankrmi.storage.state_machine import Moment
@@ -61,17 +63,55 @@ class Runner:
         self._deadline: float | None = None
         self._rings = False  # Whether the alarm is for the method that runs.
         self.tables = ServiceTables(database)
-        self._services = {version: one.kind() for version, one in description.of_version.items()}
-        for service in self._services.values():
-            _give(service, "db", self.tables)
+        self._services: dict[int, Service] = {}
+        self._states: dict[int, ObjectState] = {}  # Of those whose state are attributes.
+        self._newest_state: ObjectState | None = None  # Whose memory is of now.
+        for version, one in description.of_version.items():
+            kind = one.kind
+            service = self._services[version] = kind.__new__(kind)
+            if kind._keeps_attributes:
+                self._states[version] = ObjectState(self.tables, KeptValues(kind.__module__))
+                _give(service, "_state", self._states[version])
+            else:
+                _give(service, "db", self.tables)
         database.set_progress_handler(self._is_over, _STEPS)
+
+    def forget(self) -> None:
+        """The database has changed by itself: nothing in memory is of now."""
+        for state in self._states.values():
+            state.forget()
+
+    def _state_of(self, version: int) -> ObjectState | None:
+        """Return the attributes of the class in this version, as the database has them; None: it has tables."""
+        state = self._states.get(version)
+        if state is None:
+            return None
+        if state is not self._newest_state:
+            state.forget()
+            self._newest_state = state
+        try:
+            state.read()
+        except ValueError as error:
+            raise Raised("ValueError", "builtins", str(error), None) from None
+        return state
 
     def create(self) -> None:
         """Make the tables of the service."""
-        service = self._services[self._description.version]
+        version = self._description.version
+        service, state = self._services[version], self._states.get(version)
         _give(service, "_moment", None)
         with self._doing(Doing.CREATE), watched(self._description.kind.__module__, is_update=True):
-            service.create()
+            if state is None:
+                service.create()
+                return
+            state.make_table()
+            begin: Any = type(service).__init__
+            if begin is not Service.__init__:
+                begin(service)
+            else:
+                service.create()
+            state.write()
+            self._newest_state = state
 
     def run(self, call: Called, moment: Moment | None, *, version: int, limited: bool) -> Any:
         """Return what the method returns, as plain values; raises Raised.
@@ -87,14 +127,21 @@ class Runner:
                 "LookupError", "builtins", f"there is no {_kind(is_update)} {call.method!r:.80}{where}", None
             )
         service, doing = self._services[version], Doing.UPDATE if is_update else Doing.QUERY
-        return self._bounded(
-            lambda: self._value(service, method, call),
-            call.method,
-            service,
-            moment,
-            doing,
-            self._limit_s if limited else 0.0,
-        )
+        state = self._state_of(version)
+        limit_s = self._limit_s if limited else 0.0
+
+        def work() -> Any:
+            value = self._value(service, method, call)
+            if state is not None:
+                state.write() if is_update else state.end_query()
+            return value
+
+        try:
+            return self._bounded(work, call.method, service, moment, doing, limit_s)
+        except Raised:
+            if state is not None:
+                state.take_back()
+            raise
 
     def migrate(self, target: int, moment: Moment, work: Callable[[Callable[[], None]], T], limit_s: float) -> T:
         """Return what `work` does, around the migration that it is given; raises Raised. 0: without a limit."""
@@ -102,15 +149,21 @@ class Runner:
         if found is None:
             raise Raised("LookupError", "builtins", f"there is no {migration_name(target)}", None)
         known, function = found
-        service = self._services[known.version]
+        service, state = self._services[known.version], self._state_of(known.version)
 
         def migration() -> None:
             with self._doing(Doing.MIGRATION):
                 function(service)
+                if state is not None:
+                    state.write()
 
-        return self._bounded(
-            lambda: work(migration), migration_name(target), service, moment, Doing.OURS, limit_s
-        )
+        try:
+            return self._bounded(
+                lambda: work(migration), migration_name(target), service, moment, Doing.OURS, limit_s
+            )
+        except Raised:
+            self.forget()
+            raise
 
     def _bounded(
         self,

@@ -2,7 +2,7 @@
 
 Rule 1: a method sees the tables of the service and nothing else; ours, the transaction, settings and other
         files are refused, by SQLite itself (its authorizer).
-Rule 2: only `create` makes tables. An update writes rows; a query reads them.
+Rule 2: only `create`, and migrations, make tables. An update writes rows; a query reads them.
 Rule 3: what differs from one copy to another is refused in an update: chance and clocks in SQL.
 Rule 4: a table has a primary key without NULL, and no AUTOINCREMENT: else a change could not be taken back
         whole.
@@ -185,6 +185,11 @@ class ServiceTables:
         """Execute one SQL statement once for each of the rows of values."""
         self._ask(statement, lambda written: self._database.executemany(written, rows))
 
+    def all_rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """Return all rows that a question of ours has, however many: no method runs."""
+        assert self.doing is Doing.OURS
+        return self._database.execute(statement).fetchall()
+
     def _ask(self, statement: str, ask: Any) -> list[tuple[Any, ...]]:
         if self.doing is Doing.OURS:
             raise RuntimeError("self.db is there while a method of the service runs, and not before or after")
@@ -250,14 +255,14 @@ class ServiceTables:
             return ""
         if operation in _MAKING:
             if not self._makes_tables:
-                return f"tables are made in `create`, and changed in a migration, and not else ({first})"
+                return f"tables are made in `create`, and in migrations, and not later ({first})"
             if first == "sqlite_sequence":
                 return "AUTOINCREMENT has a counter that cannot be taken back: leave that word out"
             return f"the name {first} is taken" if is_own(first) else ""
         if operation in _CHANGING_TABLES:
-            if self.doing is not Doing.MIGRATION:
-                return f"tables are changed in a migration, and not else ({first})"
             named = second if operation == apsw.SQLITE_ALTER_TABLE else first
+            if not self._makes_tables:
+                return f"tables are changed in migrations, and not else ({named})"
             return f"the table {named} is bankrmi's own" if is_own(named) else ""
         if operation == apsw.SQLITE_PRAGMA and first.lower() in _COLUMNS:
             return ""

@@ -1,0 +1,214 @@
+"""Two copies of an object against a plain Python object with the same methods: whatever is called, fails, or crashes.
+
+The twin knows nothing of ours. It is copied deeply after each call; a call that raises leaves its copy of before.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from bankrmi.replication.record import Record, unpacked
+from bankrmi.service import ObjectService, query, update
+from bankrmi.service.calls import Raised, result_of
+from tests.service.copies import Copy
+
+NAMES = st.sampled_from("abcd")
+
+
+@dataclass
+class Box:
+    name: str
+    things: list[int] = field(default_factory=list)
+
+
+class Methods:
+    """What can be done, written as for any object."""
+
+    boxes: dict[str, Box]
+    order: list[str]
+    tree: dict[Any, Any]
+
+    def begin(self) -> None:
+        self.boxes = {}
+        self.order = []
+        self.tree = {}
+        self.total = 0
+
+    def fill(self, name: str, things: list[int]) -> int:
+        box = self.boxes.setdefault(name, Box(name))
+        for thing in things:
+            box.things.append(thing)
+            self.total += thing
+            self.tree.setdefault(thing, {}).setdefault("in", []).append(name)
+            if thing < 0:
+                raise ValueError(name, thing)
+        self.order.append(name)
+        return len(box.things)
+
+    def drop(self, name: str) -> bool:
+        box = self.boxes.pop(name, None)
+        if box is None:
+            return False
+        self.order = [one for one in self.order if one != name]
+        if sum(box.things) > 6:
+            raise ValueError(name)
+        self.total -= sum(box.things)
+        return True
+
+    def turn(self, names: list[str]) -> list[str]:
+        for name in names:
+            if name in self.boxes:
+                self.boxes[name] = self.boxes.pop(name)
+                self.boxes[name].things.reverse()
+            else:
+                del self.boxes[name]  # Which raises.
+        return list(self.boxes)
+
+    def replace(self, name: str) -> None:
+        self.boxes = {name: Box(name), **self.boxes}
+        self.tree, self.shadow = dict(reversed(self.tree.items())), self.tree
+        self.last = self.boxes[name]
+
+    def clear(self) -> None:
+        self.boxes.clear()
+        self.tree = {}
+        if hasattr(self, "shadow"):
+            del self.shadow
+
+    def everything(self) -> str:
+        names = ("boxes", "order", "tree", "total", "shadow", "last")
+        return repr([getattr(self, name, "none") for name in names])
+
+
+class Twin(Methods):
+    def __init__(self) -> None:
+        self.begin()
+
+
+class Boxes(Methods, ObjectService):
+    """The same, served."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    fill = update(Methods.fill)
+    drop = update(Methods.drop)
+    turn = update(Methods.turn)
+    replace = update(Methods.replace)
+    clear = update(Methods.clear)
+    everything = query(Methods.everything)
+
+
+class CopiesAgainstATwin(RuleBasedStateMachine):
+    """`leads` decides; `follows` is told, later."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.leads, self.follows = (Copy(Path(self.folder.name) / name / "db", Boxes) for name in "ab")
+        self.twins: list[Twin] = [Twin()]  # By action id.
+        self.records: list[Record] = []
+        self.told = self.committed = 0
+
+    def do(self, method: str, *args: Any) -> None:
+        twin = copy.deepcopy(self.twins[-1])
+        try:
+            expected: Any = getattr(twin, method)(*args)
+        except Exception as error:
+            twin, expected = self.twins[-1], type(error).__name__
+        record = self.leads.decide(method, *args, commits=False)
+        self.records.append(record)
+        self.twins.append(twin)
+        try:
+            came = result_of(unpacked(record.outcomes)[0])
+        except Raised as raised:
+            came = raised.name
+        assert came == expected
+
+    @rule(name=NAMES, things=st.lists(st.integers(-1, 4), max_size=3))
+    def fill(self, name: str, things: list[int]) -> None:
+        self.do("fill", name, things)
+
+    @rule(name=NAMES)
+    def drop(self, name: str) -> None:
+        self.do("drop", name)
+
+    @rule(names=st.lists(NAMES, max_size=3))
+    def turn(self, names: list[str]) -> None:
+        self.do("turn", names)
+
+    @rule(name=NAMES)
+    def replace(self, name: str) -> None:
+        self.do("replace", name)
+
+    @rule()
+    def clear(self) -> None:
+        self.do("clear")
+
+    @rule()
+    def commit(self) -> None:
+        self.leads.journal.commit()
+        self.committed = len(self.records)
+
+    @precondition(lambda self: self.told < self.committed)
+    @rule(count=st.integers(1, 4))
+    def tell(self, count: int) -> None:
+        some = self.records[self.told : min(self.told + count, self.committed)]
+        self.follows.follow(*some)
+        self.told += len(some)
+
+    @rule(crashes=st.booleans())
+    def start_again(self, crashes: bool) -> None:
+        if crashes:
+            self.leads.crash()
+        else:
+            self.leads.restart()
+        kept = self.leads.journal.tip.action_id
+        assert kept >= self.committed
+        del self.records[kept:], self.twins[kept + 1 :]
+
+    @rule()
+    def follower_starts_again(self) -> None:
+        self.follows.crash()
+
+    @rule(back=st.integers(1, 5))
+    def take_back(self, back: int) -> None:
+        to = max(0, len(self.records) - back)
+        self.leads.journal.roll_back(to)
+        self.leads.journal.commit()
+        if self.told > to:
+            self.follows.journal.roll_back(to)
+            self.follows.journal.commit()
+            self.told = to
+        del self.records[to:], self.twins[to + 1 :]
+        self.committed = to
+
+    @invariant()
+    def both_are_what_the_twin_says(self) -> None:
+        assert self.leads.ask("everything") == self.twins[-1].everything()
+        assert self.follows.ask("everything") == self.twins[self.told].everything()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "leads"):
+            return
+        try:
+            self.commit()
+            if self.told < len(self.records):
+                self.follows.follow(*self.records[self.told :])
+            assert self.leads.state() == self.follows.state()
+        finally:
+            self.leads.journal.close()
+            self.follows.journal.close()
+            self.folder.cleanup()
+
+
+CopiesAgainstATwin.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestCopiesAgainstATwin = CopiesAgainstATwin.TestCase

@@ -286,7 +286,9 @@ def _class_versions(facts: Facts) -> Iterator[DoctorFinding]:
         if type(one.get("class_version")) is int:
             by_version[one["class_version"]].append(name)
     if len(by_version) > 1:
-        spread = ", ".join(f"{version} on {', '.join(names)}" for version, names in sorted(by_version.items()))
+        spread = ", ".join(
+            f"{version} on {', '.join(names)}" for version, names in sorted(by_version.items())
+        )
         yield to_do(
             "class-version",
             "all servers",

@@ -14,7 +14,7 @@ from typing import Any
 
 from bankrmi.replication import matching
 from bankrmi.replication.cause import Cause, CauseKind
-from bankrmi.replication.code_versions import migration_target
+from bankrmi.replication.code_versions import MIGRATIONS, migration_target
 from bankrmi.replication.effects import IsBusy, Probe
 from bankrmi.replication.events import ClientEvent, LinkChanged, Probed
 from bankrmi.replication.messages import Acknowledged, Checkpoint, Mismatch
@@ -278,7 +278,7 @@ def _knows(records: Sequence[Record], step: Step) -> bool:
     """Whether this server's code can do all that these records say, from the state that it has (S5)."""
     code, version = step.settings.code, step.journal.version_at(min(step.tip, records[0].first_id - 1))
     for record in records:
-        target = migration_target(record.session)
+        target = migration_target(record.session) if record.session.startswith(MIGRATIONS) else None
         if target is not None:
             if not (code.migrates_from < target <= code.newest):
                 return False

@@ -314,6 +314,4 @@ def _greeting(form: Mapping[str, Any]) -> Greeting:
     told = form.get("code")
     version = told.get("state") if isinstance(told, Mapping) else None
     state_version = version if type(version) is int and version >= 1 else 1
-    return Greeting(
-        server, start_id, copies, code=CodeVersions.of_stated(told), state_version=state_version
-    )
+    return Greeting(server, start_id, copies, code=CodeVersions.of_stated(told), state_version=state_version)

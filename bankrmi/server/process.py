@@ -159,7 +159,7 @@ class _Process:
         copies = copy_server(lambda: driver.journal.database, self._disk.path, driver.clock)
         driver.start(links, fetcher)
         naming = Naming(configuration, name, self._start_id, lambda: driver.journal.incarnation, credentials)
-        copied_out = None if self._description is not None else self._copied_out()
+        copied_out = self._copied_out(copies)
         admission = self._admission()
         account = self._account(admission, fetcher, network)
         operator = OperatorObject(driver.take, copied_out, whereabouts)
@@ -167,7 +167,7 @@ class _Process:
         folder = Folder(
             driver,
             driver.clock,
-            lambda: copies.is_wanted or (copied_out is not None and copied_out.any_goes_on),
+            lambda: copies.is_wanted or copied_out.any_goes_on,
         )
         metrics = self._metrics(daemon, admission, account, fetcher, network)
         self._catch_signals()
@@ -185,7 +185,7 @@ class _Process:
                 CertificateWatch(credentials, daemon, network),
                 self._manager.tick,
             ]
-            if copied_out is not None:
+            if copied_out.exports is not None:
                 on_tick.append(copied_out.exports.tick)
             if self._description is not None:
                 on_tick.append(Migrations(driver, self._description, log).tick)
@@ -262,12 +262,13 @@ class _Process:
             credentials=self._credentials,
         )
 
-    def _copied_out(self) -> CopiedOut:
+    def _copied_out(self, copies: CopyServer) -> CopiedOut:
         timeout_ms, server = self._configuration.client.timeout_ms, self._name
-        return CopiedOut(
-            Exports(self._driver, self._accounts, server=server, now_ms=now_ms, timeout_ms=timeout_ms),
-            Backups(self._driver, self._accounts, server=server, now_ms=now_ms),
-        )
+        backups = Backups(self._driver, self._accounts, server=server, now_ms=now_ms)
+        if self._description is not None:
+            return CopiedOut(None, backups, copies)
+        exports = Exports(self._driver, self._accounts, server=server, now_ms=now_ms, timeout_ms=timeout_ms)
+        return CopiedOut(exports, backups)
 
     def _accounts(self) -> Accounts:
         machine = self._driver.journal.machine

@@ -59,7 +59,9 @@ class ServiceObject:
         self._name = description.name
         self._addresses = addresses
         self._entries_at_most = entries_at_most
-        by_name = {name: one for known in description.of_version.values() for name, one in known.methods.items()}
+        by_name = {
+            name: one for known in description.of_version.values() for name, one in known.methods.items()
+        }
         self._kinds = {**by_name, **description.methods}
         self.exposed = Exposed(
             methods=frozenset({*OF_SERVICES.kinds, *by_name}), attributes=frozenset({"service"})

@@ -58,8 +58,8 @@ def status_of(
         "epoch": shown.epoch or 0,
         "action_id": tip.action_id,
         "newest_us": decided_us(tip.action_id),
-        "state_version": shown.state_version,
-        "class_version": shown.code.newest,
+        "state_version": None if configuration.serves is None else shown.state_version,
+        "class_version": None if configuration.serves is None else shown.code.newest,
         "migration": migration(shown),
         "journal_from": shown.anchor.action_id + 1,
         "acknowledged": shown.acknowledged,
@@ -114,7 +114,9 @@ def _why_of_another_version(shown: Condition) -> str | None:
 
 
 def _has_another_version(newest: int, what: str) -> str:
-    return f"the class here is of version {newest}, and {what}: replace the module, and start this server again"
+    return (
+        f"the class here is of version {newest}, and {what}: replace the module, and start this server again"
+    )
 
 
 def migration_in_words(name: str, shown: Condition, failure: Failure | None) -> str | None:

@@ -45,7 +45,9 @@ def keep_tables(database: apsw.Connection) -> None:
         " sql TEXT NOT NULL, columns TEXT NOT NULL)"
     )
     tables: list[Any] = [row for row in database.execute(_TABLES) if not _is_not_its(row[0])]
-    others: list[Any] = [row for row in database.execute(_SCHEMA) if not _is_not_its(row[1]) and not is_own(row[2])]
+    others: list[Any] = [
+        row for row in database.execute(_SCHEMA) if not _is_not_its(row[1]) and not is_own(row[2])
+    ]
     number = 0
     for name, sql in tables:
         number += 1
@@ -70,7 +72,9 @@ def _columns(database: apsw.Connection, table: str) -> list[str]:
         "SELECT name, type, pk, hidden FROM pragma_table_xinfo(?)", (table,)
     ).fetchall()
     names = [quoted(name) for name, _, _, hidden in listed if not hidden]
-    without = database.execute("SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?", (table,)).get
+    without = database.execute(
+        "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?", (table,)
+    ).get
     key = [kind for _, kind, pk, _ in listed if pk]
     is_row_id = len(key) == 1 and key[0].upper() == "INTEGER"
     taken = {name.lower() for name, *_ in listed}

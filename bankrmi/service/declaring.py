@@ -326,7 +326,9 @@ def described(kind: object) -> Description:
         )
     version: object = kind.version
     if type(version) is not int or not 1 <= version <= _VERSION_AT_MOST:
-        raise ConfigurationError(f"{kind.__name__}.version is {version!r:.60}: it is a whole number from 1 on")
+        raise ConfigurationError(
+            f"{kind.__name__}.version is {version!r:.60}: it is a whole number from 1 on"
+        )
     _check_migrations(kind)
     return Description(kind, methods, _previous(kind))
 
@@ -339,7 +341,9 @@ def _check_beginning(kind: type[Service]) -> None:
     if not kind._keeps_attributes:
         raise ConfigurationError(f"{name} has an __init__: what it begins with belongs in `create`")
     if kind.create is not Service.create:
-        raise ConfigurationError(f"{name} has an __init__, and `create`: what it begins with belongs in one of them")
+        raise ConfigurationError(
+            f"{name} has an __init__, and `create`: what it begins with belongs in one of them"
+        )
     if len(inspect.signature(begins).parameters) != 1:
         raise ConfigurationError(f"{name}.__init__ is called by the servers, once: with self only")
 
@@ -378,7 +382,9 @@ def _check_migrations(kind: type[Service]) -> None:
                 "each version to the next one"
             )
         if hasattr(function, _MARK) or len(inspect.signature(function).parameters) != 1:
-            raise ConfigurationError(f"{where} is called by the servers alone: without a mark, with self only")
+            raise ConfigurationError(
+                f"{where} is called by the servers alone: without a mark, with self only"
+            )
 
 
 def _method(kind: type, name: str, function: Callable[..., Any], marked: Marked) -> Method:

@@ -18,7 +18,7 @@ import msgpack
 
 from bankrmi.service.plain_values import NotPlain
 
-__all__ = ["IMMUTABLE", "KeptDict", "KeptValues", "is_row_key"]
+__all__ = ["IMMUTABLE", "KeptDict", "KeptValues", "is_row_key", "unpacked_without_class"]
 
 IMMUTABLE = frozenset({str, bytes, int, float, bool, type(None)})
 """Of what nothing can be changed in its place."""
@@ -70,7 +70,9 @@ class KeptValues:
             fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(kind)}
             return msgpack.ExtType(_DATACLASS, self.packed([kind.__qualname__, fields]))
         if kind in (set, frozenset):
-            raise NotPlain("a set, whose order differs from one copy to another: use a dict, or a sorted list")
+            raise NotPlain(
+                "a set, whose order differs from one copy to another: use a dict, or a sorted list"
+            )
         raise NotPlain(f"a value of the type {kind.__name__}")
 
     def _made(self, code: int, content: bytes) -> Any:
@@ -104,6 +106,19 @@ def _default_of(field: dataclasses.Field[Any]) -> Callable[[], Any] | None:
     if field.default is not dataclasses.MISSING:
         return lambda: field.default
     return None if field.default_factory is dataclasses.MISSING else field.default_factory
+
+
+def unpacked_without_class(content: bytes) -> Any:
+    """Return what was packed where the class is not known: a dataclass is a dict of its name and fields."""
+
+    def made(code: int, inner: bytes) -> Any:
+        value = unpacked_without_class(inner)
+        if code == _TUPLE:
+            return tuple(value)
+        name, fields = value
+        return {name: fields}
+
+    return msgpack.unpackb(content, ext_hook=made, strict_map_key=False)
 
 
 def is_row_key(key: object) -> bool:

@@ -17,7 +17,7 @@ Rule 6: what takes a change back is kept for the newest calls (`KEPT`): more tha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -44,7 +44,7 @@ from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.disk_failure import DiskFailed
 from bankrmi.storage.state_machine import Moment
 
-__all__ = ["LIMIT_MS", "ServiceMachine", "Told"]
+__all__ = ["LIMIT_MS", "ServiceMachine", "Told", "opening_identity"]
 
 LIMIT_MS = 250.0
 """For one call, unless it is said otherwise: a server that thinks for longer is silent to the others."""
@@ -85,7 +85,9 @@ class ServiceMachine:
         self._database = database
         self._runner = Runner(self._description, database, limit_ms=self.limit_ms)
         database.execute(UNDO_TABLE)
-        self._versions = Versions(database, otherwise=1 if table_names(database) else self._description.version)
+        self._versions = Versions(
+            database, otherwise=1 if table_names(database) else self._description.version
+        )
         self.forget()
 
     @property
@@ -113,10 +115,7 @@ class ServiceMachine:
             raise ConfigurationError(f"{kind}.create failed: {type(error).__name__}: {error}") from error
         check_tables(self._database, kind)
         self._versions.note(0, self._description.version)
-        identity = blake2b(f"{kind} {self._description.version}".encode(), digest_size=16)
-        for row in self.export():
-            identity.update(msgpack.packb(row))
-        return identity.digest()
+        return opening_identity(self._database, kind, self._description.version)
 
     def try_class(self) -> None:
         """Make the opening state once, in memory, to see that it can be made; and from the class before, if
@@ -154,7 +153,9 @@ class ServiceMachine:
                 [outcome] = self.apply([(name, (), {})], 1, moment)
                 if type(outcome) is tuple:
                     said = shown(outcome[1])
-                    raise ConfigurationError(f"{self._description.name}.{name} failed on an opening state: {said}")
+                    raise ConfigurationError(
+                        f"{self._description.name}.{name} failed on an opening state: {said}"
+                    )
             return {
                 table: database.execute(
                     'SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?)', (table,)
@@ -232,9 +233,7 @@ class ServiceMachine:
 
     # -- migrations ------------------------------------------------------------------------------
 
-    def _migrated(
-        self, call: Called, target: int, action_id: int, moment: Moment, told: bytes | None
-    ) -> Any:
+    def _migrated(self, call: Called, target: int, action_id: int, moment: Moment, told: bytes | None) -> Any:
         """Return what came of a migration, as the journal keeps it, and note it."""
         before = self.version
         if call.method != migration_name(target):
@@ -392,10 +391,22 @@ class ServiceMachine:
 
     def export(self) -> Iterable[tuple[Any, ...]]:
         """Return all rows of all tables, each after the name of its table, in a fixed order."""
-        for name in table_names(self._database):
-            rows = self._database.execute(f"SELECT * FROM {quoted(name)}").fetchall()  # noqa: S608 - a name of SQLite's own
-            for row in sorted(rows, key=msgpack.packb):
-                yield name, *row
+        return _exported(self._database)
+
+
+def opening_identity(database: apsw.Connection, kind: str, version: int) -> bytes:
+    """Return what identifies an opening state: class, version and all rows."""
+    identity = blake2b(f"{kind} {version}".encode(), digest_size=16)
+    for row in _exported(database):
+        identity.update(msgpack.packb(row))
+    return identity.digest()
+
+
+def _exported(database: apsw.Connection) -> Iterator[tuple[Any, ...]]:
+    for name in table_names(database):
+        rows = database.execute(f"SELECT * FROM {quoted(name)}").fetchall()  # noqa: S608 - a name of SQLite's own
+        for row in sorted(rows, key=msgpack.packb):
+            yield name, *row
 
 
 def _own_names(database: apsw.Connection) -> set[str]:

@@ -125,7 +125,10 @@ class ObjectState:
                 return f"self.{name}"
         for name, kept in self._own_dicts():
             for key, was in kept.before.items():
-                if key in kept.removed or (self._packed(name, kept.value_of(key), key) if key in kept else ABSENT) != was:
+                if (
+                    key in kept.removed
+                    or (self._packed(name, kept.value_of(key), key) if key in kept else ABSENT) != was
+                ):
                     return _place(name, key)
         return ""
 
@@ -182,7 +185,9 @@ class ObjectState:
     def _write_keys(self, name: str, kept: WatchedDict) -> None:
         """Write the keys of one dict that were touched; new ones stand behind those that there were."""
         after = 1 + max(kept.positions.get(self._last_old_key(kept), 0), 0)
-        new = [key for key in kept.before if key in kept and (key in kept.removed or kept.before[key] is ABSENT)]
+        new = [
+            key for key in kept.before if key in kept and (key in kept.removed or kept.before[key] is ABSENT)
+        ]
         if len(new) > 1:  # In the order in which they stand.
             wanted, found = set(new), []
             for key in reversed(kept):
@@ -232,7 +237,8 @@ class ObjectState:
             self._bytes -= sum(
                 len(key) + len(content)
                 for key, content in self._tables.execute(
-                    f"SELECT key, value FROM {OBJECT_TABLE} WHERE attribute = ?", (name,)  # noqa: S608 - ours
+                    f"SELECT key, value FROM {OBJECT_TABLE} WHERE attribute = ?",
+                    (name,),  # noqa: S608 - ours
                 )
             )
             self._tables.execute(_REMOVE_ALL, (name,))
@@ -290,7 +296,9 @@ class ObjectState:
             if before is ABSENT:
                 self._attributes.pop(name, None)
             else:
-                self._attributes[name] = before if isinstance(before, WatchedDict) else self._values.unpacked(before)
+                self._attributes[name] = (
+                    before if isinstance(before, WatchedDict) else self._values.unpacked(before)
+                )
         for value in self._attributes.values():
             if isinstance(value, WatchedDict) and value.before:
                 self._take_keys_back(value)

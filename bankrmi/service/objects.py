@@ -57,7 +57,9 @@ class ObjectService(Service):
         try:
             object.__getattribute__(self, "_state").delete(name)
         except KeyError:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}", name=name, obj=self) from None
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r}", name=name, obj=self
+            ) from None
 
     def _check_name(self, name: str) -> None:
         if name in _OURS or hasattr(type(self), name):

@@ -143,7 +143,9 @@ class Runner:
                 state.take_back()
             raise
 
-    def migrate(self, target: int, moment: Moment, work: Callable[[Callable[[], None]], T], limit_s: float) -> T:
+    def migrate(
+        self, target: int, moment: Moment, work: Callable[[Callable[[], None]], T], limit_s: float
+    ) -> T:
         """Return what `work` does, around the migration that it is given; raises Raised. 0: without a limit."""
         found = self._description.migration(target)
         if found is None:

@@ -106,7 +106,9 @@ def goes_by(bank: Bank, rounds: int = 100) -> None:
         (CodeVersions(1, 2, 1, "here"), CodeVersions(1, 3, 1, "there"), ""),
     ],
 )
-def test_it_is_decided_when_every_server_can_follow(s1: CodeVersions, s2: CodeVersions, why: str | None) -> None:
+def test_it_is_decided_when_every_server_can_follow(
+    s1: CodeVersions, s2: CodeVersions, why: str | None
+) -> None:
     if s2 is NEW:
         bank = pair(BOTH, BOTH)
         dies(bank, "s2")
@@ -205,7 +207,9 @@ def test_the_lead_is_given_to_nobody_with_older_code() -> None:
     bank = pair(BOTH, BOTH)
     bank.journals["s1"].machine.version = 5  # type: ignore[misc]  # As no code here knows.
     bank.switch_over("s1", "s2")
-    assert any("s2 has version 2 of what is served, and the state is of version 5" in line for line in bank.told())
+    assert any(
+        "s2 has version 2 of what is served, and the state is of version 5" in line for line in bank.told()
+    )
 
 
 def test_one_that_was_not_acknowledged_is_taken_back_if_another_leads() -> None:
@@ -262,7 +266,13 @@ def test_who_can_only_migrate_leads_and_does_that_first() -> None:
 
 @pytest.mark.parametrize(
     "form",
-    [None, 3, {}, {"oldest": 0, "newest": 1, "migrates_from": 1}, {"oldest": 1, "newest": True, "migrates_from": 1}],
+    [
+        None,
+        3,
+        {},
+        {"oldest": 0, "newest": 1, "migrates_from": 1},
+        {"oldest": 1, "newest": True, "migrates_from": 1},
+    ],
 )
 def test_what_cannot_be_read_is_version_1_of_everything(form: object) -> None:
     assert CodeVersions.of_stated(form) == CodeVersions()
@@ -272,5 +282,3 @@ def test_what_is_stated_can_be_read() -> None:
     code = CodeVersions(2, 5, 1, "abc")
     assert CodeVersions.of_stated(code.stated()) == code
     assert CodeVersions.of_stated({**code.stated(), "digest": "x" * 1000}).digest == ""
-
-

@@ -12,10 +12,16 @@ class Stock1(Service):
 
     def create(self) -> None:
         self.db.execute("CREATE TABLE item (name TEXT PRIMARY KEY NOT NULL, count INTEGER NOT NULL)")
-        self.db.execute("CREATE TABLE word (box TEXT NOT NULL, number REAL NOT NULL, PRIMARY KEY (box, number))")
+        self.db.execute(
+            "CREATE TABLE word (box TEXT NOT NULL, number REAL NOT NULL, PRIMARY KEY (box, number))"
+        )
         self.db.execute("CREATE INDEX by_count ON item (count)")
-        self.db.execute("CREATE TABLE seen (item TEXT PRIMARY KEY REFERENCES item ON DELETE CASCADE) WITHOUT ROWID")
-        self.db.execute("CREATE TRIGGER sees AFTER INSERT ON item BEGIN INSERT INTO seen VALUES (new.name); END")
+        self.db.execute(
+            "CREATE TABLE seen (item TEXT PRIMARY KEY REFERENCES item ON DELETE CASCADE) WITHOUT ROWID"
+        )
+        self.db.execute(
+            "CREATE TRIGGER sees AFTER INSERT ON item BEGIN INSERT INTO seen VALUES (new.name); END"
+        )
         self.db.execute("CREATE VIEW many AS SELECT name FROM item WHERE count > 10")
 
     @update
@@ -129,5 +135,3 @@ class Hasty(Stock2):
                 "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) "
                 "INSERT INTO item SELECT 'x' || x, x, x FROM n"
             )
-
-

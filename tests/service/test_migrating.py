@@ -43,9 +43,15 @@ def make(tmp_path: Path) -> Iterator[Make]:
 def everything(copy: Copy) -> list[Any]:
     """Return all that the service has made, row ids as well."""
     database = copy.journal.database
-    schema = database.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name").fetchall()
+    schema = database.execute(
+        "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
+    ).fetchall()
     made = [row for row in schema if not row[1].startswith("service_before")]
-    rows = [database.execute("SELECT rowid, * FROM word").fetchall()] if ("word" in {row[1] for row in made}) else []
+    rows = (
+        [database.execute("SELECT rowid, * FROM word").fetchall()]
+        if ("word" in {row[1] for row in made})
+        else []
+    )
     return [made, copy.state(), *rows]
 
 
@@ -86,7 +92,8 @@ def test_a_copy_that_comes_to_something_else_stops_and_says_in_which_table(make:
     first = make("a")
     second = make("b", Unlike, like=first)
     with pytest.raises(
-        BrokenInvariant, match=r"Unlike\.migrate_1_to_2 at action id 3 comes out differently here \(table item\)"
+        BrokenInvariant,
+        match=r"Unlike\.migrate_1_to_2 at action id 3 comes out differently here \(table item\)",
     ):
         second.follow(first.migrate(2))
 
@@ -229,7 +236,10 @@ def nothing(self: Service) -> None:
         ({"version": 0}, r"Changed\.version is 0: it is a whole number from 1 on"),
         ({"version": True}, r"Changed\.version is True"),
         ({"version": "2"}, r"Changed\.version is '2'"),
-        ({"version": 3, "previous": Stock1}, "of version 3, and `previous` of version 1: name the class as it was"),
+        (
+            {"version": 3, "previous": Stock1},
+            "of version 3, and `previous` of version 1: name the class as it was",
+        ),
         ({"version": 2, "previous": int}, "int is not a service"),
         ({"version": 3, "migrate_1_to_3": nothing}, "migrate_1_to_3 is none of this class's migrations"),
         ({"migrate_1_to_2": nothing}, "migrate_1_to_2 is none of this class's migrations: it has version 1"),
@@ -245,9 +255,15 @@ def test_a_class_that_cannot_have_been_changed_so_is_refused(names: dict[str, An
 @pytest.mark.parametrize(
     ("migration", "why"),
     [
-        ("SELECT * FROM missing", "migrate_1_to_2 failed on an opening state: SQLError: no such table: missing"),
+        (
+            "SELECT * FROM missing",
+            "migrate_1_to_2 failed on an opening state: SQLError: no such table: missing",
+        ),
         ("ALTER TABLE item DROP COLUMN price", "the table item has other columns, or in another order"),
-        ("CREATE TABLE more (x INTEGER PRIMARY KEY)", "the table more is there, and `create` does not make it"),
+        (
+            "CREATE TABLE more (x INTEGER PRIMARY KEY)",
+            "the table more is there, and `create` does not make it",
+        ),
         ("DROP TABLE seen; SELECT 1", "the table seen is not there, and `create` makes it"),
     ],
 )

@@ -79,7 +79,6 @@ class Notes(ObjectService):
         exec(what, {"self": self})
 
 
-
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
     with ExitStack() as copies:
@@ -106,7 +105,9 @@ def test_what_a_method_does_to_attributes_is_kept(copy: Copy) -> None:
     assert copy.call("write", "a", "first") == 1
     assert copy.call("tag", "a", "new") == ["new"]
     assert copy.call("tag", "a", "old") == ["new", "old"]
-    copy.call("do", "self.nested['a']['b'].append(2); self.words += ['x', 'y']; self.best = self.entries['a']")
+    copy.call(
+        "do", "self.nested['a']['b'].append(2); self.words += ['x', 'y']; self.best = self.entries['a']"
+    )
     before = shown(copy)
     assert "['new', 'old']" in before
     assert "{'a': {'b': [1, 2]}}, " not in before
@@ -164,7 +165,11 @@ def test_what_a_method_does_to_attributes_is_kept(copy: Copy) -> None:
 )
 def test_it_is_kept_on_every_copy_whole_and_in_its_order(make: Make, what: str) -> None:
     first, second = make("a"), make("b")
-    records = [first.decide("write", "a", "one"), first.decide("write", "b", "two"), first.decide("tag", "b", "t")]
+    records = [
+        first.decide("write", "a", "one"),
+        first.decide("write", "b", "two"),
+        first.decide("tag", "b", "t"),
+    ]
     second.follow(*records)
     second.restart()
     opening = first.ask("see", "repr({name: getattr(self, name) for name in sorted(self._state.names())})")
@@ -179,7 +184,10 @@ def test_it_is_kept_on_every_copy_whole_and_in_its_order(make: Make, what: str) 
     third = first.ask("see", names)
     first.crash()
     assert first.ask("see", names) == third == seen, "what is in memory is what the rows say"
-    again = [first.decide("write", "again", "x"), first.decide("do", "self.entries = {'n': 1}; self.nested = {}")]
+    again = [
+        first.decide("write", "again", "x"),
+        first.decide("do", "self.entries = {'n': 1}; self.nested = {}"),
+    ]
     second.follow(*again)
     assert first.state() == second.state()
     first.journal.roll_back(3)
@@ -192,7 +200,10 @@ def test_it_is_kept_on_every_copy_whole_and_in_its_order(make: Make, what: str) 
     ("what", "why"),
     [
         ("self.words = {1, 2}", r"self\.words cannot be kept: it is, or holds, a set, whose order differs"),
-        ("self.entries['a'] = object()", r"self\.entries\['a'\] cannot be kept: it is, or holds, a value of the type object"),
+        (
+            "self.entries['a'] = object()",
+            r"self\.entries\['a'\] cannot be kept: it is, or holds, a value of the type object",
+        ),
         ("self.entries['a'].tags.append(Counter())", r"self\.entries\['[ac]'\] cannot be kept: .* Counter"),
         ("self.nested['x'] = [datetime(2020, 1, 1)]", r"self\.nested\['x'\] cannot be kept: .* datetime"),
         ("self.count = Colour.RED", r"self\.count cannot be kept: .* Colour"),
@@ -203,17 +214,25 @@ def test_it_is_kept_on_every_copy_whole_and_in_its_order(make: Make, what: str) 
         ("self.entries[None] = 1", r"self\.entries\[None\] cannot be kept: its key is a NoneType"),
         ("self.words.append('\\ud800')", r"self\.words cannot be kept: .* half a character"),
         ("self.count = lambda: 1", r"self\.count cannot be kept: .* function"),
-        ("self.words.append('x' * (1 << 20))", r"self\.words takes \d+ bytes, at most 1048576 are kept as one value"),
+        (
+            "self.words.append('x' * (1 << 20))",
+            r"self\.words takes \d+ bytes, at most 1048576 are kept as one value",
+        ),
         ("self.limit = 3", r"self\.limit is of the class, and the same for good"),
         ("self.write = 3", r"self\.write is of the class"),
         ("self.db = 3", r"self\.db is of the class"),
         ("self.db.execute('SELECT 1')", r"Notes has no attribute 'db'"),
-        ("self.nothing", r"Notes has no attribute 'nothing': what there is from the beginning, __init__ sets"),
+        (
+            "self.nothing",
+            r"Notes has no attribute 'nothing': what there is from the beginning, __init__ sets",
+        ),
         ("del self.nothing", "Notes has no attribute 'nothing'"),
         ("raise KeyError('x')", "x"),
     ],
 )
-def test_what_cannot_be_kept_is_refused_and_leaves_everything_as_it_was(copy: Copy, what: str, why: str) -> None:
+def test_what_cannot_be_kept_is_refused_and_leaves_everything_as_it_was(
+    copy: Copy, what: str, why: str
+) -> None:
     copy.call("write", "a", "one")
     copy.call("write", "b", "two")
     rows, seen = copy.state(), shown(copy)
@@ -249,7 +268,9 @@ def test_a_query_changes_nothing(copy: Copy, what: str) -> None:
     copy.call("write", "a", "one")
     copy.call("write", "b", "one")
     seen = shown(copy)
-    with pytest.raises(Raised, match=r"a query changes nothing, and this changed self\.\w+.*: mark it with @bankrmi"):
+    with pytest.raises(
+        Raised, match=r"a query changes nothing, and this changed self\.\w+.*: mark it with @bankrmi"
+    ):
         copy.ask("spoil", what)
     assert shown(copy) == seen
     copy.ask("spoil", "[entry.tags for entry in self.entries.values()]; self.words; self.nested['a']['b']")
@@ -259,7 +280,11 @@ def test_a_query_changes_nothing(copy: Copy, what: str) -> None:
 def test_nothing_is_shared_between_two_places(copy: Copy) -> None:
     copy.call("do", "self.words = self.nested['x'] = self.nested['y'] = ['w']")
     copy.call("do", "self.words.append('v'); self.nested['x'].append('u')")
-    assert copy.ask("see", "(self.words, self.nested['x'], self.nested['y'])") == [["w", "v"], ["w", "u"], ["w"]]
+    assert copy.ask("see", "(self.words, self.nested['x'], self.nested['y'])") == [
+        ["w", "v"],
+        ["w", "u"],
+        ["w"],
+    ]
     before = shown(copy)
     copy.restart()
     assert shown(copy) == before
@@ -274,7 +299,10 @@ def test_only_what_has_changed_is_written(copy: Copy) -> None:
     assert len(changes) < 300
     copy.call("do", "sum(len(entry.tags) for entry in self.entries.values())")
     newest = copy.journal.tip.action_id
-    assert copy.journal.database.execute("SELECT count(*) FROM service_undo WHERE action_id = ?", (newest,)).get == 0
+    assert (
+        copy.journal.database.execute("SELECT count(*) FROM service_undo WHERE action_id = ?", (newest,)).get
+        == 0
+    )
 
 
 def test_all_attributes_together_have_a_limit(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,7 +326,9 @@ def test_copies_that_differ_stop(make: Make) -> None:
     first, second = make("a"), make("b")
     second.journal.database.execute("UPDATE object_state SET value = x'05' WHERE attribute = 'count'")
     second.machine.forget()
-    with pytest.raises(BrokenInvariant, match="comes out differently here, where it changed table object_state"):
+    with pytest.raises(
+        BrokenInvariant, match="comes out differently here, where it changed table object_state"
+    ):
         second.follow(first.decide("write", "a", "x"))
 
 
@@ -307,7 +337,10 @@ def test_a_call_that_takes_too_long_leaves_nothing(make: Make) -> None:
     copy.call("write", "a", "one")
     before = shown(copy)
     with pytest.raises(Raised, match="took more than 50 ms"):
-        copy.call("do", "n = 0\nwhile True:\n  n += 1\n  self.entries[f'k{n}'] = Entry('x')\n  self.words.append('w')")
+        copy.call(
+            "do",
+            "n = 0\nwhile True:\n  n += 1\n  self.entries[f'k{n}'] = Entry('x')\n  self.words.append('w')",
+        )
     assert shown(copy) == before
     copy.restart()
     assert shown(copy) == before

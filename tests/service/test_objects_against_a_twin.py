@@ -93,6 +93,14 @@ class Twin(Methods):
         self.begin()
 
 
+def _unshare(twin: Twin) -> None:
+    """Between calls nothing is shared between two attributes, or two keys of a dict that is one."""
+    for name, value in vars(twin).items():
+        if isinstance(value, dict):
+            value = {key: copy.deepcopy(one) for key, one in value.items()}
+        setattr(twin, name, copy.deepcopy(value) if not isinstance(value, dict) else value)
+
+
 class Boxes(Methods, ObjectService):
     """The same, served."""
 
@@ -124,6 +132,7 @@ class CopiesAgainstATwin(RuleBasedStateMachine):
             expected: Any = getattr(twin, method)(*args)
         except Exception as error:
             twin, expected = self.twins[-1], type(error).__name__
+        _unshare(twin)
         record = self.leads.decide(method, *args, commits=False)
         self.records.append(record)
         self.twins.append(twin)

@@ -17,7 +17,7 @@ from bankrmi.errors import InvalidRequest, ServiceError
 from tests.system.cluster import DEADLINE_S, Cluster
 from tests.system.commands import bankrmi as command
 
-FIRST = '''
+FIRST = """
 import bankrmi
 
 
@@ -37,8 +37,8 @@ class Inventory(bankrmi.Service):
     @bankrmi.query
     def get(self, name: str) -> int:
         return self.db.execute("SELECT count FROM item WHERE name = ?", (name,)).value or 0
-'''
-SECOND = '''
+"""
+SECOND = """
 import bankrmi
 from inventory_1 import Inventory as Before
 
@@ -69,7 +69,7 @@ class Inventory(bankrmi.Service):
     @bankrmi.query
     def price(self, name: str) -> int:
         return self.db.execute("SELECT price FROM item WHERE name = ?", (name,)).value or 0
-'''
+"""
 
 
 class Changing:
@@ -108,12 +108,17 @@ class Changing:
 
     def until_shown(self, name: str, key: str, what: Any) -> None:
         self.cluster.until(
-            lambda: self.shown(name, key) == what or (isinstance(what, str) and what in str(self.shown(name, key))),
+            lambda: (
+                self.shown(name, key) == what
+                or (isinstance(what, str) and what in str(self.shown(name, key)))
+            ),
             f"{name} shows {what!r} as its {key}: {self.shown(name, key)!r}",
         )
 
     def digests(self) -> set[Any]:
-        return {(self.shown(name, "digest"), self.shown(name, "state_version")) for name in self.cluster.servers}
+        return {
+            (self.shown(name, "digest"), self.shown(name, "state_version")) for name in self.cluster.servers
+        }
 
 
 @pytest.fixture
@@ -151,7 +156,9 @@ def test_a_class_is_changed_while_it_is_called(changing: Changing) -> None:
         # What is called is the class as it was, whoever leads.
         assert old.put("apple", 4) == 4
         assert new.get("apple") == 4
-        with pytest.raises(InvalidRequest, match="no method 'price' at version 1 yet: it comes with version 2"):
+        with pytest.raises(
+            InvalidRequest, match="no method 'price' at version 1 yet: it comes with version 2"
+        ):
             new.price("apple")
         with pytest.raises(InvalidRequest, match="put does not take these arguments"):
             new.put("apple", 4, 5)
@@ -170,7 +177,9 @@ def test_a_class_is_changed_while_it_is_called(changing: Changing) -> None:
         assert changing.shown(first, "migration") is None
         assert new.price("apple") == 50
         assert new.put("apple", 6, 7) == 6
-        with pytest.raises(InvalidRequest, match="has no method 'forget' at version 2: there are get, price, put"):
+        with pytest.raises(
+            InvalidRequest, match="has no method 'forget' at version 2: there are get, price, put"
+        ):
             old.forget("apple")
         assert old.get("apple") == 6
 
@@ -201,7 +210,9 @@ def test_a_server_with_older_code_says_so_and_waits(changing: Changing) -> None:
         assert new.put("apple", 4, 9) == 4, "the others go on"
         shown = command(cluster, "status")
         assert f"{older} is joining: {why}" in shown.stdout
-        found = {one["kind"]: one for one in json.loads(command(cluster, "doctor", "--json").stdout)["findings"]}
+        found = {
+            one["kind"]: one for one in json.loads(command(cluster, "doctor", "--json").stdout)["findings"]
+        }
         assert found["class-version"]["says"].endswith(f"is of version 1 on {older}, 2 on {leads}")
         assert why[:40] in found["not-in-sync"]["says"]
 
